@@ -1,0 +1,578 @@
+"""The prior: what was learned on earlier tasks, frozen.
+
+A file holds the tensors as safetensors and everything else as one JSON text in its header, so
+reading one runs no code.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NoReturn, Self, TypeVar
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_safetensors
+
+from skmeta.exceptions import PriorFormatError, PriorMismatchError
+
+FORMAT = "skmeta.prior"
+FORMAT_VERSION = 1
+
+_FIELDS = (
+    "learner",
+    "learner_params",
+    "backbone",
+    "backbone_params",
+    "kind",
+    "n_features_in",
+    "feature_names_in",
+    "input_shape",
+    "classes",
+    "trained_on",
+    "trained_on_kind",
+    "provenance",
+)
+_KINDS = ("classification", "regression")
+_TRAINED_ON_KINDS = ("classes", "groups")
+_LABEL_DTYPES: dict[type, Any] = {bool: np.bool_, int: np.int64, float: np.float64, str: np.str_}
+_MAX_NAMES_SHOWN = 5
+
+Prior = TypeVar("Prior", bound="MetaPrior")
+
+
+class MetaPrior:
+    """What a meta-learner carries from earlier tasks to the next.
+
+    A prior is immutable. Clones and copies of an estimator share it instead of copying it, and
+    two priors are equal when their contents are.
+
+    Parameters
+    ----------
+    tensors : mapping of str to ndarray
+        Learned arrays of any shape, float32 or float64, by name: ``"body.blocks.0.weight"``,
+        ``"head.weight"``, ``"scaler.x_mean"``, ... They are copied and made read-only.
+    learner : str
+        Name of the meta-learning algorithm.
+    learner_params : mapping
+        Its settings. Values, here and in `backbone_params` and `provenance`, are None, bools,
+        numbers, strings, and sequences and mappings of these; sequences are kept as tuples.
+    backbone : str or None
+        Name of the network, or the qualified class name of `module`.
+    backbone_params : mapping
+        Settings of the network.
+    kind : {"classification", "regression"}
+        What the tasks are.
+    n_features_in : int or None
+        Number of features of a row, None if any number will do.
+    feature_names_in : sequence of str of length n_features_in, default=None
+        Names of the features.
+    input_shape : tuple of int, default=None
+        Shape that the network sees a row in, such as ``(1, 28, 28)``.
+    classes : sequence of shape (n_classes,), default=None
+        Labels that the learned rows of the head stand for: all bools, all ints, all floats or
+        all strings.
+    trained_on : sequence of shape (n_labels,), default=None
+        Labels of the classes or groups seen in meta-training, typed as in `classes`.
+    trained_on_kind : {"classes", "groups"}, default=None
+        What `trained_on` names; given if and only if `trained_on` is.
+    provenance : mapping, default=None
+        Where the prior comes from: versions, number of iterations, validation score, ...
+    module : torch.nn.Module, default=None
+        A user's network that serves as the backbone. It is not saved and has no part in
+        `digest`.
+
+    Attributes
+    ----------
+    tensors : mapping of str to ndarray
+        The learned arrays; mapping and arrays are read-only. Every other parameter is an
+        attribute too: mappings are read-only, `classes` and `trained_on` are arrays or None,
+        other sequences are tuples or None.
+    digest : str
+        SHA-256 of the contents, 64 hexadecimal digits.
+    n_parameters : int
+        Number of learned values; the statistics of scalers are not counted.
+    needs_module : bool
+        Whether the backbone is a user's network that is not at hand.
+
+    Raises
+    ------
+    TypeError
+        If a tensor is not float32 or float64, a setting cannot be written as JSON, or labels
+        mix types.
+    ValueError
+        If `kind`, `trained_on_kind` or the number of `feature_names_in` is wrong.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta.priors import MetaPrior
+    >>> prior = MetaPrior(
+    ...     {"body.weight": np.ones((4, 3)), "head.weight": np.zeros((1, 4))},
+    ...     learner="MAML",
+    ...     learner_params={"inner_lr": 0.4},
+    ...     backbone="mlp",
+    ...     backbone_params={"hidden_sizes": (4,)},
+    ...     kind="regression",
+    ...     n_features_in=3,
+    ... )
+    >>> prior
+    MetaPrior(MAML on mlp, regression, 3 features, 16 parameters, digest ...)
+    >>> prior.replace(learner_params={"inner_lr": 0.1}) == prior
+    False
+    """
+
+    tensors: Mapping[str, np.ndarray]
+    learner: str
+    learner_params: Mapping[str, Any]
+    backbone: str | None
+    backbone_params: Mapping[str, Any]
+    kind: str
+    n_features_in: int | None
+    feature_names_in: tuple[str, ...] | None
+    input_shape: tuple[int, ...] | None
+    classes: np.ndarray | None
+    trained_on: np.ndarray | None
+    trained_on_kind: str | None
+    provenance: Mapping[str, Any]
+    module: Any
+    _user_module: bool
+
+    def __init__(
+        self,
+        tensors: Mapping[str, np.ndarray],
+        *,
+        learner: str,
+        learner_params: Mapping[str, Any],
+        backbone: str | None,
+        backbone_params: Mapping[str, Any],
+        kind: str,
+        n_features_in: int | None,
+        feature_names_in: Sequence[str] | None = None,
+        input_shape: tuple[int, ...] | None = None,
+        classes: Sequence[Any] | np.ndarray | None = None,
+        trained_on: Sequence[Any] | np.ndarray | None = None,
+        trained_on_kind: str | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        module: Any = None,
+    ) -> None:
+        if kind not in _KINDS:
+            raise ValueError(f"kind must be one of {_KINDS}, got {kind!r}.")
+        if (trained_on is None) != (trained_on_kind is None) or (
+            trained_on_kind not in (None, *_TRAINED_ON_KINDS)
+        ):
+            raise ValueError(
+                f"trained_on_kind must be one of {_TRAINED_ON_KINDS} where trained_on is given, "
+                f"and None where it is not; got trained_on_kind={trained_on_kind!r} and "
+                f"trained_on {'missing' if trained_on is None else 'given'}."
+            )
+        if feature_names_in is not None and len(feature_names_in) != n_features_in:
+            raise ValueError(
+                f"feature_names_in must name each of the n_features_in={n_features_in} features, "
+                f"got {len(feature_names_in)} names."
+            )
+        # Writing to the instance's dict goes past __setattr__, which refuses.
+        vars(self).update(
+            tensors=MappingProxyType({n: _freeze_tensor(n, tensors[n]) for n in sorted(tensors)}),
+            learner=learner,
+            learner_params=_freeze(dict(learner_params), "learner_params"),
+            backbone=backbone,
+            backbone_params=_freeze(dict(backbone_params), "backbone_params"),
+            kind=kind,
+            n_features_in=None if n_features_in is None else int(n_features_in),
+            feature_names_in=_freeze_tuple(feature_names_in, str),
+            input_shape=_freeze_tuple(input_shape, int),
+            classes=_freeze_labels(classes, "classes"),
+            trained_on=_freeze_labels(trained_on, "trained_on"),
+            trained_on_kind=trained_on_kind,
+            provenance=_freeze(dict(provenance or {}), "provenance"),
+            module=module,
+            _user_module=module is not None,
+        )
+
+    # -- immutable and shared ------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(
+            f"A MetaPrior is immutable, so {name!r} cannot be set. "
+            f"Make a changed prior with prior.replace({name}=...)."
+        )
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            f"A MetaPrior is immutable, so {name!r} cannot be deleted. "
+            "Make a changed prior with prior.replace(...)."
+        )
+
+    def __sklearn_clone__(self) -> Self:
+        return self
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        tensors = dict(self.tensors)
+        return _rebuild, (type(self), tensors, self._metadata(), self.module)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MetaPrior):
+            return NotImplemented
+        return self is other or self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a new prior with some fields changed.
+
+        Parameters
+        ----------
+        **changes
+            Constructor parameters and their new values.
+
+        Returns
+        -------
+        prior : MetaPrior
+            The changed prior; this one stays as it is.
+
+        Raises
+        ------
+        TypeError
+            If a field does not exist.
+        """
+        names = ("tensors", *_FIELDS, "module")
+        unknown = sorted(set(changes) - set(names))
+        if unknown:
+            raise TypeError(
+                f"A MetaPrior has no field {', '.join(map(repr, unknown))}. "
+                f"Fields that can be replaced: {', '.join(names)}."
+            )
+        prior = type(self)(**{name: getattr(self, name) for name in names} | changes)
+        if self._user_module and not {"backbone", "module"} & set(changes):
+            vars(prior)["_user_module"] = True
+        return prior
+
+    # -- what it is ----------------------------------------------------------------------------
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the contents, 64 hexadecimal digits."""
+        return _digest(self._metadata(), self.tensors)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of learned values; the statistics of scalers are not counted."""
+        return sum(t.size for name, t in self.tensors.items() if not name.startswith("scaler."))
+
+    @property
+    def needs_module(self) -> bool:
+        """Whether the backbone is a user's network that is not at hand."""
+        return self._user_module and self.module is None
+
+    def __repr__(self) -> str:
+        parts = [self.learner if self.backbone is None else f"{self.learner} on {self.backbone}"]
+        if self.needs_module:
+            parts.append("module missing")
+        parts.append(self.kind)
+        if self.n_features_in is not None:
+            parts.append(_count(self.n_features_in, "features"))
+        if self.trained_on is not None and self.trained_on_kind is not None:
+            parts.append(f"trained on {_count(len(self.trained_on), self.trained_on_kind)}")
+        parts.append(_count(self.n_parameters, "parameters"))
+        return f"{type(self).__name__}({', '.join(parts)}, digest {self.digest[:6]}…)"
+
+    def check_features(self, X_n_features: int, feature_names: Sequence[str] | None = None) -> None:
+        """Check that data have the features that the prior was learned on.
+
+        Parameters
+        ----------
+        X_n_features : int
+            Number of features of the data.
+        feature_names : sequence of str of length X_n_features, default=None
+            Their names, None if they have none. Names are compared where both sides have them.
+
+        Raises
+        ------
+        PriorMismatchError
+            If the number, the names or the order of the features differ.
+        """
+        if self.n_features_in is not None and X_n_features != self.n_features_in:
+            raise PriorMismatchError(
+                f"X has {_count(X_n_features, 'features')}, but the prior was meta-trained on "
+                f"{_count(self.n_features_in, 'features')}. Give data with the same features, "
+                "or meta-train a prior on data with these."
+            )
+        if self.feature_names_in is None or feature_names is None:
+            return
+        expected, given = self.feature_names_in, tuple(map(str, feature_names))
+        if given == expected:
+            return
+        lines = ["The feature names should match those that the prior was meta-trained on."]
+        unseen = [name for name in given if name not in set(expected)]
+        missing = [name for name in expected if name not in set(given)]
+        if unseen:
+            lines += ["Feature names unseen in meta-training:", *_listed(unseen)]
+        if missing:
+            lines += ["Feature names seen in meta-training, yet now missing:", *_listed(missing)]
+        if not unseen and not missing:
+            lines += ["Feature names must be in the same order as in meta-training."]
+        lines += ["Rename or reorder the columns of X, or give X without names."]
+        raise PriorMismatchError("\n".join(lines))
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the prior to one file.
+
+        The file appears whole or not at all: if writing fails, a file that was there before
+        stays as it was. `module` is not saved.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to write. The folder must exist.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the folder does not exist.
+        """
+        path = Path(path)
+        if not path.parent.is_dir():
+            raise FileNotFoundError(
+                f"The folder {str(path.parent)!r} does not exist. "
+                f"Create it before saving a prior as {path.name!r}."
+            )
+        record = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "skmeta_version": _skmeta_version(),
+            "fields": self._metadata(),
+            "digest": self.digest,
+        }
+        content = to_safetensors(dict(self.tensors), metadata={FORMAT: _to_json(record)})
+        _write_atomically(path, content)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, module: Any = None) -> Self:
+        """Read a prior from a file that :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+        module : torch.nn.Module, default=None
+            The network that was the backbone, where that was a user's own. Without it such a
+            prior can be looked at but not used: its `needs_module` is True.
+
+        Returns
+        -------
+        prior : MetaPrior
+            Equal to the prior that was saved.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        PriorFormatError
+            If the file is truncated, altered, not a prior, or of a newer format.
+        PriorMismatchError
+            If `module` is given for a prior whose backbone comes with skmeta.
+        """
+        path = Path(path)
+        try:
+            with safe_open(path, framework="numpy") as file:
+                record = _read_record(path, file.metadata())
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise PriorFormatError(
+                f"{str(path)!r} is not a safetensors file, or was cut short ({error}). "
+                "Copy or save it again, or give a file written by MetaPrior.save."
+            ) from error
+        fields = record["fields"]
+        if _digest(fields, tensors) != record["digest"]:
+            raise PriorFormatError(
+                f"{str(path)!r} was altered after it was saved: its contents do not match its "
+                "digest. Copy or save it again from a source that you trust."
+            )
+        if module is not None and not fields["user_module"]:
+            raise PriorMismatchError(
+                f"module was given, but the prior in {str(path)!r} has the backbone "
+                f"{fields['backbone']!r} of skmeta. Load it without module."
+            )
+        try:
+            return _rebuild(cls, tensors, fields, module)
+        except (TypeError, ValueError) as error:
+            raise PriorFormatError(
+                f"{str(path)!r} holds a field that is not allowed: {error} "
+                "Give a file written by MetaPrior.save."
+            ) from error
+
+    def _metadata(self) -> dict[str, Any]:
+        """All fields but the tensors and the module, as JSON knows them."""
+        fields = {name: _thaw(getattr(self, name)) for name in _FIELDS}
+        return fields | {"user_module": self._user_module}
+
+
+def _rebuild(
+    cls: type[Prior], tensors: Mapping[str, np.ndarray], fields: Mapping[str, Any], module: Any
+) -> Prior:
+    arguments = dict(fields)
+    user_module = arguments.pop("user_module")
+    prior = cls(tensors, **arguments, module=module)
+    vars(prior)["_user_module"] = user_module
+    return prior
+
+
+# -- freezing and thawing ----------------------------------------------------------------------
+
+
+def _freeze_tensor(name: str, tensor: np.ndarray) -> np.ndarray:
+    dtype = np.asarray(tensor).dtype
+    if dtype not in (np.float32, np.float64):
+        raise TypeError(
+            f"tensors[{name!r}] must be a float32 or float64 array, got {dtype}. Convert it first."
+        )
+    # Files and digests are little-endian and in C order, so the copy is too.
+    copy = np.array(tensor, dtype=dtype.newbyteorder("<"), order="C", copy=True)
+    copy.setflags(write=False)
+    return copy
+
+
+def _freeze_tuple(values: Iterable[Any] | None, convert: type) -> tuple[Any, ...] | None:
+    return None if values is None else tuple(map(convert, values))
+
+
+def _freeze_labels(labels: Sequence[Any] | np.ndarray | None, name: str) -> np.ndarray | None:
+    if labels is None:
+        return None
+    values = [v.item() if isinstance(v, np.generic) else v for v in labels]
+    types = {type(value) for value in values}
+    if len(types) > 1 or not types <= set(_LABEL_DTYPES):
+        raise TypeError(
+            f"{name} must be all bools, all ints, all floats or all strings, got "
+            f"{' and '.join(sorted(t.__name__ for t in types))}. Convert the labels to one type."
+        )
+    array = np.array(values, dtype=_LABEL_DTYPES[types.pop()] if types else None)
+    array.setflags(write=False)
+    return array
+
+
+def _freeze(value: Any, name: str) -> Any:
+    """Return plain, immutable values: what comes back from JSON equals what went in."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if value is None or isinstance(value, bool):
+        return value
+    for plain in (int, float, str):  # also strips subclasses, such as torch's version string
+        if isinstance(value, plain):
+            return plain(value)
+    if isinstance(value, list | tuple):
+        return tuple(_freeze(item, f"{name}[{i}]") for i, item in enumerate(value))
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return MappingProxyType({k: _freeze(item, f"{name}[{k!r}]") for k, item in value.items()})
+    raise TypeError(
+        f"{name} must be None, a bool, a number, a string, or a sequence or a mapping with string "
+        f"keys of these, got {value!r} of type {type(value).__name__}. Leave it out, or describe "
+        "it by a string."
+    )
+
+
+def _thaw(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, tuple):
+        return [_thaw(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _thaw(item) for key, item in value.items()}
+    return value
+
+
+# -- files and digests -------------------------------------------------------------------------
+
+
+def _to_json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _digest(fields: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
+    names = sorted(tensors)
+    described = [[name, tensors[name].dtype.name, tensors[name].shape] for name in names]
+    # The description fixes the length of each tensor's bytes, so nothing can move between them.
+    sha = hashlib.sha256(_to_json([fields, described]).encode())
+    for name in names:
+        sha.update(tensors[name].tobytes())
+    return sha.hexdigest()
+
+
+def _read_record(path: Path, header: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return the JSON record of a file's header, checked for format, version and fields."""
+    if not header or FORMAT not in header:
+        raise PriorFormatError(
+            f"{str(path)!r} is a safetensors file, but not a prior of skmeta. "
+            "Give a file written by MetaPrior.save."
+        )
+    try:
+        record = json.loads(header[FORMAT])
+        format_version = int(record["format_version"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise PriorFormatError(
+            f"{str(path)!r} was altered: its description cannot be read ({error}). "
+            "Copy or save it again."
+        ) from error
+    if format_version > FORMAT_VERSION:
+        raise PriorFormatError(
+            f"{str(path)!r} was written by skmeta {record.get('skmeta_version', 'unknown')} with "
+            f"format {format_version}; this version ({_skmeta_version()}) reads up to format "
+            f"{FORMAT_VERSION}. Upgrade skmeta to load it."
+        )
+    fields = record.get("fields")
+    missing = sorted({*_FIELDS, "user_module"} - set(fields if isinstance(fields, dict) else ()))
+    if missing or "digest" not in record:
+        raise PriorFormatError(
+            f"{str(path)!r} lacks {', '.join(missing) or 'its digest'}. "
+            "Give a file written by MetaPrior.save."
+        )
+    return dict(record)
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    # tempfile would make a file that only its owner can read; open follows the umask.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _skmeta_version() -> str:
+    try:
+        return version("skmeta")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
+# -- words -------------------------------------------------------------------------------------
+
+
+def _count(number: int, plural: str) -> str:
+    singular = {"classes": "class"}.get(plural, plural.removesuffix("s"))
+    return f"{number:,} {singular if number == 1 else plural}"
+
+
+def _listed(names: Sequence[str]) -> list[str]:
+    lines = [f"- {name}" for name in names[:_MAX_NAMES_SHOWN]]
+    return lines + ["- ..."] * (len(names) > _MAX_NAMES_SHOWN)
