@@ -1,28 +1,17 @@
-"""The prior: what was learned on earlier tasks, frozen.
+"""The prior: what was learned on earlier tasks, frozen."""
 
-A file holds the tensors as safetensors and everything else as one JSON text in its header, so
-reading one runs no code.
-"""
-
-import hashlib
-import json
 import os
-import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn, Self, TypeVar
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_safetensors
 
 from skmeta.exceptions import PriorFormatError, PriorMismatchError
-
-FORMAT = "skmeta.prior"
-FORMAT_VERSION = 1
+from skmeta.priors._file import compute_digest, read_prior, write_prior
+from skmeta.priors._values import freeze, freeze_labels, freeze_tensor, freeze_tuple, thaw
 
 _FIELDS = (
     "learner",
@@ -40,7 +29,6 @@ _FIELDS = (
 )
 _KINDS = ("classification", "regression")
 _TRAINED_ON_KINDS = ("classes", "groups")
-_LABEL_DTYPES: dict[type, Any] = {bool: np.bool_, int: np.int64, float: np.float64, str: np.str_}
 _MAX_NAMES_SHOWN = 5
 
 Prior = TypeVar("Prior", bound="MetaPrior")
@@ -178,19 +166,19 @@ class MetaPrior:
             )
         # Writing to the instance's dict goes past __setattr__, which refuses.
         vars(self).update(
-            tensors=MappingProxyType({n: _freeze_tensor(n, tensors[n]) for n in sorted(tensors)}),
+            tensors=MappingProxyType({n: freeze_tensor(n, tensors[n]) for n in sorted(tensors)}),
             learner=learner,
-            learner_params=_freeze(dict(learner_params), "learner_params"),
+            learner_params=freeze(dict(learner_params), "learner_params"),
             backbone=backbone,
-            backbone_params=_freeze(dict(backbone_params), "backbone_params"),
+            backbone_params=freeze(dict(backbone_params), "backbone_params"),
             kind=kind,
             n_features_in=None if n_features_in is None else int(n_features_in),
-            feature_names_in=_freeze_tuple(feature_names_in, str),
-            input_shape=_freeze_tuple(input_shape, int),
-            classes=_freeze_labels(classes, "classes"),
-            trained_on=_freeze_labels(trained_on, "trained_on"),
+            feature_names_in=freeze_tuple(feature_names_in, str),
+            input_shape=freeze_tuple(input_shape, int),
+            classes=freeze_labels(classes, "classes"),
+            trained_on=freeze_labels(trained_on, "trained_on"),
             trained_on_kind=trained_on_kind,
-            provenance=_freeze(dict(provenance or {}), "provenance"),
+            provenance=freeze(dict(provenance or {}), "provenance"),
             module=module,
             _user_module=module is not None,
         )
@@ -265,7 +253,7 @@ class MetaPrior:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the contents, 64 hexadecimal digits."""
-        return _digest(self._metadata(), self.tensors)
+        return compute_digest(self._metadata(), self.tensors)
 
     @property
     def n_parameters(self) -> int:
@@ -345,21 +333,7 @@ class MetaPrior:
         FileNotFoundError
             If the folder does not exist.
         """
-        path = Path(path)
-        if not path.parent.is_dir():
-            raise FileNotFoundError(
-                f"The folder {str(path.parent)!r} does not exist. "
-                f"Create it before saving a prior as {path.name!r}."
-            )
-        record = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "skmeta_version": _skmeta_version(),
-            "fields": self._metadata(),
-            "digest": self.digest,
-        }
-        content = to_safetensors(dict(self.tensors), metadata={FORMAT: _to_json(record)})
-        _write_atomically(path, content)
+        write_prior(Path(path), self._metadata(), self.tensors, self.digest)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, module: Any = None) -> Self:
@@ -388,21 +362,7 @@ class MetaPrior:
             If `module` is given for a prior whose backbone comes with skmeta.
         """
         path = Path(path)
-        try:
-            with safe_open(path, framework="numpy") as file:
-                record = _read_record(path, file.metadata())
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise PriorFormatError(
-                f"{str(path)!r} is not a safetensors file, or was cut short ({error}). "
-                "Copy or save it again, or give a file written by MetaPrior.save."
-            ) from error
-        fields = record["fields"]
-        if _digest(fields, tensors) != record["digest"]:
-            raise PriorFormatError(
-                f"{str(path)!r} was altered after it was saved: its contents do not match its "
-                "digest. Copy or save it again from a source that you trust."
-            )
+        fields, tensors = read_prior(path, required=(*_FIELDS, "user_module"))
         if module is not None and not fields["user_module"]:
             raise PriorMismatchError(
                 f"module was given, but the prior in {str(path)!r} has the backbone "
@@ -418,7 +378,7 @@ class MetaPrior:
 
     def _metadata(self) -> dict[str, Any]:
         """All fields but the tensors and the module, as JSON knows them."""
-        fields = {name: _thaw(getattr(self, name)) for name in _FIELDS}
+        fields = {name: thaw(getattr(self, name)) for name in _FIELDS}
         return fields | {"user_module": self._user_module}
 
 
@@ -430,142 +390,6 @@ def _rebuild(
     prior = cls(tensors, **arguments, module=module)
     vars(prior)["_user_module"] = user_module
     return prior
-
-
-# -- freezing and thawing ----------------------------------------------------------------------
-
-
-def _freeze_tensor(name: str, tensor: np.ndarray) -> np.ndarray:
-    dtype = np.asarray(tensor).dtype
-    if dtype not in (np.float32, np.float64):
-        raise TypeError(
-            f"tensors[{name!r}] must be a float32 or float64 array, got {dtype}. Convert it first."
-        )
-    # Files and digests are little-endian and in C order, so the copy is too.
-    copy = np.array(tensor, dtype=dtype.newbyteorder("<"), order="C", copy=True)
-    copy.setflags(write=False)
-    return copy
-
-
-def _freeze_tuple(values: Iterable[Any] | None, convert: type) -> tuple[Any, ...] | None:
-    return None if values is None else tuple(map(convert, values))
-
-
-def _freeze_labels(labels: Sequence[Any] | np.ndarray | None, name: str) -> np.ndarray | None:
-    if labels is None:
-        return None
-    values = [v.item() if isinstance(v, np.generic) else v for v in labels]
-    types = {type(value) for value in values}
-    if len(types) > 1 or not types <= set(_LABEL_DTYPES):
-        raise TypeError(
-            f"{name} must be all bools, all ints, all floats or all strings, got "
-            f"{' and '.join(sorted(t.__name__ for t in types))}. Convert the labels to one type."
-        )
-    array = np.array(values, dtype=_LABEL_DTYPES[types.pop()] if types else None)
-    array.setflags(write=False)
-    return array
-
-
-def _freeze(value: Any, name: str) -> Any:
-    """Return plain, immutable values: what comes back from JSON equals what went in."""
-    if isinstance(value, np.generic | np.ndarray):
-        value = value.tolist()
-    if value is None or isinstance(value, bool):
-        return value
-    for plain in (int, float, str):  # also strips subclasses, such as torch's version string
-        if isinstance(value, plain):
-            return plain(value)
-    if isinstance(value, list | tuple):
-        return tuple(_freeze(item, f"{name}[{i}]") for i, item in enumerate(value))
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return MappingProxyType({k: _freeze(item, f"{name}[{k!r}]") for k, item in value.items()})
-    raise TypeError(
-        f"{name} must be None, a bool, a number, a string, or a sequence or a mapping with string "
-        f"keys of these, got {value!r} of type {type(value).__name__}. Leave it out, or describe "
-        "it by a string."
-    )
-
-
-def _thaw(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, tuple):
-        return [_thaw(item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: _thaw(item) for key, item in value.items()}
-    return value
-
-
-# -- files and digests -------------------------------------------------------------------------
-
-
-def _to_json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def _digest(fields: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
-    names = sorted(tensors)
-    described = [[name, tensors[name].dtype.name, tensors[name].shape] for name in names]
-    # The description fixes the length of each tensor's bytes, so nothing can move between them.
-    sha = hashlib.sha256(_to_json([fields, described]).encode())
-    for name in names:
-        sha.update(tensors[name].tobytes())
-    return sha.hexdigest()
-
-
-def _read_record(path: Path, header: Mapping[str, str] | None) -> dict[str, Any]:
-    """Return the JSON record of a file's header, checked for format, version and fields."""
-    if not header or FORMAT not in header:
-        raise PriorFormatError(
-            f"{str(path)!r} is a safetensors file, but not a prior of skmeta. "
-            "Give a file written by MetaPrior.save."
-        )
-    try:
-        record = json.loads(header[FORMAT])
-        format_version = int(record["format_version"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise PriorFormatError(
-            f"{str(path)!r} was altered: its description cannot be read ({error}). "
-            "Copy or save it again."
-        ) from error
-    if format_version > FORMAT_VERSION:
-        raise PriorFormatError(
-            f"{str(path)!r} was written by skmeta {record.get('skmeta_version', 'unknown')} with "
-            f"format {format_version}; this version ({_skmeta_version()}) reads up to format "
-            f"{FORMAT_VERSION}. Upgrade skmeta to load it."
-        )
-    fields = record.get("fields")
-    missing = sorted({*_FIELDS, "user_module"} - set(fields if isinstance(fields, dict) else ()))
-    if missing or "digest" not in record:
-        raise PriorFormatError(
-            f"{str(path)!r} lacks {', '.join(missing) or 'its digest'}. "
-            "Give a file written by MetaPrior.save."
-        )
-    return dict(record)
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    # tempfile would make a file that only its owner can read; open follows the umask.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _skmeta_version() -> str:
-    try:
-        return version("skmeta")
-    except PackageNotFoundError:
-        return "0+unknown"
-
-
-# -- words -------------------------------------------------------------------------------------
 
 
 def _count(number: int, plural: str) -> str:

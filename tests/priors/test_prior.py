@@ -1,0 +1,422 @@
+"""Tests of MetaPrior."""
+
+import copy
+import json
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from sklearn.base import BaseEstimator, clone
+
+from skmeta.exceptions import PriorFormatError, PriorMismatchError
+from skmeta.priors import MetaPrior
+from skmeta.priors._file import FORMAT, compute_digest
+
+FIELDS = {
+    "learner": "MAML",
+    "learner_params": {"inner_lr": 0.4, "n_inner_steps": np.int64(5), "first_order": False},
+    "backbone": "mlp",
+    "backbone_params": {"hidden_sizes": [40, 40], "activation": "relu", "norm": None},
+    "kind": "classification",
+    "n_features_in": 3,
+    "feature_names_in": np.array(["a", "b", "c"], dtype=object),
+    "input_shape": (1, np.int64(3)),
+    "classes": ["cat", "dog"],
+    "trained_on": np.arange(10),
+    "trained_on_kind": "classes",
+    "provenance": {"n_iterations": 100, "score": float("nan"), "versions": {"numpy": "2.0"}},
+}
+
+
+def make_tensors():
+    return {
+        "body.weight": np.arange(12, dtype=np.float32).reshape(4, 3),
+        "head.weight": np.linspace(0, 1, 4).reshape(1, 4),
+        "step.lr": np.array(0.1),
+        "scaler.x_mean": np.zeros(3),
+    }
+
+
+def make_prior(**changes):
+    return MetaPrior(**({"tensors": make_tensors()} | FIELDS | changes))
+
+
+class Net:
+    """Stands for a user's torch module."""
+
+
+class Estimator(BaseEstimator):
+    def __init__(self, prior=None):
+        self.prior = prior
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "prior.safetensors"
+    make_prior().save(path)
+    return path
+
+
+def rewrite(path, change_record=lambda record: None, sign=False):
+    """Save a prior file again with its record changed, keeping or renewing its digest."""
+    tensors = load_file(path)
+    content = path.read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    record = json.loads(header["__metadata__"][FORMAT])
+    change_record(record)
+    if sign:
+        record["digest"] = compute_digest(record["fields"], tensors)
+    save_file(tensors, path, metadata={FORMAT: json.dumps(record)})
+
+
+# -- what it holds -----------------------------------------------------------------------------
+
+
+def test_fields_are_plain_and_typed():
+    prior = make_prior()
+    assert prior.learner_params == {"inner_lr": 0.4, "n_inner_steps": 5, "first_order": False}
+    assert type(prior.learner_params["n_inner_steps"]) is int
+    assert prior.backbone_params["hidden_sizes"] == (40, 40)
+    assert prior.feature_names_in == ("a", "b", "c")
+    assert prior.input_shape == (1, 3)
+    assert type(prior.input_shape[1]) is int
+    assert prior.n_parameters == 12 + 4 + 1  # the scaler does not count
+
+
+@pytest.mark.parametrize(
+    ("labels", "dtype"),
+    [
+        ([3, 1], np.int64),
+        (np.array([3, 1], dtype=np.int32), np.int64),
+        ([0.5, 1.0], np.float64),
+        ([True, False], np.bool_),
+        (["b", "a"], np.dtype("U1")),
+        (np.array(["b", "a"], dtype=object), np.dtype("U1")),
+        ([np.str_("b"), "a"], np.dtype("U1")),
+    ],
+)
+def test_labels_keep_their_type(tmp_path, labels, dtype):
+    prior = make_prior(classes=labels, trained_on=labels)
+    prior.save(tmp_path / "prior")
+    for p in (prior, MetaPrior.load(tmp_path / "prior"), pickle.loads(pickle.dumps(prior))):
+        for attribute in (p.classes, p.trained_on):
+            assert attribute.dtype == dtype
+            assert attribute.tolist() == list(labels)
+
+
+def test_optional_fields_may_be_none(tmp_path):
+    optional = ["feature_names_in", "input_shape", "classes", "trained_on", "trained_on_kind"]
+    nones = dict.fromkeys([*optional, "backbone", "n_features_in"])
+    prior = make_prior(**nones, provenance=None, tensors={})
+    prior.save(tmp_path / "prior")
+    loaded = MetaPrior.load(tmp_path / "prior")
+    assert loaded == prior
+    assert all(getattr(loaded, name) is None for name in nones)
+    assert loaded.provenance == {}
+    assert repr(loaded).startswith("MetaPrior(MAML, classification, 0 parameters, digest ")
+
+
+def test_strings_of_a_subclass_become_plain():
+    class Version(str):
+        pass
+
+    prior = make_prior(provenance={"torch": Version("2.9")})
+    assert type(prior.provenance["torch"]) is str
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "match"),
+    [
+        ({"kind": "ranking"}, ValueError, r"kind must be one of .* got 'ranking'"),
+        ({"trained_on_kind": "rows"}, ValueError, "trained_on_kind='rows' and trained_on given"),
+        ({"trained_on_kind": None}, ValueError, "trained_on_kind=None and trained_on given"),
+        ({"trained_on": None}, ValueError, "trained_on_kind='classes' and trained_on missing"),
+        ({"feature_names_in": ["a"]}, ValueError, "n_features_in=3 features, got 1 names"),
+        ({"classes": [1, "a"]}, TypeError, r"classes must be all bools.* got int and str"),
+        ({"trained_on": [None]}, TypeError, "trained_on must be all bools.* got NoneType"),
+        ({"tensors": {"w": np.arange(3)}}, TypeError, r"tensors\['w'\] must be .* got int64"),
+        (
+            {"learner_params": {"layers": [1, object()]}},
+            TypeError,
+            r"learner_params\['layers'\]\[1\] must be None.*of type object. Leave it out",
+        ),
+        ({"provenance": {"x": {1: 2}}}, TypeError, r"provenance\['x'\] must be None.* type dict"),
+    ],
+)
+def test_wrong_fields_are_refused(changes, error, match):
+    with pytest.raises(error, match=match):
+        make_prior(**changes)
+
+
+# -- immutable and shared ----------------------------------------------------------------------
+
+
+def test_it_copies_what_it_is_given():
+    tensors, params = make_tensors(), {"sizes": [1, 2]}
+    prior = make_prior(tensors=tensors, learner_params=params)
+    tensors["body.weight"][:] = -1
+    params["sizes"].append(3)
+    np.testing.assert_array_equal(prior.tensors["body.weight"], make_tensors()["body.weight"])
+    assert prior.learner_params["sizes"] == (1, 2)
+
+
+def test_nothing_can_be_changed():
+    prior = make_prior()
+    with pytest.raises(AttributeError, match=r"'kind' cannot be set.*prior\.replace\(kind="):
+        prior.kind = "regression"
+    with pytest.raises(AttributeError, match=r"'kind' cannot be deleted.*prior\.replace"):
+        del prior.kind
+    for mapping in (prior.tensors, prior.learner_params, prior.provenance["versions"]):
+        with pytest.raises(TypeError, match="does not support item assignment"):
+            mapping["x"] = 1
+    for array in (prior.tensors["head.weight"], prior.classes, prior.trained_on):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = 0
+
+
+def test_clones_and_copies_share_it():
+    prior = make_prior()
+    estimator = Estimator(prior)
+    assert clone(estimator).prior is prior
+    assert copy.deepcopy(estimator).prior is prior
+    assert copy.copy(prior) is prior
+    assert not hasattr(prior, "get_params")
+
+
+def test_equality_and_hash_follow_the_contents():
+    prior = make_prior()
+    assert prior == make_prior()
+    assert prior is not make_prior()
+    assert len({prior, make_prior()}) == 1
+    assert prior != "MAML"
+    assert make_prior(tensors=dict(reversed(make_tensors().items()))) == prior
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"learner": "Reptile"},
+        {"provenance": {}},
+        {"classes": [0, 1]},
+        {"tensors": make_tensors() | {"step.lr": np.array(0.2)}},
+        {"tensors": make_tensors() | {"step.lr": np.array([0.1])}},
+        {"tensors": make_tensors() | {"step.lr": np.array(0.1, dtype=np.float32)}},
+        {"tensors": make_tensors() | {"more": np.zeros(0)}},
+    ],
+)
+def test_a_change_of_contents_changes_the_digest(changes):
+    assert make_prior(**changes) != make_prior()
+
+
+def test_the_layout_in_memory_does_not_matter(tmp_path):
+    matrix = np.arange(6.0).reshape(2, 3)
+    plain = make_prior(tensors={"w": matrix})
+    for same in (np.asfortranarray(matrix), matrix.astype(">f8"), np.repeat(matrix, 2, 1)[:, ::2]):
+        prior = make_prior(tensors={"w": same})
+        prior.save(tmp_path / "prior")
+        assert prior == MetaPrior.load(tmp_path / "prior") == plain
+
+
+def test_replace():
+    prior = make_prior()
+    changed = prior.replace(kind="regression", classes=None)
+    assert (changed.kind, changed.classes, changed.learner) == ("regression", None, "MAML")
+    assert prior.kind == "classification"
+    assert changed.replace(kind="classification", classes=["cat", "dog"]) == prior
+    with pytest.raises(
+        TypeError, match=r"no field 'learner_name'\. Fields that can be replaced: t"
+    ):
+        prior.replace(learner_name="x")
+
+
+def test_repr():
+    text = repr(make_prior(trained_on=range(1028), n_features_in=1, feature_names_in=None))
+    assert text.startswith(
+        "MetaPrior(MAML on mlp, classification, 1 feature, trained on 1,028 classes, "
+        "17 parameters, digest "
+    )
+    assert "trained on 1 class," in repr(make_prior(trained_on=["cat"]))
+
+
+# -- a user's module ---------------------------------------------------------------------------
+
+
+def test_a_module_is_kept_but_not_saved(tmp_path):
+    net = Net()
+    prior = make_prior(backbone="my.Net", module=net)
+    assert prior.module is net
+    assert not prior.needs_module
+    prior.save(tmp_path / "prior")
+    loaded = MetaPrior.load(tmp_path / "prior")
+    assert loaded.needs_module
+    assert "module missing" in repr(loaded)
+    assert loaded == prior
+    assert pickle.loads(pickle.dumps(loaded)).needs_module
+    assert loaded.replace(provenance={}).needs_module
+    assert not loaded.replace(module=net).needs_module
+    assert not loaded.replace(backbone="mlp").needs_module
+    assert MetaPrior.load(tmp_path / "prior", module=net).module is net
+    assert isinstance(pickle.loads(pickle.dumps(prior)).module, Net)
+
+
+def test_a_module_for_a_built_in_backbone_is_refused(saved):
+    with pytest.raises(PriorMismatchError, match="has the backbone 'mlp' of skmeta"):
+        MetaPrior.load(saved, module=Net())
+
+
+# -- files -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("through", ["file", "pickle"])
+def test_round_trip(saved, through):
+    prior = make_prior()
+    again = MetaPrior.load(str(saved)) if through == "file" else pickle.loads(pickle.dumps(prior))
+    assert again == prior
+    assert again.tensors.keys() == prior.tensors.keys()
+    for name, tensor in prior.tensors.items():
+        assert again.tensors[name].dtype == tensor.dtype
+        assert again.tensors[name].shape == tensor.shape
+        assert not again.tensors[name].flags.writeable
+        np.testing.assert_array_equal(again.tensors[name], tensor)
+    for name in FIELDS:
+        before, after = getattr(prior, name), getattr(again, name)
+        assert type(after) is type(before)
+        np.testing.assert_equal(_plain(after), _plain(before))
+
+
+def _plain(value):
+    return dict(value) if hasattr(value, "items") else value
+
+
+def test_saving_twice_gives_the_same_bytes(saved, tmp_path):
+    MetaPrior.load(saved).save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == saved.read_bytes()
+
+
+def test_a_missing_file_or_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none"):
+        MetaPrior.load(tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match="Create it before saving a prior as 'prior'"):
+        make_prior().save(tmp_path / "none" / "prior")
+
+
+@pytest.mark.parametrize("n_bytes", [0, 5, 100, -1])
+def test_a_truncated_file(saved, n_bytes):
+    saved.write_bytes(saved.read_bytes()[:n_bytes])
+    with pytest.raises(PriorFormatError, match="not a safetensors file, or was cut short"):
+        MetaPrior.load(saved)
+
+
+def test_a_pickle_is_not_loaded(saved):
+    saved.write_bytes(pickle.dumps(make_prior()))
+    with pytest.raises(PriorFormatError, match="not a safetensors file"):
+        MetaPrior.load(saved)
+
+
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
+def test_a_foreign_file(saved, metadata):
+    save_file(make_tensors(), saved, metadata=metadata)
+    with pytest.raises(PriorFormatError, match="a safetensors file, but not a prior of skmeta"):
+        MetaPrior.load(saved)
+
+
+def test_altered_weights(saved):
+    content = bytearray(saved.read_bytes())
+    content[-1] ^= 1
+    saved.write_bytes(content)
+    with pytest.raises(PriorFormatError, match="was altered after it was saved"):
+        MetaPrior.load(saved)
+
+
+def test_altered_fields(saved):
+    rewrite(saved, lambda record: record["fields"].update(kind="regression"))
+    with pytest.raises(PriorFormatError, match="was altered after it was saved"):
+        MetaPrior.load(saved)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format_version": "one"}'])
+def test_an_unreadable_description(saved, text):
+    save_file(make_tensors(), saved, metadata={FORMAT: text})
+    with pytest.raises(PriorFormatError, match="was altered: its description cannot be read"):
+        MetaPrior.load(saved)
+
+
+def test_a_newer_format(saved):
+    rewrite(saved, lambda record: record.update(format_version=2, skmeta_version="9.1"))
+    with pytest.raises(
+        PriorFormatError, match=r"by skmeta 9\.1 with format 2; .* up to format 1\. Upgrade skmeta"
+    ):
+        MetaPrior.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda record: record["fields"].pop("kind"), "lacks kind. Give a file"),
+        (lambda record: record.pop("fields"), "lacks backbone, backbone_params, classes"),
+        (lambda record: record.pop("digest"), "lacks its digest"),
+    ],
+)
+def test_missing_fields(saved, change, match):
+    rewrite(saved, change)
+    with pytest.raises(PriorFormatError, match=match):
+        MetaPrior.load(saved)
+
+
+@pytest.mark.parametrize("field", [{"kind": "ranking"}, {"surprise": 1}])
+def test_fields_that_are_signed_but_wrong(saved, field):
+    rewrite(saved, lambda record: record["fields"].update(field), sign=True)
+    with pytest.raises(PriorFormatError, match="holds a field that is not allowed"):
+        MetaPrior.load(saved)
+
+
+def test_a_failed_save_leaves_the_old_file(saved, monkeypatch):
+    def fail(*args):
+        raise OSError("disk full")
+
+    before = saved.read_bytes()
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        make_prior(learner="Reptile").save(saved)
+    assert saved.read_bytes() == before
+    assert os.listdir(saved.parent) == [saved.name]
+
+
+def test_priors_do_not_import_torch():
+    code = "import sys, skmeta.priors; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# -- features ----------------------------------------------------------------------------------
+
+
+def test_features_that_fit():
+    make_prior().check_features(3, ["a", "b", "c"])
+    make_prior().check_features(3, np.array(["a", "b", "c"], dtype=object))
+    make_prior().check_features(3)
+    make_prior(feature_names_in=None).check_features(3, ["x", "y", "z"])
+    make_prior(feature_names_in=None, n_features_in=None).check_features(7)
+
+
+@pytest.mark.parametrize(
+    ("n_features", "names", "match"),
+    [
+        (1, None, "X has 1 feature, but the prior was meta-trained on 3 features. Give data"),
+        (3, ["a", "b", "d"], r"(?s)unseen in meta-training:\n- d\n.*now missing:\n- c\nRename"),
+        (3, ["a", "c", "b"], "must be in the same order"),
+    ],
+)
+def test_features_that_do_not_fit(n_features, names, match):
+    with pytest.raises(PriorMismatchError, match=match):
+        make_prior().check_features(n_features, names)
+
+
+def test_long_lists_of_names_are_cut():
+    names = [f"x{i}" for i in range(9)]
+    prior = make_prior(n_features_in=9, feature_names_in=names)
+    with pytest.raises(PriorMismatchError, match=r"(?s)unseen.*- y4\n- \.\.\.\n.*- x4\n- \.\.\."):
+        prior.check_features(9, [f"y{i}" for i in range(9)])
