@@ -1,0 +1,44 @@
+"""Where every stream of random numbers starts."""
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+__all__ = ["check_rng"]
+
+
+def check_rng(random_state: Any = None) -> np.random.Generator:
+    """Turn `random_state` into a NumPy generator, without touching any global state.
+
+    Parameters
+    ----------
+    random_state : int, Generator, RandomState or None, default=None
+        An int gives the same numbers each time; a Generator is returned as it is and a
+        RandomState seeds a new generator, so both move on from call to call; None asks the
+        operating system for a seed.
+
+    Returns
+    -------
+    numpy.random.Generator
+
+    Raises
+    ------
+    ValueError
+        If `random_state` is something else, or a negative int.
+
+    Examples
+    --------
+    >>> bool(check_rng(0).random() == check_rng(0).random())
+    True
+    """
+    if random_state is None or isinstance(random_state, np.random.Generator):
+        return np.random.default_rng(random_state)
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**32, size=4, dtype=np.uint32))
+    if isinstance(random_state, Integral) and int(random_state) >= 0:
+        return np.random.default_rng(int(random_state))
+    raise ValueError(
+        "random_state must be None, an integer of at least 0, a numpy.random.Generator or a "
+        f"numpy.random.RandomState, got {random_state!r}."
+    )

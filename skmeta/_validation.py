@@ -1,0 +1,177 @@
+"""Checks of what a user gave, shared by every room."""
+
+from collections.abc import Iterable
+from numbers import Integral, Number
+from typing import Any
+
+import numpy as np
+from sklearn.utils import column_or_1d
+
+__all__ = ["check_count", "check_labels", "check_targets", "quote", "quote_some"]
+
+
+def check_count(value: Any, name: str, minimum: int = 1) -> int:
+    """Return `value` as an int, or say which parameter is not a count.
+
+    Parameters
+    ----------
+    value : Any
+        What the user gave.
+    name : str
+        The parameter's name, for the error.
+    minimum : int, default=1
+        The smallest value allowed.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If `value` is not an integer, or below `minimum`.
+
+    Examples
+    --------
+    >>> check_count(5, "n_way", minimum=2)
+    5
+    """
+    if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= minimum:
+        return int(value)
+    raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}.")
+
+
+def check_labels(labels: Any, name: str, n_rows: int | None = None) -> np.ndarray:
+    """Return labels, one a row, as an array that can be sorted.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_rows,)
+        Integers, strings or other sortable values; a pandas or polars Series will do.
+    name : str
+        The parameter's name, for the errors.
+    n_rows : int or None, default=None
+        The number of rows that is expected.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
+
+    Raises
+    ------
+    ValueError
+        If a label is missing, labels are of several types, or their number is wrong.
+
+    Examples
+    --------
+    >>> check_labels(["b", "a"], "groups")
+    array(['b', 'a'], dtype='<U1')
+    """
+    if labels is None:
+        raise ValueError(f"{name} is None, but one label a row is needed. Pass {name}.")
+    # From a list, NumPy would turn [1, "a"] into two strings, and None into "None".
+    array = np.asarray(labels, dtype=object) if isinstance(labels, (list, tuple)) else labels
+    array = np.asarray(column_or_1d(np.asarray(array)))
+    if len(array) == 0:
+        raise ValueError(f"{name} is empty. Pass one label for each row.")
+    if n_rows is not None and len(array) != n_rows:
+        raise ValueError(
+            f"{name} has {len(array)} values for {n_rows} rows. Pass one value for each row."
+        )
+    missing = np.array([_is_missing(v) for v in array]) if array.dtype == object else array != array
+    if missing.any():
+        raise ValueError(
+            f"{name} has no value in row {missing.argmax()} ({missing.sum()} such rows in all). "
+            "Drop these rows, or give them a label of their own."
+        )
+    if array.dtype != object:
+        return array
+    kinds = {_kind(v) for v in array}
+    if len(kinds) > 1:
+        raise ValueError(
+            f"{name} mixes values of type {' and '.join(sorted(kinds))}. "
+            f"Convert them to one type, for example with [str(v) for v in {name}]."
+        )
+    return np.array(array.tolist())
+
+
+def check_targets(y: Any, n_rows: int | None = None) -> np.ndarray:
+    """Return regression targets as float64, or say which row is not a finite number.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_rows,)
+        The targets.
+    n_rows : int or None, default=None
+        The number of rows that is expected.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), float64
+
+    Raises
+    ------
+    ValueError
+        If a target is not a finite number, or their number is wrong.
+
+    Examples
+    --------
+    >>> check_targets([1, 2])
+    array([1., 2.])
+    """
+    array: np.ndarray = column_or_1d(np.asarray(y), dtype=np.float64)
+    if n_rows is not None and len(array) != n_rows:
+        raise ValueError(f"y has {len(array)} values for {n_rows} rows. Pass one for each row.")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        row = bad.argmax()
+        raise ValueError(
+            f"y is {array[row]} in row {row} ({bad.sum()} such rows in all), but a regression "
+            "target must be a finite number. Drop or impute these rows."
+        )
+    return array
+
+
+def quote(label: Any) -> str:
+    """Return a label as a user would write it: ``'cat'``, not ``np.str_('cat')``."""
+    return repr(label.item() if isinstance(label, np.generic) else label)
+
+
+def quote_some(labels: Iterable[Any], limit: int = 3) -> str:
+    """Return up to `limit` labels for a message, and the number of those left out.
+
+    Parameters
+    ----------
+    labels : iterable
+        The labels.
+    limit : int, default=3
+        How many to name.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> quote_some(["a", "b", "c", "d", "e"])
+    "'a', 'b', 'c' and 2 more"
+    """
+    shown = [quote(label) for label in labels]
+    more = f" and {len(shown) - limit} more" if len(shown) > limit else ""
+    return ", ".join(shown[:limit]) + more
+
+
+def _is_missing(value: Any) -> bool:
+    # None, or one of the values that are not equal to themselves: NaN and NaT say that they
+    # differ, pandas.NA answers neither yes nor no.
+    if value is None:
+        return True
+    different = value != value
+    return bool(different) if isinstance(different, (bool, np.bool_)) else True
+
+
+def _kind(value: Any) -> str:
+    # Numbers of several types can be sorted together, and so can the kinds of str.
+    if isinstance(value, Number):
+        return "number"
+    return "str" if isinstance(value, str) else type(value).__name__

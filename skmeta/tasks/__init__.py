@@ -1,0 +1,16 @@
+"""What a task is, and how tasks are drawn from a table (NumPy only)."""
+
+from skmeta.tasks._overlap import warn_if_reused
+from skmeta.tasks._samplers import ClassEpisodes, EpisodeSampler, GroupEpisodes
+from skmeta.tasks._splits import EpisodeSplit, split_tasks
+from skmeta.tasks._task import Task
+
+__all__ = [
+    "ClassEpisodes",
+    "EpisodeSampler",
+    "EpisodeSplit",
+    "GroupEpisodes",
+    "Task",
+    "split_tasks",
+    "warn_if_reused",
+]

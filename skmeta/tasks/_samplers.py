@@ -1,0 +1,325 @@
+"""Two ways to draw tasks: from the classes of a table, or from its groups."""
+
+import warnings
+from typing import Any, Protocol
+
+import numpy as np
+
+from skmeta._validation import check_count, check_labels, check_targets, quote, quote_some
+from skmeta.exceptions import EpisodeError, SkippedTasksWarning
+from skmeta.tasks._task import Task
+
+__all__ = ["ClassEpisodes", "EpisodeSampler", "GroupEpisodes"]
+
+
+class EpisodeSampler(Protocol):
+    """Anything that draws tasks, all of one shape.
+
+    Attributes
+    ----------
+    names : ndarray
+        The classes or groups that tasks are drawn from.
+    n_classes : int or None
+        The number of outputs that every task has, or None in a regression.
+    """
+
+    names: np.ndarray
+    n_classes: int | None
+
+    def sample(self, rng: np.random.Generator) -> Task:
+        """Draw one task."""
+        ...
+
+
+class ClassEpisodes:
+    """N-way K-shot classification tasks over the classes of `y`.
+
+    A task draws `n_way` classes without replacement, and disjoint support and query rows of
+    each. A class's position is its place in the order drawn, so that it says nothing about
+    the class.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        The class of each row: integers, strings, or a pandas or polars Series of them.
+    n_way : int
+        Number of classes in a task, at least 2.
+    n_shot : int
+        Number of support rows of each class.
+    n_query : int
+        Number of query rows of each class.
+    classes : array-like of shape (n_names,) or None, default=None
+        Draw from these classes only. None draws from all.
+
+    Attributes
+    ----------
+    names : ndarray of shape (n_names,)
+        The classes that tasks are drawn from, sorted.
+    n_classes : int
+        Equal to `n_way`.
+
+    Raises
+    ------
+    EpisodeError
+        If there are fewer than `n_way` classes, or a class has too few rows.
+
+    References
+    ----------
+    Vinyals et al., "Matching Networks for One Shot Learning", NeurIPS 2016, section 2.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta.tasks import ClassEpisodes
+    >>> sampler = ClassEpisodes(np.repeat(["a", "b", "c"], 4), n_way=2, n_shot=1, n_query=3)
+    >>> task = sampler.sample(np.random.default_rng(0))
+    >>> task.y_support, task.y_query
+    (array([0, 1]), array([0, 0, 0, 1, 1, 1]))
+    """
+
+    def __init__(
+        self, y: Any, n_way: int, n_shot: int, n_query: int, *, classes: Any = None
+    ) -> None:
+        self.n_way = self.n_classes = check_count(n_way, "n_way", 2)
+        self.n_shot = check_count(n_shot, "n_shot")
+        self.n_query = check_count(n_query, "n_query")
+        names, codes, counts = np.unique(
+            check_labels(y, "y"), return_inverse=True, return_counts=True
+        )
+        rows = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
+        kept = np.arange(len(names)) if classes is None else np.unique(_positions(classes, names))
+        self.names = names[kept]
+        self._rows = [rows[k] for k in kept]
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        if len(self.names) < self.n_way:
+            raise EpisodeError(
+                f"There are {len(self.names)} classes, but n_way={self.n_way}. "
+                "Lower n_way, or add classes."
+            )
+        needed = self.n_shot + self.n_query
+        small = [k for k, rows in enumerate(self._rows) if len(rows) < needed]
+        if small:
+            first, n_others = small[0], len(small) - 1
+            others = f" Too few are also in {n_others} other classes." if n_others else ""
+            raise EpisodeError(
+                f"Class {quote(self.names[first])} has {_rows(len(self._rows[first]))}, but "
+                f"n_shot={self.n_shot} and n_query={self.n_query} need {needed}.{others} "
+                f"Lower n_query, or drop the class{'es' if n_others else ''}."
+            )
+
+    def sample(self, rng: np.random.Generator) -> Task:
+        """Draw one task.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            The source of randomness.
+
+        Returns
+        -------
+        Task
+            With ``n_way * n_shot`` support rows and ``n_way * n_query`` query rows, class by
+            class.
+        """
+        drawn = rng.choice(len(self.names), self.n_way, replace=False)
+        size = self.n_shot + self.n_query
+        rows = np.stack([rng.choice(self._rows[k], size, replace=False) for k in drawn])
+        position = np.arange(self.n_way)
+        return Task(
+            support=rows[:, : self.n_shot].ravel(),
+            query=rows[:, self.n_shot :].ravel(),
+            y_support=np.repeat(position, self.n_shot),
+            y_query=np.repeat(position, self.n_query),
+            w_support=np.ones(self.n_way * self.n_shot),
+            w_query=np.ones(self.n_way * self.n_query),
+            classes=self.names[drawn],
+        )
+
+
+class GroupEpisodes:
+    """Each task is one group of rows: a pupil's school, a patient, a sensor.
+
+    Every task has the same shape, so that tasks can be stacked. Where a group has too few rows
+    for it, some of its rows are repeated with weight 0, in the support set and in the query set
+    apart.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Regression targets, or labels if `classes` is given.
+    groups : array-like of shape (n_samples,)
+        The group of each row.
+    n_shot : int
+        Number of support rows; in a classification, of each class that the group has. A class
+        with no more rows than that keeps one for the query set, unless it is the only one.
+    n_query : int
+        Largest number of query rows; in a classification, of each class.
+    classes : array-like of shape (n_classes,) or None, default=None
+        All labels that `y` may have; every task then has ``n_classes`` outputs, in sorted
+        order. None means regression.
+
+    Attributes
+    ----------
+    names : ndarray of shape (n_names,)
+        The groups that tasks are drawn from, sorted.
+    n_classes : int or None
+        The number of `classes`, or None in a regression.
+    n_usable : ndarray of shape (n_names,), int64
+        How many classes have both support and query rows in a group (1 in a regression).
+
+    Raises
+    ------
+    EpisodeError
+        If no group can be a task, or a label is not in `classes`.
+
+    Warns
+    -----
+    SkippedTasksWarning
+        Once, if some groups cannot be tasks: they have no row left for the query set or, in a
+        classification, a single class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta.tasks import GroupEpisodes
+    >>> sampler = GroupEpisodes(np.arange(6.0), ["a"] * 4 + ["b"] * 2, n_shot=1, n_query=2)
+    >>> task = sampler.episode(1, np.random.default_rng(0))  # "b" has one row for the query set
+    >>> print(task.name, task.w_query)
+    b [1. 0.]
+    """
+
+    def __init__(
+        self, y: Any, groups: Any, n_shot: int, n_query: int, *, classes: Any = None
+    ) -> None:
+        self.n_shot = check_count(n_shot, "n_shot")
+        self.n_query = check_count(n_query, "n_query")
+        groups = check_labels(groups, "groups")
+        if classes is None:
+            self.classes, self.n_classes = None, None
+            self._y: np.ndarray = check_targets(y, len(groups))
+            stratum = np.zeros(len(groups), dtype=np.int64)
+        else:
+            self.classes = np.unique(check_labels(classes, "classes"))
+            self.n_classes = len(self.classes)
+            self._y = stratum = _positions(check_labels(y, "y", len(groups)), self.classes, "y")
+        # Regression is the case of a single stratum; a classification has one for each class.
+        self._stratum = stratum
+        self._n_strata = self.n_classes or 1
+        names, codes, counts = np.unique(groups, return_inverse=True, return_counts=True)
+        pairs, sizes = np.unique(codes * self._n_strata + stratum, return_counts=True)
+        owner = pairs // self._n_strata
+        n_present = np.bincount(owner, minlength=len(names))
+        n_usable = np.bincount(owner[sizes >= 2], minlength=len(names))
+        fit = self._is_task(counts, n_present, n_usable)
+        self._report_skipped(names, counts, n_present, fit)
+        rows = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
+        self._rows = [rows[k] for k in np.flatnonzero(fit)]
+        self.names, self.n_usable = names[fit], n_usable[fit]
+
+    def _is_task(
+        self, counts: np.ndarray, n_present: np.ndarray, n_usable: np.ndarray
+    ) -> np.ndarray:
+        if self.classes is None:
+            return counts > self.n_shot
+        return (n_present >= 2) & (n_usable >= 1)
+
+    def _report_skipped(
+        self, names: np.ndarray, counts: np.ndarray, n_present: np.ndarray, fit: np.ndarray
+    ) -> None:
+        skipped = np.flatnonzero(~fit)
+        if len(skipped) == 0:
+            return
+        k = skipped[0]
+        if self.classes is None:
+            why = f"has {_rows(counts[k])}, but n_shot={self.n_shot} and a query row need "
+            why += f"{self.n_shot + 1}. Lower n_shot, or drop the groups"
+        elif n_present[k] < 2:
+            why = "has a single class, but a task needs 2. Drop the groups, or merge them"
+        else:
+            why = "has one row of each class, but the query set needs one more. Drop the groups"
+        reason = f"Group {quote(names[k])} {why}"
+        if not fit.any():
+            raise EpisodeError(f"None of the {len(names)} groups can be a task. {reason}.")
+        warnings.warn(
+            f"{len(skipped)} of {len(names)} groups cannot be tasks and are left out: "
+            f"{quote_some(names[skipped])}. {reason} to silence this warning.",
+            SkippedTasksWarning,
+            stacklevel=3,
+        )
+
+    def sample(self, rng: np.random.Generator) -> Task:
+        """Draw a group, each with the same probability, and a task from it.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            The source of randomness.
+
+        Returns
+        -------
+        Task
+        """
+        return self.episode(int(rng.integers(len(self.names))), rng)
+
+    def episode(self, position: int, rng: np.random.Generator) -> Task:
+        """Draw the rows of a task from one group.
+
+        Parameters
+        ----------
+        position : int
+            The group's position in `names`.
+        rng : numpy.random.Generator
+            The source of randomness.
+
+        Returns
+        -------
+        Task
+        """
+        rows = rng.permutation(self._rows[position])
+        rows = rows[np.argsort(self._stratum[rows], kind="stable")]
+        stratum = self._stratum[rows]
+        first, size = np.unique(stratum, return_index=True, return_counts=True)[1:]
+        rank = np.arange(len(rows)) - np.repeat(first, size)
+        # A stratum that is too small keeps one row for the query set, if it has two.
+        shots = np.where(size > self.n_shot, self.n_shot, np.maximum(size - 1, 1))
+        asked = rank - np.repeat(shots, size)
+        support, w_support = _fill(rows[asked < 0], self._n_strata * self.n_shot)
+        query, w_query = _fill(
+            rows[(asked >= 0) & (asked < self.n_query)], self._n_strata * self.n_query
+        )
+        return Task(
+            support=support,
+            query=query,
+            y_support=self._y[support],
+            y_query=self._y[query],
+            w_support=w_support,
+            w_query=w_query,
+            classes=self.classes,
+            name=self.names[position],
+        )
+
+
+def _fill(rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Repeat rows, in turn, up to `size`; the repeated ones weigh 0."""
+    return np.resize(rows, size), (np.arange(size) < len(rows)).astype(np.float64)
+
+
+def _positions(labels: Any, names: np.ndarray, where: str = "classes") -> np.ndarray:
+    """Position of each label in the sorted `names`."""
+    known = {name: k for k, name in enumerate(names.tolist())}
+    values = check_labels(labels, where)
+    distinct, inverse = np.unique(values, return_inverse=True)
+    missing = [label for label in distinct.tolist() if label not in known]
+    if missing:
+        other = "y" if where == "classes" else "classes"
+        raise EpisodeError(
+            f"{where} has labels that {other} does not have: {quote_some(missing)}. "
+            f"Remove them, or add them to {other}."
+        )
+    return np.array([known[label] for label in distinct.tolist()], dtype=np.int64)[inverse]
+
+
+def _rows(n: int) -> str:
+    return f"{n} row{'' if n == 1 else 's'}"

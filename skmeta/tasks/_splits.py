@@ -1,0 +1,274 @@
+"""Dividing a table by its tasks: for meta-training, and for scikit-learn's `cv=`."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice, repeat
+from typing import Any, Literal
+
+import numpy as np
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils.multiclass import type_of_target
+
+from skmeta._random import check_rng
+from skmeta._validation import check_count, check_labels
+from skmeta.exceptions import EpisodeError
+from skmeta.tasks._overlap import warn_if_reused
+from skmeta.tasks._samplers import ClassEpisodes, GroupEpisodes
+from skmeta.tasks._task import Task
+
+__all__ = ["EpisodeSplit", "split_tasks"]
+
+
+def split_tasks(
+    labels: Any, sizes: Sequence[float] = (0.6, 0.2, 0.2), *, random_state: Any = None
+) -> tuple[np.ndarray, ...]:
+    """Divide a table so that no class, or no group, is in two parts.
+
+    With `y` as labels, the parts have no class in common: what few-shot classification needs.
+    With `groups`, they have no group in common.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_samples,)
+        The class or the group of each row.
+    sizes : sequence of float or of int, default=(0.6, 0.2, 0.2)
+        How many of the distinct labels go to each part: fractions that sum to at most 1, or
+        numbers of labels. What is left over is in no part.
+    random_state : int, Generator, RandomState or None, default=None
+        Decides which label goes where. Pass an int for the same parts each time.
+
+    Returns
+    -------
+    tuple of ndarray of shape (n_rows,), int64
+        The positions of each part's rows, in ascending order.
+
+    Raises
+    ------
+    EpisodeError
+        If there are too few labels, or a part would have none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta.tasks import split_tasks
+    >>> y = np.array(["ant", "bee", "cat", "ant", "bee", "cat"])
+    >>> train, test = split_tasks(y, (2, 1), random_state=0)
+    >>> print(y[train], y[test])
+    ['ant' 'cat' 'ant' 'cat'] ['bee' 'bee']
+    """
+    names, codes = np.unique(check_labels(labels, "labels"), return_inverse=True)
+    counts = _label_counts(sizes, len(names))
+    part = np.full(len(names), -1)
+    part[check_rng(random_state).permutation(len(names))[: sum(counts)]] = np.repeat(
+        np.arange(len(counts)), counts
+    )
+    return tuple(np.flatnonzero(part[codes] == k) for k in range(len(counts)))
+
+
+def _label_counts(sizes: Sequence[float], n_labels: int) -> np.ndarray:
+    given = np.asarray(sizes)
+    if given.ndim != 1 or len(given) == 0 or given.dtype.kind not in "iuf":
+        raise ValueError(
+            f"sizes must be fractions or numbers of labels, one for each part, got {sizes!r}."
+        )
+    if given.dtype.kind in "iu":
+        counts, total, limit = given, given.sum(), n_labels
+    else:
+        bounds = np.rint(np.cumsum(given) * n_labels).astype(np.int64)
+        # Rounding errors: 0.7 + 0.2 + 0.1 is not exactly 1.
+        counts, total, limit = np.diff(bounds, prepend=0), round(given.sum(), 9), 1
+    if total > limit:
+        raise EpisodeError(
+            f"sizes={sizes!r} sum to {total}, but there are {n_labels} distinct labels, so they "
+            f"can sum to {limit} at most. Lower the sizes."
+        )
+    if (counts < 1).any():
+        raise EpisodeError(
+            f"sizes={sizes!r} leave part {(counts < 1).argmax()} without any of the {n_labels} "
+            "distinct labels, but each part needs one. Enlarge it, or pass numbers of labels."
+        )
+    return counts
+
+
+class EpisodeSplit(BaseCrossValidator):
+    """Cross-validation by episodes: fit on a support set, score on its query set.
+
+    Each split is one task. Pass it as `cv` to
+    :func:`~sklearn.model_selection.cross_val_score`,
+    :class:`~sklearn.model_selection.GridSearchCV` and the like; the mean score is the usual
+    few-shot figure of merit.
+
+    Without `groups`, an episode draws classes and rows of each. With `groups`, an episode is one
+    group, and the groups are visited in random order, again and again.
+
+    Parameters
+    ----------
+    n_way : int or None, default=None
+        Number of classes in an episode. None takes all classes or, with `groups`, all that the
+        group has. With `groups`, an episode draws `n_way` of the group's classes with two rows or
+        more, and groups with fewer such classes are not visited.
+    n_shot : int, default=1
+        Number of support rows of each class; in a regression, of each group.
+    n_query : int, default=15
+        Number of query rows of each class; in a regression, of each group. With `groups`, an
+        episode has fewer where a group has fewer.
+    n_episodes : int, default=100
+        Number of splits.
+    target_type : {"auto", "classification", "regression"}, default="auto"
+        What `y` is. A regression needs `groups`. "auto" asks
+        :func:`~sklearn.utils.multiclass.type_of_target`, which takes whole numbers for classes:
+        say "regression" where such numbers are your targets.
+    prior : object or None, default=None
+        The prior of the estimator that is evaluated, with `trained_on` and `trained_on_kind`. If
+        it was trained on classes or groups of this table, `split` warns.
+    random_state : int, Generator, RandomState or None, default=None
+        Pass an int for the same episodes at each call of `split`.
+
+    See Also
+    --------
+    split_tasks : One split into parts with no class or group in common.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from skmeta.tasks import EpisodeSplit
+    >>> X, y = load_digits(return_X_y=True)
+    >>> cv = EpisodeSplit(n_way=5, n_shot=1, n_episodes=10, random_state=0)
+    >>> cross_val_score(KNeighborsClassifier(1), X, y, cv=cv).shape
+    (10,)
+    """
+
+    # Lets scikit-learn's metadata routing pass `groups` on without being asked.
+    __metadata_request__split = {"groups": True}  # noqa: RUF012
+
+    def __init__(
+        self,
+        n_way: int | None = None,
+        n_shot: int = 1,
+        n_query: int = 15,
+        n_episodes: int = 100,
+        *,
+        target_type: Literal["auto", "classification", "regression"] = "auto",
+        prior: Any = None,
+        random_state: Any = None,
+    ) -> None:
+        self.n_way = n_way
+        self.n_shot = n_shot
+        self.n_query = n_query
+        self.n_episodes = n_episodes
+        self.target_type = target_type
+        self.prior = prior
+        self.random_state = random_state
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Return `n_episodes`.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            Ignored.
+
+        Returns
+        -------
+        int
+        """
+        return check_count(self.n_episodes, "n_episodes")
+
+    def split(
+        self, X: Any, y: Any = None, groups: Any = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Draw the episodes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Only its number of rows matters.
+        y : array-like of shape (n_samples,)
+            Classes or targets.
+        groups : array-like of shape (n_samples,) or None, default=None
+            The group of each row, where each task is a group.
+
+        Yields
+        ------
+        support : ndarray of shape (n_support,), int64
+            Rows to fit on.
+        query : ndarray of shape (n_query,), int64
+            Rows to score on.
+
+        Raises
+        ------
+        EpisodeError
+            If the rows cannot form such episodes. It is raised here, before the first episode.
+
+        Warns
+        -----
+        OverlapWarning
+            If `prior` was trained on classes or groups of this table.
+        """
+        rng, n_episodes = check_rng(self.random_state), self.get_n_splits()
+        y = check_labels(y, "y", X.shape[0] if hasattr(X, "shape") else len(X))
+        if groups is None:
+            tasks = self._class_episodes(y, rng)
+        else:
+            tasks = self._group_episodes(y, check_labels(groups, "groups", len(y)), rng)
+        return (
+            (task.support[task.w_support > 0], task.query[task.w_query > 0])
+            for task in islice(tasks, n_episodes)
+        )
+
+    def _class_episodes(self, y: np.ndarray, rng: np.random.Generator) -> Iterator[Task]:
+        if not self._is_classification(y):
+            raise EpisodeError(
+                "y holds regression targets, and without groups an episode is drawn from the "
+                "classes of y. Pass groups, the task of each row."
+            )
+        n_way = len(np.unique(y)) if self.n_way is None else self.n_way
+        sampler = ClassEpisodes(y, n_way, self.n_shot, self.n_query)
+        warn_if_reused(self.prior, sampler.names, "classes")
+        return (sampler.sample(rng) for _ in repeat(None))
+
+    def _group_episodes(
+        self, y: np.ndarray, groups: np.ndarray, rng: np.random.Generator
+    ) -> Iterator[Task]:
+        classes = np.unique(y) if self._is_classification(y) else None
+        sampler = GroupEpisodes(y, groups, self.n_shot, self.n_query, classes=classes)
+        n_way = None if self.n_way is None else check_count(self.n_way, "n_way", 2)
+        if classes is None and n_way is not None:
+            raise EpisodeError(f"n_way={n_way}, but y holds regression targets. Leave n_way out.")
+        visited = np.flatnonzero(sampler.n_usable >= (n_way or 1))
+        if len(visited) == 0:
+            raise EpisodeError(
+                f"n_way={n_way} classes with two rows or more are in no group; the most that a "
+                f"group has is {sampler.n_usable.max()}. Lower n_way."
+            )
+        if classes is not None:
+            warn_if_reused(self.prior, classes, "classes")
+        warn_if_reused(self.prior, sampler.names[visited], "groups")
+        tasks = (sampler.episode(k, rng) for k in _rounds(visited, rng))
+        return tasks if n_way is None else (_restrict(task, n_way, rng) for task in tasks)
+
+    def _is_classification(self, y: np.ndarray) -> bool:
+        kinds = ("auto", "classification", "regression")
+        if self.target_type not in kinds:
+            raise ValueError(f"target_type must be one of {kinds}, got {self.target_type!r}.")
+        if self.target_type == "auto":
+            return type_of_target(y) in ("binary", "multiclass")
+        return self.target_type == "classification"
+
+
+def _rounds(positions: np.ndarray, rng: np.random.Generator) -> Iterator[int]:
+    """Visit all positions in random order, again and again."""
+    while True:
+        yield from rng.permutation(positions).tolist()
+
+
+def _restrict(task: Task, n_way: int, rng: np.random.Generator) -> Task:
+    """Keep the rows of `n_way` of the classes that have query rows."""
+    drawn = rng.choice(np.unique(task.y_query[task.w_query > 0]), n_way, replace=False)
+    return replace(
+        task,
+        w_support=task.w_support * np.isin(task.y_support, drawn),
+        w_query=task.w_query * np.isin(task.y_query, drawn),
+    )
