@@ -1,0 +1,147 @@
+"""From a name, or a user's module, to a network with drawn weights."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from skmeta.backbones._conv4 import ConvBlock, conv4
+from skmeta.backbones._mlp import mlp
+from skmeta.backbones._normalization import convert_batch_norm
+from skmeta.exceptions import BackboneError
+
+
+def identity(input_shape: tuple[int, ...]) -> nn.Module:
+    """Build the network without parameters that only flattens its input.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Shape of one row.
+
+    Returns
+    -------
+    torch.nn.Module
+        Maps (n_samples, *input_shape) to (n_samples, n_features).
+    """
+    return nn.Flatten()
+
+
+BACKBONES: dict[str, Callable[..., nn.Module]] = {"conv4": conv4, "mlp": mlp, "identity": identity}
+
+
+def build_backbone(
+    backbone: str | nn.Module,
+    input_shape: tuple[int, ...],
+    params: Mapping[str, Any] | None = None,
+    generator: torch.Generator | None = None,
+) -> nn.Module:
+    """Make the network that turns a row into features.
+
+    Parameters
+    ----------
+    backbone : {"conv4", "mlp", "identity"} or torch.nn.Module
+        A name, or a module of your own. A module is copied, keeps its weights, and has its batch
+        normalisations replaced by :class:`EpisodeBatchNorm`.
+    input_shape : tuple of int
+        Shape of one row.
+    params : mapping, optional
+        Keyword arguments of the named backbone.
+    generator : torch.Generator, optional
+        Draws the initial weights of a named backbone.
+
+    Returns
+    -------
+    torch.nn.Module
+        Maps (n_samples, *input_shape) to (n_samples, n_features).
+
+    Raises
+    ------
+    BackboneError
+        If the name is unknown, its parameters are wrong, or the network does not fit the shape.
+    """
+    params = dict(params or {})
+    if isinstance(backbone, nn.Module):
+        if params:
+            raise BackboneError(
+                f"backbone_params={params} apply to a named backbone, but backbone is a "
+                f"{type(backbone).__name__}. Set them where you make the module."
+            )
+        module = convert_batch_norm(copy.deepcopy(backbone)).float()
+    elif backbone in BACKBONES:
+        try:
+            module = BACKBONES[backbone](tuple(input_shape), **params)
+        except TypeError as error:
+            raise BackboneError(f"backbone_params of {backbone!r}: {error}") from error
+        draw_parameters(module, generator)
+    else:
+        raise BackboneError(
+            f"backbone must be a torch.nn.Module or one of {sorted(BACKBONES)}, got {backbone!r}."
+        )
+    n_output_features(module, input_shape)
+    return module
+
+
+def draw_parameters(module: nn.Module, generator: torch.Generator | None) -> None:
+    """Draw the weights of linear layers and convolutions, as torch does by default.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Changed in place.
+    generator : torch.Generator, optional
+        Source of the numbers, so that no global seed is touched.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Linear | ConvBlock):
+            fan_in = part.weight[0].numel()
+            bound = 1 / math.sqrt(fan_in)
+            nn.init.uniform_(part.weight, -bound, bound, generator)
+            if isinstance(part, nn.Linear):
+                nn.init.uniform_(part.bias, -bound, bound, generator)
+
+
+def n_output_features(module: nn.Module, input_shape: tuple[int, ...]) -> int:
+    """Number of features that a network gives for rows of a shape.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network.
+    input_shape : tuple of int
+        Shape of one row.
+
+    Returns
+    -------
+    int
+        Size of axis 1 of the output.
+
+    Raises
+    ------
+    BackboneError
+        If the network fails on rows of that shape, or does not return one vector a row.
+    """
+    try:
+        with torch.no_grad():
+            out = module(torch.zeros(2, *input_shape, dtype=_dtype(module)))
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise BackboneError(
+            f"The backbone does not fit rows of shape {tuple(input_shape)}: {error} "
+            "Set input_shape to the shape of one row, or change the backbone."
+        ) from error
+    if not isinstance(out, torch.Tensor) or out.dim() != 2 or out.shape[0] != 2:
+        shape = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+        raise BackboneError(
+            "The backbone must map (n_samples, ...) to (n_samples, n_features), but for 2 rows "
+            f"it returned {shape}. End it with torch.nn.Flatten()."
+        )
+    return int(out.shape[1])
+
+
+def _dtype(module: nn.Module) -> torch.dtype:
+    return next((p.dtype for p in module.parameters()), torch.float32)

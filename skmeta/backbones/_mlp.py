@@ -1,0 +1,57 @@
+"""A multi-layer perceptron for tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from skmeta.exceptions import BackboneError
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+}
+
+
+def mlp(
+    input_shape: tuple[int, ...],
+    *,
+    hidden: Sequence[int] = (40, 40),
+    activation: str = "relu",
+) -> nn.Module:
+    """Build a multi-layer perceptron; the learner puts a linear head on its last hidden layer.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Shape of one row; it is flattened.
+    hidden : sequence of int, default=(40, 40)
+        Width of each hidden layer: two of 40 in Finn et al. (2017), section 5.1.
+    activation : {"relu", "tanh", "gelu", "silu"}, default="relu"
+        Applied after each layer.
+
+    Returns
+    -------
+    torch.nn.Module
+        Maps (n_samples, *input_shape) to (n_samples, hidden[-1]).
+
+    Raises
+    ------
+    BackboneError
+        If ``hidden`` is empty or ``activation`` unknown.
+    """
+    if activation not in ACTIVATIONS:
+        raise BackboneError(f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}.")
+    if len(hidden) == 0 or min(hidden) < 1:
+        raise BackboneError(f"hidden must be one positive width or more, got {tuple(hidden)}.")
+    n_features = 1
+    for size in input_shape:
+        n_features *= size
+    layers: list[nn.Module] = [nn.Flatten()]
+    for width in hidden:
+        layers += [nn.Linear(n_features, width), ACTIVATIONS[activation]()]
+        n_features = width
+    return nn.Sequential(*layers)

@@ -1,0 +1,99 @@
+"""Batch normalisation whose statistics are a differentiable part of the task."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from skmeta.exceptions import BackboneError
+
+
+class EpisodeBatchNorm(nn.Module):
+    """Batch normalisation by the support set's statistics.
+
+    In training mode the statistics are those of the batch, and they replace the buffers ``mean``
+    and ``var`` (momentum 1), with their gradient. In evaluation mode the buffers are used. A
+    query set is thus normalised by what was measured on the support set, and a row's prediction
+    does not depend on the rows beside it.
+
+    It is written with primitive operations: under :func:`torch.func.vmap`, ``nn.BatchNorm2d``
+    returns a wrong second-order gradient without a warning.
+
+    Parameters
+    ----------
+    n_channels : int
+        Size of axis 1 of the input.
+    eps : float, default=1e-5
+        Added to the variance.
+    """
+
+    mean: Tensor
+    var: Tensor
+
+    def __init__(self, n_channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(n_channels))
+        self.bias = nn.Parameter(torch.zeros(n_channels))
+        self.register_buffer("mean", torch.zeros(n_channels))
+        self.register_buffer("var", torch.ones(n_channels))
+
+    def measure(self, x: Tensor) -> None:
+        """Take the statistics of ``x``, of shape (n_samples, n_channels, ...)."""
+        axes = [0, *range(2, x.dim())]
+        self.mean = x.mean(axes)
+        centred = x - _per_channel(self.mean, x)
+        self.var = (centred * centred).mean(axes)
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """The affine map that the current statistics make, each of shape (n_channels,)."""
+        scale = self.weight * torch.rsqrt(self.var + self.eps)
+        return scale, self.bias - self.mean * scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``x``, of shape (n_samples, n_channels, ...)."""
+        if self.training:
+            self.measure(x)
+        scale, shift = self.scale_and_shift()
+        return x * _per_channel(scale, x) + _per_channel(shift, x)
+
+    def extra_repr(self) -> str:
+        """What ``repr`` shows."""
+        return f"{self.weight.shape[0]}, eps={self.eps}"
+
+
+def _per_channel(values: Tensor, x: Tensor) -> Tensor:
+    return values.reshape(-1, *[1] * (x.dim() - 2))
+
+
+def convert_batch_norm(module: nn.Module) -> nn.Module:
+    """Replace each ``nn.BatchNorm1d/2d/3d`` in a module by :class:`EpisodeBatchNorm`.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Changed in place. Learned scales and shifts are kept.
+
+    Returns
+    -------
+    torch.nn.Module
+        The same module, or the replacement if it is a batch normalisation itself.
+
+    Raises
+    ------
+    BackboneError
+        If a batch normalisation has not seen its number of channels yet (a lazy module).
+    """
+    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+        if module.num_features == 0:
+            raise BackboneError(
+                f"The backbone has a lazy {type(module).__name__} that has seen no data. "
+                "Run one forward pass through the module first, or give it its num_features."
+            )
+        new = EpisodeBatchNorm(module.num_features, module.eps)
+        if module.affine:
+            new.weight, new.bias = module.weight, module.bias
+        return new
+    for name, child in module.named_children():
+        setattr(module, name, convert_batch_norm(child))
+    return module

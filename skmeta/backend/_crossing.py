@@ -1,0 +1,139 @@
+"""The one place where NumPy arrays become tensors, and tensors arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skmeta.tasks import Task
+
+
+class Rows(NamedTuple):
+    """Rows of one set of a task.
+
+    Attributes
+    ----------
+    x : Tensor of shape (n_rows, *input_shape)
+        Standardised inputs.
+    y : Tensor of shape (n_rows,)
+        Class positions (int64), or standardised targets.
+    w : Tensor of shape (n_rows,)
+        Sample weights; 0 marks padding.
+    """
+
+    x: Tensor
+    y: Tensor
+    w: Tensor
+
+
+class TaskTensors(NamedTuple):
+    """Support and query set of one task, on the device."""
+
+    support: Rows
+    query: Rows
+
+
+class Scaler(NamedTuple):
+    """Centre and scale of features and targets, from the meta-training rows.
+
+    Attributes
+    ----------
+    x_mean, x_scale : ndarray of shape (n_features,) or ()
+        Of the features; 0 and 1 where nothing is to be done.
+    y_mean, y_scale : ndarray of shape ()
+        Of the targets; 0 and 1 for a classification.
+    """
+
+    x_mean: np.ndarray
+    x_scale: np.ndarray
+    y_mean: np.ndarray
+    y_scale: np.ndarray
+
+
+class Crossing:
+    """Puts rows on a device, standardised and in the shape that the network takes.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Shape of one row.
+    scaler : Scaler
+        Standardisation.
+    device : torch.device
+        Where tensors go.
+    dtype : torch.dtype
+        Their precision.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        scaler: Scaler,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.input_shape = tuple(input_shape)
+        self.device = device
+        self.dtype = dtype
+        self._x_mean = torch.as_tensor(scaler.x_mean, dtype=dtype, device=device)
+        self._x_scale = torch.as_tensor(scaler.x_scale, dtype=dtype, device=device)
+        self._y_mean, self._y_scale = float(scaler.y_mean), float(scaler.y_scale)
+
+    def upload(self, X: np.ndarray) -> Tensor:
+        """Put a table (n_samples, n_features) on the device, in its own precision."""
+        return torch.as_tensor(np.ascontiguousarray(X), device=self.device)
+
+    def inputs(self, rows: Tensor) -> Tensor:
+        """Standardise and shape rows (n_rows, n_features) of an uploaded table."""
+        x = ((rows.to(self.dtype) - self._x_mean) / self._x_scale).reshape(-1, *self.input_shape)
+        # Convolutions and pooling run about twice as fast on a CPU with channels last.
+        return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+    def rows(self, X: Tensor, y: np.ndarray, w: np.ndarray) -> Rows:
+        """Make the rows of one set from those of an uploaded table."""
+        if y.dtype.kind == "f":
+            target = torch.as_tensor((y - self._y_mean) / self._y_scale, dtype=self.dtype)
+        else:
+            target = torch.as_tensor(y, dtype=torch.int64)
+        weight = torch.as_tensor(w, dtype=self.dtype)
+        return Rows(self.inputs(X), target.to(self.device), weight.to(self.device))
+
+    def tasks(self, table: Tensor, tasks: Sequence[Task]) -> TaskTensors:
+        """Gather tasks of one shape from an uploaded table, stacked along axis 0."""
+        parts = []
+        for side in ("support", "query"):
+            at, y, w = (
+                np.concatenate([getattr(t, name) for t in tasks])
+                for name in (side, f"y_{side}", f"w_{side}")
+            )
+            rows = self.rows(table[torch.as_tensor(at, device=self.device)], y, w)
+            parts.append(Rows(*(x.unflatten(0, (len(tasks), -1)) for x in rows)))
+        return TaskTensors(*parts)
+
+    def targets(self, predicted: Tensor) -> np.ndarray:
+        """Bring standardised predictions back to the units of the targets."""
+        return to_numpy(predicted) * self._y_scale + self._y_mean
+
+
+def to_numpy(tensor: Tensor) -> np.ndarray:
+    """Copy a tensor to a NumPy array."""
+    return np.array(tensor.detach().cpu().numpy())
+
+
+def state_to_numpy(state: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """Copy a state to NumPy arrays."""
+    return {name: to_numpy(value) for name, value in state.items()}
+
+
+def state_to_torch(
+    state: Mapping[str, Any], device: torch.device, dtype: torch.dtype
+) -> dict[str, Tensor]:
+    """Copy a state of arrays to a device."""
+    return {
+        name: torch.tensor(np.asarray(value), dtype=dtype, device=device)
+        for name, value in state.items()
+    }

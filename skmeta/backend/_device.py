@@ -1,0 +1,40 @@
+"""Devices and precision, resolved once, when a fit begins."""
+
+from __future__ import annotations
+
+import torch
+
+from skmeta.exceptions import DeviceError
+
+PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+
+
+def resolve_device(device: str | torch.device = "auto") -> torch.device:
+    """Turn a device argument into a device that is there.
+
+    Parameters
+    ----------
+    device : str or torch.device, default="auto"
+        ``"auto"`` takes a GPU if there is one, the CPU otherwise.
+
+    Returns
+    -------
+    torch.device
+        The device.
+
+    Raises
+    ------
+    DeviceError
+        If the device is unknown or not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+        torch.empty(0, device=resolved)
+    except (RuntimeError, AssertionError) as error:
+        raise DeviceError(
+            f"device={str(device)!r} is not available here: {str(error).splitlines()[0]} "
+            "Use device='auto' or device='cpu'."
+        ) from error
+    return resolved

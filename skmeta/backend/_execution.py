@@ -1,0 +1,140 @@
+"""How many tasks are computed: one by one, a thread each, or vectorised."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_leaves, tree_map
+
+MODES = ("auto", "loop", "threads", "vmap")
+
+# Above this many operations a task, a CPU core is kept busy by one task alone, and what vmap
+# makes of a convolution is slower than the convolution; below it, launching operations dominates.
+_THREADS_FROM_FLOPS = 5e7
+
+
+class Execution:
+    """Runs a pure function over tasks; a context manager, since it may hold threads.
+
+    Results do not depend on the number of threads: each thread computes whole tasks with one
+    intra-op thread, and sums are taken in the order of the tasks.
+
+    Parameters
+    ----------
+    mode : {"auto", "loop", "threads", "vmap"}, default="auto"
+        ``"auto"`` is vmap on a GPU and for small networks, threads for large ones on a CPU.
+    device : torch.device
+        Where the tasks are.
+    flops_per_task : float
+        Rough cost of one task, for ``"auto"``.
+    n_threads : int, optional
+        Threads of mode ``"threads"``; by default as many as torch uses.
+    chunk_size : int, optional
+        Tasks vectorised at once by ``"vmap"``, to bound memory; by default all.
+    """
+
+    def __init__(
+        self,
+        mode: str = "auto",
+        *,
+        device: torch.device,
+        flops_per_task: float = 0.0,
+        n_threads: int | None = None,
+        chunk_size: int | None = None,
+    ) -> None:
+        if mode == "auto":
+            large = device.type == "cpu" and flops_per_task > _THREADS_FROM_FLOPS
+            mode = "threads" if large else "vmap"
+        self.mode = mode
+        self.n_threads = n_threads or torch.get_num_threads()
+        self.chunk_size = chunk_size
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> Execution:
+        if self.mode == "threads":
+            n_intra_op = torch.get_num_threads()
+            self._pool = ThreadPoolExecutor(
+                self.n_threads, "skmeta", initializer=torch.set_num_threads, initargs=(1,)
+            )
+            # Start every thread now, then undo what their set_num_threads did to the default.
+            list(self._pool.map(_wait, [0.01] * self.n_threads))
+            torch.set_num_threads(n_intra_op)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def map(self, fn: Callable[[Any], Any], tasks: Any) -> Any:
+        """Results of all tasks, stacked along a new first axis.
+
+        Parameters
+        ----------
+        fn : callable
+            Takes one task (a tree of tensors), returns a tree of tensors.
+        tasks : tree of tensors
+            The tasks, stacked along axis 0.
+
+        Returns
+        -------
+        tree of tensors
+            What ``fn`` returns, stacked along axis 0.
+        """
+        chunks = list(self._chunks(fn, tasks))
+        return tree_map(lambda *parts: torch.cat(parts), *chunks)
+
+    def mean(self, fn: Callable[[Any], Any], tasks: Any) -> Any:
+        """Mean result over the tasks, in the memory of a few of them.
+
+        Parameters
+        ----------
+        fn : callable
+            Takes one task (a tree of tensors), returns a tree of tensors.
+        tasks : tree of tensors
+            The tasks, stacked along axis 0.
+
+        Returns
+        -------
+        tree of tensors
+            As ``fn`` returns it.
+        """
+        total: Any = None
+        for chunk in self._chunks(fn, tasks):
+            part = tree_map(lambda x: x.sum(0), chunk)
+            total = part if total is None else tree_map(torch.add, total, part)
+        return tree_map(lambda x: x / _n_tasks(tasks), total)
+
+    def _chunks(self, fn: Callable[[Any], Any], tasks: Any) -> Iterator[Any]:
+        n_tasks = _n_tasks(tasks)
+        if self.mode == "vmap":
+            size = self.chunk_size or n_tasks
+            for start in range(0, n_tasks, size):
+                chunk = slice(start, start + size)
+                yield torch.func.vmap(fn)(tree_map(lambda x, chunk=chunk: x[chunk], tasks))
+        else:
+            each = (tree_map(lambda x, i=i: x[i], tasks) for i in range(n_tasks))
+            results = self._pool.map(fn, each) if self._pool is not None else map(fn, each)
+            for result in results:
+                yield tree_map(lambda x: x.unsqueeze(0), result)
+
+
+def _n_tasks(tasks: Any) -> int:
+    return int(tree_leaves(tasks)[0].shape[0])
+
+
+def _wait(seconds: float) -> None:
+    # An operation first, so that torch sets up its thread-local state, then long enough that the
+    # pool starts a thread for each call.
+    torch.zeros(1).add_(1)
+    time.sleep(seconds)

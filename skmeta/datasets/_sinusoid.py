@@ -1,0 +1,92 @@
+"""Regression tasks with one shape and many places: sinusoids."""
+
+from typing import Any
+
+import numpy as np
+
+from skmeta._random import check_rng
+from skmeta._validation import check_count
+
+__all__ = ["make_sinusoid_tasks"]
+
+
+def make_sinusoid_tasks(
+    n_tasks: int = 100,
+    n_samples: int = 20,
+    *,
+    amplitude: tuple[float, float] = (0.1, 5.0),
+    phase: tuple[float, float] = (0.0, np.pi),
+    x_range: tuple[float, float] = (-5.0, 5.0),
+    noise: float = 0.0,
+    return_parameters: bool = False,
+    random_state: Any = None,
+) -> tuple[np.ndarray, ...]:
+    r"""Make regression tasks :math:`y = A \sin(x - \varphi)`, the sinusoids of Finn et al.
+
+    Each task has an amplitude :math:`A`, a phase :math:`\varphi` and points `x`, drawn uniformly
+    from the ranges given.
+
+    Parameters
+    ----------
+    n_tasks : int, default=100
+        Number of tasks.
+    n_samples : int, default=20
+        Number of points of each task.
+    amplitude : tuple of two floats, default=(0.1, 5.0)
+        Lowest and highest amplitude.
+    phase : tuple of two floats, default=(0, pi)
+        Lowest and highest phase, in radians.
+    x_range : tuple of two floats, default=(-5, 5)
+        Lowest and highest `x`.
+    noise : float, default=0.0
+        Standard deviation of the Gaussian noise added to `y`.
+    return_parameters : bool, default=False
+        Return the amplitudes and phases too.
+    random_state : int, Generator, RandomState or None, default=None
+        Pass an int for the same tasks each time.
+
+    Returns
+    -------
+    X : ndarray of shape (n_tasks * n_samples, 1)
+        The points, task by task.
+    y : ndarray of shape (n_tasks * n_samples,)
+        The values.
+    groups : ndarray of shape (n_tasks * n_samples,), int64
+        The task of each row, from 0 to ``n_tasks - 1``.
+    parameters : ndarray of shape (n_tasks, 2)
+        Amplitude and phase of each task. Only if `return_parameters` is True.
+
+    References
+    ----------
+    Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks",
+    ICML 2017, section 5.1.
+
+    Examples
+    --------
+    >>> from skmeta.datasets import make_sinusoid_tasks
+    >>> X, y, groups = make_sinusoid_tasks(n_tasks=3, n_samples=10, random_state=0)
+    >>> X.shape, y.shape, groups.max()
+    ((30, 1), (30,), np.int64(2))
+    """
+    n_tasks, n_samples = check_count(n_tasks, "n_tasks"), check_count(n_samples, "n_samples")
+    if not noise >= 0:
+        raise ValueError(f"noise must be a standard deviation of at least 0, got {noise!r}.")
+    rng = check_rng(random_state)
+    parameters = np.column_stack(
+        [
+            rng.uniform(*_check_range(amplitude, "amplitude"), size=n_tasks),
+            rng.uniform(*_check_range(phase, "phase"), size=n_tasks),
+        ]
+    )
+    x = rng.uniform(*_check_range(x_range, "x_range"), size=(n_tasks, n_samples))
+    y = parameters[:, :1] * np.sin(x - parameters[:, 1:]) + noise * rng.standard_normal(x.shape)
+    groups = np.repeat(np.arange(n_tasks), n_samples)
+    made = x.reshape(-1, 1), y.ravel(), groups
+    return (*made, parameters) if return_parameters else made
+
+
+def _check_range(value: Any, name: str) -> tuple[float, float]:
+    ends = np.asarray(value)
+    if ends.shape == (2,) and ends.dtype.kind in "iuf" and -np.inf < ends[0] <= ends[1] < np.inf:
+        return float(ends[0]), float(ends[1])
+    raise ValueError(f"{name} must be two finite numbers, the lower one first, got {value!r}.")

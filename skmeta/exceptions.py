@@ -1,0 +1,58 @@
+"""Errors and warnings that skmeta raises.
+
+Every error inherits :class:`SkmetaError` and the Python error that callers who do not know
+skmeta would catch.
+"""
+
+__all__ = [
+    "BackboneError",
+    "CheckpointError",
+    "DeviceError",
+    "EpisodeError",
+    "OverlapWarning",
+    "PriorFormatError",
+    "PriorMismatchError",
+    "SkippedTasksWarning",
+    "SkmetaError",
+    "SkmetaWarning",
+]
+
+
+class SkmetaError(Exception):
+    """Base class of every error that skmeta raises itself."""
+
+
+class EpisodeError(SkmetaError, ValueError):
+    """The rows given cannot form the tasks asked for."""
+
+
+class BackboneError(SkmetaError, ValueError):
+    """A backbone is unknown, or does not fit the shape of the input."""
+
+
+class DeviceError(SkmetaError, RuntimeError):
+    """The device asked for is not there."""
+
+
+class PriorFormatError(SkmetaError, ValueError):
+    """A prior file is truncated, altered, foreign, or of a newer format."""
+
+
+class PriorMismatchError(SkmetaError, ValueError):
+    """The data at hand differ from what the prior was learned for."""
+
+
+class CheckpointError(SkmetaError, ValueError):
+    """A checkpoint belongs to another run, or cannot be read."""
+
+
+class SkmetaWarning(UserWarning):
+    """Base class of every warning that skmeta issues itself."""
+
+
+class OverlapWarning(SkmetaWarning):
+    """Evaluation reuses classes or groups that the prior was trained on."""
+
+
+class SkippedTasksWarning(SkmetaWarning):
+    """Some groups were too small to be tasks and were left out."""

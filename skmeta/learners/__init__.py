@@ -1,0 +1,22 @@
+"""Meta-learning algorithms."""
+
+from skmeta.learners._anil import ANIL
+from skmeta.learners._base import LEARNERS, MetaLearner
+from skmeta.learners._context import Context
+from skmeta.learners._gradient import GradientLearner
+from skmeta.learners._maml import MAML
+from skmeta.learners._meta_sgd import MetaSGD
+from skmeta.learners._protonet import ProtoNet
+from skmeta.learners._reptile import Reptile
+
+__all__ = [
+    "ANIL",
+    "LEARNERS",
+    "MAML",
+    "Context",
+    "GradientLearner",
+    "MetaLearner",
+    "MetaSGD",
+    "ProtoNet",
+    "Reptile",
+]

@@ -1,0 +1,36 @@
+"""What a task looks like to a learner, beside its rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from skmeta.backend import Network
+
+
+@dataclass(frozen=True)
+class Context:
+    """The fixed surroundings of a task.
+
+    Attributes
+    ----------
+    network : Network
+        Turns rows into features.
+    kind : {"classification", "regression"}
+        What the tasks are.
+    head : {"shared", "zeros", "prototype", "learned"}
+        What a task's head starts from.
+    classes : Tensor of shape (n_outputs,)
+        Row of each output in a learned head; its length alone matters to other heads.
+    """
+
+    network: Network
+    kind: str
+    head: str
+    classes: Tensor
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of classes, or 1 for a regression."""
+        return int(self.classes.shape[0])

@@ -1,0 +1,94 @@
+"""Adaptation by gradient steps: what MAML, ANIL, Meta-SGD, Reptile and fine-tuning share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import ClassVar
+
+import torch
+from sklearn.utils._param_validation import Interval
+from torch import Tensor
+
+from skmeta.backend import Rows, State
+from skmeta.learners._base import MetaLearner
+from skmeta.learners._context import Context
+from skmeta.learners._heads import initial_head, linear, loss, start_head
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class GradientLearner(MetaLearner):
+    """A learner that adapts a network and a linear head by gradient steps.
+
+    A subclass says what a step is (:meth:`update`), and may say which tensors a task adapts
+    (:meth:`is_adapted`) and whether the outer gradient sees through the inner one
+    (``first_order``).
+    """
+
+    inner_lr: float = 0.1
+    n_inner_steps: int = 1
+    first_order: bool = False
+
+    _parameter_constraints: ClassVar[dict] = {
+        **MetaLearner._parameter_constraints,
+        "inner_lr": [Interval(Real, 0, None, closed="neither")],
+        "n_inner_steps": [Interval(Integral, 0, None, closed="left")],
+        "first_order": ["boolean"],
+    }
+
+    def is_adapted(self, name: str) -> bool:
+        """Whether a task adapts the tensor of this name."""
+        return True
+
+    def update(self, state: Mapping[str, Tensor], fast: State, gradient: State) -> State:
+        """One inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1)."""
+        return {n: fast[n] - self.inner_lr * gradient[n] for n in fast}
+
+    def init_state(self, context: Context, generator: torch.Generator) -> State:
+        head = initial_head(
+            context.head, context.network.n_features, len(context.classes), generator
+        )
+        return context.network.initial_weights() | head
+
+    def adapt(
+        self,
+        context: Context,
+        state: Mapping[str, Tensor],
+        support: Rows,
+        start: State | None = None,
+    ) -> State:
+        network = context.network
+        fast = self._start(context, state, support) if start is None else dict(start)
+        names = [n for n in fast if self.is_adapted(n)]
+        frozen = {n: v for n, v in fast.items() if n not in names}
+        body_is_fixed = all(n.startswith("head.") for n in names)
+        features = network.measure(fast, support.x)[0] if body_is_fixed else None
+
+        def inner_loss(part: State) -> Tensor:
+            x = network.measure(frozen | part, support.x)[0] if features is None else features
+            return loss(context.kind, linear(frozen | part, x), support)
+
+        part = {n: fast[n] for n in names}
+        for _ in range(self.n_inner_steps if names else 0):
+            if self.first_order:
+                at = {n: v.detach() for n, v in part.items()}
+                gradient = {n: g.detach() for n, g in torch.func.grad(inner_loss)(at).items()}
+            else:
+                gradient = torch.func.grad(inner_loss)(part)
+            part = self.update(state, part, gradient)
+        fast = frozen | part
+        return fast | (network.measure(fast, support.x)[1] if network.has_statistics else {})
+
+    def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        return linear(adapted, self._features(context, adapted, x))
+
+    def _start(self, context: Context, state: Mapping[str, Tensor], support: Rows) -> State:
+        network = context.network
+        body = {n: v for n, v in state.items() if n.startswith("body.")}
+        features = support.x
+        if context.head == "prototype":
+            features = network.measure(body, support.x)[0]
+        elif context.head == "zeros":
+            features = support.w.new_zeros(1, network.n_features)
+        return body | start_head(context.head, state, context.classes, features, support)

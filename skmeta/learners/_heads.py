@@ -1,0 +1,131 @@
+"""Linear heads sized by the task, and the losses on top of them.
+
+Notation: n rows, d features, k outputs (classes, or 1 for a regression).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from skmeta.backend import Rows, State
+
+HEADS = ("auto", "shared", "zeros", "prototype", "learned")
+
+
+def initial_head(head: str, n_features: int, n_rows: int, generator: torch.Generator) -> State:
+    """Draw the meta-parameters of a head.
+
+    Parameters
+    ----------
+    head : {"shared", "zeros", "prototype", "learned"}
+        What a new task's head starts from.
+    n_features : int
+        d.
+    n_rows : int
+        Rows of a ``"learned"`` head.
+    generator : torch.Generator
+        Source of the numbers.
+
+    Returns
+    -------
+    dict of Tensor
+        ``head.weight`` (rows, d) and ``head.bias`` (rows,); one row if shared, none for a head
+        that starts from zero or from prototypes.
+    """
+    if head in ("zeros", "prototype"):
+        return {}
+    rows = n_rows if head == "learned" else 1
+    bound = n_features**-0.5
+    weight = torch.empty(rows, n_features).uniform_(-bound, bound, generator=generator)
+    return {"head.weight": weight, "head.bias": torch.zeros(rows)}
+
+
+def start_head(
+    head: str, state: Mapping[str, Tensor], classes: Tensor, features: Tensor, support: Rows
+) -> State:
+    """Make the head that a task starts from.
+
+    Parameters
+    ----------
+    head : {"shared", "zeros", "prototype", "learned"}
+        ``"shared"``: one learned row for every class (UNICORN-MAML). ``"zeros"``: no scores yet.
+        ``"prototype"``: w = 2 c, b = -|c|^2 with c the mean feature of the class (Proto-MAML).
+        ``"learned"``: a learned row for each class known from meta-training (MAML).
+    state : mapping
+        Meta-parameters.
+    classes : Tensor of shape (k,)
+        Row of each output in a learned head.
+    features : Tensor of shape (n, d)
+        Features of the support set.
+    support : Rows
+        Its targets and weights.
+
+    Returns
+    -------
+    dict of Tensor
+        ``head.weight`` (k, d) and ``head.bias`` (k,).
+
+    References
+    ----------
+    Ye and Chao (2022), How to train your MAML to excel in few-shot classification, section 5.
+    Triantafillou et al. (2020), Meta-Dataset, section 3.1.
+    """
+    k = classes.shape[0]
+    if head == "learned":
+        return {n: state[n].index_select(0, classes) for n in ("head.weight", "head.bias")}
+    if head == "shared":
+        weight, bias = state["head.weight"], state["head.bias"]
+        return {"head.weight": weight.expand(k, -1), "head.bias": bias.expand(k)}
+    if head == "zeros":
+        zeros = features.new_zeros(k, features.shape[1])
+        return {"head.weight": zeros, "head.bias": features.new_zeros(k)}
+    centres = class_means(features, support, k)
+    return {"head.weight": 2 * centres, "head.bias": -(centres * centres).sum(1)}
+
+
+def class_means(features: Tensor, rows: Rows, k: int) -> Tensor:
+    """Weighted mean feature of each class: (n, d) features to (k, d)."""
+    member = F.one_hot(rows.y, k).to(features.dtype) * rows.w[:, None]
+    return (member.T @ features) / member.sum(0)[:, None].clamp_min(1e-12)
+
+
+def linear(state: Mapping[str, Tensor], features: Tensor) -> Tensor:
+    """Outputs (n, k) of the head on features (n, d)."""
+    return features @ state["head.weight"].T + state["head.bias"]
+
+
+def loss(kind: str, outputs: Tensor, rows: Rows) -> Tensor:
+    """Weighted mean cross-entropy, or weighted mean squared error.
+
+    Parameters
+    ----------
+    kind : {"classification", "regression"}
+        Which.
+    outputs : Tensor of shape (n, k)
+        Logits, or predictions with k = 1.
+    rows : Rows
+        Targets and weights.
+
+    Returns
+    -------
+    Tensor of shape ()
+        The loss.
+    """
+    if kind == "classification":
+        log_p = F.log_softmax(outputs, 1)
+        losses = -(log_p * F.one_hot(rows.y, outputs.shape[1]).to(log_p.dtype)).sum(1)
+    else:
+        losses = (outputs[:, 0] - rows.y) ** 2
+    return (rows.w * losses).sum() / rows.w.sum()
+
+
+def score(kind: str, outputs: Tensor, rows: Rows) -> Tensor:
+    """Weighted accuracy, or minus the weighted mean squared error: greater is better."""
+    if kind == "classification":
+        hits = (outputs.argmax(1) == rows.y).to(rows.w.dtype)
+        return (rows.w * hits).sum() / rows.w.sum()
+    return -loss(kind, outputs, rows)

@@ -1,0 +1,256 @@
+"""From a table and labels to tasks that meta-training can draw."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils.multiclass import type_of_target
+
+from skmeta._validation import check_labels, check_targets, quote_some
+from skmeta.backend import Scaler
+from skmeta.exceptions import BackboneError, EpisodeError
+from skmeta.tasks import ClassEpisodes, EpisodeSampler, GroupEpisodes, split_tasks
+
+
+@dataclass(frozen=True)
+class TaskSource:
+    """A table and the tasks in it.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        The rows.
+    y : ndarray of shape (n_samples,)
+        Their labels or targets.
+    sampler : EpisodeSampler
+        Draws tasks as positions of rows.
+    n_outputs : int
+        Outputs of a task: its number of classes, or 1.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    sampler: EpisodeSampler
+    n_outputs: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What meta-training has to solve.
+
+    Attributes
+    ----------
+    kind : {"classification", "regression"}
+        What the tasks are.
+    names_kind : {"classes", "groups"}
+        What tasks are drawn from.
+    labels : ndarray or None
+        All labels of a classification whose classes mean the same in every group.
+    train : TaskSource
+        Tasks to learn from.
+    validation : TaskSource or None
+        Tasks of other classes or groups, to choose the best state by.
+    """
+
+    kind: str
+    names_kind: str
+    labels: np.ndarray | None
+    train: TaskSource
+    validation: TaskSource | None
+
+
+def resolve_kind(task_type: str, y: Any, groups: Any) -> str:
+    """Whether tasks are classifications or regressions."""
+    if task_type == "auto":
+        if groups is None:
+            task_type = "classification"
+        else:
+            continuous = type_of_target(y).startswith("continuous")
+            task_type = "regression" if continuous else "classification"
+    if task_type == "regression" and groups is None:
+        raise EpisodeError(
+            "Meta-training for regression needs tasks, but groups is None. Pass groups, one "
+            "label a row that says which task the row belongs to: fit(X, y, groups=groups)."
+        )
+    if task_type == "classification" and type_of_target(y).startswith("continuous"):
+        raise EpisodeError(
+            "The targets are continuous, but the tasks are classifications "
+            f"({'groups is None' if groups is None else 'task_type was set'}). Pass groups to "
+            "fit regressions, one task a group, or pass class labels as y."
+        )
+    return task_type
+
+
+def make_problem(
+    kind: str,
+    X: np.ndarray,
+    y: Any,
+    groups: Any,
+    *,
+    n_way: int,
+    n_shot: int,
+    n_query: int,
+    validation_fraction: float = 0.0,
+    labels: np.ndarray | None = None,
+    rng: np.random.Generator | None = None,
+) -> Problem:
+    """Check the labels and set tasks aside for validation.
+
+    Parameters
+    ----------
+    kind : {"classification", "regression"}
+        What the tasks are.
+    X : ndarray of shape (n_samples, n_features)
+        The rows.
+    y, groups
+        As ``fit`` takes them.
+    n_way, n_shot, n_query : int
+        Size of a task.
+    validation_fraction : float, default=0.0
+        Share of classes or groups set aside.
+    labels : ndarray, optional
+        All labels that classifications by groups may have; by default those of ``y``.
+    rng : numpy.random.Generator, optional
+        Chooses what is set aside.
+
+    Returns
+    -------
+    Problem
+        The tasks.
+
+    Raises
+    ------
+    EpisodeError
+        If the rows cannot form the tasks asked for.
+    """
+    y = check_labels(y, "y", len(X)) if kind == "classification" else check_targets(y, len(X))
+    if groups is None:
+        names, labels = y, None
+    else:
+        names = groups = check_labels(groups, "groups", len(X))
+        if kind == "classification":
+            labels = _at_least_two(np.unique(y) if labels is None else labels)
+
+    def source(rows: Any) -> TaskSource:
+        sampler: EpisodeSampler
+        if groups is None:
+            sampler = ClassEpisodes(y[rows], n_way, n_shot, n_query)
+        else:
+            sampler = GroupEpisodes(y[rows], groups[rows], n_shot, n_query, classes=labels)
+        return TaskSource(X[rows], y[rows], sampler, sampler.n_classes or 1)
+
+    names_kind = "classes" if groups is None else "groups"
+    n_names = len(np.unique(names))
+    n_validation = _n_validation(n_names, n_way if groups is None else 1, validation_fraction)
+    if n_validation == 0:
+        return Problem(kind, names_kind, labels, source(slice(None)), None)
+    parts = split_tasks(names, (n_names - n_validation, n_validation), random_state=rng)
+    train, validation = (source(rows) for rows in parts)
+    return Problem(kind, names_kind, labels, train, validation)
+
+
+def _at_least_two(labels: np.ndarray) -> np.ndarray:
+    if len(labels) < 2:
+        raise EpisodeError(
+            f"y has one class, {quote_some(labels)}, but a classification needs two. Pass rows "
+            "of another class, or task_type='regression'."
+        )
+    return labels
+
+
+def _n_validation(n_names: int, least: int, fraction: float) -> int:
+    # Too few to set aside: all of them are better spent on learning.
+    if fraction == 0:
+        return 0
+    n = max(least, math.ceil(fraction * n_names))
+    return n if 3 * n <= n_names else 0
+
+
+def flatten_rows(
+    X: Any, input_shape: tuple[int, ...] | None
+) -> tuple[Any, tuple[int, ...] | None]:
+    """Make images (n_samples, channels, height, width) the rows of a table.
+
+    Returns
+    -------
+    X : array-like of shape (n_samples, n_features)
+        As given, if it was a table.
+    input_shape : tuple of int or None
+        Shape of one row, if known.
+    """
+    shape = getattr(X, "shape", ())
+    if len(shape) <= 2:
+        return X, None if input_shape is None else tuple(input_shape)
+    found = tuple(int(n) for n in shape[1:])
+    if input_shape is not None and tuple(input_shape) != found:
+        raise BackboneError(
+            f"X has rows of shape {found}, but input_shape={tuple(input_shape)}. Leave "
+            "input_shape out, or reshape X."
+        )
+    return np.asarray(X).reshape(shape[0], -1), found
+
+
+def resolve_input_shape(
+    input_shape: tuple[int, ...] | None, backbone: Any, n_features: int
+) -> tuple[int, ...]:
+    """Shape of one row; a square grey image if a convolution is asked for and nothing is said."""
+    if input_shape is None:
+        side = math.isqrt(n_features)
+        if backbone == "conv4" and side * side == n_features:
+            return (1, side, side)
+        return (n_features,)
+    if math.prod(input_shape) != n_features:
+        raise BackboneError(
+            f"input_shape={tuple(input_shape)} has {math.prod(input_shape)} values, but X has "
+            f"{n_features} features. Make the two agree."
+        )
+    return tuple(input_shape)
+
+
+def fit_scaler(
+    standardize: bool | str,
+    X: np.ndarray,
+    y: np.ndarray | None,
+    input_shape: tuple[int, ...],
+    sample_weight: np.ndarray | None = None,
+) -> Scaler:
+    """Measure centre and scale.
+
+    Parameters
+    ----------
+    standardize : bool or "auto"
+        ``"auto"``: tables, but not images.
+    X : ndarray of shape (n_samples, n_features)
+        Rows.
+    y : ndarray of shape (n_samples,) or None
+        Targets of a regression.
+    input_shape : tuple of int
+        Shape of one row.
+    sample_weight : ndarray of shape (n_samples,), optional
+        Weights.
+
+    Returns
+    -------
+    Scaler
+        Constant features keep scale 1.
+    """
+    w = np.ones(len(X)) if sample_weight is None else sample_weight
+    zero, one = np.zeros(()), np.ones(())
+    x_mean, x_scale, y_mean, y_scale = zero, one, zero, one
+    if standardize is True or (standardize == "auto" and len(input_shape) == 1):
+        x_mean, x_scale = _mean_and_scale(X, w)
+    if y is not None and standardize is not False:
+        y_mean, y_scale = _mean_and_scale(y, w)
+    return Scaler(x_mean, x_scale, y_mean, y_scale)
+
+
+def _mean_and_scale(values: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    values = np.asarray(values, dtype=np.float64)
+    mean = np.average(values, axis=0, weights=w)
+    scale = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=w))
+    # Rounding leaves a constant column with a tiny scale, by which it must not be divided.
+    constant = scale <= 1e-12 * np.maximum(1.0, np.abs(mean))
+    return np.asarray(mean), np.where(constant, 1.0, scale)

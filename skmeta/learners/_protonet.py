@@ -1,0 +1,42 @@
+"""ProtoNet: classify by the nearest mean of an embedded support set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from skmeta.backend import Rows, State
+from skmeta.learners._base import MetaLearner
+from skmeta.learners._context import Context
+from skmeta.learners._heads import class_means
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ProtoNet(MetaLearner):
+    """Prototypical network."""
+
+    kinds: ClassVar[tuple[str, ...]] = ("classification",)
+
+    def init_state(self, context: Context, generator: torch.Generator) -> State:
+        return context.network.initial_weights()
+
+    def adapt(
+        self,
+        context: Context,
+        state: Mapping[str, Tensor],
+        support: Rows,
+        start: State | None = None,
+    ) -> State:
+        features, statistics = context.network.measure(state, support.x)
+        prototypes = class_means(features, support, context.n_outputs)
+        return dict(state) | statistics | {"prototypes": prototypes}
+
+    def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        features, centres = self._features(context, adapted, x), adapted["prototypes"]
+        # -|f - c|^2 (Snell et al. 2017, equation 2), as a product of matrices.
+        cross = features @ centres.T
+        return 2 * cross - (centres * centres).sum(1) - (features * features).sum(1, keepdim=True)

@@ -1,0 +1,42 @@
+"""Reptile: move the initialisation towards where each task's training ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from skmeta.backend import Rows, State, TaskTensors
+from skmeta.learners._context import Context
+from skmeta.learners._gradient import GradientLearner
+from skmeta.learners._heads import loss, score
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Reptile(GradientLearner):
+    """Reptile."""
+
+    n_inner_steps: int = 5
+    first_order: bool = True
+    meta_optimizer: str = "sgd"
+    meta_lr: float = 1.0
+    schedule: str = "linear"
+
+    def meta_gradient(
+        self, context: Context, state: State, task: TaskTensors
+    ) -> tuple[State, dict[str, Tensor]]:
+        rows = Rows(*(torch.cat(parts) for parts in zip(task.support, task.query, strict=True)))
+        adapted = self.adapt(context, state, rows)
+        outputs = self.forward(context, adapted, task.query.x)
+        gradient = {n: self._difference(v, adapted[n]) for n, v in state.items()}
+        metrics = {
+            "loss": loss(context.kind, outputs, task.query),
+            "score": score(context.kind, outputs, task.query),
+        }
+        return gradient, metrics
+
+    @staticmethod
+    def _difference(before: Tensor, after: Tensor) -> Tensor:
+        # A row shared by all classes moves towards the mean of the rows that it became.
+        return before - (after if after.shape == before.shape else after.mean(0, keepdim=True))

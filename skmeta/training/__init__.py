@@ -1,0 +1,13 @@
+"""The one outer loop, with validation, checkpoints and progress."""
+
+from skmeta.training._checkpoint import load_checkpoint, save_checkpoint
+from skmeta.training._loop import OPTIMIZERS, SCHEDULES, TrainingSettings, meta_train
+
+__all__ = [
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "TrainingSettings",
+    "load_checkpoint",
+    "meta_train",
+    "save_checkpoint",
+]

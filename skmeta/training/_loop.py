@@ -1,0 +1,226 @@
+"""The one outer loop: meta-batches, schedule, validation, checkpoint and resume, progress."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from skmeta.training._checkpoint import load_checkpoint, save_checkpoint
+
+State = dict[str, Tensor]
+History = dict[str, list[float]]
+
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "sgd": torch.optim.SGD,
+}
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda done: 1.0,
+    "linear": lambda done: 1.0 - done,
+    "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
+}
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What the outer loop needs to know.
+
+    Attributes
+    ----------
+    n_iterations : int
+        Meta-iterations.
+    optimizer : {"adam", "sgd"}
+        Outer optimizer.
+    lr : float
+        Its step size at the first iteration.
+    schedule : {"constant", "linear", "cosine"}
+        How the step size falls towards the last iteration.
+    clip_norm : float or None
+        The meta-gradient is scaled down to this norm if it is longer.
+    evaluate_every : int
+        Iterations between two rows of the history, validations and checkpoints.
+    patience : int or None
+        Validations without a better score after which training ends; None: never.
+    verbose : int
+        0 is silent, 1 shows a progress bar.
+    checkpoint : path or None
+        File to write to, and to resume from.
+    fingerprint : str
+        Identifies the run, so that a checkpoint of another one is refused.
+    """
+
+    n_iterations: int
+    optimizer: str = "adam"
+    lr: float = 1e-3
+    schedule: str = "constant"
+    clip_norm: float | None = None
+    evaluate_every: int = 100
+    patience: int | None = None
+    verbose: int = 0
+    checkpoint: str | PathLike[str] | None = None
+    fingerprint: str = ""
+
+
+def meta_train(
+    state: State,
+    objective: Callable[[State, np.random.Generator], tuple[State, dict[str, float]]],
+    validate: Callable[[State], dict[str, float]] | None,
+    settings: TrainingSettings,
+    rng: np.random.Generator,
+) -> tuple[State, History]:
+    """Descend a meta-objective.
+
+    Parameters
+    ----------
+    state : dict of Tensor
+        Where to start.
+    objective : callable
+        ``objective(state, rng) -> (gradient, metrics)`` on a meta-batch drawn with ``rng``.
+    validate : callable or None
+        ``validate(state) -> metrics``; the state with the highest ``"score"`` is returned.
+    settings : TrainingSettings
+        The rest.
+    rng : numpy.random.Generator
+        The only source of randomness.
+
+    Returns
+    -------
+    state : dict of Tensor
+        The best state by validation, or the last one without validation.
+    history : dict of list
+        One entry every ``evaluate_every`` iterations: ``iteration``, ``train_loss`` and
+        ``train_score`` (means since the entry before), ``validation_loss`` and
+        ``validation_score``, ``meta_lr``, ``seconds``.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint belongs to another run or cannot be read.
+    FloatingPointError
+        If the loss is not finite.
+    """
+    run = _Run(state, settings, rng)
+    if settings.checkpoint is not None:
+        saved = load_checkpoint(settings.checkpoint, settings.fingerprint)
+        if saved is not None:
+            run.restore(saved)
+    began = time.perf_counter() - run.seconds
+    bar = tqdm(
+        total=settings.n_iterations,
+        initial=run.iteration,
+        desc="meta-training",
+        unit="it",
+        disable=not settings.verbose,
+    )
+    with bar:
+        recent: list[dict[str, float]] = []
+        while run.iteration < settings.n_iterations and not run.is_stale():
+            recent.append(run.step(objective))
+            bar.update()
+            at_end = run.iteration == settings.n_iterations
+            if run.iteration % settings.evaluate_every and not at_end:
+                continue
+            run.seconds = time.perf_counter() - began
+            metrics = {
+                f"train_{k}": float(np.mean([m[k] for m in recent])) for k in ("loss", "score")
+            }
+            recent.clear()
+            if validate is not None:
+                found = validate(run.state)
+                metrics |= {f"validation_{k}": v for k, v in found.items()}
+            run.record(metrics)
+            bar.set_postfix({k: f"{v:.4g}" for k, v in metrics.items() if "_s" in k or "_l" in k})
+            if settings.checkpoint is not None:
+                save_checkpoint(settings.checkpoint, settings.fingerprint, run.saved())
+    return (run.best if run.best is not None else run.state), run.history
+
+
+class _Run:
+    """The state of a loop: everything that a checkpoint holds."""
+
+    def __init__(self, state: State, settings: TrainingSettings, rng: np.random.Generator) -> None:
+        self.settings = settings
+        self.rng = rng
+        self.state = {n: v.detach().clone() for n, v in state.items()}
+        self.best: State | None = None
+        self.best_score = -math.inf
+        self.n_stale = 0
+        self.iteration = 0
+        self.seconds = 0.0
+        self.history: History = {}
+        self.optimizer = OPTIMIZERS[settings.optimizer](list(self.state.values()), lr=settings.lr)
+
+    def step(
+        self, objective: Callable[[State, np.random.Generator], tuple[State, dict[str, float]]]
+    ) -> dict[str, float]:
+        gradient, metrics = objective(self.state, self.rng)
+        if not math.isfinite(metrics["loss"]):
+            raise FloatingPointError(
+                f"The meta-training loss is {metrics['loss']} at iteration {self.iteration}. "
+                "Lower inner_lr or meta_lr, or set clip_norm."
+            )
+        for name, value in self.state.items():
+            value.grad = gradient[name]
+        if self.settings.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(list(self.state.values()), self.settings.clip_norm)
+        done = self.iteration / self.settings.n_iterations
+        self.optimizer.param_groups[0]["lr"] = self._lr(done)
+        self.optimizer.step()
+        self.iteration += 1
+        return metrics
+
+    def _lr(self, done: float) -> float:
+        return self.settings.lr * SCHEDULES[self.settings.schedule](done)
+
+    def is_stale(self) -> bool:
+        return self.settings.patience is not None and self.n_stale >= self.settings.patience
+
+    def record(self, metrics: dict[str, float]) -> None:
+        row = {"iteration": self.iteration} | metrics
+        row |= {"meta_lr": self.optimizer.param_groups[0]["lr"], "seconds": self.seconds}
+        for name, value in row.items():
+            self.history.setdefault(name, []).append(value)
+        score = metrics.get("validation_score")
+        if score is None:
+            return
+        self.n_stale += 1
+        if score > self.best_score:
+            self.best_score, self.n_stale = score, 0
+            self.best = {n: v.detach().clone() for n, v in self.state.items()}
+
+    def saved(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "best": self.best,
+            "best_score": self.best_score,
+            "n_stale": self.n_stale,
+            "iteration": self.iteration,
+            "seconds": self.seconds,
+            "history": self.history,
+            "optimizer": self.optimizer.state_dict(),
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        for name, value in self.state.items():
+            value.copy_(saved["state"][name])
+        best = saved["best"]
+        device = next(iter(self.state.values())).device
+        self.best = None if best is None else {n: v.to(device) for n, v in best.items()}
+        self.best_score = saved["best_score"]
+        self.n_stale = saved["n_stale"]
+        self.iteration = saved["iteration"]
+        self.seconds = saved["seconds"]
+        self.history = copy.deepcopy(saved["history"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.rng.bit_generator.state = saved["rng"]
