@@ -95,18 +95,18 @@ class ClassEpisodes:
     def _check_sizes(self) -> None:
         if len(self.names) < self.n_way:
             raise EpisodeError(
-                f"There are {len(self.names)} classes, but n_way={self.n_way}. "
+                f"n_way={self.n_way}, but the number of classes is {len(self.names)}. "
                 "Lower n_way, or add classes."
             )
         needed = self.n_shot + self.n_query
         small = [k for k, rows in enumerate(self._rows) if len(rows) < needed]
         if small:
-            first, n_others = small[0], len(small) - 1
-            others = f" Too few are also in {n_others} other classes." if n_others else ""
+            first, several = small[0], len(small) > 1
+            in_all = f" In all, {len(small)} classes have too few." if several else ""
             raise EpisodeError(
                 f"Class {quote(self.names[first])} has {_rows(len(self._rows[first]))}, but "
-                f"n_shot={self.n_shot} and n_query={self.n_query} need {needed}.{others} "
-                f"Lower n_query, or drop the class{'es' if n_others else ''}."
+                f"n_shot={self.n_shot} and n_query={self.n_query} need {needed}.{in_all} "
+                f"Lower n_query, or drop the class{'es' if several else ''}."
             )
 
     def sample(self, rng: np.random.Generator) -> Task:

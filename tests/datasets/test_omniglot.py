@@ -1,0 +1,105 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from skmeta.datasets import load_omniglot
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return load_omniglot(subset="all", dtype=np.uint8)
+
+
+def test_whole_set_has_every_drawing(whole):
+    assert whole.data.shape == (32460, 784)
+    np.testing.assert_array_equal(whole.target, np.repeat(np.arange(1623), 20))
+    np.testing.assert_array_equal(whole.drawer.reshape(1623, 20), np.tile(np.arange(20), (1623, 1)))
+    assert len(set(whole.target_names)) == 1623
+    assert len(set(whole.alphabet)) == 50
+    assert set(np.unique(whole.data)) == {0, 1}
+    assert whole.data.any(axis=1).all()  # none is blank
+    assert 0.07 < whole.data.mean() < 0.09  # 1 is ink: the originals have 8 %
+    np.testing.assert_array_equal(whole.images.reshape(-1, 784), whole.data)
+
+
+def test_drawings_of_a_class_look_alike(whole):
+    # Names, numbers and images would not fit together if the bits were read in another order.
+    blurred = whole.images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(1623, 20, -1)[::40]
+    centre = blurred[:, :10].mean(axis=1)
+    distance = ((blurred[:, 10:, None] - centre) ** 2).sum(axis=-1)
+    correct = distance.argmin(axis=-1) == np.arange(len(blurred))[:, None]
+    assert correct.mean() > 0.4  # chance is 1 in 41
+
+
+@pytest.mark.parametrize(
+    ("subset", "n_classes"),
+    [
+        ("background", 964),
+        ("evaluation", 659),
+        ("train", 1028),
+        ("validation", 172),
+        ("trainval", 1200),
+        ("test", 423),
+    ],
+)
+def test_subsets_are_rows_of_the_whole(whole, subset, n_classes):
+    part = load_omniglot(subset=subset, dtype=np.uint8)
+    assert len(part.target_names) == n_classes
+    rows = np.isin(whole.target, part.target)
+    np.testing.assert_array_equal(part.target, whole.target[rows])
+    np.testing.assert_array_equal(part.data, whole.data[rows])
+    np.testing.assert_array_equal(part.alphabet, whole.alphabet[rows])
+    np.testing.assert_array_equal(part.target_names, whole.target_names[np.unique(part.target)])
+
+
+@pytest.mark.parametrize(
+    "subsets", [("background", "evaluation"), ("train", "validation", "test"), ("trainval", "test")]
+)
+def test_subsets_partition_the_classes(subsets):
+    classes = np.concatenate([np.unique(load_omniglot(subset=s).target) for s in subsets])
+    np.testing.assert_array_equal(np.sort(classes), np.arange(1623))
+
+
+def test_rotations_are_further_classes():
+    plain = load_omniglot(subset="validation")
+    turned = load_omniglot(subset="validation", rotations=True)
+    n = len(plain.target)
+    assert turned.data.shape == (4 * n, 784)
+    assert len(turned.target_names) == len(np.unique(turned.target)) == 4 * 172
+    np.testing.assert_array_equal(turned.data[:n], plain.data)
+    for k in range(4):
+        rows = slice(k * n, (k + 1) * n)
+        np.testing.assert_array_equal(turned.target[rows], plain.target + 1623 * k)
+        np.testing.assert_array_equal(turned.drawer[rows], plain.drawer)
+        np.testing.assert_array_equal(turned.alphabet[rows], plain.alphabet)
+    image = plain.images[33]
+    np.testing.assert_array_equal(turned.images[33 + n], image.T[::-1])  # counter-clockwise
+    np.testing.assert_array_equal(turned.images[33 + 2 * n], image[::-1, ::-1])
+    assert turned.target_names[172] == turned.target_names[0] + "/rot090"
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32, np.float64])
+def test_containers(dtype):
+    bunch = load_omniglot(subset="validation", dtype=dtype)
+    assert bunch.data.dtype == bunch.images.dtype == dtype
+    assert bunch.target.dtype == np.int64
+    assert bunch.frame is None
+    X, y = load_omniglot(subset="validation", return_X_y=True, dtype=dtype)
+    np.testing.assert_array_equal(X, bunch.data)
+    np.testing.assert_array_equal(y, bunch.target)
+
+
+def test_as_frame():
+    bunch = load_omniglot(subset="validation", as_frame=True)
+    X, y = load_omniglot(subset="validation", as_frame=True, return_X_y=True)
+    pd.testing.assert_frame_equal(X, bunch.data)
+    pd.testing.assert_series_equal(y, bunch.target)
+    assert list(X.columns) == bunch.feature_names
+    assert bunch.frame.shape == (3440, 785)
+    row, column = 5, 17
+    np.testing.assert_array_equal(X[f"pixel_{row}_{column}"], bunch.images[:, row, column])
+
+
+def test_unknown_subset_is_answered_with_the_known():
+    with pytest.raises(ValueError, match=r"subset must be one of 'background', .*, got 'valid'\."):
+        load_omniglot(subset="valid")

@@ -1,0 +1,211 @@
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from skmeta.exceptions import EpisodeError, SkippedTasksWarning
+from skmeta.tasks import ClassEpisodes, GroupEpisodes
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def real(task):
+    return task.support[task.w_support > 0], task.query[task.w_query > 0]
+
+
+LETTERS = np.array(list("abcdefg"))[np.random.default_rng(1).integers(7, size=300)]
+
+
+@pytest.mark.parametrize(
+    "container", [np.asarray, list, pd.Series, pl.Series, lambda y: pd.Series(pd.Categorical(y))]
+)
+@pytest.mark.parametrize(("n_way", "n_shot", "n_query"), [(2, 1, 1), (5, 3, 8), (7, 2, 4)])
+def test_class_episode_is_what_was_asked(container, n_way, n_shot, n_query, rng):
+    sampler = ClassEpisodes(container(LETTERS), n_way, n_shot, n_query)
+    for _ in range(20):
+        task = sampler.sample(rng)
+        assert task.n_classes == sampler.n_classes == n_way == len(set(task.classes))
+        rows = np.concatenate([task.support, task.query])
+        assert len(set(rows)) == len(rows) == n_way * (n_shot + n_query)
+        np.testing.assert_array_equal(task.classes[task.y_support], LETTERS[task.support])
+        np.testing.assert_array_equal(task.classes[task.y_query], LETTERS[task.query])
+        np.testing.assert_array_equal(task.y_support, np.repeat(np.arange(n_way), n_shot))
+        np.testing.assert_array_equal(task.y_query, np.repeat(np.arange(n_way), n_query))
+        assert task.w_support.all()
+        assert task.w_query.all()
+        assert task.support.dtype == task.y_query.dtype == np.int64
+
+
+def test_every_class_takes_every_position_equally_often(rng):
+    sampler = ClassEpisodes(LETTERS, 3, 1, 1)
+    drawn = np.array([sampler.sample(rng).classes for _ in range(2100)])
+    for position in range(3):
+        counts = np.unique(drawn[:, position], return_counts=True)[1]
+        assert len(counts) == 7
+        assert abs(counts - 300).max() < 5 * np.sqrt(300)
+
+
+def test_every_row_is_drawn_into_support_and_query(rng):
+    sampler = ClassEpisodes(np.repeat([3, 8], 6), 2, 1, 2)
+    tasks = [sampler.sample(rng) for _ in range(100)]
+    for rows in ([t.support for t in tasks], [t.query for t in tasks]):
+        assert set(np.concatenate(rows)) == set(range(12))
+
+
+def test_classes_restricts_what_is_drawn_and_checked(rng):
+    y = np.array(["small"] + ["a", "b", "c"] * 4)
+    sampler = ClassEpisodes(y, 2, 1, 3, classes=["c", "a", "c"])
+    assert list(sampler.names) == ["a", "c"]
+    assert set(sampler.sample(rng).classes) == {"a", "c"}
+
+
+def test_same_generator_state_gives_the_same_task():
+    sampler = ClassEpisodes(LETTERS, 5, 1, 5)
+    one, two = (sampler.sample(np.random.default_rng(3)) for _ in range(2))
+    np.testing.assert_array_equal(one.query, two.query)
+
+
+@pytest.mark.parametrize(
+    ("y", "options", "message"),
+    [
+        (["a"] * 7 + ["cat"] * 3, {}, r"Class 'cat' has 3 rows, but n_shot=2 and n_query=5 need 7"),
+        ([0, 1, 2, 2], {}, r"Class 0 has 1 row, but .* In all, 3 classes have too few\."),
+        (["a"] * 9, {}, r"n_way=2, but the number of classes is 1\. Lower n_way"),
+        ([1] * 9, {"classes": [1, 2]}, r"classes has labels that y does not have: 2\."),
+    ],
+)
+def test_class_episodes_refuse_what_cannot_be_drawn(y, options, message):
+    with pytest.raises(EpisodeError, match=message):
+        ClassEpisodes(y, n_way=2, n_shot=2, n_query=5, **options)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_way": 1}, r"n_way must be an integer of at least 2, got 1\."),
+        ({"n_shot": 0}, r"n_shot must be an integer of at least 1, got 0\."),
+        ({"n_query": 1.5}, r"n_query must be an integer of at least 1, got 1\.5\."),
+        ({"n_query": True}, r"n_query must be an integer of at least 1, got True\."),
+        ({"y": ["a", None]}, r"y has no value in row 1 \(1 such rows in all\)"),
+        ({"y": [0.0, 1.0, np.nan]}, r"y has no value in row 2"),
+        ({"y": pd.Series([1, None], dtype="Int64")}, r"y has no value in row 1"),
+        ({"y": pl.Series(["a", None])}, r"y has no value in row 1"),
+        ({"y": ["a", 1]}, r"y mixes values of type number and str"),
+        ({"y": []}, r"y is empty"),
+        ({"y": None}, r"y is None"),
+    ],
+)
+def test_class_episodes_refuse_wrong_parameters(change, message):
+    with pytest.raises(ValueError, match=message):
+        ClassEpisodes(**{"y": [0, 0, 1, 1], "n_way": 2, "n_shot": 1, "n_query": 1} | change)
+
+
+def test_regression_group_is_padded_to_one_shape(rng):
+    groups = np.repeat(["big", "mid", "tiny"], [30, 7, 4])
+    y = rng.normal(size=len(groups))
+    sampler = GroupEpisodes(y, groups, n_shot=3, n_query=10)
+    assert sampler.n_classes is None
+    names = set()
+    for _ in range(50):
+        task = sampler.sample(rng)
+        names.add(task.name)
+        support, query = real(task)
+        assert task.support.shape == (3,)
+        assert task.query.shape == (10,)
+        assert len(query) == {"big": 10, "mid": 4, "tiny": 1}[task.name]
+        assert not set(support) & set(task.query)
+        assert len(set(query)) == len(query)
+        assert set(task.query) == set(query)
+        assert set(groups[task.support]) | set(groups[task.query]) == {task.name}
+        np.testing.assert_array_equal(task.y_query, y[task.query])
+        assert task.classes is None
+    assert names == {"big", "mid", "tiny"}
+
+
+def test_every_row_of_a_group_reaches_the_support_set(rng):
+    sampler = GroupEpisodes(np.arange(8), np.zeros(8, dtype=int), n_shot=2, n_query=3)
+    assert set(np.concatenate([sampler.sample(rng).support for _ in range(80)])) == set(range(8))
+
+
+def test_classification_group_shares_rows_of_each_class(rng):
+    #                 rows of class  x  y  z  in the group
+    sizes = {"plenty": (9, 9, 9), "short": (3, 2, 1), "absent": (0, 5, 1)}
+    expected = {  # support and query rows of each class with n_shot=3, n_query=4
+        "plenty": ((3, 3, 3), (4, 4, 4)),
+        "short": ((2, 1, 1), (1, 1, 0)),
+        "absent": ((0, 3, 1), (0, 2, 0)),
+    }
+    groups = np.concatenate([np.repeat(name, sum(n)) for name, n in sizes.items()])
+    y = np.concatenate([np.repeat(list("xyz"), n) for n in sizes.values()])
+    order = rng.permutation(len(y))
+    groups, y = groups[order], y[order]
+    sampler = GroupEpisodes(y, groups, n_shot=3, n_query=4, classes=["z", "x", "y"])
+    assert sampler.n_classes == 3
+    assert dict(zip(sampler.names, sampler.n_usable, strict=True)) == {
+        "plenty": 3,
+        "short": 2,
+        "absent": 1,
+    }
+    for position, name in enumerate(sampler.names):
+        task = sampler.episode(position, rng)
+        support, query = real(task)
+        assert task.name == name
+        assert task.support.shape == (9,)
+        assert task.query.shape == (12,)
+        for rows, padded, sizes_expected in zip(
+            (support, query), (task.support, task.query), expected[name], strict=True
+        ):
+            assert tuple(np.sum(y[rows] == c) for c in "xyz") == sizes_expected
+            assert len(set(rows)) == len(rows)
+            assert set(padded) == set(rows)
+        assert not set(support) & set(query)
+        np.testing.assert_array_equal(task.classes[task.y_support], y[task.support])
+        np.testing.assert_array_equal(task.classes[task.y_query], y[task.query])
+
+
+def test_groups_too_small_are_left_out_with_one_warning():
+    groups = np.repeat(["a", "b", "c", "d", "e"], [2, 6, 3, 1, 2])
+    message = (
+        r"4 of 5 groups cannot be tasks and are left out: 'a', 'c', 'd' and 1 more\. "
+        r"Group 'a' has 2 rows, but n_shot=3 and a query row need 4\. Lower n_shot"
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        sampler = GroupEpisodes(np.ones(14), groups, n_shot=3, n_query=1)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert list(sampler.names) == ["b"]
+    with pytest.warns(SkippedTasksWarning, match=message):
+        GroupEpisodes(np.ones(14), groups, n_shot=3, n_query=1)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([0, 0, 0, 1], r"Group 'p' has a single class, but a task needs 2"),
+        ([0, 1, 1, 1], r"Group 'p' has one row of each class, but the query set needs one more"),
+    ],
+)
+def test_classification_needs_two_classes_and_a_query_row(y, message):
+    groups = ["p", "p", "q", "q"]
+    with pytest.raises(EpisodeError, match=f"None of the 2 groups can be a task. {message}"):
+        GroupEpisodes(y, groups, n_shot=1, n_query=1, classes=[0, 1])
+
+
+@pytest.mark.parametrize(
+    ("y", "groups", "options", "message"),
+    [
+        ([1.0, np.inf], [0, 0], {}, r"y is inf in row 1"),
+        ([1.0, 2.0, 3.0], [0, 0], {}, r"y has 3 values for 2 rows"),
+        ([1.0, 2.0], [0, None], {}, r"groups has no value in row 1"),
+        (["a", "b"], [0, 0], {"classes": ["a"]}, r"y has labels that classes does not have: 'b'"),
+    ],
+)
+def test_group_episodes_refuse_wrong_values(y, groups, options, message):
+    with pytest.raises(ValueError, match=message):
+        GroupEpisodes(y, groups, n_shot=1, n_query=1, **options)

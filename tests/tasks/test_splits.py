@@ -1,0 +1,228 @@
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.dummy import DummyRegressor
+from sklearn.model_selection import GridSearchCV, check_cv, cross_val_score, cross_validate
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+
+from skmeta.exceptions import EpisodeError, OverlapWarning
+from skmeta.tasks import EpisodeSplit, split_tasks, warn_if_reused
+
+X, Y = load_iris(return_X_y=True)
+NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
+GROUPS = np.arange(150) % 10  # each group has five rows of each class
+
+
+# ------------------------------------------------------------------ split_tasks
+
+
+@pytest.mark.parametrize("n_labels", [3, 7, 20, 101])
+@pytest.mark.parametrize(
+    "sizes", [(1,), (2, 1), (0.5, 0.5), (0.7, 0.2, 0.1), (0.34, 0.33, 0.33), (0.4, 0.3)]
+)
+def test_parts_have_no_label_in_common_and_keep_labels_whole(n_labels, sizes):
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(n_labels) * 7, 3))
+    try:
+        parts = split_tasks(labels, sizes, random_state=1)
+    except EpisodeError:
+        assert n_labels * min(sizes) < 1  # a fraction too small for one label
+        return
+    assert len(parts) == len(sizes)
+    seen = [set(labels[rows]) for rows in parts]
+    assert sum(map(len, seen)) == len(set.union(*seen))
+    for rows, found, size in zip(parts, seen, sizes, strict=True):
+        assert len(rows) == 3 * len(found)
+        assert (np.diff(rows) > 0).all()
+        assert abs(len(found) - (size if isinstance(size, int) else size * n_labels)) <= 1
+
+
+def test_fractions_that_sum_to_one_use_every_row():
+    parts = split_tasks(NAMES.repeat(2), (0.34, 0.33, 0.33), random_state=0)
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(300))
+
+
+def test_split_depends_on_the_seed_only_and_takes_any_series():
+    labels = np.repeat(list("abcdefghij"), 4)
+    expected = split_tasks(labels, random_state=5)
+    for same in (list(labels), pd.Series(labels), pl.Series(labels)):
+        for one, two in zip(expected, split_tasks(same, random_state=5), strict=True):
+            np.testing.assert_array_equal(one, two)
+    others = [split_tasks(labels, random_state=seed)[0] for seed in range(6)]
+    assert any(not np.array_equal(expected[0], other) for other in others)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ((0.8, 0.3), r"sum to 1\.1, but there are 3 distinct labels, so they can sum to 1 at most"),
+        ((2, 2), r"sum to 4, .* can sum to 3 at most"),
+        ((0.9, 0.1), r"leave part 1 without any of the 3 distinct labels"),
+        ((3, 0), r"leave part 1 without any"),
+        ((4, -1), r"leave part 1 without any"),
+        ("half", r"sizes must be fractions or numbers of labels"),
+        ((), r"sizes must be fractions or numbers of labels"),
+    ],
+)
+def test_split_refuses_impossible_sizes(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        split_tasks(Y, sizes)
+
+
+# ------------------------------------------------------------------ EpisodeSplit
+
+
+@pytest.mark.parametrize(
+    ("X", "y"),
+    [(X, Y), (pd.DataFrame(X), pd.Series(NAMES, index=range(150, 0, -1))), (X, pl.Series(NAMES))],
+)
+@pytest.mark.parametrize("n_way", [2, None])
+def test_class_splits_are_n_way_episodes(X, y, n_way):
+    y_array = np.asarray(y)
+    splits = list(EpisodeSplit(n_way, 2, 6, 12, random_state=0).split(X, y))
+    assert len(splits) == 12
+    for support, query in splits:
+        assert not set(support) & set(query)
+        for rows, size in ((support, 2), (query, 6)):
+            assert list(np.unique(y_array[rows], return_counts=True)[1]) == [size] * (n_way or 3)
+
+
+def test_an_int_seed_repeats_and_a_generator_moves_on():
+    def rows(cv):
+        return np.array([np.concatenate(split) for split in cv.split(X, Y)])
+
+    fixed = EpisodeSplit(n_episodes=3, random_state=0)
+    np.testing.assert_array_equal(rows(fixed), rows(fixed))
+    np.testing.assert_array_equal(rows(fixed), rows(clone(fixed, safe=False)))
+    for state in (np.random.default_rng(0), np.random.RandomState(0), None):
+        moving = EpisodeSplit(n_episodes=3, random_state=state)
+        assert not np.array_equal(rows(moving), rows(moving))
+
+
+def test_groups_are_visited_equally_often():
+    y = X[:, 0]
+    cv = EpisodeSplit(n_shot=4, n_query=50, n_episodes=25, random_state=0)
+    visits = []
+    for support, query in cv.split(X, y, GROUPS):
+        assert len(support) == 4
+        assert len(query) == 11  # the rest of the group, without padding
+        (group,) = set(GROUPS[support]) | set(GROUPS[query])
+        visits.append(group)
+    assert sorted(visits[:10]) == sorted(visits[10:20]) == list(range(10))
+    assert visits[:10] != visits[10:20]
+
+
+@pytest.mark.parametrize("n_way", [None, 2])
+def test_groups_of_a_classification_are_divided_by_class(n_way):
+    cv = EpisodeSplit(n_way, n_shot=2, n_query=9, n_episodes=10, random_state=0)
+    for support, query in cv.split(X, NAMES, GROUPS):
+        assert len(set(GROUPS[support]) | set(GROUPS[query])) == 1
+        classes, counts = np.unique(NAMES[support], return_counts=True)
+        assert list(counts) == [2] * (n_way or 3)
+        np.testing.assert_array_equal(np.unique(NAMES[query]), classes)
+        assert len(query) == 3 * (n_way or 3)
+
+
+def test_n_way_visits_only_groups_with_enough_classes():
+    y, groups = NAMES[:120], np.repeat(["two", "three"], 60)
+    y = np.where(groups == "two", np.tile(["a", "b"], 60), np.tile(["a", "b", "c"], 40))
+    cv = EpisodeSplit(n_way=3, n_episodes=4)
+    assert {g for support, _ in cv.split(y, y, groups) for g in groups[support]} == {"three"}
+
+
+def test_whole_numbers_can_be_targets():
+    y = np.arange(150) % 7
+    cv = EpisodeSplit(n_shot=3, n_episodes=5, target_type="regression")
+    assert all(len(support) == 3 for support, _ in cv.split(X, y, GROUPS))
+
+
+def test_scikit_learn_takes_it_as_cv():
+    cv = EpisodeSplit(n_way=3, n_shot=1, n_query=10, n_episodes=6, random_state=0)
+    assert check_cv(cv) is cv
+    assert cv.get_n_splits(X, Y) == 6
+    model = KNeighborsClassifier(1)
+    scores = cross_val_score(model, X, NAMES, cv=cv)
+    by_hand = [
+        model.fit(X[support], NAMES[support]).score(X[query], NAMES[query])
+        for support, query in cv.split(X, NAMES)
+    ]
+    np.testing.assert_array_equal(scores, by_hand)
+
+    grid = {"metric": ["euclidean", "manhattan"]}
+    search = GridSearchCV(NearestCentroid(), grid, cv=EpisodeSplit(n_shot=5, n_episodes=6))
+    assert search.fit(X, Y).n_splits_ == 6
+    assert repr(search).startswith("GridSearchCV(cv=EpisodeSplit(n_episodes=6")
+
+
+def test_groups_reach_it_with_and_without_metadata_routing():
+    cv = EpisodeSplit(n_shot=5, n_query=10, n_episodes=4, random_state=0)
+    arguments = {"estimator": DummyRegressor(), "X": X, "y": X[:, 0], "cv": cv}
+    with config_context(enable_metadata_routing=True):
+        routed = cross_validate(**arguments, params={"groups": GROUPS})["test_score"]
+    plain = cross_validate(**arguments, groups=GROUPS)["test_score"]
+    np.testing.assert_array_equal(routed, plain)
+
+
+@pytest.mark.parametrize(
+    ("options", "y", "groups", "message"),
+    [
+        ({"n_query": 60}, Y, None, r"Class 0 has 50 rows, but n_shot=1 and n_query=60 need 61"),
+        ({"n_way": 9}, Y, None, r"n_way=9, but the number of classes is 3"),
+        ({"n_way": 9}, Y, GROUPS, r"n_way=9 classes .* the most that a group has is 3"),
+        ({"n_way": 2}, X[:, 0], GROUPS, r"n_way=2, but y holds regression targets"),
+        ({}, X[:, 0], None, r"y holds regression targets, .* Pass groups"),
+        ({"n_episodes": 0}, Y, None, r"n_episodes must be an integer of at least 1, got 0"),
+        ({"target_type": "class"}, Y, None, r"target_type must be one of .*, got 'class'"),
+        ({"random_state": "x"}, Y, None, r"random_state must be None, an integer .*, got 'x'"),
+        ({}, Y[:9], None, r"y has 9 values for 150 rows"),
+        ({}, Y, GROUPS[:9], r"groups has 9 values for 150 rows"),
+        ({}, None, None, r"y is None"),
+    ],
+)
+def test_split_refuses_before_the_first_episode(options, y, groups, message):
+    with pytest.raises(ValueError, match=message):
+        EpisodeSplit(**options).split(X, y, groups)
+
+
+# ------------------------------------------------------------------ overlap
+
+
+def prior(trained_on, kind):
+    return SimpleNamespace(trained_on=trained_on, trained_on_kind=kind)
+
+
+@pytest.mark.parametrize("groups", [None, GROUPS])
+def test_evaluating_on_training_classes_warns_once(groups):
+    cv = EpisodeSplit(n_episodes=5, prior=prior(np.array(["setosa", "virginica"]), "classes"))
+    message = r"2 of 3 classes were used to train the prior: 'setosa', 'virginica'\."
+    with pytest.warns(OverlapWarning, match=message) as caught:
+        list(cv.split(X, NAMES, groups))
+    assert len(caught) == 1
+
+
+def test_evaluating_on_training_groups_names_three():
+    cv = EpisodeSplit(n_episodes=2, prior=prior(np.arange(5, 20), "groups"))
+    with pytest.warns(OverlapWarning, match=r"5 of 10 groups .*: 5, 6, 7 and 2 more\."):
+        cv.split(X, X[:, 0], GROUPS)
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "kind"),
+    [
+        (None, None),
+        ([7, 8], "classes"),  # other classes
+        (["0", "1"], "classes"),  # strings are not the numbers they look like
+        ([0, 1], "groups"),  # groups that happen to be called like the classes
+    ],
+)
+def test_no_warning_without_reuse(trained_on, kind):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_if_reused(prior(trained_on, kind), Y, "classes")
+        warn_if_reused(None, Y, "classes")
