@@ -34,13 +34,27 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_samples, in_channels, height, width) to half the height and width."""
+        # Filters are turned so that the normalisation's scale is positive; it then commutes with
+        # the maximum, and touches a quarter of the values.
+        turn = torch.where(self.norm.weight < 0, -1.0, 1.0).to(x.dtype)
+        weight = self.weight * turn[:, None, None, None]
         if self.norm.training:
-            x = self.norm(F.conv2d(x, self.weight, stride=self.stride, padding=1))
+            x = F.conv2d(x, weight, stride=self.stride, padding=1)
+            self.norm.measure(x)
+            scale, shift = self._scale_and_shift(turn)
+            x = self._halve(x) * scale[:, None, None] + shift[:, None, None]
         else:
-            scale, shift = self.norm.scale_and_shift()
-            weight = self.weight * scale[:, None, None, None]
-            x = F.conv2d(x, weight, shift, stride=self.stride, padding=1)
-        return F.relu(F.max_pool2d(x, 2) if self.pool else x)
+            scale, shift = self._scale_and_shift(turn)
+            weight = weight * scale[:, None, None, None]
+            x = self._halve(F.conv2d(x, weight, shift, stride=self.stride, padding=1))
+        return F.relu(x)
+
+    def _halve(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, 2) if self.pool else x
+
+    def _scale_and_shift(self, turn: Tensor) -> tuple[Tensor, Tensor]:
+        scale = self.norm.weight * turn * torch.rsqrt(self.norm.var + self.norm.eps)
+        return scale, self.norm.bias - self.norm.mean * scale
 
 
 def conv4(

@@ -40,10 +40,7 @@ class EpisodeBatchNorm(nn.Module):
 
     def measure(self, x: Tensor) -> None:
         """Take the statistics of ``x``, of shape (n_samples, n_channels, ...)."""
-        axes = [0, *range(2, x.dim())]
-        self.mean = x.mean(axes)
-        centred = x - _per_channel(self.mean, x)
-        self.var = (centred * centred).mean(axes)
+        self.var, self.mean = torch.var_mean(x, [0, *range(2, x.dim())], correction=0)
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
         """The affine map that the current statistics make, each of shape (n_channels,)."""

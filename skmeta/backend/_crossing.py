@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skmeta.backend._execution import channels_last
 from skmeta.tasks import Task
 
 
@@ -89,9 +90,8 @@ class Crossing:
 
     def inputs(self, rows: Tensor) -> Tensor:
         """Standardise and shape rows (n_rows, n_features) of an uploaded table."""
-        x = ((rows.to(self.dtype) - self._x_mean) / self._x_scale).reshape(-1, *self.input_shape)
-        # Convolutions and pooling run about twice as fast on a CPU with channels last.
-        return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+        x = (rows.to(self.dtype) - self._x_mean) / self._x_scale
+        return channels_last(x.reshape(-1, *self.input_shape))
 
     def rows(self, X: Tensor, y: np.ndarray, w: np.ndarray) -> Rows:
         """Make the rows of one set from those of an uploaded table."""

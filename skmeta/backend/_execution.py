@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 MODES = ("auto", "loop", "threads", "vmap")
@@ -123,10 +124,16 @@ class Execution:
                 chunk = slice(start, start + size)
                 yield torch.func.vmap(fn)(tree_map(lambda x, chunk=chunk: x[chunk], tasks))
         else:
-            each = (tree_map(lambda x, i=i: x[i], tasks) for i in range(n_tasks))
+            each = (tree_map(lambda x, i=i: channels_last(x[i]), tasks) for i in range(n_tasks))
             results = self._pool.map(fn, each) if self._pool is not None else map(fn, each)
             for result in results:
                 yield tree_map(lambda x: x.unsqueeze(0), result)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """Lay images out with channels last, with which a CPU convolves and pools twice as fast."""
+    # Not `contiguous`, which leaves the strides of a single channel ambiguous.
+    return x.to(memory_format=torch.channels_last) if x.dim() == 4 else x
 
 
 def _n_tasks(tasks: Any) -> int:

@@ -89,8 +89,13 @@ def start_head(
 
 def class_means(features: Tensor, rows: Rows, k: int) -> Tensor:
     """Weighted mean feature of each class: (n, d) features to (k, d)."""
-    member = F.one_hot(rows.y, k).to(features.dtype) * rows.w[:, None]
+    member = _membership(rows.y, features.new_empty(len(rows.y), k)) * rows.w[:, None]
     return (member.T @ features) / member.sum(0)[:, None].clamp_min(1e-12)
+
+
+def _membership(y: Tensor, like: Tensor) -> Tensor:
+    # F.one_hot looks at the values of y, which vmap does not allow.
+    return (y[:, None] == torch.arange(like.shape[1], device=y.device)).to(like.dtype)
 
 
 def linear(state: Mapping[str, Tensor], features: Tensor) -> Tensor:
@@ -117,7 +122,7 @@ def loss(kind: str, outputs: Tensor, rows: Rows) -> Tensor:
     """
     if kind == "classification":
         log_p = F.log_softmax(outputs, 1)
-        losses = -(log_p * F.one_hot(rows.y, outputs.shape[1]).to(log_p.dtype)).sum(1)
+        losses = -(log_p * _membership(rows.y, log_p)).sum(1)
     else:
         losses = (outputs[:, 0] - rows.y) ** 2
     return (rows.w * losses).sum() / rows.w.sum()
