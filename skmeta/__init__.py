@@ -1,0 +1,37 @@
+"""skmeta: meta-learning behind the scikit-learn API.
+
+What was learned on earlier tasks is a prior; a new task starts from it.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
+    from skmeta.priors import MetaPrior
+
+__all__ = ["MetaFewShotClassifier", "MetaFewShotRegressor", "MetaPrior"]
+
+try:
+    __version__ = version("skmeta")
+except PackageNotFoundError:  # a source tree that was not installed
+    __version__ = "0+unknown"
+
+# Where each name of the front door lives. It is imported when first touched, so that
+# `import skmeta` does not load torch.
+_ROOMS = {
+    "MetaFewShotClassifier": "skmeta.few_shot",
+    "MetaFewShotRegressor": "skmeta.few_shot",
+    "MetaPrior": "skmeta.priors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'skmeta' has no attribute {name!r}")
+    return getattr(import_module(_ROOMS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

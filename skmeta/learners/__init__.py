@@ -3,9 +3,12 @@
 from skmeta.learners._anil import ANIL
 from skmeta.learners._base import LEARNERS, MetaLearner
 from skmeta.learners._context import Context
+from skmeta.learners._fine_tuning import FineTuning
 from skmeta.learners._gradient import GradientLearner
 from skmeta.learners._maml import MAML
 from skmeta.learners._meta_sgd import MetaSGD
+from skmeta.learners._prior_io import Session, read_prior
+from skmeta.learners._problem import flatten_rows
 from skmeta.learners._protonet import ProtoNet
 from skmeta.learners._reptile import Reptile
 
@@ -14,9 +17,13 @@ __all__ = [
     "LEARNERS",
     "MAML",
     "Context",
+    "FineTuning",
     "GradientLearner",
     "MetaLearner",
     "MetaSGD",
     "ProtoNet",
     "Reptile",
+    "Session",
+    "flatten_rows",
+    "read_prior",
 ]

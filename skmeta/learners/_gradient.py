@@ -16,6 +16,9 @@ from skmeta.learners._base import MetaLearner
 from skmeta.learners._context import Context
 from skmeta.learners._heads import initial_head, linear, loss, start_head
 
+Memory = dict[str, Tensor]
+"""What an inner optimizer carries from step to step."""
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class GradientLearner(MetaLearner):
@@ -41,9 +44,30 @@ class GradientLearner(MetaLearner):
         """Whether a task adapts the tensor of this name."""
         return True
 
-    def update(self, state: Mapping[str, Tensor], fast: State, gradient: State) -> State:
-        """One inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1)."""
-        return {n: fast[n] - self.inner_lr * gradient[n] for n in fast}
+    def update(
+        self, state: Mapping[str, Tensor], fast: State, gradient: State, memory: Memory
+    ) -> tuple[State, Memory]:
+        """One inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1).
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            The prior.
+        fast : dict of Tensor
+            What the task adapts.
+        gradient : dict of Tensor
+            Of the support loss, as ``fast``.
+        memory : dict of Tensor
+            What the step before passed on; empty at the first one.
+
+        Returns
+        -------
+        fast : dict of Tensor
+            The adapted tensors.
+        memory : dict of Tensor
+            For the next step.
+        """
+        return {n: fast[n] - self.inner_lr * gradient[n] for n in fast}, memory
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
         head = initial_head(
@@ -59,7 +83,7 @@ class GradientLearner(MetaLearner):
         start: State | None = None,
     ) -> State:
         network = context.network
-        fast = self._start(context, state, support) if start is None else dict(start)
+        fast = self.start(context, state, support) if start is None else dict(start)
         names = [n for n in fast if self.is_adapted(n)]
         frozen = {n: v for n, v in fast.items() if n not in names}
         body_is_fixed = all(n.startswith("head.") for n in names)
@@ -70,20 +94,37 @@ class GradientLearner(MetaLearner):
             return loss(context.kind, linear(frozen | part, x), support)
 
         part = {n: fast[n] for n in names}
+        memory: Memory = {}
         for _ in range(self.n_inner_steps if names else 0):
             if self.first_order:
                 at = {n: v.detach() for n, v in part.items()}
                 gradient = {n: g.detach() for n, g in torch.func.grad(inner_loss)(at).items()}
             else:
                 gradient = torch.func.grad(inner_loss)(part)
-            part = self.update(state, part, gradient)
+            part, memory = self.update(state, part, gradient, memory)
         fast = frozen | part
         return fast | (network.measure(fast, support.x)[1] if network.has_statistics else {})
 
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         return linear(adapted, self._features(context, adapted, x))
 
-    def _start(self, context: Context, state: Mapping[str, Tensor], support: Rows) -> State:
+    def start(self, context: Context, state: Mapping[str, Tensor], support: Rows) -> State:
+        """What a task starts from: the body, and a head sized by its classes.
+
+        Parameters
+        ----------
+        context : Context
+            The surroundings of the task.
+        state : mapping of str to Tensor
+            The prior.
+        support : Rows
+            The support set.
+
+        Returns
+        -------
+        dict of Tensor
+            ``body.*`` and ``head.*``.
+        """
         network = context.network
         body = {n: v for n, v in state.items() if n.startswith("body.")}
         features = support.x

@@ -83,14 +83,33 @@ def start_head(
     if head == "zeros":
         zeros = features.new_zeros(k, features.shape[1])
         return {"head.weight": zeros, "head.bias": features.new_zeros(k)}
-    centres = class_means(features, support, k)
-    return {"head.weight": 2 * centres, "head.bias": -(centres * centres).sum(1)}
+    centres, offset = class_means(features, support, k)
+    return {"head.weight": 2 * centres, "head.bias": offset - (centres * centres).sum(1)}
 
 
-def class_means(features: Tensor, rows: Rows, k: int) -> Tensor:
-    """Weighted mean feature of each class: (n, d) features to (k, d)."""
+def class_means(features: Tensor, rows: Rows, k: int) -> tuple[Tensor, Tensor]:
+    """Mean feature of each class.
+
+    Parameters
+    ----------
+    features : Tensor of shape (n, d)
+        Features.
+    rows : Rows
+        Their classes and weights.
+    k : int
+        Number of classes.
+
+    Returns
+    -------
+    means : Tensor of shape (k, d)
+        Weighted means; 0 for a class without rows.
+    offset : Tensor of shape (k,)
+        To add to the logits: 0, or so low for a class without rows that it is never predicted.
+    """
     member = _membership(rows.y, features.new_empty(len(rows.y), k)) * rows.w[:, None]
-    return (member.T @ features) / member.sum(0)[:, None].clamp_min(1e-12)
+    weight = member.sum(0)
+    means = (member.T @ features) / weight[:, None].clamp_min(1e-12)
+    return means, torch.where(weight > 0, 0.0, -1e9).to(features.dtype)
 
 
 def _membership(y: Tensor, like: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from skmeta.backend import State
 from skmeta.learners._context import Context
-from skmeta.learners._gradient import GradientLearner
+from skmeta.learners._gradient import GradientLearner, Memory
 from skmeta.learners._heads import initial_head
 
 
@@ -26,6 +26,8 @@ class MetaSGD(GradientLearner):
         rates = {f"rate.{n}": torch.full_like(v, self.inner_lr) for n, v in adapted.items()}
         return state | rates
 
-    def update(self, state: Mapping[str, Tensor], fast: State, gradient: State) -> State:
+    def update(
+        self, state: Mapping[str, Tensor], fast: State, gradient: State, memory: Memory
+    ) -> tuple[State, Memory]:
         """One inner step: theta' = theta - alpha * grad, element by element (equation 2)."""
-        return {n: fast[n] - state[f"rate.{n}"] * gradient[n] for n in fast}
+        return {n: fast[n] - state[f"rate.{n}"] * gradient[n] for n in fast}, memory

@@ -32,11 +32,11 @@ class ProtoNet(MetaLearner):
         start: State | None = None,
     ) -> State:
         features, statistics = context.network.measure(state, support.x)
-        prototypes = class_means(features, support, context.n_outputs)
-        return dict(state) | statistics | {"prototypes": prototypes}
+        prototypes, offset = class_means(features, support, context.n_outputs)
+        return dict(state) | statistics | {"prototypes": prototypes, "offset": offset}
 
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         features, centres = self._features(context, adapted, x), adapted["prototypes"]
         # -|f - c|^2 (Snell et al. 2017, equation 2), as a product of matrices.
-        cross = features @ centres.T
-        return 2 * cross - (centres * centres).sum(1) - (features * features).sum(1, keepdim=True)
+        squares = (centres * centres).sum(1) + (features * features).sum(1, keepdim=True)
+        return adapted["offset"] + 2 * features @ centres.T - squares

@@ -1,0 +1,162 @@
+"""What the two few-shot estimators share: a prior, adapted to one task."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _get_feature_names,
+    check_is_fitted,
+    validate_data,
+)
+from torch import Tensor
+
+from skmeta.backend import PRECISIONS, Crossing, State, state_to_numpy, state_to_torch
+from skmeta.exceptions import PriorMismatchError
+from skmeta.learners import LEARNERS, FineTuning, MetaLearner, Session, flatten_rows, read_prior
+from skmeta.priors import MetaPrior
+
+# Rows predicted at once; bounds memory.
+_CHUNK = 1024
+
+
+class BaseMetaFewShot(BaseEstimator):
+    """Adapts a prior to the rows given, and predicts with what comes out."""
+
+    kind: ClassVar[str]
+
+    _parameter_constraints: ClassVar[dict] = {
+        "prior": [MetaPrior, None],
+        "n_inner_steps": [Interval(Integral, 0, None, closed="left"), None],
+        "inner_lr": [Interval(Real, 0, None, closed="neither"), None],
+        "transductive": ["boolean", None],
+        "device": [str, torch.device],
+        "precision": [StrOptions({"auto", *PRECISIONS})],
+        "random_state": ["random_state", np.random.Generator],
+    }
+
+    def __init__(
+        self,
+        prior=None,
+        *,
+        n_inner_steps=None,
+        inner_lr=None,
+        transductive=None,
+        device="auto",
+        precision="auto",
+        random_state=None,
+    ):
+        self.prior = prior
+        self.n_inner_steps = n_inner_steps
+        self.inner_lr = inner_lr
+        self.transductive = transductive
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+
+    # ------------------------------------------------------------------------------ fit
+
+    def _check_rows(self, X: Any, reset: bool) -> np.ndarray:
+        names = _get_feature_names(X)
+        X, _ = flatten_rows(X, None)
+        X = validate_data(self, X, dtype=[np.float64, np.float32, np.uint8], reset=reset)
+        if reset and self.prior is not None:
+            self._check_prior(X.shape[1], names)
+        return X
+
+    def _check_prior(self, n_features: int, names: np.ndarray | None) -> None:
+        if self.prior.kind != self.kind:
+            other = {"classification": "Classifier", "regression": "Regressor"}[self.prior.kind]
+            raise PriorMismatchError(
+                f"{type(self).__name__} needs a prior for {self.kind}, but {self.prior!r} is one "
+                f"for {self.prior.kind}. Use MetaFewShot{other}."
+            )
+        self.prior.check_features(n_features, names)
+
+    def _adapt(
+        self, X: np.ndarray, y: np.ndarray, sample_weight: Any, start: State | None = None
+    ) -> None:
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        if not weight.any():
+            raise ValueError("sample_weight is 0 for every row. Give at least one a weight.")
+        if start is None:
+            self.prior_ = self.prior if self.prior is not None else self._scratch(X, y, weight)
+        session, state = self._session()
+        crossing = session.crossing
+        rows = crossing.rows(crossing.upload(X), y, weight)
+        with torch.no_grad():
+            adapted = session.learner.adapt(session.context, state, rows, start)
+        self.adapted_ = state_to_numpy(adapted)
+        self._seen = (X, y, weight)
+
+    def _adapt_more(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> None:
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        parts = zip(self._seen, (X, y, weight), strict=True)
+        X, y, weight = (np.concatenate(pair) for pair in parts)
+        crossing = self._session()[0].crossing
+        start = state_to_torch(self.adapted_, crossing.device, crossing.dtype)
+        self._adapt(X, y, weight, start)
+
+    def _scratch(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> MetaPrior:
+        learner = FineTuning(random_state=self.random_state, device="cpu")
+        return learner.initial_prior(X, y, kind=self.kind, sample_weight=weight)
+
+    def _session(self) -> tuple[Session, State]:
+        prior = self.prior_
+        if prior.learner not in LEARNERS:
+            raise PriorMismatchError(
+                f"The prior was learned by {prior.learner}, which is not among the learners "
+                f"known here: {', '.join(sorted(LEARNERS))}. Import the module that defines it."
+            )
+        learner_class = LEARNERS[prior.learner]
+        return read_prior(
+            prior,
+            learner_class,
+            classes=self._head_rows(prior),
+            device=self.device,
+            precision=self._resolve_precision(prior),
+            **self._overrides(learner_class),
+        )
+
+    def _resolve_precision(self, prior: MetaPrior) -> str:
+        # Few rows of a table cost nothing in double precision; images do, and a GPU is slow at it.
+        if self.precision != "auto":
+            return str(self.precision)
+        on_cpu = self.device == "cpu" or not torch.cuda.is_available()
+        return "float64" if on_cpu and len(prior.input_shape or ()) == 1 else "float32"
+
+    def _overrides(self, learner_class: type[MetaLearner]) -> dict[str, Any]:
+        names = ("n_inner_steps", "inner_lr", "transductive")
+        given = {n: getattr(self, n) for n in names if getattr(self, n) is not None}
+        unknown = sorted(given.keys() - set(learner_class._get_param_names()))
+        if unknown:
+            raise ValueError(
+                f"{unknown[0]}={given[unknown[0]]} does not apply to a prior learned by "
+                f"{learner_class.__name__}, which has no such parameter. Leave it out."
+            )
+        return given
+
+    def _head_rows(self, prior: MetaPrior) -> list[int]:
+        return [0]
+
+    # -------------------------------------------------------------------------- predict
+
+    def _outputs(self, X: Any) -> tuple[Tensor, Crossing]:
+        check_is_fitted(self)
+        X = self._check_rows(X, reset=False)
+        session, _ = self._session()
+        crossing = session.crossing
+        adapted = state_to_torch(self.adapted_, crossing.device, crossing.dtype)
+        size = len(X) if session.learner.transductive else _CHUNK
+        parts = []
+        with torch.no_grad():
+            for start in range(0, len(X), size):
+                x = crossing.inputs(crossing.upload(X[start : start + size]))
+                parts.append(session.learner.forward(session.context, adapted, x))
+        return torch.cat(parts), crossing

@@ -1,0 +1,242 @@
+"""A classifier that learns from a few rows."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
+
+from skmeta._validation import check_labels, quote, quote_some
+from skmeta.backend import to_numpy
+from skmeta.exceptions import PriorMismatchError
+from skmeta.few_shot._base import BaseMetaFewShot
+from skmeta.priors import MetaPrior
+
+
+class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
+    """Classify after a few labelled rows, starting from what earlier tasks taught.
+
+    Any number of classes and of rows a class may be given, whatever the prior was meta-trained
+    with (a head of learned rows excepted: it knows its classes).
+
+    Parameters
+    ----------
+    prior : MetaPrior, default=None
+        ``prior_`` of a fitted meta-learner, or a prior loaded from a file. None learns from
+        scratch: a small network with drawn weights, trained on the rows given.
+    n_inner_steps : int, default=None
+        Gradient steps of the adaptation; None takes the prior's.
+    inner_lr : float, default=None
+        Their step size; None takes the prior's.
+    transductive : bool, default=None
+        Whether rows that are predicted together are normalised together, as the papers do;
+        a row's prediction then depends on the others. None takes the prior's.
+    device : str or torch.device, default="auto"
+        Where to compute; ``"auto"`` takes a GPU if there is one.
+    precision : {"auto", "float32", "float64"}, default="auto"
+        Precision of the adaptation; ``"auto"`` is float64 for tables on a CPU.
+    random_state : int, Generator, RandomState or None, default=None
+        Draws the weights where there is no prior.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Sorted labels.
+    prior_ : MetaPrior
+        The prior used.
+    adapted_ : dict of ndarray
+        What the adaptation made of it.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if ``X`` had some.
+
+    See Also
+    --------
+    skmeta.learners.MAML : Makes a prior.
+
+    References
+    ----------
+    Finn, Abbeel and Levine (2017), Model-agnostic meta-learning for fast adaptation of deep
+    networks.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skmeta.few_shot import MetaFewShotClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = MetaFewShotClassifier(random_state=0).fit(X[::10], y[::10])
+    >>> bool(clf.score(X, y) > 0.8)
+    True
+    """
+
+    kind: ClassVar[str] = "classification"
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Adapt the prior to a task.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
+            The support set.
+        y : array-like of shape (n_samples,)
+            Class labels, of two classes or more.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights in the inner loss.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If rows are not finite, or there is one class only.
+        PriorMismatchError
+            If the rows or labels are not those that the prior was learned for.
+        """
+        return self._fit(X, y, None, sample_weight)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
+        """Continue the adaptation with further rows.
+
+        Gradient steps go on from the adapted weights, over all rows given so far.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
+            Further rows.
+        y : array-like of shape (n_samples,)
+            Their class labels.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will come; needed at the first call only.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights in the inner loss.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If ``classes`` are missing at the first call, or differ later.
+        """
+        if not hasattr(self, "adapted_"):
+            if classes is None:
+                raise ValueError(
+                    "partial_fit needs all classes at its first call, but classes is None. Pass "
+                    "classes=np.unique(all_labels)."
+                )
+            return self._fit(X, y, np.unique(check_labels(classes, "classes")), sample_weight)
+        if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(
+                f"classes={quote_some(np.unique(classes))} differ from those of the first call, "
+                f"{quote_some(self.classes_)}. Leave classes out, or fit anew."
+            )
+        X = self._check_rows(X, reset=False)
+        self._adapt_more(X, self._encode(X, y), sample_weight)
+        return self
+
+    def _fit(self, X: Any, y: Any, classes: np.ndarray | None, sample_weight: Any) -> Self:
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        X = self._check_rows(X, reset=True)
+        y = column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        self.classes_ = np.unique(check_labels(y, "y")) if classes is None else classes
+        if len(self.classes_) < 2:
+            raise ValueError(
+                "A classification needs rows of 2 classes or more, but y has one class: "
+                f"{quote(self.classes_[0])}."
+            )
+        self._adapt(X, self._encode(X, y), sample_weight)
+        return self
+
+    def _encode(self, X: np.ndarray, y: Any) -> np.ndarray:
+        y = check_labels(y, "y")
+        check_consistent_length(X, y)
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"y has labels that are not among the classes: {quote_some(unknown)}. Name them "
+                "in the first call of partial_fit, or fit anew."
+            )
+        return np.searchsorted(self.classes_, y).astype(np.int64)
+
+    def _head_rows(self, prior: MetaPrior) -> list[int]:
+        if prior.classes is None:
+            return list(range(len(self.classes_)))
+        known = {label: k for k, label in enumerate(prior.classes.tolist())}
+        unknown = [label for label in self.classes_.tolist() if label not in known]
+        if unknown:
+            raise PriorMismatchError(
+                f"The prior's head knows the classes {quote_some(prior.classes)}, but y has "
+                f"{quote_some(unknown)}. Meta-train with head_init='shared', which takes any "
+                "classes."
+            )
+        return [known[label] for label in self.classes_.tolist()]
+
+    def _logits(self, X: Any) -> np.ndarray:
+        return to_numpy(self._outputs(X)[0]).astype(np.float64)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Most probable class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
+            The query set.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+        """
+        logits = self._logits(X)
+        return self.classes_[logits.argmax(1)]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
+            The query set.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of ``classes_``.
+        """
+        proba: np.ndarray = softmax(self._logits(X), axis=1)
+        return proba
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Logits.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
+            The query set.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
+            Logit of each class; for two classes, that of the second over the first.
+        """
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits

@@ -1,0 +1,147 @@
+"""A regressor that learns from a few rows."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.utils.validation import check_consistent_length, column_or_1d
+
+from skmeta._validation import check_targets
+from skmeta.few_shot._base import BaseMetaFewShot
+
+
+class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
+    """Predict numbers after a few labelled rows, starting from what earlier tasks taught.
+
+    Parameters
+    ----------
+    prior : MetaPrior, default=None
+        ``prior_`` of a fitted meta-learner, or a prior loaded from a file. None learns from
+        scratch: a small network with drawn weights, trained on the rows given.
+    n_inner_steps : int, default=None
+        Gradient steps of the adaptation; None takes the prior's.
+    inner_lr : float, default=None
+        Their step size; None takes the prior's.
+    transductive : bool, default=None
+        Whether rows that are predicted together are normalised together; a row's prediction
+        then depends on the others. None takes the prior's.
+    device : str or torch.device, default="auto"
+        Where to compute; ``"auto"`` takes a GPU if there is one.
+    precision : {"auto", "float32", "float64"}, default="auto"
+        Precision of the adaptation; ``"auto"`` is float64 for tables on a CPU.
+    random_state : int, Generator, RandomState or None, default=None
+        Draws the weights where there is no prior.
+
+    Attributes
+    ----------
+    prior_ : MetaPrior
+        The prior used.
+    adapted_ : dict of ndarray
+        What the adaptation made of it.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if ``X`` had some.
+
+    See Also
+    --------
+    skmeta.learners.MetaSGD : Makes a prior.
+
+    References
+    ----------
+    Finn, Abbeel and Levine (2017), Model-agnostic meta-learning for fast adaptation of deep
+    networks, section 5.1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta.few_shot import MetaFewShotRegressor
+    >>> X = np.linspace(-1, 1, 20).reshape(-1, 1)
+    >>> reg = MetaFewShotRegressor(random_state=0).fit(X, 3 * X[:, 0] + 1)
+    >>> bool(reg.score(X, 3 * X[:, 0] + 1) > 0.9)
+    True
+    """
+
+    kind: ClassVar[str] = "regression"
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Adapt the prior to a task.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
+            The support set.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights in the inner loss.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If rows or targets are not finite.
+        PriorMismatchError
+            If the rows are not those that the prior was learned for.
+        """
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        X = self._check_rows(X, reset=True)
+        self._adapt(X, self._targets(X, y), sample_weight)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Continue the adaptation with further rows.
+
+        Gradient steps go on from the adapted weights, over all rows given so far.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
+            Further rows.
+        y : array-like of shape (n_samples,)
+            Their targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights in the inner loss.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        if not hasattr(self, "adapted_"):
+            return self.fit(X, y, sample_weight)
+        X = self._check_rows(X, reset=False)
+        self._adapt_more(X, self._targets(X, y), sample_weight)
+        return self
+
+    def _targets(self, X: np.ndarray, y: Any) -> np.ndarray:
+        y = check_targets(column_or_1d(y, warn=True))
+        check_consistent_length(X, y)
+        return y
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict the target of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
+            The query set.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Predictions, in units of ``y``.
+        """
+        outputs, crossing = self._outputs(X)
+        return crossing.targets(outputs[:, 0]).astype(np.float64)

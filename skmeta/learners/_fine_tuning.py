@@ -1,0 +1,57 @@
+"""Fine-tuning: the baseline that trains on the new task alone, from weights at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from skmeta.backend import Rows, State, TaskTensors
+from skmeta.exceptions import EpisodeError
+from skmeta.learners._context import Context
+from skmeta.learners._gradient import GradientLearner, Memory
+from skmeta.learners._heads import loss, score
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class FineTuning(GradientLearner):
+    """Fine-tuning."""
+
+    inner_lr: float = 0.01
+    n_inner_steps: int = 200
+    first_order: bool = True
+
+    def update(
+        self, state: Mapping[str, Tensor], fast: State, gradient: State, memory: Memory
+    ) -> tuple[State, Memory]:
+        """One step of Adam (Kingma and Ba 2015, algorithm 1)."""
+        step = memory["step"] + 1 if memory else torch.ones((), dtype=torch.float64)
+        new: State = {"step": step}
+        part = {}
+        for n, g in gradient.items():
+            m = 0.1 * g + 0.9 * memory[f"m.{n}"] if memory else 0.1 * g
+            v = 0.001 * g * g + 0.999 * memory[f"v.{n}"] if memory else 0.001 * g * g
+            new[f"m.{n}"], new[f"v.{n}"] = m, v
+            rate = self.inner_lr * torch.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+            part[n] = fast[n] - rate.to(g.dtype) * m / (torch.sqrt(v) + 1e-8)
+        return part, new
+
+    def meta_loss(
+        self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of one model for all tasks, on all rows of a task, without adaptation."""
+        if context.head != "learned":
+            raise EpisodeError(
+                "FineTuning pretrains one model for all tasks, so outputs must mean the same in "
+                "each. Pass groups, and leave head_init='auto'; for tasks over ever new classes, "
+                "use initial_prior, or another learner."
+            )
+        rows = Rows(*(torch.cat(parts) for parts in zip(task.support, task.query, strict=True)))
+        start = self.start(context, state, rows)
+        if context.network.has_statistics:
+            start |= context.network.measure(start, rows.x)[1]
+        outputs = self.forward(context, start, rows.x)
+        value = loss(context.kind, outputs, rows)
+        return value, {"loss": value, "score": score(context.kind, outputs, rows)}

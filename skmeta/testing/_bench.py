@@ -1,0 +1,224 @@
+"""Small learners, tasks and tables for the conformance checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from torch import Tensor, nn
+
+from skmeta.backbones import EpisodeBatchNorm, build_backbone
+from skmeta.backbones._build import draw_parameters
+from skmeta.backend import Execution, Rows, Scaler, State, TaskTensors
+from skmeta.learners import Context, MetaLearner
+from skmeta.learners._prior_io import Session, read_prior, resolve_head
+from skmeta.priors import MetaPrior
+
+N_FEATURES = 4
+N_WAY = 3
+N_TASKS = 3
+# Networks that the pure methods are checked with. Both are smooth, so that finite differences
+# are exact to rounding; the second one has statistics that come from the support set.
+NETWORKS = ("mlp", "normalised")
+
+_SMALL: dict[str, Any] = {
+    "backbone": "mlp",
+    "backbone_params": {"hidden": (5,), "activation": "tanh"},
+    "input_shape": None,
+    "task_type": "auto",
+    "n_way": N_WAY,
+    "n_shot": 2,
+    "n_query": 2,
+    "transductive": False,
+    "n_iterations": 6,
+    "meta_batch_size": 2,
+    "validation_fraction": 0.25,
+    "n_validation_tasks": 4,
+    "evaluate_every": 2,
+    "patience": None,
+    "device": "cpu",
+    "precision": "float64",
+    "execution": "loop",
+    "chunk_size": None,
+    "n_jobs": None,
+    "checkpoint": None,
+    "verbose": 0,
+    "random_state": 0,
+}
+
+
+def small_clone(learner: MetaLearner, **changes: Any) -> MetaLearner:
+    """Clone a learner with settings under which a fit takes a moment."""
+    settings = dict(_SMALL)
+    if hasattr(learner, "n_inner_steps"):
+        settings["n_inner_steps"] = min(learner.n_inner_steps, 2)
+    small: MetaLearner = clone(learner)
+    return small.set_params(**(settings | changes))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A learner, its state, and a few tasks in float64.
+
+    Attributes
+    ----------
+    learner : MetaLearner
+        A small clone.
+    context : Context
+        The surroundings of the tasks.
+    state : dict of Tensor
+        A drawn state, moved a little so that no entry is special.
+    tasks : TaskTensors
+        Tasks, stacked along axis 0.
+    """
+
+    learner: MetaLearner
+    context: Context
+    state: State
+    tasks: TaskTensors
+
+    def task(self, i: int = 0) -> TaskTensors:
+        """One of the tasks."""
+        return TaskTensors(*(Rows(*(part[i] for part in side)) for side in self.tasks))
+
+    def predict(self, support: Rows | None = None, x: Tensor | None = None) -> Tensor:
+        """Outputs for query rows ``x`` after adaptation, by default of the first task."""
+        task = self.task()
+        with torch.no_grad():
+            adapted = self.learner.adapt(self.context, self.state, support or task.support)
+            return self.learner.forward(self.context, adapted, task.query.x if x is None else x)
+
+    def gradient(
+        self,
+        mode: str = "loop",
+        tasks: TaskTensors | None = None,
+        chunk_size: int | None = None,
+    ) -> tuple[State, dict[str, Tensor]]:
+        """Mean meta-gradient and metrics over the tasks."""
+        execution = Execution(mode, device=torch.device("cpu"), n_threads=2, chunk_size=chunk_size)
+        with execution:
+            found: tuple[State, dict[str, Tensor]] = execution.mean(
+                lambda task: self.learner.meta_gradient(self.context, self.state, task),
+                self.tasks if tasks is None else tasks,
+            )
+        return found
+
+    def mean_loss(self, state: State) -> float:
+        """Mean meta-loss over the tasks at a state."""
+        with torch.no_grad():
+            losses = [
+                float(self.learner.meta_loss(self.context, state, self.task(i))[0])
+                for i in range(N_TASKS)
+            ]
+        return float(np.mean(losses))
+
+    def with_n_way(self, n_way: int) -> Bench:
+        """The same state with tasks of another number of classes."""
+        generator = torch.Generator().manual_seed(n_way)
+        context = replace(self.context, classes=torch.arange(n_way))
+        return replace(self, context=context, tasks=_draw_tasks("classification", n_way, generator))
+
+
+def make_bench(learner: MetaLearner, kind: str, network: str = "mlp", **changes: Any) -> Bench:
+    """Set up a learner with a network of ``NETWORKS`` and tasks of a kind."""
+    generator = torch.Generator().manual_seed(0)
+    small = small_clone(learner, **changes)
+    scaler = Scaler(np.zeros(()), np.ones(()), np.zeros(()), np.ones(()))
+    n_outputs = N_WAY if kind == "classification" else 1
+    session = Session.begin(
+        small,
+        _make_module(network, generator),
+        (N_FEATURES,),
+        scaler,
+        kind=kind,
+        head=resolve_head(small.head_init, kind, "classes"),
+        classes=range(n_outputs),
+        device="cpu",
+        precision="float64",
+    )
+    state = {
+        name: value + 0.05 * torch.randn(value.shape, generator=generator, dtype=value.dtype)
+        for name, value in session.draw_state(1).items()
+    }
+    return Bench(small, session.context, state, _draw_tasks(kind, n_outputs, generator))
+
+
+def _make_module(network: str, generator: torch.Generator) -> nn.Module:
+    if network == "mlp":
+        params = {"hidden": (5,), "activation": "tanh"}
+        return build_backbone("mlp", (N_FEATURES,), params, generator)
+    # `skip_init`, since a new layer would take its weights from torch's global generator.
+    linear = nn.utils.skip_init(nn.Linear, N_FEATURES, 5)
+    module = nn.Sequential(linear, EpisodeBatchNorm(5), nn.Tanh())
+    draw_parameters(module, generator)
+    return module
+
+
+def _draw_tasks(kind: str, n_outputs: int, generator: torch.Generator) -> TaskTensors:
+    def draw(n_rows: int) -> Rows:
+        shape, options = (N_TASKS, n_rows), {"generator": generator, "dtype": torch.float64}
+        x = torch.randn(*shape, N_FEATURES, **options)  # type: ignore[arg-type]
+        weight = 0.5 + torch.rand(shape, **options)  # type: ignore[arg-type]
+        if kind == "classification":
+            return Rows(x, (torch.arange(n_rows) % n_outputs).expand(shape).clone(), weight)
+        return Rows(x, torch.randn(shape, **options), weight)  # type: ignore[arg-type]
+
+    return TaskTensors(draw(2 * n_outputs + 3), draw(n_outputs + 2))
+
+
+class Table(NamedTuple):
+    """Rows of many tasks, as ``fit`` takes them."""
+
+    X: np.ndarray
+    y: np.ndarray
+    groups: np.ndarray | None
+
+
+def make_table(learner: MetaLearner, kind: str, seed: int = 0) -> Table:
+    """Draw twelve classes, or twelve groups, of six rows; another seed gives other tasks."""
+    rng = np.random.default_rng(seed)
+    names = np.repeat(np.arange(12), 6)
+    X = rng.normal(size=(len(names), N_FEATURES)) + rng.normal(size=(12, N_FEATURES))[names]
+    labels = names + 100 * seed
+    if kind == "regression":
+        return Table(X, (X * rng.normal(size=(12, N_FEATURES))[names]).sum(1), labels)
+    if learner.head_init == "learned":
+        # Outputs of a learned head mean the same in every task.
+        return Table(X, np.arange(len(names)) % N_WAY, labels)
+    return Table(X, labels, None)
+
+
+def predict_with_prior(learner: MetaLearner, prior: MetaPrior, table: Table) -> np.ndarray:
+    """Outputs for every row of a table of a learner that adapts to its first rows."""
+    n_outputs = N_WAY if prior.kind == "classification" else 1
+    session, state = read_prior(
+        prior, type(learner), classes=range(n_outputs), device="cpu", precision="float64"
+    )
+    rows = session.crossing.upload(table.X)
+    few = slice(0, 4 * n_outputs)
+    y: Any = np.arange(4 * n_outputs) % n_outputs if n_outputs > 1 else table.y[few]
+    support = session.crossing.rows(rows[few], y, np.ones(4 * n_outputs))
+    with torch.no_grad():
+        adapted = session.learner.adapt(session.context, state, support)
+        found = session.learner.forward(session.context, adapted, session.crossing.inputs(rows))
+    return np.asarray(found.numpy())
+
+
+def assert_close(found: Any, expected: Any, what: str, rtol: float = 1e-8) -> None:
+    """Compare trees of tensors up to rounding."""
+    torch.testing.assert_close(
+        found, expected, rtol=rtol, atol=1e-10, msg=lambda text: f"{what}: {text}"
+    )
+
+
+def raised_by(call: Callable[[], Any]) -> Exception | None:
+    """The error that a call raises, if any."""
+    try:
+        call()
+    except Exception as error:
+        return error
+    return None

@@ -1,0 +1,113 @@
+"""The published conformance suite for learners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from skmeta.learners import MetaLearner
+from skmeta.testing import _fit_checks, _method_checks
+
+Check = Callable[[MetaLearner, str], None]
+
+CHECKS: tuple[Check, ...] = (
+    _method_checks.zero_inner_steps_give_the_initial_state,
+    _method_checks.meta_gradient_is_right,
+    _method_checks.metrics_are_reported,
+    _method_checks.ways_of_execution_agree,
+    _method_checks.order_of_tasks_does_not_matter,
+    _method_checks.order_of_support_rows_does_not_matter,
+    _method_checks.predictions_are_inductive,
+    _method_checks.rows_of_weight_zero_change_nothing,
+    _method_checks.number_of_classes_is_free,
+    _method_checks.adaptation_can_go_on,
+    _method_checks.methods_are_pure,
+    _fit_checks.fit_is_reproducible,
+    _fit_checks.fit_leaves_global_random_numbers_alone,
+    _fit_checks.fit_changes_the_state_and_keeps_the_parameters,
+    _fit_checks.score_is_a_finite_number,
+    _fit_checks.interrupted_fit_resumes_exactly,
+    _fit_checks.prior_survives_a_file,
+    _fit_checks.parameters_follow_scikit_learn,
+    _fit_checks.fitted_learner_can_be_pickled,
+    _fit_checks.bad_input_is_refused,
+)
+
+
+def check_learner(learner: MetaLearner, *, kinds: Sequence[str] | None = None) -> None:
+    """Check that a learner keeps the promises of a :class:`~skmeta.learners.MetaLearner`.
+
+    The learner itself is not touched: each check works on a clone with a small network, float64
+    and a few iterations. Algorithmic settings, such as ``inner_lr`` or ``head_init``, are kept.
+
+    Parameters
+    ----------
+    learner : MetaLearner
+        An instance, of skmeta's learners or of your own.
+    kinds : sequence of {"classification", "regression"}, optional
+        Kinds of tasks to check it on; by default ``learner.kinds``.
+
+    Raises
+    ------
+    AssertionError
+        If a check fails. The message names it.
+
+    See Also
+    --------
+    learner_checks : The same checks one by one, for ``pytest.mark.parametrize``.
+
+    Examples
+    --------
+    >>> from skmeta.learners import ProtoNet
+    >>> from skmeta.testing import check_learner
+    >>> check_learner(ProtoNet())
+    """
+    for _, check in learner_checks(learner, kinds=kinds):
+        check()
+
+
+def learner_checks(
+    learner: MetaLearner, *, kinds: Sequence[str] | None = None
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield the checks of :func:`check_learner`, one by one.
+
+    Parameters
+    ----------
+    learner : MetaLearner
+        An instance.
+    kinds : sequence of {"classification", "regression"}, optional
+        Kinds of tasks to check it on; by default ``learner.kinds``.
+
+    Yields
+    ------
+    name : str
+        What is checked, and on which kind of tasks.
+    check : callable
+        Takes no arguments; raises an AssertionError if the check fails.
+
+    Examples
+    --------
+    >>> from skmeta.learners import ProtoNet
+    >>> from skmeta.testing import learner_checks
+    >>> for name, check in learner_checks(ProtoNet()):
+    ...     if "order" in name:
+    ...         print(name)
+    ...         check()
+    order_of_tasks_does_not_matter[classification]
+    order_of_support_rows_does_not_matter[classification]
+    """
+    for kind in learner.kinds if kinds is None else kinds:
+        for check in CHECKS:
+            name = f"{check.__name__}[{kind}]"
+            yield name, partial(_run, check, name, learner, kind)
+
+
+def _run(check: Check, name: str, learner: MetaLearner, kind: str) -> None:
+    try:
+        check(learner, kind)
+    except Exception as error:
+        reason = str(error) if isinstance(error, AssertionError) else repr(error)
+        promise = (check.__doc__ or "").splitlines()[0]
+        raise AssertionError(
+            f"{type(learner).__name__} fails {name} ({promise}): {reason}"
+        ) from error

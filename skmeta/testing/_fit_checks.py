@@ -1,0 +1,179 @@
+"""Checks of what a learner does as an estimator."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import clone
+
+from skmeta.learners import MetaLearner
+from skmeta.priors import MetaPrior
+from skmeta.testing._bench import (
+    N_FEATURES,
+    make_table,
+    predict_with_prior,
+    raised_by,
+    small_clone,
+)
+
+
+def fit_is_reproducible(learner: MetaLearner, kind: str) -> None:
+    """The same random_state gives the same prior, bit by bit, for one thread and two."""
+    table = make_table(learner, kind)
+    runs = [{}, {}, {"execution": "threads", "n_jobs": 1}, {"execution": "threads", "n_jobs": 2}]
+    fits = [small_clone(learner, **changes).fit(*table) for changes in runs]
+    _assert_same_prior(fits[1].prior_, fits[0].prior_, "a second fit")
+    _assert_same_prior(fits[3].prior_, fits[2].prior_, "a fit with n_jobs=2 instead of 1")
+    other = small_clone(learner, random_state=1).fit(*table)
+    assert other.prior_ != fits[0].prior_, "random_state has no effect"
+
+
+def fit_leaves_global_random_numbers_alone(learner: MetaLearner, kind: str) -> None:
+    """NumPy's and torch's global generators are neither read nor moved on."""
+    small, table = small_clone(learner), make_table(learner, kind)
+    before = np.random.get_state()[1].copy(), torch.random.get_rng_state()  # noqa: NPY002
+    small.fit(*table)
+    after = np.random.get_state()[1], torch.random.get_rng_state()  # noqa: NPY002
+    assert np.array_equal(before[0], after[0]), "fit draws from NumPy's global generator"
+    assert torch.equal(before[1], after[1]), "fit draws from torch's global generator"
+
+
+def fit_changes_the_state_and_keeps_the_parameters(learner: MetaLearner, kind: str) -> None:
+    """Meta-training learns something, and writes to fitted attributes only."""
+    small, table = small_clone(learner), make_table(learner, kind)
+    params = dict(small.get_params())
+    assert small.fit(*table) is small, "fit does not return self"
+    assert small.get_params() == params, "fit changed a constructor parameter"
+    assert small.n_features_in_ == N_FEATURES
+    assert small.prior_.kind == kind
+    assert small.history_["iteration"] == [2, 4, 6], "history_ has not a row an evaluation"
+    assert np.isfinite(small.history_["validation_score"]).all()
+    longer = small_clone(learner, n_iterations=12).fit(*table)
+    assert longer.prior_ != small.prior_, "the number of iterations has no effect"
+
+
+def score_is_a_finite_number(learner: MetaLearner, kind: str) -> None:
+    """Tasks not seen in meta-training are scored, alike each time."""
+    fitted = small_clone(learner).fit(*make_table(learner, kind))
+    unseen = make_table(learner, kind, seed=1)
+    scores = [fitted.score(*unseen) for _ in range(2)]
+    assert isinstance(scores[0], float), f"score returns a {type(scores[0]).__name__}"
+    assert np.isfinite(scores[0]), f"score is {scores[0]}"
+    assert scores[0] == scores[1], "score gives another value when called again"
+    each = fitted.score_tasks(*unseen, n_tasks=3)
+    assert each.shape == (3,), f"score_tasks returns the shape {each.shape} for 3 tasks"
+
+
+def interrupted_fit_resumes_exactly(learner: MetaLearner, kind: str) -> None:
+    """Stopped half-way and started again, it ends as if it had not been stopped."""
+    table = make_table(learner, kind)
+    expected = small_clone(learner).fit(*table)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "checkpoint"
+        stopped = small_clone(learner, checkpoint=path)
+        _interrupt_after(stopped, n_calls=3 * stopped.meta_batch_size)
+        try:
+            stopped.fit(*table)
+        except KeyboardInterrupt:
+            pass
+        else:
+            raise AssertionError("fit swallows a KeyboardInterrupt, or calls no meta_gradient")
+        assert path.exists(), "an interrupted fit leaves no checkpoint"
+        resumed = small_clone(learner, checkpoint=path).fit(*table)
+    _assert_same_prior(resumed.prior_, expected.prior_, "a resumed fit")
+    for name in set(expected.history_) - {"seconds"}:
+        assert resumed.history_[name] == expected.history_[name], (
+            f"history_[{name!r}] of a resumed fit differs"
+        )
+
+
+def _interrupt_after(learner: MetaLearner, n_calls: int) -> None:
+    meta_gradient, calls = learner.meta_gradient, []
+
+    def interrupted(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) > n_calls:
+            raise KeyboardInterrupt
+        return meta_gradient(*arguments)
+
+    # On the instance: a subclass would have another name, and so be another run.
+    vars(learner)["meta_gradient"] = interrupted
+
+
+def _assert_same_prior(found: MetaPrior, expected: MetaPrior, what: str) -> None:
+    assert list(found.tensors) == list(expected.tensors), f"{what} gives other tensors"
+    for name, value in expected.tensors.items():
+        assert np.array_equal(found.tensors[name], value), f"{what} gives another {name}"
+
+
+def prior_survives_a_file(learner: MetaLearner, kind: str) -> None:
+    """Saved and loaded, or pickled, a prior is equal and predicts the same."""
+    fitted = small_clone(learner).fit(*make_table(learner, kind))
+    unseen = make_table(learner, kind, seed=1)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "prior.skmeta"
+        fitted.prior_.save(path)
+        loaded = MetaPrior.load(path)
+    expected = predict_with_prior(learner, fitted.prior_, unseen)
+    assert np.isfinite(expected).all(), "predictions of a fitted learner are not finite"
+    for prior in (loaded, pickle.loads(pickle.dumps(fitted.prior_))):
+        assert prior == fitted.prior_, "a prior changes when saved and loaded"
+        found = predict_with_prior(learner, prior, unseen)
+        assert np.array_equal(found, expected), "a loaded prior predicts something else"
+
+
+def parameters_follow_scikit_learn(learner: MetaLearner, kind: str) -> None:
+    """It can be cloned, shown, pickled, and its parameters read and set."""
+    small = small_clone(learner)
+    params = small.get_params()
+    copy: MetaLearner = clone(small)
+    assert type(copy) is type(small)
+    assert copy.get_params() == params, "clone changes a parameter"
+    assert copy.set_params(n_way=7) is copy, "set_params does not return self"
+    assert copy.n_way == 7
+    assert small.n_way != 7, "a clone shares its parameters with the original"
+    assert isinstance(raised_by(lambda: copy.set_params(no_such_parameter=1)), ValueError), (
+        "set_params accepts a parameter that does not exist"
+    )
+    assert set(params) == set(vars(small)), "the constructor stores more, or less, than its inputs"
+    assert type(small).__name__ in repr(small), "repr does not name the class"
+    assert pickle.loads(pickle.dumps(small)).get_params() == params, "pickling loses a parameter"
+
+
+def fitted_learner_can_be_pickled(learner: MetaLearner, kind: str) -> None:
+    """A pickle of a fitted learner scores the same; a clone of it is not fitted."""
+    fitted = small_clone(learner).fit(*make_table(learner, kind))
+    unseen = make_table(learner, kind, seed=1)
+    loaded = pickle.loads(pickle.dumps(fitted))
+    assert loaded.prior_ == fitted.prior_, "pickling changes the prior"
+    assert loaded.score(*unseen) == fitted.score(*unseen), "pickling changes the score"
+    assert not hasattr(clone(fitted), "prior_"), "a clone of a fitted learner is fitted"
+
+
+def bad_input_is_refused(learner: MetaLearner, kind: str) -> None:
+    """Each is a ValueError, before any work is done."""
+    X, y, groups = make_table(learner, kind)
+    with_nan, with_inf = X.copy(), X.copy()
+    with_nan[1, 2], with_inf[3, 0] = np.nan, np.inf
+    calls = {
+        "NaN in X": lambda: small_clone(learner).fit(with_nan, y, groups),
+        "an infinity in X": lambda: small_clone(learner).fit(with_inf, y, groups),
+        "y that is too short": lambda: small_clone(learner).fit(X, y[:-1], groups),
+        "an X without rows": lambda: small_clone(learner).fit(X[:0], y[:0], groups),
+        "an unknown head_init": lambda: small_clone(learner, head_init="?").fit(X, y, groups),
+        "an unknown task_type": lambda: small_clone(learner, task_type="?").fit(X, y, groups),
+    }
+    if groups is not None:
+        calls["groups that are too short"] = lambda: small_clone(learner).fit(X, y, groups[:-1])
+    for what, call in calls.items():
+        error = raised_by(call)
+        assert isinstance(error, ValueError), f"{what} gives {error!r} instead of a ValueError"
+        assert str(error), f"{what} gives an error without a message"
+    fitted = small_clone(learner).fit(X, y, groups)
+    error = raised_by(lambda: fitted.score(X[:, 1:], y, groups))
+    assert isinstance(error, ValueError), "score accepts another number of features than fit had"

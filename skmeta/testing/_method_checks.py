@@ -1,0 +1,228 @@
+"""Checks of a learner's pure methods."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skmeta.backend import Rows, State, TaskTensors
+from skmeta.learners import MetaLearner
+from skmeta.testing._bench import (
+    N_FEATURES,
+    N_TASKS,
+    NETWORKS,
+    Bench,
+    assert_close,
+    make_bench,
+)
+
+MODES = ("loop", "threads", "vmap")
+_STEP = 1e-6
+_TOLERANCE = 1e-5
+
+
+def zero_inner_steps_give_the_initial_state(learner: MetaLearner, kind: str) -> None:
+    """Without a step, a task keeps the state that it was given."""
+    if not hasattr(learner, "n_inner_steps"):
+        return
+    for network in NETWORKS:
+        bench = make_bench(learner, kind, network, n_inner_steps=0)
+        adapted = bench.learner.adapt(bench.context, bench.state, bench.task().support)
+        shared = [name for name in bench.state if name in adapted]
+        assert any(name.startswith("body.") for name in shared), "adapt returns no body.* weights"
+        for name in shared:
+            # A head's row that all classes share is repeated for each.
+            expected = bench.state[name].expand_as(adapted[name])
+            assert torch.equal(adapted[name], expected), f"{name} changed without an inner step"
+
+
+def meta_gradient_is_right(learner: MetaLearner, kind: str) -> None:
+    """It equals finite differences of the meta-loss, where it is the meta-loss's gradient.
+
+    A first-order gradient, or one that a learner defines itself, has a definition of its own:
+    it is checked to be finite, not zero, and as the state in names and shapes.
+    """
+    for network in NETWORKS:
+        bench = make_bench(learner, kind, network)
+        for mode in MODES:
+            gradient, _ = bench.gradient(mode)
+            _assert_like_state(gradient, bench.state)
+            if _descends_meta_loss(bench.learner):
+                _assert_equals_finite_differences(bench, gradient, f"{network}, {mode}")
+
+
+def _descends_meta_loss(learner: MetaLearner) -> bool:
+    own = type(learner).meta_gradient is not MetaLearner.meta_gradient
+    return not own and not getattr(learner, "first_order", False)
+
+
+def _assert_like_state(gradient: State, state: State) -> None:
+    found = {name: tuple(value.shape) for name, value in gradient.items()}
+    expected = {name: tuple(value.shape) for name, value in state.items()}
+    assert found == expected, f"the gradient has the shapes {found}, the state {expected}"
+    for name, value in gradient.items():
+        assert torch.isfinite(value).all(), f"the gradient of {name} is not finite"
+    assert _norm(gradient) > 0, "the gradient is zero"
+
+
+def _assert_equals_finite_differences(bench: Bench, gradient: State, where: str) -> None:
+    generator = torch.Generator().manual_seed(2)
+    for _ in range(3):
+        direction = {
+            n: torch.randn(v.shape, generator=generator, dtype=v.dtype)
+            for n, v in bench.state.items()
+        }
+        up, down = (
+            bench.mean_loss({n: v + sign * _STEP * direction[n] for n, v in bench.state.items()})
+            for sign in (1, -1)
+        )
+        expected = (up - down) / (2 * _STEP)
+        found = sum(float((gradient[n] * d).sum()) for n, d in direction.items())
+        # The norm is the typical size of a slope along a normal direction; a single slope may
+        # be close to zero by chance.
+        error = abs(found - expected) / max(abs(expected), _norm(gradient))
+        assert error < _TOLERANCE, (
+            f"along a random direction ({where}) the meta-gradient is {found:.8g}, finite "
+            f"differences give {expected:.8g}: relative error {error:.1e}"
+        )
+
+
+def _norm(gradient: State) -> float:
+    return sum(float((value**2).sum()) for value in gradient.values()) ** 0.5
+
+
+def ways_of_execution_agree(learner: MetaLearner, kind: str) -> None:
+    """A loop, threads, and vmap whole and in chunks give the same gradient and metrics."""
+    for network in NETWORKS:
+        bench = make_bench(learner, kind, network)
+        expected = bench.gradient("loop")
+        for mode, chunk_size in (("threads", None), ("vmap", None), ("vmap", 2)):
+            found = bench.gradient(mode, chunk_size=chunk_size)
+            assert_close(found, expected, f"{mode} (chunk_size={chunk_size}) differs from a loop")
+
+
+def order_of_tasks_does_not_matter(learner: MetaLearner, kind: str) -> None:
+    """The mean over a meta-batch is the same for its tasks in another order."""
+    bench = make_bench(learner, kind)
+    turned = TaskTensors(*(Rows(*(part.flip(0) for part in side)) for side in bench.tasks))
+    found, expected = bench.gradient(tasks=turned), bench.gradient()
+    assert_close(found, expected, "tasks in another order give another gradient")
+
+
+def order_of_support_rows_does_not_matter(learner: MetaLearner, kind: str) -> None:
+    """The predictions are the same for the support rows in another order."""
+    for network in NETWORKS:
+        bench = make_bench(learner, kind, network)
+        support = Rows(*(part.flip(0) for part in bench.task().support))
+        what = "support rows in another order give other predictions"
+        assert_close(bench.predict(support), bench.predict(), what)
+
+
+def predictions_are_inductive(learner: MetaLearner, kind: str) -> None:
+    """A query row's prediction does not depend on the rows beside it."""
+    for network in NETWORKS:
+        bench = make_bench(learner, kind, network)
+        x = bench.task().query.x
+        together = bench.predict(x=x)
+        alone = torch.cat([bench.predict(x=row[None]) for row in x])
+        assert_close(alone, together, "a row alone has another prediction than among others")
+
+
+def rows_of_weight_zero_change_nothing(learner: MetaLearner, kind: str) -> None:
+    """Padding of the support set or the query set is not seen."""
+    bench = make_bench(learner, kind)
+    task = bench.task()
+    padded = TaskTensors(_pad(task.support), _pad(task.query))
+    found, expected = bench.predict(padded.support), bench.predict()
+    assert_close(found, expected, "support rows of weight 0 change predictions")
+    gradient = bench.learner.meta_gradient(bench.context, bench.state, task)
+    with_padding = bench.learner.meta_gradient(bench.context, bench.state, padded)
+    assert_close(with_padding, gradient, "rows of weight 0 change the meta-gradient")
+
+
+def _pad(rows: Rows) -> Rows:
+    return Rows(
+        torch.cat([rows.x, rows.x[:2] + 3.0]),
+        torch.cat([rows.y, rows.y[1:3]]),
+        torch.cat([rows.w, torch.zeros(2, dtype=rows.w.dtype)]),
+    )
+
+
+def number_of_classes_is_free(learner: MetaLearner, kind: str) -> None:
+    """A task may have any number of classes, unless the head learns a row for each."""
+    bench = make_bench(learner, kind)
+    if kind != "classification" or bench.context.head == "learned":
+        return
+    for n_way in (2, 5):
+        other = bench.with_n_way(n_way)
+        outputs = other.predict()
+        shape = (len(other.task().query.y), n_way)
+        assert tuple(outputs.shape) == shape, (
+            f"after a task of {n_way} classes, forward returns the shape {tuple(outputs.shape)} "
+            f"instead of {shape}"
+        )
+        assert torch.isfinite(outputs).all(), f"outputs for {n_way} classes are not finite"
+        _assert_like_state(other.gradient("vmap")[0], other.state)
+
+
+def adaptation_can_go_on(learner: MetaLearner, kind: str) -> None:
+    """What adapt returned can be its start, with outputs as before in shape."""
+    for network in NETWORKS:
+        bench = make_bench(learner, kind, network)
+        support, query = bench.task()
+        with torch.no_grad():
+            first = bench.learner.adapt(bench.context, bench.state, support)
+            second = bench.learner.adapt(bench.context, bench.state, support, dict(first))
+            outputs = bench.learner.forward(bench.context, second, query.x)
+        assert outputs.shape == bench.predict().shape, "outputs change in shape when adapted twice"
+        assert torch.isfinite(outputs).all(), "outputs are not finite when adapted twice"
+
+
+def methods_are_pure(learner: MetaLearner, kind: str) -> None:
+    """State, tasks and the learner itself are as before; the same call gives the same result."""
+    for network in NETWORKS:
+        bench = make_bench(learner, kind, network)
+        settings = copy.deepcopy(vars(bench.learner))
+        before = copy.deepcopy((bench.state, bench.tasks))
+        adapted = bench.learner.adapt(bench.context, bench.state, bench.task().support)
+        adapted_before = _copy(adapted)
+        bench.learner.forward(bench.context, adapted, bench.task().query.x)
+        bench.learner.meta_loss(bench.context, bench.state, bench.task())
+        first = copy.deepcopy(bench.gradient())
+        _assert_equal(bench.state, before[0], "the state was changed in place")
+        _assert_equal(_named(bench.tasks), _named(before[1]), "a task was changed in place")
+        _assert_equal(adapted, adapted_before, "forward changed what adapt returned")
+        assert vars(bench.learner) == settings, (
+            "adapt, forward or meta_gradient changed the learner; pass what they need"
+        )
+        second = bench.gradient()
+        _assert_equal(first[0], second[0], "the same call gives another gradient")
+
+
+def _named(tasks: TaskTensors) -> dict[str, Tensor]:
+    return {f"{i}.{n}": v for i, side in enumerate(tasks) for n, v in side._asdict().items()}
+
+
+def _copy(values: Any) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in values.items()}
+
+
+def _assert_equal(found: Any, expected: Any, what: str) -> None:
+    assert list(found) == list(expected), f"{what}: {list(found)} instead of {list(expected)}"
+    for name in expected:
+        assert torch.equal(found[name], expected[name]), f"{what}: {name}"
+
+
+def metrics_are_reported(learner: MetaLearner, kind: str) -> None:
+    """The meta-gradient comes with a finite loss and score."""
+    bench = make_bench(learner, kind)
+    _, metrics = bench.gradient()
+    for name in ("loss", "score"):
+        assert name in metrics, f"meta_gradient returns no metric {name!r}"
+        assert metrics[name].shape == (), f"the metric {name!r} is not a single number"
+        assert torch.isfinite(metrics[name]), f"the metric {name!r} is not finite"
+    assert bench.predict().shape == (len(bench.task().query.y), bench.context.n_outputs)
+    assert bench.tasks.query.x.shape[::2] == (N_TASKS, N_FEATURES)
