@@ -75,7 +75,9 @@ def build_backbone(
         module = convert_batch_norm(copy.deepcopy(backbone)).float()
     elif backbone in BACKBONES:
         try:
-            module = BACKBONES[backbone](tuple(input_shape), **params)
+            # A new layer takes weights from the global generator, which is not ours to move on.
+            with torch.random.fork_rng(devices=[]):
+                module = BACKBONES[backbone](tuple(input_shape), **params)
         except TypeError as error:
             raise BackboneError(f"backbone_params of {backbone!r}: {error}") from error
         draw_parameters(module, generator)

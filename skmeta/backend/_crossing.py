@@ -80,8 +80,9 @@ class Crossing:
         self.input_shape = tuple(input_shape)
         self.device = device
         self.dtype = dtype
-        self._x_mean = torch.as_tensor(scaler.x_mean, dtype=dtype, device=device)
-        self._x_scale = torch.as_tensor(scaler.x_scale, dtype=dtype, device=device)
+        # Copies, since a prior's arrays are read-only, which torch warns about.
+        self._x_mean = torch.tensor(scaler.x_mean, dtype=dtype, device=device)
+        self._x_scale = torch.tensor(scaler.x_scale, dtype=dtype, device=device)
         self._y_mean, self._y_scale = float(scaler.y_mean), float(scaler.y_scale)
 
     def upload(self, X: np.ndarray) -> Tensor:

@@ -83,7 +83,11 @@ class GradientLearner(MetaLearner):
         start: State | None = None,
     ) -> State:
         network = context.network
-        fast = self.start(context, state, support) if start is None else dict(start)
+        if start is None:
+            fast = self.start(context, state, support)
+        else:
+            # Statistics are measured anew, not adapted.
+            fast = {n: v for n, v in start.items() if not n.startswith("stat.")}
         names = [n for n in fast if self.is_adapted(n)]
         frozen = {n: v for n, v in fast.items() if n not in names}
         body_is_fixed = all(n.startswith("head.") for n in names)
