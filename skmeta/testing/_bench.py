@@ -57,7 +57,8 @@ def small_clone(learner: MetaLearner, **changes: Any) -> MetaLearner:
     if hasattr(learner, "n_inner_steps"):
         settings["n_inner_steps"] = min(learner.n_inner_steps, 2)
     small: MetaLearner = clone(learner)
-    return small.set_params(**(settings | changes))
+    small.set_params(**(settings | changes))
+    return small
 
 
 @dataclass(frozen=True)
@@ -160,12 +161,13 @@ def _make_module(network: str, generator: torch.Generator) -> nn.Module:
 
 def _draw_tasks(kind: str, n_outputs: int, generator: torch.Generator) -> TaskTensors:
     def draw(n_rows: int) -> Rows:
-        shape, options = (N_TASKS, n_rows), {"generator": generator, "dtype": torch.float64}
-        x = torch.randn(*shape, N_FEATURES, **options)  # type: ignore[arg-type]
-        weight = 0.5 + torch.rand(shape, **options)  # type: ignore[arg-type]
+        values = torch.randn(
+            N_TASKS, n_rows, N_FEATURES + 2, generator=generator, dtype=torch.float64
+        )
+        x, y, weight = values[..., 2:], values[..., 0], 0.5 + values[..., 1].abs()
         if kind == "classification":
-            return Rows(x, (torch.arange(n_rows) % n_outputs).expand(shape).clone(), weight)
-        return Rows(x, torch.randn(shape, **options), weight)  # type: ignore[arg-type]
+            y = (torch.arange(n_rows) % n_outputs).expand(N_TASKS, -1)
+        return Rows(x.clone(), y.clone(), weight)
 
     return TaskTensors(draw(2 * n_outputs + 3), draw(n_outputs + 2))
 
