@@ -198,11 +198,11 @@ def methods_are_pure(learner: MetaLearner, kind: str) -> None:
         adapted = bench.learner.adapt(bench.context, bench.state, bench.task().support)
         adapted_before = _copy(adapted)
         bench.learner.forward(bench.context, adapted, bench.task().query.x)
-        bench.learner.meta_loss(bench.context, bench.state, bench.task())
-        first = copy.deepcopy(bench.gradient())
-        _assert_equal(bench.state, before[0], "the state was changed in place")
-        _assert_equal(_named(bench.tasks), _named(before[1]), "a task was changed in place")
         _assert_equal(adapted, adapted_before, "forward changed what adapt returned")
+        _assert_equal(bench.state, before[0], "adapt changed the state in place")
+        first = copy.deepcopy(bench.gradient())
+        _assert_equal(bench.state, before[0], "meta_gradient changed the state in place")
+        _assert_equal(_named(bench.tasks), _named(before[1]), "a task was changed in place")
         assert vars(bench.learner) == settings, (
             "adapt, forward or meta_gradient changed the learner; pass what they need"
         )

@@ -1,0 +1,37 @@
+"""Every learner passes the published suite."""
+
+import pytest
+
+from skmeta.learners import ANIL, LEARNERS, MAML, FineTuning, MetaSGD, ProtoNet, Reptile
+from skmeta.testing import learner_checks
+
+CASES = {
+    "MAML": MAML(),
+    "MAML-first_order": MAML(first_order=True),
+    "MAML-zeros": MAML(head_init="zeros", n_inner_steps=2),
+    "MAML-prototype": MAML(head_init="prototype"),
+    "MAML-learned": MAML(head_init="learned"),
+    "ANIL": ANIL(n_inner_steps=2),
+    "MetaSGD": MetaSGD(),
+    "MetaSGD-prototype": MetaSGD(head_init="prototype"),
+    "Reptile": Reptile(),
+    "ProtoNet": ProtoNet(),
+    "FineTuning": FineTuning(head_init="learned"),
+}
+CHECKS = [
+    pytest.param(check, id=f"{case}-{name}")
+    for case, learner in CASES.items()
+    for name, check in learner_checks(learner)
+]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_conformance(check):
+    check()
+
+
+def test_no_learner_is_left_out():
+    tested = {type(learner).__name__ for learner in CASES.values()}
+    bases = {"GradientLearner"}
+    ours = {n for n, cls in LEARNERS.items() if cls.__module__.startswith("skmeta.")}
+    assert tested == ours - bases
