@@ -1,51 +1,75 @@
 """scikit-learn's own checks, on every estimator."""
 
-import warnings
 from functools import cache
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.learners import MAML, MetaSGD
+from skmeta.learners import ANIL, MAML, FineTuning, MetaSGD, ProtoNet, Reptile
 from skmeta.priors import MetaPrior
 
 
 @cache
 def _prior(kind: str, n_features: int) -> MetaPrior:
-    """Meta-train on synthetic tasks of a width."""
+    """Meta-train on linear tasks of a width."""
     rng = np.random.default_rng(n_features)
-    n_groups, n_rows = 40, 40
-    X = rng.normal(size=(n_groups * n_rows, n_features))
-    groups = np.repeat(np.arange(n_groups), n_rows)
-    weights = rng.normal(size=(n_groups, n_features))
-    y = (X * weights[groups]).sum(1)
-    settings = {"n_iterations": 150, "n_inner_steps": 30, "inner_lr": 0.3, "random_state": 0}
+    groups = np.repeat(np.arange(40), 40)
+    X = rng.normal(size=(len(groups), n_features))
+    y = (X * rng.normal(size=(40, n_features))[groups]).sum(1)
+    settings = {"n_iterations": 100, "n_inner_steps": 20, "first_order": True, "random_state": 0}
     if kind == "regression":
-        settings |= {"inner_lr": 0.05}
-        learner = MAML(n_shot=20, n_query=10, first_order=True, **settings)
+        learner = MAML(n_shot=20, n_query=10, inner_lr=0.1, **settings)
         return learner.fit(X, y, groups=groups).prior_
-    learner = MAML(
-        head_init="shared", n_shot=10, n_query=5, first_order=True, task_type="classification",
-        **settings,
-    )
-    return learner.fit(X, (y > 0).astype(int), groups=groups).prior_.replace(classes=None)
+    learner = MAML(n_shot=10, n_query=5, inner_lr=0.5, head_init="shared", **settings)
+    # A shared row takes any classes, so the labels of these tasks need not be known again.
+    return learner.fit(X, y > 0, groups=groups).prior_.replace(classes=None)
 
 
-class _AnyWidth:
-    """Chooses the prior that fits the rows: scikit-learn's checks come in many widths."""
+class PriorClassifier(MetaFewShotClassifier):
+    """scikit-learn's checks come in many widths, and a prior has one."""
 
-    def _check_prior(self, n_features, names):
-        super()._check_prior(n_features, names)
+    def _default_prior(self, X, y, weight):
+        return _prior("classification", X.shape[1])
 
 
-ESTIMATORS = [
-    MetaFewShotClassifier(random_state=0),
-    MetaFewShotRegressor(random_state=0),
+class PriorRegressor(MetaFewShotRegressor):
+    """As above."""
+
+    def _default_prior(self, X, y, weight):
+        return _prior("regression", X.shape[1])
+
+
+@parametrize_with_checks(
+    [
+        MetaFewShotClassifier(random_state=0),
+        MetaFewShotRegressor(random_state=0),
+        PriorClassifier(),
+        PriorRegressor(n_inner_steps=100),
+    ]
+)
+def test_estimators(estimator, check):
+    check(estimator)
+
+
+LEARNERS = [MAML(), ANIL(), MetaSGD(), Reptile(), ProtoNet(), FineTuning()]
+LEARNER_CHECKS = [
+    estimator_checks.check_estimator_cloneable,
+    estimator_checks.check_estimator_repr,
+    estimator_checks.check_get_params_invariance,
+    estimator_checks.check_set_params,
+    estimator_checks.check_no_attributes_set_in_init,
+    estimator_checks.check_parameters_default_constructible,
+    estimator_checks.check_estimators_unfitted,
+    estimator_checks.check_mixin_order,
+    estimator_checks.check_valid_tag_types,
 ]
 
 
-@parametrize_with_checks(ESTIMATORS)
-def test_estimators_without_prior(estimator, check):
-    check(estimator)
+@pytest.mark.parametrize("learner", LEARNERS, ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize("check", LEARNER_CHECKS, ids=lambda x: x.__name__)
+def test_learners(learner, check):
+    check(type(learner).__name__, clone(learner))

@@ -10,7 +10,7 @@ from skmeta.backend._crossing import (
     to_numpy,
 )
 from skmeta.backend._device import PRECISIONS, resolve_device
-from skmeta.backend._execution import MODES, Execution
+from skmeta.backend._execution import MODES, Execution, is_small, one_intra_op_thread
 from skmeta.backend._functional import Network, State
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "Scaler",
     "State",
     "TaskTensors",
+    "is_small",
+    "one_intra_op_thread",
     "resolve_device",
     "state_to_numpy",
     "state_to_torch",

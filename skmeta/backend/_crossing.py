@@ -87,7 +87,7 @@ class Crossing:
 
     def upload(self, X: np.ndarray) -> Tensor:
         """Put a table (n_samples, n_features) on the device, in its own precision."""
-        return torch.as_tensor(np.ascontiguousarray(X), device=self.device)
+        return torch.from_numpy(np.require(X, requirements=["C", "W"])).to(self.device)
 
     def inputs(self, rows: Tensor) -> Tensor:
         """Standardise and shape rows (n_rows, n_features) of an uploaded table."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -16,7 +17,26 @@ MODES = ("auto", "loop", "threads", "vmap")
 
 # Above this many operations a task, a CPU core is kept busy by one task alone, and what vmap
 # makes of a convolution is slower than the convolution; below it, launching operations dominates.
-_THREADS_FROM_FLOPS = 5e7
+_SMALL_FLOPS = 5e7
+
+
+def is_small(flops: float, device: torch.device) -> bool:
+    """Whether operations of a task are too small for more than one core of a CPU."""
+    return device.type == "cpu" and flops <= _SMALL_FLOPS
+
+
+@contextmanager
+def one_intra_op_thread() -> Iterator[None]:
+    """Keep torch from sharing out small operations, which costs more than it saves.
+
+    On a busy machine it costs far more: threads wait for each other at every operation.
+    """
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 class Execution:
@@ -48,15 +68,18 @@ class Execution:
         n_threads: int | None = None,
         chunk_size: int | None = None,
     ) -> None:
+        self._is_small = is_small(flops_per_task, device)
         if mode == "auto":
-            large = device.type == "cpu" and flops_per_task > _THREADS_FROM_FLOPS
-            mode = "threads" if large else "vmap"
+            mode = "vmap" if self._is_small or device.type != "cpu" else "threads"
         self.mode = mode
         self.n_threads = n_threads or torch.get_num_threads()
         self.chunk_size = chunk_size
         self._pool: ThreadPoolExecutor | None = None
+        self._stack = ExitStack()
 
     def __enter__(self) -> Execution:
+        if self._is_small:
+            self._stack.enter_context(one_intra_op_thread())
         if self.mode == "threads":
             n_intra_op = torch.get_num_threads()
             self._pool = ThreadPoolExecutor(
@@ -76,6 +99,7 @@ class Execution:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
+        self._stack.close()
 
     def map(self, fn: Callable[[Any], Any], tasks: Any) -> Any:
         """Results of all tasks, stacked along a new first axis.

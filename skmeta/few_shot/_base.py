@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -17,7 +18,15 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor
 
-from skmeta.backend import PRECISIONS, Crossing, State, state_to_numpy, state_to_torch
+from skmeta.backend import (
+    PRECISIONS,
+    Crossing,
+    State,
+    is_small,
+    one_intra_op_thread,
+    state_to_numpy,
+    state_to_torch,
+)
 from skmeta.exceptions import PriorMismatchError
 from skmeta.learners import LEARNERS, FineTuning, MetaLearner, Session, flatten_rows, read_prior
 from skmeta.priors import MetaPrior
@@ -86,11 +95,13 @@ class BaseMetaFewShot(BaseEstimator):
         if not weight.any():
             raise ValueError("sample_weight is 0 for every row. Give at least one a weight.")
         if start is None:
-            self.prior_ = self.prior if self.prior is not None else self._scratch(X, y, weight)
+            self.prior_ = self.prior if self.prior is not None else self._default_prior(X, y, weight)
         session, state = self._session()
         crossing = session.crossing
         rows = crossing.rows(crossing.upload(X), y, weight)
-        with torch.no_grad():
+        flops = len(X) * session.context.network.flops_per_row()
+        small = is_small(flops, crossing.device)
+        with torch.no_grad(), one_intra_op_thread() if small else nullcontext():
             adapted = session.learner.adapt(session.context, state, rows, start)
         self.adapted_ = state_to_numpy(adapted)
         self._seen = (X, y, weight)
@@ -103,7 +114,7 @@ class BaseMetaFewShot(BaseEstimator):
         start = state_to_torch(self.adapted_, crossing.device, crossing.dtype)
         self._adapt(X, y, weight, start)
 
-    def _scratch(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> MetaPrior:
+    def _default_prior(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> MetaPrior:
         learner = FineTuning(random_state=self.random_state, device="cpu")
         return learner.initial_prior(X, y, kind=self.kind, sample_weight=weight)
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from skmeta.backend import MODES, PRECISIONS, Rows, State, TaskTensors
 from skmeta.exceptions import EpisodeError
 from skmeta.learners._context import Context
+from skmeta.learners._docs import complete
 from skmeta.learners._heads import HEADS, loss, score
 from skmeta.learners._meta_fit import evaluate, meta_fit, untrained_prior
 from skmeta.priors import MetaPrior
@@ -100,6 +101,7 @@ class MetaLearner(BaseEstimator, ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         LEARNERS[cls.__name__] = cls
+        complete(cls)
 
     # ---------------------------------------------------------------- the algorithm: pure methods
 

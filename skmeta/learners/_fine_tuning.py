@@ -17,7 +17,30 @@ from skmeta.learners._heads import loss, score
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class FineTuning(GradientLearner):
-    """Fine-tuning."""
+    """The baseline without meta-learning: train on the new task, from weights at hand.
+
+    Fitted on groups, it pretrains one model for all of them together (one learned head); a new
+    task continues from there with ``n_inner_steps`` of Adam. Unfitted,
+    :meth:`~skmeta.learners.MetaLearner.initial_prior` gives drawn weights: training from
+    scratch, which is what the few-shot estimators do without a prior.
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
+
+    Examples
+    --------
+    >>> from skmeta.datasets import make_sinusoid_tasks
+    >>> from skmeta.learners import FineTuning
+    >>> X, y, groups = make_sinusoid_tasks(n_tasks=50, random_state=0)
+    >>> learner = FineTuning(n_iterations=20, random_state=0).fit(X, y, groups=groups)
+    >>> learner.prior_.learner
+    'FineTuning'
+    """
 
     inner_lr: float = 0.01
     n_inner_steps: int = 200

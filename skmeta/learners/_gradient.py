@@ -88,26 +88,41 @@ class GradientLearner(MetaLearner):
         else:
             # Statistics are measured anew, not adapted.
             fast = {n: v for n, v in start.items() if not n.startswith("stat.")}
-        names = [n for n in fast if self.is_adapted(n)]
-        frozen = {n: v for n, v in fast.items() if n not in names}
-        body_is_fixed = all(n.startswith("head.") for n in names)
-        features = network.measure(fast, support.x)[0] if body_is_fixed else None
+        features, statistics = network.measure(fast, support.x)
+        adapted = {n for n in fast if self.is_adapted(n)}
+        body = {n for n in adapted if n.startswith("body.")}
+        # Equal rows of the head give equal logits. The loss of a classification then has no
+        # gradient in the body, of any order, and the first step need not look for it.
+        n_resting = int(start is None and context.has_equal_rows)
+        memory: Memory = {}
+        for step in range(self.n_inner_steps):
+            moved = adapted - body if step < n_resting else adapted
+            gradient = self._inner_gradient(context, fast, moved, support, features)
+            gradient |= {n: torch.zeros_like(fast[n]) for n in adapted - moved}
+            part, memory = self.update(state, {n: fast[n] for n in adapted}, gradient, memory)
+            fast |= part
+        if body and self.n_inner_steps > n_resting and network.has_statistics:
+            statistics = network.measure(fast, support.x)[1]
+        return fast | statistics
+
+    def _inner_gradient(
+        self, context: Context, fast: State, names: set[str], support: Rows, features: Tensor
+    ) -> State:
+        """Gradient of the support loss; ``features`` serve where the body stays as it is."""
+        fixed = {n: v for n, v in fast.items() if n not in names}
+        moves_body = any(n.startswith("body.") for n in names)
 
         def inner_loss(part: State) -> Tensor:
-            x = network.measure(frozen | part, support.x)[0] if features is None else features
-            return loss(context.kind, linear(frozen | part, x), support)
+            x = context.network.measure(fixed | part, support.x)[0] if moves_body else features
+            return loss(context.kind, linear(fixed | part, x), support)
 
         part = {n: fast[n] for n in names}
-        memory: Memory = {}
-        for _ in range(self.n_inner_steps if names else 0):
-            if self.first_order:
-                at = {n: v.detach() for n, v in part.items()}
-                gradient = {n: g.detach() for n, g in torch.func.grad(inner_loss)(at).items()}
-            else:
-                gradient = torch.func.grad(inner_loss)(part)
-            part, memory = self.update(state, part, gradient, memory)
-        fast = frozen | part
-        return fast | (network.measure(fast, support.x)[1] if network.has_statistics else {})
+        if not self.first_order:
+            gradient: State = torch.func.grad(inner_loss)(part)
+            return gradient
+        features = features.detach()
+        at = {n: v.detach() for n, v in part.items()}
+        return {n: g.detach() for n, g in torch.func.grad(inner_loss)(at).items()}
 
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         return linear(adapted, self._features(context, adapted, x))

@@ -16,7 +16,33 @@ from skmeta.learners._heads import initial_head
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class MetaSGD(GradientLearner):
-    """Meta-SGD."""
+    """MAML with a step size learned for every parameter, direction included.
+
+    theta' = theta - alpha * gradient of the support loss, element by element; theta and alpha
+    descend the query loss together. ``inner_lr`` is where each alpha starts.
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
+
+    References
+    ----------
+    Li, Zhou, Chen and Li (2017), Meta-SGD: learning to learn quickly for few-shot learning,
+    equation 2 and algorithm 1.
+
+    Examples
+    --------
+    >>> from skmeta.datasets import make_sinusoid_tasks
+    >>> from skmeta.learners import MetaSGD
+    >>> X, y, groups = make_sinusoid_tasks(n_tasks=50, random_state=0)
+    >>> learner = MetaSGD(n_shot=5, n_iterations=20, random_state=0).fit(X, y, groups=groups)
+    >>> sorted(n for n in learner.prior_.tensors if n.startswith("rate.head"))
+    ['rate.head.bias', 'rate.head.weight']
+    """
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
         state = super().init_state(context, generator)

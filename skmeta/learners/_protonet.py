@@ -17,7 +17,33 @@ from skmeta.learners._heads import class_means
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ProtoNet(MetaLearner):
-    """Prototypical network."""
+    """Prototypical network: the nearest class mean in a learned embedding.
+
+    There is no inner loop: a task is learned by one pass over its support set, which makes it
+    the fastest of the learners, and a strong one. Classification only.
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
+
+    References
+    ----------
+    Snell, Swersky and Zemel (2017), Prototypical networks for few-shot learning, equations 1
+    and 2, algorithm 1.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skmeta.learners import ProtoNet
+    >>> X, y = load_digits(return_X_y=True)
+    >>> learner = ProtoNet(n_way=3, n_iterations=10, random_state=0).fit(X, y)
+    >>> learner.prior_.kind
+    'classification'
+    """
 
     kinds: ClassVar[tuple[str, ...]] = ("classification",)
 

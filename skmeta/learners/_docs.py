@@ -1,0 +1,131 @@
+"""The documentation that all learners share, written once."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+
+PARAMETERS = {
+    "inner_lr": ("float", "Step size of the inner loop (alpha in the papers)."),
+    "n_inner_steps": ("int", "Gradient steps that a task is adapted by."),
+    "head_init": (
+        '{"auto", "shared", "zeros", "prototype", "learned"}',
+        "What the linear head of a new task starts from. ``shared``: one learned row for all "
+        "classes; ``zeros``: zero; ``prototype``: the class means of the support set; ``learned``: "
+        "a learned row for each class, as in the MAML paper, for tasks whose classes mean the same "
+        "in all (or with ``n_way`` classes at most). ``auto`` is ``shared`` for tasks drawn from "
+        "classes, ``learned`` for groups and regressions. With equal rows, the first gradient "
+        "step moves the head alone.",
+    ),
+    "first_order": (
+        "bool",
+        "Whether the meta-gradient ignores how the inner gradients depend on the prior: faster, "
+        "and often nearly as good.",
+    ),
+    "backbone": (
+        '{"mlp", "conv4", "identity"} or torch.nn.Module',
+        "Network that turns a row into features. A module of your own maps "
+        "``(n_rows, *input_shape)`` to ``(n_rows, n_features)``; dropout in it is inactive.",
+    ),
+    "backbone_params": (
+        "dict or None",
+        "Keyword arguments of a named backbone, such as ``{'hidden': (64, 64)}``.",
+    ),
+    "input_shape": (
+        "tuple of int or None",
+        "Shape that a row is given to the backbone in, such as ``(1, 28, 28)``. None takes it "
+        "from ``X``; a square grey image is assumed for ``conv4``.",
+    ),
+    "task_type": (
+        '{"auto", "classification", "regression"}',
+        "What the tasks are. ``auto`` is a regression if groups are given and ``y`` is "
+        "continuous (set it for whole-numbered targets).",
+    ),
+    "n_way": ("int", "Classes of a task that is drawn from classes."),
+    "n_shot": ("int", "Support rows of each class; of a group, in a regression."),
+    "n_query": ("int", "Query rows of each class; of a group, in a regression."),
+    "transductive": (
+        "bool",
+        "Whether batch normalisation uses the query set's own statistics, as the papers do, "
+        "instead of the support set's. A row's prediction then depends on the rows beside it.",
+    ),
+    "standardize": (
+        'bool or "auto"',
+        "Whether features (and targets of a regression) are centred and scaled by the "
+        "meta-training rows; ``auto``: tables, but not images.",
+    ),
+    "n_iterations": ("int", "Meta-iterations, at most."),
+    "meta_batch_size": ("int", "Tasks of a meta-iteration."),
+    "meta_lr": ("float", "Step size of the outer loop (beta in the papers) at its start."),
+    "meta_optimizer": ('{"adam", "sgd"}', "Optimizer of the outer loop."),
+    "schedule": (
+        '{"constant", "linear", "cosine"}',
+        "How ``meta_lr`` falls towards 0 at the last iteration.",
+    ),
+    "clip_norm": ("float or None", "Largest norm of the meta-gradient; None does not clip."),
+    "validation_fraction": (
+        "float",
+        "Share of the classes or groups that is set aside to choose the best state by; at least "
+        "``n_way`` classes, and none if that were more than a third.",
+    ),
+    "n_validation_tasks": ("int", "Tasks of a validation, and of ``score``."),
+    "evaluate_every": (
+        "int",
+        "Iterations between two rows of ``history_``, validations and checkpoints.",
+    ),
+    "patience": (
+        "int or None",
+        "Validations without a better score after which meta-training ends; None: never.",
+    ),
+    "device": ("str or torch.device", "Where to compute; ``auto`` takes a GPU if there is one."),
+    "precision": ('{"float32", "float64"}', "Precision of meta-training."),
+    "execution": (
+        '{"auto", "loop", "threads", "vmap"}',
+        "How the tasks of a meta-iteration are computed: one by one, a thread each, or "
+        "vectorised. ``auto`` chooses by device and size.",
+    ),
+    "chunk_size": ("int or None", "Tasks vectorised at once; None: all of a meta-batch."),
+    "n_jobs": ("int or None", "Threads over tasks; None: as many as torch uses."),
+    "checkpoint": (
+        "path or None",
+        "File written at each evaluation. If it is there when ``fit`` begins, the run goes on "
+        "from it, to the same result as without a break.",
+    ),
+    "verbose": ("int", "1 shows a progress bar."),
+    "random_state": (
+        "int, Generator, RandomState or None",
+        "Seed of the drawn weights and tasks.",
+    ),
+}
+
+ATTRIBUTES = """\
+prior_ : MetaPrior
+    What was learned.
+history_ : dict of list
+    Learning curve, one entry every ``evaluate_every`` iterations: ``iteration``,
+    ``train_loss``, ``train_score``, ``validation_loss``, ``validation_score`` (accuracy, or
+    minus the squared error in standardised units), ``meta_lr``, ``seconds``.
+n_features_in_ : int
+    Number of features.
+feature_names_in_ : ndarray of shape (n_features_in_,)
+    Their names, if ``X`` had some."""
+
+
+def complete(cls: type) -> None:
+    """Put the shared parts into a learner's docstring.
+
+    Parameters
+    ----------
+    cls : type
+        A learner; ``%(parameters)s`` and ``%(attributes)s`` in its docstring are replaced.
+    """
+    if cls.__doc__ is None or "%(parameters)s" not in cls.__doc__:
+        return
+    parts = []
+    for name, (kind, text) in PARAMETERS.items():
+        if hasattr(cls, name):
+            lines = textwrap.wrap(text, 88)
+            parts += [f"{name} : {kind}, default={getattr(cls, name)!r}"]
+            parts += ["    " + line for line in lines]
+    shared = {"parameters": "\n".join(parts), "attributes": ATTRIBUTES}
+    cls.__doc__ = inspect.cleandoc(cls.__doc__) % shared
