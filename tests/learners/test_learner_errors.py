@@ -1,0 +1,308 @@
+"""Bad input: each is an error that says what, where and what to do."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from skmeta.exceptions import (
+    BackboneError,
+    DeviceError,
+    EpisodeError,
+    PriorMismatchError,
+    SkippedTasksWarning,
+)
+from skmeta.learners import ANIL, MAML, FineTuning, MetaSGD, ProtoNet, Reptile
+from skmeta.learners._prior_io import read_prior
+from skmeta.priors import MetaPrior
+
+SMALL = {
+    "backbone_params": {"hidden": (5,)},
+    "n_way": 3,
+    "n_shot": 2,
+    "n_query": 2,
+    "n_iterations": 1,
+    "meta_batch_size": 2,
+    "n_validation_tasks": 2,
+    "device": "cpu",
+    "random_state": 0,
+}
+CONV = SMALL | {"backbone": "conv4", "backbone_params": {"n_channels": 4, "n_blocks": 2}}
+BARE = {n: v for n, v in SMALL.items() if n != "backbone_params"}
+
+
+def make_classes(n_classes=12, n_rows=6, n_features=4):
+    y = np.repeat(np.arange(n_classes), n_rows)
+    return np.random.default_rng(0).normal(size=(len(y), n_features)), y
+
+
+def make_groups(n_groups=10, n_rows=6):
+    groups = np.repeat(np.arange(n_groups), n_rows)
+    X = np.random.default_rng(0).normal(size=(len(groups), 4))
+    return X, X[:, 0] + 0.1 * X[:, 1], groups
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_rows_that_are_not_finite(value):
+    X, y = make_classes()
+    X[3, 1] = value
+    with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
+        MAML(**SMALL).fit(X, y)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_targets_that_are_not_finite(value):
+    X, y, groups = make_groups()
+    y[7] = value
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(ValueError, match=r"Input (y )?contains|y is (nan|inf) in row 7"),
+    ):
+        MAML(**SMALL).fit(X, y, groups)
+    with pytest.raises(ValueError, match=r"y is (nan|inf) in row 7 .*Drop or impute"):
+        MAML(**SMALL, task_type="regression").fit(X, y, groups)
+
+
+def test_one_class():
+    X, y = make_classes(n_classes=1)
+    with pytest.raises(EpisodeError, match="n_way=3, but the number of classes is 1"):
+        MAML(**SMALL).fit(X, y)
+    with pytest.raises(EpisodeError, match="y has one class, 0, but a classification needs two"):
+        MAML(**SMALL).fit(X, y, np.arange(6) // 3)
+
+
+def test_more_ways_than_classes():
+    X, y = make_classes(n_classes=4)
+    with pytest.raises(
+        EpisodeError, match=r"n_way=5, but the number of classes is 4\. Lower n_way"
+    ):
+        MAML(**SMALL | {"n_way": 5}).fit(X, y)
+
+
+def test_one_row_a_class():
+    X, y = make_classes(n_rows=1)
+    with pytest.raises(EpisodeError, match="Class 0 has 1 row, but n_shot=2 and n_query=2 need 4"):
+        ProtoNet(**SMALL).fit(X, y)
+
+
+def test_a_class_with_too_few_rows_is_named():
+    X, y = make_classes()
+    names = np.array([f"class {k}" for k in y])
+    keep = np.r_[: len(y) - 4]
+    with pytest.raises(EpisodeError, match=r"Class 'class \d+' has 2 rows, .* need 4\. Lower n_qu"):
+        ProtoNet(**SMALL, validation_fraction=0.0).fit(X[keep], names[keep])
+
+
+def test_a_group_that_is_too_small_is_left_out_with_a_warning():
+    X, y, groups = make_groups()
+    groups[groups == 9], groups[-2:] = 8, 9
+    with pytest.warns(SkippedTasksWarning, match=r"1 of .* groups cannot be tasks .*: 9"):
+        learner = MAML(**SMALL, validation_fraction=0.0).fit(X, y, groups)
+    assert 9 not in learner.prior_.trained_on
+
+
+def test_a_group_with_one_class_is_left_out_with_a_warning():
+    X, target, groups = make_groups()
+    y = (target > np.median(target)).astype(int)
+    y[groups == 4] = 1
+    with pytest.warns(SkippedTasksWarning, match=r"Group 4 has a single class, but a task needs 2"):
+        learner = MAML(**SMALL, validation_fraction=0.0).fit(X, y, groups)
+    assert 4 not in learner.prior_.trained_on
+
+
+def test_groups_that_are_all_too_small():
+    X, y, _ = make_groups()
+    with pytest.raises(EpisodeError, match=r"None of the .* groups can be a task"):
+        MAML(**SMALL).fit(X, y, np.arange(len(y)) // 2)
+
+
+@pytest.mark.parametrize("learner", [MAML, ANIL, MetaSGD, Reptile, FineTuning])
+def test_unequal_shots_are_learned_from(learner):
+    X, _, groups = make_groups(n_groups=12)
+    y = np.arange(len(X)) % 2
+    # Of six rows, some groups lose their first, some their first and third.
+    keep = (np.arange(len(X)) % 18 != 0) & ~np.isin(np.arange(len(X)) % 24, (6, 8))
+    assert set(np.bincount(groups[keep])) == {4, 5, 6}
+    fitted = learner(**SMALL).fit(X[keep], y[keep], groups[keep])
+    assert np.isfinite(fitted.history_["train_loss"]).all()
+    assert np.isfinite(fitted.score(X[keep], y[keep], groups[keep] + 100))
+
+
+def test_a_regression_without_groups():
+    X, y, _ = make_groups()
+    with pytest.raises(EpisodeError, match=r"targets are continuous.*groups is None.*Pass groups"):
+        MAML(**SMALL).fit(X, y)
+    with pytest.raises(EpisodeError, match="regression needs tasks, but groups is None"):
+        MAML(**SMALL, task_type="regression").fit(X, y)
+
+
+def test_protonet_refuses_a_regression():
+    with pytest.raises(EpisodeError, match="ProtoNet learns classification tasks, but these are"):
+        ProtoNet(**SMALL).fit(*make_groups())
+    with pytest.raises(EpisodeError, match="ProtoNet learns classification tasks"):
+        ProtoNet(**SMALL).initial_prior(*make_groups()[:2], kind="regression")
+
+
+def test_fine_tuning_refuses_tasks_over_ever_new_classes():
+    with pytest.raises(EpisodeError, match="Pass groups, and leave head_init='auto'"):
+        FineTuning(**SMALL).fit(*make_classes())
+
+
+@pytest.mark.parametrize(
+    ("length", "match"), [(-1, "y has 71 values for 72 rows|inconsistent numbers"), (None, "None")]
+)
+def test_labels_of_another_length(length, match):
+    X, y = make_classes()
+    with pytest.raises(ValueError, match=match):
+        ProtoNet(**SMALL).fit(X, None if length is None else y[:length])
+
+
+def test_groups_of_another_length():
+    X, y, groups = make_groups()
+    with pytest.raises(ValueError, match="groups has 59 values for 60 rows"):
+        MAML(**SMALL).fit(X, y, groups[:-1])
+
+
+def test_labels_of_mixed_type():
+    X, y = make_classes()
+    labels = [str(k) if k % 2 else int(k) for k in y]
+    with pytest.raises((ValueError, TypeError), match=r"mixes|mix of label"):
+        ProtoNet(**SMALL).fit(X, labels)
+
+
+def test_missing_labels():
+    X, y = make_classes()
+    labels = np.array(y, dtype=object)
+    labels[5] = None
+    with pytest.raises(ValueError, match=r"in row 5|contains NaN|NoneType"):
+        ProtoNet(**SMALL).fit(X, labels)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there():
+    with pytest.raises(DeviceError, match=r"device='cuda' is not available here.*device='auto'"):
+        MAML(**SMALL | {"device": "cuda"}).fit(*make_classes())
+
+
+def test_an_unknown_device():
+    with pytest.raises(DeviceError, match="device='abacus' is not available here"):
+        MAML(**SMALL | {"device": "abacus"}).fit(*make_classes())
+
+
+def test_an_unknown_backbone():
+    with pytest.raises(BackboneError, match=r"backbone must be .* got 'resnet'"):
+        MAML(**BARE, backbone="resnet").fit(*make_classes())
+
+
+def test_a_backbone_parameter_that_does_not_exist():
+    with pytest.raises(BackboneError, match=r"backbone_params of 'mlp': .*'widths'"):
+        MAML(**BARE, backbone_params={"widths": (5,)}).fit(*make_classes())
+
+
+def test_a_convolution_on_a_table():
+    with pytest.raises(BackboneError, match=r"needs images of shape \(channels, height, width\)"):
+        MAML(**CONV).fit(*make_classes(n_features=5))
+
+
+def test_images_that_are_too_small():
+    with pytest.raises(BackboneError, match=r"halves the image 3 times.*Lower n_blocks"):
+        MAML(**BARE, backbone="conv4", backbone_params={"n_blocks": 3}).fit(*make_classes())
+
+
+def test_an_input_shape_that_does_not_fit_the_rows():
+    X, y = make_classes(n_features=64)
+    with pytest.raises(BackboneError, match=r"input_shape=\(1, 8, 9\) has 72 values.* 64 features"):
+        MAML(**CONV, input_shape=(1, 8, 9)).fit(X, y)
+    with pytest.raises(BackboneError, match=r"X has rows of shape \(1, 8, 8\), but input_shape"):
+        MAML(**CONV, input_shape=(1, 4, 16)).fit(X.reshape(-1, 1, 8, 8), y)
+
+
+@pytest.mark.parametrize(
+    ("module", "match"),
+    [
+        (nn.Linear(5, 3), "does not fit rows of shape .4,."),
+        (nn.Unflatten(1, (2, 2)), "must map .* End it with torch.nn.Flatten"),
+    ],
+    ids=["wrong width", "no vector"],
+)
+def test_a_module_that_does_not_fit(module, match):
+    with pytest.raises(BackboneError, match=match):
+        MAML(**BARE, backbone=module).fit(*make_classes())
+
+
+def test_parameters_for_a_users_module():
+    with pytest.raises(BackboneError, match="apply to a named backbone, but backbone is a Linear"):
+        MAML(**SMALL, backbone=nn.Linear(4, 3)).fit(*make_classes())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n_way", 1),
+        ("n_shot", 0),
+        ("n_query", 0.5),
+        ("inner_lr", 0),
+        ("n_inner_steps", -1),
+        ("meta_lr", "fast"),
+        ("meta_optimizer", "lion"),
+        ("schedule", "step"),
+        ("head_init", "random"),
+        ("precision", "float16"),
+        ("execution", "processes"),
+        ("validation_fraction", 1.0),
+        ("random_state", "seed"),
+    ],
+)
+def test_parameters_out_of_range(name, value):
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of MAML must be"):
+        MAML(**SMALL | {name: value}).fit(*make_classes())
+
+
+def test_scoring_before_fitting():
+    with pytest.raises(ValueError, match="This MAML instance is not fitted yet"):
+        MAML(**SMALL).score(*make_classes())
+
+
+def test_scoring_other_features():
+    X, y = make_classes()
+    learner = ProtoNet(**SMALL).fit(X, y)
+    with pytest.raises(ValueError, match="X has 3 features, but ProtoNet is expecting 4"):
+        learner.score(X[:, :3], y + 100)
+
+
+def test_scoring_labels_that_a_learned_head_does_not_know():
+    X, target, groups = make_groups()
+    y = (target > 0).astype(int)
+    learner = MAML(**SMALL).fit(X, y, groups)
+    with pytest.raises(EpisodeError, match="y has labels that classes does not have: 7"):
+        learner.score(X, np.where(y == 1, 7, 0), groups + 100)
+
+
+def test_a_learned_head_with_too_few_rows():
+    X, y = make_classes()
+    learner = MAML(**SMALL, head_init="learned").fit(X, y)
+    learner.set_params(n_way=4)
+    with pytest.raises(PriorMismatchError, match="has 4 classes, but the prior's head has learned"):
+        learner.score(X, y + 100)
+
+
+def test_a_prior_whose_module_is_missing_or_another(tmp_path):
+    module = nn.Linear(4, 3)
+    learner = ProtoNet(**BARE, backbone=module).fit(*make_classes())
+    learner.prior_.save(tmp_path / "prior")
+
+    def use(prior):
+        return read_prior(prior, ProtoNet, classes=range(3), device="cpu", precision="float32")
+
+    with pytest.raises(PriorMismatchError, match="trained with a module of yours, Linear"):
+        use(MetaPrior.load(tmp_path / "prior"))
+    with pytest.raises(PriorMismatchError, match=r"'body.bias' has shape \(5,\) in the module"):
+        use(MetaPrior.load(tmp_path / "prior", module=nn.Linear(4, 5)))
+    use(MetaPrior.load(tmp_path / "prior", module=nn.Linear(4, 3)))
+
+
+def test_a_loss_that_is_not_finite():
+    X, y, groups = make_groups()
+    learner = MAML(**SMALL | {"n_iterations": 50}, inner_lr=1e30, n_inner_steps=5)
+    with pytest.raises(FloatingPointError, match="Lower inner_lr or meta_lr"):
+        learner.fit(X, y, groups)

@@ -1,0 +1,172 @@
+"""From a table to a prior, and the score of it."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import make_classification
+
+from skmeta.exceptions import OverlapWarning
+from skmeta.learners import ANIL, MAML, MetaSGD, ProtoNet, Reptile
+
+SMALL = {
+    "backbone_params": {"hidden": (5,)},
+    "n_way": 3,
+    "n_shot": 2,
+    "n_query": 2,
+    "n_iterations": 4,
+    "meta_batch_size": 2,
+    "n_validation_tasks": 4,
+    "device": "cpu",
+    "random_state": 0,
+}
+
+
+def make_classes(n_classes=12, first=0, n_rows=6, n_features=4):
+    rng = np.random.default_rng(first)
+    y = np.repeat(np.arange(first, first + n_classes), n_rows)
+    centres = 2 * rng.normal(size=(n_classes, n_features))
+    return rng.normal(size=(len(y), n_features)) + centres[y - first], y
+
+
+def make_sinusoids(n_tasks, seed, n_rows=20):
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(n_tasks) + 1000 * seed, n_rows)
+    x = rng.uniform(-5, 5, len(groups))
+    amplitude, phase = rng.uniform(0.1, 5, n_tasks), rng.uniform(0, np.pi, n_tasks)
+    y = amplitude.repeat(n_rows) * np.sin(x - phase.repeat(n_rows))
+    return x[:, None], y, groups
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        MAML(inner_lr=0.05, meta_lr=0.01),
+        MetaSGD(inner_lr=0.05, meta_lr=0.01),
+        Reptile(inner_lr=0.05, meta_lr=0.3, n_inner_steps=10),
+    ],
+    ids=lambda learner: type(learner).__name__,
+)
+def test_query_loss_falls_on_sinusoids(learner):
+    learner.set_params(
+        n_shot=10, n_query=10, n_iterations=300, evaluate_every=50, device="cpu", random_state=0
+    )
+    X, y, groups = make_sinusoids(200, seed=0)
+    learner.fit(X, y, groups)
+    losses = learner.history_["validation_loss"]
+    assert losses[-1] < 0.7 * losses[0]
+    unseen = make_sinusoids(50, seed=1)
+    assert learner.score(*unseen) > 0.3
+    untrained = MAML(n_shot=10, n_query=10, n_iterations=1, inner_lr=0.05, random_state=0)
+    assert learner.score(*unseen) > untrained.fit(X, y, groups).score(*unseen) + 0.1
+
+
+def test_meta_training_helps_on_new_classes():
+    # Two informative columns among noise: what is learned on some classes serves others.
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(60), 10)
+    X = rng.normal(size=(len(y), 20))
+    X[:, :2] = 0.3 * X[:, :2] + rng.normal(size=(60, 2))[y]
+    seen = y < 40
+    learner = ProtoNet(n_way=5, n_shot=1, n_query=5, n_iterations=100, random_state=0, device="cpu")
+    score = learner.fit(X[seen], y[seen]).score(X[~seen], y[~seen])
+    learner.set_params(n_iterations=1, meta_lr=1e-9)
+    assert score > learner.fit(X[seen], y[seen]).score(X[~seen], y[~seen]) + 0.1
+
+
+def test_score_warns_where_classes_are_reused():
+    X, y = make_classes()
+    learner = ProtoNet(**SMALL, validation_fraction=0.0).fit(X, y)
+    with pytest.warns(OverlapWarning, match="12 of 12 classes were used to train the prior"):
+        learner.score(X, y)
+    assert 0 <= learner.score(*make_classes(first=100)) <= 1
+
+
+def test_score_warns_where_groups_are_reused():
+    X, y, groups = make_sinusoids(12, seed=0)
+    learner = MAML(**SMALL).fit(X, y, groups)
+    with pytest.warns(OverlapWarning, match="groups were used to train the prior"):
+        learner.score(X, y, groups)
+
+
+def test_validation_tasks_are_not_trained_on():
+    X, y = make_classes()
+    prior = ProtoNet(**SMALL, validation_fraction=0.3).fit(X, y).prior_
+    assert len(prior.trained_on) == 8
+    assert prior.trained_on_kind == "classes"
+    learner = ProtoNet(**SMALL, validation_fraction=0.0).fit(X, y)
+    assert len(learner.prior_.trained_on) == 12
+    assert "validation_score" not in learner.history_
+
+
+def test_groups_of_one_classification_share_a_learned_head():
+    X, label = make_classification(240, 4, n_redundant=0, random_state=0)
+    groups, y = np.repeat(np.arange(20), 12), np.where(label == 1, "yes", "no")
+    learner = MAML(**SMALL).fit(X, y, groups)
+    prior = learner.prior_
+    assert prior.learner_params["head_init"] == "learned"
+    assert list(prior.classes) == ["no", "yes"]
+    assert prior.trained_on_kind == "groups"
+    assert prior.tensors["head.weight"].shape == (2, 5)
+    learner.set_params(n_iterations=100, inner_lr=0.05, meta_lr=0.01).fit(X, y, groups)
+    assert learner.score(X, y, groups + 100) > 0.7
+
+
+def test_standardisation_makes_a_prior_independent_of_units():
+    X, y = make_classes()
+    a = ProtoNet(**SMALL, precision="float64").fit(X, y)
+    b = ProtoNet(**SMALL, precision="float64").fit(1000 * X + 5, y)
+    for name in a.prior_.tensors:
+        if name.startswith("body."):
+            np.testing.assert_allclose(a.prior_.tensors[name], b.prior_.tensors[name], rtol=1e-6)
+    np.testing.assert_allclose(
+        b.prior_.tensors["scaler.x_mean"], 1000 * a.prior_.tensors["scaler.x_mean"] + 5
+    )
+
+
+def test_predictions_of_a_regression_are_in_the_units_of_the_targets():
+    X, y, groups = make_sinusoids(30, seed=0)
+    unseen = make_sinusoids(10, seed=1)
+    errors = []
+    for unit in (1.0, 100.0):
+        learner = MAML(**SMALL, precision="float64").fit(X, unit * y, groups)
+        X_new, y_new, groups_new = unseen
+        errors.append(learner.score_tasks(X_new, unit * y_new, groups_new))
+    np.testing.assert_allclose(errors[1], 1e4 * errors[0], rtol=1e-6)
+
+
+def test_images_may_come_flat_or_in_shape():
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(9), 4)
+    X = rng.normal(size=(len(y), 1, 8, 8)).astype(np.float32)
+    params = SMALL | {"backbone": "conv4", "backbone_params": {"n_channels": 4, "n_blocks": 2}}
+    priors = [
+        ANIL(**params).fit(X, y).prior_,
+        ANIL(**params).fit(X.reshape(len(X), -1), y).prior_,
+        ANIL(**params, input_shape=(1, 8, 8)).fit(X.reshape(len(X), -1), y).prior_,
+    ]
+    assert priors[0].input_shape == (1, 8, 8)
+    assert priors[0] == priors[1] == priors[2]
+
+
+def test_a_users_module_is_the_backbone():
+    X, y = make_classes()
+    torch_state = torch.random.get_rng_state()
+    module = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.BatchNorm1d(6), torch.nn.ReLU())
+    torch.random.set_rng_state(torch_state)
+    before = {n: v.clone() for n, v in module.state_dict().items()}
+    params = {n: v for n, v in SMALL.items() if n != "backbone_params"}
+    learner = MAML(**params, backbone=module).fit(X, y)
+    assert learner.prior_.module is module
+    assert all(torch.equal(v, before[n]) for n, v in module.state_dict().items())
+    assert isinstance(module[1], torch.nn.BatchNorm1d)
+    learner.score(*make_classes(first=100))
+
+
+def test_pandas_names_are_kept_and_checked():
+    pd = pytest.importorskip("pandas")
+    X, y = make_classes()
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    learner = ProtoNet(**SMALL).fit(frame, pd.Series(y))
+    assert learner.prior_.feature_names_in == ("a", "b", "c", "d")
+    with pytest.raises(ValueError, match="feature names"):
+        learner.score(frame[["b", "a", "c", "d"]], y + 100)

@@ -1,0 +1,260 @@
+"""Learners against implementations that share no code with them."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy.special import softmax
+from sklearn.neighbors import NearestCentroid
+from torch import nn
+
+from skmeta.backbones import build_backbone
+from skmeta.backend import Network, Rows, TaskTensors
+from skmeta.learners import ANIL, MAML, Context, FineTuning, MetaSGD, ProtoNet, Reptile
+
+N_FEATURES, N_WAY = 4, 3
+CPU = torch.device("cpu")
+
+
+def make_context(backbone="mlp", kind="classification", head="zeros", n_way=N_WAY, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    params = {"hidden": (5,), "activation": "tanh"} if backbone == "mlp" else {}
+    module = build_backbone(backbone, (N_FEATURES,), params, generator).double()
+    network = Network(module, (N_FEATURES,), CPU)
+    return Context(network, kind, head, torch.arange(n_way if kind == "classification" else 1))
+
+
+def make_state(learner, context, seed=1):
+    state = learner.init_state(context, torch.Generator().manual_seed(seed))
+    return {n: v.double() for n, v in state.items()}
+
+
+def make_rows(kind="classification", n_rows=7, n_way=N_WAY, seed=2):
+    rng = np.random.default_rng(seed)
+    y = np.arange(n_rows) % n_way if kind == "classification" else rng.normal(size=n_rows)
+    w = rng.uniform(0.5, 1.5, n_rows)
+    return Rows(
+        torch.tensor(rng.normal(size=(n_rows, N_FEATURES))), torch.tensor(y), torch.tensor(w)
+    )
+
+
+def make_task(kind="classification"):
+    return TaskTensors(make_rows(kind, 7, seed=2), make_rows(kind, 5, seed=3))
+
+
+class PlainNet(nn.Module):
+    """The MLP and its head in plain torch, with the weights of a state."""
+
+    def __init__(self, state, n_outputs):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(N_FEATURES, 5), nn.Tanh()).double()
+        self.head = nn.Linear(5, n_outputs).double()
+        with torch.no_grad():
+            self.body[0].weight.copy_(state["body.1.weight"])
+            self.body[0].bias.copy_(state["body.1.bias"])
+            self.head.weight.copy_(state.get("head.weight", torch.zeros(())).expand(n_outputs, 5))
+            self.head.bias.copy_(state.get("head.bias", torch.zeros(())).expand(n_outputs))
+
+    def loss(self, rows):
+        outputs = self.head(self.body(rows.x))
+        if self.head.out_features == 1:
+            losses = F.mse_loss(outputs[:, 0], rows.y, reduction="none")
+        else:
+            losses = F.cross_entropy(outputs, rows.y, reduction="none")
+        return (losses * rows.w).sum() / rows.w.sum()
+
+    def named(self):
+        names = {"body.0": "body.1", "head": "head"}
+        return {
+            ".".join([names[n.rsplit(".", 1)[0]], n.rsplit(".", 1)[1]]): p
+            for n, p in self.named_parameters()
+        }
+
+
+def descend(net, rows, lr, n_steps):
+    optimizer = torch.optim.SGD(net.parameters(), lr=lr)
+    for _ in range(n_steps):
+        optimizer.zero_grad()
+        net.loss(rows).backward()
+        optimizer.step()
+    return net
+
+
+def close(found, expected):
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_protonet_on_raw_rows_is_nearest_centroid():
+    learner, context = ProtoNet(), make_context("identity", n_way=4)
+    support = make_rows(n_rows=21, n_way=4)._replace(w=torch.ones(21, dtype=torch.float64))
+    query = make_rows(n_rows=50, n_way=4, seed=5)
+    adapted = learner.adapt(context, make_state(learner, context), support)
+    found = learner.forward(context, adapted, query.x).argmax(1)
+    oracle = NearestCentroid().fit(support.x.numpy(), support.y.numpy())
+    expected = oracle.predict(query.x.numpy())
+    assert len(np.unique(expected)) == 4
+    assert np.array_equal(found.numpy(), expected)
+
+
+def test_protonet_logits_are_squared_distances():
+    learner, context = ProtoNet(), make_context()
+    state, (support, query) = make_state(learner, context), make_task()
+    adapted = learner.adapt(context, state, support)
+    found = learner.forward(context, adapted, query.x).numpy()
+    layer = [state[f"body.1.{n}"].numpy() for n in ("weight", "bias")]
+    embed = [np.tanh(rows.x.numpy() @ layer[0].T + layer[1]) for rows in (support, query)]
+    for k in range(N_WAY):
+        own = support.y.numpy() == k
+        centre = np.average(embed[0][own], axis=0, weights=support.w.numpy()[own])
+        np.testing.assert_allclose(found[:, k], -((embed[1] - centre) ** 2).sum(1), atol=1e-12)
+
+
+def test_protonet_never_predicts_a_class_without_rows():
+    learner, context = ProtoNet(), make_context(n_way=4)
+    state = make_state(learner, context)
+    adapted = learner.adapt(context, state, make_rows(n_way=3))
+    outputs = learner.forward(context, adapted, make_rows(n_rows=30, seed=4).x)
+    assert set(outputs.argmax(1).tolist()) <= {0, 1, 2}
+    assert F.softmax(outputs, 1)[:, 3].max() == 0
+
+
+def test_one_step_of_maml_on_raw_rows_is_a_step_of_softmax_regression():
+    learner, context = MAML(inner_lr=0.3), make_context("identity")
+    support = make_rows()
+    adapted = learner.adapt(context, make_state(learner, context), support)
+    x, y, w = (part.numpy() for part in support)
+    weight, bias = np.zeros((N_WAY, N_FEATURES)), np.zeros(N_WAY)
+    residual = w[:, None] * (softmax(x @ weight.T + bias, axis=1) - np.eye(N_WAY)[y]) / w.sum()
+    np.testing.assert_allclose(adapted["head.weight"], -0.3 * residual.T @ x, atol=1e-15)
+    np.testing.assert_allclose(adapted["head.bias"], -0.3 * residual.sum(0), atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+@pytest.mark.parametrize("first_order", [False, True])
+def test_adaptation_is_plain_gradient_descent(kind, first_order):
+    learner = MAML(n_inner_steps=3, inner_lr=0.2, first_order=first_order)
+    context = make_context(kind=kind, head="learned")
+    state, task = make_state(learner, context), make_task(kind)
+    adapted = learner.adapt(context, state, task.support)
+    net = descend(PlainNet(state, context.n_outputs), task.support, 0.2, 3)
+    for name, expected in net.named().items():
+        close(adapted[name], expected.detach())
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_first_order_gradient_is_that_of_the_query_loss_at_the_adapted_weights(kind):
+    learner = MAML(n_inner_steps=3, inner_lr=0.2, first_order=True)
+    context = make_context(kind=kind, head="learned")
+    state, task = make_state(learner, context), make_task(kind)
+    gradient, metrics = learner.meta_gradient(context, state, task)
+    net = descend(PlainNet(state, context.n_outputs), task.support, 0.2, 3)
+    net.zero_grad()
+    value = net.loss(task.query)
+    value.backward()
+    for name, expected in net.named().items():
+        close(gradient[name], expected.grad)
+    close(metrics["loss"], value.detach())
+
+
+def test_second_order_differs_from_first_order():
+    gradients = []
+    for first_order in (False, True):
+        learner, context = MAML(inner_lr=0.5, first_order=first_order), make_context(head="learned")
+        state = make_state(learner, context)
+        gradients.append(learner.meta_gradient(context, state, make_task())[0]["body.1.weight"])
+    assert not torch.allclose(*gradients, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_reptile_moves_towards_the_end_of_plain_sgd_on_all_rows(kind):
+    learner = Reptile(n_inner_steps=4, inner_lr=0.1)
+    context = make_context(kind=kind, head="learned")
+    state, task = make_state(learner, context), make_task(kind)
+    gradient, _ = learner.meta_gradient(context, state, task)
+    rows = Rows(*(torch.cat(parts) for parts in zip(*task, strict=True)))
+    net = descend(PlainNet(state, context.n_outputs), rows, 0.1, 4)
+    for name, end in net.named().items():
+        close(gradient[name], state[name] - end.detach())
+
+
+def test_reptile_moves_a_shared_row_towards_the_mean_of_its_rows():
+    learner, context = Reptile(n_inner_steps=4), make_context(head="shared")
+    state, task = make_state(learner, context), make_task()
+    gradient, _ = learner.meta_gradient(context, state, task)
+    rows = Rows(*(torch.cat(parts) for parts in zip(*task, strict=True)))
+    net = descend(PlainNet(state, N_WAY), rows, learner.inner_lr, 4)
+    end = net.head.weight.detach().mean(0, keepdim=True)
+    close(gradient["head.weight"], state["head.weight"] - end)
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_anil_adapts_the_head_and_leaves_the_body(kind):
+    learner = ANIL(n_inner_steps=3)
+    context = make_context(kind=kind, head="learned")
+    state, task = make_state(learner, context), make_task(kind)
+    adapted = learner.adapt(context, state, task.support)
+    assert torch.equal(adapted["body.1.weight"], state["body.1.weight"])
+    assert torch.equal(adapted["body.1.bias"], state["body.1.bias"])
+    assert not torch.equal(adapted["head.weight"], state["head.weight"])
+    assert learner.meta_gradient(context, state, task)[0]["body.1.weight"].abs().max() > 0
+    net = PlainNet(state, context.n_outputs)
+    net.body.requires_grad_(False)
+    descend(net, task.support, learner.inner_lr, 3)
+    close(adapted["head.weight"], net.head.weight.detach())
+
+
+@pytest.mark.parametrize("head", ["learned", "shared", "zeros", "prototype"])
+def test_meta_sgd_starts_as_maml(head):
+    sgd, maml = (cls(inner_lr=0.15, n_inner_steps=2) for cls in (MetaSGD, MAML))
+    context = make_context(head=head)
+    state, support = make_state(sgd, context), make_rows()
+    rates = {n: v for n, v in state.items() if n.startswith("rate.")}
+    assert all(bool(((v - 0.15).abs() < 1e-7).all()) for v in rates.values())
+    # A drawn state is float32, in which 0.15 is not quite 0.15.
+    rates = {n: torch.full_like(v, 0.15) for n, v in rates.items()}
+    found = sgd.adapt(context, state | rates, support)
+    expected = maml.adapt(context, {n: v for n, v in state.items() if n not in rates}, support)
+    assert found.keys() == expected.keys()
+    for name in expected:
+        close(found[name], expected[name])
+
+
+def test_meta_sgd_takes_a_step_of_its_own_size_for_each_weight():
+    learner, context = MetaSGD(), make_context(head="learned")
+    state, support = make_state(learner, context), make_rows()
+    generator = torch.Generator().manual_seed(0)
+    rates = {n: torch.rand(v.shape, generator=generator, dtype=v.dtype)
+             for n, v in state.items() if n.startswith("rate.")}  # fmt: skip
+    adapted = learner.adapt(context, state | rates, support)
+    net = PlainNet(state, N_WAY)
+    net.loss(support).backward()
+    for name, weight in net.named().items():
+        close(adapted[name], state[name] - rates[f"rate.{name}"] * weight.grad)
+
+
+def test_fine_tuning_is_plain_adam():
+    learner = FineTuning(n_inner_steps=6, inner_lr=0.05)
+    context = make_context(head="learned")
+    state, support = make_state(learner, context), make_rows()
+    adapted = learner.adapt(context, state, support)
+    net = PlainNet(state, N_WAY)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.05)
+    for _ in range(6):
+        optimizer.zero_grad()
+        net.loss(support).backward()
+        optimizer.step()
+    for name, expected in net.named().items():
+        # Torch adds epsilon after the correction of the bias, the learner before it.
+        torch.testing.assert_close(adapted[name], expected.detach(), rtol=1e-3, atol=1e-9)
+
+
+@pytest.mark.parametrize("n_steps", [1, 3])
+def test_adaptation_in_two_parts_is_adaptation_in_one(n_steps):
+    context = make_context(head="shared")
+    learner, twice = MAML(n_inner_steps=n_steps), MAML(n_inner_steps=2 * n_steps)
+    state, support = make_state(learner, context), make_rows()
+    half = learner.adapt(context, state, support)
+    found = learner.adapt(context, state, support, half)
+    expected = twice.adapt(context, state, support)
+    for name in expected:
+        close(found[name], expected[name])
