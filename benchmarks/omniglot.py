@@ -40,10 +40,18 @@ def load(protocol: str, seed: int):
     if protocol == "papers":
         train, test = "trainval", "test"
         X_test, y_test = load_omniglot(subset=test, return_X_y=True, dtype=np.uint8)
-        return *load_omniglot(subset=train, rotations=True, return_X_y=True, dtype=np.uint8), X_test, y_test
+        return (
+            *load_omniglot(subset=train, rotations=True, return_X_y=True, dtype=np.uint8),
+            X_test,
+            y_test,
+        )
     if protocol == "validation":
         X_test, y_test = load_omniglot(subset="validation", return_X_y=True, dtype=np.uint8)
-        return *load_omniglot(subset="train", rotations=True, return_X_y=True, dtype=np.uint8), X_test, y_test
+        return (
+            *load_omniglot(subset="train", rotations=True, return_X_y=True, dtype=np.uint8),
+            X_test,
+            y_test,
+        )
     X, y = load_omniglot(subset="all", rotations=True, return_X_y=True, dtype=np.uint8)
     drawn = np.random.default_rng(seed).permutation(1623)
     train = np.isin(y % 1623, drawn[:64])

@@ -26,7 +26,7 @@ class Network:
     Parameters
     ----------
     module : torch.nn.Module
-        Maps (n_rows, *input_shape) to (n_rows, n_features).
+        On the CPU. Maps (n_rows, *input_shape) to (n_rows, n_features).
     input_shape : tuple of int
         Shape of one row.
     device : torch.device
@@ -36,6 +36,8 @@ class Network:
     ----------
     n_features : int
         Size of the output.
+    n_flops : int
+        Floating-point operations of one row's forward pass.
     has_statistics : bool
         Whether the module has batch normalisations.
     """
@@ -43,32 +45,22 @@ class Network:
     def __init__(
         self, module: nn.Module, input_shape: tuple[int, ...], device: torch.device
     ) -> None:
-        self._module = module.eval().to(device)
         self._local = threading.local()
-        self.n_features = n_output_features(module.cpu(), input_shape)
-        self._module.to(device)
-        self.input_shape = tuple(input_shape)
+        self.n_features = n_output_features(module, input_shape)
+        self.n_flops = _count_flops(module, input_shape)
+        self._module = module.eval().to(device)
         self._statistics: State = {}
         for prefix, part in module.named_modules():
             if isinstance(part, EpisodeBatchNorm):
                 dot = prefix + "." if prefix else ""
                 self._statistics[dot + "mean"] = torch.zeros_like(part.mean)
                 self._statistics[dot + "var"] = torch.ones_like(part.var)
+        self.input_shape = tuple(input_shape)
         self.has_statistics = bool(self._statistics)
 
     def initial_weights(self) -> State:
         """The module's own weights, under names that begin with ``body.``."""
         return {f"body.{n}": p.detach().clone() for n, p in self._module.named_parameters()}
-
-    def flops_per_row(self) -> int:
-        """Floating-point operations of one row's forward pass."""
-        x = torch.zeros(1, *self.input_shape, device=next(self._devices(), None))
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            copy.deepcopy(self._module).float()(x)
-        return int(counter.get_total_flops())
-
-    def _devices(self):  # type: ignore[no-untyped-def]
-        return (p.device for p in self._module.parameters())
 
     def features(self, state: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Features of ``x`` (n_rows, *input_shape), normalised by the statistics in ``state``."""
@@ -98,3 +90,10 @@ class Network:
             self._local.module = copy.deepcopy(self._module)
         module: nn.Module = self._local.module
         return module
+
+
+def _count_flops(module: nn.Module, input_shape: tuple[int, ...]) -> int:
+    dtype = next((p.dtype for p in module.parameters()), torch.float32)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(torch.zeros(1, *input_shape, dtype=dtype))
+    return int(counter.get_total_flops())

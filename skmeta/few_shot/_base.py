@@ -9,15 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    _get_feature_names,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from skmeta._sklearn_compat import Interval, StrOptions, check_sample_weight, get_feature_names
 from skmeta.backend import (
     PRECISIONS,
     Crossing,
@@ -72,12 +67,14 @@ class BaseMetaFewShot(BaseEstimator):
     # ------------------------------------------------------------------------------ fit
 
     def _check_rows(self, X: Any, reset: bool) -> np.ndarray:
-        names = _get_feature_names(X)
+        names = get_feature_names(X)
         X, _ = flatten_rows(X, None)
-        X = validate_data(self, X, dtype=[np.float64, np.float32, np.uint8], reset=reset)
+        rows: np.ndarray = validate_data(
+            self, X, dtype=[np.float64, np.float32, np.uint8], reset=reset
+        )
         if reset and self.prior is not None:
-            self._check_prior(X.shape[1], names)
-        return X
+            self._check_prior(rows.shape[1], names)
+        return rows
 
     def _check_prior(self, n_features: int, names: np.ndarray | None) -> None:
         if self.prior.kind != self.kind:
@@ -91,15 +88,17 @@ class BaseMetaFewShot(BaseEstimator):
     def _adapt(
         self, X: np.ndarray, y: np.ndarray, sample_weight: Any, start: State | None = None
     ) -> None:
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weight = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not weight.any():
             raise ValueError("sample_weight is 0 for every row. Give at least one a weight.")
         if start is None:
-            self.prior_ = self.prior if self.prior is not None else self._default_prior(X, y, weight)
+            self.prior_ = (
+                self.prior if self.prior is not None else self._default_prior(X, y, weight)
+            )
         session, state = self._session()
         crossing = session.crossing
         rows = crossing.rows(crossing.upload(X), y, weight)
-        flops = len(X) * session.context.network.flops_per_row()
+        flops = len(X) * session.context.network.n_flops
         small = is_small(flops, crossing.device)
         with torch.no_grad(), one_intra_op_thread() if small else nullcontext():
             adapted = session.learner.adapt(session.context, state, rows, start)
@@ -107,7 +106,7 @@ class BaseMetaFewShot(BaseEstimator):
         self._seen = (X, y, weight)
 
     def _adapt_more(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> None:
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weight = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         parts = zip(self._seen, (X, y, weight), strict=True)
         X, y, weight = (np.concatenate(pair) for pair in parts)
         crossing = self._session()[0].crossing

@@ -6,10 +6,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 
+from skmeta._sklearn_compat import fit_context
 from skmeta._validation import check_labels, quote, quote_some
 from skmeta.backend import to_numpy
 from skmeta.exceptions import PriorMismatchError
@@ -76,7 +77,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
 
     kind: ClassVar[str] = "classification"
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Adapt the prior to a task.
 
@@ -103,10 +104,8 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         """
         return self._fit(X, y, None, sample_weight)
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(
-        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
-    ) -> Self:
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Continue the adaptation with further rows.
 
         Gradient steps go on from the adapted weights, over all rows given so far.
@@ -207,7 +206,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
             Labels.
         """
         logits = self._logits(X)
-        return self.classes_[logits.argmax(1)]
+        return np.asarray(self.classes_[logits.argmax(1)])
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each class.
@@ -239,4 +238,4 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
             Logit of each class; for two classes, that of the second over the first.
         """
         logits = self._logits(X)
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+        return np.asarray(logits[:, 1] - logits[:, 0]) if logits.shape[1] == 2 else logits

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import RegressorMixin, _fit_context
+from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from skmeta._sklearn_compat import fit_context
 from skmeta._validation import check_targets
 from skmeta.few_shot._base import BaseMetaFewShot
 
@@ -66,7 +67,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
 
     kind: ClassVar[str] = "regression"
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Adapt the prior to a task.
 
@@ -91,6 +92,9 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         PriorMismatchError
             If the rows are not those that the prior was learned for.
         """
+        return self._fit(X, y, sample_weight)
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
@@ -99,7 +103,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         self._adapt(X, self._targets(X, y), sample_weight)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Continue the adaptation with further rows.
 
@@ -120,7 +124,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             The fitted estimator.
         """
         if not hasattr(self, "adapted_"):
-            return self.fit(X, y, sample_weight)
+            return self._fit(X, y, sample_weight)
         X = self._check_rows(X, reset=False)
         self._adapt_more(X, self._targets(X, y), sample_weight)
         return self
@@ -144,4 +148,4 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             Predictions, in units of ``y``.
         """
         outputs, crossing = self._outputs(X)
-        return crossing.targets(outputs[:, 0]).astype(np.float64)
+        return np.asarray(crossing.targets(outputs[:, 0]), dtype=np.float64)

@@ -11,11 +11,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from skmeta._sklearn_compat import Interval, StrOptions, fit_context
 from skmeta.backend import MODES, PRECISIONS, Rows, State, TaskTensors
 from skmeta.exceptions import EpisodeError
 from skmeta.learners._context import Context
@@ -66,6 +66,8 @@ class MetaLearner(BaseEstimator, ABC):
     random_state: Any = None
 
     kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")
+    # What head_init="auto" means for tasks over ever new classes.
+    default_head: ClassVar[str] = "prototype"
 
     _parameter_constraints: ClassVar[dict] = {
         "backbone": [str, torch.nn.Module],
@@ -248,7 +250,7 @@ class MetaLearner(BaseEstimator, ABC):
 
     # ------------------------------------------------------------------------------ for users
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
         """Meta-train on the tasks in a table.
 

@@ -10,12 +10,13 @@ PARAMETERS = {
     "n_inner_steps": ("int", "Gradient steps that a task is adapted by."),
     "head_init": (
         '{"auto", "shared", "zeros", "prototype", "learned"}',
-        "What the linear head of a new task starts from. ``shared``: one learned row for all "
-        "classes; ``zeros``: zero; ``prototype``: the class means of the support set; ``learned``: "
-        "a learned row for each class, as in the MAML paper, for tasks whose classes mean the same "
-        "in all (or with ``n_way`` classes at most). ``auto`` is ``shared`` for tasks drawn from "
-        "classes, ``learned`` for groups and regressions. With equal rows, the first gradient "
-        "step moves the head alone.",
+        "What the linear head of a new task starts from. ``prototype``: the class means of the "
+        "support set (Proto-MAML); ``shared``: one learned row for all classes (UNICORN-MAML); "
+        "``zeros``: zero; ``learned``: a learned row for each class, as in the MAML paper, for "
+        "tasks whose classes mean the same in all (or with ``n_way`` classes at most). ``auto`` "
+        "is ``learned`` for groups and regressions; for tasks drawn from classes it is "
+        "``prototype``, or ``zeros`` for FineTuning. Where all rows are equal (``shared``, "
+        "``zeros``), the first gradient step moves the head alone.",
     ),
     "first_order": (
         "bool",

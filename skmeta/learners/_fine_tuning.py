@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -45,6 +46,8 @@ class FineTuning(GradientLearner):
     inner_lr: float = 0.01
     n_inner_steps: int = 200
     first_order: bool = True
+
+    default_head: ClassVar[str] = "zeros"
 
     def update(
         self, state: Mapping[str, Tensor], fast: State, gradient: State, memory: Memory

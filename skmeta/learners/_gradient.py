@@ -8,9 +8,9 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 import torch
-from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
+from skmeta._sklearn_compat import Interval
 from skmeta.backend import Rows, State
 from skmeta.learners._base import MetaLearner
 from skmeta.learners._context import Context

@@ -26,8 +26,10 @@ class MAML(GradientLearner):
     ----------
     Finn, Abbeel and Levine (2017), Model-agnostic meta-learning for fast adaptation of deep
     networks, algorithms 1 and 2.
-    Ye and Chao (2022), How to train your MAML to excel in few-shot classification (the shared
-    row of the head).
+    Triantafillou et al. (2020), Meta-Dataset: a dataset of datasets for learning to learn from
+    few examples, section 3.1 (a head that starts from prototypes).
+    Ye and Chao (2022), How to train your MAML to excel in few-shot classification, section 5
+    (a head of one shared row).
 
     Examples
     --------

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from sklearn.utils.validation import _get_feature_names, validate_data
+from sklearn.utils.validation import validate_data
 
 from skmeta._random import check_rng
+from skmeta._sklearn_compat import get_feature_names
 from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, State, TaskTensors, to_numpy
 from skmeta.learners._heads import loss, score
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
 
 DTYPES = [np.float64, np.float32, np.uint8]
 # Run parameters that do not change what is computed, so that a checkpoint outlives them.
-_HARDWARE_PARAMETERS = frozenset("device execution chunk_size n_jobs checkpoint verbose".split())
+_HARDWARE_PARAMETERS = frozenset(
+    ["device", "execution", "chunk_size", "n_jobs", "checkpoint", "verbose"]
+)
 # Tasks evaluated at once; bounds the memory of a validation.
 _EVALUATION_BATCH = 32
 
@@ -58,7 +61,7 @@ def meta_fit(learner: MetaLearner, X: Any, y: Any, groups: Any) -> tuple[MetaPri
         The learning curve.
     """
     rng = check_rng(learner.random_state)
-    feature_names = _get_feature_names(X)
+    feature_names = get_feature_names(X)
     rows, input_shape = flatten_rows(X, learner.input_shape)
     rows = validate_data(learner, rows, dtype=DTYPES)
     input_shape = resolve_input_shape(input_shape, learner.backbone, rows.shape[1])
@@ -123,7 +126,7 @@ def untrained_prior(
     """The prior that meta-training would start from."""
     learner._validate_params()
     learner.check_kind(kind)
-    feature_names = _get_feature_names(X)
+    feature_names = get_feature_names(X)
     rows, input_shape = flatten_rows(X, learner.input_shape)
     rows = np.asarray(rows)
     input_shape = resolve_input_shape(input_shape, learner.backbone, rows.shape[1])
@@ -163,7 +166,7 @@ def _begin(
         input_shape,
         fit_scaler(learner.standardize, X, targets, input_shape, sample_weight),
         kind=kind,
-        head=resolve_head(learner.head_init, kind, names_kind),
+        head=resolve_head(learner, kind, names_kind),
         classes=range(n_outputs),
         device=learner.device,
         precision=learner.precision,
@@ -177,7 +180,7 @@ def _execution(learner: MetaLearner, session: Session) -> Execution:
     return Execution(
         learner.execution,
         device=session.crossing.device,
-        flops_per_task=3.0 * rows * session.context.network.flops_per_row(),
+        flops_per_task=3.0 * rows * session.context.network.n_flops,
         n_threads=learner.n_jobs,
         chunk_size=learner.chunk_size,
     )
@@ -313,6 +316,8 @@ def evaluate(learner: MetaLearner, X: Any, y: Any, groups: Any, n_tasks: int) ->
                 predicted = to_numpy(outputs.argmax(2))
             else:
                 predicted = session.crossing.targets(outputs[..., 0])
-            y_true, weight = (np.stack([getattr(t, n) for t in tasks]) for n in ("y_query", "w_query"))
+            y_true, weight = (
+                np.stack([getattr(t, n) for t in tasks]) for n in ("y_query", "w_query")
+            )
             found.append((y_true, predicted, weight))
     return Evaluation(*(np.concatenate(parts) for parts in zip(*found, strict=True)))

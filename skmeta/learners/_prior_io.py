@@ -29,9 +29,13 @@ if TYPE_CHECKING:
 
 # Parameters of the run and the machine rather than of the algorithm; a prior does not keep them.
 RUN_PARAMETERS = frozenset(
-    "backbone backbone_params input_shape n_iterations meta_batch_size meta_lr meta_optimizer "
-    "schedule clip_norm validation_fraction n_validation_tasks evaluate_every patience device "
-    "precision execution chunk_size n_jobs checkpoint verbose random_state".split()
+    {
+        *("backbone", "backbone_params", "input_shape"),
+        *("n_iterations", "meta_batch_size", "meta_lr", "meta_optimizer", "schedule", "clip_norm"),
+        *("validation_fraction", "n_validation_tasks", "evaluate_every", "patience"),
+        *("device", "precision", "execution", "chunk_size", "n_jobs"),
+        *("checkpoint", "verbose", "random_state"),
+    }
 )
 
 
@@ -83,13 +87,14 @@ class Session:
         return {n: v.to(self.crossing.device, self.crossing.dtype) for n, v in state.items()}
 
 
-def resolve_head(head: str, kind: str, names_kind: str) -> str:
+def resolve_head(learner: MetaLearner, kind: str, names_kind: str) -> str:
     """What the head of a new task starts from, if the learner leaves it open."""
+    head = learner.head_init
     if kind == "regression":
         # One output, which means the same in every task.
         return "zeros" if head == "zeros" else "learned"
     if head == "auto":
-        return "shared" if names_kind == "classes" else "learned"
+        return learner.default_head if names_kind == "classes" else "learned"
     return head
 
 
@@ -195,7 +200,7 @@ def read_prior(
     if "head_init" in learner_class._get_param_names():
         settings["head_init"] = head
     shape = tuple(prior.input_shape or ())
-    backbone = prior.module if prior.module is not None else prior.backbone
+    backbone = prior.module if prior.module is not None else str(prior.backbone)
     module = build_backbone(backbone, shape, dict(prior.backbone_params))
     session = Session.begin(
         learner_class(**(settings | overrides)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.utils.multiclass import type_of_target
@@ -56,7 +56,7 @@ class Problem:
     """
 
     kind: str
-    names_kind: str
+    names_kind: Literal["classes", "groups"]
     labels: np.ndarray | None
     train: TaskSource
     validation: TaskSource | None
@@ -142,7 +142,7 @@ def make_problem(
             sampler = GroupEpisodes(y[rows], groups[rows], n_shot, n_query, classes=labels)
         return TaskSource(X[rows], y[rows], sampler, sampler.n_classes or 1)
 
-    names_kind = "classes" if groups is None else "groups"
+    names_kind: Literal["classes", "groups"] = "classes" if groups is None else "groups"
     n_names = len(np.unique(names))
     n_validation = _n_validation(n_names, n_way if groups is None else 1, validation_fraction)
     if n_validation == 0:
@@ -169,9 +169,7 @@ def _n_validation(n_names: int, least: int, fraction: float) -> int:
     return n if 3 * n <= n_names else 0
 
 
-def flatten_rows(
-    X: Any, input_shape: tuple[int, ...] | None
-) -> tuple[Any, tuple[int, ...] | None]:
+def flatten_rows(X: Any, input_shape: tuple[int, ...] | None) -> tuple[Any, tuple[int, ...] | None]:
     """Make images (n_samples, channels, height, width) the rows of a table.
 
     Returns
@@ -181,7 +179,7 @@ def flatten_rows(
     input_shape : tuple of int or None
         Shape of one row, if known.
     """
-    shape = getattr(X, "shape", ())
+    shape: tuple[int, ...] = getattr(X, "shape", ())
     if len(shape) <= 2:
         return X, None if input_shape is None else tuple(input_shape)
     found = tuple(int(n) for n in shape[1:])

@@ -24,7 +24,9 @@ class EpisodeSampler(Protocol):
     """
 
     names: np.ndarray
-    n_classes: int | None
+
+    @property
+    def n_classes(self) -> int | None: ...
 
     def sample(self, rng: np.random.Generator) -> Task:
         """Draw one task."""

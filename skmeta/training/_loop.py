@@ -20,7 +20,7 @@ from skmeta.training._checkpoint import load_checkpoint, save_checkpoint
 State = dict[str, Tensor]
 History = dict[str, list[float]]
 
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "sgd": torch.optim.SGD,
 }

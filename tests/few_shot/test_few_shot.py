@@ -1,0 +1,350 @@
+"""The two estimators inside scikit-learn's tools, and what they answer to bad input."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.neighbors import NearestCentroid
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.datasets import load_omniglot, make_sinusoid_tasks
+from skmeta.exceptions import BackboneError, DeviceError, OverlapWarning, PriorMismatchError
+from skmeta.learners import ANIL, MAML, FineTuning, MetaSGD, ProtoNet
+from skmeta.priors import MetaPrior
+from skmeta.tasks import EpisodeSplit
+
+TINY = {"n_channels": 8, "n_blocks": 4}
+
+
+@pytest.fixture(scope="module")
+def omniglot():
+    """Characters of five alphabets to learn from, of one to test on."""
+    data = load_omniglot(subset="background")
+    few = np.isin(data.target, np.arange(120))
+    return data.data[few], data.target[few]
+
+
+@pytest.fixture(scope="module")
+def image_prior(omniglot):
+    X, y = omniglot
+    learner = ProtoNet(
+        backbone="conv4",
+        backbone_params=TINY,
+        n_shot=1,
+        n_query=5,
+        n_iterations=60,
+        validation_fraction=0.0,
+        meta_lr=1e-2,
+        random_state=0,
+    )
+    seen = y < 100
+    return learner.fit(X[seen], y[seen]).prior_
+
+
+@pytest.fixture(scope="module")
+def sine_prior():
+    X, y, groups = make_sinusoid_tasks(n_tasks=200, random_state=0)
+    learner = MetaSGD(n_shot=5, n_query=10, n_iterations=300, inner_lr=0.05, random_state=0)
+    return learner.fit(X, y, groups=groups).prior_
+
+
+def iris_prior(head_init="shared", **settings):
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    learner = MAML(head_init=head_init, random_state=0, inner_lr=0.5, **settings)
+    return learner.initial_prior(X, kind="classification", n_classes=3)
+
+
+def test_prior_beats_drawn_weights_on_new_characters(omniglot, image_prior):
+    X, y = omniglot
+    new = y >= 100
+    cv = EpisodeSplit(n_way=5, n_shot=1, n_query=5, n_episodes=40, random_state=0)
+    learned = cross_val_score(MetaFewShotClassifier(image_prior), X[new], y[new], cv=cv)
+    untrained = ProtoNet(backbone="conv4", backbone_params=TINY, random_state=0)
+    drawn = MetaFewShotClassifier(untrained.initial_prior(X))
+    difference = learned - cross_val_score(drawn, X[new], y[new], cv=cv)
+    assert difference.mean() > 2 * difference.std(ddof=1) / np.sqrt(len(difference))
+
+
+def test_prior_beats_scratch_on_new_sinusoids(sine_prior):
+    X, y, groups = make_sinusoid_tasks(n_tasks=20, random_state=1)
+    gains = []
+    for group in range(20):
+        rows = np.flatnonzero(groups == group)
+        few, rest = rows[:5], rows[5:]
+        errors = [
+            np.mean((reg.fit(X[few], y[few]).predict(X[rest]) - y[rest]) ** 2)
+            for reg in (MetaFewShotRegressor(random_state=0), MetaFewShotRegressor(sine_prior))
+        ]
+        gains.append(errors[0] - errors[1])
+    assert np.mean(gains) > 2 * np.std(gains, ddof=1) / np.sqrt(20)
+
+
+@pytest.mark.parametrize("n_way", [2, 3, 7])
+@pytest.mark.parametrize("shots", [1, 4])
+def test_any_number_of_classes_and_unequal_shots(omniglot, image_prior, n_way, shots):
+    X, y = omniglot
+    labels = np.arange(100, 100 + n_way)
+    rows = np.concatenate([np.flatnonzero(y == k)[: shots + i] for i, k in enumerate(labels)])
+    names = np.array([f"char{k}" for k in range(200)], dtype=object)[y]
+    clf = MetaFewShotClassifier(image_prior).fit(X[rows], names[rows])
+    proba = clf.predict_proba(X[:4])
+    assert proba.shape == (4, n_way)
+    np.testing.assert_allclose(proba.sum(1), 1)
+    assert list(clf.classes_) == sorted(set(names[rows]))
+    assert clf.predict(X[rows]).dtype.kind in "OU"
+    expected_shape = (4,) if n_way == 2 else (4, n_way)
+    assert clf.decision_function(X[:4]).shape == expected_shape
+
+
+def test_one_row_a_class_is_its_own_class(omniglot, image_prior):
+    X, y = omniglot
+    rows = [2000, 2020, 2040]
+    clf = MetaFewShotClassifier(image_prior).fit(X[rows], y[rows])
+    np.testing.assert_array_equal(clf.predict(X[rows]), y[rows])
+
+
+def test_identity_prototypes_are_the_nearest_centroid():
+    X, y = load_iris(return_X_y=True)
+    prior = ProtoNet(backbone="identity", standardize=False).initial_prior(X)
+    few = np.arange(0, 150, 7)
+    ours = MetaFewShotClassifier(prior).fit(X[few], y[few]).predict(X)
+    np.testing.assert_array_equal(ours, NearestCentroid().fit(X[few], y[few]).predict(X))
+
+
+def test_images_are_taken_flat_or_in_shape(omniglot, image_prior):
+    X, y = omniglot
+    rows = slice(2000, 2200, 5)
+    flat = MetaFewShotClassifier(image_prior).fit(X[rows], y[rows])
+    images = X.reshape(-1, 1, 28, 28)
+    shaped = clone(flat).fit(images[rows], y[rows])
+    np.testing.assert_array_equal(shaped.predict_proba(images[:9]), flat.predict_proba(X[:9]))
+
+
+def test_prediction_does_not_depend_on_the_rows_beside_it(omniglot, image_prior):
+    X, y = omniglot
+    rows = slice(2000, 2200, 5)
+    clf = MetaFewShotClassifier(image_prior, precision="float64").fit(X[rows], y[rows])
+    together = clf.predict_proba(X[:30])
+    alone = np.concatenate([clf.predict_proba(X[k : k + 1]) for k in range(30)])
+    np.testing.assert_allclose(together, alone, rtol=1e-9)
+    transductive = clf.set_params(transductive=True).predict_proba(X[:30])
+    assert abs(transductive - together).max() > 1e-6
+
+
+def test_pipeline_grid_search_and_processes():
+    X, y = load_iris(return_X_y=True)
+    prior = MAML(inner_lr=0.5, random_state=0).initial_prior(PCA(3).fit_transform(X), n_classes=3)
+    pipe = make_pipeline(StandardScaler(), PCA(3), MetaFewShotClassifier(prior))
+    grid = {"metafewshotclassifier__n_inner_steps": [5, 50]}
+    results = [
+        GridSearchCV(pipe, grid, cv=3, n_jobs=n_jobs).fit(X, y).cv_results_["mean_test_score"]
+        for n_jobs in (1, 2)
+    ]
+    np.testing.assert_array_equal(*results)
+    assert results[0][1] > 0.85
+
+
+def test_clones_share_the_prior_and_pickles_carry_it():
+    X, y = load_iris(return_X_y=True)
+    clf = MetaFewShotClassifier(iris_prior().replace(feature_names_in=None), n_inner_steps=20)
+    assert clone(clf).prior is clf.prior
+    clf.fit(X, y)
+    again = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+    assert again.prior == clf.prior
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_data_frames(library):
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    labels = pd.Series(np.array(["a", "b", "c"])[y])
+    frame = X if library == "pandas" else pl.from_pandas(X)
+    target = labels if library == "pandas" else pl.from_pandas(labels)
+    clf = MetaFewShotClassifier(iris_prior(), n_inner_steps=50).fit(frame, target)
+    assert list(clf.feature_names_in_) == list(X.columns)
+    assert set(clf.predict(frame)) <= {"a", "b", "c"}
+    plain = MetaFewShotClassifier(iris_prior(), n_inner_steps=50)
+    assert (plain.fit(X, labels).predict_proba(X) == clf.predict_proba(frame)).all()
+
+
+def test_prototypes_learn_in_parts_what_they_learn_at_once():
+    X, y = load_iris(return_X_y=True)
+    prior = ProtoNet(random_state=0).initial_prior(X)
+    whole = MetaFewShotClassifier(prior).fit(X, y)
+    parts = MetaFewShotClassifier(prior)
+    for k in range(3):
+        parts.partial_fit(X[y == k], y[y == k], classes=[0, 1, 2] if k == 0 else None)
+        assert set(parts.predict(X)) <= set(range(k + 1))  # no rows of the others yet
+    np.testing.assert_allclose(parts.predict_proba(X), whole.predict_proba(X), rtol=1e-9)
+
+
+def test_partial_fit_goes_on_from_the_adapted_weights():
+    X, y = load_iris(return_X_y=True)
+    prior = iris_prior("zeros").replace(feature_names_in=None)
+    once = MetaFewShotClassifier(prior, n_inner_steps=8).fit(X, y)
+    twice = MetaFewShotClassifier(prior, n_inner_steps=4).fit(X, y)
+    half = twice.predict_proba(X)
+    twice.partial_fit(X[:1], y[:1], sample_weight=[0.0])
+    np.testing.assert_allclose(twice.predict_proba(X), once.predict_proba(X), rtol=1e-7)
+    assert abs(half - once.predict_proba(X)).max() > 1e-3
+    X, y, _ = make_sinusoid_tasks(n_tasks=1, random_state=0)
+    reg = MetaFewShotRegressor(random_state=0).partial_fit(X[:5], y[:5])
+    before = reg.score(X, y)
+    assert reg.partial_fit(X[5:], y[5:]).score(X, y) > before
+
+
+def test_learned_head_knows_its_classes():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(30), 20)
+    X = rng.normal(size=(600, 3))
+    y = np.where(X[:, 0] + 0.3 * rng.normal(size=30)[groups] > 0, "sick", "well")
+    learner = MAML(n_shot=2, n_query=4, n_iterations=200, random_state=0).fit(X, y, groups=groups)
+    assert list(learner.prior_.classes) == ["sick", "well"]
+    clf = MetaFewShotClassifier(learner.prior_, n_inner_steps=0)
+    # No step is taken: the meaning of the labels comes from the earlier tasks alone.
+    assert clf.fit(X[:4], ["well", "sick", "well", "sick"]).score(X, y) > 0.85
+    with pytest.raises(PriorMismatchError, match=r"knows the classes 'sick', 'well'.*has 'dead'"):
+        clf.fit(X[:2], ["dead", "well"])
+
+
+def test_saved_prior_predicts_the_same(tmp_path, omniglot, image_prior):
+    X, y = omniglot
+    image_prior.save(tmp_path / "prior.skmeta")
+    loaded = MetaPrior.load(tmp_path / "prior.skmeta")
+    rows = slice(2000, 2200, 5)
+    probabilities = [
+        MetaFewShotClassifier(p).fit(X[rows], y[rows]).predict_proba(X[:9])
+        for p in (image_prior, loaded)
+    ]
+    np.testing.assert_array_equal(*probabilities)
+
+
+def test_users_module_needs_to_be_given_again(tmp_path):
+    X, y = load_iris(return_X_y=True)
+    module = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.BatchNorm1d(6), torch.nn.ReLU())
+    prior = MAML(backbone=module, inner_lr=0.5).initial_prior(X, n_classes=3)
+    clf = MetaFewShotClassifier(prior, n_inner_steps=30).fit(X, y)
+    assert clf.score(X, y) > 0.8
+    prior.save(tmp_path / "own.skmeta")
+    bare = MetaPrior.load(tmp_path / "own.skmeta")
+    with pytest.raises(PriorMismatchError, match=r"a module of yours, Sequential.*module="):
+        MetaFewShotClassifier(bare).fit(X, y)
+    again = MetaPrior.load(tmp_path / "own.skmeta", module=module)
+    np.testing.assert_array_equal(
+        MetaFewShotClassifier(again, n_inner_steps=30).fit(X, y).predict_proba(X),
+        clf.predict_proba(X),
+    )
+    other = MetaPrior.load(tmp_path / "own.skmeta", module=torch.nn.Linear(4, 3))
+    with pytest.raises(PriorMismatchError, match=r"does not have the prior's weights: 'body.0"):
+        MetaFewShotClassifier(other).fit(X, y)
+
+
+def test_episode_split_warns_of_characters_seen(omniglot, image_prior):
+    X, y = omniglot
+    cv = EpisodeSplit(n_way=5, n_shot=1, n_query=5, n_episodes=2, prior=image_prior)
+    with pytest.warns(OverlapWarning, match="100 of 120 classes were used to train the prior"):
+        cross_val_score(MetaFewShotClassifier(image_prior), X, y, cv=cv)
+
+
+def test_settings_of_the_prior_can_be_overridden(sine_prior):
+    X, y, _ = make_sinusoid_tasks(n_tasks=1, random_state=3)
+    errors = [
+        np.mean((reg.fit(X[:10], y[:10]).predict(X[:10]) - y[:10]) ** 2)
+        for reg in (MetaFewShotRegressor(sine_prior, n_inner_steps=k) for k in (0, 1, 10))
+    ]
+    assert errors[0] > errors[1] > errors[2]
+
+
+BAD_ROWS = [
+    (np.nan, "Input X contains NaN"),
+    (np.inf, "Input X contains infinity"),
+]
+
+
+@pytest.mark.parametrize(("value", "message"), BAD_ROWS)
+@pytest.mark.parametrize("estimator", [MetaFewShotClassifier(), MetaFewShotRegressor()])
+def test_rows_must_be_finite(estimator, value, message):
+    X, y = load_iris(return_X_y=True)
+    X[3, 1] = value
+    with pytest.raises(ValueError, match=message):
+        estimator.fit(X, y)
+
+
+def test_classifier_answers_bad_labels():
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match="2 classes or more, but y has one class: 0"):
+        MetaFewShotClassifier().fit(X[:50], y[:50])
+    with pytest.raises(ValueError, match=r"y mixes values of type number and str"):
+        MetaFewShotClassifier().fit(X[:3], np.array(["a", 1, "b"], dtype=object))
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        MetaFewShotClassifier().fit(X, y + 0.5)
+    with pytest.raises(ValueError, match="needs all classes at its first call"):
+        MetaFewShotClassifier().partial_fit(X, y)
+    clf = MetaFewShotClassifier().partial_fit(X, y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match=r"not among the classes: 7.*first call of partial_fit"):
+        clf.partial_fit(X[:1], [7])
+    with pytest.raises(ValueError, match=r"classes=0, 1 differ from those of the first call"):
+        clf.partial_fit(X[:1], [0], classes=[0, 1])
+    with pytest.raises(ValueError, match="sample_weight is 0 for every row"):
+        clf.fit(X, y, sample_weight=np.zeros(150))
+
+
+def test_rows_must_be_those_of_the_prior():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    clf = MetaFewShotClassifier(iris_prior())
+    with pytest.raises(PriorMismatchError, match=r"3 features.*4"):
+        clf.fit(X.iloc[:, :3], y)
+    with pytest.raises(PriorMismatchError, match="(?s)petal"):
+        clf.fit(X.rename(columns={"petal width (cm)": "width"}), y)
+    with pytest.raises(PriorMismatchError, match=r"needs a prior for regression.*Classifier"):
+        MetaFewShotRegressor(iris_prior()).fit(X, y)
+    with pytest.raises(ValueError, match="The 'prior' parameter .* must be an instance of"):
+        MetaFewShotClassifier(MAML()).fit(X, y)
+
+
+def test_a_head_of_learned_rows_has_a_number_of_classes():
+    X, y = load_iris(return_X_y=True)
+    prior = ANIL(head_init="learned", n_way=2).initial_prior(X, n_classes=2)
+    with pytest.raises(PriorMismatchError, match=r"3 classes, but .* learned rows for 2"):
+        MetaFewShotClassifier(prior).fit(X, y)
+
+
+def test_settings_that_do_not_apply_are_refused():
+    X, y = load_iris(return_X_y=True)
+    prior = ProtoNet().initial_prior(X)
+    with pytest.raises(ValueError, match="inner_lr=0.1 does not apply to a prior learned by Proto"):
+        MetaFewShotClassifier(prior, inner_lr=0.1).fit(X, y)
+    with pytest.raises(PriorMismatchError, match=r"learned by Other, which is not among"):
+        MetaFewShotClassifier(prior.replace(learner="Other")).fit(X, y)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
+def test_missing_gpu_is_named():
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(DeviceError, match=r"device='cuda' is not available.*device='cpu'"):
+        MetaFewShotClassifier(device="cuda").fit(X, y)
+
+
+def test_images_need_a_backbone_that_fits():
+    with pytest.raises(BackboneError, match="needs images of shape"):
+        MAML(backbone="conv4").initial_prior(np.zeros((4, 7)))
+    with pytest.raises(BackboneError, match=r"input_shape=\(1, 5, 5\) has 25 values"):
+        MAML(backbone="conv4", input_shape=(1, 5, 5)).initial_prior(np.zeros((4, 16)))
+
+
+def test_scratch_is_fine_tuning_from_drawn_weights():
+    X, y = load_iris(return_X_y=True)
+    prior = FineTuning(random_state=0).initial_prior(X)
+    given = MetaFewShotClassifier(prior).fit(X, y)
+    scratch = MetaFewShotClassifier(random_state=0).fit(X, y)
+    assert scratch.prior_ == prior
+    np.testing.assert_array_equal(given.predict_proba(X), scratch.predict_proba(X))
