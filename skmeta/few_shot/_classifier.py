@@ -155,8 +155,9 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         X = self._check_rows(X, reset=True)
         y = column_or_1d(y, warn=True)
         assert_all_finite(y, input_name="y")
+        y = check_labels(y, "y")
         check_classification_targets(y)
-        self.classes_ = np.unique(check_labels(y, "y")) if classes is None else classes
+        self.classes_ = np.unique(y) if classes is None else classes
         if len(self.classes_) < 2:
             raise ValueError(
                 "A classification needs rows of 2 classes or more, but y has one class: "

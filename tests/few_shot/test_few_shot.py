@@ -58,7 +58,7 @@ def sine_prior():
 
 
 def iris_prior(head_init="shared", **settings):
-    X, y = load_iris(return_X_y=True, as_frame=True)
+    X, _ = load_iris(return_X_y=True, as_frame=True)
     learner = MAML(head_init=head_init, random_state=0, inner_lr=0.5, **settings)
     return learner.initial_prior(X, kind="classification", n_classes=3)
 
@@ -167,8 +167,8 @@ def test_clones_share_the_prior_and_pickles_carry_it():
 def test_data_frames(library):
     X, y = load_iris(return_X_y=True, as_frame=True)
     labels = pd.Series(np.array(["a", "b", "c"])[y])
-    frame = X if library == "pandas" else pl.from_pandas(X)
-    target = labels if library == "pandas" else pl.from_pandas(labels)
+    frame = X if library == "pandas" else pl.DataFrame({n: X[n].to_numpy() for n in X})
+    target = labels if library == "pandas" else pl.Series(labels.tolist())
     clf = MetaFewShotClassifier(iris_prior(), n_inner_steps=50).fit(frame, target)
     assert list(clf.feature_names_in_) == list(X.columns)
     assert set(clf.predict(frame)) <= {"a", "b", "c"}
@@ -193,7 +193,7 @@ def test_partial_fit_goes_on_from_the_adapted_weights():
     once = MetaFewShotClassifier(prior, n_inner_steps=8).fit(X, y)
     twice = MetaFewShotClassifier(prior, n_inner_steps=4).fit(X, y)
     half = twice.predict_proba(X)
-    twice.partial_fit(X[:1], y[:1], sample_weight=[0.0])
+    twice.partial_fit(X[:1], y[:1], sample_weight=[1e-12])
     np.testing.assert_allclose(twice.predict_proba(X), once.predict_proba(X), rtol=1e-7)
     assert abs(half - once.predict_proba(X)).max() > 1e-3
     X, y, _ = make_sinusoid_tasks(n_tasks=1, random_state=0)
@@ -294,7 +294,7 @@ def test_classifier_answers_bad_labels():
         clf.partial_fit(X[:1], [7])
     with pytest.raises(ValueError, match=r"classes=0, 1 differ from those of the first call"):
         clf.partial_fit(X[:1], [0], classes=[0, 1])
-    with pytest.raises(ValueError, match="sample_weight is 0 for every row"):
+    with pytest.raises(ValueError, match=r"sample_weight is 0 for every row|at least one non-zero"):
         clf.fit(X, y, sample_weight=np.zeros(150))
 
 
@@ -303,11 +303,11 @@ def test_rows_must_be_those_of_the_prior():
     clf = MetaFewShotClassifier(iris_prior())
     with pytest.raises(PriorMismatchError, match=r"3 features.*4"):
         clf.fit(X.iloc[:, :3], y)
-    with pytest.raises(PriorMismatchError, match="(?s)petal"):
+    with pytest.raises(PriorMismatchError, match="petal width"):
         clf.fit(X.rename(columns={"petal width (cm)": "width"}), y)
     with pytest.raises(PriorMismatchError, match=r"needs a prior for regression.*Classifier"):
         MetaFewShotRegressor(iris_prior()).fit(X, y)
-    with pytest.raises(ValueError, match="The 'prior' parameter .* must be an instance of"):
+    with pytest.raises(ValueError, match=r"The 'prior' parameter .* must be an instance of"):
         MetaFewShotClassifier(MAML()).fit(X, y)
 
 
@@ -321,7 +321,7 @@ def test_a_head_of_learned_rows_has_a_number_of_classes():
 def test_settings_that_do_not_apply_are_refused():
     X, y = load_iris(return_X_y=True)
     prior = ProtoNet().initial_prior(X)
-    with pytest.raises(ValueError, match="inner_lr=0.1 does not apply to a prior learned by Proto"):
+    with pytest.raises(ValueError, match=r"inner_lr=0\.1 does not apply .* by ProtoNet"):
         MetaFewShotClassifier(prior, inner_lr=0.1).fit(X, y)
     with pytest.raises(PriorMismatchError, match=r"learned by Other, which is not among"):
         MetaFewShotClassifier(prior.replace(learner="Other")).fit(X, y)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 SOURCE = Path(os.environ["SKMETA_DATA"]) / "omniglot"
-TARGET = Path(__file__).parent
+TARGET = Path(__file__).parents[1] / "skmeta" / "datasets" / "data"
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
 
 # Share of a small pixel's area that ink must cover. Chosen by eye on contact sheets of 64 random
