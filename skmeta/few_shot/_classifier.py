@@ -167,15 +167,15 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         return self
 
     def _encode(self, X: np.ndarray, y: Any) -> np.ndarray:
-        y = check_labels(y, "y")
-        check_consistent_length(X, y)
-        unknown = np.setdiff1d(y, self.classes_)
+        labels = check_labels(y, "y")
+        check_consistent_length(X, labels)
+        unknown = np.setdiff1d(labels, self.classes_)
         if len(unknown):
             raise ValueError(
                 f"y has labels that are not among the classes: {quote_some(unknown)}. Name them "
                 "in the first call of partial_fit, or fit anew."
             )
-        return np.searchsorted(self.classes_, y).astype(np.int64)
+        return np.searchsorted(self.classes_, labels).astype(np.int64)
 
     def _head_rows(self, prior: MetaPrior) -> list[int]:
         if prior.classes is None:

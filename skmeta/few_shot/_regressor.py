@@ -130,9 +130,9 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         return self
 
     def _targets(self, X: np.ndarray, y: Any) -> np.ndarray:
-        y = check_targets(column_or_1d(y, warn=True))
-        check_consistent_length(X, y)
-        return y
+        targets = check_targets(column_or_1d(y, warn=True))
+        check_consistent_length(X, targets)
+        return targets
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the target of each row.

@@ -136,7 +136,7 @@ def make_bench(learner: MetaLearner, kind: str, network: str = "mlp", **changes:
         (N_FEATURES,),
         scaler,
         kind=kind,
-        head=resolve_head(small.head_init, kind, "classes"),
+        head=resolve_head(small, kind, "classes"),
         classes=range(n_outputs),
         device="cpu",
         precision="float64",
