@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 import torch
+from joblib import effective_n_jobs
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -53,8 +54,9 @@ class Execution:
         Where the tasks are.
     flops_per_task : float
         Rough cost of one task, for ``"auto"``.
-    n_threads : int, optional
-        Threads of mode ``"threads"``; by default as many as torch uses.
+    n_jobs : int, optional
+        Threads of mode ``"threads"``, as joblib counts them (-1: one a core); by default as many
+        as torch uses.
     chunk_size : int, optional
         Tasks vectorised at once by ``"vmap"``, to bound memory; by default all.
     """
@@ -65,14 +67,14 @@ class Execution:
         *,
         device: torch.device,
         flops_per_task: float = 0.0,
-        n_threads: int | None = None,
+        n_jobs: int | None = None,
         chunk_size: int | None = None,
     ) -> None:
         self._is_small = is_small(flops_per_task, device)
         if mode == "auto":
             mode = "vmap" if self._is_small or device.type != "cpu" else "threads"
         self.mode = mode
-        self.n_threads = n_threads or torch.get_num_threads()
+        self.n_threads = torch.get_num_threads() if n_jobs is None else effective_n_jobs(n_jobs)
         self.chunk_size = chunk_size
         self._pool: ThreadPoolExecutor | None = None
         self._stack = ExitStack()

@@ -86,7 +86,7 @@ PARAMETERS = {
         "vectorised. ``auto`` chooses by device and size.",
     ),
     "chunk_size": ("int or None", "Tasks vectorised at once; None: all of a meta-batch."),
-    "n_jobs": ("int or None", "Threads over tasks; None: as many as torch uses."),
+    "n_jobs": ("int or None", "Threads over tasks, -1: one a core; None: as many as torch uses."),
     "checkpoint": (
         "path or None",
         "File written at each evaluation. If it is there when ``fit`` begins, the run goes on "

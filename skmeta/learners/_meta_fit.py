@@ -17,6 +17,7 @@ from skmeta._random import check_rng
 from skmeta._sklearn_compat import get_feature_names
 from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, State, TaskTensors, to_numpy
+from skmeta.exceptions import EpisodeError
 from skmeta.learners._heads import loss, score
 from skmeta.learners._prior_io import RUN_PARAMETERS, Session, read_prior, resolve_head, write_prior
 from skmeta.learners._problem import (
@@ -181,7 +182,7 @@ def _execution(learner: MetaLearner, session: Session) -> Execution:
         learner.execution,
         device=session.crossing.device,
         flops_per_task=3.0 * rows * session.context.network.n_flops,
-        n_threads=learner.n_jobs,
+        n_jobs=learner.n_jobs,
         chunk_size=learner.chunk_size,
     )
 
@@ -282,6 +283,12 @@ def evaluate(learner: MetaLearner, X: Any, y: Any, groups: Any, n_tasks: int) ->
     prior: MetaPrior = learner.prior_
     rows, _ = flatten_rows(X, learner.input_shape)
     rows = validate_data(learner, rows, dtype=DTYPES, reset=False)
+    if groups is None and prior.classes is not None:
+        raise EpisodeError(
+            "The prior was learned from groups whose labels mean the same in each, but groups is "
+            "None. Pass groups to score tasks of that kind."
+        )
+    resolve_kind(prior.kind, y, groups)
     problem = make_problem(
         prior.kind,
         rows,

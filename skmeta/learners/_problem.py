@@ -72,8 +72,8 @@ def resolve_kind(task_type: str, y: Any, groups: Any) -> str:
             task_type = "regression" if continuous else "classification"
     if task_type == "regression" and groups is None:
         raise EpisodeError(
-            "Meta-training for regression needs tasks, but groups is None. Pass groups, one "
-            "label a row that says which task the row belongs to: fit(X, y, groups=groups)."
+            "Regressions need to know which rows form a task, but groups is None. Pass groups, "
+            "one label a row, for example fit(X, y, groups=groups)."
         )
     if task_type == "classification" and type_of_target(y).startswith("continuous"):
         raise EpisodeError(

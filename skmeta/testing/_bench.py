@@ -100,7 +100,7 @@ class Bench:
         chunk_size: int | None = None,
     ) -> tuple[State, dict[str, Tensor]]:
         """Mean meta-gradient and metrics over the tasks."""
-        execution = Execution(mode, device=torch.device("cpu"), n_threads=2, chunk_size=chunk_size)
+        execution = Execution(mode, device=torch.device("cpu"), n_jobs=2, chunk_size=chunk_size)
         with execution:
             found: tuple[State, dict[str, Tensor]] = execution.mean(
                 lambda task: self.learner.meta_gradient(self.context, self.state, task),

@@ -61,7 +61,7 @@ def test_gradient_in_every_way_of_execution_equals_finite_differences(case, down
     context, state, tasks = make_problem(learner, downsample)
     gradients = {}
     for mode in ("loop", "threads", "vmap"):
-        with Execution(mode, device=torch.device("cpu"), n_threads=2) as execution:
+        with Execution(mode, device=torch.device("cpu"), n_jobs=2) as execution:
             gradients[mode], _ = execution.mean(
                 lambda task: learner.meta_gradient(context, state, task), tasks
             )
