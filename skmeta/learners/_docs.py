@@ -90,7 +90,7 @@ PARAMETERS = {
     "checkpoint": (
         "path or None",
         "File written at each evaluation. If it is there when ``fit`` begins, the run goes on "
-        "from it, to the same result as without a break.",
+        "from it, to the same result as without a break. It needs an integer ``random_state``.",
     ),
     "verbose": ("int", "1 shows a progress bar."),
     "random_state": (

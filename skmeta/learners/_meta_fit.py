@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +62,11 @@ def meta_fit(learner: MetaLearner, X: Any, y: Any, groups: Any) -> tuple[MetaPri
     history : dict of list
         The learning curve.
     """
+    if learner.checkpoint is not None and not isinstance(learner.random_state, Integral):
+        raise ValueError(
+            f"checkpoint={str(learner.checkpoint)!r} can only be resumed with the same tasks, but "
+            f"random_state is {learner.random_state!r}. Set random_state to an integer."
+        )
     rng = check_rng(learner.random_state)
     feature_names = get_feature_names(X)
     rows, input_shape = flatten_rows(X, learner.input_shape)

@@ -139,7 +139,7 @@ def meta_train(
                 found = validate(run.state)
                 metrics |= {f"validation_{k}": v for k, v in found.items()}
             run.record(metrics)
-            bar.set_postfix({k: f"{v:.4g}" for k, v in metrics.items() if "_s" in k or "_l" in k})
+            bar.set_postfix({name: f"{value:.4g}" for name, value in metrics.items()})
             if settings.checkpoint is not None:
                 save_checkpoint(settings.checkpoint, settings.fingerprint, run.saved())
     return (run.best if run.best is not None else run.state), run.history
