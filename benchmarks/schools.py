@@ -1,0 +1,190 @@
+"""Exam scores in schools that meta-training has not seen, from 5 or 10 of their pupils.
+
+    SKMETA_DATA=... python benchmarks/schools.py Exam
+    SKMETA_DATA=... python benchmarks/schools.py Hsb82 --splits 10
+
+In each split two thirds of the schools, drawn at random, are there to learn from. Each of the
+others gives 5 (or 10) of its pupils, three times anew, and all methods predict its remaining
+pupils from those. Beside the meta-learners:
+
+``pooled``   ridge regression on all pupils of the training schools;
+``own``      ridge regression on the 5 or 10 pupils;
+``shifted``  ``pooled`` plus the mean residual of the 5 or 10 pupils, shrunken by the variances
+             within and between training schools: the random-intercept model (BLUP), the method
+             made for such data.
+
+Ridge penalties are chosen by leave-one-out. The network's width and the number of iterations are
+chosen in each split anew, on a third of its training schools; test schools choose nothing.
+
+Printed is the mean over schools of the squared error (each school counts once), and the difference
+to each baseline with a 95% interval from a bootstrap over schools. A run resumes where it was
+stopped. Results go to ``benchmarks/results/schools.json``.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmeta.few_shot import MetaFewShotRegressor
+from skmeta.learners import ANIL, MAML, MetaSGD
+
+RESULTS = Path(__file__).parent / "results"
+DATA = {
+    "Exam": ("normexam", ["standLRT", "sex", "vr", "intake", "type", "schgend", "schavg"]),
+    "Hsb82": ("mAch", ["minrty", "sx", "ses", "meanses", "sector"]),
+}
+LEARNERS = {"metasgd": MetaSGD, "maml": MAML, "anil": ANIL}
+BASELINES = ("pooled", "own", "shifted")
+PENALTIES = np.logspace(-2, 4, 25)
+GRID = [(hidden, n) for hidden in ((16,), (40, 40)) for n in (200, 400)]
+N_DRAWS = 3
+FEWEST_QUERY_ROWS = 5
+
+
+def load(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pupils, their scores and their schools."""
+    table = pd.read_csv(Path(os.environ["SKMETA_DATA"]) / "grouped" / f"{name}.csv")
+    target, columns = DATA[name]
+    X = pd.get_dummies(table[columns], drop_first=True).to_numpy(float)
+    return X, table[target].to_numpy(float), table["school"].to_numpy()
+
+
+def variances(residuals: np.ndarray, schools: np.ndarray) -> tuple[float, float]:
+    """Variance between and within schools (analysis of variance, unequal sizes)."""
+    codes, n = np.unique(schools, return_inverse=True, return_counts=True)[1:]
+    means = np.bincount(codes, residuals) / n
+    within = ((residuals - means[codes]) ** 2).sum() / (len(codes) - len(n))
+    between = (n * (means - residuals.mean()) ** 2).sum() / (len(n) - 1)
+    size = (n.sum() - (n**2).sum() / n.sum()) / (len(n) - 1)
+    return max(0.0, (between - within) / size), within
+
+
+def train(cls, X, y, schools, n_shot: int, seed: int):
+    """Meta-train with the settings that are best on a third of the schools."""
+
+    def learner(hidden: tuple[int, ...], n_iterations: int, validation_fraction: float):
+        return cls(
+            backbone="mlp",
+            backbone_params={"hidden": hidden, "activation": "tanh"},
+            n_shot=n_shot,
+            n_query=20,
+            inner_lr=0.05,
+            n_inner_steps=1,
+            meta_batch_size=16,
+            n_iterations=n_iterations,
+            validation_fraction=validation_fraction,
+            n_validation_tasks=320,
+            evaluate_every=n_iterations,
+            random_state=seed,
+        ).fit(X, y, groups=schools)
+
+    scores = [learner(*pair, 1 / 3).history_["validation_score"][-1] for pair in GRID]
+    best = GRID[int(np.argmax(scores))]
+    return learner(*best, 0.0).prior_, best
+
+
+def draws(schools: np.ndarray, n_shot: int, rng: np.random.Generator) -> Iterator:
+    """Each school, with support and query rows."""
+    for school in np.unique(schools):
+        rows = np.flatnonzero(schools == school)
+        for _ in range(N_DRAWS):
+            drawn = rng.permutation(rows)
+            yield school, drawn[:n_shot], drawn[n_shot:]
+
+
+def run_split(name: str, n_shot: int, seed: int) -> dict:
+    """Squared errors of one split: ``{method: {school: error}}``, and the settings chosen."""
+    X, y, schools = load(name)
+    names, sizes = np.unique(schools, return_counts=True)
+    rng = np.random.default_rng(seed)
+    names = rng.permutation(names[sizes >= n_shot + FEWEST_QUERY_ROWS])
+    n_train = 2 * len(names) // 3
+    train_rows, test_rows = (np.isin(schools, part) for part in np.split(names, [n_train]))
+    X_train, y_train, g_train = X[train_rows], y[train_rows], schools[train_rows]
+    X_test, y_test, g_test = X[test_rows], y[test_rows], schools[test_rows]
+
+    scaler = StandardScaler().fit(X_train)
+    pooled = make_pipeline(scaler, RidgeCV(PENALTIES)).fit(X_train, y_train)
+    between, within = variances(y_train - pooled.predict(X_train), g_train)
+    trained = {n: train(c, X_train, y_train, g_train, n_shot, seed) for n, c in LEARNERS.items()}
+
+    errors: dict[str, dict] = {m: {} for m in (*BASELINES, *LEARNERS)}
+    for school, support, query in draws(g_test, n_shot, rng):
+        X_few, y_few, X_query = X_test[support], y_test[support], X_test[query]
+        own = RidgeCV(PENALTIES).fit(scaler.transform(X_few), y_few)
+        residual = (y_few - pooled.predict(X_few)).mean()
+        shift = residual * n_shot * between / (n_shot * between + within)
+        predicted = {
+            "pooled": pooled.predict(X_query),
+            "own": own.predict(scaler.transform(X_query)),
+            "shifted": pooled.predict(X_query) + shift,
+        }
+        for method, (prior, _) in trained.items():
+            predicted[method] = MetaFewShotRegressor(prior).fit(X_few, y_few).predict(X_query)
+        for method, values in predicted.items():
+            error = float(np.mean((values - y_test[query]) ** 2))
+            errors[method].setdefault(str(school), []).append(error)
+    return {
+        "errors": {m: {s: float(np.mean(e)) for s, e in v.items()} for m, v in errors.items()},
+        "chosen": {m: best for m, (_, best) in trained.items()},
+    }
+
+
+def by_school(splits: list[dict], method: str) -> pd.Series:
+    """Mean error of each school over the splits in which it was tested."""
+    return pd.DataFrame([s["errors"][method] for s in splits]).mean()
+
+
+def summary(splits: list[dict]) -> dict:
+    """Mean errors, and differences with their intervals."""
+    errors = {m: by_school(splits, m) for m in (*BASELINES, *LEARNERS)}
+    rng = np.random.default_rng(0)
+    n = len(errors["pooled"])
+    drawn = rng.integers(n, size=(10_000, n))
+    found: dict = {"n_splits": len(splits), "n_schools": n}
+    found["squared_error"] = {m: float(e.mean()) for m, e in errors.items()}
+    for method in (*LEARNERS, "shifted"):
+        for other in BASELINES:
+            if other == method:
+                continue
+            gap = (errors[method] - errors[other]).to_numpy()
+            low, high = np.quantile(gap[drawn].mean(1), [0.025, 0.975])
+            found[f"{method} - {other}"] = [float(gap.mean()), float(low), float(high)]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", choices=DATA)
+    parser.add_argument("--splits", type=int, default=20)
+    parser.add_argument("--shots", type=int, nargs="*", default=[5, 10])
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    runs = RESULTS / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / "schools.json"
+    for n_shot in args.shots:
+        splits = []
+        for seed in range(args.splits):
+            done = runs / f"schools-{args.data}-{n_shot}-{seed}.json"
+            if not done.exists():
+                done.write_text(json.dumps(run_split(args.data, n_shot, seed)))
+            splits.append(json.loads(done.read_text()))
+        found = summary(splits)
+        print(f"{args.data}, {n_shot} pupils: {json.dumps(found, indent=1)}")
+        results = json.loads(path.read_text()) if path.exists() else {}
+        results[f"{args.data}, {n_shot} pupils"] = found
+        path.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,319 @@
+"""Cost of one second-order MAML meta-iteration, beside ``higher`` and ``torchopt``.
+
+    python benchmarks/speed.py
+    python benchmarks/speed.py --network mlp --repetitions 15
+
+Two problems: ``conv4``, 32 tasks of Omniglot, 5-way 1-shot with 15 queries a class, the network
+of four blocks of 64 filters; ``mlp``, 25 sinusoids, 10 support and 10 query points, two hidden
+layers of 40 units. One inner step. The three libraries compute the same meta-gradient, which is
+checked in float64 first: same weights, a learned row of the head for each class, the query set
+normalised by its own statistics (``transductive=True``, as the peers do). Each peer is used as
+its documentation does, one task after another, with a backward pass a task so that memory does
+not grow. The outer optimizer's step is left out for all.
+
+``skmeta`` gets ready tensors like the peers; ``with sampling`` also draws the tasks and gathers
+their rows, as meta-training does; ``inductive`` normalises the query set by the support set's
+statistics. Repetitions are interleaved, so that other work on the machine hits all alike; printed
+are medians and the median of the ratios within a repetition. Peak memory is that of a process of
+its own for each library, beyond what it held before the first iteration.
+
+Results go to ``benchmarks/results/speed.json``.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from skmeta.backbones import build_backbone
+from skmeta.backend import Execution, Scaler
+from skmeta.datasets import load_omniglot, make_sinusoid_tasks
+from skmeta.learners import MAML, Session
+from skmeta.tasks import ClassEpisodes, GroupEpisodes
+
+RESULTS = Path(__file__).parent / "results"
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+INNER_LR = {"conv4": 0.4, "mlp": 0.01}
+METHODS = ("skmeta", "skmeta with sampling", "skmeta inductive", "higher", "torchopt")
+SAME = ("skmeta", "higher", "torchopt")
+
+
+class Problem:
+    """Tasks, and a state to start from."""
+
+    def __init__(self, network: str, n_tasks: int, precision: str) -> None:
+        self.network, self.n_tasks, self.precision = network, n_tasks, precision
+        self.is_images = network == "conv4"
+        if self.is_images:
+            self.X, y = load_omniglot(subset="test", return_X_y=True, dtype=np.uint8)
+            self.sampler = ClassEpisodes(y, 5, 1, 15)
+            self.shape, self.kind, self.n_outputs = (1, 28, 28), "classification", 5
+        else:
+            self.X, y, groups = make_sinusoid_tasks(1000, 20, random_state=0)
+            self.sampler = GroupEpisodes(y, groups, 10, 10)
+            self.shape, self.kind, self.n_outputs = (1,), "regression", 1
+        self.session = self.begin(transductive=True)
+        self.state = self.session.draw_state(1)
+        self.table = self.session.crossing.upload(self.X)
+        self.rng = np.random.default_rng(0)
+        self.tasks = self.draw()
+
+    def begin(self, transductive: bool) -> Session:
+        learner = MAML(
+            backbone=self.network,
+            inner_lr=INNER_LR[self.network],
+            n_inner_steps=1,
+            transductive=transductive,
+        )
+        return Session.begin(
+            learner,
+            build_backbone(self.network, self.shape, None, torch.Generator().manual_seed(0)),
+            self.shape,
+            Scaler(np.zeros(()), np.ones(()), np.zeros(()), np.ones(())),
+            kind=self.kind,
+            head="learned",
+            classes=range(self.n_outputs),
+            device="cpu",
+            precision=self.precision,
+        )
+
+    def draw(self):
+        tasks = [self.sampler.sample(self.rng) for _ in range(self.n_tasks)]
+        return self.session.crossing.tasks(self.table, tasks)
+
+    def loss(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(outputs, y) if self.is_images else F.mse_loss(outputs[:, 0], y)
+
+    def module(self) -> nn.Module:
+        """The network as users of the peers write it, with the same weights."""
+        if self.is_images:
+            layers: list[nn.Module] = []
+            for n_in in (1, 64, 64, 64):
+                layers += [nn.Conv2d(n_in, 64, 3, padding=1, bias=False)]
+                layers += [nn.BatchNorm2d(64, track_running_stats=False), nn.ReLU()]
+                layers += [nn.MaxPool2d(2)]
+            module = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64, self.n_outputs))
+        else:
+            module = nn.Sequential(
+                nn.Linear(1, 40), nn.ReLU(), nn.Linear(40, 40), nn.ReLU(), nn.Linear(40, 1)
+            )
+        module.to(DTYPES[self.precision])
+        # Both list their parameters from the first layer to the last.
+        with torch.no_grad():
+            for parameter, value in zip(module.parameters(), self.state.values(), strict=True):
+                parameter.copy_(value)
+        return module
+
+
+class Ours:
+    """skmeta; a context manager, since it may hold threads."""
+
+    def __init__(self, problem: Problem, transductive: bool = True, sampling: bool = False) -> None:
+        self.problem, self.sampling = problem, sampling
+        session = problem.begin(transductive)
+        rows = sum(side.x.shape[1] for side in problem.tasks)
+        self.flops = 3.0 * rows * session.context.network.n_flops
+        self.fn = partial(session.learner.meta_gradient, session.context, problem.state)
+
+    def __enter__(self):
+        # What ``fit`` makes of execution="auto".
+        self.execution = Execution(device=torch.device("cpu"), flops_per_task=self.flops)
+        self.execution.__enter__()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.execution.__exit__(*error)
+
+    def __call__(self) -> list[torch.Tensor]:
+        problem = self.problem
+        tasks = problem.draw() if self.sampling else problem.tasks
+        gradient, _ = self.execution.mean(self.fn, tasks)
+        return [gradient[n] for n in problem.state]
+
+
+class Peer:
+    """What the peers share: tensors laid out as torch does by default."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.module = problem.module()
+        support, query = problem.tasks
+        parts = (support.x, support.y, query.x, query.y)
+        self.tasks = list(zip(*(part.contiguous() for part in parts), strict=True))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error) -> None:
+        pass
+
+    def __call__(self) -> list[torch.Tensor]:
+        self.module.zero_grad()
+        self.accumulate()
+        return [p.grad for p in self.module.parameters()]
+
+
+class Higher(Peer):
+    def __init__(self, problem: Problem) -> None:
+        import higher
+
+        super().__init__(problem)
+        self.context = higher.innerloop_ctx
+        lr = INNER_LR[problem.network]
+        self.optimizer = torch.optim.SGD(self.module.parameters(), lr=lr)
+
+    def accumulate(self) -> None:
+        loss = self.problem.loss
+        for x_support, y_support, x_query, y_query in self.tasks:
+            with self.context(self.module, self.optimizer, copy_initial_weights=False) as (
+                fast,
+                inner,
+            ):
+                inner.step(loss(fast(x_support), y_support))
+                (loss(fast(x_query), y_query) / len(self.tasks)).backward()
+
+
+class TorchOpt(Peer):
+    def __init__(self, problem: Problem) -> None:
+        import torchopt
+
+        super().__init__(problem)
+        self.torchopt = torchopt
+        self.optimizer = torchopt.MetaSGD(self.module, lr=INNER_LR[problem.network])
+        # The optimizer replaces the module's tensors.
+        self.parameters = list(self.module.parameters())
+
+    def __call__(self) -> list[torch.Tensor]:
+        self.module.zero_grad()
+        self.accumulate()
+        return [p.grad for p in self.parameters]
+
+    def accumulate(self) -> None:
+        loss, torchopt = self.problem.loss, self.torchopt
+        initial = torchopt.extract_state_dict(self.module, by="reference", detach_buffers=True)
+        resting = torchopt.extract_state_dict(self.optimizer, by="reference")
+        for x_support, y_support, x_query, y_query in self.tasks:
+            self.optimizer.step(loss(self.module(x_support), y_support))
+            (loss(self.module(x_query), y_query) / len(self.tasks)).backward()
+            torchopt.recover_state_dict(self.module, initial)
+            torchopt.recover_state_dict(self.optimizer, resting)
+
+
+def make(method: str, problem: Problem):
+    if method == "higher":
+        return Higher(problem)
+    if method == "torchopt":
+        return TorchOpt(problem)
+    return Ours(problem, transductive="inductive" not in method, sampling="sampling" in method)
+
+
+def disagreement(network: str) -> float:
+    """Largest relative difference of the peers' meta-gradients from ours, in float64."""
+    problem = Problem(network, 3, "float64")
+    # Binary images tie in the pooling, where the libraries may pick different winners.
+    for side in problem.tasks:
+        side.x.add_(0.1 * torch.randn(side.x.shape, generator=torch.Generator().manual_seed(2)))
+    found = []
+    for method in SAME:
+        with make(method, problem) as iteration:
+            found.append(torch.cat([g.flatten() for g in iteration()]))
+    return max(float((g - found[0]).norm() / found[0].norm()) for g in found[1:])
+
+
+def timings(network: str, n_tasks: int, repetitions: int, n: int) -> dict[str, list[float]]:
+    """Seconds of one meta-iteration, for each repetition."""
+    problem, warm_up = Problem(network, n_tasks, "float32"), Problem(network, 2, "float32")
+    methods = {m: (make(m, problem), make(m, warm_up)) for m in METHODS}
+    found: dict[str, list[float]] = {m: [] for m in METHODS}
+    for repetition in range(repetitions + 1):
+        for method, (iteration, short) in methods.items():
+            with iteration:
+                if isinstance(short, Ours):
+                    short.execution = iteration.execution
+                short()
+                began = time.perf_counter()
+                for _ in range(n):
+                    iteration()
+                if repetition > 0:
+                    found[method].append((time.perf_counter() - began) / n)
+    return found
+
+
+def memory() -> tuple[float, float]:
+    """Megabytes held now, and most held so far."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        values = dict(line.split(":", 1) for line in lines)
+        return tuple(int(values[n].split()[0]) / 1024 for n in ("VmRSS", "VmHWM"))
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return peak, peak
+
+
+def peak_memory(method: str, network: str, n_tasks: int) -> list[float]:
+    """Memory before the first iteration and its peak, in MB, of this process."""
+    with make(method, Problem(network, n_tasks, "float32")) as iteration:
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak starts anew.
+        before = memory()[0]
+        for _ in range(3):
+            iteration()
+    return [before, memory()[1]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--network", choices=["conv4", "mlp"], nargs="*", default=["conv4", "mlp"])
+    parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument("--memory", choices=METHODS, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    sizes = {"conv4": (32, 1), "mlp": (25, 20)}
+    if args.memory:
+        print(json.dumps(peak_memory(args.memory, args.network[0], sizes[args.network[0]][0])))
+        return
+    for network in args.network:
+        n_tasks, n = sizes[network]
+        record = {
+            "n_tasks": n_tasks,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "machine": platform.machine(),
+            "repetitions": args.repetitions,
+            "disagreement_float64": disagreement(network),
+        }
+        assert record["disagreement_float64"] < 1e-6, record
+        seconds = timings(network, n_tasks, args.repetitions, n)
+        for method in METHODS:
+            command = [sys.executable, __file__, "--network", network, "--memory", method]
+            before, peak = json.loads(subprocess.check_output(command))
+            ratios = [a / b for a, b in zip(seconds[method], seconds["skmeta"], strict=True)]
+            record[method] = {
+                "milliseconds": 1000 * statistics.median(seconds[method]),
+                "time_over_skmeta": statistics.median(ratios),
+                "time_over_skmeta_range": [min(ratios), max(ratios)],
+                "memory_before_mb": before,
+                "memory_peak_mb": peak,
+                "memory_added_mb": peak - before,
+            }
+        print(network, json.dumps(record, indent=1))
+        path = RESULTS / "speed.json"
+        path.parent.mkdir(exist_ok=True)
+        results = json.loads(path.read_text()) if path.exists() else {}
+        results[network] = record
+        path.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
