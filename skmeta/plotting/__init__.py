@@ -1,0 +1,6 @@
+"""Displays: compute a record first, then draw it with matplotlib."""
+
+from skmeta.plotting._episode import EpisodeDisplay
+from skmeta.plotting._learning_curve import LearningCurveDisplay
+
+__all__ = ["EpisodeDisplay", "LearningCurveDisplay"]

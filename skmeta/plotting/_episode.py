@@ -1,0 +1,307 @@
+"""One episode to look at: support images, query images and what was predicted for them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+import numpy as np
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from skmeta._optional import import_optional
+
+__all__ = ["EpisodeDisplay"]
+
+# In units of one image: space between images, and between the support and the query set.
+_GAP, _DIVIDE = 0.12, 0.6
+
+
+class EpisodeDisplay:
+    """Support and query images of an episode, a row for each class, with the predictions.
+
+    Each query image stands in the row of its true class. Its frame has the colour of the class
+    that was predicted; under a wrong one, an arrow points to the label that was predicted.
+
+    Make one with :meth:`from_predictions` or :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    support_images : ndarray of shape (n_support, height, width) or (n_support, height, width, 3)
+        What the classes were learned from.
+    support_labels : ndarray of shape (n_support,)
+        Their classes.
+    query_images : ndarray of shape (n_query, height, width) or (n_query, height, width, 3)
+        What was asked for.
+    query_labels : ndarray of shape (n_query,)
+        Their classes.
+    predictions : ndarray of shape (n_query,)
+        The classes predicted.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (n_classes,)
+        Sorted labels, one a row of the picture.
+    accuracy : float
+        Share of right predictions.
+    ax_ : matplotlib Axes
+        What was drawn on.
+    figure_ : matplotlib Figure
+        The figure that it is part of.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta.plotting import EpisodeDisplay
+    >>> images = np.random.default_rng(0).random((6, 16))
+    >>> display = EpisodeDisplay.from_predictions(
+    ...     images[:2], ["a", "b"], images[2:], ["a", "a", "b", "b"], ["a", "b", "b", "b"]
+    ... )
+    >>> display.accuracy
+    0.75
+    """
+
+    def __init__(
+        self,
+        *,
+        support_images: np.ndarray,
+        support_labels: np.ndarray,
+        query_images: np.ndarray,
+        query_labels: np.ndarray,
+        predictions: np.ndarray,
+    ) -> None:
+        self.support_images = support_images
+        self.support_labels = support_labels
+        self.query_images = query_images
+        self.query_labels = query_labels
+        self.predictions = predictions
+
+    @property
+    def classes(self) -> np.ndarray:
+        """Sorted labels of the episode."""
+        return np.unique(np.concatenate([self.support_labels, self.query_labels, self.predictions]))
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right predictions."""
+        return float(np.mean(self.predictions == self.query_labels))
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X_support: Any,
+        y_support: Any,
+        X_query: Any,
+        y_query: Any,
+        *,
+        image_shape: tuple[int, ...] | None = None,
+        ax: Any = None,
+        **plot_kw: Any,
+    ) -> Self:
+        """Predict the query set with a fitted classifier, and draw the episode.
+
+        Parameters
+        ----------
+        estimator : classifier
+            Fitted on the support set.
+        X_support, y_support, X_query, y_query, image_shape, ax
+            As for :meth:`from_predictions`.
+        **plot_kw
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        EpisodeDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        """
+        check_is_fitted(estimator)
+        y_pred = estimator.predict(X_query)
+        return cls.from_predictions(
+            X_support,
+            y_support,
+            X_query,
+            y_query,
+            y_pred,
+            image_shape=image_shape,
+            ax=ax,
+            **plot_kw,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        X_support: Any,
+        y_support: Any,
+        X_query: Any,
+        y_query: Any,
+        y_pred: Any,
+        *,
+        image_shape: tuple[int, ...] | None = None,
+        ax: Any = None,
+        **plot_kw: Any,
+    ) -> Self:
+        """Draw an episode whose predictions are at hand.
+
+        Parameters
+        ----------
+        X_support : array-like of shape (n_support, n_features) or (n_support, *image_shape)
+            Images of the support set.
+        y_support : array-like of shape (n_support,)
+            Their labels.
+        X_query : array-like of shape (n_query, n_features) or (n_query, *image_shape)
+            Images of the query set.
+        y_query : array-like of shape (n_query,)
+            Their labels.
+        y_pred : array-like of shape (n_query,)
+            The labels predicted.
+        image_shape : tuple of int or None, default=None
+            Shape of an image that comes as a row of a table: ``(height, width)``, or channels
+            first, ``(1, height, width)`` or ``(3, height, width)``. None takes rows for square
+            grey images.
+        ax : matplotlib Axes or None, default=None
+            Where to draw. None makes a figure.
+        **plot_kw
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        EpisodeDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the rows are no images, or labels are missing.
+        """
+        check_consistent_length(X_support, y_support)
+        check_consistent_length(X_query, y_query, y_pred)
+        display = cls(
+            support_images=_as_images(X_support, image_shape),
+            support_labels=np.asarray(y_support),
+            query_images=_as_images(X_query, image_shape),
+            query_labels=np.asarray(y_query),
+            predictions=np.asarray(y_pred),
+        )
+        return display.plot(ax, **plot_kw)
+
+    def plot(self, ax: Any = None, *, max_query: int = 10, cmap: Any = "gray_r") -> Self:
+        """Draw the episode.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw. None makes a figure of a fitting size.
+        max_query : int, default=10
+            Most query images drawn of each class, wrong ones included as they come. The accuracy
+            in the title is over all.
+        cmap : str or matplotlib Colormap, default="gray_r"
+            Colours of grey images.
+
+        Returns
+        -------
+        EpisodeDisplay
+            This display.
+        """
+        plt = import_optional("matplotlib.pyplot", "plot")
+        classes = self.classes
+        rows = [self._row(label, max_query) for label in classes]
+        n_support = max(len(support) for support, _ in rows)
+        n_query = max(len(query) for _, query in rows)
+        left = n_support * (1 + _GAP) + _DIVIDE
+        width = left + n_query * (1 + _GAP)
+        height = len(classes) * (1 + 3 * _GAP)
+        if ax is None:
+            size = (0.8 * width + 1.5, 0.8 * height + 0.8)
+            _, ax = plt.subplots(figsize=size, layout="constrained")
+        palette = plt.get_cmap("tab10" if len(classes) <= 10 else "hsv")
+        colors = [
+            palette(k if len(classes) <= 10 else k / len(classes)) for k in range(len(classes))
+        ]
+        for k, (support, query) in enumerate(rows):
+            y = k * (1 + 3 * _GAP)
+            for j, i in enumerate(support):
+                _draw_image(ax, self.support_images[i], j * (1 + _GAP), y, colors[k], cmap)
+            for j, i in enumerate(query):
+                predicted = int(np.searchsorted(classes, self.predictions[i]))
+                x = left + j * (1 + _GAP)
+                _draw_image(ax, self.query_images[i], x, y, colors[predicted], cmap)
+                if predicted != k:
+                    _mark_wrong(ax, x, y, _text(classes[predicted]), colors[predicted])
+        if len(self.query_labels):
+            ax.axvline(left - (_DIVIDE + _GAP) / 2, color="0.7", linewidth=1)
+        _dress(ax, width, height, left, [_text(label) for label in classes], colors)
+        ax.set_title(f"accuracy {self.accuracy:.0%} of {len(self.predictions)} query images")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _row(self, label: Any, max_query: int) -> tuple[np.ndarray, np.ndarray]:
+        """Positions of the support and query images of a class."""
+        query = np.flatnonzero(self.query_labels == label)
+        return np.flatnonzero(self.support_labels == label), query[:max_query]
+
+
+def _as_images(X: Any, image_shape: tuple[int, ...] | None) -> np.ndarray:
+    """Images with channels last, without the channel axis if grey."""
+    images = np.asarray(X)
+    if images.ndim == 2:
+        shape = _square(images.shape[1]) if image_shape is None else tuple(image_shape)
+        if math.prod(shape) != images.shape[1]:
+            raise ValueError(
+                f"image_shape={shape} has {math.prod(shape)} values, but rows have "
+                f"{images.shape[1]}. Give the shape of the images."
+            )
+        images = images.reshape(len(images), *shape)
+    if images.ndim == 3:
+        return images
+    if images.ndim == 4 and images.shape[1] in (1, 3):
+        return images[:, 0] if images.shape[1] == 1 else np.moveaxis(images, 1, -1)
+    raise ValueError(
+        "Images must have shape (n, height, width), or (n, 1 or 3, height, width), or be rows of "
+        f"a table, got an array of shape {images.shape}."
+    )
+
+
+def _square(n_features: int) -> tuple[int, int]:
+    side = math.isqrt(n_features)
+    if side * side != n_features:
+        raise ValueError(
+            f"Rows have {n_features} values, which is no square image. Give image_shape."
+        )
+    return side, side
+
+
+def _draw_image(ax: Any, image: np.ndarray, x: float, y: float, color: Any, cmap: Any) -> None:
+    # Rows of the picture go down, as the axis is turned upside down by `_dress`.
+    ax.imshow(image, cmap=cmap, extent=(x, x + 1, y + 1, y), interpolation="nearest")
+    frame_x, frame_y = [x, x + 1, x + 1, x, x], [y, y, y + 1, y + 1, y]
+    ax.plot(frame_x, frame_y, color=color, linewidth=2.5, solid_joinstyle="miter")
+
+
+def _mark_wrong(ax: Any, x: float, y: float, label: str, color: Any) -> None:
+    ax.plot([x, x + 1], [y, y + 1], color=color, linewidth=1, alpha=0.6)
+    ax.plot([x, x + 1], [y + 1, y], color=color, linewidth=1, alpha=0.6)
+    text = f"→ {label}"
+    ax.text(x + 0.5, y + 1.06, text, color=color, fontsize=7, ha="center", va="top", weight="bold")
+
+
+def _dress(
+    ax: Any, width: float, height: float, left: float, labels: list[str], colors: list[Any]
+) -> None:
+    ax.set(xlim=(-0.1, width), ylim=(height, -0.1), aspect="equal")
+    ax.set_xticks([(left - _DIVIDE - _GAP) / 2, (left + width - _GAP) / 2], ["support", "query"])
+    ax.xaxis.tick_top()
+    ax.set_yticks([k * (1 + 3 * _GAP) + 0.5 for k in range(len(labels))], labels)
+    for tick, color in zip(ax.get_yticklabels(), colors, strict=True):
+        tick.set_color(color)
+    ax.tick_params(length=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def _text(label: Any) -> str:
+    return str(label)

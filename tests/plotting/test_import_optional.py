@@ -1,0 +1,26 @@
+import sys
+
+import pytest
+
+from skmeta._optional import import_optional
+from skmeta.plotting import EpisodeDisplay
+
+
+def test_a_missing_package_is_named_with_the_extra_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r"needs matplotlib.*pip install skmeta\[plot\]"):
+        import_optional("matplotlib.pyplot", "plot")
+
+
+def test_drawing_without_matplotlib_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r"pip install skmeta\[plot\]"):
+        EpisodeDisplay.from_predictions([[0.0]], ["a"], [[1.0]], ["a"], ["a"])
+
+
+def test_an_error_inside_the_package_is_not_hidden(tmp_path, monkeypatch):
+    (tmp_path / "broken_package.py").write_text("import package_that_is_not_there\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="package_that_is_not_there"):
+        import_optional("broken_package", "plot")

@@ -1,0 +1,71 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from skmeta.datasets import make_sinusoid_tasks
+from skmeta.learners import MAML, ProtoNet
+from skmeta.plotting import LearningCurveDisplay
+
+SHORT = {"n_iterations": 6, "evaluate_every": 2, "n_validation_tasks": 2, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def regression():
+    X, y, groups = make_sinusoid_tasks(n_tasks=20, random_state=0)
+    return MAML(n_shot=5, n_query=5, **SHORT).fit(X, y, groups=groups)
+
+
+@pytest.fixture(scope="module")
+def classification():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(120, 3)), np.repeat(np.arange(12), 10)
+    return ProtoNet(n_way=2, n_shot=1, n_query=3, validation_fraction=0.0, **SHORT).fit(X, y)
+
+
+def test_curves_are_those_of_the_history(regression):
+    display = LearningCurveDisplay.from_estimator(regression)
+    train, validation = display.lines_
+    np.testing.assert_array_equal(train.get_xdata(), [2, 4, 6])
+    np.testing.assert_array_equal(train.get_ydata(), regression.history_["train_loss"])
+    np.testing.assert_array_equal(validation.get_ydata(), regression.history_["validation_loss"])
+    assert train.get_color() == validation.get_color()
+    assert train.get_linestyle() != validation.get_linestyle()
+    assert "MAML" in train.get_label()
+
+
+def test_without_validation_there_is_one_curve_of_the_accuracy(classification):
+    display = LearningCurveDisplay.from_estimator(classification)
+    (line,) = display.lines_
+    assert display.validation is None
+    np.testing.assert_array_equal(line.get_ydata(), classification.history_["train_score"])
+    assert display.ax_.get_ylabel() == "accuracy"
+    assert display.ax_.get_xlabel() == "meta-iteration"
+
+
+@pytest.mark.parametrize("metric", ["loss", "score"])
+def test_the_metric_can_be_chosen(regression, metric):
+    display = LearningCurveDisplay.from_estimator(regression, metric=metric)
+    np.testing.assert_array_equal(display.train, regression.history_[f"train_{metric}"])
+
+
+def test_draws_on_the_axes_given(regression):
+    figure, ax = plt.subplots()
+    display = LearningCurveDisplay.from_estimator(regression, ax=ax, linewidth=3)
+    assert display.ax_ is ax
+    assert display.figure_ is figure
+    assert display.lines_[0].get_linewidth() == 3
+
+
+def test_can_be_drawn_again(regression):
+    display = LearningCurveDisplay.from_estimator(regression)
+    first = display.ax_
+    assert display.plot() is display
+    assert display.ax_ is not first
+
+
+def test_bad_arguments_are_refused(regression):
+    with pytest.raises(ValueError, match=r"metric must be one of .* got 'accuracy'"):
+        LearningCurveDisplay.from_estimator(regression, metric="accuracy")
+    with pytest.raises(NotFittedError, match="not fitted"):
+        LearningCurveDisplay.from_estimator(MAML())
