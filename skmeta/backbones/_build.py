@@ -12,7 +12,7 @@ from torch import nn
 
 from skmeta.backbones._conv4 import ConvBlock, conv4
 from skmeta.backbones._mlp import mlp
-from skmeta.backbones._normalization import convert_batch_norm
+from skmeta.backbones._normalization import convert_batch_norm, refuse_lazy
 from skmeta.exceptions import BackboneError
 
 
@@ -72,6 +72,7 @@ def build_backbone(
                 f"backbone_params={params} apply to a named backbone, but backbone is a "
                 f"{type(backbone).__name__}. Set them where you make the module."
             )
+        refuse_lazy(backbone)  # It cannot be copied.
         module = convert_batch_norm(copy.deepcopy(backbone)).float()
     elif backbone in BACKBONES:
         try:

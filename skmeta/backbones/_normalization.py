@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from skmeta.exceptions import BackboneError
 
@@ -79,14 +80,10 @@ def convert_batch_norm(module: nn.Module) -> nn.Module:
     Raises
     ------
     BackboneError
-        If a batch normalisation has not seen its number of channels yet (a lazy module).
+        If a lazy module has not seen its number of channels yet.
     """
+    refuse_lazy(module)
     if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
-        if module.num_features == 0:
-            raise BackboneError(
-                f"The backbone has a lazy {type(module).__name__} that has seen no data. "
-                "Run one forward pass through the module first, or give it its num_features."
-            )
         new = EpisodeBatchNorm(module.num_features, module.eps)
         if module.affine:
             new.weight, new.bias = module.weight, module.bias
@@ -94,3 +91,14 @@ def convert_batch_norm(module: nn.Module) -> nn.Module:
     for name, child in module.named_children():
         setattr(module, name, convert_batch_norm(child))
     return module
+
+
+def refuse_lazy(module: nn.Module) -> None:
+    """Raise an error if a part of a module has no weights yet."""
+    for part in module.modules():
+        # A lazy module becomes a plain one in its first forward pass.
+        if isinstance(part, LazyModuleMixin):
+            raise BackboneError(
+                f"The backbone has a {type(part).__name__} that has seen no data. Run one forward "
+                "pass through the module first, or give it its number of inputs."
+            )

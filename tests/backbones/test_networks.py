@@ -1,0 +1,186 @@
+"""conv4, mlp, identity and users' modules."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from skmeta.backbones import BACKBONES, build_backbone, conv4, identity, mlp, n_output_features
+from skmeta.backbones._conv4 import ConvBlock
+from skmeta.exceptions import BackboneError
+
+
+def draw(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def make_conv4(downsample="pool", shape=(2, 9, 8)):
+    params = {"n_channels": 4, "n_blocks": 2, "downsample": downsample}
+    module = build_backbone("conv4", shape, params, torch.Generator().manual_seed(0)).double()
+    with torch.no_grad():
+        for block in module[:2]:
+            # Some scales are negative: there the maximum does not commute with the affine map.
+            block.norm.weight.copy_(torch.tensor([1.0, -0.5, 2.0, -1.5]))
+            block.norm.bias.copy_(torch.tensor([0.1, 0.2, -0.3, 0.0]))
+    return module
+
+
+def plain_block(block):
+    """The block as the papers write it: convolution, normalisation, ReLU, pooling."""
+    out, into = block.weight.shape[:2]
+    conv = nn.Conv2d(into, out, 3, stride=block.stride, padding=1, bias=False)
+    norm = nn.BatchNorm2d(out)
+    parts = [conv, norm, nn.ReLU(), *([nn.MaxPool2d(2)] if block.pool else [])]
+    plain = nn.Sequential(*parts).double()
+    with torch.no_grad():
+        conv.weight.copy_(block.weight)
+        norm.weight.copy_(block.norm.weight)
+        norm.bias.copy_(block.norm.bias)
+    return plain
+
+
+@pytest.mark.parametrize("downsample", ["pool", "stride"])
+def test_conv4_is_convolution_normalisation_relu_and_pooling(downsample):
+    module, x = make_conv4(downsample), draw(5, 2, 9, 8)
+    plain = nn.Sequential(*map(plain_block, module[:2]), nn.Flatten())
+    torch.testing.assert_close(module(x), plain(x))
+    plain(x).pow(2).sum().backward()
+    module(x).pow(2).sum().backward()
+    for block, expected in zip(module[:2], plain[:2], strict=True):
+        torch.testing.assert_close(block.weight.grad, expected[0].weight.grad)
+        torch.testing.assert_close(block.norm.weight.grad, expected[1].weight.grad)
+        torch.testing.assert_close(block.norm.bias.grad, expected[1].bias.grad)
+
+
+@pytest.mark.parametrize("downsample", ["pool", "stride"])
+def test_conv4_with_folded_statistics_equals_conv4_that_measures(downsample):
+    module, x = make_conv4(downsample), draw(5, 2, 9, 8)
+    measured = module(x).detach()
+    module.eval()
+    torch.testing.assert_close(module(x), measured)
+    # And now a row depends on itself alone.
+    torch.testing.assert_close(module(x[:2]), measured[:2])
+    module(draw(5, 2, 9, 8, seed=1))
+    torch.testing.assert_close(module(x), measured)
+
+
+def test_a_block_without_halving():
+    block = ConvBlock(2, 3, "none").double()
+    nn.init.normal_(block.weight, generator=torch.Generator().manual_seed(0))
+    x = draw(4, 2, 5, 5)
+    assert block(x).shape == (4, 3, 5, 5)
+    torch.testing.assert_close(block(x), plain_block(block)(x))
+
+
+@pytest.mark.parametrize(
+    ("shape", "params", "n_features"),
+    [
+        ((1, 28, 28), {}, 64),
+        ((1, 28, 28), {"downsample": "stride"}, 256),
+        ((3, 84, 84), {}, 1600),
+        ((3, 84, 84), {"n_channels": 32}, 800),
+        ((1, 8, 8), {"n_blocks": 3}, 64),
+        ((1, 8, 8), {"downsample": "stride"}, 64),
+        ((2, 9, 12), {"n_blocks": 2, "n_channels": 4}, 24),
+        ((2, 9, 12), {"n_blocks": 2, "n_channels": 4, "downsample": "stride"}, 36),
+    ],
+)
+def test_conv4_output_size(shape, params, n_features):
+    assert n_output_features(conv4(shape, **params), shape) == n_features
+
+
+def test_conv4_is_as_large_as_in_the_papers():
+    # 112,000 weights without the head; convolutions have no bias, as the normalisation has one.
+    n_weights = sum(p.numel() for p in conv4((1, 28, 28)).parameters())
+    assert n_weights == 9 * 64 + 3 * 9 * 64 * 64 + 4 * 2 * 64
+
+
+@pytest.mark.parametrize(
+    ("shape", "params", "match"),
+    [
+        ((784,), {}, r"shape \(784,\). Pass input_shape, or use backbone='mlp'"),
+        ((1, 28), {}, r"needs images of shape \(channels, height, width\)"),
+        ((1, 15, 28), {}, r"smaller than 16 pixels on a side\. Lower n_blocks"),
+        ((1, 28, 28), {"downsample": "mean"}, "downsample must be 'pool' or 'stride', got 'mean'"),
+    ],
+)
+def test_conv4_that_does_not_fit(shape, params, match):
+    with pytest.raises(BackboneError, match=match):
+        conv4(shape, **params)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu", "silu"])
+def test_mlp_is_layers_and_activations(activation):
+    module = mlp((2, 3), hidden=(5, 4), activation=activation).double()
+    x = draw(7, 2, 3)
+    f = {"silu": nn.SiLU(), "gelu": nn.GELU()}.get(activation) or getattr(torch, activation)
+    h = f(x.reshape(7, 6) @ module[1].weight.T + module[1].bias)
+    torch.testing.assert_close(module(x), f(h @ module[3].weight.T + module[3].bias))
+
+
+@pytest.mark.parametrize(
+    ("params", "match"),
+    [
+        ({"activation": "step"}, r"activation must be one of \['gelu', .*got 'step'"),
+        ({"hidden": ()}, "hidden must be one positive width or more"),
+        ({"hidden": (5, 0)}, "hidden must be one positive width or more"),
+    ],
+)
+def test_mlp_that_cannot_be(params, match):
+    with pytest.raises(BackboneError, match=match):
+        mlp((3,), **params)
+
+
+def test_identity_only_flattens():
+    x = draw(3, 2, 2)
+    assert torch.equal(identity((2, 2))(x), x.reshape(3, 4))
+    assert list(identity((2, 2)).parameters()) == []
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_weights_come_from_the_generator(name):
+    shape = (1, 16, 16)
+    before = torch.random.get_rng_state()
+    nets = [build_backbone(name, shape, None, torch.Generator().manual_seed(s)) for s in (0, 0, 1)]
+    assert torch.equal(torch.random.get_rng_state(), before)
+    states = [net.state_dict() for net in nets]
+    assert all(torch.equal(states[0][n], states[1][n]) for n in states[0])
+    weights = [n for n in states[0] if n.endswith("weight") and "norm" not in n]
+    assert all(not torch.equal(states[0][n], states[2][n]) for n in weights)
+    assert bool(weights) == (name != "identity")
+
+
+def test_drawn_weights_are_distributed_as_torch_draws_them():
+    drawn = build_backbone("mlp", (50,), {"hidden": (200,)}, torch.Generator().manual_seed(0))
+    for found, expected in zip(drawn[1].parameters(), nn.Linear(50, 200).parameters(), strict=True):
+        bound = 50**-0.5
+        assert found.abs().max() <= bound
+        assert found.std().item() == pytest.approx(expected.std().item(), rel=0.2)
+
+
+def test_a_users_module_is_copied_with_its_weights():
+    module = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).double()
+    before = copy.deepcopy(module.state_dict())
+    built = build_backbone(module, (3,))
+    assert torch.equal(built[0].weight, before["0.weight"].float())
+    assert type(module[1]) is nn.BatchNorm1d
+    with torch.no_grad():
+        built[0].weight.zero_()
+    assert torch.equal(module[0].weight, before["0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("backbone", "params", "match"),
+    [
+        ("resnet12", None, r"backbone must be a torch.nn.Module or one of \['conv4', .*'resnet12'"),
+        ("mlp", {"width": 3}, "backbone_params of 'mlp': .*'width'"),
+        (nn.Linear(3, 4), {"hidden": 3}, "apply to a named backbone, but backbone is a Linear"),
+        (nn.Linear(5, 4), None, r"does not fit rows of shape \(3,\).*Set input_shape"),
+        (nn.Unflatten(1, (3, 1)), None, r"it returned \(2, 3, 1\)\. End it with torch.nn.Flatten"),
+        (nn.LSTM(3, 4), None, "returned tuple"),
+    ],
+)
+def test_backbones_that_are_refused(backbone, params, match):
+    with pytest.raises(BackboneError, match=match):
+        build_backbone(backbone, (3,), params)

@@ -1,0 +1,127 @@
+"""EpisodeBatchNorm against torch's batch normalisation."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from skmeta.backbones import EpisodeBatchNorm, build_backbone, convert_batch_norm
+from skmeta.exceptions import BackboneError
+
+
+def draw(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def make_pair(shape):
+    ours, torchs = EpisodeBatchNorm(3), {2: nn.BatchNorm1d, 4: nn.BatchNorm2d}[len(shape)](3)
+    ours, torchs = ours.double(), torchs.double()
+    with torch.no_grad():
+        for part in (ours, torchs):
+            part.weight.copy_(torch.tensor([1.5, -0.7, 0.2]))
+            part.bias.copy_(torch.tensor([0.1, 0.0, -2.0]))
+    return ours, torchs
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5, 5)])
+def test_training_mode_is_torchs_training_mode(shape):
+    ours, torchs = make_pair(shape)
+    x = 3 * draw(*shape) + 1
+    inputs = [x.clone().requires_grad_() for _ in range(2)]
+    outputs = [part(value) for part, value in zip((ours, torchs), inputs, strict=True)]
+    torch.testing.assert_close(*outputs)
+    cotangent = draw(*shape, seed=1)
+    for output in outputs:
+        output.backward(cotangent)
+    torch.testing.assert_close(inputs[0].grad, inputs[1].grad)
+    torch.testing.assert_close(ours.weight.grad, torchs.weight.grad)
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5, 5)])
+def test_statistics_are_those_of_the_last_batch(shape):
+    ours, _ = make_pair(shape)
+    ours(draw(*shape, seed=9))
+    x = 3 * draw(*shape) + 1
+    measured = ours(x).detach()
+    dims = [0, *range(2, x.dim())]
+    torch.testing.assert_close(ours.mean, x.mean(dims))
+    torch.testing.assert_close(ours.var, x.var(dims, correction=0))
+    torch.testing.assert_close(ours.eval()(x), measured)
+    torch.testing.assert_close(ours(x[:1]), measured[:1])
+
+
+def test_gradient_flows_through_the_statistics():
+    ours, _ = make_pair((6, 3))
+    support = draw(6, 3).requires_grad_()
+    ours(support)
+    query = ours.eval()(draw(2, 3, seed=1))
+    (gradient,) = torch.autograd.grad(query.pow(2).sum(), support)
+    assert gradient.abs().max() > 0
+
+
+def test_second_order_gradient_under_vmap():
+    module = EpisodeBatchNorm(3).double()
+    names = dict(module.named_parameters())
+
+    def objective(weight, x):
+        values = names | {"weight": weight}
+
+        def inner(w):
+            return torch.func.functional_call(module, values | {"weight": w}, (x,)).pow(3).sum()
+
+        return inner(weight - 0.01 * torch.func.grad(inner)(weight))
+
+    weight, x = draw(3), draw(4, 6, 3, seed=1)
+    found = torch.func.vmap(torch.func.grad(objective), (None, 0))(weight, x)
+    step = 1e-6
+    for i in range(4):
+        for k in range(3):
+            e = step * torch.eye(3, dtype=torch.float64)[k]
+            expected = (objective(weight + e, x[i]) - objective(weight - e, x[i])) / (2 * step)
+            torch.testing.assert_close(found[i, k], expected.detach(), rtol=1e-6, atol=1e-6)
+
+
+def test_conversion_keeps_weights_and_eps():
+    module = nn.Sequential(
+        nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3, eps=0.01), nn.Sequential(nn.Flatten())
+    )
+    module[2].append(nn.BatchNorm1d(12, affine=False))
+    weight = module[1].weight
+    converted = convert_batch_norm(module)
+    assert converted is module
+    assert isinstance(module[1], EpisodeBatchNorm)
+    assert module[1].weight is weight
+    assert module[1].eps == 0.01
+    assert isinstance(module[2][1], EpisodeBatchNorm)
+    assert torch.equal(module[2][1].weight, torch.ones(12))
+
+
+def test_conversion_of_a_normalisation_itself():
+    converted = convert_batch_norm(nn.BatchNorm3d(2))
+    assert isinstance(converted, EpisodeBatchNorm)
+    x = torch.randn(3, 2, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(converted(x), nn.BatchNorm3d(2)(x))
+
+
+def test_conversion_leaves_other_modules_alone():
+    module = nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2), nn.GroupNorm(1, 2))
+    assert [type(part) for part in convert_batch_norm(module)] == [
+        nn.Linear,
+        nn.LayerNorm,
+        nn.GroupNorm,
+    ]
+
+
+@pytest.mark.parametrize("part", [nn.LazyBatchNorm1d, partial(nn.LazyLinear, 3)])
+def test_a_lazy_module_is_refused_until_it_has_seen_data(part):
+    module = nn.Sequential(nn.Flatten(), part())
+    for call in (convert_batch_norm, lambda module: build_backbone(module, (4,))):
+        with pytest.raises(BackboneError, match=r"has a Lazy\w+ that has seen no data\. Run one"):
+            call(module)
+    module(torch.ones(2, 4))
+    build_backbone(module, (4,))
+
+
+def test_repr_shows_size_and_eps():
+    assert repr(EpisodeBatchNorm(3)) == "EpisodeBatchNorm(3, eps=1e-05)"

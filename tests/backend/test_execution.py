@@ -1,0 +1,124 @@
+"""Loop, threads and vmap give the same, in the memory that was asked for."""
+
+import threading
+
+import pytest
+import torch
+from joblib import effective_n_jobs
+
+from skmeta.backend import MODES, Execution
+
+CPU = torch.device("cpu")
+
+
+def make_tasks(n_tasks=5):
+    generator = torch.Generator().manual_seed(0)
+    return {"a": torch.randn(n_tasks, 4, 3, generator=generator, dtype=torch.float64),
+            "b": torch.arange(n_tasks, dtype=torch.float64)}  # fmt: skip
+
+
+def fn(task):
+    return (task["a"].sum(0) * task["b"], {"norm": task["a"].pow(2).sum()})
+
+
+@pytest.mark.parametrize("n_tasks", [1, 5])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("chunk_size", [None, 1, 2, 7])
+def test_map_and_mean(mode, chunk_size, n_tasks):
+    tasks = make_tasks(n_tasks)
+    with Execution(mode, device=CPU, chunk_size=chunk_size, n_jobs=2) as execution:
+        stacked, extra = execution.map(fn, tasks)
+        mean, mean_extra = execution.mean(fn, tasks)
+    expected = tasks["a"].sum(1) * tasks["b"][:, None]
+    torch.testing.assert_close(stacked, expected)
+    torch.testing.assert_close(mean, expected.mean(0))
+    torch.testing.assert_close(extra["norm"], tasks["a"].pow(2).sum((1, 2)))
+    torch.testing.assert_close(mean_extra["norm"], extra["norm"].mean())
+
+
+@pytest.mark.parametrize(
+    ("device", "flops", "mode"),
+    [("cpu", 1e3, "vmap"), ("cpu", 1e12, "threads"), ("cuda", 1e3, "vmap"), ("cuda", 1e12, "vmap")],
+)
+def test_auto_chooses_by_device_and_size(device, flops, mode):
+    assert Execution("auto", device=torch.device(device), flops_per_task=flops).mode == mode
+
+
+def test_a_mode_that_was_named_is_taken():
+    for mode in ("loop", "threads", "vmap"):
+        assert Execution(mode, device=CPU, flops_per_task=1e12).mode == mode
+
+
+def test_chunks_bound_how_much_is_vectorised():
+    sizes = []
+
+    def remember(task):
+        sizes.append(1)
+        return task["b"]
+
+    with Execution("vmap", device=CPU, chunk_size=2) as execution:
+        execution.mean(remember, make_tasks(5))
+    assert len(sizes) == 3
+
+
+def test_the_number_of_threads_does_not_change_a_bit():
+    generator = torch.Generator().manual_seed(0)
+    tasks = torch.randn(7, 40, 40, generator=generator)
+    found = []
+    for n_threads in (1, 2, 3):
+        with Execution("threads", device=CPU, n_jobs=n_threads) as execution:
+            found.append(execution.mean(lambda x: x @ x.T, tasks))
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("n_jobs", [None, 1, 3, -1])
+def test_jobs_are_counted_as_joblib_does(n_jobs):
+    expected = torch.get_num_threads() if n_jobs is None else effective_n_jobs(n_jobs)
+    assert Execution("threads", device=CPU, n_jobs=n_jobs).n_threads == expected
+
+
+def test_small_operations_are_not_shared_out():
+    n_intra_op = torch.get_num_threads()
+    for flops, inside in ((1e3, 1), (1e12, n_intra_op)):
+        with Execution("loop", device=CPU, flops_per_task=flops):
+            assert torch.get_num_threads() == inside
+        assert torch.get_num_threads() == n_intra_op
+
+
+def test_threads_compute_side_by_side_and_are_gone_afterwards():
+    both = threading.Barrier(2, timeout=30)
+
+    def meet(x):
+        both.wait()
+        return x
+
+    n_before, n_intra_op = threading.active_count(), torch.get_num_threads()
+    with Execution("threads", device=CPU, n_jobs=2) as execution:
+        found = execution.map(meet, torch.arange(4.0))
+        assert threading.active_count() == n_before + 2
+    assert found.tolist() == [0, 1, 2, 3]
+    assert threading.active_count() == n_before
+    assert torch.get_num_threads() == n_intra_op
+
+
+@pytest.mark.parametrize("mode", ["loop", "threads"])
+def test_an_error_in_a_task_comes_out_and_the_threads_end(mode):
+    def fail(x):
+        raise KeyError("inner_lr")
+
+    n_before, n_intra_op = threading.active_count(), torch.get_num_threads()
+    with (
+        pytest.raises(KeyError, match="inner_lr"),
+        Execution(mode, device=CPU, n_jobs=2) as execution,
+    ):
+        execution.mean(fail, torch.arange(4.0))
+    assert threading.active_count() == n_before
+    assert torch.get_num_threads() == n_intra_op
+
+
+def test_no_grad_holds_in_every_mode():
+    weight = torch.ones(1, requires_grad=True)
+    for mode in ("loop", "vmap"):
+        with Execution(mode, device=CPU) as execution, torch.no_grad():
+            assert not execution.mean(lambda x: x * weight, torch.ones(3, 1)).requires_grad

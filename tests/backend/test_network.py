@@ -1,0 +1,107 @@
+"""A network as a function of weights and statistics."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch import nn
+
+from skmeta.backbones import build_backbone
+from skmeta.backend import Network
+
+CPU = torch.device("cpu")
+SHAPE = (1, 8, 8)
+PARAMS = {"n_channels": 4, "n_blocks": 2}
+
+
+def draw(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def make_network(backbone="conv4", shape=SHAPE, params=PARAMS):
+    module = build_backbone(backbone, shape, params, torch.Generator().manual_seed(0)).double()
+    return Network(module, shape, CPU), module
+
+
+def test_measured_features_are_those_of_the_module_in_training_mode():
+    network, module = make_network()
+    x = draw(6, *SHAPE)
+    state = network.initial_weights()
+    features, statistics = network.measure(state, x)
+    torch.testing.assert_close(features, module.train()(x))
+    assert set(statistics) == {f"stat.{i}.norm.{n}" for i in (0, 1) for n in ("mean", "var")}
+    torch.testing.assert_close(statistics["stat.0.norm.mean"], module[0].norm.mean)
+    torch.testing.assert_close(network.features(state | statistics, x), features)
+    torch.testing.assert_close(network.features(state | statistics, x[:1]), features[:1])
+
+
+def test_weights_are_arguments():
+    network, module = make_network("mlp", (3,), {"hidden": (5,)})
+    state, x = network.initial_weights(), draw(4, 3)
+    assert set(state) == {"body.1.weight", "body.1.bias"}
+    doubled = {n: 2 * v for n, v in state.items()}
+    torch.testing.assert_close(network.features(doubled, x), 2 * network.features(state, x))
+    torch.testing.assert_close(network.features(state, x), module(x))
+
+
+def test_weights_handed_out_are_copies():
+    network, module = make_network()
+    network.initial_weights()["body.0.weight"].zero_()
+    assert module[0].weight.abs().max() > 0
+    assert not network.initial_weights()["body.0.weight"].requires_grad
+
+
+def test_the_module_and_its_buffers_stay_as_they_are():
+    network, module = make_network()
+    before = {n: v.clone() for n, v in module.state_dict().items()}
+    network.measure(network.initial_weights(), draw(6, *SHAPE))
+    assert all(torch.equal(v, before[n]) for n, v in module.state_dict().items())
+
+
+def test_a_measurement_is_not_remembered():
+    network, _ = make_network()
+    state = network.initial_weights()
+    first = network.measure(state, draw(6, *SHAPE))[1]
+    network.measure(state, 5 + draw(6, *SHAPE, seed=1))
+    again = network.measure(state, draw(6, *SHAPE))[1]
+    assert all(torch.equal(first[n], again[n]) for n in first)
+
+
+def test_channels_last_gives_the_same():
+    network, _ = make_network(shape=(2, 8, 8))
+    x, state = draw(6, 2, 8, 8), network.initial_weights()
+    found = network.measure(state, x.to(memory_format=torch.channels_last))
+    expected = network.measure(state, x.contiguous())
+    torch.testing.assert_close(found, expected)
+
+
+def test_dropout_is_inactive():
+    module = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5))
+    network = Network(module, (3,), CPU)
+    state, x = network.initial_weights(), draw(5, 3).float()
+    assert torch.equal(network.measure(state, x)[0], module[0](x))
+
+
+def test_several_threads_may_call_it():
+    network, _ = make_network()
+    state = network.initial_weights()
+    batches = [draw(6, *SHAPE, seed=s) * (s + 1) for s in range(16)]
+    expected = [network.measure(state, x) for x in batches]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda x: network.measure(state, x), batches))
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_flops_of_a_row():
+    network, _ = make_network("mlp", (3,), {"hidden": (5, 4)})
+    assert network.n_flops == 2 * (3 * 5 + 5 * 4)
+    conv, _ = make_network()
+    assert conv.n_flops == 2 * 9 * (4 * 64 + 4 * 4 * 16)
+
+
+@pytest.mark.parametrize(("backbone", "has"), [("conv4", True), ("mlp", False)])
+def test_it_knows_whether_it_has_statistics(backbone, has):
+    network, _ = make_network(backbone, params=PARAMS if has else {})
+    assert network.has_statistics is has
+    assert network.n_features == (16 if has else 40)
