@@ -110,7 +110,7 @@ def meta_fit(learner: MetaLearner, X: Any, y: Any, groups: Any) -> tuple[MetaPri
         patience=learner.patience,
         verbose=int(learner.verbose),
         checkpoint=learner.checkpoint,
-        fingerprint=_fingerprint(learner, problem.train) if learner.checkpoint else "",
+        fingerprint=_fingerprint(learner, problem.train, groups) if learner.checkpoint else "",
     )
     validation_seed = int(rng.integers(2**63))
     with _execution(learner, session) as execution:
@@ -241,12 +241,13 @@ def _validation(
     return validate
 
 
-def _fingerprint(learner: MetaLearner, source: TaskSource) -> str:
+def _fingerprint(learner: MetaLearner, source: TaskSource, groups: Any) -> str:
     params = learner.get_params(deep=False)
     text = {n: repr(v) for n, v in params.items() if n not in _HARDWARE_PARAMETERS}
     digest = hashlib.sha256(json.dumps([type(learner).__name__, text], sort_keys=True).encode())
     digest.update(np.ascontiguousarray(source.X).tobytes())
     digest.update(np.asarray(source.y).astype(str).tobytes())
+    digest.update(np.asarray(groups).astype(str).tobytes())
     return digest.hexdigest()
 
 

@@ -67,10 +67,11 @@ def load_checkpoint(path: str | PathLike[str], fingerprint: str) -> dict[str, An
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         found, content = saved["fingerprint"], saved["content"]
-    except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+    except (RuntimeError, EOFError, LookupError, TypeError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0] or "the file ends too early."
         raise CheckpointError(
-            f"checkpoint={os.fspath(path)!r} cannot be read as a checkpoint of skmeta: "
-            f"{str(error).splitlines()[0]} Give another path, or delete the file to start anew."
+            f"checkpoint={os.fspath(path)!r} cannot be read as a checkpoint of skmeta: {reason} "
+            "Give another path, or delete the file to start anew."
         ) from error
     if found != fingerprint:
         raise CheckpointError(

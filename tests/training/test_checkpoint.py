@@ -1,0 +1,286 @@
+"""A run that was stopped goes on to the bit, and a file that is not its own is refused."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from skmeta.exceptions import CheckpointError
+from skmeta.learners import MAML, ProtoNet
+from skmeta.training import TrainingSettings, load_checkpoint, meta_train, save_checkpoint
+
+
+def run(path=None, n_iterations=12, stop_at=None, validate=True, optimizer="adam", **settings):
+    calls = []
+
+    def objective(state, rng):
+        calls.append(1)
+        if stop_at is not None and len(calls) > stop_at:
+            raise KeyboardInterrupt
+        gradient = {n: v + torch.tensor(rng.normal(size=v.shape)) for n, v in state.items()}
+        return gradient, {"loss": float((state["w"] ** 2).sum()), "score": 0.0}
+
+    def score(state):
+        return {"loss": 0.0, "score": math.sin(100 * float(state["w"][0]))}
+
+    state = {"w": torch.linspace(-1, 1, 5, dtype=torch.float64)}
+    settings = TrainingSettings(
+        n_iterations, optimizer=optimizer, lr=0.1, schedule="cosine", evaluate_every=3,
+        checkpoint=path, fingerprint="one", **settings,
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    state, history = meta_train(state, objective, score if validate else None, settings, rng)
+    history.pop("seconds")
+    return state["w"], history, len(calls)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("validate", [True, False])
+@pytest.mark.parametrize("stop_at", [1, 3, 7, 11])
+def test_stopped_anywhere_it_ends_the_same(tmp_path, stop_at, validate, optimizer):
+    path = tmp_path / "folder" / "checkpoint"
+    expected = run(validate=validate, optimizer=optimizer)
+    with pytest.raises(KeyboardInterrupt):
+        run(path, stop_at=stop_at, validate=validate, optimizer=optimizer)
+    assert path.exists() == (stop_at >= 3)
+    found = run(path, validate=validate, optimizer=optimizer)
+    assert torch.equal(found[0], expected[0])
+    assert found[1] == expected[1]
+    assert found[2] == 12 - stop_at // 3 * 3
+
+
+def test_stopped_twice(tmp_path):
+    path = tmp_path / "checkpoint"
+    for stop_at in (4, 5):
+        with pytest.raises(KeyboardInterrupt):
+            run(path, stop_at=stop_at)
+    found, expected = run(path), run()
+    assert torch.equal(found[0], expected[0])
+    assert found[1] == expected[1]
+
+
+def test_a_finished_run_is_not_run_again(tmp_path):
+    path = tmp_path / "checkpoint"
+    first, again = run(path), run(path)
+    assert again[2] == 0
+    assert torch.equal(first[0], again[0])
+    assert first[1] == again[1]
+
+
+def test_patience_is_remembered(tmp_path):
+    path = tmp_path / "checkpoint"
+    expected = run(patience=1, n_iterations=60)
+    assert expected[1]["iteration"][-1] < 60
+    with pytest.raises(KeyboardInterrupt):
+        run(path, stop_at=4, patience=1, n_iterations=60)
+    found = run(path, patience=1, n_iterations=60)
+    assert torch.equal(found[0], expected[0])
+    assert found[1] == expected[1]
+
+
+def test_there_may_be_no_file_yet(tmp_path):
+    assert load_checkpoint(tmp_path / "none", "one") is None
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    content = {"state": {"w": torch.arange(3.0)}, "best": None, "score": -float("inf"), "n": 2**100}
+    save_checkpoint(tmp_path / "file", "one", content)
+    found = load_checkpoint(tmp_path / "file", "one")
+    assert torch.equal(found["state"].pop("w"), content["state"].pop("w"))
+    assert found == content
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    save_checkpoint(tmp_path / "file", "one", {})
+    with pytest.raises(CheckpointError, match=r"file' belongs to a run with other parameters"):
+        load_checkpoint(tmp_path / "file", "two")
+
+
+def write_text(path):
+    path.write_text("hello")
+
+
+def write_tensor(path):
+    torch.save(torch.zeros(3), path)
+
+
+def write_dict(path):
+    torch.save({"state": 1}, path)
+
+
+def write_nothing(path):
+    path.write_bytes(b"")
+
+
+def write_zip(path):
+    with path.open("wb") as file:
+        np.savez(file, a=np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [write_text, write_tensor, write_dict, write_nothing, write_zip],
+    ids=lambda write: write.__name__,
+)
+def test_a_foreign_file_is_refused_and_kept(tmp_path, write):
+    path = tmp_path / "file"
+    write(path)
+    before = path.read_bytes()
+    with pytest.raises(
+        CheckpointError, match=r"cannot be read as a checkpoint of skmeta: .*delete"
+    ):
+        run(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+def test_a_truncated_file_is_refused(tmp_path, share):
+    path = tmp_path / "file"
+    run(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
+        run(path)
+
+
+def test_a_file_that_runs_code_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "evil"),)
+
+    path = tmp_path / "file"
+    torch.save({"fingerprint": "one", "content": Evil()}, path)
+    with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
+        run(path)
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    save_checkpoint(path, "one", {"n": 1})
+    with pytest.raises(Exception, match="pickle"):
+        save_checkpoint(path, "one", {"n": lambda: 2})
+    assert load_checkpoint(path, "one") == {"n": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+SETTINGS = {
+    "backbone_params": {"hidden": (5,)},
+    "n_way": 3,
+    "n_shot": 1,
+    "n_query": 2,
+    "n_iterations": 4,
+    "meta_batch_size": 2,
+    "evaluate_every": 2,
+    "n_validation_tasks": 2,
+    "device": "cpu",
+    "random_state": 0,
+}
+
+
+def make_classes():
+    y = np.repeat(np.arange(12), 4)
+    return np.random.default_rng(0).normal(size=(len(y), 3)), y
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"inner_lr": 0.2},
+        {"n_iterations": 6},
+        {"random_state": 1},
+        {"n_shot": 2},
+        {"backbone_params": {"hidden": (6,)}},
+    ],
+    ids=str,
+)
+def test_other_settings_are_another_run(tmp_path, change):
+    X, y = make_classes()
+    MAML(**SETTINGS, checkpoint=tmp_path / "file").fit(X, y)
+    with pytest.raises(CheckpointError, match="belongs to a run with other parameters or data"):
+        MAML(**SETTINGS | change, checkpoint=tmp_path / "file").fit(X, y)
+
+
+def test_other_data_or_another_learner_is_another_run(tmp_path):
+    X, y = make_classes()
+    MAML(**SETTINGS, checkpoint=tmp_path / "file").fit(X, y)
+    for learner, rows in ((MAML, X + 1e-9), (ProtoNet, X)):
+        with pytest.raises(CheckpointError, match="belongs to a run with other parameters or data"):
+            learner(**SETTINGS, checkpoint=tmp_path / "file").fit(rows, y)
+
+
+def test_other_groups_are_another_run(tmp_path):
+    X, y = make_classes()
+    settings = SETTINGS | {"validation_fraction": 0.0, "n_shot": 1}
+    target, groups = X[:, 0], y // 2
+    MAML(**settings, checkpoint=tmp_path / "file").fit(X, target, groups)
+    with pytest.raises(CheckpointError, match="belongs to a run with other parameters or data"):
+        MAML(**settings, checkpoint=tmp_path / "file").fit(X, target, np.roll(groups, 1))
+
+
+def test_hardware_settings_are_the_same_run(tmp_path):
+    X, y = make_classes()
+    prior = MAML(**SETTINGS, checkpoint=tmp_path / "file").fit(X, y).prior_
+    changes = {"execution": "loop", "n_jobs": 2, "verbose": 1}
+    again = MAML(**SETTINGS, **changes, checkpoint=str(tmp_path / "file")).fit(X, y)
+    assert again.prior_ == prior
+
+
+def test_a_checkpoint_needs_a_seed(tmp_path):
+    learner = MAML(**SETTINGS | {"random_state": None}, checkpoint=tmp_path / "file")
+    with pytest.raises(ValueError, match=r"random_state is None\. Set random_state to an integer"):
+        learner.fit(*make_classes())
+
+
+SCRIPT = """
+import sys
+import numpy as np
+from skmeta.learners import MAML
+
+y = np.repeat(np.arange(12), 6)
+X = np.random.default_rng(0).normal(size=(len(y), 64))
+learner = MAML(
+    backbone="conv4", backbone_params={"n_channels": 4, "n_blocks": 2}, n_way=3, n_shot=1,
+    n_query=2, n_iterations=int(sys.argv[2]), meta_batch_size=4, evaluate_every=10,
+    n_validation_tasks=4, device="cpu", random_state=0, checkpoint=sys.argv[3] or None,
+)
+learner.fit(X, y).prior_.save(sys.argv[1])
+"""
+N_ITERATIONS = 60
+
+
+def script(*arguments):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", SCRIPT, *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+
+
+def finish(process):
+    _, error = process.communicate(timeout=300)
+    assert process.returncode == 0, error.decode()
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path):
+    finish(script(tmp_path / "expected", N_ITERATIONS, ""))
+    path = tmp_path / "checkpoint"
+    process = script(tmp_path / "killed", N_ITERATIONS, path)
+    deadline = time.monotonic() + 120
+    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / "killed").exists()
+    done = torch.load(path, weights_only=True)["content"]["iteration"]
+    assert 0 < done < N_ITERATIONS
+    finish(script(tmp_path / "resumed", N_ITERATIONS, path))
+    files = [Path(tmp_path / name).read_bytes() for name in ("expected", "resumed")]
+    assert files[0] == files[1]

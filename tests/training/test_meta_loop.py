@@ -1,0 +1,161 @@
+"""The outer loop against torch's optimizers, and its bookkeeping."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from skmeta.training import SCHEDULES, TrainingSettings, meta_train
+
+
+def start():
+    return {"w": torch.tensor([3.0, -2.0], dtype=torch.float64), "b": torch.ones(1).double()}
+
+
+def objective(state, rng):
+    """A noisy quadratic, whose gradient depends on the generator."""
+    noise = torch.tensor(rng.normal(size=2))
+    gradient = {"w": state["w"] + 0.1 * noise, "b": 2 * state["b"]}
+    loss = float(0.5 * (state["w"] ** 2).sum() + (state["b"] ** 2).sum())
+    return gradient, {"loss": loss, "score": -loss}
+
+
+def train(validate=None, seed=0, fn=objective, **settings):
+    settings = TrainingSettings(**({"n_iterations": 10, "evaluate_every": 5} | settings))
+    return meta_train(start(), fn, validate, settings, np.random.default_rng(seed))
+
+
+def plain(optimizer, n_iterations, lr_at=lambda k: 0.1, clip_norm=None, seed=0):
+    """The same by hand."""
+    rng, state = np.random.default_rng(seed), start()
+    optimizer = optimizer(state.values(), lr=0.1)
+    for k in range(n_iterations):
+        gradient, _ = objective(state, rng)
+        for name, value in state.items():
+            value.grad = gradient[name].clone()
+        if clip_norm is not None:
+            norm = math.sqrt(sum(float((g**2).sum()) for g in gradient.values()))
+            for value in state.values():
+                value.grad *= min(1.0, clip_norm / norm)
+        optimizer.param_groups[0]["lr"] = lr_at(k)
+        optimizer.step()
+    return state
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizer"), [("adam", torch.optim.Adam), ("sgd", torch.optim.SGD)]
+)
+def test_optimizers_are_torchs(name, optimizer):
+    found, _ = train(optimizer=name, lr=0.1)
+    expected = plain(optimizer, 10)
+    for key in expected:
+        torch.testing.assert_close(found[key], expected[key])
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_schedules_fall_from_the_first_iteration_to_the_last(schedule):
+    factor = {
+        "constant": lambda done: 1.0,
+        "linear": lambda done: 1 - done,
+        "cosine": lambda done: (1 + np.cos(np.pi * done)) / 2,
+    }[schedule]
+    found, history = train(optimizer="sgd", lr=0.1, schedule=schedule)
+    expected = plain(torch.optim.SGD, 10, lambda k: 0.1 * factor(k / 10))
+    for key in expected:
+        torch.testing.assert_close(found[key], expected[key])
+    assert history["meta_lr"] == pytest.approx([0.1 * factor(0.4), 0.1 * factor(0.9)])
+
+
+def test_a_long_gradient_is_clipped_to_the_norm():
+    found, _ = train(optimizer="sgd", lr=0.1, clip_norm=0.5)
+    expected = plain(torch.optim.SGD, 10, clip_norm=0.5)
+    for key in expected:
+        torch.testing.assert_close(found[key], expected[key], rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(found["w"], plain(torch.optim.SGD, 10)["w"])
+
+
+def test_the_start_is_not_changed():
+    state = start()
+    settings = TrainingSettings(n_iterations=3)
+    meta_train(state, objective, None, settings, np.random.default_rng(0))
+    assert torch.equal(state["w"], start()["w"])
+
+
+def test_the_history_has_a_row_an_evaluation_and_one_at_the_end():
+    _, history = train(n_iterations=11, evaluate_every=4, optimizer="sgd", lr=1e-3)
+    assert history["iteration"] == [4, 8, 11]
+    assert set(history) == {"iteration", "train_loss", "train_score", "meta_lr", "seconds"}
+    assert history["train_score"] == [-loss for loss in history["train_loss"]]
+    assert all(np.diff(history["seconds"]) > 0)
+    rng, state, losses = np.random.default_rng(0), start(), []
+    optimizer = torch.optim.SGD(state.values(), lr=1e-3)
+    for _ in range(11):
+        gradient, metrics = objective(state, rng)
+        losses.append(metrics["loss"])
+        for name, value in state.items():
+            value.grad = gradient[name]
+        optimizer.step()
+    means = [np.mean(losses[:4]), np.mean(losses[4:8]), np.mean(losses[8:])]
+    assert history["train_loss"] == pytest.approx(means)
+
+
+def scores(*values):
+    """A validation that gives these scores in turn, and remembers the states."""
+    states = []
+
+    def validate(state):
+        states.append({n: v.clone() for n, v in state.items()})
+        return {"loss": 0.0, "score": values[len(states) - 1]}
+
+    return validate, states
+
+
+def test_the_best_state_by_validation_is_returned():
+    validate, states = scores(0.2, 0.7, 0.7, 0.5)
+    found, history = train(validate, n_iterations=8, evaluate_every=2, lr=0.1)
+    assert torch.equal(found["w"], states[1]["w"])
+    assert not torch.equal(found["w"], states[2]["w"])
+    assert history["validation_score"] == [0.2, 0.7, 0.7, 0.5]
+
+
+def test_without_validation_the_last_state_is_returned():
+    validate, states = scores(0.5, 0.1)
+    train(validate)
+    assert torch.equal(train()[0]["w"], states[1]["w"])
+
+
+@pytest.mark.parametrize(
+    ("patience", "values", "n_rows"),
+    [(1, [0.5, 0.4], 2), (2, [0.5, 0.4, 0.6, 0.1, 0.2], 5), (None, [5, 4, 3, 2, 1], 5)],
+)
+def test_patience(patience, values, n_rows):
+    validate, _ = scores(*values)
+    _, history = train(validate, n_iterations=10, evaluate_every=2, patience=patience)
+    assert history["validation_score"] == values[:n_rows]
+
+
+def test_patience_waits_for_ever_without_validation():
+    assert train(patience=1, n_iterations=20, evaluate_every=2)[1]["iteration"][-1] == 20
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_is_an_error(loss):
+    def fail(state, rng):
+        gradient, metrics = objective(state, rng)
+        return gradient, metrics | {"loss": loss if float(state["w"][0]) < 2.5 else 1.0}
+
+    match = rf"meta-training loss is {loss} at iteration \d+\. Lower inner_lr or meta_lr"
+    with pytest.raises(FloatingPointError, match=match):
+        train(fn=fail, lr=0.1, n_iterations=100)
+
+
+def test_nothing_is_printed_unless_asked_for(capsys):
+    train()
+    assert capsys.readouterr() == ("", "")
+    train(scores(0.25, 0.5)[0], verbose=1)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "meta-training" in err
+    assert "10/10" in err
+    assert "validation_score=0.5" in err
