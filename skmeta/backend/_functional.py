@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 from skmeta.backbones import EpisodeBatchNorm, n_output_features
@@ -74,22 +74,54 @@ class Network:
         return features, {f"stat.{n}": v for n, v in values.items()}
 
     def _call(self, state: Mapping[str, Tensor], values: State, x: Tensor, measure: bool) -> Tensor:
-        module = self._own_copy()
-        for part in module.modules():
-            if isinstance(part, EpisodeBatchNorm):
-                part.training = measure
-        weights = {n: state[f"body.{n}"] for n, _ in module.named_parameters()}
-        # `functional_call` writes buffers that the module replaced back into the mapping passed.
-        arguments = weights | values
-        features: Tensor = functional_call(module, arguments, (x,))
-        values.update((n, arguments[n]) for n in values)
+        own = self._own_copy()
+        for part in own.norms:
+            part.training = measure
+        for slots, name, key in own.weights:
+            slots[name] = state[key]
+        for slots, name, key in own.statistics:
+            slots[name] = values[key]
+        features: Tensor = own.module(x)
+        for slots, name, key in own.statistics:
+            values[key] = slots[name]
+        own.clear()
         return features
 
-    def _own_copy(self) -> nn.Module:
-        if not hasattr(self._local, "module"):
-            self._local.module = copy.deepcopy(self._module)
-        module: nn.Module = self._local.module
-        return module
+    def _own_copy(self) -> _Copy:
+        if not hasattr(self._local, "copy"):
+            self._local.copy = _Copy(copy.deepcopy(self._module))
+        own: _Copy = self._local.copy
+        return own
+
+
+class _Copy:
+    """A thread's copy of the module, and where its tensors go.
+
+    It is what :func:`torch.func.functional_call` does, found out once: looking up the tensors'
+    places anew takes longer than a small network's forward pass. Being a thread's own, the copy
+    does not need its tensors back after a call; it only lets go of those it was lent.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.norms = [part for part in module.modules() if isinstance(part, EpisodeBatchNorm)]
+        self.weights: list[tuple[dict[str, Any], str, str]] = []
+        self.statistics: list[tuple[dict[str, Any], str, str]] = []
+        # By identity, so that tied weights share one tensor of the state.
+        names = {id(value): f"body.{name}" for name, value in module.named_parameters()}
+        for prefix, part in module.named_modules():
+            dot = prefix + "." if prefix else ""
+            for name, value in part._parameters.items():
+                if value is not None:
+                    self.weights.append((part._parameters, name, names[id(value)]))
+            if isinstance(part, EpisodeBatchNorm):
+                for name in ("mean", "var"):
+                    self.statistics.append((part._buffers, name, dot + name))
+        self.clear()
+
+    def clear(self) -> None:
+        for slots, name, _ in (*self.weights, *self.statistics):
+            slots[name] = None
 
 
 def _count_flops(module: nn.Module, input_shape: tuple[int, ...]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any, ClassVar, Self
@@ -16,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context
-from skmeta.backend import MODES, PRECISIONS, Rows, State, TaskTensors
+from skmeta.backend import MODES, PRECISIONS, Execution, Rows, State, TaskTensors
 from skmeta.exceptions import EpisodeError
 from skmeta.learners._context import Context
 from skmeta.learners._docs import complete
@@ -223,6 +224,37 @@ class MetaLearner(BaseEstimator, ABC):
 
         gradient, metrics = torch.func.grad(objective, has_aux=True)(state)
         return gradient, metrics
+
+    def mean_gradient(
+        self, context: Context, state: State, tasks: TaskTensors, execution: Execution
+    ) -> tuple[State, dict[str, Tensor]]:
+        """Mean of :meth:`meta_gradient` over a meta-batch.
+
+        Parameters
+        ----------
+        context : Context
+            The surroundings of the tasks.
+        state : dict of Tensor
+            The prior.
+        tasks : TaskTensors
+            The tasks, stacked along axis 0.
+        execution : Execution
+            How tasks are computed.
+
+        Returns
+        -------
+        gradient : dict of Tensor
+            As ``state``.
+        metrics : dict of Tensor
+            ``"loss"`` and ``"score"``.
+        """
+        if type(self).meta_gradient is MetaLearner.meta_gradient:
+            # The gradient of a loss: one backward pass serves all tasks.
+            return execution.gradient(partial(self.meta_loss, context), state, tasks)
+        mean: tuple[State, dict[str, Tensor]] = execution.mean(
+            partial(self.meta_gradient, context, state), tasks
+        )
+        return mean
 
     def check_kind(self, kind: str) -> None:
         """Raise an error if the learner is not made for tasks of this kind.

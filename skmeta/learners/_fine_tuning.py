@@ -75,7 +75,7 @@ class FineTuning(GradientLearner):
                 "use initial_prior, or another learner."
             )
         rows = Rows(*(torch.cat(parts) for parts in zip(task.support, task.query, strict=True)))
-        start = self.start(context, state, rows)
+        start, _ = self.start(context, state, rows)
         if context.network.has_statistics:
             start |= context.network.measure(start, rows.x)[1]
         outputs = self.forward(context, start, rows.x)

@@ -14,10 +14,13 @@ from skmeta._sklearn_compat import Interval
 from skmeta.backend import Rows, State
 from skmeta.learners._base import MetaLearner
 from skmeta.learners._context import Context
-from skmeta.learners._heads import initial_head, linear, loss, start_head
+from skmeta.learners._heads import initial_head, linear, loss, prototype_head, start_head
 
 Memory = dict[str, Tensor]
 """What an inner optimizer carries from step to step."""
+
+Measured = tuple[Tensor, State]
+"""Features of a support set, and their normalisation statistics."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -84,11 +87,10 @@ class GradientLearner(MetaLearner):
     ) -> State:
         network = context.network
         if start is None:
-            fast = self.start(context, state, support)
+            fast, measured = self.start(context, state, support)
         else:
             # Statistics are measured anew, not adapted.
-            fast = {n: v for n, v in start.items() if not n.startswith("stat.")}
-        features, statistics = network.measure(fast, support.x)
+            fast, measured = {n: v for n, v in start.items() if not n.startswith("stat.")}, None
         adapted = {n for n in fast if self.is_adapted(n)}
         body = {n for n in adapted if n.startswith("body.")}
         # Equal rows of the head give equal logits. The loss of a classification then has no
@@ -97,37 +99,50 @@ class GradientLearner(MetaLearner):
         memory: Memory = {}
         for step in range(self.n_inner_steps):
             moved = adapted - body if step < n_resting else adapted
-            gradient = self._inner_gradient(context, fast, moved, support, features)
+            if moved.isdisjoint(body) and measured is None:
+                measured = network.measure(fast, support.x)
+            gradient = self._inner_gradient(context, fast, moved, support, measured)
             gradient |= {n: torch.zeros_like(fast[n]) for n in adapted - moved}
             part, memory = self.update(state, {n: fast[n] for n in adapted}, gradient, memory)
             fast |= part
-        if body and self.n_inner_steps > n_resting and network.has_statistics:
-            statistics = network.measure(fast, support.x)[1]
-        return fast | statistics
+            if not moved.isdisjoint(body):
+                measured = None
+        if measured is None and network.has_statistics:
+            measured = network.measure(fast, support.x)
+        return fast if measured is None else fast | measured[1]
 
     def _inner_gradient(
-        self, context: Context, fast: State, names: set[str], support: Rows, features: Tensor
+        self,
+        context: Context,
+        fast: State,
+        names: set[str],
+        support: Rows,
+        measured: Measured | None,
     ) -> State:
-        """Gradient of the support loss; ``features`` serve where the body stays as it is."""
+        """Gradient of the support loss; what was measured serves where the body stays."""
         fixed = {n: v for n, v in fast.items() if n not in names}
-        moves_body = any(n.startswith("body.") for n in names)
+        features = None
+        if measured is not None and not any(n.startswith("body.") for n in names):
+            features = measured[0].detach() if self.first_order else measured[0]
 
         def inner_loss(part: State) -> Tensor:
-            x = context.network.measure(fixed | part, support.x)[0] if moves_body else features
-            return loss(context.kind, linear(fixed | part, x), support)
+            at = fixed | part
+            x = context.network.measure(at, support.x)[0] if features is None else features
+            return loss(context.kind, linear(at, x), support)
 
         part = {n: fast[n] for n in names}
         if not self.first_order:
             gradient: State = torch.func.grad(inner_loss)(part)
             return gradient
-        features = features.detach()
         at = {n: v.detach() for n, v in part.items()}
         return {n: g.detach() for n, g in torch.func.grad(inner_loss)(at).items()}
 
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         return linear(adapted, self._features(context, adapted, x))
 
-    def start(self, context: Context, state: Mapping[str, Tensor], support: Rows) -> State:
+    def start(
+        self, context: Context, state: Mapping[str, Tensor], support: Rows
+    ) -> tuple[State, Measured | None]:
         """What a task starts from: the body, and a head sized by its classes.
 
         Parameters
@@ -141,14 +156,15 @@ class GradientLearner(MetaLearner):
 
         Returns
         -------
-        dict of Tensor
+        fast : dict of Tensor
             ``body.*`` and ``head.*``.
+        measured : tuple or None
+            Features of the support set and their statistics, if they were needed.
         """
-        network = context.network
         body = {n: v for n, v in state.items() if n.startswith("body.")}
-        features = support.x
         if context.head == "prototype":
-            features = network.measure(body, support.x)[0]
-        elif context.head == "zeros":
-            features = support.w.new_zeros(1, network.n_features)
-        return body | start_head(context.head, state, context.classes, features, support)
+            measured = context.network.measure(body, support.x)
+            return body | prototype_head(measured[0], support, context.n_outputs), measured
+        n_features = context.network.n_features
+        head = start_head(context.head, state, context.classes, n_features, support.w)
+        return body | head, None

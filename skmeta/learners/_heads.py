@@ -45,24 +45,23 @@ def initial_head(head: str, n_features: int, n_rows: int, generator: torch.Gener
 
 
 def start_head(
-    head: str, state: Mapping[str, Tensor], classes: Tensor, features: Tensor, support: Rows
+    head: str, state: Mapping[str, Tensor], classes: Tensor, n_features: int, like: Tensor
 ) -> State:
-    """Make the head that a task starts from.
+    """Make the head that a task starts from, whatever its rows.
 
     Parameters
     ----------
-    head : {"shared", "zeros", "prototype", "learned"}
+    head : {"shared", "zeros", "learned"}
         ``"shared"``: one learned row for every class (UNICORN-MAML). ``"zeros"``: no scores yet.
-        ``"prototype"``: w = 2 c, b = -|c|^2 with c the mean feature of the class (Proto-MAML).
         ``"learned"``: a learned row for each class known from meta-training (MAML).
     state : mapping
         Meta-parameters.
     classes : Tensor of shape (k,)
         Row of each output in a learned head.
-    features : Tensor of shape (n, d)
-        Features of the support set.
-    support : Rows
-        Its targets and weights.
+    n_features : int
+        d.
+    like : Tensor
+        Has the device and the precision.
 
     Returns
     -------
@@ -72,7 +71,6 @@ def start_head(
     References
     ----------
     Ye and Chao (2022), How to train your MAML to excel in few-shot classification, section 5.
-    Triantafillou et al. (2020), Meta-Dataset, section 3.1.
     """
     k = classes.shape[0]
     if head == "learned":
@@ -80,9 +78,31 @@ def start_head(
     if head == "shared":
         weight, bias = state["head.weight"], state["head.bias"]
         return {"head.weight": weight.expand(k, -1), "head.bias": bias.expand(k)}
-    if head == "zeros":
-        zeros = features.new_zeros(k, features.shape[1])
-        return {"head.weight": zeros, "head.bias": features.new_zeros(k)}
+    zeros = like.new_zeros(k, n_features + 1)
+    return {"head.weight": zeros[:, 1:], "head.bias": zeros[:, 0]}
+
+
+def prototype_head(features: Tensor, support: Rows, k: int) -> State:
+    """Make the head that classifies by the nearest class mean c: w = 2 c, b = -|c|^2.
+
+    Parameters
+    ----------
+    features : Tensor of shape (n, d)
+        Features of the support set.
+    support : Rows
+        Its targets and weights.
+    k : int
+        Number of classes.
+
+    Returns
+    -------
+    dict of Tensor
+        ``head.weight`` (k, d) and ``head.bias`` (k,).
+
+    References
+    ----------
+    Triantafillou et al. (2020), Meta-Dataset, section 3.1.
+    """
     centres, offset = class_means(features, support, k)
     return {"head.weight": 2 * centres, "head.bias": offset - (centres * centres).sum(1)}
 

@@ -202,8 +202,7 @@ def _objective(
     def objective(state: State, rng: np.random.Generator) -> tuple[State, dict[str, float]]:
         batch = [source.sampler.sample(rng) for _ in range(learner.meta_batch_size)]
         tasks = session.crossing.tasks(table, batch)
-        fn = partial(learner.meta_gradient, session.context, state)
-        gradient, metrics = execution.mean(fn, tasks)
+        gradient, metrics = learner.mean_gradient(session.context, state, tasks, execution)
         return gradient, {n: float(v) for n, v in metrics.items()}
 
     return objective

@@ -102,11 +102,8 @@ class Bench:
         """Mean meta-gradient and metrics over the tasks."""
         execution = Execution(mode, device=torch.device("cpu"), n_jobs=2, chunk_size=chunk_size)
         with execution:
-            found: tuple[State, dict[str, Tensor]] = execution.mean(
-                lambda task: self.learner.meta_gradient(self.context, self.state, task),
-                self.tasks if tasks is None else tasks,
-            )
-        return found
+            tasks = self.tasks if tasks is None else tasks
+            return self.learner.mean_gradient(self.context, self.state, tasks, execution)
 
     def mean_loss(self, state: State) -> float:
         """Mean meta-loss over the tasks at a state."""

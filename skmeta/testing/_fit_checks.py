@@ -88,13 +88,13 @@ def interrupted_fit_resumes_exactly(learner: MetaLearner, kind: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint"
         stopped = small_clone(learner, checkpoint=path)
-        _interrupt_after(stopped, n_calls=3 * stopped.meta_batch_size)
+        _interrupt_after(stopped, n_calls=3)
         try:
             stopped.fit(*table)
         except KeyboardInterrupt:
             pass
         else:
-            raise AssertionError("fit swallows a KeyboardInterrupt, or calls no meta_gradient")
+            raise AssertionError("fit swallows a KeyboardInterrupt, or calls no mean_gradient")
         assert path.exists(), "an interrupted fit leaves no checkpoint"
         resumed = small_clone(learner, checkpoint=path).fit(*table)
     _assert_same_prior(resumed.prior_, expected.prior_, "a resumed fit")
@@ -105,16 +105,16 @@ def interrupted_fit_resumes_exactly(learner: MetaLearner, kind: str) -> None:
 
 
 def _interrupt_after(learner: MetaLearner, n_calls: int) -> None:
-    meta_gradient, calls = learner.meta_gradient, []
+    mean_gradient, calls = learner.mean_gradient, []
 
     def interrupted(*arguments: Any) -> Any:
         calls.append(1)
         if len(calls) > n_calls:
             raise KeyboardInterrupt
-        return meta_gradient(*arguments)
+        return mean_gradient(*arguments)
 
     # On the instance: a subclass would have another name, and so be another run.
-    learner.__dict__["meta_gradient"] = interrupted
+    learner.__dict__["mean_gradient"] = interrupted
 
 
 def _assert_same_prior(found: MetaPrior, expected: MetaPrior, what: str) -> None:

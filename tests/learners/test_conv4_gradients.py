@@ -62,9 +62,7 @@ def test_gradient_in_every_way_of_execution_equals_finite_differences(case, down
     gradients = {}
     for mode in ("loop", "threads", "vmap"):
         with Execution(mode, device=torch.device("cpu"), n_jobs=2) as execution:
-            gradients[mode], _ = execution.mean(
-                lambda task: learner.meta_gradient(context, state, task), tasks
-            )
+            gradients[mode], _ = learner.mean_gradient(context, state, tasks, execution)
 
     def meta_loss(at):
         total = 0.0

@@ -7,7 +7,15 @@ from sklearn.metrics import log_loss, mean_squared_error
 
 from skmeta.backend import Rows
 from skmeta.learners import MAML
-from skmeta.learners._heads import class_means, initial_head, linear, loss, score, start_head
+from skmeta.learners._heads import (
+    class_means,
+    initial_head,
+    linear,
+    loss,
+    prototype_head,
+    score,
+    start_head,
+)
 
 
 def make_rows(y, w=None):
@@ -23,7 +31,7 @@ def generator():
 def test_a_shared_head_is_one_row_for_every_class():
     state = initial_head("shared", 4, 9, generator())
     assert state["head.weight"].shape == (1, 4)
-    head = start_head("shared", state, torch.arange(3), torch.zeros(3, 4), make_rows([0, 1, 2]))
+    head = start_head("shared", state, torch.arange(3), 4, torch.zeros(1))
     assert torch.equal(head["head.weight"], state["head.weight"].repeat(3, 1))
     assert head["head.bias"].shape == (3,)
 
@@ -31,14 +39,14 @@ def test_a_shared_head_is_one_row_for_every_class():
 def test_a_learned_head_gives_each_class_its_row():
     state = initial_head("learned", 4, 5, generator())
     assert state["head.weight"].shape == (5, 4)
-    head = start_head("learned", state, torch.tensor([4, 1]), torch.zeros(2, 4), make_rows([0, 1]))
+    head = start_head("learned", state, torch.tensor([4, 1]), 4, torch.zeros(1))
     assert torch.equal(head["head.weight"], state["head.weight"][[4, 1]])
 
 
 def test_a_zero_head_has_no_scores_yet():
     assert initial_head("zeros", 4, 5, generator()) == {}
     features = torch.randn(3, 4, generator=generator())
-    head = start_head("zeros", {}, torch.arange(3), features, make_rows([0, 1, 2]))
+    head = start_head("zeros", {}, torch.arange(3), 4, features)
     assert torch.equal(linear(head, features), torch.zeros(3, 3))
 
 
@@ -46,7 +54,7 @@ def test_a_prototype_head_ranks_by_distance_to_the_class_mean():
     assert initial_head("prototype", 4, 5, generator()) == {}
     features = torch.randn(8, 4, generator=generator(), dtype=torch.float64)
     rows = make_rows([0, 1, 2, 0, 1, 2, 0, 1], np.linspace(0.5, 2, 8))
-    head = start_head("prototype", {}, torch.arange(3), features, rows)
+    head = prototype_head(features, rows, 3)
     outputs = linear(head, features)
     y, w = rows.y.numpy(), rows.w.numpy()
     centres = np.stack([np.average(features[y == k], axis=0, weights=w[y == k]) for k in range(3)])
@@ -84,7 +92,8 @@ def test_losses_are_those_of_scikit_learn():
 @pytest.mark.parametrize(
     ("head_init", "grouped", "resolved"),
     [
-        ("auto", False, "shared"),
+        ("auto", False, "prototype"),
+        ("shared", False, "shared"),
         ("auto", True, "learned"),
         ("zeros", False, "zeros"),
         ("prototype", True, "prototype"),

@@ -132,7 +132,7 @@ def test_a_regression_without_groups():
     X, y, _ = make_groups()
     with pytest.raises(EpisodeError, match=r"targets are continuous.*groups is None.*Pass groups"):
         MAML(**SMALL).fit(X, y)
-    with pytest.raises(EpisodeError, match="regression needs tasks, but groups is None"):
+    with pytest.raises(EpisodeError, match="which rows form a task, but groups is None"):
         MAML(**SMALL, task_type="regression").fit(X, y)
 
 

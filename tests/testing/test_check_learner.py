@@ -100,7 +100,7 @@ def test_a_gradient_that_lacks_a_tensor():
     class Forgetful(MAML):
         def meta_gradient(self, context, state, task):
             gradient, metrics = super().meta_gradient(context, state, task)
-            gradient.pop("head.weight")
+            gradient.pop("body.1.weight")
             return gradient, metrics
 
     fails(Forgetful(), "meta_gradient_is_right", match="the gradient has the shapes")
