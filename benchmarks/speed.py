@@ -125,7 +125,7 @@ class Ours:
         session = problem.begin(transductive)
         rows = sum(side.x.shape[1] for side in problem.tasks)
         self.flops = 3.0 * rows * session.context.network.n_flops
-        self.fn = partial(session.learner.meta_gradient, session.context, problem.state)
+        self.fn = partial(session.learner.mean_gradient, session.context, problem.state)
 
     def __enter__(self):
         # What ``fit`` makes of execution="auto".
@@ -139,7 +139,7 @@ class Ours:
     def __call__(self) -> list[torch.Tensor]:
         problem = self.problem
         tasks = problem.draw() if self.sampling else problem.tasks
-        gradient, _ = self.execution.mean(self.fn, tasks)
+        gradient, _ = self.fn(tasks, self.execution)
         return [gradient[n] for n in problem.state]
 
 
