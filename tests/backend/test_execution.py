@@ -122,3 +122,24 @@ def test_no_grad_holds_in_every_mode():
     for mode in ("loop", "vmap"):
         with Execution(mode, device=CPU) as execution, torch.no_grad():
             assert not execution.mean(lambda x: x * weight, torch.ones(3, 1)).requires_grad
+
+
+@pytest.mark.parametrize("chunk_size", [None, 2])
+@pytest.mark.parametrize("mode", ["loop", "threads", "vmap"])
+def test_gradient_of_the_mean(mode, chunk_size):
+    tasks = make_tasks(5)
+    state = {"w": torch.linspace(1, 2, 3, dtype=torch.float64), "unused": torch.ones(2).double()}
+
+    def loss(at, task):
+        value = (task["a"] @ at["w"]).pow(2).mean() * task["b"]
+        return value, {"loss": value}
+
+    with Execution(mode, device=CPU, n_jobs=2, chunk_size=chunk_size) as execution:
+        gradient, extra = execution.gradient(loss, state, tasks)
+    residual = tasks["a"] @ state["w"]
+    each = 2 * (residual[..., None] * tasks["a"]).mean(1) * tasks["b"][:, None]
+    torch.testing.assert_close(gradient["w"], each.mean(0))
+    assert torch.equal(gradient["unused"], torch.zeros(2).double())
+    torch.testing.assert_close(extra["loss"], (residual.pow(2).mean(1) * tasks["b"]).mean())
+    assert not extra["loss"].requires_grad
+    assert not state["w"].requires_grad

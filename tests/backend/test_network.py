@@ -82,6 +82,40 @@ def test_dropout_is_inactive():
     assert torch.equal(network.measure(state, x)[0], module[0](x))
 
 
+class Recurrent(nn.Module):
+    """Its layer keeps a list of its weights beside the parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.LSTM(3, 4, batch_first=True)
+
+    def forward(self, x):
+        return self.layer(x)[0][:, -1]
+
+
+def test_weights_of_a_recurrent_module_are_arguments_too():
+    network, x = Network(build_backbone(Recurrent(), (5, 3)), (5, 3), CPU), draw(2, 5, 3).float()
+    for scale in (1.0, 2.0):
+        weights = network.initial_weights()
+        state = {n: (scale * v).requires_grad_() for n, v in weights.items()}
+        plain = Recurrent()
+        plain.load_state_dict({n.removeprefix("body."): v.detach() for n, v in state.items()})
+        found, expected = network.features(state, x), plain(x)
+        torch.testing.assert_close(found, expected)
+        gradients = torch.autograd.grad(found.sum(), list(state.values()))
+        expected = torch.autograd.grad(expected.sum(), list(plain.parameters()))
+        torch.testing.assert_close(gradients, expected)
+
+
+def test_tied_weights_are_one_argument():
+    first = nn.Linear(3, 3)
+    module = nn.Sequential(first, nn.Tanh(), first)
+    network = Network(build_backbone(module, (3,)), (3,), CPU)
+    state, x = network.initial_weights(), draw(4, 3).float()
+    assert set(state) == {"body.0.weight", "body.0.bias"}
+    torch.testing.assert_close(network.features(state, x), module(x).detach())
+
+
 def test_several_threads_may_call_it():
     network, _ = make_network()
     state = network.initial_weights()

@@ -117,6 +117,15 @@ def test_a_result_that_depends_on_how_tasks_are_executed():
     fails(Batched(), "ways_of_execution_agree", match="vmap .* differs from a loop")
 
 
+def test_a_mean_that_is_no_mean():
+    class Summing(ProtoNet):
+        def mean_gradient(self, context, state, tasks, execution):
+            gradient, metrics = super().mean_gradient(context, state, tasks, execution)
+            return {n: v * len(tasks.support.w) for n, v in gradient.items()}, metrics
+
+    fails(Summing(), "ways_of_execution_agree", match="differs from the mean of meta_gradient")
+
+
 def test_memory_of_earlier_tasks():
     class Remembering(ProtoNet):
         scale: ClassVar[list] = [1.0]
