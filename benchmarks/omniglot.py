@@ -86,6 +86,7 @@ def interval(scores: np.ndarray) -> list[float]:
 
 def baselines(X: np.ndarray, y: np.ndarray, pairs: list[str], episodes: int) -> dict:
     """Accuracy without meta-learning, on the test characters alone."""
+    X = X.astype(np.float32)
     scratch = FineTuning(backbone="conv4", n_inner_steps=20, inner_lr=0.003, random_state=0)
     methods = {
         "nearest neighbour": KNeighborsClassifier(1),

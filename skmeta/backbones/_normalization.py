@@ -17,6 +17,8 @@ class EpisodeBatchNorm(nn.Module):
     query set is thus normalised by what was measured on the support set, and a row's prediction
     does not depend on the rows beside it.
 
+    Rows count alike, whatever their sample weights; rows that pad a task repeat rows that it has.
+
     It is written with primitive operations: under :func:`torch.func.vmap`, ``nn.BatchNorm2d``
     returns a wrong second-order gradient without a warning.
 

@@ -52,7 +52,7 @@ class FineTuning(GradientLearner):
     def update(
         self, state: Mapping[str, Tensor], fast: State, gradient: State, memory: Memory
     ) -> tuple[State, Memory]:
-        """One step of Adam (Kingma and Ba 2015, algorithm 1)."""
+        """One step of Adam (Kingma and Ba 2015, in the order of the end of section 2)."""
         step = memory["step"] + 1 if memory else torch.ones((), dtype=torch.float64)
         new: State = {"step": step}
         part = {}

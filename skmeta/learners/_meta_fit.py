@@ -247,6 +247,9 @@ def _fingerprint(learner: MetaLearner, source: TaskSource, groups: Any) -> str:
     digest.update(np.ascontiguousarray(source.X).tobytes())
     digest.update(np.asarray(source.y).astype(str).tobytes())
     digest.update(np.asarray(groups).astype(str).tobytes())
+    if isinstance(learner.backbone, torch.nn.Module):
+        for value in learner.backbone.state_dict().values():
+            digest.update(to_numpy(value).tobytes())
     return digest.hexdigest()
 
 

@@ -64,6 +64,8 @@ class Problem:
 
 def resolve_kind(task_type: str, y: Any, groups: Any) -> str:
     """Whether tasks are classifications or regressions."""
+    if np.asarray(y).dtype.kind == "f":
+        check_targets(y)  # A target that is no number is named before its type is asked for.
     if task_type == "auto":
         if groups is None:
             task_type = "classification"

@@ -66,13 +66,18 @@ def load_checkpoint(path: str | PathLike[str], fingerprint: str) -> dict[str, An
         return None
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        found, content = saved["fingerprint"], saved["content"]
+        version, found, content = saved["format"], saved["fingerprint"], saved["content"]
     except (RuntimeError, EOFError, LookupError, TypeError, pickle.UnpicklingError) as error:
         reason = str(error).partition("\n")[0] or "the file ends too early."
         raise CheckpointError(
             f"checkpoint={os.fspath(path)!r} cannot be read as a checkpoint of skmeta: {reason} "
             "Give another path, or delete the file to start anew."
         ) from error
+    if version != FORMAT:
+        raise CheckpointError(
+            f"checkpoint={os.fspath(path)!r} has format {version}, and this version of skmeta reads "
+            f"format {FORMAT}. Finish the run with the version that began it, or start anew."
+        )
     if found != fingerprint:
         raise CheckpointError(
             f"checkpoint={os.fspath(path)!r} belongs to a run with other parameters or data. "
