@@ -1,0 +1,106 @@
+"""Configuration of the documentation's build: ``sphinx-build -W doc doc/_build``."""
+
+import os
+import re
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+
+import matplotlib
+
+import skmeta
+import skmeta.learners  # Before autodoc: learners write their shared documentation when defined.
+
+matplotlib.use("Agg")
+os.environ["TQDM_DISABLE"] = "1"
+
+project = "skmeta"
+author = "The skmeta developers"
+project_copyright = f"2026, {author}"
+release = skmeta.__version__
+version = re.match(r"\d+\.\d+", release).group()
+
+# Nothing is fetched while building, so that it works offline; hence no intersphinx.
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "**/GALLERY_HEADER.rst"]
+default_role = "literal"
+
+autosummary_generate = True
+autodoc_typehints = "none"
+templates_path = ["_templates"]
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"plot_",
+    "ignore_pattern": r"quickstart\.py",
+    "copyfile_regex": r".*\.csv\.gz",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "plot_gallery": True,
+    "remove_config_comments": True,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"skmeta {version}"
+html_show_sourcelink = False
+html_theme_options = {
+    "navigation_with_keys": False,
+    "show_prev_next": False,
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_sidebars = {
+    "install": [],
+    "first_ten_minutes": [],
+    "evaluation": [],
+    "learners": [],
+    "benchmarks": [],
+    "architecture": [],
+    "whats_new": [],
+}
+
+ROOMS = [f"skmeta.{part.name}" for part in iter_modules(skmeta.__path__) if part.name[0] != "_"]
+
+
+def check_reference(app):
+    """Fail if a public name is not in the API reference."""
+    text = (Path(app.srcdir) / "api" / "index.rst").read_text(encoding="utf-8")
+    for room in ROOMS:
+        _, _, section = text.partition(f".. currentmodule:: {room}\n")
+        section = section.partition(".. automodule::")[0]
+        listed = set(re.findall(r"^   (\w+)$|^\.\. py:data:: (\w+)$", section, re.M))
+        missing = set(import_module(room).__all__) - {a or b for a, b in listed}
+        if missing:
+            raise ValueError(f"doc/api/index.rst does not list {sorted(missing)} of {room}.")
+
+
+def skip_member(app, what, name, obj, skip, options):
+    """Leave out what scikit-learn and named tuples add to every class."""
+    added = name == "get_metadata_routing" or (name[:4] == "set_" and name.endswith("_request"))
+    added |= (getattr(obj, "__doc__", None) or "").startswith("Alias for field number")
+    return True if added else None
+
+
+def prepare_docstring(app, what, name, obj, options, lines):
+    """Escape ``*input_shape`` and ``n_features_in_`` in shapes; unlink scikit-learn's own pages."""
+    for i, line in enumerate(lines):
+        if " : " in line:
+            _, _, shape = line.partition(" of shape ")
+            escaped = re.sub(r"\*(?=\w)", r"\\*", re.sub(r"(?<=\w)_(?=[,)])", r"\\_", shape))
+            lines[i] = line.removesuffix(shape) + escaped
+        lines[i] = re.sub(r":ref:`([^<`]+) <[^>]+>`", r"\1", lines[i])
+
+
+def setup(app):
+    """Connect the functions above."""
+    app.connect("builder-inited", check_reference)
+    app.connect("autodoc-skip-member", skip_member)
+    app.connect("autodoc-process-docstring", prepare_docstring, priority=1)  # before numpydoc
