@@ -75,8 +75,8 @@ def load_checkpoint(path: str | PathLike[str], fingerprint: str) -> dict[str, An
         ) from error
     if version != FORMAT:
         raise CheckpointError(
-            f"checkpoint={os.fspath(path)!r} has format {version}, and this version of skmeta reads "
-            f"format {FORMAT}. Finish the run with the version that began it, or start anew."
+            f"checkpoint={os.fspath(path)!r} has format {version}, and this version of skmeta "
+            f"reads format {FORMAT}. Finish the run with the version that began it, or start anew."
         )
     if found != fingerprint:
         raise CheckpointError(
