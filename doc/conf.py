@@ -90,13 +90,14 @@ def skip_member(app, what, name, obj, skip, options):
 
 
 def prepare_docstring(app, what, name, obj, options, lines):
-    """Escape ``*input_shape`` and ``n_features_in_`` in shapes; unlink scikit-learn's own pages."""
+    """Escape ``(n, *input_shape)`` and ``(n_features_in_,)``; unlink scikit-learn's own pages."""
     for i, line in enumerate(lines):
-        if " : " in line:
-            _, _, shape = line.partition(" of shape ")
-            escaped = re.sub(r"\*(?=\w)", r"\\*", re.sub(r"(?<=\w)_(?=[,)])", r"\\_", shape))
-            lines[i] = line.removesuffix(shape) + escaped
-        lines[i] = re.sub(r":ref:`([^<`]+) <[^>]+>`", r"\1", lines[i])
+        parts = line.split("``")  # Every second part is literal.
+        for k in range(0, len(parts), 2):
+            parts[k] = re.sub(r"(?<=[ (])\*(?=\w+[,)])", r"\\*", parts[k])
+            parts[k] = re.sub(r"(?<=\(n_features_in)_(?=[,)])", r"\\_", parts[k])
+            parts[k] = re.sub(r":ref:`([^<`]+) <[^>]+>`", r"\1", parts[k])
+        lines[i] = "``".join(parts)
 
 
 def setup(app):

@@ -5,7 +5,7 @@ time, one drawing of each to learn from. Run it without arguments:
 
     python examples/quickstart.py
 
-It takes about two minutes on two CPU cores, and leaves two files in the current folder: what was
+It takes two minutes or so on two CPU cores, and leaves two files in the current folder: what was
 learned (``omniglot.skmeta``) and a picture of one episode (``quickstart.png``).
 """
 
@@ -78,7 +78,8 @@ print("(mean accuracy and its 95% confidence interval; guessing gives 20%)")
 ours = scores["MetaFewShotClassifier(prior)"]
 typical = np.argsort(ours)[len(ours) // 2]
 support, query = list(cv.split(X_new, y_new))[typical]
-names = new.target_names[y_new - y_new.min()]
+names = new.target_names[y_new - y_new.min()]  # such as "Tibetan/character07"
+names = np.array([name.replace("_", " ").replace("/character", " ") for name in names])
 clf = MetaFewShotClassifier(prior).fit(X_new[support], names[support])
 display = EpisodeDisplay.from_estimator(
     clf, X_new[support], names[support], X_new[query], names[query], max_query=15

@@ -283,8 +283,8 @@ def _draw_image(ax: Any, image: np.ndarray, x: float, y: float, color: Any, cmap
 
 
 def _mark_wrong(ax: Any, x: float, y: float, label: str, color: Any) -> None:
-    ax.plot([x, x + 1], [y, y + 1], color=color, linewidth=1, alpha=0.6)
-    ax.plot([x, x + 1], [y + 1, y], color=color, linewidth=1, alpha=0.6)
+    ax.plot([x, x + 1], [y, y + 1], color=color, linewidth=1, alpha=0.4)
+    ax.plot([x, x + 1], [y + 1, y], color=color, linewidth=1, alpha=0.4)
     text = f"→ {label}"
     ax.text(x + 0.5, y + 1.06, text, color=color, fontsize=7, ha="center", va="top", weight="bold")
 
