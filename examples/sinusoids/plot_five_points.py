@@ -56,8 +56,8 @@ x_few = np.array([[-4.2], [-2.5], [-0.5], [1.2], [2.1]])
 y_few = amplitude * np.sin(x_few[:, 0] - phase)
 x_line = np.linspace(-5, 5, 200).reshape(-1, 1)
 
-fig, axes = plt.subplots(2, 2, figsize=(10, 7), layout="constrained")
-for ax, (name, prior) in zip(axes.flat, priors.items(), strict=False):
+_, axes = plt.subplots(1, 3, figsize=(12, 4), sharey=True, layout="constrained")
+for ax, (name, prior) in zip(axes, priors.items(), strict=True):
     ax.plot(x_line, amplitude * np.sin(x_line - phase), color="tab:blue", label="truth")
     for n_steps, color in zip(steps, colors, strict=True):
         reg = MetaFewShotRegressor(prior, n_inner_steps=n_steps).fit(x_few, y_few)
@@ -65,7 +65,8 @@ for ax, (name, prior) in zip(axes.flat, priors.items(), strict=False):
         ax.plot(x_line, reg.predict(x_line), "--", color=color, label=label)
     ax.plot(x_few, y_few, "o", color="black", label="the five points", zorder=3)
     ax.set(title=name, ylim=(-4.6, 4.6))
-axes.flat[0].legend(loc="lower left", fontsize="small")
+axes[0].legend(loc="lower left", fontsize="small")
+plt.show()
 
 # %%
 # And 200 others
@@ -76,7 +77,7 @@ axes.flat[0].legend(loc="lower left", fontsize="small")
 X_new, y_new, groups_new = make_sinusoid_tasks(n_tasks=200, n_samples=105, random_state=1)
 groups_new += 10_000  # Tasks of their own: `score_tasks` would warn of names seen before.
 counts = (0, 1, 2, 3, 5, 10)
-ax = axes.flat[3]
+_, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for name, learner in learners.items():
     learner.set_params(n_query=100)
     errors = [
