@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -81,16 +80,13 @@ class Execution:
         self._stack = ExitStack()
 
     def __enter__(self) -> Execution:
-        if self._is_small:
+        if self._is_small or self.mode == "threads":
+            # Torch has one number of threads for all; as long as the pool is there, it is 1.
             self._stack.enter_context(one_intra_op_thread())
         if self.mode == "threads":
-            n_intra_op = torch.get_num_threads()
             self._pool = ThreadPoolExecutor(
                 self.n_threads, "skmeta", initializer=torch.set_num_threads, initargs=(1,)
             )
-            # Start every thread now, then undo what their set_num_threads did to the default.
-            list(self._pool.map(_wait, [0.01] * self.n_threads))
-            torch.set_num_threads(n_intra_op)
         return self
 
     def __exit__(
@@ -217,10 +213,3 @@ def _backward(value: Tensor, leaves: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _n_tasks(tasks: Any) -> int:
     return int(tree_leaves(tasks)[0].shape[0])
-
-
-def _wait(seconds: float) -> None:
-    # An operation first, so that torch sets up its thread-local state, then long enough that the
-    # pool starts a thread for each call.
-    torch.zeros(1).add_(1)
-    time.sleep(seconds)

@@ -143,3 +143,15 @@ def test_gradient_of_the_mean(mode, chunk_size):
     torch.testing.assert_close(extra["loss"], (residual.pow(2).mean(1) * tasks["b"]).mean())
     assert not extra["loss"].requires_grad
     assert not state["w"].requires_grad
+
+
+def test_a_task_has_one_intra_op_thread_and_the_caller_keeps_his():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with Execution("threads", device=torch.device("cpu"), n_jobs=2) as execution:
+            seen = execution.map(lambda x: x + torch.get_num_threads(), torch.zeros(6))
+        assert torch.equal(seen, torch.ones(6))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
