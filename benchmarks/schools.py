@@ -87,7 +87,7 @@ def train(cls, X, y, schools, n_shot: int, seed: int):
             random_state=seed,
         ).fit(X, y, groups=schools)
 
-    scores = [learner(*pair, 1 / 3).history_["validation_score"][-1] for pair in GRID]
+    scores = [learner(*pair, 0.33).history_["validation_score"][-1] for pair in GRID]
     best = GRID[int(np.argmax(scores))]
     return learner(*best, 0.0).prior_, best
 
