@@ -13,9 +13,11 @@ not grow. The outer optimizer's step is left out for all.
 
 ``skmeta`` gets ready tensors like the peers; ``with sampling`` also draws the tasks and gathers
 their rows, as meta-training does; ``inductive`` normalises the query set by the support set's
-statistics. Repetitions are interleaved, so that other work on the machine hits all alike; printed
-are medians and the median of the ratios within a repetition. Peak memory is that of a process of
-its own for each library, beyond what it held before the first iteration.
+statistics, as is the default of meta-training, and ``loop`` computes one task after another, with
+torch's own threads inside an operation. Repetitions are interleaved, so that other work on the
+machine hits all alike; printed are medians and the median of the ratios within a repetition. Peak
+memory is that of a process of its own for each library, beyond what it held before the first
+iteration.
 
 Results go to ``benchmarks/results/speed.json``.
 """
@@ -46,7 +48,14 @@ from skmeta.tasks import ClassEpisodes, GroupEpisodes
 RESULTS = Path(__file__).parent / "results"
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 INNER_LR = {"conv4": 0.4, "mlp": 0.01}
-METHODS = ("skmeta", "skmeta with sampling", "skmeta inductive", "higher", "torchopt")
+METHODS = (
+    "skmeta",
+    "skmeta with sampling",
+    "skmeta inductive",
+    "skmeta inductive loop",
+    "higher",
+    "torchopt",
+)
 SAME = ("skmeta", "higher", "torchopt")
 
 
@@ -120,16 +129,23 @@ class Problem:
 class Ours:
     """skmeta; a context manager, since it may hold threads."""
 
-    def __init__(self, problem: Problem, transductive: bool = True, sampling: bool = False) -> None:
-        self.problem, self.sampling = problem, sampling
+    def __init__(
+        self,
+        problem: Problem,
+        transductive: bool = True,
+        sampling: bool = False,
+        mode: str = "auto",
+    ) -> None:
+        self.problem, self.sampling, self.mode = problem, sampling, mode
         session = problem.begin(transductive)
         rows = sum(side.x.shape[1] for side in problem.tasks)
         self.flops = 3.0 * rows * session.context.network.n_flops
         self.fn = partial(session.learner.mean_gradient, session.context, problem.state)
 
     def __enter__(self):
-        # What ``fit`` makes of execution="auto".
-        self.execution = Execution(device=torch.device("cpu"), flops_per_task=self.flops)
+        # What ``fit`` makes of execution="auto", or of "loop".
+        cpu = torch.device("cpu")
+        self.execution = Execution(self.mode, device=cpu, flops_per_task=self.flops)
         self.execution.__enter__()
         return self
 
@@ -216,7 +232,12 @@ def make(method: str, problem: Problem):
         return Higher(problem)
     if method == "torchopt":
         return TorchOpt(problem)
-    return Ours(problem, transductive="inductive" not in method, sampling="sampling" in method)
+    return Ours(
+        problem,
+        transductive="inductive" not in method,
+        sampling="sampling" in method,
+        mode="loop" if "loop" in method else "auto",
+    )
 
 
 def disagreement(network: str) -> float:
