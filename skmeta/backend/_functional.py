@@ -46,9 +46,10 @@ class Network:
         self, module: nn.Module, input_shape: tuple[int, ...], device: torch.device
     ) -> None:
         self._local = threading.local()
+        module = module.eval()
         self.n_features = n_output_features(module, input_shape)
         self.n_flops = _count_flops(module, input_shape)
-        self._module = module.eval().to(device)
+        self._module = module.to(device)
         self._statistics: State = {}
         for prefix, part in module.named_modules():
             if isinstance(part, EpisodeBatchNorm):
