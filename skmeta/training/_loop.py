@@ -167,7 +167,7 @@ class _Run:
         if not math.isfinite(metrics["loss"]):
             raise FloatingPointError(
                 f"The meta-training loss is {metrics['loss']} at iteration {self.iteration}. "
-                "Lower inner_lr or meta_lr, or set clip_norm."
+                "Lower inner_lr or meta_lr, or lower clip_norm."
             )
         for name, value in self.state.items():
             value.grad = gradient[name]
