@@ -14,7 +14,9 @@ pupils from those. Beside the meta-learners:
              made for such data.
 
 Ridge penalties are chosen by leave-one-out. The network's width and the number of iterations are
-chosen in each split anew, on a third of its training schools; test schools choose nothing.
+chosen in each split anew, on a third of its training schools. The rest (tanh, step sizes, size of
+the meta-batch, the grid) was fixed before, on validation schools within the training schools of
+eight other splits of Exam; some of those schools are test schools here.
 
 Printed is the mean over schools of the squared error (each school counts once), and the difference
 to each baseline with a 95% interval from a bootstrap over schools. A run resumes where it was

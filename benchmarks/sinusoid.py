@@ -8,8 +8,9 @@ the error is the mean over 1,000 other tasks, on 100 query points each, with a 9
 learners are tested on the same support and query points.
 
 ``maml-paper`` has the settings of the paper (one inner step of 0.01, ten points, 25 tasks an
-iteration, Adam with 0.001). Those of ``maml`` and ``metasgd`` were chosen on validation tasks
-(``--validate``, 2,000 tasks of another seed). ``pretrained`` is the paper's comparison: the same
+iteration, Adam with 0.001). Those of ``maml`` were chosen on
+validation tasks, in runs of 12,000 iterations, and ``metasgd`` takes the same (``--validate``
+tests on 2,000 validation tasks). ``pretrained`` is the paper's comparison: the same
 network fitted to all tasks at once, then fine-tuned on the five points with the step size that
 is best on validation tasks.
 
