@@ -34,13 +34,20 @@ from skmeta.learners import ANIL, MAML, FineTuning, MetaSGD, ProtoNet, Reptile
 from skmeta.tasks import EpisodeSplit
 
 RESULTS = Path(__file__).parent / "results"
+STEP = {"inner_lr": 0.4, "n_inner_steps": 1, "n_query": 5, "meta_lr": 0.002}
 LEARNERS = {
-    "maml": (MAML, {"inner_lr": 0.4, "n_inner_steps": 1}),
-    "fomaml": (MAML, {"inner_lr": 0.4, "n_inner_steps": 1, "first_order": True}),
-    "anil": (ANIL, {"inner_lr": 0.4, "n_inner_steps": 1}),
-    "metasgd": (MetaSGD, {"inner_lr": 0.4, "n_inner_steps": 1}),
+    "maml": (MAML, STEP),
+    "fomaml": (MAML, STEP | {"first_order": True}),
+    "anil": (ANIL, STEP),
+    "metasgd": (MetaSGD, STEP),
     "reptile": (Reptile, {"inner_lr": 0.1, "n_inner_steps": 5}),
-    "protonet": (ProtoNet, {}),
+    "protonet": (ProtoNet, {"n_way": 20, "n_query": 5, "meta_batch_size": 2, "meta_lr": 0.002}),
+}
+# Of the figures in the documentation; 1,000 for what is not listed.
+ITERATIONS = {
+    ("source", "protonet"): 1500,
+    ("papers", "maml"): 3000,
+    ("papers", "protonet"): 6000,
 }
 
 
@@ -106,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--protocol", choices=["source", "papers", "validation"], default="source")
     parser.add_argument("--learner", choices=[*LEARNERS, "baselines"], default="maml")
-    parser.add_argument("--iterations", type=int, default=3000)
+    parser.add_argument("--iterations", type=int, default=None)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=JSON", help="more settings")
     parser.add_argument("--evaluate", nargs="*", default=["5,1"], metavar="WAY,SHOT")
     parser.add_argument("--episodes", type=int, default=600)
@@ -121,8 +128,9 @@ def main() -> None:
         report(record | baselines(X_test, y_test, args.evaluate, args.episodes))
         return
     cls, settings = LEARNERS[args.learner]
+    iterations = args.iterations or ITERATIONS.get((args.protocol, args.learner), 1000)
     settings = settings | {k: json.loads(v) for k, v in (s.split("=", 1) for s in args.set)}
-    name = "-".join([args.protocol, args.learner, str(args.iterations), str(args.seed), *args.set])
+    name = "-".join([args.protocol, args.learner, str(iterations), str(args.seed), *args.set])
     runs = RESULTS / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     common = {
@@ -130,7 +138,7 @@ def main() -> None:
         "n_way": 5,
         "n_shot": 1,
         "n_query": 15,
-        "n_iterations": args.iterations,
+        "n_iterations": iterations,
         "validation_fraction": 0.0,
         "evaluate_every": 100,
         "verbose": 1,
@@ -144,7 +152,7 @@ def main() -> None:
         "protocol": args.protocol,
         "learner": args.learner,
         "settings": settings,
-        "iterations": args.iterations,
+        "iterations": iterations,
         "seed": args.seed,
         "minutes": learner.history_["seconds"][-1] / 60,
         "cpu_minutes": (usage.ru_utime + usage.ru_stime) / 60,

@@ -74,14 +74,57 @@ class Session:
         device: str | torch.device,
         precision: str,
     ) -> Session:
-        """Put a network on a device."""
+        """Put a network on a device.
+
+        Parameters
+        ----------
+        learner : MetaLearner
+            Settings of the algorithm.
+        module : torch.nn.Module
+            Maps (n_rows, *input_shape) to (n_rows, n_features).
+        input_shape : tuple of int
+            Shape of one row.
+        scaler : Scaler
+            Standardisation of features and targets.
+        kind : {"classification", "regression"}
+            What the tasks are.
+        head : {"shared", "zeros", "prototype", "learned"}
+            What a task's head starts from.
+        classes : sequence of int of length n_outputs
+            Row of each output in a learned head.
+        device : str or torch.device
+            Where to compute.
+        precision : {"float32", "float64"}
+            Precision of the tensors.
+
+        Returns
+        -------
+        Session
+            The learner at work.
+
+        Raises
+        ------
+        DeviceError
+            If the device is not there.
+        """
         where, dtype = resolve_device(device), PRECISIONS[precision]
         network = Network(module, input_shape, where)
         context = Context(network, kind, head, torch.as_tensor(list(classes), device=where))
         return cls(learner, context, Crossing(input_shape, scaler, where, dtype), scaler)
 
     def draw_state(self, seed: int) -> State:
-        """Draw the learner's initial state."""
+        """Draw the learner's initial state.
+
+        Parameters
+        ----------
+        seed : int
+            Of the generator that draws it.
+
+        Returns
+        -------
+        dict of Tensor
+            The state, on the device.
+        """
         generator = torch.Generator().manual_seed(seed)
         state = self.learner.init_state(self.context, generator)
         return {n: v.to(self.crossing.device, self.crossing.dtype) for n, v in state.items()}

@@ -174,12 +174,24 @@ def _n_validation(n_names: int, least: int, fraction: float) -> int:
 def flatten_rows(X: Any, input_shape: tuple[int, ...] | None) -> tuple[Any, tuple[int, ...] | None]:
     """Make images (n_samples, channels, height, width) the rows of a table.
 
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
+        A table, or images.
+    input_shape : tuple of int or None
+        Shape of one row, if the user said so.
+
     Returns
     -------
     X : array-like of shape (n_samples, n_features)
         As given, if it was a table.
     input_shape : tuple of int or None
         Shape of one row, if known.
+
+    Raises
+    ------
+    BackboneError
+        If images have another shape than ``input_shape``.
     """
     shape: tuple[int, ...] = getattr(X, "shape", ())
     if len(shape) <= 2:

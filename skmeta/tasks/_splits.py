@@ -141,7 +141,7 @@ class EpisodeSplit(BaseCrossValidator):
     """
 
     # Lets scikit-learn's metadata routing pass `groups` on without being asked.
-    __metadata_request__split = {"groups": True}  # noqa: RUF012
+    __metadata_request__split = {"groups": True}  # noqa: RUF012 (its name is scikit-learn's)
 
     def __init__(
         self,

@@ -218,6 +218,6 @@ def raised_by(call: Callable[[], Any]) -> Exception | None:
     """The error that a call raises, if any."""
     try:
         call()
-    except Exception as error:
+    except Exception as error:  # Whatever it is, the check says what it should have been.
         return error
     return None

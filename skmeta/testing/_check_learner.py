@@ -105,7 +105,7 @@ def learner_checks(
 def _run(check: Check, name: str, learner: MetaLearner, kind: str) -> None:
     try:
         check(learner, kind)
-    except Exception as error:
+    except Exception as error:  # Raised again, under the name of the check.
         reason = str(error) if isinstance(error, AssertionError) else repr(error)
         promise = (check.__doc__ or "").splitlines()[0]
         raise AssertionError(

@@ -44,7 +44,7 @@ def fit_leaves_global_random_numbers_alone(learner: MetaLearner, kind: str) -> N
 
 
 def _numpy_global_state() -> str:
-    return repr(np.random.get_state(legacy=False))  # noqa: NPY002
+    return repr(np.random.get_state(legacy=False))  # noqa: NPY002 (the global generator is meant)
 
 
 def fit_changes_the_state_and_keeps_the_parameters(learner: MetaLearner, kind: str) -> None:
