@@ -1,0 +1,3 @@
+"""Hyperparameter search that remembers."""
+
+__all__: list[str] = []

@@ -1,0 +1,130 @@
+"""What is remembered of a search: the shapes that history, prior and search exchange.
+
+A *configuration* describes an estimator by names that do not depend on a pipeline's step names
+(``"SVC.C"``); its values are plain: bool, int, float, str or None. Scores are signed so that
+greater is better.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Value = bool | int | float | str | None
+Configuration = Mapping[str, Value]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One candidate, evaluated on every fold.
+
+    Attributes
+    ----------
+    configuration : dict
+        What the candidate is, in names independent of the pipeline's step names.
+    key : str
+        Digest of the candidate's own parameters; equal keys are equal candidates.
+    scores : dict of str -> tuple of float
+        Test scores of each fold, by metric. As the scorer returned them; NaN where it failed.
+    train_scores : dict of str -> tuple of float
+        Likewise on the training part; empty where it was not asked for.
+    fit_times, score_times : tuple of float
+        Seconds, by fold.
+    n_test_samples : tuple of int
+        Rows each fold was scored on; empty where unknown.
+    error : str or None
+        The last line of the traceback, where a fit failed.
+    source : str
+        Why it was tried: ``"initial design"``, ``"prior"``, ``"model"``, ``"grid"``, ``"random"``
+        or ``"added"``.
+    """
+
+    configuration: Configuration
+    key: str
+    scores: Mapping[str, tuple[float, ...]]
+    train_scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    fit_times: tuple[float, ...] = ()
+    score_times: tuple[float, ...] = ()
+    n_test_samples: tuple[int, ...] = ()
+    error: str | None = None
+    source: str = "added"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRecord:
+    """What is known of a search before its first candidate.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Digest of data, estimator, space, cv and scoring: equal fingerprints are the same search,
+        which is how a search resumes.
+    dataset : str
+        Name of the data set; the digest of its rows where the user gave no name.
+    data_digest : str
+        Digest of X and y; empty where no data were given.
+    data_sketch : tuple of int
+        MinHash sketch of the rows, by which near duplicates are found; empty where unknown.
+    estimator : str
+        Class of the final predictor, such as ``"SVC"``; several, sorted and joined by ``"|"``,
+        where the search chooses between them.
+    signature : str
+        The whole estimator, such as ``"Pipeline(StandardScaler, SVC)"``.
+    space : dict of str -> str
+        The searched parameters (names as in a configuration) and what each was drawn from.
+    cv : str
+        How rows were split, as text.
+    metrics : dict of str -> int
+        Metric and its sign: 1 where the recorded number is better when greater, as all of
+        scikit-learn's scorers are, -1 where it is better when smaller.
+    refit_metric : str
+        The metric that the search maximises.
+    metafeatures : dict of str -> float
+        Meta-features of the data set.
+    versions : dict of str -> str
+        Library versions.
+    """
+
+    fingerprint: str
+    dataset: str
+    estimator: str
+    metrics: Mapping[str, int]
+    refit_metric: str
+    data_digest: str = ""
+    data_sketch: tuple[int, ...] = ()
+    signature: str = ""
+    space: Mapping[str, str] = field(default_factory=dict)
+    cv: str = ""
+    metafeatures: Mapping[str, float] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastSearch:
+    """A past search as the prior sees it: configurations and one score each.
+
+    Attributes
+    ----------
+    dataset : str
+        Name of the data set.
+    configurations : tuple of dict
+        One a candidate.
+    scores : ndarray of shape (n_candidates,)
+        Mean over folds, signed so that greater is better; NaN where the candidate failed.
+    metric : str
+        What the scores are.
+    estimator : str
+        As in `SearchRecord`.
+    data_digest, data_sketch, metafeatures
+        As in `SearchRecord`.
+    """
+
+    dataset: str
+    configurations: tuple[Configuration, ...]
+    scores: NDArray[np.float64]
+    metric: str = "score"
+    estimator: str = ""
+    data_digest: str = ""
+    data_sketch: tuple[int, ...] = ()
+    metafeatures: Mapping[str, float] = field(default_factory=dict)
