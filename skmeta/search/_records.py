@@ -25,6 +25,8 @@ class Evaluation:
         What the candidate is, in names independent of the pipeline's step names.
     key : str
         Digest of the candidate's own parameters; equal keys are equal candidates.
+    params : str
+        JSON by which the search that wrote it rebuilds the candidate; empty where it cannot.
     scores : dict of str -> tuple of float
         Test scores of each fold, by metric. As the scorer returned them; NaN where it failed.
     train_scores : dict of str -> tuple of float
@@ -43,6 +45,7 @@ class Evaluation:
     configuration: Configuration
     key: str
     scores: Mapping[str, tuple[float, ...]]
+    params: str = ""
     train_scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     fit_times: tuple[float, ...] = ()
     score_times: tuple[float, ...] = ()
