@@ -12,6 +12,8 @@ __all__ = [
     "OverlapWarning",
     "PriorFormatError",
     "PriorMismatchError",
+    "SearchSpaceError",
+    "SearchStoppedWarning",
     "SkippedTasksWarning",
     "SkmetaError",
     "SkmetaWarning",
@@ -46,6 +48,10 @@ class CheckpointError(SkmetaError, ValueError):
     """A checkpoint belongs to another run, or cannot be read."""
 
 
+class SearchSpaceError(SkmetaError, ValueError):
+    """A search space is empty, or names a parameter that the estimator does not have."""
+
+
 class SkmetaWarning(UserWarning):
     """Base class of every warning that skmeta issues itself."""
 
@@ -56,3 +62,7 @@ class OverlapWarning(SkmetaWarning):
 
 class SkippedTasksWarning(SkmetaWarning):
     """Some groups were too small to be tasks and were left out."""
+
+
+class SearchStoppedWarning(SkmetaWarning):
+    """A search ended before its last candidate; the best so far was kept."""
