@@ -9,6 +9,9 @@ __all__ = [
     "CheckpointError",
     "DeviceError",
     "EpisodeError",
+    "HistoryError",
+    "HistoryFormatError",
+    "HistoryWarning",
     "OverlapWarning",
     "PriorFormatError",
     "PriorMismatchError",
@@ -52,6 +55,14 @@ class SearchSpaceError(SkmetaError, ValueError):
     """A search space is empty, or names a parameter that the estimator does not have."""
 
 
+class HistoryError(SkmetaError, OSError):
+    """A history of searches cannot be opened, read or written just now."""
+
+
+class HistoryFormatError(SkmetaError, ValueError):
+    """A history is damaged, foreign, or of a newer format."""
+
+
 class SkmetaWarning(UserWarning):
     """Base class of every warning that skmeta issues itself."""
 
@@ -66,3 +77,7 @@ class SkippedTasksWarning(SkmetaWarning):
 
 class SearchStoppedWarning(SkmetaWarning):
     """A search ended before its last candidate; the best so far was kept."""
+
+
+class HistoryWarning(SkmetaWarning):
+    """Something of a search was not recorded, or not as it was given."""
