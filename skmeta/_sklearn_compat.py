@@ -1,8 +1,19 @@
 """Every import of a private name of scikit-learn, in one place."""
 
 from sklearn.base import _fit_context as fit_context
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import _get_feature_names as get_feature_names
 
-__all__ = ["Interval", "StrOptions", "check_sample_weight", "fit_context", "get_feature_names"]
+__all__ = [
+    "BaseSearchCV",
+    "Interval",
+    "Parallel",
+    "StrOptions",
+    "check_sample_weight",
+    "delayed",
+    "fit_context",
+    "get_feature_names",
+]
