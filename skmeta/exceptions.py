@@ -60,7 +60,7 @@ class HistoryError(SkmetaError, OSError):
 
 
 class HistoryFormatError(SkmetaError, ValueError):
-    """A history is damaged, foreign, or of a newer format."""
+    """A history, or what is added to one, is damaged, foreign, or of a newer format."""
 
 
 class SkmetaWarning(UserWarning):

@@ -131,3 +131,23 @@ class PastSearch:
     data_digest: str = ""
     data_sketch: tuple[int, ...] = ()
     metafeatures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedSearch:
+    """A search as a history holds it, whole.
+
+    Attributes
+    ----------
+    record : SearchRecord
+        What was known before the first candidate.
+    evaluations : tuple of Evaluation
+        The candidates that finished, in the order they were recorded.
+    started, finished : float or None
+        Seconds since 1970; ``finished`` is None while it runs, and where it was cut short.
+    """
+
+    record: SearchRecord
+    evaluations: tuple[Evaluation, ...]
+    started: float
+    finished: float | None = None

@@ -1,0 +1,783 @@
+"""The history of searches: recorded as they run, read by the next one."""
+
+import json
+import math
+import os
+import threading
+import warnings
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmeta.exceptions import HistoryError, HistoryFormatError, HistoryWarning
+from skmeta.search import _codec, _exchange, _measured, _queries, _schema
+from skmeta.search._records import Evaluation, PastSearch, RecordedSearch, SearchRecord
+from skmeta.search._store import MEMORY, Store
+
+_Pending = tuple[SearchRecord, _codec.Row]
+
+
+class _Reader:
+    """What can be asked of a history, whether or not it can be written."""
+
+    _store: Store
+
+    def evaluations(self, search: int | str) -> list[Evaluation]:
+        """Return the finished candidates of one search, in the order they were recorded.
+
+        Parameters
+        ----------
+        search : int or str
+            The search's id, as `begin` returned it, or its fingerprint.
+
+        Returns
+        -------
+        evaluations : list of Evaluation
+            Empty where there is no such search.
+        """
+
+        def work(connection: Any) -> list[Evaluation]:
+            found = _queries.find_search(connection, search) if isinstance(search, str) else search
+            return [] if found is None else _queries.read_evaluations(connection, found)
+
+        return self._store.run(work)
+
+    def searches(
+        self,
+        *,
+        estimator: str | Collection[str] | None = None,
+        metric: str | None = None,
+        exclude: str | Collection[str] = (),
+    ) -> list[PastSearch]:
+        """Return past searches: their configurations, and one score each.
+
+        Parameters
+        ----------
+        estimator : str or collection of str, optional
+            Only searches that tried one of these classes, such as ``"SVC"``; ``"SVC|NuSVC"``
+            stands for both.
+        metric : str, optional
+            The score wanted. A search that did not record it gives the metric it was refitted by.
+        exclude : str or collection of str, default=()
+            Data sets to leave out, by name or by digest, or searches by their fingerprint.
+
+        Returns
+        -------
+        searches : list of PastSearch
+            Scores are means over the folds, signed so that greater is better, and NaN where a
+            candidate failed. A search without any finite score is left out.
+
+        Examples
+        --------
+        >>> from sklearn.svm import SVC
+        >>> from skmeta.search import SearchHistory
+        >>> history = SearchHistory()
+        >>> history = history.add(SVC(), [{"C": 1.0}, {"C": 10.0}], [0.8, 0.9], dataset="iris")
+        >>> [past] = history.searches(estimator="SVC")
+        >>> past.scores
+        array([0.8, 0.9])
+        """
+        classes = None if estimator is None else _split_classes(estimator)
+        excluded = ({exclude} if isinstance(exclude, str) else set(exclude)) - {""}
+
+        def work(connection: Any) -> tuple[_queries.Rows, dict[int, Any]]:
+            rows = _queries.read_searches(connection, classes)
+            return rows, _queries.read_scores(connection, rows)
+
+        rows, texts = self._store.run(work)
+        past = [
+            _make_past_search(_codec.row_to_search(row), texts[row["id"]], metric)
+            for row in rows
+            if excluded.isdisjoint((row["dataset"], row["data_digest"], row["fingerprint"]))
+        ]
+        return [one for one in past if np.isfinite(one.scores).any()]
+
+    def version_token(self) -> Hashable:
+        """Return a value that differs when searches or candidates were added or removed.
+
+        It is cheap, so that what was computed from a history can be kept until it changes.
+        """
+        return self._store.run(_queries.read_token)
+
+    def describe(self) -> str:
+        """Return how many data sets, searches and candidates there are, by estimator.
+
+        Examples
+        --------
+        >>> from sklearn.svm import SVC
+        >>> from skmeta.search import SearchHistory
+        >>> history = SearchHistory()
+        >>> history = history.add(SVC(), [{"C": 1.0}, {"C": 10.0}], [0.8, 0.9], dataset="iris")
+        >>> print(history.describe())
+        estimator  data sets  searches  candidates
+        SVC                1         1           2
+        """
+        rows = self._store.run(_queries.describe)
+        width = max([len("estimator"), *(len(row[0]) for row in rows)])
+        lines = [f"{'estimator':<{width}}  data sets  searches  candidates"]
+        lines += [f"{a:<{width}}  {b:>9}  {c:>8}  {d:>10}" for a, b, c, d in rows]
+        return "\n".join(lines)
+
+    def to_frame(self) -> Any:
+        """Return a pandas DataFrame with one row a candidate.
+
+        Columns tell the search (``search``, ``dataset``, ``estimator``, ``metric``), how the
+        candidate did (``score``, signed so that greater is better, ``score_std``,
+        ``mean_test_<metric>``, times, ``error``) and its parameters under canonical names.
+
+        Examples
+        --------
+        >>> from sklearn.svm import SVC
+        >>> from skmeta.search import SearchHistory
+        >>> history = SearchHistory()
+        >>> history = history.add(SVC(), [{"C": 1.0}, {"C": 10.0}], [0.8, 0.9], dataset="iris")
+        >>> history.to_frame()[["dataset", "estimator", "score", "SVC.C"]]
+          dataset estimator  score  SVC.C
+        0    iris       SVC    0.8    1.0
+        1    iris       SVC    0.9   10.0
+        """
+        return _exchange.to_frame(self)
+
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to a file that `SearchHistory.merge` reads.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Its suffix says how: ``.jsonl`` and ``.jsonl.gz`` are JSON lines, ``.parquet`` is
+            parquet. A file that is there is replaced.
+        """
+        _exchange.write_file(Path(path).expanduser(), self)
+
+    def close(self) -> None:
+        """Let go of the database; a later use opens it again."""
+        self._store.close()
+
+    @property
+    def path(self) -> Path | None:
+        """The file it is kept in; None in memory and on a server."""
+        return self._store.path
+
+    def __iter__(self) -> Iterator[RecordedSearch]:
+        # Read at once: nothing may hold a transaction open while the caller thinks.
+        return iter(self._store.run(lambda connection: list(_queries.read_whole(connection))))
+
+    def __len__(self) -> int:
+        """Return the number of searches."""
+        return self._store.run(lambda connection: _queries.count(connection, _schema.search))
+
+    def __bool__(self) -> bool:
+        return True  # an empty history is still a history to record in
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._store.name!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # clones of a search write to the same history
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        content = self._store.content() if self._store.in_memory else None
+        return {"address": self._store.address, "content": content}
+
+
+class SearchHistory(_Reader):
+    """Past searches, kept in a file, on a server or in memory.
+
+    It holds parameters, scores, times, meta-features and fingerprints, but no data. Candidates
+    are written as they finish, each in a transaction of its own; any number of processes may
+    write at once.
+
+    Parameters
+    ----------
+    path_or_url : str or path-like, default=":memory:"
+        A path is a SQLite file, made when it does not exist. What contains ``://`` is an
+        SQLAlchemy URL, such as ``postgresql://user@host/database`` (``pip install
+        skmeta[postgres]``). ``":memory:"`` lives as long as the object.
+
+    Raises
+    ------
+    HistoryError
+        If it cannot be opened or written.
+    HistoryFormatError
+        If there is something else in that place, or a history of a newer format.
+
+    Notes
+    -----
+    A clone, and a copy in another process, stands for the same database. A history in memory is
+    copied to other processes by value, and what they write is lost.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from sklearn.svm import SVC
+    >>> from skmeta.search import SearchHistory
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = os.path.join(folder.name, "searches.db")
+    >>> with SearchHistory(path) as history:
+    ...     history = history.add(SVC(), [{"C": 1.0}, {"C": 10.0}], [0.8, 0.9], dataset="iris")
+    >>> len(SearchHistory(path))
+    1
+    >>> folder.cleanup()
+    """
+
+    def __init__(self, path_or_url: str | os.PathLike[str] = MEMORY) -> None:
+        self._open(address_of(path_or_url), None)
+
+    def _open(self, address: str, content: bytes | None) -> None:
+        self._store = Store(address, content=content)
+        self._begun: dict[int, SearchRecord] = {}
+        self._pending: list[_Pending] = []
+        self._lock = threading.RLock()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._open(state["address"], state["content"])
+
+    def begin(self, record: SearchRecord) -> int:
+        """Return the id of a search, which is new unless its fingerprint is known.
+
+        Parameters
+        ----------
+        record : SearchRecord
+            What is known before the first candidate.
+        """
+        search_id = self._store.run(
+            lambda connection: _queries.ensure_search(connection, record), write=True
+        )
+        self._begun[search_id] = record
+        return search_id
+
+    def record(self, search_id: int, evaluation: Evaluation) -> None:
+        """Write a finished candidate; it is durable when this returns.
+
+        A candidate that the search has already (equal ``key``) is left as it is. One that cannot
+        be written is kept in memory, and written with the next.
+
+        Parameters
+        ----------
+        search_id : int
+            As `begin` returned it.
+        evaluation : Evaluation
+            The candidate.
+
+        Raises
+        ------
+        HistoryError
+            If the database cannot be written now.
+        """
+        row = _codec.evaluation_to_row(evaluation)
+        with self._lock:
+            self._pending.append((self._record_of(search_id), row))
+            self._flush()
+
+    def finish(self, search_id: int) -> None:
+        """Note that a search ended, and write what could not be written before.
+
+        Parameters
+        ----------
+        search_id : int
+            As `begin` returned it.
+        """
+        fingerprint = self._record_of(search_id).fingerprint
+
+        def work(connection: Any) -> None:
+            found = _queries.find_search(connection, fingerprint)
+            if found is not None:
+                _queries.finish_search(connection, found)
+
+        with self._lock:
+            self._flush()
+            self._store.run(work, write=True)
+
+    def add(
+        self,
+        estimator: Any,
+        params: Sequence[Mapping[str, Any]],
+        scores: Any,
+        *,
+        dataset: str | None = None,
+        X: Any = None,
+        y: Any = None,
+        metafeatures: Mapping[str, float] | None = None,
+        scoring: str | None = None,
+        greater_is_better: bool | Mapping[str, bool] | None = None,
+        fit_times: Any = None,
+        score_times: Any = None,
+    ) -> Self:
+        """Add configurations that were measured elsewhere, as one past search.
+
+        What was measured of the same estimator on the same data set by the same metrics is one
+        search, also when it is added in parts. A configuration that is there already stays.
+
+        Parameters
+        ----------
+        estimator : estimator, class or str
+            What was configured. For the name of a class, such as ``"SVC"``, the parameters are
+            the predictor's.
+        params : sequence of dict
+            Parameters of each configuration, as for ``set_params``.
+        scores : array-like of shape (n_candidates,) or (n_candidates, n_folds), or dict of those
+            Test scores, NaN where a fit failed; a dict gives them by metric.
+        dataset : str, optional
+            Name of the data set; where X is given, by default the digest of its rows.
+        X, y : array-like, optional
+            The data set, of which a fingerprint and meta-features are kept, but no rows.
+        metafeatures : dict of str -> float, optional
+            Meta-features, instead of those computed of `X` and `y`.
+        scoring : str, optional
+            The metric, by default ``"score"``; of several, the one that is maximised.
+        greater_is_better : bool or dict of str -> bool, optional
+            Has to be given for metrics that are not scorers of scikit-learn.
+        fit_times, score_times : array-like of shape (n_candidates,) or (n_candidates, n_folds)
+            Seconds.
+
+        Returns
+        -------
+        self : SearchHistory
+
+        Warns
+        -----
+        HistoryWarning
+            If a configuration is there already, with other scores.
+
+        Examples
+        --------
+        >>> from sklearn.svm import SVC
+        >>> from skmeta.search import SearchHistory
+        >>> history = SearchHistory()
+        >>> history = history.add(
+        ...     SVC(),
+        ...     [{"C": 1.0}, {"C": 10.0}],
+        ...     [[0.81, 0.79], [0.92, 0.88]],
+        ...     dataset="iris",
+        ...     scoring="accuracy",
+        ... )
+        >>> history.searches(metric="accuracy")[0].scores
+        array([0.8, 0.9])
+        """
+        data = _measured.DataSet(name=dataset, X=X, y=y, metafeatures=metafeatures)
+        measured = _measured.measurements(
+            params,
+            scores,
+            scoring=scoring,
+            greater_is_better=greater_is_better,
+            fit_times=fit_times,
+            score_times=score_times,
+        )
+        return self._add(_measured.make_search(estimator, data, measured))
+
+    def add_cv_results(
+        self,
+        search_or_results: Any,
+        estimator: Any = None,
+        *,
+        dataset: str | None = None,
+        X: Any = None,
+        y: Any = None,
+        metafeatures: Mapping[str, float] | None = None,
+        scoring: str | None = None,
+        greater_is_better: bool | Mapping[str, bool] | None = None,
+    ) -> Self:
+        """Add a finished search of scikit-learn.
+
+        Parameters
+        ----------
+        search_or_results : fitted search, dict or DataFrame
+            A ``GridSearchCV``, ``RandomizedSearchCV`` or the like, or its ``cv_results_``. Of a
+            halving search over rows, only what was scored with the most rows is added.
+        estimator : estimator, class or str, optional
+            What was configured; a fitted search knows.
+        dataset, X, y, metafeatures
+            As for `add`.
+        scoring : str, optional
+            The metric; a fitted search knows, unless its ``refit`` is not a name.
+        greater_is_better : bool or dict of str -> bool, optional
+            Scores of scikit-learn are better when greater, which is the default.
+
+        Returns
+        -------
+        self : SearchHistory
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.model_selection import GridSearchCV
+        >>> from sklearn.svm import SVC
+        >>> from skmeta.search import SearchHistory
+        >>> X, y = load_iris(return_X_y=True)
+        >>> search = GridSearchCV(SVC(), {"C": [0.1, 1.0, 10.0]}).fit(X, y)
+        >>> history = SearchHistory().add_cv_results(search, dataset="iris", X=X, y=y)
+        >>> len(history.to_frame())
+        3
+        """
+        results = getattr(search_or_results, "cv_results_", search_or_results)
+        if results is not search_or_results:
+            scoring = scoring or _measured.metric_of_search(search_or_results)
+            estimator = search_or_results.estimator if estimator is None else estimator
+        if estimator is None or not hasattr(results, "keys"):
+            raise HistoryFormatError(
+                "Give a fitted search, or its cv_results_ together with estimator=...; got "
+                f"{type(search_or_results).__name__} and estimator={estimator!r}."
+            )
+        measured = _measured.measurements_of_cv_results(
+            results,
+            scoring=scoring,
+            greater_is_better=True if greater_is_better is None else greater_is_better,
+        )
+        data = _measured.DataSet(name=dataset, X=X, y=y, metafeatures=metafeatures)
+        return self._add(_measured.make_search(estimator, data, measured))
+
+    def add_optuna(
+        self,
+        study: Any,
+        estimator: Any,
+        *,
+        dataset: str | None = None,
+        X: Any = None,
+        y: Any = None,
+        metafeatures: Mapping[str, float] | None = None,
+        scoring: str | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Add the finished trials of a study of Optuna; pruned ones are left out.
+
+        Parameters
+        ----------
+        study : optuna.study.Study
+            The study; its direction says whether values are better when greater.
+        estimator : estimator, class or str
+            What was configured.
+        dataset, X, y, metafeatures
+            As for `add`.
+        scoring : str, optional
+            What the objective's value is; of several objectives, the one that counts, by name.
+        names : dict of str -> str, optional
+            The estimator's name of a parameter, where the study's is another:
+            ``{"c": "svc__C"}``.
+
+        Returns
+        -------
+        self : SearchHistory
+
+        Examples
+        --------
+        >>> import optuna
+        >>> from sklearn.svm import SVC
+        >>> from skmeta.search import SearchHistory
+        >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+        >>> study = optuna.create_study(direction="maximize")
+        >>> study.optimize(lambda trial: -abs(trial.suggest_float("c", 1, 9) - 5), n_trials=4)
+        >>> history = SearchHistory().add_optuna(study, SVC(), dataset="iris", names={"c": "C"})
+        >>> len(history.to_frame())
+        4
+        """
+        measured = _measured.measurements_of_study(study, names=names, scoring=scoring)
+        data = _measured.DataSet(name=dataset, X=X, y=y, metafeatures=metafeatures)
+        return self._add(_measured.make_search(estimator, data, measured))
+
+    @classmethod
+    def from_cv_results(
+        cls,
+        search_or_results: Any,
+        estimator: Any = None,
+        *,
+        history: str | os.PathLike[str] = MEMORY,
+        **options: Any,
+    ) -> Self:
+        """Return a history with a finished search of scikit-learn; see `add_cv_results`.
+
+        Parameters
+        ----------
+        search_or_results, estimator, **options
+            As for `add_cv_results`.
+        history : str or path-like, default=":memory:"
+            Where the history is kept.
+        """
+        return cls(history).add_cv_results(search_or_results, estimator, **options)
+
+    @classmethod
+    def from_optuna(
+        cls, study: Any, estimator: Any, *, history: str | os.PathLike[str] = MEMORY, **options: Any
+    ) -> Self:
+        """Return a history with the finished trials of a study of Optuna; see `add_optuna`.
+
+        Parameters
+        ----------
+        study, estimator, **options
+            As for `add_optuna`.
+        history : str or path-like, default=":memory:"
+            Where the history is kept.
+        """
+        return cls(history).add_optuna(study, estimator, **options)
+
+    def merge(self, other: "SearchHistory | ReadOnly | str | os.PathLike[str]") -> Self:
+        """Add all searches of another history; what is there already stays as it is.
+
+        Parameters
+        ----------
+        other : SearchHistory, ReadOnly, str or path-like
+            A history, its path or URL, or a file that `export` wrote (``.jsonl``, ``.jsonl.gz``
+            or ``.parquet``).
+
+        Returns
+        -------
+        self : SearchHistory
+
+        Examples
+        --------
+        >>> from sklearn.svm import SVC
+        >>> from skmeta.search import SearchHistory
+        >>> mine = SearchHistory().add(SVC(), [{"C": 1.0}], [0.8], dataset="iris")
+        >>> yours = SearchHistory().add(SVC(), [{"C": 1.0}], [0.7], dataset="wine")
+        >>> len(mine.merge(yours).merge(yours))
+        2
+        """
+        items = list(_searches_in(other))
+
+        def work(connection: Any) -> None:
+            for item in items:
+                _queries.merge_search(connection, item)
+
+        self._store.run(work, write=True)
+        return self
+
+    def remove(self, dataset: str) -> int:
+        """Delete the searches on a data set.
+
+        Parameters
+        ----------
+        dataset : str
+            The data set's name.
+
+        Returns
+        -------
+        n_removed : int
+            The number of searches deleted.
+        """
+        return self._store.run(
+            lambda connection: _queries.remove_dataset(connection, dataset), write=True
+        )
+
+    def close(self) -> None:
+        """Write what could not be written before, and let go of the database.
+
+        A later use opens it again. What still cannot be written stays in memory, with a warning.
+        """
+        try:
+            with self._lock:
+                self._flush()
+        except HistoryError as error:
+            warnings.warn(
+                f"{len(self._pending)} finished candidates are in memory only: {error}",
+                HistoryWarning,
+                stacklevel=2,
+            )
+        super().close()
+
+    def _add(self, item: RecordedSearch) -> Self:
+        changed = 0
+
+        def work(connection: Any) -> None:
+            nonlocal changed
+            search_id = _queries.ensure_search(connection, item.record, item.started)
+            before = {e.key: e.scores for e in _queries.read_evaluations(connection, search_id)}
+            _queries.merge_search(connection, item)
+            changed = _count_changed(before, item.evaluations)
+
+        self._store.run(work, write=True)
+        if changed:
+            warnings.warn(
+                f"{changed} configurations were measured before on {item.record.dataset!r}, with "
+                "other scores, which are kept. To replace them, call remove(dataset) first; to "
+                "keep both, give another dataset=.",
+                HistoryWarning,
+                stacklevel=3,
+            )
+        return self
+
+    def _record_of(self, search_id: int) -> SearchRecord:
+        if search_id not in self._begun:  # begun by another process, or before a copy was made
+            record = self._store.run(lambda connection: _queries.find_record(connection, search_id))
+            if record is None:
+                raise HistoryError(
+                    f"{self!r} has no search of id {search_id!r}. Give the id that begin returned."
+                )
+            self._begun[search_id] = record
+        return self._begun[search_id]
+
+    def _flush(self) -> None:
+        if not self._pending:
+            return
+        batch = list(self._pending)
+        try:
+            self._store.run(lambda connection: _write(connection, batch), write=True)
+        except HistoryError as error:
+            raise HistoryError(
+                f"{error} {len(batch)} finished candidates wait in memory, and are written with "
+                "the next one."
+            ) from error
+        del self._pending[: len(batch)]
+
+
+class ReadOnly(_Reader):
+    """A history that a search reads and does not change.
+
+    For nested cross-validation, where what the inner searches find on parts of the data must not
+    enter the history. A search that was recorded earlier is still resumed.
+
+    Parameters
+    ----------
+    history : SearchHistory, ReadOnly, str or path-like
+        The history, or its path or URL. It has to exist.
+
+    Raises
+    ------
+    HistoryError
+        If it cannot be opened.
+    HistoryFormatError
+        If there is something else in that place, or a history of a newer format.
+
+    Examples
+    --------
+    >>> from sklearn.svm import SVC
+    >>> from skmeta.search import ReadOnly, SearchHistory
+    >>> history = SearchHistory().add(SVC(), [{"C": 1.0}], [0.8], dataset="iris")
+    >>> len(ReadOnly(history))
+    1
+    """
+
+    def __init__(self, history: "SearchHistory | ReadOnly | str | os.PathLike[str]") -> None:
+        if isinstance(history, _Reader):
+            self._store = history._store
+        else:
+            self._store = Store(address_of(history), read_only=True)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._store = Store(state["address"], read_only=True, content=state["content"])
+
+    def begin(self, record: SearchRecord) -> int:
+        """Return the id of a search, or 0 where it is not in the history.
+
+        Parameters
+        ----------
+        record : SearchRecord
+            What is known before the first candidate.
+        """
+        found = self._store.run(
+            lambda connection: _queries.find_search(connection, record.fingerprint)
+        )
+        return found or 0
+
+    def record(self, search_id: int, evaluation: Evaluation) -> None:
+        """Do nothing."""
+
+    def finish(self, search_id: int) -> None:
+        """Do nothing."""
+
+
+def open_history(
+    history: SearchHistory | ReadOnly | str | os.PathLike[str] | None,
+) -> SearchHistory | ReadOnly | None:
+    """Return the history that a parameter means.
+
+    Parameters
+    ----------
+    history : None, str, path-like, SearchHistory or ReadOnly
+        A path or URL is opened; everything else is returned as it is.
+    """
+    if history is None or isinstance(history, SearchHistory | ReadOnly):
+        return history
+    return SearchHistory(history)
+
+
+def address_of(path_or_url: object) -> str:
+    """Return a path or URL as text, or say what it should be."""
+    if isinstance(path_or_url, str | os.PathLike):
+        text = os.fspath(path_or_url)
+        if isinstance(text, str) and text:
+            return text
+    raise HistoryError(
+        f"A history is given by a path or an SQLAlchemy URL, not {path_or_url!r} of type "
+        f"{type(path_or_url).__name__}. Give 'searches.db', for example."
+    )
+
+
+def _write(connection: Any, batch: list[_Pending]) -> None:
+    by_search: dict[str, list[_codec.Row]] = {}
+    records = {record.fingerprint: record for record, _ in batch}
+    for record, row in batch:
+        by_search.setdefault(record.fingerprint, []).append(row)
+    for fingerprint, rows in by_search.items():
+        # The search is looked up by what it is: its id may be another's, if the file was replaced.
+        search_id = _queries.ensure_search(connection, records[fingerprint])
+        _queries.insert_evaluations(connection, search_id, rows)
+
+
+def _searches_in(
+    other: SearchHistory | ReadOnly | str | os.PathLike[str],
+) -> Iterable[RecordedSearch]:
+    if isinstance(other, _Reader):
+        return other
+    address = address_of(other)
+    if "://" not in address and _exchange.is_exchange_file(Path(address)):
+        return _exchange.read_file(Path(address).expanduser())
+    return ReadOnly(address)
+
+
+def _count_changed(before: dict[str, Any], evaluations: Iterable[Evaluation]) -> int:
+    """Return how many candidates have other scores than one of the same key before them."""
+    seen, changed = dict(before), set()
+    for one in evaluations:
+        first = seen.setdefault(one.key, one.scores)
+        if repr(dict(first)) != repr(dict(one.scores)):  # NaN is not equal to itself
+            changed.add(one.key)
+    return len(changed)
+
+
+def _split_classes(estimator: str | Collection[str]) -> set[str]:
+    names = [estimator] if isinstance(estimator, str) else estimator
+    return {part for name in names for part in name.split("|")}
+
+
+def _make_past_search(
+    record: SearchRecord, texts: tuple[list[str], list[str]], metric: str | None
+) -> PastSearch:
+    configurations, scores = texts
+    chosen = metric if metric is not None and metric in record.metrics else record.refit_metric
+    means = _average([json.loads(text).get(chosen, ()) for text in scores])
+    return PastSearch(
+        dataset=record.dataset,
+        configurations=tuple(_codec.decode_configuration(text) for text in configurations),
+        scores=means * record.metrics.get(chosen, 1),
+        metric=chosen,
+        estimator=record.estimator,
+        data_digest=record.data_digest,
+        data_sketch=record.data_sketch,
+        metafeatures=record.metafeatures,
+    )
+
+
+def _average(folds: list[list[float | str | None]]) -> NDArray[np.float64]:
+    """Return the mean over folds of each candidate; NaN where there are none."""
+    n_folds = {len(values) for values in folds}
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        if len(n_folds) == 1 and n_folds != {0}:
+            # NumPy reads null and "Infinity" as the floats they stand for.
+            means: NDArray[np.float64] = np.array(folds, dtype=np.float64).mean(axis=1)
+            return means
+        decoded = [_codec.decode_numbers(values) for values in folds]
+        return np.array([np.mean(v) if v else math.nan for v in decoded], dtype=np.float64)
