@@ -1,5 +1,6 @@
 """Where a history is kept: the database, its transactions and its errors."""
 
+import itertools
 import os
 import sqlite3
 import threading
@@ -26,7 +27,9 @@ T = TypeVar("T")
 
 MEMORY = ":memory:"
 BUSY_SECONDS = 30.0  # how long a process waits for the others to finish writing
-_ATTEMPTS = 4
+# Once that was not enough: a database that stays locked costs one long wait, not one a candidate.
+_SHORT_BUSY_SECONDS = 1.0
+_ATTEMPTS = 5
 
 _stores: "weakref.WeakSet[Store]" = weakref.WeakSet()
 
@@ -49,6 +52,7 @@ class Store:
         self.name = _name(self.address, self.path)
         self.place = "The history in memory" if self.in_memory else repr(self.name)
         self._lock = threading.RLock()
+        self._gave_up = False
         self._make_file = self.path is not None and not read_only
         self.engine = self._make_engine(content)
         # A pool that is thrown away leaves its connections open, which Python warns about.
@@ -62,13 +66,19 @@ class Store:
 
     def run(self, work: Callable[[sa.Connection], T], *, write: bool = False) -> T:
         """Run work in one transaction; try again while others hold the database."""
-        for attempt in range(_ATTEMPTS):
+        patience = _SHORT_BUSY_SECONDS if self._gave_up else BUSY_SECONDS
+        deadline = time.monotonic() + patience
+        for attempt in itertools.count():
             try:
-                return self._run_once(work, write)
+                result = self._run_once(work, write)
             except (SQLAlchemyError, sqlite3.Error) as error:
-                if attempt == _ATTEMPTS - 1 or not _is_passing(error):
+                self._gave_up = time.monotonic() > deadline or attempt == _ATTEMPTS - 1
+                if self._gave_up or not _is_passing(error):
                     raise translate(error, self.place) from error
                 time.sleep(0.05 * 4**attempt)
+            else:
+                self._gave_up = False
+                return result
         raise AssertionError("unreachable")
 
     def content(self) -> bytes:
@@ -127,8 +137,9 @@ class Store:
             # A file that vanished must not come back empty: only opening may create it.
             mode = "ro" if self.read_only else "rwc" if self._make_file else "rw"
             name = f"{self.path.absolute().as_uri()}?mode={mode}"
+        patience = _SHORT_BUSY_SECONDS if self._gave_up else BUSY_SECONDS
         connection = sqlite3.connect(
-            name, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            name, uri=True, timeout=patience, isolation_level=None, check_same_thread=False
         )
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
@@ -190,10 +201,15 @@ def _parse_url(address: str) -> sa.URL:
 
 def _make_server_engine(address: str) -> sa.Engine:
     url = _parse_url(address)
+    options: dict[str, Any] = {}
     if url.drivername == "postgresql+psycopg":
         import_optional("psycopg", "postgres")
+        if "connect_timeout" not in url.query:  # without one, a server that is gone is awaited
+            options = {"connect_timeout": 10}
     try:
-        return sa.create_engine(url, pool_size=1, max_overflow=4, pool_pre_ping=True)
+        return sa.create_engine(
+            url, pool_size=1, max_overflow=4, pool_pre_ping=True, connect_args=options
+        )
     except (NoSuchModuleError, ImportError) as error:
         raise HistoryError(
             f"The driver of {url.drivername!r} cannot be loaded ({error}). Install it, or use "
