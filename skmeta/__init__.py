@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
     from skmeta.priors import MetaPrior
+    from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
-__all__ = ["MetaFewShotClassifier", "MetaFewShotRegressor", "MetaPrior"]
+__all__ = [
+    "MetaFewShotClassifier",
+    "MetaFewShotRegressor",
+    "MetaLearnedSearchCV",
+    "MetaPrior",
+    "SearchHistory",
+]
 
 try:
     __version__ = version("skmeta")
@@ -23,7 +30,9 @@ except PackageNotFoundError:  # a source tree that was not installed
 _ROOMS = {
     "MetaFewShotClassifier": "skmeta.few_shot",
     "MetaFewShotRegressor": "skmeta.few_shot",
+    "MetaLearnedSearchCV": "skmeta.search",
     "MetaPrior": "skmeta.priors",
+    "SearchHistory": "skmeta.search",
 }
 
 

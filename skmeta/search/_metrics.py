@@ -1,15 +1,82 @@
-"""Names of metrics that mean the same in every search, whatever the user called them."""
+"""What a search measures, under names that mean the same in every search."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+import numpy as np
 from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
 
 from skmeta.search._describe import token
+from skmeta.search._records import Evaluation
 
-__all__ = ["metric_name", "metric_names"]
+__all__ = ["Metrics", "metric_name", "metric_names"]
+
+
+class Metrics:
+    """What a search measures, and which of it the search maximises.
+
+    Parameters
+    ----------
+    scorers : scorer, or scikit-learn's multimetric scorer
+    estimator : estimator
+    refit : bool, str or callable
+        As of the search. Where it does not name a metric, the first one is maximised.
+    error_score : float or "raise"
+    """
+
+    def __init__(self, scorers: Any, estimator: Any, refit: Any, error_score: Any) -> None:
+        named = getattr(scorers, "_scorers", None)
+        self.is_multiple = named is not None
+        self.names = (
+            metric_names(named, estimator)
+            if named is not None
+            else {"score": metric_name(scorers, estimator)}
+        )
+        self._refit = refit
+        self._error_score = error_score
+
+    def objective(self, keys: Iterable[str]) -> str:
+        """Return the key, as in ``mean_test_<key>``, of the metric to maximise."""
+        keys = list(keys)
+        if isinstance(self._refit, str) and self._refit in keys:
+            return self._refit
+        return keys[0]
+
+    @property
+    def refit_metric(self) -> str:
+        """Name of the metric to maximise, in a history."""
+        return self.names[self.objective(self.names)]
+
+    def scores_of(self, output: dict[str, Any], kind: str = "test_scores") -> dict[str, float]:
+        """Return the scores of one fold by the user's names; NaN where the fit failed."""
+        scores = output.get(kind)
+        if output.get("fit_error") is not None or scores is None:
+            return dict.fromkeys(self.names, np.nan)
+        return dict(scores) if isinstance(scores, Mapping) else {"score": float(scores)}
+
+    def output_of(self, evaluation: Evaluation, fold: int) -> dict[str, Any]:
+        """Return what scikit-learn would have computed for a fold that is on record."""
+        keys = {name: key for key, name in self.names.items()}
+        output: dict[str, Any] = {
+            "fit_error": evaluation.error if _failed(evaluation, fold) else None,
+            "test_scores": self._scores(evaluation.scores, keys, fold),
+            "n_test_samples": evaluation.n_test_samples[fold],
+            "fit_time": evaluation.fit_times[fold],
+            "score_time": evaluation.score_times[fold],
+        }
+        if evaluation.train_scores:
+            output["train_scores"] = self._scores(evaluation.train_scores, keys, fold)
+        return output
+
+    def _scores(
+        self, scores: Mapping[str, Sequence[float]], keys: Mapping[str, str], fold: int
+    ) -> Any:
+        found = {keys.get(name, name): values[fold] for name, values in scores.items()}
+        if self._error_score != "raise":
+            found = {k: self._error_score if np.isnan(v) else v for k, v in found.items()}
+        return found["score"] if set(found) == {"score"} and not self.is_multiple else found
 
 
 def metric_name(scorer: Any, estimator: Any) -> str:
@@ -92,3 +159,9 @@ def _spelled(scorer: Any) -> str:
     arguments = ", ".join(f"{name}={value!r}" for name, value in sorted(scorer._kwargs.items()))
     name = getattr(scorer._score_func, "__name__", type(scorer._score_func).__name__)
     return ("neg_" if scorer._sign < 0 else "") + name + (f"({arguments})" if arguments else "")
+
+
+def _failed(evaluation: Evaluation, fold: int) -> bool:
+    return evaluation.error is not None and all(
+        np.isnan(values[fold]) for values in evaluation.scores.values()
+    )

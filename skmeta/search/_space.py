@@ -90,7 +90,7 @@ class SearchSpace:
                 built = structure(estimator, parts)
                 known = built.get_params(deep=True)
                 for name in space:
-                    if name not in known:
+                    if name not in known and not _can_set(built, name, space[name]):
                         raise SearchSpaceError(_unknown(name, known, built))
 
     def draw(self, n: int, rng: np.random.Generator) -> list[Candidate]:
@@ -257,6 +257,17 @@ def _structures(current: Mapping[str, Any], space: Mapping[str, Any]) -> Iterato
             choices[name] = parts
     for values in product(*choices.values()):
         yield dict(zip(choices, values, strict=True))
+
+
+def _can_set(estimator: Any, name: str, source: Any) -> bool:
+    # An estimator of the user's own may take more than get_params tells.
+    if _is_distribution(source):
+        return False
+    try:
+        structure(estimator, {name: source[0]})
+    except ValueError:
+        return False
+    return True
 
 
 def _unknown(name: str, known: Mapping[str, Any], estimator: Any) -> str:

@@ -1,0 +1,256 @@
+"""One call of fit: everything between the data and the last candidate."""
+
+import hashlib
+import math
+import os
+import platform
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from skmeta._random import check_rng
+from skmeta.exceptions import HistoryWarning, SearchStoppedWarning
+from skmeta.search._describe import (
+    candidate_key,
+    canonical_configurations,
+    canonical_names,
+    predictor_name,
+    signature,
+    token,
+)
+from skmeta.search._evaluate import Evaluate, FrozenSplits
+from skmeta.search._fingerprint import DataFingerprint, fingerprint_data
+from skmeta.search._given import history_of, n_iter_of, prior_of, space_of
+from skmeta.search._ledger import BudgetSpent, Ledger
+from skmeta.search._metafeatures import metafeatures
+from skmeta.search._metrics import Metrics
+from skmeta.search._prior import SearchPrior
+from skmeta.search._records import SearchRecord
+from skmeta.search._space import Candidate
+
+__all__ = ["SearchRun"]
+
+# A finite space up to this size is in the pool whole; of others as many are drawn to begin with.
+_WHOLE_POOL = 2000
+_DRAWN_POOL = 1000
+# Candidates near the incumbent that join the pool after each batch.
+_N_NEAR = 30
+
+
+class SearchRun:
+    """One call of fit: everything between the data and the last candidate."""
+
+    def __init__(self, search: Any, fit_params: Mapping[str, Any]) -> None:
+        self._search = search
+        self._fit_params = fit_params
+        self._begun = time.monotonic()
+        self.recorded: dict[tuple[str, int], dict[str, Any]] = {}
+        self.prior: SearchPrior | None = None
+        self.report: dict[str, Any] = {}
+        self.stopped_by = "n_iter"
+        self.n_resumed = 0
+        self.seconds = 0.0
+        self._bar = tqdm(disable=True)
+        self._history: Any = None
+        self._search_id: Any = None
+        self._owns_history = False
+
+    # -- before the first fit ------------------------------------------------------------------
+
+    def prepare(self, X: Any, y: Any, cv: Any, split_params: Mapping[str, Any]) -> None:
+        """Check what was given, draw the folds, open the history and learn the prior."""
+        search = self._search
+        self.space = space_of(search)
+        self.space.check(search.estimator)
+        self.walks_grid = search.n_iter == "all"
+        self.n_iter = n_iter_of(search, self.space)
+        self.rng = check_rng(search.random_state)
+        self.splits = FrozenSplits(cv.split(X, y, **split_params))
+        scorers, _ = search._get_scorers()
+        self.metrics = Metrics(scorers, search.estimator, search.refit, search.error_score)
+        self.pool = self._draw_pool()
+        self._open_history(X, y)
+        self._bar = _progress_bar(search.progress, self.n_iter)
+        self.ledger = Ledger(
+            estimator=search.estimator,
+            space=self.space,
+            metrics=self.metrics,
+            n_splits=len(self.splits.splits),
+            history=self._history,
+            search_id=self._search_id,
+            deadline=None if search.time_budget is None else self._begun + search.time_budget,
+            bar=self._bar,
+        )
+        self.recalled = self.ledger.recall(search.return_train_score)
+        # The loop looks results up in `recorded`; both names mean one dict from here on.
+        self.recorded.update(self.ledger.outputs)
+        self.ledger.outputs = self.recorded
+
+    @property
+    def n_batches(self) -> int:
+        """Number of batches of a search that goes on by scores."""
+        return math.ceil(self.n_iter / int(self._search.batch_size))
+
+    def _draw_pool(self) -> list[Candidate]:
+        if self.walks_grid:
+            return self.space.grid()
+        whole = self.space.size <= _WHOLE_POOL
+        return self.space.draw(_WHOLE_POOL if whole else _DRAWN_POOL, self.rng)
+
+    def _open_history(self, X: Any, y: Any) -> None:
+        search = self._search
+        history = history_of(search.history)
+        given = isinstance(search.prior, (SearchPrior, os.PathLike))
+        if history is None and not given and search.prior in (None, "auto"):
+            return  # nothing to read, nothing to write
+        self._owns_history = history is not None and history is not search.history
+        data = fingerprint_data(X, y)
+        record = self._record(X, y, data)
+        self.prior = prior_of(search.prior, history, record)
+        if self.prior is not None and search.exclude_same_data:
+            self.prior = self.prior.without(data_digests=[data.digest], data_sketch=data.sketch)
+        self._history = history
+        if history is not None:
+            self._search_id = history.begin(record)
+
+    def _record(self, X: Any, y: Any, data: DataFingerprint) -> SearchRecord:
+        search = self._search
+        names = canonical_names(search.estimator)
+        parts = (
+            data.digest,
+            token(search.estimator),
+            self.space.token(),
+            token([list(map(np.asarray, split)) for split in self.splits.splits]),
+            token(search.scoring),
+            token({k: v for k, v in self._fit_params.items() if k != "groups"}),
+        )
+        return SearchRecord(
+            fingerprint=hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24],
+            dataset=data.digest[:12],
+            data_digest=data.digest,
+            data_sketch=data.sketch,
+            estimator=predictor_name(search.estimator, self.pool),
+            signature=signature(search.estimator),
+            space={names.get(name, name): text for name, text in self.space.describe().items()},
+            cv=repr(search._checked_cv_orig),
+            metrics=dict.fromkeys(self.metrics.names.values(), 1),
+            refit_metric=self.metrics.refit_metric,
+            metafeatures=metafeatures(X, y),
+            versions=_versions(),
+        )
+
+    # -- the search ----------------------------------------------------------------------------
+
+    def observe(self, cell: Any, params: Any, output: Any) -> None:
+        self.ledger.observe(cell, params, output)
+
+    def search(self, evaluate: Evaluate) -> None:
+        """Evaluate candidates until there are enough, time is over, or the user stops it."""
+        try:
+            if self.walks_grid:
+                self.n_resumed = sum(map(self.ledger.is_finished, self.pool))
+                evaluate(self.pool, context=None)
+            else:
+                self._model_search(evaluate)
+        except BudgetSpent:
+            self.stopped_by = "time_budget"
+        except KeyboardInterrupt:
+            if not evaluate.n_done:
+                raise
+            self.stopped_by = "interrupt"
+            warnings.warn(
+                f"The search was interrupted after {evaluate.n_done} of {self.n_iter} candidates; "
+                "the best of them is kept. Run it again with a history to go on from there.",
+                SearchStoppedWarning,
+                stacklevel=2,
+            )
+        else:
+            if self._history is not None:
+                _forgiving(self._history.finish, self._search_id)
+        finally:
+            self.seconds = time.monotonic() - self._begun
+
+    def _model_search(self, evaluate: Evaluate) -> None:
+        from skmeta.search._strategy import SearchStrategy
+
+        pool = _distinct([*self.recalled[: self.n_iter], *self.pool])
+        strategy = SearchStrategy(self._described(pool), self.prior, rng=self.rng)
+        recalled = pool[: len(self.recalled[: self.n_iter])]
+        known = {candidate_key(candidate) for candidate in pool}
+        if recalled:
+            self.n_resumed = len(recalled)
+            scores = evaluate(recalled)
+            self.ledger.advance(recalled)
+            strategy.tell(range(len(recalled)), scores)
+        while evaluate.n_done < self.n_iter:
+            self._refine(strategy, pool, known, evaluate)
+            suggestions = strategy.ask(min(self._search.batch_size, self.n_iter - evaluate.n_done))
+            if not suggestions:
+                self.stopped_by = "exhausted"
+                break
+            candidates = [pool[s.index] for s in suggestions]
+            for candidate, suggestion in zip(candidates, suggestions, strict=True):
+                self.ledger.sources[candidate_key(candidate)] = suggestion.source
+            scores = evaluate(candidates, suggestions)
+            strategy.tell([s.index for s in suggestions], scores)
+        self.report = strategy.report()
+
+    def _refine(
+        self, strategy: Any, pool: list[Candidate], known: set[str], evaluate: Any
+    ) -> None:
+        """Let candidates near the incumbent join the pool."""
+        if self.space.size <= _WHOLE_POOL or evaluate.best is None:
+            return
+        near = self.space.neighbours(evaluate.best, _N_NEAR, self.rng)
+        fresh = [c for c in near if candidate_key(c) not in known]
+        if fresh:
+            known.update(map(candidate_key, fresh))
+            pool.extend(fresh)
+            strategy.extend(self._described(fresh))
+
+    def _described(self, candidates: list[Candidate]) -> list[Any]:
+        return canonical_configurations(self._search.estimator, candidates)
+
+    def close(self) -> None:
+        """Close the bar, and the history if this search opened it."""
+        self._bar.close()
+        if self._owns_history:
+            self._history.close()
+
+
+def _forgiving(write: Any, *args: Any) -> None:
+    try:
+        write(*args)
+    except Exception as error:  # whatever it is, it must not cost the search
+        warnings.warn(f"The history could not be written: {error}", HistoryWarning, stacklevel=2)
+
+
+def _distinct(candidates: list[Candidate]) -> list[Candidate]:
+    found: dict[str, Candidate] = {}
+    for candidate in candidates:
+        found.setdefault(candidate_key(candidate), candidate)
+    return list(found.values())
+
+
+def _progress_bar(progress: Any, total: int) -> tqdm:
+    # disable=None is tqdm's own test for a terminal.
+    automatic = progress == "auto"
+    return tqdm(
+        total=total,
+        desc="search",
+        unit="candidate",
+        disable=None if automatic else not progress,
+        delay=2 if automatic else 0,
+        file=sys.stderr,
+    )
+
+
+def _versions() -> dict[str, str]:
+    names = ("skmeta", "scikit-learn", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
