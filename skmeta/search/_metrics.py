@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -142,9 +143,16 @@ def _identity(scorer: Any) -> tuple[Any, ...]:
     return (
         f"{function.__module__}.{getattr(function, '__qualname__', function)}",
         scorer._sign,
-        token(scorer._kwargs),
+        token({k: v for k, v in scorer._kwargs.items() if v != _default(function, k)}),
         token(response),
     )
+
+
+def _default(function: Any, name: str) -> Any:
+    try:
+        return signature(function).parameters[name].default
+    except (KeyError, TypeError, ValueError):  # hidden behind **kwargs, or not a function
+        return None
 
 
 @cache

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -303,11 +304,8 @@ def _step(source: Any, value: Any, random_state: np.random.RandomState) -> Any:
     # In the distribution's own quantiles a step has the same meaning on every scale.
     quantile = float(source.cdf(value)) + _STEP * random_state.normal()
     moved = source.ppf(np.clip(quantile, 1e-9, 1 - 1e-9))
-    return moved.item() if isinstance(moved, np.generic) and _is_discrete(source) else moved
-
-
-def _is_discrete(source: Any) -> bool:
-    return hasattr(source, "dist") and hasattr(source.dist, "pmf")
+    # The quantiles of a distribution of integers are floats.
+    return int(moved) if isinstance(value, Integral) else moved
 
 
 def _step_in_list(source: list[Any], value: Any, random_state: np.random.RandomState) -> Any:

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.linear_model import Ridge
+from sklearn.metrics import (
+    f1_score,
+    fbeta_score,
+    get_scorer,
+    get_scorer_names,
+    make_scorer,
+    mean_squared_error,
+)
+from sklearn.svm import SVC
+
+from skmeta.search._metrics import Metrics, metric_name, metric_names
+
+
+def my_score(estimator, X, y):
+    return 0.5
+
+
+@pytest.mark.parametrize("name", get_scorer_names())
+def test_scikit_learns_scorers_keep_their_name(name):
+    # A few are two names of one metric; then the shorter is used for both.
+    found = metric_name(get_scorer(name), SVC())
+    one, other = get_scorer(found), get_scorer(name)
+    assert (one._score_func, one._sign, one._kwargs) == (
+        other._score_func,
+        other._sign,
+        other._kwargs,
+    )
+
+
+def test_default_scores_of_each_kind_of_estimator():
+    assert metric_name(None, SVC()) == "accuracy"
+    assert metric_name(None, Ridge()) == "r2"
+    assert metric_name(None, KMeans()) == "KMeans.score"
+
+
+def test_scorers_of_the_users_own():
+    assert metric_name(make_scorer(f1_score), SVC()) == "f1"
+    assert metric_name(make_scorer(fbeta_score, beta=2), SVC()) == "fbeta_score(beta=2)"
+    squared = make_scorer(mean_squared_error, greater_is_better=False)
+    assert metric_name(squared, Ridge()) == "neg_mean_squared_error"
+    assert metric_name(make_scorer(my_score, greater_is_better=False), SVC()) == "neg_my_score"
+    assert metric_name(my_score, SVC()) == "my_score"
+
+
+def test_no_two_names_are_equal():
+    scorers = {"a": get_scorer("accuracy"), "b": get_scorer("accuracy"), "c": get_scorer("f1")}
+    assert metric_names(scorers, SVC()) == {"a": "accuracy", "b": "b", "c": "f1"}
+
+
+def test_objective_is_what_refit_names_or_the_first():
+    class Multi:
+        _scorers = {"A": get_scorer("f1"), "B": get_scorer("accuracy")}  # noqa: RUF012
+
+    assert Metrics(Multi(), SVC(), "B", np.nan).refit_metric == "accuracy"
+    assert Metrics(Multi(), SVC(), False, np.nan).refit_metric == "f1"
+    assert Metrics(get_scorer("f1"), SVC(), True, np.nan).objective(["score"]) == "score"
