@@ -17,6 +17,10 @@ from skmeta.search._records import Configuration, Evaluation, SearchRecord, Valu
 
 Row = dict[str, Any]
 
+# Columns that are compared have a length, which some databases insist on.
+KEY_LENGTH = 128
+SOURCE_LENGTH = 32
+
 
 def dump(value: Any) -> str:
     """Return strict, compact JSON."""
@@ -84,6 +88,11 @@ def _clean(text: str) -> str:
 def evaluation_to_row(evaluation: Evaluation) -> Row:
     """Return the columns of an evaluation, without its search."""
     e = evaluation
+    if len(e.key) > KEY_LENGTH or len(e.source) > SOURCE_LENGTH:
+        raise HistoryFormatError(
+            f"An evaluation's key has at most {KEY_LENGTH} characters and its source at most "
+            f"{SOURCE_LENGTH}, got {e.key!r} and {e.source!r}. Shorten them."
+        )
     return {
         "key": e.key,
         "configuration": encode_configuration(e.configuration),

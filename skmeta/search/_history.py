@@ -1,13 +1,12 @@
 """The history of searches: recorded as they run, read by the next one."""
 
 import os
-import threading
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from skmeta.exceptions import HistoryError, HistoryFormatError, HistoryWarning
+from skmeta.exceptions import HistoryError, HistoryFormatError, HistoryWarning, SkmetaError
 from skmeta.search import _codec, _exchange, _measured, _queries
 from skmeta.search._reader import HistoryReader
 from skmeta.search._records import Evaluation, RecordedSearch, SearchRecord
@@ -63,7 +62,6 @@ class SearchHistory(HistoryReader):
         self._store = Store(address, content=content)
         self._begun: dict[int, SearchRecord] = {}
         self._pending: list[_Pending] = []
-        self._lock = threading.RLock()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._open(state["address"], state["content"])
@@ -101,7 +99,7 @@ class SearchHistory(HistoryReader):
             If the database cannot be written now.
         """
         row = _codec.evaluation_to_row(evaluation)
-        with self._lock:
+        with self._store.lock:
             self._pending.append((self._record_of(search_id), row))
             self._flush()
 
@@ -120,7 +118,7 @@ class SearchHistory(HistoryReader):
             if found is not None:
                 _queries.finish_search(connection, found)
 
-        with self._lock:
+        with self._store.lock:
             self._flush()
             self._store.run(work, write=True)
 
@@ -399,11 +397,11 @@ class SearchHistory(HistoryReader):
         A later use opens it again. What still cannot be written stays in memory, with a warning.
         """
         try:
-            with self._lock:
+            with self._store.lock:
                 self._flush()
-        except HistoryError as error:
+        except SkmetaError as error:
             warnings.warn(
-                f"{len(self._pending)} finished candidates are in memory only: {error}",
+                f"Finished candidates are in memory only. {error}",
                 HistoryWarning,
                 stacklevel=2,
             )
@@ -448,8 +446,8 @@ class SearchHistory(HistoryReader):
             self._store.run(lambda connection: _write(connection, batch), write=True)
         except HistoryError as error:
             raise HistoryError(
-                f"{error} {len(batch)} finished candidates wait in memory, and are written with "
-                "the next one."
+                f"{error} Finished candidates that wait in memory, to be written with the next: "
+                f"{len(batch)}."
             ) from error
         del self._pending[: len(batch)]
 

@@ -152,7 +152,8 @@ def read_token(connection: sa.Connection) -> tuple[Any, ...]:
         tuple(connection.execute(sa.select(sa.func.count(), sa.func.max(t.c.id))).one())
         for t in (search, evaluation)
     ]
-    return (identity, *numbers)
+    latest = connection.execute(sa.select(sa.func.max(search.c.started))).scalar()
+    return (identity, latest, *numbers)
 
 
 def describe(connection: sa.Connection) -> list[tuple[str, int, int, int]]:

@@ -95,7 +95,8 @@ class HistoryReader:
 
         It is cheap, so that what was computed from a history can be kept until it changes.
         """
-        return self._store.run(_queries.read_token)
+        # Copies of a file share its identity, and may go different ways.
+        return (self._store.name, *self._store.run(_queries.read_token))
 
     def describe(self) -> str:
         """Return how many data sets, searches and candidates there are, by estimator.

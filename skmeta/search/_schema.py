@@ -5,6 +5,7 @@ import secrets
 import sqlalchemy as sa
 
 from skmeta.exceptions import HistoryFormatError
+from skmeta.search._codec import KEY_LENGTH, SOURCE_LENGTH
 
 FORMAT = "skmeta.history"
 VERSION = 1
@@ -23,9 +24,9 @@ search = sa.Table(
     "skmeta_search",
     _tables,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("fingerprint", sa.String(128), nullable=False, unique=True),
+    sa.Column("fingerprint", sa.String(KEY_LENGTH), nullable=False, unique=True),
     sa.Column("dataset", sa.Text, nullable=False),
-    sa.Column("data_digest", sa.String(128), nullable=False),
+    sa.Column("data_digest", sa.String(KEY_LENGTH), nullable=False),
     sa.Column("estimator", sa.Text, nullable=False),
     sa.Column("refit_metric", sa.Text, nullable=False),
     sa.Column("details", sa.Text, nullable=False),
@@ -41,7 +42,7 @@ evaluation = sa.Table(
     sa.Column(
         "search_id", sa.Integer, sa.ForeignKey(search.c.id, ondelete="CASCADE"), nullable=False
     ),
-    sa.Column("key", sa.String(128), nullable=False),
+    sa.Column("key", sa.String(KEY_LENGTH), nullable=False),
     sa.Column("configuration", sa.Text, nullable=False),
     sa.Column("scores", sa.Text, nullable=False),
     sa.Column("train_scores", sa.Text),
@@ -49,7 +50,7 @@ evaluation = sa.Table(
     sa.Column("score_times", sa.Text),
     sa.Column("n_test_samples", sa.Text),
     sa.Column("error", sa.Text),
-    sa.Column("source", sa.String(32), nullable=False),
+    sa.Column("source", sa.String(SOURCE_LENGTH), nullable=False),
     sa.UniqueConstraint("search_id", "key"),
     sqlite_autoincrement=True,
 )

@@ -46,12 +46,13 @@ class Store:
         self.address = address
         self.read_only = read_only
         self.path = _path_of(address)
+        self.name = _name(address, self.path)
         if self.path is not None:
-            self.address = str(self.path.absolute())  # a worker may be in another folder
             _check_file(self.path, read_only)
-        self.name = _name(self.address, self.path)
+            self.path = self.path.absolute()  # this process, or a worker, may change its folder
+            self.address = str(self.path)
         self.place = "The history in memory" if self.in_memory else repr(self.name)
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._gave_up = False
         self._make_file = self.path is not None and not read_only
         self.engine = self._make_engine(content)
@@ -83,7 +84,7 @@ class Store:
 
     def content(self) -> bytes:
         """Return a database in memory as bytes."""
-        with self._lock, self.engine.connect() as connection:
+        with self.lock, self.engine.connect() as connection:
             return bytes(_driver(connection).serialize())
 
     def close(self) -> None:
@@ -93,13 +94,13 @@ class Store:
 
     def renew_after_fork(self) -> None:
         """Forget what belongs to the parent process."""
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         if not self.in_memory:
             self.engine.dispose(close=False)
 
     def _run_once(self, work: Callable[[sa.Connection], T], write: bool) -> T:
         engine = self.engine.execution_options(skmeta_write=write)
-        with self._lock, engine.begin() as connection:
+        with self.lock, engine.begin() as connection:
             return work(connection)
 
     def _prepare(self) -> None:
@@ -113,9 +114,6 @@ class Store:
                 )
         elif not found:
             self.run(lambda connection: _schema.create(connection, place), write=True)
-        elif self.path is not None:
-            # Taking the lock tells whether the file can be written, before anything is fitted.
-            self.run(lambda connection: None, write=True)
         self._make_file = False
 
     def _make_engine(self, content: bytes | None) -> sa.Engine:
@@ -136,7 +134,7 @@ class Store:
         if self.path is not None:
             # A file that vanished must not come back empty: only opening may create it.
             mode = "ro" if self.read_only else "rwc" if self._make_file else "rw"
-            name = f"{self.path.absolute().as_uri()}?mode={mode}"
+            name = f"{self.path.as_uri()}?mode={mode}"
         patience = _SHORT_BUSY_SECONDS if self._gave_up else BUSY_SECONDS
         connection = sqlite3.connect(
             name, uri=True, timeout=patience, isolation_level=None, check_same_thread=False
@@ -239,12 +237,18 @@ def _check_file(path: Path, read_only: bool) -> None:
             f"{str(path)!r} does not exist, and a read-only history is not created. "
             "Record a search first, or give another path."
         )
+    if not read_only:
+        _check_permission(path)
+
+
+def _check_permission(path: Path) -> None:
     # The journal lies beside the file, so that the folder has to be writable, too.
-    if not read_only and not os.access(path.parent, os.W_OK):
-        raise HistoryError(
-            f"The folder {str(path.parent)!r} cannot be written, and the history needs to. "
-            "Change its permissions, choose another folder, or read it with ReadOnly(path)."
-        )
+    for what, place in (("folder", path.parent), ("file", path)):
+        if place.exists() and not os.access(place, os.W_OK):
+            raise HistoryError(
+                f"The {what} {str(place)!r} cannot be written, and the history needs to. "
+                "Change its permissions, choose another, or read it with ReadOnly(path)."
+            )
 
 
 _HEADERS = {
