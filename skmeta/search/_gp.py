@@ -1,0 +1,234 @@
+"""Gaussian processes with a Matern 5/2 kernel, one length scale a group of columns.
+
+Notation
+
+======  ===============  ====================================================================
+symbol  shape            meaning
+======  ===============  ====================================================================
+X       (n, d)           configurations, each coordinate on a unit scale
+D       (g, n, n)        squared distances, by group of columns
+l       (g,)             length scale of each group
+r       (n, n)           scaled distance, r^2 = sum_g D_g / l_g^2
+K       (n, n)           kernel, s^2 (1 + sqrt(5) r + 5/3 r^2) exp(-sqrt(5) r)
+s^2     scalar           amplitude
+e^2     scalar           variance of the noise
+y       (n,)             scores, standardised
+theta   (g + 2,)         (log l, log s^2, log e^2)
+======  ===============  ====================================================================
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, solve_triangular
+from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.optimize import minimize
+
+Array = NDArray[np.float64]
+
+_SQRT5 = np.sqrt(5.0)
+_JITTER = 1e-8
+
+
+@dataclass(frozen=True)
+class KernelPrior:
+    """Normal distributions of the logarithms of a kernel's hyperparameters.
+
+    Attributes
+    ----------
+    length_scale, amplitude, noise : tuple of float
+        Mean and deviation of log l, log s^2 and log e^2.
+    """
+
+    length_scale: tuple[float, float] = (float(np.log(0.7)), 0.8)
+    amplitude: tuple[float, float] = (0.0, 0.5)
+    noise: tuple[float, float] = (float(np.log(0.01)), 1.5)
+
+    def moments(self, n_groups: int) -> tuple[Array, Array]:
+        """Means and deviations of theta, each of shape (n_groups + 2,)."""
+        pairs = [self.length_scale] * n_groups + [self.amplitude, self.noise]
+        mean, deviation = np.array(pairs, dtype=np.float64).T
+        return mean, deviation
+
+    def shared_by(self, n_tasks: int) -> "KernelPrior":
+        """The prior whose `n_tasks`-fold product is this one."""
+        wider = [
+            (mean, deviation * n_tasks**0.5)
+            for mean, deviation in (self.length_scale, self.amplitude, self.noise)
+        ]
+        return KernelPrior(*wider)
+
+
+def group_distances(X: Array, groups: NDArray[np.intp], n_groups: int) -> Array:
+    """Squared distances between the rows of X by group of columns, of shape (g, n, n)."""
+    D = np.zeros((n_groups, len(X), len(X)))
+    for column, group in zip(X.T, groups, strict=True):
+        D[group] += (column[:, None] - column[None, :]) ** 2
+    return D
+
+
+def scale_columns(X: Array, groups: NDArray[np.intp], length_scales: Array) -> Array:
+    """Divide each column by the length scale of its group."""
+    return np.asarray(X / length_scales[groups])
+
+
+def matern(A: NDArray[Any], B: NDArray[Any]) -> NDArray[Any]:
+    """Matern 5/2 correlations between rows of A and rows of B, their columns scaled."""
+    squared = (A**2).sum(1)[:, None] + (B**2).sum(1)[None, :] - 2 * A @ B.T
+    return correlation(squared)
+
+
+def correlation(squared: NDArray[Any]) -> NDArray[Any]:
+    """Matern 5/2 correlation at squared scaled distances."""
+    s = np.sqrt(5 * np.maximum(squared, 0))  # a Python scalar keeps float32 as it is
+    return np.asarray((1 + s + s * s / 3) * np.exp(-s))
+
+
+def negative_log_posterior(
+    theta: Array, D: Array, y: Array, prior: KernelPrior
+) -> tuple[float, Array]:
+    """Negative log marginal likelihood minus log prior of theta, and its gradient.
+
+    Rasmussen and Williams (2006), eqs. 2.30 and 5.9.
+    """
+    n_groups = len(D)
+    inverse_squared = np.exp(-2 * theta[:n_groups])
+    amplitude, noise = np.exp(theta[n_groups:])
+    s = _SQRT5 * np.sqrt(np.tensordot(inverse_squared, D, 1))
+    decay = amplitude * np.exp(-s)
+    K = (1 + s + s * s / 3) * decay
+    L, inverse = _factor_and_invert(K + (noise + _JITTER) * np.eye(len(y)))
+    alpha = inverse @ y
+    value = 0.5 * y @ alpha + np.log(np.diag(L)).sum() + 0.5 * len(y) * np.log(2 * np.pi)
+    W = 0.5 * (inverse - np.outer(alpha, alpha))  # d value / d K
+    # dK / d log l_g = 5/3 (1 + sqrt(5) r) exp(-sqrt(5) r) D_g / l_g^2
+    M = W * (5.0 / 3.0) * (1 + s) * decay
+    gradient = np.empty_like(theta)
+    gradient[:n_groups] = np.tensordot(D, M, 2) * inverse_squared
+    gradient[n_groups] = (W * K).sum()
+    gradient[n_groups + 1] = noise * np.trace(W)
+    mean, deviation = prior.moments(n_groups)
+    pull = (theta - mean) / deviation
+    return float(value + 0.5 * pull @ pull), gradient + pull / deviation
+
+
+def fit_kernel(
+    D: Array, y: Array, prior: KernelPrior, start: Array | None = None, max_iter: int = 40
+) -> Array:
+    """Theta of greatest posterior density, by L-BFGS from `start` or the prior's mean.
+
+    Parameters
+    ----------
+    D : ndarray of shape (g, n, n)
+        Squared distances, by group.
+    y : ndarray of shape (n,)
+        Standardised scores.
+    prior : KernelPrior
+        What is thought of theta beforehand.
+    start : ndarray of shape (g + 2,), default=None
+        Where to begin.
+    max_iter : int, default=40
+        Number of iterations at most.
+
+    Returns
+    -------
+    ndarray of shape (g + 2,)
+    """
+    mean, deviation = prior.moments(len(D))
+    bounds = list(zip(mean - 4 * deviation, mean + 4 * deviation, strict=True))
+    result = minimize(
+        negative_log_posterior,
+        mean if start is None else start,
+        args=(D, y, prior),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": max_iter},
+    )
+    return np.asarray(result.x)
+
+
+def fit_kernel_of_tasks(D: Sequence[Array], y: Sequence[Array], prior: KernelPrior) -> Array:
+    """Theta of greatest posterior density, shared by the tasks, of shape (g + 2,).
+
+    Parameters
+    ----------
+    D : sequence of ndarray of shape (g, n_t, n_t)
+        Squared distances of each task.
+    y : sequence of ndarray of shape (n_t,)
+        Standardised scores of each task.
+    prior : KernelPrior
+        What is thought of theta beforehand.
+    """
+    mean, deviation = prior.moments(len(D[0]))
+    share = prior.shared_by(len(D))
+
+    def objective(theta: Array) -> tuple[float, Array]:
+        found = [negative_log_posterior(theta, *task, share) for task in zip(D, y, strict=True)]
+        values, gradients = zip(*found, strict=True)
+        return sum(values), np.sum(gradients, axis=0)
+
+    bounds = list(zip(mean - 4 * deviation, mean + 4 * deviation, strict=True))
+    result = minimize(
+        objective, mean, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 25}
+    )
+    return np.asarray(result.x)
+
+
+def posterior(K: Array, cross: Array, variance: Array, y: Array) -> tuple[Array, Array, Array]:
+    """Posterior mean and variance at candidates, and the Cholesky factor of K.
+
+    Parameters
+    ----------
+    K : ndarray of shape (n, n)
+        Covariance of the observations, noise included.
+    cross : ndarray of shape (n, m)
+        Covariance of observations and candidates.
+    variance : ndarray of shape (m,)
+        Prior variance of the candidates.
+    y : ndarray of shape (n,)
+        Observations, less their prior mean.
+
+    Returns
+    -------
+    mean, variance : ndarray of shape (m,)
+    L : ndarray of shape (n, n)
+    """
+    L = cholesky(K)
+    V = solve_triangular(L, cross, lower=True, check_finite=False)
+    mean = V.T @ solve_triangular(L, y, lower=True, check_finite=False)
+    return mean, np.maximum(variance - (V * V).sum(0), 1e-12), L
+
+
+def leave_one_out(L: Array, y: Array) -> tuple[Array, Array]:
+    """Mean and variance of each observation given the others, from the Cholesky factor.
+
+    Rasmussen and Williams (2006), eqs. 5.10 to 5.12.
+    """
+    inverse = cho_solve((L, True), np.eye(len(y)), check_finite=False)
+    variance = 1 / np.diag(inverse)
+    return y - inverse @ y * variance, variance
+
+
+def cholesky(K: Array) -> Array:
+    """Lower Cholesky factor; jitter grows until the matrix is positive definite."""
+    jitter = 0.0
+    scale = float(np.diag(K).mean())
+    for _ in range(8):
+        L, failed = dpotrf(K + jitter * np.eye(len(K)), lower=1, clean=1)
+        if not failed:
+            return np.asarray(L)
+        jitter = max(10 * jitter, _JITTER * scale)
+    raise np.linalg.LinAlgError(
+        "The covariance of the scores is not positive definite, even with jitter. "
+        "Check that scores are finite."
+    )
+
+
+def _factor_and_invert(K: Array) -> tuple[Array, Array]:
+    L = cholesky(K)
+    lower, _ = dpotri(L, lower=1)
+    return L, np.tril(lower) + np.tril(lower, -1).T

@@ -1,0 +1,399 @@
+"""What past searches say about a configuration, before it is tried."""
+
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmeta.exceptions import PriorFormatError
+from skmeta.search._encoding import Encoding, names_of
+from skmeta.search._gp import matern, scale_columns
+from skmeta.search._prior_file import read_file, write_file
+from skmeta.search._records import Configuration, PastSearch
+from skmeta.search._surfaces import learn_surfaces, standardise
+
+Array = NDArray[np.float64]
+Array32 = NDArray[np.float32]
+
+_TASK_FIELDS = ("dataset", "metric", "estimator", "data_digest", "data_sketch", "n_evaluations")
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Labels of one past task."""
+
+    dataset: str
+    metric: str
+    estimator: str
+    data_digest: str
+    data_sketch: tuple[int, ...]
+    n_evaluations: int
+
+
+class SearchPrior:
+    """What past searches say about a configuration, before it is tried.
+
+    The scores of each past search are smoothed by a Gaussian process and standardised: the
+    search's *surface*. Learning is closed form, save for the kernel's length scales, which all
+    past searches share. A prior is immutable; clones and copies share it.
+
+    Make one with `from_searches`, or from a history.
+
+    Attributes
+    ----------
+    n_tasks : int
+        Number of past searches that say something: those with at least two different scores.
+    datasets : tuple of str of length n_tasks
+        Their data sets.
+    metrics : tuple of str
+        The metrics that their scores are of, sorted.
+    estimators : tuple of str
+        Classes of their final predictors, sorted.
+    parameters : tuple of str
+        The parameters that varied, sorted.
+    n_evaluations : int
+        Number of configurations behind the surfaces.
+    uncertainty : ndarray of shape (n_tasks,)
+        Share of each surface's variance that its evaluations leave open, between 0 and 1.
+    length_scales : dict of str -> float
+        The smallest length scale of each parameter, where 1 is its range: small ones matter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta.search import SearchPrior
+    >>> from skmeta.search._records import PastSearch
+    >>> values = np.geomspace(0.01, 100, 9)
+    >>> past = PastSearch(
+    ...     dataset="wine",
+    ...     configurations=tuple({"SVC.C": float(c)} for c in values),
+    ...     scores=1 - 0.01 * np.log10(values) ** 2,
+    ... )
+    >>> prior = SearchPrior.from_searches([past])
+    >>> prior
+    SearchPrior(1 task, 9 evaluations of 1 parameter, metric 'score')
+    >>> bad, good = prior.surfaces([{"SVC.C": 0.01}, {"SVC.C": 1.0}])[0]
+    >>> bool(bad < 0 < good)
+    True
+    """
+
+    _encoding: Encoding
+    _tasks: tuple[_Task, ...]
+    _tensors: dict[str, Array32]
+    _ends: NDArray[np.intp]
+
+    def __init__(self, encoding: Encoding, tasks: Sequence[_Task], tensors: dict[str, Any]) -> None:
+        # Writing to the instance's dict goes past __setattr__, which refuses.
+        frozen = {}
+        for name, tensor in tensors.items():
+            frozen[name] = np.array(tensor, dtype="<f4", order="C")
+            frozen[name].setflags(write=False)
+        sizes = [task.n_evaluations for task in tasks]
+        vars(self).update(
+            _encoding=encoding, _tasks=tuple(tasks), _tensors=frozen, _ends=np.cumsum([0, *sizes])
+        )
+
+    @classmethod
+    def from_searches(cls, searches: Sequence[PastSearch]) -> Self:
+        """Learn a prior.
+
+        Parameters
+        ----------
+        searches : sequence of PastSearch
+            Past searches, in any order. A failed configuration (NaN) counts as one with the
+            worst score of its search. Searches whose scores are all alike say nothing and are
+            left out.
+
+        Returns
+        -------
+        prior : SearchPrior
+            It may be empty (``len(prior) == 0``).
+        """
+        scored = [(s, standardise(np.asarray(s.scores, dtype=np.float64))) for s in searches]
+        kept = [(s, y) for s, y in scored if y is not None]
+        # The order of the searches must not matter, not even to the last digit.
+        kept.sort(key=lambda pair: (pair[0].dataset, pair[0].metric, pair[1].tobytes()))
+        encoding = Encoding.from_searches([s.configurations for s, _ in kept])
+        X = [encoding.transform(s.configurations) for s, _ in kept]
+        y = [scores for _, scores in kept]
+        return cls(encoding, [_label(s) for s, _ in kept], learn_surfaces(encoding, X, y))
+
+    # -- what it knows -------------------------------------------------------------------------
+
+    @property
+    def n_tasks(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        return tuple(task.dataset for task in self._tasks)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(sorted({task.metric for task in self._tasks}))
+
+    @property
+    def estimators(self) -> tuple[str, ...]:
+        return tuple(sorted({task.estimator for task in self._tasks}))
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return self._encoding.parameters
+
+    @property
+    def n_evaluations(self) -> int:
+        return sum(task.n_evaluations for task in self._tasks)
+
+    @property
+    def uncertainty(self) -> Array:
+        return self._tensors["uncertainty"].astype(np.float64)
+
+    @property
+    def noise(self) -> Array:
+        """Variance of the noise of each task's standardised scores, of shape (n_tasks,)."""
+        return self._tensors["noise"].astype(np.float64)
+
+    @property
+    def length_scales(self) -> dict[str, float]:
+        scales = self._length_scales[self._encoding.groups]
+        return {name: float(scales[c].min()) for name, c in self._encoding.columns.items()}
+
+    @property
+    def _length_scales(self) -> Array:
+        return self._tensors["length_scales"].astype(np.float64)
+
+    def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
+        """Encode configurations, each column over its length scale.
+
+        Parameters
+        ----------
+        configurations : sequence of dict
+            Canonical names to values.
+        names : collection of str
+            The parameters that the search varies.
+
+        Returns
+        -------
+        ndarray of shape (n_configurations, n_columns)
+        """
+        X = self._encoding.transform(configurations, names)
+        return scale_columns(X, self._encoding.groups, self._length_scales)
+
+    def surfaces(
+        self, configurations: Sequence[Configuration], names: Collection[str] | None = None
+    ) -> Array:
+        """Scores that each past task would expect of some configurations.
+
+        Parameters
+        ----------
+        configurations : sequence of dict
+            Names independent of pipeline steps (``"SVC.C"``) to values.
+        names : collection of str, default=None
+            The parameters that the search varies, by default all of these configurations'.
+
+        Returns
+        -------
+        ndarray of shape (n_tasks, n_configurations)
+            Standardised: 0 is the task's mean over configurations and 1 its deviation. Greater
+            is better.
+        """
+        known = names_of(configurations) if names is None else names
+        return self.surfaces_of(self.encode(configurations, known))
+
+    def surfaces_of(self, Z: Array) -> Array:
+        """Surfaces at configurations that `encode` has encoded.
+
+        Parameters
+        ----------
+        Z : ndarray of shape (n_configurations, n_columns)
+            The configurations.
+
+        Returns
+        -------
+        ndarray of shape (n_tasks, n_configurations)
+        """
+        F = np.empty((self.n_tasks, len(Z)))
+        Z32, X, weights = Z.astype(np.float32), self._tensors["X"], self._tensors["weights"]
+        for t, offset in enumerate(self._tensors["offsets"]):
+            rows = slice(self._ends[t], self._ends[t + 1])
+            F[t] = offset + matern(Z32, X[rows]) @ weights[rows]
+        return F
+
+    # -- leaving tasks out ---------------------------------------------------------------------
+
+    def without(
+        self,
+        *,
+        datasets: Collection[str] = (),
+        data_digests: Collection[str] = (),
+        data_sketch: Sequence[int] = (),
+        threshold: float = 0.5,
+    ) -> Self:
+        """Leave out the past searches on some data sets.
+
+        Parameters
+        ----------
+        datasets : collection of str
+            Names of data sets.
+        data_digests : collection of str
+            Digests of their rows.
+        data_sketch : sequence of int
+            MinHash sketch of a data set; past data sets that share at least `threshold` of it
+            are near duplicates and are left out.
+        threshold : float, default=0.5
+            Similarity from which data sets count as near duplicates.
+
+        Returns
+        -------
+        prior : SearchPrior
+            The surfaces of the other searches are as they were.
+        """
+        digests = {digest for digest in data_digests if digest}
+        return self.select(
+            [
+                task.dataset not in datasets
+                and task.data_digest not in digests
+                and _similarity(task.data_sketch, data_sketch) < threshold
+                for task in self._tasks
+            ]
+        )
+
+    def select(self, mask: Sequence[bool]) -> Self:
+        """Keep some of the past searches.
+
+        Parameters
+        ----------
+        mask : sequence of bool of length n_tasks
+            True for those to keep.
+
+        Returns
+        -------
+        prior : SearchPrior
+        """
+        keep = np.array(mask, dtype=bool)
+        if keep.all():
+            return self
+        rows = np.repeat(keep, np.diff(self._ends))
+        tensors: dict[str, Any] = {"length_scales": self._tensors["length_scales"]}
+        tensors |= {name: self._tensors[name][rows] for name in ("X", "weights")}
+        tensors |= {name: self._tensors[name][keep] for name in ("offsets", "noise", "uncertainty")}
+        tasks = [task for task, kept in zip(self._tasks, keep, strict=True) if kept]
+        return type(self)(self._encoding, tasks, tensors)
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the prior to a file, whole or not at all; no pickle is involved.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; an existing one is replaced. Its folder must exist.
+        """
+        fields = {
+            "encoding": self._encoding.to_json(),
+            "tasks": [{name: getattr(t, name) for name in _TASK_FIELDS} for t in self._tasks],
+        }
+        write_file(Path(path), fields, self._tensors)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a prior that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Returns
+        -------
+        prior : SearchPrior
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        PriorFormatError
+            If the file is truncated, not a search prior, or of a newer format.
+        """
+        fields, tensors = read_file(Path(path))
+        try:
+            tasks = [
+                _Task(**(dict(t) | {"data_sketch": tuple(t["data_sketch"])}))
+                for t in fields["tasks"]
+            ]
+            return cls(Encoding.from_json(fields["encoding"]), tasks, tensors)
+        except (KeyError, TypeError, ValueError) as error:
+            raise PriorFormatError(
+                f"{str(path)!r} holds a field that cannot be read: {error}. "
+                "Give a file written by SearchPrior.save."
+            ) from error
+
+    # -- immutable and shared ------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(
+            f"A SearchPrior is immutable, so {name!r} cannot be set. "
+            "Make another with SearchPrior.from_searches, or with without(...)."
+        )
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"A SearchPrior is immutable, so {name!r} cannot be deleted.")
+
+    def __sklearn_clone__(self) -> Self:
+        return self
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._encoding, self._tasks, dict(self._tensors))
+
+    def __len__(self) -> int:
+        return self.n_tasks
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, SearchPrior)
+            and (self._encoding, self._tasks) == (other._encoding, other._tasks)
+            and all(np.array_equal(self._tensors[n], other._tensors[n]) for n in self._tensors)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self._encoding, self._tasks))
+
+    def __repr__(self) -> str:
+        metrics = ", ".join(map(repr, self.metrics)) or "none"
+        return (
+            f"SearchPrior({_count(self.n_tasks, 'task')}, "
+            f"{_count(self.n_evaluations, 'evaluation')} of "
+            f"{_count(len(self.parameters), 'parameter')}, metric {metrics})"
+        )
+
+
+def _label(search: PastSearch) -> _Task:
+    return _Task(
+        dataset=search.dataset,
+        metric=search.metric,
+        estimator=search.estimator,
+        data_digest=search.data_digest,
+        data_sketch=tuple(int(v) for v in search.data_sketch),
+        n_evaluations=len(search.configurations),
+    )
+
+
+def _similarity(a: Sequence[int], b: Sequence[int]) -> float:
+    if len(a) == 0 or len(a) != len(b):
+        return -1.0
+    return float(np.mean(np.array(a) == np.array(b)))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
