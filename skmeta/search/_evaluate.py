@@ -1,6 +1,6 @@
 """scikit-learn's `evaluate_candidates`, as a search that goes on by scores needs it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 from skmeta.search._describe import candidate_key
 from skmeta.search._ledger import BudgetSpent
 from skmeta.search._space import Candidate
+from skmeta.search._strategy import Suggestion
 
 __all__ = ["CallbackContext", "Evaluate", "FrozenSplits"]
+
+Columns = dict[str, list[Any]]
 
 
 class FrozenSplits:
@@ -29,71 +32,111 @@ class FrozenSplits:
 
 
 class Evaluate:
-    """scikit-learn's `evaluate_candidates`, with the run's folds, columns and score."""
+    """scikit-learn's `evaluate_candidates`, with the folds and columns of one run.
+
+    Parameters
+    ----------
+    search : MetaLearnedSearchCV
+    evaluate_candidates : callable
+        As scikit-learn gives it to ``_run_search``.
+    context : callback context or None
+    run : SearchRun
+
+    Attributes
+    ----------
+    results : dict
+        What becomes ``cv_results_``: empty until the search is over.
+    table : tuple
+        Arguments of ``_format_results`` for all candidates so far.
+    n_done : int
+        Number of candidates so far.
+    best : dict or None
+        The best of them; None while all have failed.
+    """
 
     def __init__(self, search: Any, evaluate_candidates: Any, context: Any, run: Any) -> None:
         self._search = search
         self._evaluate = evaluate_candidates
         self._context = context
         self._run = run
+        self.results: dict[str, Any] = {}
+        self.table: tuple[Any, ...] = ()
         self.n_done = 0
         self.best: Candidate | None = None
         self._best_score = -np.inf
 
+    @property
+    def outputs(self) -> list[Any]:
+        """Return what every fit so far gave, in order."""
+        return list(self.table[2])
+
+    def note(self, *table: Any) -> dict[str, Any]:
+        """Keep what the table of results is to be made of; return where it will stand."""
+        self.table = table
+        return self.results
+
+    def grid(self, candidates: list[Candidate]) -> None:
+        """Evaluate candidates all at once, as GridSearchCV does."""
+        self._guarded(candidates, None, self._context)
+
     def __call__(
-        self, candidates: list[Candidate], suggestions: Any = None, context: Any = "batch"
+        self, candidates: list[Candidate], suggestions: Sequence[Suggestion] | None = None
     ) -> NDArray[np.float64]:
-        """Evaluate candidates and return their scores; NaN where a fit failed."""
-        columns = None if self._run.walks_grid else self._columns(candidates, suggestions)
+        """Evaluate a batch and return its scores; NaN where a fit failed.
+
+        Parameters
+        ----------
+        candidates : list of dict
+        suggestions : sequence of Suggestion, default=None
+            Why each is tried, and what is expected of it; None for those on record.
+
+        Returns
+        -------
+        ndarray of shape (n_candidates,)
+        """
+        columns = self._columns(candidates, suggestions)
+        n_fits = len(candidates) * self._search.n_splits_
+        with CallbackContext(self._context, self._search, "batch", n_fits, True) as context:
+            return self._guarded(candidates, columns, context)
+
+    def _guarded(
+        self, candidates: list[Candidate], columns: Columns | None, context: Any
+    ) -> NDArray[np.float64]:
         try:
-            if context is None:
-                results = self._call(candidates, columns, self._context)
-            else:
-                size = len(candidates) * self._search.n_splits_
-                with CallbackContext(self._context, self._search, "batch", size, True) as batch:
-                    results = self._call(candidates, columns, batch)
+            return self._call(candidates, columns, context)
         except (BudgetSpent, KeyboardInterrupt):
-            self._keep_finished(candidates, suggestions)
+            kept = [i for i, c in enumerate(candidates) if self._run.ledger.is_finished(c)]
+            if kept:  # they are answered from the record, which puts them into cv_results_
+                chosen = columns and {name: [v[i] for i in kept] for name, v in columns.items()}
+                self._call([candidates[i] for i in kept], chosen, None)
             raise
-        return self._take(candidates, results)
 
-    def _keep_finished(self, candidates: list[Candidate], suggestions: Any) -> None:
-        # They are answered from the record, which puts them into cv_results_.
-        kept = [i for i, c in enumerate(candidates) if self._run.ledger.is_finished(c)]
-        if kept:
-            finished = [candidates[i] for i in kept]
-            chosen = None if suggestions is None else [suggestions[i] for i in kept]
-            columns = None if self._run.walks_grid else self._columns(finished, chosen)
-            self._take(finished, self._call(finished, columns, None))
-
-    def _call(self, candidates: list[Candidate], columns: Any, context: Any) -> dict[str, Any]:
+    def _call(
+        self, candidates: list[Candidate], columns: Columns | None, context: Any
+    ) -> NDArray[np.float64]:
         # Versions before 1.9 know no callbacks.
         extra = {} if context is None else {"callback_ctx": context}
-        results: dict[str, Any] = self._evaluate(
-            candidates, cv=self._run.splits, more_results=columns, **extra
-        )
-        return results
+        self._evaluate(candidates, cv=self._run.splits, more_results=columns, **extra)
+        self.n_done += len(candidates)
+        scores = [self._run.ledger.score(candidate) for candidate in candidates]
+        for candidate, score in zip(candidates, scores, strict=True):
+            if score > self._best_score:
+                self._best_score, self.best = score, candidate
+        return np.array(scores)
 
-    def _columns(self, candidates: list[Candidate], suggestions: Any) -> dict[str, list[Any]]:
+    def _columns(
+        self, candidates: list[Candidate], suggestions: Sequence[Suggestion] | None
+    ) -> Columns:
         sources = self._run.ledger.sources
         return {
-            "source": [sources.get(candidate_key(c), "initial design") for c in candidates],
-            "predicted_mean_score": [s.mean for s in suggestions or []]
-            or [np.nan] * len(candidates),
-            "predicted_std_score": [s.std for s in suggestions or []] or [np.nan] * len(candidates),
+            "source": [sources[candidate_key(candidate)] for candidate in candidates],
+            "predicted_mean_score": [s.mean for s in suggestions]
+            if suggestions
+            else [np.nan] * len(candidates),
+            "predicted_std_score": [s.std for s in suggestions]
+            if suggestions
+            else [np.nan] * len(candidates),
         }
-
-    def _take(self, candidates: list[Candidate], results: dict[str, Any]) -> NDArray[np.float64]:
-        self.n_done += len(candidates)
-        keys = [name[10:] for name in results if name.startswith("mean_test_")]
-        objective = self._run.metrics.objective(keys)
-        scores = np.array(results[f"mean_test_{objective}"][-len(candidates) :], dtype=float)
-        for position, candidate in enumerate(candidates):
-            if self._run.ledger.has_failed(candidate):
-                scores[position] = np.nan  # error_score may be a number
-            elif scores[position] > self._best_score:
-                self._best_score, self.best = scores[position], candidate
-        return scores
 
 
 class CallbackContext:

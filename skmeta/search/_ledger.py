@@ -96,9 +96,9 @@ class Ledger:
         key = candidate_key(candidate)
         return all((key, fold) in self.outputs for fold in range(self._n_splits))
 
-    def has_failed(self, candidate: Candidate) -> bool:
-        """Whether the fit failed on some fold."""
-        return any(f.get("fit_error") is not None for f in self._folds(candidate_key(candidate)))
+    def score(self, candidate: Candidate) -> float:
+        """Return what the search maximises, of a finished candidate; NaN where a fit failed."""
+        return self._mean_score(self._folds(candidate_key(candidate)))
 
     def observe(self, cell: Cell, params: Mapping[str, Any], output: Output) -> None:
         """Take note of one result; write the candidate down when it was the last fold's."""
@@ -163,10 +163,13 @@ class Ledger:
             for key in keys
         }
 
-    def _show(self, folds: list[Output]) -> None:
+    def _mean_score(self, folds: list[Output]) -> float:
         scores = [self._metrics.scores_of(fold) for fold in folds]
         key = self._metrics.objective(scores[0])
-        mean = float(np.mean([found.get(key, np.nan) for found in scores]))
+        return float(np.mean([found.get(key, np.nan) for found in scores]))
+
+    def _show(self, folds: list[Output]) -> None:
+        mean = self._mean_score(folds)
         if mean > self._best:
             self._best = mean
             self._bar.set_postfix(best=f"{mean:.5g}", refresh=False)

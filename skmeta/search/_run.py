@@ -33,6 +33,7 @@ from skmeta.search._metrics import Metrics
 from skmeta.search._prior import SearchPrior
 from skmeta.search._records import SearchRecord
 from skmeta.search._space import Candidate
+from skmeta.search._strategy import SearchStrategy
 
 __all__ = ["SearchRun"]
 
@@ -68,8 +69,11 @@ class SearchRun:
         search = self._search
         self.space = space_of(search)
         self.space.check(search.estimator)
-        self.walks_grid = search.n_iter == "all"
         self.n_iter = n_iter_of(search, self.space)
+        # Where every candidate will be evaluated, their order is GridSearchCV's.
+        self.walks_grid = search.n_iter == "all" or (
+            self.n_iter == self.space.size and search.time_budget is None
+        )
         self.rng = check_rng(search.random_state)
         self.splits = FrozenSplits(cv.split(X, y, **split_params))
         scorers, _ = search._get_scorers()
@@ -152,10 +156,11 @@ class SearchRun:
 
     def search(self, evaluate: Evaluate) -> None:
         """Evaluate candidates until there are enough, time is over, or the user stops it."""
+        self.evaluate = evaluate
         try:
             if self.walks_grid:
                 self.n_resumed = sum(map(self.ledger.is_finished, self.pool))
-                evaluate(self.pool, context=None)
+                evaluate.grid(self.pool)
             else:
                 self._model_search(evaluate)
         except BudgetSpent:
@@ -177,8 +182,6 @@ class SearchRun:
             self.seconds = time.monotonic() - self._begun
 
     def _model_search(self, evaluate: Evaluate) -> None:
-        from skmeta.search._strategy import SearchStrategy
-
         pool = _distinct([*self.recalled[: self.n_iter], *self.pool])
         strategy = SearchStrategy(self._described(pool), self.prior, rng=self.rng)
         recalled = pool[: len(self.recalled[: self.n_iter])]
@@ -202,7 +205,7 @@ class SearchRun:
         self.report = strategy.report()
 
     def _refine(
-        self, strategy: Any, pool: list[Candidate], known: set[str], evaluate: Any
+        self, strategy: SearchStrategy, pool: list[Candidate], known: set[str], evaluate: Any
     ) -> None:
         """Let candidates near the incumbent join the pool."""
         if self.space.size <= _WHOLE_POOL or evaluate.best is None:

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from skmeta._sklearn_compat import BaseSearchCV, Interval, StrOptions, fit_context
+from skmeta._sklearn_compat import BaseSearchCV, Interval, StrOptions, fit_context, judge_failures
 from skmeta.search._evaluate import CallbackContext, Evaluate
 from skmeta.search._history import ReadOnly, SearchHistory
 from skmeta.search._prior import SearchPrior
@@ -222,4 +222,12 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         leaves = run.walks_grid  # the whole grid is one batch, as GridSearchCV reports it
         n_parts = run.n_iter * self.n_splits_ if leaves else run.n_batches
         with CallbackContext(callback_ctx, self, "search", n_parts, leaves) as context:
-            run.search(Evaluate(self, evaluate_candidates, context, run))
+            evaluate = Evaluate(self, evaluate_candidates, context, run)
+            run.search(evaluate)
+        judge_failures(evaluate.outputs, self.error_score)
+        evaluate.results.update(super()._format_results(*evaluate.table))
+
+    def _format_results(self, candidate_params, n_splits, out, more_results=None):
+        # scikit-learn calls this after each batch, with all of the results so far, and keeps
+        # what it returns. The table is made once, when the last batch is there.
+        return self._run.evaluate.note(candidate_params, n_splits, out, more_results)

@@ -2,7 +2,8 @@
 
 `BaseSearchCV.fit` gives its tasks to a `Parallel` and sees the results when the last one is
 there. A search that is to survive being killed, to keep to a time, or to take up where it was
-left, has to see them one by one, and to answer from its record what was evaluated before.
+left, has to see them one by one, and to answer from its record what was evaluated before. It
+also judges failed fits by the batch; where candidates come one by one, that is too soon.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -12,7 +13,7 @@ from inspect import unwrap
 from types import FunctionType
 from typing import Any
 
-from skmeta._sklearn_compat import BaseSearchCV, Parallel, delayed
+from skmeta._sklearn_compat import BaseSearchCV, Parallel, delayed, judge_failures
 from skmeta.search._describe import candidate_key
 
 __all__ = ["Output", "fit_streaming"]
@@ -36,7 +37,7 @@ def fit_streaming(
     Parameters
     ----------
     search : BaseSearchCV
-        Its ``_run_search`` is called as by scikit-learn.
+        Its ``_run_search`` is called as by scikit-learn, and has to call `judge_failures` itself.
     X, y : array-like
     params : dict
         Parameters of fit, scorer and splitter.
@@ -49,9 +50,10 @@ def fit_streaming(
     """
     fit = unwrap(BaseSearchCV.fit)
     streaming = partial(_StreamingParallel, recorded=recorded, observe=observe)
-    # The same code with one global name exchanged: nothing is patched for others.
+    # The same code with two global names exchanged: nothing is patched for others.
+    exchanged = {"Parallel": streaming, judge_failures.__name__: lambda *args: None}
     own = FunctionType(
-        fit.__code__, {**fit.__globals__, "Parallel": streaming}, fit.__name__, fit.__defaults__
+        fit.__code__, {**fit.__globals__, **exchanged}, fit.__name__, fit.__defaults__
     )
     own(search, X, y, **params)
 

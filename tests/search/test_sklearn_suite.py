@@ -1,126 +1,62 @@
 """scikit-learn's own tests of GridSearchCV and RandomizedSearchCV, run on MetaLearnedSearchCV.
 
-The module of tests is loaded once more with both names bound to subclasses of ours. What is
+Its modules of tests are loaded once more with both names bound to subclasses of ours. What is
 asserted there is asserted here, but for the tests in ``DIFFERENT``, each with its reason.
 """
 
-import importlib.util
-import sys
-from unittest import mock
-
-import numpy as np
 import pytest
-import sklearn.model_selection
-from sklearn.base import BaseEstimator
+from drop_in import GridSearchCV, RandomizedSearchCV, collect, load
 
 from skmeta.search import MetaLearnedSearchCV
 
+pytestmark = pytest.mark.filterwarnings("default")
 
-class GridSearchCV(MetaLearnedSearchCV):
-    """The whole grid, in its order, with GridSearchCV's parameters."""
+BATCHES = "the callbacks of candidates that come in batches form a tree of batches"
 
-    def __init__(
-        self,
-        estimator,
-        param_grid,
-        *,
-        scoring=None,
-        n_jobs=None,
-        refit=True,
-        cv=None,
-        verbose=0,
-        pre_dispatch="2*n_jobs",
-        error_score=np.nan,
-        return_train_score=False,
-    ):
-        super().__init__(
-            estimator,
-            param_grid=param_grid,
-            n_iter="all",
-            scoring=scoring,
-            n_jobs=n_jobs,
-            refit=refit,
-            cv=cv,
-            verbose=verbose,
-            pre_dispatch=pre_dispatch,
-            error_score=error_score,
-            return_train_score=return_train_score,
-        )
+# test, or test[case] -> why it cannot hold here.
+DIFFERENT = {
+    "test_custom_run_search": "compares all attributes with a search that has fewer",
+    "test_random_search_cv_results": "cv_results_ has columns of its own: source, predicted_*",
+    "test_search_with_2d_array": "asserts which candidates RandomizedSearchCV draws from a seed",
+    "test_search_callbacks_no_propagation[search1-True]": BATCHES,
+    "test_search_callbacks_no_propagation[search1-False]": BATCHES,
+    "test_search_callbacks_propagation[search1-True]": BATCHES,
+    "test_search_callbacks_propagation[search1-False]": BATCHES,
+}
 
 
-class RandomizedSearchCV(MetaLearnedSearchCV):
-    """A number of candidates, with RandomizedSearchCV's parameters."""
-
-    def __init__(
-        self,
-        estimator,
-        param_distributions,
-        *,
-        n_iter=10,
-        scoring=None,
-        n_jobs=None,
-        refit=True,
-        cv=None,
-        verbose=0,
-        pre_dispatch="2*n_jobs",
-        random_state=None,
-        error_score=np.nan,
-        return_train_score=False,
-    ):
-        super().__init__(
-            estimator,
-            param_distributions,
-            n_iter=n_iter,
-            scoring=scoring,
-            n_jobs=n_jobs,
-            refit=refit,
-            cv=cv,
-            verbose=verbose,
-            pre_dispatch=pre_dispatch,
-            random_state=random_state,
-            error_score=error_score,
-            return_train_score=return_train_score,
-        )
+def _is_search(case):
+    kind = case["metaestimator"] if isinstance(case, dict) else None
+    return kind in (GridSearchCV, RandomizedSearchCV)
 
 
-# Test (or test[case]) -> why it cannot hold here.
-DIFFERENT: dict[str, str] = {}
+_search = load("sklearn.model_selection.tests.test_search")
+_routing = load("sklearn.tests.test_metaestimators_metadata_routing")
+_delegation = load("sklearn.tests.test_metaestimators")
+_delegation.DELEGATING_METAESTIMATORS = [
+    case
+    for case in _delegation.DELEGATING_METAESTIMATORS
+    if case.name in ("GridSearchCV", "RandomizedSearchCV")
+]
 
-
-def _load():
-    """Load scikit-learn's module of tests with the two classes exchanged."""
-    origin = importlib.util.find_spec("sklearn.model_selection.tests.test_search").origin
-    spec = importlib.util.spec_from_file_location("sklearn_test_search", origin)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # estimators defined there are pickled by this name
-    with (
-        mock.patch.object(sklearn.model_selection, "GridSearchCV", GridSearchCV),
-        mock.patch.object(sklearn.model_selection, "RandomizedSearchCV", RandomizedSearchCV),
-    ):
-        spec.loader.exec_module(module)
-    return module
-
-
-def _listed(test):
-    """Return a test whose cases are lists: newer versions of pytest ask for it."""
-    marks = getattr(test, "pytestmark", [])
-    test.pytestmark = [
-        pytest.mark.parametrize(mark.args[0], list(mark.args[1]), **mark.kwargs).mark
-        if mark.name == "parametrize"
-        else mark
-        for mark in marks
-    ]
-    return test
-
-
-_module = _load()
-_tests = {name: _listed(test) for name, test in vars(_module).items() if name.startswith("test_")}
+_tests = {
+    **collect(_search),
+    **collect(_routing, _is_search),
+    **collect(_delegation, only={"test_metaestimator_delegation"}),
+}
 globals().update(_tests)
 
-pytestmark = pytest.mark.filterwarnings("default")
+
+@pytest.fixture(autouse=True)
+def _different(request):
+    reason = DIFFERENT.get(request.node.name)
+    if reason is not None:
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
 
 
 def test_the_names_are_exchanged():
-    assert issubclass(_module.GridSearchCV, MetaLearnedSearchCV)
-    assert issubclass(_module.RandomizedSearchCV, BaseEstimator)
-    assert len(_tests) > 60
+    for module in (_search, _routing, _delegation):
+        assert issubclass(module.GridSearchCV, MetaLearnedSearchCV)
+        assert issubclass(module.RandomizedSearchCV, MetaLearnedSearchCV)
+    assert len(_delegation.DELEGATING_METAESTIMATORS) == 2
+    assert len(_tests) > 70

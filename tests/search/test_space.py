@@ -72,7 +72,7 @@ def test_one_seed_gives_the_same_draws_and_neighbours():
 def test_neighbours_stay_in_the_space_and_near(source, value, low, high):
     space = SearchSpace({"a": source})
     near = [c["a"] for c in space.neighbours({"a": value}, 60, np.random.default_rng(0))]
-    assert len(near) >= 5
+    assert len(near) >= 4
     assert len(set(near)) == len(near)
     assert all(low <= a <= high for a in near)
     assert value not in near

@@ -1,0 +1,117 @@
+"""MetaLearnedSearchCV under the names of scikit-learn's two searches, and in its tests."""
+
+import importlib.util
+import sys
+import warnings
+from collections.abc import Collection
+from unittest import mock
+
+import numpy as np
+import pytest
+import sklearn.model_selection
+
+from skmeta.search import MetaLearnedSearchCV
+
+
+class GridSearchCV(MetaLearnedSearchCV):
+    """The whole grid, in its order, with GridSearchCV's parameters."""
+
+    def __init__(
+        self,
+        estimator,
+        param_grid,
+        *,
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        verbose=0,
+        pre_dispatch="2*n_jobs",
+        error_score=np.nan,
+        return_train_score=False,
+    ):
+        super().__init__(
+            estimator,
+            param_grid=param_grid,
+            n_iter="all",
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+
+
+class RandomizedSearchCV(MetaLearnedSearchCV):
+    """A number of candidates, with RandomizedSearchCV's parameters."""
+
+    def __init__(
+        self,
+        estimator,
+        param_distributions,
+        *,
+        n_iter=10,
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        verbose=0,
+        pre_dispatch="2*n_jobs",
+        random_state=None,
+        error_score=np.nan,
+        return_train_score=False,
+    ):
+        super().__init__(
+            estimator,
+            param_distributions,
+            n_iter=n_iter,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            random_state=random_state,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+
+
+def load(name):
+    """Load one of scikit-learn's modules of tests with the two classes exchanged."""
+    spec = importlib.util.spec_from_file_location(
+        name.rpartition(".")[2] + "_drop_in", importlib.util.find_spec(name).origin
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # estimators defined there are pickled by this name
+    with (
+        warnings.catch_warnings(action="ignore"),
+        mock.patch.object(sklearn.model_selection, "GridSearchCV", GridSearchCV),
+        mock.patch.object(sklearn.model_selection, "RandomizedSearchCV", RandomizedSearchCV),
+    ):
+        spec.loader.exec_module(module)
+    return module
+
+
+def collect(module, keep=lambda case: True, only=None):
+    """Return a module's tests, those of their cases that `keep` accepts."""
+    found = {name: test for name, test in vars(module).items() if name.startswith("test_")}
+    for test in found.values():
+        test.pytestmark = [_listed(mark, keep) for mark in getattr(test, "pytestmark", [])]
+    return {name: test for name, test in found.items() if only is None or name in only}
+
+
+def _listed(mark, keep):
+    if mark.name != "parametrize":
+        return mark
+    names, values, *_ = mark.args
+    with warnings.catch_warnings(action="ignore"):
+        values = list(values)  # newer versions of pytest want a list, not a generator
+    kept = [position for position, case in enumerate(values) if keep(case)]
+    settings = dict(mark.kwargs)
+    if isinstance(settings.get("ids"), Collection):
+        settings["ids"] = [settings["ids"][position] for position in kept]
+    return pytest.mark.parametrize(names, [values[position] for position in kept], **settings).mark
