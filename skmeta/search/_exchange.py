@@ -134,7 +134,7 @@ def read_file(path: Path) -> list[RecordedSearch]:
         raise
     except (OSError, EOFError) as error:
         raise HistoryError(f"{str(path)!r} cannot be read ({error}).") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise HistoryFormatError(
             f"{str(path)!r} was cut short or altered ({type(error).__name__}: {error}). "
             "Export the history again."

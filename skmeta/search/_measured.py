@@ -200,14 +200,19 @@ def _check_names(estimator: Any, params: Params) -> None:
     known = set(estimator.get_params(deep=True))
     for number, one in enumerate(params):
         for name in one:
-            # The parts of an estimator that the candidate itself puts in are not known here.
-            if name not in known and name.partition("__")[0] not in one:
+            if name not in known and not _is_of_a_part(name, one):
                 close = difflib.get_close_matches(name, known, n=1)
                 hint = f"Did you mean {close[0]!r}?" if close else "See estimator.get_params()."
                 raise HistoryFormatError(
                     f"params[{number}] has {name!r}, which {type(estimator).__name__} does not "
                     f"have. {hint}"
                 )
+
+
+def _is_of_a_part(name: str, params: Mapping[str, Any]) -> bool:
+    """Return whether a parameter belongs to an estimator that the candidate itself puts in."""
+    steps = name.split("__")
+    return any("__".join(steps[:k]) in params for k in range(1, len(steps)))
 
 
 def _fingerprint(data: DataSet) -> DataFingerprint:
