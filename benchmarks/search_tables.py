@@ -1,0 +1,437 @@
+"""Hyperparameter search on tables of measured configurations: regret after 1 to 30 evaluations.
+
+    SKMETA_DATA=... python benchmarks/search_tables.py --summary
+    SKMETA_DATA=... python benchmarks/search_tables.py --methods learned plain optuna-gp
+    SKMETA_DATA=... python benchmarks/search_tables.py --timing
+
+Each table holds scores of random configurations of one estimator on about a hundred data sets
+(``oboe``: 219 configurations of 12 estimators, so that the choice is among algorithms, on 211).
+A search may try the rows of its task only. Regret is normalised, (best - incumbent) / (best -
+worst) of the task; tasks whose rows all score alike are left out. The prior of ``learned`` comes
+from the table's other data sets.
+
+``plain`` is the same search without history. ``inverted`` and ``shuffled`` have a history that
+misleads: scores negated, or permuted within each past task. Optuna's samplers propose a point of
+the space, which is exchanged for the nearest row not yet tried (coordinates scaled to [0, 1], two
+categories at distance 1) before the sampler is told. ``random`` is not run: its expected regret is
+exact by order statistics, for draws without replacement.
+
+Settings were chosen on the data sets of the development half (``--half dev``), decided by a hash
+of the task's number; ``--half report`` holds the others.
+
+Results go to ``benchmarks/results/search_tables-<method>.jsonl``, one line a task and seed, and
+what is there is not run again.
+"""
+
+import argparse
+import ast
+import csv
+import hashlib
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import gammaln
+from tqdm import tqdm
+
+from skmeta.search._encoding import Encoding
+from skmeta.search._prior import SearchPrior
+from skmeta.search._records import PastSearch
+from skmeta.search._strategy import SearchStrategy
+
+RESULTS = Path(__file__).parent / "results"
+N_EVALUATIONS = 30
+SHOWN = (1, 3, 5, 10, 15, 20, 30)
+N_BOOTSTRAP = 2000
+ARFF = {
+    "forest": ("openml_pimp/random_forest.arff", "RandomForestClassifier"),
+    "svc": ("openml_multitask/svm-offgrid.arff", "SVC"),
+    "adaboost": ("openml_pimp/adaboost.arff", "AdaBoostClassifier"),
+}
+TABLES = (*ARFF, "oboe")
+BARS = tuple(ARFF)  # the tables that the bars are about
+
+
+@dataclass(frozen=True)
+class Task:
+    """The rows of one data set."""
+
+    name: str
+    configurations: tuple[dict[str, Any], ...]
+    scores: np.ndarray
+
+    @property
+    def half(self) -> str:
+        return ("dev", "report")[hashlib.sha256(self.name.encode()).digest()[0] % 2]
+
+
+# -- tables --------------------------------------------------------------------------------------
+
+
+@cache
+def load_table(table: str) -> list[Task]:
+    folder = Path(os.environ["SKMETA_DATA"]) / "searches"
+    tasks = read_oboe(folder / "oboe") if table == "oboe" else read_arff(folder, *ARFF[table])
+    return [task for task in tasks if np.ptp(task.scores) > 1e-9]
+
+
+def read_arff(folder: Path, name: str, estimator: str) -> list[Task]:
+    """Tables whose last two columns are the score and the task."""
+    lines = (line.strip() for line in (folder / name).read_text().splitlines())
+    lines = [line for line in lines if line and not line.startswith("%")]
+    is_name = [line.lower().startswith("@attribute") for line in lines]
+    names = [
+        canonical(line.split()[1], estimator) for line, ok in zip(lines, is_name, strict=True) if ok
+    ]
+    rows: dict[str, list[list[str]]] = {}
+    for line in lines:
+        if not line.startswith("@"):
+            values = line.split(",")
+            rows.setdefault(values[-1], []).append(values)
+    return [
+        Task(
+            task,
+            tuple(dict(zip(names[:-2], map(parse, row[:-2]), strict=True)) for row in rows[task]),
+            np.array([float(row[-2]) for row in rows[task]]),
+        )
+        for task in rows
+    ]
+
+
+def canonical(name: str, estimator: str) -> str:
+    """``SVC.C``, whatever the step was called."""
+    *steps, parameter = name.split("__")
+    owner = {"base_estimator": "DecisionTreeClassifier", "imputer": "SimpleImputer"}
+    return f"{owner.get(steps[-1], estimator) if steps else estimator}.{parameter}"
+
+
+def parse(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def read_oboe(folder: Path) -> list[Task]:
+    with open(folder / "error_matrix.csv", newline="") as file:
+        header, *rows = csv.reader(file)
+    described = [ast.literal_eval(text) for text in header[1:]]
+    configurations = tuple(
+        {"estimator": d["algorithm"]}
+        | {f"{d['algorithm']}.{name}": value for name, value in d["hyperparameters"].items()}
+        for d in described
+    )
+    return [Task(row[0], configurations, -np.array(row[1:], dtype=float)) for row in rows]
+
+
+# -- methods -------------------------------------------------------------------------------------
+
+
+def past_searches(tasks: Sequence[Task]) -> list[PastSearch]:
+    return [
+        PastSearch(dataset=t.name, configurations=t.configurations, scores=t.scores) for t in tasks
+    ]
+
+
+@cache
+def learn_prior(table: str, kind: str) -> SearchPrior:
+    """Prior from all of a table's data sets."""
+    rng = np.random.default_rng(0)
+    change: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "learned": lambda scores: scores,
+        "inverted": lambda scores: -scores,
+        "shuffled": rng.permutation,
+    }
+    tasks = [replace(t, scores=change[kind](t.scores)) for t in load_table(table)]
+    return SearchPrior.from_searches(past_searches(tasks))
+
+
+def run_ours(kind: str, table: str, task: Task, seed: int) -> list[int]:
+    """Rows in the order in which our search tries them."""
+    if kind == "relearned":
+        others = [t for t in load_table(table) if t.name != task.name]
+        prior = SearchPrior.from_searches(past_searches(others))
+    else:
+        prior = None if kind == "plain" else learn_prior(table, kind).without(datasets=[task.name])
+    strategy = SearchStrategy(task.configurations, prior, rng=np.random.default_rng(seed))
+    rows: list[int] = []
+    while len(rows) < min(N_EVALUATIONS, len(task.scores)):
+        index = strategy.ask()[0].index
+        strategy.tell([index], [task.scores[index]])
+        rows.append(index)
+    return rows
+
+
+def run_optuna(kind: str, table: str, task: Task, seed: int) -> list[int]:
+    """Rows in the order in which Optuna tries them, each point exchanged for the nearest row."""
+    import optuna
+    import torch
+
+    torch.set_num_threads(1)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    samplers = {"optuna-tpe": optuna.samplers.TPESampler, "optuna-gp": optuna.samplers.GPSampler}
+    encoding = Encoding.from_configurations(task.configurations)
+    space = optuna_space(task, encoding)
+    X = encoding.transform(task.configurations)
+    study = optuna.create_study(direction="maximize", sampler=samplers[kind](seed=seed))
+    rows: list[int] = []
+    while len(rows) < min(N_EVALUATIONS, len(task.scores)):
+        trial = study.ask(space)
+        x = encoding.transform([trial.params], encoding.parameters)
+        distance = ((X - x) ** 2).sum(1)
+        distance[rows] = np.inf
+        rows.append(int(distance.argmin()))
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        params = {name: task.configurations[rows[-1]][name] for name in space}
+        value = float(task.scores[rows[-1]])
+        study.add_trial(optuna.create_trial(params=params, distributions=space, value=value))
+    return rows
+
+
+def optuna_space(task: Task, encoding: Encoding) -> dict[str, Any]:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    logs = {d["name"]: d["log"] for d in encoding.to_json()}
+    space: dict[str, Any] = {}
+    for name in encoding.parameters:
+        values = [c[name] for c in task.configurations]
+        if any(isinstance(v, bool | str) or v is None for v in values):
+            space[name] = CategoricalDistribution(sorted(set(values), key=repr))
+            continue
+        whole = all(isinstance(v, int) for v in values)
+        kind = IntDistribution if whole else FloatDistribution
+        space[name] = kind(min(values), max(values), log=logs[name])
+    return space
+
+
+METHODS: dict[str, tuple[Callable[[str, str, Task, int], list[int]], int]] = {
+    "learned": (run_ours, 1),
+    "relearned": (run_ours, 1),
+    "plain": (run_ours, 3),
+    "inverted": (run_ours, 1),
+    "shuffled": (run_ours, 1),
+    "optuna-tpe": (run_optuna, 1),
+    "optuna-gp": (run_optuna, 1),
+}
+
+
+def has_space(method: str, table: str) -> bool:
+    """Optuna's samplers have no conditional space in this form."""
+    return not (method.startswith("optuna") and table == "oboe")
+
+
+def regrets(task: Task, rows: Sequence[int]) -> np.ndarray:
+    best = task.scores.max()
+    return (best - np.maximum.accumulate(task.scores[list(rows)])) / np.ptp(task.scores)
+
+
+def run(methods: Sequence[str], tables: Sequence[str], half: str) -> None:
+    for method in methods:
+        function, n_seeds = METHODS[method]
+        path = RESULTS / f"search_tables-{method}.jsonl"
+        done = set(read_results(method))
+        todo = [
+            (table, task, seed)
+            for table in tables
+            if has_space(method, table)
+            for task in load_table(table)
+            for seed in range(n_seeds)
+            if half in ("all", task.half) and (table, task.name, seed) not in done
+        ]
+        with open(path, "a") as file:
+            for table, task, seed in tqdm(todo, desc=method):
+                found = regrets(task, function(method, table, task, seed)).round(4).tolist()
+                record = {"table": table, "task": task.name, "seed": seed, "regret": found}
+                file.write(json.dumps(record, separators=(",", ":")) + "\n")
+                file.flush()
+
+
+def read_results(method: str) -> dict[tuple[str, str, int], list[float]]:
+    path = RESULTS / f"search_tables-{method}.jsonl"
+    if not path.exists():
+        return {}
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    return {(r["table"], r["task"], r["seed"]): r["regret"] for r in records}
+
+
+# -- summary -------------------------------------------------------------------------------------
+
+
+def random_regret(scores: np.ndarray) -> np.ndarray:
+    """Expected regret of random search after 1 to n draws without replacement."""
+    n = len(scores)
+    regret = (scores.max() - np.sort(scores)[::-1]) / np.ptp(scores)
+    k, i = np.arange(1, n + 1)[:, None], np.arange(n)[None, :]
+    # All k draws are among the n - i worst rows: C(n - i, k) / C(n, k).
+    log_ratio = gammaln(n - i + 1) - gammaln(np.maximum(n - i - k, 0) + 1)
+    log_ratio = log_ratio - gammaln(n + 1) + gammaln(n - k + 1)
+    at_least = np.where(n - i >= k, np.exp(log_ratio), 0.0)
+    return (at_least - np.append(at_least[:, 1:], np.zeros((n, 1)), axis=1)) @ regret
+
+
+def evaluations_needed(curve: np.ndarray, regret: float) -> float:
+    """Evaluations after which a falling curve reaches a regret; its length where it does not."""
+    reached = np.flatnonzero(curve <= regret)
+    if len(reached) == 0:
+        return float(len(curve))
+    k = int(reached[0])
+    if k == 0:
+        return 1.0
+    return float(k + (curve[k - 1] - regret) / (curve[k - 1] - curve[k]))
+
+
+def curves(method: str, table: str, half: str) -> np.ndarray | None:
+    """Regrets of shape (n_tasks, n_evaluations), mean over seeds; None where some are missing."""
+    tasks = [t for t in load_table(table) if half in ("all", t.half)]
+    if method == "random":
+        return np.array([random_regret(t.scores) for t in tasks])
+    results = read_results(method)
+    seeds = range(METHODS[method][1])
+    if any((table, t.name, s) not in results for t in tasks for s in seeds):
+        return None
+    return np.array([np.mean([results[table, t.name, s] for s in seeds], axis=0) for t in tasks])
+
+
+def resamples(n_tasks: int) -> Iterator[np.ndarray]:
+    rng = np.random.default_rng(0)
+    yield from (rng.integers(n_tasks, size=n_tasks) for _ in range(N_BOOTSTRAP))
+
+
+def interval(values: Sequence[float]) -> list[float]:
+    return [round(float(v), 4) for v in np.percentile(values, [2.5, 97.5])]
+
+
+def summarise(half: str) -> dict[str, Any]:
+    summary: dict[str, Any] = {}
+    for table in TABLES:
+        print(
+            f"\n{table}, {half} data sets: mean regret after {SHOWN} evaluations, 95% interval at"
+        )
+        print("10, median at 10")
+        for method in ("random", *METHODS):
+            found = curves(method, table, half)
+            if found is None:
+                continue
+            means = {k: round(float(found[:, k - 1].mean()), 4) for k in SHOWN}
+            at_10 = found[:, 9]
+            record = {
+                "n_tasks": len(found),
+                "mean": means,
+                "interval_at_10": interval([at_10[i].mean() for i in resamples(len(found))]),
+                "median": {k: round(float(np.median(found[:, k - 1])), 4) for k in SHOWN},
+            }
+            summary.setdefault(table, {})[method] = record
+            shown = "  ".join(f"{v:.4f}" for v in means.values())
+            print(f"{method:>12}  {shown}  {record['interval_at_10']}  {np.median(at_10):.4f}")
+    summary["evaluations for the learned search's regret at 10"] = ratios(half)
+    summary["regret against plain"] = guard(half)
+    return summary
+
+
+def ratios(half: str) -> dict[str, Any]:
+    """Evaluations that others need for our mean regret at 10, over 10; geometric mean of tables."""
+    found: dict[str, Any] = {}
+    ours = {table: curves("learned", table, half) for table in BARS}
+    for method in ("random", "plain", "optuna-tpe", "optuna-gp"):
+        theirs = {table: curves(method, table, half) for table in BARS}
+        if any(c is None for c in (*ours.values(), *theirs.values())):
+            continue
+
+        def ratio(table: str, rows: Any, theirs: dict[str, Any] = theirs) -> float:
+            curve = theirs[table][rows].mean(0)
+            return evaluations_needed(curve, ours[table][rows, 9].mean()) / 10
+
+        every = {table: ratio(table, slice(None)) for table in BARS}
+        drawn = [[ratio(table, rows) for rows in resamples(len(theirs[table]))] for table in BARS]
+        found[method] = {
+            "tables": {table: round(value, 2) for table, value in every.items()},
+            "geometric_mean": round(float(np.exp(np.mean(np.log([*every.values()])))), 2),
+            "interval": interval(np.exp(np.log(drawn).mean(0))),
+        }
+        if method != "random":
+            found[method]["at_least"] = any(
+                theirs[t].mean(0)[-1] > ours[t][:, 9].mean() for t in BARS
+            )
+        print(f"\n{method} needs this many times our 10 evaluations: {found[method]}")
+    return found
+
+
+def guard(half: str) -> dict[str, Any]:
+    """Regret with a misleading history over regret without history, at 20 and 30 evaluations."""
+    found: dict[str, Any] = {}
+    for method in ("inverted", "shuffled", "learned"):
+        for table in TABLES:
+            bad, plain = curves(method, table, half), curves("plain", table, half)
+            if bad is not None and plain is not None:
+                shares = bad.mean(0) / np.maximum(plain.mean(0), 1e-9)
+                found.setdefault(method, {})[table] = {
+                    k: round(float(shares[k - 1]), 2) for k in (10, 20, 30)
+                }
+        print(f"\nregret of {method} over plain: {found.get(method)}")
+    return found
+
+
+# -- timing --------------------------------------------------------------------------------------
+
+
+def measure_times() -> dict[str, Any]:
+    """A prior of 100 searches of 200 evaluations, and suggestions at 30 observations."""
+    tasks = [
+        replace(t, configurations=t.configurations[:200], scores=t.scores[:200])
+        for t in load_table("svc")
+    ]
+    begin = time.perf_counter()
+    prior = SearchPrior.from_searches(past_searches(tasks))
+    learning = time.perf_counter() - begin
+    pool = [c for t in load_table("svc")[:4] for c in t.configurations]
+    scores = np.concatenate([t.scores for t in load_table("svc")[:4]])
+    record: dict[str, Any] = {
+        "prior": repr(prior),
+        "seconds to learn the prior": round(learning, 3),
+    }
+    for name, history in (("learned", prior), ("plain", None)):
+        strategy = SearchStrategy(pool, history, rng=np.random.default_rng(0))
+        seconds = []
+        for _ in range(40):
+            begin = time.perf_counter()
+            suggestion = strategy.ask()[0]
+            seconds.append(time.perf_counter() - begin)
+            strategy.tell([suggestion.index], [scores[suggestion.index]])
+        median = float(np.median(seconds[25:35]))
+        record[f"milliseconds per suggestion at 30 of {len(pool)}, {name}"] = round(
+            1000 * median, 2
+        )
+    return record
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--methods", nargs="*", default=[], choices=METHODS)
+    parser.add_argument("--tables", nargs="*", default=TABLES, choices=TABLES)
+    parser.add_argument("--half", default="all", choices=("dev", "report", "all"))
+    parser.add_argument("--summary", action="store_true")
+    parser.add_argument("--timing", action="store_true")
+    args = parser.parse_args()
+    RESULTS.mkdir(exist_ok=True)
+    run(args.methods, args.tables, args.half)
+    path = RESULTS / "search_tables.json"
+    record = json.loads(path.read_text()) if path.exists() else {}
+    if args.summary:
+        record[args.half] = summarise(args.half)
+    if args.timing:
+        record["timing"] = measure_times()
+        print(json.dumps(record["timing"], indent=1))
+    if args.summary or args.timing:
+        path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
