@@ -96,6 +96,7 @@ def evaluation_to_row(evaluation: Evaluation) -> Row:
     return {
         "key": e.key,
         "configuration": encode_configuration(e.configuration),
+        "params": e.params,
         "scores": _encode_by_name(e.scores),
         "train_scores": _encode_by_name(e.train_scores) if e.train_scores else None,
         "fit_times": _encode_or_none(e.fit_times),
@@ -111,6 +112,7 @@ def row_to_evaluation(row: Mapping[str, Any]) -> Evaluation:
     return Evaluation(
         key=row["key"],
         configuration=decode_configuration(row["configuration"]),
+        params=row["params"] or "",
         scores=_decode_by_name(row["scores"]),
         train_scores=_decode_by_name(row["train_scores"]),
         fit_times=decode_numbers(json.loads(row["fit_times"] or "[]")),

@@ -37,6 +37,7 @@ _SEARCH_COLUMNS = (
 _EVALUATION_COLUMNS = (
     "key",
     "configuration",
+    "params",
     "scores",
     "train_scores",
     "fit_times",

@@ -44,6 +44,7 @@ evaluation = sa.Table(
     ),
     sa.Column("key", sa.String(KEY_LENGTH), nullable=False),
     sa.Column("configuration", sa.Text, nullable=False),
+    sa.Column("params", sa.Text),
     sa.Column("scores", sa.Text, nullable=False),
     sa.Column("train_scores", sa.Text),
     sa.Column("fit_times", sa.Text),

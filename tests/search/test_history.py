@@ -81,6 +81,7 @@ FULL_EVALUATION = make_evaluation(
     n_test_samples=(50, 50, 49),
     error="ValueError: naïve “quotes”\tand tabs",
     source="model",
+    params='[0, {"C": ["drawn", 0.1]}]',
 )
 
 
