@@ -2,5 +2,6 @@
 
 from skmeta.plotting._episode import EpisodeDisplay
 from skmeta.plotting._learning_curve import LearningCurveDisplay
+from skmeta.plotting._search import SearchDisplay
 
-__all__ = ["EpisodeDisplay", "LearningCurveDisplay"]
+__all__ = ["EpisodeDisplay", "LearningCurveDisplay", "SearchDisplay"]

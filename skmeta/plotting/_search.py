@@ -1,0 +1,485 @@
+"""A finished search: its best score over the evaluations, and its parameters side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import is_classifier, is_regressor
+from sklearn.utils.validation import check_is_fitted
+
+from skmeta._optional import import_optional
+from skmeta.plotting._parallel import draw_parallel
+
+__all__ = ["SearchDisplay"]
+
+Array = NDArray[np.float64]
+
+_KINDS = ("incumbent", "parallel")
+_SOURCE_COLORS = {"initial design": "0.45", "prior": "tab:orange", "model": "tab:blue"}
+_OTHER_COLORS = ("tab:green", "tab:purple", "tab:brown", "tab:pink", "tab:olive")
+# Share of the orders between the edges of the band around the expected score.
+_BAND = (0.1, 0.9)
+
+
+class ExpectedIncumbent(NamedTuple):
+    """Best score after 1, 2, ... evaluations in random order: mean, 10% and 90% quantile."""
+
+    mean: Array
+    low: Array
+    high: Array
+
+
+class SearchDisplay:
+    """A finished search: its best score over the evaluations, and its parameters side by side.
+
+    It shows :class:`~skmeta.search.MetaLearnedSearchCV` and every search of scikit-learn. Make one
+    with :meth:`from_estimator` or :meth:`from_cv_results`; draw it again, or the other kind of
+    picture, with :meth:`plot`.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n_candidates,)
+        Mean test scores in the order of evaluation, greater is better, NaN where a fit failed.
+    params : sequence of dict of length n_candidates
+        The parameters tried. Those of conditional spaces may differ in their names.
+    sources : sequence of str of length n_candidates or None, default=None
+        Why each was tried.
+    reference : array-like of shape (n_reference,) or None, default=None
+        Scores of a random search on the same data and folds.
+    metric_name : str, default="score"
+        What the scores are, for the axis.
+    name : str or None, default=None
+        Name of the search, for the legend.
+
+    Attributes
+    ----------
+    incumbent : ndarray of shape (n_candidates,)
+        Best score so far; NaN until a first fit succeeded.
+    expected : tuple of three ndarray of shape (n_candidates,) or (n_reference,)
+        Best score to be expected of candidates in random order, and its quantiles of 10% and 90%.
+    best_index : int or None
+        The candidate with the best score; None if all failed.
+    n_failed : int
+        Candidates without a score.
+    ax_ : matplotlib Axes
+        What was drawn on.
+    figure_ : matplotlib Figure
+        The figure that it is part of.
+
+    Notes
+    -----
+    What a random search reaches after k evaluations is random. Over all orders of N scores, the
+    distribution of the best of the first k is known: it is the one of the maximum of k draws
+    without replacement, which is at most the score of rank i with probability
+    C(i, k) / C(N, k) [1]_. ``expected`` has its mean and quantiles. A failed candidate costs an
+    evaluation and adds no score; orders in which nothing has succeeded yet do not count.
+
+    The scores are those of ``reference`` if it is given: a finished random search on the same
+    data, space and folds. The curve is then an unbiased estimate for a random search. Without
+    it they are the search's own scores. For a random search or a grid that is the same thing.
+    For a search that was guided it is *not* what a random search would reach, but something
+    better, as the candidates were picked with care: it says how much of the result is due to
+    finding good candidates early. The legend tells which of the two is drawn.
+
+    References
+    ----------
+    .. [1] Dodge et al. (2019), Show your work: improved reporting of experimental results, which
+       has the formula for draws with replacement.
+
+    Examples
+    --------
+    >>> from scipy.stats import loguniform
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import RandomizedSearchCV
+    >>> from sklearn.svm import SVC
+    >>> from skmeta.plotting import SearchDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> space = {"C": loguniform(1e-3, 1e3)}
+    >>> search = RandomizedSearchCV(SVC(), space, n_iter=5, random_state=0).fit(X, y)
+    >>> display = SearchDisplay.from_estimator(search)
+    >>> display.metric_name, len(display.incumbent)
+    ('accuracy', 5)
+    >>> bool(display.incumbent[-1] == search.best_score_)
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        scores: Any,
+        params: Sequence[Mapping[str, Any]],
+        sources: Sequence[str] | None = None,
+        reference: Any = None,
+        metric_name: str = "score",
+        name: str | None = None,
+    ) -> None:
+        self.scores = _finite_or_nan(scores)
+        self.params = list(params)
+        self.sources = None if sources is None else [str(source) for source in sources]
+        self.reference = None if reference is None else _finite_or_nan(reference)
+        self.metric_name = metric_name
+        self.name = name
+
+    # -- the record ----------------------------------------------------------------------------
+
+    @property
+    def incumbent(self) -> Array:
+        """Best score so far."""
+        return np.fmax.accumulate(self.scores) if len(self.scores) else self.scores
+
+    @property
+    def expected(self) -> ExpectedIncumbent:
+        """Best score so far to be expected of candidates in random order, and its quantiles."""
+        return _expected_incumbent(self.scores if self.reference is None else self.reference)
+
+    @property
+    def best_index(self) -> int | None:
+        """Position of the first candidate with the best score."""
+        return int(np.nanargmax(self.scores)) if np.isfinite(self.scores).any() else None
+
+    @property
+    def n_failed(self) -> int:
+        """Candidates without a score."""
+        return int(np.isnan(self.scores).sum())
+
+    @classmethod
+    def from_estimator(
+        cls,
+        search: Any,
+        *,
+        metric: str | None = None,
+        reference: Any = None,
+        name: str | None = None,
+        kind: str = "incumbent",
+        ax: Any = None,
+        **plot_kw: Any,
+    ) -> Self:
+        """Draw a fitted search.
+
+        Parameters
+        ----------
+        search : MetaLearnedSearchCV, GridSearchCV, RandomizedSearchCV or alike
+            A fitted search.
+        metric : str or None, default=None
+            Which of several metrics. None takes the one that the search was refitted by, or the
+            first.
+        reference : fitted search, dict, DataFrame or array-like, default=None
+            A random search on the same data, space and folds, to compare with: fitted, its
+            ``cv_results_``, or its scores.
+        name : str or None, default=None
+            Name for the legend; None takes the class's.
+        kind, ax, **plot_kw
+            As for :meth:`plot`.
+
+        Returns
+        -------
+        SearchDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If the search is not fitted.
+        ValueError
+            If ``metric`` or ``kind`` is unknown.
+        """
+        check_is_fitted(search, "cv_results_")
+        if metric is None and isinstance(search.refit, str):
+            metric = search.refit
+        return cls.from_cv_results(
+            search.cv_results_,
+            metric=metric,
+            reference=reference,
+            metric_name=_metric_name(search, metric),
+            name=type(search).__name__ if name is None else name,
+            kind=kind,
+            ax=ax,
+            **plot_kw,
+        )
+
+    @classmethod
+    def from_cv_results(
+        cls,
+        cv_results: Any,
+        *,
+        metric: str | None = None,
+        reference: Any = None,
+        metric_name: str | None = None,
+        name: str | None = None,
+        kind: str = "incumbent",
+        ax: Any = None,
+        **plot_kw: Any,
+    ) -> Self:
+        """Draw the ``cv_results_`` of a search.
+
+        Of a halving search, the candidates with the most resources are drawn: scores on fewer
+        rows cannot be compared with theirs.
+
+        Parameters
+        ----------
+        cv_results : dict or DataFrame
+            The ``cv_results_``.
+        metric : str or None, default=None
+            Which of several metrics; None takes the first.
+        reference
+            As for :meth:`from_estimator`.
+        metric_name : str or None, default=None
+            What to write on the axis; None writes ``metric``, or ``"score"``.
+        name : str or None, default=None
+            Name for the legend.
+        kind, ax, **plot_kw
+            As for :meth:`plot`.
+
+        Returns
+        -------
+        SearchDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If there are no scores, or ``metric`` or ``kind`` is unknown.
+        """
+        _check_kind(kind)
+        metric = _metric_of(cv_results, metric)
+        keep = _most_resources(cv_results)
+        display = cls(
+            scores=np.asarray(cv_results[f"mean_test_{metric}"], dtype=float)[keep],
+            params=[cv_results["params"][i] for i in keep],
+            sources=[cv_results["source"][i] for i in keep] if "source" in cv_results else None,
+            reference=_reference_scores(reference, metric),
+            metric_name=metric if metric_name is None else metric_name,
+            name=name,
+        )
+        return display.plot(kind, ax, **plot_kw)
+
+    # -- the pictures --------------------------------------------------------------------------
+
+    def plot(
+        self,
+        kind: str = "incumbent",
+        ax: Any = None,
+        *,
+        show_points: bool = True,
+        show_expected: bool = True,
+        color: Any = None,
+        cmap: Any = "YlGnBu",
+    ) -> Self:
+        """Draw the display.
+
+        Parameters
+        ----------
+        kind : {"incumbent", "parallel"}, default="incumbent"
+            ``"incumbent"`` draws the best score over the evaluations, each candidate as a point
+            in the colour of its source, and what the same number of evaluations in random order
+            is expected to reach, with a band that holds 80% of the orders. The axis leaves low
+            scores out, which stand as triangles at its edge.
+            ``"parallel"`` draws a line for each candidate through one axis a parameter, in the
+            colour of its score, the best one on top. An axis is logarithmic if its values span
+            two decades or more; parameters that never vary are left out; *not set* is a
+            parameter that the candidate's sub-space does not have. At a category, lines fan out,
+            better ones higher.
+        ax : matplotlib Axes or None, default=None
+            Where to draw. None makes a figure.
+        show_points : bool, default=True
+            Draw the candidates, and not the incumbent only; of kind ``"incumbent"``.
+        show_expected : bool, default=True
+            Draw the expected score of a random order; of kind ``"incumbent"``.
+        color : color or None, default=None
+            Colour of the incumbent, of kind ``"incumbent"``, so that searches can be drawn on the
+            same axes; None takes black, or another colour if there are lines on them already.
+        cmap : str or matplotlib Colormap, default="YlGnBu"
+            Colours of scores, of kind ``"parallel"``; low ones have one colour.
+
+        Returns
+        -------
+        SearchDisplay
+            This display.
+
+        Raises
+        ------
+        ValueError
+            If ``kind`` is unknown.
+        """
+        _check_kind(kind)
+        plt = import_optional("matplotlib.pyplot", "plot")
+        if kind == "parallel":
+            self.ax_ = draw_parallel(
+                ax, self.params, self.scores, floor=self._floor(), label=self.metric_name, cmap=cmap
+            )
+        else:
+            self.ax_ = self._draw_incumbent(plt, ax, show_points, show_expected, color)
+        self.figure_ = self.ax_.figure
+        return self
+
+    def _label(self) -> str:
+        return self.metric_name[:1].upper() + self.metric_name[1:]
+
+    def _floor(self) -> float:
+        """Score below which differences would squeeze the picture and tell little."""
+        scores = self.scores[np.isfinite(self.scores)]
+        if not len(scores):
+            return 0.0
+        # More than half of the candidates may be no better than chance, so that the median is no
+        # guide; what the better of two reaches is one.
+        better = _expected_incumbent(scores).mean[:2][-1]
+        return float(max(scores.min(), scores.max() - 1.5 * (scores.max() - better)))
+
+    def _draw_incumbent(
+        self, plt: Any, ax: Any, show_points: bool, show_expected: bool, color: Any
+    ) -> Any:
+        if ax is None:
+            _, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
+        if color is None:
+            color = f"C{len(ax.lines)}" if ax.lines else "black"
+        bottom, top = self._limits(ax, show_expected)
+        if show_expected:
+            self._draw_expected(ax)
+        if show_points:
+            self._draw_points(ax, bottom, top - bottom)
+        x = np.arange(1, len(self.scores) + 1)
+        label = "best so far" if self.name is None else f"{self.name}, best so far"
+        ax.step(x, self.incumbent, where="post", color=color, lw=2, label=label, zorder=4)
+        if self.best_index is not None:
+            at, best = self.best_index, self.scores[self.best_index]
+            ax.plot(at + 1, best, "*", color=color, markersize=13, mec="white", zorder=6)
+            text, place = f"{best:.4g}", (at + 1, best)
+            ax.annotate(text, place, (0, 7), textcoords="offset points", ha="center", color=color)
+        ax.set(xlabel="evaluations", ylabel=self.metric_name, ylim=(bottom, top))
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        # Below the axes: wherever it stood within, there would be candidates.
+        at_bottom = (0.5, -0.14)
+        ax.legend(
+            ncols=3, loc="upper center", bbox_to_anchor=at_bottom, fontsize="small", frameon=False
+        )
+        return ax
+
+    def _limits(self, ax: Any, show_expected: bool) -> tuple[float, float]:
+        """Lower and upper end of the scores' axis; what was drawn before stays in sight."""
+        early = max(2, len(self.scores) // 10)
+        shown = [self._floor(), *self.incumbent[: early + 1][-1:], *self.incumbent[-1:]]
+        if show_expected:
+            shown += [*self.expected.mean[:2][-1:], *self.expected.high[-1:]]
+        shown = [value for value in shown if np.isfinite(value)] or [0.0]
+        low, high = min(shown), max(shown)
+        room = (high - low) or 0.1 * abs(high) or 1.0
+        low, high = low - 0.12 * room, high + 0.12 * room
+        if ax.has_data():
+            low, high = min(low, ax.get_ylim()[0]), max(high, ax.get_ylim()[1])
+        return float(low), float(high)
+
+    def _draw_expected(self, ax: Any) -> None:
+        mean, low, high = self.expected
+        x = np.arange(1, len(mean) + 1)
+        label = "same candidates in random order" if self.reference is None else "random search"
+        ax.fill_between(x, low, high, color="0.6", alpha=0.2, linewidth=0, zorder=1)
+        ax.plot(x, mean, color="0.45", linestyle="--", label=f"{label}, expected", zorder=2)
+
+    def _draw_points(self, ax: Any, bottom: float, height: float) -> None:
+        x = np.arange(1, len(self.scores) + 1)
+        failed, hidden = np.isnan(self.scores), self.scores < bottom
+        sources = np.array(self.sources or ["candidate"] * len(x))
+        size = float(np.clip(2400 / max(len(x), 1), 10, 40))
+        edge = bottom + 0.03 * height
+        for source, color in _colors_of(sources).items():
+            of = sources == source
+            seen = of & ~failed & ~hidden
+            style = {"color": color, "linewidth": 0, "zorder": 3, "clip_on": False}
+            ax.scatter(x[seen], self.scores[seen], size, label=source, alpha=0.8, **style)
+            below = of & hidden
+            ax.scatter(x[below], np.full(below.sum(), edge), size, marker="v", **style, alpha=0.5)
+        if hidden.any():
+            marker = {"marker": "v", "s": 30, "color": "0.6", "label": f"{hidden.sum()} below"}
+            ax.scatter([], [], **marker)
+        if failed.any():
+            label = f"{failed.sum()} failed"
+            ax.scatter(
+                x[failed], np.full(failed.sum(), edge), 30, marker="x", color="tab:red", label=label
+            )
+
+
+def _colors_of(sources: NDArray[Any]) -> dict[str, Any]:
+    """Colour of each source, in the order of first appearance."""
+    found = dict.fromkeys(sources.tolist())
+    others = [s for s in found if s not in _SOURCE_COLORS]
+    if others == ["candidate"]:
+        return {"candidate": "tab:blue"}
+    extra = {s: _OTHER_COLORS[k % len(_OTHER_COLORS)] for k, s in enumerate(others)}
+    return {s: _SOURCE_COLORS.get(s) or extra[s] for s in found}
+
+
+def _expected_incumbent(scores: Array) -> ExpectedIncumbent:
+    """Mean and quantiles of the best of the first k scores, over all orders."""
+    n = len(scores)
+    succeeded = np.sort(scores[np.isfinite(scores)])
+    curves = ExpectedIncumbent(*np.full((3, n), np.nan))
+    if not len(succeeded):
+        return curves
+    # share[j]: probability that the first k are all among the `ranks[j]` lowest, C(i, k) / C(n, k).
+    # Failed candidates are the lowest of all; share[0] is the probability that nothing succeeded.
+    ranks = np.arange(n - len(succeeded), n + 1)
+    share = np.ones(len(ranks))
+    for k in range(1, n + 1):
+        share *= np.maximum(ranks - k + 1, 0) / (n - k + 1)
+        below = (share - share[0]) / (1.0 - share[0])
+        curves.mean[k - 1] = np.diff(below) @ succeeded
+        for curve, q in zip(curves[1:], _BAND, strict=True):
+            at = int(np.searchsorted(below[1:], q - 1e-12))
+            curve[k - 1] = succeeded[min(at, len(succeeded) - 1)]
+    return curves
+
+
+def _finite_or_nan(scores: Any) -> Array:
+    values = np.array(scores, dtype=np.float64)
+    values[~np.isfinite(values)] = np.nan
+    return values
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in _KINDS:
+        raise ValueError(f"kind must be one of {_KINDS}, got {kind!r}.")
+
+
+def _metric_of(cv_results: Any, metric: str | None) -> str:
+    known = [str(key)[10:] for key in cv_results if str(key).startswith("mean_test_")]
+    if not known:
+        raise ValueError(
+            "cv_results has no column mean_test_<metric>. Give the cv_results_ of a fitted search."
+        )
+    if metric is None:
+        return known[0]
+    if metric not in known:
+        raise ValueError(f"metric must be one of the search's metrics, {known}, got {metric!r}.")
+    return metric
+
+
+def _most_resources(cv_results: Any) -> NDArray[np.intp]:
+    """Positions of the candidates whose scores can be compared: all, unless it was halving."""
+    if "n_resources" not in cv_results:
+        return np.arange(len(cv_results["params"]))
+    resources = np.asarray(cv_results["n_resources"])
+    return np.flatnonzero(resources == resources.max())
+
+
+def _reference_scores(reference: Any, metric: str) -> Any:
+    results = getattr(reference, "cv_results_", reference)
+    if results is None or not hasattr(results, "keys"):
+        return results
+    scores = results[f"mean_test_{_metric_of(results, metric)}"]
+    return np.asarray(scores, dtype=float)[_most_resources(results)]
+
+
+def _metric_name(search: Any, metric: str | None) -> str | None:
+    """What the scores of a search are, as far as it says."""
+    if metric not in (None, "score"):
+        return metric
+    if isinstance(search.scoring, str):
+        return search.scoring
+    if search.scoring is not None:
+        return getattr(search.scoring, "__name__", None)
+    if is_classifier(search):
+        return "accuracy"
+    return "R²" if is_regressor(search) else None

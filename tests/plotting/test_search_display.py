@@ -1,0 +1,296 @@
+from itertools import permutations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import loguniform
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+
+from skmeta.plotting import SearchDisplay
+from skmeta.plotting._parallel import parameter_axes
+
+X, y = load_iris(return_X_y=True)
+FEW = np.array([0.5, np.nan, 0.9, 0.7, 0.9, np.nan])
+
+
+@pytest.fixture(scope="module")
+def multimetric():
+    space = {"max_depth": [1, 2, 3], "criterion": ["gini", "entropy"]}
+    search = GridSearchCV(
+        DecisionTreeClassifier(random_state=0),
+        space,
+        scoring=["accuracy", "neg_log_loss"],
+        refit="neg_log_loss",
+        cv=3,
+    )
+    return search.fit(X, y)
+
+
+def display_of(scores, **kwargs):
+    params = [{"a": k} for k in range(len(scores))]
+    return SearchDisplay(scores=scores, params=params, **kwargs)
+
+
+def labels_of(display):
+    return [text.get_text() for text in display.ax_.get_legend().get_texts()]
+
+
+def line_of(display, label):
+    return next(line for line in display.ax_.lines if label in str(line.get_label()))
+
+
+def brute_force(scores):
+    """Best of the first k of every order; orders in which nothing succeeded yet are left out."""
+    orders = np.array([np.fmax.accumulate(order) for order in permutations(scores)])
+    columns = [column[np.isfinite(column)] for column in orders.T]
+    return (
+        [column.mean() for column in columns],
+        [np.quantile(column, 0.1, method="inverted_cdf") for column in columns],
+        [np.quantile(column, 0.9, method="inverted_cdf") for column in columns],
+    )
+
+
+@pytest.mark.parametrize("scores", [FEW, FEW[[0, 2, 3]], np.array([0.2, 0.1, 0.4, 0.3, 0.35])])
+def test_expected_is_what_all_orders_give(scores):
+    for found, wanted in zip(display_of(scores).expected, brute_force(scores), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+def test_expected_of_many_is_what_drawn_orders_give():
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=300)
+    drawn = np.maximum.accumulate(rng.permuted(np.tile(scores, (4000, 1)), axis=1), axis=1)
+    error = 5 * drawn.std(0) / np.sqrt(4000)
+    assert (abs(display_of(scores).expected.mean - drawn.mean(0)) <= error + 1e-9).all()
+
+
+def test_incumbent_is_the_running_maximum():
+    display = display_of(FEW)
+    np.testing.assert_array_equal(display.incumbent, [0.5, 0.5, 0.9, 0.9, 0.9, 0.9])
+    assert display.best_index == 2
+    assert display.n_failed == 2
+    drawn = line_of(display.plot(), "best so far")
+    np.testing.assert_array_equal(drawn.get_ydata(), display.incumbent)
+    np.testing.assert_array_equal(drawn.get_xdata(), np.arange(1, 7))
+    assert "2 failed" in labels_of(display)
+
+
+def test_the_end_is_the_search_s_best_score():
+    space = {"C": loguniform(1e-3, 1e3)}
+    search = RandomizedSearchCV(SVC(), space, n_iter=6, random_state=0, cv=3).fit(X, y)
+    display = SearchDisplay.from_estimator(search)
+    assert display.incumbent[-1] == display.expected.mean[-1] == search.best_score_
+    assert display.best_index == search.best_index_
+    assert display.ax_.get_ylabel() == "accuracy"
+    assert any(label.startswith("RandomizedSearchCV") for label in labels_of(display))
+
+
+def test_a_reference_is_what_the_curve_is_of():
+    reference = np.array([0.1, 0.5, 0.3])
+    display = display_of([0.6, 0.2], reference=reference).plot()
+    np.testing.assert_allclose(display.expected.mean, display_of(reference).expected.mean)
+    assert "random search, expected" in labels_of(display)
+    assert "same candidates in random order, expected" in labels_of(display_of(FEW).plot())
+
+
+def test_a_reference_may_be_a_search_its_results_or_scores(multimetric):
+    results = multimetric.cv_results_
+    for reference in (multimetric, results, pd.DataFrame(results), results["mean_test_accuracy"]):
+        display = SearchDisplay.from_estimator(multimetric, metric="accuracy", reference=reference)
+        np.testing.assert_array_equal(display.reference, results["mean_test_accuracy"])
+
+
+@pytest.mark.parametrize("given", [None, "accuracy", "neg_log_loss"])
+def test_the_metric_can_be_chosen(multimetric, given):
+    display = SearchDisplay.from_estimator(multimetric, metric=given)
+    metric = given or "neg_log_loss"
+    np.testing.assert_array_equal(display.scores, multimetric.cv_results_[f"mean_test_{metric}"])
+    assert display.ax_.get_ylabel() == metric
+
+
+def test_results_alone_are_enough(multimetric):
+    for results in (multimetric.cv_results_, pd.DataFrame(multimetric.cv_results_)):
+        display = SearchDisplay.from_cv_results(results)
+        assert display.metric_name == "accuracy"
+        assert len(display.params) == 6
+
+
+def test_points_have_the_colour_of_their_source():
+    sources = ["initial design", "model", "prior", "model"]
+    display = display_of([0.6, 0.7, 0.65, 0.8], sources=sources).plot()
+    points = {p.get_label(): p for p in display.ax_.collections if p.get_label() in sources}
+    assert list(points) == ["initial design", "model", "prior"]
+    np.testing.assert_array_equal(points["model"].get_offsets(), [[2, 0.7], [4, 0.8]])
+    assert len({tuple(p.get_facecolor()[0]) for p in points.values()}) == 3
+
+
+def test_low_scores_are_marked_at_the_edge_and_counted():
+    scores = np.r_[0.0, np.linspace(0.9, 1.0, 19), -50.0, 0.95]
+    display = display_of(scores).plot()
+    bottom, top = display.ax_.get_ylim()
+    hidden = (scores < bottom).sum()
+    assert hidden == 2
+    assert f"{hidden} below" in labels_of(display)
+    assert top > 1.0
+
+
+def test_parts_can_be_left_out():
+    display = display_of(FEW).plot(show_points=False, show_expected=False, color="tab:red")
+    assert labels_of(display) == ["best so far"]
+    assert line_of(display, "best so far").get_color() == "tab:red"
+
+
+def test_searches_are_compared_on_the_same_axes():
+    first = display_of([0.5, 0.9], name="one").plot()
+    second = display_of([0.1, 0.2], name="two").plot(ax=first.ax_)
+    assert second.ax_ is first.ax_
+    assert second.figure_ is first.figure_
+    bottom, top = second.ax_.get_ylim()
+    assert bottom < 0.2
+    assert top > 0.9
+    lines = [line_of(second, name) for name in ("one", "two")]
+    assert lines[0].get_color() != lines[1].get_color()
+
+
+@pytest.mark.parametrize("kind", ["incumbent", "parallel"])
+def test_draws_on_the_axes_given(kind):
+    figure, ax = plt.subplots()
+    display = display_of(FEW)
+    assert display.plot(kind, ax) is display
+    assert display.ax_ is ax
+    assert display.figure_ is figure
+    assert display.plot(kind).ax_ is not ax
+
+
+@pytest.mark.parametrize("kind", ["incumbent", "parallel"])
+@pytest.mark.parametrize("scores", [[np.nan] * 3, [0.5] * 3, [0.5], [np.nan], [0.5, -np.inf]])
+def test_hard_cases_are_drawn(kind, scores):
+    display = display_of(scores).plot(kind)
+    display.figure_.canvas.draw()
+    assert display.n_failed == np.sum(~np.isfinite(scores))
+
+
+def test_all_failed_has_no_best():
+    display = display_of([np.nan, np.nan])
+    assert display.best_index is None
+    assert np.isnan(display.incumbent).all()
+    assert np.isnan(display.expected.mean).all()
+
+
+# -- parallel coordinates ----------------------------------------------------------------------
+
+
+def axes_of(*columns):
+    names = [f"p{k}" for k in range(len(columns))]
+    params = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    return parameter_axes(params, np.linspace(0, 1, len(params)))
+
+
+def test_values_over_decades_are_spaced_by_their_logarithm():
+    log, linear = axes_of(np.logspace(-3, 3, 13), np.linspace(1, 10, 13))
+    assert (log.scale, linear.scale) == ("log", "linear")
+    np.testing.assert_allclose(log.positions, np.linspace(0, 1, 13), atol=1e-12)
+    np.testing.assert_allclose(linear.positions, np.linspace(0, 1, 13), atol=1e-12)
+    assert (0.5, "$10^{0}$") in [(round(place, 9), text) for place, text in log.ticks]
+
+
+def test_categories_are_ticks_and_their_lines_fan_out_by_score():
+    (axis,) = axes_of(["b", "a", "b", "a", "b"])
+    assert axis.scale == "categories"
+    assert [text for _, text in axis.ticks] == ["a", "b"]
+    place = {text: place for place, text in axis.ticks}
+    of_b = axis.positions[[0, 2, 4]]
+    assert np.all(np.diff(of_b) > 0)
+    np.testing.assert_allclose(of_b.mean(), place["b"])
+
+
+def test_numbers_and_categories_may_share_an_axis():
+    (axis,) = axes_of(["scale", 0.001, "auto", 1.0, 0.1, None])
+    assert axis.scale == "log"
+    assert [text for _, text in axis.ticks] == ["None", "auto", "scale", "0.001", "0.1", "1"]
+    numbers = axis.positions[[1, 3, 4]]
+    assert numbers.min() > axis.positions[[0, 2, 5]].max()
+
+
+def test_conditional_spaces_show_what_is_not_set():
+    params = [
+        {"kernel": "rbf", "gamma": 0.1},
+        {"kernel": "linear"},
+        {"kernel": "rbf", "gamma": 10.0},
+        {"kernel": "poly", "gamma": 1.0, "degree": 3},
+    ]
+    kernel, gamma, degree = parameter_axes(params, np.array([0.1, 0.2, np.nan, 0.3]))
+    assert kernel.scale == "categories"
+    assert (gamma.ticks[0][1], degree.ticks[0][1]) == ("not set", "not set")
+    assert gamma.positions[1] < gamma.positions[[0, 2, 3]].min()
+
+
+def test_masked_parameters_of_a_fitted_search():
+    space = [{"kernel": ["linear"]}, {"kernel": ["rbf"], "gamma": [0.01, 0.1, 1.0]}]
+    search = GridSearchCV(SVC(), space, cv=3).fit(X, y)
+    display = SearchDisplay.from_estimator(search, kind="parallel")
+    texts = [text.get_text() for text in display.ax_.texts]
+    assert "not set" in texts
+    assert any("best" in text for text in texts)
+
+
+def test_constant_parameters_are_left_out_unless_there_is_nothing_else():
+    assert [axis.name for axis in axes_of([1, 2], ["x", "x"])] == ["p0"]
+    assert [axis.name for axis in axes_of(["x", "x"])] == ["p0"]
+
+
+def test_estimators_and_tuples_are_categories():
+    (models, layers) = axes_of([SVC(C=2), SVC(), SVC(C=2)], [(10,), (10, 5), (10,)])
+    assert [text for _, text in models.ticks] == ["SVC()", "SVC(C=2)"]
+    assert [text for _, text in layers.ticks] == ["(10, 5)", "(10,)"]
+    assert layers.positions[0] != layers.positions[1]
+
+
+def test_failed_candidates_are_named_in_parallel_coordinates():
+    display = display_of(FEW).plot("parallel")
+    assert "2 failed" in [text.get_text() for text in display.ax_.texts]
+
+
+def test_a_thousand_candidates_are_drawn_quickly_enough_to_test():
+    rng = np.random.default_rng(0)
+    params = [{"C": 10.0**v, "k": "ab"[int(v > 0)]} for v in rng.normal(size=1000)]
+    display = SearchDisplay(scores=rng.random(1000), params=params)
+    for kind in ("incumbent", "parallel"):
+        display.plot(kind).figure_.canvas.draw()
+
+
+def test_a_halving_search_shows_what_can_be_compared():
+    search = HalvingGridSearchCV(SVC(), {"C": [0.01, 0.1, 1.0, 10.0]}, cv=3, random_state=0)
+    search.fit(X, y)
+    display = SearchDisplay.from_estimator(search)
+    last = search.cv_results_["iter"] == search.n_iterations_ - 1
+    np.testing.assert_array_equal(
+        np.sort(display.scores), np.sort(search.cv_results_["mean_test_score"][last])
+    )
+
+
+def test_bad_arguments_are_refused(multimetric):
+    with pytest.raises(ValueError, match=r"kind must be one of .* got 'bars'"):
+        SearchDisplay.from_estimator(multimetric, kind="bars")
+    with pytest.raises(ValueError, match=r"metric must be one of .*'accuracy'.* got 'f1'"):
+        SearchDisplay.from_estimator(multimetric, metric="f1")
+    with pytest.raises(ValueError, match="no column mean_test_"):
+        SearchDisplay.from_cv_results({"params": []})
+    with pytest.raises(NotFittedError, match="not fitted"):
+        SearchDisplay.from_estimator(GridSearchCV(SVC(), {"C": [1.0]}))
+
+
+def test_the_scoring_names_the_axis():
+    def lift(estimator, X, y):
+        return 1.0
+
+    space = {"C": [0.1, 1.0]}
+    for scoring, wanted in (("f1_macro", "f1_macro"), (lift, "lift")):
+        search = GridSearchCV(SVC(), space, scoring=scoring, cv=3).fit(X, y)
+        assert SearchDisplay.from_estimator(search).metric_name == wanted
