@@ -3,13 +3,21 @@
 from skmeta.search._default_history import default_history, set_default_history, use_history
 from skmeta.search._history import ReadOnly, SearchHistory, open_history
 from skmeta.search._prior import SearchPrior
+from skmeta.search._records import Evaluation, PastSearch, RecordedSearch, SearchRecord
 from skmeta.search._search_cv import MetaLearnedSearchCV
+from skmeta.search._strategy import SearchStrategy, Suggestion
 
 __all__ = [
+    "Evaluation",
     "MetaLearnedSearchCV",
+    "PastSearch",
     "ReadOnly",
+    "RecordedSearch",
     "SearchHistory",
     "SearchPrior",
+    "SearchRecord",
+    "SearchStrategy",
+    "Suggestion",
     "default_history",
     "open_history",
     "set_default_history",
