@@ -55,16 +55,16 @@ class SearchHistory(HistoryReader):
     >>> folder.cleanup()
     """
 
-    def __init__(self, path_or_url: str | os.PathLike[str] = MEMORY) -> None:
-        self._open(address_of(path_or_url), None)
+    _read_only = False
 
-    def _open(self, address: str, content: bytes | None) -> None:
-        self._store = Store(address, content=content)
+    def __init__(self, path_or_url: str | os.PathLike[str] = MEMORY) -> None:
+        super().__init__(Store(address_of(path_or_url)))
         self._begun: dict[int, SearchRecord] = {}
         self._pending: list[_Pending] = []
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._open(state["address"], state["content"])
+        super().__setstate__(state)
+        self._begun, self._pending = {}, []
 
     def begin(self, record: SearchRecord) -> int:
         """Return the id of a search, which is new unless its fingerprint is known.
@@ -397,8 +397,9 @@ class SearchHistory(HistoryReader):
         A later use opens it again. What still cannot be written stays in memory, with a warning.
         """
         try:
-            with self._store.lock:
-                self._flush()
+            if self._pending:
+                with self._store.lock:
+                    self._flush()
         except SkmetaError as error:
             warnings.warn(
                 f"Finished candidates are in memory only. {error}",
@@ -479,14 +480,13 @@ class ReadOnly(HistoryReader):
     1
     """
 
+    _read_only = True
+
     def __init__(self, history: "SearchHistory | ReadOnly | str | os.PathLike[str]") -> None:
         if isinstance(history, HistoryReader):
-            self._store = history._store
+            super().__init__(history._store)
         else:
-            self._store = Store(address_of(history), read_only=True)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._store = Store(state["address"], read_only=True, content=state["content"])
+            super().__init__(Store(address_of(history), read_only=True))
 
     def begin(self, record: SearchRecord) -> int:
         """Return the id of a search, or 0 where it is not in the history.

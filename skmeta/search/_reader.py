@@ -3,22 +3,44 @@
 import json
 import math
 import os
+import threading
 from collections.abc import Collection, Hashable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skmeta.search import _codec, _exchange, _queries, _schema
 from skmeta.search._records import Evaluation, PastSearch, RecordedSearch, SearchRecord
-from skmeta.search._store import Store
+from skmeta.search._store import MEMORY, Store
+
+_opening = threading.Lock()
 
 
 class HistoryReader:
     """What can be asked of a history, whether or not it can be written."""
 
-    _store: Store
+    _read_only: ClassVar[bool]
+
+    def __init__(self, store: Store) -> None:
+        self._opened: Store | None = store
+        self._state: dict[str, Any] = {
+            "address": store.address,
+            "name": store.name,
+            "content": None,
+        }
+
+    @property
+    def _store(self) -> Store:
+        # A copy opens its database when it is first asked for something: a fitted search has to
+        # load where its history is not.
+        if self._opened is None:
+            with _opening:
+                if self._opened is None:
+                    address, content = self._state["address"], self._state["content"]
+                    self._opened = Store(address, read_only=self._read_only, content=content)
+        return self._opened
 
     def evaluations(self, search: int | str) -> list[Evaluation]:
         """Return the finished candidates of one search, in the order they were recorded.
@@ -150,12 +172,14 @@ class HistoryReader:
 
     def close(self) -> None:
         """Let go of the database; a later use opens it again."""
-        self._store.close()
+        if self._opened is not None:
+            self._opened.close()
 
     @property
     def path(self) -> Path | None:
         """The file it is kept in; None in memory and on a server."""
-        return self._store.path
+        address = self._state["address"]
+        return None if address == MEMORY or "://" in address else Path(address)
 
     def __iter__(self) -> Iterator[RecordedSearch]:
         # Read at once: nothing may hold a transaction open while the caller thinks.
@@ -169,7 +193,7 @@ class HistoryReader:
         return True  # an empty history is still a history to record in
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._store.name!r})"
+        return f"{type(self).__name__}({self._state['name']!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -187,8 +211,13 @@ class HistoryReader:
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        content = self._store.content() if self._store.in_memory else None
-        return {"address": self._store.address, "content": content}
+        if self._opened is not None and self._opened.in_memory:
+            return {**self._state, "content": self._opened.content()}
+        return self._state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._opened = None
+        self._state = state
 
 
 def _split_classes(estimator: str | Collection[str]) -> set[str]:

@@ -346,6 +346,19 @@ def test_a_pickle_finds_its_file_from_another_folder(tmp_path, monkeypatch):
     assert len(history) == 1
 
 
+def test_a_pickle_loads_where_its_file_is_not(history):
+    contents = [pickle.dumps(history), pickle.dumps(ReadOnly(history.path))]
+    shutil.move(history.path.parent, history.path.parent.with_name("away"))
+    for content in contents:
+        other = pickle.loads(content)
+        assert repr(str(history.path)) in repr(other)
+        assert other.path == history.path
+        other = pickle.loads(pickle.dumps(other))
+        other.close()
+        with pytest.raises(HistoryError, match="does not exist"):
+            len(other)
+
+
 def test_a_history_in_memory_is_copied_by_value():
     history = SearchHistory()
     record_all(history, make_record(), make_evaluation())
@@ -353,6 +366,8 @@ def test_a_history_in_memory_is_copied_by_value():
     assert other.evaluations("f") == history.evaluations("f")
     other.begin(make_record("g"))
     assert (len(history), len(other)) == (1, 2)
+    again = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(other))))
+    assert len(again) == 2
     reading = pickle.loads(pickle.dumps(ReadOnly(history)))
     assert len(reading) == 1
 
