@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,11 @@ class Ledger:
         key = candidate_key(candidate)
         return all((key, fold) in self.outputs for fold in range(self._n_splits))
 
+    def finish(self) -> None:
+        """Note in the history that the search came to its end."""
+        if self._history is not None:
+            self._write(self._history.finish)
+
     def score(self, candidate: Candidate) -> float:
         """Return what the search maximises, of a finished candidate; NaN where a fit failed."""
         return self._mean_score(self._folds(candidate_key(candidate)))
@@ -126,8 +131,11 @@ class Ledger:
         self._show(folds)
         if self._history is None:
             return
+        self._write(self._history.record, self._evaluation(candidate, key, folds))
+
+    def _write(self, write: Callable[..., None], *what: Any) -> None:
         try:
-            self._history.record(self._search_id, self._evaluation(candidate, key, folds))
+            write(self._search_id, *what)
         except Exception as error:  # whatever it is, it must not end the search
             if not self._warned:
                 self._warned = True

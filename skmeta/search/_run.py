@@ -15,7 +15,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from skmeta._random import check_rng
-from skmeta.exceptions import HistoryWarning, SearchStoppedWarning
+from skmeta.exceptions import SearchStoppedWarning
 from skmeta.search._describe import (
     candidate_key,
     canonical_configurations,
@@ -176,8 +176,7 @@ class SearchRun:
                 stacklevel=2,
             )
         else:
-            if self._history is not None:
-                _forgiving(self._history.finish, self._search_id)
+            self.ledger.finish()
         finally:
             self.seconds = time.monotonic() - self._begun
 
@@ -225,13 +224,6 @@ class SearchRun:
         self._bar.close()
         if self._owns_history:
             self._history.close()
-
-
-def _forgiving(write: Any, *args: Any) -> None:
-    try:
-        write(*args)
-    except Exception as error:  # whatever it is, it must not cost the search
-        warnings.warn(f"The history could not be written: {error}", HistoryWarning, stacklevel=2)
 
 
 def _distinct(candidates: list[Candidate]) -> list[Candidate]:

@@ -272,9 +272,11 @@ def _can_set(estimator: Any, name: str, source: Any) -> bool:
 
 
 def _unknown(name: str, known: Mapping[str, Any], estimator: Any) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if not near:  # perhaps only the step was forgotten
-        near = [other for other in known if other.rpartition("__")[2] == name][:1]
+    near = [other for other in known if other.rpartition("__")[2] == name]  # a forgotten step
+    if not near:
+        lower = {other.lower(): other for other in known}
+        found = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
+        near = [lower[other] for other in found]
     hint = f" Did you mean {near[0]!r}?" if near else ""
     own = sorted(n for n in known if "__" not in n)
     return (
