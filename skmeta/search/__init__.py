@@ -5,6 +5,7 @@ from skmeta.search._history import ReadOnly, SearchHistory, open_history
 from skmeta.search._prior import SearchPrior
 from skmeta.search._records import Evaluation, PastSearch, RecordedSearch, SearchRecord
 from skmeta.search._search_cv import MetaLearnedSearchCV
+from skmeta.search._spaces import default_search_space, register_search_space
 from skmeta.search._strategy import SearchStrategy, Suggestion
 
 __all__ = [
@@ -19,7 +20,9 @@ __all__ = [
     "SearchStrategy",
     "Suggestion",
     "default_history",
+    "default_search_space",
     "open_history",
+    "register_search_space",
     "set_default_history",
     "use_history",
 ]
