@@ -5,12 +5,16 @@ from functools import cache
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.learners import ANIL, MAML, FineTuning, MetaSGD, ProtoNet, Reptile
 from skmeta.priors import MetaPrior
+from skmeta.search import MetaLearnedSearchCV
 
 
 @cache
@@ -52,6 +56,35 @@ class PriorRegressor(MetaFewShotRegressor):
     ]
 )
 def test_estimators(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
+@parametrize_with_checks(
+    [
+        MetaLearnedSearchCV(
+            Ridge(), {"alpha": [0.01, 0.1, 1.0, 10.0]}, n_iter=3, cv=2, error_score="raise"
+        ),
+        MetaLearnedSearchCV(
+            make_pipeline(StandardScaler(), LogisticRegression()),
+            {"logisticregression__C": [0.1, 0.3, 1.0, 3.0]},
+            n_iter=3,
+            batch_size=2,
+            cv=2,
+            error_score="raise",
+        ),
+        MetaLearnedSearchCV(
+            LogisticRegression(), {"C": [0.1, 1.0]}, n_iter="all", cv=2, error_score="raise"
+        ),
+    ],
+    # As of scikit-learn's own searches: the column y goes to the estimator as it is.
+    expected_failed_checks=lambda search: (
+        {"check_supervised_y_2d": "Ridge takes a column of targets without a warning"}
+        if isinstance(search.estimator, Ridge)
+        else {}
+    ),
+)
+def test_searches(estimator, check):
     check(estimator)
 
 
