@@ -1,6 +1,7 @@
 """What a user gave to a search: checked, and turned into what the search works with."""
 
 import warnings
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -12,23 +13,24 @@ from skmeta.search._history import ReadOnly, SearchHistory, open_history
 from skmeta.search._prior import SearchPrior
 from skmeta.search._records import SearchRecord
 from skmeta.search._space import SearchSpace
+from skmeta.search._spaces import default_search_space, opened_space
 
 __all__ = ["history_of", "n_iter_of", "prior_of", "space_of"]
 
 
 def space_of(search: Any) -> SearchSpace:
     given = [search.param_distributions, search.param_grid]
-    if all(space is None for space in given):
-        raise SearchSpaceError(
-            "No search space was given. Pass param_distributions, a dict of parameters with a "
-            "list of values or a distribution for each."
-        )
     if all(space is not None for space in given):
         raise SearchSpaceError(
             "param_distributions and param_grid are two names of the same thing, and both were "
             "given. Pass one of them; lists and distributions may stand side by side in it."
         )
-    space = SearchSpace(given[0] if given[0] is not None else given[1])
+    chosen = given[0] if given[0] is not None else given[1]
+    if chosen is None:
+        chosen = default_search_space(search.estimator)
+    elif search.n_iter != "all" and isinstance(chosen, (Mapping, list, tuple)):
+        chosen = opened_space(search.estimator, chosen)
+    space = SearchSpace(chosen)
     if search.n_iter != "all" and not space.names:
         raise SearchSpaceError(
             "The search space names no parameter. Name at least one, or pass n_iter='all' to "

@@ -5,7 +5,15 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from skmeta._sklearn_compat import BaseSearchCV, Interval, StrOptions, fit_context, judge_failures
+from skmeta._sklearn_compat import (
+    BaseSearchCV,
+    HasMethods,
+    Interval,
+    StrOptions,
+    fit_context,
+    judge_failures,
+)
+from skmeta.search._choice import as_one_estimator
 from skmeta.search._evaluate import CallbackContext, Evaluate
 from skmeta.search._history import ReadOnly, SearchHistory
 from skmeta.search._prior import SearchPrior
@@ -28,13 +36,18 @@ class MetaLearnedSearchCV(BaseSearchCV):
 
     Parameters
     ----------
-    estimator : estimator
-        What is tuned; a pipeline, for example.
+    estimator : estimator or list of estimator
+        What is tuned; a pipeline, for example. Of a list, the best one is searched for along with
+        its hyperparameters, within one budget; it stands as step ``"model"`` of a pipeline, in
+        ``best_estimator_`` and ``best_params_``.
     param_distributions : dict or list of dict, default=None
         Parameters and, for each, a list of values or a distribution with a ``rvs`` method, as of
-        :mod:`scipy.stats`. Several dicts are sub-spaces of their own.
+        :mod:`scipy.stats`. Several dicts are sub-spaces of their own. None is
+        :func:`default_search_space`; so is the space of each part of a dict that chooses between
+        parts and names nothing else, such as ``{"clf": [SVC(), RandomForestClassifier()]}``,
+        unless ``n_iter="all"``. To be left out with a list of estimators.
     param_grid : dict or list of dict, default=None
-        The same, by GridSearchCV's name. One of the two must be given.
+        The same, by GridSearchCV's name.
     n_iter : int or "all", default=10
         Number of candidates, those that a resumed search finished before included. ``"all"`` walks
         a finite space in the order of GridSearchCV, and gives exactly its results.
@@ -89,8 +102,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     Raises
     ------
     SearchSpaceError
-        If the space is missing, given twice or empty, or names a parameter that the estimator does
-        not have.
+        If the space is given twice or empty, or names a parameter that the estimator does not
+        have; if none is given and nothing in the estimator has a default one.
     HistoryError, HistoryFormatError
         If the history cannot be opened. Once the search runs, a failing history only warns.
 
@@ -118,6 +131,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
 
     _parameter_constraints = {  # noqa: RUF012
         **BaseSearchCV._parameter_constraints,
+        "estimator": [HasMethods(["fit"]), list, tuple],
         "param_distributions": [dict, list, tuple, None],
         "param_grid": [dict, list, tuple, None],
         "n_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"all"})],
@@ -195,7 +209,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         """
         run = self._run = SearchRun(self, params)
         try:
-            fit_streaming(self, X, y, params, recorded=run.recorded, observe=run.observe)
+            with as_one_estimator(self):
+                fit_streaming(self, X, y, params, recorded=run.recorded, observe=run.observe)
         finally:
             del self._run
             run.close()
@@ -205,6 +220,20 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         self.n_resumed_ = run.n_resumed
         self.search_time_ = run.seconds
         return self
+
+    def get_metadata_routing(self):
+        """Return which metadata the estimator, the scorer and the splitter ask for.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        with as_one_estimator(self):
+            return super().get_metadata_routing()
+
+    def __sklearn_tags__(self):
+        with as_one_estimator(self):
+            return super().__sklearn_tags__()
 
     def __getstate__(self):
         # While the search runs scikit-learn sends it along with each fit: not its record too.

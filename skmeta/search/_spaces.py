@@ -17,15 +17,16 @@ Counts that matter by ratio are lists with about equal ratios: scipy has no log-
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from scipy.stats import loguniform, uniform
 from sklearn.tree import DecisionTreeClassifier
 
 from skmeta.exceptions import SearchSpaceError
-from skmeta.search._describe import is_estimator
+from skmeta.search._describe import is_estimator, structure
 
-__all__ = ["default_search_space", "register_search_space"]
+__all__ = ["default_search_space", "opened_space", "register_search_space"]
 
 Space = dict[str, Any]
 
@@ -209,6 +210,50 @@ def default_search_space(estimator: Any) -> Space | list[Space]:
             f"{', '.join(sorted({*_SPACES, *(kind.__name__ for kind in _registered)}))}."
         )
     return spaces[0] if len(spaces) == 1 else spaces
+
+
+def opened_space(estimator: Any, space: Any) -> Any:
+    """Give every part that a sub-space only chooses between its own default space.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is tuned.
+    space : dict or list of dict
+        A sub-space in which every value is an estimator, ``"passthrough"``, ``"drop"`` or None
+        names parts and nothing else, such as ``{"clf": [SVC(), RandomForestClassifier()]}``. It
+        becomes one sub-space for each combination of parts. Others stay as they are.
+
+    Returns
+    -------
+    dict, or list of dict
+    """
+    opened: list[Any] = []
+    for one in [space] if isinstance(space, Mapping) else space:
+        opened += _opened(estimator, one) if _only_chooses(one) else [one]
+    return opened[0] if len(opened) == 1 else opened
+
+
+def _only_chooses(space: Any) -> bool:
+    if not isinstance(space, Mapping) or any(hasattr(values, "rvs") for values in space.values()):
+        return False
+    values = [value for values in space.values() for value in values]
+    return any(map(is_estimator, values)) and all(
+        is_estimator(value) or value is None or value in ("passthrough", "drop") for value in values
+    )
+
+
+def _opened(estimator: Any, space: Mapping[str, Any]) -> list[Space]:
+    found = []
+    for parts in product(*space.values()):
+        chosen = dict(zip(space, parts, strict=True))
+        fixed = {name: [part] for name, part in chosen.items()}
+        try:
+            defaults = _of_parts(structure(estimator, chosen))
+        except ValueError:  # the check of the space tells which name is wrong
+            return [dict(space)]
+        found += [{**fixed, **default} for default in defaults]
+    return found
 
 
 def register_search_space(

@@ -553,7 +553,6 @@ def test_the_smallest_budget_still_gives_a_model(iris):
 @pytest.mark.parametrize(
     ("settings", "error", "match"),
     [
-        ({"param_distributions": None}, SearchSpaceError, "No search space was given"),
         ({"param_grid": GRID}, SearchSpaceError, "both were given"),
         ({"param_distributions": {}}, SearchSpaceError, "names no parameter"),
         ({"param_distributions": {"C": []}}, SearchSpaceError, "non-empty sequence"),
