@@ -15,7 +15,7 @@ pipeline (C, gamma, kernel) and a random forest of 32 trees; 30 candidates each.
                 on a third, the best third of those on all: the rows of 30 candidates
 ``optuna``      OptunaSearchCV with its default sampler (TPE)
 ``skopt``       BayesSearchCV; of the SVC and the first seed only, as it is slow
-``plain``       MetaLearnedSearchCV without history
+``plain``       MetaLearnedSearchCV without history and prior
 ``history``     MetaLearnedSearchCV with a history file: the searches of ``random`` with the same
                 seed on the *other* fifteen sets
 
@@ -207,10 +207,9 @@ def make_search(method: str, estimator: Any, space: Space, seed: int, **options:
         given = translate(space, for_skopt)
         return BayesSearchCV(estimator, given, n_iter=n, random_state=seed, **common)
     given = translate(space, for_sklearn)
-    history = common.pop("history", False)
-    return MetaLearnedSearchCV(
-        estimator, given, n_iter=n, history=history, random_state=seed, **common
-    )
+    # Nothing is known beforehand but what the history says.
+    known = {} if "history" in common else {"history": False, "prior": None}
+    return MetaLearnedSearchCV(estimator, given, n_iter=n, random_state=seed, **known, **common)
 
 
 def tried(search: Any) -> tuple[list[dict[str, Any]], list[float], list[float]]:
@@ -293,7 +292,7 @@ def past(estimator: str, left_out: str, seed: int, path: Path) -> Path:
             if name != left_out:
                 X, y, _, _ = load(name, seed)
                 search = random_search(estimator, name, seed)
-                history.add_cv_results(search, dataset=name, X=X, y=y)
+                history.add_cv_results(search, dataset=name, X=X, y=y, scoring="balanced_accuracy")
     return path
 
 

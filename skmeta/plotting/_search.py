@@ -342,12 +342,15 @@ class SearchDisplay:
             self._draw_points(ax, bottom, top - bottom)
         x = np.arange(1, len(self.scores) + 1)
         label = "best so far" if self.name is None else f"{self.name}, best so far"
-        ax.step(x, self.incumbent, where="post", color=color, lw=2, label=label, zorder=4)
         if self.best_index is not None:
             at, best = self.best_index, self.scores[self.best_index]
             ax.plot(at + 1, best, "*", color=color, markersize=13, mec="white", zorder=6)
-            text, place = f"{best:.4g}", (at + 1, best)
-            ax.annotate(text, place, (0, 7), textcoords="offset points", ha="center", color=color)
+            text, place, above = f"{best:.4g}", (at + 1, best), {"textcoords": "offset points"}
+            if ax.texts:  # a second search would write over the first one's figure
+                label = f"{label}: {text}"
+            else:
+                ax.annotate(text, place, (0, 7), ha="center", color=color, **above)
+        ax.step(x, self.incumbent, where="post", color=color, lw=2, label=label, zorder=4)
         ax.set(xlabel="evaluations", ylabel=self.metric_name, ylim=(bottom, top))
         ax.xaxis.get_major_locator().set_params(integer=True)
         # Below the axes: wherever it stood within, there would be candidates.
