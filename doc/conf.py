@@ -62,6 +62,7 @@ html_sidebars = {
     "first_ten_minutes": [],
     "evaluation": [],
     "learners": [],
+    "search": [],
     "benchmarks": [],
     "architecture": [],
     "whats_new": [],
