@@ -98,6 +98,7 @@ def prepare_docstring(app, what, name, obj, options, lines):
             parts[k] = re.sub(r"(?<=[ (])\*(?=\w+[,)])", r"\\*", parts[k])
             parts[k] = re.sub(r"(?<=\(n_features_in)_(?=[,)])", r"\\_", parts[k])
             parts[k] = re.sub(r":ref:`([^<`]+) <[^>]+>`", r"\1", parts[k])
+            parts[k] = re.sub(r":term:`([^<`]+)`", r"`\1`", parts[k])
         lines[i] = "``".join(parts)
 
 
