@@ -1,6 +1,6 @@
 """scikit-learn's `evaluate_candidates`, as a search that goes on by scores needs it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,28 +11,13 @@ from skmeta.search._ledger import BudgetSpent
 from skmeta.search._space import Candidate
 from skmeta.search._strategy import Suggestion
 
-__all__ = ["CallbackContext", "Evaluate", "FrozenSplits"]
+__all__ = ["CallbackContext", "Evaluate"]
 
 Columns = dict[str, list[Any]]
 
 
-class FrozenSplits:
-    """The folds of a search, drawn once, so that every candidate is scored on the same rows."""
-
-    def __init__(self, splits: Iterable[Any]) -> None:
-        self.splits = list(splits)
-
-    def split(self, *args: Any, **kwargs: Any) -> list[Any]:
-        """Return the folds that were drawn."""
-        return self.splits
-
-    def get_n_splits(self, *args: Any, **kwargs: Any) -> int:
-        """Return their number."""
-        return len(self.splits)
-
-
 class Evaluate:
-    """scikit-learn's `evaluate_candidates`, with the folds and columns of one run.
+    """scikit-learn's `evaluate_candidates`, with the columns of one run.
 
     Parameters
     ----------
@@ -95,7 +80,7 @@ class Evaluate:
         ndarray of shape (n_candidates,)
         """
         columns = self._columns(candidates, suggestions)
-        n_fits = len(candidates) * self._search.n_splits_
+        n_fits = len(candidates) * self._run.folds.n_splits
         with CallbackContext(self._context, self._search, "batch", n_fits, True) as context:
             return self._guarded(candidates, columns, context)
 
@@ -116,7 +101,7 @@ class Evaluate:
     ) -> NDArray[np.float64]:
         # Versions before 1.9 know no callbacks.
         extra = {} if context is None else {"callback_ctx": context}
-        self._evaluate(candidates, cv=self._run.splits, more_results=columns, **extra)
+        self._evaluate(candidates, more_results=columns, **extra)
         self.n_done += len(candidates)
         scores = [self._run.ledger.score(candidate) for candidate in candidates]
         for candidate, score in zip(candidates, scores, strict=True):

@@ -249,7 +249,8 @@ def _write_parquet(path: Path, searches: Iterable[RecordedSearch]) -> None:
         [(n, kinds.get(n, arrow.string())) for n in (*_SEARCH_COLUMNS, *_EVALUATION_COLUMNS)],
         metadata={"format": FORMAT, "version": str(VERSION)},
     )
-    parquet.write_table(arrow.Table.from_pylist(rows, schema=schema), path)
+    table = arrow.Table.from_pylist(rows, schema=schema)
+    parquet.write_table(table, path, compression="zstd")
 
 
 def _read_parquet(path: Path) -> list[RecordedSearch]:

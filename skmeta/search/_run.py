@@ -24,7 +24,7 @@ from skmeta.search._describe import (
     signature,
     token,
 )
-from skmeta.search._evaluate import Evaluate, FrozenSplits
+from skmeta.search._evaluate import Evaluate
 from skmeta.search._fingerprint import DataFingerprint, fingerprint_data
 from skmeta.search._given import history_of, n_iter_of, prior_of, space_of
 from skmeta.search._ledger import BudgetSpent, Ledger
@@ -34,6 +34,7 @@ from skmeta.search._prior import SearchPrior
 from skmeta.search._records import SearchRecord
 from skmeta.search._space import Candidate
 from skmeta.search._strategy import SearchStrategy
+from skmeta.search._streaming import Folds
 
 __all__ = ["SearchRun"]
 
@@ -64,8 +65,8 @@ class SearchRun:
 
     # -- before the first fit ------------------------------------------------------------------
 
-    def prepare(self, X: Any, y: Any, cv: Any, split_params: Mapping[str, Any]) -> None:
-        """Check what was given, draw the folds, open the history and learn the prior."""
+    def prepare(self, X: Any, y: Any, folds: Folds) -> None:
+        """Check what was given, open the history and learn the prior."""
         search = self._search
         self.space = space_of(search)
         self.space.check(search.estimator)
@@ -75,7 +76,7 @@ class SearchRun:
             self.n_iter == self.space.size and search.time_budget is None
         )
         self.rng = check_rng(search.random_state)
-        self.splits = FrozenSplits(cv.split(X, y, **split_params))
+        self.folds = folds
         scorers, _ = search._get_scorers()
         self.metrics = Metrics(scorers, search.estimator, search.refit, search.error_score)
         self.pool = self._draw_pool()
@@ -85,7 +86,7 @@ class SearchRun:
             estimator=search.estimator,
             space=self.space,
             metrics=self.metrics,
-            n_splits=len(self.splits.splits),
+            n_splits=folds.n_splits,
             history=self._history,
             search_id=self._search_id,
             deadline=None if search.time_budget is None else self._begun + search.time_budget,
@@ -130,7 +131,7 @@ class SearchRun:
             data.digest,
             token(search.estimator),
             self.space.token(),
-            token([list(map(np.asarray, split)) for split in self.splits.splits]),
+            token([list(map(np.asarray, split)) for split in self.folds.splits]),
             token(search.scoring),
             token({k: v for k, v in self._fit_params.items() if k != "groups"}),
         )
@@ -142,7 +143,7 @@ class SearchRun:
             estimator=predictor_name(search.estimator, self.pool),
             signature=signature(search.estimator),
             space={names.get(name, name): text for name, text in self.space.describe().items()},
-            cv=repr(search._checked_cv_orig),
+            cv=repr(self.folds.cv),
             metrics=dict.fromkeys(self.metrics.names.values(), 1),
             refit_metric=self.metrics.refit_metric,
             metafeatures=metafeatures(X, y),

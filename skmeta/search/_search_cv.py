@@ -210,7 +210,15 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         run = self._run = SearchRun(self, params)
         try:
             with as_one_estimator(self):
-                fit_streaming(self, X, y, params, recorded=run.recorded, observe=run.observe)
+                fit_streaming(
+                    self,
+                    X,
+                    y,
+                    params,
+                    prepare=run.prepare,
+                    recorded=run.recorded,
+                    observe=run.observe,
+                )
         finally:
             del self._run
             run.close()
@@ -242,14 +250,10 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             state.update(history=None, prior=None)
         return state
 
-    def _check_input_parameters(self, X, y, split_params):
-        # scikit-learn calls this with the data just before `_run_search`, which has none.
-        self._run.prepare(X, y, self._checked_cv_orig, split_params)
-
     def _run_search(self, evaluate_candidates, *, callback_ctx=None):
         run = self._run
         leaves = run.walks_grid  # the whole grid is one batch, as GridSearchCV reports it
-        n_parts = run.n_iter * self.n_splits_ if leaves else run.n_batches
+        n_parts = run.n_iter * run.folds.n_splits if leaves else run.n_batches
         with CallbackContext(callback_ctx, self, "search", n_parts, leaves) as context:
             evaluate = Evaluate(self, evaluate_candidates, context, run)
             run.search(evaluate)

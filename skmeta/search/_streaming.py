@@ -13,10 +13,12 @@ from inspect import unwrap
 from types import FunctionType
 from typing import Any
 
+from sklearn.model_selection import check_cv
+
 from skmeta._sklearn_compat import BaseSearchCV, Parallel, delayed, judge_failures
 from skmeta.search._describe import candidate_key
 
-__all__ = ["Output", "fit_streaming"]
+__all__ = ["Folds", "Output", "fit_streaming"]
 
 # What scikit-learn's _fit_and_score returns: test_scores, fit_time, score_time, ...
 Output = dict[str, Any]
@@ -29,6 +31,7 @@ def fit_streaming(
     y: Any,
     params: Mapping[str, Any],
     *,
+    prepare: Callable[[Any, Any, "Folds"], None],
     recorded: Mapping[Cell, Output],
     observe: Callable[[Cell, Mapping[str, Any], Output], None],
 ) -> None:
@@ -41,6 +44,8 @@ def fit_streaming(
     X, y : array-like
     params : dict
         Parameters of fit, scorer and splitter.
+    prepare : callable of (X, y, folds)
+        Called once, with the data as scikit-learn checked them, before the first fit.
     recorded : mapping of (key, fold) -> output
         What need not be evaluated. Looked up when a task is about to be made, so that it may
         grow meanwhile.
@@ -50,12 +55,54 @@ def fit_streaming(
     """
     fit = unwrap(BaseSearchCV.fit)
     streaming = partial(_StreamingParallel, recorded=recorded, observe=observe)
-    # The same code with two global names exchanged: nothing is patched for others.
-    exchanged = {"Parallel": streaming, judge_failures.__name__: lambda *args: None}
+    # The same code with three global names exchanged: nothing is patched for others.
+    exchanged = {
+        "Parallel": streaming,
+        judge_failures.__name__: lambda *args: None,
+        "check_cv": lambda *args, **kwargs: Folds(check_cv(*args, **kwargs), prepare),
+    }
     own = FunctionType(
         fit.__code__, {**fit.__globals__, **exchanged}, fit.__name__, fit.__defaults__
     )
     own(search, X, y, **params)
+
+
+class Folds:
+    """The folds of a search, drawn once, so that every candidate is scored on the same rows.
+
+    Parameters
+    ----------
+    cv : splitter
+    prepare : callable of (X, y, folds)
+        Called when they are drawn, which scikit-learn asks for before its first fit.
+    """
+
+    def __init__(self, cv: Any, prepare: Callable[[Any, Any, "Folds"], None]) -> None:
+        self.cv = cv
+        self._prepare: Callable[[Any, Any, Folds], None] | None = prepare
+        self.n_splits = 0
+        self.splits: list[Any] = []
+
+    def get_n_splits(self, X: Any, y: Any, **split_params: Any) -> int:
+        """Return the number of folds; draw them."""
+        self.n_splits = self.cv.get_n_splits(X, y, **split_params)
+        self.splits = list(self.cv.split(X, y, **split_params))
+        if self._prepare is not None:
+            prepare, self._prepare = self._prepare, None
+            prepare(X, y, self)
+        return self.n_splits
+
+    def split(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """Return the folds that were drawn."""
+        return self.splits
+
+    def __reduce__(self) -> Any:
+        # scikit-learn sends the search along with each fit, which has its rows already.
+        return _as_it_is, (self.cv,)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 class _StreamingParallel(Parallel):
