@@ -213,6 +213,8 @@ def design(estimator, n, seed):
     rng = np.random.default_rng(list(seed.encode()))
     space = SearchSpace(default_search_space(estimator))
     found = {candidate_key({}): {}}
+    if space.size <= n:
+        return [{}, *space.grid()]
     sobol = qmc.Sobol(max(len(s) for s in space.spaces), rng=rng)
     for position, point in enumerate(sobol.random(64)[: n // 2]):
         one = space.spaces[position % len(space.spaces)]

@@ -59,7 +59,8 @@ def insert_evaluations(
     query = sa.select(evaluation.c.key).where(evaluation.c.search_id == search_id)
     if len(wanted) <= _FEW_KEYS:
         query = query.where(evaluation.c.key.in_(list(wanted)))
-    for key in connection.execute(query).scalars():
+    present: Iterable[str] = connection.execute(query).scalars()
+    for key in present:
         wanted.pop(key, None)
     new = [{"search_id": search_id, **row} for row in reversed(wanted.values())]
     if new:
@@ -101,7 +102,8 @@ def read_searches(connection: sa.Connection, classes: Collection[str] | None) ->
     """Return the searches that tried one of some estimator classes (None: all of them)."""
     query = sa.select(search).order_by(search.c.id)
     if classes is not None:
-        names = connection.execute(sa.select(search.c.estimator).distinct()).scalars().all()
+        known = sa.select(search.c.estimator).distinct()
+        names: Iterable[str] = connection.execute(known).scalars()
         matching = [name for name in names if not set(classes).isdisjoint(name.split("|"))]
         query = query.where(search.c.estimator.in_(matching))
     return _read(connection, query)
@@ -119,7 +121,8 @@ def read_scores(
         .order_by(evaluation.c.id)
     )
     texts: dict[int, tuple[list[str], list[str]]] = {row["id"]: ([], []) for row in searches}
-    for search_id, configuration, scores in connection.execute(query):
+    found: Iterable[Any] = connection.execute(query)
+    for search_id, configuration, scores in found:
         if search_id in texts:
             texts[search_id][0].append(configuration)
             texts[search_id][1].append(scores)

@@ -229,7 +229,8 @@ def opened_space(estimator: Any, space: Any) -> Any:
     dict, or list of dict
     """
     opened: list[Any] = []
-    for one in [space] if isinstance(space, Mapping) else space:
+    listed: Sequence[Any] = [space] if isinstance(space, Mapping) else space
+    for one in listed:
         opened += _opened(estimator, one) if _only_chooses(one) else [one]
     return opened[0] if len(opened) == 1 else opened
 
