@@ -1,8 +1,8 @@
 """What past searches say about a configuration, before it is tried."""
 
 import os
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
@@ -284,21 +284,41 @@ class SearchPrior:
         tasks = [task for task, kept in zip(self._tasks, keep, strict=True) if kept]
         return type(self)(self._encoding, tasks, tensors)
 
+    def with_sketches(self, sketches: Mapping[str, Sequence[int]]) -> Self:
+        """Replace the sketches by which near duplicates of the data sets are known.
+
+        Parameters
+        ----------
+        sketches : dict of str -> sequence of int
+            By data set; those that are not named are left without.
+
+        Returns
+        -------
+        prior : SearchPrior
+        """
+        tasks = [replace(t, data_sketch=tuple(sketches.get(t.dataset, ()))) for t in self._tasks]
+        return type(self)(self._encoding, tasks, self._tensors)
+
     # -- files ---------------------------------------------------------------------------------
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, half: bool = False) -> None:
         """Write the prior to a file, whole or not at all; no pickle is involved.
 
         Parameters
         ----------
         path : str or path-like
             The file; an existing one is replaced. Its folder must exist.
+        half : bool, default=False
+            Write configurations in half precision, which makes the file smaller.
         """
         fields = {
             "encoding": self._encoding.to_json(),
             "tasks": [{name: getattr(t, name) for name in _TASK_FIELDS} for t in self._tasks],
         }
-        write_file(Path(path), fields, self._tensors)
+        tensors = dict(self._tensors)
+        if half:
+            tensors["X"] = tensors["X"].astype("<f2")
+        write_file(Path(path), fields, tensors)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
