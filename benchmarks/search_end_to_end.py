@@ -362,14 +362,20 @@ def at(line: dict[str, Any], axis: str, limit: float, of: str) -> float:
 
 
 def table_of(lines: list[dict[str, Any]], of: str) -> pd.DataFrame:
-    """One row a run, one column a moment."""
+    """One row a run, one column a moment; of what all methods have run, skopt aside."""
     by_key = {key_of(line): line for line in lines if "error" not in line}
+    methods = {method for method, *_ in by_key} - {"skopt"}
+    by_key = {k: v for k, v in by_key.items() if all((m, *k[1:]) in by_key for m in methods)}
     rows = []
     for (method, estimator, name, seed), line in by_key.items():
         whole = by_key["random", estimator, name, seed]["seconds"][-1]
         row: dict[str, Any] = {"method": method, "estimator": estimator, "data": name, "seed": seed}
         row |= {f"{k} evaluations": at(line, "cost", k, of) for k in SHOWN}
         row |= {f"{t:g} x seconds": at(line, "seconds", t * whole, of) for t in TIMES}
+        if method == "halving" and of == "score":  # on a part of the rows, until its last rung
+            row |= {name: np.nan for name in row if "evaluations" in name} | {
+                f"{N_CANDIDATES} evaluations": line[of][-1]
+            }
         rows.append(row)
     return pd.DataFrame(rows).set_index(["estimator", "data", "seed", "method"])
 
@@ -377,6 +383,8 @@ def table_of(lines: list[dict[str, Any]], of: str) -> pd.DataFrame:
 def interval(gaps: pd.Series) -> str:
     """Mean over data sets, with a 95% interval from a bootstrap over data sets."""
     means = gaps.groupby("data").mean().dropna().to_numpy()
+    if len(means) == 0:
+        return ""
     drawn = means[np.random.default_rng(0).integers(len(means), size=(N_BOOTSTRAP, len(means)))]
     low, high = np.quantile(drawn.mean(1), [0.025, 0.975])
     return f"{100 * means.mean():.2f} ({100 * low:.2f} to {100 * high:.2f})"
@@ -395,9 +403,13 @@ def summarise(path: Path) -> None:
             table = table_of(mine, of).xs(estimator, level="estimator")
             shown = [m for m in METHODS if m in table.index.get_level_values("method")]
             wide = {c: table[c].unstack("method")[shown] for c in table.columns}
-            every = [m for m in shown if m != "skopt"]
-            print(f"\n{title}, mean in percent")
-            print((100 * pd.DataFrame({c: w.mean() for c, w in wide.items()})).round(2))
+            every = [m for m in shown if m != "skopt"]  # which has not run all
+            print(f"\n{title}, mean of {len(wide['3 evaluations'])} runs, in percent")
+            print(
+                (
+                    100 * pd.DataFrame({c: w[every].mean(skipna=False) for c, w in wide.items()})
+                ).round(2)
+            )
             print(f"\n{title}, mean rank (1 is best)")
             ranks = {
                 c: w[every].fillna(-1).round(4).rank(axis=1, ascending=False).mean()
