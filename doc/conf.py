@@ -62,7 +62,7 @@ html_sidebars = {
     "first_ten_minutes": [],
     "evaluation": [],
     "learners": [],
-    "search": [],
+    "searches": [],
     "benchmarks": [],
     "architecture": [],
     "whats_new": [],

@@ -8,7 +8,7 @@ import pytest
 
 matplotlib.use("Agg")
 
-GUIDE = Path(__file__).parent.parent / "doc" / "search.rst"
+GUIDE = Path(__file__).parent.parent / "doc" / "searches.rst"
 
 
 def code_blocks(text):
