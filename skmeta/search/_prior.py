@@ -19,6 +19,8 @@ from skmeta.search._surfaces import learn_surfaces, standardise
 Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
 
+_BY_EVALUATION = ("X", "weights")
+_BY_TASK = ("offsets", "noise", "uncertainty", "levels")
 _TASK_FIELDS = ("dataset", "metric", "estimator", "data_digest", "data_sketch", "n_evaluations")
 
 
@@ -120,7 +122,11 @@ class SearchPrior:
         encoding = Encoding.from_searches([s.configurations for s, _ in kept])
         X = [encoding.transform(s.configurations) for s, _ in kept]
         y = [scores for _, scores in kept]
-        return cls(encoding, [_label(s) for s, _ in kept], learn_surfaces(encoding, X, y))
+        tensors = learn_surfaces(encoding, X, y) | {"levels": np.zeros((len(kept), 2))}
+        prior = cls(encoding, [_label(s) for s, _ in kept], tensors)
+        if kept:
+            tensors["levels"] = [prior._level(t, s.scores) for t, (s, _) in enumerate(kept)]
+        return cls(encoding, prior._tasks, tensors)
 
     # -- what it knows -------------------------------------------------------------------------
 
@@ -156,6 +162,19 @@ class SearchPrior:
     def noise(self) -> Array:
         """Variance of the noise of each task's standardised scores, of shape (n_tasks,)."""
         return self._tensors["noise"].astype(np.float64)
+
+    @property
+    def levels(self) -> Array:
+        """Location and scale of each task's scores, of shape (n_tasks, 2).
+
+        A task's score at x is about ``location + scale * surface(x)``.
+        """
+        return self._tensors["levels"].astype(np.float64)
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of `encode`."""
+        return self._encoding.n_columns
 
     @property
     def length_scales(self) -> dict[str, float]:
@@ -217,11 +236,26 @@ class SearchPrior:
         ndarray of shape (n_tasks, n_configurations)
         """
         F = np.empty((self.n_tasks, len(Z)))
-        Z32, X, weights = Z.astype(np.float32), self._tensors["X"], self._tensors["weights"]
-        for t, offset in enumerate(self._tensors["offsets"]):
-            rows = slice(self._ends[t], self._ends[t + 1])
-            F[t] = offset + matern(Z32, X[rows]) @ weights[rows]
+        Z32 = Z.astype(np.float32)
+        for t in range(self.n_tasks):
+            F[t] = self._surface(t, Z32)
         return F
+
+    def _surface(self, t: int, Z32: Array32) -> Array:
+        rows = slice(self._ends[t], self._ends[t + 1])
+        weights = self._tensors["weights"][rows]
+        found = self._tensors["offsets"][t] + matern(Z32, self._tensors["X"][rows]) @ weights
+        return np.asarray(found, dtype=np.float64)
+
+    def _level(self, t: int, scores: Any) -> tuple[float, float]:
+        """Location and scale that bring the surface of a task closest to its scores."""
+        raw = np.asarray(scores, dtype=np.float64)
+        known = np.isfinite(raw)
+        surface = self._surface(t, self._tensors["X"][self._ends[t] : self._ends[t + 1]][known])
+        raw = raw[known]
+        spread = surface.var()
+        scale = float(np.cov(surface, raw, bias=True)[0, 1] / spread) if spread > 1e-12 else 0.0
+        return float(raw.mean() - scale * surface.mean()), scale
 
     # -- leaving tasks out ---------------------------------------------------------------------
 
@@ -277,12 +311,30 @@ class SearchPrior:
         keep = np.array(mask, dtype=bool)
         if keep.all():
             return self
-        rows = np.repeat(keep, np.diff(self._ends))
+        return self._at(np.flatnonzero(keep))
+
+    def ordered(self, datasets: Sequence[str]) -> Self:
+        """Keep one past search on each of some data sets, in their order.
+
+        Parameters
+        ----------
+        datasets : sequence of str
+            Names of data sets that the prior knows.
+
+        Returns
+        -------
+        prior : SearchPrior
+        """
+        return self._at([self.datasets.index(name) for name in datasets])
+
+    def _at(self, tasks: Sequence[int]) -> Self:
+        at = np.asarray(tasks, dtype=np.intp)
+        rows = [np.arange(self._ends[t], self._ends[t + 1]) for t in at]
+        every = np.concatenate(rows) if rows else np.empty(0, dtype=np.intp)
         tensors: dict[str, Any] = {"length_scales": self._tensors["length_scales"]}
-        tensors |= {name: self._tensors[name][rows] for name in ("X", "weights")}
-        tensors |= {name: self._tensors[name][keep] for name in ("offsets", "noise", "uncertainty")}
-        tasks = [task for task, kept in zip(self._tasks, keep, strict=True) if kept]
-        return type(self)(self._encoding, tasks, tensors)
+        tensors |= {name: self._tensors[name][every] for name in _BY_EVALUATION}
+        tensors |= {name: self._tensors[name][at] for name in _BY_TASK}
+        return type(self)(self._encoding, [self._tasks[t] for t in at], tensors)
 
     def with_sketches(self, sketches: Mapping[str, Sequence[int]]) -> Self:
         """Replace the sketches by which near duplicates of the data sets are known.
