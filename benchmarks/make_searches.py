@@ -202,6 +202,8 @@ def make(name):
     settings = {}
     if "random_state" in kind().get_params():
         settings["random_state"] = 0
+    if name in ("SVC", "SVR"):
+        settings["max_iter"] = 100_000  # a polynomial may else take hours
     steps = [SimpleImputer()]
     if not any(word in name for word in TREES):
         steps.append(StandardScaler())

@@ -17,7 +17,7 @@ FLOORS = [
     {"training", "priors"},
     {"learners"},
     {"few_shot", "search", "policy", "testing"},
-    {"__init__"},
+    {"__init__", "__main__"},
 ]
 FLOOR = {room: k for k, rooms in enumerate(FLOORS) for room in rooms}
 # Wings: they share a floor and know nothing of each other. Other rooms of a floor may import
