@@ -277,13 +277,19 @@ def folds_of(seed: int) -> StratifiedKFold:
     return StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
 
 
-@cache
+# Fitted searches of ``random``, which are past searches of the other data sets' histories.
+_fitted: dict[tuple[str, str, int], Any] = {}
+
+
 def random_search(estimator: str, name: str, seed: int) -> Any:
-    """The search of ``random``, which is also a past search of the other data sets' histories."""
-    model, space = estimators()[estimator]
-    search = make_search("random", model, space, seed, scoring=balanced_accuracy, cv=folds_of(seed))
-    X, y, _, _ = load(name, seed)
-    return search.fit(X, y)
+    """The search of ``random`` on a data set."""
+    if (estimator, name, seed) not in _fitted:
+        model, space = estimators()[estimator]
+        options = {"scoring": balanced_accuracy, "cv": folds_of(seed)}
+        search = make_search("random", model, space, seed, **options)
+        X, y, _, _ = load(name, seed)
+        _fitted[estimator, name, seed] = search.fit(X, y)
+    return _fitted[estimator, name, seed]
 
 
 def past(estimator: str, left_out: str, seed: int, path: Path) -> Path:
@@ -310,6 +316,8 @@ def run(method: str, estimator: str, name: str, seed: int) -> dict[str, Any]:
         try:
             search = make_search(method, model, space, seed, **options)
             found = run_search(search, problem)
+            if method == "random":
+                _fitted[estimator, name, seed] = search
         except Exception as error:  # a peer that does not run here is a result too
             if method in ("plain", "history", "random"):
                 raise
