@@ -1,0 +1,180 @@
+"""Random functions of table rows: what the labels of synthetic tasks follow.
+
+Notation: b tasks, n rows, d columns, k outputs. Every function draws all its parameters from a
+`torch.Generator` and takes
+
+``u``
+    Tensor (b, n, d), columns of mean 0 and variance about 1.
+``relevance``
+    Tensor (b, d), weight of each column in the function; 0 for an irrelevant one.
+``k``
+    Number of outputs.
+
+and returns a tensor (b, n, k).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+ACTIVATIONS: tuple[Callable[[Tensor], Tensor], ...] = (
+    lambda h: h,
+    torch.tanh,
+    torch.relu,
+    torch.sin,
+    torch.abs,
+    lambda h: (h > 0).to(h.dtype),
+    lambda h: torch.exp(-h * h),
+    lambda h: h * h.clamp(-3, 3),
+)
+
+
+def uniform(generator: torch.Generator, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """Uniform numbers on the generator's device."""
+    drawn = torch.rand(*shape, generator=generator, device=generator.device)
+    return low + (high - low) * drawn
+
+
+def normal(generator: torch.Generator, *shape: int) -> Tensor:
+    """Standard normal numbers on the generator's device."""
+    return torch.randn(*shape, generator=generator, device=generator.device)
+
+
+def integers(generator: torch.Generator, low: int, high: int, *shape: int) -> Tensor:
+    """Integers from ``low`` to ``high``, both included, on the generator's device."""
+    return torch.randint(low, high + 1, shape, generator=generator, device=generator.device)
+
+
+def draw_index(generator: torch.Generator, weight: Tensor, n: int) -> Tensor:
+    """Draw n columns (b, n) with probabilities in proportion to ``weight`` (b, d)."""
+    return torch.multinomial(weight, n, replacement=True, generator=generator)
+
+
+def standardize(values: Tensor, dim: int = 1) -> Tensor:
+    """Mean 0 and variance 1 along an axis; constant values become 0."""
+    centred = values - values.mean(dim, keepdim=True)
+    return centred * torch.rsqrt((centred * centred).mean(dim, keepdim=True) + 1e-6)
+
+
+def activate(h: Tensor, choice: Tensor) -> Tensor:
+    """Apply the activation that ``choice`` (broadcast to h) names to each value."""
+    out = h
+    for k, activation in enumerate(ACTIVATIONS[1:], start=1):
+        out = torch.where(choice == k, activation(h), out)
+    return out
+
+
+def linear(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
+    """Weighted sums."""
+    b, _, d = u.shape
+    return u @ (relevance[:, :, None] * normal(generator, b, d, k))
+
+
+def network(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
+    """A network of one or two hidden layers; each unit has an activation of its own."""
+    b, _, d = u.shape
+    width = int(integers(generator, 4, 24, 1))
+    # Some tasks have one activation throughout, others a mixture.
+    choice = integers(generator, 0, len(ACTIVATIONS) - 1, b, 1, width)
+    choice = torch.where(uniform(generator, b, 1, 1) < 0.5, choice[..., :1], choice)
+    scale = 1 + 2 * uniform(generator, b, 1, 1)
+    h = u @ (relevance[:, :, None] * normal(generator, b, d, width)) * scale
+    h = standardize(activate(h + normal(generator, b, 1, width), choice))
+    if uniform(generator, 1) < 0.5:
+        weight = normal(generator, b, width, width) / math.sqrt(width)
+        h = h @ weight * scale + normal(generator, b, 1, width)
+        h = standardize(activate(h, choice.roll(1, dims=2)))
+    return h @ normal(generator, b, width, k)
+
+
+def smooth(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
+    """A draw from a Gaussian process, by random Fourier features."""
+    b, _, d = u.shape
+    n_waves = 48
+    length = torch.exp(uniform(generator, b, 1, 1, low=-0.7, high=1.5))
+    size = torch.sqrt((relevance * relevance).sum(1))[:, None, None]
+    frequency = relevance[:, :, None] / size * normal(generator, b, d, n_waves) / length
+    phase = uniform(generator, b, 1, n_waves, high=2 * math.pi)
+    return torch.cos(u @ frequency + phase) @ normal(generator, b, n_waves, k)
+
+
+def oblivious_trees(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
+    """A sum of trees that ask the same question at all nodes of a level."""
+    return _bits_to_values(generator, u, relevance, k, depth=(1, 4), n_terms=(1, 8), rules=False)
+
+
+def rules(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
+    """A sum of conjunctions of one to three conditions."""
+    return _bits_to_values(generator, u, relevance, k, depth=(1, 3), n_terms=(2, 10), rules=True)
+
+
+def _bits_to_values(
+    generator: torch.Generator,
+    u: Tensor,
+    relevance: Tensor,
+    k: int,
+    depth: tuple[int, int],
+    n_terms: tuple[int, int],
+    rules: bool,
+) -> Tensor:
+    b, n, _ = u.shape
+    levels, terms = int(integers(generator, *depth, 1)), int(integers(generator, *n_terms, 1))
+    column = draw_index(generator, relevance, terms * levels)
+    values = u.gather(2, column[:, None, :].expand(-1, n, -1))
+    row = integers(generator, 0, n - 1, b, 1, terms * levels)
+    bits = (values > values.gather(1, row)).unflatten(2, (terms, levels))
+    place = 2 ** torch.arange(levels, device=u.device)
+    leaf = (bits * place).sum(3)
+    value = normal(generator, b, terms, 2**levels, k)
+    if rules:
+        value[:, :, :-1] = 0
+    flat = value.flatten(1, 2)
+    offset = torch.arange(terms, device=u.device) * 2**levels
+    at = (leaf + offset).flatten(1)[:, :, None].expand(-1, -1, k)
+    return flat.gather(1, at).unflatten(1, (n, terms)).sum(2)
+
+
+def tree(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
+    """A decision tree with a question of its own at each node."""
+    b, n, _ = u.shape
+    depth = int(integers(generator, 2, 6, 1))
+    n_nodes = 2**depth - 1
+    column = draw_index(generator, relevance, n_nodes)
+    node_row = integers(generator, 0, n - 1, b, n_nodes)
+    task = torch.arange(b, device=u.device)[:, None]
+    threshold = u[task, node_row, column]
+    node = torch.zeros(b, n, dtype=torch.int64, device=u.device)
+    for _ in range(depth):
+        value = u.gather(2, column.gather(1, node)[:, :, None])[:, :, 0]
+        node = 2 * node + 1 + (value > threshold.gather(1, node)).long()
+    leaves = normal(generator, b, 2**depth, k)
+    at = (node - n_nodes)[:, :, None].expand(-1, -1, k)
+    return leaves.gather(1, at)
+
+
+def prototypes(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
+    """The value of the nearest of some rows: constant in the cells of a Voronoi diagram."""
+    b, n, _ = u.shape
+    n_prototypes = int(integers(generator, 2, 16, 1))
+    scaled = u * relevance[:, None, :]
+    row = integers(generator, 0, n - 1, b, n_prototypes, 1)
+    chosen = scaled.gather(1, row.expand(-1, -1, u.shape[2]))
+    nearest = torch.cdist(scaled, chosen).argmin(2)
+    value = normal(generator, b, n_prototypes, k)
+    return value.gather(1, nearest[:, :, None].expand(-1, -1, k))
+
+
+FUNCTIONS: tuple[tuple[float, Callable[..., Tensor]], ...] = (
+    (0.12, linear),
+    (0.22, network),
+    (0.10, smooth),
+    (0.22, oblivious_trees),
+    (0.14, tree),
+    (0.10, rules),
+    (0.10, prototypes),
+)
+"""How often each is drawn, and the function."""

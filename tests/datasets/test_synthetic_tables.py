@@ -1,0 +1,158 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.model_selection import cross_val_predict
+
+from skmeta.datasets import _table_functions, make_table_tasks
+
+
+def by_task(X, y, groups):
+    n_tasks = groups.max() + 1
+    return X.reshape(n_tasks, -1, X.shape[1]), y.reshape(n_tasks, -1)
+
+
+@pytest.fixture(scope="module")
+def classifications():
+    return by_task(*make_table_tasks(200, 120, 12, random_state=0))
+
+
+@pytest.fixture(scope="module")
+def regressions():
+    return by_task(*make_table_tasks(100, 120, 6, kind="regression", random_state=0))
+
+
+def test_shapes_and_types():
+    X, y, groups = make_table_tasks(70, 9, 1, random_state=1)
+    assert X.shape == (630, 1)
+    assert (X.dtype, y.dtype, groups.dtype) == (np.float32, np.int64, np.int64)
+    np.testing.assert_array_equal(groups, np.repeat(np.arange(70), 9))
+    y = make_table_tasks(2, 9, 1, kind="regression", random_state=1)[1]
+    assert y.dtype == np.float64
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_a_seed_gives_the_same_tasks_and_nothing_global_is_touched(kind):
+    before = torch.random.get_rng_state()
+    first, second, other = (
+        make_table_tasks(5, 20, 4, kind=kind, random_state=seed) for seed in (3, 3, 4)
+    )
+    assert torch.equal(before, torch.random.get_rng_state())
+    np.testing.assert_array_equal(first[0], second[0])
+    np.testing.assert_array_equal(first[1], second[1])
+    assert not np.array_equal(first[0], other[0], equal_nan=True)
+
+
+def test_values_are_finite_or_missing_in_some_tasks(classifications, regressions):
+    for X, y in (classifications, regressions):
+        assert not np.isinf(X).any()
+        assert np.isfinite(y).all()
+        touched = np.isnan(X).any((1, 2)).mean()
+        assert 0.05 < touched < 0.4
+
+
+def test_numbers_of_classes_and_their_shares_vary(classifications):
+    _, y = classifications
+    n_classes = np.array([len(np.unique(row)) for row in y])
+    assert n_classes.max() == 10
+    assert 0.2 < (n_classes == 2).mean() < 0.8
+    assert y.max() == 9
+    largest = np.array([np.bincount(row).max() for row in y]) / y.shape[1]
+    # Shares of the largest class beside those of classes of one size.
+    excess = largest * n_classes
+    assert (excess < 1.25).sum() > 20
+    assert (excess > 1.6).sum() > 20
+
+
+def test_number_of_classes_can_be_set():
+    y = by_task(*make_table_tasks(40, 80, 3, n_classes=4, random_state=0))[1]
+    n_classes = [len(np.unique(row)) for row in y]
+    assert max(n_classes) == 4
+    assert np.mean(np.array(n_classes) == 4) > 0.8
+
+
+def test_columns_are_of_many_kinds(classifications):
+    X, _ = classifications
+    columns = X.transpose(0, 2, 1).reshape(-1, X.shape[1])
+    columns = columns[~np.isnan(columns).any(1)]
+    n_levels = np.array([len(np.unique(column)) for column in columns])
+    assert ((n_levels == 2).mean() > 0.05) & ((n_levels > 100).mean() > 0.3)
+    assert ((n_levels > 2) & (n_levels <= 12)).mean() > 0.05
+    numbers = columns[n_levels > 100]
+    z = (numbers - numbers.mean(1, keepdims=True)) / numbers.std(1, keepdims=True)
+    assert (np.abs((z**3).mean(1)) > 2).sum() > 20  # skewed
+    assert (np.abs((z**3).mean(1)) < 0.3).sum() > 100
+
+
+def test_columns_are_correlated_in_some_tasks(classifications):
+    X, _ = classifications
+    whole = X[~np.isnan(X).any((1, 2))]
+    whole = whole[(whole.std(1) > 0).all(1)]
+    off = ~np.eye(X.shape[2], dtype=bool)
+    strength = np.array([np.abs(np.corrcoef(x.T)[off]).mean() for x in whole])
+    assert (strength < 0.12).sum() > 10
+    assert (strength > 0.2).sum() > 10
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_labels_can_be_learned_in_most_tasks_and_in_no_task_from_the_order_of_rows(
+    kind, classifications, regressions
+):
+    X, y = classifications if kind == "classification" else regressions
+    scores, of_order = [], []
+    for x, target in zip(X[:25], y[:25], strict=True):
+        if kind == "classification":
+            forest = RandomForestClassifier(20, random_state=0)
+            codes = np.unique(target, return_inverse=True)[1]
+            rows = np.isin(codes, np.flatnonzero(np.bincount(codes) >= 3))
+            base = np.bincount(codes[rows]).max() / rows.sum()
+
+            def gain(z, codes=codes, rows=rows, base=base, forest=forest):
+                found = cross_val_predict(forest, z[rows], codes[rows], cv=3)
+                return np.mean(found == codes[rows]) - base
+        else:
+            forest = RandomForestRegressor(20, random_state=0)
+
+            def gain(z, target=target, forest=forest):
+                found = cross_val_predict(forest, z, target, cv=3)
+                return 1 - np.mean((found - target) ** 2) / target.var()
+
+        scores.append(gain(x))
+        of_order.append(gain(np.arange(len(x))[:, None]))
+    assert np.mean(np.array(scores) > 0.05) > 0.5
+    assert np.mean(of_order) < 0.02
+
+
+@pytest.mark.parametrize("function", [f for _, f in _table_functions.FUNCTIONS])
+def test_functions_depend_on_relevant_columns_only(function):
+    generator = torch.Generator().manual_seed(0)
+    u = torch.randn(6, 50, 4, generator=generator)
+    relevance = torch.tensor([1.0, 0.0, 0.5, 0.0]).expand(6, -1)
+
+    def values(u):
+        # The same parameters each time.
+        return function(torch.Generator().manual_seed(1), u, relevance, 3)
+
+    expected = values(u)
+    assert expected.shape == (6, 50, 3)
+    irrelevant, relevant = u.clone(), u.clone()
+    irrelevant[..., [1, 3]] += 5 * torch.rand(6, 50, 2, generator=generator)
+    relevant[..., [0, 2]] = relevant[..., [0, 2]].flip(1)
+    torch.testing.assert_close(values(irrelevant), expected)
+    assert not torch.allclose(values(relevant), expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_tasks": 0}, r"n_tasks must be an integer of at least 1, got 0"),
+        ({"n_samples": 1}, r"n_samples must be an integer of at least 2, got 1"),
+        ({"n_features": 1.5}, r"n_features must be an integer of at least 1, got 1\.5"),
+        ({"n_classes": 1}, r"n_classes must be an integer of at least 2, got 1"),
+        ({"n_classes": 11}, r"n_classes must be at most 10, got 11"),
+        ({"kind": "ranking"}, r"kind must be one of .* got 'ranking'"),
+    ],
+)
+def test_wrong_parameters_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_table_tasks(**options)
