@@ -3,6 +3,7 @@
     SKMETA_DATA=... python benchmarks/search_end_to_end.py
     SKMETA_DATA=... python benchmarks/search_end_to_end.py --methods history plain --again
     python benchmarks/search_end_to_end.py --summary
+    python benchmarks/search_end_to_end.py --tables
     python benchmarks/search_end_to_end.py --overhead
 
 Sixteen classification sets of PMLB, no two of the same origin. Up to 400 rows are there to search
@@ -388,14 +389,15 @@ def table_of(lines: list[dict[str, Any]], of: str) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index(["estimator", "data", "seed", "method"])
 
 
-def interval(gaps: pd.Series) -> str:
+def interval(gaps: pd.Series, digits: int = 2) -> str:
     """Mean over data sets, with a 95% interval from a bootstrap over data sets."""
     means = gaps.groupby("data").mean().dropna().to_numpy()
     if len(means) == 0:
         return ""
     drawn = means[np.random.default_rng(0).integers(len(means), size=(N_BOOTSTRAP, len(means)))]
     low, high = np.quantile(drawn.mean(1), [0.025, 0.975])
-    return f"{100 * means.mean():.2f} ({100 * low:.2f} to {100 * high:.2f})"
+    mean, low, high = (f"{100 * value:.{digits}f}" for value in (means.mean(), low, high))
+    return f"{mean} ({low} to {high})"
 
 
 def summarise(path: Path) -> None:
@@ -440,6 +442,45 @@ def summarise(path: Path) -> None:
         )
         print("\nseconds of a search, median")
         print(seconds.groupby("method")["seconds"].median().round(2).to_string())
+
+
+TITLES = {
+    "svc": "SVC",
+    "forest": "random forest",
+    "random": "RandomizedSearchCV",
+    "halving": "HalvingRandomSearchCV",
+    "optuna": "OptunaSearchCV (TPE)",
+    "skopt": "BayesSearchCV",
+    "plain": "skmeta, nothing known",
+    "history": "skmeta, 15 past searches",
+}
+
+
+def list_table(rows: list[list[str]]) -> str:
+    """A table of reStructuredText, with the header in its first row."""
+    text = ".. list-table::\n   :header-rows: 1\n\n"
+    for row in rows:
+        text += "   * - " + "\n     - ".join(row) + "\n"
+    return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+def print_tables(path: Path) -> None:
+    """The tables of the documentation."""
+    lines = read(path)
+    scores = [["test score after", *(f"{k} candidates" for k in SHOWN)]]
+    gaps = [["with history, minus that of", *(f"{k} candidates" for k in SHOWN)]]
+    for estimator in estimators():
+        table = table_of([line for line in lines if line["estimator"] == estimator], "test")
+        table = table.xs(estimator, level="estimator")
+        wide = [table[f"{k} evaluations"].unstack("method") for k in SHOWN]
+        for method in [m for m in METHODS if m in wide[0]]:
+            title = f"{TITLES[estimator]}: {TITLES[method]}"
+            if method != "skopt":
+                means = [100 * w[method].mean(skipna=False) for w in wide]
+                scores.append([title, *("" if np.isnan(m) else f"{m:.1f}" for m in means)])
+            if method != "history":
+                gaps.append([title, *(interval(w["history"] - w[method], 1) for w in wide)])
+    print(list_table(scores), list_table(gaps), sep="\n\n")
 
 
 # -- overhead ----------------------------------------------------------------------------------
@@ -525,6 +566,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--again", action="store_true", help="run the methods anew")
     parser.add_argument("--summary", action="store_true")
+    parser.add_argument("--tables", action="store_true", help="print those of the documentation")
     parser.add_argument("--overhead", action="store_true")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--overhead-one", choices=OVERHEADS, help=argparse.SUPPRESS)
@@ -537,6 +579,8 @@ def main() -> None:
         print(json.dumps(time_one(args.overhead_one, args.with_history)))
     elif args.overhead:
         overhead(RESULTS / "search_end_to_end-overhead.jsonl", args.repeats)
+    elif args.tables:
+        print_tables(path)
     elif args.summary:
         summarise(path)
     else:
