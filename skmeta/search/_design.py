@@ -13,13 +13,15 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
-def design_from_surfaces(F: Array, seen: Sequence[int], is_open: Mask) -> int:
+def design_from_surfaces(F: Array, task_weights: Array, seen: Sequence[int], is_open: Mask) -> int:
     """The open candidate that, with those seen, leaves past tasks the least mean regret.
 
     Parameters
     ----------
     F : ndarray of shape (n_tasks, n)
         Surfaces.
+    task_weights : ndarray of shape (n_tasks,)
+        Weights of the tasks; they sum to 1.
     seen : sequence of int
         Candidates chosen before.
     is_open : ndarray of bool of shape (n,)
@@ -29,9 +31,9 @@ def design_from_surfaces(F: Array, seen: Sequence[int], is_open: Mask) -> int:
     spread = best - F.min(1, keepdims=True)
     R = (best - F) / np.where(spread > 0, spread, 1.0)
     so_far = R[:, list(seen)].min(1, initial=1.0)
-    expected = np.minimum(R, so_far[:, None]).mean(0)
+    expected = task_weights @ np.minimum(R, so_far[:, None])
     # Once every past task is at its best, a candidate that is good on average.
-    expected += 1e-6 * R.mean(0)
+    expected += 1e-6 * task_weights @ R
     return int(np.where(is_open, expected, np.inf).argmin())
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, solve_triangular
+from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.optimize import minimize
 
@@ -201,16 +201,6 @@ def posterior(K: Array, cross: Array, variance: Array, y: Array) -> tuple[Array,
     V = solve_triangular(L, cross, lower=True, check_finite=False)
     mean = V.T @ solve_triangular(L, y, lower=True, check_finite=False)
     return mean, np.maximum(variance - (V * V).sum(0), 1e-12), L
-
-
-def leave_one_out(L: Array, y: Array) -> tuple[Array, Array]:
-    """Mean and variance of each observation given the others, from the Cholesky factor.
-
-    Rasmussen and Williams (2006), eqs. 5.10 to 5.12.
-    """
-    inverse = cho_solve((L, True), np.eye(len(y)), check_finite=False)
-    variance = 1 / np.diag(inverse)
-    return y - inverse @ y * variance, variance
 
 
 def cholesky(K: Array) -> Array:

@@ -6,27 +6,31 @@ Notation
 symbol  shape            meaning
 ======  ===============  ====================================================================
 F       (T, n)           surfaces of T past tasks over a pool of n candidates
-mu      (n,)             their mean
-U       (T, n)           their deviations from mu, over sqrt(T - 1): U' U is their covariance
+w       (T,)             weights of the past tasks, with sum 1
+mu      (n,)             their weighted mean
+U       (T, n)           sqrt(w_t / (1 - sum w^2)) (F_t - mu): U' U is their covariance
 M       (n, n)           Matern 5/2 correlation of the candidates
 t^2     scalar           variance of what past tasks do not explain, the remainder
 e^2     scalar           variance of the noise
-K       (m, m)           covariance of m observations, U' U + t^2 M + e^2 I
+K       (m, m)           covariance of m observations, noise included
 L       (m, m)           Cholesky factor of K
 y       (m,)             observed scores
 a, c    scalar           offset and inverse scale of the new task: c y = a + f(x) + noise
+C       (k, n)           prior means that f may have, one of k with probability p
 ======  ===============  ====================================================================
 
 Of the new task's offset nothing is known (a flat prior, integrated out); log c is normal. What
-follows is universal kriging (Rasmussen and Williams, 2006, section 2.7) with a scale.
+follows is universal kriging (Rasmussen and Williams, 2006, section 2.7) with a scale and several
+prior means, which share K and therefore cost little more than one.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
+from scipy.special import logsumexp
 
 from skmeta.search._gp import (
     KernelPrior,
@@ -43,7 +47,10 @@ Rows = NDArray[np.intp]
 
 _LOG_2PI = float(np.log(2 * np.pi))
 _LOG_SCALES = np.linspace(-3, 3, 61)
-_FLOOR = -0.5
+_FLOOR = 0.0
+_BANDWIDTH = 0.3
+_LOG_WEIGHT_WITHOUT_MEAN = -2.0
+_NEGLIGIBLE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,7 @@ class PlainModel:
     def _evidence(self, rows: Rows, y: Array) -> float:
         _, noise, Z = self._kernel(self._prior.moments(self._n_groups)[0])
         K = matern(Z[rows], Z[rows]) + (noise + 1e-6) * np.eye(len(rows))
-        return _Kriging(K, y, np.zeros(len(y))).evidence
+        return _Kriging(K, y, np.zeros((1, len(y))), np.ones(1)).evidence
 
     def _kernel(self, theta: Array) -> tuple[float, float, Array]:
         amplitude, noise = np.exp(theta[self._n_groups :])
@@ -116,9 +123,13 @@ class PlainModel:
 
 
 class LearnedModel:
-    """Gaussian processes whose mean and covariance are those of past tasks' surfaces.
+    """Gaussian processes whose means and covariance are those of past tasks' surfaces.
 
-    There is one for each size of the remainder.
+    For each size of the remainder there are two. One takes the past at its word: the new task is
+    one of the past, but for deviations that co-vary as past tasks do. As in a kernel density
+    estimate, its means are the past surfaces, drawn towards their mean so that mean and
+    covariance of the mixture are those of the past (West, 1993). The other keeps how scores
+    co-vary and not which of them are good: its mean is constant.
 
     Parameters
     ----------
@@ -126,21 +137,34 @@ class LearnedModel:
         Surfaces of the past tasks at the candidates.
     Z : ndarray of shape (n, d)
         Candidates, encoded, over their length scales.
+    task_weights : ndarray of shape (n_tasks,)
+        Weights of the past tasks; they sum to 1.
     remainders : sequence of float
         Variances of what past tasks do not explain.
     noise : float
         Variance of the noise.
     """
 
-    def __init__(self, F: Array, Z: Array, remainders: Sequence[float], noise: float) -> None:
+    def __init__(
+        self, F: Array, Z: Array, task_weights: Array, remainders: Sequence[float], noise: float
+    ) -> None:
         floored = np.maximum(F, _FLOOR)
         self._centre = floored.mean(1, keepdims=True)
         self._scale = floored.std(1, keepdims=True)
         self._scale[self._scale < 1e-9] = 1.0
+        self._w = task_weights
         self._remainders = tuple(remainders)
         self._noise = noise
         self.F, self.Z = self._warp(F), Z
         self._summarise()
+
+    @property
+    def concord(self) -> float:
+        """Mean correlation between the surfaces of two past tasks; 1 where there is only one."""
+        squared = float(self._w @ self._w)
+        if squared > 1 - 1e-9:
+            return 1.0
+        return float((self._mu.var() - squared) / (1 - squared))
 
     def extend(self, F: Array, Z: Array) -> None:
         """Append candidates."""
@@ -150,24 +174,34 @@ class LearnedModel:
 
     def predict(self, rows: Rows, y: Array) -> list[Prediction]:
         """Predict every candidate from the observations at `rows`, with each remainder."""
-        explained = self._U[:, rows].T @ self._U
         correlation = matern(self.Z[rows], self.Z)
-        return [
-            self._predict(rows, y, explained + remainder * correlation, remainder)
-            for remainder in self._remainders
+        covariance = _BANDWIDTH * self._U[:, rows].T @ self._U
+        variance = _BANDWIDTH * (self._U**2).sum(0)
+        as_before = [
+            self._predict(rows, y, covariance + t * correlation, variance + t, self._C, self._w)
+            for t in self._remainders
+        ]
+        covariance, variance = self._G[:, rows].T @ self._G, (self._G**2).sum(0)
+        flat = np.zeros((1, len(self.Z)))
+        without_mean = [
+            self._predict(rows, y, covariance + t * correlation, variance + t, flat, np.ones(1))
+            for t in self._remainders
+        ]
+        return as_before + [
+            replace(p, evidence=p.evidence + _LOG_WEIGHT_WITHOUT_MEAN) for p in without_mean
         ]
 
     def agreement(self, rows: Rows, y: Array) -> Array:
         """Posterior probability of each past task, were the new task just like one of them."""
         residual = 0.3 * matern(self.Z[rows], self.Z[rows]) + 0.1 * np.eye(len(rows))
-        evidence = np.array([_Kriging(residual, y, f).evidence for f in self.F[:, rows]])
-        weights = np.exp(evidence - evidence.max())
-        return np.asarray(weights / weights.sum())
+        kriging = _Kriging(residual, y, self.F[:, rows], self._w)
+        return np.asarray(kriging.shares)
 
-    def _predict(self, rows: Rows, y: Array, cross: Array, remainder: float) -> Prediction:
-        K = cross[:, rows] + self._noise * np.eye(len(rows))
-        kriging = _Kriging(K, y, self._mu[rows])
-        mean, variance = kriging.predict(cross, self._mu, self._explained + remainder)
+    def _predict(
+        self, rows: Rows, y: Array, cross: Array, variance: Array, C: Array, p: Array
+    ) -> Prediction:
+        kriging = _Kriging(cross[:, rows] + self._noise * np.eye(len(rows)), y, C[:, rows], p)
+        mean, variance = kriging.predict(cross, variance, C)
         return Prediction(mean, np.sqrt(variance), kriging.evidence)
 
     def _warp(self, F: Array) -> Array:
@@ -175,9 +209,13 @@ class LearnedModel:
         return np.asarray((np.maximum(F, _FLOOR) - self._centre) / self._scale)
 
     def _summarise(self) -> None:
-        self._mu = self.F.mean(0)
-        self._U = (self.F - self._mu) / np.sqrt(max(1, len(self.F) - 1))
-        self._explained = (self._U**2).sum(0)
+        self._mu = self._w @ self.F
+        deviations = self.F - self._mu
+        self._C = self._mu + np.sqrt(1 - _BANDWIDTH) * deviations
+        weights = np.sqrt(self._w)[:, None]
+        # Of a single past task there is no covariance.
+        self._U = weights * deviations / np.sqrt(max(1 - float(self._w @ self._w), 1e-9))
+        self._G = weights * self.F
 
 
 class _Kriging:
@@ -189,41 +227,57 @@ class _Kriging:
         Covariance of the observations.
     y : ndarray of shape (m,)
         Observations, about standardised.
-    mu : ndarray of shape (m,)
-        Prior mean of f there.
+    C : ndarray of shape (k, m)
+        Prior means that f may have there.
+    p : ndarray of shape (k,)
+        Their probabilities.
+
+    Attributes
+    ----------
+    evidence : float
+        Logarithm of the density of the observations.
+    shares : ndarray of shape (k,)
+        Posterior probabilities of the prior means.
+    c : ndarray of shape (k,)
+        Inverse scale of the new task, under each.
     """
 
-    def __init__(self, K: Array, y: Array, mu: Array) -> None:
+    def __init__(self, K: Array, y: Array, C: Array, p: Array) -> None:
         self._L = cholesky(K)
-        right = np.column_stack([y, mu, np.ones(len(y))])
-        self._Ly, self._Lmu, self._L1 = solve_triangular(
-            self._L, right, lower=True, check_finite=False
-        ).T
+        right = np.column_stack([y, np.ones(len(y)), C.T])
+        solved = solve_triangular(self._L, right, lower=True, check_finite=False)
+        self._Ly, self._L1, self._LC = solved[:, 0], solved[:, 1], solved[:, 2:]
         self._precision = float(self._L1 @ self._L1)  # of the offset
         log_density = self._log_density_of_scale()
-        best = int(log_density.argmax())
-        self.c = float(np.exp(_LOG_SCALES[best]))
-        peak = log_density[best]
-        self.evidence = float(peak + np.log(np.exp(log_density - peak).mean()))
+        self.c = np.exp(_LOG_SCALES[np.argmax(log_density, axis=1)])
+        with np.errstate(divide="ignore"):
+            joint = logsumexp(log_density, axis=1) - np.log(len(_LOG_SCALES)) + np.log(p)
+        self.evidence = float(logsumexp(joint))
+        self.shares = np.exp(joint - self.evidence)
 
-    def predict(self, cross: Array, mu: Array, variance: Array) -> tuple[Array, Array]:
+    def predict(self, cross: Array, variance: Array, C: Array) -> tuple[Array, Array]:
         """Mean and variance of scores at candidates, in the units of y."""
+        kept = np.flatnonzero(self.shares > _NEGLIGIBLE * self.shares.max())
+        shares = self.shares[kept] / self.shares[kept].sum()
+        c = self.c[kept]
         V = solve_triangular(self._L, cross, lower=True, check_finite=False)
-        whitened = self.c * self._Ly - self._Lmu
-        offset = float(self._L1 @ whitened) / self._precision
+        whitened = c * self._Ly[:, None] - self._LC[:, kept]
+        offset = self._L1 @ whitened / self._precision
         unexplained = 1 - self._L1 @ V
-        mean = mu + whitened @ V + offset * unexplained
+        means = (C[kept] + whitened.T @ V + offset[:, None] * unexplained) / c[:, None]
+        mean = shares @ means
         variance = variance - (V * V).sum(0) + unexplained**2 / self._precision
-        return mean / self.c, np.maximum(variance, 1e-12) / self.c**2
+        variance = np.maximum(variance, 1e-12) * (shares @ c**-2.0)
+        return mean, variance + shares @ (means - mean) ** 2
 
     def _log_density_of_scale(self) -> Array:
-        """Log density of y and c, the offset integrated out, at each of `_LOG_SCALES`."""
+        """Log density of y and c, the offset integrated out, by prior mean and `_LOG_SCALES`."""
         along = self._L1 / np.sqrt(self._precision)
         y = self._Ly - along * (along @ self._Ly)
-        mu = self._Lmu - along * (along @ self._Lmu)
+        C = self._LC - np.outer(along, along @ self._LC)
         c = np.exp(_LOG_SCALES)
         n = len(y) - 1
-        fit = -0.5 * (c * c * (y @ y) - 2 * c * (y @ mu) + mu @ mu)
+        fit = -0.5 * (c * c * (y @ y) - 2 * np.outer(y @ C, c) + (C * C).sum(0)[:, None])
         determinant = np.log(np.diag(self._L)).sum() + 0.5 * np.log(self._precision)
         prior = -0.5 * _LOG_SCALES**2
         return np.asarray(n * _LOG_SCALES + fit + prior - determinant - 0.5 * n * _LOG_2PI)

@@ -139,6 +139,11 @@ class SearchPrior:
         return tuple(task.dataset for task in self._tasks)
 
     @property
+    def task_weights(self) -> Array:
+        """Weight of each past task, of shape (n_tasks,); all are the same and sum to 1."""
+        return np.full(self.n_tasks, 1 / max(1, self.n_tasks))
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         return tuple(sorted({task.metric for task in self._tasks}))
 
@@ -311,7 +316,7 @@ class SearchPrior:
         keep = np.array(mask, dtype=bool)
         if keep.all():
             return self
-        return self._at(np.flatnonzero(keep))
+        return self._at(np.flatnonzero(keep).tolist())
 
     def ordered(self, datasets: Sequence[str]) -> Self:
         """Keep one past search on each of some data sets, in their order.

@@ -8,9 +8,9 @@ of the scores seen so far. The acquisition is the expected improvement under the
 weighted by evidence: a history that misleads loses its say as scores come in.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,9 @@ from skmeta.search._acquisition import log_expected_improvement
 from skmeta.search._design import design_from_surfaces, design_that_fills_space
 from skmeta.search._encoding import Encoding, names_of
 from skmeta.search._models import LearnedModel, PlainModel, Prediction
-from skmeta.search._prior import SearchPrior
 from skmeta.search._records import Configuration
 
-__all__ = ["SearchStrategy", "Suggestion"]
+__all__ = ["SearchStrategy", "Suggestion", "TaskSurfaces"]
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -32,9 +31,30 @@ _REMAINDERS = (0.03, 0.1, 0.3, 1.0)
 _NOISE = 0.03
 _PLAIN_LOG_WEIGHT = -1.0
 _CLIP = 1.0
+_MIN_CONCORD = 0.05
 _N_INITIAL_LEARNED = 3
 _N_INITIAL_PLAIN = 5
 _TOO_CLOSE = 0.05
+
+
+class TaskSurfaces(Protocol):
+    """What a strategy asks of a prior; `SearchPrior` is one."""
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Data set of each past task."""
+
+    @property
+    def task_weights(self) -> Array:
+        """Weight of each past task, of shape (n_tasks,); they sum to 1."""
+
+    def __len__(self) -> int: ...
+
+    def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
+        """Encode configurations of a search that varies the parameters `names`."""
+
+    def surfaces_of(self, Z: Array) -> Array:
+        """Score of each past task at encoded configurations, of shape (n_tasks, n)."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +86,11 @@ class SearchStrategy:
     pool : sequence of dict
         The candidates: canonical parameter names to values.
     prior : SearchPrior or None
-        What was learned from past searches. With None, or an empty one, the search is a
-        Gaussian process with expected improvement.
+        What was learned from past searches. With None, an empty one, or one whose past tasks do
+        not agree with each other on which candidates are good, the search is a Gaussian process
+        with expected improvement.
     rng : numpy.random.Generator
-        Used where there is no prior, for the first candidate.
+        Used where no prior is, for the first candidate.
     n_initial : int, default=None
         Number of candidates of the initial design; by default 3 with a prior and 5 without.
     """
@@ -77,7 +98,7 @@ class SearchStrategy:
     def __init__(
         self,
         pool: Sequence[Configuration],
-        prior: SearchPrior | None = None,
+        prior: TaskSurfaces | None = None,
         *,
         rng: np.random.Generator,
         n_initial: int | None = None,
@@ -85,8 +106,6 @@ class SearchStrategy:
         if len(pool) == 0:
             raise ValueError("pool is empty. Pass at least one configuration.")
         self._prior = prior if prior is not None and len(prior) else None
-        default = _N_INITIAL_PLAIN if self._prior is None else _N_INITIAL_LEARNED
-        self._n_initial = check_count(default if n_initial is None else n_initial, "n_initial")
         self._rng = rng
         self._size = len(pool)
         self._names = frozenset(names_of(pool))
@@ -94,6 +113,8 @@ class SearchStrategy:
         X = self._encoding.transform(pool, self._names)
         self._plain = PlainModel(X, self._encoding.groups)
         self._learned = self._learn(pool)
+        default = _N_INITIAL_PLAIN if self._learned is None else _N_INITIAL_LEARNED
+        self._n_initial = check_count(default if n_initial is None else n_initial, "n_initial")
         self._told: dict[int, float] = {}
         self._pending: dict[int, float] = {}
         self._fitted_on = 0
@@ -179,7 +200,7 @@ class SearchStrategy:
         """
         datasets = () if self._prior is None else self._prior.datasets
         rows, y, _, _ = self._observations()
-        task_weights = np.full(len(datasets), 1 / max(1, len(datasets)))
+        task_weights = np.empty(0) if self._prior is None else self._prior.task_weights
         learned_weight = float(self._learned is not None)
         if self._learned is not None and len(rows):
             task_weights = self._learned.agreement(rows, y)
@@ -196,7 +217,10 @@ class SearchStrategy:
         if self._prior is None:
             return None
         Z = self._prior.encode(pool, self._names)
-        return LearnedModel(self._prior.surfaces_of(Z), Z, _REMAINDERS, _NOISE)
+        weights = self._prior.task_weights
+        model = LearnedModel(self._prior.surfaces_of(Z), Z, weights, _REMAINDERS, _NOISE)
+        # Past tasks that do not tell of each other will not tell of this one.
+        return model if model.concord > _MIN_CONCORD else None
 
     def _suggest(self) -> Suggestion:
         seen = [*self._told, *self._pending]
@@ -213,8 +237,8 @@ class SearchStrategy:
 
     def _design(self, seen: Sequence[int]) -> int:
         open_ = self._apart()
-        if self._learned is not None:
-            return design_from_surfaces(self._learned.F, seen, open_)
+        if self._prior is not None and self._learned is not None:
+            return design_from_surfaces(self._learned.F, self._prior.task_weights, seen, open_)
         return design_that_fills_space(self._plain.X, seen, open_, self._rng)
 
     def _observations(self) -> tuple[Rows, Array, float, float]:
