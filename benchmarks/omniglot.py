@@ -30,7 +30,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from skmeta import MetaFewShotClassifier
 from skmeta.datasets import load_omniglot
-from skmeta.learners import ANIL, MAML, FineTuning, MetaSGD, ProtoNet, Reptile
+from skmeta.learners import ANIL, MAML, FineTuning, LSTMMetaLearner, MetaSGD, ProtoNet, Reptile
 from skmeta.tasks import EpisodeSplit
 
 RESULTS = Path(__file__).parent / "results"
@@ -40,12 +40,20 @@ LEARNERS = {
     "fomaml": (MAML, STEP | {"first_order": True}),
     "anil": (ANIL, STEP),
     "metasgd": (MetaSGD, STEP),
+    "lstm": (
+        LSTMMetaLearner,
+        # 32 filters, as in the paper.
+        STEP
+        | {"backbone_params": {"n_channels": 32}, "inner_lr": 0.1, "n_inner_steps": 3}
+        | {"meta_batch_size": 4},
+    ),
     "reptile": (Reptile, {"inner_lr": 0.1, "n_inner_steps": 5}),
     "protonet": (ProtoNet, {"n_way": 20, "n_query": 5, "meta_batch_size": 2, "meta_lr": 0.002}),
 }
 # Of the figures in the documentation; 1,000 for what is not listed.
 ITERATIONS = {
     ("source", "protonet"): 1500,
+    ("source", "lstm"): 400,
     ("papers", "maml"): 3000,
     ("papers", "protonet"): 6000,
 }

@@ -12,7 +12,7 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.learners import ANIL, MAML, FineTuning, MetaSGD, ProtoNet, Reptile
+from skmeta.learners import ANIL, MAML, FineTuning, LSTMMetaLearner, MetaSGD, ProtoNet, Reptile
 from skmeta.priors import MetaPrior
 from skmeta.search import MetaLearnedSearchCV
 
@@ -88,7 +88,7 @@ def test_searches(estimator, check):
     check(estimator)
 
 
-LEARNERS = [MAML(), ANIL(), MetaSGD(), Reptile(), ProtoNet(), FineTuning()]
+LEARNERS = [MAML(), ANIL(), MetaSGD(), Reptile(), ProtoNet(), FineTuning(), LSTMMetaLearner()]
 LEARNER_CHECKS = [
     estimator_checks.check_estimator_cloneable,
     estimator_checks.check_estimator_repr,

@@ -5,6 +5,7 @@ from skmeta.learners._base import LEARNERS, MetaLearner
 from skmeta.learners._context import Context
 from skmeta.learners._fine_tuning import FineTuning
 from skmeta.learners._gradient import GradientLearner
+from skmeta.learners._lstm import LSTMMetaLearner
 from skmeta.learners._maml import MAML
 from skmeta.learners._meta_sgd import MetaSGD
 from skmeta.learners._prior_io import Session, read_prior
@@ -19,6 +20,7 @@ __all__ = [
     "Context",
     "FineTuning",
     "GradientLearner",
+    "LSTMMetaLearner",
     "MetaLearner",
     "MetaSGD",
     "ProtoNet",

@@ -23,6 +23,12 @@ PARAMETERS = {
         "Whether the meta-gradient ignores how the inner gradients depend on the prior: faster, "
         "and often nearly as good.",
     ),
+    "n_hidden": ("int", "Hidden units of the learned optimizer's LSTM, a memory of each weight."),
+    "query_statistics": (
+        "bool",
+        "Whether meta-training normalises query rows by their own batch statistics, as the paper "
+        "does; predictions stay as ``transductive`` says.",
+    ),
     "backbone": (
         '{"mlp", "conv4", "identity"} or torch.nn.Module',
         "Network that turns a row into features. A module of your own maps "

@@ -50,7 +50,12 @@ class FineTuning(GradientLearner):
     default_head: ClassVar[str] = "zeros"
 
     def update(
-        self, state: Mapping[str, Tensor], fast: State, gradient: State, memory: Memory
+        self,
+        state: Mapping[str, Tensor],
+        fast: State,
+        gradient: State,
+        memory: Memory,
+        value: Tensor,
     ) -> tuple[State, Memory]:
         """One step of Adam (Kingma and Ba 2015, in the order of the end of section 2)."""
         step = memory["step"] + 1 if memory else torch.ones((), dtype=torch.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,11 +16,32 @@ from skmeta.learners._base import MetaLearner
 from skmeta.learners._context import Context
 from skmeta.learners._heads import initial_head, linear, loss, prototype_head, start_head
 
-Memory = dict[str, Tensor]
-"""What an inner optimizer carries from step to step."""
+Memory = dict[str, Any]
+"""What an inner optimizer carries from step to step: tensors, and the number of steps."""
 
 Measured = tuple[Tensor, State]
 """Features of a support set, and their normalisation statistics."""
+
+
+class Point(NamedTuple):
+    """Where an adaptation stands.
+
+    Attributes
+    ----------
+    fast : dict of Tensor
+        ``body.*`` and ``head.*``.
+    measured : tuple or None
+        Features of the support set at ``fast`` and their statistics, if they are known.
+    memory : dict
+        Of the inner optimizer.
+    n_resting : int
+        Steps to come in which the loss has no gradient in the body.
+    """
+
+    fast: State
+    measured: Measured | None
+    memory: Memory
+    n_resting: int
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -47,8 +68,17 @@ class GradientLearner(MetaLearner):
         """Whether a task adapts the tensor of this name."""
         return True
 
+    def rests_without_gradient(self) -> bool:
+        """Whether a tensor in which no step so far had a gradient stays as it is."""
+        return True
+
     def update(
-        self, state: Mapping[str, Tensor], fast: State, gradient: State, memory: Memory
+        self,
+        state: Mapping[str, Tensor],
+        fast: State,
+        gradient: State,
+        memory: Memory,
+        value: Tensor,
     ) -> tuple[State, Memory]:
         """One inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1).
 
@@ -60,14 +90,16 @@ class GradientLearner(MetaLearner):
             What the task adapts.
         gradient : dict of Tensor
             Of the support loss, as ``fast``.
-        memory : dict of Tensor
+        memory : dict
             What the step before passed on; empty at the first one.
+        value : Tensor of shape ()
+            The support loss.
 
         Returns
         -------
         fast : dict of Tensor
             The adapted tensors.
-        memory : dict of Tensor
+        memory : dict
             For the next step.
         """
         return {n: fast[n] - self.inner_lr * gradient[n] for n in fast}, memory
@@ -85,31 +117,46 @@ class GradientLearner(MetaLearner):
         support: Rows,
         start: State | None = None,
     ) -> State:
-        network = context.network
-        if start is None:
-            fast, measured = self.start(context, state, support)
-        else:
+        point = self._begin(context, state, support, start)
+        for _ in range(self.n_inner_steps):
+            point = self._take_step(context, state, point, support)
+        return self._finish(context, point, support)
+
+    def _begin(
+        self,
+        context: Context,
+        state: Mapping[str, Tensor],
+        support: Rows,
+        start: State | None = None,
+    ) -> Point:
+        if start is not None:
             # Statistics are measured anew, not adapted.
-            fast, measured = {n: v for n, v in start.items() if not n.startswith("stat.")}, None
-        adapted = {n for n in fast if self.is_adapted(n)}
-        body = {n for n in adapted if n.startswith("body.")}
+            return Point({n: v for n, v in start.items() if not n.startswith("stat.")}, None, {}, 0)
         # Equal rows of the head give equal logits. The loss of a classification then has no
         # gradient in the body, of any order, and the first step need not look for it.
-        n_resting = int(start is None and context.has_equal_rows)
-        memory: Memory = {}
-        for step in range(self.n_inner_steps):
-            moved = adapted - body if step < n_resting else adapted
-            if moved.isdisjoint(body) and measured is None:
-                measured = network.measure(fast, support.x)
-            gradient = self._inner_gradient(context, fast, moved, support, measured)
-            gradient |= {n: torch.zeros_like(fast[n]) for n in adapted - moved}
-            part, memory = self.update(state, {n: fast[n] for n in adapted}, gradient, memory)
-            fast |= part
-            if not moved.isdisjoint(body):
-                measured = None
-        if measured is None and network.has_statistics:
-            measured = network.measure(fast, support.x)
-        return fast if measured is None else fast | measured[1]
+        return Point(*self.start(context, state, support), {}, int(context.has_equal_rows))
+
+    def _take_step(
+        self, context: Context, state: Mapping[str, Tensor], point: Point, support: Rows
+    ) -> Point:
+        fast, measured, memory, n_resting = point
+        adapted = {n for n in fast if self.is_adapted(n)}
+        body = {n for n in adapted if n.startswith("body.")}
+        moved = adapted - body if n_resting else adapted
+        if moved.isdisjoint(body) and measured is None:
+            measured = context.network.measure(fast, support.x)
+        gradient, value = self._inner_gradient(context, fast, moved, support, measured)
+        gradient |= {n: torch.zeros_like(fast[n]) for n in adapted - moved}
+        part, memory = self.update(state, {n: fast[n] for n in adapted}, gradient, memory, value)
+        if not (moved.isdisjoint(body) and self.rests_without_gradient()):
+            measured = None
+        return Point(fast | part, measured, memory, max(0, n_resting - 1))
+
+    def _finish(self, context: Context, point: Point, support: Rows) -> State:
+        measured = point.measured
+        if measured is None and context.network.has_statistics:
+            measured = context.network.measure(point.fast, support.x)
+        return point.fast if measured is None else point.fast | measured[1]
 
     def _inner_gradient(
         self,
@@ -118,8 +165,8 @@ class GradientLearner(MetaLearner):
         names: set[str],
         support: Rows,
         measured: Measured | None,
-    ) -> State:
-        """Gradient of the support loss; what was measured serves where the body stays."""
+    ) -> tuple[State, Tensor]:
+        """Gradient and value of the support loss; what was measured serves where the body stays."""
         fixed = {n: v for n, v in fast.items() if n not in names}
         features = None
         if measured is not None and not any(n.startswith("body.") for n in names):
@@ -132,10 +179,11 @@ class GradientLearner(MetaLearner):
 
         part = {n: fast[n] for n in names}
         if not self.first_order:
-            gradient: State = torch.func.grad(inner_loss)(part)
-            return gradient
+            exact: tuple[State, Tensor] = torch.func.grad_and_value(inner_loss)(part)
+            return exact
         at = {n: v.detach() for n, v in part.items()}
-        return {n: g.detach() for n, g in torch.func.grad(inner_loss)(at).items()}
+        gradient, value = torch.func.grad_and_value(inner_loss)(at)
+        return {n: g.detach() for n, g in gradient.items()}, value.detach()
 
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         return linear(adapted, self._features(context, adapted, x))

@@ -53,7 +53,12 @@ class MetaSGD(GradientLearner):
         return state | rates
 
     def update(
-        self, state: Mapping[str, Tensor], fast: State, gradient: State, memory: Memory
+        self,
+        state: Mapping[str, Tensor],
+        fast: State,
+        gradient: State,
+        memory: Memory,
+        value: Tensor,
     ) -> tuple[State, Memory]:
         """One inner step: theta' = theta - alpha * grad, element by element (equation 2)."""
         return {n: fast[n] - state[f"rate.{n}"] * gradient[n] for n in fast}, memory

@@ -2,7 +2,16 @@
 
 import pytest
 
-from skmeta.learners import ANIL, LEARNERS, MAML, FineTuning, MetaSGD, ProtoNet, Reptile
+from skmeta.learners import (
+    ANIL,
+    LEARNERS,
+    MAML,
+    FineTuning,
+    LSTMMetaLearner,
+    MetaSGD,
+    ProtoNet,
+    Reptile,
+)
 from skmeta.testing import learner_checks
 
 CASES = {
@@ -17,6 +26,9 @@ CASES = {
     "Reptile": Reptile(),
     "ProtoNet": ProtoNet(),
     "FineTuning": FineTuning(head_init="learned"),
+    "LSTMMetaLearner": LSTMMetaLearner(),
+    "LSTMMetaLearner-second_order": LSTMMetaLearner(first_order=False, head_init="shared"),
+    "LSTMMetaLearner-query_statistics": LSTMMetaLearner(query_statistics=True),
 }
 CHECKS = [
     pytest.param(check, id=f"{case}-{name}")

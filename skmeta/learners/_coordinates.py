@@ -1,0 +1,128 @@
+"""Recurrent networks that look at parameters one by one, each with a memory of its own.
+
+Notation: n coordinates (all entries of all tensors that a task adapts), m inputs, h hidden units.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from skmeta.backend import State
+
+# "p = 10 worked well in our experiments" (Andrychowicz et al. 2016, appendix A).
+_P = 10.0
+
+
+def join(tensors: Mapping[str, Tensor]) -> Tensor:
+    """All entries of the tensors, in one vector of shape (n,)."""
+    return torch.cat([v.reshape(-1) for v in tensors.values()])
+
+
+def part(values: Tensor, like: Mapping[str, Tensor]) -> State:
+    """Undo :func:`join`.
+
+    Parameters
+    ----------
+    values : Tensor of shape (n,)
+        The entries.
+    like : mapping of str to Tensor
+        Names and shapes.
+
+    Returns
+    -------
+    dict of Tensor
+        As ``like``.
+    """
+    pieces = values.split([v.numel() for v in like.values()])
+    return {n: piece.reshape(like[n].shape) for n, piece in zip(like, pieces, strict=True)}
+
+
+def log_and_sign(x: Tensor) -> Tensor:
+    """Size and direction of numbers that span many orders of magnitude.
+
+    (log|x| / p, sign(x)) where |x| >= exp(-p), and (-1, exp(p) x) closer to zero, with p = 10.
+
+    Parameters
+    ----------
+    x : Tensor of shape (...)
+        The numbers.
+
+    Returns
+    -------
+    Tensor of shape (2, ...)
+        The pairs.
+
+    References
+    ----------
+    Andrychowicz et al. (2016), Learning to learn by gradient descent by gradient descent,
+    appendix A. Ravi and Larochelle (2017), section 3.2.
+    """
+    size = x.abs()
+    large = size >= math.exp(-_P)
+    # The branch that is not taken must be finite too, or its gradient spoils that of the other.
+    log = torch.where(large, size, torch.ones_like(size)).log() / _P
+    return torch.stack(
+        [torch.where(large, log, -1.0), torch.where(large, x.sign(), math.exp(_P) * x)]
+    )
+
+
+def lstm_weights(name: str, n_inputs: int, n_hidden: int, generator: torch.Generator) -> State:
+    """Draw the weights of an LSTM cell.
+
+    Parameters
+    ----------
+    name : str
+        What the tensors' names begin with.
+    n_inputs, n_hidden : int
+        m and h.
+    generator : torch.Generator
+        Source of the numbers.
+
+    Returns
+    -------
+    dict of Tensor
+        ``{name}.weight`` (4 h, m + h) and ``{name}.bias`` (4 h,), of the input gate, the forget
+        gate, the candidate and the output gate.
+    """
+    bound = n_hidden**-0.5
+    weight = torch.empty(4 * n_hidden, n_inputs + n_hidden)
+    bias = torch.zeros(4 * n_hidden)
+    bias[n_hidden : 2 * n_hidden] = 1.0  # An open forget gate lets a gradient through.
+    return {
+        f"{name}.weight": weight.uniform_(-bound, bound, generator=generator),
+        f"{name}.bias": bias,
+    }
+
+
+def lstm_cell(
+    state: Mapping[str, Tensor], name: str, inputs: Tensor, hidden: Tensor, cell: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One step of an LSTM, the same for every coordinate.
+
+    Coordinates lie along the last axis, so that each gate is one block of memory: it takes half
+    the time.
+
+    Parameters
+    ----------
+    state : mapping of str to Tensor
+        With the weights of :func:`lstm_weights`.
+    name : str
+        What their names begin with.
+    inputs : Tensor of shape (m, n)
+        What the coordinates see.
+    hidden, cell : Tensor of shape (h, n)
+        What the step before returned.
+
+    Returns
+    -------
+    hidden, cell : Tensor of shape (h, n)
+        For the next step; ``hidden`` is the output.
+    """
+    weight, bias = state[f"{name}.weight"], state[f"{name}.bias"][:, None]
+    i, f, candidate, o = torch.addmm(bias, weight, torch.cat([inputs, hidden])).chunk(4)
+    cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(candidate)
+    return torch.sigmoid(o) * torch.tanh(cell), cell

@@ -1,0 +1,126 @@
+"""The LSTM meta-learner: an LSTM whose cell state is the weights that a task learns."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from skmeta._sklearn_compat import Interval
+from skmeta.backend import State, TaskTensors
+from skmeta.learners._context import Context
+from skmeta.learners._coordinates import join, log_and_sign, lstm_cell, lstm_weights, part
+from skmeta.learners._gradient import GradientLearner, Memory
+
+# Forget gates start almost open and input gates almost closed (section 3.3).
+_FORGET_BIAS = 5.0
+_SMALL = 0.01
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class LSTMMetaLearner(GradientLearner):
+    """An optimizer that is an LSTM, learned together with the weights that it starts from.
+
+    Weights theta are the cell state of an LSTM cell: theta' = f * theta - i * gradient, entry by
+    entry. A first LSTM, the same for all entries, reads each entry's gradient and the support
+    loss; its output, the entry and the gate's last value decide how much is kept (f) and the
+    step size (i). ``inner_lr`` is where the step size starts.
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
+
+    Notes
+    -----
+    The paper normalises query rows by their own statistics in meta-training and, for a new
+    task, by the support set's; ``query_statistics=True`` does so. By default both use the
+    support set's. Statistics are those at the adapted weights, where the authors' code averages
+    over the steps. When an adaptation is continued (``partial_fit``), the LSTM starts afresh from
+    the adapted weights.
+
+    References
+    ----------
+    Ravi and Larochelle (2017), Optimization as a model for few-shot learning, section 3 and
+    algorithm 1.
+
+    Examples
+    --------
+    >>> from skmeta.datasets import make_sinusoid_tasks
+    >>> from skmeta.learners import LSTMMetaLearner
+    >>> X, y, groups = make_sinusoid_tasks(n_tasks=50, random_state=0)
+    >>> learner = LSTMMetaLearner(n_iterations=20, random_state=0).fit(X, y, groups=groups)
+    >>> learner.prior_.learner
+    'LSTMMetaLearner'
+    """
+
+    inner_lr: float = 0.01
+    n_inner_steps: int = 5
+    first_order: bool = True
+    n_hidden: int = 20
+    query_statistics: bool = False
+
+    _parameter_constraints: ClassVar[dict] = {
+        **GradientLearner._parameter_constraints,
+        "inner_lr": [Interval(Real, 0, 1, closed="neither")],
+        "n_hidden": [Interval(Integral, 1, None, closed="left")],
+        "query_statistics": ["boolean"],
+    }
+
+    def rests_without_gradient(self) -> bool:
+        return False  # The forget gate acts all the same.
+
+    def init_state(self, context: Context, generator: torch.Generator) -> State:
+        state = super().init_state(context, generator)
+        # Size and direction of the gradient, and of the loss.
+        state |= lstm_weights("lstm", 4, self.n_hidden, generator)
+        biases = {"forget": _FORGET_BIAS, "input": math.log(self.inner_lr / (1 - self.inner_lr))}
+        for name, bias in biases.items():
+            weight = torch.empty(self.n_hidden + 2).uniform_(-_SMALL, _SMALL, generator=generator)
+            state |= {f"gate.{name}.weight": weight, f"gate.{name}.bias": torch.tensor([bias])}
+        return state
+
+    def update(
+        self,
+        state: Mapping[str, Tensor],
+        fast: State,
+        gradient: State,
+        memory: Memory,
+        value: Tensor,
+    ) -> tuple[State, Memory]:
+        """One step of both LSTMs (section 3.1, equation 2 and those after it)."""
+        theta, slope = join(fast), join(gradient)
+        n = len(theta)
+        if not memory:
+            nothing = theta.new_zeros(self.n_hidden, n)
+            # Gates before the first step are those of a cell that has not moved: all is kept.
+            memory = {"hidden": nothing, "cell": nothing}
+            memory |= {"forget": theta.new_ones(n), "input": theta.new_zeros(n)}
+        # The loss is the same for all coordinates.
+        seen = torch.cat([log_and_sign(slope), log_and_sign(value)[:, None].expand(-1, n)])
+        hidden, cell = lstm_cell(state, "lstm", seen, memory["hidden"], memory["cell"])
+        gates = {}
+        for name in ("forget", "input"):
+            w = state[f"gate.{name}.weight"]
+            total = w[:-2] @ hidden + w[-2] * theta + w[-1] * memory[name]
+            gates[name] = torch.sigmoid(total + state[f"gate.{name}.bias"])
+        theta = gates["forget"] * theta - gates["input"] * slope
+        return part(theta, fast), {"hidden": hidden, "cell": cell} | gates
+
+    def meta_loss(
+        self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        if not self.query_statistics:
+            return super().meta_loss(context, state, task)
+        learner = copy.copy(self)
+        learner.query_statistics, learner.transductive = False, True
+        return learner.meta_loss(context, state, task)

@@ -1,0 +1,273 @@
+"""The LSTM meta-learner against the paper's equations, coordinate by coordinate."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy.special import expit
+from torch import nn
+
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.backbones import EpisodeBatchNorm, build_backbone
+from skmeta.backend import Network, Rows, TaskTensors
+from skmeta.datasets import make_sinusoid_tasks
+from skmeta.learners import Context, LSTMMetaLearner
+from skmeta.learners._coordinates import join, log_and_sign
+
+N_FEATURES, N_WAY, N_HIDDEN, N_STEPS = 3, 3, 4, 3
+STEP = 1e-6
+
+
+def make_learner(**settings):
+    return LSTMMetaLearner(n_hidden=N_HIDDEN, n_inner_steps=N_STEPS, inner_lr=0.1, **settings)
+
+
+def make_context(kind="classification", module=None):
+    generator = torch.Generator().manual_seed(0)
+    if module is None:
+        params = {"hidden": (4,), "activation": "tanh"}
+        module = build_backbone("mlp", (N_FEATURES,), params, generator)
+    network = Network(module.double(), (N_FEATURES,), torch.device("cpu"))
+    n_outputs = N_WAY if kind == "classification" else 1
+    return Context(network, kind, "learned", torch.arange(n_outputs))
+
+
+def make_state(learner, context):
+    """A drawn state, moved so that gates and hidden units are not at a special place."""
+    generator = torch.Generator().manual_seed(1)
+    state = learner.init_state(context, generator)
+    return {
+        n: v.double() + 0.3 * torch.randn(v.shape, generator=generator).double()
+        for n, v in state.items()
+    }
+
+
+def make_task(kind="classification", seed=2):
+    rng = np.random.default_rng(seed)
+
+    def rows(n):
+        y = np.arange(n) % N_WAY if kind == "classification" else rng.normal(size=n)
+        x, w = rng.normal(size=(n, N_FEATURES)), rng.uniform(0.5, 1.5, n)
+        return Rows(torch.tensor(x), torch.tensor(y), torch.tensor(w))
+
+    return TaskTensors(rows(6), rows(5))
+
+
+def plain_loss(theta, rows):
+    """Loss of the MLP with a head, in plain torch."""
+    hidden = torch.tanh(F.linear(rows.x, theta["body.1.weight"], theta["body.1.bias"]))
+    outputs = F.linear(hidden, theta["head.weight"], theta["head.bias"])
+    if outputs.shape[1] == 1:
+        losses = F.mse_loss(outputs[:, 0], rows.y, reduction="none")
+    else:
+        losses = F.cross_entropy(outputs, rows.y, reduction="none")
+    return (losses * rows.w).sum() / rows.w.sum()
+
+
+def weights_of(state):
+    return {n: v for n, v in state.items() if n.startswith(("body.", "head."))}
+
+
+def pair(x):
+    """Equation of section 3.2, for one number."""
+    if abs(x) >= math.exp(-10):
+        return [math.log(abs(x)) / 10, np.sign(x)]
+    return [-1.0, math.exp(10) * x]
+
+
+class Coordinate:
+    """The two cells for one weight, in NumPy."""
+
+    def __init__(self, state, theta):
+        self.state = {n: v.detach().numpy() for n, v in state.items()}
+        self.theta, self.forget, self.input = theta, 1.0, 0.0
+        self.hidden, self.cell = np.zeros(N_HIDDEN), np.zeros(N_HIDDEN)
+
+    def step(self, slope, loss):
+        seen = np.array(pair(slope) + pair(loss))
+        weight, bias = self.state["lstm.weight"], self.state["lstm.bias"]
+        i, f, g, o = np.split(weight @ [*seen, *self.hidden] + bias, 4)
+        self.cell = expit(f) * self.cell + expit(i) * np.tanh(g)
+        self.hidden = expit(o) * np.tanh(self.cell)
+        self.forget, self.input = self.gate("forget", self.forget), self.gate("input", self.input)
+        self.theta = self.forget * self.theta - self.input * slope
+
+    def gate(self, name, before):
+        seen = np.array([*self.hidden, self.theta, before])
+        return expit(self.state[f"gate.{name}.weight"] @ seen + self.state[f"gate.{name}.bias"][0])
+
+
+def unroll(state, slopes, losses):
+    """Weights after all steps, if gradients and losses are given numbers."""
+    theta = weights_of(state)
+    cells = [Coordinate(state, value) for value in join(theta).numpy()]
+    for slope, loss in zip(slopes, losses, strict=True):
+        for cell, own in zip(cells, slope, strict=True):
+            cell.step(own, loss)
+    return np.array([cell.theta for cell in cells])
+
+
+def split(values, like):
+    pieces = torch.tensor(values).split([v.numel() for v in like.values()])
+    return {n: p.reshape(like[n].shape) for n, p in zip(like, pieces, strict=True)}
+
+
+def record(state, support):
+    """Gradients and losses met on the way, and the weights that come of it."""
+    slopes, losses = [], []
+    like = weights_of(state)
+    theta = like
+    for _ in range(N_STEPS):
+        at = {n: v.detach().clone().requires_grad_() for n, v in theta.items()}
+        loss = plain_loss(at, support)
+        slopes.append(join(dict(zip(at, torch.autograd.grad(loss, at.values()), strict=True))))
+        losses.append(float(loss.detach()))
+        theta = split(unroll(state, [s.numpy() for s in slopes], losses), like)
+    return [s.numpy() for s in slopes], losses, theta
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_adaptation_is_that_of_the_paper_coordinate_by_coordinate(kind):
+    learner, context = make_learner(), make_context(kind)
+    state, task = make_state(learner, context), make_task(kind)
+    adapted = learner.adapt(context, state, task.support)
+    _, _, expected = record(state, task.support)
+    assert adapted.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(adapted[name], value, rtol=1e-9, atol=1e-12)
+        assert (value - state[name]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_meta_gradient_is_that_with_gradients_and_losses_held_fixed(kind):
+    learner, context = make_learner(), make_context(kind)
+    state, task = make_state(learner, context), make_task(kind)
+    gradient, _ = learner.meta_gradient(context, state, task)
+    slopes, losses, _ = record(state, task.support)
+
+    def query_loss(at):
+        theta = split(unroll(at, slopes, losses), weights_of(state))
+        return float(plain_loss(theta, task.query))
+
+    for name, value in state.items():
+        for k in (0, value.numel() - 1):
+            bump = torch.zeros(value.numel(), dtype=torch.float64)
+            bump[k] = STEP
+            bump = bump.reshape(value.shape)
+            up, down = (query_loss(state | {name: value + s * bump}) for s in (1, -1))
+            expected = (up - down) / (2 * STEP)
+            found = float(gradient[name].reshape(-1)[k])
+            assert abs(found - expected) < 1e-7 + 1e-5 * abs(expected), (name, k, found, expected)
+
+
+def test_the_initial_weights_receive_a_gradient():
+    learner, context = make_learner(), make_context()
+    state = make_state(learner, context)
+    gradient, _ = learner.meta_gradient(context, state, make_task())
+    for name in weights_of(state):
+        assert gradient[name].abs().max() > 1e-4, name
+
+
+def test_meta_training_moves_the_initial_weights():
+    X, y, groups = make_sinusoid_tasks(30, 20, random_state=0)
+    settings = {"n_hidden": 4, "random_state": 0, "validation_fraction": 0.0, "device": "cpu"}
+    one, more = (
+        LSTMMetaLearner(n_iterations=n, **settings).fit(X, y, groups).prior_.tensors for n in (1, 5)
+    )
+    for name in weights_of(one):
+        assert np.abs(one[name] - more[name]).max() > 1e-4, name
+
+
+def test_second_order_sees_more_than_first_order():
+    context, task = make_context(), make_task()
+    learner = make_learner()
+    state = make_state(learner, context)
+    first, _ = learner.meta_gradient(context, state, task)
+    second, _ = make_learner(first_order=False).meta_gradient(context, state, task)
+    assert not torch.allclose(first["body.1.weight"], second["body.1.weight"], rtol=1e-3)
+
+
+def test_gates_start_as_gradient_descent_with_a_small_step():
+    learner = LSTMMetaLearner(inner_lr=0.02, n_inner_steps=1)
+    context, task = make_context(), make_task()
+    state = learner.init_state(context, torch.Generator().manual_seed(0))
+    state = {n: v.double() for n, v in state.items()}
+    adapted = learner.adapt(context, state, task.support)
+    theta = {n: v.clone().requires_grad_() for n, v in weights_of(state).items()}
+    slopes = torch.autograd.grad(plain_loss(theta, task.support), theta.values())
+    moved = join({n: adapted[n] for n in theta})
+    start = join(weights_of(state))
+    expected = expit(5) * start - 0.02 * join(dict(enumerate(slopes)))
+    torch.testing.assert_close(moved, expected, rtol=0, atol=5e-4)
+
+
+@pytest.mark.parametrize("x", [3.0, -0.2, math.exp(-10), 1e-5, -1e-7, 0.0])
+def test_preprocessing(x):
+    value = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+    found = log_and_sign(value)
+    np.testing.assert_allclose(found.detach(), pair(x), rtol=1e-12, atol=1e-15)
+    (slope,) = torch.autograd.grad(found.sum(), value)
+    expected = 1 / (10 * x) if abs(x) >= math.exp(-10) else math.exp(10)
+    assert float(slope) == pytest.approx(expected)
+
+
+def test_query_statistics_are_used_in_meta_training_only():
+    def module():
+        return nn.Sequential(nn.Linear(N_FEATURES, 4), EpisodeBatchNorm(4), nn.Tanh())
+
+    generator = torch.Generator().manual_seed(3)
+    net = module()
+    with torch.no_grad():
+        net[0].weight.copy_(torch.randn(4, N_FEATURES, generator=generator))
+        net[0].bias.zero_()
+    context, task = make_context(module=net), make_task()
+    paper, default = make_learner(query_statistics=True), make_learner()
+    transductive = make_learner(transductive=True)
+    state = make_state(default, context)
+    losses = [
+        float(learner.meta_loss(context, state, task)[0])
+        for learner in (paper, default, transductive)
+    ]
+    assert losses[0] == losses[2]
+    assert abs(losses[0] - losses[1]) > 1e-3
+    outputs = [
+        learner.forward(context, learner.adapt(context, state, task.support), task.query.x)
+        for learner in (paper, default, transductive)
+    ]
+    assert torch.equal(outputs[0], outputs[1])
+    assert not torch.allclose(outputs[0], outputs[2], rtol=1e-2)
+
+
+def test_a_new_regression_takes_any_number_of_steps():
+    X, y, groups = make_sinusoid_tasks(60, 20, random_state=0)
+    learner = LSTMMetaLearner(n_shot=10, n_query=10, n_iterations=60, meta_lr=0.01, random_state=0)
+    prior = learner.fit(X, y, groups).prior_
+    rows = groups == groups[0]
+    predictions = []
+    for n_steps in (None, 0, 5, 9):
+        model = MetaFewShotRegressor(prior, n_inner_steps=n_steps).fit(X[rows][:10], y[rows][:10])
+        predictions.append(model.predict(X[rows][10:]))
+    assert np.array_equal(predictions[0], predictions[2])
+    assert not np.allclose(predictions[0], predictions[1])
+    assert not np.allclose(predictions[0], predictions[3])
+
+
+def test_a_new_classification_has_any_number_of_classes():
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(20), 10)
+    X = rng.normal(size=(20, 8))[y] + 0.3 * rng.normal(size=(200, 8))
+    learner = LSTMMetaLearner(n_way=3, n_shot=2, n_query=5, n_iterations=20, random_state=0)
+    prior = learner.fit(X[y < 14], y[y < 14]).prior_
+    new, shown = y >= 14, np.arange(200) % 10 < 2
+    model = MetaFewShotClassifier(prior).fit(X[new & shown], y[new & shown])
+    assert len(model.classes_) == 6
+    assert model.score(X[new & ~shown], y[new & ~shown]) > 0.7
+
+
+@pytest.mark.parametrize(("name", "value"), [("inner_lr", 1.0), ("n_hidden", 0)])
+def test_parameters_out_of_range(name, value):
+    X, y, groups = make_sinusoid_tasks(30, 20, random_state=0)
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of LSTMMetaLearner must be"):
+        LSTMMetaLearner(**{name: value}).fit(X, y, groups)
