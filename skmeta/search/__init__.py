@@ -5,6 +5,7 @@ from skmeta.search._history import ReadOnly, SearchHistory, open_history
 from skmeta.search._prior import SearchPrior
 from skmeta.search._records import Evaluation, PastSearch, RecordedSearch, SearchRecord
 from skmeta.search._search_cv import MetaLearnedSearchCV
+from skmeta.search._shipped import describe_prior, shipped_priors
 from skmeta.search._spaces import default_search_space, register_search_space
 from skmeta.search._strategy import SearchStrategy, Suggestion
 
@@ -21,8 +22,10 @@ __all__ = [
     "Suggestion",
     "default_history",
     "default_search_space",
+    "describe_prior",
     "open_history",
     "register_search_space",
     "set_default_history",
+    "shipped_priors",
     "use_history",
 ]

@@ -10,12 +10,18 @@ import numpy as np
 from skmeta.exceptions import HistoryWarning, SearchSpaceError
 from skmeta.search._default_history import default_history
 from skmeta.search._history import ReadOnly, SearchHistory, open_history
+from skmeta.search._joint import ChoicePrior, JointPrior
 from skmeta.search._prior import SearchPrior
 from skmeta.search._records import SearchRecord
+from skmeta.search._shipped import load_shipped
 from skmeta.search._space import SearchSpace
 from skmeta.search._spaces import default_search_space, opened_space
 
-__all__ = ["history_of", "n_iter_of", "prior_of", "space_of"]
+__all__ = ["Prior", "history_of", "n_iter_of", "prior_of", "space_of"]
+
+Prior = SearchPrior | ChoicePrior | JointPrior
+
+_KINDS_OF_PRIOR = ("auto", "history", "shipped")
 
 
 def space_of(search: Any) -> SearchSpace:
@@ -72,13 +78,33 @@ def history_of(given: Any) -> SearchHistory | ReadOnly | None:
     return open_history(given)
 
 
-def prior_of(given: Any, history: Any, record: SearchRecord) -> SearchPrior | None:
-    if given is None or isinstance(given, SearchPrior):
-        return given
-    if given != "auto":
-        return SearchPrior.load(given)
-    if history is None:
+def prior_of(search: Any, history: Any, record: SearchRecord) -> Prior | None:
+    """Return what past searches teach: the user's own, and those that ship."""
+    given = search.prior
+    parts: list[SearchPrior | ChoicePrior | None] = []
+    if given is None:
         return None
+    if isinstance(given, SearchPrior):
+        parts = [given]
+    elif given in _KINDS_OF_PRIOR:
+        if given != "shipped" and history is not None:
+            parts.append(_learn(history, record))
+        if given != "history":
+            parts.append(load_shipped(record.estimator, record.refit_metric))
+    else:
+        parts = [SearchPrior.load(given)]
+    if search.exclude_same_data:
+        parts = [
+            part and part.without(data_digests=[record.data_digest], data_sketch=record.data_sketch)
+            for part in parts
+        ]
+    known = [part for part in parts if part is not None and len(part)]
+    if len(known) < 2:
+        return known[0] if known else None
+    return JointPrior(*known)
+
+
+def _learn(history: Any, record: SearchRecord) -> SearchPrior | None:
     try:
         key = (repr(history), history.version_token())
         return _learned(

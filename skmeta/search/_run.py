@@ -2,12 +2,12 @@
 
 import hashlib
 import math
-import os
 import platform
 import sys
 import time
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -25,12 +25,11 @@ from skmeta.search._describe import (
     token,
 )
 from skmeta.search._evaluate import Evaluate
-from skmeta.search._fingerprint import DataFingerprint, fingerprint_data
-from skmeta.search._given import history_of, n_iter_of, prior_of, space_of
+from skmeta.search._fingerprint import fingerprint_data
+from skmeta.search._given import Prior, history_of, n_iter_of, prior_of, space_of
 from skmeta.search._ledger import BudgetSpent, Ledger
 from skmeta.search._metafeatures import metafeatures
 from skmeta.search._metrics import Metrics
-from skmeta.search._prior import SearchPrior
 from skmeta.search._records import SearchRecord
 from skmeta.search._space import Candidate
 from skmeta.search._strategy import SearchStrategy
@@ -53,7 +52,7 @@ class SearchRun:
         self._fit_params = fit_params
         self._begun = time.monotonic()
         self.recorded: dict[tuple[str, int], dict[str, Any]] = {}
-        self.prior: SearchPrior | None = None
+        self.prior: Prior | None = None
         self.report: dict[str, Any] = {}
         self.stopped_by = "n_iter"
         self.n_resumed = 0
@@ -111,21 +110,28 @@ class SearchRun:
     def _open_history(self, X: Any, y: Any) -> None:
         search = self._search
         history = history_of(search.history)
-        given = isinstance(search.prior, (SearchPrior, os.PathLike))
-        if history is None and not given and search.prior in (None, "auto"):
+        if history is None and (self.walks_grid or search.prior is None):
             return  # nothing to read, nothing to write
         self._owns_history = history is not None and history is not search.history
-        data = fingerprint_data(X, y)
-        record = self._record(X, y, data)
-        self.prior = prior_of(search.prior, history, record)
-        if self.prior is not None and search.exclude_same_data:
-            self.prior = self.prior.without(data_digests=[data.digest], data_sketch=data.sketch)
+        record = SearchRecord(
+            fingerprint="",
+            dataset="",
+            estimator=predictor_name(search.estimator, self.pool),
+            metrics=dict.fromkeys(self.metrics.names.values(), 1),
+            refit_metric=self.metrics.refit_metric,
+        )
+        if history is not None or search.exclude_same_data:
+            record = self._complete(record, X, y)
+        if not self.walks_grid:
+            self.prior = prior_of(search, history, record)
         self._history = history
         if history is not None:
             self._search_id = history.begin(record)
 
-    def _record(self, X: Any, y: Any, data: DataFingerprint) -> SearchRecord:
+    def _complete(self, record: SearchRecord, X: Any, y: Any) -> SearchRecord:
+        """Add what takes a look at the data."""
         search = self._search
+        data = fingerprint_data(X, y)
         names = canonical_names(search.estimator)
         parts = (
             data.digest,
@@ -135,17 +141,15 @@ class SearchRun:
             token(search.scoring),
             token({k: v for k, v in self._fit_params.items() if k != "groups"}),
         )
-        return SearchRecord(
+        return replace(
+            record,
             fingerprint=hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24],
             dataset=data.digest[:12],
             data_digest=data.digest,
             data_sketch=data.sketch,
-            estimator=predictor_name(search.estimator, self.pool),
             signature=signature(search.estimator),
             space={names.get(name, name): text for name, text in self.space.describe().items()},
             cv=repr(self.folds.cv),
-            metrics=dict.fromkeys(self.metrics.names.values(), 1),
-            refit_metric=self.metrics.refit_metric,
             metafeatures=metafeatures(X, y),
             versions=_versions(),
         )

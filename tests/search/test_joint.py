@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from sklearn.datasets import load_wine
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.svm import SVC
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from skmeta.search import MetaLearnedSearchCV, PastSearch, SearchPrior
 from skmeta.search._joint import ChoicePrior, JointPrior
@@ -99,7 +100,7 @@ def test_both_kinds_have_a_repr(choice):
 
 def test_a_choice_is_searched_with_what_is_known_of_each():
     X, y = load_wine(return_X_y=True)
-    listed = [SVC(), LogisticRegression(max_iter=5000), RandomForestClassifier(n_estimators=5)]
+    listed = [make_pipeline(StandardScaler(), KNeighborsClassifier()), DecisionTreeClassifier()]
     search = MetaLearnedSearchCV(listed, n_iter=6, cv=3, random_state=0, scoring="accuracy")
     search.fit(X, y)
     assert isinstance(search.prior_, ChoicePrior)

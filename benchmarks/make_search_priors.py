@@ -1,0 +1,140 @@
+"""Learn the priors that ship with the package from recorded searches.
+
+    SKMETA_DATA=... python benchmarks/make_search_priors.py searches.parquet
+
+The history is what ``make_searches.py`` recorded; published searches of three estimators join it
+for accuracy. Of each estimator and metric a prior is written, in half precision, and one card an
+estimator: what it was learned from, and how a search on a data set whose origin is left out does.
+"""
+
+import argparse
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import numpy as np
+from make_searches import CLASSIFIERS, REGRESSORS
+from origins import same_origin
+from search_tables import evaluations_needed, load_table, random_regret
+from tqdm import tqdm
+
+from skmeta.search import PastSearch, SearchHistory, SearchPrior, SearchStrategy
+from skmeta.search import _shipped as shipped
+
+# Name of the shipped prior -> names of the metric on record.
+METRICS = {
+    "accuracy": ("accuracy",),
+    "balanced_accuracy": ("balanced_accuracy",),
+    "neg_log_loss": ("neg_log_loss",),
+    "roc_auc": ("roc_auc", "roc_auc_ovr"),
+    "r2": ("r2",),
+    "neg_mean_absolute_error": ("neg_mean_absolute_error",),
+}
+PUBLISHED = {
+    "RandomForestClassifier": "forest",
+    "SVC": "svc",
+    "AdaBoostClassifier": "adaboost",
+}
+N_PUBLISHED = 120  # configurations of each published search
+N_SEARCHES = 20  # fewer make no prior
+SOURCES = {
+    "own": "searches by benchmarks/make_searches.py on sets of PMLB and UCI",
+    "forest": "van Rijn and Hutter (2018), github.com/janvanrijn/openml-pimp, BSD-3-Clause",
+    "svc": "van Rijn et al., github.com/janvanrijn/openml-multitask, BSD-3-Clause",
+    "adaboost": "van Rijn and Hutter (2018), github.com/janvanrijn/openml-pimp, BSD-3-Clause",
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("history", help="what make_searches.py recorded, or exported")
+    parser.add_argument("--estimators", nargs="*", default=[*CLASSIFIERS, *REGRESSORS])
+    options = parser.parse_args()
+    with open_history(options.history) as history:
+        cards, sketches = {}, {}
+        for name in tqdm(options.estimators):
+            for metric in METRICS:
+                searches = own_searches(history, name, metric) + published_searches(name, metric)
+                if len(searches) < N_SEARCHES:
+                    continue
+                prior = SearchPrior.from_searches(searches)
+                shipped.write(name, metric, prior)
+                sketches |= {s.dataset: s.data_sketch for s in searches if len(s.data_sketch)}
+                card = cards.setdefault(name, new_card(name))
+                card["metrics"][metric] = describe(prior, searches)
+    shipped.write_cards(cards, sketches)
+
+
+def open_history(path):
+    if path.endswith((".parquet", ".jsonl", ".jsonl.gz")):
+        return SearchHistory(":memory:").merge(path)
+    return SearchHistory(path)
+
+
+def own_searches(history, name, metric):
+    """Return the recorded searches of an estimator that most configurations have a score in."""
+    found = []
+    for one in METRICS[metric]:
+        past = history.searches(estimator=name, metric=one)
+        found += [s for s in past if s.metric == one]  # and not another one in its stead
+    return [s for s in found if len(s.scores) >= 30 and np.isfinite(s.scores).mean() > 0.5]
+
+
+def published_searches(name, metric):
+    """Return the published searches of an estimator, the first configurations of each."""
+    if metric != "accuracy" or name not in PUBLISHED:
+        return []
+    return [
+        PastSearch(
+            dataset=f"openml {task.name}",
+            configurations=task.configurations[:N_PUBLISHED],
+            scores=task.scores[:N_PUBLISHED],
+            estimator=name,
+            metric=metric,
+        )
+        for task in load_table(PUBLISHED[name])
+    ]
+
+
+def new_card(name):
+    sources = ["own", PUBLISHED[name]] if name in PUBLISHED else ["own"]
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "versions": {one: version(one) for one in ("scikit-learn", "numpy", "skmeta")},
+        "licence": "BSD-3-Clause",
+        "sources": [SOURCES[source] for source in sources],
+        "metrics": {},
+    }
+
+
+def describe(prior, searches):
+    """Return what a card says of one metric."""
+    regrets, random = [], []
+    for search in searches:
+        scores = np.where(np.isfinite(search.scores), search.scores, np.nanmin(search.scores))
+        if np.ptp(scores) < 1e-9:
+            continue
+        left = prior.without(datasets=same_origin(search.dataset))
+        strategy = SearchStrategy(search.configurations, left, rng=np.random.default_rng(0))
+        rows = []
+        for _ in range(10):
+            index = strategy.ask()[0].index
+            strategy.tell([index], [scores[index]])
+            rows.append(index)
+        regrets.append((scores.max() - scores[rows].max()) / np.ptp(scores))
+        random.append(random_regret(scores))
+    n = min(map(len, random))
+    curve = np.mean([r[:n] for r in random], axis=0)
+    return {
+        "datasets": list(prior.datasets),
+        "n_evaluations": prior.n_evaluations,
+        "regret at 10": round(float(np.mean(regrets)), 4),
+        "regret at 10, random search": round(float(curve[9]), 4),
+        "evaluations random search needs": round(
+            evaluations_needed(curve, float(np.mean(regrets))), 1
+        ),
+        "evaluations on record": n,
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Which tabular sets are of the same origin: they must be left out together.
+
+Names that begin alike and are listed by their prefix, and published searches on OpenML tasks,
+which are known by number, rows and classes only: those of about the same size count as the same.
+"""
+
+import csv
+import json
+import os
+from functools import cache
+from pathlib import Path
+
+__all__ = ["origin", "same_origin"]
+
+GROUPS = (
+    ("australian", "buggyCrx", "credit_a", "crx"),
+    ("breast", "breast_w"),
+    ("breast_cancer_wisconsin", "wdbc"),
+    ("cleve", "cleveland", "cleveland_nominal", "heart_c", "heart_h", "heart_statlog", "hungarian"),
+    ("diabetes", "pima"),
+    ("credit_g", "german"),
+    ("glass", "glass2", "prnn_fglass"),
+    ("colic", "horse_colic"),
+    ("house_votes_84", "vote"),
+    ("allbp", "allhyper", "allhypo", "allrep", "ann_thyroid", "dis", "hypothyroid"),
+    ("auto", "cars", "cars1", "195_auto_price", "uci_autos"),
+    ("car", "car_evaluation"),
+    ("cmc", "contraceptive"),
+    ("chess", "kr_vs_kp"),
+    ("agaricus_lepiota", "mushroom"),
+    ("flare", "solar_flare_1", "solar_flare_2"),
+    ("dna", "splice"),
+    ("cloud", "210_cloud"),
+    ("satimage", "294_satellite_image"),
+    ("197_cpu_act", "227_cpu_small", "562_cpu_small", "573_cpu_act"),
+    ("201_pol", "uci_pol"),
+    ("537_houses", "uci_housing"),
+    ("556_analcatdata_apnea2", "557_analcatdata_apnea1"),
+)
+PREFIXES = (
+    "mfeat_",
+    "monk",
+    "Hill_Valley",
+    "GAMETES",
+    "analcatdata_boxing",
+    "analcatdata_cyyoung",
+)
+
+
+def origin(name: str) -> str:
+    """Name of the group that a tabular set belongs to."""
+    for group in GROUPS:
+        if name in group:
+            return group[0]
+    for prefix in PREFIXES:
+        if name.startswith(prefix):
+            return prefix
+    return "fri" if "_fri_" in name else name
+
+
+def same_origin(name: str) -> set[str]:
+    """Every data set of the origin of `name`: tabular sets, and ``"openml <task>"``."""
+    known = sizes() | published()
+    group = {other for other in known if origin(other) == origin(name)}
+    return {name} | {
+        other
+        for other in known
+        if other in group
+        or ((other in published() or name in published()) and _alike(known, group, other))
+    }
+
+
+def _alike(known: dict[str, tuple[int, int]], group: set[str], other: str) -> bool:
+    n_rows, n_classes = known[other]
+    return any(
+        abs(known[one][0] - n_rows) <= 0.02 * known[one][0] and known[one][1] == n_classes
+        for one in group
+    )
+
+
+@cache
+def sizes() -> dict[str, tuple[int, int]]:
+    """Rows and classes of every tabular set."""
+    path = Path(os.environ["SKMETA_DATA"]) / "tabular" / "index.csv"
+    with path.open() as lines:
+        return {row["name"]: (int(row["n"]), int(row["ny"])) for row in csv.DictReader(lines)}
+
+
+@cache
+def published() -> dict[str, tuple[int, int]]:
+    """Rows and classes of the OpenML tasks with published searches."""
+    path = Path(os.environ["SKMETA_DATA"]) / "searches" / "openml_pimp" / "task_qualities.json"
+    return {
+        f"openml {task}": (int(q["NumberOfInstances"]), int(q["NumberOfClasses"]))
+        for task, q in json.loads(path.read_text()).items()
+    }

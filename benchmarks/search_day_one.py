@@ -1,0 +1,402 @@
+"""No space, no history: what a search does with default spaces and the priors that ship.
+
+    SKMETA_DATA=... python benchmarks/search_day_one.py --hours 2
+    SKMETA_DATA=... python benchmarks/search_day_one.py --summary
+
+Every estimator that a prior ships for is tuned on tabular sets of which no two are of the same
+origin; the prior leaves out every set of the origin at hand, published searches included. Up to
+600 rows are there to search on, by cross-validation with three folds, the same for every method;
+up to 2,000 others are the test set, which no search sees. Scores are balanced accuracy and R2.
+
+``defaults``   the estimator as scikit-learn sets it up
+``shipped``    MetaLearnedSearchCV with the default space and the shipped prior, 20 candidates
+``plain``      the same without prior
+``random``     RandomizedSearchCV on the default space, 60 candidates (200 of cheap estimators)
+``halving``    HalvingRandomSearchCV: 90 candidates on a ninth of the rows, then fewer on more: the
+               rows of 30 candidates
+``optuna``     OptunaSearchCV (TPE), 30 candidates; conditional spaces are joined to one
+``skopt``      BayesSearchCV, 30 candidates, of two estimators, as it is slow
+
+Regret is normalised by the best and the worst validation score that any method found for the
+estimator on the data set. What random search is expected to reach after k evaluations is exact,
+by order statistics of its candidates. Seconds are of the process, fits and search together.
+
+A line a run goes to ``benchmarks/results/search_day_one.jsonl``; what is there is not run again.
+"""
+
+import argparse
+import json
+import time
+import warnings
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from make_searches import CLASSIFIERS, MAX_CLASSES, REGRESSORS, data_sets, make
+from origins import origin, same_origin
+from search_end_to_end import incumbents, tried
+from search_tables import evaluations_needed, random_regret
+from sklearn.base import clone
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.metrics import balanced_accuracy_score, r2_score
+from sklearn.model_selection import (
+    HalvingRandomSearchCV,
+    KFold,
+    RandomizedSearchCV,
+    StratifiedKFold,
+    train_test_split,
+)
+from sklearn.preprocessing import LabelEncoder
+from tqdm import tqdm
+
+from skmeta.search import MetaLearnedSearchCV, default_search_space, shipped_priors
+from skmeta.search._shipped import load_shipped
+
+RESULTS = Path(__file__).parent / "results" / "search_day_one.jsonl"
+METHODS = ("shipped", "random", "plain", "defaults", "optuna", "halving", "skopt")
+N_SETS, MIN_ROWS, N_TRAIN, N_TEST, N_FOLDS = 30, 150, 600, 2000, 3
+N_OURS, N_PEERS, N_RANDOM, N_RANDOM_CHEAP = 20, 30, 60, 200
+CHEAP = (*list(CLASSIFIERS)[:6], *list(REGRESSORS)[:6])
+SKOPT = ("SVC", "RandomForestRegressor")
+SHOWN = (1, 3, 5, 10, 20)
+N_BOOTSTRAP = 2000
+
+_clock = []  # when each fold was scored
+
+
+def balanced_accuracy(estimator, X, y):
+    """Balanced accuracy, which notes the time."""
+    score = float(balanced_accuracy_score(y, estimator.predict(X)))
+    _clock.append(time.process_time())
+    return score
+
+
+def r2(estimator, X, y):
+    """R2, which notes the time."""
+    score = float(r2_score(y, estimator.predict(X)))
+    _clock.append(time.process_time())
+    return score
+
+
+# -- data --------------------------------------------------------------------------------------
+
+
+@cache
+def chosen(folder, task):
+    """Return names of the sets, one an origin, in the order of the recorded searches."""
+    found = {}
+    for one in sorted(data_sets(folder), key=lambda one: one["rank"]):
+        if one["task"] == task and n_rows(folder, one["name"]) >= MIN_ROWS:
+            found.setdefault(origin(one["name"]), one["name"])
+    return list(found.values())[:N_SETS]
+
+
+def n_rows(folder, name):
+    return len(read(folder, name)[1])
+
+
+@cache
+def read(folder, name):
+    if name.startswith("uci_"):
+        frame = pd.read_csv(folder / "uci_regression" / f"{name[4:]}.csv.gz", header=None)
+        return frame.iloc[:, :-1].to_numpy(float), frame.iloc[:, -1].to_numpy()
+    frame = pd.read_csv(folder / f"{name}.tsv.gz", sep="\t")
+    return frame.drop(columns="target").to_numpy(float), frame["target"].to_numpy()
+
+
+def load(folder, name, is_classification):
+    """Return rows to search on and rows to test on."""
+    X, y = read(folder, name)
+    if is_classification:
+        y = LabelEncoder().fit_transform(y)
+        kept = np.bincount(y)[y] >= 10
+        X, y = X[kept], LabelEncoder().fit_transform(y[kept])
+        assert len(np.unique(y)) <= MAX_CLASSES
+    n_train = min(N_TRAIN, int(0.6 * len(y)))
+    X, X_test, y, y_test = train_test_split(
+        X,
+        y,
+        train_size=n_train,
+        test_size=min(N_TEST, len(y) - n_train),
+        stratify=y if is_classification else None,
+        random_state=0,
+    )
+    return X, y, X_test, y_test
+
+
+# -- searches ----------------------------------------------------------------------------------
+
+
+def make_search(method, estimator, name, dataset, n, **common):
+    """Return an unfitted search."""
+    space = default_search_space(estimator)
+    kind = type(estimator[-1]).__name__
+    common = {"refit": False, "error_score": np.nan} | common
+    if method in ("shipped", "plain"):
+        prior = None
+        if method == "shipped":
+            metric = common["scoring"].__name__
+            prior = load_shipped(kind, metric).without(datasets=same_origin(dataset))
+        return MetaLearnedSearchCV(
+            estimator, n_iter=n, prior=prior, history=False, random_state=0, **common
+        )
+    if method == "random":
+        return RandomizedSearchCV(estimator, space, n_iter=n, random_state=0, **common)
+    if method == "halving":
+        n_train = common.pop("n_train")
+        return HalvingRandomSearchCV(
+            estimator,
+            space,
+            n_candidates=3 * n,
+            min_resources=n_train // 9,
+            factor=3,
+            random_state=0,
+            **common,
+        )
+    joined = {}
+    for one in space if isinstance(space, list) else [space]:
+        for key, source in one.items():
+            joined.setdefault(key, source)
+            if isinstance(source, list):
+                joined[key] = list(dict.fromkeys([*joined[key], *source]))
+    joined = {k: v for k, v in joined.items() if not (isinstance(v, list) and len(v) == 1)}
+    if method == "optuna":
+        import optuna
+        from optuna_integration import OptunaSearchCV
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        given = {key: for_optuna(source) for key, source in joined.items()}
+        return OptunaSearchCV(estimator, given, n_trials=n, random_state=0, **common)
+    from skopt import BayesSearchCV
+
+    given = {key: for_skopt(source) for key, source in joined.items()}
+    return BayesSearchCV(estimator, given, n_iter=n, random_state=0, **common)
+
+
+def bounds(source):
+    low, high = source.support()
+    return float(low), float(high), source.dist.name in ("loguniform", "reciprocal")
+
+
+def is_ordered(source):
+    return len(source) > 2 and all(type(value) is int for value in source)
+
+
+def for_optuna(source):
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if not isinstance(source, list):
+        low, high, log = bounds(source)
+        return FloatDistribution(low, high, log=log)
+    if is_ordered(source):
+        return IntDistribution(min(source), max(source), log=True)
+    return CategoricalDistribution(source)
+
+
+def for_skopt(source):
+    from skopt.space import Categorical, Integer, Real
+
+    if not isinstance(source, list):
+        low, high, log = bounds(source)
+        return Real(low, high, prior="log-uniform" if log else "uniform")
+    if is_ordered(source):
+        return Integer(min(source), max(source), prior="log-uniform")
+    return Categorical(source)
+
+
+def run(folder, method, name, dataset):
+    """Return one line of the results."""
+    is_classification = name in CLASSIFIERS
+    X, y, X_test, y_test = load(folder, dataset, is_classification)
+    metric = balanced_accuracy if is_classification else r2
+    estimator = make(name)
+    if name == "AdaBoostClassifier":  # its space is nested in a part that it must have
+        from sklearn.tree import DecisionTreeClassifier
+
+        estimator.set_params(adaboostclassifier__estimator=DecisionTreeClassifier(max_depth=1))
+    line = {"method": method, "estimator": name, "data": dataset}
+    if method == "defaults":
+        return line | {"test": [round(metric(estimator.fit(X, y), X_test, y_test), 4)]}
+    n = N_OURS if method in ("shipped", "plain") else N_PEERS
+    if method == "random":
+        n = N_RANDOM_CHEAP if name in CHEAP else N_RANDOM
+    folds = (StratifiedKFold if is_classification else KFold)(N_FOLDS, shuffle=True, random_state=0)
+    options = {"n_train": len(y)} if method == "halving" else {}
+    search = make_search(method, estimator, name, dataset, n, scoring=metric, cv=folds, **options)
+    _clock.clear()
+    begun = time.process_time()
+    search.fit(X, y)
+    total = time.process_time() - begun
+    # A fit that failed is scored by no call; its time counts to the next one.
+    params, scores, costs = tried(search)
+    known, found = {}, {"cost": [], "score": [], "test": []}
+    for k, best in incumbents([s if np.isfinite(s) else -np.inf for s in scores], costs):
+        if best not in known:
+            model = clone(estimator).set_params(**clone(params[best], safe=False)).fit(X, y)
+            known[best] = round(metric(model, X_test, y_test), 4)
+        found["cost"].append(round(float(np.sum(costs[: k + 1])), 2))
+        found["score"].append(round(float(scores[best]), 4))
+        found["test"].append(known[best])
+    every = [round(float(s), 4) for s in scores] if method in ("random", "shipped", "plain") else []
+    return line | found | {"every": every, "seconds": round(total, 3)}
+
+
+def run_all(folder, methods, names, hours):
+    end = time.monotonic() + 3600 * hours
+    done = {(r["method"], r["estimator"], r["data"]) for r in lines()}
+    todo = [
+        cell
+        for position in range(N_SETS)
+        for name in names
+        for dataset in chosen(folder, task_of(name))[position : position + 1]
+        for method in methods
+        if (cell := (method, name, dataset)) not in done
+        if method != "skopt" or name in SKOPT
+    ]
+    for cell in tqdm(todo, smoothing=0.02):
+        if time.monotonic() > end:
+            break
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                line = run(folder, *cell)
+            except Exception as error:  # a peer that does not run here is a result too
+                if cell[0] in ("shipped", "plain", "random", "defaults"):
+                    raise
+                text = f"{type(error).__name__}: {error}"[:200]
+                line = dict(zip(("method", "estimator", "data"), cell, strict=True)) | {
+                    "error": text
+                }
+        with RESULTS.open("a") as file:
+            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+
+
+def task_of(name):
+    return "classification" if name in CLASSIFIERS else "regression"
+
+
+def lines():
+    return [json.loads(t) for t in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+
+
+# -- what it says ------------------------------------------------------------------------------
+
+
+def summarise():
+    records = [line for line in lines() if "error" not in line]
+    by_key = {(r["method"], r["estimator"], r["data"]): r for r in records}
+    names = [n for n in (*CLASSIFIERS, *REGRESSORS) if any(k[1] == n for k in by_key)]
+    summary = {"estimators": {}}
+    for name in names:
+        sets = [
+            d
+            for d in dict.fromkeys(k[2] for k in by_key)
+            if all((m, name, d) in by_key for m in ("shipped", "plain", "random"))
+        ]
+        if sets:
+            summary["estimators"][name] = describe(name, sets, by_key)
+    for kind, of in (("classifiers", CLASSIFIERS), ("regressors", REGRESSORS)):
+        ratios = [
+            r["evaluations random search needs, over 10"]
+            for n, r in summary["estimators"].items()
+            if n in of
+        ]
+        if ratios:
+            summary[f"geometric mean of ratios, {kind}"] = round(
+                float(np.exp(np.log(ratios).mean())), 2
+            )
+    summary["test scores"] = test_scores(by_key)
+    return summary
+
+
+def describe(name, sets, by_key):
+    """Regret on the validation scores of one estimator, mean over data sets."""
+    ours, plain, random = [], [], []
+    for dataset in sets:
+        every = {m: np.array(by_key[m, name, dataset]["every"]) for m in METHODS[:3]}
+        pooled = np.concatenate(list(every.values()))
+        floor = np.nanmin(pooled)
+        every = {m: np.where(np.isfinite(s), s, floor) for m, s in every.items()}
+        best, spread = np.nanmax(pooled), np.nanmax(pooled) - floor
+        if spread < 1e-9:
+            continue
+        for found, method in ((ours, "shipped"), (plain, "plain")):
+            found.append((best - np.maximum.accumulate(every[method])) / spread)
+        r = every["random"]
+        random.append((best - r.max() + random_regret(r) * np.ptp(r)) / spread)
+    ours, plain, random = map(np.array, (ours, plain, random))
+
+    def ratio(rows):
+        return evaluations_needed(random[rows].mean(0), ours[rows, 9].mean()) / 10
+
+    rng = np.random.default_rng(0)
+    drawn = [ratio(rng.integers(len(ours), size=len(ours))) for _ in range(N_BOOTSTRAP)]
+    return {
+        "n_sets": len(ours),
+        "regret": {
+            method: {k: round(float(c[:, k - 1].mean()), 4) for k in SHOWN}
+            for method, c in (("shipped", ours), ("plain", plain), ("random", random))
+        },
+        "evaluations random search needs, over 10": round(float(ratio(slice(None))), 2),
+        "interval": np.percentile(drawn, [2.5, 97.5]).round(2).tolist(),
+        "random search does not reach it": bool(random.mean(0)[-1] > ours[:, 9].mean()),
+        "regret at 20 over plain's": round(
+            float(ours[:, 19].mean() / max(plain[:, 19].mean(), 1e-9)), 2
+        ),
+        "share of sets worse than plain at 10": round(float((ours[:, 9] > plain[:, 9]).mean()), 2),
+    }
+
+
+def test_scores(by_key):
+    """Mean rank of the test score: ours after 10 evaluations, others when they end."""
+    rows = []
+    for method, name, dataset in by_key:
+        line = by_key[method, name, dataset]
+        if method in ("shipped", "plain"):
+            test = line["test"][min(9, len(line["test"]) - 1)]
+        elif method == "random":
+            test = line["test"][min(N_RANDOM, len(line["test"])) - 1]
+        else:
+            test = line["test"][-1]
+        rows.append({"method": method, "estimator": name, "data": dataset, "test": test})
+    wide = pd.DataFrame(rows).pivot(index=["estimator", "data"], columns="method", values="test")
+    wide = wide[[m for m in METHODS if m in wide and m != "skopt"]].dropna()
+    ranks = wide.rank(axis=1, ascending=False)
+    found = {"n": len(wide), "mean": wide.mean().round(4).to_dict()}
+    found["mean rank"] = ranks.mean().round(3).to_dict()
+    versus = wide.groupby("data").mean() if len(wide) else wide
+    for other in wide.columns.drop("shipped"):
+        better = (wide["shipped"] > wide[other]).mean()
+        equal = (wide["shipped"] == wide[other]).mean()
+        found[f"against {other}"] = {
+            "better": round(float(better), 3),
+            "equal": round(float(equal), 3),
+            "mean difference": round(float((versus["shipped"] - versus[other]).mean()), 4),
+        }
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--methods", nargs="*", default=METHODS, choices=METHODS)
+    parser.add_argument("--estimators", nargs="*", default=None)
+    parser.add_argument("--hours", type=float, default=float("inf"))
+    parser.add_argument("--summary", action="store_true")
+    options = parser.parse_args()
+    if options.summary:
+        summary = summarise()
+        RESULTS.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
+        print(json.dumps(summary, indent=1))
+        return
+    import os
+
+    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
+    names = options.estimators or [
+        n for n in (*CLASSIFIERS, *REGRESSORS) if n in set(shipped_priors())
+    ]
+    run_all(folder, options.methods, names, options.hours)
+
+
+if __name__ == "__main__":
+    main()
