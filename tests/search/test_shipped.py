@@ -70,7 +70,7 @@ def test_a_card_is_shown_and_says_what_was_measured():
         assert "licence BSD-3-Clause" in text
         for metric, found in shipped._cards()[name]["metrics"].items():
             assert f"{metric}: {found['n_evaluations']:,} configurations" in text
-    with pytest.raises(ValueError, match="No prior ships for 'GaussianNB'.*Ridge"):
+    with pytest.raises(ValueError, match=r"No prior ships for 'GaussianNB'.*Ridge"):
         describe_prior("GaussianNB")
 
 
