@@ -209,8 +209,8 @@ def make_search(method: str, estimator: Any, space: Space, seed: int, **options:
         given = translate(space, for_skopt)
         return BayesSearchCV(estimator, given, n_iter=n, random_state=seed, **common)
     given = translate(space, for_sklearn)
-    # Nothing is known beforehand but what the history says.
-    known = {} if "history" in common else {"history": False, "prior": None}
+    # Nothing is known but what the history says: the priors that ship saw these data sets.
+    known = {"prior": "history"} if "history" in common else {"history": False, "prior": None}
     return MetaLearnedSearchCV(estimator, given, n_iter=n, random_state=seed, **known, **common)
 
 

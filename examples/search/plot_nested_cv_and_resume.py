@@ -34,6 +34,7 @@ search = MetaLearnedSearchCV(
     {"svc__C": loguniform(1e-3, 1e4), "svc__gamma": loguniform(1e-6, 1e1)},
     n_iter=15,
     history=path,
+    prior="history",  # and not what ships with the package
     random_state=0,
 )
 for load in (load_iris, load_wine, load_digits):
