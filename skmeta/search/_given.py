@@ -84,7 +84,9 @@ def prior_of(search: Any, history: Any, record: SearchRecord) -> Prior | None:
     parts: list[SearchPrior | ChoicePrior | None] = []
     if given is None:
         return None
-    if isinstance(given, SearchPrior):
+    if isinstance(given, JointPrior):
+        return given
+    if isinstance(given, SearchPrior | ChoicePrior):
         parts = [given]
     elif given in _KINDS_OF_PRIOR:
         if given != "shipped" and history is not None:

@@ -103,11 +103,17 @@ class ChoicePrior:
         self._deviation = np.sqrt(np.where(spread > 0, spread, 1.0))
 
     def without(
-        self, *, data_digests: Collection[str] = (), data_sketch: Sequence[int] = ()
+        self,
+        *,
+        datasets: Collection[str] = (),
+        data_digests: Collection[str] = (),
+        data_sketch: Sequence[int] = (),
     ) -> "ChoicePrior":
         """Leave out past searches on some data, as `SearchPrior.without` does."""
         left = {
-            name: prior.without(data_digests=data_digests, data_sketch=data_sketch)
+            name: prior.without(
+                datasets=datasets, data_digests=data_digests, data_sketch=data_sketch
+            )
             for name, prior in self._priors.items()
         }
         return ChoicePrior(left)

@@ -16,6 +16,7 @@ from skmeta._sklearn_compat import (
 from skmeta.search._choice import as_one_estimator
 from skmeta.search._evaluate import CallbackContext, Evaluate
 from skmeta.search._history import ReadOnly, SearchHistory
+from skmeta.search._joint import ChoicePrior, JointPrior
 from skmeta.search._prior import SearchPrior
 from skmeta.search._run import SearchRun
 from skmeta.search._streaming import fit_streaming
@@ -30,9 +31,9 @@ class MetaLearnedSearchCV(BaseSearchCV):
     :class:`~sklearn.model_selection.RandomizedSearchCV` take, and gives what they give. Candidates
     are proposed one batch at a time: first those that did well on other data sets, then those that
     a Gaussian process expects to improve on the best so far. Its mean and covariance come from
-    past searches on the same kind of estimator; a model without them competes with it on the
-    scores seen so far, so that a history that misleads costs little. Without a history it is a
-    Bayesian optimisation.
+    past searches on the same kind of estimator, the user's own and those that were made for the
+    package; a model without them competes with it on the scores seen so far, so that a past that
+    misleads costs little. Without any past it is a Bayesian optimisation.
 
     Parameters
     ----------
@@ -57,8 +58,10 @@ class MetaLearnedSearchCV(BaseSearchCV):
         :func:`use_history` or :func:`set_default_history` named, if any; False is none at all. A
         search that finds itself in the history, unfinished or not, goes on from there: the same
         data, estimator, space, folds and metrics.
-    prior : "auto", None, SearchPrior or path-like, default="auto"
-        What past searches taught. ``"auto"`` learns it from the history, None leaves it out.
+    prior : "auto", "history", "shipped", None, SearchPrior or path-like, default="auto"
+        What past searches taught. ``"history"`` learns it from the history, ``"shipped"`` is what
+        comes with the package for this kind of estimator (:func:`describe_prior`), ``"auto"``
+        joins both, and None leaves it out.
     exclude_same_data : bool, default=False
         Leave out what the prior knows of this very data set, or of one that shares half of its
         rows. To be set where the outcome is compared with scores on rows that past searches saw,
@@ -136,7 +139,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         "param_grid": [dict, list, tuple, None],
         "n_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"all"})],
         "history": [None, bool, str, os.PathLike, SearchHistory, ReadOnly],
-        "prior": [None, str, os.PathLike, SearchPrior],
+        "prior": [None, str, os.PathLike, SearchPrior, ChoicePrior, JointPrior],
         "exclude_same_data": ["boolean"],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "time_budget": [None, Interval(Real, 0, None, closed="neither")],

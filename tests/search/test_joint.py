@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_wine
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -107,3 +108,15 @@ def test_a_choice_is_searched_with_what_is_known_of_each():
     assert len(search.prior_) > 20
     assert search.cv_results_["source"][0] == "initial design"
     assert search.best_score_ > 0.9
+
+
+def test_the_prior_of_a_search_serves_another():
+    X, y = load_wine(return_X_y=True)
+    listed = [make_pipeline(StandardScaler(), KNeighborsClassifier()), DecisionTreeClassifier()]
+    settings = {"n_iter": 3, "cv": 3, "random_state": 0}
+    first = MetaLearnedSearchCV(listed, **settings).fit(X, y)
+    second = clone(MetaLearnedSearchCV(listed, **settings, prior=first.prior_)).fit(X, y)
+    assert second.best_params_.keys() == first.best_params_.keys()
+    assert second.prior_.datasets == first.prior_.datasets
+    left = first.prior_.without(datasets=["wine_recognition"])
+    assert set(first.prior_.datasets) - set(left.datasets) == {"wine_recognition"}
