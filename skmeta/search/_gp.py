@@ -209,7 +209,8 @@ def cholesky(K: Array) -> Array:
     scale = float(np.diag(K).mean())
     for _ in range(8):
         L, failed = dpotrf(K + jitter * np.eye(len(K)), lower=1, clean=1)
-        if not failed:
+        # Not every LAPACK calls a matrix with NaN a failure.
+        if not failed and np.isfinite(np.diag(L)).all():
             return np.asarray(L)
         jitter = max(10 * jitter, _JITTER * scale)
     raise np.linalg.LinAlgError(
