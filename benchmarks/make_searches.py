@@ -63,6 +63,7 @@ REGRESSORS = {
     "GradientBoostingRegressor": 500,
     "MLPRegressor": 500,
 }
+MAX_ROWS_OF_5_FOLDS = 300  # sets with more rows are scored by three folds
 TREES = ("Tree", "Forest", "Boost")
 # The first sets, in a random order, come first for every estimator.
 FIRST = {"classification": 66, "regression": 34}
@@ -165,13 +166,15 @@ def search(history, folder, name, dataset, n_configurations, end):
     max_rows = {**CLASSIFIERS, **REGRESSORS}[name]
     estimator = make(name)
     candidates = design(estimator, n_configurations, seed=f"{name} {dataset['name']}")
-    fingerprint = f"make_searches 1: {name} on {dataset['name']}"
+    fingerprint = f"make_searches 2: {name} on {dataset['name']}"
     known = {e.key for e in history.evaluations(fingerprint)}
     todo = [c for c in candidates if candidate_key(c) not in known]
     if not todo:
         return
     X, y = load(folder, dataset["name"], max_rows, is_classification)
     scoring = metrics(estimator, y)
+    n_folds = 5 if len(X) <= MAX_ROWS_OF_5_FOLDS else 3
+    folds = StratifiedKFold if is_classification else KFold
     digest, sketch = fingerprint_data(X, y)
     record = SearchRecord(
         fingerprint=fingerprint,
@@ -182,13 +185,12 @@ def search(history, folder, name, dataset, n_configurations, end):
         refit_metric=scoring[0],
         data_digest=digest,
         data_sketch=sketch,
-        cv="StratifiedKFold(5, shuffle=True)" if is_classification else "KFold(5, shuffle=True)",
+        cv=f"{folds.__name__}({n_folds}, shuffle=True)",
         metafeatures=metafeatures(X, y),
         space={},
     )
     identifier = history.begin(record)
-    folds = (StratifiedKFold if is_classification else KFold)(5, shuffle=True, random_state=0)
-    splits = list(folds.split(X, y))
+    splits = list(folds(n_folds, shuffle=True, random_state=0).split(X, y))
     for candidate in todo:
         if time.monotonic() > end:
             return
