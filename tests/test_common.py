@@ -12,7 +12,16 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.learners import ANIL, MAML, FineTuning, LSTMMetaLearner, MetaSGD, ProtoNet, Reptile
+from skmeta.learners import (
+    ANIL,
+    MAML,
+    FineTuning,
+    LearnedOptimizer,
+    LSTMMetaLearner,
+    MetaSGD,
+    ProtoNet,
+    Reptile,
+)
 from skmeta.priors import MetaPrior
 from skmeta.search import MetaLearnedSearchCV
 
@@ -88,7 +97,16 @@ def test_searches(estimator, check):
     check(estimator)
 
 
-LEARNERS = [MAML(), ANIL(), MetaSGD(), Reptile(), ProtoNet(), FineTuning(), LSTMMetaLearner()]
+LEARNERS = [
+    MAML(),
+    ANIL(),
+    MetaSGD(),
+    Reptile(),
+    ProtoNet(),
+    FineTuning(),
+    LSTMMetaLearner(),
+    LearnedOptimizer(),
+]
 LEARNER_CHECKS = [
     estimator_checks.check_estimator_cloneable,
     estimator_checks.check_estimator_repr,

@@ -5,10 +5,12 @@ from skmeta.learners._base import LEARNERS, MetaLearner
 from skmeta.learners._context import Context
 from skmeta.learners._fine_tuning import FineTuning
 from skmeta.learners._gradient import GradientLearner
+from skmeta.learners._learned_optimizer import LearnedOptimizer
 from skmeta.learners._lstm import LSTMMetaLearner
 from skmeta.learners._maml import MAML
 from skmeta.learners._meta_sgd import MetaSGD
 from skmeta.learners._prior_io import Session, read_prior
+from skmeta.learners._prior_optimizer import PriorOptimizer
 from skmeta.learners._problem import flatten_rows
 from skmeta.learners._protonet import ProtoNet
 from skmeta.learners._reptile import Reptile
@@ -21,8 +23,10 @@ __all__ = [
     "FineTuning",
     "GradientLearner",
     "LSTMMetaLearner",
+    "LearnedOptimizer",
     "MetaLearner",
     "MetaSGD",
+    "PriorOptimizer",
     "ProtoNet",
     "Reptile",
     "Session",

@@ -24,6 +24,29 @@ PARAMETERS = {
         "and often nearly as good.",
     ),
     "n_hidden": ("int", "Hidden units of the learned optimizer's LSTM, a memory of each weight."),
+    "truncation": (
+        "int or None",
+        "Steps that meta-training back-propagates through at once; None: all of them.",
+    ),
+    "objective": (
+        '{"query", "support"}',
+        "Whose loss meta-training descends: of the query set, to learn tasks of few rows; of the "
+        "support set, to minimise what is given.",
+    ),
+    "learn_start": (
+        "bool",
+        "Whether the weights that a task starts from are learned, too. An optimizer for other "
+        "networks should know many starts.",
+    ),
+    "loss_scaling": (
+        "float",
+        "Meta-training multiplies the loss that the optimizer sees by exp(u), with u in "
+        "[-loss_scaling, loss_scaling] for each task.",
+    ),
+    "parameter_scaling": (
+        "float",
+        "The same for each parameter: the optimizer sees it in a unit of its own.",
+    ),
     "query_statistics": (
         "bool",
         "Whether meta-training normalises query rows by their own batch statistics, as the paper "

@@ -146,8 +146,10 @@ class GradientLearner(MetaLearner):
         if moved.isdisjoint(body) and measured is None:
             measured = context.network.measure(fast, support.x)
         gradient, value = self._inner_gradient(context, fast, moved, support, measured)
-        gradient |= {n: torch.zeros_like(fast[n]) for n in adapted - moved}
-        part, memory = self.update(state, {n: fast[n] for n in adapted}, gradient, memory, value)
+        # In one order, so that an update may join them to a vector.
+        part = {n: v for n, v in fast.items() if n in adapted}
+        gradient = {n: gradient[n] if n in moved else torch.zeros_like(v) for n, v in part.items()}
+        part, memory = self.update(state, part, gradient, memory, value)
         if not (moved.isdisjoint(body) and self.rests_without_gradient()):
             measured = None
         return Point(fast | part, measured, memory, max(0, n_resting - 1))

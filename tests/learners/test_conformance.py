@@ -7,6 +7,7 @@ from skmeta.learners import (
     LEARNERS,
     MAML,
     FineTuning,
+    LearnedOptimizer,
     LSTMMetaLearner,
     MetaSGD,
     ProtoNet,
@@ -27,6 +28,10 @@ CASES = {
     "ProtoNet": ProtoNet(),
     "FineTuning": FineTuning(head_init="learned"),
     "LSTMMetaLearner": LSTMMetaLearner(),
+    "LearnedOptimizer": LearnedOptimizer(),
+    "LearnedOptimizer-learn_start": LearnedOptimizer(
+        learn_start=True, objective="support", parameter_scaling=1.0, truncation=1
+    ),
     "LSTMMetaLearner-second_order": LSTMMetaLearner(first_order=False, head_init="shared"),
     "LSTMMetaLearner-query_statistics": LSTMMetaLearner(query_statistics=True),
 }

@@ -24,14 +24,14 @@ def make_learner(**settings):
     return LSTMMetaLearner(n_hidden=N_HIDDEN, n_inner_steps=N_STEPS, inner_lr=0.1, **settings)
 
 
-def make_context(kind="classification", module=None):
+def make_context(kind="classification", module=None, head="learned"):
     generator = torch.Generator().manual_seed(0)
     if module is None:
         params = {"hidden": (4,), "activation": "tanh"}
         module = build_backbone("mlp", (N_FEATURES,), params, generator)
     network = Network(module.double(), (N_FEATURES,), torch.device("cpu"))
     n_outputs = N_WAY if kind == "classification" else 1
-    return Context(network, kind, "learned", torch.arange(n_outputs))
+    return Context(network, kind, head, torch.arange(n_outputs))
 
 
 def make_state(learner, context):
@@ -138,6 +138,17 @@ def test_adaptation_is_that_of_the_paper_coordinate_by_coordinate(kind):
     for name, value in expected.items():
         torch.testing.assert_close(adapted[name], value, rtol=1e-9, atol=1e-12)
         assert (value - state[name]).abs().max() > 1e-3
+
+
+def test_a_step_without_gradient_in_the_body_is_a_step_all_the_same():
+    """Equal rows of the head: the first gradient is zero below it, and known to be."""
+    learner, context = make_learner(), make_context(head="shared")
+    state, task = make_state(learner, context), make_task()
+    adapted = learner.adapt(context, state, task.support)
+    rows = {n: state[n].expand(N_WAY, *state[n].shape[1:]) for n in ("head.weight", "head.bias")}
+    _, _, expected = record(state | rows, task.support)
+    for name, value in expected.items():
+        torch.testing.assert_close(adapted[name], value, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])

@@ -1,0 +1,230 @@
+"""The learned optimizer: an LSTM that turns each parameter's gradients into its updates."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from skmeta._sklearn_compat import Interval, StrOptions
+from skmeta.backend import Execution, Rows, State, TaskTensors, to_numpy
+from skmeta.learners._context import Context
+from skmeta.learners._gradient import GradientLearner, Memory, Point
+from skmeta.learners._heads import loss, score
+from skmeta.learners._learned_update import initial_rule, learned_step
+from skmeta.learners._prior_optimizer import PriorOptimizer
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class LearnedOptimizer(GradientLearner):
+    """Gradient descent whose updates are the outputs of a learned network.
+
+    An LSTM of two layers, the same for all parameters but with a memory for each, reads their
+    gradients; its output times ``inner_lr`` is added to them. It descends the mean loss over
+    ``n_inner_steps`` steps, the horizon. :meth:`optimizer` makes a ``torch.optim.Optimizer`` of it,
+    for training loops of your own.
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
+
+    See Also
+    --------
+    LSTMMetaLearner : Learns where to start, too, which suits tasks of few rows better.
+
+    Notes
+    -----
+    In meta-training each task starts from weights of its own, the drawn ones with the entries of
+    each tensor in another order (unless ``learn_start``), and has scales of its own; they are a
+    function of the task's support rows, so that a run can be repeated. Back-propagation through
+    ``truncation`` steps at once keeps memory constant in the horizon.
+
+    A new task may take more steps than the horizon. Three things keep them from diverging. Updates
+    shrink as horizon / step, and one that does not point downhill is replaced by a gradient step
+    of its length. If the support loss, smoothed over some ten steps, exceeds what it was at the
+    horizon by a tenth of what had been gained (before the horizon: exceeds the first loss by as
+    much again), the best weights so far come back, and gradient descent goes on from them; its
+    step size is halved whenever that happens again.
+
+    References
+    ----------
+    Andrychowicz et al. (2016), Learning to learn by gradient descent by gradient descent, equation
+    3, section 2.1 and appendix A.
+    Lv, Jiang and Li (2017), Learning gradient descent: better generalization and longer horizons,
+    section 4.1 (random scaling).
+
+    Examples
+    --------
+    >>> from skmeta.datasets import make_sinusoid_tasks
+    >>> from skmeta.learners import LearnedOptimizer
+    >>> X, y, groups = make_sinusoid_tasks(n_tasks=50, random_state=0)
+    >>> learner = LearnedOptimizer(n_iterations=5, random_state=0).fit(X, y, groups=groups)
+    >>> network = torch.nn.Linear(3, 2)
+    >>> optimizer = learner.optimizer(network.parameters())
+    """
+
+    inner_lr: float = 0.1
+    n_inner_steps: int = 20
+    first_order: bool = True
+    n_hidden: int = 20
+    truncation: int | None = 20
+    objective: str = "query"
+    learn_start: bool = False
+    loss_scaling: float = 1.0
+    parameter_scaling: float = 0.0
+
+    _parameter_constraints: ClassVar[dict] = {
+        **GradientLearner._parameter_constraints,
+        "n_hidden": [Interval(Integral, 1, None, closed="left")],
+        "truncation": [Interval(Integral, 1, None, closed="left"), None],
+        "n_inner_steps": [Interval(Integral, 1, None, closed="left")],
+        "objective": [StrOptions({"query", "support"})],
+        "learn_start": ["boolean"],
+        "loss_scaling": [Interval(Real, 0, None, closed="left")],
+        "parameter_scaling": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def optimizer(self, params: Iterable[Any], *, lr: float | None = None) -> PriorOptimizer:
+        """Make an optimizer for a training loop in torch.
+
+        Parameters
+        ----------
+        params : iterable of Tensor or dict
+            Parameters, or groups of them, as torch's optimizers take them.
+        lr : float, optional
+            What the network's outputs are multiplied by; by default ``inner_lr`` of the
+            meta-training.
+
+        Returns
+        -------
+        PriorOptimizer
+            The optimizer.
+        """
+        check_is_fitted(self, "prior_")
+        return PriorOptimizer(params, self.prior_, lr=lr)
+
+    def rests_without_gradient(self) -> bool:
+        return False
+
+    def init_state(self, context: Context, generator: torch.Generator) -> State:
+        rule = initial_rule(self.n_hidden, self.n_inner_steps, generator)
+        return super().init_state(context, generator) | rule
+
+    def update(
+        self,
+        state: Mapping[str, Tensor],
+        fast: State,
+        gradient: State,
+        memory: Memory,
+        value: Tensor,
+    ) -> tuple[State, Memory]:
+        """One inner step: theta' = theta + u (equations 2 and 3)."""
+        return learned_step(state, self.inner_lr, fast, gradient, memory, value)
+
+    # --------------------------------------------------------------------------- meta-training
+
+    def meta_loss(
+        self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean loss over the steps; see :meth:`MetaLearner.meta_loss`."""
+        item = task, self._draw(context, state, task)
+        value, aux = self._segment(context, item, self.n_inner_steps, None, dict(state))
+        return value, aux[1]
+
+    def meta_gradient(
+        self, context: Context, state: State, task: TaskTensors
+    ) -> tuple[State, dict[str, Tensor]]:
+        """Gradient of the mean loss, through ``truncation`` steps at once."""
+        return self._gradient(context, state, (task, self._draw(context, state, task)))
+
+    def mean_gradient(
+        self, context: Context, state: State, tasks: TaskTensors, execution: Execution
+    ) -> tuple[State, dict[str, Tensor]]:
+        drawn = [
+            self._draw(context, state, tree_map(lambda x, i=i: x[i], tasks))
+            for i in range(len(tasks.support.w))
+        ]
+        noise = {n: torch.stack([one[n] for one in drawn]) for n in drawn[0]}
+        mean: tuple[State, dict[str, Tensor]] = execution.mean(
+            partial(self._gradient, context, state), (tasks, noise)
+        )
+        return mean
+
+    def _gradient(
+        self, context: Context, state: State, item: tuple[TaskTensors, State]
+    ) -> tuple[State, dict[str, Tensor]]:
+        total: State | None = None
+        carry, done = None, 0
+        while done < self.n_inner_steps:
+            n_steps = min(self.truncation or self.n_inner_steps, self.n_inner_steps - done)
+            segment = partial(self._segment, context, item, n_steps, carry)
+            gradient, (carry, metrics) = torch.func.grad(segment, has_aux=True)(state)
+            total = gradient if total is None else tree_map(torch.add, total, gradient)
+            done += n_steps
+        assert total is not None  # There is one step at least.
+        return total, metrics
+
+    def _segment(
+        self,
+        context: Context,
+        item: tuple[TaskTensors, State],
+        n_steps: int,
+        carry: tuple[State, Memory] | None,
+        state: State,
+    ) -> tuple[Tensor, tuple[tuple[State, Memory], dict[str, Tensor]]]:
+        """Losses of some steps over ``n_inner_steps``; what they end in, and its metrics."""
+        task, noise = item
+        if carry is None:
+            start = {n.removeprefix("start."): v for n, v in noise.items() if "start." in n}
+            point = self._begin(context, state | start, task.support)
+            scales: Memory = {n: v for n, v in noise.items() if "scale" in n}
+            point = point._replace(memory=scales)
+        else:
+            point = Point(carry[0], None, carry[1], 0)
+        rows = task.query if self.objective == "query" else task.support
+        total = task.query.w.new_zeros(())
+        for _ in range(n_steps):
+            point = self._take_step(context, state, point, task.support)
+            adapted = self._finish(context, point, task.support)
+            total = total + loss(context.kind, self.forward(context, adapted, rows.x), rows)
+        outputs = self.forward(context, adapted, task.query.x)
+        metrics = {
+            "loss": loss(context.kind, outputs, task.query),
+            "score": score(context.kind, outputs, task.query),
+        }
+        return total / self.n_inner_steps, ((point.fast, point.memory), metrics)
+
+    def _draw(self, context: Context, state: Mapping[str, Tensor], task: TaskTensors) -> State:
+        """Scales of a task, and the weights that it starts from."""
+        support: Rows = task.support
+        seen = support.w > 0
+        content = b"".join(to_numpy(values[seen]).tobytes() for values in support)
+        generator = torch.Generator().manual_seed(zlib.crc32(content))
+
+        def scale(width: float, n: int) -> Tensor:
+            draw = 2 * torch.rand(n, generator=generator, dtype=torch.float64) - 1
+            return torch.exp(width * draw).to(support.w)
+
+        noise = {"loss_scale": scale(self.loss_scaling, 1)[0]}
+        if self.parameter_scaling > 0:
+            n_body = sum(v.numel() for n, v in state.items() if n.startswith("body."))
+            n_head = context.n_outputs * (context.network.n_features + 1)
+            noise["scale"] = scale(self.parameter_scaling, n_body + n_head)
+        if not self.learn_start:
+            for name, value in state.items():
+                if name.startswith(("body.", "head.")):
+                    order = torch.randperm(value.numel(), generator=generator).to(value.device)
+                    noise[f"start.{name}"] = value.reshape(-1)[order].reshape(value.shape)
+        return noise

@@ -1,0 +1,111 @@
+"""The step of the learned optimizer: an LSTM of two layers for each parameter, and its guard.
+
+Notation: n parameters, h hidden units; theta the parameters, u their update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skmeta.backend import State
+from skmeta.learners._coordinates import join, log_and_sign, lstm_cell, lstm_weights
+from skmeta.learners._coordinates import part as split
+from skmeta.learners._guard import choose, tame, watch
+
+_LAYERS = ("lstm.0", "lstm.1")
+
+RULE = ("lstm.", "out.", "horizon")
+"""What the names of the rule's own tensors begin with."""
+
+
+def initial_rule(n_hidden: int, horizon: int, generator: torch.Generator) -> State:
+    """Draw the weights of the two layers and of their output.
+
+    Parameters
+    ----------
+    n_hidden : int
+        h.
+    horizon : int
+        Steps that it is trained for. It is kept with the weights, since a new task may take
+        another number of steps.
+    generator : torch.Generator
+        Source of the numbers.
+
+    Returns
+    -------
+    dict of Tensor
+        ``lstm.*``, ``out.weight`` (h,), ``out.bias`` (1,), ``horizon`` ().
+    """
+    state: State = {}
+    for name, n_inputs in zip(_LAYERS, (2, n_hidden), strict=True):
+        state |= lstm_weights(name, n_inputs, n_hidden, generator)
+    bound = n_hidden**-0.5
+    weight = torch.empty(n_hidden).uniform_(-bound, bound, generator=generator)
+    return state | {
+        "out.weight": weight,
+        "out.bias": torch.zeros(1),
+        "horizon": torch.tensor(float(horizon)),
+    }
+
+
+def learned_step(
+    state: Mapping[str, Tensor],
+    lr: float,
+    fast: State,
+    gradient: State,
+    memory: Mapping[str, Any],
+    value: Tensor | None,
+) -> tuple[State, dict[str, Any]]:
+    """One step: theta' = theta + u.
+
+    Parameters
+    ----------
+    state : mapping of str to Tensor
+        The rule, from :func:`initial_rule`.
+    lr : float
+        What the output is multiplied by.
+    fast, gradient : dict of Tensor
+        theta, and its gradient, in one order.
+    memory : mapping
+        What the step before passed on. Empty at the first step; or, in meta-training, the scales
+        that the rule sees the problem in. It then is not guarded.
+    value : Tensor of shape () or None
+        The loss, if it is known.
+
+    Returns
+    -------
+    fast : dict of Tensor
+        theta'.
+    memory : dict
+        For the next step.
+
+    References
+    ----------
+    Andrychowicz et al. (2016), Learning to learn by gradient descent by gradient descent,
+    equations 2 and 3, and appendix A.
+    """
+    theta, slope = join(fast), join(gradient)
+    memory = dict(memory) or {"guard": {}}
+    step = memory.get("step", theta.new_zeros(()))
+    is_guarded = "guard" in memory
+    if is_guarded and value is not None:
+        memory["guard"], theta, slope = watch(
+            memory["guard"], theta, slope, value, step, state["horizon"]
+        )
+    seen = log_and_sign(slope * memory.get("loss_scale", 1.0) * memory.get("scale", 1.0))
+    nothing = theta.new_zeros(len(state["out.weight"]), len(theta))
+    for name in _LAYERS:
+        before = (memory.get(f"{name}.{n}", nothing) for n in ("hidden", "cell"))
+        seen, cell = lstm_cell(state, name, seen, *before)
+        memory |= {f"{name}.hidden": seen, f"{name}.cell": cell}
+    update = lr * (state["out.weight"] @ seen + state["out.bias"])
+    update = update * memory.get("scale", 1.0)
+    if is_guarded:
+        update = tame(update, slope, step, state["horizon"])
+    if is_guarded and value is not None:
+        memory["guard"], update = choose(memory["guard"], update, slope, step)
+    return split(theta + update, fast), memory | {"step": step + 1}

@@ -1,0 +1,447 @@
+"""The learned optimizer against torch's LSTM cells, finite differences and plain loops."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.base import clone
+from torch import nn
+
+from skmeta import MetaFewShotRegressor
+from skmeta.backbones import build_backbone
+from skmeta.backend import Network, Rows, TaskTensors
+from skmeta.datasets import make_sinusoid_tasks
+from skmeta.exceptions import PriorMismatchError
+from skmeta.learners import MAML, Context, LearnedOptimizer, PriorOptimizer
+from skmeta.learners._guard import tame
+
+N_FEATURES, N_HIDDEN = 3, 4
+
+
+def make_learner(**settings):
+    return LearnedOptimizer(**({"n_hidden": N_HIDDEN, "n_inner_steps": 5} | settings))
+
+
+def make_context():
+    generator = torch.Generator().manual_seed(0)
+    params = {"hidden": (4,), "activation": "tanh"}
+    module = build_backbone("mlp", (N_FEATURES,), params, generator)
+    network = Network(module.double(), (N_FEATURES,), torch.device("cpu"))
+    return Context(network, "regression", "learned", torch.arange(1))
+
+
+def make_state(learner, context):
+    generator = torch.Generator().manual_seed(1)
+    state = learner.init_state(context, generator)
+    return {
+        n: v.double() + 0.2 * torch.randn(v.shape, generator=generator).double()
+        for n, v in state.items()
+    }
+
+
+def make_task(seed=2):
+    rng = np.random.default_rng(seed)
+
+    def rows(n):
+        x, y, w = rng.normal(size=(n, N_FEATURES)), rng.normal(size=n), rng.uniform(0.5, 1.5, n)
+        return Rows(*map(torch.tensor, (x, y, w)))
+
+    return TaskTensors(rows(6), rows(5))
+
+
+def is_weight(name):
+    return name.startswith(("body.", "head."))
+
+
+def plain_loss(theta, rows):
+    hidden = torch.tanh(F.linear(rows.x, theta["body.1.weight"], theta["body.1.bias"]))
+    outputs = F.linear(hidden, theta["head.weight"], theta["head.bias"])[:, 0]
+    return (F.mse_loss(outputs, rows.y, reduction="none") * rows.w).sum() / rows.w.sum()
+
+
+class PlainOptimizer(nn.Module):
+    """Two layers of torch's own LSTM cell, and a linear output."""
+
+    def __init__(self, state):
+        super().__init__()
+        self.cells = nn.ModuleList(nn.LSTMCell(m, N_HIDDEN) for m in (2, N_HIDDEN)).double()
+        self.out = nn.Linear(N_HIDDEN, 1).double()
+        with torch.no_grad():
+            for k, cell in enumerate(self.cells):
+                weight = state[f"lstm.{k}.weight"]
+                cell.weight_ih.copy_(weight[:, :-N_HIDDEN])
+                cell.weight_hh.copy_(weight[:, -N_HIDDEN:])
+                cell.bias_ih.copy_(state[f"lstm.{k}.bias"])
+                cell.bias_hh.zero_()
+            self.out.weight.copy_(state["out.weight"])
+            self.out.bias.copy_(state["out.bias"])
+
+    def forward(self, slope, memory):
+        size = slope.abs()
+        close = size < np.exp(-10)
+        first = torch.where(close, -1.0, size.log() / 10)
+        second = torch.where(close, np.exp(10) * slope, slope.sign())
+        x, new = torch.stack([first, second], 1), []
+        for k, cell in enumerate(self.cells):
+            x, c = cell(x, None if memory is None else memory[k])
+            new.append((x, c))
+        return self.out(x)[:, 0], new
+
+    def gradients(self):
+        found = {}
+        for k, cell in enumerate(self.cells):
+            found[f"lstm.{k}.weight"] = torch.cat([cell.weight_ih.grad, cell.weight_hh.grad], 1)
+            found[f"lstm.{k}.bias"] = cell.bias_ih.grad
+        found |= {"out.weight": self.out.weight.grad[0], "out.bias": self.out.bias.grad}
+        return found
+
+
+def plain_meta_gradient(learner, state, task, noise):
+    """The loop of the paper: steps, losses, and a backward pass every ``truncation`` steps."""
+    rule = PlainOptimizer(state)
+    rows = task.query if learner.objective == "query" else task.support
+    theta = {n: noise.get(f"start.{n}", v) for n, v in state.items() if is_weight(n)}
+    leaves = theta = {n: v.clone().requires_grad_() for n, v in theta.items()}
+    scale, memory, total = noise.get("scale", torch.ones(())), None, 0.0
+    for k in range(1, learner.n_inner_steps + 1):
+        at = {n: v.detach().requires_grad_() for n, v in theta.items()}
+        grads = torch.autograd.grad(plain_loss(at, task.support), at.values())
+        slope = torch.cat([g.reshape(-1) for g in grads]) * noise["loss_scale"] * scale
+        update, memory = rule(slope, memory)
+        pieces = (learner.inner_lr * scale * update).split([v.numel() for v in theta.values()])
+        theta = {n: v + p.reshape(v.shape) for (n, v), p in zip(theta.items(), pieces, strict=True)}
+        total = total + plain_loss(theta, rows) / learner.n_inner_steps
+        if k % learner.truncation == 0 or k == learner.n_inner_steps:
+            total.backward()
+            theta = {n: v.detach() for n, v in theta.items()}
+            memory = [tuple(part.detach() for part in pair) for pair in memory]
+            total = 0.0
+    return rule.gradients() | {n: v.grad for n, v in leaves.items()}
+
+
+@pytest.mark.parametrize("truncation", [1, 2, 5])
+@pytest.mark.parametrize("objective", ["query", "support"])
+def test_meta_gradient_is_that_of_the_papers_loop(truncation, objective):
+    learner = make_learner(
+        truncation=truncation, objective=objective, parameter_scaling=0.7, inner_lr=0.3
+    )
+    context, task = make_context(), make_task()
+    state = make_state(learner, context)
+    gradient, _ = learner.meta_gradient(context, state, task)
+    expected = plain_meta_gradient(learner, state, task, learner._draw(context, state, task))
+    for name in state:
+        if name == "horizon" or is_weight(name):
+            assert not gradient[name].any(), name
+        else:
+            assert gradient[name].abs().max() > 1e-6, name
+            torch.testing.assert_close(gradient[name], expected[name], rtol=1e-8, atol=1e-11)
+
+
+def test_a_learned_start_receives_the_gradient_of_the_first_segment():
+    learner = make_learner(truncation=2, learn_start=True)
+    context, task = make_context(), make_task()
+    state = make_state(learner, context)
+    gradient, _ = learner.meta_gradient(context, state, task)
+    expected = plain_meta_gradient(learner, state, task, learner._draw(context, state, task))
+    for name in filter(is_weight, state):
+        assert gradient[name].abs().max() > 1e-6, name
+        torch.testing.assert_close(gradient[name], expected[name], rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.parametrize("learn_start", [False, True])
+def test_exact_gradient_equals_finite_differences(learn_start):
+    learner = make_learner(
+        first_order=False, truncation=None, learn_start=learn_start, parameter_scaling=0.5
+    )
+    context, task = make_context(), make_task()
+    state = make_state(learner, context)
+    gradient, _ = learner.meta_gradient(context, state, task)
+    generator = torch.Generator().manual_seed(3)
+    moved = [n for n in state if n != "horizon" and (learn_start or not is_weight(n))]
+    for _ in range(3):
+        direction = {n: torch.randn(state[n].shape, generator=generator).double() for n in moved}
+        up, down = (
+            float(
+                learner.meta_loss(
+                    context, state | {n: state[n] + s * d for n, d in direction.items()}, task
+                )[0]
+            )
+            for s in (1e-6, -1e-6)
+        )
+        found = sum(float((gradient[n] * d).sum()) for n, d in direction.items())
+        assert found == pytest.approx((up - down) / 2e-6, rel=1e-5, abs=1e-8)
+
+
+def test_each_task_has_a_start_and_scales_of_its_own():
+    learner, context = make_learner(parameter_scaling=2.0), make_context()
+    state = make_state(learner, context)
+    draws = [learner._draw(context, state, make_task(seed)) for seed in range(40)]
+    again = learner._draw(context, state, make_task(0))
+    assert all(torch.equal(again[n], v) for n, v in draws[0].items())
+    scales = torch.stack([draw["loss_scale"] for draw in draws]).log()
+    assert scales.abs().max() <= 1
+    assert scales.min() < -0.8
+    assert scales.max() > 0.8
+    assert len(draws[0]["scale"]) == sum(v.numel() for n, v in state.items() if is_weight(n))
+    assert 1.5 < draws[0]["scale"].log().abs().max() <= 2
+    name = "body.1.weight"
+    assert not torch.equal(draws[0][f"start.{name}"], draws[1][f"start.{name}"])
+    entries = draws[0][f"start.{name}"].reshape(-1).sort().values
+    assert torch.equal(entries, state[name].reshape(-1).sort().values)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X, y, groups = make_sinusoid_tasks(100, 12, random_state=0)
+    learner = LearnedOptimizer(
+        backbone_params={"hidden": (10,)},
+        objective="support",
+        n_hidden=8,
+        n_inner_steps=10,
+        n_shot=10,
+        n_query=2,
+        n_iterations=150,
+        evaluate_every=50,
+        meta_lr=0.01,
+        device="cpu",
+        random_state=0,
+    )
+    return learner.fit(X, y, groups)
+
+
+def test_meta_training_makes_it_a_better_optimizer(fitted):
+    X, y, groups = make_sinusoid_tasks(20, 12, random_state=3)
+    untrained = clone(fitted).set_params(n_iterations=1)
+    untrained.fit(*make_sinusoid_tasks(100, 12, random_state=0))
+    errors = []
+    for prior in (untrained.prior_, fitted.prior_):
+        for n_steps in (0, 10):
+            model = MetaFewShotRegressor(prior, n_inner_steps=n_steps)
+            found = [
+                clone(model).fit(X[groups == g], y[groups == g]).predict(X[groups == g])
+                for g in range(20)
+            ]
+            errors.append(((np.concatenate(found) - y) ** 2).mean())
+    assert errors[0] == pytest.approx(errors[2])
+    assert errors[3] < 0.7 * min(errors[0], errors[1])
+
+
+def test_the_optimizer_takes_the_steps_of_the_learner(fitted):
+    """In torch and as a learner, beyond the horizon too."""
+    X, y, groups = make_sinusoid_tasks(2, 12, random_state=7)
+    X, y = X[groups == 0], y[groups == 0]
+    model = MetaFewShotRegressor(fitted.prior_, n_inner_steps=35).fit(X, y)
+    prior = fitted.prior_
+    net = nn.Sequential(nn.Linear(1, 10), nn.ReLU(), nn.Linear(10, 1)).double()
+    names = ("body.1.weight", "body.1.bias", "head.weight", "head.bias")
+    with torch.no_grad():
+        for parameter, name in zip(net.parameters(), names, strict=True):
+            parameter.copy_(torch.tensor(prior.tensors[name]))
+    scale = {n: prior.tensors[f"scaler.{n}"] for n in ("x_mean", "x_scale", "y_mean", "y_scale")}
+    x = torch.tensor((X - scale["x_mean"]) / scale["x_scale"])
+    target = torch.tensor((y - scale["y_mean"]) / scale["y_scale"])
+    optimizer = fitted.optimizer(net.parameters())
+    for _ in range(35):
+        optimizer.zero_grad()
+        loss = F.mse_loss(net(x)[:, 0], target)
+        loss.backward()
+        optimizer.step(loss=loss)
+    for parameter, name in zip(net.parameters(), names, strict=True):
+        np.testing.assert_allclose(parameter.detach(), model.adapted_[name], rtol=1e-7)
+
+
+def bowl(theta):
+    return (torch.tensor([1.0, 3.0, 0.2]).double() * theta**2).sum()
+
+
+def run(optimizer, theta, n_steps, pass_loss=True):
+    losses = []
+    for _ in range(n_steps):
+        optimizer.zero_grad()
+        loss = bowl(theta)
+        loss.backward()
+        losses.append(float(loss.detach()))
+        optimizer.step(loss=loss if pass_loss else None)
+    return np.array(losses)
+
+
+def start():
+    return torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64, requires_grad=True)
+
+
+def drifting(prior):
+    """An optimizer that walks away uphill, whatever the gradient."""
+    tensors = dict(prior.tensors)
+    tensors["out.weight"] = np.zeros_like(tensors["out.weight"])
+    tensors["out.bias"] = np.full_like(tensors["out.bias"], 10.0)
+    return prior.replace(tensors=tensors)
+
+
+def test_ten_horizons_do_not_diverge(fitted):
+    """A drift lets the loss rise until the guard notices; descent from the best point follows."""
+    theta = start()
+    losses = run(PriorOptimizer([theta], drifting(fitted.prior_)), theta, 100)
+    assert losses[-1] < losses[0]
+    assert losses[-1] < 1.01 * losses.min()
+    assert losses.max() < 100 * losses[0]
+    theta = start()
+    unguarded = theta.detach() + 100 * 0.2
+    assert bowl(unguarded) > 100 * losses[0]  # Where the drift would have led to.
+
+
+def test_ten_horizons_do_not_diverge_without_the_loss(fitted):
+    theta = start()
+    losses = run(PriorOptimizer([theta], drifting(fitted.prior_)), theta, 100, pass_loss=False)
+    assert losses[-1] < losses[10]
+
+
+def test_a_rising_loss_is_answered_by_gradient_descent_from_the_best_point(fitted):
+    theta = start()
+    optimizer = PriorOptimizer([theta], drifting(fitted.prior_))
+    losses, points = [], []
+    for _ in range(100):
+        optimizer.zero_grad()
+        loss = bowl(theta)
+        loss.backward()
+        losses.append(float(loss.detach()))
+        points.append(theta.detach().clone())
+        optimizer.step(loss=loss)
+        if optimizer.param_groups[0]["memory"]["guard"]["rate"] > 0:
+            break
+    best = points[int(np.argmin(losses))]
+    slope = 2 * torch.tensor([1.0, 3.0, 0.2]).double() * best
+    # Each step of the drift was 1 in each of three coordinates.
+    rate = 3**0.5 / 2 / slope.norm()
+    torch.testing.assert_close(theta.detach(), best - rate * slope)
+    assert not torch.equal(best, points[-1])
+    before = theta.detach().clone()
+    run(optimizer, theta, 1)
+    slope = 2 * torch.tensor([1.0, 3.0, 0.2]).double() * before
+    torch.testing.assert_close(theta.detach(), before - rate * slope)
+
+
+def test_a_loss_that_is_no_number_is_answered_too(fitted):
+    theta = start()
+    optimizer = PriorOptimizer([theta], fitted.prior_)
+    run(optimizer, theta, 3)
+    theta.grad = torch.full_like(theta, torch.nan)
+    optimizer.step(loss=torch.tensor(torch.nan))
+    assert torch.isfinite(theta).all()
+    losses = run(optimizer, theta, 50)
+    assert losses[-1] < losses[0]
+
+
+def test_updates_beyond_the_horizon_are_short_and_downhill():
+    generator = torch.Generator().manual_seed(0)
+    horizon = torch.tensor(10.0)
+    for step in (3.0, 10.0, 40.0):
+        for _ in range(20):
+            update, slope = torch.randn(2, 5, generator=generator)
+            found = tame(update, slope, torch.tensor(step), horizon)
+            if step < 10:
+                assert torch.equal(found, update)
+                continue
+            torch.testing.assert_close(found.norm(), update.norm() * 10 / step)
+            assert found @ slope < 0
+            if update @ slope <= 0:
+                torch.testing.assert_close(found, update * 10 / step)
+
+
+def test_more_steps_than_the_horizon_do_not_spoil_a_new_task(fitted):
+    X, y, groups = make_sinusoid_tasks(12, 12, random_state=5)
+    errors = []
+    for n_steps in (None, 100):
+        error = 0.0
+        for g in range(12):
+            rows = groups == g
+            model = MetaFewShotRegressor(fitted.prior_, n_inner_steps=n_steps).fit(X[rows], y[rows])
+            error += ((model.predict(X[rows]) - y[rows]) ** 2).mean()
+        errors.append(error)
+    assert errors[1] < errors[0]
+
+
+def test_a_closure_and_the_loss_itself_are_alike(fitted):
+    first, second = start(), start()
+    run(PriorOptimizer([first], fitted.prior_), first, 25)
+    optimizer = PriorOptimizer([second], fitted.prior_)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = bowl(second)
+        loss.backward()
+        return loss
+
+    losses = [float(optimizer.step(closure).detach()) for _ in range(25)]
+    assert torch.equal(first, second)
+    assert losses[0] == float(bowl(start()).detach())
+
+
+def test_a_saved_optimizer_goes_on_exactly(fitted):
+    theta = start()
+    optimizer = PriorOptimizer([theta], fitted.prior_)
+    run(optimizer, theta, 15)
+    other = theta.detach().clone().requires_grad_()
+    resumed = PriorOptimizer([other], fitted.prior_)
+    resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    run(optimizer, theta, 10)
+    run(resumed, other, 10)
+    assert torch.equal(theta, other)
+    fresh = theta.detach().clone().requires_grad_()
+    run(PriorOptimizer([fresh], fitted.prior_), fresh, 10)
+    run(optimizer, theta, 10)
+    assert not torch.equal(theta, fresh)
+
+
+def test_groups_and_schedulers_set_the_step_size(fitted):
+    slow, fast = start(), start()
+    params = [{"params": [slow], "lr": 0.01}, {"params": [fast]}]
+    optimizer = PriorOptimizer(params, fitted.prior_, lr=0.02)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+    (bowl(slow) + bowl(fast)).backward()
+    optimizer.step()
+    moved = [(p.detach() - start()).detach() for p in (slow, fast)]
+    torch.testing.assert_close(2 * moved[0], moved[1])
+    scheduler.step()
+    assert [group["lr"] for group in optimizer.param_groups] == [0.005, 0.01]
+
+
+def test_parameters_without_a_gradient_stay(fitted):
+    used, unused = start(), start()
+    optimizer = PriorOptimizer([unused, used], fitted.prior_)
+    optimizer.step()
+    bowl(used).backward()
+    optimizer.step()
+    assert torch.equal(unused, start())
+    assert not torch.equal(used, start())
+
+
+def test_parameters_of_float32_and_any_shape(fitted):
+    weight = torch.ones(2, 3, 4, requires_grad=True)
+    optimizer = PriorOptimizer([weight], fitted.prior_)
+    (weight**2).sum().backward()
+    optimizer.step(loss=24.0)
+    assert weight.dtype == torch.float32
+    assert (weight != 1).all()
+
+
+def test_bad_input(fitted):
+    with pytest.raises(ValueError, match="lr must be positive, got -1"):
+        fitted.optimizer([start()], lr=-1)
+    with pytest.raises(ValueError, match="This LearnedOptimizer instance is not fitted yet"):
+        LearnedOptimizer().optimizer([start()])
+    X, y, groups = make_sinusoid_tasks(20, 20, random_state=0)
+    prior = MAML(n_iterations=1, random_state=0).fit(X, y, groups).prior_
+    with pytest.raises(PriorMismatchError, match="needs a prior learned by LearnedOptimizer"):
+        PriorOptimizer([start()], prior)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("n_inner_steps", 0), ("truncation", 0), ("objective", "both"), ("loss_scaling", -1.0)],
+)
+def test_parameters_out_of_range(name, value):
+    X, y, groups = make_sinusoid_tasks(30, 20, random_state=0)
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of LearnedOptimizer must be"):
+        LearnedOptimizer(**{name: value}).fit(X, y, groups)
