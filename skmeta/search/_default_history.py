@@ -56,6 +56,9 @@ def use_history(history: History) -> Iterator[SearchHistory | ReadOnly | None]:
 def set_default_history(history: History) -> None:
     """Give a history to all searches of this process that have none of their own.
 
+    Searches in joblib's worker processes are in other processes: name the history in the
+    environment variable ``SKMETA_HISTORY``, or give it to the search.
+
     Parameters
     ----------
     history : SearchHistory, ReadOnly, str, path-like or None

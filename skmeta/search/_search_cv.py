@@ -91,8 +91,8 @@ class MetaLearnedSearchCV(BaseSearchCV):
     best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, \
 multimetric_, classes_, n_features_in_, feature_names_in_
         As of RandomizedSearchCV.
-    prior_ : SearchPrior or None
-        The prior that was used.
+    prior_ : SearchPrior, ChoicePrior, JointPrior or None
+        The prior that was used; None where nothing was known.
     prior_report_ : dict
         Which past searches were trusted, and how much the learned model against the plain one.
     stopped_by_ : str

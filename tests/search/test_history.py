@@ -9,8 +9,10 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -692,22 +694,19 @@ assert len(ReadOnly(os.path.join(folder, "open/readonly.db"))) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs permissions of POSIX")
-def test_missing_permission_is_known_when_opening(tmp_path_factory):
-    # Root may write anywhere, so a process without privileges has to try.
-    folder = tmp_path_factory.mktemp("permissions")
-    for name in ("kept", "open"):
-        (folder / name).mkdir()
-    for name in ("kept/searches.db", "open/readonly.db", "open/secret.db"):
-        SearchHistory(folder / name).begin(make_record())
-        (folder / name).chmod(0o444)
-    (folder / "open/secret.db").chmod(0o000)
-    (folder / "open").chmod(0o777)
-    (folder / "kept").chmod(0o555)
-    parents = [folder, *folder.parents[:2]]
-    modes = [path.stat().st_mode for path in parents]
-    try:
-        for path, mode in zip(parents, modes, strict=True):
-            path.chmod(mode | 0o055)
+def test_missing_permission_is_known_when_opening():
+    # Root may write anywhere, so a process without privileges has to try, where it may look.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for name in ("kept", "open"):
+            (folder / name).mkdir()
+        for name in ("kept/searches.db", "open/readonly.db", "open/secret.db"):
+            SearchHistory(folder / name).begin(make_record())
+            (folder / name).chmod(0o444)
+        (folder / "open/secret.db").chmod(0o000)
+        (folder / "open").chmod(0o777)
+        (folder / "kept").chmod(0o555)
         done = subprocess.run(
             [sys.executable, "-c", UNPRIVILEGED, str(folder)],
             check=False,
@@ -715,9 +714,6 @@ def test_missing_permission_is_known_when_opening(tmp_path_factory):
             text=True,
             cwd="/",
         )
-    finally:
-        for path, mode in zip(parents, modes, strict=True):
-            path.chmod(mode)
         (folder / "kept").chmod(0o755)
     assert done.returncode == 0, done.stderr
 

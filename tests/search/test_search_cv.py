@@ -134,7 +134,7 @@ def test_the_space_by_either_name_or_second_position(iris, name):
 
 
 def test_columns_say_why_each_candidate_was_tried(iris):
-    search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=9, random_state=0).fit(*iris)
+    search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=9, prior=None, random_state=0).fit(*iris)
     results = search.cv_results_
     assert set(results["source"]) == {"initial design", "model"}
     modelled = results["source"] == "model"
@@ -403,24 +403,27 @@ def test_other_data_do_not_resume_and_learn_a_prior(iris, path):
         },
         n_iter=6,
         history=path,
+        prior="history",
         random_state=0,
     ).fit(*iris)
     assert search.n_resumed_ == 0
     assert len(search.prior_) == 1
     assert {"SVC.C", "SVC.gamma"} <= set(search.prior_.parameters)
     assert len(search.prior_report_["datasets"]) == 1
-    other = MetaLearnedSearchCV(Ridge(), {"alpha": SPACE["C"]}, n_iter=3, history=path)
-    assert len(other.fit(*iris).prior_) == 0  # nothing is known of this estimator
+    other = MetaLearnedSearchCV(
+        Ridge(), {"alpha": SPACE["C"]}, n_iter=3, history=path, prior="history"
+    )
+    assert other.fit(*iris).prior_ is None  # nothing is known of this estimator
 
 
 def test_same_data_can_be_left_out(iris, path):
     X, y = iris
     MetaLearnedSearchCV(SVC(), SPACE, n_iter=6, history=path, random_state=0).fit(X, y)
-    settings = {"n_iter": 4, "history": ReadOnly(path), "random_state": 0}
+    settings = {"n_iter": 4, "history": ReadOnly(path), "prior": "history", "random_state": 0}
     part = MetaLearnedSearchCV(SVC(), SPACE, **settings).fit(X[:140], y[:140])
     assert len(part.prior_) == 1
     left_out = MetaLearnedSearchCV(SVC(), SPACE, exclude_same_data=True, **settings)
-    assert len(left_out.fit(X[:140], y[:140]).prior_) == 0
+    assert left_out.fit(X[:140], y[:140]).prior_ is None
     other = load_wine(return_X_y=True)
     assert len(left_out.fit(*other).prior_) == 1
 
@@ -430,7 +433,9 @@ def test_a_read_only_history_is_read_and_not_written(iris, path):
         *load_wine(return_X_y=True)
     )
     before = SearchHistory(path).version_token()
-    search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=4, history=ReadOnly(path), random_state=0)
+    search = MetaLearnedSearchCV(
+        SVC(), SPACE, n_iter=4, history=ReadOnly(path), prior="history", random_state=0
+    )
     scores = cross_val_score(search, *iris, cv=3, n_jobs=2)
     assert (scores > 0.8).all()
     assert SearchHistory(path).version_token() == before
@@ -492,8 +497,10 @@ def test_a_failing_history_never_costs_the_search(iris, counted, path):
 def test_a_history_of_nothing_but_failures_is_no_prior(iris, path):
     history = SearchHistory(path)
     history.add(SVC(), [{"C": 1.0}, {"C": 2.0}], [np.nan, np.nan], dataset="bad")
-    search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=3, history=history, random_state=0)
-    assert len(search.fit(*iris).prior_) == 0
+    search = MetaLearnedSearchCV(
+        SVC(), SPACE, n_iter=3, history=history, prior="history", random_state=0
+    )
+    assert search.fit(*iris).prior_ is None
 
 
 # -- stopping --------------------------------------------------------------------------------
