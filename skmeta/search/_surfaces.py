@@ -53,7 +53,8 @@ def learn_surfaces(encoding: Encoding, X: list[Array], y: list[Array]) -> dict[s
     scales = np.exp(theta[:n_groups])
     # Exactly what will be stored, so that loaded and learned surfaces agree.
     scales = scales.astype(np.float32).astype(np.float64)
-    scaled = [scale_columns(x, groups, scales) for x in X]
+    # Likewise in half precision: weights would not fit configurations rounded afterwards.
+    scaled = [scale_columns(x, groups, scales).astype(np.float16).astype(np.float64) for x in X]
     every = np.concatenate(scaled)
     reference = every[np.unique(np.linspace(0, len(every) - 1, _N_REFERENCE).astype(np.intp))]
     learned = [
