@@ -40,6 +40,8 @@ class Network:
         Floating-point operations of one row's forward pass.
     has_statistics : bool
         Whether the module has batch normalisations.
+    norm_weights : list of str
+        Names of their scales and shifts.
     """
 
     def __init__(
@@ -51,11 +53,13 @@ class Network:
         self.n_flops = _count_flops(module, input_shape)
         self._module = module.to(device)
         self._statistics: State = {}
+        self.norm_weights: list[str] = []
         for prefix, part in module.named_modules():
             if isinstance(part, EpisodeBatchNorm):
                 dot = prefix + "." if prefix else ""
                 self._statistics[dot + "mean"] = torch.zeros_like(part.mean)
                 self._statistics[dot + "var"] = torch.ones_like(part.var)
+                self.norm_weights += [f"body.{dot}weight", f"body.{dot}bias"]
         self.input_shape = tuple(input_shape)
         self.has_statistics = bool(self._statistics)
 

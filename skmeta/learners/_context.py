@@ -23,12 +23,15 @@ class Context:
         What a task's head starts from.
     classes : Tensor of shape (n_outputs,)
         Row of each output in a learned head; its length alone matters to other heads.
+    progress : float
+        Share of the meta-training that is done; 1 for a new task.
     """
 
     network: Network
     kind: str
     head: str
     classes: Tensor
+    progress: float = 1.0
 
     @property
     def n_outputs(self) -> int:

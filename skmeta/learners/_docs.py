@@ -23,6 +23,25 @@ PARAMETERS = {
         "Whether the meta-gradient ignores how the inner gradients depend on the prior: faster, "
         "and often nearly as good.",
     ),
+    "multi_step_loss": (
+        "float",
+        "Share of the meta-training, from its start, in which the query losses after all inner "
+        "steps count, with weights that go over to the last one; 0: the last one only.",
+    ),
+    "first_order_until": (
+        "float",
+        "Share of the meta-training, from its start, in which the meta-gradient is of first order.",
+    ),
+    "learn_inner_lr": (
+        "bool",
+        "Whether the step size is learned, one for each tensor and step; ``inner_lr`` is where it "
+        "starts. Steps beyond those of the meta-training take the last one.",
+    ),
+    "per_step_norm": (
+        "bool",
+        "Whether batch normalisations have scales and shifts of their own after each step, which "
+        "are learned, but not adapted.",
+    ),
     "n_hidden": ("int", "Hidden units of the learned optimizer's LSTM, a memory of each weight."),
     "truncation": (
         "int or None",

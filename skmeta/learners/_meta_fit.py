@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
 from skmeta._random import check_rng
@@ -70,7 +71,7 @@ def meta_fit(learner: MetaLearner, X: Any, y: Any, groups: Any) -> tuple[MetaPri
     rng = check_rng(learner.random_state)
     feature_names = get_feature_names(X)
     rows, input_shape = flatten_rows(X, learner.input_shape)
-    rows = validate_data(learner, rows, dtype=DTYPES)
+    rows = _check_rows(learner, rows, reset=True)
     input_shape = resolve_input_shape(input_shape, learner.backbone, rows.shape[1])
     kind = resolve_kind(learner.task_type, y, groups)
     learner.check_kind(kind)
@@ -120,6 +121,14 @@ def meta_fit(learner: MetaLearner, X: Any, y: Any, groups: Any) -> tuple[MetaPri
         objective = _objective(session, execution, problem.train)
         state, history = meta_train(state, objective, validate, settings, rng)
     return describe(state, n_iterations=int(history["iteration"][-1])), history
+
+
+def _check_rows(learner: MetaLearner, rows: Any, reset: bool) -> np.ndarray:
+    finite = "allow-nan" if get_tags(learner).input_tags.allow_nan else True
+    checked: np.ndarray = validate_data(
+        learner, rows, dtype=DTYPES, reset=reset, ensure_all_finite=finite
+    )
+    return checked
 
 
 def untrained_prior(
@@ -195,14 +204,17 @@ def _execution(learner: MetaLearner, session: Session) -> Execution:
 
 def _objective(
     session: Session, execution: Execution, source: TaskSource
-) -> Callable[[State, np.random.Generator], tuple[State, dict[str, float]]]:
+) -> Callable[[State, np.random.Generator, float], tuple[State, dict[str, float]]]:
     learner = session.learner
     table = session.crossing.upload(source.X)
 
-    def objective(state: State, rng: np.random.Generator) -> tuple[State, dict[str, float]]:
+    def objective(
+        state: State, rng: np.random.Generator, progress: float
+    ) -> tuple[State, dict[str, float]]:
         batch = [source.sampler.sample(rng) for _ in range(learner.meta_batch_size)]
         tasks = session.crossing.tasks(table, batch)
-        gradient, metrics = learner.mean_gradient(session.context, state, tasks, execution)
+        context = replace(session.context, progress=progress)
+        gradient, metrics = learner.mean_gradient(context, state, tasks, execution)
         return gradient, {n: float(v) for n, v in metrics.items()}
 
     return objective
@@ -291,7 +303,7 @@ def evaluate(learner: MetaLearner, X: Any, y: Any, groups: Any, n_tasks: int) ->
     """Learn tasks from their support sets and predict their query sets."""
     prior: MetaPrior = learner.prior_
     rows, _ = flatten_rows(X, learner.input_shape)
-    rows = validate_data(learner, rows, dtype=DTYPES, reset=False)
+    rows = _check_rows(learner, rows, reset=False)
     if groups is None and prior.classes is not None:
         raise EpisodeError(
             "The prior was learned from groups whose labels mean the same in each, but groups is "

@@ -19,6 +19,7 @@ from skmeta.training._checkpoint import load_checkpoint, save_checkpoint
 
 State = dict[str, Tensor]
 History = dict[str, list[float]]
+Objective = Callable[[State, np.random.Generator, float], tuple[State, dict[str, float]]]
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -73,7 +74,7 @@ class TrainingSettings:
 
 def meta_train(
     state: State,
-    objective: Callable[[State, np.random.Generator], tuple[State, dict[str, float]]],
+    objective: Objective,
     validate: Callable[[State], dict[str, float]] | None,
     settings: TrainingSettings,
     rng: np.random.Generator,
@@ -85,7 +86,8 @@ def meta_train(
     state : dict of Tensor
         Where to start.
     objective : callable
-        ``objective(state, rng) -> (gradient, metrics)`` on a meta-batch drawn with ``rng``.
+        ``objective(state, rng, progress) -> (gradient, metrics)`` on a meta-batch drawn with
+        ``rng``; ``progress`` is the share of the iterations that are done.
     validate : callable or None
         ``validate(state) -> metrics``; the state with the highest ``"score"`` is returned.
     settings : TrainingSettings
@@ -160,10 +162,9 @@ class _Run:
         self.history: History = {}
         self.optimizer = OPTIMIZERS[settings.optimizer](list(self.state.values()), lr=settings.lr)
 
-    def step(
-        self, objective: Callable[[State, np.random.Generator], tuple[State, dict[str, float]]]
-    ) -> dict[str, float]:
-        gradient, metrics = objective(self.state, self.rng)
+    def step(self, objective: Objective) -> dict[str, float]:
+        done = self.iteration / self.settings.n_iterations
+        gradient, metrics = objective(self.state, self.rng, done)
         if not math.isfinite(metrics["loss"]):
             raise FloatingPointError(
                 f"The meta-training loss is {metrics['loss']} at iteration {self.iteration}. "
@@ -173,7 +174,6 @@ class _Run:
             value.grad = gradient[name]
         if self.settings.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(list(self.state.values()), self.settings.clip_norm)
-        done = self.iteration / self.settings.n_iterations
         self.optimizer.param_groups[0]["lr"] = self._lr(done)
         self.optimizer.step()
         self.iteration += 1

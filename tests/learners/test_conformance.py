@@ -22,6 +22,13 @@ CASES = {
     "MAML-prototype": MAML(head_init="prototype"),
     "MAML-learned": MAML(head_init="learned"),
     "ANIL": ANIL(n_inner_steps=2),
+    "MAML-options": MAML(
+        multi_step_loss=0.8,
+        first_order_until=0.2,
+        learn_inner_lr=True,
+        per_step_norm=True,
+        n_inner_steps=2,
+    ),
     "MetaSGD": MetaSGD(),
     "MetaSGD-prototype": MetaSGD(head_init="prototype"),
     "Reptile": Reptile(),

@@ -20,7 +20,7 @@ from skmeta.training import TrainingSettings, load_checkpoint, meta_train, save_
 def run(path=None, n_iterations=12, stop_at=None, validate=True, optimizer="adam", **settings):
     calls = []
 
-    def objective(state, rng):
+    def objective(state, rng, progress):
         calls.append(1)
         if stop_at is not None and len(calls) > stop_at:
             raise KeyboardInterrupt

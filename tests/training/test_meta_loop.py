@@ -13,7 +13,7 @@ def start():
     return {"w": torch.tensor([3.0, -2.0], dtype=torch.float64), "b": torch.ones(1).double()}
 
 
-def objective(state, rng):
+def objective(state, rng, progress=None):
     """A noisy quadratic, whose gradient depends on the generator."""
     noise = torch.tensor(rng.normal(size=2))
     gradient = {"w": state["w"] + 0.1 * noise, "b": 2 * state["b"]}
@@ -135,13 +135,24 @@ def test_patience(patience, values, n_rows):
     assert history["validation_score"] == values[:n_rows]
 
 
+def test_the_objective_is_told_how_much_is_done():
+    told = []
+
+    def record(state, rng, progress):
+        told.append(progress)
+        return objective(state, rng)
+
+    train(fn=record, n_iterations=4)
+    assert told == [0.0, 0.25, 0.5, 0.75]
+
+
 def test_patience_waits_for_ever_without_validation():
     assert train(patience=1, n_iterations=20, evaluate_every=2)[1]["iteration"][-1] == 20
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_is_an_error(loss):
-    def fail(state, rng):
+    def fail(state, rng, progress):
         gradient, metrics = objective(state, rng)
         return gradient, metrics | {"loss": loss if float(state["w"][0]) < 2.5 else 1.0}
 

@@ -1,0 +1,245 @@
+"""The options of MAML++ against the authors' formula, plain torch and finite differences."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from skmeta import MetaFewShotClassifier
+from skmeta.backbones import EpisodeBatchNorm
+from skmeta.backend import Execution, Network, Rows, TaskTensors
+from skmeta.datasets import make_sinusoid_tasks
+from skmeta.learners import ANIL, MAML, Context
+from skmeta.learners._maml import step_weights
+
+N_FEATURES, N_WAY, STEP = 3, 3, 1e-6
+ALL = {
+    "multi_step_loss": 0.8,
+    "first_order_until": 0.1,
+    "learn_inner_lr": True,
+    "per_step_norm": True,
+}
+
+
+def make_context(progress=1.0, head="learned"):
+    torch_layers = [nn.Linear(N_FEATURES, 4), EpisodeBatchNorm(4), nn.Tanh()]
+    network = Network(nn.Sequential(*torch_layers).double(), (N_FEATURES,), torch.device("cpu"))
+    return Context(network, "classification", head, torch.arange(N_WAY), progress)
+
+
+def make_state(learner, context):
+    generator = torch.Generator().manual_seed(1)
+    drawn = learner.init_state(context, generator)
+    return {
+        n: v.double() + 0.2 * torch.randn(v.shape, generator=generator).double()
+        for n, v in drawn.items()
+    }
+
+
+def make_task(seed=2):
+    rng = np.random.default_rng(seed)
+
+    def rows(n):
+        x, w = rng.normal(size=(n, N_FEATURES)), rng.uniform(0.5, 1.5, n)
+        return Rows(torch.tensor(x), torch.tensor(np.arange(n) % N_WAY), torch.tensor(w))
+
+    return TaskTensors(rows(7), rows(5))
+
+
+def plain_outputs(theta, rows, support):
+    """Outputs of the network in plain torch, normalised by the support set."""
+    hidden, known = (
+        F.linear(part.x, theta["body.0.weight"], theta["body.0.bias"]) for part in (rows, support)
+    )
+    hidden = (hidden - known.mean(0)) / (known.var(0, correction=0) + 1e-5).sqrt()
+    hidden = torch.tanh(hidden * theta["body.1.weight"] + theta["body.1.bias"])
+    return F.linear(hidden, theta["head.weight"], theta["head.bias"])
+
+
+def plain_loss(theta, rows, support):
+    losses = F.cross_entropy(plain_outputs(theta, rows, support), rows.y, reduction="none")
+    return (losses * rows.w).sum() / rows.w.sum()
+
+
+def plain_path(state, support, rate, n_steps, norm=None):
+    """Weights after 0, 1, ... steps, differentiably; ``rate(name, step)``, ``norm(name, step)``."""
+    theta = {n: v for n, v in state.items() if n.startswith(("body.", "head."))}
+    path = [theta]
+    for step in range(n_steps):
+        loss = plain_loss(theta, support, support)
+        gradient = torch.autograd.grad(loss, list(theta.values()), create_graph=True)
+        pairs = zip(theta.items(), gradient, strict=True)
+        theta = {n: v - rate(n, step) * g for (n, v), g in pairs}
+        if norm is not None:
+            theta |= {n: norm(n, step) for n in ("body.1.weight", "body.1.bias")}
+        path.append(theta)
+    return path
+
+
+def authors_weights(n_steps, n_epochs, epoch):
+    """Antoniou's code, without the least weight of the earlier steps."""
+    weights = np.ones(n_steps) * (1.0 / n_steps)
+    decay_rate = 1.0 / n_steps / n_epochs
+    for i in range(n_steps - 1):
+        weights[i] = weights[i] - epoch * decay_rate
+    weights[-1] = weights[-1] + epoch * (n_steps - 1) * decay_rate
+    return weights
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 5])
+def test_weights_of_the_multi_step_loss_are_the_authors(n_steps):
+    for epoch in range(10):
+        expected = authors_weights(n_steps, 10, epoch)
+        assert step_weights(n_steps, epoch / 10) == pytest.approx(expected)
+    assert step_weights(n_steps, 0.0) == pytest.approx([1 / n_steps] * n_steps)
+    assert step_weights(n_steps, 1.0) == pytest.approx([0.0] * (n_steps - 1) + [1.0])
+
+
+@pytest.mark.parametrize(("progress", "annealed"), [(0.0, 0.0), (0.2, 0.5), (0.4, 1.0), (1.0, 1.0)])
+def test_multi_step_loss_is_the_weighted_sum_of_the_query_losses(progress, annealed):
+    learner = MAML(n_inner_steps=3, inner_lr=0.3, multi_step_loss=0.4)
+    context, (support, query) = make_context(progress), make_task()
+    leaves = {n: v.requires_grad_() for n, v in make_state(learner, context).items()}
+    path = plain_path(leaves, support, lambda name, step: 0.3, 3)[1:]
+    losses = [plain_loss(theta, query, support) for theta in path]
+    weights = authors_weights(3, 1, annealed)
+    total = sum(w * value for w, value in zip(weights, losses, strict=True))
+    expected = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
+    state = {n: v.detach() for n, v in leaves.items()}
+    found, metrics = learner.meta_gradient(context, state, make_task())
+    for (name, value), gradient in zip(found.items(), expected, strict=True):
+        torch.testing.assert_close(value, gradient, rtol=1e-8, atol=1e-10, msg=name)
+    # What is reported is the loss after the last step.
+    torch.testing.assert_close(metrics["loss"], losses[-1].detach())
+
+
+def test_learned_step_sizes_belong_to_a_tensor_and_a_step():
+    learner, context = MAML(n_inner_steps=2, learn_inner_lr=True), make_context()
+    state, (support, _) = make_state(learner, context), make_task()
+    assert state["rate.head.weight"].shape == (2,)
+    with torch.enable_grad():
+        leaves = {n: v.clone().requires_grad_() for n, v in state.items()}
+        path = plain_path(leaves, support, lambda n, step: state[f"rate.{n}"][min(step, 1)], 4)
+    for n_steps in (1, 2, 4):
+        learner.n_inner_steps = n_steps
+        adapted = learner.adapt(context, state, support)
+        for name, expected in path[n_steps].items():
+            torch.testing.assert_close(adapted[name], expected.detach(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("head", ["learned", "shared", "zeros", "prototype"])
+def test_all_options_start_as_plain_maml(head):
+    settings = {"n_inner_steps": 3, "inner_lr": 0.25}
+    plain, options = MAML(**settings), MAML(**settings, learn_inner_lr=True)
+    context, support = make_context(head=head), make_task().support
+    state = {n: v.double() for n, v in options.init_state(context, torch.Generator()).items()}
+    found, expected = (each.adapt(context, state, support) for each in (options, plain))
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name])
+
+
+def test_anil_learns_step_sizes_of_the_head_alone():
+    learner = ANIL(learn_inner_lr=True, n_inner_steps=2)
+    state = learner.init_state(make_context(head="zeros"), torch.Generator())
+    rates = {n for n in state if n.startswith("rate.")}
+    assert rates == {"rate.head.weight", "rate.head.bias"}
+
+
+def test_normalisations_have_scales_of_their_own_after_each_step():
+    learner, context = MAML(n_inner_steps=2, inner_lr=0.3, per_step_norm=True), make_context()
+    state, (support, query) = make_state(learner, context), make_task()
+    leaves = {n: v.clone().requires_grad_() for n, v in state.items()}
+
+    def norm(name, step):
+        return leaves[f"norm.{name}"][step]
+
+    theta = plain_path(leaves, support, lambda name, step: 0.3, 2, norm)[-1]
+    adapted = learner.adapt(context, state, support)
+    outputs = learner.forward(context, adapted, query.x)
+    expected = plain_outputs(theta, query, support).detach()
+    torch.testing.assert_close(outputs, expected, rtol=1e-9, atol=1e-12)
+    assert torch.equal(adapted["body.1.bias"], state["norm.body.1.bias"][1])
+    # From row 0 to 1 to 2: the rows differ, so that a wrong one would be seen.
+    assert not torch.allclose(state["norm.body.1.bias"][0], state["norm.body.1.bias"][1])
+
+
+def test_the_meta_gradient_is_of_first_order_until_it_is_not():
+    learner = MAML(n_inner_steps=2, inner_lr=0.3, first_order_until=0.5)
+    state, task = make_state(learner, make_context()), make_task()
+    for progress, first_order in ((0.0, True), (0.49, True), (0.5, False), (1.0, False)):
+        found, _ = learner.meta_gradient(make_context(progress), state, task)
+        other = MAML(n_inner_steps=2, inner_lr=0.3, first_order=first_order)
+        expected, _ = other.meta_gradient(make_context(), state, task)
+        for name in expected:
+            torch.testing.assert_close(found[name], expected[name], rtol=1e-9, atol=1e-12)
+    assert not learner.first_order
+
+
+@pytest.mark.parametrize("progress", [0.3, 0.9])
+@pytest.mark.parametrize("head", ["shared", "prototype"])
+def test_gradient_with_all_options_equals_finite_differences(progress, head):
+    learner, context = MAML(n_inner_steps=3, inner_lr=0.3, **ALL), make_context(progress, head)
+    state = make_state(learner, context)
+    tasks = TaskTensors(*(Rows(*map(torch.stack, zip(*pair, strict=True)))
+                          for pair in zip(make_task(2), make_task(3), strict=True)))  # fmt: skip
+
+    def mean_loss(at):
+        losses = [learner.meta_loss(context, at, make_task(seed))[0] for seed in (2, 3)]
+        return float(torch.stack(losses).mean())
+
+    generator = torch.Generator().manual_seed(3)
+    for mode in ("loop", "threads", "vmap"):
+        with Execution(mode, device=torch.device("cpu"), n_jobs=2) as execution:
+            gradient, _ = learner.mean_gradient(context, state, tasks, execution)
+        assert all(gradient[n].abs().max() > 1e-7 for n in state if n.startswith("norm."))
+        direction = {
+            n: torch.randn(v.shape, generator=generator).double() for n, v in state.items()
+        }
+        up, down = (
+            mean_loss({n: v + s * direction[n] for n, v in state.items()}) for s in (STEP, -STEP)
+        )
+        found = sum(float((gradient[n] * d).sum()) for n, d in direction.items())
+        assert found == pytest.approx((up - down) / (2 * STEP), rel=1e-5)
+
+
+def test_meta_training_says_how_far_it_is(monkeypatch):
+    told = []
+    original = MAML.mean_gradient, MAML.adapt
+
+    def mean_gradient(self, context, *args):
+        told.append(("train", context.progress))
+        return original[0](self, context, *args)
+
+    def adapt(self, context, *args):
+        told.append(("adapt", context.progress))
+        return original[1](self, context, *args)
+
+    monkeypatch.setattr(MAML, "mean_gradient", mean_gradient)
+    monkeypatch.setattr(MAML, "adapt", adapt)
+    X, y, groups = make_sinusoid_tasks(20, 20, random_state=0)
+    settings = {"evaluate_every": 2, "execution": "loop", "n_validation_tasks": 1}
+    MAML(n_iterations=4, multi_step_loss=1.0, n_inner_steps=2, random_state=0, **settings).fit(
+        X, y, groups
+    )
+    assert [p for what, p in told if what == "train"] == [0.0, 0.25, 0.5, 0.75]
+    # A validation, or a new task, is always that of the end.
+    assert [p for what, p in told if what == "adapt"] == [1.0, 1.0]
+
+
+def test_a_new_task_can_take_more_steps_than_there_are_step_sizes():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 3)), np.repeat(np.arange(12), 5)
+    learner = MAML(n_way=3, n_shot=2, n_query=2, n_inner_steps=2, learn_inner_lr=True,
+                   n_iterations=3, random_state=0).fit(X, y)  # fmt: skip
+    for n_steps in (0, 1, 5):
+        clf = MetaFewShotClassifier(learner.prior_, n_inner_steps=n_steps).fit(X[:15], y[:15])
+        assert np.isfinite(clf.decision_function(X)).all()
+
+
+@pytest.mark.parametrize("name", ["multi_step_loss", "first_order_until"])
+@pytest.mark.parametrize("value", [-0.1, 1.1])
+def test_shares_out_of_range(name, value):
+    X, y, groups = make_sinusoid_tasks(20, 20, random_state=0)
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of MAML must be"):
+        MAML(**{name: value}).fit(X, y, groups)
