@@ -66,10 +66,11 @@ REGRESSORS = {
 MAX_ROWS_OF_5_FOLDS = 300  # sets with more rows are scored by three folds
 TREES = ("Tree", "Forest", "Boost")
 # The first sets, in a random order, come first for every estimator.
-FIRST = {"classification": 66, "regression": 34}
+FIRST = {"classification": 62, "regression": 32}
 # Sets with more columns or classes cost too much for what they add; of the synthetic families a
 # few are enough.
 MAX_COLUMNS, MAX_CLASSES, MIN_ROWS = 130, 12, 90
+MAX_CLASSES_OF_BOOSTING = 6  # which grows as many trees a round
 SYNTHETIC = ("GAMETES", "fri_", "BNG_")
 KEPT_SYNTHETIC = (
     "GAMETES_Epistasis_2_Way_20atts_0.4H_EDM_1_1",
@@ -88,6 +89,7 @@ def main():
     parser.add_argument(
         "--part", default="0/1", help="k/n: every n-th piece of work, from the k-th"
     )
+    parser.add_argument("--first", action="store_true", help="no more sets than priors need")
     parser.add_argument("--export", type=Path)
     options = parser.parse_args()
     end = time.monotonic() + 3600 * options.hours
@@ -96,7 +98,7 @@ def main():
     with SearchHistory(options.history) as history:
         if options.export and options.export.exists():
             history.merge(options.export)
-        work = plan(folder, options.estimators)[k::n]
+        work = plan(folder, options.estimators, options.first)[k::n]
         for name, dataset in tqdm(work, unit="search", smoothing=0.01):
             if time.monotonic() > end:
                 break
@@ -106,16 +108,19 @@ def main():
         print(history.describe())
 
 
-def plan(folder, estimators):
+def plan(folder, estimators, only_first=False):
     """Return pairs of an estimator and a data set, in the order of work."""
     levels = {name: i // 4 for i, name in enumerate(CLASSIFIERS)}
     levels |= {name: i // 4 for i, name in enumerate(REGRESSORS)}
     work = []
     for task, known in (("classification", CLASSIFIERS), ("regression", REGRESSORS)):
         sets = sorted((o for o in data_sets(folder) if o["task"] == task), key=lambda o: o["rank"])
-        for position, one in enumerate(sets):
-            for name in (name for name in known if name in estimators):
-                work.append((position >= FIRST[task], levels[name], position, name, one))
+        for name in (name for name in known if name in estimators):
+            few = MAX_CLASSES_OF_BOOSTING if "GradientBoostingC" in name else MAX_CLASSES
+            usable = [one for one in sets if task == "regression" or one["n_classes"] <= few]
+            for position, one in enumerate(usable):
+                if position < FIRST[task] or not only_first:
+                    work.append((position >= FIRST[task], levels[name], position, name, one))
     return [(name, one) for *_, name, one in sorted(work, key=lambda item: item[:3])]
 
 
@@ -123,7 +128,11 @@ def data_sets(folder):
     """Return the usable sets, in an order that mixes sizes."""
     with (folder / "index.csv").open() as lines:
         found = [
-            {"name": row["name"], "task": row["task"].removeprefix("guess-")}
+            {
+                "name": row["name"],
+                "task": row["task"].removeprefix("guess-"),
+                "n_classes": int(row["ny"]),
+            }
             for row in csv.DictReader(lines)
             if int(row["n"]) >= MIN_ROWS
             and int(row["p"]) <= MAX_COLUMNS
