@@ -1,8 +1,10 @@
 """Configuration of the documentation's build: ``sphinx-build -W doc doc/_build``."""
 
+import json
 import os
 import re
 from importlib import import_module
+from importlib.resources import files
 from pathlib import Path
 from pkgutil import iter_modules
 
@@ -63,6 +65,7 @@ html_sidebars = {
     "evaluation": [],
     "learners": [],
     "searches": [],
+    "shipped_priors": [],
     "benchmarks": [],
     "architecture": [],
     "whats_new": [],
@@ -81,6 +84,41 @@ def check_reference(app):
         missing = set(import_module(room).__all__) - {a or b for a, b in listed}
         if missing:
             raise ValueError(f"doc/api/index.rst does not list {sorted(missing)} of {room}.")
+
+
+def write_priors(app):
+    """Write the cards of the shipped priors as tables, for ``shipped_priors.rst``."""
+    cards = json.loads((files("skmeta.search") / "data" / "cards.json").read_text())
+    rows, sources, names = [], {}, set()
+    for estimator, card in cards.items():
+        for metric, found in card["metrics"].items():
+            needed, n = found["evaluations random search needs"], found["evaluations on record"]
+            rows.append(
+                f"{estimator},{metric},{len(found['datasets'])},{found['n_evaluations']},"
+                f"{found['regret at 10']:.3f},{found['regret at 10, random search']:.3f},"
+                f"{needed:.0f} of {n}"
+            )
+            names |= set(found["datasets"])
+        for source in card["sources"]:
+            sources.setdefault(source, []).append(estimator)
+    lines = [
+        ".. csv-table::",
+        "   :header: estimator, metric, data sets, configurations, regret at 10, of random search, "
+        "random needs",
+        "",
+        *(f"   {row}" for row in rows),
+        "",
+        "Sources:",
+        "",
+        *(f"* {source}: {', '.join(of)}" for source, of in sources.items()),
+        "",
+        "Data sets: " + ", ".join(sorted(n for n in names if not n.startswith("openml "))) + ";",
+        f"and {sum(n.startswith('openml ') for n in names)} tasks of OpenML.",
+        "",
+    ]
+    folder = Path(app.srcdir) / "api" / "generated"
+    folder.mkdir(exist_ok=True)
+    (folder / "shipped_priors.inc").write_text("\n".join(lines))
 
 
 def skip_member(app, what, name, obj, skip, options):
@@ -105,5 +143,6 @@ def prepare_docstring(app, what, name, obj, options, lines):
 def setup(app):
     """Connect the functions above."""
     app.connect("builder-inited", check_reference)
+    app.connect("builder-inited", write_priors)
     app.connect("autodoc-skip-member", skip_member)
     app.connect("autodoc-process-docstring", prepare_docstring, priority=1)  # before numpydoc
