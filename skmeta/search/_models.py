@@ -5,10 +5,11 @@ Notation
 ======  ===============  ====================================================================
 symbol  shape            meaning
 ======  ===============  ====================================================================
-F       (T, n)           surfaces of T past tasks over a pool of n candidates
+F       (T, n)           surfaces of T past tasks over a pool of n candidates, bad scores floored
 w       (T,)             weights of the past tasks, with sum 1
 mu      (n,)             their weighted mean
 U       (T, n)           sqrt(w_t / (1 - sum w^2)) (F_t - mu): U' U is their covariance
+G       (T, n)           sqrt(w_t) F_t, bad scores not floored: G' G is their second moment
 M       (n, n)           Matern 5/2 correlation of the candidates
 t^2     scalar           variance of what past tasks do not explain, the remainder
 e^2     scalar           variance of the noise
@@ -129,7 +130,8 @@ class LearnedModel:
     one of the past, but for deviations that co-vary as past tasks do. As in a kernel density
     estimate, its means are the past surfaces, drawn towards their mean so that mean and
     covariance of the mixture are those of the past (West, 1993). The other keeps how scores
-    co-vary and not which of them are good: its mean is constant.
+    co-vary and not which of them are good: its mean is constant, and a past whose good and bad
+    were exchanged would say the same.
 
     Parameters
     ----------
@@ -143,19 +145,23 @@ class LearnedModel:
         Variances of what past tasks do not explain.
     noise : float
         Variance of the noise.
+
+    References
+    ----------
+    M. West (1993), "Approximating posterior distributions by mixtures", Journal of the Royal
+    Statistical Society, Series B, 55(2).
     """
 
     def __init__(
         self, F: Array, Z: Array, task_weights: Array, remainders: Sequence[float], noise: float
     ) -> None:
-        floored = np.maximum(F, _FLOOR)
-        self._centre = floored.mean(1, keepdims=True)
-        self._scale = floored.std(1, keepdims=True)
-        self._scale[self._scale < 1e-9] = 1.0
+        self._moments = _moments(F)
+        self._floored_moments = _moments(np.maximum(F, _FLOOR))
         self._w = task_weights
         self._remainders = tuple(remainders)
         self._noise = noise
-        self.F, self.Z = self._warp(F), Z
+        self.Z = Z
+        self.F, self._whole = self._standardise(F)
         self._summarise()
 
     @property
@@ -168,7 +174,9 @@ class LearnedModel:
 
     def extend(self, F: Array, Z: Array) -> None:
         """Append candidates."""
-        self.F = np.concatenate([self.F, self._warp(F)], axis=1)
+        floored, whole = self._standardise(F)
+        self.F = np.concatenate([self.F, floored], axis=1)
+        self._whole = np.concatenate([self._whole, whole], axis=1)
         self.Z = np.concatenate([self.Z, Z])
         self._summarise()
 
@@ -204,9 +212,10 @@ class LearnedModel:
         mean, variance = kriging.predict(cross, variance, C)
         return Prediction(mean, np.sqrt(variance), kriging.evidence)
 
-    def _warp(self, F: Array) -> Array:
-        # How bad a bad configuration is does not matter, and would dominate the covariance.
-        return np.asarray((np.maximum(F, _FLOOR) - self._centre) / self._scale)
+    def _standardise(self, F: Array) -> tuple[Array, Array]:
+        """Surfaces with mean 0 and deviation 1 over the first candidates: floored, and whole."""
+        (floored_mean, floored_scale), (mean, scale) = self._floored_moments, self._moments
+        return (np.maximum(F, _FLOOR) - floored_mean) / floored_scale, (F - mean) / scale
 
     def _summarise(self) -> None:
         self._mu = self._w @ self.F
@@ -215,7 +224,13 @@ class LearnedModel:
         weights = np.sqrt(self._w)[:, None]
         # Of a single past task there is no covariance.
         self._U = weights * deviations / np.sqrt(max(1 - float(self._w @ self._w), 1e-9))
-        self._G = weights * self.F
+        self._G = weights * self._whole
+
+
+def _moments(F: Array) -> tuple[Array, Array]:
+    """Mean and deviation of each row, the deviation of a constant one being 1."""
+    scale = F.std(1, keepdims=True)
+    return F.mean(1, keepdims=True), np.where(scale < 1e-9, 1.0, scale)
 
 
 class _Kriging:
