@@ -122,9 +122,10 @@ def write_priors(app):
 
 
 def skip_member(app, what, name, obj, skip, options):
-    """Leave out what scikit-learn and named tuples add to every class."""
+    """Leave out what scikit-learn, torch and named tuples add to every class."""
     added = name == "get_metadata_routing" or (name[:4] == "set_" and name.endswith("_request"))
     added |= (getattr(obj, "__doc__", None) or "").startswith("Alias for field number")
+    added |= (getattr(obj, "__module__", None) or "").startswith("torch.")
     return True if added else None
 
 
