@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from skmeta.exceptions import PriorFormatError
 from skmeta.search._encoding import Encoding, names_of
 from skmeta.search._gp import matern, scale_columns
+from skmeta.search._past_task import PastTask
 from skmeta.search._prior_file import read_file, write_file
 from skmeta.search._records import Configuration, PastSearch
 from skmeta.search._surfaces import learn_surfaces, standardise
@@ -21,19 +22,6 @@ Array32 = NDArray[np.float32]
 
 _BY_EVALUATION = ("X", "weights")
 _BY_TASK = ("offsets", "noise", "uncertainty", "levels")
-_TASK_FIELDS = ("dataset", "metric", "estimator", "data_digest", "data_sketch", "n_evaluations")
-
-
-@dataclass(frozen=True)
-class _Task:
-    """Labels of one past task."""
-
-    dataset: str
-    metric: str
-    estimator: str
-    data_digest: str
-    data_sketch: tuple[int, ...]
-    n_evaluations: int
 
 
 class SearchPrior:
@@ -84,11 +72,13 @@ class SearchPrior:
     """
 
     _encoding: Encoding
-    _tasks: tuple[_Task, ...]
+    _tasks: tuple[PastTask, ...]
     _tensors: dict[str, Array32]
     _ends: NDArray[np.intp]
 
-    def __init__(self, encoding: Encoding, tasks: Sequence[_Task], tensors: dict[str, Any]) -> None:
+    def __init__(
+        self, encoding: Encoding, tasks: Sequence[PastTask], tensors: dict[str, Any]
+    ) -> None:
         # Writing to the instance's dict goes past __setattr__, which refuses.
         frozen = {}
         for name, tensor in tensors.items():
@@ -123,7 +113,7 @@ class SearchPrior:
         X = [encoding.transform(s.configurations) for s, _ in kept]
         y = [scores for _, scores in kept]
         tensors = learn_surfaces(encoding, X, y) | {"levels": np.zeros((len(kept), 2))}
-        prior = cls(encoding, [_label(s) for s, _ in kept], tensors)
+        prior = cls(encoding, [PastTask.of(s) for s, _ in kept], tensors)
         if kept:
             tensors["levels"] = [prior._level(t, s.scores) for t, (s, _) in enumerate(kept)]
         return cls(encoding, prior._tasks, tensors)
@@ -291,15 +281,10 @@ class SearchPrior:
         prior : SearchPrior
             The surfaces of the other searches are as they were.
         """
-        digests = {digest for digest in data_digests if digest}
-        return self.select(
-            [
-                task.dataset not in datasets
-                and task.data_digest not in digests
-                and _similarity(task.data_sketch, data_sketch) < threshold
-                for task in self._tasks
-            ]
-        )
+        left_out = [
+            task.is_on(datasets, data_digests, data_sketch, threshold) for task in self._tasks
+        ]
+        return self.select([not left for left in left_out])
 
     def select(self, mask: Sequence[bool]) -> Self:
         """Keep some of the past searches.
@@ -371,7 +356,7 @@ class SearchPrior:
         """
         fields = {
             "encoding": self._encoding.to_json(),
-            "tasks": [{name: getattr(t, name) for name in _TASK_FIELDS} for t in self._tasks],
+            "tasks": [task.to_json() for task in self._tasks],
         }
         tensors = dict(self._tensors)
         if half:
@@ -400,10 +385,7 @@ class SearchPrior:
         """
         fields, tensors = read_file(Path(path))
         try:
-            tasks = [
-                _Task(**(dict(t) | {"data_sketch": tuple(t["data_sketch"])}))
-                for t in fields["tasks"]
-            ]
+            tasks = [PastTask.from_json(task) for task in fields["tasks"]]
             return cls(Encoding.from_json(fields["encoding"]), tasks, tensors)
         except (KeyError, TypeError, ValueError) as error:
             raise PriorFormatError(
@@ -454,23 +436,6 @@ class SearchPrior:
             f"{_count(self.n_evaluations, 'evaluation')} of "
             f"{_count(len(self.parameters), 'parameter')}, metric {metrics})"
         )
-
-
-def _label(search: PastSearch) -> _Task:
-    return _Task(
-        dataset=search.dataset,
-        metric=search.metric,
-        estimator=search.estimator,
-        data_digest=search.data_digest,
-        data_sketch=tuple(int(v) for v in search.data_sketch),
-        n_evaluations=len(search.configurations),
-    )
-
-
-def _similarity(a: Sequence[int], b: Sequence[int]) -> float:
-    if len(a) == 0 or len(a) != len(b):
-        return -1.0
-    return float(np.mean(np.array(a) == np.array(b)))
 
 
 def _count(number: int, noun: str) -> str:
