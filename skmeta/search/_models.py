@@ -31,7 +31,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
-from scipy.special import logsumexp
 
 from skmeta.search._gp import (
     KernelPrior,
@@ -266,8 +265,8 @@ class _Kriging:
         log_density = self._log_density_of_scale()
         self.c = np.exp(_LOG_SCALES[np.argmax(log_density, axis=1)])
         with np.errstate(divide="ignore"):
-            joint = logsumexp(log_density, axis=1) - np.log(len(_LOG_SCALES)) + np.log(p)
-        self.evidence = float(logsumexp(joint))
+            joint = _log_sum_exp(log_density) - np.log(len(_LOG_SCALES)) + np.log(p)
+        self.evidence = float(_log_sum_exp(joint))
         self.shares = np.exp(joint - self.evidence)
 
     def predict(self, cross: Array, variance: Array, C: Array) -> tuple[Array, Array]:
@@ -296,3 +295,9 @@ class _Kriging:
         determinant = np.log(np.diag(self._L)).sum() + 0.5 * np.log(self._precision)
         prior = -0.5 * _LOG_SCALES**2
         return np.asarray(n * _LOG_SCALES + fit + prior - determinant - 0.5 * n * _LOG_2PI)
+
+
+def _log_sum_exp(values: Array) -> Array:
+    """Over the last axis; scipy's, which checks a good deal, took a fifth of a suggestion."""
+    top = values.max(axis=-1)
+    return np.asarray(top + np.log(np.exp(values - top[..., None]).sum(axis=-1)))
