@@ -47,10 +47,11 @@ Rows = NDArray[np.intp]
 
 _LOG_2PI = float(np.log(2 * np.pi))
 _LOG_SCALES = np.linspace(-3, 3, 61)
-_FLOOR = 0.0
-_BANDWIDTH = 0.3
-_LOG_WEIGHT_WITHOUT_MEAN = -2.0
-_NEGLIGIBLE = 1e-3
+# Chosen on the development half of benchmarks/search_tables.py.
+_FLOOR = 0.0  # of past tasks' surfaces, in deviations from their mean
+_BANDWIDTH = 0.3  # share of the past's covariance that is left to each of its tasks
+_LOG_WEIGHT_WITHOUT_MEAN = -2.0  # of the models that keep co-variation only, before any score
+_NEGLIGIBLE = 1e-3  # probability of a prior mean, relative to the likeliest one
 
 
 @dataclass(frozen=True)

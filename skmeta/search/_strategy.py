@@ -27,14 +27,15 @@ __all__ = ["SearchStrategy", "Suggestion", "TaskSurfaces"]
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
-_REMAINDERS = (0.03, 0.1, 0.3, 1.0)
-_NOISE = 0.03
-_PLAIN_LOG_WEIGHT = -1.0
+# Chosen on the development half of benchmarks/search_tables.py.
+_REMAINDERS = (0.03, 0.1, 0.3, 1.0)  # variances of what past tasks do not explain
+_NOISE = 0.03  # variance, where past tasks have variance 1
+_PLAIN_LOG_WEIGHT = -1.0  # of the model without history, before any score
 _CLIP = 1.0
 _MIN_CONCORD = 0.05
 _N_INITIAL_LEARNED = 3
 _N_INITIAL_PLAIN = 5
-_TOO_CLOSE = 0.05
+_TOO_CLOSE = 0.05  # in a batch, in units of every parameter's range
 
 
 class TaskSurfaces(Protocol):
