@@ -88,7 +88,8 @@ def network(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) ->
         weight = normal(generator, b, width, width) / math.sqrt(width)
         h = h @ weight * scale + normal(generator, b, 1, width)
         h = standardize(activate(h, choice.roll(1, dims=2)))
-    return h @ normal(generator, b, width, k)
+    out: Tensor = h @ normal(generator, b, width, k)
+    return out
 
 
 def smooth(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
@@ -135,7 +136,8 @@ def _bits_to_values(
     flat = value.flatten(1, 2)
     offset = torch.arange(terms, device=u.device) * 2**levels
     at = (leaf + offset).flatten(1)[:, :, None].expand(-1, -1, k)
-    return flat.gather(1, at).unflatten(1, (n, terms)).sum(2)
+    out: Tensor = flat.gather(1, at).unflatten(1, (n, terms)).sum(2)
+    return out
 
 
 def tree(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -9,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
@@ -40,6 +42,7 @@ class BaseMetaFewShot(BaseEstimator):
         "n_inner_steps": [Interval(Integral, 0, None, closed="left"), None],
         "inner_lr": [Interval(Real, 0, None, closed="neither"), None],
         "transductive": ["boolean", None],
+        "n_estimators": [Interval(Integral, 1, None, closed="left"), None],
         "device": [str, torch.device],
         "precision": [StrOptions({"auto", *PRECISIONS})],
         "random_state": ["random_state", np.random.Generator],
@@ -52,6 +55,7 @@ class BaseMetaFewShot(BaseEstimator):
         n_inner_steps=None,
         inner_lr=None,
         transductive=None,
+        n_estimators=None,
         device="auto",
         precision="auto",
         random_state=None,
@@ -60,6 +64,7 @@ class BaseMetaFewShot(BaseEstimator):
         self.n_inner_steps = n_inner_steps
         self.inner_lr = inner_lr
         self.transductive = transductive
+        self.n_estimators = n_estimators
         self.device = device
         self.precision = precision
         self.random_state = random_state
@@ -70,11 +75,25 @@ class BaseMetaFewShot(BaseEstimator):
         names = get_feature_names(X)
         X, _ = flatten_rows(X, None)
         rows: np.ndarray = validate_data(
-            self, X, dtype=[np.float64, np.float32, np.uint8], reset=reset
+            self,
+            X,
+            dtype=[np.float64, np.float32, np.uint8],
+            reset=reset,
+            ensure_all_finite="allow-nan" if self._allows_nan() else True,
         )
         if reset and self.prior is not None:
             self._check_prior(rows.shape[1], names)
         return rows
+
+    def _allows_nan(self) -> bool:
+        """Whether the prior's learner knows what to do where a value is missing."""
+        learner_class = LEARNERS.get(getattr(self.prior, "learner", ""))
+        return learner_class is not None and get_tags(learner_class()).input_tags.allow_nan
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self._allows_nan()
+        return tags
 
     def _check_prior(self, n_features: int, names: np.ndarray | None) -> None:
         if self.prior.kind != self.kind:
@@ -131,6 +150,8 @@ class BaseMetaFewShot(BaseEstimator):
             classes=self._head_rows(prior),
             device=self.device,
             precision=self._resolve_precision(prior),
+            input_shape=(self.n_features_in_,),
+            learner_precision=None if self.precision == "auto" else self.precision,
             **self._overrides(learner_class),
         )
 
@@ -139,10 +160,11 @@ class BaseMetaFewShot(BaseEstimator):
         if self.precision != "auto":
             return str(self.precision)
         on_cpu = self.device == "cpu" or not torch.cuda.is_available()
-        return "float64" if on_cpu and len(prior.input_shape or ()) == 1 else "float32"
+        is_table = prior.input_shape is None or len(prior.input_shape) == 1
+        return "float64" if on_cpu and is_table else "float32"
 
     def _overrides(self, learner_class: type[MetaLearner]) -> dict[str, Any]:
-        names = ("n_inner_steps", "inner_lr", "transductive")
+        names = ("n_inner_steps", "inner_lr", "transductive", "n_estimators")
         given = {n: getattr(self, n) for n in names if getattr(self, n) is not None}
         unknown = sorted(given.keys() - set(learner_class._get_param_names()))
         if unknown:
@@ -158,6 +180,17 @@ class BaseMetaFewShot(BaseEstimator):
     # -------------------------------------------------------------------------- predict
 
     def _outputs(self, X: Any) -> tuple[Tensor, Crossing]:
+        (outputs,), crossing = self._predict_with(
+            X, lambda session, adapted, x: (session.learner.forward(session.context, adapted, x),)
+        )
+        return outputs, crossing
+
+    def _predict_with(
+        self,
+        X: Any,
+        method: Callable[[Session, State, Tensor], tuple[Tensor, ...]],
+    ) -> tuple[tuple[Tensor, ...], Crossing]:
+        """What a method of the adapted learner says about rows, some rows at a time."""
         check_is_fitted(self)
         X = self._check_rows(X, reset=False)
         session, _ = self._session()
@@ -168,5 +201,5 @@ class BaseMetaFewShot(BaseEstimator):
         with torch.no_grad():
             for start in range(0, len(X), size):
                 x = crossing.inputs(crossing.upload(X[start : start + size]))
-                parts.append(session.learner.forward(session.context, adapted, x))
-        return torch.cat(parts), crossing
+                parts.append(method(session, adapted, x))
+        return tuple(torch.cat(part) for part in zip(*parts, strict=True)), crossing

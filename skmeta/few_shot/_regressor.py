@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from skmeta._sklearn_compat import fit_context
 from skmeta._validation import check_targets
+from skmeta.exceptions import PriorMismatchError
 from skmeta.few_shot._base import BaseMetaFewShot
+from skmeta.learners import LEARNERS
 
 
 class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
@@ -28,6 +31,9 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     transductive : bool, default=None
         Whether rows that are predicted together are normalised together; a row's prediction
         then depends on the others. None takes the prior's.
+    n_estimators : int, default=None
+        Views of the rows that an :class:`~skmeta.learners.InContextLearner` averages; None takes
+        the prior's.
     device : str or torch.device, default="auto"
         Where to compute; ``"auto"`` takes a GPU if there is one.
     precision : {"auto", "float32", "float64"}, default="auto"
@@ -134,18 +140,81 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         check_consistent_length(X, targets)
         return targets
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(
+        self, X: Any, return_std: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Predict the target of each row.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
             The query set.
+        return_std : bool, default=False
+            Whether to return the standard deviation of the predicted distribution too. Priors of
+            :class:`~skmeta.learners.InContextLearner` know it.
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        y_mean : ndarray of shape (n_samples,)
             Predictions, in units of ``y``.
+        y_std : ndarray of shape (n_samples,)
+            Standard deviations, only if ``return_std`` is True.
+
+        Raises
+        ------
+        PriorMismatchError
+            If ``return_std`` is True, and the prior's learner predicts no distribution.
         """
         outputs, crossing = self._outputs(X)
-        return np.asarray(crossing.targets(outputs[:, 0]), dtype=np.float64)
+        mean = np.asarray(crossing.targets(outputs[:, 0]), dtype=np.float64)
+        return (mean, self._distribution(X, [0.5])[0]) if return_std else mean
+
+    def predict_quantiles(self, X: Any, quantiles: Any = (0.05, 0.5, 0.95)) -> np.ndarray:
+        """Predict quantiles of the target of each row.
+
+        Priors of :class:`~skmeta.learners.InContextLearner` know the distribution of a target.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
+            The query set.
+        quantiles : array-like of shape (n_quantiles,), default=(0.05, 0.5, 0.95)
+            Levels between 0 and 1, both excluded. The default gives the median and an interval
+            that should hold 90% of the targets.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_quantiles)
+            Quantiles, in units of ``y``.
+
+        Raises
+        ------
+        ValueError
+            If a level is not between 0 and 1.
+        PriorMismatchError
+            If the prior's learner predicts no distribution.
+        """
+        levels = np.asarray(column_or_1d(quantiles), dtype=np.float64)
+        if not ((levels > 0) & (levels < 1)).all():
+            raise ValueError(f"quantiles must be between 0 and 1, got {quantiles!r}.")
+        return self._distribution(X, levels)[1]
+
+    def _distribution(self, X: Any, levels: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Standard deviation (n,) and quantiles (n, q) of the targets."""
+        check_is_fitted(self)
+        method = getattr(LEARNERS[self.prior_.learner], "predict_distribution", None)
+        if method is None:
+            raise PriorMismatchError(
+                f"The prior was learned by {self.prior_.learner}, which predicts a number, but no "
+                "distribution. Use a prior of InContextLearner, or leave return_std out."
+            )
+        at = torch.as_tensor(levels, dtype=torch.float64)
+        (std, quantiles), crossing = self._predict_with(
+            X,
+            lambda session, adapted, x: method(
+                session.learner, session.context, adapted, x, at.to(x)
+            ),
+        )
+        # A difference of two predictions is free of the centre of the targets.
+        spread = crossing.targets(std) - crossing.targets(torch.zeros_like(std))
+        return np.asarray(spread, np.float64), np.asarray(crossing.targets(quantiles), np.float64)

@@ -5,6 +5,7 @@ from skmeta.learners._base import LEARNERS, MetaLearner
 from skmeta.learners._context import Context
 from skmeta.learners._fine_tuning import FineTuning
 from skmeta.learners._gradient import GradientLearner
+from skmeta.learners._in_context import InContextLearner
 from skmeta.learners._learned_optimizer import LearnedOptimizer
 from skmeta.learners._lstm import LSTMMetaLearner
 from skmeta.learners._maml import MAML
@@ -22,6 +23,7 @@ __all__ = [
     "Context",
     "FineTuning",
     "GradientLearner",
+    "InContextLearner",
     "LSTMMetaLearner",
     "LearnedOptimizer",
     "MetaLearner",

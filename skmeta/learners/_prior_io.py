@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # Parameters of the run and the machine rather than of the algorithm; a prior does not keep them.
 RUN_PARAMETERS = frozenset(
     {
-        *("backbone", "backbone_params", "input_shape"),
+        *("backbone", "backbone_params", "input_shape", "prior"),
         *("n_iterations", "meta_batch_size", "meta_lr", "meta_optimizer", "schedule", "clip_norm"),
         *("validation_fraction", "n_validation_tasks", "evaluate_every", "patience"),
         *("device", "precision", "execution", "chunk_size", "n_jobs"),
@@ -201,6 +201,8 @@ def read_prior(
     classes: Sequence[int],
     device: str | torch.device,
     precision: str,
+    input_shape: tuple[int, ...] = (),
+    learner_precision: str | None = None,
     **overrides: Any,
 ) -> tuple[Session, State]:
     """Bring a prior back to life.
@@ -217,6 +219,11 @@ def read_prior(
         Where to compute.
     precision : {"float32", "float64"}
         Precision of the adaptation.
+    input_shape : tuple of int, default=()
+        Shape of one row, for a prior that takes rows of any.
+    learner_precision : {"float32", "float64"}, optional
+        What the learner's own ``precision`` is set to, for one that computes in less than its
+        rows come in.
     **overrides
         Settings of the learner to use instead of the prior's.
 
@@ -242,7 +249,9 @@ def read_prior(
     head = str(settings.pop("head_init"))
     if "head_init" in learner_class._get_param_names():
         settings["head_init"] = head
-    shape = tuple(prior.input_shape or ())
+    if learner_precision is not None:
+        settings["precision"] = learner_precision
+    shape = input_shape if prior.input_shape is None else tuple(prior.input_shape)
     backbone = prior.module if prior.module is not None else str(prior.backbone)
     module = build_backbone(backbone, shape, dict(prior.backbone_params))
     session = Session.begin(

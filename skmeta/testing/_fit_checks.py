@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import clone
+from sklearn.utils import get_tags
 
 from skmeta.learners import MetaLearner
 from skmeta.priors import MetaPrior
@@ -173,13 +174,14 @@ def bad_input_is_refused(learner: MetaLearner, kind: str) -> None:
     with_nan, with_inf = X.copy(), X.copy()
     with_nan[1, 2], with_inf[3, 0] = np.nan, np.inf
     calls = {
-        "NaN in X": lambda: small_clone(learner).fit(with_nan, y, groups),
         "an infinity in X": lambda: small_clone(learner).fit(with_inf, y, groups),
         "y that is too short": lambda: small_clone(learner).fit(X, y[:-1], groups),
         "an X without rows": lambda: small_clone(learner).fit(X[:0], y[:0], groups),
         "an unknown head_init": lambda: small_clone(learner, head_init="?").fit(X, y, groups),
         "an unknown task_type": lambda: small_clone(learner, task_type="?").fit(X, y, groups),
     }
+    if not get_tags(learner).input_tags.allow_nan:
+        calls["NaN in X"] = lambda: small_clone(learner).fit(with_nan, y, groups)
     if groups is not None:
         calls["groups that are too short"] = lambda: small_clone(learner).fit(X, y, groups[:-1])
     for what, call in calls.items():

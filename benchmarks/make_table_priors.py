@@ -1,0 +1,297 @@
+"""Meta-train the priors for any small table, on synthetic tasks; resumable.
+
+    python benchmarks/make_table_priors.py classification --folder RUN --hours 1.5
+    python benchmarks/make_table_priors.py classification --folder RUN --finish 4000
+
+``RUN/<kind>.checkpoint`` holds network, optimizer, random numbers and loss curve; it is written
+every few minutes, and when the time is up, and the same command goes on from it to the bit (on
+the same device and number of threads). The step size rises, then stays as it is, so that a run
+may have any length; ``--finish N`` lets it fall to zero over N more iterations and writes the
+prior and its record. The finished run has a checkpoint of its own, so that the unfinished one can
+be continued afterwards. ``--export`` writes a prior from the mean of the last weights at any time.
+
+Each iteration draws the shape of its tables first: 3 to 300 support rows and 1 to 60 columns,
+small ones being more frequent, as many tables as make a fixed cost. The loss reported beside that
+of training is the one of the averaged weights on fixed tables of five shapes.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from skmeta.backbones import TableTransformer
+from skmeta.datasets._table_batches import draw_tables
+from skmeta.learners import InContextLearner
+from skmeta.learners._table_training import batch_loss
+from skmeta.training import load_checkpoint, save_checkpoint
+
+RESULTS = Path(__file__).parent / "results"
+SHAPES = ((6, 5), (20, 4), (40, 12), (100, 30), (200, 10))
+TASKS_A_SHAPE = 48
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything that a run depends on, but for its length and the machine."""
+
+    kind: str
+    width: int = 128
+    n_layers: int = 4
+    n_heads: int = 4
+    cell_width: int = 32
+    lr: float = 1e-3
+    warm_up: int = 500
+    weight_decay: float = 0.01
+    beta2: float = 0.98
+    clip_norm: float = 1.0
+    average: float = 0.998
+    n_query: int = 48
+    cost: int = 90_000
+    most_tasks: int = 64
+    largest_support: int = 300
+    most_columns: int = 60
+    seed: int = 0
+
+    def learner(self) -> InContextLearner:
+        """The learner whose network is trained."""
+        return InContextLearner(
+            width=self.width,
+            n_layers=self.n_layers,
+            n_heads=self.n_heads,
+            cell_width=self.cell_width,
+        )
+
+
+def draw_shape(config: Config, rng: np.random.Generator) -> tuple[int, int, int]:
+    """Number of tables, support rows and columns of an iteration."""
+    n_support = round(math.exp(rng.uniform(math.log(3), math.log(config.largest_support + 1))))
+    n_columns = int(math.exp(rng.uniform(0, math.log(config.most_columns + 1))))
+    n_support = max(3, min(config.largest_support, n_support))
+    # What a row costs beside its cells is about that of 20 cells.
+    cost = (n_support + config.n_query) * (n_columns + 20)
+    return max(4, min(config.most_tasks, round(config.cost / cost))), n_support, n_columns
+
+
+class Run:
+    """A meta-training in progress."""
+
+    def __init__(self, config: Config, device: str, amp: bool) -> None:
+        self.config, self.device, self.amp = config, device, amp
+        self.network = config.learner().make_network(config.kind)
+        self.network.draw(torch.Generator().manual_seed(config.seed))
+        self.network.to(device)
+        self.average = {n: p.detach().clone() for n, p in self.network.named_parameters()}
+        # Weights of matrices decay; offsets, norms and codes do not.
+        groups = [
+            {"params": [p for p in self.network.parameters() if (p.dim() > 1) is decays]}
+            for decays in (True, False)
+        ]
+        groups[1]["weight_decay"] = 0.0
+        self.optimizer = torch.optim.AdamW(
+            groups, config.lr, betas=(0.9, config.beta2), weight_decay=config.weight_decay
+        )
+        self.rng = np.random.default_rng(config.seed)
+        self.generator = torch.Generator(device).manual_seed(config.seed)
+        self.iteration, self.n_tasks, self.seconds = 0, 0, 0.0
+        self.finish: tuple[int, int] | None = None  # first and last iteration of the descent
+        self.curve: list[dict] = []
+        self.recent: list[tuple[float, float]] = []
+
+    def lr_factor(self) -> float:
+        """Share of the step size at this iteration."""
+        rise = min(1.0, (self.iteration + 1) / self.config.warm_up)
+        if self.finish is None:
+            return rise
+        first, last = self.finish
+        return rise * max(0.0, (last - self.iteration) / (last - first))
+
+    def step(self) -> None:
+        """One iteration."""
+        config = self.config
+        b, n_support, n_columns = draw_shape(config, self.rng)
+        x, y = draw_tables(
+            self.generator, b, n_support + config.n_query, n_columns, kind=config.kind
+        )
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.amp):
+            losses, scores = batch_loss(self.network, config.kind, x, y, n_support, self.generator)
+        # A table whose targets are far out must not decide the step.
+        loss = losses.clamp_max(20.0).mean()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
+        if bool(torch.isfinite(norm)):
+            for group in self.optimizer.param_groups:
+                group["lr"] = config.lr * self.lr_factor()
+            self.optimizer.step()
+        else:
+            raise FloatingPointError(f"The gradient is {norm} at iteration {self.iteration}.")
+        self.optimizer.zero_grad(set_to_none=True)
+        # Early weights are forgotten faster.
+        keep = min(config.average, (1 + self.iteration) / (10 + self.iteration))
+        parameters = list(self.network.parameters())
+        torch._foreach_lerp_(list(self.average.values()), parameters, 1 - keep)
+        self.recent.append((loss.item(), scores.mean().item()))
+        self.iteration += 1
+        self.n_tasks += b
+
+    def record(self) -> None:
+        """Add a row to the loss curve."""
+        train_loss, train_score = np.mean(self.recent, axis=0)
+        row = {
+            "iteration": self.iteration,
+            "seconds": round(self.seconds, 1),
+            "n_tasks": self.n_tasks,
+            "lr": self.config.lr * self.lr_factor(),
+            "train_loss": round(float(train_loss), 5),
+            "train_score": round(float(train_score), 5),
+        } | validate(self.averaged(), self.config.kind, self.device)
+        self.curve.append(row)
+        self.recent.clear()
+        print(json.dumps(row), flush=True)
+
+    def averaged(self) -> TableTransformer:
+        """The network with the averaged weights."""
+        network = self.config.learner().make_network(self.config.kind).to(self.device)
+        network.load_state_dict(self.average)
+        return network
+
+    def saved(self) -> dict:
+        """What a checkpoint holds."""
+        return {
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "rng": self.rng.bit_generator.state,
+            "generator": self.generator.get_state(),
+            "iteration": self.iteration,
+            "n_tasks": self.n_tasks,
+            "seconds": self.seconds,
+            "finish": self.finish,
+            "curve": self.curve,
+            "recent": self.recent,
+        }
+
+    def restore(self, saved: dict) -> None:
+        """Go on from a checkpoint."""
+        self.network.load_state_dict(saved["network"])
+        self.average = {n: v.to(self.device) for n, v in saved["average"].items()}
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.rng.bit_generator.state = saved["rng"]
+        self.generator.set_state(saved["generator"].cpu())
+        self.iteration, self.n_tasks = saved["iteration"], saved["n_tasks"]
+        self.seconds, self.curve = saved["seconds"], list(saved["curve"])
+        self.finish = None if saved["finish"] is None else tuple(saved["finish"])
+        self.recent = [tuple(pair) for pair in saved["recent"]]
+
+    def export(self, path: Path) -> None:
+        """Write the prior of the averaged weights."""
+        provenance = {
+            "made_by": "benchmarks/make_table_priors.py",
+            "config": dataclasses.asdict(self.config),
+            "n_iterations": self.iteration,
+            "n_tasks": self.n_tasks,
+            "hours": round(self.seconds / 3600, 3),
+            "device": self.device,
+        }
+        prior = self.config.learner().table_prior(self.averaged(), self.config.kind, **provenance)
+        prior.save(path)
+        print(f"{path}: {prior!r}", flush=True)
+
+
+@torch.no_grad()
+def validate(network: TableTransformer, kind: str, device: str) -> dict:
+    """Mean loss and score on fixed tables, of each shape and of all."""
+    losses, scores = [], []
+    for i, (n_support, n_columns) in enumerate(SHAPES):
+        generator = torch.Generator().manual_seed(10**6 + i)
+        x, y = draw_tables(generator, TASKS_A_SHAPE, n_support + 64, n_columns, kind=kind)
+        loss, score = batch_loss(
+            network, kind, x.to(device), y.to(device), n_support, torch.Generator().manual_seed(i)
+        )
+        losses.append(loss.clamp_max(20).mean().item())
+        scores.append(score.clamp_min(-20).mean().item())
+    return {
+        "validation_loss": round(float(np.mean(losses)), 5),
+        "validation_score": round(float(np.mean(scores)), 5),
+        "losses": [round(value, 4) for value in losses],
+    }
+
+
+def write_record(run: Run, path: Path, threads: int) -> None:
+    """Keep configuration and loss curve."""
+    record = {
+        "config": dataclasses.asdict(run.config),
+        "device": run.device,
+        "threads": threads,
+        "iterations": run.iteration,
+        "n_tasks": run.n_tasks,
+        "hours": round(run.seconds / 3600, 3),
+        "validation_shapes": SHAPES,
+        "curve": run.curve,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def main() -> None:
+    """Meta-train until the time is up, or to the end."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kind", choices=("classification", "regression"))
+    parser.add_argument("--folder", type=Path, required=True, help="of the checkpoints")
+    parser.add_argument("--hours", type=float, default=1.0, help="of this call, by the clock")
+    parser.add_argument("--finish", type=int, help="iterations in which the step size falls to 0")
+    parser.add_argument("--export", type=Path, help="only write the prior of a checkpoint here")
+    parser.add_argument("--record", type=Path, help="file of the loss curve; by default in results")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--every", type=int, default=250, help="iterations between two records")
+    parser.add_argument("--minutes", type=float, default=4.0, help="between two checkpoints")
+    defaults = {f.name: f for f in dataclasses.fields(Config) if f.name != "kind"}
+    for name, field in defaults.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(field.default), dest=name)
+    options = parser.parse_args()
+    given = {n: getattr(options, n) for n in defaults if getattr(options, n) is not None}
+    config = Config(options.kind, **given)
+    torch.set_num_threads(options.threads)
+
+    fingerprint = json.dumps(dataclasses.asdict(config), sort_keys=True)
+    unfinished = options.folder / f"{config.kind}.checkpoint"
+    path = options.folder / f"{config.kind}-finish.checkpoint" if options.finish else unfinished
+    run = Run(config, options.device, amp=options.device != "cpu")
+    saved = load_checkpoint(path, fingerprint)
+    if saved is None and options.finish:
+        saved = load_checkpoint(unfinished, fingerprint)
+    if saved is not None:
+        run.restore(saved)
+    if options.finish and run.finish is None:
+        run.finish = (run.iteration, run.iteration + options.finish)
+    if options.export is not None:
+        run.export(options.export)
+        return
+
+    began, seconds_before, last_saved = time.perf_counter(), run.seconds, time.perf_counter()
+    while time.perf_counter() - began < 3600 * options.hours:
+        if run.finish is not None and run.iteration >= run.finish[1]:
+            break
+        run.step()
+        run.seconds = seconds_before + time.perf_counter() - began
+        if run.iteration % options.every == 0:
+            run.record()
+        if time.perf_counter() - last_saved > 60 * options.minutes:
+            save_checkpoint(path, fingerprint, run.saved())
+            last_saved = time.perf_counter()
+    save_checkpoint(path, fingerprint, run.saved())
+    name = f"table_prior-{config.kind}.json"
+    write_record(run, options.record or RESULTS / name, options.threads)
+    if run.finish is not None and run.iteration >= run.finish[1]:
+        run.export(options.folder / f"{config.kind}.skmeta")
+
+
+if __name__ == "__main__":
+    main()

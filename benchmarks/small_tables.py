@@ -1,0 +1,345 @@
+"""Small real tables: a prior in context against scikit-learn, with few labelled rows.
+
+    SKMETA_DATA=... python benchmarks/small_tables.py classification --prior FILE
+    SKMETA_DATA=... python benchmarks/small_tables.py regression --prior FILE --draws 10
+    SKMETA_DATA=... python benchmarks/small_tables.py classification --prior FILE --summary
+
+Classification: the sets of ``tabular/index.csv`` (of known or guessed kind) with at most 30
+features and 10 classes; 3, 5, 10 or 20 rows of each class are drawn, and up to 400 of the other
+rows are predicted (a class with too few rows keeps a third of them, at least one, to be
+predicted). All measures weight each class alike: balanced accuracy, log loss (probabilities
+bounded to 1e-7), Brier score, and expected calibration error (10 bins of the highest probability).
+
+Regression: the other sets of the index and ``tabular/uci_regression``; 10, 20 or 50 rows are
+drawn. Measured are the squared error, divided by that of the mean of the drawn rows, and how often
+the 90% interval holds the target.
+
+Peers have scikit-learn's defaults, on scaled features where needed, and medians for missing
+values; probabilities of SVC come from sigmoid calibration. All methods see the same draws. Printed
+is the mean over sets of the mean over draws, the mean rank, and the difference between the prior
+and each peer with a 95% interval from a bootstrap over sets.
+
+Results go to ``benchmarks/results/small_tables-<kind>.jsonl``, one line a method, set and size,
+and what is there is not run again.
+"""
+
+import argparse
+import csv
+import gzip
+import json
+import os
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.priors import MetaPrior
+
+RESULTS = Path(__file__).parent / "results"
+SIZES = {"classification": (3, 5, 10, 20), "regression": (10, 20, 50)}
+N_QUERY = 400
+N_BOOTSTRAP = 2000
+MOST_FEATURES, MOST_CLASSES = 30, 10
+NORMAL_90 = 1.6448536269514722
+
+
+def scaled(estimator: BaseEstimator) -> BaseEstimator:
+    """With medians for missing values, and columns of mean 0 and variance 1."""
+    return make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), estimator)
+
+
+def gaussian_process() -> BaseEstimator:
+    """Tuned by marginal likelihood."""
+    kernel = ConstantKernel() * RBF(length_scale=3.0) + WhiteKernel(0.1)
+    return scaled(GaussianProcessRegressor(kernel, normalize_y=True, n_restarts_optimizer=1))
+
+
+PEERS: dict[str, dict[str, Callable[[], BaseEstimator]]] = {
+    "classification": {
+        "logistic": lambda: scaled(LogisticRegression(max_iter=1000)),
+        "forest": lambda: RandomForestClassifier(random_state=0),
+        "3-nn": lambda: scaled(KNeighborsClassifier(3)),
+        "5-nn": lambda: scaled(KNeighborsClassifier()),
+        "bayes": lambda: scaled(GaussianNB()),
+        "svc": lambda: scaled(SVC()),
+        "boosting": lambda: scaled(GradientBoostingClassifier(random_state=0)),
+    },
+    "regression": {
+        "mean": lambda: None,
+        "ridge": lambda: scaled(RidgeCV(np.logspace(-3, 3, 13))),
+        "forest": lambda: RandomForestRegressor(random_state=0),
+        "process": gaussian_process,
+        "boosting": lambda: scaled(GradientBoostingRegressor(random_state=0)),
+    },
+}
+
+
+# -- sets ----------------------------------------------------------------------------------------
+
+
+def names_of(kind: str) -> list[str]:
+    """The sets of a kind, in order."""
+    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
+    with open(folder / "index.csv") as file:
+        rows = [row for row in csv.DictReader(file) if row["task"].endswith(kind)]
+    if kind == "regression":
+        uci = (folder / "uci_regression").glob("*.csv.gz")
+        return [row["name"] for row in rows] + sorted(
+            f"uci/{path.name.removesuffix('.csv.gz')}" for path in uci
+        )
+    return [
+        row["name"]
+        for row in rows
+        if int(row["p"]) <= MOST_FEATURES and int(row["ny"]) <= MOST_CLASSES
+    ]
+
+
+@cache
+def load(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Features and target of a set."""
+    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
+    if name.startswith("uci/"):
+        path = folder / "uci_regression" / f"{name.removeprefix('uci/')}.csv.gz"
+        table = np.genfromtxt(path, delimiter=",")
+        return table[:, :-1], table[:, -1]
+    with gzip.open(folder / f"{name}.tsv.gz", "rt") as file:
+        columns = file.readline().rstrip("\n").split("\t")
+        table = np.genfromtxt(file, delimiter="\t")
+    target = columns.index("target")
+    return np.delete(table, target, 1), table[:, target]
+
+
+def draw(
+    kind: str, name: str, size: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Support and query rows of a set."""
+    X, y = load(name)
+    rng = np.random.default_rng([zlib.crc32(name.encode()), size, seed])
+    if kind == "regression":
+        rows = rng.permutation(len(y))
+        support, query = rows[:size], rows[size:]
+    else:
+        y = np.unique(y, return_inverse=True)[1]
+        parts = [rng.permutation(np.flatnonzero(y == c)) for c in range(y.max() + 1)]
+        kept = [min(size, len(part) - max(1, len(part) // 3)) for part in parts]
+        support = np.concatenate([part[:n] for part, n in zip(parts, kept, strict=True)])
+        query = np.concatenate([part[n:] for part, n in zip(parts, kept, strict=True)])
+        support, query = rng.permutation(support), rng.permutation(query)
+        # At least one row of each class is predicted, as far as there are any.
+        first = np.unique(y[query], return_index=True)[1]
+        query = np.concatenate([query[first], np.delete(query, first)])
+    query = query[:N_QUERY]
+    return X[support], y[support], X[query], y[query]
+
+
+# -- measures ------------------------------------------------------------------------------------
+
+
+def classification_scores(p: np.ndarray, predicted: np.ndarray, y: np.ndarray) -> dict:
+    """Each class counts alike."""
+    weight = 1 / np.bincount(y, minlength=p.shape[1])[y]
+    weight /= weight.sum()
+    chosen = np.clip(p[np.arange(len(y)), y], 1e-7, 1)
+    top, hit = p.max(1), (p.argmax(1) == y).astype(float)
+    bins = np.minimum((10 * top).astype(int), 9)
+    gaps = np.bincount(bins, weight * (top - hit), minlength=10)
+    return {
+        "accuracy": float(weight @ (predicted == y)),
+        "log_loss": float(weight @ -np.log(chosen)),
+        "brier": float(weight @ ((p - np.eye(p.shape[1])[y]) ** 2).sum(1)),
+        "calibration": float(np.abs(gaps).sum()),
+    }
+
+
+def classify(model: BaseEstimator, part: tuple[np.ndarray, ...]) -> dict:
+    """Scores of a classifier on one draw."""
+    X, y, X_query, y_query = part
+    began = time.perf_counter()
+    model.fit(X, y)
+    predicted = model.predict(X_query)
+    if hasattr(model, "predict_proba"):
+        p = model.predict_proba(X_query)
+    else:
+        folds = min(5, np.bincount(y)[np.unique(y)].min())
+        if folds < 2:
+            p = 0.5 * np.eye(y.max() + 1)[predicted] + 0.5 / (y.max() + 1)
+        else:
+            model = CalibratedClassifierCV(model, cv=int(folds), ensemble=False).fit(X, y)
+            p = model.predict_proba(X_query)
+    seconds = time.perf_counter() - began
+    return classification_scores(p, predicted, y_query) | {"seconds": seconds}
+
+
+def regress(model: BaseEstimator | None, part: tuple[np.ndarray, ...]) -> dict:
+    """Scores of a regressor on one draw; no model is the mean."""
+    X, y, X_query, y_query = part
+    began = time.perf_counter()
+    mean = np.full(len(y_query), y.mean())
+    low = high = None
+    if model is None:
+        predicted = mean
+    elif isinstance(model, MetaFewShotRegressor):
+        predicted = model.fit(X, y).predict(X_query)
+        low, high = model.predict_quantiles(X_query, [0.05, 0.95]).T
+    elif "gaussianprocessregressor" in getattr(model, "named_steps", {}):
+        predicted, std = model.fit(X, y).predict(X_query, return_std=True)
+        low, high = predicted - NORMAL_90 * std, predicted + NORMAL_90 * std
+    else:
+        predicted = model.fit(X, y).predict(X_query)
+    scores = {"error": float(np.mean((predicted - y_query) ** 2) / np.mean((mean - y_query) ** 2))}
+    if low is not None:
+        scores["coverage"] = float(np.mean((low <= y_query) & (y_query <= high)))
+    return scores | {"seconds": time.perf_counter() - began}
+
+
+# -- running -------------------------------------------------------------------------------------
+
+
+def read(path: Path) -> dict[tuple, dict]:
+    """What is there, by method, set and size."""
+    if not path.exists():
+        return {}
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return {(row["method"], row["name"], row["size"]): row for row in lines}
+
+
+def run(
+    kind: str, methods: dict[str, Callable[[], BaseEstimator]], options: argparse.Namespace
+) -> None:
+    """Run what is missing."""
+    done = read(options.results)
+    one = classify if kind == "classification" else regress
+    options.results.parent.mkdir(parents=True, exist_ok=True)
+    for method, name, size in jobs(kind, methods, options):
+        row = done.get((method, name, size), {"method": method, "name": name, "size": size})
+        scores = row.setdefault("scores", [])
+        if len(scores) >= options.draws:
+            continue
+        if kind == "regression" and len(load(name)[1]) < size + 10:
+            continue
+        for seed in range(len(scores), options.draws):
+            with warnings.catch_warnings():
+                # Of models that do not converge on so few rows.
+                warnings.simplefilter("ignore")
+                found = one(methods[method](), draw(kind, name, size, seed))
+            scores.append({n: round(v, 6) for n, v in found.items()})
+        with open(options.results, "a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def jobs(
+    kind: str, methods: dict[str, Callable[[], BaseEstimator]], options: argparse.Namespace
+) -> Iterator[tuple[str, str, int]]:
+    """Methods, sets and sizes; small ones first."""
+    for size in options.sizes or SIZES[kind]:
+        for name in names_of(kind):
+            for method in methods:
+                yield method, name, size
+
+
+def summarize(kind: str, methods: list[str], ours: str | None, options: argparse.Namespace) -> None:
+    """Print means, ranks and differences."""
+    done = read(options.results)
+    measures = {
+        "classification": ("accuracy", "log_loss", "brier", "calibration", "seconds"),
+        "regression": ("error", "coverage", "seconds"),
+    }[kind]
+    for size in options.sizes or SIZES[kind]:
+        names = [n for n in names_of(kind) if all((m, n, size) in done for m in methods)]
+        if not names:
+            continue
+        n_draws = min(len(done[m, n, size]["scores"]) for m in methods for n in names)
+        print(
+            f"\n{size} rows{' a class' * (kind == 'classification')}: {len(names)} sets, "
+            f"{n_draws} draws"
+        )
+        table = {
+            (m, measure): np.array(
+                [
+                    np.mean([s.get(measure, np.nan) for s in done[m, n, size]["scores"][:n_draws]])
+                    for n in names
+                ]
+            )
+            for m in methods
+            for measure in measures
+        }
+        main, sign = measures[0], -1 if kind == "classification" else 1
+        every = sign * np.stack([table[m, main] for m in methods])
+        ranks = (
+            1
+            + (every[:, None] > every[None]).sum(1)
+            + 0.5 * ((every[:, None] == every[None]).sum(1) - 1)
+        )
+        print(f"{'method':24}" + "".join(f"{m:>13}" for m in measures) + f"{'rank':>8}  difference")
+        for m, rank in zip(methods, ranks.mean(1), strict=True):
+            line = f"{m:24}" + "".join(f"{table[m, x].mean():13.4f}" for x in measures)
+            if kind == "regression":
+                line = line.replace("nan", " - ")
+            print(line + f"{rank:8.2f}  " + difference(table, ours, m, main))
+
+
+def difference(table: dict, ours: str | None, other: str, measure: str) -> str:
+    """Ours minus the other's, with a 95% interval from a bootstrap over sets."""
+    if ours is None or ours == other:
+        return ""
+    gap = table[ours, measure] - table[other, measure]
+    rng = np.random.default_rng(0)
+    means = gap[rng.integers(len(gap), size=(N_BOOTSTRAP, len(gap)))].mean(1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return f"{gap.mean():+.4f} [{low:+.4f}, {high:+.4f}]"
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kind", choices=tuple(SIZES))
+    parser.add_argument("--prior", type=Path, help="file of a prior")
+    parser.add_argument("--n-estimators", type=int)
+    parser.add_argument("--methods", nargs="*", help="peers; by default all")
+    parser.add_argument("--sizes", type=int, nargs="*")
+    parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--results", type=Path)
+    parser.add_argument("--summary", action="store_true", help="run nothing")
+    options = parser.parse_args()
+    if options.results is None:
+        options.results = RESULTS / f"small_tables-{options.kind}.jsonl"
+    peers = PEERS[options.kind]
+    methods = {n: peers[n] for n in (peers if options.methods is None else options.methods)}
+    ours = None
+    if options.prior is not None:
+        prior = MetaPrior.load(options.prior)
+        estimator = (
+            MetaFewShotClassifier if options.kind == "classification" else MetaFewShotRegressor
+        )
+        views = options.n_estimators
+        ours = f"prior-{prior.digest[:8]}" + (f"-{views}" if views else "")
+        methods[ours] = lambda: estimator(prior, n_estimators=views, device="cpu")
+    if not options.summary:
+        run(options.kind, methods, options)
+    summarize(options.kind, list(methods), ours, options)
+
+
+if __name__ == "__main__":
+    main()

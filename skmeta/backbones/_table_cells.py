@@ -1,0 +1,116 @@
+"""A cell of a table in several forms, measured against its column in the support set.
+
+Notation: b tables, n support rows, m rows of either set, d columns, f = N_FORMS.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+N_FORMS = 17
+_WAVES = (1.0, 2.0, 4.0)
+
+
+def measure_columns(x: Tensor, w: Tensor) -> dict[str, Tensor]:
+    """Measure the columns of support sets.
+
+    Parameters
+    ----------
+    x : Tensor of shape (b, n, d)
+        Rows; NaN is a missing value.
+    w : Tensor of shape (b, n)
+        Weights: how many rows a row stands for. 0 leaves it out.
+
+    Returns
+    -------
+    dict of Tensor
+        ``mean``, ``scale``, ``repeats`` (chance that two rows have the same value), ``binary``,
+        ``total`` (weight of the values that are there), each of shape (b, d); ``size`` (b, 1);
+        ``sorted`` (b, d, n) and ``below`` (b, d, n + 1), the values in order and the weight below
+        each.
+    """
+    there = w[:, :, None] * ~torch.isnan(x)
+    value = torch.nan_to_num(x)
+    total = there.sum(1)
+    safe = total.clamp_min(1e-12)
+    mean = (there * value).sum(1) / safe
+    centred = value - mean[:, None]
+    # Not the root of 0, which has no gradient.
+    scale = torch.sqrt(((there * centred * centred).sum(1) / safe).clamp_min(1e-36))
+    # A constant column is divided by its size, so that a query row's other value is a large one.
+    size = mean.abs() + (mean == 0)
+    scale = torch.where(scale > 64 * torch.finfo(x.dtype).eps * size, scale, size)
+    ordered, order = torch.where(there > 0, x, math.inf).transpose(1, 2).contiguous().sort(2)
+    weight = there.transpose(1, 2).gather(2, order)
+    below = torch.cat([torch.zeros_like(weight[..., :1]), weight.cumsum(2)], 2)
+    columns = {"mean": mean, "scale": scale, "total": total, "size": w.sum(1, keepdim=True)}
+    columns |= {"sorted": ordered, "below": below}
+    low, equal = _rank(columns, value)
+    low_of_all = torch.where(there > 0, low, 0.0).amax(1, keepdim=True)
+    extreme = (low == 0) | (low == low_of_all)
+    columns["binary"] = (extreme | (there == 0)).all(1).to(x.dtype)
+    columns["repeats"] = (there * (equal - 1).clamp_min(0)).sum(1) / (
+        (total * (total - 1)).clamp_min(1.0)
+    )
+    return columns
+
+
+def _rank(columns: dict[str, Tensor], value: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight of the support values below each value (b, m, d), and of those equal to it."""
+    # Contiguous, since searchsorted copies what is not, and warns.
+    at = value.transpose(1, 2).contiguous()
+    low, high = (
+        columns["below"].gather(2, torch.searchsorted(columns["sorted"], at, right=right))
+        for right in (False, True)
+    )
+    return low.transpose(1, 2), (high - low).transpose(1, 2)
+
+
+def describe_cells(columns: dict[str, Tensor], x: Tensor, own: Tensor | None = None) -> Tensor:
+    """Bring cells into several forms.
+
+    Parameters
+    ----------
+    columns : dict of Tensor
+        What :func:`measure_columns` returned.
+    x : Tensor of shape (b, m, d)
+        Rows of the support set or of the query set; NaN is a missing value.
+    own : Tensor of shape (b, m), optional
+        Weight of each row itself in its column's ranks, which is taken out of them: a support row
+        is compared with the others, as a query row is.
+
+    Returns
+    -------
+    Tensor of shape (b, m, d, f)
+        Standardised value (bounded in two ways), rank, share of equal values, flag of a value
+        not seen, waves of the rank, flag of a missing value; then what is the same for the whole
+        column: ``repeats``, ``binary``, the share of values that are there, and the logarithms
+        of the numbers of rows and columns.
+    """
+    missing = torch.isnan(x)
+    value = torch.nan_to_num(x)
+    there = (~missing).to(x.dtype)
+    z = (value - columns["mean"][:, None]) / columns["scale"][:, None]
+    low, equal = _rank(columns, value)
+    total = columns["total"][:, None].expand_as(low)
+    if own is not None:
+        itself = own[:, :, None].clamp_max(1.0) * there
+        equal, total = (equal - itself).clamp_min(0), total - itself
+    safe = total.clamp_min(1e-6)
+    rank = torch.where(total > 1e-6, 2 * (low + 0.5 * equal) / safe - 1, 0.0).clamp(-1, 1)
+    cells = [torch.asinh(z), z.clamp(-3, 3), rank, equal / safe, (equal <= 1e-6).to(x.dtype)]
+    cells += [torch.sin(math.pi * wave * rank) for wave in _WAVES]
+    cells += [torch.cos(math.pi * wave * rank) for wave in _WAVES]
+    cells = [cell * there for cell in cells] + [missing.to(x.dtype)]
+    of_column = [
+        columns["repeats"],
+        columns["binary"],
+        columns["total"] / columns["size"].clamp_min(1e-12),
+        torch.log1p(columns["size"]).expand_as(columns["mean"]) / 3 - 1,
+        torch.log2(x.new_tensor(float(x.shape[2]))).expand_as(columns["mean"]) / 3 - 1,
+    ]
+    cells += [part[:, None].expand_as(z) for part in of_column]
+    return torch.stack(cells, 3)

@@ -1,0 +1,171 @@
+"""Simple learners of closed form, whose predictions of a table the transformer starts from.
+
+Each is a regression with a kernel k on the labels (classes as zeros and ones), with w repetitions
+of each row: f(x) = k(x, X) a with a = (K + noise / w)^-1 y. A support row is predicted by the
+others, so that all rows are told alike how well each expert does.
+
+Notation: b tables, n support rows, m rows of either set, d columns, s = N_EXPERTS, c labels of a
+row: 10 classes, or 1 target.
+
+References: Rasmussen and Williams (2006), Gaussian processes for machine learning, equations 2.25
+and 5.12 (a row left out); Lakshminarayanan, Roy and Teh (2016), Mondrian forests for large-scale
+regression, and Balog et al. (2016), The Mondrian kernel (random forests and the Laplace kernel).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Expert(NamedTuple):
+    """A kernel regression.
+
+    Attributes
+    ----------
+    kernel : {"linear", "normal", "laplace", "waves", "equal"}
+        Form of the kernel.
+    cells : {"value", "rank", "waves"}
+        Form of the cells that it compares.
+    by_relevance : bool
+        Whether columns count by what each says about the labels, rather than alike.
+    scale : float
+        Of the distance.
+    noise : float
+        Variance of the labels, in units of the kernel.
+    """
+
+    kernel: str
+    cells: str
+    by_relevance: bool
+    scale: float
+    noise: float
+
+
+EXPERTS = (
+    Expert("linear", "value", False, 1.0, 0.03),
+    Expert("linear", "value", True, 1.0, 0.3),
+    Expert("normal", "value", False, 0.5, 0.03),
+    Expert("normal", "value", True, 0.5, 0.1),
+    Expert("laplace", "value", False, 2.0, 0.1),
+    Expert("laplace", "rank", False, 1.5, 0.3),
+    Expert("laplace", "rank", True, 3.0, 0.1),
+    Expert("linear", "waves", True, 1.0, 0.3),
+    Expert("equal", "rank", False, 2.0, 0.1),
+)
+N_EXPERTS = len(EXPERTS)
+# Relevance of a column that says no more about the labels than chance does.
+_LEAST_RELEVANCE = 0.1
+
+
+def fit_experts(forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Fit the experts, and predict each support row by the others.
+
+    Parameters
+    ----------
+    forms : Tensor of shape (b, n, d, f)
+        Support cells, as :func:`~skmeta.backbones.describe_cells` returned them.
+    y : Tensor of shape (b, n, c)
+        Their labels, around 0.
+    w : Tensor of shape (b, n)
+        Their weights.
+
+    Returns
+    -------
+    predicted : Tensor of shape (b, n, s, c)
+        Labels.
+    nearest : Tensor of shape (b, n, s)
+        Largest value of the kernel between a row and another of the support set.
+    fitted : dict of Tensor
+        For :func:`ask_experts`.
+    """
+    cells = _cells(forms)
+    relevance = _relevance(cells, y, w)
+    there = (w > 0).to(w.dtype)
+    itself = torch.eye(w.shape[1], dtype=w.dtype, device=w.device)
+    root = w.sqrt()
+    kernels = torch.stack([_kernel(e, cells, cells, relevance) for e in EXPERTS], 1)
+    noise = w.new_tensor([e.noise for e in EXPERTS])[:, None, None]
+    # With an offset, a kernel of 1, that has no other price.
+    system = root[:, None, :, None] * (kernels + 1) * root[:, None, None, :] + noise * itself
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(system))
+    inverse = root[:, None, :, None] * inverse * root[:, None, None, :]
+    dual = inverse @ y[:, None]
+    # Without one of the w repetitions of the row itself.
+    times = w.clamp_min(1.0)[:, None, :, None]
+    without = (times - 1) / noise + inverse.diagonal(dim1=2, dim2=3)[..., None] / times
+    predicted = y[:, None] - dual / without.clamp_min(1e-6)
+    seen = there[:, None, :] - itself * (2 - w).clamp(0, 1)[:, :, None]
+    nearest = (kernels * seen[:, None]).amax(3)
+    fitted = cells | {"there": there, "relevance": relevance, "dual": dual}
+    return predicted.transpose(1, 2), nearest.transpose(1, 2), fitted
+
+
+def ask_experts(fitted: dict[str, Tensor], forms: Tensor) -> tuple[Tensor, Tensor]:
+    """Predict query rows.
+
+    Parameters
+    ----------
+    fitted : dict of Tensor
+        What :func:`fit_experts` returned.
+    forms : Tensor of shape (b, m, d, f)
+        Query cells.
+
+    Returns
+    -------
+    predicted : Tensor of shape (b, m, s, c)
+        Labels.
+    nearest : Tensor of shape (b, m, s)
+        Largest value of the kernel between a row and one of the support set.
+    """
+    cells, relevance = _cells(forms), fitted["relevance"]
+    kernels = torch.stack([_kernel(e, cells, fitted, relevance) for e in EXPERTS], 1)
+    predicted = (kernels + 1) @ fitted["dual"]
+    nearest = (kernels * fitted["there"][:, None, None, :]).amax(3)
+    return predicted.transpose(1, 2), nearest.transpose(1, 2)
+
+
+def _cells(forms: Tensor) -> dict[str, Tensor]:
+    """What kernels compare, (b, m, d) and, of the waves, (b, m, d, 6)."""
+    share = forms.new_tensor([0.5, 0.3, 0.2] * 2).sqrt()
+    return {"value": forms[..., 1], "rank": forms[..., 2], "waves": forms[..., 5:11] * share}
+
+
+def _relevance(cells: dict[str, Tensor], y: Tensor, w: Tensor) -> Tensor:
+    """How much more each column says about the labels than chance would let it, (b, d)."""
+    forms = torch.cat([cells["value"][..., None], cells["rank"][..., None], cells["waves"]], 3)
+    total = w.sum(1).clamp_min(1e-12)
+    weight = w / total[:, None]
+    forms = forms - torch.einsum("bn,bndf->bdf", weight, forms)[:, None]
+    power = torch.einsum("bn,bndf->bdf", weight, forms**2)
+    shared = torch.einsum("bndf,bnc->bdfc", forms, weight[..., None] * y)
+    size = torch.einsum("bn,bnc->bc", weight, y * y)
+    # Share of each form's variance that goes with the labels, without one degree of freedom.
+    share = (shared**2 / size.clamp_min(1e-9)[:, None, None]).sum(3) / power.clamp_min(1e-9)
+    n_free = ((size > 1e-9).sum(1) - 1).clamp_min(1)
+    by_chance = n_free / (total - 1).clamp_min(1.0)
+    excess = (share.amax(2) / by_chance[:, None] - 1).clamp_min(0.0) + _LEAST_RELEVANCE
+    return excess / excess.sum(1, keepdim=True)
+
+
+def _kernel(
+    expert: Expert, rows: dict[str, Tensor], others: dict[str, Tensor], relevance: Tensor
+) -> Tensor:
+    """The kernel between rows (b, m, ...) and others (b, n, ...), (b, m, n)."""
+    a, b = rows[expert.cells], others[expert.cells]
+    weight = relevance if expert.by_relevance else torch.full_like(relevance, 1 / a.shape[2])
+    weight = weight[:, None]
+    if expert.kernel == "linear":
+        if a.dim() == 4:
+            a, b, weight = a.flatten(2), b.flatten(2), weight.repeat_interleave(a.shape[3], 2)
+        return (weight * a) @ b.mT
+    if expert.kernel == "equal":
+        distance = torch.cdist(a, b, p=0) / a.shape[2]
+    elif expert.kernel == "laplace":
+        distance = torch.cdist(weight * a, weight * b, p=1)
+    else:
+        root = weight.sqrt()
+        distance = torch.cdist(root * a, root * b, p=2) ** 2
+    return torch.exp(-expert.scale * distance)
