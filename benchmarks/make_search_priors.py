@@ -50,8 +50,9 @@ def main():
     parser.add_argument("--estimators", nargs="*", default=[*CLASSIFIERS, *REGRESSORS])
     options = parser.parse_args()
     with open_history(options.history) as history:
-        cards, sketches = {}, {}
+        cards, sketches = shipped.read_cards()
         for name in tqdm(options.estimators):
+            made = new_card(name)
             for metric in METRICS:
                 searches = own_searches(history, name, metric) + published_searches(name, metric)
                 if len(searches) < N_SEARCHES:
@@ -59,8 +60,9 @@ def main():
                 prior = SearchPrior.from_searches(searches)
                 shipped.write(name, metric, prior)
                 sketches |= {s.dataset: s.data_sketch for s in searches if len(s.data_sketch)}
-                card = cards.setdefault(name, new_card(name))
-                card["metrics"][metric] = describe(prior, searches)
+                made["metrics"][metric] = describe(prior, searches)
+            if made["metrics"]:
+                cards[name] = made
     shipped.write_cards(cards, sketches)
 
 

@@ -141,8 +141,7 @@ def _load(estimator: str, metric: str) -> SearchPrior:
 
 @cache
 def _cards() -> dict[str, Any]:
-    path = _FOLDER / _CARDS
-    return dict(json.loads(path.read_text())) if path.exists() else {}
+    return dict(json.loads((_FOLDER / _CARDS).read_text()))
 
 
 @cache
@@ -161,6 +160,11 @@ def write(estimator: str, metric: str, prior: SearchPrior) -> None:
     """Write one prior to its place, in half precision and without sketches."""
     _FOLDER.mkdir(exist_ok=True)
     prior.with_sketches({}).save(_FOLDER / _file_name(estimator, metric), half=True)
+
+
+def read_cards() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return all cards and sketches."""
+    return dict(_cards()), dict(_sketches())
 
 
 def write_cards(cards: Mapping[str, Any], sketches: Mapping[str, Sequence[int]]) -> None:
