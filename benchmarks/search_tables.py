@@ -48,7 +48,7 @@ from skmeta.search._strategy import SearchStrategy
 
 RESULTS = Path(__file__).parent / "results"
 N_EVALUATIONS = 30
-# TPE is cheap; a suggestion of the GP sampler takes seconds after some dozens.
+# A suggestion of TPE takes milliseconds, one of the GP sampler half a second after some dozens.
 N_EVALUATIONS_OF_PEERS = {"optuna-tpe": 100, "optuna-gp": 30}
 SHOWN = (1, 3, 5, 10, 15, 20, 30)
 N_BOOTSTRAP = 2000

@@ -199,6 +199,18 @@ def test_a_past_of_other_parameters(prior):
     assert regret(scores, found, 12) < 0.01
 
 
+def test_where_the_past_explains_nothing_the_plain_model_takes_over(prior):
+    """The parameter that matters is one that the past never varied."""
+    rng = np.random.default_rng(1)
+    values = rng.random((80, 3))
+    pool = [dict(zip("abc", map(float, row), strict=True)) for row in values]
+    scores = np.sin(5 * values[:, 2])
+    strategy = make_strategy(prior, pool=pool)
+    run(strategy, scores, 15)
+    assert strategy.report()["learned_weight"] < 0.5
+    assert strategy.ask()[0].source == "model"
+
+
 def test_a_report_before_there_are_scores(prior):
     report = make_strategy(prior).report()
     assert report["datasets"] == prior.datasets
