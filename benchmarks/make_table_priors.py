@@ -8,7 +8,10 @@ every few minutes, and when the time is up, and the same command goes on from it
 the same device and number of threads). The step size rises, then stays as it is, so that a run
 may have any length; ``--finish N`` lets it fall to zero over N more iterations and writes the
 prior and its record. The finished run has a checkpoint of its own, so that the unfinished one can
-be continued afterwards. ``--export`` writes a prior from the mean of the last weights at any time.
+be continued afterwards. ``--export`` writes a prior, in half precision, from the mean of the last
+weights at any time. ``--start FILE`` begins a new run from a prior, such as the one that ships
+(``skmeta/priors/data``), with a new optimizer. On a GPU (``--device cuda``) tables are drawn there,
+and the network computes in bfloat16.
 
 Each iteration draws the shape of its tables first: 3 to 300 support rows and 1 to 60 columns,
 small ones being more frequent, as many tables as make a fixed cost. The loss reported beside that
@@ -30,6 +33,7 @@ from skmeta.backbones import TableTransformer
 from skmeta.datasets._table_batches import draw_tables
 from skmeta.learners import InContextLearner
 from skmeta.learners._table_training import batch_loss
+from skmeta.priors import MetaPrior
 from skmeta.training import load_checkpoint, save_checkpoint
 
 RESULTS = Path(__file__).parent / "results"
@@ -134,8 +138,9 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
         # Early weights are forgotten faster.
         keep = min(config.average, (1 + self.iteration) / (10 + self.iteration))
-        parameters = list(self.network.parameters())
-        torch._foreach_lerp_(list(self.average.values()), parameters, 1 - keep)
+        with torch.no_grad():
+            parameters = list(self.network.parameters())
+            torch._foreach_lerp_(list(self.average.values()), parameters, 1 - keep)
         self.recent.append((loss.item(), scores.mean().item()))
         self.iteration += 1
         self.n_tasks += b
@@ -180,7 +185,7 @@ class Run:
     def restore(self, saved: dict) -> None:
         """Go on from a checkpoint."""
         self.network.load_state_dict(saved["network"])
-        self.average = {n: v.to(self.device) for n, v in saved["average"].items()}
+        self.average = {n: v.detach().to(self.device) for n, v in saved["average"].items()}
         self.optimizer.load_state_dict(saved["optimizer"])
         self.rng.bit_generator.state = saved["rng"]
         self.generator.set_state(saved["generator"].cpu())
@@ -188,6 +193,16 @@ class Run:
         self.seconds, self.curve = saved["seconds"], list(saved["curve"])
         self.finish = None if saved["finish"] is None else tuple(saved["finish"])
         self.recent = [tuple(pair) for pair in saved["recent"]]
+
+    def begin_from(self, prior: MetaPrior) -> None:
+        """Take the weights of a prior."""
+        weights = {
+            n.removeprefix("table."): torch.tensor(v, dtype=torch.float32)
+            for n, v in prior.tensors.items()
+            if n.startswith("table.")
+        }
+        self.network.load_state_dict(weights)
+        self.average = {n: v.to(self.device) for n, v in weights.items()}
 
     def export(self, path: Path) -> None:
         """Write the prior of the averaged weights."""
@@ -200,6 +215,8 @@ class Run:
             "device": self.device,
         }
         prior = self.config.learner().table_prior(self.averaged(), self.config.kind, **provenance)
+        half = {n: v.astype(np.float16) for n, v in prior.tensors.items()}
+        prior = prior.replace(tensors=half)
         prior.save(path)
         print(f"{path}: {prior!r}", flush=True)
 
@@ -246,6 +263,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="of the checkpoints")
     parser.add_argument("--hours", type=float, default=1.0, help="of this call, by the clock")
     parser.add_argument("--finish", type=int, help="iterations in which the step size falls to 0")
+    parser.add_argument("--start", type=Path, help="prior that a new run begins from")
     parser.add_argument("--export", type=Path, help="only write the prior of a checkpoint here")
     parser.add_argument("--record", type=Path, help="file of the loss curve; by default in results")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -269,6 +287,8 @@ def main() -> None:
         saved = load_checkpoint(unfinished, fingerprint)
     if saved is not None:
         run.restore(saved)
+    elif options.start is not None:
+        run.begin_from(MetaPrior.load(options.start))
     if options.finish and run.finish is None:
         run.finish = (run.iteration, run.iteration + options.finish)
     if options.export is not None:

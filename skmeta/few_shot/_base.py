@@ -26,7 +26,7 @@ from skmeta.backend import (
 )
 from skmeta.exceptions import PriorMismatchError
 from skmeta.learners import LEARNERS, FineTuning, MetaLearner, Session, flatten_rows, read_prior
-from skmeta.priors import MetaPrior
+from skmeta.priors import MetaPrior, load_table_prior
 
 # Rows predicted at once; bounds memory.
 _CHUNK = 1024
@@ -38,7 +38,7 @@ class BaseMetaFewShot(BaseEstimator):
     kind: ClassVar[str]
 
     _parameter_constraints: ClassVar[dict] = {
-        "prior": [MetaPrior, None],
+        "prior": [MetaPrior, StrOptions({"tabular"}), None],
         "n_inner_steps": [Interval(Integral, 0, None, closed="left"), None],
         "inner_lr": [Interval(Real, 0, None, closed="neither"), None],
         "transductive": ["boolean", None],
@@ -81,13 +81,20 @@ class BaseMetaFewShot(BaseEstimator):
             reset=reset,
             ensure_all_finite="allow-nan" if self._allows_nan() else True,
         )
-        if reset and self.prior is not None:
+        if reset:
             self._check_prior(rows.shape[1], names)
         return rows
 
     def _allows_nan(self) -> bool:
+    def _given_prior(self) -> MetaPrior | None:
+        """The prior asked for, which may be one that ships."""
+        given: MetaPrior | None = self.prior
+        return load_table_prior(self.kind) if isinstance(given, str) else given
+
         """Whether the prior's learner knows what to do where a value is missing."""
-        learner_class = LEARNERS.get(getattr(self.prior, "learner", ""))
+        is_table = isinstance(self.prior, str)
+        name = "InContextLearner" if is_table else getattr(self.prior, "learner", "")
+        learner_class = LEARNERS.get(name)
         return learner_class is not None and get_tags(learner_class()).input_tags.allow_nan
 
     def __sklearn_tags__(self) -> Any:
@@ -95,14 +102,17 @@ class BaseMetaFewShot(BaseEstimator):
         tags.input_tags.allow_nan = self._allows_nan()
         return tags
 
-    def _check_prior(self, n_features: int, names: np.ndarray | None) -> None:
-        if self.prior.kind != self.kind:
-            other = {"classification": "Classifier", "regression": "Regressor"}[self.prior.kind]
+    def _check_prior(self, n_features: int, names: Any) -> None:
+        prior = self._given_prior()
+        if prior is None:
+            return
+        if prior.kind != self.kind:
+            other = {"classification": "Classifier", "regression": "Regressor"}[prior.kind]
             raise PriorMismatchError(
-                f"{type(self).__name__} needs a prior for {self.kind}, but {self.prior!r} is one "
-                f"for {self.prior.kind}. Use MetaFewShot{other}."
+                f"{type(self).__name__} needs a prior for {self.kind}, but {prior!r} is one "
+                f"for {prior.kind}. Use MetaFewShot{other}."
             )
-        self.prior.check_features(n_features, names)
+        prior.check_features(n_features, names)
 
     def _adapt(
         self, X: np.ndarray, y: np.ndarray, sample_weight: Any, start: State | None = None
@@ -111,9 +121,8 @@ class BaseMetaFewShot(BaseEstimator):
         if not weight.any():
             raise ValueError("sample_weight is 0 for every row. Give at least one a weight.")
         if start is None:
-            self.prior_ = (
-                self.prior if self.prior is not None else self._default_prior(X, y, weight)
-            )
+            given = self._given_prior()
+            self.prior_ = self._default_prior(X, y, weight) if given is None else given
         session, state = self._session()
         crossing = session.crossing
         rows = crossing.rows(crossing.upload(X), y, weight)

@@ -26,9 +26,11 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
 
     Parameters
     ----------
-    prior : MetaPrior, default=None
-        ``prior_`` of a fitted meta-learner, or a prior loaded from a file. None learns from
-        scratch: a small network with drawn weights, trained on the rows given.
+    prior : MetaPrior or "tabular", default=None
+        ``prior_`` of a fitted meta-learner, or a prior loaded from a file. ``"tabular"`` takes
+        the one that ships for any small table, which may have missing values
+        (:func:`~skmeta.priors.load_table_prior`). None learns from scratch: a small network with
+        drawn weights, trained on the rows given.
     n_inner_steps : int, default=None
         Gradient steps of the adaptation; None takes the prior's.
     inner_lr : float, default=None

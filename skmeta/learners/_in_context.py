@@ -29,7 +29,7 @@ from skmeta.learners._table_members import (
     draw_members,
     location_and_scale,
 )
-from skmeta.priors import MetaPrior
+from skmeta.priors import MetaPrior, load_table_prior
 
 _NEVER = -1e9
 _local = threading.local()
@@ -69,9 +69,9 @@ class InContextLearner(MetaLearner):
         Heads of its attention; they divide ``width``.
     cell_width : int, default=32
         Width of an encoded cell.
-    prior : MetaPrior or None, default=None
-        Where meta-training starts: a prior of another InContextLearner of the same size. None
-        draws weights.
+    prior : MetaPrior, "tabular" or None, default=None
+        Where meta-training starts: a prior of another InContextLearner of the same size, or the
+        one that ships (:func:`~skmeta.priors.load_table_prior`). None draws weights.
     %(parameters)s
 
     Attributes
@@ -119,7 +119,7 @@ class InContextLearner(MetaLearner):
         "n_layers": [Interval(Integral, 1, None, closed="left")],
         "n_heads": [Interval(Integral, 1, None, closed="left")],
         "cell_width": [Interval(Integral, 2, None, closed="left")],
-        "prior": [MetaPrior, None],
+        "prior": [MetaPrior, StrOptions({"tabular"}), None],
     }
 
     def __sklearn_tags__(self) -> Any:
@@ -215,7 +215,8 @@ class InContextLearner(MetaLearner):
 
     def _continue(self, context: Context, state: State) -> State:
         """Weights of ``prior`` in place of those drawn."""
-        prior: MetaPrior = self.prior
+        given: MetaPrior | str = self.prior
+        prior = load_table_prior(context.kind) if isinstance(given, str) else given
         if prior.learner != type(self).__name__ or prior.kind != context.kind:
             raise PriorMismatchError(
                 f"Meta-training of an {type(self).__name__} on {context.kind} tasks cannot start "
@@ -230,7 +231,7 @@ class InContextLearner(MetaLearner):
                     f"The prior's {name!r} has shape {found}, but the learner's has "
                     f"{tuple(value.shape)}. Set {sizes} and the backbone as the prior has them."
                 )
-        return {n: torch.tensor(prior.tensors[n]) for n in state}
+        return {n: torch.tensor(prior.tensors[n]).to(v.dtype) for n, v in state.items()}
 
     # ------------------------------------------------------------------------------- algorithm
 

@@ -1,5 +1,6 @@
 """What a meta-learner carries from earlier tasks to the next."""
 
 from skmeta.priors._prior import MetaPrior
+from skmeta.priors._shipped import load_table_prior
 
-__all__ = ["MetaPrior"]
+__all__ = ["MetaPrior", "load_table_prior"]

@@ -43,7 +43,7 @@ class MetaPrior:
     Parameters
     ----------
     tensors : mapping of str to ndarray
-        Learned arrays of any shape, float32 or float64, by name: ``"body.blocks.0.weight"``,
+        Learned arrays of any shape, float16 to float64, by name: ``"body.blocks.0.weight"``,
         ``"head.weight"``, ``"scaler.x_mean"``, ... They are copied and made read-only.
     learner : str
         Name of the meta-learning algorithm.
@@ -91,7 +91,7 @@ class MetaPrior:
     Raises
     ------
     TypeError
-        If a tensor is not float32 or float64, a setting cannot be written as JSON, or labels
+        If a tensor has another type than these, a setting cannot be written as JSON, or labels
         mix types.
     ValueError
         If `kind`, `trained_on_kind` or the number of `feature_names_in` is wrong.

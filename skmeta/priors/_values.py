@@ -10,12 +10,13 @@ _LABEL_DTYPES: dict[type, Any] = {bool: np.bool_, int: np.int64, float: np.float
 
 
 def freeze_tensor(name: str, tensor: np.ndarray) -> np.ndarray:
-    """Return a read-only copy of a float32 or float64 array."""
+    """Return a read-only copy of a float16, float32 or float64 array."""
     # Files and digests are little-endian and in C order, so the copy is too.
     dtype = np.asarray(tensor).dtype.newbyteorder("<")
-    if dtype.str not in ("<f4", "<f8"):
+    if dtype.str not in ("<f2", "<f4", "<f8"):
         raise TypeError(
-            f"tensors[{name!r}] must be a float32 or float64 array, got {dtype}. Convert it first."
+            f"tensors[{name!r}] must be a float16, float32 or float64 array, got {dtype}. "
+            "Convert it first."
         )
     copy = np.array(tensor, dtype=dtype, order="C", copy=True)
     copy.setflags(write=False)

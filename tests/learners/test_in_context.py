@@ -13,6 +13,7 @@ from skmeta.exceptions import PriorMismatchError
 from skmeta.learners import InContextLearner, ProtoNet
 from skmeta.learners._table_members import N_SLOTS, draw_members
 from skmeta.learners._table_training import batch_loss
+from skmeta.priors import load_table_prior
 
 SMALL = {"width": 32, "n_layers": 2, "n_heads": 2, "cell_width": 8}
 
@@ -445,3 +446,29 @@ def test_only_its_own_priors_serve_any_width():
     prior = ProtoNet(n_way=2, n_shot=2, n_query=2, n_iterations=1, random_state=0).fit(X, y).prior_
     with pytest.raises(PriorMismatchError, match="3 features"):
         MetaFewShotClassifier(prior).fit(X[:, :3], y)
+
+
+def test_the_prior_that_ships_learns_small_tables():
+    X, y = load_iris(return_X_y=True)
+    X[::7, 2] = np.nan
+    rows = np.random.default_rng(0).permutation(150)
+    clf = MetaFewShotClassifier("tabular").fit(X[rows[:30]], y[rows[:30]])
+    assert clf.score(X[rows[30:]], y[rows[30:]]) > 0.9
+    assert clf.prior_ is load_table_prior("classification")
+    assert clone(clf).__sklearn_tags__().input_tags.allow_nan
+
+
+def test_fine_tuning_begins_with_the_prior_that_ships():
+    X, y, groups = make_table_tasks(12, 24, 4, n_classes=2, random_state=0)
+    learner = InContextLearner(
+        prior="tabular", n_shot=4, n_query=4, n_iterations=1, meta_lr=1e-12, random_state=0
+    )
+    found = learner.fit(X, y, groups).prior_.tensors
+    for name, value in load_table_prior("classification").tensors.items():
+        if name.startswith("table."):
+            np.testing.assert_allclose(found[name], value, atol=1e-6)
+
+
+def test_a_kind_without_a_prior_is_an_error():
+    with pytest.raises(PriorMismatchError, match="No prior ships for rankings tables"):
+        load_table_prior("rankings")
