@@ -85,12 +85,12 @@ class BaseMetaFewShot(BaseEstimator):
             self._check_prior(rows.shape[1], names)
         return rows
 
-    def _allows_nan(self) -> bool:
     def _given_prior(self) -> MetaPrior | None:
         """The prior asked for, which may be one that ships."""
         given: MetaPrior | None = self.prior
         return load_table_prior(self.kind) if isinstance(given, str) else given
 
+    def _allows_nan(self) -> bool:
         """Whether the prior's learner knows what to do where a value is missing."""
         is_table = isinstance(self.prior, str)
         name = "InContextLearner" if is_table else getattr(self.prior, "learner", "")
