@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from skmeta.backbones._cell_network import CellNetwork
+from skmeta.backbones._cells import Filter, cells, image_cells, table_cells
 from skmeta.backbones._conv4 import ConvBlock, conv4
 from skmeta.backbones._mlp import mlp
 from skmeta.backbones._normalization import convert_batch_norm, refuse_lazy
@@ -32,7 +34,14 @@ def identity(input_shape: tuple[int, ...]) -> nn.Module:
     return nn.Flatten()
 
 
-BACKBONES: dict[str, Callable[..., nn.Module]] = {"conv4": conv4, "mlp": mlp, "identity": identity}
+BACKBONES: dict[str, Callable[..., nn.Module]] = {
+    "conv4": conv4,
+    "mlp": mlp,
+    "identity": identity,
+    "cells": cells,
+    "image_cells": image_cells,
+    "table_cells": table_cells,
+}
 
 
 def build_backbone(
@@ -45,7 +54,8 @@ def build_backbone(
 
     Parameters
     ----------
-    backbone : {"conv4", "mlp", "identity"} or torch.nn.Module
+    backbone : {"conv4", "mlp", "identity", "cells", "image_cells", "table_cells"} or \
+torch.nn.Module
         A name, or a module of your own. A module is copied, keeps its weights, and has its batch
         normalisations replaced by :class:`EpisodeBatchNorm`.
     input_shape : tuple of int
@@ -101,7 +111,9 @@ def draw_parameters(module: nn.Module, generator: torch.Generator | None) -> Non
         Source of the numbers, so that no global seed is touched.
     """
     for part in module.modules():
-        if isinstance(part, nn.Linear | ConvBlock):
+        if isinstance(part, Filter | CellNetwork):
+            part.draw_weights(generator)
+        elif isinstance(part, nn.Linear | ConvBlock):
             fan_in = part.weight[0].numel()
             bound = 1 / math.sqrt(fan_in)
             nn.init.uniform_(part.weight, -bound, bound, generator)

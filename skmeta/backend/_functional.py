@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from skmeta.backbones import EpisodeBatchNorm, n_output_features
+from skmeta.backbones import CellNetwork, EpisodeBatchNorm, n_output_features
 
 State = dict[str, Tensor]
 """Named tensors: ``body.*`` weights, ``head.*``, ``stat.*`` normalisation statistics, ..."""
@@ -42,6 +42,8 @@ class Network:
         Whether the module has batch normalisations.
     norm_weights : list of str
         Names of their scales and shifts.
+    cells : CellNetwork or None
+        The module, if it is a network of cells; not to be changed.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Network:
         self.n_features = n_output_features(module, input_shape)
         self.n_flops = _count_flops(module, input_shape)
         self._module = module.to(device)
+        self.cells = module if isinstance(module, CellNetwork) else None
         self._statistics: State = {}
         self.norm_weights: list[str] = []
         for prefix, part in module.named_modules():

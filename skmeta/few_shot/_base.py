@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions, check_sample_weight, get_feature_names
+from skmeta.backbones import Architecture
 from skmeta.backend import (
     PRECISIONS,
     Crossing,
@@ -185,6 +186,21 @@ class BaseMetaFewShot(BaseEstimator):
 
     def _head_rows(self, prior: MetaPrior) -> list[int]:
         return [0]
+
+    @property
+    def architecture_(self) -> Architecture:
+        """Operations chosen for the task, for priors of :class:`~skmeta.learners.MetaNAS`."""
+        learner_class = LEARNERS.get(getattr(getattr(self, "prior_", None), "learner", ""))
+        if not hasattr(learner_class, "architecture"):
+            raise AttributeError(
+                f"{type(self).__name__} has architecture_ once it is fitted with a prior of "
+                "MetaNAS; other learners choose no architecture."
+            )
+        session, _ = self._session()
+        crossing = session.crossing
+        adapted = state_to_torch(self.adapted_, crossing.device, crossing.dtype)
+        chosen: Architecture = cast(Any, session.learner).architecture(session.context, adapted)
+        return chosen
 
     # -------------------------------------------------------------------------- predict
 

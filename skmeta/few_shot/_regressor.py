@@ -49,6 +49,8 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         The prior used.
     adapted_ : dict of ndarray
         What the adaptation made of it.
+    architecture_ : Architecture
+        Operations chosen for the task, for priors of :class:`~skmeta.learners.MetaNAS`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

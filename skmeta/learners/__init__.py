@@ -10,6 +10,7 @@ from skmeta.learners._learned_optimizer import LearnedOptimizer
 from skmeta.learners._lstm import LSTMMetaLearner
 from skmeta.learners._maml import MAML
 from skmeta.learners._meta_sgd import MetaSGD
+from skmeta.learners._metanas import MetaNAS
 from skmeta.learners._prior_io import Session, read_prior
 from skmeta.learners._prior_optimizer import PriorOptimizer
 from skmeta.learners._problem import flatten_rows
@@ -27,6 +28,7 @@ __all__ = [
     "LSTMMetaLearner",
     "LearnedOptimizer",
     "MetaLearner",
+    "MetaNAS",
     "MetaSGD",
     "PriorOptimizer",
     "ProtoNet",

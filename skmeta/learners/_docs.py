@@ -42,6 +42,21 @@ PARAMETERS = {
         "Whether batch normalisations have scales and shifts of their own after each step, which "
         "are learned, but not adapted.",
     ),
+    "architecture_lr": ("float", "Step size of the inner loop for the architecture parameters."),
+    "temperature": ("float", "Temperature of the softmax when the choice is made; 1 at first."),
+    "annealing": (
+        "tuple of two floats",
+        "Shares of the meta-training between which the choice goes over from soft to decided.",
+    ),
+    "max_parameters": (
+        "int or None",
+        "Budget of the network that is left when the choice is made, without the head.",
+    ),
+    "outer": (
+        '{"maml", "reptile"}',
+        "How meta-training moves the prior: by the gradient of the query loss after adaptation, or "
+        "towards where adaptation ends.",
+    ),
     "n_hidden": ("int", "Hidden units of the learned optimizer's LSTM, a memory of each weight."),
     "truncation": (
         "int or None",
@@ -72,7 +87,7 @@ PARAMETERS = {
         "does; predictions stay as ``transductive`` says.",
     ),
     "backbone": (
-        '{"mlp", "conv4", "identity"} or torch.nn.Module',
+        '{"mlp", "conv4", "identity", "cells", "image_cells", "table_cells"} or torch.nn.Module',
         "Network that turns a row into features. A module of your own maps "
         "``(n_rows, *input_shape)`` to ``(n_rows, n_features)``; dropout in it is inactive.",
     ),

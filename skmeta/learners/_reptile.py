@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from skmeta.backend import Rows, State, TaskTensors
+from skmeta.learners._base import MetaLearner
 from skmeta.learners._context import Context
 from skmeta.learners._gradient import GradientLearner
 from skmeta.learners._heads import loss, score
@@ -53,17 +54,43 @@ class Reptile(GradientLearner):
     def meta_gradient(
         self, context: Context, state: State, task: TaskTensors
     ) -> tuple[State, dict[str, Tensor]]:
-        rows = Rows(*(torch.cat(parts) for parts in zip(task.support, task.query, strict=True)))
-        adapted = self.adapt(context, state, rows)
-        outputs = self.forward(context, adapted, task.query.x)
-        gradient = {n: self._difference(v, adapted[n]) for n, v in state.items()}
-        metrics = {
-            "loss": loss(context.kind, outputs, task.query),
-            "score": score(context.kind, outputs, task.query),
-        }
-        return gradient, metrics
+        return towards_the_end(self, context, state, task)
 
-    @staticmethod
-    def _difference(before: Tensor, after: Tensor) -> Tensor:
-        # A row shared by all classes moves towards the mean of the rows that it became.
-        return before - (after if after.shape == before.shape else after.mean(0, keepdim=True))
+
+def towards_the_end(
+    learner: MetaLearner, context: Context, state: State, task: TaskTensors
+) -> tuple[State, dict[str, Tensor]]:
+    """Reptile's meta-gradient: from where the adaptation to all rows of a task ends to the state.
+
+    Parameters
+    ----------
+    learner : MetaLearner
+        Adapts to the task.
+    context : Context
+        The surroundings of the task.
+    state : dict of Tensor
+        The prior.
+    task : TaskTensors
+        The task.
+
+    Returns
+    -------
+    gradient : dict of Tensor
+        As ``state``.
+    metrics : dict of Tensor
+        ``"loss"`` and ``"score"``.
+    """
+    rows = Rows(*(torch.cat(parts) for parts in zip(task.support, task.query, strict=True)))
+    adapted = learner.adapt(context, state, rows)
+    outputs = learner.forward(context, adapted, task.query.x)
+    gradient = {n: _difference(v, adapted[n]) for n, v in state.items()}
+    metrics = {
+        "loss": loss(context.kind, outputs, task.query),
+        "score": score(context.kind, outputs, task.query),
+    }
+    return gradient, metrics
+
+
+def _difference(before: Tensor, after: Tensor) -> Tensor:
+    # A row shared by all classes moves towards the mean of the rows that it became.
+    return before - (after if after.shape == before.shape else after.mean(0, keepdim=True))

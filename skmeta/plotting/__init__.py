@@ -1,7 +1,8 @@
 """Displays: compute a record first, then draw it with matplotlib."""
 
+from skmeta.plotting._architecture import ArchitectureDisplay
 from skmeta.plotting._episode import EpisodeDisplay
 from skmeta.plotting._learning_curve import LearningCurveDisplay
 from skmeta.plotting._search import SearchDisplay
 
-__all__ = ["EpisodeDisplay", "LearningCurveDisplay", "SearchDisplay"]
+__all__ = ["ArchitectureDisplay", "EpisodeDisplay", "LearningCurveDisplay", "SearchDisplay"]

@@ -25,6 +25,9 @@ N_TASKS = 3
 # are exact to rounding; the second one has statistics that come from the support set.
 NETWORKS = ("mlp", "normalised")
 
+# A learner that is made for cells is checked with small ones.
+_CELLS = {"n_cells": 1, "n_nodes": 2, "width": 5, "activation": "tanh"}
+
 _SMALL: dict[str, Any] = {
     "backbone": "mlp",
     "backbone_params": {"hidden": (5,), "activation": "tanh"},
@@ -54,6 +57,8 @@ _SMALL: dict[str, Any] = {
 def small_clone(learner: MetaLearner, **changes: Any) -> MetaLearner:
     """Clone a learner with settings under which a fit takes a moment."""
     settings = dict(_SMALL)
+    if learner.backbone == "cells":
+        settings |= {"backbone": "cells", "backbone_params": _CELLS}
     if hasattr(learner, "n_inner_steps"):
         settings["n_inner_steps"] = min(learner.n_inner_steps, 2)
     small: MetaLearner = clone(learner)
@@ -129,7 +134,7 @@ def make_bench(learner: MetaLearner, kind: str, network: str = "mlp", **changes:
     n_outputs = N_WAY if kind == "classification" else 1
     session = Session.begin(
         small,
-        _make_module(network, generator),
+        _make_module(network, small.backbone, generator),
         (N_FEATURES,),
         scaler,
         kind=kind,
@@ -145,7 +150,10 @@ def make_bench(learner: MetaLearner, kind: str, network: str = "mlp", **changes:
     return Bench(small, session.context, state, _draw_tasks(kind, n_outputs, generator))
 
 
-def _make_module(network: str, generator: torch.Generator) -> nn.Module:
+def _make_module(network: str, backbone: Any, generator: torch.Generator) -> nn.Module:
+    if backbone == "cells":
+        params = _CELLS | {"normalize": network == "normalised"}
+        return build_backbone("cells", (N_FEATURES,), params, generator)
     if network == "mlp":
         params = {"hidden": (5,), "activation": "tanh"}
         return build_backbone("mlp", (N_FEATURES,), params, generator)

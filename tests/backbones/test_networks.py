@@ -173,7 +173,7 @@ def test_a_users_module_is_copied_with_its_weights():
 @pytest.mark.parametrize(
     ("backbone", "params", "match"),
     [
-        ("resnet12", None, r"backbone must be a torch.nn.Module or one of \['conv4', .*'resnet12'"),
+        ("resnet12", None, r"backbone must be a torch.nn.Module or one of \['cells', .*'resnet12'"),
         ("mlp", {"width": 3}, "backbone_params of 'mlp': .*'width'"),
         (nn.Linear(3, 4), {"hidden": 3}, "apply to a named backbone, but backbone is a Linear"),
         (nn.Linear(5, 4), None, r"does not fit rows of shape \(3,\).*Set input_shape"),

@@ -10,6 +10,7 @@ from skmeta.learners import (
     InContextLearner,
     LearnedOptimizer,
     LSTMMetaLearner,
+    MetaNAS,
     MetaSGD,
     ProtoNet,
     Reptile,
@@ -42,6 +43,9 @@ CASES = {
         learn_start=True, objective="support", parameter_scaling=1.0, truncation=1
     ),
     "LSTMMetaLearner-second_order": LSTMMetaLearner(first_order=False, head_init="shared"),
+    "MetaNAS": MetaNAS(),
+    "MetaNAS-second_order": MetaNAS(first_order=False, max_parameters=100),
+    "MetaNAS-reptile": MetaNAS(outer="reptile", annealing=(0.0, 0.5)),
     "LSTMMetaLearner-query_statistics": LSTMMetaLearner(query_statistics=True),
 }
 CHECKS = [

@@ -1,0 +1,227 @@
+"""Cells of mixed operations, for images and for tables."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skmeta.backbones._cell_network import CellNetwork, Skip, Zero, check_cells
+from skmeta.backbones._conv4 import ConvBlock
+from skmeta.backbones._mlp import ACTIVATIONS
+from skmeta.backbones._normalization import EpisodeBatchNorm
+from skmeta.exceptions import BackboneError
+
+
+class Filter(nn.Conv2d):
+    """A convolution without a bias, that keeps height, width and variance.
+
+    Operations that are mixed should be of one size at the start.
+    """
+
+    def __init__(
+        self, n_in: int, n_out: int, size: int, groups: int = 1, dilation: int = 1
+    ) -> None:
+        padding = size // 2 * dilation
+        super().__init__(
+            n_in, n_out, size, padding=padding, groups=groups, dilation=dilation, bias=False
+        )
+
+    def draw_weights(self, generator: torch.Generator | None) -> None:
+        """Draw the weights."""
+        bound = math.sqrt(3 / self.weight[0].numel())
+        nn.init.uniform_(self.weight, -bound, bound, generator)
+
+
+def separable(n_channels: int, size: int, dilation: int = 1) -> nn.Module:
+    """A filter for each channel, and a mixture of the channels."""
+    return nn.Sequential(
+        Filter(n_channels, n_channels, size, n_channels, dilation),
+        Filter(n_channels, n_channels, 1),
+    )
+
+
+class Gated(nn.Module):
+    """A linear layer whose outputs are gated by those of another."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.value, self.gate = nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n_samples, width) to the same shape."""
+        out: Tensor = self.value(x) * torch.sigmoid(self.gate(x))
+        return out
+
+
+class Residual(nn.Module):
+    """What a layer makes of its input, added to it."""
+
+    def __init__(self, width: int, activation: nn.Module) -> None:
+        super().__init__()
+        self.layer = nn.Sequential(nn.Linear(width, width), activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n_samples, width) to the same shape."""
+        out: Tensor = x + self.layer(x)
+        return out
+
+
+class Halve(nn.Module):
+    """Maximum of 2x2 pixels, as far as there are that many."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n_samples, n_channels, height, width) to half the height and width."""
+        return F.max_pool2d(x, (min(2, x.shape[2]), min(2, x.shape[3])))
+
+
+IMAGE_OPERATIONS: dict[str, Callable[[int], nn.Module]] = {
+    "conv_3x3": lambda c: Filter(c, c, 3),
+    "sep_conv_3x3": lambda c: separable(c, 3),
+    "sep_conv_5x5": lambda c: separable(c, 5),
+    "dil_conv_3x3": lambda c: separable(c, 3, dilation=2),
+    "max_pool_3x3": lambda c: nn.MaxPool2d(3, 1, 1),
+    "skip": lambda c: Skip(),
+    "none": lambda c: Zero(),
+}
+TABLE_OPERATIONS: dict[str, Callable[[int, Callable[[], nn.Module]], nn.Module]] = {
+    "linear": lambda width, activation: nn.Sequential(nn.Linear(width, width), activation()),
+    "gated": lambda width, activation: Gated(width),
+    "residual": lambda width, activation: Residual(width, activation()),
+    "skip": lambda width, activation: Skip(),
+    "none": lambda width, activation: Zero(),
+}
+
+
+def image_cells(
+    input_shape: tuple[int, ...],
+    *,
+    n_channels: int = 32,
+    n_cells: int = 3,
+    n_nodes: int = 2,
+    operations: Sequence[str] = tuple(IMAGE_OPERATIONS),
+) -> CellNetwork:
+    """Build a network of cells for images; a cell has one architecture for each of its edges.
+
+    The first block is that of ``conv4``. Every node normalises its sum by the statistics of the
+    episode; after each cell the resolution is halved.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        (channels, height, width) of an image.
+    n_channels : int, default=32
+        Channels of all cells.
+    n_cells, n_nodes : int, default=3 and 2
+        Cells, and nodes of each.
+    operations : sequence of str, default=all
+        What an edge can be: ``"conv_3x3"``, ``"sep_conv_3x3"``, ``"sep_conv_5x5"`` and
+        ``"dil_conv_3x3"`` (a filter a channel, then a mixture of the channels),
+        ``"max_pool_3x3"``, ``"skip"``, ``"none"``.
+
+    Returns
+    -------
+    CellNetwork
+        Maps (n_samples, channels, height, width) to (n_samples, n_features).
+
+    Raises
+    ------
+    BackboneError
+        If the input is no image, or an operation is unknown.
+
+    References
+    ----------
+    Elsken, Staffler, Metzen and Hutter (2020), Meta-learning of neural architectures for few-shot
+    learning, section 4 and appendix (the operations).
+    """
+    check_cells(n_cells, n_nodes, operations, tuple(IMAGE_OPERATIONS))
+    if len(input_shape) != 3:
+        raise BackboneError(
+            f"Backbone 'image_cells' needs images of shape (channels, height, width), but the "
+            f"input has shape {input_shape}. Pass input_shape, or use backbone='table_cells'."
+        )
+    return CellNetwork(
+        ConvBlock(input_shape[0], n_channels, "pool" if min(input_shape[1:]) > 1 else "none"),
+        {name: partial(IMAGE_OPERATIONS[name], n_channels) for name in operations},
+        lambda: nn.Sequential(OrderedDict(norm=EpisodeBatchNorm(n_channels), relu=nn.ReLU())),
+        Halve(),
+        n_cells,
+        n_nodes,
+    )
+
+
+def table_cells(
+    input_shape: tuple[int, ...],
+    *,
+    width: int = 40,
+    n_cells: int = 1,
+    n_nodes: int = 2,
+    activation: str = "relu",
+    normalize: bool = False,
+    operations: Sequence[str] = tuple(TABLE_OPERATIONS),
+) -> CellNetwork:
+    """Build a network of cells for tables.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Shape of one row; it is flattened.
+    width : int, default=40
+        Features of all cells.
+    n_cells, n_nodes : int, default=1 and 2
+        Cells, and nodes of each.
+    activation : {"relu", "tanh", "gelu", "silu"}, default="relu"
+        Of the first layer, and in the operations.
+    normalize : bool, default=False
+        Whether nodes normalise their sums by the statistics of the episode.
+    operations : sequence of str, default=all
+        What an edge can be: ``"linear"`` (with the activation), ``"gated"`` (a linear layer whose
+        outputs are gated by another's), ``"residual"`` (a linear layer, added to its input),
+        ``"skip"``, ``"none"``.
+
+    Returns
+    -------
+    CellNetwork
+        Maps (n_samples, *input_shape) to (n_samples, width).
+
+    Raises
+    ------
+    BackboneError
+        If an operation or the activation is unknown.
+    """
+    check_cells(n_cells, n_nodes, operations, tuple(TABLE_OPERATIONS))
+    if activation not in ACTIVATIONS:
+        raise BackboneError(f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}.")
+    act = ACTIVATIONS[activation]
+    return CellNetwork(
+        nn.Sequential(nn.Flatten(), nn.Linear(math.prod(input_shape), width), act()),
+        {name: partial(TABLE_OPERATIONS[name], width, act) for name in operations},
+        lambda: EpisodeBatchNorm(width) if normalize else nn.Identity(),
+        nn.Identity(),
+        n_cells,
+        n_nodes,
+    )
+
+
+def cells(input_shape: tuple[int, ...], **params: Any) -> CellNetwork:
+    """Build :func:`image_cells` for rows that are images, :func:`table_cells` for others.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Shape of one row.
+    **params
+        Passed on.
+
+    Returns
+    -------
+    CellNetwork
+        The network.
+    """
+    return (image_cells if len(input_shape) == 3 else table_cells)(input_shape, **params)

@@ -1,0 +1,190 @@
+"""MetaNAS: an architecture that is meta-learned together with its weights, and adapts to a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor
+
+from skmeta._sklearn_compat import Interval, StrOptions
+from skmeta.backbones import Architecture
+from skmeta.backend import Execution, Network, Rows, State, TaskTensors
+from skmeta.exceptions import BackboneError
+from skmeta.learners._architecture_choice import ALPHA, SharpNetwork
+from skmeta.learners._context import Context
+from skmeta.learners._gradient import GradientLearner, Memory
+from skmeta.learners._prior_io import read_prior
+from skmeta.learners._reptile import towards_the_end
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class MetaNAS(GradientLearner):
+    """Meta-learning of an architecture and its weights, both adapted to a task.
+
+    The network is made of cells whose edges mix several operations, in shares that are the softmax
+    of architecture parameters alpha. A task adapts weights and alpha by gradient steps; in their
+    course the choice is made sharper, by a falling temperature and by pruning, until one operation
+    is left on each edge. Nothing is trained again after that: meta-training learns weights for
+    which it is not needed. :meth:`architecture` says what was chosen.
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
+
+    Notes
+    -----
+    The sharpness of the n inner steps and of the decision are evenly spaced: 1 / (n + 1), 2 / (n +
+    1), ..., 1 for a new task. In meta-training all of them are multiplied by a factor that rises
+    from 0 to 1 between the two shares of ``annealing``.
+
+    Within a budget, the choice is that of the largest alpha - p c, where c is the number of the
+    operation's parameters, and p the lowest price at which the network keeps to the budget; the
+    soft choice counts it, too. The paper has a fixed number of inputs for each node instead.
+
+    References
+    ----------
+    Elsken, Staffler, Metzen and Hutter (2020), Meta-learning of neural architectures for few-shot
+    learning, algorithms 1 and 2, section 4 (soft pruning).
+    Liu, Simonyan and Yang (2019), DARTS: differentiable architecture search, section 2.2.
+
+    Examples
+    --------
+    >>> from skmeta.datasets import make_sinusoid_tasks
+    >>> from skmeta.learners import MetaNAS
+    >>> X, y, groups = make_sinusoid_tasks(n_tasks=50, random_state=0)
+    >>> learner = MetaNAS(n_iterations=20, random_state=0).fit(X, y, groups=groups)
+    >>> sorted(learner.architecture_.table)
+    ['cell', 'n_parameters', 'operation', 'share', 'source', 'target']
+    """
+
+    backbone: Any = "cells"
+    inner_lr: float = 0.1
+    n_inner_steps: int = 3
+    first_order: bool = True
+    architecture_lr: float = 1.0
+    temperature: float = 0.05
+    annealing: tuple[float, float] = (0.2, 0.7)
+    max_parameters: int | None = None
+    outer: str = "maml"
+
+    _parameter_constraints: ClassVar[dict] = {
+        **GradientLearner._parameter_constraints,
+        "architecture_lr": [Interval(Real, 0, None, closed="left")],
+        "temperature": [Interval(Real, 0, 1, closed="right")],
+        "annealing": [tuple, list],
+        "max_parameters": [Interval(Integral, 1, None, closed="left"), None],
+        "outer": [StrOptions({"maml", "reptile"})],
+    }
+
+    def rests_without_gradient(self) -> bool:
+        return False  # The choice becomes sharper all the same.
+
+    @property
+    def architecture_(self) -> Architecture:
+        """The architecture that a task starts from, decided as it is."""
+        session, state = read_prior(
+            self.prior_, type(self), classes=[0], device="cpu", precision="float64"
+        )
+        return cast(MetaNAS, session.learner).architecture(session.context, state)
+
+    def architecture(self, context: Context, adapted: Mapping[str, Tensor]) -> Architecture:
+        """What is chosen on each edge.
+
+        Parameters
+        ----------
+        context : Context
+            The surroundings of the task.
+        adapted : mapping of str to Tensor
+            What :meth:`adapt` returned, or a prior.
+
+        Returns
+        -------
+        Architecture
+            For people to read.
+        """
+        network = self._sharp_network(context, self.n_inner_steps)
+        chosen = network.logits(adapted[ALPHA]).argmax(1).tolist()
+        return network.cells.describe(adapted[ALPHA], chosen)
+
+    def init_state(self, context: Context, generator: torch.Generator) -> State:
+        begin, end = self.annealing
+        if not 0 <= begin < end <= 1:
+            raise ValueError(
+                f"annealing must be two rising shares between 0 and 1, got {self.annealing}."
+            )
+        cells = self._sharp_network(context, 0).cells
+        least = cells.n_fixed_parameters() + int(cells.cheapest().sum())
+        if self.max_parameters is not None and self.max_parameters < least:
+            raise BackboneError(
+                f"max_parameters={self.max_parameters}, but the smallest of these networks has "
+                f"{least} parameters. Raise it, or lower the width in backbone_params."
+            )
+        return super().init_state(context, generator)
+
+    def adapt(
+        self,
+        context: Context,
+        state: Mapping[str, Tensor],
+        support: Rows,
+        start: State | None = None,
+    ) -> State:
+        point = self._begin(self._sharp(context, 0), state, support, start)
+        for step in range(self.n_inner_steps):
+            point = self._take_step(self._sharp(context, step), state, point, support)
+        return self._finish(self._sharp(context, self.n_inner_steps), point, support)
+
+    def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        return super().forward(self._sharp(context, self.n_inner_steps), adapted, x)
+
+    def update(
+        self,
+        state: Mapping[str, Tensor],
+        fast: State,
+        gradient: State,
+        memory: Memory,
+        value: Tensor,
+    ) -> tuple[State, Memory]:
+        """One inner step of weights and architecture (Elsken et al. 2020, equation 3)."""
+        rates = {ALPHA: self.architecture_lr}
+        return {n: v - rates.get(n, self.inner_lr) * gradient[n] for n, v in fast.items()}, memory
+
+    def meta_gradient(
+        self, context: Context, state: State, task: TaskTensors
+    ) -> tuple[State, dict[str, Tensor]]:
+        if self.outer == "reptile":
+            return towards_the_end(self, context, state, task)
+        return super().meta_gradient(context, state, task)
+
+    def mean_gradient(
+        self, context: Context, state: State, tasks: TaskTensors, execution: Execution
+    ) -> tuple[State, dict[str, Tensor]]:
+        if self.outer == "reptile":
+            return super().mean_gradient(context, state, tasks, execution)
+        return execution.gradient(partial(self.meta_loss, context), state, tasks)
+
+    def _sharp(self, context: Context, step: int) -> Context:
+        return replace(context, network=cast(Network, self._sharp_network(context, step)))
+
+    def _sharp_network(self, context: Context, step: int) -> SharpNetwork:
+        """The network before an inner step; after the last one, it is decided."""
+        if context.network.cells is None:
+            raise BackboneError(
+                f"MetaNAS chooses the operations of cells, but backbone={self.backbone!r} has "
+                "none. Use 'cells', 'image_cells' or 'table_cells', or a CellNetwork of your own."
+            )
+        begin, end = self.annealing
+        done = 1.0 if context.progress >= end else (context.progress - begin) / (end - begin)
+        sharpness = max(done, 0.0) * (step + 1) / (self.n_inner_steps + 1)
+        cells = context.network.cells
+        return SharpNetwork(
+            context.network, cells, self.max_parameters, sharpness, self.temperature
+        )

@@ -1,0 +1,252 @@
+"""MetaNAS: the choice against a search of all architectures, the gradient against differences."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.backbones import build_backbone
+from skmeta.backend import Execution, Network, Rows, TaskTensors
+from skmeta.datasets import make_sinusoid_tasks
+from skmeta.exceptions import BackboneError
+from skmeta.learners import MAML, Context, MetaNAS
+from skmeta.learners._architecture_choice import ALPHA, price, sharpen
+from skmeta.priors import MetaPrior
+
+N_FEATURES, N_WAY, STEP = 3, 3, 1e-6
+
+
+def make_context(progress=1.0, head="shared", shape=(N_FEATURES,), **params):
+    params = params or {"width": 4, "activation": "tanh", "normalize": True}
+    module = build_backbone("cells", shape, params, torch.Generator().manual_seed(0))
+    network = Network(module.double(), shape, torch.device("cpu"))
+    return Context(network, "classification", head, torch.arange(N_WAY), progress)
+
+
+def make_state(learner, context, scale=0.3):
+    generator = torch.Generator().manual_seed(1)
+    drawn = learner.init_state(context, generator)
+    return {
+        n: v.double() + scale * torch.randn(v.shape, generator=generator).double()
+        for n, v in drawn.items()
+    }
+
+
+def make_task(seed=2, shape=(N_FEATURES,)):
+    rng = np.random.default_rng(seed)
+
+    def rows(n):
+        x, w = rng.normal(size=(n, *shape)), rng.uniform(0.5, 1.5, n)
+        return Rows(torch.tensor(x), torch.tensor(np.arange(n) % N_WAY), torch.tensor(w))
+
+    return TaskTensors(rows(7), rows(5))
+
+
+def test_the_price_is_the_lowest_that_keeps_to_the_budget():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        alpha = torch.tensor(rng.normal(size=(4, 3)))
+        alpha[0, 2] = -torch.inf
+        costs = torch.tensor(rng.integers(0, 50, size=(4, 3)).astype(float))
+        least = costs.masked_fill(torch.isinf(alpha), torch.inf).amin(1).sum()
+        budget = float(least + rng.uniform(0, 60))
+        found = float(price(alpha, costs, budget))
+
+        def total(p, alpha=alpha, costs=costs):
+            choice = (alpha - p * costs).argmax(1)
+            return float(costs.gather(1, choice[:, None]).sum())
+
+        assert total(found) <= budget
+        if found > 0:
+            assert total(found * (1 - 1e-4)) > budget
+
+
+def test_within_the_price_no_choice_of_that_size_is_better():
+    """A Lagrangian: what is chosen is the best of all architectures that are not larger."""
+    rng = np.random.default_rng(1)
+    for _ in range(10):
+        alpha, costs = torch.tensor(rng.normal(size=(3, 4))), torch.tensor(rng.uniform(size=(3, 4)))
+        p = price(alpha, costs, float(costs.amin(1).sum() + 0.5))
+        choice = (alpha - p * costs).argmax(1).tolist()
+        size = sum(costs[i, k] for i, k in enumerate(choice))
+        value = sum(alpha[i, k] for i, k in enumerate(choice))
+        for other in product(range(4), repeat=3):
+            if sum(costs[i, k] for i, k in enumerate(other)) <= size:
+                assert sum(alpha[i, k] for i, k in enumerate(other)) <= value + 1e-9
+
+
+def test_sharpening_ends_in_one_operation_and_starts_with_all():
+    scores = torch.tensor([[0.1, 0.3, 0.2], [0.5, 0.5, 0.0]])
+    soft = sharpen(scores, 0.0, 0.1)
+    assert torch.equal(soft, scores)
+    hard = torch.softmax(sharpen(scores, 1.0, 0.1), 1)
+    assert torch.equal(hard, torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]))
+    half = torch.softmax(sharpen(scores, 0.5, 0.1), 1)
+    shares = torch.softmax(scores / 0.1**0.5, 1)
+    kept = shares >= 0.5 * shares.amax(1, keepdim=True)
+    assert kept.sum() == 5
+    assert torch.equal(half > 0, kept)
+    torch.testing.assert_close(half.sum(1), torch.ones(2))
+
+
+@pytest.mark.parametrize("n_steps", [0, 1, 4])
+def test_sharpness_rises_with_steps_and_meta_training(n_steps):
+    learner = MetaNAS(n_inner_steps=n_steps, annealing=(0.2, 0.6))
+
+    def sharpness(progress):
+        context = make_context(progress)
+        return [learner._sharp_network(context, k).sharpness for k in range(n_steps + 1)]
+
+    even = [(k + 1) / (n_steps + 1) for k in range(n_steps + 1)]
+    assert sharpness(1.0) == sharpness(0.6) == even
+    assert sharpness(1.0)[-1] == 1.0
+    assert sharpness(0.4) == pytest.approx([s / 2 for s in even])
+    assert sharpness(0.1) == [0.0] * (n_steps + 1)
+
+
+def test_an_adapted_network_computes_only_what_was_chosen():
+    learner, context = MetaNAS(n_inner_steps=2), make_context()
+    state, (support, query) = make_state(learner, context), make_task()
+    adapted = learner.adapt(context, state, support)
+    assert not torch.equal(adapted[ALPHA], state[ALPHA])
+    expected = learner.forward(context, adapted, query.x)
+    found = learner.architecture(context, adapted)
+    for row, edge in enumerate(found.edges):
+        for name in [n for n in adapted if n.startswith(f"body.edges.{row}.")]:
+            other = adapted | {name: adapted[name] + 1.0}
+            is_same = torch.equal(learner.forward(context, other, query.x), expected)
+            assert is_same == (f".{edge.operation}." not in name), name
+
+
+@pytest.mark.parametrize("budget", [60, 100, 140, None])
+def test_a_task_keeps_to_the_budget(budget):
+    learner, context = MetaNAS(max_parameters=budget, architecture_lr=3.0), make_context()
+    for seed in range(5):
+        state = make_state(learner, context, scale=1.0)
+        adapted = learner.adapt(context, state, make_task(seed).support)
+        found = learner.architecture(context, adapted).n_parameters
+        assert found <= (budget or 1000)
+    if budget == 60:
+        cheapest = {e.operation for e in learner.architecture(context, adapted).edges}
+        assert cheapest <= {"skip", "none", "linear", "residual"}
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.45, 1.0])
+@pytest.mark.parametrize("budget", [None, 100])
+def test_exact_gradient_equals_finite_differences(progress, budget):
+    learner = MetaNAS(
+        first_order=False,
+        n_inner_steps=2,
+        inner_lr=0.3,
+        temperature=0.5,
+        max_parameters=budget,
+        architecture_lr=1.0 if budget is None else 0.0,
+    )
+    context = make_context(progress)
+    state = make_state(learner, context)
+    tasks = [make_task(2), make_task(3)]
+    stacked = TaskTensors(*(Rows(*map(torch.stack, zip(*pair, strict=True)))
+                            for pair in zip(*tasks, strict=True)))  # fmt: skip
+
+    def mean_loss(at):
+        return float(sum(learner.meta_loss(context, at, task)[0] for task in tasks)) / 2
+
+    generator = torch.Generator().manual_seed(3)
+    # The price is held fixed, as a multiplier of Lagrange is: here alpha does not move it.
+    moving = [n for n in state if n != ALPHA or budget is None]
+    direction = {n: torch.randn(state[n].shape, generator=generator).double() for n in moving}
+    moved = [
+        mean_loss(state | {n: state[n] + s * d for n, d in direction.items()})
+        for s in (STEP, -STEP)
+    ]
+    expected = (moved[0] - moved[1]) / (2 * STEP)
+    for mode in ("loop", "threads", "vmap"):
+        with Execution(mode, device=torch.device("cpu"), n_jobs=2) as execution:
+            gradient, _ = learner.mean_gradient(context, state, stacked, execution)
+        found = sum(float((gradient[n] * d).sum()) for n, d in direction.items())
+        assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_images_in_every_way_of_execution():
+    shape = (1, 8, 8)
+    learner = MetaNAS(n_inner_steps=1, first_order=False, temperature=0.5)
+    context = make_context(0.4, shape=shape, n_channels=3, n_cells=2)
+    state, tasks = make_state(learner, context, 0.1), [make_task(s, shape) for s in (2, 3)]
+    stacked = TaskTensors(*(Rows(*map(torch.stack, zip(*pair, strict=True)))
+                            for pair in zip(*tasks, strict=True)))  # fmt: skip
+    found = []
+    for mode in ("loop", "threads", "vmap"):
+        with Execution(mode, device=torch.device("cpu"), n_jobs=2) as execution:
+            found.append(learner.mean_gradient(context, state, stacked, execution)[0])
+    for name in state:
+        for other in found[1:]:
+            torch.testing.assert_close(other[name], found[0][name], rtol=1e-7, atol=1e-10)
+
+
+def test_reptile_outside_moves_weights_and_architecture_to_the_end():
+    learner, context = MetaNAS(outer="reptile", n_inner_steps=2), make_context(0.5)
+    state, task = make_state(learner, context), make_task()
+    gradient, _ = learner.meta_gradient(context, state, task)
+    rows = Rows(*(torch.cat(parts) for parts in zip(*task, strict=True)))
+    adapted = learner.adapt(context, state, rows)
+    for name in (ALPHA, "body.edges.0.linear.0.weight"):
+        torch.testing.assert_close(gradient[name], state[name] - adapted[name])
+        assert gradient[name].abs().max() > 0
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X, y, groups = make_sinusoid_tasks(200, 15, random_state=0)
+    learner = MetaNAS(
+        backbone_params={"width": 20},
+        n_iterations=200,
+        n_shot=10,
+        n_query=5,
+        inner_lr=0.02,
+        first_order=False,
+        max_parameters=900,
+        meta_lr=0.005,
+        device="cpu",
+        random_state=0,
+    )
+    return learner.fit(X, y, groups)
+
+
+def test_meta_training_pays(fitted):
+    X, y, groups = make_sinusoid_tasks(30, 15, random_state=9)
+    groups = groups + 1000
+    untrained = MetaNAS(**fitted.get_params() | {"n_iterations": 1})
+    untrained.fit(*make_sinusoid_tasks(200, 15, random_state=0))
+    assert fitted.score(X, y, groups) > untrained.score(X, y, groups) + 0.2
+
+
+def test_the_architecture_can_be_read(fitted, tmp_path):
+    X, y, _ = make_sinusoid_tasks(1, 15, random_state=4)
+    fitted.prior_.save(tmp_path / "prior.safetensors")
+    for prior in (fitted.prior_, MetaPrior.load(tmp_path / "prior.safetensors")):
+        model = MetaFewShotRegressor(prior).fit(X, y)
+        assert model.architecture_.n_parameters <= 900
+        assert repr(model.architecture_).startswith("Architecture(3 edges, ")
+    assert fitted.architecture_.n_parameters <= 900
+    again = MetaFewShotRegressor(fitted.prior_).partial_fit(X, y).partial_fit(X, y)
+    assert again.architecture_.n_parameters <= 900
+
+
+def test_other_estimators_have_no_architecture():
+    X, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
+    for model in (MetaFewShotClassifier(), MetaFewShotClassifier(random_state=0).fit(X, y)):
+        with pytest.raises(AttributeError, match="once it is fitted with a prior of MetaNAS"):
+            model.architecture_  # noqa: B018
+
+
+def test_bad_input():
+    X, y, groups = make_sinusoid_tasks(20, 20, random_state=0)
+    with pytest.raises(BackboneError, match="the smallest of these networks has 80 parameters"):
+        MetaNAS(max_parameters=79).fit(X, y, groups)
+    with pytest.raises(BackboneError, match="backbone='mlp' has none"):
+        MetaNAS(backbone="mlp").fit(X, y, groups)
+    with pytest.raises(ValueError, match=r"annealing must be two rising shares .* \(0.5, 0.2\)"):
+        MetaNAS(annealing=(0.5, 0.2)).fit(X, y, groups)
+    assert isinstance(MAML(backbone="cells", n_iterations=2).fit(X, y, groups).prior_, MetaPrior)
