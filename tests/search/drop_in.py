@@ -9,6 +9,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import sklearn.model_selection
+from sklearn.utils._test_common.instance_generator import INIT_PARAMS
 
 from skmeta.search import MetaLearnedSearchCV
 
@@ -80,6 +81,10 @@ class RandomizedSearchCV(MetaLearnedSearchCV):
         )
 
 
+def _original(kind):
+    return getattr(sklearn.model_selection, kind.__name__)
+
+
 def load(name):
     """Load one of scikit-learn's modules of tests with the two classes exchanged."""
     spec = importlib.util.spec_from_file_location(
@@ -87,8 +92,11 @@ def load(name):
     )
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # estimators defined there are pickled by this name
+    drop_ins = (GridSearchCV, RandomizedSearchCV)
+    instances = {ours: INIT_PARAMS[_original(ours)] for ours in drop_ins}
     with (
         warnings.catch_warnings(action="ignore"),
+        mock.patch.dict(INIT_PARAMS, instances),
         mock.patch.object(sklearn.model_selection, "GridSearchCV", GridSearchCV),
         mock.patch.object(sklearn.model_selection, "RandomizedSearchCV", RandomizedSearchCV),
     ):
