@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -93,7 +94,7 @@ class InContextLearner(MetaLearner):
     --------
     >>> from skmeta.datasets import make_table_tasks
     >>> from skmeta.learners import InContextLearner
-    >>> X, y, groups = make_table_tasks(50, 30, 4, n_classes=2, random_state=0)
+    >>> X, y, groups = make_table_tasks(50, 30, 4, n_classes=2, random_state=1)
     >>> learner = InContextLearner(width=16, n_layers=2, n_iterations=5, random_state=0)
     >>> learner.fit(X, y, groups=groups).prior_.kind
     'classification'
@@ -195,8 +196,9 @@ class InContextLearner(MetaLearner):
         key = (context.kind, self.width, self.n_layers, self.n_heads, self.cell_width)
         modules = _local.__dict__.setdefault("modules", {})
         if key not in modules:
-            with torch.device("meta"):
-                modules[key] = self.make_network(context.kind)
+            # In a thread of its own, as a vmap of this one forbids to draw weights.
+            with ThreadPoolExecutor(1) as elsewhere:
+                modules[key] = elsewhere.submit(self._empty_network, context.kind).result()
         dtype = PRECISIONS[self.precision]
         weights = {
             n.removeprefix("table."): v.to(dtype)
@@ -204,6 +206,10 @@ class InContextLearner(MetaLearner):
             if n.startswith("table.")
         }
         return torch.func.functional_call(modules[key], weights, args, kwargs)
+
+    def _empty_network(self, kind: str) -> TableTransformer:
+        with torch.device("meta"):
+            return self.make_network(kind)
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
         with torch.random.fork_rng(devices=[]):
