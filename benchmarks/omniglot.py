@@ -30,7 +30,16 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from skmeta import MetaFewShotClassifier
 from skmeta.datasets import load_omniglot
-from skmeta.learners import ANIL, MAML, FineTuning, LSTMMetaLearner, MetaSGD, ProtoNet, Reptile
+from skmeta.learners import (
+    ANIL,
+    MAML,
+    FineTuning,
+    LSTMMetaLearner,
+    MetaNAS,
+    MetaSGD,
+    ProtoNet,
+    Reptile,
+)
 from skmeta.tasks import EpisodeSplit
 
 RESULTS = Path(__file__).parent / "results"
@@ -38,6 +47,19 @@ STEP = {"inner_lr": 0.4, "n_inner_steps": 1, "n_query": 5, "meta_lr": 0.002}
 LEARNERS = {
     "maml": (MAML, STEP),
     "fomaml": (MAML, STEP | {"first_order": True}),
+    "mamlpp": (
+        MAML,
+        STEP
+        | {"inner_lr": 0.1, "n_inner_steps": 3, "meta_batch_size": 4, "multi_step_loss": 0.3}
+        | {"learn_inner_lr": True, "per_step_norm": True, "first_order_until": 0.2},
+    ),
+    "metanas": (
+        MetaNAS,
+        STEP
+        | {"backbone": "image_cells", "input_shape": (1, 28, 28), "n_inner_steps": 2}
+        | {"backbone_params": {"n_channels": 48}, "max_parameters": 112_000}
+        | {"inner_lr": 0.1, "meta_batch_size": 4},
+    ),
     "anil": (ANIL, STEP),
     "metasgd": (MetaSGD, STEP),
     "lstm": (

@@ -53,6 +53,7 @@ class MetaLearner(BaseEstimator, ABC):
     meta_optimizer: str = "adam"
     schedule: str = "cosine"
     clip_norm: float | None = 10.0
+    label_noise: float = 0.0
     validation_fraction: float = 0.1
     n_validation_tasks: int = 100
     evaluate_every: int = 100
@@ -87,6 +88,7 @@ class MetaLearner(BaseEstimator, ABC):
         "meta_optimizer": [StrOptions(set(OPTIMIZERS))],
         "schedule": [StrOptions(set(SCHEDULES))],
         "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "label_noise": [Interval(Real, 0, 1, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_validation_tasks": [Interval(Integral, 1, None, closed="left")],
         "evaluate_every": [Interval(Integral, 1, None, closed="left")],

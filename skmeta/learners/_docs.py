@@ -127,6 +127,11 @@ PARAMETERS = {
         "How ``meta_lr`` falls towards 0 at the last iteration.",
     ),
     "clip_norm": ("float or None", "Largest norm of the meta-gradient; None does not clip."),
+    "label_noise": (
+        "float",
+        "Share of the support labels that are made wrong in meta-training, but not in validation, "
+        "so that the prior learns not to trust each of them.",
+    ),
     "validation_fraction": (
         "float",
         "Share of the classes or groups that is set aside to choose the best state by; at least "

@@ -31,7 +31,7 @@ from skmeta.learners._problem import (
     resolve_kind,
 )
 from skmeta.priors import MetaPrior
-from skmeta.tasks import warn_if_reused
+from skmeta.tasks import warn_if_reused, with_wrong_labels
 from skmeta.training import TrainingSettings, meta_train
 
 if TYPE_CHECKING:
@@ -212,6 +212,8 @@ def _objective(
         state: State, rng: np.random.Generator, progress: float
     ) -> tuple[State, dict[str, float]]:
         batch = [source.sampler.sample(rng) for _ in range(learner.meta_batch_size)]
+        if learner.label_noise > 0:
+            batch = [with_wrong_labels(task, learner.label_noise, rng) for task in batch]
         tasks = session.crossing.tasks(table, batch)
         context = replace(session.context, progress=progress)
         gradient, metrics = learner.mean_gradient(context, state, tasks, execution)

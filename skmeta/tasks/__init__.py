@@ -1,5 +1,6 @@
 """What a task is, and how tasks are drawn from a table (NumPy only)."""
 
+from skmeta.tasks._noise import with_wrong_labels
 from skmeta.tasks._overlap import warn_if_reused
 from skmeta.tasks._samplers import ClassEpisodes, EpisodeSampler, GroupEpisodes
 from skmeta.tasks._splits import EpisodeSplit, split_tasks
@@ -13,4 +14,5 @@ __all__ = [
     "Task",
     "split_tasks",
     "warn_if_reused",
+    "with_wrong_labels",
 ]

@@ -57,7 +57,7 @@ _SMALL: dict[str, Any] = {
 def small_clone(learner: MetaLearner, **changes: Any) -> MetaLearner:
     """Clone a learner with settings under which a fit takes a moment."""
     settings = dict(_SMALL)
-    if learner.backbone == "cells":
+    if str(learner.backbone).endswith("cells"):
         settings |= {"backbone": "cells", "backbone_params": _CELLS}
     if hasattr(learner, "n_inner_steps"):
         settings["n_inner_steps"] = min(learner.n_inner_steps, 2)
