@@ -46,7 +46,8 @@ def read_prior(path: Path, required: Sequence[str]) -> tuple[dict[str, Any], dic
     try:
         with safe_open(path, framework="numpy") as file:
             record = _read_record(path, file.metadata(), required)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
     except SafetensorError as error:
         raise PriorFormatError(
             f"{str(path)!r} is not a safetensors file, or was cut short ({error}). "

@@ -34,10 +34,10 @@ def encode_configuration(configuration: Configuration) -> str:
 
 def decode_configuration(text: str) -> dict[str, Value]:
     """Return the configuration that `encode_configuration` wrote."""
-    values = json.loads(text)
+    values: dict[str, Any] = json.loads(text)
     if '{"float":' in text:  # a quote inside a string is escaped, so this rarely errs
         values = {k: float(v["float"]) if isinstance(v, dict) else v for k, v in values.items()}
-    return values  # type: ignore[no-any-return]
+    return values
 
 
 def _encode_value(name: str, value: Any) -> Any:

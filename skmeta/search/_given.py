@@ -112,7 +112,7 @@ def _learn(history: Any, record: SearchRecord) -> SearchPrior | None:
         return _learned(
             _Hashable(history, key), record.estimator, record.refit_metric, record.fingerprint
         )
-    except Exception as error:
+    except Exception as error:  # whatever it is, a history must not end the search
         warnings.warn(
             f"No prior could be learned from the history: {error} The search goes on without.",
             HistoryWarning,

@@ -52,7 +52,8 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     try:
         with safe_open(path, framework="numpy") as file:
             fields = _read_fields(path, file.metadata())
-            return fields, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = file.keys()
+            return fields, {name: file.get_tensor(name) for name in names}
     except SafetensorError as error:
         raise PriorFormatError(
             f"{str(path)!r} is not a safetensors file, or was cut short ({error}). "

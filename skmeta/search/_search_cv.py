@@ -2,6 +2,7 @@
 
 import os
 from numbers import Integral, Real
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -132,7 +133,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     True
     """
 
-    _parameter_constraints = {  # noqa: RUF012
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseSearchCV._parameter_constraints,
         "estimator": [HasMethods(["fit"]), list, tuple],
         "param_distributions": [dict, list, tuple, None],

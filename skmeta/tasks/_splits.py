@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, repeat
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator
@@ -141,7 +141,7 @@ class EpisodeSplit(BaseCrossValidator):
     """
 
     # Lets scikit-learn's metadata routing pass `groups` on without being asked.
-    __metadata_request__split = {"groups": True}  # noqa: RUF012 (its name is scikit-learn's)
+    __metadata_request__split: ClassVar[dict[str, bool]] = {"groups": True}
 
     def __init__(
         self,
