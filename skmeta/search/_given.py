@@ -85,8 +85,8 @@ def prior_of(search: Any, history: Any, record: SearchRecord) -> Prior | None:
     if given is None:
         return None
     if isinstance(given, JointPrior):
-        return given
-    if isinstance(given, SearchPrior | ChoicePrior):
+        parts = list(given.parts)
+    elif isinstance(given, SearchPrior | ChoicePrior):
         parts = [given]
     elif given in _KINDS_OF_PRIOR:
         if given != "shipped" and history is not None:

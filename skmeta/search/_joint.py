@@ -45,6 +45,11 @@ class JointPrior:
     ) -> None:
         self._parts = (own, shipped)
 
+    @property
+    def parts(self) -> "tuple[SearchPrior | ChoicePrior, SearchPrior | ChoicePrior]":
+        """What it was made of: the user's own, and the shipped one."""
+        return self._parts
+
     def __len__(self) -> int:
         return len(self._parts[0]) + len(self._parts[1])
 

@@ -27,6 +27,11 @@ def with_wrong_labels(task: Task, share: float, rng: np.random.Generator) -> Tas
     Task
         With another ``y_support``; the query set is as before.
 
+    Raises
+    ------
+    ValueError
+        If `share` is not a probability.
+
     Examples
     --------
     >>> import numpy as np
@@ -37,6 +42,11 @@ def with_wrong_labels(task: Task, share: float, rng: np.random.Generator) -> Tas
     >>> int(wrong.sum()), len(wrong)
     (7, 20)
     """
+    if not 0 <= share <= 1:
+        raise ValueError(
+            f"share must be a probability, from 0 to 1, got {share!r}. "
+            "Pass 0.2 for one wrong label in five."
+        )
     y = task.y_support
     n = len(y)
     if task.n_classes is not None:

@@ -121,6 +121,10 @@ def test_the_users_own_searches_join(wine, tmp_path):
     MetaLearnedSearchCV(estimator, **settings).fit(X[:, :5], y)
     search = MetaLearnedSearchCV(estimator, **settings).fit(X, y)
     assert isinstance(search.prior_, JointPrior)
+    # The same data are left out of a joint prior that is passed on, too.
+    passed_on = {"prior": search.prior_, "history": False, "exclude_same_data": True}
+    left = MetaLearnedSearchCV(estimator, **(settings | passed_on)).fit(X[:, :5], y)
+    assert len(left.prior_) == len(search.prior_) - 1
     only = MetaLearnedSearchCV(estimator, **settings, prior="history").fit(X[:, 5:], y)
     assert len(only.prior_) == 2
     other = MetaLearnedSearchCV(estimator, **settings, prior="shipped").fit(X[:, 1:], y)

@@ -22,6 +22,12 @@ def test_share_of_wrong_labels(share):
     assert noisy.y_support.dtype == task.y_support.dtype
 
 
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_a_share_that_is_no_probability(share):
+    with pytest.raises(ValueError, match="share must be a probability"):
+        with_wrong_labels(class_task(), share, np.random.default_rng(0))
+
+
 def test_every_other_class_is_as_likely():
     task = class_task()
     noisy = with_wrong_labels(task, 0.9, np.random.default_rng(1))
