@@ -14,6 +14,7 @@ __all__ = ["EpisodeDisplay"]
 
 # In units of one image: space between images, and between the support and the query set.
 _GAP, _DIVIDE = 0.12, 0.6
+_N_LETTERS = 9  # that fit below a frame
 
 
 class EpisodeDisplay:
@@ -285,7 +286,8 @@ def _draw_image(ax: Any, image: np.ndarray, x: float, y: float, color: Any, cmap
 def _mark_wrong(ax: Any, x: float, y: float, label: str, color: Any) -> None:
     ax.plot([x, x + 1], [y, y + 1], color=color, linewidth=1, alpha=0.4)
     ax.plot([x, x + 1], [y + 1, y], color=color, linewidth=1, alpha=0.4)
-    text = f"→ {label}"
+    # What is wider than the frame runs into the text of the next one; the colour says the rest.
+    text = f"→ {label}" if len(label) <= _N_LETTERS else f"→ {label[: _N_LETTERS - 1]}…"
     ax.text(x + 0.5, y + 1.06, text, color=color, fontsize=7, ha="center", va="top", weight="bold")
 
 
