@@ -38,6 +38,32 @@ class JointPrior:
     own : SearchPrior
         From the user's history. The more searches it has, the more it weighs.
     shipped : SearchPrior or ChoicePrior
+        What is known beside it.
+
+    Attributes
+    ----------
+    parts : tuple of SearchPrior or ChoicePrior
+        `own` and `shipped`.
+    datasets : tuple of str of length n_tasks
+        Data sets of the past tasks, the user's own first.
+    task_weights : ndarray of shape (n_tasks,)
+        Their weights, which sum to 1. Five searches of the user's own weigh as much together as
+        all that shipped.
+
+    Examples
+    --------
+    >>> from skmeta.search import JointPrior, PastSearch, SearchPrior
+    >>> def learn(*datasets):
+    ...     tried = ({"SVC.C": 0.1}, {"SVC.C": 1.0}, {"SVC.C": 10.0})
+    ...     return SearchPrior.from_searches(
+    ...         [PastSearch(dataset=name, configurations=tried, scores=[0.7, 0.9, 0.8])
+    ...          for name in datasets]
+    ...     )
+    >>> prior = JointPrior(learn("ours"), learn("wine", "iris"))
+    >>> prior.datasets
+    ('ours', 'iris', 'wine')
+    >>> prior.task_weights.round(2).tolist()
+    [0.17, 0.42, 0.42]
     """
 
     def __init__(
@@ -94,6 +120,26 @@ class ChoicePrior:
     ----------
     priors : dict of str -> SearchPrior
         By class of the estimator. Of another estimator nothing is known.
+
+    Attributes
+    ----------
+    datasets : tuple of str of length n_tasks
+        The data sets that all of them know, sorted.
+    task_weights : ndarray of shape (n_tasks,)
+        Their weights: all are the same and sum to 1.
+
+    Examples
+    --------
+    >>> from skmeta.search import ChoicePrior, PastSearch, SearchPrior
+    >>> def learn(name, *scores):
+    ...     tried = tuple({name: value} for value in (0.1, 1.0, 10.0))
+    ...     return SearchPrior.from_searches(
+    ...         [PastSearch(dataset="wine", configurations=tried, scores=scores)]
+    ...     )
+    >>> svc = learn("SVC.C", 0.7, 0.9, 0.8)
+    >>> logistic = learn("LogisticRegression.C", 0.6, 0.5, 0.4)
+    >>> ChoicePrior({"SVC": svc, "LogisticRegression": logistic})
+    ChoicePrior(1 task, SVC | LogisticRegression)
     """
 
     def __init__(self, priors: Mapping[str, SearchPrior]) -> None:
@@ -127,7 +173,8 @@ class ChoicePrior:
         return len(self.datasets)
 
     def __repr__(self) -> str:
-        return f"ChoicePrior({len(self)} tasks, {' | '.join(self._priors)})"
+        tasks = "1 task" if len(self) == 1 else f"{len(self)} tasks"
+        return f"ChoicePrior({tasks}, {' | '.join(self._priors)})"
 
     @property
     def n_columns(self) -> int:

@@ -61,6 +61,15 @@ def test_wrong_predictions_are_named():
     assert [t.get_text() for t in draw().ax_.texts] == ["→ cat"]
 
 
+def test_long_names_of_wrong_predictions_stay_below_their_frame():
+    names = {"cat": "a cat with a long name", "dog": "dog"}
+    y_support, y_query, y_pred = ([names[y] for y in ys] for ys in (Y_SUPPORT, Y_QUERY, Y_PRED))
+    display = EpisodeDisplay.from_predictions(
+        images(2, 16), y_support, images(4, 16), y_query, y_pred
+    )
+    assert [t.get_text() for t in display.ax_.texts] == ["→ a cat wi…"]
+
+
 def test_frames_have_the_colour_of_the_predicted_class():
     ax = draw().ax_
     frames = [line.get_color() for line in ax.lines if len(line.get_xdata()) == 5]
