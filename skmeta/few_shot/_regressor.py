@@ -200,7 +200,10 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         """
         levels = np.asarray(column_or_1d(quantiles), dtype=np.float64)
         if not ((levels > 0) & (levels < 1)).all():
-            raise ValueError(f"quantiles must be between 0 and 1, got {quantiles!r}.")
+            raise ValueError(
+                f"quantiles must be between 0 and 1, both excluded, got {quantiles!r}. Pass "
+                "(0.05, 0.5, 0.95) for the median and an interval of 90%."
+            )
         return self._distribution(X, levels)[1]
 
     def _distribution(self, X: Any, levels: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -119,7 +119,8 @@ class MetaNAS(GradientLearner):
         begin, end = self.annealing
         if not 0 <= begin < end <= 1:
             raise ValueError(
-                f"annealing must be two rising shares between 0 and 1, got {self.annealing}."
+                f"annealing must be two rising shares between 0 and 1, got {self.annealing}. "
+                "Pass (0.2, 0.7) to sharpen the choice from a fifth of meta-training on."
             )
         cells = self._sharp_network(context, 0).cells
         least = cells.n_fixed_parameters() + int(cells.cheapest().sum())
