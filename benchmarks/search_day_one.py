@@ -26,6 +26,7 @@ A line a run goes to ``benchmarks/results/search_day_one.jsonl``; what is there 
 
 import argparse
 import json
+import os
 import time
 import warnings
 from functools import cache
@@ -48,6 +49,7 @@ from sklearn.model_selection import (
     train_test_split,
 )
 from sklearn.preprocessing import LabelEncoder
+from sklearn.tree import DecisionTreeClassifier
 from tqdm import tqdm
 
 from skmeta.search import MetaLearnedSearchCV, default_search_space, shipped_priors
@@ -212,8 +214,6 @@ def run(folder, method, name, dataset):
     metric = balanced_accuracy if is_classification else r2
     estimator = make(name)
     if name == "AdaBoostClassifier":  # its space is nested in a part that it must have
-        from sklearn.tree import DecisionTreeClassifier
-
         estimator.set_params(adaboostclassifier__estimator=DecisionTreeClassifier(max_depth=1))
     line = {"method": method, "estimator": name, "data": dataset}
     if method == "defaults":
@@ -389,8 +389,6 @@ def main():
         RESULTS.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
         print(json.dumps(summary, indent=1))
         return
-    import os
-
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
     names = options.estimators or [
         n for n in (*CLASSIFIERS, *REGRESSORS) if n in set(shipped_priors())
