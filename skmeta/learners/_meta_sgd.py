@@ -29,6 +29,12 @@ class MetaSGD(GradientLearner):
     ----------
     %(attributes)s
 
+    Notes
+    -----
+    The paper takes one inner step. With several, learned step sizes can grow until a rare task
+    diverges, and the meta-training ends in an error; a bounded activation
+    (``backbone_params={"activation": "tanh"}``), fewer steps or a smaller ``meta_lr`` prevent it.
+
     References
     ----------
     Li, Zhou, Chen and Li (2017), Meta-SGD: learning to learn quickly for few-shot learning,
