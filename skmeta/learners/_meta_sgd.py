@@ -33,7 +33,7 @@ class MetaSGD(GradientLearner):
     -----
     The paper takes one inner step. With several, learned step sizes can grow until a rare task
     diverges, and the meta-training ends in an error; a bounded activation
-    (``backbone_params={"activation": "tanh"}``), fewer steps or a smaller ``meta_lr`` prevent it.
+    (``backbone_params={"activation": "tanh"}``), fewer steps or a smaller ``meta_lr`` help.
 
     References
     ----------
