@@ -1,5 +1,6 @@
 """What a user gave to a search: checked, and turned into what the search works with."""
 
+import os
 import warnings
 from collections.abc import Mapping
 from functools import lru_cache
@@ -93,8 +94,14 @@ def prior_of(search: Any, history: Any, record: SearchRecord) -> Prior | None:
             parts.append(_learn(history, record))
         if given != "history":
             parts.append(load_shipped(record.estimator, record.refit_metric))
-    else:
+    elif os.path.exists(given):
         parts = [SearchPrior.load(given)]
+    else:
+        kinds = ", ".join(map(repr, _KINDS_OF_PRIOR))
+        raise FileNotFoundError(
+            f"prior={given!r} is neither one of {kinds} nor a file. Pass one of these, a "
+            "SearchPrior, or the path of a file that SearchPrior.save wrote."
+        )
     if search.exclude_same_data:
         parts = [
             part and part.without(data_digests=[record.data_digest], data_sketch=record.data_sketch)

@@ -59,10 +59,11 @@ class MetaLearnedSearchCV(BaseSearchCV):
         :func:`use_history` or :func:`set_default_history` named, if any; False is none at all. A
         search that finds itself in the history, unfinished or not, goes on from there: the same
         data, estimator, space, folds and metrics.
-    prior : "auto", "history", "shipped", None, SearchPrior or path-like, default="auto"
+    prior : "auto", "history", "shipped", None, a prior or path-like, default="auto"
         What past searches taught. ``"history"`` learns it from the history, ``"shipped"`` is what
         comes with the package for this kind of estimator (:func:`describe_prior`), ``"auto"``
-        joins both, and None leaves it out.
+        joins both, and None leaves it out. A :class:`SearchPrior`, the path of its file, or
+        ``prior_`` of another search is taken as it is.
     exclude_same_data : bool, default=False
         Leave out what the prior knows of this very data set, or of one that shares half of its
         rows. To be set where the outcome is compared with scores on rows that past searches saw,

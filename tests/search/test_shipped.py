@@ -132,6 +132,12 @@ def test_the_users_own_searches_join(wine, tmp_path):
     assert len(other.prior_) > 20
 
 
+def test_a_prior_that_is_no_file_is_told_before_any_fit(wine):
+    search = MetaLearnedSearchCV(Ridge(), n_iter=2, prior="histroy")
+    with pytest.raises(FileNotFoundError, match="neither one of 'auto', 'history', 'shipped' nor"):
+        search.fit(*wine)
+
+
 def test_an_estimator_of_which_nothing_is_known(wine):
     space = {"var_smoothing": [1e-9, 1e-6, 1e-3, 1.0, 10.0]}
     search = MetaLearnedSearchCV(GaussianNB(), space, n_iter=3, random_state=0).fit(*wine)
