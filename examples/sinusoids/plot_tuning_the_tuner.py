@@ -93,9 +93,10 @@ for is_wide, marker in ((False, "o"), (True, "s")):
         vmin=1,
         vmax=3,
         cmap="viridis",
-        label="two layers of 40" if is_wide else "one layer of 20",
     )
+    label = "two layers of 40" if is_wide else "one layer of 20"
+    ax.scatter([], [], c="0.5", marker=marker, s=70, label=label)
 ax.set(xscale="log", xlabel="inner_lr", ylabel="R² on tasks left out")
 fig.colorbar(points, ax=ax, label="inner steps", ticks=[1, 2, 3])
-ax.legend()
+ax.legend(loc="lower left")
 plt.show()
