@@ -9,8 +9,8 @@ the same device and number of threads). The step size rises, then stays as it is
 may have any length; ``--finish N`` lets it fall to zero over N more iterations and writes the
 prior and its record. The finished run has a checkpoint of its own, so that the unfinished one can
 be continued afterwards. ``--export`` writes a prior, in half precision, from the mean of the last
-weights at any time. ``--start FILE`` begins a new run from a prior, such as the one that ships
-(``skmeta/priors/data``), with a new optimizer. On a GPU (``--device cuda``) tables are drawn there,
+weights at any time. ``--start FILE`` begins a new run from a prior, such as one that ships
+(``skmeta/priors/data``; of either kind), with a new optimizer. On a GPU (``--device cuda``) tables are drawn there,
 and the network computes in bfloat16.
 
 Each iteration draws the shape of its tables first: 3 to 300 support rows and 1 to 60 columns,
@@ -195,14 +195,17 @@ class Run:
         self.recent = [tuple(pair) for pair in saved["recent"]]
 
     def begin_from(self, prior: MetaPrior) -> None:
-        """Take the weights of a prior."""
+        """Take the weights of a prior; of one of the other kind, all but what is of its labels."""
+        own = self.network.state_dict()
         weights = {
             n.removeprefix("table."): torch.tensor(v, dtype=torch.float32)
             for n, v in prior.tensors.items()
             if n.startswith("table.")
         }
-        self.network.load_state_dict(weights)
-        self.average = {n: v.to(self.device) for n, v in weights.items()}
+        if prior.kind != self.config.kind:
+            weights = {n: v for n, v in weights.items() if n in own and v.shape == own[n].shape}
+        self.network.load_state_dict(own | weights)
+        self.average = {n: p.detach().clone() for n, p in self.network.named_parameters()}
 
     def export(self, path: Path) -> None:
         """Write the prior of the averaged weights."""
