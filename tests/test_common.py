@@ -46,23 +46,24 @@ def _prior(kind: str, n_features: int) -> MetaPrior:
 class PriorClassifier(MetaFewShotClassifier):
     """scikit-learn's checks come in many widths, and a prior has one."""
 
-    def _default_prior(self, X, y, weight):
+    def _drawn_prior(self, X, y, weight):
         return _prior("classification", X.shape[1])
 
 
 class PriorRegressor(MetaFewShotRegressor):
     """As above."""
 
-    def _default_prior(self, X, y, weight):
+    def _drawn_prior(self, X, y, weight):
         return _prior("regression", X.shape[1])
 
 
 @parametrize_with_checks(
     [
-        MetaFewShotClassifier(random_state=0),
-        MetaFewShotRegressor(random_state=0),
-        PriorClassifier(),
-        PriorRegressor(n_inner_steps=100),
+        MetaFewShotClassifier(),
+        MetaFewShotClassifier("scratch", random_state=0),
+        MetaFewShotRegressor("scratch", random_state=0),
+        PriorClassifier("scratch"),
+        PriorRegressor("scratch", n_inner_steps=100),
     ]
 )
 def test_estimators(estimator, check):

@@ -37,9 +37,11 @@ class BaseMetaFewShot(BaseEstimator):
     """Adapts a prior to the rows given, and predicts with what comes out."""
 
     kind: ClassVar[str]
+    # What prior=None means for a table.
+    prior_of_tables: ClassVar[str] = "tabular"
 
     _parameter_constraints: ClassVar[dict] = {
-        "prior": [MetaPrior, StrOptions({"tabular"}), None],
+        "prior": [MetaPrior, StrOptions({"tabular", "scratch"}), None],
         "n_inner_steps": [Interval(Integral, 0, None, closed="left"), None],
         "inner_lr": [Interval(Real, 0, None, closed="neither"), None],
         "transductive": ["boolean", None],
@@ -72,41 +74,41 @@ class BaseMetaFewShot(BaseEstimator):
 
     # ------------------------------------------------------------------------------ fit
 
-    def _check_rows(self, X: Any, reset: bool) -> np.ndarray:
-        names = get_feature_names(X)
+    def _check_support(self, X: Any) -> tuple[np.ndarray, MetaPrior | None]:
+        """Rows of a new task, and the prior to start from; None learns from scratch."""
+        is_table = len(getattr(X, "shape", ())) <= 2
+        prior, names = self._choose_prior(is_table), get_feature_names(X)
+        rows = self._check_rows(X, prior, reset=True)
+        if prior is not None:
+            self._check_prior(prior, rows.shape[1], names)
+        return rows, prior
+
+    def _check_rows(self, X: Any, prior: MetaPrior | None, reset: bool = False) -> np.ndarray:
         X, _ = flatten_rows(X, None)
         rows: np.ndarray = validate_data(
             self,
             X,
             dtype=[np.float64, np.float32, np.uint8],
             reset=reset,
-            ensure_all_finite="allow-nan" if self._allows_nan() else True,
+            ensure_all_finite="allow-nan" if _allows_nan(prior) else True,
         )
-        if reset:
-            self._check_prior(rows.shape[1], names)
         return rows
 
-    def _given_prior(self) -> MetaPrior | None:
+    def _choose_prior(self, is_table: bool = True) -> MetaPrior | None:
         """The prior asked for, which may be one that ships."""
-        given: MetaPrior | None = self.prior
-        return load_table_prior(self.kind) if isinstance(given, str) else given
-
-    def _allows_nan(self) -> bool:
-        """Whether the prior's learner knows what to do where a value is missing."""
-        is_table = isinstance(self.prior, str)
-        name = "InContextLearner" if is_table else getattr(self.prior, "learner", "")
-        learner_class = LEARNERS.get(name)
-        return learner_class is not None and get_tags(learner_class()).input_tags.allow_nan
+        name = self.prior
+        if name is None:
+            name = self.prior_of_tables if is_table else "scratch"
+        if isinstance(name, MetaPrior):
+            return name
+        return load_table_prior(self.kind) if name == "tabular" else None
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self._allows_nan()
+        tags.input_tags.allow_nan = _allows_nan(self._choose_prior())
         return tags
 
-    def _check_prior(self, n_features: int, names: Any) -> None:
-        prior = self._given_prior()
-        if prior is None:
-            return
+    def _check_prior(self, prior: MetaPrior, n_features: int, names: Any) -> None:
         if prior.kind != self.kind:
             other = {"classification": "Classifier", "regression": "Regressor"}[prior.kind]
             raise PriorMismatchError(
@@ -116,14 +118,24 @@ class BaseMetaFewShot(BaseEstimator):
         prior.check_features(n_features, names)
 
     def _adapt(
-        self, X: np.ndarray, y: np.ndarray, sample_weight: Any, start: State | None = None
+        self, X: np.ndarray, y: np.ndarray, sample_weight: Any, prior: MetaPrior | None
     ) -> None:
-        weight = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        """Adapt a prior, or weights that are drawn, to a support set."""
+        weight = _check_weight(sample_weight, X)
         if not weight.any():
             raise ValueError("sample_weight is 0 for every row. Give at least one a weight.")
-        if start is None:
-            given = self._given_prior()
-            self.prior_ = self._default_prior(X, y, weight) if given is None else given
+        self.prior_ = self._drawn_prior(X, y, weight) if prior is None else prior
+        self._learn(X, y, weight, None)
+
+    def _adapt_more(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> None:
+        """Go on from what was adapted, with all rows given so far."""
+        parts = zip(self._seen, (X, y, _check_weight(sample_weight, X)), strict=True)
+        crossing = self._session()[0].crossing
+        start = state_to_torch(self.adapted_, crossing.device, crossing.dtype)
+        X, y, weight = (np.concatenate(pair) for pair in parts)
+        self._learn(X, y, weight, start)
+
+    def _learn(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, start: State | None) -> None:
         session, state = self._session()
         crossing = session.crossing
         rows = crossing.rows(crossing.upload(X), y, weight)
@@ -134,15 +146,7 @@ class BaseMetaFewShot(BaseEstimator):
         self.adapted_ = state_to_numpy(adapted)
         self._seen = (X, y, weight)
 
-    def _adapt_more(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> None:
-        weight = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        parts = zip(self._seen, (X, y, weight), strict=True)
-        X, y, weight = (np.concatenate(pair) for pair in parts)
-        crossing = self._session()[0].crossing
-        start = state_to_torch(self.adapted_, crossing.device, crossing.dtype)
-        self._adapt(X, y, weight, start)
-
-    def _default_prior(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> MetaPrior:
+    def _drawn_prior(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> MetaPrior:
         learner = FineTuning(random_state=self.random_state, device="cpu")
         return learner.initial_prior(X, y, kind=self.kind, sample_weight=weight)
 
@@ -153,15 +157,15 @@ class BaseMetaFewShot(BaseEstimator):
                 f"The prior was learned by {prior.learner}, which is not among the learners "
                 f"known here: {', '.join(sorted(LEARNERS))}. Import the module that defines it."
             )
-        learner_class = LEARNERS[prior.learner]
+        learner_class, precision = LEARNERS[prior.learner], self._resolve_precision(prior)
         return read_prior(
             prior,
             learner_class,
             classes=self._head_rows(prior),
             device=self.device,
-            precision=self._resolve_precision(prior),
+            precision=precision,
             input_shape=(self.n_features_in_,),
-            learner_precision=None if self.precision == "auto" else self.precision,
+            learner_precision=precision,
             **self._overrides(learner_class),
         )
 
@@ -180,7 +184,8 @@ class BaseMetaFewShot(BaseEstimator):
         if unknown:
             raise ValueError(
                 f"{unknown[0]}={given[unknown[0]]} does not apply to a prior learned by "
-                f"{learner_class.__name__}, which has no such parameter. Leave it out."
+                f"{learner_class.__name__}, which has no such parameter. Leave it out, or "
+                "give another prior."
             )
         return given
 
@@ -217,7 +222,7 @@ class BaseMetaFewShot(BaseEstimator):
     ) -> tuple[tuple[Tensor, ...], Crossing]:
         """What a method of the adapted learner says about rows, some rows at a time."""
         check_is_fitted(self)
-        X = self._check_rows(X, reset=False)
+        X = self._check_rows(X, self.prior_)
         session, _ = self._session()
         crossing = session.crossing
         adapted = state_to_torch(self.adapted_, crossing.device, crossing.dtype)
@@ -228,3 +233,16 @@ class BaseMetaFewShot(BaseEstimator):
                 x = crossing.inputs(crossing.upload(X[start : start + size]))
                 parts.append(method(session, adapted, x))
         return tuple(torch.cat(part) for part in zip(*parts, strict=True)), crossing
+
+
+def _allows_nan(prior: MetaPrior | None) -> bool:
+    """Whether the prior's learner knows what to do where a value is missing."""
+    learner_class = None if prior is None else LEARNERS.get(prior.learner)
+    return learner_class is not None and get_tags(learner_class()).input_tags.allow_nan
+
+
+def _check_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray:
+    weight: np.ndarray = check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    )
+    return weight

@@ -21,11 +21,11 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
 
     Parameters
     ----------
-    prior : MetaPrior or "tabular", default=None
-        ``prior_`` of a fitted meta-learner, or a prior loaded from a file. ``"tabular"`` takes
-        the one that ships for any small table, which may have missing values
-        (:func:`~skmeta.priors.load_table_prior`). None learns from scratch: a small network with
-        drawn weights, trained on the rows given.
+    prior : MetaPrior, "tabular", "scratch" or None, default=None
+        ``prior_`` of a fitted meta-learner, or a prior loaded from a file. ``"tabular"`` is the
+        one that ships for any small table, which may have missing values
+        (:func:`~skmeta.priors.load_table_prior`). ``"scratch"`` is none: a small network with
+        drawn weights is trained on the rows given. None takes ``"scratch"``.
     n_inner_steps : int, default=None
         Gradient steps of the adaptation; None takes the prior's.
     inner_lr : float, default=None
@@ -76,6 +76,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     """
 
     kind: ClassVar[str] = "regression"
+    prior_of_tables: ClassVar[str] = "scratch"
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -109,8 +110,8 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
-        X = self._check_rows(X, reset=True)
-        self._adapt(X, self._targets(X, y), sample_weight)
+        X, prior = self._check_support(X)
+        self._adapt(X, self._targets(X, y), sample_weight, prior)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -135,7 +136,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         """
         if not hasattr(self, "adapted_"):
             return self._fit(X, y, sample_weight)
-        X = self._check_rows(X, reset=False)
+        X = self._check_rows(X, self.prior_)
         self._adapt_more(X, self._targets(X, y), sample_weight)
         return self
 

@@ -19,7 +19,7 @@ from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.datasets import load_omniglot, make_sinusoid_tasks
 from skmeta.exceptions import BackboneError, DeviceError, OverlapWarning, PriorMismatchError
 from skmeta.learners import ANIL, MAML, FineTuning, MetaSGD, ProtoNet
-from skmeta.priors import MetaPrior
+from skmeta.priors import MetaPrior, load_table_prior
 from skmeta.tasks import EpisodeSplit
 
 TINY = {"n_channels": 8, "n_blocks": 4}
@@ -82,7 +82,10 @@ def test_prior_beats_scratch_on_new_sinusoids(sine_prior):
         few, rest = rows[:5], rows[5:]
         errors = [
             np.mean((reg.fit(X[few], y[few]).predict(X[rest]) - y[rest]) ** 2)
-            for reg in (MetaFewShotRegressor(random_state=0), MetaFewShotRegressor(sine_prior))
+            for reg in (
+                MetaFewShotRegressor("scratch", random_state=0),
+                MetaFewShotRegressor(sine_prior),
+            )
         ]
         gains.append(errors[0] - errors[1])
     assert np.mean(gains) > 2 * np.std(gains, ddof=1) / np.sqrt(20)
@@ -198,7 +201,7 @@ def test_partial_fit_goes_on_from_the_adapted_weights():
     np.testing.assert_allclose(twice.predict_proba(X), once.predict_proba(X), rtol=1e-7)
     assert abs(half - once.predict_proba(X)).max() > 1e-3
     X, y, _ = make_sinusoid_tasks(n_tasks=1, random_state=0)
-    reg = MetaFewShotRegressor(random_state=0).partial_fit(X[:5], y[:5])
+    reg = MetaFewShotRegressor("scratch", random_state=0).partial_fit(X[:5], y[:5])
     before = reg.score(X, y)
     assert reg.partial_fit(X[5:], y[5:]).score(X, y) > before
 
@@ -266,18 +269,21 @@ def test_settings_of_the_prior_can_be_overridden(sine_prior):
 
 
 BAD_ROWS = [
-    (np.nan, "Input X contains NaN"),
-    (np.inf, "Input X contains infinity"),
+    ("scratch", np.nan, "Input X contains NaN"),
+    ("scratch", np.inf, "Input X contains infinity"),
+    ("tabular", np.inf, "Input X contains infinity"),
 ]
 
 
-@pytest.mark.parametrize(("value", "message"), BAD_ROWS)
-@pytest.mark.parametrize("estimator", [MetaFewShotClassifier(), MetaFewShotRegressor()])
-def test_rows_must_be_finite(estimator, value, message):
+@pytest.mark.parametrize(("prior", "value", "message"), BAD_ROWS)
+def test_rows_must_be_finite(prior, value, message):
     X, y = load_iris(return_X_y=True)
     X[3, 1] = value
     with pytest.raises(ValueError, match=message):
-        estimator.fit(X, y)
+        MetaFewShotClassifier(prior).fit(X, y)
+    if prior == "scratch":
+        with pytest.raises(ValueError, match=message):
+            MetaFewShotRegressor(prior).fit(X, y)
 
 
 def test_classifier_answers_bad_labels():
@@ -346,6 +352,31 @@ def test_scratch_is_fine_tuning_from_drawn_weights():
     X, y = load_iris(return_X_y=True)
     prior = FineTuning(random_state=0).initial_prior(X)
     given = MetaFewShotClassifier(prior).fit(X, y)
-    scratch = MetaFewShotClassifier(random_state=0).fit(X, y)
+    scratch = MetaFewShotClassifier("scratch", random_state=0).fit(X, y)
     assert scratch.prior_ == prior
     np.testing.assert_array_equal(given.predict_proba(X), scratch.predict_proba(X))
+
+
+def test_a_table_starts_from_the_prior_that_ships_and_images_from_drawn_weights(omniglot):
+    X, y = load_iris(return_X_y=True)
+    clf = MetaFewShotClassifier().fit(X[::10], y[::10])
+    assert clf.prior_ is load_table_prior("classification")
+    assert clf.score(X, y) > 0.9
+    assert clf.prior is None
+    images, labels = omniglot[0][:40].reshape(-1, 1, 28, 28), omniglot[1][:40]
+    clf = MetaFewShotClassifier(random_state=0).fit(images[::2], labels[::2])
+    assert clf.prior_.learner == "FineTuning"
+    assert clf.score(images, labels) > 0.6
+    images[0, 0, 0, 0] = np.nan  # Allowed in a table only.
+    with pytest.raises(ValueError, match="contains NaN"):
+        clf.fit(images, labels)
+
+
+def test_a_refused_task_leaves_the_fitted_one_as_it_was():
+    X, y = load_iris(return_X_y=True)
+    clf = MetaFewShotClassifier().fit(X[::10], y[::10])
+    expected = clf.predict_proba(X)
+    for sample_weight in (np.zeros(150), np.full(150, np.nan)):
+        with pytest.raises(ValueError, match=r"sample_weight|non-zero|NaN"):
+            clf.fit(X, y, sample_weight=sample_weight)
+        np.testing.assert_array_equal(clf.predict_proba(X), expected)
