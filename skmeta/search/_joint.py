@@ -100,6 +100,10 @@ class JointPrior:
         blocks = [part.encode(configurations, names) for part in self._parts]
         return np.asarray(np.concatenate(blocks, axis=1) / np.sqrt(len(blocks)))
 
+    def knows(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
+        """Whether past tasks tell of configurations, of shape (n_configurations,)."""
+        return np.any([part.knows(configurations) for part in self._parts], axis=0)
+
     def surfaces_of(self, Z: Array) -> Array:
         """Surfaces at configurations that `encode` has encoded."""
         Z = Z * np.sqrt(len(self._parts))
@@ -193,6 +197,10 @@ class ChoicePrior:
             chosen = np.array([_uses(name, c) for c in configurations], dtype=np.float64)[:, None]
             blocks += [chosen, chosen * prior.encode(configurations, names)]
         return np.concatenate(blocks, axis=1)
+
+    def knows(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
+        """Whether past tasks tell of configurations, of shape (n_configurations,)."""
+        return np.array([any(_uses(name, c) for name in self._priors) for c in configurations])
 
     def surfaces_of(self, Z: Array) -> Array:
         """Surfaces at configurations that `encode` has encoded."""

@@ -197,6 +197,10 @@ class SearchPrior:
         X = self._encoding.transform(configurations, names)
         return scale_columns(X, self._encoding.groups, self._length_scales)
 
+    def knows(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
+        """Whether past tasks tell of configurations, of shape (n_configurations,): all True."""
+        return np.ones(len(configurations), dtype=bool)
+
     def surfaces(
         self, configurations: Sequence[Configuration], names: Collection[str] | None = None
     ) -> Array:

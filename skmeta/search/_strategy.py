@@ -54,6 +54,9 @@ class TaskSurfaces(Protocol):
     def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
         """Encode configurations of a search that varies the parameters `names`."""
 
+    def knows(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
+        """Whether past tasks tell of configurations, of shape (n_configurations,)."""
+
     def surfaces_of(self, Z: Array) -> Array:
         """Score of each past task at encoded configurations, of shape (n_tasks, n)."""
 
@@ -93,7 +96,8 @@ class SearchStrategy:
     rng : numpy.random.Generator
         Used where no prior is, for the first candidate.
     n_initial : int, default=None
-        Number of candidates of the initial design; by default 3 with a prior and 5 without.
+        Number of candidates of the initial design; by default 3 with a prior and 5 without. Then
+        comes one of each estimator that the prior knows nothing of.
     """
 
     def __init__(
@@ -114,6 +118,7 @@ class SearchStrategy:
         X = self._encoding.transform(pool, self._names)
         self._plain = PlainModel(X, self._encoding.groups)
         self._learned = self._learn(pool)
+        self._strangers = [] if self._learned is None else self._unknown(pool)
         default = _N_INITIAL_PLAIN if self._learned is None else _N_INITIAL_LEARNED
         self._n_initial = check_count(default if n_initial is None else n_initial, "n_initial")
         self._told: dict[int, float] = {}
@@ -223,11 +228,24 @@ class SearchStrategy:
         # Past tasks that do not tell of each other will not tell of this one.
         return model if model.concord > _MIN_CONCORD else None
 
+    def _unknown(self, pool: Sequence[Configuration]) -> list[Rows]:
+        """Rows of each estimator of the pool that the prior knows nothing of."""
+        assert self._prior is not None
+        rows: dict[frozenset[str], list[int]] = {}
+        for row in np.flatnonzero(~self._prior.knows(pool)):
+            # Estimators differ in the names of their parameters.
+            rows.setdefault(frozenset(pool[row]), []).append(int(row))
+        return [np.array(own) for own in rows.values()]
+
     def _suggest(self) -> Suggestion:
         seen = [*self._told, *self._pending]
         scored = np.isfinite([*self._told.values()]).any()
         if len(seen) < self._n_initial or not scored:
             return Suggestion(self._design(seen), "initial design")
+        # A model that knows others well would not try what it knows nothing of.
+        for rows in self._strangers:
+            if not np.isin(rows, seen).any():
+                return Suggestion(int(self._rng.choice(rows)), "initial design")
         rows, y, location, scale = self._observations()
         predictions = self._predictions(rows, y)
         weights = self._weigh(predictions)

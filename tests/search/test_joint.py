@@ -9,6 +9,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from skmeta.search import MetaLearnedSearchCV, PastSearch, SearchPrior
 from skmeta.search._joint import ChoicePrior, JointPrior
+from skmeta.search._strategy import SearchStrategy
 
 C = np.geomspace(1e-3, 1e3, 25)
 
@@ -108,6 +109,23 @@ def test_a_choice_is_searched_with_what_is_known_of_each():
     assert len(search.prior_) > 20
     assert search.cv_results_["source"][0] == "initial design"
     assert search.best_score_ > 0.9
+
+
+def test_estimators_that_the_prior_does_not_know_are_tried_too(choice):
+    strangers = [{"GaussianNB.var_smoothing": 10.0**-k} for k in range(3, 9)]
+    strangers += [{"Other.depth": depth} for depth in range(1, 9)]
+    known = [{"SVC.C": float(c)} for c in C] + [{"LogisticRegression.C": float(c)} for c in C]
+    pool = known + strangers
+    assert choice.knows(pool).tolist() == [True] * len(known) + [False] * len(strangers)
+    strategy = SearchStrategy(pool, choice, rng=np.random.default_rng(0))
+    asked = []
+    for _ in range(6):
+        [suggestion] = strategy.ask()
+        asked.append(next(iter(pool[suggestion.index])))
+        strategy.tell([suggestion.index], [0.5 + 0.01 * len(asked)])
+    assert asked.count("GaussianNB.var_smoothing") >= 1
+    assert asked.count("Other.depth") >= 1
+    assert not {"GaussianNB.var_smoothing", "Other.depth"} & set(asked[:3])
 
 
 def test_the_prior_of_a_search_serves_another():
