@@ -99,7 +99,11 @@ def lstm_weights(name: str, n_inputs: int, n_hidden: int, generator: torch.Gener
 
 
 def lstm_cell(
-    state: Mapping[str, Tensor], name: str, inputs: Tensor, hidden: Tensor, cell: Tensor
+    state: Mapping[str, Tensor],
+    name: str,
+    inputs: Tensor,
+    hidden: Tensor | None = None,
+    cell: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """One step of an LSTM, the same for every coordinate.
 
@@ -114,8 +118,8 @@ def lstm_cell(
         What their names begin with.
     inputs : Tensor of shape (m, n)
         What the coordinates see.
-    hidden, cell : Tensor of shape (h, n)
-        What the step before returned.
+    hidden, cell : Tensor of shape (h, n), optional
+        What the step before returned; zeros, which cost nothing, at the first one.
 
     Returns
     -------
@@ -123,6 +127,9 @@ def lstm_cell(
         For the next step; ``hidden`` is the output.
     """
     weight, bias = state[f"{name}.weight"], state[f"{name}.bias"][:, None]
-    i, f, candidate, o = torch.addmm(bias, weight, torch.cat([inputs, hidden])).chunk(4)
-    cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(candidate)
-    return torch.sigmoid(o) * torch.tanh(cell), cell
+    seen = inputs if hidden is None else torch.cat([inputs, hidden])
+    i, f, candidate, o = torch.addmm(bias, weight[:, : len(seen)], seen).chunk(4)
+    new = torch.sigmoid(i) * torch.tanh(candidate)
+    if cell is not None:
+        new = torch.addcmul(new, torch.sigmoid(f), cell)
+    return torch.sigmoid(o) * torch.tanh(new), new

@@ -97,9 +97,8 @@ def learned_step(
             memory["guard"], theta, slope, value, step, state["horizon"]
         )
     seen = log_and_sign(slope * memory.get("loss_scale", 1.0) * memory.get("scale", 1.0))
-    nothing = theta.new_zeros(len(state["out.weight"]), len(theta))
     for name in _LAYERS:
-        before = (memory.get(f"{name}.{n}", nothing) for n in ("hidden", "cell"))
+        before = (memory.get(f"{name}.{n}") for n in ("hidden", "cell"))
         seen, cell = lstm_cell(state, name, seen, *before)
         memory |= {f"{name}.hidden": seen, f"{name}.cell": cell}
     update = lr * (state["out.weight"] @ seen + state["out.bias"])

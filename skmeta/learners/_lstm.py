@@ -21,6 +21,8 @@ from skmeta.learners._gradient import GradientLearner, Memory
 # Forget gates start almost open and input gates almost closed (section 3.3).
 _FORGET_BIAS = 5.0
 _SMALL = 0.01
+# Coordinates that are computed at once.
+_PIECE = 16384
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -99,22 +101,26 @@ class LSTMMetaLearner(GradientLearner):
     ) -> tuple[State, Memory]:
         """One step of both LSTMs (section 3.1, equation 2 and those after it)."""
         theta, slope = join(fast), join(gradient)
-        n = len(theta)
-        if not memory:
-            nothing = theta.new_zeros(self.n_hidden, n)
-            # Gates before the first step are those of a cell that has not moved: all is kept.
-            memory = {"hidden": nothing, "cell": nothing}
-            memory |= {"forget": theta.new_ones(n), "input": theta.new_zeros(n)}
-        # The loss is the same for all coordinates.
-        seen = torch.cat([log_and_sign(slope), log_and_sign(value)[:, None].expand(-1, n)])
-        hidden, cell = lstm_cell(state, "lstm", seen, memory["hidden"], memory["cell"])
-        gates = {}
-        for name in ("forget", "input"):
-            w = state[f"gate.{name}.weight"]
-            total = w[:-2] @ hidden + w[-2] * theta + w[-1] * memory[name]
-            gates[name] = torch.sigmoid(total + state[f"gate.{name}.bias"])
-        theta = gates["forget"] * theta - gates["input"] * slope
-        return part(theta, fast), {"hidden": hidden, "cell": cell} | gates
+        rule = self._rule(state, value)
+        # Pieces that fit the cache are faster than all coordinates of a large network at once.
+        pairs = list(zip(theta.split(_PIECE), slope.split(_PIECE), strict=True))
+        before = memory.get("pieces", [{}] * len(pairs))
+        pieces = [_step(rule, *pair, m) for pair, m in zip(pairs, before, strict=True)]
+        theta = torch.cat([piece for piece, _ in pieces])
+        return part(theta, fast), {"pieces": [m for _, m in pieces]}
+
+    def _rule(self, state: Mapping[str, Tensor], value: Tensor) -> State:
+        """What a step needs; the loss, the same for all coordinates, has become a bias."""
+        weight, bias = state["lstm.weight"], state["lstm.bias"]
+        gates = torch.stack([state[f"gate.{n}.weight"] for n in ("forget", "input")])
+        return {
+            "lstm.weight": torch.cat([weight[:, :2], weight[:, 4:]], 1),
+            "lstm.bias": bias + weight[:, 2:4] @ log_and_sign(value),
+            "gates.hidden": gates[:, : self.n_hidden],
+            "gates.theta": gates[:, self.n_hidden, None],
+            "gates.before": gates[:, self.n_hidden + 1 :],
+            "gates.bias": torch.stack([state[f"gate.{n}.bias"] for n in ("forget", "input")]),
+        }
 
     def meta_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
@@ -124,3 +130,17 @@ class LSTMMetaLearner(GradientLearner):
         learner = copy.copy(self)
         learner.query_statistics, learner.transductive = False, True
         return learner.meta_loss(context, state, task)
+
+
+def _step(rule: State, theta: Tensor, slope: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+    """The step of some coordinates."""
+    hidden, cell = lstm_cell(
+        rule, "lstm", log_and_sign(slope), memory.get("hidden"), memory.get("cell")
+    )
+    # Gates before the first step are those of a cell that has not moved: all is kept.
+    before = memory.get("gates", torch.tensor([[1.0], [0.0]]).to(theta))
+    gates = rule["gates.hidden"] @ hidden + rule["gates.bias"]
+    gates = torch.sigmoid(gates + rule["gates.theta"] * theta + rule["gates.before"] * before)
+    forget, step_size = gates.unbind()
+    theta = forget * theta - step_size * slope
+    return theta, {"hidden": hidden, "cell": cell, "gates": gates}

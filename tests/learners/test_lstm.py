@@ -13,7 +13,7 @@ from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.backbones import EpisodeBatchNorm, build_backbone
 from skmeta.backend import Network, Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import Context, LSTMMetaLearner
+from skmeta.learners import Context, LSTMMetaLearner, _lstm
 from skmeta.learners._coordinates import join, log_and_sign
 
 N_FEATURES, N_WAY, N_HIDDEN, N_STEPS = 3, 3, 4, 3
@@ -282,3 +282,13 @@ def test_parameters_out_of_range(name, value):
     X, y, groups = make_sinusoid_tasks(30, 20, random_state=0)
     with pytest.raises(ValueError, match=f"The '{name}' parameter of LSTMMetaLearner must be"):
         LSTMMetaLearner(**{name: value}).fit(X, y, groups)
+
+
+def test_a_step_in_pieces_is_the_step(monkeypatch):
+    learner, context, task = make_learner(), make_context(), make_task()
+    state = make_state(learner, context)
+    whole = learner.meta_gradient(context, state, task)[0]
+    monkeypatch.setattr(_lstm, "_PIECE", 7)
+    pieces = learner.meta_gradient(context, state, task)[0]
+    for name, expected in whole.items():
+        torch.testing.assert_close(pieces[name], expected, rtol=1e-10, atol=1e-13)
