@@ -15,11 +15,13 @@ from skmeta.search._gp import matern, scale_columns
 from skmeta.search._past_task import PastTask
 from skmeta.search._prior_file import read_file, write_file
 from skmeta.search._records import Configuration, PastSearch
-from skmeta.search._surfaces import learn_surfaces, standardise
+from skmeta.search._surfaces import learn_surfaces, raise_bad_scores, standardise
 
 Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
 
+# Chosen on recorded searches of estimators whose bad scores are very bad (SVR, MLPRegressor, Lasso).
+_BOUND = 2.0
 _BY_EVALUATION = ("X", "weights")
 _BY_TASK = ("offsets", "noise", "uncertainty", "levels")
 
@@ -97,25 +99,27 @@ class SearchPrior:
         ----------
         searches : sequence of PastSearch
             Past searches, in any order. A failed configuration (NaN) counts as one with the
-            worst score of its search. Searches whose scores are all alike say nothing and are
-            left out.
+            worst score of its search; very bad scores, further below the median than twice
+            what the best is above it, count as if they were there. Searches whose scores are all
+            alike say nothing and are left out.
 
         Returns
         -------
         prior : SearchPrior
             It may be empty (``len(prior) == 0``).
         """
-        scored = [(s, standardise(np.asarray(s.scores, dtype=np.float64))) for s in searches]
-        kept = [(s, y) for s, y in scored if y is not None]
+        raised = [raise_bad_scores(np.array(s.scores, np.float64), _BOUND) for s in searches]
+        scored = [(s, r, standardise(r)) for s, r in zip(searches, raised, strict=True)]
+        kept = [(s, r, y) for s, r, y in scored if y is not None]
         # The order of the searches must not matter, not even to the last digit.
-        kept.sort(key=lambda pair: (pair[0].dataset, pair[0].metric, pair[1].tobytes()))
-        encoding = Encoding.from_searches([s.configurations for s, _ in kept])
-        X = [encoding.transform(s.configurations) for s, _ in kept]
-        y = [scores for _, scores in kept]
-        tensors = learn_surfaces(encoding, X, y) | {"levels": np.zeros((len(kept), 2))}
-        prior = cls(encoding, [PastTask.of(s) for s, _ in kept], tensors)
+        kept.sort(key=lambda one: (one[0].dataset, one[0].metric, one[2].tobytes()))
+        encoding = Encoding.from_searches([s.configurations for s, _, _ in kept])
+        X = [encoding.transform(s.configurations) for s, _, _ in kept]
+        tensors = learn_surfaces(encoding, X, [y for _, _, y in kept])
+        tensors["levels"] = np.zeros((len(kept), 2))
+        prior = cls(encoding, [PastTask.of(s) for s, _, _ in kept], tensors)
         if kept:
-            tensors["levels"] = [prior._level(t, s.scores) for t, (s, _) in enumerate(kept)]
+            tensors["levels"] = [prior._level(t, r) for t, (_, r, _) in enumerate(kept)]
         return cls(encoding, prior._tasks, tensors)
 
     # -- what it knows -------------------------------------------------------------------------
@@ -246,15 +250,12 @@ class SearchPrior:
         found = self._tensors["offsets"][t] + matern(Z32, self._tensors["X"][rows]) @ weights
         return np.asarray(found, dtype=np.float64)
 
-    def _level(self, t: int, scores: Any) -> tuple[float, float]:
+    def _level(self, t: int, scores: Array) -> tuple[float, float]:
         """Location and scale that bring the surface of a task closest to its scores."""
-        raw = np.asarray(scores, dtype=np.float64)
-        known = np.isfinite(raw)
-        surface = self._surface(t, self._tensors["X"][self._ends[t] : self._ends[t + 1]][known])
-        raw = raw[known]
+        surface = self._surface(t, self._tensors["X"][self._ends[t] : self._ends[t + 1]])
         spread = surface.var()
-        scale = float(np.cov(surface, raw, bias=True)[0, 1] / spread) if spread > 1e-12 else 0.0
-        return float(raw.mean() - scale * surface.mean()), scale
+        scale = float(np.cov(surface, scores, bias=True)[0, 1] / spread) if spread > 1e-12 else 0.0
+        return float(scores.mean() - scale * surface.mean()), scale
 
     # -- leaving tasks out ---------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from skmeta.search._design import design_from_surfaces, design_that_fills_space
 from skmeta.search._encoding import Encoding, names_of
 from skmeta.search._models import LearnedModel, PlainModel, Prediction
 from skmeta.search._records import Configuration
+from skmeta.search._surfaces import raise_bad_scores
 
 __all__ = ["SearchStrategy", "Suggestion", "TaskSurfaces"]
 
@@ -31,7 +32,7 @@ Rows = NDArray[np.intp]
 _REMAINDERS = (0.03, 0.1, 0.3, 1.0)  # variances of what past tasks do not explain
 _NOISE = 0.03  # variance, where past tasks have variance 1
 _PLAIN_LOG_WEIGHT = -1.0  # of the model without history, before any score
-_CLIP = 1.0
+_BOUND = 1.0  # of how bad a score may be
 _MIN_CONCORD = 0.05
 _N_INITIAL_LEARNED = 3
 _N_INITIAL_PLAIN = 5
@@ -267,10 +268,9 @@ class SearchStrategy:
         """
         rows = np.array([*self._told, *self._pending], dtype=np.intp)
         told = np.array([*self._told.values()])
-        finite = told[np.isfinite(told)]
-        if len(finite) == 0:
+        if not np.isfinite(told).any():
             return np.empty(0, dtype=np.intp), np.empty(0), 0.0, 1.0
-        scores = _clip(np.where(np.isfinite(told), told, finite.min()))
+        scores = raise_bad_scores(told, _BOUND if len(told) > 2 else np.inf)
         location, scale = float(scores.mean()), float(scores.std()) or 1.0
         believed = np.array([*self._pending.values()])
         believed = np.where(np.isfinite(believed), believed, location)
@@ -316,14 +316,6 @@ class SearchStrategy:
             apart = open_ & (np.abs(X - X[index]).max(1, initial=0.0) > _TOO_CLOSE)
             open_ = apart if apart.any() else open_
         return open_
-
-
-def _clip(scores: Array) -> Array:
-    """Raise very bad scores: how bad they are tells little of where the good ones are."""
-    median = np.median(scores)
-    return (
-        np.maximum(scores, median - _CLIP * (scores.max() - median)) if len(scores) > 2 else scores
-    )
 
 
 def _mixture(predictions: Sequence[Prediction], weights: Array, index: int) -> tuple[float, float]:

@@ -135,13 +135,34 @@ def _fit_noise(
     return likelihood, noise, L, mean, weights, amplitude
 
 
+def raise_bad_scores(scores: Array, factor: float) -> Array:
+    """Raise very bad scores: how bad they are tells little of where the good ones are.
+
+    Parameters
+    ----------
+    scores : ndarray
+        Finite ones, and NaN where a configuration failed, which counts as the worst.
+    factor : float
+        How far below the median a score may be, in units of the best one's distance from it.
+
+    Returns
+    -------
+    ndarray
+        Finite; NaN if there is no score. Where the best one is the median, none is raised.
+    """
+    finite = scores[np.isfinite(scores)]
+    if len(finite) == 0:
+        return np.full(len(scores), np.nan)
+    filled = np.where(np.isfinite(scores), scores, finite.min())
+    median, best = np.median(filled), filled.max()
+    return np.maximum(filled, median - factor * (best - median)) if best > median else filled
+
+
 def standardise(scores: Array) -> Array | None:
     """Scores with mean 0 and deviation 1; None where they are all alike or there are none."""
-    finite = np.isfinite(scores)
-    if not finite.any():
+    if not len(scores):
         return None
-    filled = np.where(finite, scores, scores[finite].min())
-    spread = filled.std()
-    if not spread > 1e-12 * max(1.0, float(np.abs(filled).max())):
+    spread = scores.std()
+    if not spread > 1e-12 * max(1.0, float(np.abs(scores).max())):  # NaN too
         return None
-    return np.asarray((filled - filled.mean()) / spread)
+    return np.asarray((scores - scores.mean()) / spread)

@@ -105,6 +105,17 @@ def test_failed_configurations_count_as_the_worst(searches):
     np.testing.assert_array_equal(F, G)
 
 
+def test_one_absurd_score_does_not_hide_the_others(searches):
+    [search] = searches[:1]
+    worst = int(np.argmin(search.scores))
+    scores = search.scores.copy()
+    scores[worst] = -1e9
+    absurd = PastSearch(dataset="a", configurations=CONFIGURATIONS, scores=scores)
+    F, G = (SearchPrior.from_searches([s]).surfaces(CONFIGURATIONS)[0] for s in (search, absurd))
+    kept = np.arange(len(F)) != worst
+    assert np.corrcoef(F[kept], G[kept])[0, 1] > 0.95
+
+
 def test_searches_that_say_nothing_are_left_out(prior, searches):
     n = len(CONFIGURATIONS)
     silent = [
