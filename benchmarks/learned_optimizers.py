@@ -42,9 +42,11 @@ N_TRAINING, N_TEST = 5000, 200
 Problems = tuple[Callable[[Tensor], Tensor], Tensor]
 
 
-def quadratic_rows(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+def quadratic_rows(
+    rng: np.random.Generator, n: int, n_more: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows of n problems and their targets."""
-    return rng.normal(size=(n, 10, 10)), rng.normal(size=(n, 10))
+    return rng.normal(size=(n, 10 + n_more, 10)), rng.normal(size=(n, 10 + n_more))
 
 
 def quadratics(n: int, seed: int) -> Problems:
@@ -60,9 +62,11 @@ def quadratics(n: int, seed: int) -> Problems:
     return losses, start
 
 
-def network_rows(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+def network_rows(
+    rng: np.random.Generator, n: int, n_more: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows of n problems and their targets."""
-    x = rng.uniform(-5, 5, (n, 20))
+    x = rng.uniform(-5, 5, (n, 20 + n_more))
     amplitude, phase = rng.uniform(0.1, 5, (n, 1)), rng.uniform(0, np.pi, (n, 1))
     return x[..., None], amplitude * np.sin(x - phase)
 
@@ -95,10 +99,9 @@ FAMILIES = {
 def meta_train(family: str, horizon: int, n_iterations: int) -> LearnedOptimizer:
     """Learn an optimizer on problems of a family."""
     _, rows, settings = FAMILIES[family]
-    X, y = rows(np.random.default_rng(0), N_TRAINING)
-    n_rows = X.shape[1]
     # The query set plays no part where the loss of the support set is descended; it must exist.
-    X, y = (np.concatenate([part, part[:, :1]], 1) for part in (X, y))
+    X, y = rows(np.random.default_rng(0), N_TRAINING, n_more=1)
+    n_rows = X.shape[1] - 1
     runs = RESULTS / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     learner = LearnedOptimizer(
@@ -109,7 +112,7 @@ def meta_train(family: str, horizon: int, n_iterations: int) -> LearnedOptimizer
         n_shot=n_rows,
         n_query=1,
         standardize=False,
-        meta_batch_size=32,
+        meta_batch_size=64,
         meta_lr=0.003,
         n_iterations=n_iterations,
         validation_fraction=0.0,
