@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from skmeta.search import PastSearch, SearchHistory, SearchPrior, SearchStrategy
 from skmeta.search import _shipped as shipped
+from skmeta.search._surfaces import raise_bad_scores
 
 # Name of the shipped prior -> names of the metric on record.
 METRICS = {
@@ -36,6 +37,9 @@ PUBLISHED = {
 }
 N_PUBLISHED = 120  # configurations of each published search
 N_SEARCHES = 20  # fewer make no prior
+# Worse scores count as this bad: below the median, in distances of the best from it. An R2 of
+# minus a million would else leave no difference between all others.
+BOUND = 2.0
 SOURCES = {
     "own": "searches by benchmarks/make_searches.py on sets of PMLB and UCI",
     "forest": "van Rijn and Hutter (2018), github.com/janvanrijn/openml-pimp, BSD-3-Clause",
@@ -112,7 +116,7 @@ def describe(prior, searches):
     """Return what a card says of one metric."""
     regrets, random = [], []
     for search in searches:
-        scores = np.where(np.isfinite(search.scores), search.scores, np.nanmin(search.scores))
+        scores = raise_bad_scores(np.array(search.scores, dtype=float), BOUND)
         if np.ptp(scores) < 1e-9:
             continue
         left = prior.without(datasets=same_origin(search.dataset))
