@@ -26,6 +26,7 @@ from skmeta.backend import (
     state_to_torch,
 )
 from skmeta.exceptions import PriorMismatchError
+from skmeta.few_shot._categories import CategoryCodes, is_data_frame
 from skmeta.learners import LEARNERS, FineTuning, MetaLearner, Session, flatten_rows, read_prior
 from skmeta.priors import MetaPrior, load_table_prior
 
@@ -85,12 +86,20 @@ class BaseMetaFewShot(BaseEstimator):
 
     def _check_rows(self, X: Any, prior: MetaPrior | None, reset: bool = False) -> np.ndarray:
         X, _ = flatten_rows(X, None)
+        allows_nan = _allows_nan(prior)
+        if allows_nan:
+            if is_data_frame(X):
+                # Names and number of the columns, before one is taken for another.
+                validate_data(self, X, reset=reset, skip_check_array=True)
+            if reset:
+                self._categories = CategoryCodes(X)
+            X = self._categories.encode(X)
         rows: np.ndarray = validate_data(
             self,
             X,
             dtype=[np.float64, np.float32, np.uint8],
             reset=reset,
-            ensure_all_finite="allow-nan" if _allows_nan(prior) else True,
+            ensure_all_finite="allow-nan" if allows_nan else True,
         )
         return rows
 
@@ -105,7 +114,9 @@ class BaseMetaFewShot(BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = _allows_nan(self._choose_prior())
+        # An unknown category is a missing value.
+        allows_nan = _allows_nan(self._choose_prior())
+        tags.input_tags.allow_nan = tags.input_tags.categorical = allows_nan
         return tags
 
     def _check_prior(self, prior: MetaPrior, n_features: int, names: Any) -> None:
@@ -130,8 +141,7 @@ class BaseMetaFewShot(BaseEstimator):
     def _adapt_more(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> None:
         """Go on from what was adapted, with all rows given so far."""
         parts = zip(self._seen, (X, y, _check_weight(sample_weight, X)), strict=True)
-        crossing = self._session()[0].crossing
-        start = state_to_torch(self.adapted_, crossing.device, crossing.dtype)
+        start = self._adapted(*self._session())
         X, y, weight = (np.concatenate(pair) for pair in parts)
         self._learn(X, y, weight, start)
 
@@ -143,7 +153,8 @@ class BaseMetaFewShot(BaseEstimator):
         small = is_small(flops, crossing.device)
         with torch.no_grad(), one_intra_op_thread() if small else nullcontext():
             adapted = session.learner.adapt(session.context, state, rows, start)
-        self.adapted_ = state_to_numpy(adapted)
+        changed = {n: v for n, v in adapted.items() if v is not state.get(n)}
+        self.adapted_ = state_to_numpy(changed)
         self._seen = (X, y, weight)
 
     def _drawn_prior(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> MetaPrior:
@@ -168,6 +179,11 @@ class BaseMetaFewShot(BaseEstimator):
             learner_precision=precision,
             **self._overrides(learner_class),
         )
+
+    def _adapted(self, session: Session, state: State) -> State:
+        """The prior's state with what the adaptation changed."""
+        crossing = session.crossing
+        return state | state_to_torch(self.adapted_, crossing.device, crossing.dtype)
 
     def _resolve_precision(self, prior: MetaPrior) -> str:
         # Few rows of a table cost nothing in double precision; images do, and a GPU is slow at it.
@@ -201,9 +217,8 @@ class BaseMetaFewShot(BaseEstimator):
                 f"{type(self).__name__} has architecture_ once it is fitted with a prior of "
                 "MetaNAS; other learners choose no architecture."
             )
-        session, _ = self._session()
-        crossing = session.crossing
-        adapted = state_to_torch(self.adapted_, crossing.device, crossing.dtype)
+        session, state = self._session()
+        adapted = self._adapted(session, state)
         chosen: Architecture = cast(Any, session.learner).architecture(session.context, adapted)
         return chosen
 
@@ -223,9 +238,8 @@ class BaseMetaFewShot(BaseEstimator):
         """What a method of the adapted learner says about rows, some rows at a time."""
         check_is_fitted(self)
         X = self._check_rows(X, self.prior_)
-        session, _ = self._session()
-        crossing = session.crossing
-        adapted = state_to_torch(self.adapted_, crossing.device, crossing.dtype)
+        session, state = self._session()
+        crossing, adapted = session.crossing, self._adapted(session, state)
         size = len(X) if session.learner.transductive else _CHUNK
         parts = []
         with torch.no_grad():

@@ -23,9 +23,9 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     ----------
     prior : MetaPrior, "tabular", "scratch" or None, default=None
         ``prior_`` of a fitted meta-learner, or a prior loaded from a file. ``"tabular"`` is the
-        one that ships for any small table, which may have missing values
-        (:func:`~skmeta.priors.load_table_prior`). ``"scratch"`` is none: a small network with
-        drawn weights is trained on the rows given. None takes ``"scratch"``.
+        one that ships for any small table, which may have missing values and, in a data frame,
+        columns of categories (:func:`~skmeta.priors.load_table_prior`). ``"scratch"`` is none: a
+        small network with drawn weights is trained on the rows given. None takes ``"scratch"``.
     n_inner_steps : int, default=None
         Gradient steps of the adaptation; None takes the prior's.
     inner_lr : float, default=None
@@ -48,7 +48,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     prior_ : MetaPrior
         The prior used.
     adapted_ : dict of ndarray
-        What the adaptation made of it.
+        What the adaptation changed or added.
     architecture_ : Architecture
         Operations chosen for the task, for priors of :class:`~skmeta.learners.MetaNAS`.
     n_features_in_ : int

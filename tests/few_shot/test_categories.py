@@ -1,0 +1,133 @@
+"""Columns of categories in data frames."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from skmeta import MetaFewShotClassifier
+from skmeta.few_shot._categories import CategoryCodes
+
+ROWS = 40
+
+
+def make_frame(seed=0):
+    """A table whose label is in a category."""
+    rng = np.random.default_rng(seed)
+    colour = rng.choice(["blue", "green", "red"], ROWS)
+    frame = pd.DataFrame(
+        {
+            "size": rng.normal(size=ROWS),
+            "colour": colour,
+            "smokes": rng.random(ROWS) < 0.5,
+            "grade": pd.Categorical(rng.choice(["low", "mid", "top"], ROWS)),
+        }
+    )
+    return frame, np.where(colour == "green", "yes", "no")
+
+
+def test_categories_are_learned_from():
+    X, y = make_frame()
+    clf = MetaFewShotClassifier().fit(X[:30], y[:30])
+    assert clf.score(X[30:], y[30:]) == 1
+    assert list(clf.feature_names_in_) == ["size", "colour", "smokes", "grade"]
+    again = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+
+
+@pytest.mark.parametrize("dtype", [object, "category", "string", "str"])
+def test_codes_are_those_of_the_sorted_labels(dtype):
+    X, y = make_frame()
+    frame = X.assign(colour=X["colour"].astype(dtype))
+    frame.loc[3, "colour"] = None
+    coded = X.assign(colour=frame["colour"].map({"blue": 0.0, "green": 1.0, "red": 2.0}))
+    coded = coded.assign(
+        colour=coded["colour"].astype(float), grade=X["grade"].cat.codes.astype(float)
+    )
+    assert np.isnan(coded["colour"][3])
+    found = MetaFewShotClassifier().fit(frame, y).predict_proba(frame[::-1])[::-1]
+    np.testing.assert_allclose(found, MetaFewShotClassifier().fit(coded, y).predict_proba(coded))
+
+
+def test_order_of_rows_does_not_matter():
+    X, y = make_frame()
+    rows = np.random.default_rng(1).permutation(ROWS)
+    expected = MetaFewShotClassifier().fit(X, y).predict_proba(X)
+    found = MetaFewShotClassifier().fit(X.iloc[rows], y[rows]).predict_proba(X)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_an_order_that_is_given_is_kept():
+    X = pd.DataFrame({"a": pd.Categorical(["low", "high", "low"], ["low", "high"], ordered=True)})
+    assert CategoryCodes(X).codes == {0: {"low": 0.0, "high": 1.0}}
+    X["a"] = X["a"].cat.as_unordered()
+    assert CategoryCodes(X).codes == {0: {"high": 0.0, "low": 1.0}}
+
+
+def test_an_unknown_category_is_a_missing_value():
+    X, y = make_frame()
+    clf = MetaFewShotClassifier().fit(X, y)
+    missing, unknown = X.copy(), X.copy()
+    missing["colour"] = None
+    unknown["colour"] = "mauve"
+    expected = clf.predict_proba(missing)
+    np.testing.assert_array_equal(clf.predict_proba(unknown), expected)
+    assert abs(clf.predict_proba(X) - expected).max() > 0.1
+
+
+@pytest.mark.parametrize("dtype", [pl.String, pl.Categorical, pl.Enum(["blue", "green", "red"])])
+def test_polars(dtype):
+    X, y = make_frame()
+    expected = MetaFewShotClassifier().fit(X, y).predict_proba(X)
+    frame = pl.DataFrame({name: X[name].to_list() for name in X})
+    frame = frame.with_columns(pl.col("colour").cast(dtype))
+    found = MetaFewShotClassifier().fit(frame, y).predict_proba(frame)
+    np.testing.assert_allclose(found, expected)
+
+
+def test_columns_of_the_same_name():
+    X, _ = make_frame()
+    frame = pd.concat([X[["colour"]], X[["size", "colour"]]], axis=1).astype({"size": float})
+    codes = CategoryCodes(frame)
+    assert sorted(codes.codes) == [0, 2]
+    assert codes.encode(frame).iloc[:, [0, 2]].to_numpy().max() == 2
+
+
+def test_columns_must_be_of_the_same_type_and_name():
+    X, y = make_frame()
+    clf = MetaFewShotClassifier().fit(X, y)
+    with pytest.raises(ValueError, match=r"'colour' had categories at fit, but has numbers now: 1"):
+        clf.predict(X.assign(colour=1))
+    with pytest.raises(ValueError, match=r"'size' had numbers at fit, but has categories now: 'x'"):
+        clf.predict(X.assign(size="x"))
+    with pytest.raises(ValueError, match=r"X had columns of categories at fit \(2 of them\)"):
+        clf.predict(np.zeros((2, 4)))
+    with pytest.raises(ValueError, match="Feature names must be in the same order"):
+        clf.predict(X[["colour", "size", "smokes", "grade"]])
+    with pytest.raises(ValueError, match=r"Feature names seen at fit time, yet now missing"):
+        clf.predict(X[["size", "colour"]])
+    with pytest.raises(ValueError, match=r"'colour' has categories that cannot be put in an order"):
+        clf.fit(X.assign(colour=["a", 1] * (ROWS // 2)), y)
+    with pytest.raises(ValueError, match="could not convert string to float"):
+        MetaFewShotClassifier("scratch").fit(X, y)
+
+
+def test_numbers_in_objects_are_numbers():
+    X, y = make_frame()
+    frame = X[["size", "smokes"]].astype(object)
+    assert not CategoryCodes(frame).codes
+    expected = MetaFewShotClassifier().fit(X[["size", "smokes"]], y).predict_proba(frame)
+    np.testing.assert_array_equal(
+        MetaFewShotClassifier().fit(frame, y).predict_proba(frame), expected
+    )
+
+
+def test_later_rows_have_the_categories_of_the_first():
+    X, y = make_frame()
+    clf = MetaFewShotClassifier().partial_fit(X[:30], y[:30], classes=["no", "yes"])
+    clf.partial_fit(X[30:], y[30:])
+    np.testing.assert_allclose(
+        clf.predict_proba(X), MetaFewShotClassifier().fit(X, y).predict_proba(X)
+    )
