@@ -68,7 +68,7 @@ def fit_experts(forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor, di
     forms : Tensor of shape (b, n, d, f)
         Support cells, as :func:`~skmeta.backbones.describe_cells` returned them.
     y : Tensor of shape (b, n, c)
-        Their labels, around 0.
+        Their labels, around 0; b may be 1 elsewhere, for a table with several orders of classes.
     w : Tensor of shape (b, n)
         Their weights.
 
@@ -82,7 +82,8 @@ def fit_experts(forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor, di
         For :func:`ask_experts`.
     """
     cells = _cells(forms)
-    relevance = _relevance(cells, y, w)
+    # The same for a table seen in several ways.
+    relevance = _relevance(cells, y[: len(w)], w)
     there = (w > 0).to(w.dtype)
     itself = torch.eye(w.shape[1], dtype=w.dtype, device=w.device)
     root = w.sqrt()

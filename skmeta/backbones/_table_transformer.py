@@ -1,8 +1,8 @@
 """A transformer that reads a labelled table and predicts further rows of it.
 
 Notation: b tables, n support rows, m query rows, d columns, f forms of a cell, e width of a cell,
-g soft bins of a column, v width of a label, D width of a row, s experts, c labels of a row, o
-outputs: one a class, or one a bar of the target's distribution.
+g soft bins of a column, D width of a row, s experts, c labels of a row, o outputs: one a class, or
+one a bar of the target's distribution.
 
 1. Each cell is described in f forms by its column in the support set (``_table_cells``), and
    encoded by a small network shared by all columns.
@@ -17,10 +17,8 @@ outputs: one a class, or one a bar of the target's distribution.
    has to be added. Without any meta-training, the network predicts what the experts do.
 
 References: Mueller et al. (2022), Transformers can do Bayesian inference (support rows as
-context); Hollmann et al. (2023), TabPFN (tables; classes and columns permuted); Qu et al. (2025),
-TabICL (columns encoded before rows); Gorishniy et al. (2022), On embeddings for numerical features
-in tabular deep learning (periodic and piecewise forms); Katharopoulos et al. (2020), Transformers
-are RNNs (linear attention); Jacobs et al. (1991), Adaptive mixtures of local experts.
+context); Hollmann et al. (2023), TabPFN (tables; classes and columns permuted); those of the
+encoders are in ``_table_encoders``.
 """
 
 from __future__ import annotations
@@ -32,15 +30,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skmeta.backbones._table_bars import N_BARS, bar_borders
-from skmeta.backbones._table_cells import N_FORMS, describe_cells, measure_columns
-from skmeta.backbones._table_experts import N_EXPERTS, ask_experts, fit_experts
+from skmeta.backbones._table_cells import describe_cells, measure_columns
+from skmeta.backbones._table_encoders import ColumnEncoder, ExpertEncoder, LabelEncoder, Memory
+from skmeta.backbones._table_experts import N_EXPERTS
 
 # What an untrained network makes of the experts: factor of a class's label; width of a distribution
 # before softplus; probability that each bar has at least.
 _TRUST, _SPREAD, _FLOOR = 0.6, -1.0, 1e-6
-
-Memory = dict[str, Tensor]
-"""What a support set leaves behind for its query rows."""
 
 
 class TableTransformer(nn.Module):
@@ -139,7 +135,9 @@ class TableTransformer(nn.Module):
         x : Tensor of shape (b, n, d)
             Support rows or, with ``memory``, query rows. NaN is a missing value.
         y : Tensor of shape (b, n)
-            Class slots, or targets in units of the support set's scale.
+            Class slots, or targets in units of the support set's scale. If b is 1 elsewhere, but
+            not here or in ``slots``, one table is seen in several ways, with the same classes in
+            other slots; what does not depend on slots is computed once.
         w : Tensor of shape (b, n), optional
             Weights: a row of weight 2 is as good as two rows, one of weight 0 is not there. By
             default 1.
@@ -227,200 +225,6 @@ class TableTransformer(nn.Module):
         return total / math.sqrt(cells.shape[2]) + self.project.bias
 
 
-class LabelEncoder(nn.Module):
-    """Codes of class slots, or of standardised targets.
-
-    Parameters
-    ----------
-    n_labels : int or None
-        Number of class slots; None for targets.
-    width : int
-        Size of a code.
-    """
-
-    def __init__(self, n_labels: int | None, width: int) -> None:
-        super().__init__()
-        self.codes = None if n_labels is None else nn.Parameter(torch.empty(n_labels, width))
-        if n_labels is None:
-            self.first = nn.Linear(4, width)
-            self.second = nn.Linear(width, width)
-
-    def forward(self, y: Tensor, dtype: torch.dtype) -> Tensor:
-        """Codes (..., width) of labels (...)."""
-        if self.codes is not None:
-            return self.codes[y.long()]
-        t = y.to(dtype)
-        forms = torch.stack([t.clamp(-4, 4), torch.asinh(t), torch.tanh(2 * t), t.sign()], -1)
-        code: Tensor = self.second(F.gelu(self.first(forms)))
-        return code
-
-
-class ExpertEncoder(nn.Module):
-    """What the experts say of rows, as a part of the rows' tokens.
-
-    Parameters
-    ----------
-    n_labels : int or None
-        Number of class slots; None for targets.
-    width : int
-        v, of a prediction.
-    token_width : int
-        D.
-    """
-
-    def __init__(self, n_labels: int | None, width: int, token_width: int) -> None:
-        super().__init__()
-        self.n_labels = n_labels
-        self.label = LabelEncoder(n_labels, width)
-        self.join = nn.Linear(N_EXPERTS * (width + 1), token_width)
-
-    def read(self, forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Parts (b, n, D) of the tokens of support rows, and what :meth:`predict` needs."""
-        predicted, nearest, fitted = fit_experts(forms, self._labels(y, w), w)
-        return self._join(predicted, nearest), fitted
-
-    def predict(self, fitted: dict[str, Tensor], forms: Tensor) -> tuple[Tensor, Tensor]:
-        """Parts (b, m, D) of the tokens of query rows, and the predictions (b, m, s, c)."""
-        predicted, nearest = ask_experts(fitted, forms)
-        predicted = predicted.to(self.join.weight.dtype)
-        return self._join(predicted, nearest), predicted
-
-    def _labels(self, y: Tensor, w: Tensor) -> Tensor:
-        """Labels (b, n, c) around 0: of the classes that there are, each as likely."""
-        if self.n_labels is None:
-            return y[..., None].to(w.dtype)
-        label = (y[..., None] == torch.arange(self.n_labels, device=y.device)).to(w.dtype)
-        present = (label * (w > 0)[..., None]).amax(1, keepdim=True)
-        return label - present / present.sum(2, keepdim=True).clamp_min(1.0)
-
-    def _join(self, predicted: Tensor, nearest: Tensor) -> Tensor:
-        dtype = self.join.weight.dtype
-        predicted, nearest = predicted.to(dtype), nearest.to(dtype)
-        codes = self.label.codes
-        said = self.label(predicted[..., 0], dtype) if codes is None else predicted @ codes
-        token: Tensor = self.join(torch.cat([said.flatten(2), nearest], 2))
-        return token
-
-
-class ColumnEncoder(nn.Module):
-    """Encode cells by what their column says, alone and about the labels.
-
-    Parameters
-    ----------
-    n_labels : int or None
-        Number of class slots; None for targets.
-    width : int
-        e; a cell comes out twice as wide.
-    n_heads : int, default=2
-        Ways to divide a column into bins.
-    n_bins : int, default=16
-        g, of each way.
-    """
-
-    def __init__(
-        self, n_labels: int | None, width: int, n_heads: int = 2, n_bins: int = 16
-    ) -> None:
-        super().__init__()
-        self.n_heads, self.n_bins = n_heads, n_bins
-        self.n_label = width // 2
-        self.first = nn.Linear(N_FORMS, 2 * width)
-        self.second = nn.Linear(2 * width, width)
-        self.label = LabelEncoder(n_labels, self.n_label)
-        self.bins = nn.Linear(width, n_heads * n_bins)
-        self.smoothing = nn.Parameter(torch.empty(n_heads))
-        said = n_heads * self.n_label
-        self.join = nn.Linear(width + said, 2 * width)
-        self.gauge = nn.Linear(2 * said, 2 * width)
-
-    def read(self, forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Memory]:
-        """Encode support cells, and keep what their query cells need.
-
-        Parameters
-        ----------
-        forms : Tensor of shape (b, n, d, f)
-            Support cells.
-        y : Tensor of shape (b, n)
-            Their labels.
-        w : Tensor of shape (b, n)
-            Their weights.
-
-        Returns
-        -------
-        cells : Tensor of shape (b, n, d, 2 e)
-            The cells.
-        memory : dict of Tensor
-            For :meth:`predict`.
-        """
-        cells = self._encode(forms)
-        w = w.to(cells.dtype)
-        own = w.clamp_max(1.0)
-        code = self.label(y, cells.dtype)
-        share = w / w.sum(1, keepdim=True).clamp_min(1e-12)
-        code = code - (share[:, :, None] * code).sum(1, keepdim=True)
-        bins = self._bins(cells)
-        weighted = bins * w[:, :, None, None, None]
-        # Sums over support rows: labels (b, d, heads, g, v) and weights (b, d, heads, g) of bins.
-        sums = torch.einsum("bndhg,bnv->bdhgv", weighted, code)
-        counts = weighted.sum(1)
-        overlap = (bins * bins).sum(4) * own[:, :, None, None]
-        said = self._ask(sums, counts, bins, overlap, code)
-        # How far what a column says agrees with the labels, by rows that it has not seen.
-        agreed = (share[:, :, None, None, None] * said * code[:, :, None, None, :]).sum(1)
-        power = (share[:, :, None, None, None] * said * said).sum(1)
-        gauge = self.gauge(torch.cat([agreed.flatten(2), power.flatten(2)], 2))
-        return self._join(cells, said, gauge), {"sums": sums, "counts": counts, "gauge": gauge}
-
-    def predict(self, memory: Memory, forms: Tensor) -> Tensor:
-        """Encode query cells.
-
-        Parameters
-        ----------
-        memory : dict of Tensor
-            Of the support set.
-        forms : Tensor of shape (b, m, d, f)
-            Query cells.
-
-        Returns
-        -------
-        Tensor of shape (b, m, d, 2 e)
-            The cells.
-        """
-        cells = self._encode(forms)
-        said = self._ask(memory["sums"], memory["counts"], self._bins(cells))
-        return self._join(cells, said, memory["gauge"])
-
-    def _encode(self, forms: Tensor) -> Tensor:
-        cells: Tensor = self.second(F.gelu(self.first(forms.to(self.first.weight.dtype))))
-        return cells
-
-    def _bins(self, cells: Tensor) -> Tensor:
-        """Share of each cell in each bin, (b, m, d, heads, g)."""
-        share: Tensor = self.bins(cells).unflatten(3, (self.n_heads, self.n_bins)).softmax(4)
-        return share
-
-    def _ask(
-        self,
-        sums: Tensor,
-        counts: Tensor,
-        bins: Tensor,
-        overlap: Tensor | None = None,
-        code: Tensor | None = None,
-    ) -> Tensor:
-        """Mean label of the bins that each cell is in, (b, m, d, heads, v); 0 is no news."""
-        bins = bins.to(sums.dtype)
-        label = torch.einsum("bmdhg,bdhgv->bmdhv", bins, sums)
-        weight = torch.einsum("bmdhg,bdhg->bmdh", bins, counts)
-        if overlap is not None and code is not None:
-            label = label - overlap[..., None] * code[:, :, None, None, :]
-            weight = (weight - overlap).clamp_min(0)
-        # Shrunken towards no news where few rows speak.
-        return label / (weight + F.softplus(self.smoothing) + 1e-3)[..., None]
-
-    def _join(self, cells: Tensor, said: Tensor, gauge: Tensor) -> Tensor:
-        both = torch.cat([cells, said.flatten(3)], 3)
-        return F.gelu(self.join(both) + gauge[:, None])
-
-
 class Block(nn.Module):
     """A layer of the transformer: rows attend to support rows.
 
@@ -451,9 +255,10 @@ class Block(nn.Module):
 
     def forward(self, token: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
         """Tokens (b, m, D) after the layer."""
-        asked = self.ask(self.norm_attention(token)).unflatten(2, (self.n_heads, -1))
+        asked = self.ask(self.norm_attention(token)) / math.sqrt(keys.shape[3])
+        asked = asked.unflatten(2, (self.n_heads, -1)).transpose(1, 2)
         # Not F.scaled_dot_product_attention, which is slower on few rows, and under vmap on a CPU.
-        logits = (asked.transpose(1, 2) @ keys.mT) / math.sqrt(keys.shape[3])
+        logits = asked @ keys.mT
         found = (logits if bias is None else logits + bias).softmax(3).to(values.dtype) @ values
         token = token + self.mix(found.transpose(1, 2).flatten(2))
         hidden = F.gelu(self.grow(self.norm_hidden(token)))

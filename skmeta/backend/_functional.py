@@ -133,7 +133,9 @@ class _Copy:
 
 
 def _count_flops(module: nn.Module, input_shape: tuple[int, ...]) -> int:
-    dtype = next((p.dtype for p in module.parameters()), torch.float32)
+    dtype = next((p.dtype for p in module.parameters()), None)
+    if dtype is None:
+        return 0
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         module(torch.zeros(1, *input_shape, dtype=dtype))
     return int(counter.get_total_flops())

@@ -58,7 +58,7 @@ class InContextLearner(MetaLearner):
 
     Parameters
     ----------
-    n_estimators : int, default=8
+    n_estimators : int, default=4
         Views of a task that are averaged, at most 64; meta-training takes one.
     max_rows : int, default=500
         Support rows of a view.
@@ -103,7 +103,7 @@ class InContextLearner(MetaLearner):
     backbone: Any = "identity"
     standardize: Any = False
     head_init: str = "zeros"
-    n_estimators: int = 8
+    n_estimators: int = 4
     max_rows: int = 500
     width: int = 128
     n_layers: int = 4
@@ -267,12 +267,14 @@ class InContextLearner(MetaLearner):
             self.max_rows,
             n_features=features.shape[1] if has_weights else None,
         )
-        x = _look(features[views.rows], views.columns)
-        w = support.w[views.rows]
+        x, w = _look(features[views.rows], views.columns), support.w[views.rows]
+        if n_classes > N_CODES:
+            # Each view has a table of its own, as it knows other classes.
+            x, w = (part.expand(len(views.codes), *part.shape[1:]) for part in (x, w))
         kept: State = {"columns": views.columns, "slots": views.slots}
         if n_classes:
             # The code of each row's class, and which codes there are in each view.
-            y = views.codes.gather(1, support.y[views.rows])
+            y = views.codes.gather(1, support.y[views.rows].expand(len(views.codes), -1))
             codes = torch.arange(N_CODES, device=y.device)
             present = ((y[:, :, None] == codes) & (w > 0)[:, :, None]).any(1)
             member = support.y[:, None] == torch.arange(n_classes, device=y.device)
@@ -296,8 +298,7 @@ class InContextLearner(MetaLearner):
 
     def _raw(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Outputs of each view, (e, m, outputs)."""
-        features = self._features(context, adapted, x)
-        dtype, columns = PRECISIONS[self.precision], adapted["memory.columns"].long()
+        features, dtype = self._features(context, adapted, x), PRECISIONS[self.precision]
         memory = {}
         # What is computed of the rows themselves stays as exact as they are.
         exact = ("column.", "expert.")
@@ -306,7 +307,8 @@ class InContextLearner(MetaLearner):
                 name = name.removeprefix("memory.of.")
                 memory[name] = value if name.startswith(exact) else value.to(dtype)
         memory["slots"] = memory["slots"].long()
-        views = _look(features.expand(columns.shape[0], -1, -1), columns)
+        tables = features.expand(len(memory["column.mean"]), -1, -1)
+        views = _look(tables, adapted["memory.columns"].long())
         outputs: Tensor = self._call(context, adapted, views, memory=memory)
         return outputs
 
@@ -424,5 +426,6 @@ class InContextLearner(MetaLearner):
 
 
 def _look(x: Tensor, columns: Tensor) -> Tensor:
-    """The columns (e, k) that each view has of rows (e, m, d)."""
-    return x.gather(2, columns[:, None, :].expand(-1, x.shape[1], -1))
+    """The columns (e, k) that each view has of rows (e, m, d); e may be 1 for either."""
+    e = max(len(x), len(columns))
+    return x.expand(e, -1, -1).gather(2, columns[:, None, :].expand(e, x.shape[1], -1))

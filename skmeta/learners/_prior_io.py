@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -266,18 +267,24 @@ def read_prior(
         device=device,
         precision=precision,
     )
-    tensors = {n: v for n, v in prior.tensors.items() if not n.startswith("scaler.")}
-    _check_weights(session.context.network, tensors)
-    if head == "learned" and max(classes) >= len(tensors["head.weight"]):
+    _check_weights(session.context.network, prior.tensors)
+    if head == "learned" and max(classes) >= len(prior.tensors["head.weight"]):
         raise PriorMismatchError(
             f"The task has {len(classes)} classes, but the prior's head has learned rows for "
-            f"{len(tensors['head.weight'])}. Meta-train with head_init='shared', which takes any "
-            "number of classes."
+            f"{len(prior.tensors['head.weight'])}. Meta-train with head_init='shared', which takes "
+            "any number of classes."
         )
-    return session, state_to_torch(tensors, session.crossing.device, session.crossing.dtype)
+    return session, dict(_state_of(prior, session.crossing.device, session.crossing.dtype))
 
 
-def _check_weights(network: Network, tensors: dict[str, np.ndarray]) -> None:
+@lru_cache(maxsize=2)
+def _state_of(prior: MetaPrior, device: torch.device, dtype: torch.dtype) -> State:
+    """The state of a prior, kept for the next task, as the methods of learners are pure."""
+    tensors = {n: v for n, v in prior.tensors.items() if not n.startswith("scaler.")}
+    return state_to_torch(tensors, device, dtype)
+
+
+def _check_weights(network: Network, tensors: Mapping[str, np.ndarray]) -> None:
     expected = {n: tuple(v.shape) for n, v in network.initial_weights().items()}
     found = {n: v.shape for n, v in tensors.items() if n.startswith("body.")}
     for name in sorted(expected.keys() | found.keys()):

@@ -29,12 +29,12 @@ class Members(NamedTuple):
 
     Attributes
     ----------
-    columns : Tensor of shape (e, min(d, 64)), int64
-        Columns that a member sees.
+    columns : Tensor of shape (1, d) or (e, 64), int64
+        Columns that each member sees, the same for all if there are no more than 64.
     slots : Tensor of shape (e, min(d, 64)), int64
         Their slots.
-    rows : Tensor of shape (e, min(n, largest)), int64
-        Support rows that a member sees.
+    rows : Tensor of shape (1, n) or (e, largest), int64
+        Support rows that each member sees, the same for all if they are not too many.
     codes : Tensor of shape (e, c), int64
         Code of each class: one of its own, or one that it shares if there are more than 10
         classes. Of shape (e, 0) for a regression.
@@ -89,12 +89,14 @@ def draw_members(
     rank, column_key, row_key, class_key = _keys(x, y, w, n_classes)
     if n_features is not None:
         column_key = torch.sin(1.0 + torch.arange(n_features, device=x.device, dtype=x.dtype))
-    order = _shuffle(column_key, e, 0)
+    order, slots = _shuffle(column_key, e, 0), _tables(N_SLOTS)[:e].to(x.device)
     if order.shape[1] > N_SLOTS and n_features is None:
         order = _strongest_first(order, rank, y, w, n_classes)
     columns = order[:, :N_SLOTS]
-    slots = _tables(N_SLOTS)[:e].to(x.device)[:, : columns.shape[1]]
-    rows = torch.arange(n, device=x.device).expand(e, -1)
+    if order.shape[1] <= N_SLOTS:
+        columns = torch.arange(order.shape[1], device=x.device)[None]
+        slots = slots.gather(1, order.argsort(1))
+    rows = torch.arange(n, device=x.device)[None]
     if n > max_rows:
         rows = _part_of_rows(row_key, y, w, n_classes, e)[:, :max_rows]
     place = _shuffle(class_key, e, 2).argsort(1)

@@ -79,6 +79,25 @@ def test_tables_of_a_batch_do_not_see_each_other(network, task):
     close(call(network, one), call(network, task)[1:2])
 
 
+def test_a_table_seen_in_several_ways_is_as_several_tables(network, task, kind):
+    y, slots = task["y"][:1], torch.tensor([[5, 1, 60, 7], [8, 5, 2, 30], [0, 1, 2, 3]])
+    if kind == "classification":
+        y = torch.tensor([[4, 0, 9], [1, 2, 0], [7, 8, 1]]).gather(1, y.expand(3, -1))
+    one = {n: task[n][:1] for n in ("x", "query")} | {"y": y, "slots": slots}
+    several = one | {n: one[n].expand(3, -1, -1) for n in ("x", "query")}
+    for w in (None, torch.rand(1, N, generator=torch.Generator().manual_seed(0)).double() + 0.5):
+        weights = {} if w is None else {"w": w}
+        every = {} if w is None else {"w": w.expand(3, -1)}
+        expected = call(network, several, **every)
+        close(call(network, one, **weights), expected)
+        memory = call(network, one, **weights, query=None)
+        with torch.no_grad():
+            close(network(one["query"], memory=memory), expected)
+    assert not torch.allclose(expected[0], expected[1])
+    # What the experts are asked does not depend on the views.
+    assert len(memory["expert.relevance"]) == 1
+
+
 def test_rows_of_weight_zero_are_not_there(network, task):
     w = torch.ones(B, N, dtype=torch.float64)
     expected = call(network, task)
