@@ -10,6 +10,8 @@ features and 10 classes; 3, 5, 10 or 20 rows of each class are drawn, and up to 
 rows are predicted (a class with too few rows keeps a third of them, at least one, to be
 predicted). All measures weight each class alike: balanced accuracy, log loss (probabilities
 bounded to 1e-7), Brier score, and expected calibration error (10 bins of the highest probability).
+The error of a draw is above zero for a perfect predictor too, as its rows are few: "floor" is what
+labels drawn from the predicted probabilities give. "pooled" is the error of all draws together.
 
 Regression: the other sets of the index and ``tabular/uci_regression``; 10, 20 or 50 rows are
 drawn. Measured are the squared error, divided by that of the mean of the drawn rows, and how often
@@ -177,7 +179,15 @@ def classification_scores(p: np.ndarray, predicted: np.ndarray, y: np.ndarray) -
         "log_loss": float(weight @ -np.log(chosen)),
         "brier": float(weight @ ((p - np.eye(p.shape[1])[y]) ** 2).sum(1)),
         "calibration": float(np.abs(gaps).sum()),
+        "gaps": gaps,
     }
+
+
+def calibration_floor(p: np.ndarray, n_draws: int = 5) -> float:
+    """Calibration error where the labels are as the probabilities say."""
+    rng = np.random.default_rng(0)
+    drawn = (p.cumsum(1)[None] < rng.random((n_draws, len(p), 1))).sum(2).clip(max=p.shape[1] - 1)
+    return float(np.mean([classification_scores(p, p.argmax(1), y)["calibration"] for y in drawn]))
 
 
 def classify(model: BaseEstimator, part: tuple[np.ndarray, ...]) -> dict:
@@ -196,7 +206,8 @@ def classify(model: BaseEstimator, part: tuple[np.ndarray, ...]) -> dict:
             model = CalibratedClassifierCV(model, cv=int(folds), ensemble=False).fit(X, y)
             p = model.predict_proba(X_query)
     seconds = time.perf_counter() - began
-    return classification_scores(p, predicted, y_query) | {"seconds": seconds}
+    scores = classification_scores(p, predicted, y_query)
+    return scores | {"floor": calibration_floor(p), "seconds": seconds}
 
 
 def regress(model: BaseEstimator | None, part: tuple[np.ndarray, ...]) -> dict:
@@ -251,7 +262,7 @@ def run(
                 # Of models that do not converge on so few rows.
                 warnings.simplefilter("ignore")
                 found = one(methods[method](), draw(kind, name, size, seed))
-            scores.append({n: round(v, 6) for n, v in found.items()})
+            scores.append({n: np.round(v, 6).tolist() for n, v in found.items()})
         with open(options.results, "a") as file:
             file.write(json.dumps(row) + "\n")
 
@@ -270,7 +281,7 @@ def summarize(kind: str, methods: list[str], ours: str | None, options: argparse
     """Print means, ranks and differences."""
     done = read(options.results)
     measures = {
-        "classification": ("accuracy", "log_loss", "brier", "calibration", "seconds"),
+        "classification": ("accuracy", "log_loss", "brier", "calibration", "floor", "seconds"),
         "regression": ("error", "coverage", "seconds"),
     }[kind]
     for size in options.sizes or SIZES[kind]:
@@ -299,10 +310,14 @@ def summarize(kind: str, methods: list[str], ours: str | None, options: argparse
             + (every[:, None] > every[None]).sum(1)
             + 0.5 * ((every[:, None] == every[None]).sum(1) - 1)
         )
-        print(f"{'method':24}" + "".join(f"{m:>13}" for m in measures) + f"{'rank':>8}  difference")
+        heads = (*measures, *["pooled"] * (kind == "classification"))
+        print(f"{'method':24}" + "".join(f"{m:>13}" for m in heads) + f"{'rank':>8}  difference")
         for m, rank in zip(methods, ranks.mean(1), strict=True):
             line = f"{m:24}" + "".join(f"{table[m, x].mean():13.4f}" for x in measures)
-            if kind == "regression":
+            if kind == "classification":
+                rows = [s for n in names for s in done[m, n, size]["scores"][:n_draws]]
+                line += f"{np.abs(np.mean([s['gaps'] for s in rows], 0)).sum():13.4f}"
+            else:
                 line = line.replace("nan", " - ")
             print(line + f"{rank:8.2f}  " + difference(table, ours, m, main))
 
