@@ -2,6 +2,7 @@
 
     SKMETA_DATA=... python benchmarks/schools.py Exam
     SKMETA_DATA=... python benchmarks/schools.py Hsb82 --splits 10
+    SKMETA_DATA=... python benchmarks/schools.py Exam --architecture --splits 8 --shots 10
 
 In each split two thirds of the schools, drawn at random, are there to learn from. Each of the
 others gives 5 (or 10) of its pupils, three times anew, and all methods predict its remaining
@@ -18,12 +19,17 @@ chosen in each split anew, on a third of its training schools. The rest (tanh, s
 the meta-batch, the grid) was fixed before, on validation schools within the training schools of
 eight other splits of Exam; some of those schools are test schools here.
 
+``--architecture`` holds ``metanas`` against ``mlp``, which is MAML with two hidden layers of 40
+units. MetaNAS may have as many parameters; it decides its architecture early in meta-training, as
+was chosen on sinusoids. All other settings are the same, and 400 iterations.
+
 Printed is the mean over schools of the squared error (each school counts once), and the difference
 to each baseline with a 95% interval from a bootstrap over schools. A run resumes where it was
 stopped. Results go to ``benchmarks/results/schools.json``.
 """
 
 import argparse
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -37,7 +43,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmeta.few_shot import MetaFewShotRegressor
-from skmeta.learners import ANIL, MAML, MetaSGD
+from skmeta.learners import ANIL, MAML, MetaNAS, MetaSGD
 
 RESULTS = Path(__file__).parent / "results"
 DATA = {
@@ -45,9 +51,12 @@ DATA = {
     "Hsb82": ("mAch", ["minrty", "sx", "ses", "meanses", "sector"]),
 }
 LEARNERS = {"metasgd": MetaSGD, "maml": MAML, "anil": ANIL}
+ARCHITECTURES = {"metanas": MetaNAS, "mlp": MAML}
 BASELINES = ("pooled", "own", "shifted")
 PENALTIES = np.logspace(-2, 4, 25)
 GRID = [(hidden, n) for hidden in ((16,), (40, 40)) for n in (200, 400)]
+# Of MetaNAS.
+EARLY = {"annealing": (0.0, 0.3), "architecture_lr": 0.01, "first_order": False}
 N_DRAWS = 3
 FEWEST_QUERY_ROWS = 5
 
@@ -70,13 +79,22 @@ def variances(residuals: np.ndarray, schools: np.ndarray) -> tuple[float, float]
     return max(0.0, (between - within) / size), within
 
 
-def train(cls, X, y, schools, n_shot: int, seed: int):
-    """Meta-train with the settings that are best on a third of the schools."""
+def train(cls, X, y, schools, n_shot: int, seed: int, fixed: tuple | None = None):
+    """Meta-train with the settings that are best on a third of the schools, or with those given."""
 
     def learner(hidden: tuple[int, ...], n_iterations: int, validation_fraction: float):
+        if cls is MetaNAS:
+            settings = {
+                "backbone": "table_cells",
+                "backbone_params": {"width": hidden[0], "activation": "tanh"},
+                "max_parameters": n_parameters(X.shape[1], *hidden),
+                **EARLY,
+            }
+        else:
+            params = {"hidden": hidden, "activation": "tanh"}
+            settings = {"backbone": "mlp", "backbone_params": params}
         return cls(
-            backbone="mlp",
-            backbone_params={"hidden": hidden, "activation": "tanh"},
+            **settings,
             n_shot=n_shot,
             n_query=20,
             inner_lr=0.05,
@@ -89,9 +107,16 @@ def train(cls, X, y, schools, n_shot: int, seed: int):
             random_state=seed,
         ).fit(X, y, groups=schools)
 
+    if fixed is not None:
+        return learner(*fixed, 0.0).prior_, fixed
     scores = [learner(*pair, 0.33).history_["validation_score"][-1] for pair in GRID]
     best = GRID[int(np.argmax(scores))]
     return learner(*best, 0.0).prior_, best
+
+
+def n_parameters(*sizes: int) -> int:
+    """Parameters of the layers of an MLP."""
+    return sum((n_in + 1) * n_out for n_in, n_out in itertools.pairwise(sizes))
 
 
 def draws(schools: np.ndarray, n_shot: int, rng: np.random.Generator) -> Iterator:
@@ -103,7 +128,9 @@ def draws(schools: np.ndarray, n_shot: int, rng: np.random.Generator) -> Iterato
             yield school, drawn[:n_shot], drawn[n_shot:]
 
 
-def run_split(name: str, n_shot: int, seed: int) -> dict:
+def run_split(
+    name: str, n_shot: int, seed: int, learners: dict = LEARNERS, fixed: tuple | None = None
+) -> dict:
     """Squared errors of one split: ``{method: {school: error}}``, and the settings chosen."""
     X, y, schools = load(name)
     names, sizes = np.unique(schools, return_counts=True)
@@ -117,9 +144,10 @@ def run_split(name: str, n_shot: int, seed: int) -> dict:
     scaler = StandardScaler().fit(X_train)
     pooled = make_pipeline(scaler, RidgeCV(PENALTIES)).fit(X_train, y_train)
     between, within = variances(y_train - pooled.predict(X_train), g_train)
-    trained = {n: train(c, X_train, y_train, g_train, n_shot, seed) for n, c in LEARNERS.items()}
+    table = X_train, y_train, g_train
+    trained = {n: train(c, *table, n_shot, seed, fixed) for n, c in learners.items()}
 
-    errors: dict[str, dict] = {m: {} for m in (*BASELINES, *LEARNERS)}
+    errors: dict[str, dict] = {m: {} for m in (*BASELINES, *learners)}
     for school, support, query in draws(g_test, n_shot, rng):
         X_few, y_few, X_query = X_test[support], y_test[support], X_test[query]
         own = RidgeCV(PENALTIES).fit(scaler.transform(X_few), y_few)
@@ -146,17 +174,17 @@ def by_school(splits: list[dict], method: str) -> pd.Series:
     return pd.DataFrame([s["errors"][method] for s in splits]).mean()
 
 
-def summary(splits: list[dict]) -> dict:
+def summary(splits: list[dict], others: tuple[str, ...] = BASELINES) -> dict:
     """Mean errors, and differences with their intervals."""
-    errors = {m: by_school(splits, m) for m in (*BASELINES, *LEARNERS)}
+    errors = {m: by_school(splits, m) for m in splits[0]["errors"]}
     rng = np.random.default_rng(0)
     n = len(errors["pooled"])
     drawn = rng.integers(n, size=(10_000, n))
     found: dict = {"n_splits": len(splits), "n_schools": n}
     found["squared_error"] = {m: float(e.mean()) for m, e in errors.items()}
-    for method in (*LEARNERS, "shifted"):
-        for other in BASELINES:
-            if other == method:
+    for method in errors:
+        for other in others:
+            if method == other or (method in BASELINES and method != "shifted"):
                 continue
             gap = (errors[method] - errors[other]).to_numpy()
             low, high = np.quantile(gap[drawn].mean(1), [0.025, 0.975])
@@ -169,7 +197,10 @@ def main() -> None:
     parser.add_argument("data", choices=DATA)
     parser.add_argument("--splits", type=int, default=20)
     parser.add_argument("--shots", type=int, nargs="*", default=[5, 10])
+    parser.add_argument("--architecture", action="store_true", help="MetaNAS against an MLP")
     args = parser.parse_args()
+    what = "-architecture" if args.architecture else ""
+    compared = (ARCHITECTURES, ((40, 40), 400)) if args.architecture else (LEARNERS,)
     torch.set_num_threads(1)
     runs = RESULTS / "runs"
     runs.mkdir(parents=True, exist_ok=True)
@@ -177,14 +208,15 @@ def main() -> None:
     for n_shot in args.shots:
         splits = []
         for seed in range(args.splits):
-            done = runs / f"schools-{args.data}-{n_shot}-{seed}.json"
+            done = runs / f"schools{what}-{args.data}-{n_shot}-{seed}.json"
             if not done.exists():
-                done.write_text(json.dumps(run_split(args.data, n_shot, seed)))
+                done.write_text(json.dumps(run_split(args.data, n_shot, seed, *compared)))
             splits.append(json.loads(done.read_text()))
-        found = summary(splits)
-        print(f"{args.data}, {n_shot} pupils: {json.dumps(found, indent=1)}")
+        found = summary(splits, ("mlp", *BASELINES) if args.architecture else BASELINES)
+        key = f"{args.data}, {n_shot} pupils{', architecture' if args.architecture else ''}"
+        print(f"{key}: {json.dumps(found, indent=1)}")
         results = json.loads(path.read_text()) if path.exists() else {}
-        results[f"{args.data}, {n_shot} pupils"] = found
+        results[key] = found
         path.write_text(json.dumps(results, indent=1) + "\n")
 
 
