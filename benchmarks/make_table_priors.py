@@ -9,9 +9,9 @@ the same device and number of threads). The step size rises, then stays as it is
 may have any length; ``--finish N`` lets it fall to zero over N more iterations and writes the
 prior and its record. The finished run has a checkpoint of its own, so that the unfinished one can
 be continued afterwards. ``--export`` writes a prior, in half precision, from the mean of the last
-weights at any time. ``--start FILE`` begins a new run from a prior, such as one that ships
-(``skmeta/priors/data``; of either kind), with a new optimizer. On a GPU (``--device cuda``) tables are drawn there,
-and the network computes in bfloat16.
+weights at any time. ``--start FILE`` begins a new run from a prior of either kind, such as one
+that ships (``skmeta/priors/data``), with a new optimizer. On a GPU (``--device cuda``) tables are
+drawn there, and the network computes in bfloat16.
 
 Each iteration draws the shape of its tables first: 3 to 300 support rows and 1 to 60 columns,
 small ones being more frequent, as many tables as make a fixed cost. The loss reported beside that

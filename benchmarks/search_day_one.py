@@ -2,6 +2,7 @@
 
     SKMETA_DATA=... python benchmarks/search_day_one.py --hours 2
     SKMETA_DATA=... python benchmarks/search_day_one.py --summary
+    SKMETA_DATA=... python benchmarks/search_day_one.py --table
 
 Every estimator that a prior ships for is tuned on tabular sets of which no two are of the same
 origin; the prior leaves out every set of the origin at hand, published searches included. Up to
@@ -374,6 +375,25 @@ def seconds(name, sets, by_key):
     }
 
 
+def table(summary):
+    """Rows of the table in the documentation."""
+    for name, found in summary["estimators"].items():
+        regret, time_ = found["regret"], found["seconds"]
+        low, high = found["interval"]
+        goal = time_["ours to its best score, over it, median"]
+        cells = [
+            name,
+            found["n_sets"],
+            *(f"{regret[m][10]:.3f}" for m in ("random", "plain", "shipped")),
+            f"{found['evaluations random search needs, over 10']:.1f} ({low:.1f} to {high:.1f})",
+            f"{regret['plain'][20]:.3f}",
+            f"{regret['shipped'][20]:.3f}",
+            f"{100 * found['share of sets worse than plain at 10']:.0f}%",
+            f"{goal:.2f}" if np.isfinite(goal) else "not reached",
+        ]
+        print("   " + ", ".join(f'"{cell}"' for cell in cells))
+
+
 def test_scores(by_key):
     """Mean rank of the test score: ours after 10 evaluations, others when they end."""
     rows = []
@@ -409,7 +429,11 @@ def main():
     parser.add_argument("--estimators", nargs="*", default=None)
     parser.add_argument("--hours", type=float, default=float("inf"))
     parser.add_argument("--summary", action="store_true")
+    parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
+    if options.table:
+        table(summarise())
+        return
     if options.summary:
         summary = summarise()
         RESULTS.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")

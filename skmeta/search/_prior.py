@@ -20,7 +20,7 @@ from skmeta.search._surfaces import learn_surfaces, raise_bad_scores, standardis
 Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
 
-# Chosen on recorded searches of estimators whose bad scores are very bad (SVR, MLPRegressor, Lasso).
+# Chosen on searches of estimators whose bad scores are very bad (SVR, MLPRegressor, Lasso).
 _BOUND = 2.0
 _BY_EVALUATION = ("X", "weights")
 _BY_TASK = ("offsets", "noise", "uncertainty", "levels")
