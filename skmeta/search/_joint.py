@@ -102,7 +102,7 @@ class JointPrior:
 
     def knows(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
         """Whether past tasks tell of configurations, of shape (n_configurations,)."""
-        return np.any([part.knows(configurations) for part in self._parts], axis=0)
+        return np.logical_or(*(part.knows(configurations) for part in self._parts))
 
     def surfaces_of(self, Z: Array) -> Array:
         """Surfaces at configurations that `encode` has encoded."""

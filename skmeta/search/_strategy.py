@@ -233,9 +233,9 @@ class SearchStrategy:
         """Rows of each estimator of the pool that the prior knows nothing of."""
         assert self._prior is not None
         rows: dict[frozenset[str], list[int]] = {}
-        for row in np.flatnonzero(~self._prior.knows(pool)):
-            # Estimators differ in the names of their parameters.
-            rows.setdefault(frozenset(pool[row]), []).append(int(row))
+        for row, known in enumerate(self._prior.knows(pool)):
+            if not known:  # estimators differ in the names of their parameters
+                rows.setdefault(frozenset(pool[row]), []).append(row)
         return [np.array(own) for own in rows.values()]
 
     def _suggest(self) -> Suggestion:
