@@ -132,6 +132,7 @@ def test_flops_of_a_row():
     assert network.n_flops == 2 * (3 * 5 + 5 * 4)
     conv, _ = make_network()
     assert conv.n_flops == 2 * 9 * (4 * 64 + 4 * 4 * 16)
+    assert Network(torch.nn.Identity(), (3,), CPU).n_flops == 0
 
 
 @pytest.mark.parametrize(("backbone", "has"), [("conv4", True), ("mlp", False)])
