@@ -349,7 +349,8 @@ def measure_speed(kind: str, ours: BaseEstimator, repeats: int = 15) -> dict:
             seconds[name].append(time.perf_counter() - began)
     best = {name: round(min(values), 4) for name, values in seconds.items()}
     ratio = best["ours"] / best["forest"]
-    return best | {"ratio": round(ratio, 3), "threads": torch.get_num_threads()}
+    machine = {"threads": torch.get_num_threads(), "load": round(os.getloadavg()[0], 1)}
+    return best | {"ratio": round(ratio, 3)} | machine
 
 
 def main() -> None:
