@@ -127,11 +127,24 @@ class SharpNetwork:
 
     def logits(self, alpha: Tensor) -> Tensor:
         """What the shares of the operations are the softmax of, of shape (e, o)."""
-        scores = alpha.masked_fill(~self.cells.allowed, -torch.inf)
+        scores = self.restrict(alpha)
         if self.max_parameters is not None and self._costs.sum() > self._budget:
             costs = self._costs.to(alpha)
             scores = scores - price(scores.detach(), costs, self._budget) * costs
         return sharpen(scores, self.sharpness, self.temperature)
+
+    def restrict(self, alpha: Tensor) -> Tensor:
+        """Alpha without the operations that an edge cannot have: minus infinity, of shape (e, o).
+
+        One that is above the budget even beside the cheapest operations on all other edges would
+        only keep the price so high that nothing else is chosen either.
+        """
+        possible = self.cells.allowed
+        if self.max_parameters is not None:
+            more = self._costs - self.cells.cheapest()[:, None]
+            left = self._budget - int(self.cells.cheapest().sum())
+            possible = possible & (more <= left).to(possible.device)
+        return alpha.masked_fill(~possible, -torch.inf)
 
     def _read(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {**state, ALPHA: self.logits(state[ALPHA])}

@@ -46,9 +46,10 @@ class MetaNAS(GradientLearner):
     1), ..., 1 for a new task. In meta-training all of them are multiplied by a factor that rises
     from 0 to 1 between the two shares of ``annealing``.
 
-    Within a budget, the choice is that of the largest alpha - p c, where c is the number of the
-    operation's parameters, and p the lowest price at which the network keeps to the budget; the
-    soft choice counts it, too. The paper has a fixed number of inputs for each node instead.
+    Within a budget, an operation that exceeds it by itself is left out. The choice is that of the
+    largest alpha - p c, where c is the number of the operation's parameters, and p the lowest
+    price at which the network keeps to the budget; the soft choice counts it, too. The paper has a
+    fixed number of inputs for each node instead.
 
     References
     ----------
@@ -113,7 +114,7 @@ class MetaNAS(GradientLearner):
         """
         network = self._sharp_network(context, self.n_inner_steps)
         chosen = network.logits(adapted[ALPHA]).argmax(1).tolist()
-        return network.cells.describe(adapted[ALPHA], chosen)
+        return network.cells.describe(network.restrict(adapted[ALPHA]), chosen)
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
         begin, end = self.annealing
