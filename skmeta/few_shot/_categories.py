@@ -111,7 +111,13 @@ def _has_categories(column: Any) -> bool:
 def _labels(column: Any) -> list[Any]:
     """Values that are there, each once."""
     there = column.drop_nulls() if hasattr(column, "drop_nulls") else column.dropna()
-    return list(there.unique())
+    try:
+        return list(there.unique())
+    except TypeError as error:
+        raise ValueError(
+            f"Column {column.name!r} holds values that are no categories: {error}. Convert them "
+            "to strings or numbers, or drop the column."
+        ) from error
 
 
 def _sorted(column: Any) -> list[Any]:

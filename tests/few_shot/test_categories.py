@@ -110,6 +110,8 @@ def test_columns_must_be_of_the_same_type_and_name():
         clf.predict(X[["size", "colour"]])
     with pytest.raises(ValueError, match=r"'colour' has categories that cannot be put in an order"):
         clf.fit(X.assign(colour=["a", 1] * (ROWS // 2)), y)
+    with pytest.raises(ValueError, match=r"'colour' holds values that are no categories: unhash"):
+        clf.fit(X.assign(colour=[["blue"]] * ROWS), y)
     with pytest.raises(ValueError, match="could not convert string to float"):
         MetaFewShotClassifier("scratch").fit(X, y)
 
