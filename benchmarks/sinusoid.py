@@ -8,9 +8,12 @@ the error is the mean over 1,000 other tasks, on 100 query points each, with a 9
 learners are tested on the same support and query points.
 
 ``maml-paper`` has the settings of the paper (one inner step of 0.01, ten points, 25 tasks an
-iteration, Adam with 0.001). Those of ``maml`` were chosen on
-validation tasks, in runs of 12,000 iterations, and ``metasgd`` takes the same (``--validate``
-tests on 2,000 validation tasks). ``pretrained`` is the paper's comparison: the same
+iteration, Adam with 0.001). Those of ``maml`` were chosen on validation tasks, in runs of 12,000
+iterations, and ``metasgd`` takes the same (``--validate`` tests on 2,000 validation tasks).
+``metanas`` takes them, too, with cells that may have as many parameters as the network; when its
+choice is made, and how far a task may move it, was chosen on validation tasks in runs of 1,500
+iterations. It is held against ``maml`` after as many iterations
+(``--set n_iterations=2500``). ``pretrained`` is the paper's comparison: the same
 network fitted to all tasks at once, then fine-tuned on the five points with the step size that
 is best on validation tasks.
 
@@ -26,7 +29,7 @@ import numpy as np
 import torch
 
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import MAML, MetaSGD
+from skmeta.learners import MAML, MetaNAS, MetaSGD
 
 RESULTS = Path(__file__).parent / "results"
 STEPS = (1, 5, 10)
@@ -51,12 +54,20 @@ TUNED = PAPER | {
     "schedule": "cosine",
     "n_iterations": 40_000,
 }
+CELLS = {
+    "backbone": "table_cells",
+    "max_parameters": 1720,
+    "first_order": False,
+    "architecture_lr": 0.01,
+    "annealing": (0.0, 0.3),
+}
 # No inner step: the squared error of all tasks at once.
 FIT_ALL = PAPER | {"n_inner_steps": 0, "schedule": "cosine", "n_iterations": 20_000}
 SETTINGS = {
     "maml-paper": (MAML, PAPER),
     "maml": (MAML, TUNED),
     "metasgd": (MetaSGD, TUNED),
+    "metanas": (MetaNAS, TUNED | CELLS),
     "pretrained": (MAML, FIT_ALL),
 }
 FINE_TUNING_STEPS = (0.001, 0.003, 0.01, 0.02, 0.03, 0.05)
@@ -95,15 +106,15 @@ def main() -> None:
         cls, settings = SETTINGS[name]
         settings = settings | changes
         run = "-".join(["sinusoid", name, str(args.seed), *args.set]).replace("=", "_")
-        learner = cls(
-            backbone="mlp",
-            validation_fraction=0.0,
-            evaluate_every=1000,
-            checkpoint=runs / f"{run}.ckpt",
-            verbose=1,
-            random_state=args.seed,
-            **settings,
-        )
+        common = {
+            "backbone": "mlp",
+            "validation_fraction": 0.0,
+            "evaluate_every": 1000,
+            "checkpoint": runs / f"{run}.ckpt",
+            "verbose": 1,
+            "random_state": args.seed,
+        }
+        learner = cls(**common | settings)
         learner.fit(X, y, groups=groups)
         record = {
             "settings": settings,
