@@ -61,6 +61,7 @@ class PriorRegressor(MetaFewShotRegressor):
     [
         MetaFewShotClassifier(),
         MetaFewShotClassifier("scratch", random_state=0),
+        MetaFewShotRegressor(),
         MetaFewShotRegressor("scratch", random_state=0),
         PriorClassifier("scratch"),
         PriorRegressor("scratch", n_inner_steps=100),

@@ -38,8 +38,6 @@ class BaseMetaFewShot(BaseEstimator):
     """Adapts a prior to the rows given, and predicts with what comes out."""
 
     kind: ClassVar[str]
-    # What prior=None means for a table.
-    prior_of_tables: ClassVar[str] = "tabular"
 
     _parameter_constraints: ClassVar[dict] = {
         "prior": [MetaPrior, StrOptions({"tabular", "scratch"}), None],
@@ -107,7 +105,7 @@ class BaseMetaFewShot(BaseEstimator):
         """The prior asked for, which may be one that ships."""
         name = self.prior
         if name is None:
-            name = self.prior_of_tables if is_table else "scratch"
+            name = "tabular" if is_table else "scratch"
         if isinstance(name, MetaPrior):
             return name
         return load_table_prior(self.kind) if name == "tabular" else None

@@ -25,7 +25,8 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         ``prior_`` of a fitted meta-learner, or a prior loaded from a file. ``"tabular"`` is the
         one that ships for any small table, which may have missing values and, in a data frame,
         columns of categories (:func:`~skmeta.priors.load_table_prior`). ``"scratch"`` is none: a
-        small network with drawn weights is trained on the rows given. None takes ``"scratch"``.
+        small network with drawn weights is trained on the rows given. None takes ``"tabular"``
+        for a table, and ``"scratch"`` for images.
     n_inner_steps : int, default=None
         Gradient steps of the adaptation; None takes the prior's.
     inner_lr : float, default=None
@@ -70,13 +71,12 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     >>> import numpy as np
     >>> from skmeta.few_shot import MetaFewShotRegressor
     >>> X = np.linspace(-1, 1, 20).reshape(-1, 1)
-    >>> reg = MetaFewShotRegressor(random_state=0).fit(X, 3 * X[:, 0] + 1)
+    >>> reg = MetaFewShotRegressor().fit(X, 3 * X[:, 0] + 1)
     >>> bool(reg.score(X, 3 * X[:, 0] + 1) > 0.9)
     True
     """
 
     kind: ClassVar[str] = "regression"
-    prior_of_tables: ClassVar[str] = "scratch"
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:

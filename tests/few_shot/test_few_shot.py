@@ -191,6 +191,15 @@ def test_prototypes_learn_in_parts_what_they_learn_at_once():
     np.testing.assert_allclose(parts.predict_proba(X), whole.predict_proba(X), rtol=1e-9)
 
 
+def test_what_the_adaptation_left_alone_is_not_stored_again():
+    X, y = load_iris(return_X_y=True)
+    clf = MetaFewShotClassifier().fit(X[::10], y[::10])
+    assert all(name.startswith("memory.") for name in clf.adapted_)
+    prior = MAML(random_state=0, head_init="zeros", inner_lr=0.5).initial_prior(X)
+    clf = MetaFewShotClassifier(prior, n_inner_steps=2).fit(X, y)
+    assert {n for n in prior.tensors if n.startswith("body.")} <= set(clf.adapted_)
+
+
 def test_partial_fit_goes_on_from_the_adapted_weights():
     X, y = load_iris(return_X_y=True)
     prior = iris_prior("zeros").replace(feature_names_in=None)
@@ -279,11 +288,9 @@ BAD_ROWS = [
 def test_rows_must_be_finite(prior, value, message):
     X, y = load_iris(return_X_y=True)
     X[3, 1] = value
-    with pytest.raises(ValueError, match=message):
-        MetaFewShotClassifier(prior).fit(X, y)
-    if prior == "scratch":
+    for estimator in (MetaFewShotClassifier(prior), MetaFewShotRegressor(prior)):
         with pytest.raises(ValueError, match=message):
-            MetaFewShotRegressor(prior).fit(X, y)
+            estimator.fit(X, y)
 
 
 def test_classifier_answers_bad_labels():
@@ -363,6 +370,9 @@ def test_a_table_starts_from_the_prior_that_ships_and_images_from_drawn_weights(
     assert clf.prior_ is load_table_prior("classification")
     assert clf.score(X, y) > 0.9
     assert clf.prior is None
+    reg = MetaFewShotRegressor().fit(X[::5, :3], X[::5, 3])
+    assert reg.prior_ is load_table_prior("regression")
+    assert reg.score(X[:, :3], X[:, 3]) > 0.85
     images, labels = omniglot[0][:40].reshape(-1, 1, 28, 28), omniglot[1][:40]
     clf = MetaFewShotClassifier(random_state=0).fit(images[::2], labels[::2])
     assert clf.prior_.learner == "FineTuning"

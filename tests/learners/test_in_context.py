@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.datasets import load_digits, load_iris
+from sklearn.datasets import load_diabetes, load_digits, load_iris
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
 from skmeta.datasets import make_table_tasks
@@ -456,6 +456,17 @@ def test_the_prior_that_ships_learns_small_tables():
     assert clf.score(X[rows[30:]], y[rows[30:]]) > 0.9
     assert clf.prior_ is load_table_prior("classification")
     assert clone(clf).__sklearn_tags__().input_tags.allow_nan
+
+
+def test_the_prior_that_ships_predicts_distributions():
+    X, y = load_diabetes(return_X_y=True)
+    rows = np.random.default_rng(0).permutation(len(y))
+    few, rest = rows[:60], rows[60:]
+    reg = MetaFewShotRegressor().fit(X[few], y[few])
+    assert reg.score(X[rest], y[rest]) > 0.35
+    low, high = reg.predict_quantiles(X[rest], [0.05, 0.95]).T
+    assert 0.82 < np.mean((low <= y[rest]) & (y[rest] <= high)) < 0.97
+    assert np.mean(high - low) < 3.2 * y.std()
 
 
 def test_fine_tuning_begins_with_the_prior_that_ships():
