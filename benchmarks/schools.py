@@ -236,7 +236,7 @@ def main() -> None:
     for n_shot in args.shots:
         splits = []
         for seed in range(args.splits):
-            name = f"schools-{args.data}-{n_shot}-{seed}{what.replace(' ', '_')}"
+            name = "-".join(["schools", args.data, str(n_shot), str(seed), *what.split()])
             done = runs / f"{name}.json"
             if not done.exists():
                 done.write_text(json.dumps(run_split(args.data, n_shot, seed, *compared)))
