@@ -12,6 +12,7 @@ from skmeta._validation import quote_some
 
 # Types of pandas and polars columns of categories, in lower case, without their settings.
 _TYPES = frozenset({"category", "categorical", "enum", "str", "string", "large_string"})
+_TIMES = frozenset({"datetime64", "datetime", "timedelta64", "duration", "date", "time", "period"})
 
 
 class CategoryCodes:
@@ -23,7 +24,8 @@ class CategoryCodes:
     Parameters
     ----------
     X : data frame or array-like of shape (n_samples, n_features)
-        Where the categories come from. What is not a data frame has none.
+        Where the categories come from. What is not a data frame has none. A column of times is
+        an error.
 
     Attributes
     ----------
@@ -34,6 +36,11 @@ class CategoryCodes:
     def __init__(self, X: Any) -> None:
         self.codes: dict[int, dict[Any, float]] = {}
         for k, column in enumerate(_columns(X)):
+            if _kind(column) in _TIMES:
+                raise ValueError(
+                    f"Column {column.name!r} holds times ({column.dtype}), which have no number of "
+                    "their own. Turn it into numbers, such as days since a date, or leave it out."
+                )
             if _has_categories(column):
                 self.codes[k] = {label: float(i) for i, label in enumerate(_sorted(column))}
 
@@ -101,8 +108,13 @@ def _replace(X: Any, columns: dict[int, np.ndarray]) -> Any:
     return frame
 
 
+def _kind(column: Any) -> str:
+    """Name of a column's type, in lower case, without its settings."""
+    return re.split(r"\W", str(column.dtype).lower())[0]
+
+
 def _has_categories(column: Any) -> bool:
-    kind = re.split(r"\W", str(column.dtype).lower())[0]
+    kind = _kind(column)
     if kind != "object":
         return kind in _TYPES
     return any(not isinstance(label, Number) for label in _labels(column))

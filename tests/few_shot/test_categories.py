@@ -133,3 +133,22 @@ def test_later_rows_have_the_categories_of_the_first():
     np.testing.assert_allclose(
         clf.predict_proba(X), MetaFewShotClassifier().fit(X, y).predict_proba(X)
     )
+
+
+@pytest.mark.parametrize("dtype", ["datetime64[ns]", "timedelta64[ns]", "period[D]"])
+def test_columns_of_times_are_refused(dtype):
+    X, y = make_frame()
+    times = pd.Series(pd.to_datetime(np.arange(ROWS), unit="D"))
+    if dtype == "timedelta64[ns]":
+        times = times - times[0]
+    elif dtype == "period[D]":
+        times = times.dt.to_period("D")
+    with pytest.raises(ValueError, match=r"Column 'seen' holds times .* days since a date"):
+        MetaFewShotClassifier().fit(X.assign(seen=times), y)
+
+
+def test_polars_columns_of_times_are_refused():
+    X, y = make_frame()
+    times = pd.Series(pd.to_datetime(np.arange(ROWS), unit="D"))
+    with pytest.raises(ValueError, match="Column 'seen' holds times"):
+        MetaFewShotClassifier().fit(pl.DataFrame({"size": X["size"].to_list(), "seen": times}), y)
