@@ -41,8 +41,8 @@ class CellNetwork(nn.Module):
     architecture of its own. The edge from a node to the next one is never cut, so that something
     always comes through.
 
-    Operations of weight zero are not computed where that is known: outside of automatic
-    differentiation and vectorisation.
+    Operations of share zero are not computed, unless tasks are vectorised, each of which may have
+    others. Their gradients are zero either way.
 
     Parameters
     ----------
@@ -201,9 +201,12 @@ def check_cells(
 
 def _used(shares: Tensor) -> list[list[bool]] | None:
     """Which operations have a share, if that can be known."""
-    if shares.requires_grad or torch._C._functorch.is_functorch_wrapped_tensor(shares):
-        return None
-    return (shares > 0).tolist()
+    values = shares
+    while torch._C._functorch.is_functorch_wrapped_tensor(values):
+        if torch._C._functorch.is_batchedtensor(values):
+            return None
+        values = torch._C._functorch.get_unwrapped(values)
+    return (values > 0).tolist()
 
 
 def _size(module: nn.Module) -> int:

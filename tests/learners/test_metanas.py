@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.backbones import build_backbone
+from skmeta.backbones import _cell_network, build_backbone
 from skmeta.backend import Execution, Network, Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import BackboneError
@@ -118,6 +118,29 @@ def test_an_adapted_network_computes_only_what_was_chosen():
             other = adapted | {name: adapted[name] + 1.0}
             is_same = torch.equal(learner.forward(context, other, query.x), expected)
             assert is_same == (f".{edge.operation}." not in name), name
+
+
+@pytest.mark.parametrize("first_order", [True, False])
+def test_what_is_pruned_is_not_computed_and_changes_nothing(first_order, monkeypatch):
+    learner = MetaNAS(n_inner_steps=2, first_order=first_order, max_parameters=110)
+    context, task = make_context(0.6), make_task()
+    leaves = {n: v.requires_grad_() for n, v in make_state(learner, context, 0.5).items()}
+
+    layer, called = torch.nn.Linear.forward, []
+    monkeypatch.setattr(torch.nn.Linear, "forward", lambda *at: called.append(1) or layer(*at))
+
+    def gradient():
+        called.clear()
+        value, _ = learner.meta_loss(context, leaves, task)
+        return len(called), torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
+
+    n_called, found = gradient()
+    monkeypatch.setattr(_cell_network, "_used", lambda shares: None)
+    n_all, expected = gradient()
+    assert n_called < 0.7 * n_all
+    for one, other in zip(found, expected, strict=True):
+        one = torch.zeros_like(other) if one is None else one
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("budget", [60, 100, 140, None])
