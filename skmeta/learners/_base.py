@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
 from os import PathLike
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -25,6 +25,10 @@ from skmeta.learners._heads import HEADS, loss, score
 from skmeta.learners._meta_fit import evaluate, meta_fit, untrained_prior
 from skmeta.priors import MetaPrior
 from skmeta.training import OPTIMIZERS, SCHEDULES
+
+if TYPE_CHECKING:
+    from skmeta.learners._prior_io import Session
+    from skmeta.learners._problem import TaskSource
 
 LEARNERS: dict[str, type[MetaLearner]] = {}
 
@@ -126,6 +130,25 @@ class MetaLearner(BaseEstimator, ABC):
         dict of Tensor
             The state that meta-training changes.
         """
+
+    def begin_state(self, session: Session, state: State, source: TaskSource) -> State:
+        """The state that meta-training begins with, from the one drawn and the rows to learn from.
+
+        Parameters
+        ----------
+        session : Session
+            The learner at work.
+        state : dict of Tensor
+            What :meth:`init_state` drew.
+        source : TaskSource
+            The rows.
+
+        Returns
+        -------
+        dict of Tensor
+            The state, by default as it was drawn.
+        """
+        return state
 
     @abstractmethod
     def adapt(

@@ -17,13 +17,21 @@ from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backbones import TableTransformer, build_backbone
-from skmeta.backend import PRECISIONS, Rows, Scaler, State, TaskTensors
+from skmeta.backend import PRECISIONS, Rows, Scaler, State, TaskTensors, to_numpy
 from skmeta.exceptions import PriorMismatchError
 from skmeta.learners._bars import bars_loss, bars_moments, bars_quantiles
 from skmeta.learners._base import MetaLearner
 from skmeta.learners._context import Context
+from skmeta.learners._family import (
+    estimate_family,
+    has_family,
+    line_of,
+    mixed_with_family,
+    shrunken_location_and_scale,
+)
 from skmeta.learners._heads import loss, score
 from skmeta.learners._prior_io import Session, write_prior
+from skmeta.learners._problem import TaskSource
 from skmeta.learners._table_members import (
     N_CODES,
     N_SLOTS,
@@ -101,7 +109,6 @@ class InContextLearner(MetaLearner):
     """
 
     backbone: Any = "identity"
-    standardize: Any = False
     head_init: str = "zeros"
     n_estimators: int = 4
     max_rows: int = 500
@@ -239,6 +246,16 @@ class InContextLearner(MetaLearner):
                 )
         return {n: torch.tensor(prior.tensors[n]).to(v.dtype) for n, v in state.items()}
 
+    def begin_state(self, session: Session, state: State, source: TaskSource) -> State:
+        crossing = session.crossing
+        if session.context.kind != "regression" or len(crossing.input_shape) != 1:
+            return state
+        x = to_numpy(crossing.inputs(crossing.upload(source.X)).double())
+        y = (source.y - session.scaler.y_mean) / session.scaler.y_scale
+        assert source.groups is not None  # A regression has groups.
+        family = estimate_family(x, y, source.groups)
+        return state | {n: v.to(crossing.device, crossing.dtype) for n, v in family.items()}
+
     # ------------------------------------------------------------------------------- algorithm
 
     def adapt(
@@ -281,8 +298,12 @@ class InContextLearner(MetaLearner):
             seen = (member & (support.w > 0)[:, None]).any(0)
             kept |= {"codes": views.codes, "present": present, "seen": seen}
         else:
-            location, scale = location_and_scale(support.y, support.w)
-            y = ((support.y - location) / scale)[views.rows]
+            residuals = support.y - line_of(state, support.x)
+            if has_family(state):
+                location, scale = shrunken_location_and_scale(state, residuals, support.w)
+            else:
+                location, scale = location_and_scale(residuals, support.w)
+            y = ((residuals - location) / scale)[views.rows]
             kept |= {"location": location, "scale": scale}
         memory = self._call(context, state, x, y, w, views.slots)
         kept |= {f"of.{n}": v for n, v in memory.items()}
@@ -293,8 +314,8 @@ class InContextLearner(MetaLearner):
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         if context.kind == "classification":
             return self._log_probabilities(context, adapted, self._raw(context, adapted, x))
-        mean, _ = bars_moments(self._raw(context, adapted, x).softmax(2).mean(0))
-        return self._in_units(adapted, mean.to(x.dtype))[:, None]
+        mean, _ = bars_moments(self._bars(context, adapted, x).exp())
+        return self._in_units(adapted, x, mean.to(x.dtype)[:, None])
 
     def _raw(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Outputs of each view, (e, m, outputs)."""
@@ -326,8 +347,16 @@ class InContextLearner(MetaLearner):
             log_p = of_classes.mean(0) * (math.log(c) / math.log(N_CODES))
         return log_p.masked_fill(adapted["memory.seen"] < 0.5, _NEVER)
 
-    def _in_units(self, adapted: Mapping[str, Tensor], values: Tensor) -> Tensor:
-        return values * adapted["memory.scale"] + adapted["memory.location"]
+    def _bars(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """Logarithms of the probabilities of the bars of query rows, (m, N_BARS)."""
+        of_views = F.log_softmax(self._raw(context, adapted, x), 2)
+        mean = torch.logsumexp(of_views, 0) - math.log(len(of_views))
+        return mixed_with_family(adapted, mean)
+
+    def _in_units(self, adapted: Mapping[str, Tensor], x: Tensor, values: Tensor) -> Tensor:
+        """Values (m, q) in units of the support set, in units of the targets."""
+        origin = adapted["memory.location"] + line_of(adapted, x)
+        return values * adapted["memory.scale"] + origin[:, None]
 
     def predict_distribution(
         self, context: Context, adapted: Mapping[str, Tensor], x: Tensor, levels: Tensor
@@ -352,11 +381,11 @@ class InContextLearner(MetaLearner):
         quantiles : Tensor of shape (n_rows, n_levels)
             The quantiles.
         """
-        probability = self._raw(context, adapted, x).softmax(2).mean(0)
+        probability = self._bars(context, adapted, x).exp()
         _, variance = bars_moments(probability)
         quantiles = bars_quantiles(probability, levels).to(x.dtype)
         std = variance.sqrt().to(x.dtype) * adapted["memory.scale"]
-        return std, self._in_units(adapted, quantiles)
+        return std, self._in_units(adapted, x, quantiles)
 
     def meta_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
@@ -375,21 +404,24 @@ class InContextLearner(MetaLearner):
         Returns
         -------
         loss : Tensor of shape ()
-            Cross-entropy, or minus the mean log density in standardised units.
+            Cross-entropy, or minus the mean log density of the standardised targets.
         metrics : dict of Tensor
             ``"loss"`` and ``"score"`` (greater is better).
         """
-        adapted = self._adapt(context, state, task.support, 1)
-        raw, query = self._raw(context, adapted, task.query.x), task.query
+        adapted, query = self._adapt(context, state, task.support, 1), task.query
         if context.kind == "classification":
+            raw = self._raw(context, adapted, query.x)
             outputs = self._log_probabilities(context, adapted, raw)
             value = loss(context.kind, outputs, query)
         else:
-            logits = raw[0]
-            target = (query.y - adapted["memory.location"]) / adapted["memory.scale"]
-            value = (query.w * bars_loss(logits, target.to(logits.dtype))).sum() / query.w.sum()
-            mean = bars_moments(logits.softmax(1))[0].to(query.y.dtype)
-            outputs = self._in_units(adapted, mean)[:, None]
+            bars = self._bars(context, adapted, query.x)
+            origin, scale = adapted["memory.location"], adapted["memory.scale"]
+            target = (query.y - line_of(adapted, query.x) - origin) / scale
+            losses = bars_loss(bars, target.to(bars.dtype))
+            # The density in units of the targets, as a family's scale is learned.
+            value = (query.w * losses).sum() / query.w.sum() + torch.log(scale)
+            mean = bars_moments(bars.exp())[0].to(query.y.dtype)
+            outputs = self._in_units(adapted, query.x, mean[:, None])
         return value, {"loss": value, "score": score(context.kind, outputs, query)}
 
     # ------------------------------------------------------------------------------ for users

@@ -25,6 +25,8 @@ class TaskSource:
         The rows.
     y : ndarray of shape (n_samples,)
         Their labels or targets.
+    groups : ndarray of shape (n_samples,) or None
+        The task of each row, if tasks are groups.
     sampler : EpisodeSampler
         Draws tasks as positions of rows.
     n_outputs : int
@@ -33,6 +35,7 @@ class TaskSource:
 
     X: np.ndarray
     y: np.ndarray
+    groups: np.ndarray | None
     sampler: EpisodeSampler
     n_outputs: int
 
@@ -142,7 +145,8 @@ def make_problem(
             sampler = ClassEpisodes(y[rows], n_way, n_shot, n_query)
         else:
             sampler = GroupEpisodes(y[rows], groups[rows], n_shot, n_query, classes=labels)
-        return TaskSource(X[rows], y[rows], sampler, sampler.n_classes or 1)
+        of = None if groups is None else groups[rows]
+        return TaskSource(X[rows], y[rows], of, sampler, sampler.n_classes or 1)
 
     names_kind: Literal["classes", "groups"] = "classes" if groups is None else "groups"
     n_names = len(np.unique(names))
@@ -261,8 +265,11 @@ def fit_scaler(
 
 def _mean_and_scale(values: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     values = np.asarray(values, dtype=np.float64)
-    mean = np.average(values, axis=0, weights=w)
-    scale = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=w))
+    w = np.where(np.isnan(values), 0.0, w.reshape(-1, *[1] * (values.ndim - 1)))
+    total, values = w.sum(0), np.nan_to_num(values)
+    total = np.where(total == 0, 1.0, total)
+    mean = (w * values).sum(0) / total
+    scale = np.sqrt((w * (values - mean) ** 2).sum(0) / total)
     # Rounding leaves a constant column with a tiny scale, by which it must not be divided.
     constant = scale <= 1e-12 * np.maximum(1.0, np.abs(mean))
     return np.asarray(mean), np.where(constant, 1.0, scale)

@@ -1,0 +1,216 @@
+"""What InContextLearner keeps of a family of regressions in absolute terms."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import f_oneway, norm
+from sklearn.linear_model import RidgeCV
+from sklearn.preprocessing import StandardScaler
+
+from skmeta import MetaFewShotRegressor, MetaPrior
+from skmeta.backbones import bar_borders
+from skmeta.backend import Rows, TaskTensors
+from skmeta.learners import InContextLearner
+from skmeta.learners._bars import bars_moments
+from skmeta.learners._family import (
+    estimate_family,
+    line_of,
+    mixed_with_family,
+    shrunken_location_and_scale,
+    variance_components,
+)
+from skmeta.learners._prior_io import read_prior
+
+SMALL = {"width": 16, "n_layers": 2, "n_heads": 2, "cell_width": 4}
+FIT = {"n_shot": 5, "n_query": 20, "n_iterations": 2, "validation_fraction": 0.0}
+
+
+def family(n_tasks=40, n_rows=30, seed=0):
+    """Tasks with a common slope and intercepts of their own; y = 50 + 4 x_0 + u + noise."""
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(n_tasks), n_rows)
+    X = rng.normal([3.0, -1.0, 0.0], [10.0, 1.0, 0.1], size=(len(groups), 3))
+    u = rng.normal(scale=6.0, size=n_tasks)
+    y = 50 + 0.4 * (X[:, 0] - 3) + u[groups] + rng.normal(scale=3.0, size=len(groups))
+    return X, y, groups
+
+
+@pytest.fixture(scope="module")
+def prior():
+    return InContextLearner(prior="tabular", **FIT, random_state=0).fit(*family()).prior_
+
+
+def test_variance_components_of_equal_groups_are_those_of_the_f_test():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(12), 7)
+    values = rng.normal(size=12)[groups] + rng.normal(size=84)
+    between, within = variance_components(values, groups)
+    parts = [values[groups == g] for g in range(12)]
+    assert within == pytest.approx(np.mean([p.var(ddof=1) for p in parts]))
+    assert 7 * between / within + 1 == pytest.approx(f_oneway(*parts).statistic)
+
+
+def test_variance_components_of_unequal_groups_have_no_bias():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(30), rng.integers(1, 12, 30))
+    found = [
+        variance_components(
+            2 * rng.normal(size=30)[groups] + 3 * rng.normal(size=len(groups)), groups
+        )
+        for _ in range(400)
+    ]
+    np.testing.assert_allclose(np.mean(found, axis=0), [4, 9], rtol=0.06)
+
+
+def test_without_groups_of_two_rows_all_variance_is_within():
+    values = np.array([1.0, 3.0, 5.0])
+    assert variance_components(values, np.arange(3)) == (0.0, values.var())
+    assert variance_components(values, np.zeros(3)) == (0.0, values.var())
+
+
+def test_the_family_alone_is_the_random_intercept_model(prior):
+    """With all trust in the family, predictions are those of an independent computation."""
+    X, y, groups = family()
+    start = estimate_of(X, y, groups)
+    tensors = dict(prior.tensors) | start | {"family.share": np.float32(10.0)}
+    scaler = StandardScaler().fit(X)
+    line = RidgeCV(np.logspace(-2, 4, 25)).fit(scaler.transform(X), y)
+    between, within = variance_components(y - line.predict(scaler.transform(X)), groups)
+    X_new, y_new, _ = family(1, 40, seed=5)
+    fitted = MetaFewShotRegressor(with_tensors(prior, tensors)).fit(X_new[:5], y_new[:5])
+    shift = (y_new[:5] - line.predict(scaler.transform(X_new[:5]))).mean()
+    expected = line.predict(scaler.transform(X_new[5:])) + shift * 5 * between / (
+        5 * between + within
+    )
+    np.testing.assert_allclose(fitted.predict(X_new[5:]), expected, rtol=1e-4)
+
+
+def estimate_of(X, y, groups):
+    found = estimate_family(StandardScaler().fit_transform(X), (y - y.mean()) / y.std(), groups)
+    return {n: v.numpy().astype(np.float32) for n, v in found.items()}
+
+
+def with_tensors(prior, tensors):
+    return MetaPrior(
+        tensors,
+        learner=prior.learner,
+        learner_params=prior.learner_params,
+        backbone=prior.backbone,
+        backbone_params={},
+        kind=prior.kind,
+        feature_names_in=None,
+        n_features_in=prior.n_features_in,
+        input_shape=prior.input_shape,
+    )
+
+
+def test_few_rows_of_a_known_family_are_enough(prior):
+    X, y, groups = family(60, 40, seed=1)
+    errors = {"family": [], "alone": [], "best": []}
+    inside = []
+    for g in np.unique(groups):
+        X_g, y_g = X[groups == g], y[groups == g]
+        for name, given in (("family", prior), ("alone", None)):
+            reg = MetaFewShotRegressor(given).fit(X_g[:5], y_g[:5])
+            errors[name].append(np.mean((reg.predict(X_g[5:]) - y_g[5:]) ** 2))
+            if name == "family":
+                low, high = reg.predict_quantiles(X_g[5:], [0.05, 0.95]).T
+                inside.append(np.mean((low <= y_g[5:]) & (y_g[5:] <= high)))
+        residual = y_g - 50 - 0.4 * (X_g[:, 0] - 3)
+        best = residual[:5].mean() * 5 * 36 / (5 * 36 + 9)
+        errors["best"].append(np.mean((residual[5:] - best) ** 2))
+    mean = {name: np.mean(e) for name, e in errors.items()}
+    assert mean["family"] < 1.06 * mean["best"] < 0.7 * mean["alone"]
+    assert 0.85 < np.mean(inside) < 0.95
+
+
+def test_a_family_is_known_after_a_file(prior, tmp_path):
+    X, y, _ = family(1, 20, seed=2)
+    prior.save(tmp_path / "family.skmeta")
+    again = MetaPrior.load(tmp_path / "family.skmeta")
+    found, expected = (
+        MetaFewShotRegressor(p).fit(X[:5], y[:5]).predict(X[5:], return_std=True)
+        for p in (again, prior)
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_missing_values_are_allowed():
+    X, y, groups = family(10, 12)
+    X[::5, 1] = np.nan
+    X[:, 2] = np.nan
+    learner = InContextLearner(**SMALL, **FIT, random_state=0).fit(X, y, groups)
+    assert all(np.isfinite(v).all() for v in learner.prior_.tensors.values())
+    reg = MetaFewShotRegressor(learner.prior_).fit(X[:6], y[:6])
+    assert np.isfinite(reg.predict(X[:12])).all()
+
+
+def test_images_and_classifications_have_no_line():
+    X, y, groups = family(10, 12)
+    learner = InContextLearner(**SMALL, **FIT, random_state=0)
+    labels = np.arange(len(y)) % 2
+    tensors = learner.fit(X, labels, groups).prior_.tensors
+    assert not any(name.startswith("family.") for name in tensors)
+    images = np.repeat(X[:, :, None, None], 4, axis=3)
+    tensors = learner.fit(images, y, groups).prior_.tensors
+    assert not any(name.startswith("family.") for name in tensors)
+
+
+def test_the_mixture_is_a_distribution():
+    state = {"family.weight": torch.zeros(1), "family.log_spread": torch.tensor(0.3)}
+    uniform = torch.full((2, len(bar_borders()) + 1), -np.log(len(bar_borders()) + 1))
+    for share, std in ((100.0, np.exp(0.3)), (-100.0, None)):
+        found = mixed_with_family(state | {"family.share": torch.tensor(share)}, uniform)
+        np.testing.assert_allclose(found.exp().sum(1), 1, rtol=1e-5)
+        if std is None:
+            np.testing.assert_allclose(found, uniform, rtol=1e-5)
+        else:
+            mean, variance = bars_moments(found.exp())
+            np.testing.assert_allclose(mean, 0, atol=1e-4)
+            np.testing.assert_allclose(variance.sqrt(), std, rtol=0.02)
+    half = mixed_with_family(state | {"family.share": torch.tensor(0.0)}, uniform).exp()
+    below = half[0, : len(bar_borders()) // 2].sum()
+    at = float(bar_borders()[len(bar_borders()) // 2 - 1])
+    expected = (norm.cdf(at / np.exp(0.3)) + len(bar_borders()) // 2 / len(uniform[0])) / 2
+    assert float(below) == pytest.approx(expected, abs=1e-5)
+
+
+def test_gradients_of_the_family_are_right():
+    """Against finite differences, in float64."""
+    X, y, groups = family(6, 12)
+    learner = InContextLearner(**SMALL, **FIT, precision="float64", random_state=0)
+    state = {
+        n: torch.tensor(v, dtype=torch.float64)
+        for n, v in learner.fit(X, y, groups).prior_.tensors.items()
+        if not n.startswith("scaler.")
+    }
+    rows = torch.tensor((X - X.mean(0)) / X.std(0)), torch.tensor((y - y.mean()) / y.std())
+    sets = [Rows(rows[0][s], rows[1][s], torch.ones(6).double()) for s in (slice(6), slice(6, 12))]
+    session, _ = read_prior(
+        learner.prior_, InContextLearner, classes=range(1), device="cpu", precision="float64"
+    )
+
+    def loss(at):
+        return learner.meta_loss(session.context, at, TaskTensors(*sets))[0]
+
+    gradient = torch.func.grad(loss)(state)
+    for name in (n for n in state if n.startswith("family.")):
+        direction = torch.ones_like(state[name])
+        h = 1e-5
+        slopes = [loss(state | {name: state[name] + s * h * direction}) for s in (1, -1)]
+        slope = float((slopes[0] - slopes[1]) / (2 * h))
+        assert float(gradient[name].sum()) == pytest.approx(slope, rel=1e-5, abs=1e-8), name
+        assert slope != 0, name
+
+
+def test_the_centre_lies_between_the_family_and_the_rows():
+    X, y, groups = family()
+    state = {n: torch.tensor(v) for n, v in estimate_of(X, y, groups).items()}
+    x = torch.zeros(4, 3)
+    assert float(line_of(state, x)[0]) == pytest.approx(float(state["family.bias"]))
+    residuals = torch.full((4,), 2.0)
+    centres = [
+        float(shrunken_location_and_scale(state, residuals, torch.full((4,), w))[0])
+        for w in (0.01, 1.0, 100.0)
+    ]
+    assert 0 < centres[0] < centres[1] < centres[2] < 2
