@@ -131,7 +131,9 @@ class MetaLearner(BaseEstimator, ABC):
             The state that meta-training changes.
         """
 
-    def begin_state(self, session: Session, state: State, source: TaskSource) -> State:
+    def begin_state(
+        self, session: Session, state: State, source: TaskSource, rng: np.random.Generator
+    ) -> State:
         """The state that meta-training begins with, from the one drawn and the rows to learn from.
 
         Parameters
@@ -142,6 +144,8 @@ class MetaLearner(BaseEstimator, ABC):
             What :meth:`init_state` drew.
         source : TaskSource
             The rows.
+        rng : numpy.random.Generator
+            Draws tasks, if they are needed.
 
         Returns
         -------

@@ -27,11 +27,12 @@ from skmeta.backend import State
 
 _PENALTIES = np.logspace(-2, 4, 25)
 _MOST_ROWS = 1e6
-# Rows that the family's spread counts as, and the weight of its distribution, to begin with.
-_SPREAD_ROWS, _SHARE = 10.0, 0.9
+# Rows that the family's spread counts as, to begin with.
+_SPREAD_ROWS = 10.0
 # A step of meta-training moves a weight by its step size, the logit of the share by as many times
 # that.
 _HASTE = 20.0
+_LEAST_SHARE, _N_UPDATES = 0.01, 100
 
 
 def estimate_family(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> State:
@@ -51,8 +52,8 @@ def estimate_family(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> State:
     dict of Tensor
         ``family.weight`` (d,) and ``family.bias`` of the line; ``family.log_rows``, logarithm of
         the number of rows that the family's centre counts as; ``family.log_scale`` and
-        ``family.log_scale_rows``, the same of its scale; ``family.log_spread`` and
-        ``family.share`` of its distribution.
+        ``family.log_scale_rows``, the same of its scale; ``family.log_spread`` of its
+        distribution, and ``family.share``, which gives it half of the mixture.
     """
     x = np.nan_to_num(x)
     line = RidgeCV(_PENALTIES).fit(x, y)
@@ -64,7 +65,7 @@ def estimate_family(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> State:
         "log_scale": np.log(max(within, 1e-12)) / 2,
         "log_scale_rows": np.log(_SPREAD_ROWS),
         "log_spread": 0.0,
-        "share": np.log(_SHARE / (1 - _SHARE)) / _HASTE,
+        "share": 0.0,
     }
     return {f"family.{n}": torch.tensor(v, dtype=torch.float64) for n, v in found.items()}
 
@@ -117,13 +118,41 @@ def shrunken_location_and_scale(
     return location, torch.sqrt(squares / (w.sum() + rows))
 
 
+def family_bars(state: Mapping[str, Tensor]) -> Tensor:
+    """Logarithms of the probabilities (k,) of bars by the family's normal distribution."""
+    spread = state["family.log_spread"].exp()
+    below = torch.special.ndtr(bar_borders().to(spread) / spread)
+    bars = F.pad(F.pad(below, (1, 0)), (0, 1), value=1.0).diff()
+    return torch.log(bars.clamp_min(torch.finfo(bars.dtype).tiny))
+
+
 def mixed_with_family(state: Mapping[str, Tensor], log_probability: Tensor) -> Tensor:
-    """Logarithms of probabilities (..., k) of bars, mixed with the family's normal distribution."""
+    """Logarithms of probabilities (..., k) of bars, mixed with the family's distribution."""
     if not has_family(state):
         return log_probability
-    borders = bar_borders().to(log_probability)
-    below = torch.special.ndtr(borders / state["family.log_spread"].exp())
-    bars = F.pad(F.pad(below, (1, 0)), (0, 1), value=1.0).diff()
-    share = _HASTE * state["family.share"]
-    of_family = torch.log(bars.clamp_min(torch.finfo(bars.dtype).tiny)) + F.logsigmoid(share)
+    share = _HASTE * state["family.share"].to(log_probability.dtype)
+    of_family = family_bars(state).to(log_probability.dtype) + F.logsigmoid(share)
     return torch.logaddexp(of_family, log_probability + F.logsigmoid(-share))
+
+
+def likeliest_share(gain: Tensor, w: Tensor) -> Tensor:
+    """Share of the family's distribution by maximum likelihood (EM), as ``family.share`` has it.
+
+    Parameters
+    ----------
+    gain : Tensor of shape (m,)
+        Logarithm of the ratio of the family's density to the other's, at targets that neither
+        has seen.
+    w : Tensor of shape (m,)
+        Weights of the targets.
+
+    Returns
+    -------
+    Tensor of shape ()
+        Its logit, over a constant.
+    """
+    share = torch.tensor(0.5).to(gain)
+    for _ in range(_N_UPDATES):
+        of_family = torch.sigmoid(torch.logit(share) + gain)
+        share = ((w * of_family).sum() / w.sum()).clamp(_LEAST_SHARE, 1 - _LEAST_SHARE)
+    return torch.logit(share) / _HASTE

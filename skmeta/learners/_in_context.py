@@ -24,7 +24,9 @@ from skmeta.learners._base import MetaLearner
 from skmeta.learners._context import Context
 from skmeta.learners._family import (
     estimate_family,
+    family_bars,
     has_family,
+    likeliest_share,
     line_of,
     mixed_with_family,
     shrunken_location_and_scale,
@@ -41,6 +43,8 @@ from skmeta.learners._table_members import (
 from skmeta.priors import MetaPrior, load_table_prior
 
 _NEVER = -1e9
+# Tasks by which the share of a family's distribution is chosen, to begin with.
+_N_WEIGHED = 64
 _local = threading.local()
 
 
@@ -52,7 +56,7 @@ class InContextLearner(MetaLearner):
     labelled rows as context, and one forward pass predicts. A prior meta-trained on
     :func:`~skmeta.datasets.make_table_tasks` serves tables of any width; NaN is a missing value.
     Its column encoder measures each column in the support set, so the scale of a feature does not
-    matter, and ``standardize`` is off.
+    matter.
 
     A task is seen in ``n_estimators`` views, with columns and classes in other places, and the
     predicted probabilities are averaged. The views are chosen by the contents of the table, so
@@ -62,7 +66,10 @@ class InContextLearner(MetaLearner):
     codes). Weights of rows are numbers of repetitions.
 
     For regressions it predicts a distribution: see ``return_std`` and ``predict_quantiles`` of
-    :class:`~skmeta.few_shot.MetaFewShotRegressor`.
+    :class:`~skmeta.few_shot.MetaFewShotRegressor`. :meth:`fit` on groups of regressions also
+    learns what they share in absolute terms: targets are measured from a line through the rows of
+    all tasks, and predictions are mixed with those of a random-intercept model (Laird and Ware
+    1982), from which meta-training goes on.
 
     Parameters
     ----------
@@ -94,6 +101,8 @@ class InContextLearner(MetaLearner):
 
     Hollmann, Mueller, Eggensperger and Hutter (2023), TabPFN: a transformer that solves small
     tabular classification problems in a second.
+
+    Laird and Ware (1982), Random-effects models for longitudinal data.
 
     Dietterich and Bakiri (1995), Solving multiclass learning problems via error-correcting output
     codes.
@@ -246,15 +255,29 @@ class InContextLearner(MetaLearner):
                 )
         return {n: torch.tensor(prior.tensors[n]).to(v.dtype) for n, v in state.items()}
 
-    def begin_state(self, session: Session, state: State, source: TaskSource) -> State:
-        crossing = session.crossing
-        if session.context.kind != "regression" or len(crossing.input_shape) != 1:
+    def begin_state(
+        self, session: Session, state: State, source: TaskSource, rng: np.random.Generator
+    ) -> State:
+        context, crossing = session.context, session.crossing
+        if context.kind != "regression" or len(crossing.input_shape) != 1:
             return state
-        x = to_numpy(crossing.inputs(crossing.upload(source.X)).double())
+        table = crossing.upload(source.X)
         y = (source.y - session.scaler.y_mean) / session.scaler.y_scale
         assert source.groups is not None  # A regression has groups.
-        family = estimate_family(x, y, source.groups)
-        return state | {n: v.to(crossing.device, crossing.dtype) for n, v in family.items()}
+        family = estimate_family(to_numpy(crossing.inputs(table).double()), y, source.groups)
+        state = state | {n: v.to(crossing.device, crossing.dtype) for n, v in family.items()}
+        gains, weights = [], []
+        with torch.no_grad():
+            for _ in range(_N_WEIGHED):
+                stacked = crossing.tasks(table, [source.sampler.sample(rng)])
+                task = TaskTensors(*(Rows(*(v[0] for v in rows)) for rows in stacked))
+                adapted = self._adapt(context, state, task.support, 1)
+                target = self._in_bar_units(adapted, task.query)
+                own = self._raw(context, adapted, task.query.x)[0]
+                of_family = family_bars(adapted).to(own.dtype).expand_as(own)
+                gains.append(bars_loss(own, target) - bars_loss(of_family, target))
+                weights.append(task.query.w)
+        return state | {"family.share": likeliest_share(torch.cat(gains), torch.cat(weights))}
 
     # ------------------------------------------------------------------------------- algorithm
 
@@ -353,6 +376,11 @@ class InContextLearner(MetaLearner):
         mean = torch.logsumexp(of_views, 0) - math.log(len(of_views))
         return mixed_with_family(adapted, mean)
 
+    def _in_bar_units(self, adapted: Mapping[str, Tensor], query: Rows) -> Tensor:
+        """Targets of query rows, in units of the support set."""
+        centred = query.y - line_of(adapted, query.x) - adapted["memory.location"]
+        return centred / adapted["memory.scale"]
+
     def _in_units(self, adapted: Mapping[str, Tensor], x: Tensor, values: Tensor) -> Tensor:
         """Values (m, q) in units of the support set, in units of the targets."""
         origin = adapted["memory.location"] + line_of(adapted, x)
@@ -415,11 +443,10 @@ class InContextLearner(MetaLearner):
             value = loss(context.kind, outputs, query)
         else:
             bars = self._bars(context, adapted, query.x)
-            origin, scale = adapted["memory.location"], adapted["memory.scale"]
-            target = (query.y - line_of(adapted, query.x) - origin) / scale
-            losses = bars_loss(bars, target.to(bars.dtype))
+            losses = bars_loss(bars, self._in_bar_units(adapted, query).to(bars.dtype))
             # The density in units of the targets, as a family's scale is learned.
-            value = (query.w * losses).sum() / query.w.sum() + torch.log(scale)
+            scale = torch.log(adapted["memory.scale"])
+            value = (query.w * losses).sum() / query.w.sum() + scale
             mean = bars_moments(bars.exp())[0].to(query.y.dtype)
             outputs = self._in_units(adapted, query.x, mean[:, None])
         return value, {"loss": value, "score": score(context.kind, outputs, query)}

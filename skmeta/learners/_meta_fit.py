@@ -90,7 +90,7 @@ def meta_fit(learner: MetaLearner, X: Any, y: Any, groups: Any) -> tuple[MetaPri
     session, seed = _begin(
         learner, rng, train.X, train.y, train.n_outputs, input_shape, kind, problem.names_kind
     )
-    state = learner.begin_state(session, session.draw_state(seed), train)
+    state = learner.begin_state(session, session.draw_state(seed), train, rng)
     describe = partial(
         write_prior,
         session,

@@ -10,10 +10,12 @@ from sklearn.preprocessing import StandardScaler
 from skmeta import MetaFewShotRegressor, MetaPrior
 from skmeta.backbones import bar_borders
 from skmeta.backend import Rows, TaskTensors
+from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import InContextLearner
 from skmeta.learners._bars import bars_moments
 from skmeta.learners._family import (
     estimate_family,
+    likeliest_share,
     line_of,
     mixed_with_family,
     shrunken_location_and_scale,
@@ -201,6 +203,30 @@ def test_gradients_of_the_family_are_right():
         slope = float((slopes[0] - slopes[1]) / (2 * h))
         assert float(gradient[name].sum()) == pytest.approx(slope, rel=1e-5, abs=1e-8), name
         assert slope != 0, name
+
+
+def test_the_share_is_the_likeliest():
+    rng = np.random.default_rng(0)
+    gain, w = torch.tensor(rng.normal(0.3, 2.0, 200)), torch.tensor(rng.integers(0, 3, 200))
+    found = float(torch.sigmoid(20 * likeliest_share(gain, w)))
+    grid = np.linspace(0.01, 0.99, 981)
+    mixed = grid[:, None] * np.exp(gain.numpy()) + 1 - grid[:, None]
+    assert found == pytest.approx(grid[(w.numpy() * np.log(mixed)).sum(1).argmax()], abs=2e-3)
+
+
+def test_a_family_without_a_line_is_learned_like_any_table():
+    """Sinusoids of any phase have no line in common: their family gets no weight."""
+    X, y, groups = make_sinusoid_tasks(40, 30, random_state=0)
+    prior = InContextLearner(prior="tabular", **(FIT | {"n_shot": 10}), random_state=0)
+    prior = prior.fit(X[groups < 20], y[groups < 20], groups[groups < 20]).prior_
+    errors = {"family": [], "alone": []}
+    for g in range(20, 40):
+        X_g, y_g = X[groups == g], y[groups == g]
+        for name, given in (("family", prior), ("alone", None)):
+            reg = MetaFewShotRegressor(given).fit(X_g[:10], y_g[:10])
+            errors[name].append(np.mean((reg.predict(X_g[10:]) - y_g[10:]) ** 2))
+    assert torch.sigmoid(20 * torch.tensor(prior.tensors["family.share"])) < 0.05
+    assert np.mean(errors["family"]) < 1.1 * np.mean(errors["alone"])
 
 
 def test_the_centre_lies_between_the_family_and_the_rows():
