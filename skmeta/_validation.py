@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import column_or_1d
+from sklearn.utils.validation import validate_data
 
-__all__ = ["check_count", "check_labels", "check_targets", "quote", "quote_some"]
+__all__ = ["check_count", "check_labels", "check_rows", "check_targets", "quote", "quote_some"]
 
 
 def check_count(value: Any, name: str, minimum: int = 1) -> int:
@@ -93,6 +94,47 @@ def check_labels(labels: Any, name: str, n_rows: int | None = None) -> np.ndarra
             f"Convert them to one type, for example with [str(v) for v in {name}]."
         )
     return np.array(array.tolist())
+
+
+def check_rows(estimator: Any, X: Any, *, reset: bool, allow_nan: bool, strings: str) -> np.ndarray:
+    """Return rows of numbers, with their number of columns and names checked or remembered.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Remembers them.
+    X : array-like of shape (n_rows, n_features)
+        The rows.
+    reset : bool
+        Whether to remember, as ``fit`` does, or to check.
+    allow_nan : bool
+        Whether values may be missing.
+    strings : str
+        What to do with strings, for the error.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_features)
+        Of type float64, float32 or uint8.
+
+    Raises
+    ------
+    ValueError
+        If the rows are no numbers, or others than at ``fit``.
+    """
+    try:
+        rows: np.ndarray = validate_data(
+            estimator,
+            X,
+            dtype=[np.float64, np.float32, np.uint8],
+            reset=reset,
+            ensure_all_finite="allow-nan" if allow_nan else True,
+        )
+    except ValueError as error:
+        if "could not convert string to float" not in str(error):
+            raise
+        raise ValueError(f"X holds strings ({error}). {strings}") from error
+    return rows
 
 
 def check_targets(y: Any, n_rows: int | None = None) -> np.ndarray:

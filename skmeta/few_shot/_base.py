@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions, check_sample_weight, get_feature_names
+from skmeta._validation import check_rows
 from skmeta.backbones import Architecture
 from skmeta.backend import (
     PRECISIONS,
@@ -92,14 +93,10 @@ class BaseMetaFewShot(BaseEstimator):
             if reset:
                 self._categories = CategoryCodes(X)
             X = self._categories.encode(X)
-        rows: np.ndarray = validate_data(
-            self,
-            X,
-            dtype=[np.float64, np.float32, np.uint8],
-            reset=reset,
-            ensure_all_finite="allow-nan" if allows_nan else True,
-        )
-        return rows
+        strings = "Encode them as numbers, for example with OrdinalEncoder."
+        if allows_nan:
+            strings = "Pass a data frame, whose columns of strings are taken for categories."
+        return check_rows(self, X, reset=reset, allow_nan=allows_nan, strings=strings)
 
     def _choose_prior(self, is_table: bool = True) -> MetaPrior | None:
         """The prior asked for, which may be one that ships."""

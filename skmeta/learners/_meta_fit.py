@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from sklearn.utils import get_tags
-from sklearn.utils.validation import validate_data
 
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import get_feature_names
+from skmeta._validation import check_rows
 from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, State, TaskTensors, to_numpy
 from skmeta.exceptions import EpisodeError
@@ -37,7 +37,6 @@ from skmeta.training import TrainingSettings, meta_train
 if TYPE_CHECKING:
     from skmeta.learners._base import MetaLearner
 
-DTYPES = [np.float64, np.float32, np.uint8]
 # Run parameters that do not change what is computed, so that a checkpoint outlives them.
 _HARDWARE_PARAMETERS = frozenset(
     ["device", "execution", "chunk_size", "n_jobs", "checkpoint", "verbose"]
@@ -124,11 +123,9 @@ def meta_fit(learner: MetaLearner, X: Any, y: Any, groups: Any) -> tuple[MetaPri
 
 
 def _check_rows(learner: MetaLearner, rows: Any, reset: bool) -> np.ndarray:
-    finite = "allow-nan" if get_tags(learner).input_tags.allow_nan else True
-    checked: np.ndarray = validate_data(
-        learner, rows, dtype=DTYPES, reset=reset, ensure_all_finite=finite
-    )
-    return checked
+    allow_nan = get_tags(learner).input_tags.allow_nan
+    strings = "Encode them as numbers, for example with OrdinalEncoder."
+    return check_rows(learner, rows, reset=reset, allow_nan=allow_nan, strings=strings)
 
 
 def untrained_prior(

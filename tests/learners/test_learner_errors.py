@@ -63,6 +63,12 @@ def test_targets_that_are_not_finite(value):
         MAML(**SMALL, task_type="regression").fit(X, y, groups)
 
 
+def test_strings():
+    X = np.array([["red"], ["blue"]] * 10)
+    with pytest.raises(ValueError, match=r"X holds strings .*'red'.* with OrdinalEncoder"):
+        MAML(n_way=2).fit(X, ["a", "b"] * 10)
+
+
 def test_one_class():
     X, y = make_classes(n_classes=1)
     with pytest.raises(EpisodeError, match="n_way=3, but the number of classes is 1"):
