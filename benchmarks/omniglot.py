@@ -49,9 +49,7 @@ LEARNERS = {
     "fomaml": (MAML, STEP | {"first_order": True}),
     "mamlpp": (
         MAML,
-        STEP
-        | {"inner_lr": 0.1, "n_inner_steps": 3, "meta_batch_size": 4, "multi_step_loss": 0.3}
-        | {"learn_inner_lr": True, "per_step_norm": True, "first_order_until": 0.2},
+        STEP | {"inner_lr": 0.1, "n_inner_steps": 2, "learn_inner_lr": True, "per_step_norm": True},
     ),
     "metanas": (
         MetaNAS,

@@ -98,8 +98,8 @@ def image_conditions(X: np.ndarray, y: np.ndarray, n_tasks: int) -> dict[str, Ca
     digits, labels = load_digits(return_X_y=True)
     digits = zoom(digits.reshape(-1, 8, 8) / 16, (1, 3.5, 3.5), order=1) > 0.5
     digits = digits.reshape(len(digits), -1).astype(np.float32)
-    found = {"clean": noise(0.0)} | {f"noise {share}": noise(share) for share in NOISE}
-    found |= {name: shift(move) for name, move in SHIFTS.items()}
+    found = {"clean": noise(0.0)} | {name: shift(move) for name, move in SHIFTS.items()}
+    found |= {f"noise {share}": noise(share) for share in NOISE}
     return found | {"digits": lambda: tasks(digits, labels, lambda task, X, rng: task.take(X))}
 
 
@@ -222,17 +222,21 @@ def table_prior(name: str, label_noise: float, X, y, groups, iterations: int | N
 
 def scores(model, conditions: dict[str, Callable]) -> dict[str, np.ndarray]:
     """Accuracy, or minus the squared error, of each task in each condition."""
-    found = {}
-    for name, tasks in conditions.items():
-        values = []
-        for X_support, y_support, X_query, y_query in tasks():
-            predicted = model.fit(X_support, y_support).predict(X_query)
+    found: dict[str, list[float]] = {name: [] for name in conditions}
+    for variants in zip(*(tasks() for tasks in conditions.values()), strict=True):
+        fitted_to = None
+        for name, (X_support, y_support, X_query, y_query) in zip(found, variants, strict=True):
+            # Shifted queries come with the support set of the clean task.
+            support = X_support.tobytes(), y_support.tobytes()
+            if support != fitted_to:
+                model.fit(X_support, y_support)
+                fitted_to = support
+            predicted = model.predict(X_query)
             if isinstance(model, MetaFewShotClassifier):
-                values.append(100 * np.mean(predicted == y_query))
+                found[name].append(100 * np.mean(predicted == y_query))
             else:
-                values.append(-np.mean((predicted - y_query) ** 2))
-        found[name] = np.array(values)
-    return found
+                found[name].append(-np.mean((predicted - y_query) ** 2))
+    return {name: np.array(values) for name, values in found.items()}
 
 
 def interval(values: np.ndarray) -> list[float]:
