@@ -93,7 +93,7 @@ class BaseMetaFewShot(BaseEstimator):
             if reset:
                 self._categories = CategoryCodes(X)
             X = self._categories.encode(X)
-        strings = "Encode them as numbers, for example with OrdinalEncoder."
+        strings = "Encode them as numbers, for example with OneHotEncoder."
         if allows_nan:
             strings = "Pass a data frame, whose columns of strings are taken for categories."
         return check_rows(self, X, reset=reset, allow_nan=allows_nan, strings=strings)

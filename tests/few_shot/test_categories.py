@@ -112,7 +112,7 @@ def test_columns_must_be_of_the_same_type_and_name():
         clf.fit(X.assign(colour=["a", 1] * (ROWS // 2)), y)
     with pytest.raises(ValueError, match=r"'colour' holds values that are no categories: unhash"):
         clf.fit(X.assign(colour=[["blue"]] * ROWS), y)
-    with pytest.raises(ValueError, match=r"X holds strings .* with OrdinalEncoder"):
+    with pytest.raises(ValueError, match=r"X holds strings .* with OneHotEncoder"):
         MetaFewShotClassifier("scratch").fit(X, y)
     with pytest.raises(ValueError, match=r"X holds strings .* Pass a data frame"):
         MetaFewShotClassifier().fit(X.to_numpy(), y)

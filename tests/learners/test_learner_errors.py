@@ -65,7 +65,7 @@ def test_targets_that_are_not_finite(value):
 
 def test_strings():
     X = np.array([["red"], ["blue"]] * 10)
-    with pytest.raises(ValueError, match=r"X holds strings .*'red'.* with OrdinalEncoder"):
+    with pytest.raises(ValueError, match=r"X holds strings .*'red'.* with OneHotEncoder"):
         MAML(n_way=2).fit(X, ["a", "b"] * 10)
 
 
