@@ -20,6 +20,7 @@ was stopped; results are added to ``benchmarks/results/omniglot.jsonl``.
 import argparse
 import json
 import resource
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,7 @@ ITERATIONS = {
 }
 
 
+@cache
 def load(protocol: str, seed: int) -> tuple[np.ndarray, ...]:
     """Training and test rows of a protocol."""
     names = {"papers": ("trainval", "test"), "validation": ("train", "validation")}
