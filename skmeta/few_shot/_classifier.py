@@ -190,13 +190,13 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
             return list(range(len(self.classes_)))
         known = {label: k for k, label in enumerate(prior.classes.tolist())}
         unknown = [label for label in self.classes_.tolist() if label not in known]
-        if unknown:
+        if unknown and prior.learner_params["head_init"] == "learned":
             raise PriorMismatchError(
                 f"The prior's head knows the classes {quote_some(prior.classes)}, but y has "
                 f"{quote_some(unknown)}. Meta-train with head_init='shared', which takes any "
                 "classes."
             )
-        return [known[label] for label in self.classes_.tolist()]
+        return [known.get(label, -1) for label in self.classes_.tolist()]
 
     def _logits(self, X: Any) -> np.ndarray:
         return to_numpy(self._outputs(X)[0]).astype(np.float64)

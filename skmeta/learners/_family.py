@@ -1,13 +1,15 @@
-"""What the regressions of one family share in absolute terms.
+"""What the tasks of one family share in absolute terms.
 
 A table that is measured on its own says nothing of what its columns and its target are worth
 elsewhere. Tasks of one family share that: a pupil's intake score means the same in each school.
-Targets of a family are therefore measured from a line that all tasks have in common, with a
+
+Targets of regressions are therefore measured from a line that all tasks have in common, with a
 centre and a scale between those of the support set and those of the family, and the predicted
 distribution is mixed with that of the family: a random-intercept model, which meta-training goes
-on from.
+on from. Of classifications whose labels mean the same in each task, the predicted probabilities
+are multiplied by those of a logistic regression on the rows of all tasks, each to a power.
 
-Notation: n rows, d columns, k bars; r = y - line(x) are residuals.
+Notation: n rows, d columns, k bars, c classes; r = y - line(x) are residuals.
 
 Reference: Laird and Ware (1982), Random-effects models for longitudinal data.
 """
@@ -19,7 +21,9 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.linear_model import RidgeCV
+from scipy.optimize import minimize
+from scipy.special import log_softmax
+from sklearn.linear_model import LogisticRegression, RidgeCV
 from torch import Tensor
 
 from skmeta.backbones import bar_borders
@@ -33,6 +37,8 @@ _SPREAD_ROWS = 10.0
 # that.
 _HASTE = 20.0
 _LEAST_SHARE, _N_UPDATES = 0.01, 100
+# Powers of the two products; a network without any would not learn.
+_POWERS = ((0.05, 4.0), (0.0, 4.0))
 
 
 def estimate_family(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> State:
@@ -68,6 +74,39 @@ def estimate_family(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> State:
         "share": 0.0,
     }
     return {f"family.{n}": torch.tensor(v, dtype=torch.float64) for n, v in found.items()}
+
+
+def estimate_classes(x: np.ndarray, y: np.ndarray, n_classes: int) -> State:
+    """Fit the logistic regression of a family of classifications.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, d)
+        Standardised rows of all tasks; NaN is a missing value.
+    y : ndarray of shape (n,), int64
+        Class positions, below c.
+    n_classes : int
+        c.
+
+    Returns
+    -------
+    dict of Tensor
+        ``family.weight`` (c, d), ``family.bias`` (c,), and ``family.powers`` (2,) of the
+        network's probabilities and of these, 1 and 0.
+    """
+    found, positions = np.unique(y, return_inverse=True)
+    # A class without rows is as likely as half a row would make it.
+    counts = np.bincount(y, minlength=n_classes) + 0.5
+    weight, bias = np.zeros((n_classes, x.shape[1])), np.log(counts / counts.sum())
+    if len(found) > 1:
+        model = LogisticRegression(max_iter=1000).fit(np.nan_to_num(x), positions)
+        coef, intercept = model.coef_, model.intercept_
+        if len(found) == 2:
+            coef, intercept = np.vstack([0 * coef, coef]), np.append(0.0, intercept)
+        # Logits are free up to a constant; the others are centred on the log frequencies.
+        weight[found], bias[found] = coef, intercept - intercept.mean() + bias[found].mean()
+    state = {"weight": weight, "bias": bias, "powers": np.array([1.0, 0.0])}
+    return {f"family.{n}": torch.tensor(v, dtype=torch.float64) for n, v in state.items()}
 
 
 def variance_components(residuals: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
@@ -156,3 +195,48 @@ def likeliest_share(gain: Tensor, w: Tensor) -> Tensor:
         of_family = torch.sigmoid(torch.logit(share) + gain)
         share = ((w * of_family).sum() / w.sum()).clamp(_LEAST_SHARE, 1 - _LEAST_SHARE)
     return torch.logit(share) / _HASTE
+
+
+def multiplied_by_family(
+    state: Mapping[str, Tensor], x: Tensor, classes: Tensor, log_probability: Tensor
+) -> Tensor:
+    """Logits (n, c) of rows (n, ...), with the family's opinion of the classes at ``classes``.
+
+    A class at -1 is one that the family does not know, and then it has no opinion of any.
+    """
+    if not has_family(state) or bool((classes < 0).any()):
+        return log_probability
+    powers = state["family.powers"].to(log_probability.dtype)
+    opinion = class_opinion(state, x, classes).to(log_probability.dtype)
+    return powers[0] * log_probability + powers[1] * opinion
+
+
+def class_opinion(state: Mapping[str, Tensor], x: Tensor, classes: Tensor) -> Tensor:
+    """Log probabilities (n, c) of the family's logistic regression at rows (n, ...)."""
+    weight, bias = state["family.weight"][classes], state["family.bias"][classes]
+    return F.log_softmax(torch.nan_to_num(x.flatten(1)) @ weight.T + bias, 1)
+
+
+def likeliest_powers(own: np.ndarray, opinion: np.ndarray, y: np.ndarray, w: np.ndarray) -> Tensor:
+    """Powers of two opinions whose normalised product is likeliest.
+
+    Parameters
+    ----------
+    own, opinion : ndarray of shape (m, c)
+        Log probabilities of rows that neither has seen.
+    y : ndarray of shape (m,), int64
+        Class positions.
+    w : ndarray of shape (m,)
+        Weights.
+
+    Returns
+    -------
+    Tensor of shape (2,)
+        The powers.
+    """
+
+    def risk(powers: np.ndarray) -> float:
+        mixed = log_softmax(powers[0] * own + powers[1] * opinion, axis=1)
+        return float(-np.average(np.take_along_axis(mixed, y[:, None], 1)[:, 0], weights=w))
+
+    return torch.tensor(minimize(risk, [0.5, 0.5], method="L-BFGS-B", bounds=_POWERS).x)

@@ -23,12 +23,16 @@ from skmeta.learners._bars import bars_loss, bars_moments, bars_quantiles
 from skmeta.learners._base import MetaLearner
 from skmeta.learners._context import Context
 from skmeta.learners._family import (
+    class_opinion,
+    estimate_classes,
     estimate_family,
     family_bars,
     has_family,
+    likeliest_powers,
     likeliest_share,
     line_of,
     mixed_with_family,
+    multiplied_by_family,
     shrunken_location_and_scale,
 )
 from skmeta.learners._heads import loss, score
@@ -41,6 +45,7 @@ from skmeta.learners._table_members import (
     location_and_scale,
 )
 from skmeta.priors import MetaPrior, load_table_prior
+from skmeta.tasks import GroupEpisodes
 
 _NEVER = -1e9
 # Tasks by which the share of a family's distribution is chosen, to begin with.
@@ -66,10 +71,12 @@ class InContextLearner(MetaLearner):
     codes). Weights of rows are numbers of repetitions.
 
     For regressions it predicts a distribution: see ``return_std`` and ``predict_quantiles`` of
-    :class:`~skmeta.few_shot.MetaFewShotRegressor`. :meth:`fit` on groups of regressions also
-    learns what they share in absolute terms: targets are measured from a line through the rows of
-    all tasks, and predictions are mixed with those of a random-intercept model (Laird and Ware
-    1982), from which meta-training goes on.
+    :class:`~skmeta.few_shot.MetaFewShotRegressor`.
+
+    :meth:`fit` on groups also learns what they share in absolute terms, and meta-training goes on
+    from that. Targets of regressions are measured from a line through the rows of all tasks, and
+    predictions are mixed with those of a random-intercept model (Laird and Ware 1982).
+    Probabilities of classes are multiplied by those of a logistic regression on all rows.
 
     Parameters
     ----------
@@ -259,25 +266,47 @@ class InContextLearner(MetaLearner):
         self, session: Session, state: State, source: TaskSource, rng: np.random.Generator
     ) -> State:
         context, crossing = session.context, session.crossing
-        if context.kind != "regression" or len(crossing.input_shape) != 1:
+        sampler = source.sampler
+        if not isinstance(sampler, GroupEpisodes) or len(crossing.input_shape) != 1:
             return state
+        assert source.groups is not None
         table = crossing.upload(source.X)
-        y = (source.y - session.scaler.y_mean) / session.scaler.y_scale
-        assert source.groups is not None  # A regression has groups.
-        family = estimate_family(to_numpy(crossing.inputs(table).double()), y, source.groups)
+        x = to_numpy(crossing.inputs(table).double())
+        if context.kind == "classification":
+            assert sampler.classes is not None
+            positions = np.searchsorted(sampler.classes, source.y)
+            family = estimate_classes(x, positions, context.n_outputs)
+        else:
+            y = (source.y - session.scaler.y_mean) / session.scaler.y_scale
+            family = estimate_family(x, y, source.groups)
         state = state | {n: v.to(crossing.device, crossing.dtype) for n, v in family.items()}
-        gains, weights = [], []
+        tasks = crossing.tasks(table, [source.sampler.sample(rng) for _ in range(_N_WEIGHED)])
         with torch.no_grad():
-            for _ in range(_N_WEIGHED):
-                stacked = crossing.tasks(table, [source.sampler.sample(rng)])
-                task = TaskTensors(*(Rows(*(v[0] for v in rows)) for rows in stacked))
-                adapted = self._adapt(context, state, task.support, 1)
-                target = self._in_bar_units(adapted, task.query)
-                own = self._raw(context, adapted, task.query.x)[0]
-                of_family = family_bars(adapted).to(own.dtype).expand_as(own)
-                gains.append(bars_loss(own, target) - bars_loss(of_family, target))
-                weights.append(task.query.w)
-        return state | {"family.share": likeliest_share(torch.cat(gains), torch.cat(weights))}
+            each = (
+                TaskTensors(*(Rows(*(part[k] for part in side)) for side in tasks))
+                for k in range(_N_WEIGHED)
+            )
+            opinions = [self._opinions(context, state, task) for task in each]
+        own, of_family, y, w = (torch.cat(parts) for parts in zip(*opinions, strict=True))
+        if context.kind == "classification":
+            powers = likeliest_powers(*(to_numpy(v) for v in (own, of_family, y, w)))
+            return state | {"family.powers": powers.to(crossing.device, crossing.dtype)}
+        gain = bars_loss(own, y) - bars_loss(of_family, y)
+        return state | {"family.share": likeliest_share(gain, w)}
+
+    def _opinions(
+        self, context: Context, state: State, task: TaskTensors
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Log probabilities of a query set by the network and by the family, targets, weights."""
+        adapted, query = self._adapt(context, state, task.support, 1), task.query
+        raw = self._raw(context, adapted, query.x)
+        if context.kind == "classification":
+            own = self._log_probabilities(context, adapted, raw)
+            opinion = class_opinion(adapted, query.x, context.classes)
+            return own, opinion, query.y, query.w
+        own = F.log_softmax(raw[0], 1)
+        opinion = family_bars(adapted).to(own.dtype).expand_as(own)
+        return own, opinion, self._in_bar_units(adapted, query), query.w
 
     # ------------------------------------------------------------------------------- algorithm
 
@@ -336,7 +365,7 @@ class InContextLearner(MetaLearner):
 
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         if context.kind == "classification":
-            return self._log_probabilities(context, adapted, self._raw(context, adapted, x))
+            return self._class_logits(context, adapted, x)
         mean, _ = bars_moments(self._bars(context, adapted, x).exp())
         return self._in_units(adapted, x, mean.to(x.dtype)[:, None])
 
@@ -355,6 +384,10 @@ class InContextLearner(MetaLearner):
         views = _look(tables, adapted["memory.columns"].long())
         outputs: Tensor = self._call(context, adapted, views, memory=memory)
         return outputs
+
+    def _class_logits(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        own = self._log_probabilities(context, adapted, self._raw(context, adapted, x))
+        return multiplied_by_family(adapted, x, context.classes, own)
 
     def _log_probabilities(
         self, context: Context, adapted: Mapping[str, Tensor], raw: Tensor
@@ -438,8 +471,7 @@ class InContextLearner(MetaLearner):
         """
         adapted, query = self._adapt(context, state, task.support, 1), task.query
         if context.kind == "classification":
-            raw = self._raw(context, adapted, query.x)
-            outputs = self._log_probabilities(context, adapted, raw)
+            outputs = self._class_logits(context, adapted, query.x)
             value = loss(context.kind, outputs, query)
         else:
             bars = self._bars(context, adapted, query.x)
@@ -479,8 +511,9 @@ class InContextLearner(MetaLearner):
             If ``prior`` is of another learner, kind or size.
         """
         super().fit(X, y, groups)
-        # No class is known by its label: a task may have any.
-        self.prior_ = self.prior_.replace(classes=None)
+        if "family.powers" not in self.prior_.tensors:
+            # No class is known by its label: a task may have any.
+            self.prior_ = self.prior_.replace(classes=None)
         return self
 
 

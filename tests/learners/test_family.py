@@ -3,18 +3,23 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import log_softmax
 from scipy.stats import f_oneway, norm
-from sklearn.linear_model import RidgeCV
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmeta import MetaFewShotRegressor, MetaPrior
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
 from skmeta.backbones import bar_borders
 from skmeta.backend import Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import InContextLearner
 from skmeta.learners._bars import bars_moments
 from skmeta.learners._family import (
+    class_opinion,
+    estimate_classes,
     estimate_family,
+    likeliest_powers,
     likeliest_share,
     line_of,
     mixed_with_family,
@@ -27,12 +32,12 @@ SMALL = {"width": 16, "n_layers": 2, "n_heads": 2, "cell_width": 4}
 FIT = {"n_shot": 5, "n_query": 20, "n_iterations": 2, "validation_fraction": 0.0}
 
 
-def family(n_tasks=40, n_rows=30, seed=0):
+def family(n_tasks=40, n_rows=30, seed=0, spread=6.0):
     """Tasks with a common slope and intercepts of their own; y = 50 + 4 x_0 + u + noise."""
     rng = np.random.default_rng(seed)
     groups = np.repeat(np.arange(n_tasks), n_rows)
     X = rng.normal([3.0, -1.0, 0.0], [10.0, 1.0, 0.1], size=(len(groups), 3))
-    u = rng.normal(scale=6.0, size=n_tasks)
+    u = rng.normal(scale=spread, size=n_tasks)
     y = 50 + 0.4 * (X[:, 0] - 3) + u[groups] + rng.normal(scale=3.0, size=len(groups))
     return X, y, groups
 
@@ -79,7 +84,7 @@ def test_the_family_alone_is_the_random_intercept_model(prior):
     line = RidgeCV(np.logspace(-2, 4, 25)).fit(scaler.transform(X), y)
     between, within = variance_components(y - line.predict(scaler.transform(X)), groups)
     X_new, y_new, _ = family(1, 40, seed=5)
-    fitted = MetaFewShotRegressor(with_tensors(prior, tensors)).fit(X_new[:5], y_new[:5])
+    fitted = MetaFewShotRegressor(prior.replace(tensors=tensors)).fit(X_new[:5], y_new[:5])
     shift = (y_new[:5] - line.predict(scaler.transform(X_new[:5]))).mean()
     expected = line.predict(scaler.transform(X_new[5:])) + shift * 5 * between / (
         5 * between + within
@@ -90,20 +95,6 @@ def test_the_family_alone_is_the_random_intercept_model(prior):
 def estimate_of(X, y, groups):
     found = estimate_family(StandardScaler().fit_transform(X), (y - y.mean()) / y.std(), groups)
     return {n: v.numpy().astype(np.float32) for n, v in found.items()}
-
-
-def with_tensors(prior, tensors):
-    return MetaPrior(
-        tensors,
-        learner=prior.learner,
-        learner_params=prior.learner_params,
-        backbone=prior.backbone,
-        backbone_params={},
-        kind=prior.kind,
-        feature_names_in=None,
-        n_features_in=prior.n_features_in,
-        input_shape=prior.input_shape,
-    )
 
 
 def test_few_rows_of_a_known_family_are_enough(prior):
@@ -147,15 +138,105 @@ def test_missing_values_are_allowed():
     assert np.isfinite(reg.predict(X[:12])).all()
 
 
-def test_images_and_classifications_have_no_line():
+def test_images_and_tasks_over_new_classes_have_no_family():
     X, y, groups = family(10, 12)
     learner = InContextLearner(**SMALL, **FIT, random_state=0)
-    labels = np.arange(len(y)) % 2
-    tensors = learner.fit(X, labels, groups).prior_.tensors
-    assert not any(name.startswith("family.") for name in tensors)
     images = np.repeat(X[:, :, None, None], 4, axis=3)
     tensors = learner.fit(images, y, groups).prior_.tensors
     assert not any(name.startswith("family.") for name in tensors)
+    prior = learner.set_params(n_way=3, n_query=3).fit(X, groups).prior_
+    assert not any(name.startswith("family.") for name in prior.tensors)
+    assert prior.classes is None
+
+
+def class_family(n_tasks=40, n_rows=30, seed=0):
+    """Tasks with one rule for three labels in common, nearly."""
+    X, y, groups = family(n_tasks, n_rows, seed, spread=1.5)
+    labels = np.array(["low", "middle", "high"])
+    return X, labels[np.digitize(y, [48, 52])], groups
+
+
+@pytest.fixture(scope="module")
+def class_prior():
+    X, y, groups = class_family()
+    learner = InContextLearner(prior="tabular", **(FIT | {"n_shot": 2}), random_state=0)
+    return learner.fit(X, y, groups).prior_
+
+
+def test_few_rows_of_a_known_family_of_classes_are_enough(class_prior):
+    X, y, groups = class_family(60, 40, seed=1)
+    assert class_prior.classes.tolist() == ["high", "low", "middle"]
+    risk = {"family": [], "alone": []}
+    for g in np.unique(groups):
+        X_g, y_g = X[groups == g], y[groups == g]
+        if len(set(y_g[:6])) < 2:
+            continue
+        for name, given in (("family", class_prior), ("alone", None)):
+            clf = MetaFewShotClassifier(given).fit(X_g[:6], y_g[:6])
+            known = np.isin(y_g, clf.classes_)
+            known[:6] = False
+            p = clf.predict_proba(X_g[known])
+            at = np.searchsorted(clf.classes_, y_g[known])
+            risk[name].append(-np.log(p[np.arange(len(at)), at]).mean())
+    mean = {name: np.mean(r) for name, r in risk.items()}
+    assert mean["family"] < 0.9 * mean["alone"]
+
+
+def test_labels_that_the_family_does_not_know_are_learned_from_their_rows(class_prior):
+    X, y, _ = class_family(2, 30, seed=3)
+    few, rest = slice(None, None, 3), slice(1, None, 3)
+    without = {n: v for n, v in class_prior.tensors.items() if not n.startswith("family.")}
+    alone = MetaFewShotClassifier(class_prior.replace(tensors=without, classes=None))
+    names = {"high": "a", "low": "b", "middle": "c"}
+    other = np.array([names[label] for label in y])
+    found = MetaFewShotClassifier(class_prior).fit(X[few], other[few]).predict_proba(X[rest])
+    np.testing.assert_array_equal(found, alone.fit(X[few], other[few]).predict_proba(X[rest]))
+    known = MetaFewShotClassifier(class_prior).fit(X[few], y[few]).predict_proba(X[rest])
+    assert np.abs(known - found).max() > 0.05
+
+
+def test_the_family_of_classes_alone_is_logistic_regression(class_prior):
+    X, y, _ = class_family()
+    tensors = dict(class_prior.tensors) | {"family.powers": np.float32([0.0, 1.0])}
+    start = estimate_classes(
+        StandardScaler().fit_transform(X), np.unique(y, return_inverse=True)[1], 3
+    )
+    tensors |= {n: start[n].numpy().astype(np.float32) for n in ("family.weight", "family.bias")}
+    clf = MetaFewShotClassifier(class_prior.replace(tensors=tensors)).fit(X[::100], y[::100])
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(X, y)
+    np.testing.assert_allclose(clf.predict_proba(X), model.predict_proba(X), atol=1e-3)
+    # A task of two of the classes has their odds.
+    two = np.isin(y[::50], ["high", "low"])
+    clf.fit(X[::50][two], y[::50][two])
+    p = model.predict_proba(X)[:, :2]
+    np.testing.assert_allclose(clf.predict_proba(X), p / p.sum(1, keepdims=True), atol=1e-3)
+
+
+def test_a_class_without_rows_is_unlikely():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 2)), np.repeat([0, 2], 30)
+    state = estimate_classes(x, y, 3)
+    p = class_opinion(state, torch.tensor(x), torch.arange(3)).exp()
+    assert p[:, 1].max() < 0.05
+    only = estimate_classes(x, np.ones(60, int), 3)
+    p = class_opinion(only, torch.tensor(x), torch.arange(3)).exp()
+    np.testing.assert_allclose(p[0], np.array([0.5, 60.5, 0.5]) / 61.5)
+
+
+def test_the_powers_are_the_likeliest():
+    rng = np.random.default_rng(0)
+    y, w = rng.integers(0, 3, 300), rng.integers(0, 3, 300).astype(float)
+    own, opinion = (
+        log_softmax(2 * (y[:, None] == np.arange(3)) * s + rng.normal(size=(300, 3)), axis=1)
+        for s in (0.4, 0.8)
+    )
+    found = likeliest_powers(own, opinion, y, w).numpy()
+
+    def risk(a, b):
+        return -(w * log_softmax(a * own + b * opinion, axis=1)[np.arange(300), y]).sum()
+
+    steps = [(da, db) for da in (-0.02, 0, 0.02) for db in (-0.02, 0, 0.02)]
+    assert min(risk(found[0] + da, found[1] + db) for da, db in steps) == risk(*found)
 
 
 def test_the_mixture_is_a_distribution():
@@ -177,19 +258,28 @@ def test_the_mixture_is_a_distribution():
     assert float(below) == pytest.approx(expected, abs=1e-5)
 
 
-def test_gradients_of_the_family_are_right():
+@pytest.mark.parametrize("kind", ["regression", "classification"])
+def test_gradients_of_the_family_are_right(kind):
     """Against finite differences, in float64."""
     X, y, groups = family(6, 12)
+    n_outputs = 1
+    if kind == "classification":
+        y, n_outputs = np.arange(len(y)) % 3, 3
     learner = InContextLearner(**SMALL, **FIT, precision="float64", random_state=0)
     state = {
         n: torch.tensor(v, dtype=torch.float64)
         for n, v in learner.fit(X, y, groups).prior_.tensors.items()
         if not n.startswith("scaler.")
     }
-    rows = torch.tensor((X - X.mean(0)) / X.std(0)), torch.tensor((y - y.mean()) / y.std())
+    targets = y if kind == "classification" else (y - y.mean()) / y.std()
+    rows = torch.tensor((X - X.mean(0)) / X.std(0)), torch.tensor(targets)
     sets = [Rows(rows[0][s], rows[1][s], torch.ones(6).double()) for s in (slice(6), slice(6, 12))]
     session, _ = read_prior(
-        learner.prior_, InContextLearner, classes=range(1), device="cpu", precision="float64"
+        learner.prior_,
+        InContextLearner,
+        classes=range(n_outputs),
+        device="cpu",
+        precision="float64",
     )
 
     def loss(at):
@@ -197,11 +287,13 @@ def test_gradients_of_the_family_are_right():
 
     gradient = torch.func.grad(loss)(state)
     for name in (n for n in state if n.startswith("family.")):
-        direction = torch.ones_like(state[name])
+        direction = torch.linspace(1, 2, state[name].numel(), dtype=torch.float64)
+        direction = direction.reshape(state[name].shape)
         h = 1e-5
         slopes = [loss(state | {name: state[name] + s * h * direction}) for s in (1, -1)]
         slope = float((slopes[0] - slopes[1]) / (2 * h))
-        assert float(gradient[name].sum()) == pytest.approx(slope, rel=1e-5, abs=1e-8), name
+        found = float((gradient[name] * direction).sum())
+        assert found == pytest.approx(slope, rel=1e-5, abs=1e-8), name
         assert slope != 0, name
 
 
