@@ -5,7 +5,8 @@
 Four tasks of Omniglot, 5-way 1-shot with 15 queries a class, in meta-training's defaults
 (inductive, prototype heads), with equally many inner steps for both. ``lstm`` has the network of
 MAML, ``conv4`` with 32 filters (the paper's) or 64; ``metanas`` has cells of 48 channels within
-112,000 parameters, held against ``conv4`` with 64 filters, which has as many.
+112,000 parameters, held against ``conv4`` with 64 filters, which has as many; before anything is
+pruned, and at the end of meta-training, when one operation an edge is left after the inner steps.
 
 One task after another on one thread. Pairs are interleaved, in processor seconds, so that other
 work on the machine matters little; printed are medians, and the median and the range of the
@@ -17,6 +18,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -40,8 +42,8 @@ def conv4(cls: type[MetaLearner], n_channels: int, **settings) -> MetaLearner:
     return cls(backbone="conv4", backbone_params=params, inner_lr=0.1, **settings)
 
 
-def pairs(n_steps: int) -> dict[str, tuple[MetaLearner, MetaLearner]]:
-    """Learners, each with the first-order MAML that it is held against."""
+def pairs(n_steps: int) -> dict[str, tuple[MetaLearner, MetaLearner, float]]:
+    """Learners, each with the first-order MAML that it is held against, and the progress."""
     steps = {"n_inner_steps": n_steps}
     maml = {n: conv4(MAML, n, first_order=True, **steps) for n in (32, 64)}
     cells = MetaNAS(
@@ -51,13 +53,14 @@ def pairs(n_steps: int) -> dict[str, tuple[MetaLearner, MetaLearner]]:
         **steps,
     )
     return {
-        "lstm, 32 filters": (conv4(LSTMMetaLearner, 32, **steps), maml[32]),
-        "lstm, 64 filters": (conv4(LSTMMetaLearner, 64, **steps), maml[64]),
-        "metanas, 112,000 parameters": (cells, maml[64]),
+        "lstm, 32 filters": (conv4(LSTMMetaLearner, 32, **steps), maml[32], 0.0),
+        "lstm, 64 filters": (conv4(LSTMMetaLearner, 64, **steps), maml[64], 0.0),
+        "metanas, 112,000 parameters, nothing pruned": (cells, maml[64], 0.0),
+        "metanas, 112,000 parameters, at the end": (cells, maml[64], 1.0),
     }
 
 
-def iteration(learner: MetaLearner) -> Callable[[], object]:
+def iteration(learner: MetaLearner, progress: float) -> Callable[[], object]:
     """One meta-gradient, as a function without arguments."""
     X, y = load_omniglot(subset="test", return_X_y=True, dtype=np.uint8)
     sampler, rng = ClassEpisodes(y, 5, 1, 15), np.random.default_rng(0)
@@ -78,7 +81,8 @@ def iteration(learner: MetaLearner) -> Callable[[], object]:
     drawn = session.crossing.tasks(session.crossing.upload(X), tasks)
     execution = Execution("loop", device=torch.device("cpu"), flops_per_task=1e9)
     gradient = session.learner.mean_gradient
-    return partial(gradient, session.context, session.draw_state(1), drawn, execution)
+    context = replace(session.context, progress=progress)
+    return partial(gradient, context, session.draw_state(1), drawn, execution)
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -96,8 +100,8 @@ def main() -> None:
     torch.set_num_threads(1)
     record: dict = {"steps": args.steps, "repetitions": args.repetitions}
     record["torch"] = torch.__version__
-    for name, pair in pairs(args.steps).items():
-        calls = [iteration(learner) for learner in pair]
+    for name, (*pair, progress) in pairs(args.steps).items():
+        calls = [iteration(learner, progress) for learner in pair]
         # The first of each is not counted.
         found = [[seconds(call) for call in calls] for _ in range(args.repetitions + 1)][1:]
         ratios = [learner / maml for learner, maml in found]
