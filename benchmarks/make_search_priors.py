@@ -8,6 +8,8 @@ estimator: what it was learned from, and how a search on a data set whose origin
 """
 
 import argparse
+from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -82,7 +84,27 @@ def own_searches(history, name, metric):
     for one in METRICS[metric]:
         past = history.searches(estimator=name, metric=one)
         found += [s for s in past if s.metric == one]  # and not another one in its stead
-    return [s for s in found if len(s.scores) >= 30 and np.isfinite(s.scores).mean() > 0.5]
+    found = [s for s in found if len(s.scores) >= 30 and np.isfinite(s.scores).mean() > 0.5]
+    return without_constants(found)
+
+
+def without_constants(searches):
+    """Leave out settings of nested estimators that are the same wherever they are.
+
+    They say what the choice of the estimator says already.
+    """
+    configurations = [c for search in searches for c in search.configurations]
+    values, counts = {}, Counter(key for c in configurations for key in c)
+    for configuration in configurations:
+        for key, value in configuration.items():
+            values.setdefault(key, set()).add(repr(value))
+    kept = {k for k in values if len(values[k]) > 1 or counts[k] == len(configurations)}
+    return [
+        replace(
+            s, configurations=tuple({k: c[k] for k in c if k in kept} for c in s.configurations)
+        )
+        for s in searches
+    ]
 
 
 def published_searches(name, metric):
