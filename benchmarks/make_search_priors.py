@@ -32,12 +32,12 @@ METRICS = {
     "r2": ("r2",),
     "neg_mean_absolute_error": ("neg_mean_absolute_error",),
 }
+# Published searches, and how many configurations of each are taken.
 PUBLISHED = {
-    "RandomForestClassifier": "forest",
-    "SVC": "svc",
-    "AdaBoostClassifier": "adaboost",
+    "RandomForestClassifier": ("forest", 120),
+    "SVC": ("svc", 120),
+    "AdaBoostClassifier": ("adaboost", 60),
 }
-N_PUBLISHED = 120  # configurations of each published search
 N_SEARCHES = 20  # fewer make no prior
 # Worse scores count as this bad: below the median, in distances of the best from it. An R2 of
 # minus a million would else leave no difference between all others.
@@ -111,20 +111,21 @@ def published_searches(name, metric):
     """Return the published searches of an estimator, the first configurations of each."""
     if metric != "accuracy" or name not in PUBLISHED:
         return []
+    table, n = PUBLISHED[name]
     return [
         PastSearch(
             dataset=f"openml {task.name}",
-            configurations=task.configurations[:N_PUBLISHED],
-            scores=task.scores[:N_PUBLISHED],
+            configurations=task.configurations[:n],
+            scores=task.scores[:n],
             estimator=name,
             metric=metric,
         )
-        for task in load_table(PUBLISHED[name])
+        for task in load_table(table)
     ]
 
 
 def new_card(name):
-    sources = ["own", PUBLISHED[name]] if name in PUBLISHED else ["own"]
+    sources = ["own", PUBLISHED[name][0]] if name in PUBLISHED else ["own"]
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "versions": {one: version(one) for one in ("scikit-learn", "numpy", "skmeta")},
