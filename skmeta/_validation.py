@@ -96,7 +96,14 @@ def check_labels(labels: Any, name: str, n_rows: int | None = None) -> np.ndarra
     return np.array(array.tolist())
 
 
-def check_rows(estimator: Any, X: Any, *, reset: bool, allow_nan: bool, strings: str) -> np.ndarray:
+def check_rows(
+    estimator: Any,
+    X: Any,
+    *,
+    reset: bool,
+    allow_nan: bool,
+    strings: str = "Encode them as numbers, for example with OneHotEncoder.",
+) -> np.ndarray:
     """Return rows of numbers, with their number of columns and names checked or remembered.
 
     Parameters
@@ -109,7 +116,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, allow_nan: bool, strings:
         Whether to remember, as ``fit`` does, or to check.
     allow_nan : bool
         Whether values may be missing.
-    strings : str
+    strings : str, optional
         What to do with strings, for the error.
 
     Returns

@@ -93,10 +93,10 @@ class BaseMetaFewShot(BaseEstimator):
             if reset:
                 self._categories = CategoryCodes(X)
             X = self._categories.encode(X)
-        strings = "Encode them as numbers, for example with OneHotEncoder."
-        if allows_nan:
-            strings = "Pass a data frame, whose columns of strings are taken for categories."
-        return check_rows(self, X, reset=reset, allow_nan=allows_nan, strings=strings)
+        if not allows_nan:
+            return check_rows(self, X, reset=reset, allow_nan=False)
+        strings = "Pass a data frame, whose columns of strings are taken for categories."
+        return check_rows(self, X, reset=reset, allow_nan=True, strings=strings)
 
     def _choose_prior(self, is_table: bool = True) -> MetaPrior | None:
         """The prior asked for, which may be one that ships."""

@@ -124,8 +124,7 @@ def meta_fit(learner: MetaLearner, X: Any, y: Any, groups: Any) -> tuple[MetaPri
 
 def _check_rows(learner: MetaLearner, rows: Any, reset: bool) -> np.ndarray:
     allow_nan = get_tags(learner).input_tags.allow_nan
-    strings = "Encode them as numbers, for example with OneHotEncoder."
-    return check_rows(learner, rows, reset=reset, allow_nan=allow_nan, strings=strings)
+    return check_rows(learner, rows, reset=reset, allow_nan=allow_nan)
 
 
 def untrained_prior(
