@@ -1,7 +1,7 @@
 """From architecture parameters to one operation an edge.
 
-Notation: e edges, o operations; alpha (e, o) the architecture parameters; c (e, o) parameters of
-each operation; p the price of a parameter; s the sharpness, from 0 (soft) to 1 (decided).
+Notation: e edges, o operations; alpha (e, o) the architecture parameters; s the sharpness, from 0
+(soft) to 1 (decided).
 """
 
 from __future__ import annotations
@@ -19,49 +19,79 @@ from skmeta.backend import Network, State
 
 ALPHA = "body.architecture"
 
+# So many steps of the budget are told apart.
+_MOST_UNITS = 2000
 
-def price(alpha: Tensor, costs: Tensor, budget: float) -> Tensor:
-    """Lowest price p at which the largest alpha - p c of each edge keep to a budget.
 
-    What each edge prefers changes only where two of its operations come level, so these prices are
-    all that need be tried.
+def choose(alpha: Tensor, units: Tensor, n_units: int) -> Tensor:
+    """Operations with the largest sum of alpha within a budget.
+
+    A knapsack problem with one choice an edge, solved by dynamic programming over what is left of
+    the budget (Kellerer, Pferschy and Pisinger 2004, Knapsack problems, chapter 11).
 
     Parameters
     ----------
     alpha : Tensor of shape (e, o)
-        Minus infinity where an operation is not allowed.
-    costs : Tensor of shape (e, o)
-        c.
-    budget : float
-        For the sum of the costs of the operations chosen.
+        Architecture parameters.
+    units : Tensor of shape (e, o)
+        What each operation takes of the budget, in whole numbers: 0 for at least one on each
+        edge, and more than ``n_units`` for one that an edge cannot have.
+    n_units : int
+        The budget.
 
     Returns
     -------
-    Tensor of shape ()
-        p, which is 0 if the budget does not bind.
+    Tensor of shape (e,)
+        Number of the operation on each edge.
     """
-    gain = alpha[:, :, None] - alpha[:, None, :]
-    saving = costs[:, :, None] - costs[:, None, :]
-    level = torch.where((saving > 0) & torch.isfinite(gain), gain / saving, 0.0)
-    # A little above, so that the cheaper one is preferred.
-    prices = level.reshape(-1).clamp_min(0.0) * (1 + 1e-6)
-    prices = torch.cat([prices.new_zeros(1), prices + 1e-9 / costs.max()])
-    choice = (alpha - prices[:, None, None] * costs).argmax(2)
-    total = costs.expand(len(prices), -1, -1).gather(2, choice[..., None]).sum((1, 2))
-    return torch.where(total <= budget, prices, torch.inf).amin()
+    left = torch.arange(n_units + 1, device=units.device)
+    value = alpha.new_zeros(n_units + 1)
+    best = []  # on each edge, by what is left for it and those before it
+    for row, taken in zip(alpha, units, strict=True):
+        rest = left - taken[:, None]
+        total = row[:, None] + value[rest.clamp_min(0)]
+        value, choice = total.masked_fill(rest < 0, -torch.inf).max(0)
+        best.append(choice)
+    chosen = []
+    at = left[-1:]
+    for choice, taken in zip(reversed(best), units.flip(0), strict=True):
+        chosen.append(choice.gather(0, at))
+        at = at - taken.gather(0, chosen[-1])
+    return torch.cat(chosen[::-1])
 
 
-def sharpen(scores: Tensor, sharpness: float, temperature: float) -> Tensor:
-    """Logits of the operations: tempered, and without those that are pruned.
-
-    The temperature falls from 1 to ``temperature`` as sharpness rises (on a logarithmic scale). An
-    operation is pruned if its share is less than ``sharpness`` times the largest on its edge: none
-    at 0, all but one at 1.
+def put_first(scores: Tensor, chosen: Tensor) -> Tensor:
+    """Scores of which the chosen ones are the largest: what was ahead falls as far behind.
 
     Parameters
     ----------
     scores : Tensor of shape (e, o)
-        alpha - p c.
+        Alpha.
+    chosen : Tensor of shape (e,)
+        Number of the operation on each edge.
+
+    Returns
+    -------
+    Tensor of shape (e, o)
+        New scores, with the gradients of the old ones.
+    """
+    lead = scores - scores.gather(1, chosen[:, None])
+    return scores - 2 * lead.clamp_min(0).detach()
+
+
+def sharpen(scores: Tensor, chosen: Tensor, sharpness: float, temperature: float) -> Tensor:
+    """Logits of the operations: tempered, and without those that are pruned.
+
+    The temperature falls from 1 to ``temperature`` as sharpness rises (on a logarithmic scale). An
+    operation is pruned if its share is less than ``sharpness`` times the largest on its edge: none
+    at 0, all but the chosen one at 1.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (e, o)
+        Those of the chosen ones are the largest.
+    chosen : Tensor of shape (e,)
+        Number of the operation on each edge.
     sharpness : float
         s.
     temperature : float
@@ -75,13 +105,10 @@ def sharpen(scores: Tensor, sharpness: float, temperature: float) -> Tensor:
     logits: Tensor = scores / temperature**sharpness
     if sharpness == 0:
         return logits
-    largest = logits.detach().amax(1, keepdim=True)
-    if sharpness == 1:
-        # One of several that are level.
-        at = torch.arange(logits.shape[1], device=logits.device)
-        kept = at == logits.detach().argmax(1, keepdim=True)
-    else:
-        kept = logits.detach() >= largest + math.log(sharpness)
+    kept = torch.arange(logits.shape[1], device=logits.device) == chosen[:, None]
+    if sharpness < 1:
+        largest = logits.detach().amax(1, keepdim=True)
+        kept = kept | (logits.detach() >= largest + math.log(sharpness))
     return logits.masked_fill(~kept, -torch.inf)
 
 
@@ -128,31 +155,50 @@ class SharpNetwork:
     def logits(self, alpha: Tensor) -> Tensor:
         """What the shares of the operations are the softmax of, of shape (e, o)."""
         scores = self.restrict(alpha)
-        if self.max_parameters is not None and self._costs.sum() > self._budget:
-            costs = self._costs.to(alpha)
-            scores = scores - price(scores.detach(), costs, self._budget) * costs
-        return sharpen(scores, self.sharpness, self.temperature)
+        known = scores.detach()
+        if self.max_parameters is None:
+            chosen = known.argmax(1)
+        else:
+            units, n_units = self._units
+            chosen = choose(known, units.to(known.device), n_units)
+            scores = put_first(scores, chosen)
+        return sharpen(scores, chosen, self.sharpness, self.temperature)
 
     def restrict(self, alpha: Tensor) -> Tensor:
         """Alpha without the operations that an edge cannot have: minus infinity, of shape (e, o).
 
-        One that is above the budget even beside the cheapest operations on all other edges would
-        only keep the price so high that nothing else is chosen either.
+        Those are not in the network, or above the budget even beside the cheapest operations on
+        all other edges.
         """
-        possible = self.cells.allowed
-        if self.max_parameters is not None:
-            more = self._costs - self.cells.cheapest()[:, None]
-            left = self._budget - int(self.cells.cheapest().sum())
-            possible = possible & (more <= left).to(possible.device)
-        return alpha.masked_fill(~possible, -torch.inf)
+        return alpha.masked_fill(~self._possible.to(alpha.device), -torch.inf)
 
     def _read(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {**state, ALPHA: self.logits(state[ALPHA])}
 
     @cached_property
-    def _costs(self) -> Tensor:
-        return self.cells.costs()
+    def _extra(self) -> Tensor:
+        """Parameters beyond those of the cheapest operation on each edge, of shape (e, o)."""
+        return (self.cells.costs() - self.cells.cheapest()[:, None]).long()
 
-    @property
-    def _budget(self) -> int:
-        return int(self.max_parameters or 0) - self.cells.n_fixed_parameters()
+    @cached_property
+    def _left(self) -> int:
+        """The budget for those."""
+        fixed = self.cells.n_fixed_parameters() + int(self.cells.cheapest().sum())
+        return int(self.max_parameters or 0) - fixed
+
+    @cached_property
+    def _possible(self) -> Tensor:
+        allowed = self.cells.allowed.cpu()
+        return allowed if self.max_parameters is None else allowed & (self._extra <= self._left)
+
+    @cached_property
+    def _units(self) -> tuple[Tensor, int]:
+        """What each operation takes of the budget, and the budget, in units of several parameters.
+
+        Nothing is rounded, unless that would take more than _MOST_UNITS.
+        """
+        extra = self._extra[self._possible]
+        total = min(self._left, int(self._extra.masked_fill(~self._possible, 0).amax(1).sum()))
+        unit = max(math.gcd(*extra.tolist()), -(-total // _MOST_UNITS), 1)
+        n_units = total // unit
+        return (-(-self._extra // unit)).masked_fill(~self._possible, n_units + 1), n_units

@@ -46,10 +46,11 @@ class MetaNAS(GradientLearner):
     1), ..., 1 for a new task. In meta-training all of them are multiplied by a factor that rises
     from 0 to 1 between the two shares of ``annealing``.
 
-    Within a budget, an operation that exceeds it by itself is left out. The choice is that of the
-    largest alpha - p c, where c is the number of the operation's parameters, and p the lowest
-    price at which the network keeps to the budget; the soft choice counts it, too. The paper has a
-    fixed number of inputs for each node instead.
+    Within a budget, the choice is that of the largest sum of alphas among all architectures that
+    keep to it, found exactly. An operation that an edge would rather have, but that the others
+    leave no room for, counts in the soft choice as if it were as far behind the chosen one as it
+    is ahead; one that exceeds the budget by itself is left out. The paper has a fixed number of
+    inputs for each node instead.
 
     References
     ----------

@@ -12,7 +12,7 @@ from skmeta.backend import Execution, Network, Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import BackboneError
 from skmeta.learners import MAML, Context, MetaNAS
-from skmeta.learners._architecture_choice import ALPHA, price, sharpen
+from skmeta.learners._architecture_choice import ALPHA, choose, put_first, sharpen
 from skmeta.priors import MetaPrior
 
 N_FEATURES, N_WAY, STEP = 3, 3, 1e-6
@@ -44,46 +44,46 @@ def make_task(seed=2, shape=(N_FEATURES,)):
     return TaskTensors(rows(7), rows(5))
 
 
-def test_the_price_is_the_lowest_that_keeps_to_the_budget():
+def test_the_choice_is_the_best_of_all_that_keep_to_the_budget():
     rng = np.random.default_rng(0)
-    for _ in range(20):
-        alpha = torch.tensor(rng.normal(size=(4, 3)))
-        alpha[0, 2] = -torch.inf
-        costs = torch.tensor(rng.integers(0, 50, size=(4, 3)).astype(float))
-        least = costs.masked_fill(torch.isinf(alpha), torch.inf).amin(1).sum()
-        budget = float(least + rng.uniform(0, 60))
-        found = float(price(alpha, costs, budget))
+    binds = 0
+    for _ in range(30):
+        alpha = torch.tensor(rng.normal(size=(3, 4)))
+        units = torch.tensor(rng.integers(0, 12, size=(3, 4)))
+        units[range(3), rng.integers(2, 4, 3)] = 0
+        n_units = int(rng.integers(0, 20))
+        units[0, 1] = n_units + 1  # cannot be had
+        found = choose(alpha, units, n_units)
+        every = [
+            (float(alpha[range(3), pick].sum()), pick)
+            for pick in product(range(4), repeat=3)
+            if units[range(3), pick].sum() <= n_units
+        ]
+        assert tuple(found.tolist()) == max(every)[1]
+        binds += not torch.equal(found, alpha.argmax(1))
+        alphas = torch.tensor(rng.normal(size=(5, 3, 4)))
+        together = torch.vmap(lambda a, u=units, n=n_units: choose(a, u, n))(alphas)
+        assert torch.equal(together, torch.stack([choose(a, units, n_units) for a in alphas]))
+    assert binds > 20
 
-        def total(p, alpha=alpha, costs=costs):
-            choice = (alpha - p * costs).argmax(1)
-            return float(costs.gather(1, choice[:, None]).sum())
 
-        assert total(found) <= budget
-        if found > 0:
-            assert total(found * (1 - 1e-4)) > budget
-
-
-def test_within_the_price_no_choice_of_that_size_is_better():
-    """A Lagrangian: what is chosen is the best of all architectures that are not larger."""
-    rng = np.random.default_rng(1)
-    for _ in range(10):
-        alpha, costs = torch.tensor(rng.normal(size=(3, 4))), torch.tensor(rng.uniform(size=(3, 4)))
-        p = price(alpha, costs, float(costs.amin(1).sum() + 0.5))
-        choice = (alpha - p * costs).argmax(1).tolist()
-        size = sum(costs[i, k] for i, k in enumerate(choice))
-        value = sum(alpha[i, k] for i, k in enumerate(choice))
-        for other in product(range(4), repeat=3):
-            if sum(costs[i, k] for i, k in enumerate(other)) <= size:
-                assert sum(alpha[i, k] for i, k in enumerate(other)) <= value + 1e-9
+def test_what_the_budget_forbids_falls_as_far_behind_as_it_was_ahead():
+    scores = torch.tensor([[0.1, 0.4, -torch.inf, 0.2], [0.5, 0.5, 0.0, 0.6]], requires_grad=True)
+    first = put_first(scores, torch.tensor([3, 3]))
+    torch.testing.assert_close(first.detach()[0], torch.tensor([0.1, 0.0, -torch.inf, 0.2]))
+    torch.testing.assert_close(first[1], scores[1])
+    (first[0, 1] + first[0, 3]).backward()
+    assert scores.grad.tolist() == [[0, 1, 0, 1], [0, 0, 0, 0]]
 
 
 def test_sharpening_ends_in_one_operation_and_starts_with_all():
     scores = torch.tensor([[0.1, 0.3, 0.2], [0.5, 0.5, 0.0]])
-    soft = sharpen(scores, 0.0, 0.1)
+    chosen = torch.tensor([1, 1])
+    soft = sharpen(scores, chosen, 0.0, 0.1)
     assert torch.equal(soft, scores)
-    hard = torch.softmax(sharpen(scores, 1.0, 0.1), 1)
-    assert torch.equal(hard, torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]))
-    half = torch.softmax(sharpen(scores, 0.5, 0.1), 1)
+    hard = torch.softmax(sharpen(scores, chosen, 1.0, 0.1), 1)
+    assert torch.equal(hard, torch.tensor([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]))
+    half = torch.softmax(sharpen(scores, chosen, 0.5, 0.1), 1)
     shares = torch.softmax(scores / 0.1**0.5, 1)
     kept = shares >= 0.5 * shares.amax(1, keepdim=True)
     assert kept.sum() == 5
@@ -193,7 +193,7 @@ def test_exact_gradient_equals_finite_differences(progress, budget):
         return float(sum(learner.meta_loss(context, at, task)[0] for task in tasks)) / 2
 
     generator = torch.Generator().manual_seed(3)
-    # The price is held fixed, as a multiplier of Lagrange is: here alpha does not move it.
+    # How far an operation falls behind is held fixed: here alpha does not move it.
     moving = [n for n in state if n != ALPHA or budget is None]
     direction = {n: torch.randn(state[n].shape, generator=generator).double() for n in moving}
     moved = [
