@@ -2,6 +2,7 @@
 
     python benchmarks/robustness.py images --learner protonet maml lstm finetuned scratch
     SKMETA_DATA=... python benchmarks/robustness.py tables
+    python benchmarks/robustness.py --figure doc/figures/robustness.svg
 
 ``images``: Omniglot, meta-trained as ``omniglot.py --protocol source`` does, and tested on 5-way
 5-shot tasks of other characters: 0 to 40% wrong support labels; queries turned by 30 degrees,
@@ -14,7 +15,8 @@ from the lower; one feature in five replaced by its mean.
 
 All methods see the same tasks. A figure is the mean over tasks with a 95% interval; ``loss`` is
 what is lost to the clean tasks, paired. Priors and figures are kept as they are made, in
-``benchmarks/results``: a run that is started again goes on.
+``benchmarks/results``: a run that is started again goes on. ``--figure doc/figures/robustness.svg``
+draws them.
 """
 
 import argparse
@@ -38,6 +40,14 @@ from skmeta.tasks import ClassEpisodes, GroupEpisodes, Task, split_tasks, with_w
 
 RESULTS = Path(__file__).parent / "results"
 NOISE = (0.1, 0.2, 0.3, 0.4)
+LABELS = {
+    "protonet": "ProtoNet",
+    "maml": "MAML",
+    "metasgd": "Meta-SGD",
+    "lstm": "LSTM optimizer",
+    "finetuned": "fine-tuning",
+    "scratch": "from scratch",
+}
 TUNED = {"backbone": "conv4", "n_inner_steps": 20, "inner_lr": 0.003, "random_state": 0}
 FEATURES = ["standLRT", "schavg", "girl", "girls_school", "boys_school"]
 TABLE_LEARNERS = {
@@ -244,15 +254,58 @@ def interval(values: np.ndarray) -> list[float]:
     return [float(values.mean()), float(1.96 * values.std(ddof=1) / len(values) ** 0.5)]
 
 
+def draw(results: dict, path: Path) -> None:
+    """Draw what is kept: wrong labels on the left, shifts on the right."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 7.5), layout="constrained")
+    panels = figure.subplots(2, 2, sharey="row", width_ratios=(3, 2))
+    colours = {name: f"C{k}" for k, name in enumerate(LABELS)}
+    for (lines, dots), domain in zip(panels, ("images", "tables"), strict=True):
+        found = [(*key.split("-")[1:3], r) for key, r in results.items() if domain in key]
+        found.sort(key=lambda one: (list(LABELS).index(one[0]), one[1]))
+        sign = 1 if domain == "images" else -1
+        shifts = [n for n in found[0][2] if not n.startswith("noise")]
+        for k, (name, label_noise, record) in enumerate(found):
+            is_clean = float(label_noise) == 0
+            style = {
+                "color": colours[name],
+                "linestyle": "-" if is_clean else "--",
+                "marker": "o" if is_clean else "s",
+                "markersize": 4,
+                "label": LABELS[name] + ("" if is_clean else f", label_noise={label_noise}"),
+            }
+            values = [record[n]["score"] for n in ("clean", *(f"noise {s}" for s in NOISE))]
+            mean, half = np.array(values).T
+            lines.errorbar([0, *(100 * s for s in NOISE)], sign * mean, half, capsize=2, **style)
+            mean, half = np.array([record[n]["score"] for n in shifts]).T
+            at = np.arange(len(shifts)) + 0.1 * (k - (len(found) - 1) / 2)
+            dots.errorbar(at, sign * mean, half, **style | {"linestyle": "none"})
+        lines.set_ylabel("accuracy in %" if domain == "images" else "squared error")
+        lines.set_title("Omniglot, 5-way 5-shot" if domain == "images" else "schools, 10 pupils")
+        lines.set_xlabel("wrong support labels in %")
+        lines.legend(fontsize=8)
+        dots.set_xticks(range(len(shifts)), shifts, rotation=20)
+        dots.set_title("shifted queries")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("domain", choices=["images", "tables"])
+    parser.add_argument("domain", nargs="?", choices=["images", "tables"])
     parser.add_argument("--learner", nargs="+", default=None)
     parser.add_argument("--label-noise", nargs="+", type=float, default=[0.0, 0.2])
     parser.add_argument("--iterations", type=int, default=None)
     parser.add_argument("--tasks", type=int, default=200)
     parser.add_argument("--out", type=Path, default=RESULTS / "robustness.json")
+    parser.add_argument("--figure", type=Path, help="draw what is in --out")
     args = parser.parse_args()
+    if args.figure:
+        draw(json.loads(args.out.read_text()), args.figure)
+        return
+    if args.domain is None:
+        parser.error("Say what to test on: images or tables.")
     images = args.domain == "images"
     learners = args.learner or [*(["protonet", "maml"] if images else TABLE_LEARNERS)]
     if images:
