@@ -23,6 +23,11 @@ PARAMETERS = {
         "Whether the meta-gradient ignores how the inner gradients depend on the prior: faster, "
         "and often nearly as good.",
     ),
+    "inner_clip_norm": (
+        "float or None",
+        "Largest norm of an inner gradient; None does not clip. On support sets with wrong labels "
+        "gradients are far longer than meta-training has seen.",
+    ),
     "multi_step_loss": (
         "float",
         "Share of the meta-training, from its start, in which the query losses after all inner "

@@ -56,12 +56,14 @@ class GradientLearner(MetaLearner):
     inner_lr: float = 0.1
     n_inner_steps: int = 1
     first_order: bool = False
+    inner_clip_norm: float | None = None
 
     _parameter_constraints: ClassVar[dict] = {
         **MetaLearner._parameter_constraints,
         "inner_lr": [Interval(Real, 0, None, closed="neither")],
         "n_inner_steps": [Interval(Integral, 0, None, closed="left")],
         "first_order": ["boolean"],
+        "inner_clip_norm": [Interval(Real, 0, None, closed="neither"), None],
     }
 
     def is_adapted(self, name: str) -> bool:
@@ -146,6 +148,8 @@ class GradientLearner(MetaLearner):
         if moved.isdisjoint(body) and measured is None:
             measured = context.network.measure(fast, support.x)
         gradient, value = self._inner_gradient(context, fast, moved, support, measured)
+        if self.inner_clip_norm is not None:
+            gradient = clip(gradient, self.inner_clip_norm)
         # In one order, so that an update may join them to a vector.
         part = {n: v for n, v in fast.items() if n in adapted}
         gradient = {n: gradient[n] if n in moved else torch.zeros_like(v) for n, v in part.items()}
@@ -218,3 +222,25 @@ class GradientLearner(MetaLearner):
         n_features = context.network.n_features
         head = start_head(context.head, state, context.classes, n_features, support.w)
         return body | head, None
+
+
+def clip(gradient: State, largest: float) -> State:
+    """Scale a gradient down to a norm, if it is longer (Pascanu et al. 2013, algorithm 1).
+
+    Parameters
+    ----------
+    gradient : dict of Tensor
+        All of it counts as one vector.
+    largest : float
+        The norm.
+
+    Returns
+    -------
+    dict of Tensor
+        The same tensors, scaled.
+    """
+    squared = torch.stack([(g * g).sum() for g in gradient.values()]).sum()
+    # Not the root of 0, which has no gradient.
+    norm = torch.sqrt(squared.clamp_min(1e-30))
+    scale = largest / norm.clamp_min(largest)
+    return {n: scale * g for n, g in gradient.items()}
