@@ -313,6 +313,15 @@ def summarise():
             )
     summary["test scores"] = test_scores(by_key, [m for m in METHODS if m != "skopt"])
     summary["test scores, with skopt"] = test_scores(by_key, METHODS)
+    summary["test scores, ours and defaults"] = {
+        kind: test_scores({k: v for k, v in by_key.items() if k[1] in of}, ["shipped", "defaults"])
+        for kind, of in (
+            ("all", names),
+            ("cheap", CHEAP),
+            ("others", set(names) - set(CHEAP)),
+            *((name, [name]) for name in names),
+        )
+    }
     return summary
 
 

@@ -79,12 +79,14 @@ def put_first(scores: Tensor, chosen: Tensor) -> Tensor:
     return scores - 2 * lead.clamp_min(0).detach()
 
 
-def sharpen(scores: Tensor, chosen: Tensor, sharpness: float, temperature: float) -> Tensor:
+def sharpen(
+    scores: Tensor, chosen: Tensor, sharpness: float, temperature: tuple[float, float]
+) -> Tensor:
     """Logits of the operations: tempered, and without those that are pruned.
 
-    The temperature falls from 1 to ``temperature`` as sharpness rises (on a logarithmic scale). An
-    operation is pruned if its share is less than ``sharpness`` times the largest on its edge: none
-    at 0, all but the chosen one at 1.
+    The temperature falls from the first to the last one as sharpness rises (on a logarithmic
+    scale). An operation is pruned if its share is less than ``sharpness`` times the largest on its
+    edge: none at 0, all but the chosen one at 1.
 
     Parameters
     ----------
@@ -94,15 +96,16 @@ def sharpen(scores: Tensor, chosen: Tensor, sharpness: float, temperature: float
         Number of the operation on each edge.
     sharpness : float
         s.
-    temperature : float
-        The lowest one.
+    temperature : tuple of two floats
+        The first and the last one.
 
     Returns
     -------
     Tensor of shape (e, o)
         Logits; minus infinity for what is pruned.
     """
-    logits: Tensor = scores / temperature**sharpness
+    first, last = temperature
+    logits: Tensor = scores / (first * (last / first) ** sharpness)
     if sharpness == 0:
         return logits
     kept = torch.arange(logits.shape[1], device=logits.device) == chosen[:, None]
@@ -124,7 +127,7 @@ class SharpNetwork:
         Its module.
     max_parameters : int or None
         Budget of the whole network, without the head.
-    sharpness, temperature : float
+    sharpness, temperature : float, tuple of two floats
         As :func:`sharpen` takes them.
     """
 
@@ -132,7 +135,7 @@ class SharpNetwork:
     cells: CellNetwork
     max_parameters: int | None
     sharpness: float
-    temperature: float
+    temperature: tuple[float, float]
 
     @property
     def n_features(self) -> int:

@@ -48,7 +48,12 @@ PARAMETERS = {
         "are learned, but not adapted.",
     ),
     "architecture_lr": ("float", "Step size of the inner loop for the architecture parameters."),
-    "temperature": ("float", "Temperature of the softmax when the choice is made; 1 at first."),
+    "temperature": (
+        "tuple of two floats",
+        "Temperature of the softmax over operations at first, and when the choice is made. "
+        "Architecture parameters start near 0 and move by about ``meta_lr`` an iteration: the "
+        "lower the temperature, the sooner the preferred operations have most of the network.",
+    ),
     "annealing": (
         "tuple of two floats",
         "Shares of the meta-training between which the choice goes over from soft to decided.",

@@ -73,15 +73,15 @@ class MetaNAS(GradientLearner):
     n_inner_steps: int = 3
     first_order: bool = True
     architecture_lr: float = 1.0
-    temperature: float = 0.05
-    annealing: tuple[float, float] = (0.2, 0.7)
+    temperature: tuple[float, float] = (0.03, 0.005)
+    annealing: tuple[float, float] = (0.0, 0.3)
     max_parameters: int | None = None
     outer: str = "maml"
 
     _parameter_constraints: ClassVar[dict] = {
         **GradientLearner._parameter_constraints,
         "architecture_lr": [Interval(Real, 0, None, closed="left")],
-        "temperature": [Interval(Real, 0, 1, closed="right")],
+        "temperature": [tuple, list],
         "annealing": [tuple, list],
         "max_parameters": [Interval(Integral, 1, None, closed="left"), None],
         "outer": [StrOptions({"maml", "reptile"})],
@@ -122,7 +122,13 @@ class MetaNAS(GradientLearner):
         if not 0 <= begin < end <= 1:
             raise ValueError(
                 f"annealing must be two rising shares between 0 and 1, got {self.annealing}. "
-                "Pass (0.2, 0.7) to sharpen the choice from a fifth of meta-training on."
+                "Pass (0.0, 0.3) to have the choice made by the end of the first 30%."
+            )
+        first, last = self.temperature
+        if not 0 < last <= first:
+            raise ValueError(
+                f"temperature must be two positive numbers of which the second is not larger, got "
+                f"{self.temperature}. Pass (0.03, 0.005), or (1, 0.005) for a soft start."
             )
         cells = self._sharp_network(context, 0).cells
         least = cells.n_fixed_parameters() + int(cells.cheapest().sum())
@@ -189,5 +195,5 @@ class MetaNAS(GradientLearner):
         sharpness = max(done, 0.0) * (step + 1) / (self.n_inner_steps + 1)
         cells = context.network.cells
         return SharpNetwork(
-            context.network, cells, self.max_parameters, sharpness, self.temperature
+            context.network, cells, self.max_parameters, sharpness, tuple(self.temperature)
         )

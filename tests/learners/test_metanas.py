@@ -79,11 +79,11 @@ def test_what_the_budget_forbids_falls_as_far_behind_as_it_was_ahead():
 def test_sharpening_ends_in_one_operation_and_starts_with_all():
     scores = torch.tensor([[0.1, 0.3, 0.2], [0.5, 0.5, 0.0]])
     chosen = torch.tensor([1, 1])
-    soft = sharpen(scores, chosen, 0.0, 0.1)
+    soft = sharpen(scores, chosen, 0.0, (1.0, 0.1))
     assert torch.equal(soft, scores)
-    hard = torch.softmax(sharpen(scores, chosen, 1.0, 0.1), 1)
+    hard = torch.softmax(sharpen(scores, chosen, 1.0, (1.0, 0.1)), 1)
     assert torch.equal(hard, torch.tensor([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]))
-    half = torch.softmax(sharpen(scores, chosen, 0.5, 0.1), 1)
+    half = torch.softmax(sharpen(scores, chosen, 0.5, (1.0, 0.1)), 1)
     shares = torch.softmax(scores / 0.1**0.5, 1)
     kept = shares >= 0.5 * shares.amax(1, keepdim=True)
     assert kept.sum() == 5
@@ -107,7 +107,7 @@ def test_sharpness_rises_with_steps_and_meta_training(n_steps):
 
 
 def test_an_adapted_network_computes_only_what_was_chosen():
-    learner, context = MetaNAS(n_inner_steps=2), make_context()
+    learner, context = MetaNAS(n_inner_steps=2, temperature=(1.0, 0.05)), make_context()
     state, (support, query) = make_state(learner, context), make_task()
     adapted = learner.adapt(context, state, support)
     assert not torch.equal(adapted[ALPHA], state[ALPHA])
@@ -179,7 +179,7 @@ def test_exact_gradient_equals_finite_differences(progress, budget):
         first_order=False,
         n_inner_steps=2,
         inner_lr=0.3,
-        temperature=0.5,
+        temperature=(1.0, 0.5),
         max_parameters=budget,
         architecture_lr=1.0 if budget is None else 0.0,
     )
@@ -210,7 +210,7 @@ def test_exact_gradient_equals_finite_differences(progress, budget):
 
 def test_images_in_every_way_of_execution():
     shape = (1, 8, 8)
-    learner = MetaNAS(n_inner_steps=1, first_order=False, temperature=0.5)
+    learner = MetaNAS(n_inner_steps=1, first_order=False, temperature=(1.0, 0.5))
     context = make_context(0.4, shape=shape, n_channels=3, n_cells=2)
     state, tasks = make_state(learner, context, 0.1), [make_task(s, shape) for s in (2, 3)]
     stacked = TaskTensors(*(Rows(*map(torch.stack, zip(*pair, strict=True)))
@@ -225,7 +225,10 @@ def test_images_in_every_way_of_execution():
 
 
 def test_reptile_outside_moves_weights_and_architecture_to_the_end():
-    learner, context = MetaNAS(outer="reptile", n_inner_steps=2), make_context(0.5)
+    learner = MetaNAS(
+        outer="reptile", n_inner_steps=2, temperature=(1.0, 0.05), annealing=(0.2, 0.7)
+    )
+    context = make_context(0.5)
     state, task = make_state(learner, context), make_task()
     gradient, _ = learner.meta_gradient(context, state, task)
     rows = Rows(*(torch.cat(parts) for parts in zip(*task, strict=True)))
@@ -288,4 +291,7 @@ def test_bad_input():
         MetaNAS(backbone="mlp").fit(X, y, groups)
     with pytest.raises(ValueError, match=r"annealing must be two rising shares .* \(0.5, 0.2\)"):
         MetaNAS(annealing=(0.5, 0.2)).fit(X, y, groups)
+    for wrong in ((0.0, 0.0), (0.1, 0.2)):
+        with pytest.raises(ValueError, match="temperature must be two positive numbers"):
+            MetaNAS(temperature=wrong).fit(X, y, groups)
     assert isinstance(MAML(backbone="cells", n_iterations=2).fit(X, y, groups).prior_, MetaPrior)
