@@ -47,6 +47,7 @@ RESULTS = Path(__file__).parent / "results"
 STEP = {"inner_lr": 0.4, "n_inner_steps": 1, "n_query": 5, "meta_lr": 0.002}
 LEARNERS = {
     "maml": (MAML, STEP),
+    "maml_clipped": (MAML, STEP | {"inner_clip_norm": 0.5}),
     "fomaml": (MAML, STEP | {"first_order": True}),
     "mamlpp": (
         MAML,
@@ -57,8 +58,8 @@ LEARNERS = {
         STEP
         | {"backbone": "image_cells", "input_shape": (1, 28, 28), "n_inner_steps": 2}
         | {"backbone_params": {"n_channels": 48}, "max_parameters": 112_000}
-        | {"inner_lr": 0.1, "meta_batch_size": 4}
-        | {"architecture_lr": 0.0},
+        | {"inner_lr": 0.1, "architecture_lr": 0.0}
+        | {"annealing": (0.0, 0.15), "temperature": (0.03, 0.005)},
     ),
     "anil": (ANIL, STEP),
     "metasgd": (MetaSGD, STEP),

@@ -43,6 +43,7 @@ NOISE = (0.1, 0.2, 0.3, 0.4)
 LABELS = {
     "protonet": "ProtoNet",
     "maml": "MAML",
+    "maml_clipped": "MAML, clipped",
     "metasgd": "Meta-SGD",
     "lstm": "LSTM optimizer",
     "finetuned": "fine-tuning",

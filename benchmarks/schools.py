@@ -66,7 +66,7 @@ BASELINES = ("pooled", "own", "shifted")
 PENALTIES = np.logspace(-2, 4, 25)
 GRID = [(hidden, n) for hidden in ((16,), (40, 40)) for n in (200, 400)]
 # Of MetaNAS.
-EARLY = {"annealing": (0.0, 0.3), "architecture_lr": 0.0, "first_order": False}
+EARLY = {"architecture_lr": 0.0, "first_order": False}
 N_DRAWS = 3
 FEWEST_QUERY_ROWS = 5
 

@@ -11,8 +11,8 @@ learners are tested on the same support and query points.
 iteration, Adam with 0.001). Those of ``maml`` were chosen on validation tasks, in runs of 12,000
 iterations, and ``metasgd`` takes the same (``--validate`` tests on 2,000 validation tasks).
 ``metanas`` takes them, too, with cells that may have as many parameters as the network; when its
-choice is made was chosen on validation tasks; that no task moves it is better there, too. It is
-held against ``maml`` after as many iterations (``--set n_iterations=2500``).
+choice is made, at which temperatures, and that no task moves it was chosen on validation tasks. It
+is held against ``maml`` after as many iterations (``--set n_iterations=2500``).
 ``pretrained`` is the paper's comparison: the same
 network fitted to all tasks at once, then fine-tuned on the five points with the step size that
 is best on validation tasks.
@@ -59,6 +59,7 @@ CELLS = {
     "max_parameters": 1720,
     "first_order": False,
     "architecture_lr": 0.0,
+    "temperature": (0.3, 0.03),
     "annealing": (0.0, 0.3),
 }
 # No inner step: the squared error of all tasks at once.

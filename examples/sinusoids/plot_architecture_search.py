@@ -12,8 +12,8 @@ nothing is trained again after that.
 # ---------------------
 # An edge can be a linear layer, a gated one, a residual one, a skip, or nothing. ``max_parameters``
 # is what an MLP with two hidden layers of 20 units has, so a choice must be made. ``annealing``
-# makes it in the first three tenths of meta-training, and leaves the rest to the weights. A gated
-# layer has twice the weights of a linear one, which is too much for this budget.
+# says when: early in meta-training, most of which is left to the weights. A gated layer has twice
+# the weights of a linear one, which is too much for this budget.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,8 +41,6 @@ learner = MetaNAS(
     backbone="table_cells",
     backbone_params={"width": 20},
     max_parameters=460,
-    architecture_lr=0.01,
-    annealing=(0.0, 0.3),
     **settings,
 ).fit(X, y, groups=groups)
 mlp = MAML(backbone="mlp", backbone_params={"hidden": (20, 20)}, **settings)

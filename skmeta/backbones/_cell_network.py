@@ -90,6 +90,10 @@ class CellNetwork(nn.Module):
             for row in range(len(allowed))
         )
         self.nodes = nn.ModuleList(make_node() for _ in range(n_cells * n_nodes))
+        self._costs = torch.zeros(allowed.shape, dtype=torch.float64)
+        for row in range(len(allowed)):
+            for name in self._names(row):
+                self._costs[row, self.operations.index(name)] = _size(self._module(row, name))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map rows to features."""
@@ -133,15 +137,11 @@ class CellNetwork(nn.Module):
         Tensor of shape (e, o)
             Numbers, as float64.
         """
-        found = torch.zeros(self.allowed.shape, dtype=torch.float64)
-        for row in range(len(self.places)):
-            for name in self._names(row):
-                found[row, self.operations.index(name)] = _size(self._module(row, name))
-        return found
+        return self._costs
 
     def cheapest(self) -> Tensor:
         """Parameters of the smallest operation on each edge, of shape (e,)."""
-        return self.costs().masked_fill(~self.allowed.cpu(), torch.inf).amin(1)
+        return self._costs.masked_fill(~torch.tensor(self._allowed), torch.inf).amin(1)
 
     def n_fixed_parameters(self) -> int:
         """Parameters of stem and nodes, which are there whatever is chosen."""

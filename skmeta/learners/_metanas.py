@@ -72,8 +72,8 @@ class MetaNAS(GradientLearner):
     inner_lr: float = 0.1
     n_inner_steps: int = 3
     first_order: bool = True
-    architecture_lr: float = 1.0
-    temperature: tuple[float, float] = (0.03, 0.005)
+    architecture_lr: float = 0.001
+    temperature: tuple[float, float] = (0.1, 0.01)
     annealing: tuple[float, float] = (0.0, 0.3)
     max_parameters: int | None = None
     outer: str = "maml"
@@ -128,7 +128,7 @@ class MetaNAS(GradientLearner):
         if not 0 < last <= first:
             raise ValueError(
                 f"temperature must be two positive numbers of which the second is not larger, got "
-                f"{self.temperature}. Pass (0.03, 0.005), or (1, 0.005) for a soft start."
+                f"{self.temperature}. Pass (0.1, 0.01), or (1, 0.01) for a softer start."
             )
         cells = self._sharp_network(context, 0).cells
         least = cells.n_fixed_parameters() + int(cells.cheapest().sum())
