@@ -59,6 +59,7 @@ CELLS = {
     "max_parameters": 1720,
     "first_order": False,
     "architecture_lr": 0.0,
+    "annealing": (0.0, 0.3),
     "temperature": (0.3, 0.03),
     "annealing": (0.0, 0.3),
 }

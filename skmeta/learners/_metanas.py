@@ -74,7 +74,7 @@ class MetaNAS(GradientLearner):
     first_order: bool = True
     architecture_lr: float = 0.001
     temperature: tuple[float, float] = (0.1, 0.01)
-    annealing: tuple[float, float] = (0.0, 0.3)
+    annealing: tuple[float, float] = (0.0, 0.15)
     max_parameters: int | None = None
     outer: str = "maml"
 
@@ -122,7 +122,7 @@ class MetaNAS(GradientLearner):
         if not 0 <= begin < end <= 1:
             raise ValueError(
                 f"annealing must be two rising shares between 0 and 1, got {self.annealing}. "
-                "Pass (0.0, 0.3) to have the choice made by the end of the first 30%."
+                "Pass (0.0, 0.3) to have the choice made in the first 30%."
             )
         first, last = self.temperature
         if not 0 < last <= first:
