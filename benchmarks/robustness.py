@@ -334,6 +334,8 @@ def main() -> None:
             record = {n: {"score": interval(v), "loss": interval(found["clean"] - v)}
                       for n, v in found.items()}  # fmt: skip
             print(key, json.dumps(record, indent=1))
+            # Read again, as another process may have written meanwhile.
+            results = json.loads(args.out.read_text()) if args.out.exists() else {}
             results[key] = record
             args.out.write_text(json.dumps(results, indent=1) + "\n")
 
