@@ -257,6 +257,7 @@ def interval(values: np.ndarray) -> list[float]:
 
 def draw(results: dict, path: Path) -> None:
     """Draw what is kept: wrong labels on the left, shifts on the right."""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 7.5), layout="constrained")
@@ -285,11 +286,13 @@ def draw(results: dict, path: Path) -> None:
         lines.set_ylabel("accuracy in %" if domain == "images" else "squared error")
         lines.set_title("Omniglot, 5-way 5-shot" if domain == "images" else "schools, 10 pupils")
         lines.set_xlabel("wrong support labels in %")
-        lines.legend(fontsize=8)
+        lines.set_ylim(0)
+        lines.legend(fontsize=7, ncols=3 if domain == "images" else 2)
         dots.set_xticks(range(len(shifts)), shifts, rotation=20)
         dots.set_title("shifted queries")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "skmeta"}):
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def main() -> None:

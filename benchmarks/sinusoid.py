@@ -61,7 +61,6 @@ CELLS = {
     "architecture_lr": 0.0,
     "annealing": (0.0, 0.3),
     "temperature": (0.3, 0.03),
-    "annealing": (0.0, 0.3),
 }
 # No inner step: the squared error of all tasks at once.
 FIT_ALL = PAPER | {"n_inner_steps": 0, "schedule": "cosine", "n_iterations": 20_000}
