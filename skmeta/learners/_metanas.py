@@ -195,5 +195,5 @@ class MetaNAS(GradientLearner):
         sharpness = max(done, 0.0) * (step + 1) / (self.n_inner_steps + 1)
         cells = context.network.cells
         return SharpNetwork(
-            context.network, cells, self.max_parameters, sharpness, tuple(self.temperature)
+            context.network, cells, self.max_parameters, sharpness, self.temperature
         )
