@@ -118,14 +118,12 @@ class MetaNAS(GradientLearner):
         return network.cells.describe(network.restrict(adapted[ALPHA]), chosen)
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
-        begin, end = self.annealing
-        if not 0 <= begin < end <= 1:
+        if len(self.annealing) != 2 or not 0 <= self.annealing[0] < self.annealing[1] <= 1:
             raise ValueError(
                 f"annealing must be two rising shares between 0 and 1, got {self.annealing}. "
                 "Pass (0.0, 0.3) to have the choice made in the first 30%."
             )
-        first, last = self.temperature
-        if not 0 < last <= first:
+        if len(self.temperature) != 2 or not 0 < self.temperature[1] <= self.temperature[0]:
             raise ValueError(
                 f"temperature must be two positive numbers of which the second is not larger, got "
                 f"{self.temperature}. Pass (0.1, 0.01), or (1, 0.01) for a softer start."

@@ -11,7 +11,7 @@ from skmeta.backbones import _cell_network, build_backbone
 from skmeta.backend import Execution, Network, Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import BackboneError
-from skmeta.learners import MAML, Context, MetaNAS
+from skmeta.learners import MAML, Context, MetaNAS, _architecture_choice
 from skmeta.learners._architecture_choice import ALPHA, choose, put_first, sharpen
 from skmeta.priors import MetaPrior
 
@@ -172,6 +172,22 @@ def test_an_operation_above_the_budget_leaves_room_for_others():
     assert all(row["gated"] == 0 for row in found.shares)
 
 
+def test_a_budget_of_many_units_is_rounded_and_kept(monkeypatch):
+    monkeypatch.setattr(_architecture_choice, "_MOST_UNITS", 4)
+    context = make_context()
+    cells = context.network.cells
+    for budget in (70, 100, 130, 160):
+        learner = MetaNAS(max_parameters=budget)
+        for seed in range(5):
+            state = make_state(learner, context)
+            state[ALPHA] = torch.randn(state[ALPHA].shape, generator=torch.manual_seed(seed))
+            network = learner._sharp_network(context, learner.n_inner_steps)
+            assert network._units[1] <= 4
+            chosen = network.logits(state[ALPHA].double()).argmax(1)
+            costs = cells.costs().gather(1, chosen[:, None]).sum()
+            assert cells.n_fixed_parameters() + costs <= budget
+
+
 @pytest.mark.parametrize("progress", [0.0, 0.45, 1.0])
 @pytest.mark.parametrize("budget", [None, 100])
 def test_exact_gradient_equals_finite_differences(progress, budget):
@@ -291,7 +307,7 @@ def test_bad_input():
         MetaNAS(backbone="mlp").fit(X, y, groups)
     with pytest.raises(ValueError, match=r"annealing must be two rising shares .* \(0.5, 0.2\)"):
         MetaNAS(annealing=(0.5, 0.2)).fit(X, y, groups)
-    for wrong in ((0.0, 0.0), (0.1, 0.2)):
+    for wrong in ((0.0, 0.0), (0.1, 0.2), (0.1,)):
         with pytest.raises(ValueError, match="temperature must be two positive numbers"):
             MetaNAS(temperature=wrong).fit(X, y, groups)
     assert isinstance(MAML(backbone="cells", n_iterations=2).fit(X, y, groups).prior_, MetaPrior)
