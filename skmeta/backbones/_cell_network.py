@@ -141,7 +141,7 @@ class CellNetwork(nn.Module):
 
     def cheapest(self) -> Tensor:
         """Parameters of the smallest operation on each edge, of shape (e,)."""
-        return self._costs.masked_fill(~torch.tensor(self._allowed), torch.inf).amin(1)
+        return self._costs.masked_fill(~self.allowed.cpu(), torch.inf).amin(1)
 
     def n_fixed_parameters(self) -> int:
         """Parameters of stem and nodes, which are there whatever is chosen."""

@@ -19,7 +19,7 @@ from skmeta.backend import Network, State
 
 ALPHA = "body.architecture"
 
-# So many steps of the budget are told apart.
+# So many steps of a budget are told apart.
 _MOST_UNITS = 2000
 
 
@@ -200,8 +200,11 @@ class SharpNetwork:
 
         Nothing is rounded, unless that would take more than _MOST_UNITS.
         """
-        extra = self._extra[self._possible]
-        total = min(self._left, int(self._extra.masked_fill(~self._possible, 0).amax(1).sum()))
-        unit = max(math.gcd(*extra.tolist()), -(-total // _MOST_UNITS), 1)
-        n_units = total // unit
-        return (-(-self._extra // unit)).masked_fill(~self._possible, n_units + 1), n_units
+        extra = self._extra.masked_fill(~self._possible, 0)
+        most = int(extra.amax(1).sum())
+        exact = math.gcd(*extra.flatten().tolist())
+        unit = max(exact, -(-min(self._left, most) // _MOST_UNITS), 1)
+        units = -(-extra // unit)
+        # A budget that does not bind must not do so by rounding.
+        n_units = int(units.amax(1).sum()) if most <= self._left else self._left // unit
+        return units.masked_fill(~self._possible, n_units + 1), n_units

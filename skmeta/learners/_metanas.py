@@ -47,10 +47,11 @@ class MetaNAS(GradientLearner):
     from 0 to 1 between the two shares of ``annealing``.
 
     Within a budget, the choice is that of the largest sum of alphas among all architectures that
-    keep to it, found exactly. An operation that an edge would rather have, but that the others
-    leave no room for, counts in the soft choice as if it were as far behind the chosen one as it
-    is ahead; one that exceeds the budget by itself is left out. The paper has a fixed number of
-    inputs for each node instead.
+    keep to it, found exactly (but for rounding by a two-thousandth of the budget, where the sizes
+    of operations have no large common divisor). An operation that an edge would rather have, but
+    that the others leave no room for, counts in the soft choice as if it were as far behind the
+    chosen one as it is ahead; one that exceeds the budget by itself is left out. The paper has a
+    fixed number of inputs for each node instead.
 
     References
     ----------

@@ -23,6 +23,7 @@ CASES = {
     "MAML-zeros": MAML(head_init="zeros", n_inner_steps=2),
     "MAML-prototype": MAML(head_init="prototype"),
     "MAML-learned": MAML(head_init="learned"),
+    "MAML-clipped": MAML(inner_clip_norm=0.1),
     "ANIL": ANIL(n_inner_steps=2),
     "MAML-options": MAML(
         multi_step_loss=0.8,

@@ -176,7 +176,7 @@ def test_a_budget_of_many_units_is_rounded_and_kept(monkeypatch):
     monkeypatch.setattr(_architecture_choice, "_MOST_UNITS", 4)
     context = make_context()
     cells = context.network.cells
-    for budget in (70, 100, 130, 160):
+    for budget in (70, 100, 130, 145):
         learner = MetaNAS(max_parameters=budget)
         for seed in range(5):
             state = make_state(learner, context)
@@ -186,6 +186,11 @@ def test_a_budget_of_many_units_is_rounded_and_kept(monkeypatch):
             chosen = network.logits(state[ALPHA].double()).argmax(1)
             costs = cells.costs().gather(1, chosen[:, None]).sum()
             assert cells.n_fixed_parameters() + costs <= budget
+    free = MetaNAS(max_parameters=200)._sharp_network(context, 3)
+    alpha = torch.randn(cells.allowed.shape, generator=torch.manual_seed(0)).double()
+    assert torch.equal(free.logits(alpha).argmax(1), free.restrict(alpha).argmax(1))
+    alpha[:, cells.operations.index("gated")] = 9.0  # the largest, on all edges
+    assert torch.equal(free.logits(alpha).argmax(1), free.restrict(alpha).argmax(1))
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.45, 1.0])
