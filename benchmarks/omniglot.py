@@ -59,7 +59,7 @@ LEARNERS = {
         | {"backbone": "image_cells", "input_shape": (1, 28, 28), "n_inner_steps": 2}
         | {"backbone_params": {"n_channels": 48}, "max_parameters": 112_000}
         | {"inner_lr": 0.1, "architecture_lr": 0.0}
-        | {"temperature": (0.03, 0.005)},
+        | {"annealing": (0.0, 0.15), "temperature": (0.03, 0.005)},
     ),
     "anil": (ANIL, STEP),
     "metasgd": (MetaSGD, STEP),
