@@ -2,6 +2,7 @@
 
 import math
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -165,7 +166,7 @@ def test_a_file_that_runs_code_is_refused(tmp_path):
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "file"
     save_checkpoint(path, "one", {"n": 1})
-    with pytest.raises(Exception, match="pickle"):
+    with pytest.raises((AttributeError, TypeError, pickle.PicklingError), match="lambda"):
         save_checkpoint(path, "one", {"n": lambda: 2})
     assert load_checkpoint(path, "one") == {"n": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
