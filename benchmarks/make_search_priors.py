@@ -20,8 +20,8 @@ from search_tables import evaluations_needed, load_table, random_regret
 from tqdm import tqdm
 
 from skmeta.search import PastSearch, SearchHistory, SearchPrior, SearchStrategy
-from skmeta.search import _shipped as shipped
-from skmeta.search._surfaces import raise_bad_scores
+from skmeta.search.prior import _shipped as shipped
+from skmeta.search.surrogate._surfaces import raise_bad_scores
 
 # Name of the shipped prior -> names of the metric on record.
 METRICS = {

@@ -30,10 +30,10 @@ from sklearn.utils import all_estimators
 from tqdm import tqdm
 
 from skmeta.search import Evaluation, SearchHistory, SearchRecord, default_search_space
-from skmeta.search._describe import candidate_key, canonical_configurations, signature
-from skmeta.search._fingerprint import fingerprint_data
-from skmeta.search._metafeatures import metafeatures
-from skmeta.search._space import SearchSpace
+from skmeta.search.record._fingerprint import fingerprint_data
+from skmeta.search.record._metafeatures import metafeatures
+from skmeta.search.space._names import candidate_key, canonical_configurations, signature
+from skmeta.search.space._space import SearchSpace
 
 # By cost of a fit: cheap ones first. The number of rows is limited by it.
 CLASSIFIERS = {

@@ -29,10 +29,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from skmeta.backbones import TableTransformer
-from skmeta.datasets._table_batches import draw_tables
+from skmeta.datasets.synthetic_tables._batches import draw_tables
 from skmeta.learners import InContextLearner
-from skmeta.learners._table_training import batch_loss
+from skmeta.learners.in_context import TableTransformer
+from skmeta.learners.in_context._training import batch_loss
 from skmeta.priors import MetaPrior
 from skmeta.training import load_checkpoint, save_checkpoint
 

@@ -51,7 +51,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skmeta.few_shot import MetaFewShotRegressor
 from skmeta.learners import ANIL, MAML, InContextLearner, MetaNAS, MetaSGD
-from skmeta.learners._family import variance_components
+from skmeta.learners.in_context._pooled_model import variance_components
 from skmeta.priors import load_table_prior
 
 RESULTS = Path(__file__).parent / "results"

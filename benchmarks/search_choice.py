@@ -32,8 +32,8 @@ from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
 from skmeta.search import MetaLearnedSearchCV
-from skmeta.search._shipped import load_shipped
-from skmeta.search._spaces import opened_space
+from skmeta.search.prior._shipped import load_shipped
+from skmeta.search.space._defaults import opened_space
 
 RESULTS = Path(__file__).parent / "results" / "search_choice.jsonl"
 METHODS = ("ours", "random", "flaml", "forest")

@@ -57,7 +57,7 @@ from sklearn.tree import DecisionTreeClassifier
 from tqdm import tqdm
 
 from skmeta.search import MetaLearnedSearchCV, default_search_space, shipped_priors
-from skmeta.search._shipped import load_shipped
+from skmeta.search.prior._shipped import load_shipped
 
 RESULTS = Path(__file__).parent / "results" / "search_day_one.jsonl"
 METHODS = ("shipped", "random", "plain", "defaults", "optuna", "halving", "skopt")

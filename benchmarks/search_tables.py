@@ -41,10 +41,10 @@ import numpy as np
 from scipy.special import gammaln
 from tqdm import tqdm
 
-from skmeta.search._encoding import Encoding
-from skmeta.search._prior import SearchPrior
-from skmeta.search._records import PastSearch
-from skmeta.search._strategy import SearchStrategy
+from skmeta.search.prior._prior import SearchPrior
+from skmeta.search.record._records import PastSearch
+from skmeta.search.space._encoding import Encoding
+from skmeta.search.surrogate._strategy import SearchStrategy
 
 RESULTS = Path(__file__).parent / "results"
 N_EVALUATIONS = 30

@@ -11,9 +11,7 @@ from torch import Tensor
 
 from skmeta.backend import Rows, State, TaskTensors
 from skmeta.exceptions import EpisodeError
-from skmeta.learners._context import Context
-from skmeta.learners._gradient import GradientLearner, Memory
-from skmeta.learners._heads import loss, score
+from skmeta.learners._core import Context, GradientLearner, Memory, loss, score
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -16,9 +16,7 @@ from torch.utils._pytree import tree_map
 
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import Execution, Rows, State, TaskTensors, to_numpy
-from skmeta.learners._context import Context
-from skmeta.learners._gradient import GradientLearner, Memory, Point
-from skmeta.learners._heads import loss, score
+from skmeta.learners._core import Context, GradientLearner, Memory, Point, loss, score
 from skmeta.learners._learned_update import initial_rule, learned_step
 from skmeta.learners._prior_optimizer import PriorOptimizer
 

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from skmeta.backend import State
-from skmeta.learners._coordinates import join, log_and_sign, lstm_cell, lstm_weights
-from skmeta.learners._coordinates import part as split
-from skmeta.learners._guard import choose, tame, watch
+from skmeta.learners._core import choose, join, log_and_sign, lstm_cell, lstm_weights, tame, watch
+from skmeta.learners._core import part as split
 
 _LAYERS = ("lstm.0", "lstm.1")
 

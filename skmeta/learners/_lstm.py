@@ -14,9 +14,16 @@ from torch import Tensor
 
 from skmeta._sklearn_compat import Interval
 from skmeta.backend import State, TaskTensors
-from skmeta.learners._context import Context
-from skmeta.learners._coordinates import join, log_and_sign, lstm_cell, lstm_weights, part
-from skmeta.learners._gradient import GradientLearner, Memory
+from skmeta.learners._core import (
+    Context,
+    GradientLearner,
+    Memory,
+    join,
+    log_and_sign,
+    lstm_cell,
+    lstm_weights,
+    part,
+)
 
 # Forget gates start almost open and input gates almost closed (section 3.3).
 _FORGET_BIAS = 5.0

@@ -13,9 +13,7 @@ from torch import Tensor
 
 from skmeta._sklearn_compat import Interval
 from skmeta.backend import State, TaskTensors
-from skmeta.learners._context import Context
-from skmeta.learners._gradient import GradientLearner, Memory
-from skmeta.learners._heads import initial_head, loss, score
+from skmeta.learners._core import Context, GradientLearner, Memory, initial_head, loss, score
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from skmeta.backend import State
-from skmeta.learners._context import Context
-from skmeta.learners._gradient import GradientLearner, Memory
-from skmeta.learners._heads import initial_head
+from skmeta.learners._core import Context, GradientLearner, Memory, initial_head
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

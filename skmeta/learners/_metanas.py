@@ -16,9 +16,7 @@ from skmeta.backbones import Architecture
 from skmeta.backend import Execution, Network, Rows, State, TaskTensors
 from skmeta.exceptions import BackboneError
 from skmeta.learners._architecture_choice import ALPHA, SharpNetwork
-from skmeta.learners._context import Context
-from skmeta.learners._gradient import GradientLearner, Memory
-from skmeta.learners._prior_io import read_prior
+from skmeta.learners._core import Context, GradientLearner, Memory, read_prior
 from skmeta.learners._reptile import towards_the_end
 
 

@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from skmeta.backend import Rows, State
-from skmeta.learners._base import MetaLearner
-from skmeta.learners._context import Context
-from skmeta.learners._heads import class_means
+from skmeta.learners._core import Context, MetaLearner, class_means
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

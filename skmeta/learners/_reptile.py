@@ -8,10 +8,7 @@ import torch
 from torch import Tensor
 
 from skmeta.backend import Rows, State, TaskTensors
-from skmeta.learners._base import MetaLearner
-from skmeta.learners._context import Context
-from skmeta.learners._gradient import GradientLearner
-from skmeta.learners._heads import loss, score
+from skmeta.learners._core import Context, GradientLearner, MetaLearner, loss, score
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -1,14 +1,18 @@
 """Hyperparameter search that remembers."""
 
-from skmeta.search._default_history import default_history, set_default_history, use_history
-from skmeta.search._history import ReadOnly, SearchHistory, open_history
-from skmeta.search._joint import ChoicePrior, JointPrior
-from skmeta.search._prior import SearchPrior
-from skmeta.search._records import Evaluation, PastSearch, RecordedSearch, SearchRecord
 from skmeta.search._search_cv import MetaLearnedSearchCV
-from skmeta.search._shipped import describe_prior, shipped_priors
-from skmeta.search._spaces import default_search_space, register_search_space
-from skmeta.search._strategy import SearchStrategy, Suggestion
+from skmeta.search.history import (
+    ReadOnly,
+    SearchHistory,
+    default_history,
+    open_history,
+    set_default_history,
+    use_history,
+)
+from skmeta.search.prior import ChoicePrior, JointPrior, SearchPrior, describe_prior, shipped_priors
+from skmeta.search.record import Evaluation, PastSearch, RecordedSearch, SearchRecord
+from skmeta.search.space import default_search_space, register_search_space
+from skmeta.search.surrogate import SearchStrategy, Suggestion
 
 __all__ = [
     "ChoicePrior",

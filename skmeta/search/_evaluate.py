@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmeta.search._describe import candidate_key
-from skmeta.search._ledger import BudgetSpent
-from skmeta.search._space import Candidate
-from skmeta.search._strategy import Suggestion
+from skmeta.search._recorder import BudgetSpent
+from skmeta.search.space import Candidate, candidate_key
+from skmeta.search.surrogate import Suggestion
 
 __all__ = ["CallbackContext", "Evaluate"]
 

@@ -9,8 +9,8 @@ import numpy as np
 from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
 
-from skmeta.search._describe import token
-from skmeta.search._records import Evaluation
+from skmeta.search.record import Evaluation
+from skmeta.search.space import token
 
 __all__ = ["Metrics", "metric_name", "metric_names"]
 

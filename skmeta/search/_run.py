@@ -16,7 +16,14 @@ from tqdm.auto import tqdm
 
 from skmeta._random import check_rng
 from skmeta.exceptions import SearchStoppedWarning
-from skmeta.search._describe import (
+from skmeta.search._arguments import Prior, history_of, n_iter_of, prior_of, space_of
+from skmeta.search._evaluate import Evaluate
+from skmeta.search._metrics import Metrics
+from skmeta.search._recorder import BudgetSpent, Ledger
+from skmeta.search._streaming import Folds
+from skmeta.search.record import SearchRecord, fingerprint_data, metafeatures
+from skmeta.search.space import (
+    Candidate,
     candidate_key,
     canonical_configurations,
     canonical_names,
@@ -24,16 +31,7 @@ from skmeta.search._describe import (
     signature,
     token,
 )
-from skmeta.search._evaluate import Evaluate
-from skmeta.search._fingerprint import fingerprint_data
-from skmeta.search._given import Prior, history_of, n_iter_of, prior_of, space_of
-from skmeta.search._ledger import BudgetSpent, Ledger
-from skmeta.search._metafeatures import metafeatures
-from skmeta.search._metrics import Metrics
-from skmeta.search._records import SearchRecord
-from skmeta.search._space import Candidate
-from skmeta.search._strategy import SearchStrategy
-from skmeta.search._streaming import Folds
+from skmeta.search.surrogate import SearchStrategy
 
 __all__ = ["SearchRun"]
 

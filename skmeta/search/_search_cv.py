@@ -14,13 +14,12 @@ from skmeta._sklearn_compat import (
     fit_context,
     judge_failures,
 )
-from skmeta.search._choice import as_one_estimator
+from skmeta.search._algorithm_selection import as_one_estimator
 from skmeta.search._evaluate import CallbackContext, Evaluate
-from skmeta.search._history import ReadOnly, SearchHistory
-from skmeta.search._joint import ChoicePrior, JointPrior
-from skmeta.search._prior import SearchPrior
 from skmeta.search._run import SearchRun
 from skmeta.search._streaming import fit_streaming
+from skmeta.search.history import ReadOnly, SearchHistory
+from skmeta.search.prior import ChoicePrior, JointPrior, SearchPrior
 
 __all__ = ["MetaLearnedSearchCV"]
 

@@ -16,7 +16,7 @@ from typing import Any
 from sklearn.model_selection import check_cv
 
 from skmeta._sklearn_compat import BaseSearchCV, Parallel, delayed, judge_failures
-from skmeta.search._describe import candidate_key
+from skmeta.search.space import candidate_key
 
 __all__ = ["Folds", "Output", "fit_streaming"]
 

@@ -15,7 +15,7 @@ from skmeta.backbones import EpisodeBatchNorm, build_backbone
 from skmeta.backbones._build import draw_parameters
 from skmeta.backend import Execution, Rows, Scaler, State, TaskTensors
 from skmeta.learners import Context, MetaLearner
-from skmeta.learners._prior_io import Session, read_prior, resolve_head
+from skmeta.learners._core import Session, read_prior, resolve_head
 from skmeta.priors import MetaPrior
 
 N_FEATURES = 4

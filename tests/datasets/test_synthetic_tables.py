@@ -4,7 +4,8 @@ import torch
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.model_selection import cross_val_predict
 
-from skmeta.datasets import _table_functions, make_table_tasks
+from skmeta.datasets import make_table_tasks
+from skmeta.datasets.synthetic_tables import _functions as _table_functions
 
 
 def by_task(X, y, groups):

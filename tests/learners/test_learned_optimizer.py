@@ -15,7 +15,7 @@ from skmeta.backend import Network, Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import PriorMismatchError
 from skmeta.learners import MAML, Context, LearnedOptimizer, PriorOptimizer
-from skmeta.learners._guard import tame
+from skmeta.learners._core._safeguard import tame
 
 N_FEATURES, N_HIDDEN = 3, 4
 

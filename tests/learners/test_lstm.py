@@ -14,7 +14,7 @@ from skmeta.backbones import EpisodeBatchNorm, build_backbone
 from skmeta.backend import Network, Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import Context, LSTMMetaLearner, _lstm
-from skmeta.learners._coordinates import join, log_and_sign
+from skmeta.learners._core._ravel import join, log_and_sign
 
 N_FEATURES, N_WAY, N_HIDDEN, N_STEPS = 3, 3, 4, 3
 STEP = 1e-6

@@ -11,7 +11,7 @@ from skmeta.backbones import EpisodeBatchNorm
 from skmeta.backend import Execution, Network, Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import ANIL, MAML, Context
-from skmeta.learners._gradient import clip
+from skmeta.learners._core._gradient import clip
 from skmeta.learners._maml import step_weights
 
 N_FEATURES, N_WAY, STEP = 3, 3, 1e-6

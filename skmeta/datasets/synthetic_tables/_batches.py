@@ -1,0 +1,342 @@
+"""Batches of synthetic tables of one shape, as tensors.
+
+Notation: b tasks, n rows, d columns, c classes of a task (at most 10). A task is made in four
+steps: latent columns ``z`` (b, n, d), correlated normals, clusters, or nodes of a random causal
+network; each turned into a column ``x`` as it would be observed (skewed, ordinal, categorical,
+...) and an effect ``u`` that a function can work on; random functions of the effects, or further
+nodes of the causal network, as scores; and labels or targets from the scores.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from skmeta.datasets.synthetic_tables._functions import (
+    ACTIVATIONS,
+    FUNCTIONS,
+    activate,
+    integers,
+    linear,
+    normal,
+    standardize,
+    uniform,
+)
+
+MAX_CLASSES = 10
+_MAX_LEVELS = 12
+# Share of tasks whose columns are correlated normals, clusters, or nodes of a causal network.
+_LATENTS = (0.45, 0.20, 0.35)
+# In a third of the tasks of a network, and in this share of those with clusters, the labels come
+# from the latent structure rather than from a function of the columns.
+_FROM_NODES = 0.6
+_FROM_CLUSTERS = 0.7
+
+
+class Latents(NamedTuple):
+    """Columns before they are observed.
+
+    Attributes
+    ----------
+    z : Tensor of shape (b, n, d)
+        Standardised.
+    scores : Tensor of shape (b, n, 10)
+        What the structure says about the classes.
+    is_own : Tensor of shape (b,), bool
+        Whether the labels follow ``scores`` instead of a function of the columns.
+    """
+
+    z: Tensor
+    scores: Tensor
+    is_own: Tensor
+
+
+def draw_tables(
+    generator: torch.Generator,
+    n_tasks: int,
+    n_samples: int,
+    n_features: int,
+    *,
+    kind: str = "classification",
+    n_classes: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Draw tasks of one shape, on the generator's device.
+
+    Parameters
+    ----------
+    generator : torch.Generator
+        The only source of randomness.
+    n_tasks, n_samples, n_features : int
+        Number of tasks, rows and columns.
+    kind : {"classification", "regression"}
+        What the tasks are.
+    n_classes : int or None
+        Number of classes; None draws 2 to 10, fewer being more frequent, and no more than a third
+        of the rows.
+
+    Returns
+    -------
+    x : Tensor of shape (n_tasks, n_samples, n_features), float32
+        Rows in random order; missing values are NaN.
+    y : Tensor of shape (n_tasks, n_samples)
+        Class positions (int64), or targets (float32). A class that was drawn may have no rows.
+    """
+    # Classes can be balanced by leaving rows out, so twice as many are made.
+    n_pool = 2 * n_samples if kind == "classification" else n_samples
+    latents = _draw_latents(generator, n_tasks, max(n_pool, 16), n_features)
+    x, u = _observe(generator, latents.z)
+    if kind == "regression":
+        scores = _draw_scores(generator, u, latents, 1)
+        y = _to_targets(generator, scores[..., 0])
+        x, y = x[:, :n_samples], y[:, :n_samples]
+    else:
+        scores = _draw_scores(generator, u, latents, MAX_CLASSES)
+        y = _to_classes(generator, scores, n_samples, n_classes)
+        row = _balance(generator, y, n_samples)
+        y = y.gather(1, row)
+        x = x.gather(1, row[:, :, None].expand(-1, -1, n_features))
+    return _spoil(generator, x), y
+
+
+def _draw_latents(generator: torch.Generator, b: int, n: int, d: int) -> Latents:
+    n_normal, n_clusters = (round(share * b) for share in _LATENTS[:2])
+    sizes = (n_normal, n_clusters, b - n_normal - n_clusters)
+    makers = (_correlated, _clustered, _causal)
+    parts = [
+        make(generator, size, n, d) for make, size in zip(makers, sizes, strict=True) if size > 0
+    ]
+    if b < 4:  # Shares of so few tasks would leave some out for good.
+        make = makers[int(torch.multinomial(torch.tensor(_LATENTS), 1, generator=_cpu(generator)))]
+        parts = [make(generator, b, n, d)]
+    z, scores, is_own = (torch.cat(part) for part in zip(*parts, strict=True))
+    return Latents(standardize(z), standardize(scores), is_own)
+
+
+def _cpu(generator: torch.Generator) -> torch.Generator:
+    if generator.device.type == "cpu":
+        return generator
+    return torch.Generator().manual_seed(int(integers(generator, 0, 2**31 - 1, 1)))
+
+
+def _correlated(generator: torch.Generator, b: int, n: int, d: int) -> Latents:
+    n_factors = int(integers(generator, 1, max(1, d // 2), 1))
+    factors = normal(generator, b, n, n_factors) @ normal(generator, b, n_factors, d)
+    share = uniform(generator, b, 1, d) * (uniform(generator, b, 1, 1) < 0.6)
+    own = normal(generator, b, n, d)
+    # A few tasks have tails heavier than the normal distribution's.
+    tail = torch.sqrt(0.2 + -torch.log(uniform(generator, b, n, 1, low=0.01)))
+    own = torch.where(uniform(generator, b, 1, 1) < 0.25, own * tail, own)
+    z = own * torch.sqrt(1 - share) + factors * torch.sqrt(share / n_factors)
+    return Latents(z, z.new_zeros(b, n, MAX_CLASSES), torch.zeros(b, device=z.device) > 0)
+
+
+def _clustered(generator: torch.Generator, b: int, n: int, d: int) -> Latents:
+    """Normal clusters; each belongs to a class, which makes some classes of several parts."""
+    n_clusters = int(integers(generator, 2, 20, 1))
+    distance = torch.exp(uniform(generator, b, 1, 1, low=-1.0, high=1.5))
+    seen = uniform(generator, b, 1, d) < uniform(generator, b, 1, 1, low=0.1)
+    centre = normal(generator, b, n_clusters, d) * distance * seen / math.sqrt(math.log(d + 2))
+    width = torch.exp(0.5 * normal(generator, b, n_clusters, d))
+    width = torch.where(uniform(generator, b, 1, 1) < 0.5, width, 1.0)
+    member = torch.multinomial(
+        torch.exp(0.7 * normal(generator, b, n_clusters)), n, replacement=True, generator=generator
+    )
+    at = member[:, :, None].expand(-1, -1, d)
+    z = centre.gather(1, at) + width.gather(1, at) * normal(generator, b, n, d)
+    value = 3 * normal(generator, b, n_clusters, MAX_CLASSES)
+    scores = value.gather(1, member[:, :, None].expand(-1, -1, MAX_CLASSES))
+    return Latents(z, scores, uniform(generator, b) < _FROM_CLUSTERS)
+
+
+def _causal(generator: torch.Generator, b: int, n: int, d: int) -> Latents:
+    """Nodes of a random network, of which some are seen as columns and others as scores."""
+    n_layers = int(integers(generator, 1, 3, 1))
+    width = max(8, -(-(d + MAX_CLASSES + 4) // n_layers))
+    n_causes = int(integers(generator, 2, 12, 1))
+    h = normal(generator, b, n, n_causes)
+    nodes = []
+    choice = integers(generator, 0, len(ACTIVATIONS) - 1, b, 1, width)
+    choice = torch.where(uniform(generator, b, 1, 1) < 0.4, choice[..., :1], choice)
+    noise = torch.exp(uniform(generator, b, 1, 1, low=-4.0, high=0.0))
+    for _ in range(n_layers):
+        weight = normal(generator, b, h.shape[2], width)
+        kept = uniform(generator, b, h.shape[2], width) < uniform(generator, b, 1, 1, low=0.15)
+        h = h @ (weight * kept) + 0.5 * normal(generator, b, 1, width)
+        h = standardize(activate(h, choice)) + noise * normal(generator, b, n, width)
+        nodes.append(h)
+    both = torch.cat(nodes, 2)
+    seen = torch.argsort(uniform(generator, b, both.shape[2]), 1)[:, None, :]
+    chosen = both.gather(2, seen[..., : d + MAX_CLASSES].expand(-1, n, -1))
+    return Latents(chosen[..., :d], chosen[..., d:], uniform(generator, b) < _FROM_NODES)
+
+
+def _observe(generator: torch.Generator, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Columns as they are observed, and their effects, both (b, n, d)."""
+    b, _, d = z.shape
+    rank = 0.5 * (1 + torch.erf(z / math.sqrt(2.0)))
+    # A task is all numeric, all discrete, or a mixture; a numeric column may be warped.
+    share = torch.where(uniform(generator, b, 1) < 0.45, 0.0, uniform(generator, b, 1, high=1.3))
+    is_discrete = (uniform(generator, b, d) < share)[:, None]
+    numeric = _warp(generator, z, rank)
+    level, code, effect, is_named = _discretize(generator, rank)
+    discrete = torch.where(is_named, code, level)
+    x = torch.where(is_discrete, discrete, numeric)
+    u = torch.where(is_discrete, standardize(torch.where(is_named, effect, level)), z)
+    scale = torch.exp(normal(generator, b, 1, d))
+    shift = 2 * normal(generator, b, 1, d)
+    return torch.where(is_discrete, x, scale * (x + shift)), u
+
+
+def _warp(generator: torch.Generator, z: Tensor, rank: Tensor) -> Tensor:
+    """Monotone maps (save for rounding and clipping): the ranks of a column stay as they are."""
+    b, _, d = z.shape
+    strength = uniform(generator, b, 1, d)
+    warped = uniform(generator, b, 1, 1) < 0.7
+    kind = torch.where(warped, integers(generator, 0, 9, b, 1, d), 0)
+    x = z
+    options = (
+        torch.exp((0.3 + 2 * strength) * z.clamp(-5, 5)),
+        -torch.exp((0.3 + strength) * -z.clamp(-5, 5)),
+        z.sign() * z.abs() ** (0.3 + 3 * strength),
+        rank,
+        (z - strength).clamp_min(0),
+        torch.exp(1.5 * (z - strength).clamp(0, 4)) - 1,
+        torch.round((1 + 6 * strength) * z),
+    )
+    for k, option in enumerate(options, start=1):
+        x = torch.where(kind == k, option, x)
+    return x
+
+
+def _discretize(generator: torch.Generator, rank: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Levels in order, codes out of order with their effects, and which columns have those."""
+    b, _, d = rank.shape
+    most = torch.where(uniform(generator, b, 1, d) < 0.4, 2, _MAX_LEVELS)
+    n_levels = 2 + (uniform(generator, b, 1, d) * (most - 1)).long().clamp_max(_MAX_LEVELS - 2)
+    skew = torch.exp(normal(generator, b, 1, d))
+    level = (n_levels * rank.clamp(1e-6, 1 - 1e-6) ** skew).long()
+    codes = torch.argsort(uniform(generator, b, _MAX_LEVELS, d), 1).to(rank.dtype)
+    effects = normal(generator, b, _MAX_LEVELS, d)
+    is_named = uniform(generator, b, 1, d) < uniform(generator, b, 1, 1)
+    return level.to(rank.dtype), codes.gather(1, level), effects.gather(1, level), is_named
+
+
+def _draw_scores(generator: torch.Generator, u: Tensor, latents: Latents, k: int) -> Tensor:
+    """Scores (b, n, k) of the rows, standardised."""
+    b, _, d = u.shape
+    # Few columns matter in most tasks, and some matter more than others.
+    kept = torch.exp(uniform(generator, b, 1) * math.log(d + 1)).ceil()
+    order = torch.argsort(uniform(generator, b, d), 1).argsort(1)
+    decay = 2 * uniform(generator, b, 1) * (uniform(generator, b, 1) < 0.5)
+    relevance = (order < kept) * torch.exp(-decay * order)
+    share = torch.tensor([s for s, _ in FUNCTIONS], device=u.device)
+    chosen = torch.multinomial(share, b, replacement=True, generator=generator)
+    scores = u.new_zeros(b, u.shape[1], k)
+    for i, (_, function) in enumerate(FUNCTIONS):
+        task = (chosen == i).nonzero()[:, 0]
+        if len(task):
+            part = function(generator, u[task], relevance[task], k)
+            scores[task] = standardize(part)
+    trend = standardize(linear(generator, u, relevance, k))
+    weight = uniform(generator, b, 1, 1) * (uniform(generator, b, 1, 1) < 0.3)
+    own = latents.scores[..., :k]
+    return standardize(torch.where(latents.is_own[:, None, None], own, scores + weight * trend))
+
+
+def _noise_level(generator: torch.Generator, b: int) -> Tensor:
+    level = torch.exp(uniform(generator, b, low=math.log(0.01), high=math.log(1.5)))
+    return torch.where(uniform(generator, b) < 0.2, 0.0, level)[:, None]
+
+
+def _to_classes(
+    generator: torch.Generator, scores: Tensor, n_samples: int, n_classes: int | None
+) -> Tensor:
+    """Class positions (b, n): the highest score, or the interval that one score falls in."""
+    b, n, _ = scores.shape
+    if n_classes is None:
+        most = max(2, min(MAX_CLASSES, n_samples // 3))
+        few = 2 + (uniform(generator, b) ** 2 * (most - 1)).long().clamp_max(most - 2)
+        c = torch.where(uniform(generator, b) < 0.35, 2, few)[:, None]
+    else:
+        c = torch.full((b, 1), n_classes, device=scores.device)
+    noise = _noise_level(generator, b)[:, :, None]
+    scores = scores + noise * normal(generator, *scores.shape)
+    # Unequal shares: the spread of the logarithms of the classes' shares.
+    spread = 1.2 * uniform(generator, b, 1) * (uniform(generator, b, 1) < 0.6)
+    bias = spread * normal(generator, b, MAX_CLASSES)
+    absent = torch.arange(MAX_CLASSES, device=scores.device) >= c
+    highest = (scores + bias[:, None]).masked_fill(absent[:, None], -math.inf).argmax(2)
+    interval = _intervals(generator, scores[..., 0], bias, c)
+    # With two classes both ways are one, but for functions whose values are few.
+    by_interval = uniform(generator, b, 1) < 0.4
+    y = torch.where(by_interval, interval, highest)
+    flip = 0.25 * uniform(generator, b, 1) * (uniform(generator, b, 1) < 0.25)
+    other = (uniform(generator, b, n) * c).long()
+    return torch.where(uniform(generator, b, n) < flip, other, y)
+
+
+def _intervals(generator: torch.Generator, score: Tensor, bias: Tensor, c: Tensor) -> Tensor:
+    """Cut a score at random quantiles; a class may own several of the intervals."""
+    b, n = score.shape
+    n_cuts = 16
+    repeated = uniform(generator, b, 1) < 0.3
+    n_intervals = torch.where(repeated, (2 * c).clamp_max(n_cuts), c)
+    index = torch.arange(n_cuts, device=score.device)[None]
+    owner = torch.where(repeated, (uniform(generator, b, n_cuts) * c).long(), index)
+    owner = torch.where(index < c, index, owner)
+    shuffled = torch.argsort(uniform(generator, b, n_cuts) + (index >= n_intervals), 1)
+    owner = owner.gather(1, shuffled)
+    share = torch.exp(bias.gather(1, owner.clamp_max(MAX_CLASSES - 1)))
+    share = share * (index < n_intervals)
+    upper = torch.cumsum(share / share.sum(1, keepdim=True), 1)
+    rank = score.argsort(1).argsort(1).to(score.dtype).add(0.5) / n
+    at = torch.searchsorted(upper, rank).minimum(n_intervals - 1)
+    return owner.gather(1, at)
+
+
+def _balance(generator: torch.Generator, y: Tensor, n_samples: int) -> Tensor:
+    """Draw rows (b, n_samples) without replacement, in many tasks such that rare classes gain."""
+    b, n = y.shape
+    member = torch.nn.functional.one_hot(y, MAX_CLASSES)
+    count = member.sum(1).gather(1, y)
+    power = torch.where(uniform(generator, b, 1) < 0.5, 1.0, uniform(generator, b, 1))
+    power = torch.where(uniform(generator, b, 1) < 0.25, 0.0, power)
+    gumbel = -torch.log(-torch.log(uniform(generator, b, n, low=1e-6, high=1 - 1e-6)))
+    row = (gumbel - power * torch.log(count.to(gumbel.dtype))).topk(n_samples, 1).indices
+    return row.gather(1, torch.argsort(uniform(generator, b, n_samples), 1))
+
+
+def _to_targets(generator: torch.Generator, score: Tensor) -> Tensor:
+    """Targets (b, n): the score with noise, in some tasks skewed, rounded, or cut off."""
+    b, n = score.shape
+    t = score + _noise_level(generator, b) * normal(generator, b, n) * torch.where(
+        uniform(generator, b, 1) < 0.2, score.abs(), 1.0
+    )
+    strength = uniform(generator, b, 1)
+    kind = torch.where(uniform(generator, b, 1) < 0.5, 0, integers(generator, 1, 5, b, 1))
+    options = (
+        torch.exp((0.3 + strength) * t.clamp(-5, 5)),
+        t.sign() * t.abs() ** (0.5 + 2 * strength),
+        t.maximum(-strength),
+        torch.round(t * (1 + 3 * strength)),
+        -torch.exp((0.3 + 0.7 * strength) * -t.clamp(-5, 5)),
+    )
+    for k, option in enumerate(options, start=1):
+        t = torch.where(kind == k, option, t)
+    size = torch.exp(normal(generator, b, 1))
+    return size * (standardize(t) + 2 * normal(generator, b, 1))
+
+
+def _spoil(generator: torch.Generator, x: Tensor) -> Tensor:
+    """Take values out, in some tasks and columns, at random or above a threshold."""
+    b, n, d = x.shape
+    touched = (uniform(generator, b, 1, 1) < 0.2) & (uniform(generator, b, 1, d) < 0.5)
+    rate = 0.5 * uniform(generator, b, 1, d) ** 2
+    missing = uniform(generator, b, n, d) < rate
+    row = integers(generator, 0, n - 1, b, 1, d)
+    large = (x > x.gather(1, row)) & (uniform(generator, b, n, d) < 0.5)
+    missing = torch.where(uniform(generator, b, 1, d) < 0.2, large, missing)
+    return x.masked_fill(missing & touched, math.nan)

@@ -1,0 +1,246 @@
+"""Adaptation by gradient steps: what MAML, ANIL, Meta-SGD, Reptile and fine-tuning share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from skmeta._sklearn_compat import Interval
+from skmeta.backend import Rows, State
+from skmeta.learners._core._base import MetaLearner
+from skmeta.learners._core._context import Context
+from skmeta.learners._core._heads import initial_head, linear, loss, prototype_head, start_head
+
+Memory = dict[str, Any]
+"""What an inner optimizer carries from step to step: tensors, and the number of steps."""
+
+Measured = tuple[Tensor, State]
+"""Features of a support set, and their normalisation statistics."""
+
+
+class Point(NamedTuple):
+    """Where an adaptation stands.
+
+    Attributes
+    ----------
+    fast : dict of Tensor
+        ``body.*`` and ``head.*``.
+    measured : tuple or None
+        Features of the support set at ``fast`` and their statistics, if they are known.
+    memory : dict
+        Of the inner optimizer.
+    n_resting : int
+        Steps to come in which the loss has no gradient in the body.
+    """
+
+    fast: State
+    measured: Measured | None
+    memory: Memory
+    n_resting: int
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class GradientLearner(MetaLearner):
+    """A learner that adapts a network and a linear head by gradient steps.
+
+    A subclass says what a step is (:meth:`update`), and may say which tensors a task adapts
+    (:meth:`is_adapted`) and whether the outer gradient sees through the inner one
+    (``first_order``).
+    """
+
+    inner_lr: float = 0.1
+    n_inner_steps: int = 1
+    first_order: bool = False
+    inner_clip_norm: float | None = None
+
+    _parameter_constraints: ClassVar[dict] = {
+        **MetaLearner._parameter_constraints,
+        "inner_lr": [Interval(Real, 0, None, closed="neither")],
+        "n_inner_steps": [Interval(Integral, 0, None, closed="left")],
+        "first_order": ["boolean"],
+        "inner_clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+    }
+
+    def is_adapted(self, name: str) -> bool:
+        """Whether a task adapts the tensor of this name."""
+        return True
+
+    def rests_without_gradient(self) -> bool:
+        """Whether a tensor in which no step so far had a gradient stays as it is."""
+        return True
+
+    def update(
+        self,
+        state: Mapping[str, Tensor],
+        fast: State,
+        gradient: State,
+        memory: Memory,
+        value: Tensor,
+    ) -> tuple[State, Memory]:
+        """One inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1).
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            The prior.
+        fast : dict of Tensor
+            What the task adapts.
+        gradient : dict of Tensor
+            Of the support loss, as ``fast``.
+        memory : dict
+            What the step before passed on; empty at the first one.
+        value : Tensor of shape ()
+            The support loss.
+
+        Returns
+        -------
+        fast : dict of Tensor
+            The adapted tensors.
+        memory : dict
+            For the next step.
+        """
+        return {n: fast[n] - self.inner_lr * gradient[n] for n in fast}, memory
+
+    def init_state(self, context: Context, generator: torch.Generator) -> State:
+        head = initial_head(
+            context.head, context.network.n_features, len(context.classes), generator
+        )
+        return context.network.initial_weights() | head
+
+    def adapt(
+        self,
+        context: Context,
+        state: Mapping[str, Tensor],
+        support: Rows,
+        start: State | None = None,
+    ) -> State:
+        point = self._begin(context, state, support, start)
+        for _ in range(self.n_inner_steps):
+            point = self._take_step(context, state, point, support)
+        return self._finish(context, point, support)
+
+    def _begin(
+        self,
+        context: Context,
+        state: Mapping[str, Tensor],
+        support: Rows,
+        start: State | None = None,
+    ) -> Point:
+        if start is not None:
+            # Statistics are measured anew, not adapted.
+            return Point({n: v for n, v in start.items() if not n.startswith("stat.")}, None, {}, 0)
+        # Equal rows of the head give equal logits. The loss of a classification then has no
+        # gradient in the body, of any order, and the first step need not look for it.
+        return Point(*self.start(context, state, support), {}, int(context.has_equal_rows))
+
+    def _take_step(
+        self, context: Context, state: Mapping[str, Tensor], point: Point, support: Rows
+    ) -> Point:
+        fast, measured, memory, n_resting = point
+        adapted = {n for n in fast if self.is_adapted(n)}
+        body = {n for n in adapted if n.startswith("body.")}
+        moved = adapted - body if n_resting else adapted
+        if moved.isdisjoint(body) and measured is None:
+            measured = context.network.measure(fast, support.x)
+        gradient, value = self._inner_gradient(context, fast, moved, support, measured)
+        if self.inner_clip_norm is not None:
+            gradient = clip(gradient, self.inner_clip_norm)
+        # In one order, so that an update may join them to a vector.
+        part = {n: v for n, v in fast.items() if n in adapted}
+        gradient = {n: gradient[n] if n in moved else torch.zeros_like(v) for n, v in part.items()}
+        part, memory = self.update(state, part, gradient, memory, value)
+        if not (moved.isdisjoint(body) and self.rests_without_gradient()):
+            measured = None
+        return Point(fast | part, measured, memory, max(0, n_resting - 1))
+
+    def _finish(self, context: Context, point: Point, support: Rows) -> State:
+        measured = point.measured
+        if measured is None and context.network.has_statistics:
+            measured = context.network.measure(point.fast, support.x)
+        return point.fast if measured is None else point.fast | measured[1]
+
+    def _inner_gradient(
+        self,
+        context: Context,
+        fast: State,
+        names: set[str],
+        support: Rows,
+        measured: Measured | None,
+    ) -> tuple[State, Tensor]:
+        """Gradient and value of the support loss; what was measured serves where the body stays."""
+        fixed = {n: v for n, v in fast.items() if n not in names}
+        features = None
+        if measured is not None and not any(n.startswith("body.") for n in names):
+            features = measured[0].detach() if self.first_order else measured[0]
+
+        def inner_loss(part: State) -> Tensor:
+            at = fixed | part
+            x = context.network.measure(at, support.x)[0] if features is None else features
+            return loss(context.kind, linear(at, x), support)
+
+        part = {n: fast[n] for n in names}
+        if not self.first_order:
+            exact: tuple[State, Tensor] = torch.func.grad_and_value(inner_loss)(part)
+            return exact
+        at = {n: v.detach() for n, v in part.items()}
+        gradient, value = torch.func.grad_and_value(inner_loss)(at)
+        return {n: g.detach() for n, g in gradient.items()}, value.detach()
+
+    def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        return linear(adapted, self._features(context, adapted, x))
+
+    def start(
+        self, context: Context, state: Mapping[str, Tensor], support: Rows
+    ) -> tuple[State, Measured | None]:
+        """What a task starts from: the body, and a head sized by its classes.
+
+        Parameters
+        ----------
+        context : Context
+            The surroundings of the task.
+        state : mapping of str to Tensor
+            The prior.
+        support : Rows
+            The support set.
+
+        Returns
+        -------
+        fast : dict of Tensor
+            ``body.*`` and ``head.*``.
+        measured : tuple or None
+            Features of the support set and their statistics, if they were needed.
+        """
+        body = {n: v for n, v in state.items() if n.startswith("body.")}
+        if context.head == "prototype":
+            measured = context.network.measure(body, support.x)
+            return body | prototype_head(measured[0], support, context.n_outputs), measured
+        n_features = context.network.n_features
+        head = start_head(context.head, state, context.classes, n_features, support.w)
+        return body | head, None
+
+
+def clip(gradient: State, largest: float) -> State:
+    """Scale a gradient down to a norm, if it is longer (Pascanu et al. 2013, algorithm 1).
+
+    Parameters
+    ----------
+    gradient : dict of Tensor
+        All of it counts as one vector.
+    largest : float
+        The norm.
+
+    Returns
+    -------
+    dict of Tensor
+        The same tensors, scaled.
+    """
+    squared = torch.stack([(g * g).sum() for g in gradient.values()]).sum()
+    # Not the root of 0, which has no gradient.
+    norm = torch.sqrt(squared.clamp_min(1e-30))
+    scale = largest / norm.clamp_min(largest)
+    return {n: scale * g for n, g in gradient.items()}

@@ -1,0 +1,224 @@
+"""Encoders of a table's labels, cells and experts, which a transformer reads.
+
+Notation: b tables, n support rows, m query rows, d columns, f forms of a cell, e width of a cell,
+g soft bins of a column, v width of a label, D width of a row, s experts, c labels of a row.
+
+References: Qu et al. (2025), TabICL (columns encoded before rows); Gorishniy et al. (2022), On
+embeddings for numerical features in tabular deep learning (periodic and piecewise forms);
+Katharopoulos et al. (2020), Transformers are RNNs (linear attention); Jacobs et al. (1991),
+Adaptive mixtures of local experts.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skmeta.learners.in_context._cells import N_FORMS
+from skmeta.learners.in_context._experts import N_EXPERTS, ask_experts, fit_experts
+
+Memory = dict[str, Tensor]
+"""What a support set leaves behind for its query rows."""
+
+
+class LabelEncoder(nn.Module):
+    """Codes of class slots, or of standardised targets.
+
+    Parameters
+    ----------
+    n_labels : int or None
+        Number of class slots; None for targets.
+    width : int
+        Size of a code.
+    """
+
+    def __init__(self, n_labels: int | None, width: int) -> None:
+        super().__init__()
+        self.codes = None if n_labels is None else nn.Parameter(torch.empty(n_labels, width))
+        if n_labels is None:
+            self.first = nn.Linear(4, width)
+            self.second = nn.Linear(width, width)
+
+    def forward(self, y: Tensor, dtype: torch.dtype) -> Tensor:
+        """Codes (..., width) of labels (...)."""
+        if self.codes is not None:
+            return self.codes[y.long()]
+        t = y.to(dtype)
+        forms = torch.stack([t.clamp(-4, 4), torch.asinh(t), torch.tanh(2 * t), t.sign()], -1)
+        code: Tensor = self.second(F.gelu(self.first(forms)))
+        return code
+
+
+class ExpertEncoder(nn.Module):
+    """What the experts say of rows, as a part of the rows' tokens.
+
+    Parameters
+    ----------
+    n_labels : int or None
+        Number of class slots; None for targets.
+    width : int
+        v, of a prediction.
+    token_width : int
+        D.
+    """
+
+    def __init__(self, n_labels: int | None, width: int, token_width: int) -> None:
+        super().__init__()
+        self.n_labels = n_labels
+        self.label = LabelEncoder(n_labels, width)
+        self.join = nn.Linear(N_EXPERTS * (width + 1), token_width)
+
+    def read(self, forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Parts (b, n, D) of the tokens of support rows, and what :meth:`predict` needs."""
+        predicted, nearest, fitted = fit_experts(forms, self._labels(y, w), w)
+        return self._join(predicted, nearest), fitted
+
+    def predict(self, fitted: dict[str, Tensor], forms: Tensor) -> tuple[Tensor, Tensor]:
+        """Parts (b, m, D) of the tokens of query rows, and the predictions (b, m, s, c)."""
+        predicted, nearest = ask_experts(fitted, forms)
+        predicted = predicted.to(self.join.weight.dtype)
+        return self._join(predicted, nearest), predicted
+
+    def _labels(self, y: Tensor, w: Tensor) -> Tensor:
+        """Labels (b, n, c) around 0: of the classes that there are, each as likely."""
+        if self.n_labels is None:
+            return y[..., None].to(w.dtype)
+        label = (y[..., None] == torch.arange(self.n_labels, device=y.device)).to(w.dtype)
+        present = (label * (w > 0)[..., None]).amax(1, keepdim=True)
+        return label - present / present.sum(2, keepdim=True).clamp_min(1.0)
+
+    def _join(self, predicted: Tensor, nearest: Tensor) -> Tensor:
+        dtype = self.join.weight.dtype
+        predicted, nearest = predicted.to(dtype), nearest.to(dtype)
+        nearest = nearest.expand(len(predicted), -1, -1)
+        codes = self.label.codes
+        said = self.label(predicted[..., 0], dtype) if codes is None else predicted @ codes
+        token: Tensor = self.join(torch.cat([said.flatten(2), nearest], 2))
+        return token
+
+
+class ColumnEncoder(nn.Module):
+    """Encode cells by what their column says, alone and about the labels.
+
+    Parameters
+    ----------
+    n_labels : int or None
+        Number of class slots; None for targets.
+    width : int
+        e; a cell comes out twice as wide.
+    n_heads : int, default=2
+        Ways to divide a column into bins.
+    n_bins : int, default=16
+        g, of each way.
+    """
+
+    def __init__(
+        self, n_labels: int | None, width: int, n_heads: int = 2, n_bins: int = 16
+    ) -> None:
+        super().__init__()
+        self.n_heads, self.n_bins = n_heads, n_bins
+        self.n_label = width // 2
+        self.first = nn.Linear(N_FORMS, 2 * width)
+        self.second = nn.Linear(2 * width, width)
+        self.label = LabelEncoder(n_labels, self.n_label)
+        self.bins = nn.Linear(width, n_heads * n_bins)
+        self.smoothing = nn.Parameter(torch.empty(n_heads))
+        said = n_heads * self.n_label
+        self.join = nn.Linear(width + said, 2 * width)
+        self.gauge = nn.Linear(2 * said, 2 * width)
+
+    def read(self, forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Memory]:
+        """Encode support cells, and keep what their query cells need.
+
+        Parameters
+        ----------
+        forms : Tensor of shape (b, n, d, f)
+            Support cells.
+        y : Tensor of shape (b, n)
+            Their labels.
+        w : Tensor of shape (b, n)
+            Their weights.
+
+        Returns
+        -------
+        cells : Tensor of shape (b, n, d, 2 e)
+            The cells.
+        memory : dict of Tensor
+            For :meth:`predict`.
+        """
+        cells = self._encode(forms)
+        w = w.to(cells.dtype)
+        own = w.clamp_max(1.0)
+        code = self.label(y, cells.dtype)
+        share = w / w.sum(1, keepdim=True).clamp_min(1e-12)
+        code = code - (share[:, :, None] * code).sum(1, keepdim=True)
+        bins = self._bins(cells)
+        weighted = bins * w[:, :, None, None, None]
+        # Sums over support rows: labels (b, d, heads, g, v) and weights (b, d, heads, g) of bins.
+        sums = torch.einsum("bndhg,bnv->bdhgv", weighted, code)
+        counts = weighted.sum(1)
+        overlap = (bins * bins).sum(4) * own[:, :, None, None]
+        said = self._ask(sums, counts, bins, overlap, code)
+        # How far what a column says agrees with the labels, by rows that it has not seen.
+        agreed = (share[:, :, None, None, None] * said * code[:, :, None, None, :]).sum(1)
+        power = (share[:, :, None, None, None] * said * said).sum(1)
+        gauge = self.gauge(torch.cat([agreed.flatten(2), power.flatten(2)], 2))
+        return self._join(cells, said, gauge), {"sums": sums, "counts": counts, "gauge": gauge}
+
+    def predict(self, memory: Memory, forms: Tensor) -> Tensor:
+        """Encode query cells.
+
+        Parameters
+        ----------
+        memory : dict of Tensor
+            Of the support set.
+        forms : Tensor of shape (b, m, d, f)
+            Query cells.
+
+        Returns
+        -------
+        Tensor of shape (b, m, d, 2 e)
+            The cells.
+        """
+        cells = self._encode(forms)
+        said = self._ask(memory["sums"], memory["counts"], self._bins(cells))
+        return self._join(cells, said, memory["gauge"])
+
+    def _encode(self, forms: Tensor) -> Tensor:
+        cells: Tensor = self.second(F.gelu(self.first(forms.to(self.first.weight.dtype))))
+        return cells
+
+    def _bins(self, cells: Tensor) -> Tensor:
+        """Share of each cell in each bin, (b, m, d, heads, g)."""
+        share: Tensor = self.bins(cells).unflatten(3, (self.n_heads, self.n_bins)).softmax(4)
+        return share
+
+    def _ask(
+        self,
+        sums: Tensor,
+        counts: Tensor,
+        bins: Tensor,
+        overlap: Tensor | None = None,
+        code: Tensor | None = None,
+    ) -> Tensor:
+        """Mean label of the bins that each cell is in, (b, m, d, heads, v); 0 is no news."""
+        bins = bins.to(sums.dtype)
+        weight = torch.einsum("bmdhg,bdhg->bmdh", bins, counts)
+        if overlap is not None:
+            weight = (weight - overlap).clamp_min(0)
+        # Shrunken towards no news where few rows speak.
+        weight = weight + F.softplus(self.smoothing) + 1e-3
+        said = torch.einsum("bmdhg,bdhgv->bmdhv", bins / weight[..., None], sums)
+        if overlap is not None and code is not None:
+            said = said - (overlap / weight)[..., None] * code[:, :, None, None, :]
+        return said
+
+    def _join(self, cells: Tensor, said: Tensor, gauge: Tensor) -> Tensor:
+        # Not joined before the product, as cells may be those of one table, and said of several.
+        of_cells, of_said = self.join.weight.split([cells.shape[3], self.n_heads * self.n_label], 1)
+        joined = F.linear(said.flatten(3), of_said)
+        # In place, as no other tensors are as large.
+        joined += F.linear(cells, of_cells, self.join.bias)
+        joined += gauge[:, None]
+        return F.gelu(joined)

@@ -1,0 +1,242 @@
+"""What the tasks of one family share in absolute terms.
+
+A table that is measured on its own says nothing of what its columns and its target are worth
+elsewhere. Tasks of one family share that: a pupil's intake score means the same in each school.
+
+Targets of regressions are therefore measured from a line that all tasks have in common, with a
+centre and a scale between those of the support set and those of the family, and the predicted
+distribution is mixed with that of the family: a random-intercept model, which meta-training goes
+on from. Of classifications whose labels mean the same in each task, the predicted probabilities
+are multiplied by those of a logistic regression on the rows of all tasks, each to a power.
+
+Notation: n rows, d columns, k bars, c classes; r = y - line(x) are residuals.
+
+Reference: Laird and Ware (1982), Random-effects models for longitudinal data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.optimize import minimize
+from scipy.special import log_softmax
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from torch import Tensor
+
+from skmeta.backend import State
+from skmeta.learners.in_context._binned import bar_borders
+
+_PENALTIES = np.logspace(-2, 4, 25)
+_MOST_ROWS = 1e6
+# Rows that the family's spread counts as, to begin with.
+_SPREAD_ROWS = 10.0
+# A step of meta-training moves a weight by its step size, the logit of the share by as many times
+# that.
+_HASTE = 20.0
+_LEAST_SHARE, _N_UPDATES = 0.01, 100
+# Powers of the two products; a network without any would not learn.
+_POWERS = ((0.05, 4.0), (0.0, 4.0))
+
+
+def estimate_family(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> State:
+    """Fit the random-intercept model of a family: pooled ridge regression, variance components.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, d)
+        Standardised rows of all tasks; NaN is a missing value.
+    y : ndarray of shape (n,)
+        Standardised targets.
+    groups : ndarray of shape (n,)
+        Task of each row.
+
+    Returns
+    -------
+    dict of Tensor
+        ``family.weight`` (d,) and ``family.bias`` of the line; ``family.log_rows``, logarithm of
+        the number of rows that the family's centre counts as; ``family.log_scale`` and
+        ``family.log_scale_rows``, the same of its scale; ``family.log_spread`` of its
+        distribution, and ``family.share``, which gives it half of the mixture.
+    """
+    x = np.nan_to_num(x)
+    line = RidgeCV(_PENALTIES).fit(x, y)
+    between, within = variance_components(y - line.predict(x), groups)
+    found = {
+        "weight": line.coef_,
+        "bias": line.intercept_,
+        "log_rows": np.log(np.clip(within / max(between, 1e-12), 1 / _MOST_ROWS, _MOST_ROWS)),
+        "log_scale": np.log(max(within, 1e-12)) / 2,
+        "log_scale_rows": np.log(_SPREAD_ROWS),
+        "log_spread": 0.0,
+        "share": 0.0,
+    }
+    return {f"family.{n}": torch.tensor(v, dtype=torch.float64) for n, v in found.items()}
+
+
+def estimate_classes(x: np.ndarray, y: np.ndarray, n_classes: int) -> State:
+    """Fit the logistic regression of a family of classifications.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, d)
+        Standardised rows of all tasks; NaN is a missing value.
+    y : ndarray of shape (n,), int64
+        Class positions, below c.
+    n_classes : int
+        c.
+
+    Returns
+    -------
+    dict of Tensor
+        ``family.weight`` (c, d), ``family.bias`` (c,), and ``family.powers`` (2,) of the
+        network's probabilities and of these, 1 and 0.
+    """
+    found, positions = np.unique(y, return_inverse=True)
+    # A class without rows is as likely as half a row would make it.
+    counts = np.bincount(y, minlength=n_classes) + 0.5
+    weight, bias = np.zeros((n_classes, x.shape[1])), np.log(counts / counts.sum())
+    if len(found) > 1:
+        model = LogisticRegression(max_iter=1000).fit(np.nan_to_num(x), positions)
+        coef, intercept = model.coef_, model.intercept_
+        if len(found) == 2:
+            coef, intercept = np.vstack([0 * coef, coef]), np.append(0.0, intercept)
+        # Logits are free up to a constant; the others are centred on the log frequencies.
+        weight[found], bias[found] = coef, intercept - intercept.mean() + bias[found].mean()
+    state = {"weight": weight, "bias": bias, "powers": np.array([1.0, 0.0])}
+    return {f"family.{n}": torch.tensor(v, dtype=torch.float64) for n, v in state.items()}
+
+
+def variance_components(residuals: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """Variance between and within groups, by the analysis of variance of unequal groups.
+
+    Parameters
+    ----------
+    residuals : ndarray of shape (n,)
+        Values.
+    groups : ndarray of shape (n,)
+        Group of each.
+
+    Returns
+    -------
+    between, within : float
+        The variances, not below 0. With a single group, or with one row in each, all is within.
+    """
+    codes, size = np.unique(groups, return_inverse=True, return_counts=True)[1:]
+    n, n_groups = len(codes), len(size)
+    if n_groups < 2 or n == n_groups:
+        return 0.0, float(residuals.var())
+    means = np.bincount(codes, residuals) / size
+    within = ((residuals - means[codes]) ** 2).sum() / (n - n_groups)
+    among = (size * (means - residuals.mean()) ** 2).sum() / (n_groups - 1)
+    typical = (n - (size**2).sum() / n) / (n_groups - 1)
+    return float(max(0.0, (among - within) / typical)), float(within)
+
+
+def has_family(state: Mapping[str, Tensor]) -> bool:
+    """Whether a state knows a family."""
+    return "family.weight" in state
+
+
+def line_of(state: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """Values (n,) of the family's line at rows (n, ...); 0 without a family."""
+    if not has_family(state):
+        return x.new_zeros(len(x))
+    return torch.nan_to_num(x.flatten(1)) @ state["family.weight"] + state["family.bias"]
+
+
+def shrunken_location_and_scale(
+    state: Mapping[str, Tensor], residuals: Tensor, w: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Centre and scale of residuals (n,) with weights (n,), drawn to those of the family."""
+    location = (w * residuals).sum() / (w.sum() + state["family.log_rows"].exp())
+    rows = state["family.log_scale_rows"].exp()
+    squares = (w * (residuals - location) ** 2).sum() + rows * (2 * state["family.log_scale"]).exp()
+    return location, torch.sqrt(squares / (w.sum() + rows))
+
+
+def family_bars(state: Mapping[str, Tensor]) -> Tensor:
+    """Logarithms of the probabilities (k,) of bars by the family's normal distribution."""
+    spread = state["family.log_spread"].exp()
+    below = torch.special.ndtr(bar_borders().to(spread) / spread)
+    bars = F.pad(F.pad(below, (1, 0)), (0, 1), value=1.0).diff()
+    return torch.log(bars.clamp_min(torch.finfo(bars.dtype).tiny))
+
+
+def mixed_with_family(state: Mapping[str, Tensor], log_probability: Tensor) -> Tensor:
+    """Logarithms of probabilities (..., k) of bars, mixed with the family's distribution."""
+    if not has_family(state):
+        return log_probability
+    share = _HASTE * state["family.share"].to(log_probability.dtype)
+    of_family = family_bars(state).to(log_probability.dtype) + F.logsigmoid(share)
+    return torch.logaddexp(of_family, log_probability + F.logsigmoid(-share))
+
+
+def likeliest_share(gain: Tensor, w: Tensor) -> Tensor:
+    """Share of the family's distribution by maximum likelihood (EM), as ``family.share`` has it.
+
+    Parameters
+    ----------
+    gain : Tensor of shape (m,)
+        Logarithm of the ratio of the family's density to the other's, at targets that neither
+        has seen.
+    w : Tensor of shape (m,)
+        Weights of the targets.
+
+    Returns
+    -------
+    Tensor of shape ()
+        Its logit, over a constant.
+    """
+    share = torch.tensor(0.5).to(gain)
+    for _ in range(_N_UPDATES):
+        of_family = torch.sigmoid(torch.logit(share) + gain)
+        share = ((w * of_family).sum() / w.sum()).clamp(_LEAST_SHARE, 1 - _LEAST_SHARE)
+    return torch.logit(share) / _HASTE
+
+
+def multiplied_by_family(
+    state: Mapping[str, Tensor], x: Tensor, classes: Tensor, log_probability: Tensor
+) -> Tensor:
+    """Logits (n, c) of rows (n, ...), with the family's opinion of the classes at ``classes``.
+
+    A class at -1 is one that the family does not know, and then it has no opinion of any.
+    """
+    if not has_family(state) or bool((classes < 0).any()):
+        return log_probability
+    powers = state["family.powers"].to(log_probability.dtype)
+    opinion = class_opinion(state, x, classes).to(log_probability.dtype)
+    return powers[0] * log_probability + powers[1] * opinion
+
+
+def class_opinion(state: Mapping[str, Tensor], x: Tensor, classes: Tensor) -> Tensor:
+    """Log probabilities (n, c) of the family's logistic regression at rows (n, ...)."""
+    weight, bias = state["family.weight"][classes], state["family.bias"][classes]
+    return F.log_softmax(torch.nan_to_num(x.flatten(1)) @ weight.T + bias, 1)
+
+
+def likeliest_powers(own: np.ndarray, opinion: np.ndarray, y: np.ndarray, w: np.ndarray) -> Tensor:
+    """Powers of two opinions whose normalised product is likeliest.
+
+    Parameters
+    ----------
+    own, opinion : ndarray of shape (m, c)
+        Log probabilities of rows that neither has seen.
+    y : ndarray of shape (m,), int64
+        Class positions.
+    w : ndarray of shape (m,)
+        Weights.
+
+    Returns
+    -------
+    Tensor of shape (2,)
+        The powers.
+    """
+
+    def risk(powers: np.ndarray) -> float:
+        mixed = log_softmax(powers[0] * own + powers[1] * opinion, axis=1)
+        return float(-np.average(np.take_along_axis(mixed, y[:, None], 1)[:, 0], weights=w))
+
+    return torch.tensor(minimize(risk, [0.5, 0.5], method="L-BFGS-B", bounds=_POWERS).x)

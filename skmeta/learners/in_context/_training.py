@@ -1,0 +1,80 @@
+"""Meta-training of an InContextLearner's transformer on batches of tables of one shape.
+
+Notation: b tables, n rows of which the first s are support rows, d columns.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from skmeta.learners.in_context._binned import bars_loss, bars_moments
+from skmeta.learners.in_context._transformer import TableTransformer
+from skmeta.learners.in_context._views import N_CODES, N_SLOTS, location_and_scale
+
+
+def batch_loss(
+    network: TableTransformer,
+    kind: str,
+    x: Tensor,
+    y: Tensor,
+    n_support: int,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Loss of the query rows of each table, with columns and classes in random places.
+
+    Unlike :meth:`~skmeta.learners.InContextLearner.meta_loss`, it takes all tables through the
+    network at once, and none of its choices depends on the contents of a table.
+
+    Parameters
+    ----------
+    network : TableTransformer
+        The network.
+    kind : {"classification", "regression"}
+        What the tasks are.
+    x : Tensor of shape (b, n, d)
+        Rows; NaN is a missing value.
+    y : Tensor of shape (b, n)
+        Class positions below 10, or targets.
+    n_support : int
+        s.
+    generator : torch.Generator
+        Draws the places, on the device of the rows.
+
+    Returns
+    -------
+    loss : Tensor of shape (b,)
+        Mean cross-entropy, or minus the mean log density in units of the support set's standard
+        deviation. Query rows of a class without support rows are left out; the loss of a table
+        without any others is 0.
+    score : Tensor of shape (b,)
+        Accuracy, or minus the squared error in those units.
+    """
+    places = torch.randperm(N_SLOTS, generator=generator, device=generator.device)
+    slots = places[None, : x.shape[2]].to(x.device)
+    support, query = x[:, :n_support], x[:, n_support:]
+    if kind == "regression":
+        y = _scale(y, n_support)
+        logits = network(support, y[:, :n_support], None, slots, None, query).float()
+        target = y[:, n_support:].float()
+        mean, _ = bars_moments(logits.softmax(2))
+        return bars_loss(logits, target).mean(1), -((mean - target) ** 2).mean(1)
+    drawn = torch.rand(len(x), N_CODES, generator=generator, device=generator.device)
+    y = drawn.to(x.device).argsort(1).gather(1, y)
+    known, asked = y[:, :n_support], y[:, n_support:]
+    present = F.one_hot(known, N_CODES).any(1)
+    logits = network(support, known, None, slots, None, query).float()
+    log_p = F.log_softmax(logits.masked_fill(~present[:, None], -1e9), 2)
+    counted = present.gather(1, asked).float()
+    total = counted.sum(1).clamp_min(1.0)
+    loss = -(counted * log_p.gather(2, asked[:, :, None])[:, :, 0]).sum(1) / total
+    return loss, (counted * (log_p.argmax(2) == asked)).sum(1) / total
+
+
+def _scale(y: Tensor, n_support: int) -> Tensor:
+    weight = y.new_ones(n_support)
+    location, scale = torch.func.vmap(location_and_scale, in_dims=(0, None))(
+        y[:, :n_support], weight
+    )
+    return (y - location[:, None]) / scale[:, None]

@@ -1,0 +1,270 @@
+"""A transformer that reads a labelled table and predicts further rows of it.
+
+Notation: b tables, n support rows, m query rows, d columns, f forms of a cell, e width of a cell,
+g soft bins of a column, D width of a row, s experts, c labels of a row, o outputs: one a class, or
+one a bar of the target's distribution.
+
+1. Each cell is described in f forms by its column in the support set (``_table_cells``), and
+   encoded by a small network shared by all columns.
+2. Within each column, cells fall softly into g bins; the mean label of a bin, over the support
+   rows, tells each cell what its column alone says about the label. A support row is left out of
+   its own bins. How right that is on the support rows is known to the column's cells too.
+3. Simple learners of closed form predict each row (``_table_experts``).
+4. A row's cells, each marked by its column's slot, and what the experts say of it are summed to
+   one token.
+5. Row tokens go through a transformer in which all rows attend to the support rows; a query row is
+   seen by no other row. Its outputs say how much each expert is to be trusted at a row, and what
+   has to be added. Without any meta-training, the network predicts what the experts do.
+
+References: Mueller et al. (2022), Transformers can do Bayesian inference (support rows as
+context); Hollmann et al. (2023), TabPFN (tables; classes and columns permuted); those of the
+encoders are in ``_table_encoders``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skmeta.learners.in_context._binned import N_BARS, bar_borders
+from skmeta.learners.in_context._cells import describe_cells, measure_columns
+from skmeta.learners.in_context._encoders import ColumnEncoder, ExpertEncoder, LabelEncoder, Memory
+from skmeta.learners.in_context._experts import N_EXPERTS
+
+# What an untrained network makes of the experts: factor of a class's label; width of a distribution
+# before softplus; probability that each bar has at least.
+_TRUST, _SPREAD, _FLOOR = 0.6, -1.0, 1e-6
+
+
+class TableTransformer(nn.Module):
+    """Predict query rows of a table from its support rows, in one pass.
+
+    Parameters
+    ----------
+    n_labels : int or None
+        Number of class slots; None for regressions.
+    width : int, default=128
+        D.
+    n_layers : int, default=4
+        Layers of the transformer.
+    n_heads : int, default=4
+        Heads of its attention.
+    cell_width : int, default=32
+        e.
+    n_slots : int, default=64
+        Largest number of columns.
+
+    Notes
+    -----
+    Weights are not initialised before :meth:`draw`.
+    """
+
+    def __init__(
+        self,
+        n_labels: int | None,
+        *,
+        width: int = 128,
+        n_layers: int = 4,
+        n_heads: int = 4,
+        cell_width: int = 32,
+        n_slots: int = 64,
+    ) -> None:
+        super().__init__()
+        self.n_labels = n_labels
+        self.columns = ColumnEncoder(n_labels, cell_width)
+        self.experts = ExpertEncoder(n_labels, cell_width // 2, width)
+        self.label = LabelEncoder(n_labels, width)
+        self.project = nn.Linear(2 * cell_width, width)
+        self.slots = nn.Parameter(torch.empty(n_slots, width))
+        self.blocks = nn.ModuleList(Block(width, n_heads) for _ in range(n_layers))
+        self.norm = nn.LayerNorm(width)
+        self.hidden = nn.Linear(width, width)
+        # Outputs, then how much each expert counts and, of a distribution, how wide it is there.
+        n_outputs = N_BARS + 2 * N_EXPERTS if n_labels is None else n_labels + N_EXPERTS
+        self.head = nn.Linear(width, n_outputs)
+
+    def draw(self, generator: torch.Generator) -> None:
+        """Draw the initial weights.
+
+        Parameters
+        ----------
+        generator : torch.Generator
+            Source of the numbers.
+        """
+        for part in self.modules():
+            if isinstance(part, nn.Linear):
+                bound = 1 / math.sqrt(part.in_features)
+                nn.init.uniform_(part.weight, -bound, bound, generator)
+                nn.init.zeros_(part.bias)
+            elif isinstance(part, LabelEncoder) and isinstance(part.codes, nn.Parameter):
+                nn.init.normal_(part.codes, 0.0, 1.0, generator)
+            elif isinstance(part, nn.LayerNorm):
+                nn.init.ones_(part.weight)
+                nn.init.zeros_(part.bias)
+        nn.init.normal_(self.slots, 0.0, 1.0, generator)
+        nn.init.zeros_(self.columns.smoothing)
+        with torch.no_grad():
+            for block in self._blocks():
+                # Residual branches that add up to the size of one (Radford et al. 2019, 2.3).
+                for last in (block.mix, block.shrink):
+                    last.weight.div_(math.sqrt(len(self.blocks)))
+            # Bins that tell neighbouring cells apart from the start.
+            self.columns.bins.weight.mul_(4.0)
+        # Without any learning, the experts are heard alike.
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        with torch.no_grad():
+            self.head.bias[-N_EXPERTS:] = _TRUST if self.n_labels else _SPREAD
+
+    def forward(
+        self,
+        x: Tensor,
+        y: Tensor | None = None,
+        w: Tensor | None = None,
+        slots: Tensor | None = None,
+        memory: Memory | None = None,
+        query: Tensor | None = None,
+    ) -> Tensor | Memory:
+        """Read support sets, predict query sets, or both.
+
+        Parameters
+        ----------
+        x : Tensor of shape (b, n, d)
+            Support rows or, with ``memory``, query rows. NaN is a missing value.
+        y : Tensor of shape (b, n)
+            Class slots, or targets in units of the support set's scale. If b is 1 elsewhere, but
+            not here or in ``slots``, one table is seen in several ways, with the same classes in
+            other slots; what does not depend on slots is computed once.
+        w : Tensor of shape (b, n), optional
+            Weights: a row of weight 2 is as good as two rows, one of weight 0 is not there. By
+            default 1.
+        slots : Tensor of shape (b, d) or (1, d), int64
+            Slot of each column; no two of a table may have the same.
+        memory : dict of Tensor, optional
+            What an earlier call returned.
+        query : Tensor of shape (b, m, d), optional
+            Query rows, to be predicted at once.
+
+        Returns
+        -------
+        Tensor of shape (b, m, o) or dict of Tensor
+            Logits of the outputs if there are query rows, otherwise the memory of the support set.
+        """
+        if memory is None:
+            if y is None or slots is None:
+                raise ValueError(
+                    "Support rows need their labels y, and the slots of their columns."
+                )
+            memory = self._read(x, y, w, slots)
+            return memory if query is None else self._predict(memory, query)
+        return self._predict(memory, x)
+
+    def _read(self, x: Tensor, y: Tensor, w: Tensor | None, slots: Tensor) -> Memory:
+        weight = x.new_ones(x.shape[:2]) if w is None else w.to(x.dtype)
+        # Sums over many rows are kept in full precision under autocast.
+        with torch.autocast(x.device.type, enabled=False):
+            columns = measure_columns(x, weight)
+            forms = describe_cells(columns, x, weight)
+            h, memory = self.columns.read(forms, y, weight)
+            heard, fitted = self.experts.read(forms, y, weight)
+            memory |= {f"column.{n}": v for n, v in columns.items()}
+            memory |= {f"expert.{n}": v for n, v in fitted.items()}
+        dtype = h.dtype
+        memory["slots"] = slots
+        bias = None
+        if w is not None:
+            bias = torch.log(w.to(dtype))[:, None, None, :]
+            memory["bias"] = bias
+        token = self._rows(h, slots) + heard + self.label(y, dtype)
+        for i, block in enumerate(self._blocks()):
+            keys, values = block.keys_and_values(token)
+            memory[f"keys.{i}"], memory[f"values.{i}"] = keys, values
+            if i + 1 < len(self.blocks):  # Nothing reads the support rows after the last layer.
+                token = block(token, keys, values, bias)
+        return memory
+
+    def _predict(self, memory: Memory, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            forms = describe_cells(_part(memory, "column."), x)
+            h = self.columns.predict(memory, forms)
+            heard, predicted = self.experts.predict(_part(memory, "expert."), forms)
+        token = self._rows(h, memory["slots"]) + heard
+        for i, block in enumerate(self._blocks()):
+            keys, values = memory[f"keys.{i}"], memory[f"values.{i}"]
+            token = block(token, keys, values, memory.get("bias"))
+        outputs: Tensor = self.head(F.gelu(self.hidden(self.norm(token))))
+        with torch.autocast(x.device.type, enabled=False):
+            return self._combine(outputs.to(predicted.dtype), predicted)
+
+    def _combine(self, outputs: Tensor, predicted: Tensor) -> Tensor:
+        """Logits (b, m, o) of outputs and of the experts' predictions (b, m, s, c)."""
+        if self.n_labels is not None:
+            own, trust = outputs[..., : self.n_labels], outputs[..., self.n_labels :]
+            return own + (trust[..., None] * predicted).sum(2)
+        own, trust = outputs[..., :N_BARS], outputs[..., N_BARS:-N_EXPERTS]
+        spread = outputs[..., -N_EXPERTS:]
+        # A mixture of logistic distributions around what the experts say.
+        at = (bar_borders().to(predicted) - predicted) / (F.softplus(spread) + 0.01)[..., None]
+        below = F.pad(F.pad(at.sigmoid(), (1, 0)), (0, 1), value=1.0)
+        mixed = (trust.softmax(2)[..., None] * below.diff()).sum(2)
+        return own + torch.log(mixed + _FLOOR)
+
+    def _blocks(self) -> list[Block]:
+        return [block for block in self.blocks if isinstance(block, Block)]
+
+    def _rows(self, cells: Tensor, slots: Tensor) -> Tensor:
+        """Sum the cells (b, m, d, 2 e) of each row to a token (b, m, D)."""
+        mark = self.slots[slots]
+        # (1 + mark) * (W cell), summed over columns: a part that knows the column, and one that
+        # does not. One product of matrices does it.
+        weight = (1 + mark)[:, :, None, :] * self.project.weight.T
+        total = cells.flatten(2) @ weight.flatten(1, 2).to(cells.dtype)
+        return total / math.sqrt(cells.shape[2]) + self.project.bias
+
+
+class Block(nn.Module):
+    """A layer of the transformer: rows attend to support rows.
+
+    Parameters
+    ----------
+    width : int
+        D.
+    n_heads : int
+        Heads of the attention.
+    """
+
+    def __init__(self, width: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.norm_attention = nn.LayerNorm(width)
+        self.ask = nn.Linear(width, width)
+        self.offer = nn.Linear(width, 2 * width)
+        self.mix = nn.Linear(width, width)
+        self.norm_hidden = nn.LayerNorm(width)
+        self.grow = nn.Linear(width, 2 * width)
+        self.shrink = nn.Linear(2 * width, width)
+
+    def keys_and_values(self, token: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values, each (b, heads, n, D / heads), of support tokens (b, n, D)."""
+        offered = self.offer(self.norm_attention(token)).unflatten(2, (2, self.n_heads, -1))
+        keys, values = offered.permute(2, 0, 3, 1, 4)
+        return keys, values
+
+    def forward(self, token: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
+        """Tokens (b, m, D) after the layer."""
+        asked = self.ask(self.norm_attention(token)) / math.sqrt(keys.shape[3])
+        asked = asked.unflatten(2, (self.n_heads, -1)).transpose(1, 2)
+        # Not F.scaled_dot_product_attention, which is slower on few rows, and under vmap on a CPU.
+        logits = asked @ keys.mT
+        found = (logits if bias is None else logits + bias).softmax(3).to(values.dtype) @ values
+        token = token + self.mix(found.transpose(1, 2).flatten(2))
+        hidden = F.gelu(self.grow(self.norm_hidden(token)))
+        out: Tensor = token + self.shrink(hidden)
+        return out
+
+
+def _part(memory: Memory, prefix: str) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): v for n, v in memory.items() if n.startswith(prefix)}

@@ -1,0 +1,13 @@
+"""``SearchHistory``: what was found before, in a database."""
+
+from skmeta.search.history._default import default_history, set_default_history, use_history
+from skmeta.search.history._history import ReadOnly, SearchHistory, open_history
+
+__all__ = [
+    "ReadOnly",
+    "SearchHistory",
+    "default_history",
+    "open_history",
+    "set_default_history",
+    "use_history",
+]

@@ -1,0 +1,177 @@
+"""What is read from and written to a history's tables, within one transaction."""
+
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from skmeta.search.history import _codec
+from skmeta.search.history._schema import about, evaluation, search
+from skmeta.search.record import Evaluation, RecordedSearch, SearchRecord
+
+_FEW_KEYS = 100  # the most that are listed in a query
+
+Rows = Sequence[dict[str, Any]]
+
+
+def _read(connection: sa.Connection, query: sa.Select[Any]) -> list[dict[str, Any]]:
+    result = connection.execute(query)
+    names = tuple(result.keys())
+    return [dict(zip(names, row, strict=True)) for row in result]
+
+
+def find_search(connection: sa.Connection, fingerprint: str) -> int | None:
+    """Return the id of a search, or None."""
+    query = sa.select(search.c.id).where(search.c.fingerprint == fingerprint)
+    found: int | None = connection.execute(query).scalar()
+    return found
+
+
+def find_record(connection: sa.Connection, search_id: int) -> SearchRecord | None:
+    """Return what was known of a search before its first candidate, or None."""
+    query = sa.select(search).where(search.c.id == search_id)
+    rows = _read(connection, query)
+    return _codec.row_to_search(rows[0]) if rows else None
+
+
+def ensure_search(
+    connection: sa.Connection, record: SearchRecord, started: float | None = None
+) -> int:
+    """Return the id of a search, which is inserted if it is not there."""
+    found = find_search(connection, record.fingerprint)
+    if found is not None:
+        return found
+    row = {**_codec.search_to_row(record), "started": time.time() if started is None else started}
+    key = connection.execute(sa.insert(search).values(row)).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def insert_evaluations(
+    connection: sa.Connection, search_id: int, rows: Iterable[_codec.Row]
+) -> int:
+    """Insert the candidates that the search does not have yet; return how many."""
+    wanted = {row["key"]: row for row in reversed(list(rows))}  # of equal keys, the first
+    # Locking the search's row makes other writers of this search wait, where rows can be locked.
+    lock = sa.select(search.c.id).where(search.c.id == search_id).with_for_update()
+    connection.execute(lock)
+    query = sa.select(evaluation.c.key).where(evaluation.c.search_id == search_id)
+    if len(wanted) <= _FEW_KEYS:
+        query = query.where(evaluation.c.key.in_(list(wanted)))
+    present: Iterable[str] = connection.execute(query).scalars()
+    for key in present:
+        wanted.pop(key, None)
+    new = [{"search_id": search_id, **row} for row in reversed(wanted.values())]
+    if new:
+        connection.execute(sa.insert(evaluation), new)
+    return len(new)
+
+
+def finish_search(connection: sa.Connection, search_id: int, finished: float | None = None) -> None:
+    """Note when a search ended, the first time it did."""
+    statement = sa.update(search).where(search.c.id == search_id, search.c.finished.is_(None))
+    moment = time.time() if finished is None else finished
+    connection.execute(statement.values(finished=moment))
+
+
+def merge_search(connection: sa.Connection, item: RecordedSearch) -> int:
+    """Insert what is new of a search; return how many candidates."""
+    search_id = ensure_search(connection, item.record, item.started)
+    if item.finished is not None:
+        finish_search(connection, search_id, item.finished)
+    rows = [_codec.evaluation_to_row(e) for e in item.evaluations]
+    return insert_evaluations(connection, search_id, rows)
+
+
+def remove_dataset(connection: sa.Connection, dataset: str) -> int:
+    """Delete the searches on a data set; return how many."""
+    ids = sa.select(search.c.id).where(search.c.dataset == dataset)
+    connection.execute(sa.delete(evaluation).where(evaluation.c.search_id.in_(ids)))
+    return connection.execute(sa.delete(search).where(search.c.dataset == dataset)).rowcount
+
+
+def read_evaluations(connection: sa.Connection, search_id: int) -> list[Evaluation]:
+    """Return the candidates of a search, in the order they were recorded."""
+    query = sa.select(evaluation).where(evaluation.c.search_id == search_id)
+    rows = _read(connection, query.order_by(evaluation.c.id))
+    return [_codec.row_to_evaluation(row) for row in rows]
+
+
+def read_searches(connection: sa.Connection, classes: Collection[str] | None) -> Rows:
+    """Return the searches that tried one of some estimator classes (None: all of them)."""
+    query = sa.select(search).order_by(search.c.id)
+    if classes is not None:
+        known = sa.select(search.c.estimator).distinct()
+        names: Iterable[str] = connection.execute(known).scalars()
+        matching = [name for name in names if not set(classes).isdisjoint(name.split("|"))]
+        query = query.where(search.c.estimator.in_(matching))
+    return _read(connection, query)
+
+
+def read_scores(
+    connection: sa.Connection, searches: Rows
+) -> dict[int, tuple[list[str], list[str]]]:
+    """Return the texts of configurations and scores, by the id of their search."""
+    names = {row["estimator"] for row in searches}
+    ids = sa.select(search.c.id).where(search.c.estimator.in_(names))
+    query = (
+        sa.select(evaluation.c.search_id, evaluation.c.configuration, evaluation.c.scores)
+        .where(evaluation.c.search_id.in_(ids))
+        .order_by(evaluation.c.id)
+    )
+    texts: dict[int, tuple[list[str], list[str]]] = {row["id"]: ([], []) for row in searches}
+    found: Iterable[Any] = connection.execute(query)
+    for search_id, configuration, scores in found:
+        if search_id in texts:
+            texts[search_id][0].append(configuration)
+            texts[search_id][1].append(scores)
+    return texts
+
+
+def read_whole(connection: sa.Connection) -> Iterator[RecordedSearch]:
+    """Yield every search with its candidates."""
+    for row in _read(connection, sa.select(search).order_by(search.c.id)):
+        yield RecordedSearch(
+            record=_codec.row_to_search(row),
+            evaluations=tuple(read_evaluations(connection, row["id"])),
+            started=row["started"],
+            finished=row["finished"],
+        )
+
+
+def count(connection: sa.Connection, table: sa.Table) -> int:
+    """Return the number of rows."""
+    return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
+
+
+def read_token(connection: sa.Connection) -> tuple[Any, ...]:
+    """Return what differs when searches or candidates were added or removed.
+
+    Ids are never used again, and the number tells of a smaller id that was committed later.
+    """
+    identity = connection.execute(sa.select(about.c.value).where(about.c.name == "id")).scalar()
+    numbers = [
+        tuple(connection.execute(sa.select(sa.func.count(), sa.func.max(t.c.id))).one())
+        for t in (search, evaluation)
+    ]
+    latest = connection.execute(sa.select(sa.func.max(search.c.started))).scalar()
+    return (identity, latest, *numbers)
+
+
+def describe(connection: sa.Connection) -> list[tuple[str, int, int, int]]:
+    """Return estimator, number of data sets, searches and candidates, one row an estimator."""
+    query = (
+        sa.select(
+            search.c.estimator,
+            sa.func.count(search.c.dataset.distinct()),
+            sa.func.count(search.c.id.distinct()),
+            sa.func.count(evaluation.c.id),
+        )
+        .outerjoin(evaluation, evaluation.c.search_id == search.c.id)
+        .group_by(search.c.estimator)
+        .order_by(search.c.estimator)
+    )
+    return [
+        (str(row[0]), int(row[1]), int(row[2]), int(row[3])) for row in connection.execute(query)
+    ]

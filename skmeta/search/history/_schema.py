@@ -1,0 +1,108 @@
+"""Tables of a history, and the version that they carry."""
+
+import secrets
+
+import sqlalchemy as sa
+
+from skmeta.exceptions import HistoryFormatError
+from skmeta.search.history._codec import KEY_LENGTH, SOURCE_LENGTH
+
+FORMAT = "skmeta.history"
+VERSION = 1
+
+_tables = sa.MetaData()
+
+# Names begin with skmeta_, because a team's database may hold other tables.
+about = sa.Table(
+    "skmeta_about",
+    _tables,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+search = sa.Table(
+    "skmeta_search",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("fingerprint", sa.String(KEY_LENGTH), nullable=False, unique=True),
+    sa.Column("dataset", sa.Text, nullable=False),
+    sa.Column("data_digest", sa.String(KEY_LENGTH), nullable=False),
+    sa.Column("estimator", sa.Text, nullable=False),
+    sa.Column("refit_metric", sa.Text, nullable=False),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("started", sa.Double, nullable=False),  # seconds since 1970
+    sa.Column("finished", sa.Double),
+    sqlite_autoincrement=True,  # an id is never used again, so a changed history shows
+)
+
+evaluation = sa.Table(
+    "skmeta_evaluation",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column(
+        "search_id", sa.Integer, sa.ForeignKey(search.c.id, ondelete="CASCADE"), nullable=False
+    ),
+    sa.Column("key", sa.String(KEY_LENGTH), nullable=False),
+    sa.Column("configuration", sa.Text, nullable=False),
+    sa.Column("params", sa.Text),
+    sa.Column("scores", sa.Text, nullable=False),
+    sa.Column("train_scores", sa.Text),
+    sa.Column("fit_times", sa.Text),
+    sa.Column("score_times", sa.Text),
+    sa.Column("n_test_samples", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.Column("source", sa.String(SOURCE_LENGTH), nullable=False),
+    sa.UniqueConstraint("search_id", "key"),
+    sqlite_autoincrement=True,
+)
+
+# An arbitrary number that stands for "someone is creating the tables" on PostgreSQL.
+_CREATION_LOCK = 7_305_810_964
+
+
+def exists(connection: sa.Connection, place: str) -> bool:
+    """Return whether the database holds a history, checked for its version.
+
+    A SQLite file is a history or nothing at all: one with other tables belongs to someone else.
+    A team's database may hold other tables.
+    """
+    names = sa.inspect(connection).get_table_names()
+    if about.name not in names:
+        if names and connection.dialect.name == "sqlite":
+            raise HistoryFormatError(_describe_foreign(place, names))
+        return False
+    _check_version(dict(connection.execute(sa.select(about.c.name, about.c.value)).all()), place)
+    return True
+
+
+def create(connection: sa.Connection, place: str) -> None:
+    """Create the tables, unless another process was faster."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
+    if exists(connection, place):
+        return
+    _tables.create_all(connection)
+    values = {"format": FORMAT, "version": str(VERSION), "id": secrets.token_hex(16)}
+    connection.execute(sa.insert(about), [{"name": k, "value": v} for k, v in values.items()])
+
+
+def _check_version(values: dict[str, str], place: str) -> None:
+    version = values.get("version", "")
+    if values.get("format") != FORMAT or not version.isdecimal() or int(version) < 1:
+        raise HistoryFormatError(
+            f"{place} has a table {about.name!r} that does not describe a history (format "
+            f"{values.get('format')!r}, version {version!r}). It was altered: use a copy."
+        )
+    if int(version) > VERSION:
+        raise HistoryFormatError(
+            f"{place} holds a history of format {version}, and this version of skmeta reads up to "
+            f"format {VERSION}. Upgrade skmeta, or give another file."
+        )
+
+
+def _describe_foreign(place: str, names: list[str]) -> str:
+    shown = ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
+    hint = "Give the path of a history, or of a file that does not exist yet."
+    if {"studies", "trials"} <= set(names):
+        hint = "It is Optuna's: load the study, and add it with SearchHistory.add_optuna."
+    return f"{place} is a database, but not a history: it holds the tables {shown}. {hint}"

@@ -1,0 +1,452 @@
+"""What past searches say about a configuration, before it is tried."""
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmeta.exceptions import PriorFormatError
+from skmeta.search.prior._file import read_file, write_file
+from skmeta.search.prior._past_task import PastTask
+from skmeta.search.record import Configuration, PastSearch
+from skmeta.search.space import Encoding, names_of
+from skmeta.search.surrogate import (
+    learn_surfaces,
+    matern,
+    raise_bad_scores,
+    scale_columns,
+    standardise,
+)
+
+Array = NDArray[np.float64]
+Array32 = NDArray[np.float32]
+
+# Chosen on searches of estimators whose bad scores are very bad (SVR, MLPRegressor, Lasso).
+_BOUND = 2.0
+_BY_EVALUATION = ("X", "weights")
+_BY_TASK = ("offsets", "noise", "uncertainty", "levels")
+
+
+class SearchPrior:
+    """What past searches say about a configuration, before it is tried.
+
+    The scores of each past search are smoothed by a Gaussian process and standardised: the
+    search's *surface*. Learning is closed form, save for the kernel's length scales, which all
+    past searches share. A prior is immutable; clones and copies share it.
+
+    Make one with `from_searches`, or from a history.
+
+    Attributes
+    ----------
+    n_tasks : int
+        Number of past searches that say something: those with at least two different scores.
+    datasets : tuple of str of length n_tasks
+        Their data sets.
+    metrics : tuple of str
+        The metrics that their scores are of, sorted.
+    estimators : tuple of str
+        Classes of their final predictors, sorted.
+    parameters : tuple of str
+        The parameters that varied, sorted.
+    n_evaluations : int
+        Number of configurations behind the surfaces.
+    uncertainty : ndarray of shape (n_tasks,)
+        Share of each surface's variance that its evaluations leave open, between 0 and 1.
+    length_scales : dict of str -> float
+        The smallest length scale of each parameter, where 1 is its range: small ones matter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta.search import SearchPrior
+    >>> from skmeta.search.record._records import PastSearch
+    >>> values = np.geomspace(0.01, 100, 9)
+    >>> past = PastSearch(
+    ...     dataset="wine",
+    ...     configurations=tuple({"SVC.C": float(c)} for c in values),
+    ...     scores=1 - 0.01 * np.log10(values) ** 2,
+    ... )
+    >>> prior = SearchPrior.from_searches([past])
+    >>> prior
+    SearchPrior(1 task, 9 evaluations of 1 parameter, metric 'score')
+    >>> bad, good = prior.surfaces([{"SVC.C": 0.01}, {"SVC.C": 1.0}])[0]
+    >>> bool(bad < 0 < good)
+    True
+    """
+
+    _encoding: Encoding
+    _tasks: tuple[PastTask, ...]
+    _tensors: dict[str, Array32]
+    _ends: NDArray[np.intp]
+
+    def __init__(
+        self, encoding: Encoding, tasks: Sequence[PastTask], tensors: dict[str, Any]
+    ) -> None:
+        # Writing to the instance's dict goes past __setattr__, which refuses.
+        frozen = {}
+        for name, tensor in tensors.items():
+            frozen[name] = np.array(tensor, dtype="<f4", order="C")
+            frozen[name].setflags(write=False)
+        sizes = [task.n_evaluations for task in tasks]
+        vars(self).update(
+            _encoding=encoding, _tasks=tuple(tasks), _tensors=frozen, _ends=np.cumsum([0, *sizes])
+        )
+
+    @classmethod
+    def from_searches(cls, searches: Sequence[PastSearch]) -> Self:
+        """Learn a prior.
+
+        Parameters
+        ----------
+        searches : sequence of PastSearch
+            Past searches, in any order. A failed configuration (NaN) counts as one with the
+            worst score of its search; very bad scores, further below the median than twice
+            what the best is above it, count as if they were there. Searches whose scores are all
+            alike say nothing and are left out.
+
+        Returns
+        -------
+        prior : SearchPrior
+            It may be empty (``len(prior) == 0``).
+        """
+        raised = [raise_bad_scores(np.array(s.scores, np.float64), _BOUND) for s in searches]
+        scored = [(s, r, standardise(r)) for s, r in zip(searches, raised, strict=True)]
+        kept = [(s, r, y) for s, r, y in scored if y is not None]
+        # The order of the searches must not matter, not even to the last digit.
+        kept.sort(key=lambda one: (one[0].dataset, one[0].metric, one[2].tobytes()))
+        encoding = Encoding.from_searches([s.configurations for s, _, _ in kept])
+        X = [encoding.transform(s.configurations) for s, _, _ in kept]
+        tensors = learn_surfaces(encoding, X, [y for _, _, y in kept])
+        tensors["levels"] = np.zeros((len(kept), 2))
+        prior = cls(encoding, [PastTask.of(s) for s, _, _ in kept], tensors)
+        if kept:
+            tensors["levels"] = [prior._level(t, r) for t, (_, r, _) in enumerate(kept)]
+        return cls(encoding, prior._tasks, tensors)
+
+    # -- what it knows -------------------------------------------------------------------------
+
+    @property
+    def n_tasks(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        return tuple(task.dataset for task in self._tasks)
+
+    @property
+    def task_weights(self) -> Array:
+        """Weight of each past task, of shape (n_tasks,); all are the same and sum to 1."""
+        return np.full(self.n_tasks, 1 / max(1, self.n_tasks))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(sorted({task.metric for task in self._tasks}))
+
+    @property
+    def estimators(self) -> tuple[str, ...]:
+        return tuple(sorted({task.estimator for task in self._tasks}))
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return self._encoding.parameters
+
+    @property
+    def n_evaluations(self) -> int:
+        return sum(task.n_evaluations for task in self._tasks)
+
+    @property
+    def uncertainty(self) -> Array:
+        return self._tensors["uncertainty"].astype(np.float64)
+
+    @property
+    def noise(self) -> Array:
+        """Variance of the noise of each task's standardised scores, of shape (n_tasks,)."""
+        return self._tensors["noise"].astype(np.float64)
+
+    @property
+    def levels(self) -> Array:
+        """Location and scale of each task's scores, of shape (n_tasks, 2).
+
+        A task's score at x is about ``location + scale * surface(x)``.
+        """
+        return self._tensors["levels"].astype(np.float64)
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of `encode`."""
+        return self._encoding.n_columns
+
+    @property
+    def length_scales(self) -> dict[str, float]:
+        scales = self._length_scales[self._encoding.groups]
+        return {name: float(scales[c].min()) for name, c in self._encoding.columns.items()}
+
+    @property
+    def _length_scales(self) -> Array:
+        return self._tensors["length_scales"].astype(np.float64)
+
+    def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
+        """Encode configurations, each column over its length scale.
+
+        Parameters
+        ----------
+        configurations : sequence of dict
+            Canonical names to values.
+        names : collection of str
+            The parameters that the search varies.
+
+        Returns
+        -------
+        ndarray of shape (n_configurations, n_columns)
+        """
+        X = self._encoding.transform(configurations, names)
+        return scale_columns(X, self._encoding.groups, self._length_scales)
+
+    def knows(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
+        """Whether past tasks tell of configurations, of shape (n_configurations,): all True."""
+        return np.ones(len(configurations), dtype=bool)
+
+    def surfaces(
+        self, configurations: Sequence[Configuration], names: Collection[str] | None = None
+    ) -> Array:
+        """Scores that each past task would expect of some configurations.
+
+        Parameters
+        ----------
+        configurations : sequence of dict
+            Names independent of pipeline steps (``"SVC.C"``) to values.
+        names : collection of str, default=None
+            The parameters that the search varies, by default all of these configurations'.
+
+        Returns
+        -------
+        ndarray of shape (n_tasks, n_configurations)
+            Standardised: 0 is the task's mean over configurations and 1 its deviation. Greater
+            is better.
+        """
+        known = names_of(configurations) if names is None else names
+        return self.surfaces_of(self.encode(configurations, known))
+
+    def surfaces_of(self, Z: Array) -> Array:
+        """Surfaces at configurations that `encode` has encoded.
+
+        Parameters
+        ----------
+        Z : ndarray of shape (n_configurations, n_columns)
+            The configurations.
+
+        Returns
+        -------
+        ndarray of shape (n_tasks, n_configurations)
+        """
+        F = np.empty((self.n_tasks, len(Z)))
+        Z32 = Z.astype(np.float32)
+        for t in range(self.n_tasks):
+            F[t] = self._surface(t, Z32)
+        return F
+
+    def _surface(self, t: int, Z32: Array32) -> Array:
+        rows = slice(self._ends[t], self._ends[t + 1])
+        weights = self._tensors["weights"][rows]
+        found = self._tensors["offsets"][t] + matern(Z32, self._tensors["X"][rows]) @ weights
+        return np.asarray(found, dtype=np.float64)
+
+    def _level(self, t: int, scores: Array) -> tuple[float, float]:
+        """Location and scale that bring the surface of a task closest to its scores."""
+        surface = self._surface(t, self._tensors["X"][self._ends[t] : self._ends[t + 1]])
+        spread = surface.var()
+        scale = float(np.cov(surface, scores, bias=True)[0, 1] / spread) if spread > 1e-12 else 0.0
+        return float(scores.mean() - scale * surface.mean()), scale
+
+    # -- leaving tasks out ---------------------------------------------------------------------
+
+    def without(
+        self,
+        *,
+        datasets: Collection[str] = (),
+        data_digests: Collection[str] = (),
+        data_sketch: Sequence[int] = (),
+        threshold: float = 0.5,
+    ) -> Self:
+        """Leave out the past searches on some data sets.
+
+        Parameters
+        ----------
+        datasets : collection of str
+            Names of data sets.
+        data_digests : collection of str
+            Digests of their rows.
+        data_sketch : sequence of int
+            MinHash sketch of a data set; past data sets that share at least `threshold` of it
+            are near duplicates and are left out.
+        threshold : float, default=0.5
+            Similarity from which data sets count as near duplicates.
+
+        Returns
+        -------
+        prior : SearchPrior
+            The surfaces of the other searches are as they were.
+        """
+        left_out = [
+            task.is_on(datasets, data_digests, data_sketch, threshold) for task in self._tasks
+        ]
+        return self.select([not left for left in left_out])
+
+    def select(self, mask: Sequence[bool]) -> Self:
+        """Keep some of the past searches.
+
+        Parameters
+        ----------
+        mask : sequence of bool of length n_tasks
+            True for those to keep.
+
+        Returns
+        -------
+        prior : SearchPrior
+        """
+        keep = np.array(mask, dtype=bool)
+        if keep.all():
+            return self
+        return self._at(np.flatnonzero(keep).tolist())
+
+    def ordered(self, datasets: Sequence[str]) -> Self:
+        """Keep one past search on each of some data sets, in their order.
+
+        Parameters
+        ----------
+        datasets : sequence of str
+            Names of data sets that the prior knows.
+
+        Returns
+        -------
+        prior : SearchPrior
+        """
+        return self._at([self.datasets.index(name) for name in datasets])
+
+    def _at(self, tasks: Sequence[int]) -> Self:
+        at = np.asarray(tasks, dtype=np.intp)
+        rows = [np.arange(self._ends[t], self._ends[t + 1]) for t in at]
+        every = np.concatenate(rows) if rows else np.empty(0, dtype=np.intp)
+        tensors: dict[str, Any] = {"length_scales": self._tensors["length_scales"]}
+        tensors |= {name: self._tensors[name][every] for name in _BY_EVALUATION}
+        tensors |= {name: self._tensors[name][at] for name in _BY_TASK}
+        return type(self)(self._encoding, [self._tasks[t] for t in at], tensors)
+
+    def with_sketches(self, sketches: Mapping[str, Sequence[int]]) -> Self:
+        """Replace the sketches by which near duplicates of the data sets are known.
+
+        Parameters
+        ----------
+        sketches : dict of str -> sequence of int
+            By data set; those that are not named are left without.
+
+        Returns
+        -------
+        prior : SearchPrior
+        """
+        tasks = [replace(t, data_sketch=tuple(sketches.get(t.dataset, ()))) for t in self._tasks]
+        return type(self)(self._encoding, tasks, self._tensors)
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str], *, half: bool = False) -> None:
+        """Write the prior to a file, whole or not at all; no pickle is involved.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; an existing one is replaced. Its folder must exist.
+        half : bool, default=False
+            Write configurations in half precision. The file is smaller, and nothing is lost,
+            since `from_searches` learns from configurations so rounded.
+        """
+        fields = {
+            "encoding": self._encoding.to_json(),
+            "tasks": [task.to_json() for task in self._tasks],
+        }
+        tensors = dict(self._tensors)
+        if half:
+            tensors["X"] = tensors["X"].astype("<f2")
+        write_file(Path(path), fields, tensors)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a prior that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Returns
+        -------
+        prior : SearchPrior
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        PriorFormatError
+            If the file is truncated, not a search prior, or of a newer format.
+        """
+        fields, tensors = read_file(Path(path))
+        try:
+            tasks = [PastTask.from_json(task) for task in fields["tasks"]]
+            return cls(Encoding.from_json(fields["encoding"]), tasks, tensors)
+        except (KeyError, TypeError, ValueError) as error:
+            raise PriorFormatError(
+                f"{str(path)!r} holds a field that cannot be read: {error}. "
+                "Give a file written by SearchPrior.save."
+            ) from error
+
+    # -- immutable and shared ------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(
+            f"A SearchPrior is immutable, so {name!r} cannot be set. "
+            "Make another with SearchPrior.from_searches, or with without(...)."
+        )
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"A SearchPrior is immutable, so {name!r} cannot be deleted.")
+
+    def __sklearn_clone__(self) -> Self:
+        return self
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._encoding, self._tasks, dict(self._tensors))
+
+    def __len__(self) -> int:
+        return self.n_tasks
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, SearchPrior)
+            and (self._encoding, self._tasks) == (other._encoding, other._tasks)
+            and all(np.array_equal(self._tensors[n], other._tensors[n]) for n in self._tensors)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self._encoding, self._tasks))
+
+    def __repr__(self) -> str:
+        metrics = ", ".join(map(repr, self.metrics)) or "none"
+        return (
+            f"SearchPrior({_count(self.n_tasks, 'task')}, "
+            f"{_count(self.n_evaluations, 'evaluation')} of "
+            f"{_count(len(self.parameters), 'parameter')}, metric {metrics})"
+        )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,176 @@
+"""Priors that ship with the package: where they are, which one fits, and what they say.
+
+A file holds the prior of one estimator and metric, learned by ``benchmarks/make_search_priors.py``
+and loaded when a search first needs it. ``cards.json`` says what each was learned from;
+``sketches.safetensors`` holds what near duplicates of their data sets are known by.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save
+
+from skmeta.search.prior._joint import ChoicePrior
+from skmeta.search.prior._prior import SearchPrior
+
+__all__ = ["describe_prior", "load_shipped", "shipped_priors"]
+
+_FOLDER = Path(__file__).parent / "data"
+_CARDS = "cards.json"
+_SKETCHES = "sketches.safetensors"
+
+# Metric -> those whose searches come closest, in this order; the last line is for any other.
+_SUBSTITUTES = (
+    ("roc_auc*", ("roc_auc", "neg_log_loss", "accuracy")),
+    ("average_precision", ("roc_auc", "neg_log_loss", "balanced_accuracy", "accuracy")),
+    ("*log_loss*", ("neg_log_loss", "roc_auc", "accuracy")),
+    ("*brier*", ("neg_log_loss", "roc_auc", "accuracy")),
+    ("accuracy", ("accuracy",)),
+    ("top_k_accuracy", ("accuracy",)),
+    ("f1_micro", ("accuracy",)),
+    ("neg_mean_absolute*", ("neg_mean_absolute_error", "r2")),
+    ("neg_median_absolute*", ("neg_mean_absolute_error", "r2")),
+    ("*", ("balanced_accuracy", "r2", "accuracy")),
+)
+
+
+def describe_prior(estimator: str) -> str:
+    """Describe the priors that ship for an estimator.
+
+    Parameters
+    ----------
+    estimator : str
+        Name of the class, such as ``"RandomForestClassifier"``.
+
+    Returns
+    -------
+    text : str
+        For each metric the data sets and the number of configurations; sources, versions,
+        licence; and how a search with it does on data sets whose origin is left out.
+
+    Raises
+    ------
+    ValueError
+        If none ships for it.
+
+    Examples
+    --------
+    >>> print(describe_prior("SVC"))  # doctest: +ELLIPSIS
+    Prior of SVC...
+    """
+    if estimator not in _cards():
+        known = ", ".join(shipped_priors()) or "none"
+        raise ValueError(
+            f"No prior ships for {estimator!r}. There is one for: {known}. Searches of your own "
+            "are learned from if they are recorded: MetaLearnedSearchCV(..., history=...)."
+        )
+    card = _cards()[estimator]
+    lines = [
+        f"Prior of {estimator}",
+        f"  made on {card['date']} with "
+        + ", ".join(f"{name} {version}" for name, version in card["versions"].items()),
+        f"  licence {card['licence']}; no rows of data are in it",
+        *(f"  from {source}" for source in card["sources"]),
+    ]
+    for metric, found in card["metrics"].items():
+        regret, random = found["regret at 10"], found["regret at 10, random search"]
+        lines += [
+            f"  {metric}: {found['n_evaluations']:,} configurations on "
+            f"{len(found['datasets'])} data sets",
+            f"    regret after 10 evaluations, origin left out: {regret:.3f}; random search "
+            f"{random:.3f}, which needs {found['evaluations random search needs']:.0f} "
+            f"for the same (of {found['evaluations on record']} on record)",
+        ]
+    return "\n".join(lines)
+
+
+def shipped_priors() -> list[str]:
+    """Return the estimators that a prior ships for.
+
+    Returns
+    -------
+    names : list of str
+        Names of their classes, sorted.
+    """
+    return sorted(_cards())
+
+
+def load_shipped(estimator: str, metric: str) -> SearchPrior | ChoicePrior | None:
+    """Load the prior that comes closest to what is searched.
+
+    Parameters
+    ----------
+    estimator : str
+        Name of the class of the final predictor; ``"RandomForestClassifier|SVC"`` for a choice.
+    metric : str
+        Name of the metric. Where no prior has it, a metric like it stands in.
+
+    Returns
+    -------
+    prior : SearchPrior, ChoicePrior or None
+        None where nothing ships for the estimator, or for less than two of a choice.
+    """
+    return _fitting(frozenset(estimator.split("|")), metric)
+
+
+@cache
+def _fitting(estimators: frozenset[str], metric: str) -> SearchPrior | ChoicePrior | None:
+    known = sorted(estimators & _cards().keys())
+    if len(known) < min(2, len(estimators)):
+        return None
+    # Scores of several estimators compare in one metric only.
+    available = set.intersection(*(set(_cards()[name]["metrics"]) for name in known))
+    wanted = next(names for pattern, names in _SUBSTITUTES if fnmatchcase(metric, pattern))
+    chosen = [name for name in (metric, *wanted, *sorted(available)) if name in available]
+    if not chosen:
+        return None
+    priors = {name: _load(name, chosen[0]) for name in known}
+    return ChoicePrior(priors) if len(estimators) > 1 else priors[known[0]]
+
+
+@cache
+def _load(estimator: str, metric: str) -> SearchPrior:
+    prior = SearchPrior.load(_FOLDER / _file_name(estimator, metric))
+    return prior.with_sketches({name: sketch.tolist() for name, sketch in _sketches().items()})
+
+
+@cache
+def _cards() -> dict[str, Any]:
+    return dict(json.loads((_FOLDER / _CARDS).read_text()))
+
+
+@cache
+def _sketches() -> dict[str, np.ndarray]:
+    return dict(load_file(_FOLDER / _SKETCHES))
+
+
+def _file_name(estimator: str, metric: str) -> str:
+    return f"{estimator}.{metric}.safetensors"
+
+
+# -- for the script that makes them --------------------------------------------------------------
+
+
+def write(estimator: str, metric: str, prior: SearchPrior) -> None:
+    """Write one prior to its place, in half precision and without sketches."""
+    _FOLDER.mkdir(exist_ok=True)
+    prior.with_sketches({}).save(_FOLDER / _file_name(estimator, metric), half=True)
+
+
+def read_cards() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return all cards and sketches."""
+    return dict(_cards()), dict(_sketches())
+
+
+def write_cards(cards: Mapping[str, Any], sketches: Mapping[str, Sequence[int]]) -> None:
+    """Write all cards and sketches to their place."""
+    (_FOLDER / _CARDS).write_text(json.dumps(cards, indent=1) + "\n")
+    arrays = {name: np.array(sketch, dtype=np.uint64) for name, sketch in sketches.items()}
+    (_FOLDER / _SKETCHES).write_bytes(save(arrays))
+    for cached in (_fitting, _load, _cards, _sketches):
+        cached.cache_clear()

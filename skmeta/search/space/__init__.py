@@ -1,0 +1,33 @@
+"""What may be tried: spaces, default spaces, names of parameters, encoding."""
+
+from skmeta.search.space._defaults import default_search_space, opened_space, register_search_space
+from skmeta.search.space._encoding import Encoding, names_of
+from skmeta.search.space._names import (
+    candidate_key,
+    canonical_configurations,
+    canonical_names,
+    is_estimator,
+    plain_value,
+    predictor_name,
+    signature,
+    token,
+)
+from skmeta.search.space._space import Candidate, SearchSpace
+
+__all__ = [
+    "Candidate",
+    "Encoding",
+    "SearchSpace",
+    "candidate_key",
+    "canonical_configurations",
+    "canonical_names",
+    "default_search_space",
+    "is_estimator",
+    "names_of",
+    "opened_space",
+    "plain_value",
+    "predictor_name",
+    "register_search_space",
+    "signature",
+    "token",
+]

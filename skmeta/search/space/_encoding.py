@@ -1,0 +1,263 @@
+"""Configurations as rows of a matrix, every coordinate on a unit scale.
+
+A parameter that varies gets, in this order,
+
+- one numeric column, if it takes at least two different numbers: scaled to [0, 1], on a log scale
+  where the numbers are more even there; and
+- one column for each *kind* of value, if it takes at least two: each string, bool or None is a
+  kind, all numbers together are one, and so is being absent (a parameter of an estimator that
+  was not chosen). The kind at hand has ``sqrt(1/2)``, so two kinds are at distance 1.
+
+The two sets of columns are the parameter's *groups*; a kernel has one length scale a group.
+"""
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmeta.search.record import Configuration, Value
+
+_ABSENT = "absent"
+_NUMBER = "number"
+_CENTRE = 0.5
+_CLIP = (-0.5, 1.5)  # numbers outside the range seen: further away, but not without end
+_MIN_LOG_RATIO = 10.0
+_LEVEL = math.sqrt(0.5)
+
+
+@dataclass(frozen=True)
+class _Parameter:
+    """How one parameter is encoded.
+
+    Attributes
+    ----------
+    name : str
+        Such as ``"SVC.C"``.
+    low, high : float
+        Range of the numbers seen, as logarithms where `log`; equal where no numeric column is
+        needed.
+    log : bool
+        Whether numbers are on a log scale.
+    kinds : tuple of str
+        Kinds of values, as `_kind` names them; empty where there is only one.
+    """
+
+    name: str
+    low: float
+    high: float
+    log: bool
+    kinds: tuple[str, ...]
+
+    @property
+    def has_number(self) -> bool:
+        return self.high > self.low
+
+    @property
+    def n_columns(self) -> int:
+        return int(self.has_number) + len(self.kinds)
+
+    def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
+        """Columns of one value a configuration; `_ABSENT_VALUE` stands for no value."""
+        kinds = [_kind(value) for value in values]
+        columns = np.empty((len(values), self.n_columns))
+        if self.has_number:
+            columns[:, 0] = self._scale(
+                [v if k == _NUMBER else math.nan for v, k in zip(values, kinds, strict=True)]
+            )
+        if self.kinds:
+            at = {kind: i for i, kind in enumerate(self.kinds)}
+            codes = np.array([at.get(kind, -1) for kind in kinds], dtype=np.intp)
+            # A kind never seen equals none of the others: all zeros, at distance sqrt(1/2).
+            hot = codes[:, None] == np.arange(len(self.kinds))
+            columns[:, int(self.has_number) :] = _LEVEL * hot
+        return columns
+
+    def centre(self) -> list[float]:
+        """Columns of a parameter about which nothing is known."""
+        return [_CENTRE] * self.has_number + [_LEVEL / max(1, len(self.kinds))] * len(self.kinds)
+
+    def _scale(self, numbers: Sequence[float]) -> NDArray[np.float64]:
+        column = np.array(numbers, dtype=np.float64)
+        if self.log:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                column = np.where(
+                    column > 0, np.log(column), np.where(column <= 0, -np.inf, column)
+                )
+        column = (column - self.low) / (self.high - self.low)
+        return np.where(np.isnan(column), _CENTRE, np.clip(column, *_CLIP))
+
+
+class _Missing:
+    """Stands where a configuration lacks a parameter."""
+
+
+_ABSENT_VALUE = _Missing()
+
+
+class Encoding:
+    """From configurations to a matrix with every coordinate on a unit scale. Immutable.
+
+    Make one with `from_configurations` or `from_searches`.
+    """
+
+    def __init__(self, parameters: Iterable[_Parameter]) -> None:
+        self._parameters = tuple(p for p in parameters if p.n_columns)
+
+    @classmethod
+    def from_configurations(cls, configurations: Sequence[Configuration]) -> Self:
+        """Learn ranges and levels from the configurations of one search.
+
+        Parameters
+        ----------
+        configurations : sequence of dict
+            Canonical names to values.
+        """
+        return cls.from_searches([configurations])
+
+    @classmethod
+    def from_searches(cls, searches: Sequence[Sequence[Configuration]]) -> Self:
+        """Learn ranges and levels from several searches.
+
+        A parameter counts as absent only in a search that has it in other configurations: one
+        that a search never had was not inactive, but left at some default.
+
+        Parameters
+        ----------
+        searches : sequence of sequence of dict
+            The configurations of each search.
+        """
+        seen: dict[str, list[Any]] = {}
+        for configurations in searches:
+            for name in names_of(configurations):
+                values = seen.setdefault(name, [])
+                values.extend(c.get(name, _ABSENT_VALUE) for c in configurations)
+        return cls(_describe(name, seen[name]) for name in sorted(seen))
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters that have columns, sorted."""
+        return tuple(p.name for p in self._parameters)
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns."""
+        return sum(p.n_columns for p in self._parameters)
+
+    @property
+    def columns(self) -> dict[str, range]:
+        """The columns of each parameter."""
+        starts = np.cumsum([0, *(p.n_columns for p in self._parameters)]).tolist()
+        return {p.name: range(starts[i], starts[i + 1]) for i, p in enumerate(self._parameters)}
+
+    @property
+    def groups(self) -> NDArray[np.intp]:
+        """Group of each column, of shape (n_columns,): columns that share a length scale."""
+        sizes: list[int] = []
+        for parameter in self._parameters:
+            sizes += [1] * parameter.has_number + [len(parameter.kinds)] * bool(parameter.kinds)
+        return np.repeat(np.arange(len(sizes)), sizes)
+
+    def transform(
+        self, configurations: Sequence[Configuration], names: Collection[str] | None = None
+    ) -> NDArray[np.float64]:
+        """Encode configurations of one search.
+
+        Parameters
+        ----------
+        configurations : sequence of dict
+            Canonical names to values.
+        names : collection of str, default=None
+            The parameters that the search varies; by default those of `configurations`. Any
+            other goes to the centre of its range, while one of these that a configuration lacks
+            is inactive there.
+
+        Returns
+        -------
+        ndarray of shape (n_configurations, n_columns)
+        """
+        known = names_of(configurations) if names is None else names
+        rows = np.empty((len(configurations), self.n_columns))
+        for parameter, columns in zip(self._parameters, self.columns.values(), strict=True):
+            block = slice(columns.start, columns.stop)
+            if parameter.name in known:
+                rows[:, block] = parameter.encode(
+                    [c.get(parameter.name, _ABSENT_VALUE) for c in configurations]
+                )
+            else:
+                rows[:, block] = parameter.centre()
+        return rows
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the encoding as lists, dicts, strings and numbers."""
+        fields = ("name", "low", "high", "log")
+        return [
+            {f: getattr(p, f) for f in fields} | {"kinds": [*p.kinds]} for p in self._parameters
+        ]
+
+    @classmethod
+    def from_json(cls, described: Sequence[Mapping[str, Any]]) -> Self:
+        """Return the encoding that `to_json` described."""
+        return cls(
+            _Parameter(
+                name=str(d["name"]),
+                low=float(d["low"]),
+                high=float(d["high"]),
+                log=bool(d["log"]),
+                kinds=tuple(map(str, d["kinds"])),
+            )
+            for d in described
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Encoding) and self._parameters == other._parameters
+
+    def __hash__(self) -> int:
+        return hash(self._parameters)
+
+    def __repr__(self) -> str:
+        return f"Encoding({self.n_columns} columns of {len(self._parameters)} parameters)"
+
+
+def names_of(configurations: Iterable[Configuration]) -> set[str]:
+    """Names of all parameters in some configurations."""
+    return {name for configuration in configurations for name in configuration}
+
+
+def _describe(name: str, values: Sequence[Any]) -> _Parameter:
+    kinds = tuple(sorted({_kind(value) for value in values}))
+    numbers = np.array([v for v in values if _kind(v) == _NUMBER], dtype=np.float64)
+    numbers = numbers[np.isfinite(numbers)]
+    log = _is_logarithmic(numbers)
+    if len(numbers):
+        low, high = (np.log(numbers) if log else numbers)[[numbers.argmin(), numbers.argmax()]]
+    else:
+        low = high = 0.0
+    return _Parameter(name, float(low), float(high), log, kinds if len(kinds) > 1 else ())
+
+
+def _kind(value: Value | _Missing) -> str:
+    """Name of a value's kind: the level's type and text, so that True and 'True' differ."""
+    if isinstance(value, _Missing):
+        return _ABSENT
+    if isinstance(value, bool | np.bool_):
+        return f"bool:{bool(value)}"
+    if isinstance(value, int | float | np.number):
+        return "float:nan" if value != value else _NUMBER
+    return f"{type(value).__name__}:{value}"
+
+
+def _is_logarithmic(numbers: NDArray[np.float64]) -> bool:
+    if len(numbers) == 0 or numbers.min() <= 0 or numbers.max() < _MIN_LOG_RATIO * numbers.min():
+        return False
+    return _unevenness(np.log(numbers)) < _unevenness(numbers)
+
+
+def _unevenness(numbers: NDArray[np.float64]) -> float:
+    """Kolmogorov-Smirnov distance between distinct numbers and an even spread over their range."""
+    distinct = np.unique(numbers)
+    scaled = (distinct - distinct[0]) / (distinct[-1] - distinct[0])
+    return float(np.abs(scaled - np.linspace(0, 1, len(distinct))).max())

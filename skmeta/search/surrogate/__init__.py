@@ -1,0 +1,15 @@
+"""What to try next: models of the score, and ask and tell."""
+
+from skmeta.search.surrogate._gp import matern, scale_columns
+from skmeta.search.surrogate._strategy import SearchStrategy, Suggestion
+from skmeta.search.surrogate._surfaces import learn_surfaces, raise_bad_scores, standardise
+
+__all__ = [
+    "SearchStrategy",
+    "Suggestion",
+    "learn_surfaces",
+    "matern",
+    "raise_bad_scores",
+    "scale_columns",
+    "standardise",
+]

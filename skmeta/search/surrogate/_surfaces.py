@@ -1,0 +1,168 @@
+"""Learning the surfaces of past tasks: smoothed by a Gaussian process each, and standardised.
+
+Notation
+
+======  ===============  ====================================================================
+symbol  shape            meaning
+======  ===============  ====================================================================
+X_t     (n_t, d)         configurations of past task t, encoded, over their length scales
+y_t     (n_t,)           its scores, standardised
+K_t     (n_t, n_t)       kernel of X_t, the noise of task t included
+m_t     scalar           generalised least-squares mean of y_t
+a_t     (n_t,)           K_t^-1 (y_t - m_t)
+F_t(x)  scalar           m_t + k(x, X_t) a_t, brought to mean 0 and deviation 1
+======  ===============  ====================================================================
+
+Length scales and amplitude are shared by all tasks, so that a new configuration meets all past
+ones in one kernel; the noise is each task's own. Mean and deviation of F_t are taken over one
+set of configurations for all tasks, since a past search looked longest where scores were good.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, solve_triangular
+
+from skmeta.search.space import Encoding
+from skmeta.search.surrogate._gp import (
+    KernelPrior,
+    cholesky,
+    fit_kernel_of_tasks,
+    group_distances,
+    matern,
+    scale_columns,
+)
+
+Array = NDArray[np.float64]
+
+_N_KERNEL_TASKS = 24
+_N_KERNEL_ROWS = 60
+_N_REFERENCE = 256
+_NOISE_FACTORS = (0.1, 1.0, 10.0)
+
+
+def learn_surfaces(encoding: Encoding, X: list[Array], y: list[Array]) -> dict[str, Any]:
+    """Kernel, weights and standardisation of all tasks."""
+    groups = encoding.groups
+    n_groups = int(groups.max()) + 1 if len(groups) else 0
+    prior = KernelPrior()
+    if n_groups == 0 or not y:
+        return _nothing_learned(encoding, n_groups)
+    theta = fit_kernel_of_tasks(*_kernel_sample(X, y, groups, n_groups), prior)
+    scales = np.exp(theta[:n_groups])
+    # Exactly what will be stored, so that loaded and learned surfaces agree.
+    scales = scales.astype(np.float32).astype(np.float64)
+    # Likewise in half precision: weights would not fit configurations rounded afterwards.
+    scaled = [scale_columns(x, groups, scales).astype(np.float16).astype(np.float64) for x in X]
+    every = np.concatenate(scaled)
+    reference = every[np.unique(np.linspace(0, len(every) - 1, _N_REFERENCE).astype(np.intp))]
+    learned = [
+        _smooth(x, scores, reference, float(np.exp(theta[-1] - theta[-2])))
+        for x, scores in zip(scaled, y, strict=True)
+    ]
+    weights, offsets, noise, uncertainty = zip(*learned, strict=True)
+    return {
+        "length_scales": scales,
+        "X": every,
+        "weights": np.concatenate(weights),
+        "offsets": offsets,
+        "noise": noise,
+        "uncertainty": uncertainty,
+    }
+
+
+def _nothing_learned(encoding: Encoding, n_groups: int) -> dict[str, Any]:
+    empty = np.empty(0)
+    return {
+        "length_scales": np.ones(n_groups),
+        "X": np.empty((0, encoding.n_columns)),
+        "weights": empty,
+        "offsets": empty,
+        "noise": empty,
+        "uncertainty": empty,
+    }
+
+
+def _kernel_sample(
+    X: list[Array], y: list[Array], groups: NDArray[np.intp], n_groups: int
+) -> tuple[list[Array], list[Array]]:
+    """Distances and scores of some rows of some tasks: enough to learn shared length scales."""
+    tasks = np.unique(np.linspace(0, len(y) - 1, _N_KERNEL_TASKS).astype(np.intp))
+    distances, scores = [], []
+    for t in tasks:
+        rows = np.unique(np.linspace(0, len(y[t]) - 1, _N_KERNEL_ROWS).astype(np.intp))
+        distances.append(group_distances(X[t][rows], groups, n_groups))
+        scores.append(y[t][rows])
+    return distances, scores
+
+
+def _smooth(
+    x: Array, y: Array, reference: Array, shared_noise: float
+) -> tuple[Array, float, float, float]:
+    """Weights and offset of one task's standardised surface, its noise, and what is left open."""
+    kernel = matern(x, x)
+    fits = [_fit_noise(kernel, y, factor * shared_noise) for factor in _NOISE_FACTORS]
+    _, noise, L, mean, weights, amplitude = max(fits, key=lambda fit: fit[0])
+    cross = matern(reference, x)
+    surface = mean + cross @ weights
+    V = solve_triangular(L, cross.T, lower=True, check_finite=False)
+    left_open = amplitude * max(0.0, 1.0 - float((V * V).sum(0).mean()))
+    # Law of total variance: spread of the expected scores plus what is not known of them.
+    deviation = np.sqrt(surface.var() + left_open) or 1.0
+    offset = float((mean - surface.mean()) / deviation)
+    return (
+        weights / deviation,
+        offset,
+        float(noise * amplitude / deviation**2),
+        float(left_open / deviation**2),
+    )
+
+
+def _fit_noise(
+    kernel: Array, y: Array, noise: float
+) -> tuple[float, float, Array, float, Array, float]:
+    """Profile likelihood, noise, Cholesky factor, mean, weights and amplitude."""
+    n = len(y)
+    L = cholesky(kernel + noise * np.eye(n))
+    ones = np.ones(n)
+    solved = cho_solve((L, True), np.column_stack([y, ones]), check_finite=False)
+    mean = float((ones @ solved[:, 0]) / (ones @ solved[:, 1]))
+    weights = solved[:, 0] - mean * solved[:, 1]
+    # One pseudo-observation of amplitude 1 keeps two or three evaluations from claiming much.
+    amplitude = float(((y - mean) @ weights + 1.0) / (n + 1.0))
+    likelihood = -0.5 * n * np.log(amplitude) - float(np.log(np.diag(L)).sum())
+    return likelihood, noise, L, mean, weights, amplitude
+
+
+def raise_bad_scores(scores: Array, factor: float) -> Array:
+    """Raise very bad scores: how bad they are tells little of where the good ones are.
+
+    Parameters
+    ----------
+    scores : ndarray
+        Finite ones, and NaN where a configuration failed, which counts as the worst.
+    factor : float
+        How far below the median a score may be, in units of the best one's distance from it.
+
+    Returns
+    -------
+    ndarray
+        Finite; NaN if there is no score. Where the best one is the median, none is raised.
+    """
+    finite = scores[np.isfinite(scores)]
+    if len(finite) == 0:
+        return np.full(len(scores), np.nan)
+    filled = np.where(np.isfinite(scores), scores, finite.min())
+    median, best = np.median(filled), filled.max()
+    return np.maximum(filled, median - factor * (best - median)) if best > median else filled
+
+
+def standardise(scores: Array) -> Array | None:
+    """Scores with mean 0 and deviation 1; None where they are all alike or there are none."""
+    if not len(scores):
+        return None
+    spread = scores.std()
+    if not spread > 1e-12 * max(1.0, float(np.abs(scores).max())):  # NaN too
+        return None
+    return np.asarray((scores - scores.mean()) / spread)

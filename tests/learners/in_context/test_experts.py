@@ -1,0 +1,93 @@
+"""Experts, against scikit-learn and against fits without a row."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel
+
+from skmeta.learners.in_context._cells import describe_cells, measure_columns
+from skmeta.learners.in_context._experts import EXPERTS, N_EXPERTS, ask_experts, fit_experts
+
+
+def draw(n, d=4, c=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(1, n, d, generator=generator, dtype=torch.float64)
+    x[..., 1] = x[..., 1].round()
+    return x, torch.randn(1, n, c, generator=generator, dtype=torch.float64)
+
+
+def describe(x, w=None, query=None):
+    w = torch.ones(x.shape[:2], dtype=x.dtype) if w is None else w
+    columns = measure_columns(x, w)
+    return describe_cells(columns, x, w) if query is None else describe_cells(columns, query)
+
+
+def fit(forms, y, w=None):
+    return fit_experts(forms, y, torch.ones(y.shape[:2], dtype=y.dtype) if w is None else w)
+
+
+def test_a_support_row_is_predicted_by_the_others():
+    x, y = draw(9)
+    forms = describe(x)
+    # The forms of the others stay as they are, and so does the relevance of columns.
+    found, nearest, whole = fit(forms, y)
+    uniform = [k for k, expert in enumerate(EXPERTS) if not expert.by_relevance]
+    for i in range(9):
+        others = [k for k in range(9) if k != i]
+        _, _, fitted = fit(forms[:, others], y[:, others])
+        expected, near = ask_experts(fitted, forms[:, [i]])
+        torch.testing.assert_close(found[:, [i]][:, :, uniform], expected[:, :, uniform])
+        torch.testing.assert_close(nearest[:, [i]][:, :, uniform], near[:, :, uniform])
+    asked, _ = ask_experts(whole, forms)
+    assert not torch.allclose(asked, found, atol=0.1)
+
+
+def test_the_normal_kernel_is_that_of_a_gaussian_process():
+    x, y = draw(12, c=1)
+    query, _ = draw(5, seed=1)
+    forms = describe(x)
+    found, _ = ask_experts(fit(forms, y)[2], describe(x, query=query))
+    k = next(k for k, e in enumerate(EXPERTS) if e.kernel == "normal" and not e.by_relevance)
+    scale = np.sqrt(4 / (2 * EXPERTS[k].scale))
+    kernel = RBF(scale) + ConstantKernel(1.0)
+    model = GaussianProcessRegressor(kernel, alpha=EXPERTS[k].noise, optimizer=None)
+    model.fit(forms[0, ..., 1].numpy(), y[0, :, 0].numpy())
+    expected = model.predict(describe(x, query=query)[0, ..., 1].numpy())
+    np.testing.assert_allclose(found[0, :, k, 0], expected, atol=1e-8)
+
+
+def test_weights_are_repetitions():
+    x, y = draw(8)
+    w = torch.tensor([[1.0, 2, 0, 3, 1, 1, 0, 2]], dtype=torch.float64)
+    repeated = [n.repeat_interleave(w[0].long(), 1) for n in (x, y)]
+    query, _ = draw(5, seed=1)
+    found, nearest, fitted = fit(describe(x, w), y, w)
+    expected, near, other = fit(describe(repeated[0]), repeated[1])
+    first = [0, 1, 3, 6, 7, 8]
+    torch.testing.assert_close(found[:, w[0] > 0], expected[:, first])
+    torch.testing.assert_close(nearest[:, w[0] > 0], near[:, first])
+    asked = describe(x, w, query)
+    for a, b in zip(ask_experts(fitted, asked), ask_experts(other, asked), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("n", [2, 60])
+def test_experts_know_what_each_is_made_for(n):
+    """A line, a wave and a threshold among noise: the best expert is right about each."""
+    if n == 2:  # The fewest rows there can be.
+        x, y = draw(2)
+        found, nearest, _ = fit(describe(x), y)
+        assert found.isfinite().all()
+        assert nearest.isfinite().all()
+        return
+    x, _ = draw(n + 40, d=5)
+    targets = torch.stack([x[0, :, 0], torch.sin(2 * x[0, :, 2]), (x[0, :, 3] > 0.2).double()], 1)
+    targets = (targets - targets.mean(0)) / targets.std(0)
+    forms = describe(x[:, :n], query=x)
+    for c in range(3):
+        y = targets[None, :, [c]]
+        predicted, _ = ask_experts(fit(forms[:, :n], y[:, :n])[2], forms[:, n:])
+        error = ((predicted - y[:, n:, None]) ** 2).mean((0, 1, 3))
+        assert error.shape == (N_EXPERTS,)
+        assert error.min() < (0.05, 0.3, 0.3)[c]

@@ -1,0 +1,487 @@
+"""InContextLearner: order, parts of large tables, and what it learns."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_digits, load_iris
+
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
+from skmeta.datasets import make_table_tasks
+from skmeta.datasets.synthetic_tables._batches import draw_tables
+from skmeta.exceptions import PriorMismatchError
+from skmeta.learners import InContextLearner, ProtoNet
+from skmeta.learners.in_context._training import batch_loss
+from skmeta.learners.in_context._views import N_SLOTS, draw_members
+from skmeta.priors import load_table_prior
+
+SMALL = {"width": 32, "n_layers": 2, "n_heads": 2, "cell_width": 8}
+
+
+def train(kind, n_iterations, draw, seed=0):
+    """A small network, meta-trained on batches."""
+    learner = InContextLearner(**SMALL, n_estimators=4)
+    network = learner.make_network(kind)
+    generator = torch.Generator().manual_seed(seed)
+    network.draw(generator)
+    optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
+    losses = []
+    for _ in range(n_iterations):
+        x, y = draw(generator)
+        loss = batch_loss(network, kind, x, y, 2 * x.shape[1] // 3, generator)[0].mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        losses.append(loss.item())
+    return learner.table_prior(network, kind), losses
+
+
+def linear_classes(generator):
+    x = torch.randn(16, 36, 3, generator=generator)
+    w = torch.randn(16, 3, 1, generator=generator)
+    return x, ((x @ w)[..., 0] > 0).long()
+
+
+def linear_targets(generator):
+    x = torch.randn(16, 36, 3, generator=generator)
+    w = torch.randn(16, 3, 1, generator=generator)
+    return x, (x @ w)[..., 0] + 0.5 * torch.randn(16, 36, generator=generator)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return {
+        "classification": train("classification", 100, linear_classes),
+        "regression": train("regression", 100, linear_targets),
+    }
+
+
+def shaken(kind):
+    """A prior whose outputs depend on everything that they can depend on."""
+    learner = InContextLearner(**SMALL, n_estimators=3)
+    network = learner.make_network(kind)
+    generator = torch.Generator().manual_seed(0)
+    network.draw(generator)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+    return learner.table_prior(network, kind)
+
+
+@pytest.fixture(scope="module")
+def priors():
+    return {kind: shaken(kind) for kind in ("classification", "regression")}
+
+
+def make_task(n=24, d=5, n_classes=3, n_query=9, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n + n_query, d))
+    X[:, 1] = np.round(X[:, 1])
+    X[rng.random(X.shape) < 0.1] = np.nan
+    X[:, 0] *= 1e6
+    return X[:n], np.arange(n) % n_classes, X[n:]
+
+
+def test_the_meta_loss_falls_and_predictions_are_good(trained):
+    for kind, (_, losses) in trained.items():
+        assert np.mean(losses[-20:]) < np.mean(losses[:10]) - 0.03, kind
+    rng = np.random.default_rng(1)
+    hits, errors = [], []
+    for _ in range(10):
+        X, w = rng.normal(size=(80, 3)), rng.normal(size=3)
+        t = X @ w
+        clf = MetaFewShotClassifier(trained["classification"][0]).fit(X[:25], t[:25] > 0)
+        hits.append(clf.score(X[25:], t[25:] > 0))
+        reg = MetaFewShotRegressor(trained["regression"][0]).fit(X[:25], 100 + 7 * t[:25])
+        errors.append(np.mean((reg.predict(X[25:]) - 100 - 7 * t[25:]) ** 2) / np.var(7 * t))
+    assert np.mean(hits) > 0.8
+    assert np.mean(errors) < 0.2
+
+
+def test_predicted_distributions_are_calibrated(trained):
+    rng = np.random.default_rng(2)
+    inside, order = [], []
+    for _ in range(20):
+        X, w = rng.normal(size=(80, 3)), rng.normal(size=3)
+        t = 5 + 3 * (X @ w + 0.5 * rng.normal(size=80))
+        reg = MetaFewShotRegressor(trained["regression"][0]).fit(X[:25], t[:25])
+        quantiles = reg.predict_quantiles(X[25:], [0.05, 0.25, 0.5, 0.75, 0.95])
+        mean, std = reg.predict(X[25:], return_std=True)
+        np.testing.assert_array_equal(mean, reg.predict(X[25:]))
+        assert (std > 0).all()
+        order.append((np.diff(quantiles, axis=1) >= 0).all())
+        inside.append(((quantiles[:, 0] <= t[25:]) & (t[25:] <= quantiles[:, -1])).mean())
+        # The standard deviation is in the units of y, as the spread of the quantiles is.
+        assert 0.15 < np.mean((quantiles[:, 3] - quantiles[:, 1]) / std) < 2.5
+    assert all(order)
+    assert 0.8 < np.mean(inside) < 0.98
+
+
+@pytest.mark.parametrize("n_classes", [3, 14])
+def test_order_of_rows_columns_and_classes_does_not_matter(priors, n_classes):
+    X, y, X_query = make_task(56, 5, n_classes)
+    clf = MetaFewShotClassifier(priors["classification"])
+    expected = clf.fit(X, y).predict_proba(X_query)
+    assert np.ptp(expected, axis=0).max() > 1e-3
+    rng = np.random.default_rng(0)
+    rows, columns, classes = (rng.permutation(k) for k in (len(X), X.shape[1], n_classes))
+    found = clf.fit(X[rows][:, columns], y[rows]).predict_proba(X_query[:, columns])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    found = clf.fit(X, classes[y]).predict_proba(X_query)
+    np.testing.assert_allclose(found[:, classes], expected, atol=1e-5)
+
+
+def test_order_does_not_matter_in_regressions_nor_do_units(priors):
+    X, _, X_query = make_task()
+    y = np.random.default_rng(0).normal(size=len(X))
+    reg = MetaFewShotRegressor(priors["regression"])
+    mean, std = reg.fit(X, y).predict(X_query, return_std=True)
+    assert np.ptp(mean) > 1e-3
+    rng = np.random.default_rng(1)
+    rows, columns = rng.permutation(len(X)), rng.permutation(X.shape[1])
+    found = reg.fit(X[rows][:, columns], y[rows]).predict(X_query[:, columns], return_std=True)
+    np.testing.assert_allclose(found, (mean, std), rtol=1e-4, atol=1e-5)
+    scale = np.array([3.0, 0.1, 20, 5, 1])
+    found = reg.fit(scale * X + 2, 50 * y - 7).predict(scale * X_query + 2, return_std=True)
+    np.testing.assert_allclose(found, (50 * mean - 7, 50 * std), rtol=1e-4, atol=1e-3)
+
+
+def test_a_row_alone_is_predicted_as_among_others(priors):
+    X, y, X_query = make_task()
+    clf = MetaFewShotClassifier(priors["classification"]).fit(X, y)
+    alone = np.concatenate([clf.predict_proba(row[None]) for row in X_query])
+    np.testing.assert_allclose(alone, clf.predict_proba(X_query), atol=1e-6)
+
+
+def test_weights_are_repetitions(priors):
+    X, y, X_query = make_task(14)
+    w = np.array([1, 2, 0, 1, 3, 1, 1, 0, 1, 2, 1, 1, 1, 1])
+    clf = MetaFewShotClassifier(priors["classification"])
+    weighted = clf.fit(X, y, sample_weight=w).predict_proba(X_query)
+    repeated = clf.fit(np.repeat(X, w, 0), np.repeat(y, w)).predict_proba(X_query)
+    np.testing.assert_allclose(weighted, repeated, atol=1e-5)
+    assert not np.allclose(weighted, clf.fit(X, y).predict_proba(X_query), atol=1e-4)
+
+
+def test_ranks_are_taken_before_values_are_rounded(priors):
+    # Differences that float32 does not know.
+    X, y, X_query = make_task()
+    X, X_query = np.nan_to_num(X), np.nan_to_num(X_query)
+    clf = MetaFewShotClassifier(priors["classification"])
+    expected = clf.fit(X, y).predict_proba(X_query)
+    moved = clf.fit(X + 1e7, y).predict_proba(X_query + 1e7)
+    np.testing.assert_allclose(moved, expected, atol=1e-3)
+
+
+def test_precision_reaches_the_network(priors):
+    X, y, X_query = make_task()
+    p = {
+        precision: MetaFewShotClassifier(priors["classification"], precision=precision)
+        .fit(X, y)
+        .predict_proba(X_query)
+        for precision in ("float32", "float64")
+    }
+    np.testing.assert_allclose(p["float32"], p["float64"], atol=1e-4)
+    assert not np.array_equal(p["float32"], p["float64"])
+
+
+def test_more_classes_than_codes_are_told_apart():
+    prior, _ = train("classification", 60, clusters, seed=1)
+    rng = np.random.default_rng(0)
+    centres = 6 * rng.normal(size=(25, 2))
+    y = np.arange(200) % 25
+    X = centres[y] + 0.3 * rng.normal(size=(200, 2))
+    clf = MetaFewShotClassifier(prior).fit(X[:150], y[:150])
+    p = clf.predict_proba(X[150:])
+    np.testing.assert_allclose(p.sum(1), 1)
+    assert clf.score(X[150:], y[150:]) > 0.4  # Chance is 0.04.
+
+
+def clusters(generator):
+    centre = 2 * torch.randn(16, 6, 2, generator=generator)
+    y = torch.randint(0, 6, (16, 48), generator=generator)
+    x = centre.gather(1, y[:, :, None].expand(-1, -1, 2))
+    return x + 0.1 * torch.randn(x.shape, generator=generator), y
+
+
+def test_large_tables_are_seen_in_parts(priors):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(120, 150)), np.arange(120) % 3
+    prior = priors["classification"].replace(
+        learner_params={**priors["classification"].learner_params, "max_rows": 30}
+    )
+    clf = MetaFewShotClassifier(prior).fit(X, y)
+    expected = clf.predict_proba(X[:5])
+    assert clf.adapted_["memory.columns"].shape == (3, N_SLOTS)
+    columns = rng.permutation(150)
+    found = clf.fit(X[:, columns], y).predict_proba(X[:5][:, columns])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def members(n=40, d=6, n_classes=3, e=8, max_rows=1000, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, d, generator=generator, dtype=torch.float64)
+    y = (torch.arange(n) % 10).clamp_max(n_classes - 1)
+    return x, y, draw_members(x, y, torch.ones(n).double(), n_classes, e, max_rows)
+
+
+def test_views_differ_and_are_permutations():
+    _, _, views = members()
+    # The same columns in other slots.
+    assert views.columns.tolist() == [list(range(6))]
+    assert len({tuple(row) for row in views.slots.tolist()}) == 8
+    assert len({tuple(row) for row in views.codes.tolist()}) > 4
+    for row, codes in zip(views.slots.tolist(), views.codes.tolist(), strict=True):
+        assert len(set(row)) == 6
+        assert len(set(codes)) == 3
+
+
+def test_a_part_of_the_rows_has_each_class_in_its_proportion():
+    x, y, views = members(n=200, n_classes=4, max_rows=40)
+    assert views.rows.shape == (8, 40)
+    expected = torch.bincount(y) * 40 / 200
+    for rows in views.rows:
+        assert len(set(rows.tolist())) == 40
+        assert (torch.bincount(y[rows]) - expected).abs().max() <= 1
+    assert len(set(views.rows.flatten().tolist())) > 150
+    w = torch.ones(200).double()
+    w[::2] = 0
+    rows = draw_members(x, y, w, 4, 8, 40).rows
+    assert (rows % 2 == 1).all()
+    # A class of one row is there in every view.
+    y = torch.zeros(200, dtype=torch.int64)
+    y[17] = 1
+    assert (draw_members(x, y, torch.ones(200).double(), 2, 8, 40).rows == 17).any(1).all()
+
+
+def test_classes_that_share_a_code_do_so_in_few_views():
+    _, _, views = members(n=200, n_classes=2)
+    assert views.codes.shape == (8, 2)
+    x = torch.randn(300, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = torch.arange(300) % 60
+    codes = draw_members(x, y, torch.ones(300).double(), 60, 4, 1000).codes
+    assert codes.shape == (12, 60)
+    assert codes.max() == 9
+    for row in codes:
+        assert (torch.bincount(row) == 6).all()
+    same = (codes[:, :, None] == codes[:, None, :]).double().mean(0).fill_diagonal_(0)
+    assert same.max() < 0.6
+
+
+def test_the_strongest_of_many_columns_are_in_every_view():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(60, 200, generator=generator, dtype=torch.float64)
+    y = torch.arange(60) % 2
+    x[:, 33] += 4 * y
+    x[:, 77] -= 4 * y
+    w = torch.ones(60).double()
+    for labels, n_classes in ((y, 2), (y + 0.01 * x[:, 0], 0)):
+        columns = draw_members(x, labels, w, n_classes, 6, 1000).columns
+        assert columns.shape == (6, N_SLOTS)
+        for strong in (33, 77):
+            assert (columns == strong).any(1).all()
+        assert len(set(columns.flatten().tolist())) > 100
+
+
+def test_a_prior_survives_a_file_and_serves_any_width(priors, tmp_path):
+    prior = priors["classification"]
+    prior.save(tmp_path / "prior")
+    loaded = MetaPrior.load(tmp_path / "prior")
+    assert loaded == prior
+    assert loaded.n_features_in is None
+    for d in (1, 7):
+        X, y, X_query = make_task(d=max(d, 2))
+        X, X_query = X[:, :d], X_query[:, :d]
+        p = [MetaFewShotClassifier(q).fit(X, y).predict_proba(X_query) for q in (prior, loaded)]
+        np.testing.assert_array_equal(*p)
+
+
+def test_number_of_views_can_be_changed(priors):
+    X, y, X_query = make_task()
+    clf = MetaFewShotClassifier(priors["classification"], n_estimators=1).fit(X, y)
+    assert clf.adapted_["memory.slots"].shape[0] == 1
+    more = clone(clf).set_params(n_estimators=5).fit(X, y)
+    assert more.adapted_["memory.slots"].shape[0] == 5
+    assert not np.allclose(clf.predict_proba(X_query), more.predict_proba(X_query), atol=1e-4)
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match=r"n_estimators=3 does not apply .* FineTuning"):
+        MetaFewShotClassifier("scratch", n_estimators=3).fit(X, y)
+
+
+def test_missing_values_are_allowed_where_the_prior_knows_them(priors):
+    X, y, X_query = make_task()
+    assert np.isnan(X).any()
+    clf = MetaFewShotClassifier(priors["classification"])
+    assert clf.__sklearn_tags__().input_tags.allow_nan
+    assert np.isfinite(clf.fit(X, y).predict_proba(X_query)).all()
+    assert MetaFewShotClassifier().__sklearn_tags__().input_tags.allow_nan
+    assert not MetaFewShotClassifier("scratch").__sklearn_tags__().input_tags.allow_nan
+    X[0, 0] = np.inf
+    with pytest.raises(ValueError, match="contains infinity"):
+        clf.fit(X, y)
+
+
+def test_meta_training_goes_on_from_a_prior():
+    X, y, groups = make_table_tasks(30, 24, 4, n_classes=2, random_state=0)
+    settings = {**SMALL, "n_shot": 6, "n_query": 6, "n_iterations": 3, "random_state": 0}
+    first = InContextLearner(**settings).fit(X, y, groups)
+    again = InContextLearner(**settings, prior=first.prior_, meta_lr=1e-12).fit(X, y, groups)
+    # What the tasks share is measured anew, beside the network that is there now.
+    for name in (name for name in first.prior_.tensors if name.startswith("table.")):
+        found, expected = (p.prior_.tensors[name] for p in (again, first))
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+    assert again.prior_ != first.prior_
+    # New labels are as good as those of meta-training.
+    clf = MetaFewShotClassifier(first.prior_).fit(X[:24], np.where(y[:24], "yes", "no"))
+    assert set(clf.predict(X)) <= {"yes", "no"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"width": 16}, r"'table.* has shape .* Set {'width': 32"),
+        ({"task_type": "regression"}, r"on regression tasks cannot start from"),
+    ],
+)
+def test_a_prior_of_another_kind_or_size_is_refused(priors, changes, message):
+    X, y, groups = make_table_tasks(12, 24, 4, n_classes=2, random_state=0)
+    learner = InContextLearner(
+        **(SMALL | {"n_shot": 2, "n_query": 2, "prior": priors["classification"]} | changes)
+    )
+    with pytest.raises(PriorMismatchError, match=message):
+        learner.fit(X, y, groups)
+
+
+def test_wrong_parameters_are_refused():
+    X, y, groups = make_table_tasks(12, 24, 4, n_classes=2, random_state=0)
+    for changes, message in (
+        ({"n_heads": 5}, "n_heads=5 must divide width=128"),
+        ({"n_estimators": 65}, "n_estimators"),
+        ({"head_init": "learned"}, "head_init"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            InContextLearner(**changes).fit(X, y, groups)
+
+
+def test_other_priors_predict_no_distribution():
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    reg = MetaFewShotRegressor("scratch", random_state=0).fit(X, X[:, 0])
+    with pytest.raises(PriorMismatchError, match="FineTuning, which predicts a number"):
+        reg.predict(X, return_std=True)
+    with pytest.raises(PriorMismatchError, match="no distribution"):
+        reg.predict_quantiles(X)
+
+
+def test_levels_of_quantiles_are_checked(priors):
+    X, _, X_query = make_task()
+    reg = MetaFewShotRegressor(priors["regression"]).fit(X, np.arange(len(X)))
+    with pytest.raises(ValueError, match="quantiles must be between 0 and 1"):
+        reg.predict_quantiles(X_query, [0.0, 0.5])
+
+
+def test_a_network_below_makes_columns_of_images():
+    X, y = load_digits(return_X_y=True)
+    learner = InContextLearner(
+        **SMALL,
+        backbone="mlp",
+        backbone_params={"hidden": (70,)},
+        standardize="auto",
+        n_way=3,
+        n_iterations=2,
+        random_state=0,
+    ).fit(X, y)
+    clf = MetaFewShotClassifier(learner.prior_).fit(X[:40], y[:40])
+    assert clf.predict_proba(X[40:50]).shape == (10, 10)
+
+
+def test_batch_loss_is_that_of_the_learner(trained):
+    """One table, the same columns and codes: the loss of training is the loss of prediction."""
+    prior = trained["classification"][0]
+    learner = InContextLearner(**SMALL)
+    network = learner.make_network("classification")
+    network.load_state_dict(
+        {
+            n.removeprefix("table."): torch.tensor(v)
+            for n, v in prior.tensors.items()
+            if n.startswith("table.")
+        }
+    )
+    x, y = draw_tables(torch.Generator().manual_seed(3), 40, 60, 3, n_classes=2)
+    losses, scores = batch_loss(
+        network, "classification", x, y, 40, torch.Generator().manual_seed(0)
+    )
+    found = []
+    for rows, labels in zip(x.numpy(), y.numpy(), strict=True):
+        clf = MetaFewShotClassifier(prior, n_estimators=1, precision="float32")
+        if len(set(labels[:40])) < 2:
+            found.append((0.0, 1.0))
+            continue
+        p = clf.fit(rows[:40], labels[:40]).predict_proba(rows[40:])
+        found.append(
+            (-np.log(p[np.arange(20), labels[40:]]).mean(), clf.score(rows[40:], labels[40:]))
+        )
+    both = np.array([len(set(row[:40])) == 2 for row in y.numpy()])
+    found = np.array(found)
+    # Columns are in other slots, so that they agree in the mean only.
+    assert abs(found[both, 0].mean() - losses.detach().numpy()[both].mean()) < 0.03
+    assert abs(found[both, 1].mean() - scores.numpy()[both].mean()) < 0.03
+
+
+def test_batch_loss_leaves_out_classes_that_the_support_set_lacks(trained):
+    learner = InContextLearner(**SMALL)
+    network = learner.make_network("classification")
+    network.draw(torch.Generator().manual_seed(0))
+    x = torch.randn(1, 10, 2, generator=torch.Generator().manual_seed(0))
+    y = torch.tensor([[0, 1, 0, 1, 0, 1, 2, 2, 0, 1]])
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():  # Each class that is there gets the same chance.
+        network.head.bias.zero_()
+    loss, _ = batch_loss(network, "classification", x, y, 6, generator)
+    assert loss.item() == pytest.approx(np.log(2), abs=1e-5)
+    loss, score = batch_loss(network, "classification", x[:, :8], y[:, :8], 6, generator)
+    assert (loss.item(), score.item()) == (0, 0)
+
+
+def test_only_its_own_priors_serve_any_width():
+    X, y = load_iris(return_X_y=True)
+    prior = ProtoNet(n_way=2, n_shot=2, n_query=2, n_iterations=1, random_state=0).fit(X, y).prior_
+    with pytest.raises(PriorMismatchError, match="3 features"):
+        MetaFewShotClassifier(prior).fit(X[:, :3], y)
+
+
+def test_the_prior_that_ships_learns_small_tables():
+    X, y = load_iris(return_X_y=True)
+    X[::7, 2] = np.nan
+    rows = np.random.default_rng(0).permutation(150)
+    clf = MetaFewShotClassifier("tabular").fit(X[rows[:30]], y[rows[:30]])
+    assert clf.score(X[rows[30:]], y[rows[30:]]) > 0.9
+    assert clf.prior_ is load_table_prior("classification")
+    assert clone(clf).__sklearn_tags__().input_tags.allow_nan
+
+
+def test_the_prior_that_ships_predicts_distributions():
+    X, y = load_diabetes(return_X_y=True)
+    rows = np.random.default_rng(0).permutation(len(y))
+    few, rest = rows[:60], rows[60:]
+    reg = MetaFewShotRegressor().fit(X[few], y[few])
+    assert reg.score(X[rest], y[rest]) > 0.35
+    low, high = reg.predict_quantiles(X[rest], [0.05, 0.95]).T
+    assert 0.82 < np.mean((low <= y[rest]) & (y[rest] <= high)) < 0.97
+    assert np.mean(high - low) < 3.2 * y.std()
+
+
+def test_fine_tuning_begins_with_the_prior_that_ships():
+    X, y, groups = make_table_tasks(12, 24, 4, n_classes=2, random_state=0)
+    learner = InContextLearner(
+        prior="tabular", n_shot=4, n_query=4, n_iterations=1, meta_lr=1e-12, random_state=0
+    )
+    found = learner.fit(X, y, groups).prior_.tensors
+    for name, value in load_table_prior("classification").tensors.items():
+        if name.startswith("table."):
+            np.testing.assert_allclose(found[name], value, atol=1e-6)
+
+
+def test_a_kind_without_a_prior_is_an_error():
+    with pytest.raises(PriorMismatchError, match="No prior ships for rankings tables"):
+        load_table_prior("rankings")

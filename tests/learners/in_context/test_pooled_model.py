@@ -1,0 +1,333 @@
+"""What InContextLearner keeps of a family of regressions in absolute terms."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax
+from scipy.stats import f_oneway, norm
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
+from skmeta.backend import Rows, TaskTensors
+from skmeta.datasets import make_sinusoid_tasks
+from skmeta.learners import InContextLearner
+from skmeta.learners._core._prior_io import read_prior
+from skmeta.learners.in_context._binned import bar_borders, bars_moments
+from skmeta.learners.in_context._pooled_model import (
+    class_opinion,
+    estimate_classes,
+    estimate_family,
+    likeliest_powers,
+    likeliest_share,
+    line_of,
+    mixed_with_family,
+    shrunken_location_and_scale,
+    variance_components,
+)
+
+SMALL = {"width": 16, "n_layers": 2, "n_heads": 2, "cell_width": 4}
+FIT = {"n_shot": 5, "n_query": 20, "n_iterations": 2, "validation_fraction": 0.0}
+
+
+def family(n_tasks=40, n_rows=30, seed=0, spread=6.0):
+    """Tasks with a common slope and intercepts of their own; y = 50 + 4 x_0 + u + noise."""
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(n_tasks), n_rows)
+    X = rng.normal([3.0, -1.0, 0.0], [10.0, 1.0, 0.1], size=(len(groups), 3))
+    u = rng.normal(scale=spread, size=n_tasks)
+    y = 50 + 0.4 * (X[:, 0] - 3) + u[groups] + rng.normal(scale=3.0, size=len(groups))
+    return X, y, groups
+
+
+@pytest.fixture(scope="module")
+def prior():
+    return InContextLearner(prior="tabular", **FIT, random_state=0).fit(*family()).prior_
+
+
+def test_variance_components_of_equal_groups_are_those_of_the_f_test():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(12), 7)
+    values = rng.normal(size=12)[groups] + rng.normal(size=84)
+    between, within = variance_components(values, groups)
+    parts = [values[groups == g] for g in range(12)]
+    assert within == pytest.approx(np.mean([p.var(ddof=1) for p in parts]))
+    assert 7 * between / within + 1 == pytest.approx(f_oneway(*parts).statistic)
+
+
+def test_variance_components_of_unequal_groups_have_no_bias():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(30), rng.integers(1, 12, 30))
+    found = [
+        variance_components(
+            2 * rng.normal(size=30)[groups] + 3 * rng.normal(size=len(groups)), groups
+        )
+        for _ in range(400)
+    ]
+    np.testing.assert_allclose(np.mean(found, axis=0), [4, 9], rtol=0.06)
+
+
+def test_without_groups_of_two_rows_all_variance_is_within():
+    values = np.array([1.0, 3.0, 5.0])
+    assert variance_components(values, np.arange(3)) == (0.0, values.var())
+    assert variance_components(values, np.zeros(3)) == (0.0, values.var())
+
+
+def test_the_family_alone_is_the_random_intercept_model(prior):
+    """With all trust in the family, predictions are those of an independent computation."""
+    X, y, groups = family()
+    start = estimate_of(X, y, groups)
+    tensors = dict(prior.tensors) | start | {"family.share": np.float32(10.0)}
+    scaler = StandardScaler().fit(X)
+    line = RidgeCV(np.logspace(-2, 4, 25)).fit(scaler.transform(X), y)
+    between, within = variance_components(y - line.predict(scaler.transform(X)), groups)
+    X_new, y_new, _ = family(1, 40, seed=5)
+    fitted = MetaFewShotRegressor(prior.replace(tensors=tensors)).fit(X_new[:5], y_new[:5])
+    shift = (y_new[:5] - line.predict(scaler.transform(X_new[:5]))).mean()
+    expected = line.predict(scaler.transform(X_new[5:])) + shift * 5 * between / (
+        5 * between + within
+    )
+    np.testing.assert_allclose(fitted.predict(X_new[5:]), expected, rtol=1e-4)
+
+
+def estimate_of(X, y, groups):
+    found = estimate_family(StandardScaler().fit_transform(X), (y - y.mean()) / y.std(), groups)
+    return {n: v.numpy().astype(np.float32) for n, v in found.items()}
+
+
+def test_few_rows_of_a_known_family_are_enough(prior):
+    X, y, groups = family(60, 40, seed=1)
+    errors = {"family": [], "alone": [], "best": []}
+    inside = []
+    for g in np.unique(groups):
+        X_g, y_g = X[groups == g], y[groups == g]
+        for name, given in (("family", prior), ("alone", None)):
+            reg = MetaFewShotRegressor(given).fit(X_g[:5], y_g[:5])
+            errors[name].append(np.mean((reg.predict(X_g[5:]) - y_g[5:]) ** 2))
+            if name == "family":
+                low, high = reg.predict_quantiles(X_g[5:], [0.05, 0.95]).T
+                inside.append(np.mean((low <= y_g[5:]) & (y_g[5:] <= high)))
+        residual = y_g - 50 - 0.4 * (X_g[:, 0] - 3)
+        best = residual[:5].mean() * 5 * 36 / (5 * 36 + 9)
+        errors["best"].append(np.mean((residual[5:] - best) ** 2))
+    mean = {name: np.mean(e) for name, e in errors.items()}
+    assert mean["family"] < 1.06 * mean["best"] < 0.7 * mean["alone"]
+    assert 0.85 < np.mean(inside) < 0.95
+
+
+def test_a_family_is_known_after_a_file(prior, tmp_path):
+    X, y, _ = family(1, 20, seed=2)
+    prior.save(tmp_path / "family.skmeta")
+    again = MetaPrior.load(tmp_path / "family.skmeta")
+    found, expected = (
+        MetaFewShotRegressor(p).fit(X[:5], y[:5]).predict(X[5:], return_std=True)
+        for p in (again, prior)
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_missing_values_are_allowed():
+    X, y, groups = family(10, 12)
+    X[::5, 1] = np.nan
+    X[:, 2] = np.nan
+    learner = InContextLearner(**SMALL, **FIT, random_state=0).fit(X, y, groups)
+    assert all(np.isfinite(v).all() for v in learner.prior_.tensors.values())
+    reg = MetaFewShotRegressor(learner.prior_).fit(X[:6], y[:6])
+    assert np.isfinite(reg.predict(X[:12])).all()
+
+
+def test_images_and_tasks_over_new_classes_have_no_family():
+    X, y, groups = family(10, 12)
+    learner = InContextLearner(**SMALL, **FIT, random_state=0)
+    images = np.repeat(X[:, :, None, None], 4, axis=3)
+    tensors = learner.fit(images, y, groups).prior_.tensors
+    assert not any(name.startswith("family.") for name in tensors)
+    prior = learner.set_params(n_way=3, n_query=3).fit(X, groups).prior_
+    assert not any(name.startswith("family.") for name in prior.tensors)
+    assert prior.classes is None
+
+
+def class_family(n_tasks=40, n_rows=30, seed=0):
+    """Tasks with one rule for three labels in common, nearly."""
+    X, y, groups = family(n_tasks, n_rows, seed, spread=1.5)
+    labels = np.array(["low", "middle", "high"])
+    return X, labels[np.digitize(y, [48, 52])], groups
+
+
+@pytest.fixture(scope="module")
+def class_prior():
+    X, y, groups = class_family()
+    learner = InContextLearner(prior="tabular", **(FIT | {"n_shot": 2}), random_state=0)
+    return learner.fit(X, y, groups).prior_
+
+
+def test_few_rows_of_a_known_family_of_classes_are_enough(class_prior):
+    X, y, groups = class_family(60, 40, seed=1)
+    assert class_prior.classes.tolist() == ["high", "low", "middle"]
+    risk = {"family": [], "alone": []}
+    for g in np.unique(groups):
+        X_g, y_g = X[groups == g], y[groups == g]
+        if len(set(y_g[:6])) < 2:
+            continue
+        for name, given in (("family", class_prior), ("alone", None)):
+            clf = MetaFewShotClassifier(given).fit(X_g[:6], y_g[:6])
+            known = np.isin(y_g, clf.classes_)
+            known[:6] = False
+            p = clf.predict_proba(X_g[known])
+            at = np.searchsorted(clf.classes_, y_g[known])
+            risk[name].append(-np.log(p[np.arange(len(at)), at]).mean())
+    mean = {name: np.mean(r) for name, r in risk.items()}
+    assert mean["family"] < 0.9 * mean["alone"]
+
+
+def test_labels_that_the_family_does_not_know_are_learned_from_their_rows(class_prior):
+    X, y, _ = class_family(2, 30, seed=3)
+    few, rest = slice(None, None, 3), slice(1, None, 3)
+    without = {n: v for n, v in class_prior.tensors.items() if not n.startswith("family.")}
+    alone = MetaFewShotClassifier(class_prior.replace(tensors=without, classes=None))
+    names = {"high": "a", "low": "b", "middle": "c"}
+    other = np.array([names[label] for label in y])
+    found = MetaFewShotClassifier(class_prior).fit(X[few], other[few]).predict_proba(X[rest])
+    np.testing.assert_array_equal(found, alone.fit(X[few], other[few]).predict_proba(X[rest]))
+    known = MetaFewShotClassifier(class_prior).fit(X[few], y[few]).predict_proba(X[rest])
+    assert np.abs(known - found).max() > 0.05
+
+
+def test_the_family_of_classes_alone_is_logistic_regression(class_prior):
+    X, y, _ = class_family()
+    tensors = dict(class_prior.tensors) | {"family.powers": np.float32([0.0, 1.0])}
+    start = estimate_classes(
+        StandardScaler().fit_transform(X), np.unique(y, return_inverse=True)[1], 3
+    )
+    tensors |= {n: start[n].numpy().astype(np.float32) for n in ("family.weight", "family.bias")}
+    clf = MetaFewShotClassifier(class_prior.replace(tensors=tensors)).fit(X[::100], y[::100])
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(X, y)
+    np.testing.assert_allclose(clf.predict_proba(X), model.predict_proba(X), atol=1e-3)
+    # A task of two of the classes has their odds.
+    two = np.isin(y[::50], ["high", "low"])
+    clf.fit(X[::50][two], y[::50][two])
+    p = model.predict_proba(X)[:, :2]
+    np.testing.assert_allclose(clf.predict_proba(X), p / p.sum(1, keepdims=True), atol=1e-3)
+
+
+def test_a_class_without_rows_is_unlikely():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 2)), np.repeat([0, 2], 30)
+    state = estimate_classes(x, y, 3)
+    p = class_opinion(state, torch.tensor(x), torch.arange(3)).exp()
+    assert p[:, 1].max() < 0.05
+    only = estimate_classes(x, np.ones(60, int), 3)
+    p = class_opinion(only, torch.tensor(x), torch.arange(3)).exp()
+    np.testing.assert_allclose(p[0], np.array([0.5, 60.5, 0.5]) / 61.5)
+
+
+def test_the_powers_are_the_likeliest():
+    rng = np.random.default_rng(0)
+    y, w = rng.integers(0, 3, 300), rng.integers(0, 3, 300).astype(float)
+    own, opinion = (
+        log_softmax(2 * (y[:, None] == np.arange(3)) * s + rng.normal(size=(300, 3)), axis=1)
+        for s in (0.4, 0.8)
+    )
+    found = likeliest_powers(own, opinion, y, w).numpy()
+
+    def risk(a, b):
+        return -(w * log_softmax(a * own + b * opinion, axis=1)[np.arange(300), y]).sum()
+
+    steps = [(da, db) for da in (-0.02, 0, 0.02) for db in (-0.02, 0, 0.02)]
+    assert min(risk(found[0] + da, found[1] + db) for da, db in steps) == risk(*found)
+
+
+def test_the_mixture_is_a_distribution():
+    state = {"family.weight": torch.zeros(1), "family.log_spread": torch.tensor(0.3)}
+    uniform = torch.full((2, len(bar_borders()) + 1), -np.log(len(bar_borders()) + 1))
+    for share, std in ((100.0, np.exp(0.3)), (-100.0, None)):
+        found = mixed_with_family(state | {"family.share": torch.tensor(share)}, uniform)
+        np.testing.assert_allclose(found.exp().sum(1), 1, rtol=1e-5)
+        if std is None:
+            np.testing.assert_allclose(found, uniform, rtol=1e-5)
+        else:
+            mean, variance = bars_moments(found.exp())
+            np.testing.assert_allclose(mean, 0, atol=1e-4)
+            np.testing.assert_allclose(variance.sqrt(), std, rtol=0.02)
+    half = mixed_with_family(state | {"family.share": torch.tensor(0.0)}, uniform).exp()
+    below = half[0, : len(bar_borders()) // 2].sum()
+    at = float(bar_borders()[len(bar_borders()) // 2 - 1])
+    expected = (norm.cdf(at / np.exp(0.3)) + len(bar_borders()) // 2 / len(uniform[0])) / 2
+    assert float(below) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["regression", "classification"])
+def test_gradients_of_the_family_are_right(kind):
+    """Against finite differences, in float64."""
+    X, y, groups = family(6, 12)
+    n_outputs = 1
+    if kind == "classification":
+        y, n_outputs = np.arange(len(y)) % 3, 3
+    learner = InContextLearner(**SMALL, **FIT, precision="float64", random_state=0)
+    state = {
+        n: torch.tensor(v, dtype=torch.float64)
+        for n, v in learner.fit(X, y, groups).prior_.tensors.items()
+        if not n.startswith("scaler.")
+    }
+    targets = y if kind == "classification" else (y - y.mean()) / y.std()
+    rows = torch.tensor((X - X.mean(0)) / X.std(0)), torch.tensor(targets)
+    sets = [Rows(rows[0][s], rows[1][s], torch.ones(6).double()) for s in (slice(6), slice(6, 12))]
+    session, _ = read_prior(
+        learner.prior_,
+        InContextLearner,
+        classes=range(n_outputs),
+        device="cpu",
+        precision="float64",
+    )
+
+    def loss(at):
+        return learner.meta_loss(session.context, at, TaskTensors(*sets))[0]
+
+    gradient = torch.func.grad(loss)(state)
+    for name in (n for n in state if n.startswith("family.")):
+        direction = torch.linspace(1, 2, state[name].numel(), dtype=torch.float64)
+        direction = direction.reshape(state[name].shape)
+        h = 1e-5
+        slopes = [loss(state | {name: state[name] + s * h * direction}) for s in (1, -1)]
+        slope = float((slopes[0] - slopes[1]) / (2 * h))
+        found = float((gradient[name] * direction).sum())
+        assert found == pytest.approx(slope, rel=1e-5, abs=1e-8), name
+        assert slope != 0, name
+
+
+def test_the_share_is_the_likeliest():
+    rng = np.random.default_rng(0)
+    gain, w = torch.tensor(rng.normal(0.3, 2.0, 200)), torch.tensor(rng.integers(0, 3, 200))
+    found = float(torch.sigmoid(20 * likeliest_share(gain, w)))
+    grid = np.linspace(0.01, 0.99, 981)
+    mixed = grid[:, None] * np.exp(gain.numpy()) + 1 - grid[:, None]
+    assert found == pytest.approx(grid[(w.numpy() * np.log(mixed)).sum(1).argmax()], abs=2e-3)
+
+
+def test_a_family_without_a_line_is_learned_like_any_table():
+    """Sinusoids of any phase have no line in common: their family gets no weight."""
+    X, y, groups = make_sinusoid_tasks(40, 30, random_state=0)
+    prior = InContextLearner(prior="tabular", **(FIT | {"n_shot": 10}), random_state=0)
+    prior = prior.fit(X[groups < 20], y[groups < 20], groups[groups < 20]).prior_
+    errors = {"family": [], "alone": []}
+    for g in range(20, 40):
+        X_g, y_g = X[groups == g], y[groups == g]
+        for name, given in (("family", prior), ("alone", None)):
+            reg = MetaFewShotRegressor(given).fit(X_g[:10], y_g[:10])
+            errors[name].append(np.mean((reg.predict(X_g[10:]) - y_g[10:]) ** 2))
+    assert torch.sigmoid(20 * torch.tensor(prior.tensors["family.share"])) < 0.05
+    assert np.mean(errors["family"]) < 1.1 * np.mean(errors["alone"])
+
+
+def test_the_centre_lies_between_the_family_and_the_rows():
+    X, y, groups = family()
+    state = {n: torch.tensor(v) for n, v in estimate_of(X, y, groups).items()}
+    x = torch.zeros(4, 3)
+    assert float(line_of(state, x)[0]) == pytest.approx(float(state["family.bias"]))
+    residuals = torch.full((4,), 2.0)
+    centres = [
+        float(shrunken_location_and_scale(state, residuals, torch.full((4,), w))[0])
+        for w in (0.01, 1.0, 100.0)
+    ]
+    assert 0 < centres[0] < centres[1] < centres[2] < 2

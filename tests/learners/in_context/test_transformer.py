@@ -1,0 +1,181 @@
+"""Which rows a prediction depends on, and on which it does not."""
+
+import pytest
+import torch
+
+from skmeta.learners.in_context._binned import N_BARS, bar_borders
+from skmeta.learners.in_context._cells import describe_cells, measure_columns
+from skmeta.learners.in_context._experts import N_EXPERTS, ask_experts, fit_experts
+from skmeta.learners.in_context._transformer import TableTransformer
+
+B, N, M, D = 3, 11, 5, 4
+
+
+@pytest.fixture(params=["classification", "regression"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def network(kind):
+    n_labels = 10 if kind == "classification" else None
+    network = TableTransformer(n_labels, width=16, n_layers=2, n_heads=2, cell_width=8).double()
+    generator = torch.Generator().manual_seed(0)
+    network.draw(generator)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            # No weight is special: a drawn head is all zero.
+            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+    return network
+
+
+@pytest.fixture
+def task(kind):
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(B, N + M, D, generator=generator, dtype=torch.float64)
+    x[:, ::4, 1] = torch.nan
+    y = torch.randn(B, N, generator=generator, dtype=torch.float64)
+    if kind == "classification":
+        y = torch.arange(N).expand(B, -1) % 3
+    slots = torch.tensor([[5, 1, 60, 7]])
+    return {"x": x[:, :N], "y": y, "slots": slots, "query": x[:, N:]}
+
+
+def call(network, task, **changes):
+    with torch.no_grad():
+        return network(**(task | changes))
+
+
+def close(found, expected):
+    torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-10)
+
+
+def test_a_query_row_does_not_see_another(network, task, kind):
+    expected = call(network, task)
+    assert expected.shape == (B, M, 10 if kind == "classification" else N_BARS)
+    other = task["query"].clone()
+    other[:, 1:] = 7.0
+    close(call(network, task, query=other)[:, 0], expected[:, 0])
+    close(call(network, task, query=task["query"][:, :1]), expected[:, :1])
+    assert not torch.allclose(call(network, task, query=other), expected)
+
+
+def test_support_rows_have_no_order(network, task):
+    turned = {n: task[n].flip(1) for n in ("x", "y")}
+    close(call(network, task, **turned), call(network, task))
+    # The order of the rows alone matters, if labels stay.
+    assert not torch.allclose(call(network, task, x=task["x"].flip(1)), call(network, task))
+
+
+def test_columns_are_known_by_their_slots(network, task):
+    order = [2, 0, 3, 1]
+    turned = {n: task[n][..., order] for n in ("x", "query", "slots")}
+    close(call(network, task, **turned), call(network, task))
+    other = {n: task[n][..., order] for n in ("x", "query")}
+    assert not torch.allclose(call(network, task, **other), call(network, task))
+
+
+def test_tables_of_a_batch_do_not_see_each_other(network, task):
+    one = {n: v[1:2] if len(v) == B else v for n, v in task.items()}
+    close(call(network, one), call(network, task)[1:2])
+
+
+def test_a_table_seen_in_several_ways_is_as_several_tables(network, task, kind):
+    y, slots = task["y"][:1], torch.tensor([[5, 1, 60, 7], [8, 5, 2, 30], [0, 1, 2, 3]])
+    if kind == "classification":
+        y = torch.tensor([[4, 0, 9], [1, 2, 0], [7, 8, 1]]).gather(1, y.expand(3, -1))
+    one = {n: task[n][:1] for n in ("x", "query")} | {"y": y, "slots": slots}
+    several = one | {n: one[n].expand(3, -1, -1) for n in ("x", "query")}
+    for w in (None, torch.rand(1, N, generator=torch.Generator().manual_seed(0)).double() + 0.5):
+        weights = {} if w is None else {"w": w}
+        every = {} if w is None else {"w": w.expand(3, -1)}
+        expected = call(network, several, **every)
+        close(call(network, one, **weights), expected)
+        memory = call(network, one, **weights, query=None)
+        with torch.no_grad():
+            close(network(one["query"], memory=memory), expected)
+    assert not torch.allclose(expected[0], expected[1])
+    # What the experts are asked does not depend on the views.
+    assert len(memory["expert.relevance"]) == 1
+
+
+def test_rows_of_weight_zero_are_not_there(network, task):
+    w = torch.ones(B, N, dtype=torch.float64)
+    expected = call(network, task)
+    close(call(network, task, w=w), expected)
+    w = torch.cat([w, torch.zeros(B, 2, dtype=w.dtype)], 1)
+    padding = 3 + task["x"][:, :2]
+    x, y = torch.cat([task["x"], padding], 1), torch.cat([task["y"], task["y"][:, 1:3]], 1)
+    close(call(network, task, x=x, y=y, w=w), expected)
+    assert not torch.allclose(call(network, task, x=x, y=y), expected)
+
+
+def test_weights_are_repetitions(network, task):
+    times = torch.tensor([1, 2, 1, 1, 3, 1, 1, 1, 1, 2, 1])
+    repeated = {n: task[n].repeat_interleave(times, 1) for n in ("x", "y")}
+    w = times.double().expand(B, -1)
+    close(call(network, task, w=w), call(network, task, **repeated))
+
+
+def test_memory_predicts_as_one_call_does(network, task):
+    memory = call(network, task, query=None)
+    with torch.no_grad():
+        close(network(task["query"], memory=memory), call(network, task))
+
+
+def test_a_support_row_does_not_hear_its_own_label_from_its_columns(network):
+    encoder = network.columns
+    generator = torch.Generator().manual_seed(2)
+    cells = torch.randn(B, N, D, 8, generator=generator, dtype=torch.float64)
+    code = torch.randn(B, N, encoder.n_label, generator=generator, dtype=torch.float64)
+
+    def said(rows, asking, **own):
+        bins = encoder._bins(cells)
+        sums = torch.einsum("bndhg,bnv->bdhgv", bins[:, rows], code[:, rows])
+        return encoder._ask(sums, bins[:, rows].sum(1), bins[:, asking], **own)
+
+    every = list(range(N))
+    overlap = (encoder._bins(cells) ** 2).sum(4)
+    with torch.no_grad():
+        found = said(every, every, overlap=overlap, code=code)
+        for i in every:
+            others = [k for k in every if k != i]
+            close(found[:, [i]], said(others, [i]))
+
+
+def test_wrong_calls_are_refused(network, task):
+    with pytest.raises(ValueError, match="need their labels y"):
+        network(task["x"])
+
+
+def test_drawing_leaves_the_global_generator_alone(kind):
+    before = torch.random.get_rng_state()
+    network = TableTransformer(
+        10 if kind == "classification" else None, width=8, n_layers=1, n_heads=2, cell_width=4
+    )
+    torch.random.set_rng_state(before)
+    network.draw(torch.Generator().manual_seed(0))
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert all(torch.isfinite(p).all() for p in network.parameters())
+
+
+def test_without_meta_training_it_says_what_the_experts_say(kind, task):
+    network = TableTransformer(10 if kind == "classification" else None, width=16, cell_width=8)
+    network.double().draw(torch.Generator().manual_seed(0))
+    w = torch.ones(B, N, dtype=torch.float64)
+    columns = measure_columns(task["x"], w)
+    y = task["y"][..., None]
+    if kind == "classification":
+        y = (y == torch.arange(10)).double() - (torch.arange(10) < 3).double() / 3
+    _, _, fitted = fit_experts(describe_cells(columns, task["x"], w), y, w)
+    predicted, _ = ask_experts(fitted, describe_cells(columns, task["query"]))
+    found = call(network, task)
+    assert predicted.shape == (B, M, N_EXPERTS, y.shape[2])
+    if kind == "classification":
+        close(found, 0.6 * predicted.sum(2))
+    else:
+        # Symmetric around each of them.
+        border = bar_borders().double()
+        centre = torch.cat([border[:1] - 0.5, (border[1:] + border[:-1]) / 2, border[-1:] + 0.5])
+        mean = found.softmax(2) @ centre
+        torch.testing.assert_close(mean, predicted.mean(2)[..., 0], atol=0.03, rtol=0)

@@ -1,0 +1,292 @@
+import copy
+import json
+import pickle
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from sklearn.base import clone
+
+from skmeta.exceptions import PriorFormatError, SkmetaError
+from skmeta.search import PastSearch, SearchPrior
+from skmeta.search.prior import _file as prior_file
+
+C = np.geomspace(1e-3, 1e3, 25)
+CONFIGURATIONS = tuple({"SVC.C": float(c), "SVC.kernel": k} for c in C for k in ("rbf", "poly"))
+
+
+def make_search(task, n=50, **fields):
+    """Scores that fall off with the distance from the task's best value of C."""
+    rng = np.random.default_rng(task)
+    distance = np.array([np.log10(c["SVC.C"]) - 0.5 * task for c in CONFIGURATIONS[:n]])
+    kernel = np.array([c["SVC.kernel"] == "rbf" for c in CONFIGURATIONS[:n]])
+    scores = 0.6 + 0.3 * np.exp(-(distance**2) / 4) + 0.05 * kernel
+    return PastSearch(
+        dataset=f"set {task}",
+        configurations=CONFIGURATIONS[:n],
+        scores=scores + 0.002 * rng.standard_normal(n),
+        **fields,
+    )
+
+
+@pytest.fixture(scope="module")
+def searches():
+    return [make_search(task) for task in range(4)]
+
+
+@pytest.fixture(scope="module")
+def prior(searches):
+    return SearchPrior.from_searches(searches)
+
+
+def test_it_says_what_it_knows(prior):
+    assert len(prior) == prior.n_tasks == 4
+    assert prior.datasets == ("set 0", "set 1", "set 2", "set 3")
+    assert prior.parameters == ("SVC.C", "SVC.kernel")
+    assert prior.n_evaluations == 200
+    assert prior.metrics == ("score",)
+    assert prior.uncertainty.shape == prior.noise.shape == (4,)
+    assert prior.length_scales.keys() == {"SVC.C", "SVC.kernel"}
+    assert repr(prior) == "SearchPrior(4 tasks, 200 evaluations of 2 parameters, metric 'score')"
+    np.testing.assert_array_equal(prior.task_weights, [0.25] * 4)
+
+
+def test_surfaces_are_the_scores_smoothed(prior, searches):
+    F = prior.surfaces(CONFIGURATIONS)
+    for t, search in enumerate(searches):
+        assert np.corrcoef(F[t], search.scores)[0, 1] > 0.99
+        location, scale = prior.levels[t]
+        np.testing.assert_allclose(location + scale * F[t], search.scores, atol=0.01)
+
+
+def test_surfaces_do_not_depend_on_scale_and_offset_of_scores(prior, searches):
+    other = [
+        PastSearch(dataset=s.dataset, configurations=s.configurations, scores=40 * s.scores - 7)
+        for s in searches
+    ]
+    found = SearchPrior.from_searches(other).surfaces(CONFIGURATIONS)
+    np.testing.assert_allclose(found, prior.surfaces(CONFIGURATIONS), atol=2e-3)
+
+
+def test_a_value_between_is_between(prior):
+    """Names, not positions, and values that no search has tried."""
+    low, middle, high = prior.surfaces(
+        [{"SVC.kernel": "rbf", "SVC.C": float(c)} for c in (1e-3, 1.1, 90)]
+    )[0]
+    assert low < middle > high
+
+
+def test_a_parameter_that_the_prior_lacks_makes_no_difference(prior):
+    configurations = [{**c, "SVC.gamma": 0.1} for c in CONFIGURATIONS]
+    expected = prior.surfaces(CONFIGURATIONS)
+    np.testing.assert_array_equal(prior.surfaces(configurations), expected)
+
+
+def test_a_parameter_that_the_search_lacks_is_at_its_centre(prior):
+    without = prior.surfaces([{"SVC.C": float(c)} for c in C])
+    parts = [
+        prior.surfaces([{"SVC.C": float(c), "SVC.kernel": k} for c in C]) for k in ("rbf", "poly")
+    ]
+    assert ((without > np.minimum(*parts)) & (without < np.maximum(*parts))).mean() > 0.9
+
+
+def test_order_of_searches_makes_no_difference(prior, searches):
+    assert SearchPrior.from_searches(searches[::-1]) == prior
+
+
+def test_failed_configurations_count_as_the_worst(searches):
+    scores = searches[0].scores.copy()
+    failed = [5, 6, 7]
+    scores[failed] = np.nan
+    with_nan = PastSearch(dataset="a", configurations=CONFIGURATIONS, scores=scores)
+    scores = np.where(np.isnan(scores), np.nanmin(scores), scores)
+    with_worst = PastSearch(dataset="a", configurations=CONFIGURATIONS, scores=scores)
+    F, G = (SearchPrior.from_searches([s]).surfaces(CONFIGURATIONS) for s in (with_nan, with_worst))
+    np.testing.assert_array_equal(F, G)
+
+
+def test_one_absurd_score_does_not_hide_the_others(searches):
+    [search] = searches[:1]
+    worst = int(np.argmin(search.scores))
+    scores = search.scores.copy()
+    scores[worst] = -1e9
+    absurd = PastSearch(dataset="a", configurations=CONFIGURATIONS, scores=scores)
+    F, G = (SearchPrior.from_searches([s]).surfaces(CONFIGURATIONS)[0] for s in (search, absurd))
+    kept = np.arange(len(F)) != worst
+    assert np.corrcoef(F[kept], G[kept])[0, 1] > 0.95
+
+
+def test_searches_that_say_nothing_are_left_out(prior, searches):
+    n = len(CONFIGURATIONS)
+    silent = [
+        PastSearch(dataset="constant", configurations=CONFIGURATIONS, scores=np.full(n, 0.4)),
+        PastSearch(dataset="failed", configurations=CONFIGURATIONS, scores=np.full(n, np.nan)),
+        PastSearch(dataset="empty", configurations=(), scores=np.empty(0)),
+    ]
+    assert SearchPrior.from_searches([*silent, *searches]) == prior
+    nothing = SearchPrior.from_searches(silent)
+    assert len(nothing) == nothing.n_evaluations == 0
+    assert nothing.surfaces(CONFIGURATIONS).shape == (0, n)
+
+
+# -- leaving tasks out -----------------------------------------------------------------------------
+
+
+def test_without_data_sets(prior):
+    left = prior.without(datasets=["set 1", "unknown"])
+    assert left.datasets == ("set 0", "set 2", "set 3")
+    F, G = left.surfaces(CONFIGURATIONS), prior.surfaces(CONFIGURATIONS)
+    np.testing.assert_array_equal(F, G[[0, 2, 3]])
+    np.testing.assert_array_equal(left.levels, prior.levels[[0, 2, 3]])
+    assert left.n_evaluations == 150
+    assert len(prior) == 4, "the prior itself is as it was"
+    assert prior.without(datasets=["unknown"]) is prior
+    assert len(prior.without(datasets=prior.datasets)) == 0
+
+
+def test_without_data_of_a_digest_or_like_a_sketch():
+    sketches = [(1, 2, 3, 4), (1, 2, 3, 9), (1, 9, 9, 9), ()]
+    prior = SearchPrior.from_searches(
+        [
+            make_search(t, data_sketch=sketch, data_digest=f"d{t}" if t else "")
+            for t, sketch in enumerate(sketches)
+        ]
+    )
+    assert prior.without(data_sketch=(1, 2, 3, 4)).datasets == ("set 2", "set 3")
+    assert prior.without(data_sketch=(1, 2, 3, 4), threshold=0.9).datasets == (
+        "set 1",
+        "set 2",
+        "set 3",
+    )
+    assert prior.without(data_sketch=(1, 2)) is prior, "sketches of another length say nothing"
+    assert prior.without(data_digests=["d2", ""]).datasets == ("set 0", "set 1", "set 3")
+    replaced = prior.with_sketches({"set 3": (1, 2, 3, 4)})
+    assert replaced.without(data_sketch=(1, 2, 3, 4)).datasets == ("set 0", "set 1", "set 2")
+
+
+def test_select_and_ordered(prior):
+    assert prior.select([True, False, False, True]).datasets == ("set 0", "set 3")
+    ordered = prior.ordered(["set 2", "set 0"])
+    assert ordered.datasets == ("set 2", "set 0")
+    expected = prior.surfaces(CONFIGURATIONS)[[2, 0]]
+    np.testing.assert_array_equal(ordered.surfaces(CONFIGURATIONS), expected)
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def test_saved_and_loaded_agree(prior, tmp_path):
+    path = tmp_path / "svc.safetensors"
+    prior.save(path)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name], "a temporary file was left"
+    loaded = SearchPrior.load(str(path))
+    assert loaded == prior
+    assert hash(loaded) == hash(prior)
+    found = loaded.surfaces(CONFIGURATIONS)
+    np.testing.assert_array_equal(found, prior.surfaces(CONFIGURATIONS))
+
+
+def test_half_precision_is_smaller_and_loses_nothing(prior, tmp_path):
+    """Surfaces are learned at configurations that half precision can hold."""
+    prior.save(tmp_path / "whole")
+    prior.save(tmp_path / "half", half=True)
+    assert (tmp_path / "half").stat().st_size < (tmp_path / "whole").stat().st_size
+    assert SearchPrior.load(tmp_path / "half") == prior
+
+
+def test_an_empty_prior_can_be_saved(tmp_path):
+    empty = SearchPrior.from_searches([])
+    empty.save(tmp_path / "empty")
+    assert SearchPrior.load(tmp_path / "empty") == empty
+
+
+def test_labels_are_saved(tmp_path):
+    search = make_search(
+        0, metric="f1", estimator="SVC", data_digest="abc", data_sketch=(np.uint64(2**64 - 1), 7)
+    )
+    prior = SearchPrior.from_searches([search])
+    prior.save(tmp_path / "prior")
+    loaded = SearchPrior.load(tmp_path / "prior")
+    assert (loaded.metrics, loaded.estimators) == (("f1",), ("SVC",))
+    assert len(loaded.without(data_digests=["abc"])) == 0
+    assert len(loaded.without(data_sketch=(2**64 - 1, 7))) == 0
+
+
+def test_a_folder_that_is_not_there(prior, tmp_path):
+    with pytest.raises(FileNotFoundError, match="Create it before saving a prior as 'a'"):
+        prior.save(tmp_path / "nowhere" / "a")
+    with pytest.raises(FileNotFoundError):
+        SearchPrior.load(tmp_path / "nowhere")
+
+
+def test_a_write_that_fails_leaves_the_old_file(prior, tmp_path, monkeypatch):
+    path = tmp_path / "prior"
+    prior.save(path)
+
+    def fail(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(prior_file.os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left"):
+        prior.without(datasets=["set 0"]).save(path)
+    assert SearchPrior.load(path) == prior
+    assert [p.name for p in tmp_path.iterdir()] == ["prior"]
+
+
+def test_files_that_are_no_priors(prior, tmp_path):
+    path = tmp_path / "prior"
+    prior.save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(PriorFormatError, match="cut short"):
+        SearchPrior.load(path)
+    path.write_text("not a prior")
+    with pytest.raises(PriorFormatError, match="not a safetensors file"):
+        SearchPrior.load(path)
+    save_file({"weights": np.zeros(3)}, path)
+    with pytest.raises(PriorFormatError, match="not a search prior of skmeta"):
+        SearchPrior.load(path)
+    assert issubclass(PriorFormatError, SkmetaError)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ("{", "its description cannot be read"),
+        (json.dumps({"fields": {}}), "its description cannot be read"),
+        (json.dumps({"format_version": 1, "fields": {}}), "a field that cannot be read"),
+        (
+            json.dumps({"format_version": 99, "skmeta_version": "7.1", "fields": {}}),
+            "written by skmeta 7.1 with format 99.*Upgrade skmeta",
+        ),
+    ],
+)
+def test_descriptions_that_cannot_be_read(tmp_path, record, message):
+    save_file({"X": np.zeros(3)}, tmp_path / "prior", metadata={prior_file.FORMAT: record})
+    with pytest.raises(PriorFormatError, match=message):
+        SearchPrior.load(tmp_path / "prior")
+
+
+# -- immutable and shared --------------------------------------------------------------------------
+
+
+def test_it_cannot_be_changed(prior):
+    with pytest.raises(AttributeError, match="immutable, so 'n_tasks' cannot be set"):
+        prior.n_tasks = 3
+    with pytest.raises(AttributeError, match="immutable, so '_tasks' cannot be deleted"):
+        del prior._tasks
+    for tensor in prior._tensors.values():
+        with pytest.raises(ValueError, match="read-only"):
+            tensor[:] = 0
+
+
+def test_copies_share_it(prior):
+    assert copy.copy(prior) is copy.deepcopy(prior) is clone(prior) is prior
+    assert pickle.loads(pickle.dumps(prior)) == prior
+
+
+def test_priors_differ_by_what_they_say(prior, searches):
+    assert prior != SearchPrior.from_searches(searches[:3])
+    assert prior != "prior"
+    changed = [make_search(t) for t in range(3)] + [make_search(3, n=49)]
+    assert prior != SearchPrior.from_searches(changed)

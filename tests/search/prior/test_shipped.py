@@ -1,0 +1,180 @@
+import json
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes, load_wine
+from sklearn.linear_model import Ridge
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.utils import all_estimators
+
+from skmeta.search import (
+    MetaLearnedSearchCV,
+    SearchPrior,
+    default_search_space,
+    describe_prior,
+    shipped_priors,
+)
+from skmeta.search.prior import _shipped as shipped
+from skmeta.search.prior._joint import ChoicePrior, JointPrior
+from skmeta.search.space._defaults import _SPACES
+from skmeta.search.space._names import canonical_configurations
+from skmeta.search.space._space import SearchSpace
+
+FILES = sorted(shipped._FOLDER.glob("*.safetensors"))
+PRIORS = [path for path in FILES if path.name != shipped._SKETCHES]
+
+
+@pytest.fixture(scope="module")
+def wine():
+    return load_wine(return_X_y=True)
+
+
+def test_cards_and_files_agree():
+    described = {
+        shipped._file_name(name, metric)
+        for name in shipped_priors()
+        for metric in shipped._cards()[name]["metrics"]
+    }
+    assert described == {path.name for path in PRIORS}
+    assert set(shipped_priors()) <= set(_SPACES), "a prior without a default space"
+
+
+def test_all_of_it_is_small():
+    assert sum(path.stat().st_size for path in shipped._FOLDER.iterdir()) < 6e6
+
+
+@pytest.mark.parametrize("path", PRIORS, ids=lambda path: path.stem)
+def test_each_prior_orders_the_default_space(path):
+    name, metric = path.stem.split(".")
+    prior = shipped.load_shipped(name, metric)
+    card = shipped._cards()[name]["metrics"][metric]
+    assert prior.estimators == (name,)
+    assert list(prior.datasets) == card["datasets"]
+    assert prior.n_evaluations == card["n_evaluations"]
+    assert len(prior) >= 20
+    # Some of its parameters are those of the default space, and they matter.
+    space = SearchSpace(_SPACES[name])
+    candidates = space.draw(40, np.random.default_rng(0))
+    [kind] = [kind for other, kind in all_estimators() if other == name]
+    F = prior.surfaces(canonical_configurations(kind(), candidates))
+    assert np.isfinite(F).all()
+    assert F.mean(0).std() > 0.05
+
+
+def test_a_card_is_shown_and_says_what_was_measured():
+    for name in shipped_priors():
+        text = describe_prior(name)
+        assert text.startswith(f"Prior of {name}\n")
+        assert "licence BSD-3-Clause" in text
+        for metric, found in shipped._cards()[name]["metrics"].items():
+            assert f"{metric}: {found['n_evaluations']:,} configurations" in text
+    with pytest.raises(ValueError, match=r"No prior ships for 'GaussianNB'.*Ridge"):
+        describe_prior("GaussianNB")
+
+
+def test_near_duplicates_of_the_data_are_known(wine):
+    for exclude in (False, True):
+        search = MetaLearnedSearchCV(KNeighborsClassifier(), n_iter=2, cv=3, random_state=0)
+        search.set_params(exclude_same_data=exclude).fit(*wine)
+        assert ("wine_recognition" in search.prior_.datasets) is not exclude
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("accuracy", "accuracy"),
+        ("f1_macro", "balanced_accuracy"),
+        ("roc_auc_ovo", "roc_auc"),
+        ("neg_brier_score", "neg_log_loss"),
+        ("a metric of my own", "balanced_accuracy"),
+    ],
+)
+def test_a_metric_like_it_stands_in(metric, expected):
+    assert shipped.load_shipped("LogisticRegression", metric).metrics[0].startswith(expected)
+
+
+def test_a_metric_that_no_estimator_of_a_choice_lacks():
+    # LinearSVC has no probabilities.
+    choice = shipped.load_shipped("LinearSVC|LogisticRegression", "neg_log_loss")
+    assert {m for p in choice._priors.values() for m in p.metrics} <= {"roc_auc", "roc_auc_ovr"}
+    assert len(choice) > 20
+
+
+@pytest.mark.parametrize(
+    ("prior", "kind"),
+    [("auto", SearchPrior), ("shipped", SearchPrior), ("history", None), (None, None)],
+)
+def test_which_prior_is_used_without_a_history(wine, prior, kind):
+    estimator = make_pipeline(StandardScaler(), KNeighborsClassifier())
+    search = MetaLearnedSearchCV(estimator, n_iter=4, cv=3, prior=prior, random_state=0).fit(*wine)
+    assert (search.prior_ is None) if kind is None else isinstance(search.prior_, kind)
+    # Three candidates come from past searches, and five where there are none.
+    assert list(search.cv_results_["source"]).count("initial design") == (3 if kind else 4)
+
+
+def test_the_users_own_searches_join(wine, tmp_path):
+    settings = {"n_iter": 3, "cv": 3, "random_state": 0, "history": tmp_path / "searches.db"}
+    estimator = make_pipeline(StandardScaler(), KNeighborsClassifier())
+    X, y = wine
+    MetaLearnedSearchCV(estimator, **settings).fit(X[:, :5], y)
+    search = MetaLearnedSearchCV(estimator, **settings).fit(X, y)
+    assert isinstance(search.prior_, JointPrior)
+    # The same data are left out of a joint prior that is passed on, too.
+    passed_on = {"prior": search.prior_, "history": False, "exclude_same_data": True}
+    left = MetaLearnedSearchCV(estimator, **(settings | passed_on)).fit(X[:, :5], y)
+    assert len(left.prior_) == len(search.prior_) - 1
+    only = MetaLearnedSearchCV(estimator, **settings, prior="history").fit(X[:, 5:], y)
+    assert len(only.prior_) == 2
+    other = MetaLearnedSearchCV(estimator, **settings, prior="shipped").fit(X[:, 1:], y)
+    assert isinstance(other.prior_, SearchPrior)
+    assert len(other.prior_) > 20
+
+
+def test_a_prior_that_is_no_file_is_told_before_any_fit(wine):
+    search = MetaLearnedSearchCV(Ridge(), n_iter=2, prior="histroy")
+    with pytest.raises(FileNotFoundError, match="neither one of 'auto', 'history', 'shipped' nor"):
+        search.fit(*wine)
+
+
+def test_an_estimator_of_which_nothing_is_known(wine):
+    space = {"var_smoothing": [1e-9, 1e-6, 1e-3, 1.0, 10.0]}
+    search = MetaLearnedSearchCV(GaussianNB(), space, n_iter=3, random_state=0).fit(*wine)
+    assert search.prior_ is None
+
+
+def test_a_regressor(wine):
+    X, y = load_diabetes(return_X_y=True)
+    search = MetaLearnedSearchCV(Ridge(), n_iter=4, random_state=0).fit(X, y)
+    assert search.prior_.metrics == ("r2",)
+
+
+def test_a_choice_of_one_known_and_one_unknown_estimator():
+    assert shipped.load_shipped("GaussianNB|LogisticRegression", "accuracy") is None
+    assert isinstance(
+        shipped.load_shipped("KNeighborsClassifier|LogisticRegression", "accuracy"), ChoicePrior
+    )
+
+
+def test_the_names_of_the_default_space_are_those_of_the_prior():
+    estimator = make_pipeline(StandardScaler(), SVC())
+    candidates = SearchSpace(default_search_space(estimator)).draw(20, np.random.default_rng(0))
+    configurations = canonical_configurations(estimator, candidates)
+    prior = shipped.load_shipped("SVC", "accuracy")
+    searched = {f"SVC.{name}" for one in _SPACES["SVC"] for name in one}
+    assert searched <= set(prior.parameters)
+    assert searched <= set(configurations[0])
+
+
+def test_cards_hold_no_rows():
+    text = (shipped._FOLDER / shipped._CARDS).read_text()
+    assert set(next(iter(json.loads(text).values()))) == {
+        "date",
+        "versions",
+        "licence",
+        "sources",
+        "metrics",
+    }

@@ -1,0 +1,84 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse as sp
+
+from skmeta.search.record._fingerprint import fingerprint_data, sketch_similarity
+
+
+@pytest.fixture
+def X():
+    return np.random.default_rng(0).normal(size=(300, 4))
+
+
+def test_digest_tells_data_sets_apart(X):
+    y = np.arange(300) % 2
+    same = fingerprint_data(X.copy(), y.copy())
+    assert fingerprint_data(X, y) == same
+    changed = X.copy()
+    changed[17, 2] += 1e-12
+    others = [
+        fingerprint_data(changed, y),
+        fingerprint_data(X[::-1], y),
+        fingerprint_data(X[:, ::-1], y),
+        fingerprint_data(X, 1 - y),
+        fingerprint_data(X),
+        fingerprint_data(X[:-1], y[:-1]),
+    ]
+    assert len({same.digest, *(other.digest for other in others)}) == 7
+
+
+def test_containers_of_the_same_numbers_have_the_same_fingerprint(X):
+    expected = fingerprint_data(X)
+    assert fingerprint_data(X.tolist()) == expected
+    assert fingerprint_data(np.asfortranarray(X)) == expected
+    assert fingerprint_data(pd.DataFrame(X)) == expected
+    assert fingerprint_data(pl.DataFrame(X)) == expected
+
+
+def test_similarity_estimates_the_share_of_common_rows(X):
+    y = np.arange(300) % 3
+    whole = fingerprint_data(X, y).sketch
+    rng = np.random.default_rng(1)
+    for share in (0.2, 0.5, 0.8):
+        rows = rng.permutation(300)[: int(300 * share)]
+        part = fingerprint_data(X[rows][:, [2, 0, 1, 3]], y[rows]).sketch
+        # Four standard deviations of 64 draws.
+        assert abs(sketch_similarity(whole, part) - share) < 4 * np.sqrt(share * (1 - share) / 64)
+    assert sketch_similarity(whole, fingerprint_data(X + 1, y).sketch) < 0.05
+    assert sketch_similarity(whole, fingerprint_data(X, y[::-1]).sketch) < 0.6
+    assert sketch_similarity(whole, ()) == 0
+
+
+def test_columns_of_words_missing_values_and_dates():
+    frame = pd.DataFrame(
+        {
+            "word": ["a", "b", None, "c"],
+            "category": pd.Categorical(["x", "y", "x", "y"]),
+            "number": [1.0, np.nan, -0.0, 4.0],
+            "date": pd.date_range("2020-01-01", periods=4),
+            "count": pd.array([1, None, 3, 4], dtype="Int64"),
+        }
+    )
+    found = fingerprint_data(frame)
+    assert found == fingerprint_data(frame.copy())
+    other = frame.assign(word=["a", "b", None, "d"])
+    assert fingerprint_data(other).digest != found.digest
+    zero = frame.assign(number=[1.0, np.nan, 0.0, 4.0])
+    assert fingerprint_data(zero) == found
+
+
+def test_sparse_rows(X):
+    dense = np.where(np.abs(X) > 1, X, 0)
+    found = fingerprint_data(sp.csr_matrix(dense))
+    assert found == fingerprint_data(sp.csc_matrix(dense)) == fingerprint_data(sp.coo_array(dense))
+    moved = np.roll(dense, 1, axis=1)
+    assert fingerprint_data(sp.csr_matrix(moved)).digest != found.digest
+
+
+@pytest.mark.parametrize(
+    "odd", [["one text", "another"], np.zeros((0, 3)), [[1], [1, 2]], np.zeros((5, 2, 2))]
+)
+def test_odd_data_have_a_fingerprint_too(odd):
+    assert fingerprint_data(odd).digest == fingerprint_data(odd).digest != ""

@@ -1,0 +1,186 @@
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.decomposition import PCA
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import ParameterSampler, RandomizedSearchCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.svm import SVC
+from sklearn.utils import all_estimators
+
+from skmeta.exceptions import SearchSpaceError
+from skmeta.search import MetaLearnedSearchCV, default_search_space, register_search_space
+from skmeta.search.space import _defaults as spaces
+
+ESTIMATORS = {name: kind for name, kind in all_estimators() if name in spaces._SPACES}
+
+
+@pytest.fixture(scope="module")
+def iris():
+    return load_iris(return_X_y=True)
+
+
+@pytest.fixture
+def registered():
+    before = dict(spaces._registered)
+    yield
+    spaces._registered.clear()
+    spaces._registered.update(before)
+
+
+def test_the_table_names_estimators_of_scikit_learn():
+    assert set(ESTIMATORS) == set(spaces._SPACES)
+    assert sum(name.endswith(("Classifier", "SVC")) for name in ESTIMATORS) >= 11
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+@pytest.mark.parametrize("name", sorted(ESTIMATORS))
+def test_every_candidate_of_a_default_space_can_be_fitted(name):
+    estimator = ESTIMATORS[name]()
+    X, y = (load_iris if is_classifier(estimator) else load_diabetes)(return_X_y=True)
+    rows = np.random.default_rng(0).permutation(len(X))[:60]
+    X, y = StandardScaler().fit_transform(X[rows]), y[rows]
+    if "max_iter" in estimator.get_params() and name.startswith(("MLP", "Hist", "SGD")):
+        estimator.set_params(max_iter=5)
+    space = default_search_space(estimator)
+    for params in ParameterSampler(space, 8, random_state=0):
+        params = {k: v for k, v in params.items() if k not in ("max_iter", "n_estimators")}
+        clone(estimator).set_params(**clone(params, safe=False)).fit(X, y)
+
+
+def test_steps_of_a_pipeline_contribute_and_others_stay(iris):
+    pipeline = Pipeline([("scale", StandardScaler()), ("reduce", PCA()), ("clf", SVC())])
+    space = default_search_space(pipeline)
+    assert [one["clf__kernel"] for one in space] == [["rbf"], ["poly"], ["sigmoid"]]
+    assert all(name.startswith("clf__") for one in space for name in one)
+    RandomizedSearchCV(pipeline, space, n_iter=2, random_state=0).fit(*iris)
+
+
+def test_no_default_space():
+    with pytest.raises(SearchSpaceError, match="GaussianNB has no default search space"):
+        default_search_space(GaussianNB())
+    with pytest.raises(SearchSpaceError, match="GaussianNB has no default search space"):
+        MetaLearnedSearchCV(GaussianNB()).fit([[0.0], [1.0]] * 5, [0, 1] * 5)
+
+
+def test_users_register_their_own(registered):
+    class Mine(Ridge):
+        pass
+
+    assert list(default_search_space(Mine())) == ["alpha"], "a subclass inherits the space"
+    register_search_space(Mine, {"alpha": [1, 2], "solver": ["svd", "lsqr"]})
+    assert default_search_space(Mine()) == {"alpha": [1, 2], "solver": ["svd", "lsqr"]}
+    assert list(default_search_space(Ridge())) == ["alpha"]
+    register_search_space(GaussianNB, [{"var_smoothing": [1e-9]}, {"var_smoothing": [1e-3]}])
+    assert len(default_search_space(make_pipeline(GaussianNB()))) == 2
+    with pytest.raises(TypeError, match="must be a class"):
+        register_search_space(GaussianNB(), {"var_smoothing": [1]})
+    with pytest.raises(SearchSpaceError, match="empty"):
+        register_search_space(GaussianNB, {})
+
+
+def test_a_class_of_the_same_name_elsewhere_has_no_space():
+    other = type("SVC", (BaseEstimator,), {"__module__": "elsewhere"})
+    with pytest.raises(SearchSpaceError, match="no default"):
+        default_search_space(other())
+
+
+def test_the_default_space_is_searched(iris):
+    search = MetaLearnedSearchCV(SVC(), n_iter=7, cv=3, random_state=0).fit(*iris)
+    assert {"C", "gamma", "kernel"} <= set(search.best_params_)
+    assert len(search.cv_results_["params"]) == 7
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        {"clf": [SVC(), RandomForestClassifier(n_estimators=5)]},
+        [{"clf": [SVC()]}, {"clf": [RandomForestClassifier(n_estimators=5)]}],
+    ],
+)
+def test_a_choice_of_steps_opens_each_ones_space(iris, space):
+    pipeline = Pipeline([("scale", StandardScaler()), ("clf", LogisticRegression())])
+    search = MetaLearnedSearchCV(pipeline, space, n_iter=12, cv=3, random_state=0).fit(*iris)
+    for params in search.cv_results_["params"]:
+        own = {name for name in params if name.startswith("clf__")}
+        expected = "clf__C" if isinstance(params["clf"], SVC) else "clf__max_features"
+        assert expected in own
+    assert {type(p["clf"]) for p in search.cv_results_["params"]} == {SVC, RandomForestClassifier}
+
+
+def test_choices_of_several_steps():
+    pipeline = Pipeline([("scale", StandardScaler()), ("clf", SVC())])
+    opened = spaces.opened_space(
+        pipeline, {"scale": [MinMaxScaler(), "passthrough"], "clf": [SVC(), GaussianNB()]}
+    )
+    # Three kernels of the SVC, and the other one as it is.
+    assert len(opened) == 2 * (3 + 1)
+    bare = [one for one in opened if isinstance(one["clf"][0], GaussianNB)]
+    assert all(set(one) == {"scale", "clf"} for one in bare)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        {"clf": [SVC(), RandomForestClassifier()], "clf__random_state": [0]},
+        {"clf__C": [1, 2]},
+        {"clf": ["passthrough"]},
+    ],
+)
+def test_a_space_that_says_more_stays_as_it_is(space):
+    pipeline = Pipeline([("scale", StandardScaler()), ("clf", LogisticRegression())])
+    assert spaces.opened_space(pipeline, space) == space
+
+
+def test_the_whole_choice_is_walked_as_it_is(iris):
+    pipeline = Pipeline([("clf", LogisticRegression())])
+    space = {"clf": [SVC(), GaussianNB()]}
+    search = MetaLearnedSearchCV(pipeline, space, n_iter="all", cv=3).fit(*iris)
+    assert len(search.cv_results_["params"]) == 2
+
+
+# -- a list of estimators ----------------------------------------------------------------------
+
+
+def test_a_list_of_estimators(iris):
+    scaled = LogisticRegression(max_iter=5000)
+    listed = [make_pipeline(StandardScaler(), SVC()), GaussianNB(), scaled]
+    search = MetaLearnedSearchCV(listed, n_iter=9, cv=3, random_state=0)
+    clone(search)
+    assert "GaussianNB" in repr(search)
+    search.fit(*iris)
+    assert search.estimator is listed
+    assert search.param_distributions is None
+    kinds = [type(params["model"]).__name__ for params in search.cv_results_["params"]]
+    assert {"Pipeline", "LogisticRegression"} <= set(kinds)
+    assert kinds.count("GaussianNB") <= 1, "without a default space there is one candidate"
+    assert search.score(*iris) > 0.9
+    assert search.classes_.tolist() == [0, 1, 2]
+
+
+def test_a_search_over_a_list_remembers(iris, tmp_path):
+    listed = [SVC(), LogisticRegression(max_iter=500)]
+    settings = {"n_iter": 5, "cv": 3, "random_state": 0, "history": tmp_path / "searches.db"}
+    MetaLearnedSearchCV(listed, **settings).fit(*iris)
+    again = MetaLearnedSearchCV(listed, **settings).fit(*iris)
+    assert again.n_resumed_ == 5
+
+
+@pytest.mark.parametrize(
+    ("estimators", "settings", "error", "match"),
+    [
+        ([], {}, SearchSpaceError, "empty list"),
+        ([SVC], {}, TypeError, "not an estimator"),
+        ([SVC(), "svm"], {}, TypeError, "'svm'"),
+        ([SVC()], {"param_grid": {"C": [1]}}, SearchSpaceError, "search space as well"),
+        ([SVC()], {"param_distributions": {"C": [1]}}, SearchSpaceError, "search space as well"),
+    ],
+)
+def test_bad_lists(iris, estimators, settings, error, match):
+    with pytest.raises(error, match=match):
+        MetaLearnedSearchCV(estimators, **settings).fit(*iris)

@@ -1,0 +1,111 @@
+import json
+
+import numpy as np
+import pytest
+
+from skmeta.search.space._encoding import Encoding
+
+SEARCH = [
+    {"SVC.C": 0.01, "SVC.kernel": "rbf", "SVC.gamma": 1.0},
+    {"SVC.C": 1.0, "SVC.kernel": "linear"},
+    {"SVC.C": 100.0, "SVC.kernel": "rbf", "SVC.gamma": 3.0},
+]
+
+
+def test_numbers_are_on_a_unit_scale():
+    encoding = Encoding.from_configurations([{"a": 2}, {"a": 4}, {"a": 3}])
+    np.testing.assert_allclose(
+        encoding.transform([{"a": 2}, {"a": 3}, {"a": 4}]), [[0], [0.5], [1]]
+    )
+
+
+def test_log_scale_where_numbers_are_more_even_there():
+    logarithmic = Encoding.from_configurations([{"a": v} for v in np.geomspace(1e-3, 1e3, 7)])
+    np.testing.assert_allclose(logarithmic.transform([{"a": 1.0}]), [[0.5]])
+    linear = Encoding.from_configurations([{"a": v} for v in range(1, 101)])
+    np.testing.assert_allclose(linear.transform([{"a": 50.5}]), [[0.5]])
+
+
+@pytest.mark.parametrize("values", [[0, 1, 10, 100, 1000], [-1, 1, 10, 100], [1, 2, 4, 8]])
+def test_no_log_scale_for_zero_negative_or_narrow_ranges(values):
+    encoding = Encoding.from_configurations([{"a": v} for v in values])
+    middle = (min(values) + max(values)) / 2
+    np.testing.assert_allclose(encoding.transform([{"a": middle}]), [[0.5]])
+
+
+def test_numbers_outside_the_range_are_clipped():
+    encoding = Encoding.from_configurations([{"a": v} for v in np.geomspace(1, 1000, 4)])
+    far = encoding.transform([{"a": 0.0}, {"a": -5.0}, {"a": 1e300}, {"a": float("inf")}])
+    np.testing.assert_array_equal(far[:, 0], [-0.5, -0.5, 1.5, 1.5])
+
+
+@pytest.mark.parametrize(
+    "values", [[True, "True"], [1, "1"], [None, "None"], [False, 0], [float("nan"), 1.0], ["a", 2]]
+)
+def test_kinds_differ_and_are_at_distance_1(values):
+    encoding = Encoding.from_configurations([{"a": v} for v in values])
+    first, second = encoding.transform([{"a": v} for v in values])
+    assert np.linalg.norm(first - second) == pytest.approx(1)
+
+
+def test_a_kind_never_seen_is_as_far_from_all_others():
+    encoding = Encoding.from_configurations([{"a": "x"}, {"a": "y"}])
+    x, y, new = encoding.transform([{"a": "x"}, {"a": "y"}, {"a": "z"}])
+    distances = np.linalg.norm(new - x), np.linalg.norm(new - y)
+    assert distances == pytest.approx([0.5**0.5] * 2)
+
+
+def test_numpy_and_python_values_are_the_same():
+    encoding = Encoding.from_configurations([{"a": 1, "b": True}, {"a": 5, "b": False}])
+    plain = encoding.transform([{"a": 5, "b": True}])
+    np.testing.assert_array_equal(
+        encoding.transform([{"a": np.int64(5), "b": np.bool_(True)}]), plain
+    )
+
+
+def test_parameters_that_do_not_vary_have_no_column():
+    encoding = Encoding.from_configurations(
+        [{"a": 1, "b": "x", "c": 1}, {"a": 1, "b": "x", "c": 2}]
+    )
+    assert encoding.parameters == ("c",)
+    assert Encoding.from_configurations([{"a": 1}]).transform([{"a": 1}] * 3).shape == (3, 0)
+
+
+def test_absent_is_a_kind_of_its_own():
+    encoding = Encoding.from_configurations(SEARCH)
+    assert encoding.parameters == ("SVC.C", "SVC.gamma", "SVC.kernel")
+    gamma = encoding.columns["SVC.gamma"]
+    number, *kinds = encoding.transform(SEARCH)[1, gamma]
+    assert number == 0.5  # no number: the centre
+    assert sorted(kinds) == [0, pytest.approx(0.5**0.5)]
+
+
+def test_a_parameter_that_a_search_never_had_is_not_inactive_but_at_the_centre():
+    other = [{"SVC.C": 1.0}, {"SVC.C": 2.0}]
+    encoding = Encoding.from_searches([SEARCH, other])
+    with_gamma = Encoding.from_configurations(SEARCH)
+    assert encoding.n_columns == with_gamma.n_columns  # no kind "absent" came of the other search
+    kernel, gamma = encoding.columns["SVC.kernel"], encoding.columns["SVC.gamma"]
+    row = encoding.transform([{"SVC.C": 1.0}])[0]
+    np.testing.assert_allclose(row[kernel], 0.5**0.5 / 2)
+    np.testing.assert_allclose(row[gamma], [0.5, 0.5**0.5 / 2, 0.5**0.5 / 2])
+    inactive = encoding.transform([{"SVC.C": 1.0}], {"SVC.C", "SVC.gamma"})[0]
+    assert not np.allclose(inactive[gamma], row[gamma])
+
+
+def test_groups_are_the_columns_of_a_parameter_by_number_and_kind():
+    encoding = Encoding.from_configurations(SEARCH)
+    assert encoding.groups.tolist() == [0, 1, 2, 2, 3, 3]
+
+
+def test_order_of_configurations_does_not_matter():
+    assert Encoding.from_configurations(SEARCH) == Encoding.from_configurations(SEARCH[::-1])
+
+
+def test_json_round_trip():
+    encoding = Encoding.from_searches([SEARCH, [{"x": None}, {"x": 1}, {"x": True}]])
+    loaded = Encoding.from_json(json.loads(json.dumps(encoding.to_json())))
+    assert loaded == encoding
+    assert hash(loaded) == hash(encoding)
+    np.testing.assert_array_equal(loaded.transform(SEARCH), encoding.transform(SEARCH))
+    assert encoding != Encoding.from_configurations(SEARCH)

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+from scipy.stats import loguniform
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
+from sklearn.ensemble import AdaBoostClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+
+from skmeta.search.space._names import (
+    candidate_key,
+    canonical_configurations,
+    canonical_names,
+    describe_estimator,
+    predictor_name,
+    signature,
+    token,
+)
+
+
+def test_names_do_not_depend_on_the_names_of_steps():
+    one = canonical_names(Pipeline([("scale", StandardScaler()), ("clf", SVC())]))
+    other = canonical_names(make_pipeline(StandardScaler(), SVC()))
+    assert one["clf__C"] == other["svc__C"] == canonical_names(SVC())["C"] == "SVC.C"
+    assert set(one.values()) == set(other.values())
+
+
+def test_names_are_unique_within_an_estimator():
+    columns = ColumnTransformer(
+        [("a", SimpleImputer(), [0]), ("b", SimpleImputer(strategy="median"), [1])]
+    )
+    pipeline = make_pipeline(columns, AdaBoostClassifier(DecisionTreeClassifier(max_depth=2)))
+    names = canonical_names(pipeline)
+    assert len(set(names.values())) == len(names)
+    described = describe_estimator(pipeline)
+    assert described["SimpleImputer.strategy"] == "mean"
+    assert described["SimpleImputer#2.strategy"] == "median"
+    assert described["DecisionTreeClassifier.max_depth"] == 2
+    assert described["AdaBoostClassifier.estimator"] == "DecisionTreeClassifier"
+
+
+def test_configurations_agree_with_describing_each_estimator():
+    pipeline = Pipeline([("reduce", PCA()), ("clf", SVC())])
+    candidates = [
+        {"clf__C": 3.0, "clf__kernel": "poly"},
+        {"reduce": "passthrough", "clf__C": np.float64(0.5)},
+        {"reduce": None, "clf": RandomForestClassifier(max_depth=2), "clf__max_features": None},
+        {"clf": SVC(gamma=0.1), "clf__C": np.int64(2)},
+    ]
+    found = canonical_configurations(pipeline, candidates)
+    for params, configuration in zip(candidates, found, strict=True):
+        expected = describe_estimator(clone(pipeline).set_params(**clone(params, safe=False)))
+        assert configuration == expected
+    assert found[2]["RandomForestClassifier.max_depth"] == 2
+    assert "SVC.C" not in found[2]
+
+
+def test_describing_leaves_the_estimator_and_the_values_alone():
+    forest = RandomForestClassifier()
+    pipeline = Pipeline([("clf", SVC())])
+    canonical_configurations(pipeline, [{"clf": forest, "clf__max_depth": 3}])
+    assert forest.max_depth is None
+    assert isinstance(pipeline.named_steps["clf"], SVC)
+
+
+def test_predictor_and_signature():
+    pipeline = make_pipeline(StandardScaler(), SVC())
+    assert predictor_name(pipeline) == "SVC"
+    choices = [{"svc": SVC()}, {"svc": RandomForestClassifier()}, {"svc__C": 1.0}]
+    assert predictor_name(pipeline, choices) == "RandomForestClassifier|SVC"
+    assert signature(make_pipeline(make_pipeline(PCA()), SVC())) == "Pipeline(Pipeline(PCA), SVC)"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, True),
+        ({"a": np.float64(0.1)}, {"a": 0.1}, True),
+        ({"a": 1}, {"a": 1.0}, False),
+        ({"a": True}, {"a": 1}, False),
+        ({"a": "1"}, {"a": 1}, False),
+        ({"a": SVC(C=2)}, {"a": SVC(C=2)}, True),
+        ({"a": SVC(C=2)}, {"a": SVC(C=3)}, False),
+        ({"a": {"x": 1, "y": 2}}, {"a": {"y": 2, "x": 1}}, True),
+        ({"a": np.arange(3)}, {"a": np.arange(3)}, True),
+        ({"a": np.arange(3)}, {"a": np.arange(4)}, False),
+        ({"a": (1, 2)}, {"a": [1, 2]}, False),
+        ({"a": np.mean}, {"a": np.median}, False),
+        ({"a": SVC}, {"a": SVC()}, False),
+    ],
+)
+def test_keys_are_equal_for_equal_candidates(one, other, equal):
+    assert (candidate_key(one) == candidate_key(other)) is equal
+
+
+def test_token_of_a_distribution_tells_its_arguments():
+    assert token(loguniform(1, 10)) == token(loguniform(1, 10))
+    assert token(loguniform(1, 10)) != token(loguniform(1, 100))

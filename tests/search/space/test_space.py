@@ -1,0 +1,161 @@
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import expon, loguniform, randint, uniform
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.model_selection import ParameterGrid
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from skmeta.exceptions import SearchSpaceError
+from skmeta.search.space._names import candidate_key
+from skmeta.search.space._space import SearchSpace
+
+MIXED = [
+    {"clf": [SVC()], "clf__C": loguniform(1e-3, 1e3), "clf__kernel": ["rbf", "poly"]},
+    {
+        "clf": [RandomForestClassifier()],
+        "clf__max_depth": [1, 2, 3, None],
+        "clf__min_samples_leaf": randint(1, 20),
+    },
+]
+
+
+class OnlyRvs:
+    """A distribution of the user's own."""
+
+    def rvs(self, random_state=None):
+        return random_state.uniform()
+
+
+def test_grid_is_parameter_grids():
+    grid = [{"C": [1, 10], "kernel": ["a", "b"]}, {"gamma": np.array([0.1, 1])}]
+    space = SearchSpace(grid)
+    assert space.size == len(ParameterGrid(grid)) == 6
+    assert space.grid() == list(ParameterGrid(grid))
+    assert {candidate_key(c) for c in space.draw(10, np.random.default_rng(0))} == {
+        candidate_key(c) for c in ParameterGrid(grid)
+    }
+
+
+def test_draws_are_distinct_and_from_the_space():
+    drawn = SearchSpace(MIXED).draw(400, np.random.default_rng(0))
+    assert len({candidate_key(c) for c in drawn}) == len(drawn) > 150
+    svc = [c for c in drawn if "clf__C" in c]
+    assert all(1e-3 <= c["clf__C"] <= 1e3 for c in svc)
+    # Log-uniform: half of them on either side of the geometric mean.
+    assert abs(np.mean([c["clf__C"] < 1 for c in svc]) - 0.5) < 4 * 0.5 / np.sqrt(len(svc))
+    assert {c["clf__max_depth"] for c in drawn if "clf__max_depth" in c} == {1, 2, 3, None}
+
+
+def test_one_seed_gives_the_same_draws_and_neighbours():
+    space = SearchSpace(MIXED)
+    one, other = (space.draw(20, np.random.default_rng(3)) for _ in range(2))
+    assert list(map(candidate_key, one)) == list(map(candidate_key, other))
+    near = [space.neighbours(one[0], 9, np.random.default_rng(4)) for _ in range(2)]
+    assert list(map(candidate_key, near[0])) == list(map(candidate_key, near[1]))
+
+
+@pytest.mark.parametrize(
+    ("source", "value", "low", "high"),
+    [
+        (loguniform(1e-3, 1e3), 1.0, 1e-3, 1e3),
+        (uniform(2, 3), 2.0, 2, 5),
+        (randint(1, 20), 19, 1, 19),
+        (expon(scale=3), 5.0, 0, np.inf),
+        (list(range(50)), 25, 0, 49),
+        (OnlyRvs(), 0.5, 0, 1),
+    ],
+)
+def test_neighbours_stay_in_the_space_and_near(source, value, low, high):
+    space = SearchSpace({"a": source})
+    near = [c["a"] for c in space.neighbours({"a": value}, 60, np.random.default_rng(0))]
+    assert len(near) >= 4
+    assert len(set(near)) == len(near)
+    assert all(low <= a <= high for a in near)
+    assert value not in near
+    if hasattr(source, "cdf"):
+        steps = np.abs(source.cdf(near) - source.cdf(value))
+        assert 0.03 < np.median(steps) < 0.2
+    if isinstance(value, int):
+        assert all(isinstance(a, int) for a in near)
+
+
+def test_neighbours_of_conditional_spaces_keep_to_their_sub_space():
+    space = SearchSpace(MIXED)
+    near = space.neighbours(
+        {"clf": MIXED[1]["clf"][0], "clf__max_depth": None, "clf__min_samples_leaf": 3},
+        20,
+        np.random.default_rng(0),
+    )
+    assert all(set(c) == set(MIXED[1]) for c in near)
+
+
+def test_a_candidate_is_rebuilt_from_its_code():
+    space = SearchSpace([*MIXED, {"clf__gamma": ["scale", 0.1], "clf__tol": OnlyRvs()}])
+    for candidate in space.draw(60, np.random.default_rng(0)):
+        code = space.encode(candidate)
+        rebuilt = space.decode(code)
+        assert candidate_key(rebuilt) == candidate_key(candidate)
+        assert json.loads(code)
+    assert space.encode({"clf__C": 3.0}) == ""
+    for foreign in ("", "[9, {}]", "not json", '[0, {"clf": ["listed", 7]}]', "[]"):
+        assert space.decode(foreign) is None
+
+
+def test_token_tells_spaces_apart():
+    assert SearchSpace(MIXED).token() == SearchSpace(MIXED).token()
+    wider = [{**MIXED[0], "clf__C": loguniform(1e-3, 1e4)}, MIXED[1]]
+    assert SearchSpace(wider).token() != SearchSpace(MIXED).token()
+
+
+def test_description_of_what_is_searched():
+    described = SearchSpace(MIXED).describe()
+    assert described["clf__C"] == "loguniform(0.001, 1000.0)"
+    assert described["clf"] == "[SVC()] or [RandomForestClassifier()]"
+    assert described["clf__max_depth"] == "[1, 2, 3, None]"
+
+
+@pytest.mark.parametrize(
+    ("spaces", "error", "match"),
+    [
+        ([], SearchSpaceError, "is an empty list. Pass a dict"),
+        ({"C": []}, SearchSpaceError, "'C' need to be a non-empty sequence"),
+        ({"C": np.array([])}, SearchSpaceError, "'C' need to be a non-empty sequence"),
+        ({"C": "rbf"}, TypeError, "needs to be a list or a numpy array"),
+        ({"C": "rbf", "gamma": loguniform(1, 2)}, TypeError, "needs to be a list or a numpy array"),
+        ({"C": 3}, TypeError, "needs to be a list or a numpy array"),
+        ({"C": np.ones((2, 2))}, ValueError, "one-dimensional"),
+        ([{"C": [1]}, 3], TypeError, "is not a dict"),
+        ("C", TypeError, "is not a dict"),
+        (None, TypeError, "should be a dict or a list"),
+    ],
+)
+def test_what_is_no_space(spaces, error, match):
+    with pytest.raises(error, match=match):
+        SearchSpace(spaces)
+
+
+@pytest.mark.parametrize(
+    ("spaces", "match"),
+    [
+        ({"clf__D": [1]}, "'clf__D'.* Did you mean 'clf__C'"),
+        ({"C": [1]}, "'C' for estimator Pipeline.* Did you mean 'clf__C'"),
+        ({"clf__zzzzz": loguniform(1, 2)}, "'clf__zzzzz'.*Valid parameters are"),
+        ({"clf": [RandomForestClassifier()], "clf__C": [1]}, "'clf__C'"),
+        ({"clf": [SVC(), RandomForestClassifier()], "clf__C": [1]}, "'clf__C'"),
+    ],
+)
+def test_parameters_that_the_estimator_does_not_have(spaces, match):
+    pipeline = Pipeline([("scale", StandardScaler()), ("clf", SVC())])
+    with pytest.raises(SearchSpaceError, match=match):
+        SearchSpace(spaces).check(pipeline)
+
+
+def test_parameters_that_only_a_choice_has():
+    SearchSpace(MIXED).check(Pipeline([("clf", SVC())]))
+    SearchSpace({"scale": ["passthrough", None], "clf__C": [1]}).check(
+        Pipeline([("scale", StandardScaler()), ("clf", SVC())])
+    )

@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime
+from scipy.spatial.distance import cdist
+from scipy.stats import multivariate_normal, norm
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+from skmeta.search.surrogate._gp import (
+    KernelPrior,
+    cholesky,
+    correlation,
+    fit_kernel,
+    fit_kernel_of_tasks,
+    group_distances,
+    matern,
+    negative_log_posterior,
+    posterior,
+    scale_columns,
+)
+
+GROUPS = np.array([0, 1, 1])
+JITTER = 1e-8
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    X = rng.random((12, 3))
+    return X, np.sin(6 * X[:, 0]) + X[:, 1] + 0.1 * rng.standard_normal(12)
+
+
+def dense(theta, X, y):
+    """Covariance of the observations, by scikit-learn."""
+    kernel = np.exp(theta[2]) * Matern(np.exp(theta[:2])[GROUPS], nu=2.5)
+    return kernel(X) + (np.exp(theta[3]) + JITTER) * np.eye(len(y))
+
+
+def test_distances_by_group(data):
+    X, _ = data
+    D = group_distances(X, GROUPS, 2)
+    np.testing.assert_allclose(D[0], cdist(X[:, :1], X[:, :1], "sqeuclidean"), atol=1e-15)
+    np.testing.assert_allclose(D[1], cdist(X[:, 1:], X[:, 1:], "sqeuclidean"), atol=1e-15)
+
+
+def test_matern_is_scikit_learns(data):
+    X, _ = data
+    scales = np.array([0.5, 2.0])
+    Z = scale_columns(X, GROUPS, scales)
+    expected = Matern(scales[GROUPS], nu=2.5)(X, X[:4])
+    np.testing.assert_allclose(matern(Z, Z[:4]), expected, atol=1e-7)
+    assert matern(Z.astype(np.float32), Z[:4].astype(np.float32)).dtype == np.float32
+    assert correlation(np.array([-1e-12]))[0] == 1  # rounding below zero
+
+
+@pytest.mark.parametrize("theta", [[-0.4, 0.2, 0.3, -4.0], [1.0, -1.5, -0.5, 0.0]])
+def test_value_is_evidence_and_prior(data, theta):
+    X, y = data
+    prior = KernelPrior(length_scale=(-0.2, 0.7), amplitude=(0.1, 0.4), noise=(-3.0, 1.2))
+    theta = np.array(theta)
+    value, _ = negative_log_posterior(theta, group_distances(X, GROUPS, 2), y, prior)
+    mean, deviation = np.array([-0.2, -0.2, 0.1, -3.0]), np.array([0.7, 0.7, 0.4, 1.2])
+    evidence = multivariate_normal(np.zeros(12), dense(theta, X, y)).logpdf(y)
+    pull = norm.logpdf(theta, mean, deviation) - norm.logpdf(mean, mean, deviation)
+    assert value == pytest.approx(-evidence - pull.sum(), rel=1e-10)
+
+
+@pytest.mark.parametrize("theta", [[-0.4, 0.2, 0.3, -4.0], [1.0, -1.5, -0.5, 0.0]])
+def test_gradient_is_that_of_finite_differences(data, theta):
+    X, y = data
+    D = group_distances(X, GROUPS, 2)
+    _, gradient = negative_log_posterior(np.array(theta), D, y, KernelPrior())
+    by_differences = approx_fprime(
+        np.array(theta), lambda t: negative_log_posterior(t, D, y, KernelPrior())[0], 1e-7
+    )
+    np.testing.assert_allclose(gradient, by_differences, rtol=1e-5, atol=1e-5)
+
+
+def test_posterior_is_scikit_learns(data):
+    X, y = data
+    new = np.random.default_rng(1).random((5, 3))
+    kernel = ConstantKernel(1.7) * Matern([0.5, 0.8, 0.8], nu=2.5) + WhiteKernel(0.05)
+    oracle = GaussianProcessRegressor(kernel, optimizer=None, alpha=0).fit(X, y)
+    expected_mean, expected_std = oracle.predict(new, return_std=True)
+    Z, z = (scale_columns(A, GROUPS, np.array([0.5, 0.8])) for A in (X, new))
+    K = 1.7 * matern(Z, Z) + 0.05 * np.eye(12)
+    mean, variance, L = posterior(K, 1.7 * matern(Z, z), np.full(5, 1.7), y)
+    np.testing.assert_allclose(mean, expected_mean, rtol=1e-6)
+    np.testing.assert_allclose(variance + 0.05, expected_std**2, rtol=1e-6)
+    np.testing.assert_allclose(L @ L.T, K, atol=1e-12)
+
+
+def test_fitted_kernel_is_a_stationary_point_of_greatest_density(data):
+    X, y = data
+    D = group_distances(X, GROUPS, 2)
+    theta = fit_kernel(D, y, KernelPrior(), max_iter=200)
+    value, gradient = negative_log_posterior(theta, D, y, KernelPrior())
+    assert np.abs(gradient).max() < 1e-2
+    others = theta + 0.3 * np.random.default_rng(0).standard_normal((20, 4))
+    assert all(value < negative_log_posterior(t, D, y, KernelPrior())[0] for t in others)
+
+
+def test_length_scales_tell_what_matters():
+    rng = np.random.default_rng(0)
+    X = rng.random((60, 2))
+    y = np.sin(8 * X[:, 0])
+    theta = fit_kernel(group_distances(X, np.array([0, 1]), 2), y / y.std(), KernelPrior())
+    assert np.exp(theta[1]) > 3 * np.exp(theta[0])
+
+
+def test_tasks_share_a_kernel(data):
+    X, y = data
+    D = group_distances(X, GROUPS, 2)
+    alone = fit_kernel(D, y, KernelPrior())
+    # The prior counts once, however many tasks there are.
+    np.testing.assert_allclose(fit_kernel_of_tasks([D], [y], KernelPrior()), alone, atol=1e-3)
+    twice = fit_kernel_of_tasks([D, D], [y, y], KernelPrior())
+    assert np.abs(twice - alone).max() > 1e-3
+    reversed_ = fit_kernel_of_tasks([D, D[:, :6, :6]], [y, y[:6]], KernelPrior())
+    np.testing.assert_allclose(
+        fit_kernel_of_tasks([D[:, :6, :6], D], [y[:6], y], KernelPrior()), reversed_, atol=1e-6
+    )
+
+
+def test_the_same_point_many_times_is_no_obstacle():
+    K = np.ones((5, 5))
+    L = cholesky(K)
+    np.testing.assert_allclose(L @ L.T, K, atol=1e-5)
+
+
+def test_no_jitter_makes_scores_that_are_not_finite_a_covariance():
+    with pytest.raises(np.linalg.LinAlgError, match="Check that scores are finite"):
+        cholesky(np.array([[1.0, np.nan], [np.nan, 1.0]]))

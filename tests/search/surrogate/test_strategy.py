@@ -1,0 +1,305 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from skmeta.search import PastSearch, SearchPrior
+from skmeta.search.surrogate._strategy import SearchStrategy
+
+RNG = np.random.default_rng(0)
+POOL = tuple({"a": float(a), "b": float(b)} for a, b in RNG.random((80, 2)))
+X = np.array([[*c.values()] for c in POOL])
+
+
+def scores_of(task, X=X):
+    """A bowl whose place and tilt depend on the task."""
+    rng = np.random.default_rng(task)
+    peak = np.array([0.7, 0.3]) + 0.1 * rng.standard_normal(2)
+    return 0.9 - ((X - peak) ** 2).sum(1) + 0.05 * np.sin(9 * X[:, 0] + task)
+
+
+def past_search(task, sign=1.0):
+    return PastSearch(
+        dataset=f"set {task}", configurations=POOL[::2], scores=sign * scores_of(task)[::2]
+    )
+
+
+@pytest.fixture(scope="module")
+def searches():
+    return [past_search(task) for task in range(8)]
+
+
+@pytest.fixture(scope="module")
+def prior(searches):
+    return SearchPrior.from_searches(searches)
+
+
+def make_strategy(prior=None, seed=0, pool=POOL, **params):
+    return SearchStrategy(pool, prior, rng=np.random.default_rng(seed), **params)
+
+
+def run(strategy, scores, n, batch=1):
+    """Positions in the order in which they were asked for."""
+    found = []
+    while len(found) < n:
+        indices = [s.index for s in strategy.ask(batch)]
+        strategy.tell(indices, scores[indices])
+        found += indices
+    return found
+
+
+def regret(scores, found, n):
+    return (scores.max() - scores[found[:n]].max()) / np.ptp(scores)
+
+
+# -- what is asked for ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_every_candidate_is_asked_for_once(prior, learned):
+    strategy = make_strategy(prior if learned else None, pool=POOL[:15])
+    found = run(strategy, scores_of(9), 15)
+    assert sorted(found) == list(range(15))
+    assert strategy.ask() == []
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_a_batch_is_of_different_candidates(prior, learned):
+    strategy = make_strategy(prior if learned else None)
+    run(strategy, scores_of(9), 6)
+    batch = [s.index for s in strategy.ask(8)]
+    assert len(set(batch)) == 8
+    apart = np.abs(X[batch][:, None] - X[batch][None]).max(2) + np.eye(8)
+    low, high = X.min(0), X.max(0)
+    assert apart.min() > 0.05 * (high - low).min()
+    # What is pending is not asked for again.
+    assert not set(batch) & {s.index for s in strategy.ask(8)}
+
+
+def test_a_batch_of_what_is_left():
+    strategy = make_strategy(pool=POOL[:5])
+    assert len(strategy.ask(3)) == 3
+    assert len(strategy.ask(3)) == 2
+    assert strategy.ask(3) == []
+
+
+def test_candidates_that_are_all_alike_are_asked_for_too():
+    strategy = make_strategy(pool=[{"a": 1.0}] * 4)
+    assert sorted(run(strategy, np.array([0.1, 0.2, 0.1, 0.3]), 4)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_one_seed_gives_one_search(prior, learned):
+    prior = prior if learned else None
+    first, second = (run(make_strategy(prior), scores_of(9), 12, batch=3) for _ in range(2))
+    assert first == second
+
+
+def test_seeds_differ_without_a_prior():
+    firsts = {make_strategy(seed=seed).ask()[0].index for seed in range(8)}
+    assert len(firsts) > 3
+
+
+def test_scale_and_offset_of_scores_make_no_difference(prior):
+    scores = scores_of(9)
+    for p in (None, prior):
+        expected = run(make_strategy(p), scores, 12)
+        assert run(make_strategy(p), 32 * scores - 7, 12) == expected
+
+
+def test_what_was_told_without_being_asked_for_is_known(prior):
+    scores = scores_of(9)
+    for p in (None, prior):
+        strategy = make_strategy(p)
+        strategy.tell(range(40), scores[:40])
+        suggestion = strategy.ask()[0]
+        assert suggestion.index >= 40
+        assert suggestion.source != "initial design"
+        assert scores[suggestion.index] > np.quantile(scores, 0.8)
+
+
+def test_sources_and_predictions(prior):
+    strategy = make_strategy(prior)
+    scores = scores_of(9)
+    for i in range(12):
+        (suggestion,) = strategy.ask()
+        assert (suggestion.source == "initial design") == (i < 3)
+        assert np.isnan(suggestion.mean) == np.isnan(suggestion.std) == (i < 3)
+        if i > 3 and scores[suggestion.index] > np.median(scores):
+            # Of bad candidates it is said only that they are bad.
+            assert abs(suggestion.mean - scores[suggestion.index]) < 4 * suggestion.std + 0.02
+            assert 0 < suggestion.std < scores.std()
+        strategy.tell([suggestion.index], [scores[suggestion.index]])
+
+
+@pytest.mark.parametrize(("learned", "default"), [(True, 3), (False, 5)])
+def test_size_of_the_initial_design(prior, learned, default):
+    for n_initial, expected in ((None, default), (2, 2)):
+        strategy = make_strategy(prior if learned else None, n_initial=n_initial)
+        sources = []
+        for _ in range(8):
+            (suggestion,) = strategy.ask()
+            sources.append(suggestion.source == "initial design")
+            strategy.tell([suggestion.index], [scores_of(9)[suggestion.index]])
+        assert sources == [True] * expected + [False] * (8 - expected)
+
+
+# -- what is learned from the past ---------------------------------------------------------------
+
+
+def test_the_first_candidate_is_good_on_average(prior):
+    first = make_strategy(prior).ask()[0].index
+    assert first == make_strategy(prior, seed=1).ask()[0].index
+    ranks = [(scores_of(t) > scores_of(t)[first]).mean() for t in range(8)]
+    assert np.mean(ranks) < 0.1
+
+
+def test_the_past_helps():
+    tasks = range(20, 30)
+    prior = SearchPrior.from_searches([past_search(t) for t in range(8)])
+    learned, plain = (
+        np.mean([regret(scores_of(t), run(make_strategy(p, t), scores_of(t), 5), 5) for t in tasks])
+        for p in (prior, None)
+    )
+    assert learned < 0.5 * plain
+
+
+def test_an_inverted_past_costs_little():
+    tasks = range(20, 28)
+    prior = SearchPrior.from_searches([past_search(t, sign=-1.0) for t in range(8)])
+    regrets = []
+    for t in tasks:
+        strategy = make_strategy(prior, t)
+        first = strategy.ask()[0].index
+        assert scores_of(t)[first] < np.median(scores_of(t)), "the past does mislead"
+        strategy = make_strategy(prior, t)
+        regrets.append(regret(scores_of(t), run(strategy, scores_of(t), 12), 12))
+    assert np.mean(regrets) < 0.02
+
+
+def test_past_tasks_that_disagree_are_not_listened_to(searches):
+    rng = np.random.default_rng(0)
+    shuffled = [replace(s, scores=rng.permutation(s.scores)) for s in searches]
+    strategy = make_strategy(SearchPrior.from_searches(shuffled))
+    assert run(strategy, scores_of(9), 12) == run(make_strategy(), scores_of(9), 12)
+    assert strategy.report()["learned_weight"] == 0
+
+
+def test_an_empty_past_is_none():
+    empty = SearchPrior.from_searches([])
+    assert run(make_strategy(empty), scores_of(9), 12) == run(make_strategy(), scores_of(9), 12)
+
+
+def test_a_past_of_other_parameters(prior):
+    pool = [{"c": float(a)} for a in np.linspace(0, 1, 30)]
+    strategy = make_strategy(prior, pool=pool)
+    scores = -((np.linspace(0, 1, 30) - 0.4) ** 2)
+    found = run(strategy, scores, 12)
+    assert len(set(found)) == 12
+    assert regret(scores, found, 12) < 0.01
+
+
+def test_where_the_past_explains_nothing_the_plain_model_takes_over(prior):
+    """The parameter that matters is one that the past never varied."""
+    rng = np.random.default_rng(1)
+    values = rng.random((80, 3))
+    pool = [dict(zip("abc", map(float, row), strict=True)) for row in values]
+    scores = np.sin(5 * values[:, 2])
+    strategy = make_strategy(prior, pool=pool)
+    run(strategy, scores, 15)
+    assert strategy.report()["learned_weight"] < 0.5
+    assert strategy.ask()[0].source == "model"
+
+
+def test_a_report_before_there_are_scores(prior):
+    report = make_strategy(prior).report()
+    assert report["datasets"] == prior.datasets
+    np.testing.assert_array_equal(report["task_weights"], prior.task_weights)
+    assert report["learned_weight"] == 1
+    report = make_strategy().report()
+    assert (report["datasets"], len(report["task_weights"])) == ((), 0)
+    assert report["learned_weight"] == 0
+
+
+def test_a_report_names_the_past_task_that_is_alike():
+    """Two kinds of past tasks, and a new one of the second kind."""
+    other = [
+        PastSearch(dataset=f"other {t}", configurations=POOL, scores=-scores_of(t)) for t in (0, 1)
+    ]
+    searches = [*(past_search(t) for t in range(4)), *other]
+    prior = SearchPrior.from_searches(searches)
+    strategy = make_strategy(prior)
+    run(strategy, -scores_of(9), 15)
+    report = strategy.report()
+    np.testing.assert_allclose(report["task_weights"].sum(), 1)
+    like = [name.startswith("other") for name in report["datasets"]]
+    assert report["task_weights"][like].sum() > 0.9
+    assert 0 <= report["learned_weight"] <= 1
+
+
+# -- failures ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_where_candidates_fail_the_search_does_not_stay(prior, learned):
+    scores = scores_of(9)
+    scores[X[:, 1] > 0.5] = np.nan
+    strategy = make_strategy(prior if learned else None)
+    found = run(strategy, scores, 30)
+    assert len(set(found)) == 30
+    assert np.nanmax(scores) in scores[found[:20]]
+    # Over half of the candidates fail.
+    assert np.isnan(scores[found[5:15]]).mean() <= 0.3
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("failed", [np.nan, -np.inf])
+def test_all_that_fails_is_followed_by_the_initial_design(prior, learned, failed):
+    strategy = make_strategy(prior if learned else None)
+    for _ in range(9):
+        (suggestion,) = strategy.ask()
+        assert suggestion.source == "initial design"
+        strategy.tell([suggestion.index], [failed])
+    (suggestion,) = strategy.ask()
+    strategy.tell([suggestion.index], [0.5])
+    assert strategy.ask()[0].source != "initial design"
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_scores_that_are_all_alike(prior, learned):
+    strategy = make_strategy(prior if learned else None)
+    assert len(set(run(strategy, np.full(80, 0.5), 12))) == 12
+
+
+# -- a pool that grows ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_appended_candidates_are_candidates(prior, learned):
+    scores = scores_of(9)
+    order = scores.argsort()
+    poor, good = order[:70], order[70:]
+    strategy = make_strategy(prior if learned else None, pool=[POOL[i] for i in poor])
+    run(strategy, scores[poor], 12)
+    assert strategy.extend([POOL[i] for i in good]) == range(70, 80)
+    assert len(strategy) == 80
+    assert strategy.ask()[0].index >= 70
+    assert strategy.extend([]) == range(80, 80)
+
+
+# -- bad input -----------------------------------------------------------------------------------
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match=r"pool is empty\. Pass at least one"):
+        make_strategy(pool=[])
+    with pytest.raises(ValueError, match="n_initial"):
+        make_strategy(n_initial=0)
+    strategy = make_strategy()
+    with pytest.raises(ValueError, match="n must be"):
+        strategy.ask(0)
+    for index in (80, -1):
+        with pytest.raises(IndexError, match=f"holds {index}, but the pool has 80 candidates"):
+            strategy.tell([index], [0.5])
+    with pytest.raises(ValueError, match="shorter"):
+        strategy.tell([1, 2], [0.5])

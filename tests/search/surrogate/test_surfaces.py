@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern
+
+from skmeta.search.space._encoding import Encoding
+from skmeta.search.surrogate._gp import KernelPrior, fit_kernel_of_tasks, group_distances, matern
+from skmeta.search.surrogate._surfaces import learn_surfaces, raise_bad_scores, standardise
+
+
+def make_task(seed, n=40, noise=0.05):
+    rng = np.random.default_rng(seed)
+    configurations = [{"a": float(a), "b": float(b)} for a, b in rng.random((n, 2))]
+    a, b = np.array([[*c.values()] for c in configurations]).T
+    y = np.sin(4 * a + 0.3 * seed) + b**2 + noise * rng.standard_normal(n)
+    return configurations, standardise(y)
+
+
+def learn(tasks):
+    encoding = Encoding.from_searches([c for c, _ in tasks])
+    X = [encoding.transform(c) for c, _ in tasks]
+    y = [scores for _, scores in tasks]
+    return encoding, X, y, learn_surfaces(encoding, X, y)
+
+
+def rows_of(X, t):
+    """Rows of task t among those of all."""
+    end = np.cumsum([0, *map(len, X)])
+    return slice(end[t], end[t + 1])
+
+
+def surface_of(learned, rows):
+    """Surface of the task with these rows, at all configurations."""
+    X = learned["X"]
+    return matern(X, X[rows]) @ learned["weights"][rows]
+
+
+def oracle(Z, y, noise):
+    """Scikit-learn's posterior with a mean of which nothing is known."""
+    kernel = ConstantKernel(1e6, "fixed") + Matern(1.0, "fixed", nu=2.5)
+    return GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(Z, y)
+
+
+@pytest.fixture(scope="module")
+def three():
+    return learn([make_task(0), make_task(1), make_task(2, n=25, noise=0.6)])
+
+
+def test_surfaces_are_scikit_learns_posteriors_standardised(three):
+    encoding, X, y, learned = three
+    D = [group_distances(x, encoding.groups, 2) for x in X]
+    theta = fit_kernel_of_tasks(D, y, KernelPrior())
+    np.testing.assert_allclose(learned["length_scales"], np.exp(theta[:2]), rtol=1e-6)
+    Z = learned["X"]
+    np.testing.assert_allclose(Z, np.concatenate(X) / learned["length_scales"], rtol=1e-3)
+    for t in range(3):
+        rows = rows_of(X, t)
+        candidates = np.exp(theta[3] - theta[2]) * np.array([0.1, 1.0, 10.0])
+        noise = candidates[np.argmax([best_density(Z[rows], y[t], e) for e in candidates])]
+        expected = oracle(Z[rows], y[t], noise).predict(Z)
+        found = surface_of(learned, rows)
+        # Standardised: the same up to location and a positive scale.
+        slope, intercept = np.polyfit(expected, found, 1)
+        np.testing.assert_allclose(found, intercept + slope * expected, atol=1e-4)
+        assert slope > 0
+
+
+def best_density(Z, y, noise):
+    """Greatest density of the scores over mean and amplitude, by search over a grid."""
+    K = Matern(1.0, nu=2.5)(Z) + noise * np.eye(len(y))
+    solved = np.linalg.solve(K, np.column_stack([y, np.ones(len(y))]))
+    mean = np.full(len(y), solved[:, 0].sum() / solved[:, 1].sum())
+    grid = np.geomspace(0.01, 100, 100)
+    return max(multivariate_normal(mean, s * K).logpdf(y) for s in grid)
+
+
+def test_mean_is_0_and_variance_with_what_is_open_1(three):
+    _, X, _, learned = three
+    for t in range(3):
+        surface = learned["offsets"][t] + surface_of(learned, rows_of(X, t))
+        assert abs(surface.mean()) < 1e-9
+        np.testing.assert_allclose(surface.var() + learned["uncertainty"][t], 1)
+
+
+def test_a_noisy_task_is_known_as_one(three):
+    noise = three[3]["noise"]
+    assert noise[2] > 3 * max(noise[:2])
+
+
+def test_what_is_open_shrinks_with_evaluations():
+    uncertainty = learn([make_task(0, n=60), make_task(0, n=10), make_task(0, n=3)])[3][
+        "uncertainty"
+    ]
+    assert 0 <= uncertainty[0] < uncertainty[1] < uncertainty[2] < 1
+
+
+def test_one_kernel_is_shared_and_tells_what_matters():
+    rng = np.random.default_rng(0)
+    tasks = []
+    for shift in range(3):
+        values = rng.random((30, 2))
+        configurations = [{"a": float(a), "b": float(b)} for a, b in values]
+        tasks.append((configurations, standardise(np.sin(7 * values[:, 0] + shift))))
+    scales = learn(tasks)[3]["length_scales"]
+    assert scales[1] > 3 * scales[0]
+
+
+def test_without_columns_there_is_nothing_to_learn():
+    tasks = [([{"a": 1.0}] * 3, np.array([-1.0, 0.0, 1.0]))]
+    _, _, _, learned = learn(tasks)
+    assert len(learned["X"]) == len(learned["weights"]) == len(learned["offsets"]) == 0
+
+
+def test_standardised_scores():
+    found = standardise(np.array([2.0, 4.0, 6.0]))
+    np.testing.assert_allclose(found, np.array([-1, 0, 1]) * np.sqrt(1.5))
+    np.testing.assert_allclose(standardise(np.array([2e9, 4e9, 6e9]) + 7), found)
+
+
+@pytest.mark.parametrize("failed", [np.nan, np.inf, -np.inf])
+def test_a_failure_counts_as_the_worst(failed):
+    found = raise_bad_scores(np.array([3.0, failed, 1.0, 2.0]), np.inf)
+    np.testing.assert_array_equal(found, [3.0, 1.0, 1.0, 2.0])
+
+
+def test_very_bad_scores_are_raised():
+    scores = np.array([0.9, 0.8, -1e8, 0.7, 0.6])
+    np.testing.assert_allclose(raise_bad_scores(scores, 2), [0.9, 0.8, 0.3, 0.7, 0.6])
+    most_are_best = np.array([1.0, 1.0, 1.0, 0.9, -7.0])
+    np.testing.assert_array_equal(raise_bad_scores(most_are_best, 2), most_are_best)
+
+
+@pytest.mark.parametrize(
+    "scores", [[0.3, 0.3, 0.3], [0.1 + 0.2, 0.3], [0.5], [np.nan, np.nan], [np.nan, 0.5], []]
+)
+def test_scores_that_are_all_alike_say_nothing(scores):
+    assert standardise(raise_bad_scores(np.array(scores), 2)) is None
