@@ -78,7 +78,7 @@ class Problem:
             self.shape, self.kind, self.n_outputs = (1,), "regression", 1
         self.session = self.begin(transductive=True)
         self.state = self.session.draw_state(1)
-        self.table = self.session.crossing.upload(self.X)
+        self.table = self.session.adapter.upload(self.X)
         self.rng = np.random.default_rng(0)
         self.tasks = self.draw()
 
@@ -103,7 +103,7 @@ class Problem:
 
     def draw(self):
         tasks = [self.sampler.sample(self.rng) for _ in range(self.n_tasks)]
-        return self.session.crossing.tasks(self.table, tasks)
+        return self.session.adapter.tasks(self.table, tasks)
 
     def loss(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return F.cross_entropy(outputs, y) if self.is_images else F.mse_loss(outputs[:, 0], y)

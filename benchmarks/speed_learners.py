@@ -78,7 +78,7 @@ def iteration(learner: MetaLearner, progress: float) -> Callable[[], object]:
         precision="float32",
     )
     tasks = [sampler.sample(rng) for _ in range(N_TASKS)]
-    drawn = session.crossing.tasks(session.crossing.upload(X), tasks)
+    drawn = session.adapter.tasks(session.adapter.upload(X), tasks)
     execution = Execution("loop", device=torch.device("cpu"), flops_per_task=1e9)
     gradient = session.learner.mean_gradient
     context = replace(session.context, progress=progress)

@@ -1,30 +1,28 @@
 """Devices, precision, functional networks and the execution of tasks."""
 
-from skmeta.backend._crossing import (
-    Crossing,
+from skmeta.backend._adapter import (
     Rows,
     Scaler,
     TaskTensors,
+    TensorAdapter,
     state_to_numpy,
     state_to_torch,
     to_numpy,
 )
 from skmeta.backend._device import PRECISIONS, resolve_device
-from skmeta.backend._execution import MODES, Execution, is_small, one_intra_op_thread
+from skmeta.backend._execution import MODES, Execution
 from skmeta.backend._functional import Network, State
 
 __all__ = [
     "MODES",
     "PRECISIONS",
-    "Crossing",
     "Execution",
     "Network",
     "Rows",
     "Scaler",
     "State",
     "TaskTensors",
-    "is_small",
-    "one_intra_op_thread",
+    "TensorAdapter",
     "resolve_device",
     "state_to_numpy",
     "state_to_torch",

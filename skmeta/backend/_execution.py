@@ -21,13 +21,13 @@ MODES = ("auto", "loop", "threads", "vmap")
 _SMALL_FLOPS = 5e7
 
 
-def is_small(flops: float, device: torch.device) -> bool:
+def _is_small(flops: float, device: torch.device) -> bool:
     """Whether operations of a task are too small for more than one core of a CPU."""
     return device.type == "cpu" and flops <= _SMALL_FLOPS
 
 
 @contextmanager
-def one_intra_op_thread() -> Iterator[None]:
+def _one_intra_op_thread() -> Iterator[None]:
     """Keep torch from sharing out small operations, which costs more than it saves.
 
     On a busy machine it costs far more: threads wait for each other at every operation.
@@ -70,7 +70,7 @@ class Execution:
         n_jobs: int | None = None,
         chunk_size: int | None = None,
     ) -> None:
-        self._is_small = is_small(flops_per_task, device)
+        self._is_small = _is_small(flops_per_task, device)
         if mode == "auto":
             mode = "vmap" if self._is_small or device.type != "cpu" else "threads"
         self.mode = mode
@@ -82,7 +82,7 @@ class Execution:
     def __enter__(self) -> Execution:
         if self._is_small or self.mode == "threads":
             # Torch has one number of threads for all; as long as the pool is there, it is 1.
-            self._stack.enter_context(one_intra_op_thread())
+            self._stack.enter_context(_one_intra_op_thread())
         if self.mode == "threads":
             self._pool = ThreadPoolExecutor(
                 self.n_threads, "skmeta", initializer=torch.set_num_threads, initargs=(1,)

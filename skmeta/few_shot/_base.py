@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from numbers import Integral, Real
 from typing import Any, ClassVar, cast
 
@@ -19,10 +18,9 @@ from skmeta._validation import check_rows
 from skmeta.backbones import Architecture
 from skmeta.backend import (
     PRECISIONS,
-    Crossing,
+    Execution,
     State,
-    is_small,
-    one_intra_op_thread,
+    TensorAdapter,
     state_to_numpy,
     state_to_torch,
 )
@@ -142,11 +140,10 @@ class BaseMetaFewShot(BaseEstimator):
 
     def _learn(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, start: State | None) -> None:
         session, state = self._session()
-        crossing = session.crossing
-        rows = crossing.rows(crossing.upload(X), y, weight)
+        adapter = session.adapter
+        rows = adapter.rows(adapter.upload(X), y, weight)
         flops = len(X) * session.context.network.n_flops
-        small = is_small(flops, crossing.device)
-        with torch.no_grad(), one_intra_op_thread() if small else nullcontext():
+        with torch.no_grad(), Execution("loop", device=adapter.device, flops_per_task=flops):
             adapted = session.learner.adapt(session.context, state, rows, start)
         changed = {n: v for n, v in adapted.items() if v is not state.get(n)}
         self.adapted_ = state_to_numpy(changed)
@@ -177,8 +174,8 @@ class BaseMetaFewShot(BaseEstimator):
 
     def _adapted(self, session: Session, state: State) -> State:
         """The prior's state with what the adaptation changed."""
-        crossing = session.crossing
-        return state | state_to_torch(self.adapted_, crossing.device, crossing.dtype)
+        adapter = session.adapter
+        return state | state_to_torch(self.adapted_, adapter.device, adapter.dtype)
 
     def _resolve_precision(self, prior: MetaPrior) -> str:
         # Few rows of a table cost nothing in double precision; images do, and a GPU is slow at it.
@@ -219,29 +216,29 @@ class BaseMetaFewShot(BaseEstimator):
 
     # -------------------------------------------------------------------------- predict
 
-    def _outputs(self, X: Any) -> tuple[Tensor, Crossing]:
-        (outputs,), crossing = self._predict_with(
+    def _outputs(self, X: Any) -> tuple[Tensor, TensorAdapter]:
+        (outputs,), adapter = self._predict_with(
             X, lambda session, adapted, x: (session.learner.forward(session.context, adapted, x),)
         )
-        return outputs, crossing
+        return outputs, adapter
 
     def _predict_with(
         self,
         X: Any,
         method: Callable[[Session, State, Tensor], tuple[Tensor, ...]],
-    ) -> tuple[tuple[Tensor, ...], Crossing]:
+    ) -> tuple[tuple[Tensor, ...], TensorAdapter]:
         """What a method of the adapted learner says about rows, some rows at a time."""
         check_is_fitted(self)
         X = self._check_rows(X, self.prior_)
         session, state = self._session()
-        crossing, adapted = session.crossing, self._adapted(session, state)
+        adapter, adapted = session.adapter, self._adapted(session, state)
         size = len(X) if session.learner.transductive else _CHUNK
         parts = []
         with torch.no_grad():
             for start in range(0, len(X), size):
-                x = crossing.inputs(crossing.upload(X[start : start + size]))
+                x = adapter.inputs(adapter.upload(X[start : start + size]))
                 parts.append(method(session, adapted, x))
-        return tuple(torch.cat(part) for part in zip(*parts, strict=True)), crossing
+        return tuple(torch.cat(part) for part in zip(*parts, strict=True)), adapter
 
 
 def _allows_nan(prior: MetaPrior | None) -> bool:

@@ -170,8 +170,8 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         PriorMismatchError
             If ``return_std`` is True, and the prior's learner predicts no distribution.
         """
-        outputs, crossing = self._outputs(X)
-        mean = np.asarray(crossing.targets(outputs[:, 0]), dtype=np.float64)
+        outputs, adapter = self._outputs(X)
+        mean = np.asarray(adapter.targets(outputs[:, 0]), dtype=np.float64)
         return (mean, self._distribution(X, [0.5])[0]) if return_std else mean
 
     def predict_quantiles(self, X: Any, quantiles: Any = (0.05, 0.5, 0.95)) -> np.ndarray:
@@ -217,12 +217,12 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
                 "distribution. Use a prior of InContextLearner, or leave return_std out."
             )
         at = torch.as_tensor(levels, dtype=torch.float64)
-        (std, quantiles), crossing = self._predict_with(
+        (std, quantiles), adapter = self._predict_with(
             X,
             lambda session, adapted, x: method(
                 session.learner, session.context, adapted, x, at.to(x)
             ),
         )
         # A difference of two predictions is free of the centre of the targets.
-        spread = crossing.targets(std) - crossing.targets(torch.zeros_like(std))
-        return np.asarray(spread, np.float64), np.asarray(crossing.targets(quantiles), np.float64)
+        spread = adapter.targets(std) - adapter.targets(torch.zeros_like(std))
+        return np.asarray(spread, np.float64), np.asarray(adapter.targets(quantiles), np.float64)

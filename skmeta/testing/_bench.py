@@ -205,13 +205,13 @@ def predict_with_prior(learner: MetaLearner, prior: MetaPrior, table: Table) -> 
     session, state = read_prior(
         prior, type(learner), classes=range(n_outputs), device="cpu", precision="float64"
     )
-    rows = session.crossing.upload(table.X)
+    rows = session.adapter.upload(table.X)
     few = slice(0, 4 * n_outputs)
     y: Any = np.arange(4 * n_outputs) % n_outputs if n_outputs > 1 else table.y[few]
-    support = session.crossing.rows(rows[few], y, np.ones(4 * n_outputs))
+    support = session.adapter.rows(rows[few], y, np.ones(4 * n_outputs))
     with torch.no_grad():
         adapted = session.learner.adapt(session.context, state, support)
-        found = session.learner.forward(session.context, adapted, session.crossing.inputs(rows))
+        found = session.learner.forward(session.context, adapted, session.adapter.inputs(rows))
     return np.asarray(found.numpy())
 
 

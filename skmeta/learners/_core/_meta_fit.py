@@ -197,7 +197,7 @@ def _execution(learner: MetaLearner, session: Session) -> Execution:
     rows = (learner.n_shot + learner.n_query) * max(session.context.n_outputs, 1)
     return Execution(
         learner.execution,
-        device=session.crossing.device,
+        device=session.adapter.device,
         flops_per_task=3.0 * rows * session.context.network.n_flops,
         n_jobs=learner.n_jobs,
         chunk_size=learner.chunk_size,
@@ -208,7 +208,7 @@ def _objective(
     session: Session, execution: Execution, source: TaskSource
 ) -> Callable[[State, np.random.Generator, float], tuple[State, dict[str, float]]]:
     learner = session.learner
-    table = session.crossing.upload(source.X)
+    table = session.adapter.upload(source.X)
 
     def objective(
         state: State, rng: np.random.Generator, progress: float
@@ -216,7 +216,7 @@ def _objective(
         batch = [source.sampler.sample(rng) for _ in range(learner.meta_batch_size)]
         if learner.label_noise > 0:
             batch = [with_wrong_labels(task, learner.label_noise, rng) for task in batch]
-        tasks = session.crossing.tasks(table, batch)
+        tasks = session.adapter.tasks(table, batch)
         context = replace(session.context, progress=progress)
         gradient, metrics = learner.mean_gradient(context, state, tasks, execution)
         return gradient, {n: float(v) for n, v in metrics.items()}
@@ -240,14 +240,14 @@ def _validation(
 ) -> Callable[[State], dict[str, float]]:
     rng = np.random.default_rng(seed)
     tasks = [source.sampler.sample(rng) for _ in range(session.learner.n_validation_tasks)]
-    table = session.crossing.upload(source.X)
+    table = session.adapter.upload(source.X)
 
     def validate(state: State) -> dict[str, float]:
         totals = {"loss": 0.0, "score": 0.0}
         for start in range(0, len(tasks), _EVALUATION_BATCH):
             part = tasks[start : start + _EVALUATION_BATCH]
             with torch.no_grad():
-                batch = session.crossing.tasks(table, part)
+                batch = session.adapter.tasks(table, part)
                 found = execution.mean(partial(_metrics, session, state), batch)
             for name in totals:
                 totals[name] += float(found[name]) * len(part)
@@ -336,18 +336,18 @@ def evaluate(learner: MetaLearner, X: Any, y: Any, groups: Any, n_tasks: int) ->
         **{n: v for n, v in own.items() if n != "head_init"},
     )
     rng = check_rng(learner.random_state)
-    table = session.crossing.upload(rows)
+    table = session.adapter.upload(rows)
     found = []
     with _execution(session.learner, session) as execution, torch.no_grad():
         for start in range(0, n_tasks, _EVALUATION_BATCH):
             size = min(_EVALUATION_BATCH, n_tasks - start)
             tasks = [source.sampler.sample(rng) for _ in range(size)]
-            batch = session.crossing.tasks(table, tasks)
+            batch = session.adapter.tasks(table, tasks)
             outputs = execution.map(partial(_outputs, session, state), batch)
             if prior.kind == "classification":
                 predicted = to_numpy(outputs.argmax(2))
             else:
-                predicted = session.crossing.targets(outputs[..., 0])
+                predicted = session.adapter.targets(outputs[..., 0])
             y_true, weight = (
                 np.stack([getattr(t, n) for t in tasks]) for n in ("y_query", "w_query")
             )

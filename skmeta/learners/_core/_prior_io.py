@@ -13,10 +13,10 @@ import torch
 from skmeta.backbones import build_backbone
 from skmeta.backend import (
     PRECISIONS,
-    Crossing,
     Network,
     Scaler,
     State,
+    TensorAdapter,
     resolve_device,
     state_to_numpy,
     state_to_torch,
@@ -51,15 +51,15 @@ class Session:
         Settings of the algorithm.
     context : Context
         Its network, kind and head.
-    crossing : Crossing
+    adapter : TensorAdapter
         Brings rows to the device.
     scaler : Scaler
-        The standardisation that ``crossing`` applies.
+        The standardisation that ``adapter`` applies.
     """
 
     learner: MetaLearner
     context: Context
-    crossing: Crossing
+    adapter: TensorAdapter
     scaler: Scaler
 
     @classmethod
@@ -112,7 +112,7 @@ class Session:
         where, dtype = resolve_device(device), PRECISIONS[precision]
         network = Network(module, input_shape, where)
         context = Context(network, kind, head, torch.as_tensor(list(classes), device=where))
-        return cls(learner, context, Crossing(input_shape, scaler, where, dtype), scaler)
+        return cls(learner, context, TensorAdapter(input_shape, scaler, where, dtype), scaler)
 
     def draw_state(self, seed: int) -> State:
         """Draw the learner's initial state.
@@ -129,7 +129,7 @@ class Session:
         """
         generator = torch.Generator().manual_seed(seed)
         state = self.learner.init_state(self.context, generator)
-        return {n: v.to(self.crossing.device, self.crossing.dtype) for n, v in state.items()}
+        return {n: v.to(self.adapter.device, self.adapter.dtype) for n, v in state.items()}
 
 
 def resolve_head(learner: MetaLearner, kind: str, names_kind: str) -> str:
@@ -274,7 +274,7 @@ def read_prior(
             f"{len(prior.tensors['head.weight'])}. Meta-train with head_init='shared', which takes "
             "any number of classes."
         )
-    return session, dict(_state_of(prior, session.crossing.device, session.crossing.dtype))
+    return session, dict(_state_of(prior, session.adapter.device, session.adapter.dtype))
 
 
 @lru_cache(maxsize=2)

@@ -270,13 +270,13 @@ class InContextLearner(MetaLearner):
     def begin_state(
         self, session: Session, state: State, source: TaskSource, rng: np.random.Generator
     ) -> State:
-        context, crossing = session.context, session.crossing
+        context, adapter = session.context, session.adapter
         sampler = source.sampler
-        if not isinstance(sampler, GroupEpisodes) or len(crossing.input_shape) != 1:
+        if not isinstance(sampler, GroupEpisodes) or len(adapter.input_shape) != 1:
             return state
         assert source.groups is not None
-        table = crossing.upload(source.X)
-        x = to_numpy(crossing.inputs(table).double())
+        table = adapter.upload(source.X)
+        x = to_numpy(adapter.inputs(table).double())
         if context.kind == "classification":
             assert sampler.classes is not None
             positions = np.searchsorted(sampler.classes, source.y)
@@ -284,8 +284,8 @@ class InContextLearner(MetaLearner):
         else:
             y = (source.y - session.scaler.y_mean) / session.scaler.y_scale
             family = estimate_family(x, y, source.groups)
-        state = state | {n: v.to(crossing.device, crossing.dtype) for n, v in family.items()}
-        tasks = crossing.tasks(table, [source.sampler.sample(rng) for _ in range(_N_WEIGHED)])
+        state = state | {n: v.to(adapter.device, adapter.dtype) for n, v in family.items()}
+        tasks = adapter.tasks(table, [source.sampler.sample(rng) for _ in range(_N_WEIGHED)])
         with torch.no_grad():
             each = (
                 TaskTensors(*(Rows(*(part[k] for part in side)) for side in tasks))
@@ -295,7 +295,7 @@ class InContextLearner(MetaLearner):
         own, of_family, y, w = (torch.cat(parts) for parts in zip(*opinions, strict=True))
         if context.kind == "classification":
             powers = likeliest_powers(*(to_numpy(v) for v in (own, of_family, y, w)))
-            return state | {"family.powers": powers.to(crossing.device, crossing.dtype)}
+            return state | {"family.powers": powers.to(adapter.device, adapter.dtype)}
         gain = bars_loss(own, y) - bars_loss(of_family, y)
         return state | {"family.share": likeliest_share(gain, w)}
 

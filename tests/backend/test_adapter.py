@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from skmeta.backend import (
-    Crossing,
     Scaler,
+    TensorAdapter,
     resolve_device,
     state_to_numpy,
     state_to_torch,
@@ -18,11 +18,11 @@ from skmeta.tasks import ClassEpisodes, GroupEpisodes
 CPU = torch.device("cpu")
 
 
-def make_crossing(shape=(4,), dtype=torch.float64, y=(0.0, 1.0)):
+def make_adapter(shape=(4,), dtype=torch.float64, y=(0.0, 1.0)):
     n = int(np.prod(shape))
     x_mean, x_scale = np.linspace(-1, 1, n), np.linspace(1, 2, n)
     return (
-        Crossing(shape, Scaler(x_mean, x_scale, *map(np.float64, y)), CPU, dtype),
+        TensorAdapter(shape, Scaler(x_mean, x_scale, *map(np.float64, y)), CPU, dtype),
         x_mean,
         x_scale,
     )
@@ -33,42 +33,42 @@ def make_table(n_rows=20, n_features=4):
 
 
 def test_rows_are_standardised():
-    crossing, mean, scale = make_crossing()
+    adapter, mean, scale = make_adapter()
     X = make_table()
-    found = crossing.inputs(crossing.upload(X))
+    found = adapter.inputs(adapter.upload(X))
     np.testing.assert_allclose(found, (X - mean) / scale)
     assert found.dtype == torch.float64
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8, np.int64])
 def test_a_table_keeps_its_precision_until_rows_are_taken(dtype):
-    crossing, mean, scale = make_crossing(dtype=torch.float32)
+    adapter, mean, scale = make_adapter(dtype=torch.float32)
     X = (10 * make_table()).astype(dtype)
-    table = crossing.upload(X)
+    table = adapter.upload(X)
     assert np.array_equal(table.numpy(), X)
     assert table.numpy().dtype == dtype
-    found = crossing.inputs(table)
+    found = adapter.inputs(table)
     assert found.dtype == torch.float32
     np.testing.assert_allclose(found, (X - mean) / scale, rtol=1e-5, atol=1e-5)
 
 
 def test_images_get_their_shape_and_channels_last():
-    crossing, _, _ = make_crossing((3, 2, 4))
-    found = crossing.inputs(crossing.upload(make_table(5, 24)))
+    adapter, _, _ = make_adapter((3, 2, 4))
+    found = adapter.inputs(adapter.upload(make_table(5, 24)))
     assert found.shape == (5, 3, 2, 4)
     assert found.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_batch_of_tasks_is_each_task_stacked():
-    crossing, _, _ = make_crossing()
+    adapter, _, _ = make_adapter()
     X, y = make_table(), np.repeat(np.arange(5), 4)
     sampler, rng = ClassEpisodes(y, n_way=3, n_shot=1, n_query=2), np.random.default_rng(0)
     tasks = [sampler.sample(rng) for _ in range(4)]
-    table = crossing.upload(X)
-    batch = crossing.tasks(table, tasks)
+    table = adapter.upload(X)
+    batch = adapter.tasks(table, tasks)
     for k, task in enumerate(tasks):
-        support = crossing.rows(table[task.support], task.y_support, task.w_support)
-        query = crossing.rows(table[task.query], task.y_query, task.w_query)
+        support = adapter.rows(table[task.support], task.y_support, task.w_support)
+        query = adapter.rows(table[task.query], task.y_query, task.w_query)
         for found, expected in zip(batch, (support, query), strict=True):
             for a, b in zip(found, expected, strict=True):
                 assert torch.equal(a[k], b)
@@ -77,18 +77,18 @@ def test_a_batch_of_tasks_is_each_task_stacked():
 
 
 def test_targets_go_and_come_back_in_their_units():
-    crossing, _, _ = make_crossing(y=(50.0, 10.0))
+    adapter, _, _ = make_adapter(y=(50.0, 10.0))
     y = np.array([40.0, 50.0, 65.0])
-    rows = crossing.rows(crossing.upload(make_table(3)), y, np.ones(3))
+    rows = adapter.rows(adapter.upload(make_table(3)), y, np.ones(3))
     np.testing.assert_allclose(rows.y, [-1, 0, 1.5])
-    np.testing.assert_allclose(crossing.targets(rows.y), y)
+    np.testing.assert_allclose(adapter.targets(rows.y), y)
 
 
 def test_padding_keeps_its_weight_of_zero():
-    crossing, _, _ = make_crossing()
+    adapter, _, _ = make_adapter()
     sampler = GroupEpisodes(np.arange(6.0), ["a"] * 4 + ["b"] * 2, n_shot=1, n_query=3)
-    batch = crossing.tasks(
-        crossing.upload(make_table(6)),
+    batch = adapter.tasks(
+        adapter.upload(make_table(6)),
         [sampler.episode(k, np.random.default_rng(0)) for k in (0, 1)],
     )
     assert batch.query.w.tolist() == [[1, 1, 1], [1, 0, 0]]
@@ -97,7 +97,7 @@ def test_padding_keeps_its_weight_of_zero():
 def test_scales_of_a_prior_may_be_read_only():
     mean = np.zeros(4)
     mean.setflags(write=False)
-    Crossing((4,), Scaler(mean, np.ones(4), np.zeros(()), np.ones(())), CPU, torch.float64)
+    TensorAdapter((4,), Scaler(mean, np.ones(4), np.zeros(()), np.ones(())), CPU, torch.float64)
 
 
 def test_states_cross_both_ways_as_copies():
@@ -139,9 +139,9 @@ def test_a_device_that_does_not_exist(device):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_rows_on_a_gpu_are_those_on_a_cpu():
     X = make_table()
-    _, mean, scale = make_crossing()
+    _, mean, scale = make_adapter()
     scaler = Scaler(mean, scale, np.zeros(()), np.ones(()))
-    crossing = Crossing((4,), scaler, torch.device("cuda"), torch.float64)
-    found = crossing.inputs(crossing.upload(X))
+    adapter = TensorAdapter((4,), scaler, torch.device("cuda"), torch.float64)
+    found = adapter.inputs(adapter.upload(X))
     assert found.device.type == "cuda"
     np.testing.assert_allclose(to_numpy(found), (X - mean) / scale)

@@ -55,7 +55,7 @@ class Scaler(NamedTuple):
     y_scale: np.ndarray
 
 
-class Crossing:
+class TensorAdapter:
     """Puts rows on a device, standardised and in the shape that the network takes.
 
     Parameters
