@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from skmeta.search import PastSearch, SearchHistory, SearchPrior, SearchStrategy
 from skmeta.search.prior import _shipped as shipped
-from skmeta.search.surrogate._surfaces import raise_bad_scores
+from skmeta.search.surrogate._surfaces import winsorize_scores
 
 # Name of the shipped prior -> names of the metric on record.
 METRICS = {
@@ -139,7 +139,7 @@ def describe(prior, searches):
     """Return what a card says of one metric."""
     regrets, random = [], []
     for search in searches:
-        scores = raise_bad_scores(np.array(search.scores, dtype=float), BOUND)
+        scores = winsorize_scores(np.array(search.scores, dtype=float), BOUND)
         if np.ptp(scores) < 1e-9:
             continue
         left = prior.without(datasets=same_origin(search.dataset))

@@ -233,7 +233,7 @@ def design(estimator, n, seed):
         one = space.spaces[position % len(space.spaces)]
         candidate = {key: at(one[key], u) for key, u in zip(one, point, strict=False)}
         found[candidate_key(candidate)] = candidate
-    for candidate in space.draw(n - (len(found) - 1), rng)[: n + 1 - len(found)]:
+    for candidate in space.sample(n - (len(found) - 1), rng)[: n + 1 - len(found)]:
         found[candidate_key(candidate)] = candidate
     return list(found.values())
 

@@ -33,7 +33,7 @@ from tqdm import tqdm
 
 from skmeta.search import MetaLearnedSearchCV
 from skmeta.search.prior._shipped import load_shipped
-from skmeta.search.space._defaults import opened_space
+from skmeta.search.space._defaults import expand_choices
 
 RESULTS = Path(__file__).parent / "results" / "search_choice.jsonl"
 METHODS = ("ours", "random", "flaml", "forest")
@@ -60,7 +60,7 @@ def run(method, dataset, folder):
         search = MetaLearnedSearchCV(listed, prior=prior, history=False, **common)
     elif method == "random":
         pipeline = Pipeline([("model", listed[0])])
-        search = RandomizedSearchCV(pipeline, opened_space(pipeline, {"model": listed}), **common)
+        search = RandomizedSearchCV(pipeline, expand_choices(pipeline, {"model": listed}), **common)
     elif method == "flaml":
         from flaml import AutoML
 

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from skmeta.exceptions import HistoryError, HistoryFormatError, PriorFormatError
-from skmeta.search import ReadOnly, SearchHistory, SearchPrior, describe_prior, shipped_priors
+from skmeta.search import (
+    ReadOnlyHistory,
+    SearchHistory,
+    SearchPrior,
+    describe_prior,
+    shipped_priors,
+)
 
 __all__ = ["main"]
 
@@ -89,12 +95,12 @@ def _sentence(text: str) -> str:
 
 
 def _show(options: argparse.Namespace) -> None:
-    with ReadOnly(options.history) as history:
+    with ReadOnlyHistory(options.history) as history:
         print(history.describe())
 
 
 def _export(options: argparse.Namespace) -> None:
-    with ReadOnly(options.history) as history:
+    with ReadOnlyHistory(options.history) as history:
         history.export(options.target)
         print(f"Wrote {len(history)} searches to {options.target}.")
 
@@ -108,7 +114,7 @@ def _merge(options: argparse.Namespace) -> None:
 
 
 def _build(options: argparse.Namespace) -> None:
-    with ReadOnly(options.history) as history:
+    with ReadOnlyHistory(options.history) as history:
         searches = history.searches(estimator=options.estimator, metric=options.metric)
         prior = SearchPrior.from_searches(searches)
         if not len(prior):

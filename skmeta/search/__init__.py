@@ -1,26 +1,34 @@
 """Hyperparameter search that remembers."""
 
 from skmeta.search._search_cv import MetaLearnedSearchCV
+from skmeta.search.history import ReadOnly as ReadOnly
 from skmeta.search.history import (
-    ReadOnly,
+    ReadOnlyHistory,
     SearchHistory,
     default_history,
     open_history,
     set_default_history,
     use_history,
 )
-from skmeta.search.prior import ChoicePrior, JointPrior, SearchPrior, describe_prior, shipped_priors
+from skmeta.search.prior import (
+    AlgorithmSelectionPrior,
+    JointPrior,
+    SearchPrior,
+    describe_prior,
+    shipped_priors,
+)
+from skmeta.search.prior import ChoicePrior as ChoicePrior
 from skmeta.search.record import Evaluation, PastSearch, RecordedSearch, SearchRecord
 from skmeta.search.space import default_search_space, register_search_space
 from skmeta.search.surrogate import SearchStrategy, Suggestion
 
 __all__ = [
-    "ChoicePrior",
+    "AlgorithmSelectionPrior",
     "Evaluation",
     "JointPrior",
     "MetaLearnedSearchCV",
     "PastSearch",
-    "ReadOnly",
+    "ReadOnlyHistory",
     "RecordedSearch",
     "SearchHistory",
     "SearchPrior",

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from skmeta.exceptions import HistoryWarning, SearchSpaceError
-from skmeta.search.history import ReadOnly, SearchHistory, default_history, open_history
-from skmeta.search.prior import ChoicePrior, JointPrior, SearchPrior, load_shipped
+from skmeta.search.history import ReadOnlyHistory, SearchHistory, default_history, open_history
+from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
 from skmeta.search.record import SearchRecord
-from skmeta.search.space import SearchSpace, default_search_space, opened_space
+from skmeta.search.space import SearchSpace, default_search_space, expand_choices
 
 __all__ = ["Prior", "history_of", "n_iter_of", "prior_of", "space_of"]
 
-Prior = SearchPrior | ChoicePrior | JointPrior
+Prior = SearchPrior | AlgorithmSelectionPrior | JointPrior
 
 _KINDS_OF_PRIOR = ("auto", "history", "shipped")
 
@@ -32,7 +32,7 @@ def space_of(search: Any) -> SearchSpace:
     if chosen is None:
         chosen = default_search_space(search.estimator)
     elif search.n_iter != "all" and isinstance(chosen, (Mapping, list, tuple)):
-        chosen = opened_space(search.estimator, chosen)
+        chosen = expand_choices(search.estimator, chosen)
     space = SearchSpace(chosen)
     if search.n_iter != "all" and not space.names:
         raise SearchSpaceError(
@@ -62,7 +62,7 @@ def n_iter_of(search: Any, space: SearchSpace) -> int:
     return int(search.n_iter)
 
 
-def history_of(given: Any) -> SearchHistory | ReadOnly | None:
+def history_of(given: Any) -> SearchHistory | ReadOnlyHistory | None:
     if given is None:
         return default_history()
     if isinstance(given, bool):
@@ -78,12 +78,12 @@ def history_of(given: Any) -> SearchHistory | ReadOnly | None:
 def prior_of(search: Any, history: Any, record: SearchRecord) -> Prior | None:
     """Return what past searches teach: the user's own, and those that ship."""
     given = search.prior
-    parts: list[SearchPrior | ChoicePrior | None] = []
+    parts: list[SearchPrior | AlgorithmSelectionPrior | None] = []
     if given is None:
         return None
     if isinstance(given, JointPrior):
         parts = list(given.parts)
-    elif isinstance(given, SearchPrior | ChoicePrior):
+    elif isinstance(given, SearchPrior | AlgorithmSelectionPrior):
         parts = [given]
     elif given in _KINDS_OF_PRIOR:
         if given != "shipped" and history is not None:

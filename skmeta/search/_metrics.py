@@ -10,7 +10,7 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
 
 from skmeta.search.record import Evaluation
-from skmeta.search.space import token
+from skmeta.search.space import stable_repr
 
 __all__ = ["Metrics", "metric_name", "metric_names"]
 
@@ -143,8 +143,8 @@ def _identity(scorer: Any) -> tuple[Any, ...]:
     return (
         f"{function.__module__}.{getattr(function, '__qualname__', function)}",
         scorer._sign,
-        token({k: v for k, v in scorer._kwargs.items() if v != _default(function, k)}),
-        token(response),
+        stable_repr({k: v for k, v in scorer._kwargs.items() if v != _default(function, k)}),
+        stable_repr(response),
     )
 
 

@@ -29,7 +29,7 @@ from skmeta.search.space import (
     canonical_names,
     predictor_name,
     signature,
-    token,
+    stable_repr,
 )
 from skmeta.search.surrogate import SearchStrategy
 
@@ -103,7 +103,7 @@ class SearchRun:
         if self.walks_grid:
             return self.space.grid()
         whole = self.space.size <= _WHOLE_POOL
-        return self.space.draw(_WHOLE_POOL if whole else _DRAWN_POOL, self.rng)
+        return self.space.sample(_WHOLE_POOL if whole else _DRAWN_POOL, self.rng)
 
     def _open_history(self, X: Any, y: Any) -> None:
         search = self._search
@@ -133,11 +133,11 @@ class SearchRun:
         names = canonical_names(search.estimator)
         parts = (
             data.digest,
-            token(search.estimator),
-            self.space.token(),
-            token([list(map(np.asarray, split)) for split in self.folds.splits]),
-            token(search.scoring),
-            token({k: v for k, v in self._fit_params.items() if k != "groups"}),
+            stable_repr(search.estimator),
+            self.space.stable_repr(),
+            stable_repr([list(map(np.asarray, split)) for split in self.folds.splits]),
+            stable_repr(search.scoring),
+            stable_repr({k: v for k, v in self._fit_params.items() if k != "groups"}),
         )
         return replace(
             record,

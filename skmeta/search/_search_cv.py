@@ -18,8 +18,8 @@ from skmeta.search._algorithm_selection import as_one_estimator
 from skmeta.search._evaluate import CallbackContext, Evaluate
 from skmeta.search._run import SearchRun
 from skmeta.search._streaming import fit_streaming
-from skmeta.search.history import ReadOnly, SearchHistory
-from skmeta.search.prior import ChoicePrior, JointPrior, SearchPrior
+from skmeta.search.history import ReadOnlyHistory, SearchHistory
+from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior
 
 __all__ = ["MetaLearnedSearchCV"]
 
@@ -52,7 +52,7 @@ class MetaLearnedSearchCV(BaseSearchCV):
     n_iter : int or "all", default=10
         Number of candidates, those that a resumed search finished before included. ``"all"`` walks
         a finite space in the order of GridSearchCV, and gives exactly its results.
-    history : None, False, str, path-like, SearchHistory or ReadOnly, default=None
+    history : None, False, str, path-like, SearchHistory or ReadOnlyHistory, default=None
         Where past searches are read from and this one is written to, candidate by candidate: a
         path is a SQLite file, anything with ``://`` is a database URL. None is the history that
         :func:`use_history` or :func:`set_default_history` named, if any; False is none at all. A
@@ -92,7 +92,7 @@ class MetaLearnedSearchCV(BaseSearchCV):
     best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, \
 multimetric_, classes_, n_features_in_, feature_names_in_
         As of RandomizedSearchCV.
-    prior_ : SearchPrior, ChoicePrior, JointPrior or None
+    prior_ : SearchPrior, AlgorithmSelectionPrior, JointPrior or None
         The prior that was used; None where nothing was known.
     prior_report_ : dict
         Which past searches were trusted, and how much the learned model against the plain one.
@@ -139,8 +139,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         "param_distributions": [dict, list, tuple, None],
         "param_grid": [dict, list, tuple, None],
         "n_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"all"})],
-        "history": [None, bool, str, os.PathLike, SearchHistory, ReadOnly],
-        "prior": [None, str, os.PathLike, SearchPrior, ChoicePrior, JointPrior],
+        "history": [None, bool, str, os.PathLike, SearchHistory, ReadOnlyHistory],
+        "prior": [None, str, os.PathLike, SearchPrior, AlgorithmSelectionPrior, JointPrior],
         "exclude_same_data": ["boolean"],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "time_budget": [None, Interval(Real, 0, None, closed="neither")],

@@ -36,7 +36,7 @@ from skmeta.exceptions import (
 from skmeta.search import (
     MetaLearnedSearchCV,
     PastSearch,
-    ReadOnly,
+    ReadOnlyHistory,
     SearchHistory,
     SearchPrior,
     use_history,
@@ -419,7 +419,12 @@ def test_other_data_do_not_resume_and_learn_a_prior(iris, path):
 def test_same_data_can_be_left_out(iris, path):
     X, y = iris
     MetaLearnedSearchCV(SVC(), SPACE, n_iter=6, history=path, random_state=0).fit(X, y)
-    settings = {"n_iter": 4, "history": ReadOnly(path), "prior": "history", "random_state": 0}
+    settings = {
+        "n_iter": 4,
+        "history": ReadOnlyHistory(path),
+        "prior": "history",
+        "random_state": 0,
+    }
     part = MetaLearnedSearchCV(SVC(), SPACE, **settings).fit(X[:140], y[:140])
     assert len(part.prior_) == 1
     left_out = MetaLearnedSearchCV(SVC(), SPACE, exclude_same_data=True, **settings)
@@ -434,7 +439,7 @@ def test_a_read_only_history_is_read_and_not_written(iris, path):
     )
     before = SearchHistory(path).version_token()
     search = MetaLearnedSearchCV(
-        SVC(), SPACE, n_iter=4, history=ReadOnly(path), prior="history", random_state=0
+        SVC(), SPACE, n_iter=4, history=ReadOnlyHistory(path), prior="history", random_state=0
     )
     scores = cross_val_score(search, *iris, cv=3, n_jobs=2)
     assert (scores > 0.8).all()

@@ -5,22 +5,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from skmeta.search.history._history import ReadOnly, SearchHistory, open_history
+from skmeta.search.history._history import ReadOnlyHistory, SearchHistory, open_history
 
 VARIABLE = "SKMETA_HISTORY"
 
-History = SearchHistory | ReadOnly | str | os.PathLike[str] | None
+History = SearchHistory | ReadOnlyHistory | str | os.PathLike[str] | None
 
 # A block's choice, in a tuple so that "no history" differs from "no choice".
-_block: ContextVar[tuple[SearchHistory | ReadOnly | None] | None] = ContextVar(
+_block: ContextVar[tuple[SearchHistory | ReadOnlyHistory | None] | None] = ContextVar(
     "skmeta_history", default=None
 )
 # A script's choice. Threads do not inherit context variables, so it is a global.
-_script: list[SearchHistory | ReadOnly] = []
+_script: list[SearchHistory | ReadOnlyHistory] = []
 
 
 @contextmanager
-def use_history(history: History) -> Iterator[SearchHistory | ReadOnly | None]:
+def use_history(history: History) -> Iterator[SearchHistory | ReadOnlyHistory | None]:
     """Give a history to the searches in a block that have none of their own.
 
     It holds for the thread that runs the block, and not for worker processes: set the environment
@@ -28,12 +28,12 @@ def use_history(history: History) -> Iterator[SearchHistory | ReadOnly | None]:
 
     Parameters
     ----------
-    history : SearchHistory, ReadOnly, str, path-like or None
+    history : SearchHistory, ReadOnlyHistory, str, path-like or None
         The history, or its path or URL; None switches the default off.
 
     Yields
     ------
-    history : SearchHistory, ReadOnly or None
+    history : SearchHistory, ReadOnlyHistory or None
         The history, opened.
 
     Examples
@@ -61,7 +61,7 @@ def set_default_history(history: History) -> None:
 
     Parameters
     ----------
-    history : SearchHistory, ReadOnly, str, path-like or None
+    history : SearchHistory, ReadOnlyHistory, str, path-like or None
         The history, or its path or URL; None returns to what the environment variable
         ``SKMETA_HISTORY`` says.
 
@@ -78,7 +78,7 @@ def set_default_history(history: History) -> None:
     _script[:] = [] if opened is None else [opened]
 
 
-def default_history() -> SearchHistory | ReadOnly | None:
+def default_history() -> SearchHistory | ReadOnlyHistory | None:
     """Return the history that a search without its own uses.
 
     In this order: the innermost `use_history` block, `set_default_history`, the environment
@@ -86,7 +86,7 @@ def default_history() -> SearchHistory | ReadOnly | None:
 
     Returns
     -------
-    history : SearchHistory, ReadOnly or None
+    history : SearchHistory, ReadOnlyHistory or None
 
     Examples
     --------

@@ -343,12 +343,12 @@ class SearchHistory(HistoryReader):
         """
         return cls(history).add_optuna(study, estimator, **options)
 
-    def merge(self, other: "SearchHistory | ReadOnly | str | os.PathLike[str]") -> Self:
+    def merge(self, other: "SearchHistory | ReadOnlyHistory | str | os.PathLike[str]") -> Self:
         """Add all searches of another history; what is there already stays as it is.
 
         Parameters
         ----------
-        other : SearchHistory, ReadOnly, str or path-like
+        other : SearchHistory, ReadOnlyHistory, str or path-like
             A history, its path or URL, or a file that `export` wrote (``.jsonl``, ``.jsonl.gz``
             or ``.parquet``).
 
@@ -453,7 +453,7 @@ class SearchHistory(HistoryReader):
         del self._pending[: len(batch)]
 
 
-class ReadOnly(HistoryReader):
+class ReadOnlyHistory(HistoryReader):
     """A history that a search reads and does not change.
 
     For nested cross-validation, where what the inner searches find on parts of the data must not
@@ -461,7 +461,7 @@ class ReadOnly(HistoryReader):
 
     Parameters
     ----------
-    history : SearchHistory, ReadOnly, str or path-like
+    history : SearchHistory, ReadOnlyHistory, str or path-like
         The history, or its path or URL. It has to exist.
 
     Raises
@@ -474,15 +474,15 @@ class ReadOnly(HistoryReader):
     Examples
     --------
     >>> from sklearn.svm import SVC
-    >>> from skmeta.search import ReadOnly, SearchHistory
+    >>> from skmeta.search import ReadOnlyHistory, SearchHistory
     >>> history = SearchHistory().add(SVC(), [{"C": 1.0}], [0.8], dataset="iris")
-    >>> len(ReadOnly(history))
+    >>> len(ReadOnlyHistory(history))
     1
     """
 
     _read_only = True
 
-    def __init__(self, history: "SearchHistory | ReadOnly | str | os.PathLike[str]") -> None:
+    def __init__(self, history: "SearchHistory | ReadOnlyHistory | str | os.PathLike[str]") -> None:
         if isinstance(history, HistoryReader):
             super().__init__(history._store)
         else:
@@ -508,17 +508,20 @@ class ReadOnly(HistoryReader):
         """Do nothing."""
 
 
+ReadOnly = ReadOnlyHistory  # its name in version 0.1
+
+
 def open_history(
-    history: SearchHistory | ReadOnly | str | os.PathLike[str] | None,
-) -> SearchHistory | ReadOnly | None:
+    history: SearchHistory | ReadOnlyHistory | str | os.PathLike[str] | None,
+) -> SearchHistory | ReadOnlyHistory | None:
     """Return the history that a parameter means.
 
     Parameters
     ----------
-    history : None, str, path-like, SearchHistory or ReadOnly
+    history : None, str, path-like, SearchHistory or ReadOnlyHistory
         A path or URL is opened; everything else is returned as it is.
     """
-    if history is None or isinstance(history, SearchHistory | ReadOnly):
+    if history is None or isinstance(history, SearchHistory | ReadOnlyHistory):
         return history
     return SearchHistory(history)
 
@@ -547,14 +550,14 @@ def _write(connection: Any, batch: list[_Pending]) -> None:
 
 
 def _searches_in(
-    other: SearchHistory | ReadOnly | str | os.PathLike[str],
+    other: SearchHistory | ReadOnlyHistory | str | os.PathLike[str],
 ) -> Iterable[RecordedSearch]:
     if isinstance(other, HistoryReader):
         return other
     address = address_of(other)
     if "://" not in address and _exchange.is_exchange_file(Path(address)):
         return _exchange.read_file(Path(address).expanduser())
-    return ReadOnly(address)
+    return ReadOnlyHistory(address)
 
 
 def _count_changed(before: dict[str, Any], evaluations: Iterable[Evaluation]) -> int:

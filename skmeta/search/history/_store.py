@@ -247,7 +247,7 @@ def _check_permission(path: Path) -> None:
         if place.exists() and not os.access(place, os.W_OK):
             raise HistoryError(
                 f"The {what} {str(place)!r} cannot be written, and the history needs to. "
-                "Change its permissions, choose another, or read it with ReadOnly(path)."
+                "Change its permissions, choose another, or read it with ReadOnlyHistory(path)."
             )
 
 
@@ -286,10 +286,13 @@ def _is_passing(error: Exception) -> bool:
     return any(word in text for word in ("is locked", "deadlock", "serializ"))
 
 
+_READ_ONLY_ADVICE = (
+    "It cannot be written: change its permissions, or read it with ReadOnlyHistory(...)."
+)
 _ADVICE = (
     ("locked", "Another program holds it: close what has it open for writing."),
-    ("readonly", "It cannot be written: change its permissions, or read it with ReadOnly(...)."),
-    ("read-only", "It cannot be written: change its permissions, or read it with ReadOnly(...)."),
+    ("readonly", _READ_ONLY_ADVICE),
+    ("read-only", _READ_ONLY_ADVICE),
     ("is full", "Free some space, or keep the history on another disk."),
     ("no space", "Free some space, or keep the history on another disk."),
     ("unable to open", "It was moved or deleted, or may not be opened: look at its path."),

@@ -13,13 +13,13 @@ from skmeta.exceptions import PriorFormatError
 from skmeta.search.prior._file import read_file, write_file
 from skmeta.search.prior._past_task import PastTask
 from skmeta.search.record import Configuration, PastSearch
-from skmeta.search.space import Encoding, names_of
+from skmeta.search.space import Encoding, parameter_names
 from skmeta.search.surrogate import (
     learn_surfaces,
     matern,
-    raise_bad_scores,
     scale_columns,
     standardise,
+    winsorize_scores,
 )
 
 Array = NDArray[np.float64]
@@ -113,7 +113,7 @@ class SearchPrior:
         prior : SearchPrior
             It may be empty (``len(prior) == 0``).
         """
-        raised = [raise_bad_scores(np.array(s.scores, np.float64), _BOUND) for s in searches]
+        raised = [winsorize_scores(np.array(s.scores, np.float64), _BOUND) for s in searches]
         scored = [(s, r, standardise(r)) for s, r in zip(searches, raised, strict=True)]
         kept = [(s, r, y) for s, r, y in scored if y is not None]
         # The order of the searches must not matter, not even to the last digit.
@@ -206,9 +206,11 @@ class SearchPrior:
         X = self._encoding.transform(configurations, names)
         return scale_columns(X, self._encoding.groups, self._length_scales)
 
-    def knows(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
+    def covers(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
         """Whether past tasks tell of configurations, of shape (n_configurations,): all True."""
         return np.ones(len(configurations), dtype=bool)
+
+    knows = covers  # its name in version 0.1
 
     def surfaces(
         self, configurations: Sequence[Configuration], names: Collection[str] | None = None
@@ -228,7 +230,7 @@ class SearchPrior:
             Standardised: 0 is the task's mean over configurations and 1 its deviation. Greater
             is better.
         """
-        known = names_of(configurations) if names is None else names
+        known = parameter_names(configurations) if names is None else names
         return self.surfaces_of(self.encode(configurations, known))
 
     def surfaces_of(self, Z: Array) -> Array:
@@ -313,7 +315,7 @@ class SearchPrior:
             return self
         return self._at(np.flatnonzero(keep).tolist())
 
-    def ordered(self, datasets: Sequence[str]) -> Self:
+    def select_datasets(self, datasets: Sequence[str]) -> Self:
         """Keep one past search on each of some data sets, in their order.
 
         Parameters
@@ -326,6 +328,8 @@ class SearchPrior:
         prior : SearchPrior
         """
         return self._at([self.datasets.index(name) for name in datasets])
+
+    ordered = select_datasets  # its name in version 0.1
 
     def _at(self, tasks: Sequence[int]) -> Self:
         at = np.asarray(tasks, dtype=np.intp)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save
 
-from skmeta.search.prior._joint import ChoicePrior
+from skmeta.search.prior._algorithm_selection import AlgorithmSelectionPrior
 from skmeta.search.prior._prior import SearchPrior
 
 __all__ = ["describe_prior", "load_shipped", "shipped_priors"]
@@ -100,7 +100,7 @@ def shipped_priors() -> list[str]:
     return sorted(_cards())
 
 
-def load_shipped(estimator: str, metric: str) -> SearchPrior | ChoicePrior | None:
+def load_shipped(estimator: str, metric: str) -> SearchPrior | AlgorithmSelectionPrior | None:
     """Load the prior that comes closest to what is searched.
 
     Parameters
@@ -112,14 +112,16 @@ def load_shipped(estimator: str, metric: str) -> SearchPrior | ChoicePrior | Non
 
     Returns
     -------
-    prior : SearchPrior, ChoicePrior or None
+    prior : SearchPrior, AlgorithmSelectionPrior or None
         None where nothing ships for the estimator, or for less than two of a choice.
     """
     return _fitting(frozenset(estimator.split("|")), metric)
 
 
 @cache
-def _fitting(estimators: frozenset[str], metric: str) -> SearchPrior | ChoicePrior | None:
+def _fitting(
+    estimators: frozenset[str], metric: str
+) -> SearchPrior | AlgorithmSelectionPrior | None:
     known = sorted(estimators & _cards().keys())
     if len(known) < min(2, len(estimators)):
         return None
@@ -130,7 +132,7 @@ def _fitting(estimators: frozenset[str], metric: str) -> SearchPrior | ChoicePri
     if not chosen:
         return None
     priors = {name: _load(name, chosen[0]) for name in known}
-    return ChoicePrior(priors) if len(estimators) > 1 else priors[known[0]]
+    return AlgorithmSelectionPrior(priors) if len(estimators) > 1 else priors[known[0]]
 
 
 @cache

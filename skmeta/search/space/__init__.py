@@ -1,7 +1,11 @@
 """What may be tried: spaces, default spaces, names of parameters, encoding."""
 
-from skmeta.search.space._defaults import default_search_space, opened_space, register_search_space
-from skmeta.search.space._encoding import Encoding, names_of
+from skmeta.search.space._defaults import (
+    default_search_space,
+    expand_choices,
+    register_search_space,
+)
+from skmeta.search.space._encoding import Encoding, parameter_names
 from skmeta.search.space._names import (
     candidate_key,
     canonical_configurations,
@@ -10,7 +14,7 @@ from skmeta.search.space._names import (
     plain_value,
     predictor_name,
     signature,
-    token,
+    stable_repr,
 )
 from skmeta.search.space._space import Candidate, SearchSpace
 
@@ -22,12 +26,12 @@ __all__ = [
     "canonical_configurations",
     "canonical_names",
     "default_search_space",
+    "expand_choices",
     "is_estimator",
-    "names_of",
-    "opened_space",
+    "parameter_names",
     "plain_value",
     "predictor_name",
     "register_search_space",
     "signature",
-    "token",
+    "stable_repr",
 ]

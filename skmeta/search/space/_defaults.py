@@ -24,9 +24,9 @@ from scipy.stats import loguniform, uniform
 from sklearn.tree import DecisionTreeClassifier
 
 from skmeta.exceptions import SearchSpaceError
-from skmeta.search.space._names import is_estimator, structure
+from skmeta.search.space._names import is_estimator, replace_parts
 
-__all__ = ["default_search_space", "opened_space", "register_search_space"]
+__all__ = ["default_search_space", "expand_choices", "register_search_space"]
 
 Space = dict[str, Any]
 
@@ -213,7 +213,7 @@ def default_search_space(estimator: Any) -> Space | list[Space]:
     return spaces[0] if len(spaces) == 1 else spaces
 
 
-def opened_space(estimator: Any, space: Any) -> Any:
+def expand_choices(estimator: Any, space: Any) -> Any:
     """Give every part that a sub-space only chooses between its own default space.
 
     Parameters
@@ -251,7 +251,7 @@ def _opened(estimator: Any, space: Mapping[str, Any]) -> list[Space]:
         chosen = dict(zip(space, parts, strict=True))
         fixed = {name: [part] for name, part in chosen.items()}
         try:
-            defaults = _of_parts(structure(estimator, chosen))
+            defaults = _of_parts(replace_parts(estimator, chosen))
         except ValueError:  # the check of the space tells which name is wrong
             return [dict(space)]
         found += [{**fixed, **default} for default in defaults]

@@ -132,7 +132,7 @@ class Encoding:
         """
         seen: dict[str, list[Any]] = {}
         for configurations in searches:
-            for name in names_of(configurations):
+            for name in parameter_names(configurations):
                 values = seen.setdefault(name, [])
                 values.extend(c.get(name, _ABSENT_VALUE) for c in configurations)
         return cls(_describe(name, seen[name]) for name in sorted(seen))
@@ -179,7 +179,7 @@ class Encoding:
         -------
         ndarray of shape (n_configurations, n_columns)
         """
-        known = names_of(configurations) if names is None else names
+        known = parameter_names(configurations) if names is None else names
         rows = np.empty((len(configurations), self.n_columns))
         for parameter, columns in zip(self._parameters, self.columns.values(), strict=True):
             block = slice(columns.start, columns.stop)
@@ -222,7 +222,7 @@ class Encoding:
         return f"Encoding({self.n_columns} columns of {len(self._parameters)} parameters)"
 
 
-def names_of(configurations: Iterable[Configuration]) -> set[str]:
+def parameter_names(configurations: Iterable[Configuration]) -> set[str]:
     """Names of all parameters in some configurations."""
     return {name for configuration in configurations for name in configuration}
 

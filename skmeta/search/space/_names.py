@@ -20,12 +20,12 @@ __all__ = [
     "canonical_names",
     "describe_estimator",
     "is_estimator",
-    "parts_of",
     "plain_value",
     "predictor_name",
+    "replace_parts",
     "signature",
-    "structure",
-    "token",
+    "stable_repr",
+    "structural_params",
 ]
 
 
@@ -114,10 +114,10 @@ def canonical_configurations(
     configurations: list[Configuration] = []
     current = estimator.get_params(deep=True)
     for params in candidates:
-        parts = parts_of(current, params)
+        parts = structural_params(current, params)
         key = candidate_key(parts)
         if key not in structures:
-            structured = structure(estimator, parts)
+            structured = replace_parts(estimator, parts)
             structures[key] = canonical_names(structured), describe_estimator(structured)
         names, base = structures[key]
         plain = {
@@ -129,13 +129,13 @@ def canonical_configurations(
     return configurations
 
 
-def structure(estimator: Any, parts: Mapping[str, Any]) -> Any:
+def replace_parts(estimator: Any, parts: Mapping[str, Any]) -> Any:
     """Return a copy of `estimator` with some of its parts replaced."""
     copy = clone(estimator, safe=False)
     return copy.set_params(**clone(dict(parts), safe=False)) if parts else copy
 
 
-def parts_of(current: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+def structural_params(current: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of a candidate's parameters that change what an estimator is made of.
 
     Parameters
@@ -184,10 +184,10 @@ def predictor_name(estimator: Any, candidates: Iterable[Mapping[str, Any]] = ())
     found = {}
     current = estimator.get_params(deep=True)
     for params in candidates:
-        parts = parts_of(current, params)
+        parts = structural_params(current, params)
         key = candidate_key(parts)
         if key not in found:
-            found[key] = _final_class(structure(estimator, parts))
+            found[key] = _final_class(replace_parts(estimator, parts))
     return "|".join(sorted(set(found.values()) or {_final_class(estimator)}))
 
 
@@ -227,11 +227,11 @@ def candidate_key(params: Mapping[str, Any]) -> str:
     >>> candidate_key({"C": 1.0}) == candidate_key({"C": np.float64(1)})
     True
     """
-    text = "\n".join(f"{name}={token(params[name])}" for name in sorted(params))
+    text = "\n".join(f"{name}={stable_repr(params[name])}" for name in sorted(params))
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def token(value: Any) -> str:
+def stable_repr(value: Any) -> str:
     """Return text that is equal for equal values, in this process and the next."""
     if isinstance(value, np.generic):
         value = value.item()
@@ -242,17 +242,21 @@ def token(value: Any) -> str:
         # are told apart by type (max_features).
         return repr(value)
     if isinstance(value, (list, tuple)):
-        return f"{type(value).__name__}({', '.join(map(token, value))})"
+        return f"{type(value).__name__}({', '.join(map(stable_repr, value))})"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(sorted(f"{token(k)}: {token(v)}" for k, v in value.items())) + "}"
+        return (
+            "{"
+            + ", ".join(sorted(f"{stable_repr(k)}: {stable_repr(v)}" for k, v in value.items()))
+            + "}"
+        )
     if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
         return f"{value.__module__}.{value.__qualname__}"
     if is_estimator(value):
         kind = type(value)
-        return f"{kind.__module__}.{kind.__qualname__}({token(value.get_params(deep=False))})"
+        return f"{kind.__module__}.{kind.__qualname__}({stable_repr(value.get_params(deep=False))})"
     if hasattr(value, "rvs") and hasattr(value, "dist"):  # a frozen distribution of scipy
         parts = (type(value.dist).__name__, list(value.args), dict(value.kwds))
-        return f"rvs{token(list(parts))}"
+        return f"rvs{stable_repr(list(parts))}"
     try:
         return f"{type(value).__name__}:{joblib.hash(value)}"
     except Exception:  # not every object can be pickled
@@ -269,7 +273,7 @@ def plain_value(value: Any) -> Value:
         return type(value).__name__
     if isinstance(value, (list, tuple)) and len(value) <= 8:
         return repr(value)
-    return token(value)[:120]
+    return stable_repr(value)[:120]
 
 
 def is_estimator(value: Any) -> bool:

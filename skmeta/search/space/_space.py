@@ -13,7 +13,7 @@ from scipy.stats import norm
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 from skmeta.exceptions import SearchSpaceError
-from skmeta.search.space._names import candidate_key, parts_of, structure, token
+from skmeta.search.space._names import candidate_key, replace_parts, stable_repr, structural_params
 
 __all__ = ["Candidate", "SearchSpace"]
 
@@ -88,13 +88,13 @@ class SearchSpace:
             for parts in _structures(current, space):
                 if not parts and set(space) <= set(current):
                     continue
-                built = structure(estimator, parts)
+                built = replace_parts(estimator, parts)
                 known = built.get_params(deep=True)
                 for name in space:
                     if name not in known and not _can_set(built, name, space[name]):
                         raise SearchSpaceError(_unknown(name, known, built))
 
-    def draw(self, n: int, rng: np.random.Generator) -> list[Candidate]:
+    def sample(self, n: int, rng: np.random.Generator) -> list[Candidate]:
         """Return up to `n` different candidates, drawn as RandomizedSearchCV would.
 
         Parameters
@@ -152,9 +152,9 @@ class SearchSpace:
             found.setdefault(candidate_key(moved), moved)
         return list(found.values())[1:]
 
-    def token(self) -> str:
+    def stable_repr(self) -> str:
         """Return text that is equal for equal spaces, in this process and the next."""
-        return token(self.spaces)
+        return stable_repr(self.spaces)
 
     def describe(self) -> dict[str, str]:
         """Return, for each parameter, what it is drawn from, as text."""
@@ -253,7 +253,7 @@ def _structures(current: Mapping[str, Any], space: Mapping[str, Any]) -> Iterato
     for name, source in space.items():
         if _is_distribution(source):
             continue
-        parts = [value for value in source if parts_of(current, {name: value})]
+        parts = [value for value in source if structural_params(current, {name: value})]
         if parts:
             choices[name] = parts
     for values in product(*choices.values()):
@@ -265,7 +265,7 @@ def _can_set(estimator: Any, name: str, source: Any) -> bool:
     if _is_distribution(source):
         return False
     try:
-        structure(estimator, {name: source[0]})
+        replace_parts(estimator, {name: source[0]})
     except ValueError:
         return False
     return True
@@ -338,9 +338,9 @@ def _short(value: Any) -> str:
 
 def _encode(source: Any, value: Any) -> list[Any] | None:
     if not _is_distribution(source):
-        wanted = token(value)
+        wanted = stable_repr(value)
         for position, listed in enumerate(source):
-            if listed is value or token(listed) == wanted:
+            if listed is value or stable_repr(listed) == wanted:
                 return ["listed", position]
         return None
     plain = value.item() if isinstance(value, np.generic) else value

@@ -2,14 +2,14 @@
 
 from skmeta.search.surrogate._gp import matern, scale_columns
 from skmeta.search.surrogate._strategy import SearchStrategy, Suggestion
-from skmeta.search.surrogate._surfaces import learn_surfaces, raise_bad_scores, standardise
+from skmeta.search.surrogate._surfaces import learn_surfaces, standardise, winsorize_scores
 
 __all__ = [
     "SearchStrategy",
     "Suggestion",
     "learn_surfaces",
     "matern",
-    "raise_bad_scores",
     "scale_columns",
     "standardise",
+    "winsorize_scores",
 ]

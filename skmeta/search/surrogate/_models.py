@@ -165,7 +165,7 @@ class LearnedModel:
         self._summarise()
 
     @property
-    def concord(self) -> float:
+    def mean_task_correlation(self) -> float:
         """Mean correlation between the surfaces of two past tasks; 1 where there is only one."""
         squared = float(self._w @ self._w)
         if squared > 1 - 1e-9:

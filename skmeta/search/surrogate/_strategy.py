@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from skmeta._validation import check_count
 from skmeta.search.record import Configuration
-from skmeta.search.space import Encoding, names_of
+from skmeta.search.space import Encoding, parameter_names
 from skmeta.search.surrogate._acquisition import log_expected_improvement
 from skmeta.search.surrogate._initial_design import design_from_surfaces, design_that_fills_space
 from skmeta.search.surrogate._models import LearnedModel, PlainModel, Prediction
-from skmeta.search.surrogate._surfaces import raise_bad_scores
+from skmeta.search.surrogate._surfaces import winsorize_scores
 
 __all__ = ["SearchStrategy", "Suggestion", "TaskSurfaces"]
 
@@ -33,7 +33,7 @@ _REMAINDERS = (0.03, 0.1, 0.3, 1.0)  # variances of what past tasks do not expla
 _NOISE = 0.03  # variance, where past tasks have variance 1
 _PLAIN_LOG_WEIGHT = -1.0  # of the model without history, before any score
 _BOUND = 1.0  # of how bad a score may be
-_MIN_CONCORD = 0.05
+_MIN_TASK_CORRELATION = 0.05
 _N_INITIAL_LEARNED = 3
 _N_INITIAL_PLAIN = 5
 _TOO_CLOSE = 0.05  # in a batch, in units of every parameter's range
@@ -55,7 +55,7 @@ class TaskSurfaces(Protocol):
     def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
         """Encode configurations of a search that varies the parameters `names`."""
 
-    def knows(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
+    def covers(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
         """Whether past tasks tell of configurations, of shape (n_configurations,)."""
 
     def surfaces_of(self, Z: Array) -> Array:
@@ -114,12 +114,12 @@ class SearchStrategy:
         self._prior = prior if prior is not None and len(prior) else None
         self._rng = rng
         self._size = len(pool)
-        self._names = frozenset(names_of(pool))
+        self._names = frozenset(parameter_names(pool))
         self._encoding = Encoding.from_configurations(pool)
         X = self._encoding.transform(pool, self._names)
         self._plain = PlainModel(X, self._encoding.groups)
         self._learned = self._learn(pool)
-        self._strangers = [] if self._learned is None else self._unknown(pool)
+        self._unseen_estimators = [] if self._learned is None else self._unknown(pool)
         default = _N_INITIAL_PLAIN if self._learned is None else _N_INITIAL_LEARNED
         self._n_initial = check_count(default if n_initial is None else n_initial, "n_initial")
         self._told: dict[int, float] = {}
@@ -227,13 +227,13 @@ class SearchStrategy:
         weights = self._prior.task_weights
         model = LearnedModel(self._prior.surfaces_of(Z), Z, weights, _REMAINDERS, _NOISE)
         # Past tasks that do not tell of each other will not tell of this one.
-        return model if model.concord > _MIN_CONCORD else None
+        return model if model.mean_task_correlation > _MIN_TASK_CORRELATION else None
 
     def _unknown(self, pool: Sequence[Configuration]) -> list[Rows]:
         """Rows of each estimator of the pool that the prior knows nothing of."""
         assert self._prior is not None
         rows: dict[frozenset[str], list[int]] = {}
-        for row, known in enumerate(self._prior.knows(pool)):
+        for row, known in enumerate(self._prior.covers(pool)):
             if not known:  # estimators differ in the names of their parameters
                 rows.setdefault(frozenset(pool[row]), []).append(row)
         return [np.array(own) for own in rows.values()]
@@ -244,7 +244,7 @@ class SearchStrategy:
         if len(seen) < self._n_initial or not scored:
             return Suggestion(self._design(seen), "initial design")
         # A model that knows others well would not try what it knows nothing of.
-        for rows in self._strangers:
+        for rows in self._unseen_estimators:
             if not np.isin(rows, seen).any():
                 return Suggestion(int(self._rng.choice(rows)), "initial design")
         rows, y, location, scale = self._observations()
@@ -270,7 +270,7 @@ class SearchStrategy:
         told = np.array([*self._told.values()])
         if not np.isfinite(told).any():
             return np.empty(0, dtype=np.intp), np.empty(0), 0.0, 1.0
-        scores = raise_bad_scores(told, _BOUND if len(told) > 2 else np.inf)
+        scores = winsorize_scores(told, _BOUND if len(told) > 2 else np.inf)
         location, scale = float(scores.mean()), float(scores.std()) or 1.0
         believed = np.array([*self._pending.values()])
         believed = np.where(np.isfinite(believed), believed, location)

@@ -135,7 +135,7 @@ def _fit_noise(
     return likelihood, noise, L, mean, weights, amplitude
 
 
-def raise_bad_scores(scores: Array, factor: float) -> Array:
+def winsorize_scores(scores: Array, factor: float) -> Array:
     """Raise very bad scores: how bad they are tells little of where the good ones are.
 
     Parameters

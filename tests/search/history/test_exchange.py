@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryError, HistoryFormatError, HistoryWarning
-from skmeta.search import ReadOnly, SearchHistory
+from skmeta.search import ReadOnlyHistory, SearchHistory
 from skmeta.search.record._records import Evaluation, SearchRecord
 
 NAN, INF = math.nan, math.inf
@@ -118,7 +118,7 @@ def test_what_is_there_stays_and_what_is_new_is_added(suffix, tmp_path):
     assert [search.finished is not None for search in other] == [True, False]
 
 
-@pytest.mark.parametrize("make", [lambda p: p, str, SearchHistory, ReadOnly])
+@pytest.mark.parametrize("make", [lambda p: p, str, SearchHistory, ReadOnlyHistory])
 def test_another_history_is_merged(make, tmp_path):
     path = tmp_path / "other.db"
     history = make_history(path)

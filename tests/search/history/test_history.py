@@ -24,7 +24,7 @@ from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryError, HistoryFormatError, HistoryWarning, SkmetaError
 from skmeta.search import (
-    ReadOnly,
+    ReadOnlyHistory,
     SearchHistory,
     default_history,
     open_history,
@@ -349,7 +349,7 @@ def test_a_pickle_finds_its_file_from_another_folder(tmp_path, monkeypatch):
 
 
 def test_a_pickle_loads_where_its_file_is_not(history):
-    contents = [pickle.dumps(history), pickle.dumps(ReadOnly(history.path))]
+    contents = [pickle.dumps(history), pickle.dumps(ReadOnlyHistory(history.path))]
     shutil.move(history.path.parent, history.path.parent.with_name("away"))
     for content in contents:
         other = pickle.loads(content)
@@ -370,7 +370,7 @@ def test_a_history_in_memory_is_copied_by_value():
     assert (len(history), len(other)) == (1, 2)
     again = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(other))))
     assert len(again) == 2
-    reading = pickle.loads(pickle.dumps(ReadOnly(history)))
+    reading = pickle.loads(pickle.dumps(ReadOnlyHistory(history)))
     assert len(reading) == 1
 
 
@@ -489,7 +489,7 @@ def test_a_foreign_database_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "other.db"
     make_database(path, "CREATE TABLE customers (id)", "CREATE TABLE orders (id)")
     before = path.read_bytes()
-    for open_it in (SearchHistory, ReadOnly):
+    for open_it in (SearchHistory, ReadOnlyHistory):
         with pytest.raises(HistoryFormatError, match="holds the tables customers, orders"):
             open_it(path)
     assert path.read_bytes() == before
@@ -517,7 +517,7 @@ def test_a_newer_format_is_refused(history, version):
     make_database(
         history.path, f"UPDATE skmeta_about SET value = '{version}' WHERE name = 'version'"
     )
-    for open_it in (SearchHistory, ReadOnly):
+    for open_it in (SearchHistory, ReadOnlyHistory):
         with pytest.raises(HistoryFormatError, match=f"of format {version}, .* Upgrade skmeta"):
             open_it(history.path)
 
@@ -560,7 +560,7 @@ def test_the_tilde_is_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert SearchHistory("~/searches.db").path == tmp_path / "searches.db"
-    assert ReadOnly("~/searches.db").path == tmp_path / "searches.db"
+    assert ReadOnlyHistory("~/searches.db").path == tmp_path / "searches.db"
 
 
 def test_odd_file_names(tmp_path):
@@ -673,7 +673,7 @@ def test_a_file_that_stays_locked_is_an_error_and_waited_for_less_the_next_time(
 UNPRIVILEGED = """
 import os, sys
 from skmeta.exceptions import HistoryError
-from skmeta.search import ReadOnly, SearchHistory
+from skmeta.search import ReadOnlyHistory, SearchHistory
 folder = sys.argv[1]
 if os.getuid() == 0:
     os.setgid(65534)
@@ -688,8 +688,8 @@ for path, word in [("kept/searches.db", "written"), ("kept/new.db", "cannot be w
     else:
         raise AssertionError(path)
 assert sorted(os.listdir(os.path.join(folder, "kept"))) == ["searches.db"]
-assert len(ReadOnly(os.path.join(folder, "kept/searches.db"))) == 1
-assert len(ReadOnly(os.path.join(folder, "open/readonly.db"))) == 1
+assert len(ReadOnlyHistory(os.path.join(folder, "kept/searches.db"))) == 1
+assert len(ReadOnlyHistory(os.path.join(folder, "open/readonly.db"))) == 1
 """
 
 
@@ -724,7 +724,11 @@ def test_missing_permission_is_known_when_opening():
 def test_read_only_reads_and_writes_nothing(history):
     record_all(history, make_record("a"), make_evaluation())
     before = history.path.read_bytes()
-    for reading in [ReadOnly(history.path), ReadOnly(history), ReadOnly(ReadOnly(history))]:
+    for reading in [
+        ReadOnlyHistory(history.path),
+        ReadOnlyHistory(history),
+        ReadOnlyHistory(ReadOnlyHistory(history)),
+    ]:
         assert len(reading.searches()) == 1
         search_id = reading.begin(make_record("a"))
         assert reading.evaluations(search_id) == [make_evaluation()]
@@ -741,16 +745,16 @@ def test_read_only_reads_and_writes_nothing(history):
 
 def test_read_only_creates_no_file(tmp_path):
     with pytest.raises(HistoryError, match="a read-only history is not created"):
-        ReadOnly(tmp_path / "searches.db")
+        ReadOnlyHistory(tmp_path / "searches.db")
     (tmp_path / "empty.db").touch()
     with pytest.raises(HistoryFormatError, match="holds no history"):
-        ReadOnly(tmp_path / "empty.db")
+        ReadOnlyHistory(tmp_path / "empty.db")
     assert (tmp_path / "empty.db").read_bytes() == b""
     assert os.listdir(tmp_path) == ["empty.db"]
 
 
 def test_read_only_sees_what_is_recorded_later(history):
-    reading = ReadOnly(history.path)
+    reading = ReadOnlyHistory(history.path)
     record_all(history, make_record(), make_evaluation())
     assert len(reading) == 1
 
@@ -759,7 +763,7 @@ def test_read_only_sees_what_is_recorded_later(history):
 
 
 def test_open_history(history):
-    reading = ReadOnly(history)
+    reading = ReadOnlyHistory(history)
     assert open_history(None) is None
     assert open_history(history) is history
     assert open_history(reading) is reading

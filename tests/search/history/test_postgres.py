@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryError, HistoryFormatError
-from skmeta.search import ReadOnly, SearchHistory
+from skmeta.search import ReadOnlyHistory, SearchHistory
 from skmeta.search.record._records import Evaluation, SearchRecord
 
 pytestmark = [
@@ -116,10 +116,10 @@ def test_a_copy_opens_the_same_database(url):
 
 def test_read_only_writes_nothing(url):
     with pytest.raises(HistoryFormatError, match="a read-only one is not created"):
-        ReadOnly(url)
+        ReadOnlyHistory(url)
     with SearchHistory(url) as history:
         history.begin(make_record())
-        with ReadOnly(url) as reading:
+        with ReadOnlyHistory(url) as reading:
             reading.record(reading.begin(make_record("new")), make_evaluation())
             assert len(reading) == len(history) == 1
 

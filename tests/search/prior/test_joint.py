@@ -7,8 +7,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from skmeta.search import MetaLearnedSearchCV, PastSearch, SearchPrior
-from skmeta.search.prior._joint import ChoicePrior, JointPrior
+from skmeta.search import (
+    AlgorithmSelectionPrior,
+    JointPrior,
+    MetaLearnedSearchCV,
+    PastSearch,
+    SearchPrior,
+)
 from skmeta.search.surrogate._strategy import SearchStrategy
 
 C = np.geomspace(1e-3, 1e3, 25)
@@ -66,7 +71,7 @@ def test_the_more_the_user_has_searched_the_more_it_weighs():
 
 @pytest.fixture
 def choice():
-    return ChoicePrior(
+    return AlgorithmSelectionPrior(
         {
             "SVC": make_prior("SVC", 5, best=1, level=0.5, scale=0.3),
             "LogisticRegression": make_prior("LogisticRegression", 7, best=100, level=0.7),
@@ -92,11 +97,11 @@ def test_the_levels_of_estimators_compare(choice):
 
 def test_nothing_in_common():
     priors = {"SVC": make_prior("SVC", 3), "Ridge": make_prior("Ridge", 3, prefix="other")}
-    assert len(ChoicePrior(priors)) == 0
+    assert len(AlgorithmSelectionPrior(priors)) == 0
 
 
 def test_both_kinds_have_a_repr(choice):
-    assert repr(choice) == "ChoicePrior(5 tasks, SVC | LogisticRegression)"
+    assert repr(choice) == "AlgorithmSelectionPrior(5 tasks, SVC | LogisticRegression)"
     assert "3 tasks" in repr(JointPrior(make_prior("SVC", 3), choice))
 
 
@@ -105,7 +110,7 @@ def test_a_choice_is_searched_with_what_is_known_of_each():
     listed = [make_pipeline(StandardScaler(), KNeighborsClassifier()), DecisionTreeClassifier()]
     search = MetaLearnedSearchCV(listed, n_iter=6, cv=3, random_state=0, scoring="accuracy")
     search.fit(X, y)
-    assert isinstance(search.prior_, ChoicePrior)
+    assert isinstance(search.prior_, AlgorithmSelectionPrior)
     assert len(search.prior_) > 20
     assert search.cv_results_["source"][0] == "initial design"
     assert search.best_score_ > 0.9
@@ -116,7 +121,7 @@ def test_estimators_that_the_prior_does_not_know_are_tried_too(choice):
     strangers += [{"Other.depth": depth} for depth in range(1, 9)]
     known = [{"SVC.C": float(c)} for c in C] + [{"LogisticRegression.C": float(c)} for c in C]
     pool = known + strangers
-    assert choice.knows(pool).tolist() == [True] * len(known) + [False] * len(strangers)
+    assert choice.covers(pool).tolist() == [True] * len(known) + [False] * len(strangers)
     strategy = SearchStrategy(pool, choice, rng=np.random.default_rng(0))
     asked = []
     for _ in range(6):

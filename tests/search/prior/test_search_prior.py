@@ -166,7 +166,7 @@ def test_without_data_of_a_digest_or_like_a_sketch():
 
 def test_select_and_ordered(prior):
     assert prior.select([True, False, False, True]).datasets == ("set 0", "set 3")
-    ordered = prior.ordered(["set 2", "set 0"])
+    ordered = prior.select_datasets(["set 2", "set 0"])
     assert ordered.datasets == ("set 2", "set 0")
     expected = prior.surfaces(CONFIGURATIONS)[[2, 0]]
     np.testing.assert_array_equal(ordered.surfaces(CONFIGURATIONS), expected)

@@ -12,6 +12,8 @@ from sklearn.svm import SVC
 from sklearn.utils import all_estimators
 
 from skmeta.search import (
+    AlgorithmSelectionPrior,
+    JointPrior,
     MetaLearnedSearchCV,
     SearchPrior,
     default_search_space,
@@ -19,7 +21,6 @@ from skmeta.search import (
     shipped_priors,
 )
 from skmeta.search.prior import _shipped as shipped
-from skmeta.search.prior._joint import ChoicePrior, JointPrior
 from skmeta.search.space._defaults import _SPACES
 from skmeta.search.space._names import canonical_configurations
 from skmeta.search.space._space import SearchSpace
@@ -58,7 +59,7 @@ def test_each_prior_orders_the_default_space(path):
     assert len(prior) >= 20
     # Some of its parameters are those of the default space, and they matter.
     space = SearchSpace(_SPACES[name])
-    candidates = space.draw(40, np.random.default_rng(0))
+    candidates = space.sample(40, np.random.default_rng(0))
     [kind] = [kind for other, kind in all_estimators() if other == name]
     F = prior.surfaces(canonical_configurations(kind(), candidates))
     assert np.isfinite(F).all()
@@ -155,13 +156,14 @@ def test_a_regressor(wine):
 def test_a_choice_of_one_known_and_one_unknown_estimator():
     assert shipped.load_shipped("GaussianNB|LogisticRegression", "accuracy") is None
     assert isinstance(
-        shipped.load_shipped("KNeighborsClassifier|LogisticRegression", "accuracy"), ChoicePrior
+        shipped.load_shipped("KNeighborsClassifier|LogisticRegression", "accuracy"),
+        AlgorithmSelectionPrior,
     )
 
 
 def test_the_names_of_the_default_space_are_those_of_the_prior():
     estimator = make_pipeline(StandardScaler(), SVC())
-    candidates = SearchSpace(default_search_space(estimator)).draw(20, np.random.default_rng(0))
+    candidates = SearchSpace(default_search_space(estimator)).sample(20, np.random.default_rng(0))
     configurations = canonical_configurations(estimator, candidates)
     prior = shipped.load_shipped("SVC", "accuracy")
     searched = {f"SVC.{name}" for one in _SPACES["SVC"] for name in one}

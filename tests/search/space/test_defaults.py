@@ -115,7 +115,7 @@ def test_a_choice_of_steps_opens_each_ones_space(iris, space):
 
 def test_choices_of_several_steps():
     pipeline = Pipeline([("scale", StandardScaler()), ("clf", SVC())])
-    opened = spaces.opened_space(
+    opened = spaces.expand_choices(
         pipeline, {"scale": [MinMaxScaler(), "passthrough"], "clf": [SVC(), GaussianNB()]}
     )
     # Three kernels of the SVC, and the other one as it is.
@@ -134,7 +134,7 @@ def test_choices_of_several_steps():
 )
 def test_a_space_that_says_more_stays_as_it_is(space):
     pipeline = Pipeline([("scale", StandardScaler()), ("clf", LogisticRegression())])
-    assert spaces.opened_space(pipeline, space) == space
+    assert spaces.expand_choices(pipeline, space) == space
 
 
 def test_the_whole_choice_is_walked_as_it_is(iris):

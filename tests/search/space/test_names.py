@@ -18,7 +18,7 @@ from skmeta.search.space._names import (
     describe_estimator,
     predictor_name,
     signature,
-    token,
+    stable_repr,
 )
 
 
@@ -98,5 +98,5 @@ def test_keys_are_equal_for_equal_candidates(one, other, equal):
 
 
 def test_token_of_a_distribution_tells_its_arguments():
-    assert token(loguniform(1, 10)) == token(loguniform(1, 10))
-    assert token(loguniform(1, 10)) != token(loguniform(1, 100))
+    assert stable_repr(loguniform(1, 10)) == stable_repr(loguniform(1, 10))
+    assert stable_repr(loguniform(1, 10)) != stable_repr(loguniform(1, 100))

@@ -244,17 +244,17 @@ def test_without_mean_good_and_bad_can_be_exchanged():
     assert np.abs(inverted[0].mean - expected[0].mean).max() > 0.1
 
 
-def test_concord_is_the_mean_correlation():
+def test_mean_task_correlation_is_the_mean_correlation():
     F = surfaces()
     correlations = np.corrcoef(np.maximum(F, 0))
     expected = correlations[~np.eye(8, dtype=bool)].mean()
-    np.testing.assert_allclose(make_model(F).concord, expected)
-    assert make_model(F[:1]).concord == 1
+    np.testing.assert_allclose(make_model(F).mean_task_correlation, expected)
+    assert make_model(F[:1]).mean_task_correlation == 1
 
 
-def test_concord_of_noise_is_about_0():
+def test_mean_task_correlation_of_noise_is_about_0():
     F = np.random.default_rng(0).standard_normal((60, 30))
-    assert abs(make_model(F).concord) < 0.02
+    assert abs(make_model(F).mean_task_correlation) < 0.02
 
 
 def test_what_is_appended_changes_nothing_for_the_others():

@@ -6,7 +6,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
 from skmeta.search.space._encoding import Encoding
 from skmeta.search.surrogate._gp import KernelPrior, fit_kernel_of_tasks, group_distances, matern
-from skmeta.search.surrogate._surfaces import learn_surfaces, raise_bad_scores, standardise
+from skmeta.search.surrogate._surfaces import learn_surfaces, standardise, winsorize_scores
 
 
 def make_task(seed, n=40, noise=0.05):
@@ -120,19 +120,19 @@ def test_standardised_scores():
 
 @pytest.mark.parametrize("failed", [np.nan, np.inf, -np.inf])
 def test_a_failure_counts_as_the_worst(failed):
-    found = raise_bad_scores(np.array([3.0, failed, 1.0, 2.0]), np.inf)
+    found = winsorize_scores(np.array([3.0, failed, 1.0, 2.0]), np.inf)
     np.testing.assert_array_equal(found, [3.0, 1.0, 1.0, 2.0])
 
 
 def test_very_bad_scores_are_raised():
     scores = np.array([0.9, 0.8, -1e8, 0.7, 0.6])
-    np.testing.assert_allclose(raise_bad_scores(scores, 2), [0.9, 0.8, 0.3, 0.7, 0.6])
+    np.testing.assert_allclose(winsorize_scores(scores, 2), [0.9, 0.8, 0.3, 0.7, 0.6])
     most_are_best = np.array([1.0, 1.0, 1.0, 0.9, -7.0])
-    np.testing.assert_array_equal(raise_bad_scores(most_are_best, 2), most_are_best)
+    np.testing.assert_array_equal(winsorize_scores(most_are_best, 2), most_are_best)
 
 
 @pytest.mark.parametrize(
     "scores", [[0.3, 0.3, 0.3], [0.1 + 0.2, 0.3], [0.5], [np.nan, np.nan], [np.nan, 0.5], []]
 )
 def test_scores_that_are_all_alike_say_nothing(scores):
-    assert standardise(raise_bad_scores(np.array(scores), 2)) is None
+    assert standardise(winsorize_scores(np.array(scores), 2)) is None

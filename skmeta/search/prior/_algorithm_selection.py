@@ -1,0 +1,135 @@
+"""The prior of a search that chooses between estimators: one prior for each of them.
+
+Notation
+
+======  ===============  ====================================================================
+symbol  shape            meaning
+======  ===============  ====================================================================
+Z       (n, d)           encoded configurations: for each estimator, an indicator and its columns
+F       (T, n)           surfaces of past tasks
+======  ===============  ====================================================================
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmeta.search.prior._prior import SearchPrior
+from skmeta.search.record import Configuration
+
+__all__ = ["AlgorithmSelectionPrior"]
+
+Array = NDArray[np.float64]
+
+
+class AlgorithmSelectionPrior:
+    """What past searches say where the search chooses between estimators too.
+
+    Its tasks are the data sets on which all of the estimators were searched: there, what each
+    scored is comparable.
+
+    Parameters
+    ----------
+    priors : dict of str -> SearchPrior
+        By class of the estimator. Of another estimator nothing is known.
+
+    Attributes
+    ----------
+    datasets : tuple of str of length n_tasks
+        The data sets that all of them know, sorted.
+    task_weights : ndarray of shape (n_tasks,)
+        Their weights: all are the same and sum to 1.
+
+    Examples
+    --------
+    >>> from skmeta.search import AlgorithmSelectionPrior, PastSearch, SearchPrior
+    >>> def learn(name, *scores):
+    ...     tried = tuple({name: value} for value in (0.1, 1.0, 10.0))
+    ...     return SearchPrior.from_searches(
+    ...         [PastSearch(dataset="wine", configurations=tried, scores=scores)]
+    ...     )
+    >>> svc = learn("SVC.C", 0.7, 0.9, 0.8)
+    >>> logistic = learn("LogisticRegression.C", 0.6, 0.5, 0.4)
+    >>> AlgorithmSelectionPrior({"SVC": svc, "LogisticRegression": logistic})
+    AlgorithmSelectionPrior(1 task, SVC | LogisticRegression)
+    """
+
+    def __init__(self, priors: Mapping[str, SearchPrior]) -> None:
+        shared = sorted(set.intersection(*(set(prior.datasets) for prior in priors.values())))
+        self._priors = {name: prior.select_datasets(shared) for name, prior in priors.items()}
+        self.datasets = tuple(shared)
+        levels = np.array([prior.levels for prior in self._priors.values()])
+        # Mean and deviation of a task's scores, each estimator counting the same.
+        location, scale = levels[:, :, 0], levels[:, :, 1]
+        self._mean = location.mean(0)
+        spread = (scale**2 + (location - self._mean) ** 2).mean(0)
+        self._deviation = np.sqrt(np.where(spread > 0, spread, 1.0))
+
+    def without(
+        self,
+        *,
+        datasets: Collection[str] = (),
+        data_digests: Collection[str] = (),
+        data_sketch: Sequence[int] = (),
+    ) -> "AlgorithmSelectionPrior":
+        """Leave out past searches on some data, as `SearchPrior.without` does."""
+        left = {
+            name: prior.without(
+                datasets=datasets, data_digests=data_digests, data_sketch=data_sketch
+            )
+            for name, prior in self._priors.items()
+        }
+        return AlgorithmSelectionPrior(left)
+
+    def __len__(self) -> int:
+        return len(self.datasets)
+
+    def __repr__(self) -> str:
+        tasks = "1 task" if len(self) == 1 else f"{len(self)} tasks"
+        return f"AlgorithmSelectionPrior({tasks}, {' | '.join(self._priors)})"
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of `encode`."""
+        return sum(1 + prior.n_columns for prior in self._priors.values())
+
+    @property
+    def task_weights(self) -> Array:
+        """Weight of each past task, of shape (n_tasks,); they sum to 1."""
+        return np.full(len(self), 1 / max(1, len(self)))
+
+    def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
+        """Encode configurations: which estimator, and its own columns; zeros for the others."""
+        blocks = []
+        for name, prior in self._priors.items():
+            chosen = np.array([_uses(name, c) for c in configurations], dtype=np.float64)[:, None]
+            blocks += [chosen, chosen * prior.encode(configurations, names)]
+        return np.concatenate(blocks, axis=1)
+
+    def covers(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
+        """Whether past tasks tell of configurations, of shape (n_configurations,)."""
+        return np.array([any(_uses(name, c) for name in self._priors) for c in configurations])
+
+    knows = covers  # its name in version 0.1
+
+    def surfaces_of(self, Z: Array) -> Array:
+        """Surfaces at configurations that `encode` has encoded."""
+        F = np.zeros((len(self), len(Z)))
+        start = 0
+        for prior in self._priors.values():
+            end = start + 1 + prior.n_columns
+            rows = Z[:, start] > 0.5
+            location, scale = prior.levels.T[:, :, None]
+            scores = location + scale * prior.surfaces_of(Z[rows, start + 1 : end])
+            F[:, rows] = (scores - self._mean[:, None]) / self._deviation[:, None]
+            start = end
+        return F
+
+
+ChoicePrior = AlgorithmSelectionPrior  # its name in version 0.1
+
+
+def _uses(estimator: str, configuration: Mapping[str, Any]) -> bool:
+    return any(name.startswith(f"{estimator}.") for name in configuration)
