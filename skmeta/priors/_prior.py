@@ -27,7 +27,7 @@ _FIELDS = (
     "trained_on_kind",
     "provenance",
 )
-_KINDS = ("classification", "regression")
+_KINDS = ("classification", "regression", "policy")
 _TRAINED_ON_KINDS = ("classes", "groups")
 _MAX_NAMES_SHOWN = 5
 
@@ -54,8 +54,8 @@ class MetaPrior:
         Name of the network, or the qualified class name of `module`.
     backbone_params : mapping
         Settings of the network.
-    kind : {"classification", "regression"}
-        What the tasks are.
+    kind : {"classification", "regression", "policy"}
+        What the tasks are; ``"policy"``: environments, in which a policy is to act.
     n_features_in : int or None
         Number of features of a row, None if any number will do.
     feature_names_in : sequence of str of length n_features_in, default=None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
@@ -106,6 +106,59 @@ class GradientLearner(MetaLearner):
         """
         return {n: fast[n] - self.inner_lr * gradient[n] for n in fast}, memory
 
+    def descend(
+        self,
+        state: Mapping[str, Tensor],
+        fast: State,
+        memory: Memory,
+        inner_loss: Callable[[State], Tensor],
+        moved: Set[str] | None = None,
+    ) -> tuple[State, Memory, Tensor]:
+        """Take one inner step on a loss of any kind.
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            The prior.
+        fast : dict of Tensor
+            Where the adaptation stands.
+        memory : dict
+            What the step before passed on; empty at the first one.
+        inner_loss : callable
+            Takes the tensors that the step moves, returns a scalar.
+        moved : set of str, optional
+            Their names; by default all that a task adapts. The others of these have gradient 0.
+
+        Returns
+        -------
+        fast : dict of Tensor
+            With the adapted tensors.
+        memory : dict
+            For the next step.
+        value : Tensor of shape ()
+            The loss before the step.
+        """
+        # In one order, so that an update may join them to a vector.
+        part = {n: v for n, v in fast.items() if self.is_adapted(n)}
+        at = {n: v for n, v in part.items() if moved is None or n in moved}
+        gradient, value = self._inner_gradient(inner_loss, at)
+        if self.inner_clip_norm is not None:
+            gradient = clip(gradient, self.inner_clip_norm)
+        gradient = {n: gradient[n] if n in at else torch.zeros_like(v) for n, v in part.items()}
+        part, memory = self.update(state, part, gradient, memory, value)
+        return fast | part, memory, value
+
+    def _inner_gradient(
+        self, inner_loss: Callable[[State], Tensor], at: State
+    ) -> tuple[State, Tensor]:
+        if not self.first_order:
+            exact: tuple[State, Tensor] = torch.func.grad_and_value(inner_loss)(at)
+            return exact
+        gradient, value = torch.func.grad_and_value(inner_loss)(
+            {n: v.detach() for n, v in at.items()}
+        )
+        return {n: g.detach() for n, g in gradient.items()}, value.detach()
+
     def init_state(self, context: Context, generator: torch.Generator) -> State:
         head = initial_head(
             context.head, context.network.n_features, len(context.classes), generator
@@ -147,16 +200,11 @@ class GradientLearner(MetaLearner):
         moved = adapted - body if n_resting else adapted
         if moved.isdisjoint(body) and measured is None:
             measured = context.network.measure(fast, support.x)
-        gradient, value = self._inner_gradient(context, fast, moved, support, measured)
-        if self.inner_clip_norm is not None:
-            gradient = clip(gradient, self.inner_clip_norm)
-        # In one order, so that an update may join them to a vector.
-        part = {n: v for n, v in fast.items() if n in adapted}
-        gradient = {n: gradient[n] if n in moved else torch.zeros_like(v) for n, v in part.items()}
-        part, memory = self.update(state, part, gradient, memory, value)
+        inner_loss = self._support_loss(context, fast, moved, support, measured)
+        fast, memory, _ = self.descend(state, fast, memory, inner_loss, moved)
         if not (moved.isdisjoint(body) and self.rests_without_gradient()):
             measured = None
-        return Point(fast | part, measured, memory, max(0, n_resting - 1))
+        return Point(fast, measured, memory, max(0, n_resting - 1))
 
     def _finish(self, context: Context, point: Point, support: Rows) -> State:
         measured = point.measured
@@ -164,15 +212,15 @@ class GradientLearner(MetaLearner):
             measured = context.network.measure(point.fast, support.x)
         return point.fast if measured is None else point.fast | measured[1]
 
-    def _inner_gradient(
+    def _support_loss(
         self,
         context: Context,
         fast: State,
         names: set[str],
         support: Rows,
         measured: Measured | None,
-    ) -> tuple[State, Tensor]:
-        """Gradient and value of the support loss; what was measured serves where the body stays."""
+    ) -> Callable[[State], Tensor]:
+        """Support loss of the tensors named; what was measured serves where the body stays."""
         fixed = {n: v for n, v in fast.items() if n not in names}
         features = None
         if measured is not None and not any(n.startswith("body.") for n in names):
@@ -183,13 +231,7 @@ class GradientLearner(MetaLearner):
             x = context.network.measure(at, support.x)[0] if features is None else features
             return loss(context.kind, linear(at, x), support)
 
-        part = {n: fast[n] for n in names}
-        if not self.first_order:
-            exact: tuple[State, Tensor] = torch.func.grad_and_value(inner_loss)(part)
-            return exact
-        at = {n: v.detach() for n, v in part.items()}
-        gradient, value = torch.func.grad_and_value(inner_loss)(at)
-        return {n: g.detach() for n, g in gradient.items()}, value.detach()
+        return inner_loss
 
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         return linear(adapted, self._features(context, adapted, x))
