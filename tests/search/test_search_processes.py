@@ -52,7 +52,10 @@ def test_dask_gives_the_same_result(iris, tmp_path):
         assert resumed.n_resumed_ == 8
     assert list(found) == list(expected)
     for name in found:
-        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+        if name.startswith("predicted"):  # computed twice, so equal up to rounding
+            np.testing.assert_allclose(found[name], expected[name], rtol=1e-7, err_msg=name)
+        else:
+            np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
     assert len(SearchHistory(path).to_frame()) == 8
 
 

@@ -13,6 +13,17 @@ from skmeta.search.prior import _file as prior_file
 
 C = np.geomspace(1e-3, 1e3, 25)
 CONFIGURATIONS = tuple({"SVC.C": float(c), "SVC.kernel": k} for c in C for k in ("rbf", "poly"))
+# The same numbers at other addresses: kernels that read them by address round in other places.
+ROUNDING = {"rtol": 1e-4, "atol": 1e-5}
+
+
+def assert_agree(found, expected):
+    """Assert that two priors learned from the same searches agree up to rounding."""
+    assert found.datasets == expected.datasets
+    assert found.parameters == expected.parameters
+    np.testing.assert_allclose(found.levels, expected.levels, rtol=1e-6)
+    F, G = found.surfaces(CONFIGURATIONS), expected.surfaces(CONFIGURATIONS)
+    np.testing.assert_allclose(F, G, atol=2e-3)  # length scales come from an optimiser
 
 
 def make_search(task, n=50, **fields):
@@ -79,7 +90,7 @@ def test_a_value_between_is_between(prior):
 def test_a_parameter_that_the_prior_lacks_makes_no_difference(prior):
     configurations = [{**c, "SVC.gamma": 0.1} for c in CONFIGURATIONS]
     expected = prior.surfaces(CONFIGURATIONS)
-    np.testing.assert_array_equal(prior.surfaces(configurations), expected)
+    np.testing.assert_allclose(prior.surfaces(configurations), expected, **ROUNDING)
 
 
 def test_a_parameter_that_the_search_lacks_is_at_its_centre(prior):
@@ -91,7 +102,7 @@ def test_a_parameter_that_the_search_lacks_is_at_its_centre(prior):
 
 
 def test_order_of_searches_makes_no_difference(prior, searches):
-    assert SearchPrior.from_searches(searches[::-1]) == prior
+    assert_agree(SearchPrior.from_searches(searches[::-1]), prior)
 
 
 def test_failed_configurations_count_as_the_worst(searches):
@@ -102,7 +113,7 @@ def test_failed_configurations_count_as_the_worst(searches):
     scores = np.where(np.isnan(scores), np.nanmin(scores), scores)
     with_worst = PastSearch(dataset="a", configurations=CONFIGURATIONS, scores=scores)
     F, G = (SearchPrior.from_searches([s]).surfaces(CONFIGURATIONS) for s in (with_nan, with_worst))
-    np.testing.assert_array_equal(F, G)
+    np.testing.assert_allclose(F, G, **ROUNDING)
 
 
 def test_one_absurd_score_does_not_hide_the_others(searches):
@@ -123,7 +134,7 @@ def test_searches_that_say_nothing_are_left_out(prior, searches):
         PastSearch(dataset="failed", configurations=CONFIGURATIONS, scores=np.full(n, np.nan)),
         PastSearch(dataset="empty", configurations=(), scores=np.empty(0)),
     ]
-    assert SearchPrior.from_searches([*silent, *searches]) == prior
+    assert_agree(SearchPrior.from_searches([*silent, *searches]), prior)
     nothing = SearchPrior.from_searches(silent)
     assert len(nothing) == nothing.n_evaluations == 0
     assert nothing.surfaces(CONFIGURATIONS).shape == (0, n)
@@ -136,7 +147,7 @@ def test_without_data_sets(prior):
     left = prior.without(datasets=["set 1", "unknown"])
     assert left.datasets == ("set 0", "set 2", "set 3")
     F, G = left.surfaces(CONFIGURATIONS), prior.surfaces(CONFIGURATIONS)
-    np.testing.assert_array_equal(F, G[[0, 2, 3]])
+    np.testing.assert_allclose(F, G[[0, 2, 3]], **ROUNDING)
     np.testing.assert_array_equal(left.levels, prior.levels[[0, 2, 3]])
     assert left.n_evaluations == 150
     assert len(prior) == 4, "the prior itself is as it was"
@@ -169,7 +180,7 @@ def test_select_and_ordered(prior):
     ordered = prior.select_datasets(["set 2", "set 0"])
     assert ordered.datasets == ("set 2", "set 0")
     expected = prior.surfaces(CONFIGURATIONS)[[2, 0]]
-    np.testing.assert_array_equal(ordered.surfaces(CONFIGURATIONS), expected)
+    np.testing.assert_allclose(ordered.surfaces(CONFIGURATIONS), expected, **ROUNDING)
 
 
 # -- files -----------------------------------------------------------------------------------------
@@ -183,7 +194,7 @@ def test_saved_and_loaded_agree(prior, tmp_path):
     assert loaded == prior
     assert hash(loaded) == hash(prior)
     found = loaded.surfaces(CONFIGURATIONS)
-    np.testing.assert_array_equal(found, prior.surfaces(CONFIGURATIONS))
+    np.testing.assert_allclose(found, prior.surfaces(CONFIGURATIONS), **ROUNDING)
 
 
 def test_half_precision_is_smaller_and_loses_nothing(prior, tmp_path):
