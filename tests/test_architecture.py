@@ -11,7 +11,7 @@ import skmeta
 
 PACKAGE = Path(skmeta.__file__).parent
 FLOORS = [
-    {"_validation", "_random", "_optional", "_sklearn_compat", "exceptions"},
+    {"_validation", "_random", "_optional", "_sklearn_compat", "_files", "_renamed", "exceptions"},
     {"tasks", "backbones", "plotting"},
     {"datasets", "backend"},
     {"training", "priors"},
