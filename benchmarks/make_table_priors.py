@@ -32,6 +32,7 @@ from torch import nn
 from skmeta.datasets.synthetic_tables._batches import draw_tables
 from skmeta.learners import InContextLearner
 from skmeta.learners.in_context import TableTransformer
+from skmeta.learners.in_context._stored_names import module_parameters
 from skmeta.learners.in_context._training import batch_loss
 from skmeta.priors import MetaPrior
 from skmeta.training import load_checkpoint, save_checkpoint
@@ -198,9 +199,8 @@ class Run:
         """Take the weights of a prior; of one of the other kind, all but what is of its labels."""
         own = self.network.state_dict()
         weights = {
-            n.removeprefix("table."): torch.tensor(v, dtype=torch.float32)
-            for n, v in prior.tensors.items()
-            if n.startswith("table.")
+            name: torch.tensor(value, dtype=torch.float32)
+            for name, value in module_parameters(prior.tensors).items()
         }
         if prior.kind != self.config.kind:
             weights = {n: v for n, v in weights.items() if n in own and v.shape == own[n].shape}

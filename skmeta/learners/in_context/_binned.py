@@ -1,7 +1,7 @@
 """A predictive distribution as a histogram with exponential tails.
 
-Notation: k bars between k - 1 borders, in units of the support set's standard deviation. The
-first and the last bar reach to infinity, with density exp(-distance) beyond their border.
+Notation: k bins between k - 1 edges, in units of the support set's standard deviation. The
+first and the last bin reach to infinity, with density exp(-distance) beyond their edge.
 
 Reference: Mueller et al. (2022), Transformers can do Bayesian inference, section 4 (there with
 half-normal tails, to which a target far out has a loss that grows with its square).
@@ -16,36 +16,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-N_BARS = 64
+N_BINS = 64
 _REACH = 6.0
 _BEND = 2.5
 
 
 @lru_cache
-def bar_borders() -> Tensor:
-    """Borders between the bars, in units of the support set's standard deviation.
+def bin_edges() -> Tensor:
+    """Borders between the bins, in units of the support set's standard deviation.
 
     Returns
     -------
-    Tensor of shape (N_BARS - 1,), float64
-        In order; the first and the last bar reach to infinity.
+    Tensor of shape (N_BINS - 1,), float64
+        In order; the first and the last bin reach to infinity.
     """
-    grid = torch.linspace(-1, 1, N_BARS - 1, dtype=torch.float64)
+    grid = torch.linspace(-1, 1, N_BINS - 1, dtype=torch.float64)
     # Fine in the middle, where the targets of a support set are, and coarse far out.
     return _REACH * torch.sinh(_BEND * grid) / math.sinh(_BEND)
 
 
 def _like(logits: Tensor) -> Tensor:
-    return bar_borders().to(logits.device, logits.dtype)
+    return bin_edges().to(logits.device, logits.dtype)
 
 
-def bars_loss(logits: Tensor, target: Tensor) -> Tensor:
+def binned_loss(logits: Tensor, target: Tensor) -> Tensor:
     """Minus the logarithm of the density at targets.
 
     Parameters
     ----------
     logits : Tensor of shape (..., k)
-        Logits of the bars.
+        Logits of the bins.
     target : Tensor of shape (...)
         Targets.
 
@@ -54,45 +54,45 @@ def bars_loss(logits: Tensor, target: Tensor) -> Tensor:
     Tensor of shape (...)
         The losses.
     """
-    borders = _like(logits)
+    edges = _like(logits)
     # Not bucketize, which torch.func.vmap does not know.
-    at = (target[..., None] > borders).sum(-1)
-    width = F.pad(borders.diff(), (1, 1), value=1.0)
-    beyond = F.relu(borders[0] - target) + F.relu(target - borders[-1])
+    at = (target[..., None] > edges).sum(-1)
+    width = F.pad(edges.diff(), (1, 1), value=1.0)
+    beyond = F.relu(edges[0] - target) + F.relu(target - edges[-1])
     chosen = F.log_softmax(logits, -1).gather(-1, at[..., None])[..., 0]
     return -chosen + torch.log(width)[at] + beyond
 
 
-def bars_moments(probability: Tensor) -> tuple[Tensor, Tensor]:
+def binned_moments(probability: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of distributions.
 
     Parameters
     ----------
     probability : Tensor of shape (..., k)
-        Probability of each bar.
+        Probability of each bin.
 
     Returns
     -------
     mean, variance : Tensor of shape (...)
         The moments.
     """
-    borders = _like(probability)
-    centre = F.pad((borders[1:] + borders[:-1]) / 2, (1, 1))
-    spread = F.pad(borders.diff() ** 2 / 12, (1, 1), value=1.0)
+    edges = _like(probability)
+    centre = F.pad((edges[1:] + edges[:-1]) / 2, (1, 1))
+    spread = F.pad(edges.diff() ** 2 / 12, (1, 1), value=1.0)
     ends = torch.zeros_like(centre)
-    ends[0], ends[-1] = borders[0] - 1, borders[-1] + 1
+    ends[0], ends[-1] = edges[0] - 1, edges[-1] + 1
     centre = centre + ends
     mean = probability @ centre
     return mean, (probability * ((centre - mean[..., None]) ** 2 + spread)).sum(-1)
 
 
-def bars_quantiles(probability: Tensor, levels: Tensor) -> Tensor:
+def binned_quantiles(probability: Tensor, levels: Tensor) -> Tensor:
     """Quantiles of distributions.
 
     Parameters
     ----------
     probability : Tensor of shape (..., k)
-        Probability of each bar.
+        Probability of each bin.
     levels : Tensor of shape (q,)
         Between 0 and 1, both excluded.
 
@@ -101,7 +101,7 @@ def bars_quantiles(probability: Tensor, levels: Tensor) -> Tensor:
     Tensor of shape (..., q)
         The quantiles.
     """
-    borders, tiny = _like(probability), torch.finfo(probability.dtype).tiny
+    edges, tiny = _like(probability), torch.finfo(probability.dtype).tiny
     upper = probability.cumsum(-1)
     upper = upper / upper[..., -1:]
     wanted = levels.to(probability).expand(*probability.shape[:-1], -1).contiguous()
@@ -109,8 +109,8 @@ def bars_quantiles(probability: Tensor, levels: Tensor) -> Tensor:
     below = F.pad(upper, (1, 0)).gather(-1, at)
     inside = upper.gather(-1, at) - below
     share = ((wanted - below) / inside.clamp_min(tiny)).clamp(tiny, 1.0)
-    left, right = F.pad(borders, (1, 0)), F.pad(borders, (0, 1))
+    left, right = F.pad(edges, (1, 0)), F.pad(edges, (0, 1))
     value = left[at] + share * (right - left)[at]
-    value = torch.where(at == 0, borders[0] + torch.log(share), value)
-    last = borders[-1] - torch.log((1 - share).clamp_min(tiny))
-    return torch.where(at == N_BARS - 1, last, value)
+    value = torch.where(at == 0, edges[0] + torch.log(share), value)
+    last = edges[-1] - torch.log((1 - share).clamp_min(tiny))
+    return torch.where(at == N_BINS - 1, last, value)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skmeta.learners.in_context._cells import N_FORMS
-from skmeta.learners.in_context._experts import N_EXPERTS, ask_experts, fit_experts
+from skmeta.learners.in_context._experts import N_EXPERTS, fit_experts, predict_experts
 
 Memory = dict[str, Tensor]
 """What a support set leaves behind for its query rows."""
@@ -76,7 +76,7 @@ class ExpertEncoder(nn.Module):
 
     def predict(self, fitted: dict[str, Tensor], forms: Tensor) -> tuple[Tensor, Tensor]:
         """Parts (b, m, D) of the tokens of query rows, and the predictions (b, m, s, c)."""
-        predicted, nearest = ask_experts(fitted, forms)
+        predicted, nearest = predict_experts(fitted, forms)
         predicted = predicted.to(self.join.weight.dtype)
         return self._join(predicted, nearest), predicted
 
@@ -93,8 +93,8 @@ class ExpertEncoder(nn.Module):
         predicted, nearest = predicted.to(dtype), nearest.to(dtype)
         nearest = nearest.expand(len(predicted), -1, -1)
         codes = self.label.codes
-        said = self.label(predicted[..., 0], dtype) if codes is None else predicted @ codes
-        token: Tensor = self.join(torch.cat([said.flatten(2), nearest], 2))
+        prediction = self.label(predicted[..., 0], dtype) if codes is None else predicted @ codes
+        token: Tensor = self.join(torch.cat([prediction.flatten(2), nearest], 2))
         return token
 
 
@@ -124,9 +124,9 @@ class ColumnEncoder(nn.Module):
         self.label = LabelEncoder(n_labels, self.n_label)
         self.bins = nn.Linear(width, n_heads * n_bins)
         self.smoothing = nn.Parameter(torch.empty(n_heads))
-        said = n_heads * self.n_label
-        self.join = nn.Linear(width + said, 2 * width)
-        self.gauge = nn.Linear(2 * said, 2 * width)
+        prediction = n_heads * self.n_label
+        self.join = nn.Linear(width + prediction, 2 * width)
+        self.agreement = nn.Linear(2 * prediction, 2 * width)
 
     def read(self, forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Memory]:
         """Encode support cells, and keep what their query cells need.
@@ -159,12 +159,16 @@ class ColumnEncoder(nn.Module):
         sums = torch.einsum("bndhg,bnv->bdhgv", weighted, code)
         counts = weighted.sum(1)
         overlap = (bins * bins).sum(4) * own[:, :, None, None]
-        said = self._ask(sums, counts, bins, overlap, code)
+        prediction = self._predict_from_bins(sums, counts, bins, overlap, code)
         # How far what a column says agrees with the labels, by rows that it has not seen.
-        agreed = (share[:, :, None, None, None] * said * code[:, :, None, None, :]).sum(1)
-        power = (share[:, :, None, None, None] * said * said).sum(1)
-        gauge = self.gauge(torch.cat([agreed.flatten(2), power.flatten(2)], 2))
-        return self._join(cells, said, gauge), {"sums": sums, "counts": counts, "gauge": gauge}
+        agreed = (share[:, :, None, None, None] * prediction * code[:, :, None, None, :]).sum(1)
+        power = (share[:, :, None, None, None] * prediction * prediction).sum(1)
+        agreement = self.agreement(torch.cat([agreed.flatten(2), power.flatten(2)], 2))
+        return self._join(cells, prediction, agreement), {
+            "sums": sums,
+            "counts": counts,
+            "agreement": agreement,
+        }
 
     def predict(self, memory: Memory, forms: Tensor) -> Tensor:
         """Encode query cells.
@@ -182,8 +186,8 @@ class ColumnEncoder(nn.Module):
             The cells.
         """
         cells = self._encode(forms)
-        said = self._ask(memory["sums"], memory["counts"], self._bins(cells))
-        return self._join(cells, said, memory["gauge"])
+        prediction = self._predict_from_bins(memory["sums"], memory["counts"], self._bins(cells))
+        return self._join(cells, prediction, memory["agreement"])
 
     def _encode(self, forms: Tensor) -> Tensor:
         cells: Tensor = self.second(F.gelu(self.first(forms.to(self.first.weight.dtype))))
@@ -194,7 +198,7 @@ class ColumnEncoder(nn.Module):
         share: Tensor = self.bins(cells).unflatten(3, (self.n_heads, self.n_bins)).softmax(4)
         return share
 
-    def _ask(
+    def _predict_from_bins(
         self,
         sums: Tensor,
         counts: Tensor,
@@ -209,16 +213,18 @@ class ColumnEncoder(nn.Module):
             weight = (weight - overlap).clamp_min(0)
         # Shrunken towards no news where few rows speak.
         weight = weight + F.softplus(self.smoothing) + 1e-3
-        said = torch.einsum("bmdhg,bdhgv->bmdhv", bins / weight[..., None], sums)
+        prediction = torch.einsum("bmdhg,bdhgv->bmdhv", bins / weight[..., None], sums)
         if overlap is not None and code is not None:
-            said = said - (overlap / weight)[..., None] * code[:, :, None, None, :]
-        return said
+            prediction = prediction - (overlap / weight)[..., None] * code[:, :, None, None, :]
+        return prediction
 
-    def _join(self, cells: Tensor, said: Tensor, gauge: Tensor) -> Tensor:
-        # Not joined before the product, as cells may be those of one table, and said of several.
-        of_cells, of_said = self.join.weight.split([cells.shape[3], self.n_heads * self.n_label], 1)
-        joined = F.linear(said.flatten(3), of_said)
+    def _join(self, cells: Tensor, prediction: Tensor, agreement: Tensor) -> Tensor:
+        # Two products: the cells may be those of one table, and the predictions of several.
+        of_cells, of_prediction = self.join.weight.split(
+            [cells.shape[3], self.n_heads * self.n_label], 1
+        )
+        joined = F.linear(prediction.flatten(3), of_prediction)
         # In place, as no other tensors are as large.
         joined += F.linear(cells, of_cells, self.join.bias)
-        joined += gauge[:, None]
+        joined += agreement[:, None]
         return F.gelu(joined)

@@ -79,7 +79,7 @@ def fit_experts(forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor, di
     nearest : Tensor of shape (b, n, s)
         Largest value of the kernel between a row and another of the support set.
     fitted : dict of Tensor
-        For :func:`ask_experts`.
+        For :func:`predict_experts`.
     """
     cells = _cells(forms)
     # The same for a table seen in several ways.
@@ -104,7 +104,7 @@ def fit_experts(forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor, di
     return predicted.transpose(1, 2), nearest.transpose(1, 2), fitted
 
 
-def ask_experts(fitted: dict[str, Tensor], forms: Tensor) -> tuple[Tensor, Tensor]:
+def predict_experts(fitted: dict[str, Tensor], forms: Tensor) -> tuple[Tensor, Tensor]:
     """Predict query rows.
 
     Parameters

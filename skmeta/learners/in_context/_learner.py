@@ -28,25 +28,31 @@ from skmeta.learners._core import (
     score,
     write_prior,
 )
-from skmeta.learners.in_context._binned import bars_loss, bars_moments, bars_quantiles
+from skmeta.learners.in_context._binned import binned_loss, binned_moments, binned_quantiles
 from skmeta.learners.in_context._pooled_model import (
-    class_opinion,
-    estimate_classes,
-    estimate_family,
-    family_bars,
-    has_family,
-    likeliest_powers,
-    likeliest_share,
-    line_of,
-    mixed_with_family,
-    multiplied_by_family,
+    combine_with_pooled,
+    fit_class_model,
+    fit_mixed_model,
+    fit_mixture_share,
+    fit_opinion_pool_weights,
+    has_pooled_model,
+    mix_with_pooled,
+    pooled_bin_log_probability,
+    pooled_class_log_probability,
+    pooled_line,
     shrunken_location_and_scale,
+)
+from skmeta.learners.in_context._stored_names import (
+    from_stored_name,
+    module_parameters,
+    stored_parameters,
+    to_stored_name,
 )
 from skmeta.learners.in_context._transformer import TableTransformer
 from skmeta.learners.in_context._views import (
     N_CODES,
     N_SLOTS,
-    draw_members,
+    choose_views,
     location_and_scale,
 )
 from skmeta.priors import MetaPrior, load_table_prior
@@ -54,7 +60,7 @@ from skmeta.tasks import GroupEpisodes
 
 _NEVER = -1e9
 # Tasks by which the share of a family's distribution is chosen, to begin with.
-_N_WEIGHED = 64
+_N_MIXTURE_TASKS = 64
 _local = threading.local()
 
 
@@ -169,7 +175,7 @@ class InContextLearner(MetaLearner):
         Returns
         -------
         TableTransformer
-            With a slot for each of 10 classes, or a bar for each part of a target's range.
+            With a slot for each of 10 classes, or a bin for each part of a target's range.
         """
         if self.width % self.n_heads:
             raise ValueError(
@@ -213,7 +219,7 @@ class InContextLearner(MetaLearner):
             device="cpu",
             precision="float32",
         )
-        state = {f"table.{n}": p.detach().cpu().float() for n, p in network.named_parameters()}
+        state = {n: p.cpu().float() for n, p in stored_parameters(network).items()}
         prior = write_prior(session, state, n_features=None, feature_names=None, **provenance)
         return prior.replace(input_shape=None)
 
@@ -228,11 +234,7 @@ class InContextLearner(MetaLearner):
             with ThreadPoolExecutor(1) as elsewhere:
                 modules[key] = elsewhere.submit(self._empty_network, context.kind).result()
         dtype = PRECISIONS[self.precision]
-        weights = {
-            n.removeprefix("table."): v.to(dtype)
-            for n, v in state.items()
-            if n.startswith("table.")
-        }
+        weights = {n: v.to(dtype) for n, v in module_parameters(state).items()}
         return torch.func.functional_call(modules[key], weights, args, kwargs)
 
     def _empty_network(self, kind: str) -> TableTransformer:
@@ -243,8 +245,7 @@ class InContextLearner(MetaLearner):
         with torch.random.fork_rng(devices=[]):
             network = self.make_network(context.kind)
         network.draw(generator)
-        drawn = {f"table.{n}": p.detach() for n, p in network.named_parameters()}
-        state = context.network.initial_weights() | drawn
+        state = context.network.initial_weights() | stored_parameters(network)
         return state if self.prior is None else self._continue(context, state)
 
     def _continue(self, context: Context, state: State) -> State:
@@ -280,26 +281,26 @@ class InContextLearner(MetaLearner):
         if context.kind == "classification":
             assert sampler.classes is not None
             positions = np.searchsorted(sampler.classes, source.y)
-            family = estimate_classes(x, positions, context.n_outputs)
+            family = fit_class_model(x, positions, context.n_outputs)
         else:
             y = (source.y - session.scaler.y_mean) / session.scaler.y_scale
-            family = estimate_family(x, y, source.groups)
+            family = fit_mixed_model(x, y, source.groups)
         state = state | {n: v.to(adapter.device, adapter.dtype) for n, v in family.items()}
-        tasks = adapter.tasks(table, [source.sampler.sample(rng) for _ in range(_N_WEIGHED)])
+        tasks = adapter.tasks(table, [source.sampler.sample(rng) for _ in range(_N_MIXTURE_TASKS)])
         with torch.no_grad():
             each = (
                 TaskTensors(*(Rows(*(part[k] for part in side)) for side in tasks))
-                for k in range(_N_WEIGHED)
+                for k in range(_N_MIXTURE_TASKS)
             )
-            opinions = [self._opinions(context, state, task) for task in each]
+            opinions = [self._log_probabilities_of_both(context, state, task) for task in each]
         own, of_family, y, w = (torch.cat(parts) for parts in zip(*opinions, strict=True))
         if context.kind == "classification":
-            powers = likeliest_powers(*(to_numpy(v) for v in (own, of_family, y, w)))
+            powers = fit_opinion_pool_weights(*(to_numpy(v) for v in (own, of_family, y, w)))
             return state | {"family.powers": powers.to(adapter.device, adapter.dtype)}
-        gain = bars_loss(own, y) - bars_loss(of_family, y)
-        return state | {"family.share": likeliest_share(gain, w)}
+        gain = binned_loss(own, y) - binned_loss(of_family, y)
+        return state | {"family.share": fit_mixture_share(gain, w)}
 
-    def _opinions(
+    def _log_probabilities_of_both(
         self, context: Context, state: State, task: TaskTensors
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Log probabilities of a query set by the network and by the family, targets, weights."""
@@ -307,11 +308,11 @@ class InContextLearner(MetaLearner):
         raw = self._raw(context, adapted, query.x)
         if context.kind == "classification":
             own = self._log_probabilities(context, adapted, raw)
-            opinion = class_opinion(adapted, query.x, context.classes)
+            opinion = pooled_class_log_probability(adapted, query.x, context.classes)
             return own, opinion, query.y, query.w
         own = F.log_softmax(raw[0], 1)
-        opinion = family_bars(adapted).to(own.dtype).expand_as(own)
-        return own, opinion, self._in_bar_units(adapted, query), query.w
+        opinion = pooled_bin_log_probability(adapted).to(own.dtype).expand_as(own)
+        return own, opinion, self._in_bin_units(adapted, query), query.w
 
     # ------------------------------------------------------------------------------- algorithm
 
@@ -331,7 +332,7 @@ class InContextLearner(MetaLearner):
         features, statistics = context.network.measure(state, support.x)
         n_classes = context.n_outputs if context.kind == "classification" else 0
         has_weights = any(name.startswith("body.") for name in state)
-        views = draw_members(
+        views = choose_views(
             # By the rows as they came: views must not change as the network learns.
             support.x.flatten(1),
             support.y,
@@ -355,15 +356,15 @@ class InContextLearner(MetaLearner):
             seen = (member & (support.w > 0)[:, None]).any(0)
             kept |= {"codes": views.codes, "present": present, "seen": seen}
         else:
-            residuals = support.y - line_of(state, support.x)
-            if has_family(state):
+            residuals = support.y - pooled_line(state, support.x)
+            if has_pooled_model(state):
                 location, scale = shrunken_location_and_scale(state, residuals, support.w)
             else:
                 location, scale = location_and_scale(residuals, support.w)
             y = ((residuals - location) / scale)[views.rows]
             kept |= {"location": location, "scale": scale}
         memory = self._call(context, state, x, y, w, views.slots)
-        kept |= {f"of.{n}": v for n, v in memory.items()}
+        kept |= {f"of.{to_stored_name(n)}": v for n, v in memory.items()}
         # Numbers of one type, since a state is stored and brought back as such.
         kept = {f"memory.{n}": v.to(features.dtype) for n, v in kept.items()}
         return dict(state) | statistics | kept
@@ -371,7 +372,7 @@ class InContextLearner(MetaLearner):
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         if context.kind == "classification":
             return self._class_logits(context, adapted, x)
-        mean, _ = bars_moments(self._bars(context, adapted, x).exp())
+        mean, _ = binned_moments(self._bin_log_probability(context, adapted, x).exp())
         return self._in_units(adapted, x, mean.to(x.dtype)[:, None])
 
     def _raw(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
@@ -382,7 +383,7 @@ class InContextLearner(MetaLearner):
         exact = ("column.", "expert.")
         for name, value in adapted.items():
             if name.startswith("memory.of."):
-                name = name.removeprefix("memory.of.")
+                name = from_stored_name(name.removeprefix("memory.of."))
                 memory[name] = value if name.startswith(exact) else value.to(dtype)
         memory["slots"] = memory["slots"].long()
         tables = features.expand(len(memory["column.mean"]), -1, -1)
@@ -392,7 +393,7 @@ class InContextLearner(MetaLearner):
 
     def _class_logits(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         own = self._log_probabilities(context, adapted, self._raw(context, adapted, x))
-        return multiplied_by_family(adapted, x, context.classes, own)
+        return combine_with_pooled(adapted, x, context.classes, own)
 
     def _log_probabilities(
         self, context: Context, adapted: Mapping[str, Tensor], raw: Tensor
@@ -408,20 +409,22 @@ class InContextLearner(MetaLearner):
             log_p = of_classes.mean(0) * (math.log(c) / math.log(N_CODES))
         return log_p.masked_fill(adapted["memory.seen"] < 0.5, _NEVER)
 
-    def _bars(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """Logarithms of the probabilities of the bars of query rows, (m, N_BARS)."""
+    def _bin_log_probability(
+        self, context: Context, adapted: Mapping[str, Tensor], x: Tensor
+    ) -> Tensor:
+        """Logarithms of the probabilities of the bins of query rows, (m, N_BINS)."""
         of_views = F.log_softmax(self._raw(context, adapted, x), 2)
         mean = torch.logsumexp(of_views, 0) - math.log(len(of_views))
-        return mixed_with_family(adapted, mean)
+        return mix_with_pooled(adapted, mean)
 
-    def _in_bar_units(self, adapted: Mapping[str, Tensor], query: Rows) -> Tensor:
+    def _in_bin_units(self, adapted: Mapping[str, Tensor], query: Rows) -> Tensor:
         """Targets of query rows, in units of the support set."""
-        centred = query.y - line_of(adapted, query.x) - adapted["memory.location"]
+        centred = query.y - pooled_line(adapted, query.x) - adapted["memory.location"]
         return centred / adapted["memory.scale"]
 
     def _in_units(self, adapted: Mapping[str, Tensor], x: Tensor, values: Tensor) -> Tensor:
         """Values (m, q) in units of the support set, in units of the targets."""
-        origin = adapted["memory.location"] + line_of(adapted, x)
+        origin = adapted["memory.location"] + pooled_line(adapted, x)
         return values * adapted["memory.scale"] + origin[:, None]
 
     def predict_distribution(
@@ -447,9 +450,9 @@ class InContextLearner(MetaLearner):
         quantiles : Tensor of shape (n_rows, n_levels)
             The quantiles.
         """
-        probability = self._bars(context, adapted, x).exp()
-        _, variance = bars_moments(probability)
-        quantiles = bars_quantiles(probability, levels).to(x.dtype)
+        probability = self._bin_log_probability(context, adapted, x).exp()
+        _, variance = binned_moments(probability)
+        quantiles = binned_quantiles(probability, levels).to(x.dtype)
         std = variance.sqrt().to(x.dtype) * adapted["memory.scale"]
         return std, self._in_units(adapted, x, quantiles)
 
@@ -479,12 +482,12 @@ class InContextLearner(MetaLearner):
             outputs = self._class_logits(context, adapted, query.x)
             value = loss(context.kind, outputs, query)
         else:
-            bars = self._bars(context, adapted, query.x)
-            losses = bars_loss(bars, self._in_bar_units(adapted, query).to(bars.dtype))
+            bins = self._bin_log_probability(context, adapted, query.x)
+            losses = binned_loss(bins, self._in_bin_units(adapted, query).to(bins.dtype))
             # The density in units of the targets, as a family's scale is learned.
             scale = torch.log(adapted["memory.scale"])
             value = (query.w * losses).sum() / query.w.sum() + scale
-            mean = bars_moments(bars.exp())[0].to(query.y.dtype)
+            mean = binned_moments(bins.exp())[0].to(query.y.dtype)
             outputs = self._in_units(adapted, query.x, mean[:, None])
         return value, {"loss": value, "score": score(context.kind, outputs, query)}
 

@@ -9,7 +9,7 @@ distribution is mixed with that of the family: a random-intercept model, which m
 on from. Of classifications whose labels mean the same in each task, the predicted probabilities
 are multiplied by those of a logistic regression on the rows of all tasks, each to a power.
 
-Notation: n rows, d columns, k bars, c classes; r = y - line(x) are residuals.
+Notation: n rows, d columns, k bins, c classes; r = y - line(x) are residuals.
 
 Reference: Laird and Ware (1982), Random-effects models for longitudinal data.
 """
@@ -27,7 +27,7 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from torch import Tensor
 
 from skmeta.backend import State
-from skmeta.learners.in_context._binned import bar_borders
+from skmeta.learners.in_context._binned import bin_edges
 
 _PENALTIES = np.logspace(-2, 4, 25)
 _MOST_ROWS = 1e6
@@ -35,13 +35,13 @@ _MOST_ROWS = 1e6
 _SPREAD_ROWS = 10.0
 # A step of meta-training moves a weight by its step size, the logit of the share by as many times
 # that.
-_HASTE = 20.0
+_STEP_SCALE = 20.0
 _LEAST_SHARE, _N_UPDATES = 0.01, 100
 # Powers of the two products; a network without any would not learn.
-_POWERS = ((0.05, 4.0), (0.0, 4.0))
+_POOL_WEIGHT_BOUNDS = ((0.05, 4.0), (0.0, 4.0))
 
 
-def estimate_family(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> State:
+def fit_mixed_model(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> State:
     """Fit the random-intercept model of a family: pooled ridge regression, variance components.
 
     Parameters
@@ -76,7 +76,7 @@ def estimate_family(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> State:
     return {f"family.{n}": torch.tensor(v, dtype=torch.float64) for n, v in found.items()}
 
 
-def estimate_classes(x: np.ndarray, y: np.ndarray, n_classes: int) -> State:
+def fit_class_model(x: np.ndarray, y: np.ndarray, n_classes: int) -> State:
     """Fit the logistic regression of a family of classifications.
 
     Parameters
@@ -135,14 +135,14 @@ def variance_components(residuals: np.ndarray, groups: np.ndarray) -> tuple[floa
     return float(max(0.0, (among - within) / typical)), float(within)
 
 
-def has_family(state: Mapping[str, Tensor]) -> bool:
+def has_pooled_model(state: Mapping[str, Tensor]) -> bool:
     """Whether a state knows a family."""
     return "family.weight" in state
 
 
-def line_of(state: Mapping[str, Tensor], x: Tensor) -> Tensor:
+def pooled_line(state: Mapping[str, Tensor], x: Tensor) -> Tensor:
     """Values (n,) of the family's line at rows (n, ...); 0 without a family."""
-    if not has_family(state):
+    if not has_pooled_model(state):
         return x.new_zeros(len(x))
     return torch.nan_to_num(x.flatten(1)) @ state["family.weight"] + state["family.bias"]
 
@@ -157,24 +157,24 @@ def shrunken_location_and_scale(
     return location, torch.sqrt(squares / (w.sum() + rows))
 
 
-def family_bars(state: Mapping[str, Tensor]) -> Tensor:
-    """Logarithms of the probabilities (k,) of bars by the family's normal distribution."""
+def pooled_bin_log_probability(state: Mapping[str, Tensor]) -> Tensor:
+    """Logarithms of the probabilities (k,) of bins by the family's normal distribution."""
     spread = state["family.log_spread"].exp()
-    below = torch.special.ndtr(bar_borders().to(spread) / spread)
-    bars = F.pad(F.pad(below, (1, 0)), (0, 1), value=1.0).diff()
-    return torch.log(bars.clamp_min(torch.finfo(bars.dtype).tiny))
+    below = torch.special.ndtr(bin_edges().to(spread) / spread)
+    bins = F.pad(F.pad(below, (1, 0)), (0, 1), value=1.0).diff()
+    return torch.log(bins.clamp_min(torch.finfo(bins.dtype).tiny))
 
 
-def mixed_with_family(state: Mapping[str, Tensor], log_probability: Tensor) -> Tensor:
-    """Logarithms of probabilities (..., k) of bars, mixed with the family's distribution."""
-    if not has_family(state):
+def mix_with_pooled(state: Mapping[str, Tensor], log_probability: Tensor) -> Tensor:
+    """Logarithms of probabilities (..., k) of bins, mixed with the family's distribution."""
+    if not has_pooled_model(state):
         return log_probability
-    share = _HASTE * state["family.share"].to(log_probability.dtype)
-    of_family = family_bars(state).to(log_probability.dtype) + F.logsigmoid(share)
+    share = _STEP_SCALE * state["family.share"].to(log_probability.dtype)
+    of_family = pooled_bin_log_probability(state).to(log_probability.dtype) + F.logsigmoid(share)
     return torch.logaddexp(of_family, log_probability + F.logsigmoid(-share))
 
 
-def likeliest_share(gain: Tensor, w: Tensor) -> Tensor:
+def fit_mixture_share(gain: Tensor, w: Tensor) -> Tensor:
     """Share of the family's distribution by maximum likelihood (EM), as ``family.share`` has it.
 
     Parameters
@@ -194,30 +194,32 @@ def likeliest_share(gain: Tensor, w: Tensor) -> Tensor:
     for _ in range(_N_UPDATES):
         of_family = torch.sigmoid(torch.logit(share) + gain)
         share = ((w * of_family).sum() / w.sum()).clamp(_LEAST_SHARE, 1 - _LEAST_SHARE)
-    return torch.logit(share) / _HASTE
+    return torch.logit(share) / _STEP_SCALE
 
 
-def multiplied_by_family(
+def combine_with_pooled(
     state: Mapping[str, Tensor], x: Tensor, classes: Tensor, log_probability: Tensor
 ) -> Tensor:
     """Logits (n, c) of rows (n, ...), with the family's opinion of the classes at ``classes``.
 
     A class at -1 is one that the family does not know, and then it has no opinion of any.
     """
-    if not has_family(state) or bool((classes < 0).any()):
+    if not has_pooled_model(state) or bool((classes < 0).any()):
         return log_probability
     powers = state["family.powers"].to(log_probability.dtype)
-    opinion = class_opinion(state, x, classes).to(log_probability.dtype)
+    opinion = pooled_class_log_probability(state, x, classes).to(log_probability.dtype)
     return powers[0] * log_probability + powers[1] * opinion
 
 
-def class_opinion(state: Mapping[str, Tensor], x: Tensor, classes: Tensor) -> Tensor:
+def pooled_class_log_probability(state: Mapping[str, Tensor], x: Tensor, classes: Tensor) -> Tensor:
     """Log probabilities (n, c) of the family's logistic regression at rows (n, ...)."""
     weight, bias = state["family.weight"][classes], state["family.bias"][classes]
     return F.log_softmax(torch.nan_to_num(x.flatten(1)) @ weight.T + bias, 1)
 
 
-def likeliest_powers(own: np.ndarray, opinion: np.ndarray, y: np.ndarray, w: np.ndarray) -> Tensor:
+def fit_opinion_pool_weights(
+    own: np.ndarray, opinion: np.ndarray, y: np.ndarray, w: np.ndarray
+) -> Tensor:
     """Powers of two opinions whose normalised product is likeliest.
 
     Parameters
@@ -239,4 +241,4 @@ def likeliest_powers(own: np.ndarray, opinion: np.ndarray, y: np.ndarray, w: np.
         mixed = log_softmax(powers[0] * own + powers[1] * opinion, axis=1)
         return float(-np.average(np.take_along_axis(mixed, y[:, None], 1)[:, 0], weights=w))
 
-    return torch.tensor(minimize(risk, [0.5, 0.5], method="L-BFGS-B", bounds=_POWERS).x)
+    return torch.tensor(minimize(risk, [0.5, 0.5], method="L-BFGS-B", bounds=_POOL_WEIGHT_BOUNDS).x)

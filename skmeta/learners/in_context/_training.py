@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skmeta.learners.in_context._binned import bars_loss, bars_moments
+from skmeta.learners.in_context._binned import binned_loss, binned_moments
 from skmeta.learners.in_context._transformer import TableTransformer
 from skmeta.learners.in_context._views import N_CODES, N_SLOTS, location_and_scale
 
@@ -58,8 +58,8 @@ def batch_loss(
         y = _scale(y, n_support)
         logits = network(support, y[:, :n_support], None, slots, None, query).float()
         target = y[:, n_support:].float()
-        mean, _ = bars_moments(logits.softmax(2))
-        return bars_loss(logits, target).mean(1), -((mean - target) ** 2).mean(1)
+        mean, _ = binned_moments(logits.softmax(2))
+        return binned_loss(logits, target).mean(1), -((mean - target) ** 2).mean(1)
     drawn = torch.rand(len(x), N_CODES, generator=generator, device=generator.device)
     y = drawn.to(x.device).argsort(1).gather(1, y)
     known, asked = y[:, :n_support], y[:, n_support:]

@@ -2,7 +2,7 @@
 
 Notation: b tables, n support rows, m query rows, d columns, f forms of a cell, e width of a cell,
 g soft bins of a column, D width of a row, s experts, c labels of a row, o outputs: one a class, or
-one a bar of the target's distribution.
+one a bin of the target's distribution.
 
 1. Each cell is described in f forms by its column in the support set (``_table_cells``), and
    encoded by a small network shared by all columns.
@@ -29,14 +29,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmeta.learners.in_context._binned import N_BARS, bar_borders
+from skmeta.learners.in_context._binned import N_BINS, bin_edges
 from skmeta.learners.in_context._cells import describe_cells, measure_columns
 from skmeta.learners.in_context._encoders import ColumnEncoder, ExpertEncoder, LabelEncoder, Memory
 from skmeta.learners.in_context._experts import N_EXPERTS
 
 # What an untrained network makes of the experts: factor of a class's label; width of a distribution
-# before softplus; probability that each bar has at least.
-_TRUST, _SPREAD, _FLOOR = 0.6, -1.0, 1e-6
+# before softplus; probability that each bin has at least.
+_EXPERT_WEIGHT, _SPREAD, _FLOOR = 0.6, -1.0, 1e-6
 
 
 class TableTransformer(nn.Module):
@@ -83,7 +83,7 @@ class TableTransformer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.hidden = nn.Linear(width, width)
         # Outputs, then how much each expert counts and, of a distribution, how wide it is there.
-        n_outputs = N_BARS + 2 * N_EXPERTS if n_labels is None else n_labels + N_EXPERTS
+        n_outputs = N_BINS + 2 * N_EXPERTS if n_labels is None else n_labels + N_EXPERTS
         self.head = nn.Linear(width, n_outputs)
 
     def draw(self, generator: torch.Generator) -> None:
@@ -109,15 +109,15 @@ class TableTransformer(nn.Module):
         with torch.no_grad():
             for block in self._blocks():
                 # Residual branches that add up to the size of one (Radford et al. 2019, 2.3).
-                for last in (block.mix, block.shrink):
+                for last in (block.output, block.feed_forward_out):
                     last.weight.div_(math.sqrt(len(self.blocks)))
             # Bins that tell neighbouring cells apart from the start.
             self.columns.bins.weight.mul_(4.0)
-        # Without any learning, the experts are heard alike.
+        # Without any learning, the experts have equal weights.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         with torch.no_grad():
-            self.head.bias[-N_EXPERTS:] = _TRUST if self.n_labels else _SPREAD
+            self.head.bias[-N_EXPERTS:] = _EXPERT_WEIGHT if self.n_labels else _SPREAD
 
     def forward(
         self,
@@ -169,7 +169,7 @@ class TableTransformer(nn.Module):
             columns = measure_columns(x, weight)
             forms = describe_cells(columns, x, weight)
             h, memory = self.columns.read(forms, y, weight)
-            heard, fitted = self.experts.read(forms, y, weight)
+            embedding, fitted = self.experts.read(forms, y, weight)
             memory |= {f"column.{n}": v for n, v in columns.items()}
             memory |= {f"expert.{n}": v for n, v in fitted.items()}
         dtype = h.dtype
@@ -178,7 +178,7 @@ class TableTransformer(nn.Module):
         if w is not None:
             bias = torch.log(w.to(dtype))[:, None, None, :]
             memory["bias"] = bias
-        token = self._rows(h, slots) + heard + self.label(y, dtype)
+        token = self._rows(h, slots) + embedding + self.label(y, dtype)
         for i, block in enumerate(self._blocks()):
             keys, values = block.keys_and_values(token)
             memory[f"keys.{i}"], memory[f"values.{i}"] = keys, values
@@ -190,8 +190,8 @@ class TableTransformer(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             forms = describe_cells(_part(memory, "column."), x)
             h = self.columns.predict(memory, forms)
-            heard, predicted = self.experts.predict(_part(memory, "expert."), forms)
-        token = self._rows(h, memory["slots"]) + heard
+            embedding, predicted = self.experts.predict(_part(memory, "expert."), forms)
+        token = self._rows(h, memory["slots"]) + embedding
         for i, block in enumerate(self._blocks()):
             keys, values = memory[f"keys.{i}"], memory[f"values.{i}"]
             token = block(token, keys, values, memory.get("bias"))
@@ -204,10 +204,10 @@ class TableTransformer(nn.Module):
         if self.n_labels is not None:
             own, trust = outputs[..., : self.n_labels], outputs[..., self.n_labels :]
             return own + (trust[..., None] * predicted).sum(2)
-        own, trust = outputs[..., :N_BARS], outputs[..., N_BARS:-N_EXPERTS]
+        own, trust = outputs[..., :N_BINS], outputs[..., N_BINS:-N_EXPERTS]
         spread = outputs[..., -N_EXPERTS:]
         # A mixture of logistic distributions around what the experts say.
-        at = (bar_borders().to(predicted) - predicted) / (F.softplus(spread) + 0.01)[..., None]
+        at = (bin_edges().to(predicted) - predicted) / (F.softplus(spread) + 0.01)[..., None]
         below = F.pad(F.pad(at.sigmoid(), (1, 0)), (0, 1), value=1.0)
         mixed = (trust.softmax(2)[..., None] * below.diff()).sum(2)
         return own + torch.log(mixed + _FLOOR)
@@ -240,29 +240,29 @@ class Block(nn.Module):
         super().__init__()
         self.n_heads = n_heads
         self.norm_attention = nn.LayerNorm(width)
-        self.ask = nn.Linear(width, width)
-        self.offer = nn.Linear(width, 2 * width)
-        self.mix = nn.Linear(width, width)
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.output = nn.Linear(width, width)
         self.norm_hidden = nn.LayerNorm(width)
-        self.grow = nn.Linear(width, 2 * width)
-        self.shrink = nn.Linear(2 * width, width)
+        self.feed_forward_in = nn.Linear(width, 2 * width)
+        self.feed_forward_out = nn.Linear(2 * width, width)
 
     def keys_and_values(self, token: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values, each (b, heads, n, D / heads), of support tokens (b, n, D)."""
-        offered = self.offer(self.norm_attention(token)).unflatten(2, (2, self.n_heads, -1))
-        keys, values = offered.permute(2, 0, 3, 1, 4)
+        joined = self.key_value(self.norm_attention(token)).unflatten(2, (2, self.n_heads, -1))
+        keys, values = joined.permute(2, 0, 3, 1, 4)
         return keys, values
 
     def forward(self, token: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
         """Tokens (b, m, D) after the layer."""
-        asked = self.ask(self.norm_attention(token)) / math.sqrt(keys.shape[3])
-        asked = asked.unflatten(2, (self.n_heads, -1)).transpose(1, 2)
+        queries = self.query(self.norm_attention(token)) / math.sqrt(keys.shape[3])
+        queries = queries.unflatten(2, (self.n_heads, -1)).transpose(1, 2)
         # Not F.scaled_dot_product_attention, which is slower on few rows, and under vmap on a CPU.
-        logits = asked @ keys.mT
-        found = (logits if bias is None else logits + bias).softmax(3).to(values.dtype) @ values
-        token = token + self.mix(found.transpose(1, 2).flatten(2))
-        hidden = F.gelu(self.grow(self.norm_hidden(token)))
-        out: Tensor = token + self.shrink(hidden)
+        logits = queries @ keys.mT
+        attended = (logits if bias is None else logits + bias).softmax(3).to(values.dtype) @ values
+        token = token + self.output(attended.transpose(1, 2).flatten(2))
+        hidden = F.gelu(self.feed_forward_in(self.norm_hidden(token)))
+        out: Tensor = token + self.feed_forward_out(hidden)
         return out
 
 

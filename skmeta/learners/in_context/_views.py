@@ -1,6 +1,6 @@
 """Views of one support set: permuted columns and classes, parts of columns and rows, class codes.
 
-Notation: n rows, d columns, c classes of a task; e members of an ensemble.
+Notation: n rows, d columns, c classes of a task; e views, which form an ensemble.
 
 Every choice hangs on keys computed from the contents of rows, columns and classes, never on their
 positions, so that a table in another order has the same views.
@@ -19,22 +19,22 @@ from skmeta.learners.in_context._cells import describe_cells, measure_columns
 
 N_SLOTS = 64
 N_CODES = 10
-# Members that a task of more classes than codes has at least: each divides the classes anew.
-_FEWEST_FOR_CODES = 12
+# Views that a task of more classes than codes has at least: each divides the classes anew.
+_MIN_VIEWS_FOR_CODES = 12
 _N_TABLES = 64
 
 
-class Members(NamedTuple):
+class Views(NamedTuple):
     """The views.
 
     Attributes
     ----------
     columns : Tensor of shape (1, d) or (e, 64), int64
-        Columns that each member sees, the same for all if there are no more than 64.
+        Columns of each view, the same for all if there are no more than 64.
     slots : Tensor of shape (e, min(d, 64)), int64
         Their slots.
     rows : Tensor of shape (1, n) or (e, largest), int64
-        Support rows that each member sees, the same for all if they are not too many.
+        Support rows of each view, the same for all if they are not too many.
     codes : Tensor of shape (e, c), int64
         Code of each class: one of its own, or one that it shares if there are more than 10
         classes. Of shape (e, 0) for a regression.
@@ -46,12 +46,12 @@ class Members(NamedTuple):
     codes: Tensor
 
 
-def n_members(n_estimators: int, n_classes: int) -> int:
-    """Number of members: more than asked for where codes are shared by classes."""
-    return max(n_estimators, _FEWEST_FOR_CODES) if n_classes > N_CODES else n_estimators
+def n_views(n_estimators: int, n_classes: int) -> int:
+    """Number of views: more than asked for where codes are shared by classes."""
+    return max(n_estimators, _MIN_VIEWS_FOR_CODES) if n_classes > N_CODES else n_estimators
 
 
-def draw_members(
+def choose_views(
     x: Tensor,
     y: Tensor,
     w: Tensor,
@@ -59,7 +59,7 @@ def draw_members(
     n_estimators: int,
     max_rows: int,
     n_features: int | None = None,
-) -> Members:
+) -> Views:
     """Choose the views of a support set.
 
     Parameters
@@ -73,19 +73,19 @@ def draw_members(
     n_classes : int
         c; 0 for a regression.
     n_estimators : int
-        Number of members asked for.
+        Number of views asked for.
     max_rows : int
-        Largest number of rows that a member sees.
+        Largest number of rows of a view.
     n_features : int, optional
         Number of columns that a network makes of ``x``, if there is one. They are known by their
         positions, which mean the same in every task.
 
     Returns
     -------
-    Members
+    Views
         The views.
     """
-    e, n = n_members(n_estimators, n_classes), len(x)
+    e, n = n_views(n_estimators, n_classes), len(x)
     rank, column_key, row_key, class_key = _keys(x, y, w, n_classes)
     if n_features is not None:
         column_key = torch.sin(1.0 + torch.arange(n_features, device=x.device, dtype=x.dtype))
@@ -105,12 +105,12 @@ def draw_members(
     else:
         # In a random order, every tenth class has the same code: codes are shared evenly.
         codes = place % N_CODES
-    return Members(columns, slots, rows, codes)
+    return Views(columns, slots, rows, codes)
 
 
 @lru_cache
 def _tables(size: int) -> Tensor:
-    """Permutations, one a member, the same for ever."""
+    """Permutations, one per view, fixed once and for all."""
     rng = np.random.default_rng(size)
     return torch.from_numpy(np.stack([rng.permutation(size) for _ in range(_N_TABLES)]))
 

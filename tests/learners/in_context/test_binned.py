@@ -8,28 +8,28 @@ import torch
 from scipy.integrate import quad
 
 from skmeta.learners.in_context._binned import (
-    N_BARS,
-    bar_borders,
-    bars_loss,
-    bars_moments,
-    bars_quantiles,
+    N_BINS,
+    bin_edges,
+    binned_loss,
+    binned_moments,
+    binned_quantiles,
 )
 
 
 @pytest.fixture
 def logits():
     generator = torch.Generator().manual_seed(0)
-    return 1.5 * torch.randn(3, N_BARS, generator=generator, dtype=torch.float64)
+    return 1.5 * torch.randn(3, N_BINS, generator=generator, dtype=torch.float64)
 
 
 def density(logits, t):
-    return float(torch.exp(-bars_loss(logits, torch.tensor(t, dtype=torch.float64))))
+    return float(torch.exp(-binned_loss(logits, torch.tensor(t, dtype=torch.float64))))
 
 
 def integrate(logits, function, upper=np.inf):
-    """Piece by piece, since the density has a step at each border."""
-    borders = bar_borders().numpy()
-    ends = [-np.inf, *borders, np.inf]
+    """Piece by piece, since the density has a step at each edge."""
+    edges = bin_edges().numpy()
+    ends = [-np.inf, *edges, np.inf]
     total = 0.0
     for low, high in pairwise(ends):
         if low < upper:
@@ -39,7 +39,7 @@ def integrate(logits, function, upper=np.inf):
 
 def test_it_is_a_density_with_the_moments_reported(logits):
     for row in logits[:2]:
-        mean, variance = bars_moments(row.softmax(0))
+        mean, variance = binned_moments(row.softmax(0))
         assert integrate(row, lambda t: 1.0) == pytest.approx(1, abs=1e-5)
         assert integrate(row, lambda t: t) == pytest.approx(float(mean), abs=1e-5)
         spread = integrate(row, lambda t, mean=float(mean): (t - mean) ** 2)
@@ -48,7 +48,7 @@ def test_it_is_a_density_with_the_moments_reported(logits):
 
 def test_quantiles_are_the_inverse_of_the_integral(logits):
     levels = torch.tensor([0.003, 0.05, 0.3, 0.5, 0.77, 0.95, 0.998])
-    found = bars_quantiles(logits.softmax(1), levels)
+    found = binned_quantiles(logits.softmax(1), levels)
     assert found.shape == (3, 7)
     assert (found.diff(dim=1) > 0).all()
     for level, value in zip(levels.tolist(), found[0].tolist(), strict=True):
@@ -56,10 +56,10 @@ def test_quantiles_are_the_inverse_of_the_integral(logits):
 
 
 def test_quantiles_in_the_tails():
-    in_tail = torch.zeros(2, N_BARS, dtype=torch.float64)
+    in_tail = torch.zeros(2, N_BINS, dtype=torch.float64)
     in_tail[0, 0] = in_tail[1, -1] = 1.0
-    first, last = bar_borders()[[0, -1]]
-    found = bars_quantiles(in_tail, torch.tensor([0.1, 0.5]))
+    first, last = bin_edges()[[0, -1]]
+    found = binned_quantiles(in_tail, torch.tensor([0.1, 0.5]))
     expected = torch.tensor([[0.1, 0.5], [0.1, 0.5]], dtype=torch.float64)
     expected[0] = first + torch.log(expected[0])
     expected[1] = last - torch.log(1 - expected[1])
@@ -68,7 +68,7 @@ def test_quantiles_in_the_tails():
 
 def test_loss_far_out_grows_linearly_and_has_a_gradient(logits):
     far = torch.tensor([50.0, 51.0, 52.0], dtype=torch.float64, requires_grad=True)
-    losses = bars_loss(logits[:1].expand(3, -1), far)
+    losses = binned_loss(logits[:1].expand(3, -1), far)
     torch.testing.assert_close(losses.diff(), torch.ones(2, dtype=torch.float64))
     assert torch.autograd.grad(losses.sum(), far)[0].tolist() == [1, 1, 1]
 
@@ -76,15 +76,15 @@ def test_loss_far_out_grows_linearly_and_has_a_gradient(logits):
 def test_the_loss_is_least_where_the_targets_are():
     generator = torch.Generator().manual_seed(0)
     targets = torch.randn(4000, generator=generator, dtype=torch.float64)
-    logits = torch.zeros(N_BARS, dtype=torch.float64, requires_grad=True)
+    logits = torch.zeros(N_BINS, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.Adam([logits], 0.1)
     for _ in range(300):
-        loss = bars_loss(logits.expand(4000, -1), targets).mean()
+        loss = binned_loss(logits.expand(4000, -1), targets).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     # The entropy of the normal distribution.
     assert loss.item() == pytest.approx(0.5 * np.log(2 * np.pi * np.e), abs=0.03)
-    mean, variance = bars_moments(logits.detach().softmax(0))
+    mean, variance = binned_moments(logits.detach().softmax(0))
     assert float(mean) == pytest.approx(0, abs=0.05)
     assert float(variance) == pytest.approx(1, abs=0.1)

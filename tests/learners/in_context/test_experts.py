@@ -7,7 +7,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from skmeta.learners.in_context._cells import describe_cells, measure_columns
-from skmeta.learners.in_context._experts import EXPERTS, N_EXPERTS, ask_experts, fit_experts
+from skmeta.learners.in_context._experts import EXPERTS, N_EXPERTS, fit_experts, predict_experts
 
 
 def draw(n, d=4, c=3, seed=0):
@@ -36,10 +36,10 @@ def test_a_support_row_is_predicted_by_the_others():
     for i in range(9):
         others = [k for k in range(9) if k != i]
         _, _, fitted = fit(forms[:, others], y[:, others])
-        expected, near = ask_experts(fitted, forms[:, [i]])
+        expected, near = predict_experts(fitted, forms[:, [i]])
         torch.testing.assert_close(found[:, [i]][:, :, uniform], expected[:, :, uniform])
         torch.testing.assert_close(nearest[:, [i]][:, :, uniform], near[:, :, uniform])
-    asked, _ = ask_experts(whole, forms)
+    asked, _ = predict_experts(whole, forms)
     assert not torch.allclose(asked, found, atol=0.1)
 
 
@@ -47,7 +47,7 @@ def test_the_normal_kernel_is_that_of_a_gaussian_process():
     x, y = draw(12, c=1)
     query, _ = draw(5, seed=1)
     forms = describe(x)
-    found, _ = ask_experts(fit(forms, y)[2], describe(x, query=query))
+    found, _ = predict_experts(fit(forms, y)[2], describe(x, query=query))
     k = next(k for k, e in enumerate(EXPERTS) if e.kernel == "normal" and not e.by_relevance)
     scale = np.sqrt(4 / (2 * EXPERTS[k].scale))
     kernel = RBF(scale) + ConstantKernel(1.0)
@@ -68,7 +68,7 @@ def test_weights_are_repetitions():
     torch.testing.assert_close(found[:, w[0] > 0], expected[:, first])
     torch.testing.assert_close(nearest[:, w[0] > 0], near[:, first])
     asked = describe(x, w, query)
-    for a, b in zip(ask_experts(fitted, asked), ask_experts(other, asked), strict=True):
+    for a, b in zip(predict_experts(fitted, asked), predict_experts(other, asked), strict=True):
         torch.testing.assert_close(a, b)
 
 
@@ -87,7 +87,7 @@ def test_experts_know_what_each_is_made_for(n):
     forms = describe(x[:, :n], query=x)
     for c in range(3):
         y = targets[None, :, [c]]
-        predicted, _ = ask_experts(fit(forms[:, :n], y[:, :n])[2], forms[:, n:])
+        predicted, _ = predict_experts(fit(forms[:, :n], y[:, :n])[2], forms[:, n:])
         error = ((predicted - y[:, n:, None]) ** 2).mean((0, 1, 3))
         assert error.shape == (N_EXPERTS,)
         assert error.min() < (0.05, 0.3, 0.3)[c]

@@ -11,8 +11,9 @@ from skmeta.datasets import make_table_tasks
 from skmeta.datasets.synthetic_tables._batches import draw_tables
 from skmeta.exceptions import PriorMismatchError
 from skmeta.learners import InContextLearner, ProtoNet
+from skmeta.learners.in_context._stored_names import module_parameters
 from skmeta.learners.in_context._training import batch_loss
-from skmeta.learners.in_context._views import N_SLOTS, draw_members
+from skmeta.learners.in_context._views import N_SLOTS, choose_views
 from skmeta.priors import load_table_prior
 
 SMALL = {"width": 32, "n_layers": 2, "n_heads": 2, "cell_width": 8}
@@ -219,15 +220,15 @@ def test_large_tables_are_seen_in_parts(priors):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def members(n=40, d=6, n_classes=3, e=8, max_rows=1000, seed=0):
+def make_views(n=40, d=6, n_classes=3, e=8, max_rows=1000, seed=0):
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(n, d, generator=generator, dtype=torch.float64)
     y = (torch.arange(n) % 10).clamp_max(n_classes - 1)
-    return x, y, draw_members(x, y, torch.ones(n).double(), n_classes, e, max_rows)
+    return x, y, choose_views(x, y, torch.ones(n).double(), n_classes, e, max_rows)
 
 
 def test_views_differ_and_are_permutations():
-    _, _, views = members()
+    _, _, views = make_views()
     # The same columns in other slots.
     assert views.columns.tolist() == [list(range(6))]
     assert len({tuple(row) for row in views.slots.tolist()}) == 8
@@ -238,7 +239,7 @@ def test_views_differ_and_are_permutations():
 
 
 def test_a_part_of_the_rows_has_each_class_in_its_proportion():
-    x, y, views = members(n=200, n_classes=4, max_rows=40)
+    x, y, views = make_views(n=200, n_classes=4, max_rows=40)
     assert views.rows.shape == (8, 40)
     expected = torch.bincount(y) * 40 / 200
     for rows in views.rows:
@@ -247,20 +248,20 @@ def test_a_part_of_the_rows_has_each_class_in_its_proportion():
     assert len(set(views.rows.flatten().tolist())) > 150
     w = torch.ones(200).double()
     w[::2] = 0
-    rows = draw_members(x, y, w, 4, 8, 40).rows
+    rows = choose_views(x, y, w, 4, 8, 40).rows
     assert (rows % 2 == 1).all()
     # A class of one row is there in every view.
     y = torch.zeros(200, dtype=torch.int64)
     y[17] = 1
-    assert (draw_members(x, y, torch.ones(200).double(), 2, 8, 40).rows == 17).any(1).all()
+    assert (choose_views(x, y, torch.ones(200).double(), 2, 8, 40).rows == 17).any(1).all()
 
 
 def test_classes_that_share_a_code_do_so_in_few_views():
-    _, _, views = members(n=200, n_classes=2)
+    _, _, views = make_views(n=200, n_classes=2)
     assert views.codes.shape == (8, 2)
     x = torch.randn(300, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     y = torch.arange(300) % 60
-    codes = draw_members(x, y, torch.ones(300).double(), 60, 4, 1000).codes
+    codes = choose_views(x, y, torch.ones(300).double(), 60, 4, 1000).codes
     assert codes.shape == (12, 60)
     assert codes.max() == 9
     for row in codes:
@@ -277,7 +278,7 @@ def test_the_strongest_of_many_columns_are_in_every_view():
     x[:, 77] -= 4 * y
     w = torch.ones(60).double()
     for labels, n_classes in ((y, 2), (y + 0.01 * x[:, 0], 0)):
-        columns = draw_members(x, labels, w, n_classes, 6, 1000).columns
+        columns = choose_views(x, labels, w, n_classes, 6, 1000).columns
         assert columns.shape == (6, N_SLOTS)
         for strong in (33, 77):
             assert (columns == strong).any(1).all()
@@ -400,13 +401,8 @@ def test_batch_loss_is_that_of_the_learner(trained):
     prior = trained["classification"][0]
     learner = InContextLearner(**SMALL)
     network = learner.make_network("classification")
-    network.load_state_dict(
-        {
-            n.removeprefix("table."): torch.tensor(v)
-            for n, v in prior.tensors.items()
-            if n.startswith("table.")
-        }
-    )
+    weights = module_parameters(prior.tensors)
+    network.load_state_dict({n: torch.tensor(v) for n, v in weights.items()})
     x, y = draw_tables(torch.Generator().manual_seed(3), 40, 60, 3, n_classes=2)
     losses, scores = batch_loss(
         network, "classification", x, y, 40, torch.Generator().manual_seed(0)

@@ -14,15 +14,15 @@ from skmeta.backend import Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import InContextLearner
 from skmeta.learners._core._prior_io import read_prior
-from skmeta.learners.in_context._binned import bar_borders, bars_moments
+from skmeta.learners.in_context._binned import bin_edges, binned_moments
 from skmeta.learners.in_context._pooled_model import (
-    class_opinion,
-    estimate_classes,
-    estimate_family,
-    likeliest_powers,
-    likeliest_share,
-    line_of,
-    mixed_with_family,
+    fit_class_model,
+    fit_mixed_model,
+    fit_mixture_share,
+    fit_opinion_pool_weights,
+    mix_with_pooled,
+    pooled_class_log_probability,
+    pooled_line,
     shrunken_location_and_scale,
     variance_components,
 )
@@ -92,7 +92,7 @@ def test_the_family_alone_is_the_random_intercept_model(prior):
 
 
 def estimate_of(X, y, groups):
-    found = estimate_family(StandardScaler().fit_transform(X), (y - y.mean()) / y.std(), groups)
+    found = fit_mixed_model(StandardScaler().fit_transform(X), (y - y.mean()) / y.std(), groups)
     return {n: v.numpy().astype(np.float32) for n, v in found.items()}
 
 
@@ -198,7 +198,7 @@ def test_labels_that_the_family_does_not_know_are_learned_from_their_rows(class_
 def test_the_family_of_classes_alone_is_logistic_regression(class_prior):
     X, y, _ = class_family()
     tensors = dict(class_prior.tensors) | {"family.powers": np.float32([0.0, 1.0])}
-    start = estimate_classes(
+    start = fit_class_model(
         StandardScaler().fit_transform(X), np.unique(y, return_inverse=True)[1], 3
     )
     tensors |= {n: start[n].numpy().astype(np.float32) for n in ("family.weight", "family.bias")}
@@ -215,11 +215,11 @@ def test_the_family_of_classes_alone_is_logistic_regression(class_prior):
 def test_a_class_without_rows_is_unlikely():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(60, 2)), np.repeat([0, 2], 30)
-    state = estimate_classes(x, y, 3)
-    p = class_opinion(state, torch.tensor(x), torch.arange(3)).exp()
+    state = fit_class_model(x, y, 3)
+    p = pooled_class_log_probability(state, torch.tensor(x), torch.arange(3)).exp()
     assert p[:, 1].max() < 0.05
-    only = estimate_classes(x, np.ones(60, int), 3)
-    p = class_opinion(only, torch.tensor(x), torch.arange(3)).exp()
+    only = fit_class_model(x, np.ones(60, int), 3)
+    p = pooled_class_log_probability(only, torch.tensor(x), torch.arange(3)).exp()
     np.testing.assert_allclose(p[0], np.array([0.5, 60.5, 0.5]) / 61.5)
 
 
@@ -230,7 +230,7 @@ def test_the_powers_are_the_likeliest():
         log_softmax(2 * (y[:, None] == np.arange(3)) * s + rng.normal(size=(300, 3)), axis=1)
         for s in (0.4, 0.8)
     )
-    found = likeliest_powers(own, opinion, y, w).numpy()
+    found = fit_opinion_pool_weights(own, opinion, y, w).numpy()
 
     def risk(a, b):
         return -(w * log_softmax(a * own + b * opinion, axis=1)[np.arange(300), y]).sum()
@@ -241,20 +241,20 @@ def test_the_powers_are_the_likeliest():
 
 def test_the_mixture_is_a_distribution():
     state = {"family.weight": torch.zeros(1), "family.log_spread": torch.tensor(0.3)}
-    uniform = torch.full((2, len(bar_borders()) + 1), -np.log(len(bar_borders()) + 1))
+    uniform = torch.full((2, len(bin_edges()) + 1), -np.log(len(bin_edges()) + 1))
     for share, std in ((100.0, np.exp(0.3)), (-100.0, None)):
-        found = mixed_with_family(state | {"family.share": torch.tensor(share)}, uniform)
+        found = mix_with_pooled(state | {"family.share": torch.tensor(share)}, uniform)
         np.testing.assert_allclose(found.exp().sum(1), 1, rtol=1e-5)
         if std is None:
             np.testing.assert_allclose(found, uniform, rtol=1e-5)
         else:
-            mean, variance = bars_moments(found.exp())
+            mean, variance = binned_moments(found.exp())
             np.testing.assert_allclose(mean, 0, atol=1e-4)
             np.testing.assert_allclose(variance.sqrt(), std, rtol=0.02)
-    half = mixed_with_family(state | {"family.share": torch.tensor(0.0)}, uniform).exp()
-    below = half[0, : len(bar_borders()) // 2].sum()
-    at = float(bar_borders()[len(bar_borders()) // 2 - 1])
-    expected = (norm.cdf(at / np.exp(0.3)) + len(bar_borders()) // 2 / len(uniform[0])) / 2
+    half = mix_with_pooled(state | {"family.share": torch.tensor(0.0)}, uniform).exp()
+    below = half[0, : len(bin_edges()) // 2].sum()
+    at = float(bin_edges()[len(bin_edges()) // 2 - 1])
+    expected = (norm.cdf(at / np.exp(0.3)) + len(bin_edges()) // 2 / len(uniform[0])) / 2
     assert float(below) == pytest.approx(expected, abs=1e-5)
 
 
@@ -300,7 +300,7 @@ def test_gradients_of_the_family_are_right(kind):
 def test_the_share_is_the_likeliest():
     rng = np.random.default_rng(0)
     gain, w = torch.tensor(rng.normal(0.3, 2.0, 200)), torch.tensor(rng.integers(0, 3, 200))
-    found = float(torch.sigmoid(20 * likeliest_share(gain, w)))
+    found = float(torch.sigmoid(20 * fit_mixture_share(gain, w)))
     grid = np.linspace(0.01, 0.99, 981)
     mixed = grid[:, None] * np.exp(gain.numpy()) + 1 - grid[:, None]
     assert found == pytest.approx(grid[(w.numpy() * np.log(mixed)).sum(1).argmax()], abs=2e-3)
@@ -325,7 +325,7 @@ def test_the_centre_lies_between_the_family_and_the_rows():
     X, y, groups = family()
     state = {n: torch.tensor(v) for n, v in estimate_of(X, y, groups).items()}
     x = torch.zeros(4, 3)
-    assert float(line_of(state, x)[0]) == pytest.approx(float(state["family.bias"]))
+    assert float(pooled_line(state, x)[0]) == pytest.approx(float(state["family.bias"]))
     residuals = torch.full((4,), 2.0)
     centres = [
         float(shrunken_location_and_scale(state, residuals, torch.full((4,), w))[0])

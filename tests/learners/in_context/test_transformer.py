@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from skmeta.learners.in_context._binned import N_BARS, bar_borders
+from skmeta.learners.in_context._binned import N_BINS, bin_edges
 from skmeta.learners.in_context._cells import describe_cells, measure_columns
-from skmeta.learners.in_context._experts import N_EXPERTS, ask_experts, fit_experts
+from skmeta.learners.in_context._experts import N_EXPERTS, fit_experts, predict_experts
 from skmeta.learners.in_context._transformer import TableTransformer
 
 B, N, M, D = 3, 11, 5, 4
@@ -52,7 +52,7 @@ def close(found, expected):
 
 def test_a_query_row_does_not_see_another(network, task, kind):
     expected = call(network, task)
-    assert expected.shape == (B, M, 10 if kind == "classification" else N_BARS)
+    assert expected.shape == (B, M, 10 if kind == "classification" else N_BINS)
     other = task["query"].clone()
     other[:, 1:] = 7.0
     close(call(network, task, query=other)[:, 0], expected[:, 0])
@@ -129,18 +129,18 @@ def test_a_support_row_does_not_hear_its_own_label_from_its_columns(network):
     cells = torch.randn(B, N, D, 8, generator=generator, dtype=torch.float64)
     code = torch.randn(B, N, encoder.n_label, generator=generator, dtype=torch.float64)
 
-    def said(rows, asking, **own):
+    def bin_predictions(rows, asking, **own):
         bins = encoder._bins(cells)
         sums = torch.einsum("bndhg,bnv->bdhgv", bins[:, rows], code[:, rows])
-        return encoder._ask(sums, bins[:, rows].sum(1), bins[:, asking], **own)
+        return encoder._predict_from_bins(sums, bins[:, rows].sum(1), bins[:, asking], **own)
 
     every = list(range(N))
     overlap = (encoder._bins(cells) ** 2).sum(4)
     with torch.no_grad():
-        found = said(every, every, overlap=overlap, code=code)
+        found = bin_predictions(every, every, overlap=overlap, code=code)
         for i in every:
             others = [k for k in every if k != i]
-            close(found[:, [i]], said(others, [i]))
+            close(found[:, [i]], bin_predictions(others, [i]))
 
 
 def test_wrong_calls_are_refused(network, task):
@@ -168,14 +168,14 @@ def test_without_meta_training_it_says_what_the_experts_say(kind, task):
     if kind == "classification":
         y = (y == torch.arange(10)).double() - (torch.arange(10) < 3).double() / 3
     _, _, fitted = fit_experts(describe_cells(columns, task["x"], w), y, w)
-    predicted, _ = ask_experts(fitted, describe_cells(columns, task["query"]))
+    predicted, _ = predict_experts(fitted, describe_cells(columns, task["query"]))
     found = call(network, task)
     assert predicted.shape == (B, M, N_EXPERTS, y.shape[2])
     if kind == "classification":
         close(found, 0.6 * predicted.sum(2))
     else:
         # Symmetric around each of them.
-        border = bar_borders().double()
-        centre = torch.cat([border[:1] - 0.5, (border[1:] + border[:-1]) / 2, border[-1:] + 0.5])
+        edge = bin_edges().double()
+        centre = torch.cat([edge[:1] - 0.5, (edge[1:] + edge[:-1]) / 2, edge[-1:] + 0.5])
         mean = found.softmax(2) @ centre
         torch.testing.assert_close(mean, predicted.mean(2)[..., 0], atol=0.03, rtol=0)
