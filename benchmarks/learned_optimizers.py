@@ -27,7 +27,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmeta.learners import LearnedOptimizer, read_prior
+from skmeta.learners import LearnedOptimizer
+from skmeta.learners._core import read_prior
 from skmeta.learners._learned_update import learned_step
 
 RESULTS = Path(__file__).parent / "results"

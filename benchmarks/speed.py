@@ -42,7 +42,8 @@ from torch import nn
 from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, Rows, Scaler, TaskTensors
 from skmeta.datasets import load_omniglot, make_sinusoid_tasks
-from skmeta.learners import MAML, Session
+from skmeta.learners import MAML
+from skmeta.learners._core import Session
 from skmeta.tasks import ClassEpisodes, GroupEpisodes
 
 RESULTS = Path(__file__).parent / "results"

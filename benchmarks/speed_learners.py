@@ -28,7 +28,8 @@ import torch
 from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, Scaler
 from skmeta.datasets import load_omniglot
-from skmeta.learners import MAML, LSTMMetaLearner, MetaLearner, MetaNAS, Session
+from skmeta.learners import MAML, LSTMMetaLearner, MetaLearner, MetaNAS
+from skmeta.learners._core import Session
 from skmeta.tasks import ClassEpisodes
 
 PATH = Path(__file__).parent / "results" / "speed_learners.json"

@@ -26,7 +26,8 @@ from skmeta.backend import (
 )
 from skmeta.exceptions import PriorMismatchError
 from skmeta.few_shot._categories import CategoryCodes, is_data_frame
-from skmeta.learners import LEARNERS, FineTuning, MetaLearner, Session, flatten_rows, read_prior
+from skmeta.learners import LEARNERS, FineTuning, MetaLearner
+from skmeta.learners._core import Session, flatten_rows, read_prior
 from skmeta.priors import MetaPrior, load_table_prior
 
 # Rows predicted at once; bounds memory.

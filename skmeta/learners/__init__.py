@@ -6,9 +6,6 @@ from skmeta.learners._core import (
     Context,
     GradientLearner,
     MetaLearner,
-    Session,
-    flatten_rows,
-    read_prior,
 )
 from skmeta.learners._fine_tuning import FineTuning
 from skmeta.learners._learned_optimizer import LearnedOptimizer
@@ -37,7 +34,4 @@ __all__ = [
     "PriorOptimizer",
     "ProtoNet",
     "Reptile",
-    "Session",
-    "flatten_rows",
-    "read_prior",
 ]

@@ -116,7 +116,7 @@ def sharpen(
 
 
 @dataclass(frozen=True)
-class SharpNetwork:
+class AnnealedNetwork:
     """A network of cells whose architecture parameters are read at a sharpness.
 
     Attributes

@@ -113,7 +113,7 @@ class LearnedOptimizer(GradientLearner):
         check_is_fitted(self, "prior_")
         return PriorOptimizer(params, self.prior_, lr=lr)
 
-    def rests_without_gradient(self) -> bool:
+    def skips_zero_gradient(self) -> bool:
         return False
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from skmeta.backend import State
-from skmeta.learners._core import choose, join, log_and_sign, lstm_cell, lstm_weights, tame, watch
-from skmeta.learners._core import part as split
+from skmeta.learners._core import lstm_cell, lstm_weights, preprocess_gradient, ravel, unravel
+from skmeta.learners._safeguard import bound_step, guard_loss, select_step
 
 _LAYERS = ("lstm.0", "lstm.1")
 
@@ -87,15 +87,15 @@ def learned_step(
     Andrychowicz et al. (2016), Learning to learn by gradient descent by gradient descent,
     equations 2 and 3, and appendix A.
     """
-    theta, slope = join(fast), join(gradient)
+    theta, slope = ravel(fast), ravel(gradient)
     memory = dict(memory) or {"guard": {}}
     step = memory.get("step", theta.new_zeros(()))
     is_guarded = "guard" in memory
     if is_guarded and value is not None:
-        memory["guard"], theta, slope = watch(
+        memory["guard"], theta, slope = guard_loss(
             memory["guard"], theta, slope, value, step, state["horizon"]
         )
-    seen = log_and_sign(slope * memory.get("loss_scale", 1.0) * memory.get("scale", 1.0))
+    seen = preprocess_gradient(slope * memory.get("loss_scale", 1.0) * memory.get("scale", 1.0))
     for name in _LAYERS:
         before = (memory.get(f"{name}.{n}") for n in ("hidden", "cell"))
         seen, cell = lstm_cell(state, name, seen, *before)
@@ -103,7 +103,7 @@ def learned_step(
     update = lr * (state["out.weight"] @ seen + state["out.bias"])
     update = update * memory.get("scale", 1.0)
     if is_guarded:
-        update = tame(update, slope, step, state["horizon"])
+        update = bound_step(update, slope, step, state["horizon"])
     if is_guarded and value is not None:
-        memory["guard"], update = choose(memory["guard"], update, slope, step)
-    return split(theta + update, fast), memory | {"step": step + 1}
+        memory["guard"], update = select_step(memory["guard"], update, slope, step)
+    return unravel(theta + update, fast), memory | {"step": step + 1}

@@ -18,11 +18,11 @@ from skmeta.learners._core import (
     Context,
     GradientLearner,
     Memory,
-    join,
-    log_and_sign,
     lstm_cell,
     lstm_weights,
-    part,
+    preprocess_gradient,
+    ravel,
+    unravel,
 )
 
 # Forget gates start almost open and input gates almost closed (section 3.3).
@@ -85,7 +85,7 @@ class LSTMMetaLearner(GradientLearner):
         "query_statistics": ["boolean"],
     }
 
-    def rests_without_gradient(self) -> bool:
+    def skips_zero_gradient(self) -> bool:
         return False  # The forget gate acts all the same.
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
@@ -107,14 +107,14 @@ class LSTMMetaLearner(GradientLearner):
         value: Tensor,
     ) -> tuple[State, Memory]:
         """One step of both LSTMs (section 3.1, equation 2 and those after it)."""
-        theta, slope = join(fast), join(gradient)
+        theta, slope = ravel(fast), ravel(gradient)
         rule = self._rule(state, value)
         # Pieces that fit the cache are faster than all coordinates of a large network at once.
         pairs = list(zip(theta.split(_PIECE), slope.split(_PIECE), strict=True))
         before = memory.get("pieces", [{}] * len(pairs))
         pieces = [_step(rule, *pair, m) for pair, m in zip(pairs, before, strict=True)]
         theta = torch.cat([piece for piece, _ in pieces])
-        return part(theta, fast), {"pieces": [m for _, m in pieces]}
+        return unravel(theta, fast), {"pieces": [m for _, m in pieces]}
 
     def _rule(self, state: Mapping[str, Tensor], value: Tensor) -> State:
         """What a step needs; the loss, the same for all coordinates, has become a bias."""
@@ -122,7 +122,7 @@ class LSTMMetaLearner(GradientLearner):
         gates = torch.stack([state[f"gate.{n}.weight"] for n in ("forget", "input")])
         return {
             "lstm.weight": torch.cat([weight[:, :2], weight[:, 4:]], 1),
-            "lstm.bias": bias + weight[:, 2:4] @ log_and_sign(value),
+            "lstm.bias": bias + weight[:, 2:4] @ preprocess_gradient(value),
             "gates.hidden": gates[:, : self.n_hidden],
             "gates.theta": gates[:, self.n_hidden, None],
             "gates.before": gates[:, self.n_hidden + 1 :],
@@ -142,7 +142,7 @@ class LSTMMetaLearner(GradientLearner):
 def _step(rule: State, theta: Tensor, slope: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
     """The step of some coordinates."""
     hidden, cell = lstm_cell(
-        rule, "lstm", log_and_sign(slope), memory.get("hidden"), memory.get("cell")
+        rule, "lstm", preprocess_gradient(slope), memory.get("hidden"), memory.get("cell")
     )
     # Gates before the first step are those of a cell that has not moved: all is kept.
     before = memory.get("gates", torch.tensor([[1.0], [0.0]]).to(theta))

@@ -72,7 +72,7 @@ class MAML(GradientLearner):
         "per_step_norm": ["boolean"],
     }
 
-    def rests_without_gradient(self) -> bool:
+    def skips_zero_gradient(self) -> bool:
         return not self.per_step_norm
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:

@@ -15,9 +15,9 @@ from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backbones import Architecture
 from skmeta.backend import Execution, Network, Rows, State, TaskTensors
 from skmeta.exceptions import BackboneError
-from skmeta.learners._architecture_choice import ALPHA, SharpNetwork
+from skmeta.learners._architecture_choice import ALPHA, AnnealedNetwork
 from skmeta.learners._core import Context, GradientLearner, Memory, read_prior
-from skmeta.learners._reptile import towards_the_end
+from skmeta.learners._reptile import reptile_gradient
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -86,7 +86,7 @@ class MetaNAS(GradientLearner):
         "outer": [StrOptions({"maml", "reptile"})],
     }
 
-    def rests_without_gradient(self) -> bool:
+    def skips_zero_gradient(self) -> bool:
         return False  # The choice becomes sharper all the same.
 
     @property
@@ -167,7 +167,7 @@ class MetaNAS(GradientLearner):
         self, context: Context, state: State, task: TaskTensors
     ) -> tuple[State, dict[str, Tensor]]:
         if self.outer == "reptile":
-            return towards_the_end(self, context, state, task)
+            return reptile_gradient(self, context, state, task)
         return super().meta_gradient(context, state, task)
 
     def mean_gradient(
@@ -180,7 +180,7 @@ class MetaNAS(GradientLearner):
     def _sharp(self, context: Context, step: int) -> Context:
         return replace(context, network=cast(Network, self._sharp_network(context, step)))
 
-    def _sharp_network(self, context: Context, step: int) -> SharpNetwork:
+    def _sharp_network(self, context: Context, step: int) -> AnnealedNetwork:
         """The network before an inner step; after the last one, it is decided."""
         if context.network.cells is None:
             raise BackboneError(
@@ -191,6 +191,6 @@ class MetaNAS(GradientLearner):
         done = 1.0 if context.progress >= end else (context.progress - begin) / (end - begin)
         sharpness = max(done, 0.0) * (step + 1) / (self.n_inner_steps + 1)
         cells = context.network.cells
-        return SharpNetwork(
+        return AnnealedNetwork(
             context.network, cells, self.max_parameters, sharpness, self.temperature
         )

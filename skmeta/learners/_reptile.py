@@ -51,10 +51,10 @@ class Reptile(GradientLearner):
     def meta_gradient(
         self, context: Context, state: State, task: TaskTensors
     ) -> tuple[State, dict[str, Tensor]]:
-        return towards_the_end(self, context, state, task)
+        return reptile_gradient(self, context, state, task)
 
 
-def towards_the_end(
+def reptile_gradient(
     learner: MetaLearner, context: Context, state: State, task: TaskTensors
 ) -> tuple[State, dict[str, Tensor]]:
     """Reptile's meta-gradient: from where the adaptation to all rows of a task ends to the state.

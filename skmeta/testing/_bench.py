@@ -12,10 +12,9 @@ from sklearn.base import clone
 from torch import Tensor, nn
 
 from skmeta.backbones import EpisodeBatchNorm, build_backbone
-from skmeta.backbones._build import draw_parameters
 from skmeta.backend import Execution, Rows, Scaler, State, TaskTensors
 from skmeta.learners import Context, MetaLearner
-from skmeta.learners._core import Session, read_prior, resolve_head
+from skmeta.learners._core import Session, read_prior
 from skmeta.priors import MetaPrior
 
 N_FEATURES = 4
@@ -138,7 +137,7 @@ def make_bench(learner: MetaLearner, kind: str, network: str = "mlp", **changes:
         (N_FEATURES,),
         scaler,
         kind=kind,
-        head=resolve_head(small, kind, "classes"),
+        head=small.resolve_head(kind, "classes"),
         classes=range(n_outputs),
         device="cpu",
         precision="float64",
@@ -159,9 +158,10 @@ def _make_module(network: str, backbone: Any, generator: torch.Generator) -> nn.
         return build_backbone("mlp", (N_FEATURES,), params, generator)
     # `skip_init`, since a new layer would take its weights from torch's global generator.
     linear = nn.utils.skip_init(nn.Linear, N_FEATURES, 5)
-    module = nn.Sequential(linear, EpisodeBatchNorm(5), nn.Tanh())
-    draw_parameters(module, generator)
-    return module
+    bound = N_FEATURES**-0.5
+    for values in linear.parameters():
+        nn.init.uniform_(values, -bound, bound, generator)
+    return nn.Sequential(linear, EpisodeBatchNorm(5), nn.Tanh())
 
 
 def _draw_tasks(kind: str, n_outputs: int, generator: torch.Generator) -> TaskTensors:

@@ -13,7 +13,7 @@ import torch
 from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, Rows, Scaler, TaskTensors
 from skmeta.learners import ANIL, MAML, MetaSGD, ProtoNet
-from skmeta.learners._core._prior_io import Session
+from skmeta.learners._core import Session
 
 SHAPE, N_WAY, N_TASKS = (1, 8, 8), 3, 3
 STEP = 1e-6

@@ -13,7 +13,7 @@ from skmeta.exceptions import (
     SkippedTasksWarning,
 )
 from skmeta.learners import ANIL, MAML, FineTuning, MetaSGD, ProtoNet, Reptile
-from skmeta.learners._core._prior_io import read_prior
+from skmeta.learners._core import read_prior
 from skmeta.priors import MetaPrior
 
 SMALL = {

@@ -14,7 +14,7 @@ from skmeta.backbones import EpisodeBatchNorm, build_backbone
 from skmeta.backend import Network, Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import Context, LSTMMetaLearner, _lstm
-from skmeta.learners._core._ravel import join, log_and_sign
+from skmeta.learners._core import preprocess_gradient, ravel
 
 N_FEATURES, N_WAY, N_HIDDEN, N_STEPS = 3, 3, 4, 3
 STEP = 1e-6
@@ -102,7 +102,7 @@ class Coordinate:
 def unroll(state, slopes, losses):
     """Weights after all steps, if gradients and losses are given numbers."""
     theta = weights_of(state)
-    cells = [Coordinate(state, value) for value in join(theta).numpy()]
+    cells = [Coordinate(state, value) for value in ravel(theta).numpy()]
     for slope, loss in zip(slopes, losses, strict=True):
         for cell, own in zip(cells, slope, strict=True):
             cell.step(own, loss)
@@ -122,7 +122,7 @@ def record(state, support):
     for _ in range(N_STEPS):
         at = {n: v.detach().clone().requires_grad_() for n, v in theta.items()}
         loss = plain_loss(at, support)
-        slopes.append(join(dict(zip(at, torch.autograd.grad(loss, at.values()), strict=True))))
+        slopes.append(ravel(dict(zip(at, torch.autograd.grad(loss, at.values()), strict=True))))
         losses.append(float(loss.detach()))
         theta = split(unroll(state, [s.numpy() for s in slopes], losses), like)
     return [s.numpy() for s in slopes], losses, theta
@@ -208,16 +208,16 @@ def test_gates_start_as_gradient_descent_with_a_small_step():
     adapted = learner.adapt(context, state, task.support)
     theta = {n: v.clone().requires_grad_() for n, v in weights_of(state).items()}
     slopes = torch.autograd.grad(plain_loss(theta, task.support), theta.values())
-    moved = join({n: adapted[n] for n in theta})
-    start = join(weights_of(state))
-    expected = expit(5) * start - 0.02 * join(dict(enumerate(slopes)))
+    moved = ravel({n: adapted[n] for n in theta})
+    start = ravel(weights_of(state))
+    expected = expit(5) * start - 0.02 * ravel(dict(enumerate(slopes)))
     torch.testing.assert_close(moved, expected, rtol=0, atol=5e-4)
 
 
 @pytest.mark.parametrize("x", [3.0, -0.2, math.exp(-10), 1e-5, -1e-7, 0.0])
 def test_preprocessing(x):
     value = torch.tensor(x, dtype=torch.float64, requires_grad=True)
-    found = log_and_sign(value)
+    found = preprocess_gradient(value)
     np.testing.assert_allclose(found.detach(), pair(x), rtol=1e-12, atol=1e-15)
     (slope,) = torch.autograd.grad(found.sum(), value)
     expected = 1 / (10 * x) if abs(x) >= math.exp(-10) else math.exp(10)

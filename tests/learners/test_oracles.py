@@ -166,7 +166,7 @@ def test_second_order_differs_from_first_order():
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
-def test_reptile_moves_towards_the_end_of_plain_sgd_on_all_rows(kind):
+def test_reptile_moves_reptile_gradient_of_plain_sgd_on_all_rows(kind):
     learner = Reptile(n_inner_steps=4, inner_lr=0.1)
     context = make_context(kind=kind, head="learned")
     state, task = make_state(learner, context), make_task(kind)

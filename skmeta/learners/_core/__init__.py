@@ -4,10 +4,17 @@ from skmeta.learners._core._base import LEARNERS, MetaLearner
 from skmeta.learners._core._context import Context
 from skmeta.learners._core._gradient import GradientLearner, Memory, Point
 from skmeta.learners._core._heads import class_means, initial_head, loss, score
-from skmeta.learners._core._prior_io import Session, read_prior, resolve_head, write_prior
-from skmeta.learners._core._problem import TaskSource, flatten_rows
-from skmeta.learners._core._ravel import join, log_and_sign, lstm_cell, lstm_weights, part
-from skmeta.learners._core._safeguard import choose, tame, watch
+from skmeta.learners._core._inputs import flatten_rows
+from skmeta.learners._core._prior_io import read_prior, write_prior
+from skmeta.learners._core._ravel import (
+    lstm_cell,
+    lstm_weights,
+    preprocess_gradient,
+    ravel,
+    unravel,
+)
+from skmeta.learners._core._session import Session
+from skmeta.learners._core._task_source import TaskSource
 
 __all__ = [
     "LEARNERS",
@@ -18,20 +25,16 @@ __all__ = [
     "Point",
     "Session",
     "TaskSource",
-    "choose",
     "class_means",
     "flatten_rows",
     "initial_head",
-    "join",
-    "log_and_sign",
     "loss",
     "lstm_cell",
     "lstm_weights",
-    "part",
+    "preprocess_gradient",
+    "ravel",
     "read_prior",
-    "resolve_head",
     "score",
-    "tame",
-    "watch",
+    "unravel",
     "write_prior",
 ]

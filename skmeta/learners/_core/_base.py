@@ -1,315 +1,36 @@
-"""The contract of a meta-learner, and what every meta-learner does alike."""
+"""The base class of the meta-learners: an algorithm that can be fitted and scored."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from numbers import Integral, Real
-from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
-import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 
-from skmeta._sklearn_compat import Interval, StrOptions, fit_context
-from skmeta.backend import MODES, PRECISIONS, Execution, Rows, State, TaskTensors
-from skmeta.exceptions import EpisodeError
-from skmeta.learners._core._context import Context
+from skmeta._sklearn_compat import fit_context
+from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._docs import complete
-from skmeta.learners._core._heads import HEADS, loss, score
-from skmeta.learners._core._meta_fit import evaluate, meta_fit, untrained_prior
+from skmeta.learners._core._evaluation import evaluate
+from skmeta.learners._core._fit import meta_fit
+from skmeta.learners._core._untrained import untrained_prior
 from skmeta.priors import MetaPrior
-from skmeta.training import OPTIMIZERS, SCHEDULES
-
-if TYPE_CHECKING:
-    from skmeta.learners._core._prior_io import Session
-    from skmeta.learners._core._problem import TaskSource
 
 LEARNERS: dict[str, type[MetaLearner]] = {}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class MetaLearner(BaseEstimator, ABC):
+class MetaLearner(Algorithm):
     """Base class of the meta-learners: settings, with pure methods.
 
-    A subclass writes :meth:`init_state`, :meth:`adapt` and :meth:`forward`; one that does not
-    descend the query loss writes :meth:`meta_gradient` too.
+    A subclass writes ``init_state``, ``adapt`` and ``forward``; one that does not descend the
+    query loss writes ``meta_gradient`` too.
     """
-
-    backbone: Any = "mlp"
-    backbone_params: dict | None = None
-    input_shape: tuple[int, ...] | None = None
-    task_type: str = "auto"
-    n_way: int = 5
-    n_shot: int = 5
-    n_query: int = 15
-    head_init: str = "auto"
-    transductive: bool = False
-    standardize: Any = "auto"
-    n_iterations: int = 1000
-    meta_batch_size: int = 8
-    meta_lr: float = 1e-3
-    meta_optimizer: str = "adam"
-    schedule: str = "cosine"
-    clip_norm: float | None = 10.0
-    label_noise: float = 0.0
-    validation_fraction: float = 0.1
-    n_validation_tasks: int = 100
-    evaluate_every: int = 100
-    patience: int | None = None
-    device: Any = "auto"
-    precision: str = "float32"
-    execution: str = "auto"
-    chunk_size: int | None = None
-    n_jobs: int | None = None
-    checkpoint: str | PathLike[str] | None = None
-    verbose: int = 0
-    random_state: Any = None
-
-    kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")
-    # What head_init="auto" means for tasks over ever new classes.
-    default_head: ClassVar[str] = "prototype"
-
-    _parameter_constraints: ClassVar[dict] = {
-        "backbone": [str, torch.nn.Module],
-        "backbone_params": [dict, None],
-        "input_shape": [tuple, list, None],
-        "task_type": [StrOptions({"auto", "classification", "regression"})],
-        "n_way": [Interval(Integral, 2, None, closed="left")],
-        "n_shot": [Interval(Integral, 1, None, closed="left")],
-        "n_query": [Interval(Integral, 1, None, closed="left")],
-        "head_init": [StrOptions(set(HEADS))],
-        "transductive": ["boolean"],
-        "standardize": ["boolean", StrOptions({"auto"})],
-        "n_iterations": [Interval(Integral, 1, None, closed="left")],
-        "meta_batch_size": [Interval(Integral, 1, None, closed="left")],
-        "meta_lr": [Interval(Real, 0, None, closed="neither")],
-        "meta_optimizer": [StrOptions(set(OPTIMIZERS))],
-        "schedule": [StrOptions(set(SCHEDULES))],
-        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "label_noise": [Interval(Real, 0, 1, closed="left")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "n_validation_tasks": [Interval(Integral, 1, None, closed="left")],
-        "evaluate_every": [Interval(Integral, 1, None, closed="left")],
-        "patience": [Interval(Integral, 1, None, closed="left"), None],
-        "device": [str, torch.device],
-        "precision": [StrOptions(set(PRECISIONS))],
-        "execution": [StrOptions(set(MODES))],
-        "chunk_size": [Interval(Integral, 1, None, closed="left"), None],
-        "n_jobs": [Integral, None],
-        "checkpoint": [str, PathLike, None],
-        "verbose": ["verbose"],
-        "random_state": ["random_state", np.random.Generator],
-    }
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         LEARNERS[cls.__name__] = cls
         complete(cls)
-
-    # ---------------------------------------------------------------- the algorithm: pure methods
-
-    @abstractmethod
-    def init_state(self, context: Context, generator: torch.Generator) -> State:
-        """Draw the meta-parameters.
-
-        Parameters
-        ----------
-        context : Context
-            The surroundings of the tasks.
-        generator : torch.Generator
-            Source of the numbers.
-
-        Returns
-        -------
-        dict of Tensor
-            The state that meta-training changes.
-        """
-
-    def begin_state(
-        self, session: Session, state: State, source: TaskSource, rng: np.random.Generator
-    ) -> State:
-        """The state that meta-training begins with, from the one drawn and the rows to learn from.
-
-        Parameters
-        ----------
-        session : Session
-            The learner at work.
-        state : dict of Tensor
-            What :meth:`init_state` drew.
-        source : TaskSource
-            The rows.
-        rng : numpy.random.Generator
-            Draws tasks, if they are needed.
-
-        Returns
-        -------
-        dict of Tensor
-            The state, by default as it was drawn.
-        """
-        return state
-
-    @abstractmethod
-    def adapt(
-        self,
-        context: Context,
-        state: Mapping[str, Tensor],
-        support: Rows,
-        start: State | None = None,
-    ) -> State:
-        """Learn a task from its support set.
-
-        Parameters
-        ----------
-        context : Context
-            The surroundings of the task.
-        state : mapping of str to Tensor
-            The prior.
-        support : Rows
-            The support set.
-        start : dict of Tensor, optional
-            What an earlier call returned, to continue from.
-
-        Returns
-        -------
-        dict of Tensor
-            What :meth:`forward` needs.
-        """
-
-    @abstractmethod
-    def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """Outputs of an adapted learner.
-
-        Parameters
-        ----------
-        context : Context
-            The surroundings of the task.
-        adapted : mapping of str to Tensor
-            What :meth:`adapt` returned.
-        x : Tensor of shape (n_rows, *input_shape)
-            Query rows.
-
-        Returns
-        -------
-        Tensor of shape (n_rows, n_outputs)
-            Logits, or standardised predictions.
-        """
-
-    def meta_loss(
-        self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of the query set after adaptation to the support set.
-
-        Parameters
-        ----------
-        context : Context
-            The surroundings of the task.
-        state : mapping of str to Tensor
-            The prior.
-        task : TaskTensors
-            The task.
-
-        Returns
-        -------
-        loss : Tensor of shape ()
-            Cross-entropy, or squared error in standardised units.
-        metrics : dict of Tensor
-            ``"loss"`` and ``"score"`` (greater is better).
-        """
-        adapted = self.adapt(context, state, task.support)
-        outputs = self.forward(context, adapted, task.query.x)
-        value = loss(context.kind, outputs, task.query)
-        return value, {"loss": value, "score": score(context.kind, outputs, task.query)}
-
-    def meta_gradient(
-        self, context: Context, state: State, task: TaskTensors
-    ) -> tuple[State, dict[str, Tensor]]:
-        """Gradient by which the outer optimizer descends, for one task.
-
-        Parameters
-        ----------
-        context : Context
-            The surroundings of the task.
-        state : dict of Tensor
-            The prior.
-        task : TaskTensors
-            The task.
-
-        Returns
-        -------
-        gradient : dict of Tensor
-            As ``state``.
-        metrics : dict of Tensor
-            ``"loss"`` and ``"score"``.
-        """
-
-        def objective(at: State) -> tuple[Tensor, dict[str, Tensor]]:
-            return self.meta_loss(context, at, task)
-
-        gradient, metrics = torch.func.grad(objective, has_aux=True)(state)
-        return gradient, metrics
-
-    def mean_gradient(
-        self, context: Context, state: State, tasks: TaskTensors, execution: Execution
-    ) -> tuple[State, dict[str, Tensor]]:
-        """Mean of :meth:`meta_gradient` over a meta-batch.
-
-        Parameters
-        ----------
-        context : Context
-            The surroundings of the tasks.
-        state : dict of Tensor
-            The prior.
-        tasks : TaskTensors
-            The tasks, stacked along axis 0.
-        execution : Execution
-            How tasks are computed.
-
-        Returns
-        -------
-        gradient : dict of Tensor
-            As ``state``.
-        metrics : dict of Tensor
-            ``"loss"`` and ``"score"``.
-        """
-        if type(self).meta_gradient is MetaLearner.meta_gradient:
-            # The gradient of a loss: one backward pass serves all tasks.
-            return execution.gradient(partial(self.meta_loss, context), state, tasks)
-        mean: tuple[State, dict[str, Tensor]] = execution.mean(
-            partial(self.meta_gradient, context, state), tasks
-        )
-        return mean
-
-    def check_kind(self, kind: str) -> None:
-        """Raise an error if the learner is not made for tasks of this kind.
-
-        Parameters
-        ----------
-        kind : {"classification", "regression"}
-            What the tasks are.
-
-        Raises
-        ------
-        EpisodeError
-            If they are of a kind that the learner cannot learn.
-        """
-        if kind not in self.kinds:
-            raise EpisodeError(
-                f"{type(self).__name__} learns {' and '.join(self.kinds)} tasks, but these are "
-                f"{kind} tasks. Use MAML or MetaSGD, or set task_type."
-            )
-
-    def _features(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        if self.transductive and context.network.has_statistics:
-            return context.network.measure(adapted, x)[0]
-        return context.network.features(adapted, x)
-
-    # ------------------------------------------------------------------------------ for users
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:

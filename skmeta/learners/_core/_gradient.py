@@ -70,7 +70,7 @@ class GradientLearner(MetaLearner):
         """Whether a task adapts the tensor of this name."""
         return True
 
-    def rests_without_gradient(self) -> bool:
+    def skips_zero_gradient(self) -> bool:
         """Whether a tensor in which no step so far had a gradient stays as it is."""
         return True
 
@@ -202,7 +202,7 @@ class GradientLearner(MetaLearner):
             measured = context.network.measure(fast, support.x)
         inner_loss = self._support_loss(context, fast, moved, support, measured)
         fast, memory, _ = self.descend(state, fast, memory, inner_loss, moved)
-        if not (moved.isdisjoint(body) and self.rests_without_gradient()):
+        if not (moved.isdisjoint(body) and self.skips_zero_gradient()):
             measured = None
         return Point(fast, measured, memory, max(0, n_resting - 1))
 

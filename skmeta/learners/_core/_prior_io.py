@@ -1,32 +1,20 @@
-"""A learner's state, written down as a prior and brought back."""
+"""Write a learner's state as a prior, and read it back."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from skmeta.backbones import build_backbone
-from skmeta.backend import (
-    PRECISIONS,
-    Network,
-    Scaler,
-    State,
-    TensorAdapter,
-    resolve_device,
-    state_to_numpy,
-    state_to_torch,
-)
+from skmeta.backend import Network, Scaler, State, state_to_numpy, state_to_torch
 from skmeta.exceptions import PriorMismatchError
-from skmeta.learners._core._context import Context
+from skmeta.learners._core._algorithm import Algorithm
+from skmeta.learners._core._session import Session
 from skmeta.priors import MetaPrior
-
-if TYPE_CHECKING:
-    from skmeta.learners._core._base import MetaLearner
 
 # Parameters of the run and the machine rather than of the algorithm; a prior does not keep them.
 RUN_PARAMETERS = frozenset(
@@ -39,108 +27,6 @@ RUN_PARAMETERS = frozenset(
         *("checkpoint", "verbose", "random_state"),
     }
 )
-
-
-@dataclass(frozen=True)
-class Session:
-    """A learner at work on a device.
-
-    Attributes
-    ----------
-    learner : MetaLearner
-        Settings of the algorithm.
-    context : Context
-        Its network, kind and head.
-    adapter : TensorAdapter
-        Brings rows to the device.
-    scaler : Scaler
-        The standardisation that ``adapter`` applies.
-    """
-
-    learner: MetaLearner
-    context: Context
-    adapter: TensorAdapter
-    scaler: Scaler
-
-    @classmethod
-    def begin(
-        cls,
-        learner: MetaLearner,
-        module: torch.nn.Module,
-        input_shape: tuple[int, ...],
-        scaler: Scaler,
-        *,
-        kind: str,
-        head: str,
-        classes: Sequence[int],
-        device: str | torch.device,
-        precision: str,
-    ) -> Session:
-        """Put a network on a device.
-
-        Parameters
-        ----------
-        learner : MetaLearner
-            Settings of the algorithm.
-        module : torch.nn.Module
-            Maps (n_rows, *input_shape) to (n_rows, n_features).
-        input_shape : tuple of int
-            Shape of one row.
-        scaler : Scaler
-            Standardisation of features and targets.
-        kind : {"classification", "regression"}
-            What the tasks are.
-        head : {"shared", "zeros", "prototype", "learned"}
-            What a task's head starts from.
-        classes : sequence of int of length n_outputs
-            Row of each output in a learned head.
-        device : str or torch.device
-            Where to compute.
-        precision : {"float32", "float64"}
-            Precision of the tensors.
-
-        Returns
-        -------
-        Session
-            The learner at work.
-
-        Raises
-        ------
-        DeviceError
-            If the device is not there.
-        """
-        where, dtype = resolve_device(device), PRECISIONS[precision]
-        network = Network(module, input_shape, where)
-        context = Context(network, kind, head, torch.as_tensor(list(classes), device=where))
-        return cls(learner, context, TensorAdapter(input_shape, scaler, where, dtype), scaler)
-
-    def draw_state(self, seed: int) -> State:
-        """Draw the learner's initial state.
-
-        Parameters
-        ----------
-        seed : int
-            Of the generator that draws it.
-
-        Returns
-        -------
-        dict of Tensor
-            The state, on the device.
-        """
-        generator = torch.Generator().manual_seed(seed)
-        state = self.learner.init_state(self.context, generator)
-        return {n: v.to(self.adapter.device, self.adapter.dtype) for n, v in state.items()}
-
-
-def resolve_head(learner: MetaLearner, kind: str, names_kind: str) -> str:
-    """What the head of a new task starts from, if the learner leaves it open."""
-    head = learner.head_init
-    if kind == "regression":
-        # One output, which means the same in every task.
-        return "zeros" if head == "zeros" else "learned"
-    if head == "auto":
-        return learner.default_head if names_kind == "classes" else "learned"
-    return head
 
 
 def write_prior(
@@ -198,7 +84,7 @@ def write_prior(
 
 def read_prior(
     prior: MetaPrior,
-    learner_class: type[MetaLearner],
+    learner_class: type[Algorithm],
     *,
     classes: Sequence[int],
     device: str | torch.device,

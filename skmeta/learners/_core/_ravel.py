@@ -17,13 +17,13 @@ from skmeta.backend import State
 _P = 10.0
 
 
-def join(tensors: Mapping[str, Tensor]) -> Tensor:
+def ravel(tensors: Mapping[str, Tensor]) -> Tensor:
     """All entries of the tensors, in one vector of shape (n,)."""
     return torch.cat([v.reshape(-1) for v in tensors.values()])
 
 
-def part(values: Tensor, like: Mapping[str, Tensor]) -> State:
-    """Undo :func:`join`.
+def unravel(values: Tensor, like: Mapping[str, Tensor]) -> State:
+    """Undo :func:`ravel`.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def part(values: Tensor, like: Mapping[str, Tensor]) -> State:
     return {n: piece.reshape(like[n].shape) for n, piece in zip(like, pieces, strict=True)}
 
 
-def log_and_sign(x: Tensor) -> Tensor:
+def preprocess_gradient(x: Tensor) -> Tensor:
     """Size and direction of numbers that span many orders of magnitude.
 
     (log|x| / p, sign(x)) where |x| >= exp(-p), and (-1, exp(p) x) closer to zero, with p = 10.

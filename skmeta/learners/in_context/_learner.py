@@ -17,7 +17,7 @@ from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backbones import build_backbone
-from skmeta.backend import PRECISIONS, Rows, Scaler, State, TaskTensors, to_numpy
+from skmeta.backend import PRECISIONS, Rows, Scaler, State, TaskTensors, TensorAdapter, to_numpy
 from skmeta.exceptions import PriorMismatchError
 from skmeta.learners._core import (
     Context,
@@ -269,9 +269,14 @@ class InContextLearner(MetaLearner):
         return {n: torch.tensor(prior.tensors[n]).to(v.dtype) for n, v in state.items()}
 
     def begin_state(
-        self, session: Session, state: State, source: TaskSource, rng: np.random.Generator
+        self,
+        context: Context,
+        adapter: TensorAdapter,
+        scaler: Scaler,
+        state: State,
+        source: TaskSource,
+        rng: np.random.Generator,
     ) -> State:
-        context, adapter = session.context, session.adapter
         sampler = source.sampler
         if not isinstance(sampler, GroupEpisodes) or len(adapter.input_shape) != 1:
             return state
@@ -283,7 +288,7 @@ class InContextLearner(MetaLearner):
             positions = np.searchsorted(sampler.classes, source.y)
             family = fit_class_model(x, positions, context.n_outputs)
         else:
-            y = (source.y - session.scaler.y_mean) / session.scaler.y_scale
+            y = (source.y - scaler.y_mean) / scaler.y_scale
             family = fit_mixed_model(x, y, source.groups)
         state = state | {n: v.to(adapter.device, adapter.dtype) for n, v in family.items()}
         tasks = adapter.tasks(table, [source.sampler.sample(rng) for _ in range(_N_MIXTURE_TASKS)])

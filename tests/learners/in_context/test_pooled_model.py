@@ -13,7 +13,7 @@ from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
 from skmeta.backend import Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import InContextLearner
-from skmeta.learners._core._prior_io import read_prior
+from skmeta.learners._core import read_prior
 from skmeta.learners.in_context._binned import bin_edges, binned_moments
 from skmeta.learners.in_context._pooled_model import (
     fit_class_model,

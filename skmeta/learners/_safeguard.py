@@ -29,7 +29,7 @@ _TOLERANCE = 0.1
 _TINY = 1e-30
 
 
-def tame(update: Tensor, slope: Tensor, step: Tensor, horizon: Tensor) -> Tensor:
+def bound_step(update: Tensor, slope: Tensor, step: Tensor, horizon: Tensor) -> Tensor:
     """Keep an update beyond the horizon short and downhill.
 
     Parameters
@@ -50,7 +50,7 @@ def tame(update: Tensor, slope: Tensor, step: Tensor, horizon: Tensor) -> Tensor
     return torch.where(step < horizon, update, shrunk)
 
 
-def watch(
+def guard_loss(
     guard: Mapping[str, Tensor],
     theta: Tensor,
     slope: Tensor,
@@ -106,7 +106,7 @@ def watch(
     return new, theta, torch.where(tripped, new["best_slope"], slope)
 
 
-def choose(
+def select_step(
     guard: Mapping[str, Tensor], update: Tensor, slope: Tensor, step: Tensor
 ) -> tuple[Guard, Tensor]:
     """Take the learned update, or the gradient step if the guard has gone over to it.
@@ -114,7 +114,7 @@ def choose(
     Parameters
     ----------
     guard : mapping of str to Tensor
-        What :func:`watch` returned.
+        What :func:`guard_loss` returned.
     update, slope : Tensor of shape (n,)
         u and g.
     step : Tensor of shape ()

@@ -1,0 +1,110 @@
+"""Learn many tasks from their support sets, and compare predictions of their query sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from skmeta._random import check_rng
+from skmeta.backend import to_numpy
+from skmeta.exceptions import EpisodeError
+from skmeta.learners._core._algorithm import Algorithm
+from skmeta.learners._core._inputs import check_learner_rows, flatten_rows
+from skmeta.learners._core._prior_io import RUN_PARAMETERS, read_prior
+from skmeta.learners._core._session import make_execution
+from skmeta.learners._core._task_source import make_problem, resolve_kind
+from skmeta.priors import MetaPrior
+from skmeta.tasks import warn_if_reused
+
+# Tasks evaluated at once; bounds the memory of an evaluation.
+EVALUATION_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Predictions on the query sets of many tasks.
+
+    Attributes
+    ----------
+    y_true : ndarray of shape (n_tasks, n_query)
+        Class positions, or targets.
+    y_pred : ndarray of shape (n_tasks, n_query)
+        Predicted ones.
+    weight : ndarray of shape (n_tasks, n_query)
+        0 marks padding.
+    """
+
+    y_true: np.ndarray
+    y_pred: np.ndarray
+    weight: np.ndarray
+
+    def accuracy(self) -> np.ndarray:
+        """Accuracy of each task."""
+        return np.average(self.y_true == self.y_pred, axis=1, weights=self.weight)
+
+    def squared_error(self) -> np.ndarray:
+        """Mean squared error of each task."""
+        return np.average((self.y_true - self.y_pred) ** 2, axis=1, weights=self.weight)
+
+    def r2(self) -> float:
+        """Share of variance explained over all query rows."""
+        mean = np.average(self.y_true, weights=self.weight)
+        total = np.average((self.y_true - mean) ** 2, weights=self.weight)
+        error = np.average((self.y_true - self.y_pred) ** 2, weights=self.weight)
+        return float(1 - error / total) if total > 0 else float(error == 0)
+
+
+def evaluate(learner: Algorithm, X: Any, y: Any, groups: Any, n_tasks: int) -> Evaluation:
+    """Learn tasks from their support sets and predict their query sets."""
+    prior: MetaPrior = learner.prior_
+    rows, _ = flatten_rows(X, learner.input_shape)
+    rows = check_learner_rows(learner, rows, reset=False)
+    if groups is None and prior.classes is not None:
+        raise EpisodeError(
+            "The prior was learned from groups whose labels mean the same in each, but groups is "
+            "None. Pass groups to score tasks of that kind."
+        )
+    resolve_kind(prior.kind, y, groups)
+    problem = make_problem(
+        prior.kind,
+        rows,
+        y,
+        groups,
+        n_way=learner.n_way,
+        n_shot=learner.n_shot,
+        n_query=learner.n_query,
+        labels=prior.classes,
+    )
+    source = problem.train
+    warn_if_reused(prior, source.sampler.names, problem.names_kind)
+    own = {n: v for n, v in learner.get_params(deep=False).items() if n not in RUN_PARAMETERS}
+    session, state = read_prior(
+        prior,
+        type(learner),
+        classes=range(source.n_outputs),
+        device=learner.device,
+        precision=learner.precision,
+        **{n: v for n, v in own.items() if n != "head_init"},
+    )
+    rng = check_rng(learner.random_state)
+    table = session.adapter.upload(rows)
+    found = []
+    with make_execution(session.learner, session) as execution, torch.no_grad():
+        for start in range(0, n_tasks, EVALUATION_BATCH):
+            size = min(EVALUATION_BATCH, n_tasks - start)
+            tasks = [source.sampler.sample(rng) for _ in range(size)]
+            batch = session.adapter.tasks(table, tasks)
+            outputs = execution.map(partial(session.outputs, state), batch)
+            if prior.kind == "classification":
+                predicted = to_numpy(outputs.argmax(2))
+            else:
+                predicted = session.adapter.targets(outputs[..., 0])
+            y_true, weight = (
+                np.stack([getattr(t, n) for t in tasks]) for n in ("y_query", "w_query")
+            )
+            found.append((y_true, predicted, weight))
+    return Evaluation(*(np.concatenate(parts) for parts in zip(*found, strict=True)))

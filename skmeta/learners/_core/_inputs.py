@@ -1,0 +1,119 @@
+"""The shape of a row, and the standardisation of rows and targets."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from sklearn.utils import get_tags
+
+from skmeta._validation import check_rows
+from skmeta.backend import Scaler
+from skmeta.exceptions import BackboneError
+
+
+def flatten_rows(X: Any, input_shape: tuple[int, ...] | None) -> tuple[Any, tuple[int, ...] | None]:
+    """Make images (n_samples, channels, height, width) the rows of a table.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
+        A table, or images.
+    input_shape : tuple of int or None
+        Shape of one row, if the user said so.
+
+    Returns
+    -------
+    X : array-like of shape (n_samples, n_features)
+        As given, if it was a table.
+    input_shape : tuple of int or None
+        Shape of one row, if known.
+
+    Raises
+    ------
+    BackboneError
+        If images have another shape than ``input_shape``.
+    """
+    shape: tuple[int, ...] = getattr(X, "shape", ())
+    if len(shape) <= 2:
+        return X, None if input_shape is None else tuple(input_shape)
+    found = tuple(int(n) for n in shape[1:])
+    if input_shape is not None and tuple(input_shape) != found:
+        raise BackboneError(
+            f"X has rows of shape {found}, but input_shape={tuple(input_shape)}. Leave "
+            "input_shape out, or reshape X."
+        )
+    return np.asarray(X).reshape(shape[0], -1), found
+
+
+def check_learner_rows(learner: Any, rows: Any, reset: bool) -> np.ndarray:
+    """Check the rows of a table; NaN is an error unless the learner takes missing values."""
+    allow_nan = get_tags(learner).input_tags.allow_nan
+    return check_rows(learner, rows, reset=reset, allow_nan=allow_nan)
+
+
+def resolve_input_shape(
+    input_shape: tuple[int, ...] | None, backbone: Any, n_features: int
+) -> tuple[int, ...]:
+    """Shape of one row; a square grey image if a convolution is asked for and nothing is said."""
+    if input_shape is None:
+        side = math.isqrt(n_features)
+        if backbone in ("conv4", "image_cells") and side * side == n_features:
+            return (1, side, side)
+        return (n_features,)
+    if math.prod(input_shape) != n_features:
+        raise BackboneError(
+            f"input_shape={tuple(input_shape)} has {math.prod(input_shape)} values, but X has "
+            f"{n_features} features. Make the two agree."
+        )
+    return tuple(input_shape)
+
+
+def fit_scaler(
+    standardize: bool | str,
+    X: np.ndarray,
+    y: np.ndarray | None,
+    input_shape: tuple[int, ...],
+    sample_weight: np.ndarray | None = None,
+) -> Scaler:
+    """Measure centre and scale.
+
+    Parameters
+    ----------
+    standardize : bool or "auto"
+        ``"auto"``: tables, but not images.
+    X : ndarray of shape (n_samples, n_features)
+        Rows.
+    y : ndarray of shape (n_samples,) or None
+        Targets of a regression.
+    input_shape : tuple of int
+        Shape of one row.
+    sample_weight : ndarray of shape (n_samples,), optional
+        Weights.
+
+    Returns
+    -------
+    Scaler
+        Constant features keep scale 1.
+    """
+    w = np.ones(len(X)) if sample_weight is None else sample_weight
+    zero, one = np.zeros(()), np.ones(())
+    x_mean, x_scale, y_mean, y_scale = zero, one, zero, one
+    if standardize is True or (standardize == "auto" and len(input_shape) == 1):
+        x_mean, x_scale = _mean_and_scale(X, w)
+    if y is not None and standardize is not False:
+        y_mean, y_scale = _mean_and_scale(y, w)
+    return Scaler(x_mean, x_scale, y_mean, y_scale)
+
+
+def _mean_and_scale(values: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    values = np.asarray(values, dtype=np.float64)
+    w = np.where(np.isnan(values), 0.0, w.reshape(-1, *[1] * (values.ndim - 1)))
+    total, values = w.sum(0), np.nan_to_num(values)
+    total = np.where(total == 0, 1.0, total)
+    mean = (w * values).sum(0) / total
+    scale = np.sqrt((w * (values - mean) ** 2).sum(0) / total)
+    # Rounding leaves a constant column with a tiny scale, by which it must not be divided.
+    constant = scale <= 1e-12 * np.maximum(1.0, np.abs(mean))
+    return np.asarray(mean), np.where(constant, 1.0, scale)
