@@ -80,6 +80,14 @@ def _encode_or_none(numbers: Sequence[float]) -> str | None:
     return dump(encode_numbers(numbers)) if len(numbers) else None
 
 
+def _encode_float(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _decode_float(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
 def _clean(text: str) -> str:
     """Return text that every database takes: no NUL, no half of a surrogate pair."""
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
@@ -104,6 +112,8 @@ def evaluation_to_row(evaluation: Evaluation) -> Row:
         "n_test_samples": _encode_or_none(e.n_test_samples),
         "error": None if e.error is None else _clean(e.error),
         "source": e.source,
+        "predicted_mean_score": _encode_float(e.predicted_mean_score),
+        "predicted_std_score": _encode_float(e.predicted_std_score),
     }
 
 
@@ -120,11 +130,22 @@ def row_to_evaluation(row: Mapping[str, Any]) -> Evaluation:
         n_test_samples=tuple(json.loads(row["n_test_samples"] or "[]")),
         error=row["error"],
         source=row["source"],
+        # Histories of version 0.1 do not have these columns.
+        predicted_mean_score=_decode_float(row.get("predicted_mean_score")),
+        predicted_std_score=_decode_float(row.get("predicted_std_score")),
     )
 
 
 # What is asked for by value has a column of its own; everything else goes to one JSON text.
 _DETAILS = ("data_sketch", "signature", "space", "cv", "metrics", "metafeatures", "versions")
+
+
+def labels_without_name(data_digest: str) -> tuple[str, ...]:
+    """Return what the column ``dataset`` holds where the user gave no name.
+
+    It is the digest's first 12 characters; version 0.1 also wrote the whole digest.
+    """
+    return ("", data_digest, data_digest[:12])
 
 
 def search_to_row(record: SearchRecord) -> Row:
@@ -142,7 +163,7 @@ def search_to_row(record: SearchRecord) -> Row:
     }
     return {
         "fingerprint": record.fingerprint,
-        "dataset": _clean(record.dataset),
+        "dataset": _clean(record.dataset_label),
         "data_digest": record.data_digest,
         "estimator": _clean(record.estimator),
         "refit_metric": _clean(record.refit_metric),
@@ -156,9 +177,10 @@ def row_to_search(row: Mapping[str, Any]) -> SearchRecord:
     values = decode_numbers([*details["metafeatures"].values()])
     details["metafeatures"] = dict(zip(details["metafeatures"], values, strict=True))
     details["data_sketch"] = tuple(details["data_sketch"])
+    is_unnamed = row["dataset"] in labels_without_name(row["data_digest"])
     return SearchRecord(
         fingerprint=row["fingerprint"],
-        dataset=row["dataset"],
+        dataset=None if is_unnamed else row["dataset"],
         data_digest=row["data_digest"],
         estimator=row["estimator"],
         refit_metric=row["refit_metric"],

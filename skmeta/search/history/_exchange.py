@@ -45,7 +45,10 @@ _EVALUATION_COLUMNS = (
     "n_test_samples",
     "error",
     "source",
+    "predicted_mean_score",
+    "predicted_std_score",
 )
+_NUMBER_COLUMNS = ("started", "finished", "predicted_mean_score", "predicted_std_score")
 
 
 def to_frame(searches: Iterable[RecordedSearch]) -> Any:
@@ -81,7 +84,7 @@ def _frame_row(number: int, search: RecordedSearch, evaluation: Evaluation) -> d
     folds = evaluation.scores.get(metric, ())
     return {
         "search": number,
-        "dataset": search.record.dataset,
+        "dataset": search.record.dataset_label,
         "estimator": search.record.estimator,
         "metric": metric,
         "score": _mean(folds) * search.record.metrics.get(metric, 1),
@@ -244,7 +247,7 @@ def _write_parquet(path: Path, searches: Iterable[RecordedSearch]) -> None:
         for search in searches
         for row in [_codec.evaluation_to_row(e) for e in search.evaluations] or [nothing]
     ]
-    kinds = {"started": arrow.float64(), "finished": arrow.float64()}
+    kinds = dict.fromkeys(_NUMBER_COLUMNS, arrow.float64())
     schema = arrow.schema(
         [(n, kinds.get(n, arrow.string())) for n in (*_SEARCH_COLUMNS, *_EVALUATION_COLUMNS)],
         metadata={"format": FORMAT, "version": str(VERSION)},

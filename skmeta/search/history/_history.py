@@ -421,9 +421,9 @@ class SearchHistory(HistoryReader):
         self._store.run(work, write=True)
         if changed:
             warnings.warn(
-                f"{changed} configurations were measured before on {item.record.dataset!r}, with "
-                "other scores, which are kept. To replace them, call remove(dataset) first; to "
-                "keep both, give another dataset=.",
+                f"{changed} configurations were measured before on {item.record.dataset_label!r}, "
+                "with other scores, which are kept. To replace them, call remove(dataset) first. "
+                "To keep both, give another dataset=.",
                 HistoryWarning,
                 stacklevel=3,
             )

@@ -67,10 +67,10 @@ def make_search(estimator: Any, data: DataSet, measured: Measurements) -> Record
     """
     name, classes, configurations, keys = _describe(estimator, measured.params)
     fingerprint = _fingerprint(data)
-    dataset = _name_of(data, fingerprint)
+    _check_name(data, fingerprint)
     identity = [
         "measured",
-        dataset,
+        fingerprint.digest if data.name is None else data.name,
         fingerprint.digest,
         name,
         classes,
@@ -79,7 +79,7 @@ def make_search(estimator: Any, data: DataSet, measured: Measurements) -> Record
     ]
     record = SearchRecord(
         fingerprint=hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
-        dataset=dataset,
+        dataset=data.name,
         data_digest=fingerprint.digest,
         data_sketch=fingerprint.sketch,
         estimator=name,
@@ -225,14 +225,13 @@ def _fingerprint(data: DataSet) -> DataFingerprint:
     return DataFingerprint("", ()) if data.X is None else fingerprint_data(data.X, data.y)
 
 
-def _name_of(data: DataSet, fingerprint: DataFingerprint) -> str:
+def _check_name(data: DataSet, fingerprint: DataFingerprint) -> None:
     name = fingerprint.digest if data.name is None else data.name
     if not isinstance(name, str) or not name:
         raise HistoryFormatError(
             f"dataset is the data set's name, a text that is not empty, not {data.name!r}. "
             "Give it, or give X and y."
         )
-    return name
 
 
 def _metafeatures(data: DataSet) -> dict[str, float]:

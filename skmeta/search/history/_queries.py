@@ -21,6 +21,11 @@ def _read(connection: sa.Connection, query: sa.Select[Any]) -> list[dict[str, An
     return [dict(zip(names, row, strict=True)) for row in result]
 
 
+def _every_column(table: sa.Table) -> sa.Select[Any]:
+    # A history of version 0.1 that is opened for reading lacks columns, so none is named.
+    return sa.select(sa.literal_column("*")).select_from(table)
+
+
 def find_search(connection: sa.Connection, fingerprint: str) -> int | None:
     """Return the id of a search, or None."""
     query = sa.select(search.c.id).where(search.c.fingerprint == fingerprint)
@@ -30,7 +35,7 @@ def find_search(connection: sa.Connection, fingerprint: str) -> int | None:
 
 def find_record(connection: sa.Connection, search_id: int) -> SearchRecord | None:
     """Return what was known of a search before its first candidate, or None."""
-    query = sa.select(search).where(search.c.id == search_id)
+    query = _every_column(search).where(search.c.id == search_id)
     rows = _read(connection, query)
     return _codec.row_to_search(rows[0]) if rows else None
 
@@ -38,14 +43,26 @@ def find_record(connection: sa.Connection, search_id: int) -> SearchRecord | Non
 def ensure_search(
     connection: sa.Connection, record: SearchRecord, started: float | None = None
 ) -> int:
-    """Return the id of a search, which is inserted if it is not there."""
+    """Return the id of a search, which is inserted if it is not there.
+
+    A data set that had no name gets the one of `record`.
+    """
     found = find_search(connection, record.fingerprint)
     if found is not None:
+        if record.dataset is not None:
+            _name_dataset(connection, found, record)
         return found
     row = {**_codec.search_to_row(record), "started": time.time() if started is None else started}
     key = connection.execute(sa.insert(search).values(row)).inserted_primary_key
     assert key is not None
     return int(key[0])
+
+
+def _name_dataset(connection: sa.Connection, search_id: int, record: SearchRecord) -> None:
+    row = _codec.search_to_row(record)
+    unnamed = search.c.dataset.in_(_codec.labels_without_name(record.data_digest))
+    statement = sa.update(search).where(search.c.id == search_id, unnamed)
+    connection.execute(statement.values(dataset=row["dataset"]))
 
 
 def insert_evaluations(
@@ -85,22 +102,23 @@ def merge_search(connection: sa.Connection, item: RecordedSearch) -> int:
 
 
 def remove_dataset(connection: sa.Connection, dataset: str) -> int:
-    """Delete the searches on a data set; return how many."""
-    ids = sa.select(search.c.id).where(search.c.dataset == dataset)
+    """Delete the searches on a data set, by its name or digest; return how many."""
+    chosen = sa.or_(search.c.dataset == dataset, search.c.data_digest == dataset)
+    ids = sa.select(search.c.id).where(chosen)
     connection.execute(sa.delete(evaluation).where(evaluation.c.search_id.in_(ids)))
-    return connection.execute(sa.delete(search).where(search.c.dataset == dataset)).rowcount
+    return connection.execute(sa.delete(search).where(chosen)).rowcount
 
 
 def read_evaluations(connection: sa.Connection, search_id: int) -> list[Evaluation]:
     """Return the candidates of a search, in the order they were recorded."""
-    query = sa.select(evaluation).where(evaluation.c.search_id == search_id)
+    query = _every_column(evaluation).where(evaluation.c.search_id == search_id)
     rows = _read(connection, query.order_by(evaluation.c.id))
     return [_codec.row_to_evaluation(row) for row in rows]
 
 
 def read_searches(connection: sa.Connection, classes: Collection[str] | None) -> Rows:
     """Return the searches that tried one of some estimator classes (None: all of them)."""
-    query = sa.select(search).order_by(search.c.id)
+    query = _every_column(search).order_by(search.c.id)
     if classes is not None:
         known = sa.select(search.c.estimator).distinct()
         names: Iterable[str] = connection.execute(known).scalars()
@@ -131,7 +149,7 @@ def read_scores(
 
 def read_whole(connection: sa.Connection) -> Iterator[RecordedSearch]:
     """Yield every search with its candidates."""
-    for row in _read(connection, sa.select(search).order_by(search.c.id)):
+    for row in _read(connection, _every_column(search).order_by(search.c.id)):
         yield RecordedSearch(
             record=_codec.row_to_search(row),
             evaluations=tuple(read_evaluations(connection, row["id"])),

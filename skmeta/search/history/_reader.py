@@ -232,7 +232,7 @@ def _make_past_search(
     chosen = metric if metric is not None and metric in record.metrics else record.refit_metric
     means = _average([json.loads(text).get(chosen, ()) for text in scores])
     return PastSearch(
-        dataset=record.dataset,
+        dataset=record.dataset_label,
         configurations=tuple(_codec.decode_configuration(text) for text in configurations),
         scores=means * record.metrics.get(chosen, 1),
         metric=chosen,

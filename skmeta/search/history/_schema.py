@@ -1,6 +1,7 @@
 """Tables of a history, and the version that they carry."""
 
 import secrets
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -52,6 +53,9 @@ evaluation = sa.Table(
     sa.Column("n_test_samples", sa.Text),
     sa.Column("error", sa.Text),
     sa.Column("source", sa.String(SOURCE_LENGTH), nullable=False),
+    # Version 0.1 did not have these two: `add_columns` adds them.
+    sa.Column("predicted_mean_score", sa.Double),
+    sa.Column("predicted_std_score", sa.Double),
     sa.UniqueConstraint("search_id", "key"),
     sqlite_autoincrement=True,
 )
@@ -84,6 +88,29 @@ def create(connection: sa.Connection, place: str) -> None:
     _tables.create_all(connection)
     values = {"format": FORMAT, "version": str(VERSION), "id": secrets.token_hex(16)}
     connection.execute(sa.insert(about), [{"name": k, "value": v} for k, v in values.items()])
+
+
+def missing_columns(connection: sa.Connection) -> list[sa.Column[Any]]:
+    """Return the columns of this version that an older version's tables lack.
+
+    Columns are only ever added, and may be empty, so the format stays the same: version 0.1 can
+    still read and write a history to which they were added.
+    """
+    missing = []
+    for table in (search, evaluation):
+        present = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+        missing += [column for column in table.columns if column.name not in present]
+    return missing
+
+
+def add_columns(connection: sa.Connection) -> None:
+    """Add the columns that an older version's tables lack, unless another process was faster."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
+    for column in missing_columns(connection):
+        kind = column.type.compile(connection.dialect)
+        statement = f"ALTER TABLE {column.table.name} ADD COLUMN {column.name} {kind}"
+        connection.exec_driver_sql(statement)
 
 
 def _check_version(values: dict[str, str], place: str) -> None:

@@ -114,6 +114,8 @@ class Store:
                 )
         elif not found:
             self.run(lambda connection: _schema.create(connection, place), write=True)
+        elif self.run(_schema.missing_columns):
+            self.run(_schema.add_columns, write=True)
         self._make_file = False
 
     def _make_engine(self, content: bytes | None) -> sa.Engine:
@@ -298,6 +300,7 @@ _ADVICE = (
     ("unable to open", "It was moved or deleted, or may not be opened: look at its path."),
     ("disk i/o", "The disk failed or is full: check its space and health."),
     ("no such table", "Its tables are gone: restore the file, or open it again."),
+    ("must be owner", "Let the owner of its tables open it once, to add new columns to them."),
     ("connection", "Check that the server runs, and the host, port, user and database."),
 )
 

@@ -5,6 +5,7 @@ A *configuration* describes an estimator by names that do not depend on a pipeli
 greater is better.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -40,6 +41,9 @@ class Evaluation:
     source : str
         Why it was tried: ``"initial design"``, ``"prior"``, ``"model"``, ``"grid"``, ``"random"``
         or ``"added"``.
+    predicted_mean_score, predicted_std_score : float
+        Mean and standard deviation of the score that the model expected just before the candidate
+        was evaluated; NaN where there was no model.
     """
 
     configuration: Configuration
@@ -52,6 +56,8 @@ class Evaluation:
     n_test_samples: tuple[int, ...] = ()
     error: str | None = None
     source: str = "added"
+    predicted_mean_score: float = math.nan
+    predicted_std_score: float = math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +69,8 @@ class SearchRecord:
     fingerprint : str
         Digest of data, estimator, space, cv and scoring: equal fingerprints are the same search,
         which is how a search resumes.
-    dataset : str
-        Name of the data set; the digest of its rows where the user gave no name.
+    dataset : str or None
+        Name that the user gave to the data set; None where the user gave none.
     data_digest : str
         Digest of X and y; empty where no data were given.
     data_sketch : tuple of int
@@ -90,10 +96,10 @@ class SearchRecord:
     """
 
     fingerprint: str
-    dataset: str
     estimator: str
     metrics: Mapping[str, int]
     refit_metric: str
+    dataset: str | None = None
     data_digest: str = ""
     data_sketch: tuple[int, ...] = ()
     signature: str = ""
@@ -101,6 +107,11 @@ class SearchRecord:
     cv: str = ""
     metafeatures: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def dataset_label(self) -> str:
+        """Return the data set's name, or the first 12 characters of its digest."""
+        return self.data_digest[:12] if self.dataset is None else self.dataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +121,7 @@ class PastSearch:
     Attributes
     ----------
     dataset : str
-        Name of the data set.
+        Name of the data set, or the first 12 characters of its digest.
     configurations : tuple of dict
         One a candidate.
     scores : ndarray of shape (n_candidates,)

@@ -22,7 +22,7 @@ from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryError, HistoryFormatError, HistoryWarning
 from skmeta.search import ReadOnlyHistory, SearchHistory
-from skmeta.search.record._records import Evaluation, SearchRecord
+from skmeta.search.record import Evaluation, SearchRecord, fingerprint_data
 
 NAN, INF = math.nan, math.inf
 SUFFIXES = [".jsonl", ".jsonl.gz", ".parquet"]
@@ -295,6 +295,29 @@ def test_folds_metrics_and_times_are_kept():
     np.testing.assert_allclose(history.searches(metric="accuracy")[0].scores, [0.6, NAN])
 
 
+def test_a_data_set_gets_its_name_when_there_is_one(iris):
+    X, _ = iris
+    history = SearchHistory()
+    search_id = history.begin(make_record_of(X, None))
+    assert history.to_frame().empty
+    assert history.begin(make_record_of(X, "iris")) == search_id
+    history.begin(make_record_of(X, None))
+    history.begin(make_record_of(X, "another"))
+    assert [search.record.dataset for search in history] == ["iris"]
+
+
+def make_record_of(X, dataset):
+    digest = fingerprint_data(X).digest
+    return SearchRecord(
+        fingerprint="f",
+        dataset=dataset,
+        data_digest=digest,
+        estimator="SVC",
+        metrics={"accuracy": 1},
+        refit_metric="accuracy",
+    )
+
+
 def test_the_data_are_described_but_not_needed(iris):
     X, y = iris
     history = SearchHistory()
@@ -302,7 +325,9 @@ def test_the_data_are_described_but_not_needed(iris):
     history.add(SVC(), [{"C": 1.0}], [0.5], dataset="named", X=X, y=y, metafeatures={"mine": 3})
     history.add(SVC(), [{"C": 1.0}], [0.5], dataset="unseen")
     first, second, third = (search.record for search in history)
-    assert first.dataset == first.data_digest == second.data_digest != ""
+    assert first.dataset is None
+    assert second.dataset == second.dataset_label == "named"
+    assert first.dataset_label == first.data_digest[:12] == second.data_digest[:12] != ""
     assert first.data_sketch == second.data_sketch != ()
     assert first.metafeatures["n_classes"] == 3
     assert second.metafeatures == {"mine": 3.0}

@@ -83,6 +83,8 @@ FULL_EVALUATION = make_evaluation(
     n_test_samples=(50, 50, 49),
     error="ValueError: naïve “quotes”\tand tabs",
     source="model",
+    predicted_mean_score=1 / 3,
+    predicted_std_score=5e-324,
     params='[0, {"C": ["drawn", 0.1]}]',
 )
 
