@@ -63,7 +63,8 @@ torch.nn.Module
     params : mapping, optional
         Keyword arguments of the named backbone.
     generator : torch.Generator, optional
-        Draws the initial weights of a named backbone.
+        Draws the initial weights of a named backbone. Without it, the weights are the same each
+        time. Torch's global generator is neither read nor moved.
 
     Returns
     -------
@@ -91,7 +92,7 @@ torch.nn.Module
                 module = BACKBONES[backbone](tuple(input_shape), **params)
         except TypeError as error:
             raise BackboneError(f"backbone_params of {backbone!r}: {error}") from error
-        draw_parameters(module, generator)
+        draw_parameters(module, torch.Generator() if generator is None else generator)
     else:
         raise BackboneError(
             f"backbone must be a torch.nn.Module or one of {sorted(BACKBONES)}, got {backbone!r}."
@@ -100,15 +101,15 @@ torch.nn.Module
     return module
 
 
-def draw_parameters(module: nn.Module, generator: torch.Generator | None) -> None:
+def draw_parameters(module: nn.Module, generator: torch.Generator) -> None:
     """Draw the weights of linear layers and convolutions, as torch does by default.
 
     Parameters
     ----------
     module : torch.nn.Module
         Changed in place.
-    generator : torch.Generator, optional
-        Source of the numbers, so that no global seed is touched.
+    generator : torch.Generator
+        Source of the numbers, so that torch's global generator stays as it is.
     """
     for part in module.modules():
         if isinstance(part, Filter | CellNetwork):

@@ -127,7 +127,7 @@ class CellNetwork(nn.Module):
     def _module(self, row: int, name: str) -> nn.Module:
         return cast(nn.ModuleDict, self.edges[row])[name]
 
-    def draw_weights(self, generator: torch.Generator | None) -> None:
+    def draw_weights(self, generator: torch.Generator) -> None:
         """Draw alpha."""
         nn.init.normal_(self.architecture, 0.0, _SMALL, generator)
 

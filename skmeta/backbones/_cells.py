@@ -33,7 +33,7 @@ class Filter(nn.Conv2d):
             n_in, n_out, size, padding=padding, groups=groups, dilation=dilation, bias=False
         )
 
-    def draw_weights(self, generator: torch.Generator | None) -> None:
+    def draw_weights(self, generator: torch.Generator) -> None:
         """Draw the weights."""
         bound = math.sqrt(3 / self.weight[0].numel())
         nn.init.uniform_(self.weight, -bound, bound, generator)

@@ -190,7 +190,8 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
             return list(range(len(self.classes_)))
         known = {label: k for k, label in enumerate(prior.classes.tolist())}
         unknown = [label for label in self.classes_.tolist() if label not in known]
-        if unknown and prior.learner_params["head_init"] == "learned":
+        has_rows = "head.weight" in prior.tensors
+        if unknown and has_rows and prior.learner_params.get("head_init") == "learned":
             raise PriorMismatchError(
                 f"The prior's head knows the classes {quote_some(prior.classes)}, but y has "
                 f"{quote_some(unknown)}. Meta-train with head_init='shared', which takes any "

@@ -5,6 +5,7 @@ from skmeta.learners._core import (
     LEARNERS,
     Context,
     GradientLearner,
+    InnerLoopLearner,
     MetaLearner,
 )
 from skmeta.learners._fine_tuning import FineTuning
@@ -26,6 +27,7 @@ __all__ = [
     "FineTuning",
     "GradientLearner",
     "InContextLearner",
+    "InnerLoopLearner",
     "LSTMMetaLearner",
     "LearnedOptimizer",
     "MetaLearner",

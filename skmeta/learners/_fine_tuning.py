@@ -11,11 +11,11 @@ from torch import Tensor
 
 from skmeta.backend import Rows, State, TaskTensors
 from skmeta.exceptions import EpisodeError
-from skmeta.learners._core import Context, GradientLearner, Memory, loss, score
+from skmeta.learners._core import Context, InnerLoopLearner, Memory, loss, score
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class FineTuning(GradientLearner):
+class FineTuning(InnerLoopLearner):
     """The baseline without meta-learning: train on the new task, from weights at hand.
 
     Fitted on groups, it pretrains one model for all of them together (one learned head); a new
@@ -43,7 +43,6 @@ class FineTuning(GradientLearner):
 
     inner_lr: float = 0.01
     n_inner_steps: int = 200
-    first_order: bool = True
 
     default_head: ClassVar[str] = "zeros"
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from skmeta.backend import State
-from skmeta.learners._core import Context, GradientLearner, Memory, initial_head
+from skmeta.backend import Rows, State
+from skmeta.learners._core import Context, GradientLearner, Memory, Point, initial_head
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -56,6 +56,21 @@ class MetaSGD(GradientLearner):
         rates = {f"rate.{n}": torch.full_like(v, self.inner_lr) for n, v in adapted.items()}
         return state | rates
 
+    def _begin(
+        self,
+        context: Context,
+        state: Mapping[str, Tensor],
+        support: Rows,
+        start: State | None = None,
+    ) -> Point:
+        point = super()._begin(context, state, support, start)
+        rates = {n: state[f"rate.{n}"] for n in point.fast}
+        if context.head == "learned":
+            # Each class has step sizes of its own; a task may have some of the classes only.
+            for name in ("head.weight", "head.bias"):
+                rates[name] = rates[name].index_select(0, context.classes)
+        return point._replace(memory=rates)
+
     def update(
         self,
         state: Mapping[str, Tensor],
@@ -65,4 +80,5 @@ class MetaSGD(GradientLearner):
         value: Tensor,
     ) -> tuple[State, Memory]:
         """One inner step: theta' = theta - alpha * grad, element by element (equation 2)."""
-        return {n: fast[n] - state[f"rate.{n}"] * gradient[n] for n in fast}, memory
+        rates = memory or {n: state[f"rate.{n}"] for n in fast}
+        return {n: fast[n] - rates[n] * gradient[n] for n in fast}, memory

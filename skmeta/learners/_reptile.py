@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from skmeta.backend import Rows, State, TaskTensors
-from skmeta.learners._core import Context, GradientLearner, MetaLearner, loss, score
+from skmeta.learners._core import Context, InnerLoopLearner, MetaLearner, loss, score
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Reptile(GradientLearner):
+class Reptile(InnerLoopLearner):
     """Move the initialisation towards where training on each task ends.
 
     theta <- theta + meta_lr * mean over tasks of (theta' - theta), where theta' is the result of
@@ -43,7 +43,6 @@ class Reptile(GradientLearner):
     """
 
     n_inner_steps: int = 5
-    first_order: bool = True
     meta_optimizer: str = "sgd"
     meta_lr: float = 1.0
     schedule: str = "linear"

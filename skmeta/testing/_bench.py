@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -61,7 +61,8 @@ def small_clone(learner: MetaLearner, **changes: Any) -> MetaLearner:
     if hasattr(learner, "n_inner_steps"):
         settings["n_inner_steps"] = min(learner.n_inner_steps, 2)
     small: MetaLearner = clone(learner)
-    small.set_params(**(settings | changes))
+    names = small.get_params(deep=False)
+    small.set_params(**{n: v for n, v in settings.items() if n in names} | changes)
     return small
 
 
@@ -125,7 +126,13 @@ class Bench:
         return replace(self, context=context, tasks=_draw_tasks("classification", n_way, generator))
 
 
-def make_bench(learner: MetaLearner, kind: str, network: str = "mlp", **changes: Any) -> Bench:
+def make_bench(
+    learner: MetaLearner,
+    kind: str,
+    network: str = "mlp",
+    names_kind: str = "classes",
+    **changes: Any,
+) -> Bench:
     """Set up a learner with a network of ``NETWORKS`` and tasks of a kind."""
     generator = torch.Generator().manual_seed(0)
     small = small_clone(learner, **changes)
@@ -137,7 +144,7 @@ def make_bench(learner: MetaLearner, kind: str, network: str = "mlp", **changes:
         (N_FEATURES,),
         scaler,
         kind=kind,
-        head=small.resolve_head(kind, "classes"),
+        head=small.resolve_head(kind, names_kind),
         classes=range(n_outputs),
         device="cpu",
         precision="float64",
@@ -193,17 +200,37 @@ def make_table(learner: MetaLearner, kind: str, seed: int = 0) -> Table:
     labels = names + 100 * seed
     if kind == "regression":
         return Table(X, (X * rng.normal(size=(12, N_FEATURES))[names]).sum(1), labels)
-    if learner.head_init == "learned":
+    if getattr(learner, "head_init", None) == "learned":
         # Outputs of a learned head mean the same in every task.
         return Table(X, np.arange(len(names)) % N_WAY, labels)
     return Table(X, labels, None)
 
 
-def predict_with_prior(learner: MetaLearner, prior: MetaPrior, table: Table) -> np.ndarray:
-    """Outputs for every row of a table of a learner that adapts to its first rows."""
-    n_outputs = N_WAY if prior.kind == "classification" else 1
+def make_grouped_table(kind: str, seed: int = 0) -> Table:
+    """Draw twelve groups of six rows; of the classifications, every third lacks a class."""
+    rng = np.random.default_rng(seed)
+    names = np.repeat(np.arange(12), 6)
+    X = rng.normal(size=(len(names), N_FEATURES))
+    if kind == "regression":
+        y = (X * rng.normal(size=(12, N_FEATURES))[names]).sum(1)
+        return Table(X, y, names + 100 * seed)
+    y = np.arange(len(names)) % N_WAY
+    kept = (names % 3 > 0) | (y > 0)
+    return Table(X[kept], y[kept], names[kept] + 100 * seed)
+
+
+def predict_with_prior(
+    learner: MetaLearner, prior: MetaPrior, table: Table, classes: Sequence[int] | None = None
+) -> np.ndarray:
+    """Outputs for every row of a table of a learner that adapts to its first rows.
+
+    ``classes`` are the positions of the task's classes among those of the prior.
+    """
+    if classes is None:
+        classes = range(N_WAY if prior.kind == "classification" else 1)
+    n_outputs = len(classes)
     session, state = read_prior(
-        prior, type(learner), classes=range(n_outputs), device="cpu", precision="float64"
+        prior, type(learner), classes=classes, device="cpu", precision="float64"
     )
     rows = session.adapter.upload(table.X)
     few = slice(0, 4 * n_outputs)

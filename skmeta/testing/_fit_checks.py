@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from skmeta.learners import MetaLearner
 from skmeta.priors import MetaPrior
 from skmeta.testing._bench import (
     N_FEATURES,
+    make_grouped_table,
     make_table,
     predict_with_prior,
     raised_by,
@@ -34,14 +37,35 @@ def fit_is_reproducible(learner: MetaLearner, kind: str) -> None:
     assert _learned_differs(other, fits[0]), "random_state has no effect"
 
 
-def fit_leaves_global_random_numbers_alone(learner: MetaLearner, kind: str) -> None:
+def global_random_numbers_are_left_alone(learner: MetaLearner, kind: str) -> None:
     """NumPy's and torch's global generators are neither read nor moved on."""
     small, table = small_clone(learner), make_table(learner, kind)
-    numpy_before, torch_before = _numpy_global_state(), torch.random.get_rng_state()
-    small.fit(*table)
-    numpy_after, torch_after = _numpy_global_state(), torch.random.get_rng_state()
-    assert numpy_before == numpy_after, "fit draws from NumPy's global generator"
-    assert torch.equal(torch_before, torch_after), "fit draws from torch's global generator"
+    unseen = make_table(learner, kind, seed=1)
+    calls: dict[str, Callable[[], Any]] = {
+        "fit": lambda: small.fit(*table),
+        "score": lambda: small.score(*unseen),
+        "score_tasks": lambda: small.score_tasks(*unseen, n_tasks=2),
+        "adapt": lambda: predict_with_prior(learner, small.prior_, unseen),
+    }
+    for name, call in calls.items():
+        numpy_before, torch_before = _numpy_global_state(), torch.random.get_rng_state()
+        call()
+        numpy_after, torch_after = _numpy_global_state(), torch.random.get_rng_state()
+        assert numpy_before == numpy_after, f"{name} draws from NumPy's global generator"
+        assert torch.equal(torch_before, torch_after), f"{name} draws from torch's global generator"
+
+
+def groups_are_learned(learner: MetaLearner, kind: str) -> None:
+    """Tasks may be groups, of which some lack a class, and a new task may lack one, too."""
+    fitted = small_clone(learner).fit(*make_grouped_table(kind))
+    unseen = make_grouped_table(kind, seed=1)
+    assert np.isfinite(fitted.history_["train_loss"]).all(), "the loss over groups is not finite"
+    assert np.isfinite(fitted.score(*unseen)), "the score over groups is not finite"
+    tasks: tuple[tuple[int, ...], ...] = ((0, 1, 2), (0, 2), (2, 1))
+    for classes in tasks if kind == "classification" else ((0,),):
+        outputs = predict_with_prior(learner, fitted.prior_, unseen, classes)
+        assert outputs.shape == (len(unseen.y), len(classes))
+        assert np.isfinite(outputs).all(), f"outputs for the classes {classes} are not finite"
 
 
 def _numpy_global_state() -> str:
@@ -177,9 +201,10 @@ def bad_input_is_refused(learner: MetaLearner, kind: str) -> None:
         "an infinity in X": lambda: small_clone(learner).fit(with_inf, y, groups),
         "y that is too short": lambda: small_clone(learner).fit(X, y[:-1], groups),
         "an X without rows": lambda: small_clone(learner).fit(X[:0], y[:0], groups),
-        "an unknown head_init": lambda: small_clone(learner, head_init="?").fit(X, y, groups),
-        "an unknown task_type": lambda: small_clone(learner, task_type="?").fit(X, y, groups),
     }
+    for name in {"head_init", "task_type", "schedule"} & set(learner.get_params(deep=False)):
+        unknown = small_clone(learner, **{name: "?"})
+        calls[f"an unknown {name}"] = partial(unknown.fit, X, y, groups)
     if not get_tags(learner).input_tags.allow_nan:
         calls["NaN in X"] = lambda: small_clone(learner).fit(with_nan, y, groups)
     if groups is not None:

@@ -14,6 +14,7 @@ from skmeta.learners import MetaLearner
 from skmeta.testing._bench import (
     N_FEATURES,
     N_TASKS,
+    N_WAY,
     NETWORKS,
     Bench,
     assert_close,
@@ -180,6 +181,24 @@ def number_of_classes_is_free(learner: MetaLearner, kind: str) -> None:
         )
         assert torch.isfinite(outputs).all(), f"outputs for {n_way} classes are not finite"
         _assert_like_state(other.gradient("vmap")[0], other.state)
+
+
+def classes_may_lack_support_rows(learner: MetaLearner, kind: str) -> None:
+    """A class without support rows leaves outputs and the meta-gradient finite."""
+    if kind != "classification":
+        return
+    for names_kind in ("classes", "groups"):
+        bench = make_bench(learner, kind, names_kind=names_kind)
+        support, query = bench.task()
+        fewer = Rows(*(part[support.y != N_WAY - 1] for part in support))
+        outputs = bench.predict(fewer)
+        assert tuple(outputs.shape) == (len(query.y), N_WAY), (
+            f"a class without support rows changes the shape of the outputs to {outputs.shape}"
+        )
+        assert torch.isfinite(outputs).all(), "outputs are not finite"
+        task = TaskTensors(fewer, query)
+        gradient, _ = bench.learner.meta_gradient(bench.context, bench.state, task)
+        _assert_like_state(gradient, bench.state)
 
 
 def adaptation_can_go_on(learner: MetaLearner, kind: str) -> None:

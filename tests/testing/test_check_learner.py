@@ -214,7 +214,7 @@ def test_weights_drawn_from_a_global_generator():
             return {n: torch.randn(v.shape) for n, v in state.items()}
 
     fails(Global(), "fit_is_reproducible", match="a second fit gives another body")
-    fails(Global(), "fit_leaves_global_random_numbers_alone", match="torch's global generator")
+    fails(Global(), "global_random_numbers_are_left_alone", match="torch's global generator")
 
 
 def test_a_fit_that_rewrites_a_parameter():

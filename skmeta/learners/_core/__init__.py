@@ -2,7 +2,7 @@
 
 from skmeta.learners._core._base import LEARNERS, MetaLearner
 from skmeta.learners._core._context import Context
-from skmeta.learners._core._gradient import GradientLearner, Memory, Point
+from skmeta.learners._core._gradient import GradientLearner, InnerLoopLearner, Memory, Point
 from skmeta.learners._core._heads import class_means, initial_head, loss, score
 from skmeta.learners._core._inputs import flatten_rows
 from skmeta.learners._core._prior_io import read_prior, write_prior
@@ -20,6 +20,7 @@ __all__ = [
     "LEARNERS",
     "Context",
     "GradientLearner",
+    "InnerLoopLearner",
     "Memory",
     "MetaLearner",
     "Point",

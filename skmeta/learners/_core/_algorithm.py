@@ -28,9 +28,12 @@ from skmeta.backend import (
 )
 from skmeta.exceptions import EpisodeError
 from skmeta.learners._core._context import Context
-from skmeta.learners._core._heads import HEADS, loss, score
+from skmeta.learners._core._heads import loss, score
 from skmeta.learners._core._task_source import TaskSource
 from skmeta.training import OPTIMIZERS, SCHEDULES
+
+# Parameters that some learners had in version 0.1, where they had no effect.
+REMOVED = frozenset({"head_init", "task_type", "first_order"})
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -40,11 +43,9 @@ class Algorithm(BaseEstimator, ABC):
     backbone: Any = "mlp"
     backbone_params: dict | None = None
     input_shape: tuple[int, ...] | None = None
-    task_type: str = "auto"
     n_way: int = 5
     n_shot: int = 5
     n_query: int = 15
-    head_init: str = "auto"
     transductive: bool = False
     standardize: Any = "auto"
     n_iterations: int = 1000
@@ -68,18 +69,14 @@ class Algorithm(BaseEstimator, ABC):
     random_state: Any = None
 
     kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")
-    # What head_init="auto" means for tasks over ever new classes.
-    default_head: ClassVar[str] = "prototype"
 
     _parameter_constraints: ClassVar[dict] = {
         "backbone": [str, torch.nn.Module],
         "backbone_params": [dict, None],
         "input_shape": [tuple, list, None],
-        "task_type": [StrOptions({"auto", "classification", "regression"})],
         "n_way": [Interval(Integral, 2, None, closed="left")],
         "n_shot": [Interval(Integral, 1, None, closed="left")],
         "n_query": [Interval(Integral, 1, None, closed="left")],
-        "head_init": [StrOptions(set(HEADS))],
         "transductive": ["boolean"],
         "standardize": ["boolean", StrOptions({"auto"})],
         "n_iterations": [Interval(Integral, 1, None, closed="left")],
@@ -102,6 +99,11 @@ class Algorithm(BaseEstimator, ABC):
         "verbose": ["verbose"],
         "random_state": ["random_state", np.random.Generator],
     }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a pickle; parameters that this class had in an earlier version are dropped."""
+        names = self._get_param_names()
+        super().__setstate__({n: v for n, v in state.items() if n in names or n not in REMOVED})
 
     @abstractmethod
     def init_state(self, context: Context, generator: torch.Generator) -> State:
@@ -304,7 +306,7 @@ class Algorithm(BaseEstimator, ABC):
             )
 
     def resolve_head(self, kind: str, names_kind: str) -> str:
-        """Choose what the head of a new task starts from, if ``head_init`` leaves it open.
+        """Choose what the linear head of a new task starts from.
 
         Parameters
         ----------
@@ -315,15 +317,10 @@ class Algorithm(BaseEstimator, ABC):
 
         Returns
         -------
-        {"shared", "zeros", "prototype", "learned"}
-            The head.
+        {"none", "shared", "zeros", "prototype", "learned"}
+            The head; ``"none"`` if the learner has no linear head, which is the default.
         """
-        if kind == "regression":
-            # One output, which means the same in every task.
-            return "zeros" if self.head_init == "zeros" else "learned"
-        if self.head_init == "auto":
-            return self.default_head if names_kind == "classes" else "learned"
-        return self.head_init
+        return "none"
 
     def _features(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         if self.transductive and context.network.has_statistics:

@@ -19,8 +19,8 @@ class Context:
         Turns rows into features.
     kind : {"classification", "regression"}
         What the tasks are.
-    head : {"shared", "zeros", "prototype", "learned"}
-        What a task's head starts from.
+    head : {"none", "shared", "zeros", "prototype", "learned"}
+        What a task's linear head starts from; ``"none"`` if the learner has no such head.
     classes : Tensor of shape (n_outputs,)
         Row of each output in a learned head; its length alone matters to other heads.
     progress : float

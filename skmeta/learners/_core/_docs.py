@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
+from typing import Any
 
 PARAMETERS = {
     "inner_lr": ("float", "Step size of the inner loop (alpha in the papers)."),
@@ -115,7 +116,11 @@ PARAMETERS = {
         "What the tasks are. ``auto`` is a regression if groups are given and ``y`` is "
         "continuous (set it for whole-numbered targets).",
     ),
-    "n_way": ("int", "Classes of a task that is drawn from classes."),
+    "n_way": (
+        "int",
+        "Classes of a task that is drawn from classes. With groups it has no effect: a task then "
+        "has all classes.",
+    ),
     "n_shot": ("int", "Support rows of each class; of a group, in a regression."),
     "n_query": ("int", "Query rows of each class; of a group, in a regression."),
     "transductive": (
@@ -177,6 +182,8 @@ PARAMETERS = {
     ),
 }
 
+_BULLET: dict[str, Any] = {"subsequent_indent": "  ", "break_long_words": False}
+
 ATTRIBUTES = """\
 prior_ : MetaPrior
     What was learned.
@@ -190,21 +197,54 @@ feature_names_in_ : ndarray of shape (n_features_in_,)
     Their names, if ``X`` had some."""
 
 
+GROUPS = {
+    "Tasks": ("task_type", "n_way", "n_shot", "n_query", "label_noise"),
+    "Network": (
+        *("backbone", "backbone_params", "input_shape", "head_init"),
+        *("transductive", "standardize"),
+    ),
+    "Adaptation": (),  # All that no other group has.
+    "Outer loop": (
+        *("n_iterations", "meta_batch_size", "meta_lr", "meta_optimizer", "schedule"),
+        *("clip_norm", "validation_fraction", "n_validation_tasks", "evaluate_every"),
+        *("patience", "checkpoint"),
+    ),
+    "Machine": (
+        *("device", "precision", "execution", "chunk_size", "n_jobs"),
+        *("verbose", "random_state"),
+    ),
+}
+
+
 def complete(cls: type) -> None:
     """Put the shared parts into a learner's docstring.
 
     Parameters
     ----------
     cls : type
-        A learner; ``%(parameters)s`` and ``%(attributes)s`` in its docstring are replaced.
+        A learner; ``%(parameters)s`` and ``%(attributes)s`` in its docstring are replaced. A list
+        of the parameters by group goes before the section of parameters.
     """
     if cls.__doc__ is None or "%(parameters)s" not in cls.__doc__:
         return
+    fields = getattr(cls, "__dataclass_fields__", {})
+    # A class that is just being made is not yet a dataclass: its own parameters are annotations.
+    names = dict.fromkeys([*fields, *inspect.get_annotations(cls)])
+    grouped = {group: [n for n in members if n in names] for group, members in GROUPS.items()}
+    known = {name for members in GROUPS.values() for name in members}
+    grouped["Adaptation"] = [n for n in names if n not in known and n in PARAMETERS]
+    own = {"Of this learner": [n for n in names if n not in known and n not in PARAMETERS]}
     parts = []
-    for name, (kind, text) in PARAMETERS.items():
-        if hasattr(cls, name):
-            lines = textwrap.wrap(text, 88)
-            parts += [f"{name} : {kind}, default={getattr(cls, name)!r}"]
-            parts += ["    " + line for line in lines]
+    for name in (name for members in grouped.values() for name in members):
+        kind, text = PARAMETERS[name]
+        parts += [f"{name} : {kind}, default={getattr(cls, name)!r}"]
+        parts += ["    " + line for line in textwrap.wrap(text, 88)]
     shared = {"parameters": "\n".join(parts), "attributes": ATTRIBUTES}
-    cls.__doc__ = inspect.cleandoc(cls.__doc__) % shared
+    text = inspect.cleandoc(cls.__doc__) % shared
+    listed = [
+        textwrap.fill(f"* {group}: {', '.join(f'``{n}``' for n in members)}.", 96, **_BULLET)
+        for group, members in (own | grouped).items()
+        if members
+    ]
+    intro = "The parameters are in groups:\n\n" + "\n".join(listed) + "\n\n"
+    cls.__doc__ = text.replace("Parameters\n-----", intro + "Parameters\n-----", 1)

@@ -64,7 +64,7 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     rows, input_shape = flatten_rows(X, learner.input_shape)
     rows = check_learner_rows(learner, rows, reset=True)
     input_shape = resolve_input_shape(input_shape, learner.backbone, rows.shape[1])
-    kind = resolve_kind(learner.task_type, y, groups)
+    kind = resolve_kind(getattr(learner, "task_type", "auto"), y, groups)
     learner.check_kind(kind)
     problem = make_problem(
         kind,

@@ -10,11 +10,18 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from skmeta._sklearn_compat import Interval
+from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import Rows, State
 from skmeta.learners._core._base import MetaLearner
 from skmeta.learners._core._context import Context
-from skmeta.learners._core._heads import initial_head, linear, loss, prototype_head, start_head
+from skmeta.learners._core._heads import (
+    HEADS,
+    initial_head,
+    linear,
+    loss,
+    prototype_head,
+    start_head,
+)
 
 Memory = dict[str, Any]
 """What an inner optimizer carries from step to step: tensors, and the number of steps."""
@@ -45,26 +52,42 @@ class Point(NamedTuple):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class GradientLearner(MetaLearner):
+class InnerLoopLearner(MetaLearner):
     """A learner that adapts a network and a linear head by gradient steps.
 
-    A subclass says what a step is (:meth:`update`), and may say which tensors a task adapts
-    (:meth:`is_adapted`) and whether the outer gradient sees through the inner one
-    (``first_order``).
+    A subclass defines a step (:meth:`update`), and may define which tensors a task adapts
+    (:meth:`is_adapted`).
     """
 
+    task_type: str = "auto"
+    head_init: str = "auto"
     inner_lr: float = 0.1
     n_inner_steps: int = 1
-    first_order: bool = False
     inner_clip_norm: float | None = None
+
+    # What head_init="auto" means for tasks whose classes are new each time.
+    default_head: ClassVar[str] = "prototype"
 
     _parameter_constraints: ClassVar[dict] = {
         **MetaLearner._parameter_constraints,
+        "task_type": [StrOptions({"auto", "classification", "regression"})],
+        "head_init": [StrOptions(set(HEADS))],
         "inner_lr": [Interval(Real, 0, None, closed="neither")],
         "n_inner_steps": [Interval(Integral, 0, None, closed="left")],
-        "first_order": ["boolean"],
         "inner_clip_norm": [Interval(Real, 0, None, closed="neither"), None],
     }
+
+    def is_first_order(self) -> bool:
+        """Whether the outer gradient ignores how the inner gradients depend on the prior."""
+        return True
+
+    def resolve_head(self, kind: str, names_kind: str) -> str:
+        if kind == "regression":
+            # One output, which means the same in every task.
+            return "zeros" if self.head_init == "zeros" else "learned"
+        if self.head_init == "auto":
+            return self.default_head if names_kind == "classes" else "learned"
+        return self.head_init
 
     def is_adapted(self, name: str) -> bool:
         """Whether a task adapts the tensor of this name."""
@@ -151,7 +174,7 @@ class GradientLearner(MetaLearner):
     def _inner_gradient(
         self, inner_loss: Callable[[State], Tensor], at: State
     ) -> tuple[State, Tensor]:
-        if not self.first_order:
+        if not self.is_first_order():
             exact: tuple[State, Tensor] = torch.func.grad_and_value(inner_loss)(at)
             return exact
         gradient, value = torch.func.grad_and_value(inner_loss)(
@@ -224,7 +247,7 @@ class GradientLearner(MetaLearner):
         fixed = {n: v for n, v in fast.items() if n not in names}
         features = None
         if measured is not None and not any(n.startswith("body.") for n in names):
-            features = measured[0].detach() if self.first_order else measured[0]
+            features = measured[0].detach() if self.is_first_order() else measured[0]
 
         def inner_loss(part: State) -> Tensor:
             at = fixed | part
@@ -264,6 +287,24 @@ class GradientLearner(MetaLearner):
         n_features = context.network.n_features
         head = start_head(context.head, state, context.classes, n_features, support.w)
         return body | head, None
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class GradientLearner(InnerLoopLearner):
+    """An :class:`InnerLoopLearner` whose meta-gradient goes through the inner loop.
+
+    ``first_order=True`` leaves the second derivatives out.
+    """
+
+    first_order: bool = False
+
+    _parameter_constraints: ClassVar[dict] = {
+        **InnerLoopLearner._parameter_constraints,
+        "first_order": ["boolean"],
+    }
+
+    def is_first_order(self) -> bool:
+        return self.first_order
 
 
 def clip(gradient: State, largest: float) -> State:

@@ -12,7 +12,7 @@ import torch
 from skmeta.backbones import build_backbone
 from skmeta.backend import Network, Scaler, State, state_to_numpy, state_to_torch
 from skmeta.exceptions import PriorMismatchError
-from skmeta.learners._core._algorithm import Algorithm
+from skmeta.learners._core._algorithm import REMOVED, Algorithm
 from skmeta.learners._core._session import Session
 from skmeta.priors import MetaPrior
 
@@ -61,13 +61,15 @@ def write_prior(
     learner, context = session.learner, session.context
     params = learner.get_params(deep=False)
     settings = {n: v for n, v in params.items() if n not in RUN_PARAMETERS}
+    if "head_init" in settings:
+        settings["head_init"] = context.head
     own = isinstance(learner.backbone, torch.nn.Module)
     scaler = {f"scaler.{n}": np.asarray(v) for n, v in session.scaler._asdict().items()}
     versions = {"torch": torch.__version__, "numpy": np.__version__}
     return MetaPrior(
         state_to_numpy(state) | scaler,
         learner=type(learner).__name__,
-        learner_params=settings | {"head_init": context.head},
+        learner_params=settings,
         backbone=type(learner.backbone).__qualname__ if own else learner.backbone,
         backbone_params=learner.backbone_params or {},
         kind=context.kind,
@@ -133,10 +135,9 @@ def read_prior(
             f"The prior was trained with a module of yours, {prior.backbone}. Load it with "
             "MetaPrior.load(path, module=...) and a module of the same architecture."
         )
-    settings = dict(prior.learner_params)
-    head = str(settings.pop("head_init"))
-    if "head_init" in learner_class._get_param_names():
-        settings["head_init"] = head
+    names = learner_class._get_param_names()
+    settings = {n: v for n, v in prior.learner_params.items() if n in names or n not in REMOVED}
+    head = str(settings.get("head_init", "none"))
     if learner_precision is not None:
         settings["precision"] = learner_precision
     shape = input_shape if prior.input_shape is None else tuple(prior.input_shape)

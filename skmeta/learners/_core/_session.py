@@ -75,8 +75,8 @@ class Session:
             Standardisation of features and targets.
         kind : {"classification", "regression"}
             What the tasks are.
-        head : {"shared", "zeros", "prototype", "learned"}
-            What a task's head starts from.
+        head : {"none", "shared", "zeros", "prototype", "learned"}
+            What a task's linear head starts from.
         classes : sequence of int of length n_outputs
             Row of each output in a learned head.
         device : str or torch.device

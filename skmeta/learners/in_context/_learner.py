@@ -136,7 +136,7 @@ class InContextLearner(MetaLearner):
     """
 
     backbone: Any = "identity"
-    head_init: str = "zeros"
+    task_type: str = "auto"
     n_estimators: int = 4
     max_rows: int = 500
     width: int = 128
@@ -147,7 +147,7 @@ class InContextLearner(MetaLearner):
 
     _parameter_constraints: ClassVar[dict] = {
         **MetaLearner._parameter_constraints,
-        "head_init": [StrOptions({"zeros"})],
+        "task_type": [StrOptions({"auto", "classification", "regression"})],
         "n_estimators": [Interval(Integral, 1, 64, closed="both")],
         "max_rows": [Interval(Integral, 1, None, closed="left")],
         "width": [Interval(Integral, 1, None, closed="left")],
@@ -214,7 +214,7 @@ class InContextLearner(MetaLearner):
             (1,),
             Scaler(zero, one, zero, one),
             kind=kind,
-            head=self.head_init,
+            head=self.resolve_head(kind, "groups"),
             classes=range(1),
             device="cpu",
             precision="float32",

@@ -1,0 +1,73 @@
+"""Classifications by groups, whose classes mean the same in each, and classes that are missing."""
+
+import numpy as np
+import pytest
+
+from skmeta import MetaFewShotClassifier
+from skmeta.learners import ANIL, MAML, FineTuning, LSTMMetaLearner, MetaSGD, ProtoNet, Reptile
+
+SMALL = {
+    "backbone_params": {"hidden": (16,)},
+    "n_shot": 2,
+    "n_query": 2,
+    "n_iterations": 40,
+    "meta_lr": 0.02,
+    "meta_batch_size": 2,
+    "n_validation_tasks": 4,
+    "device": "cpu",
+    "random_state": 0,
+}
+LEARNERS = [ProtoNet, MAML, ANIL, MetaSGD, Reptile, FineTuning, LSTMMetaLearner]
+CENTRES = np.array([[4.0, 0.0], [0.0, 4.0], [-4.0, -4.0]])
+
+
+def make_groups(n_groups=10, seed=0):
+    """Three classes that lie in the same places in every group."""
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(n_groups), 12)
+    y = np.arange(len(groups)) % 3
+    X = CENTRES[y] + rng.normal(size=(len(y), 2)) + rng.normal(size=(n_groups, 2))[groups]
+    return X, np.array(["ant", "bee", "cat"])[y], groups
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_a_new_task_may_lack_a_class(learner):
+    X, y, groups = make_groups()
+    prior = learner(**SMALL).fit(X, y, groups=groups).prior_
+    assert prior.classes.tolist() == ["ant", "bee", "cat"]
+    X_new, y_new, _ = make_groups(n_groups=1, seed=1)
+    kept = y_new != "bee"
+    clf = MetaFewShotClassifier(prior).fit(X_new[kept], y_new[kept])
+    assert clf.predict_proba(X_new).shape == (12, 2)
+    assert clf.score(X_new[kept], y_new[kept]) > 0.7
+
+
+def test_protonet_scores_groups():
+    X, y, groups = make_groups()
+    learner = ProtoNet(**SMALL).fit(X, y, groups=groups)
+    X_new, y_new, groups_new = make_groups(seed=1)
+    assert learner.score(X_new, y_new, groups=groups_new + 100) > 0.8
+
+
+def test_protonet_learns_a_class_that_no_group_had():
+    X, y, groups = make_groups()
+    prior = ProtoNet(**SMALL).fit(X, y, groups=groups).prior_
+    labels = np.where(y == "ant", "owl", y)[:12]
+    clf = MetaFewShotClassifier(prior).fit(X[:12], labels)
+    assert clf.classes_.tolist() == ["bee", "cat", "owl"]
+    assert clf.score(X[:12], labels) > 0.9
+
+
+def test_meta_sgd_takes_the_step_sizes_of_the_classes_at_hand():
+    X, y, groups = make_groups()
+    prior = MetaSGD(**SMALL).fit(X, y, groups=groups).prior_
+    tensors = dict(prior.tensors)
+    # Without step sizes, the rows of "ant" and "cat" stay where the prior has them.
+    for name in ("rate.head.weight", "rate.head.bias"):
+        rate = tensors[name].copy()
+        rate[[0, 2]] = 0.0
+        tensors[name] = rate
+    kept = y[:12] != "bee"
+    clf = MetaFewShotClassifier(prior.replace(tensors=tensors)).fit(X[:12][kept], y[:12][kept])
+    expected = prior.tensors["head.weight"][[0, 2]]
+    np.testing.assert_allclose(clf.adapted_["head.weight"], expected, rtol=1e-6)
