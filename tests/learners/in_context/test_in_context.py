@@ -359,7 +359,6 @@ def test_wrong_parameters_are_refused():
     for changes, message in (
         ({"n_heads": 5}, "n_heads=5 must divide width=128"),
         ({"n_estimators": 65}, "n_estimators"),
-        ({"head_init": "learned"}, "head_init"),
     ):
         with pytest.raises(ValueError, match=message):
             InContextLearner(**changes).fit(X, y, groups)
