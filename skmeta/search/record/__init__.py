@@ -1,6 +1,7 @@
-"""Records of past searches, and fingerprints of data sets."""
+"""What a search remembers: records of past searches, and fingerprints of data sets."""
 
 from skmeta.search.record._fingerprint import DataFingerprint, fingerprint_data, sketch_similarity
+from skmeta.search.record._metafeatures import metafeatures
 from skmeta.search.record._records import (
     Configuration,
     Evaluation,
@@ -19,5 +20,6 @@ __all__ = [
     "SearchRecord",
     "Value",
     "fingerprint_data",
+    "metafeatures",
     "sketch_similarity",
 ]

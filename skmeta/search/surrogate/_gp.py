@@ -77,14 +77,25 @@ def scale_columns(X: Array, groups: NDArray[np.intp], length_scales: Array) -> A
 
 def matern(A: NDArray[Any], B: NDArray[Any]) -> NDArray[Any]:
     """Matern 5/2 correlations between rows of A and rows of B, their columns scaled."""
-    squared = (A**2).sum(1)[:, None] + (B**2).sum(1)[None, :] - 2 * A @ B.T
+    squared = A @ (-2 * B.T)
+    squared += (A**2).sum(1)[:, None]
+    squared += (B**2).sum(1)
     return correlation(squared)
 
 
 def correlation(squared: NDArray[Any]) -> NDArray[Any]:
-    """Matern 5/2 correlation at squared scaled distances."""
-    s = np.sqrt(5 * np.maximum(squared, 0))  # a Python scalar keeps float32 as it is
-    return np.asarray((1 + s + s * s / 3) * np.exp(-s))
+    """Matern 5/2 correlation at squared scaled distances, whose array is used for the result."""
+    s = np.maximum(squared, 0, out=squared)
+    s *= 5
+    np.sqrt(s, out=s)
+    decay = np.exp(-s)
+    # (1 + s + s^2 / 3) exp(-s)
+    polynomial = s * (1 / 3)
+    polynomial += 1
+    polynomial *= s
+    polynomial += 1
+    decay *= polynomial
+    return np.asarray(decay)
 
 
 def negative_log_posterior(

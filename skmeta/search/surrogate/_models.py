@@ -10,65 +10,56 @@ w       (T,)             weights of the past tasks, with sum 1
 mu      (n,)             their weighted mean
 U       (T, n)           sqrt(w_t / (1 - sum w^2)) (F_t - mu): U' U is their covariance
 G       (T, n)           sqrt(w_t) F_t, bad scores not floored: G' G is their second moment
+C       (T, n)           prior means of the new task: the past surfaces, drawn towards mu
 M       (n, n)           Matern 5/2 correlation of the candidates
 t^2     scalar           variance of what past tasks do not explain, the remainder
 e^2     scalar           variance of the noise
-K       (m, m)           covariance of m observations, noise included
-L       (m, m)           Cholesky factor of K
 y       (m,)             observed scores
-a, c    scalar           offset and inverse scale of the new task: c y = a + f(x) + noise
-C       (k, n)           prior means that f may have, one of k with probability p
 ======  ===============  ====================================================================
 
-Of the new task's offset nothing is known (a flat prior, integrated out); log c is normal. What
-follows is universal kriging (Rasmussen and Williams, 2006, section 2.7) with a scale and several
-prior means, which share K and therefore cost little more than one.
+Each model observes scores, has an evidence, and predicts all candidates when asked to. A model
+whose evidence is negligible is not asked, which saves most of the time of a suggestion.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
 from skmeta.search.surrogate._gp import (
     KernelPrior,
-    cholesky,
     fit_kernel,
     group_distances,
     matern,
     posterior,
     scale_columns,
 )
+from skmeta.search.surrogate._kriging import Factor, GrowingColumns, Kriging, WhitenedCandidates
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
+Index = Sequence[int] | slice
 
-_LOG_2PI = float(np.log(2 * np.pi))
-_LOG_SCALES = np.linspace(-3, 3, 61)
 # Chosen on the development half of benchmarks/search_tables.py.
 _FLOOR = 0.0  # of past tasks' surfaces, in deviations from their mean
 _BANDWIDTH = 0.3  # share of the past's covariance that is left to each of its tasks
+_REFIT = 1.1  # growth of the observations after which a kernel is fitted anew
 _LOG_WEIGHT_WITHOUT_MEAN = -2.0  # of the models that keep co-variation only, before any score
-_NEGLIGIBLE = 1e-3  # probability of a prior mean, relative to the likeliest one
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What one model expects of every candidate.
+class Model(Protocol):
+    """A model of the score, after it has observed some."""
 
-    Attributes
-    ----------
-    mean, std : ndarray of shape (n,)
-        Of the score, in the units of the observations.
-    evidence : float
-        Logarithm of the density of the observations under the model.
-    """
+    @property
+    def log_weight(self) -> float:
+        """Log density of the observations, plus the log weight before any."""
 
-    mean: Array
-    std: Array
-    evidence: float
+    def predict(self) -> tuple[Array, Array]:
+        """Mean and deviation of every candidate's score, each of shape (n,)."""
+
+    def forget(self) -> None:
+        """Free what only predictions need; it is computed anew when they are asked for."""
 
 
 class PlainModel:
@@ -80,58 +71,88 @@ class PlainModel:
         Candidates, encoded.
     groups : ndarray of shape (d,)
         Columns that share a length scale.
-    prior : KernelPrior
-        What is thought of the kernel beforehand.
+    log_weight : float, default=0.0
+        Log weight before any observation.
+    prior : KernelPrior, default=None
+        Prior distribution of the kernel's hyperparameters.
     """
 
-    def __init__(self, X: Array, groups: Rows, prior: KernelPrior | None = None) -> None:
-        self.X = X
+    def __init__(
+        self,
+        X: Array,
+        groups: Rows,
+        log_weight: float = 0.0,
+        prior: KernelPrior | None = None,
+    ) -> None:
+        self._X = GrowingColumns(X.T)
         self._groups = groups
         self._n_groups = int(groups.max()) + 1 if len(groups) else 0
+        self._log_weight = log_weight
         self._prior = KernelPrior() if prior is None else prior
         self._theta = self._prior.moments(self._n_groups)[0]
+        self._fitted_on = 0
+        self._observed: tuple[Rows, Array, int] = (np.empty(0, np.intp), np.empty(0), 0)
+
+    @property
+    def X(self) -> Array:
+        """Candidates, encoded, of shape (n, d)."""
+        return self._X.values.T
 
     def extend(self, X: Array) -> None:
         """Append candidates."""
-        self.X = np.concatenate([self.X, X])
+        self._X.append(X.T)
 
-    def fit(self, rows: Rows, y: Array) -> None:
-        """Learn the kernel's hyperparameters from standardised scores."""
-        D = group_distances(self.X[rows], self._groups, self._n_groups)
-        self._theta = fit_kernel(D, y, self._prior, self._theta, max_iter=15)
+    def observe(self, rows: Rows, y: Array, n_measured: int) -> None:
+        """Take note of all observations.
 
-    def predict(self, rows: Rows, y: Array) -> Prediction:
-        """Predict every candidate from the observations at `rows`.
-
-        The evidence is that of the kernel thought of beforehand, not of the fitted one, which
-        would have the advantage of having been fitted.
+        Parameters
+        ----------
+        rows : ndarray of shape (m,)
+            Positions of the candidates.
+        y : ndarray of shape (m,)
+            Their scores, about standardised.
+        n_measured : int
+            How many of them, from the first on, were measured; the others are only expected, and
+            the kernel does not learn from them.
         """
-        amplitude, noise, Z = self._kernel(self._theta)
+        self._observed = rows, y, n_measured
+        # The evidence of the kernel before it is fitted: a fitted one would have an advantage.
+        _, noise, Z = self._kernel(self._prior.moments(self._n_groups)[0], rows)
+        K = matern(Z, Z) + (noise + 1e-6) * np.eye(len(rows))
+        factor = Factor.of(K, np.zeros((1, len(rows))))
+        self.log_weight = self._log_weight + Kriging(factor, y, np.ones(1)).evidence
+
+    def predict(self) -> tuple[Array, Array]:
+        """Mean and deviation of every candidate's score, each of shape (n,)."""
+        rows, y, n_measured = self._observed
+        if n_measured > _REFIT * self._fitted_on:
+            D = group_distances(self.X[rows[:n_measured]], self._groups, self._n_groups)
+            self._theta = fit_kernel(D, y[:n_measured], self._prior, self._theta, max_iter=15)
+            self._fitted_on = n_measured
+        amplitude, noise, Z = self._kernel(self._theta, slice(None))
         cross = amplitude * matern(Z[rows], Z)
         K = cross[:, rows] + (noise + 1e-6) * np.eye(len(rows))
         mean, variance, _ = posterior(K, cross, np.full(len(Z), amplitude), y)
-        return Prediction(mean, np.sqrt(variance), self._evidence(rows, y))
+        return mean, np.sqrt(variance)
 
-    def _evidence(self, rows: Rows, y: Array) -> float:
-        _, noise, Z = self._kernel(self._prior.moments(self._n_groups)[0])
-        K = matern(Z[rows], Z[rows]) + (noise + 1e-6) * np.eye(len(rows))
-        return _Kriging(K, y, np.zeros((1, len(y))), np.ones(1)).evidence
+    def forget(self) -> None:
+        """Do nothing: all that is kept is small."""
 
-    def _kernel(self, theta: Array) -> tuple[float, float, Array]:
+    def _kernel(self, theta: Array, rows: Rows | slice) -> tuple[float, float, Array]:
         amplitude, noise = np.exp(theta[self._n_groups :])
         scales = np.exp(theta[: self._n_groups])
-        return float(amplitude), float(noise), scale_columns(self.X, self._groups, scales)
+        return float(amplitude), float(noise), scale_columns(self.X[rows], self._groups, scales)
 
 
-class LearnedModel:
+class LearnedModels:
     """Gaussian processes whose means and covariance are those of past tasks' surfaces.
 
-    For each size of the remainder there are two. One takes the past at its word: the new task is
-    one of the past, but for deviations that co-vary as past tasks do. As in a kernel density
-    estimate, its means are the past surfaces, drawn towards their mean so that mean and
-    covariance of the mixture are those of the past (West, 1993). The other keeps how scores
-    co-vary and not which of them are good: its mean is constant, and a past whose good and bad
-    were exchanged would say the same.
+    For each size of the remainder there are two. The first takes the new task for one of the
+    past, but for deviations that co-vary as past tasks do. As in a kernel density estimate, its
+    means are the past surfaces, drawn towards their mean so that mean and covariance of the
+    mixture are those of the past (West, 1993). The second keeps how scores co-vary, and not which
+    of them are good: its mean is constant, and exchanging good and bad scores of the past would
+    change nothing.
 
     Parameters
     ----------
@@ -158,11 +179,31 @@ class LearnedModel:
         self._moments = _moments(F)
         self._floored_moments = _moments(np.maximum(F, _FLOOR))
         self._w = task_weights
-        self._remainders = tuple(remainders)
-        self._noise = noise
-        self.Z = Z
-        self.F, self._whole = self._standardise(F)
-        self._summarise()
+        # Of a single past task there is no covariance.
+        self._weights = np.sqrt(task_weights)[:, None]
+        self._n_free = max(1 - float(task_weights @ task_weights), 1e-9)
+        floored, *columns = self._columns(F)
+        self._F = GrowingColumns(floored)
+        self._Z = GrowingColumns(Z.T)
+        C, U, G = map(GrowingColumns, columns)
+        self._shared = [_Shared(f) for f in (_second_moment(U), _second_moment(G), self._matern)]
+        of_U, of_G, correlation = self._shared
+        self._mean_variance = float((task_weights @ floored).var())
+        no_mean = np.ones(1)
+        self._components = [
+            *(_Component(U, of_U, C, correlation, t, noise, task_weights, 0.0) for t in remainders),
+            *(
+                _Component(G, of_G, None, correlation, t, noise, no_mean, _LOG_WEIGHT_WITHOUT_MEAN)
+                for t in remainders
+            ),
+        ]
+        self._growing = (self._F, C, U, G)
+        self._order: list[int] = []
+
+    @property
+    def F(self) -> Array:
+        """Standardised surfaces at the candidates, of shape (n_tasks, n)."""
+        return self._F.values
 
     @property
     def mean_task_correlation(self) -> float:
@@ -170,135 +211,153 @@ class LearnedModel:
         squared = float(self._w @ self._w)
         if squared > 1 - 1e-9:
             return 1.0
-        return float((self._mu.var() - squared) / (1 - squared))
+        return (self._mean_variance - squared) / (1 - squared)
 
     def extend(self, F: Array, Z: Array) -> None:
         """Append candidates."""
-        floored, whole = self._standardise(F)
-        self.F = np.concatenate([self.F, floored], axis=1)
-        self._whole = np.concatenate([self._whole, whole], axis=1)
-        self.Z = np.concatenate([self.Z, Z])
-        self._summarise()
+        for growing, columns in zip(self._growing, self._columns(F), strict=True):
+            growing.append(columns)
+        self._Z.append(Z.T)
+        for shared in self._shared:
+            shared.clear()
 
-    def predict(self, rows: Rows, y: Array) -> list[Prediction]:
-        """Predict every candidate from the observations at `rows`, with each remainder."""
-        correlation = matern(self.Z[rows], self.Z)
-        covariance = _BANDWIDTH * self._U[:, rows].T @ self._U
-        variance = _BANDWIDTH * (self._U**2).sum(0)
-        as_before = [
-            self._predict(rows, y, covariance + t * correlation, variance + t, self._C, self._w)
-            for t in self._remainders
-        ]
-        covariance, variance = self._G[:, rows].T @ self._G, (self._G**2).sum(0)
-        flat = np.zeros((1, len(self.Z)))
-        without_mean = [
-            self._predict(rows, y, covariance + t * correlation, variance + t, flat, np.ones(1))
-            for t in self._remainders
-        ]
-        return as_before + [
-            replace(p, evidence=p.evidence + _LOG_WEIGHT_WITHOUT_MEAN) for p in without_mean
-        ]
+    def observe(self, rows: Rows, y: Array) -> Sequence[Model]:
+        """Take note of all observations.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (m,)
+            Positions of the candidates.
+        y : ndarray of shape (m,)
+            Their scores, about standardised.
+
+        Returns
+        -------
+        list of Model
+            One for each remainder and kind.
+        """
+        known = dict(zip(rows.tolist(), y, strict=True))
+        if not known.keys() >= set(self._order):
+            self._order = []
+            for component in self._components:
+                component.restart()
+        seen = set(self._order)
+        self._order += [row for row in known if row not in seen]
+        ordered = np.array([known[row] for row in self._order])
+        for component in self._components:
+            component.observe(self._order, ordered)
+        return self._components
 
     def agreement(self, rows: Rows, y: Array) -> Array:
         """Posterior probability of each past task, were the new task just like one of them."""
-        residual = 0.3 * matern(self.Z[rows], self.Z[rows]) + 0.1 * np.eye(len(rows))
-        kriging = _Kriging(residual, y, self.F[:, rows], self._w)
-        return np.asarray(kriging.shares)
+        Z = self._Z.values.T[rows]
+        residual = 0.3 * matern(Z, Z) + 0.1 * np.eye(len(rows))
+        return np.asarray(Kriging(Factor.of(residual, self.F[:, rows]), y, self._w).shares)
 
-    def _predict(
-        self, rows: Rows, y: Array, cross: Array, variance: Array, C: Array, p: Array
-    ) -> Prediction:
-        kriging = _Kriging(cross[:, rows] + self._noise * np.eye(len(rows)), y, C[:, rows], p)
-        mean, variance = kriging.predict(cross, variance, C)
-        return Prediction(mean, np.sqrt(variance), kriging.evidence)
+    def _matern(self, rows: Index, columns: Index) -> Array:
+        Z = self._Z.values.T
+        return np.asarray(matern(Z[rows], Z[columns]))
 
-    def _standardise(self, F: Array) -> tuple[Array, Array]:
-        """Surfaces with mean 0 and deviation 1 over the first candidates: floored, and whole."""
+    def _columns(self, F: Array) -> tuple[Array, Array, Array, Array]:
+        """F floored, C, U and G, surfaces having mean 0 and deviation 1 over the first pool."""
         (floored_mean, floored_scale), (mean, scale) = self._floored_moments, self._moments
-        return (np.maximum(F, _FLOOR) - floored_mean) / floored_scale, (F - mean) / scale
+        floored = (np.maximum(F, _FLOOR) - floored_mean) / floored_scale
+        mu = self._w @ floored
+        deviations = floored - mu
+        C = mu + np.sqrt(1 - _BANDWIDTH) * deviations
+        U = self._weights * deviations * np.sqrt(_BANDWIDTH / self._n_free)
+        return floored, C, U, self._weights * ((F - mean) / scale)
 
-    def _summarise(self) -> None:
-        self._mu = self._w @ self.F
-        deviations = self.F - self._mu
-        self._C = self._mu + np.sqrt(1 - _BANDWIDTH) * deviations
-        weights = np.sqrt(self._w)[:, None]
-        # Of a single past task there is no covariance.
-        self._U = weights * deviations / np.sqrt(max(1 - float(self._w @ self._w), 1e-9))
-        self._G = weights * self._whole
+
+class _Shared:
+    """A function of two sets of candidates that several components need, computed once."""
+
+    def __init__(self, between: Callable[[Index, Index], Array]) -> None:
+        self._between = between
+        self._found: dict[Any, Array] = {}
+
+    def __call__(self, rows: Sequence[int], columns: Index) -> Array:
+        """Return its values, of shape (n_rows, n_columns)."""
+        same = (columns.start, columns.stop) if isinstance(columns, slice) else tuple(columns)
+        key = isinstance(columns, slice), tuple(rows), same
+        if key not in self._found:
+            self._found[key] = self._between(rows, columns)
+        return self._found[key]
+
+    def clear(self) -> None:
+        """Forget what was computed."""
+        self._found.clear()
+
+
+class _Component:
+    """One Gaussian process of `LearnedModels`, with covariance U' U + t^2 M."""
+
+    def __init__(
+        self,
+        U: GrowingColumns,
+        covariance: _Shared,
+        C: GrowingColumns | None,
+        correlation: _Shared,
+        remainder: float,
+        noise: float,
+        p: Array,
+        log_weight: float,
+    ) -> None:
+        self._U, self._C = U, C
+        self._past, self._correlation = covariance, correlation
+        self._remainder, self._noise = remainder, noise
+        self._p = p
+        self._log_weight = log_weight
+        self._variance: Array = np.empty(0)
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget all observations."""
+        self._rows: list[int] = []
+        self._factor = Factor(len(self._p))
+        self.forget()
+
+    def observe(self, rows: Sequence[int], y: Array) -> None:
+        """Take note of all observations; `rows` begins with those of the call before."""
+        for row in rows[len(self._rows) :]:
+            covariance = self._covariance(self._rows, [row])[:, 0]
+            variance = float(self._covariance([row], [row])[0, 0]) + self._noise
+            means = np.zeros(1) if self._C is None else self._C.values[:, row]
+            self._factor.append(covariance, variance, means)
+            self._rows.append(row)
+        self._kriging = Kriging(self._factor, y, self._p)
+        self.log_weight = self._log_weight + self._kriging.evidence
+
+    def predict(self) -> tuple[Array, Array]:
+        """Mean and deviation of every candidate's score, each of shape (n,)."""
+        U = self._U.values
+        self._candidates.update(
+            self._factor,
+            U.shape[1],
+            lambda observed, candidates: self._covariance(self._rows[observed], candidates),
+        )
+        n_before = len(self._variance)
+        more = U[:, n_before:]
+        self._variance = np.append(self._variance, (more * more).sum(0) + self._remainder)
+        C = None if self._C is None else self._C.values
+        mean, variance = self._kriging.predict(self._candidates, self._variance, C)
+        return mean, np.sqrt(variance)
+
+    def forget(self) -> None:
+        """Free what only predictions need."""
+        self._candidates = WhitenedCandidates()
+        self._variance = np.empty(0)
+
+    def _covariance(self, rows: Sequence[int], columns: Index) -> Array:
+        past = self._past(rows, columns)
+        return past + self._remainder * self._correlation(rows, columns)
+
+
+def _second_moment(U: GrowingColumns) -> Callable[[Index, Index], Array]:
+    return lambda rows, columns: U.values[:, rows].T @ U.values[:, columns]
 
 
 def _moments(F: Array) -> tuple[Array, Array]:
     """Mean and deviation of each row, the deviation of a constant one being 1."""
     scale = F.std(1, keepdims=True)
     return F.mean(1, keepdims=True), np.where(scale < 1e-9, 1.0, scale)
-
-
-class _Kriging:
-    """Posterior of f, and the evidence, with offset and scale of the scores unknown.
-
-    Parameters
-    ----------
-    K : ndarray of shape (m, m)
-        Covariance of the observations.
-    y : ndarray of shape (m,)
-        Observations, about standardised.
-    C : ndarray of shape (k, m)
-        Prior means that f may have there.
-    p : ndarray of shape (k,)
-        Their probabilities.
-
-    Attributes
-    ----------
-    evidence : float
-        Logarithm of the density of the observations.
-    shares : ndarray of shape (k,)
-        Posterior probabilities of the prior means.
-    c : ndarray of shape (k,)
-        Inverse scale of the new task, under each.
-    """
-
-    def __init__(self, K: Array, y: Array, C: Array, p: Array) -> None:
-        self._L = cholesky(K)
-        right = np.column_stack([y, np.ones(len(y)), C.T])
-        solved = solve_triangular(self._L, right, lower=True, check_finite=False)
-        self._Ly, self._L1, self._LC = solved[:, 0], solved[:, 1], solved[:, 2:]
-        self._precision = float(self._L1 @ self._L1)  # of the offset
-        log_density = self._log_density_of_scale()
-        self.c = np.exp(_LOG_SCALES[np.argmax(log_density, axis=1)])
-        with np.errstate(divide="ignore"):
-            joint = _log_sum_exp(log_density) - np.log(len(_LOG_SCALES)) + np.log(p)
-        self.evidence = float(_log_sum_exp(joint))
-        self.shares = np.exp(joint - self.evidence)
-
-    def predict(self, cross: Array, variance: Array, C: Array) -> tuple[Array, Array]:
-        """Mean and variance of scores at candidates, in the units of y."""
-        kept = np.flatnonzero(self.shares > _NEGLIGIBLE * self.shares.max())
-        shares = self.shares[kept] / self.shares[kept].sum()
-        c = self.c[kept]
-        V = solve_triangular(self._L, cross, lower=True, check_finite=False)
-        whitened = c * self._Ly[:, None] - self._LC[:, kept]
-        offset = self._L1 @ whitened / self._precision
-        unexplained = 1 - self._L1 @ V
-        means = (C[kept] + whitened.T @ V + offset[:, None] * unexplained) / c[:, None]
-        mean = shares @ means
-        variance = variance - (V * V).sum(0) + unexplained**2 / self._precision
-        variance = np.maximum(variance, 1e-12) * (shares @ c**-2.0)
-        return mean, variance + shares @ (means - mean) ** 2
-
-    def _log_density_of_scale(self) -> Array:
-        """Log density of y and c, the offset integrated out, by prior mean and `_LOG_SCALES`."""
-        along = self._L1 / np.sqrt(self._precision)
-        y = self._Ly - along * (along @ self._Ly)
-        C = self._LC - np.outer(along, along @ self._LC)
-        c = np.exp(_LOG_SCALES)
-        n = len(y) - 1
-        fit = -0.5 * (c * c * (y @ y) - 2 * np.outer(y @ C, c) + (C * C).sum(0)[:, None])
-        determinant = np.log(np.diag(self._L)).sum() + 0.5 * np.log(self._precision)
-        prior = -0.5 * _LOG_SCALES**2
-        return np.asarray(n * _LOG_SCALES + fit + prior - determinant - 0.5 * n * _LOG_2PI)
-
-
-def _log_sum_exp(values: Array) -> Array:
-    """Over the last axis; scipy's, which checks a good deal, took a fifth of a suggestion."""
-    top = values.max(axis=-1)
-    return np.asarray(top + np.log(np.exp(values - top[..., None]).sum(axis=-1)))

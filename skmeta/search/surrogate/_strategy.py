@@ -20,7 +20,7 @@ from skmeta.search.record import Configuration
 from skmeta.search.space import Encoding, parameter_names
 from skmeta.search.surrogate._acquisition import log_expected_improvement
 from skmeta.search.surrogate._initial_design import design_from_surfaces, design_that_fills_space
-from skmeta.search.surrogate._models import LearnedModel, PlainModel, Prediction
+from skmeta.search.surrogate._models import LearnedModels, Model, PlainModel
 from skmeta.search.surrogate._surfaces import winsorize_scores
 
 __all__ = ["SearchStrategy", "Suggestion", "TaskSurfaces"]
@@ -37,6 +37,9 @@ _MIN_TASK_CORRELATION = 0.05
 _N_INITIAL_LEARNED = 3
 _N_INITIAL_PLAIN = 5
 _TOO_CLOSE = 0.05  # in a batch, in units of every parameter's range
+# Weight from which a model takes part in a suggestion; its expected improvement may exceed that of
+# the others by orders of magnitude.
+_MIN_WEIGHT = 1e-4
 
 
 class TaskSurfaces(Protocol):
@@ -117,14 +120,13 @@ class SearchStrategy:
         self._names = frozenset(parameter_names(pool))
         self._encoding = Encoding.from_configurations(pool)
         X = self._encoding.transform(pool, self._names)
-        self._plain = PlainModel(X, self._encoding.groups)
+        self._plain = PlainModel(X, self._encoding.groups, _PLAIN_LOG_WEIGHT)
         self._learned = self._learn(pool)
         self._unseen_estimators = [] if self._learned is None else self._unknown(pool)
         default = _N_INITIAL_PLAIN if self._learned is None else _N_INITIAL_LEARNED
         self._n_initial = check_count(default if n_initial is None else n_initial, "n_initial")
         self._told: dict[int, float] = {}
         self._pending: dict[int, float] = {}
-        self._fitted_on = 0
 
     def __len__(self) -> int:
         return self._size
@@ -211,7 +213,7 @@ class SearchStrategy:
         learned_weight = float(self._learned is not None)
         if self._learned is not None and len(rows):
             task_weights = self._learned.agreement(rows, y)
-            learned_weight = float(self._weigh(self._predictions(rows, y))[:-1].sum())
+            learned_weight = float(_normalise(self._observe(rows, y))[:-1].sum())
         return {
             "datasets": datasets,
             "task_weights": task_weights,
@@ -220,12 +222,12 @@ class SearchStrategy:
 
     # -- how ---------------------------------------------------------------------------------
 
-    def _learn(self, pool: Sequence[Configuration]) -> LearnedModel | None:
+    def _learn(self, pool: Sequence[Configuration]) -> LearnedModels | None:
         if self._prior is None:
             return None
         Z = self._prior.encode(pool, self._names)
         weights = self._prior.task_weights
-        model = LearnedModel(self._prior.surfaces_of(Z), Z, weights, _REMAINDERS, _NOISE)
+        model = LearnedModels(self._prior.surfaces_of(Z), Z, weights, _REMAINDERS, _NOISE)
         # Past tasks that do not tell of each other will not tell of this one.
         return model if model.mean_task_correlation > _MIN_TASK_CORRELATION else None
 
@@ -248,10 +250,15 @@ class SearchStrategy:
             if not np.isin(rows, seen).any():
                 return Suggestion(int(self._rng.choice(rows)), "initial design")
         rows, y, location, scale = self._observations()
-        predictions = self._predictions(rows, y)
-        weights = self._weigh(predictions)
-        index = self._best(predictions, weights, float(y[: len(self._told)].max()))
+        models = self._observe(rows, y)
+        weights = _normalise(models)
         source = "model" if weights[-1] > 0.5 else "prior"
+        kept = weights > _MIN_WEIGHT
+        for model in (model for model, keep in zip(models, kept, strict=True) if not keep):
+            model.forget()
+        predictions = [model.predict() for model, keep in zip(models, kept, strict=True) if keep]
+        weights = weights[kept] / weights[kept].sum()
+        index = self._best(predictions, weights, float(y[: len(self._told)].max()))
         mean, std = _mixture(predictions, weights, index)
         return Suggestion(index, source, location + scale * mean, scale * std)
 
@@ -276,28 +283,17 @@ class SearchStrategy:
         believed = np.where(np.isfinite(believed), believed, location)
         return rows, (np.concatenate([scores, believed]) - location) / scale, location, scale
 
-    def _predictions(self, rows: Rows, y: Array) -> list[Prediction]:
-        """The learned models' predictions, then the plain one's."""
-        learned = [] if self._learned is None else self._learned.predict(rows, y)
-        if len(self._told) != self._fitted_on:
-            told = slice(len(self._told))
-            self._plain.fit(rows[told], y[told])
-            self._fitted_on = len(self._told)
-        return [*learned, self._plain.predict(rows, y)]
+    def _observe(self, rows: Rows, y: Array) -> list[Model]:
+        """Let all models take note of the observations: the learned ones, then the plain one."""
+        self._plain.observe(rows, y, len(self._told))
+        learned = [] if self._learned is None else self._learned.observe(rows, y)
+        return [*learned, self._plain]
 
-    def _weigh(self, predictions: Sequence[Prediction]) -> Array:
-        log_weights = np.array([p.evidence for p in predictions])
-        log_weights[-1] += _PLAIN_LOG_WEIGHT
-        weights = np.exp(log_weights - log_weights.max())
-        return np.asarray(weights / weights.sum())
-
-    def _best(self, predictions: Sequence[Prediction], weights: Array, best: float) -> int:
-        with np.errstate(divide="ignore"):
-            log_weights = np.log(weights)
+    def _best(self, predictions: Sequence[tuple[Array, Array]], weights: Array, best: float) -> int:
         acquisition = np.logaddexp.reduce(
             [
-                log_weight + log_expected_improvement(p.mean, p.std, best)
-                for p, log_weight in zip(predictions, log_weights, strict=True)
+                log_weight + log_expected_improvement(mean, std, best)
+                for (mean, std), log_weight in zip(predictions, np.log(weights), strict=True)
             ]
         )
         return int(np.where(self._apart(), acquisition, -np.inf).argmax())
@@ -318,8 +314,17 @@ class SearchStrategy:
         return open_
 
 
-def _mixture(predictions: Sequence[Prediction], weights: Array, index: int) -> tuple[float, float]:
-    means = np.array([p.mean[index] for p in predictions])
-    variances = np.array([p.std[index] for p in predictions]) ** 2
+def _normalise(models: Sequence[Model]) -> Array:
+    """Weights of models, which sum to 1."""
+    log_weights = np.array([model.log_weight for model in models])
+    weights = np.exp(log_weights - log_weights.max())
+    return np.asarray(weights / weights.sum())
+
+
+def _mixture(
+    predictions: Sequence[tuple[Array, Array]], weights: Array, index: int
+) -> tuple[float, float]:
+    means = np.array([mean[index] for mean, _ in predictions])
+    variances = np.array([std[index] for _, std in predictions]) ** 2
     mean = float(weights @ means)
     return mean, float(np.sqrt(weights @ (variances + (means - mean) ** 2)))

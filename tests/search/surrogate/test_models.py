@@ -1,89 +1,18 @@
+from typing import NamedTuple
+
 import numpy as np
-import pytest
-from scipy.integrate import trapezoid
-from scipy.special import logsumexp
-from scipy.stats import multivariate_normal, norm
+from scipy.stats import norm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
 from skmeta.search.surrogate._gp import KernelPrior
-from skmeta.search.surrogate._models import LearnedModel, PlainModel, _Kriging
+from skmeta.search.surrogate._kriging import Factor, Kriging
+from skmeta.search.surrogate._models import LearnedModels, PlainModel
 
 X = np.random.default_rng(0).random((30, 2))
 K = Matern(0.5, nu=2.5)(X)
 ROWS = np.array([3, 11, 20, 5])
 Y = np.array([0.3, -1.1, 1.2, -0.4])
-NOISY = K[np.ix_(ROWS, ROWS)] + 0.03 * np.eye(4)
-
-
-def log_density(y, K, mean):
-    """Log density of y, its offset of flat prior and its scale log-normal, by quadrature."""
-    offsets, log_scales = np.linspace(-25, 25, 2001)[:, None], np.linspace(-3, 3, 241)
-    densities = []
-    for log_c in log_scales:
-        # c (y - offset) is a draw of the Gaussian, and c^n its Jacobian.
-        c = np.exp(log_c)
-        joint = multivariate_normal(mean, K).pdf(c * (y - offsets / c)) * c ** len(y)
-        densities.append(trapezoid(joint, offsets[:, 0] / c) * np.exp(-0.5 * log_c**2))
-    return np.log(trapezoid(densities, log_scales) / 6)
-
-
-@pytest.mark.parametrize("mean", [np.zeros(4), np.array([1.0, -2.0, 0.5, 0.0])])
-def test_evidence_is_the_integral_over_offset_and_scale(mean):
-    found = _Kriging(NOISY, Y, mean[None], np.ones(1)).evidence
-    np.testing.assert_allclose(found, log_density(Y, NOISY, mean), atol=0.03)
-
-
-def test_prior_means_are_weighed_by_bayes():
-    C = np.array([np.zeros(4), 2 * Y, -Y])
-    p = np.array([0.5, 0.2, 0.3])
-    kriging = _Kriging(NOISY, Y, C, p)
-    alone = np.array([_Kriging(NOISY, Y, c[None], np.ones(1)).evidence for c in C])
-    np.testing.assert_allclose(kriging.evidence, logsumexp(np.log(p) + alone))
-    np.testing.assert_allclose(kriging.shares, np.exp(np.log(p) + alone - kriging.evidence))
-    assert kriging.shares[1] > 0.5 > kriging.shares[2]
-
-
-def test_a_prior_mean_of_probability_0_has_no_share():
-    shares = _Kriging(NOISY, Y, np.array([np.zeros(4), Y]), np.array([1.0, 0.0])).shares
-    np.testing.assert_array_equal(shares, [1, 0])
-
-
-def test_prediction_is_scikit_learns_with_an_unknown_mean():
-    kriging = _Kriging(NOISY, Y, np.zeros((1, 4)), np.ones(1))
-    mean, variance = kriging.predict(K[ROWS], np.ones(30), np.zeros((1, 30)))
-    kernel = ConstantKernel(1e6, "fixed") + Matern(0.5, "fixed", nu=2.5)
-    process = GaussianProcessRegressor(kernel, alpha=0.03, optimizer=None)
-    c = kriging.c[0]
-    expected, deviation = process.fit(X[ROWS], c * Y).predict(X, return_std=True)
-    np.testing.assert_allclose(mean, expected / c, atol=1e-4)
-    np.testing.assert_allclose(np.sqrt(variance), deviation / c, atol=1e-4)
-
-
-def test_prediction_mixes_prior_means_by_total_variance():
-    C = np.array([np.sin(5 * X[:, 0]), np.cos(5 * X[:, 1])])
-    together = _Kriging(NOISY, Y, C[:, ROWS], np.array([0.5, 0.5]))
-    assert together.shares.min() > 0.05, "both matter, or nothing is mixed"
-    mean, variance = together.predict(K[ROWS], np.ones(30), C)
-    parts = [
-        _Kriging(NOISY, Y, C[i : i + 1, ROWS], np.ones(1)).predict(K[ROWS], np.ones(30), C[[i]])
-        for i in (0, 1)
-    ]
-    means, variances = map(np.array, zip(*parts, strict=True))
-    expected = together.shares @ means
-    np.testing.assert_allclose(mean, expected)
-    spread = together.shares @ (variances + (means - expected) ** 2)
-    np.testing.assert_allclose(variance, spread, rtol=1e-10)
-
-
-def test_scale_and_offset_of_scores_are_learned():
-    surface = np.sin(5 * X[:, 0]) + X[:, 1]
-    rows = np.arange(12)
-    y = 4 + 0.2 * surface[rows]
-    kriging = _Kriging(0.01 * K[:12, :12] + 1e-4 * np.eye(12), y, surface[None, :12], np.ones(1))
-    mean, _ = kriging.predict(0.01 * K[:12], np.full(30, 0.01), surface[None])
-    np.testing.assert_allclose(mean, 4 + 0.2 * surface, atol=0.01)
-    np.testing.assert_allclose(kriging.c[0], 5, rtol=0.1)
 
 
 # -- the model without history -------------------------------------------------------------------
@@ -91,38 +20,50 @@ def test_scale_and_offset_of_scores_are_learned():
 
 def test_plain_model_is_scikit_learns_at_its_own_hyperparameters():
     model = PlainModel(X, np.array([0, 1]))
-    model.fit(ROWS, Y)
+    model.observe(ROWS, Y, len(Y))
+    found_mean, found_std = model.predict()
     scales, (amplitude, noise) = np.exp(model._theta[:2]), np.exp(model._theta[2:])
     kernel = ConstantKernel(amplitude, "fixed") * Matern(scales, "fixed", nu=2.5)
     process = GaussianProcessRegressor(kernel, alpha=noise + 1e-6, optimizer=None)
     mean, std = process.fit(X[ROWS], Y).predict(X, return_std=True)
-    found = model.predict(ROWS, Y)
-    np.testing.assert_allclose(found.mean, mean, atol=1e-7)
-    np.testing.assert_allclose(found.std, std, atol=1e-6)
+    np.testing.assert_allclose(found_mean, mean, atol=1e-7)
+    np.testing.assert_allclose(found_std, std, atol=1e-6)
 
 
 def test_fitting_does_not_change_the_evidence():
     model = PlainModel(X, np.array([0, 1]))
-    before = model.predict(ROWS, Y)
-    model.fit(ROWS, Y)
-    after = model.predict(ROWS, Y)
-    assert before.evidence == after.evidence
-    assert np.abs(before.mean - after.mean).max() > 1e-3
+    model.observe(ROWS, Y, 0)  # nothing measured: the kernel is that of the prior
+    before, unfitted = model.log_weight, model.predict()[0]
+    model.observe(ROWS, Y, len(Y))
+    fitted = model.predict()[0]
+    model.observe(ROWS, Y, len(Y))
+    assert model.log_weight == before
+    assert np.abs(unfitted - fitted).max() > 1e-3
 
 
 def test_plain_evidence_is_that_of_the_prior_kernel():
-    prior = KernelPrior()
-    scale, noise = np.exp(prior.length_scale[0]), np.exp(prior.noise[0])
-    model = PlainModel(X, np.array([0, 1]), prior)
+    scale, noise = np.exp(KernelPrior().length_scale[0]), np.exp(KernelPrior().noise[0])
+    model = PlainModel(X, np.array([0, 1]), log_weight=-1.5)
+    model.observe(ROWS, Y, len(Y))
     covariance = Matern(scale, nu=2.5)(X[ROWS]) + (noise + 1e-6) * np.eye(4)
-    expected = log_density(Y, covariance, np.zeros(4))
-    np.testing.assert_allclose(model.predict(ROWS, Y).evidence, expected, atol=0.03)
+    expected = Kriging(Factor.of(covariance, np.zeros((1, 4))), Y, np.ones(1)).evidence
+    np.testing.assert_allclose(model.log_weight, expected - 1.5, rtol=1e-6)
+
+
+def test_candidates_that_join_the_plain_model():
+    whole, short = PlainModel(X, np.array([0, 1])), PlainModel(X[:20], np.array([0, 1]))
+    short.extend(X[20:])
+    for model in (whole, short):
+        model.observe(ROWS, Y, len(Y))
+    np.testing.assert_array_equal(short.X, X)
+    for a, b in zip(whole.predict(), short.predict(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9)
 
 
 def test_candidates_without_parameters():
     model = PlainModel(np.empty((3, 0)), np.empty(0, dtype=np.intp))
-    model.fit(np.array([0, 1]), np.array([1.0, -1.0]))
-    assert np.isfinite(model.predict(np.array([0, 1]), np.array([1.0, -1.0])).mean).all()
+    model.observe(np.array([0, 1]), np.array([1.0, -1.0]), 2)
+    assert np.isfinite(model.predict()[0]).all()
 
 
 # -- the models that learned ---------------------------------------------------------------------
@@ -139,7 +80,17 @@ def surfaces(n_tasks=8):
 def make_model(F=None, remainders=(0.1, 1.0), weights=None, n=30):
     F = surfaces() if F is None else F
     weights = np.full(len(F), 1 / len(F)) if weights is None else weights
-    return LearnedModel(F[:, :n], X[:n] / 0.5, weights, remainders, 0.03)
+    return LearnedModels(F[:, :n], X[:n] / 0.5, weights, remainders, 0.03)
+
+
+class Prediction(NamedTuple):
+    mean: np.ndarray
+    std: np.ndarray
+    evidence: float
+
+
+def predict(models, rows, y):
+    return [Prediction(*m.predict(), m.log_weight) for m in models.observe(rows, y)]
 
 
 def best_of(predictions):
@@ -155,7 +106,7 @@ def test_a_new_task_like_a_past_one_is_recognised():
         # Floored, as a strategy clips what is very bad.
         y = 2 * np.maximum(F[t, rows], 0) - 1
         assert model.agreement(rows, y).argmax() == t
-        predicted = best_of(model.predict(rows, y)).mean
+        predicted = best_of(predict(model, rows, y)).mean
         good = F[t] > 0.5
         assert np.corrcoef(predicted[good], F[t, good])[0, 1] > 0.8
 
@@ -172,7 +123,7 @@ def test_a_past_turned_upside_down_is_taken_back():
     y = past.mean(0)[rows]
     y = (y - y.mean()) / y.std()
     model = make_model(past)
-    alike, opposed = model.predict(rows, y), model.predict(rows, -y)
+    alike, opposed = predict(model, rows, y), predict(model, rows, -y)
     assert best_of(alike[:2]).evidence > best_of(opposed[:2]).evidence + 3
     assert best_of(opposed[2:]).evidence > best_of(opposed[:2]).evidence + 3
     # Where only co-variation is kept, the one is as likely as the other.
@@ -182,10 +133,10 @@ def test_a_past_turned_upside_down_is_taken_back():
 
 def test_neither_order_nor_copies_of_tasks_matter():
     F = surfaces()
-    expected = make_model(F).predict(ROWS, Y)
+    expected = predict(make_model(F), ROWS, Y)
     for found in (
-        make_model(F[::-1]).predict(ROWS, Y),
-        make_model(F, weights=np.array([0.125] * 8)).predict(ROWS, Y),
+        predict(make_model(F[::-1]), ROWS, Y),
+        predict(make_model(F, weights=np.array([0.125] * 8)), ROWS, Y),
     ):
         for a, b in zip(found, expected, strict=True):
             np.testing.assert_allclose(a.mean, b.mean, atol=1e-10)
@@ -197,8 +148,8 @@ def test_a_task_without_weight_might_as_well_not_be_there():
     F = surfaces()
     weights = np.array([0.2] * 5 + [0.0] * 3)
     for a, b in zip(
-        make_model(F, weights=weights).predict(ROWS, Y),
-        make_model(F[:5]).predict(ROWS, Y),
+        predict(make_model(F, weights=weights), ROWS, Y),
+        predict(make_model(F[:5]), ROWS, Y),
         strict=True,
     ):
         np.testing.assert_allclose(a.mean, b.mean, atol=1e-10)
@@ -207,7 +158,7 @@ def test_a_task_without_weight_might_as_well_not_be_there():
 
 def test_offset_of_scores_moves_the_mean_only():
     model = make_model()
-    for a, b in zip(model.predict(ROWS, Y), model.predict(ROWS, Y + 2), strict=True):
+    for a, b in zip(predict(model, ROWS, Y), predict(model, ROWS, Y + 2), strict=True):
         np.testing.assert_allclose(a.mean + 2, b.mean)
         np.testing.assert_allclose(a.std, b.std)
         np.testing.assert_allclose(a.evidence, b.evidence)
@@ -217,26 +168,27 @@ def test_mixture_has_mean_and_covariance_of_the_past():
     F = surfaces()
     model = make_model(F, remainders=(0.0,))
     # From the parts that predict uses: prior means C, shared covariance of the deviations.
-    warped = model.F
-    mean = warped.mean(0)
-    np.testing.assert_allclose(model._w @ model._C, mean, atol=1e-12)
-    biased = (warped - mean).T @ (warped - mean) / 8
-    between = (model._C - mean).T @ (model._C - mean) / 8
+    C, U = model._components[0]._C.values, model._components[0]._U.values
+    surfaces_ = model.F
+    mean = surfaces_.mean(0)
+    np.testing.assert_allclose(C.mean(0), mean, atol=1e-12)
+    biased = (surfaces_ - mean).T @ (surfaces_ - mean) / 8
+    between = (C - mean).T @ (C - mean) / 8
     np.testing.assert_allclose(between + 0.3 * biased, biased, atol=1e-12)
-    np.testing.assert_allclose(model._U.T @ model._U, np.cov(warped.T), atol=1e-12)
+    np.testing.assert_allclose(U.T @ U, 0.3 * np.cov(surfaces_.T), atol=1e-12)
 
 
 def test_how_bad_a_bad_configuration_was_does_not_matter():
     F = surfaces()
-    worse = make_model(np.where(F < 0, 10 * F, F)).predict(ROWS, Y)
-    expected = make_model(F).predict(ROWS, Y)
+    worse = predict(make_model(np.where(F < 0, 10 * F, F)), ROWS, Y)
+    expected = predict(make_model(F), ROWS, Y)
     for i in (0, 1):  # the models that take the past at its word
         np.testing.assert_allclose(worse[i].mean, expected[i].mean, atol=1e-12)
 
 
 def test_without_mean_good_and_bad_can_be_exchanged():
     F = surfaces()
-    inverted, expected = make_model(-F).predict(ROWS, Y), make_model(F).predict(ROWS, Y)
+    inverted, expected = predict(make_model(-F), ROWS, Y), predict(make_model(F), ROWS, Y)
     for i in (2, 3):
         np.testing.assert_allclose(inverted[i].mean, expected[i].mean)
         np.testing.assert_allclose(inverted[i].std, expected[i].std)
@@ -260,18 +212,43 @@ def test_mean_task_correlation_of_noise_is_about_0():
 def test_what_is_appended_changes_nothing_for_the_others():
     F = surfaces()
     short = make_model(F, n=24)
-    before = short.predict(ROWS, Y)
+    before = predict(short, ROWS, Y)
     short.extend(F[:, 24:], X[24:] / 0.5)
-    after = short.predict(ROWS, Y)
+    after = predict(short, ROWS, Y)
     for a, b in zip(before, after, strict=True):
         assert len(b.mean) == 30
         np.testing.assert_allclose(a.mean, b.mean[:24], atol=1e-10)
         np.testing.assert_allclose(a.std, b.std[:24], atol=1e-10)
 
 
+def test_observations_in_any_order_and_number_are_those_of_a_new_model():
+    model = make_model()
+    model.observe(ROWS[:2], Y[:2])
+    for rows, y in (
+        (ROWS[[0, 1, 2]], Y[[0, 1, 2]]),  # one more
+        (ROWS[[3, 1, 0, 2]], 2 * Y[[3, 1, 0, 2]]),  # in another order, with other scores
+        (ROWS[[1, 3]], Y[[1, 3]]),  # fewer
+    ):
+        for a, b in zip(predict(model, rows, y), predict(make_model(), rows, y), strict=True):
+            np.testing.assert_allclose(a.mean, b.mean, atol=1e-10)
+            np.testing.assert_allclose(a.std, b.std, atol=1e-10)
+            np.testing.assert_allclose(a.evidence, b.evidence)
+
+
+def test_what_is_forgotten_is_computed_anew():
+    model, other = make_model(), make_model()
+    for rows in (ROWS[:2], ROWS[:3], ROWS):
+        found = predict(model, rows, Y[: len(rows)])
+        for component in other.observe(rows, Y[: len(rows)]):
+            component.forget()
+        for a, b in zip(found, predict(other, rows, Y[: len(rows)]), strict=True):
+            np.testing.assert_allclose(a.mean, b.mean, atol=1e-10)
+            np.testing.assert_allclose(a.std, b.std, atol=1e-10)
+
+
 def test_one_past_task_and_a_constant_one():
     for F in (surfaces()[:1], np.zeros((1, 30)), np.array([np.zeros(30), surfaces()[0]])):
-        for p in make_model(F).predict(ROWS, Y):
+        for p in predict(make_model(F), ROWS, Y):
             assert np.isfinite(p.mean).all()
             assert (p.std > 0).all()
             assert np.isfinite(p.evidence)
@@ -287,6 +264,6 @@ def test_deviations_are_honest():
         # The model's tasks are floored and standardised as past ones are.
         truth = np.maximum(truth, 0)
         truth = (truth - truth.mean()) / truth.std()
-        p = model.predict(np.arange(6), truth[:6])[0]
+        p = predict(model, np.arange(6), truth[:6])[0]
         inside.append(np.abs(truth[6:] - p.mean[6:]) < p.std[6:])
     assert abs(np.mean(inside) - (norm.cdf(1) - norm.cdf(-1))) < 0.15

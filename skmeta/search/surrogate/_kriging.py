@@ -1,0 +1,310 @@
+"""Universal kriging that grows by one observation, or by some candidates, at a time.
+
+Notation
+
+======  ===============  ====================================================================
+symbol  shape            meaning
+======  ===============  ====================================================================
+y       (m,)             observed scores
+a, c    scalar           offset and inverse scale of the new task: c y = a + f(x) + noise
+C       (k, n)           prior means that f may have at n candidates, one of k with probability p
+K       (m, m)           covariance of the observations, noise included
+X       (m, n)           covariance of observations and candidates
+L       (m, m)           Cholesky factor of K
+V       (m, n)           L^-1 X
+======  ===============  ====================================================================
+
+Nothing is known of the offset (a flat prior, integrated out); log c is normal. This is universal
+kriging (Rasmussen and Williams, 2006, section 2.7) with a scale and several prior means, which
+share K.
+
+An observation adds a row to L and to V, and a candidate adds a column to V. This costs O(m n),
+where a new factorisation and solution would cost O(m^2 n).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg.lapack import dtrtrs
+
+from skmeta.search.surrogate._gp import cholesky
+
+Array = NDArray[np.float64]
+# Covariances of some observations and some candidates, each a range of positions.
+CrossCovariance = Callable[[slice, slice], Array]
+
+_LOG_2PI = float(np.log(2 * np.pi))
+_LOG_SCALES = np.linspace(-3, 3, 61)
+_SCALES = np.exp(_LOG_SCALES)
+_NEGLIGIBLE = 1e-3  # probability of a prior mean, relative to the most probable one
+_MIN_PIVOT = 1e-8
+
+
+class GrowingColumns:
+    """A matrix to which columns are appended; copies are rare.
+
+    Parameters
+    ----------
+    values : ndarray of shape (k, n)
+        The first columns.
+
+    Attributes
+    ----------
+    values : ndarray of shape (k, n)
+        All columns so far.
+    """
+
+    def __init__(self, values: Array) -> None:
+        self._buffer = np.asarray(values, dtype=np.float64)
+        self._n = values.shape[1]
+
+    @property
+    def values(self) -> Array:
+        return self._buffer[:, : self._n]
+
+    def append(self, values: Array) -> None:
+        """Append columns.
+
+        Parameters
+        ----------
+        values : ndarray of shape (k, n_more)
+            The columns.
+        """
+        end = self._n + values.shape[1]
+        if end > self._buffer.shape[1]:
+            larger = np.empty((len(self._buffer), max(end, self._n + self._n // 2)))
+            larger[:, : self._n] = self.values
+            self._buffer = larger
+        self._buffer[:, self._n : end] = values
+        self._n = end
+
+
+class Factor:
+    """Cholesky factor of the observations' covariance, and what is whitened by it.
+
+    Parameters
+    ----------
+    n_means : int
+        Number of prior means, k.
+
+    Attributes
+    ----------
+    L : ndarray of shape (m, m)
+        The factor.
+    ones : ndarray of shape (m,)
+        L^-1 1.
+    means : ndarray of shape (m, k)
+        L^-1 C', of the prior means at the observations.
+    """
+
+    def __init__(self, n_means: int) -> None:
+        self.L: Array = np.empty((0, 0))
+        self.ones: Array = np.empty(0)
+        self.means: Array = np.empty((0, n_means))
+
+    @classmethod
+    def of(cls, K: Array, C: Array) -> "Factor":
+        """Factorise the covariance of all observations at once.
+
+        Parameters
+        ----------
+        K : ndarray of shape (m, m)
+            Covariance of the observations, noise included.
+        C : ndarray of shape (k, m)
+            Prior means at the observations.
+
+        Returns
+        -------
+        Factor
+            The factor.
+        """
+        factor = cls(len(C))
+        factor.L = cholesky(K)
+        factor.ones = _solve(factor.L, np.ones(len(K)))
+        factor.means = _solve(factor.L, C.T)
+        return factor
+
+    def __len__(self) -> int:
+        return len(self.L)
+
+    def append(self, covariance: Array, variance: float, means: Array) -> None:
+        """Append one observation.
+
+        Parameters
+        ----------
+        covariance : ndarray of shape (m,)
+            Its covariance with the observations so far.
+        variance : float
+            Its variance, noise included.
+        means : ndarray of shape (k,)
+            Prior means there.
+        """
+        m = len(self)
+        row = _solve(self.L, covariance)
+        pivot = max(variance - float(row @ row), _MIN_PIVOT * variance) ** 0.5
+        L = np.zeros((m + 1, m + 1))
+        L[:m, :m], L[m, :m], L[m, m] = self.L, row, pivot
+        self.L = L
+        self.ones = np.append(self.ones, (1 - row @ self.ones) / pivot)
+        self.means = np.vstack([self.means, (means - row @ self.means) / pivot])
+
+
+class WhitenedCandidates:
+    """V, and what predictions need of it, brought up to date from where it was left.
+
+    Attributes
+    ----------
+    V : ndarray of shape (m, n)
+        L^-1 X.
+    explained : ndarray of shape (n,)
+        Variance of each candidate that the observations explain.
+    level : ndarray of shape (n,)
+        Weight of the unknown offset that the observations take over.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = np.empty((0, 0))
+        self._shape = (0, 0)
+        self.explained: Array = np.empty(0)
+        self.level: Array = np.empty(0)
+
+    @property
+    def V(self) -> Array:
+        m, n = self._shape
+        return self._buffer[:m, :n]
+
+    def update(self, factor: Factor, n: int, cross: CrossCovariance) -> None:
+        """Add what is missing: rows of new observations, then columns of new candidates.
+
+        Parameters
+        ----------
+        factor : Factor
+            Of all observations.
+        n : int
+            Number of candidates.
+        cross : callable
+            Covariances of a slice of the observations and a slice of the candidates.
+        """
+        (m0, n0), m = self._shape, len(factor)
+        self._reserve(m, n)
+        V = self._buffer
+        for i in range(m0, m):
+            found = cross(slice(i, i + 1), slice(0, n0))[0] - factor.L[i, :i] @ V[:i, :n0]
+            V[i, :n0] = found / factor.L[i, i]
+            self.explained = self.explained + V[i, :n0] ** 2
+            self.level = self.level + factor.ones[i] * V[i, :n0]
+        if n > n0:
+            V[:m, n0:n] = _solve(factor.L, cross(slice(0, m), slice(n0, n)))
+            more = V[:m, n0:n]
+            self.explained = np.append(self.explained, (more * more).sum(0))
+            self.level = np.append(self.level, factor.ones @ more)
+        self._shape = (m, n)
+
+    def _reserve(self, m: int, n: int) -> None:
+        capacity = self._buffer.shape
+        if m > capacity[0] or n > capacity[1]:
+            shape = [
+                max(need, had + had // 2) if need > had else had
+                for need, had in zip((m, n), capacity, strict=True)
+            ]
+            larger = np.empty(shape)
+            larger[: self._shape[0], : self._shape[1]] = self.V
+            self._buffer = larger
+
+
+class Kriging:
+    """Posterior of f, and the evidence, with offset and scale of the scores unknown.
+
+    Parameters
+    ----------
+    factor : Factor
+        Of the observations' covariance.
+    y : ndarray of shape (m,)
+        Observations, about standardised.
+    p : ndarray of shape (k,)
+        Probabilities of the prior means.
+
+    Attributes
+    ----------
+    evidence : float
+        Logarithm of the density of the observations.
+    shares : ndarray of shape (k,)
+        Posterior probabilities of the prior means.
+    c : ndarray of shape (k,)
+        Inverse scale of the new task, under each.
+    """
+
+    def __init__(self, factor: Factor, y: Array, p: Array) -> None:
+        self._factor = factor
+        self._y = _solve(factor.L, y)
+        self._precision = float(factor.ones @ factor.ones)  # of the offset
+        log_density = self._log_density_of_scale()
+        self.c = _SCALES[np.argmax(log_density, axis=1)]
+        with np.errstate(divide="ignore"):
+            joint = _log_sum_exp(log_density) - np.log(len(_LOG_SCALES)) + np.log(p)
+        self.evidence = float(_log_sum_exp(joint))
+        self.shares = np.exp(joint - self.evidence)
+
+    def predict(
+        self, candidates: WhitenedCandidates, variance: Array, C: Array | None
+    ) -> tuple[Array, Array]:
+        """Predict the scores of candidates.
+
+        Parameters
+        ----------
+        candidates : WhitenedCandidates
+            V, up to date.
+        variance : ndarray of shape (n,)
+            Prior variance of each candidate.
+        C : ndarray of shape (k, n) or None
+            Prior means; None for a single one that is 0.
+
+        Returns
+        -------
+        mean, variance : ndarray of shape (n,)
+            Of the scores, in the units of y.
+        """
+        kept = np.flatnonzero(self.shares > _NEGLIGIBLE * self.shares.max())
+        shares = self.shares[kept] / self.shares[kept].sum()
+        c = self.c[kept]
+        whitened = c * self._y[:, None] - self._factor.means[:, kept]
+        offset = self._factor.ones @ whitened / self._precision
+        unexplained = 1 - candidates.level
+        means = whitened.T @ candidates.V
+        if C is not None:
+            means += C[kept]
+        means += offset[:, None] * unexplained
+        means /= c[:, None]
+        mean = shares @ means
+        variance = variance - candidates.explained + unexplained**2 / self._precision
+        variance = np.maximum(variance, 1e-12) * (shares @ c**-2.0)
+        if len(kept) > 1:
+            means -= mean
+            variance += shares @ np.square(means, out=means)
+        return mean, variance
+
+    def _log_density_of_scale(self) -> Array:
+        """Log density of y and c, the offset integrated out, by prior mean and `_LOG_SCALES`."""
+        along = self._factor.ones / np.sqrt(self._precision)
+        y = self._y - along * (along @ self._y)
+        C = self._factor.means - np.outer(along, along @ self._factor.means)
+        n = len(y) - 1
+        squares = np.einsum("ij,ij->j", C, C)
+        fit = np.outer(y @ C, _SCALES) - 0.5 * (_SCALES**2 * (y @ y) + squares[:, None])
+        determinant = np.log(np.diag(self._factor.L)).sum() + 0.5 * np.log(self._precision)
+        prior = -0.5 * _LOG_SCALES**2
+        return np.asarray(n * _LOG_SCALES + fit + prior - determinant - 0.5 * n * _LOG_2PI)
+
+
+def _solve(L: Array, right: Array) -> Array:
+    """Solve L x = right; scipy's solve_triangular spends most of its time on checks."""
+    if not right.size:
+        return np.empty_like(right)
+    return np.asarray(dtrtrs(L, right, lower=1)[0])
+
+
+def _log_sum_exp(values: Array) -> Array:
+    """Over the last axis; scipy's, which checks a good deal, took a fifth of a suggestion."""
+    top = values.max(axis=-1)
+    return np.asarray(top + np.log(np.exp(values - top[..., None]).sum(axis=-1)))
