@@ -31,9 +31,12 @@ from tqdm import tqdm
 
 from skmeta.search import Evaluation, SearchHistory, SearchRecord, default_search_space
 from skmeta.search.record._fingerprint import fingerprint_data
-from skmeta.search.record._metafeatures import metafeatures
-from skmeta.search.space._names import candidate_key, canonical_configurations, signature
-from skmeta.search.space._space import SearchSpace
+from skmeta.search.space import (
+    SearchSpace,
+    candidate_key,
+    canonical_configurations,
+    signature,
+)
 
 # By cost of a fit: cheap ones first. The number of rows is limited by it.
 CLASSIFIERS = {
@@ -195,7 +198,6 @@ def search(history, folder, name, dataset, n_configurations, end):
         data_digest=digest,
         data_sketch=sketch,
         cv=f"{folds.__name__}({n_folds}, shuffle=True)",
-        metafeatures=metafeatures(X, y),
         space={},
     )
     identifier = history.begin(record)

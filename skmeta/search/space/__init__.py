@@ -1,21 +1,15 @@
-"""What may be tried: spaces, default spaces, names of parameters, encoding."""
+"""Search spaces: default spaces, candidates, names of parameters, encoding."""
 
+from skmeta.search.space._configurations import canonical_configurations, plain_value
 from skmeta.search.space._defaults import (
     default_search_space,
     expand_choices,
     register_search_space,
 )
 from skmeta.search.space._encoding import Encoding, parameter_names
-from skmeta.search.space._names import (
-    candidate_key,
-    canonical_configurations,
-    canonical_names,
-    is_estimator,
-    plain_value,
-    predictor_name,
-    signature,
-    stable_repr,
-)
+from skmeta.search.space._keys import candidate_key, stable_repr
+from skmeta.search.space._names import canonical_names, predictor_name, signature
+from skmeta.search.space._parts import is_estimator
 from skmeta.search.space._space import Candidate, SearchSpace
 
 __all__ = [

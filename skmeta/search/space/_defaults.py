@@ -1,195 +1,37 @@
-"""Default search spaces of scikit-learn's estimators: one readable table.
+"""Default search spaces: of an estimator, of a pipeline's steps together, and of a user's class."""
 
-Ranges are those of published studies of tuning, widened or narrowed where scikit-learn's
-parametrisation or the cost of a fit asks for it:
-
-- [vRH18] van Rijn & Hutter (2018), "Hyperparameter importance across datasets", Tables 1 to 3:
-  SVC, RandomForest, AdaBoost, on scikit-learn.
-- [PBB19] Probst, Boulesteix & Bischl (2019), "Tunability: importance of hyperparameters of machine
-  learning algorithms", Table 1: elastic net, decision tree, k nearest neighbours, SVM, forest,
-  boosting.
-- [GOV22] Grinsztajn, Oyallon & Varoquaux (2022), "Why do tree-based models still outperform deep
-  learning on typical tabular data?", Appendix: gradient boosting, forests, MLP.
-- [FKE15] Feurer et al. (2015), "Efficient and robust automated machine learning", supplement:
-  SGD, LinearSVC, MLP, extremely randomised trees.
-
-Counts that matter by ratio are lists with about equal ratios: scipy has no log-uniform integers.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from scipy.stats import loguniform, uniform
-from sklearn.tree import DecisionTreeClassifier
-
 from skmeta.exceptions import SearchSpaceError
-from skmeta.search.space._names import is_estimator, replace_parts
+from skmeta.search.space._default_table import DEFAULT_SPACES, Space
+from skmeta.search.space._parts import is_estimator, is_placeholder, replace_parts
+from skmeta.search.space._values import is_distribution
 
 __all__ = ["default_search_space", "expand_choices", "register_search_space"]
-
-Space = dict[str, Any]
-
-_BALANCE = [None, "balanced"]
-_LEAVES = [1, 2, 3, 4, 6, 8, 11, 15, 20]
-_SPLITS = [2, 3, 4, 6, 8, 11, 15, 20]
-_NEIGHBORS = [1, 2, 3, 4, 5, 7, 9, 12, 15, 20, 25, 30, 40, 50]
-_DEPTHS = [1, 2, 3, 4, 5, 6, 8, 10, 14, 20, None]
-_TREES = [50, 70, 100, 140, 200, 280, 400, 500]
-_ROUNDS = [25, 35, 50, 70, 100, 140, 200, 280, 400]
-_LEAF_NODES = [4, 6, 8, 12, 16, 23, 31, 45, 63, 90, 127]
-_LAYERS = [(16,), (32,), (64,), (128,), (256,), (32, 32), (64, 64), (128, 128), (64, 64, 64)]
-
-# uniform(a, b) of scipy runs from a to a + b.
-_SHARES = uniform(0.1, 0.85)
-
-_SVM_KERNELS: list[Space] = [
-    # [vRH18]: C 2^-5 to 2^15, gamma 2^-15 to 2^3, coef0 -1 to 1; degree [PBB19]. Narrowed above,
-    # for polynomials most, where a fit can take a thousand times longer and rarely is better.
-    {
-        "kernel": ["rbf"],
-        "C": loguniform(2**-5, 2**12),
-        "gamma": loguniform(2**-15, 2**3),
-    },
-    {
-        "kernel": ["poly"],
-        "C": loguniform(2**-5, 2**5),
-        "gamma": loguniform(2**-10, 1),
-        "degree": [2, 3, 4],
-        "coef0": uniform(0, 1),
-    },
-    {
-        "kernel": ["sigmoid"],
-        "C": loguniform(2**-5, 2**10),
-        "gamma": loguniform(2**-15, 1),
-        "coef0": uniform(-1, 2),
-    },
-]
-
-_TREE: Space = {
-    # [PBB19]: maxdepth 1 to 30, minbucket and minsplit 1 to 60, cp 0 to 1.
-    "max_depth": _DEPTHS,
-    "min_samples_leaf": [*_LEAVES, 30, 45, 60],
-    "min_samples_split": [*_SPLITS, 30, 45, 60],
-    "max_features": _SHARES,
-    "ccp_alpha": loguniform(1e-6, 1e-1),
-}
-
-_FOREST: Space = {
-    # [vRH18]: max_features 0.1 to 0.9, leaves 1 to 20, splits 2 to 20; trees stay at 100.
-    "max_features": _SHARES,
-    "min_samples_leaf": _LEAVES,
-    "min_samples_split": _SPLITS,
-    "bootstrap": [True, False],
-}
-
-_BOOSTING: Space = {
-    # [PBB19] eta 2^-10 to 1; [GOV22]: depth, subsample, leaves.
-    "learning_rate": loguniform(5e-3, 1),
-    "n_estimators": _ROUNDS,
-    "max_depth": [1, 2, 3, 4, 5, 6, 8],
-    "subsample": uniform(0.4, 0.6),
-    "max_features": _SHARES,
-    "min_samples_leaf": _LEAVES,
-}
-
-_HISTOGRAM: Space = {
-    # [GOV22]: learning rate, leaves; l2 [FKE15] 1e-10 to 1, widened.
-    "learning_rate": loguniform(5e-3, 1),
-    "max_iter": _ROUNDS,
-    "max_leaf_nodes": _LEAF_NODES,
-    "min_samples_leaf": [*_LEAVES, 30, 45, 60],
-    "l2_regularization": loguniform(1e-8, 1e2),
-    "max_features": _SHARES,
-}
-
-_NEIGHBOURS: Space = {
-    # [PBB19]: k 1 to 30, widened.
-    "n_neighbors": _NEIGHBORS,
-    "weights": ["uniform", "distance"],
-    "p": [1, 2],
-}
-
-_MLP: Space = {
-    # [FKE15] and [GOV22]: layers, alpha, learning rate.
-    "hidden_layer_sizes": _LAYERS,
-    "activation": ["relu", "tanh"],
-    "alpha": loguniform(1e-7, 1e1),
-    "learning_rate_init": loguniform(1e-4, 3e-2),
-    "early_stopping": [False, True],
-}
-
-_SPACES: dict[str, Space | list[Space]] = {
-    # -- classifiers --------------------------------------------------------------------------
-    "LogisticRegression": {"C": loguniform(1e-5, 1e5), "class_weight": _BALANCE},  # [PBB19]
-    "LinearSVC": {
-        # [FKE15]: C 2^-5 to 2^15, narrowed above, where liblinear does not converge.
-        "C": loguniform(1e-5, 1e3),
-        "loss": ["hinge", "squared_hinge"],
-        "class_weight": _BALANCE,
-    },
-    "SVC": _SVM_KERNELS,
-    "KNeighborsClassifier": _NEIGHBOURS,
-    "DecisionTreeClassifier": {
-        **_TREE,
-        "criterion": ["gini", "entropy"],
-        "class_weight": _BALANCE,
-    },
-    "RandomForestClassifier": {**_FOREST, "criterion": ["gini", "entropy"]},
-    "ExtraTreesClassifier": {**_FOREST, "criterion": ["gini", "entropy"]},
-    "GradientBoostingClassifier": _BOOSTING,
-    "HistGradientBoostingClassifier": _HISTOGRAM,
-    "AdaBoostClassifier": {
-        # [vRH18]: rounds 50 to 500, learning rate 0.01 to 2, depth 1 to 10.
-        "n_estimators": _TREES,
-        "learning_rate": loguniform(0.01, 2),
-        "estimator": [DecisionTreeClassifier()],
-        "estimator__max_depth": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
-    },
-    "MLPClassifier": _MLP,
-    "SGDClassifier": {
-        # [FKE15]: loss, penalty, alpha 1e-7 to 1e-1, averaging.
-        "loss": ["hinge", "log_loss", "modified_huber"],
-        "penalty": ["l2", "l1", "elasticnet"],
-        "alpha": loguniform(1e-7, 1e-1),
-        "average": [False, True],
-        "class_weight": _BALANCE,
-    },
-    # -- regressors ---------------------------------------------------------------------------
-    "Ridge": {"alpha": loguniform(1e-5, 1e5)},
-    "Lasso": {"alpha": loguniform(1e-6, 1e3)},
-    "ElasticNet": {"alpha": loguniform(1e-6, 1e3), "l1_ratio": uniform(0.02, 0.98)},
-    "SVR": [{**space, "epsilon": loguniform(1e-4, 1)} for space in _SVM_KERNELS],
-    "KNeighborsRegressor": _NEIGHBOURS,
-    "DecisionTreeRegressor": _TREE,
-    "RandomForestRegressor": _FOREST,
-    "ExtraTreesRegressor": _FOREST,
-    "GradientBoostingRegressor": {**_BOOSTING, "loss": ["squared_error", "huber"]},
-    "HistGradientBoostingRegressor": _HISTOGRAM,
-    "MLPRegressor": _MLP,
-}
 
 _registered: dict[type, Space | list[Space]] = {}
 
 
 def default_search_space(estimator: Any) -> Space | list[Space]:
-    """Return the default search space of an estimator, or of a pipeline's steps together.
+    """Return the default search space of an estimator, or of all steps of a pipeline.
 
     Parameters
     ----------
     estimator : estimator
-        Each of its steps that has a default space contributes; the others stay as they are.
+        If its class has no default space, its parts are searched that have one.
 
     Returns
     -------
     dict, or list of dict
-        Parameters with lists of values or scipy distributions, as RandomizedSearchCV and
-        MetaLearnedSearchCV take them. Several dicts are sub-spaces, such as a kernel's.
+        Parameters with lists of values or scipy distributions, as for RandomizedSearchCV and
+        MetaLearnedSearchCV. Several dicts are sub-spaces, for example one for each kernel.
 
     Raises
     ------
     SearchSpaceError
-        If nothing in the estimator has a default space.
+        If neither the estimator nor any of its parts has a default space.
 
     See Also
     --------
@@ -203,56 +45,61 @@ def default_search_space(estimator: Any) -> Space | list[Space]:
     >>> sorted(default_search_space(make_pipeline(StandardScaler(), Ridge())))
     ['ridge__alpha']
     """
-    spaces = _of_parts(estimator)
+    spaces = _default_of_parts(estimator)
     if spaces == [{}]:
         raise SearchSpaceError(
             f"{type(estimator).__name__} has no default search space. Pass param_distributions, "
             "or give the class one with skmeta.search.register_search_space. There are spaces for "
-            f"{', '.join(sorted({*_SPACES, *(kind.__name__ for kind in _registered)}))}."
+            f"{', '.join(sorted({*DEFAULT_SPACES, *(kind.__name__ for kind in _registered)}))}."
         )
     return spaces[0] if len(spaces) == 1 else spaces
 
 
 def expand_choices(estimator: Any, space: Any) -> Any:
-    """Give every part that a sub-space only chooses between its own default space.
+    """Add the default space of each part to sub-spaces that only choose between parts.
 
     Parameters
     ----------
     estimator : estimator
-        What is tuned.
+        The estimator that is searched.
     space : dict or list of dict
-        A sub-space in which every value is an estimator, ``"passthrough"``, ``"drop"`` or None
-        names parts and nothing else, such as ``{"clf": [SVC(), RandomForestClassifier()]}``. It
-        becomes one sub-space for each combination of parts. Others stay as they are.
+        A sub-space only chooses between parts if all of its values are estimators,
+        ``"passthrough"``, ``"drop"`` or None, such as
+        ``{"clf": [SVC(), RandomForestClassifier()]}``. It becomes one sub-space for each
+        combination of parts. Other sub-spaces are returned unchanged.
 
     Returns
     -------
     dict, or list of dict
     """
-    opened: list[Any] = []
+    expanded: list[Any] = []
     listed: Sequence[Any] = [space] if isinstance(space, Mapping) else space
     for one in listed:
-        opened += _opened(estimator, one) if _only_chooses(one) else [one]
-    return opened[0] if len(opened) == 1 else opened
+        expanded += _expand(estimator, one) if _only_chooses_parts(one) else [one]
+    return expanded[0] if len(expanded) == 1 else expanded
 
 
-def _only_chooses(space: Any) -> bool:
-    if not isinstance(space, Mapping) or any(hasattr(values, "rvs") for values in space.values()):
+def _only_chooses_parts(space: Any) -> bool:
+    if not isinstance(space, Mapping):
         return False
-    values = [value for values in space.values() for value in values]
+    sources = list(space.values())
+    # The check of the space tells what is neither a list nor a distribution.
+    if any(is_distribution(source) or not isinstance(source, Iterable) for source in sources):
+        return False
+    values = [value for source in sources for value in source]
     return any(map(is_estimator, values)) and all(
-        is_estimator(value) or value is None or value in ("passthrough", "drop") for value in values
+        is_estimator(value) or value is None or is_placeholder(value) for value in values
     )
 
 
-def _opened(estimator: Any, space: Mapping[str, Any]) -> list[Space]:
+def _expand(estimator: Any, space: Mapping[str, Any]) -> list[Space]:
     found = []
     for parts in product(*space.values()):
         chosen = dict(zip(space, parts, strict=True))
         fixed = {name: [part] for name, part in chosen.items()}
         try:
-            defaults = _of_parts(replace_parts(estimator, chosen))
-        except ValueError:  # the check of the space tells which name is wrong
+            defaults = _default_of_parts(replace_parts(estimator, chosen))
+        except ValueError:  # the check of the space will tell which name is wrong
             return [dict(space)]
         found += [{**fixed, **default} for default in defaults]
     return found
@@ -261,14 +108,14 @@ def _opened(estimator: Any, space: Mapping[str, Any]) -> list[Space]:
 def register_search_space(
     estimator_class: type, space: Mapping[str, Any] | Sequence[Mapping[str, Any]]
 ) -> None:
-    """Give a class of estimators a default search space, or replace the one it has.
+    """Set the default search space of a class of estimators.
 
     Parameters
     ----------
     estimator_class : type
-        Subclasses without a space of their own use it too.
+        It also holds for subclasses that have no space of their own.
     space : dict or list of dict
-        As MetaLearnedSearchCV takes it, without prefixes of steps.
+        As for MetaLearnedSearchCV, with names of parameters that have no prefix.
 
     Raises
     ------
@@ -288,7 +135,7 @@ def register_search_space(
     if not isinstance(estimator_class, type):
         raise TypeError(
             f"estimator_class must be a class, got {estimator_class!r}. Pass "
-            f"{type(estimator_class).__name__} rather than an instance of it."
+            f"{type(estimator_class).__name__}, not an instance of it."
         )
     listed = [space] if isinstance(space, Mapping) else list(space)
     if not listed or not all(listed):
@@ -298,9 +145,9 @@ def register_search_space(
     _registered[estimator_class] = [dict(one) for one in listed]
 
 
-def _of_parts(estimator: Any) -> list[Space]:
-    """Return the sub-spaces of an estimator: every combination of its parts' ones."""
-    own = _of_class(type(estimator))
+def _default_of_parts(estimator: Any) -> list[Space]:
+    """Return the sub-spaces of an estimator: its own, or all combinations of its parts'."""
+    own = _default_of_class(type(estimator))
     if own is not None:
         return own
     spaces: list[Space] = [{}]
@@ -308,7 +155,7 @@ def _of_parts(estimator: Any) -> list[Space]:
         if is_estimator(part):
             prefixed = [
                 {f"{name}__{key}": value for key, value in space.items()}
-                for space in _of_parts(part)
+                for space in _default_of_parts(part)
             ]
             spaces = [{**one, **other} for one in spaces for other in prefixed]
     return spaces
@@ -319,11 +166,11 @@ def _steps(estimator: Any) -> dict[str, Any]:
     return {step[0]: step[1] for step in named}
 
 
-def _of_class(kind: type) -> list[Space] | None:
+def _default_of_class(kind: type) -> list[Space] | None:
     for base in kind.__mro__:
         space = _registered.get(base)
         if space is None and base.__module__.startswith("sklearn."):
-            space = _SPACES.get(base.__name__)
+            space = DEFAULT_SPACES.get(base.__name__)
         if space is not None:
             return [dict(one) for one in ([space] if isinstance(space, dict) else space)]
     return None

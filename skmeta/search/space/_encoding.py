@@ -1,14 +1,15 @@
-"""Configurations as rows of a matrix, every coordinate on a unit scale.
+"""Configurations as rows of a matrix, with each coordinate on a unit scale.
 
-A parameter that varies gets, in this order,
+A parameter that varies has, in this order,
 
-- one numeric column, if it takes at least two different numbers: scaled to [0, 1], on a log scale
-  where the numbers are more even there; and
-- one column for each *kind* of value, if it takes at least two: each string, bool or None is a
-  kind, all numbers together are one, and so is being absent (a parameter of an estimator that
-  was not chosen). The kind at hand has ``sqrt(1/2)``, so two kinds are at distance 1.
+- one numeric column, if it takes at least two different numbers. They are scaled to [0, 1], after
+  a logarithm if that spreads them more evenly; and
+- one indicator column for each *kind* of value, if there are at least two kinds. Each string, bool
+  and None is a kind, all numbers together are one kind, and so is being absent (a parameter of an
+  estimator that was not chosen). The indicator is ``sqrt(1/2)``, so two kinds have distance 1.
 
-The two sets of columns are the parameter's *groups*; a kernel has one length scale a group.
+The numeric column and the indicator columns are the two *groups* of the parameter. A kernel has
+one length scale per group.
 """
 
 import math
@@ -24,26 +25,25 @@ from skmeta.search.record import Configuration, Value
 _ABSENT = "absent"
 _NUMBER = "number"
 _CENTRE = 0.5
-_CLIP = (-0.5, 1.5)  # numbers outside the range seen: further away, but not without end
+_CLIP = (-0.5, 1.5)  # bounds of numbers outside the range that the encoding was fitted to
 _MIN_LOG_RATIO = 10.0
-_LEVEL = math.sqrt(0.5)
+_INDICATOR = math.sqrt(0.5)
 
 
 @dataclass(frozen=True)
 class _Parameter:
-    """How one parameter is encoded.
+    """Encoding of one parameter.
 
     Attributes
     ----------
     name : str
         Such as ``"SVC.C"``.
     low, high : float
-        Range of the numbers seen, as logarithms where `log`; equal where no numeric column is
-        needed.
+        Range of the numbers, as logarithms if `log`; equal if there is no numeric column.
     log : bool
         Whether numbers are on a log scale.
     kinds : tuple of str
-        Kinds of values, as `_kind` names them; empty where there is only one.
+        Kinds of values, as `_kind` names them; empty if there is only one.
     """
 
     name: str
@@ -61,7 +61,7 @@ class _Parameter:
         return int(self.has_number) + len(self.kinds)
 
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
-        """Columns of one value a configuration; `_ABSENT_VALUE` stands for no value."""
+        """Return the columns of values, one per configuration; `_ABSENT_VALUE` is no value."""
         kinds = [_kind(value) for value in values]
         columns = np.empty((len(values), self.n_columns))
         if self.has_number:
@@ -71,14 +71,15 @@ class _Parameter:
         if self.kinds:
             at = {kind: i for i, kind in enumerate(self.kinds)}
             codes = np.array([at.get(kind, -1) for kind in kinds], dtype=np.intp)
-            # A kind never seen equals none of the others: all zeros, at distance sqrt(1/2).
+            # An unknown kind has zeros only, at distance sqrt(1/2) from all others.
             hot = codes[:, None] == np.arange(len(self.kinds))
-            columns[:, int(self.has_number) :] = _LEVEL * hot
+            columns[:, int(self.has_number) :] = _INDICATOR * hot
         return columns
 
     def centre(self) -> list[float]:
-        """Columns of a parameter about which nothing is known."""
-        return [_CENTRE] * self.has_number + [_LEVEL / max(1, len(self.kinds))] * len(self.kinds)
+        """Return the columns of an unknown value: the middle of the range."""
+        n_kinds = len(self.kinds)
+        return [_CENTRE] * self.has_number + [_INDICATOR / max(1, n_kinds)] * n_kinds
 
     def _scale(self, numbers: Sequence[float]) -> NDArray[np.float64]:
         column = np.array(numbers, dtype=np.float64)
@@ -92,14 +93,14 @@ class _Parameter:
 
 
 class _Missing:
-    """Stands where a configuration lacks a parameter."""
+    """Class of the value that stands for an absent parameter."""
 
 
 _ABSENT_VALUE = _Missing()
 
 
 class Encoding:
-    """From configurations to a matrix with every coordinate on a unit scale. Immutable.
+    """Encode configurations as a matrix with each coordinate on a unit scale. Immutable.
 
     Make one with `from_configurations` or `from_searches`.
     """
@@ -109,7 +110,7 @@ class Encoding:
 
     @classmethod
     def from_configurations(cls, configurations: Sequence[Configuration]) -> Self:
-        """Learn ranges and levels from the configurations of one search.
+        """Fit ranges and kinds to the configurations of one search.
 
         Parameters
         ----------
@@ -120,10 +121,10 @@ class Encoding:
 
     @classmethod
     def from_searches(cls, searches: Sequence[Sequence[Configuration]]) -> Self:
-        """Learn ranges and levels from several searches.
+        """Fit ranges and kinds to the configurations of several searches.
 
-        A parameter counts as absent only in a search that has it in other configurations: one
-        that a search never had was not inactive, but left at some default.
+        A parameter is absent from a configuration only if others of the same search have it. One
+        that no configuration of a search has is not inactive there: its value is unknown.
 
         Parameters
         ----------
@@ -135,27 +136,27 @@ class Encoding:
             for name in parameter_names(configurations):
                 values = seen.setdefault(name, [])
                 values.extend(c.get(name, _ABSENT_VALUE) for c in configurations)
-        return cls(_describe(name, seen[name]) for name in sorted(seen))
+        return cls(_fit_parameter(name, seen[name]) for name in sorted(seen))
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """Names of the parameters that have columns, sorted."""
+        """Return the names of the parameters that have columns, sorted."""
         return tuple(p.name for p in self._parameters)
 
     @property
     def n_columns(self) -> int:
-        """Number of columns."""
+        """Return the number of columns."""
         return sum(p.n_columns for p in self._parameters)
 
     @property
     def columns(self) -> dict[str, range]:
-        """The columns of each parameter."""
+        """Return the columns of each parameter."""
         starts = np.cumsum([0, *(p.n_columns for p in self._parameters)]).tolist()
         return {p.name: range(starts[i], starts[i + 1]) for i, p in enumerate(self._parameters)}
 
     @property
     def groups(self) -> NDArray[np.intp]:
-        """Group of each column, of shape (n_columns,): columns that share a length scale."""
+        """Return the group of each column, of shape (n_columns,). A group has one length scale."""
         sizes: list[int] = []
         for parameter in self._parameters:
             sizes += [1] * parameter.has_number + [len(parameter.kinds)] * bool(parameter.kinds)
@@ -171,9 +172,9 @@ class Encoding:
         configurations : sequence of dict
             Canonical names to values.
         names : collection of str, default=None
-            The parameters that the search varies; by default those of `configurations`. Any
-            other goes to the centre of its range, while one of these that a configuration lacks
-            is inactive there.
+            Parameters of the search; by default those of `configurations`. One of them that a
+            configuration lacks is inactive there. Parameters of the encoding that are not among
+            them are put in the middle of their range.
 
         Returns
         -------
@@ -223,11 +224,11 @@ class Encoding:
 
 
 def parameter_names(configurations: Iterable[Configuration]) -> set[str]:
-    """Names of all parameters in some configurations."""
+    """Return the names of all parameters in some configurations."""
     return {name for configuration in configurations for name in configuration}
 
 
-def _describe(name: str, values: Sequence[Any]) -> _Parameter:
+def _fit_parameter(name: str, values: Sequence[Any]) -> _Parameter:
     kinds = tuple(sorted({_kind(value) for value in values}))
     numbers = np.array([v for v in values if _kind(v) == _NUMBER], dtype=np.float64)
     numbers = numbers[np.isfinite(numbers)]
@@ -240,7 +241,7 @@ def _describe(name: str, values: Sequence[Any]) -> _Parameter:
 
 
 def _kind(value: Value | _Missing) -> str:
-    """Name of a value's kind: the level's type and text, so that True and 'True' differ."""
+    """Return the kind of a value: its type and text, so that True and 'True' differ."""
     if isinstance(value, _Missing):
         return _ABSENT
     if isinstance(value, bool | np.bool_):
@@ -257,7 +258,7 @@ def _is_logarithmic(numbers: NDArray[np.float64]) -> bool:
 
 
 def _unevenness(numbers: NDArray[np.float64]) -> float:
-    """Kolmogorov-Smirnov distance between distinct numbers and an even spread over their range."""
+    """Return the Kolmogorov-Smirnov distance of distinct numbers from a uniform distribution."""
     distinct = np.unique(numbers)
     scaled = (distinct - distinct[0]) / (distinct[-1] - distinct[0])
     return float(np.abs(scaled - np.linspace(0, 1, len(distinct))).max())

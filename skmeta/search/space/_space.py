@@ -1,29 +1,30 @@
-"""The searched space: what a user may pass, and how candidates are drawn from it."""
+"""The searched space: what a user may pass, and how candidates are sampled from it."""
 
-import difflib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
-from numbers import Integral
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
-from sklearn.model_selection import ParameterGrid, ParameterSampler
+from sklearn.model_selection import ParameterGrid
 
-from skmeta.exceptions import SearchSpaceError
-from skmeta.search.space._names import candidate_key, replace_parts, stable_repr, structural_params
+from skmeta.search.space._keys import candidate_key, stable_repr
+from skmeta.search.space._space_checks import check_form, check_names
+from skmeta.search.space._values import (
+    decode_value,
+    describe_values,
+    encode_value,
+    is_distribution,
+    perturb,
+    sample,
+)
 
 __all__ = ["Candidate", "SearchSpace"]
 
 Candidate = dict[str, Any]
 
-# Standard deviation of a local step: in units of a distribution's own quantiles, or of the
-# length of a list of numbers.
-_STEP = 0.1
-# How often a local step leaves a parameter as it is, and draws an unordered one anew.
-_KEEP = 0.4
+# Probability that a local step leaves a parameter as it is.
+_KEEP_PROBABILITY = 0.4
 
 
 class SearchSpace:
@@ -32,14 +33,19 @@ class SearchSpace:
     Parameters
     ----------
     spaces : dict, or sequence of dict
-        As GridSearchCV and RandomizedSearchCV take it.
+        As for GridSearchCV and RandomizedSearchCV.
+
+    Attributes
+    ----------
+    spaces : list of dict
+        The sub-spaces, each sorted by name.
 
     Raises
     ------
     SearchSpaceError
         If a sub-space or one of its parameters is empty.
     TypeError, ValueError
-        As scikit-learn raises them for what is neither a list nor a distribution.
+        What scikit-learn raises if a parameter has neither a list nor a distribution.
 
     Examples
     --------
@@ -49,22 +55,22 @@ class SearchSpace:
     """
 
     def __init__(self, spaces: Any) -> None:
-        _check(spaces)
+        check_form(spaces)
         listed = [spaces] if isinstance(spaces, Mapping) else list(spaces)
-        # Sorted as ParameterGrid sorts, so that the grid comes in its order.
+        # ParameterGrid sorts too, and the grid has to come in its order.
         self.spaces: list[dict[str, Any]] = [
-            {name: s[name] if _is_distribution(s[name]) else list(s[name]) for name in sorted(s)}
+            {name: s[name] if is_distribution(s[name]) else list(s[name]) for name in sorted(s)}
             for s in listed
         ]
 
     @property
     def names(self) -> list[str]:
-        """Every parameter that is searched somewhere."""
+        """Return the parameters of all sub-spaces, sorted."""
         return sorted({name for space in self.spaces for name in space})
 
     @property
     def size(self) -> float:
-        """Number of candidates; infinite where a parameter has a distribution."""
+        """Return the number of candidates; infinite if a parameter has a distribution."""
         return sum(_size(space) for space in self.spaces)
 
     def grid(self) -> list[Candidate]:
@@ -72,7 +78,7 @@ class SearchSpace:
         return list(ParameterGrid(self.spaces))
 
     def check(self, estimator: Any) -> None:
-        """Raise if a parameter does not exist in the estimator that its candidate would be.
+        """Raise if an estimator lacks a parameter of the space.
 
         Parameters
         ----------
@@ -81,21 +87,12 @@ class SearchSpace:
         Raises
         ------
         SearchSpaceError
-            With the nearest name that exists.
+            With the name of the closest parameter that exists.
         """
-        current = estimator.get_params(deep=True)
-        for space in self.spaces:
-            for parts in _structures(current, space):
-                if not parts and set(space) <= set(current):
-                    continue
-                built = replace_parts(estimator, parts)
-                known = built.get_params(deep=True)
-                for name in space:
-                    if name not in known and not _can_set(built, name, space[name]):
-                        raise SearchSpaceError(_unknown(name, known, built))
+        check_names(estimator, self.spaces)
 
     def sample(self, n: int, rng: np.random.Generator) -> list[Candidate]:
-        """Return up to `n` different candidates, drawn as RandomizedSearchCV would.
+        """Return up to `n` different candidates, sampled as by RandomizedSearchCV.
 
         Parameters
         ----------
@@ -105,16 +102,21 @@ class SearchSpace:
         Returns
         -------
         list of dict
-            All of the space, in grid order, where it has no more than `n`.
+            The whole space, in grid order, if it has at most `n` candidates.
+
+        Raises
+        ------
+        SearchSpaceError
+            If a distribution cannot be sampled, or returns NaN.
         """
         if self.size <= n:
             return list(_distinct(self.grid()).values())
         random_state = np.random.RandomState(rng.integers(2**32, dtype=np.uint32))
         found: dict[str, Candidate] = {}
-        for _ in range(4):  # a few rounds, as distributions of integers repeat themselves
+        for _ in range(4):  # a few rounds, since distributions of integers repeat themselves
             for _ in range(n - len(found)):
                 space = self.spaces[random_state.randint(len(self.spaces))]
-                candidate = {name: _draw(space[name], random_state) for name in space}
+                candidate = {name: sample(name, space[name], random_state) for name in space}
                 found.setdefault(candidate_key(candidate), candidate)
             if len(found) >= n:
                 break
@@ -133,8 +135,9 @@ class SearchSpace:
         Returns
         -------
         list of dict
-            Numbers move by a tenth of their range, or to a value next in the list; what has no
-            order is now and then drawn anew. The candidate itself is not among them.
+            Numbers move by about a tenth of their range, or to a neighbour in their list. Values
+            without an order are sometimes replaced by random ones. The candidate itself is not
+            among them.
         """
         random_state = np.random.RandomState(rng.integers(2**32, dtype=np.uint32))
         near = [space for space in self.spaces if set(space) == set(candidate)]
@@ -145,27 +148,27 @@ class SearchSpace:
             space = near[random_state.randint(len(near))]
             moved = {
                 name: candidate[name]
-                if random_state.uniform() < _KEEP
-                else _step(space[name], candidate[name], random_state)
+                if random_state.uniform() < _KEEP_PROBABILITY
+                else perturb(name, space[name], candidate[name], random_state)
                 for name in space
             }
             found.setdefault(candidate_key(moved), moved)
         return list(found.values())[1:]
 
     def stable_repr(self) -> str:
-        """Return text that is equal for equal spaces, in this process and the next."""
+        """Return text that is equal for equal spaces, in this process and in others."""
         return stable_repr(self.spaces)
 
     def describe(self) -> dict[str, str]:
-        """Return, for each parameter, what it is drawn from, as text."""
+        """Return, for each parameter, its values or distribution as text."""
         texts: dict[str, list[str]] = {}
         for space in self.spaces:
             for name, source in space.items():
-                texts.setdefault(name, []).append(_describe(source))
+                texts.setdefault(name, []).append(describe_values(source))
         return {name: " or ".join(dict.fromkeys(found)) for name, found in texts.items()}
 
     def encode(self, candidate: Candidate) -> str:
-        """Return JSON from which `decode` rebuilds a candidate, or "" where it cannot.
+        """Return JSON from which `decode` rebuilds a candidate, or "" if it cannot.
 
         Parameters
         ----------
@@ -175,11 +178,11 @@ class SearchSpace:
         Returns
         -------
         str
-            Listed values by their position, drawn ones by value.
+            Values from lists by their position, values from distributions as they are.
         """
         for position, space in enumerate(self.spaces):
             if set(space) == set(candidate):
-                values = {name: _encode(space[name], candidate[name]) for name in space}
+                values = {name: encode_value(space[name], candidate[name]) for name in space}
                 if None not in values.values():
                     return json.dumps([position, values])
         return ""
@@ -194,95 +197,22 @@ class SearchSpace:
         Returns
         -------
         dict or None
-            None where the text does not fit this space.
+            None if the text does not fit this space.
         """
         if not text:
             return None
         try:
             position, values = json.loads(text)
             space = self.spaces[position]
-            return {name: _decode(space[name], *values[name]) for name in space}
-        except (ValueError, TypeError, KeyError, IndexError):
+            return {name: decode_value(space[name], *values[name]) for name in space}
+        except (ValueError, TypeError, KeyError, IndexError, RecursionError):
             return None
 
 
-def _check(spaces: Any) -> None:
-    # scikit-learn's own messages for what is neither a list nor a distribution.
-    if not isinstance(spaces, (Mapping, Sequence)) or isinstance(spaces, str):
-        ParameterGrid(spaces)
-    listed = [spaces] if isinstance(spaces, Mapping) else list(spaces)
-    if not listed:
-        raise SearchSpaceError(
-            "The search space is an empty list. Pass a dict of parameters, such as "
-            '{"C": [0.1, 1, 10]}, or a list of such dicts.'
-        )
-    has_distribution = False
-    for space in listed:
-        if not isinstance(space, Mapping):
-            ParameterGrid(listed)
-            ParameterSampler(listed, 1)
-        for name, source in space.items():
-            if _is_distribution(source):
-                has_distribution = True
-            elif hasattr(source, "__len__") and not isinstance(source, str) and not len(source):
-                raise SearchSpaceError(
-                    f"Parameter grid for parameter {name!r} need to be a non-empty sequence, got: "
-                    f"{source!r}. Give it at least one value, or leave it out."
-                )
-    if has_distribution:
-        ParameterSampler(spaces, 1)
-        for space in listed:  # the sampler lets a str pass as an iterable of letters
-            ParameterGrid({n: s for n, s in space.items() if not _is_distribution(s)})
-    else:
-        ParameterGrid(spaces)
-
-
-def _is_distribution(source: Any) -> bool:
-    return hasattr(source, "rvs")
-
-
 def _size(space: Mapping[str, Any]) -> float:
-    if any(_is_distribution(source) for source in space.values()):
+    if any(is_distribution(source) for source in space.values()):
         return float("inf")
     return math.prod(len(source) for source in space.values())
-
-
-def _structures(current: Mapping[str, Any], space: Mapping[str, Any]) -> Iterator[Candidate]:
-    """Yield every choice of parts that a sub-space offers."""
-    choices: dict[str, list[Any]] = {}
-    for name, source in space.items():
-        if _is_distribution(source):
-            continue
-        parts = [value for value in source if structural_params(current, {name: value})]
-        if parts:
-            choices[name] = parts
-    for values in product(*choices.values()):
-        yield dict(zip(choices, values, strict=True))
-
-
-def _can_set(estimator: Any, name: str, source: Any) -> bool:
-    # An estimator of the user's own may take more than get_params tells.
-    if _is_distribution(source):
-        return False
-    try:
-        replace_parts(estimator, {name: source[0]})
-    except ValueError:
-        return False
-    return True
-
-
-def _unknown(name: str, known: Mapping[str, Any], estimator: Any) -> str:
-    near = [other for other in known if other.rpartition("__")[2] == name]  # a forgotten step
-    if not near:
-        lower = {other.lower(): other for other in known}
-        found = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
-        near = [lower[other] for other in found]
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    own = sorted(n for n in known if "__" not in n)
-    return (
-        f"Invalid parameter {name!r} for estimator {type(estimator).__name__}: it has no such "
-        f"parameter, but the search space gives it values.{hint} Valid parameters are: {own!r}."
-    )
 
 
 def _distinct(candidates: Sequence[Candidate]) -> dict[str, Candidate]:
@@ -290,64 +220,3 @@ def _distinct(candidates: Sequence[Candidate]) -> dict[str, Candidate]:
     for candidate in candidates:
         found.setdefault(candidate_key(candidate), candidate)
     return found
-
-
-def _draw(source: Any, random_state: np.random.RandomState) -> Any:
-    if _is_distribution(source):
-        return source.rvs(random_state=random_state)
-    return source[random_state.randint(len(source))]
-
-
-def _step(source: Any, value: Any, random_state: np.random.RandomState) -> Any:
-    if not _is_distribution(source):
-        return _step_in_list(source, value, random_state)
-    if not (hasattr(source, "ppf") and hasattr(source, "cdf")):
-        return _draw(source, random_state)
-    # In the distribution's own quantiles a step has the same meaning on every scale.
-    quantile = float(source.cdf(value)) + _STEP * random_state.normal()
-    moved = source.ppf(np.clip(quantile, 1e-9, 1 - 1e-9))
-    # The quantiles of a distribution of integers are floats.
-    return int(moved) if isinstance(value, Integral) else moved
-
-
-def _step_in_list(source: list[Any], value: Any, random_state: np.random.RandomState) -> Any:
-    numbers = [v for v in source if isinstance(v, (int, float)) and not isinstance(v, bool)]
-    if len(numbers) < len(source) or len(set(numbers)) < 3:
-        return _draw(source, random_state)
-    order = sorted(source)
-    here = order.index(value)
-    reach = max(1.0, _STEP * len(order))
-    there = here + round(float(norm.ppf(random_state.uniform(1e-9, 1 - 1e-9))) * reach)
-    return order[int(np.clip(there, 0, len(order) - 1))]
-
-
-def _describe(source: Any) -> str:
-    if not _is_distribution(source):
-        shown = ", ".join(_short(value) for value in source[:20])
-        return f"[{shown}{', ...' if len(source) > 20 else ''}]"
-    if hasattr(source, "dist"):
-        arguments = [*map(repr, source.args), *(f"{k}={v!r}" for k, v in source.kwds.items())]
-        return f"{source.dist.name}({', '.join(arguments)})"
-    return type(source).__name__
-
-
-def _short(value: Any) -> str:
-    text = repr(value.item() if isinstance(value, np.generic) else value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _encode(source: Any, value: Any) -> list[Any] | None:
-    if not _is_distribution(source):
-        wanted = stable_repr(value)
-        for position, listed in enumerate(source):
-            if listed is value or stable_repr(listed) == wanted:
-                return ["listed", position]
-        return None
-    plain = value.item() if isinstance(value, np.generic) else value
-    if isinstance(plain, (bool, int, float, str)):
-        return ["drawn", plain]
-    return None
-
-
-def _decode(source: Any, kind: str, value: Any) -> Any:
-    return source[value] if kind == "listed" else value

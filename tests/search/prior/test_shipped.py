@@ -21,9 +21,8 @@ from skmeta.search import (
     shipped_priors,
 )
 from skmeta.search.prior import _shipped as shipped
-from skmeta.search.space._defaults import _SPACES
-from skmeta.search.space._names import canonical_configurations
-from skmeta.search.space._space import SearchSpace
+from skmeta.search.space import SearchSpace, canonical_configurations
+from skmeta.search.space._default_table import DEFAULT_SPACES
 
 FILES = sorted(shipped._FOLDER.glob("*.safetensors"))
 PRIORS = [path for path in FILES if path.name != shipped._SKETCHES]
@@ -41,7 +40,7 @@ def test_cards_and_files_agree():
         for metric in shipped._cards()[name]["metrics"]
     }
     assert described == {path.name for path in PRIORS}
-    assert set(shipped_priors()) <= set(_SPACES), "a prior without a default space"
+    assert set(shipped_priors()) <= set(DEFAULT_SPACES), "a prior without a default space"
 
 
 def test_all_of_it_is_small():
@@ -58,7 +57,7 @@ def test_each_prior_orders_the_default_space(path):
     assert prior.n_evaluations == card["n_evaluations"]
     assert len(prior) >= 20
     # Some of its parameters are those of the default space, and they matter.
-    space = SearchSpace(_SPACES[name])
+    space = SearchSpace(DEFAULT_SPACES[name])
     candidates = space.sample(40, np.random.default_rng(0))
     [kind] = [kind for other, kind in all_estimators() if other == name]
     F = prior.surfaces(canonical_configurations(kind(), candidates))
@@ -166,7 +165,7 @@ def test_the_names_of_the_default_space_are_those_of_the_prior():
     candidates = SearchSpace(default_search_space(estimator)).sample(20, np.random.default_rng(0))
     configurations = canonical_configurations(estimator, candidates)
     prior = shipped.load_shipped("SVC", "accuracy")
-    searched = {f"SVC.{name}" for one in _SPACES["SVC"] for name in one}
+    searched = {f"SVC.{name}" for one in DEFAULT_SPACES["SVC"] for name in one}
     assert searched <= set(prior.parameters)
     assert searched <= set(configurations[0])
 

@@ -15,8 +15,9 @@ from sklearn.utils import all_estimators
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search import MetaLearnedSearchCV, default_search_space, register_search_space
 from skmeta.search.space import _defaults as spaces
+from skmeta.search.space._default_table import DEFAULT_SPACES
 
-ESTIMATORS = {name: kind for name, kind in all_estimators() if name in spaces._SPACES}
+ESTIMATORS = {name: kind for name, kind in all_estimators() if name in DEFAULT_SPACES}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def registered():
 
 
 def test_the_table_names_estimators_of_scikit_learn():
-    assert set(ESTIMATORS) == set(spaces._SPACES)
+    assert set(ESTIMATORS) == set(DEFAULT_SPACES)
     assert sum(name.endswith(("Classifier", "SVC")) for name in ESTIMATORS) >= 11
 
 

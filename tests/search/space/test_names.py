@@ -11,15 +11,15 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from skmeta.search.space._names import (
+from skmeta.search.space import (
     candidate_key,
     canonical_configurations,
     canonical_names,
-    describe_estimator,
     predictor_name,
     signature,
     stable_repr,
 )
+from skmeta.search.space._configurations import describe_estimator
 
 
 def test_names_do_not_depend_on_the_names_of_steps():
@@ -97,6 +97,6 @@ def test_keys_are_equal_for_equal_candidates(one, other, equal):
     assert (candidate_key(one) == candidate_key(other)) is equal
 
 
-def test_token_of_a_distribution_tells_its_arguments():
+def test_stable_repr_of_a_distribution_has_its_arguments():
     assert stable_repr(loguniform(1, 10)) == stable_repr(loguniform(1, 10))
     assert stable_repr(loguniform(1, 10)) != stable_repr(loguniform(1, 100))

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from scipy.stats import expon, loguniform, randint, uniform
+from scipy.stats import expon, loguniform, norm, randint, uniform
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import ParameterGrid
 from sklearn.pipeline import Pipeline
@@ -10,8 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from skmeta.exceptions import SearchSpaceError
-from skmeta.search.space._names import candidate_key
-from skmeta.search.space._space import SearchSpace
+from skmeta.search.space import SearchSpace, candidate_key
 
 MIXED = [
     {"clf": [SVC()], "clf__C": loguniform(1e-3, 1e3), "clf__kernel": ["rbf", "poly"]},
@@ -105,7 +104,7 @@ def test_a_candidate_is_rebuilt_from_its_code():
         assert space.decode(foreign) is None
 
 
-def test_token_tells_spaces_apart():
+def test_stable_repr_tells_spaces_apart():
     assert SearchSpace(MIXED).stable_repr() == SearchSpace(MIXED).stable_repr()
     wider = [{**MIXED[0], "clf__C": loguniform(1e-3, 1e4)}, MIXED[1]]
     assert SearchSpace(wider).stable_repr() != SearchSpace(MIXED).stable_repr()
@@ -127,6 +126,7 @@ def test_description_of_what_is_searched():
         ({"C": "rbf"}, TypeError, "needs to be a list or a numpy array"),
         ({"C": "rbf", "gamma": loguniform(1, 2)}, TypeError, "needs to be a list or a numpy array"),
         ({"C": 3}, TypeError, "needs to be a list or a numpy array"),
+        ({"C": 1.0}, TypeError, r"'C' needs to be a list or a numpy array, but got 1\.0"),
         ({"C": np.ones((2, 2))}, ValueError, "one-dimensional"),
         ([{"C": [1]}, 3], TypeError, "is not a dict"),
         ("C", TypeError, "is not a dict"),
@@ -159,3 +159,30 @@ def test_parameters_that_only_a_choice_has():
     SearchSpace({"scale": ["passthrough", None], "clf__C": [1]}).check(
         Pipeline([("scale", StandardScaler()), ("clf", SVC())])
     )
+
+
+@pytest.mark.parametrize("source", [uniform(2, 0), uniform(-1.5, 0), norm(3, 0)])
+def test_a_constant_distribution_is_its_constant(source):
+    constant = source.args[0]
+    space = SearchSpace({"n": [1, 3, 5], "p": source})
+    candidates = space.sample(6, np.random.default_rng(0))
+    near = space.neighbours({"n": 3, "p": constant}, 6, np.random.default_rng(0))
+    assert {c["n"] for c in near} == {1, 5}
+    assert {c["p"] for c in [*candidates, *near]} == {constant}
+
+
+class OnlyNan:
+    def rvs(self, random_state=None):
+        return float("nan")
+
+
+@pytest.mark.parametrize(
+    ("source", "match"),
+    [
+        (loguniform(2, 1), r"'p', loguniform\(2, 1\), cannot be sampled"),
+        (OnlyNan(), "'p', OnlyNan, returned NaN"),
+    ],
+)
+def test_distributions_that_have_no_values(source, match):
+    with pytest.raises(SearchSpaceError, match=match):
+        SearchSpace({"p": source}).sample(3, np.random.default_rng(0))

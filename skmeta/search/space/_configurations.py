@@ -1,0 +1,147 @@
+"""Configurations: the parameters of a candidate under canonical names, with plain values.
+
+Configurations are kept in histories, so they must not give away secrets. A parameter that is
+searched is kept as it is. One that is not searched may hold anything, such as a password, and is
+kept only if it cannot be a secret; otherwise a digest stands for it.
+"""
+
+import hashlib
+import inspect
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from skmeta._sklearn_compat import StrOptions
+from skmeta.search.record import Configuration, Value
+from skmeta.search.space._keys import candidate_key, stable_repr
+from skmeta.search.space._names import canonical_names
+from skmeta.search.space._parts import (
+    is_estimator,
+    is_placeholder,
+    replace_parts,
+    structural_params,
+)
+
+__all__ = ["canonical_configurations", "describe_estimator", "plain_value"]
+
+_MAX_LENGTH = 8  # of a list whose values are shown
+_MAX_CHARACTERS = 120
+
+
+def describe_estimator(estimator: Any) -> dict[str, Value]:
+    """Return the parameters of an estimator and its parts, under canonical names.
+
+    Parameters
+    ----------
+    estimator : estimator
+
+    Returns
+    -------
+    dict of str -> bool, int, float, str or None
+        ``"Class.parameter"`` -> value. For a part that is an estimator, the name of its class.
+        Values are shown if they are the default of the class, numbers, bools, None, short lists of
+        these, or strings that the class declares as options. For others there is a digest.
+
+    Examples
+    --------
+    >>> from sklearn.svm import SVC
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> described = describe_estimator(make_pipeline(StandardScaler(), SVC(C=10)))
+    >>> described["SVC.C"], described["Pipeline.final_step"]
+    (10, 'SVC')
+    """
+    params = estimator.get_params(deep=True)
+    described = {}
+    for path, name in canonical_names(estimator).items():
+        prefix, _, leaf = path.rpartition("__")
+        owner = params[prefix] if prefix else estimator
+        described[name] = _value_without_secrets(type(owner), leaf, params[path])
+    return described
+
+
+def canonical_configurations(
+    estimator: Any, candidates: Sequence[Mapping[str, Any]]
+) -> list[Configuration]:
+    """Return the configuration of an estimator with each candidate's parameters set.
+
+    Parameters
+    ----------
+    estimator : estimator
+    candidates : sequence of dict
+        Parameters for ``set_params``. They are searched, so their values are kept.
+
+    Returns
+    -------
+    list of dict
+        Like `describe_estimator` of each candidate, at a fraction of the cost.
+    """
+    structures: dict[str, tuple[dict[str, str], dict[str, Value]]] = {}
+    configurations: list[Configuration] = []
+    current = estimator.get_params(deep=True)
+    for params in candidates:
+        parts = structural_params(current, params)
+        key = candidate_key(parts)
+        if key not in structures:
+            structured = replace_parts(estimator, parts)
+            structures[key] = canonical_names(structured), describe_estimator(structured)
+        names, base = structures[key]
+        plain = {
+            names[name]: plain_value(value)
+            for name, value in params.items()
+            if name in names and name not in parts
+        }
+        configurations.append({**base, **plain})
+    return configurations
+
+
+def plain_value(value: Any) -> Value:
+    """Return a parameter's value as a bool, int, float, str or None."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if is_estimator(value):
+        return type(value).__name__
+    if isinstance(value, (list, tuple)) and len(value) <= _MAX_LENGTH:
+        return repr(value)
+    return stable_repr(value)[:_MAX_CHARACTERS]
+
+
+def _value_without_secrets(owner: type, name: str, value: Any) -> Value:
+    """Return the value of a parameter that is not searched, or a digest of it."""
+    shown = (
+        _is_number(value)
+        or is_estimator(value)
+        or (isinstance(value, (list, tuple)) and all(map(_is_number, value)))
+        or is_placeholder(value)
+        or (isinstance(value, str) and value in _string_options(owner, name))
+        or stable_repr(value) == _defaults(owner).get(name)
+    )
+    if shown:
+        return plain_value(value)
+    text = stable_repr(value).encode("utf-8", "backslashreplace")
+    return f"digest:{hashlib.sha256(text).hexdigest()[:12]}"
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or isinstance(value, (bool, int, float, np.number, np.bool_))
+
+
+@lru_cache(maxsize=256)
+def _defaults(owner: type) -> dict[str, str]:
+    """Return the default of each parameter of a class, as `stable_repr` writes it."""
+    try:
+        parameters = inspect.signature(owner).parameters.values()
+    except (TypeError, ValueError):  # a class without a signature
+        return {}
+    return {p.name: stable_repr(p.default) for p in parameters if p.default is not p.empty}
+
+
+def _string_options(owner: type, name: str) -> set[str]:
+    """Return the strings that a class of scikit-learn's kind declares for a parameter."""
+    constraints = getattr(owner, "_parameter_constraints", {}).get(name, ())
+    declared = constraints if isinstance(constraints, (list, tuple)) else [constraints]
+    return {option for one in declared if isinstance(one, StrOptions) for option in one.options}

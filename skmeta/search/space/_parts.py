@@ -1,0 +1,82 @@
+"""Parts of an estimator: the steps of a pipeline, and other parameters that are estimators."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sklearn.base import clone
+
+__all__ = [
+    "is_estimator",
+    "is_list_of_parts",
+    "is_placeholder",
+    "replace_parts",
+    "structural_params",
+]
+
+_PLACEHOLDERS = ("passthrough", "drop")
+
+
+def is_estimator(value: Any) -> bool:
+    """Return whether a value is an estimator, and not its class."""
+    return hasattr(value, "get_params") and not isinstance(value, type)
+
+
+def is_list_of_parts(value: Any) -> bool:
+    """Return whether a value is a list of (name, estimator, ...), such as a pipeline's steps."""
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) > 0
+        and all(
+            isinstance(part, (list, tuple))
+            and len(part) > 1
+            and isinstance(part[0], str)
+            and (is_estimator(part[1]) or part[1] is None or is_placeholder(part[1]))
+            for part in value
+        )
+    )
+
+
+def replace_parts(estimator: Any, parts: Mapping[str, Any]) -> Any:
+    """Return a copy of an estimator with some of its parts replaced.
+
+    Parameters
+    ----------
+    estimator : estimator
+    parts : dict
+        Names of parameters, as for ``set_params``, and their new values.
+
+    Returns
+    -------
+    estimator
+    """
+    copy = clone(estimator, safe=False)
+    return copy.set_params(**clone(dict(parts), safe=False)) if parts else copy
+
+
+def structural_params(current: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a candidate that replace parts of an estimator.
+
+    Parameters
+    ----------
+    current : dict
+        ``get_params(deep=True)`` of the estimator.
+    params : dict
+        Parameters of the candidate.
+
+    Returns
+    -------
+    dict
+    """
+    return {
+        name: value
+        for name, value in params.items()
+        if is_estimator(value)
+        or is_list_of_parts(value)
+        or is_placeholder(value)
+        or (value is None and is_estimator(current.get(name)))
+    }
+
+
+def is_placeholder(value: Any) -> bool:
+    """Return whether a value is a string that stands in place of a part."""
+    return isinstance(value, str) and value in _PLACEHOLDERS

@@ -1,0 +1,140 @@
+"""Values of one parameter: sampled from its list or distribution, moved, described and encoded."""
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from skmeta.exceptions import SearchSpaceError
+from skmeta.search.space._keys import stable_repr
+
+__all__ = [
+    "decode_value",
+    "describe_values",
+    "encode_value",
+    "is_distribution",
+    "perturb",
+    "sample",
+]
+
+# Standard deviation of a local step: in units of a distribution's own quantiles, or of the
+# length of a list of numbers.
+_STEP_SIZE = 0.1
+_MAX_SHOWN = 20  # values of a list
+_MAX_CHARACTERS = 60  # of a value
+
+
+def is_distribution(source: Any) -> bool:
+    """Return whether a parameter has a distribution, and not a list of values."""
+    return hasattr(source, "rvs")
+
+
+def sample(name: str, source: Any, random_state: np.random.RandomState) -> Any:
+    """Return a random value of a parameter.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter, for errors.
+    source : list or distribution
+    random_state : RandomState
+
+    Raises
+    ------
+    SearchSpaceError
+        If the distribution cannot be sampled, or returns NaN.
+    """
+    if not is_distribution(source):
+        return source[random_state.randint(len(source))]
+    try:
+        value = source.rvs(random_state=random_state)
+    except ValueError as error:
+        raise SearchSpaceError(
+            f"The distribution of parameter {name!r}, {describe_values(source)}, cannot be sampled "
+            f"({error}). Check its arguments; for a constant, pass a list of one value."
+        ) from error
+    if is_nan(value):
+        raise SearchSpaceError(
+            f"The distribution of parameter {name!r}, {describe_values(source)}, returned NaN. "
+            "Check its arguments."
+        )
+    return value
+
+
+def perturb(name: str, source: Any, value: Any, random_state: np.random.RandomState) -> Any:
+    """Return a value near another one, or a random value if the values have no order.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter, for errors.
+    source : list or distribution
+    value : object
+        A value of the list or distribution.
+    random_state : RandomState
+    """
+    if not is_distribution(source):
+        return _perturb_in_list(name, source, value, random_state)
+    if not (hasattr(source, "ppf") and hasattr(source, "cdf")):
+        return sample(name, source, random_state)
+    # In the distribution's own quantiles a step has the same meaning on every scale.
+    step = _STEP_SIZE * random_state.normal()
+    with np.errstate(all="ignore"):
+        moved = source.ppf(np.clip(float(source.cdf(value)) + step, 1e-9, 1 - 1e-9))
+    if is_nan(moved):  # a constant distribution, such as uniform(2, 0), has no quantiles
+        return value
+    # The quantiles of a distribution of integers are floats.
+    return int(moved) if isinstance(value, Integral) else moved
+
+
+def _perturb_in_list(
+    name: str, source: list[Any], value: Any, random_state: np.random.RandomState
+) -> Any:
+    numbers = [v for v in source if isinstance(v, (int, float)) and not isinstance(v, bool)]
+    if len(numbers) < len(source) or len(set(numbers)) < 3 or any(map(is_nan, numbers)):
+        return sample(name, source, random_state)
+    order = sorted(source)
+    reach = max(1.0, _STEP_SIZE * len(order))
+    step = round(float(norm.ppf(random_state.uniform(1e-9, 1 - 1e-9))) * reach)
+    return order[int(np.clip(order.index(value) + step, 0, len(order) - 1))]
+
+
+def is_nan(value: Any) -> bool:
+    """Return whether a value is a float NaN."""
+    return isinstance(value, (float, np.floating)) and bool(np.isnan(value))
+
+
+def describe_values(source: Any) -> str:
+    """Return a list or distribution as text."""
+    if not is_distribution(source):
+        shown = ", ".join(_abbreviate(value) for value in source[:_MAX_SHOWN])
+        return f"[{shown}{', ...' if len(source) > _MAX_SHOWN else ''}]"
+    if hasattr(source, "dist"):
+        arguments = [*map(repr, source.args), *(f"{k}={v!r}" for k, v in source.kwds.items())]
+        return f"{source.dist.name}({', '.join(arguments)})"
+    return type(source).__name__
+
+
+def _abbreviate(value: Any) -> str:
+    text = repr(value.item() if isinstance(value, np.generic) else value)
+    return text if len(text) <= _MAX_CHARACTERS else text[: _MAX_CHARACTERS - 3] + "..."
+
+
+def encode_value(source: Any, value: Any) -> list[Any] | None:
+    """Return a value for JSON: a listed one by its position. None if it cannot be encoded."""
+    if not is_distribution(source):
+        wanted = stable_repr(value)
+        for position, listed in enumerate(source):
+            if listed is value or stable_repr(listed) == wanted:
+                return ["listed", position]
+        return None
+    plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, (bool, int, float, str)):
+        return ["drawn", plain]
+    return None
+
+
+def decode_value(source: Any, kind: str, value: Any) -> Any:
+    """Return the value that `encode_value` encoded."""
+    return source[value] if kind == "listed" else value

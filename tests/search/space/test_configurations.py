@@ -1,0 +1,106 @@
+"""Configurations keep what is searched, and nothing that may be a secret."""
+
+import numpy as np
+import pytest
+from scipy.stats import uniform
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.svm import SVC
+
+from skmeta.search import MetaLearnedSearchCV, SearchHistory
+from skmeta.search.space import canonical_configurations
+from skmeta.search.space._configurations import describe_estimator
+
+SECRET = "hunter2"
+
+
+class Remote(ClassifierMixin, BaseEstimator):
+    def __init__(self, password=None, region="north", depth=3, headers=None):
+        self.password = password
+        self.region = region
+        self.depth = depth
+        self.headers = headers
+
+    def fit(self, X, y):
+        self.model_ = LogisticRegression(max_iter=1000).fit(X, y)
+        self.classes_ = self.model_.classes_
+        return self
+
+    def predict(self, X):
+        return self.model_.predict(X)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, None),
+        (True, True),
+        (3, 3),
+        (np.float32(0.5), 0.5),
+        ([1, 2.5], "[1, 2.5]"),
+        ((64, 64), "(64, 64)"),
+        ("drop", "drop"),
+        ("north", "digest:"),  # the default of another parameter
+        (SECRET, "digest:"),
+        ([SECRET], "digest:"),
+        ({"key": SECRET}, "digest:"),
+        (b"hunter2", "digest:"),
+        (np.array([1.0]), "digest:"),
+    ],
+    ids=repr,
+)
+def test_a_parameter_that_is_not_searched_is_kept_if_it_cannot_be_a_secret(value, expected):
+    found = describe_estimator(Remote(password=value))["Remote.password"]
+    assert found == expected if expected != "digest:" else found.startswith("digest:")
+    assert SECRET not in str(found)
+
+
+def test_digests_are_equal_for_equal_values():
+    one, same, other = (describe_estimator(Remote(password=p)) for p in (SECRET, SECRET, "other"))
+    assert one == same
+    assert one["Remote.password"] != other["Remote.password"]
+
+
+def test_defaults_and_declared_options_are_kept():
+    assert describe_estimator(Remote())["Remote.region"] == "north"
+    described = describe_estimator(SVC(kernel="poly", gamma="auto"))
+    assert (described["SVC.kernel"], described["SVC.gamma"]) == ("poly", "auto")
+    described = describe_estimator(MLPClassifier())
+    assert described["MLPClassifier.hidden_layer_sizes"] == "(100,)"
+    described = describe_estimator(Pipeline([("a", "passthrough"), ("b", SVC())]))
+    assert described["Pipeline.step_0"] == "passthrough"
+
+
+def test_what_is_searched_is_kept():
+    [found] = canonical_configurations(Remote(password=SECRET), [{"region": "south"}])
+    assert found["Remote.region"] == "south"
+    assert found["Remote.password"].startswith("digest:")
+
+
+def test_no_file_of_a_history_holds_a_secret(tmp_path):
+    X, y = load_iris(return_X_y=True)
+    estimator = Remote(password=SECRET, headers={"Authorization": SECRET})
+    with SearchHistory(tmp_path / "searches.db") as history:
+        MetaLearnedSearchCV(estimator, {"depth": [1, 2, 3]}, n_iter=3, history=history).fit(X, y)
+        history.add(estimator, [{"depth": 4}], [0.5], dataset="iris")
+        history.export(tmp_path / "searches.jsonl")
+    for path in tmp_path.iterdir():
+        assert SECRET.encode() not in path.read_bytes(), path
+
+
+def test_a_constant_distribution_is_searched():
+    X, y = load_iris(return_X_y=True)
+    space = {"n_neighbors": [1, 3, 5], "p": uniform(2, 0)}
+    search = MetaLearnedSearchCV(KNeighborsClassifier(), space, n_iter=6, random_state=0).fit(X, y)
+    assert {params["p"] for params in search.cv_results_["params"]} == {2.0}
+    assert len(search.cv_results_["params"]) == 3
+
+
+def test_a_single_value_is_refused_with_its_name():
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(TypeError, match=r"'C' needs to be a list or a numpy array, but got 1\.0"):
+        MetaLearnedSearchCV(SVC(), {"C": 1.0}).fit(X, y)
