@@ -65,7 +65,6 @@ MOVED: dict[str, tuple[str, ...]] = {
     "search._joint": ("search.prior._joint",),
     "search._ledger": ("search._recorder",),
     "search._measured": ("search.history._importers",),
-    "search._metafeatures": ("search.record._metafeatures",),
     "search._models": ("search.surrogate._models",),
     "search._past_task": ("search.prior._past_task",),
     "search._prior": ("search.prior._prior",),

@@ -16,6 +16,8 @@ from skmeta.exceptions import BackboneError
 
 # Alpha starts close to zero: no operation is preferred.
 _SMALL = 1e-3
+# Flags are read together, as the bits of one number: 63 of them, since it has a sign.
+_BITS = 2 ** torch.arange(63)
 
 
 class Zero(nn.Module):
@@ -200,13 +202,26 @@ def check_cells(
 
 
 def _used(shares: Tensor) -> list[list[bool]] | None:
-    """Which operations have a share, if that can be known."""
-    values = shares
-    while torch._C._functorch.is_functorch_wrapped_tensor(values):
-        if torch._C._functorch.is_batchedtensor(values):
-            return None
-        values = torch._C._functorch.get_unwrapped(values)
-    return (values > 0).tolist()
+    """Return which operations have a share, or None if tasks are vectorised."""
+    flags = (shares.detach() > 0).flatten()
+    try:
+        found = [flag for part in flags.split(len(_BITS)) for flag in _read_flags(part)]
+    except RuntimeError as error:
+        # Under torch.func.vmap, each task has values of its own, and none can be read.
+        if "vmap" not in str(error):
+            raise
+        return None
+    n = shares.shape[1]
+    return [found[start : start + n] for start in range(0, len(found), n)]
+
+
+def _read_flags(flags: Tensor) -> list[bool]:
+    """Read boolean values by way of one number.
+
+    ``Tensor.tolist`` does not work under :func:`torch.func.grad`, but ``Tensor.item`` does.
+    """
+    number = int((flags * _BITS[: len(flags)].to(flags.device)).sum().item())
+    return [bool(number >> k & 1) for k in range(len(flags))]
 
 
 def _size(module: nn.Module) -> int:

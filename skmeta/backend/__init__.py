@@ -12,6 +12,7 @@ from skmeta.backend._adapter import (
 from skmeta.backend._device import PRECISIONS, resolve_device
 from skmeta.backend._execution import MODES, Execution
 from skmeta.backend._functional import Network, State
+from skmeta.backend._trees import tree_leaves, tree_map
 
 __all__ = [
     "MODES",
@@ -27,4 +28,6 @@ __all__ = [
     "state_to_numpy",
     "state_to_torch",
     "to_numpy",
+    "tree_leaves",
+    "tree_map",
 ]

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from joblib import effective_n_jobs
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map
+
+from skmeta.backend._trees import tree_leaves, tree_map
 
 MODES = ("auto", "loop", "threads", "vmap")
 
@@ -212,4 +213,4 @@ def _backward(value: Tensor, leaves: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _n_tasks(tasks: Any) -> int:
-    return int(tree_leaves(tasks)[0].shape[0])
+    return int(next(tree_leaves(tasks)).shape[0])

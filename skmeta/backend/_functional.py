@@ -85,13 +85,13 @@ class Network:
         own = self._own_copy()
         for part in own.norms:
             part.training = measure
-        for slots, name, key in own.weights:
-            slots[name] = state[key]
-        for slots, name, key in own.statistics:
-            slots[name] = values[key]
+        for attributes, name, key in own.weights:
+            attributes[name] = state[key]
+        for attributes, name, key in own.statistics:
+            attributes[name] = values[key]
         features: Tensor = own.module(x)
-        for slots, name, key in own.statistics:
-            values[key] = slots[name]
+        for attributes, name, key in own.statistics:
+            values[key] = attributes[name]
         own.clear()
         return features
 
@@ -105,9 +105,9 @@ class Network:
 class _Copy:
     """A thread's copy of the module, and where its tensors go.
 
-    It is what :func:`torch.func.functional_call` does, found out once: looking up the tensors'
-    places anew takes longer than a small network's forward pass. Being a thread's own, the copy
-    does not need its tensors back after a call; it only lets go of those it was lent.
+    It does what :func:`torch.func.functional_call` does, but finds the places of the tensors only
+    once: looking them up anew takes longer than the forward pass of a small network. Parameters
+    and statistics are plain attributes of the copy. They are set before a call and None after it.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -119,17 +119,18 @@ class _Copy:
         names = {id(value): f"body.{name}" for name, value in module.named_parameters()}
         for prefix, part in module.named_modules():
             dot = prefix + "." if prefix else ""
-            for name, value in part._parameters.items():
-                if value is not None:
-                    self.weights.append((part._parameters, name, names[id(value)]))
+            for name, value in list(part.named_parameters(recurse=False, remove_duplicate=False)):
+                delattr(part, name)
+                self.weights.append((vars(part), name, names[id(value)]))
             if isinstance(part, EpisodeBatchNorm):
                 for name in ("mean", "var"):
-                    self.statistics.append((part._buffers, name, dot + name))
+                    delattr(part, name)
+                    self.statistics.append((vars(part), name, dot + name))
         self.clear()
 
     def clear(self) -> None:
-        for slots, name, _ in (*self.weights, *self.statistics):
-            slots[name] = None
+        for attributes, name, _ in (*self.weights, *self.statistics):
+            attributes[name] = None
 
 
 def _count_flops(module: nn.Module, input_shape: tuple[int, ...]) -> int:

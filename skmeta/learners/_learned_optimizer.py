@@ -12,10 +12,9 @@ from typing import Any, ClassVar
 import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from skmeta._sklearn_compat import Interval, StrOptions
-from skmeta.backend import Execution, Rows, State, TaskTensors, to_numpy
+from skmeta.backend import Execution, Rows, State, TaskTensors, to_numpy, tree_map
 from skmeta.learners._core import Context, GradientLearner, Memory, Point, loss, score
 from skmeta.learners._learned_update import initial_rule, learned_step
 from skmeta.learners._prior_optimizer import PriorOptimizer

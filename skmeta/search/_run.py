@@ -21,7 +21,7 @@ from skmeta.search._evaluate import Evaluate
 from skmeta.search._metrics import Metrics
 from skmeta.search._recorder import BudgetSpent, Ledger
 from skmeta.search._streaming import Folds
-from skmeta.search.record import SearchRecord, fingerprint_data, metafeatures
+from skmeta.search.record import SearchRecord, fingerprint_data
 from skmeta.search.space import (
     Candidate,
     candidate_key,
@@ -148,7 +148,6 @@ class SearchRun:
             signature=signature(search.estimator),
             space={names.get(name, name): text for name, text in self.space.describe().items()},
             cv=repr(self.folds.cv),
-            metafeatures=metafeatures(X, y),
             versions=_versions(),
         )
 

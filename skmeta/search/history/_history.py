@@ -18,7 +18,7 @@ _Pending = tuple[SearchRecord, _codec.Row]
 class SearchHistory(HistoryReader):
     """Past searches, kept in a file, on a server or in memory.
 
-    It holds parameters, scores, times, meta-features and fingerprints, but no data. Candidates
+    It holds parameters, scores, times and fingerprints, but no data. Candidates
     are written as they finish, each in a transaction of its own; any number of processes may
     write at once.
 
@@ -154,9 +154,9 @@ class SearchHistory(HistoryReader):
         dataset : str, optional
             Name of the data set; where X is given, by default the digest of its rows.
         X, y : array-like, optional
-            The data set, of which a fingerprint and meta-features are kept, but no rows.
+            The data set. Its fingerprint is kept, but no rows.
         metafeatures : dict of str -> float, optional
-            Meta-features, instead of those computed of `X` and `y`.
+            Meta-features of the data set. They are kept; no search uses them.
         scoring : str, optional
             The metric, by default ``"score"``; of several, the one that is maximised.
         greater_is_better : bool or dict of str -> bool, optional

@@ -21,7 +21,6 @@ from skmeta.search.record import (
     SearchRecord,
     fingerprint_data,
 )
-from skmeta.search.record import metafeatures as compute_metafeatures
 from skmeta.search.space import (
     candidate_key,
     canonical_configurations,
@@ -235,9 +234,7 @@ def _check_name(data: DataSet, fingerprint: DataFingerprint) -> None:
 
 
 def _metafeatures(data: DataSet) -> dict[str, float]:
-    if data.metafeatures is not None:
-        return {str(name): float(value) for name, value in data.metafeatures.items()}
-    return {} if data.X is None else compute_metafeatures(data.X, data.y)
+    return {str(name): float(value) for name, value in (data.metafeatures or {}).items()}
 
 
 def _evaluations(

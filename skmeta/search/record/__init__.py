@@ -1,7 +1,6 @@
-"""What a search remembers: records of past searches, and fingerprints of data sets."""
+"""Records of past searches, and fingerprints of data sets."""
 
 from skmeta.search.record._fingerprint import DataFingerprint, fingerprint_data, sketch_similarity
-from skmeta.search.record._metafeatures import metafeatures
 from skmeta.search.record._records import (
     Configuration,
     Evaluation,
@@ -20,6 +19,5 @@ __all__ = [
     "SearchRecord",
     "Value",
     "fingerprint_data",
-    "metafeatures",
     "sketch_similarity",
 ]

@@ -1,9 +1,9 @@
-"""What identifies a data set without holding any of it.
+"""Digest of a data set and MinHash sketch of its rows: they identify data without holding any.
 
-Notation: n rows, d columns; h (n,) one 64-bit hash a row; the sketch holds, for each of k
-fixed permutations of the 64-bit numbers, the smallest permuted h. The share of equal entries of
-two sketches estimates the Jaccard similarity of the two sets of rows (Broder 1997, "On the
-resemblance and containment of documents").
+Notation: n rows, d columns; h (n,) one 64-bit hash per row. For each of k fixed permutations of
+the 64-bit numbers, the sketch holds the smallest permuted h. The share of equal entries of two
+sketches estimates the Jaccard similarity of the two sets of rows (Broder 1997, "On the resemblance
+and containment of documents").
 """
 
 import hashlib
@@ -30,9 +30,10 @@ class DataFingerprint(NamedTuple):
     Attributes
     ----------
     digest : str
-        Equal for equal X and y, rows and columns in the same order.
+        Equal for equal X and y with rows and columns in the same order; empty if the data can be
+        neither hashed nor pickled.
     sketch : tuple of int
-        MinHash of the rows; empty where rows cannot be told apart.
+        MinHash of the rows; empty if the rows cannot be hashed.
     """
 
     digest: str
@@ -40,7 +41,7 @@ class DataFingerprint(NamedTuple):
 
 
 def fingerprint_data(X: Any, y: Any = None) -> DataFingerprint:
-    """Return the digest of a data set and the sketch of its rows.
+    """Compute the digest of a data set and the sketch of its rows.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def fingerprint_data(X: Any, y: Any = None) -> DataFingerprint:
     try:
         columns = [*_column_hashes(X), *(_column_hashes(y) if y is not None else [])]
         rows = _row_hashes(columns)
-    except (TypeError, ValueError):  # ragged lists and objects of the user's own
+    except (TypeError, ValueError):  # ragged lists, and objects that NumPy does not understand
         return DataFingerprint(_object_digest((X, y)), ())
     digest = hashlib.sha256(repr((len(rows), len(columns))).encode())
     for column in columns:
@@ -71,17 +72,17 @@ def fingerprint_data(X: Any, y: Any = None) -> DataFingerprint:
 
 
 def sketch_similarity(one: Sequence[int], other: Sequence[int]) -> float:
-    """Estimate which share of the rows of two data sets together they have in common.
+    """Estimate the Jaccard similarity of two sets of rows.
 
     Parameters
     ----------
     one, other : sequence of int
-        Sketches of `fingerprint_data`; 0.0 where one of them is empty.
+        Sketches that `fingerprint_data` returned.
 
     Returns
     -------
     float
-        Between 0 and 1, with a standard deviation of at most 0.0625.
+        Between 0 and 1, with a standard deviation of at most 0.0625; 0.0 if a sketch is empty.
     """
     if not one or len(one) != len(other):
         return 0.0
@@ -91,7 +92,7 @@ def sketch_similarity(one: Sequence[int], other: Sequence[int]) -> float:
 def _sketch(rows: NDArray[np.uint64]) -> tuple[int, ...]:
     if len(rows) == 0:
         return ()
-    # 32 bits of each minimum are enough, and fit every database's integer.
+    # 31 bits of each minimum suffice, and fit a signed 32-bit integer of any database.
     return tuple(int((rows * m).min() >> np.uint64(33)) for m in _MULTIPLIERS)
 
 
@@ -118,7 +119,7 @@ def _column_hashes(X: Any) -> list[NDArray[np.uint64]]:
 
 
 def _sparse_hashes(X: Any) -> list[NDArray[np.uint64]]:
-    # One hash a row: of each stored value with its column, in any order.
+    # One hash per row: the sum over its stored values, each hashed with its column.
     cells = _mix(_hashes(X.data) ^ _mix(X.indices.astype(np.uint64)))
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(cells, dtype=np.uint64)])
     return [sums[X.indptr[1:]] - sums[X.indptr[:-1]]]
@@ -145,5 +146,5 @@ def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def _object_digest(value: Any) -> str:
     try:
         return str(joblib.hash(value))[:24]
-    except Exception:  # not every object can be pickled; such a search does not resume
+    except Exception:  # pickling runs code of the object, which may raise anything
         return ""

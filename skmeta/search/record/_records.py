@@ -1,4 +1,4 @@
-"""What is remembered of a search: the shapes that history, prior and search exchange.
+"""Records of a search: what the history, the prior and the search exchange.
 
 A *configuration* describes an estimator by names that do not depend on a pipeline's step names
 (``"SVC.C"``); its values are plain: bool, int, float, str or None. Scores are signed so that
@@ -18,29 +18,29 @@ Configuration = Mapping[str, Value]
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """One candidate, evaluated on every fold.
+    """Scores and times of one candidate on every fold.
 
     Attributes
     ----------
     configuration : dict
-        What the candidate is, in names independent of the pipeline's step names.
+        Parameters of the candidate, under names that do not depend on a pipeline's step names.
     key : str
-        Digest of the candidate's own parameters; equal keys are equal candidates.
+        Digest of the candidate's parameters. Equal keys are equal candidates.
     params : str
-        JSON by which the search that wrote it rebuilds the candidate; empty where it cannot.
+        JSON from which the same search rebuilds the candidate; empty if it cannot.
     scores : dict of str -> tuple of float
-        Test scores of each fold, by metric. As the scorer returned them; NaN where it failed.
+        Metric -> test score of each fold, as the scorer returned it; NaN if the fold failed.
     train_scores : dict of str -> tuple of float
-        Likewise on the training part; empty where it was not asked for.
+        The same on the training folds; empty if they were not scored.
     fit_times, score_times : tuple of float
-        Seconds, by fold.
+        Seconds of each fold.
     n_test_samples : tuple of int
-        Rows each fold was scored on; empty where unknown.
+        Number of test rows of each fold; empty if unknown.
     error : str or None
-        The last line of the traceback, where a fit failed.
+        Last line of the traceback if a fit failed.
     source : str
-        Why it was tried: ``"initial design"``, ``"prior"``, ``"model"``, ``"grid"``, ``"random"``
-        or ``"added"``.
+        Why the candidate was tried: ``"initial design"``, ``"prior"``, ``"model"``, ``"grid"``,
+        ``"random"`` or ``"added"``.
     predicted_mean_score, predicted_std_score : float
         Mean and standard deviation of the score that the model expected just before the candidate
         was evaluated; NaN where there was no model.
@@ -62,37 +62,37 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchRecord:
-    """What is known of a search before its first candidate.
+    """Description of a search: data set, estimator, space and metrics.
 
     Attributes
     ----------
     fingerprint : str
-        Digest of data, estimator, space, cv and scoring: equal fingerprints are the same search,
-        which is how a search resumes.
+        Digest of data, estimator, space, cv and scoring. A search with a recorded fingerprint
+        resumes.
     dataset : str or None
         Name that the user gave to the data set; None where the user gave none.
     data_digest : str
-        Digest of X and y; empty where no data were given.
+        Digest of X and y; empty if no data were given.
     data_sketch : tuple of int
-        MinHash sketch of the rows, by which near duplicates are found; empty where unknown.
+        MinHash sketch of the rows, by which near duplicates are found; empty if unknown.
     estimator : str
-        Class of the final predictor, such as ``"SVC"``; several, sorted and joined by ``"|"``,
-        where the search chooses between them.
+        Class of the final predictor, such as ``"SVC"``. If the search chooses between several,
+        their sorted names joined by ``"|"``.
     signature : str
-        The whole estimator, such as ``"Pipeline(StandardScaler, SVC)"``.
+        Classes of the whole estimator, such as ``"Pipeline(StandardScaler, SVC)"``.
     space : dict of str -> str
-        The searched parameters (names as in a configuration) and what each was drawn from.
+        Searched parameter (named as in a configuration) -> its values or distribution, as text.
     cv : str
-        How rows were split, as text.
+        Text representation of the splitter.
     metrics : dict of str -> int
-        Metric and its sign: 1 where the recorded number is better when greater, as all of
-        scikit-learn's scorers are, -1 where it is better when smaller.
+        Metric -> its sign: 1 if greater is better, as for all scorers of scikit-learn, -1 if
+        smaller is better.
     refit_metric : str
-        The metric that the search maximises.
+        Metric that the search maximises.
     metafeatures : dict of str -> float
-        Meta-features of the data set.
+        Meta-features that the user gave. No search uses them.
     versions : dict of str -> str
-        Library versions.
+        Library -> its version.
     """
 
     fingerprint: str
@@ -116,18 +116,18 @@ class SearchRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class PastSearch:
-    """A past search as the prior sees it: configurations and one score each.
+    """Configurations of a past search, with one score each: what a prior learns from.
 
     Attributes
     ----------
     dataset : str
         Name of the data set, or the first 12 characters of its digest.
     configurations : tuple of dict
-        One a candidate.
+        One per candidate.
     scores : ndarray of shape (n_candidates,)
-        Mean over folds, signed so that greater is better; NaN where the candidate failed.
+        Mean over folds, signed so that greater is better; NaN if the candidate failed.
     metric : str
-        What the scores are.
+        Name of the metric.
     estimator : str
         As in `SearchRecord`.
     data_digest, data_sketch, metafeatures
@@ -146,16 +146,16 @@ class PastSearch:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedSearch:
-    """A search as a history holds it, whole.
+    """A search with all of its candidates, as a history holds it.
 
     Attributes
     ----------
     record : SearchRecord
-        What was known before the first candidate.
+        Description of the search.
     evaluations : tuple of Evaluation
-        The candidates that finished, in the order they were recorded.
+        Finished candidates, in the order in which they were recorded.
     started, finished : float or None
-        Seconds since 1970; ``finished`` is None while it runs, and where it was cut short.
+        Seconds since 1970. ``finished`` is None while the search runs, and if it was cut short.
     """
 
     record: SearchRecord

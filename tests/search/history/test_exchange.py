@@ -329,7 +329,7 @@ def test_the_data_are_described_but_not_needed(iris):
     assert second.dataset == second.dataset_label == "named"
     assert first.dataset_label == first.data_digest[:12] == second.data_digest[:12] != ""
     assert first.data_sketch == second.data_sketch != ()
-    assert first.metafeatures["n_classes"] == 3
+    assert first.metafeatures == {}
     assert second.metafeatures == {"mine": 3.0}
     assert (third.data_digest, third.data_sketch, third.metafeatures) == ("", (), {})
 
@@ -441,7 +441,6 @@ def test_a_grid_search_is_added_whole(iris):
         assert evaluation.train_scores["score"] == tuple(train)
         assert evaluation.fit_times == (search.cv_results_["mean_fit_time"][k],)
     assert recorded.record.refit_metric == "score"
-    assert recorded.record.metafeatures["n_classes"] == 3
 
 
 @pytest.mark.parametrize("scoring", ["accuracy", "neg_log_loss"])

@@ -82,3 +82,24 @@ def test_sparse_rows(X):
 )
 def test_odd_data_have_a_fingerprint_too(odd):
     assert fingerprint_data(odd).digest == fingerprint_data(odd).digest != ""
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.array([None, "x", "y"] * 10, dtype="string"),
+        pd.array([1, None, 3] * 10, dtype="Int64"),
+        pd.array([True, None, False] * 10, dtype="boolean"),
+        pd.array([0.5, None, 1.5] * 10, dtype="Float64"),
+        pd.Categorical(["a", None, "b"] * 10),
+        np.array([pd.NA, "x", 1.0] * 10, dtype=object),
+        np.array([pd.NaT, pd.Timestamp("2020-01-01"), None] * 10, dtype=object),
+    ],
+    ids=str,
+)
+def test_missing_values_of_pandas_are_hashed(column):
+    frame = pd.DataFrame({"a": np.arange(30.0), "b": column})
+    found = fingerprint_data(frame)
+    assert (len(found.digest), len(found.sketch)) == (24, 64)
+    assert fingerprint_data(frame.copy()) == found
+    assert fingerprint_data(frame.iloc[::-1]).digest != found.digest

@@ -1,0 +1,43 @@
+"""Trees of tensors: tuples, named tuples, lists and dictionaries, nested in any way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+def tree_map(fn: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """Apply a function to each leaf of a tree.
+
+    Parameters
+    ----------
+    fn : callable
+        Takes one leaf of each tree.
+    tree : tree
+        Its leaves are what is neither a dict, a tuple nor a list.
+    *others : tree
+        Trees of the same structure.
+
+    Returns
+    -------
+    tree
+        Of the same structure.
+    """
+    if isinstance(tree, dict):
+        return {k: tree_map(fn, v, *(other[k] for other in others)) for k, v in tree.items()}
+    if isinstance(tree, tuple | list):
+        parts = [tree_map(fn, *leaves) for leaves in zip(tree, *others, strict=True)]
+        # A named tuple takes its fields one by one.
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    return fn(tree, *others)
+
+
+def tree_leaves(tree: Any) -> Iterator[Any]:
+    """Iterate over the leaves of a tree, as :func:`tree_map` visits them."""
+    if isinstance(tree, dict):
+        tree = tree.values()
+    elif not isinstance(tree, tuple | list):
+        yield tree
+        return
+    for part in tree:
+        yield from tree_leaves(part)
