@@ -1,64 +1,75 @@
-"""Prior files: tensors as safetensors, everything else as one JSON text in the header.
-
-Reading a file runs no code from it.
-"""
+"""Prior files: which fields and tensors make a prior, and what is checked before they are used."""
 
 import hashlib
 import json
-import os
-import secrets
-from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
+from skmeta._files import FileFormat, read_tensor_file, write_tensor_file
 from skmeta.exceptions import PriorFormatError
 
-FORMAT = "skmeta.prior"
-FORMAT_VERSION = 1
+FORMAT = FileFormat("skmeta.prior", 2, "a prior", "MetaPrior.save", PriorFormatError)
+
+# Fields of a prior, and what they are in JSON.
+_FIELDS: dict[str, tuple[type, ...]] = {
+    "learner": (str,),
+    "learner_params": (dict,),
+    "backbone": (str, NoneType),
+    "backbone_params": (dict,),
+    "kind": (str,),
+    "n_features_in": (int, NoneType),
+    "feature_names_in": (list, NoneType),
+    "input_shape": (list, NoneType),
+    "classes": (list, NoneType),
+    "trained_on": (list, NoneType),
+    "trained_on_kind": (str, NoneType),
+    "provenance": (dict,),
+    "user_module": (bool,),
+}
+_ITEMS: dict[str, type] = {"feature_names_in": str, "input_shape": int}
 
 
-def write_prior(
-    path: Path, fields: Mapping[str, Any], tensors: Mapping[str, np.ndarray], digest: str
-) -> None:
+def write_prior(path: Path, fields: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
     """Write a prior's JSON fields and tensors to one file, whole or not at all."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"The folder {str(path.parent)!r} does not exist. "
-            f"Create it before saving a prior as {path.name!r}."
+    broken = _find_broken(tensors)
+    if broken:
+        raise ValueError(
+            f"The prior cannot be saved: tensors[{broken!r}] holds NaN or infinity. "
+            "Meta-train again with a lower inner_lr, meta_lr or clip_norm."
         )
-    record = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "skmeta_version": _skmeta_version(),
-        "fields": fields,
-        "digest": digest,
-    }
-    _write_atomically(path, save(dict(tensors), metadata={FORMAT: _to_json(record)}))
+    write_tensor_file(path, FORMAT, fields, tensors)
 
 
-def read_prior(path: Path, required: Sequence[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def read_prior(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the fields and tensors of a prior file, checked against its digest."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            record = _read_record(path, file.metadata(), required)
-            names = file.keys()
-            tensors = {name: file.get_tensor(name) for name in names}
-    except SafetensorError as error:
+    record, tensors = read_tensor_file(path, FORMAT)
+    fields: dict[str, Any] = record["fields"]
+    missing = sorted(_FIELDS.keys() - fields.keys())
+    if record["format_version"] == 1 and "digest" not in record:
+        missing.append("its digest")
+    if missing:
         raise PriorFormatError(
-            f"{str(path)!r} is not a safetensors file, or was cut short ({error}). "
-            "Copy or save it again, or give a file written by MetaPrior.save."
-        ) from error
-    if compute_digest(record["fields"], tensors) != record["digest"]:
+            f"{str(path)!r} lacks {', '.join(missing)}. Give a file written by MetaPrior.save."
+        )
+    if record["format_version"] == 1 and compute_digest(fields, tensors) != record["digest"]:
         raise PriorFormatError(
             f"{str(path)!r} was altered after it was saved: its contents do not match its "
             "digest. Copy or save it again from a source that you trust."
         )
-    return record["fields"], tensors
+    wrong = [n for n, types in _FIELDS.items() if type(fields[n]) not in types]
+    wrong += [n for n, kind in _ITEMS.items() if any(type(v) is not kind for v in fields[n] or ())]
+    broken = _find_broken(tensors)
+    if wrong or broken:
+        what = f"{wrong[0]}={fields[wrong[0]]!r:.40}" if wrong else f"NaN or infinity in {broken!r}"
+        raise PriorFormatError(
+            f"{str(path)!r} holds a field that is not allowed: {what}. "
+            "Give a file written by MetaPrior.save."
+        )
+    return fields, tensors
 
 
 def compute_digest(fields: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
@@ -66,65 +77,13 @@ def compute_digest(fields: Mapping[str, Any], tensors: Mapping[str, np.ndarray])
     names = sorted(tensors)
     described = [[name, tensors[name].dtype.name, tensors[name].shape] for name in names]
     # The description fixes the length of each tensor's bytes, so nothing can move between them.
-    sha = hashlib.sha256(_to_json([fields, described]).encode())
+    text = json.dumps([fields, described], sort_keys=True, separators=(",", ":"))
+    sha = hashlib.sha256(text.encode())
     for name in names:
         sha.update(tensors[name].tobytes())
     return sha.hexdigest()
 
 
-def _to_json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def _read_record(
-    path: Path, header: Mapping[str, str] | None, required: Sequence[str]
-) -> dict[str, Any]:
-    """Return the JSON record of a file's header, checked for format, version and fields."""
-    if not header or FORMAT not in header:
-        raise PriorFormatError(
-            f"{str(path)!r} is a safetensors file, but not a prior of skmeta. "
-            "Give a file written by MetaPrior.save."
-        )
-    try:
-        record = json.loads(header[FORMAT])
-        format_version = int(record["format_version"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise PriorFormatError(
-            f"{str(path)!r} was altered: its description cannot be read ({error}). "
-            "Copy or save it again."
-        ) from error
-    if format_version > FORMAT_VERSION:
-        raise PriorFormatError(
-            f"{str(path)!r} was written by skmeta {record.get('skmeta_version', 'unknown')} with "
-            f"format {format_version}; this version ({_skmeta_version()}) reads up to format "
-            f"{FORMAT_VERSION}. Upgrade skmeta to load it."
-        )
-    fields = record.get("fields")
-    missing = sorted(set(required) - set(fields if isinstance(fields, dict) else ()))
-    if missing or "digest" not in record:
-        raise PriorFormatError(
-            f"{str(path)!r} lacks {', '.join(missing) or 'its digest'}. "
-            "Give a file written by MetaPrior.save."
-        )
-    return dict(record)
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    # tempfile would make a file that only its owner can read; open follows the umask.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _skmeta_version() -> str:
-    try:
-        return version("skmeta")
-    except PackageNotFoundError:
-        return "0+unknown"
+def _find_broken(tensors: Mapping[str, np.ndarray]) -> str | None:
+    """Return the name of a tensor with values that are not finite, if there is one."""
+    return next((name for name, t in tensors.items() if not np.isfinite(t).all()), None)

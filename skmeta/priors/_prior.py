@@ -332,8 +332,10 @@ class MetaPrior:
         ------
         FileNotFoundError
             If the folder does not exist.
+        ValueError
+            If a tensor holds NaN or infinity, or the fields take more than 32 MiB.
         """
-        write_prior(Path(path), self._metadata(), self.tensors, self.digest)
+        write_prior(Path(path), self._metadata(), self.tensors)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, module: Any = None) -> Self:
@@ -357,12 +359,13 @@ class MetaPrior:
         FileNotFoundError
             If there is no such file.
         PriorFormatError
-            If the file is truncated, altered, not a prior, or of a newer format.
+            If the file is truncated, altered, not a prior, or of a newer format; if a tensor
+            holds NaN or infinity.
         PriorMismatchError
             If `module` is given for a prior whose backbone comes with skmeta.
         """
         path = Path(path)
-        fields, tensors = read_prior(path, required=(*_FIELDS, "user_module"))
+        fields, tensors = read_prior(path)
         if module is not None and not fields["user_module"]:
             raise PriorMismatchError(
                 f"module was given, but the prior in {str(path)!r} has the backbone "
@@ -370,7 +373,7 @@ class MetaPrior:
             )
         try:
             return _rebuild(cls, tensors, fields, module)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise PriorFormatError(
                 f"{str(path)!r} holds a field that is not allowed: {error} "
                 "Give a file written by MetaPrior.save."

@@ -1,6 +1,7 @@
 """Tests of MetaPrior."""
 
 import copy
+import hashlib
 import json
 import os
 import pickle
@@ -14,7 +15,7 @@ from sklearn.base import BaseEstimator, clone
 
 from skmeta.exceptions import PriorFormatError, PriorMismatchError
 from skmeta.priors import MetaPrior
-from skmeta.priors._file import FORMAT, compute_digest
+from skmeta.priors._file import FORMAT
 
 FIELDS = {
     "learner": "MAML",
@@ -63,14 +64,23 @@ def saved(tmp_path):
 
 def rewrite(path, change_record=lambda record: None, sign=False):
     """Save a prior file again with its record changed, keeping or renewing its digest."""
-    tensors = load_file(path)
     content = path.read_bytes()
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    record = json.loads(header["__metadata__"][FORMAT])
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    record = json.loads(header["__metadata__"][FORMAT.name])
     change_record(record)
+    header["__metadata__"][FORMAT.name] = json.dumps(record)
     if sign:
-        record["digest"] = compute_digest(record["fields"], tensors)
-    save_file(tensors, path, metadata={FORMAT: json.dumps(record)})
+        header["__metadata__"]["sha256"] = "0" * 64
+    path.write_bytes(pack(header, content[end:]))
+    if sign:
+        header["__metadata__"]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        path.write_bytes(pack(header, content[end:]))
+
+
+def pack(header, data):
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return len(text).to_bytes(8, "little") + text + data
 
 
 # -- what it holds -----------------------------------------------------------------------------
@@ -304,10 +314,36 @@ def test_a_missing_file_or_folder(tmp_path):
         make_prior().save(tmp_path / "none" / "prior")
 
 
-@pytest.mark.parametrize("n_bytes", [0, 5, 100, -1])
-def test_a_truncated_file(saved, n_bytes):
+@pytest.mark.parametrize(
+    ("n_bytes", "match"),
+    [
+        (0, "not a safetensors file"),
+        (5, "not a safetensors file"),
+        (100, "was cut short: its header"),
+        (-1, "was cut short: .* bytes of arrays are needed"),
+    ],
+)
+def test_a_truncated_file(saved, n_bytes, match):
     saved.write_bytes(saved.read_bytes()[:n_bytes])
-    with pytest.raises(PriorFormatError, match="not a safetensors file, or was cut short"):
+    with pytest.raises(PriorFormatError, match=match):
+        MetaPrior.load(saved)
+
+
+def test_safetensors_can_read_it(saved):
+    for name, tensor in load_file(saved).items():
+        np.testing.assert_array_equal(tensor, make_tensors()[name])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite(saved, value):
+    broken = make_tensors() | {"head.weight": np.array([[0.0, value, 0.0, 0.0]])}
+    with pytest.raises(ValueError, match=r"tensors\['head.weight'\] holds NaN or infinity"):
+        make_prior(tensors=broken).save(saved)
+    content = saved.read_bytes()
+    at = content.index(np.linspace(0, 1, 4).tobytes())
+    saved.write_bytes(content[:at] + broken["head.weight"].tobytes() + content[at + 32 :])
+    rewrite(saved, sign=True)
+    with pytest.raises(PriorFormatError, match=r"NaN or infinity in 'head\.weight'"):
         MetaPrior.load(saved)
 
 
@@ -340,15 +376,15 @@ def test_altered_fields(saved):
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format_version": "one"}'])
 def test_an_unreadable_description(saved, text):
-    save_file(make_tensors(), saved, metadata={FORMAT: text})
+    save_file(make_tensors(), saved, metadata={FORMAT.name: text})
     with pytest.raises(PriorFormatError, match="was altered: its description cannot be read"):
         MetaPrior.load(saved)
 
 
 def test_a_newer_format(saved):
-    rewrite(saved, lambda record: record.update(format_version=2, skmeta_version="9.1"))
+    rewrite(saved, lambda record: record.update(format_version=3, skmeta_version="9.1"))
     with pytest.raises(
-        PriorFormatError, match=r"by skmeta 9\.1 with format 2; .* up to format 1\. Upgrade skmeta"
+        PriorFormatError, match=r"by skmeta 9\.1 with format 3; .* up to format 2\. Upgrade skmeta"
     ):
         MetaPrior.load(saved)
 
@@ -357,17 +393,36 @@ def test_a_newer_format(saved):
     ("change", "match"),
     [
         (lambda record: record["fields"].pop("kind"), "lacks kind. Give a file"),
-        (lambda record: record.pop("fields"), "lacks backbone, backbone_params, classes"),
-        (lambda record: record.pop("digest"), "lacks its digest"),
+        (lambda record: record["fields"].clear(), "lacks backbone, backbone_params, classes"),
+        (lambda record: record.pop("fields"), "description cannot be read .'fields' is missing"),
+        (lambda record: record.update(fields=3), "its fields are missing"),
+        (lambda record: record.update(format_version=1), "lacks its digest"),
+        (lambda record: record.update(format_version=True), "format_version is True"),
     ],
 )
 def test_missing_fields(saved, change, match):
-    rewrite(saved, change)
+    rewrite(saved, change, sign=True)
     with pytest.raises(PriorFormatError, match=match):
         MetaPrior.load(saved)
 
 
-@pytest.mark.parametrize("field", [{"kind": "ranking"}, {"surprise": 1}])
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"kind": "ranking"},
+        {"surprise": 1},
+        {"learner": 3},
+        {"learner_params": []},
+        {"n_features_in": 3.0},
+        {"n_features_in": True},
+        {"feature_names_in": ["a", "b", 3]},
+        {"input_shape": [1, "3"]},
+        {"classes": [1, "a"]},
+        {"classes": [2**70]},
+        {"user_module": None},
+    ],
+    ids=str,
+)
 def test_fields_that_are_signed_but_wrong(saved, field):
     rewrite(saved, lambda record: record["fields"].update(field), sign=True)
     with pytest.raises(PriorFormatError, match="holds a field that is not allowed"):

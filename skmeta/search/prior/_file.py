@@ -1,91 +1,103 @@
-"""Files of search priors: tensors as safetensors, everything else as JSON text in the header.
+"""Files of search priors: which fields and tensors make one, and what is checked before use."""
 
-Reading a file runs no code from it.
-"""
-
-import json
-import os
-import secrets
-from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
+from skmeta._files import FileFormat, read_tensor_file, write_tensor_file
 from skmeta.exceptions import PriorFormatError
+from skmeta.search.prior._past_task import PastTask
+from skmeta.search.space import Encoding
 
-FORMAT = "skmeta.search_prior"
-FORMAT_VERSION = 1
+FORMAT = FileFormat(
+    "skmeta.search_prior", 2, "a search prior", "SearchPrior.save", PriorFormatError
+)
+
+Tensors = dict[str, np.ndarray]
+
+# Labels of a past task, and what they are in JSON.
+_LABELS: dict[str, type] = {
+    "dataset": str,
+    "metric": str,
+    "estimator": str,
+    "data_digest": str,
+    "data_sketch": list,
+    "n_evaluations": int,
+}
 
 
 def write_file(path: Path, fields: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
     """Write JSON fields and tensors to one file, whole or not at all."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"The folder {str(path.parent)!r} does not exist. "
-            f"Create it before saving a prior as {path.name!r}."
-        )
-    record = {
-        "format_version": FORMAT_VERSION,
-        "skmeta_version": _skmeta_version(),
-        "fields": fields,
-    }
-    content = save(dict(tensors), metadata={FORMAT: json.dumps(record, sort_keys=True)})
-    # tempfile would make a file that only its owner can read; open follows the umask.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    write_tensor_file(path, FORMAT, fields, tensors)
+
+
+def read_file(path: Path) -> tuple[Encoding, list[PastTask], Tensors]:
+    """Return the encoding, the past tasks and the tensors of a file that `write_file` wrote."""
+    record, tensors = read_tensor_file(path, FORMAT)
     try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the fields and tensors of a file that `write_file` wrote."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            fields = _read_fields(path, file.metadata())
-            names = file.keys()
-            return fields, {name: file.get_tensor(name) for name in names}
-    except SafetensorError as error:
+        tasks = _read_tasks(record["fields"]["tasks"])
+        encoding = Encoding.from_json(record["fields"]["encoding"])
+        n_groups = int(encoding.groups.max(initial=-1)) + 1
+        _check_encoding(encoding.to_json())
+        _check_tensors(tensors, [t.n_evaluations for t in tasks], encoding.n_columns, n_groups)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else error
         raise PriorFormatError(
-            f"{str(path)!r} is not a safetensors file, or was cut short ({error}). "
-            "Copy or save it again, or give a file written by SearchPrior.save."
-        ) from error
-
-
-def _read_fields(path: Path, header: Mapping[str, str] | None) -> dict[str, Any]:
-    if not header or FORMAT not in header:
-        raise PriorFormatError(
-            f"{str(path)!r} is a safetensors file, but not a search prior of skmeta. "
+            f"{str(path)!r} holds a field that cannot be read: {what}. "
             "Give a file written by SearchPrior.save."
-        )
-    try:
-        record = json.loads(header[FORMAT])
-        format_version, fields = int(record["format_version"]), dict(record["fields"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise PriorFormatError(
-            f"{str(path)!r} was altered: its description cannot be read ({error}). "
-            "Copy or save it again."
         ) from error
-    if format_version > FORMAT_VERSION:
-        raise PriorFormatError(
-            f"{str(path)!r} was written by skmeta {record.get('skmeta_version', 'unknown')} with "
-            f"format {format_version}; this version ({_skmeta_version()}) reads up to format "
-            f"{FORMAT_VERSION}. Upgrade skmeta to load it."
-        )
-    return fields
+    return encoding, tasks, tensors
 
 
-def _skmeta_version() -> str:
-    try:
-        return version("skmeta")
-    except PackageNotFoundError:
-        return "0+unknown"
+def _read_tasks(described: Any) -> list[PastTask]:
+    if not isinstance(described, list):
+        raise TypeError(f"tasks is a {type(described).__name__}")
+    for task in described:
+        for name, kind in _LABELS.items():
+            if type(task[name]) is not kind:
+                raise TypeError(f"{name} of a task is a {type(task[name]).__name__}")
+        if task["n_evaluations"] < 0:
+            raise ValueError(f"n_evaluations of a task is {task['n_evaluations']}")
+        if any(type(v) is not int or not 0 <= v < 2**64 for v in task["data_sketch"]):
+            raise ValueError("data_sketch of a task holds more than 64-bit numbers")
+    return [PastTask.from_json(task) for task in described]
+
+
+def _check_encoding(parameters: Sequence[Mapping[str, Any]]) -> None:
+    names = [parameter["name"] for parameter in parameters]
+    if len(set(names)) < len(names):
+        raise ValueError("a parameter is encoded twice")
+    for parameter in parameters:
+        low, high = parameter["low"], parameter["high"]
+        if not -np.inf < low <= high < np.inf:
+            raise ValueError(f"{parameter['name']!r} ranges from {low} to {high}")
+
+
+def _check_tensors(
+    tensors: Mapping[str, np.ndarray], sizes: Sequence[int], n_columns: int, n_groups: int
+) -> None:
+    """Check names, types, shapes and values of the tensors of a prior."""
+    n_evaluations, n_tasks = sum(sizes), len(sizes)
+    shapes: dict[str, tuple[int, ...]] = {
+        "X": (n_evaluations, n_columns),
+        "weights": (n_evaluations,),
+        "offsets": (n_tasks,),
+        "noise": (n_tasks,),
+        "uncertainty": (n_tasks,),
+        "levels": (n_tasks, 2),
+        "length_scales": (n_groups,),
+    }
+    if tensors.keys() != shapes.keys():
+        missing = sorted(shapes.keys() - tensors.keys())
+        raise KeyError(missing[0]) if missing else ValueError("it has a tensor too many")
+    for name, shape in shapes.items():
+        if tensors[name].shape != shape:
+            raise ValueError(f"{name} has shape {tensors[name].shape}, but {shape} is needed")
+        if tensors[name].dtype.kind != "f" or not np.isfinite(tensors[name]).all():
+            raise ValueError(f"{name} holds values that are no finite numbers")
+    if (tensors["length_scales"] <= 0).any():
+        raise ValueError("length_scales must be positive")
+    if (tensors["noise"] < 0).any() or (tensors["uncertainty"] < 0).any():
+        raise ValueError("noise and uncertainty must not be negative")

@@ -9,7 +9,6 @@ from typing import Any, NoReturn, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from skmeta.exceptions import PriorFormatError
 from skmeta.search.prior._file import read_file, write_file
 from skmeta.search.prior._past_task import PastTask
 from skmeta.search.record import Configuration, PastSearch
@@ -402,17 +401,10 @@ class SearchPrior:
         FileNotFoundError
             If there is no such file.
         PriorFormatError
-            If the file is truncated, not a search prior, or of a newer format.
+            If the file is truncated, altered, not a search prior, or of a newer format; if what
+            it holds does not fit together.
         """
-        fields, tensors = read_file(Path(path))
-        try:
-            tasks = [PastTask.from_json(task) for task in fields["tasks"]]
-            return cls(Encoding.from_json(fields["encoding"]), tasks, tensors)
-        except (KeyError, TypeError, ValueError) as error:
-            raise PriorFormatError(
-                f"{str(path)!r} holds a field that cannot be read: {error}. "
-                "Give a file written by SearchPrior.save."
-            ) from error
+        return cls(*read_file(Path(path)))
 
     # -- immutable and shared ------------------------------------------------------------------
 

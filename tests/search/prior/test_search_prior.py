@@ -1,5 +1,6 @@
 import copy
 import json
+import os
 import pickle
 
 import numpy as np
@@ -224,7 +225,7 @@ def test_labels_are_saved(tmp_path):
 
 
 def test_a_folder_that_is_not_there(prior, tmp_path):
-    with pytest.raises(FileNotFoundError, match="Create it before saving a prior as 'a'"):
+    with pytest.raises(FileNotFoundError, match="Create it before saving a search prior as 'a'"):
         prior.save(tmp_path / "nowhere" / "a")
     with pytest.raises(FileNotFoundError):
         SearchPrior.load(tmp_path / "nowhere")
@@ -237,7 +238,7 @@ def test_a_write_that_fails_leaves_the_old_file(prior, tmp_path, monkeypatch):
     def fail(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(prior_file.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="No space left"):
         prior.without(datasets=["set 0"]).save(path)
     assert SearchPrior.load(path) == prior
@@ -273,7 +274,7 @@ def test_files_that_are_no_priors(prior, tmp_path):
     ],
 )
 def test_descriptions_that_cannot_be_read(tmp_path, record, message):
-    save_file({"X": np.zeros(3)}, tmp_path / "prior", metadata={prior_file.FORMAT: record})
+    save_file({"X": np.zeros(3)}, tmp_path / "prior", metadata={prior_file.FORMAT.name: record})
     with pytest.raises(PriorFormatError, match=message):
         SearchPrior.load(tmp_path / "prior")
 

@@ -1,0 +1,23 @@
+"""Files of every kind: written whole or not at all, and checked before anything is used."""
+
+from skmeta._files._atomic import atomic_writer, remove_leftovers
+from skmeta._files._json import dump_json, parse_json
+from skmeta._files._tensor_file import (
+    FileFormat,
+    parse_tensor_file,
+    read_tensor_file,
+    skmeta_version,
+    write_tensor_file,
+)
+
+__all__ = [
+    "FileFormat",
+    "atomic_writer",
+    "dump_json",
+    "parse_json",
+    "parse_tensor_file",
+    "read_tensor_file",
+    "remove_leftovers",
+    "skmeta_version",
+    "write_tensor_file",
+]

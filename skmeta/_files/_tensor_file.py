@@ -1,0 +1,337 @@
+"""Tensor files: arrays, and a record of everything else, checked before anything in them is used.
+
+A tensor file is a safetensors file. It begins with the length of its header in 8 bytes, the header
+is JSON text, and the arrays follow. The header's ``__metadata__`` holds two strings: the record
+(format, version, fields) as JSON text under the name of the format, and ``sha256``, the digest of
+the whole file with 64 zeros in its own place. A change of any bit is therefore seen.
+
+Nothing here unpickles or runs what a file says, so a file may come from a stranger. The digest
+tells of damage; it does not tell who wrote the file.
+"""
+
+import hashlib
+import math
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skmeta._files._atomic import atomic_writer
+from skmeta._files._json import dump_json, parse_json
+from skmeta.exceptions import SkmetaError
+
+MAX_HEADER = 2**25  # bytes; parsed JSON takes up to 20 times as much memory
+_MAX_NAME = 256
+_MAX_DIMENSIONS = 16
+_DIGEST = "sha256"
+_ZEROS = "0" * 64
+
+# Names in the header -> little-endian arrays.
+_DTYPES = {
+    "BOOL": np.dtype("?"),
+    "U8": np.dtype("u1"),
+    "F16": np.dtype("<f2"),
+    "I32": np.dtype("<i4"),
+    "U32": np.dtype("<u4"),
+    "F32": np.dtype("<f4"),
+    "I64": np.dtype("<i8"),
+    "U64": np.dtype("<u8"),
+    "F64": np.dtype("<f8"),
+}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """One kind of tensor file.
+
+    Attributes
+    ----------
+    name : str
+        Key of its record in the header, such as ``"skmeta.prior"``.
+    version : int
+        The version that is written, and the highest that is read.
+    kind : str
+        What such a file is called in errors, such as ``"a prior"``.
+    source : str
+        What writes such a file, such as ``"MetaPrior.save"``.
+    error : type
+        Raised for a file that cannot be read.
+    """
+
+    name: str
+    version: int
+    kind: str
+    source: str
+    error: type[SkmetaError]
+
+
+def write_tensor_file(
+    path: str | os.PathLike[str],
+    form: FileFormat,
+    fields: Mapping[str, Any],
+    tensors: Mapping[str, np.ndarray],
+    *,
+    mode: int = 0o666,
+) -> None:
+    """Write fields and arrays to one file, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; an existing one is replaced.
+    form : FileFormat
+        What kind of file it is.
+    fields : mapping of str
+        What JSON can hold.
+    tensors : mapping of str to ndarray
+        Arrays of booleans, integers or floats.
+    mode : int, default=0o666
+        Permissions of the file, less the umask.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist.
+    ValueError
+        If the fields take more than 32 MiB.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"The folder {str(path.parent)!r} does not exist. "
+            f"Create it before saving {form.kind} as {path.name!r}."
+        )
+    record = {
+        "format_version": form.version,
+        "skmeta_version": skmeta_version(),
+        "fields": fields,
+    }
+    metadata = {form.name: dump_json(record), _DIGEST: _ZEROS}
+    header: dict[str, Any] = {"__metadata__": metadata}
+    # Wide types first, so that each array is aligned.
+    names = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+    blocks, end = [], 0
+    for name in names:
+        array = tensors[name].astype(tensors[name].dtype.newbyteorder("<"), order="C", copy=False)
+        _check_name(name)
+        if array.dtype not in _NAMES:
+            raise TypeError(f"The tensor {name!r} has dtype {array.dtype}. Convert it to a number.")
+        blocks.append(array.tobytes())
+        begin, end = end, end + array.nbytes
+        header[name] = {
+            "dtype": _NAMES[array.dtype],
+            "shape": list(array.shape),
+            "data_offsets": [begin, end],
+        }
+    text = dump_json(header).encode()
+    text += b" " * (-len(text) % 8)
+    if len(text) > MAX_HEADER:
+        raise ValueError(
+            f"The settings of {form.kind} take {len(text):,} bytes, but {MAX_HEADER:,} is the "
+            "most. Leave out long lists of names or labels."
+        )
+    content = b"".join([len(text).to_bytes(8, "little"), text, *blocks])
+    at = content.index(f'"{_DIGEST}":"{_ZEROS}"'.encode()) + len(_DIGEST) + 4
+    digest = hashlib.sha256(content).hexdigest().encode()
+    with atomic_writer(path, mode=mode) as file:
+        for part in (content[:at], digest, content[at + len(digest) :]):
+            file.write(part)
+
+
+def read_tensor_file(
+    path: str | os.PathLike[str], form: FileFormat
+) -> tuple[dict[str, Any], Arrays]:
+    """Read a file that :func:`write_tensor_file` wrote, or version 0.1 before it.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    form : FileFormat
+        What kind of file it should be.
+
+    Returns
+    -------
+    record : dict
+        ``format_version``, ``skmeta_version`` and ``fields``. Files of format version 1 carry no
+        digest of the whole file.
+    tensors : dict of str to ndarray
+        The arrays; they cannot be written to.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    SkmetaError
+        Of the class ``form.error``: the file is truncated, damaged, foreign or of a newer format.
+    """
+    return parse_tensor_file(_read_regular(Path(path), form), form, repr(os.fspath(path)))
+
+
+def parse_tensor_file(
+    content: bytes, form: FileFormat, place: str
+) -> tuple[dict[str, Any], Arrays]:
+    """Return what :func:`read_tensor_file` returns, from the bytes of the file.
+
+    Parameters
+    ----------
+    content : bytes
+        The whole file.
+    form : FileFormat
+        What kind of file it should be.
+    place : str
+        What the file is called in errors.
+
+    Returns
+    -------
+    record, tensors
+        As of :func:`read_tensor_file`.
+
+    Raises
+    ------
+    SkmetaError
+        Of the class ``form.error``, as of :func:`read_tensor_file`.
+    """
+    size = int.from_bytes(content[:8], "little")
+    if len(content) < 10 or content[8:9] != b"{" or not 2 <= size <= MAX_HEADER:
+        raise form.error(
+            f"{place} is not {form.kind} of skmeta: it is not a safetensors file. "
+            f"Give a file written by {form.source}."
+        )
+    if size > len(content) - 8:
+        raise form.error(
+            f"{place} was cut short: its header has {size:,} bytes, but {len(content) - 8:,} are "
+            "there. Copy or save it again."
+        )
+    try:
+        header = parse_json(content[8 : 8 + size])
+        if not isinstance(header, dict):
+            raise ValueError("it is no object")
+        metadata = header.pop("__metadata__", {})
+        tensors = _read_tensors(header, memoryview(content)[8 + size :])
+    except _CutShort as error:
+        raise form.error(f"{place} was cut short: {error} Copy or save it again.") from error
+    except ValueError as error:
+        raise form.error(
+            f"{place} is damaged: its header cannot be read ({error}). Copy or save it again."
+        ) from error
+    if not isinstance(metadata, dict) or not isinstance(metadata.get(form.name), str):
+        raise form.error(
+            f"{place} is a safetensors file, but not {form.kind} of skmeta. "
+            f"Give a file written by {form.source}."
+        )
+    record = _read_record(place, form, metadata[form.name])
+    has_digest = record["format_version"] > 1 or _DIGEST in metadata
+    if has_digest and not _matches(content, metadata.get(_DIGEST)):
+        raise form.error(
+            f"{place} was altered after it was saved: its contents do not match its digest. "
+            "Copy or save it again from a source that you trust."
+        )
+    return record, tensors
+
+
+def skmeta_version() -> str:
+    """Return the version of skmeta that is installed."""
+    try:
+        return version("skmeta")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
+class _CutShort(ValueError):
+    """Fewer bytes follow the header than it promises."""
+
+
+def _read_regular(path: Path, form: FileFormat) -> bytes:
+    """Return the bytes of a file; a pipe or a device, which may never end, is refused."""
+    kind = path.stat().st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # a folder has an error of its own
+        raise form.error(f"{str(path)!r} is not a file. Give a file written by {form.source}.")
+    return path.read_bytes()
+
+
+def _read_record(place: str, form: FileFormat, text: str) -> dict[str, Any]:
+    try:
+        record = parse_json(text)
+        found = record["format_version"]
+        if type(found) is not int or found < 1:
+            raise ValueError(f"format_version is {found!r}")
+        fields = record["fields"] if found <= form.version else {}
+    except (ValueError, TypeError, LookupError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise form.error(
+            f"{place} was altered: its description cannot be read ({what}). Copy or save it again."
+        ) from error
+    if found > form.version:
+        raise form.error(
+            f"{place} was written by skmeta {record.get('skmeta_version', 'unknown')} with "
+            f"format {found}; this version ({skmeta_version()}) reads up to format "
+            f"{form.version}. Upgrade skmeta to load it."
+        )
+    if not isinstance(fields, dict):
+        raise form.error(f"{place} was altered: its fields are missing. Copy or save it again.")
+    return dict(record)
+
+
+def _read_tensors(header: Mapping[str, Any], data: memoryview) -> Arrays:
+    """Return the arrays that a header describes; they follow each other without a gap."""
+    places = []
+    for name, entry in header.items():
+        _check_name(name)
+        if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+            raise ValueError(f"the tensor {name!r} needs dtype, shape and data_offsets")
+        dtype = _DTYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
+        if dtype is None:
+            raise ValueError(f"the tensor {name!r} has dtype {str(entry['dtype'])[:40]!r}")
+        shape, offsets = _sizes(name, entry["shape"]), _sizes(name, entry["data_offsets"])
+        if len(offsets) != 2 or offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize:
+            raise ValueError(f"the tensor {name!r} does not fill its place {list(offsets)}")
+        places.append((offsets, name, dtype, shape))
+    arrays, end = {}, 0
+    for (begin, after), name, dtype, shape in sorted(places, key=lambda place: place[:2]):
+        if begin != end:
+            raise ValueError(f"the tensor {name!r} begins at {begin:,} instead of {end:,}")
+        if after > len(data):
+            raise _CutShort(f"{after:,} bytes of arrays are needed, but {len(data):,} are there.")
+        arrays[name] = np.frombuffer(data[begin:after], dtype).reshape(shape)
+        end = after
+    if end != len(data):
+        raise ValueError(f"{len(data) - end:,} bytes follow the last tensor")
+    return arrays
+
+
+def _check_name(name: str) -> None:
+    if len(name) > _MAX_NAME or not name.isprintable():
+        raise ValueError(
+            f"the tensor name {name[:40]!r} must have at most {_MAX_NAME} printable characters"
+        )
+
+
+def _sizes(name: str, values: Any) -> tuple[int, ...]:
+    if not isinstance(values, list) or len(values) > _MAX_DIMENSIONS:
+        raise ValueError(f"the tensor {name!r} needs lists of sizes")
+    if not all(type(value) is int and 0 <= value < 2**62 for value in values):
+        raise ValueError(f"the tensor {name!r} has sizes that are no counts")
+    return tuple(values)
+
+
+def _matches(content: bytes, digest: Any) -> bool:
+    if not isinstance(digest, str) or len(digest) != len(_ZEROS) or not digest.isascii():
+        return False
+    where = f'"{_DIGEST}":"{digest}"'.encode()
+    at = content.find(where) + len(_DIGEST) + 4
+    if content.count(where) != 1:
+        return False
+    view = memoryview(content)
+    found = hashlib.sha256(view[:at])
+    found.update(_ZEROS.encode())
+    found.update(view[at + len(_ZEROS) :])
+    return found.hexdigest() == digest

@@ -1,0 +1,370 @@
+"""Files are written whole or not at all, and checked before anything in them is used."""
+
+import hashlib
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save
+
+from skmeta._files import (
+    FileFormat,
+    atomic_writer,
+    parse_json,
+    parse_tensor_file,
+    read_tensor_file,
+    remove_leftovers,
+    write_tensor_file,
+)
+from skmeta._files._tensor_file import MAX_HEADER
+from skmeta.exceptions import PriorFormatError
+
+FORM = FileFormat("skmeta.test", 2, "a test", "Test.save", PriorFormatError)
+FIELDS = {
+    "text": "é\n",
+    "none": None,
+    "numbers": [1, 2**100, -0.5, float("inf")],
+    "deep": {"a": [{}]},
+}
+TENSORS = {
+    "half": np.array([1.5, -2], np.float16),
+    "single": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "double": np.array(0.1),
+    "whole": np.array([-(2**62)]),
+    "large": np.array([2**64 - 1], np.uint64),
+    "bytes": np.arange(3, dtype=np.uint8),
+    "flags": np.array([True, False]),
+    "empty": np.zeros((0, 4)),
+}
+posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX")
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "file"
+    write_tensor_file(path, FORM, FIELDS, TENSORS)
+    return path
+
+
+def parts_of(path):
+    content = path.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    return json.loads(content[8:end]), content[end:]
+
+
+def pack(header, data):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data
+
+
+# -- reading what was written ----------------------------------------------------------------------
+
+
+def test_round_trip(path):
+    record, tensors = read_tensor_file(str(path), FORM)
+    assert record["fields"] == FIELDS
+    assert record["format_version"] == 2
+    assert tensors.keys() == TENSORS.keys()
+    for name, expected in TENSORS.items():
+        assert tensors[name].dtype == expected.dtype
+        assert not tensors[name].flags.writeable
+        np.testing.assert_array_equal(tensors[name], expected)
+
+
+def test_it_is_a_safetensors_file(path):
+    found = load_file(path)
+    assert found.keys() == TENSORS.keys()
+    for name, expected in TENSORS.items():
+        np.testing.assert_array_equal(found[name], expected)
+
+
+def test_the_bytes_do_not_depend_on_order_or_layout(path, tmp_path):
+    other = {name: TENSORS[name].copy(order="F") for name in reversed(TENSORS)}
+    other["double"] = other["double"].astype(">f8")
+    write_tensor_file(tmp_path / "other", FORM, dict(reversed(FIELDS.items())), other)
+    assert (tmp_path / "other").read_bytes() == path.read_bytes()
+
+
+def test_arrays_are_aligned(path):
+    for tensor in read_tensor_file(path, FORM)[1].values():
+        assert tensor.flags.aligned
+
+
+@pytest.mark.parametrize(
+    ("tensors", "error", "match"),
+    [
+        ({"w": np.array(["a"])}, TypeError, "'w' has dtype <U1. Convert it"),
+        ({"w": np.array([1j])}, TypeError, "'w' has dtype complex128"),
+        ({"a\nb": np.zeros(1)}, ValueError, "must have at most 256 printable characters"),
+        ({"a" * 257: np.zeros(1)}, ValueError, "must have at most 256 printable characters"),
+    ],
+)
+def test_what_could_not_be_read_is_not_written(tmp_path, tensors, error, match):
+    with pytest.raises(error, match=match):
+        write_tensor_file(tmp_path / "file", FORM, {}, tensors)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_header_that_is_too_long(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"settings of a test take 33,554,\d+ bytes, but 33,554,432"
+    ):
+        write_tensor_file(tmp_path / "file", FORM, {"text": "a" * MAX_HEADER}, {})
+
+
+# -- damage ----------------------------------------------------------------------------------------
+
+
+def test_each_flipped_bit_is_seen(path):
+    content = path.read_bytes()
+    for i in range(len(content)):
+        for bit in range(8):
+            damaged = bytearray(content)
+            damaged[i] ^= 1 << bit
+            with pytest.raises(PriorFormatError, match=r"^'file' (is|was) "):
+                parse_tensor_file(bytes(damaged), FORM, "'file'")
+
+
+def test_each_length_is_seen(path):
+    content = path.read_bytes()
+    for n in range(len(content)):
+        with pytest.raises(PriorFormatError, match=r"is not a test of skmeta|was cut short"):
+            parse_tensor_file(content[:n], FORM, "'file'")
+    path.write_bytes(content + b"\0")
+    with pytest.raises(PriorFormatError, match="1 bytes follow the last tensor"):
+        read_tensor_file(path, FORM)
+
+
+def test_a_digest_cannot_be_left_out(path):
+    header, data = parts_of(path)
+    del header["__metadata__"]["sha256"]
+    path.write_bytes(pack(header, data))
+    with pytest.raises(PriorFormatError, match="was altered after it was saved"):
+        read_tensor_file(path, FORM)
+
+
+def test_a_digest_counts_whatever_the_version(path):
+    header, data = parts_of(path)
+    text = header["__metadata__"][FORM.name]
+    header["__metadata__"][FORM.name] = text.replace('"format_version":2', '"format_version":1')
+    path.write_bytes(pack(header, data))
+    with pytest.raises(PriorFormatError, match="was altered after it was saved"):
+        read_tensor_file(path, FORM)
+
+
+def test_the_digest_is_that_of_the_file_with_zeros_in_its_place(path):
+    content, digest = path.read_bytes(), parts_of(path)[0]["__metadata__"]["sha256"]
+    zeroed = content.replace(digest.encode(), b"0" * 64)
+    assert hashlib.sha256(zeroed).hexdigest() == digest
+
+
+def test_files_of_version_1_have_no_digest(path):
+    record = json.dumps({"format_version": 1, "fields": {"a": 1}})
+    path.write_bytes(save({"w": np.ones(2)}, metadata={FORM.name: record}))
+    found, tensors = read_tensor_file(path, FORM)
+    assert found["fields"] == {"a": 1}
+    assert tensors["w"].tolist() == [1, 1]
+
+
+ENTRY = {"dtype": "F64", "shape": [2], "data_offsets": [0, 16]}
+
+
+@pytest.mark.parametrize(
+    ("entries", "match"),
+    [
+        ({"w": ENTRY | {"shape": [3]}}, "does not fill its place"),
+        ({"w": ENTRY | {"shape": [10**12]}}, "does not fill its place"),
+        ({"w": ENTRY | {"shape": [10**12], "data_offsets": [0, 8 * 10**12]}}, "was cut short"),
+        ({"w": ENTRY | {"shape": [-2]}}, "sizes that are no counts"),
+        ({"w": ENTRY | {"shape": [2.0]}}, "sizes that are no counts"),
+        ({"w": ENTRY | {"shape": [True, 2]}}, "sizes that are no counts"),
+        ({"w": ENTRY | {"shape": [1] * 17}}, "needs lists of sizes"),
+        ({"w": ENTRY | {"shape": None}}, "needs lists of sizes"),
+        ({"w": ENTRY | {"dtype": "F8_E5M2"}}, "has dtype 'F8_E5M2'"),
+        ({"w": ENTRY | {"dtype": ["F64"]}}, "has dtype"),
+        ({"w": ENTRY | {"data_offsets": [16, 0]}}, "does not fill its place"),
+        ({"w": ENTRY | {"data_offsets": [0, 16, 16]}}, "does not fill its place"),
+        ({"w": {"dtype": "F64", "shape": [2]}}, "needs dtype, shape and data_offsets"),
+        ({"w": 3}, "needs dtype, shape and data_offsets"),
+        ({"w": ENTRY, "v": ENTRY}, "begins at 0 instead of 16"),
+        ({}, "16 bytes follow the last tensor"),
+        ({"a" * 300: ENTRY}, "must have at most 256 printable characters"),
+    ],
+    ids=lambda case: str(case)[:60],
+)
+def test_tensors_that_do_not_fit(path, entries, match):
+    record = {FORM.name: json.dumps({"format_version": 1, "fields": {}})}
+    path.write_bytes(pack({"__metadata__": record} | entries, bytes(16)))
+    with pytest.raises(PriorFormatError, match=match):
+        read_tensor_file(path, FORM)
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"", "is not a safetensors file"),
+        (b"PK\3\4" + bytes(100), "is not a safetensors file"),
+        ((2**40).to_bytes(8, "little") + b"{}", "is not a safetensors file"),
+        (pack(b"{]", b""), "header cannot be read"),
+        (pack(b"{\xff}", b""), "header cannot be read"),
+        (pack(b'{"a":1,"a":1}', b""), "a key is there twice"),
+        (pack(b'{"a":' + b"[" * 2000 + b"]" * 2000 + b"}", b""), "nested more than 32 deep"),
+        (pack(b'{"a":' + b"[" * 200_000 + b"}", b""), "nested more than 32 deep|header cannot"),
+        (pack({}, b""), "a safetensors file, but not a test of skmeta"),
+        (pack({"__metadata__": 1}, b""), "a safetensors file, but not a test of skmeta"),
+        (pack({"__metadata__": {FORM.name: 1}}, b""), "not a test of skmeta. Give a file written"),
+    ],
+    ids=lambda case: str(case)[:40],
+)
+def test_other_files(path, content, match):
+    path.write_bytes(content)
+    with pytest.raises(PriorFormatError, match=match):
+        read_tensor_file(path, FORM)
+
+
+@posix
+@pytest.mark.filterwarnings("error")
+def test_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(PriorFormatError, match=r"pipe' is not a file\. Give a file written by"):
+        read_tensor_file(tmp_path / "pipe", FORM)
+    with pytest.raises(OSError, match=r"Is a directory|denied"):
+        read_tensor_file(tmp_path, FORM)
+    with pytest.raises(FileNotFoundError):
+        read_tensor_file(tmp_path / "nothing", FORM)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("1e999", "1e999 is out of range"),
+        ("[-1e400]", "out of range"),
+        ("1" * 41, "a number of 41 digits is out of range"),
+        ('{"a": 1, "a": 2}', "a key is there twice"),
+        ("[" * 33 + "]" * 33, "nested more than 32 deep"),
+        ("[" * 100_000 + "]" * 100_000, "nested more than 32 deep"),
+        ("{", "Expecting"),
+        (b"\xff", "decode"),
+    ],
+    ids=lambda case: str(case)[:20],
+)
+def test_json_that_is_refused(text, match):
+    with pytest.raises(ValueError, match=match):
+        parse_json(text)
+
+
+def test_json_that_is_read():
+    assert parse_json("[" * 32 + "]" * 32) == json.loads("[" * 32 + "]" * 32)
+    assert parse_json('[NaN, Infinity, 1e308, "\\u00e9", true]')[1:] == [np.inf, 1e308, "é", True]
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+
+def test_a_failed_write_leaves_the_old_file(path):
+    before = path.read_bytes()
+    with pytest.raises(TypeError, match="bytes-like"), atomic_writer(path) as file:
+        file.write("text")
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_full_disk_leaves_the_old_file(path, monkeypatch):
+    def fail(descriptor):
+        raise OSError(28, "No space left on device")
+
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left on device"):
+        write_tensor_file(path, FORM, {}, {})
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_missing_folder(tmp_path):
+    with (
+        pytest.raises(FileNotFoundError, match="Create it before 'file' is written to it"),
+        atomic_writer(tmp_path / "none" / "file"),
+    ):
+        pass
+    with pytest.raises(FileNotFoundError, match="Create it before saving a test as 'file'"):
+        write_tensor_file(tmp_path / "none" / "file", FORM, {}, {})
+
+
+@posix
+def test_permissions_and_links(tmp_path):
+    for mode, expected in ((0o666, 0o666 & ~_umask()), (0o600, 0o600)):
+        write_tensor_file(tmp_path / "file", FORM, {}, {}, mode=mode)
+        assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == expected
+    (tmp_path / "link").symlink_to("file")
+    write_tensor_file(tmp_path / "link", FORM, {"a": 1}, {})
+    assert (tmp_path / "link").is_symlink()
+    assert read_tensor_file(tmp_path / "file", FORM)[0]["fields"] == {"a": 1}
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+WRITER = """
+import sys, time
+from skmeta._files import atomic_writer
+with atomic_writer(sys.argv[1]) as file:
+    file.write(b"new")
+    file.flush()
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def writer(path):
+    process = subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"writing\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@posix
+def test_what_a_killed_writer_left_is_removed_by_the_next(path, writer):
+    before = path.read_bytes()
+    (path.parent / ".file.notes.part").mkdir()  # a folder is nobody's leftover
+    remove_leftovers(path)
+    write_tensor_file(path.with_name("other"), FORM, {}, {})
+    writing = set(os.listdir(path.parent)) - {"file", "other", ".file.notes.part"}
+    assert len(writing) == 1, "the file of a process that is alive was removed"
+    writer.send_signal(signal.SIGKILL)
+    writer.wait()
+    assert path.read_bytes() == before
+    assert writing < set(os.listdir(path.parent))
+    write_tensor_file(path, FORM, {}, {})
+    assert set(os.listdir(path.parent)) == {"file", "other", ".file.notes.part"}
+
+
+def test_many_writers_of_one_file(tmp_path):
+    path, errors = tmp_path / "file", []
+
+    def write(number):
+        try:
+            for _ in range(4):
+                write_tensor_file(path, FORM, {"number": number}, TENSORS)
+                assert read_tensor_file(path, FORM)[0]["fields"]["number"] in range(4)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert os.listdir(tmp_path) == ["file"]
