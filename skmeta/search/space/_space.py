@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -114,9 +114,7 @@ class SearchSpace:
         random_state = np.random.RandomState(rng.integers(2**32, dtype=np.uint32))
         found: dict[str, Candidate] = {}
         for _ in range(4):  # a few rounds, since distributions of integers repeat themselves
-            for _ in range(n - len(found)):
-                space = self.spaces[random_state.randint(len(self.spaces))]
-                candidate = {name: sample(name, space[name], random_state) for name in space}
+            for candidate in _draw(self.spaces, n - len(found), sample, random_state):
                 found.setdefault(candidate_key(candidate), candidate)
             if len(found) >= n:
                 break
@@ -142,16 +140,17 @@ class SearchSpace:
         random_state = np.random.RandomState(rng.integers(2**32, dtype=np.uint32))
         near = [space for space in self.spaces if set(space) == set(candidate)]
         found = {candidate_key(candidate): candidate}
-        for _ in range(3 * n if near else 0):
+
+        def move(
+            name: str, source: Any, size: int, random_state: np.random.RandomState
+        ) -> list[Any]:
+            moved = perturb(name, source, candidate[name], size, random_state)
+            kept = random_state.uniform(size=size) < _KEEP_PROBABILITY
+            return [candidate[name] if keep else m for keep, m in zip(kept, moved, strict=True)]
+
+        for moved in _draw(near, 3 * n, move, random_state) if near else []:
             if len(found) > n:
                 break
-            space = near[random_state.randint(len(near))]
-            moved = {
-                name: candidate[name]
-                if random_state.uniform() < _KEEP_PROBABILITY
-                else perturb(name, space[name], candidate[name], random_state)
-                for name in space
-            }
             found.setdefault(candidate_key(moved), moved)
         return list(found.values())[1:]
 
@@ -213,6 +212,24 @@ def _size(space: Mapping[str, Any]) -> float:
     if any(is_distribution(source) for source in space.values()):
         return float("inf")
     return math.prod(len(source) for source in space.values())
+
+
+def _draw(
+    spaces: Sequence[Mapping[str, Any]],
+    n: int,
+    values: Callable[[str, Any, int, np.random.RandomState], list[Any]],
+    random_state: np.random.RandomState,
+) -> list[Candidate]:
+    """Return candidates of sub-spaces that are chosen at random, given values of parameters."""
+    candidates: list[Candidate] = [{} for _ in range(n)]
+    chosen = random_state.randint(len(spaces), size=n)
+    for position, space in enumerate(spaces):
+        rows = np.flatnonzero(chosen == position)
+        for name, source in space.items():
+            found = values(name, source, len(rows), random_state)
+            for row, value in zip(rows, found, strict=True):
+                candidates[row][name] = value
+    return candidates
 
 
 def _distinct(candidates: Sequence[Candidate]) -> dict[str, Candidate]:

@@ -4,7 +4,6 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search.space._keys import stable_repr
@@ -30,14 +29,16 @@ def is_distribution(source: Any) -> bool:
     return hasattr(source, "rvs")
 
 
-def sample(name: str, source: Any, random_state: np.random.RandomState) -> Any:
-    """Return a random value of a parameter.
+def sample(name: str, source: Any, n: int, random_state: np.random.RandomState) -> list[Any]:
+    """Return random values of a parameter.
 
     Parameters
     ----------
     name : str
         Name of the parameter, for errors.
     source : list or distribution
+    n : int
+        Number of values. A distribution of SciPy takes as long for one as for hundreds.
     random_state : RandomState
 
     Raises
@@ -46,24 +47,29 @@ def sample(name: str, source: Any, random_state: np.random.RandomState) -> Any:
         If the distribution cannot be sampled, or returns NaN.
     """
     if not is_distribution(source):
-        return source[random_state.randint(len(source))]
+        return [source[k] for k in random_state.randint(len(source), size=n)]
     try:
-        value = source.rvs(random_state=random_state)
+        if hasattr(source, "dist"):  # one of SciPy, its parameters fixed
+            values = list(source.rvs(size=n, random_state=random_state))
+        else:
+            values = [source.rvs(random_state=random_state) for _ in range(n)]
     except ValueError as error:
         raise SearchSpaceError(
             f"The distribution of parameter {name!r}, {describe_values(source)}, cannot be sampled "
             f"({error}). Check its arguments; for a constant, pass a list of one value."
         ) from error
-    if is_nan(value):
+    if any(map(is_nan, values)):
         raise SearchSpaceError(
             f"The distribution of parameter {name!r}, {describe_values(source)}, returned NaN. "
             "Check its arguments."
         )
-    return value
+    return values
 
 
-def perturb(name: str, source: Any, value: Any, random_state: np.random.RandomState) -> Any:
-    """Return a value near another one, or a random value if the values have no order.
+def perturb(
+    name: str, source: Any, value: Any, n: int, random_state: np.random.RandomState
+) -> list[Any]:
+    """Return values near another one, or random values if the values have no order.
 
     Parameters
     ----------
@@ -72,32 +78,34 @@ def perturb(name: str, source: Any, value: Any, random_state: np.random.RandomSt
     source : list or distribution
     value : object
         A value of the list or distribution.
+    n : int
+        Number of values.
     random_state : RandomState
     """
     if not is_distribution(source):
-        return _perturb_in_list(name, source, value, random_state)
+        return _perturb_in_list(name, source, value, n, random_state)
     if not (hasattr(source, "ppf") and hasattr(source, "cdf")):
-        return sample(name, source, random_state)
+        return sample(name, source, n, random_state)
     # In the distribution's own quantiles a step has the same meaning on every scale.
-    step = _STEP_SIZE * random_state.normal()
+    steps = _STEP_SIZE * random_state.normal(size=n)
     with np.errstate(all="ignore"):
-        moved = source.ppf(np.clip(float(source.cdf(value)) + step, 1e-9, 1 - 1e-9))
-    if is_nan(moved):  # a constant distribution, such as uniform(2, 0), has no quantiles
-        return value
+        moved = source.ppf(np.clip(float(source.cdf(value)) + steps, 1e-9, 1 - 1e-9))
+    if np.isnan(moved).any():  # a constant distribution, such as uniform(2, 0), has no quantiles
+        return [value] * n
     # The quantiles of a distribution of integers are floats.
-    return int(moved) if isinstance(value, Integral) else moved
+    return [int(m) for m in moved] if isinstance(value, Integral) else list(moved)
 
 
 def _perturb_in_list(
-    name: str, source: list[Any], value: Any, random_state: np.random.RandomState
-) -> Any:
+    name: str, source: list[Any], value: Any, n: int, random_state: np.random.RandomState
+) -> list[Any]:
     numbers = [v for v in source if isinstance(v, (int, float)) and not isinstance(v, bool)]
     if len(numbers) < len(source) or len(set(numbers)) < 3 or any(map(is_nan, numbers)):
-        return sample(name, source, random_state)
+        return sample(name, source, n, random_state)
     order = sorted(source)
     reach = max(1.0, _STEP_SIZE * len(order))
-    step = round(float(norm.ppf(random_state.uniform(1e-9, 1 - 1e-9))) * reach)
-    return order[int(np.clip(order.index(value) + step, 0, len(order) - 1))]
+    steps = np.round(reach * random_state.normal(size=n)).astype(int)
+    return [order[k] for k in np.clip(order.index(value) + steps, 0, len(order) - 1)]
 
 
 def is_nan(value: Any) -> bool:
