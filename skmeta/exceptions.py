@@ -6,6 +6,7 @@ skmeta would catch.
 
 __all__ = [
     "BackboneError",
+    "BaselineWarning",
     "CheckpointError",
     "DeviceError",
     "EpisodeError",
@@ -18,6 +19,7 @@ __all__ = [
     "SearchSpaceError",
     "SearchStoppedWarning",
     "SkippedTasksWarning",
+    "SkippedValidationWarning",
     "SkmetaError",
     "SkmetaWarning",
 ]
@@ -73,6 +75,14 @@ class OverlapWarning(SkmetaWarning):
 
 class SkippedTasksWarning(SkmetaWarning):
     """Some groups were too small to be tasks and were left out."""
+
+
+class SkippedValidationWarning(SkmetaWarning):
+    """There were too few classes or groups to set some aside for validation."""
+
+
+class BaselineWarning(SkmetaWarning):
+    """A plain model without meta-learning beats a prior on the prior's own validation tasks."""
 
 
 class SearchStoppedWarning(SkmetaWarning):

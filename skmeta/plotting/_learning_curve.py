@@ -47,7 +47,8 @@ class LearningCurveDisplay:
     >>> from skmeta.learners import ProtoNet
     >>> from skmeta.plotting import LearningCurveDisplay
     >>> X, y = load_digits(return_X_y=True)
-    >>> learner = ProtoNet(n_way=3, n_iterations=20, evaluate_every=5, random_state=0).fit(X, y)
+    >>> settings = {"n_iterations": 20, "evaluate_every": 5, "n_validation_tasks": 5}
+    >>> learner = ProtoNet(n_way=3, random_state=0, **settings).fit(X, y)
     >>> display = LearningCurveDisplay.from_estimator(learner)
     >>> display.metric_name, len(display.iteration)
     ('accuracy', 4)

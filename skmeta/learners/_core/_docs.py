@@ -190,7 +190,9 @@ prior_ : MetaPrior
 history_ : dict of list
     Learning curve, one entry every ``evaluate_every`` iterations: ``iteration``,
     ``train_loss``, ``train_score``, ``validation_loss``, ``validation_score`` (accuracy, or
-    minus the squared error in standardised units), ``meta_lr``, ``seconds``.
+    minus the squared error in standardised units), ``meta_lr``, ``seconds``. For comparison, the
+    same in each entry, the scores of plain models on the validation tasks:
+    ``nearest_mean_score``, ``task_ridge_score``, ``pooled_ridge_score`` (those that apply).
 n_features_in_ : int
     Number of features.
 feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,13 +11,14 @@ import numpy as np
 import torch
 
 from skmeta._random import check_rng
-from skmeta.backend import to_numpy
+from skmeta.backend import Execution, State, TaskTensors, to_numpy
 from skmeta.exceptions import EpisodeError
 from skmeta.learners._core._algorithm import Algorithm
+from skmeta.learners._core._heads import loss, score
 from skmeta.learners._core._inputs import check_learner_rows, flatten_rows
 from skmeta.learners._core._prior_io import RUN_PARAMETERS, read_prior
-from skmeta.learners._core._session import make_execution
-from skmeta.learners._core._task_source import make_problem, resolve_kind
+from skmeta.learners._core._session import Session, make_execution
+from skmeta.learners._core._task_source import TaskSource, make_problem, resolve_kind
 from skmeta.priors import MetaPrior
 from skmeta.tasks import warn_if_reused
 
@@ -56,6 +58,66 @@ class Evaluation:
         total = np.average((self.y_true - mean) ** 2, weights=self.weight)
         error = np.average((self.y_true - self.y_pred) ** 2, weights=self.weight)
         return float(1 - error / total) if total > 0 else float(error == 0)
+
+
+class ValidationTasks:
+    """Tasks that a state is validated on, the same each time.
+
+    Parameters
+    ----------
+    session : Session
+        The learner at work.
+    execution : Execution
+        How tasks are computed.
+    source : TaskSource
+        Where they are drawn from.
+    seed : int
+        Draws them.
+
+    Attributes
+    ----------
+    tasks : list of Task
+        ``n_validation_tasks`` tasks.
+    """
+
+    def __init__(
+        self, session: Session, execution: Execution, source: TaskSource, seed: int
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        self.source = source
+        self.tasks = [source.sampler.sample(rng) for _ in range(session.learner.n_validation_tasks)]
+        self._session, self._execution = session, execution
+        self._table = session.adapter.upload(source.X)
+
+    def metrics(self, state: State) -> dict[str, float]:
+        """Mean ``"loss"`` and ``"score"`` of a state."""
+        totals = {"loss": 0.0, "score": 0.0}
+        for n_tasks, batch in self._batches():
+            with torch.no_grad():
+                found = self._execution.mean(partial(_metrics, self._session, state), batch)
+            for name in totals:
+                totals[name] += float(found[name]) * n_tasks
+        return {n: v / len(self.tasks) for n, v in totals.items()}
+
+    def scores(self, state: State) -> np.ndarray:
+        """Score of a state on each task."""
+        parts = []
+        for _, batch in self._batches():
+            with torch.no_grad():
+                found = self._execution.map(partial(_metrics, self._session, state), batch)
+            parts.append(to_numpy(found["score"]).astype(np.float64))
+        return np.concatenate(parts)
+
+    def _batches(self) -> Iterator[tuple[int, TaskTensors]]:
+        for start in range(0, len(self.tasks), EVALUATION_BATCH):
+            part = self.tasks[start : start + EVALUATION_BATCH]
+            yield len(part), self._session.adapter.tasks(self._table, part)
+
+
+def _metrics(session: Session, state: State, task: TaskTensors) -> dict[str, torch.Tensor]:
+    outputs = session.outputs(state, task)
+    kind = session.context.kind
+    return {"loss": loss(kind, outputs, task.query), "score": score(kind, outputs, task.query)}
 
 
 def evaluate(learner: Algorithm, X: Any, y: Any, groups: Any, n_tasks: int) -> Evaluation:

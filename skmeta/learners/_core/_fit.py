@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -15,10 +16,11 @@ import torch
 
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import get_feature_names
-from skmeta.backend import Execution, State, TaskTensors, to_numpy
+from skmeta.backend import Execution, State, to_numpy
+from skmeta.exceptions import SkippedValidationWarning
 from skmeta.learners._core._algorithm import Algorithm
-from skmeta.learners._core._evaluation import EVALUATION_BATCH
-from skmeta.learners._core._heads import loss, score
+from skmeta.learners._core._baselines import LEAST_TASKS, baseline_scores, warn_if_beaten
+from skmeta.learners._core._evaluation import ValidationTasks
 from skmeta.learners._core._inputs import (
     check_learner_rows,
     flatten_rows,
@@ -108,11 +110,16 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     )
     validation_seed = int(rng.integers(2**63))
     with make_execution(learner, session) as execution:
-        validate = None
+        validation = None
         if problem.validation is not None:
-            validate = _validation(session, execution, problem.validation, validation_seed)
+            validation = ValidationTasks(session, execution, problem.validation, validation_seed)
+        elif learner.validation_fraction > 0:
+            _warn_of_no_validation(learner, problem.names_kind, len(train.sampler.names))
         objective = _objective(session, execution, problem.train)
+        validate = None if validation is None else validation.metrics
         state, history = meta_train(state, objective, validate, settings, rng)
+        if validation is not None:
+            _compare(learner, session, validation, state, train, history)
     return describe(state, n_iterations=int(history["iteration"][-1])), history
 
 
@@ -136,35 +143,56 @@ def _objective(
     return objective
 
 
-def _metrics(session: Session, state: State, task: TaskTensors) -> dict[str, torch.Tensor]:
-    outputs = session.outputs(state, task)
-    kind = session.context.kind
-    return {"loss": loss(kind, outputs, task.query), "score": score(kind, outputs, task.query)}
+def _compare(
+    learner: Algorithm,
+    session: Session,
+    validation: ValidationTasks,
+    state: State,
+    train: TaskSource,
+    history: dict[str, list[float]],
+) -> None:
+    """Add the scores of plain baselines to the history, and warn if one is better."""
+    baselines = baseline_scores(
+        train,
+        validation.tasks,
+        validation.source.X,
+        session.context.kind,
+        y_mean=float(session.scaler.y_mean),
+        y_scale=float(session.scaler.y_scale),
+        is_image=len(session.context.network.input_shape) > 1,
+    )
+    n = len(history["iteration"])
+    for name, scores in baselines.items():
+        history[f"{name}_score"] = [float(scores.mean())] * n
+    # A learning curve of one point is no serious training.
+    if n > 1 and len(validation.tasks) >= LEAST_TASKS:
+        warn_if_beaten(type(learner).__name__, validation.scores(state), baselines)
 
 
-def _validation(
-    session: Session, execution: Execution, source: TaskSource, seed: int
-) -> Callable[[State], dict[str, float]]:
-    rng = np.random.default_rng(seed)
-    tasks = [source.sampler.sample(rng) for _ in range(session.learner.n_validation_tasks)]
-    table = session.adapter.upload(source.X)
+def _warn_of_no_validation(learner: Algorithm, names_kind: str, n_names: int) -> None:
+    needed = f"n_way={learner.n_way} of the" if names_kind == "classes" else "one of the"
+    warnings.warn(
+        f"validation_fraction={learner.validation_fraction} sets at least {needed} {names_kind} "
+        f"aside, but that is more than a third of the {n_names} there are. There is no "
+        "validation, and the last state is kept. Give more "
+        f"{names_kind}, or set validation_fraction=0.0 to silence this warning.",
+        SkippedValidationWarning,
+        stacklevel=5,
+    )
 
-    def validate(state: State) -> dict[str, float]:
-        totals = {"loss": 0.0, "score": 0.0}
-        for start in range(0, len(tasks), EVALUATION_BATCH):
-            part = tasks[start : start + EVALUATION_BATCH]
-            with torch.no_grad():
-                batch = session.adapter.tasks(table, part)
-                found = execution.mean(partial(_metrics, session, state), batch)
-            for name in totals:
-                totals[name] += float(found[name]) * len(part)
-        return {n: v / len(tasks) for n, v in totals.items()}
 
-    return validate
+# Parameters of version 0.1 that had no effect, and the only value that mattered to a fingerprint.
+_OF_VERSION_0_1: dict[str, dict[str, Any]] = {
+    "ProtoNet": {"head_init": "auto", "task_type": "auto"},
+    "Reptile": {"first_order": True},
+    "FineTuning": {"first_order": True},
+    "InContextLearner": {"head_init": "zeros"},
+}
 
 
 def _fingerprint(learner: Algorithm, source: TaskSource, groups: Any) -> str:
-    params = learner.get_params(deep=False)
+    # As in version 0.1, so that its checkpoints can be resumed.
+    params = learner.get_params(deep=False) | _OF_VERSION_0_1.get(type(learner).__name__, {})
     text = {n: repr(v) for n, v in params.items() if n not in _HARDWARE_PARAMETERS}
     digest = hashlib.sha256(json.dumps([type(learner).__name__, text], sort_keys=True).encode())
     digest.update(np.ascontiguousarray(source.X).tobytes())

@@ -440,7 +440,8 @@ def test_batch_loss_leaves_out_classes_that_the_support_set_lacks(trained):
 
 def test_only_its_own_priors_serve_any_width():
     X, y = load_iris(return_X_y=True)
-    prior = ProtoNet(n_way=2, n_shot=2, n_query=2, n_iterations=1, random_state=0).fit(X, y).prior_
+    learner = ProtoNet(n_way=2, n_shot=2, n_query=2, n_iterations=1, validation_fraction=0.0)
+    prior = learner.fit(X, y).prior_
     with pytest.raises(PriorMismatchError, match="3 features"):
         MetaFewShotClassifier(prior).fit(X[:, :3], y)
 

@@ -1,0 +1,164 @@
+"""The plain models that a prior is compared with, against scikit-learn's."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.neighbors import NearestCentroid
+
+from skmeta.exceptions import BaselineWarning, SkippedValidationWarning
+from skmeta.learners import MAML, InContextLearner, ProtoNet
+from skmeta.learners._core._baselines import (
+    baseline_scores,
+    fit_ridge,
+    nearest_mean,
+    warn_if_beaten,
+)
+from skmeta.learners._core._task_source import make_problem
+
+SMALL = {
+    "backbone_params": {"hidden": (4,)},
+    "n_shot": 3,
+    "n_query": 3,
+    "n_iterations": 4,
+    "evaluate_every": 2,
+    "meta_batch_size": 2,
+    "n_validation_tasks": 12,
+    "validation_fraction": 0.3,
+    "device": "cpu",
+    "random_state": 0,
+}
+
+
+def make_lines(n_groups=20, shared=True, seed=0):
+    """Regressions of three features: one line for all groups, or a line for each."""
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(n_groups), 10)
+    X = rng.normal(size=(len(groups), 3))
+    slopes = rng.normal(size=3) if shared else rng.normal(size=(n_groups, 3))[groups]
+    return X, (X * slopes).sum(1), groups
+
+
+def make_classes(n_classes=20, spread=5.0, seed=0):
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.arange(n_classes), 8)
+    return spread * rng.normal(size=(n_classes, 3))[y] + rng.normal(size=(len(y), 3)), y
+
+
+@pytest.mark.parametrize("shape", [(20, 3), (4, 9)], ids=["primal", "dual"])
+def test_ridge_is_that_of_scikit_learn(shape):
+    rng = np.random.default_rng(0)
+    x, targets, w = (
+        rng.normal(size=shape),
+        rng.normal(size=(shape[0], 2)),
+        rng.uniform(size=shape[0]),
+    )
+    expected = Ridge(alpha=1.0).fit(x, targets, sample_weight=w)
+    new = rng.normal(size=(5, shape[1]))
+    np.testing.assert_allclose(fit_ridge(x, targets, w)(new), expected.predict(new), rtol=1e-10)
+
+
+def test_nearest_mean_is_that_of_scikit_learn():
+    X, y = make_classes(4, spread=1.0)
+    query = np.random.default_rng(1).normal(size=(30, 3))
+    found = nearest_mean(X, y, np.ones(len(y)), 5, query)
+    assert found.argmax(1).tolist() == NearestCentroid().fit(X, y).predict(query).tolist()
+    assert np.isneginf(found[:, 4]).all()  # A class without rows.
+
+
+def scores_of(kind, X, y, groups, **options):
+    problem = make_problem(kind, X, y, groups, n_way=3, n_shot=3, n_query=3)
+    rng = np.random.default_rng(0)
+    tasks = [problem.train.sampler.sample(rng) for _ in range(5)]
+    return baseline_scores(problem.train, tasks, X, kind, **options)
+
+
+def test_baselines_of_regressions():
+    X, y, groups = make_lines()
+    scores = scores_of("regression", X, y, groups, y_mean=y.mean(), y_scale=y.std())
+    assert set(scores) == {"task_ridge", "pooled_ridge"}
+    assert (scores["pooled_ridge"] > -1e-3).all()
+    assert (scores["task_ridge"] < scores["pooled_ridge"]).all()
+
+
+def test_baselines_of_classifications_over_classes():
+    X, y = make_classes()
+    scores = scores_of("classification", X, y, None)
+    assert set(scores) == {"nearest_mean", "task_ridge"}
+    assert scores["nearest_mean"].mean() > 0.9
+
+
+def test_baselines_of_classifications_by_groups():
+    X, target, groups = make_lines()
+    scores = scores_of("classification", X, np.where(target > 0, "yes", "no"), groups)
+    assert set(scores) == {"nearest_mean", "task_ridge", "pooled_ridge"}
+    assert scores["pooled_ridge"].mean() > 0.8
+
+
+def test_images_are_compared_with_the_nearest_mean_alone():
+    X, y = make_classes()
+    assert set(scores_of("classification", X, y, None, is_image=True)) == {"nearest_mean"}
+
+
+def test_missing_values_are_taken_for_the_mean():
+    X, y, groups = make_lines()
+    X[::3, 1] = np.nan
+    scores = scores_of("regression", X, y, groups)
+    assert all(np.isfinite(values).all() for values in scores.values())
+
+
+def test_a_prior_that_loses_to_a_plain_model_is_told():
+    # One line for all groups: four iterations are no match for a ridge regression on all rows.
+    X, y, groups = make_lines()
+    with pytest.warns(BaselineWarning, match="MAML scores .* but one ridge regression on"):
+        learner = MAML(**SMALL).fit(X, y, groups)
+    history = learner.history_
+    assert len(set(history["pooled_ridge_score"])) == 1
+    assert {len(values) for values in history.values()} == {2}
+    assert history["pooled_ridge_score"][0] > max(history["validation_score"])
+
+
+def test_a_prior_that_wins_is_not():
+    X, y = make_classes(n_classes=30)
+    learner = ProtoNet(**SMALL | {"n_iterations": 40}, n_way=2).fit(X, y)
+    assert {"nearest_mean_score", "task_ridge_score"} <= set(learner.history_)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"n_validation_tasks": 9}, {"n_iterations": 2}], ids=["few tasks", "one point"]
+)
+def test_a_comparison_that_means_little_warns_of_nothing(changes):
+    X, y, groups = make_lines()
+    learner = MAML(**SMALL | changes).fit(X, y, groups)
+    assert learner.history_["pooled_ridge_score"][0] > max(learner.history_["validation_score"])
+
+
+def test_the_margin_is_one_standard_error():
+    own, ahead = np.zeros(16), np.tile([0.5, -0.3], 8)
+    # Mean 0.1, standard error 0.4 * sqrt(16 / 15) / 4 = 0.103.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_if_beaten("MAML", own, {"task_ridge": ahead})
+    with pytest.warns(BaselineWarning, match="a ridge regression on each support set"):
+        warn_if_beaten("MAML", own, {"task_ridge": ahead + 0.01})
+
+
+def test_a_learner_of_tables_with_missing_values_is_compared():
+    X, y, groups = make_lines()
+    X[::5, 0] = np.nan
+    params = {n: v for n, v in SMALL.items() if n != "backbone_params"}
+    learner = InContextLearner(
+        width=8, n_layers=1, n_heads=2, cell_width=4, **params | {"n_validation_tasks": 4}
+    ).fit(X, y, groups)
+    assert np.isfinite(learner.history_["pooled_ridge_score"]).all()
+
+
+def test_a_validation_that_is_skipped_is_told():
+    X, y = make_classes(n_classes=6)
+    with pytest.warns(SkippedValidationWarning, match=r"n_way=3 .* a third of the 6 there are"):
+        learner = ProtoNet(**SMALL, n_way=3).fit(X, y)
+    assert "validation_score" not in learner.history_
+    X, y, groups = make_lines(n_groups=2)
+    with pytest.warns(SkippedValidationWarning, match="one of the groups"):
+        MAML(**SMALL).fit(X, y, groups)
