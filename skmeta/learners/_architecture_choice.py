@@ -202,7 +202,8 @@ class AnnealedNetwork:
         """
         extra = self._extra.masked_fill(~self._possible, 0)
         most = int(extra.amax(1).sum())
-        exact = math.gcd(*extra.flatten().tolist())
+        # One by one: before torch 2.10, torch.func.grad does not know tolist.
+        exact = math.gcd(*(int(value) for value in extra.unique()))
         unit = max(exact, -(-min(self._left, most) // _MOST_UNITS), 1)
         units = -(-extra // unit)
         # A budget that does not bind must not do so by rounding.

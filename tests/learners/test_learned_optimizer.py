@@ -1,20 +1,21 @@
 """The learned optimizer against torch's LSTM cells, finite differences and plain loops."""
 
 import copy
+from functools import partial
 
+import builders
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from builders import tiny_mlp
 from sklearn.base import clone
 from torch import nn
 
 from skmeta import MetaFewShotRegressor
-from skmeta.backbones import build_backbone
-from skmeta.backend import Network, Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import PriorMismatchError
-from skmeta.learners import MAML, Context, LearnedOptimizer, PriorOptimizer
+from skmeta.learners import MAML, LearnedOptimizer, PriorOptimizer
 from skmeta.learners._safeguard import bound_step
 
 N_FEATURES, N_HIDDEN = 3, 4
@@ -25,30 +26,11 @@ def make_learner(**settings):
 
 
 def make_context():
-    generator = torch.Generator().manual_seed(0)
-    params = {"hidden": (4,), "activation": "tanh"}
-    module = build_backbone("mlp", (N_FEATURES,), params, generator)
-    network = Network(module.double(), (N_FEATURES,), torch.device("cpu"))
-    return Context(network, "regression", "learned", torch.arange(1))
+    return builders.make_context(tiny_mlp(), kind="regression")
 
 
-def make_state(learner, context):
-    generator = torch.Generator().manual_seed(1)
-    state = learner.init_state(context, generator)
-    return {
-        n: v.double() + 0.2 * torch.randn(v.shape, generator=generator).double()
-        for n, v in state.items()
-    }
-
-
-def make_task(seed=2):
-    rng = np.random.default_rng(seed)
-
-    def rows(n):
-        x, y, w = rng.normal(size=(n, N_FEATURES)), rng.normal(size=n), rng.uniform(0.5, 1.5, n)
-        return Rows(*map(torch.tensor, (x, y, w)))
-
-    return TaskTensors(rows(6), rows(5))
+make_state = partial(builders.make_state, scale=0.2)
+make_task = partial(builders.make_task, n_support=6, kind="regression")
 
 
 def is_weight(name):

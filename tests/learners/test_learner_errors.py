@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from builders import make_classes
 from torch import nn
 
 from skmeta.exceptions import (
@@ -29,11 +30,6 @@ SMALL = {
 }
 CONV = SMALL | {"backbone": "conv4", "backbone_params": {"n_channels": 4, "n_blocks": 2}}
 BARE = {n: v for n, v in SMALL.items() if n != "backbone_params"}
-
-
-def make_classes(n_classes=12, n_rows=6, n_features=4):
-    y = np.repeat(np.arange(n_classes), n_rows)
-    return np.random.default_rng(0).normal(size=(len(y), n_features)), y
 
 
 def make_groups(n_groups=10, n_rows=6):

@@ -1,19 +1,21 @@
 """The LSTM meta-learner against the paper's equations, coordinate by coordinate."""
 
 import math
+from functools import partial
 
+import builders
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from builders import tiny_mlp
 from scipy.special import expit
 from torch import nn
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.backbones import EpisodeBatchNorm, build_backbone
-from skmeta.backend import Network, Rows, TaskTensors
+from skmeta.backbones import EpisodeBatchNorm
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import Context, LSTMMetaLearner, _lstm
+from skmeta.learners import LSTMMetaLearner, _lstm
 from skmeta.learners._core import preprocess_gradient, ravel
 
 N_FEATURES, N_WAY, N_HIDDEN, N_STEPS = 3, 3, 4, 3
@@ -25,34 +27,11 @@ def make_learner(**settings):
 
 
 def make_context(kind="classification", module=None, head="learned"):
-    generator = torch.Generator().manual_seed(0)
-    if module is None:
-        params = {"hidden": (4,), "activation": "tanh"}
-        module = build_backbone("mlp", (N_FEATURES,), params, generator)
-    network = Network(module.double(), (N_FEATURES,), torch.device("cpu"))
-    n_outputs = N_WAY if kind == "classification" else 1
-    return Context(network, kind, head, torch.arange(n_outputs))
+    return builders.make_context(module or tiny_mlp(), kind=kind, head=head)
 
 
-def make_state(learner, context):
-    """A drawn state, moved so that gates and hidden units are not at a special place."""
-    generator = torch.Generator().manual_seed(1)
-    state = learner.init_state(context, generator)
-    return {
-        n: v.double() + 0.3 * torch.randn(v.shape, generator=generator).double()
-        for n, v in state.items()
-    }
-
-
-def make_task(kind="classification", seed=2):
-    rng = np.random.default_rng(seed)
-
-    def rows(n):
-        y = np.arange(n) % N_WAY if kind == "classification" else rng.normal(size=n)
-        x, w = rng.normal(size=(n, N_FEATURES)), rng.uniform(0.5, 1.5, n)
-        return Rows(torch.tensor(x), torch.tensor(y), torch.tensor(w))
-
-    return TaskTensors(rows(6), rows(5))
+make_state = partial(builders.make_state, scale=0.3)
+make_task = partial(builders.make_task, n_support=6)
 
 
 def plain_loss(theta, rows):
@@ -131,7 +110,7 @@ def record(state, support):
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_adaptation_is_that_of_the_paper_coordinate_by_coordinate(kind):
     learner, context = make_learner(), make_context(kind)
-    state, task = make_state(learner, context), make_task(kind)
+    state, task = make_state(learner, context), make_task(kind=kind)
     adapted = learner.adapt(context, state, task.support)
     _, _, expected = record(state, task.support)
     assert adapted.keys() == expected.keys()
@@ -154,7 +133,7 @@ def test_a_step_without_gradient_in_the_body_is_a_step_all_the_same():
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_meta_gradient_is_that_with_gradients_and_losses_held_fixed(kind):
     learner, context = make_learner(), make_context(kind)
-    state, task = make_state(learner, context), make_task(kind)
+    state, task = make_state(learner, context), make_task(kind=kind)
     gradient, _ = learner.meta_gradient(context, state, task)
     slopes, losses, _ = record(state, task.support)
 

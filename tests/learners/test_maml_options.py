@@ -1,16 +1,20 @@
 """The options of MAML++ against the authors' formula, plain torch and finite differences."""
 
+from functools import partial
+
+import builders
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from builders import make_task
 from torch import nn
 
 from skmeta import MetaFewShotClassifier
 from skmeta.backbones import EpisodeBatchNorm
-from skmeta.backend import Execution, Network, Rows, TaskTensors
+from skmeta.backend import Execution, Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import ANIL, MAML, Context
+from skmeta.learners import ANIL, MAML
 from skmeta.learners._core._gradient import clip
 from skmeta.learners._maml import step_weights
 
@@ -24,28 +28,11 @@ ALL = {
 
 
 def make_context(progress=1.0, head="learned"):
-    torch_layers = [nn.Linear(N_FEATURES, 4), EpisodeBatchNorm(4), nn.Tanh()]
-    network = Network(nn.Sequential(*torch_layers).double(), (N_FEATURES,), torch.device("cpu"))
-    return Context(network, "classification", head, torch.arange(N_WAY), progress)
+    module = nn.Sequential(nn.Linear(N_FEATURES, 4), EpisodeBatchNorm(4), nn.Tanh())
+    return builders.make_context(module, head=head, progress=progress)
 
 
-def make_state(learner, context):
-    generator = torch.Generator().manual_seed(1)
-    drawn = learner.init_state(context, generator)
-    return {
-        n: v.double() + 0.2 * torch.randn(v.shape, generator=generator).double()
-        for n, v in drawn.items()
-    }
-
-
-def make_task(seed=2):
-    rng = np.random.default_rng(seed)
-
-    def rows(n):
-        x, w = rng.normal(size=(n, N_FEATURES)), rng.uniform(0.5, 1.5, n)
-        return Rows(torch.tensor(x), torch.tensor(np.arange(n) % N_WAY), torch.tensor(w))
-
-    return TaskTensors(rows(7), rows(5))
+make_state = partial(builders.make_state, scale=0.2)
 
 
 def plain_outputs(theta, rows, support):

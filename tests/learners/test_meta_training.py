@@ -1,5 +1,8 @@
 """From a table to a prior, and the score of it."""
 
+from functools import partial
+
+import builders
 import numpy as np
 import pytest
 import torch
@@ -21,11 +24,7 @@ SMALL = {
 }
 
 
-def make_classes(n_classes=12, first=0, n_rows=6, n_features=4):
-    rng = np.random.default_rng(first)
-    y = np.repeat(np.arange(first, first + n_classes), n_rows)
-    centres = 2 * rng.normal(size=(n_classes, n_features))
-    return rng.normal(size=(len(y), n_features)) + centres[y - first], y
+make_classes = partial(builders.make_classes, spread=2.0)
 
 
 def make_sinusoids(n_tasks, seed, n_rows=20):

@@ -2,16 +2,18 @@
 
 from itertools import product
 
+import builders
 import numpy as np
 import pytest
 import torch
+from builders import make_task
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.backbones import _cell_network, build_backbone
-from skmeta.backend import Execution, Network, Rows, TaskTensors
+from skmeta.backend import Execution, Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import BackboneError
-from skmeta.learners import MAML, Context, MetaNAS, _architecture_choice
+from skmeta.learners import MAML, MetaNAS, _architecture_choice
 from skmeta.learners._architecture_choice import ALPHA, choose, put_first, sharpen
 from skmeta.priors import MetaPrior
 
@@ -21,27 +23,11 @@ N_FEATURES, N_WAY, STEP = 3, 3, 1e-6
 def make_context(progress=1.0, head="shared", shape=(N_FEATURES,), **params):
     params = params or {"width": 4, "activation": "tanh", "normalize": True}
     module = build_backbone("cells", shape, params, torch.Generator().manual_seed(0))
-    network = Network(module.double(), shape, torch.device("cpu"))
-    return Context(network, "classification", head, torch.arange(N_WAY), progress)
+    return builders.make_context(module, shape, head=head, progress=progress)
 
 
 def make_state(learner, context, scale=0.3):
-    generator = torch.Generator().manual_seed(1)
-    drawn = learner.init_state(context, generator)
-    return {
-        n: v.double() + scale * torch.randn(v.shape, generator=generator).double()
-        for n, v in drawn.items()
-    }
-
-
-def make_task(seed=2, shape=(N_FEATURES,)):
-    rng = np.random.default_rng(seed)
-
-    def rows(n):
-        x, w = rng.normal(size=(n, *shape)), rng.uniform(0.5, 1.5, n)
-        return Rows(torch.tensor(x), torch.tensor(np.arange(n) % N_WAY), torch.tensor(w))
-
-    return TaskTensors(rows(7), rows(5))
+    return builders.make_state(learner, context, scale)
 
 
 def test_the_choice_is_the_best_of_all_that_keep_to_the_budget():
@@ -234,7 +220,7 @@ def test_images_in_every_way_of_execution():
     shape = (1, 8, 8)
     learner = MetaNAS(n_inner_steps=1, first_order=False, temperature=(1.0, 0.5))
     context = make_context(0.4, shape=shape, n_channels=3, n_cells=2)
-    state, tasks = make_state(learner, context, 0.1), [make_task(s, shape) for s in (2, 3)]
+    state, tasks = make_state(learner, context, 0.1), [make_task(s, shape=shape) for s in (2, 3)]
     stacked = TaskTensors(*(Rows(*map(torch.stack, zip(*pair, strict=True)))
                             for pair in zip(*tasks, strict=True)))  # fmt: skip
     found = []

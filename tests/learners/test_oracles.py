@@ -1,45 +1,36 @@
 """Learners against implementations that share no code with them."""
 
+import builders
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from builders import make_state, tiny_mlp
 from scipy.special import softmax
 from sklearn.neighbors import NearestCentroid
 from torch import nn
 
 from skmeta.backbones import build_backbone
-from skmeta.backend import Network, Rows, TaskTensors
-from skmeta.learners import ANIL, MAML, Context, FineTuning, MetaSGD, ProtoNet, Reptile
+from skmeta.backend import Rows
+from skmeta.learners import ANIL, MAML, FineTuning, MetaSGD, ProtoNet, Reptile
 
 N_FEATURES, N_WAY = 4, 3
 CPU = torch.device("cpu")
 
 
-def make_context(backbone="mlp", kind="classification", head="zeros", n_way=N_WAY, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    params = {"hidden": (5,), "activation": "tanh"} if backbone == "mlp" else {}
-    module = build_backbone(backbone, (N_FEATURES,), params, generator).double()
-    network = Network(module, (N_FEATURES,), CPU)
-    return Context(network, kind, head, torch.arange(n_way if kind == "classification" else 1))
-
-
-def make_state(learner, context, seed=1):
-    state = learner.init_state(context, torch.Generator().manual_seed(seed))
-    return {n: v.double() for n, v in state.items()}
+def make_context(backbone="mlp", kind="classification", head="zeros", n_way=N_WAY):
+    module = tiny_mlp(N_FEATURES, 5)
+    if backbone != "mlp":
+        module = build_backbone(backbone, (N_FEATURES,))
+    return builders.make_context(module, (N_FEATURES,), kind, head, n_way)
 
 
 def make_rows(kind="classification", n_rows=7, n_way=N_WAY, seed=2):
-    rng = np.random.default_rng(seed)
-    y = np.arange(n_rows) % n_way if kind == "classification" else rng.normal(size=n_rows)
-    w = rng.uniform(0.5, 1.5, n_rows)
-    return Rows(
-        torch.tensor(rng.normal(size=(n_rows, N_FEATURES))), torch.tensor(y), torch.tensor(w)
-    )
+    return builders.make_rows(n_rows, (N_FEATURES,), kind, n_way, seed)
 
 
 def make_task(kind="classification"):
-    return TaskTensors(make_rows(kind, 7, seed=2), make_rows(kind, 5, seed=3))
+    return builders.make_task(kind=kind, shape=(N_FEATURES,))
 
 
 class PlainNet(nn.Module):

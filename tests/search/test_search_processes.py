@@ -10,7 +10,6 @@ import time
 import joblib
 import numpy as np
 import pytest
-from sklearn.datasets import load_iris
 from sklearn.svm import SVC
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
@@ -18,11 +17,6 @@ from skmeta.search import MetaLearnedSearchCV, SearchHistory
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
 GRID = {"C": np.geomspace(1e-3, 1e3, 13).tolist(), "gamma": np.geomspace(1e-4, 1e1, 11).tolist()}
-
-
-@pytest.fixture(scope="module")
-def iris():
-    return load_iris(return_X_y=True)
 
 
 def _scores(search):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from builders import make_classes
 
 from skmeta.exceptions import CheckpointError
 from skmeta.learners import MAML, ProtoNet
@@ -184,11 +185,6 @@ SETTINGS = {
     "device": "cpu",
     "random_state": 0,
 }
-
-
-def make_classes():
-    y = np.repeat(np.arange(12), 4)
-    return np.random.default_rng(0).normal(size=(len(y), 3)), y
 
 
 @pytest.mark.parametrize(

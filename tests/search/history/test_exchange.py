@@ -12,7 +12,6 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from scipy.stats import loguniform
-from sklearn.datasets import load_iris
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
@@ -31,11 +30,6 @@ SUFFIXES = [".jsonl", ".jsonl.gz", ".parquet"]
 @pytest.fixture(autouse=True)
 def quiet_optuna():
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-
-@pytest.fixture(scope="module")
-def iris():
-    return load_iris(return_X_y=True)
 
 
 def make_history(address=":memory:"):

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from builders import make_evaluation, make_record, record_all
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
@@ -32,26 +33,8 @@ from skmeta.search import (
     use_history,
 )
 from skmeta.search.history import _store as store_module
-from skmeta.search.record._records import Evaluation, SearchRecord
 
 NAN, INF = math.nan, math.inf
-
-
-def make_record(fingerprint="f", **changes):
-    values = {
-        "fingerprint": fingerprint,
-        "dataset": "iris",
-        "estimator": "SVC",
-        "metrics": {"accuracy": 1},
-        "refit_metric": "accuracy",
-    }
-    return SearchRecord(**{**values, **changes})
-
-
-def make_evaluation(key="k", scores=(0.5, 0.7), **changes):
-    values = {"configuration": {"SVC.C": 1.0}, "key": key}
-    by_metric = scores if isinstance(scores, dict) else {"accuracy": tuple(scores)}
-    return Evaluation(**{**values, "scores": by_metric, **changes})
 
 
 FULL_RECORD = make_record(
@@ -92,13 +75,6 @@ FULL_EVALUATION = make_evaluation(
 @pytest.fixture
 def history(tmp_path):
     return SearchHistory(tmp_path / "searches.db")
-
-
-def record_all(history, record, *evaluations):
-    search_id = history.begin(record)
-    for evaluation in evaluations:
-        history.record(search_id, evaluation)
-    return search_id
 
 
 # What goes in comes out.
@@ -411,7 +387,7 @@ def test_a_fork_writes_to_the_same_file(history):
     script = f"""
 import os, threading
 from skmeta.search import SearchHistory
-from test_history import make_evaluation, make_record
+from builders import make_evaluation, make_record
 history = SearchHistory({str(history.path)!r})
 search_id = history.begin(make_record())
 # Another thread is inside a transaction while this one forks.

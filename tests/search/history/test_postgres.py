@@ -10,11 +10,11 @@ import time
 
 import pytest
 import sqlalchemy as sa
+from builders import make_evaluation, make_record
 from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search import ReadOnlyHistory, SearchHistory
-from skmeta.search.record._records import Evaluation, SearchRecord
 
 pytestmark = [
     pytest.mark.postgres,
@@ -42,22 +42,6 @@ def url():
     with engine.begin() as connection:
         connection.execute(sa.text(f"DROP SCHEMA {name} CASCADE"))
     engine.dispose()
-
-
-def make_record(fingerprint="f", **changes):
-    values = {
-        "fingerprint": fingerprint,
-        "dataset": "iris",
-        "estimator": "SVC",
-        "metrics": {"accuracy": 1},
-        "refit_metric": "accuracy",
-    }
-    return SearchRecord(**{**values, **changes})
-
-
-def make_evaluation(key="k", **changes):
-    values = {"configuration": {"SVC.C": 1.0}, "key": key, "scores": {"accuracy": (0.5, 0.7)}}
-    return Evaluation(**{**values, **changes})
 
 
 def test_everything_comes_back(url):

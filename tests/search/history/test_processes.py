@@ -6,10 +6,11 @@ import signal
 import sqlite3
 import time
 
+import builders
 import pytest
+from builders import make_record
 
 from skmeta.search import SearchHistory
-from skmeta.search.record._records import Evaluation, SearchRecord
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
@@ -18,22 +19,9 @@ N_SEARCHES = 25
 N_CANDIDATES = 4
 
 
-def make_record(name):
-    return SearchRecord(
-        fingerprint=name,
-        dataset=name,
-        estimator="SVC",
-        metrics={"accuracy": 1},
-        refit_metric="accuracy",
-    )
-
-
 def make_evaluation(number):
-    return Evaluation(
-        configuration={"SVC.C": number / 7},
-        key=f"key {number}",
-        scores={"accuracy": (0.5, number / 100)},
-    )
+    configuration, scores = {"SVC.C": number / 7}, (0.5, number / 100)
+    return builders.make_evaluation(f"key {number}", scores, configuration=configuration)
 
 
 def run_searches(path, process, log):
@@ -42,7 +30,7 @@ def run_searches(path, process, log):
     file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for number in range(N_SEARCHES):
         name = f"{process}-{number}"
-        search_id = history.begin(make_record(name))
+        search_id = history.begin(make_record(name, dataset=name))
         done = {evaluation.key for evaluation in history.evaluations(search_id)}
         for candidate in range(N_CANDIDATES):
             evaluation = make_evaluation(candidate)

@@ -20,11 +20,6 @@ from skmeta.search.space._default_table import DEFAULT_SPACES
 ESTIMATORS = {name: kind for name, kind in all_estimators() if name in DEFAULT_SPACES}
 
 
-@pytest.fixture(scope="module")
-def iris():
-    return load_iris(return_X_y=True)
-
-
 @pytest.fixture
 def registered():
     before = dict(spaces._registered)

@@ -1,0 +1,88 @@
+"""Small learners' surroundings, tasks, data and records that several test files use."""
+
+import numpy as np
+import torch
+
+from skmeta.backbones import build_backbone
+from skmeta.backend import Network, Rows, TaskTensors
+from skmeta.learners import Context
+from skmeta.search.record import Evaluation, SearchRecord
+
+CPU = torch.device("cpu")
+
+
+def tiny_mlp(n_features=3, n_hidden=4):
+    """Build an MLP with one layer, whose weights are always the same."""
+    params = {"hidden": (n_hidden,), "activation": "tanh"}
+    return build_backbone("mlp", (n_features,), params, torch.Generator().manual_seed(0))
+
+
+def make_context(module, shape=(3,), kind="classification", head="learned", n_way=3, progress=1.0):
+    """Build the surroundings of tasks for a module, in double precision on the CPU."""
+    network = Network(module.double(), shape, CPU)
+    labels = torch.arange(n_way if kind == "classification" else 1)
+    return Context(network, kind, head, labels, progress)
+
+
+def make_state(learner, context, scale=0.0, seed=1):
+    """Draw a state, and move it by noise so that no parameter is at a special place."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = learner.init_state(context, generator)
+    return {
+        n: v.double() + scale * torch.randn(v.shape, generator=generator).double()
+        for n, v in drawn.items()
+    }
+
+
+def make_rows(n_rows, shape=(3,), kind="classification", n_way=3, seed=2):
+    """Draw rows with targets of each kind and uneven weights.
+
+    ``seed`` may also be a generator, which moves on.
+    """
+    rng = np.random.default_rng(seed)
+    y = np.arange(n_rows) % n_way if kind == "classification" else rng.normal(size=n_rows)
+    x, w = rng.normal(size=(n_rows, *shape)), rng.uniform(0.5, 1.5, n_rows)
+    return Rows(torch.tensor(x), torch.tensor(y), torch.tensor(w))
+
+
+def make_task(seed=2, n_support=7, n_query=5, **settings):
+    """Draw a task; ``settings`` are those of :func:`make_rows`."""
+    rng = np.random.default_rng(seed)
+    return TaskTensors(
+        make_rows(n_support, seed=rng, **settings), make_rows(n_query, seed=rng, **settings)
+    )
+
+
+def make_classes(n_classes=12, n_rows=6, n_features=4, spread=0.0, first=0):
+    """Draw rows of classes that lie around centres ``spread`` apart, labelled from ``first``."""
+    rng = np.random.default_rng(first)
+    y = np.repeat(np.arange(first, first + n_classes), n_rows)
+    centres = spread * rng.normal(size=(n_classes, n_features)) if spread else np.zeros((1, 1))
+    return rng.normal(size=(len(y), n_features)) + centres[(y - first) % len(centres)], y
+
+
+def make_record(fingerprint="f", **changes):
+    """Build the record of a search."""
+    values = {
+        "fingerprint": fingerprint,
+        "dataset": "iris",
+        "estimator": "SVC",
+        "metrics": {"accuracy": 1},
+        "refit_metric": "accuracy",
+    }
+    return SearchRecord(**{**values, **changes})
+
+
+def make_evaluation(key="k", scores=(0.5, 0.7), **changes):
+    """Build an evaluation; ``scores`` are those of "accuracy", or a dict over metrics."""
+    values = {"configuration": {"SVC.C": 1.0}, "key": key}
+    by_metric = scores if isinstance(scores, dict) else {"accuracy": tuple(scores)}
+    return Evaluation(**{**values, "scores": by_metric, **changes})
+
+
+def record_all(history, record, *evaluations):
+    """Record a search and its evaluations, and return its number."""
+    search_id = history.begin(record)
+    for evaluation in evaluations:
+        history.record(search_id, evaluation)
+    return search_id
