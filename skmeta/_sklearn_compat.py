@@ -1,22 +1,189 @@
-"""Every import of a private name of scikit-learn, in one place."""
+"""Every private name of scikit-learn that skmeta uses, and nothing else.
 
-from sklearn.base import _fit_context as fit_context
-from sklearn.model_selection._search import BaseSearchCV
-from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures as judge_failures
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _check_sample_weight as check_sample_weight
-from sklearn.utils.validation import _get_feature_names as get_feature_names
+Imports of private names come first, then one function for each private method or attribute. A
+release of scikit-learn that moves one fails here, and `tests/test_private_names.py` names it.
+Supported are scikit-learn 1.6 and newer.
+"""
+
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any, NamedTuple
+
+import sklearn
+
+try:
+    from sklearn.base import _fit_context as fit_context
+    from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
+    from sklearn.model_selection._search import BaseSearchCV
+    from sklearn.model_selection._validation import _fit_and_score
+    from sklearn.model_selection._validation import _insert_error_scores as insert_error_scores
+    from sklearn.model_selection._validation import (
+        _warn_or_raise_about_fit_failures as judge_failures,
+    )
+    from sklearn.utils._metadata_requests import _routing_enabled as is_routing_enabled
+    from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+    from sklearn.utils.parallel import Parallel, delayed
+    from sklearn.utils.validation import _check_method_params as check_method_params
+    from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+    from sklearn.utils.validation import _get_feature_names as get_feature_names
+except ImportError as error:
+    raise ImportError(
+        f"scikit-learn {sklearn.__version__} lacks a private name that skmeta needs ({error}). "
+        "Install scikit-learn 1.6 or newer; if it is newer than this release of skmeta, upgrade "
+        "skmeta."
+    ) from error
 
 __all__ = [
     "BaseSearchCV",
     "HasMethods",
     "Interval",
     "Parallel",
+    "ScorerParts",
     "StrOptions",
+    "callback_context",
+    "check_method_params",
+    "check_refit_for_multimetric",
     "check_sample_weight",
     "delayed",
+    "fit_and_score",
     "fit_context",
+    "format_results",
     "get_feature_names",
+    "has_callbacks",
+    "insert_error_scores",
+    "is_passthrough_scorer",
+    "is_routing_enabled",
     "judge_failures",
+    "resolve_scorers",
+    "route_fit_params",
+    "scorer_parts",
+    "scorers_by_name",
+    "search_constraints",
+    "select_best_index",
 ]
+
+# Private methods and class attributes that the functions below use, for the test.
+PRIVATE_ATTRIBUTES: Mapping[type, tuple[str, ...]] = {
+    BaseSearchCV: (
+        "_check_refit_for_multimetric",
+        "_format_results",
+        "_get_routed_params_for_fit",
+        "_get_scorers",
+        "_parameter_constraints",
+        "_select_best_index",
+    ),
+}
+# Private attributes of instances.
+PRIVATE_SCORER_ATTRIBUTES = ("_score_func", "_sign", "_kwargs", "_response_method")
+PRIVATE_MULTIMETRIC_ATTRIBUTES = ("_scorers",)
+
+# Callbacks came with 1.9.
+_HAS_CALLBACKS = {"callback_ctx", "caller"} <= set(signature(_fit_and_score).parameters)
+
+
+# -- searches --------------------------------------------------------------------------------
+
+
+def search_constraints() -> dict[str, Any]:
+    """Return the constraints of the parameters that all searches have."""
+    return dict(BaseSearchCV._parameter_constraints)
+
+
+def resolve_scorers(search: BaseSearchCV) -> tuple[Any, Any]:
+    """Return the scorer, or the scorers as one, and the key of the metric to refit by."""
+    scorers, refit_metric = search._get_scorers()
+    return scorers, refit_metric
+
+
+def route_fit_params(search: BaseSearchCV, params: dict[str, Any]) -> Any:
+    """Return the parameters of `fit` as ``.estimator.fit``, ``.splitter.split``, ..."""
+    return search._get_routed_params_for_fit(params)
+
+
+def check_refit_for_multimetric(search: BaseSearchCV, scores: Mapping[str, Any]) -> None:
+    """Raise if `refit` names none of several metrics."""
+    search._check_refit_for_multimetric(scores)
+
+
+def format_results(
+    search: BaseSearchCV,
+    candidates: list[dict[str, Any]],
+    n_splits: int,
+    outputs: list[dict[str, Any]],
+    columns: dict[str, list[Any]],
+) -> dict[str, Any]:
+    """Return ``cv_results_``."""
+    return dict(search._format_results(candidates, n_splits, outputs, columns))
+
+
+def select_best_index(search: BaseSearchCV, refit_metric: Any, results: dict[str, Any]) -> int:
+    """Return the row of ``cv_results_`` that `refit` chooses."""
+    index: int = search._select_best_index(search.refit, refit_metric, results)
+    return index
+
+
+def fit_and_score(
+    estimator: Any, X: Any, y: Any, *, caller: Any, callback_context: Any, **settings: Any
+) -> dict[str, Any]:
+    """Fit one candidate on one fold and score it."""
+    if _HAS_CALLBACKS:
+        settings |= {"caller": caller, "callback_ctx": callback_context}
+    return dict(_fit_and_score(estimator, X, y, **settings))
+
+
+# -- callbacks -------------------------------------------------------------------------------
+
+
+def callback_context(search: Any, max_subtasks: int) -> Any:
+    """Return the callback context of one call of `fit`; None before scikit-learn 1.9."""
+    if not _HAS_CALLBACKS:
+        return None
+    return search._init_callback_context(max_subtasks=max_subtasks)
+
+
+def has_callbacks(search: Any) -> bool:
+    """Whether callbacks were set on an estimator."""
+    return bool(getattr(search, "_skl_callbacks", ()))
+
+
+# -- scorers ---------------------------------------------------------------------------------
+
+
+class ScorerParts(NamedTuple):
+    """What a scorer of `make_scorer` is made of.
+
+    Attributes
+    ----------
+    function : callable
+        The metric.
+    sign : int
+        1 if greater is better, else -1.
+    kwargs : dict
+        Arguments of the metric.
+    response_method : str or sequence of str
+        The method of the estimator that gives the predictions.
+    """
+
+    function: Any
+    sign: int
+    kwargs: Mapping[str, Any]
+    response_method: Any
+
+
+def scorer_parts(scorer: Any) -> ScorerParts | None:
+    """Return what a scorer is made of; None if `make_scorer` did not make it."""
+    if not isinstance(scorer, _BaseScorer):
+        return None
+    return ScorerParts(
+        scorer._score_func, scorer._sign, scorer._kwargs, getattr(scorer, "_response_method", None)
+    )
+
+
+def scorers_by_name(scorers: Any) -> dict[str, Any] | None:
+    """Return each of several scorers by its name; None for a single scorer."""
+    return dict(scorers._scorers) if isinstance(scorers, _MultimetricScorer) else None
+
+
+def is_passthrough_scorer(scorer: Any) -> bool:
+    """Whether a scorer calls the estimator's own ``score``."""
+    return isinstance(scorer, _PassthroughScorer)

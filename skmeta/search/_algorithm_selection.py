@@ -1,7 +1,6 @@
-"""A list of estimators to choose from, as one estimator and its space."""
+"""Algorithm selection (CASH): a list of estimators, as one pipeline and its search space."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 from sklearn.pipeline import Pipeline
@@ -9,20 +8,26 @@ from sklearn.pipeline import Pipeline
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search.space import is_estimator
 
-__all__ = ["as_one_estimator"]
+__all__ = ["with_one_estimator"]
 
 _STEP = "model"
 
 
-@contextmanager
-def as_one_estimator(search: Any) -> Iterator[None]:
-    """Let a search over a list of estimators be, for a while, one over a pipeline's only step.
+def with_one_estimator(search: Any) -> Any:
+    """Return a search over a list of estimators as a search over one pipeline.
 
-    scikit-learn's searches know of one estimator. Parameters are as the user set them afterwards.
+    scikit-learn's searches have one estimator. The list becomes the choices of the pipeline's
+    only step.
 
     Parameters
     ----------
     search : MetaLearnedSearchCV
+
+    Returns
+    -------
+    search : MetaLearnedSearchCV
+        The search itself if it has one estimator, else a shallow copy. The search that was given
+        stays as it is.
 
     Raises
     ------
@@ -31,17 +36,14 @@ def as_one_estimator(search: Any) -> Iterator[None]:
     TypeError
         If something in the list is not an estimator.
     """
-    given, space = search.estimator, search.param_distributions
-    if not isinstance(given, list | tuple):
-        yield
-        return
-    _check(given, space, search.param_grid)
-    search.estimator = Pipeline([(_STEP, given[0])])
-    search.param_distributions = {_STEP: list(given)}
-    try:
-        yield
-    finally:
-        search.estimator, search.param_distributions = given, space
+    estimators = search.estimator
+    if not isinstance(estimators, list | tuple):
+        return search
+    _check(estimators, search.param_distributions, search.param_grid)
+    one = copy(search)
+    one.estimator = Pipeline([(_STEP, estimators[0])])
+    one.param_distributions = {_STEP: list(estimators)}
+    return one
 
 
 def _check(estimators: Any, *spaces: Any) -> None:

@@ -1,27 +1,126 @@
-"""What a user gave to a search: checked, and turned into what the search works with."""
+"""The arguments of a search, checked before any work and resolved to what the search works with."""
 
-import os
+import difflib
 import warnings
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import get_scorer_names
 
-from skmeta.exceptions import HistoryWarning, SearchSpaceError
+from skmeta._random import check_rng
+from skmeta._sklearn_compat import resolve_scorers
+from skmeta.exceptions import SearchSpaceError
+from skmeta.search._metrics import Metrics
+from skmeta.search._priors import check_prior
 from skmeta.search.history import ReadOnlyHistory, SearchHistory, default_history, open_history
-from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
-from skmeta.search.record import SearchRecord
 from skmeta.search.space import SearchSpace, default_search_space, expand_choices
 
-__all__ = ["Prior", "history_of", "n_iter_of", "prior_of", "space_of"]
+__all__ = ["Arguments", "resolve_arguments", "resolve_history"]
 
-Prior = SearchPrior | AlgorithmSelectionPrior | JointPrior
+# Drawn seeds have at most this many bits, so that every database's JSON holds them.
+_SEED_BITS = 63
 
-_KINDS_OF_PRIOR = ("auto", "history", "shipped")
+
+@dataclass(frozen=True)
+class Arguments:
+    """The arguments of a search, resolved.
+
+    Attributes
+    ----------
+    estimator : estimator
+        One estimator; a pipeline for a list of them.
+    space : SearchSpace
+    n_iter : int
+        Number of candidates.
+    walks_grid : bool
+        Whether every candidate of a finite space is evaluated, in GridSearchCV's order.
+    scorers : scorer
+    refit_metric : str, bool or callable
+        Key of the metric by which the best candidate is chosen, as scikit-learn has it.
+    metrics : Metrics
+    seed : int
+        Determines the candidates.
+    """
+
+    estimator: Any
+    space: SearchSpace
+    n_iter: int
+    walks_grid: bool
+    scorers: Any
+    refit_metric: Any
+    metrics: Metrics
+    seed: int
 
 
-def space_of(search: Any) -> SearchSpace:
+def resolve_arguments(search: Any) -> Arguments:
+    """Check the constructor's parameters of a search and resolve them.
+
+    Parameters
+    ----------
+    search : MetaLearnedSearchCV
+        With one estimator.
+
+    Returns
+    -------
+    Arguments
+
+    Raises
+    ------
+    SearchSpaceError
+        If the space is given twice or empty, or does not fit the estimator or ``n_iter``.
+    TypeError
+        If a parameter of the space has a single value.
+    ValueError
+        If ``scoring``, ``refit``, ``history`` or ``dataset`` is wrong.
+    FileNotFoundError, PriorFormatError
+        If ``prior`` names nothing that can be read.
+    """
+    _check_scoring(search.scoring)
+    scorers, refit_metric = resolve_scorers(search)
+    if search.history is True:
+        raise ValueError(
+            "history=True does not say where to keep it. Pass a path, such as "
+            "history='searches.db', or set a default with skmeta.search.set_default_history."
+        )
+    if search.dataset == "":
+        raise ValueError("dataset='' is empty. Pass the data set's name, or None.")
+    check_prior(search.prior)
+    space = _resolve_space(search)
+    space.check(search.estimator)
+    n_iter = _resolve_n_iter(search, space)
+    return Arguments(
+        estimator=search.estimator,
+        space=space,
+        n_iter=n_iter,
+        # Where every candidate will be evaluated, their order is GridSearchCV's.
+        walks_grid=search.n_iter == "all" or (n_iter == space.size and search.time_budget is None),
+        scorers=scorers,
+        refit_metric=refit_metric,
+        metrics=Metrics(scorers, search.estimator, search.refit, search.error_score),
+        seed=_resolve_seed(search.random_state),
+    )
+
+
+def resolve_history(given: Any) -> SearchHistory | ReadOnlyHistory | None:
+    """Open the history that a parameter means.
+
+    Parameters
+    ----------
+    given : None, False, str, path-like, SearchHistory or ReadOnlyHistory
+
+    Returns
+    -------
+    SearchHistory, ReadOnlyHistory or None
+        None for no history.
+    """
+    if given is None:
+        return default_history()
+    return None if given is False else open_history(given)
+
+
+def _resolve_space(search: Any) -> SearchSpace:
     given = [search.param_distributions, search.param_grid]
     if all(space is not None for space in given):
         raise SearchSpaceError(
@@ -31,8 +130,10 @@ def space_of(search: Any) -> SearchSpace:
     chosen = given[0] if given[0] is not None else given[1]
     if chosen is None:
         chosen = default_search_space(search.estimator)
-    elif search.n_iter != "all" and isinstance(chosen, (Mapping, list, tuple)):
-        chosen = expand_choices(search.estimator, chosen)
+    else:
+        _check_values(chosen)
+        if search.n_iter != "all" and isinstance(chosen, (Mapping, list, tuple)):
+            chosen = expand_choices(search.estimator, chosen)
     space = SearchSpace(chosen)
     if search.n_iter != "all" and not space.names:
         raise SearchSpaceError(
@@ -42,7 +143,26 @@ def space_of(search: Any) -> SearchSpace:
     return space
 
 
-def n_iter_of(search: Any, space: SearchSpace) -> int:
+def _check_values(space: Any) -> None:
+    """Raise if a parameter has one value instead of several to choose from."""
+    for sub_space in space if isinstance(space, list | tuple) else [space]:
+        for name, source in sub_space.items() if isinstance(sub_space, Mapping) else ():
+            if hasattr(source, "rvs") or (hasattr(source, "__len__") and not _is_text(source)):
+                continue
+            # The beginning is scikit-learn's own message.
+            raise TypeError(
+                f"Parameter grid for parameter {name!r} needs to be a list or a numpy array, but "
+                f"got {source!r} (of type {type(source).__name__}) instead. Single values need to "
+                f"be wrapped in a list with one element. Pass {{{name!r}: [{source!r}]}}, several "
+                "values, or a distribution of scipy.stats."
+            )
+
+
+def _is_text(source: Any) -> bool:
+    return isinstance(source, str | bytes)
+
+
+def _resolve_n_iter(search: Any, space: SearchSpace) -> int:
     if search.n_iter == "all":
         if not np.isfinite(space.size):
             drawn = [n for s in space.spaces for n in s if hasattr(s[n], "rvs")]
@@ -62,84 +182,37 @@ def n_iter_of(search: Any, space: SearchSpace) -> int:
     return int(search.n_iter)
 
 
-def history_of(given: Any) -> SearchHistory | ReadOnlyHistory | None:
-    if given is None:
-        return default_history()
-    if isinstance(given, bool):
-        if given:
-            raise ValueError(
-                "history=True says nothing of where to keep it. Pass a path, such as "
-                "history='searches.db', or set a default with skmeta.search.set_default_history."
-            )
-        return None
-    return open_history(given)
+def _resolve_seed(random_state: Any) -> int:
+    if isinstance(random_state, int | np.integer):
+        return int(random_state)
+    return int(check_rng(random_state).integers(2**_SEED_BITS))
 
 
-def prior_of(search: Any, history: Any, record: SearchRecord) -> Prior | None:
-    """Return what past searches teach: the user's own, and those that ship."""
-    given = search.prior
-    parts: list[SearchPrior | AlgorithmSelectionPrior | None] = []
-    if given is None:
-        return None
-    if isinstance(given, JointPrior):
-        parts = list(given.parts)
-    elif isinstance(given, SearchPrior | AlgorithmSelectionPrior):
-        parts = [given]
-    elif given in _KINDS_OF_PRIOR:
-        if given != "shipped" and history is not None:
-            parts.append(_learn(history, record))
-        if given != "history":
-            parts.append(load_shipped(record.estimator, record.refit_metric))
-    elif os.path.exists(given):
-        parts = [SearchPrior.load(given)]
+def _check_scoring(scoring: Any) -> None:
+    """Raise if a metric has a name that scikit-learn does not know."""
+    if isinstance(scoring, str):
+        names: Iterable[Any] = [scoring]
+    elif isinstance(scoring, Mapping):
+        names = scoring.values()
     else:
-        kinds = ", ".join(map(repr, _KINDS_OF_PRIOR))
-        raise FileNotFoundError(
-            f"prior={given!r} is neither one of {kinds} nor a file. Pass one of these, a "
-            "SearchPrior, or the path of a file that SearchPrior.save wrote."
-        )
-    if search.exclude_same_data:
-        parts = [
-            part and part.without(data_digests=[record.data_digest], data_sketch=record.data_sketch)
-            for part in parts
-        ]
-    known = [part for part in parts if part is not None and len(part)]
-    if len(known) < 2:
-        return known[0] if known else None
-    return JointPrior(*known)
+        names = scoring if isinstance(scoring, list | tuple | set) else []
+    known = get_scorer_names()
+    for name in names:
+        if isinstance(name, str) and name not in known:
+            raise ValueError(
+                f"The 'scoring' parameter of MetaLearnedSearchCV has {name!r}, which is not the "
+                f"name of a scorer of scikit-learn.{_nearest_scorer(name, known)} "
+                "sklearn.metrics.get_scorer_names() lists all of them."
+            )
 
 
-def _learn(history: Any, record: SearchRecord) -> SearchPrior | None:
-    try:
-        key = (repr(history), history.version_token())
-        return _learned(
-            _Hashable(history, key), record.estimator, record.refit_metric, record.fingerprint
-        )
-    except Exception as error:  # whatever it is, a history must not end the search
-        warnings.warn(
-            f"No prior could be learned from the history: {error} The search goes on without.",
-            HistoryWarning,
-            stacklevel=2,
-        )
-        return None
+def _nearest_scorer(name: str, known: list[str]) -> str:
+    # An abbreviation ("acc", "mae") first, then a slip of the pen.
+    near = [other for other in known if other.startswith(name.lower())]
+    near += [other for other in known if _initials(other) == name.lower()]
+    near += difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
-class _Hashable:
-    """A history that is equal to itself as long as its content is."""
-
-    def __init__(self, history: Any, key: Any) -> None:
-        self.history = history
-        self.key = key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hashable) and self.key == other.key
-
-
-@lru_cache(maxsize=8)
-def _learned(history: _Hashable, estimator: str, metric: str, fingerprint: str) -> SearchPrior:
-    return SearchPrior.from_searches(
-        history.history.searches(estimator=estimator, metric=metric, exclude=fingerprint)
-    )
+def _initials(name: str) -> str:
+    return "".join(word[0] for word in name.removeprefix("neg_").split("_") if word)

@@ -1,142 +1,195 @@
-"""scikit-learn's `evaluate_candidates`, as a search that goes on by scores needs it."""
+"""The folds of a search, and candidates evaluated on them, one result at a time.
 
-from collections.abc import Sequence
-from typing import Any
+scikit-learn's searches see the results of a batch when the last one is there. A search that
+survives being killed, keeps to a time and goes on from its record sees them one by one, and
+evaluates only what is not on record.
+"""
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from typing import Any, NamedTuple, Self
 
-from skmeta.search._recorder import BudgetSpent
-from skmeta.search.space import Candidate, candidate_key
-from skmeta.search.surrogate import Suggestion
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import check_cv
 
-__all__ = ["CallbackContext", "Evaluate"]
+from skmeta._sklearn_compat import Parallel, delayed, fit_and_score, has_callbacks
+from skmeta.search._fit_params import FitData
+from skmeta.search._recorder import Output, Trial, TrialRecorder
 
-Columns = dict[str, list[Any]]
+__all__ = ["FoldEvaluator", "Folds", "draw_folds"]
 
 
-class Evaluate:
-    """scikit-learn's `evaluate_candidates`, with the columns of one run.
+class Folds(NamedTuple):
+    """The folds of a search, drawn once, so that every candidate is scored on the same rows.
+
+    Attributes
+    ----------
+    splitter : cross-validation splitter
+    splits : list of (train, test)
+        Indices of rows.
+    """
+
+    splitter: Any
+    splits: list[Any]
+
+
+def draw_folds(cv: Any, estimator: Any, data: FitData) -> Folds:
+    """Draw the folds.
+
+    Parameters
+    ----------
+    cv : int, splitter, iterable or None
+        As of the search.
+    estimator : estimator
+    data : FitData
+
+    Returns
+    -------
+    Folds
+
+    Raises
+    ------
+    ValueError
+        If there are none, or not as many as the splitter promises.
+    """
+    splitter = check_cv(cv, data.y, classifier=is_classifier(estimator))
+    n_splits = splitter.get_n_splits(data.X, data.y, **data.split_params)
+    splits = list(splitter.split(data.X, data.y, **data.split_params))
+    if len(splits) != n_splits:
+        raise ValueError(
+            "cv.split and cv.get_n_splits return inconsistent results. "
+            f"Expected {n_splits} splits, got {len(splits)}. Mend the splitter's get_n_splits."
+        )
+    if not splits:
+        raise ValueError(
+            "No fits were performed. Was the CV iterator empty? Were there no candidates? "
+            "Pass a splitter, or a list of splits: an iterator is empty after its first use."
+        )
+    return Folds(splitter, splits)
+
+
+class FoldEvaluator:
+    """Evaluates candidates on the folds of a search.
+
+    To be used as a context: worker processes serve all batches.
 
     Parameters
     ----------
     search : MetaLearnedSearchCV
-    evaluate_candidates : callable
-        As scikit-learn gives it to ``_run_search``.
-    context : callback context or None
-    run : SearchRun
-
-    Attributes
-    ----------
-    results : dict
-        What becomes ``cv_results_``: empty until the search is over.
-    table : tuple
-        Arguments of ``_format_results`` for all candidates so far.
-    n_done : int
-        Number of candidates so far.
-    best : dict or None
-        The best of them; None while all have failed.
+        Gives ``n_jobs``, ``pre_dispatch``, ``verbose``, ``error_score`` and
+        ``return_train_score``.
+    estimator : estimator
+    scorers : scorer
+    data : FitData
+    folds : Folds
+    recorder : TrialRecorder
+        Knows what need not be evaluated, and is told each result in the order in which they
+        finish. What it raises ends the tasks that are running.
     """
 
-    def __init__(self, search: Any, evaluate_candidates: Any, context: Any, run: Any) -> None:
-        self._search = search
-        self._evaluate = evaluate_candidates
-        self._context = context
-        self._run = run
-        self.results: dict[str, Any] = {}
-        self.table: tuple[Any, ...] = ()
-        self.n_done = 0
-        self.best: Candidate | None = None
-        self._best_score = -np.inf
+    def __init__(
+        self,
+        search: Any,
+        estimator: Any,
+        scorers: Any,
+        data: FitData,
+        folds: Folds,
+        recorder: TrialRecorder,
+    ) -> None:
+        self._data = data
+        self._splits = folds.splits
+        self._recorder = recorder
+        self._verbose = search.verbose
+        self._estimator = clone(estimator)
+        # The search goes along with each fit, but only if callbacks are to receive it.
+        self._caller = search if has_callbacks(search) else None
+        self._parallel = _make_parallel(n_jobs=search.n_jobs, pre_dispatch=search.pre_dispatch)
+        self._settings = {
+            "scorer": scorers,
+            "fit_params": data.fit_params,
+            "score_params": data.score_params,
+            "return_train_score": search.return_train_score,
+            "return_n_test_samples": True,
+            "return_times": True,
+            "return_parameters": False,
+            "error_score": search.error_score,
+            "verbose": search.verbose,
+        }
 
-    @property
-    def outputs(self) -> list[Any]:
-        """Return what every fit so far gave, in order."""
-        return list(self.table[2])
+    def __enter__(self) -> Self:
+        self._parallel.__enter__()
+        return self
 
-    def note(self, *table: Any) -> dict[str, Any]:
-        """Keep what the table of results is to be made of; return where it will stand."""
-        self.table = table
-        return self.results
+    def __exit__(self, *exception: Any) -> None:
+        self._parallel.__exit__(*exception)
 
-    def grid(self, candidates: list[Candidate]) -> None:
-        """Evaluate candidates all at once, as GridSearchCV does."""
-        self._guarded(candidates, None, self._context)
-
-    def __call__(
-        self, candidates: list[Candidate], suggestions: Sequence[Suggestion] | None = None
-    ) -> NDArray[np.float64]:
-        """Evaluate a batch and return its scores; NaN where a fit failed.
+    def __call__(self, trials: Sequence[Trial], context: Any = None) -> None:
+        """Evaluate what is not on record of some candidates.
 
         Parameters
         ----------
-        candidates : list of dict
-        suggestions : sequence of Suggestion, default=None
-            Why each is tried, and what is expected of it; None for those on record.
-
-        Returns
-        -------
-        ndarray of shape (n_candidates,)
+        trials : sequence of Trial
+            Equal ones are evaluated once.
+        context : callback context or None
+            Becomes the parent of each fit's.
         """
-        columns = self._columns(candidates, suggestions)
-        n_fits = len(candidates) * self._run.folds.n_splits
-        with CallbackContext(self._context, self._search, "batch", n_fits, True) as context:
-            return self._guarded(candidates, columns, context)
+        n_splits = len(self._splits)
+        if self._verbose > 0:
+            print(
+                f"Fitting {n_splits} folds for each of {len(trials)} candidates, "
+                f"totalling {len(trials) * n_splits} fits"
+            )
+        missing: dict[tuple[str, int], int] = {}
+        for position, trial in enumerate(trials):
+            for fold in range(n_splits):
+                if (trial.key, fold) not in self._recorder.outputs:
+                    missing.setdefault((trial.key, fold), position)
+        tasks = [
+            self._task(trials, position, fold, context) for (_, fold), position in missing.items()
+        ]
+        with closing(self._run(tasks)) as results:
+            for position, fold, output in results:
+                self._recorder.observe(trials[position], fold, output)
 
-    def _guarded(
-        self, candidates: list[Candidate], columns: Columns | None, context: Any
-    ) -> NDArray[np.float64]:
-        try:
-            return self._call(candidates, columns, context)
-        except (BudgetSpent, KeyboardInterrupt):
-            kept = [i for i, c in enumerate(candidates) if self._run.ledger.is_finished(c)]
-            if kept:  # they are answered from the record, which puts them into cv_results_
-                chosen = columns and {name: [v[i] for i in kept] for name, v in columns.items()}
-                self._call([candidates[i] for i in kept], chosen, None)
-            raise
-
-    def _call(
-        self, candidates: list[Candidate], columns: Columns | None, context: Any
-    ) -> NDArray[np.float64]:
-        # Versions before 1.9 know no callbacks.
-        extra = {} if context is None else {"callback_ctx": context}
-        self._evaluate(candidates, more_results=columns, **extra)
-        self.n_done += len(candidates)
-        scores = [self._run.ledger.score(candidate) for candidate in candidates]
-        for candidate, score in zip(candidates, scores, strict=True):
-            if score > self._best_score:
-                self._best_score, self.best = score, candidate
-        return np.array(scores)
-
-    def _columns(
-        self, candidates: list[Candidate], suggestions: Sequence[Suggestion] | None
-    ) -> Columns:
-        sources = self._run.ledger.sources
+    def _task(
+        self, trials: Sequence[Trial], position: int, fold: int, context: Any
+    ) -> dict[str, Any]:
+        train, test = self._splits[fold]
+        n_splits = len(self._splits)
         return {
-            "source": [sources[candidate_key(candidate)] for candidate in candidates],
-            "predicted_mean_score": [s.mean for s in suggestions]
-            if suggestions
-            else [np.nan] * len(candidates),
-            "predicted_std_score": [s.std for s in suggestions]
-            if suggestions
-            else [np.nan] * len(candidates),
+            "estimator": clone(self._estimator),
+            "X": self._data.X,
+            "y": self._data.y,
+            "train": train,
+            "test": test,
+            "parameters": trials[position].params,
+            "split_progress": (fold, n_splits),
+            "candidate_progress": (position, len(trials)),
+            "caller": self._caller,
+            "callback_context": context
+            and context.subcontext(
+                task_name="candidate-split-evaluation", task_id=position * n_splits + fold
+            ),
+            **self._settings,
         }
 
+    def _run(self, tasks: list[dict[str, Any]]) -> Generator[tuple[int, int, Output], None, None]:
+        if not tasks:
+            return
+        results = self._parallel(delayed(_evaluate)(task) for task in tasks)
+        try:
+            yield from results
+        finally:
+            if hasattr(results, "close"):  # ends the tasks that are running
+                results.close()
 
-class CallbackContext:
-    """A callback context of scikit-learn 1.9 for one part of a search; nothing before that."""
 
-    def __init__(self, parent: Any, search: Any, task: str, n_parts: int, are_fits: bool) -> None:
-        self._search = search
-        self._context = parent and parent.subcontext(
-            task_name=task, max_subtasks=n_parts, sequential_subtasks=not are_fits
-        )
+def _make_parallel(**settings: Any) -> Any:
+    try:
+        return Parallel(return_as="generator_unordered", **settings)
+    except ValueError:  # a backend that cannot: results come when all are there
+        return Parallel(**settings)
 
-    def __enter__(self) -> Any:
-        if self._context is not None:
-            self._context.call_on_fit_task_begin(estimator=self._search)
-        return self._context
 
-    def __exit__(self, *exception: object) -> None:
-        if self._context is not None:
-            self._context.call_on_fit_task_end(estimator=self._search)
+def _evaluate(task: dict[str, Any]) -> tuple[int, int, Output]:
+    return task["candidate_progress"][0], task["split_progress"][0], fit_and_score(**task)

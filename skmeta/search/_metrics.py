@@ -9,6 +9,12 @@ import numpy as np
 from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
 
+from skmeta._sklearn_compat import (
+    ScorerParts,
+    is_passthrough_scorer,
+    scorer_parts,
+    scorers_by_name,
+)
 from skmeta.search.record import Evaluation
 from skmeta.search.space import stable_repr
 
@@ -28,7 +34,7 @@ class Metrics:
     """
 
     def __init__(self, scorers: Any, estimator: Any, refit: Any, error_score: Any) -> None:
-        named = getattr(scorers, "_scorers", None)
+        named = scorers_by_name(scorers)
         self.is_multiple = named is not None
         self.names = (
             metric_names(named, estimator)
@@ -62,21 +68,25 @@ class Metrics:
         keys = {name: key for key, name in self.names.items()}
         output: dict[str, Any] = {
             "fit_error": evaluation.error if _failed(evaluation, fold) else None,
-            "test_scores": self._scores(evaluation.scores, keys, fold),
+            "test_scores": self._scores(evaluation, evaluation.scores, keys, fold),
             "n_test_samples": evaluation.n_test_samples[fold],
             "fit_time": evaluation.fit_times[fold],
             "score_time": evaluation.score_times[fold],
         }
         if evaluation.train_scores:
-            output["train_scores"] = self._scores(evaluation.train_scores, keys, fold)
+            output["train_scores"] = self._scores(evaluation, evaluation.train_scores, keys, fold)
         return output
 
     def _scores(
-        self, scores: Mapping[str, Sequence[float]], keys: Mapping[str, str], fold: int
+        self,
+        evaluation: Evaluation,
+        scores: Mapping[str, Sequence[float]],
+        keys: Mapping[str, str],
+        fold: int,
     ) -> Any:
         found = {keys.get(name, name): values[fold] for name, values in scores.items()}
-        if self._error_score != "raise":
-            found = {k: self._error_score if np.isnan(v) else v for k, v in found.items()}
+        if _failed(evaluation, fold) and self._error_score != "raise":
+            found = dict.fromkeys(found, self._error_score)
         return found["score"] if set(found) == {"score"} and not self.is_multiple else found
 
 
@@ -103,18 +113,18 @@ def metric_name(scorer: Any, estimator: Any) -> str:
     """
     if isinstance(scorer, str):
         return scorer
-    function = getattr(scorer, "_score_func", None)
-    if scorer is None or type(scorer).__name__ == "_PassthroughScorer":
-        return (
-            "accuracy"
-            if is_classifier(estimator)
-            else "r2"
-            if is_regressor(estimator)
-            else (f"{type(estimator).__name__}.score")
-        )
-    if function is None:
+    if scorer is None or is_passthrough_scorer(scorer):
+        return _name_of_own_score(estimator)
+    parts = scorer_parts(scorer)
+    if parts is None:
         return getattr(scorer, "__name__", type(scorer).__name__)
-    return _known().get(_identity(scorer)) or _spelled(scorer)
+    return _known_names().get(_identity(parts)) or _spell(parts)
+
+
+def _name_of_own_score(estimator: Any) -> str:
+    if is_classifier(estimator):
+        return "accuracy"
+    return "r2" if is_regressor(estimator) else f"{type(estimator).__name__}.score"
 
 
 def metric_names(scorers: Mapping[str, Any], estimator: Any) -> dict[str, str]:
@@ -137,14 +147,14 @@ def metric_names(scorers: Mapping[str, Any], estimator: Any) -> dict[str, str]:
     return names
 
 
-def _identity(scorer: Any) -> tuple[Any, ...]:
-    function = scorer._score_func
-    response = getattr(scorer, "_response_method", None)
+def _identity(parts: ScorerParts) -> tuple[Any, ...]:
+    function = parts.function
+    changed = {k: v for k, v in parts.kwargs.items() if v != _default(function, k)}
     return (
         f"{function.__module__}.{getattr(function, '__qualname__', function)}",
-        scorer._sign,
-        stable_repr({k: v for k, v in scorer._kwargs.items() if v != _default(function, k)}),
-        stable_repr(response),
+        parts.sign,
+        stable_repr(changed),
+        stable_repr(parts.response_method),
     )
 
 
@@ -156,17 +166,19 @@ def _default(function: Any, name: str) -> Any:
 
 
 @cache
-def _known() -> dict[tuple[Any, ...], str]:
+def _known_names() -> dict[tuple[Any, ...], str]:
     known: dict[tuple[Any, ...], str] = {}
     for name in sorted(get_scorer_names(), key=len):
-        known.setdefault(_identity(get_scorer(name)), name)
+        parts = scorer_parts(get_scorer(name))
+        if parts is not None:
+            known.setdefault(_identity(parts), name)
     return known
 
 
-def _spelled(scorer: Any) -> str:
-    arguments = ", ".join(f"{name}={value!r}" for name, value in sorted(scorer._kwargs.items()))
-    name = getattr(scorer._score_func, "__name__", type(scorer._score_func).__name__)
-    return ("neg_" if scorer._sign < 0 else "") + name + (f"({arguments})" if arguments else "")
+def _spell(parts: ScorerParts) -> str:
+    arguments = ", ".join(f"{name}={value!r}" for name, value in sorted(parts.kwargs.items()))
+    name = getattr(parts.function, "__name__", type(parts.function).__name__)
+    return ("neg_" if parts.sign < 0 else "") + name + (f"({arguments})" if arguments else "")
 
 
 def _failed(evaluation: Evaluation, fold: int) -> bool:

@@ -1,27 +1,58 @@
-"""Which candidates of a running search are finished, and what the clock says."""
+"""Which candidates of a running search are finished, and what is written of them."""
 
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from skmeta.exceptions import HistoryWarning
 from skmeta.search._metrics import Metrics
-from skmeta.search._streaming import Cell, Output
 from skmeta.search.record import Evaluation
 from skmeta.search.space import Candidate, SearchSpace, candidate_key, canonical_configurations
 
-__all__ = ["BudgetSpent", "Ledger"]
+__all__ = ["BudgetSpent", "Output", "Trial", "TrialRecorder"]
+
+# What scikit-learn's _fit_and_score returns: test_scores, fit_time, score_time, ...
+Output = dict[str, Any]
 
 
 class BudgetSpent(Exception):
-    """Raised among the results to end a search whose time is over."""
+    """Raised while results arrive, to end a search whose time is over."""
 
 
-class Ledger:
+@dataclass(frozen=True)
+class Trial:
+    """A candidate that a search tries.
+
+    Attributes
+    ----------
+    params : dict
+    key : str
+        Digest of `params`.
+    source : str
+        Why it is tried.
+    predicted_mean, predicted_std : float
+        The score that was expected, and its standard deviation; NaN without a model.
+    """
+
+    params: Candidate
+    key: str
+    source: str
+    predicted_mean: float = float("nan")
+    predicted_std: float = float("nan")
+
+    @classmethod
+    def of(cls, params: Candidate, source: str, mean: float = np.nan, std: float = np.nan) -> Any:
+        """Return the trial of a candidate."""
+        return cls(params, candidate_key(params), source, mean, std)
+
+
+class TrialRecorder:
     """Which candidates are finished, here and in the history.
 
     Parameters
@@ -31,12 +62,19 @@ class Ledger:
     metrics : Metrics
     n_splits : int
     history : history or None
-        Where each candidate is written when its last fold is there.
+        Each candidate is written there when its last fold is finished.
     search_id : int or None
         The search's number in the history.
     deadline : float or None
-        In seconds of `time.monotonic`; when it is over, `observe` raises `BudgetSpent`.
+        In seconds of `time.monotonic`; after it, `observe` raises `BudgetSpent`.
     bar : tqdm
+
+    Attributes
+    ----------
+    outputs : dict of (key, fold) -> output
+        Every result so far, those on record included.
+    recalled : dict of str -> Evaluation
+        The candidates that this very search finished before, by key, in the order of the record.
     """
 
     def __init__(
@@ -51,91 +89,126 @@ class Ledger:
         deadline: float | None,
         bar: tqdm,
     ) -> None:
-        self.outputs: dict[Cell, Output] = {}
-        self.sources: dict[str, str] = {}
+        self.n_splits = n_splits
+        self.outputs: dict[tuple[str, int], Output] = {}
+        self.recalled: dict[str, Evaluation] = {}
         self._estimator = estimator
         self._space = space
         self._metrics = metrics
-        self._n_splits = n_splits
         self._history = history
         self._search_id = search_id
         self._deadline = deadline
         self._bar = bar
         self._warned = False
         self._best = -np.inf
-        self._finished: dict[str, float] = {}  # key -> mean seconds of a fit
+        self._fit_times: list[float] = []
 
-    def recall(self, with_train_scores: bool) -> list[Candidate]:
-        """Return the candidates that this very search finished before, in order."""
+    # -- what is on record ---------------------------------------------------------------------
+
+    def recall(self, with_train_scores: bool) -> None:
+        """Read the candidates that this very search finished before.
+
+        Parameters
+        ----------
+        with_train_scores : bool
+            Whether the scores on training parts are needed.
+        """
         if self._history is None:
-            return []
-        known: list[Candidate] = []
+            return
         for evaluation in self._history.evaluations(self._search_id):
-            candidate = self._space.decode(evaluation.params)
-            usable = (
-                candidate is not None
-                and candidate_key(candidate) == evaluation.key
-                and len(evaluation.fit_times) == self._n_splits
-                and len(evaluation.n_test_samples) == self._n_splits
-                and (evaluation.train_scores or not with_train_scores)
-            )
-            if candidate is None or not usable:
+            if (
+                len(evaluation.fit_times) != self.n_splits
+                or len(evaluation.n_test_samples) != self.n_splits
+                or (with_train_scores and not evaluation.train_scores)
+            ):
                 continue
-            for fold in range(self._n_splits):
+            for fold in range(self.n_splits):
                 output = self._metrics.output_of(evaluation, fold)
                 if not with_train_scores:
                     output.pop("train_scores", None)
                 self.outputs[evaluation.key, fold] = output
-            self.sources[evaluation.key] = evaluation.source
-            known.append(candidate)
-        return known
+            self.recalled[evaluation.key] = evaluation
 
-    def is_finished(self, candidate: Candidate) -> bool:
+    def recalled_trials(self, but: Sequence[Trial]) -> list[Trial]:
+        """Return the candidates on record that are not among some trials, in order.
+
+        Parameters
+        ----------
+        but : sequence of Trial
+        """
+        known = {trial.key for trial in but}
+        trials = []
+        for key, evaluation in self.recalled.items():
+            params = self._space.decode(evaluation.params)
+            if key not in known and params is not None and candidate_key(params) == key:
+                trials.append(self.as_recorded(Trial(params, key, evaluation.source)))
+        return trials
+
+    def as_recorded(self, trial: Trial) -> Trial:
+        """Return a trial with the prediction that is on record for it, if there is one."""
+        known = self.recalled.get(trial.key)
+        if known is None or np.isnan(known.predicted_mean_score):
+            return trial
+        return replace(
+            trial,
+            predicted_mean=known.predicted_mean_score,
+            predicted_std=known.predicted_std_score,
+        )
+
+    # -- what is finished ----------------------------------------------------------------------
+
+    def is_finished(self, trial: Trial) -> bool:
         """Whether every fold of a candidate has been evaluated."""
-        key = candidate_key(candidate)
-        return all((key, fold) in self.outputs for fold in range(self._n_splits))
+        return all((trial.key, fold) in self.outputs for fold in range(self.n_splits))
+
+    def outputs_of(self, trial: Trial) -> list[Output]:
+        """Return the result of each fold of a finished candidate."""
+        return [self.outputs[trial.key, fold] for fold in range(self.n_splits)]
+
+    def scores(self, trials: Sequence[Trial]) -> NDArray[np.float64]:
+        """Return what the search maximises, of finished candidates; NaN if a fit failed."""
+        return np.array([self._mean_score(self.outputs_of(trial)) for trial in trials])
+
+    # -- what happens --------------------------------------------------------------------------
+
+    def observe(self, trial: Trial, fold: int, output: Output) -> None:
+        """Note one result; write the candidate if this was its last fold.
+
+        Raises
+        ------
+        BudgetSpent
+            If the time is over and at least one candidate was finished.
+        """
+        self.outputs[trial.key, fold] = output
+        if self.is_finished(trial):
+            outputs = self.outputs_of(trial)
+            self._fit_times.append(float(np.mean([output["fit_time"] for output in outputs])))
+            self.show([trial])
+            if self._history is not None:
+                self._write(self._history.record, self._evaluation(trial, outputs))
+        if self._deadline is not None and self._fit_times:
+            # The refit takes about as long as the fit of a fold, and belongs to the budget.
+            reserve = float(np.median(self._fit_times))
+            if time.monotonic() + reserve > self._deadline:
+                raise BudgetSpent
+
+    def show(self, trials: Sequence[Trial]) -> None:
+        """Move the progress bar over finished candidates."""
+        for mean in self.scores(trials):
+            if mean > self._best:
+                self._best = mean
+                self._bar.set_postfix(best=f"{mean:.5g}", refresh=False)
+            self._bar.update(1)
 
     def finish(self) -> None:
         """Note in the history that the search came to its end."""
         if self._history is not None:
             self._write(self._history.finish)
 
-    def score(self, candidate: Candidate) -> float:
-        """Return what the search maximises, of a finished candidate; NaN where a fit failed."""
-        return self._mean_score(self._folds(candidate_key(candidate)))
-
-    def observe(self, cell: Cell, params: Mapping[str, Any], output: Output) -> None:
-        """Take note of one result; write the candidate down when it was the last fold's."""
-        self.outputs[cell] = output
-        candidate = dict(params)
-        if self.is_finished(candidate):
-            self._note(candidate, cell[0])
-        if self._deadline is not None and self._finished:
-            # The refit takes about as long as the fit of a fold, and belongs to the budget.
-            reserve = float(np.median(list(self._finished.values())))
-            if time.monotonic() + reserve > self._deadline:
-                raise BudgetSpent
-
-    def advance(self, candidates: Sequence[Candidate]) -> None:
-        """Move the bar over candidates that were answered from the record."""
-        for candidate in candidates:
-            self._show(self._folds(candidate_key(candidate)))
-
-    def _folds(self, key: str) -> list[Output]:
-        return [self.outputs[key, fold] for fold in range(self._n_splits)]
-
-    def _note(self, candidate: Candidate, key: str) -> None:
-        folds = self._folds(key)
-        self._finished[key] = float(np.mean([fold["fit_time"] for fold in folds]))
-        self._show(folds)
-        if self._history is None:
-            return
-        self._write(self._history.record, self._evaluation(candidate, key, folds))
-
     def _write(self, write: Callable[..., None], *what: Any) -> None:
         try:
             write(self._search_id, *what)
-        except Exception as error:  # whatever it is, it must not end the search
+        except Exception as error:  # a history that fails in any way must not end the search
             if not self._warned:
                 self._warned = True
                 warnings.warn(
@@ -145,23 +218,26 @@ class Ledger:
                     stacklevel=2,
                 )
 
-    def _evaluation(self, candidate: Candidate, key: str, folds: list[Output]) -> Evaluation:
-        errors = [str(fold["fit_error"]) for fold in folds if fold.get("fit_error") is not None]
+    def _evaluation(self, trial: Trial, outputs: list[Output]) -> Evaluation:
+        errors = [str(o["fit_error"]) for o in outputs if o.get("fit_error") is not None]
+        has_train_scores = any("train_scores" in output for output in outputs)
         return Evaluation(
-            configuration=canonical_configurations(self._estimator, [candidate])[0],
-            key=key,
-            params=self._space.encode(candidate),
-            scores=self._by_metric(folds, "test_scores"),
-            train_scores=self._by_metric(folds, "train_scores") if _trained(folds) else {},
-            fit_times=tuple(float(fold["fit_time"]) for fold in folds),
-            score_times=tuple(float(fold["score_time"]) for fold in folds),
-            n_test_samples=tuple(int(fold["n_test_samples"]) for fold in folds),
+            configuration=canonical_configurations(self._estimator, [trial.params])[0],
+            key=trial.key,
+            params=self._space.encode(trial.params),
+            scores=self._by_metric(outputs, "test_scores"),
+            train_scores=self._by_metric(outputs, "train_scores") if has_train_scores else {},
+            fit_times=tuple(float(output["fit_time"]) for output in outputs),
+            score_times=tuple(float(output["score_time"]) for output in outputs),
+            n_test_samples=tuple(int(output["n_test_samples"]) for output in outputs),
             error=errors[0].strip().splitlines()[-1] if errors else None,
-            source=self.sources.get(key, "grid"),
+            source=trial.source,
+            predicted_mean_score=trial.predicted_mean,
+            predicted_std_score=trial.predicted_std,
         )
 
-    def _by_metric(self, folds: list[Output], kind: str) -> dict[str, tuple[float, ...]]:
-        scores = [self._metrics.scores_of(fold, kind) for fold in folds]
+    def _by_metric(self, outputs: list[Output], kind: str) -> dict[str, tuple[float, ...]]:
+        scores = [self._metrics.scores_of(output, kind) for output in outputs]
         names = self._metrics.names
         # A callable `scoring` may return metrics that were not known before.
         keys = max(scores, key=lambda found: sum(value == value for value in found.values()))
@@ -170,18 +246,7 @@ class Ledger:
             for key in keys
         }
 
-    def _mean_score(self, folds: list[Output]) -> float:
-        scores = [self._metrics.scores_of(fold) for fold in folds]
+    def _mean_score(self, outputs: list[Output]) -> float:
+        scores = [self._metrics.scores_of(output) for output in outputs]
         key = self._metrics.objective(scores[0])
         return float(np.mean([found.get(key, np.nan) for found in scores]))
-
-    def _show(self, folds: list[Output]) -> None:
-        mean = self._mean_score(folds)
-        if mean > self._best:
-            self._best = mean
-            self._bar.set_postfix(best=f"{mean:.5g}", refresh=False)
-        self._bar.update(1)
-
-
-def _trained(folds: list[Output]) -> bool:
-    return any("train_scores" in fold for fold in folds)

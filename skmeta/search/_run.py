@@ -1,238 +1,206 @@
-"""One call of fit: everything between the data and the last candidate."""
+"""The loop of a search: propose, evaluate, record, until done."""
 
-import hashlib
 import math
-import platform
 import sys
 import time
 import warnings
-from collections.abc import Mapping
-from dataclasses import replace
-from importlib.metadata import version
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from tqdm.auto import tqdm
 
-from skmeta._random import check_rng
-from skmeta.exceptions import SearchStoppedWarning
-from skmeta.search._arguments import Prior, history_of, n_iter_of, prior_of, space_of
-from skmeta.search._evaluate import Evaluate
-from skmeta.search._metrics import Metrics
-from skmeta.search._recorder import BudgetSpent, Ledger
-from skmeta.search._streaming import Folds
-from skmeta.search.record import SearchRecord, fingerprint_data
-from skmeta.search.space import (
-    Candidate,
-    candidate_key,
-    canonical_configurations,
-    canonical_names,
-    predictor_name,
-    signature,
-    stable_repr,
-)
-from skmeta.search.surrogate import SearchStrategy
+from skmeta.exceptions import HistoryWarning, SearchStoppedWarning
+from skmeta.search._arguments import Arguments
+from skmeta.search._callbacks import subtask
+from skmeta.search._evaluate import FoldEvaluator, Folds
+from skmeta.search._fit_params import FitData
+from skmeta.search._open_record import OpenRecord
+from skmeta.search._propose import GridProposer, ModelProposer, Proposer
+from skmeta.search._recorder import BudgetSpent, Output, Trial, TrialRecorder
 
-__all__ = ["SearchRun"]
-
-# A finite space up to this size is in the pool whole; of others as many are drawn to begin with.
-_WHOLE_POOL = 2000
-_DRAWN_POOL = 1000
-# Candidates near the incumbent that join the pool after each batch.
-_N_NEAR = 30
+__all__ = ["SearchOutcome", "run_search"]
 
 
-class SearchRun:
-    """One call of fit: everything between the data and the last candidate."""
+@dataclass(frozen=True)
+class SearchOutcome:
+    """What a search found.
 
-    def __init__(self, search: Any, fit_params: Mapping[str, Any]) -> None:
-        self._search = search
-        self._fit_params = fit_params
-        self._begun = time.monotonic()
-        self.recorded: dict[tuple[str, int], dict[str, Any]] = {}
-        self.prior: Prior | None = None
-        self.report: dict[str, Any] = {}
-        self.stopped_by = "n_iter"
-        self.n_resumed = 0
-        self.seconds = 0.0
-        self._bar = tqdm(disable=True)
-        self._history: Any = None
-        self._search_id: Any = None
-        self._owns_history = False
+    Attributes
+    ----------
+    trials : list of Trial
+        The finished candidates, in the order in which they were proposed.
+    outputs : list of dict
+        The results of their folds, one candidate after the other.
+    report : dict
+        How far past searches were trusted.
+    stopped_by : str
+    n_resumed : int
+        Number of candidates that were on record.
+    seconds : float
+    """
 
-    # -- before the first fit ------------------------------------------------------------------
+    trials: list[Trial]
+    outputs: list[Output]
+    report: dict[str, Any]
+    stopped_by: str
+    n_resumed: int
+    seconds: float
 
-    def prepare(self, X: Any, y: Any, folds: Folds) -> None:
-        """Check what was given, open the history and learn the prior."""
-        search = self._search
-        self.space = space_of(search)
-        self.space.check(search.estimator)
-        self.n_iter = n_iter_of(search, self.space)
-        # Where every candidate will be evaluated, their order is GridSearchCV's.
-        self.walks_grid = search.n_iter == "all" or (
-            self.n_iter == self.space.size and search.time_budget is None
+
+def run_search(
+    search: Any,
+    arguments: Arguments,
+    data: FitData,
+    folds: Folds,
+    record: OpenRecord,
+    *,
+    begun: float,
+    callbacks: Any,
+) -> SearchOutcome:
+    """Evaluate candidates until there are enough, the time is over, or the user stops it.
+
+    Parameters
+    ----------
+    search : MetaLearnedSearchCV
+    arguments : Arguments
+    data : FitData
+    folds : Folds
+    record : OpenRecord
+    begun : float
+        When the search began, in seconds of `time.monotonic`.
+    callbacks : callback context or None
+
+    Returns
+    -------
+    SearchOutcome
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If no candidate is finished.
+    """
+    with (
+        _progress_bar(search.progress, arguments.n_iter) as bar,
+        _search_task(callbacks, search, arguments, folds) as context,
+    ):
+        recorder = TrialRecorder(
+            estimator=arguments.estimator,
+            space=arguments.space,
+            metrics=arguments.metrics,
+            n_splits=len(folds.splits),
+            history=record.history,
+            search_id=record.search_id,
+            deadline=None if search.time_budget is None else begun + search.time_budget,
+            bar=bar,
         )
-        self.rng = check_rng(search.random_state)
-        self.folds = folds
-        scorers, _ = search._get_scorers()
-        self.metrics = Metrics(scorers, search.estimator, search.refit, search.error_score)
-        self.pool = self._draw_pool()
-        self._open_history(X, y)
-        self._bar = _progress_bar(search.progress, self.n_iter)
-        self.ledger = Ledger(
-            estimator=search.estimator,
-            space=self.space,
-            metrics=self.metrics,
-            n_splits=folds.n_splits,
-            history=self._history,
-            search_id=self._search_id,
-            deadline=None if search.time_budget is None else self._begun + search.time_budget,
-            bar=self._bar,
-        )
-        self.recalled = self.ledger.recall(search.return_train_score)
-        # The loop looks results up in `recorded`; both names mean one dict from here on.
-        self.recorded.update(self.ledger.outputs)
-        self.ledger.outputs = self.recorded
-
-    @property
-    def n_batches(self) -> int:
-        """Number of batches of a search that goes on by scores."""
-        return math.ceil(self.n_iter / int(self._search.batch_size))
-
-    def _draw_pool(self) -> list[Candidate]:
-        if self.walks_grid:
-            return self.space.grid()
-        whole = self.space.size <= _WHOLE_POOL
-        return self.space.sample(_WHOLE_POOL if whole else _DRAWN_POOL, self.rng)
-
-    def _open_history(self, X: Any, y: Any) -> None:
-        search = self._search
-        history = history_of(search.history)
-        if history is None and (self.walks_grid or search.prior is None):
-            return  # nothing to read, nothing to write
-        self._owns_history = history is not None and history is not search.history
-        record = SearchRecord(
-            fingerprint="",
-            dataset="",
-            estimator=predictor_name(search.estimator, self.pool),
-            metrics=dict.fromkeys(self.metrics.names.values(), 1),
-            refit_metric=self.metrics.refit_metric,
-        )
-        if history is not None or search.exclude_same_data:
-            record = self._complete(record, X, y)
-        if not self.walks_grid:
-            self.prior = prior_of(search, history, record)
-        self._history = history
-        if history is not None:
-            self._search_id = history.begin(record)
-
-    def _complete(self, record: SearchRecord, X: Any, y: Any) -> SearchRecord:
-        """Add what takes a look at the data."""
-        search = self._search
-        data = fingerprint_data(X, y)
-        names = canonical_names(search.estimator)
-        parts = (
-            data.digest,
-            stable_repr(search.estimator),
-            self.space.stable_repr(),
-            stable_repr([list(map(np.asarray, split)) for split in self.folds.splits]),
-            stable_repr(search.scoring),
-            stable_repr({k: v for k, v in self._fit_params.items() if k != "groups"}),
-        )
-        return replace(
-            record,
-            fingerprint=hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24],
-            dataset=data.digest[:12],
-            data_digest=data.digest,
-            data_sketch=data.sketch,
-            signature=signature(search.estimator),
-            space={names.get(name, name): text for name, text in self.space.describe().items()},
-            cv=repr(self.folds.cv),
-            versions=_versions(),
-        )
-
-    # -- the search ----------------------------------------------------------------------------
-
-    def observe(self, cell: Any, params: Any, output: Any) -> None:
-        self.ledger.observe(cell, params, output)
-
-    def search(self, evaluate: Evaluate) -> None:
-        """Evaluate candidates until there are enough, time is over, or the user stops it."""
-        self.evaluate = evaluate
-        try:
-            if self.walks_grid:
-                self.n_resumed = sum(map(self.ledger.is_finished, self.pool))
-                evaluate.grid(self.pool)
-            else:
-                self._model_search(evaluate)
-        except BudgetSpent:
-            self.stopped_by = "time_budget"
-        except KeyboardInterrupt:
-            if not evaluate.n_done:
-                raise
-            self.stopped_by = "interrupt"
-            warnings.warn(
-                f"The search was interrupted after {evaluate.n_done} of {self.n_iter} candidates; "
-                "the best of them is kept. Run it again with a history to go on from there.",
-                SearchStoppedWarning,
-                stacklevel=2,
-            )
+        recorder.recall(with_train_scores=search.return_train_score)
+        proposer: Proposer
+        if arguments.walks_grid:
+            proposer = GridProposer(arguments.space)
         else:
-            self.ledger.finish()
-        finally:
-            self.seconds = time.monotonic() - self._begun
+            proposer = ModelProposer(
+                arguments.estimator, arguments.space, record.prior, record.seed, search.batch_size
+            )
+        evaluator = FoldEvaluator(
+            search, arguments.estimator, arguments.scorers, data, folds, recorder
+        )
+        with evaluator:
 
-    def _model_search(self, evaluate: Evaluate) -> None:
-        pool = _distinct([*self.recalled[: self.n_iter], *self.pool])
-        strategy = SearchStrategy(self._described(pool), self.prior, rng=self.rng)
-        recalled = pool[: len(self.recalled[: self.n_iter])]
-        known = {candidate_key(candidate) for candidate in pool}
-        if recalled:
-            self.n_resumed = len(recalled)
-            scores = evaluate(recalled)
-            self.ledger.advance(recalled)
-            strategy.tell(range(len(recalled)), scores)
-        while evaluate.n_done < self.n_iter:
-            self._refine(strategy, pool, known, evaluate)
-            suggestions = strategy.ask(min(self._search.batch_size, self.n_iter - evaluate.n_done))
-            if not suggestions:
-                self.stopped_by = "exhausted"
+            def evaluate(batch: list[Trial]) -> None:
+                if arguments.walks_grid:
+                    evaluator(batch, context)
+                    return
+                n_fits = len(batch) * len(folds.splits)
+                with subtask(context, search, "batch", n_fits, sequential=False) as part:
+                    evaluator(batch, part)
+
+            done, stopped_by = _propose_and_evaluate(
+                proposer, evaluate, recorder, arguments.n_iter, record.is_replayed
+            )
+    return SearchOutcome(
+        trials=done,
+        outputs=[dict(output) for trial in done for output in recorder.outputs_of(trial)],
+        report=proposer.report(),
+        stopped_by=stopped_by,
+        n_resumed=sum(trial.key in recorder.recalled for trial in done),
+        seconds=time.monotonic() - begun,
+    )
+
+
+def _propose_and_evaluate(
+    proposer: Proposer,
+    evaluate: Callable[[list[Trial]], None],
+    recorder: TrialRecorder,
+    n_iter: int,
+    is_replayed: bool,
+) -> tuple[list[Trial], str]:
+    """Return the finished candidates, and why the search stopped.
+
+    A search that goes on from its record proposes the same candidates again. Those on record are
+    not evaluated, and the model is told their scores, as without the interruption.
+    """
+    done: list[Trial] = []
+    stopped_by = "n_iter"
+    agrees = True  # all proposals so far were on record
+    try:
+        while len(done) < n_iter:
+            batch = proposer.ask(n_iter - len(done))
+            if not batch:
+                stopped_by = "exhausted"
                 break
-            candidates = [pool[s.index] for s in suggestions]
-            for candidate, suggestion in zip(candidates, suggestions, strict=True):
-                self.ledger.sources[candidate_key(candidate)] = suggestion.source
-            scores = evaluate(candidates, suggestions)
-            strategy.tell([s.index for s in suggestions], scores)
-        self.report = strategy.report()
+            if agrees and not all(map(recorder.is_finished, batch)):
+                agrees = False
+                strays = recorder.recalled_trials(but=[*done, *batch])[: n_iter - len(done)]
+                if strays:
+                    _take_over(strays, proposer, recorder, is_replayed)
+                    done += strays
+                    batch = batch[: n_iter - len(done)]
+            try:
+                evaluate(batch)
+            finally:
+                finished = [trial for trial in batch if recorder.is_finished(trial)]
+                done += map(recorder.as_recorded, finished)
+            recorder.show([trial for trial in batch if trial.key in recorder.recalled])
+            proposer.tell(batch, recorder.scores(batch))
+    except BudgetSpent:
+        return done, "time_budget"
+    except KeyboardInterrupt:
+        if not done:
+            raise
+        warnings.warn(
+            f"The search was interrupted after {len(done)} of {n_iter} candidates; the best of "
+            "them is kept. Run it again with a history to go on from there.",
+            SearchStoppedWarning,
+            stacklevel=2,
+        )
+        return done, "interrupt"
+    recorder.finish()
+    return done, stopped_by
 
-    def _refine(
-        self, strategy: SearchStrategy, pool: list[Candidate], known: set[str], evaluate: Any
-    ) -> None:
-        """Let candidates near the incumbent join the pool."""
-        if self.space.size <= _WHOLE_POOL or evaluate.best is None:
-            return
-        near = self.space.neighbours(evaluate.best, _N_NEAR, self.rng)
-        fresh = [c for c in near if candidate_key(c) not in known]
-        if fresh:
-            known.update(map(candidate_key, fresh))
-            pool.extend(fresh)
-            strategy.extend(self._described(fresh))
 
-    def _described(self, candidates: list[Candidate]) -> list[Any]:
-        return canonical_configurations(self._search.estimator, candidates)
-
-    def close(self) -> None:
-        """Close the bar, and the history if this search opened it."""
-        self._bar.close()
-        if self._owns_history:
-            self._history.close()
+def _take_over(
+    strays: list[Trial], proposer: Proposer, recorder: TrialRecorder, is_replayed: bool
+) -> None:
+    """Keep candidates on record that the search does not propose itself."""
+    if is_replayed:
+        warnings.warn(
+            f"The history has {len(strays)} candidates of this search that it would not try now: "
+            "batch_size, the prior or the version of skmeta is another, or past searches were "
+            "removed. They are kept, and the search goes on from there.",
+            HistoryWarning,
+            stacklevel=2,
+        )
+    recorder.show(strays)
+    proposer.tell(strays, recorder.scores(strays))
 
 
-def _distinct(candidates: list[Candidate]) -> list[Candidate]:
-    found: dict[str, Candidate] = {}
-    for candidate in candidates:
-        found.setdefault(candidate_key(candidate), candidate)
-    return list(found.values())
+def _search_task(callbacks: Any, search: Any, arguments: Arguments, folds: Folds) -> Any:
+    """Return the task that callbacks see: of all fits of a grid, else of all batches."""
+    if arguments.walks_grid:
+        n_fits = arguments.n_iter * len(folds.splits)
+        return subtask(callbacks, search, "search", n_fits, sequential=False)
+    return subtask(callbacks, search, "search", math.ceil(arguments.n_iter / search.batch_size))
 
 
 def _progress_bar(progress: Any, total: int) -> tqdm:
@@ -246,8 +214,3 @@ def _progress_bar(progress: Any, total: int) -> tqdm:
         delay=2 if automatic else 0,
         file=sys.stderr,
     )
-
-
-def _versions() -> dict[str, str]:
-    names = ("skmeta", "scikit-learn", "numpy")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}

@@ -1,23 +1,35 @@
 """The search that remembers."""
 
 import os
+import time
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
+from sklearn.base import clone
 
 from skmeta._sklearn_compat import (
     BaseSearchCV,
     HasMethods,
     Interval,
     StrOptions,
+    callback_context,
+    check_refit_for_multimetric,
     fit_context,
+    format_results,
+    insert_error_scores,
     judge_failures,
+    scorers_by_name,
+    search_constraints,
+    select_best_index,
 )
-from skmeta.search._algorithm_selection import as_one_estimator
-from skmeta.search._evaluate import CallbackContext, Evaluate
-from skmeta.search._run import SearchRun
-from skmeta.search._streaming import fit_streaming
+from skmeta.search._algorithm_selection import with_one_estimator
+from skmeta.search._arguments import Arguments, resolve_arguments
+from skmeta.search._callbacks import fit_task, refit_task
+from skmeta.search._evaluate import draw_folds
+from skmeta.search._fit_params import FitData, check_fit_data
+from skmeta.search._open_record import open_record
+from skmeta.search._run import SearchOutcome, run_search
 from skmeta.search.history import ReadOnlyHistory, SearchHistory
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior
 
@@ -31,75 +43,77 @@ class MetaLearnedSearchCV(BaseSearchCV):
     :class:`~sklearn.model_selection.RandomizedSearchCV` take, and gives what they give. Candidates
     are proposed one batch at a time: first those that did well on other data sets, then those that
     a Gaussian process expects to improve on the best so far. Its mean and covariance come from
-    past searches on the same kind of estimator, the user's own and those that were made for the
-    package; a model without them competes with it on the scores seen so far, so that a past that
-    misleads costs little. Without any past it is a Bayesian optimisation.
+    past searches on the same kind of estimator: the user's own, and those that ship with the
+    package. A model without them competes with it on the scores seen so far, so that a misleading
+    past costs little. Without past searches it is a Bayesian optimisation.
 
     Parameters
     ----------
     estimator : estimator or list of estimator
-        What is tuned; a pipeline, for example. Of a list, the best one is searched for along with
-        its hyperparameters, within one budget; it stands as step ``"model"`` of a pipeline, in
-        ``best_estimator_`` and ``best_params_``.
+        What is tuned; a pipeline, for example. For a list, the search chooses the estimator along
+        with its hyperparameters, within one budget; the estimator is step ``"model"`` of a
+        pipeline in ``best_estimator_`` and ``best_params_``.
     param_distributions : dict or list of dict, default=None
-        Parameters and, for each, a list of values or a distribution with a ``rvs`` method, as of
-        :mod:`scipy.stats`. Several dicts are sub-spaces of their own. None is
+        Parameters and, for each, a list of values or a distribution with a ``rvs`` method, as in
+        :mod:`scipy.stats`. Each of several dicts is a sub-space. None is
         :func:`default_search_space`; so is the space of each part of a dict that chooses between
         parts and names nothing else, such as ``{"clf": [SVC(), RandomForestClassifier()]}``,
-        unless ``n_iter="all"``. To be left out with a list of estimators.
+        unless ``n_iter="all"``. Leave it out with a list of estimators.
     param_grid : dict or list of dict, default=None
         The same, by GridSearchCV's name.
     n_iter : int or "all", default=10
-        Number of candidates, those that a resumed search finished before included. ``"all"`` walks
-        a finite space in the order of GridSearchCV, and gives exactly its results.
+        Number of candidates, including those that a resumed search finished before. ``"all"``
+        evaluates a finite space in the order of GridSearchCV, and gives exactly its results.
     history : None, False, str, path-like, SearchHistory or ReadOnlyHistory, default=None
-        Where past searches are read from and this one is written to, candidate by candidate: a
-        path is a SQLite file, anything with ``://`` is a database URL. None is the history that
-        :func:`use_history` or :func:`set_default_history` named, if any; False is none at all. A
-        search that finds itself in the history, unfinished or not, goes on from there: the same
-        data, estimator, space, folds and metrics.
+        Where past searches are read from and this one is written to, candidate by candidate. A
+        path is a SQLite file; text with ``://`` is a database URL. None is the history that
+        :func:`use_history` or :func:`set_default_history` named, if any; False is no history. A
+        search that is in the history already, unfinished or not, is resumed: see Notes.
+    dataset : str, default=None
+        Name of the data set in the history; by default a digest of its rows.
     prior : "auto", "history", "shipped", None, a prior or path-like, default="auto"
-        What past searches taught. ``"history"`` learns it from the history, ``"shipped"`` is what
-        comes with the package for this kind of estimator (:func:`describe_prior`), ``"auto"``
-        joins both, and None leaves it out. A :class:`SearchPrior`, the path of its file, or
-        ``prior_`` of another search is taken as it is.
+        What past searches taught. ``"history"`` is learned from the history, ``"shipped"`` comes
+        with the package for this kind of estimator (:func:`describe_prior`), ``"auto"`` joins
+        both, and None uses none. A :class:`SearchPrior`, the path of its file, or ``prior_`` of
+        another search is taken as it is.
     exclude_same_data : bool, default=False
         Leave out what the prior knows of this very data set, or of one that shares half of its
-        rows. To be set where the outcome is compared with scores on rows that past searches saw,
-        as in nested cross-validation.
+        rows. Set it if the outcome is compared with scores on rows that past searches saw, as in
+        nested cross-validation.
     batch_size : int, default=1
         Candidates proposed at a time. It does not follow `n_jobs`, so that one seed gives one
-        result on any machine. One is best per candidate; more keep more processors busy, where
-        there are more than folds.
+        result on any machine. One needs the fewest candidates; more keep more processors busy, if
+        there are more processors than folds.
     time_budget : float, default=None
         Seconds after which no further fit is begun; time is set aside for the refit. At least
         one candidate is evaluated.
     scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
-        As of :class:`~sklearn.model_selection.RandomizedSearchCV`. Where `refit` does not name
-        one of several metrics, the first one is what the search maximises.
+        As in :class:`~sklearn.model_selection.RandomizedSearchCV`. If `refit` does not name one
+        of several metrics, the search maximises the first one.
     progress : bool or "auto", default="auto"
         Show a progress bar with the best score so far. ``"auto"`` shows it in a terminal, from the
         third second on.
     random_state : int, RandomState instance, Generator or None, default=None
-        Determines the candidates.
+        Determines the candidates. A resumed search keeps the seed that it began with.
 
     Attributes
     ----------
     cv_results_ : dict of ndarray
-        As of RandomizedSearchCV, and, unless ``n_iter="all"``: ``source``, why each candidate was
-        tried (``"initial design"``, ``"prior"`` or ``"model"``), ``predicted_mean_score`` and
-        ``predicted_std_score``, what was expected of it just before (NaN for the first ones).
+        As in RandomizedSearchCV, and, unless every candidate of a finite space is evaluated:
+        ``source``, why each candidate was tried (``"initial design"``, ``"prior"`` or
+        ``"model"``), ``predicted_mean_score`` and ``predicted_std_score``, the score that was
+        expected just before and its standard deviation (NaN for the initial design).
     best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, \
 multimetric_, classes_, n_features_in_, feature_names_in_
-        As of RandomizedSearchCV.
+        As in RandomizedSearchCV.
     prior_ : SearchPrior, AlgorithmSelectionPrior, JointPrior or None
-        The prior that was used; None where nothing was known.
+        The prior that was used; None if nothing was known.
     prior_report_ : dict
-        Which past searches were trusted, and how much the learned model against the plain one.
+        How much each past search was trusted, and the learned model against the plain one.
     stopped_by_ : str
         ``"n_iter"``, ``"exhausted"``, ``"time_budget"`` or ``"interrupt"``.
     n_resumed_ : int
-        Candidates that were on record.
+        Number of candidates that were on record.
     search_time_ : float
         Seconds of the search, without the refit.
 
@@ -108,8 +122,12 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     SearchSpaceError
         If the space is given twice or empty, or names a parameter that the estimator does not
         have; if none is given and nothing in the estimator has a default one.
+    PriorMismatchError
+        If `prior` was learned from searches of other estimators.
     HistoryError, HistoryFormatError
         If the history cannot be opened. Once the search runs, a failing history only warns.
+    TypeError
+        If no estimator that is tried takes one of the parameters of ``fit``.
 
     See Also
     --------
@@ -119,6 +137,13 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     Notes
     -----
     Ctrl-C ends the search and refits the best candidate so far, with a warning.
+
+    A search is the same as one in the history if data, estimator, space, folds and metrics are
+    the same. It is then resumed. The history keeps its seed and the position up to which its
+    prior was learned, so that it proposes the same candidates again; those on record are not
+    evaluated. A search that was killed and started again has the same ``cv_results_`` as one that
+    was not, times aside, if `batch_size` and the versions of the packages are the same. Searches
+    that were recorded in between have no effect on it.
 
     Examples
     --------
@@ -134,14 +159,17 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseSearchCV._parameter_constraints,
+        **search_constraints(),
         "estimator": [HasMethods(["fit"]), list, tuple],
         "param_distributions": [dict, list, tuple, None],
         "param_grid": [dict, list, tuple, None],
         "n_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"all"})],
         "history": [None, bool, str, os.PathLike, SearchHistory, ReadOnlyHistory],
         "prior": [None, str, os.PathLike, SearchPrior, AlgorithmSelectionPrior, JointPrior],
+        "dataset": [str, None],
         "exclude_same_data": ["boolean"],
+        # Unknown names are refused with the nearest one, which is more than StrOptions does.
+        "scoring": [str, callable, list, tuple, dict, None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "time_budget": [None, Interval(Real, 0, None, closed="neither")],
         "progress": ["boolean", StrOptions({"auto"})],
@@ -156,6 +184,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         param_grid=None,
         n_iter=10,
         history=None,
+        dataset=None,
         prior="auto",
         exclude_same_data=False,
         batch_size=1,
@@ -186,6 +215,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         self.param_grid = param_grid
         self.n_iter = n_iter
         self.history = history
+        self.dataset = dataset
         self.prior = prior
         self.exclude_same_data = exclude_same_data
         self.batch_size = batch_size
@@ -211,27 +241,64 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         -------
         self : MetaLearnedSearchCV
         """
-        run = self._run = SearchRun(self, params)
-        try:
-            with as_one_estimator(self):
-                fit_streaming(
-                    self,
-                    X,
-                    y,
-                    params,
-                    prepare=run.prepare,
-                    recorded=run.recorded,
-                    observe=run.observe,
+        begun = time.monotonic()
+        search = with_one_estimator(self)
+        arguments = resolve_arguments(search)
+        data = check_fit_data(search, arguments.space, X, y, params)
+        callbacks = callback_context(self, max_subtasks=1 + (self.refit is not False))
+        with fit_task(callbacks, self, X=data.X, y=data.y, metadata=data.metadata):
+            folds = draw_folds(self.cv, arguments.estimator, data)
+            with open_record(search, arguments, data, folds) as record:
+                outcome = run_search(
+                    self, arguments, data, folds, record, begun=begun, callbacks=callbacks
                 )
-        finally:
-            del self._run
-            run.close()
-        self.prior_ = run.prior
-        self.prior_report_ = run.report
-        self.stopped_by_ = run.stopped_by
-        self.n_resumed_ = run.n_resumed
-        self.search_time_ = run.seconds
+            self.n_splits_ = len(folds.splits)
+            self.prior_ = record.prior
+            self.prior_report_ = outcome.report
+            self.stopped_by_ = outcome.stopped_by
+            self.n_resumed_ = outcome.n_resumed
+            self.search_time_ = outcome.seconds
+            self._set_results(arguments, outcome)
+            if self.refit:
+                self._refit_best(arguments, data, callbacks)
         return self
+
+    def _set_results(self, arguments: Arguments, outcome: SearchOutcome) -> None:
+        """Set ``cv_results_``, and the best candidate."""
+        outputs = outcome.outputs
+        judge_failures(outputs, self.error_score)
+        if callable(self.scoring):
+            insert_error_scores(outputs, self.error_score)
+        first_scores = outputs[0]["test_scores"]
+        self.multimetric_ = isinstance(first_scores, dict)
+        refit_metric = arguments.refit_metric
+        # Which metrics a callable returns is not known before.
+        if callable(self.scoring) and self.multimetric_:
+            check_refit_for_multimetric(self, first_scores)
+            refit_metric = self.refit
+        candidates = [trial.params for trial in outcome.trials]
+        columns = {} if arguments.walks_grid else _own_columns(outcome)
+        results = format_results(self, candidates, self.n_splits_, outputs, columns)
+        if self.refit or not self.multimetric_:
+            self.best_index_ = select_best_index(self, refit_metric, results)
+            if not callable(self.refit):
+                self.best_score_ = results[f"mean_test_{refit_metric}"][self.best_index_]
+            self.best_params_ = results["params"][self.best_index_]
+        self.scorer_ = scorers_by_name(arguments.scorers) or arguments.scorers
+        self.cv_results_ = results
+
+    def _refit_best(self, arguments: Arguments, data: FitData, callbacks: Any) -> None:
+        """Fit the best candidate on all rows."""
+        # Parameters are cloned too: they may be estimators.
+        best = clone(arguments.estimator).set_params(**clone(self.best_params_, safe=False))
+        targets = () if data.y is None else (data.y,)
+        self.best_estimator_ = best
+        with refit_task(callbacks, self, best, data):
+            begun = time.time()
+            best.fit(data.X, *targets, **data.fit_params)
+            self.refit_time_ = time.time() - begun
+        if hasattr(best, "feature_names_in_"):
+            self.feature_names_in_ = best.feature_names_in_
 
     def get_metadata_routing(self):
         """Return which metadata the estimator, the scorer and the splitter ask for.
@@ -240,31 +307,16 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         -------
         routing : MetadataRouter
         """
-        with as_one_estimator(self):
-            return super().get_metadata_routing()
+        return super(MetaLearnedSearchCV, with_one_estimator(self)).get_metadata_routing()
 
     def __sklearn_tags__(self):
-        with as_one_estimator(self):
-            return super().__sklearn_tags__()
+        return super(MetaLearnedSearchCV, with_one_estimator(self)).__sklearn_tags__()
 
-    def __getstate__(self):
-        # While the search runs scikit-learn sends it along with each fit: not its record too.
-        state = dict(super().__getstate__())
-        if state.pop("_run", None) is not None:
-            state.update(history=None, prior=None)
-        return state
 
-    def _run_search(self, evaluate_candidates, *, callback_ctx=None):
-        run = self._run
-        leaves = run.walks_grid  # the whole grid is one batch, as GridSearchCV reports it
-        n_parts = run.n_iter * run.folds.n_splits if leaves else run.n_batches
-        with CallbackContext(callback_ctx, self, "search", n_parts, leaves) as context:
-            evaluate = Evaluate(self, evaluate_candidates, context, run)
-            run.search(evaluate)
-        judge_failures(evaluate.outputs, self.error_score)
-        evaluate.results.update(super()._format_results(*evaluate.table))
-
-    def _format_results(self, candidate_params, n_splits, out, more_results=None):
-        # scikit-learn calls this after each batch, with all of the results so far, and keeps
-        # what it returns. The table is made once, when the last batch is there.
-        return self._run.evaluate.note(candidate_params, n_splits, out, more_results)
+def _own_columns(outcome: SearchOutcome) -> dict[str, list[Any]]:
+    trials = outcome.trials
+    return {
+        "source": [trial.source for trial in trials],
+        "predicted_mean_score": [trial.predicted_mean for trial in trials],
+        "predicted_std_score": [trial.predicted_std for trial in trials],
+    }

@@ -12,6 +12,8 @@ from sklearn.metrics import (
 )
 from sklearn.svm import SVC
 
+from skmeta._sklearn_compat import resolve_scorers
+from skmeta.search import MetaLearnedSearchCV
 from skmeta.search._metrics import Metrics, metric_name, metric_names
 
 
@@ -52,9 +54,10 @@ def test_no_two_names_are_equal():
 
 
 def test_objective_is_what_refit_names_or_the_first():
-    class Multi:
-        _scorers = {"A": get_scorer("f1"), "B": get_scorer("accuracy")}  # noqa: RUF012
-
-    assert Metrics(Multi(), SVC(), "B", np.nan).refit_metric == "accuracy"
-    assert Metrics(Multi(), SVC(), False, np.nan).refit_metric == "f1"
+    search = MetaLearnedSearchCV(
+        SVC(), {"C": [1]}, scoring={"A": "f1", "B": "accuracy"}, refit="A"
+    )
+    several, _ = resolve_scorers(search)
+    assert Metrics(several, SVC(), "B", np.nan).refit_metric == "accuracy"
+    assert Metrics(several, SVC(), False, np.nan).refit_metric == "f1"
     assert Metrics(get_scorer("f1"), SVC(), True, np.nan).objective(["score"]) == "score"

@@ -160,6 +160,8 @@ def search_to_row(record: SearchRecord) -> Row:
             zip(record.metafeatures, encode_numbers([*record.metafeatures.values()]), strict=True)
         ),
         "versions": dict(record.versions),
+        "seed": record.seed,
+        "learned_until": record.learned_until and list(record.learned_until),
     }
     return {
         "fingerprint": record.fingerprint,
@@ -185,4 +187,10 @@ def row_to_search(row: Mapping[str, Any]) -> SearchRecord:
         estimator=row["estimator"],
         refit_metric=row["refit_metric"],
         **{name: details[name] for name in _DETAILS},
+        seed=details.get("seed"),  # version 0.1 did not write it
+        learned_until=_decode_position(details.get("learned_until")),
     )
+
+
+def _decode_position(value: Any) -> tuple[str, int] | None:
+    return None if value is None else (str(value[0]), int(value[1]))

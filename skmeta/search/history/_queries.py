@@ -128,9 +128,12 @@ def read_searches(connection: sa.Connection, classes: Collection[str] | None) ->
 
 
 def read_scores(
-    connection: sa.Connection, searches: Rows
+    connection: sa.Connection, searches: Rows, last_id: int | None = None
 ) -> dict[int, tuple[list[str], list[str]]]:
-    """Return the texts of configurations and scores, by the id of their search."""
+    """Return the texts of configurations and scores, by the id of their search.
+
+    With `last_id`, only of evaluations up to this id.
+    """
     names = {row["estimator"] for row in searches}
     ids = sa.select(search.c.id).where(search.c.estimator.in_(names))
     query = (
@@ -138,6 +141,8 @@ def read_scores(
         .where(evaluation.c.search_id.in_(ids))
         .order_by(evaluation.c.id)
     )
+    if last_id is not None:
+        query = query.where(evaluation.c.id <= last_id)
     texts: dict[int, tuple[list[str], list[str]]] = {row["id"]: ([], []) for row in searches}
     found: Iterable[Any] = connection.execute(query)
     for search_id, configuration, scores in found:
@@ -175,6 +180,13 @@ def read_token(connection: sa.Connection) -> tuple[Any, ...]:
     ]
     latest = connection.execute(sa.select(sa.func.max(search.c.started))).scalar()
     return (identity, latest, *numbers)
+
+
+def read_position(connection: sa.Connection) -> tuple[str, int]:
+    """Return the history's identity and the id of its last evaluation."""
+    identity = connection.execute(sa.select(about.c.value).where(about.c.name == "id")).scalar()
+    last_id = connection.execute(sa.select(sa.func.max(evaluation.c.id))).scalar()
+    return str(identity), int(last_id or 0)
 
 
 def describe(connection: sa.Connection) -> list[tuple[str, int, int, int]]:

@@ -62,12 +62,40 @@ class HistoryReader:
 
         return self._store.run(work)
 
+    def find(self, fingerprint: str) -> SearchRecord | None:
+        """Return what was known of a search before its first candidate.
+
+        Parameters
+        ----------
+        fingerprint : str
+            The search's fingerprint.
+
+        Returns
+        -------
+        record : SearchRecord or None
+            None if there is no such search.
+        """
+
+        def work(connection: Any) -> SearchRecord | None:
+            search_id = _queries.find_search(connection, fingerprint)
+            return None if search_id is None else _queries.find_record(connection, search_id)
+
+        return self._store.run(work)
+
+    def position(self) -> tuple[str, int]:
+        """Return the history's identity and the number of its last evaluation.
+
+        Evaluations that are written later have greater numbers.
+        """
+        return self._store.run(_queries.read_position)
+
     def searches(
         self,
         *,
         estimator: str | Collection[str] | None = None,
         metric: str | None = None,
         exclude: str | Collection[str] = (),
+        until: tuple[str, int] | None = None,
     ) -> list[PastSearch]:
         """Return past searches: their configurations, and one score each.
 
@@ -80,6 +108,9 @@ class HistoryReader:
             The score wanted. A search that did not record it gives the metric it was refitted by.
         exclude : str or collection of str, default=()
             Data sets to leave out, by name or by digest, or searches by their fingerprint.
+        until : tuple of (str, int), optional
+            Only evaluations up to a `position` of this history. The position of another history
+            has no effect.
 
         Returns
         -------
@@ -102,7 +133,9 @@ class HistoryReader:
 
         def work(connection: Any) -> tuple[_queries.Rows, dict[int, Any]]:
             rows = _queries.read_searches(connection, classes)
-            return rows, _queries.read_scores(connection, rows)
+            is_own = until is not None and until[0] == _queries.read_position(connection)[0]
+            last_id = until[1] if until is not None and is_own else None
+            return rows, _queries.read_scores(connection, rows, last_id)
 
         rows, texts = self._store.run(work)
         past = [

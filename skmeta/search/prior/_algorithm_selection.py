@@ -91,6 +91,11 @@ class AlgorithmSelectionPrior:
         return f"AlgorithmSelectionPrior({tasks}, {' | '.join(self._priors)})"
 
     @property
+    def estimators(self) -> tuple[str, ...]:
+        """Classes of the estimators that it knows, sorted."""
+        return tuple(sorted(self._priors))
+
+    @property
     def n_columns(self) -> int:
         """Number of columns of `encode`."""
         return sum(1 + prior.n_columns for prior in self._priors.values())

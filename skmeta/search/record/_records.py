@@ -93,6 +93,11 @@ class SearchRecord:
         Meta-features that the user gave. No search uses them.
     versions : dict of str -> str
         Library -> its version.
+    seed : int or None
+        What determines the candidates; None in a record of version 0.1.
+    learned_until : tuple of (str, int) or None
+        Position in the history (its identity, and the id of its last evaluation) up to which the
+        search's prior was learned. A search that goes on learns from the same past.
     """
 
     fingerprint: str
@@ -107,6 +112,8 @@ class SearchRecord:
     cv: str = ""
     metafeatures: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    seed: int | None = None
+    learned_until: tuple[str, int] | None = None
 
     @property
     def dataset_label(self) -> str:

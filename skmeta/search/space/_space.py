@@ -91,6 +91,22 @@ class SearchSpace:
         """
         check_names(estimator, self.spaces)
 
+    def part_choices(self, estimator: Any) -> Iterator[Candidate]:
+        """Yield every combination of parts (steps of a pipeline) that the space offers.
+
+        Parameters
+        ----------
+        estimator : estimator
+
+        Yields
+        ------
+        parts : dict
+            Those parameters of a candidate that change what the estimator is made of.
+        """
+        current = estimator.get_params(deep=True)
+        for space in self.spaces:
+            yield from _structures(current, space)
+
     def sample(self, n: int, rng: np.random.Generator) -> list[Candidate]:
         """Return up to `n` different candidates, sampled as by RandomizedSearchCV.
 

@@ -1,0 +1,141 @@
+"""The record of a search: opened before its first candidate, closed after its last."""
+
+import hashlib
+import platform
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from skmeta.search._arguments import Arguments, resolve_history
+from skmeta.search._evaluate import Folds
+from skmeta.search._fit_params import FitData
+from skmeta.search._priors import Prior, resolve_prior
+from skmeta.search.record import SearchRecord, fingerprint_data
+from skmeta.search.space import canonical_names, predictor_name, signature, stable_repr
+
+__all__ = ["OpenRecord", "open_record"]
+
+
+@dataclass(frozen=True)
+class OpenRecord:
+    """The record of a search, open for reading and writing.
+
+    Attributes
+    ----------
+    history : history or None
+        Where candidates are read from and written to.
+    search_id : int or None
+        The search's number in the history.
+    prior : prior or None
+        What past searches taught before this one began.
+    seed : int
+        Determines the candidates.
+    is_replayed : bool
+        Whether the record has the seed of this very search, so that the same candidates are
+        proposed again, in the same order.
+    """
+
+    history: Any
+    search_id: int | None
+    prior: Prior | None
+    seed: int
+    is_replayed: bool
+
+
+@contextmanager
+def open_record(
+    search: Any, arguments: Arguments, data: FitData, folds: Folds
+) -> Iterator[OpenRecord]:
+    """Open the history, find the search in it or enter it, and learn the prior.
+
+    A search that is on record already keeps the seed that it began with, and learns from what was
+    on record when it began: it proposes what it would have proposed without the interruption.
+
+    Parameters
+    ----------
+    search : MetaLearnedSearchCV
+        With one estimator.
+    arguments : Arguments
+    data : FitData
+    folds : Folds
+
+    Yields
+    ------
+    OpenRecord
+        What was opened here is closed afterwards, also if a later step of opening fails.
+    """
+    with ExitStack() as opened:
+        history = resolve_history(search.history)
+        if history is not None and history is not search.history:
+            opened.callback(history.close)
+        if history is None and (arguments.walks_grid or search.prior is None):
+            yield OpenRecord(None, None, None, arguments.seed, False)
+            return
+        record = _describe(arguments)
+        if history is not None or search.exclude_same_data:
+            record = _describe_data(record, search, arguments, data, folds)
+        is_replayed = False
+        if history is not None:
+            known = history.find(record.fingerprint)
+            if known is None:
+                record = replace(record, learned_until=history.position())
+            elif known.seed is not None:
+                is_replayed = True
+                record = replace(record, seed=known.seed, learned_until=known.learned_until)
+        prior = None
+        if not arguments.walks_grid:
+            prior = resolve_prior(
+                search.prior, record, history, exclude_same_data=search.exclude_same_data
+            )
+        search_id = None if history is None else history.begin(record)
+        assert record.seed is not None
+        yield OpenRecord(history, search_id, prior, record.seed, is_replayed)
+
+
+def _describe(arguments: Arguments) -> SearchRecord:
+    metrics = arguments.metrics
+    choices = arguments.space.part_choices(arguments.estimator)
+    return SearchRecord(
+        fingerprint="",
+        estimator=predictor_name(arguments.estimator, choices),
+        metrics=dict.fromkeys(metrics.names.values(), 1),
+        refit_metric=metrics.refit_metric,
+        seed=arguments.seed,
+    )
+
+
+def _describe_data(
+    record: SearchRecord, search: Any, arguments: Arguments, data: FitData, folds: Folds
+) -> SearchRecord:
+    """Add what takes a look at the data."""
+    estimator, space = arguments.estimator, arguments.space
+    digested = fingerprint_data(data.X, data.y)
+    names = canonical_names(estimator)
+    parts = (
+        digested.digest,
+        stable_repr(estimator),
+        space.stable_repr(),
+        stable_repr([list(map(np.asarray, split)) for split in folds.splits]),
+        stable_repr(search.scoring),
+        stable_repr({name: v for name, v in data.given.items() if name != "groups"}),
+    )
+    return replace(
+        record,
+        fingerprint=hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24],
+        dataset=search.dataset,
+        data_digest=digested.digest,
+        data_sketch=digested.sketch,
+        signature=signature(estimator),
+        space={names.get(name, name): text for name, text in space.describe().items()},
+        cv=repr(folds.splitter),
+        versions=_versions(),
+    )
+
+
+def _versions() -> dict[str, str]:
+    names = ("skmeta", "scikit-learn", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}

@@ -1,0 +1,173 @@
+"""Which prior a search uses: the user's own, one learned from the history, or one that ships."""
+
+import difflib
+import os
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from skmeta.exceptions import HistoryWarning, PriorMismatchError
+from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
+from skmeta.search.record import SearchRecord
+
+__all__ = ["Prior", "check_prior", "resolve_prior"]
+
+Prior = SearchPrior | AlgorithmSelectionPrior | JointPrior
+
+_KINDS = ("auto", "history", "shipped")
+
+
+def check_prior(given: Any) -> None:
+    """Raise if a parameter names no prior.
+
+    Parameters
+    ----------
+    given : "auto", "history", "shipped", None, a prior or path-like
+
+    Raises
+    ------
+    FileNotFoundError
+        With the nearest kind of prior, or the nearest file in the folder.
+    """
+    if given is None or isinstance(given, Prior) or given in _KINDS or os.path.isfile(given):
+        return
+    near = difflib.get_close_matches(str(given), _KINDS, n=1, cutoff=0.5) or _files_like(given)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    kinds = ", ".join(map(repr, _KINDS))
+    raise FileNotFoundError(
+        f"prior={given!r} is neither one of {kinds} nor a file.{hint} Pass one of these, a "
+        "SearchPrior, or the path of a file that SearchPrior.save wrote."
+    )
+
+
+def resolve_prior(
+    given: Any, record: SearchRecord, history: Any, *, exclude_same_data: bool
+) -> Prior | None:
+    """Return the prior of a search.
+
+    Parameters
+    ----------
+    given : "auto", "history", "shipped", None, a prior or path-like
+    record : SearchRecord
+        The search.
+    history : history or None
+    exclude_same_data : bool
+        Whether to leave out what is known of the search's own data set.
+
+    Returns
+    -------
+    prior : SearchPrior, AlgorithmSelectionPrior, JointPrior or None
+        None if nothing is known.
+
+    Raises
+    ------
+    PriorMismatchError
+        If the user's own prior is of other estimators.
+    """
+    parts = _parts(given, record, history)
+    if exclude_same_data:
+        parts = [
+            part and part.without(data_digests=[record.data_digest], data_sketch=record.data_sketch)
+            for part in parts
+        ]
+    known = [part for part in parts if part is not None and len(part)]
+    if len(known) < 2:
+        return known[0] if known else None
+    return JointPrior(*known)
+
+
+def _parts(
+    given: Any, record: SearchRecord, history: Any
+) -> list[SearchPrior | AlgorithmSelectionPrior | None]:
+    if given is None:
+        return []
+    if isinstance(given, JointPrior):
+        own: list[Any] = list(given.parts)
+    elif isinstance(given, SearchPrior | AlgorithmSelectionPrior):
+        own = [given]
+    elif given in _KINDS:
+        learned = _learn(history, record) if given != "shipped" and history is not None else None
+        ships = given != "history"
+        return [learned, load_shipped(record.estimator, record.refit_metric) if ships else None]
+    else:
+        own = [SearchPrior.load(given)]
+    _check_estimators(own, record.estimator)
+    return own
+
+
+def _check_estimators(parts: list[Any], estimator: str) -> None:
+    known = set().union(*map(_estimators_of, parts))
+    wanted = set(estimator.split("|"))
+    if known and known.isdisjoint(wanted):
+        raise PriorMismatchError(
+            f"prior was learned from searches of {_spell(known)}, but this search is of "
+            f"{_spell(wanted)}, of which it knows nothing. Pass a prior of {_spell(wanted)}, or "
+            "prior='auto'."
+        )
+
+
+def _estimators_of(prior: SearchPrior | AlgorithmSelectionPrior) -> set[str]:
+    if isinstance(prior, AlgorithmSelectionPrior):
+        return set(prior.estimators)
+    named = {name for text in prior.estimators for name in text.split("|") if name}
+    # Searches that were added without an estimator are known by their parameters ("SVC.C").
+    return named or {name.partition(".")[0] for name in prior.parameters}
+
+
+def _spell(names: set[str]) -> str:
+    return " or ".join(sorted(names))
+
+
+def _files_like(given: Any) -> list[str]:
+    path = Path(given).expanduser()
+    try:
+        names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
+    except OSError:  # no such folder, or one that cannot be read
+        return []
+    return [
+        str(path.parent / name)
+        for name in difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
+    ]
+
+
+# -- the user's own searches ---------------------------------------------------------------------
+
+
+def _learn(history: Any, record: SearchRecord) -> SearchPrior | None:
+    try:
+        key = (repr(history), history.version_token(), record.learned_until)
+        return _learn_once(
+            _Hashable(history, key), record.estimator, record.refit_metric, record.fingerprint
+        )
+    except Exception as error:  # a history that fails in any way must not end the search
+        warnings.warn(
+            f"No prior could be learned from the history: {error} The search goes on without.",
+            HistoryWarning,
+            stacklevel=2,
+        )
+        return None
+
+
+class _Hashable:
+    """A history up to a position, which is equal to itself as long as its content is."""
+
+    def __init__(self, history: Any, key: tuple[Any, ...]) -> None:
+        self.history = history
+        self.until = key[-1]
+        self.key = key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Hashable) and self.key == other.key
+
+
+@lru_cache(maxsize=8)
+def _learn_once(past: _Hashable, estimator: str, metric: str, fingerprint: str) -> SearchPrior:
+    return SearchPrior.from_searches(
+        past.history.searches(
+            estimator=estimator, metric=metric, exclude=fingerprint, until=past.until
+        )
+    )

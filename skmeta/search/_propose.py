@@ -1,0 +1,126 @@
+"""Which candidates a search tries next."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmeta.search._priors import Prior
+from skmeta.search._recorder import Trial
+from skmeta.search.space import Candidate, SearchSpace, candidate_key, canonical_configurations
+from skmeta.search.surrogate import SearchStrategy
+
+__all__ = ["GridProposer", "ModelProposer", "Proposer"]
+
+# A finite space up to this size is in the pool whole; of others as many are drawn to begin with.
+_WHOLE_POOL = 2000
+_DRAWN_POOL = 1000
+# Candidates near the best one so far that join the pool after each batch.
+_N_NEAR = 30
+
+
+class Proposer(Protocol):
+    """Proposes candidates in batches, and is told their scores."""
+
+    def ask(self, n: int) -> list[Trial]:
+        """Return the next batch of at most `n` candidates; an empty one if there are no more."""
+
+    def tell(self, trials: Sequence[Trial], scores: NDArray[np.float64]) -> None:
+        """Take note of scores; NaN if a fit failed."""
+
+    def report(self) -> dict[str, Any]:
+        """Return how far past searches were trusted."""
+
+
+class GridProposer:
+    """Proposes the whole of a finite space as one batch, in GridSearchCV's order.
+
+    Parameters
+    ----------
+    space : SearchSpace
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._trials = [Trial.of(params, "grid") for params in space.grid()]
+
+    def ask(self, n: int) -> list[Trial]:
+        """Return all candidates."""
+        return self._trials
+
+    def tell(self, trials: Sequence[Trial], scores: NDArray[np.float64]) -> None:
+        """Do nothing: the order is given."""
+
+    def report(self) -> dict[str, Any]:
+        """Return an empty report: no past search was asked."""
+        return {}
+
+
+class ModelProposer:
+    """Proposes the candidates that a surrogate model of the scores finds most promising.
+
+    The same seed, prior and scores give the same candidates.
+
+    Parameters
+    ----------
+    estimator : estimator
+    space : SearchSpace
+    prior : prior or None
+    seed : int
+    batch_size : int
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        space: SearchSpace,
+        prior: Prior | None,
+        seed: int,
+        batch_size: int,
+    ) -> None:
+        self._estimator = estimator
+        self._space = space
+        self._rng = np.random.default_rng(seed)
+        self._batch_size = batch_size
+        self._is_whole = space.size <= _WHOLE_POOL
+        self._pool = space.sample(_WHOLE_POOL if self._is_whole else _DRAWN_POOL, self._rng)
+        self._indices = {candidate_key(params): i for i, params in enumerate(self._pool)}
+        self._strategy = SearchStrategy(self._describe(self._pool), prior, rng=self._rng)
+        self._best: Candidate | None = None
+        self._best_score = -np.inf
+
+    def ask(self, n: int) -> list[Trial]:
+        """Return the next batch."""
+        self._add_neighbours()
+        suggestions = self._strategy.ask(min(self._batch_size, n))
+        return [Trial.of(self._pool[s.index], s.source, s.mean, s.std) for s in suggestions]
+
+    def tell(self, trials: Sequence[Trial], scores: NDArray[np.float64]) -> None:
+        """Pass scores on to the model; candidates that were not asked for join the pool."""
+        self._add([trial.params for trial in trials])
+        self._strategy.tell([self._indices[trial.key] for trial in trials], scores)
+        for trial, score in zip(trials, scores, strict=True):
+            if score > self._best_score:
+                self._best_score, self._best = score, trial.params
+
+    def report(self) -> dict[str, Any]:
+        """Return how far past searches were trusted."""
+        return self._strategy.report()
+
+    def _add_neighbours(self) -> None:
+        if not self._is_whole and self._best is not None:
+            self._add(self._space.neighbours(self._best, _N_NEAR, self._rng))
+
+    def _add(self, candidates: Sequence[Candidate]) -> None:
+        fresh: list[Candidate] = []
+        for params in candidates:
+            key = candidate_key(params)
+            if key not in self._indices:
+                self._indices[key] = len(self._pool) + len(fresh)
+                fresh.append(params)
+        if fresh:
+            self._pool.extend(fresh)
+            self._strategy.extend(self._describe(fresh))
+
+    def _describe(self, candidates: Sequence[Candidate]) -> list[Any]:
+        return canonical_configurations(self._estimator, candidates)
