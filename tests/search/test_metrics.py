@@ -54,9 +54,7 @@ def test_no_two_names_are_equal():
 
 
 def test_objective_is_what_refit_names_or_the_first():
-    search = MetaLearnedSearchCV(
-        SVC(), {"C": [1]}, scoring={"A": "f1", "B": "accuracy"}, refit="A"
-    )
+    search = MetaLearnedSearchCV(SVC(), {"C": [1]}, scoring={"A": "f1", "B": "accuracy"}, refit="A")
     several, _ = resolve_scorers(search)
     assert Metrics(several, SVC(), "B", np.nan).refit_metric == "accuracy"
     assert Metrics(several, SVC(), False, np.nan).refit_metric == "f1"
