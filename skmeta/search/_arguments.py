@@ -130,10 +130,8 @@ def _resolve_space(search: Any) -> SearchSpace:
     chosen = given[0] if given[0] is not None else given[1]
     if chosen is None:
         chosen = default_search_space(search.estimator)
-    else:
-        _check_values(chosen)
-        if search.n_iter != "all" and isinstance(chosen, (Mapping, list, tuple)):
-            chosen = expand_choices(search.estimator, chosen)
+    elif search.n_iter != "all" and isinstance(chosen, (Mapping, list, tuple)):
+        chosen = expand_choices(search.estimator, chosen)
     space = SearchSpace(chosen)
     if search.n_iter != "all" and not space.names:
         raise SearchSpaceError(
@@ -141,25 +139,6 @@ def _resolve_space(search: Any) -> SearchSpace:
             "evaluate the estimator as it is."
         )
     return space
-
-
-def _check_values(space: Any) -> None:
-    """Raise if a parameter has one value instead of several to choose from."""
-    for sub_space in space if isinstance(space, list | tuple) else [space]:
-        for name, source in sub_space.items() if isinstance(sub_space, Mapping) else ():
-            if hasattr(source, "rvs") or (hasattr(source, "__len__") and not _is_text(source)):
-                continue
-            # The beginning is scikit-learn's own message.
-            raise TypeError(
-                f"Parameter grid for parameter {name!r} needs to be a list or a numpy array, but "
-                f"got {source!r} (of type {type(source).__name__}) instead. Single values need to "
-                f"be wrapped in a list with one element. Pass {{{name!r}: [{source!r}]}}, several "
-                "values, or a distribution of scipy.stats."
-            )
-
-
-def _is_text(source: Any) -> bool:
-    return isinstance(source, str | bytes)
 
 
 def _resolve_n_iter(search: Any, space: SearchSpace) -> int:

@@ -2,14 +2,14 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.model_selection import ParameterGrid
 
 from skmeta.search.space._keys import candidate_key, stable_repr
-from skmeta.search.space._space_checks import check_form, check_names
+from skmeta.search.space._space_checks import check_form, check_names, choices_of_parts
 from skmeta.search.space._values import (
     decode_value,
     describe_values,
@@ -105,7 +105,7 @@ class SearchSpace:
         """
         current = estimator.get_params(deep=True)
         for space in self.spaces:
-            yield from _structures(current, space)
+            yield from choices_of_parts(current, space)
 
     def sample(self, n: int, rng: np.random.Generator) -> list[Candidate]:
         """Return up to `n` different candidates, sampled as by RandomizedSearchCV.

@@ -11,7 +11,7 @@ from skmeta.exceptions import SearchSpaceError
 from skmeta.search.space._parts import replace_parts, structural_params
 from skmeta.search.space._values import is_distribution
 
-__all__ = ["check_form", "check_names"]
+__all__ = ["check_form", "check_names", "choices_of_parts"]
 
 
 def check_form(spaces: Any) -> None:
@@ -73,7 +73,7 @@ def check_names(estimator: Any, spaces: Sequence[Mapping[str, Any]]) -> None:
     """
     current = estimator.get_params(deep=True)
     for space in spaces:
-        for parts in _choices_of_parts(current, space):
+        for parts in choices_of_parts(current, space):
             if not parts and set(space) <= set(current):
                 continue
             built = replace_parts(estimator, parts)
@@ -83,7 +83,7 @@ def check_names(estimator: Any, spaces: Sequence[Mapping[str, Any]]) -> None:
                     raise SearchSpaceError(_unknown_name_message(name, known, built))
 
 
-def _choices_of_parts(
+def choices_of_parts(
     current: Mapping[str, Any], space: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """Yield each combination of parts that a sub-space puts into the estimator."""
