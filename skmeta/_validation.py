@@ -1,6 +1,7 @@
 """Checks of what a user gave, shared by every room."""
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from numbers import Integral, Number
 from typing import Any
 
@@ -8,7 +9,15 @@ import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import validate_data
 
-__all__ = ["check_count", "check_labels", "check_rows", "check_targets", "quote", "quote_some"]
+__all__ = [
+    "check_count",
+    "check_labels",
+    "check_rows",
+    "check_targets",
+    "quote",
+    "quote_some",
+    "suggest",
+]
 
 
 def check_count(value: Any, name: str, minimum: int = 1) -> int:
@@ -208,6 +217,32 @@ def quote_some(labels: Iterable[Any], limit: int = 3) -> str:
     shown = [quote(label) for label in labels]
     more = f" and {len(shown) - limit} more" if len(shown) > limit else ""
     return ", ".join(shown[:limit]) + more
+
+
+def suggest(name: Any, known: Iterable[str]) -> str:
+    """Return the nearest of the known names as a question for a message, or nothing.
+
+    Parameters
+    ----------
+    name : Any
+        What the user gave.
+    known : iterable of str
+        The names that there are.
+
+    Returns
+    -------
+    str
+        Begins with a space, so that it can follow a sentence.
+
+    Examples
+    --------
+    >>> suggest("conv5", ["conv4", "mlp"])
+    " Did you mean 'conv4'?"
+    >>> suggest("resnet", ["conv4", "mlp"])
+    ''
+    """
+    near = get_close_matches(name, list(known), n=1) if isinstance(name, str) else []
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def _is_missing(value: Any) -> bool:

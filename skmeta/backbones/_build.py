@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from skmeta._validation import suggest
 from skmeta.backbones._cell_network import CellNetwork
 from skmeta.backbones._cells import Filter, cells, image_cells, table_cells
 from skmeta.backbones._conv4 import ConvBlock, conv4
@@ -85,7 +86,7 @@ torch.nn.Module
             )
         refuse_lazy(backbone)  # It cannot be copied.
         module = convert_batch_norm(copy.deepcopy(backbone)).float()
-    elif backbone in BACKBONES:
+    elif isinstance(backbone, str) and backbone in BACKBONES:
         try:
             # A new layer takes weights from the global generator, which is not ours to move on.
             with torch.random.fork_rng(devices=[]):
@@ -93,9 +94,15 @@ torch.nn.Module
         except TypeError as error:
             raise BackboneError(f"backbone_params of {backbone!r}: {error}") from error
         draw_parameters(module, torch.Generator() if generator is None else generator)
+    elif isinstance(backbone, type):
+        raise BackboneError(
+            f"backbone is the class {backbone.__name__}, but must be a module. Pass an instance, "
+            f"for example backbone={backbone.__name__}()."
+        )
     else:
         raise BackboneError(
             f"backbone must be a torch.nn.Module or one of {sorted(BACKBONES)}, got {backbone!r}."
+            + suggest(backbone, BACKBONES)
         )
     n_output_features(module, input_shape)
     return module

@@ -98,7 +98,7 @@ class ClassEpisodes:
         if len(self.names) < self.n_way:
             raise EpisodeError(
                 f"n_way={self.n_way}, but the number of classes is {len(self.names)}. "
-                "Lower n_way, or add classes."
+                "Lower n_way, add classes or, if each task is a group of rows, pass groups."
             )
         needed = self.n_shot + self.n_query
         small = [k for k, rows in enumerate(self._rows) if len(rows) < needed]

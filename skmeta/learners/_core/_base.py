@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._sklearn_compat import fit_context
@@ -15,6 +17,9 @@ from skmeta.learners._core._evaluation import evaluate
 from skmeta.learners._core._fit import meta_fit
 from skmeta.learners._core._untrained import untrained_prior
 from skmeta.priors import MetaPrior
+
+_FITTED = ("prior_", "history_", "n_features_in_")
+_OF_ESTIMATORS = ("predict", "predict_proba", "predict_quantiles", "decision_function", "classes_")
 
 LEARNERS: dict[str, type[MetaLearner]] = {}
 
@@ -26,6 +31,11 @@ class MetaLearner(Algorithm):
     A subclass writes ``init_state``, ``adapt`` and ``forward``; one that does not descend the
     query loss writes ``meta_gradient`` too.
     """
+
+    if not TYPE_CHECKING:  # Else any attribute would pass for known.
+
+        def __getattr__(self, name: str) -> Any:
+            raise _missing(self, name)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -117,6 +127,42 @@ class MetaLearner(Algorithm):
             return results.accuracy()
         return results.squared_error()
 
+    def to_estimator(self, **params: Any) -> BaseEstimator:
+        """Make an estimator that learns a new task, starting from the prior.
+
+        Parameters
+        ----------
+        **params
+            Parameters of :class:`~skmeta.few_shot.MetaFewShotClassifier` or
+            :class:`~skmeta.few_shot.MetaFewShotRegressor`, such as ``n_inner_steps``.
+
+        Returns
+        -------
+        MetaFewShotClassifier or MetaFewShotRegressor
+            Not fitted yet; which one depends on the kind of the tasks.
+
+        Raises
+        ------
+        NotFittedError
+            If the learner is not fitted.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from skmeta.learners import ProtoNet
+        >>> X, y = load_digits(return_X_y=True)
+        >>> learner = ProtoNet(n_way=3, n_iterations=10, random_state=0).fit(X[y < 9], y[y < 9])
+        >>> clf = learner.to_estimator(device="cpu").fit(X[:50], y[:50])
+        >>> clf.predict_proba(X[50:52]).shape
+        (2, 10)
+        """
+        # Upwards, and so imported here: only a caller who wants an estimator needs it.
+        from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
+
+        is_classification = self.prior_.kind == "classification"
+        estimator = MetaFewShotClassifier if is_classification else MetaFewShotRegressor
+        return estimator(self.prior_, **params)
+
     def initial_prior(
         self,
         X: Any,
@@ -147,3 +193,22 @@ class MetaLearner(Algorithm):
             To compare with, or to start from.
         """
         return untrained_prior(self, X, y, kind, sample_weight, n_classes)
+
+
+def _missing(learner: Any, name: str) -> AttributeError:
+    """Make the error for an attribute that a learner does not have, with what to do instead."""
+    own, is_fitted = type(learner).__name__, "prior_" in vars(learner)
+    if not is_fitted and (name in _FITTED or hasattr(type(learner), name)):
+        error: AttributeError = NotFittedError(
+            f"This {own} is not fitted yet, so it has no {name}. Call fit(X, y) on the rows of "
+            "many tasks first."
+        )
+        return error
+    if name in _OF_ESTIMATORS:
+        first = "" if is_fitted else "Call fit first, then "
+        use = "to_estimator() to get an estimator for a new task: "
+        return AttributeError(
+            f"{own} has no {name}: it learns from many tasks how to learn a new one. "
+            f"{first or 'Use '}{use}learner.to_estimator().fit(X_new, y_new).{name}(...)."
+        )
+    return AttributeError(f"{own!r} object has no attribute {name!r}")

@@ -59,7 +59,11 @@ def resolve_input_shape(
     """Shape of one row; a square grey image if a convolution is asked for and nothing is said."""
     if input_shape is None:
         side = math.isqrt(n_features)
-        if backbone in ("conv4", "image_cells") and side * side == n_features:
+        if (
+            isinstance(backbone, str)
+            and backbone in ("conv4", "image_cells")
+            and side * side == n_features
+        ):
             return (1, side, side)
         return (n_features,)
     if math.prod(input_shape) != n_features:

@@ -1,0 +1,97 @@
+"""What a learner says to those who take it for an estimator, or mistype a name."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from torch import nn
+
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.datasets import make_sinusoid_tasks
+from skmeta.exceptions import BackboneError, EpisodeError
+from skmeta.learners import MAML, MetaNAS, ProtoNet
+
+SMALL = {
+    "n_way": 3,
+    "n_shot": 2,
+    "n_query": 2,
+    "n_iterations": 1,
+    "meta_batch_size": 2,
+    "n_validation_tasks": 2,
+    "device": "cpu",
+    "random_state": 0,
+}
+
+
+def make_classes(n_classes=12):
+    y = np.repeat(np.arange(n_classes), 6)
+    return np.random.default_rng(0).normal(size=(len(y), 4)), y
+
+
+@pytest.mark.parametrize("name", ["prior_", "history_"])
+def test_a_fitted_attribute_of_an_unfitted_learner(name):
+    with pytest.raises(NotFittedError, match=rf"MAML is not fitted yet, .* no {name}\. Call fit"):
+        getattr(MAML(), name)
+    assert not hasattr(MAML(), name)
+    with pytest.raises(NotFittedError, match=r"MetaNAS is not fitted yet, .* no architecture_"):
+        _ = MetaNAS().architecture_
+
+
+def test_a_learner_does_not_predict():
+    learner = ProtoNet(**SMALL)
+    with pytest.raises(AttributeError, match=r"ProtoNet has no predict: .* Call fit first, then"):
+        learner.predict([[0.0]])
+    learner.fit(*make_classes())
+    with pytest.raises(AttributeError, match=r"Use to_estimator\(\) .*\.predict_proba\(\.\.\.\)"):
+        _ = learner.predict_proba
+    with pytest.raises(AttributeError, match="'ProtoNet' object has no attribute 'colour'"):
+        _ = learner.colour
+
+
+def test_a_learner_becomes_an_estimator():
+    X, y = make_classes()
+    learner = ProtoNet(**SMALL).fit(X, y)
+    clf = learner.to_estimator(device="cpu", transductive=True)
+    assert isinstance(clf, MetaFewShotClassifier)
+    assert clf.get_params()["prior"] is learner.prior_
+    assert clf.transductive
+    assert not hasattr(clf, "prior_")
+    assert clone(clf).fit(X[:30], y[:30]).predict(X[:2]).shape == (2,)
+    with pytest.raises(TypeError, match="n_trees"):
+        learner.to_estimator(n_trees=3)
+
+
+def test_a_learner_of_regressions_becomes_a_regressor():
+    learner = MAML(**SMALL).fit(*make_sinusoid_tasks(20, 10, random_state=0))
+    assert isinstance(learner.to_estimator(), MetaFewShotRegressor)
+
+
+def test_an_unfitted_learner_becomes_no_estimator():
+    with pytest.raises(NotFittedError, match="MAML is not fitted yet"):
+        MAML().to_estimator()
+
+
+def test_a_class_as_backbone():
+    class Net(nn.Module):
+        pass
+
+    with pytest.raises(BackboneError, match=r"the class Net, .* for example backbone=Net\(\)"):
+        ProtoNet(**SMALL, backbone=Net).fit(*make_classes())
+
+
+@pytest.mark.parametrize(("name", "near"), [("conv5", "conv4"), ("table_cell", "table_cells")])
+def test_a_mistyped_backbone(name, near):
+    with pytest.raises(BackboneError, match=rf"got '{name}'\. Did you mean '{near}'\?"):
+        ProtoNet(**SMALL, backbone=name).fit(*make_classes())
+
+
+@pytest.mark.parametrize("backbone", [None, 3, ["mlp"]])
+def test_a_backbone_of_another_type(backbone):
+    with pytest.raises(BackboneError, match=r"backbone must be a torch\.nn\.Module or one of"):
+        ProtoNet(**SMALL, backbone=backbone).fit(*make_classes())
+
+
+def test_missing_groups():
+    X, y = make_classes()
+    with pytest.raises(EpisodeError, match="if each task is a group of rows, pass groups"):
+        ProtoNet(**SMALL).fit(X, y % 2)
