@@ -97,7 +97,10 @@ def test_padding_keeps_its_weight_of_zero():
 def test_scales_of_a_prior_may_be_read_only():
     mean = np.zeros(4)
     mean.setflags(write=False)
-    TensorAdapter((4,), Scaler(mean, np.ones(4), np.zeros(()), np.ones(())), CPU, torch.float64)
+    scaler = Scaler(mean, np.ones(4), np.zeros(()), np.ones(()))
+    adapter = TensorAdapter((4,), scaler, CPU, torch.float64)
+    X = make_table()
+    np.testing.assert_allclose(adapter.inputs(adapter.upload(X)), X)
 
 
 def test_states_cross_both_ways_as_copies():

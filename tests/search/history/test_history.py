@@ -412,7 +412,7 @@ if child == 0:
 assert os.waitpid(child, 0)[1] == 0
 history.record(search_id, make_evaluation("parent"))
 """
-    folder = os.path.dirname(__file__)
+    folder = Path(__file__).parents[2]  # of builders.py
     subprocess.run([sys.executable, "-c", script], check=True, cwd=folder, timeout=60)
     assert [e.key for e in history.evaluations("f")] == ["child", "parent"]
 

@@ -46,7 +46,8 @@ def test_every_candidate_of_a_default_space_can_be_fitted(name):
     space = default_search_space(estimator)
     for params in ParameterSampler(space, 8, random_state=0):
         params = {k: v for k, v in params.items() if k not in ("max_iter", "n_estimators")}
-        clone(estimator).set_params(**clone(params, safe=False)).fit(X, y)
+        fitted = clone(estimator).set_params(**clone(params, safe=False)).fit(X, y)
+        assert fitted.predict(X).shape == y.shape
 
 
 def test_steps_of_a_pipeline_contribute_and_others_stay(iris):

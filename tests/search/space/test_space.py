@@ -155,10 +155,9 @@ def test_parameters_that_the_estimator_does_not_have(spaces, match):
 
 
 def test_parameters_that_only_a_choice_has():
-    SearchSpace(MIXED).check(Pipeline([("clf", SVC())]))
-    SearchSpace({"scale": ["passthrough", None], "clf__C": [1]}).check(
-        Pipeline([("scale", StandardScaler()), ("clf", SVC())])
-    )
+    assert SearchSpace(MIXED).check(Pipeline([("clf", SVC())])) is None
+    space = SearchSpace({"scale": ["passthrough", None], "clf__C": [1]})
+    assert space.check(Pipeline([("scale", StandardScaler()), ("clf", SVC())])) is None
 
 
 @pytest.mark.parametrize("source", [uniform(2, 0), uniform(-1.5, 0), norm(3, 0)])
