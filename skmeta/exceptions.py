@@ -8,6 +8,7 @@ __all__ = [
     "BackboneError",
     "BaselineWarning",
     "CheckpointError",
+    "CheckpointWarning",
     "DeviceError",
     "EpisodeError",
     "HistoryError",
@@ -50,7 +51,7 @@ class PriorMismatchError(SkmetaError, ValueError):
 
 
 class CheckpointError(SkmetaError, ValueError):
-    """A checkpoint belongs to another run, or cannot be read."""
+    """A checkpoint is damaged, belongs to another run, or cannot be read or written."""
 
 
 class SearchSpaceError(SkmetaError, ValueError):
@@ -87,6 +88,10 @@ class BaselineWarning(SkmetaWarning):
 
 class SearchStoppedWarning(SkmetaWarning):
     """A search ended before its last candidate; the best so far was kept."""
+
+
+class CheckpointWarning(SkmetaWarning):
+    """A checkpoint could not be written; training went on."""
 
 
 class HistoryWarning(SkmetaWarning):

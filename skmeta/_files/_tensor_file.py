@@ -147,7 +147,7 @@ def write_tensor_file(
 
 
 def read_tensor_file(
-    path: str | os.PathLike[str], form: FileFormat
+    path: str | os.PathLike[str], form: FileFormat, place: str | None = None
 ) -> tuple[dict[str, Any], Arrays]:
     """Read a file that :func:`write_tensor_file` wrote, or version 0.1 before it.
 
@@ -157,6 +157,8 @@ def read_tensor_file(
         The file.
     form : FileFormat
         What kind of file it should be.
+    place : str, optional
+        What the file is called in errors, by default its path.
 
     Returns
     -------
@@ -173,7 +175,8 @@ def read_tensor_file(
     SkmetaError
         Of the class ``form.error``: the file is truncated, damaged, foreign or of a newer format.
     """
-    return parse_tensor_file(_read_regular(Path(path), form), form, repr(os.fspath(path)))
+    place = repr(os.fspath(path)) if place is None else place
+    return parse_tensor_file(_read_regular(Path(path), form, place), form, place)
 
 
 def parse_tensor_file(
@@ -250,11 +253,11 @@ class _CutShort(ValueError):
     """Fewer bytes follow the header than it promises."""
 
 
-def _read_regular(path: Path, form: FileFormat) -> bytes:
+def _read_regular(path: Path, form: FileFormat, place: str) -> bytes:
     """Return the bytes of a file; a pipe or a device, which may never end, is refused."""
     kind = path.stat().st_mode
     if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # a folder has an error of its own
-        raise form.error(f"{str(path)!r} is not a file. Give a file written by {form.source}.")
+        raise form.error(f"{place} is not a file. Give a file written by {form.source}.")
     return path.read_bytes()
 
 

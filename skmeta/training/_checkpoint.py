@@ -1,19 +1,60 @@
-"""A file from which a killed run goes on, to the bit."""
+"""A file from which a killed run goes on, to the bit.
+
+Checkpoints are tensor files, as priors are. What a run holds is written as JSON in which each
+array is replaced by the name of its tensor. Those of version 0.1 were written by ``torch.save``;
+they are read by torch's unpickler for weights, which runs no code.
+"""
 
 from __future__ import annotations
 
+import io
 import os
-import pickle
-import tempfile
+import zipfile
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from skmeta._files import FileFormat, read_tensor_file, remove_leftovers, write_tensor_file
 from skmeta.exceptions import CheckpointError
 
-FORMAT = 1
+FORMAT = FileFormat("skmeta.checkpoint", 2, "a checkpoint", "meta-training", CheckpointError)
+
+_ADVICE = "Give another path, or delete the file to start anew."
+_ZIP = b"PK\3\4"  # torch.save writes zip files
+
+# Keys of JSON objects that stand for what JSON does not have.
+_TENSOR, _ARRAY, _TUPLE, _PAIRS = "$tensor", "$array", "$tuple", "$pairs"
+
+
+def prepare_checkpoint(path: str | PathLike[str]) -> None:
+    """Make the folder of a checkpoint, and sweep what killed runs left there.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Raises
+    ------
+    CheckpointError
+        If nothing can be written there.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError("it is a folder")
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(f"{str(path.parent)!r} is read-only")
+    except OSError as error:
+        raise CheckpointError(
+            f"checkpoint={os.fspath(path)!r} cannot be written ({error}). "
+            "Give the path of a file in a folder that you may write to."
+        ) from error
+    remove_leftovers(path)
 
 
 def save_checkpoint(path: str | PathLike[str], fingerprint: str, content: dict[str, Any]) -> None:
@@ -26,20 +67,19 @@ def save_checkpoint(path: str | PathLike[str], fingerprint: str, content: dict[s
     fingerprint : str
         Identifies the run.
     content : dict
-        Tensors, numbers, strings, lists and dicts.
+        Tensors, arrays, numbers, strings, None, and lists, tuples and dicts of these.
+
+    Raises
+    ------
+    TypeError
+        If `content` holds something else.
+    OSError
+        If the file cannot be written.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save({"format": FORMAT, "fingerprint": fingerprint, "content": content}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    tensors: dict[str, np.ndarray] = {}
+    fields = {"fingerprint": fingerprint, "content": _pack(content, tensors)}
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_tensor_file(path, FORMAT, fields, tensors, mode=0o600)
 
 
 def load_checkpoint(path: str | PathLike[str], fingerprint: str) -> dict[str, Any] | None:
@@ -60,27 +100,111 @@ def load_checkpoint(path: str | PathLike[str], fingerprint: str) -> dict[str, An
     Raises
     ------
     CheckpointError
-        If the file cannot be read, or belongs to another run.
+        If the file cannot be read, is damaged, or belongs to another run.
     """
-    if not Path(path).exists():
-        return None
+    path = Path(path)
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        version, found, content = saved["format"], saved["fingerprint"], saved["content"]
-    except (RuntimeError, EOFError, LookupError, TypeError, pickle.UnpicklingError) as error:
+        if not path.exists():
+            return None
+        is_old = path.is_file() and _starts_with_zip(path)
+        found, content = _read_0_1(path) if is_old else _read(path)
+    except OSError as error:
+        raise CheckpointError(
+            f"checkpoint={os.fspath(path)!r} cannot be read ({error}). {_ADVICE}"
+        ) from error
+    if found != fingerprint:
+        old = " Version 0.1 began it, whose learners had other parameters." if is_old else ""
+        raise CheckpointError(
+            f"checkpoint={os.fspath(path)!r} belongs to a run with other parameters or data."
+            f"{old} {_ADVICE}"
+        )
+    return content
+
+
+def _read(path: Path) -> tuple[Any, dict[str, Any]]:
+    place = f"checkpoint={os.fspath(path)!r}"
+    try:
+        record, tensors = read_tensor_file(path, FORMAT, place)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} {_ADVICE}") from error
+    fields = record["fields"]
+    try:
+        content = _unpack(fields["content"], tensors)
+        if not isinstance(content, dict) or not isinstance(fields["fingerprint"], str):
+            raise TypeError("its fields are of other types")
+    except (ValueError, TypeError, LookupError) as error:
+        raise CheckpointError(
+            f"{place} cannot be read as a checkpoint of skmeta: {error}. {_ADVICE}"
+        ) from error
+    return fields["fingerprint"], content
+
+
+def _starts_with_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_ZIP)) == _ZIP
+
+
+def _read_0_1(path: Path) -> tuple[Any, dict[str, Any]]:
+    """Read a checkpoint of version 0.1, to be removed in version 0.4."""
+    content = path.read_bytes()
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as file:
+            damaged = file.testzip()
+        if damaged is not None:
+            raise ValueError(f"{damaged!r} in it is damaged.")
+        saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        if saved["format"] != 1:
+            raise ValueError(f"it has format {saved['format']!r}.")
+        return saved["fingerprint"], dict(saved["content"])
+    except Exception as error:  # torch raises whatever a damaged file leads it to
         reason = str(error).partition("\n")[0] or "the file ends too early."
         raise CheckpointError(
             f"checkpoint={os.fspath(path)!r} cannot be read as a checkpoint of skmeta: {reason} "
-            "Give another path, or delete the file to start anew."
+            f"{_ADVICE}"
         ) from error
-    if version != FORMAT:
-        raise CheckpointError(
-            f"checkpoint={os.fspath(path)!r} has format {version}, and this version of skmeta "
-            f"reads format {FORMAT}. Finish the run with the version that began it, or start anew."
-        )
-    if found != fingerprint:
-        raise CheckpointError(
-            f"checkpoint={os.fspath(path)!r} belongs to a run with other parameters or data. "
-            "Give another path, or delete the file to start anew."
-        )
-    return dict(content)
+
+
+def _pack(value: Any, tensors: dict[str, np.ndarray]) -> Any:
+    """Return a value as JSON knows it; its tensors and arrays go to `tensors`."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    name = str(len(tensors))
+    if isinstance(value, torch.Tensor):
+        tensors[name] = value.detach().cpu().numpy()
+        return {_TENSOR: name}
+    if isinstance(value, np.ndarray):
+        tensors[name] = value
+        return {_ARRAY: name}
+    if isinstance(value, list):
+        return [_pack(item, tensors) for item in value]
+    if isinstance(value, tuple):
+        return {_TUPLE: [_pack(item, tensors) for item in value]}
+    if isinstance(value, dict):
+        if all(isinstance(key, str) and not key.startswith("$") for key in value):
+            return {key: _pack(item, tensors) for key, item in value.items()}
+        return {_PAIRS: [[_pack(k, tensors), _pack(v, tensors)] for k, v in value.items()]}
+    raise TypeError(
+        f"A checkpoint holds tensors, numbers, strings, lists and dicts, got {value!r} of type "
+        f"{type(value).__name__}."
+    )
+
+
+def _unpack(value: Any, tensors: dict[str, np.ndarray]) -> Any:
+    """Return the value that `_pack` packed."""
+    if isinstance(value, list):
+        return [_unpack(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1:
+        [(key, item)] = value.items()
+        if key == _TENSOR:
+            return torch.from_numpy(tensors[item].copy())
+        if key == _ARRAY:
+            return tensors[item].copy()
+        if key == _TUPLE:
+            return tuple(_unpack(item, tensors))
+        if key == _PAIRS:
+            return {_unpack(k, tensors): _unpack(v, tensors) for k, v in item}
+    return {key: _unpack(item, tensors) for key, item in value.items()}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
@@ -15,7 +17,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from skmeta.training._checkpoint import load_checkpoint, save_checkpoint
+from skmeta.exceptions import CheckpointWarning
+from skmeta.training._checkpoint import load_checkpoint, prepare_checkpoint, save_checkpoint
+from skmeta.training._resume import check_saved
 
 State = dict[str, Tensor]
 History = dict[str, list[float]]
@@ -107,12 +111,18 @@ def meta_train(
     Raises
     ------
     CheckpointError
-        If the checkpoint belongs to another run or cannot be read.
+        If the checkpoint belongs to another run, or cannot be read or written.
     FloatingPointError
-        If the loss is not finite.
+        If the loss or the state is not finite.
+
+    Warns
+    -----
+    CheckpointWarning
+        If the checkpoint can no longer be written, as on a full disk; training goes on.
     """
     run = _Run(state, settings, rng)
     if settings.checkpoint is not None:
+        prepare_checkpoint(settings.checkpoint)
         saved = load_checkpoint(settings.checkpoint, settings.fingerprint)
         if saved is not None:
             run.restore(saved)
@@ -142,8 +152,7 @@ def meta_train(
                 metrics |= {f"validation_{k}": v for k, v in found.items()}
             run.record(metrics)
             bar.set_postfix({name: f"{value:.4g}" for name, value in metrics.items()})
-            if settings.checkpoint is not None:
-                save_checkpoint(settings.checkpoint, settings.fingerprint, run.saved())
+            run.save()
     return (run.best if run.best is not None else run.state), run.history
 
 
@@ -160,6 +169,7 @@ class _Run:
         self.iteration = 0
         self.seconds = 0.0
         self.history: History = {}
+        self.has_warned = False
         self.optimizer = OPTIMIZERS[settings.optimizer](list(self.state.values()), lr=settings.lr)
 
     def step(self, objective: Objective) -> dict[str, float]:
@@ -186,6 +196,12 @@ class _Run:
         return self.settings.patience is not None and self.n_stale >= self.settings.patience
 
     def record(self, metrics: dict[str, float]) -> None:
+        broken = [n for n, v in self.state.items() if not bool(torch.isfinite(v).all())]
+        if broken:
+            raise FloatingPointError(
+                f"The meta-trained {broken[0]!r} is not finite at iteration {self.iteration}. "
+                "Lower inner_lr or meta_lr, or lower clip_norm."
+            )
         row = {"iteration": self.iteration} | metrics
         row |= {"meta_lr": self.optimizer.param_groups[0]["lr"], "seconds": self.seconds}
         for name, value in row.items():
@@ -207,11 +223,35 @@ class _Run:
             "iteration": self.iteration,
             "seconds": self.seconds,
             "history": self.history,
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.optimizer.state_dict()["state"],
             "rng": self.rng.bit_generator.state,
         }
 
+    def save(self) -> None:
+        """Write a checkpoint, if there should be one; failing to do so does not end the run."""
+        path = self.settings.checkpoint
+        if path is None:
+            return
+        try:
+            save_checkpoint(path, self.settings.fingerprint, self.saved())
+        except OSError as error:
+            if not self.has_warned:
+                warnings.warn(
+                    f"checkpoint={os.fspath(path)!r} cannot be written ({error}). Training goes "
+                    "on, and each later checkpoint is tried again: free some space.",
+                    CheckpointWarning,
+                    stacklevel=3,
+                )
+            self.has_warned = True
+        else:
+            self.has_warned = False
+
     def restore(self, saved: dict[str, Any]) -> None:
+        optimizer = saved.get("optimizer")
+        if isinstance(optimizer, dict) and "param_groups" in optimizer:  # of version 0.1
+            saved = saved | {"optimizer": optimizer["state"]}
+        make_optimizer = OPTIMIZERS[self.settings.optimizer]
+        check_saved(saved, self.state, make_optimizer, self.settings.n_iterations, self.rng)
         for name, value in self.state.items():
             value.copy_(saved["state"][name])
         best = saved["best"]
@@ -222,5 +262,7 @@ class _Run:
         self.iteration = saved["iteration"]
         self.seconds = saved["seconds"]
         self.history = copy.deepcopy(saved["history"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        # Step sizes and the like are those of the settings, which the fingerprint stands for.
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": saved["optimizer"], "param_groups": groups})
         self.rng.bit_generator.state = saved["rng"]
