@@ -60,11 +60,9 @@ def read_prior(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             f"{str(path)!r} was altered after it was saved: its contents do not match its "
             "digest. Copy or save it again from a source that you trust."
         )
-    wrong = [n for n, types in _FIELDS.items() if type(fields[n]) not in types]
-    wrong += [n for n, kind in _ITEMS.items() if any(type(v) is not kind for v in fields[n] or ())]
-    broken = _find_broken(tensors)
+    wrong, broken = _find_wrong(fields), _find_broken(tensors)
     if wrong or broken:
-        what = f"{wrong[0]}={fields[wrong[0]]!r:.40}" if wrong else f"NaN or infinity in {broken!r}"
+        what = f"{wrong}={fields[wrong]!r:.40}" if wrong else f"NaN or infinity in {broken!r}"
         raise PriorFormatError(
             f"{str(path)!r} holds a field that is not allowed: {what}. "
             "Give a file written by MetaPrior.save."
@@ -82,6 +80,15 @@ def compute_digest(fields: Mapping[str, Any], tensors: Mapping[str, np.ndarray])
     for name in names:
         sha.update(tensors[name].tobytes())
     return sha.hexdigest()
+
+
+def _find_wrong(fields: Mapping[str, Any]) -> str | None:
+    """Return the name of a field of another type than it should have, if there is one."""
+    for name, types in _FIELDS.items():
+        items = fields[name] if name in _ITEMS and isinstance(fields[name], list) else ()
+        if type(fields[name]) not in types or any(type(v) is not _ITEMS[name] for v in items):
+            return name
+    return None
 
 
 def _find_broken(tensors: Mapping[str, np.ndarray]) -> str | None:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from skmeta.exceptions import CheckpointWarning
+from skmeta.exceptions import CheckpointError, CheckpointWarning
 from skmeta.training._checkpoint import load_checkpoint, prepare_checkpoint, save_checkpoint
 from skmeta.training._resume import check_saved
 
@@ -204,6 +204,12 @@ class _Run:
             )
         row = {"iteration": self.iteration} | metrics
         row |= {"meta_lr": self.optimizer.param_groups[0]["lr"], "seconds": self.seconds}
+        if self.history and self.history.keys() != row.keys():
+            raise CheckpointError(
+                f"checkpoint={os.fspath(self.settings.checkpoint or '')!r} cannot be resumed: its "
+                f"history has the columns {', '.join(self.history)}, but {', '.join(row)} are "
+                "recorded. Delete the file to start anew."
+            )
         for name, value in row.items():
             self.history.setdefault(name, []).append(value)
         score = metrics.get("validation_score")

@@ -63,7 +63,7 @@ def check_saved(
             _check_tensors("best", saved["best"], state)
         _check_numbers(saved, n_iterations)
         _check_history(saved["history"], saved["iteration"])
-        _check_optimizer(saved["optimizer"], state, optimizer)
+        _check_optimizer(saved["optimizer"], state, optimizer, saved["iteration"])
         # A generator checks a state when it is given one.
         np.random.Generator(copy.deepcopy(rng.bit_generator)).bit_generator.state = saved["rng"]
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
@@ -118,7 +118,10 @@ def _check_history(history: Any, iteration: int) -> None:
 
 
 def _check_optimizer(
-    found: Any, state: Mapping[str, Tensor], optimizer: Callable[..., torch.optim.Optimizer]
+    found: Any,
+    state: Mapping[str, Tensor],
+    optimizer: Callable[..., torch.optim.Optimizer],
+    iteration: int,
 ) -> None:
     parameters = [torch.zeros_like(value) for value in state.values()]
     for parameter in parameters:
@@ -130,6 +133,10 @@ def _check_optimizer(
         raise ValueError("optimizer has other parameters")
     for k, values in expected.items():
         _check_tensors(f"optimizer[{k}]", found[k], values)
+        if "step" in values and float(found[k]["step"]) != iteration:
+            raise ValueError(f"optimizer[{k}] has taken another number of steps than {iteration}")
+        if "exp_avg_sq" in values and bool((found[k]["exp_avg_sq"] < 0).any()):
+            raise ValueError(f"optimizer[{k}] holds means of squares that are negative")
 
 
 def _is_number(value: Any) -> bool:

@@ -15,6 +15,10 @@ FORMAT = FileFormat(
     "skmeta.search_prior", 2, "a search prior", "SearchPrior.save", PriorFormatError
 )
 
+# Beyond these, arithmetic in double and in single precision overflows.
+_LARGE = 1e300
+_LARGE_TENSOR = 1e12
+
 Tensors = dict[str, np.ndarray]
 
 # Labels of a past task, and what they are in JSON.
@@ -71,7 +75,7 @@ def _check_encoding(parameters: Sequence[Mapping[str, Any]]) -> None:
         raise ValueError("a parameter is encoded twice")
     for parameter in parameters:
         low, high = parameter["low"], parameter["high"]
-        if not -np.inf < low <= high < np.inf:
+        if not -_LARGE <= low <= high <= _LARGE or 0 < high - low < 1 / _LARGE:
             raise ValueError(f"{parameter['name']!r} ranges from {low} to {high}")
 
 
@@ -97,7 +101,12 @@ def _check_tensors(
             raise ValueError(f"{name} has shape {tensors[name].shape}, but {shape} is needed")
         if tensors[name].dtype.kind != "f" or not np.isfinite(tensors[name]).all():
             raise ValueError(f"{name} holds values that are no finite numbers")
-    if (tensors["length_scales"] <= 0).any():
+    # As a Python float, since half precision does not hold the bound.
+    if any(
+        float(np.abs(t).max(initial=0)) > _LARGE_TENSOR for n, t in tensors.items() if n != "levels"
+    ):
+        raise ValueError("tensors hold numbers that are too large")
+    if (tensors["length_scales"] < 1 / _LARGE_TENSOR).any():
         raise ValueError("length_scales must be positive")
     if (tensors["noise"] < 0).any() or (tensors["uncertainty"] < 0).any():
         raise ValueError("noise and uncertainty must not be negative")

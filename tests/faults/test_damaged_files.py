@@ -1,0 +1,222 @@
+"""Mutations of every kind of file end in a documented error, or in what the file really says.
+
+The profile ``nightly`` of hypothesis (``SKMETA_HYPOTHESIS_PROFILE=nightly``) draws ten times as
+many as the one of CI.
+"""
+
+import json
+import math
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from safetensors.numpy import load
+
+from skmeta.exceptions import CheckpointError, PriorFormatError
+from skmeta.priors import MetaPrior
+from skmeta.search import PastSearch, SearchPrior
+from skmeta.training import TrainingSettings, load_checkpoint, meta_train
+
+if os.name == "nt":
+    pytest.skip("the guards on time and memory need POSIX", allow_module_level=True)
+
+from mutations import bounded, damages, edits, unpack
+
+# Files are written again by each example, which does no harm.
+AGAIN = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "file"
+
+
+def content_of(write):
+    """Return the bytes of a sound file."""
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder) / "file")
+        return (Path(folder) / "file").read_bytes()
+
+
+def same(a, b):
+    """Whether two JSON values are equal, where NaN equals itself and 1, 1.0 and True differ."""
+    return json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True)
+
+
+def record_of(content, name):
+    return json.loads(unpack(content)[0]["__metadata__"][name])
+
+
+# -- priors ----------------------------------------------------------------------------------------
+
+
+def write_prior(path):
+    rng = np.random.default_rng(0)
+    MetaPrior(
+        {
+            "body.weight": rng.normal(size=(4, 3)).astype(np.float16),
+            "head.weight": rng.normal(size=(1, 4)),
+            "scaler.x_mean": np.zeros(3, np.float32),
+        },
+        learner="MAML",
+        learner_params={"inner_lr": 0.4, "n_inner_steps": 5, "order": [1, [2, None]]},
+        backbone="mlp",
+        backbone_params={"hidden": [4]},
+        kind="classification",
+        n_features_in=3,
+        feature_names_in=["a", "b", "c"],
+        input_shape=(3,),
+        classes=["cat", "dog"],
+        trained_on=[1, 2, 3],
+        trained_on_kind="groups",
+        provenance={"score": math.nan, "versions": {"numpy": "2.0"}},
+    ).save(path)
+
+
+PRIOR = content_of(write_prior)
+
+
+@AGAIN
+@given(damages(len(PRIOR)))
+def test_damaged_priors(path, damage):
+    path.write_bytes(damage(PRIOR))
+    if path.read_bytes() == PRIOR:
+        MetaPrior.load(path)
+        return
+    with bounded(), pytest.raises(PriorFormatError, match=r"file' (is|was|holds|lacks) .*\.$"):
+        MetaPrior.load(path)
+
+
+@AGAIN
+@given(edits(PRIOR, "skmeta.prior"))
+def test_edited_priors(path, content):
+    path.write_bytes(content)
+    with bounded():
+        try:
+            prior = MetaPrior.load(path)
+        except PriorFormatError:
+            return
+    # It holds what another reader finds in the file.
+    tensors, record = load(content), record_of(content, "skmeta.prior")
+    assert prior.tensors.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert prior.tensors[name].dtype == tensor.dtype
+        np.testing.assert_array_equal(prior.tensors[name], tensor)
+        assert np.isfinite(tensor).all()
+    assert same(prior._metadata(), record["fields"])
+    prior.save(path)
+    assert MetaPrior.load(path) == prior
+
+
+# -- search priors ---------------------------------------------------------------------------------
+
+
+def write_search_prior(path):
+    rng = np.random.default_rng(0)
+    searches = [
+        PastSearch(
+            dataset=f"set {t}",
+            configurations=tuple(
+                {"SVC.C": float(c), "SVC.kernel": k}
+                for c, k in zip(rng.uniform(size=5), "ababa", strict=True)
+            ),
+            scores=rng.normal(size=5),
+            data_sketch=(t, 2**64 - 1),
+        )
+        for t in range(3)
+    ]
+    SearchPrior.from_searches(searches).save(path)
+
+
+SEARCH_PRIOR = content_of(write_search_prior)
+
+
+@AGAIN
+@given(damages(len(SEARCH_PRIOR)))
+def test_damaged_search_priors(path, damage):
+    path.write_bytes(damage(SEARCH_PRIOR))
+    if path.read_bytes() == SEARCH_PRIOR:
+        SearchPrior.load(path)
+        return
+    with bounded(), pytest.raises(PriorFormatError, match=r"file' (is|was|holds|lacks) .*\.$"):
+        SearchPrior.load(path)
+
+
+@AGAIN
+@given(edits(SEARCH_PRIOR, "skmeta.search_prior"))
+def test_edited_search_priors(path, content):
+    path.write_bytes(content)
+    with bounded():
+        try:
+            prior = SearchPrior.load(path)
+        except PriorFormatError:
+            return
+        F = prior.surfaces([{"SVC.C": 0.5, "SVC.kernel": "a"}, {}])
+    assert F.shape == (len(prior), 2)
+    tensors, fields = load(content), record_of(content, "skmeta.search_prior")["fields"]
+    assert same([task.to_json() for task in prior._tasks], fields["tasks"])
+    for name, tensor in tensors.items():
+        np.testing.assert_array_equal(prior._tensors[name], tensor)
+    prior.save(path)
+    assert SearchPrior.load(path) == prior
+
+
+# -- checkpoints -----------------------------------------------------------------------------------
+
+
+def train(path, n_iterations=4):
+    """Run a small meta-training that resumes from a checkpoint."""
+
+    def objective(state, rng, progress):
+        if progress >= n_iterations / 6:
+            raise KeyboardInterrupt
+        gradient = {n: v + torch.tensor(rng.normal(size=v.shape)) for n, v in state.items()}
+        return gradient, {"loss": float((state["w"] ** 2).sum()), "score": 0.0}
+
+    def validate(state):
+        return {"loss": 0.0, "score": float(state["w"][0])}
+
+    state = {"w": torch.linspace(-1, 1, 3, dtype=torch.float64)}
+    options = TrainingSettings(6, evaluate_every=2, checkpoint=path, fingerprint="one")
+    state, history = meta_train(state, objective, validate, options, np.random.default_rng(0))
+    return state["w"].tolist(), history
+
+
+def write_checkpoint(path):
+    with pytest.raises(KeyboardInterrupt):
+        train(path)
+
+
+CHECKPOINT = content_of(write_checkpoint)
+
+
+@AGAIN
+@given(damages(len(CHECKPOINT)))
+def test_damaged_checkpoints(path, damage):
+    path.write_bytes(damage(CHECKPOINT))
+    if path.read_bytes() == CHECKPOINT:
+        load_checkpoint(path, "one")
+        return
+    with bounded(), pytest.raises(CheckpointError, match=r"^checkpoint='.*start anew\.$"):
+        load_checkpoint(path, "one")
+
+
+@AGAIN
+@given(edits(CHECKPOINT, "skmeta.checkpoint"))
+def test_edited_checkpoints(path, content):
+    path.write_bytes(content)
+    with bounded():
+        try:
+            weights, history = train(path, n_iterations=6)
+        except CheckpointError:
+            assert path.read_bytes() == content, "the file is kept"
+            return
+        except FloatingPointError:  # weights that are too large, as after a step that is too long
+            return
+    assert all(map(math.isfinite, weights))
+    assert len({len(values) for values in history.values()}) == 1
+    assert history["iteration"][-1] == 6
