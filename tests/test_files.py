@@ -217,8 +217,9 @@ def test_tensors_that_do_not_fit(path, entries, match):
         (pack(b'{"a":' + b"[" * 2000 + b"]" * 2000 + b"}", b""), "nested more than 32 deep"),
         (pack(b'{"a":' + b"[" * 200_000 + b"}", b""), "nested more than 32 deep|header cannot"),
         (pack({}, b""), "a safetensors file, but not a test of skmeta"),
-        (pack({"__metadata__": 1}, b""), "a safetensors file, but not a test of skmeta"),
-        (pack({"__metadata__": {FORM.name: 1}}, b""), "not a test of skmeta. Give a file written"),
+        (pack({"__metadata__": {"a": "b"}}, b""), "not a test of skmeta. Give a file written"),
+        (pack({"__metadata__": 1}, b""), "its metadata must be strings"),
+        (pack({"__metadata__": {FORM.name: 1}}, b""), "its metadata must be strings"),
     ],
     ids=lambda case: str(case)[:40],
 )

@@ -219,6 +219,8 @@ def parse_tensor_file(
         if not isinstance(header, dict):
             raise ValueError("it is no object")
         metadata = header.pop("__metadata__", {})
+        if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+            raise ValueError("its metadata must be strings")
         tensors = _read_tensors(header, memoryview(content)[8 + size :])
     except _CutShort as error:
         raise form.error(f"{place} was cut short: {error} Copy or save it again.") from error
@@ -226,7 +228,7 @@ def parse_tensor_file(
         raise form.error(
             f"{place} is damaged: its header cannot be read ({error}). Copy or save it again."
         ) from error
-    if not isinstance(metadata, dict) or not isinstance(metadata.get(form.name), str):
+    if form.name not in metadata:
         raise form.error(
             f"{place} is a safetensors file, but not {form.kind} of skmeta. "
             f"Give a file written by {form.source}."
