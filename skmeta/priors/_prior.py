@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Self, TypeVar
 import numpy as np
 
 from skmeta.exceptions import PriorFormatError, PriorMismatchError
+from skmeta.priors._features import check_features, count
 from skmeta.priors._file import compute_digest, read_prior, write_prior
 from skmeta.priors._values import freeze, freeze_labels, freeze_tensor, freeze_tuple, thaw
 
@@ -29,7 +30,6 @@ _FIELDS = (
 )
 _KINDS = ("classification", "regression", "policy")
 _TRAINED_ON_KINDS = ("classes", "groups")
-_MAX_NAMES_SHOWN = 5
 
 Prior = TypeVar("Prior", bound="MetaPrior")
 
@@ -37,8 +37,8 @@ Prior = TypeVar("Prior", bound="MetaPrior")
 class MetaPrior:
     """What a meta-learner carries from earlier tasks to the next.
 
-    A prior is immutable. Clones and copies of an estimator share it instead of copying it, and
-    two priors are equal when their contents are.
+    A prior is immutable. Clones and copies of an estimator share one prior. Two priors are equal
+    if their contents are equal.
 
     Parameters
     ----------
@@ -61,38 +61,35 @@ class MetaPrior:
     feature_names_in : sequence of str of length n_features_in, default=None
         Names of the features.
     input_shape : tuple of int, default=None
-        Shape that the network sees a row in, such as ``(1, 28, 28)``.
+        Shape in which the network takes a row, such as ``(1, 28, 28)``.
     classes : sequence of shape (n_classes,), default=None
-        Labels that the learned rows of the head stand for: all bools, all ints, all floats or
-        all strings.
+        Label of each learned row of the head: all bools, all ints, all floats or all strings.
     trained_on : sequence of shape (n_labels,), default=None
-        Labels of the classes or groups seen in meta-training, typed as in `classes`.
+        Labels of the classes or groups seen in meta-training, of one type as in `classes`.
     trained_on_kind : {"classes", "groups"}, default=None
-        What `trained_on` names; given if and only if `trained_on` is.
+        What `trained_on` names. Required with `trained_on`, and only then.
     provenance : mapping, default=None
         Where the prior comes from: versions, number of iterations, validation score, ...
     module : torch.nn.Module, default=None
-        A user's network that serves as the backbone. It is not saved and has no part in
-        `digest`.
+        A user's network that is the backbone. It is not saved and does not affect `digest`.
 
     Attributes
     ----------
     tensors : mapping of str to ndarray
         The learned arrays; mapping and arrays are read-only. Every other parameter is an
-        attribute too: mappings are read-only, `classes` and `trained_on` are arrays or None,
+        attribute too. Mappings are read-only, `classes` and `trained_on` are arrays or None, and
         other sequences are tuples or None.
     digest : str
         SHA-256 of the contents, 64 hexadecimal digits.
     n_parameters : int
         Number of learned values; the statistics of scalers are not counted.
     needs_module : bool
-        Whether the backbone is a user's network that is not at hand.
+        Whether the backbone is a user's network that was not given.
 
     Raises
     ------
     TypeError
-        If a tensor has another type than these, a setting cannot be written as JSON, or labels
-        mix types.
+        If a tensor has another dtype, a setting cannot be written as JSON, or labels mix types.
     ValueError
         If `kind`, `trained_on_kind` or the number of `feature_names_in` is wrong.
 
@@ -262,7 +259,7 @@ class MetaPrior:
 
     @property
     def needs_module(self) -> bool:
-        """Whether the backbone is a user's network that is not at hand."""
+        """Whether the backbone is a user's network that was not given."""
         return self._user_module and self.module is None
 
     def __repr__(self) -> str:
@@ -271,10 +268,10 @@ class MetaPrior:
             parts.append("module missing")
         parts.append(self.kind)
         if self.n_features_in is not None:
-            parts.append(_count(self.n_features_in, "features"))
+            parts.append(count(self.n_features_in, "features"))
         if self.trained_on is not None and self.trained_on_kind is not None:
-            parts.append(f"trained on {_count(len(self.trained_on), self.trained_on_kind)}")
-        parts.append(_count(self.n_parameters, "parameters"))
+            parts.append(f"trained on {count(len(self.trained_on), self.trained_on_kind)}")
+        parts.append(count(self.n_parameters, "parameters"))
         return f"{type(self).__name__}({', '.join(parts)}, digest {self.digest[:6]}…)"
 
     def check_features(self, X_n_features: int, feature_names: Sequence[str] | None = None) -> None:
@@ -285,43 +282,21 @@ class MetaPrior:
         X_n_features : int
             Number of features of the data.
         feature_names : sequence of str of length X_n_features, default=None
-            Their names, None if they have none. Names are compared where both sides have them.
+            Their names, None if they have none. Names are compared if both sides have them.
 
         Raises
         ------
         PriorMismatchError
             If the number, the names or the order of the features differ.
         """
-        if self.n_features_in is not None and X_n_features != self.n_features_in:
-            raise PriorMismatchError(
-                f"X has {_count(X_n_features, 'features')}, but the prior was meta-trained on "
-                f"{_count(self.n_features_in, 'features')}. Give data with the same features, "
-                "or meta-train a prior on data with these."
-            )
-        if self.feature_names_in is None or feature_names is None:
-            return
-        expected, given = self.feature_names_in, tuple(map(str, feature_names))
-        if given == expected:
-            return
-        lines = ["The feature names should match those that the prior was meta-trained on."]
-        unseen = [name for name in given if name not in set(expected)]
-        missing = [name for name in expected if name not in set(given)]
-        if unseen:
-            lines += ["Feature names unseen in meta-training:", *_listed(unseen)]
-        if missing:
-            lines += ["Feature names seen in meta-training, yet now missing:", *_listed(missing)]
-        if not unseen and not missing:
-            lines += ["Feature names must be in the same order as in meta-training."]
-        lines += ["Rename or reorder the columns of X, or give X without names."]
-        raise PriorMismatchError("\n".join(lines))
+        check_features(self.n_features_in, self.feature_names_in, X_n_features, feature_names)
 
     # -- files ---------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the prior to one file.
 
-        The file appears whole or not at all: if writing fails, a file that was there before
-        stays as it was. `module` is not saved.
+        If writing fails, an existing file stays as it was. `module` is not saved.
 
         Parameters
         ----------
@@ -346,8 +321,8 @@ class MetaPrior:
         path : str or path-like
             The file.
         module : torch.nn.Module, default=None
-            The network that was the backbone, where that was a user's own. Without it such a
-            prior can be looked at but not used: its `needs_module` is True.
+            The network, if the backbone was a user's own. Without it, such a prior can be
+            inspected but not used: its `needs_module` is True.
 
         Returns
         -------
@@ -380,7 +355,7 @@ class MetaPrior:
             ) from error
 
     def _metadata(self) -> dict[str, Any]:
-        """All fields but the tensors and the module, as JSON knows them."""
+        """Return all fields but the tensors and the module, as JSON values."""
         fields = {name: thaw(getattr(self, name)) for name in _FIELDS}
         return fields | {"user_module": self._user_module}
 
@@ -393,13 +368,3 @@ def _rebuild(
     prior = cls(tensors, **arguments, module=module)
     vars(prior)["_user_module"] = user_module
     return prior
-
-
-def _count(number: int, plural: str) -> str:
-    singular = {"classes": "class"}.get(plural, plural.removesuffix("s"))
-    return f"{number:,} {singular if number == 1 else plural}"
-
-
-def _listed(names: Sequence[str]) -> list[str]:
-    lines = [f"- {name}" for name in names[:_MAX_NAMES_SHOWN]]
-    return lines + ["- ..."] * (len(names) > _MAX_NAMES_SHOWN)

@@ -1,4 +1,4 @@
-"""Priors that ship with the package: for any small table."""
+"""Priors that ship with the package, for small tables."""
 
 from functools import cache
 from pathlib import Path

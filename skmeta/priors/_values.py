@@ -1,4 +1,4 @@
-"""Plain, immutable values for a prior: what comes back from JSON equals what went in."""
+"""Plain, immutable values of a prior. Each equals itself after a round trip through JSON."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -11,7 +11,7 @@ _LABEL_DTYPES: dict[type, Any] = {bool: np.bool_, int: np.int64, float: np.float
 
 def freeze_tensor(name: str, tensor: np.ndarray) -> np.ndarray:
     """Return a read-only copy of a float16, float32 or float64 array."""
-    # Files and digests are little-endian and in C order, so the copy is too.
+    # Files and digests use little-endian numbers in C order, so the copy does too.
     dtype = np.asarray(tensor).dtype.newbyteorder("<")
     if dtype.str not in ("<f2", "<f4", "<f8"):
         raise TypeError(
@@ -65,7 +65,7 @@ def freeze(value: Any, name: str) -> Any:
 
 
 def thaw(value: Any) -> Any:
-    """Return what :func:`freeze` or :func:`freeze_labels` gave, as JSON knows it."""
+    """Return a frozen value as a JSON value: the inverse of `freeze` and `freeze_labels`."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, tuple):
