@@ -77,6 +77,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "search._space": ("search.space._space", "search.space._values"),
     "search._spaces": ("search.space._defaults", "search.space._default_table"),
     "search._store": ("search.history._store",),
+    "search._streaming": ("_renamed",),
     "search._strategy": ("search.surrogate._strategy",),
     "search._surfaces": ("search.surrogate._surfaces",),
 }
@@ -90,7 +91,14 @@ RENAMED: dict[tuple[str, str], tuple[str, str]] = {
         "search.prior._algorithm_selection",
         "AlgorithmSelectionPrior",
     ),
+    # The folds of a fitted search.
+    ("search._streaming", "_as_it_is"): ("_renamed", "identity"),
 }
+
+
+def identity(value: Any) -> Any:
+    """Return a value as it is."""
+    return value
 
 
 class _OldModule(ModuleType):
