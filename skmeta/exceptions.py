@@ -14,6 +14,7 @@ __all__ = [
     "HistoryError",
     "HistoryFormatError",
     "HistoryWarning",
+    "InvalidEnvironmentError",
     "OverlapWarning",
     "PriorFormatError",
     "PriorMismatchError",
@@ -56,6 +57,10 @@ class CheckpointError(SkmetaError, ValueError):
 
 class SearchSpaceError(SkmetaError, ValueError):
     """A search space is empty, or names a parameter that the estimator does not have."""
+
+
+class InvalidEnvironmentError(SkmetaError, ValueError):
+    """An environment, or a family of them, is not one that a policy can learn in."""
 
 
 class HistoryError(SkmetaError, OSError):

@@ -1,0 +1,122 @@
+"""How much better an action was than expected: a linear baseline, and generalised advantages.
+
+Notation: M tasks, E episodes of each, T steps, d features; gamma the discount, lambda the weight
+of longer estimates.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+BASELINES = ("linear", "none")
+
+_RIDGE = 1e-5
+
+
+def discounted_sums(values: np.ndarray, factor: float) -> np.ndarray:
+    """Sums over the steps to come, of which each counts ``factor`` times the one before.
+
+    Parameters
+    ----------
+    values : ndarray of shape (..., T)
+        Values of each step.
+    factor : float
+        The discount.
+
+    Returns
+    -------
+    ndarray of shape (..., T)
+        The sums.
+    """
+    out = np.empty_like(values)
+    total = np.zeros(values.shape[:-1])
+    for step in reversed(range(values.shape[-1])):
+        total = values[..., step] + factor * total
+        out[..., step] = total
+    return out
+
+
+def linear_baseline(
+    observation: np.ndarray, reward: np.ndarray, weight: np.ndarray, discount: float
+) -> np.ndarray:
+    """Predict the return to come by a linear function of observation and time, for each task.
+
+    Parameters
+    ----------
+    observation : ndarray of shape (M, E, T, d)
+        Standardised observations.
+    reward, weight : ndarray of shape (M, E, T)
+        Rewards, and 1 for the steps that were made.
+    discount : float
+        gamma.
+
+    Returns
+    -------
+    ndarray of shape (M, E, T)
+        Predicted returns; 0 after the end of an episode.
+
+    References
+    ----------
+    Duan et al. (2016), Benchmarking deep reinforcement learning for continuous control, section 5
+    of the supplement (linear feature baseline).
+    """
+    clipped = np.clip(observation, -10, 10)
+    steps = np.broadcast_to(np.arange(reward.shape[2]) / 100, reward.shape)
+    time = np.stack([steps, steps**2, steps**3, np.ones_like(steps)], axis=-1)
+    features = np.concatenate([clipped, clipped**2, time], axis=-1)
+    x = features.reshape(len(features), -1, features.shape[-1])
+    w = weight.reshape(len(x), -1, 1)
+    y = discounted_sums(reward, discount).reshape(len(x), -1, 1)
+    left = (w * x).transpose(0, 2, 1) @ x
+    left += _RIDGE * np.maximum(1.0, w.sum(1, keepdims=True)) * np.eye(x.shape[2])
+    coefficients = np.linalg.solve(left, (w * x).transpose(0, 2, 1) @ y)
+    return np.asarray((x @ coefficients * w).reshape(reward.shape))
+
+
+def generalised_advantages(
+    reward: np.ndarray, value: np.ndarray, discount: float, trace: float
+) -> np.ndarray:
+    """Estimate advantages by exponentially weighted temporal differences.
+
+    Parameters
+    ----------
+    reward : ndarray of shape (M, E, T)
+        Rewards, 0 after the end of an episode.
+    value : ndarray of shape (M, E, T)
+        Predicted returns, 0 after the end of an episode.
+    discount, trace : float
+        gamma and lambda.
+
+    Returns
+    -------
+    ndarray of shape (M, E, T)
+        The advantages.
+
+    References
+    ----------
+    Schulman et al. (2016), High-dimensional continuous control using generalized advantage
+    estimation, equation 16.
+    """
+    after = np.zeros_like(value)
+    after[..., :-1] = value[..., 1:]
+    return discounted_sums(reward + discount * after - value, discount * trace)
+
+
+def standardise(advantage: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Centre and scale the advantages of each task over the steps that were made.
+
+    Parameters
+    ----------
+    advantage, weight : ndarray of shape (M, E, T)
+        Advantages, and 1 for the steps that were made.
+
+    Returns
+    -------
+    ndarray of shape (M, E, T)
+        With mean 0 and standard deviation 1 for each task.
+    """
+    total = weight.sum((1, 2), keepdims=True)
+    mean = (advantage * weight).sum((1, 2), keepdims=True) / total
+    centred = (advantage - mean) * weight
+    scale = np.sqrt((centred**2).sum((1, 2), keepdims=True) / total)
+    return np.asarray(centred / np.maximum(scale, 1e-8))

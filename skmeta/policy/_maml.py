@@ -1,0 +1,168 @@
+"""MAML for policies, with the outer steps of ProMP and of the MAML paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from numbers import Real
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from skmeta._sklearn_compat import Interval, StrOptions
+from skmeta.backend import Execution, State
+from skmeta.learners import MAML, GradientLearner
+from skmeta.policy._learner import PolicyLearner
+from skmeta.policy._session import PolicySession
+from skmeta.policy._surrogate import Sample, mean_kl, outer_loss, sampling_loss
+from skmeta.policy._trust_region import trust_region_step
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class PolicyMAML(PolicyLearner):
+    """Model-agnostic meta-learning of a policy: weights from which a few updates suffice.
+
+    In each task of a meta-batch the policy plays ``n_episodes`` episodes, takes a policy gradient
+    step (:class:`~skmeta.learners.MAML`'s inner step), plays again with the adapted policy, and so
+    on. The prior descends minus the advantage after the last update, through the inner steps
+    (second order), or not (``first_order=True``).
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
+
+    References
+    ----------
+    Finn, Abbeel and Levine (2017), Model-agnostic meta-learning for fast adaptation of deep
+    networks, algorithm 3.
+    Rothfuss, Lee, Clavera, Asfour and Abbeel (2019), ProMP: proximal meta-policy search.
+
+    Examples
+    --------
+    >>> from skmeta.policy import PointNavigation, PolicyMAML
+    >>> family = PointNavigation()
+    >>> learner = PolicyMAML(n_iterations=2, meta_batch_size=4, n_episodes=5, random_state=0)
+    >>> learner.fit(family).prior_
+    MetaPrior(PolicyMAML on mlp, policy, 2 features, ...)
+    """
+
+    first_order: bool = False
+    learn_inner_lr: bool = False
+    outer: str = "clip"
+    clip_ratio: float = 0.3
+    inner_kl_weight: float = 5e-4
+    max_kl: float = 0.01
+
+    _parameter_constraints: ClassVar[dict] = {
+        **PolicyLearner._parameter_constraints,
+        "first_order": ["boolean"],
+        "learn_inner_lr": ["boolean"],
+        "outer": [StrOptions({"clip", "trust_region"})],
+        "clip_ratio": [Interval(Real, 0, None, closed="neither")],
+        "inner_kl_weight": [Interval(Real, 0, None, closed="left")],
+        "max_kl": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def inner_learner(self) -> GradientLearner:
+        return MAML(
+            inner_lr=self.inner_lr,
+            n_inner_steps=self.n_inner_steps,
+            inner_clip_norm=self.inner_clip_norm,
+            first_order=self.first_order,
+            learn_inner_lr=self.learn_inner_lr,
+        )
+
+    def step_size_state(self, own: Mapping[str, Tensor]) -> State:
+        if not self.learn_inner_lr:
+            return {}
+        n_steps = max(1, self.n_inner_steps)
+        return {f"rate.{n}": torch.full((n_steps,), self.inner_lr) for n in own}
+
+    def outer_optimizer(self) -> dict[str, Any]:
+        if self.outer == "trust_region":
+            # The step comes as a whole; the loop only takes it.
+            return {"optimizer": "sgd", "lr": 1.0, "schedule": "constant", "clip_norm": None}
+        return super().outer_optimizer()
+
+    def meta_gradient(
+        self,
+        session: PolicySession,
+        state: State,
+        samples: tuple[Sample, ...],
+        execution: Execution,
+    ) -> tuple[State, Tensor]:
+        loss = partial(meta_loss, self, session)
+        if self.outer == "trust_region":
+            return trust_region_step(
+                loss, partial(meta_kl, session), state, samples, execution, self.max_kl
+            )
+        return execution.gradient(loss, state, samples)
+
+
+def meta_loss(
+    learner: PolicyMAML, session: PolicySession, state: State, samples: tuple[Sample, ...]
+) -> tuple[Tensor, Tensor]:
+    """Loss of a task after adaptation, from episodes before and after each update.
+
+    Parameters
+    ----------
+    learner : PolicyMAML
+        The settings.
+    session : PolicySession
+        The learner at work.
+    state : dict of Tensor
+        The prior.
+    samples : tuple of Sample of length n_inner_steps + 1
+        Episodes of one task.
+
+    Returns
+    -------
+    loss : Tensor of shape ()
+        What the prior descends.
+    gain : Tensor of shape ()
+        The same, to be recorded.
+    """
+    *before, last = samples
+    fast = session.begin(state)
+    memory: dict[str, Any] = {}
+    beside = torch.zeros_like(last.credit)
+    for sample in before:
+        log_prob, outputs = session.log_prob(fast, sample)
+        if learner.outer == "clip" and learner.inner_kl_weight > 0:
+            kl = mean_kl(session.distribution, fast, outputs, sample)
+            beside = beside + learner.inner_kl_weight * kl / len(before)
+        if learner.estimator == "e-maml":
+            beside = beside + sampling_loss(log_prob, sample, last.credit)
+        fast, memory = session.step(state, fast, memory, sample)
+    log_prob, _ = session.log_prob(fast, last)
+    clip_ratio = learner.clip_ratio if learner.outer == "clip" else None
+    value = outer_loss(log_prob, last, clip_ratio) + beside
+    return value, value
+
+
+def meta_kl(session: PolicySession, state: State, samples: tuple[Sample, ...]) -> Tensor:
+    """Mean divergence of a task's adapted policy from the one that played after adaptation.
+
+    Parameters
+    ----------
+    session : PolicySession
+        The learner at work.
+    state : dict of Tensor
+        The prior.
+    samples : tuple of Sample of length n_inner_steps + 1
+        Episodes of one task.
+
+    Returns
+    -------
+    Tensor of shape ()
+        The divergence.
+    """
+    *before, last = samples
+    fast = session.adapt(state, before)
+    return mean_kl(session.distribution, fast, session.outputs(fast, last.x), last)

@@ -1,0 +1,260 @@
+"""What happens between a policy learner's settings and its prior."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from numbers import Integral
+
+import numpy as np
+import torch
+
+from skmeta._random import check_rng
+from skmeta.backbones import build_backbone
+from skmeta.backend import Execution, Scaler, State, to_numpy
+from skmeta.learners import Session
+from skmeta.policy._distributions import ActionDistribution, make_distribution
+from skmeta.policy._prior_io import read_prior, write_prior
+from skmeta.policy._rollout import collect
+from skmeta.policy._session import PolicySession
+from skmeta.policy._settings import PolicySettings
+from skmeta.policy._spaces import check_environment, check_family, check_observation_space
+from skmeta.policy._surrogate import Sample
+from skmeta.policy.environments import TaskFamily, make_vector
+from skmeta.priors import MetaPrior
+from skmeta.training import TrainingSettings, meta_train
+
+# Run parameters that do not change what is computed, so that a checkpoint outlives them.
+_HARDWARE_PARAMETERS = frozenset(
+    ["device", "execution", "chunk_size", "n_jobs", "checkpoint", "verbose"]
+)
+# Tasks and episodes of random actions that the scale of observations is measured on.
+_SCALE_TASKS, _SCALE_EPISODES = 20, 5
+
+
+MetaGradient = Callable[
+    [PolicySession, State, tuple[Sample, ...], Execution], tuple[State, torch.Tensor]
+]
+
+
+def meta_fit(
+    learner: PolicySettings, family: TaskFamily, meta_gradient: MetaGradient
+) -> tuple[MetaPrior, dict]:
+    """Meta-train a policy learner.
+
+    Parameters
+    ----------
+    learner : PolicySettings
+        The settings.
+    family : TaskFamily
+        The tasks.
+    meta_gradient : callable
+        What the outer loop descends by.
+
+    Returns
+    -------
+    prior : MetaPrior
+        What was learned.
+    history : dict of list
+        The learning curve.
+    """
+    if learner.checkpoint is not None and not isinstance(learner.random_state, Integral):
+        raise ValueError(
+            f"checkpoint={str(learner.checkpoint)!r} can only be resumed with the same tasks, but "
+            f"random_state is {learner.random_state!r}. Set random_state to an integer."
+        )
+    rng = check_rng(learner.random_state)
+    session, state = _begin(learner, family, rng)
+    write_prior(session, state)  # Settings that a prior cannot keep are refused before the work.
+    n_steps = learner.n_outer_steps
+    settings = TrainingSettings(
+        n_iterations=learner.n_iterations * n_steps,
+        # Checkpoints fall between two meta-batches, whose episodes are not saved.
+        evaluate_every=learner.evaluate_every * n_steps,
+        patience=learner.patience,
+        verbose=int(learner.verbose),
+        checkpoint=learner.checkpoint,
+        fingerprint=_fingerprint(learner, family) if learner.checkpoint else "",
+        **learner.outer_optimizer(),
+    )
+    validation_seed = int(rng.integers(2**63))
+    with make_execution(session) as execution:
+        validate = None
+        if learner.n_validation_tasks:
+            validate = _validation(session, execution, family, validation_seed)
+        objective = _Objective(session, execution, family, meta_gradient)
+        state, history = meta_train(state, objective, validate, settings, rng)
+    history["iteration"] = [i / n_steps for i in history["iteration"]]
+    return write_prior(session, state, n_iterations=int(history["iteration"][-1])), history
+
+
+def initial_prior(learner: PolicySettings, family: TaskFamily) -> MetaPrior:
+    """The prior that meta-training would start from."""
+    return write_prior(*_begin(learner, family, check_rng(learner.random_state)))
+
+
+def evaluate(
+    learner: PolicySettings,
+    prior: MetaPrior,
+    family: TaskFamily,
+    n_tasks: int,
+    n_updates: int | None,
+    explore: bool,
+) -> np.ndarray:
+    """Mean return (n_updates + 1, n_tasks) in new tasks, before and after each update."""
+    session, state = read_prior(
+        prior,
+        device=learner.device,
+        precision=learner.precision,
+        n_inner_steps=learner.n_inner_steps,
+        inner_lr=learner.inner_lr,
+        n_episodes=learner.n_episodes,
+    )
+    n_updates = learner.n_inner_steps if n_updates is None else n_updates
+    rng = check_rng(learner.random_state)
+    tasks = list(family.sample(n_tasks, rng))
+    env = make_vector(family, tasks, learner.n_episodes)
+    check_environment(env.single_observation_space, env.single_action_space, prior)
+    with make_execution(session) as execution:
+        samples, returns = session.sample_tasks(state, env, n_tasks, n_updates, execution, rng)
+        if explore:
+            return returns
+        found = []
+        for k in range(n_updates + 1):
+            with torch.no_grad():
+                fast = session.adapt_tasks(state, samples[:k], n_tasks, execution)
+            found.append(session.play(env, fast, n_tasks, rng, explore=False).returns.mean(1))
+        return np.stack(found)
+
+
+def make_execution(session: PolicySession) -> Execution:
+    """How the tasks of a learner are computed."""
+    learner = session.learner
+    # An inner step and its meta-gradient: some six passes through each step of each episode.
+    rows = learner.n_episodes * session.max_steps
+    return Execution(
+        learner.execution,
+        device=session.session.adapter.device,
+        flops_per_task=6.0 * rows * session.session.context.network.n_flops,
+        n_jobs=learner.n_jobs,
+        chunk_size=learner.chunk_size,
+    )
+
+
+def _begin(
+    learner: PolicySettings, family: TaskFamily, rng: np.random.Generator
+) -> tuple[PolicySession, State]:
+    check_family(family)
+    seed = int(rng.integers(2**63))
+    (task,) = family.sample(1, rng)
+    env = make_vector(family, [task], 1)
+    distribution = make_distribution(env.single_action_space, learner.initial_std)
+    n_features = check_observation_space(env.single_observation_space, learner.standardize)
+    scaler = (
+        _measure_scale(family, distribution, n_features, rng)
+        if learner.standardize
+        else (Scaler(np.zeros(n_features), np.ones(n_features), np.zeros(()), np.ones(())))
+    )
+    backbone_params = {"hidden": tuple(learner.hidden), "activation": learner.activation}
+    generator = torch.Generator().manual_seed(seed)
+    inner = Session.begin(
+        learner.inner_learner(),
+        build_backbone("mlp", (n_features,), backbone_params, generator),
+        (n_features,),
+        scaler,
+        kind="policy",
+        head="learned",
+        classes=range(distribution.n_outputs),
+        device=learner.device,
+        precision=learner.precision,
+    )
+    session = PolicySession(learner, inner, distribution, int(family.max_episode_steps))
+    return session, session.draw_state(seed + 1)
+
+
+def _measure_scale(
+    family: TaskFamily,
+    distribution: ActionDistribution,
+    n_features: int,
+    rng: np.random.Generator,
+) -> Scaler:
+    """Centre and scale of observations under random actions."""
+    env = make_vector(family, list(family.sample(_SCALE_TASKS, rng)), _SCALE_EPISODES)
+    zero = torch.zeros(distribution.n_outputs)
+
+    def act(seen: np.ndarray) -> np.ndarray:
+        noise = torch.as_tensor(distribution.draw_noise(rng, seen.shape[:2]))
+        return to_numpy(distribution.sample(distribution.initial_state(), zero, noise))
+
+    steps = int(family.max_episode_steps)
+    episodes = collect(env, act, distribution.to_environment, _SCALE_TASKS, steps, rng)
+    rows = episodes.observation[episodes.weight > 0]
+    scale = rows.std(0)
+    # A feature that never changes keeps its unit.
+    scale = np.where(scale > 1e-8, scale, 1.0)
+    return Scaler(rows.mean(0), scale, np.zeros(()), np.ones(()))
+
+
+class _Objective:
+    """Draws a meta-batch every ``n_outer_steps`` calls, and descends on it."""
+
+    def __init__(
+        self,
+        session: PolicySession,
+        execution: Execution,
+        family: TaskFamily,
+        meta_gradient: MetaGradient,
+    ) -> None:
+        self.session, self.execution, self.family = session, execution, family
+        self.meta_gradient = meta_gradient
+        self._n_left = 0
+        self._samples: tuple[Sample, ...] = ()
+        self._score = 0.0
+
+    def __call__(
+        self, state: State, rng: np.random.Generator, progress: float
+    ) -> tuple[State, dict[str, float]]:
+        learner = self.session.learner
+        if self._n_left == 0:
+            n_tasks = learner.meta_batch_size
+            env = make_vector(
+                self.family, list(self.family.sample(n_tasks, rng)), learner.n_episodes
+            )
+            self._samples, returns = self.session.sample_tasks(
+                state, env, n_tasks, learner.n_inner_steps, self.execution, rng
+            )
+            self._score = float(returns[-1].mean())
+            self._n_left = learner.n_outer_steps
+        self._n_left -= 1
+        gradient, loss = self.meta_gradient(self.session, state, self._samples, self.execution)
+        return gradient, {"loss": float(loss), "score": self._score}
+
+
+def _validation(
+    session: PolicySession, execution: Execution, family: TaskFamily, seed: int
+) -> Callable[[State], dict[str, float]]:
+    learner = session.learner
+    n_tasks = learner.n_validation_tasks
+    tasks = list(family.sample(n_tasks, np.random.default_rng(seed)))
+
+    def validate(state: State) -> dict[str, float]:
+        # The same random numbers each time, so that states differ by more than luck.
+        rng = np.random.default_rng(seed + 1)
+        env = make_vector(family, tasks, learner.n_episodes)
+        _, returns = session.sample_tasks(
+            state, env, n_tasks, learner.n_inner_steps, execution, rng
+        )
+        return {"score": float(returns[-1].mean())}
+
+    return validate
+
+
+def _fingerprint(learner: PolicySettings, family: TaskFamily) -> str:
+    params = learner.get_params(deep=False)
+    text = {n: repr(v) for n, v in params.items() if n not in _HARDWARE_PARAMETERS}
+    # A family is known by what it draws.
+    tasks = [repr(task) for task in family.sample(3, np.random.default_rng(0))]
+    parts = [type(learner).__name__, text, type(family).__name__, tasks]
+    digest = json.dumps([*parts, int(family.max_episode_steps)], sort_keys=True)
+    return hashlib.sha256(digest.encode()).hexdigest()

@@ -1,0 +1,119 @@
+"""A policy learner's state, written down as a prior and brought back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from skmeta.backbones import build_backbone
+from skmeta.backend import Scaler, State, state_to_numpy, state_to_torch
+from skmeta.exceptions import PriorMismatchError
+from skmeta.learners import Session
+from skmeta.policy._distributions import restore_distribution
+from skmeta.policy._session import PolicySession
+from skmeta.policy._settings import POLICY_LEARNERS
+from skmeta.priors import MetaPrior
+
+# Parameters of the run and the machine rather than of the algorithm; a prior does not keep them.
+_RUN_PARAMETERS = frozenset(
+    {
+        *("hidden", "activation", "n_iterations", "n_outer_steps", "meta_batch_size", "meta_lr"),
+        *("meta_optimizer", "schedule", "clip_norm", "n_validation_tasks", "evaluate_every"),
+        *("patience", "device", "precision", "execution", "chunk_size", "n_jobs", "checkpoint"),
+        *("verbose", "random_state"),
+    }
+)
+_SPACES = ("action_space", "max_episode_steps")
+
+
+def write_prior(session: PolicySession, state: State, **provenance: Any) -> MetaPrior:
+    """Write down what a policy learner knows.
+
+    Parameters
+    ----------
+    session : PolicySession
+        The learner at work.
+    state : dict of Tensor
+        Its state.
+    **provenance
+        Where the state comes from.
+
+    Returns
+    -------
+    MetaPrior
+        Of kind ``"policy"``.
+    """
+    learner, inner = session.learner, session.session
+    params = learner.get_params(deep=False)
+    settings = {n: v for n, v in params.items() if n not in _RUN_PARAMETERS}
+    scaler = {f"scaler.{n}": np.asarray(v) for n, v in inner.scaler._asdict().items()}
+    spaces = {"action_space": session.distribution.describe()}
+    return MetaPrior(
+        state_to_numpy(state) | scaler,
+        learner=type(learner).__name__,
+        learner_params=settings | spaces | {"max_episode_steps": session.max_steps},
+        backbone="mlp",
+        backbone_params={"hidden": tuple(learner.hidden), "activation": learner.activation},
+        kind="policy",
+        n_features_in=inner.context.network.input_shape[0],
+        input_shape=inner.context.network.input_shape,
+        provenance=provenance | {"torch": torch.__version__, "numpy": np.__version__},
+    )
+
+
+def read_prior(
+    prior: MetaPrior, *, device: str | torch.device, precision: str, **overrides: Any
+) -> tuple[PolicySession, State]:
+    """Bring a prior back to life.
+
+    Parameters
+    ----------
+    prior : MetaPrior
+        The prior.
+    device : str or torch.device
+        Where to compute.
+    precision : {"float32", "float64"}
+        Precision of the adaptation.
+    **overrides
+        Settings of the learner to use instead of the prior's.
+
+    Returns
+    -------
+    session : PolicySession
+        The learner at work.
+    state : dict of Tensor
+        Its state.
+
+    Raises
+    ------
+    PriorMismatchError
+        If the prior is not that of a policy.
+    """
+    if prior.kind != "policy" or prior.learner not in POLICY_LEARNERS:
+        raise PriorMismatchError(
+            f"The prior was learned by {prior.learner} for {prior.kind}, but a policy needs one of "
+            f"{', '.join(sorted(POLICY_LEARNERS))}. Meta-train one of these."
+        )
+    settings = {n: v for n, v in prior.learner_params.items() if n not in _SPACES}
+    described = prior.learner_params["action_space"]
+    network = dict(prior.backbone_params)
+    learner = POLICY_LEARNERS[prior.learner](**(settings | network | overrides))
+    distribution = restore_distribution(described, learner.initial_std)
+    shape = tuple(prior.input_shape or ())
+    session = Session.begin(
+        learner.inner_learner(),
+        build_backbone(str(prior.backbone), shape, network),
+        shape,
+        Scaler(*(prior.tensors[f"scaler.{n}"] for n in Scaler._fields)),
+        kind="policy",
+        head="learned",
+        classes=range(distribution.n_outputs),
+        device=device,
+        precision=precision,
+    )
+    tensors = {n: v for n, v in prior.tensors.items() if not n.startswith("scaler.")}
+    state = state_to_torch(tensors, session.adapter.device, session.adapter.dtype)
+    max_steps = int(prior.learner_params["max_episode_steps"])
+    return PolicySession(learner, session, distribution, max_steps), state

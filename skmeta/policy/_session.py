@@ -1,0 +1,289 @@
+"""A policy learner at work: networks, adaptation, and episodes.
+
+Notation: M tasks, E episodes of each, T steps, d features, k outputs, K inner steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skmeta.backend import Execution, State, to_numpy
+from skmeta.learners import GradientLearner, Session
+from skmeta.policy._advantages import (
+    generalised_advantages,
+    linear_baseline,
+    standardise,
+)
+from skmeta.policy._distributions import ActionDistribution
+from skmeta.policy._rollout import Episodes, collect
+from skmeta.policy._settings import PolicySettings
+from skmeta.policy._surrogate import Sample, inner_loss
+
+# Learned, but the same for all tasks.
+_NOT_ADAPTED = ("rate.", "norm.")
+
+
+@dataclass(frozen=True)
+class PolicySession:
+    """A policy learner at work on a device.
+
+    Attributes
+    ----------
+    learner : PolicySettings
+        Settings of the algorithm.
+    session : Session
+        The supervised learner whose inner step it takes, with network and device.
+    distribution : ActionDistribution
+        What the network's outputs mean.
+    max_steps : int
+        Steps of an episode, at most.
+    """
+
+    learner: PolicySettings
+    session: Session
+    distribution: ActionDistribution
+    max_steps: int
+
+    @property
+    def inner(self) -> GradientLearner:
+        """The learner whose inner step adapts the policy."""
+        assert isinstance(self.session.learner, GradientLearner)
+        return self.session.learner
+
+    def draw_state(self, seed: int) -> State:
+        """Draw the initial state.
+
+        Parameters
+        ----------
+        seed : int
+            Of the generator.
+
+        Returns
+        -------
+        dict of Tensor
+            ``body.*``, ``head.*``, parameters of the distribution, and what the inner learner
+            learns beside them.
+        """
+        adapter = self.session.adapter
+        own = self.distribution.initial_state()
+        own |= self.learner.step_size_state(own)
+        state = self.session.draw_state(seed)
+        # A small head: the first policy hardly depends on the observation.
+        state["head.weight"] = self.learner.initial_head_scale * state["head.weight"]
+        return state | {n: v.to(adapter.device, adapter.dtype) for n, v in own.items()}
+
+    # ------------------------------------------------------------------- pure functions of a task
+
+    def begin(self, state: Mapping[str, Tensor]) -> State:
+        """The part of a state that a task adapts."""
+        return {n: v for n, v in state.items() if not n.startswith(_NOT_ADAPTED)}
+
+    def outputs(self, fast: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """Outputs (..., k) of the network for standardised observations (..., d)."""
+        flat = x.reshape(-1, x.shape[-1])
+        found = self.inner.forward(self.session.context, fast, flat)
+        return found.reshape(*x.shape[:-1], found.shape[-1])
+
+    def log_prob(self, fast: Mapping[str, Tensor], sample: Sample) -> tuple[Tensor, Tensor]:
+        """Log probabilities (E, T) of the actions, and the outputs (E, T, k)."""
+        outputs = self.outputs(fast, sample.x)
+        return self.distribution.log_prob(fast, outputs, sample.action), outputs
+
+    def step(
+        self, state: Mapping[str, Tensor], fast: State, memory: dict[str, Any], sample: Sample
+    ) -> tuple[State, dict[str, Any]]:
+        """Adapt by one step on the episodes of a task.
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            The prior.
+        fast : dict of Tensor
+            The policy that played the episodes.
+        memory : dict
+            Of the inner optimizer; empty at the first step.
+        sample : Sample
+            The episodes.
+
+        Returns
+        -------
+        fast : dict of Tensor
+            The adapted policy.
+        memory : dict
+            For the next step.
+        """
+
+        def loss(part: State) -> Tensor:
+            log_prob, _ = self.log_prob(part, sample)
+            return inner_loss(self.learner.estimator, log_prob, sample)
+
+        fast, memory, _ = self.inner.descend(state, fast, memory, loss)
+        return fast, memory
+
+    def adapt(self, state: Mapping[str, Tensor], samples: Sequence[Sample]) -> State:
+        """Adapt by one step on each sample."""
+        fast = self.begin(state)
+        memory: dict[str, Any] = {}
+        for sample in samples:
+            fast, memory = self.step(state, fast, memory, sample)
+        return fast
+
+    # --------------------------------------------------------------------------- episodes of tasks
+
+    def play(
+        self, env: Any, fast: State, n_tasks: int, rng: np.random.Generator, explore: bool = True
+    ) -> Episodes:
+        """Play one episode in each environment.
+
+        Parameters
+        ----------
+        env : gymnasium.vector.VectorEnv
+            Environments, in the order of the tasks.
+        fast : dict of Tensor
+            Policies, stacked along axis 0.
+        n_tasks : int
+            M.
+        rng : numpy.random.Generator
+            Draws actions and first states.
+        explore : bool, default=True
+            Whether to draw actions, or to take the most likely ones.
+
+        Returns
+        -------
+        Episodes
+            What happened.
+        """
+        adapter = self.session.adapter
+        outputs = torch.func.vmap(self.outputs)
+        sample = torch.func.vmap(self.distribution.sample)
+
+        def act(seen: np.ndarray) -> np.ndarray:
+            found = outputs(fast, self.standardise(seen))
+            if not explore:
+                return to_numpy(self.distribution.mode(found))
+            noise = self.distribution.draw_noise(rng, seen.shape[:2])
+            tensor = torch.as_tensor(noise, dtype=adapter.dtype, device=adapter.device)
+            return to_numpy(sample(fast, found, tensor))
+
+        with torch.no_grad():
+            to_environment = self.distribution.to_environment
+            return collect(env, act, to_environment, n_tasks, self.max_steps, rng)
+
+    def standardise(self, seen: np.ndarray) -> Tensor:
+        """Put observations (..., d) on the device."""
+        adapter = self.session.adapter
+        x = adapter.inputs(adapter.upload(seen.reshape(-1, seen.shape[-1])))
+        return x.reshape(seen.shape)
+
+    def sample(self, episodes: Episodes, fast: State) -> Sample:
+        """Make episodes a sample to learn from.
+
+        Parameters
+        ----------
+        episodes : Episodes
+            Of M tasks.
+        fast : dict of Tensor
+            The policies that played them, stacked along axis 0.
+
+        Returns
+        -------
+        Sample
+            Stacked along axis 0.
+        """
+        adapter, learner = self.session.adapter, self.learner
+        x = self.standardise(episodes.observation)
+        weight = episodes.weight
+        value = np.zeros_like(episodes.reward)
+        if learner.baseline == "linear":
+            # float64 whatever the precision: the normal equations square the condition.
+            seen = to_numpy(x).astype(np.float64)
+            value = linear_baseline(seen, episodes.reward, weight, learner.discount)
+        advantage = generalised_advantages(
+            episodes.reward, value, learner.discount, learner.gae_lambda
+        )
+        if learner.standardize_advantages:
+            advantage = standardise(advantage, weight)
+        mean = episodes.reward.sum((1, 2)) / weight.sum((1, 2))
+        others = (mean.sum() - mean) / max(1, len(mean) - 1)
+        credit = mean - others if len(mean) > 1 else mean
+
+        def tensor(values: np.ndarray) -> Tensor:
+            return torch.as_tensor(values, dtype=adapter.dtype, device=adapter.device)
+
+        own = {n: fast[n] for n in self.distribution.initial_state()}
+        action = torch.as_tensor(episodes.action, device=adapter.device)
+        action = action.to(adapter.dtype) if action.is_floating_point() else action
+        with torch.no_grad():
+            outputs = torch.func.vmap(self.outputs)(fast, x)
+            log_prob = torch.func.vmap(self.distribution.log_prob)(own, outputs, action)
+        return Sample(
+            x,
+            action,
+            tensor(weight),
+            tensor(advantage),
+            log_prob,
+            outputs,
+            own,
+            tensor(credit),
+        )
+
+    def sample_tasks(
+        self,
+        state: State,
+        env: Any,
+        n_tasks: int,
+        n_updates: int,
+        execution: Execution,
+        rng: np.random.Generator,
+    ) -> tuple[tuple[Sample, ...], np.ndarray]:
+        """Play, adapt, play again, ... in each task.
+
+        Parameters
+        ----------
+        state : dict of Tensor
+            The prior.
+        env : gymnasium.vector.VectorEnv
+            Environments of the tasks, in their order.
+        n_tasks : int
+            M.
+        n_updates : int
+            K.
+        execution : Execution
+            How tasks are computed.
+        rng : numpy.random.Generator
+            Draws actions and first states.
+
+        Returns
+        -------
+        samples : tuple of Sample, of length K + 1
+            Before each update, and after the last one; stacked along axis 0.
+        returns : ndarray of shape (K + 1, M)
+            Mean returns.
+        """
+        fast = self.adapt_tasks(state, (), n_tasks, execution)
+        samples: list[Sample] = []
+        returns = []
+        for k in range(n_updates + 1):
+            episodes = self.play(env, fast, n_tasks, rng)
+            returns.append(episodes.returns.mean(1))
+            samples.append(self.sample(episodes, fast))
+            if k < n_updates:
+                fast = self.adapt_tasks(state, tuple(samples), n_tasks, execution)
+        return tuple(samples), np.stack(returns)
+
+    def adapt_tasks(
+        self, state: State, samples: tuple[Sample, ...], n_tasks: int, execution: Execution
+    ) -> State:
+        """Policies of the tasks, stacked along axis 0, after one step on each sample."""
+        if not samples:
+            return {n: v.expand(n_tasks, *v.shape) for n, v in self.begin(state).items()}
+        with torch.no_grad():
+            adapted: State = execution.map(partial(self.adapt, state), samples)
+        return adapted

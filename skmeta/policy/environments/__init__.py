@@ -1,0 +1,29 @@
+"""Environments, and families of them that differ in what a policy has to find out."""
+
+from skmeta.policy.environments._cartpole import CartPoleVectorEnv
+from skmeta.policy.environments._family import (
+    CartPole,
+    EnvironmentFamily,
+    Pendulum,
+    TaskFamily,
+    make_vector,
+)
+from skmeta.policy.environments._gymnasium import gymnasium
+from skmeta.policy.environments._pendulum import PendulumVectorEnv
+from skmeta.policy.environments._point import PointNavigation, PointVectorEnv
+from skmeta.policy.environments._vector import NumpyVectorEnv, SingleEnv
+
+__all__ = [
+    "CartPole",
+    "CartPoleVectorEnv",
+    "EnvironmentFamily",
+    "NumpyVectorEnv",
+    "Pendulum",
+    "PendulumVectorEnv",
+    "PointNavigation",
+    "PointVectorEnv",
+    "SingleEnv",
+    "TaskFamily",
+    "gymnasium",
+    "make_vector",
+]

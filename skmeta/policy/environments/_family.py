@@ -1,0 +1,313 @@
+"""Families of environments: tasks that differ in physical parameters."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+from scipy import stats
+
+from skmeta._validation import check_count
+from skmeta.exceptions import InvalidEnvironmentError
+from skmeta.policy.environments._cartpole import CartPoleVectorEnv
+from skmeta.policy.environments._gymnasium import CartPoleEnv, gymnasium, load_env_creator
+from skmeta.policy.environments._pendulum import PendulumVectorEnv
+from skmeta.policy.environments._vector import NumpyVectorEnv, Parameters
+
+
+@runtime_checkable
+class TaskFamily(Protocol):
+    """What a family of environments has to have; write one of your own, or use those here.
+
+    A family may also have ``make_vector(tasks, n_episodes)``, which returns one
+    ``gymnasium.vector.VectorEnv`` of ``len(tasks) * n_episodes`` environments in the order of the
+    tasks. Without it, environments are made one by one and stepped in a loop.
+    ``max_episode_steps`` is an attribute that bounds the length of an episode.
+
+    Examples
+    --------
+    >>> from skmeta.policy import PointNavigation, TaskFamily
+    >>> isinstance(PointNavigation(), TaskFamily)
+    True
+    """
+
+    max_episode_steps: int
+
+    def sample(self, n: int, rng: np.random.Generator) -> Sequence[Any]:
+        """Draw ``n`` tasks; a task is anything that ``make`` takes."""
+
+    def make(self, task: Any) -> gymnasium.Env:
+        """Make the environment of one task. All tasks have the same spaces."""
+
+
+def make_vector(family: TaskFamily, tasks: Sequence[Any], n_episodes: int) -> Any:
+    """Make ``n_episodes`` environments of each task as one vector environment.
+
+    Parameters
+    ----------
+    family : TaskFamily
+        Makes them.
+    tasks : sequence of length n_tasks
+        The tasks.
+    n_episodes : int
+        Environments of each task.
+
+    Returns
+    -------
+    gymnasium.vector.VectorEnv
+        Of ``n_tasks * n_episodes`` environments, in the order of the tasks.
+    """
+    own = getattr(family, "make_vector", None)
+    if own is not None:
+        return own(tasks, n_episodes)
+    each = [partial(family.make, task) for task in tasks for _ in range(n_episodes)]
+    return gymnasium.vector.SyncVectorEnv(each)
+
+
+class EnvironmentFamily:
+    """Environments of Gymnasium that differ in physical parameters.
+
+    Parameters
+    ----------
+    env_id : str
+        Name of an environment that Gymnasium has registered, such as ``"Pendulum-v1"``.
+    parameters : mapping of str to distribution
+        What varies: names of constructor arguments, or of attributes of the unwrapped
+        environment. A distribution is one of :mod:`scipy.stats`, or anything else with
+        ``rvs(size=..., random_state=...)``.
+    max_episode_steps : int, optional
+        Steps after which an episode is truncated; by default what is registered.
+
+    Attributes
+    ----------
+    observation_space, action_space : gymnasium.Space
+        Of all tasks.
+
+    Raises
+    ------
+    InvalidEnvironmentError
+        If the environment is not registered, does not have a parameter, or has no limit of steps.
+
+    Notes
+    -----
+    ``CartPole-v1`` and ``Pendulum-v1`` are simulated for all episodes at once with NumPy. Other
+    environments are stepped one by one. An attribute is set after the constructor has run; what
+    the constructor computed from it is not computed anew, except for ``CartPole-v1``.
+
+    Examples
+    --------
+    >>> from scipy.stats import uniform
+    >>> from skmeta.policy import EnvironmentFamily
+    >>> family = EnvironmentFamily("Pendulum-v1", {"m": uniform(0.5, 1), "l": uniform(0.5, 1)})
+    >>> task, = family.sample(1, np.random.default_rng(0))
+    >>> sorted(task)
+    ['l', 'm']
+    """
+
+    _vector_classes: ClassVar[dict[str, type[NumpyVectorEnv]]] = {
+        "CartPole-v1": CartPoleVectorEnv,
+        "Pendulum-v1": PendulumVectorEnv,
+    }
+
+    def __init__(
+        self,
+        env_id: str,
+        parameters: Mapping[str, Any],
+        *,
+        max_episode_steps: int | None = None,
+    ) -> None:
+        self.env_id = env_id
+        self.parameters = dict(parameters)
+        try:
+            spec = gymnasium.spec(env_id)
+        except gymnasium.error.Error as error:
+            raise InvalidEnvironmentError(
+                f"env_id={env_id!r} is not an environment of Gymnasium: {error} See "
+                "gymnasium.pprint_registry(), or import the package that registers it."
+            ) from error
+        limit = max_episode_steps if max_episode_steps is not None else spec.max_episode_steps
+        if limit is None:
+            raise InvalidEnvironmentError(
+                f"{env_id} has no limit of steps, so an episode might never end. Set "
+                "max_episode_steps."
+            )
+        self.max_episode_steps = check_count(limit, "max_episode_steps")
+        for name, distribution in self.parameters.items():
+            if not hasattr(distribution, "rvs"):
+                raise InvalidEnvironmentError(
+                    f"parameters[{name!r}] must be a distribution with a method rvs, such as "
+                    f"scipy.stats.uniform(0.5, 1), got {distribution!r}."
+                )
+        entry: Any = spec.entry_point
+        if isinstance(entry, str):
+            entry = load_env_creator(entry)
+        self._arguments = set(inspect.signature(entry).parameters) if callable(entry) else set()
+        (task,) = self.sample(1, np.random.default_rng(0))
+        env = self.make(task)
+        self.observation_space, self.action_space = env.observation_space, env.action_space
+        env.close()
+
+    def sample(self, n: int, rng: np.random.Generator) -> list[Parameters]:
+        """Draw tasks.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        rng : numpy.random.Generator
+            Source of the numbers.
+
+        Returns
+        -------
+        list of dict of length n
+            Value of each parameter.
+        """
+        drawn = {
+            name: np.asarray(distribution.rvs(size=n, random_state=rng), dtype=np.float64)
+            for name, distribution in self.parameters.items()
+        }
+        return [{name: float(values[i]) for name, values in drawn.items()} for i in range(n)]
+
+    def make(self, task: Parameters, **kwargs: Any) -> gymnasium.Env:
+        """Make the environment of a task.
+
+        Parameters
+        ----------
+        task : mapping of str to float
+            Values of parameters.
+        **kwargs
+            Passed on to :func:`gymnasium.make`, such as ``render_mode="rgb_array"``.
+
+        Returns
+        -------
+        gymnasium.Env
+            One environment.
+
+        Raises
+        ------
+        InvalidEnvironmentError
+            If the environment does not have a parameter.
+        """
+        given = {name: value for name, value in task.items() if name in self._arguments}
+        env = gymnasium.make(
+            self.env_id,
+            max_episode_steps=self.max_episode_steps,
+            disable_env_checker=True,
+            **given,
+            **kwargs,
+        )
+        inner = env.unwrapped
+        for name in task.keys() - given.keys():
+            if not hasattr(inner, name):
+                known = sorted({*self._arguments, *vars(inner)})
+                near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+                hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
+                raise InvalidEnvironmentError(
+                    f"{self.env_id} has neither a constructor argument nor an attribute "
+                    f"{name!r}.{hint} Name one of: {', '.join(known)}."
+                )
+            setattr(inner, name, task[name])
+        if isinstance(inner, CartPoleEnv):
+            # What its constructor computes from the attributes.
+            inner.total_mass = inner.masscart + inner.masspole
+            inner.polemass_length = inner.masspole * inner.length
+        return env
+
+    def make_vector(self, tasks: Sequence[Parameters], n_episodes: int) -> Any:
+        """Make ``n_episodes`` environments of each task, in the order of the tasks.
+
+        Parameters
+        ----------
+        tasks : sequence of mapping
+            The tasks.
+        n_episodes : int
+            Environments of each task.
+
+        Returns
+        -------
+        gymnasium.vector.VectorEnv
+            Of ``len(tasks) * n_episodes`` environments.
+        """
+        each = [task for task in tasks for _ in range(n_episodes)]
+        vector_class = self._vector_classes.get(self.env_id)
+        if vector_class is not None and self.parameters.keys() <= vector_class.defaults.keys():
+            return vector_class(each, self.max_episode_steps)
+        return gymnasium.vector.SyncVectorEnv([partial(self.make, task) for task in each])
+
+
+class CartPole(EnvironmentFamily):
+    """Poles on carts that differ in length, mass and force of the motor.
+
+    Parameters
+    ----------
+    length : distribution, default=scipy.stats.uniform(0.25, 0.75)
+        Half the length of the pole, in metres.
+    masspole : distribution, default=scipy.stats.uniform(0.05, 0.45)
+        Mass of the pole, in kilograms.
+    force_mag : distribution, default=scipy.stats.uniform(5, 10)
+        Force of a push, in newtons. Where it is negative the two actions are swapped.
+    max_episode_steps : int, default=200
+        Steps of an episode, at most.
+
+    Examples
+    --------
+    >>> from skmeta.policy import CartPole
+    >>> CartPole().env_id
+    'CartPole-v1'
+    """
+
+    def __init__(
+        self,
+        length: Any = None,
+        masspole: Any = None,
+        force_mag: Any = None,
+        max_episode_steps: int = 200,
+    ) -> None:
+        given = {"length": length, "masspole": masspole, "force_mag": force_mag}
+        usual = {"length": (0.25, 0.75), "masspole": (0.05, 0.45), "force_mag": (5, 10)}
+        super().__init__(
+            "CartPole-v1", _with_defaults(given, usual), max_episode_steps=max_episode_steps
+        )
+
+
+class Pendulum(EnvironmentFamily):
+    """Pendulums to swing up that differ in gravity, length and mass.
+
+    Parameters
+    ----------
+    g : distribution, default=scipy.stats.uniform(6, 8)
+        Gravity, in metres per second squared.
+    m : distribution, default=scipy.stats.uniform(0.5, 1)
+        Mass, in kilograms.
+    l : distribution, default=scipy.stats.uniform(0.5, 1)
+        Length, in metres.
+    max_episode_steps : int, default=200
+        Steps of an episode.
+
+    Examples
+    --------
+    >>> from skmeta.policy import Pendulum
+    >>> Pendulum().action_space
+    Box(-2.0, 2.0, (1,), float32)
+    """
+
+    def __init__(
+        self,
+        g: Any = None,
+        m: Any = None,
+        l: Any = None,  # noqa: E741 -- Gymnasium's name
+        max_episode_steps: int = 200,
+    ) -> None:
+        usual = {"g": (6, 8), "m": (0.5, 1), "l": (0.5, 1)}
+        given = _with_defaults({"g": g, "m": m, "l": l}, usual)
+        super().__init__("Pendulum-v1", given, max_episode_steps=max_episode_steps)
+
+
+def _with_defaults(
+    given: Mapping[str, Any], usual: Mapping[str, tuple[float, float]]
+) -> dict[str, Any]:
+    return {n: stats.uniform(*usual[n]) if v is None else v for n, v in given.items()}

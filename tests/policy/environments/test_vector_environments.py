@@ -1,0 +1,124 @@
+"""NumPy environments agree with Gymnasium's own, step by step."""
+
+import gymnasium
+import numpy as np
+import pytest
+from scipy.stats import uniform
+
+from skmeta.policy import CartPole, EnvironmentFamily, Pendulum, PointNavigation
+from skmeta.policy.environments import CartPoleVectorEnv, PendulumVectorEnv
+
+
+@pytest.mark.parametrize("family", [CartPole(), Pendulum()], ids=lambda f: f.env_id)
+def test_numpy_agrees_with_gymnasium_step_by_step(family):
+    rng = np.random.default_rng(0)
+    tasks = family.sample(6, rng)
+    vector = family.make_vector(tasks, 1)
+    assert isinstance(vector, CartPoleVectorEnv | PendulumVectorEnv)
+    vector.reset(seed=1)
+    singles = [family.make(task) for task in tasks]
+    for k, env in enumerate(singles):
+        env.reset(seed=0)
+        env.unwrapped.state = vector.state[:, k].copy()
+    over = np.zeros(6, dtype=bool)
+    for _ in range(family.max_episode_steps):
+        if family.env_id == "CartPole-v1":
+            actions = rng.integers(0, 2, 6)
+        else:
+            actions = rng.normal(0, 3, (6, 1))
+        seen, rewards, terminated, truncated, _ = vector.step(actions)
+        for k in np.flatnonzero(~over):
+            own = singles[k].step(actions[k])
+            np.testing.assert_allclose(seen[k], own[0], rtol=1e-6, atol=1e-7)
+            np.testing.assert_allclose(rewards[k], own[1], rtol=1e-12)
+            assert (terminated[k], truncated[k]) == own[2:4]
+        assert (rewards[over] == 0).all()
+        over |= terminated | truncated
+    assert over.all()
+
+
+def test_defaults_are_those_of_gymnasium():
+    own = gymnasium.make("CartPole-v1").unwrapped
+    for name, value in CartPoleVectorEnv.defaults.items():
+        assert getattr(own, name) == value
+    own = gymnasium.make("Pendulum-v1").unwrapped
+    for name, value in PendulumVectorEnv.defaults.items():
+        assert getattr(own, name) == value
+
+
+@pytest.mark.parametrize(
+    ("env_id", "vector_class"),
+    [("CartPole-v1", CartPoleVectorEnv), ("Pendulum-v1", PendulumVectorEnv)],
+)
+def test_spaces_are_those_of_gymnasium(env_id, vector_class):
+    own = gymnasium.make(env_id)
+    assert vector_class.spaces() == (own.observation_space, own.action_space)
+
+
+def test_an_episode_that_is_over_stays_as_it_is():
+    env = PointNavigation().make_vector([{"goal_x": 0.0, "goal_y": 0.1}, {"goal_x": 0.5}], 1)
+    env.reset(seed=0)
+    up = np.array([[0.0, 0.1], [0.0, 0.1]])
+    seen, rewards, terminated, _, _ = env.step(up)
+    assert terminated.tolist() == [True, False]
+    np.testing.assert_allclose(rewards, [0.0, -np.hypot(0.5, 0.1)], atol=1e-7)
+    seen, rewards, terminated, _, _ = env.step(up)
+    assert terminated.tolist() == [True, False]
+    assert rewards[0] == 0
+    np.testing.assert_allclose(seen, [[0.0, 0.1], [0.0, 0.2]], atol=1e-6)
+
+
+def test_some_episodes_can_be_reset():
+    env = PointNavigation().make_vector([{"goal_x": 0.5, "goal_y": 0.5}], 2)
+    env.reset(seed=0)
+    env.step(np.full((2, 2), 0.1))
+    seen, _ = env.reset(options={"reset_mask": np.array([True, False])})
+    np.testing.assert_allclose(seen, [[0, 0], [0.1, 0.1]], atol=1e-6)
+
+
+def test_standing_still_costs_a_hundred_mean_distances():
+    family = PointNavigation()
+    env = family.make_vector(family.sample(20_000, np.random.default_rng(0)), 1)
+    env.reset(seed=0)
+    total = sum(env.step(np.zeros((20_000, 2)))[1] for _ in range(100))
+    # The mean distance from the centre of a unit square.
+    mean = (np.sqrt(2) + np.log(1 + np.sqrt(2))) / 6
+    assert total.mean() == pytest.approx(-100 * mean, rel=0.01)
+
+
+def test_straight_to_the_goal():
+    env = PointNavigation().make_vector([{"goal_x": 0.25, "goal_y": -0.1}], 1)
+    env.reset(seed=0)
+    goal = np.array([[0.25, -0.1]])
+    total = sum(env.step(goal - env.state.T)[1] for _ in range(100))
+    np.testing.assert_allclose(total, [-0.15 - 0.05], atol=1e-7)
+
+
+def test_steps_are_clipped_to_a_tenth():
+    env = PointNavigation().make({"goal_x": 0.5, "goal_y": 0.5})
+    env.reset(seed=0)
+    seen, *_ = env.step(np.array([7.0, -0.05]))
+    np.testing.assert_allclose(seen, [0.1, -0.05], atol=1e-7)
+    assert env.render().shape == (240, 240, 3)
+
+
+def test_attributes_and_constructor_arguments_are_set():
+    family = EnvironmentFamily("Pendulum-v1", {"g": uniform(3, 1), "m": uniform(2, 1)})
+    (task,) = family.sample(1, np.random.default_rng(0))
+    env = family.make(task).unwrapped
+    assert (env.g, env.m) == (task["g"], task["m"])
+    assert 3 <= task["g"] <= 4
+
+
+def test_what_the_constructor_of_cartpole_computes_follows():
+    env = CartPole().make({"length": 1.0, "masspole": 0.5}).unwrapped
+    assert env.total_mass == 1.5
+    assert env.polemass_length == 0.5
+
+
+def test_other_environments_are_stepped_one_by_one():
+    family = EnvironmentFamily("MountainCarContinuous-v0", {"power": uniform(0.001, 0.002)})
+    tasks = family.sample(2, np.random.default_rng(0))
+    env = family.make_vector(tasks, 2)
+    assert env.num_envs == 4
+    assert [e.unwrapped.power for e in env.envs] == [t["power"] for t in tasks for _ in "ab"]
