@@ -2,6 +2,9 @@
 
 from skmeta.policy._learner import PolicyLearner
 from skmeta.policy._maml import PolicyMAML
+from skmeta.policy._meta_sgd import PolicyMetaSGD
+from skmeta.policy._policy import MetaPolicy
+from skmeta.policy._reptile import PolicyReptile
 from skmeta.policy.environments import (
     CartPole,
     EnvironmentFamily,
@@ -14,10 +17,13 @@ from skmeta.policy.environments import (
 __all__ = [
     "CartPole",
     "EnvironmentFamily",
+    "MetaPolicy",
     "NumpyVectorEnv",
     "Pendulum",
     "PointNavigation",
     "PolicyLearner",
     "PolicyMAML",
+    "PolicyMetaSGD",
+    "PolicyReptile",
     "TaskFamily",
 ]

@@ -25,6 +25,8 @@ _RUN_PARAMETERS = frozenset(
         *("verbose", "random_state"),
     }
 )
+# Begins the names of an adapted policy's tensors, in a file of one.
+ADAPTED = "adapted."
 _SPACES = ("action_space", "max_episode_steps")
 
 
@@ -64,7 +66,12 @@ def write_prior(session: PolicySession, state: State, **provenance: Any) -> Meta
 
 
 def read_prior(
-    prior: MetaPrior, *, device: str | torch.device, precision: str, **overrides: Any
+    prior: MetaPrior,
+    *,
+    device: str | torch.device,
+    precision: str,
+    max_steps: int | None = None,
+    **overrides: Any,
 ) -> tuple[PolicySession, State]:
     """Bring a prior back to life.
 
@@ -76,6 +83,8 @@ def read_prior(
         Where to compute.
     precision : {"float32", "float64"}
         Precision of the adaptation.
+    max_steps : int, optional
+        Steps of an episode, at most; by default as in meta-training.
     **overrides
         Settings of the learner to use instead of the prior's.
 
@@ -115,5 +124,5 @@ def read_prior(
     )
     tensors = {n: v for n, v in prior.tensors.items() if not n.startswith("scaler.")}
     state = state_to_torch(tensors, session.adapter.device, session.adapter.dtype)
-    max_steps = int(prior.learner_params["max_episode_steps"])
-    return PolicySession(learner, session, distribution, max_steps), state
+    steps = int(max_steps or prior.learner_params["max_episode_steps"])
+    return PolicySession(learner, session, distribution, steps), state

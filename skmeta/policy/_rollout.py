@@ -5,15 +5,13 @@ Notation: M tasks, E episodes of each, T steps of the longest episode, d feature
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from skmeta.exceptions import InvalidEnvironmentError
-
-Act = Callable[[np.ndarray], tuple[np.ndarray, Any]]
 
 
 @dataclass(frozen=True)
@@ -102,6 +100,35 @@ def collect(
         part.reshape(n_tasks, n // n_tasks, *part.shape[1:]) for part in stacked
     )
     return Episodes(observation, actions, rewards, weight.astype(np.float64))
+
+
+def concatenate(parts: Sequence[Episodes], n_episodes: int) -> Episodes:
+    """Join episodes of the same tasks, and keep the first ones.
+
+    Parameters
+    ----------
+    parts : sequence of Episodes
+        Of the same M tasks.
+    n_episodes : int
+        Episodes to keep of each task.
+
+    Returns
+    -------
+    Episodes
+        Padded to the longest episode.
+    """
+    longest = max(part.reward.shape[2] for part in parts)
+
+    def joined(name: str) -> np.ndarray:
+        arrays = []
+        for part in parts:
+            values = getattr(part, name)
+            pad = [(0, 0)] * values.ndim
+            pad[2] = (0, longest - values.shape[2])
+            arrays.append(np.pad(values, pad))
+        return np.concatenate(arrays, axis=1)[:, :n_episodes]
+
+    return Episodes(*(joined(n) for n in ("observation", "action", "reward", "weight")))
 
 
 def _check_finite(values: np.ndarray, what: str, step: int) -> None:

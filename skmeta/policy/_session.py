@@ -5,13 +5,15 @@ Notation: M tasks, E episodes of each, T steps, d features, k outputs, K inner s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from skmeta.backend import Execution, State, to_numpy
@@ -26,6 +28,12 @@ from skmeta.policy._rollout import Episodes, collect
 from skmeta.policy._settings import PolicySettings
 from skmeta.policy._surrogate import Sample, inner_loss
 
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "gelu": F.gelu,
+    "silu": F.silu,
+}
 # Learned, but the same for all tasks.
 _NOT_ADAPTED = ("rate.", "norm.")
 
@@ -161,20 +169,40 @@ class PolicySession:
             What happened.
         """
         adapter = self.session.adapter
-        outputs = torch.func.vmap(self.outputs)
-        sample = torch.func.vmap(self.distribution.sample)
+        layers = self._stacked_layers(fast)
+        # One more axis, for the episodes of a task.
+        own = {n: fast[n].unsqueeze(1) for n in self.distribution.initial_state()}
 
         def act(seen: np.ndarray) -> np.ndarray:
-            found = outputs(fast, self.standardise(seen))
+            found = self._stacked_outputs(layers, self.standardise(seen))
             if not explore:
                 return to_numpy(self.distribution.mode(found))
             noise = self.distribution.draw_noise(rng, seen.shape[:2])
             tensor = torch.as_tensor(noise, dtype=adapter.dtype, device=adapter.device)
-            return to_numpy(sample(fast, found, tensor))
+            return to_numpy(self.distribution.sample(own, found, tensor))
 
         with torch.no_grad():
             to_environment = self.distribution.to_environment
             return collect(env, act, to_environment, n_tasks, self.max_steps, rng)
+
+    def _stacked_layers(self, fast: State) -> list[tuple[Tensor, Tensor]]:
+        names = [n.removesuffix(".weight") for n in fast if n.endswith(".weight")]
+        # Layers of the body in their order, then the head.
+        names.sort(key=lambda n: int(n.split(".")[1]) if n.startswith("body.") else math.inf)
+        return [
+            (fast[f"{n}.weight"].transpose(1, 2), fast[f"{n}.bias"].unsqueeze(1)) for n in names
+        ]
+
+    def _stacked_outputs(self, layers: list[tuple[Tensor, Tensor]], x: Tensor) -> Tensor:
+        """What :meth:`outputs` returns for each task, without the overhead of ``vmap``.
+
+        An episode has many steps, and a policy is small: this is most of the cost of playing.
+        """
+        activation = _ACTIVATIONS[self.learner.activation]
+        *hidden, (weight, bias) = layers
+        for w, b in hidden:
+            x = activation(torch.baddbmm(b, x, w))
+        return torch.baddbmm(bias, x, weight)
 
     def standardise(self, seen: np.ndarray) -> Tensor:
         """Put observations (..., d) on the device."""

@@ -1,0 +1,401 @@
+"""The estimator: a policy that adapts to an environment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from numbers import Integral, Real
+from os import PathLike
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from skmeta._random import check_rng
+from skmeta._sklearn_compat import Interval, StrOptions, fit_context
+from skmeta._validation import check_count
+from skmeta.backend import PRECISIONS, State, state_to_numpy, state_to_torch, to_numpy
+from skmeta.exceptions import InvalidEnvironmentError, PriorFormatError
+from skmeta.policy._prior_io import ADAPTED, read_prior
+from skmeta.policy._rollout import Episodes, concatenate
+from skmeta.policy._session import PolicySession
+from skmeta.policy._spaces import check_environment
+from skmeta.policy._surrogate import Sample
+from skmeta.policy.environments import gymnasium
+from skmeta.priors import MetaPrior
+
+
+class MetaPolicy(BaseEstimator):
+    """A policy that adapts to a new environment after a few episodes, starting from a prior.
+
+    ``fit`` plays episodes, takes a policy gradient step, and so on, as often as the prior was
+    meta-trained for. ``partial_fit`` adds one step.
+
+    Parameters
+    ----------
+    prior : MetaPrior
+        ``prior_`` of a policy learner such as :class:`PolicyMAML`.
+    n_inner_steps : int, optional
+        Updates that ``fit`` makes; by default as many as in meta-training.
+    inner_lr : float, optional
+        Step size of an update; by default that of meta-training.
+    max_episode_steps : int, optional
+        Steps after which an episode is cut; by default as in meta-training.
+    device : str or torch.device, default="auto"
+        Where to compute.
+    precision : {"float32", "float64"}, default="float32"
+        Precision of the policy.
+    random_state : int, Generator, RandomState or None, default=None
+        Seed of actions and episodes.
+
+    Attributes
+    ----------
+    adapted_ : dict of ndarray
+        The adapted policy's parameters.
+    n_updates_ : int
+        Updates made.
+    returns_ : list of float
+        Mean return of the episodes that each update was made from, so the first one is the
+        prior's.
+    n_features_in_ : int
+        Size of an observation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta.policy import MetaPolicy, PointNavigation, PolicyMAML
+    >>> family = PointNavigation()
+    >>> learner = PolicyMAML(n_iterations=2, meta_batch_size=4, n_episodes=5, random_state=0)
+    >>> prior = learner.fit(family).prior_
+    >>> task, = family.sample(1, np.random.default_rng(1))
+    >>> policy = MetaPolicy(prior, random_state=0).fit(family.make(task), n_episodes=5)
+    >>> policy.n_updates_
+    1
+    >>> policy.predict(np.zeros(2)).shape
+    (2,)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "prior": [MetaPrior],
+        "n_inner_steps": [Interval(Integral, 0, None, closed="left"), None],
+        "inner_lr": [Interval(Real, 0, None, closed="neither"), None],
+        "max_episode_steps": [Interval(Integral, 1, None, closed="left"), None],
+        "device": [str, torch.device],
+        "precision": [StrOptions(set(PRECISIONS))],
+        "random_state": ["random_state", np.random.Generator],
+    }
+
+    def __init__(
+        self,
+        prior,
+        *,
+        n_inner_steps=None,
+        inner_lr=None,
+        max_episode_steps=None,
+        device="auto",
+        precision="float32",
+        random_state=None,
+    ):
+        self.prior = prior
+        self.n_inner_steps = n_inner_steps
+        self.inner_lr = inner_lr
+        self.max_episode_steps = max_episode_steps
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+
+    # ------------------------------------------------------------------------------------- fit
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, env: Any, y: Any = None, *, n_episodes: int = 20) -> Self:
+        """Adapt the prior to an environment.
+
+        Parameters
+        ----------
+        env : gymnasium.Env or gymnasium.vector.VectorEnv
+            The environment; of a vector environment, all environments are the same task.
+        y : None
+            Not used; here for pipelines.
+        n_episodes : int, default=20
+            Episodes before each update.
+
+        Returns
+        -------
+        self : object
+            The adapted policy.
+
+        Raises
+        ------
+        PriorMismatchError
+            If the environment has other spaces than those of meta-training.
+        InvalidEnvironmentError
+            If an observation or a reward is not a finite number.
+        """
+        session, state = self._begin(env)
+        self._reset(session, state)
+        for _ in range(session.learner.n_inner_steps):
+            self._update(session, state, env, n_episodes)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, env: Any, y: Any = None, *, n_episodes: int = 20) -> Self:
+        """Make one more update.
+
+        Parameters
+        ----------
+        env, y, n_episodes
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        self : object
+            The adapted policy.
+        """
+        session, state = self._begin(env)
+        if not hasattr(self, "adapted_"):
+            self._reset(session, state)
+        self._update(session, state, env, n_episodes)
+        return self
+
+    def _begin(self, env: Any) -> tuple[PolicySession, State]:
+        check_environment(*_spaces(env), self.prior)
+        if self.inner_lr is not None and any(n.startswith("rate.") for n in self.prior.tensors):
+            raise ValueError(
+                f"inner_lr={self.inner_lr} does not apply to a prior whose step sizes are learned. "
+                "Leave inner_lr=None."
+            )
+        return self._session()
+
+    def _session(self) -> tuple[PolicySession, State]:
+        given = {"n_inner_steps": self.n_inner_steps, "inner_lr": self.inner_lr}
+        return read_prior(
+            self.prior,
+            device=self.device,
+            precision=self.precision,
+            max_steps=self.max_episode_steps,
+            **{n: v for n, v in given.items() if v is not None},
+        )
+
+    def _reset(self, session: PolicySession, state: State) -> None:
+        self.adapted_ = state_to_numpy(session.begin(state))
+        self.n_features_in_ = self.prior.n_features_in
+        self.n_updates_ = 0
+        self.returns_: list[float] = []
+        self.rng_ = check_rng(self.random_state)
+
+    def _update(self, session: PolicySession, state: State, env: Any, n_episodes: int) -> None:
+        stacked = {n: v.unsqueeze(0) for n, v in self._fast(session).items()}
+        episodes = self._play(session, stacked, env, n_episodes, self.rng_)
+        sample = session.sample(episodes, stacked)
+
+        def step(at: State, of_task: Sample) -> State:
+            # The number of updates is all that the inner steps of these learners remember.
+            return session.step(state, at, {"step": self.n_updates_}, of_task)[0]
+
+        with torch.no_grad():
+            stacked = torch.func.vmap(step)(stacked, sample)
+        self.adapted_ = state_to_numpy({n: v[0] for n, v in stacked.items()})
+        self.n_updates_ += 1
+        self.returns_.append(float(episodes.returns.mean()))
+
+    def _fast(self, session: PolicySession) -> State:
+        adapter = session.session.adapter
+        return state_to_torch(self.adapted_, adapter.device, adapter.dtype)
+
+    def _play(
+        self,
+        session: PolicySession,
+        stacked: State,
+        env: Any,
+        n_episodes: int,
+        rng: np.random.Generator,
+        explore: bool = True,
+    ) -> Episodes:
+        n_episodes = check_count(n_episodes, "n_episodes")
+        vector = env if hasattr(env, "num_envs") else _OneEnv(env)
+        rounds = math.ceil(n_episodes / vector.num_envs)
+        parts = [session.play(vector, stacked, 1, rng, explore) for _ in range(rounds)]
+        return concatenate(parts, n_episodes)
+
+    # ------------------------------------------------------------------------------------- act
+
+    def predict(self, observation: Any) -> Any:
+        """Most likely action.
+
+        Parameters
+        ----------
+        observation : array-like of shape (n_features,) or (n_observations, n_features)
+            One observation, or several.
+
+        Returns
+        -------
+        ndarray or int
+            One action, or one per observation, in the environment's units.
+        """
+
+        def most_likely(session: PolicySession, fast: State, outputs: torch.Tensor) -> torch.Tensor:
+            return session.distribution.mode(outputs)
+
+        return self._act(observation, most_likely)
+
+    def sample(self, observation: Any) -> Any:
+        """Draw an action, as in the episodes that the policy learns from.
+
+        Parameters
+        ----------
+        observation : array-like of shape (n_features,) or (n_observations, n_features)
+            One observation, or several.
+
+        Returns
+        -------
+        ndarray or int
+            One action, or one per observation, in the environment's units.
+        """
+
+        def draw(session: PolicySession, fast: State, outputs: torch.Tensor) -> torch.Tensor:
+            noise = session.distribution.draw_noise(self.rng_, (len(outputs),))
+            return session.distribution.sample(fast, outputs, torch.as_tensor(noise).to(outputs))
+
+        return self._act(observation, draw)
+
+    def _act(
+        self,
+        observation: Any,
+        choose: Callable[[PolicySession, State, torch.Tensor], torch.Tensor],
+    ) -> Any:
+        check_is_fitted(self)
+        seen = np.asarray(observation, dtype=np.float64)
+        rows = np.atleast_2d(seen)
+        if seen.ndim > 2 or rows.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"observation has shape {seen.shape}, but the policy takes ({self.n_features_in_},)"
+                f" or (n_observations, {self.n_features_in_})."
+            )
+        if not np.isfinite(rows).all():
+            at = int((~np.isfinite(rows)).any(1).argmax())
+            raise ValueError(
+                f"observation {at} is {rows[at].tolist()}, but it must be finite. Mend the "
+                "environment that it comes from."
+            )
+        session, _ = self._session()
+        fast = self._fast(session)
+        with torch.no_grad():
+            action = choose(session, fast, session.outputs(fast, session.standardise(rows)))
+        found = session.distribution.to_environment(to_numpy(action))
+        return found if seen.ndim == 2 else found[0]
+
+    def score(self, env: Any, y: Any = None, *, n_episodes: int = 20) -> float:
+        """Mean return with the most likely actions.
+
+        Parameters
+        ----------
+        env : gymnasium.Env or gymnasium.vector.VectorEnv
+            The environment.
+        y : None
+            Not used.
+        n_episodes : int, default=20
+            Episodes to play.
+
+        Returns
+        -------
+        float
+            Mean sum of rewards of an episode.
+        """
+        check_is_fitted(self)
+        check_environment(*_spaces(env), self.prior)
+        session, _ = self._session()
+        stacked = {n: v.unsqueeze(0) for n, v in self._fast(session).items()}
+        rng = check_rng(self.random_state)
+        episodes = self._play(session, stacked, env, n_episodes, rng, explore=False)
+        return float(episodes.returns.mean())
+
+    # ----------------------------------------------------------------------------------- files
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the adapted policy and its prior to one file, without pickle.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to write. The folder must exist.
+        """
+        check_is_fitted(self)
+        adapted = {f"{ADAPTED}{n}": v for n, v in self.adapted_.items()}
+        done = {"n_updates": self.n_updates_, "returns": list(self.returns_)}
+        self.prior.replace(
+            tensors={**self.prior.tensors, **adapted},
+            provenance={**self.prior.provenance, "policy": done},
+        ).save(path)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], **params: Any) -> Self:
+        """Read an adapted policy from a file that :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+        **params
+            Parameters of the policy beside the prior.
+
+        Returns
+        -------
+        MetaPolicy
+            The policy, fitted.
+
+        Raises
+        ------
+        PriorFormatError
+            If the file is not one of a policy.
+        """
+        saved = MetaPrior.load(path)
+        done = saved.provenance.get("policy")
+        if done is None:
+            raise PriorFormatError(
+                f"{str(path)!r} holds a prior, but no adapted policy. Load it with "
+                "MetaPrior.load, and give it to MetaPolicy."
+            )
+        prior = saved.replace(
+            tensors={n: v for n, v in saved.tensors.items() if not n.startswith(ADAPTED)},
+            provenance={n: v for n, v in saved.provenance.items() if n != "policy"},
+        )
+        policy = cls(prior, **params)
+        policy._reset(*policy._session())
+        names = [n for n in saved.tensors if n.startswith(ADAPTED)]
+        policy.adapted_ = {n.removeprefix(ADAPTED): np.array(saved.tensors[n]) for n in names}
+        policy.n_updates_ = int(done["n_updates"])
+        policy.returns_ = list(done["returns"])
+        return policy
+
+
+class _OneEnv:
+    """A single environment in the interface of a vector environment."""
+
+    num_envs = 1
+
+    def __init__(self, env: Any) -> None:
+        self.env = env
+
+    def reset(self, *, seed: int) -> tuple[np.ndarray, Any]:
+        seen, info = self.env.reset(seed=seed)
+        return np.asarray(seen)[None], info
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, Any, Any, Any, Any]:
+        one = action[0]
+        seen, reward, terminated, truncated, info = self.env.step(
+            int(one) if np.ndim(one) == 0 else one
+        )
+        return np.asarray(seen)[None], [reward], [terminated], [truncated], info
+
+
+def _spaces(env: Any) -> tuple[Any, Any]:
+    if isinstance(env, gymnasium.vector.VectorEnv):
+        return env.single_observation_space, env.single_action_space
+    if isinstance(env, gymnasium.Env):
+        return env.observation_space, env.action_space
+    raise InvalidEnvironmentError(
+        f"env must be a gymnasium.Env or a gymnasium.vector.VectorEnv, got {type(env).__name__}. "
+        "Make one with gymnasium.make, or with the method make of a family."
+    )
