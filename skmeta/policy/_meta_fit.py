@@ -13,7 +13,6 @@ import torch
 from skmeta._random import check_rng
 from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, Scaler, State, to_numpy
-from skmeta.learners import Session
 from skmeta.policy._distributions import ActionDistribution, make_distribution
 from skmeta.policy._prior_io import read_prior, write_prior
 from skmeta.policy._rollout import collect
@@ -135,8 +134,8 @@ def make_execution(session: PolicySession) -> Execution:
     rows = learner.n_episodes * session.max_steps
     return Execution(
         learner.execution,
-        device=session.session.adapter.device,
-        flops_per_task=6.0 * rows * session.session.context.network.n_flops,
+        device=session.adapter.device,
+        flops_per_task=6.0 * rows * session.context.network.n_flops,
         n_jobs=learner.n_jobs,
         chunk_size=learner.chunk_size,
     )
@@ -158,18 +157,15 @@ def _begin(
     )
     backbone_params = {"hidden": tuple(learner.hidden), "activation": learner.activation}
     generator = torch.Generator().manual_seed(seed)
-    inner = Session.begin(
-        learner.inner_learner(),
+    session = PolicySession.on_device(
+        learner,
         build_backbone("mlp", (n_features,), backbone_params, generator),
-        (n_features,),
         scaler,
-        kind="policy",
-        head="learned",
-        classes=range(distribution.n_outputs),
+        distribution,
+        max_steps=int(family.max_episode_steps),
         device=learner.device,
         precision=learner.precision,
     )
-    session = PolicySession(learner, inner, distribution, int(family.max_episode_steps))
     return session, session.draw_state(seed + 1)
 
 

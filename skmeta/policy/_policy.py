@@ -201,7 +201,7 @@ class MetaPolicy(BaseEstimator):
         self.returns_.append(float(episodes.returns.mean()))
 
     def _fast(self, session: PolicySession) -> State:
-        adapter = session.session.adapter
+        adapter = session.adapter
         return state_to_torch(self.adapted_, adapter.device, adapter.dtype)
 
     def _play(

@@ -10,7 +10,6 @@ import torch
 from skmeta.backbones import build_backbone
 from skmeta.backend import Scaler, State, state_to_numpy, state_to_torch
 from skmeta.exceptions import PriorMismatchError
-from skmeta.learners import Session
 from skmeta.policy._distributions import restore_distribution
 from skmeta.policy._session import PolicySession
 from skmeta.policy._settings import POLICY_LEARNERS
@@ -47,10 +46,10 @@ def write_prior(session: PolicySession, state: State, **provenance: Any) -> Meta
     MetaPrior
         Of kind ``"policy"``.
     """
-    learner, inner = session.learner, session.session
+    learner = session.learner
     params = learner.get_params(deep=False)
     settings = {n: v for n, v in params.items() if n not in _RUN_PARAMETERS}
-    scaler = {f"scaler.{n}": np.asarray(v) for n, v in inner.scaler._asdict().items()}
+    scaler = {f"scaler.{n}": np.asarray(v) for n, v in session.scaler._asdict().items()}
     spaces = {"action_space": session.distribution.describe()}
     return MetaPrior(
         state_to_numpy(state) | scaler,
@@ -59,8 +58,8 @@ def write_prior(session: PolicySession, state: State, **provenance: Any) -> Meta
         backbone="mlp",
         backbone_params={"hidden": tuple(learner.hidden), "activation": learner.activation},
         kind="policy",
-        n_features_in=inner.context.network.input_shape[0],
-        input_shape=inner.context.network.input_shape,
+        n_features_in=session.context.network.input_shape[0],
+        input_shape=session.context.network.input_shape,
         provenance=provenance | {"torch": torch.__version__, "numpy": np.__version__},
     )
 
@@ -110,19 +109,15 @@ def read_prior(
     network = dict(prior.backbone_params)
     learner = POLICY_LEARNERS[prior.learner](**(settings | network | overrides))
     distribution = restore_distribution(described, learner.initial_std)
-    shape = tuple(prior.input_shape or ())
-    session = Session.begin(
-        learner.inner_learner(),
-        build_backbone(str(prior.backbone), shape, network),
-        shape,
+    session = PolicySession.on_device(
+        learner,
+        build_backbone(str(prior.backbone), tuple(prior.input_shape or ()), network),
         Scaler(*(prior.tensors[f"scaler.{n}"] for n in Scaler._fields)),
-        kind="policy",
-        head="learned",
-        classes=range(distribution.n_outputs),
+        distribution,
+        max_steps=int(max_steps or prior.learner_params["max_episode_steps"]),
         device=device,
         precision=precision,
     )
     tensors = {n: v for n, v in prior.tensors.items() if not n.startswith("scaler.")}
     state = state_to_torch(tensors, session.adapter.device, session.adapter.dtype)
-    steps = int(max_steps or prior.learner_params["max_episode_steps"])
-    return PolicySession(learner, session, distribution, steps), state
+    return session, state

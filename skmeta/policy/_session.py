@@ -16,8 +16,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skmeta.backend import Execution, State, to_numpy
-from skmeta.learners import GradientLearner, Session
+from skmeta.backend import (
+    PRECISIONS,
+    Execution,
+    Network,
+    Scaler,
+    State,
+    TensorAdapter,
+    resolve_device,
+    to_numpy,
+)
+from skmeta.learners import Context, GradientLearner
 from skmeta.policy._advantages import (
     generalised_advantages,
     linear_baseline,
@@ -46,8 +55,14 @@ class PolicySession:
     ----------
     learner : PolicySettings
         Settings of the algorithm.
-    session : Session
-        The supervised learner whose inner step it takes, with network and device.
+    inner : GradientLearner
+        The supervised learner whose inner step it takes.
+    context : Context
+        The network.
+    adapter : TensorAdapter
+        Brings observations to the device.
+    scaler : Scaler
+        The standardisation that ``adapter`` applies.
     distribution : ActionDistribution
         What the network's outputs mean.
     max_steps : int
@@ -55,15 +70,56 @@ class PolicySession:
     """
 
     learner: PolicySettings
-    session: Session
+    inner: GradientLearner
+    context: Context
+    adapter: TensorAdapter
+    scaler: Scaler
     distribution: ActionDistribution
     max_steps: int
 
-    @property
-    def inner(self) -> GradientLearner:
-        """The learner whose inner step adapts the policy."""
-        assert isinstance(self.session.learner, GradientLearner)
-        return self.session.learner
+    @classmethod
+    def on_device(
+        cls,
+        learner: PolicySettings,
+        module: torch.nn.Module,
+        scaler: Scaler,
+        distribution: ActionDistribution,
+        *,
+        max_steps: int,
+        device: str | torch.device,
+        precision: str,
+    ) -> PolicySession:
+        """Put a network on a device.
+
+        Parameters
+        ----------
+        learner : PolicySettings
+            Settings of the algorithm.
+        module : torch.nn.Module
+            Maps observations (n_rows, d) to features.
+        scaler : Scaler
+            Standardisation of the observations.
+        distribution : ActionDistribution
+            What the outputs mean.
+        max_steps : int
+            Steps of an episode, at most.
+        device : str or torch.device
+            Where to compute.
+        precision : {"float32", "float64"}
+            Precision of the tensors.
+
+        Returns
+        -------
+        PolicySession
+            The learner at work.
+        """
+        where, dtype = resolve_device(device), PRECISIONS[precision]
+        shape = scaler.x_mean.shape
+        outputs = torch.arange(distribution.n_outputs, device=where)
+        context = Context(Network(module, shape, where), "policy", "learned", outputs)
+        adapter = TensorAdapter(shape, scaler, where, dtype)
+        inner = learner.inner_learner()
+        return cls(learner, inner, context, adapter, scaler, distribution, max_steps)
 
     def draw_state(self, seed: int) -> State:
         """Draw the initial state.
@@ -79,13 +135,13 @@ class PolicySession:
             ``body.*``, ``head.*``, parameters of the distribution, and what the inner learner
             learns beside them.
         """
-        adapter = self.session.adapter
         own = self.distribution.initial_state()
         own |= self.learner.step_size_state(own)
-        state = self.session.draw_state(seed)
+        state = self.inner.init_state(self.context, torch.Generator().manual_seed(seed))
         # A small head: the first policy hardly depends on the observation.
         state["head.weight"] = self.learner.initial_head_scale * state["head.weight"]
-        return state | {n: v.to(adapter.device, adapter.dtype) for n, v in own.items()}
+        to = self.adapter
+        return {n: v.to(to.device, to.dtype) for n, v in (state | own).items()}
 
     # ------------------------------------------------------------------- pure functions of a task
 
@@ -96,7 +152,7 @@ class PolicySession:
     def outputs(self, fast: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Outputs (..., k) of the network for standardised observations (..., d)."""
         flat = x.reshape(-1, x.shape[-1])
-        found = self.inner.forward(self.session.context, fast, flat)
+        found: Tensor = self.inner.forward(self.context, fast, flat)
         return found.reshape(*x.shape[:-1], found.shape[-1])
 
     def log_prob(self, fast: Mapping[str, Tensor], sample: Sample) -> tuple[Tensor, Tensor]:
@@ -168,7 +224,7 @@ class PolicySession:
         Episodes
             What happened.
         """
-        adapter = self.session.adapter
+        adapter = self.adapter
         layers = self._stacked_layers(fast)
         # One more axis, for the episodes of a task.
         own = {n: fast[n].unsqueeze(1) for n in self.distribution.initial_state()}
@@ -206,7 +262,7 @@ class PolicySession:
 
     def standardise(self, seen: np.ndarray) -> Tensor:
         """Put observations (..., d) on the device."""
-        adapter = self.session.adapter
+        adapter = self.adapter
         x = adapter.inputs(adapter.upload(seen.reshape(-1, seen.shape[-1])))
         return x.reshape(seen.shape)
 
@@ -225,7 +281,7 @@ class PolicySession:
         Sample
             Stacked along axis 0.
         """
-        adapter, learner = self.session.adapter, self.learner
+        adapter, learner = self.adapter, self.learner
         x = self.standardise(episodes.observation)
         weight = episodes.weight
         value = np.zeros_like(episodes.reward)
