@@ -29,6 +29,7 @@ INNER_FLOORS = {
     "search": [{"record"}, {"space"}, {"history", "surrogate"}, {"prior"}, {""}],
     "learners": [{"_core"}, {"in_context"}, {""}],
     "datasets": [{"synthetic_tables"}, {""}],
+    "policy": [{"environments"}, {"_core"}, {""}],
 }
 # Wings: they share a floor and know nothing of each other. Other rooms of a floor may import
 # each other, as long as no circle comes of it.

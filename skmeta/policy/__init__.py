@@ -1,6 +1,6 @@
 """Policies that adapt to a new environment after a few episodes (meta-reinforcement learning)."""
 
-from skmeta.policy._learner import PolicyLearner
+from skmeta.policy._core import PolicyLearner
 from skmeta.policy._maml import PolicyMAML
 from skmeta.policy._meta_sgd import PolicyMetaSGD
 from skmeta.policy._policy import MetaPolicy

@@ -14,46 +14,44 @@ from torch import Tensor
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import Execution, State
 from skmeta.learners import MAML, GradientLearner
-from skmeta.policy._learner import PolicyLearner
-from skmeta.policy._session import PolicySession
-from skmeta.policy._surrogate import Sample, mean_kl, outer_loss, sampling_loss
-from skmeta.policy._trust_region import trust_region_step
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class PolicyMAML(PolicyLearner):
     """Model-agnostic meta-learning of a policy: weights from which a few updates suffice.
 
-    In each task of a meta-batch the policy plays ``n_episodes`` episodes, takes a policy gradient
-    step (:class:`~skmeta.learners.MAML`'s inner step), plays again with the adapted policy, and so
-    on. The prior descends minus the advantage after the last update, through the inner steps
-    (second order), or not (``first_order=True``).
+        In each task of a meta-batch the policy plays ``n_episodes`` episodes, takes a policy gradient
+        step (:class:`~skmeta.learners.MAML`'s inner step), plays again with the adapted policy, and so
+        on. The prior descends minus the advantage after the last update, through the inner steps
+        (second order), or not (``first_order=True``).
 
-    Parameters
-    ----------
-    %(parameters)s
+        Parameters
+        ----------
+        %(parameters)s
 
-    Attributes
-    ----------
-    %(attributes)s
+        Attributes
+        ----------
+        %(attributes)s
 
-    References
-    ----------
-    Finn, Abbeel and Levine (2017), Model-agnostic meta-learning for fast adaptation of deep
-    networks, algorithm 3.
-    Rothfuss, Lee, Clavera, Asfour and Abbeel (2019), ProMP: proximal meta-policy search.
+        References
+        ----------
+        Finn, Abbeel and Levine (2017), Model-agnostic meta-learning for fast adaptation of deep
+        networks, algorithm 3.
+        Rothfuss, Lee, Clavera, Asfour and Abbeel (2019), ProMP: proximal meta-policy search.
 
-    Examples
-    --------
-    >>> from skmeta.policy import PointNavigation, PolicyMAML
-    >>> family = PointNavigation()
-    >>> learner = PolicyMAML(n_iterations=2, meta_batch_size=4, n_episodes=5, random_state=0)
-    >>> learner.fit(family).prior_
-    MetaPrior(PolicyMAML on mlp, policy, 2 features, ...)
+        Examples
+        --------
+        >>> from skmeta.policy._core import PolicyLearner, PolicySession, Sample, mean_kl, outer_loss, sampling_loss, trust_region_step
+    from skmeta.policy import PointNavigation, PolicyMAML
+        >>> family = PointNavigation()
+        >>> learner = PolicyMAML(n_iterations=2, meta_batch_size=4, n_episodes=5, random_state=0)
+        >>> learner.fit(family).prior_
+        MetaPrior(PolicyMAML on mlp, policy, 2 features, ...)
     """
 
     first_order: bool = False
     learn_inner_lr: bool = False
+    multi_step_loss: bool = False
     outer: str = "clip"
     clip_ratio: float = 0.3
     inner_kl_weight: float = 5e-4
@@ -63,6 +61,7 @@ class PolicyMAML(PolicyLearner):
         **PolicyLearner._parameter_constraints,
         "first_order": ["boolean"],
         "learn_inner_lr": ["boolean"],
+        "multi_step_loss": ["boolean"],
         "outer": [StrOptions({"clip", "trust_region"})],
         "clip_ratio": [Interval(Real, 0, None, closed="neither")],
         "inner_kl_weight": [Interval(Real, 0, None, closed="left")],
@@ -132,7 +131,9 @@ def meta_loss(
     fast = session.begin(state)
     memory: dict[str, Any] = {}
     beside = torch.zeros_like(last.credit)
-    for sample in before:
+    clip_ratio = learner.clip_ratio if learner.outer == "clip" else None
+    gains: list[Tensor] = []
+    for k, sample in enumerate(before):
         log_prob, outputs = session.log_prob(fast, sample)
         if learner.outer == "clip" and learner.inner_kl_weight > 0:
             kl = mean_kl(session.distribution, fast, outputs, sample)
@@ -140,9 +141,13 @@ def meta_loss(
         if learner.estimator == "e-maml":
             beside = beside + sampling_loss(log_prob, sample, last.credit)
         fast, memory = session.step(state, fast, memory, sample)
-    log_prob, _ = session.log_prob(fast, last)
-    clip_ratio = learner.clip_ratio if learner.outer == "clip" else None
-    value = outer_loss(log_prob, last, clip_ratio) + beside
+        if learner.multi_step_loss:
+            log_prob, _ = session.log_prob(fast, samples[k + 1])
+            gains.append(outer_loss(log_prob, samples[k + 1], clip_ratio))
+    if not gains:
+        log_prob, _ = session.log_prob(fast, last)
+        gains.append(outer_loss(log_prob, last, clip_ratio))
+    value = torch.stack(gains).mean() + beside
     return value, value
 
 

@@ -18,11 +18,15 @@ from skmeta._sklearn_compat import Interval, StrOptions, fit_context
 from skmeta._validation import check_count
 from skmeta.backend import PRECISIONS, State, state_to_numpy, state_to_torch, to_numpy
 from skmeta.exceptions import InvalidEnvironmentError, PriorFormatError
-from skmeta.policy._prior_io import ADAPTED, read_prior
-from skmeta.policy._rollout import Episodes, concatenate
-from skmeta.policy._session import PolicySession
-from skmeta.policy._spaces import check_environment
-from skmeta.policy._surrogate import Sample
+from skmeta.policy._core import (
+    ADAPTED,
+    Episodes,
+    PolicySession,
+    Sample,
+    check_environment,
+    concatenate,
+    read_prior,
+)
 from skmeta.policy.environments import gymnasium
 from skmeta.priors import MetaPrior
 

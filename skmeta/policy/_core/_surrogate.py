@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skmeta.policy._distributions import ActionDistribution
+from skmeta.policy._core._distributions import ActionDistribution
 
 ESTIMATORS = ("lvc", "dice", "likelihood", "e-maml")
 

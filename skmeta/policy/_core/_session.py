@@ -27,15 +27,15 @@ from skmeta.backend import (
     to_numpy,
 )
 from skmeta.learners import Context, GradientLearner
-from skmeta.policy._advantages import (
+from skmeta.policy._core._advantages import (
     generalised_advantages,
     linear_baseline,
     standardise,
 )
-from skmeta.policy._distributions import ActionDistribution
-from skmeta.policy._rollout import Episodes, collect
-from skmeta.policy._settings import PolicySettings
-from skmeta.policy._surrogate import Sample, inner_loss
+from skmeta.policy._core._distributions import ActionDistribution
+from skmeta.policy._core._rollout import Episodes, collect
+from skmeta.policy._core._settings import PolicySettings
+from skmeta.policy._core._surrogate import Sample, inner_loss
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,

@@ -17,9 +17,9 @@ from torch import Tensor
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import MODES, PRECISIONS, State
 from skmeta.learners import GradientLearner
-from skmeta.policy._advantages import BASELINES
-from skmeta.policy._docs import complete
-from skmeta.policy._surrogate import ESTIMATORS
+from skmeta.policy._core._advantages import BASELINES
+from skmeta.policy._core._docs import complete
+from skmeta.policy._core._surrogate import ESTIMATORS
 from skmeta.training import OPTIMIZERS, SCHEDULES
 
 POLICY_LEARNERS: dict[str, type[PolicySettings]] = {}

@@ -42,6 +42,11 @@ PARAMETERS = {
         "``likelihood``, and the outcome is credited to the episodes too, which is exact for any "
         "number of episodes, of the highest variance.",
     ),
+    "multi_step_loss": (
+        "bool",
+        "Whether the policy after each update counts for the meta-gradient, all alike, instead of "
+        "the policy after the last update alone.",
+    ),
     "outer": (
         '{"clip", "trust_region"}',
         "Outer step: the optimizer on a clipped ratio (ProMP), or a natural gradient step within a "

@@ -10,9 +10,9 @@ import torch
 from skmeta.backbones import build_backbone
 from skmeta.backend import Scaler, State, state_to_numpy, state_to_torch
 from skmeta.exceptions import PriorMismatchError
-from skmeta.policy._distributions import restore_distribution
-from skmeta.policy._session import PolicySession
-from skmeta.policy._settings import POLICY_LEARNERS
+from skmeta.policy._core._distributions import restore_distribution
+from skmeta.policy._core._session import PolicySession
+from skmeta.policy._core._settings import POLICY_LEARNERS
 from skmeta.priors import MetaPrior
 
 # Parameters of the run and the machine rather than of the algorithm; a prior does not keep them.

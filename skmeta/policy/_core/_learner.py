@@ -12,10 +12,10 @@ from torch import Tensor
 
 from skmeta._sklearn_compat import fit_context
 from skmeta.backend import Execution, State
-from skmeta.policy._meta_fit import evaluate, initial_prior, meta_fit
-from skmeta.policy._session import PolicySession
-from skmeta.policy._settings import PolicySettings
-from skmeta.policy._surrogate import Sample
+from skmeta.policy._core._meta_fit import evaluate, initial_prior, meta_fit
+from skmeta.policy._core._session import PolicySession
+from skmeta.policy._core._settings import PolicySettings
+from skmeta.policy._core._surrogate import Sample
 from skmeta.policy.environments import TaskFamily
 from skmeta.priors import MetaPrior
 

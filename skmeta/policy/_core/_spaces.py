@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from skmeta.exceptions import InvalidEnvironmentError, PriorMismatchError
-from skmeta.policy._distributions import make_distribution
+from skmeta.policy._core._distributions import make_distribution
 from skmeta.policy.environments import gymnasium
 from skmeta.priors import MetaPrior
 
