@@ -14,39 +14,47 @@ from torch import Tensor
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import Execution, State
 from skmeta.learners import MAML, GradientLearner
+from skmeta.policy._core import (
+    PolicyLearner,
+    PolicySession,
+    Sample,
+    mean_kl,
+    outer_loss,
+    sampling_loss,
+    trust_region_step,
+)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class PolicyMAML(PolicyLearner):
     """Model-agnostic meta-learning of a policy: weights from which a few updates suffice.
 
-        In each task of a meta-batch the policy plays ``n_episodes`` episodes, takes a policy gradient
-        step (:class:`~skmeta.learners.MAML`'s inner step), plays again with the adapted policy, and so
-        on. The prior descends minus the advantage after the last update, through the inner steps
-        (second order), or not (``first_order=True``).
+    In each task of a meta-batch the policy plays ``n_episodes`` episodes, takes a policy gradient
+    step (:class:`~skmeta.learners.MAML`'s inner step), plays again with the adapted policy, and so
+    on. The prior descends minus the advantage after the last update, through the inner steps
+    (second order), or not (``first_order=True``).
 
-        Parameters
-        ----------
-        %(parameters)s
+    Parameters
+    ----------
+    %(parameters)s
 
-        Attributes
-        ----------
-        %(attributes)s
+    Attributes
+    ----------
+    %(attributes)s
 
-        References
-        ----------
-        Finn, Abbeel and Levine (2017), Model-agnostic meta-learning for fast adaptation of deep
-        networks, algorithm 3.
-        Rothfuss, Lee, Clavera, Asfour and Abbeel (2019), ProMP: proximal meta-policy search.
+    References
+    ----------
+    Finn, Abbeel and Levine (2017), Model-agnostic meta-learning for fast adaptation of deep
+    networks, algorithm 3.
+    Rothfuss, Lee, Clavera, Asfour and Abbeel (2019), ProMP: proximal meta-policy search.
 
-        Examples
-        --------
-        >>> from skmeta.policy._core import PolicyLearner, PolicySession, Sample, mean_kl, outer_loss, sampling_loss, trust_region_step
-    from skmeta.policy import PointNavigation, PolicyMAML
-        >>> family = PointNavigation()
-        >>> learner = PolicyMAML(n_iterations=2, meta_batch_size=4, n_episodes=5, random_state=0)
-        >>> learner.fit(family).prior_
-        MetaPrior(PolicyMAML on mlp, policy, 2 features, ...)
+    Examples
+    --------
+    >>> from skmeta.policy import PointNavigation, PolicyMAML
+    >>> family = PointNavigation()
+    >>> learner = PolicyMAML(n_iterations=2, meta_batch_size=4, n_episodes=5, random_state=0)
+    >>> learner.fit(family).prior_
+    MetaPrior(PolicyMAML on mlp, policy, 2 features, ...)
     """
 
     first_order: bool = False

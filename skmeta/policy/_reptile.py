@@ -9,34 +9,34 @@ from torch import Tensor
 
 from skmeta.backend import Execution, State
 from skmeta.learners import GradientLearner, Reptile
+from skmeta.policy._core import PolicyLearner, PolicySession, Sample, outer_loss
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class PolicyReptile(PolicyLearner):
     """Move the policy towards where the updates in each task end.
 
-        theta <- theta + meta_lr * mean over tasks of (theta' - theta), where theta' is the policy after
-        ``n_inner_steps`` policy gradient steps, each on new episodes. It needs first derivatives only.
+    theta <- theta + meta_lr * mean over tasks of (theta' - theta), where theta' is the policy after
+    ``n_inner_steps`` policy gradient steps, each on new episodes. It needs first derivatives only.
 
-        Parameters
-        ----------
-        %(parameters)s
+    Parameters
+    ----------
+    %(parameters)s
 
-        Attributes
-        ----------
-        %(attributes)s
+    Attributes
+    ----------
+    %(attributes)s
 
-        References
-        ----------
-        Nichol, Achiam and Schulman (2018), On first-order meta-learning algorithms, algorithm 2.
+    References
+    ----------
+    Nichol, Achiam and Schulman (2018), On first-order meta-learning algorithms, algorithm 2.
 
-        Examples
-        --------
-        >>> from skmeta.policy._core import PolicyLearner, PolicySession, Sample, outer_loss
-    from skmeta.policy import PointNavigation, PolicyReptile
-        >>> learner = PolicyReptile(n_iterations=2, meta_batch_size=4, n_episodes=5, random_state=0)
-        >>> learner.fit(PointNavigation()).prior_.learner
-        'PolicyReptile'
+    Examples
+    --------
+    >>> from skmeta.policy import PointNavigation, PolicyReptile
+    >>> learner = PolicyReptile(n_iterations=2, meta_batch_size=4, n_episodes=5, random_state=0)
+    >>> learner.fit(PointNavigation()).prior_.learner
+    'PolicyReptile'
     """
 
     n_inner_steps: int = 3
