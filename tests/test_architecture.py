@@ -212,7 +212,7 @@ def test_no_folder_has_too_many_modules():
     folders = {}
     for path in FILES:
         if path.name != "__init__.py":
-            folders.setdefault(path.parent.name, []).append(path.stem)
+            folders.setdefault(dotted(path.parent / "__init__.py"), []).append(path.stem)
     assert {name: len(stems) for name, stems in folders.items() if len(stems) > MOST_MODULES} == {}
 
 
