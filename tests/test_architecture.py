@@ -27,7 +27,7 @@ FLOORS = [
 # Floors of the rooms within a room. "" is what lies in the room itself.
 INNER_FLOORS = {
     "search": [{"record"}, {"space"}, {"history", "surrogate"}, {"prior"}, {""}],
-    "learners": [{"_core"}, {"in_context"}, {""}],
+    "learners": [{"_core"}, {"hierarchical", "in_context"}, {""}],
     "datasets": [{"synthetic_tables"}, {""}],
     "policy": [{"environments"}, {"_core"}, {""}],
 }

@@ -15,7 +15,9 @@ from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.learners import (
     ANIL,
     MAML,
+    ALPaCA,
     FineTuning,
+    HierarchicalLinear,
     LearnedOptimizer,
     LSTMMetaLearner,
     MetaNAS,
@@ -107,6 +109,8 @@ LEARNERS = [
     MetaNAS(),
     Reptile(),
     ProtoNet(),
+    HierarchicalLinear(),
+    ALPaCA(),
     FineTuning(),
     LSTMMetaLearner(),
     LearnedOptimizer(),

@@ -17,15 +17,18 @@ from skmeta.learners._metanas import MetaNAS
 from skmeta.learners._prior_optimizer import PriorOptimizer
 from skmeta.learners._protonet import ProtoNet
 from skmeta.learners._reptile import Reptile
+from skmeta.learners.hierarchical import ALPaCA, HierarchicalLinear
 from skmeta.learners.in_context import InContextLearner
 
 __all__ = [
     "ANIL",
     "LEARNERS",
     "MAML",
+    "ALPaCA",
     "Context",
     "FineTuning",
     "GradientLearner",
+    "HierarchicalLinear",
     "InContextLearner",
     "InnerLoopLearner",
     "LSTMMetaLearner",

@@ -43,7 +43,7 @@ class TrainingSettings:
     Attributes
     ----------
     n_iterations : int
-        Meta-iterations.
+        Meta-iterations; with 0 the state that is given is validated and returned.
     optimizer : {"adam", "sgd"}
         Outer optimizer.
     lr : float
@@ -126,6 +126,8 @@ def meta_train(
         saved = load_checkpoint(settings.checkpoint, settings.fingerprint)
         if saved is not None:
             run.restore(saved)
+    if settings.n_iterations == 0:
+        run.record({} if validate is None else _validation_metrics(validate, run.state))
     began = time.perf_counter() - run.seconds
     bar = tqdm(
         total=settings.n_iterations,
@@ -148,12 +150,17 @@ def meta_train(
             }
             recent.clear()
             if validate is not None:
-                found = validate(run.state)
-                metrics |= {f"validation_{k}": v for k, v in found.items()}
+                metrics |= _validation_metrics(validate, run.state)
             run.record(metrics)
             bar.set_postfix({name: f"{value:.4g}" for name, value in metrics.items()})
             run.save()
     return (run.best if run.best is not None else run.state), run.history
+
+
+def _validation_metrics(
+    validate: Callable[[State], dict[str, float]], state: State
+) -> dict[str, float]:
+    return {f"validation_{k}": v for k, v in validate(state).items()}
 
 
 class _Run:

@@ -1,0 +1,6 @@
+"""Learners in closed form: each task's coefficients come from a learned distribution."""
+
+from skmeta.learners.hierarchical._alpaca import ALPaCA
+from skmeta.learners.hierarchical._learner import HierarchicalLinear
+
+__all__ = ["ALPaCA", "HierarchicalLinear"]

@@ -1,0 +1,63 @@
+"""ALPaCA: Bayesian linear regression on learned features, with a learned prior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from skmeta.learners.hierarchical._learner import HierarchicalLinear
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ALPaCA(HierarchicalLinear):
+    """Bayesian linear regression on the features of a learned network.
+
+    The last layer of a task is drawn from a normal distribution that all tasks share. A new task
+    is learned in closed form, without gradient steps, and its predictions are distributions.
+    Meta-training descends minus the log predictive density of the query rows by the network, by the
+    mean and the covariance of the last layer, and by the noise.
+
+    Meta-training starts from drawn weights of the network and from the prior of
+    :class:`HierarchicalLinear` on its features. With ``backbone="identity"`` and
+    ``n_iterations=0`` the two learners are the same. Classifications, which are not in the paper,
+    go through Laplace's approximation.
+
+    Parameters
+    ----------
+    rank : int, default=2
+        As of :class:`HierarchicalLinear`, for the start. Meta-training moves the whole covariance.
+    shrinkage : float, default=1.0
+        The same, for the start.
+    varied_noise : bool, default=False
+        Whether the noise of a regression differs between tasks; in the paper it does not.
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
+
+    References
+    ----------
+    Harrison, Sharma and Pavone (2018), Meta-learning priors for efficient online Bayesian
+    regression, algorithm 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta import MetaFewShotRegressor
+    >>> from skmeta.learners import ALPaCA
+    >>> rng = np.random.default_rng(0)
+    >>> groups = np.repeat(np.arange(30), 20)
+    >>> X = rng.uniform(-3, 3, size=(600, 1))
+    >>> y = np.sin(X[:, 0] + rng.normal(size=30)[groups])
+    >>> learner = ALPaCA(backbone_params={"hidden": (16,)}, n_iterations=20, random_state=0)
+    >>> prior = learner.fit(X, y, groups=groups).prior_
+    >>> reg = MetaFewShotRegressor(prior).fit(X[:5], y[:5])
+    >>> mean, std = reg.predict(X[5:20], return_std=True)
+    """
+
+    backbone: Any = "mlp"
+    n_iterations: int = 1000
+    validation_fraction: float = 0.1
+    precision: str = "float32"
+    varied_noise: bool = False

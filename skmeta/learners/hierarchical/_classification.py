@@ -1,0 +1,257 @@
+"""The prior of a family of classifications by marginal likelihood: a logistic mixed-effects model.
+
+Notation as in `_laplace`: q coefficients, j linear predictors, c classes. Coefficients of
+predictor j of a task are drawn from N(m_j, S_j).
+
+Both the effects of tasks and m are integrated out by Laplace's approximation, m under a normal
+prior of variance tau^2 for slopes and a flat one for intercepts.
+
+References: Breslow and Clayton (1993), Approximate inference in generalized linear mixed models;
+Bates, Maechler, Bolker and Walker (2015), Fitting linear mixed-effects models using lme4.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+
+from skmeta.learners.hierarchical._covariance import CovarianceShape
+from skmeta.learners.hierarchical._laplace import (
+    class_codes,
+    find_mode,
+    information,
+    log_joint,
+    mode_with_derivative,
+    times_factor,
+)
+
+_LOG_RIDGE_BOUNDS = (-6.0, 2.0)
+# Precision of an intercept: its standard deviation is 10 logits.
+_FLAT = 0.01
+# Tasks of similar size are computed together: the largest has at most so many times the rows.
+_SIZE_RATIO = 1.5
+# Step of a coefficient at which its mode is found; one more Newton step squares what is left.
+_TOLERANCE = 1e-4
+
+
+class ClassPrior(NamedTuple):
+    """What tasks of a family have in common.
+
+    Attributes
+    ----------
+    mean : Tensor of shape (q, j)
+        m.
+    covariance : Tensor of shape (j, q, q)
+        S.
+    mean_covariance : Tensor of shape (j, q, q)
+        How well m is known, for each predictor apart.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+    mean_covariance: Tensor
+
+
+class Batch(NamedTuple):
+    """Rows of g tasks of similar size; missing ones weigh 0."""
+
+    z: Tensor  # (g, n, q)
+    p: Tensor  # (g, n, c)
+    w: Tensor  # (g, n)
+
+
+def batch_tasks(z: np.ndarray, y: np.ndarray, codes: np.ndarray, n_classes: int) -> list[Batch]:
+    """Put tasks of similar size together.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n, q)
+        Rows with a leading 1.
+    y : ndarray of shape (n,), int64
+        Class positions.
+    codes : ndarray of shape (n,), int64
+        Task of each row, from 0 on.
+    n_classes : int
+        c.
+
+    Returns
+    -------
+    list of Batch
+        All tasks.
+    """
+    sizes = np.bincount(codes)
+    parts = np.split(np.argsort(codes, kind="stable"), np.cumsum(sizes)[:-1])
+    parts.sort(key=len)
+    indicators = np.eye(n_classes)
+    batches, start = [], 0
+    while start < len(parts):
+        end = start
+        while end < len(parts) and len(parts[end]) <= _SIZE_RATIO * len(parts[start]) + 1:
+            end += 1
+        longest = len(parts[end - 1])
+        rows = np.stack([np.resize(part, longest) for part in parts[start:end]])
+        there = np.stack([np.arange(longest) < len(part) for part in parts[start:end]])
+        arrays = (z[rows], indicators[y[rows]], there.astype(float))
+        batches.append(Batch(*(torch.from_numpy(a) for a in arrays)))
+        start = end
+    return batches
+
+
+class ClassEvidence:
+    """Marginal likelihood of all tasks as a function of the parameters.
+
+    It keeps the modes that it found, as starts for the next parameters.
+
+    Parameters
+    ----------
+    batches : list of Batch
+        The rows.
+    shape : CovarianceShape
+        Form of S, and its shrinkage.
+    codes : Tensor of shape (c, j)
+        C.
+    """
+
+    def __init__(self, batches: list[Batch], shape: CovarianceShape, codes: Tensor) -> None:
+        self.batches, self.shape, self.codes = batches, shape, codes
+        self.n_mean = shape.n_scales
+        self.modes: list[Tensor | None] = [None] * len(batches)
+
+    def split(self, at: Tensor) -> tuple[Tensor, Tensor]:
+        """m (q, j) and the precision (q,) of its prior, from the end of the parameters."""
+        first = self.shape.n_parameters
+        mean = at[first : first + self.n_mean].reshape(self.shape.n_predictors, -1).T
+        slopes = torch.exp(-2 * at[-1]).expand(len(self.shape.varies) - 1)
+        if self.shape.shrinkage == 0:
+            slopes = torch.full_like(slopes, 1e-6)
+        return mean, torch.cat([slopes.new_full((1,), _FLAT), slopes])
+
+    def minus_log(self, at: Tensor) -> Tensor:
+        """Minus the log marginal likelihood, up to a constant."""
+        mean, precision = self.split(at)
+        factor = torch.linalg.cholesky(self.shape.covariance(at))
+        value = 0.5 * (precision[:, None] * mean**2).sum()
+        value = value - 0.5 * mean.shape[1] * torch.log(precision).sum()
+        information = torch.diag(precision.repeat(mean.shape[1]))
+        for k, batch in enumerate(self.batches):
+            u = self._mode(k, batch, mean, factor)
+            root, gained, _ = self._curvature(u, batch, mean, factor)
+            joint = log_joint(u, *batch, mean, factor, self.codes)
+            log_det = torch.log(torch.diagonal(root, dim1=-2, dim2=-1)).sum()
+            value, information = value - joint.sum() + log_det, information + gained
+        h_root = torch.linalg.cholesky(information)
+        return value + torch.log(torch.diagonal(h_root)).sum()
+
+    def _mode(self, k: int, batch: Batch, mean: Tensor, factor: Tensor) -> Tensor:
+        start = self.modes[k]
+        found = find_mode(*batch, mean, factor, self.codes, start=start, tolerance=_TOLERANCE)
+        self.modes[k] = found
+        return mode_with_derivative(found, *batch, mean, factor, self.codes)
+
+    def _curvature(
+        self, u: Tensor, batch: Batch, mean: Tensor, factor: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Root of M, and the information on m when the effects are integrated out."""
+        coefficients = mean + times_factor(u, factor)
+        _, a = information(coefficients, *batch, self.codes)
+        size = factor.shape[0] * factor.shape[1]
+        a = a.reshape(len(a), size, size)
+        whole = torch.block_diag(*factor)
+        la = whole.T @ a
+        m = torch.eye(size, dtype=a.dtype) + la @ whole
+        root = torch.linalg.cholesky(m)
+        x = torch.linalg.solve_triangular(root, la, upper=False)
+        return root, a.sum(0) - (x.mT @ x).sum(0), x
+
+    def effects(self, at: Tensor) -> Tensor:
+        """Effects (G, j, q) of the tasks, in no particular order."""
+        mean, _ = self.split(at)
+        factor = torch.linalg.cholesky(self.shape.covariance(at))
+        found = [self._mode(k, batch, mean, factor) for k, batch in enumerate(self.batches)]
+        return torch.cat([times_factor(u, factor).mT for u in found])
+
+    def prior(self, at: Tensor) -> ClassPrior:
+        """The estimates at parameters."""
+        mean, precision = self.split(at)
+        covariance = self.shape.covariance(at)
+        factor = torch.linalg.cholesky(covariance)
+        information = torch.diag(precision.repeat(mean.shape[1]))
+        for k, batch in enumerate(self.batches):
+            u = self._mode(k, batch, mean, factor)
+            information = information + self._curvature(u, batch, mean, factor)[1]
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(information))
+        j, q = factor.shape[:2]
+        blocks = inverse.reshape(j, q, j, q)
+        if j > 1:
+            # What is added to all classes changes no probability, and is not known.
+            centre = torch.eye(j, dtype=blocks.dtype) - 1 / j
+            blocks = torch.einsum("ab,bpcq,cd->apdq", centre, blocks, centre)
+        each = torch.stack([blocks[i, :, i] for i in range(j)])
+        return ClassPrior(mean, covariance, each)
+
+
+def estimate_classification(
+    batches: list[Batch], shape: CovarianceShape, n_classes: int
+) -> ClassPrior:
+    """Maximise the marginal likelihood of all tasks.
+
+    Parameters
+    ----------
+    batches : list of Batch
+        Their rows.
+    shape : CovarianceShape
+        Form of S, and its shrinkage.
+    n_classes : int
+        c.
+
+    Returns
+    -------
+    ClassPrior
+        The estimates.
+    """
+    evidence = ClassEvidence(batches, shape, class_codes(n_classes, batches[0].z))
+    start = np.concatenate([shape.start(), _start_mean(batches, shape, evidence.codes), [-1.0]])
+    found = _descend(evidence, start, with_factor=False)
+    if shape.rank and int(shape.varies.sum()) > 1:
+        effects = evidence.effects(torch.from_numpy(found)).numpy()
+        first = shape.n_parameters
+        found[:first] = shape.with_correlations(found[:first], effects)
+        found = _descend(evidence, found, with_factor=True)
+    with torch.no_grad():
+        return evidence.prior(torch.from_numpy(found))
+
+
+def _start_mean(batches: list[Batch], shape: CovarianceShape, codes: Tensor) -> np.ndarray:
+    """Slopes of 0, and intercepts that give each class its share of the rows."""
+    each = [(batch.w[..., None] * batch.p).sum((0, 1)) for batch in batches]
+    counts = torch.stack(each).sum(0)
+    log_share = torch.log((counts + 0.5) / (counts + 0.5).sum())
+    log_share = log_share - log_share.mean()
+    mean = np.zeros((shape.n_predictors, len(shape.varies)))
+    mean[:, 0] = (torch.linalg.pinv(codes) @ log_share).numpy()
+    return mean.ravel()
+
+
+def _descend(evidence: ClassEvidence, start: np.ndarray, with_factor: bool) -> np.ndarray:
+    shape = evidence.shape
+
+    def value_and_gradient(values: np.ndarray) -> tuple[float, np.ndarray]:
+        at = torch.from_numpy(values).requires_grad_()
+        value = evidence.minus_log(at) + shape.penalty(at)
+        (gradient,) = torch.autograd.grad(value, at)
+        return float(value.detach()), gradient.numpy()
+
+    bounds = [*shape.bounds(with_factor), *[(-20.0, 20.0)] * evidence.n_mean, _LOG_RIDGE_BOUNDS]
+    found = minimize(
+        value_and_gradient,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": 300, "ftol": 1e-7 if with_factor else 1e-6, "gtol": 1e-3},
+    )
+    return np.asarray(found.x)

@@ -1,0 +1,395 @@
+"""HierarchicalLinear: a mixed-effects model as a meta-learner."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skmeta._sklearn_compat import Interval, StrOptions
+from skmeta.backend import Rows, Scaler, State, TaskTensors, TensorAdapter, to_numpy
+from skmeta.exceptions import EpisodeError, SkippedTasksWarning
+from skmeta.learners._core import Context, MetaLearner, TaskSource, loss, score
+from skmeta.learners.hierarchical._classification import batch_tasks, estimate_classification
+from skmeta.learners.hierarchical._covariance import CovarianceShape
+from skmeta.learners.hierarchical._gaussian import (
+    Posterior,
+    mixture_log_density,
+    mixture_moments,
+    mixture_quantiles,
+    noise_levels,
+    predictive,
+    regression_posterior,
+    with_intercept,
+)
+from skmeta.learners.hierarchical._laplace import (
+    class_codes,
+    class_log_proba,
+    find_mode,
+    mode_with_derivative,
+)
+from skmeta.learners.hierarchical._regression import estimate_regression, task_statistics
+from skmeta.tasks import GroupEpisodes
+
+# Variance within tasks, as a share of that of the column, under which a column is constant in each.
+_CONSTANT = 1e-8
+# What is added to a covariance before its root is taken.
+_JITTER = 1e-10
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class HierarchicalLinear(MetaLearner):
+    """Linear mixed-effects model: the coefficients of each task come from a learned distribution.
+
+    The intercept and the slopes of a task are drawn from a normal distribution that all tasks
+    share. Its mean (the fixed effects) and its covariance (of the random effects) are those of
+    highest marginal likelihood on all rows of all tasks, so that an intercept or a slope differs
+    between tasks where the rows say so, and is the same in all where they do not. A new task is
+    learned in closed form: the posterior of its coefficients given its rows.
+
+    Regressions are exact, and predict distributions: see ``return_std`` and ``predict_quantiles``
+    of :class:`~skmeta.few_shot.MetaFewShotRegressor`. Classifications, of two classes or more,
+    are logistic models, by Laplace's approximation. Their classes mean the same in each task,
+    and a new task may lack some of them.
+
+    Tasks are groups of rows: ``fit`` needs ``groups``.
+
+    Parameters
+    ----------
+    rank : int, default=2
+        The covariance over tasks is a diagonal matrix plus one of this rank, which says what
+        coefficients go together.
+    shrinkage : float, default=1.0
+        How strongly the variances of slopes are drawn to 0. 0 is the restricted maximum
+        likelihood of mixed-effects models, without any prior.
+    varied_noise : bool, default=True
+        Whether the noise of a regression differs between tasks. Its logarithm is then normal over
+        tasks.
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
+
+    Notes
+    -----
+    All rows of all groups count, whatever ``n_shot`` and ``n_query``, which matter to validation
+    and ``score`` alone. ``n_iterations`` above 0 goes on from the closed form by gradient steps on
+    the predictive loss of query rows.
+
+    A column that is constant within each group has a slope, but the same in all groups.
+
+    References
+    ----------
+    Laird and Ware (1982), Random-effects models for longitudinal data.
+
+    Breslow and Clayton (1993), Approximate inference in generalized linear mixed models.
+
+    Tierney and Kadane (1986), Accurate approximations for posterior moments and marginal densities.
+
+    Bates, Maechler, Bolker and Walker (2015), Fitting linear mixed-effects models using lme4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta import MetaFewShotRegressor
+    >>> from skmeta.learners import HierarchicalLinear
+    >>> rng = np.random.default_rng(0)
+    >>> groups = np.repeat(np.arange(40), 15)
+    >>> X = rng.normal(size=(600, 3))
+    >>> y = X[:, 0] + rng.normal(size=40)[groups] + 0.1 * rng.normal(size=600)
+    >>> prior = HierarchicalLinear().fit(X, y, groups=groups).prior_
+    >>> reg = MetaFewShotRegressor(prior).fit([[0.0, 0.0, 0.0]], [5.0])
+    >>> reg.predict([[1.0, 0.0, 0.0]]).round(1)
+    array([6.])
+    """
+
+    backbone: Any = "identity"
+    task_type: str = "auto"
+    head_init: str = "learned"
+    n_iterations: int = 0
+    validation_fraction: float = 0.0
+    precision: str = "float64"
+    rank: int = 2
+    shrinkage: float = 1.0
+    varied_noise: bool = True
+
+    _parameter_constraints: ClassVar[dict] = {
+        **MetaLearner._parameter_constraints,
+        "task_type": [StrOptions({"auto", "classification", "regression"})],
+        "head_init": [StrOptions({"learned"})],
+        "n_iterations": [Interval(Integral, 0, None, closed="left")],
+        "rank": [Interval(Integral, 0, None, closed="left")],
+        "shrinkage": [Interval(Real, 0, None, closed="left")],
+        "varied_noise": ["boolean"],
+    }
+
+    def resolve_head(self, kind: str, names_kind: str) -> str:
+        return "learned"
+
+    # ------------------------------------------------------------------------------ the prior
+
+    def init_state(self, context: Context, generator: torch.Generator) -> State:
+        d, c = context.network.n_features, context.n_outputs
+        drawn = {
+            "head.weight": torch.zeros(c, d),
+            "head.bias": torch.zeros(c),
+            "head.factor": 0.5 * torch.eye(d + 1).repeat(len(_codes(context.kind, c)[0]), 1, 1),
+        }
+        if context.kind == "regression":
+            drawn["head.log_noise"] = torch.tensor(-0.5)
+        if context.kind == "regression" and self.varied_noise:
+            drawn["head.log_spread"] = torch.tensor(-1.0)
+        return context.network.initial_weights() | drawn
+
+    def begin_state(
+        self,
+        context: Context,
+        adapter: TensorAdapter,
+        scaler: Scaler,
+        state: State,
+        source: TaskSource,
+        rng: np.random.Generator,
+    ) -> State:
+        assert source.groups is not None
+        tasks = np.unique(source.groups, return_inverse=True)[1]
+        z = self._design(context, adapter, state, source.X, tasks)
+        if context.kind == "classification":
+            assert isinstance(source.sampler, GroupEpisodes)
+            assert source.sampler.classes is not None
+            y = np.searchsorted(source.sampler.classes, source.y)
+            found = self._estimate_classes(z, y, tasks, context)
+        else:
+            y = (source.y - scaler.y_mean) / scaler.y_scale
+            found = self._estimate_line(z, y, tasks)
+        return state | {n: v.to(adapter.device, adapter.dtype) for n, v in found.items()}
+
+    def _design(
+        self,
+        context: Context,
+        adapter: TensorAdapter,
+        state: State,
+        X: np.ndarray,
+        tasks: np.ndarray,
+    ) -> np.ndarray:
+        """Features of all rows with a leading 1, (n, q) in double precision."""
+        x = adapter.inputs(adapter.upload(X))
+        with torch.no_grad():
+            features = x.new_empty(len(x), context.network.n_features)
+            # Statistics of normalisations are those of a task.
+            apart = tasks if context.network.has_statistics else np.zeros_like(tasks)
+            for k in np.unique(apart):
+                rows = torch.from_numpy(np.flatnonzero(apart == k))
+                features[rows] = context.network.measure(state, x[rows])[0]
+            return to_numpy(with_intercept(features).double())
+
+    def _shape(self, z: np.ndarray, tasks: np.ndarray, n_predictors: int) -> CovarianceShape:
+        sizes = np.bincount(tasks)
+        within = np.empty(z.shape[1])
+        for k, column in enumerate(z.T):
+            means = np.bincount(tasks, column) / sizes
+            within[k] = np.mean((column - means[tasks]) ** 2)
+        varies = within > _CONSTANT * np.maximum(z.var(0), 1e-12)
+        varies[0] = True
+        return CovarianceShape(torch.from_numpy(varies), n_predictors, self.rank, self.shrinkage)
+
+    def _estimate_line(self, z: np.ndarray, y: np.ndarray, tasks: np.ndarray) -> State:
+        shape = self._shape(z, tasks, 1)
+        found = estimate_regression(
+            task_statistics(z, y, tasks), shape, varied_noise=self.varied_noise
+        )
+        state = {
+            "head.weight": found.mean[None, 1:],
+            "head.bias": found.mean[:1],
+            "head.factor": _root(found.covariance + found.mean_covariance)[None],
+            "head.log_noise": torch.tensor(found.log_noise),
+        }
+        if self.varied_noise:
+            state["head.log_spread"] = torch.tensor(found.log_spread)
+        return state
+
+    def _estimate_classes(
+        self, z: np.ndarray, y: np.ndarray, tasks: np.ndarray, context: Context
+    ) -> State:
+        c = context.n_outputs
+        codes = class_codes(c, torch.from_numpy(z))
+        shape = self._shape(z, tasks, codes.shape[1])
+        found = estimate_classification(batch_tasks(z, y, tasks, c), shape, c)
+        logits = codes @ found.mean.T
+        return {
+            "head.weight": logits[:, 1:],
+            "head.bias": logits[:, 0],
+            "head.factor": _root(found.covariance + found.mean_covariance),
+        }
+
+    # ------------------------------------------------------------------------------ algorithm
+
+    def adapt(
+        self,
+        context: Context,
+        state: Mapping[str, Tensor],
+        support: Rows,
+        start: State | None = None,
+    ) -> State:
+        # The posterior is that of all rows given, so an earlier adaptation adds nothing.
+        features, statistics = context.network.measure(state, support.x)
+        # In double precision, whatever the network's: of few rows it costs nothing.
+        z, w = with_intercept(features).double(), support.w.double()
+        mean, factor = _mean_of(context.kind, state), state["head.factor"].double()
+        if context.kind == "regression":
+            noise, log_weight = noise_levels(state["head.log_noise"], state.get("head.log_spread"))
+            y, of_noise = support.y.double(), (noise.double(), log_weight.double())
+            posterior = regression_posterior(z, y, w, mean[:, 0], factor[0], *of_noise)
+            of_task = posterior._asdict()
+        else:
+            codes = self._codes_of(context, state)
+            # Not F.one_hot, which looks at values, which vmap does not allow.
+            p = (support.y[:, None] == torch.arange(len(codes), device=z.device)).double()
+            u = find_mode(z, p, w, mean, factor, codes)
+            mode = mode_with_derivative(u, z, p, w, mean, factor, codes)
+            of_task = {"mode": mode, "rows": z, "classes": p, "weights": w}
+        kept = {f"task.{n}": v.to(features.dtype) for n, v in of_task.items()}
+        return dict(state) | statistics | kept
+
+    def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        z = with_intercept(self._features(context, adapted, x))
+        if context.kind == "regression":
+            return mixture_moments(*_predictive(adapted, z))[0][:, None]
+        mode, rows, p, w = (
+            adapted[f"task.{n}"].double() for n in ("mode", "rows", "classes", "weights")
+        )
+        mean, factor = _mean_of(context.kind, adapted), adapted["head.factor"].double()
+        codes = self._codes_of(context, adapted)
+        log_p = class_log_proba(mode, rows, p, w, mean, factor, codes, z.double())
+        return log_p.to(x.dtype)
+
+    def _codes_of(self, context: Context, state: Mapping[str, Tensor]) -> Tensor:
+        weight = state["head.weight"].double()
+        return class_codes(len(weight), weight)[context.classes]
+
+    def meta_loss(
+        self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Minus the log predictive density or probability of the query rows.
+
+        Parameters
+        ----------
+        context : Context
+            The surroundings of the task.
+        state : mapping of str to Tensor
+            The prior.
+        task : TaskTensors
+            The task.
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+            Cross-entropy, or minus the mean log density of the standardised targets.
+        metrics : dict of Tensor
+            ``"loss"`` and ``"score"`` (greater is better).
+        """
+        adapted, query = self.adapt(context, state, task.support), task.query
+        if context.kind == "classification":
+            outputs = self.forward(context, adapted, query.x)
+            value = loss(context.kind, outputs, query)
+        else:
+            parts = _predictive(adapted, with_intercept(self._features(context, adapted, query.x)))
+            value = -(query.w * mixture_log_density(*parts, query.y)).sum() / query.w.sum()
+            outputs = mixture_moments(*parts)[0][:, None]
+        return value, {"loss": value, "score": score(context.kind, outputs, query)}
+
+    def predict_distribution(
+        self, context: Context, adapted: Mapping[str, Tensor], x: Tensor, levels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Standard deviation and quantiles of the targets of query rows.
+
+        Parameters
+        ----------
+        context : Context
+            The surroundings of a regression.
+        adapted : mapping of str to Tensor
+            What :meth:`adapt` returned.
+        x : Tensor of shape (n_rows, *input_shape)
+            Query rows.
+        levels : Tensor of shape (n_levels,)
+            Levels of the quantiles.
+
+        Returns
+        -------
+        std : Tensor of shape (n_rows,)
+            In units of the targets given to :meth:`adapt`, as are the quantiles.
+        quantiles : Tensor of shape (n_rows, n_levels)
+            The quantiles.
+        """
+        parts = _predictive(adapted, with_intercept(self._features(context, adapted, x)))
+        return mixture_moments(*parts)[1].sqrt(), mixture_quantiles(*parts, levels)
+
+    # ------------------------------------------------------------------------------ for users
+
+    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
+        """Learn the distribution of the coefficients from the tasks in a table.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
+            Rows of all tasks.
+        y : array-like of shape (n_samples,)
+            Class labels, or the targets of regressions.
+        groups : array-like of shape (n_samples,)
+            The task that each row belongs to.
+
+        Returns
+        -------
+        self : object
+            With ``prior_`` and ``history_``.
+
+        Raises
+        ------
+        EpisodeError
+            If ``groups`` is None, or the rows cannot form tasks.
+        """
+        if groups is None:
+            raise EpisodeError(
+                f"{type(self).__name__} learns what groups of rows have in common, but groups is "
+                "None. Pass groups, one label a row, for example fit(X, y, groups=groups); for "
+                "tasks drawn from classes use ProtoNet."
+            )
+        with warnings.catch_warnings():
+            if self.n_iterations == 0:
+                # Groups that are too small for an episode, or have one class, count all the same.
+                warnings.simplefilter("ignore", SkippedTasksWarning)
+            super().fit(X, y, groups)
+        return self
+
+
+def _codes(kind: str, n_outputs: int) -> Tensor:
+    """Code matrix of the classes; of a regression, that of its one output."""
+    like = torch.zeros(())
+    return class_codes(n_outputs, like) if kind == "classification" else torch.ones(1, 1)
+
+
+def _mean_of(kind: str, state: Mapping[str, Tensor]) -> Tensor:
+    """Mean (q, j) of the coefficients of each linear predictor."""
+    head = torch.cat([state["head.bias"][:, None], state["head.weight"]], 1).double()
+    if kind == "classification" and len(head) == 2:
+        return (head[1] - head[0])[:, None]
+    return head.T
+
+
+def _predictive(adapted: Mapping[str, Tensor], z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    of_task = Posterior(*(adapted[f"task.{n}"] for n in Posterior._fields))
+    mean, variance = predictive(of_task, z)
+    return mean, variance, of_task.log_weight
+
+
+def _root(covariance: Tensor) -> Tensor:
+    """Lower-triangular root (..., q, q) of covariances."""
+    eye = torch.eye(covariance.shape[-1], dtype=covariance.dtype)
+    root: Tensor = torch.linalg.cholesky(covariance + _JITTER * eye)
+    return root

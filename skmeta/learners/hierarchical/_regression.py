@@ -1,0 +1,281 @@
+"""The prior of a family of regressions by marginal likelihood: a linear mixed-effects model.
+
+Notation: G tasks, q coefficients. The rows of a task count through A = Z'Z (G, q, q), b = Z'y
+(G, q), c = y'y (G,) and n (G,). Coefficients of a task are drawn from N(m, S), targets from
+N(Z b, sigma^2).
+
+m is integrated out under a normal prior of variance tau^2 for slopes and a flat one for the
+intercept; with a flat prior for all, the marginal likelihood is the restricted likelihood (REML).
+
+References: Laird and Ware (1982), Random-effects models for longitudinal data; Bates, Maechler,
+Bolker and Walker (2015), Fitting linear mixed-effects models using lme4, section 3.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+
+from skmeta.learners.hierarchical._covariance import CovarianceShape
+from skmeta.learners.hierarchical._gaussian import noise_grid
+
+_LOG_NOISE_BOUNDS = (-9.0, 3.0)
+_LOG_RIDGE_BOUNDS = (-6.0, 4.0)
+_LOG_SPREAD_BOUNDS = (-6.0, 0.5)
+# Precision of a fixed effect whose prior is flat: enough to invert with constant columns.
+_FLAT = 1e-5
+_N_REWEIGHTINGS = 3
+# Relative changes of the likelihood at which an ascent ends.
+_COARSE, _PRECISE = 1e-6, 1e-8
+# Levels of the noise by which its spread is estimated: many rows know theirs well.
+_N_FINE_LEVELS = 61
+
+
+class RegressionPrior(NamedTuple):
+    """What tasks of a family have in common.
+
+    Attributes
+    ----------
+    mean : Tensor of shape (q,)
+        m.
+    covariance : Tensor of shape (q, q)
+        S.
+    mean_covariance : Tensor of shape (q, q)
+        How well m is known.
+    log_noise : float
+        Mean of the logarithm of sigma over tasks.
+    log_spread : float
+        Logarithm of its standard deviation.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+    mean_covariance: Tensor
+    log_noise: float
+    log_spread: float
+
+
+class Statistics(NamedTuple):
+    """What the rows of each task say; see the notation above."""
+
+    gram: Tensor
+    moment: Tensor
+    square: Tensor
+    n_rows: Tensor
+
+
+def task_statistics(z: np.ndarray, y: np.ndarray, codes: np.ndarray) -> Statistics:
+    """Sums over the rows of each task.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n, q)
+        Rows with a leading 1.
+    y : ndarray of shape (n,)
+        Targets.
+    codes : ndarray of shape (n,), int64
+        Task of each row, from 0 on.
+
+    Returns
+    -------
+    Statistics
+        A, b, c and n.
+    """
+    order = np.argsort(codes, kind="stable")
+    sizes = np.bincount(codes)
+    parts = np.split(order, np.cumsum(sizes)[:-1])
+    gram = np.stack([z[rows].T @ z[rows] for rows in parts])
+    moment = np.stack([z[rows].T @ y[rows] for rows in parts])
+    square = np.bincount(codes, y * y)
+    return Statistics(*(torch.from_numpy(v) for v in (gram, moment, square, sizes.astype(float))))
+
+
+def estimate_regression(
+    statistics: Statistics, shape: CovarianceShape, *, varied_noise: bool
+) -> RegressionPrior:
+    """Maximise the marginal likelihood of all tasks.
+
+    Parameters
+    ----------
+    statistics : Statistics
+        Of the tasks.
+    shape : CovarianceShape
+        Form of S, and its shrinkage.
+    varied_noise : bool
+        Whether sigma differs between tasks.
+
+    Returns
+    -------
+    RegressionPrior
+        The estimates.
+    """
+    parameters, ratio = _start(statistics, shape), torch.ones_like(statistics.n_rows)
+    log_noise, log_spread = 0.0, _LOG_SPREAD_BOUNDS[0]
+    for _ in range(_N_REWEIGHTINGS if varied_noise else 1):
+        weighted = statistics._replace(
+            gram=statistics.gram * ratio[:, None, None],
+            moment=statistics.moment * ratio[:, None],
+            square=statistics.square * ratio,
+        )
+        parameters = _maximise(weighted, shape, parameters)
+        found = _effects(weighted, shape, torch.from_numpy(parameters))
+        log_noise = float(parameters[shape.n_parameters])
+        if varied_noise:
+            log_noise, log_spread, ratio = _estimate_noise(statistics, found, log_noise)
+    return RegressionPrior(
+        found.mean, found.covariance, found.mean_covariance, log_noise, log_spread
+    )
+
+
+def _start(statistics: Statistics, shape: CovarianceShape) -> np.ndarray:
+    return np.concatenate([shape.start(), [np.log(0.7), 0.0]])
+
+
+def _maximise(statistics: Statistics, shape: CovarianceShape, start: np.ndarray) -> np.ndarray:
+    """First without correlations, then from the directions that this gives, with them."""
+    if shape.rank == 0 or int(shape.varies.sum()) < 2 or start[shape.n_scales : -2].any():
+        return _descend(statistics, shape, start, with_factor=True)
+    found = _descend(statistics, shape, start, with_factor=False)
+    effects = _effects(statistics, shape, torch.from_numpy(found)).effects
+    found[: shape.n_parameters] = shape.with_correlations(
+        found[: shape.n_parameters], effects.numpy()[:, None]
+    )
+    return _descend(statistics, shape, found, with_factor=True)
+
+
+def _descend(
+    statistics: Statistics, shape: CovarianceShape, start: np.ndarray, with_factor: bool
+) -> np.ndarray:
+    def value_and_gradient(values: np.ndarray) -> tuple[float, np.ndarray]:
+        at = torch.from_numpy(values).requires_grad_()
+        value = _minus_log_evidence(statistics, shape, at) + shape.penalty(at)
+        (gradient,) = torch.autograd.grad(value, at)
+        return float(value.detach()), gradient.numpy()
+
+    bounds = [*shape.bounds(with_factor), _LOG_NOISE_BOUNDS, _LOG_RIDGE_BOUNDS]
+    found = minimize(
+        value_and_gradient,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": 500, "ftol": _PRECISE if with_factor else _COARSE, "gtol": 1e-4},
+    )
+    return np.asarray(found.x)
+
+
+class _Effects(NamedTuple):
+    """Estimates at given parameters."""
+
+    mean: Tensor
+    covariance: Tensor
+    mean_covariance: Tensor
+    effects: Tensor
+
+
+def _fixed_precision(shape: CovarianceShape, log_ridge: Tensor) -> Tensor:
+    """Precision (q,) of the prior of m."""
+    precision = torch.full((len(shape.varies),), _FLAT, dtype=log_ridge.dtype)
+    if shape.shrinkage == 0:
+        return precision
+    return torch.cat([precision[:1], torch.exp(-2 * log_ridge).expand(len(precision) - 1)])
+
+
+def _minus_log_evidence(statistics: Statistics, shape: CovarianceShape, at: Tensor) -> Tensor:
+    gram, moment, square, n_rows = statistics
+    log_noise, log_ridge = at[shape.n_parameters], at[shape.n_parameters + 1]
+    precision = _fixed_precision(shape, log_ridge)
+    root, x_gram, x_moment = _whitened(statistics, shape.covariance(at)[0], log_noise)
+    variance = torch.exp(2 * log_noise)
+    h = torch.diag(precision) + gram.sum(0) / variance - (x_gram.mT @ x_gram).sum(0)
+    g = moment.sum(0) / variance - (x_gram.mT @ x_moment)[..., 0].sum(0)
+    h_root = torch.linalg.cholesky(h)
+    half = torch.linalg.solve_triangular(h_root, g[:, None], upper=False)
+    quadratic = square.sum() / variance - (x_moment**2).sum() - (half**2).sum()
+    log_dets = 2 * (_log_diagonal(root).sum() + _log_diagonal(h_root).sum())
+    log_dets = log_dets - torch.log(precision).sum()
+    value: Tensor = 0.5 * (2 * n_rows.sum() * log_noise + log_dets + quadratic)
+    return value
+
+
+def _log_diagonal(root: Tensor) -> Tensor:
+    found: Tensor = torch.log(torch.diagonal(root, dim1=-2, dim2=-1))
+    return found
+
+
+def _whitened(
+    statistics: Statistics, covariance: Tensor, log_noise: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Root of M = I + L'AL / s^2, and the solutions of root X = L'A / s^2 and L'b / s^2."""
+    factor, variance = torch.linalg.cholesky(covariance), torch.exp(2 * log_noise)
+    lg = factor.T @ statistics.gram / variance
+    m = torch.eye(len(factor), dtype=factor.dtype) + lg @ factor
+    root = torch.linalg.cholesky(m)
+    lb = (statistics.moment @ factor / variance)[..., None]
+    both = torch.linalg.solve_triangular(root, torch.cat([lg, lb], -1), upper=False)
+    return root, both[..., :-1], both[..., -1:]
+
+
+def _effects(statistics: Statistics, shape: CovarianceShape, at: Tensor) -> _Effects:
+    covariance = shape.covariance(at)[0]
+    log_noise, log_ridge = at[shape.n_parameters], at[shape.n_parameters + 1]
+    root, x_gram, x_moment = _whitened(statistics, covariance, log_noise)
+    variance, precision = torch.exp(2 * log_noise), _fixed_precision(shape, log_ridge)
+    h = torch.diag(precision) + statistics.gram.sum(0) / variance - (x_gram.mT @ x_gram).sum(0)
+    g = statistics.moment.sum(0) / variance - (x_gram.mT @ x_moment)[..., 0].sum(0)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(h))
+    mean = inverse @ g
+    u = torch.linalg.solve_triangular(root.mT, x_moment - (x_gram @ mean)[..., None], upper=True)
+    factor = torch.linalg.cholesky(covariance)
+    return _Effects(mean, covariance, inverse, u[..., 0] @ factor.T)
+
+
+def _estimate_noise(
+    statistics: Statistics, found: _Effects, log_noise: float
+) -> tuple[float, float, Tensor]:
+    """Mean and spread of log sigma over tasks by marginal likelihood, given m and S.
+
+    Returns
+    -------
+    log_noise, log_spread : float
+        The estimates.
+    ratio : Tensor of shape (G,)
+        Expected precision of each task's noise, over that at the mean of log sigma.
+    """
+    gram, moment, square, n_rows = statistics
+    factor = torch.linalg.cholesky(found.covariance)
+    eigenvalues, vectors = torch.linalg.eigh(factor.T @ gram @ factor)
+    eigenvalues = eigenvalues.clamp_min(0.0)
+    residual = moment - gram @ found.mean
+    shift = (vectors.mT @ (residual @ factor)[..., None])[..., 0] ** 2
+    misfit = (
+        square - 2 * moment @ found.mean + torch.einsum("p,gpq,q->g", found.mean, gram, found.mean)
+    )
+    nodes, log_weight = noise_grid(_N_FINE_LEVELS)
+
+    def log_likelihoods(at: Tensor) -> Tensor:
+        """(k, G), up to a constant; the eigenvalues of L'AL serve all noise levels."""
+        log_sigma = at[0] + torch.exp(at[1]) * nodes
+        variance = torch.exp(2 * log_sigma)[:, None, None]
+        fit = (shift / (variance * (variance + eigenvalues))).sum(-1)
+        log_det = torch.log1p(eigenvalues / variance).sum(-1)
+        likelihood = -0.5 * (misfit / variance[..., 0] - fit + log_det)
+        found: Tensor = log_weight[:, None] + likelihood - n_rows * log_sigma[:, None]
+        return found
+
+    def value_and_gradient(values: np.ndarray) -> tuple[float, np.ndarray]:
+        at = torch.from_numpy(values).requires_grad_()
+        value = -torch.logsumexp(log_likelihoods(at), 0).sum()
+        (gradient,) = torch.autograd.grad(value, at)
+        return float(value.detach()), gradient.numpy()
+
+    start = np.array([log_noise, np.log(0.2)])
+    bounds = [_LOG_NOISE_BOUNDS, _LOG_SPREAD_BOUNDS]
+    at = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    probability = torch.softmax(log_likelihoods(torch.from_numpy(at)), 0)
+    ratio = (probability * torch.exp(-2 * np.exp(at[1]) * nodes)[:, None]).sum(0)
+    return float(at[0]), float(at[1]), ratio

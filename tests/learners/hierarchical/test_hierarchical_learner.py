@@ -1,0 +1,159 @@
+"""HierarchicalLinear and ALPaCA as learners."""
+
+import numpy as np
+import pytest
+import torch
+from sleepstudy import load_sleepstudy
+
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.exceptions import EpisodeError
+from skmeta.learners import ALPaCA, HierarchicalLinear
+from skmeta.learners._core import read_prior
+from skmeta.priors import MetaPrior
+
+
+def made_classes(n_classes, seed=0, n_tasks=40, n_rows=20):
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(n_tasks), n_rows)
+    X = rng.normal(size=(len(groups), 2))
+    eta = X @ rng.normal(size=(2, n_classes)) + rng.normal(size=(n_tasks, n_classes))[groups]
+    return X, (eta + rng.gumbel(size=eta.shape)).argmax(1), groups
+
+
+def proba(prior, X, y, at, n_classes):
+    """Probabilities of all classes of a prior after rows of any of them."""
+    session, state = read_prior(
+        prior, HierarchicalLinear, classes=range(n_classes), device="cpu", precision="float64"
+    )
+    adapter = session.adapter
+    rows = adapter.rows(adapter.upload(X), np.asarray(y), np.ones(len(y)))
+    adapted = session.learner.adapt(session.context, state, rows)
+    outputs = session.learner.forward(session.context, adapted, adapter.inputs(adapter.upload(at)))
+    return torch.softmax(outputs, 1).detach().numpy()
+
+
+def test_groups_are_needed():
+    X, y, _ = made_classes(2)
+    for learner in (HierarchicalLinear(), ALPaCA()):
+        with pytest.raises(EpisodeError, match="groups is None"):
+            learner.fit(X, y)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_support_sets_may_lack_classes(n_classes):
+    X, y, groups = made_classes(n_classes)
+    prior = HierarchicalLinear().fit(X, y, groups=groups).prior_
+    before = proba(prior, X[:1], [0], X[:50], n_classes)
+    after = proba(prior, X[:6], [0] * 6, X[:50], n_classes)
+    np.testing.assert_allclose(after.sum(1), 1.0)
+    assert (after > 0).all()
+    assert (after[:, 0] > before[:, 0]).mean() > 0.9
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_few_rows_beat_the_model_without_groups(n_classes):
+    X, y, groups = made_classes(n_classes, n_tasks=60)
+    train = groups < 40
+    prior = HierarchicalLinear().fit(X[train], y[train], groups=groups[train]).prior_
+    losses, pooled = [], []
+    nothing = np.zeros((0, 2)), np.zeros(0, int)
+    for task in range(40, 60):
+        rows = np.flatnonzero(groups == task)
+        few, queries = rows[:8], rows[8:]
+        for found, known in ((losses, (X[few], y[few])), (pooled, nothing)):
+            p = proba(prior, *known, X[queries], n_classes)
+            found.append(-np.log(p[np.arange(len(queries)), y[queries]]).mean())
+    assert np.mean(losses) < np.mean(pooled) - 0.02
+
+
+def test_classifier_takes_the_prior(tmp_path):
+    X, y, groups = made_classes(3)
+    labels = np.array(["a", "b", "c"])[y]
+    prior = HierarchicalLinear().fit(X, labels, groups=groups).prior_
+    prior.save(tmp_path / "prior.skmeta")
+    loaded = MetaPrior.load(tmp_path / "prior.skmeta")
+    rows = np.flatnonzero(groups == 3)
+    clf = MetaFewShotClassifier(loaded).fit(X[rows], labels[rows])
+    np.testing.assert_array_equal(clf.classes_, ["a", "b", "c"])
+    expected = proba(prior, X[rows], y[rows], X[:20], 3)
+    np.testing.assert_allclose(clf.predict_proba(X[:20]), expected, rtol=1e-6)
+    assert set(clf.predict(X)) <= {"a", "b", "c"}
+
+
+def test_constant_columns_do_no_harm():
+    X, y, subjects = load_sleepstudy()
+    rng = np.random.default_rng(0)
+    of_group = rng.normal(size=18)[np.unique(subjects, return_inverse=True)[1]]
+    wide = np.column_stack([X, np.full(len(X), 3.0), of_group])
+    prior = HierarchicalLinear().fit(wide, y, groups=subjects).prior_
+    factor = prior.tensors["head.factor"][0]
+    deviations = np.sqrt((factor**2).sum(1))
+    # Of a column that is the same everywhere nothing is known, and none of its slopes differ.
+    assert deviations[2] < 0.7
+    narrow = HierarchicalLinear().fit(X, y, groups=subjects).prior_
+    few = slice(0, 4)
+    found = MetaFewShotRegressor(prior).fit(wide[few], y[few]).predict(wide[few])
+    expected = MetaFewShotRegressor(narrow).fit(X[few], y[few]).predict(X[few])
+    np.testing.assert_allclose(found, expected, rtol=0.03)
+
+
+def test_std_and_quantiles_belong_together():
+    X, y, subjects = load_sleepstudy()
+    prior = HierarchicalLinear(varied_noise=False).fit(X, y, groups=subjects).prior_
+    reg = MetaFewShotRegressor(prior).fit(X[:4], y[:4])
+    mean, std = reg.predict(X[4:10], return_std=True)
+    low, middle, high = reg.predict_quantiles(X[4:10]).T
+    np.testing.assert_allclose(middle, mean, rtol=1e-6)
+    np.testing.assert_allclose(high - mean, 1.644854 * std, rtol=1e-5)
+    np.testing.assert_allclose(mean - low, 1.644854 * std, rtol=1e-5)
+    assert std[-1] > std[0]  # Further from the rows that are known.
+
+
+def test_validation_is_kept_in_the_history():
+    X, y, subjects = load_sleepstudy()
+    learner = HierarchicalLinear(validation_fraction=0.3, random_state=0)
+    history = learner.fit(X, y, groups=subjects).history_
+    assert history["iteration"] == [0]
+    assert 0 < history["validation_loss"][0] < 1
+    assert "validation_loss" not in HierarchicalLinear().fit(X, y, groups=subjects).history_
+
+
+def test_alpaca_on_the_rows_themselves_is_the_hierarchical_model():
+    X, y, subjects = load_sleepstudy()
+    linear = HierarchicalLinear().fit(X, y, groups=subjects).prior_
+    settings = {"backbone": "identity", "precision": "float64", "random_state": 0}
+    settings["varied_noise"] = True
+    same = ALPaCA(n_iterations=0, validation_fraction=0.0, **settings)
+    same.fit(X, y, groups=subjects)
+    for name, value in linear.tensors.items():
+        np.testing.assert_array_equal(same.prior_.tensors[name], value)
+    # The closed form is close to what meta-training by gradient steps finds from there.
+    learner = ALPaCA(n_iterations=150, n_shot=4, n_query=6, validation_fraction=0.0, **settings)
+    trained = learner.fit(X, y, groups=subjects).prior_
+    for few in (slice(0, 4), slice(10, 14)):
+        found, expected = (
+            MetaFewShotRegressor(prior).fit(X[few], y[few]).predict(X[:10])
+            for prior in (trained, linear)
+        )
+        np.testing.assert_allclose(found, expected, rtol=0.06)
+
+
+def test_alpaca_learns_features():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(60), 20)
+    X = rng.uniform(-3, 3, size=(1200, 1))
+    y = rng.uniform(0.5, 2, 60)[groups] * np.sin(X[:, 0] + rng.uniform(0, 3, 60)[groups])
+    train = groups < 45
+    scores = {}
+    for name, learner in {
+        "linear": HierarchicalLinear(random_state=0),
+        "alpaca": ALPaCA(
+            backbone_params={"hidden": (24, 24), "activation": "tanh"},
+            n_iterations=150,
+            meta_lr=0.01,
+            random_state=0,
+        ),
+    }.items():
+        learner.fit(X[train], y[train], groups=groups[train])
+        scores[name] = learner.score(X[~train], y[~train], groups=groups[~train])
+    assert scores["alpaca"] > 0.9 > scores["linear"]

@@ -1,0 +1,214 @@
+"""Regressions against lme4, statsmodels and Gaussian processes."""
+
+import warnings
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+import torch
+from scipy import stats
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import DotProduct
+from sleepstudy import load_sleepstudy
+
+from skmeta import MetaFewShotRegressor
+from skmeta.learners import HierarchicalLinear
+from skmeta.learners.hierarchical._covariance import CovarianceShape
+from skmeta.learners.hierarchical._gaussian import (
+    mixture_log_density,
+    mixture_moments,
+    mixture_quantiles,
+    noise_levels,
+    predictive,
+    regression_posterior,
+)
+from skmeta.learners.hierarchical._regression import estimate_regression, task_statistics
+
+
+def estimate(X, y, groups, *, rank=1, varies=None, shrinkage=0.0, varied_noise=False):
+    """Estimates in the units of a design of standardised columns, and that design."""
+    codes = np.unique(groups, return_inverse=True)[1]
+    z = np.column_stack([np.ones(len(X)), X])
+    varies = torch.ones(z.shape[1], dtype=bool) if varies is None else torch.tensor(varies)
+    shape = CovarianceShape(varies, 1, rank, shrinkage)
+    return estimate_regression(task_statistics(z, y, codes), shape, varied_noise=varied_noise)
+
+
+def in_raw_units(prior, X, y):
+    """Mean, covariance and noise of coefficients of columns that are not standardised."""
+    mean, scale = X.mean(0), X.std(0)
+    back = np.diag(np.r_[1.0, 1 / scale])
+    back[0, 1:] = -mean / scale
+    back = back * y.std()
+    centre = np.r_[y.mean(), np.zeros(len(mean))]
+    return (
+        back @ prior.mean.numpy() + centre,
+        back @ prior.covariance.numpy() @ back.T,
+        back @ prior.mean_covariance.numpy() @ back.T,
+        np.exp(prior.log_noise) * y.std(),
+    )
+
+
+def sleepstudy_prior():
+    X, y, subjects = load_sleepstudy()
+    found = estimate((X - X.mean(0)) / X.std(0), (y - y.mean()) / y.std(), subjects)
+    return in_raw_units(found, X, y)
+
+
+def test_sleepstudy_agrees_with_lme4():
+    # Published output of lmer(Reaction ~ Days + (Days | Subject), sleepstudy), by REML: Bates et
+    # al. (2015), Fitting linear mixed-effects models using lme4.
+    mean, covariance, mean_covariance, noise = sleepstudy_prior()
+    deviations = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose(mean, [251.405, 10.467], rtol=1e-3)
+    np.testing.assert_allclose(deviations, [24.741, 5.922], rtol=1e-3)
+    np.testing.assert_allclose(covariance[0, 1] / deviations.prod(), 0.066, atol=1e-3)
+    np.testing.assert_allclose(noise, 25.592, rtol=1e-3)
+    np.testing.assert_allclose(np.sqrt(np.diag(mean_covariance)), [6.825, 1.546], rtol=1e-3)
+
+
+def test_sleepstudy_agrees_with_statsmodels():
+    X, y, subjects = load_sleepstudy()
+    design = sm.add_constant(X)
+    fitted = sm.MixedLM(y, design, subjects, exog_re=design).fit(reml=True)
+    mean, covariance, _, noise = sleepstudy_prior()
+    np.testing.assert_allclose(mean, fitted.fe_params, rtol=1e-3)
+    np.testing.assert_allclose(covariance, fitted.cov_re, rtol=2e-3, atol=0.05)
+    np.testing.assert_allclose(noise**2, fitted.scale, rtol=1e-3)
+
+
+def made_tasks(seed, n_tasks=40, n_rows=12, n_features=3):
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(n_tasks), n_rows)
+    X = rng.normal(size=(len(groups), n_features))
+    effects = rng.normal(size=(n_tasks, n_features + 1)) * np.r_[1.0, 0.5, np.zeros(n_features - 1)]
+    slopes = np.r_[0.3, 1.0, -0.5, np.zeros(n_features - 2)]
+    coefficients = slopes + effects
+    y = (np.column_stack([np.ones(len(X)), X]) * coefficients[groups]).sum(1)
+    return X, y + 0.7 * rng.normal(size=len(y)), groups
+
+
+def test_random_intercept_agrees_with_statsmodels():
+    X, y, groups = made_tasks(0)
+    found = estimate(X, y, groups, rank=0, varies=[True, False, False, False])
+    fitted = sm.MixedLM(y, sm.add_constant(X), groups).fit(reml=True)
+    np.testing.assert_allclose(found.mean, fitted.fe_params, atol=1e-3)
+    np.testing.assert_allclose(found.covariance[0, 0], fitted.cov_re[0, 0], rtol=2e-3)
+    np.testing.assert_allclose(np.exp(2 * found.log_noise), fitted.scale, rtol=1e-3)
+
+
+def test_unneeded_slopes_vanish_and_needed_ones_stay():
+    X, y, groups = made_tasks(1)
+    found = estimate(X, y, groups, shrinkage=1.0, rank=2)
+    deviations = np.sqrt(np.diag(found.covariance))
+    np.testing.assert_allclose(deviations[:2], [1.0, 0.5], rtol=0.25)
+    assert (deviations[2:] < 0.15).all()
+
+
+def test_spread_of_the_noise_is_found():
+    rng = np.random.default_rng(2)
+    groups = np.repeat(np.arange(100), 40)
+    noise = np.exp(-0.5 + 0.6 * rng.normal(size=100))
+    X = rng.normal(size=(4000, 1))
+    y = X[:, 0] + rng.normal(size=100)[groups] + noise[groups] * rng.normal(size=4000)
+    found = estimate(X, y, groups, varied_noise=True)
+    np.testing.assert_allclose(found.log_noise, np.log(noise).mean(), atol=0.05)
+    np.testing.assert_allclose(np.exp(found.log_spread), np.log(noise).std(), rtol=0.1)
+
+
+@pytest.fixture
+def problem():
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(6, 3, generator=generator, dtype=torch.float64)
+    y = torch.randn(6, generator=generator, dtype=torch.float64)
+    mean = torch.randn(3, generator=generator, dtype=torch.float64)
+    factor = torch.randn(3, 3, generator=generator, dtype=torch.float64).tril()
+    at = torch.randn(5, 3, generator=generator, dtype=torch.float64)
+    return z, y, mean, factor, at
+
+
+def test_predictions_are_those_of_a_gaussian_process(problem):
+    z, y, mean, factor, at = problem
+    noise = torch.tensor([0.4], dtype=torch.float64)
+    found = regression_posterior(z, y, torch.ones(6).double(), mean, factor, noise, noise * 0)
+    centre, variance = predictive(found, at)
+    # A linear kernel on rows times the factor has the covariance of the prior.
+    process = GaussianProcessRegressor(
+        DotProduct(sigma_0=1e-12, sigma_0_bounds="fixed"), alpha=0.16, optimizer=None
+    ).fit((z @ factor).numpy(), (y - z @ mean).numpy())
+    expected, std = process.predict((at @ factor).numpy(), return_std=True)
+    np.testing.assert_allclose(centre[0], expected + (at @ mean).numpy(), rtol=1e-8)
+    np.testing.assert_allclose(variance[0], std**2 + 0.16, rtol=1e-8)
+
+
+def test_weights_are_numbers_of_repetitions(problem):
+    z, y, mean, factor, _ = problem
+    noise, log_weight = noise_levels(torch.tensor(-0.5).double(), torch.tensor(-0.3).double())
+    weight = torch.tensor([1.0, 2.0, 0.0, 1.0, 3.0, 1.0]).double()
+    often = torch.repeat_interleave(torch.arange(6), weight.long())
+    found = regression_posterior(z, y, weight, mean, factor, noise, log_weight)
+    ones = torch.ones(len(often)).double()
+    expected = regression_posterior(z[often], y[often], ones, mean, factor, noise, log_weight)
+    torch.testing.assert_close(found.mean, expected.mean)
+    torch.testing.assert_close(found.log_weight, expected.log_weight)
+
+
+def test_probabilities_of_noise_levels_follow_bayes(problem):
+    z, y, mean, factor, _ = problem
+    noise, log_weight = noise_levels(torch.tensor(-0.5).double(), torch.tensor(-0.3).double())
+    found = regression_posterior(z, y, torch.ones(6).double(), mean, factor, noise, log_weight)
+    zl = (z @ factor).numpy()
+    evidence = [
+        stats.multivariate_normal((z @ mean).numpy(), zl @ zl.T + s**2 * np.eye(6)).logpdf(y)
+        for s in noise.numpy()
+    ]
+    expected = np.exp(log_weight.numpy() + evidence)
+    np.testing.assert_allclose(found.log_weight.exp(), expected / expected.sum(), rtol=1e-8)
+
+
+def test_mixture_moments_quantiles_and_density_agree_with_draws():
+    mean = torch.tensor([[0.0], [2.0]]).double()
+    variance = torch.tensor([[1.0], [0.25]]).double()
+    log_weight = torch.log(torch.tensor([0.7, 0.3]).double())
+    rng = np.random.default_rng(0)
+    first = rng.random(400_000) < 0.7
+    draws = np.where(first, rng.normal(size=len(first)), 2 + 0.5 * rng.normal(size=len(first)))
+    centre, spread = mixture_moments(mean, variance, log_weight)
+    np.testing.assert_allclose([centre[0], spread[0]], [draws.mean(), draws.var()], rtol=0.02)
+    levels = torch.tensor([0.05, 0.5, 0.95]).double()
+    found = mixture_quantiles(mean, variance, log_weight, levels)[0]
+    np.testing.assert_allclose(found, np.quantile(draws, levels), atol=0.02)
+    near = (np.abs(draws - 1) < 0.05).mean() / 0.1
+    density = mixture_log_density(mean, variance, log_weight, torch.ones(1).double()).exp()
+    np.testing.assert_allclose(density[0], near, rtol=0.03)
+
+
+def test_intervals_hold_the_share_they_promise():
+    X, y, groups = made_tasks(3, n_tasks=120)
+    prior = HierarchicalLinear().fit(X[groups < 60], y[groups < 60], groups[groups < 60]).prior_
+    inside = []
+    for task in range(60, 120):
+        rows = np.flatnonzero(groups == task)
+        reg = MetaFewShotRegressor(prior).fit(X[rows[:5]], y[rows[:5]])
+        low, high = reg.predict_quantiles(X[rows[5:]], (0.05, 0.95)).T
+        inside.append((low <= y[rows[5:]]) & (y[rows[5:]] <= high))
+    assert 0.85 < np.mean(inside) < 0.95
+
+
+def test_predictions_are_blups_of_statsmodels():
+    X, y, subjects = load_sleepstudy()
+    known = subjects != 372
+    design = sm.add_constant(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = sm.MixedLM(y[known], design[known], subjects[known], exog_re=design[known]).fit()
+    learner = HierarchicalLinear(shrinkage=0.0, varied_noise=False, rank=1)
+    prior = learner.fit(X[known], y[known], groups=subjects[known]).prior_
+    few = np.flatnonzero(subjects == 372)[:4]
+    found = MetaFewShotRegressor(prior).fit(X[few], y[few]).predict(X[few])
+    # By hand from the estimates of statsmodels; ours also knows how uncertain the mean is.
+    cov = np.asarray(fitted.cov_re) + np.asarray(fitted.cov_params())[:2, :2]
+    z = design[few]
+    gain = cov @ z.T @ np.linalg.inv(z @ cov @ z.T + fitted.scale * np.eye(4))
+    beta = np.asarray(fitted.fe_params) + gain @ (y[few] - z @ np.asarray(fitted.fe_params))
+    np.testing.assert_allclose(found, z @ beta, rtol=1e-3)
