@@ -19,7 +19,7 @@ from skmeta._validation import check_count
 from skmeta.search.record import Configuration
 from skmeta.search.space import Encoding, parameter_names
 from skmeta.search.surrogate._acquisition import log_expected_improvement
-from skmeta.search.surrogate._initial_design import design_from_surfaces, design_that_fills_space
+from skmeta.search.surrogate._initial_design import design_from_surfaces, design_of_least_variance
 from skmeta.search.surrogate._models import LearnedModels, Model, PlainModel
 from skmeta.search.surrogate._surfaces import winsorize_scores
 
@@ -35,7 +35,8 @@ _PLAIN_LOG_WEIGHT = -1.0  # of the model without history, before any score
 _BOUND = 1.0  # of how bad a score may be
 _MIN_TASK_CORRELATION = 0.05
 _N_INITIAL_LEARNED = 3
-_N_INITIAL_PLAIN = 5
+_N_INITIAL_PLAIN = 2  # and one more of each further sub-space, up to
+_MAX_INITIAL_PLAIN = 5
 _TOO_CLOSE = 0.05  # in a batch, in units of every parameter's range
 # Weight from which a model takes part in a suggestion; its expected improvement may exceed that of
 # the others by orders of magnitude.
@@ -98,10 +99,11 @@ class SearchStrategy:
         not agree with each other on which candidates are good, the search is a Gaussian process
         with expected improvement.
     rng : numpy.random.Generator
-        Used where no prior is, for the first candidate.
+        Draws the first candidate of each estimator that the prior does not know.
     n_initial : int, default=None
-        Number of candidates of the initial design; by default 3 with a prior and 5 without. Then
-        comes one of each estimator that the prior knows nothing of.
+        Number of candidates of the initial design; by default 3 with a prior. Without one it is
+        2, and one more for each further sub-space (set of parameters), up to 5. Then comes one of
+        each estimator that the prior does not know.
     """
 
     def __init__(
@@ -123,7 +125,9 @@ class SearchStrategy:
         self._plain = PlainModel(X, self._encoding.groups, _PLAIN_LOG_WEIGHT)
         self._learned = self._learn(pool)
         self._unseen_estimators = [] if self._learned is None else self._unknown(pool)
-        default = _N_INITIAL_PLAIN if self._learned is None else _N_INITIAL_LEARNED
+        n_plain = _N_INITIAL_PLAIN + len({frozenset(c) for c in pool}) - 1
+        n_plain = min(n_plain, _MAX_INITIAL_PLAIN)
+        default = n_plain if self._learned is None else _N_INITIAL_LEARNED
         self._n_initial = check_count(default if n_initial is None else n_initial, "n_initial")
         self._told: dict[int, float] = {}
         self._pending: dict[int, float] = {}
@@ -266,7 +270,7 @@ class SearchStrategy:
         open_ = self._apart()
         if self._prior is not None and self._learned is not None:
             return design_from_surfaces(self._learned.F, self._prior.task_weights, seen, open_)
-        return design_that_fills_space(self._plain.X, seen, open_, self._rng)
+        return design_of_least_variance(self._plain.X, seen, open_)
 
     def _observations(self) -> tuple[Rows, Array, float, float]:
         """Rows seen, their scores standardised, and what turns these back into scores.

@@ -1,8 +1,10 @@
 from itertools import combinations
 
 import numpy as np
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import Matern
 
-from skmeta.search.surrogate._initial_design import design_from_surfaces, design_that_fills_space
+from skmeta.search.surrogate._initial_design import design_from_surfaces, design_of_least_variance
 
 
 def regret_of(F, weights, chosen):
@@ -56,14 +58,33 @@ def test_flat_surfaces_are_no_obstacle():
     assert portfolio(np.zeros((2, 4)), np.full(2, 0.5), 2) == [0, 1]
 
 
-def test_space_filling_takes_the_farthest_open_candidate():
-    rng = np.random.default_rng(0)
-    X = rng.random((30, 2))
+def mean_variance(X, chosen):
+    kernel = Matern(2.0, nu=2.5)
+    process = GaussianProcessRegressor(kernel, alpha=0.01, optimizer=None)
+    process.fit(X[chosen], np.zeros(len(chosen)))
+    return (process.predict(X, return_std=True)[1] ** 2).mean()
+
+
+def test_without_past_tasks_the_mean_variance_left_is_the_least():
+    X = np.random.default_rng(0).random((30, 2))
     is_open = np.ones(30, dtype=bool)
-    is_open[::2] = False
-    first = design_that_fills_space(X, [], is_open, np.random.default_rng(3))
-    assert is_open[first]
-    assert first == design_that_fills_space(X, [], is_open, np.random.default_rng(3))
-    second = design_that_fills_space(X, [first, 0], is_open, rng)
-    distance = np.minimum(*(np.linalg.norm(X - X[i], axis=1) for i in (first, 0)))
-    assert distance[second] == distance[is_open].max()
+    is_open[::3] = False
+    chosen = []
+    for _ in range(4):
+        found = design_of_least_variance(X, chosen, is_open)
+        left = {k: mean_variance(X, [*chosen, k]) for k in np.flatnonzero(is_open)}
+        assert found == min(left, key=left.get)
+        chosen.append(found)
+        is_open[found] = False
+
+
+def test_without_past_tasks_every_sub_space_is_tried():
+    """Four groups of candidates, far from each other and of different size."""
+    sizes = (40, 20, 12, 8)
+    group = np.repeat(np.arange(4), sizes)
+    X = np.column_stack([10 * np.eye(4)[group], np.random.default_rng(0).random((80, 2))])
+    chosen = []
+    for _ in range(4):
+        chosen.append(design_of_least_variance(X, chosen, np.ones(80, dtype=bool)))
+    assert sorted(group[chosen]) == [0, 1, 2, 3]
+    assert group[chosen[0]] == 0, "the largest comes first"
