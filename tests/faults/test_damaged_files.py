@@ -24,7 +24,7 @@ from skmeta.training import TrainingSettings, load_checkpoint, meta_train
 if os.name == "nt":
     pytest.skip("the guards on time and memory need POSIX", allow_module_level=True)
 
-from mutations import bounded, damages, edits, unpack
+from mutations import bounded, damages, edits, pack, unpack
 
 # Files are written again by each example, which does no harm.
 AGAIN = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -220,3 +220,74 @@ def test_edited_checkpoints(path, content):
     assert all(map(math.isfinite, weights))
     assert len({len(values) for values in history.values()}) == 1
     assert history["iteration"][-1] == 6
+
+
+# -- damage that was once accepted -----------------------------------------------------------------
+
+DEEP = "[" * 2000 + "]" * 2000
+KINDS = {
+    "skmeta.prior": (PRIOR, MetaPrior.load, PriorFormatError),
+    "skmeta.search_prior": (SEARCH_PRIOR, SearchPrior.load, PriorFormatError),
+    "skmeta.checkpoint": (CHECKPOINT, lambda path: train(path, 6), CheckpointError),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    ("replace", "match"),
+    [
+        (('"format_version":2', '"format_version":1e999'), "the number 1e999 is out of range"),
+        (('"format_version":2', '"format_version":' + DEEP), "nested more than 32 deep"),
+        (('"format_version":2', '"format_version":3'), "Upgrade skmeta to load it"),
+        (('"format_version":2', '"format_version":"2"'), "format_version is '2'"),
+        (('"fields":{', '"fields":{"a":' + DEEP + ","), "nested more than 32 deep"),
+    ],
+    ids=["infinite version", "nested version", "newer version", "text as version", "nested field"],
+)
+def test_records_that_are_hostile(path, name, replace, match):
+    content, load_file, error = KINDS[name]
+    header, data = unpack(content)
+    record = header["__metadata__"][name]
+    header["__metadata__"][name] = record.replace(*replace, 1)
+    assert header["__metadata__"][name] != record
+    path.write_bytes(pack(header, data))
+    with bounded(), pytest.raises(error, match=match):
+        load_file(path)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_weights_that_are_not_finite(path, name, bad):
+    content, load_file, error = KINDS[name]
+    header, data = unpack(content)
+    first = next(k for k in header if k != "__metadata__" and header[k]["dtype"] in ("F32", "F64"))
+    begin, end = header[first]["data_offsets"]
+    dtype = {"F32": "<f4", "F64": "<f8"}[header[first]["dtype"]]
+    values = np.full((end - begin) // np.dtype(dtype).itemsize, bad, dtype)
+    path.write_bytes(pack(header, data[:begin] + values.tobytes() + data[end:]))
+    with pytest.raises(error, match=r"NaN or infinity|no finite numbers"):
+        load_file(path)
+
+
+@pytest.mark.parametrize("name", ["skmeta.search_prior", "skmeta.checkpoint"])
+def test_a_tensor_that_is_missing(path, name):
+    content, load_file, error = KINDS[name]
+    header, data = unpack(content)
+    last = max(
+        (k for k in header if k != "__metadata__"), key=lambda k: header[k]["data_offsets"][1]
+    )
+    begin, _ = header.pop(last)["data_offsets"]
+    path.write_bytes(pack(header, data[:begin]))
+    with pytest.raises(error, match=r"cannot be read"):
+        load_file(path)
+
+
+@pytest.mark.parametrize("n", [10**12, -1, 4.0, True, None])
+def test_a_search_prior_with_a_wrong_number_of_evaluations(path, n):
+    header, data = unpack(SEARCH_PRIOR)
+    record = record_of(SEARCH_PRIOR, "skmeta.search_prior")
+    record["fields"]["tasks"][0]["n_evaluations"] = n
+    header["__metadata__"]["skmeta.search_prior"] = json.dumps(record)
+    path.write_bytes(pack(header, data))
+    with bounded(), pytest.raises(PriorFormatError, match="holds a field that cannot be read"):
+        SearchPrior.load(path)
