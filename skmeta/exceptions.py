@@ -1,7 +1,7 @@
-"""Errors and warnings that skmeta raises.
+"""Errors and warnings of skmeta.
 
-Every error inherits :class:`SkmetaError` and the Python error that callers who do not know
-skmeta would catch.
+Every error inherits :class:`SkmetaError` and a fitting error of Python, so that callers who know
+only Python's errors catch it.
 """
 
 __all__ = [
@@ -32,7 +32,7 @@ class SkmetaError(Exception):
 
 
 class EpisodeError(SkmetaError, ValueError):
-    """The rows given cannot form the tasks asked for."""
+    """The given rows cannot form the requested tasks."""
 
 
 class BackboneError(SkmetaError, ValueError):
@@ -40,7 +40,7 @@ class BackboneError(SkmetaError, ValueError):
 
 
 class DeviceError(SkmetaError, RuntimeError):
-    """The device asked for is not there."""
+    """The requested device is not available."""
 
 
 class PriorFormatError(SkmetaError, ValueError):
@@ -48,7 +48,7 @@ class PriorFormatError(SkmetaError, ValueError):
 
 
 class PriorMismatchError(SkmetaError, ValueError):
-    """The data at hand differ from what the prior was learned for."""
+    """The data differ from what the prior was learned on."""
 
 
 class CheckpointError(SkmetaError, ValueError):
@@ -64,7 +64,7 @@ class InvalidEnvironmentError(SkmetaError, ValueError):
 
 
 class HistoryError(SkmetaError, OSError):
-    """A history of searches cannot be opened, read or written just now."""
+    """A history of searches cannot be opened, read or written now."""
 
 
 class HistoryFormatError(SkmetaError, ValueError):
@@ -100,4 +100,4 @@ class CheckpointWarning(SkmetaWarning):
 
 
 class HistoryWarning(SkmetaWarning):
-    """Something of a search was not recorded, or not as it was given."""
+    """Part of a search was not recorded or not read, or was changed when it was recorded."""

@@ -1,8 +1,8 @@
-"""A file from which a killed run goes on, to the bit.
+"""Checkpoints: files from which a killed run resumes bit for bit.
 
-Checkpoints are tensor files, as priors are. What a run holds is written as JSON in which each
-array is replaced by the name of its tensor. Those of version 0.1 were written by ``torch.save``;
-they are read by torch's unpickler for weights, which runs no code.
+Checkpoints are tensor files, as priors are. The state of a run is written as JSON, in which the
+name of a tensor stands for each array. Version 0.1 wrote checkpoints with ``torch.save``. They are
+read by torch's unpickler for weights, which runs no code.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TENSOR, _ARRAY, _TUPLE, _PAIRS = "$tensor", "$array", "$tuple", "$pairs"
 
 
 def prepare_checkpoint(path: str | PathLike[str]) -> None:
-    """Make the folder of a checkpoint, and sweep what killed runs left there.
+    """Make the folder of a checkpoint, and remove what killed runs left there.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def load_checkpoint(path: str | PathLike[str], fingerprint: str) -> dict[str, An
     path : path
         The file.
     fingerprint : str
-        What the run at hand is identified by.
+        Identifies the run that wants to resume.
 
     Returns
     -------

@@ -38,7 +38,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What the outer loop needs to know.
+    """Settings of the outer loop.
 
     Attributes
     ----------
@@ -47,21 +47,21 @@ class TrainingSettings:
     optimizer : {"adam", "sgd"}
         Outer optimizer.
     lr : float
-        Its step size at the first iteration.
+        Step size at the first iteration.
     schedule : {"constant", "linear", "cosine"}
-        How the step size falls towards the last iteration.
+        How the step size decreases towards the last iteration.
     clip_norm : float or None
-        The meta-gradient is scaled down to this norm if it is longer.
+        Largest norm of the meta-gradient; a larger one is scaled down to it.
     evaluate_every : int
         Iterations between two rows of the history, validations and checkpoints.
     patience : int or None
-        Validations without a better score after which training ends; None: never.
+        Training ends after this many validations without a better score; None: never.
     verbose : int
         0 is silent, 1 shows a progress bar.
     checkpoint : path or None
-        File to write to, and to resume from.
+        File that is written, and from which a run resumes.
     fingerprint : str
-        Identifies the run, so that a checkpoint of another one is refused.
+        Identifies the run. A checkpoint of another run is refused.
     """
 
     n_iterations: int
@@ -83,19 +83,19 @@ def meta_train(
     settings: TrainingSettings,
     rng: np.random.Generator,
 ) -> tuple[State, History]:
-    """Descend a meta-objective.
+    """Minimise a meta-objective.
 
     Parameters
     ----------
     state : dict of Tensor
-        Where to start.
+        Initial state.
     objective : callable
         ``objective(state, rng, progress) -> (gradient, metrics)`` on a meta-batch drawn with
         ``rng``; ``progress`` is the share of the iterations that are done.
     validate : callable or None
         ``validate(state) -> metrics``; the state with the highest ``"score"`` is returned.
     settings : TrainingSettings
-        The rest.
+        Settings of the loop.
     rng : numpy.random.Generator
         The only source of randomness.
 
@@ -164,7 +164,7 @@ def _validation_metrics(
 
 
 class _Run:
-    """The state of a loop: everything that a checkpoint holds."""
+    """The state of a loop, which a checkpoint holds."""
 
     def __init__(self, state: State, settings: TrainingSettings, rng: np.random.Generator) -> None:
         self.settings = settings

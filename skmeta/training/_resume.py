@@ -1,4 +1,4 @@
-"""Whether what a checkpoint holds fits the run that is to go on from it."""
+"""Checks that the content of a checkpoint fits the run that resumes from it."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def check_saved(
     n_iterations: int,
     rng: np.random.Generator,
 ) -> None:
-    """Check that a run can go on from what was saved.
+    """Check that a run can resume from a saved state.
 
     Parameters
     ----------
     saved : mapping
-        What a checkpoint holds.
+        Content of the checkpoint.
     state : dict of Tensor
-        The state of the run at hand.
+        State of the run that resumes.
     optimizer : callable
         Makes its optimizer.
     n_iterations : int
@@ -64,7 +64,7 @@ def check_saved(
         _check_numbers(saved, n_iterations)
         _check_history(saved["history"], saved["iteration"])
         _check_optimizer(saved["optimizer"], state, optimizer, saved["iteration"])
-        # A generator checks a state when it is given one.
+        # NumPy checks a state when it is assigned to a generator.
         np.random.Generator(copy.deepcopy(rng.bit_generator)).bit_generator.state = saved["rng"]
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise CheckpointError(
