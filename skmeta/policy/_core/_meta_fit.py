@@ -64,7 +64,7 @@ def meta_fit(
             f"random_state is {learner.random_state!r}. Set random_state to an integer."
         )
     rng = check_rng(learner.random_state)
-    session, state = _begin(learner, family, rng)
+    session, state = make_session(learner, family, rng)
     write_prior(session, state)  # Settings that a prior cannot keep are refused before the work.
     n_steps = learner.n_outer_steps
     settings = TrainingSettings(
@@ -90,7 +90,7 @@ def meta_fit(
 
 def initial_prior(learner: PolicySettings, family: TaskFamily) -> MetaPrior:
     """The prior that meta-training would start from."""
-    return write_prior(*_begin(learner, family, check_rng(learner.random_state)))
+    return write_prior(*make_session(learner, family, check_rng(learner.random_state)))
 
 
 def evaluate(
@@ -141,9 +141,10 @@ def make_execution(session: PolicySession) -> Execution:
     )
 
 
-def _begin(
+def make_session(
     learner: PolicySettings, family: TaskFamily, rng: np.random.Generator
 ) -> tuple[PolicySession, State]:
+    """Put a learner to work on a family, with a state that was drawn."""
     check_family(family)
     seed = int(rng.integers(2**63))
     (task,) = family.sample(1, rng)

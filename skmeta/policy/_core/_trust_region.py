@@ -64,7 +64,7 @@ def trust_region_step(
     def product(vector: State) -> State:
         def of_one(task: Any) -> State:
             slope = torch.func.grad(partial(_swapped, kl, task))
-            found: State = torch.func.jvp(slope, (state,), (vector,))[1]
+            found: State = torch.func.grad(lambda at: _dot(slope(at), vector))(state)
             return found
 
         with torch.no_grad():

@@ -1,0 +1,234 @@
+"""Policies in environments that meta-training has not seen, after 0 to 3 updates.
+
+    python benchmarks/policy.py point maml 0
+    python benchmarks/policy.py cartpole pretrained 1
+    python benchmarks/policy.py speed
+    python benchmarks/policy.py report
+
+A run is a family, a method and a seed. Each is tested in 40 tasks, the same for all methods of a
+seed: 20 episodes, an update, 20 episodes, an update, ... The return is the mean over 20 episodes
+with the most likely actions, and with drawn actions beside it.
+
+``maml``        :class:`PolicyMAML`, three inner steps, each of which counts;
+``pretrained``  one policy for all tasks, by the same learner with ``n_inner_steps=0``, and as many
+                episodes in all; adapted by plain gradient steps;
+``scratch``     drawn weights, adapted by plain gradient steps on as many episodes.
+
+The baselines' step size is the best of ``RATES`` after three updates, in 20 tasks that are neither
+trained nor tested on. Families:
+
+``point``     2D navigation;
+``cartpole``  length, mass and force of ``CartPole``, and the two actions are swapped in half of the
+              tasks (a motor of unknown polarity);
+``pendulum``  gravity, length and mass of ``Pendulum``.
+
+Settings were chosen on seed 0 of ``point`` with other test tasks. A run that was stopped goes on
+from its checkpoint in ``--scratch``. Results go to ``benchmarks/results/policy.json``; ``report``
+prints means over seeds and tasks with 95% intervals, and the differences to the baselines.
+"""
+
+import argparse
+import fcntl
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from skmeta.policy import CartPole, Pendulum, PointNavigation, PolicyMAML
+from skmeta.policy.environments import make_vector
+
+RESULTS = Path(__file__).parent / "results" / "policy.json"
+RATES = (0.03, 0.1, 0.3, 1.0, 3.0)
+N_TASKS, N_EPISODES, N_UPDATES = 40, 20, 3
+SHARED = {
+    "hidden": (32, 32),
+    "discount": 0.99,
+    "gae_lambda": 0.98,
+    "meta_lr": 5e-3,
+    "schedule": "cosine",
+    "n_episodes": N_EPISODES,
+    "execution": "loop",
+    "evaluate_every": 10,
+}
+META = {
+    "n_inner_steps": N_UPDATES,
+    "inner_lr": 0.2,
+    "learn_inner_lr": True,
+    "multi_step_loss": True,
+}
+ITERATIONS = {"point": (200, 20), "cartpole": (60, 10), "pendulum": (100, 10)}
+
+
+class Polarity:
+    """Force of a motor, in newtons; negative where it is connected the other way round."""
+
+    def rvs(self, size, random_state):
+        force = random_state.uniform(5, 15, size)
+        return np.where(random_state.random(size) < 0.5, -force, force)
+
+
+def make_family(name):
+    return {
+        "point": PointNavigation,
+        "cartpole": lambda: CartPole(force_mag=Polarity()),
+        "pendulum": Pendulum,
+    }[name]()
+
+
+def make_learner(family, method, seed, scratch):
+    n_iterations, batch = ITERATIONS[family]
+    settings = SHARED | {"random_state": seed, "meta_batch_size": batch}
+    settings["checkpoint"] = scratch / f"policy-{family}-{method}-{seed}.checkpoint"
+    if method == "maml":
+        return PolicyMAML(**settings | META, n_iterations=n_iterations)
+    # One round of episodes in an iteration instead of one before and after each update.
+    return PolicyMAML(
+        **settings, n_inner_steps=0, n_iterations=n_iterations * (N_UPDATES + 1), inner_lr=0.1
+    )
+
+
+def measure(prior, family, seed, n_tasks, explore, **settings):
+    tester = PolicyMAML(**SHARED | settings, random_state=seed)
+    tester.prior_ = prior
+    return tester.score_tasks(family, n_tasks=n_tasks, n_updates=N_UPDATES, explore=explore)
+
+
+def run(name, method, seed, scratch):
+    family = make_family(name)
+    learner = make_learner(name, method, seed, scratch)
+    cpu, wall = time.process_time(), time.perf_counter()
+    if method == "scratch":
+        learner.set_params(checkpoint=None)
+        prior, history = learner.initial_prior(family), {}
+    else:
+        prior = learner.fit(family).prior_
+        history = {n: learner.history_[n] for n in ("iteration", "train_score")}
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    settings, found = dict(META), {}
+    if method != "maml":
+        for rate in RATES:
+            tried = measure(prior, family, 2000 + seed, 20, True, inner_lr=rate, n_inner_steps=1)
+            found[str(rate)] = float(np.nan_to_num(tried[-1].mean(), nan=-np.inf))
+        settings = {"n_inner_steps": 1, "inner_lr": float(max(found, key=found.get))}
+    returns = {
+        key: measure(prior, family, 1000 + seed, N_TASKS, explore, **settings).round(3).tolist()
+        for key, explore in (("likely", False), ("drawn", True))
+    }
+    return {
+        "family": name,
+        "method": method,
+        "seed": seed,
+        "returns": returns,
+        "rates": found,
+        "cpu_seconds": round(cpu, 1),
+        "wall_seconds": round(wall, 1),
+        "n_iterations": learner.n_iterations,
+        "history": history,
+    }
+
+
+def speed():
+    """Simulation alone, with actions drawn beforehand, and its share of an iteration."""
+    rng = np.random.default_rng(0)
+    found = {}
+    for name, family in (
+        ("point", PointNavigation()),
+        ("cartpole", CartPole()),
+        ("pendulum", Pendulum()),
+    ):
+        steps = family.max_episode_steps
+        env = make_vector(family, family.sample(20, rng), N_EPISODES)
+        env.reset(seed=0)
+        actions = [env.action_space.sample() for _ in range(steps)]
+        rates = []
+        for _ in range(5):
+            env.reset()
+            began = time.process_time()
+            for action in actions:
+                env.step(action)
+            rates.append(env.num_envs * steps / (time.process_time() - began))
+        settings = SHARED | META | {"meta_batch_size": 20}
+        began = time.process_time()
+        PolicyMAML(**settings, n_iterations=1, random_state=0).fit(family)
+        once = time.process_time() - began
+        began = time.process_time()
+        PolicyMAML(**settings, n_iterations=4, random_state=0).fit(family)
+        iteration = (time.process_time() - began - once) / 3
+        simulated = (N_UPDATES + 1) * 20 * N_EPISODES * steps / np.median(rates)
+        found[name] = {
+            "steps_per_second": round(float(np.median(rates))),
+            "seconds_per_iteration": round(iteration, 3),
+            "share_of_simulation": round(float(simulated / iteration), 4),
+        }
+        print(name, found[name], flush=True)
+    return found
+
+
+def store(key, value):
+    """Add a result; runs at the same time do not lose each other's."""
+    RESULTS.parent.mkdir(exist_ok=True)
+    with open(RESULTS.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        results[key] = value
+        RESULTS.write_text(
+            json.dumps(results, indent=None, sort_keys=True).replace('}, "', '},\n"') + "\n"
+        )
+
+
+def interval(values):
+    """Mean and half width of a 95% interval."""
+    values = np.asarray(values)
+    return values.mean(), 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+
+
+def report():
+    results = json.loads(RESULTS.read_text())
+    for family in ITERATIONS:
+        runs = {}
+        for method in ("maml", "pretrained", "scratch"):
+            found = [r for k, r in results.items() if k.startswith(f"{family} {method} ")]
+            if not found:
+                continue
+            print(f"{family} {method}: {len(found)} seeds, cpu", [r["cpu_seconds"] for r in found])
+            for key in ("likely", "drawn"):
+                each = np.concatenate([np.array(r["returns"][key]) for r in found], axis=1)
+                runs[method, key] = each
+                cells = ["{:8.2f} ± {:5.2f}".format(*interval(row)) for row in each]
+                print(f"   {key:7s}", " ".join(cells))
+        for method in ("pretrained", "scratch"):
+            if {("maml", "likely"), (method, "likely")} <= runs.keys():
+                a, b = runs["maml", "likely"], runs[method, "likely"]
+                n = min(a.shape[1], b.shape[1])
+                cells = ["{:8.2f} ± {:5.2f}".format(*interval(x)) for x in a[:, :n] - b[:, :n]]
+                print(f"   maml minus {method}", " ".join(cells))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("family", choices=[*ITERATIONS, "speed", "report"])
+    parser.add_argument("method", nargs="?", choices=["maml", "pretrained", "scratch"])
+    parser.add_argument("seed", nargs="?", type=int, default=0)
+    parser.add_argument("--scratch", type=Path, default=Path("."), help="folder of checkpoints")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    if args.family == "report":
+        return report()
+    if args.family == "speed":
+        return store("speed", speed())
+    key = f"{args.family} {args.method} {args.seed}"
+    if RESULTS.exists() and key in json.loads(RESULTS.read_text()):
+        print(f"{key} is done")
+        return None
+    result = run(args.family, args.method, args.seed, args.scratch)
+    store(key, result)
+    print(
+        key, *(np.mean(row).round(2) for row in result["returns"]["likely"]), result["cpu_seconds"]
+    )
+    return None
+
+
+if __name__ == "__main__":
+    main()
