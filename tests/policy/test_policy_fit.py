@@ -1,0 +1,204 @@
+"""Meta-training: reproducible, resumable, the same for any way of execution."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from tabular import Tabular
+
+from skmeta.exceptions import CheckpointError
+from skmeta.policy import (
+    CartPole,
+    Pendulum,
+    PointNavigation,
+    PolicyMAML,
+    PolicyMetaSGD,
+    PolicyReptile,
+)
+from skmeta.priors import MetaPrior
+
+SMALL = {
+    "hidden": (8,),
+    "n_iterations": 4,
+    "meta_batch_size": 3,
+    "n_episodes": 4,
+    "evaluate_every": 2,
+    "random_state": 0,
+}
+LEARNERS = [
+    PolicyMAML(**SMALL),
+    PolicyMAML(**SMALL, n_inner_steps=2, multi_step_loss=True, learn_inner_lr=True),
+    PolicyMAML(**SMALL, outer="trust_region", estimator="dice"),
+    PolicyMAML(**SMALL, n_inner_steps=0, n_outer_steps=2),
+    PolicyReptile(**SMALL),
+    PolicyMetaSGD(**SMALL, first_order=True),
+]
+
+
+def name(learner):
+    return type(learner).__name__
+
+
+class Interrupted:
+    """A family whose n-th meta-batch is never drawn."""
+
+    def __init__(self, family, n):
+        self.family, self.n = family, n
+        self.max_episode_steps = family.max_episode_steps
+
+    def sample(self, n, rng):
+        self.n -= 1
+        if self.n < 0:
+            raise KeyboardInterrupt
+        return self.family.sample(n, rng)
+
+    def make(self, task):
+        return self.family.make(task)
+
+    def make_vector(self, tasks, n_episodes):
+        return self.family.make_vector(tasks, n_episodes)
+
+
+@pytest.mark.parametrize("learner", LEARNERS, ids=name)
+def test_the_same_seed_gives_the_same_weights_whatever_the_threads(learner):
+    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    one = clone(learner).set_params(execution="loop").fit(PointNavigation()).prior_
+    two = clone(learner).set_params(execution="threads", n_jobs=2).fit(PointNavigation()).prior_
+    assert one.tensors.keys() == two.tensors.keys()
+    for key, value in one.tensors.items():
+        assert np.array_equal(value, two.tensors[key]), key
+    assert torch.equal(before[0], torch.random.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+    other = clone(learner).set_params(random_state=1).fit(PointNavigation()).prior_
+    assert not np.array_equal(one.tensors["head.weight"], other.tensors["head.weight"])
+
+
+@pytest.mark.parametrize("learner", LEARNERS[:3], ids=name)
+def test_vectorised_tasks_agree_up_to_rounding(learner):
+    learner = clone(learner).set_params(precision="float64", n_iterations=2)
+    one = clone(learner).set_params(execution="loop").fit(Tabular()).prior_
+    two = clone(learner).set_params(execution="vmap").fit(Tabular()).prior_
+    for key, value in one.tensors.items():
+        np.testing.assert_allclose(value, two.tensors[key], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("learner", LEARNERS, ids=name)
+def test_an_interrupted_fit_resumes_exactly(learner, tmp_path):
+    family = PointNavigation()
+    whole = clone(learner).fit(family)
+    resumed = clone(learner).set_params(checkpoint=tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        # Two draws for the spaces and the scale, three for the fingerprint's one, then batches.
+        resumed.fit(_same_type(family, 6))
+    assert (tmp_path / "run").exists()
+    resumed.fit(_same_type(family, 10**9))
+    assert resumed.prior_.digest == whole.prior_.digest
+    assert resumed.history_["train_score"] == whole.history_["train_score"]
+    assert resumed.history_["iteration"] == [2, 4]
+
+
+def _same_type(family, n):
+    return Interrupted(family, n)
+
+
+KILLED = """
+    import os, signal, sys
+    from skmeta.policy import PointNavigation, PolicyMAML
+
+    class Killer(PointNavigation):
+        draws = 0
+        def sample(self, n, rng):
+            Killer.draws += 1
+            if Killer.draws == {n}:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().sample(n, rng)
+
+    learner = PolicyMAML(
+        hidden=(8,), n_iterations=6, meta_batch_size=3, n_episodes=4, evaluate_every=2,
+        n_outer_steps=2, random_state=0, checkpoint={path!r},
+    )
+    print(learner.fit(Killer()).prior_.digest)
+"""
+
+
+def run_killed(path, n):
+    code = textwrap.dedent(KILLED.format(n=n, path=str(path)))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_with_the_same_weights(tmp_path):
+    killed = run_killed(tmp_path / "one", 7)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert (tmp_path / "one").exists()
+    resumed = run_killed(tmp_path / "one", -1)
+    assert resumed.returncode == 0, resumed.stderr
+    whole = run_killed(tmp_path / "two", -1)
+    assert resumed.stdout == whole.stdout
+    assert len(whole.stdout.strip()) == 64
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    learner = PolicyMAML(**SMALL, checkpoint=tmp_path / "run").fit(PointNavigation())
+    with pytest.raises(CheckpointError, match="belongs to a run with other parameters"):
+        clone(learner).set_params(inner_lr=0.3).fit(PointNavigation())
+    with pytest.raises(CheckpointError, match="belongs to a run with other parameters"):
+        clone(learner).fit(PointNavigation(half_width=1))
+
+
+def test_a_checkpoint_needs_a_seed(tmp_path):
+    learner = PolicyMAML(**SMALL | {"random_state": None}, checkpoint=tmp_path / "run")
+    with pytest.raises(ValueError, match="Set random_state to an integer"):
+        learner.fit(PointNavigation())
+
+
+@pytest.mark.parametrize("family", [CartPole(max_episode_steps=20), Pendulum(max_episode_steps=20)])
+def test_other_families(family):
+    learner = PolicyMAML(**SMALL | {"n_iterations": 2}).fit(family)
+    assert learner.prior_.kind == "policy"
+    assert learner.score_tasks(family, n_tasks=2, n_updates=2).shape == (3, 2)
+    assert np.isfinite(learner.score(family))
+
+
+def test_validation_chooses_the_best_state():
+    learner = PolicyMAML(**SMALL, n_validation_tasks=5).fit(PointNavigation())
+    scores = learner.history_["validation_score"]
+    assert len(scores) == 2
+    assert all(np.isfinite(scores))
+
+
+def test_meta_training_improves_the_return_after_adaptation():
+    settings = {"hidden": (16,), "n_iterations": 25, "meta_batch_size": 10, "meta_lr": 1e-2}
+    settings |= {"inner_lr": 0.3, "execution": "loop", "random_state": 0}
+    family = PointNavigation(max_episode_steps=20)
+    learner = PolicyMAML(**settings)
+    learner.fit(family)
+    trained = learner.score_tasks(family, n_tasks=20)
+    learner.prior_ = learner.initial_prior(family)
+    drawn = learner.score_tasks(family, n_tasks=20)
+    assert trained[1].mean() > drawn[1].mean() + 0.3
+    assert trained[1].mean() > trained[0].mean() + 1
+
+
+@pytest.mark.parametrize("learner", LEARNERS, ids=name)
+def test_a_prior_survives_a_file(learner, tmp_path):
+    family = PointNavigation(max_episode_steps=10)
+    learner = clone(learner).set_params(n_iterations=1).fit(family)
+    learner.prior_.save(tmp_path / "prior")
+    assert MetaPrior.load(tmp_path / "prior") == learner.prior_
+    found = learner.score_tasks(family, n_tasks=2)
+    learner.prior_ = MetaPrior.load(tmp_path / "prior")
+    assert np.array_equal(learner.score_tasks(family, n_tasks=2), found)
