@@ -1,6 +1,8 @@
 """Policies that adapt to a new environment after a few episodes (meta-reinforcement learning)."""
 
 from skmeta.policy._core import PolicyLearner
+from skmeta.policy._display import PolicyDisplay
+from skmeta.policy._gif import render_gif
 from skmeta.policy._maml import PolicyMAML
 from skmeta.policy._meta_sgd import PolicyMetaSGD
 from skmeta.policy._policy import MetaPolicy
@@ -21,9 +23,11 @@ __all__ = [
     "NumpyVectorEnv",
     "Pendulum",
     "PointNavigation",
+    "PolicyDisplay",
     "PolicyLearner",
     "PolicyMAML",
     "PolicyMetaSGD",
     "PolicyReptile",
     "TaskFamily",
+    "render_gif",
 ]

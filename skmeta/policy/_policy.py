@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any, ClassVar, Self
@@ -174,12 +175,9 @@ class MetaPolicy(BaseEstimator):
 
     def _session(self) -> tuple[PolicySession, State]:
         given = {"n_inner_steps": self.n_inner_steps, "inner_lr": self.inner_lr}
-        return read_prior(
-            self.prior,
-            device=self.device,
-            precision=self.precision,
-            max_steps=self.max_episode_steps,
-            **{n: v for n, v in given.items() if v is not None},
+        overrides = tuple((n, v) for n, v in given.items() if v is not None)
+        return _session_of(
+            self.prior, self.device, self.precision, self.max_episode_steps, overrides
         )
 
     def _reset(self, session: PolicySession, state: State) -> None:
@@ -315,6 +313,35 @@ class MetaPolicy(BaseEstimator):
         episodes = self._play(session, stacked, env, n_episodes, rng, explore=False)
         return float(episodes.returns.mean())
 
+    def play(self, env: Any, *, seed: int | None = None) -> Iterator[tuple[np.ndarray, float]]:
+        """Play one episode with the most likely actions.
+
+        Parameters
+        ----------
+        env : gymnasium.Env
+            The environment.
+        seed : int, optional
+            Seed of the episode.
+
+        Yields
+        ------
+        observation : ndarray of shape (n_features,)
+            The first one, and that after each step.
+        reward : float
+            Of the step; 0 at first.
+        """
+        check_is_fitted(self)
+        check_environment(*_spaces(env), self.prior)
+        limit = self.max_episode_steps or int(self.prior.learner_params["max_episode_steps"])
+        seen, _ = env.reset(seed=seed)
+        yield np.asarray(seen), 0.0
+        for _ in range(limit):
+            action = self.predict(seen)
+            seen, reward, terminated, truncated, _ = env.step(action)
+            yield np.asarray(seen), float(reward)
+            if terminated or truncated:
+                return
+
     # ----------------------------------------------------------------------------------- files
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -372,6 +399,20 @@ class MetaPolicy(BaseEstimator):
         policy.n_updates_ = int(done["n_updates"])
         policy.returns_ = list(done["returns"])
         return policy
+
+
+@lru_cache(maxsize=4)
+def _session_of(
+    prior: MetaPrior,
+    device: str | torch.device,
+    precision: str,
+    max_steps: int | None,
+    overrides: tuple[tuple[str, Any], ...],
+) -> tuple[PolicySession, State]:
+    """A prior at work, kept for the next step of an episode."""
+    return read_prior(
+        prior, device=device, precision=precision, max_steps=max_steps, **dict(overrides)
+    )
 
 
 class _OneEnv:

@@ -1,0 +1,268 @@
+"""The estimator: adapts, acts, saves, and refuses what does not fit."""
+
+import gymnasium
+import numpy as np
+import pytest
+from scipy.stats import uniform
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from skmeta.exceptions import InvalidEnvironmentError, PriorFormatError, PriorMismatchError
+from skmeta.learners import ProtoNet
+from skmeta.policy import (
+    CartPole,
+    EnvironmentFamily,
+    MetaPolicy,
+    PointNavigation,
+    PolicyMAML,
+    PolicyMetaSGD,
+)
+from skmeta.priors import MetaPrior
+
+TASK = {"goal_x": 0.3, "goal_y": 0.2}
+
+
+def fitted(family, cls=PolicyMAML, **settings):
+    settings = {
+        "hidden": (8,),
+        "n_iterations": 2,
+        "meta_batch_size": 3,
+        "n_episodes": 4,
+        "random_state": 0,
+    } | settings
+    return cls(**settings).fit(family)
+
+
+@pytest.fixture(scope="module")
+def family():
+    return PointNavigation(max_episode_steps=15)
+
+
+@pytest.fixture(scope="module")
+def prior(family):
+    return fitted(family).prior_
+
+
+@pytest.fixture(scope="module")
+def cartpole_prior():
+    return fitted(CartPole(max_episode_steps=15)).prior_
+
+
+def test_fit_makes_as_many_updates_as_in_meta_training(prior, family):
+    policy = MetaPolicy(prior, random_state=0).fit(family.make(TASK), n_episodes=4)
+    assert policy.n_updates_ == len(policy.returns_) == 1
+    start = prior.tensors
+    assert all(not np.array_equal(v, start[n]) for n, v in policy.adapted_.items())
+    two = MetaPolicy(prior, n_inner_steps=2, random_state=0).fit(family.make(TASK), n_episodes=4)
+    one_more = policy.partial_fit(family.make(TASK), n_episodes=4)
+    for name, value in two.adapted_.items():
+        assert np.array_equal(value, one_more.adapted_[name])
+    assert two.returns_ == one_more.returns_
+
+
+def test_zero_steps_are_the_prior(prior, family):
+    policy = MetaPolicy(prior, n_inner_steps=0).fit(family.make(TASK))
+    for name, value in policy.adapted_.items():
+        assert np.array_equal(value, prior.tensors[name])
+
+
+def test_a_vector_environment_will_do(prior, family):
+    env = family.make_vector([TASK], 3)
+    policy = MetaPolicy(prior, random_state=0).fit(env, n_episodes=5)
+    assert policy.n_updates_ == 1
+    assert np.isfinite(policy.score(env, n_episodes=5))
+
+
+def test_an_episode_by_hand_has_the_score(prior, family):
+    env = family.make(TASK)
+    policy = MetaPolicy(prior, random_state=0).fit(env, n_episodes=4)
+    seen, _ = env.reset(seed=0)
+    total, over = 0.0, False
+    while not over:
+        seen, reward, terminated, truncated, _ = env.step(policy.predict(seen))
+        total, over = total + reward, terminated or truncated
+    assert policy.score(env, n_episodes=2) == pytest.approx(total, rel=1e-5)
+    assert sum(reward for _, reward in policy.play(env, seed=0)) == pytest.approx(total, rel=1e-6)
+
+
+def test_predict_takes_one_observation_or_several(prior, family):
+    policy = MetaPolicy(prior, random_state=0).fit(family.make(TASK), n_episodes=4)
+    rows = np.random.default_rng(0).normal(size=(5, 2))
+    together = policy.predict(rows)
+    assert together.shape == (5, 2)
+    np.testing.assert_allclose(policy.predict(rows[2]), together[2], rtol=1e-5, atol=1e-7)
+    assert family.action_space.contains(together[0])
+
+
+def test_samples_have_the_distribution_of_the_policy(prior, family):
+    policy = MetaPolicy(prior, random_state=0).fit(family.make(TASK), n_episodes=4)
+    policy.adapted_["log_std"] = np.log(np.full(2, 0.1, np.float32))
+    drawn = np.stack([policy.sample(np.zeros(2)) for _ in range(400)])
+    # A unit of the policy is half the range of an action, 0.1.
+    np.testing.assert_allclose(drawn.std(0), 0.01, rtol=0.15)
+    np.testing.assert_allclose(drawn.mean(0), policy.predict(np.zeros(2)), atol=0.003)
+
+
+def test_discrete_actions(cartpole_prior):
+    env = gymnasium.make("CartPole-v1")
+    policy = MetaPolicy(cartpole_prior, random_state=0).fit(env, n_episodes=3)
+    assert policy.predict(np.zeros(4)) in (0, 1)
+    drawn = policy.sample(np.zeros((300, 4)))
+    assert set(drawn) == {0, 1}
+    assert policy.score(env, n_episodes=2) >= 1
+
+
+def test_scikit_learn_conventions(prior, family):
+    policy = MetaPolicy(prior, inner_lr=0.2, random_state=0)
+    assert clone(policy).get_params() == policy.get_params()
+    assert clone(policy).prior is prior
+    one = policy.fit(family.make(TASK), n_episodes=4)
+    two = clone(policy).fit(family.make(TASK), n_episodes=4)
+    for name, value in one.adapted_.items():
+        assert np.array_equal(value, two.adapted_[name])
+    with pytest.raises(NotFittedError):
+        clone(policy).predict(np.zeros(2))
+    with pytest.raises(ValueError, match="The 'inner_lr' parameter of MetaPolicy"):
+        MetaPolicy(prior, inner_lr=-1).fit(family.make(TASK))
+
+
+def test_a_policy_survives_a_file(prior, family, tmp_path):
+    policy = MetaPolicy(prior, random_state=0).fit(family.make(TASK), n_episodes=4)
+    policy.save(tmp_path / "policy")
+    loaded = MetaPolicy.load(tmp_path / "policy", random_state=0)
+    rows = np.random.default_rng(0).normal(size=(5, 2))
+    assert np.array_equal(loaded.predict(rows), policy.predict(rows))
+    assert loaded.prior == prior
+    assert (loaded.n_updates_, loaded.returns_) == (1, policy.returns_)
+    prior.save(tmp_path / "prior")
+    with pytest.raises(PriorFormatError, match="holds a prior, but no adapted policy"):
+        MetaPolicy.load(tmp_path / "prior")
+    again = MetaPolicy(MetaPrior.load(tmp_path / "prior"), random_state=0)
+    again.fit(family.make(TASK), n_episodes=4)
+    assert np.array_equal(again.predict(rows), policy.predict(rows))
+
+
+# ---------------------------------------------------------------------------------- bad input
+
+
+def test_other_observations_than_the_priors(prior):
+    with pytest.raises(PriorMismatchError, match=r"have 3 values, but the prior was meta-trained"):
+        MetaPolicy(prior).fit(gymnasium.make("Pendulum-v1"))
+
+
+def test_other_actions_than_the_priors(prior, family):
+    low = np.full(2, -1, np.float32)
+    env = gymnasium.wrappers.RescaleAction(family.make(TASK), low, -low)
+    with pytest.raises(PriorMismatchError, match="actions are vectors between"):
+        MetaPolicy(prior).fit(env)
+
+
+def test_no_environment(prior):
+    with pytest.raises(InvalidEnvironmentError, match=r"must be a gymnasium.Env .* got ndarray"):
+        MetaPolicy(prior).fit(np.zeros((3, 2)))
+
+
+def test_a_prior_of_tables():
+    X, y = np.random.default_rng(0).normal(size=(40, 2)), np.repeat([0, 1, 2, 3], 10)
+    settings = {"n_way": 2, "n_shot": 2, "n_query": 2, "validation_fraction": 0.0}
+    tables = ProtoNet(**settings, n_iterations=1, random_state=0).fit(X, y)
+    with pytest.raises(PriorMismatchError, match="learned by ProtoNet for classification"):
+        MetaPolicy(tables.prior_).fit(PointNavigation().make(TASK))
+
+
+class Broken(gymnasium.Wrapper):
+    """Gives no number at the third step."""
+
+    def __init__(self, env, what):
+        super().__init__(env)
+        self.what, self.at = what, 0
+
+    def reset(self, **kwargs):
+        self.at = 0
+        return self.env.reset(**kwargs)
+
+    def step(self, action):
+        self.at += 1
+        seen, reward, terminated, truncated, info = self.env.step(action)
+        if self.at == 3 and self.what == "reward":
+            reward = np.nan
+        if self.at == 3 and self.what == "observation":
+            seen = np.full_like(seen, np.inf)
+        if self.what == "end":
+            terminated = truncated = False
+        return seen, reward, terminated, truncated, info
+
+
+def test_a_reward_that_is_no_number(prior, family):
+    with pytest.raises(InvalidEnvironmentError, match="reward of environment 0 is nan at step 2"):
+        MetaPolicy(prior).fit(Broken(family.make(TASK), "reward"))
+
+
+def test_an_observation_that_is_no_number(prior, family):
+    with pytest.raises(InvalidEnvironmentError, match=r"observation of environment 0 is \[inf"):
+        MetaPolicy(prior).fit(Broken(family.make(TASK), "observation"))
+
+
+def test_an_episode_that_never_ends_is_cut(prior, family):
+    env = Broken(family.make(TASK), "end")
+    MetaPolicy(prior, random_state=0).fit(env, n_episodes=2)
+    assert env.at == 15
+    MetaPolicy(prior, max_episode_steps=7, random_state=0).fit(env, n_episodes=2)
+    assert env.at == 7
+
+
+def test_observations_to_predict_for(prior, family):
+    policy = MetaPolicy(prior, random_state=0).fit(family.make(TASK), n_episodes=4)
+    with pytest.raises(ValueError, match=r"observation has shape \(3,\), but the policy takes"):
+        policy.predict(np.zeros(3))
+    with pytest.raises(ValueError, match="observation 1 is"):
+        policy.predict([[0, 0], [0, np.nan]])
+    with pytest.raises(ValueError, match="n_episodes must be an integer of at least 1"):
+        policy.score(family.make(TASK), n_episodes=0)
+
+
+def test_step_sizes_that_are_learned_are_not_set(family):
+    prior = fitted(family, PolicyMetaSGD).prior_
+    with pytest.raises(ValueError, match="step sizes are learned"):
+        MetaPolicy(prior, inner_lr=0.1).fit(family.make(TASK))
+
+
+def test_dictionaries_are_flattened_by_the_user():
+    class Dictionary(gymnasium.Env):
+        observation_space = gymnasium.spaces.Dict({"a": gymnasium.spaces.Discrete(2)})
+        action_space = gymnasium.spaces.Discrete(2)
+
+    class Family(PointNavigation):
+        def make(self, task):
+            return Dictionary()
+
+        make_vector = None
+
+    with pytest.raises(InvalidEnvironmentError, match=r"must be vectors.*FlattenObservation"):
+        fitted(Family())
+
+
+def test_unbounded_observations_need_a_scale():
+    with pytest.raises(InvalidEnvironmentError, match=r"unbounded in dimensions \[1, 3\]"):
+        fitted(CartPole(max_episode_steps=15), standardize=False)
+
+
+def test_something_that_is_no_family():
+    with pytest.raises(InvalidEnvironmentError, match="int has no sample"):
+        fitted(3)
+
+    class Endless(PointNavigation):
+        def __init__(self):
+            super().__init__()
+            self.max_episode_steps = None
+
+    with pytest.raises(InvalidEnvironmentError, match="max_episode_steps must be an integer"):
+        fitted(Endless())
+
+
+def test_environments_that_are_stepped_one_by_one():
+    family = EnvironmentFamily(
+        "MountainCarContinuous-v0", {"power": uniform(0.001, 0.002)}, max_episode_steps=8
+    )
+    learner = fitted(family, n_iterations=1, meta_batch_size=2, n_episodes=2)
+    assert learner.prior_.n_features_in == 2
