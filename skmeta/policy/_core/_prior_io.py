@@ -99,10 +99,11 @@ def read_prior(
     PriorMismatchError
         If the prior is not that of a policy.
     """
-    if prior.kind != "policy" or prior.learner not in POLICY_LEARNERS:
+    if prior.learner not in POLICY_LEARNERS:
         raise PriorMismatchError(
-            f"The prior was learned by {prior.learner} for {prior.kind}, but a policy needs one of "
-            f"{', '.join(sorted(POLICY_LEARNERS))}. Meta-train one of these."
+            f"The prior was learned by {prior.learner}, but a policy needs one of "
+            f"{', '.join(sorted(POLICY_LEARNERS))}. Meta-train one of these, or import the module "
+            "that defines the learner."
         )
     settings = {n: v for n, v in prior.learner_params.items() if n not in _SPACES}
     described = prior.learner_params["action_space"]

@@ -92,6 +92,11 @@ def check_environment(observation_space: Any, action_space: Any, prior: MetaPrio
     InvalidEnvironmentError
         If no policy can act in the environment.
     """
+    if prior.kind != "policy":
+        raise PriorMismatchError(
+            f"The prior was learned by {prior.learner} for {prior.kind}, but a policy needs one of "
+            "a policy learner, such as PolicyMAML. Meta-train one."
+        )
     n_features = check_observation_space(observation_space, standardize=True)
     if n_features != prior.n_features_in:
         raise PriorMismatchError(
