@@ -115,10 +115,14 @@ class BaseMetaFewShot(BaseEstimator):
 
     def _check_prior(self, prior: MetaPrior, n_features: int, names: Any) -> None:
         if prior.kind != self.kind:
-            other = {"classification": "Classifier", "regression": "Regressor"}[prior.kind]
+            other = {
+                "classification": "MetaFewShotClassifier",
+                "regression": "MetaFewShotRegressor",
+                "policy": "skmeta.policy.MetaPolicy",
+            }[prior.kind]
             raise PriorMismatchError(
                 f"{type(self).__name__} needs a prior for {self.kind}, but {prior!r} is one "
-                f"for {prior.kind}. Use MetaFewShot{other}."
+                f"for {prior.kind}. Use {other}."
             )
         prior.check_features(n_features, names)
 

@@ -8,6 +8,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from skmeta.exceptions import InvalidEnvironmentError, PriorFormatError, PriorMismatchError
+from skmeta.few_shot import MetaFewShotClassifier
 from skmeta.learners import ProtoNet
 from skmeta.policy import (
     CartPole,
@@ -168,6 +169,11 @@ def test_a_prior_of_tables():
     tables = ProtoNet(**settings, n_iterations=1, random_state=0).fit(X, y)
     with pytest.raises(PriorMismatchError, match="learned by ProtoNet for classification"):
         MetaPolicy(tables.prior_).fit(PointNavigation().make(TASK))
+
+
+def test_few_shot_estimators_name_the_one_for_policies(prior):
+    with pytest.raises(PriorMismatchError, match=r"is one for policy. Use skmeta.policy.MetaPol"):
+        MetaFewShotClassifier(prior).fit(np.zeros((4, 2)), [0, 0, 1, 1])
 
 
 class Broken(gymnasium.Wrapper):
