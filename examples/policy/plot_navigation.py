@@ -2,9 +2,9 @@
 Finding a goal after one update
 ===============================
 
-A point in the plane is rewarded for being close to a goal that it does not observe, so each new goal
-has to be found by trying. One policy for all goals can do no better than stay in the middle. MAML
-looks for a policy that finds any goal after a few updates, each on 20 episodes.
+A point in the plane is rewarded for being close to a goal that it does not observe, so each new
+goal has to be found by trying. One policy for all goals can do no better than stay in the middle.
+MAML looks for a policy that finds any goal after a few updates, each on 20 episodes.
 """
 
 # %%
@@ -59,8 +59,8 @@ print(
 PolicyDisplay.from_priors(policies, family, n_tasks=20, n_updates=3, random_state=1)
 
 # %%
-# The paths of an episode: before any update the policy stays around the middle, from where each goal
-# is equally far. One update turns it towards the goal.
+# The paths of an episode: before any update the policy stays around the middle. One update turns it
+# towards the goal.
 
 display = PolicyDisplay.from_priors(
     policies, family, kind="paths", n_tasks=4, n_updates=3, random_state=2
