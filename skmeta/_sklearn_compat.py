@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import sklearn
 
 try:
+    from sklearn.base import _clone_parametrized as clone_parametrized
     from sklearn.base import _fit_context as fit_context
     from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
     from sklearn.model_selection._search import BaseSearchCV
@@ -44,6 +45,7 @@ __all__ = [
     "check_method_params",
     "check_refit_for_multimetric",
     "check_sample_weight",
+    "clone_parametrized",
     "delayed",
     "fit_and_score",
     "fit_context",

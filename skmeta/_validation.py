@@ -1,6 +1,8 @@
 """Checks of what a user gave, shared by every room."""
 
-from collections.abc import Iterable
+import functools
+import inspect
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from numbers import Integral, Number
 from typing import Any
@@ -17,6 +19,7 @@ __all__ = [
     "quote",
     "quote_some",
     "suggest",
+    "suggest_parameters",
 ]
 
 
@@ -138,6 +141,11 @@ def check_rows(
     ValueError
         If the rows are no numbers, or others than at ``fit``.
     """
+    if getattr(getattr(X, "dtype", None), "kind", None) in ("m", "M"):
+        raise ValueError(
+            f"X holds times ({X.dtype}), which have no number of their own. Turn them into "
+            "numbers, such as days since a date."
+        )
     try:
         rows: np.ndarray = validate_data(
             estimator,
@@ -177,7 +185,13 @@ def check_targets(y: Any, n_rows: int | None = None) -> np.ndarray:
     >>> check_targets([1, 2])
     array([1., 2.])
     """
-    array: np.ndarray = column_or_1d(np.asarray(y), dtype=np.float64)
+    y = np.asarray(y)
+    if y.dtype.kind in ("m", "M"):
+        raise ValueError(
+            f"y holds times ({y.dtype}), but a regression target must be a number. Turn them into "
+            "numbers, such as days since a date."
+        )
+    array: np.ndarray = column_or_1d(y, dtype=np.float64)
     if n_rows is not None and len(array) != n_rows:
         raise ValueError(f"y has {len(array)} values for {n_rows} rows. Pass one for each row.")
     bad = ~np.isfinite(array)
@@ -243,6 +257,32 @@ def suggest(name: Any, known: Iterable[str]) -> str:
     """
     near = get_close_matches(name, list(known), n=1) if isinstance(name, str) else []
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def suggest_parameters(init: Callable[..., None]) -> Callable[..., None]:
+    """Make a constructor name the nearest parameter when it is given one that it does not have.
+
+    Parameters
+    ----------
+    init : callable
+        The ``__init__`` of an estimator.
+
+    Returns
+    -------
+    callable
+        The same, with a clearer TypeError.
+    """
+    names = list(inspect.signature(init).parameters)[1:]
+
+    @functools.wraps(init)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        for name in kwargs:
+            if name not in names:
+                hint = suggest(name, names) or f" It has {', '.join(names)}."
+                raise TypeError(f"{type(self).__name__} has no parameter {name!r}.{hint}")
+        init(self, *args, **kwargs)
+
+    return checked
 
 
 def _is_missing(value: Any) -> bool:

@@ -24,6 +24,7 @@ __all__ = [
     "SkippedValidationWarning",
     "SkmetaError",
     "SkmetaWarning",
+    "UnusedDataWarning",
 ]
 
 
@@ -101,3 +102,7 @@ class CheckpointWarning(SkmetaWarning):
 
 class HistoryWarning(SkmetaWarning):
     """Part of a search was not recorded or not read, or was changed when it was recorded."""
+
+
+class UnusedDataWarning(SkmetaWarning):
+    """Rows, columns or a prior have no effect, or less than the user may expect."""

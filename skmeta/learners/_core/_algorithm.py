@@ -69,6 +69,8 @@ class Algorithm(BaseEstimator, ABC):
     random_state: Any = None
 
     kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")
+    # Whether a value of a row may be missing (NaN).
+    allow_nan: ClassVar[bool] = False
 
     _parameter_constraints: ClassVar[dict] = {
         "backbone": "no_validation",  # build_backbone names what is wrong.
@@ -104,6 +106,11 @@ class Algorithm(BaseEstimator, ABC):
         """Restore a pickle; parameters that this class had in an earlier version are dropped."""
         names = self._get_param_names()
         super().__setstate__({n: v for n, v in state.items() if n in names or n not in REMOVED})
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.allow_nan
+        return tags
 
     @abstractmethod
     def init_state(self, context: Context, generator: torch.Generator) -> State:
@@ -200,6 +207,23 @@ class Algorithm(BaseEstimator, ABC):
         Tensor of shape (n_rows, n_outputs)
             Logits, or standardised predictions.
         """
+
+    def prepare(self, context: Context, adapted: Mapping[str, Tensor]) -> State:
+        """Compute once what each call of :meth:`forward` for a task would compute again.
+
+        Parameters
+        ----------
+        context : Context
+            The surroundings of the task.
+        adapted : mapping of str to Tensor
+            What :meth:`adapt` returned.
+
+        Returns
+        -------
+        dict of Tensor
+            What :meth:`forward` takes in place of ``adapted``; by default ``adapted`` itself.
+        """
+        return dict(adapted)
 
     def meta_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-from sklearn.utils import get_tags
 
 from skmeta._validation import check_rows
 from skmeta.backend import Scaler
@@ -49,8 +48,7 @@ def flatten_rows(X: Any, input_shape: tuple[int, ...] | None) -> tuple[Any, tupl
 
 def check_learner_rows(learner: Any, rows: Any, reset: bool) -> np.ndarray:
     """Check the rows of a table; NaN is an error unless the learner takes missing values."""
-    allow_nan = get_tags(learner).input_tags.allow_nan
-    return check_rows(learner, rows, reset=reset, allow_nan=allow_nan)
+    return check_rows(learner, rows, reset=reset, allow_nan=learner.allow_nan)
 
 
 def resolve_input_shape(
@@ -116,8 +114,13 @@ def _mean_and_scale(values: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.n
     w = np.where(np.isnan(values), 0.0, w.reshape(-1, *[1] * (values.ndim - 1)))
     total, values = w.sum(0), np.nan_to_num(values)
     total = np.where(total == 0, 1.0, total)
+    # Values so large that their squares would be infinite are measured in units of the largest.
+    largest = abs(values).max(0, initial=0.0)
+    unit = np.where(largest > 1e100, largest, 1.0)
+    values = values / unit
     mean = (w * values).sum(0) / total
-    scale = np.sqrt((w * (values - mean) ** 2).sum(0) / total)
+    scale = np.sqrt((w * (values - mean) ** 2).sum(0) / total) * unit
+    mean = mean * unit
     # Rounding leaves a constant column with a tiny scale, by which it must not be divided.
     constant = scale <= 1e-12 * np.maximum(1.0, np.abs(mean))
     return np.asarray(mean), np.where(constant, 1.0, scale)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 N_FORMS = 17
+# Columns of a view, and codes for its classes.
+N_SLOTS, N_CODES = 64, 10
 _WAVES = (1.0, 2.0, 4.0)
 
 
@@ -36,10 +38,12 @@ def measure_columns(x: Tensor, w: Tensor) -> dict[str, Tensor]:
     value = torch.nan_to_num(x)
     total = there.sum(1)
     safe = total.clamp_min(1e-12)
-    mean = (there * value).sum(1) / safe
-    centred = value - mean[:, None]
+    unit = safe_unit(value.abs().amax(1))
+    mean = (there * (value / unit[:, None])).sum(1) / safe
+    centred = value / unit[:, None] - mean[:, None]
     # Not the root of 0, which has no gradient.
-    scale = torch.sqrt(((there * centred * centred).sum(1) / safe).clamp_min(1e-36))
+    scale = torch.sqrt(((there * centred * centred).sum(1) / safe).clamp_min(1e-36)) * unit
+    mean = mean * unit
     # A constant column is divided by its size, so that a query row's other value is a large one.
     size = mean.abs() + (mean == 0)
     scale = torch.where(scale > 64 * torch.finfo(x.dtype).eps * size, scale, size)
@@ -56,6 +60,12 @@ def measure_columns(x: Tensor, w: Tensor) -> dict[str, Tensor]:
         (total * (total - 1)).clamp_min(1.0)
     )
     return columns
+
+
+def safe_unit(largest: Tensor) -> Tensor:
+    """Unit in which values of this size have a finite square; 1 unless they are very large."""
+    limit = torch.finfo(largest.dtype).max ** 0.4
+    return torch.where(largest > limit, largest, 1.0)
 
 
 def _rank(columns: dict[str, Tensor], value: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,7 +103,8 @@ def describe_cells(columns: dict[str, Tensor], x: Tensor, own: Tensor | None = N
     missing = torch.isnan(x)
     value = torch.nan_to_num(x)
     there = (~missing).to(x.dtype)
-    z = (value - columns["mean"][:, None]) / columns["scale"][:, None]
+    # Halves, as the difference of two values may be too large for a number.
+    z = (value / 2 - columns["mean"][:, None] / 2) / (columns["scale"][:, None] / 2)
     low, equal = _rank(columns, value)
     total = columns["total"][:, None].expand_as(low)
     if own is not None:

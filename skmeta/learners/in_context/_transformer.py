@@ -121,19 +121,20 @@ class TableTransformer(nn.Module):
 
     def forward(
         self,
-        x: Tensor,
+        x: Tensor | None = None,
         y: Tensor | None = None,
         w: Tensor | None = None,
         slots: Tensor | None = None,
         memory: Memory | None = None,
         query: Tensor | None = None,
     ) -> Tensor | Memory:
-        """Read support sets, predict query sets, or both.
+        """Read support sets, predict query sets, or both; or prepare a memory for many calls.
 
         Parameters
         ----------
         x : Tensor of shape (b, n, d)
-            Support rows or, with ``memory``, query rows. NaN is a missing value.
+            Support rows or, with ``memory``, query rows. NaN is a missing value. With ``memory``
+            and without rows, what does not depend on them is computed and added to the memory.
         y : Tensor of shape (b, n)
             Class slots, or targets in units of the support set's scale. If b is 1 elsewhere, but
             not here or in ``slots``, one table is seen in several ways, with the same classes in
@@ -151,15 +152,17 @@ class TableTransformer(nn.Module):
         Returns
         -------
         Tensor of shape (b, m, o) or dict of Tensor
-            Logits of the outputs if there are query rows, otherwise the memory of the support set.
+            Logits of the outputs if there are query rows, otherwise a memory of the support set.
         """
         if memory is None:
-            if y is None or slots is None:
+            if x is None or y is None or slots is None:
                 raise ValueError(
                     "Support rows need their labels y, and the slots of their columns."
                 )
             memory = self._read(x, y, w, slots)
             return memory if query is None else self._predict(memory, query)
+        if x is None:
+            return memory | {"row_weight": self._row_weight(memory["slots"])}
         return self._predict(memory, x)
 
     def _read(self, x: Tensor, y: Tensor, w: Tensor | None, slots: Tensor) -> Memory:
@@ -178,7 +181,7 @@ class TableTransformer(nn.Module):
         if w is not None:
             bias = torch.log(w.to(dtype))[:, None, None, :]
             memory["bias"] = bias
-        token = self._rows(h, slots) + embedding + self.label(y, dtype)
+        token = self._rows(h, self._row_weight(slots)) + embedding + self.label(y, dtype)
         for i, block in enumerate(self._blocks()):
             keys, values = block.keys_and_values(token)
             memory[f"keys.{i}"], memory[f"values.{i}"] = keys, values
@@ -191,7 +194,10 @@ class TableTransformer(nn.Module):
             forms = describe_cells(_part(memory, "column."), x)
             h = self.columns.predict(memory, forms)
             embedding, predicted = self.experts.predict(_part(memory, "expert."), forms)
-        token = self._rows(h, memory["slots"]) + embedding
+        weight = memory.get("row_weight")
+        if weight is None:
+            weight = self._row_weight(memory["slots"])
+        token = self._rows(h, weight) + embedding
         for i, block in enumerate(self._blocks()):
             keys, values = memory[f"keys.{i}"], memory[f"values.{i}"]
             token = block(token, keys, values, memory.get("bias"))
@@ -215,13 +221,18 @@ class TableTransformer(nn.Module):
     def _blocks(self) -> list[Block]:
         return [block for block in self.blocks if isinstance(block, Block)]
 
-    def _rows(self, cells: Tensor, slots: Tensor) -> Tensor:
+    def _row_weight(self, slots: Tensor) -> Tensor:
+        """Weight (b, d 2 e, D) that maps the cells of a row, one after the other, to a token.
+
+        A cell c in slot s adds (1 + mark_s) * (W c): a part that knows its column, and one that
+        does not.
+        """
+        weight = (1 + self.slots[slots])[:, :, None, :] * self.project.weight.T
+        return weight.flatten(1, 2)
+
+    def _rows(self, cells: Tensor, weight: Tensor) -> Tensor:
         """Sum the cells (b, m, d, 2 e) of each row to a token (b, m, D)."""
-        mark = self.slots[slots]
-        # (1 + mark) * (W cell), summed over columns: a part that knows the column, and one that
-        # does not. One product of matrices does it.
-        weight = (1 + mark)[:, :, None, :] * self.project.weight.T
-        total = cells.flatten(2) @ weight.flatten(1, 2).to(cells.dtype)
+        total = cells.flatten(2) @ weight.to(cells.dtype)
         return total / math.sqrt(cells.shape[2]) + self.project.bias
 
 

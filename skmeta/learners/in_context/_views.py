@@ -2,8 +2,9 @@
 
 Notation: n rows, d columns, c classes of a task; e views, which form an ensemble.
 
-Every choice hangs on keys computed from the contents of rows, columns and classes, never on their
-positions, so that a table in another order has the same views.
+Every choice depends on keys computed from the contents of rows, columns and classes, never on
+their positions, so that a table in another order has the same views. The memory needed grows with
+n d + e (n + c), not with n c.
 """
 
 from __future__ import annotations
@@ -13,12 +14,17 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from skmeta.learners.in_context._cells import describe_cells, measure_columns
+from skmeta.learners.in_context._cells import (
+    N_CODES,
+    N_SLOTS,
+    describe_cells,
+    measure_columns,
+    safe_unit,
+)
 
-N_SLOTS = 64
-N_CODES = 10
 # Views that a task of more classes than codes has at least: each divides the classes anew.
 _MIN_VIEWS_FOR_CODES = 12
 _N_TABLES = 64
@@ -116,7 +122,10 @@ def _tables(size: int) -> Tensor:
 
 
 def _shuffle(key: Tensor, e: int, stream: int) -> Tensor:
-    """Order items by what is left of their keys (k,) after leading digits are cut off: (e, k)."""
+    """Derive pseudo-random permutations (e, k) from the keys (k,) of items.
+
+    They depend on the keys only, so that the order of the items in the input has no effect.
+    """
     factor = 1e3 + 617.0 * torch.arange(e, device=key.device, dtype=key.dtype) + 101.0 * stream
     return torch.frac(key.abs()[None] * factor[:, None]).argsort(1)
 
@@ -132,24 +141,25 @@ def _keys(x: Tensor, y: Tensor, w: Tensor, n_classes: int) -> tuple[Tensor, Tens
     # Standardised value, share of equal values, flag of a missing one.
     cell = torch.sin(1 + 2.3 * cells[..., 0] + 0.7 * cells[..., 3]) + 0.9 * cells[..., 11]
     share = w / w.sum()
-    member = _membership(y, n_classes, x.dtype) * share[:, None]
-    size = member.sum(0)
+    size = _sum_by_class(share, y, n_classes) if n_classes else share[:0]
     column_key = share @ cell
     label = size[y] if n_classes else torch.sin(_scaled(y, w))
     row_key, class_key = label, size
     for _ in range(2):
         row_key = torch.sin(3 * cell + 5 * column_key + row_key[:, None]).mean(1) + 0.3 * label
         if n_classes:
-            class_key = size + (member * torch.sin(2 + 4 * row_key)[:, None]).sum(0) / (
-                size.clamp_min(1e-12)
-            )
+            total = _sum_by_class(share * torch.sin(2 + 4 * row_key), y, n_classes)
+            class_key = size + total / size.clamp_min(1e-12)
             label = torch.sin(5 * class_key)[y]
         column_key = share @ torch.sin(3 * cell + 4 * row_key[:, None] + 2 * label[:, None])
     return cells[..., 2], column_key, row_key, class_key
 
 
-def _membership(y: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:
-    return (y[:, None] == torch.arange(n_classes, device=y.device)).to(dtype)
+def _sum_by_class(values: Tensor, y: Tensor, n_classes: int) -> Tensor:
+    """Sums (c, ...) of values (n, ...) over the rows of each class."""
+    index = y.reshape(-1, *[1] * (values.dim() - 1)).expand_as(values)
+    zeros = torch.zeros(n_classes, *values.shape[1:], dtype=values.dtype, device=values.device)
+    return zeros.scatter_add(0, index, values)
 
 
 def _scaled(y: Tensor, w: Tensor) -> Tensor:
@@ -160,25 +170,29 @@ def _scaled(y: Tensor, w: Tensor) -> Tensor:
 def location_and_scale(y: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     """Weighted mean and standard deviation of targets (n,); 1 for targets that are all equal."""
     share = w / w.sum()
-    mean = (share * y).sum()
-    scale = torch.sqrt((share * (y - mean) ** 2).sum())
+    unit = safe_unit(y.abs().amax())
+    mean = (share * (y / unit)).sum()
+    scale = torch.sqrt((share * (y / unit - mean) ** 2).sum()) * unit
+    mean = mean * unit
     size = mean.abs() + (mean == 0)
     return mean, torch.where(scale > 64 * torch.finfo(y.dtype).eps * size, scale, size)
 
 
 def _strongest_first(order: Tensor, rank: Tensor, y: Tensor, w: Tensor, n_classes: int) -> Tensor:
-    """Bring forward the columns (e, d) whose ranks (n, d) go most with the labels."""
+    """Move the columns whose ranks depend most on the labels to the front of orders (e, d)."""
     share = w / w.sum()
     centred = rank - share @ rank
     if n_classes:
-        member = _membership(y, n_classes, rank.dtype) * share[:, None]
-        between = ((member.T @ centred) ** 2 / member.sum(0).clamp_min(1e-12)[:, None]).sum(0)
+        size = _sum_by_class(share, y, n_classes).clamp_min(1e-12)
+        between = (_sum_by_class(share[:, None] * centred, y, n_classes) ** 2 / size[:, None]).sum(
+            0
+        )
     else:
         target = _scaled(y, w)
         between = (share @ (centred * target[:, None])) ** 2
     strength = between / (share @ centred**2).clamp_min(1e-12)
     is_strong = strength.argsort(descending=True).argsort() < N_SLOTS // 2
-    # Half of the slots go to the strongest columns, the others to columns drawn by the order.
+    # Half of the slots are for the strongest columns, the others for columns drawn by the order.
     return order.gather(1, (~is_strong)[order].to(torch.uint8).argsort(dim=1, stable=True))
 
 
@@ -188,12 +202,33 @@ def _part_of_rows(row_key: Tensor, y: Tensor, w: Tensor, n_classes: int, e: int)
     there = (w > 0).to(row_key.dtype)
     place = order.argsort(1).to(row_key.dtype)
     if n_classes:
-        member = _membership(y, n_classes, row_key.dtype) * there[:, None]
-        in_order = member[order]
-        within = (in_order.cumsum(1) - 1).gather(2, y[order][:, :, None])[:, :, 0]
+        before = _earlier_of_same_class(y[order], there[order])
         # The k-th row of a class comes after a k-th share of it.
-        due = (within + 0.5) / member.sum(0).clamp_min(1.0)[y[order]]
+        due = (before + 0.5) / _sum_by_class(there, y, n_classes).clamp_min(1.0)[y[order]]
         place = torch.zeros_like(place).scatter(1, order, due)
-        first = torch.zeros_like(place).scatter(1, order, (within > 0).to(place.dtype))
-        place = place + 2 * first
+        later = torch.zeros_like(place).scatter(1, order, (before > 0).to(place.dtype))
+        place = place + 2 * later
     return (place + 1e9 * (1 - there)).argsort(1)
+
+
+def _earlier_of_same_class(y: Tensor, there: Tensor) -> Tensor:
+    """Number of rows of the same class before each row, in orders of rows.
+
+    Parameters
+    ----------
+    y : Tensor of shape (e, n)
+        Classes of the rows in each order.
+    there : Tensor of shape (e, n)
+        1 for rows that count, 0 for others.
+
+    Returns
+    -------
+    Tensor of shape (e, n)
+        The numbers; one less for rows that do not count.
+    """
+    by_class = y.argsort(dim=1, stable=True)
+    sorted_y = y.gather(1, by_class)
+    total = F.pad(there.gather(1, by_class).cumsum(1), (1, 0))
+    start = torch.searchsorted(sorted_y, sorted_y)
+    before = total[:, 1:] - total.gather(1, start) - 1
+    return torch.zeros_like(before).scatter(1, by_class, before)

@@ -11,9 +11,10 @@ from skmeta.datasets import make_table_tasks
 from skmeta.datasets.synthetic_tables._batches import draw_tables
 from skmeta.exceptions import PriorMismatchError
 from skmeta.learners import InContextLearner, ProtoNet
+from skmeta.learners.in_context._cells import N_SLOTS
 from skmeta.learners.in_context._stored_names import module_parameters
 from skmeta.learners.in_context._training import batch_loss
-from skmeta.learners.in_context._views import N_SLOTS, choose_views
+from skmeta.learners.in_context._views import choose_views
 from skmeta.priors import load_table_prior
 
 SMALL = {"width": 32, "n_layers": 2, "n_heads": 2, "cell_width": 8}
@@ -210,7 +211,7 @@ def test_large_tables_are_seen_in_parts(priors):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(120, 150)), np.arange(120) % 3
     prior = priors["classification"].replace(
-        learner_params={**priors["classification"].learner_params, "max_rows": 30}
+        learner_params={**priors["classification"].learner_params, "max_rows": 40}
     )
     clf = MetaFewShotClassifier(prior).fit(X, y)
     expected = clf.predict_proba(X[:5])
@@ -301,9 +302,9 @@ def test_a_prior_survives_a_file_and_serves_any_width(priors, tmp_path):
 def test_number_of_views_can_be_changed(priors):
     X, y, X_query = make_task()
     clf = MetaFewShotClassifier(priors["classification"], n_estimators=1).fit(X, y)
-    assert clf.adapted_["memory.slots"].shape[0] == 1
+    assert clf.adapted_["memory.of.slots"].shape[0] == 1
     more = clone(clf).set_params(n_estimators=5).fit(X, y)
-    assert more.adapted_["memory.slots"].shape[0] == 5
+    assert more.adapted_["memory.of.slots"].shape[0] == 5
     assert not np.allclose(clf.predict_proba(X_query), more.predict_proba(X_query), atol=1e-4)
     X, y = load_iris(return_X_y=True)
     with pytest.raises(ValueError, match=r"n_estimators=3 does not apply .* FineTuning"):

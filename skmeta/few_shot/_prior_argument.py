@@ -1,0 +1,111 @@
+"""The ``prior`` argument of an estimator: a prior, a learner, a file or a name."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from skmeta._validation import suggest
+from skmeta.exceptions import SkmetaError
+from skmeta.learners import MetaLearner
+from skmeta.priors import MetaPrior, load_table_prior
+
+NAMES = ("tabular", "scratch")
+
+
+def resolve_prior(prior: Any, kind: str, is_table: bool = True) -> MetaPrior | None:
+    """Return the prior that an argument stands for.
+
+    Parameters
+    ----------
+    prior : MetaPrior, MetaLearner, str, path-like or None
+        The argument, as the estimators describe it.
+    kind : {"classification", "regression"}
+        What the task is.
+    is_table : bool, default=True
+        Whether the rows are a table, rather than images. None stands for ``"tabular"`` if so, and
+        for ``"scratch"`` otherwise.
+
+    Returns
+    -------
+    MetaPrior or None
+        None means to learn from scratch.
+
+    Raises
+    ------
+    TypeError
+        If the argument is something else.
+    ValueError
+        If it is a learner that is not fitted, or a string that is neither a name nor a file.
+    """
+    if prior is None:
+        prior = NAMES[0] if is_table else NAMES[1]
+    if isinstance(prior, MetaPrior):
+        return prior
+    if isinstance(prior, MetaLearner):
+        return _prior_of_learner(prior)
+    if isinstance(prior, type) and issubclass(prior, MetaLearner):
+        raise ValueError(
+            f"prior={prior.__name__} is a class. Make a learner of it, {prior.__name__}(), call "
+            "fit first, then pass the learner or its prior_."
+        )
+    if isinstance(prior, str) and prior in NAMES:
+        return load_table_prior(kind) if prior == "tabular" else None
+    if isinstance(prior, str | os.PathLike):
+        return _load(os.fspath(prior))
+    raise TypeError(
+        "prior must be a MetaPrior, a fitted meta-learner, the path of a prior, 'tabular', "
+        f"'scratch' or None, got {prior!r} of type {type(prior).__name__}."
+    )
+
+
+def peek_prior(prior: Any, kind: str) -> MetaPrior | None:
+    """Return the prior that an argument stands for; None if it is wrong or cannot be read.
+
+    Parameters
+    ----------
+    prior, kind
+        As for :func:`resolve_prior`.
+
+    Returns
+    -------
+    MetaPrior or None
+        The prior.
+    """
+    try:
+        return resolve_prior(prior, kind)
+    except (OSError, SkmetaError, TypeError, ValueError):
+        return None  # `fit` raises the error; the tags of an estimator must not.
+
+
+def is_fitted_learner(prior: Any) -> bool:
+    """Whether an argument is a learner that has a prior."""
+    return isinstance(prior, MetaLearner) and "prior_" in vars(prior)
+
+
+def _prior_of_learner(learner: MetaLearner) -> MetaPrior:
+    if not is_fitted_learner(learner):
+        raise ValueError(
+            f"prior={type(learner).__name__}(...) is a learner that is not fitted. Call fit "
+            "first, then pass the learner or its prior_."
+        )
+    prior: MetaPrior = vars(learner)["prior_"]
+    return prior
+
+
+def _load(path: str) -> MetaPrior:
+    if not Path(path).exists():
+        hint = suggest(path, NAMES) or " Pass the path of a file that is there."
+        raise ValueError(
+            f"prior={path!r} is neither 'tabular' nor 'scratch', and there is no such file.{hint}"
+        )
+    status = os.stat(path)
+    return _load_version(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=4)
+def _load_version(path: str, changed_at: int, size: int) -> MetaPrior:
+    """Read a file once for as long as it does not change."""
+    return MetaPrior.load(path)

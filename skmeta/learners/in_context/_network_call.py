@@ -1,0 +1,120 @@
+"""Evaluate a transformer with the weights that a state holds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from skmeta.backend import State
+from skmeta.learners.in_context._cells import N_CODES, N_SLOTS
+from skmeta.learners.in_context._stored_names import (
+    from_stored_name,
+    module_parameters,
+    to_stored_name,
+)
+from skmeta.learners.in_context._transformer import Memory, TableTransformer
+
+_MEMORY = "memory.of."
+# What is computed from the rows themselves stays in the precision of the rows.
+_EXACT = ("column.", "expert.")
+_local = threading.local()
+
+
+class Sizes(NamedTuple):
+    """Sizes of a transformer, as :class:`~skmeta.learners.InContextLearner` takes them."""
+
+    width: int
+    n_layers: int
+    n_heads: int
+    cell_width: int
+
+
+def make_network(kind: str, sizes: Sizes) -> TableTransformer:
+    """Build a transformer, its weights not drawn yet.
+
+    Parameters
+    ----------
+    kind : {"classification", "regression"}
+        What the tasks are.
+    sizes : Sizes
+        Its sizes.
+
+    Returns
+    -------
+    TableTransformer
+        With a slot for each of 10 classes, or a bin for each part of a target's range.
+    """
+    n_labels = N_CODES if kind == "classification" else None
+    return TableTransformer(n_labels, **sizes._asdict(), n_slots=N_SLOTS)
+
+
+def call_network(
+    kind: str, sizes: Sizes, dtype: torch.dtype, state: Mapping[str, Tensor], *args: Any, **kw: Any
+) -> Any:
+    """Call a transformer with the weights of a state.
+
+    Parameters
+    ----------
+    kind : {"classification", "regression"}
+        What the tasks are.
+    sizes : Sizes
+        Sizes of the transformer.
+    dtype : torch.dtype
+        Precision of the weights.
+    state : mapping of str to Tensor
+        Has the weights under their stored names.
+    *args, **kw
+        For :meth:`TableTransformer.forward`.
+
+    Returns
+    -------
+    Tensor or dict of Tensor
+        What the transformer returns.
+    """
+    # A call puts the weights into the module, so that each thread needs a module of its own.
+    modules = _local.__dict__.setdefault("modules", {})
+    if (kind, sizes) not in modules:
+        # In a thread of its own, as a vmap of this one forbids to draw weights.
+        with ThreadPoolExecutor(1) as elsewhere:
+            modules[kind, sizes] = elsewhere.submit(_empty_network, kind, sizes).result()
+    weights = {n: v.to(dtype) for n, v in module_parameters(state).items()}
+    return torch.func.functional_call(modules[kind, sizes], weights, args, kw)
+
+
+def _empty_network(kind: str, sizes: Sizes) -> TableTransformer:
+    with torch.device("meta"):
+        return make_network(kind, sizes)
+
+
+def store_memory(memory: Memory) -> State:
+    """Return a transformer's memory under the names that a state has for it."""
+    return {_MEMORY + to_stored_name(name): value for name, value in memory.items()}
+
+
+def read_memory(state: Mapping[str, Tensor], dtype: torch.dtype) -> Memory:
+    """Return the memory that a state holds, ready for the transformer.
+
+    Parameters
+    ----------
+    state : mapping of str to Tensor
+        Adapted state.
+    dtype : torch.dtype
+        Precision of the transformer.
+
+    Returns
+    -------
+    dict of Tensor
+        The memory.
+    """
+    memory = {}
+    for name, value in state.items():
+        if name.startswith(_MEMORY):
+            name = from_stored_name(name.removeprefix(_MEMORY))
+            memory[name] = value if name.startswith(_EXACT) else value.to(dtype)
+    memory["slots"] = memory["slots"].long()
+    return memory

@@ -1,0 +1,177 @@
+"""From the support set of a task to what a transformer reads, and from its outputs to predictions.
+
+Notation: n support rows, m query rows, d columns, c classes, e views of an ensemble, o outputs of
+the transformer.
+
+A state holds, under ``memory.*``: ``columns`` (e, k) of each view; of classifications, ``codes``
+(e, c) of the classes, ``present`` (e, 10), which codes a view has, and ``seen`` (c,), which classes
+have rows; of regressions, ``location`` and ``scale`` of the targets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from skmeta.backend import Rows, State
+from skmeta.learners.in_context._binned import binned_moments
+from skmeta.learners.in_context._cells import N_CODES
+from skmeta.learners.in_context._pooled_model import (
+    has_pooled_model,
+    mix_with_pooled,
+    pooled_line,
+    shrunken_location_and_scale,
+)
+from skmeta.learners.in_context._views import Views, location_and_scale
+
+_NEVER = -1e9
+
+
+class Support(NamedTuple):
+    """A support set as the transformer reads it.
+
+    Attributes
+    ----------
+    x : Tensor of shape (e, n, k) or (1, n, k)
+        Rows of each view; one for all views if they have the same.
+    y : Tensor of shape (e, n) or (1, n)
+        Codes of classes, or standardised targets.
+    w : Tensor of shape (e, n) or (1, n)
+        Weights.
+    kept : dict of Tensor
+        What predictions need, beside the memory of the transformer.
+    """
+
+    x: Tensor
+    y: Tensor
+    w: Tensor
+    kept: State
+
+
+def view_support(
+    state: Mapping[str, Tensor], views: Views, features: Tensor, rows: Rows, n_classes: int
+) -> Support:
+    """Put a support set in the form of its views.
+
+    Parameters
+    ----------
+    state : mapping of str to Tensor
+        The prior.
+    views : Views
+        The views.
+    features : Tensor of shape (n, d)
+        Features of the rows.
+    rows : Rows
+        The support set.
+    n_classes : int
+        c; 0 for a regression.
+
+    Returns
+    -------
+    Support
+        For the transformer.
+    """
+    x, w = select_columns(features[views.rows], views.columns), rows.w[views.rows]
+    kept: State = {"columns": views.columns}
+    if n_classes == 0:
+        y, more = _standardise(state, rows)
+        return Support(x, y[views.rows], w, kept | more)
+    if n_classes > N_CODES:
+        # Each view has a table of its own, as its codes stand for other classes.
+        x, w = (part.expand(len(views.codes), *part.shape[1:]) for part in (x, w))
+    y = views.codes.gather(1, rows.y[views.rows].expand(len(views.codes), -1))
+    codes = torch.arange(N_CODES, device=y.device)
+    present = ((y[:, :, None] == codes) & (w > 0)[:, :, None]).any(1)
+    has_weight = (rows.w > 0).to(w.dtype)
+    seen = torch.zeros(n_classes, dtype=w.dtype, device=w.device)
+    seen = seen.scatter_add(0, rows.y, has_weight) > 0
+    return Support(x, y, w, kept | {"codes": views.codes, "present": present, "seen": seen})
+
+
+def _standardise(state: Mapping[str, Tensor], rows: Rows) -> tuple[Tensor, State]:
+    """Targets (n,) in units of the support set, and those units."""
+    residuals = rows.y - pooled_line(state, rows.x)
+    if has_pooled_model(state):
+        location, scale = shrunken_location_and_scale(state, residuals, rows.w)
+    else:
+        location, scale = location_and_scale(residuals, rows.w)
+    return (residuals - location) / scale, {"location": location, "scale": scale}
+
+
+def select_columns(x: Tensor, columns: Tensor) -> Tensor:
+    """The columns (e, k) that each view has of rows (e, m, d); e may be 1 for either."""
+    e = max(len(x), len(columns))
+    return x.expand(e, -1, -1).gather(2, columns[:, None, :].expand(e, x.shape[1], -1))
+
+
+def class_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Tensor:
+    """Average the views of a classification.
+
+    Parameters
+    ----------
+    adapted : mapping of str to Tensor
+        The adapted state.
+    outputs : Tensor of shape (e, m, o)
+        Outputs of the transformer.
+
+    Returns
+    -------
+    Tensor of shape (m, c)
+        Log probabilities; not normalised if there are more than 10 classes.
+    """
+    codes, present = adapted["memory.codes"].long(), adapted["memory.present"] > 0.5
+    of_codes = F.log_softmax(outputs.masked_fill(~present[:, None], _NEVER), 2)
+    e, m, c = outputs.shape[0], outputs.shape[1], codes.shape[1]
+    if c <= N_CODES:
+        of_classes = of_codes.gather(2, codes[:, None, :].expand(-1, m, -1))
+        log_p = torch.logsumexp(of_classes, 0) - math.log(e)
+    else:
+        # Each view predicts one digit of a class; log c / log 10 digits make a class. One view
+        # at a time, as c may be large.
+        total = torch.zeros(m, c, dtype=of_codes.dtype, device=of_codes.device)
+        for k in range(e):
+            total += of_codes[k].index_select(1, codes[k])
+        log_p = total * (math.log(c) / math.log(N_CODES) / e)
+    return log_p.masked_fill(adapted["memory.seen"] < 0.5, _NEVER)
+
+
+def bin_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Tensor:
+    """Average the views of a regression, and mix them with the pooled model.
+
+    Parameters
+    ----------
+    adapted : mapping of str to Tensor
+        The adapted state.
+    outputs : Tensor of shape (e, m, o)
+        Outputs of the transformer.
+
+    Returns
+    -------
+    Tensor of shape (m, o)
+        Log probabilities of the bins.
+    """
+    mean = torch.logsumexp(F.log_softmax(outputs, 2), 0) - math.log(len(outputs))
+    return mix_with_pooled(adapted, mean)
+
+
+def to_support_units(adapted: Mapping[str, Tensor], rows: Rows) -> Tensor:
+    """Targets of rows, in units of the support set."""
+    centred = rows.y - pooled_line(adapted, rows.x) - adapted["memory.location"]
+    return centred / adapted["memory.scale"]
+
+
+def from_support_units(adapted: Mapping[str, Tensor], x: Tensor, values: Tensor) -> Tensor:
+    """Values (m, q) in units of the support set, in units of the targets."""
+    origin = adapted["memory.location"] + pooled_line(adapted, x)
+    return values * adapted["memory.scale"] + origin[:, None]
+
+
+def mean_target(adapted: Mapping[str, Tensor], x: Tensor, log_probability: Tensor) -> Tensor:
+    """Means (m, 1) of predicted distributions, in units of the targets."""
+    mean, _ = binned_moments(log_probability.exp())
+    return from_support_units(adapted, x, mean.to(x.dtype)[:, None])
