@@ -353,6 +353,8 @@ class BaseMetaFewShot(BaseEstimator):
                 for whole, values in zip(results, found, strict=True):
                     whole[start : start + size] = values
         assert results is not None
+        for values in results:
+            _check_finite(values)
         return results
 
 
@@ -368,6 +370,16 @@ def _prepare(session: Session, adapted: State) -> State:
 
 def _on_device(adapted: dict[str, np.ndarray], session: Session) -> State:
     return state_to_torch(adapted, session.adapter.device, session.adapter.dtype)
+
+
+def _check_finite(values: np.ndarray) -> None:
+    wrong = ~np.isfinite(values).reshape(len(values), -1).all(1)
+    if wrong.any():
+        raise ValueError(
+            f"The prediction of row {wrong.argmax()} is not finite ({wrong.sum()} such rows in "
+            "all): the row, or the steps of the adaptation, are too large. Scale X and y to "
+            "moderate numbers, or lower inner_lr."
+        )
 
 
 def _is_sound(name: str, value: Tensor) -> bool:

@@ -63,9 +63,10 @@ def measure_columns(x: Tensor, w: Tensor) -> dict[str, Tensor]:
 
 
 def safe_unit(largest: Tensor) -> Tensor:
-    """Unit in which values of this size have a finite square; 1 unless they are very large."""
+    """Unit in which values of this size have a square; 1 unless they are very large or small."""
     limit = torch.finfo(largest.dtype).max ** 0.4
-    return torch.where(largest > limit, largest, 1.0)
+    is_extreme = (largest > limit) | ((largest < 1 / limit) & (largest > 0))
+    return torch.where(is_extreme, largest, 1.0)
 
 
 def _rank(columns: dict[str, Tensor], value: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,221 @@
+"""Few-shot estimators on unusual input: sizes, weights, times, and what they leave untouched."""
+
+import pickle
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.model_selection import cross_val_score
+
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.exceptions import UnusedDataWarning
+from skmeta.learners import MAML, InContextLearner, ProtoNet
+from skmeta.priors import load_table_prior
+
+
+def small_prior(kind="classification", **settings):
+    """A tabular prior of a small network with drawn weights."""
+    learner = InContextLearner(width=8, n_layers=1, n_heads=2, cell_width=4, **settings)
+    network = learner.make_network(kind)
+    network.draw(torch.Generator().manual_seed(0))
+    return learner.table_prior(network, kind)
+
+
+def make_rows(n=60, seed=0):
+    X = np.random.default_rng(seed).normal(size=(n, 3))
+    return X, np.arange(n) % 3
+
+
+@pytest.mark.parametrize("prior", ["tabular", "scratch", "maml"])
+@pytest.mark.parametrize("kind", [MetaFewShotClassifier, MetaFewShotRegressor])
+def test_the_global_generator_is_left_alone(prior, kind):
+    X, y = make_rows()
+    if prior == "maml":
+        prior = MAML(random_state=0).initial_prior(X, y.astype(float), kind=kind.kind, n_classes=3)
+    before = torch.random.get_rng_state()
+    estimator = kind(prior, random_state=0).fit(X, y)
+    estimator.predict(X)
+    pickle.loads(pickle.dumps(estimator)).predict(X)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_memory_does_not_grow_with_rows_times_classes():
+    n = 3000
+    X = np.random.default_rng(0).normal(size=(n, 3))
+    clf = MetaFewShotClassifier(small_prior(max_rows=300))
+    peaks = []
+    for n_classes in (30, n // 2):
+        with profiled() as peak:
+            clf.fit(X, np.arange(n) % n_classes)
+        peaks.append(peak())
+    one_hot = 8 * n * (n // 2)
+    assert peaks[1] < peaks[0] + one_hot / 3
+    assert set(clf.predict(X[:5])) <= set(range(n))
+
+
+class profiled:
+    """Peak of the memory of tensors on the CPU within a block."""
+
+    def __enter__(self):
+        activities = [torch.profiler.ProfilerActivity.CPU]
+        self.profile = torch.profiler.profile(activities=activities, profile_memory=True)
+        self.profile.__enter__()
+        return self.peak
+
+    def __exit__(self, *error):
+        self.profile.__exit__(*error)
+
+    def peak(self):
+        return max(abs(event.cpu_memory_usage) for event in self.profile.events())
+
+
+def test_a_prior_that_needs_a_value_for_each_row_and_class_says_so_first():
+    n = 12_000
+    X = np.zeros((n, 2))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"12,000 rows of 6,000 classes make 72,000,000 logits"):
+        MetaFewShotClassifier("scratch").fit(X, np.arange(n) // 2)
+    assert tracemalloc.get_traced_memory()[1] < 20e6
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("prior", "factor"), [(None, 1e160), (None, 1e-160), ("scratch", 1e160)])
+def test_targets_of_any_size(prior, factor):
+    X, _ = make_rows()
+    reg = MetaFewShotRegressor(prior, random_state=0)
+    expected = reg.fit(X, X[:, 0]).predict(X)
+    found = reg.fit(X, factor * X[:, 0]).predict(X)
+    np.testing.assert_allclose(found / factor, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_columns_of_any_size():
+    X, y = make_rows()
+    clf = MetaFewShotClassifier()
+    expected = clf.fit(X, y).predict_proba(X)
+    scale = np.array([1e300, 1.0, 1e160])
+    np.testing.assert_allclose(clf.fit(X * scale, y).predict_proba(X * scale), expected, atol=1e-6)
+
+
+def test_weights_that_no_number_of_rows_has_are_refused():
+    X, y = make_rows()
+    weight = np.ones(60)
+    weight[7] = 1e200
+    for estimator in (MetaFewShotClassifier(), MetaFewShotRegressor()):
+        with pytest.raises(ValueError, match=r"sample_weight is 1e\+200 in row 7.*Divide all"):
+            estimator.fit(X, y, sample_weight=weight)
+    weight[7] = 1e9
+    proba = MetaFewShotClassifier().fit(X, y, sample_weight=weight).predict_proba(X)
+    assert np.isfinite(proba).all()
+
+
+def test_an_adaptation_that_diverges_is_an_error():
+    X, _ = make_rows()
+    prior = MAML(random_state=0).initial_prior(X, X[:, 0], kind="regression")
+    reg = MetaFewShotRegressor(prior, inner_lr=1e300)
+    with pytest.raises(ValueError, match=r"not finite.*lower inner_lr"):
+        reg.fit(X, X[:, 0]).predict(X)
+
+
+def test_times_are_refused():
+    X, y = make_rows()
+    times = np.array(["2020-01-01"] * 60, dtype="datetime64[D]")
+    with pytest.raises(ValueError, match=r"y holds times \(datetime64\[D\]\).*days since"):
+        MetaFewShotRegressor().fit(X, times)
+    with pytest.raises(ValueError, match=r"X holds times \(datetime64\[D\]\).*days since"):
+        MetaFewShotClassifier().fit(np.column_stack([times, times]), y)
+
+
+def test_a_learner_that_is_not_fitted():
+    X, y = make_rows()
+    with pytest.raises(ValueError, match=r"prior=MAML\(\.\.\.\) .* not fitted\. Call fit first"):
+        MetaFewShotClassifier(MAML()).fit(X, y)
+    with pytest.raises(ValueError, match=r"prior=MAML is a class.*call fit first"):
+        MetaFewShotClassifier(MAML).fit(X, y)
+    with pytest.raises(ValueError, match=r"'tabluar' is neither.*Did you mean 'tabular'\?"):
+        MetaFewShotClassifier("tabluar").fit(X, y)
+    with pytest.raises(TypeError, match=r"prior must be a MetaPrior.* got 3 of type int"):
+        MetaFewShotClassifier(3).fit(X, y)
+
+
+def test_an_unknown_parameter_is_answered_with_the_nearest():
+    message = r"MetaFewShotClassifier has no parameter 'n_estimator'\. Did you mean 'n_estimators'"
+    with pytest.raises(TypeError, match=message):
+        MetaFewShotClassifier(n_estimator=3)
+    with pytest.raises(TypeError, match=r"MetaFewShotRegressor has no parameter 'zz'\. It has pri"):
+        MetaFewShotRegressor(zz=3)
+
+
+def test_a_fitted_learner_and_a_path_are_priors(tmp_path):
+    X, y = load_iris(return_X_y=True)
+    learner = ProtoNet(n_way=2, n_shot=2, n_query=2, n_iterations=1, validation_fraction=0.0)
+    learner.fit(X, y)
+    learner.prior_.save(tmp_path / "iris.skmeta")
+    expected = MetaFewShotClassifier(learner.prior_).fit(X, y).predict_proba(X)
+    for prior in (learner, tmp_path / "iris.skmeta", str(tmp_path / "iris.skmeta")):
+        clf = MetaFewShotClassifier(prior).fit(X, y)
+        assert clf.prior is prior
+        np.testing.assert_allclose(clf.predict_proba(X), expected, rtol=1e-12)
+        np.testing.assert_allclose(clone(clf).fit(X, y).predict_proba(X), expected, rtol=1e-12)
+        assert np.isfinite(cross_val_score(MetaFewShotClassifier(prior), X, y, cv=2)).all()
+    # A file that changes is read again.
+    clf = MetaFewShotClassifier(tmp_path / "iris.skmeta")
+    load_table_prior("classification").save(tmp_path / "iris.skmeta")
+    assert clf.fit(X[::5], y[::5]).prior_.learner == "InContextLearner"
+
+
+def test_rows_that_no_view_has_are_named():
+    X, y = make_rows(100)
+    clf = MetaFewShotClassifier(small_prior(max_rows=20, n_estimators=4))
+    with pytest.warns(UnusedDataWarning, match=r"100 rows, but the views .* have 80 rows in all"):
+        clf.fit(X, y)
+    clf.set_params(n_estimators=5).fit(X, y)
+
+
+def test_images_for_a_prior_of_tables():
+    images = np.random.default_rng(0).normal(size=(20, 1, 5, 5))
+    with pytest.warns(UnusedDataWarning, match=r"\(1, 5, 5\), which are images.*for tables"):
+        MetaFewShotClassifier("tabular").fit(images, np.arange(20) % 2)
+
+
+def test_a_session_is_kept_and_is_not_pickled(monkeypatch):
+    from skmeta.few_shot import _base
+
+    opened = []
+    real = _base.read_prior
+    monkeypatch.setattr(_base, "read_prior", lambda *a, **k: opened.append(1) or real(*a, **k))
+    X, y = make_rows()
+    clf = MetaFewShotClassifier(small_prior()).fit(X, y)
+    expected = clf.predict_proba(X)
+    clf.predict(X)
+    assert len(opened) == 1
+    again = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_allclose(again.predict_proba(X), expected, rtol=1e-12)
+    again.predict(X)
+    assert len(opened) == 2
+    clf.set_params(precision="float32").predict(X)
+    assert len(opened) == 3
+
+
+def test_a_distribution_takes_one_pass(monkeypatch):
+    X, _ = make_rows()
+    reg = MetaFewShotRegressor(small_prior("regression")).fit(X, X[:, 0])
+    mean = reg.predict(X)
+    passes = []
+    real = InContextLearner._outputs
+    monkeypatch.setattr(InContextLearner, "_outputs", lambda *a: passes.append(1) or real(*a))
+    found, std = reg.predict(X, return_std=True)
+    assert len(passes) == 1
+    assert (std > 0).all()
+    np.testing.assert_allclose(found, mean, rtol=1e-12)
+
+
+def test_rows_are_predicted_alike_whatever_their_number():
+    # Parts of a large query set, and rows alone.
+    X, y = make_rows(600)
+    clf = MetaFewShotClassifier(small_prior()).fit(X[:60], y[:60])
+    proba = clf.predict_proba(X)
+    alone = np.concatenate([clf.predict_proba(X[k : k + 1]) for k in (0, 255, 256, 599)])
+    np.testing.assert_allclose(proba[[0, 255, 256, 599]], alone, rtol=1e-9)
