@@ -38,6 +38,7 @@ class Table(NamedTuple):
 class Split(NamedTuple):
     """Groups to learn from, and groups to be tested."""
 
+    name: str
     task: str
     frame: pd.DataFrame
     X: np.ndarray
@@ -139,7 +140,15 @@ def split_table(table: Table, n_shot: int, seed: int) -> Split:
         known, queries = rows[: max(SHOTS)], rows[max(SHOTS) :][:MOST_QUERIES]
         tests.append((known[:n_shot], queries))
     return Split(
-        table.task, table.X, encode(table.X, train), table.y, table.groups, train, tests, seed
+        table.name,
+        table.task,
+        table.X,
+        encode(table.X, train),
+        table.y,
+        table.groups,
+        train,
+        tests,
+        seed,
     )
 
 

@@ -59,6 +59,7 @@ from group_tables import (
     table_names,
 )
 
+_PRIORS: dict = {}
 RESULTS = Path(__file__).parent / "results" / "groups.csv"
 COLUMNS = (
     "set",
@@ -108,13 +109,17 @@ def _with_prior(split: Split, prior) -> list[Prediction]:
 
 
 def _meta_trained(split: Split, learner) -> list[Prediction]:
+    return _with_prior(split, _meta_trained_prior(split, learner))
+
+
+def _meta_trained_prior(split: Split, learner):
     from skmeta.exceptions import SkippedTasksWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SkippedTasksWarning)
         learner.set_params(task_type=split.task, random_state=split.seed)
         learner.fit(split.X[split.train], split.y[split.train], groups=split.groups[split.train])
-    return _with_prior(split, learner.prior_)
+    return learner.prior_
 
 
 def _shots(split: Split) -> int:
@@ -126,7 +131,12 @@ def _shots(split: Split) -> int:
 def hierarchical(split: Split, **settings) -> list[Prediction]:
     from skmeta.learners import HierarchicalLinear
 
-    return _meta_trained(split, HierarchicalLinear(**settings))
+    # Its prior does not depend on the number of known rows.
+    key = (split.name, split.seed)
+    if key not in _PRIORS:
+        _PRIORS.clear()
+        _PRIORS[key] = _meta_trained_prior(split, HierarchicalLinear(**settings))
+    return _with_prior(split, _PRIORS[key])
 
 
 def alpaca(split: Split, **settings) -> list[Prediction]:
