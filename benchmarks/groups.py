@@ -2,7 +2,7 @@
 
     SKMETA_DATA=... python benchmarks/groups.py --methods pooled intercept hierarchical
     SKMETA_DATA=... python benchmarks/groups.py --sets Exam Hsb82 --methods slopes
-    python benchmarks/groups.py --summary
+    python benchmarks/groups.py --summary --methods pooled intercept hierarchical
 
 A third of the groups of 15 rows or more (of ChickWeight: of 12) is held out, at most 25 of them
 are tested, and all other groups are there to learn from. Of each tested group 5 (or 10) rows are
@@ -262,8 +262,13 @@ def run(names: list[str], methods: list[str], n_splits: int) -> None:
                     )
 
 
-def summary(reference: str = "hierarchical") -> None:
+def summary(methods: list[str], reference: str = "hierarchical") -> None:
+    """Print means over the splits that all methods have run on."""
     results = read()
+    results = results[results["method"].isin(methods)]
+    n_methods = results["method"].nunique()
+    key = ["set", "split", "shots"]
+    results = results[results.groupby(key)["method"].transform("size") == n_methods]
     results["half"] = np.where(results["set"].map(is_development), "development", "report")
     rng = np.random.default_rng(0)
     for (task, half), part in results.groupby(["task", "half"]):
@@ -297,7 +302,7 @@ def main() -> None:
     parser.add_argument("--summary", action="store_true")
     arguments = parser.parse_args()
     if arguments.summary:
-        summary()
+        summary(arguments.methods)
     else:
         run(arguments.sets or table_names(), arguments.methods, arguments.splits)
 

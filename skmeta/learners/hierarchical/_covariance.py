@@ -22,7 +22,7 @@ LOG_SCALE_BOUNDS = (-7.0, 3.0)
 _NONE = 1e-5
 _START_INTERCEPT, _START_SLOPE = 0.5, 0.1
 # Rates of the exponential prior on d and of the normal prior on F, at shrinkage 1.
-_SCALE_RATE, _FACTOR_RATE = 4.0, 4.0
+_SCALE_RATE, _FACTOR_RATE = 60.0, 60.0
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def test_random_intercept_agrees_with_statsmodels():
 
 
 def test_unneeded_slopes_vanish_and_needed_ones_stay():
-    X, y, groups = made_tasks(1)
+    X, y, groups = made_tasks(1, n_tasks=200)
     found = estimate(X, y, groups, shrinkage=1.0, rank=2)
     deviations = np.sqrt(np.diag(found.covariance))
     np.testing.assert_allclose(deviations[:2], [1.0, 0.5], rtol=0.25)
