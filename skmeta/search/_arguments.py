@@ -15,7 +15,7 @@ from skmeta.exceptions import SearchSpaceError
 from skmeta.search._metrics import Metrics
 from skmeta.search._priors import check_prior
 from skmeta.search.history import ReadOnlyHistory, SearchHistory, default_history, open_history
-from skmeta.search.space import SearchSpace, default_search_space, expand_choices
+from skmeta.search.space import Candidate, SearchSpace, default_search_space, expand_choices
 
 __all__ = ["Arguments", "resolve_arguments", "resolve_history"]
 
@@ -42,6 +42,8 @@ class Arguments:
     metrics : Metrics
     seed : int
         Determines the candidates.
+    as_given : dict or None
+        The candidate that leaves the estimator as it is, if it is to be tried.
     """
 
     estimator: Any
@@ -52,6 +54,7 @@ class Arguments:
     refit_metric: Any
     metrics: Metrics
     seed: int
+    as_given: Candidate | None
 
 
 def resolve_arguments(search: Any) -> Arguments:
@@ -90,6 +93,7 @@ def resolve_arguments(search: Any) -> Arguments:
     space = _resolve_space(search)
     space.check(search.estimator)
     n_iter = _resolve_n_iter(search, space)
+    is_default_space = search.param_distributions is None and search.param_grid is None
     return Arguments(
         estimator=search.estimator,
         space=space,
@@ -100,6 +104,7 @@ def resolve_arguments(search: Any) -> Arguments:
         refit_metric=refit_metric,
         metrics=Metrics(scorers, search.estimator, search.refit, search.error_score),
         seed=_resolve_seed(search.random_state),
+        as_given=space.as_given(search.estimator, even_outside=is_default_space),
     )
 
 

@@ -11,13 +11,17 @@ from skmeta.search._recorder import Trial
 from skmeta.search.space import Candidate, SearchSpace, candidate_key, canonical_configurations
 from skmeta.search.surrogate import SearchStrategy
 
-__all__ = ["GridProposer", "ModelProposer", "Proposer"]
+__all__ = ["AS_GIVEN", "GridProposer", "ModelProposer", "Proposer"]
 
 # A finite space up to this size is in the pool whole; of others as many are drawn to begin with.
 _WHOLE_POOL = 2000
 _DRAWN_POOL = 1000
 # Candidates near the best one so far that join the pool after each batch.
 _N_NEAR = 30
+
+
+# Source of the candidate that leaves the estimator as it is.
+AS_GIVEN = "as given"
 
 
 class Proposer(Protocol):
@@ -68,6 +72,8 @@ class ModelProposer:
     prior : prior or None
     seed : int
     batch_size : int
+    as_given : dict or None
+        The candidate that leaves the estimator as it is; it is proposed as the second one.
     """
 
     def __init__(
@@ -77,6 +83,7 @@ class ModelProposer:
         prior: Prior | None,
         seed: int,
         batch_size: int,
+        as_given: Candidate | None = None,
     ) -> None:
         self._estimator = estimator
         self._space = space
@@ -86,13 +93,29 @@ class ModelProposer:
         self._pool = space.sample(_WHOLE_POOL if self._is_whole else _DRAWN_POOL, self._rng)
         self._indices = {candidate_key(params): i for i, params in enumerate(self._pool)}
         self._strategy = SearchStrategy(self._describe(self._pool), prior, rng=self._rng)
+        self._as_given = None if as_given is None else Trial.of(as_given, AS_GIVEN)
+        self._n_asked = 0
         self._best: Candidate | None = None
         self._best_score = -np.inf
 
     def ask(self, n: int) -> list[Trial]:
         """Return the next batch."""
         self._add_neighbours()
-        suggestions = self._strategy.ask(min(self._batch_size, n))
+        n = min(self._batch_size, n)
+        given = self._as_given if self._n_asked + n > 1 else None
+        trials = self._suggest(n if given is None else n - 1)
+        keys = {trial.key for trial in trials}
+        if self._as_given is not None and self._as_given.key in keys:
+            self._as_given = None
+            trials += self._suggest(n - len(trials))
+        elif given is not None:
+            self._as_given = None
+            trials.insert(max(0, 1 - self._n_asked), given)
+        self._n_asked += len(trials)
+        return trials
+
+    def _suggest(self, n: int) -> list[Trial]:
+        suggestions = self._strategy.ask(n) if n else []
         return [Trial.of(self._pool[s.index], s.source, s.mean, s.std) for s in suggestions]
 
     def tell(self, trials: Sequence[Trial], scores: NDArray[np.float64]) -> None:

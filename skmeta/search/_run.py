@@ -100,7 +100,12 @@ def run_search(
             proposer = GridProposer(arguments.space)
         else:
             proposer = ModelProposer(
-                arguments.estimator, arguments.space, record.prior, record.seed, search.batch_size
+                arguments.estimator,
+                arguments.space,
+                record.prior,
+                record.seed,
+                search.batch_size,
+                arguments.as_given,
             )
         evaluator = FoldEvaluator(
             search, arguments.estimator, arguments.scorers, data, folds, recorder

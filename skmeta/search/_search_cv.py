@@ -29,6 +29,7 @@ from skmeta.search._callbacks import fit_task, refit_task
 from skmeta.search._evaluate import draw_folds
 from skmeta.search._fit_params import FitData, check_fit_data
 from skmeta.search._open_record import open_record
+from skmeta.search._propose import AS_GIVEN
 from skmeta.search._run import SearchOutcome, run_search
 from skmeta.search.history import ReadOnlyHistory, SearchHistory
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior
@@ -42,7 +43,9 @@ class MetaLearnedSearchCV(BaseSearchCV):
     It takes what :class:`~sklearn.model_selection.GridSearchCV` and
     :class:`~sklearn.model_selection.RandomizedSearchCV` take, and gives what they give. Candidates
     are proposed one batch at a time: first those that did well on other data sets, then those that
-    a Gaussian process expects to improve on the best so far. Its mean and covariance come from
+    a Gaussian process expects to improve on the best so far. The second candidate is the estimator
+    as it is given, unless the space that was passed excludes its values; it is kept if no other
+    scores better. Its mean and covariance come from
     past searches on the same kind of estimator: the user's own, and those that ship with the
     package. A model without them competes with it on the scores seen so far, so that a misleading
     past costs little. Without past searches it is a Bayesian optimisation.
@@ -100,9 +103,9 @@ class MetaLearnedSearchCV(BaseSearchCV):
     ----------
     cv_results_ : dict of ndarray
         As in RandomizedSearchCV, and, unless every candidate of a finite space is evaluated:
-        ``source``, why each candidate was tried (``"initial design"``, ``"prior"`` or
-        ``"model"``), ``predicted_mean_score`` and ``predicted_std_score``, the score that was
-        expected just before and its standard deviation (NaN for the initial design).
+        ``source``, why each candidate was tried (``"initial design"``, ``"as given"``,
+        ``"prior"`` or ``"model"``), ``predicted_mean_score`` and ``predicted_std_score``, the
+        score that was expected just before and its standard deviation (NaN for the first two).
     best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, \
 multimetric_, classes_, n_features_in_, feature_names_in_
         As in RandomizedSearchCV.
@@ -282,6 +285,9 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         if self.refit or not self.multimetric_:
             self.best_index_ = select_best_index(self, refit_metric, results)
             if not callable(self.refit):
+                rank = results[f"rank_test_{refit_metric}"]
+                self.best_index_ = _prefer_as_given(self.best_index_, outcome, rank)
+            if not callable(self.refit):
                 self.best_score_ = results[f"mean_test_{refit_metric}"][self.best_index_]
             self.best_params_ = results["params"][self.best_index_]
         self.scorer_ = scorers_by_name(arguments.scorers) or arguments.scorers
@@ -311,6 +317,13 @@ multimetric_, classes_, n_features_in_, feature_names_in_
 
     def __sklearn_tags__(self):
         return super(MetaLearnedSearchCV, with_one_estimator(self)).__sklearn_tags__()
+
+
+def _prefer_as_given(best: int, outcome: SearchOutcome, rank: np.ndarray) -> int:
+    """Return the estimator as given in place of a best candidate that is no better."""
+    sources = [trial.source for trial in outcome.trials]
+    given = sources.index(AS_GIVEN) if AS_GIVEN in sources else best
+    return given if rank[given] == rank[best] else best
 
 
 def _own_columns(outcome: SearchOutcome) -> dict[str, list[Any]]:

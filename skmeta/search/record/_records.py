@@ -39,8 +39,8 @@ class Evaluation:
     error : str or None
         Last line of the traceback if a fit failed.
     source : str
-        Why the candidate was tried: ``"initial design"``, ``"prior"``, ``"model"``, ``"grid"``,
-        ``"random"`` or ``"added"``.
+        Why the candidate was tried: ``"initial design"``, ``"as given"``, ``"prior"``,
+        ``"model"``, ``"grid"``, ``"random"`` or ``"added"``.
     predicted_mean_score, predicted_std_score : float
         Mean and standard deviation of the score that the model expected just before the candidate
         was evaluated; NaN where there was no model.

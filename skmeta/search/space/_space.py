@@ -11,6 +11,7 @@ from sklearn.model_selection import ParameterGrid
 from skmeta.search.space._keys import candidate_key, stable_repr
 from skmeta.search.space._space_checks import check_form, check_names, choices_of_parts
 from skmeta.search.space._values import (
+    contains,
     decode_value,
     describe_values,
     encode_value,
@@ -106,6 +107,34 @@ class SearchSpace:
         current = estimator.get_params(deep=True)
         for space in self.spaces:
             yield from choices_of_parts(current, space)
+
+    def as_given(self, estimator: Any, *, even_outside: bool) -> Candidate | None:
+        """Return the candidate that leaves an estimator as it is.
+
+        Parameters
+        ----------
+        estimator : estimator
+        even_outside : bool
+            Return it even if the space does not contain all of its values.
+
+        Returns
+        -------
+        dict or None
+            The estimator's own values of the parameters of a sub-space. None if it does not have
+            the parameters of any, or if the values are outside and that is not wanted.
+        """
+        current = estimator.get_params(deep=True)
+        best: tuple[int, Candidate] | None = None
+        for space in self.spaces:
+            if not set(space) <= set(current):
+                continue
+            given = {name: current[name] for name in space}
+            n_outside = sum(not contains(space[name], value) for name, value in given.items())
+            if best is None or n_outside < best[0]:
+                best = n_outside, given
+        if best is None or (best[0] and not even_outside):
+            return None
+        return best[1]
 
     def sample(self, n: int, rng: np.random.Generator) -> list[Candidate]:
         """Return up to `n` different candidates, sampled as by RandomizedSearchCV.

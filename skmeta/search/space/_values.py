@@ -1,6 +1,6 @@
 """Values of one parameter: sampled from its list or distribution, moved, described and encoded."""
 
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from skmeta.exceptions import SearchSpaceError
 from skmeta.search.space._keys import stable_repr
 
 __all__ = [
+    "contains",
     "decode_value",
     "describe_values",
     "encode_value",
@@ -84,7 +85,8 @@ def perturb(
     """
     if not is_distribution(source):
         return _perturb_in_list(name, source, value, n, random_state)
-    if not (hasattr(source, "ppf") and hasattr(source, "cdf")):
+    # The estimator as given may have a value that is no number, such as gamma="scale".
+    if not (hasattr(source, "ppf") and hasattr(source, "cdf") and isinstance(value, Real)):
         return sample(name, source, n, random_state)
     # In the distribution's own quantiles a step has the same meaning on every scale.
     steps = _STEP_SIZE * random_state.normal(size=n)
@@ -100,7 +102,8 @@ def _perturb_in_list(
     name: str, source: list[Any], value: Any, n: int, random_state: np.random.RandomState
 ) -> list[Any]:
     numbers = [v for v in source if isinstance(v, (int, float)) and not isinstance(v, bool)]
-    if len(numbers) < len(source) or len(set(numbers)) < 3 or any(map(is_nan, numbers)):
+    is_ordered = len(numbers) == len(source) and not any(map(is_nan, numbers))
+    if not is_ordered or len(set(numbers)) < 3 or value not in source:
         return sample(name, source, n, random_state)
     order = sorted(source)
     reach = max(1.0, _STEP_SIZE * len(order))
@@ -111,6 +114,27 @@ def _perturb_in_list(
 def is_nan(value: Any) -> bool:
     """Return whether a value is a float NaN."""
     return isinstance(value, (float, np.floating)) and bool(np.isnan(value))
+
+
+def position_of(source: list[Any], value: Any) -> int | None:
+    """Return the position of a value in a list, or None; equal estimators are the same value."""
+    wanted = stable_repr(value)
+    for position, listed in enumerate(source):
+        if listed is value or stable_repr(listed) == wanted:
+            return position
+    return None
+
+
+def contains(source: Any, value: Any) -> bool:
+    """Return whether a list or distribution can have a value; False if it does not tell."""
+    if not is_distribution(source):
+        return position_of(source, value) is not None
+    if not hasattr(source, "support") or isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    low, high = source.support()
+    # Distributions of integers have a probability mass function.
+    is_whole = not hasattr(source.dist, "pmf") or float(value).is_integer()
+    return bool(low <= value <= high) and is_whole
 
 
 def describe_values(source: Any) -> str:
@@ -132,13 +156,11 @@ def _abbreviate(value: Any) -> str:
 def encode_value(source: Any, value: Any) -> list[Any] | None:
     """Return a value for JSON: a listed one by its position. None if it cannot be encoded."""
     if not is_distribution(source):
-        wanted = stable_repr(value)
-        for position, listed in enumerate(source):
-            if listed is value or stable_repr(listed) == wanted:
-                return ["listed", position]
-        return None
+        position = position_of(source, value)
+        if position is not None:
+            return ["listed", position]
     plain = value.item() if isinstance(value, np.generic) else value
-    if isinstance(plain, (bool, int, float, str)):
+    if plain is None or isinstance(plain, (bool, int, float, str)):
         return ["drawn", plain]
     return None
 

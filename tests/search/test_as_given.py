@@ -1,0 +1,120 @@
+"""The estimator as it is given is one of the candidates."""
+
+import numpy as np
+import pytest
+from scipy.stats import loguniform, randint, uniform
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+
+from skmeta.search import MetaLearnedSearchCV
+from skmeta.search.space import SearchSpace
+
+X, y = load_iris(return_X_y=True)
+C = loguniform(1e-2, 1e3)
+
+
+def search(estimator, space=None, n_iter=6, **settings):
+    settings = {"cv": 3, "random_state": 0, "prior": None, "progress": False} | settings
+    return MetaLearnedSearchCV(estimator, space, n_iter=n_iter, **settings).fit(X, y)
+
+
+@pytest.mark.parametrize("prior", [None, "shipped"])
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_it_is_the_second_candidate(prior, batch_size):
+    found = search(SVC(C=7.5), {"C": C}, prior=prior, batch_size=batch_size).cv_results_
+    assert found["params"][1] == {"C": 7.5}
+    assert list(found["source"]).count("as given") == 1
+    assert found["source"][1] == "as given"
+    assert np.isnan(found["predicted_mean_score"][1])
+
+
+def test_a_single_candidate_is_the_priors_best():
+    found = search(SVC(), {"C": C}, n_iter=1, prior="shipped").cv_results_
+    assert list(found["source"]) == ["initial design"]
+
+
+def test_a_space_that_excludes_it_is_kept_to():
+    for space in ({"C": loguniform(10, 100)}, {"C": [0.1, 0.2, 0.3] * 3, "gamma": C}):
+        found = search(SVC(C=1.0, gamma="auto"), space)
+        assert "as given" not in found.cv_results_["source"]
+
+
+def test_a_default_space_does_not_exclude_it(tmp_path):
+    path = tmp_path / "history.db"
+    first = search(make_pipeline(StandardScaler(), SVC(gamma="auto")), history=path)
+    given = first.cv_results_["params"][1]
+    assert given["svc__gamma"] == "auto"
+    # It can be read from a history again, although the space does not contain it.
+    again = search(make_pipeline(StandardScaler(), SVC(gamma="auto")), history=path)
+    assert again.n_resumed_ == 6
+    assert again.cv_results_["params"][1] == given
+    assert again.cv_results_["source"][1] == "as given"
+
+
+def test_it_is_kept_unless_another_candidate_is_better():
+    # Depths beyond that of the whole tree make no difference.
+    constant = {"max_depth": randint(1, 40)}
+    found = search(DecisionTreeClassifier(max_depth=33, random_state=0), constant, n_iter=5)
+    best = found.cv_results_["mean_test_score"].max()
+    given = list(found.cv_results_["source"]).index("as given")
+    assert found.cv_results_["mean_test_score"][given] == best
+    assert found.best_index_ == given
+    assert found.best_params_ == {"max_depth": 33}
+
+    better = search(SVC(C=1e-2), {"C": C})
+    assert better.best_score_ > better.cv_results_["mean_test_score"][1]
+    assert better.best_index_ != 1
+
+
+def test_it_is_tried_once_if_the_search_proposes_it_itself():
+    space = {"n_neighbors": [3, 5, 7, 9]}
+    found = search(KNeighborsClassifier(5), space, n_iter=3).cv_results_
+    values = [params["n_neighbors"] for params in found["params"]]
+    assert 5 in values[:2]
+    assert len(set(values)) == 3
+
+
+def test_the_score_is_never_below_that_of_the_defaults():
+    for estimator in (LogisticRegression(max_iter=200), KNeighborsClassifier()):
+        found = search(estimator, n_iter=3, prior="shipped")
+        given = list(found.cv_results_["source"]).index("as given")
+        assert found.best_score_ >= found.cv_results_["mean_test_score"][given]
+
+
+def test_the_sub_space_that_fits_best_is_taken():
+    space = SearchSpace([{"C": C, "kernel": ["linear"]}, {"C": C, "kernel": ["rbf"], "gamma": C}])
+    assert space.as_given(SVC(gamma=0.5), even_outside=False) == {
+        "C": 1.0,
+        "kernel": "rbf",
+        "gamma": 0.5,
+    }
+    assert space.as_given(SVC(), even_outside=False) is None  # gamma="scale"
+    assert space.as_given(SVC(kernel="poly", C=2.0), even_outside=True) == {
+        "C": 2.0,
+        "kernel": "poly",
+    }
+    assert SearchSpace({"alpha": C}).as_given(SVC(), even_outside=True) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "inside", "outside"),
+    [
+        (uniform(0, 2), [0, 1.5, 2], [-0.1, 2.1, True, "1"]),
+        (randint(1, 5), [1, 4], [5, 2.5, None]),
+        ([1, None, "a"], [1, None, "a"], [2, "b"]),
+    ],
+)
+def test_what_a_space_contains(source, inside, outside):
+    class Estimator(SVC):
+        pass
+
+    space = SearchSpace({"C": source})
+    for value in inside:
+        assert space.as_given(Estimator(C=value), even_outside=False) == {"C": value}
+    for value in outside:
+        assert space.as_given(Estimator(C=value), even_outside=False) is None
