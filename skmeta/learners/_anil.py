@@ -11,7 +11,7 @@ from skmeta.learners._maml import MAML
 class ANIL(MAML):
     """Almost no inner loop: MAML whose tasks adapt the head alone.
 
-    Features are computed once a task, which makes it faster than MAML, and often as good.
+    Features are computed once per task. It is faster than MAML, and often as good.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From architecture parameters to one operation an edge.
+"""From architecture parameters to one operation per edge.
 
 Notation: e edges, o operations; alpha (e, o) the architecture parameters; s the sharpness, from 0
 (soft) to 1 (decided).
@@ -19,23 +19,23 @@ from skmeta.backend import Network, State
 
 ALPHA = "body.architecture"
 
-# So many steps of a budget are told apart.
+# A budget is divided into at most this many units.
 _MOST_UNITS = 2000
 
 
-def choose(alpha: Tensor, units: Tensor, n_units: int) -> Tensor:
-    """Operations with the largest sum of alpha within a budget.
+def select_operations(alpha: Tensor, units: Tensor, n_units: int) -> Tensor:
+    """Select the operations with the largest sum of alpha within a budget.
 
-    A knapsack problem with one choice an edge, solved by dynamic programming over what is left of
-    the budget (Kellerer, Pferschy and Pisinger 2004, Knapsack problems, chapter 11).
+    This is a knapsack problem with one choice per edge. It is solved by dynamic programming over
+    the remaining budget (Kellerer, Pferschy and Pisinger 2004, Knapsack problems, chapter 11).
 
     Parameters
     ----------
     alpha : Tensor of shape (e, o)
         Architecture parameters.
     units : Tensor of shape (e, o)
-        What each operation takes of the budget, in whole numbers: 0 for at least one on each
-        edge, and more than ``n_units`` for one that an edge cannot have.
+        Cost of each operation, in whole numbers: 0 for at least one on each edge, and more than
+        ``n_units`` for one that an edge cannot have.
     n_units : int
         The budget.
 
@@ -44,55 +44,55 @@ def choose(alpha: Tensor, units: Tensor, n_units: int) -> Tensor:
     Tensor of shape (e,)
         Number of the operation on each edge.
     """
-    left = torch.arange(n_units + 1, device=units.device)
+    budgets = torch.arange(n_units + 1, device=units.device)
     value = alpha.new_zeros(n_units + 1)
-    best = []  # on each edge, by what is left for it and those before it
-    for row, taken in zip(alpha, units, strict=True):
-        rest = left - taken[:, None]
+    best = []  # On each edge, by the budget for it and the edges before it.
+    for row, cost in zip(alpha, units, strict=True):
+        rest = budgets - cost[:, None]
         total = row[:, None] + value[rest.clamp_min(0)]
         value, choice = total.masked_fill(rest < 0, -torch.inf).max(0)
         best.append(choice)
-    chosen = []
-    at = left[-1:]
-    for choice, taken in zip(reversed(best), units.flip(0), strict=True):
-        chosen.append(choice.gather(0, at))
-        at = at - taken.gather(0, chosen[-1])
-    return torch.cat(chosen[::-1])
+    selected = []
+    remaining = budgets[-1:]
+    for choice, cost in zip(reversed(best), units.flip(0), strict=True):
+        selected.append(choice.gather(0, remaining))
+        remaining = remaining - cost.gather(0, selected[-1])
+    return torch.cat(selected[::-1])
 
 
-def put_first(scores: Tensor, chosen: Tensor) -> Tensor:
-    """Scores of which the chosen ones are the largest: what was ahead falls as far behind.
+def raise_selected(alpha: Tensor, selected: Tensor) -> Tensor:
+    """Make the selected operation of each edge the largest: mirror every alpha above it to below.
 
     Parameters
     ----------
-    scores : Tensor of shape (e, o)
-        Alpha.
-    chosen : Tensor of shape (e,)
+    alpha : Tensor of shape (e, o)
+        Architecture parameters.
+    selected : Tensor of shape (e,)
         Number of the operation on each edge.
 
     Returns
     -------
     Tensor of shape (e, o)
-        New scores, with the gradients of the old ones.
+        The new values, with the gradients of the old ones.
     """
-    lead = scores - scores.gather(1, chosen[:, None])
-    return scores - 2 * lead.clamp_min(0).detach()
+    excess = alpha - alpha.gather(1, selected[:, None])
+    return alpha - 2 * excess.clamp_min(0).detach()
 
 
-def sharpen(
-    scores: Tensor, chosen: Tensor, sharpness: float, temperature: tuple[float, float]
+def anneal(
+    alpha: Tensor, selected: Tensor, sharpness: float, temperature: tuple[float, float]
 ) -> Tensor:
-    """Logits of the operations: tempered, and without those that are pruned.
+    """Return the logits of the operations: divided by a temperature, and pruned.
 
-    The temperature falls from the first to the last one as sharpness rises (on a logarithmic
-    scale). An operation is pruned if its share is less than ``sharpness`` times the largest on its
-    edge: none at 0, all but the chosen one at 1.
+    The temperature falls from the first to the last one as sharpness rises, on a logarithmic
+    scale. An operation is pruned if its share is less than ``sharpness`` times the largest share
+    on its edge: none at sharpness 0, all but the selected one at 1.
 
     Parameters
     ----------
-    scores : Tensor of shape (e, o)
-        Those of the chosen ones are the largest.
-    chosen : Tensor of shape (e,)
+    alpha : Tensor of shape (e, o)
+        Architecture parameters. Those of the selected operations are the largest.
+    selected : Tensor of shape (e,)
         Number of the operation on each edge.
     sharpness : float
         s.
@@ -102,13 +102,13 @@ def sharpen(
     Returns
     -------
     Tensor of shape (e, o)
-        Logits; minus infinity for what is pruned.
+        Logits; minus infinity for operations that are pruned.
     """
     first, last = temperature
-    logits: Tensor = scores / (first * (last / first) ** sharpness)
+    logits: Tensor = alpha / (first * (last / first) ** sharpness)
     if sharpness == 0:
         return logits
-    kept = torch.arange(logits.shape[1], device=logits.device) == chosen[:, None]
+    kept = torch.arange(logits.shape[1], device=logits.device) == selected[:, None]
     if sharpness < 1:
         largest = logits.detach().amax(1, keepdim=True)
         kept = kept | (logits.detach() >= largest + math.log(sharpness))
@@ -117,7 +117,7 @@ def sharpen(
 
 @dataclass(frozen=True)
 class AnnealedNetwork:
-    """A network of cells whose architecture parameters are read at a sharpness.
+    """A network of cells whose choice of operations is annealed to a given sharpness.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class AnnealedNetwork:
     max_parameters : int or None
         Budget of the whole network, without the head.
     sharpness, temperature : float, tuple of two floats
-        As :func:`sharpen` takes them.
+        As :func:`anneal` takes them.
     """
 
     network: Network
@@ -149,63 +149,67 @@ class AnnealedNetwork:
 
     def features(self, state: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Features of ``x``, normalised by the statistics in ``state``."""
-        return self.network.features(self._read(state), x)
+        return self.network.features(self._annealed(state), x)
 
     def measure(self, state: Mapping[str, Tensor], x: Tensor) -> tuple[Tensor, State]:
         """Features of ``x``, normalised by its own statistics, and those."""
-        return self.network.measure(self._read(state), x)
+        return self.network.measure(self._annealed(state), x)
 
     def logits(self, alpha: Tensor) -> Tensor:
-        """What the shares of the operations are the softmax of, of shape (e, o)."""
-        scores = self.restrict(alpha)
-        known = scores.detach()
+        """Return the logits (e, o) whose softmax gives the shares of the operations."""
+        alpha = self.restrict(alpha)
+        known = alpha.detach()
         if self.max_parameters is None:
-            chosen = known.argmax(1)
+            selected = known.argmax(1)
         else:
             units, n_units = self._units
-            chosen = choose(known, units.to(known.device), n_units)
-            scores = put_first(scores, chosen)
-        return sharpen(scores, chosen, self.sharpness, self.temperature)
+            selected = select_operations(known, units.to(known.device), n_units)
+            alpha = raise_selected(alpha, selected)
+        return anneal(alpha, selected, self.sharpness, self.temperature)
 
     def restrict(self, alpha: Tensor) -> Tensor:
-        """Alpha without the operations that an edge cannot have: minus infinity, of shape (e, o).
+        """Set alpha (e, o) to minus infinity for operations that an edge cannot have.
 
-        Those are not in the network, or above the budget even beside the cheapest operations on
-        all other edges.
+        These are not in the network, or exceed the budget even if all other edges have their
+        cheapest operations.
         """
         return alpha.masked_fill(~self._possible.to(alpha.device), -torch.inf)
 
-    def _read(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _annealed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {**state, ALPHA: self.logits(state[ALPHA])}
 
     @cached_property
-    def _extra(self) -> Tensor:
+    def _extra_parameters(self) -> Tensor:
         """Parameters beyond those of the cheapest operation on each edge, of shape (e, o)."""
         return (self.cells.costs() - self.cells.cheapest()[:, None]).long()
 
     @cached_property
-    def _left(self) -> int:
-        """The budget for those."""
+    def _budget(self) -> int:
+        """What the budget leaves for these."""
         fixed = self.cells.n_fixed_parameters() + int(self.cells.cheapest().sum())
         return int(self.max_parameters or 0) - fixed
 
     @cached_property
     def _possible(self) -> Tensor:
         allowed = self.cells.allowed.cpu()
-        return allowed if self.max_parameters is None else allowed & (self._extra <= self._left)
+        return (
+            allowed
+            if self.max_parameters is None
+            else allowed & (self._extra_parameters <= self._budget)
+        )
 
     @cached_property
     def _units(self) -> tuple[Tensor, int]:
-        """What each operation takes of the budget, and the budget, in units of several parameters.
+        """Cost of each operation and the budget, in units of several parameters.
 
-        Nothing is rounded, unless that would take more than _MOST_UNITS.
+        Nothing is rounded, unless exact units would be more than _MOST_UNITS.
         """
-        extra = self._extra.masked_fill(~self._possible, 0)
+        extra = self._extra_parameters.masked_fill(~self._possible, 0)
         most = int(extra.amax(1).sum())
         # One by one: before torch 2.10, torch.func.grad does not know tolist.
         exact = math.gcd(*(int(value) for value in extra.unique()))
-        unit = max(exact, -(-min(self._left, most) // _MOST_UNITS), 1)
+        unit = max(exact, -(-min(self._budget, most) // _MOST_UNITS), 1)
         units = -(-extra // unit)
         # A budget that does not bind must not do so by rounding.
-        n_units = int(units.amax(1).sum()) if most <= self._left else self._left // unit
+        n_units = int(units.amax(1).sum()) if most <= self._budget else self._budget // unit
         return units.masked_fill(~self._possible, n_units + 1), n_units

@@ -1,4 +1,4 @@
-"""Fine-tuning: the baseline that trains on the new task alone, from weights at hand."""
+"""Fine-tuning: the baseline that trains on the new task from given weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from skmeta.learners._core import Context, InnerLoopLearner, Memory, loss, score
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class FineTuning(InnerLoopLearner):
-    """The baseline without meta-learning: train on the new task, from weights at hand.
+    """The baseline without meta-learning: train on the new task, from given weights.
 
     Fitted on groups, it pretrains one model for all of them together (one learned head); a new
     task continues from there with ``n_inner_steps`` of Adam. Unfitted,
@@ -54,7 +54,7 @@ class FineTuning(InnerLoopLearner):
         memory: Memory,
         value: Tensor,
     ) -> tuple[State, Memory]:
-        """One step of Adam (Kingma and Ba 2015, in the order of the end of section 2)."""
+        """Take one step of Adam (Kingma and Ba 2015, in the order of the end of section 2)."""
         step = memory["step"] + 1 if memory else torch.ones((), dtype=torch.float64)
         new: State = {"step": step}
         part = {}
@@ -69,7 +69,7 @@ class FineTuning(InnerLoopLearner):
     def meta_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of one model for all tasks, on all rows of a task, without adaptation."""
+        """Compute the loss of one model for all tasks on all rows of a task, without adaptation."""
         if context.head != "learned":
             raise EpisodeError(
                 "FineTuning pretrains one model for all tasks, so outputs must mean the same in "

@@ -43,17 +43,17 @@ class LearnedOptimizer(GradientLearner):
 
     Notes
     -----
-    In meta-training each task starts from weights of its own, the drawn ones with the entries of
-    each tensor in another order (unless ``learn_start``), and has scales of its own; they are a
-    function of the task's support rows, so that a run can be repeated. Back-propagation through
-    ``truncation`` steps at once keeps memory constant in the horizon.
+    In meta-training each task has its own scales and, unless ``learn_start``, its own start: the
+    drawn weights with the entries of each tensor permuted. Both are computed from the task's
+    support rows, so that a run can be repeated. Back-propagation through ``truncation`` steps at
+    once keeps memory constant in the horizon.
 
-    A new task may take more steps than the horizon. Three things keep them from diverging. Updates
-    shrink as horizon / step, and one that does not point downhill is replaced by a gradient step
-    of its length. If the support loss, smoothed over some ten steps, exceeds what it was at the
-    horizon by a tenth of what had been gained (before the horizon: exceeds the first loss by as
-    much again), the best weights so far come back, and gradient descent goes on from them; its
-    step size is halved whenever that happens again.
+    A new task may take more steps than the horizon. Three rules keep them from diverging. Updates
+    beyond the horizon shrink as horizon / step. One that does not point downhill is replaced by a
+    gradient step of the same length. If the support loss, averaged over about ten steps, rises
+    above its value at the horizon by more than a tenth of the decrease up to then (before the
+    horizon: above twice the first loss), the weights are reset to the best ones so far and
+    gradient descent takes over; its step size is halved each time that this happens again.
 
     References
     ----------
@@ -127,7 +127,7 @@ class LearnedOptimizer(GradientLearner):
         memory: Memory,
         value: Tensor,
     ) -> tuple[State, Memory]:
-        """One inner step: theta' = theta + u (equations 2 and 3)."""
+        """Take one inner step: theta' = theta + u (equations 2 and 3)."""
         return learned_step(state, self.inner_lr, fast, gradient, memory, value)
 
     # --------------------------------------------------------------------------- meta-training
@@ -135,7 +135,7 @@ class LearnedOptimizer(GradientLearner):
     def meta_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean loss over the steps; see :meth:`MetaLearner.meta_loss`."""
+        """Compute the mean loss over the steps; see :meth:`MetaLearner.meta_loss`."""
         item = task, self._draw(context, state, task)
         value, aux = self._segment(context, item, self.n_inner_steps, None, dict(state))
         return value, aux[1]
@@ -143,7 +143,7 @@ class LearnedOptimizer(GradientLearner):
     def meta_gradient(
         self, context: Context, state: State, task: TaskTensors
     ) -> tuple[State, dict[str, Tensor]]:
-        """Gradient of the mean loss, through ``truncation`` steps at once."""
+        """Compute the gradient of the mean loss, through ``truncation`` steps at once."""
         return self._gradient(context, state, (task, self._draw(context, state, task)))
 
     def mean_gradient(
@@ -181,11 +181,11 @@ class LearnedOptimizer(GradientLearner):
         carry: tuple[State, Memory] | None,
         state: State,
     ) -> tuple[Tensor, tuple[tuple[State, Memory], dict[str, Tensor]]]:
-        """Losses of some steps over ``n_inner_steps``; what they end in, and its metrics."""
+        """Take some steps; return the sum of their losses over ``n_inner_steps``, and the rest."""
         task, noise = item
         if carry is None:
             start = {n.removeprefix("start."): v for n, v in noise.items() if "start." in n}
-            point = self._begin(context, state | start, task.support)
+            point = self._start_point(context, state | start, task.support)
             scales: Memory = {n: v for n, v in noise.items() if "scale" in n}
             point = point._replace(memory=scales)
         else:
@@ -194,7 +194,7 @@ class LearnedOptimizer(GradientLearner):
         total = task.query.w.new_zeros(())
         for _ in range(n_steps):
             point = self._take_step(context, state, point, task.support)
-            adapted = self._finish(context, point, task.support)
+            adapted = self._final_state(context, point, task.support)
             total = total + loss(context.kind, self.forward(context, adapted, rows.x), rows)
         outputs = self.forward(context, adapted, task.query.x)
         metrics = {
@@ -204,7 +204,7 @@ class LearnedOptimizer(GradientLearner):
         return total / self.n_inner_steps, ((point.fast, point.memory), metrics)
 
     def _draw(self, context: Context, state: Mapping[str, Tensor], task: TaskTensors) -> State:
-        """Scales of a task, and the weights that it starts from."""
+        """Draw the scales of a task, and the weights that it starts from."""
         support: Rows = task.support
         seen = support.w > 0
         content = b"".join(to_numpy(values[seen]).tobytes() for values in support)

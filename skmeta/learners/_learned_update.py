@@ -1,4 +1,4 @@
-"""The step of the learned optimizer: an LSTM of two layers for each parameter, and its guard.
+"""The step of the learned optimizer: an LSTM of two layers for each parameter, and a safeguard.
 
 Notation: n parameters, h hidden units; theta the parameters, u their update.
 """
@@ -18,7 +18,7 @@ from skmeta.learners._safeguard import bound_step, guard_loss, select_step
 _LAYERS = ("lstm.0", "lstm.1")
 
 RULE = ("lstm.", "out.", "horizon")
-"""What the names of the rule's own tensors begin with."""
+"""Prefixes of the names of the optimizer's own tensors."""
 
 
 def initial_rule(n_hidden: int, horizon: int, generator: torch.Generator) -> State:
@@ -29,10 +29,10 @@ def initial_rule(n_hidden: int, horizon: int, generator: torch.Generator) -> Sta
     n_hidden : int
         h.
     horizon : int
-        Steps that it is trained for. It is kept with the weights, since a new task may take
-        another number of steps.
+        Number of steps that it is trained for. It is stored with the weights, since a new task
+        may take another number of steps.
     generator : torch.Generator
-        Source of the numbers.
+        Source of the random numbers.
 
     Returns
     -------
@@ -59,19 +59,19 @@ def learned_step(
     memory: Mapping[str, Any],
     value: Tensor | None,
 ) -> tuple[State, dict[str, Any]]:
-    """One step: theta' = theta + u.
+    """Take one step: theta' = theta + u.
 
     Parameters
     ----------
     state : mapping of str to Tensor
-        The rule, from :func:`initial_rule`.
+        The optimizer's tensors, from :func:`initial_rule`.
     lr : float
         What the output is multiplied by.
     fast, gradient : dict of Tensor
         theta, and its gradient, in one order.
     memory : mapping
-        What the step before passed on. Empty at the first step; or, in meta-training, the scales
-        that the rule sees the problem in. It then is not guarded.
+        What the previous step returned; empty at the first step. In meta-training, it holds the
+        scales of the task at first, and the steps are not safeguarded.
     value : Tensor of shape () or None
         The loss, if it is known.
 

@@ -28,7 +28,7 @@ from skmeta.learners._core import (
 # Forget gates start almost open and input gates almost closed (section 3.3).
 _FORGET_BIAS = 5.0
 _SMALL = 0.01
-# Coordinates that are computed at once.
+# Number of coordinates that are computed at once.
 _PIECE = 16384
 
 
@@ -53,8 +53,8 @@ class LSTMMetaLearner(GradientLearner):
     -----
     The paper normalises query rows by their own statistics in meta-training and, for a new
     task, by the support set's; ``query_statistics=True`` does so. By default both use the
-    support set's. Statistics are those at the adapted weights, where the authors' code averages
-    over the steps. When an adaptation is continued (``partial_fit``), the LSTM starts afresh from
+    support set's. Statistics are those at the adapted weights; the authors' code averages them
+    over the steps. When an adaptation is continued (``partial_fit``), the LSTM starts again from
     the adapted weights.
 
     References
@@ -86,7 +86,7 @@ class LSTMMetaLearner(GradientLearner):
     }
 
     def skips_zero_gradient(self) -> bool:
-        return False  # The forget gate acts all the same.
+        return False  # The forget gate changes weights without a gradient, too.
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
         state = super().init_state(context, generator)
@@ -106,7 +106,7 @@ class LSTMMetaLearner(GradientLearner):
         memory: Memory,
         value: Tensor,
     ) -> tuple[State, Memory]:
-        """One step of both LSTMs (section 3.1, equation 2 and those after it)."""
+        """Take one step of both LSTMs (section 3.1, equation 2 and those after it)."""
         theta, slope = ravel(fast), ravel(gradient)
         rule = self._rule(state, value)
         # Pieces that fit the cache are faster than all coordinates of a large network at once.
@@ -117,7 +117,7 @@ class LSTMMetaLearner(GradientLearner):
         return unravel(theta, fast), {"pieces": [m for _, m in pieces]}
 
     def _rule(self, state: Mapping[str, Tensor], value: Tensor) -> State:
-        """What a step needs; the loss, the same for all coordinates, has become a bias."""
+        """Return the weights of a step; the loss, the same for all coordinates, becomes a bias."""
         weight, bias = state["lstm.weight"], state["lstm.bias"]
         gates = torch.stack([state[f"gate.{n}.weight"] for n in ("forget", "input")])
         return {
@@ -140,11 +140,11 @@ class LSTMMetaLearner(GradientLearner):
 
 
 def _step(rule: State, theta: Tensor, slope: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
-    """The step of some coordinates."""
+    """Take the step of some coordinates."""
     hidden, cell = lstm_cell(
         rule, "lstm", preprocess_gradient(slope), memory.get("hidden"), memory.get("cell")
     )
-    # Gates before the first step are those of a cell that has not moved: all is kept.
+    # Before the first step, gates are those of a cell that keeps everything.
     before = memory.get("gates", torch.tensor([[1.0], [0.0]]).to(theta))
     gates = rule["gates.hidden"] @ hidden + rule["gates.bias"]
     gates = torch.sigmoid(gates + rule["gates.theta"] * theta + rule["gates.before"] * before)

@@ -36,8 +36,8 @@ class MAML(GradientLearner):
 
     Notes
     -----
-    Statistics of a batch normalisation are measured on the support set anew at every step, so they
-    are those of the step, where MAML++ keeps running averages for each.
+    Batch normalisation computes the statistics of the support set again at every step. MAML++
+    keeps running averages for each step instead.
 
     References
     ----------
@@ -80,7 +80,7 @@ class MAML(GradientLearner):
         n_steps = max(1, self.n_inner_steps)
         own: State = {}
         if self.learn_inner_lr:
-            # A head that starts from zero or from prototypes takes steps, too.
+            # A head that starts from zero or from prototypes is adapted, too.
             names = {*state, *initial_head("shared", 1, 1, generator)}
             rate = torch.full((n_steps,), self.inner_lr)
             own |= {f"rate.{n}": rate.clone() for n in sorted(names) if self.is_adapted(n)}
@@ -96,7 +96,7 @@ class MAML(GradientLearner):
         memory: Memory,
         value: Tensor,
     ) -> tuple[State, Memory]:
-        """One inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1).
+        """Take one inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1).
 
         In MAML++ alpha belongs to the tensor and the step, and so do the scales and shifts of
         batch normalisations, which no step adapts.
@@ -131,11 +131,11 @@ class MAML(GradientLearner):
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
     ) -> tuple[Tensor, dict[str, Tensor]]:
         weights = step_weights(self.n_inner_steps, context.progress / self.multi_step_loss)
-        point = self._begin(context, state, task.support)
+        point = self._start_point(context, state, task.support)
         total = task.query.w.new_zeros(())
         for weight in weights:
             point = self._take_step(context, state, point, task.support)
-            adapted = self._finish(context, point, task.support)
+            adapted = self._final_state(context, point, task.support)
             outputs = self.forward(context, adapted, task.query.x)
             value = loss(context.kind, outputs, task.query)
             total = total + weight * value
@@ -143,18 +143,17 @@ class MAML(GradientLearner):
 
 
 def step_weights(n_steps: int, annealed: float) -> list[float]:
-    """Weights of the query losses after each inner step: equal at first, of the last one alone in
-    the end.
+    """Return the weights of the query losses after each inner step.
 
-    The paper says no more than that; the line between the two is that of the authors' code, which
-    never goes below 3% of the first weights as long as it computes the earlier losses.
+    They are equal at first; in the end, only the last loss counts. In between, weights change
+    linearly as in the authors' code, which keeps the earlier weights above 3% of their first value.
 
     Parameters
     ----------
     n_steps : int
         N, 1 or more.
     annealed : float
-        Share of the way, from 0 to 1.
+        Share of the annealing that is done, from 0 to 1.
 
     Returns
     -------

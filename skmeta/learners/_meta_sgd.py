@@ -50,20 +50,20 @@ class MetaSGD(GradientLearner):
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
         state = super().init_state(context, generator)
-        # A head that starts from zero or from prototypes has no weights of its own to learn, but
-        # its step sizes are learned: one row, shared by all classes.
+        # A head that starts from zero or from prototypes has no learned weights, but learned step
+        # sizes: one row, shared by all classes.
         adapted = initial_head("shared", context.network.n_features, 1, generator) | state
         rates = {f"rate.{n}": torch.full_like(v, self.inner_lr) for n, v in adapted.items()}
         return state | rates
 
-    def _begin(
+    def _start_point(
         self,
         context: Context,
         state: Mapping[str, Tensor],
         support: Rows,
         start: State | None = None,
     ) -> Point:
-        point = super()._begin(context, state, support, start)
+        point = super()._start_point(context, state, support, start)
         rates = {n: state[f"rate.{n}"] for n in point.fast}
         if context.head == "learned":
             # Each class has step sizes of its own; a task may have some of the classes only.
@@ -79,6 +79,6 @@ class MetaSGD(GradientLearner):
         memory: Memory,
         value: Tensor,
     ) -> tuple[State, Memory]:
-        """One inner step: theta' = theta - alpha * grad, element by element (equation 2)."""
+        """Take one inner step: theta' = theta - alpha * grad, element by element (equation 2)."""
         rates = memory or {n: state[f"rate.{n}"] for n in fast}
         return {n: fast[n] - rates[n] * gradient[n] for n in fast}, memory

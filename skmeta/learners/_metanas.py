@@ -24,11 +24,11 @@ from skmeta.learners._reptile import reptile_gradient
 class MetaNAS(GradientLearner):
     """Meta-learning of an architecture and its weights, both adapted to a task.
 
-    The network is made of cells whose edges mix several operations, in shares that are the softmax
-    of architecture parameters alpha. A task adapts weights and alpha by gradient steps; in their
-    course the choice is made sharper, by a falling temperature and by pruning, until one operation
-    is left on each edge. Nothing is trained again after that: meta-training learns weights for
-    which it is not needed. :meth:`architecture` says what was chosen.
+    The network is made of cells. Each edge of a cell mixes several operations; their shares are
+    the softmax of architecture parameters alpha. A task adapts weights and alpha by gradient steps.
+    From step to step the temperature of the softmax falls and operations are pruned, until one
+    operation is left on each edge. The weights are not trained again after that: meta-training
+    learns weights for which it is not needed. :meth:`architecture` returns the choice.
 
     Parameters
     ----------
@@ -40,16 +40,16 @@ class MetaNAS(GradientLearner):
 
     Notes
     -----
-    The sharpness of the n inner steps and of the decision are evenly spaced: 1 / (n + 1), 2 / (n +
-    1), ..., 1 for a new task. In meta-training all of them are multiplied by a factor that rises
-    from 0 to 1 between the two shares of ``annealing``.
+    For a new task, the sharpness rises evenly over the n inner steps and the decision: 1 / (n + 1),
+    2 / (n + 1), ..., 1. Meta-training multiplies it by a factor that rises from 0 to 1 between the
+    two shares of ``annealing``.
 
-    Within a budget, the choice is that of the largest sum of alphas among all architectures that
-    keep to it, found exactly (but for rounding by a two-thousandth of the budget, where the sizes
-    of operations have no large common divisor). An operation that an edge would rather have, but
-    that the others leave no room for, counts in the soft choice as if it were as far behind the
-    chosen one as it is ahead; one that exceeds the budget by itself is left out. The paper has a
-    fixed number of inputs for each node instead.
+    With a budget, the selected architecture has the largest sum of alphas among all architectures
+    within the budget. It is found exactly, except that costs are rounded to a two-thousandth of
+    the budget if the sizes of the operations have no large common divisor. An operation with a
+    larger alpha than the selected one takes part in the soft choice with its alpha mirrored to
+    below that of the selected one. An operation that exceeds the budget by itself is left out. The
+    paper has a fixed number of inputs for each node instead.
 
     References
     ----------
@@ -87,32 +87,32 @@ class MetaNAS(GradientLearner):
     }
 
     def skips_zero_gradient(self) -> bool:
-        return False  # The choice becomes sharper all the same.
+        return False  # The choice becomes sharper without a gradient, too.
 
     @property
     def architecture_(self) -> Architecture:
-        """The architecture that a task starts from, decided as it is."""
+        """The architecture that a task starts from."""
         session, state = read_prior(
             self.prior_, type(self), classes=[0], device="cpu", precision="float64"
         )
         return cast(MetaNAS, session.learner).architecture(session.context, state)
 
     def architecture(self, context: Context, adapted: Mapping[str, Tensor]) -> Architecture:
-        """What is chosen on each edge.
+        """Describe the operation on each edge.
 
         Parameters
         ----------
         context : Context
-            The surroundings of the task.
+            Network, kind and head of the task.
         adapted : mapping of str to Tensor
             What :meth:`adapt` returned, or a prior.
 
         Returns
         -------
         Architecture
-            For people to read.
+            Its ``repr`` is a table.
         """
-        network = self._sharp_network(context, self.n_inner_steps)
+        network = self._annealed_network(context, self.n_inner_steps)
         chosen = network.logits(adapted[ALPHA]).argmax(1).tolist()
         return network.cells.describe(network.restrict(adapted[ALPHA]), chosen)
 
@@ -127,7 +127,7 @@ class MetaNAS(GradientLearner):
                 f"temperature must be two positive numbers of which the second is not larger, got "
                 f"{self.temperature}. Pass (0.1, 0.01), or (1, 0.01) for a softer start."
             )
-        cells = self._sharp_network(context, 0).cells
+        cells = self._annealed_network(context, 0).cells
         least = cells.n_fixed_parameters() + int(cells.cheapest().sum())
         if self.max_parameters is not None and self.max_parameters < least:
             raise BackboneError(
@@ -143,13 +143,13 @@ class MetaNAS(GradientLearner):
         support: Rows,
         start: State | None = None,
     ) -> State:
-        point = self._begin(self._sharp(context, 0), state, support, start)
+        point = self._start_point(self._annealed(context, 0), state, support, start)
         for step in range(self.n_inner_steps):
-            point = self._take_step(self._sharp(context, step), state, point, support)
-        return self._finish(self._sharp(context, self.n_inner_steps), point, support)
+            point = self._take_step(self._annealed(context, step), state, point, support)
+        return self._final_state(self._annealed(context, self.n_inner_steps), point, support)
 
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        return super().forward(self._sharp(context, self.n_inner_steps), adapted, x)
+        return super().forward(self._annealed(context, self.n_inner_steps), adapted, x)
 
     def update(
         self,
@@ -177,11 +177,11 @@ class MetaNAS(GradientLearner):
             return super().mean_gradient(context, state, tasks, execution)
         return execution.gradient(partial(self.meta_loss, context), state, tasks)
 
-    def _sharp(self, context: Context, step: int) -> Context:
-        return replace(context, network=cast(Network, self._sharp_network(context, step)))
+    def _annealed(self, context: Context, step: int) -> Context:
+        return replace(context, network=cast(Network, self._annealed_network(context, step)))
 
-    def _sharp_network(self, context: Context, step: int) -> AnnealedNetwork:
-        """The network before an inner step; after the last one, it is decided."""
+    def _annealed_network(self, context: Context, step: int) -> AnnealedNetwork:
+        """Return the network of an inner step; after the last one, its choice is decided."""
         if context.network.cells is None:
             raise BackboneError(
                 f"MetaNAS chooses the operations of cells, but backbone={self.backbone!r} has "

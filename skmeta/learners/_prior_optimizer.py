@@ -1,4 +1,4 @@
-"""A learned optimizer in the shape of torch's own."""
+"""A learned optimizer with the interface of torch's optimizers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from skmeta.priors import MetaPrior
 class PriorOptimizer(torch.optim.Optimizer):
     """A ``torch.optim.Optimizer`` whose steps were learned.
 
-    It takes the place of ``torch.optim.Adam`` in any training loop. Beyond the horizon that it was
-    trained for, its steps are guarded: see the notes of
-    :class:`~skmeta.learners.LearnedOptimizer`. That part of the guard which watches the loss needs
-    to know it: pass a closure, or ``step(loss=loss)``.
+    It can replace ``torch.optim.Adam`` in any training loop. Its steps are safeguarded: see the
+    notes of :class:`~skmeta.learners.LearnedOptimizer`. The rule that depends on the loss needs a
+    closure, or ``step(loss=loss)``.
 
     Parameters
     ----------

@@ -17,8 +17,8 @@ from skmeta.learners._core import Context, MetaLearner, class_means
 class ProtoNet(MetaLearner):
     """Prototypical network: the nearest class mean in a learned embedding.
 
-    There is no inner loop: a task is learned by one pass over its support set, which makes it
-    the fastest of the learners, and a strong one. Classification only.
+    There is no inner loop: a task is learned by one pass over its support set. It is the fastest
+    of the learners. Classification only.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Reptile: move the initialisation towards where each task's training ends."""
+"""Reptile: move the initialisation towards the result of training on each task."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from skmeta.learners._core import Context, InnerLoopLearner, MetaLearner, loss, 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Reptile(InnerLoopLearner):
-    """Move the initialisation towards where training on each task ends.
+    """Move the initialisation towards the result of training on each task.
 
     theta <- theta + meta_lr * mean over tasks of (theta' - theta), where theta' is the result of
     ``n_inner_steps`` gradient steps on all rows of the task, support and query. It needs first
@@ -56,14 +56,14 @@ class Reptile(InnerLoopLearner):
 def reptile_gradient(
     learner: MetaLearner, context: Context, state: State, task: TaskTensors
 ) -> tuple[State, dict[str, Tensor]]:
-    """Reptile's meta-gradient: from where the adaptation to all rows of a task ends to the state.
+    """Compute Reptile's meta-gradient: the state minus its adaptation to all rows of a task.
 
     Parameters
     ----------
     learner : MetaLearner
         Adapts to the task.
     context : Context
-        The surroundings of the task.
+        Network, kind and head of the task.
     state : dict of Tensor
         The prior.
     task : TaskTensors
@@ -72,7 +72,7 @@ def reptile_gradient(
     Returns
     -------
     gradient : dict of Tensor
-        As ``state``.
+        With the names and shapes of ``state``.
     metrics : dict of Tensor
         ``"loss"`` and ``"score"``.
     """
@@ -88,5 +88,5 @@ def reptile_gradient(
 
 
 def _difference(before: Tensor, after: Tensor) -> Tensor:
-    # A row shared by all classes moves towards the mean of the rows that it became.
+    # A row shared by all classes moves towards the mean of the rows after training.
     return before - (after if after.shape == before.shape else after.mean(0, keepdim=True))

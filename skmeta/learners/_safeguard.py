@@ -1,18 +1,18 @@
-"""What keeps a learned optimizer from diverging where it was not trained.
+"""Keep a learned optimizer from diverging beyond the steps that it was trained for.
 
 Notation: theta the parameters, g the gradient, L the loss, u the learned update, t the number of
 steps done, T the horizon of the training.
 
-1. After T steps u shrinks as T / t, and if it does not point downhill (u g > 0) a gradient step of
-   its length takes its place.
-2. The loss, smoothed over some ten steps, must stay below a ceiling: the first loss and as much
-   again within the horizon; after it, the loss at T and a tenth of what had been gained by then.
-   Where it does not, parameters go back to the best ones seen, and gradient descent goes on from
-   there: its first step is half as long as the mean u so far, and each time that the loss meets
-   the ceiling again, parameters go back and the step size is halved.
+1. After T steps, u is shrunk by T / t. If it does not point downhill (u g > 0), a gradient step of
+   the same length replaces it.
+2. The loss, averaged over about ten steps, must stay below a bound. Up to step T, the bound is the
+   first loss plus its absolute value. After it, the bound is the loss at step T plus a tenth of
+   the decrease up to then. If the loss exceeds the bound, the parameters are reset to the best
+   ones so far and gradient descent takes over. Its first step is half as long as the mean u; each
+   time that the loss exceeds the bound again, the parameters are reset and the step size is halved.
 
-The first needs no loss. With the second, the loss stays below the ceiling but for the steps that it
-takes to notice: gradient descent lowers a smooth loss once its step size is small enough.
+Rule 1 needs no loss. Rule 2 keeps the loss below the bound, except for the few steps until the
+average shows the rise: gradient descent lowers a smooth loss if its step size is small enough.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TINY = 1e-30
 
 
 def bound_step(update: Tensor, slope: Tensor, step: Tensor, horizon: Tensor) -> Tensor:
-    """Keep an update beyond the horizon short and downhill.
+    """Shorten an update beyond the horizon and make it point downhill.
 
     Parameters
     ----------
@@ -58,14 +58,14 @@ def guard_loss(
     step: Tensor,
     horizon: Tensor,
 ) -> tuple[Guard, Tensor, Tensor]:
-    """Compare the loss with the ceiling, and go back if it is above.
+    """Compare the loss with the bound, and reset the parameters if it is above.
 
     Parameters
     ----------
     guard : mapping of str to Tensor
-        What the call before returned; empty at the first one.
+        What the previous call returned; empty at the first call.
     theta, slope : Tensor of shape (n,)
-        Where the loss was taken, and its gradient.
+        Parameters at which the loss was computed, and its gradient.
     value : Tensor of shape ()
         L.
     step, horizon : Tensor of shape ()
@@ -74,7 +74,7 @@ def guard_loss(
     Returns
     -------
     guard : dict of Tensor
-        ``rate`` () is the step size of the gradient descent; 0 as long as there is none.
+        ``rate`` () is the step size of the gradient descent; 0 until it takes over.
     theta, slope : Tensor of shape (n,)
         As given, or the best ones.
     """
@@ -91,25 +91,25 @@ def guard_loss(
     new["at_horizon"] = torch.where(step <= horizon, smooth, guard["at_horizon"])
     gained = (first - new["at_horizon"]).clamp_min(0.0)
     after = new["at_horizon"] + _TOLERANCE * gained
-    ceiling = torch.where(step < horizon, first + first.abs(), after)
-    # A loss that is no number is above any ceiling.
-    tripped = ~(smooth <= ceiling)
+    bound = torch.where(step < horizon, first + first.abs(), after)
+    # NaN counts as above the bound.
+    exceeded = ~(smooth <= bound)
     shorter = torch.where(
         guard["rate"] > 0,
         guard["rate"] / 2,
         guard["length"] / new["best_slope"].norm().clamp_min(_TINY) / 2,
     )
-    new["rate"] = torch.where(tripped, shorter, guard["rate"])
-    new["smooth"] = torch.where(tripped, new["best_value"], smooth)
-    new["at_horizon"] = torch.where(tripped, guard["at_horizon"], new["at_horizon"])
-    theta = torch.where(tripped, new["best"], theta)
-    return new, theta, torch.where(tripped, new["best_slope"], slope)
+    new["rate"] = torch.where(exceeded, shorter, guard["rate"])
+    new["smooth"] = torch.where(exceeded, new["best_value"], smooth)
+    new["at_horizon"] = torch.where(exceeded, guard["at_horizon"], new["at_horizon"])
+    theta = torch.where(exceeded, new["best"], theta)
+    return new, theta, torch.where(exceeded, new["best_slope"], slope)
 
 
 def select_step(
     guard: Mapping[str, Tensor], update: Tensor, slope: Tensor, step: Tensor
 ) -> tuple[Guard, Tensor]:
-    """Take the learned update, or the gradient step if the guard has gone over to it.
+    """Return the learned update, or a gradient step if gradient descent has taken over.
 
     Parameters
     ----------

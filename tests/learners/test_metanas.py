@@ -14,7 +14,7 @@ from skmeta.backend import Execution, Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import BackboneError
 from skmeta.learners import MAML, MetaNAS, _architecture_choice
-from skmeta.learners._architecture_choice import ALPHA, choose, put_first, sharpen
+from skmeta.learners._architecture_choice import ALPHA, anneal, raise_selected, select_operations
 from skmeta.priors import MetaPrior
 
 N_FEATURES, N_WAY, STEP = 3, 3, 1e-6
@@ -39,7 +39,7 @@ def test_the_choice_is_the_best_of_all_that_keep_to_the_budget():
         units[range(3), rng.integers(2, 4, 3)] = 0
         n_units = int(rng.integers(0, 20))
         units[0, 1] = n_units + 1  # cannot be had
-        found = choose(alpha, units, n_units)
+        found = select_operations(alpha, units, n_units)
         every = [
             (float(alpha[range(3), pick].sum()), pick)
             for pick in product(range(4), repeat=3)
@@ -48,14 +48,16 @@ def test_the_choice_is_the_best_of_all_that_keep_to_the_budget():
         assert tuple(found.tolist()) == max(every)[1]
         binds += not torch.equal(found, alpha.argmax(1))
         alphas = torch.tensor(rng.normal(size=(5, 3, 4)))
-        together = torch.vmap(lambda a, u=units, n=n_units: choose(a, u, n))(alphas)
-        assert torch.equal(together, torch.stack([choose(a, units, n_units) for a in alphas]))
+        together = torch.vmap(lambda a, u=units, n=n_units: select_operations(a, u, n))(alphas)
+        assert torch.equal(
+            together, torch.stack([select_operations(a, units, n_units) for a in alphas])
+        )
     assert binds > 20
 
 
 def test_what_the_budget_forbids_falls_as_far_behind_as_it_was_ahead():
     scores = torch.tensor([[0.1, 0.4, -torch.inf, 0.2], [0.5, 0.5, 0.0, 0.6]], requires_grad=True)
-    first = put_first(scores, torch.tensor([3, 3]))
+    first = raise_selected(scores, torch.tensor([3, 3]))
     torch.testing.assert_close(first.detach()[0], torch.tensor([0.1, 0.0, -torch.inf, 0.2]))
     torch.testing.assert_close(first[1], scores[1])
     (first[0, 1] + first[0, 3]).backward()
@@ -65,11 +67,11 @@ def test_what_the_budget_forbids_falls_as_far_behind_as_it_was_ahead():
 def test_sharpening_ends_in_one_operation_and_starts_with_all():
     scores = torch.tensor([[0.1, 0.3, 0.2], [0.5, 0.5, 0.0]])
     chosen = torch.tensor([1, 1])
-    soft = sharpen(scores, chosen, 0.0, (1.0, 0.1))
+    soft = anneal(scores, chosen, 0.0, (1.0, 0.1))
     torch.testing.assert_close(soft, scores)
-    hard = torch.softmax(sharpen(scores, chosen, 1.0, (1.0, 0.1)), 1)
+    hard = torch.softmax(anneal(scores, chosen, 1.0, (1.0, 0.1)), 1)
     assert torch.equal(hard, torch.tensor([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]))
-    half = torch.softmax(sharpen(scores, chosen, 0.5, (1.0, 0.1)), 1)
+    half = torch.softmax(anneal(scores, chosen, 0.5, (1.0, 0.1)), 1)
     shares = torch.softmax(scores / 0.1**0.5, 1)
     kept = shares >= 0.5 * shares.amax(1, keepdim=True)
     assert kept.sum() == 5
@@ -83,7 +85,7 @@ def test_sharpness_rises_with_steps_and_meta_training(n_steps):
 
     def sharpness(progress):
         context = make_context(progress)
-        return [learner._sharp_network(context, k).sharpness for k in range(n_steps + 1)]
+        return [learner._annealed_network(context, k).sharpness for k in range(n_steps + 1)]
 
     even = [(k + 1) / (n_steps + 1) for k in range(n_steps + 1)]
     assert sharpness(1.0) == sharpness(0.6) == even
@@ -168,12 +170,12 @@ def test_a_budget_of_many_units_is_rounded_and_kept(monkeypatch):
         for seed in range(5):
             state = make_state(learner, context)
             state[ALPHA] = torch.randn(state[ALPHA].shape, generator=torch.manual_seed(seed))
-            network = learner._sharp_network(context, learner.n_inner_steps)
+            network = learner._annealed_network(context, learner.n_inner_steps)
             assert network._units[1] <= 4
             chosen = network.logits(state[ALPHA].double()).argmax(1)
             costs = cells.costs().gather(1, chosen[:, None]).sum()
             assert cells.n_fixed_parameters() + costs <= budget
-    free = MetaNAS(max_parameters=200)._sharp_network(context, 3)
+    free = MetaNAS(max_parameters=200)._annealed_network(context, 3)
     alpha = torch.randn(cells.allowed.shape, generator=torch.manual_seed(0)).double()
     assert torch.equal(free.logits(alpha).argmax(1), free.restrict(alpha).argmax(1))
     alpha[:, cells.operations.index("gated")] = 9.0  # the largest, on all edges

@@ -119,9 +119,9 @@ class Algorithm(BaseEstimator, ABC):
         Parameters
         ----------
         context : Context
-            The surroundings of the tasks.
+            Network, kind and head of the tasks.
         generator : torch.Generator
-            Source of the numbers.
+            Source of the random numbers.
 
         Returns
         -------
@@ -143,7 +143,7 @@ class Algorithm(BaseEstimator, ABC):
         Parameters
         ----------
         context : Context
-            The surroundings of the tasks.
+            Network, kind and head of the tasks.
         adapter : TensorAdapter
             Brings rows to the device.
         scaler : Scaler
@@ -175,28 +175,28 @@ class Algorithm(BaseEstimator, ABC):
         Parameters
         ----------
         context : Context
-            The surroundings of the task.
+            Network, kind and head of the task.
         state : mapping of str to Tensor
             The prior.
         support : Rows
             The support set.
         start : dict of Tensor, optional
-            What an earlier call returned, to continue from.
+            What an earlier call returned, to continue the adaptation from.
 
         Returns
         -------
         dict of Tensor
-            What :meth:`forward` needs.
+            The adapted state, as :meth:`forward` takes it.
         """
 
     @abstractmethod
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """Outputs of an adapted learner.
+        """Predict query rows with an adapted state.
 
         Parameters
         ----------
         context : Context
-            The surroundings of the task.
+            Network, kind and head of the task.
         adapted : mapping of str to Tensor
             What :meth:`adapt` returned.
         x : Tensor of shape (n_rows, *input_shape)
@@ -228,12 +228,12 @@ class Algorithm(BaseEstimator, ABC):
     def meta_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of the query set after adaptation to the support set.
+        """Compute the loss of the query set after adaptation to the support set.
 
         Parameters
         ----------
         context : Context
-            The surroundings of the task.
+            Network, kind and head of the task.
         state : mapping of str to Tensor
             The prior.
         task : TaskTensors
@@ -254,12 +254,12 @@ class Algorithm(BaseEstimator, ABC):
     def meta_gradient(
         self, context: Context, state: State, task: TaskTensors
     ) -> tuple[State, dict[str, Tensor]]:
-        """Gradient by which the outer optimizer descends, for one task.
+        """Compute the gradient that the outer optimizer descends, for one task.
 
         Parameters
         ----------
         context : Context
-            The surroundings of the task.
+            Network, kind and head of the task.
         state : dict of Tensor
             The prior.
         task : TaskTensors
@@ -268,7 +268,7 @@ class Algorithm(BaseEstimator, ABC):
         Returns
         -------
         gradient : dict of Tensor
-            As ``state``.
+            With the names and shapes of ``state``.
         metrics : dict of Tensor
             ``"loss"`` and ``"score"``.
         """
@@ -282,12 +282,12 @@ class Algorithm(BaseEstimator, ABC):
     def mean_gradient(
         self, context: Context, state: State, tasks: TaskTensors, execution: Execution
     ) -> tuple[State, dict[str, Tensor]]:
-        """Mean of :meth:`meta_gradient` over a meta-batch.
+        """Compute the mean of :meth:`meta_gradient` over a meta-batch.
 
         Parameters
         ----------
         context : Context
-            The surroundings of the tasks.
+            Network, kind and head of the tasks.
         state : dict of Tensor
             The prior.
         tasks : TaskTensors
@@ -298,7 +298,7 @@ class Algorithm(BaseEstimator, ABC):
         Returns
         -------
         gradient : dict of Tensor
-            As ``state``.
+            With the names and shapes of ``state``.
         metrics : dict of Tensor
             ``"loss"`` and ``"score"``.
         """
@@ -326,7 +326,7 @@ class Algorithm(BaseEstimator, ABC):
         if kind not in self.kinds:
             raise EpisodeError(
                 f"{type(self).__name__} learns {' and '.join(self.kinds)} tasks, but these are "
-                f"{kind} tasks. Use MAML or MetaSGD, or set task_type."
+                f"{kind} tasks. Use a learner of {kind} tasks, such as MAML or MetaSGD."
             )
 
     def resolve_head(self, kind: str, names_kind: str) -> str:

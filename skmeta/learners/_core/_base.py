@@ -74,7 +74,7 @@ class MetaLearner(Algorithm):
         return self
 
     def score(self, X: Any, y: Any, groups: Any = None) -> float:
-        """Mean accuracy (R2 for regression) on tasks, each learned from its support set.
+        """Return the mean accuracy (R2 for regression) on tasks, each learned from its support set.
 
         ``n_validation_tasks`` tasks of ``n_way`` classes, ``n_shot`` and ``n_query`` are drawn
         with ``random_state``. For regression, R2 is over the query rows of all tasks together.
@@ -107,7 +107,7 @@ class MetaLearner(Algorithm):
     def score_tasks(
         self, X: Any, y: Any, groups: Any = None, *, n_tasks: int | None = None
     ) -> np.ndarray:
-        """Score of each of many tasks, for confidence intervals.
+        """Score each of many tasks, for confidence intervals.
 
         Parameters
         ----------
@@ -172,7 +172,7 @@ class MetaLearner(Algorithm):
         n_classes: int = 2,
         sample_weight: np.ndarray | None = None,
     ) -> MetaPrior:
-        """The prior before any meta-training: drawn weights, and the scale of the rows given.
+        """Return the prior before any meta-training: drawn weights, and the scale of the rows.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What a task looks like to a learner, beside its rows."""
+"""What a learner knows of a task besides its rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skmeta.backend import Network
 
 @dataclass(frozen=True)
 class Context:
-    """The fixed surroundings of a task.
+    """Network, kind and head of a task: all that is fixed while it is learned.
 
     Attributes
     ----------

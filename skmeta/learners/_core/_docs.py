@@ -8,7 +8,7 @@ from typing import Any
 
 PARAMETERS = {
     "inner_lr": ("float", "Step size of the inner loop (alpha in the papers)."),
-    "n_inner_steps": ("int", "Gradient steps that a task is adapted by."),
+    "n_inner_steps": ("int", "Number of gradient steps of the adaptation to a task."),
     "head_init": (
         '{"auto", "shared", "zeros", "prototype", "learned"}',
         "What the linear head of a new task starts from. ``prototype``: the class means of the "
@@ -57,7 +57,8 @@ PARAMETERS = {
     ),
     "annealing": (
         "tuple of two floats",
-        "Shares of the meta-training between which the choice goes over from soft to decided.",
+        "Shares of the meta-training at which annealing begins and ends: before the first, all "
+        "operations are mixed; after the second, one per edge is left.",
     ),
     "max_parameters": (
         "int or None",
@@ -68,15 +69,18 @@ PARAMETERS = {
         "How meta-training moves the prior: by the gradient of the query loss after adaptation, or "
         "towards where adaptation ends.",
     ),
-    "n_hidden": ("int", "Hidden units of the learned optimizer's LSTM, a memory of each weight."),
+    "n_hidden": (
+        "int",
+        "Hidden units of the learned optimizer's LSTM, which has a state for each weight.",
+    ),
     "truncation": (
         "int or None",
-        "Steps that meta-training back-propagates through at once; None: all of them.",
+        "Number of steps that meta-training back-propagates through at once; None: all of them.",
     ),
     "objective": (
         '{"query", "support"}',
-        "Whose loss meta-training descends: of the query set, to learn tasks of few rows; of the "
-        "support set, to minimise what is given.",
+        "Loss that meta-training descends: that of the query set, to learn tasks of few rows, or "
+        "that of the support set, to minimise a given loss.",
     ),
     "learn_start": (
         "bool",
@@ -90,7 +94,7 @@ PARAMETERS = {
     ),
     "parameter_scaling": (
         "float",
-        "The same for each parameter: the optimizer sees it in a unit of its own.",
+        "The same for each parameter: the optimizer sees each one multiplied by its own factor.",
     ),
     "query_statistics": (
         "bool",
@@ -165,11 +169,14 @@ PARAMETERS = {
     "precision": ('{"float32", "float64"}', "Precision of meta-training."),
     "execution": (
         '{"auto", "loop", "threads", "vmap"}',
-        "How the tasks of a meta-iteration are computed: one by one, a thread each, or "
+        "How the tasks of a meta-iteration are computed: one by one, one thread per task, or "
         "vectorised. ``auto`` chooses by device and size.",
     ),
     "chunk_size": ("int or None", "Tasks vectorised at once; None: all of a meta-batch."),
-    "n_jobs": ("int or None", "Threads over tasks, -1: one a core; None: as many as torch uses."),
+    "n_jobs": (
+        "int or None",
+        "Threads over tasks: -1 is one per core, None all that torch uses.",
+    ),
     "checkpoint": (
         "path or None",
         "File written at each evaluation. If it is there when ``fit`` begins, the run goes on "

@@ -31,7 +31,7 @@ Measured = tuple[Tensor, State]
 
 
 class Point(NamedTuple):
-    """Where an adaptation stands.
+    """An adaptation between two steps.
 
     Attributes
     ----------
@@ -40,15 +40,15 @@ class Point(NamedTuple):
     measured : tuple or None
         Features of the support set at ``fast`` and their statistics, if they are known.
     memory : dict
-        Of the inner optimizer.
-    n_resting : int
-        Steps to come in which the loss has no gradient in the body.
+        Carried by the inner optimizer from step to step.
+    n_head_only : int
+        Number of the next steps in which the loss has no gradient with respect to the body.
     """
 
     fast: State
     measured: Measured | None
     memory: Memory
-    n_resting: int
+    n_head_only: int
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -94,7 +94,7 @@ class InnerLoopLearner(MetaLearner):
         return True
 
     def skips_zero_gradient(self) -> bool:
-        """Whether a tensor in which no step so far had a gradient stays as it is."""
+        """Whether a step leaves a tensor as it is if its gradient is zero."""
         return True
 
     def update(
@@ -105,18 +105,18 @@ class InnerLoopLearner(MetaLearner):
         memory: Memory,
         value: Tensor,
     ) -> tuple[State, Memory]:
-        """One inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1).
+        """Take one inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1).
 
         Parameters
         ----------
         state : mapping of str to Tensor
             The prior.
         fast : dict of Tensor
-            What the task adapts.
+            The tensors that the task adapts.
         gradient : dict of Tensor
-            Of the support loss, as ``fast``.
+            Gradient of the support loss, with the names and shapes of ``fast``.
         memory : dict
-            What the step before passed on; empty at the first one.
+            What the previous step returned; empty at the first step.
         value : Tensor of shape ()
             The support loss.
 
@@ -146,7 +146,7 @@ class InnerLoopLearner(MetaLearner):
         fast : dict of Tensor
             Where the adaptation stands.
         memory : dict
-            What the step before passed on; empty at the first one.
+            What the previous step returned; empty at the first step.
         inner_loss : callable
             Takes the tensors that the step moves, returns a scalar.
         moved : set of str, optional
@@ -161,7 +161,7 @@ class InnerLoopLearner(MetaLearner):
         value : Tensor of shape ()
             The loss before the step.
         """
-        # In one order, so that an update may join them to a vector.
+        # In a fixed order, so that an update may ravel them.
         part = {n: v for n, v in fast.items() if self.is_adapted(n)}
         at = {n: v for n, v in part.items() if moved is None or n in moved}
         gradient, value = self._inner_gradient(inner_loss, at)
@@ -195,12 +195,12 @@ class InnerLoopLearner(MetaLearner):
         support: Rows,
         start: State | None = None,
     ) -> State:
-        point = self._begin(context, state, support, start)
+        point = self._start_point(context, state, support, start)
         for _ in range(self.n_inner_steps):
             point = self._take_step(context, state, point, support)
-        return self._finish(context, point, support)
+        return self._final_state(context, point, support)
 
-    def _begin(
+    def _start_point(
         self,
         context: Context,
         state: Mapping[str, Tensor],
@@ -208,7 +208,7 @@ class InnerLoopLearner(MetaLearner):
         start: State | None = None,
     ) -> Point:
         if start is not None:
-            # Statistics are measured anew, not adapted.
+            # Normalisation statistics are computed again, not adapted.
             return Point({n: v for n, v in start.items() if not n.startswith("stat.")}, None, {}, 0)
         # Equal rows of the head give equal logits. The loss of a classification then has no
         # gradient in the body, of any order, and the first step need not look for it.
@@ -217,19 +217,19 @@ class InnerLoopLearner(MetaLearner):
     def _take_step(
         self, context: Context, state: Mapping[str, Tensor], point: Point, support: Rows
     ) -> Point:
-        fast, measured, memory, n_resting = point
+        fast, measured, memory, n_head_only = point
         adapted = {n for n in fast if self.is_adapted(n)}
         body = {n for n in adapted if n.startswith("body.")}
-        moved = adapted - body if n_resting else adapted
+        moved = adapted - body if n_head_only else adapted
         if moved.isdisjoint(body) and measured is None:
             measured = context.network.measure(fast, support.x)
         inner_loss = self._support_loss(context, fast, moved, support, measured)
         fast, memory, _ = self.descend(state, fast, memory, inner_loss, moved)
         if not (moved.isdisjoint(body) and self.skips_zero_gradient()):
             measured = None
-        return Point(fast, measured, memory, max(0, n_resting - 1))
+        return Point(fast, measured, memory, max(0, n_head_only - 1))
 
-    def _finish(self, context: Context, point: Point, support: Rows) -> State:
+    def _final_state(self, context: Context, point: Point, support: Rows) -> State:
         measured = point.measured
         if measured is None and context.network.has_statistics:
             measured = context.network.measure(point.fast, support.x)
@@ -243,7 +243,10 @@ class InnerLoopLearner(MetaLearner):
         support: Rows,
         measured: Measured | None,
     ) -> Callable[[State], Tensor]:
-        """Support loss of the tensors named; what was measured serves where the body stays."""
+        """Make the support loss as a function of the named tensors.
+
+        Known features are used if the body is not among these tensors.
+        """
         fixed = {n: v for n, v in fast.items() if n not in names}
         features = None
         if measured is not None and not any(n.startswith("body.") for n in names):
@@ -262,12 +265,12 @@ class InnerLoopLearner(MetaLearner):
     def start(
         self, context: Context, state: Mapping[str, Tensor], support: Rows
     ) -> tuple[State, Measured | None]:
-        """What a task starts from: the body, and a head sized by its classes.
+        """Return what a task starts from: the body, and a head sized by its classes.
 
         Parameters
         ----------
         context : Context
-            The surroundings of the task.
+            Network, kind and head of the task.
         state : mapping of str to Tensor
             The prior.
         support : Rows
@@ -308,12 +311,12 @@ class GradientLearner(InnerLoopLearner):
 
 
 def clip(gradient: State, largest: float) -> State:
-    """Scale a gradient down to a norm, if it is longer (Pascanu et al. 2013, algorithm 1).
+    """Scale a gradient down to a norm if it is longer (Pascanu et al. 2013, algorithm 1).
 
     Parameters
     ----------
     gradient : dict of Tensor
-        All of it counts as one vector.
+        The gradient; its norm is that of all tensors together.
     largest : float
         The norm.
 
@@ -323,7 +326,7 @@ def clip(gradient: State, largest: float) -> State:
         The same tensors, scaled.
     """
     squared = torch.stack([(g * g).sum() for g in gradient.values()]).sum()
-    # Not the root of 0, which has no gradient.
+    # The square root has no gradient at 0.
     norm = torch.sqrt(squared.clamp_min(1e-30))
     scale = largest / norm.clamp_min(largest)
     return {n: scale * g for n, g in gradient.items()}

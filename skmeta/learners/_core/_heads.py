@@ -28,7 +28,7 @@ def initial_head(head: str, n_features: int, n_rows: int, generator: torch.Gener
     n_rows : int
         Rows of a ``"learned"`` head.
     generator : torch.Generator
-        Source of the numbers.
+        Source of the random numbers.
 
     Returns
     -------
@@ -52,8 +52,8 @@ def start_head(
     Parameters
     ----------
     head : {"shared", "zeros", "learned"}
-        ``"shared"``: one learned row for every class (UNICORN-MAML). ``"zeros"``: no scores yet.
-        ``"learned"``: a learned row for each class known from meta-training (MAML).
+        ``"shared"``: one learned row for every class (UNICORN-MAML). ``"zeros"``: outputs
+        are 0. ``"learned"``: a learned row for each class known from meta-training (MAML).
     state : mapping
         Meta-parameters.
     classes : Tensor of shape (k,)
@@ -61,7 +61,7 @@ def start_head(
     n_features : int
         d.
     like : Tensor
-        Has the device and the precision.
+        Tensor whose device and precision the head has.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def prototype_head(features: Tensor, support: Rows, k: int) -> State:
 
 
 def class_means(features: Tensor, rows: Rows, k: int) -> tuple[Tensor, Tensor]:
-    """Mean feature of each class.
+    """Compute the mean feature of each class.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def class_means(features: Tensor, rows: Rows, k: int) -> tuple[Tensor, Tensor]:
     means : Tensor of shape (k, d)
         Weighted means; 0 for a class without rows.
     offset : Tensor of shape (k,)
-        To add to the logits: 0, or so low for a class without rows that it is never predicted.
+        To add to the logits: 0, or -1e9 for a class without rows, which is then never predicted.
     """
     member = _membership(rows.y, features.new_empty(len(rows.y), k)) * rows.w[:, None]
     weight = member.sum(0)
@@ -138,17 +138,17 @@ def _membership(y: Tensor, like: Tensor) -> Tensor:
 
 
 def linear(state: Mapping[str, Tensor], features: Tensor) -> Tensor:
-    """Outputs (n, k) of the head on features (n, d)."""
+    """Return the outputs (n, k) of the head on features (n, d)."""
     return features @ state["head.weight"].T + state["head.bias"]
 
 
 def loss(kind: str, outputs: Tensor, rows: Rows) -> Tensor:
-    """Weighted mean cross-entropy, or weighted mean squared error.
+    """Compute the weighted mean cross-entropy, or the weighted mean squared error.
 
     Parameters
     ----------
     kind : {"classification", "regression"}
-        Which.
+        Which of the two.
     outputs : Tensor of shape (n, k)
         Logits, or predictions with k = 1.
     rows : Rows
@@ -168,7 +168,7 @@ def loss(kind: str, outputs: Tensor, rows: Rows) -> Tensor:
 
 
 def score(kind: str, outputs: Tensor, rows: Rows) -> Tensor:
-    """Weighted accuracy, or minus the weighted mean squared error: greater is better."""
+    """Compute the weighted accuracy, or minus the weighted mean squared error."""
     if kind == "classification":
         hits = (outputs.argmax(1) == rows.y).to(rows.w.dtype)
         return (rows.w * hits).sum() / rows.w.sum()

@@ -13,14 +13,14 @@ from skmeta.exceptions import BackboneError
 
 
 def flatten_rows(X: Any, input_shape: tuple[int, ...] | None) -> tuple[Any, tuple[int, ...] | None]:
-    """Make images (n_samples, channels, height, width) the rows of a table.
+    """Flatten images (n_samples, channels, height, width) to the rows of a table.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
         A table, or images.
     input_shape : tuple of int or None
-        Shape of one row, if the user said so.
+        Shape of one row, if the user gave it.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def check_learner_rows(learner: Any, rows: Any, reset: bool) -> np.ndarray:
 def resolve_input_shape(
     input_shape: tuple[int, ...] | None, backbone: Any, n_features: int
 ) -> tuple[int, ...]:
-    """Shape of one row; a square grey image if a convolution is asked for and nothing is said."""
+    """Return the shape of one row; without one, a convolution takes square grey images."""
     if input_shape is None:
         side = math.isqrt(n_features)
         if (
@@ -79,7 +79,7 @@ def fit_scaler(
     input_shape: tuple[int, ...],
     sample_weight: np.ndarray | None = None,
 ) -> Scaler:
-    """Measure centre and scale.
+    """Compute the centre and scale of features and targets.
 
     Parameters
     ----------
@@ -121,6 +121,6 @@ def _mean_and_scale(values: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.n
     mean = (w * values).sum(0) / total
     scale = np.sqrt((w * (values - mean) ** 2).sum(0) / total) * unit
     mean = mean * unit
-    # Rounding leaves a constant column with a tiny scale, by which it must not be divided.
+    # Rounding can leave a constant column with a tiny scale. It must not be divided by it.
     constant = scale <= 1e-12 * np.maximum(1.0, np.abs(mean))
     return np.asarray(mean), np.where(constant, 1.0, scale)

@@ -40,7 +40,7 @@ def write_prior(
     trained_on_kind: str | None = None,
     **provenance: Any,
 ) -> MetaPrior:
-    """Write down what a learner knows.
+    """Make a prior of a learner's state.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def read_prior(
     learner_precision: str | None = None,
     **overrides: Any,
 ) -> tuple[Session, State]:
-    """Bring a prior back to life.
+    """Make a learner and its state of a prior.
 
     Parameters
     ----------
@@ -110,10 +110,10 @@ def read_prior(
     precision : {"float32", "float64"}
         Precision of the adaptation.
     input_shape : tuple of int, default=()
-        Shape of one row, for a prior that takes rows of any.
+        Shape of one row, for a prior that takes rows of any shape.
     learner_precision : {"float32", "float64"}, optional
-        What the learner's own ``precision`` is set to, for one that computes in less than its
-        rows come in.
+        Value of the learner's own ``precision``, if it computes in a lower precision than its
+        rows have.
     **overrides
         Settings of the learner to use instead of the prior's.
 
@@ -166,7 +166,7 @@ def read_prior(
 
 @lru_cache(maxsize=2)
 def _state_of(prior: MetaPrior, device: torch.device, dtype: torch.dtype) -> State:
-    """The state of a prior, kept for the next task, as the methods of learners are pure."""
+    """The state of a prior. It is cached for the next task: the methods of learners are pure."""
     tensors = {n: v for n, v in prior.tensors.items() if not n.startswith("scaler.")}
     return state_to_torch(tensors, device, dtype)
 

@@ -1,4 +1,4 @@
-"""Recurrent networks that look at parameters one by one, each with a memory of its own.
+"""Recurrent networks that are applied to each parameter separately, with one state for each.
 
 Notation: n coordinates (all entries of all tensors that a task adapts), m inputs, h hidden units.
 """
@@ -18,7 +18,7 @@ _P = 10.0
 
 
 def ravel(tensors: Mapping[str, Tensor]) -> Tensor:
-    """All entries of the tensors, in one vector of shape (n,)."""
+    """Return all entries of the tensors in one vector of shape (n,)."""
     return torch.cat([v.reshape(-1) for v in tensors.values()])
 
 
@@ -35,14 +35,14 @@ def unravel(values: Tensor, like: Mapping[str, Tensor]) -> State:
     Returns
     -------
     dict of Tensor
-        As ``like``.
+        With the names and shapes of ``like``.
     """
     pieces = values.split([v.numel() for v in like.values()])
     return {n: piece.reshape(like[n].shape) for n, piece in zip(like, pieces, strict=True)}
 
 
 def preprocess_gradient(x: Tensor) -> Tensor:
-    """Size and direction of numbers that span many orders of magnitude.
+    """Encode gradients that span many orders of magnitude by their logarithm and sign.
 
     (log|x| / p, sign(x)) where |x| >= exp(-p), and (-1, exp(p) x) closer to zero, with p = 10.
 
@@ -63,7 +63,7 @@ def preprocess_gradient(x: Tensor) -> Tensor:
     """
     size = x.abs()
     large = size >= math.exp(-_P)
-    # The branch that is not taken must be finite too, or its gradient spoils that of the other.
+    # Both branches must be finite: an infinite one would make the gradient of the other NaN.
     log = torch.where(large, size, torch.ones_like(size)).log() / _P
     return torch.stack(
         [torch.where(large, log, -1.0), torch.where(large, x.sign(), math.exp(_P) * x)]
@@ -76,11 +76,11 @@ def lstm_weights(name: str, n_inputs: int, n_hidden: int, generator: torch.Gener
     Parameters
     ----------
     name : str
-        What the tensors' names begin with.
+        Prefix of the tensors' names.
     n_inputs, n_hidden : int
         m and h.
     generator : torch.Generator
-        Source of the numbers.
+        Source of the random numbers.
 
     Returns
     -------
@@ -105,21 +105,21 @@ def lstm_cell(
     hidden: Tensor | None = None,
     cell: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """One step of an LSTM, the same for every coordinate.
+    """Take one step of an LSTM, the same for every coordinate.
 
-    Coordinates lie along the last axis, so that each gate is one block of memory: it takes half
-    the time.
+    Coordinates lie along the last axis, so that each gate is one block of memory. This halves the
+    time.
 
     Parameters
     ----------
     state : mapping of str to Tensor
         With the weights of :func:`lstm_weights`.
     name : str
-        What their names begin with.
+        Prefix of their names.
     inputs : Tensor of shape (m, n)
-        What the coordinates see.
+        Inputs of each coordinate.
     hidden, cell : Tensor of shape (h, n), optional
-        What the step before returned; zeros, which cost nothing, at the first one.
+        What the previous step returned. None means zeros, which are skipped.
 
     Returns
     -------

@@ -164,7 +164,7 @@ def start_session(
 
 
 def make_execution(learner: Algorithm, session: Session) -> Execution:
-    # A task runs forward and backward through support and query set: about three passes a row.
+    # A task runs forward and backward through support and query set: about three passes per row.
     rows = (learner.n_shot + learner.n_query) * max(session.context.n_outputs, 1)
     return Execution(
         learner.execution,

@@ -41,7 +41,7 @@ class TaskSource:
 
 @dataclass(frozen=True)
 class Problem:
-    """What meta-training has to solve.
+    """The tasks of a meta-training.
 
     Attributes
     ----------
@@ -65,9 +65,9 @@ class Problem:
 
 
 def resolve_kind(task_type: str, y: Any, groups: Any) -> str:
-    """Whether tasks are classifications or regressions."""
+    """Decide whether tasks are classifications or regressions."""
     if np.asarray(y).dtype.kind == "f":
-        check_targets(y)  # A target that is no number is named before its type is asked for.
+        check_targets(y)  # Its error names the row; that of type_of_target does not.
     if task_type == "auto":
         if groups is None:
             task_type = "classification"
@@ -167,7 +167,7 @@ def _at_least_two(labels: np.ndarray) -> np.ndarray:
 
 
 def _n_validation(n_names: int, least: int, fraction: float) -> int:
-    # Too few to set aside: all of them are better spent on learning.
+    # If a validation took more than a third of the tasks, there is none.
     if fraction == 0:
         return 0
     n = max(least, math.ceil(fraction * n_names))
