@@ -9,7 +9,7 @@ __all__ = ["check_rng"]
 
 
 def check_rng(random_state: Any = None) -> np.random.Generator:
-    """Turn `random_state` into a NumPy generator, without touching any global state.
+    """Turn ``random_state`` into a NumPy generator, without touching any global state.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def check_rng(random_state: Any = None) -> np.random.Generator:
     Raises
     ------
     ValueError
-        If `random_state` is something else, or a negative int.
+        If ``random_state`` is something else, or a negative int.
 
     Examples
     --------

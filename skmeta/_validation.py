@@ -24,7 +24,7 @@ __all__ = [
 
 
 def check_count(value: Any, name: str, minimum: int = 1) -> int:
-    """Return `value` as an int, or say which parameter is not a count.
+    """Return ``value`` as an int, or say which parameter is not a count.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def check_count(value: Any, name: str, minimum: int = 1) -> int:
     Raises
     ------
     ValueError
-        If `value` is not an integer, or below `minimum`.
+        If ``value`` is not an integer, or below ``minimum``.
 
     Examples
     --------
@@ -210,7 +210,7 @@ def quote(label: Any) -> str:
 
 
 def quote_some(labels: Iterable[Any], limit: int = 3) -> str:
-    """Return up to `limit` labels for a message, and the number of those left out.
+    """Return up to ``limit`` labels for a message, and the number of those left out.
 
     Parameters
     ----------

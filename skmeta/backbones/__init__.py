@@ -1,12 +1,12 @@
 """Networks that turn a row into features."""
 
 from skmeta.backbones._architecture import Architecture, Edge
-from skmeta.backbones._build import BACKBONES, build_backbone, identity, n_output_features
+from skmeta.backbones._build import BACKBONES, build_backbone, identity
 from skmeta.backbones._cell_network import CellNetwork
 from skmeta.backbones._cells import cells, image_cells, table_cells
 from skmeta.backbones._conv4 import conv4
 from skmeta.backbones._mlp import mlp
-from skmeta.backbones._normalization import EpisodeBatchNorm, convert_batch_norm
+from skmeta.backbones._normalization import EpisodeBatchNorm
 
 __all__ = [
     "BACKBONES",
@@ -17,10 +17,8 @@ __all__ = [
     "build_backbone",
     "cells",
     "conv4",
-    "convert_batch_norm",
     "identity",
     "image_cells",
     "mlp",
-    "n_output_features",
     "table_cells",
 ]

@@ -1,4 +1,4 @@
-"""What was chosen on each edge of a network of cells, for people to read."""
+"""The operation on each edge of a network of cells, as a table."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Edge:
     cell : int
         The cell, counted from the input.
     source, target : int
-        Nodes that it joins; 0 is the input of the cell, the last node its output.
+        Nodes that it connects. Node 0 is the input of the cell, the last node its output.
     operation : str
-        What was chosen.
+        Name of the operation.
     share : float
-        Weight of the operation in the soft choice before it was decided.
+        Weight of the operation in the soft choice, before one operation per edge was selected.
     n_parameters : int
         Parameters of the operation.
     """
@@ -41,9 +41,9 @@ class Architecture:
     edges : tuple of Edge
         In the order of computation.
     n_parameters : int
-        Parameters of the network that is left, without the head.
+        Parameters of the selected network, without the head.
     n_parameters_searched : int
-        Those of the network with all operations that could have been chosen.
+        Parameters of the network with all operations, selected or not.
     shares : tuple of dict
         Weight of each operation that an edge could have, in the soft choice.
 
@@ -63,7 +63,7 @@ class Architecture:
 
     @property
     def table(self) -> dict[str, list]:
-        """One list a column, one entry an edge, as ``pandas.DataFrame`` takes them."""
+        """One list per column with one entry per edge, as ``pandas.DataFrame`` takes them."""
         names = Edge.__dataclass_fields__
         return {name: [getattr(edge, name) for edge in self.edges] for name in names}
 
@@ -82,7 +82,7 @@ class Architecture:
 
 
 def edges_of(n_cells: int, n_nodes: int) -> Sequence[tuple[int, int, int]]:
-    """Cell, source and target of each edge: every node sees all nodes before it."""
+    """Return cell, source and target of each edge: a node has an edge from each node before it."""
     return [
         (cell, source, target)
         for cell in range(n_cells)

@@ -1,4 +1,4 @@
-"""From a name, or a user's module, to a network with drawn weights."""
+"""Build a network from a name or a user's module."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from skmeta.exceptions import BackboneError
 
 
 def identity(input_shape: tuple[int, ...]) -> nn.Module:
-    """Build the network without parameters that only flattens its input.
+    """Build a network without parameters that flattens its input.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def build_backbone(
     params: Mapping[str, Any] | None = None,
     generator: torch.Generator | None = None,
 ) -> nn.Module:
-    """Make the network that turns a row into features.
+    """Build the network that turns a row into features.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ torch.nn.Module
         module = convert_batch_norm(copy.deepcopy(backbone)).float()
     elif isinstance(backbone, str) and backbone in BACKBONES:
         try:
-            # A new layer takes weights from the global generator, which is not ours to move on.
+            # A new layer draws weights from torch's global generator, which must stay as it is.
             with torch.random.fork_rng(devices=[]):
                 module = BACKBONES[backbone](tuple(input_shape), **params)
         except TypeError as error:
@@ -104,7 +104,7 @@ torch.nn.Module
             f"backbone must be a torch.nn.Module or one of {sorted(BACKBONES)}, got {backbone!r}."
             + suggest(backbone, BACKBONES)
         )
-    n_output_features(module, input_shape)
+    check_output(module, input_shape)
     return module
 
 
@@ -129,8 +129,8 @@ def draw_parameters(module: nn.Module, generator: torch.Generator) -> None:
                 nn.init.uniform_(part.bias, -bound, bound, generator)
 
 
-def n_output_features(module: nn.Module, input_shape: tuple[int, ...]) -> int:
-    """Number of features that a network gives for rows of a shape.
+def check_output(module: nn.Module, input_shape: tuple[int, ...]) -> None:
+    """Raise an error if a network does not turn rows of a shape into vectors.
 
     Parameters
     ----------
@@ -139,15 +139,10 @@ def n_output_features(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     input_shape : tuple of int
         Shape of one row.
 
-    Returns
-    -------
-    int
-        Size of axis 1 of the output.
-
     Raises
     ------
     BackboneError
-        If the network fails on rows of that shape, or does not return one vector a row.
+        If the network fails on rows of that shape, or does not return one vector per row.
     """
     try:
         with torch.no_grad():
@@ -163,7 +158,6 @@ def n_output_features(module: nn.Module, input_shape: tuple[int, ...]) -> int:
             "The backbone must map (n_samples, ...) to (n_samples, n_features), but for 2 rows "
             f"it returned {shape}. End it with torch.nn.Flatten()."
         )
-    return int(out.shape[1])
 
 
 def _dtype(module: nn.Module) -> torch.dtype:

@@ -21,15 +21,15 @@ _BITS = 2 ** torch.arange(63)
 
 
 class Zero(nn.Module):
-    """The operation that cuts an edge."""
+    """An operation that removes an edge: its output is zero."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Zeros like ``x``."""
+        """Return zeros like ``x``."""
         return torch.zeros_like(x)
 
 
 class Skip(nn.Module):
-    """The operation that hands its input on."""
+    """An operation that returns its input."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` itself."""
@@ -37,27 +37,27 @@ class Skip(nn.Module):
 
 
 class CellNetwork(nn.Module):
-    """A stem, and cells in a row; within a cell, each node sums mixed operations of those before.
+    """A stem and a sequence of cells, whose nodes sum mixed operations of the nodes before.
 
-    An edge computes sum_k softmax(alpha)_k operation_k(x) (DARTS, equation 2). Each cell has an
-    architecture of its own. The edge from a node to the next one is never cut, so that something
-    always comes through.
+    An edge computes sum_k softmax(alpha)_k operation_k(x) (DARTS, equation 2). Each cell has its
+    own architecture. The edge from a node to the next one is never removed, so that the output
+    always depends on the input.
 
-    Operations of share zero are not computed, unless tasks are vectorised, each of which may have
-    others. Their gradients are zero either way.
+    Operations of share zero are not computed, unless tasks are vectorised: then each task may have
+    other shares. The gradients of such operations are zero in both cases.
 
     Parameters
     ----------
     stem : torch.nn.Module
-        Makes of a row what goes into the first cell.
+        Maps a row to the input of the first cell.
     operations : dict of str to callable
-        Makes each operation's module, given the number of the cell.
+        Makes the module of each operation.
     make_node : callable
-        Makes what follows the sum of a node, given the number of the cell.
+        Makes the module that is applied to the sum of a node.
     between : torch.nn.Module
-        What follows each cell.
+        Applied after each cell.
     n_cells, n_nodes : int
-        Cells, and nodes of each.
+        Number of cells, and of nodes per cell.
 
     References
     ----------
@@ -121,36 +121,36 @@ class CellNetwork(nn.Module):
         return sum(terms[1:], terms[0]) if terms else torch.zeros_like(x)
 
     def _names(self, row: int) -> list[str]:
-        """Operations that an edge can be."""
+        """Return the operations that an edge can have."""
         return [n for n, ok in zip(self.operations, self._allowed[row], strict=True) if ok]
 
     def _module(self, row: int, name: str) -> nn.Module:
         return cast(nn.ModuleDict, self.edges[row])[name]
 
     def draw_weights(self, generator: torch.Generator) -> None:
-        """Draw alpha."""
+        """Draw the architecture parameters."""
         nn.init.normal_(self.architecture, 0.0, _SMALL, generator)
 
     def costs(self) -> Tensor:
-        """Parameters of each operation on each edge.
+        """Return the number of parameters of each operation on each edge.
 
         Returns
         -------
         Tensor of shape (e, o)
-            Numbers, as float64.
+            The numbers, as float64.
         """
         return self._costs
 
     def cheapest(self) -> Tensor:
-        """Parameters of the smallest operation on each edge, of shape (e,)."""
+        """Return the parameters (e,) of the smallest operation on each edge."""
         return self._costs.masked_fill(~self.allowed.cpu(), torch.inf).amin(1)
 
     def n_fixed_parameters(self) -> int:
-        """Parameters of stem and nodes, which are there whatever is chosen."""
+        """Return the parameters of stem and nodes, which every architecture has."""
         return _size(self.stem) + _size(self.nodes)
 
     def describe(self, alpha: Any, chosen: Sequence[int] | None = None) -> Architecture:
-        """Say what is chosen.
+        """Describe an architecture.
 
         Parameters
         ----------
@@ -162,7 +162,7 @@ class CellNetwork(nn.Module):
         Returns
         -------
         Architecture
-            For people to read.
+            Its ``repr`` is a table.
         """
         alpha = torch.as_tensor(alpha, dtype=torch.float64).cpu()
         shares = torch.softmax(alpha.masked_fill(~self.allowed.cpu(), -torch.inf), 1)
@@ -187,7 +187,7 @@ class CellNetwork(nn.Module):
 def check_cells(
     n_cells: int, n_nodes: int, operations: Sequence[str], known: Sequence[str]
 ) -> None:
-    """Raise an error if there are no cells to build."""
+    """Raise an error if the parameters of a network of cells are wrong."""
     if n_cells < 1 or n_nodes < 1:
         raise BackboneError(
             f"n_cells and n_nodes must be 1 or more, got n_cells={n_cells} and n_nodes={n_nodes}."
@@ -198,7 +198,7 @@ def check_cells(
             f"operations must be different names among {list(known)}, got {list(operations)}."
         )
     if not set(operations) - {"none"}:
-        raise BackboneError("operations must have one beside 'none', or nothing comes through.")
+        raise BackboneError("operations must have one besides 'none', for example 'skip'.")
 
 
 def _used(shares: Tensor) -> list[list[bool]] | None:

@@ -22,7 +22,7 @@ from skmeta.exceptions import BackboneError
 class Filter(nn.Conv2d):
     """A convolution without a bias, that keeps height, width and variance.
 
-    Operations that are mixed should be of one size at the start.
+    Operations that are mixed should have outputs of the same size at first.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Filter(nn.Conv2d):
 
 
 def separable(n_channels: int, size: int, dilation: int = 1) -> nn.Module:
-    """A filter for each channel, and a mixture of the channels."""
+    """Make a filter for each channel, and a mixture of the channels."""
     return nn.Sequential(
         Filter(n_channels, n_channels, size, n_channels, dilation),
         Filter(n_channels, n_channels, 1),
@@ -61,7 +61,7 @@ class Gated(nn.Module):
 
 
 class Residual(nn.Module):
-    """What a layer makes of its input, added to it."""
+    """A layer whose output is added to its input."""
 
     def __init__(self, width: int, activation: nn.Module) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class Residual(nn.Module):
 
 
 class Halve(nn.Module):
-    """Maximum of 2x2 pixels, as far as there are that many."""
+    """Maximum of 2x2 pixels; an axis of one pixel stays as it is."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_samples, n_channels, height, width) to half the height and width."""
@@ -122,7 +122,7 @@ def image_cells(
         Cells, and nodes of each.
     operations : sequence of str, default=all
         What an edge can be: ``"conv_3x3"``, ``"sep_conv_3x3"``, ``"sep_conv_5x5"`` and
-        ``"dil_conv_3x3"`` (a filter a channel, then a mixture of the channels),
+        ``"dil_conv_3x3"`` (one filter per channel, then a mixture of the channels),
         ``"max_pool_3x3"``, ``"skip"``, ``"none"``.
 
     Returns
@@ -133,7 +133,7 @@ def image_cells(
     Raises
     ------
     BackboneError
-        If the input is no image, or an operation is unknown.
+        If the input is not an image, or an operation is unknown.
 
     References
     ----------
@@ -217,7 +217,7 @@ def cells(input_shape: tuple[int, ...], **params: Any) -> CellNetwork:
     input_shape : tuple of int
         Shape of one row.
     **params
-        Passed on.
+        Parameters of these functions.
 
     Returns
     -------

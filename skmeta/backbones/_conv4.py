@@ -13,9 +13,9 @@ from skmeta.exceptions import BackboneError
 class ConvBlock(nn.Module):
     """3x3 convolution, batch normalisation, halving of the resolution, ReLU.
 
-    The convolution has no bias: the normalisation would take it out again. Once statistics are
-    given, the normalisation is folded into the convolution's weights, and the maximum is taken
-    before the ReLU (the two commute), which saves most of the memory traffic of the wide maps.
+    The convolution has no bias, since the normalisation would subtract it. If statistics are given,
+    the normalisation is folded into the convolution's weights, and the maximum is taken before the
+    ReLU (the two commute). This saves most of the memory traffic of the wide maps.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_samples, in_channels, height, width) to half the height and width."""
-        # Filters are turned so that the normalisation's scale is positive; it then commutes with
-        # the maximum, and touches a quarter of the values.
+        # Filters change sign so that the normalisation's scale is positive. It then commutes with
+        # the maximum, and is applied to a quarter of the values.
         turn = torch.where(self.norm.weight < 0, -1.0, 1.0).to(x.dtype)
         weight = self.weight * turn[:, None, None, None]
         if self.norm.training:
@@ -86,7 +86,7 @@ def conv4(
     Raises
     ------
     BackboneError
-        If the input is no image, or too small for the number of blocks.
+        If the input is not an image, or too small for the number of blocks.
 
     References
     ----------

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from skmeta.backbones import CellNetwork, EpisodeBatchNorm, n_output_features
+from skmeta.backbones import CellNetwork, EpisodeBatchNorm
 
 State = dict[str, Tensor]
 """Named tensors: ``body.*`` weights, ``head.*``, ``stat.*`` normalisation statistics, ..."""
@@ -51,8 +51,7 @@ class Network:
     ) -> None:
         self._local = threading.local()
         module = module.eval()
-        self.n_features = n_output_features(module, input_shape)
-        self.n_flops = _count_flops(module, input_shape)
+        self.n_features, self.n_flops = _features_and_flops(module, input_shape)
         self._module = module.to(device)
         self.cells = module if isinstance(module, CellNetwork) else None
         self._statistics: State = {}
@@ -133,10 +132,9 @@ class _Copy:
             attributes[name] = None
 
 
-def _count_flops(module: nn.Module, input_shape: tuple[int, ...]) -> int:
-    dtype = next((p.dtype for p in module.parameters()), None)
-    if dtype is None:
-        return 0
+def _features_and_flops(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[int, int]:
+    """Size of the output, and operations of one row's forward pass."""
+    dtype = next((p.dtype for p in module.parameters()), torch.float32)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module(torch.zeros(1, *input_shape, dtype=dtype))
-    return int(counter.get_total_flops())
+        out = module(torch.zeros(1, *input_shape, dtype=dtype))
+    return int(out.shape[1]), int(counter.get_total_flops())

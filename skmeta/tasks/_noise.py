@@ -1,4 +1,4 @@
-"""Wrong labels, put into a task on purpose."""
+"""Tasks with wrong labels, to train on or to test with."""
 
 from dataclasses import replace
 
@@ -15,22 +15,22 @@ def with_wrong_labels(task: Task, share: float, rng: np.random.Generator) -> Tas
     Parameters
     ----------
     task : Task
-        The task; it is left as it is.
+        The task. It is not changed.
     share : float
         Probability of each support row to get a wrong label: another class, drawn from all others,
         or the target of another support row in a regression.
     rng : numpy.random.Generator
-        Source of the numbers.
+        Source of the random numbers.
 
     Returns
     -------
     Task
-        With another ``y_support``; the query set is as before.
+        A copy with another ``y_support`` and the same query set.
 
     Raises
     ------
     ValueError
-        If `share` is not a probability.
+        If ``share`` is not a probability.
 
     Examples
     --------

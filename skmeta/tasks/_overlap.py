@@ -1,4 +1,4 @@
-"""A fair evaluation asks for classes or groups that meta-training has not seen."""
+"""Warn if an evaluation uses classes or groups that meta-training has seen."""
 
 import warnings
 from typing import Any, Literal
@@ -17,12 +17,12 @@ def warn_if_reused(prior: Any, labels: np.ndarray, kind: Literal["classes", "gro
     Parameters
     ----------
     prior : object or None
-        Anything with `trained_on`, an array of labels or None, and `trained_on_kind`, which is
+        Anything with ``trained_on``, an array of labels or None, and ``trained_on_kind``, which is
         ``"classes"``, ``"groups"`` or None. None is never reused.
     labels : array-like of shape (n_labels,)
-        The classes or groups of the evaluation; they may repeat.
+        The classes or groups of the evaluation. They may be repeated.
     kind : {"classes", "groups"}
-        What `labels` are. A prior that was trained on the other kind is not compared.
+        What ``labels`` are. A prior that was trained on the other kind is not compared.
 
     Warns
     -----

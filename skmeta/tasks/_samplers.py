@@ -13,7 +13,7 @@ __all__ = ["ClassEpisodes", "EpisodeSampler", "GroupEpisodes"]
 
 
 class EpisodeSampler(Protocol):
-    """Anything that draws tasks, all of one shape.
+    """A protocol for objects that draw tasks, all of one shape.
 
     Attributes
     ----------
@@ -34,11 +34,11 @@ class EpisodeSampler(Protocol):
 
 
 class ClassEpisodes:
-    """N-way K-shot classification tasks over the classes of `y`.
+    """N-way K-shot classification tasks over the classes of ``y``.
 
-    A task draws `n_way` classes without replacement, and disjoint support and query rows of
-    each. A class's position is its place in the order drawn, so that it says nothing about
-    the class.
+    A task draws ``n_way`` classes without replacement, and disjoint support and query rows of
+    each. The position of a class is its place in the random order, so that it carries no
+    information about the class.
 
     Parameters
     ----------
@@ -58,12 +58,12 @@ class ClassEpisodes:
     names : ndarray of shape (n_names,)
         The classes that tasks are drawn from, sorted.
     n_classes : int
-        Equal to `n_way`.
+        Equal to ``n_way``.
 
     Raises
     ------
     EpisodeError
-        If there are fewer than `n_way` classes, or a class has too few rows.
+        If there are fewer than ``n_way`` classes, or a class has too few rows.
 
     References
     ----------
@@ -141,16 +141,15 @@ class ClassEpisodes:
 
 
 class GroupEpisodes:
-    """Each task is one group of rows: a pupil's school, a patient, a sensor.
+    """Tasks that are groups of rows, such as schools, patients or sensors.
 
-    Every task has the same shape, so that tasks can be stacked. Where a group has too few rows
-    for it, some of its rows are repeated with weight 0, in the support set and in the query set
-    apart.
+    Every task has the same shape, so that tasks can be stacked. If a group has too few rows, some
+    rows of its support set and of its query set are repeated with weight 0.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,)
-        Regression targets, or labels if `classes` is given.
+        Regression targets, or labels if ``classes`` is given.
     groups : array-like of shape (n_samples,)
         The group of each row.
     n_shot : int
@@ -159,7 +158,7 @@ class GroupEpisodes:
     n_query : int
         Largest number of query rows; in a classification, of each class.
     classes : array-like of shape (n_classes,) or None, default=None
-        All labels that `y` may have; every task then has ``n_classes`` outputs, in sorted
+        All labels that ``y`` may have; every task then has ``n_classes`` outputs, in sorted
         order. None means regression.
 
     Attributes
@@ -167,14 +166,14 @@ class GroupEpisodes:
     names : ndarray of shape (n_names,)
         The groups that tasks are drawn from, sorted.
     n_classes : int or None
-        The number of `classes`, or None in a regression.
+        The number of ``classes``, or None in a regression.
     n_usable : ndarray of shape (n_names,), int64
         How many classes have both support and query rows in a group (1 in a regression).
 
     Raises
     ------
     EpisodeError
-        If no group can be a task, or a label is not in `classes`.
+        If no group can be a task, or a label is not in ``classes``.
 
     Warns
     -----
@@ -206,7 +205,7 @@ class GroupEpisodes:
             self.classes = np.unique(check_labels(classes, "classes"))
             self.n_classes = len(self.classes)
             self._y = stratum = _positions(check_labels(y, "y", len(groups)), self.classes, "y")
-        # Regression is the case of a single stratum; a classification has one for each class.
+        # A regression has one stratum; a classification has one for each class.
         self._stratum = stratum
         self._n_strata = self.n_classes or 1
         names, codes, counts = np.unique(groups, return_inverse=True, return_counts=True)
@@ -271,7 +270,7 @@ class GroupEpisodes:
         Parameters
         ----------
         position : int
-            The group's position in `names`.
+            The group's position in ``names``.
         rng : numpy.random.Generator
             The source of randomness.
 
@@ -304,12 +303,12 @@ class GroupEpisodes:
 
 
 def _fill(rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Repeat rows, in turn, up to `size`; the repeated ones weigh 0."""
+    """Repeat rows in turn up to ``size``; repeated rows have weight 0."""
     return np.resize(rows, size), (np.arange(size) < len(rows)).astype(np.float64)
 
 
 def _positions(labels: Any, names: np.ndarray, where: str = "classes") -> np.ndarray:
-    """Position of each label in the sorted `names`."""
+    """Return the position of each label in the sorted ``names``."""
     known = {name: k for k, name in enumerate(names.tolist())}
     values = check_labels(labels, where)
     distinct, inverse = np.unique(values, return_inverse=True)

@@ -1,4 +1,4 @@
-"""Dividing a table by its tasks: for meta-training, and for scikit-learn's `cv=`."""
+"""Divide a table by its tasks: for meta-training, and for scikit-learn's ``cv=``."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -24,8 +24,8 @@ def split_tasks(
 ) -> tuple[np.ndarray, ...]:
     """Divide a table so that no class, or no group, is in two parts.
 
-    With `y` as labels, the parts have no class in common: what few-shot classification needs.
-    With `groups`, they have no group in common.
+    With ``y`` as labels, the parts have no class in common: what few-shot classification needs.
+    With ``groups``, they have no group in common.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def split_tasks(
         The class or the group of each row.
     sizes : sequence of float or of int, default=(0.6, 0.2, 0.2)
         How many of the distinct labels go to each part: fractions that sum to at most 1, or
-        numbers of labels. What is left over is in no part.
+        numbers of labels. Remaining labels are in no part.
     random_state : int, Generator, RandomState or None, default=None
         Decides which label goes where. Pass an int for the same parts each time.
 
@@ -93,36 +93,36 @@ def _label_counts(sizes: Sequence[float], n_labels: int) -> np.ndarray:
 class EpisodeSplit(BaseCrossValidator):
     """Cross-validation by episodes: fit on a support set, score on its query set.
 
-    Each split is one task. Pass it as `cv` to
+    Each split is one task. Pass it as ``cv`` to
     :func:`~sklearn.model_selection.cross_val_score`,
     :class:`~sklearn.model_selection.GridSearchCV` and the like; the mean score is the usual
     few-shot figure of merit.
 
-    Without `groups`, an episode draws classes and rows of each. With `groups`, an episode is one
-    group, and the groups are visited in random order, again and again.
+    Without ``groups``, an episode draws classes and rows of each. With ``groups``, an episode is
+    one group; all groups are visited in random order before one is visited again.
 
     Parameters
     ----------
     n_way : int or None, default=None
-        Number of classes in an episode. None takes all classes or, with `groups`, all that the
-        group has. With `groups`, an episode draws `n_way` of the group's classes with two rows or
-        more, and groups with fewer such classes are not visited.
+        Number of classes in an episode. None takes all classes or, with ``groups``, all that the
+        group has. With ``groups``, an episode draws ``n_way`` of the group's classes with two rows
+        or more, and groups with fewer such classes are not visited.
     n_shot : int, default=1
         Number of support rows of each class; in a regression, of each group.
     n_query : int, default=15
-        Number of query rows of each class; in a regression, of each group. With `groups`, an
+        Number of query rows of each class; in a regression, of each group. With ``groups``, an
         episode has fewer where a group has fewer.
     n_episodes : int, default=100
         Number of splits.
     target_type : {"auto", "classification", "regression"}, default="auto"
-        What `y` is. A regression needs `groups`. "auto" asks
+        What ``y`` is. A regression needs ``groups``. "auto" asks
         :func:`~sklearn.utils.multiclass.type_of_target`, which takes whole numbers for classes:
-        say "regression" where such numbers are your targets.
+        set it to "regression" if your targets are whole numbers.
     prior : object or None, default=None
-        The prior of the estimator that is evaluated, with `trained_on` and `trained_on_kind`. If
-        it was trained on classes or groups of this table, `split` warns.
+        The prior of the estimator that is evaluated, with ``trained_on`` and
+        ``trained_on_kind``. If it was trained on classes or groups of this table, ``split`` warns.
     random_state : int, Generator, RandomState or None, default=None
-        Pass an int for the same episodes at each call of `split`.
+        Pass an int for the same episodes at each call of ``split``.
 
     See Also
     --------
@@ -140,7 +140,7 @@ class EpisodeSplit(BaseCrossValidator):
     (10,)
     """
 
-    # Lets scikit-learn's metadata routing pass `groups` on without being asked.
+    # Lets scikit-learn's metadata routing pass ``groups`` on without being asked.
     __metadata_request__split: ClassVar[dict[str, bool]] = {"groups": True}
 
     def __init__(
@@ -163,7 +163,7 @@ class EpisodeSplit(BaseCrossValidator):
         self.random_state = random_state
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Return `n_episodes`.
+        """Return ``n_episodes``.
 
         Parameters
         ----------
@@ -205,7 +205,7 @@ class EpisodeSplit(BaseCrossValidator):
         Warns
         -----
         OverlapWarning
-            If `prior` was trained on classes or groups of this table.
+            If ``prior`` was trained on classes or groups of this table.
         """
         rng, n_episodes = check_rng(self.random_state), self.get_n_splits()
         y = check_labels(y, "y", X.shape[0] if hasattr(X, "shape") else len(X))
@@ -265,7 +265,7 @@ def _rounds(positions: np.ndarray, rng: np.random.Generator) -> Iterator[int]:
 
 
 def _restrict(task: Task, n_way: int, rng: np.random.Generator) -> Task:
-    """Keep the rows of `n_way` of the classes that have query rows."""
+    """Keep the rows of ``n_way`` of the classes that have query rows."""
     drawn = rng.choice(np.unique(task.y_query[task.w_query > 0]), n_way, replace=False)
     return replace(
         task,

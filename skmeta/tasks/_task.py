@@ -1,4 +1,4 @@
-"""A task: which rows are for learning, which are for asking, and the right answers."""
+"""A task: its support rows, its query rows and their targets."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ class Task:
     query : ndarray of shape (n_query,), int64
         Row positions of the query set.
     y_support : ndarray of shape (n_support,)
-        Targets of the support rows: int64 positions in `classes`, or float64 in a regression.
+        Targets of the support rows: int64 positions in ``classes``, or float64 in a regression.
     y_query : ndarray of shape (n_query,)
         Targets of the query rows.
     w_support : ndarray of shape (n_support,), float64
@@ -67,9 +67,9 @@ class Task:
 
         Returns
         -------
-        X_support : same type as `X`, of shape (n_real_support, n_features)
+        X_support : same type as ``X``, of shape (n_real_support, n_features)
         y_support : ndarray of shape (n_real_support,)
-        X_query : same type as `X`, of shape (n_real_query, n_features)
+        X_query : same type as ``X``, of shape (n_real_query, n_features)
         y_query : ndarray of shape (n_real_query,)
         """
         rows = X.iloc if hasattr(X, "iloc") else X

@@ -75,9 +75,9 @@ class Bench:
     learner : MetaLearner
         A small clone.
     context : Context
-        The surroundings of the tasks.
+        Network, kind and head of the tasks.
     state : dict of Tensor
-        A drawn state, moved a little so that no entry is special.
+        A drawn state plus noise, so that no entry is zero or equal to another.
     tasks : TaskTensors
         Tasks, stacked along axis 0.
     """
@@ -222,7 +222,7 @@ def make_grouped_table(kind: str, seed: int = 0) -> Table:
 def predict_with_prior(
     learner: MetaLearner, prior: MetaPrior, table: Table, classes: Sequence[int] | None = None
 ) -> np.ndarray:
-    """Outputs for every row of a table of a learner that adapts to its first rows.
+    """Adapt a learner to the first rows of a table, and return its outputs for every row.
 
     ``classes`` are the positions of the task's classes among those of the prior.
     """

@@ -37,9 +37,9 @@ CHECKS: tuple[Check, ...] = (
 
 
 def check_learner(learner: MetaLearner, *, kinds: Sequence[str] | None = None) -> None:
-    """Check that a learner keeps the promises of a :class:`~skmeta.learners.MetaLearner`.
+    """Check that a learner meets the contract of a :class:`~skmeta.learners.MetaLearner`.
 
-    The learner itself is not touched: each check works on a clone with a small network, float64
+    The learner itself is not changed: each check works on a clone with a small network, float64
     and a few iterations. Algorithmic settings, such as ``inner_lr`` or ``head_init``, are kept.
 
     Parameters
@@ -109,7 +109,5 @@ def _run(check: Check, name: str, learner: MetaLearner, kind: str) -> None:
         check(learner, kind)
     except Exception as error:  # Raised again, under the name of the check.
         reason = str(error) if isinstance(error, AssertionError) else repr(error)
-        promise = (check.__doc__ or "").splitlines()[0]
-        raise AssertionError(
-            f"{type(learner).__name__} fails {name} ({promise}): {reason}"
-        ) from error
+        rule = (check.__doc__ or "").splitlines()[0]
+        raise AssertionError(f"{type(learner).__name__} fails {name} ({rule}): {reason}") from error

@@ -38,7 +38,7 @@ def fit_is_reproducible(learner: MetaLearner, kind: str) -> None:
 
 
 def global_random_numbers_are_left_alone(learner: MetaLearner, kind: str) -> None:
-    """NumPy's and torch's global generators are neither read nor moved on."""
+    """Neither NumPy's nor torch's global generator is used."""
     small, table = small_clone(learner), make_table(learner, kind)
     unseen = make_table(learner, kind, seed=1)
     calls: dict[str, Callable[[], Any]] = {
@@ -56,7 +56,7 @@ def global_random_numbers_are_left_alone(learner: MetaLearner, kind: str) -> Non
 
 
 def groups_are_learned(learner: MetaLearner, kind: str) -> None:
-    """Tasks may be groups, of which some lack a class, and a new task may lack one, too."""
+    """Tasks may be groups. Some groups, and a new task, may lack a class."""
     fitted = small_clone(learner).fit(*make_grouped_table(kind))
     unseen = make_grouped_table(kind, seed=1)
     assert np.isfinite(fitted.history_["train_loss"]).all(), "the loss over groups is not finite"
@@ -80,7 +80,7 @@ def fit_changes_the_state_and_keeps_the_parameters(learner: MetaLearner, kind: s
     assert small.get_params() == params, "fit changed a constructor parameter"
     assert small.n_features_in_ == N_FEATURES
     assert small.prior_.kind == kind
-    assert small.history_["iteration"] == [2, 4, 6], "history_ has not a row an evaluation"
+    assert small.history_["iteration"] == [2, 4, 6], "history_ needs one entry per evaluation"
     assert np.isfinite(small.history_["validation_score"]).all()
     # Without validation the last state is kept, so each iteration shows.
     short, longer = (
@@ -95,7 +95,7 @@ def _learned_differs(found: MetaLearner, expected: MetaLearner) -> bool:
 
 
 def score_is_a_finite_number(learner: MetaLearner, kind: str) -> None:
-    """Tasks not seen in meta-training are scored, alike each time."""
+    """Tasks not seen in meta-training get the same finite score each time."""
     fitted = small_clone(learner).fit(*make_table(learner, kind))
     unseen = make_table(learner, kind, seed=1)
     scores = [fitted.score(*unseen) for _ in range(2)]
@@ -107,7 +107,7 @@ def score_is_a_finite_number(learner: MetaLearner, kind: str) -> None:
 
 
 def interrupted_fit_resumes_exactly(learner: MetaLearner, kind: str) -> None:
-    """Stopped half-way and started again, it ends as if it had not been stopped."""
+    """A fit that is interrupted and started again gives the result of an uninterrupted one."""
     table = make_table(learner, kind)
     expected = small_clone(learner).fit(*table)
     with tempfile.TemporaryDirectory() as folder:
@@ -165,7 +165,7 @@ def prior_survives_a_file(learner: MetaLearner, kind: str) -> None:
 
 
 def parameters_follow_scikit_learn(learner: MetaLearner, kind: str) -> None:
-    """It can be cloned, shown, pickled, and its parameters read and set."""
+    """A learner can be cloned, printed and pickled, and its parameters can be read and set."""
     small = small_clone(learner)
     params = small.get_params()
     copy: MetaLearner = clone(small)
@@ -193,7 +193,7 @@ def fitted_learner_can_be_pickled(learner: MetaLearner, kind: str) -> None:
 
 
 def bad_input_is_refused(learner: MetaLearner, kind: str) -> None:
-    """Each is a ValueError, before any work is done."""
+    """Bad input raises a ValueError before any work is done."""
     X, y, groups = make_table(learner, kind)
     with_nan, with_inf = X.copy(), X.copy()
     with_nan[1, 2], with_inf[3, 0] = np.nan, np.inf

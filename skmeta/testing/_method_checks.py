@@ -27,7 +27,7 @@ _TOLERANCE = 1e-5
 
 
 def zero_inner_steps_give_the_initial_state(learner: MetaLearner, kind: str) -> None:
-    """Without a step, a task keeps the state that it was given."""
+    """Without an inner step, adaptation returns the state that it was given."""
     if not hasattr(learner, "n_inner_steps"):
         return
     for network in NETWORKS:
@@ -42,10 +42,10 @@ def zero_inner_steps_give_the_initial_state(learner: MetaLearner, kind: str) -> 
 
 
 def meta_gradient_is_right(learner: MetaLearner, kind: str) -> None:
-    """It equals finite differences of the meta-loss, where it is the meta-loss's gradient.
+    """The meta-gradient equals finite differences of the meta-loss.
 
-    A first-order gradient, or one that a learner defines itself, has a definition of its own:
-    it is checked to be finite, not zero, and as the state in names and shapes.
+    A first-order gradient, or one that a learner defines itself, differs from them on purpose. It
+    must be finite and not zero, and have the names and shapes of the state.
     """
     for network in NETWORKS:
         bench = make_bench(learner, kind, network)
@@ -147,7 +147,7 @@ def predictions_are_inductive(learner: MetaLearner, kind: str) -> None:
 
 
 def rows_of_weight_zero_change_nothing(learner: MetaLearner, kind: str) -> None:
-    """Padding of the support set or the query set is not seen."""
+    """Padding of the support set or the query set has no effect."""
     bench = make_bench(learner, kind)
     task = bench.task()
     padded = TaskTensors(_pad(task.support), _pad(task.query))
@@ -202,7 +202,7 @@ def classes_may_lack_support_rows(learner: MetaLearner, kind: str) -> None:
 
 
 def adaptation_can_go_on(learner: MetaLearner, kind: str) -> None:
-    """What adapt returned can be its start, with outputs as before in shape."""
+    """The result of adapt can be its start, and outputs keep their shape."""
     for network in NETWORKS:
         bench = make_bench(learner, kind, network)
         support, query = bench.task()
@@ -215,7 +215,7 @@ def adaptation_can_go_on(learner: MetaLearner, kind: str) -> None:
 
 
 def methods_are_pure(learner: MetaLearner, kind: str) -> None:
-    """State, tasks and the learner itself are as before; the same call gives the same result."""
+    """Methods change neither state, tasks nor the learner; the same call gives the same result."""
     for network in NETWORKS:
         bench = make_bench(learner, kind, network)
         settings = copy.deepcopy(vars(bench.learner))

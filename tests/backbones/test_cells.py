@@ -164,7 +164,7 @@ def test_cells_are_those_of_the_input():
     ("name", "params", "match"),
     [
         ("image_cells", {"operations": ("conv_7x7",)}, "must be different names among"),
-        ("table_cells", {"operations": ("none",)}, "must have one beside 'none'"),
+        ("table_cells", {"operations": ("none",)}, "must have one besides 'none'"),
         ("table_cells", {"operations": ("skip", "skip")}, "must be different names among"),
         ("table_cells", {"n_cells": 0}, "n_cells and n_nodes must be 1 or more"),
         ("table_cells", {"activation": "sine"}, "activation must be one of"),

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from skmeta.backbones import EpisodeBatchNorm, build_backbone, convert_batch_norm
+from skmeta.backbones import EpisodeBatchNorm, build_backbone
+from skmeta.backbones._normalization import convert_batch_norm
 from skmeta.exceptions import BackboneError
 
 

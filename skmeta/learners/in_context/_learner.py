@@ -326,7 +326,7 @@ class InContextLearner(MetaLearner):
         Parameters
         ----------
         context : Context
-            The surroundings of a regression.
+            Network, kind and head of a regression.
         adapted : mapping of str to Tensor
             What :meth:`adapt` returned.
         x : Tensor of shape (n_rows, *input_shape)
@@ -361,7 +361,7 @@ class InContextLearner(MetaLearner):
         Parameters
         ----------
         context : Context
-            The surroundings of the task.
+            Network, kind and head of the task.
         state : mapping of str to Tensor
             The prior.
         task : TaskTensors
