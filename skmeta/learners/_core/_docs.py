@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 PARAMETERS = {
@@ -236,13 +237,14 @@ def complete(cls: type) -> None:
     """
     if cls.__doc__ is None or "%(parameters)s" not in cls.__doc__:
         return
-    fields = getattr(cls, "__dataclass_fields__", {})
+    inherited = [f.name for f in fields(cls)] if is_dataclass(cls) else []
     # A class that is just being made is not yet a dataclass: its own parameters are annotations.
-    names = dict.fromkeys([*fields, *inspect.get_annotations(cls)])
+    own = inspect.get_annotations(cls).items()
+    names = dict.fromkeys([*inherited, *(n for n, kind in own if "ClassVar" not in str(kind))])
     grouped = {group: [n for n in members if n in names] for group, members in GROUPS.items()}
     known = {name for members in GROUPS.values() for name in members}
     grouped["Adaptation"] = [n for n in names if n not in known and n in PARAMETERS]
-    own = {"Of this learner": [n for n in names if n not in known and n not in PARAMETERS]}
+    special = {"Of this learner": [n for n in names if n not in known and n not in PARAMETERS]}
     parts = []
     for name in (name for members in grouped.values() for name in members):
         kind, text = PARAMETERS[name]
@@ -252,7 +254,7 @@ def complete(cls: type) -> None:
     text = inspect.cleandoc(cls.__doc__) % shared
     listed = [
         textwrap.fill(f"* {group}: {', '.join(f'``{n}``' for n in members)}.", 96, **_BULLET)
-        for group, members in (own | grouped).items()
+        for group, members in (special | grouped).items()
         if members
     ]
     intro = "The parameters are in groups:\n\n" + "\n".join(listed) + "\n\n"
