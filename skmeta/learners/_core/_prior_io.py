@@ -137,14 +137,17 @@ def read_prior(
         )
     names = learner_class._get_param_names()
     settings = {n: v for n, v in prior.learner_params.items() if n in names or n not in REMOVED}
-    head = str(settings.get("head_init", "none"))
     if learner_precision is not None:
         settings["precision"] = learner_precision
+    learner = learner_class(**(settings | overrides))
+    # A learner without head_init has one kind of head.
+    names_kind = prior.trained_on_kind or "classes"
+    head = str(settings.get("head_init", learner.resolve_head(prior.kind, names_kind)))
     shape = input_shape if prior.input_shape is None else tuple(prior.input_shape)
     backbone = prior.module if prior.module is not None else str(prior.backbone)
     module = build_backbone(backbone, shape, dict(prior.backbone_params))
     session = Session.begin(
-        learner_class(**(settings | overrides)),
+        learner,
         module,
         shape,
         Scaler(*(prior.tensors[f"scaler.{n}"] for n in Scaler._fields)),
