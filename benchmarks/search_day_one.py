@@ -24,10 +24,12 @@ best one's distance from it count as that (an R2 of minus a million would else h
 differences). What random search is expected to reach after k evaluations is exact,
 by order statistics of its candidates. Seconds are of the process, fits and search together.
 
-A line a run goes to ``benchmarks/results/search_day_one.jsonl``; what is there is not run again.
+A line a run goes to ``benchmarks/results/search_day_one.jsonl.gz``; what is there is not run
+again.
 """
 
 import argparse
+import gzip
 import json
 import os
 import time
@@ -59,7 +61,7 @@ from tqdm import tqdm
 from skmeta.search import MetaLearnedSearchCV, default_search_space, shipped_priors
 from skmeta.search.prior._shipped import load_shipped
 
-RESULTS = Path(__file__).parent / "results" / "search_day_one.jsonl"
+RESULTS = Path(__file__).parent / "results" / "search_day_one.jsonl.gz"
 METHODS = ("shipped", "random", "plain", "defaults", "optuna", "halving", "skopt")
 N_SETS, MIN_ROWS, N_TRAIN, N_TEST, N_FOLDS = 30, 150, 600, 2000, 3
 N_OURS, N_PEERS, N_RANDOM, N_RANDOM_CHEAP = 20, 30, 60, 200
@@ -272,7 +274,7 @@ def run_all(folder, methods, names, hours):
                 line = dict(zip(("method", "estimator", "data"), cell, strict=True)) | {
                     "error": text
                 }
-        with RESULTS.open("a") as file:
+        with gzip.open(RESULTS, "at") as file:
             file.write(json.dumps(line, separators=(",", ":")) + "\n")
 
 
@@ -281,7 +283,10 @@ def task_of(name):
 
 
 def lines():
-    return [json.loads(t) for t in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+    if not RESULTS.exists():
+        return []
+    with gzip.open(RESULTS, "rt") as file:
+        return [json.loads(line) for line in file]
 
 
 # -- what it says ------------------------------------------------------------------------------
@@ -449,7 +454,7 @@ def main():
         return
     if options.summary:
         summary = summarise()
-        RESULTS.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
+        RESULTS.with_name("search_day_one.json").write_text(json.dumps(summary, indent=1) + "\n")
         print(json.dumps(summary, indent=1))
         return
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"

@@ -26,7 +26,7 @@ and each peer with a 95% interval from a bootstrap over sets.
 10 features, beside that of a random forest of 100 trees. They are run in turns in one process, and
 the least time of each counts.
 
-Results go to ``benchmarks/results/small_tables-<kind>.jsonl``, one line a method, set and size,
+Results go to ``benchmarks/results/small_tables-<kind>.jsonl.gz``, one line a method, set and size,
 and what is there is not run again; of ``--speed`` to ``small_tables-speed-<kind>.json``.
 """
 
@@ -239,7 +239,8 @@ def read(path: Path) -> dict[tuple, dict]:
     """What is there, by method, set and size."""
     if not path.exists():
         return {}
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    with gzip.open(path, "rt") as file:
+        lines = [json.loads(line) for line in file]
     return {(row["method"], row["name"], row["size"]): row for row in lines}
 
 
@@ -263,7 +264,7 @@ def run(
                 warnings.simplefilter("ignore")
                 found = one(methods[method](), draw(kind, name, size, seed))
             scores.append({n: np.round(v, 6).tolist() for n, v in found.items()})
-        with open(options.results, "a") as file:
+        with gzip.open(options.results, "at") as file:
             file.write(json.dumps(row) + "\n")
 
 
@@ -376,7 +377,7 @@ def main() -> None:
         path.write_text(json.dumps(record, indent=1) + "\n")
         return
     if options.results is None:
-        options.results = RESULTS / f"small_tables-{options.kind}.jsonl"
+        options.results = RESULTS / f"small_tables-{options.kind}.jsonl.gz"
     peers = PEERS[options.kind]
     methods = {n: peers[n] for n in (peers if options.methods is None else options.methods)}
     name = None
