@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Architecture:
     shares: tuple[dict[str, float], ...]
 
     @property
-    def table(self) -> dict[str, list]:
+    def table(self) -> dict[str, list[Any]]:
         """One list per column with one entry per edge, as ``pandas.DataFrame`` takes them."""
         names = Edge.__dataclass_fields__
         return {name: [getattr(edge, name) for edge in self.edges] for name in names}

@@ -51,7 +51,7 @@ class BaseMetaFewShot(BaseEstimator):
 
     kind: ClassVar[str]
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "prior": "no_validation",  # resolve_prior says more about what is wrong.
         "n_inner_steps": [Interval(Integral, 0, None, closed="left"), None],
         "inner_lr": [Interval(Real, 0, None, closed="neither"), None],

@@ -82,7 +82,7 @@ class LearnedOptimizer(GradientLearner):
     loss_scaling: float = 1.0
     parameter_scaling: float = 0.0
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **GradientLearner._parameter_constraints,
         "n_hidden": [Interval(Integral, 1, None, closed="left")],
         "truncation": [Interval(Integral, 1, None, closed="left"), None],

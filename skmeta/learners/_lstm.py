@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -78,7 +78,7 @@ class LSTMMetaLearner(GradientLearner):
     n_hidden: int = 20
     query_statistics: bool = False
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **GradientLearner._parameter_constraints,
         "inner_lr": [Interval(Real, 0, 1, closed="neither")],
         "n_hidden": [Interval(Integral, 1, None, closed="left")],

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -64,7 +64,7 @@ class MAML(GradientLearner):
     learn_inner_lr: bool = False
     per_step_norm: bool = False
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **GradientLearner._parameter_constraints,
         "multi_step_loss": [Interval(Real, 0, 1, closed="both")],
         "first_order_until": [Interval(Real, 0, 1, closed="both")],

@@ -77,7 +77,7 @@ class MetaNAS(GradientLearner):
     max_parameters: int | None = None
     outer: str = "maml"
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **GradientLearner._parameter_constraints,
         "architecture_lr": [Interval(Real, 0, None, closed="left")],
         "temperature": [tuple, list],

@@ -65,7 +65,7 @@ class PolicyMAML(PolicyLearner):
     inner_kl_weight: float = 5e-4
     max_kl: float = 0.01
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **PolicyLearner._parameter_constraints,
         "first_order": ["boolean"],
         "learn_inner_lr": ["boolean"],

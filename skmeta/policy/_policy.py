@@ -82,7 +82,7 @@ class MetaPolicy(BaseEstimator):
     (2,)
     """
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "prior": [MetaPrior],
         "n_inner_steps": [Interval(Integral, 0, None, closed="left"), None],
         "inner_lr": [Interval(Real, 0, None, closed="neither"), None],

@@ -3,7 +3,7 @@
 import os
 import time
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import clone
@@ -227,7 +227,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, **params):
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Search, and refit the best candidate.
 
         Parameters
@@ -306,7 +306,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         if hasattr(best, "feature_names_in_"):
             self.feature_names_in_ = best.feature_names_in_
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """Return which metadata the estimator, the scorer and the splitter ask for.
 
         Returns
@@ -315,7 +315,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         """
         return super(MetaLearnedSearchCV, with_one_estimator(self)).get_metadata_routing()
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         return super(MetaLearnedSearchCV, with_one_estimator(self)).__sklearn_tags__()
 
 

@@ -41,7 +41,7 @@ class Algorithm(BaseEstimator, ABC):
     """A meta-learning algorithm: its settings, and pure methods that take the state they need."""
 
     backbone: Any = "mlp"
-    backbone_params: dict | None = None
+    backbone_params: dict[str, Any] | None = None
     input_shape: tuple[int, ...] | None = None
     n_way: int = 5
     n_shot: int = 5
@@ -72,7 +72,7 @@ class Algorithm(BaseEstimator, ABC):
     # Whether a value of a row may be missing (NaN).
     allow_nan: ClassVar[bool] = False
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "backbone": "no_validation",  # build_backbone names what is wrong.
         "backbone_params": [dict, None],
         "input_shape": [tuple, list, None],

@@ -39,7 +39,7 @@ _HARDWARE_PARAMETERS = frozenset(
 )
 
 
-def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, dict]:
+def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, dict[str, Any]]:
     """Meta-train a learner.
 
     Parameters

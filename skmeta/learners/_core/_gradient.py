@@ -68,7 +68,7 @@ class InnerLoopLearner(MetaLearner):
     # What head_init="auto" means for tasks whose classes are new each time.
     default_head: ClassVar[str] = "prototype"
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **MetaLearner._parameter_constraints,
         "task_type": [StrOptions({"auto", "classification", "regression"})],
         "head_init": [StrOptions(set(HEADS))],
@@ -301,7 +301,7 @@ class GradientLearner(InnerLoopLearner):
 
     first_order: bool = False
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **InnerLoopLearner._parameter_constraints,
         "first_order": ["boolean"],
     }

@@ -120,7 +120,7 @@ class HierarchicalLinear(MetaLearner):
     shrinkage: float = 1.0
     varied_noise: bool = True
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **MetaLearner._parameter_constraints,
         "task_type": [StrOptions({"auto", "classification", "regression"})],
         "head_init": [StrOptions({"learned"})],

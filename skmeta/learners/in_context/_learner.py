@@ -134,7 +134,7 @@ class InContextLearner(MetaLearner):
     cell_width: int = 32
     prior: Any = None
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **MetaLearner._parameter_constraints,
         "task_type": [StrOptions({"auto", "classification", "regression"})],
         "n_estimators": [Interval(Integral, 1, 64, closed="both")],

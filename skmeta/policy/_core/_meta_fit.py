@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ MetaGradient = Callable[
 
 def meta_fit(
     learner: PolicySettings, family: TaskFamily, meta_gradient: MetaGradient
-) -> tuple[MetaPrior, dict]:
+) -> tuple[MetaPrior, dict[str, Any]]:
     """Meta-train a policy learner.
 
     Parameters

@@ -62,7 +62,7 @@ class PolicySettings(BaseEstimator, ABC):
     verbose: int = 0
     random_state: Any = None
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden": [tuple, list],
         "activation": [str],
         "initial_std": [Interval(Real, 0, None, closed="neither")],
