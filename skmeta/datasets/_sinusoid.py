@@ -65,8 +65,8 @@ def make_sinusoid_tasks(
     --------
     >>> from skmeta.datasets import make_sinusoid_tasks
     >>> X, y, groups = make_sinusoid_tasks(n_tasks=3, n_samples=10, random_state=0)
-    >>> X.shape, y.shape, groups.max()
-    ((30, 1), (30,), np.int64(2))
+    >>> X.shape, y.shape, int(groups.max())
+    ((30, 1), (30,), 2)
     """
     n_tasks, n_samples = check_count(n_tasks, "n_tasks"), check_count(n_samples, "n_samples")
     if not noise >= 0:

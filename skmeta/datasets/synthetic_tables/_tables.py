@@ -78,8 +78,8 @@ def make_table_tasks(
     --------
     >>> from skmeta.datasets import make_table_tasks
     >>> X, y, groups = make_table_tasks(n_tasks=3, n_samples=20, n_features=5, random_state=0)
-    >>> X.shape, y.shape, groups.max()
-    ((60, 5), (60,), np.int64(2))
+    >>> X.shape, y.shape, int(groups.max())
+    ((60, 5), (60,), 2)
     """
     # torch is not loaded with the data sets, since most of them do without it.
     import torch
