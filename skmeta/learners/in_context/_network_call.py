@@ -12,12 +12,13 @@ from torch import Tensor
 
 from skmeta.backend import State
 from skmeta.learners.in_context._cells import N_CODES, N_SLOTS
+from skmeta.learners.in_context._encoders import Memory
 from skmeta.learners.in_context._stored_names import (
     from_stored_name,
     module_parameters,
     to_stored_name,
 )
-from skmeta.learners.in_context._transformer import Memory, TableTransformer
+from skmeta.learners.in_context._transformer import TableTransformer
 
 _MEMORY = "memory.of."
 # What is computed from the rows themselves stays in the precision of the rows.
