@@ -1,0 +1,103 @@
+"""Draw ``figures/architecture.svg``: the rooms of the package, floor by floor, with their sizes.
+
+    python doc/draw_architecture.py
+
+Floors and inner rooms are those of ``tests/test_architecture.py``, which fails if an import goes
+up.
+Lines of code are counted, so that the drawing shows where the code is.
+"""
+
+import runpy
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+from matplotlib.patches import FancyBboxPatch
+
+HERE = Path(__file__).parent
+PACKAGE = HERE.parent / "skmeta"
+HOLDS = {
+    "_validation": "checks",
+    "_random": "seeds",
+    "_optional": "extras",
+    "_sklearn_compat": "private scikit-learn",
+    "_files": "reading and writing files",
+    "exceptions": "errors, warnings",
+    "_renamed": "old pickles",
+    "tasks": "what a task is",
+    "backbones": "networks",
+    "plotting": "displays",
+    "datasets": "where tasks come from",
+    "backend": "devices, execution",
+    "training": "the outer loop",
+    "priors": "MetaPrior",
+    "learners": "one algorithm per file",
+    "few_shot": "estimators of new tasks",
+    "search": "MetaLearnedSearchCV",
+    "policy": "reinforcement learning",
+    "testing": "conformance checks",
+    "__init__": "the public names",
+    "__main__": "the command line",
+}
+WIDTH, HEIGHT, GAP = 100.0, 10.0, 0.8
+
+
+def count_lines(room: str) -> int:
+    path = PACKAGE / room
+    files = path.rglob("*.py") if path.is_dir() else [path.with_suffix(".py")]
+    return sum(len(file.read_text().splitlines()) for file in files)
+
+
+def main() -> None:
+    rules = runpy.run_path(str(HERE.parent / "tests" / "test_architecture.py"))
+    floors = [[r for r in sorted(rooms) if r in HOLDS] for rooms in rules["FLOORS"]]
+    floors = [rooms for rooms in floors if rooms]
+    figure, axes = plt.subplots(figsize=(10, 7.2))
+    for level, rooms in enumerate(floors):
+        # A third of the width is shared equally, so that small rooms can be read too.
+        lines = {room: count_lines(room) for room in rooms}
+        shares = [0.45 / len(rooms) + 0.55 * lines[r] / sum(lines.values()) for r in rooms]
+        left = 6.0
+        axes.text(2.5, level * HEIGHT + HEIGHT / 2, str(level), ha="center", va="center", size=13)
+        for room, share in zip(rooms, shares, strict=True):
+            width = share * (WIDTH - 6.0)
+            box = (left + GAP / 2, level * HEIGHT + GAP / 2), width - GAP, HEIGHT - GAP
+            style = "round,pad=0,rounding_size=0.6"
+            colour = "#dbe9f6" if level % 2 else "#eef3f8"
+            axes.add_patch(FancyBboxPatch(*box, boxstyle=style, fc=colour, ec="#4a6d8c"))
+            inner = [r for floor in rules["INNER_FLOORS"].get(room, []) for r in sorted(floor) if r]
+            words = [HOLDS[room], *([" · ".join(inner)] if inner else [])]
+            size = 6.6 if width < 14 else 7.6
+            middle = left + width / 2
+            axes.text(
+                middle,
+                level * HEIGHT + 6.9,
+                room,
+                ha="center",
+                va="center",
+                size=size + 1.6,
+                weight="bold",
+                color="#12324d",
+            )
+            axes.text(
+                middle,
+                level * HEIGHT + 3.4,
+                "\n".join(words),
+                ha="center",
+                va="center",
+                size=size - 0.4,
+                color="#333333",
+                linespacing=1.35,
+            )
+            left += width
+    axes.set(xlim=(0, WIDTH), ylim=(0, HEIGHT * len(floors)))
+    axes.axis("off")
+    figure.tight_layout(pad=0.2)
+    plt.rcParams["svg.hashsalt"] = "skmeta"
+    figure.savefig(HERE / "figures" / "architecture.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()
