@@ -14,9 +14,11 @@ from skmeta.search import (
     describe_prior,
     shipped_priors,
 )
+from skmeta.search.history import mask_password
 
 __all__ = ["main"]
 
+_SUCCESS, _FAILURE, _DAMAGED = 0, 1, 3
 _EXPECTED = (HistoryError, HistoryFormatError, PriorFormatError, ImportError, OSError, ValueError)
 
 
@@ -31,15 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0, or 1 where the command failed.
+        Exit status: 0 if the command succeeded, 1 if it failed, 3 if ``history check`` found
+        damaged rows and did not remove them. Wrong usage exits with 2.
     """
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        return options.run(options) or _SUCCESS
     except _EXPECTED as error:
         print(f"skmeta: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return _FAILURE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,10 +49,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m skmeta", description="Histories of searches, and priors learned from them."
     )
     groups = parser.add_subparsers(required=True, metavar="COMMAND")
-    of_history = _group(groups, "history", "show, copy and merge histories of searches")
+    of_history = _group(groups, "history", "show, check, copy and merge histories of searches")
     of_prior = _group(groups, "prior", "build and describe priors of searches")
 
-    _command(of_history, "show", _show, "say what a history holds")
+    _command(of_history, "show", _show, "show what a history holds")
+    check = _command(of_history, "check", _check, "list damaged rows; exit with 3 if there are any")
+    check.add_argument("--remove", action="store_true", help="delete the damaged rows")
     export = _command(of_history, "export", _export, "write a history to a file to pass on")
     export.add_argument("target", metavar="FILE", help=".jsonl, .jsonl.gz or .parquet")
     load = _command(of_history, "import", _merge, "add the searches of exported files")
@@ -77,7 +81,7 @@ def _group(groups: Any, name: str, text: str) -> Any:
 def _command(
     commands: Any,
     name: str,
-    run: Callable[[argparse.Namespace], None],
+    run: Callable[[argparse.Namespace], int | None],
     text: str,
     history: bool = True,
 ) -> argparse.ArgumentParser:
@@ -99,6 +103,21 @@ def _show(options: argparse.Namespace) -> None:
         print(history.describe())
 
 
+def _check(options: argparse.Namespace) -> int:
+    with ReadOnlyHistory(options.history) as reading:  # a wrong path must not make a history
+        rows = reading.damaged_rows()
+    if rows and options.remove:
+        with SearchHistory(options.history) as history:
+            rows = history.remove_damaged_rows()
+    if not rows:
+        print("No row is damaged.")
+        return _SUCCESS
+    print("\n".join(rows))
+    print(f"{len(rows)} damaged {'row' if len(rows) == 1 else 'rows'}", end="")
+    print(" removed." if options.remove else ". Remove them with --remove.")
+    return _SUCCESS if options.remove else _DAMAGED
+
+
 def _export(options: argparse.Namespace) -> None:
     with ReadOnlyHistory(options.history) as history:
         history.export(options.target)
@@ -110,7 +129,7 @@ def _merge(options: argparse.Namespace) -> None:
         for source in options.sources:
             before = len(history)
             history.merge(source)
-            print(f"Added {len(history) - before} searches of {source}.")
+            print(f"Added {len(history) - before} searches of {mask_password(source)}.")
 
 
 def _build(options: argparse.Namespace) -> None:
@@ -119,7 +138,7 @@ def _build(options: argparse.Namespace) -> None:
         prior = SearchPrior.from_searches(searches)
         if not len(prior):
             raise ValueError(
-                f"{options.history} has no search of {options.estimator} scored by "
+                f"{mask_password(options.history)} has no search of {options.estimator} scored by "
                 f"{options.metric} from which something can be learned. It holds:\n"
                 f"{history.describe()}"
             )

@@ -61,7 +61,12 @@ MOVED: dict[str, tuple[str, ...]] = {
     "search._fingerprint": ("search.record._fingerprint",),
     "search._given": ("search._arguments",),
     "search._gp": ("search.surrogate._gp",),
-    "search._history": ("search.history._history",),
+    "search._history": (
+        "search.history._history",
+        "search.history._read_only",
+        "search.history._default",
+        "search.history._address",
+    ),
     "search._joint": ("search.prior._joint",),
     "search._ledger": ("search._recorder",),
     "search._measured": ("search.history._importers",),
@@ -86,7 +91,7 @@ MOVED: dict[str, tuple[str, ...]] = {
 # (old module, old name) -> (new module, new name), the modules without "skmeta.".
 RENAMED: dict[tuple[str, str], tuple[str, str]] = {
     ("backend._crossing", "Crossing"): ("backend._adapter", "TensorAdapter"),
-    ("search._history", "ReadOnly"): ("search.history._history", "ReadOnlyHistory"),
+    ("search._history", "ReadOnly"): ("search.history._read_only", "ReadOnlyHistory"),
     ("search._joint", "ChoicePrior"): (
         "search.prior._algorithm_selection",
         "AlgorithmSelectionPrior",

@@ -31,7 +31,7 @@ from skmeta.search._fit_params import FitData, check_fit_data
 from skmeta.search._open_record import open_record
 from skmeta.search._propose import AS_GIVEN
 from skmeta.search._run import SearchOutcome, run_search
-from skmeta.search.history import ReadOnlyHistory, SearchHistory
+from skmeta.search.history import ReadOnlyHistory, SearchHistory, hide_password
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior
 
 __all__ = ["MetaLearnedSearchCV"]
@@ -225,6 +225,15 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         self.time_budget = time_budget
         self.progress = progress
         self.random_state = random_state
+
+    @property
+    def history(self):
+        # A URL may hold a password, which no representation of the search may show.
+        return hide_password(self.__dict__["history"])
+
+    @history.setter
+    def history(self, history):
+        self.__dict__["history"] = hide_password(history)
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:

@@ -1,13 +1,22 @@
-"""``SearchHistory``: what was found before, in a database."""
+"""Histories: past searches, kept in a database."""
 
-from skmeta.search.history._default import default_history, set_default_history, use_history
-from skmeta.search.history._history import ReadOnly as ReadOnly
-from skmeta.search.history._history import ReadOnlyHistory, SearchHistory, open_history
+from skmeta.search.history._address import hide_password, mask_password
+from skmeta.search.history._default import (
+    default_history,
+    open_history,
+    set_default_history,
+    use_history,
+)
+from skmeta.search.history._history import SearchHistory
+from skmeta.search.history._read_only import ReadOnly as ReadOnly
+from skmeta.search.history._read_only import ReadOnlyHistory
 
 __all__ = [
     "ReadOnlyHistory",
     "SearchHistory",
     "default_history",
+    "hide_password",
+    "mask_password",
     "open_history",
     "set_default_history",
     "use_history",

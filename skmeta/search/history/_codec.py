@@ -1,14 +1,16 @@
 """Evaluations and searches as rows of text, and back.
 
 The texts are strict JSON, so that a database or another language can read them. JSON has no
-non-finite numbers: in a configuration one is ``{"float": "nan"}``, which no other value looks
-like; in a list that holds only numbers NaN is ``null`` and infinity ``"Infinity"``.
+non-finite numbers. In a configuration, one is written ``{"float": "nan"}``, which no other value
+looks like. In a list of numbers, NaN is ``null`` and infinity is ``"Infinity"``.
+
+A row that was damaged is a `HistoryFormatError` that names the column.
 """
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,8 +18,12 @@ from skmeta.exceptions import HistoryFormatError
 from skmeta.search.record import Configuration, Evaluation, SearchRecord, Value
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
-# Columns that are compared have a length, which some databases insist on.
+_NON_FINITE = ("nan", "inf", "-inf")
+_INFINITIES = ("Infinity", "-Infinity")
+
+# Some databases require a length of columns that are compared.
 KEY_LENGTH = 128
 SOURCE_LENGTH = 32
 
@@ -28,16 +34,27 @@ def dump(value: Any) -> str:
 
 
 def encode_configuration(configuration: Configuration) -> str:
-    """Return a configuration as JSON; its values must be plain."""
+    """Return a configuration as JSON. Its values must be plain."""
     return dump({str(name): _encode_value(name, v) for name, v in configuration.items()})
 
 
 def decode_configuration(text: str) -> dict[str, Value]:
     """Return the configuration that `encode_configuration` wrote."""
-    values: dict[str, Any] = json.loads(text)
-    if '{"float":' in text:  # a quote inside a string is escaped, so this rarely errs
-        values = {k: float(v["float"]) if isinstance(v, dict) else v for k, v in values.items()}
-    return values
+    values: dict[str, Value] = _parse(text, dict)
+    if text.count("{") == 1 and "[" not in text:  # all are plain: almost always so
+        return values
+    return {name: _decode_value(value) for name, value in values.items()}
+
+
+def _decode_value(value: Any) -> Value:
+    if isinstance(value, dict):
+        if [*value] != ["float"] or value["float"] not in _NON_FINITE:
+            raise ValueError(f"{value!r:.60} is no value of a parameter")
+        return float(value["float"])
+    if isinstance(value, list):
+        raise ValueError(f"{value!r:.60} is no value of a parameter")
+    found: Value = value
+    return found
 
 
 def _encode_value(name: str, value: Any) -> Any:
@@ -54,7 +71,7 @@ def _encode_value(name: str, value: Any) -> Any:
 
 
 def encode_numbers(values: Sequence[float]) -> list[Any]:
-    """Return numbers as a JSON list; only they are in it, so NaN can be null."""
+    """Return numbers for a JSON list, with null for NaN."""
     numbers = [v.item() if isinstance(v, np.generic) else v for v in values]
     return [v if math.isfinite(v) else _name_non_finite(v) for v in numbers]
 
@@ -63,28 +80,83 @@ def _name_non_finite(value: float) -> str | None:
     return None if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
 
 
-def decode_numbers(values: Sequence[Any]) -> tuple[float, ...]:
+def decode_numbers(values: Any) -> tuple[float, ...]:
     """Return the floats that `encode_numbers` wrote."""
-    return tuple(math.nan if v is None else float(v) for v in values)
+    if not isinstance(values, list):
+        raise ValueError(f"{values!r:.60} is no list of numbers")
+    return tuple(map(_decode_number, values))
+
+
+def _decode_number(value: Any) -> float:
+    if value is None:
+        return math.nan
+    # Most values are floats, and this runs for each score of a history.
+    if type(value) is float or type(value) is int or value in _INFINITIES:
+        return float(value)
+    raise ValueError(f"{value!r:.60} is no number")
 
 
 def _encode_by_name(numbers: Mapping[str, Sequence[float]]) -> str:
     return dump({name: encode_numbers(values) for name, values in numbers.items()})
 
 
-def _decode_by_name(text: str | None) -> dict[str, tuple[float, ...]]:
-    return {k: decode_numbers(v) for k, v in json.loads(text).items()} if text else {}
+def decode_scores(text: str) -> dict[str, tuple[float, ...]]:
+    """Return metric -> score of each fold."""
+    return {name: decode_numbers(values) for name, values in _parse(text, dict).items()}
 
 
 def _encode_or_none(numbers: Sequence[float]) -> str | None:
     return dump(encode_numbers(numbers)) if len(numbers) else None
 
 
+def _decode_list(text: str | None) -> tuple[float, ...]:
+    return decode_numbers(_parse(text, list)) if text else ()
+
+
+def _decode_counts(text: str | None) -> tuple[int, ...]:
+    counts = _parse(text, list) if text else []
+    if not all(type(count) is int for count in counts):
+        raise ValueError(f"{counts!r:.60} is no list of counts")
+    return tuple(counts)
+
+
+def _parse(text: Any, kind: type) -> Any:
+    """Return parsed JSON, checked for its kind."""
+    if not isinstance(text, str):
+        raise ValueError(f"a {type(text).__name__}, not text")
+    value = json.loads(text, parse_constant=_refuse_constant)
+    if not isinstance(value, kind):
+        raise ValueError(f"JSON of a {type(value).__name__}, not of a {kind.__name__}")
+    return value
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not in JSON")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"a {type(value).__name__}, not text")
+    return value
+
+
+def decode_column(row: Mapping[str, Any], name: str, decode: Callable[[Any], T]) -> T:
+    """Return the decoded value of a column, or raise `HistoryFormatError` that names it."""
+    try:
+        return decode(row[name])
+    except KeyError:
+        raise HistoryFormatError(f"{name} is missing") from None
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise HistoryFormatError(f"{name} is damaged: {str(error)[:120]}") from error
+
+
 def _encode_float(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _decode_float(value: float | None) -> float:
+def _decode_float(value: Any) -> float:
+    if value is not None and not isinstance(value, (int, float)):
+        raise ValueError(f"{value!r:.60} is no number")
     return math.nan if value is None else float(value)
 
 
@@ -94,7 +166,7 @@ def _clean(text: str) -> str:
 
 
 def evaluation_to_row(evaluation: Evaluation) -> Row:
-    """Return the columns of an evaluation, without its search."""
+    """Return the columns of an evaluation."""
     e = evaluation
     if len(e.key) > KEY_LENGTH or len(e.source) > SOURCE_LENGTH:
         raise HistoryFormatError(
@@ -118,25 +190,32 @@ def evaluation_to_row(evaluation: Evaluation) -> Row:
 
 
 def row_to_evaluation(row: Mapping[str, Any]) -> Evaluation:
-    """Return the evaluation that `evaluation_to_row` took apart."""
+    """Return the evaluation that `evaluation_to_row` encoded.
+
+    Raises
+    ------
+    HistoryFormatError
+        If a column is damaged; the message names it.
+    """
+    # Histories of version 0.1 lack the last two columns.
+    row = {"predicted_mean_score": None, "predicted_std_score": None, **row}
     return Evaluation(
-        key=row["key"],
-        configuration=decode_configuration(row["configuration"]),
-        params=row["params"] or "",
-        scores=_decode_by_name(row["scores"]),
-        train_scores=_decode_by_name(row["train_scores"]),
-        fit_times=decode_numbers(json.loads(row["fit_times"] or "[]")),
-        score_times=decode_numbers(json.loads(row["score_times"] or "[]")),
-        n_test_samples=tuple(json.loads(row["n_test_samples"] or "[]")),
-        error=row["error"],
-        source=row["source"],
-        # Histories of version 0.1 do not have these columns.
-        predicted_mean_score=_decode_float(row.get("predicted_mean_score")),
-        predicted_std_score=_decode_float(row.get("predicted_std_score")),
+        key=decode_column(row, "key", _text),
+        configuration=decode_column(row, "configuration", decode_configuration),
+        params=decode_column(row, "params", lambda text: _text(text or "")),
+        scores=decode_column(row, "scores", decode_scores),
+        train_scores=decode_column(row, "train_scores", lambda t: decode_scores(t) if t else {}),
+        fit_times=decode_column(row, "fit_times", _decode_list),
+        score_times=decode_column(row, "score_times", _decode_list),
+        n_test_samples=decode_column(row, "n_test_samples", _decode_counts),
+        error=decode_column(row, "error", lambda text: None if text is None else _text(text)),
+        source=decode_column(row, "source", _text),
+        predicted_mean_score=decode_column(row, "predicted_mean_score", _decode_float),
+        predicted_std_score=decode_column(row, "predicted_std_score", _decode_float),
     )
 
 
-# What is asked for by value has a column of its own; everything else goes to one JSON text.
+# Fields that queries filter by have their own column. The others are in one JSON text.
 _DETAILS = ("data_sketch", "signature", "space", "cv", "metrics", "metafeatures", "versions")
 
 
@@ -174,23 +253,76 @@ def search_to_row(record: SearchRecord) -> Row:
 
 
 def row_to_search(row: Mapping[str, Any]) -> SearchRecord:
-    """Return the search that `search_to_row` took apart."""
-    details = json.loads(row["details"])
-    values = decode_numbers([*details["metafeatures"].values()])
-    details["metafeatures"] = dict(zip(details["metafeatures"], values, strict=True))
-    details["data_sketch"] = tuple(details["data_sketch"])
-    is_unnamed = row["dataset"] in labels_without_name(row["data_digest"])
+    """Return the record that `search_to_row` encoded.
+
+    Raises
+    ------
+    HistoryFormatError
+        If a column is damaged; the message names it.
+    """
+    details = decode_column(row, "details", _decode_details)
+    digest = decode_column(row, "data_digest", _text)
+    label = decode_column(row, "dataset", _text)
     return SearchRecord(
-        fingerprint=row["fingerprint"],
-        dataset=None if is_unnamed else row["dataset"],
-        data_digest=row["data_digest"],
-        estimator=row["estimator"],
-        refit_metric=row["refit_metric"],
-        **{name: details[name] for name in _DETAILS},
-        seed=details.get("seed"),  # version 0.1 did not write it
-        learned_until=_decode_position(details.get("learned_until")),
+        fingerprint=decode_column(row, "fingerprint", _text),
+        dataset=None if label in labels_without_name(digest) else label,
+        data_digest=digest,
+        estimator=decode_column(row, "estimator", _text),
+        refit_metric=decode_column(row, "refit_metric", _text),
+        **details,
     )
 
 
+def decode_time(value: Any) -> float:
+    """Return a time in seconds since 1970."""
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{value!r:.60} is no time")
+    return float(value)
+
+
+def row_to_times(row: Mapping[str, Any]) -> tuple[float, float | None]:
+    """Return when a search started and finished."""
+    finished = decode_column(row, "finished", lambda t: None if t is None else decode_time(t))
+    return decode_column(row, "started", decode_time), finished
+
+
+def _decode_details(text: Any) -> dict[str, Any]:
+    details = _parse(text, dict)
+    missing = [name for name in _DETAILS if name not in details]
+    if missing:
+        raise ValueError(f"{missing[0]} is missing")
+    if not all(type(sign) is int for sign in _mapping(details["metrics"]).values()):
+        raise ValueError("metrics are no signs")
+    features = _mapping(details["metafeatures"])
+    return {
+        "data_sketch": _decode_counts(dump(details["data_sketch"])),
+        "signature": _text(details["signature"]),
+        "space": {name: _text(value) for name, value in _mapping(details["space"]).items()},
+        "cv": _text(details["cv"]),
+        "metrics": dict(details["metrics"]),
+        "metafeatures": dict(zip(features, decode_numbers([*features.values()]), strict=True)),
+        "versions": {name: _text(v) for name, v in _mapping(details["versions"]).items()},
+        # Version 0.1 did not write these two.
+        "seed": _count_or_none(details.get("seed")),
+        "learned_until": _decode_position(details.get("learned_until")),
+    }
+
+
+def _count_or_none(value: Any) -> int | None:
+    if value is not None and type(value) is not int:
+        raise ValueError(f"{value!r:.60} is no count")
+    return value
+
+
 def _decode_position(value: Any) -> tuple[str, int] | None:
-    return None if value is None else (str(value[0]), int(value[1]))
+    if value is None:
+        return None
+    if not isinstance(value, list) or [type(part) for part in value] != [str, int]:
+        raise ValueError(f"{value!r:.60} is no position in a history")
+    return value[0], value[1]
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r:.60} is no object")
+    return value

@@ -1,35 +1,36 @@
-"""The history that searches use when none is given to them."""
+"""The default history, for searches without one of their own."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from skmeta.search.history._history import ReadOnlyHistory, SearchHistory, open_history
+from skmeta.search.history._history import SearchHistory
+from skmeta.search.history._read_only import ReadOnlyHistory
 
 VARIABLE = "SKMETA_HISTORY"
 
 History = SearchHistory | ReadOnlyHistory | str | os.PathLike[str] | None
 
-# A block's choice, in a tuple so that "no history" differs from "no choice".
-_block: ContextVar[tuple[SearchHistory | ReadOnlyHistory | None] | None] = ContextVar(
+# The default of a block, in a tuple, since None is a possible default.
+_block_default: ContextVar[tuple[SearchHistory | ReadOnlyHistory | None] | None] = ContextVar(
     "skmeta_history", default=None
 )
-# A script's choice. Threads do not inherit context variables, so it is a global.
-_script: list[SearchHistory | ReadOnlyHistory] = []
+# The default of the process. It is a global, since threads do not inherit context variables.
+_process_default: list[SearchHistory | ReadOnlyHistory] = []
 
 
 @contextmanager
 def use_history(history: History) -> Iterator[SearchHistory | ReadOnlyHistory | None]:
-    """Give a history to the searches in a block that have none of their own.
+    """Set the default history for the searches in a ``with`` block.
 
-    It holds for the thread that runs the block, and not for worker processes: set the environment
-    variable ``SKMETA_HISTORY`` for those.
+    It is set for the thread that runs the block. Worker processes do not see it: set the
+    environment variable ``SKMETA_HISTORY`` for them.
 
     Parameters
     ----------
     history : SearchHistory, ReadOnlyHistory, str, path-like or None
-        The history, or its path or URL; None switches the default off.
+        The history, or its path or URL. None means no default.
 
     Yields
     ------
@@ -44,26 +45,26 @@ def use_history(history: History) -> Iterator[SearchHistory | ReadOnlyHistory | 
     True
     """
     opened = open_history(history)
-    before = _block.set((opened,))
+    before = _block_default.set((opened,))
     try:
         yield opened
     finally:
-        _block.reset(before)
+        _block_default.reset(before)
         if opened is not None and opened is not history:
             opened.close()
 
 
 def set_default_history(history: History) -> None:
-    """Give a history to all searches of this process that have none of their own.
+    """Set the default history for all searches of this process.
 
-    Searches in joblib's worker processes are in other processes: name the history in the
-    environment variable ``SKMETA_HISTORY``, or give it to the search.
+    Worker processes, such as joblib's, do not see it: set the environment variable
+    ``SKMETA_HISTORY`` for them, or give the history to the search.
 
     Parameters
     ----------
     history : SearchHistory, ReadOnlyHistory, str, path-like or None
-        The history, or its path or URL; None returns to what the environment variable
-        ``SKMETA_HISTORY`` says.
+        The history, or its path or URL. None restores the default of the environment variable
+        ``SKMETA_HISTORY``.
 
     Examples
     --------
@@ -75,14 +76,14 @@ def set_default_history(history: History) -> None:
     >>> set_default_history(None)
     """
     opened = open_history(history)
-    _script[:] = [] if opened is None else [opened]
+    _process_default[:] = [] if opened is None else [opened]
 
 
 def default_history() -> SearchHistory | ReadOnlyHistory | None:
-    """Return the history that a search without its own uses.
+    """Return the default history.
 
-    In this order: the innermost `use_history` block, `set_default_history`, the environment
-    variable ``SKMETA_HISTORY`` (a path or URL), none.
+    It is the one of the innermost `use_history` block; else that of `set_default_history`; else
+    the one that the environment variable ``SKMETA_HISTORY`` names by path or URL; else None.
 
     Returns
     -------
@@ -95,7 +96,24 @@ def default_history() -> SearchHistory | ReadOnlyHistory | None:
     ...     print(default_history())
     None
     """
-    chosen = _block.get()
+    chosen = _block_default.get()
     if chosen is not None:
         return chosen[0]
-    return _script[0] if _script else open_history(os.environ.get(VARIABLE) or None)
+    if _process_default:
+        return _process_default[0]
+    return open_history(os.environ.get(VARIABLE) or None)
+
+
+def open_history(
+    history: SearchHistory | ReadOnlyHistory | str | os.PathLike[str] | None,
+) -> SearchHistory | ReadOnlyHistory | None:
+    """Open a history that is given by its path or URL.
+
+    Parameters
+    ----------
+    history : None, str, path-like, SearchHistory or ReadOnlyHistory
+        A path or URL is opened. Anything else is returned as it is.
+    """
+    if history is None or isinstance(history, SearchHistory | ReadOnlyHistory):
+        return history
+    return SearchHistory(history)

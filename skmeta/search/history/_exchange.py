@@ -1,24 +1,26 @@
-"""Histories as tables and files, for other programs and other machines.
+"""Files of whole histories, for other programs and other machines.
 
-JSON lines: a first line with format and version, then a line for each search, followed by one for
-each of its candidates. Parquet: a row a candidate (one with no key for a search without any), and
-the same texts in columns; format and version are in the file's metadata.
+JSON lines: the first line has format and version. A line for each search follows, and after it
+one line for each of its candidates. Parquet: one row per candidate, or one without a key for a
+search without candidates; the same texts are in columns, format and version in the metadata.
 """
 
 import gzip
 import json
 import os
 import secrets
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-import numpy as np
-
 from skmeta._optional import import_optional
 from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search.history import _codec
-from skmeta.search.record import Evaluation, RecordedSearch
+from skmeta.search.record import RecordedSearch
+
+# The row of each search, and those of its candidates.
+SearchRows = list[tuple[Mapping[str, Any], list[Mapping[str, Any]]]]
 
 FORMAT = "skmeta.history"
 VERSION = 1
@@ -51,60 +53,8 @@ _EVALUATION_COLUMNS = (
 _NUMBER_COLUMNS = ("started", "finished", "predicted_mean_score", "predicted_std_score")
 
 
-def to_frame(searches: Iterable[RecordedSearch]) -> Any:
-    """Return a pandas DataFrame with one row a candidate."""
-    pandas = import_optional("pandas", "history")
-    rows = [
-        _frame_row(number, search, evaluation)
-        for number, search in enumerate(searches)
-        for evaluation in search.evaluations
-    ]
-    frame = pandas.DataFrame(rows)
-    scores = [name for name in frame.columns if name.startswith("mean_test_")]
-    params = [name for name in frame.columns if name not in {*_FRAME_COLUMNS, *scores}]
-    return frame.reindex(columns=[*_FRAME_COLUMNS, *sorted(scores), *sorted(params)])
-
-
-_FRAME_COLUMNS = (
-    "search",
-    "dataset",
-    "estimator",
-    "metric",
-    "score",
-    "score_std",
-    "mean_fit_time",
-    "mean_score_time",
-    "error",
-    "source",
-)
-
-
-def _frame_row(number: int, search: RecordedSearch, evaluation: Evaluation) -> dict[str, Any]:
-    metric = search.record.refit_metric
-    folds = evaluation.scores.get(metric, ())
-    return {
-        "search": number,
-        "dataset": search.record.dataset_label,
-        "estimator": search.record.estimator,
-        "metric": metric,
-        "score": _mean(folds) * search.record.metrics.get(metric, 1),
-        "score_std": float(np.std(folds)) if len(folds) > 1 else np.nan,
-        "mean_fit_time": _mean(evaluation.fit_times),
-        "mean_score_time": _mean(evaluation.score_times),
-        "error": evaluation.error,
-        "source": evaluation.source,
-        **{f"mean_test_{name}": _mean(values) for name, values in evaluation.scores.items()},
-        **evaluation.configuration,
-    }
-
-
-def _mean(values: Iterable[float]) -> float:
-    numbers = list(values)
-    return float(np.mean(numbers)) if numbers else np.nan
-
-
 def write_file(path: Path, searches: Iterable[RecordedSearch]) -> None:
-    """Write searches to a new file, whole or not at all."""
+    """Write searches to a file that only its owner can read, whole or not at all."""
     kind = _kind_of(path)
     if not path.parent.is_dir():
         raise HistoryError(
@@ -113,10 +63,12 @@ def write_file(path: Path, searches: Iterable[RecordedSearch]) -> None:
         )
     temporary = path.with_name(f".{secrets.token_hex(4)}.tmp.{path.name}")
     try:
+        # Parquet is written by name, so the file has to be there with its mode.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         if kind == ".parquet":
             _write_parquet(temporary, searches)
         else:
-            with _open_text(temporary, "x") as file:
+            with _open_text(temporary, "w") as file:
                 file.writelines(json.dumps(line) + "\n" for line in _lines(searches))
         os.replace(temporary, path)
     except OSError as error:
@@ -126,23 +78,49 @@ def write_file(path: Path, searches: Iterable[RecordedSearch]) -> None:
 
 
 def read_file(path: Path) -> list[RecordedSearch]:
-    """Return the searches in a file that `write_file` wrote."""
+    """Return the searches in a file that `write_file` wrote.
+
+    Raises
+    ------
+    HistoryError
+        If the file cannot be read.
+    HistoryFormatError
+        If it is not an exported history, or damaged.
+    """
     kind = _kind_of(path)
     if not path.is_file():
         raise HistoryError(
             f"{str(path)!r} is not a file. Give one that SearchHistory.export wrote."
         )
     try:
-        return _read_parquet(path) if kind == ".parquet" else _read_lines(path)
-    except HistoryFormatError:
-        raise
+        rows = _read_parquet(path) if kind == ".parquet" else _read_lines(path)
+        return [_to_recorded(search, evaluations) for search, evaluations in rows]
+    except _ForeignFileError as error:
+        raise HistoryFormatError(str(error)) from None
     except (OSError, EOFError) as error:
         raise HistoryError(f"{str(path)!r} cannot be read ({error}).") from error
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except _DAMAGE as error:
         raise HistoryFormatError(
-            f"{str(path)!r} was cut short or altered ({type(error).__name__}: {error}). "
+            f"{str(path)!r} was cut short or altered ({type(error).__name__}: {str(error)[:200]}). "
             "Export the history again."
         ) from error
+
+
+class _ForeignFileError(Exception):
+    """The file is not an exported history, or one of a newer format."""
+
+
+# What parsers raise for a damaged file; HistoryFormatError is a ValueError.
+_DAMAGE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    NotImplementedError,
+    zlib.error,
+)
 
 
 def is_exchange_file(path: Path) -> bool:
@@ -155,8 +133,8 @@ def _kind_of(path: Path) -> str:
         if path.name.lower().endswith(suffix):
             return suffix
     raise HistoryFormatError(
-        f"{path.name!r} does not say how a history is to be written. "
-        f"Let it end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}."
+        f"The name {path.name!r} has no suffix of a format that a history can be exported to. "
+        f"Give it one of {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}."
     )
 
 
@@ -168,12 +146,12 @@ def _search_row(search: RecordedSearch) -> dict[str, Any]:
 def _lines(searches: Iterable[RecordedSearch]) -> Iterator[dict[str, Any]]:
     yield {"format": FORMAT, "version": VERSION}
     for search in searches:
-        yield {"search": _expand(_search_row(search))}
+        yield {"search": _parse_columns(_search_row(search))}
         for evaluation in search.evaluations:
-            yield {"evaluation": _expand(_codec.evaluation_to_row(evaluation))}
+            yield {"evaluation": _parse_columns(_codec.evaluation_to_row(evaluation))}
 
 
-# Columns that hold JSON: a line shows what is in them.
+# Columns that hold JSON. In a line, they are JSON themselves and not text.
 _JSON_COLUMNS = {
     "details",
     "configuration",
@@ -185,11 +163,11 @@ _JSON_COLUMNS = {
 }
 
 
-def _expand(row: Mapping[str, Any]) -> dict[str, Any]:
+def _parse_columns(row: Mapping[str, Any]) -> dict[str, Any]:
     return {k: json.loads(v) if v and k in _JSON_COLUMNS else v for k, v in row.items()}
 
 
-def _shrink(row: Mapping[str, Any]) -> dict[str, Any]:
+def _dump_columns(row: Mapping[str, Any]) -> dict[str, Any]:
     keep = {k: v for k, v in row.items() if v is None or k not in _JSON_COLUMNS}
     return {**keep, **{k: _codec.dump(v) for k, v in row.items() if k not in keep}}
 
@@ -200,39 +178,40 @@ def _open_text(path: Path, mode: str) -> TextIO:
     return cast(TextIO, open(path, mode, encoding="utf-8"))
 
 
-def _read_lines(path: Path) -> list[RecordedSearch]:
-    rows: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
+def _read_lines(path: Path) -> SearchRows:
+    rows: SearchRows = []
     with _open_text(path, "r") as file:
         head = json.loads(file.readline() or "{}")
         _check_format(path, head.get("format"), head.get("version"))
         for text in file:
             line = json.loads(text)
             if "search" in line:
-                rows.append((_shrink(line["search"]), []))
+                rows.append((_dump_columns(line["search"]), []))
             else:
-                rows[-1][1].append(_shrink(line["evaluation"]))
-    return [_to_recorded(search, evaluations) for search, evaluations in rows]
+                rows[-1][1].append(_dump_columns(line["evaluation"]))
+    return rows
 
 
 def _to_recorded(
     search: Mapping[str, Any], evaluations: Iterable[Mapping[str, Any]]
 ) -> RecordedSearch:
+    started, finished = _codec.row_to_times(search)
     return RecordedSearch(
         record=_codec.row_to_search(search),
         evaluations=tuple(_codec.row_to_evaluation(row) for row in evaluations),
-        started=float(search["started"]),
-        finished=None if search["finished"] is None else float(search["finished"]),
+        started=started,
+        finished=finished,
     )
 
 
 def _check_format(path: Path, found: object, version: object) -> None:
-    if found != FORMAT or not isinstance(version, int):
-        raise HistoryFormatError(
+    if found != FORMAT or type(version) is not int:
+        raise _ForeignFileError(
             f"{str(path)!r} is not an exported history. Give a file that SearchHistory.export "
             "wrote, or a table of scores to SearchHistory.add."
         )
     if version > VERSION:
-        raise HistoryFormatError(
+        raise _ForeignFileError(
             f"{str(path)!r} has format {version}, and this version of skmeta reads up to format "
             f"{VERSION}. Upgrade skmeta."
         )
@@ -256,7 +235,7 @@ def _write_parquet(path: Path, searches: Iterable[RecordedSearch]) -> None:
     parquet.write_table(table, path, compression="zstd")
 
 
-def _read_parquet(path: Path) -> list[RecordedSearch]:
+def _read_parquet(path: Path) -> SearchRows:
     parquet = import_optional("pyarrow.parquet", "history")
     with parquet.ParquetFile(path) as file:
         metadata = file.schema_arrow.metadata or {}
@@ -264,10 +243,9 @@ def _read_parquet(path: Path) -> list[RecordedSearch]:
         known = metadata.get(b"format", b"").decode()
         _check_format(path, known, int(version) if version.isdecimal() else None)
         rows = file.read().to_pylist()
-    by_search: dict[str, list[dict[str, Any]]] = {}
+    by_search: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_search.setdefault(row["fingerprint"], []).append(row)
     return [
-        _to_recorded(group[0], [row for row in group if row["key"] is not None])
-        for group in by_search.values()
+        (group[0], [row for row in group if row["key"] is not None]) for group in by_search.values()
     ]

@@ -1,29 +1,24 @@
-"""What is read from and written to a history's tables, within one transaction."""
+"""Queries and statements on a history's tables, each within one transaction.
+
+Functions that read rows return a list of those that are damaged beside the others.
+"""
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from skmeta.exceptions import HistoryFormatError
 from skmeta.search.history import _codec
+from skmeta.search.history._damage import DamagedRow
 from skmeta.search.history._schema import about, evaluation, search
 from skmeta.search.record import Evaluation, RecordedSearch, SearchRecord
 
 _FEW_KEYS = 100  # the most that are listed in a query
 
 Rows = Sequence[dict[str, Any]]
-
-
-def _read(connection: sa.Connection, query: sa.Select[Any]) -> list[dict[str, Any]]:
-    result = connection.execute(query)
-    names = tuple(result.keys())
-    return [dict(zip(names, row, strict=True)) for row in result]
-
-
-def _every_column(table: sa.Table) -> sa.Select[Any]:
-    # A history of version 0.1 that is opened for reading lacks columns, so none is named.
-    return sa.select(sa.literal_column("*")).select_from(table)
+Damage = list[DamagedRow]
 
 
 def find_search(connection: sa.Connection, fingerprint: str) -> int | None:
@@ -34,21 +29,27 @@ def find_search(connection: sa.Connection, fingerprint: str) -> int | None:
 
 
 def find_record(connection: sa.Connection, search_id: int) -> SearchRecord | None:
-    """Return what was known of a search before its first candidate, or None."""
-    query = _every_column(search).where(search.c.id == search_id)
-    rows = _read(connection, query)
+    """Return the record of a search, or None.
+
+    Raises
+    ------
+    HistoryFormatError
+        If it is damaged.
+    """
+    rows = _read(connection, _every_column(search).where(search.c.id == search_id))
     return _codec.row_to_search(rows[0]) if rows else None
 
 
 def ensure_search(
     connection: sa.Connection, record: SearchRecord, started: float | None = None
 ) -> int:
-    """Return the id of a search, which is inserted if it is not there.
+    """Return the id of a search, and insert it if it is not there.
 
-    A data set that had no name gets the one of `record`.
+    A damaged record is replaced, and a data set that had no name gets the one of `record`.
     """
     found = find_search(connection, record.fingerprint)
     if found is not None:
+        _repair_search(connection, found, record)
         if record.dataset is not None:
             _name_dataset(connection, found, record)
         return found
@@ -58,27 +59,27 @@ def ensure_search(
     return int(key[0])
 
 
-def _name_dataset(connection: sa.Connection, search_id: int, record: SearchRecord) -> None:
-    row = _codec.search_to_row(record)
-    unnamed = search.c.dataset.in_(_codec.labels_without_name(record.data_digest))
-    statement = sa.update(search).where(search.c.id == search_id, unnamed)
-    connection.execute(statement.values(dataset=row["dataset"]))
-
-
 def insert_evaluations(
     connection: sa.Connection, search_id: int, rows: Iterable[_codec.Row]
 ) -> int:
-    """Insert the candidates that the search does not have yet; return how many."""
-    wanted = {row["key"]: row for row in reversed(list(rows))}  # of equal keys, the first
-    # Locking the search's row makes other writers of this search wait, where rows can be locked.
+    """Insert the candidates that a search does not have yet; return how many.
+
+    A damaged candidate of the same key is replaced.
+    """
+    wanted = {row["key"]: row for row in reversed(list(rows))}  # the first of equal keys
+    # Locking the search's row makes other writers of this search wait, if rows can be locked.
     lock = sa.select(search.c.id).where(search.c.id == search_id).with_for_update()
     connection.execute(lock)
-    query = sa.select(evaluation.c.key).where(evaluation.c.search_id == search_id)
+    query = _every_column(evaluation).where(evaluation.c.search_id == search_id)
     if len(wanted) <= _FEW_KEYS:
         query = query.where(evaluation.c.key.in_(list(wanted)))
-    present: Iterable[str] = connection.execute(query).scalars()
-    for key in present:
-        wanted.pop(key, None)
+    for row in _read(connection, query):
+        if row["key"] not in wanted:
+            continue
+        if _decode_evaluations([row])[1]:
+            _delete_rows(connection, evaluation, [row["id"]])
+        else:
+            del wanted[row["key"]]
     new = [{"search_id": search_id, **row} for row in reversed(wanted.values())]
     if new:
         connection.execute(sa.insert(evaluation), new)
@@ -86,14 +87,14 @@ def insert_evaluations(
 
 
 def finish_search(connection: sa.Connection, search_id: int, finished: float | None = None) -> None:
-    """Note when a search ended, the first time it did."""
+    """Write when a search finished, unless it is written already."""
     statement = sa.update(search).where(search.c.id == search_id, search.c.finished.is_(None))
     moment = time.time() if finished is None else finished
     connection.execute(statement.values(finished=moment))
 
 
 def merge_search(connection: sa.Connection, item: RecordedSearch) -> int:
-    """Insert what is new of a search; return how many candidates."""
+    """Insert a search, or its candidates that are new; return how many candidates."""
     search_id = ensure_search(connection, item.record, item.started)
     if item.finished is not None:
         finish_search(connection, search_id, item.finished)
@@ -102,76 +103,105 @@ def merge_search(connection: sa.Connection, item: RecordedSearch) -> int:
 
 
 def remove_dataset(connection: sa.Connection, dataset: str) -> int:
-    """Delete the searches on a data set, by its name or digest; return how many."""
+    """Delete the searches on a data set, given by its name or digest; return how many."""
     chosen = sa.or_(search.c.dataset == dataset, search.c.data_digest == dataset)
-    ids = sa.select(search.c.id).where(chosen)
-    connection.execute(sa.delete(evaluation).where(evaluation.c.search_id.in_(ids)))
-    return connection.execute(sa.delete(search).where(chosen)).rowcount
+    ids: list[int] = list(connection.execute(sa.select(search.c.id).where(chosen)).scalars())
+    _delete_searches(connection, ids)
+    return len(ids)
 
 
-def read_evaluations(connection: sa.Connection, search_id: int) -> list[Evaluation]:
-    """Return the candidates of a search, in the order they were recorded."""
+def read_evaluations(connection: sa.Connection, search_id: int) -> tuple[list[Evaluation], Damage]:
+    """Return the candidates of a search, in the order in which they were recorded."""
     query = _every_column(evaluation).where(evaluation.c.search_id == search_id)
-    rows = _read(connection, query.order_by(evaluation.c.id))
-    return [_codec.row_to_evaluation(row) for row in rows]
+    return _decode_evaluations(_read(connection, query.order_by(evaluation.c.id)))
 
 
 def read_searches(connection: sa.Connection, classes: Collection[str] | None) -> Rows:
-    """Return the searches that tried one of some estimator classes (None: all of them)."""
+    """Return the rows of searches that tried one of some estimator classes (None: of all)."""
     query = _every_column(search).order_by(search.c.id)
     if classes is not None:
-        known = sa.select(search.c.estimator).distinct()
-        names: Iterable[str] = connection.execute(known).scalars()
-        matching = [name for name in names if not set(classes).isdisjoint(name.split("|"))]
-        query = query.where(search.c.estimator.in_(matching))
+        known: Iterable[Any] = connection.execute(sa.select(search.c.estimator).distinct())
+        names = [name for (name,) in known if not set(classes).isdisjoint(str(name).split("|"))]
+        query = query.where(search.c.estimator.in_(names))
     return _read(connection, query)
 
 
 def read_scores(
     connection: sa.Connection, searches: Rows, last_id: int | None = None
-) -> dict[int, tuple[list[str], list[str]]]:
-    """Return the texts of configurations and scores, by the id of their search.
+) -> dict[int, list[dict[str, Any]]]:
+    """Return id, configuration and scores of the candidates of some searches, by search.
 
-    With `last_id`, only of evaluations up to this id.
+    With `last_id`, only of candidates up to this id.
     """
     names = {row["estimator"] for row in searches}
     ids = sa.select(search.c.id).where(search.c.estimator.in_(names))
-    query = (
-        sa.select(evaluation.c.search_id, evaluation.c.configuration, evaluation.c.scores)
-        .where(evaluation.c.search_id.in_(ids))
-        .order_by(evaluation.c.id)
+    columns = (
+        evaluation.c.id,
+        evaluation.c.search_id,
+        evaluation.c.configuration,
+        evaluation.c.scores,
     )
+    query = sa.select(*columns).where(evaluation.c.search_id.in_(ids)).order_by(evaluation.c.id)
     if last_id is not None:
         query = query.where(evaluation.c.id <= last_id)
-    texts: dict[int, tuple[list[str], list[str]]] = {row["id"]: ([], []) for row in searches}
-    found: Iterable[Any] = connection.execute(query)
-    for search_id, configuration, scores in found:
-        if search_id in texts:
-            texts[search_id][0].append(configuration)
-            texts[search_id][1].append(scores)
-    return texts
+    rows: dict[int, list[dict[str, Any]]] = {row["id"]: [] for row in searches}
+    for row in _read(connection, query):
+        if row["search_id"] in rows:
+            rows[row["search_id"]].append(row)
+    return rows
 
 
-def read_whole(connection: sa.Connection) -> Iterator[RecordedSearch]:
-    """Yield every search with its candidates."""
+def read_all(connection: sa.Connection) -> tuple[list[RecordedSearch], Damage]:
+    """Return all searches with their candidates."""
+    searches: list[RecordedSearch] = []
+    damage: Damage = []
     for row in _read(connection, _every_column(search).order_by(search.c.id)):
-        yield RecordedSearch(
-            record=_codec.row_to_search(row),
-            evaluations=tuple(read_evaluations(connection, row["id"])),
-            started=row["started"],
-            finished=row["finished"],
+        evaluations, damaged = read_evaluations(connection, row["id"])
+        damage += damaged
+        try:
+            record = _codec.row_to_search(row)
+            started, finished = _codec.row_to_times(row)
+        except HistoryFormatError as error:
+            damage.append(DamagedRow("search", row["id"], row["id"], str(error)))
+            continue
+        searches.append(
+            RecordedSearch(
+                record=record,
+                evaluations=tuple(evaluations),
+                started=started,
+                finished=finished,
+            )
         )
+    return searches, damage
 
 
-def count(connection: sa.Connection, table: sa.Table) -> int:
-    """Return the number of rows."""
-    return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
+def find_damage(connection: sa.Connection) -> Damage:
+    """Return all damaged rows, and candidates whose search is gone."""
+    _, damage = read_all(connection)
+    known = sa.select(search.c.id)
+    query = sa.select(evaluation.c.id, evaluation.c.search_id)
+    orphans: Iterable[Any] = connection.execute(query.where(evaluation.c.search_id.not_in(known)))
+    damage += [DamagedRow("evaluation", row[0], row[1], "its search is gone") for row in orphans]
+    return sorted(damage)
+
+
+def remove_damage(connection: sa.Connection) -> Damage:
+    """Delete all damaged rows, and the candidates of damaged searches; return the rows."""
+    damage = find_damage(connection)
+    _delete_rows(connection, evaluation, [row.id for row in damage if row.kind == "evaluation"])
+    _delete_searches(connection, [row.id for row in damage if row.kind == "search"])
+    return damage
+
+
+def count_searches(connection: sa.Connection) -> int:
+    """Return the number of searches."""
+    return int(connection.execute(sa.select(sa.func.count()).select_from(search)).scalar_one())
 
 
 def read_token(connection: sa.Connection) -> tuple[Any, ...]:
-    """Return what differs when searches or candidates were added or removed.
+    """Return a value that changes when searches or candidates are added or removed.
 
-    Ids are never used again, and the number tells of a smaller id that was committed later.
+    Ids are never used again. The number of rows shows a smaller id that was committed later.
     """
     identity = connection.execute(sa.select(about.c.value).where(about.c.name == "id")).scalar()
     numbers = [
@@ -183,14 +213,14 @@ def read_token(connection: sa.Connection) -> tuple[Any, ...]:
 
 
 def read_position(connection: sa.Connection) -> tuple[str, int]:
-    """Return the history's identity and the id of its last evaluation."""
+    """Return the history's identity and the id of its last candidate."""
     identity = connection.execute(sa.select(about.c.value).where(about.c.name == "id")).scalar()
     last_id = connection.execute(sa.select(sa.func.max(evaluation.c.id))).scalar()
     return str(identity), int(last_id or 0)
 
 
 def describe(connection: sa.Connection) -> list[tuple[str, int, int, int]]:
-    """Return estimator, number of data sets, searches and candidates, one row an estimator."""
+    """Return estimator, number of data sets, of searches and of candidates, per estimator."""
     query = (
         sa.select(
             search.c.estimator,
@@ -205,3 +235,51 @@ def describe(connection: sa.Connection) -> list[tuple[str, int, int, int]]:
     return [
         (str(row[0]), int(row[1]), int(row[2]), int(row[3])) for row in connection.execute(query)
     ]
+
+
+def _read(connection: sa.Connection, query: sa.Select[Any]) -> list[dict[str, Any]]:
+    result = connection.execute(query)
+    names = tuple(result.keys())
+    return [dict(zip(names, row, strict=True)) for row in result]
+
+
+def _every_column(table: sa.Table) -> sa.Select[Any]:
+    # A history of version 0.1 that is opened for reading lacks columns, so none is named.
+    return sa.select(sa.literal_column("*")).select_from(table)
+
+
+def _decode_evaluations(rows: Rows) -> tuple[list[Evaluation], Damage]:
+    evaluations: list[Evaluation] = []
+    damage: Damage = []
+    for row in rows:
+        try:
+            evaluations.append(_codec.row_to_evaluation(row))
+        except HistoryFormatError as error:
+            damage.append(DamagedRow("evaluation", row["id"], row["search_id"], str(error)))
+    return evaluations, damage
+
+
+def _repair_search(connection: sa.Connection, search_id: int, record: SearchRecord) -> None:
+    try:
+        find_record(connection, search_id)
+    except HistoryFormatError:
+        statement = sa.update(search).where(search.c.id == search_id)
+        connection.execute(statement.values(_codec.search_to_row(record)))
+
+
+def _name_dataset(connection: sa.Connection, search_id: int, record: SearchRecord) -> None:
+    row = _codec.search_to_row(record)
+    unnamed = search.c.dataset.in_(_codec.labels_without_name(record.data_digest))
+    statement = sa.update(search).where(search.c.id == search_id, unnamed)
+    connection.execute(statement.values(dataset=row["dataset"]))
+
+
+def _delete_searches(connection: sa.Connection, ids: Collection[int]) -> None:
+    for one in ids:
+        connection.execute(sa.delete(evaluation).where(evaluation.c.search_id == one))
+    _delete_rows(connection, search, ids)
+
+
+def _delete_rows(connection: sa.Connection, table: sa.Table, ids: Collection[int]) -> None:
+    for one in ids:
+        connection.execute(sa.delete(table).where(table.c.id == one))

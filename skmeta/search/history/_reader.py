@@ -1,7 +1,5 @@
-"""What can be asked of a history, whether or not it can be written."""
+"""Methods of a history that only read."""
 
-import json
-import math
 import os
 import threading
 from collections.abc import Collection, Hashable, Iterator
@@ -11,15 +9,18 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from skmeta.search.history import _codec, _exchange, _queries, _schema
-from skmeta.search.history._store import MEMORY, Store
-from skmeta.search.record import Evaluation, PastSearch, RecordedSearch, SearchRecord
+from skmeta.exceptions import HistoryFormatError
+from skmeta.search.history import _codec, _exchange, _frame, _queries
+from skmeta.search.history._address import MEMORY
+from skmeta.search.history._damage import DamagedRow, warn_of_damage
+from skmeta.search.history._store import Store
+from skmeta.search.record import Configuration, Evaluation, PastSearch, RecordedSearch, SearchRecord
 
 _opening = threading.Lock()
 
 
 class HistoryReader:
-    """What can be asked of a history, whether or not it can be written."""
+    """Methods of a history that only read."""
 
     _read_only: ClassVar[bool]
 
@@ -33,8 +34,8 @@ class HistoryReader:
 
     @property
     def _store(self) -> Store:
-        # A copy opens its database when it is first asked for something: a fitted search has to
-        # load where its history is not.
+        # A copy opens its database at its first use, since a fitted search must load on a machine
+        # that does not have the history.
         if self._opened is None:
             with _opening:
                 if self._opened is None:
@@ -43,44 +44,63 @@ class HistoryReader:
         return self._opened
 
     def evaluations(self, search: int | str) -> list[Evaluation]:
-        """Return the finished candidates of one search, in the order they were recorded.
+        """Return the finished candidates of a search, in the order in which they were recorded.
 
         Parameters
         ----------
         search : int or str
-            The search's id, as `begin` returned it, or its fingerprint.
+            Id of the search, as returned by `begin`, or its fingerprint.
 
         Returns
         -------
         evaluations : list of Evaluation
-            Empty where there is no such search.
+            Empty if there is no such search.
+
+        Warns
+        -----
+        HistoryWarning
+            If rows are damaged. They are left out.
         """
 
-        def work(connection: Any) -> list[Evaluation]:
+        def work(connection: Any) -> tuple[list[Evaluation], list[DamagedRow]]:
             found = _queries.find_search(connection, search) if isinstance(search, str) else search
-            return [] if found is None else _queries.read_evaluations(connection, found)
+            return ([], []) if found is None else _queries.read_evaluations(connection, found)
 
-        return self._store.run(work)
+        evaluations, damage = self._store.run(work)
+        warn_of_damage(self._store.place, damage)
+        return evaluations
 
     def find(self, fingerprint: str) -> SearchRecord | None:
-        """Return what was known of a search before its first candidate.
+        """Return the record of a search.
 
         Parameters
         ----------
         fingerprint : str
-            The search's fingerprint.
+            Fingerprint of the search.
 
         Returns
         -------
         record : SearchRecord or None
-            None if there is no such search.
+            None if there is no such search, or if its record is damaged.
+
+        Warns
+        -----
+        HistoryWarning
+            If the record is damaged.
         """
 
-        def work(connection: Any) -> SearchRecord | None:
+        def work(connection: Any) -> tuple[SearchRecord | None, list[DamagedRow]]:
             search_id = _queries.find_search(connection, fingerprint)
-            return None if search_id is None else _queries.find_record(connection, search_id)
+            if search_id is None:
+                return None, []
+            try:
+                return _queries.find_record(connection, search_id), []
+            except HistoryFormatError as error:
+                return None, [DamagedRow("search", search_id, search_id, str(error))]
 
-        return self._store.run(work)
+        record, damage = self._store.run(work)
+        warn_of_damage(self._store.place, damage)
+        return record
 
     def position(self) -> tuple[str, int]:
         """Return the history's identity and the number of its last evaluation.
@@ -97,26 +117,32 @@ class HistoryReader:
         exclude: str | Collection[str] = (),
         until: tuple[str, int] | None = None,
     ) -> list[PastSearch]:
-        """Return past searches: their configurations, and one score each.
+        """Return past searches: their configurations, and one score for each.
 
         Parameters
         ----------
         estimator : str or collection of str, optional
-            Only searches that tried one of these classes, such as ``"SVC"``; ``"SVC|NuSVC"``
-            stands for both.
+            Keep searches that tried one of these classes, such as ``"SVC"``; ``"SVC|NuSVC"``
+            means both.
         metric : str, optional
-            The score wanted. A search that did not record it gives the metric it was refitted by.
+            The wanted metric. For a search that did not record it, the scores are those of the
+            metric that it maximised.
         exclude : str or collection of str, default=()
-            Data sets to leave out, by name or by digest, or searches by their fingerprint.
+            Data sets to leave out, by name or digest, or searches, by fingerprint.
         until : tuple of (str, int), optional
-            Only evaluations up to a `position` of this history. The position of another history
-            has no effect.
+            Keep evaluations up to this `position` of this history. The position of another
+            history has no effect.
 
         Returns
         -------
         searches : list of PastSearch
-            Scores are means over the folds, signed so that greater is better, and NaN where a
-            candidate failed. A search without any finite score is left out.
+            Scores are means over the folds, signed so that greater is better, and NaN if a
+            candidate failed. A search without a finite score is left out.
+
+        Warns
+        -----
+        HistoryWarning
+            If rows are damaged. They are left out.
 
         Examples
         --------
@@ -137,24 +163,46 @@ class HistoryReader:
             last_id = until[1] if until is not None and is_own else None
             return rows, _queries.read_scores(connection, rows, last_id)
 
-        rows, texts = self._store.run(work)
-        past = [
-            _make_past_search(_codec.row_to_search(row), texts[row["id"]], metric)
-            for row in rows
-            if excluded.isdisjoint((row["dataset"], row["data_digest"], row["fingerprint"]))
-        ]
+        rows, evaluations = self._store.run(work)
+        past, damage = [], []
+        for row in rows:
+            if excluded.isdisjoint((row["dataset"], row["data_digest"], row["fingerprint"])):
+                try:
+                    record = _codec.row_to_search(row)
+                except HistoryFormatError as error:
+                    damage.append(DamagedRow("search", row["id"], row["id"], str(error)))
+                    continue
+                past.append(_make_past_search(record, evaluations[row["id"]], metric, damage))
+        warn_of_damage(self._store.place, damage)
         return [one for one in past if np.isfinite(one.scores).any()]
 
-    def version_token(self) -> Hashable:
-        """Return a value that differs when searches or candidates were added or removed.
+    def damaged_rows(self) -> list[str]:
+        """Return a description of each row that cannot be read.
 
-        It is cheap, so that what was computed from a history can be kept until it changes.
+        Returns
+        -------
+        rows : list of str
+            The kind and id of each row, its search, and which column is damaged. Empty if the
+            history is sound.
+
+        Examples
+        --------
+        >>> from skmeta.search import SearchHistory
+        >>> SearchHistory().damaged_rows()
+        []
         """
-        # Copies of a file share its identity, and may go different ways.
+        return [str(row) for row in self._store.run(_queries.find_damage)]
+
+    def version_token(self) -> Hashable:
+        """Return a value that changes when searches or candidates are added or removed.
+
+        It is cheap. What was computed from a history is valid until the token changes.
+        """
+        # Copies of a file share its identity, and may be changed in different ways.
         return (self._store.name, *self._store.run(_queries.read_token))
 
     def describe(self) -> str:
-        """Return how many data sets, searches and candidates there are, by estimator.
+        """Return a table with the number of data sets, searches and candidates per estimator.
 
         Examples
         --------
@@ -172,12 +220,28 @@ class HistoryReader:
         lines += [f"{a:<{width}}  {b:>9}  {c:>8}  {d:>10}" for a, b, c, d in rows]
         return "\n".join(lines)
 
-    def to_frame(self) -> Any:
-        """Return a pandas DataFrame with one row a candidate.
+    def to_frame(self, all: bool = False) -> Any:
+        """Return a pandas DataFrame with one row per candidate.
 
-        Columns tell the search (``search``, ``dataset``, ``estimator``, ``metric``), how the
-        candidate did (``score``, signed so that greater is better, ``score_std``,
-        ``mean_test_<metric>``, times, ``error``) and its parameters under canonical names.
+        Columns are the search (``search``, ``dataset``, ``estimator``, ``metric``), its result
+        (``score``, signed so that greater is better, ``score_std``, ``mean_test_<metric>``,
+        times, ``error``), ``source``, and the parameters under canonical names.
+
+        Parameters
+        ----------
+        all : bool, default=False
+            Show all columns. By default, a parameter is left out if no search varied it and it
+            has one value in all rows or only digests of values. So is what the model expected
+            (``predicted_mean_score``, ``predicted_std_score``).
+
+        Returns
+        -------
+        frame : DataFrame
+
+        Warns
+        -----
+        HistoryWarning
+            If rows are damaged. They are left out.
 
         Examples
         --------
@@ -190,40 +254,52 @@ class HistoryReader:
         0    iris       SVC    0.8    1.0
         1    iris       SVC    0.9   10.0
         """
-        return _exchange.to_frame(self)
+        return _frame.to_frame(list(self), all_columns=all)
 
     def export(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to a file that `SearchHistory.merge` reads.
+        """Write the whole history to a file that `SearchHistory.merge` reads.
 
         Parameters
         ----------
         path : str or path-like
-            Its suffix says how: ``.jsonl`` and ``.jsonl.gz`` are JSON lines, ``.parquet`` is
-            parquet. A file that is there is replaced.
+            The suffix selects the format: ``.jsonl`` and ``.jsonl.gz`` are JSON lines,
+            ``.parquet`` is parquet. An existing file is replaced.
+
+        Raises
+        ------
+        HistoryError
+            If the file cannot be written.
+
+        Warns
+        -----
+        HistoryWarning
+            If rows are damaged. They are left out.
         """
         _exchange.write_file(Path(path).expanduser(), self)
 
     def close(self) -> None:
-        """Let go of the database; a later use opens it again."""
+        """Close the database. A later use opens it again."""
         if self._opened is not None:
             self._opened.close()
 
     @property
     def path(self) -> Path | None:
-        """The file it is kept in; None in memory and on a server."""
+        """Return the file of the history; None if it is in memory or on a server."""
         address = self._state["address"]
         return None if address == MEMORY or "://" in address else Path(address)
 
     def __iter__(self) -> Iterator[RecordedSearch]:
-        # Read at once: nothing may hold a transaction open while the caller thinks.
-        return iter(self._store.run(lambda connection: list(_queries.read_whole(connection))))
+        # Everything is read first: no transaction may stay open between two steps of the caller.
+        searches, damage = self._store.run(_queries.read_all)
+        warn_of_damage(self._store.place, damage)
+        return iter(searches)
 
     def __len__(self) -> int:
         """Return the number of searches."""
-        return self._store.run(lambda connection: _queries.count(connection, _schema.search))
+        return self._store.run(_queries.count_searches)
 
     def __bool__(self) -> bool:
-        return True  # an empty history is still a history to record in
+        return True  # an empty history can still record
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._state['name']!r})"
@@ -259,15 +335,28 @@ def _split_classes(estimator: str | Collection[str]) -> set[str]:
 
 
 def _make_past_search(
-    record: SearchRecord, texts: tuple[list[str], list[str]], metric: str | None
+    record: SearchRecord,
+    rows: list[dict[str, Any]],
+    metric: str | None,
+    damage: list[DamagedRow],
 ) -> PastSearch:
-    configurations, scores = texts
+    """Return a past search; append its damaged rows to `damage`."""
     chosen = metric if metric is not None and metric in record.metrics else record.refit_metric
-    means = _average([json.loads(text).get(chosen, ()) for text in scores])
+    configurations: list[Configuration] = []
+    folds: list[tuple[float, ...]] = []
+    for row in rows:
+        try:
+            configuration = _codec.decode_column(row, "configuration", _codec.decode_configuration)
+            scores = _codec.decode_column(row, "scores", _codec.decode_scores)
+        except HistoryFormatError as error:
+            damage.append(DamagedRow("evaluation", row["id"], row["search_id"], str(error)))
+        else:
+            configurations.append(configuration)
+            folds.append(scores.get(chosen, ()))
     return PastSearch(
         dataset=record.dataset_label,
-        configurations=tuple(_codec.decode_configuration(text) for text in configurations),
-        scores=means * record.metrics.get(chosen, 1),
+        configurations=tuple(configurations),
+        scores=_average(folds) * record.metrics.get(chosen, 1),
         metric=chosen,
         estimator=record.estimator,
         data_digest=record.data_digest,
@@ -276,13 +365,10 @@ def _make_past_search(
     )
 
 
-def _average(folds: list[list[float | str | None]]) -> NDArray[np.float64]:
-    """Return the mean over folds of each candidate; NaN where there are none."""
+def _average(folds: list[tuple[float, ...]]) -> NDArray[np.float64]:
+    """Return the mean over folds of each candidate; NaN if there are none."""
     n_folds = {len(values) for values in folds}
     with np.errstate(invalid="ignore"):  # infinity minus infinity
         if len(n_folds) == 1 and n_folds != {0}:
-            # NumPy reads null and "Infinity" as the floats they stand for.
-            means: NDArray[np.float64] = np.array(folds, dtype=np.float64).mean(axis=1)
-            return means
-        decoded = [_codec.decode_numbers(values) for values in folds]
-        return np.array([np.mean(v) if v else math.nan for v in decoded], dtype=np.float64)
+            return np.asarray(np.array(folds, dtype=np.float64).mean(axis=1))
+        return np.array([np.mean(v) if v else np.nan for v in folds], dtype=np.float64)

@@ -1,5 +1,6 @@
-"""Where a history is kept: the database, its transactions and its errors."""
+"""The database of a history: its connections, transactions and errors."""
 
+import contextlib
 import itertools
 import os
 import sqlite3
@@ -7,27 +8,29 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import (
-    ArgumentError,
-    DBAPIError,
-    IntegrityError,
-    NoSuchModuleError,
-    SQLAlchemyError,
-)
+from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from skmeta._optional import import_optional
 from skmeta.exceptions import HistoryError, HistoryFormatError, SkmetaError
 from skmeta.search.history import _schema
+from skmeta.search.history._address import (
+    MASK,
+    MEMORY,
+    check_file,
+    file_of,
+    mask_password,
+    parse_url,
+    secrets_of,
+)
 
 T = TypeVar("T")
 
-MEMORY = ":memory:"
-BUSY_SECONDS = 30.0  # how long a process waits for the others to finish writing
-# Once that was not enough: a database that stays locked costs one long wait, not one a candidate.
+BUSY_SECONDS = 30.0  # how long a process waits for other processes to finish writing
+# How long it waits after one failure: a database that stays locked must not cost a long wait for
+# each candidate.
 _SHORT_BUSY_SECONDS = 1.0
 _ATTEMPTS = 5
 
@@ -45,18 +48,19 @@ class Store:
     def __init__(self, address: str, *, read_only: bool = False, content: bytes | None = None):
         self.address = address
         self.read_only = read_only
-        self.path = _path_of(address)
-        self.name = _name(address, self.path)
+        self.path = file_of(address)
+        self.name = mask_password(address) if self.path is None else str(self.path)
+        self._secrets = secrets_of(address)
         if self.path is not None:
-            _check_file(self.path, read_only)
-            self.path = self.path.absolute()  # this process, or a worker, may change its folder
+            check_file(self.path, read_only)
+            self.path = self.path.absolute()  # this process or a worker may change its folder
             self.address = str(self.path)
         self.place = "The history in memory" if self.in_memory else repr(self.name)
         self.lock = threading.RLock()
-        self._gave_up = False
-        self._make_file = self.path is not None and not read_only
+        self._timed_out = False
+        self._may_create_file = self.path is not None and not read_only
         self.engine = self._make_engine(content)
-        # A pool that is thrown away leaves its connections open, which Python warns about.
+        # A pool that is collected leaves its connections open, and Python warns about that.
         self._finalizer = weakref.finalize(self, _dispose, self.engine, os.getpid())
         _stores.add(self)
         self._prepare()
@@ -66,19 +70,18 @@ class Store:
         return self.address == MEMORY
 
     def run(self, work: Callable[[sa.Connection], T], *, write: bool = False) -> T:
-        """Run work in one transaction; try again while others hold the database."""
-        patience = _SHORT_BUSY_SECONDS if self._gave_up else BUSY_SECONDS
-        deadline = time.monotonic() + patience
+        """Run work in one transaction. Retry while other processes lock the database."""
+        deadline = time.monotonic() + self._timeout
         for attempt in itertools.count():
             try:
                 result = self._run_once(work, write)
             except (SQLAlchemyError, sqlite3.Error) as error:
-                self._gave_up = time.monotonic() > deadline or attempt == _ATTEMPTS - 1
-                if self._gave_up or not _is_passing(error):
-                    raise translate(error, self.place) from error
+                self._timed_out = time.monotonic() > deadline or attempt == _ATTEMPTS - 1
+                if self._timed_out or not _is_transient(error):
+                    raise self._translate(error) from self._cause(error)
                 time.sleep(0.05 * 4**attempt)
             else:
-                self._gave_up = False
+                self._timed_out = False
                 return result
         raise AssertionError("unreachable")
 
@@ -88,15 +91,32 @@ class Store:
             return bytes(_driver(connection).serialize())
 
     def close(self) -> None:
-        """Let go of the connections; the next transaction opens new ones."""
+        """Close the connections. The next transaction opens new ones."""
         if not self.in_memory:
             self.engine.dispose()
 
     def renew_after_fork(self) -> None:
-        """Forget what belongs to the parent process."""
+        """Replace the lock and connections, which belong to the parent process."""
         self.lock = threading.RLock()
         if not self.in_memory:
             self.engine.dispose(close=False)
+
+    @property
+    def _timeout(self) -> float:
+        """Return how long to wait for other processes, in seconds."""
+        return _SHORT_BUSY_SECONDS if self._timed_out else BUSY_SECONDS
+
+    def _translate(self, error: Exception) -> SkmetaError:
+        return translate(error, self.place, self._mask)
+
+    def _cause(self, error: Exception) -> Exception | None:
+        """Return an error that may be shown as the cause of another, or None."""
+        return error if self._mask(str(error)) == str(error) else None
+
+    def _mask(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return text
 
     def _run_once(self, work: Callable[[sa.Connection], T], write: bool) -> T:
         engine = self.engine.execution_options(skmeta_write=write)
@@ -116,7 +136,7 @@ class Store:
             self.run(lambda connection: _schema.create(connection, place), write=True)
         elif self.run(_schema.missing_columns):
             self.run(_schema.add_columns, write=True)
-        self._make_file = False
+        self._may_create_file = False
 
     def _make_engine(self, content: bytes | None) -> sa.Engine:
         if self.in_memory:
@@ -134,19 +154,34 @@ class Store:
     def _connect(self) -> sqlite3.Connection:
         name = MEMORY
         if self.path is not None:
-            # A file that vanished must not come back empty: only opening may create it.
-            mode = "ro" if self.read_only else "rwc" if self._make_file else "rw"
-            name = f"{self.path.as_uri()}?mode={mode}"
-        patience = _SHORT_BUSY_SECONDS if self._gave_up else BUSY_SECONDS
+            # A file that was deleted must not come back empty: only opening may create it.
+            if self._may_create_file:
+                _create_private_file(self.path)
+            name = f"{self.path.as_uri()}?mode={'ro' if self.read_only else 'rw'}"
         connection = sqlite3.connect(
-            name, uri=True, timeout=patience, isolation_level=None, check_same_thread=False
+            name, uri=True, timeout=self._timeout, isolation_level=None, check_same_thread=False
         )
+        connection.text_factory = _decode_text
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
 
 
+def _create_private_file(path: os.PathLike[str]) -> None:
+    """Create a file that only its owner can read, unless it exists. Its journal is like it."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+def _decode_text(content: bytes) -> str | bytes:
+    # One text that is no UTF-8 would make SQLite refuse to read all rows.
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content
+
+
 def _begin_sqlite(connection: sa.Connection) -> None:
-    # A transaction that first reads and then writes can be refused without waiting. One that says
+    # A transaction that reads first and writes later can be refused at once. One that announces
     # at its start that it will write waits for its turn.
     write = connection.get_execution_options().get("skmeta_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
@@ -169,45 +204,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_stores)
 
 
-def _path_of(address: str) -> Path | None:
-    """Return the file of an address; None for a database in memory or on a server."""
-    if address == MEMORY:
-        return None
-    if "://" not in address:
-        return Path(address).expanduser()
-    url = _parse_url(address)
-    if url.get_backend_name() != "sqlite":
-        return None
-    if url.query or not url.database or url.database.startswith((":", "file:")):
-        raise HistoryError(
-            f"The URL {address!r} has no plain path to a file. Give the path itself, "
-            f"or {MEMORY!r} for a history in memory."
-        )
-    return Path(url.database).expanduser()
-
-
-def _parse_url(address: str) -> sa.URL:
-    try:
-        url = sa.make_url(address)
-    except ArgumentError as error:
-        raise HistoryError(
-            "The history's URL cannot be parsed. It looks like "
-            "postgresql://user@host:5432/database (special characters as %XX)."
-        ) from error
-    if url.drivername in ("postgresql", "postgres"):
-        return url.set(drivername="postgresql+psycopg")
-    return url
-
-
 def _make_server_engine(address: str) -> sa.Engine:
-    url = _parse_url(address)
+    url = parse_url(address)
     options: dict[str, Any] = {}
     if url.drivername == "postgresql+psycopg":
         import_optional("psycopg", "postgres")
-        if "connect_timeout" not in url.query:  # without one, a server that is gone is awaited
+        if "connect_timeout" not in url.query:  # by default, the wait for a server is endless
             options = {"connect_timeout": 10}
     try:
-        return sa.create_engine(
+        engine = sa.create_engine(
             url, pool_size=1, max_overflow=4, pool_pre_ping=True, connect_args=options
         )
     except (NoSuchModuleError, ImportError) as error:
@@ -215,72 +220,16 @@ def _make_server_engine(address: str) -> sa.Engine:
             f"The driver of {url.drivername!r} cannot be loaded ({error}). Install it, or use "
             "a path (SQLite) or postgresql://..."
         ) from error
-
-
-def _name(address: str, path: Path | None) -> str:
-    """Return an address that can be shown: without its password."""
-    if path is not None or address == MEMORY:
-        return str(path or MEMORY)
-    return _parse_url(address).render_as_string(hide_password=True)
-
-
-def _check_file(path: Path, read_only: bool) -> None:
-    if path.is_dir():
-        raise HistoryError(f"{str(path)!r} is a folder. Give the path of a file in it.")
-    if not path.parent.is_dir():
+    if engine.dialect.is_async:
         raise HistoryError(
-            f"The folder {str(path.parent)!r} does not exist. Create it before a history is "
-            f"kept there as {path.name!r}."
+            f"The driver {url.drivername!r} is asynchronous, and a history needs one that is not. "
+            "Use postgresql://..., for example."
         )
-    if path.exists():
-        _check_header(path)
-    elif read_only:
-        raise HistoryError(
-            f"{str(path)!r} does not exist, and a read-only history is not created. "
-            "Record a search first, or give another path."
-        )
-    if not read_only:
-        _check_permission(path)
+    return engine
 
 
-def _check_permission(path: Path) -> None:
-    # The journal lies beside the file, so that the folder has to be writable, too.
-    for what, place in (("folder", path.parent), ("file", path)):
-        if place.exists() and not os.access(place, os.W_OK):
-            raise HistoryError(
-                f"The {what} {str(place)!r} cannot be written, and the history needs to. "
-                "Change its permissions, choose another, or read it with ReadOnlyHistory(path)."
-            )
-
-
-_HEADERS = {
-    b"PAR1": "a parquet file; SearchHistory.merge reads one that was exported",
-    b"{": "a text; SearchHistory.merge reads JSON lines that were exported",
-    b"\x1f\x8b": "a compressed file; SearchHistory.merge reads what was exported as .jsonl.gz",
-}
-
-
-def _check_header(path: Path) -> None:
-    try:
-        with open(path, "rb") as file:
-            header = file.read(16)
-    except OSError as error:
-        raise HistoryError(
-            f"{str(path)!r} cannot be read ({error.strerror}). Change its permissions, or give "
-            "another path."
-        ) from error
-    if header in (b"", b"SQLite format 3\0"):  # an empty file is an empty database
-        return
-    known = (what for start, what in _HEADERS.items() if header.startswith(start))
-    what = next(known, f"something else (it begins with {header!r})")
-    raise HistoryFormatError(
-        f"{str(path)!r} is not a history, nor a SQLite database, but {what}. "
-        "Give the path of a history, or of a file that does not exist yet."
-    )
-
-
-def _is_passing(error: Exception) -> bool:
-    """Return whether the same work may well succeed when tried again."""
+def _is_transient(error: Exception) -> bool:
+    """Return whether the same work may succeed when it is tried again."""
     text = str(error).lower()
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
     if lost or isinstance(error, IntegrityError):  # another process inserted it just now
@@ -305,10 +254,19 @@ _ADVICE = (
 )
 
 
-def translate(error: Exception, place: str) -> SkmetaError:
-    """Return the error of a database as one of skmeta's, with what to do."""
+def translate(error: Exception, place: str, mask: Callable[[str], str] = str) -> SkmetaError:
+    """Return an error of skmeta for one of the database, with advice.
+
+    Parameters
+    ----------
+    error : Exception
+    place : str
+        Name of the database, without its password.
+    mask : callable of str -> str
+        Replaces secrets in the text of the error.
+    """
     cause = getattr(error, "orig", None) or error
-    text = " ".join(str(cause).split())
+    text = mask(" ".join(str(cause).split()))
     lower = text.lower()
     if "malformed" in lower or "not a database" in lower:
         return HistoryFormatError(

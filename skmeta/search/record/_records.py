@@ -81,7 +81,8 @@ class SearchRecord:
     signature : str
         Classes of the whole estimator, such as ``"Pipeline(StandardScaler, SVC)"``.
     space : dict of str -> str
-        Searched parameter (named as in a configuration) -> its values or distribution, as text.
+        Searched parameter (named as in a configuration) -> its values or distribution, as text;
+        ``"added"`` if the candidates were measured elsewhere.
     cv : str
         Text representation of the splitter.
     metrics : dict of str -> int
@@ -94,10 +95,10 @@ class SearchRecord:
     versions : dict of str -> str
         Library -> its version.
     seed : int or None
-        What determines the candidates; None in a record of version 0.1.
+        Seed from which the candidates follow; None in a record of version 0.1.
     learned_until : tuple of (str, int) or None
         Position in the history (its identity, and the id of its last evaluation) up to which the
-        search's prior was learned. A search that goes on learns from the same past.
+        search's prior was learned. A resumed search learns from the same past searches.
     """
 
     fingerprint: str

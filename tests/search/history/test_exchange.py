@@ -151,7 +151,7 @@ def test_other_programs_read_the_files(tmp_path):
 
 @pytest.mark.parametrize("name", ["export.csv", "export", "export.json"])
 def test_a_suffix_that_says_nothing(name, tmp_path):
-    with pytest.raises(HistoryFormatError, match=r"Let it end in \.jsonl, .* or \.parquet"):
+    with pytest.raises(HistoryFormatError, match=r"Give it one of \.jsonl, .* or \.parquet"):
         make_history().export(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
@@ -214,8 +214,8 @@ def test_a_line_that_was_altered_is_refused(tmp_path):
 # Tables.
 
 
-def test_to_frame_has_a_row_a_candidate():
-    frame = make_history().to_frame()
+def test_to_frame_has_one_row_per_candidate():
+    frame = make_history().to_frame(all=True)
     assert len(frame) == 5
     assert set(frame["dataset"]) == {"cafés"}
     assert set(frame["metric"]) == {"loss"}
@@ -225,6 +225,25 @@ def test_to_frame_has_a_row_a_candidate():
     assert frame["SVC.C"].tolist()[:2] == [0.1 + 0.2, INF]
     assert frame["SVC.shrinking"].all()
     assert frame["error"].notna().sum() == 1
+
+
+def test_to_frame_leaves_out_what_tells_nothing():
+    history = SearchHistory()
+    with_secret = Pipeline([("clf", SVC(tol=0.5))])
+    with_secret.set_params(memory="secret")
+    history.add(with_secret, [{"clf__C": 1.0}], [0.5], dataset="a")
+    history.add(
+        SVC(gamma=0.1), [{"C": 2.0}, {"C": 2.0, "shrinking": True}], [0.5, 0.6], dataset="b"
+    )
+    short, whole = history.to_frame(), history.to_frame(all=True)
+    parameters = [name for name in short if "." in name]
+    # Searched, or with several values; no constants, and no digests.
+    assert parameters == ["SVC.C", "SVC.gamma", "SVC.shrinking", "SVC.tol"]
+    assert whole["Pipeline.memory"][0].startswith("digest:")
+    assert whole["SVC.cache_size"].tolist() == [200, 200, 200]
+    assert set(whole) - set(short) >= {"predicted_mean_score", "predicted_std_score"}
+    for name in short:
+        pd.testing.assert_series_equal(short[name], whole[name])
 
 
 def test_to_frame_signs_the_score():
@@ -383,12 +402,15 @@ ADD = {"estimator": SVC(), "params": [{"C": 1.0}], "scores": [0.5], "dataset": "
         ),
         ({"scores": {"accuracy": [1]}, "scoring": "recall"}, "got 'recall'"),
         ({"fit_times": [1, 2]}, "fit_times: 2 were given"),
-        ({"params": {"C": [1.0]}}, "a list of dicts, one a candidate, not a dict"),
-        ({"params": ["C"]}, r"params\[0\] is a dict of parameters, not 'C'"),
+        ({"params": {"C": [1.0]}}, "a list of dicts, one per candidate, not a dict"),
+        ({"params": ["C"]}, r"params\[0\] must be a dict of parameters, not 'C'"),
         ({"params": [{"c": 1.0}]}, r"params\[0\] has 'c', which SVC does not have"),
         ({"params": [{"gama": 1.0}]}, "Did you mean 'gamma'"),
-        ({"estimator": 3}, "estimator is an estimator, its class or the class's name, not 3"),
-        ({"dataset": None}, "dataset is the data set's name, .* not None. Give it, or give X"),
+        ({"estimator": 3}, "estimator must be an estimator, its class or the class's name, not 3"),
+        (
+            {"dataset": None},
+            "dataset must be the name of the data set, .* not None. Give it",
+        ),
         ({"dataset": ""}, "not ''"),
         ({"scoring": "rmse"}, "Whether 'rmse' is better when greater is not known"),
     ],
@@ -462,7 +484,7 @@ def test_several_metrics(iris):
         [past] = history.searches(metric=metric)
         np.testing.assert_allclose(past.scores, search.cv_results_[f"mean_test_{metric}"])
     assert history.searches()[0].metric == "f1_macro"
-    with pytest.raises(HistoryFormatError, match="scoring names the metric to maximise"):
+    with pytest.raises(HistoryFormatError, match="scoring must name the metric to maximise"):
         SearchHistory().add_cv_results(search.cv_results_, SVC(), dataset="iris")
 
 

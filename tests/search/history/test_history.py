@@ -33,6 +33,7 @@ from skmeta.search import (
     use_history,
 )
 from skmeta.search.history import _store as store_module
+from skmeta.search.history._address import mask_password
 
 NAN, INF = math.nan, math.inf
 
@@ -181,9 +182,9 @@ def test_a_finished_search_knows_when(history):
 
 
 def test_an_unknown_id_is_an_error(history):
-    with pytest.raises(HistoryError, match="no search of id 7"):
+    with pytest.raises(HistoryError, match="no search with id 7"):
         history.record(7, make_evaluation())
-    with pytest.raises(HistoryError, match="no search of id 7"):
+    with pytest.raises(HistoryError, match="no search with id 7"):
         history.finish(7)
 
 
@@ -640,11 +641,11 @@ def test_a_file_that_stays_locked_is_an_error_and_waited_for_less_the_next_time(
     for k in range(2):
         with pytest.raises(HistoryError, match="Another program holds it"):
             history.record(search_id, make_evaluation(str(k)))
-        assert history._store._gave_up
+        assert history._store._timed_out
     blocker.execute("ROLLBACK")
     blocker.close()
     history.record(search_id, make_evaluation("2"))
-    assert not history._store._gave_up
+    assert not history._store._timed_out
     assert [e.key for e in history.evaluations(search_id)] == ["0", "1", "2"]
 
 
@@ -790,8 +791,8 @@ def test_repr_says_where_and_hides_the_password(tmp_path):
     path = tmp_path / "searches.db"
     assert repr(SearchHistory(path)) == f"SearchHistory({str(path)!r})"
     assert repr(SearchHistory()) == "SearchHistory(':memory:')"
-    shown = store_module._name("postgresql://me:secret@host/db", None)
-    assert shown == "postgresql+psycopg://me:***@host/db"
+    shown = mask_password("postgresql://me:secret@host/db")
+    assert shown == "postgresql://me:***@host/db"
 
 
 def test_an_empty_history_is_true():

@@ -1,0 +1,233 @@
+"""Methods that add configurations that were measured elsewhere."""
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
+
+from skmeta.exceptions import HistoryFormatError, HistoryWarning
+from skmeta.search.history import _importers, _measurements, _queries
+from skmeta.search.history._reader import HistoryReader
+from skmeta.search.record import Evaluation, RecordedSearch
+
+
+class AddMethods(HistoryReader):
+    """Methods that add configurations that were measured elsewhere."""
+
+    def add(
+        self,
+        estimator: Any,
+        params: Sequence[Mapping[str, Any]],
+        scores: Any,
+        *,
+        dataset: str | None = None,
+        X: Any = None,
+        y: Any = None,
+        metafeatures: Mapping[str, float] | None = None,
+        scoring: str | None = None,
+        greater_is_better: bool | Mapping[str, bool] | None = None,
+        fit_times: Any = None,
+        score_times: Any = None,
+    ) -> Self:
+        """Add configurations that were measured elsewhere, as one past search.
+
+        Configurations of the same estimator, data set and metrics belong to one search, even if
+        they are added in parts. A configuration that is there already is left as it is.
+
+        Parameters
+        ----------
+        estimator : estimator, class or str
+            The estimator that was configured. With the name of a class, such as ``"SVC"``,
+            `params` are parameters of that class.
+        params : sequence of dict
+            Parameters of each configuration, as for ``set_params``.
+        scores : array-like of shape (n_candidates,) or (n_candidates, n_folds), or dict of those
+            Test scores, NaN if a fit failed. A dict has them by metric.
+        dataset : str, optional
+            Name of the data set. It can be left out if X is given.
+        X, y : array-like, optional
+            The data set. Its fingerprint is kept, but no rows.
+        metafeatures : dict of str -> float, optional
+            Meta-features of the data set. They are kept; no search uses them.
+        scoring : str, optional
+            The metric, by default ``"score"``. If there are several, the one that was maximised.
+        greater_is_better : bool or dict of str -> bool, optional
+            It is required for metrics that are not scorers of scikit-learn.
+        fit_times, score_times : array-like of shape (n_candidates,) or (n_candidates, n_folds)
+            Seconds.
+
+        Returns
+        -------
+        self : SearchHistory
+
+        Warns
+        -----
+        HistoryWarning
+            If a configuration is there already with other scores.
+
+        Examples
+        --------
+        >>> from sklearn.svm import SVC
+        >>> from skmeta.search import SearchHistory
+        >>> history = SearchHistory()
+        >>> history = history.add(
+        ...     SVC(),
+        ...     [{"C": 1.0}, {"C": 10.0}],
+        ...     [[0.81, 0.79], [0.92, 0.88]],
+        ...     dataset="iris",
+        ...     scoring="accuracy",
+        ... )
+        >>> history.searches(metric="accuracy")[0].scores
+        array([0.8, 0.9])
+        """
+        data = _importers.DataSet(name=dataset, X=X, y=y, metafeatures=metafeatures)
+        measured = _measurements.measurements(
+            params,
+            scores,
+            scoring=scoring,
+            greater_is_better=greater_is_better,
+            fit_times=fit_times,
+            score_times=score_times,
+        )
+        return self._add(_importers.make_search(estimator, data, measured))
+
+    def add_cv_results(
+        self,
+        search_or_results: Any,
+        estimator: Any = None,
+        *,
+        dataset: str | None = None,
+        X: Any = None,
+        y: Any = None,
+        metafeatures: Mapping[str, float] | None = None,
+        scoring: str | None = None,
+        greater_is_better: bool | Mapping[str, bool] | None = None,
+    ) -> Self:
+        """Add a finished search of scikit-learn.
+
+        Parameters
+        ----------
+        search_or_results : fitted search, dict or DataFrame
+            A ``GridSearchCV``, ``RandomizedSearchCV`` or similar, or its ``cv_results_``. Of a
+            halving search, only candidates that were scored with the most resources are added.
+        estimator : estimator, class or str, optional
+            The estimator that was configured; by default that of the search.
+        dataset, X, y, metafeatures
+            As for `add`.
+        scoring : str, optional
+            The metric; by default that of the search, if its ``refit`` is a name.
+        greater_is_better : bool or dict of str -> bool, optional
+            By default, greater is better for all metrics, as in scikit-learn.
+
+        Returns
+        -------
+        self : SearchHistory
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.model_selection import GridSearchCV
+        >>> from sklearn.svm import SVC
+        >>> from skmeta.search import SearchHistory
+        >>> X, y = load_iris(return_X_y=True)
+        >>> search = GridSearchCV(SVC(), {"C": [0.1, 1.0, 10.0]}).fit(X, y)
+        >>> history = SearchHistory().add_cv_results(search, dataset="iris", X=X, y=y)
+        >>> len(history.to_frame())
+        3
+        """
+        results = getattr(search_or_results, "cv_results_", search_or_results)
+        if results is not search_or_results:
+            scoring = scoring or _measurements.metric_of_search(search_or_results)
+            estimator = search_or_results.estimator if estimator is None else estimator
+        if estimator is None or not hasattr(results, "keys"):
+            raise HistoryFormatError(
+                "Give a fitted search, or its cv_results_ together with estimator=...; got "
+                f"{type(search_or_results).__name__} and estimator={estimator!r}."
+            )
+        measured = _measurements.measurements_of_cv_results(
+            results,
+            scoring=scoring,
+            greater_is_better=True if greater_is_better is None else greater_is_better,
+        )
+        data = _importers.DataSet(name=dataset, X=X, y=y, metafeatures=metafeatures)
+        return self._add(_importers.make_search(estimator, data, measured))
+
+    def add_optuna(
+        self,
+        study: Any,
+        estimator: Any,
+        *,
+        dataset: str | None = None,
+        X: Any = None,
+        y: Any = None,
+        metafeatures: Mapping[str, float] | None = None,
+        scoring: str | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Add the finished trials of a study of Optuna. Pruned trials are left out.
+
+        Parameters
+        ----------
+        study : optuna.study.Study
+            The study. Its direction tells whether greater values are better.
+        estimator : estimator, class or str
+            The estimator that was configured.
+        dataset, X, y, metafeatures
+            As for `add`.
+        scoring : str, optional
+            Name of the objective's metric. If there are several objectives, the name of the one
+            that the search maximises.
+        names : dict of str -> str, optional
+            Name of a parameter in the study -> its name in the estimator, if they differ:
+            ``{"c": "svc__C"}``.
+
+        Returns
+        -------
+        self : SearchHistory
+
+        Examples
+        --------
+        >>> import optuna
+        >>> from sklearn.svm import SVC
+        >>> from skmeta.search import SearchHistory
+        >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+        >>> study = optuna.create_study(direction="maximize")
+        >>> study.optimize(lambda trial: -abs(trial.suggest_float("c", 1, 9) - 5), n_trials=4)
+        >>> history = SearchHistory().add_optuna(study, SVC(), dataset="iris", names={"c": "C"})
+        >>> len(history.to_frame())
+        4
+        """
+        measured = _measurements.measurements_of_study(study, names=names, scoring=scoring)
+        data = _importers.DataSet(name=dataset, X=X, y=y, metafeatures=metafeatures)
+        return self._add(_importers.make_search(estimator, data, measured))
+
+    def _add(self, item: RecordedSearch) -> Self:
+        changed = 0
+
+        def work(connection: Any) -> None:
+            nonlocal changed
+            search_id = _queries.ensure_search(connection, item.record, item.started)
+            known, _ = _queries.read_evaluations(connection, search_id)
+            before = {e.key: e.scores for e in known}
+            _queries.merge_search(connection, item)
+            changed = _count_changed(before, item.evaluations)
+
+        self._store.run(work, write=True)
+        if changed:
+            warnings.warn(
+                f"{changed} configurations were measured before on {item.record.dataset_label!r}, "
+                "with other scores, which are kept. To replace them, call remove(dataset) first. "
+                "To keep both, give another dataset=.",
+                HistoryWarning,
+                stacklevel=3,
+            )
+        return self
+
+
+def _count_changed(before: dict[str, Any], evaluations: Iterable[Evaluation]) -> int:
+    """Return how many candidates have other scores than one of the same key before them."""
+    seen, changed = dict(before), set()
+    for one in evaluations:
+        first = seen.setdefault(one.key, one.scores)
+        if repr(dict(first)) != repr(dict(one.scores)):  # NaN is not equal to itself
+            changed.add(one.key)
+    return len(changed)

@@ -1,0 +1,253 @@
+"""Addresses of histories: paths and URLs, checked, and shown without their passwords."""
+
+import os
+import re
+import stat
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError
+
+from skmeta.exceptions import HistoryError, HistoryFormatError
+
+__all__ = [
+    "MEMORY",
+    "address_of",
+    "check_file",
+    "file_of",
+    "hide_password",
+    "mask_password",
+    "parse_url",
+    "secrets_of",
+]
+
+MEMORY = ":memory:"
+MASK = "***"
+
+# Parameters of a URL that hold secrets, such as ?password= and ?sslpassword=.
+_SECRET_PARAMETER = re.compile(r"pass|pwd|secret|token|credential|key", re.IGNORECASE)
+_PLACEHOLDER = "skmetamask"
+
+
+def address_of(path_or_url: object) -> str:
+    """Return a path or URL as text.
+
+    Raises
+    ------
+    HistoryError
+        If it is neither.
+    """
+    if isinstance(path_or_url, str | os.PathLike):
+        text = os.fspath(path_or_url)
+        if isinstance(text, str) and text:
+            return text
+    raise HistoryError(
+        f"A history is given by a path or an SQLAlchemy URL, not {path_or_url!r} of type "
+        f"{type(path_or_url).__name__}. Give 'searches.db', for example."
+    )
+
+
+class _MaskedAddress(str):
+    """A URL whose password is hidden when it is shown as the parameter of an estimator."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(mask_password(str(self)))
+
+
+def hide_password(history: object) -> object:
+    """Return a URL with a password as an equal string whose ``repr`` hides it.
+
+    Parameters
+    ----------
+    history : object
+        The parameter ``history`` of a search. Anything but a URL with a password is returned as
+        it is.
+
+    Returns
+    -------
+    object
+    """
+    if type(history) is str and "://" in history and mask_password(history) != history:
+        return _MaskedAddress(history)
+    return history
+
+
+def mask_password(address: str) -> str:
+    """Return an address with its secrets replaced by ``***``.
+
+    Parameters
+    ----------
+    address : str
+        A path or URL. Of a URL that cannot be parsed, only the driver's name remains.
+    """
+    if "://" not in address:
+        return address
+    driver = address.partition("://")[0]
+    try:
+        url = sa.make_url(str(address))
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
+        return f"{driver}://{MASK}"
+    query = {k: _PLACEHOLDER if _SECRET_PARAMETER.search(k) else v for k, v in url.query.items()}
+    if query == dict(url.query) and url.password is None:
+        return address
+    shown = url.set(query=query).render_as_string(hide_password=True)
+    return shown.replace(_PLACEHOLDER, MASK)
+
+
+def secrets_of(address: str) -> list[str]:
+    """Return the secrets of a URL, as written and decoded, the longest first."""
+    if "://" not in address:
+        return []
+    try:
+        url = sa.make_url(str(address))
+    except (ArgumentError, ValueError):
+        return []
+    found = [] if url.password is None else [str(url.password)]
+    for name, value in url.query.items():
+        if _SECRET_PARAMETER.search(name):
+            found += [value] if isinstance(value, str) else list(value)
+    spelled = {text for one in found if one for text in (one, quote(one, safe=""), quote_plus(one))}
+    return sorted(spelled, key=len, reverse=True)
+
+
+def parse_url(address: str) -> sa.URL:
+    """Return a parsed URL; psycopg 3 is the driver of PostgreSQL unless another is named.
+
+    Raises
+    ------
+    HistoryError
+        If it cannot be parsed. The message does not repeat the URL, which may hold a password.
+    """
+    try:
+        url = sa.make_url(str(address))
+    except (ArgumentError, ValueError):
+        # The cause is left out, since its message may quote the URL.
+        raise HistoryError(
+            f"The URL of the history ({mask_password(address)}) cannot be parsed. It looks like "
+            "postgresql://user@host:5432/database (special characters as %XX)."
+        ) from None
+    if url.drivername in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    return url
+
+
+def file_of(address: str) -> Path | None:
+    """Return the file of an address; None if it is in memory or on a server.
+
+    Raises
+    ------
+    HistoryError
+        If the URL asks for a driver or options of SQLite that are not used.
+    """
+    if address == MEMORY:
+        return None
+    if "://" not in address:
+        return Path(address).expanduser()
+    url = parse_url(address)
+    if url.get_backend_name() != "sqlite":
+        return None
+    if url.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise HistoryError(
+            f"The driver {url.drivername!r} of the history's URL is not supported: a history in a "
+            "file is plain SQLite, without encryption. Give the path of the file."
+        )
+    if not url.database or url.database.startswith((":", "file:")):
+        raise HistoryError(
+            f"The URL {mask_password(address)!r} has no plain path to a file. Give the path, "
+            f"or {MEMORY!r} for a history in memory."
+        )
+    if url.query or url.host or url.username or url.password:
+        raise HistoryError(
+            f"The URL {mask_password(address)!r} is more than the path of a file, and its other "
+            "parts would be ignored. Give the path itself."
+        )
+    return Path(url.database).expanduser()
+
+
+def check_file(path: Path, read_only: bool) -> None:
+    """Raise if a history cannot be kept in a file, before SQLite opens it.
+
+    Raises
+    ------
+    HistoryError
+        If the file is not a regular one, or cannot be read or written; if a read-only history
+        does not exist.
+    HistoryFormatError
+        If the file is not a SQLite database.
+    """
+    _check_kind(path)
+    if not path.parent.is_dir():
+        raise HistoryError(
+            f"The folder {str(path.parent)!r} does not exist. Create it before a history is "
+            f"kept there as {path.name!r}."
+        )
+    if path.exists():
+        _check_header(path)
+    elif read_only:
+        raise HistoryError(
+            f"{str(path)!r} does not exist, and a read-only history is not created. "
+            "Record a search first, or give another path."
+        )
+    if not read_only:
+        _check_permission(path)
+
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def _check_kind(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # it does not exist, or the checks that follow tell why not
+        return
+    for is_kind, kind in _KINDS:
+        if is_kind(mode):
+            raise HistoryError(
+                f"{str(path)!r} is {kind}, and a history needs a regular file. "
+                + ("Give the path of a file in it." if is_kind is stat.S_ISDIR else "Give another.")
+            )
+
+
+def _check_permission(path: Path) -> None:
+    # SQLite writes its journal beside the file, so the folder has to be writable too.
+    for what, place in (("folder", path.parent), ("file", path)):
+        if place.exists() and not os.access(place, os.W_OK):
+            raise HistoryError(
+                f"The {what} {str(place)!r} cannot be written, and the history needs to. "
+                "Change its permissions, choose another, or read it with ReadOnlyHistory(path)."
+            )
+
+
+_HEADERS = {
+    b"PAR1": "a parquet file; SearchHistory.merge reads one that was exported",
+    b"{": "a text; SearchHistory.merge reads JSON lines that were exported",
+    b"\x1f\x8b": "a compressed file; SearchHistory.merge reads what was exported as .jsonl.gz",
+}
+
+
+def _check_header(path: Path) -> None:
+    try:
+        with open(path, "rb") as file:
+            header = file.read(16)
+    except OSError as error:
+        raise HistoryError(
+            f"{str(path)!r} cannot be read ({error.strerror}). Change its permissions, or give "
+            "another path."
+        ) from error
+    if header in (b"", b"SQLite format 3\0"):  # an empty file is an empty database
+        return
+    known = (what for start, what in _HEADERS.items() if header.startswith(start))
+    what = next(known, f"something else (it begins with {header!r})")
+    raise HistoryFormatError(
+        f"{str(path)!r} is not a history, nor a SQLite database, but {what}. "
+        "Give the path of a history, or of a file that does not exist yet."
+    )

@@ -1,0 +1,250 @@
+"""Damaged rows of a history: left out with a warning that names them, listed, and removed."""
+
+import json
+import sqlite3
+import warnings
+
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.svm import SVC
+
+from skmeta.__main__ import main
+from skmeta.exceptions import HistoryFormatError, HistoryWarning
+from skmeta.search import (
+    Evaluation,
+    MetaLearnedSearchCV,
+    ReadOnlyHistory,
+    SearchHistory,
+    SearchPrior,
+    SearchRecord,
+)
+
+DEEP = "[" * 100_000
+JSON_DAMAGE = [
+    "{",
+    "",
+    "null",
+    "3",
+    "[]",
+    '"text"',
+    '{"accuracy": 0.5}',
+    '{"accuracy": [NaN]}',
+    '{"accuracy": ["x"]}',
+    '{"accuracy": [true]}',
+    '{"accuracy": [[0.5]]}',
+    '{"accuracy": [1' + "0" * 5000 + "]}",
+    DEEP,
+    b"\xff\xfe",
+    7,
+]
+LIST_DAMAGE = ["[", "{}", '["x"]', "[null, {}]", "[NaN]", DEEP, b"[\xff]", "0.5"]
+CONFIGURATION_DAMAGE = ["{", "[]", '{"a": [1]}', '{"a": {"float": "x"}}', '{"a": {"b": 1}}', DEEP]
+DAMAGE = [
+    *(("scores", value) for value in JSON_DAMAGE),
+    *(("train_scores", value) for value in JSON_DAMAGE if value != ""),
+    *(("configuration", value) for value in CONFIGURATION_DAMAGE),
+    *(("fit_times", value) for value in LIST_DAMAGE),
+    *(("score_times", value) for value in LIST_DAMAGE),
+    *(("n_test_samples", value) for value in [*LIST_DAMAGE, "[1.5]", "[null]"]),
+    ("params", b"\xff"),
+    ("error", b"\xff"),
+    ("source", b"\xff"),
+    ("key", b"\xff"),
+    ("predicted_mean_score", "x"),
+    ("predicted_std_score", b"x"),
+]
+
+
+def make_evaluation(key):
+    return Evaluation(
+        configuration={"SVC.C": float(len(key))},
+        key=key,
+        scores={"accuracy": (0.5, 0.6)},
+        train_scores={"accuracy": (0.7, 0.8)},
+        fit_times=(0.1, 0.2),
+        score_times=(0.1, 0.2),
+        n_test_samples=(5, 5),
+    )
+
+
+def make_record(fingerprint):
+    return SearchRecord(
+        fingerprint=fingerprint,
+        dataset=f"set {fingerprint}",
+        estimator="SVC",
+        metrics={"accuracy": 1},
+        refit_metric="accuracy",
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A history with two searches of three candidates each."""
+    with SearchHistory(tmp_path / "searches.db") as history:
+        for fingerprint in "ab":
+            search_id = history.begin(make_record(fingerprint))
+            for key in ("k", "kk", "kkk"):
+                history.record(search_id, make_evaluation(key))
+    return tmp_path / "searches.db"
+
+
+def execute(path, statement, *values):
+    with sqlite3.connect(path) as connection:
+        assert connection.execute(statement, values).rowcount == 1
+    connection.close()
+
+
+def damage_evaluation(path, column, value):
+    execute(path, f"UPDATE skmeta_evaluation SET {column} = ? WHERE id = 2", value)
+
+
+@pytest.mark.parametrize(("column", "value"), DAMAGE, ids=lambda value: str(value)[:20])
+def test_a_damaged_candidate_is_left_out_with_a_warning(path, column, value):
+    damage_evaluation(path, column, value)
+    history = SearchHistory(path)
+    with pytest.warns(HistoryWarning, match=f"evaluation 2 of search 1: {column} is damaged"):
+        kept = history.evaluations(1)
+    assert kept == [make_evaluation("k"), make_evaluation("kkk")]
+    with pytest.warns(HistoryWarning, match="evaluation 2 of search 1"):
+        first, second = history
+    assert first.evaluations == tuple(kept)
+    assert len(second.evaluations) == 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HistoryWarning)
+        assert len(history.searches()) == 2
+        assert len(history.to_frame()) == 5
+        history.export(path.with_name("out.jsonl"))
+        history.export(path.with_name("out.parquet"))
+    for name in ("out.jsonl", "out.parquet"):
+        assert [len(s.evaluations) for s in SearchHistory().merge(path.with_name(name))] == [2, 3]
+
+
+DETAILS = {
+    "data_sketch": [1],
+    "signature": "SVC",
+    "space": {},
+    "cv": "",
+    "metrics": {"accuracy": 1},
+    "metafeatures": {},
+    "versions": {},
+}
+SEARCH_DAMAGE = [
+    ("details", "{"),
+    ("details", "[]"),
+    ("details", DEEP),
+    *(("details", json.dumps({k: v for k, v in DETAILS.items() if k != n})) for n in DETAILS),
+    *(("details", json.dumps({**DETAILS, name: 3})) for name in DETAILS),
+    ("details", json.dumps({**DETAILS, "metrics": {"accuracy": "x"}})),
+    ("details", json.dumps({**DETAILS, "data_sketch": ["x"]})),
+    ("details", json.dumps({**DETAILS, "metafeatures": {"a": "x"}})),
+    ("dataset", b"\xff"),
+    ("data_digest", b"\xff"),
+    ("refit_metric", b"\xff"),
+]
+
+
+@pytest.mark.parametrize(("column", "value"), SEARCH_DAMAGE, ids=lambda value: str(value)[:40])
+def test_a_damaged_search_is_left_out_with_a_warning(path, column, value):
+    execute(path, f"UPDATE skmeta_search SET {column} = ? WHERE id = 1", value)
+    history = SearchHistory(path)
+    for read in (list, SearchHistory.searches, SearchHistory.to_frame):
+        with pytest.warns(HistoryWarning, match=f"search 1: {column} is damaged"):
+            read(history)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HistoryWarning)
+        assert [search.record.dataset for search in history] == ["set b"]
+        assert [past.dataset for past in history.searches()] == ["set b"]
+    assert len(history.evaluations(1)) == 3
+
+
+@pytest.mark.parametrize(("column", "value"), [("started", "x"), ("finished", "x")])
+def test_a_damaged_time_is_named(path, column, value):
+    execute(path, f"UPDATE skmeta_search SET {column} = ? WHERE id = 1", value)
+    with pytest.warns(HistoryWarning, match=f"search 1: {column} is damaged: 'x' is no time"):
+        assert len(list(SearchHistory(path))) == 1
+
+
+def test_a_prior_learns_from_the_rows_that_are_left(path):
+    damage_evaluation(path, "scores", "{")
+    with pytest.warns(HistoryWarning, match="evaluation 2 of search 1"):
+        searches = SearchHistory(path).searches()
+    assert [len(past.configurations) for past in searches] == [2, 3]
+    SearchPrior.from_searches(searches)
+
+
+def test_a_search_with_a_damaged_row_goes_on(tmp_path):
+    X, y = load_iris(return_X_y=True)
+    path = tmp_path / "searches.db"
+
+    def search(n_iter):
+        space = {"C": [0.1, 1.0, 10.0, 100.0, 1000.0]}
+        return MetaLearnedSearchCV(
+            SVC(), space, n_iter=n_iter, history=path, prior=None, random_state=0
+        ).fit(X, y)
+
+    search(3)
+    damage_evaluation(path, "scores", "{")
+    with pytest.warns(HistoryWarning, match="evaluation 2 of search 1: scores is damaged"):
+        resumed = search(5)
+    assert resumed.n_resumed_ == 2
+    assert len(resumed.cv_results_["params"]) == 5
+    # The candidate was evaluated again, and its new row took the place of the damaged one.
+    with SearchHistory(path) as history:
+        assert history.damaged_rows() == []
+        assert len(history.evaluations(1)) == 5
+
+
+def test_a_damaged_candidate_is_replaced(path):
+    damage_evaluation(path, "scores", "{")
+    with SearchHistory(path) as history:
+        history.record(1, make_evaluation("k"))  # sound, and stays
+        history.record(1, make_evaluation("kk"))
+        assert history.damaged_rows() == []
+        assert [e.key for e in history.evaluations(1)] == ["k", "kkk", "kk"]
+
+
+def test_many_damaged_rows_are_counted(path):
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE skmeta_evaluation SET scores = '{'")
+    connection.close()
+    with pytest.warns(HistoryWarning, match="evaluation 5 of search 2: .*; and 1 more. List them"):
+        assert [search.evaluations for search in SearchHistory(path)] == [(), ()]
+
+
+def test_a_search_of_a_damaged_record_cannot_be_looked_up(path):
+    execute(path, "UPDATE skmeta_search SET details = '{' WHERE id = 1")
+    with pytest.raises(HistoryFormatError, match="details is damaged"):
+        SearchHistory(path).record(1, make_evaluation("new"))
+
+
+# From the command line.
+
+
+def test_check_of_a_sound_history(path, capsys):
+    assert main(["history", "check", str(path)]) == 0
+    assert capsys.readouterr().out == "No row is damaged.\n"
+
+
+def test_check_lists_and_removes(path, capsys):
+    damage_evaluation(path, "scores", "{")
+    execute(path, "UPDATE skmeta_search SET details = '{' WHERE id = 2")
+    execute(path, "UPDATE skmeta_evaluation SET search_id = 99 WHERE id = 6")
+    assert main(["history", "check", str(path)]) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("evaluation 2 of search 1: scores is damaged: ")
+    assert lines[1] == "evaluation 6 of search 99: its search is gone"
+    assert lines[2].startswith("search 2: details is damaged: ")
+    assert lines[3] == "3 damaged rows. Remove them with --remove."
+    assert main(["history", "check", str(path), "--remove"]) == 0
+    assert capsys.readouterr().out.splitlines()[3] == "3 damaged rows removed."
+    assert main(["history", "check", str(path)]) == 0
+    [search] = ReadOnlyHistory(path)
+    assert [e.key for e in search.evaluations] == ["k", "kkk"]
+
+
+@pytest.mark.parametrize("options", [[], ["--remove"]])
+def test_check_of_nothing(options, tmp_path, capsys):
+    missing = tmp_path / "missing.db"
+    assert main(["history", "check", str(missing), *options]) == 1
+    assert "does not exist" in capsys.readouterr().err
+    assert not missing.exists()
