@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._optional import import_optional
+from skmeta.plotting._cv_results import (
+    metric_name_of,
+    metric_of,
+    most_resources,
+    reference_scores,
+)
+from skmeta.plotting._incumbent import ExpectedIncumbent, expected_incumbent, finite_or_nan
 from skmeta.plotting._parallel import draw_parallel
 
 __all__ = ["SearchDisplay"]
@@ -20,16 +26,6 @@ Array = NDArray[np.float64]
 _KINDS = ("incumbent", "parallel")
 _SOURCE_COLORS = {"initial design": "0.45", "prior": "tab:orange", "model": "tab:blue"}
 _OTHER_COLORS = ("tab:green", "tab:purple", "tab:brown", "tab:pink", "tab:olive")
-# Share of the orders between the edges of the band around the expected score.
-_BAND = (0.1, 0.9)
-
-
-class ExpectedIncumbent(NamedTuple):
-    """Best score after 1, 2, ... evaluations in random order: mean, 10% and 90% quantile."""
-
-    mean: Array
-    low: Array
-    high: Array
 
 
 class SearchDisplay:
@@ -116,10 +112,10 @@ class SearchDisplay:
         metric_name: str = "score",
         name: str | None = None,
     ) -> None:
-        self.scores = _finite_or_nan(scores)
+        self.scores = finite_or_nan(scores)
         self.params = list(params)
         self.sources = None if sources is None else [str(source) for source in sources]
-        self.reference = None if reference is None else _finite_or_nan(reference)
+        self.reference = None if reference is None else finite_or_nan(reference)
         self.metric_name = metric_name
         self.name = name
 
@@ -133,7 +129,7 @@ class SearchDisplay:
     @property
     def expected(self) -> ExpectedIncumbent:
         """Best score so far to be expected of candidates in random order, and its quantiles."""
-        return _expected_incumbent(self.scores if self.reference is None else self.reference)
+        return expected_incumbent(self.scores if self.reference is None else self.reference)
 
     @property
     def best_index(self) -> int | None:
@@ -193,7 +189,7 @@ class SearchDisplay:
             search.cv_results_,
             metric=metric,
             reference=reference,
-            metric_name=_metric_name(search, metric),
+            metric_name=metric_name_of(search, metric),
             name=type(search).__name__ if name is None else name,
             kind=kind,
             ax=ax,
@@ -244,13 +240,13 @@ class SearchDisplay:
             If there are no scores, or ``metric`` or ``kind`` is unknown.
         """
         _check_kind(kind)
-        metric = _metric_of(cv_results, metric)
-        keep = _most_resources(cv_results)
+        metric = metric_of(cv_results, metric)
+        keep = most_resources(cv_results)
         display = cls(
             scores=np.asarray(cv_results[f"mean_test_{metric}"], dtype=float)[keep],
             params=[cv_results["params"][i] for i in keep],
             sources=[cv_results["source"][i] for i in keep] if "source" in cv_results else None,
-            reference=_reference_scores(reference, metric),
+            reference=reference_scores(reference, metric),
             metric_name=metric if metric_name is None else metric_name,
             name=name,
         )
@@ -325,7 +321,7 @@ class SearchDisplay:
             return 0.0
         # More than half of the candidates may be no better than chance, so that the median is no
         # guide; what the better of two reaches is one.
-        better = _expected_incumbent(scores).mean[:2][-1]
+        better = expected_incumbent(scores).mean[:2][-1]
         return float(max(scores.min(), scores.max() - 1.5 * (scores.max() - better)))
 
     def _draw_incumbent(
@@ -414,75 +410,6 @@ def _colors_of(sources: NDArray[Any]) -> dict[str, Any]:
     return {s: _SOURCE_COLORS.get(s) or extra[s] for s in found}
 
 
-def _expected_incumbent(scores: Array) -> ExpectedIncumbent:
-    """Mean and quantiles of the best of the first k scores, over all orders."""
-    n = len(scores)
-    succeeded = np.sort(scores[np.isfinite(scores)])
-    curves = ExpectedIncumbent(*np.full((3, n), np.nan))
-    if not len(succeeded):
-        return curves
-    # share[j]: probability that the first k are all among the `ranks[j]` lowest, C(i, k) / C(n, k).
-    # Failed candidates are the lowest of all; share[0] is the probability that nothing succeeded.
-    ranks = np.arange(n - len(succeeded), n + 1)
-    share = np.ones(len(ranks))
-    for k in range(1, n + 1):
-        share *= np.maximum(ranks - k + 1, 0) / (n - k + 1)
-        below = (share - share[0]) / (1.0 - share[0])
-        curves.mean[k - 1] = np.diff(below) @ succeeded
-        for curve, q in zip(curves[1:], _BAND, strict=True):
-            at = int(np.searchsorted(below[1:], q - 1e-12))
-            curve[k - 1] = succeeded[min(at, len(succeeded) - 1)]
-    return curves
-
-
-def _finite_or_nan(scores: Any) -> Array:
-    values = np.array(scores, dtype=np.float64)
-    values[~np.isfinite(values)] = np.nan
-    return values
-
-
 def _check_kind(kind: str) -> None:
     if kind not in _KINDS:
         raise ValueError(f"kind must be one of {_KINDS}, got {kind!r}.")
-
-
-def _metric_of(cv_results: Any, metric: str | None) -> str:
-    known = [str(key)[10:] for key in cv_results if str(key).startswith("mean_test_")]
-    if not known:
-        raise ValueError(
-            "cv_results has no column mean_test_<metric>. Give the cv_results_ of a fitted search."
-        )
-    if metric is None:
-        return known[0]
-    if metric not in known:
-        raise ValueError(f"metric must be one of the search's metrics, {known}, got {metric!r}.")
-    return metric
-
-
-def _most_resources(cv_results: Any) -> NDArray[np.intp]:
-    """Positions of the candidates whose scores can be compared: all, unless it was halving."""
-    if "n_resources" not in cv_results:
-        return np.arange(len(cv_results["params"]))
-    resources = np.asarray(cv_results["n_resources"])
-    return np.flatnonzero(resources == resources.max())
-
-
-def _reference_scores(reference: Any, metric: str) -> Any:
-    results = getattr(reference, "cv_results_", reference)
-    if results is None or not hasattr(results, "keys"):
-        return results
-    scores = results[f"mean_test_{_metric_of(results, metric)}"]
-    return np.asarray(scores, dtype=float)[_most_resources(results)]
-
-
-def _metric_name(search: Any, metric: str | None) -> str | None:
-    """What the scores of a search are, as far as it says."""
-    if metric not in (None, "score"):
-        return metric
-    if isinstance(search.scoring, str):
-        return search.scoring
-    if search.scoring is not None:
-        return getattr(search.scoring, "__name__", None)
-    if is_classifier(search):
-        return "accuracy"
-    return "R²" if is_regressor(search) else None

@@ -1,15 +1,16 @@
-"""What past searches say about a configuration, before it is tried."""
+"""``SearchPrior``: the expected score of each configuration, learned from past searches."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skmeta.search.prior._file import read_file, write_file
+from skmeta.search.prior._immutable import Immutable
 from skmeta.search.prior._past_task import PastTask
 from skmeta.search.record import Configuration, PastSearch
 from skmeta.search.space import Encoding, parameter_names
@@ -25,25 +26,25 @@ Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
 
 # Chosen on searches of estimators whose bad scores are very bad (SVR, MLPRegressor, Lasso).
-_BOUND = 2.0
+_WINSOR_FACTOR = 2.0
 _BLOCK = 64  # configurations whose surfaces are computed at a time
 _BY_EVALUATION = ("X", "weights")
 _BY_TASK = ("offsets", "noise", "uncertainty", "levels")
 
 
-class SearchPrior:
-    """What past searches say about a configuration, before it is tried.
+class SearchPrior(Immutable):
+    """Expected score of each configuration, learned from past searches.
 
-    The scores of each past search are smoothed by a Gaussian process and standardised: the
-    search's *surface*. Learning is closed form, save for the kernel's length scales, which all
-    past searches share. A prior is immutable; clones and copies share it.
+    The *surface* of a past search is a standardised Gaussian process fit to its scores. Learning
+    has a closed form, except for the kernel's length scales, which all past searches share. A
+    prior is immutable, and clones and copies share it.
 
     Make one with `from_searches`, or from a history.
 
     Attributes
     ----------
     n_tasks : int
-        Number of past searches that say something: those with at least two different scores.
+        Number of past searches. Each has at least two different scores.
     datasets : tuple of str of length n_tasks
         Their data sets.
     metrics : tuple of str
@@ -62,8 +63,7 @@ class SearchPrior:
     Examples
     --------
     >>> import numpy as np
-    >>> from skmeta.search import SearchPrior
-    >>> from skmeta.search.record._records import PastSearch
+    >>> from skmeta.search import PastSearch, SearchPrior
     >>> values = np.geomspace(0.01, 100, 9)
     >>> past = PastSearch(
     ...     dataset="wine",
@@ -104,19 +104,21 @@ class SearchPrior:
         ----------
         searches : sequence of PastSearch
             Past searches, in any order. A failed configuration (NaN) counts as one with the
-            worst score of its search; very bad scores, further below the median than twice
-            what the best is above it, count as if they were there. Searches whose scores are all
-            alike say nothing and are left out.
+            worst score of its search. Scores are winsorized: the distance of a score below the
+            median is at most twice that of the best score above it. Searches whose scores are all
+            equal are left out.
 
         Returns
         -------
         prior : SearchPrior
             It may be empty (``len(prior) == 0``).
         """
-        raised = [winsorize_scores(np.array(s.scores, np.float64), _BOUND) for s in searches]
-        scored = [(s, r, standardise(r)) for s, r in zip(searches, raised, strict=True)]
+        winsorized = [
+            winsorize_scores(np.array(s.scores, np.float64), _WINSOR_FACTOR) for s in searches
+        ]
+        scored = [(s, r, standardise(r)) for s, r in zip(searches, winsorized, strict=True)]
         kept = [(s, r, y) for s, r, y in scored if y is not None]
-        # The order of the searches must not matter, not even to the last digit.
+        # Sorted, so that the order of the searches has no effect, not even on the last digit.
         kept.sort(key=lambda one: (one[0].dataset, one[0].metric, one[2].tobytes()))
         encoding = Encoding.from_searches([s.configurations for s, _, _ in kept])
         X = [encoding.transform(s.configurations) for s, _, _ in kept]
@@ -127,7 +129,7 @@ class SearchPrior:
             tensors["levels"] = [prior._level(t, r) for t, (_, r, _) in enumerate(kept)]
         return cls(encoding, prior._tasks, tensors)
 
-    # -- what it knows -------------------------------------------------------------------------
+    # -- facts ---------------------------------------------------------------------------------
 
     @property
     def n_tasks(self) -> int:
@@ -207,7 +209,7 @@ class SearchPrior:
         return scale_columns(X, self._encoding.groups, self._length_scales)
 
     def covers(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
-        """Whether past tasks tell of configurations, of shape (n_configurations,): all True."""
+        """Return whether past tasks tried the estimators of configurations: all True."""
         return np.ones(len(configurations), dtype=bool)
 
     knows = covers  # its name in version 0.1
@@ -215,7 +217,7 @@ class SearchPrior:
     def surfaces(
         self, configurations: Sequence[Configuration], names: Collection[str] | None = None
     ) -> Array:
-        """Scores that each past task would expect of some configurations.
+        """Return the score that each past task expects of some configurations.
 
         Parameters
         ----------
@@ -234,7 +236,7 @@ class SearchPrior:
         return self.surfaces_of(self.encode(configurations, known))
 
     def surfaces_of(self, Z: Array) -> Array:
-        """Surfaces at configurations that `encode` has encoded.
+        """Return the surfaces at configurations that `encode` encoded.
 
         Parameters
         ----------
@@ -264,7 +266,7 @@ class SearchPrior:
         return np.asarray(found, dtype=np.float64)
 
     def _level(self, t: int, scores: Array) -> tuple[float, float]:
-        """Location and scale that bring the surface of a task closest to its scores."""
+        """Return the least-squares location and scale of a task's scores on its surface."""
         surface = self._surface(t, self._tensors["X"][self._ends[t] : self._ends[t + 1]])
         spread = surface.var()
         scale = float(np.cov(surface, scores, bias=True)[0, 1] / spread) if spread > 1e-12 else 0.0
@@ -319,7 +321,7 @@ class SearchPrior:
         keep = np.array(mask, dtype=bool)
         if keep.all():
             return self
-        return self._at(np.flatnonzero(keep).tolist())
+        return self._take(np.flatnonzero(keep).tolist())
 
     def select_datasets(self, datasets: Sequence[str]) -> Self:
         """Keep one past search on each of some data sets, in their order.
@@ -333,11 +335,11 @@ class SearchPrior:
         -------
         prior : SearchPrior
         """
-        return self._at([self.datasets.index(name) for name in datasets])
+        return self._take([self.datasets.index(name) for name in datasets])
 
     ordered = select_datasets  # its name in version 0.1
 
-    def _at(self, tasks: Sequence[int]) -> Self:
+    def _take(self, tasks: Sequence[int]) -> Self:
         at = np.asarray(tasks, dtype=np.intp)
         rows = [np.arange(self._ends[t], self._ends[t + 1]) for t in at]
         every = np.concatenate(rows) if rows else np.empty(0, dtype=np.intp)
@@ -347,12 +349,12 @@ class SearchPrior:
         return type(self)(self._encoding, [self._tasks[t] for t in at], tensors)
 
     def with_sketches(self, sketches: Mapping[str, Sequence[int]]) -> Self:
-        """Replace the sketches by which near duplicates of the data sets are known.
+        """Replace the sketches by which near duplicates of data sets are found.
 
         Parameters
         ----------
         sketches : dict of str -> sequence of int
-            By data set; those that are not named are left without.
+            Data set -> its sketch. Data sets that are not named get none.
 
         Returns
         -------
@@ -364,7 +366,7 @@ class SearchPrior:
     # -- files ---------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str], *, half: bool = False) -> None:
-        """Write the prior to a file, whole or not at all; no pickle is involved.
+        """Write the prior to a file, whole or not at all, without pickle.
 
         Parameters
         ----------
@@ -372,7 +374,7 @@ class SearchPrior:
             The file; an existing one is replaced. Its folder must exist.
         half : bool, default=False
             Write configurations in half precision. The file is smaller, and nothing is lost,
-            since `from_searches` learns from configurations so rounded.
+            since `from_searches` rounds configurations to half precision.
         """
         fields = {
             "encoding": self._encoding.to_json(),
@@ -406,25 +408,7 @@ class SearchPrior:
         """
         return cls(*read_file(Path(path)))
 
-    # -- immutable and shared ------------------------------------------------------------------
-
-    def __setattr__(self, name: str, value: Any) -> NoReturn:
-        raise AttributeError(
-            f"A SearchPrior is immutable, so {name!r} cannot be set. "
-            "Make another with SearchPrior.from_searches, or with without(...)."
-        )
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"A SearchPrior is immutable, so {name!r} cannot be deleted.")
-
-    def __sklearn_clone__(self) -> Self:
-        return self
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
+    # -- comparison and pickling ---------------------------------------------------------------
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._encoding, self._tasks, dict(self._tensors))

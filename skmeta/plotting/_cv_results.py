@@ -1,0 +1,53 @@
+"""Scores and metrics read from the ``cv_results_`` of a search."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import is_classifier, is_regressor
+
+__all__ = ["metric_name_of", "metric_of", "most_resources", "reference_scores"]
+
+
+def metric_of(cv_results: Any, metric: str | None) -> str:
+    """Return a metric of a search, checked; the first one for None."""
+    known = [str(key)[10:] for key in cv_results if str(key).startswith("mean_test_")]
+    if not known:
+        raise ValueError(
+            "cv_results has no column mean_test_<metric>. Give the cv_results_ of a fitted search."
+        )
+    if metric is None:
+        return known[0]
+    if metric not in known:
+        raise ValueError(f"metric must be one of the search's metrics, {known}, got {metric!r}.")
+    return metric
+
+
+def most_resources(cv_results: Any) -> NDArray[np.intp]:
+    """Positions of the candidates whose scores can be compared: all, unless it was halving."""
+    if "n_resources" not in cv_results:
+        return np.arange(len(cv_results["params"]))
+    resources = np.asarray(cv_results["n_resources"])
+    return np.flatnonzero(resources == resources.max())
+
+
+def reference_scores(reference: Any, metric: str) -> Any:
+    """Return the scores of a search, of its ``cv_results_``, or of an array."""
+    results = getattr(reference, "cv_results_", reference)
+    if results is None or not hasattr(results, "keys"):
+        return results
+    scores = results[f"mean_test_{metric_of(results, metric)}"]
+    return np.asarray(scores, dtype=float)[most_resources(results)]
+
+
+def metric_name_of(search: Any, metric: str | None) -> str | None:
+    """Return the name of a search's scores, or None if it is unknown."""
+    if metric not in (None, "score"):
+        return metric
+    if isinstance(search.scoring, str):
+        return search.scoring
+    if search.scoring is not None:
+        return getattr(search.scoring, "__name__", None)
+    if is_classifier(search):
+        return "accuracy"
+    return "R²" if is_regressor(search) else None
