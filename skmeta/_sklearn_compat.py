@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import sklearn
 
 try:
+    from sklearn.base import BaseEstimator
     from sklearn.base import _clone_parametrized as clone_parametrized
     from sklearn.base import _fit_context as fit_context
     from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
@@ -56,16 +57,19 @@ __all__ = [
     "is_passthrough_scorer",
     "is_routing_enabled",
     "judge_failures",
+    "parameter_names",
     "resolve_scorers",
     "route_fit_params",
     "scorer_parts",
     "scorers_by_name",
     "search_constraints",
     "select_best_index",
+    "validate_params",
 ]
 
 # Private methods and class attributes that the functions below use, for the test.
 PRIVATE_ATTRIBUTES: Mapping[type, tuple[str, ...]] = {
+    BaseEstimator: ("_get_param_names", "_validate_params"),
     BaseSearchCV: (
         "_check_refit_for_multimetric",
         "_format_results",
@@ -81,6 +85,19 @@ PRIVATE_MULTIMETRIC_ATTRIBUTES = ("_scorers",)
 
 # Callbacks came with 1.9.
 _HAS_CALLBACKS = {"callback_ctx", "caller"} <= set(signature(_fit_and_score).parameters)
+
+
+# -- estimators ------------------------------------------------------------------------------
+
+
+def parameter_names(kind: Any) -> list[str]:
+    """Return the names of the constructor's parameters of a class of estimators, sorted."""
+    return list(kind._get_param_names())
+
+
+def validate_params(estimator: Any) -> None:
+    """Raise if a parameter of an estimator violates its constraints."""
+    estimator._validate_params()
 
 
 # -- searches --------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from skmeta._sklearn_compat import (
     check_sample_weight,
     clone_parametrized,
     get_feature_names,
+    parameter_names,
 )
 from skmeta._validation import check_rows, suggest_parameters
 from skmeta.backbones import Architecture
@@ -289,7 +290,7 @@ class BaseMetaFewShot(BaseEstimator):
 
     def _overrides(self, learner_class: type[MetaLearner]) -> dict[str, Any]:
         given = {n: getattr(self, n) for n in _OVERRIDES if getattr(self, n) is not None}
-        unknown = sorted(given.keys() - set(learner_class._get_param_names()))
+        unknown = sorted(given.keys() - set(parameter_names(learner_class)))
         if unknown:
             raise ValueError(
                 f"{unknown[0]}={given[unknown[0]]} does not apply to a prior learned by "

@@ -32,7 +32,9 @@ def check_prior(given: Any) -> None:
     """
     if given is None or isinstance(given, Prior) or given in _KINDS or os.path.isfile(given):
         return
-    near = difflib.get_close_matches(str(given), _KINDS, n=1, cutoff=0.5) or _files_like(given)
+    looks_like_path = Path(given).name != str(given) or Path(given).suffix
+    kinds_like = difflib.get_close_matches(str(given), _KINDS, n=1, cutoff=0.5)
+    near = _files_like(given) if looks_like_path else kinds_like or _files_like(given)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     kinds = ", ".join(map(repr, _KINDS))
     raise FileNotFoundError(

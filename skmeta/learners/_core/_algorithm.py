@@ -15,7 +15,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from skmeta._sklearn_compat import Interval, StrOptions
+from skmeta._sklearn_compat import Interval, StrOptions, parameter_names
 from skmeta.backend import (
     MODES,
     PRECISIONS,
@@ -104,7 +104,7 @@ class Algorithm(BaseEstimator, ABC):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a pickle; parameters that this class had in an earlier version are dropped."""
-        names = self._get_param_names()
+        names = parameter_names(type(self))
         super().__setstate__({n: v for n, v in state.items() if n in names or n not in REMOVED})
 
     def __sklearn_tags__(self) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from skmeta._sklearn_compat import parameter_names
 from skmeta.backbones import build_backbone
 from skmeta.backend import Network, Scaler, State, state_to_numpy, state_to_torch
 from skmeta.exceptions import PriorMismatchError
@@ -135,7 +136,7 @@ def read_prior(
             f"The prior was trained with a module of yours, {prior.backbone}. Load it with "
             "MetaPrior.load(path, module=...) and a module of the same architecture."
         )
-    names = learner_class._get_param_names()
+    names = parameter_names(learner_class)
     settings = {n: v for n, v in prior.learner_params.items() if n in names or n not in REMOVED}
     if learner_precision is not None:
         settings["precision"] = learner_precision

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from skmeta._random import check_rng
-from skmeta._sklearn_compat import get_feature_names
+from skmeta._sklearn_compat import get_feature_names, validate_params
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._inputs import flatten_rows, resolve_input_shape
 from skmeta.learners._core._prior_io import write_prior
@@ -24,7 +24,7 @@ def untrained_prior(
     n_classes: int,
 ) -> MetaPrior:
     """The prior that meta-training would start from."""
-    learner._validate_params()
+    validate_params(learner)
     learner.check_kind(kind)
     feature_names = get_feature_names(X)
     rows, input_shape = flatten_rows(X, learner.input_shape)

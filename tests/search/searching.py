@@ -1,0 +1,53 @@
+"""What the tests of the search share: spaces, an estimator that counts its fits, comparisons."""
+
+import numpy as np
+from scipy.stats import loguniform
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+SPACE = {"C": loguniform(1e-3, 1e3), "gamma": loguniform(1e-4, 1e1)}
+GRID = {"C": [0.1, 1, 10], "kernel": ["rbf", "linear"]}
+QUALITY = {"quality": loguniform(0.01, 1)}
+
+
+class Counted(ClassifierMixin, BaseEstimator):
+    """Counts its fits, and does something at one of them."""
+
+    fits: list[float] = []  # noqa: RUF012
+    at: dict = {}  # noqa: RUF012
+
+    def __init__(self, quality=0.5):
+        self.quality = quality
+
+    def fit(self, X, y):
+        Counted.fits.append(self.quality)
+        action = Counted.at.get(len(Counted.fits))
+        if action is not None:
+            action()
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.classes_[0])
+
+    def score(self, X, y):
+        return 1 - (self.quality - 0.3) ** 2
+
+
+def raising(error):
+    def action():
+        raise error
+
+    return action
+
+
+def scores_of(search):
+    return {k: v for k, v in search.cv_results_.items() if "time" not in k}
+
+
+def assert_same(one, other):
+    assert list(one) == list(other)
+    for name in one:
+        if name.startswith("predicted"):  # computed twice, so equal up to rounding
+            np.testing.assert_allclose(one[name], other[name], rtol=1e-7, err_msg=name)
+        else:
+            np.testing.assert_array_equal(one[name], other[name], err_msg=name)

@@ -1,0 +1,226 @@
+"""What a search refuses before any fit, and what it says."""
+
+import warnings
+
+import numpy as np
+import pytest
+from searching import GRID, QUALITY, SPACE
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.svm import SVC
+
+from skmeta.exceptions import (
+    HistoryError,
+    HistoryFormatError,
+    HistoryWarning,
+    PriorFormatError,
+    PriorMismatchError,
+    SearchSpaceError,
+)
+from skmeta.search import (
+    AlgorithmSelectionPrior,
+    MetaLearnedSearchCV,
+    PastSearch,
+    SearchHistory,
+    SearchPrior,
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "match"),
+    [
+        ({"param_grid": GRID}, SearchSpaceError, "both were given"),
+        ({"param_distributions": {}}, SearchSpaceError, "names no parameter"),
+        ({"param_distributions": {"C": []}}, SearchSpaceError, "non-empty sequence"),
+        ({"param_distributions": {"c": [1]}}, SearchSpaceError, "Did you mean 'C'"),
+        ({"n_iter": "all"}, SearchSpaceError, "'C' has a distribution"),
+        ({"n_iter": 0}, ValueError, "'n_iter' parameter"),
+        ({"n_iter": "some"}, ValueError, "'n_iter' parameter"),
+        ({"batch_size": 0}, ValueError, "'batch_size' parameter"),
+        ({"time_budget": 0}, ValueError, "'time_budget' parameter"),
+        ({"history": True}, ValueError, "does not say where to keep it"),
+        ({"history": 3}, ValueError, "'history' parameter"),
+        ({"prior": 3}, ValueError, "'prior' parameter"),
+        ({"scoring": "acuracy"}, ValueError, "'scoring'.*Did you mean 'accuracy'"),
+        ({"scoring": "acc"}, ValueError, "Did you mean 'accuracy'"),
+        ({"scoring": ["accuracy", "mae"]}, ValueError, "Did you mean 'neg_mean_absolute_error'"),
+        ({"scoring": {"a": "roc"}}, ValueError, "Did you mean 'roc_auc'"),
+        ({"prior": "historic"}, FileNotFoundError, "neither one of.*Did you mean 'history'"),
+        ({"param_distributions": {"C": 1.0}}, TypeError, "'C' needs to be a list.*1.0"),
+        ({"dataset": ""}, ValueError, "dataset='' is empty"),
+        ({"dataset": 3}, ValueError, "'dataset' parameter"),
+        ({"estimator": []}, SearchSpaceError, "empty list"),
+    ],
+)
+def test_bad_settings_are_told_before_any_fit(iris, counted, settings, error, match):
+    estimator = SVC()
+    search = MetaLearnedSearchCV(estimator, SPACE).set_params(**settings)
+    with pytest.raises(error, match=match):
+        search.fit(*iris)
+
+
+def test_more_candidates_than_there_are(iris):
+    search = MetaLearnedSearchCV(SVC(), GRID, n_iter=7)
+    with pytest.warns(UserWarning, match="smaller than n_iter=7"):
+        search.fit(*iris)
+    assert len(search.cv_results_["params"]) == 6
+
+
+def test_a_foreign_file_is_told_before_any_fit(iris, counted, path):
+    path.write_text("this is not a database, but a note to myself")
+    search = MetaLearnedSearchCV(counted(), QUALITY, history=path)
+    with pytest.raises(HistoryFormatError):
+        search.fit(*iris)
+    assert counted.fits == []
+    assert path.read_text().startswith("this is not")
+
+
+def test_a_wrong_path_of_a_prior_is_told_with_the_nearest_file(iris, tmp_path):
+    (tmp_path / "svc.prior").touch()
+    search = MetaLearnedSearchCV(SVC(), SPACE, prior=tmp_path / "scv.prior")
+    with pytest.raises(FileNotFoundError, match=r"scv\.prior.*Did you mean .*svc\.prior"):
+        search.fit(*iris)
+
+
+def learned_prior(estimator="SVC", name="SVC.C"):
+    values = np.geomspace(0.01, 100, 9)
+    past = PastSearch(
+        dataset="wine",
+        configurations=tuple({name: float(value)} for value in values),
+        scores=1 - 0.01 * np.log10(values) ** 2,
+        estimator=estimator,
+    )
+    return SearchPrior.from_searches([past])
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [
+        learned_prior("RandomForestClassifier", "RandomForestClassifier.max_features"),
+        learned_prior("", "RandomForestClassifier.max_features"),
+        AlgorithmSelectionPrior({"RandomForestClassifier": learned_prior()}),
+    ],
+)
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_prior_of_another_estimator_is_refused(iris, counted, path, tmp_path, prior, saved):
+    if saved:
+        if not isinstance(prior, SearchPrior):
+            pytest.skip("is not saved")
+        prior.save(tmp_path / "forest.prior")
+        prior = tmp_path / "forest.prior"
+    search = MetaLearnedSearchCV(counted(), QUALITY, prior=prior, history=path)
+    with pytest.raises(
+        PriorMismatchError,
+        match="searches of RandomForestClassifier, but this search is of Counted",
+    ):
+        search.fit(*iris)
+    assert counted.fits == []
+    assert len(SearchHistory(path)) == 0
+
+
+def test_a_prior_that_knows_one_of_several_estimators_is_taken(iris):
+    search = MetaLearnedSearchCV(
+        [SVC(), LogisticRegression(max_iter=500)], n_iter=2, prior=learned_prior(), random_state=0
+    )
+    assert len(search.fit(*iris).prior_) == 1
+
+
+@pytest.mark.parametrize(
+    ("estimator", "space", "name", "match"),
+    [
+        (SVC(), SPACE, "dataset", r"SVC.fit does not take.*\(..., dataset='iris'\)"),
+        (SVC(), SPACE, "sampleweight", "Did you mean 'sample_weight'"),
+        (make_pipeline(SVC()), {"svc__C": [1, 2]}, "sample_weight", "svc__sample_weight"),
+        (make_pipeline(SVC()), {"svc__C": [1, 2]}, "svc__weight", "'svc__weight'"),
+        (make_pipeline(SVC()), {"svc__C": [1, 2]}, "svm__sample_weight", "'svm__sample_weight'"),
+        ([SVC()], None, "model__weight", "'model__weight'"),
+    ],
+)
+def test_a_fit_parameter_that_nothing_takes_is_refused(iris, path, estimator, space, name, match):
+    search = MetaLearnedSearchCV(estimator, space, n_iter=2, history=path)
+    with pytest.raises(TypeError, match=match):
+        search.fit(*iris, **{name: np.ones(150)})
+    assert not path.exists()
+
+
+class Takes(ClassifierMixin, BaseEstimator):
+    """Takes whatever `fit` is given."""
+
+    def fit(self, X, y, **params):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return np.zeros(len(X), dtype=int)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "space", "name"),
+    [
+        (Takes(), {}, "dataset"),
+        (make_pipeline(SVC()), {"svc__C": [1, 2]}, "svc__sample_weight"),
+        # Only one of the choices takes it: its candidates do not fail.
+        (
+            make_pipeline(KNeighborsClassifier()),
+            {"kneighborsclassifier": [SVC()]},
+            "kneighborsclassifier__sample_weight",
+        ),
+        (Pipeline([("a", "passthrough")]), {"a": [SVC()]}, "a__sample_weight"),
+        (GridSearchCV(SVC(), {"C": [1, 2]}), {"refit": [True]}, "sample_weight"),
+    ],
+)
+def test_a_fit_parameter_that_something_may_take_is_passed_on(iris, estimator, space, name):
+    search = MetaLearnedSearchCV(estimator, param_grid=space, n_iter="all", scoring="accuracy")
+    with warnings.catch_warnings():  # GridSearchCV warns that its scorer has no weights
+        warnings.simplefilter("ignore")
+        search.fit(*iris, **{name: np.ones(150)})
+    assert np.isfinite(search.best_score_)
+
+
+@pytest.mark.parametrize("step", ["find", "position", "searches", "begin", "evaluations"])
+def test_the_error_of_opening_is_the_one_that_happened(iris, path, monkeypatch, step):
+    closed = []
+
+    def fail(*args, **kwargs):
+        raise HistoryError(f"{step} failed")
+
+    monkeypatch.setattr(SearchHistory, step, fail)
+    monkeypatch.setattr(SearchHistory, "close", lambda self: closed.append(self))
+    search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=2, history=path, prior="history")
+    if step == "searches":  # no prior is better than no search
+        with pytest.warns(HistoryWarning, match="searches failed"):
+            search.fit(*iris)
+    else:
+        with pytest.raises(HistoryError, match=f"{step} failed"):
+            search.fit(*iris)
+    assert len(closed) == 1
+
+
+def test_a_history_does_not_hide_a_wrong_prior(iris, path):
+    search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=2, history=path, prior="typo.prior")
+    with pytest.raises(FileNotFoundError, match=r"prior='typo\.prior'"):
+        search.fit(*iris)
+    path.with_name("text.prior").write_text("not a prior")
+    with pytest.raises(PriorFormatError, match=r"text\.prior"):
+        search.set_params(prior=path.with_name("text.prior")).fit(*iris)
+
+
+def test_constructor_parameters_are_as_they_were(iris, path):
+    estimators = [SVC(), LogisticRegression(max_iter=500)]
+    search = MetaLearnedSearchCV(estimators, n_iter=2, history=path, random_state=0)
+    before = dict(vars(search))
+    written = []
+
+    class Watched(MetaLearnedSearchCV):
+        def __setattr__(self, name, value):
+            written.append((id(self), name))
+            super().__setattr__(name, value)
+
+    watched = Watched(estimators, n_iter=2, history=path, random_state=0)
+    written.clear()
+    watched.fit(*iris)
+    assert not {name for owner, name in written if owner == id(watched)} & set(before)
+    assert {name: vars(watched)[name] for name in before} == before

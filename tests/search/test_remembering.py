@@ -1,0 +1,219 @@
+"""What a search reads from a history and writes to it."""
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy.stats import loguniform
+from searching import QUALITY, SPACE, assert_same, raising, scores_of
+from sklearn.base import clone
+from sklearn.datasets import load_wine
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
+    cross_val_score,
+)
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from skmeta.exceptions import (
+    HistoryWarning,
+    SearchStoppedWarning,
+)
+from skmeta.search import (
+    MetaLearnedSearchCV,
+    PastSearch,
+    ReadOnlyHistory,
+    SearchHistory,
+    SearchPrior,
+    use_history,
+)
+
+
+def test_each_candidate_is_on_record_when_its_last_fold_is(iris, counted, path):
+    counted.at = {8: raising(RuntimeError("power cut"))}
+    settings = {"n_iter": 6, "cv": 3, "history": path, "random_state": 0}
+    search = MetaLearnedSearchCV(counted(), QUALITY, **settings)
+    with pytest.raises(RuntimeError, match="power cut"):
+        search.set_params(error_score="raise").fit(*iris)
+    assert len(SearchHistory(path).evaluations(1)) == 2
+
+    counted.fits, counted.at = [], {}
+    search.set_params(error_score=np.nan, random_state=1).fit(*iris)
+    assert search.n_resumed_ == 2
+    assert len(counted.fits) == 4 * 3 + 1  # what was missing, and the refit
+    assert len(SearchHistory(path)) == 1
+
+
+def test_a_finished_search_is_not_evaluated_again(iris, counted, path):
+    settings = {"n_iter": 6, "cv": 3, "history": path}
+    space = QUALITY
+    first = MetaLearnedSearchCV(counted(), space, random_state=0, **settings).fit(*iris)
+    counted.fits = []
+    again = MetaLearnedSearchCV(counted(), space, random_state=5, **settings).fit(*iris)
+    assert len(counted.fits) == 1
+    assert_same(again.cv_results_, first.cv_results_)  # times and predictions as well
+    counted.fits = []
+    longer = MetaLearnedSearchCV(counted(), space, random_state=5, **settings)
+    longer.set_params(n_iter=8).fit(*iris)
+    assert len(counted.fits) == 2 * 3 + 1
+    assert longer.n_resumed_ == 6
+
+
+def test_a_grid_resumes_too(iris, counted, path):
+    grid = {"quality": [0.1, 0.2, 0.3, 0.4]}
+    settings = {"n_iter": "all", "cv": 2, "history": path}
+    counted.at = {6: raising(KeyboardInterrupt())}
+    search = MetaLearnedSearchCV(counted(), grid, **settings)
+    with pytest.warns(SearchStoppedWarning, match="after 2 of 4 candidates"):
+        search.fit(*iris)
+    assert search.stopped_by_ == "interrupt"
+    assert [p["quality"] for p in search.cv_results_["params"]] == [0.1, 0.2]
+    counted.fits, counted.at = [], {}
+    search.fit(*iris)
+    assert len(counted.fits) == 2 * 2 + 1
+    assert_same(scores_of(search), scores_of(GridSearchCV(counted(), grid, cv=2).fit(*iris)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cv": 4},
+        {"scoring": "f1_macro"},
+        {"param_distributions": {**SPACE, "C": loguniform(1e-3, 1e2)}},
+        {"estimator": SVC(kernel="poly")},
+        {"cv": KFold(3, shuffle=True)},
+    ],
+)
+def test_another_search_does_not_resume(iris, path, change):
+    settings = {"n_iter": 4, "cv": 3, "history": path, "random_state": 0}
+    MetaLearnedSearchCV(SVC(), SPACE, **settings).fit(*iris)
+    other = MetaLearnedSearchCV(SVC(), SPACE, **settings).set_params(**change).fit(*iris)
+    assert other.n_resumed_ == 0
+    assert len(SearchHistory(path)) == 2
+
+
+def test_other_data_do_not_resume_and_learn_a_prior(iris, path):
+    pipeline = Pipeline([("a", StandardScaler()), ("b", SVC())])
+    MetaLearnedSearchCV(
+        pipeline,
+        {"b__C": SPACE["C"], "b__gamma": SPACE["gamma"]},
+        n_iter=12,
+        history=path,
+        random_state=0,
+    ).fit(*load_wine(return_X_y=True))
+    # Another name of the step, another range, another parameter more.
+    search = MetaLearnedSearchCV(
+        make_pipeline(StandardScaler(), SVC()),
+        {
+            "svc__C": loguniform(1e-2, 1e4),
+            "svc__gamma": SPACE["gamma"],
+            "svc__kernel": ["rbf", "poly"],
+        },
+        n_iter=6,
+        history=path,
+        prior="history",
+        random_state=0,
+    ).fit(*iris)
+    assert search.n_resumed_ == 0
+    assert len(search.prior_) == 1
+    assert {"SVC.C", "SVC.gamma"} <= set(search.prior_.parameters)
+    assert len(search.prior_report_["datasets"]) == 1
+    other = MetaLearnedSearchCV(
+        Ridge(), {"alpha": SPACE["C"]}, n_iter=3, history=path, prior="history"
+    )
+    assert other.fit(*iris).prior_ is None  # nothing is known of this estimator
+
+
+def test_same_data_can_be_left_out(iris, path):
+    X, y = iris
+    MetaLearnedSearchCV(SVC(), SPACE, n_iter=6, history=path, random_state=0).fit(X, y)
+    settings = {
+        "n_iter": 4,
+        "history": ReadOnlyHistory(path),
+        "prior": "history",
+        "random_state": 0,
+    }
+    part = MetaLearnedSearchCV(SVC(), SPACE, **settings).fit(X[:140], y[:140])
+    assert len(part.prior_) == 1
+    left_out = MetaLearnedSearchCV(SVC(), SPACE, exclude_same_data=True, **settings)
+    assert left_out.fit(X[:140], y[:140]).prior_ is None
+    other = load_wine(return_X_y=True)
+    assert len(left_out.fit(*other).prior_) == 1
+
+
+def test_a_read_only_history_is_read_and_not_written(iris, path):
+    MetaLearnedSearchCV(SVC(), SPACE, n_iter=6, history=path, random_state=0).fit(
+        *load_wine(return_X_y=True)
+    )
+    before = SearchHistory(path).version_token()
+    search = MetaLearnedSearchCV(
+        SVC(), SPACE, n_iter=4, history=ReadOnlyHistory(path), prior="history", random_state=0
+    )
+    scores = cross_val_score(search, *iris, cv=3, n_jobs=2)
+    assert (scores > 0.8).all()
+    assert SearchHistory(path).version_token() == before
+    assert len(search.fit(*iris).prior_) == 1
+
+
+def test_the_default_history(iris, path):
+    search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=3, random_state=0)
+    with use_history(path):
+        search.fit(*iris)
+        clone(search).set_params(history=False).fit(iris[0][:100], iris[1][:100])
+    search.fit(iris[0][:90], iris[1][:90])
+    assert len(SearchHistory(path)) == 1
+
+
+def _past(dataset, shift, scores=None):
+    values = np.geomspace(1e-3, 1e3, 25)
+    return PastSearch(
+        dataset=dataset,
+        configurations=tuple({"SVC.C": float(c), "SVC.gamma": 0.1} for c in values),
+        scores=-((np.log10(values) - shift) ** 2) if scores is None else scores,
+        metric="accuracy",
+        estimator="SVC",
+    )
+
+
+def test_a_prior_of_the_users_own(iris, tmp_path):
+    prior = SearchPrior.from_searches([_past("a", 1.0), _past("b", 1.2), _past("c", 0.9)])
+    search = MetaLearnedSearchCV(SVC(), {"C": SPACE["C"]}, n_iter=1, prior=prior, random_state=0)
+    search.fit(*iris)
+    assert search.prior_ is prior
+    assert 0.5 < np.log10(search.best_params_["C"]) < 1.5
+    prior.save(tmp_path / "prior")
+    [saved] = tmp_path.iterdir()
+    loaded = clone(search).set_params(prior=saved).fit(*iris)
+    assert loaded.best_params_ == search.best_params_
+    plain = clone(search).set_params(prior=None).fit(*iris)
+    assert plain.prior_ is None
+
+
+def test_a_failing_history_never_costs_the_search(iris, counted, path):
+    class Failing(SearchHistory):
+        def record(self, search_id, evaluation):
+            raise OSError("No space left on device")
+
+        def finish(self, search_id):
+            raise OSError("No space left on device")
+
+    search = MetaLearnedSearchCV(counted(), QUALITY, n_iter=4)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        search.set_params(history=Failing(path)).fit(*iris)
+    assert len(search.cv_results_["params"]) == 4
+    told = [str(w.message) for w in caught if w.category is HistoryWarning]
+    assert len(told) == 1
+    assert "No space left on device" in told[0]
+
+
+def test_a_history_of_nothing_but_failures_is_no_prior(iris, path):
+    history = SearchHistory(path)
+    history.add(SVC(), [{"C": 1.0}, {"C": 2.0}], [np.nan, np.nan], dataset="bad")
+    search = MetaLearnedSearchCV(
+        SVC(), SPACE, n_iter=3, history=history, prior="history", random_state=0
+    )
+    assert search.fit(*iris).prior_ is None

@@ -1,0 +1,148 @@
+"""Private names of other packages are used in the two compatibility modules only.
+
+A release of scikit-learn or torch that moves one then fails in one place, and here, by name.
+"""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+from sklearn.metrics import check_scoring, get_scorer
+from sklearn.svm import SVC
+
+import skmeta
+
+PACKAGE = Path(skmeta.__file__).parent
+COMPAT = {"_sklearn_compat.py", "_torch_compat.py"}
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name not in COMPAT)
+
+# Private names of scikit-learn and torch that some module of skmeta defines too, or might: they
+# are used in the module that defines them only.
+FOREIGN = {
+    "_accept_sample_weight",
+    "_apply",
+    "_buffers",
+    "_check_refit_for_multimetric",
+    "_estimator_type",
+    "_format_results",
+    "_functorch",
+    "_get_routed_params_for_fit",
+    "_get_param_names",
+    "_get_scorers",
+    "_get_tags",
+    "_init_callback_context",
+    "_kwargs",
+    "_modules",
+    "_parameters",
+    "_pytree",
+    "_response_method",
+    "_run_search",
+    "_score_func",
+    "_scorers",
+    "_select_best_index",
+    "_sign",
+    "_skl_callbacks",
+    "_validate_params",
+}
+# Module and attribute that are still to be moved; to stay empty.
+KNOWN: set[tuple[str, str]] = set()
+# Private names of Python's own library that are documented.
+DOCUMENTED = {"_asdict", "_fields", "_make", "_replace"}
+
+
+def is_private(name):
+    return name.startswith("_") and not (name.startswith("__") and name.endswith("__"))
+
+
+def defined_names(tree):
+    """Every name that a module defines or assigns, as a name or as an attribute."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.attr if isinstance(node, ast.Attribute) else node.id
+        elif isinstance(node, ast.keyword) and node.arg:
+            yield node.arg  # vars(self).update(_name=...)
+        elif isinstance(node, ast.alias):
+            yield (node.asname or node.name).rpartition(".")[2]
+
+
+def private_uses(tree, own):
+    """Yield private names of other packages that a module imports or asks for."""
+    here = set(defined_names(tree))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom | ast.Import):
+            module = getattr(node, "module", None) or ""
+            for alias in node.names:
+                parts = f"{module}.{alias.name}".strip(".").split(".")
+                if parts[0] not in ("skmeta", "__future__") and any(map(is_private, parts)):
+                    yield ".".join(parts)
+        elif isinstance(node, ast.Attribute) and is_private(node.attr):
+            is_own = node.attr in here or (node.attr in own and node.attr not in FOREIGN)
+            if not is_own and node.attr not in DOCUMENTED:
+                yield node.attr
+        elif isinstance(node, ast.Constant) and node.value in FOREIGN:
+            yield node.value  # getattr(scorer, "_sign")
+
+
+def compat_imports(path):
+    """Yield module and name of each import from another package."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in ("sklearn", "torch"):
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+@pytest.fixture(scope="module")
+def own_names():
+    return {name for path in MODULES for name in defined_names(ast.parse(path.read_text()))}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_private_names_of_others_are_in_the_compatibility_modules(path, own_names):
+    name = str(path.relative_to(PACKAGE))
+    found = {(name, use) for use in private_uses(ast.parse(path.read_text()), own_names)}
+    assert found <= KNOWN, "move these to _sklearn_compat.py or _torch_compat.py"
+
+
+def test_the_rule_sees_faults():
+    def uses(source):
+        tree = ast.parse(source)
+        return set(private_uses(tree, {"_mine", "_kwargs"}))
+
+    assert uses("from sklearn.base import _fit_context") == {"sklearn.base._fit_context"}
+    assert uses("import torch._C") == {"torch._C"}
+    assert uses("scorer._sign") == {"_sign"}
+    assert uses("scorer._kwargs; self._mine; other._mine") == {"_kwargs"}
+    assert uses("self._kwargs = {}; other._kwargs") == set()
+    assert uses("getattr(scorer, '_scorers', None)") == {"_scorers"}
+    assert uses("from skmeta.search._run import run_search; x.__class__; t._replace(a=1)") == set()
+
+
+def test_what_the_compatibility_modules_import_is_there():
+    """All that a release of scikit-learn or torch has moved, in one message."""
+    missing = [
+        f"{module}.{name}"
+        for path in sorted(PACKAGE.glob("_*_compat.py"))
+        for module, name in compat_imports(path)
+        if not hasattr(importlib.import_module(module), name)
+    ]
+    assert missing == [], "these private names have moved: mend the compatibility module"
+
+
+def test_private_attributes_that_the_compatibility_module_uses_are_there():
+    from skmeta import _sklearn_compat as compat
+
+    scorer = get_scorer("accuracy")
+    several = check_scoring(SVC(), scoring=["accuracy", "f1"])
+    missing = [
+        *(
+            f"{kind.__name__}.{name}"
+            for kind, names in compat.PRIVATE_ATTRIBUTES.items()
+            for name in names
+            if not hasattr(kind, name)
+        ),
+        *(n for n in compat.PRIVATE_SCORER_ATTRIBUTES if not hasattr(scorer, n)),
+        *(n for n in compat.PRIVATE_MULTIMETRIC_ATTRIBUTES if not hasattr(several, n)),
+    ]
+    assert missing == [], "these private attributes have moved: mend _sklearn_compat.py"
