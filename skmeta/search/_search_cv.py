@@ -324,6 +324,10 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         """
         return super(MetaLearnedSearchCV, with_one_estimator(self)).get_metadata_routing()
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Version 0.1 had no parameter `dataset`.
+        super().__setstate__({"dataset": None, **state})
+
     def __sklearn_tags__(self) -> Any:
         return super(MetaLearnedSearchCV, with_one_estimator(self)).__sklearn_tags__()
 

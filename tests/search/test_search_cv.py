@@ -141,6 +141,14 @@ def test_sparse_and_pairwise_input_and_groups(iris, path):
     assert weighted.n_resumed_ == 0
 
 
+def test_a_search_pickled_by_version_0_1_has_no_dataset(iris):
+    state = MetaLearnedSearchCV(SVC(), SPACE, n_iter=2, random_state=0).__getstate__()
+    del state["dataset"]
+    old = MetaLearnedSearchCV.__new__(MetaLearnedSearchCV)
+    old.__setstate__(state)
+    assert clone(old).fit(*iris).get_params()["dataset"] is None
+
+
 def test_clone_pickle_and_repr(iris, path):
     search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=4, history=SearchHistory(path))
     copy = clone(search).fit(*iris)
