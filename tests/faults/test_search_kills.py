@@ -189,7 +189,8 @@ def test_a_search_killed_at_random_moments_is_the_same_search(tmp_path, interpre
         search = Search(tmp_path / f"killed{n_searches}", interpreters[1], batch_size)
         n_searches += 1
         for number in range(chance.randint(2, 5)):
-            after = chance.randint(search.n_fits(), N_ITER * N_FOLDS - 1)
+            n_left = (N_ITER - search.n_recorded()) * N_FOLDS
+            after = search.n_fits() + chance.randint(0, max(n_left - 1, 0))
             n_jobs = chance.choice([1, 1, 1, 1, 2])
             if n_kills < N_KILLS and search.kill(n_jobs, after, chance.uniform(0, 0.03)):
                 n_kills += 1
