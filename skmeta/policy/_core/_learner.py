@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skmeta._sklearn_compat import fit_context
+from skmeta._sklearn_compat import fit_context, validate_params
 from skmeta.backend import Execution, State
 from skmeta.policy._core._meta_fit import evaluate, initial_prior, meta_fit
 from skmeta.policy._core._session import PolicySession
@@ -144,5 +144,5 @@ class PolicyLearner(PolicySettings):
         MetaPrior
             The prior.
         """
-        self._validate_params()
+        validate_params(self)
         return initial_prior(self, family)
