@@ -2,7 +2,7 @@
 
 Each is a regression with a kernel k on the labels (classes as zeros and ones), with w repetitions
 of each row: f(x) = k(x, X) a with a = (K + noise / w)^-1 y. A support row is predicted by the
-others, so that all rows are told alike how well each expert does.
+others, so that support and query rows see predictions of the same kind.
 
 Notation: b tables, n support rows, m rows of either set, d columns, s = N_EXPERTS, c labels of a
 row: 10 classes, or 1 target.
@@ -56,6 +56,8 @@ EXPERTS = (
     Expert("equal", "rank", False, 2.0, 0.1),
 )
 N_EXPERTS = len(EXPERTS)
+# Values of the kernels that are computed at once, to bound the memory.
+_MAX_VALUES = 2**22
 # Relevance of a column that says no more about the labels than chance does.
 _LEAST_RELEVANCE = 0.1
 
@@ -66,7 +68,7 @@ def fit_experts(forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor, di
     Parameters
     ----------
     forms : Tensor of shape (b, n, d, f)
-        Support cells, as :func:`~skmeta.backbones.describe_cells` returned them.
+        Support cells, as :func:`describe_cells` returned them.
     y : Tensor of shape (b, n, c)
         Their labels, around 0; b may be 1 elsewhere, for a table with several orders of classes.
     w : Tensor of shape (b, n)
@@ -85,10 +87,35 @@ def fit_experts(forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor, di
     # The same for a table seen in several ways.
     relevance = _relevance(cells, y[: len(w)], w)
     there = (w > 0).to(w.dtype)
+    found = [
+        _fit_some(experts, cells, relevance, there, y, w)
+        for experts in _parts(len(w) * w.shape[1] ** 2)
+    ]
+    predicted, nearest, dual = (torch.cat(parts, 1) for parts in zip(*found, strict=True))
+    fitted = cells | {"there": there, "relevance": relevance, "dual": dual}
+    return predicted.transpose(1, 2), nearest.transpose(1, 2), fitted
+
+
+def _parts(n_values: int) -> list[tuple[Expert, ...]]:
+    """Experts computed at once: all, or one by one if a kernel has many values."""
+    if N_EXPERTS * n_values <= _MAX_VALUES:
+        return [EXPERTS]
+    return [(expert,) for expert in EXPERTS]
+
+
+def _fit_some(
+    experts: tuple[Expert, ...],
+    cells: dict[str, Tensor],
+    relevance: Tensor,
+    there: Tensor,
+    y: Tensor,
+    w: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Predictions (b, s, n, c) of support rows, nearest kernels (b, s, n) and dual (b, s, n, c)."""
     itself = torch.eye(w.shape[1], dtype=w.dtype, device=w.device)
     root = w.sqrt()
-    kernels = torch.stack([_kernel(e, cells, cells, relevance) for e in EXPERTS], 1)
-    noise = w.new_tensor([e.noise for e in EXPERTS])[:, None, None]
+    kernels = torch.stack([_kernel(e, cells, cells, relevance) for e in experts], 1)
+    noise = w.new_tensor([e.noise for e in experts])[:, None, None]
     # With an offset, a kernel of 1, that has no other price.
     system = root[:, None, :, None] * (kernels + 1) * root[:, None, None, :] + noise * itself
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(system))
@@ -99,9 +126,7 @@ def fit_experts(forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor, di
     without = (times - 1) / noise + inverse.diagonal(dim1=2, dim2=3)[..., None] / times
     predicted = y[:, None] - dual / without.clamp_min(1e-6)
     seen = there[:, None, :] - itself * (2 - w).clamp(0, 1)[:, :, None]
-    nearest = (kernels * seen[:, None]).amax(3)
-    fitted = cells | {"there": there, "relevance": relevance, "dual": dual}
-    return predicted.transpose(1, 2), nearest.transpose(1, 2), fitted
+    return predicted, (kernels * seen[:, None]).amax(3), dual
 
 
 def predict_experts(fitted: dict[str, Tensor], forms: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,11 +146,15 @@ def predict_experts(fitted: dict[str, Tensor], forms: Tensor) -> tuple[Tensor, T
     nearest : Tensor of shape (b, m, s)
         Largest value of the kernel between a row and one of the support set.
     """
-    cells, relevance = _cells(forms), fitted["relevance"]
-    kernels = torch.stack([_kernel(e, cells, fitted, relevance) for e in EXPERTS], 1)
-    predicted = (kernels + 1) @ fitted["dual"]
-    nearest = (kernels * fitted["there"][:, None, None, :]).amax(3)
-    return predicted.transpose(1, 2), nearest.transpose(1, 2)
+    cells, there, dual = _cells(forms), fitted["there"], fitted["dual"]
+    predicted, nearest, start = [], [], 0
+    for experts in _parts(there.numel() * forms.shape[1]):
+        parts = [_kernel(e, cells, fitted, fitted["relevance"]) for e in experts]
+        kernels = torch.stack(parts, 1)
+        predicted.append((kernels + 1) @ dual[:, start : start + len(experts)])
+        nearest.append((kernels * there[:, None, None, :]).amax(3))
+        start += len(experts)
+    return torch.cat(predicted, 1).transpose(1, 2), torch.cat(nearest, 1).transpose(1, 2)
 
 
 def _cells(forms: Tensor) -> dict[str, Tensor]:
