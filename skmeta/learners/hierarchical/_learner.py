@@ -281,7 +281,7 @@ class HierarchicalLinear(MetaLearner):
         Parameters
         ----------
         context : Context
-            The surroundings of the task.
+            Network, kind and head of the task.
         state : mapping of str to Tensor
             The prior.
         task : TaskTensors
@@ -306,13 +306,13 @@ class HierarchicalLinear(MetaLearner):
 
     def predict_distribution(
         self, context: Context, adapted: Mapping[str, Tensor], x: Tensor, levels: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Standard deviation and quantiles of the targets of query rows.
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Predict the distribution of the targets of query rows.
 
         Parameters
         ----------
         context : Context
-            The surroundings of a regression.
+            Network, kind and head of a regression.
         adapted : mapping of str to Tensor
             What :meth:`adapt` returned.
         x : Tensor of shape (n_rows, *input_shape)
@@ -322,13 +322,16 @@ class HierarchicalLinear(MetaLearner):
 
         Returns
         -------
+        mean : Tensor of shape (n_rows,)
+            Means, in units of the targets given to :meth:`adapt`, as is what follows.
         std : Tensor of shape (n_rows,)
-            In units of the targets given to :meth:`adapt`, as are the quantiles.
+            Standard deviations.
         quantiles : Tensor of shape (n_rows, n_levels)
-            The quantiles.
+            Quantiles.
         """
         parts = _predictive(adapted, with_intercept(self._features(context, adapted, x)))
-        return mixture_moments(*parts)[1].sqrt(), mixture_quantiles(*parts, levels)
+        mean, variance = mixture_moments(*parts)
+        return mean, variance.sqrt(), mixture_quantiles(*parts, levels)
 
     # ------------------------------------------------------------------------------ for users
 
