@@ -102,7 +102,7 @@ def _with_prior(split: Split, prior) -> list[Prediction]:
                 found.append(Prediction(mean))
                 continue
             levels = torch.tensor([0.05, 0.95], dtype=torch.float64)
-            std, interval = learner.predict_distribution(context, adapted, x, levels)
+            _, std, interval = learner.predict_distribution(context, adapted, x, levels)
             spread = adapter.targets(std) - adapter.targets(torch.zeros_like(std))
             found.append(Prediction(mean, spread**2, adapter.targets(interval)))
     return found
