@@ -1,5 +1,6 @@
 """Hyperparameter search that remembers."""
 
+from skmeta.search._refit import one_standard_error
 from skmeta.search._search_cv import MetaLearnedSearchCV
 from skmeta.search.history import ReadOnly as ReadOnly
 from skmeta.search.history import (
@@ -38,6 +39,7 @@ __all__ = [
     "default_history",
     "default_search_space",
     "describe_prior",
+    "one_standard_error",
     "open_history",
     "register_search_space",
     "set_default_history",

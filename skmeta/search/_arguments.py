@@ -14,6 +14,7 @@ from skmeta._sklearn_compat import resolve_scorers
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search._metrics import Metrics
 from skmeta.search._priors import check_prior
+from skmeta.search._refit import OneStandardError
 from skmeta.search.history import ReadOnlyHistory, SearchHistory, default_history, open_history
 from skmeta.search.space import Candidate, SearchSpace, default_search_space, expand_choices
 
@@ -76,7 +77,8 @@ def resolve_arguments(search: Any) -> Arguments:
     TypeError
         If a parameter of the space has a single value.
     ValueError
-        If ``scoring``, ``refit``, ``history`` or ``dataset`` is wrong.
+        If ``scoring``, ``refit``, ``history`` or ``dataset`` is wrong, or ``n_iter="all"`` is
+        given together with ``stop_when_flat``.
     FileNotFoundError, PriorFormatError
         If ``prior`` names nothing that can be read.
     """
@@ -92,6 +94,8 @@ def resolve_arguments(search: Any) -> Arguments:
     check_prior(search.prior)
     space = _resolve_space(search)
     space.check(search.estimator)
+    if isinstance(search.refit, OneStandardError):
+        search.refit.check_params(space.names)
     n_iter = _resolve_n_iter(search, space)
     is_default_space = search.param_distributions is None and search.param_grid is None
     return Arguments(
@@ -99,7 +103,7 @@ def resolve_arguments(search: Any) -> Arguments:
         space=space,
         n_iter=n_iter,
         # Where every candidate will be evaluated, their order is GridSearchCV's.
-        walks_grid=search.n_iter == "all" or (n_iter == space.size and search.time_budget is None),
+        walks_grid=search.n_iter == "all" or (n_iter == space.size and not _may_end_early(search)),
         scorers=scorers,
         refit_metric=refit_metric,
         metrics=Metrics(scorers, search.estimator, search.refit, search.error_score),
@@ -146,8 +150,18 @@ def _resolve_space(search: Any) -> SearchSpace:
     return space
 
 
+def _may_end_early(search: Any) -> bool:
+    return search.time_budget is not None or search.stop_when_flat is not None
+
+
 def _resolve_n_iter(search: Any, space: SearchSpace) -> int:
     if search.n_iter == "all":
+        if search.stop_when_flat is not None:
+            raise ValueError(
+                f"stop_when_flat={search.stop_when_flat} ends a search before all candidates are "
+                "evaluated, but n_iter='all' asks for all of them. Set n_iter to a number of "
+                "candidates, or stop_when_flat to None."
+            )
         if not np.isfinite(space.size):
             drawn = [n for s in space.spaces for n in s if hasattr(s[n], "rvs")]
             raise SearchSpaceError(

@@ -29,7 +29,8 @@ class Metrics:
     scorers : scorer, or scikit-learn's multimetric scorer
     estimator : estimator
     refit : bool, str or callable
-        As of the search. Where it does not name a metric, the first one is maximised.
+        As of the search. Where it neither names a metric nor has an attribute ``metric`` that
+        does, the first one is maximised.
     error_score : float or "raise"
     """
 
@@ -41,14 +42,14 @@ class Metrics:
             if named is not None
             else {"score": metric_name(scorers, estimator)}
         )
-        self._refit = refit
+        self._wanted = getattr(refit, "metric", refit)
         self._error_score = error_score
 
     def objective(self, keys: Iterable[str]) -> str:
         """Return the key, as in ``mean_test_<key>``, of the metric to maximise."""
         keys = list(keys)
-        if isinstance(self._refit, str) and self._refit in keys:
-            return self._refit
+        if isinstance(self._wanted, str) and self._wanted in keys:
+            return self._wanted
         return keys[0]
 
     @property

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from skmeta.exceptions import HistoryWarning, SearchStoppedWarning
@@ -121,7 +123,12 @@ def run_search(
                     evaluator(batch, part)
 
             done, stopped_by = _propose_and_evaluate(
-                proposer, evaluate, recorder, arguments.n_iter, record.is_replayed
+                proposer,
+                evaluate,
+                recorder,
+                arguments.n_iter,
+                record.is_replayed,
+                search.stop_when_flat,
             )
     return SearchOutcome(
         trials=done,
@@ -139,6 +146,7 @@ def _propose_and_evaluate(
     recorder: TrialRecorder,
     n_iter: int,
     is_replayed: bool,
+    patience: int | None,
 ) -> tuple[list[Trial], str]:
     """Return the finished candidates, and why the search stopped.
 
@@ -168,6 +176,9 @@ def _propose_and_evaluate(
                 done += map(recorder.as_recorded, finished)
             recorder.show([trial for trial in batch if trial.key in recorder.recalled])
             proposer.tell(batch, recorder.scores(batch))
+            if patience is not None and _n_since_best(recorder.scores(done)) >= patience:
+                stopped_by = "flat"
+                break
     except BudgetSpent:
         return done, "time_budget"
     except KeyboardInterrupt:
@@ -182,6 +193,13 @@ def _propose_and_evaluate(
         return done, "interrupt"
     recorder.finish()
     return done, stopped_by
+
+
+def _n_since_best(scores: NDArray[np.float64]) -> int:
+    """Return the number of candidates since the best one; of all if each of them failed."""
+    if np.isnan(scores).all():
+        return len(scores)
+    return len(scores) - 1 - int(np.nanargmax(scores))
 
 
 def _take_over(

@@ -90,9 +90,13 @@ class MetaLearnedSearchCV(BaseSearchCV):
     time_budget : float, default=None
         Seconds after which no further fit is begun; time is set aside for the refit. At least
         one candidate is evaluated.
+    stop_when_flat : int, default=None
+        Stop when the best score has not improved for this number of candidates. None evaluates
+        all `n_iter` candidates. Not for ``n_iter="all"``.
     scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
         As in :class:`~sklearn.model_selection.RandomizedSearchCV`. If `refit` does not name one
-        of several metrics, the search maximises the first one.
+        of several metrics, the search maximises the first one. :func:`one_standard_error` is a
+        rule for `refit` that prefers simple candidates.
     progress : bool or "auto", default="auto"
         Show a progress bar with the best score so far. ``"auto"`` shows it in a terminal, from the
         third second on.
@@ -114,7 +118,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     prior_report_ : dict
         How much each past search was trusted, and the learned model against the plain one.
     stopped_by_ : str
-        ``"n_iter"``, ``"exhausted"``, ``"time_budget"`` or ``"interrupt"``.
+        ``"n_iter"``, ``"exhausted"``, ``"flat"``, ``"time_budget"`` or ``"interrupt"``.
     n_resumed_ : int
         Number of candidates that were on record.
     search_time_ : float
@@ -136,6 +140,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     --------
     SearchHistory : The record of past searches.
     SearchPrior : What is learned from it.
+    one_standard_error : A rule for `refit`.
 
     Notes
     -----
@@ -175,6 +180,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         "scoring": [str, callable, list, tuple, dict, None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "time_budget": [None, Interval(Real, 0, None, closed="neither")],
+        "stop_when_flat": [None, Interval(Integral, 1, None, closed="left")],
         "progress": ["boolean", StrOptions({"auto"})],
         "random_state": ["random_state", np.random.Generator],
     }
@@ -192,6 +198,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         exclude_same_data=False,
         batch_size=1,
         time_budget=None,
+        stop_when_flat=None,
         scoring=None,
         n_jobs=None,
         refit=True,
@@ -223,6 +230,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         self.exclude_same_data = exclude_same_data
         self.batch_size = batch_size
         self.time_budget = time_budget
+        self.stop_when_flat = stop_when_flat
         self.progress = progress
         self.random_state = random_state
 
