@@ -123,6 +123,8 @@ class ModelProposer:
         self._add([trial.params for trial in trials])
         self._strategy.tell([self._indices[trial.key] for trial in trials], scores)
         for trial, score in zip(trials, scores, strict=True):
+            if self._as_given is not None and trial.key == self._as_given.key:
+                self._as_given = None  # it was on record
             if score > self._best_score:
                 self._best_score, self._best = score, trial.params
 

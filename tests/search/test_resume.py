@@ -135,6 +135,7 @@ def test_a_record_of_version_0_1_has_no_seed(iris, counted, path, monkeypatch):
     search = make(counted(), path, random_state=8).fit(*iris)
     assert search.n_resumed_ == 3
     assert len(search.cv_results_["params"]) == N_ITER
+    assert len({params["quality"] for params in search.cv_results_["params"]}) == N_ITER
 
 
 def test_the_past_is_what_it_was_at_the_start(path):
