@@ -99,7 +99,6 @@ class FoldEvaluator:
         self._data = data
         self._splits = folds.splits
         self._recorder = recorder
-        self._verbose = search.verbose
         self._estimator = clone(estimator)
         # The search goes along with each fit, but only if callbacks are to receive it.
         self._caller = search if has_callbacks(search) else None
@@ -134,11 +133,6 @@ class FoldEvaluator:
             Becomes the parent of each fit's.
         """
         n_splits = len(self._splits)
-        if self._verbose > 0:
-            print(
-                f"Fitting {n_splits} folds for each of {len(trials)} candidates, "
-                f"totalling {len(trials) * n_splits} fits"
-            )
         missing: dict[tuple[str, int], int] = {}
         for position, trial in enumerate(trials):
             for fold in range(n_splits):

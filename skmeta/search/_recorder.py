@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from skmeta.exceptions import HistoryWarning
 from skmeta.search._metrics import Metrics
+from skmeta.search._report import Progress
 from skmeta.search.record import Evaluation
 from skmeta.search.space import Candidate, SearchSpace, candidate_key, canonical_configurations
 
@@ -67,7 +67,8 @@ class TrialRecorder:
         The search's number in the history.
     deadline : float or None
         In seconds of `time.monotonic`; after it, `observe` raises `BudgetSpent`.
-    bar : tqdm
+    progress : Progress
+        Is shown each finished candidate.
 
     Attributes
     ----------
@@ -87,7 +88,7 @@ class TrialRecorder:
         history: Any,
         search_id: Any,
         deadline: float | None,
-        bar: tqdm,
+        progress: Progress,
     ) -> None:
         self.n_splits = n_splits
         self.outputs: dict[tuple[str, int], Output] = {}
@@ -98,9 +99,8 @@ class TrialRecorder:
         self._history = history
         self._search_id = search_id
         self._deadline = deadline
-        self._bar = bar
+        self._progress = progress
         self._warned = False
-        self._best = -np.inf
         self._fit_times: list[float] = []
 
     # -- what is on record ---------------------------------------------------------------------
@@ -193,12 +193,12 @@ class TrialRecorder:
                 raise BudgetSpent
 
     def show(self, trials: Sequence[Trial]) -> None:
-        """Move the progress bar over finished candidates."""
-        for mean in self.scores(trials):
-            if mean > self._best:
-                self._best = mean
-                self._bar.set_postfix(best=f"{mean:.5g}", refresh=False)
-            self._bar.update(1)
+        """Show finished candidates to the user."""
+        for trial, score in zip(trials, self.scores(trials), strict=True):
+            outputs = self.outputs_of(trial)
+            seconds = sum(output["fit_time"] + output["score_time"] for output in outputs)
+            source = "on record" if trial.key in self.recalled else trial.source
+            self._progress.show(trial.params, source, float(score), seconds)
 
     def finish(self) -> None:
         """Note in the history that the search came to its end."""

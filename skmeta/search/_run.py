@@ -1,7 +1,6 @@
 """The loop of a search: propose, evaluate, record, until done."""
 
 import math
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -10,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from skmeta.exceptions import HistoryWarning, SearchStoppedWarning
 from skmeta.search._arguments import Arguments
@@ -20,6 +18,7 @@ from skmeta.search._fit_params import FitData
 from skmeta.search._open_record import OpenRecord
 from skmeta.search._propose import GridProposer, ModelProposer, Proposer
 from skmeta.search._recorder import BudgetSpent, Output, Trial, TrialRecorder
+from skmeta.search._report import Progress
 
 __all__ = ["SearchOutcome", "run_search"]
 
@@ -83,7 +82,7 @@ def run_search(
         If no candidate is finished.
     """
     with (
-        _progress_bar(search.progress, arguments.n_iter) as bar,
+        Progress(search, arguments.estimator, arguments.space.names, arguments.n_iter) as progress,
         _search_task(callbacks, search, arguments, folds) as context,
     ):
         recorder = TrialRecorder(
@@ -94,9 +93,10 @@ def run_search(
             history=record.history,
             search_id=record.search_id,
             deadline=None if search.time_budget is None else begun + search.time_budget,
-            bar=bar,
+            progress=progress,
         )
         recorder.recall(with_train_scores=search.return_train_score)
+        progress.begin(len(folds.splits))
         proposer: Proposer
         if arguments.walks_grid:
             proposer = GridProposer(arguments.space)
@@ -224,16 +224,3 @@ def _search_task(callbacks: Any, search: Any, arguments: Arguments, folds: Folds
         n_fits = arguments.n_iter * len(folds.splits)
         return subtask(callbacks, search, "search", n_fits, sequential=False)
     return subtask(callbacks, search, "search", math.ceil(arguments.n_iter / search.batch_size))
-
-
-def _progress_bar(progress: Any, total: int) -> tqdm:
-    # disable=None is tqdm's own test for a terminal.
-    automatic = progress == "auto"
-    return tqdm(
-        total=total,
-        desc="search",
-        unit="candidate",
-        disable=None if automatic else not progress,
-        delay=2 if automatic else 0,
-        file=sys.stderr,
-    )

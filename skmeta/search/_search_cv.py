@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
 
 from skmeta._sklearn_compat import (
     BaseSearchCV,
@@ -30,6 +31,7 @@ from skmeta.search._evaluate import draw_folds
 from skmeta.search._fit_params import FitData, check_fit_data
 from skmeta.search._open_record import open_record
 from skmeta.search._propose import AS_GIVEN
+from skmeta.search._report import leaderboard
 from skmeta.search._run import SearchOutcome, run_search
 from skmeta.search.history import ReadOnlyHistory, SearchHistory, hide_password
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior
@@ -97,9 +99,12 @@ class MetaLearnedSearchCV(BaseSearchCV):
         As in :class:`~sklearn.model_selection.RandomizedSearchCV`. If `refit` does not name one
         of several metrics, the search maximises the first one. :func:`one_standard_error` is a
         rule for `refit` that prefers simple candidates.
+        With ``verbose=1`` there is one line per candidate, in the order in which they finish: its
+        number, score, the best score so far, why it was tried, seconds, and the parameters that
+        differ from the best candidate so far (from the estimator, for the first one).
     progress : bool or "auto", default="auto"
         Show a progress bar with the best score so far. ``"auto"`` shows it in a terminal, from the
-        third second on.
+        third second on, unless `verbose` is set.
     random_state : int, RandomState instance, Generator or None, default=None
         Determines the candidates. A resumed search keeps the seed that it began with.
 
@@ -322,6 +327,35 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             self.refit_time_ = time.time() - begun
         if hasattr(best, "feature_names_in_"):
             self.feature_names_in_ = best.feature_names_in_
+
+    def leaderboard(self, metric: str | None = None) -> Any:
+        """Return the candidates as a DataFrame of pandas, the best one first.
+
+        Parameters
+        ----------
+        metric : str, default=None
+            A key of `scoring`, if the search has several metrics. By default that of `refit`.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            One row per candidate; its index is the row of ``cv_results_``. Columns are ``rank``,
+            ``score`` (mean over the folds), ``std``, ``source``, ``seconds`` (of all its fits)
+            and one for each parameter. A parameter is named by the end of its name that belongs
+            to no other one: ``svc__C`` is ``C``. Estimators are shown by the names of their
+            classes. A candidate that does not have a parameter has NaN.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ImportError
+            If pandas is not installed.
+        ValueError
+            If the metric is not among those of the search, or has to be named.
+        """
+        check_is_fitted(self, "cv_results_")
+        return leaderboard(self, metric)
 
     def get_metadata_routing(self) -> Any:
         """Return which metadata the estimator, the scorer and the splitter ask for.

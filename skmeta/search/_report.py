@@ -1,0 +1,208 @@
+"""What a user sees of a search: progress, one line per candidate, and a leaderboard."""
+
+import logging
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from skmeta._optional import import_optional
+from skmeta.search._refit import result_metric
+from skmeta.search.space import Candidate, plain_value
+
+__all__ = ["Progress", "leaderboard", "short_names"]
+
+# No handler is added: without one, Python shows warnings only.
+_LOG = logging.getLogger("skmeta.search")
+
+_OWN_COLUMNS = ("rank", "score", "std", "source", "seconds", "n_folds")
+
+
+class Progress:
+    """Shows the finished candidates of a search: a progress bar, and one line each.
+
+    Lines go to the logger ``"skmeta.search"``, and to standard output if `verbose` is set. To be
+    used as a context.
+
+    Parameters
+    ----------
+    search : MetaLearnedSearchCV
+        Gives ``progress`` and ``verbose``.
+    estimator : estimator
+        The first candidate is compared with its parameters.
+    names : iterable of str
+        Parameters that candidates may have.
+    n_iter : int
+        Number of candidates.
+    """
+
+    def __init__(self, search: Any, estimator: Any, names: Iterable[str], n_iter: int) -> None:
+        self._bar = _progress_bar(search.progress, search.verbose, n_iter)
+        self._verbose = search.verbose
+        self._n_iter = n_iter
+        self._names = short_names(names)
+        # Among the parameters of the estimator as given, those of the best candidate so far.
+        self._given = estimator.get_params(deep=True)
+        self._best_params: Candidate = {}
+        self._best = -np.inf
+        self._n_shown = 0
+
+    def __enter__(self) -> Self:
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._bar.__exit__(*exception)
+
+    def begin(self, n_splits: int) -> None:
+        """Tell how many fits there will be, as scikit-learn does."""
+        self._tell(
+            f"Fitting {n_splits} folds for each of {self._n_iter} candidates, "
+            f"totalling {self._n_iter * n_splits} fits"
+        )
+
+    def show(self, params: Candidate, source: str, score: float, seconds: float) -> None:
+        """Show a finished candidate.
+
+        Parameters
+        ----------
+        params : dict
+        source : str
+            Why it was tried, or that it was on record.
+        score : float
+            NaN if a fit failed.
+        seconds : float
+            Of all its fits.
+        """
+        self._n_shown += 1
+        changed = self._changed(params)
+        if score > self._best:
+            self._best, self._best_params = score, params
+            self._bar.set_postfix(best=f"{score:.5g}", refresh=False)
+        self._bar.update(1)
+        width = len(str(self._n_iter))
+        best = self._best if np.isfinite(self._best) else math.nan
+        self._tell(
+            f"{self._n_shown:>{width}}/{self._n_iter}: score {score:.5g}, best {best:.5g}, "
+            f"{source}, {seconds:.2g} s, {changed}"
+        )
+
+    def _changed(self, params: Candidate) -> str:
+        """Return the parameters that differ from those of the best candidate so far."""
+        before = {**self._given, **self._best_params}
+        changed = [
+            f"{self._names.get(name, name)}={_spell(value)}"
+            for name, value in sorted(params.items())
+            if name not in before or plain_value(value) != plain_value(before[name])
+        ]
+        return " ".join(changed) or "no parameter changed"
+
+    def _tell(self, line: str) -> None:
+        _LOG.info("%s", line)
+        if self._verbose > 0:
+            print(line)
+
+
+def leaderboard(search: Any, metric: str | None) -> Any:
+    """Return the candidates of a fitted search as a DataFrame, the best one first.
+
+    Parameters
+    ----------
+    search : MetaLearnedSearchCV
+    metric : str or None
+        By default that of ``refit``, or the only one.
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Raises
+    ------
+    ImportError
+        If pandas is not installed.
+    ValueError
+        If the metric is not among those of the search, or has to be named.
+    """
+    pandas = import_optional("pandas", "history")
+    results = search.cv_results_
+    wanted = getattr(search.refit, "metric", search.refit)
+    chosen = result_metric(results, metric, default=wanted)
+    candidates = results["params"]
+    n_folds = results.get("n_folds", search.n_splits_)
+    columns = {
+        "rank": results[f"rank_test_{chosen}"],
+        "score": results[f"mean_test_{chosen}"],
+        "std": results[f"std_test_{chosen}"],
+        "source": results.get("source", np.full(len(candidates), "grid")),
+        "seconds": (results["mean_fit_time"] + results["mean_score_time"]) * n_folds,
+    }
+    if "n_folds" in results:
+        columns["n_folds"] = n_folds
+    names = sorted({name for params in candidates for name in params})
+    for name, short in short_names(names).items():
+        label = f"param_{name}" if short in _OWN_COLUMNS else short
+        columns[label] = _column(pandas, name, candidates)
+    frame = pandas.DataFrame(columns)
+    # Of equal ranks, the candidate that was refitted comes first.
+    is_other = np.arange(len(candidates)) != getattr(search, "best_index_", -1)
+    return frame.iloc[np.lexsort((is_other, frame["rank"]))]
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Return the shortest end of each parameter's name that belongs to no other one.
+
+    Parameters
+    ----------
+    names : iterable of str
+
+    Returns
+    -------
+    dict of str -> str
+
+    Examples
+    --------
+    >>> short_names(["svc__C", "svc__gamma", "pca__n_components"])
+    {'svc__C': 'C', 'svc__gamma': 'gamma', 'pca__n_components': 'n_components'}
+    >>> short_names(["a__C", "b__C"])
+    {'a__C': 'a__C', 'b__C': 'b__C'}
+    """
+    names = list(names)
+    ends = {
+        name: ["__".join(parts[-n:]) for n in range(1, len(parts) + 1)]
+        for name in names
+        for parts in [name.split("__")]
+    }
+    counts: dict[str, int] = {}
+    for own in ends.values():
+        for end in own:
+            counts[end] = counts.get(end, 0) + 1
+    return {name: next((e for e in own if counts[e] == 1), name) for name, own in ends.items()}
+
+
+def _column(pandas: Any, name: str, candidates: Iterable[Mapping[str, Any]]) -> Any:
+    """Return a parameter's values; NaN for candidates that do not have it."""
+    values = [plain_value(params.get(name, math.nan)) for params in candidates]
+    # A value of None would become NaN in a column of numbers.
+    return pandas.Series(values, dtype=object if None in values else None)
+
+
+def _spell(value: Any) -> str:
+    plain = plain_value(value)
+    return f"{plain:.4g}" if isinstance(plain, float) else str(plain)
+
+
+def _progress_bar(progress: Any, verbose: int, total: int) -> tqdm:
+    automatic = progress == "auto"
+    # disable=None is tqdm's own test for a terminal. Lines would tear a bar apart.
+    hidden = True if automatic and verbose > 0 else None
+    return tqdm(
+        total=total,
+        desc="search",
+        unit="candidate",
+        disable=hidden if automatic else not progress,
+        delay=2 if automatic else 0,
+        file=sys.stderr,
+    )

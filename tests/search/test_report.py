@@ -1,0 +1,184 @@
+"""What a user sees of a search: lines, log and leaderboard."""
+
+import logging
+import re
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import loguniform
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+
+from skmeta.search import MetaLearnedSearchCV
+from skmeta.search._report import short_names
+
+X, y = load_iris(return_X_y=True)
+SPACE = {"svc__C": loguniform(1e-2, 1e3), "svc__gamma": loguniform(1e-4, 1e1)}
+
+
+def search(n_iter=6, **settings):
+    settings = {"cv": 3, "random_state": 0, "prior": None} | settings
+    pipe = make_pipeline(StandardScaler(), SVC())
+    return MetaLearnedSearchCV(pipe, SPACE, n_iter=n_iter, **settings)
+
+
+LINE = re.compile(r"\s*(\d+)/6: score (\S+), best (\S+), ([a-z ]+), (\S+) s, (.+)")
+
+
+def check_lines(lines, found):
+    first, *lines = lines
+    assert first == "Fitting 3 folds for each of 6 candidates, totalling 18 fits"
+    scores = found.cv_results_["mean_test_score"]
+    parsed = [LINE.fullmatch(line).groups() for line in lines]
+    assert [int(number) for number, *_ in parsed] == [1, 2, 3, 4, 5, 6]
+    np.testing.assert_allclose([float(p[1]) for p in parsed], scores, rtol=1e-4)
+    best = np.maximum.accumulate(scores)
+    np.testing.assert_allclose([float(p[2]) for p in parsed], best, rtol=1e-4)
+    assert [p[3] for p in parsed] == list(found.cv_results_["source"])
+    for (*_, changed), params in zip(parsed, found.cv_results_["params"], strict=True):
+        shown = dict(pair.split("=") for pair in changed.split(" "))
+        assert set(shown) <= {"C", "gamma"}
+        for name, value in shown.items():
+            assert float(value) == pytest.approx(params[f"svc__{name}"], rel=1e-3)
+
+
+def test_verbose_prints_one_line_per_candidate(capsys):
+    found = search(verbose=1, n_jobs=1).fit(X, y)
+    captured = capsys.readouterr()
+    check_lines(captured.out.splitlines(), found)
+    assert captured.err == ""
+
+
+def test_nothing_is_printed_by_default(capsys):
+    search(n_iter=2).fit(X, y)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_lines_go_to_the_log(caplog):
+    with caplog.at_level(logging.INFO, logger="skmeta"):
+        found = search().fit(X, y)
+    check_lines([record.getMessage() for record in caplog.records], found)
+    assert {record.name for record in caplog.records} == {"skmeta.search"}
+    assert logging.getLogger("skmeta").handlers == []
+    assert logging.getLogger("skmeta.search").handlers == []
+
+
+def test_only_changed_parameters_are_shown(capsys):
+    grid = [{"max_depth": [3], "criterion": ["gini", "entropy"]}, {"max_depth": [1]}]
+    tree = DecisionTreeClassifier(max_depth=3, random_state=0)
+    MetaLearnedSearchCV(tree, grid, n_iter="all", verbose=1).fit(X, y)
+    ends = [line.rpartition(" s, ")[2] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert ends == ["no parameter changed", "criterion=entropy", "max_depth=1"]
+
+
+def test_candidates_on_record_are_shown_as_such(tmp_path, capsys):
+    search(n_iter=4, history=tmp_path / "h.db").fit(X, y)
+    search(n_iter=6, history=tmp_path / "h.db", verbose=1).fit(X, y)
+    sources = [LINE.fullmatch(line)[4] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert sources[:4] == ["on record"] * 4
+    assert "on record" not in sources[4:]
+
+
+def test_the_leaderboard_is_cv_results_sorted():
+    found = search().fit(X, y)
+    frame = found.leaderboard()
+    assert list(frame) == ["rank", "score", "std", "source", "seconds", "C", "gamma"]
+    assert frame.index[0] == found.best_index_
+    assert frame["rank"].is_monotonic_increasing
+    expected = pd.DataFrame(found.cv_results_).loc[frame.index]
+    for ours, theirs in (("score", "mean_test_score"), ("std", "std_test_score")):
+        np.testing.assert_array_equal(frame[ours], expected[theirs])
+    np.testing.assert_array_equal(frame["source"], expected["source"])
+    np.testing.assert_allclose(
+        frame["seconds"], 3 * (expected["mean_fit_time"] + expected["mean_score_time"])
+    )
+    for row, params in expected["params"].items():
+        assert frame.loc[row, "C"] == params["svc__C"]
+        # gamma="scale" is that of the estimator as given
+        assert frame.loc[row, "gamma"] == params["svc__gamma"]
+
+
+def test_the_leaderboard_of_a_choice():
+    choice = [make_pipeline(StandardScaler(), SVC()), RandomForestClassifier(5)]
+    found = MetaLearnedSearchCV(choice, n_iter=4, cv=2, random_state=0).fit(X, y)
+    frame = found.leaderboard()
+    assert set(frame["model"]) == {"Pipeline", "RandomForestClassifier"}
+    row = frame.index[frame["model"] == "RandomForestClassifier"][0]
+    assert pd.isna(frame.loc[row, "C"])
+
+
+def test_the_leaderboard_of_a_grid_and_of_none():
+    tree = DecisionTreeClassifier(random_state=0)
+    found = MetaLearnedSearchCV(tree, {"max_depth": [1, None, 3]}, n_iter="all").fit(X, y)
+    frame = found.leaderboard().sort_index()
+    assert list(frame["max_depth"]) == [1, None, 3]
+    assert set(frame["source"]) == {"grid"}
+
+
+def test_the_leaderboard_of_several_metrics():
+    scoring = ["accuracy", "neg_log_loss"]
+    grid = {"max_depth": [1, 2, 30]}
+    found = MetaLearnedSearchCV(
+        DecisionTreeClassifier(random_state=0),
+        grid,
+        n_iter="all",
+        scoring=scoring,
+        refit="neg_log_loss",
+    ).fit(X, y)
+    results = found.cv_results_
+    for metric, used in ((None, "neg_log_loss"), ("accuracy", "accuracy")):
+        frame = found.leaderboard(metric).sort_index()
+        np.testing.assert_array_equal(frame["score"], results[f"mean_test_{used}"])
+        np.testing.assert_array_equal(frame["rank"], results[f"rank_test_{used}"])
+    with pytest.raises(ValueError, match="got metric='f1'"):
+        found.leaderboard("f1")
+    found.refit = False
+    with pytest.raises(ValueError, match="none was named"):
+        found.leaderboard()
+
+
+def test_a_leaderboard_needs_a_fitted_search_and_pandas(monkeypatch):
+    with pytest.raises(NotFittedError, match="not fitted"):
+        search().leaderboard()
+    found = search(n_iter=2).fit(X, y)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"pip install skmeta\[history\]"):
+        found.leaderboard()
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["a__b__C", "d__b__C", "a__D"], ["a__b__C", "d__b__C", "D"]),
+        (["C", "svc__C"], ["C", "svc__C"]),
+        (["x__svc__C", "pca__C"], ["svc__C", "pca__C"]),
+        (["score"], ["score"]),
+    ],
+)
+def test_short_names(names, short):
+    assert list(short_names(names).values()) == short
+
+
+def test_a_parameter_named_like_a_column_does_not_replace_it():
+    class Named(ClassifierMixin, BaseEstimator):
+        def __init__(self, std=1):
+            self.std = std
+
+        def fit(self, X, y):
+            self.classes_ = np.unique(y)
+            return self
+
+        def score(self, X, y):
+            return self.std
+
+    found = MetaLearnedSearchCV(Named(), {"std": [1, 2]}, n_iter="all").fit(X, y)
+    assert list(found.leaderboard()["std"]) == [0, 0]
+    assert list(found.leaderboard()["param_std"]) == [2, 1]
