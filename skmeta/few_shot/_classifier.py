@@ -57,7 +57,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Sorted labels.
+        Sorted labels: those of ``y``, or those of the prior if its tasks share their classes.
     prior_ : MetaPrior
         The prior used.
     adapted_ : dict of ndarray
@@ -99,7 +99,9 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
             The support set.
         y : array-like of shape (n_samples,)
-            Class labels, of two classes or more.
+            Class labels, of two classes or more. With a prior of tasks that share their classes
+            (meta-training with ``groups``), rows of one of them are enough: each class of the
+            prior gets a probability.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights in the inner loss.
 
@@ -172,7 +174,12 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         y = check_labels(y, "y")
         check_classification_targets(y)
         check_consistent_length(X, y)
-        labels = np.unique(y) if classes is None else classes
+        if classes is None:
+            classes = np.unique(y)
+            family = _family_classes(prior)
+            if family is not None and np.isin(classes, family).all():
+                classes = np.sort(family)
+        labels = classes
         if len(labels) < 2:
             raise ValueError(
                 "A classification needs rows of 2 classes or more, but y has one class: "
@@ -187,8 +194,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
             return list(range(len(labels)))
         known = {label: k for k, label in enumerate(prior.classes.tolist())}
         unknown = [label for label in labels.tolist() if label not in known]
-        has_rows = "head.weight" in prior.tensors
-        if unknown and has_rows and prior.learner_params.get("head_init") == "learned":
+        if unknown and _family_classes(prior) is not None:
             raise PriorMismatchError(
                 f"The prior's head knows the classes {quote_some(prior.classes)}, but y has "
                 f"{quote_some(unknown)}. Meta-train with head_init='shared', which takes any "
@@ -243,6 +249,13 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         """
         (logits,) = self._predict_rows(X, lambda *at: (_double(*at),))
         return np.asarray(logits[:, 1] - logits[:, 0]) if logits.shape[1] == 2 else logits
+
+
+def _family_classes(prior: MetaPrior | None) -> np.ndarray | None:
+    """Return the classes that a prior's tasks share and its head knows; None without any."""
+    if prior is None or prior.classes is None or "head.weight" not in prior.tensors:
+        return None
+    return prior.classes if prior.learner_params.get("head_init") == "learned" else None
 
 
 def _logits(session: Session, adapted: State, x: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The two estimators inside scikit-learn's tools, and what they answer to bad input."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -19,12 +20,14 @@ from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.datasets import load_omniglot, make_sinusoid_tasks
 from skmeta.exceptions import (
     BackboneError,
+    BaselineWarning,
     DeviceError,
     OverlapWarning,
     PriorMismatchError,
+    SkippedTasksWarning,
     UnusedDataWarning,
 )
-from skmeta.learners import ANIL, MAML, FineTuning, MetaSGD, ProtoNet
+from skmeta.learners import ANIL, MAML, FineTuning, HierarchicalLinear, MetaSGD, ProtoNet
 from skmeta.priors import MetaPrior, load_table_prior
 from skmeta.tasks import EpisodeSplit
 
@@ -237,6 +240,34 @@ def test_learned_head_knows_its_classes():
     assert clf.fit(X[:4], ["well", "sick", "well", "sick"]).score(X, y) > 0.85
     with pytest.raises(PriorMismatchError, match=r"knows the classes 'sick', 'well'.*has 'dead'"):
         clf.fit(X[:2], ["dead", "well"])
+    # Rows of one class are enough: the other is known from the earlier tasks.
+    assert list(clf.fit(X[:3], ["well"] * 3).classes_) == ["sick", "well"]
+    assert clf.score(X, y) > 0.85
+    clf.partial_fit(X[3:5], ["sick", "well"])
+    np.testing.assert_allclose(clf.predict_proba(X[:9]).sum(1), 1)
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [HierarchicalLinear(), MetaSGD(n_shot=2, n_query=4, n_iterations=20, random_state=0)],
+    ids=lambda learner: type(learner).__name__,
+)
+def test_classes_of_the_family_get_a_probability(learner):
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(30), 20)
+    X = rng.normal(size=(600, 3))
+    level = X[:, 0] + rng.normal(size=30)[groups] + 0.5 * rng.normal(size=600)
+    y = np.array(["low", "middle", "top"])[np.digitize(level, [-0.5, 0.8])]
+    with warnings.catch_warnings():
+        # Few iterations; and groups of one class, which episodes leave out.
+        warnings.simplefilter("ignore", BaselineWarning)
+        warnings.simplefilter("ignore", SkippedTasksWarning)
+        clf = learner.fit(X, y, groups=groups).to_estimator()
+    for few in (["low", "low"], ["low", "top"]):
+        proba = clf.fit(X[:2], few).predict_proba(X)
+        assert list(clf.classes_) == ["low", "middle", "top"]
+        assert (proba > 0).all()
+    assert set(np.unique(clf.predict(X))) <= {"low", "middle", "top"}
 
 
 def test_saved_prior_predicts_the_same(tmp_path, omniglot, image_prior):
