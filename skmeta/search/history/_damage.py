@@ -1,14 +1,40 @@
-"""Damaged rows: they are left out with a warning, and can be listed and removed."""
+"""Damaged rows: they are left out with a warning, and can be listed and removed.
 
+Each row has a digest, so that damage is seen that leaves the row readable. It has two halves, of
+64 bits each. Rows that version 0.1 wrote have none.
+"""
+
+import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from skmeta.exceptions import HistoryWarning
+from skmeta.exceptions import HistoryFormatError, HistoryWarning
 
-__all__ = ["DamagedRow", "warn_of_damage"]
+__all__ = [
+    "DamagedRow",
+    "check_digest",
+    "digest_of_evaluation",
+    "digest_of_search",
+    "warn_of_damage",
+]
 
 _MAX_SHOWN = 5
+_HALF = 16  # hexadecimal digits
+# What a prior is learned from, and the rest.
+_EVALUATION = (
+    ("search_id", "configuration", "scores"),
+    (
+        *("search_id", "key", "params", "train_scores", "fit_times", "score_times"),
+        *("n_test_samples", "error", "source", "predicted_mean_score", "predicted_std_score"),
+    ),
+)
+# What never changes, and the rest. Version 0.1 may write ``finished`` to a row that has a digest.
+_SEARCH = (
+    ("fingerprint", "data_digest", "estimator", "refit_metric", "details"),
+    ("dataset", "started"),
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -49,3 +75,47 @@ def warn_of_damage(name: str, rows: Sequence[DamagedRow]) -> None:
         HistoryWarning,
         stacklevel=4,
     )
+
+
+def digest_of_evaluation(row: Mapping[str, Any]) -> str:
+    """Return the digest of a candidate's row, which has its ``search_id``."""
+    return "".join(_digest(row, columns) for columns in _EVALUATION)
+
+
+def digest_of_search(row: Mapping[str, Any]) -> str:
+    """Return the digest of a search's row."""
+    return "".join(_digest(row, columns) for columns in _SEARCH)
+
+
+def check_digest(row: Mapping[str, Any], kind: str) -> None:
+    """Compare a row with its digest, as far as it has the columns.
+
+    Parameters
+    ----------
+    row : mapping
+        Columns and their values.
+    kind : {"search", "evaluation"}
+        What the row stands for.
+
+    Raises
+    ------
+    HistoryFormatError
+        If they differ.
+    """
+    expected = row.get("digest")
+    if expected is None:
+        return
+    halves = _SEARCH if kind == "search" else _EVALUATION
+    for k, columns in enumerate(halves):
+        if not all(column in row for column in columns):
+            continue
+        if not isinstance(expected, str) or len(expected) != _HALF * len(halves):
+            raise HistoryFormatError("digest is damaged")
+        if expected[k * _HALF : (k + 1) * _HALF] != _digest(row, columns):
+            raise HistoryFormatError(f"{', '.join(columns)} do not match their digest")
+
+
+def _digest(row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    # `ascii` gives the same text in every version of Python, and is fast.
+    text = ascii([row.get(column) for column in columns]).encode("ascii")
+    return hashlib.blake2b(text, digest_size=_HALF // 2).hexdigest()

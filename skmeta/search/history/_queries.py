@@ -11,8 +11,13 @@ import sqlalchemy as sa
 
 from skmeta.exceptions import HistoryFormatError
 from skmeta.search.history import _codec
-from skmeta.search.history._damage import DamagedRow
-from skmeta.search.history._schema import about, evaluation, search
+from skmeta.search.history._damage import (
+    DamagedRow,
+    check_digest,
+    digest_of_evaluation,
+    digest_of_search,
+)
+from skmeta.search.history._schema import about, evaluation, missing_columns, search
 from skmeta.search.record import Evaluation, RecordedSearch, SearchRecord
 
 _FEW_KEYS = 100  # the most that are listed in a query
@@ -37,7 +42,7 @@ def find_record(connection: sa.Connection, search_id: int) -> SearchRecord | Non
         If it is damaged.
     """
     rows = _read(connection, _every_column(search).where(search.c.id == search_id))
-    return _codec.row_to_search(rows[0]) if rows else None
+    return decode_search(rows[0]) if rows else None
 
 
 def ensure_search(
@@ -54,6 +59,7 @@ def ensure_search(
             _name_dataset(connection, found, record)
         return found
     row = {**_codec.search_to_row(record), "started": time.time() if started is None else started}
+    row["digest"] = digest_of_search(row)
     key = connection.execute(sa.insert(search).values(row)).inserted_primary_key
     assert key is not None
     return int(key[0])
@@ -81,6 +87,8 @@ def insert_evaluations(
         else:
             del wanted[row["key"]]
     new = [{"search_id": search_id, **row} for row in reversed(wanted.values())]
+    for row in new:
+        row["digest"] = digest_of_evaluation(row)
     if new:
         connection.execute(sa.insert(evaluation), new)
     return len(new)
@@ -135,12 +143,14 @@ def read_scores(
     """
     names = {row["estimator"] for row in searches}
     ids = sa.select(search.c.id).where(search.c.estimator.in_(names))
-    columns = (
+    columns = [
         evaluation.c.id,
         evaluation.c.search_id,
         evaluation.c.configuration,
         evaluation.c.scores,
-    )
+    ]
+    if not any(column is evaluation.c.digest for column in missing_columns(connection)):
+        columns.append(evaluation.c.digest)
     query = sa.select(*columns).where(evaluation.c.search_id.in_(ids)).order_by(evaluation.c.id)
     if last_id is not None:
         query = query.where(evaluation.c.id <= last_id)
@@ -159,8 +169,8 @@ def read_all(connection: sa.Connection) -> tuple[list[RecordedSearch], Damage]:
         evaluations, damaged = read_evaluations(connection, row["id"])
         damage += damaged
         try:
-            record = _codec.row_to_search(row)
             started, finished = _codec.row_to_times(row)
+            record = decode_search(row)
         except HistoryFormatError as error:
             damage.append(DamagedRow("search", row["id"], row["id"], str(error)))
             continue
@@ -172,17 +182,25 @@ def read_all(connection: sa.Connection) -> tuple[list[RecordedSearch], Damage]:
                 finished=finished,
             )
         )
-    return searches, damage
+    return searches, damage + _find_orphans(connection)
+
+
+def decode_search(row: dict[str, Any]) -> SearchRecord:
+    """Return the record in a row.
+
+    Raises
+    ------
+    HistoryFormatError
+        If the row is damaged.
+    """
+    record = _codec.row_to_search(row)
+    check_digest(row, "search")
+    return record
 
 
 def find_damage(connection: sa.Connection) -> Damage:
     """Return all damaged rows, and candidates whose search is gone."""
-    _, damage = read_all(connection)
-    known = sa.select(search.c.id)
-    query = sa.select(evaluation.c.id, evaluation.c.search_id)
-    orphans: Iterable[Any] = connection.execute(query.where(evaluation.c.search_id.not_in(known)))
-    damage += [DamagedRow("evaluation", row[0], row[1], "its search is gone") for row in orphans]
-    return sorted(damage)
+    return sorted(read_all(connection)[1])
 
 
 def remove_damage(connection: sa.Connection) -> Damage:
@@ -253,7 +271,9 @@ def _decode_evaluations(rows: Rows) -> tuple[list[Evaluation], Damage]:
     damage: Damage = []
     for row in rows:
         try:
-            evaluations.append(_codec.row_to_evaluation(row))
+            found = _codec.row_to_evaluation(row)
+            check_digest(row, "evaluation")
+            evaluations.append(found)
         except HistoryFormatError as error:
             damage.append(DamagedRow("evaluation", row["id"], row["search_id"], str(error)))
     return evaluations, damage
@@ -263,15 +283,35 @@ def _repair_search(connection: sa.Connection, search_id: int, record: SearchReco
     try:
         find_record(connection, search_id)
     except HistoryFormatError:
-        statement = sa.update(search).where(search.c.id == search_id)
-        connection.execute(statement.values(_codec.search_to_row(record)))
+        this = search.c.id == search_id
+        [row] = _read(connection, _every_column(search).where(this))
+        values = _codec.search_to_row(record)
+        values["digest"] = digest_of_search({**row, **values})
+        connection.execute(sa.update(search).where(this).values(values))
+
+
+def _find_orphans(connection: sa.Connection) -> Damage:
+    """Return the candidates whose search is gone."""
+    query = sa.select(evaluation.c.id, evaluation.c.search_id)
+    found: Iterable[Any] = connection.execute(
+        query.where(evaluation.c.search_id.not_in(sa.select(search.c.id)))
+    )
+    return [DamagedRow("evaluation", row[0], row[1], "its search is gone") for row in found]
 
 
 def _name_dataset(connection: sa.Connection, search_id: int, record: SearchRecord) -> None:
     row = _codec.search_to_row(record)
     unnamed = search.c.dataset.in_(_codec.labels_without_name(record.data_digest))
-    statement = sa.update(search).where(search.c.id == search_id, unnamed)
-    connection.execute(statement.values(dataset=row["dataset"]))
+    query = _every_column(search).where(search.c.id == search_id, unnamed).with_for_update()
+    for found in _read(connection, query):
+        changed = {"dataset": row["dataset"]}
+        try:
+            check_digest(found, "search")
+        except HistoryFormatError:
+            continue  # A new digest would hide the damage.
+        if found["digest"] is not None:
+            changed["digest"] = digest_of_search({**found, **changed})
+        connection.execute(sa.update(search).where(search.c.id == search_id).values(changed))
 
 
 def _delete_searches(connection: sa.Connection, ids: Collection[int]) -> None:

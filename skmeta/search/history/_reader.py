@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from skmeta.exceptions import HistoryFormatError
 from skmeta.search.history import _codec, _exchange, _frame, _queries
 from skmeta.search.history._address import MEMORY
-from skmeta.search.history._damage import DamagedRow, warn_of_damage
+from skmeta.search.history._damage import DamagedRow, check_digest, warn_of_damage
 from skmeta.search.history._store import Store
 from skmeta.search.record import Configuration, Evaluation, PastSearch, RecordedSearch, SearchRecord
 
@@ -168,7 +168,7 @@ class HistoryReader:
         for row in rows:
             if excluded.isdisjoint((row["dataset"], row["data_digest"], row["fingerprint"])):
                 try:
-                    record = _codec.row_to_search(row)
+                    record = _queries.decode_search(row)
                 except HistoryFormatError as error:
                     damage.append(DamagedRow("search", row["id"], row["id"], str(error)))
                     continue
@@ -348,6 +348,7 @@ def _make_past_search(
         try:
             configuration = _codec.decode_column(row, "configuration", _codec.decode_configuration)
             scores = _codec.decode_column(row, "scores", _codec.decode_scores)
+            check_digest(row, "evaluation")
         except HistoryFormatError as error:
             damage.append(DamagedRow("evaluation", row["id"], row["search_id"], str(error)))
         else:

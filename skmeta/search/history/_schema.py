@@ -1,6 +1,8 @@
 """Tables of a history, and the version that they carry."""
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -33,6 +35,7 @@ search = sa.Table(
     sa.Column("details", sa.Text, nullable=False),
     sa.Column("started", sa.Double, nullable=False),  # seconds since 1970
     sa.Column("finished", sa.Double),
+    sa.Column("digest", sa.String(32)),  # not in version 0.1
     sqlite_autoincrement=True,  # an id is never used again, so a changed history shows
 )
 
@@ -53,9 +56,10 @@ evaluation = sa.Table(
     sa.Column("n_test_samples", sa.Text),
     sa.Column("error", sa.Text),
     sa.Column("source", sa.String(SOURCE_LENGTH), nullable=False),
-    # Version 0.1 did not have these two: `add_columns` adds them.
+    # Version 0.1 did not have these: `add_columns` adds them.
     sa.Column("predicted_mean_score", sa.Double),
     sa.Column("predicted_std_score", sa.Double),
+    sa.Column("digest", sa.String(32)),
     sa.UniqueConstraint("search_id", "key"),
     sqlite_autoincrement=True,
 )
@@ -70,7 +74,8 @@ def exists(connection: sa.Connection, place: str) -> bool:
     A SQLite file is a history or nothing at all: one with other tables belongs to someone else.
     A team's database may hold other tables.
     """
-    names = sa.inspect(connection).get_table_names()
+    with _damage_is_named():
+        names = sa.inspect(connection).get_table_names()
     if about.name not in names:
         if names and connection.dialect.name == "sqlite":
             raise HistoryFormatError(_describe_foreign(place, names))
@@ -98,7 +103,9 @@ def missing_columns(connection: sa.Connection) -> list[sa.Column[Any]]:
     """
     missing = []
     for table in (search, evaluation):
-        present = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+        with _damage_is_named():
+            columns = sa.inspect(connection).get_columns(table.name)
+        present = {column["name"] for column in columns}
         missing += [column for column in table.columns if column.name not in present]
     return missing
 
@@ -113,8 +120,22 @@ def add_columns(connection: sa.Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-def _check_version(values: dict[str, str], place: str) -> None:
-    version = values.get("version", "")
+@contextmanager
+def _damage_is_named() -> Iterator[None]:
+    """Turn what SQLAlchemy raises for texts that are no UTF-8 into an error of the format."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise HistoryFormatError(
+            f"The names or types of a history's tables are damaged ({error}). Restore a copy, or "
+            "salvage what is left with sqlite3's .recover."
+        ) from error
+
+
+def _check_version(values: dict[str, Any], place: str) -> None:
+    version = values.get("version")
+    if not isinstance(version, str):
+        version = repr(version)
     if values.get("format") != FORMAT or not version.isdecimal() or int(version) < 1:
         raise HistoryFormatError(
             f"{place} has a table {about.name!r} that does not describe a history (format "

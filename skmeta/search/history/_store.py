@@ -75,6 +75,13 @@ class Store:
         for attempt in itertools.count():
             try:
                 result = self._run_once(work, write)
+            except (
+                UnicodeDecodeError
+            ) as error:  # in an error of SQLite, which quotes a damaged text
+                raise HistoryFormatError(
+                    f"{self.place} is damaged ({error}). Restore a copy, or salvage what is left "
+                    "with sqlite3's .recover."
+                ) from error
             except (SQLAlchemyError, sqlite3.Error) as error:
                 self._timed_out = time.monotonic() > deadline or attempt == _ATTEMPTS - 1
                 if self._timed_out or not _is_transient(error):
