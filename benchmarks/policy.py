@@ -14,8 +14,8 @@ with the most likely actions, and with drawn actions beside it.
                 episodes in all; adapted by plain gradient steps;
 ``scratch``     drawn weights, adapted by plain gradient steps on as many episodes.
 
-The baselines' step size is the best of ``RATES`` after three updates, in 20 tasks that are neither
-trained nor tested on. Families:
+The baselines' step size is the best of ``RATES`` by the mean return after 1, 2 and 3 updates, in
+20 tasks that are neither trained nor tested on. Families:
 
 ``point``     2D navigation;
 ``cartpole``  length, mass and force of ``CartPole``, and the two actions are swapped in half of the
@@ -40,7 +40,7 @@ from skmeta.policy import CartPole, Pendulum, PointNavigation, PolicyMAML
 from skmeta.policy.environments import make_vector
 
 RESULTS = Path(__file__).parent / "results" / "policy.json"
-RATES = (0.03, 0.1, 0.3, 1.0, 3.0)
+RATES = (0.1, 0.3, 1.0)
 N_TASKS, N_EPISODES, N_UPDATES = 40, 20, 3
 SHARED = {
     "hidden": (32, 32),
@@ -109,8 +109,8 @@ def run(name, method, seed, scratch):
     settings, found = dict(META), {}
     if method != "maml":
         for rate in RATES:
-            tried = measure(prior, family, 2000 + seed, 20, True, inner_lr=rate, n_inner_steps=1)
-            found[str(rate)] = float(np.nan_to_num(tried[-1].mean(), nan=-np.inf))
+            tried = measure(prior, family, 2000 + seed, 20, False, inner_lr=rate, n_inner_steps=1)
+            found[str(rate)] = float(np.nan_to_num(tried[1:].mean(), nan=-np.inf))
         settings = {"n_inner_steps": 1, "inner_lr": float(max(found, key=found.get))}
     returns = {
         key: measure(prior, family, 1000 + seed, N_TASKS, explore, **settings).round(3).tolist()
