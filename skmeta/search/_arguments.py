@@ -78,7 +78,7 @@ def resolve_arguments(search: Any) -> Arguments:
         If a parameter of the space has a single value.
     ValueError
         If ``scoring``, ``refit``, ``history`` or ``dataset`` is wrong, or ``n_iter="all"`` is
-        given together with ``stop_when_flat``.
+        given together with ``stop_when_flat`` or ``racing``.
     FileNotFoundError, PriorFormatError
         If ``prior`` names nothing that can be read.
     """
@@ -103,7 +103,7 @@ def resolve_arguments(search: Any) -> Arguments:
         space=space,
         n_iter=n_iter,
         # Where every candidate will be evaluated, their order is GridSearchCV's.
-        walks_grid=search.n_iter == "all" or (n_iter == space.size and not _may_end_early(search)),
+        walks_grid=search.n_iter == "all" or (n_iter == space.size and not _may_leave_out(search)),
         scorers=scorers,
         refit_metric=refit_metric,
         metrics=Metrics(scorers, search.estimator, search.refit, search.error_score),
@@ -150,12 +150,19 @@ def _resolve_space(search: Any) -> SearchSpace:
     return space
 
 
-def _may_end_early(search: Any) -> bool:
-    return search.time_budget is not None or search.stop_when_flat is not None
+def _may_leave_out(search: Any) -> bool:
+    """Whether a search may end before all candidates have scores on all folds."""
+    return search.time_budget is not None or search.stop_when_flat is not None or search.racing
 
 
 def _resolve_n_iter(search: Any, space: SearchSpace) -> int:
     if search.n_iter == "all":
+        if search.racing:
+            raise ValueError(
+                "racing=True leaves out folds of candidates that will not win, but n_iter='all' "
+                "gives all scores of GridSearchCV. Set n_iter to a number of candidates, or racing "
+                "to False."
+            )
         if search.stop_when_flat is not None:
             raise ValueError(
                 f"stop_when_flat={search.stop_when_flat} ends a search before all candidates are "

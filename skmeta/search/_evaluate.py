@@ -9,6 +9,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple, Self
 
+from joblib import effective_n_jobs
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import check_cv
 
@@ -102,6 +103,7 @@ class FoldEvaluator:
         self._estimator = clone(estimator)
         # The search goes along with each fit, but only if callbacks are to receive it.
         self._caller = search if has_callbacks(search) else None
+        self._n_workers = effective_n_jobs(search.n_jobs)
         self._parallel = _make_parallel(n_jobs=search.n_jobs, pre_dispatch=search.pre_dispatch)
         self._settings = {
             "scorer": scorers,
@@ -132,18 +134,26 @@ class FoldEvaluator:
         context : callback context or None
             Becomes the parent of each fit's.
         """
-        n_splits = len(self._splits)
-        missing: dict[tuple[str, int], int] = {}
+        while tasks := self._next_tasks(trials, context):
+            with closing(self._run(tasks)) as results:
+                for position, fold, output in results:
+                    self._recorder.observe(trials[position], fold, output)
+
+    def _next_tasks(self, trials: Sequence[Trial], context: Any) -> list[dict[str, Any]]:
+        """Return the fits that are missing; in a race, as many as there are processors for."""
+        unfinished: dict[str, int] = {}
         for position, trial in enumerate(trials):
-            for fold in range(n_splits):
-                if (trial.key, fold) not in self._recorder.outputs:
-                    missing.setdefault((trial.key, fold), position)
-        tasks = [
-            self._task(trials, position, fold, context) for (_, fold), position in missing.items()
-        ]
-        with closing(self._run(tasks)) as results:
-            for position, fold, output in results:
-                self._recorder.observe(trials[position], fold, output)
+            if not self._recorder.is_finished(trial):
+                unfinished.setdefault(trial.key, position)
+        most = len(self._splits)
+        if self._recorder.race is not None and self._recorder.race.has_begun:
+            most = max(1, self._n_workers // max(1, len(unfinished)))
+        tasks = []
+        for key, position in unfinished.items():
+            outputs = self._recorder.outputs
+            missing = [f for f in range(len(self._splits)) if (key, f) not in outputs]
+            tasks += [self._task(trials, position, fold, context) for fold in missing[:most]]
+        return tasks
 
     def _task(
         self, trials: Sequence[Trial], position: int, fold: int, context: Any

@@ -122,6 +122,8 @@ def _describe_data(
         stable_repr([list(map(np.asarray, split)) for split in folds.splits]),
         stable_repr(search.scoring),
         stable_repr({name: v for name, v in data.given.items() if name != "groups"}),
+        # Candidates of a race have fewer scores, so that its record is one of its own.
+        *(["racing"] if search.racing else []),
     )
     return replace(
         record,

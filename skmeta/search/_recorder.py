@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from skmeta.exceptions import HistoryWarning
 from skmeta.search._metrics import Metrics
+from skmeta.search._racing import Race
 from skmeta.search._report import Progress
 from skmeta.search.record import Evaluation
 from skmeta.search.space import Candidate, SearchSpace, candidate_key, canonical_configurations
@@ -67,6 +68,8 @@ class TrialRecorder:
         The search's number in the history.
     deadline : float or None
         In seconds of `time.monotonic`; after it, `observe` raises `BudgetSpent`.
+    race : Race or None
+        Decides which candidates are stopped before their last fold.
     progress : Progress
         Is shown each finished candidate.
 
@@ -88,9 +91,11 @@ class TrialRecorder:
         history: Any,
         search_id: Any,
         deadline: float | None,
+        race: Race | None,
         progress: Progress,
     ) -> None:
         self.n_splits = n_splits
+        self.race = race
         self.outputs: dict[tuple[str, int], Output] = {}
         self.recalled: dict[str, Evaluation] = {}
         self._estimator = estimator
@@ -101,6 +106,8 @@ class TrialRecorder:
         self._deadline = deadline
         self._progress = progress
         self._warned = False
+        # Of the candidates that were stopped.
+        self._n_folds: dict[str, int] = {}
         self._fit_times: list[float] = []
 
     # -- what is on record ---------------------------------------------------------------------
@@ -116,13 +123,17 @@ class TrialRecorder:
         if self._history is None:
             return
         for evaluation in self._history.evaluations(self._search_id):
+            n_folds = len(evaluation.fit_times)
             if (
-                len(evaluation.fit_times) != self.n_splits
-                or len(evaluation.n_test_samples) != self.n_splits
+                not (self.race is not None or n_folds == self.n_splits)
+                or not 1 <= n_folds <= self.n_splits
+                or len(evaluation.n_test_samples) != n_folds
                 or (with_train_scores and not evaluation.train_scores)
             ):
                 continue
-            for fold in range(self.n_splits):
+            if n_folds < self.n_splits:
+                self._n_folds[evaluation.key] = n_folds
+            for fold in range(n_folds):
                 output = self._metrics.output_of(evaluation, fold)
                 if not with_train_scores:
                     output.pop("train_scores", None)
@@ -158,28 +169,42 @@ class TrialRecorder:
     # -- what is finished ----------------------------------------------------------------------
 
     def is_finished(self, trial: Trial) -> bool:
-        """Whether every fold of a candidate has been evaluated."""
-        return all((trial.key, fold) in self.outputs for fold in range(self.n_splits))
+        """Whether a candidate was stopped, or every fold of it has been evaluated."""
+        return all((trial.key, fold) in self.outputs for fold in range(self.n_folds(trial)))
+
+    def n_folds(self, trial: Trial) -> int:
+        """Return the number of folds that a candidate gets: all of them, unless it was stopped."""
+        return self._n_folds.get(trial.key, self.n_splits)
 
     def outputs_of(self, trial: Trial) -> list[Output]:
-        """Return the result of each fold of a finished candidate."""
-        return [self.outputs[trial.key, fold] for fold in range(self.n_splits)]
+        """Return the result of each fold that was run of a finished candidate."""
+        return [self.outputs[trial.key, fold] for fold in range(self.n_folds(trial))]
 
     def scores(self, trials: Sequence[Trial]) -> NDArray[np.float64]:
-        """Return what the search maximises, of finished candidates; NaN if a fit failed."""
-        return np.array([self._mean_score(self.outputs_of(trial)) for trial in trials])
+        """Return what the search maximises, of finished candidates; NaN if a fit failed.
+
+        Of a stopped candidate it is the mean over the folds that were run. Such a mean is always
+        below that of the best candidate.
+        """
+        return np.array([np.mean(self._fold_scores(self.outputs_of(trial))) for trial in trials])
 
     # -- what happens --------------------------------------------------------------------------
 
     def observe(self, trial: Trial, fold: int, output: Output) -> None:
-        """Note one result; write the candidate if this was its last fold.
+        """Note one result; write the candidate if it is finished by it.
+
+        A result of a candidate that was stopped while this fold ran is dropped, so that the number
+        of processors has no effect on what a search finds.
 
         Raises
         ------
         BudgetSpent
             If the time is over and at least one candidate was finished.
         """
+        if self.is_finished(trial):
+            return
         self.outputs[trial.key, fold] = output
+        self._stop_if_lost(trial)
         if self.is_finished(trial):
             outputs = self.outputs_of(trial)
             self._fit_times.append(float(np.mean([output["fit_time"] for output in outputs])))
@@ -192,18 +217,40 @@ class TrialRecorder:
             if time.monotonic() + reserve > self._deadline:
                 raise BudgetSpent
 
+    def admit(self, trials: Sequence[Trial]) -> None:
+        """Let later candidates be compared with some finished ones, if candidates are raced."""
+        for trial in trials:
+            if self.race is not None and self.n_folds(trial) == self.n_splits:
+                self.race.enter(self._fold_scores(self.outputs_of(trial)))
+
     def show(self, trials: Sequence[Trial]) -> None:
         """Show finished candidates to the user."""
         for trial, score in zip(trials, self.scores(trials), strict=True):
             outputs = self.outputs_of(trial)
             seconds = sum(output["fit_time"] + output["score_time"] for output in outputs)
             source = "on record" if trial.key in self.recalled else trial.source
+            if len(outputs) < self.n_splits:
+                source += f", stopped after {len(outputs)} of {self.n_splits} folds"
             self._progress.show(trial.params, source, float(score), seconds)
 
     def finish(self) -> None:
         """Note in the history that the search came to its end."""
         if self._history is not None:
             self._write(self._history.finish)
+
+    def _stop_if_lost(self, trial: Trial) -> None:
+        """Stop a candidate after the first fold at which it is lost."""
+        if self.race is None:
+            return
+        outputs: list[Output] = []
+        # After the last fold, there is nothing to save.
+        for fold in range(self.n_splits - 1):
+            if (trial.key, fold) not in self.outputs:
+                return
+            outputs.append(self.outputs[trial.key, fold])
+            if self.race.is_lost(self._fold_scores(outputs)):
+                self._n_folds[trial.key] = fold + 1
+                return
 
     def _write(self, write: Callable[..., None], *what: Any) -> None:
         try:
@@ -246,7 +293,7 @@ class TrialRecorder:
             for key in keys
         }
 
-    def _mean_score(self, outputs: list[Output]) -> float:
+    def _fold_scores(self, outputs: list[Output]) -> list[float]:
         scores = [self._metrics.scores_of(output) for output in outputs]
         key = self._metrics.objective(scores[0])
-        return float(np.mean([found.get(key, np.nan) for found in scores]))
+        return [found.get(key, np.nan) for found in scores]

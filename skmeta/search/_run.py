@@ -17,6 +17,7 @@ from skmeta.search._evaluate import FoldEvaluator, Folds
 from skmeta.search._fit_params import FitData
 from skmeta.search._open_record import OpenRecord
 from skmeta.search._propose import GridProposer, ModelProposer, Proposer
+from skmeta.search._racing import Race
 from skmeta.search._recorder import BudgetSpent, Output, Trial, TrialRecorder
 from skmeta.search._report import Progress
 
@@ -31,8 +32,8 @@ class SearchOutcome:
     ----------
     trials : list of Trial
         The finished candidates, in the order in which they were proposed.
-    outputs : list of dict
-        The results of their folds, one candidate after the other.
+    outputs : list of list of dict
+        The results of each candidate's folds. There are fewer than folds if it was stopped.
     report : dict
         How far past searches were trusted.
     stopped_by : str
@@ -42,7 +43,7 @@ class SearchOutcome:
     """
 
     trials: list[Trial]
-    outputs: list[Output]
+    outputs: list[list[Output]]
     report: dict[str, Any]
     stopped_by: str
     n_resumed: int
@@ -93,6 +94,7 @@ def run_search(
             history=record.history,
             search_id=record.search_id,
             deadline=None if search.time_budget is None else begun + search.time_budget,
+            race=Race() if search.racing else None,
             progress=progress,
         )
         recorder.recall(with_train_scores=search.return_train_score)
@@ -132,7 +134,7 @@ def run_search(
             )
     return SearchOutcome(
         trials=done,
-        outputs=[dict(output) for trial in done for output in recorder.outputs_of(trial)],
+        outputs=[[dict(output) for output in recorder.outputs_of(trial)] for trial in done],
         report=proposer.report(),
         stopped_by=stopped_by,
         n_resumed=sum(trial.key in recorder.recalled for trial in done),
@@ -176,6 +178,7 @@ def _propose_and_evaluate(
                 done += map(recorder.as_recorded, finished)
             recorder.show([trial for trial in batch if trial.key in recorder.recalled])
             proposer.tell(batch, recorder.scores(batch))
+            recorder.admit(batch)
             if patience is not None and _n_since_best(recorder.scores(done)) >= patience:
                 stopped_by = "flat"
                 break
@@ -216,6 +219,7 @@ def _take_over(
         )
     recorder.show(strays)
     proposer.tell(strays, recorder.scores(strays))
+    recorder.admit(strays)
 
 
 def _search_task(callbacks: Any, search: Any, arguments: Arguments, folds: Folds) -> Any:

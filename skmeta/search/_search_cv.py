@@ -31,6 +31,7 @@ from skmeta.search._evaluate import draw_folds
 from skmeta.search._fit_params import FitData, check_fit_data
 from skmeta.search._open_record import open_record
 from skmeta.search._propose import AS_GIVEN
+from skmeta.search._racing import expect_stopped, fill_folds
 from skmeta.search._report import leaderboard
 from skmeta.search._run import SearchOutcome, run_search
 from skmeta.search.history import ReadOnlyHistory, SearchHistory, hide_password
@@ -89,6 +90,12 @@ class MetaLearnedSearchCV(BaseSearchCV):
         Candidates proposed at a time. It does not follow `n_jobs`, so that one seed gives one
         result on any machine. One needs the fewest candidates; more keep more processors busy, if
         there are more processors than folds.
+    racing : bool, default=False
+        Stop a candidate when its scores so far tell that it will not win: when their mean is below
+        the worst fold of the best candidate. This takes about half of the fits, and may lose the
+        best candidate. A stopped candidate has NaN for the folds that were not run, and as its
+        mean score, so that it ranks last; its times are those of the folds that were run. The
+        search maximises the metric of `refit`, and that metric decides. Not for ``n_iter="all"``.
     time_budget : float, default=None
         Seconds after which no further fit is begun; time is set aside for the refit. At least
         one candidate is evaluated.
@@ -115,6 +122,7 @@ class MetaLearnedSearchCV(BaseSearchCV):
         ``source``, why each candidate was tried (``"initial design"``, ``"as given"``,
         ``"prior"`` or ``"model"``), ``predicted_mean_score`` and ``predicted_std_score``, the
         score that was expected just before and its standard deviation (NaN for the first two).
+        With `racing`, ``n_folds``, the number of folds that were run.
     best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, \
 multimetric_, classes_, n_features_in_, feature_names_in_
         As in RandomizedSearchCV.
@@ -151,12 +159,12 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     -----
     Ctrl-C ends the search and refits the best candidate so far, with a warning.
 
-    A search is the same as one in the history if data, estimator, space, folds and metrics are
-    the same. It is then resumed. The history keeps its seed and the position up to which its
-    prior was learned, so that it proposes the same candidates again; those on record are not
-    evaluated. A search that was killed and started again has the same ``cv_results_`` as one that
-    was not, times aside, if `batch_size` and the versions of the packages are the same. Searches
-    that were recorded in between have no effect on it.
+    A search is the same as one in the history if data, estimator, space, folds, metrics and
+    `racing` are the same. It is then resumed. The history keeps its seed and the position up to
+    which its prior was learned, so that it proposes the same candidates again; those on record
+    are not evaluated. A search that was killed and started again has the same ``cv_results_`` as
+    one that was not, times aside, if `batch_size` and the versions of the packages are the same.
+    Searches that were recorded in between have no effect on it.
 
     Examples
     --------
@@ -184,6 +192,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         # Unknown names are refused with the nearest one, which is more than StrOptions does.
         "scoring": [str, callable, list, tuple, dict, None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "racing": ["boolean"],
         "time_budget": [None, Interval(Real, 0, None, closed="neither")],
         "stop_when_flat": [None, Interval(Integral, 1, None, closed="left")],
         "progress": ["boolean", StrOptions({"auto"})],
@@ -202,6 +211,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         prior="auto",
         exclude_same_data=False,
         batch_size=1,
+        racing=False,
         time_budget=None,
         stop_when_flat=None,
         scoring=None,
@@ -234,6 +244,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         self.prior = prior
         self.exclude_same_data = exclude_same_data
         self.batch_size = batch_size
+        self.racing = racing
         self.time_budget = time_budget
         self.stop_when_flat = stop_when_flat
         self.progress = progress
@@ -290,7 +301,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
 
     def _set_results(self, arguments: Arguments, outcome: SearchOutcome) -> None:
         """Set ``cv_results_``, and the best candidate."""
-        outputs = outcome.outputs
+        outputs = [output for own in outcome.outputs for output in own]
         judge_failures(outputs, self.error_score)
         if callable(self.scoring):
             insert_error_scores(outputs, self.error_score)
@@ -303,7 +314,11 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             refit_metric = self.refit
         candidates = [trial.params for trial in outcome.trials]
         columns = {} if arguments.walks_grid else _own_columns(outcome)
-        results = format_results(self, candidates, self.n_splits_, outputs, columns)
+        if self.racing:
+            columns["n_folds"] = [len(own) for own in outcome.outputs]
+        with expect_stopped(outcome.outputs, self.n_splits_):
+            filled = fill_folds(outcome.outputs, self.n_splits_)
+            results = format_results(self, candidates, self.n_splits_, filled, columns)
         if self.refit or not self.multimetric_:
             self.best_index_ = select_best_index(self, refit_metric, results)
             if not callable(self.refit):
@@ -340,10 +355,11 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         -------
         frame : pandas.DataFrame
             One row per candidate; its index is the row of ``cv_results_``. Columns are ``rank``,
-            ``score`` (mean over the folds), ``std``, ``source``, ``seconds`` (of all its fits)
-            and one for each parameter. A parameter is named by the end of its name that belongs
-            to no other one: ``svc__C`` is ``C``. Estimators are shown by the names of their
-            classes. A candidate that does not have a parameter has NaN.
+            ``score`` (mean over the folds), ``std``, ``source``, ``seconds`` (of all its fits),
+            ``n_folds`` if candidates were raced, and one for each parameter. A parameter is named
+            by the end of its name that belongs to no other one: ``svc__C`` is ``C``. Estimators
+            are shown by the names of their classes. A candidate that does not have a parameter
+            has NaN.
 
         Raises
         ------

@@ -1,0 +1,290 @@
+"""Racing over folds: candidates that will not win are stopped before their last fold."""
+
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+from scipy.stats import loguniform, uniform
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.datasets import load_iris
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import KFold
+from sklearn.svm import SVC
+
+from skmeta.search import MetaLearnedSearchCV, SearchHistory
+from skmeta.search._racing import Race, fill_folds
+
+X, y = np.arange(50.0).reshape(-1, 1), np.arange(50) % 2
+FOLDS = KFold(5)
+
+
+class Bowl(ClassifierMixin, BaseEstimator):
+    """Its score depends on a parameter and on the fold, and is written down."""
+
+    fits: list[tuple[float, int]] = []  # noqa: RUF012
+    interrupted_at = None
+
+    def __init__(self, p=0.5, fails_from=2.0):
+        self.p = p
+        self.fails_from = fails_from
+
+    def fit(self, X, y):
+        self.fold_ = next((f for f in range(5) if 10.0 * f not in X), None)
+        Bowl.fits.append((self.p, self.fold_))
+        if len(Bowl.fits) == Bowl.interrupted_at:
+            raise KeyboardInterrupt
+        if self.p > self.fails_from and self.fold_ == 1:
+            raise ValueError("fails on the second fold")
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return np.zeros(len(X), dtype=int)
+
+    def score(self, X, y):
+        fold = int(X[0, 0] // 10)
+        return float(1 - (self.p - 0.3) ** 2 + 0.05 * np.sin(7 * fold + 40 * self.p))
+
+
+@pytest.fixture(autouse=True)
+def bowl():
+    Bowl.fits, Bowl.interrupted_at = [], None
+    return Bowl
+
+
+def search(n_iter=20, **settings):
+    settings = {"cv": FOLDS, "random_state": 0, "prior": None, "racing": True} | settings
+    return MetaLearnedSearchCV(Bowl(), {"p": uniform(0, 1)}, n_iter=n_iter, **settings)
+
+
+def folds_of(found, metric="score"):
+    return np.array([found.cv_results_[f"split{f}_test_{metric}"] for f in range(5)]).T
+
+
+def same_results(one, other):
+    for name in one.cv_results_:
+        if "time" not in name:
+            np.testing.assert_array_equal(
+                one.cv_results_[name], other.cv_results_[name], err_msg=name
+            )
+
+
+def folds_by_the_rule(params, batch_size=1):
+    """Number of folds that each candidate gets, worked out from all of its scores."""
+    full = np.array(
+        [[Bowl(p["p"]).score(X[test], y[test]) for _, test in FOLDS.split(X)] for p in params]
+    )
+    counts, best = [], None
+    for start in range(0, len(full), batch_size):
+        batch = full[start : start + batch_size]
+        for scores in batch:
+            means = np.cumsum(scores)[:-1] / np.arange(1, 5)
+            lost = np.flatnonzero(means < -np.inf if best is None else means < best.min())
+            counts.append(lost[0] + 1 if len(lost) else 5)
+        for scores, n in zip(batch, counts[start:], strict=True):
+            if n == 5 and (best is None or scores.mean() > best.mean()):
+                best = scores
+    return counts
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_the_forgiving_rule(batch_size):
+    found = search(batch_size=batch_size).fit(X, y)
+    results = found.cv_results_
+    expected = folds_by_the_rule(results["params"], batch_size)
+    assert list(results["n_folds"]) == expected
+    assert 1 in expected
+    assert 5 in expected[1:]
+    # As many fits, and one more for the refit.
+    assert len(Bowl.fits) == sum(expected) + 1
+
+
+def test_what_stopped_candidates_have_in_the_results():
+    found = search().fit(X, y)
+    results, folds = found.cv_results_, folds_of(found)
+    n_folds = results["n_folds"]
+    np.testing.assert_array_equal(np.isfinite(folds).sum(1), n_folds)
+    for scores, n, params in zip(folds, n_folds, results["params"], strict=True):
+        splits = list(FOLDS.split(X))[:n]
+        expected = [Bowl(params["p"]).score(X[test], y[test]) for _, test in splits]
+        np.testing.assert_array_equal(scores[:n], expected)
+    is_stopped = n_folds < 5
+    np.testing.assert_array_equal(np.isnan(results["mean_test_score"]), is_stopped)
+    rank = results["rank_test_score"]
+    assert set(rank[is_stopped]) == {(~is_stopped).sum() + 1}
+    assert np.isfinite(results["mean_fit_time"]).all()
+    assert found.best_score_ == np.nanmax(results["mean_test_score"])
+    frame = found.leaderboard()
+    np.testing.assert_array_equal(frame["n_folds"], n_folds[frame.index])
+
+
+def test_results_without_stopped_candidates_are_those_without_racing():
+    alike = MetaLearnedSearchCV(
+        SVC(), {"C": loguniform(10, 12)}, n_iter=4, prior=None, random_state=0
+    )
+    plain = alike.fit(*load_iris(return_X_y=True))
+    raced = clone(alike).set_params(racing=True).fit(*load_iris(return_X_y=True))
+    assert set(raced.cv_results_) == {*plain.cv_results_, "n_folds"}
+    assert list(raced.cv_results_["n_folds"]) == [5] * 4
+    same_results(plain, raced)
+
+
+@pytest.mark.parametrize(("n_jobs", "batch_size"), [(2, 1), (8, 1), (3, 4)])
+def test_the_number_of_processors_changes_nothing(n_jobs, batch_size):
+    alone = search(batch_size=batch_size).fit(X, y)
+    with joblib.parallel_config("threading"):
+        together = search(batch_size=batch_size, n_jobs=n_jobs).fit(X, y)
+    same_results(alone, together)
+
+
+def test_candidates_run_in_waves_as_wide_as_there_are_processors():
+    needed = sum(search().fit(X, y).cv_results_["n_folds"])
+    Bowl.fits = []
+    with joblib.parallel_config("threading"):
+        search(n_jobs=2).fit(X, y)
+    # Beside the fold that stops a candidate, at most one more ran.
+    assert len(Bowl.fits) <= needed + 20 + 1
+    assert len(Bowl.fits) < 5 * 20
+
+
+def test_a_resumed_search_knows_stopped_candidates(tmp_path):
+    whole = search().fit(X, y)
+    n_before = int(whole.cv_results_["n_folds"][:12].sum())
+    Bowl.fits, Bowl.interrupted_at = [], n_before + 1
+    with pytest.warns(UserWarning, match="interrupted after 12"):
+        search(history=tmp_path / "h.db").fit(X, y)
+    Bowl.fits, Bowl.interrupted_at = [], None
+    resumed = search(history=tmp_path / "h.db").fit(X, y)
+    assert resumed.n_resumed_ == 12
+    assert len(Bowl.fits) == whole.cv_results_["n_folds"][12:].sum() + 1
+    same_results(whole, resumed)
+    Bowl.fits = []
+    same_results(whole, search(history=tmp_path / "h.db").fit(X, y))
+    assert len(Bowl.fits) == 1  # the refit
+
+
+def test_the_record_has_the_folds_that_were_run(tmp_path):
+    found = search(history=tmp_path / "h.db").fit(X, y)
+    # A search without racing is another one, and evaluates all folds.
+    plain = search(history=tmp_path / "h.db", racing=False, n_iter=3).fit(X, y)
+    assert plain.n_resumed_ == 0
+    assert np.isfinite(folds_of(plain)).all()
+    raced, _ = SearchHistory(tmp_path / "h.db")
+    n_folds = found.cv_results_["n_folds"]
+    for evaluation, scores, n in zip(raced.evaluations, folds_of(found), n_folds, strict=True):
+        [recorded] = evaluation.scores.values()
+        assert recorded == tuple(scores[:n])
+        assert len(evaluation.fit_times) == n
+    # What a later search learns from is the mean over these folds.
+    past = SearchHistory(tmp_path / "h.db").searches()[0]
+    np.testing.assert_allclose(past.scores, np.nanmean(folds_of(found), axis=1))
+
+
+def test_the_metric_of_refit_decides():
+    space = {"C": loguniform(1e-4, 1e4)}
+    settings = {"n_iter": 12, "racing": True, "prior": None, "random_state": 0}
+    several = MetaLearnedSearchCV(
+        SVC(),
+        space,
+        scoring=["f1_macro", "accuracy"],
+        refit="accuracy",
+        return_train_score=True,
+        **settings,
+    )
+    several.fit(*load_iris(return_X_y=True))
+    single = MetaLearnedSearchCV(SVC(), space, **settings).fit(*load_iris(return_X_y=True))
+    n_folds = single.cv_results_["n_folds"]
+    assert n_folds.min() < 5
+    np.testing.assert_array_equal(several.cv_results_["n_folds"], n_folds)
+    np.testing.assert_array_equal(folds_of(several, "accuracy"), folds_of(single))
+    is_stopped = n_folds < 5
+    for kind in ("test_accuracy", "train_accuracy", "test_f1_macro"):
+        missing = np.isnan(several.cv_results_[f"mean_{kind}"])
+        np.testing.assert_array_equal(missing, is_stopped)
+
+
+def test_a_failed_fold_stops_a_candidate():
+    failing = search(n_iter=10)
+    failing.estimator = Bowl(fails_from=0.4)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        failing.fit(X, y)
+    assert {w.category for w in caught} == {FitFailedWarning, UserWarning}
+    p = np.array([params["p"] for params in failing.cv_results_["params"]])
+    n_folds = failing.cv_results_["n_folds"]
+    # Candidates that fail before one did not have nothing to be compared with.
+    first = int(np.flatnonzero(p <= 0.4)[0])
+    assert list(n_folds[:first]) == [5] * first
+    assert (n_folds[first:][p[first:] > 0.4] <= 2).all()
+    assert (p[first:] > 0.4).any()
+    assert failing.best_params_["p"] <= 0.4
+
+
+def test_a_callable_scoring_with_several_metrics():
+    def scoring(estimator, X, y):
+        score = estimator.score(X, y)
+        return {"minus": -score, "score": score}
+
+    found = search(scoring=scoring, refit="score").fit(X, y)
+    expected = search().fit(X, y)
+    np.testing.assert_array_equal(folds_of(found), folds_of(expected))
+    np.testing.assert_array_equal(folds_of(found, "minus"), -folds_of(expected))
+
+
+def test_stopped_candidates_are_shown_as_such(capsys):
+    found = search(verbose=1, n_jobs=1).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()[1:]
+    for line, n in zip(lines, found.cv_results_["n_folds"], strict=True):
+        assert (f"stopped after {n} of 5 folds" in line) == (n < 5)
+    assert f"best {found.best_score_:.5g}," in lines[-1]
+
+
+def test_a_time_budget_and_patience_hold():
+    found = search(n_iter=10**6, time_budget=1.0).fit(X, y)
+    assert found.stopped_by_ == "time_budget"
+    assert found.cv_results_["n_folds"].min() < 5
+    found = search(n_iter=100, stop_when_flat=8).fit(X, y)
+    means = found.cv_results_["mean_test_score"]
+    assert found.stopped_by_ == "flat"
+    assert np.nanargmax(means) == len(means) - 1 - 8
+
+
+def test_a_race_needs_a_number_of_candidates():
+    with pytest.raises(ValueError, match=r"racing=True .* n_iter='all'"):
+        MetaLearnedSearchCV(Bowl(), {"p": [0.1, 0.2]}, n_iter="all", racing=True).fit(X, y)
+    with pytest.raises(ValueError, match="'racing' parameter"):
+        search(racing="yes").fit(X, y)
+    # All candidates of a small space are raced too.
+    grid = {"p": [0.9, 0.3, 0.31, 0.8, 1.0, 0.0]}
+    found = MetaLearnedSearchCV(
+        Bowl(), grid, n_iter=6, racing=True, cv=FOLDS, prior=None, random_state=0
+    ).fit(X, y)
+    assert found.cv_results_["n_folds"].min() == 1
+    assert found.best_params_["p"] in (0.3, 0.31)
+
+
+def test_a_race_begins_with_its_first_candidate():
+    race = Race()
+    assert not race.has_begun
+    assert not race.is_lost([-1.0])
+    race.enter([np.nan, 1.0])
+    assert not race.has_begun
+    race.enter([0.5, 0.7])
+    race.enter([0.1, 0.9])  # no better on average, so it is not what others are compared with
+    assert [race.is_lost(scores) for scores in ([0.49], [0.5], [0.4, 0.7], [np.nan])] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_folds_that_were_not_run_keep_mean_times():
+    run = [
+        {"test_scores": 0.5, "fit_time": 1.0, "score_time": 0.1, "fit_error": None},
+        {"test_scores": 0.7, "fit_time": 3.0, "score_time": 0.3, "fit_error": None},
+    ]
+    filled = fill_folds([run], 4)
+    assert [output["fit_time"] for output in filled] == [1.0, 3.0, 2.0, 2.0]
+    np.testing.assert_array_equal([o["test_scores"] for o in filled], [0.5, 0.7, np.nan, np.nan])
