@@ -7,6 +7,7 @@ from skmeta.backbones._cells import cells, image_cells, table_cells
 from skmeta.backbones._conv4 import conv4
 from skmeta.backbones._mlp import mlp
 from skmeta.backbones._normalization import EpisodeBatchNorm
+from skmeta.backbones._shapes import check_backbone
 
 __all__ = [
     "BACKBONES",
@@ -16,6 +17,7 @@ __all__ = [
     "EpisodeBatchNorm",
     "build_backbone",
     "cells",
+    "check_backbone",
     "conv4",
     "identity",
     "image_cells",

@@ -80,7 +80,8 @@ class CellNetwork(nn.Module):
         self.n_cells, self.n_nodes = n_cells, n_nodes
         self.operations = tuple(operations)
         self.places = edges_of(n_cells, n_nodes)
-        allowed = torch.ones(len(self.places), len(operations), dtype=torch.bool)
+        # Its values are read, so it is on the CPU even where only shapes are asked for.
+        allowed = torch.ones(len(self.places), len(operations), dtype=torch.bool, device="cpu")
         for row, (_, source, target) in enumerate(self.places):
             for k, name in enumerate(self.operations):
                 allowed[row, k] = not (name == "none" and source == target - 1)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from skmeta._sklearn_compat import parameter_names
-from skmeta.backbones import build_backbone
+from skmeta.backbones import build_backbone, check_backbone
 from skmeta.backend import Network, Scaler, State, state_to_numpy, state_to_torch
 from skmeta.exceptions import PriorMismatchError
 from skmeta.learners._core._algorithm import REMOVED, Algorithm
@@ -129,7 +129,7 @@ def read_prior(
     ------
     PriorMismatchError
         If the prior needs a module that is missing, or another one than that given, or has
-        learned rows for fewer classes.
+        learned rows for fewer classes, or if its tensors are not those of the backbone it names.
     """
     if prior.needs_module:
         raise PriorMismatchError(
@@ -145,6 +145,8 @@ def read_prior(
     names_kind = prior.trained_on_kind or "classes"
     head = str(settings.get("head_init", learner.resolve_head(prior.kind, names_kind)))
     shape = input_shape if prior.input_shape is None else tuple(prior.input_shape)
+    if prior.module is None:
+        _check_named(prior, shape)
     backbone = prior.module if prior.module is not None else str(prior.backbone)
     module = build_backbone(backbone, shape, dict(prior.backbone_params))
     session = Session.begin(
@@ -173,6 +175,12 @@ def _state_of(prior: MetaPrior, device: torch.device, dtype: torch.dtype) -> Sta
     """The state of a prior. It is cached for the next task: the methods of learners are pure."""
     tensors = {n: v for n, v in prior.tensors.items() if not n.startswith("scaler.")}
     return state_to_torch(tensors, device, dtype)
+
+
+@lru_cache(maxsize=4)
+def _check_named(prior: MetaPrior, shape: tuple[int, ...]) -> None:
+    """Check the backbone that a prior names, once for each prior and shape of rows."""
+    check_backbone(str(prior.backbone), shape, dict(prior.backbone_params), prior.tensors)
 
 
 def _check_weights(network: Network, tensors: Mapping[str, np.ndarray]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from skmeta.backbones import build_backbone
+from skmeta.backbones import build_backbone, check_backbone
 from skmeta.backend import Scaler, State, state_to_numpy, state_to_torch
 from skmeta.exceptions import PriorMismatchError
 from skmeta.policy._core._distributions import restore_distribution
@@ -97,7 +97,8 @@ def read_prior(
     Raises
     ------
     PriorMismatchError
-        If the prior is not that of a policy.
+        If the prior is not that of a policy, or its tensors are not those of the network it
+        names.
     """
     if prior.learner not in POLICY_LEARNERS:
         raise PriorMismatchError(
@@ -108,11 +109,13 @@ def read_prior(
     settings = {n: v for n, v in prior.learner_params.items() if n not in _SPACES}
     described = prior.learner_params["action_space"]
     network = dict(prior.backbone_params)
+    shape = tuple(prior.input_shape or ())
+    check_backbone(str(prior.backbone), shape, network, prior.tensors)
     learner = POLICY_LEARNERS[prior.learner](**(settings | network | overrides))
     distribution = restore_distribution(described, learner.initial_std)
     session = PolicySession.on_device(
         learner,
-        build_backbone(str(prior.backbone), tuple(prior.input_shape or ()), network),
+        build_backbone(str(prior.backbone), shape, network),
         Scaler(*(prior.tensors[f"scaler.{n}"] for n in Scaler._fields)),
         distribution,
         max_steps=int(max_steps or prior.learner_params["max_episode_steps"]),
