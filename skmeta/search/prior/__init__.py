@@ -1,4 +1,4 @@
-"""``SearchPrior``: what past searches teach a new one."""
+"""``SearchPrior``: scores of configurations, learned from past searches."""
 
 from skmeta.search.prior._algorithm_selection import AlgorithmSelectionPrior
 from skmeta.search.prior._algorithm_selection import ChoicePrior as ChoicePrior

@@ -1,4 +1,4 @@
-"""The prior of a search that chooses between estimators: one prior for each of them.
+"""The prior of a search that chooses between estimators: one prior per estimator.
 
 Notation
 
@@ -25,22 +25,22 @@ Array = NDArray[np.float64]
 
 
 class AlgorithmSelectionPrior:
-    """What past searches say where the search chooses between estimators too.
+    """The prior of a search that chooses between estimators (CASH).
 
-    Its tasks are the data sets on which all of the estimators were searched: there, what each
-    scored is comparable.
+    Its tasks are the data sets on which all of the estimators were searched, because scores of
+    different estimators can be compared on the same data only.
 
     Parameters
     ----------
     priors : dict of str -> SearchPrior
-        By class of the estimator. Of another estimator nothing is known.
+        Class of the estimator -> its prior. Other estimators are unknown to the prior.
 
     Attributes
     ----------
     datasets : tuple of str of length n_tasks
-        The data sets that all of them know, sorted.
+        The data sets that all priors have, sorted.
     task_weights : ndarray of shape (n_tasks,)
-        Their weights: all are the same and sum to 1.
+        Weights of the tasks. All are equal, and they sum to 1.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class AlgorithmSelectionPrior:
         self._priors = {name: prior.select_datasets(shared) for name, prior in priors.items()}
         self.datasets = tuple(shared)
         levels = np.array([prior.levels for prior in self._priors.values()])
-        # Mean and deviation of a task's scores, each estimator counting the same.
+        # Mean and deviation of a task's scores, with equal weights of the estimators.
         location, scale = levels[:, :, 0], levels[:, :, 1]
         self._mean = location.mean(0)
         spread = (scale**2 + (location - self._mean) ** 2).mean(0)
@@ -74,7 +74,7 @@ class AlgorithmSelectionPrior:
         data_digests: Collection[str] = (),
         data_sketch: Sequence[int] = (),
     ) -> "AlgorithmSelectionPrior":
-        """Leave out past searches on some data, as `SearchPrior.without` does."""
+        """Leave out the past searches on some data sets, as `SearchPrior.without` does."""
         left = {
             name: prior.without(
                 datasets=datasets, data_digests=data_digests, data_sketch=data_sketch
@@ -92,7 +92,7 @@ class AlgorithmSelectionPrior:
 
     @property
     def estimators(self) -> tuple[str, ...]:
-        """Classes of the estimators that it knows, sorted."""
+        """Classes of the estimators that the prior covers, sorted."""
         return tuple(sorted(self._priors))
 
     @property
@@ -106,7 +106,10 @@ class AlgorithmSelectionPrior:
         return np.full(len(self), 1 / max(1, len(self)))
 
     def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
-        """Encode configurations: which estimator, and its own columns; zeros for the others."""
+        """Encode configurations: an indicator per estimator, and the columns of the chosen one.
+
+        The columns of the other estimators are zeros.
+        """
         blocks = []
         for name, prior in self._priors.items():
             chosen = np.array([_uses(name, c) for c in configurations], dtype=np.float64)[:, None]
@@ -114,13 +117,13 @@ class AlgorithmSelectionPrior:
         return np.concatenate(blocks, axis=1)
 
     def covers(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
-        """Whether past tasks tell of configurations, of shape (n_configurations,)."""
+        """Return whether past tasks tried the estimators of configurations, of shape (n,)."""
         return np.array([any(_uses(name, c) for name in self._priors) for c in configurations])
 
     knows = covers  # its name in version 0.1
 
     def surfaces_of(self, Z: Array) -> Array:
-        """Surfaces at configurations that `encode` has encoded."""
+        """Return the surfaces at configurations that `encode` encoded."""
         F = np.zeros((len(self), len(Z)))
         start = 0
         for prior in self._priors.values():

@@ -1,4 +1,4 @@
-"""Files of search priors: which fields and tensors make one, and what is checked before use."""
+"""Read, check and write files of search priors."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ _LARGE_TENSOR = 1e12
 
 Tensors = dict[str, np.ndarray]
 
-# Labels of a past task, and what they are in JSON.
+# Labels of a past task, and their types in JSON.
 _LABELS: dict[str, type] = {
     "dataset": str,
     "metric": str,

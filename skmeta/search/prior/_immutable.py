@@ -1,10 +1,10 @@
-"""Base of objects that nothing can change, so that clones and copies share them."""
+"""Base class of immutable objects, which clones and copies share."""
 
 from typing import Any, NoReturn, Self
 
 
 class Immutable:
-    """Base of objects that nothing can change, so that clones and copies share them.
+    """Base class of immutable objects, which clones and copies share.
 
     A constructor writes attributes with ``vars(self).update``.
     """

@@ -1,4 +1,4 @@
-"""One prior made of two: the user's own and a shipped one.
+"""A prior that joins the user's own prior and a shipped one.
 
 Notation
 
@@ -24,19 +24,19 @@ __all__ = ["JointPrior"]
 Array = NDArray[np.float64]
 Part = SearchPrior | AlgorithmSelectionPrior
 
-# A user's own past searches weigh as much as all that shipped when there are this many.
+# With this many past searches of the user, they have the same total weight as the shipped ones.
 _N_EQUAL = 5
 
 
 class JointPrior:
-    """The past searches of several priors together.
+    """The past searches of two priors together.
 
     Parameters
     ----------
-    own : SearchPrior
-        From the user's history. The more searches it has, the more it weighs.
+    own : SearchPrior or AlgorithmSelectionPrior
+        Learned from the user's history. Its weight grows with its number of searches.
     shipped : SearchPrior or AlgorithmSelectionPrior
-        What is known beside it.
+        A prior that ships with the package.
 
     Attributes
     ----------
@@ -45,8 +45,8 @@ class JointPrior:
     datasets : tuple of str of length n_tasks
         Data sets of the past tasks, the user's own first.
     task_weights : ndarray of shape (n_tasks,)
-        Their weights, which sum to 1. Five searches of the user's own weigh as much together as
-        all that shipped.
+        Weights of the tasks, which sum to 1. Five searches of the user have the same total weight
+        as all shipped ones.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class JointPrior:
 
     @property
     def parts(self) -> tuple[Part, Part]:
-        """What it was made of: the user's own, and the shipped one."""
+        """The user's own prior, and the shipped one."""
         return self._parts
 
     def __len__(self) -> int:
@@ -92,18 +92,18 @@ class JointPrior:
         return f"JointPrior({', '.join(map(repr, self._parts))})"
 
     def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
-        """Encode configurations as each part does; distances are means over the parts."""
+        """Encode configurations by each part; squared distances are means over the parts."""
         blocks = [part.encode(configurations, names) for part in self._parts]
         return np.asarray(np.concatenate(blocks, axis=1) / np.sqrt(len(blocks)))
 
     def covers(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
-        """Whether past tasks tell of configurations, of shape (n_configurations,)."""
+        """Return whether past tasks tried the estimators of configurations, of shape (n,)."""
         return np.logical_or(*(part.covers(configurations) for part in self._parts))
 
     knows = covers  # its name in version 0.1
 
     def surfaces_of(self, Z: Array) -> Array:
-        """Surfaces at configurations that `encode` has encoded."""
+        """Return the surfaces at configurations that `encode` encoded."""
         Z = Z * np.sqrt(len(self._parts))
         ends = np.cumsum([part.n_columns for part in self._parts])[:-1]
         blocks = np.split(Z, ends, axis=1)

@@ -1,4 +1,4 @@
-"""The labels of a past search that a prior keeps: on which data it was, and what it measured."""
+"""Labels of a past search that a prior keeps: data set, metric and estimator."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -47,7 +47,7 @@ class PastTask:
         data_sketch: Sequence[int],
         threshold: float,
     ) -> bool:
-        """Whether it was on data of such a name or digest, or on near duplicates of a sketch's."""
+        """Return whether the search was on one of some data sets, or on a near duplicate."""
         return (
             self.dataset in datasets
             or (self.data_digest != "" and self.data_digest in data_digests)

@@ -46,9 +46,9 @@ class SearchPrior(Immutable):
     n_tasks : int
         Number of past searches. Each has at least two different scores.
     datasets : tuple of str of length n_tasks
-        Their data sets.
+        Data set of each past search.
     metrics : tuple of str
-        The metrics that their scores are of, sorted.
+        The metrics of the scores, sorted.
     estimators : tuple of str
         Classes of their final predictors, sorted.
     parameters : tuple of str
@@ -58,7 +58,8 @@ class SearchPrior(Immutable):
     uncertainty : ndarray of shape (n_tasks,)
         Share of each surface's variance that its evaluations leave open, between 0 and 1.
     length_scales : dict of str -> float
-        The smallest length scale of each parameter, where 1 is its range: small ones matter.
+        The smallest length scale of each parameter, in units of its range. The smaller it is, the
+        more the parameter matters.
 
     Examples
     --------
@@ -86,7 +87,7 @@ class SearchPrior(Immutable):
     def __init__(
         self, encoding: Encoding, tasks: Sequence[PastTask], tensors: dict[str, Any]
     ) -> None:
-        # Writing to the instance's dict goes past __setattr__, which refuses.
+        # Writing to the instance's dict avoids __setattr__, which raises an error.
         frozen = {}
         for name, tensor in tensors.items():
             frozen[name] = np.array(tensor, dtype="<f4", order="C")
@@ -141,7 +142,7 @@ class SearchPrior(Immutable):
 
     @property
     def task_weights(self) -> Array:
-        """Weight of each past task, of shape (n_tasks,); all are the same and sum to 1."""
+        """Weight of each past task, of shape (n_tasks,); all are equal and sum to 1."""
         return np.full(self.n_tasks, 1 / max(1, self.n_tasks))
 
     @property
@@ -192,7 +193,7 @@ class SearchPrior(Immutable):
         return self._tensors["length_scales"].astype(np.float64)
 
     def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
-        """Encode configurations, each column over its length scale.
+        """Encode configurations, each column divided by its length scale.
 
         Parameters
         ----------
@@ -217,14 +218,14 @@ class SearchPrior(Immutable):
     def surfaces(
         self, configurations: Sequence[Configuration], names: Collection[str] | None = None
     ) -> Array:
-        """Return the score that each past task expects of some configurations.
+        """Return the scores of configurations that each past task predicts.
 
         Parameters
         ----------
         configurations : sequence of dict
             Names independent of pipeline steps (``"SVC.C"``) to values.
         names : collection of str, default=None
-            The parameters that the search varies, by default all of these configurations'.
+            The parameters that the search varies; by default all parameters of `configurations`.
 
         Returns
         -------
@@ -291,7 +292,7 @@ class SearchPrior(Immutable):
         data_digests : collection of str
             Digests of their rows.
         data_sketch : sequence of int
-            MinHash sketch of a data set; past data sets that share at least `threshold` of it
+            MinHash sketch of a data set. Past data sets with at least the similarity `threshold`
             are near duplicates and are left out.
         threshold : float, default=0.5
             Similarity from which data sets count as near duplicates.
@@ -299,7 +300,7 @@ class SearchPrior(Immutable):
         Returns
         -------
         prior : SearchPrior
-            The surfaces of the other searches are as they were.
+            The surfaces of the other searches do not change.
         """
         left_out = [
             task.is_on(datasets, data_digests, data_sketch, threshold) for task in self._tasks
@@ -403,8 +404,8 @@ class SearchPrior(Immutable):
         FileNotFoundError
             If there is no such file.
         PriorFormatError
-            If the file is truncated, altered, not a search prior, or of a newer format; if what
-            it holds does not fit together.
+            If the file is truncated, altered, not a search prior, or of a newer format, or if its
+            contents do not fit together.
         """
         return cls(*read_file(Path(path)))
 

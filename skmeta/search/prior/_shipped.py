@@ -1,8 +1,8 @@
-"""Priors that ship with the package: where they are, which one fits, and what they say.
+"""Find, load and describe the priors that ship with the package.
 
-A file holds the prior of one estimator and metric, learned by ``benchmarks/make_search_priors.py``
-and loaded when a search first needs it. ``cards.json`` says what each was learned from;
-``sketches.safetensors`` holds what near duplicates of their data sets are known by.
+A file holds the prior of one estimator and metric. ``benchmarks/make_search_priors.py`` learned
+it, and it is loaded when a search first needs it. ``cards.json`` describes the origin of each
+prior. ``sketches.safetensors`` holds the sketches that find near duplicates of their data sets.
 """
 
 import json
@@ -24,7 +24,7 @@ _FOLDER = Path(__file__).parent / "data"
 _CARDS = "cards.json"
 _SKETCHES = "sketches.safetensors"
 
-# Metric -> those whose searches come closest, in this order; the last line is for any other.
+# Pattern of a metric -> the most similar metrics, best first; the last line is for all others.
 _SUBSTITUTES = (
     ("roc_auc*", ("roc_auc", "neg_log_loss", "accuracy")),
     ("average_precision", ("roc_auc", "neg_log_loss", "balanced_accuracy", "accuracy")),
@@ -50,13 +50,13 @@ def describe_prior(estimator: str) -> str:
     Returns
     -------
     text : str
-        For each metric the data sets and the number of configurations; sources, versions,
-        licence; and how a search with it does on data sets whose origin is left out.
+        Sources, versions and licence. For each metric, the numbers of data sets and
+        configurations, and the regret of searches with the prior on held-out data sets.
 
     Raises
     ------
     ValueError
-        If none ships for it.
+        If no prior ships for the estimator.
 
     Examples
     --------
@@ -66,8 +66,8 @@ def describe_prior(estimator: str) -> str:
     if estimator not in _cards():
         known = ", ".join(shipped_priors()) or "none"
         raise ValueError(
-            f"No prior ships for {estimator!r}. There is one for: {known}. Searches of your own "
-            "are learned from if they are recorded: MetaLearnedSearchCV(..., history=...)."
+            f"No prior ships for {estimator!r}. There is one for: {known}. To learn from your own "
+            "searches, record them: MetaLearnedSearchCV(..., history=...)."
         )
     card = _cards()[estimator]
     lines = [
@@ -101,19 +101,21 @@ def shipped_priors() -> list[str]:
 
 
 def load_shipped(estimator: str, metric: str) -> SearchPrior | AlgorithmSelectionPrior | None:
-    """Load the prior that comes closest to what is searched.
+    """Load the shipped prior of an estimator, for the metric itself or the most similar one.
 
     Parameters
     ----------
     estimator : str
-        Name of the class of the final predictor; ``"RandomForestClassifier|SVC"`` for a choice.
+        Name of the class of the final predictor, or several names for a search that chooses
+        between estimators: ``"RandomForestClassifier|SVC"``.
     metric : str
-        Name of the metric. Where no prior has it, a metric like it stands in.
+        Name of the metric. If no prior has it, the prior of a similar metric is loaded.
 
     Returns
     -------
     prior : SearchPrior, AlgorithmSelectionPrior or None
-        None where nothing ships for the estimator, or for less than two of a choice.
+        None if no prior ships for the estimator; for several estimators, None unless at least two
+        of them have one.
     """
     return _fitting(frozenset(estimator.split("|")), metric)
 
@@ -125,10 +127,10 @@ def _fitting(
     known = sorted(estimators & _cards().keys())
     if len(known) < min(2, len(estimators)):
         return None
-    # Scores of several estimators compare in one metric only.
+    # Scores of several estimators are comparable in one metric only.
     available = set.intersection(*(set(_cards()[name]["metrics"]) for name in known))
-    wanted = next(names for pattern, names in _SUBSTITUTES if fnmatchcase(metric, pattern))
-    chosen = [name for name in (metric, *wanted, *sorted(available)) if name in available]
+    similar = next(names for pattern, names in _SUBSTITUTES if fnmatchcase(metric, pattern))
+    chosen = [name for name in (metric, *similar, *sorted(available)) if name in available]
     if not chosen:
         return None
     priors = {name: _load(name, chosen[0]) for name in known}
@@ -155,11 +157,11 @@ def _file_name(estimator: str, metric: str) -> str:
     return f"{estimator}.{metric}.safetensors"
 
 
-# -- for the script that makes them --------------------------------------------------------------
+# -- for benchmarks/make_search_priors.py --------------------------------------------------------
 
 
 def write(estimator: str, metric: str, prior: SearchPrior) -> None:
-    """Write one prior to its place, in half precision and without sketches."""
+    """Write one prior to the package's folder, in half precision and without sketches."""
     _FOLDER.mkdir(exist_ok=True)
     prior.with_sketches({}).save(_FOLDER / _file_name(estimator, metric), half=True)
 
@@ -170,7 +172,7 @@ def read_cards() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def write_cards(cards: Mapping[str, Any], sketches: Mapping[str, Sequence[int]]) -> None:
-    """Write all cards and sketches to their place."""
+    """Write all cards and sketches to the package's folder."""
     (_FOLDER / _CARDS).write_text(json.dumps(cards, indent=1) + "\n")
     arrays = {name: np.array(sketch, dtype=np.uint64) for name, sketch in sketches.items()}
     (_FOLDER / _SKETCHES).write_bytes(save(arrays))

@@ -1,4 +1,4 @@
-"""What to try next: models of the score, and ask and tell."""
+"""Models of the score, and the strategy that suggests candidates (ask and tell)."""
 
 from skmeta.search.surrogate._gp import matern, scale_columns
 from skmeta.search.surrogate._strategy import SearchStrategy, Suggestion

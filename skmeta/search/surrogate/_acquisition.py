@@ -1,4 +1,4 @@
-"""Expected improvement, in logarithms so that it still ranks where it underflows.
+"""Logarithm of the expected improvement, which still ranks candidates if the latter underflows.
 
 Notation: u = (mean - best) / std; phi and Phi are the standard normal density and distribution.
 EI = std * h(u), with h(u) = phi(u) + u Phi(u).
@@ -23,7 +23,7 @@ def log_expected_improvement(mean: Array, std: Array, best: float) -> Array:
     Parameters
     ----------
     mean, std : ndarray of shape (n,)
-        Of each candidate's score; `std` is positive.
+        Mean and standard deviation of each candidate's score; `std` is positive.
     best : float
         The best score so far.
 

@@ -1,4 +1,4 @@
-"""Gaussian processes with a Matern 5/2 kernel, one length scale a group of columns.
+"""Gaussian processes with a Matern 5/2 kernel and one length scale per group of columns.
 
 Notation
 
@@ -40,7 +40,7 @@ class KernelPrior:
     Attributes
     ----------
     length_scale, amplitude, noise : tuple of float
-        Mean and deviation of log l, log s^2 and log e^2.
+        Mean and standard deviation of log l, log s^2 and log e^2.
     """
 
     length_scale: tuple[float, float] = (float(np.log(0.7)), 0.8)
@@ -48,13 +48,13 @@ class KernelPrior:
     noise: tuple[float, float] = (float(np.log(0.01)), 1.5)
 
     def moments(self, n_groups: int) -> tuple[Array, Array]:
-        """Means and deviations of theta, each of shape (n_groups + 2,)."""
+        """Return means and standard deviations of theta, each of shape (n_groups + 2,)."""
         pairs = [self.length_scale] * n_groups + [self.amplitude, self.noise]
         mean, deviation = np.array(pairs, dtype=np.float64).T
         return mean, deviation
 
     def shared_by(self, n_tasks: int) -> "KernelPrior":
-        """The prior whose `n_tasks`-fold product is this one."""
+        """Return the prior whose density, to the power `n_tasks`, is that of this one."""
         wider = [
             (mean, deviation * n_tasks**0.5)
             for mean, deviation in (self.length_scale, self.amplitude, self.noise)
@@ -63,7 +63,7 @@ class KernelPrior:
 
 
 def group_distances(X: Array, groups: NDArray[np.intp], n_groups: int) -> Array:
-    """Squared distances between the rows of X by group of columns, of shape (g, n, n)."""
+    """Return the squared distances between rows of X, by group of columns, (g, n, n)."""
     D = np.zeros((n_groups, len(X), len(X)))
     for column, group in zip(X.T, groups, strict=True):
         D[group] += (column[:, None] - column[None, :]) ** 2
@@ -76,7 +76,7 @@ def scale_columns(X: Array, groups: NDArray[np.intp], length_scales: Array) -> A
 
 
 def matern(A: NDArray[Any], B: NDArray[Any]) -> NDArray[Any]:
-    """Matern 5/2 correlations between rows of A and rows of B, their columns scaled."""
+    """Return the Matern 5/2 correlations between rows of A and rows of B, columns scaled."""
     squared = A @ (-2 * B.T)
     squared += (A**2).sum(1)[:, None]
     squared += (B**2).sum(1)
@@ -84,7 +84,7 @@ def matern(A: NDArray[Any], B: NDArray[Any]) -> NDArray[Any]:
 
 
 def correlation(squared: NDArray[Any]) -> NDArray[Any]:
-    """Matern 5/2 correlation at squared scaled distances, whose array is used for the result."""
+    """Return the Matern 5/2 correlation at squared scaled distances, which are overwritten."""
     s = np.maximum(squared, 0, out=squared)
     s *= 5
     np.sqrt(s, out=s)
@@ -101,7 +101,7 @@ def correlation(squared: NDArray[Any]) -> NDArray[Any]:
 def negative_log_posterior(
     theta: Array, D: Array, y: Array, prior: KernelPrior
 ) -> tuple[float, Array]:
-    """Negative log marginal likelihood minus log prior of theta, and its gradient.
+    """Return the negative log posterior of theta, up to a constant, and its gradient.
 
     Rasmussen and Williams (2006), eqs. 2.30 and 5.9.
     """
@@ -129,7 +129,7 @@ def negative_log_posterior(
 def fit_kernel(
     D: Array, y: Array, prior: KernelPrior, start: Array | None = None, max_iter: int = 40
 ) -> Array:
-    """Theta of greatest posterior density, by L-BFGS from `start` or the prior's mean.
+    """Maximise the posterior density of theta, by L-BFGS from `start` or the prior's mean.
 
     Parameters
     ----------
@@ -138,11 +138,11 @@ def fit_kernel(
     y : ndarray of shape (n,)
         Standardised scores.
     prior : KernelPrior
-        What is thought of theta beforehand.
+        Prior distribution of theta.
     start : ndarray of shape (g + 2,), default=None
-        Where to begin.
+        Initial theta.
     max_iter : int, default=40
-        Number of iterations at most.
+        Largest number of iterations.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def fit_kernel(
 
 
 def fit_kernel_of_tasks(D: Sequence[Array], y: Sequence[Array], prior: KernelPrior) -> Array:
-    """Theta of greatest posterior density, shared by the tasks, of shape (g + 2,).
+    """Maximise the posterior density of the theta that tasks share, of shape (g + 2,).
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def fit_kernel_of_tasks(D: Sequence[Array], y: Sequence[Array], prior: KernelPri
     y : sequence of ndarray of shape (n_t,)
         Standardised scores of each task.
     prior : KernelPrior
-        What is thought of theta beforehand.
+        Prior distribution of theta.
     """
     mean, deviation = prior.moments(len(D[0]))
     share = prior.shared_by(len(D))
@@ -190,7 +190,7 @@ def fit_kernel_of_tasks(D: Sequence[Array], y: Sequence[Array], prior: KernelPri
 
 
 def posterior(K: Array, cross: Array, variance: Array, y: Array) -> tuple[Array, Array, Array]:
-    """Posterior mean and variance at candidates, and the Cholesky factor of K.
+    """Return the posterior mean and variance at candidates, and the Cholesky factor of K.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def posterior(K: Array, cross: Array, variance: Array, y: Array) -> tuple[Array,
     variance : ndarray of shape (m,)
         Prior variance of the candidates.
     y : ndarray of shape (n,)
-        Observations, less their prior mean.
+        Observations minus their prior mean.
 
     Returns
     -------
@@ -215,12 +215,12 @@ def posterior(K: Array, cross: Array, variance: Array, y: Array) -> tuple[Array,
 
 
 def cholesky(K: Array) -> Array:
-    """Lower Cholesky factor; jitter grows until the matrix is positive definite."""
+    """Return the lower Cholesky factor; jitter grows until the matrix is positive definite."""
     jitter = 0.0
     scale = float(np.diag(K).mean())
     for _ in range(8):
         L, failed = dpotrf(K + jitter * np.eye(len(K)), lower=1, clean=1)
-        # Not every LAPACK calls a matrix with NaN a failure.
+        # Some LAPACKs do not report a failure for a matrix with NaN.
         if not failed and np.isfinite(np.diag(L)).all():
             return np.asarray(L)
         jitter = max(10 * jitter, _JITTER * scale)

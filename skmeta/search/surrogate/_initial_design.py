@@ -1,7 +1,7 @@
-"""The first candidates of a search, before any score.
+"""Choose the first candidates of a search, before any score.
 
-Notation: F of shape (n_tasks, n) are past tasks' surfaces over the pool; R of the same shape is
-their regret, 0 at a task's best candidate and 1 at its worst.
+Notation: F of shape (n_tasks, n) holds the surfaces of past tasks over the pool. R of the same
+shape is their regret, 0 at a task's best candidate and 1 at its worst.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,12 @@ _NOISE = 0.01
 _N_REFERENCE = 256  # candidates over which the variance is averaged
 
 
-def design_from_surfaces(F: Array, task_weights: Array, seen: Sequence[int], is_open: Mask) -> int:
-    """The open candidate that, with those seen, leaves past tasks the least mean regret.
+def design_from_surfaces(
+    F: Array, task_weights: Array, seen: Sequence[int], is_available: Mask
+) -> int:
+    """Return the available candidate that most reduces the mean regret of past tasks.
+
+    The regret of a task is that of its best candidate among those seen and the new one.
 
     Parameters
     ----------
@@ -32,7 +36,7 @@ def design_from_surfaces(F: Array, task_weights: Array, seen: Sequence[int], is_
         Weights of the tasks; they sum to 1.
     seen : sequence of int
         Candidates chosen before.
-    is_open : ndarray of bool of shape (n,)
+    is_available : ndarray of bool of shape (n,)
         Which candidates can be chosen.
     """
     best = F.max(1, keepdims=True)
@@ -40,16 +44,16 @@ def design_from_surfaces(F: Array, task_weights: Array, seen: Sequence[int], is_
     R = (best - F) / np.where(spread > 0, spread, 1.0)
     so_far = R[:, list(seen)].min(1, initial=1.0)
     expected = task_weights @ np.minimum(R, so_far[:, None])
-    # Once every past task is at its best, a candidate that is good on average.
+    # Once the best candidate of every past task is chosen, prefer one that is good on average.
     expected += 1e-6 * task_weights @ R
-    return int(np.where(is_open, expected, np.inf).argmin())
+    return int(np.where(is_available, expected, np.inf).argmin())
 
 
-def design_of_least_variance(X: Array, seen: Sequence[int], is_open: Mask) -> int:
-    """Return the open candidate that, measured, leaves the least mean variance over the pool.
+def design_of_least_variance(X: Array, seen: Sequence[int], is_available: Mask) -> int:
+    """Return the available candidate whose score most reduces the mean variance over the pool.
 
-    The variance is that of a Gaussian process. The candidates chosen so stand for many others
-    each, where those farthest from each other would lie at the borders of the space.
+    The variance is that of a Gaussian process. Each candidate chosen this way represents many
+    others. Candidates as far as possible from each other would lie at the borders of the space.
 
     Parameters
     ----------
@@ -57,7 +61,7 @@ def design_of_least_variance(X: Array, seen: Sequence[int], is_open: Mask) -> in
         Candidates, encoded.
     seen : sequence of int
         Candidates chosen before.
-    is_open : ndarray of bool of shape (n,)
+    is_available : ndarray of bool of shape (n,)
         Which candidates can be chosen.
 
     References
@@ -76,4 +80,4 @@ def design_of_least_variance(X: Array, seen: Sequence[int], is_open: Mask) -> in
         covariance -= solve_triangular(L, matern(known, reference), lower=True).T @ whitened
         variance -= (whitened * whitened).sum(0)
     gain = (covariance * covariance).sum(0) / (np.maximum(variance, 0) + _NOISE)
-    return int(np.where(is_open, gain, -np.inf).argmax())
+    return int(np.where(is_available, gain, -np.inf).argmax())

@@ -1,4 +1,4 @@
-"""Universal kriging that grows by one observation, or by some candidates, at a time.
+"""Universal kriging that adds one observation, or some candidates, at a time.
 
 Notation
 
@@ -7,19 +7,18 @@ symbol  shape            meaning
 ======  ===============  ====================================================================
 y       (m,)             observed scores
 a, c    scalar           offset and inverse scale of the new task: c y = a + f(x) + noise
-C       (k, n)           prior means that f may have at n candidates, one of k with probability p
+C       (k, n)           k possible prior means of f at n candidates, with probabilities p
 K       (m, m)           covariance of the observations, noise included
 X       (m, n)           covariance of observations and candidates
 L       (m, m)           Cholesky factor of K
 V       (m, n)           L^-1 X
 ======  ===============  ====================================================================
 
-Nothing is known of the offset (a flat prior, integrated out); log c is normal. This is universal
-kriging (Rasmussen and Williams, 2006, section 2.7) with a scale and several prior means, which
-share K.
+The offset has a flat prior and is integrated out; log c is normal. This is universal kriging
+(Rasmussen and Williams, 2006, section 2.7) with a scale and several prior means, which share K.
 
-An observation adds a row to L and to V, and a candidate adds a column to V. This costs O(m n),
-where a new factorisation and solution would cost O(m^2 n).
+An observation adds a row to L and to V, and a candidate adds a column to V. This costs O(m n). A
+new factorisation and solution would cost O(m^2 n).
 """
 
 from collections.abc import Callable
@@ -42,7 +41,7 @@ _MIN_PIVOT = 1e-8
 
 
 class GrowingColumns:
-    """A matrix to which columns are appended; copies are rare.
+    """A matrix that grows by columns. Its buffer is larger than needed, so copies are rare.
 
     Parameters
     ----------
@@ -81,7 +80,7 @@ class GrowingColumns:
 
 
 class Factor:
-    """Cholesky factor of the observations' covariance, and what is whitened by it.
+    """Cholesky factor of the observations' covariance, and vectors whitened by it.
 
     Parameters
     ----------
@@ -95,7 +94,7 @@ class Factor:
     ones : ndarray of shape (m,)
         L^-1 1.
     means : ndarray of shape (m, k)
-        L^-1 C', of the prior means at the observations.
+        L^-1 C', the whitened prior means at the observations.
     """
 
     def __init__(self, n_means: int) -> None:
@@ -138,7 +137,7 @@ class Factor:
         variance : float
             Its variance, noise included.
         means : ndarray of shape (k,)
-            Prior means there.
+            Prior means at the observation.
         """
         m = len(self)
         row = _solve(self.L, covariance)
@@ -151,7 +150,7 @@ class Factor:
 
 
 class WhitenedCandidates:
-    """V, and what predictions need of it, brought up to date from where it was left.
+    """V and the sums over its rows that predictions need, updated incrementally.
 
     Attributes
     ----------
@@ -160,7 +159,7 @@ class WhitenedCandidates:
     explained : ndarray of shape (n,)
         Variance of each candidate that the observations explain.
     level : ndarray of shape (n,)
-        Weight of the unknown offset that the observations take over.
+        Weight of the unknown offset in the prediction of each candidate by the observations.
     """
 
     def __init__(self) -> None:
@@ -175,12 +174,12 @@ class WhitenedCandidates:
         return self._buffer[:m, :n]
 
     def update(self, factor: Factor, n: int, cross: CrossCovariance) -> None:
-        """Add what is missing: rows of new observations, then columns of new candidates.
+        """Add the rows of new observations, then the columns of new candidates.
 
         Parameters
         ----------
         factor : Factor
-            Of all observations.
+            Cholesky factor of all observations.
         n : int
             Number of candidates.
         cross : callable
@@ -214,14 +213,14 @@ class WhitenedCandidates:
 
 
 class Kriging:
-    """Posterior of f, and the evidence, with offset and scale of the scores unknown.
+    """Posterior and evidence of f, for scores whose offset and scale are unknown.
 
     Parameters
     ----------
     factor : Factor
-        Of the observations' covariance.
+        Cholesky factor of the observations' covariance.
     y : ndarray of shape (m,)
-        Observations, about standardised.
+        Observations, approximately standardised.
     p : ndarray of shape (k,)
         Probabilities of the prior means.
 
@@ -232,7 +231,7 @@ class Kriging:
     shares : ndarray of shape (k,)
         Posterior probabilities of the prior means.
     c : ndarray of shape (k,)
-        Inverse scale of the new task, under each.
+        Most probable inverse scale of the new task, for each prior mean.
     """
 
     def __init__(self, factor: Factor, y: Array, p: Array) -> None:
@@ -263,7 +262,7 @@ class Kriging:
         Returns
         -------
         mean, variance : ndarray of shape (n,)
-            Of the scores, in the units of y.
+            Mean and variance of the scores, in the units of y.
         """
         kept = np.flatnonzero(self.shares > _NEGLIGIBLE * self.shares.max())
         shares = self.shares[kept] / self.shares[kept].sum()
@@ -285,7 +284,10 @@ class Kriging:
         return mean, variance
 
     def _log_density_of_scale(self) -> Array:
-        """Log density of y and c, the offset integrated out, by prior mean and `_LOG_SCALES`."""
+        """Return the log density of y and c for each prior mean and value of `_LOG_SCALES`.
+
+        The offset is integrated out.
+        """
         along = self._factor.ones / np.sqrt(self._precision)
         y = self._y - along * (along @ self._y)
         C = self._factor.means - np.outer(along, along @ self._factor.means)
@@ -298,13 +300,13 @@ class Kriging:
 
 
 def _solve(L: Array, right: Array) -> Array:
-    """Solve L x = right; scipy's solve_triangular spends most of its time on checks."""
+    """Solve L x = right without checks, on which `solve_triangular` spends most of its time."""
     if not right.size:
         return np.empty_like(right)
     return np.asarray(dtrtrs(L, right, lower=1)[0])
 
 
 def _log_sum_exp(values: Array) -> Array:
-    """Over the last axis; scipy's, which checks a good deal, took a fifth of a suggestion."""
+    """Return `logsumexp` over the last axis. Checks of scipy's took a fifth of a suggestion."""
     top = values.max(axis=-1)
     return np.asarray(top + np.log(np.exp(values - top[..., None]).sum(axis=-1)))

@@ -1,24 +1,24 @@
-"""The models that a search strategy lets compete: some learned from past tasks, one did not.
+"""The models of a search strategy: several learned from past tasks, and one without history.
 
 Notation
 
 ======  ===============  ====================================================================
 symbol  shape            meaning
 ======  ===============  ====================================================================
-F       (T, n)           surfaces of T past tasks over a pool of n candidates, bad scores floored
+F       (T, n)           surfaces of T past tasks at n candidates, low values raised to a floor
 w       (T,)             weights of the past tasks, with sum 1
 mu      (n,)             their weighted mean
 U       (T, n)           sqrt(w_t / (1 - sum w^2)) (F_t - mu): U' U is their covariance
-G       (T, n)           sqrt(w_t) F_t, bad scores not floored: G' G is their second moment
-C       (T, n)           prior means of the new task: the past surfaces, drawn towards mu
+G       (T, n)           sqrt(w_t) F_t without the floor: G' G is their second moment
+C       (T, n)           prior means of the new task: the past surfaces, shrunken towards mu
 M       (n, n)           Matern 5/2 correlation of the candidates
 t^2     scalar           variance of what past tasks do not explain, the remainder
 e^2     scalar           variance of the noise
 y       (m,)             observed scores
 ======  ===============  ====================================================================
 
-Each model observes scores, has an evidence, and predicts all candidates when asked to. A model
-whose evidence is negligible is not asked, which saves most of the time of a suggestion.
+Each model observes scores, has an evidence, and predicts all candidates on demand. A model with
+negligible evidence makes no predictions, which saves most of the time of a suggestion.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,28 +42,28 @@ Rows = NDArray[np.intp]
 Index = Sequence[int] | slice
 
 # Chosen on the development half of benchmarks/search_tables.py.
-_FLOOR = 0.0  # of past tasks' surfaces, in deviations from their mean
-_BANDWIDTH = 0.3  # share of the past's covariance that is left to each of its tasks
-_REFIT = 1.1  # growth of the observations after which a kernel is fitted anew
-_LOG_WEIGHT_WITHOUT_MEAN = -2.0  # of the models that keep co-variation only, before any score
+_FLOOR = 0.0  # smallest value of past surfaces, in standard deviations from their mean
+_BANDWIDTH = 0.3  # share of the past tasks' covariance that each component of the mixture has
+_REFIT = 1.1  # a kernel is fitted again when the number of scores has grown by this factor
+_LOG_WEIGHT_WITHOUT_MEAN = -2.0  # log prior weight of the models that use the covariance only
 
 
 class Model(Protocol):
-    """A model of the score, after it has observed some."""
+    """A model of the score that has observed some scores."""
 
     @property
     def log_weight(self) -> float:
-        """Log density of the observations, plus the log weight before any."""
+        """Log prior weight plus the log density of the observations."""
 
     def predict(self) -> tuple[Array, Array]:
-        """Mean and deviation of every candidate's score, each of shape (n,)."""
+        """Return mean and standard deviation of all candidates' scores, each of shape (n,)."""
 
     def forget(self) -> None:
-        """Free what only predictions need; it is computed anew when they are asked for."""
+        """Free the arrays that only predictions need; the next prediction computes them again."""
 
 
 class PlainModel:
-    """Gaussian process that knows nothing but the observations.
+    """Gaussian process that learns from the observations of this search alone.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class PlainModel:
     groups : ndarray of shape (d,)
         Columns that share a length scale.
     log_weight : float, default=0.0
-        Log weight before any observation.
+        Log prior weight.
     prior : KernelPrior, default=None
         Prior distribution of the kernel's hyperparameters.
     """
@@ -103,27 +103,27 @@ class PlainModel:
         self._X.append(X.T)
 
     def observe(self, rows: Rows, y: Array, n_measured: int) -> None:
-        """Take note of all observations.
+        """Replace the observations.
 
         Parameters
         ----------
         rows : ndarray of shape (m,)
             Positions of the candidates.
         y : ndarray of shape (m,)
-            Their scores, about standardised.
+            Their scores, approximately standardised.
         n_measured : int
-            How many of them, from the first on, were measured; the others are only expected, and
-            the kernel does not learn from them.
+            Number of measured scores, which come first. The others are expected scores of
+            pending candidates, and the kernel does not learn from them.
         """
         self._observed = rows, y, n_measured
-        # The evidence of the kernel before it is fitted: a fitted one would have an advantage.
+        # The evidence of a fitted kernel would be too large, so the mean of its prior is used.
         _, noise, Z = self._kernel(self._prior.moments(self._n_groups)[0], rows)
         K = matern(Z, Z) + (noise + 1e-6) * np.eye(len(rows))
         factor = Factor.of(K, np.zeros((1, len(rows))))
         self.log_weight = self._log_weight + Kriging(factor, y, np.ones(1)).evidence
 
     def predict(self) -> tuple[Array, Array]:
-        """Mean and deviation of every candidate's score, each of shape (n,)."""
+        """Return mean and standard deviation of all candidates' scores, each of shape (n,)."""
         rows, y, n_measured = self._observed
         if n_measured > _REFIT * self._fitted_on:
             D = group_distances(self.X[rows[:n_measured]], self._groups, self._n_groups)
@@ -136,7 +136,7 @@ class PlainModel:
         return mean, np.sqrt(variance)
 
     def forget(self) -> None:
-        """Do nothing: all that is kept is small."""
+        """Do nothing: this model keeps no large arrays."""
 
     def _kernel(self, theta: Array, rows: Rows | slice) -> tuple[float, float, Array]:
         amplitude, noise = np.exp(theta[self._n_groups :])
@@ -147,23 +147,23 @@ class PlainModel:
 class LearnedModels:
     """Gaussian processes whose means and covariance are those of past tasks' surfaces.
 
-    For each size of the remainder there are two. The first takes the new task for one of the
-    past, but for deviations that co-vary as past tasks do. As in a kernel density estimate, its
-    means are the past surfaces, drawn towards their mean so that mean and covariance of the
-    mixture are those of the past (West, 1993). The second keeps how scores co-vary, and not which
-    of them are good: its mean is constant, and exchanging good and bad scores of the past would
-    change nothing.
+    There are two models for each variance of the remainder. The first is a mixture, as in a
+    kernel density estimate: each component has the surface of one past task as its mean, and a
+    share of the past tasks' covariance. The surfaces are shrunken towards their mean, so that
+    mean and covariance of the mixture are those of the past tasks (West, 1993). The second model
+    has a constant mean and the covariance of the past tasks only. It does not change if the past
+    surfaces are multiplied by -1, which exchanges good and bad candidates.
 
     Parameters
     ----------
     F : ndarray of shape (n_tasks, n)
         Surfaces of the past tasks at the candidates.
     Z : ndarray of shape (n, d)
-        Candidates, encoded, over their length scales.
+        Candidates, encoded and divided by the length scales.
     task_weights : ndarray of shape (n_tasks,)
         Weights of the past tasks; they sum to 1.
     remainders : sequence of float
-        Variances of what past tasks do not explain.
+        Variances that past tasks do not explain.
     noise : float
         Variance of the noise.
 
@@ -179,7 +179,7 @@ class LearnedModels:
         self._moments = _moments(F)
         self._floored_moments = _moments(np.maximum(F, _FLOOR))
         self._w = task_weights
-        # Of a single past task there is no covariance.
+        # A single past task has no covariance.
         self._weights = np.sqrt(task_weights)[:, None]
         self._n_free = max(1 - float(task_weights @ task_weights), 1e-9)
         floored, *columns = self._columns(F)
@@ -207,7 +207,7 @@ class LearnedModels:
 
     @property
     def mean_task_correlation(self) -> float:
-        """Mean correlation between the surfaces of two past tasks; 1 where there is only one."""
+        """Mean correlation between the surfaces of two past tasks; 1 if there is only one task."""
         squared = float(self._w @ self._w)
         if squared > 1 - 1e-9:
             return 1.0
@@ -222,19 +222,19 @@ class LearnedModels:
             shared.clear()
 
     def observe(self, rows: Rows, y: Array) -> Sequence[Model]:
-        """Take note of all observations.
+        """Replace the observations.
 
         Parameters
         ----------
         rows : ndarray of shape (m,)
             Positions of the candidates.
         y : ndarray of shape (m,)
-            Their scores, about standardised.
+            Their scores, approximately standardised.
 
         Returns
         -------
         list of Model
-            One for each remainder and kind.
+            One per variance of the remainder and kind of model.
         """
         known = dict(zip(rows.tolist(), y, strict=True))
         if not known.keys() >= set(self._order):
@@ -249,7 +249,7 @@ class LearnedModels:
         return self._components
 
     def agreement(self, rows: Rows, y: Array) -> Array:
-        """Posterior probability of each past task, were the new task just like one of them."""
+        """Return the probability of each past task, if the new task is like one of them."""
         Z = self._Z.values.T[rows]
         residual = 0.3 * matern(Z, Z) + 0.1 * np.eye(len(rows))
         return np.asarray(Kriging(Factor.of(residual, self.F[:, rows]), y, self._w).shares)
@@ -259,7 +259,10 @@ class LearnedModels:
         return np.asarray(matern(Z[rows], Z[columns]))
 
     def _columns(self, F: Array) -> tuple[Array, Array, Array, Array]:
-        """F floored, C, U and G, surfaces having mean 0 and deviation 1 over the first pool."""
+        """Return F with the floor, C, U and G.
+
+        Surfaces have mean 0 and standard deviation 1 over the first pool.
+        """
         (floored_mean, floored_scale), (mean, scale) = self._floored_moments, self._moments
         floored = (np.maximum(F, _FLOOR) - floored_mean) / floored_scale
         mu = self._w @ floored
@@ -270,14 +273,14 @@ class LearnedModels:
 
 
 class _Shared:
-    """A function of two sets of candidates that several components need, computed once."""
+    """A function of two sets of candidates, cached because several components call it."""
 
     def __init__(self, between: Callable[[Index, Index], Array]) -> None:
         self._between = between
         self._found: dict[Any, Array] = {}
 
     def __call__(self, rows: Sequence[int], columns: Index) -> Array:
-        """Return its values, of shape (n_rows, n_columns)."""
+        """Return the values of the function, of shape (n_rows, n_columns)."""
         same = (columns.start, columns.stop) if isinstance(columns, slice) else tuple(columns)
         key = isinstance(columns, slice), tuple(rows), same
         if key not in self._found:
@@ -285,7 +288,7 @@ class _Shared:
         return self._found[key]
 
     def clear(self) -> None:
-        """Forget what was computed."""
+        """Empty the cache."""
         self._found.clear()
 
 
@@ -318,7 +321,7 @@ class _Component:
         self.forget()
 
     def observe(self, rows: Sequence[int], y: Array) -> None:
-        """Take note of all observations; `rows` begins with those of the call before."""
+        """Replace the observations; `rows` begins with the rows of the previous call."""
         for row in rows[len(self._rows) :]:
             covariance = self._covariance(self._rows, [row])[:, 0]
             variance = float(self._covariance([row], [row])[0, 0]) + self._noise
@@ -329,7 +332,7 @@ class _Component:
         self.log_weight = self._log_weight + self._kriging.evidence
 
     def predict(self) -> tuple[Array, Array]:
-        """Mean and deviation of every candidate's score, each of shape (n,)."""
+        """Return mean and standard deviation of all candidates' scores, each of shape (n,)."""
         U = self._U.values
         self._candidates.update(
             self._factor,
@@ -344,7 +347,7 @@ class _Component:
         return mean, np.sqrt(variance)
 
     def forget(self) -> None:
-        """Free what only predictions need."""
+        """Free the arrays that only predictions need."""
         self._candidates = WhitenedCandidates()
         self._variance = np.empty(0)
 
@@ -358,6 +361,6 @@ def _second_moment(U: GrowingColumns) -> Callable[[Index, Index], Array]:
 
 
 def _moments(F: Array) -> tuple[Array, Array]:
-    """Mean and deviation of each row, the deviation of a constant one being 1."""
+    """Return mean and standard deviation of each row; 1 as the deviation of a constant row."""
     scale = F.std(1, keepdims=True)
     return F.mean(1, keepdims=True), np.where(scale < 1e-9, 1.0, scale)

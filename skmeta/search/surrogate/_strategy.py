@@ -1,11 +1,12 @@
-"""Which candidate to try next: an initial design, then models that compete on the evidence.
+"""Suggest the next candidate: an initial design, then models that are weighted by evidence.
 
-The strategy knows candidates by their position in a pool that may grow. It asks for positions and
-is told scores; it knows nothing of estimators.
+The strategy identifies candidates by their position in a pool, which may grow. `ask` returns
+positions and `tell` records scores. The strategy does not depend on estimators.
 
-Every model gives each candidate a normal distribution of its score and an evidence, the density
-of the scores seen so far. The acquisition is the expected improvement under their mixture,
-weighted by evidence: a history that misleads loses its say as scores come in.
+Each model predicts a normal distribution of the score of every candidate. Models are weighted by
+their evidence, the density of the scores observed so far. The acquisition function is the
+expected improvement under the mixture of the models. The weight of models that learned from a
+misleading history falls as scores are observed.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -29,22 +30,22 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 # Chosen on the development half of benchmarks/search_tables.py.
-_REMAINDERS = (0.03, 0.1, 0.3, 1.0)  # variances of what past tasks do not explain
-_NOISE = 0.03  # variance, where past tasks have variance 1
-_PLAIN_LOG_WEIGHT = -1.0  # of the model without history, before any score
-_BOUND = 1.0  # of how bad a score may be
+_REMAINDERS = (0.03, 0.1, 0.3, 1.0)  # variances that past tasks do not explain
+_NOISE = 0.03  # variance; past tasks have variance 1
+_PLAIN_LOG_WEIGHT = -1.0  # log prior weight of the model without history
+_WINSOR_FACTOR = 1.0
 _MIN_TASK_CORRELATION = 0.05
 _N_INITIAL_LEARNED = 3
-_N_INITIAL_PLAIN = 2  # and one more of each further sub-space, up to
+_N_INITIAL_PLAIN = 2  # plus one per further sub-space, up to the next constant
 _MAX_INITIAL_PLAIN = 5
-_TOO_CLOSE = 0.05  # in a batch, in units of every parameter's range
-# Weight from which a model takes part in a suggestion; its expected improvement may exceed that of
-# the others by orders of magnitude.
+_MIN_DISTANCE = 0.05  # within a batch, in units of each parameter's range
+# Smallest weight of a model that takes part in a suggestion. It is small, because the expected
+# improvement of one model may exceed that of the others by orders of magnitude.
 _MIN_WEIGHT = 1e-4
 
 
 class TaskSurfaces(Protocol):
-    """What a strategy asks of a prior; `SearchPrior` is one."""
+    """Interface of the priors that a strategy takes, such as `SearchPrior`."""
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -60,10 +61,10 @@ class TaskSurfaces(Protocol):
         """Encode configurations of a search that varies the parameters `names`."""
 
     def covers(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
-        """Whether past tasks tell of configurations, of shape (n_configurations,)."""
+        """Return whether past tasks tried the estimators of configurations, of shape (n,)."""
 
     def surfaces_of(self, Z: Array) -> Array:
-        """Score of each past task at encoded configurations, of shape (n_tasks, n)."""
+        """Return each past task's score at encoded configurations, of shape (n_tasks, n)."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,10 @@ class Suggestion:
     index : int
         Its position in the pool.
     source : str
-        ``"initial design"``; ``"prior"`` where past searches had most of the say and ``"model"``
-        where the model without history had.
+        ``"initial design"``; ``"prior"`` if models that learned from past searches had the larger
+        weight; ``"model"`` if the model without history had.
     mean, std : float
-        The score expected, and its deviation; NaN before there are scores.
+        Mean and standard deviation of the predicted score; NaN before there are scores.
     """
 
     index: int
@@ -88,22 +89,21 @@ class Suggestion:
 
 
 class SearchStrategy:
-    """Ask for candidates of a pool, tell their scores.
+    """Suggest candidates of a pool, and learn from their scores.
 
     Parameters
     ----------
     pool : sequence of dict
         The candidates: canonical parameter names to values.
     prior : SearchPrior or None
-        What was learned from past searches. With None, an empty one, or one whose past tasks do
-        not agree with each other on which candidates are good, the search is a Gaussian process
-        with expected improvement.
+        What was learned from past searches. The search uses a plain Gaussian process with
+        expected improvement if it is None or empty, or if its past tasks are not correlated.
     rng : numpy.random.Generator
         Draws the first candidate of each estimator that the prior does not know.
     n_initial : int, default=None
-        Number of candidates of the initial design; by default 3 with a prior. Without one it is
-        2, and one more for each further sub-space (set of parameters), up to 5. Then comes one of
-        each estimator that the prior does not know.
+        Number of candidates of the initial design. The default is 3 with a prior. Without a prior
+        it is 2, plus one per further sub-space (set of parameters), up to 5. After the initial
+        design, each estimator that the prior does not know is tried once.
     """
 
     def __init__(
@@ -129,8 +129,8 @@ class SearchStrategy:
         n_plain = min(n_plain, _MAX_INITIAL_PLAIN)
         default = n_plain if self._learned is None else _N_INITIAL_LEARNED
         self._n_initial = check_count(default if n_initial is None else n_initial, "n_initial")
-        self._told: dict[int, float] = {}
-        self._pending: dict[int, float] = {}
+        self._scores: dict[int, float] = {}
+        self._pending: dict[int, float] = {}  # candidate -> its expected score
 
     def __len__(self) -> int:
         return self._size
@@ -148,12 +148,12 @@ class SearchStrategy:
         Returns
         -------
         suggestions : list of Suggestion
-            None was asked or told before, and no two are nearly the same. Fewer than `n` where
-            the pool is exhausted.
+            New candidates, no two of which are nearly the same. There are fewer than `n` if the
+            pool is exhausted.
         """
         check_count(n, "n")
         suggestions: list[Suggestion] = []
-        while len(suggestions) < n and self._open().any():
+        while len(suggestions) < n and self._untried().any():
             suggestion = self._suggest()
             self._pending[suggestion.index] = suggestion.mean
             suggestions.append(suggestion)
@@ -165,17 +165,17 @@ class SearchStrategy:
         Parameters
         ----------
         indices : iterable of int
-            Positions in the pool, asked for or not.
+            Positions in the pool, whether `ask` returned them or not.
         scores : iterable of float
-            Greater is better; NaN where the candidate failed.
+            Greater is better; NaN for a candidate that failed.
         """
         for index, score in zip(indices, scores, strict=True):
             if not 0 <= index < self._size:
                 raise IndexError(
                     f"indices holds {index}, but the pool has {self._size} candidates. "
-                    "Tell positions that ask or extend gave."
+                    "Pass positions that ask or extend returned."
                 )
-            self._told[int(index)] = float(score)
+            self._scores[int(index)] = float(score)
             self._pending.pop(int(index), None)
 
     def extend(self, configurations: Sequence[Configuration]) -> range:
@@ -201,15 +201,15 @@ class SearchStrategy:
         return range(start, self._size)
 
     def report(self) -> dict[str, Any]:
-        """Say how far the past was trusted, on the scores told so far.
+        """Report the weights of past tasks and models, given the scores so far.
 
         Returns
         -------
         report : dict
-            ``"datasets"``, a tuple with the data set of each past task; ``"task_weights"``, an
-            array with the probability of each, were the new task just like one of them; and
-            ``"learned_weight"``, the share of the models that learned from the past, between 0
-            and 1, where the rest is that of the plain model.
+            ``"datasets"``, a tuple with the data set of each past task. ``"task_weights"``, an
+            array with the probability of each past task, if the new task is like one of them.
+            ``"learned_weight"``, the weight of the models that learned from past searches,
+            between 0 and 1. The rest is the weight of the model without history.
         """
         datasets = () if self._prior is None else self._prior.datasets
         rows, y, _, _ = self._observations()
@@ -224,7 +224,7 @@ class SearchStrategy:
             "learned_weight": learned_weight,
         }
 
-    # -- how ---------------------------------------------------------------------------------
+    # -- models and acquisition --------------------------------------------------------------
 
     def _learn(self, pool: Sequence[Configuration]) -> LearnedModels | None:
         if self._prior is None:
@@ -232,24 +232,24 @@ class SearchStrategy:
         Z = self._prior.encode(pool, self._names)
         weights = self._prior.task_weights
         model = LearnedModels(self._prior.surfaces_of(Z), Z, weights, _REMAINDERS, _NOISE)
-        # Past tasks that do not tell of each other will not tell of this one.
+        # Past tasks that do not predict each other will not predict this one.
         return model if model.mean_task_correlation > _MIN_TASK_CORRELATION else None
 
     def _unknown(self, pool: Sequence[Configuration]) -> list[Rows]:
-        """Rows of each estimator of the pool that the prior knows nothing of."""
+        """Return the rows of each estimator of the pool that the prior does not cover."""
         assert self._prior is not None
         rows: dict[frozenset[str], list[int]] = {}
         for row, known in enumerate(self._prior.covers(pool)):
-            if not known:  # estimators differ in the names of their parameters
+            if not known:  # the names of parameters identify the estimator
                 rows.setdefault(frozenset(pool[row]), []).append(row)
         return [np.array(own) for own in rows.values()]
 
     def _suggest(self) -> Suggestion:
-        seen = [*self._told, *self._pending]
-        scored = np.isfinite([*self._told.values()]).any()
+        seen = [*self._scores, *self._pending]
+        scored = np.isfinite([*self._scores.values()]).any()
         if len(seen) < self._n_initial or not scored:
             return Suggestion(self._design(seen), "initial design")
-        # A model that knows others well would not try what it knows nothing of.
+        # The acquisition would rarely choose an estimator that the prior does not cover.
         for rows in self._unseen_estimators:
             if not np.isin(rows, seen).any():
                 return Suggestion(int(self._rng.choice(rows)), "initial design")
@@ -262,34 +262,35 @@ class SearchStrategy:
             model.forget()
         predictions = [model.predict() for model, keep in zip(models, kept, strict=True) if keep]
         weights = weights[kept] / weights[kept].sum()
-        index = self._best(predictions, weights, float(y[: len(self._told)].max()))
+        index = self._best(predictions, weights, float(y[: len(self._scores)].max()))
         mean, std = _mixture(predictions, weights, index)
         return Suggestion(index, source, location + scale * mean, scale * std)
 
     def _design(self, seen: Sequence[int]) -> int:
-        open_ = self._apart()
+        available = self._available()
         if self._prior is not None and self._learned is not None:
-            return design_from_surfaces(self._learned.F, self._prior.task_weights, seen, open_)
-        return design_of_least_variance(self._plain.X, seen, open_)
+            weights = self._prior.task_weights
+            return design_from_surfaces(self._learned.F, weights, seen, available)
+        return design_of_least_variance(self._plain.X, seen, available)
 
     def _observations(self) -> tuple[Rows, Array, float, float]:
-        """Rows seen, their scores standardised, and what turns these back into scores.
+        """Return rows, their standardised scores, and location and scale of the scores.
 
-        Told ones come first. One that is pending counts as if it had its expected score.
+        Rows with a score come first. Pending rows follow, with their expected scores.
         """
-        rows = np.array([*self._told, *self._pending], dtype=np.intp)
-        told = np.array([*self._told.values()])
-        if not np.isfinite(told).any():
+        rows = np.array([*self._scores, *self._pending], dtype=np.intp)
+        scores = np.array([*self._scores.values()])
+        if not np.isfinite(scores).any():
             return np.empty(0, dtype=np.intp), np.empty(0), 0.0, 1.0
-        scores = winsorize_scores(told, _BOUND if len(told) > 2 else np.inf)
+        scores = winsorize_scores(scores, _WINSOR_FACTOR if len(scores) > 2 else np.inf)
         location, scale = float(scores.mean()), float(scores.std()) or 1.0
-        believed = np.array([*self._pending.values()])
-        believed = np.where(np.isfinite(believed), believed, location)
-        return rows, (np.concatenate([scores, believed]) - location) / scale, location, scale
+        expected = np.array([*self._pending.values()])
+        expected = np.where(np.isfinite(expected), expected, location)
+        return rows, (np.concatenate([scores, expected]) - location) / scale, location, scale
 
     def _observe(self, rows: Rows, y: Array) -> list[Model]:
-        """Let all models take note of the observations: the learned ones, then the plain one."""
-        self._plain.observe(rows, y, len(self._told))
+        """Give the observations to all models, and return them, the plain model last."""
+        self._plain.observe(rows, y, len(self._scores))
         learned = [] if self._learned is None else self._learned.observe(rows, y)
         return [*learned, self._plain]
 
@@ -300,26 +301,29 @@ class SearchStrategy:
                 for (mean, std), log_weight in zip(predictions, np.log(weights), strict=True)
             ]
         )
-        return int(np.where(self._apart(), acquisition, -np.inf).argmax())
+        return int(np.where(self._available(), acquisition, -np.inf).argmax())
 
-    def _open(self) -> NDArray[np.bool_]:
-        """Candidates neither told nor pending."""
-        open_ = np.ones(self._size, dtype=bool)
-        open_[[*self._told, *self._pending]] = False
-        return open_
+    def _untried(self) -> NDArray[np.bool_]:
+        """Return which candidates have no score and are not pending."""
+        untried = np.ones(self._size, dtype=bool)
+        untried[[*self._scores, *self._pending]] = False
+        return untried
 
-    def _apart(self) -> NDArray[np.bool_]:
-        """Open candidates that are not nearly one that is pending; all open ones if none is."""
-        open_ = self._open()
+    def _available(self) -> NDArray[np.bool_]:
+        """Return which untried candidates are far enough from the pending ones.
+
+        A pending candidate that would exclude all that are left excludes none.
+        """
+        available = self._untried()
         X = self._plain.X
         for index in self._pending:
-            apart = open_ & (np.abs(X - X[index]).max(1, initial=0.0) > _TOO_CLOSE)
-            open_ = apart if apart.any() else open_
-        return open_
+            distant = available & (np.abs(X - X[index]).max(1, initial=0.0) > _MIN_DISTANCE)
+            available = distant if distant.any() else available
+        return available
 
 
 def _normalise(models: Sequence[Model]) -> Array:
-    """Weights of models, which sum to 1."""
+    """Return the weights of models, which sum to 1."""
     log_weights = np.array([model.log_weight for model in models])
     weights = np.exp(log_weights - log_weights.max())
     return np.asarray(weights / weights.sum())

@@ -1,21 +1,22 @@
-"""Learning the surfaces of past tasks: smoothed by a Gaussian process each, and standardised.
+"""Learn the surfaces of past tasks: one standardised Gaussian process fit per task.
 
 Notation
 
 ======  ===============  ====================================================================
 symbol  shape            meaning
 ======  ===============  ====================================================================
-X_t     (n_t, d)         configurations of past task t, encoded, over their length scales
+X_t     (n_t, d)         configurations of past task t, encoded, divided by the length scales
 y_t     (n_t,)           its scores, standardised
 K_t     (n_t, n_t)       kernel of X_t, the noise of task t included
 m_t     scalar           generalised least-squares mean of y_t
 a_t     (n_t,)           K_t^-1 (y_t - m_t)
-F_t(x)  scalar           m_t + k(x, X_t) a_t, brought to mean 0 and deviation 1
+F_t(x)  scalar           m_t + k(x, X_t) a_t, standardised to mean 0 and deviation 1
 ======  ===============  ====================================================================
 
-Length scales and amplitude are shared by all tasks, so that a new configuration meets all past
-ones in one kernel; the noise is each task's own. Mean and deviation of F_t are taken over one
-set of configurations for all tasks, since a past search looked longest where scores were good.
+Length scales and amplitude are shared by all tasks, so one kernel compares a new configuration
+with those of all past tasks. Each task has its own noise. Mean and deviation of F_t are computed
+over the same set of configurations for all tasks, because a past search tried most configurations
+where scores were good.
 """
 
 from typing import Any
@@ -43,7 +44,7 @@ _NOISE_FACTORS = (0.1, 1.0, 10.0)
 
 
 def learn_surfaces(encoding: Encoding, X: list[Array], y: list[Array]) -> dict[str, Any]:
-    """Kernel, weights and standardisation of all tasks."""
+    """Learn the kernel, and the weights and standardisation of all tasks."""
     groups = encoding.groups
     n_groups = int(groups.max()) + 1 if len(groups) else 0
     prior = KernelPrior()
@@ -51,9 +52,9 @@ def learn_surfaces(encoding: Encoding, X: list[Array], y: list[Array]) -> dict[s
         return _nothing_learned(encoding, n_groups)
     theta = fit_kernel_of_tasks(*_kernel_sample(X, y, groups, n_groups), prior)
     scales = np.exp(theta[:n_groups])
-    # Exactly what will be stored, so that loaded and learned surfaces agree.
+    # Files store single precision, so loaded and learned surfaces agree.
     scales = scales.astype(np.float32).astype(np.float64)
-    # Likewise in half precision: weights would not fit configurations rounded afterwards.
+    # Files may store half precision. Weights would not fit configurations rounded afterwards.
     scaled = [scale_columns(x, groups, scales).astype(np.float16).astype(np.float64) for x in X]
     every = np.concatenate(scaled)
     reference = every[np.unique(np.linspace(0, len(every) - 1, _N_REFERENCE).astype(np.intp))]
@@ -87,7 +88,7 @@ def _nothing_learned(encoding: Encoding, n_groups: int) -> dict[str, Any]:
 def _kernel_sample(
     X: list[Array], y: list[Array], groups: NDArray[np.intp], n_groups: int
 ) -> tuple[list[Array], list[Array]]:
-    """Distances and scores of some rows of some tasks: enough to learn shared length scales."""
+    """Return distances and scores of a sample of rows and tasks, for the shared length scales."""
     tasks = np.unique(np.linspace(0, len(y) - 1, _N_KERNEL_TASKS).astype(np.intp))
     distances, scores = [], []
     for t in tasks:
@@ -100,55 +101,57 @@ def _kernel_sample(
 def _smooth(
     x: Array, y: Array, reference: Array, shared_noise: float
 ) -> tuple[Array, float, float, float]:
-    """Weights and offset of one task's standardised surface, its noise, and what is left open."""
+    """Return weights, offset, noise and uncertainty of one task's standardised surface."""
     kernel = matern(x, x)
     fits = [_fit_noise(kernel, y, factor * shared_noise) for factor in _NOISE_FACTORS]
     _, noise, L, mean, weights, amplitude = max(fits, key=lambda fit: fit[0])
     cross = matern(reference, x)
     surface = mean + cross @ weights
     V = solve_triangular(L, cross.T, lower=True, check_finite=False)
-    left_open = amplitude * max(0.0, 1.0 - float((V * V).sum(0).mean()))
-    # Law of total variance: spread of the expected scores plus what is not known of them.
-    deviation = np.sqrt(surface.var() + left_open) or 1.0
+    uncertainty = amplitude * max(0.0, 1.0 - float((V * V).sum(0).mean()))
+    # Law of total variance: variance of the posterior means plus mean posterior variance.
+    deviation = np.sqrt(surface.var() + uncertainty) or 1.0
     offset = float((mean - surface.mean()) / deviation)
     return (
         weights / deviation,
         offset,
         float(noise * amplitude / deviation**2),
-        float(left_open / deviation**2),
+        float(uncertainty / deviation**2),
     )
 
 
 def _fit_noise(
     kernel: Array, y: Array, noise: float
 ) -> tuple[float, float, Array, float, Array, float]:
-    """Profile likelihood, noise, Cholesky factor, mean, weights and amplitude."""
+    """Return the profile likelihood, noise, Cholesky factor, mean, weights and amplitude."""
     n = len(y)
     L = cholesky(kernel + noise * np.eye(n))
     ones = np.ones(n)
     solved = cho_solve((L, True), np.column_stack([y, ones]), check_finite=False)
     mean = float((ones @ solved[:, 0]) / (ones @ solved[:, 1]))
     weights = solved[:, 0] - mean * solved[:, 1]
-    # One pseudo-observation of amplitude 1 keeps two or three evaluations from claiming much.
+    # One pseudo-observation of amplitude 1 regularises tasks with two or three evaluations.
     amplitude = float(((y - mean) @ weights + 1.0) / (n + 1.0))
     likelihood = -0.5 * n * np.log(amplitude) - float(np.log(np.diag(L)).sum())
     return likelihood, noise, L, mean, weights, amplitude
 
 
 def winsorize_scores(scores: Array, factor: float) -> Array:
-    """Raise very bad scores: how bad they are tells little of where the good ones are.
+    """Raise very low scores, whose exact values do not help to find good configurations.
 
     Parameters
     ----------
     scores : ndarray
-        Finite ones, and NaN where a configuration failed, which counts as the worst.
+        Finite scores, and NaN for a failed configuration, which counts as the worst score.
     factor : float
-        How far below the median a score may be, in units of the best one's distance from it.
+        Largest distance of a score below the median, in units of the distance of the best score
+        above it.
 
     Returns
     -------
     ndarray
-        Finite; NaN if there is no score. Where the best one is the median, none is raised.
+        Finite scores; NaN if there is no finite score. If the best score is the median, no score
+        is raised.
     """
     finite = scores[np.isfinite(scores)]
     if len(finite) == 0:
@@ -159,7 +162,7 @@ def winsorize_scores(scores: Array, factor: float) -> Array:
 
 
 def standardise(scores: Array) -> Array | None:
-    """Scores with mean 0 and deviation 1; None where they are all alike or there are none."""
+    """Return scores with mean 0 and deviation 1; None if all are equal or there are none."""
     if not len(scores):
         return None
     spread = scores.std()
