@@ -1,10 +1,10 @@
-"""A predictive distribution as a histogram with exponential tails.
+"""Predictive distributions as histograms with exponential tails.
 
 Notation: k bins between k - 1 edges, in units of the support set's standard deviation. The
 first and the last bin reach to infinity, with density exp(-distance) beyond their edge.
 
-Reference: Mueller et al. (2022), Transformers can do Bayesian inference, section 4 (there with
-half-normal tails, to which a target far out has a loss that grows with its square).
+Reference: Mueller et al. (2022), Transformers can do Bayesian inference, section 4. Their tails
+are half-normal, so that the loss of a distant target grows with the square of its distance.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _BEND = 2.5
 
 @lru_cache
 def bin_edges() -> Tensor:
-    """Borders between the bins, in units of the support set's standard deviation.
+    """Return the edges between the bins, in units of the support set's standard deviation.
 
     Returns
     -------
     Tensor of shape (N_BINS - 1,), float64
-        In order; the first and the last bin reach to infinity.
+        Edges in increasing order.
     """
     grid = torch.linspace(-1, 1, N_BINS - 1, dtype=torch.float64)
-    # Fine in the middle, where the targets of a support set are, and coarse far out.
+    # Bins are narrow in the middle, where the targets of a support set are, and wide outside.
     return _REACH * torch.sinh(_BEND * grid) / math.sinh(_BEND)
 
 
@@ -40,7 +40,7 @@ def _like(logits: Tensor) -> Tensor:
 
 
 def binned_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Minus the logarithm of the density at targets.
+    """Return minus the logarithm of the density at targets.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def binned_loss(logits: Tensor, target: Tensor) -> Tensor:
         The losses.
     """
     edges = _like(logits)
-    # Not bucketize, which torch.func.vmap does not know.
+    # Not bucketize, which torch.func.vmap does not support.
     at = (target[..., None] > edges).sum(-1)
     width = F.pad(edges.diff(), (1, 1), value=1.0)
     beyond = F.relu(edges[0] - target) + F.relu(target - edges[-1])
@@ -64,7 +64,7 @@ def binned_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def binned_moments(probability: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of distributions.
+    """Return mean and variance of distributions.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def binned_moments(probability: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def binned_quantiles(probability: Tensor, levels: Tensor) -> Tensor:
-    """Quantiles of distributions.
+    """Return quantiles of distributions.
 
     Parameters
     ----------
@@ -104,11 +104,11 @@ def binned_quantiles(probability: Tensor, levels: Tensor) -> Tensor:
     edges, tiny = _like(probability), torch.finfo(probability.dtype).tiny
     upper = probability.cumsum(-1)
     upper = upper / upper[..., -1:]
-    wanted = levels.to(probability).expand(*probability.shape[:-1], -1).contiguous()
-    at = torch.searchsorted(upper[..., :-1].contiguous(), wanted)
+    levels = levels.to(probability).expand(*probability.shape[:-1], -1).contiguous()
+    at = torch.searchsorted(upper[..., :-1].contiguous(), levels)
     below = F.pad(upper, (1, 0)).gather(-1, at)
     inside = upper.gather(-1, at) - below
-    share = ((wanted - below) / inside.clamp_min(tiny)).clamp(tiny, 1.0)
+    share = ((levels - below) / inside.clamp_min(tiny)).clamp(tiny, 1.0)
     left, right = F.pad(edges, (1, 0)), F.pad(edges, (0, 1))
     value = left[at] + share * (right - left)[at]
     value = torch.where(at == 0, edges[0] + torch.log(share), value)

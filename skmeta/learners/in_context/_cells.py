@@ -1,4 +1,4 @@
-"""A cell of a table in several forms, measured against its column in the support set.
+"""Describe the cells of a table in several forms, relative to their column in the support set.
 
 Notation: b tables, n support rows, m rows of either set, d columns, f = N_FORMS.
 """
@@ -24,15 +24,15 @@ def measure_columns(x: Tensor, w: Tensor) -> dict[str, Tensor]:
     x : Tensor of shape (b, n, d)
         Rows; NaN is a missing value.
     w : Tensor of shape (b, n)
-        Weights: how many rows a row stands for. 0 leaves it out.
+        Weights: the number of repetitions of each row. 0 leaves a row out.
 
     Returns
     -------
     dict of Tensor
         ``mean``, ``scale``, ``repeats`` (chance that two rows have the same value), ``binary``,
-        ``total`` (weight of the values that are there), each of shape (b, d); ``size`` (b, 1);
-        ``sorted`` (b, d, n) and ``below`` (b, d, n + 1), the values in order and the weight below
-        each.
+        ``total`` (weight of the values that are not missing), each of shape (b, d); ``size``
+        (b, 1), the weight of all rows; ``sorted`` (b, d, n) and ``below`` (b, d, n + 1), the
+        sorted values and the weight below each.
     """
     there = w[:, :, None] * ~torch.isnan(x)
     value = torch.nan_to_num(x)
@@ -41,10 +41,10 @@ def measure_columns(x: Tensor, w: Tensor) -> dict[str, Tensor]:
     unit = safe_unit(value.abs().amax(1))
     mean = (there * (value / unit[:, None])).sum(1) / safe
     centred = value / unit[:, None] - mean[:, None]
-    # Not the root of 0, which has no gradient.
+    # The root of 0 has no gradient.
     scale = torch.sqrt(((there * centred * centred).sum(1) / safe).clamp_min(1e-36)) * unit
     mean = mean * unit
-    # A constant column is divided by its size, so that a query row's other value is a large one.
+    # A constant column is divided by its absolute value, so another value of a query row is large.
     size = mean.abs() + (mean == 0)
     scale = torch.where(scale > 64 * torch.finfo(x.dtype).eps * size, scale, size)
     ordered, order = torch.where(there > 0, x, math.inf).transpose(1, 2).contiguous().sort(2)
@@ -63,15 +63,15 @@ def measure_columns(x: Tensor, w: Tensor) -> dict[str, Tensor]:
 
 
 def safe_unit(largest: Tensor) -> Tensor:
-    """Unit in which values of this size have a square; 1 unless they are very large or small."""
+    """Return a unit in which squares neither overflow nor underflow; 1 for usual values."""
     limit = torch.finfo(largest.dtype).max ** 0.4
     is_extreme = (largest > limit) | ((largest < 1 / limit) & (largest > 0))
     return torch.where(is_extreme, largest, 1.0)
 
 
 def _rank(columns: dict[str, Tensor], value: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight of the support values below each value (b, m, d), and of those equal to it."""
-    # Contiguous, since searchsorted copies what is not, and warns.
+    """Return the weights of the support values below and equal to each value (b, m, d)."""
+    # Contiguous, because searchsorted copies other tensors, and warns.
     at = value.transpose(1, 2).contiguous()
     low, high = (
         columns["below"].gather(2, torch.searchsorted(columns["sorted"], at, right=right))
@@ -81,30 +81,30 @@ def _rank(columns: dict[str, Tensor], value: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def describe_cells(columns: dict[str, Tensor], x: Tensor, own: Tensor | None = None) -> Tensor:
-    """Bring cells into several forms.
+    """Describe cells in several forms.
 
     Parameters
     ----------
     columns : dict of Tensor
-        What :func:`measure_columns` returned.
+        Statistics that :func:`measure_columns` returned.
     x : Tensor of shape (b, m, d)
         Rows of the support set or of the query set; NaN is a missing value.
     own : Tensor of shape (b, m), optional
-        Weight of each row itself in its column's ranks, which is taken out of them: a support row
-        is compared with the others, as a query row is.
+        Weight of each row in the ranks, which is subtracted. A support row is then compared with
+        the other rows only, as a query row is.
 
     Returns
     -------
     Tensor of shape (b, m, d, f)
         Standardised value (bounded in two ways), rank, share of equal values, flag of a value
-        not seen, waves of the rank, flag of a missing value; then what is the same for the whole
-        column: ``repeats``, ``binary``, the share of values that are there, and the logarithms
-        of the numbers of rows and columns.
+        that the support set lacks, sines and cosines of the rank, flag of a missing value. Then
+        come forms that are the same for the whole column: ``repeats``, ``binary``, the share of
+        values that are not missing, and the logarithms of the numbers of rows and columns.
     """
     missing = torch.isnan(x)
     value = torch.nan_to_num(x)
     there = (~missing).to(x.dtype)
-    # Halves, as the difference of two values may be too large for a number.
+    # Halves, because the difference of two large values may overflow.
     z = (value / 2 - columns["mean"][:, None] / 2) / (columns["scale"][:, None] / 2)
     low, equal = _rank(columns, value)
     total = columns["total"][:, None].expand_as(low)

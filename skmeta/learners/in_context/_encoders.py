@@ -1,4 +1,4 @@
-"""Encoders of a table's labels, cells and experts, which a transformer reads.
+"""Encoders of the labels, cells and expert predictions of a table, for a transformer.
 
 Notation: b tables, n support rows, m query rows, d columns, f forms of a cell, e width of a cell,
 g soft bins of a column, v width of a label, D width of a row, s experts, c labels of a row.
@@ -19,7 +19,7 @@ from skmeta.learners.in_context._cells import N_FORMS
 from skmeta.learners.in_context._experts import N_EXPERTS, fit_experts, predict_experts
 
 Memory = dict[str, Tensor]
-"""What a support set leaves behind for its query rows."""
+"""Tensors computed from a support set that predictions of query rows need."""
 
 
 class LabelEncoder(nn.Module):
@@ -41,7 +41,7 @@ class LabelEncoder(nn.Module):
             self.second = nn.Linear(width, width)
 
     def forward(self, y: Tensor, dtype: torch.dtype) -> Tensor:
-        """Codes (..., width) of labels (...)."""
+        """Return the codes (..., width) of labels (...)."""
         if self.codes is not None:
             return self.codes[y.long()]
         t = y.to(dtype)
@@ -51,16 +51,16 @@ class LabelEncoder(nn.Module):
 
 
 class ExpertEncoder(nn.Module):
-    """What the experts say of rows, as a part of the rows' tokens.
+    """Encode the predictions of the experts as a part of the rows' tokens.
 
     Parameters
     ----------
     n_labels : int or None
         Number of class slots; None for targets.
     width : int
-        v, of a prediction.
+        Width v of the code of a prediction.
     token_width : int
-        D.
+        Width D of a token.
     """
 
     def __init__(self, n_labels: int | None, width: int, token_width: int) -> None:
@@ -70,18 +70,18 @@ class ExpertEncoder(nn.Module):
         self.join = nn.Linear(N_EXPERTS * (width + 1), token_width)
 
     def read(self, forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Parts (b, n, D) of the tokens of support rows, and what :meth:`predict` needs."""
+        """Return parts (b, n, D) of the tokens of support rows, and the fitted experts."""
         predicted, nearest, fitted = fit_experts(forms, self._labels(y, w), w)
         return self._join(predicted, nearest), fitted
 
     def predict(self, fitted: dict[str, Tensor], forms: Tensor) -> tuple[Tensor, Tensor]:
-        """Parts (b, m, D) of the tokens of query rows, and the predictions (b, m, s, c)."""
+        """Return parts (b, m, D) of the tokens of query rows, and predictions (b, m, s, c)."""
         predicted, nearest = predict_experts(fitted, forms)
         predicted = predicted.to(self.join.weight.dtype)
         return self._join(predicted, nearest), predicted
 
     def _labels(self, y: Tensor, w: Tensor) -> Tensor:
-        """Labels (b, n, c) around 0: of the classes that there are, each as likely."""
+        """Return labels (b, n, c): targets, or indicators minus uniform class probabilities."""
         if self.n_labels is None:
             return y[..., None].to(w.dtype)
         label = (y[..., None] == torch.arange(self.n_labels, device=y.device)).to(w.dtype)
@@ -99,18 +99,18 @@ class ExpertEncoder(nn.Module):
 
 
 class ColumnEncoder(nn.Module):
-    """Encode cells by what their column says, alone and about the labels.
+    """Encode cells by their own forms and by the labels of similar cells in their column.
 
     Parameters
     ----------
     n_labels : int or None
         Number of class slots; None for targets.
     width : int
-        e; a cell comes out twice as wide.
+        Width e of a cell; the output has width 2 e.
     n_heads : int, default=2
-        Ways to divide a column into bins.
+        Number of divisions of a column into bins.
     n_bins : int, default=16
-        g, of each way.
+        Number g of bins of each division.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class ColumnEncoder(nn.Module):
         self.agreement = nn.Linear(2 * prediction, 2 * width)
 
     def read(self, forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Memory]:
-        """Encode support cells, and keep what their query cells need.
+        """Encode support cells, and compute the memory that query cells need.
 
         Parameters
         ----------
@@ -143,9 +143,9 @@ class ColumnEncoder(nn.Module):
         Returns
         -------
         cells : Tensor of shape (b, n, d, 2 e)
-            The cells.
+            The encoded cells.
         memory : dict of Tensor
-            For :meth:`predict`.
+            The memory, for :meth:`predict`.
         """
         cells = self._encode(forms)
         w = w.to(cells.dtype)
@@ -160,7 +160,7 @@ class ColumnEncoder(nn.Module):
         counts = weighted.sum(1)
         overlap = (bins * bins).sum(4) * own[:, :, None, None]
         prediction = self._predict_from_bins(sums, counts, bins, overlap, code)
-        # How far what a column says agrees with the labels, by rows that it has not seen.
+        # Agreement of a column's predictions with the labels of rows left out of its bins.
         agreed = (share[:, :, None, None, None] * prediction * code[:, :, None, None, :]).sum(1)
         power = (share[:, :, None, None, None] * prediction * prediction).sum(1)
         agreement = self.agreement(torch.cat([agreed.flatten(2), power.flatten(2)], 2))
@@ -176,14 +176,14 @@ class ColumnEncoder(nn.Module):
         Parameters
         ----------
         memory : dict of Tensor
-            Of the support set.
+            Memory of the support set.
         forms : Tensor of shape (b, m, d, f)
             Query cells.
 
         Returns
         -------
         Tensor of shape (b, m, d, 2 e)
-            The cells.
+            The encoded cells.
         """
         cells = self._encode(forms)
         prediction = self._predict_from_bins(memory["sums"], memory["counts"], self._bins(cells))
@@ -194,7 +194,7 @@ class ColumnEncoder(nn.Module):
         return cells
 
     def _bins(self, cells: Tensor) -> Tensor:
-        """Share of each cell in each bin, (b, m, d, heads, g)."""
+        """Return the share of each cell in each bin, (b, m, d, heads, g)."""
         share: Tensor = self.bins(cells).unflatten(3, (self.n_heads, self.n_bins)).softmax(4)
         return share
 
@@ -206,12 +206,12 @@ class ColumnEncoder(nn.Module):
         overlap: Tensor | None = None,
         code: Tensor | None = None,
     ) -> Tensor:
-        """Mean label of the bins that each cell is in, (b, m, d, heads, v); 0 is no news."""
+        """Return the mean label code of each cell's bins, (b, m, d, heads, v)."""
         bins = bins.to(sums.dtype)
         weight = torch.einsum("bmdhg,bdhg->bmdh", bins, counts)
         if overlap is not None:
             weight = (weight - overlap).clamp_min(0)
-        # Shrunken towards no news where few rows speak.
+        # Shrink towards zero where few rows fall into the bin.
         weight = weight + F.softplus(self.smoothing) + 1e-3
         prediction = torch.einsum("bmdhg,bdhgv->bmdhv", bins / weight[..., None], sums)
         if overlap is not None and code is not None:
@@ -219,12 +219,12 @@ class ColumnEncoder(nn.Module):
         return prediction
 
     def _join(self, cells: Tensor, prediction: Tensor, agreement: Tensor) -> Tensor:
-        # Two products: the cells may be those of one table, and the predictions of several.
+        # Two products: several tables of predictions may share the cells of one table.
         of_cells, of_prediction = self.join.weight.split(
             [cells.shape[3], self.n_heads * self.n_label], 1
         )
         joined = F.linear(prediction.flatten(3), of_prediction)
-        # In place, as no other tensors are as large.
+        # In place, because these are the largest tensors.
         joined += F.linear(cells, of_cells, self.join.bias)
         joined += agreement[:, None]
         return F.gelu(joined)

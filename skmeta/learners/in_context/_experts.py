@@ -1,8 +1,8 @@
-"""Simple learners of closed form, whose predictions of a table the transformer starts from.
+"""Simple learners with a closed form (experts), whose predictions the transformer reads.
 
-Each is a regression with a kernel k on the labels (classes as zeros and ones), with w repetitions
-of each row: f(x) = k(x, X) a with a = (K + noise / w)^-1 y. A support row is predicted by the
-others, so that support and query rows see predictions of the same kind.
+Each expert is a kernel regression on the labels (classes as zeros and ones), with w repetitions of
+each row: f(x) = k(x, X) a with a = (K + noise / w)^-1 y. The prediction of a support row leaves
+this row out, so predictions of support and query rows have the same distribution.
 
 Notation: b tables, n support rows, m rows of either set, d columns, s = N_EXPERTS, c labels of a
 row: 10 classes, or 1 target.
@@ -28,11 +28,11 @@ class Expert(NamedTuple):
     kernel : {"linear", "normal", "laplace", "waves", "equal"}
         Form of the kernel.
     cells : {"value", "rank", "waves"}
-        Form of the cells that it compares.
+        Form of the cells that the kernel compares.
     by_relevance : bool
-        Whether columns count by what each says about the labels, rather than alike.
+        Whether columns are weighted by their relevance for the labels instead of equally.
     scale : float
-        Of the distance.
+        Factor of the distance.
     noise : float
         Variance of the labels, in units of the kernel.
     """
@@ -56,35 +56,35 @@ EXPERTS = (
     Expert("equal", "rank", False, 2.0, 0.1),
 )
 N_EXPERTS = len(EXPERTS)
-# Values of the kernels that are computed at once, to bound the memory.
+# Largest number of kernel values computed at once, to bound the memory.
 _MAX_VALUES = 2**22
-# Relevance of a column that says no more about the labels than chance does.
+# Relevance of a column that is no more related to the labels than by chance.
 _LEAST_RELEVANCE = 0.1
 
 
 def fit_experts(forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """Fit the experts, and predict each support row by the others.
+    """Fit the experts, and predict each support row from the others.
 
     Parameters
     ----------
     forms : Tensor of shape (b, n, d, f)
         Support cells, as :func:`describe_cells` returned them.
     y : Tensor of shape (b, n, c)
-        Their labels, around 0; b may be 1 elsewhere, for a table with several orders of classes.
+        Centred labels. Of the other arguments, b may be 1: one table with several class orders.
     w : Tensor of shape (b, n)
-        Their weights.
+        Weights of the rows.
 
     Returns
     -------
     predicted : Tensor of shape (b, n, s, c)
-        Labels.
+        Predicted labels.
     nearest : Tensor of shape (b, n, s)
-        Largest value of the kernel between a row and another of the support set.
+        Largest value of the kernel between a row and another row of the support set.
     fitted : dict of Tensor
-        For :func:`predict_experts`.
+        The fitted experts, for :func:`predict_experts`.
     """
     cells = _cells(forms)
-    # The same for a table seen in several ways.
+    # Views of one table that differ in their class order have the same relevance.
     relevance = _relevance(cells, y[: len(w)], w)
     there = (w > 0).to(w.dtype)
     found = [
@@ -97,7 +97,7 @@ def fit_experts(forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor, di
 
 
 def _parts(n_values: int) -> list[tuple[Expert, ...]]:
-    """Experts computed at once: all, or one by one if a kernel has many values."""
+    """Divide the experts into parts computed at once: all, or one by one for large kernels."""
     if N_EXPERTS * n_values <= _MAX_VALUES:
         return [EXPERTS]
     return [(expert,) for expert in EXPERTS]
@@ -111,17 +111,17 @@ def _fit_some(
     y: Tensor,
     w: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Predictions (b, s, n, c) of support rows, nearest kernels (b, s, n) and dual (b, s, n, c)."""
+    """Return predictions (b, s, n, c), nearest kernels (b, s, n) and dual weights (b, s, n, c)."""
     itself = torch.eye(w.shape[1], dtype=w.dtype, device=w.device)
     root = w.sqrt()
     kernels = torch.stack([_kernel(e, cells, cells, relevance) for e in experts], 1)
     noise = w.new_tensor([e.noise for e in experts])[:, None, None]
-    # With an offset, a kernel of 1, that has no other price.
+    # The constant kernel 1 is an offset with the same penalty.
     system = root[:, None, :, None] * (kernels + 1) * root[:, None, None, :] + noise * itself
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(system))
     inverse = root[:, None, :, None] * inverse * root[:, None, None, :]
     dual = inverse @ y[:, None]
-    # Without one of the w repetitions of the row itself.
+    # The prediction leaves out one of the w repetitions of the row.
     times = w.clamp_min(1.0)[:, None, :, None]
     without = (times - 1) / noise + inverse.diagonal(dim1=2, dim2=3)[..., None] / times
     predicted = y[:, None] - dual / without.clamp_min(1e-6)
@@ -142,9 +142,9 @@ def predict_experts(fitted: dict[str, Tensor], forms: Tensor) -> tuple[Tensor, T
     Returns
     -------
     predicted : Tensor of shape (b, m, s, c)
-        Labels.
+        Predicted labels.
     nearest : Tensor of shape (b, m, s)
-        Largest value of the kernel between a row and one of the support set.
+        Largest value of the kernel between a row and a row of the support set.
     """
     cells, there, dual = _cells(forms), fitted["there"], fitted["dual"]
     predicted, nearest, start = [], [], 0
@@ -158,13 +158,13 @@ def predict_experts(fitted: dict[str, Tensor], forms: Tensor) -> tuple[Tensor, T
 
 
 def _cells(forms: Tensor) -> dict[str, Tensor]:
-    """What kernels compare, (b, m, d) and, of the waves, (b, m, d, 6)."""
+    """Return the cells that kernels compare: (b, m, d), and (b, m, d, 6) for waves."""
     share = forms.new_tensor([0.5, 0.3, 0.2] * 2).sqrt()
     return {"value": forms[..., 1], "rank": forms[..., 2], "waves": forms[..., 5:11] * share}
 
 
 def _relevance(cells: dict[str, Tensor], y: Tensor, w: Tensor) -> Tensor:
-    """How much more each column says about the labels than chance would let it, (b, d)."""
+    """Return how much more each column is related to the labels than by chance, (b, d)."""
     forms = torch.cat([cells["value"][..., None], cells["rank"][..., None], cells["waves"]], 3)
     total = w.sum(1).clamp_min(1e-12)
     weight = w / total[:, None]
@@ -172,7 +172,7 @@ def _relevance(cells: dict[str, Tensor], y: Tensor, w: Tensor) -> Tensor:
     power = torch.einsum("bn,bndf->bdf", weight, forms**2)
     shared = torch.einsum("bndf,bnc->bdfc", forms, weight[..., None] * y)
     size = torch.einsum("bn,bnc->bc", weight, y * y)
-    # Share of each form's variance that goes with the labels, without one degree of freedom.
+    # Squared correlation of each form with the labels.
     share = (shared**2 / size.clamp_min(1e-9)[:, None, None]).sum(3) / power.clamp_min(1e-9)
     n_free = ((size > 1e-9).sum(1) - 1).clamp_min(1)
     by_chance = n_free / (total - 1).clamp_min(1.0)
@@ -183,7 +183,7 @@ def _relevance(cells: dict[str, Tensor], y: Tensor, w: Tensor) -> Tensor:
 def _kernel(
     expert: Expert, rows: dict[str, Tensor], others: dict[str, Tensor], relevance: Tensor
 ) -> Tensor:
-    """The kernel between rows (b, m, ...) and others (b, n, ...), (b, m, n)."""
+    """Return the kernel (b, m, n) between rows (b, m, ...) and others (b, n, ...)."""
     a, b = rows[expert.cells], others[expert.cells]
     weight = relevance if expert.by_relevance else torch.full_like(relevance, 1 / a.shape[2])
     weight = weight[:, None]

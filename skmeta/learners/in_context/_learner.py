@@ -55,46 +55,46 @@ from skmeta.priors import MetaPrior
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class InContextLearner(MetaLearner):
-    """A transformer that reads the support set and predicts, without any training on the task.
+    """A transformer whose context is the support set, without any training on the task.
 
-    Meta-trained on many tables, it has learned how to learn from a table: adaptation stores the
-    labelled rows as context, and one forward pass predicts. A prior meta-trained on
-    :func:`~skmeta.datasets.make_table_tasks` serves tables of any width; NaN is a missing value.
-    Its column encoder measures each column in the support set, so the scale of a feature does not
-    matter.
+    Meta-training on many tables teaches it to learn from a table. Adaptation stores the labelled
+    rows as context, and one forward pass predicts. A prior meta-trained on
+    :func:`~skmeta.datasets.make_table_tasks` takes tables of any width; NaN is a missing value.
+    The column encoder standardises each column by the support set, so the scale of a feature has
+    no effect.
 
-    A task is seen in ``n_estimators`` views, with columns and classes in other places, and the
-    predicted probabilities are averaged. The views are chosen by the contents of the table, so
-    predictions do not depend on the order of rows, columns or classes. A table that is larger
-    than a view (64 columns, ``max_rows`` rows) is seen in parts, another part in each view; of
-    more than 10 classes, several share a code, others in each view (error-correcting output
-    codes). Weights of rows are numbers of repetitions.
+    The predicted probabilities are averages over ``n_estimators`` views of the task, which permute
+    columns and classes. Views depend on the contents of the table only, so the order of rows,
+    columns and classes has no effect. A view of a large table has a part of it: 64 columns and
+    ``max_rows`` rows. With more than 10 classes, several classes share a code, and other classes
+    share it in each view (error-correcting output codes). The weight of a row is a number of
+    repetitions.
 
     For regressions it predicts a distribution: see ``return_std`` and ``predict_quantiles`` of
     :class:`~skmeta.few_shot.MetaFewShotRegressor`.
 
-    :meth:`fit` on groups also learns what they share in absolute terms, and meta-training goes on
-    from that. Targets of regressions are measured from a line through the rows of all tasks, and
+    :meth:`fit` on groups also fits a pooled model of all tasks, and meta-training continues from
+    it. Targets of regressions are measured from a linear regression on the rows of all tasks, and
     predictions are mixed with those of a random-intercept model (Laird and Ware 1982).
     Probabilities of classes are multiplied by those of a logistic regression on all rows.
 
     Parameters
     ----------
     n_estimators : int, default=4
-        Views of a task that are averaged, at most 64; meta-training takes one.
+        Number of views that predictions average, at most 64. Meta-training uses one.
     max_rows : int, default=500
-        Support rows of a view.
+        Largest number of support rows of a view.
     width : int, default=128
         Width of the transformer.
     n_layers : int, default=4
         Layers of the transformer.
     n_heads : int, default=4
-        Heads of its attention; they divide ``width``.
+        Heads of its attention. The number must divide ``width``.
     cell_width : int, default=32
         Width of an encoded cell.
     prior : MetaPrior, "tabular" or None, default=None
         Where meta-training starts: a prior of another InContextLearner of the same size, or the
-        one that ships (:func:`~skmeta.priors.load_table_prior`). None draws weights.
+        prior that ships (:func:`~skmeta.priors.load_table_prior`). None draws random weights.
     %(parameters)s
 
     Attributes
@@ -151,7 +151,7 @@ class InContextLearner(MetaLearner):
     # ------------------------------------------------------------------------------- network
 
     def make_network(self, kind: str) -> TableTransformer:
-        """Build the transformer of these settings, its weights not drawn yet.
+        """Build the transformer of these settings, without drawing its weights.
 
         Parameters
         ----------
@@ -178,16 +178,16 @@ class InContextLearner(MetaLearner):
         Parameters
         ----------
         network : TableTransformer
-            Of the sizes of this learner.
+            The network, with the sizes of this learner.
         kind : {"classification", "regression"}
-            What its tasks were.
+            Kind of its tasks.
         **provenance
             Where the weights come from.
 
         Returns
         -------
         MetaPrior
-            Without a number of features, classes or scale of its own.
+            A prior without a fixed number of features, classes or scale.
         """
         zero, one = np.zeros(()), np.ones(())
         session = Session.begin(
@@ -233,7 +233,7 @@ class InContextLearner(MetaLearner):
         return add_pooled_model(context, adapter, scaler, state, source, rng, predict)
 
     def _predict_both(self, context: Context, state: State, task: TaskTensors) -> Predictions:
-        """Predict a query set by the network and by the pooled model, each on its own."""
+        """Predict a query set by the network and by the pooled model, separately."""
         adapted, query = self._adapt(context, state, task.support, 1), task.query
         outputs = self._outputs(context, adapted, query.x)
         if context.kind == "classification":
@@ -253,7 +253,7 @@ class InContextLearner(MetaLearner):
         support: Rows,
         start: State | None = None,
     ) -> State:
-        # The support set is all that there is to know, so an earlier adaptation adds nothing.
+        # The support set holds all rows, so an earlier adaptation adds nothing.
         return self._adapt(context, state, support, self.n_estimators)
 
     def _adapt(
@@ -263,7 +263,7 @@ class InContextLearner(MetaLearner):
         n_classes = context.n_outputs if context.kind == "classification" else 0
         has_weights = any(name.startswith("body.") for name in state)
         views = choose_views(
-            # By the rows as they came: views must not change as the network learns.
+            # By the input rows: views must not change while the network learns.
             rows.x.flatten(1),
             rows.y,
             rows.w,
@@ -274,13 +274,13 @@ class InContextLearner(MetaLearner):
         )
         support = view_support(state, views, features, rows, n_classes)
         memory = self._call(context, state, support.x, support.y, support.w, views.slots)
-        # Numbers of one type, since a state is stored and brought back as such.
+        # One dtype, because a state is stored and restored with one dtype.
         kept = {f"memory.{n}": v for n, v in support.kept.items()} | store_memory(memory)
         kept = {n: v.to(features.dtype) for n, v in kept.items()}
         return dict(state) | statistics | kept
 
     def n_rows_used(self, n_rows: int, n_classes: int) -> int:
-        """Largest number of support rows that the views of a task have in all.
+        """Return the largest number of support rows that all views of a task have together.
 
         Parameters
         ----------
@@ -310,7 +310,7 @@ class InContextLearner(MetaLearner):
         return mean_target(adapted, x, bin_log_probability(adapted, outputs))
 
     def _outputs(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """Outputs of the transformer for each view, (e, m, o)."""
+        """Return the outputs of the transformer for each view, (e, m, o)."""
         features = self._features(context, adapted, x)
         memory = read_memory(adapted, PRECISIONS[self.precision])
         tables = features.expand(len(memory["column.mean"]), -1, -1)
@@ -337,7 +337,7 @@ class InContextLearner(MetaLearner):
         Returns
         -------
         mean : Tensor of shape (n_rows,)
-            Means, in units of the targets given to :meth:`adapt`, as is what follows.
+            Means. All results are in units of the targets given to :meth:`adapt`.
         std : Tensor of shape (n_rows,)
             Standard deviations.
         quantiles : Tensor of shape (n_rows, n_levels)
@@ -356,7 +356,7 @@ class InContextLearner(MetaLearner):
     def meta_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of the query set, predicted by one view of the support set.
+        """Return the loss of the query set, predicted by one view of the support set.
 
         Parameters
         ----------
@@ -383,7 +383,7 @@ class InContextLearner(MetaLearner):
         else:
             bins = bin_log_probability(adapted, outputs)
             losses = binned_loss(bins, to_support_units(adapted, query).to(bins.dtype))
-            # The density in units of the targets, as the scale of a pooled model is learned.
+            # The density in units of the targets, because the scale of a pooled model is learned.
             scale = torch.log(adapted["memory.scale"])
             value = (query.w * losses).sum() / query.w.sum() + scale
             predicted = mean_target(adapted, query.x, bins)
@@ -418,6 +418,6 @@ class InContextLearner(MetaLearner):
         """
         super().fit(X, y, groups)
         if "family.powers" not in self.prior_.tensors:
-            # No class is known by its label: a task may have any.
+            # Without a pooled model, a task may have any classes.
             self.prior_ = self.prior_.replace(classes=None)
         return self

@@ -21,7 +21,7 @@ from skmeta.learners.in_context._stored_names import (
 from skmeta.learners.in_context._transformer import TableTransformer
 
 _MEMORY = "memory.of."
-# What is computed from the rows themselves stays in the precision of the rows.
+# Tensors with these prefixes are computed from the rows, and keep the precision of the rows.
 _EXACT = ("column.", "expert.")
 _local = threading.local()
 
@@ -36,7 +36,7 @@ class Sizes(NamedTuple):
 
 
 def make_network(kind: str, sizes: Sizes) -> TableTransformer:
-    """Build a transformer, its weights not drawn yet.
+    """Build a transformer without drawing its weights.
 
     Parameters
     ----------
@@ -77,10 +77,10 @@ def call_network(
     Tensor or dict of Tensor
         What the transformer returns.
     """
-    # A call puts the weights into the module, so that each thread needs a module of its own.
+    # A call sets the weights of the module, so each thread needs its own module.
     modules = _local.__dict__.setdefault("modules", {})
     if (kind, sizes) not in modules:
-        # In a thread of its own, as a vmap of this one forbids to draw weights.
+        # In another thread, because modules cannot draw weights under vmap.
         with ThreadPoolExecutor(1) as elsewhere:
             modules[kind, sizes] = elsewhere.submit(_empty_network, kind, sizes).result()
     weights = {n: v.to(dtype) for n, v in module_parameters(state).items()}
@@ -93,7 +93,7 @@ def _empty_network(kind: str, sizes: Sizes) -> TableTransformer:
 
 
 def store_memory(memory: Memory) -> State:
-    """Return a transformer's memory under the names that a state has for it."""
+    """Return a transformer's memory under its names in a state."""
     return {_MEMORY + to_stored_name(name): value for name, value in memory.items()}
 
 

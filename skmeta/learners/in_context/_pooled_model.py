@@ -1,13 +1,16 @@
-"""What the tasks of one family share in absolute terms.
+"""A pooled model of the tasks of one family, which fine-tuning combines with the transformer.
 
-A table that is measured on its own says nothing of what its columns and its target are worth
-elsewhere. Tasks of one family share that: a pupil's intake score means the same in each school.
+The transformer standardises each table on its own, so it does not use the units of columns and
+targets. In a family of tasks the units are the same: a pupil's intake score means the same in
+each school.
 
-Targets of regressions are therefore measured from a line that all tasks have in common, with a
-centre and a scale between those of the support set and those of the family, and the predicted
-distribution is mixed with that of the family: a random-intercept model, which meta-training goes
-on from. Of classifications whose labels mean the same in each task, the predicted probabilities
-are multiplied by those of a logistic regression on the rows of all tasks, each to a power.
+Regressions: the pooled model is a random-intercept model. Targets are measured from a linear
+regression on the rows of all tasks. Their location and scale are shrunken from those of the
+support set towards those of the family. The predicted distribution is a mixture of the
+transformer's and the family's. Meta-training continues from these parameters.
+
+Classifications whose labels mean the same in each task: the pooled model is a logistic regression
+on the rows of all tasks. Its probabilities and the transformer's are multiplied, each to a power.
 
 Notation: n rows, d columns, k bins, c classes; r = y - line(x) are residuals.
 
@@ -31,13 +34,12 @@ from skmeta.learners.in_context._binned import bin_edges
 
 _PENALTIES = np.logspace(-2, 4, 25)
 _MOST_ROWS = 1e6
-# Rows that the family's spread counts as, to begin with.
+# Number of rows that the family's scale counts as at the start.
 _SPREAD_ROWS = 10.0
-# A step of meta-training moves a weight by its step size, the logit of the share by as many times
-# that.
+# A step of meta-training changes the logit of the share by this many times its step size.
 _STEP_SCALE = 20.0
 _LEAST_SHARE, _N_UPDATES = 0.01, 100
-# Powers of the two products; a network without any would not learn.
+# Powers of the network and of the pooled model. A network with power 0 would not learn.
 _POOL_WEIGHT_BOUNDS = ((0.05, 4.0), (0.0, 4.0))
 
 
@@ -56,10 +58,11 @@ def fit_mixed_model(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> State:
     Returns
     -------
     dict of Tensor
-        ``family.weight`` (d,) and ``family.bias`` of the line; ``family.log_rows``, logarithm of
-        the number of rows that the family's centre counts as; ``family.log_scale`` and
-        ``family.log_scale_rows``, the same of its scale; ``family.log_spread`` of its
-        distribution, and ``family.share``, which gives it half of the mixture.
+        ``family.weight`` (d,) and ``family.bias``, coefficients of the line.
+        ``family.log_rows``, logarithm of the number of rows that the family's location counts as.
+        ``family.log_scale``, logarithm of the family's scale, and ``family.log_scale_rows``,
+        logarithm of the number of rows that it counts as. ``family.log_spread``, logarithm of the
+        scale of the family's distribution. ``family.share``, its share of the mixture, a half.
     """
     x = np.nan_to_num(x)
     line = RidgeCV(_PENALTIES).fit(x, y)
@@ -91,11 +94,11 @@ def fit_class_model(x: np.ndarray, y: np.ndarray, n_classes: int) -> State:
     Returns
     -------
     dict of Tensor
-        ``family.weight`` (c, d), ``family.bias`` (c,), and ``family.powers`` (2,) of the
-        network's probabilities and of these, 1 and 0.
+        ``family.weight`` (c, d), ``family.bias`` (c,), and ``family.powers`` (2,), the powers of
+        the network's probabilities and of these, 1 and 0.
     """
     found, positions = np.unique(y, return_inverse=True)
-    # A class without rows is as likely as half a row would make it.
+    # Half a row is added to each class, so that a class without rows has a probability.
     counts = np.bincount(y, minlength=n_classes) + 0.5
     weight, bias = np.zeros((n_classes, x.shape[1])), np.log(counts / counts.sum())
     if len(found) > 1:
@@ -103,26 +106,27 @@ def fit_class_model(x: np.ndarray, y: np.ndarray, n_classes: int) -> State:
         coef, intercept = model.coef_, model.intercept_
         if len(found) == 2:
             coef, intercept = np.vstack([0 * coef, coef]), np.append(0.0, intercept)
-        # Logits are free up to a constant; the others are centred on the log frequencies.
+        # Logits are determined up to a constant, which is set by the mean log frequency.
         weight[found], bias[found] = coef, intercept - intercept.mean() + bias[found].mean()
     state = {"weight": weight, "bias": bias, "powers": np.array([1.0, 0.0])}
     return {f"family.{n}": torch.tensor(v, dtype=torch.float64) for n, v in state.items()}
 
 
 def variance_components(residuals: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
-    """Variance between and within groups, by the analysis of variance of unequal groups.
+    """Estimate the variance between and within groups of unequal sizes, by analysis of variance.
 
     Parameters
     ----------
     residuals : ndarray of shape (n,)
         Values.
     groups : ndarray of shape (n,)
-        Group of each.
+        Group of each value.
 
     Returns
     -------
     between, within : float
-        The variances, not below 0. With a single group, or with one row in each, all is within.
+        The variances, at least 0. With a single group, or with one row per group, the variance
+        between groups is 0.
     """
     codes, size = np.unique(groups, return_inverse=True, return_counts=True)[1:]
     n, n_groups = len(codes), len(size)
@@ -136,12 +140,12 @@ def variance_components(residuals: np.ndarray, groups: np.ndarray) -> tuple[floa
 
 
 def has_pooled_model(state: Mapping[str, Tensor]) -> bool:
-    """Whether a state knows a family."""
+    """Return whether a state holds a pooled model."""
     return "family.weight" in state
 
 
 def pooled_line(state: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    """Values (n,) of the family's line at rows (n, ...); 0 without a family."""
+    """Return values (n,) of the family's line at rows (n, ...); 0 without a pooled model."""
     if not has_pooled_model(state):
         return x.new_zeros(len(x))
     return torch.nan_to_num(x.flatten(1)) @ state["family.weight"] + state["family.bias"]
@@ -150,7 +154,7 @@ def pooled_line(state: Mapping[str, Tensor], x: Tensor) -> Tensor:
 def shrunken_location_and_scale(
     state: Mapping[str, Tensor], residuals: Tensor, w: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Centre and scale of residuals (n,) with weights (n,), drawn to those of the family."""
+    """Return location and scale of weighted residuals (n,), shrunken towards the family's."""
     location = (w * residuals).sum() / (w.sum() + state["family.log_rows"].exp())
     rows = state["family.log_scale_rows"].exp()
     squares = (w * (residuals - location) ** 2).sum() + rows * (2 * state["family.log_scale"]).exp()
@@ -158,7 +162,7 @@ def shrunken_location_and_scale(
 
 
 def pooled_bin_log_probability(state: Mapping[str, Tensor]) -> Tensor:
-    """Logarithms of the probabilities (k,) of bins by the family's normal distribution."""
+    """Return the log probabilities (k,) of bins under the family's normal distribution."""
     spread = state["family.log_spread"].exp()
     below = torch.special.ndtr(bin_edges().to(spread) / spread)
     bins = F.pad(F.pad(below, (1, 0)), (0, 1), value=1.0).diff()
@@ -166,7 +170,7 @@ def pooled_bin_log_probability(state: Mapping[str, Tensor]) -> Tensor:
 
 
 def mix_with_pooled(state: Mapping[str, Tensor], log_probability: Tensor) -> Tensor:
-    """Logarithms of probabilities (..., k) of bins, mixed with the family's distribution."""
+    """Mix log probabilities (..., k) of bins with the family's distribution."""
     if not has_pooled_model(state):
         return log_probability
     share = _STEP_SCALE * state["family.share"].to(log_probability.dtype)
@@ -175,20 +179,19 @@ def mix_with_pooled(state: Mapping[str, Tensor], log_probability: Tensor) -> Ten
 
 
 def fit_mixture_share(gain: Tensor, w: Tensor) -> Tensor:
-    """Share of the family's distribution by maximum likelihood (EM), as ``family.share`` has it.
+    """Estimate the share of the family's distribution by maximum likelihood (EM).
 
     Parameters
     ----------
     gain : Tensor of shape (m,)
-        Logarithm of the ratio of the family's density to the other's, at targets that neither
-        has seen.
+        Logarithm of the ratio of the family's density to the transformer's, at held-out targets.
     w : Tensor of shape (m,)
         Weights of the targets.
 
     Returns
     -------
     Tensor of shape ()
-        Its logit, over a constant.
+        ``family.share``: the logit of the share, divided by a constant.
     """
     share = torch.tensor(0.5).to(gain)
     for _ in range(_N_UPDATES):
@@ -200,32 +203,33 @@ def fit_mixture_share(gain: Tensor, w: Tensor) -> Tensor:
 def combine_with_pooled(
     state: Mapping[str, Tensor], x: Tensor, classes: Tensor, log_probability: Tensor
 ) -> Tensor:
-    """Logits (n, c) of rows (n, ...), with the family's opinion of the classes at ``classes``.
+    """Combine log probabilities (n, c) of rows (n, ...) with the pooled model's, as logits.
 
-    A class at -1 is one that the family does not know, and then it has no opinion of any.
+    ``classes`` holds the positions of the classes in the pooled model, -1 for an unknown class.
+    If a class is unknown, the pooled model is not used.
     """
     if not has_pooled_model(state) or bool((classes < 0).any()):
         return log_probability
     powers = state["family.powers"].to(log_probability.dtype)
-    opinion = pooled_class_log_probability(state, x, classes).to(log_probability.dtype)
-    return powers[0] * log_probability + powers[1] * opinion
+    pooled = pooled_class_log_probability(state, x, classes).to(log_probability.dtype)
+    return powers[0] * log_probability + powers[1] * pooled
 
 
 def pooled_class_log_probability(state: Mapping[str, Tensor], x: Tensor, classes: Tensor) -> Tensor:
-    """Log probabilities (n, c) of the family's logistic regression at rows (n, ...)."""
+    """Return the log probabilities (n, c) of the pooled logistic regression at rows (n, ...)."""
     weight, bias = state["family.weight"][classes], state["family.bias"][classes]
     return F.log_softmax(torch.nan_to_num(x.flatten(1)) @ weight.T + bias, 1)
 
 
 def fit_opinion_pool_weights(
-    own: np.ndarray, opinion: np.ndarray, y: np.ndarray, w: np.ndarray
+    own: np.ndarray, pooled: np.ndarray, y: np.ndarray, w: np.ndarray
 ) -> Tensor:
-    """Powers of two opinions whose normalised product is likeliest.
+    """Estimate the powers of a log-linear opinion pool by maximum likelihood.
 
     Parameters
     ----------
-    own, opinion : ndarray of shape (m, c)
-        Log probabilities of rows that neither has seen.
+    own, pooled : ndarray of shape (m, c)
+        Log probabilities of held-out rows by the network and by the pooled model.
     y : ndarray of shape (m,), int64
         Class positions.
     w : ndarray of shape (m,)
@@ -238,7 +242,7 @@ def fit_opinion_pool_weights(
     """
 
     def risk(powers: np.ndarray) -> float:
-        mixed = log_softmax(powers[0] * own + powers[1] * opinion, axis=1)
+        mixed = log_softmax(powers[0] * own + powers[1] * pooled, axis=1)
         return float(-np.average(np.take_along_axis(mixed, y[:, None], 1)[:, 0], weights=w))
 
     return torch.tensor(minimize(risk, [0.5, 0.5], method="L-BFGS-B", bounds=_POOL_WEIGHT_BOUNDS).x)

@@ -21,7 +21,7 @@ from skmeta.learners.in_context._pooled_model import (
 from skmeta.priors import MetaPrior, load_table_prior
 from skmeta.tasks import GroupEpisodes
 
-# Tasks by which the weight of the pooled model is chosen, to begin with.
+# Number of tasks that set the initial weight of the pooled model.
 _N_TASKS = 64
 
 Predictions = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -31,7 +31,7 @@ Predictions = tuple[Tensor, Tensor, Tensor, Tensor]
 def weights_of_prior(
     given: MetaPrior | str, learner: str, kind: str, state: Mapping[str, Tensor]
 ) -> State:
-    """Return the weights of a prior, to take the place of those drawn.
+    """Return the weights of a prior, which replace the drawn ones.
 
     Parameters
     ----------
@@ -40,14 +40,14 @@ def weights_of_prior(
     learner : str
         Name of the learner that starts from it.
     kind : {"classification", "regression"}
-        What its tasks are.
+        Kind of its tasks.
     state : mapping of str to Tensor
-        The state drawn.
+        The drawn state.
 
     Returns
     -------
     dict of Tensor
-        As ``state``.
+        A state with the names and shapes of ``state``.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def add_pooled_model(
     Parameters
     ----------
     context : Context
-        The surroundings of the tasks.
+        Network, kind and head of the tasks.
     adapter : TensorAdapter
         Brings rows to the device.
     scaler : Scaler
@@ -96,9 +96,9 @@ def add_pooled_model(
     source : TaskSource
         The rows.
     rng : numpy.random.Generator
-        Draws the tasks by which the weight is chosen.
+        Draws the tasks that set the weight.
     predict : callable
-        Predicts the query set of a task by a state.
+        Predicts the query set of a task with a state.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Names under which the tensors of a transformer are stored in priors and checkpoints.
 
-They are the names of version 0.1, so that the files of every version can be read by every other
-one. The modules and their memory have since taken the names that the field uses.
+They are the names of version 0.1, so every version can read the files of every other version. The
+modules and their memory have other names now, which are the usual ones.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 Value = TypeVar("Value")
 
 _PREFIX = "table."
-# Part of a name in the module, and in a file.
+# Part of a name in the module -> in a file.
 _STORED = {
     "query": "ask",
     "key_value": "offer",

@@ -1,11 +1,11 @@
-"""From the support set of a task to what a transformer reads, and from its outputs to predictions.
+"""Convert support sets to inputs of the transformer, and its outputs to predictions.
 
 Notation: n support rows, m query rows, d columns, c classes, e views of an ensemble, o outputs of
 the transformer.
 
-A state holds, under ``memory.*``: ``columns`` (e, k) of each view; of classifications, ``codes``
-(e, c) of the classes, ``present`` (e, 10), which codes a view has, and ``seen`` (c,), which classes
-have rows; of regressions, ``location`` and ``scale`` of the targets.
+A state holds, under ``memory.*``, the ``columns`` (e, k) of each view. For classifications it holds
+``codes`` (e, c) of the classes, ``present`` (e, 10), which codes occur in a view, and ``seen``
+(c,), which classes have rows. For regressions it holds ``location`` and ``scale`` of the targets.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _NEVER = -1e9
 
 
 class Support(NamedTuple):
-    """A support set as the transformer reads it.
+    """A support set as input of the transformer.
 
     Attributes
     ----------
     x : Tensor of shape (e, n, k) or (1, n, k)
-        Rows of each view; one for all views if they have the same.
+        Rows of each view; one table if all views have the same rows.
     y : Tensor of shape (e, n) or (1, n)
         Codes of classes, or standardised targets.
     w : Tensor of shape (e, n) or (1, n)
         Weights.
     kept : dict of Tensor
-        What predictions need, beside the memory of the transformer.
+        Tensors that predictions need in addition to the memory of the transformer.
     """
 
     x: Tensor
@@ -56,7 +56,7 @@ class Support(NamedTuple):
 def view_support(
     state: Mapping[str, Tensor], views: Views, features: Tensor, rows: Rows, n_classes: int
 ) -> Support:
-    """Put a support set in the form of its views.
+    """Convert a support set to its views.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def view_support(
         y, more = _standardise(state, rows)
         return Support(x, y[views.rows], w, kept | more)
     if n_classes > N_CODES:
-        # Each view has a table of its own, as its codes stand for other classes.
+        # Each view has its own table, because its codes are those of other classes.
         x, w = (part.expand(len(views.codes), *part.shape[1:]) for part in (x, w))
     y = views.codes.gather(1, rows.y[views.rows].expand(len(views.codes), -1))
     codes = torch.arange(N_CODES, device=y.device)
@@ -94,7 +94,7 @@ def view_support(
 
 
 def _standardise(state: Mapping[str, Tensor], rows: Rows) -> tuple[Tensor, State]:
-    """Targets (n,) in units of the support set, and those units."""
+    """Return targets (n,) in units of the support set, and these units."""
     residuals = rows.y - pooled_line(state, rows.x)
     if has_pooled_model(state):
         location, scale = shrunken_location_and_scale(state, residuals, rows.w)
@@ -104,7 +104,7 @@ def _standardise(state: Mapping[str, Tensor], rows: Rows) -> tuple[Tensor, State
 
 
 def select_columns(x: Tensor, columns: Tensor) -> Tensor:
-    """The columns (e, k) that each view has of rows (e, m, d); e may be 1 for either."""
+    """Select the columns (e, k) of each view from rows (e, m, d); e may be 1 for either."""
     e = max(len(x), len(columns))
     return x.expand(e, -1, -1).gather(2, columns[:, None, :].expand(e, x.shape[1], -1))
 
@@ -131,8 +131,8 @@ def class_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Ten
         of_classes = of_codes.gather(2, codes[:, None, :].expand(-1, m, -1))
         log_p = torch.logsumexp(of_classes, 0) - math.log(e)
     else:
-        # Each view predicts one digit of a class; log c / log 10 digits make a class. One view
-        # at a time, as c may be large.
+        # Each view predicts one digit of a class; a class has log c / log 10 digits. Views are
+        # added one at a time, because c may be large.
         total = torch.zeros(m, c, dtype=of_codes.dtype, device=of_codes.device)
         for k in range(e):
             total += of_codes[k].index_select(1, codes[k])
@@ -160,18 +160,18 @@ def bin_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Tenso
 
 
 def to_support_units(adapted: Mapping[str, Tensor], rows: Rows) -> Tensor:
-    """Targets of rows, in units of the support set."""
+    """Convert the targets of rows to units of the support set."""
     centred = rows.y - pooled_line(adapted, rows.x) - adapted["memory.location"]
     return centred / adapted["memory.scale"]
 
 
 def from_support_units(adapted: Mapping[str, Tensor], x: Tensor, values: Tensor) -> Tensor:
-    """Values (m, q) in units of the support set, in units of the targets."""
+    """Convert values (m, q) from units of the support set to units of the targets."""
     origin = adapted["memory.location"] + pooled_line(adapted, x)
     return values * adapted["memory.scale"] + origin[:, None]
 
 
 def mean_target(adapted: Mapping[str, Tensor], x: Tensor, log_probability: Tensor) -> Tensor:
-    """Means (m, 1) of predicted distributions, in units of the targets."""
+    """Return the means (m, 1) of predicted distributions, in units of the targets."""
     mean, _ = binned_moments(log_probability.exp())
     return from_support_units(adapted, x, mean.to(x.dtype)[:, None])

@@ -23,10 +23,10 @@ def batch_loss(
     n_support: int,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Loss of the query rows of each table, with columns and classes in random places.
+    """Return the loss of each table's query rows, with randomly permuted columns and classes.
 
-    Unlike :meth:`~skmeta.learners.InContextLearner.meta_loss`, it takes all tables through the
-    network at once, and none of its choices depends on the contents of a table.
+    Unlike :meth:`~skmeta.learners.InContextLearner.meta_loss`, it evaluates all tables at once,
+    and its permutations do not depend on the contents of a table.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def batch_loss(
     n_support : int
         s.
     generator : torch.Generator
-        Draws the places, on the device of the rows.
+        Draws the permutations, on the device of the rows.
 
     Returns
     -------
@@ -63,14 +63,14 @@ def batch_loss(
         return binned_loss(logits, target).mean(1), -((mean - target) ** 2).mean(1)
     drawn = torch.rand(len(x), N_CODES, generator=generator, device=generator.device)
     y = drawn.to(x.device).argsort(1).gather(1, y)
-    known, asked = y[:, :n_support], y[:, n_support:]
-    present = F.one_hot(known, N_CODES).any(1)
-    logits = network(support, known, None, slots, None, query).float()
+    y_support, y_query = y[:, :n_support], y[:, n_support:]
+    present = F.one_hot(y_support, N_CODES).any(1)
+    logits = network(support, y_support, None, slots, None, query).float()
     log_p = F.log_softmax(logits.masked_fill(~present[:, None], -1e9), 2)
-    counted = present.gather(1, asked).float()
+    counted = present.gather(1, y_query).float()
     total = counted.sum(1).clamp_min(1.0)
-    loss = -(counted * log_p.gather(2, asked[:, :, None])[:, :, 0]).sum(1) / total
-    return loss, (counted * (log_p.argmax(2) == asked)).sum(1) / total
+    loss = -(counted * log_p.gather(2, y_query[:, :, None])[:, :, 0]).sum(1) / total
+    return loss, (counted * (log_p.argmax(2) == y_query)).sum(1) / total
 
 
 def _scale(y: Tensor, n_support: int) -> Tensor:

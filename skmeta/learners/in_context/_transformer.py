@@ -1,24 +1,24 @@
 """A transformer that reads a labelled table and predicts further rows of it.
 
 Notation: b tables, n support rows, m query rows, d columns, f forms of a cell, e width of a cell,
-g soft bins of a column, D width of a row, s experts, c labels of a row, o outputs: one a class, or
-one a bin of the target's distribution.
+g soft bins of a column, D width of a row, s experts, c labels of a row, o outputs: one per class,
+or one per bin of the target's distribution.
 
-1. Each cell is described in f forms by its column in the support set (``_table_cells``), and
-   encoded by a small network shared by all columns.
-2. Within each column, cells fall softly into g bins; the mean label of a bin, over the support
-   rows, tells each cell what its column alone says about the label. A support row is left out of
-   its own bins. How right that is on the support rows is known to the column's cells too.
-3. Simple learners of closed form predict each row (``_table_experts``).
-4. A row's cells, each marked by its column's slot, and what the experts say of it are summed to
-   one token.
-5. Row tokens go through a transformer in which all rows attend to the support rows; a query row is
-   seen by no other row. Its outputs say how much each expert is to be trusted at a row, and what
-   has to be added. Without any meta-training, the network predicts what the experts do.
+1. Each cell is described in f forms, relative to its column in the support set (``_cells``). A
+   small network, shared by all columns, encodes the forms.
+2. Each column has g soft bins. The mean label of a bin over the support rows is a prediction from
+   this column alone, and it is added to the code of the cell. A support row is left out of its
+   own bins. The agreement of these predictions with the support labels is added, too.
+3. Simple learners with a closed form predict each row (``_experts``).
+4. The token of a row is the sum of its cells, each modulated by its column's slot, and of the
+   encoded predictions of the experts.
+5. The tokens pass through a transformer in which all rows attend to the support rows. No row
+   attends to a query row. The outputs are a weight of each expert at a row, and a correction.
+   Before meta-training, the network predicts a fixed combination of the experts.
 
 References: Mueller et al. (2022), Transformers can do Bayesian inference (support rows as
-context); Hollmann et al. (2023), TabPFN (tables; classes and columns permuted); those of the
-encoders are in ``_table_encoders``.
+context); Hollmann et al. (2023), TabPFN (tables; classes and columns permuted); ``_encoders`` has
+those of the encoders.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from skmeta.learners.in_context._cells import describe_cells, measure_columns
 from skmeta.learners.in_context._encoders import ColumnEncoder, ExpertEncoder, LabelEncoder, Memory
 from skmeta.learners.in_context._experts import N_EXPERTS
 
-# What an untrained network makes of the experts: factor of a class's label; width of a distribution
-# before softplus; probability that each bin has at least.
+# How an untrained network combines the experts: factor of a class's label; width of a distribution
+# before softplus; smallest probability of a bin.
 _EXPERT_WEIGHT, _SPREAD, _FLOOR = 0.6, -1.0, 1e-6
 
 
@@ -47,13 +47,13 @@ class TableTransformer(nn.Module):
     n_labels : int or None
         Number of class slots; None for regressions.
     width : int, default=128
-        D.
+        Width D of a row.
     n_layers : int, default=4
         Layers of the transformer.
     n_heads : int, default=4
         Heads of its attention.
     cell_width : int, default=32
-        e.
+        Width e of a cell.
     n_slots : int, default=64
         Largest number of columns.
 
@@ -82,7 +82,7 @@ class TableTransformer(nn.Module):
         self.blocks = nn.ModuleList(Block(width, n_heads) for _ in range(n_layers))
         self.norm = nn.LayerNorm(width)
         self.hidden = nn.Linear(width, width)
-        # Outputs, then how much each expert counts and, of a distribution, how wide it is there.
+        # Outputs, then the weight of each expert and, for distributions, its width.
         n_outputs = N_BINS + 2 * N_EXPERTS if n_labels is None else n_labels + N_EXPERTS
         self.head = nn.Linear(width, n_outputs)
 
@@ -108,12 +108,12 @@ class TableTransformer(nn.Module):
         nn.init.zeros_(self.columns.smoothing)
         with torch.no_grad():
             for block in self._blocks():
-                # Residual branches that add up to the size of one (Radford et al. 2019, 2.3).
+                # The sum of the residual branches has the size of one (Radford et al. 2019, 2.3).
                 for last in (block.output, block.feed_forward_out):
                     last.weight.div_(math.sqrt(len(self.blocks)))
-            # Bins that tell neighbouring cells apart from the start.
+            # Larger weights, so that bins separate neighbouring cells from the start.
             self.columns.bins.weight.mul_(4.0)
-        # Without any learning, the experts have equal weights.
+        # Before meta-training, the experts have equal weights.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         with torch.no_grad():
@@ -206,13 +206,13 @@ class TableTransformer(nn.Module):
             return self._combine(outputs.to(predicted.dtype), predicted)
 
     def _combine(self, outputs: Tensor, predicted: Tensor) -> Tensor:
-        """Logits (b, m, o) of outputs and of the experts' predictions (b, m, s, c)."""
+        """Combine outputs and the experts' predictions (b, m, s, c) to logits (b, m, o)."""
         if self.n_labels is not None:
             own, trust = outputs[..., : self.n_labels], outputs[..., self.n_labels :]
             return own + (trust[..., None] * predicted).sum(2)
         own, trust = outputs[..., :N_BINS], outputs[..., N_BINS:-N_EXPERTS]
         spread = outputs[..., -N_EXPERTS:]
-        # A mixture of logistic distributions around what the experts say.
+        # A mixture of logistic distributions around the experts' predictions.
         at = (bin_edges().to(predicted) - predicted) / (F.softplus(spread) + 0.01)[..., None]
         below = F.pad(F.pad(at.sigmoid(), (1, 0)), (0, 1), value=1.0)
         mixed = (trust.softmax(2)[..., None] * below.diff()).sum(2)
@@ -222,10 +222,10 @@ class TableTransformer(nn.Module):
         return [block for block in self.blocks if isinstance(block, Block)]
 
     def _row_weight(self, slots: Tensor) -> Tensor:
-        """Weight (b, d 2 e, D) that maps the cells of a row, one after the other, to a token.
+        """Return the weight (b, d 2 e, D) that maps the concatenated cells of a row to a token.
 
-        A cell c in slot s adds (1 + mark_s) * (W c): a part that knows its column, and one that
-        does not.
+        A cell c in slot s adds (1 + mark_s) * (W c): a part that is the same for all columns, and
+        a part that depends on the column.
         """
         weight = (1 + self.slots[slots])[:, :, None, :] * self.project.weight.T
         return weight.flatten(1, 2)
@@ -259,13 +259,13 @@ class Block(nn.Module):
         self.feed_forward_out = nn.Linear(2 * width, width)
 
     def keys_and_values(self, token: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values, each (b, heads, n, D / heads), of support tokens (b, n, D)."""
+        """Return keys and values, each (b, heads, n, D / heads), of support tokens (b, n, D)."""
         joined = self.key_value(self.norm_attention(token)).unflatten(2, (2, self.n_heads, -1))
         keys, values = joined.permute(2, 0, 3, 1, 4)
         return keys, values
 
     def forward(self, token: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
-        """Tokens (b, m, D) after the layer."""
+        """Return the tokens (b, m, D) after the layer."""
         queries = self.query(self.norm_attention(token)) / math.sqrt(keys.shape[3])
         queries = queries.unflatten(2, (self.n_heads, -1)).transpose(1, 2)
         # Not F.scaled_dot_product_attention, which is slower on few rows, and under vmap on a CPU.

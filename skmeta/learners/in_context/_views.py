@@ -2,9 +2,9 @@
 
 Notation: n rows, d columns, c classes of a task; e views, which form an ensemble.
 
-Every choice depends on keys computed from the contents of rows, columns and classes, never on
-their positions, so that a table in another order has the same views. The memory needed grows with
-n d + e (n + c), not with n c.
+All choices depend on keys, which are computed from the contents of rows, columns and classes and
+not from their positions. A table in another order has the same views. The memory needed grows
+with n d + e (n + c), not with n c.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from skmeta.learners.in_context._cells import (
     safe_unit,
 )
 
-# Views that a task of more classes than codes has at least: each divides the classes anew.
+# Smallest number of views with more classes than codes. Each view divides the classes differently.
 _MIN_VIEWS_FOR_CODES = 12
 _N_TABLES = 64
 
@@ -36,14 +36,14 @@ class Views(NamedTuple):
     Attributes
     ----------
     columns : Tensor of shape (1, d) or (e, 64), int64
-        Columns of each view, the same for all if there are no more than 64.
+        Columns of each view; one row for all views if there are at most 64 columns.
     slots : Tensor of shape (e, min(d, 64)), int64
-        Their slots.
-    rows : Tensor of shape (1, n) or (e, largest), int64
-        Support rows of each view, the same for all if they are not too many.
+        Slots of the columns.
+    rows : Tensor of shape (1, n) or (e, max_rows), int64
+        Support rows of each view; one row for all views if there are at most ``max_rows``.
     codes : Tensor of shape (e, c), int64
-        Code of each class: one of its own, or one that it shares if there are more than 10
-        classes. Of shape (e, 0) for a regression.
+        Code of each class. With more than 10 classes, several classes share a code. Of shape
+        (e, 0) for a regression.
     """
 
     columns: Tensor
@@ -53,7 +53,7 @@ class Views(NamedTuple):
 
 
 def n_views(n_estimators: int, n_classes: int) -> int:
-    """Number of views: more than asked for where codes are shared by classes."""
+    """Return the number of views, which is at least 12 if classes share codes."""
     return max(n_estimators, _MIN_VIEWS_FOR_CODES) if n_classes > N_CODES else n_estimators
 
 
@@ -79,12 +79,12 @@ def choose_views(
     n_classes : int
         c; 0 for a regression.
     n_estimators : int
-        Number of views asked for.
+        Requested number of views.
     max_rows : int
         Largest number of rows of a view.
     n_features : int, optional
-        Number of columns that a network makes of ``x``, if there is one. They are known by their
-        positions, which mean the same in every task.
+        Number of features that a backbone computes from ``x``, if there is one. Their keys are
+        their positions, because a feature means the same in every task.
 
     Returns
     -------
@@ -109,14 +109,14 @@ def choose_views(
     if n_classes <= N_CODES:
         codes = _tables(N_CODES)[:e].to(x.device).gather(1, place)
     else:
-        # In a random order, every tenth class has the same code: codes are shared evenly.
+        # In a random order, every tenth class has the same code, so codes are shared evenly.
         codes = place % N_CODES
     return Views(columns, slots, rows, codes)
 
 
 @lru_cache
 def _tables(size: int) -> Tensor:
-    """Permutations, one per view, fixed once and for all."""
+    """Return fixed permutations, one per view."""
     rng = np.random.default_rng(size)
     return torch.from_numpy(np.stack([rng.permutation(size) for _ in range(_N_TABLES)]))
 
@@ -124,17 +124,17 @@ def _tables(size: int) -> Tensor:
 def _shuffle(key: Tensor, e: int, stream: int) -> Tensor:
     """Derive pseudo-random permutations (e, k) from the keys (k,) of items.
 
-    They depend on the keys only, so that the order of the items in the input has no effect.
+    They depend on the keys only, so the order of the items in the input has no effect.
     """
     factor = 1e3 + 617.0 * torch.arange(e, device=key.device, dtype=key.dtype) + 101.0 * stream
     return torch.frac(key.abs()[None] * factor[:, None]).argsort(1)
 
 
 def _keys(x: Tensor, y: Tensor, w: Tensor, n_classes: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Ranks (n, d) of the cells, and keys of columns (d,), rows (n,) and classes (c,).
+    """Return ranks (n, d) of the cells, and keys of columns (d,), rows (n,) and classes (c,).
 
-    Keys are refined in turns, as colours are in the test of graphs by Weisfeiler and Leman: a
-    row's by those of its cells' columns, a column's by those of its cells' rows.
+    Keys are refined in turns, like colours in the Weisfeiler-Leman test of graphs: the keys of
+    columns refine those of rows, and the keys of rows refine those of columns.
     """
     columns = measure_columns(x[None], w[None])
     cells = describe_cells(columns, x[None])[0]
@@ -156,7 +156,7 @@ def _keys(x: Tensor, y: Tensor, w: Tensor, n_classes: int) -> tuple[Tensor, Tens
 
 
 def _sum_by_class(values: Tensor, y: Tensor, n_classes: int) -> Tensor:
-    """Sums (c, ...) of values (n, ...) over the rows of each class."""
+    """Return the sums (c, ...) of values (n, ...) over the rows of each class."""
     index = y.reshape(-1, *[1] * (values.dim() - 1)).expand_as(values)
     zeros = torch.zeros(n_classes, *values.shape[1:], dtype=values.dtype, device=values.device)
     return zeros.scatter_add(0, index, values)
@@ -168,7 +168,10 @@ def _scaled(y: Tensor, w: Tensor) -> Tensor:
 
 
 def location_and_scale(y: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted mean and standard deviation of targets (n,); 1 for targets that are all equal."""
+    """Return the weighted mean and scale of targets (n,).
+
+    The scale is the standard deviation. For equal targets it is their absolute value, or 1 for 0.
+    """
     share = w / w.sum()
     unit = safe_unit(y.abs().amax())
     mean = (share * (y / unit)).sum()
@@ -192,18 +195,18 @@ def _strongest_first(order: Tensor, rank: Tensor, y: Tensor, w: Tensor, n_classe
         between = (share @ (centred * target[:, None])) ** 2
     strength = between / (share @ centred**2).clamp_min(1e-12)
     is_strong = strength.argsort(descending=True).argsort() < N_SLOTS // 2
-    # Half of the slots are for the strongest columns, the others for columns drawn by the order.
+    # Half of the slots are for the strongest columns. The order chooses the columns of the others.
     return order.gather(1, (~is_strong)[order].to(torch.uint8).argsort(dim=1, stable=True))
 
 
 def _part_of_rows(row_key: Tensor, y: Tensor, w: Tensor, n_classes: int, e: int) -> Tensor:
-    """Orders (e, n) of the rows whose beginnings have each class in its proportion."""
+    """Return orders (e, n) of the rows whose first rows have the class proportions of all rows."""
     order = _shuffle(row_key, e, 1)
     there = (w > 0).to(row_key.dtype)
     place = order.argsort(1).to(row_key.dtype)
     if n_classes:
         before = _earlier_of_same_class(y[order], there[order])
-        # The k-th row of a class comes after a k-th share of it.
+        # The k-th of m rows of a class has the place (k - 0.5) / m.
         due = (before + 0.5) / _sum_by_class(there, y, n_classes).clamp_min(1.0)[y[order]]
         place = torch.zeros_like(place).scatter(1, order, due)
         later = torch.zeros_like(place).scatter(1, order, (before > 0).to(place.dtype))
@@ -212,19 +215,19 @@ def _part_of_rows(row_key: Tensor, y: Tensor, w: Tensor, n_classes: int, e: int)
 
 
 def _earlier_of_same_class(y: Tensor, there: Tensor) -> Tensor:
-    """Number of rows of the same class before each row, in orders of rows.
+    """Count the rows of the same class before each row, in orders of rows.
 
     Parameters
     ----------
     y : Tensor of shape (e, n)
         Classes of the rows in each order.
     there : Tensor of shape (e, n)
-        1 for rows that count, 0 for others.
+        1 for rows that are counted, 0 for others.
 
     Returns
     -------
     Tensor of shape (e, n)
-        The numbers; one less for rows that do not count.
+        The counts; for rows that are not counted, one less.
     """
     by_class = y.argsort(dim=1, stable=True)
     sorted_y = y.gather(1, by_class)
