@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
 
 __all__ = ["Race", "expect_stopped", "fill_folds"]
 
@@ -14,11 +16,21 @@ __all__ = ["Race", "expect_stopped", "fill_folds"]
 Output = dict[str, Any]
 
 
+# Chosen on searches with 3, 5 and 10 folds, see benchmarks/racing.py.
+_MIN_PROBABILITY = 0.15
+# How many observations the best candidate's variance counts as, as a guess of the variance of
+# differences between candidates.
+_N_PRIOR = 2
+
+
 class Race:
     """Decides after each fold of a candidate whether the candidate goes on.
 
-    It is stopped if the mean of its scores so far is below the worst fold of the best candidate.
-    This is the forgiving rule of Bergman et al. (2024). A candidate with a failed fold is stopped
+    It is stopped when the probability that it will beat the best candidate, on average over all
+    folds, is small. Both are compared fold by fold, as some folds are harder than others. The
+    differences of the folds to come are predicted from those of the folds so far, with a flat
+    prior on their mean, which is the predictive power of Spiegelhalter et al. (1986). Their
+    variance is pooled over all candidates of the race. A candidate with a failed fold is stopped
     too, as its mean over all folds cannot be computed.
 
     The best candidate is that of the batches before, so that candidates of a batch may be
@@ -26,18 +38,23 @@ class Race:
 
     References
     ----------
+    D. J. Spiegelhalter, L. S. Freedman, P. R. Blackburn (1986), "Monitoring clinical trials:
+    conditional or predictive power?", Controlled Clinical Trials 7(1).
+
     E. Bergman, L. Purucker, F. Hutter (2024), "Don't waste your time: early stopping
     cross-validation", AutoML 2024.
     """
 
     def __init__(self) -> None:
-        self._best_mean = -math.inf
-        self._worst_fold = math.nan
+        self._best: NDArray[np.float64] | None = None
+        # Of the differences between candidates: sum of squares, and degrees of freedom.
+        self._squares = 0.0
+        self._n_free = 0
 
     @property
     def has_begun(self) -> bool:
         """Whether there is a candidate to compare others with."""
-        return not math.isnan(self._worst_fold)
+        return self._best is not None
 
     def is_lost(self, scores: Sequence[float]) -> bool:
         """Return whether a candidate is stopped after its first folds.
@@ -45,9 +62,40 @@ class Race:
         Parameters
         ----------
         scores : sequence of float
-            One per fold, in the order of the folds. NaN if the fit failed.
+            One per fold, in the order of the folds, but not of all folds. NaN if the fit failed.
         """
-        return self.has_begun and not np.mean(scores) >= self._worst_fold
+        if self._best is None:
+            return False
+        n, n_run = len(self._best), len(scores)
+        differences = self._differences(scores)
+        mean = float(differences.mean())
+        if not mean < 0:
+            return math.isnan(mean)
+        squares = self._squares + _squares_of(differences) + _N_PRIOR * self._best.var(ddof=1)
+        variance = float(squares) / (self._n_free + n_run - 1 + _N_PRIOR)
+        if variance == 0:
+            return True
+        # The mean over all folds is n_run / n of what is known, and (n - n_run) / n of what is
+        # predicted, with variance (1 / n_run + 1 / (n - n_run)) of a fold's.
+        z = mean / math.sqrt(variance) * math.sqrt(n * n_run / (n - n_run))
+        return bool(ndtr(z) < _MIN_PROBABILITY)
+
+    def estimate(self, scores: Sequence[float]) -> float:
+        """Return the mean over all folds that is expected of a stopped candidate.
+
+        Parameters
+        ----------
+        scores : sequence of float
+            Of the folds that were run.
+
+        Returns
+        -------
+        float
+            The best candidate's mean plus the mean difference from it; never above that mean.
+        """
+        if self._best is None:
+            return float(np.mean(scores))
+        return float(self._best.mean() + np.minimum(self._differences(scores).mean(), 0.0))
 
     def enter(self, scores: Sequence[float]) -> None:
         """Compare later candidates with this one, if it is the best so far.
@@ -57,9 +105,23 @@ class Race:
         scores : sequence of float
             One per fold, of all folds.
         """
-        mean = float(np.mean(scores))
-        if mean > self._best_mean:
-            self._best_mean, self._worst_fold = mean, float(np.min(scores))
+        entered = np.array(scores)
+        if not np.isfinite(entered).all():
+            return
+        if self._best is not None:
+            self._squares += _squares_of(self._differences(scores))
+            self._n_free += len(scores) - 1
+        if self._best is None or entered.mean() > self._best.mean():
+            self._best = entered
+
+    def _differences(self, scores: Sequence[float]) -> NDArray[np.float64]:
+        """Return the differences from the best candidate on the same folds."""
+        assert self._best is not None
+        return np.asarray(np.array(scores) - self._best[: len(scores)])
+
+
+def _squares_of(differences: NDArray[np.float64]) -> float:
+    return float(((differences - differences.mean()) ** 2).sum())
 
 
 def fill_folds(outputs: Sequence[Sequence[Output]], n_splits: int) -> list[Output]:

@@ -108,6 +108,7 @@ class TrialRecorder:
         self._warned = False
         # Of the candidates that were stopped.
         self._n_folds: dict[str, int] = {}
+        self._estimates: dict[str, float] = {}
         self._fit_times: list[float] = []
 
     # -- what is on record ---------------------------------------------------------------------
@@ -183,10 +184,10 @@ class TrialRecorder:
     def scores(self, trials: Sequence[Trial]) -> NDArray[np.float64]:
         """Return what the search maximises, of finished candidates; NaN if a fit failed.
 
-        Of a stopped candidate it is the mean over the folds that were run. Such a mean is always
-        below that of the best candidate.
+        Of a stopped candidate it is what was expected when it was stopped; that is never above
+        the score of the best candidate.
         """
-        return np.array([np.mean(self._fold_scores(self.outputs_of(trial))) for trial in trials])
+        return np.array([self._score(trial) for trial in trials])
 
     # -- what happens --------------------------------------------------------------------------
 
@@ -292,6 +293,13 @@ class TrialRecorder:
             names.get(key, key): tuple(float(found.get(key, np.nan)) for found in scores)
             for key in keys
         }
+
+    def _score(self, trial: Trial) -> float:
+        scores = self._fold_scores(self.outputs_of(trial))
+        if self.race is None or len(scores) == self.n_splits:
+            return float(np.mean(scores))
+        # It is not to change with later candidates.
+        return self._estimates.setdefault(trial.key, self.race.estimate(scores))
 
     def _fold_scores(self, outputs: list[Output]) -> list[float]:
         scores = [self._metrics.scores_of(output) for output in outputs]

@@ -13,6 +13,7 @@ from sklearn.model_selection import KFold
 from sklearn.svm import SVC
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
+from skmeta.search._propose import ModelProposer
 from skmeta.search._racing import Race, fill_folds
 
 X, y = np.arange(50.0).reshape(-1, 1), np.arange(50) % 2
@@ -70,34 +71,55 @@ def same_results(one, other):
             )
 
 
-def folds_by_the_rule(params, batch_size=1):
-    """Number of folds that each candidate gets, worked out from all of its scores."""
-    full = np.array(
-        [[Bowl(p["p"]).score(X[test], y[test]) for _, test in FOLDS.split(X)] for p in params]
-    )
-    counts, best = [], None
+def folds_by_the_rule(params, batch_size=1, n_draws=20000):
+    """Number of folds that each candidate gets: the probability to win, by simulation.
+
+    A decision that the simulation leaves open is NaN.
+    """
+    rng = np.random.default_rng(0)
+    splits = list(FOLDS.split(X))
+    full = [np.array([Bowl(p["p"]).score(X[t], y[t]) for _, t in splits]) for p in params]
+    counts, best, residuals, n_free = [], None, [], 2
     for start in range(0, len(full), batch_size):
         batch = full[start : start + batch_size]
         for scores in batch:
-            means = np.cumsum(scores)[:-1] / np.arange(1, 5)
-            lost = np.flatnonzero(means < -np.inf if best is None else means < best.min())
-            counts.append(lost[0] + 1 if len(lost) else 5)
+            count = 5
+            for n in range(1, 5) if best is not None else ():
+                known = (scores - best)[:n]
+                pooled = np.concatenate([*residuals, known - known.mean()])
+                variance = (pooled @ pooled + 2 * best.var(ddof=1)) / (n_free + n - 1)
+                mean = known.mean() + rng.normal(size=n_draws) * np.sqrt(variance / n)
+                rest = mean[:, None] + rng.normal(size=(n_draws, 5 - n)) * np.sqrt(variance)
+                wins = ((known.sum() + rest.sum(1)) > 0).mean()
+                if abs(wins - 0.15) < 0.02:
+                    count = np.nan
+                    break
+                if wins < 0.15:
+                    count = n
+                    break
+            counts.append(count)
         for scores, n in zip(batch, counts[start:], strict=True):
-            if n == 5 and (best is None or scores.mean() > best.mean()):
-                best = scores
-    return counts
+            if n == 5:
+                if best is not None:
+                    residuals.append(scores - best - (scores - best).mean())
+                    n_free += 4
+                if best is None or scores.mean() > best.mean():
+                    best = scores
+    return np.array(counts, dtype=float)
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
-def test_the_forgiving_rule(batch_size):
+def test_candidates_that_will_probably_not_win_are_stopped(batch_size):
     found = search(batch_size=batch_size).fit(X, y)
     results = found.cv_results_
     expected = folds_by_the_rule(results["params"], batch_size)
-    assert list(results["n_folds"]) == expected
+    is_open = np.isnan(expected)
+    assert is_open.sum() < 5
+    np.testing.assert_array_equal(results["n_folds"][~is_open], expected[~is_open])
     assert 1 in expected
     assert 5 in expected[1:]
     # As many fits, and one more for the refit.
-    assert len(Bowl.fits) == sum(expected) + 1
+    assert len(Bowl.fits) == results["n_folds"].sum() + 1
 
 
 def test_what_stopped_candidates_have_in_the_results():
@@ -121,7 +143,7 @@ def test_what_stopped_candidates_have_in_the_results():
 
 def test_results_without_stopped_candidates_are_those_without_racing():
     alike = MetaLearnedSearchCV(
-        SVC(), {"C": loguniform(10, 12)}, n_iter=4, prior=None, random_state=0
+        SVC(), {"C": loguniform(10, 10.01)}, n_iter=4, prior=None, random_state=0
     )
     plain = alike.fit(*load_iris(return_X_y=True))
     raced = clone(alike).set_params(racing=True).fit(*load_iris(return_X_y=True))
@@ -270,14 +292,50 @@ def test_a_race_begins_with_its_first_candidate():
     assert not race.is_lost([-1.0])
     race.enter([np.nan, 1.0])
     assert not race.has_begun
-    race.enter([0.5, 0.7])
-    race.enter([0.1, 0.9])  # no better on average, so it is not what others are compared with
-    assert [race.is_lost(scores) for scores in ([0.49], [0.5], [0.4, 0.7], [np.nan])] == [
-        True,
-        False,
-        False,
-        True,
-    ]
+    race.enter([0.5, 0.7, 0.6])
+    race.enter([0.1, 0.9, 0.6])  # no better on average, so it is not what others are compared with
+    assert not race.is_lost([0.5])
+    assert not race.is_lost([0.49])
+    assert race.is_lost([-1.0])
+    assert race.is_lost([np.nan])
+
+
+def test_without_any_variance_the_first_difference_decides():
+    race = Race()
+    race.enter([0.5, 0.5, 0.5])
+    assert race.is_lost([0.499])
+    assert not race.is_lost([0.5])
+
+
+def test_hard_folds_are_hard_for_all():
+    race = Race()
+    race.enter([0.2, 0.8, 0.5])
+    race.enter([0.21, 0.79, 0.49])
+    assert not race.is_lost([0.2])  # far below the best mean, but so was the best one
+    # Expected is the best mean, plus the difference.
+    assert race.estimate([0.1, 0.6]) == pytest.approx(0.5 - 0.15)
+    assert race.estimate([0.3]) == pytest.approx(0.5)  # never above the best
+    assert np.isnan(race.estimate([np.nan]))
+
+
+def test_the_model_is_told_of_stopped_candidates_what_was_expected(monkeypatch):
+    told = {}
+    tell = ModelProposer.tell
+
+    def spy(self, trials, scores):
+        told.update(zip([trial.params["p"] for trial in trials], scores, strict=True))
+        tell(self, trials, scores)
+
+    monkeypatch.setattr(ModelProposer, "tell", spy)
+    found = search().fit(X, y)
+    best = None
+    for params, scores in zip(found.cv_results_["params"], folds_of(found), strict=True):
+        n = np.isfinite(scores).sum()
+        expected = scores.mean() if n == 5 else best.mean() + (scores - best)[:n].mean()
+        assert told[params["p"]] == pytest.approx(expected)
+        if n == 5 and (best is None or scores.mean() > best.mean()):
+            best = scores
+        assert told[params["p"]] <= best.mean()
 
 
 def test_folds_that_were_not_run_keep_mean_times():
