@@ -64,9 +64,9 @@ def main():
                 if len(searches) < N_SEARCHES:
                     continue
                 prior = SearchPrior.from_searches(searches)
-                shipped.write(name, metric, prior)
+                written = shipped.write(name, metric, prior)
                 sketches |= {s.dataset: s.data_sketch for s in searches if len(s.data_sketch)}
-                made["metrics"][metric] = describe(prior, searches)
+                made["metrics"][metric] = describe(prior, searches) | written
             if made["metrics"]:
                 cards[name] = made
     shipped.write_cards(cards, sketches)

@@ -1,10 +1,8 @@
 """Configuration of the documentation's build: ``sphinx-build -W doc doc/_build``."""
 
-import json
 import os
 import re
 from importlib import import_module
-from importlib.resources import files
 from pathlib import Path
 from pkgutil import iter_modules
 
@@ -12,6 +10,7 @@ import matplotlib
 
 import skmeta
 import skmeta.learners  # Before autodoc: learners write their shared documentation when defined.
+from skmeta.search.prior import _shipped
 
 matplotlib.use("Agg")
 os.environ["TQDM_DISABLE"] = "1"
@@ -88,7 +87,7 @@ def check_reference(app):
 
 def write_priors(app):
     """Write the cards of the shipped priors as tables, for ``shipped_priors.rst``."""
-    cards = json.loads((files("skmeta.search") / "data" / "cards.json").read_text())
+    cards, _ = _shipped.read_cards()
     rows, sources, names = [], {}, set()
     for estimator, card in cards.items():
         for metric, found in card["metrics"].items():

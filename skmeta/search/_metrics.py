@@ -1,5 +1,6 @@
 """What a search measures, under names that mean the same in every search."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from inspect import signature
@@ -15,8 +16,12 @@ from skmeta._sklearn_compat import (
     scorer_parts,
     scorers_by_name,
 )
+from skmeta.search.history import mask_password
 from skmeta.search.record import Evaluation
 from skmeta.search.space import stable_repr
+
+# Longer strings in the arguments of a scorer do not become part of a metric's name.
+_MAX_STRING = 30
 
 __all__ = ["Metrics", "metric_name", "metric_names"]
 
@@ -177,9 +182,37 @@ def _known_names() -> dict[tuple[Any, ...], str]:
 
 
 def _spell(parts: ScorerParts) -> str:
-    arguments = ", ".join(f"{name}={value!r}" for name, value in sorted(parts.kwargs.items()))
+    arguments = ", ".join(f"{k}={_spell_value(v)}" for k, v in sorted(parts.kwargs.items()))
     name = getattr(parts.function, "__name__", type(parts.function).__name__)
     return ("neg_" if parts.sign < 0 else "") + name + (f"({arguments})" if arguments else "")
+
+
+def _spell_value(value: Any) -> str:
+    """Return the text of an argument, without passwords and long strings.
+
+    The name of a metric is stored in histories, and a long string may be a secret.
+    """
+    strings = _strings_in(value)
+    shown = [mask_password(text) for text in strings]
+    if shown == strings and all(len(text) <= _MAX_STRING for text in shown):
+        return repr(value)
+    if isinstance(value, str) and len(shown[0]) <= _MAX_STRING:
+        return repr(shown[0])
+    # A digest, so that metrics that differ have names that differ. Passwords are not in it.
+    text = stable_repr(value if shown == strings else shown)
+    return f"digest:{hashlib.sha256(text.encode('utf-8', 'backslashreplace')).hexdigest()[:12]}"
+
+
+def _strings_in(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        value = [*value, *value.values()]
+    if isinstance(value, list | tuple | set | frozenset):
+        return [text for item in value for text in _strings_in(item)]
+    if isinstance(value, np.ndarray):
+        return _strings_in(value.tolist())
+    return []
 
 
 def _failed(evaluation: Evaluation, fold: int) -> bool:

@@ -48,6 +48,32 @@ def test_scorers_of_the_users_own():
     assert metric_name(my_score, SVC()) == "my_score"
 
 
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "postgresql://me:hunter2@host/db",
+        "https://me:hunter2@a.example/" + "long/" * 9,
+        "hunter2 " * 6,
+        ["short", "hunter2 " * 6],
+        {"url": "https://me:hunter2@a.example"},
+        np.array(["https://me:hunter2@a.example"]),
+    ],
+)
+def test_names_hold_no_secrets(secret):
+    name = metric_name(make_scorer(my_score, where=secret), SVC())
+    assert name.startswith("my_score(where=")
+    assert "hunter2" not in name
+    assert name == metric_name(make_scorer(my_score, where=secret), SVC())
+
+
+def test_names_with_long_strings_differ():
+    labels = [["a" * 31], ["b" * 31], ["c" * 30], "https://a.example", [1.5] * 40]
+    names = [metric_name(make_scorer(my_score, labels=one), SVC()) for one in labels]
+    assert len(set(names)) == len(labels)
+    assert names[0].startswith("my_score(labels=digest:")
+    assert names[2:] == [f"my_score(labels={one!r})" for one in labels[2:]]
+
+
 def test_no_two_names_are_equal():
     scorers = {"a": get_scorer("accuracy"), "b": get_scorer("accuracy"), "c": get_scorer("f1")}
     assert metric_names(scorers, SVC()) == {"a": "accuracy", "b": "b", "c": "f1"}

@@ -7,13 +7,13 @@ search without candidates; the same texts are in columns, format and version in 
 
 import gzip
 import json
-import os
-import secrets
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
+from skmeta._files import atomic_writer
 from skmeta._optional import import_optional
 from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search.history import _codec
@@ -61,20 +61,14 @@ def write_file(path: Path, searches: Iterable[RecordedSearch]) -> None:
             f"The folder {str(path.parent)!r} does not exist. Create it before a history is "
             f"exported to {path.name!r}."
         )
-    temporary = path.with_name(f".{secrets.token_hex(4)}.tmp.{path.name}")
     try:
-        # Parquet is written by name, so the file has to be there with its mode.
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        if kind == ".parquet":
-            _write_parquet(temporary, searches)
-        else:
-            with _open_text(temporary, "w") as file:
-                file.writelines(json.dumps(line) + "\n" for line in _lines(searches))
-        os.replace(temporary, path)
+        with atomic_writer(path, mode=0o600) as file:
+            if kind == ".parquet":
+                _write_parquet(file, searches)
+            else:
+                _write_lines(file, searches, is_compressed=kind.endswith(".gz"))
     except OSError as error:
         raise HistoryError(f"{str(path)!r} cannot be written ({error}).") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_file(path: Path) -> list[RecordedSearch]:
@@ -172,15 +166,25 @@ def _dump_columns(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**keep, **{k: _codec.dump(v) for k, v in row.items() if k not in keep}}
 
 
-def _open_text(path: Path, mode: str) -> TextIO:
+def _write_lines(
+    file: BinaryIO, searches: Iterable[RecordedSearch], *, is_compressed: bool
+) -> None:
+    with ExitStack() as stack:
+        if is_compressed:
+            file = cast(BinaryIO, stack.enter_context(gzip.GzipFile(fileobj=file, mode="wb")))
+        for line in _lines(searches):
+            file.write((json.dumps(line) + "\n").encode())
+
+
+def _open_text(path: Path) -> TextIO:
     if path.name.lower().endswith(".gz"):
-        return cast(TextIO, gzip.open(path, mode + "t", encoding="utf-8"))
-    return cast(TextIO, open(path, mode, encoding="utf-8"))
+        return cast(TextIO, gzip.open(path, "rt", encoding="utf-8"))
+    return cast(TextIO, open(path, encoding="utf-8"))
 
 
 def _read_lines(path: Path) -> SearchRows:
     rows: SearchRows = []
-    with _open_text(path, "r") as file:
+    with _open_text(path) as file:
         head = json.loads(file.readline() or "{}")
         _check_format(path, head.get("format"), head.get("version"))
         for text in file:
@@ -217,7 +221,7 @@ def _check_format(path: Path, found: object, version: object) -> None:
         )
 
 
-def _write_parquet(path: Path, searches: Iterable[RecordedSearch]) -> None:
+def _write_parquet(file: BinaryIO, searches: Iterable[RecordedSearch]) -> None:
     arrow = import_optional("pyarrow", "history")
     parquet = import_optional("pyarrow.parquet", "history")
     nothing = dict.fromkeys(_EVALUATION_COLUMNS)
@@ -232,7 +236,7 @@ def _write_parquet(path: Path, searches: Iterable[RecordedSearch]) -> None:
         metadata={"format": FORMAT, "version": str(VERSION)},
     )
     table = arrow.Table.from_pylist(rows, schema=schema)
-    parquet.write_table(table, path, compression="zstd")
+    parquet.write_table(table, file, compression="zstd")
 
 
 def _read_parquet(path: Path) -> SearchRows:

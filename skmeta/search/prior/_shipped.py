@@ -2,9 +2,11 @@
 
 A file holds the prior of one estimator and metric. ``benchmarks/make_search_priors.py`` learned
 it, and it is loaded when a search first needs it. ``cards.json`` describes the origin of each
-prior. ``sketches.safetensors`` holds the sketches that find near duplicates of their data sets.
+prior, and holds the SHA-256 digest of each file, so that a damaged installation is noticed.
+``sketches.safetensors`` holds the sketches that find near duplicates of their data sets.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save
 
+from skmeta.exceptions import PriorFormatError
 from skmeta.search.prior._algorithm_selection import AlgorithmSelectionPrior
 from skmeta.search.prior._prior import SearchPrior
 
@@ -23,6 +26,7 @@ __all__ = ["describe_prior", "load_shipped", "shipped_priors"]
 _FOLDER = Path(__file__).parent / "data"
 _CARDS = "cards.json"
 _SKETCHES = "sketches.safetensors"
+_DIGEST = "sha256"
 
 # Pattern of a metric -> the most similar metrics, best first; the last line is for all others.
 _SUBSTITUTES = (
@@ -139,18 +143,40 @@ def _fitting(
 
 @cache
 def _load(estimator: str, metric: str) -> SearchPrior:
-    prior = SearchPrior.load(_FOLDER / _file_name(estimator, metric))
+    path = _FOLDER / _file_name(estimator, metric)
+    _check_digest(path, _cards()[estimator]["metrics"][metric])
+    prior = SearchPrior.load(path)
     return prior.with_sketches({name: sketch.tolist() for name, sketch in _sketches().items()})
 
 
 @cache
-def _cards() -> dict[str, Any]:
+def _contents() -> dict[str, Any]:
+    """Return the cards by the name of the estimator, and the digest of the sketches."""
     return dict(json.loads((_FOLDER / _CARDS).read_text()))
 
 
 @cache
+def _cards() -> dict[str, Any]:
+    return {name: card for name, card in _contents().items() if name != _SKETCHES}
+
+
+@cache
 def _sketches() -> dict[str, np.ndarray]:
+    _check_digest(_FOLDER / _SKETCHES, _contents().get(_SKETCHES, {}))
     return dict(load_file(_FOLDER / _SKETCHES))
+
+
+def _check_digest(path: Path, card: Mapping[str, Any]) -> None:
+    """Raise an error unless a file has the digest that its card holds."""
+    if _digest_of(path) != card.get(_DIGEST):
+        raise PriorFormatError(
+            f"{str(path)!r}, which ships with skmeta, was altered after it was made: its contents "
+            f"do not match the digest in {_CARDS}. Install skmeta again."
+        )
+
+
+def _digest_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _file_name(estimator: str, metric: str) -> str:
@@ -160,10 +186,15 @@ def _file_name(estimator: str, metric: str) -> str:
 # -- for benchmarks/make_search_priors.py --------------------------------------------------------
 
 
-def write(estimator: str, metric: str, prior: SearchPrior) -> None:
-    """Write one prior to the package's folder, in half precision and without sketches."""
+def write(estimator: str, metric: str, prior: SearchPrior) -> dict[str, str]:
+    """Write one prior to the package's folder, in half precision and without sketches.
+
+    Returns the digest of the file, for its card.
+    """
     _FOLDER.mkdir(exist_ok=True)
-    prior.with_sketches({}).save(_FOLDER / _file_name(estimator, metric), half=True)
+    path = _FOLDER / _file_name(estimator, metric)
+    prior.with_sketches({}).save(path, half=True)
+    return {_DIGEST: _digest_of(path)}
 
 
 def read_cards() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -173,8 +204,9 @@ def read_cards() -> tuple[dict[str, Any], dict[str, Any]]:
 
 def write_cards(cards: Mapping[str, Any], sketches: Mapping[str, Sequence[int]]) -> None:
     """Write all cards and sketches to the package's folder."""
-    (_FOLDER / _CARDS).write_text(json.dumps(cards, indent=1) + "\n")
     arrays = {name: np.array(sketch, dtype=np.uint64) for name, sketch in sketches.items()}
     (_FOLDER / _SKETCHES).write_bytes(save(arrays))
-    for cached in (_fitting, _load, _cards, _sketches):
+    contents = {**cards, _SKETCHES: {_DIGEST: _digest_of(_FOLDER / _SKETCHES)}}
+    (_FOLDER / _CARDS).write_text(json.dumps(contents, indent=1) + "\n")
+    for cached in (_fitting, _load, _contents, _cards, _sketches):
         cached.cache_clear()

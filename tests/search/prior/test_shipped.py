@@ -1,4 +1,6 @@
+import hashlib
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils import all_estimators
 
+from skmeta.exceptions import PriorFormatError
 from skmeta.search import (
     AlgorithmSelectionPrior,
     JointPrior,
@@ -41,6 +44,51 @@ def test_cards_and_files_agree():
     }
     assert described == {path.name for path in PRIORS}
     assert set(shipped_priors()) <= set(DEFAULT_SPACES), "a prior without a default space"
+
+
+def test_every_file_has_a_digest():
+    digests = {
+        shipped._file_name(name, metric): card["sha256"]
+        for name in shipped_priors()
+        for metric, card in shipped._cards()[name]["metrics"].items()
+    }
+    digests[shipped._SKETCHES] = shipped._contents()[shipped._SKETCHES]["sha256"]
+    assert digests == {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in FILES}
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A copy of two files and the cards, in use in place of the installed ones."""
+
+    def clear():
+        for cached in ("_fitting", "_load", "_contents", "_cards", "_sketches"):
+            getattr(shipped, cached).cache_clear()
+
+    for name in ("SVC.accuracy.safetensors", shipped._SKETCHES, shipped._CARDS):
+        shutil.copy(shipped._FOLDER / name, tmp_path)
+    monkeypatch.setattr(shipped, "_FOLDER", tmp_path)
+    clear()
+    yield tmp_path
+    clear()
+
+
+@pytest.mark.parametrize("name", ["SVC.accuracy.safetensors", shipped._SKETCHES])
+def test_a_file_that_was_altered_is_refused(name, installed):
+    content = bytearray((installed / name).read_bytes())
+    content[-9] ^= 1
+    (installed / name).write_bytes(content)
+    with pytest.raises(PriorFormatError, match=rf"{name}'.* was altered.*Install skmeta again"):
+        shipped.load_shipped("SVC", "accuracy")
+
+
+def test_a_file_is_written_with_its_digest(installed):
+    cards, sketches = shipped.read_cards()
+    prior = shipped.load_shipped("SVC", "accuracy").without(datasets=["adult"])
+    assert prior.n_tasks < shipped.load_shipped("SVC", "accuracy").n_tasks
+    cards["SVC"]["metrics"]["accuracy"] |= shipped.write("SVC", "accuracy", prior)
+    del sketches["adult"]
+    shipped.write_cards(cards, sketches)
+    assert shipped.load_shipped("SVC", "accuracy").datasets == prior.datasets
 
 
 def test_all_of_it_is_small():
