@@ -1,0 +1,183 @@
+"""Scores that are added by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from skmeta.exceptions import HistoryFormatError, HistoryWarning
+from skmeta.search import SearchHistory
+from skmeta.search.record import SearchRecord, fingerprint_data
+
+NAN = math.nan
+
+
+def test_added_configurations_are_a_past_search():
+    params = [{"C": 1.0}, {"C": 10.0, "kernel": "linear"}]
+    history = SearchHistory().add(SVC(tol=0.5), params, [0.8, 0.9], dataset="iris")
+    [past] = history.searches()
+    assert past.estimator == "SVC"
+    assert past.dataset == "iris"
+    assert past.scores.tolist() == [0.8, 0.9]
+    assert [c["SVC.C"] for c in past.configurations] == [1.0, 10.0]
+    assert [c["SVC.kernel"] for c in past.configurations] == ["rbf", "linear"]
+    assert {c["SVC.tol"] for c in past.configurations} == {0.5}
+
+
+def test_names_do_not_depend_on_steps():
+    pipe = Pipeline([("scale", StandardScaler()), ("clf", SVC())])
+    history = SearchHistory()
+    history.add(pipe, [{"clf__C": 3.0}], [0.5], dataset="a")
+    history.add(SVC, [{"C": 3.0}], [0.5], dataset="b")
+    history.add("SVC", [{"C": 3.0}], [0.5], dataset="c")
+    history.add("SVC", [{"SVC.C": 3.0}], [0.5], dataset="d")
+    past = history.searches(estimator="SVC")
+    assert [p.configurations[0]["SVC.C"] for p in past] == [3.0] * 4
+    assert next(iter(history)).record.signature == "Pipeline(StandardScaler, SVC)"
+
+
+def test_folds_metrics_and_times_are_kept():
+    history = SearchHistory().add(
+        SVC(),
+        [{"C": 1.0}, {"C": 2.0}],
+        {"accuracy": [[0.5, 0.7], [NAN, NAN]], "my_loss": [[1, 2], [3, 4]]},
+        dataset="d",
+        scoring="my_loss",
+        greater_is_better={"my_loss": False},
+        fit_times=[0.1, 0.2],
+        score_times=[[0.1, 0.2], [0.3, 0.4]],
+    )
+    first, second = next(iter(history)).evaluations
+    assert first.scores == {"accuracy": (0.5, 0.7), "my_loss": (1.0, 2.0)}
+    assert math.isnan(second.scores["accuracy"][0])
+    assert (first.fit_times, first.score_times) == ((0.1,), (0.1, 0.2))
+    assert history.searches()[0].scores.tolist() == [-1.5, -3.5]
+    np.testing.assert_allclose(history.searches(metric="accuracy")[0].scores, [0.6, NAN])
+
+
+def test_a_data_set_gets_its_name_when_there_is_one(iris):
+    X, _ = iris
+    history = SearchHistory()
+    search_id = history.begin(make_record_of(X, None))
+    assert history.to_frame().empty
+    assert history.begin(make_record_of(X, "iris")) == search_id
+    history.begin(make_record_of(X, None))
+    history.begin(make_record_of(X, "another"))
+    assert [search.record.dataset for search in history] == ["iris"]
+
+
+def make_record_of(X, dataset):
+    digest = fingerprint_data(X).digest
+    return SearchRecord(
+        fingerprint="f",
+        dataset=dataset,
+        data_digest=digest,
+        estimator="SVC",
+        metrics={"accuracy": 1},
+        refit_metric="accuracy",
+    )
+
+
+def test_the_data_are_described_but_not_needed(iris):
+    X, y = iris
+    history = SearchHistory()
+    history.add(SVC(), [{"C": 1.0}], [0.5], X=X, y=y)
+    history.add(SVC(), [{"C": 1.0}], [0.5], dataset="named", X=X, y=y, metafeatures={"mine": 3})
+    history.add(SVC(), [{"C": 1.0}], [0.5], dataset="unseen")
+    first, second, third = (search.record for search in history)
+    assert first.dataset is None
+    assert second.dataset == second.dataset_label == "named"
+    assert first.dataset_label == first.data_digest[:12] == second.data_digest[:12] != ""
+    assert first.data_sketch == second.data_sketch != ()
+    assert first.metafeatures == {}
+    assert second.metafeatures == {"mine": 3.0}
+    assert (third.data_digest, third.data_sketch, third.metafeatures) == ("", (), {})
+
+
+def test_one_by_one_is_as_all_at_once():
+    params = [{"C": float(c)} for c in range(1, 6)]
+    together = SearchHistory().add(SVC(), params, range(5), dataset="d")
+    apart = SearchHistory()
+    for score, one in enumerate(params):
+        apart.add(SVC(), [one], [score], dataset="d")
+        apart.add(SVC(), [one], [score], dataset="d")  # running a script twice changes nothing
+    assert len(apart) == 1
+    [a], [b] = together, apart
+    assert a.record == b.record
+    assert a.evaluations == b.evaluations
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dataset": "other"},
+        {"scoring": "accuracy"},
+        {"estimator": make_pipeline(StandardScaler(), SVC()), "params": [{"svc__C": 1.0}]},
+        {"X": [[1.0], [2.0]], "y": [0, 1]},
+    ],
+    ids=["dataset", "metric", "estimator", "data"],
+)
+def test_what_differs_is_another_search(changes):
+    given = {"estimator": SVC(), "params": [{"C": 1.0}], "scores": [0.5], "dataset": "d"}
+    assert len(SearchHistory().add(**given).add(**{**given, **changes})) == 2
+
+
+def test_other_scores_of_the_same_configuration_are_not_taken_silently():
+    history = SearchHistory().add(SVC(), [{"C": 1.0}], [0.5], dataset="d")
+    with pytest.warns(HistoryWarning, match="1 configurations were measured before on 'd'"):
+        history.add(SVC(), [{"C": 1.0}, {"C": 2.0}], [0.6, 0.7], dataset="d")
+    assert history.searches()[0].scores.tolist() == [0.5, 0.7]
+    with pytest.warns(HistoryWarning, match="other scores, which are kept"):
+        history.add(SVC(), [{"C": 3.0}, {"C": 3.0}], [0.6, 0.7], dataset="d")
+    history.remove("d")
+    history.add(SVC(), [{"C": 1.0}], [NAN], dataset="d")
+    history.add(SVC(), [{"C": 1.0}], [NAN], dataset="d")  # NaN is as NaN
+
+
+ADD = {"estimator": SVC(), "params": [{"C": 1.0}], "scores": [0.5], "dataset": "d"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scores": [0.5, 0.6]}, "2 were given for the 1 dicts in params"),
+        ({"scores": ["good"]}, "must be numbers, or lists of numbers"),
+        ({"scores": {}}, "scores is empty"),
+        (
+            {"scores": {"accuracy": [1], "recall": [1]}},
+            r"one of \['accuracy', 'recall'\]; got None",
+        ),
+        ({"scores": {"accuracy": [1]}, "scoring": "recall"}, "got 'recall'"),
+        ({"fit_times": [1, 2]}, "fit_times: 2 were given"),
+        ({"params": {"C": [1.0]}}, "a list of dicts, one per candidate, not a dict"),
+        ({"params": ["C"]}, r"params\[0\] must be a dict of parameters, not 'C'"),
+        ({"params": [{"c": 1.0}]}, r"params\[0\] has 'c', which SVC does not have"),
+        ({"params": [{"gama": 1.0}]}, "Did you mean 'gamma'"),
+        ({"estimator": 3}, "estimator must be an estimator, its class or the class's name, not 3"),
+        (
+            {"dataset": None},
+            "dataset must be the name of the data set, .* not None. Give it",
+        ),
+        ({"dataset": ""}, "not ''"),
+        ({"scoring": "rmse"}, "Whether 'rmse' is better when greater is not known"),
+    ],
+)
+def test_what_cannot_be_added(changes, message):
+    history = SearchHistory()
+    with pytest.raises(HistoryFormatError, match=message):
+        history.add(**{**ADD, **changes})
+    assert len(history) == 0
+
+
+def test_parts_that_a_candidate_puts_in_have_parameters():
+    pipe = Pipeline([("scale", StandardScaler()), ("clf", SVC())])
+    params = [{"clf": LogisticRegression(), "clf__C": 2.0}, {"clf": SVC(), "clf__gamma": 0.5}]
+    history = SearchHistory().add(pipe, params, [0.5, 0.6], dataset="d")
+    [past] = history.searches(estimator="LogisticRegression")
+    assert past.estimator == "LogisticRegression|SVC"
+    assert past.configurations[0]["LogisticRegression.C"] == 2.0
+    assert past.configurations[1]["SVC.gamma"] == 0.5

@@ -1,0 +1,296 @@
+"""Files that are missing, damaged, foreign, full, locked or not permitted."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from builders import make_evaluation, make_record, record_all
+
+from skmeta.exceptions import HistoryError, HistoryFormatError, HistoryWarning
+from skmeta.search import ReadOnlyHistory, SearchHistory
+from skmeta.search.history import _store as store_module
+
+# Places that are not a history.
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(HistoryError, match=r"The folder '.*nowhere' does not exist\. Create it"):
+        SearchHistory(tmp_path / "nowhere" / "searches.db")
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(HistoryError, match="is a folder"):
+        SearchHistory(tmp_path)
+
+
+@pytest.mark.parametrize("address", [None, 3, "", b"searches.db"])
+def test_what_is_no_path(address):
+    with pytest.raises(HistoryError, match="given by a path or an SQLAlchemy URL"):
+        SearchHistory(address)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"PAR1....", "a parquet file; SearchHistory.merge reads"),
+        (b'{"format": 1}', "a text; SearchHistory.merge reads JSON lines"),
+        (b"\x1f\x8b...", "a compressed file"),
+        (b"name,score\n", r"something else \(it begins with b'name,score\\n'\)"),
+    ],
+)
+def test_a_file_that_is_no_database(content, found, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with pytest.raises(
+        HistoryFormatError, match=f"not a history, nor a SQLite database, but {found}"
+    ):
+        SearchHistory(path)
+    assert path.read_bytes() == content
+
+
+def make_database(path, *statements):
+    connection = sqlite3.connect(path)
+    with connection:
+        for statement in statements:
+            connection.execute(statement)
+    connection.close()
+
+
+def test_a_foreign_database_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "other.db"
+    make_database(path, "CREATE TABLE customers (id)", "CREATE TABLE orders (id)")
+    before = path.read_bytes()
+    for open_it in (SearchHistory, ReadOnlyHistory):
+        with pytest.raises(HistoryFormatError, match="holds the tables customers, orders"):
+            open_it(path)
+    assert path.read_bytes() == before
+
+
+def test_optunas_database_is_recognised(tmp_path):
+    path = tmp_path / "optuna.db"
+    make_database(path, "CREATE TABLE studies (id)", "CREATE TABLE trials (id)")
+    with pytest.raises(HistoryFormatError, match=r"SearchHistory\.add_optuna"):
+        SearchHistory(path)
+
+
+def test_an_empty_file_becomes_a_history(tmp_path):
+    path = tmp_path / "empty.db"
+    path.touch()
+    assert len(SearchHistory(path)) == 0
+
+
+def set_version(path, version):
+    make_database(path, f"UPDATE skmeta_about SET value = '{version}' WHERE name = 'version'")
+
+
+@pytest.mark.parametrize("version", ["2", "10"])
+def test_a_newer_format_is_refused(history, version):
+    make_database(
+        history.path, f"UPDATE skmeta_about SET value = '{version}' WHERE name = 'version'"
+    )
+    for open_it in (SearchHistory, ReadOnlyHistory):
+        with pytest.raises(HistoryFormatError, match=f"of format {version}, .* Upgrade skmeta"):
+            open_it(history.path)
+
+
+@pytest.mark.parametrize("value", ["", "x", "-1", "0"])
+def test_an_altered_version_is_refused(history, value):
+    set_version(history.path, value)
+    with pytest.raises(HistoryFormatError, match="It was altered"):
+        SearchHistory(history.path)
+
+
+def test_a_damaged_file_is_an_error(history):
+    record_all(history, make_record(), *(make_evaluation(str(k)) for k in range(200)))
+    content = bytearray(history.path.read_bytes())
+    content[4096:] = os.urandom(len(content) - 4096)
+    history.path.write_bytes(content)
+    with pytest.raises(HistoryFormatError, match="is damaged"):
+        list(SearchHistory(history.path))
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("nonsense://x", "driver of 'nonsense' cannot be loaded"),
+        ("no scheme://x", "cannot be parsed"),
+        ("sqlite:///file:x?uri=true", "no plain path"),
+        ("sqlite://", "no plain path"),
+        ("postgresql://user:secret@127.0.0.1:1/none", "Check that the server runs"),
+    ],
+)
+def test_a_url_that_leads_nowhere(url, what):
+    if "postgresql" in url:
+        pytest.importorskip("psycopg")
+    with pytest.raises(HistoryError, match=what) as caught:
+        SearchHistory(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert SearchHistory("~/searches.db").path == tmp_path / "searches.db"
+    assert ReadOnlyHistory("~/searches.db").path == tmp_path / "searches.db"
+
+
+def test_odd_file_names(tmp_path):
+    path = tmp_path / "what? 50% of #1 & 日本.db"
+    record_all(SearchHistory(path), make_record(), make_evaluation())
+    assert len(SearchHistory(path)) == 1
+    assert os.listdir(tmp_path) == [path.name]
+
+
+# Writes that fail.
+
+
+def test_a_full_disk_keeps_candidates_until_there_is_room(history):
+    search_id = record_all(history, make_record(), make_evaluation("a"))
+    full = True
+
+    def limit(connection, _):
+        if full:
+            connection.execute("PRAGMA max_page_count = 1")  # no page can be added
+
+    sa.event.listen(history._store.engine, "connect", limit)
+    large = {"SVC.kernel": "x" * 10_000}
+    for k in range(3):
+        with pytest.raises(HistoryError, match=f"full.* Free some space.*next: {k + 1}"):
+            history.record(search_id, make_evaluation(f"b{k}", configuration=large))
+    assert len(history.evaluations(search_id)) == 1
+    full = False
+    history.record(search_id, make_evaluation("c"))
+    assert [e.key for e in history.evaluations(search_id)] == ["a", "b0", "b1", "b2", "c"]
+
+
+def test_a_full_disk_is_known_before_the_first_fit(history):
+    sa.event.listen(
+        history._store.engine,
+        "connect",
+        lambda connection, _: connection.execute("PRAGMA max_page_count = 1"),
+    )
+    with pytest.raises(HistoryError, match="Free some space"):
+        history.begin(make_record(space={"x": "y" * 10_000}))
+
+
+def test_a_vanished_file_does_not_come_back_empty(history):
+    search_id = record_all(history, make_record(), make_evaluation("a"))
+    away = history.path.with_name("away.db")
+    history.path.rename(away)
+    with pytest.raises(HistoryError, match="moved or deleted"):
+        history.record(search_id, make_evaluation("b"))
+    assert not history.path.exists()
+    away.rename(history.path)
+    history.finish(search_id)
+    assert [e.key for e in history.evaluations(search_id)] == ["a", "b"]
+
+
+def test_a_replaced_file_gets_the_search_and_not_a_wrong_one(history, tmp_path):
+    search_id = record_all(history, make_record("mine"), make_evaluation("a"))
+    other = SearchHistory(tmp_path / "other.db")
+    assert other.begin(make_record("other")) == search_id
+    shutil.move(other.path, history.path)
+    history.record(search_id, make_evaluation("b"))
+    assert history.evaluations("other") == []
+    assert [e.key for e in history.evaluations("mine")] == ["b"]
+
+
+def test_closing_writes_what_waited_or_warns(history):
+    search_id = record_all(history, make_record())
+    away = history.path.with_name("away.db")
+    history.path.rename(away)
+    with pytest.raises(HistoryError, match="moved or deleted"):
+        history.record(search_id, make_evaluation("b"))
+    with pytest.warns(HistoryWarning, match="in memory only"):
+        history.close()
+    away.rename(history.path)
+    history.close()
+    assert [e.key for e in SearchHistory(away.with_name(history.path.name)).evaluations("f")] == [
+        "b"
+    ]
+
+
+def test_a_locked_file_is_waited_for(history):
+    search_id = history.begin(make_record())
+    blocker = sqlite3.connect(history.path, check_same_thread=False, isolation_level=None)
+    blocker.execute("BEGIN EXCLUSIVE")
+    release = threading.Timer(0.3, lambda: blocker.execute("ROLLBACK"))
+    release.start()
+    history.record(search_id, make_evaluation())
+    release.join()
+    blocker.close()
+    assert len(history.evaluations(search_id)) == 1
+
+
+def test_a_file_that_stays_locked_is_an_error_and_waited_for_less_the_next_time(
+    history, monkeypatch
+):
+    monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(store_module, "_SHORT_BUSY_SECONDS", 0.0)
+    search_id = history.begin(make_record())
+    blocker = sqlite3.connect(history.path, isolation_level=None)
+    blocker.execute("BEGIN EXCLUSIVE")
+    for k in range(2):
+        with pytest.raises(HistoryError, match="Another program holds it"):
+            history.record(search_id, make_evaluation(str(k)))
+        assert history._store._timed_out
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    history.record(search_id, make_evaluation("2"))
+    assert not history._store._timed_out
+    assert [e.key for e in history.evaluations(search_id)] == ["0", "1", "2"]
+
+
+UNPRIVILEGED = """
+import os, sys
+from skmeta.exceptions import HistoryError
+from skmeta.search import ReadOnlyHistory, SearchHistory
+folder = sys.argv[1]
+if os.getuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+for path, word in [("kept/searches.db", "written"), ("kept/new.db", "cannot be written"),
+                   ("open/readonly.db", "The file"),
+                   ("open/secret.db", "cannot be read")]:
+    try:
+        SearchHistory(os.path.join(folder, path))
+    except HistoryError as error:
+        assert word in str(error), (path, str(error))
+    else:
+        raise AssertionError(path)
+assert sorted(os.listdir(os.path.join(folder, "kept"))) == ["searches.db"]
+assert len(ReadOnlyHistory(os.path.join(folder, "kept/searches.db"))) == 1
+assert len(ReadOnlyHistory(os.path.join(folder, "open/readonly.db"))) == 1
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs permissions of POSIX")
+def test_missing_permission_is_known_when_opening():
+    # Root may write anywhere, so a process without privileges has to try, where it may look.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for name in ("kept", "open"):
+            (folder / name).mkdir()
+        for name in ("kept/searches.db", "open/readonly.db", "open/secret.db"):
+            SearchHistory(folder / name).begin(make_record())
+            (folder / name).chmod(0o444)
+        (folder / "open/secret.db").chmod(0o000)
+        (folder / "open").chmod(0o777)
+        (folder / "kept").chmod(0o555)
+        done = subprocess.run(
+            [sys.executable, "-c", UNPRIVILEGED, str(folder)],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd="/",
+        )
+        (folder / "kept").chmod(0o755)
+    assert done.returncode == 0, done.stderr
