@@ -1,30 +1,33 @@
 """Histories that version 0.1 wrote: they open, can be read, and can be written to.
 
-``data/history_0_1.*`` hold a search with five candidates on iris, two candidates on a data set that
-the user called wine, and one on a data set without a name.
+``tests/compat/data/history.db`` holds two searches of six candidates each; the tests of its exports
+are in ``tests/compat``. Here the first one gets a name, as if the user had called it wine.
 """
 
+import json
 import shutil
 import sqlite3
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import loguniform
-from sklearn.datasets import load_iris
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
 from skmeta.search import Evaluation, MetaLearnedSearchCV, ReadOnlyHistory, SearchHistory
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[2] / "compat" / "data"
 NEW_COLUMNS = {"predicted_mean_score", "predicted_std_score"}
 
 
 @pytest.fixture
 def old(tmp_path):
-    return Path(shutil.copy(DATA / "history_0_1.db", tmp_path))
+    path = Path(shutil.copy(DATA / "history.db", tmp_path))
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE skmeta_search SET dataset = 'wine' WHERE id = 1")
+    connection.close()
+    return path
 
 
 def columns_of(path):
@@ -41,11 +44,7 @@ def contents(history):
     ]
 
 
-EXPECTED = [
-    (None, "7cb9d4071c5a", 5),
-    ("wine", "wine", 2),
-    (None, "d55f4de34933", 1),
-]
+EXPECTED = [("wine", "wine", 6), (None, "3f725f9923de", 6)]
 
 
 @pytest.mark.parametrize("open_it", [SearchHistory, ReadOnlyHistory])
@@ -54,15 +53,10 @@ def test_an_old_history_is_read(open_it, old):
         assert contents(history) == EXPECTED
         assert [past.dataset for past in history.searches()] == [label for _, label, _ in EXPECTED]
         [first, *_] = history
-        assert first.evaluations[0].configuration["SVC.C"] == 0.018150659089037312
-        assert first.evaluations[0].scores == {"accuracy": (0.84, 0.92, 0.88)}
+        assert first.evaluations[0].configuration["KNeighborsClassifier.n_neighbors"] == 10
+        assert first.evaluations[0].scores == {"accuracy": (0.75, 0.85)}
         assert np.isnan([e.predicted_mean_score for e in first.evaluations]).all()
-        assert len(history.to_frame()) == 8
-
-
-@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
-def test_an_old_export_is_read(suffix):
-    assert contents(SearchHistory().merge(DATA / f"history_0_1.{suffix}")) == EXPECTED
+        assert len(history.to_frame()) == 12
 
 
 def test_a_read_only_history_is_left_as_it_is(old):
@@ -81,7 +75,7 @@ def test_an_old_history_gets_the_new_columns(old):
         assert columns_of(old) >= NEW_COLUMNS
     assert contents(reading) == EXPECTED
     added = Evaluation(
-        configuration={"SVC.C": 3.0},
+        configuration={"KNeighborsClassifier.n_neighbors": 3},
         key="new",
         scores={"accuracy": (0.5,)},
         predicted_mean_score=1 / 3,
@@ -104,10 +98,16 @@ def test_version_0_1_can_write_to_a_history_that_was_opened_by_this_one(old):
 
 
 def test_an_old_search_resumes_where_it_was(old):
-    pipeline = make_pipeline(StandardScaler(), SVC())
-    space = {"svc__C": loguniform(0.01, 100), "svc__kernel": ["rbf", "linear"]}
+    # Made by write_search in tests/compat/make_data.py.
+    X = json.loads((DATA / "expected.json").read_text())["search"]["X"]
     search = MetaLearnedSearchCV(
-        pipeline, space, n_iter=6, history=old, prior="history", random_state=0, cv=3
-    ).fit(*load_iris(return_X_y=True))
-    assert search.n_resumed_ == 5
-    assert len(SearchHistory(old).evaluations(1)) == 6
+        make_pipeline(StandardScaler(), KNeighborsClassifier(algorithm="brute")),
+        {"kneighborsclassifier__n_neighbors": list(range(1, 12))},
+        n_iter=7,
+        cv=2,
+        history=old,
+        prior="history",
+        random_state=0,
+    ).fit(np.array(X), np.repeat([0, 1], 20))
+    assert search.n_resumed_ == 6
+    assert len(SearchHistory(old).evaluations(2)) == 7
