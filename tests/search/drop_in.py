@@ -81,24 +81,30 @@ class RandomizedSearchCV(MetaLearnedSearchCV):
         )
 
 
-def _original(kind):
-    return getattr(sklearn.model_selection, kind.__name__)
+class RacingSearchCV(RandomizedSearchCV):
+    """The same, with racing."""
+
+    # scikit-learn's tests know no such parameter.
+    racing = property(lambda self: True, lambda self, value: None)
 
 
-def load(name):
+def load(name, random_search=RandomizedSearchCV):
     """Load one of scikit-learn's modules of tests with the two classes exchanged."""
     spec = importlib.util.spec_from_file_location(
-        name.rpartition(".")[2] + "_drop_in", importlib.util.find_spec(name).origin
+        f"{name.rpartition('.')[2]}_of_{random_search.__name__}",
+        importlib.util.find_spec(name).origin,
     )
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # estimators defined there are pickled by this name
-    drop_ins = (GridSearchCV, RandomizedSearchCV)
-    instances = {ours: INIT_PARAMS[_original(ours)] for ours in drop_ins}
+    instances = {
+        GridSearchCV: INIT_PARAMS[sklearn.model_selection.GridSearchCV],
+        random_search: INIT_PARAMS[sklearn.model_selection.RandomizedSearchCV],
+    }
     with (
         warnings.catch_warnings(action="ignore"),
         mock.patch.dict(INIT_PARAMS, instances),
         mock.patch.object(sklearn.model_selection, "GridSearchCV", GridSearchCV),
-        mock.patch.object(sklearn.model_selection, "RandomizedSearchCV", RandomizedSearchCV),
+        mock.patch.object(sklearn.model_selection, "RandomizedSearchCV", random_search),
     ):
         spec.loader.exec_module(module)
     return module
