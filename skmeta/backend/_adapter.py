@@ -1,4 +1,4 @@
-"""The one place where NumPy arrays become tensors, and tensors arrays."""
+"""Convert NumPy arrays to tensors, and tensors to arrays; no other module does."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class Scaler(NamedTuple):
     Attributes
     ----------
     x_mean, x_scale : ndarray of shape (n_features,) or ()
-        Of the features; 0 and 1 where nothing is to be done.
+        Mean and scale of the features; 0 and 1 for features that are not standardised.
     y_mean, y_scale : ndarray of shape ()
-        Of the targets; 0 and 1 for a classification.
+        Mean and scale of the targets; 0 and 1 for a classification.
     """
 
     x_mean: np.ndarray
@@ -56,7 +56,7 @@ class Scaler(NamedTuple):
 
 
 class TensorAdapter:
-    """Puts rows on a device, standardised and in the shape that the network takes.
+    """Standardise rows, put them on a device, and reshape them for the network.
 
     Parameters
     ----------
@@ -65,9 +65,9 @@ class TensorAdapter:
     scaler : Scaler
         Standardisation.
     device : torch.device
-        Where tensors go.
+        Device of the tensors.
     dtype : torch.dtype
-        Their precision.
+        Precision of the tensors.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class TensorAdapter:
         self.input_shape = tuple(input_shape)
         self.device = device
         self.dtype = dtype
-        # Copies, since a prior's arrays are read-only, which torch warns about.
+        # Copies, because torch warns about read-only arrays, such as those of a prior.
         self._x_mean = torch.tensor(scaler.x_mean, dtype=dtype, device=device)
         self._x_scale = torch.tensor(scaler.x_scale, dtype=dtype, device=device)
         self._y_mean, self._y_scale = float(scaler.y_mean), float(scaler.y_scale)
@@ -90,12 +90,12 @@ class TensorAdapter:
         return torch.from_numpy(np.require(X, requirements=["C", "W"])).to(self.device)
 
     def inputs(self, rows: Tensor) -> Tensor:
-        """Standardise and shape rows (n_rows, n_features) of an uploaded table."""
+        """Standardise and reshape rows (n_rows, n_features) of an uploaded table."""
         x = (rows.to(self.dtype) - self._x_mean) / self._x_scale
         return channels_last(x.reshape(-1, *self.input_shape))
 
     def rows(self, X: Tensor, y: np.ndarray, w: np.ndarray) -> Rows:
-        """Make the rows of one set from those of an uploaded table."""
+        """Make one set of a task from rows of an uploaded table."""
         if y.dtype.kind == "f":
             target = torch.as_tensor((y - self._y_mean) / self._y_scale, dtype=self.dtype)
         else:
@@ -116,7 +116,7 @@ class TensorAdapter:
         return TaskTensors(*parts)
 
     def targets(self, predicted: Tensor) -> np.ndarray:
-        """Bring standardised predictions back to the units of the targets."""
+        """Convert standardised predictions to the units of the targets."""
         return to_numpy(predicted) * self._y_scale + self._y_mean
 
 

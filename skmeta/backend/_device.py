@@ -1,4 +1,4 @@
-"""Devices and precision, resolved once, when a fit begins."""
+"""Devices and precision, which are resolved once, when a fit begins."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
-    """Turn a device argument into a device that is there.
+    """Convert a device argument to an available device.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     Raises
     ------
     DeviceError
-        If the device is unknown or not there.
+        If the device is unknown or not available.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

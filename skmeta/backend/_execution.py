@@ -1,4 +1,4 @@
-"""How many tasks are computed: one by one, a thread each, or vectorised."""
+"""Compute many tasks: one by one, in threads, or vectorised."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from skmeta.backend._trees import tree_leaves, tree_map
 
 MODES = ("auto", "loop", "threads", "vmap")
 
-# Above this many operations a task, a CPU core is kept busy by one task alone, and what vmap
-# makes of a convolution is slower than the convolution; below it, launching operations dominates.
+# Above this number of operations per task, one task keeps a CPU core busy, and a convolution under
+# vmap is slower than a plain one. Below it, the cost of launching operations dominates.
 _SMALL_FLOPS = 5e7
 
 
 def _is_small(flops: float, device: torch.device) -> bool:
-    """Whether operations of a task are too small for more than one core of a CPU."""
+    """Return whether operations of a task are too small for more than one core of a CPU."""
     return device.type == "cpu" and flops <= _SMALL_FLOPS
 
 
 @contextmanager
 def _one_intra_op_thread() -> Iterator[None]:
-    """Keep torch from sharing out small operations, which costs more than it saves.
+    """Keep torch from dividing small operations among threads, which costs more than it saves.
 
-    On a busy machine it costs far more: threads wait for each other at every operation.
+    On a busy machine the cost is much higher, because threads wait for each other at each
+    operation.
     """
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -42,24 +43,24 @@ def _one_intra_op_thread() -> Iterator[None]:
 
 
 class Execution:
-    """Runs a pure function over tasks; a context manager, since it may hold threads.
+    """Apply a pure function to tasks. It is a context manager, because it may hold threads.
 
     Results do not depend on the number of threads: each thread computes whole tasks with one
-    intra-op thread, and sums are taken in the order of the tasks.
+    intra-op thread, and results are added in the order of the tasks.
 
     Parameters
     ----------
     mode : {"auto", "loop", "threads", "vmap"}, default="auto"
         ``"auto"`` is vmap on a GPU and for small networks, threads for large ones on a CPU.
     device : torch.device
-        Where the tasks are.
+        Device of the tasks.
     flops_per_task : float
-        Rough cost of one task, for ``"auto"``.
+        Approximate cost of one task, for ``"auto"``.
     n_jobs : int, optional
-        Threads of mode ``"threads"``, as joblib counts them (-1: one a core); by default as many
-        as torch uses.
+        Number of threads of mode ``"threads"``, counted as in joblib (-1: one per core). By
+        default, the number of threads of torch.
     chunk_size : int, optional
-        Tasks vectorised at once by ``"vmap"``, to bound memory; by default all.
+        Number of tasks that ``"vmap"`` vectorises at once, to bound the memory; by default all.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Execution:
 
     def __enter__(self) -> Execution:
         if self._is_small or self.mode == "threads":
-            # Torch has one number of threads for all; as long as the pool is there, it is 1.
+            # Torch has one global number of threads. It is 1 as long as the pool exists.
             self._stack.enter_context(_one_intra_op_thread())
         if self.mode == "threads":
             self._pool = ThreadPoolExecutor(
@@ -102,7 +103,7 @@ class Execution:
         self._stack.close()
 
     def map(self, fn: Callable[[Any], Any], tasks: Any) -> Any:
-        """Results of all tasks, stacked along a new first axis.
+        """Return the results of all tasks, stacked along a new first axis.
 
         Parameters
         ----------
@@ -120,7 +121,7 @@ class Execution:
         return tree_map(lambda *parts: torch.cat(parts), *chunks)
 
     def mean(self, fn: Callable[[Any], Any], tasks: Any) -> Any:
-        """Mean result over the tasks, in the memory of a few of them.
+        """Return the mean result over the tasks, which needs the memory of a few of them.
 
         Parameters
         ----------
@@ -132,7 +133,7 @@ class Execution:
         Returns
         -------
         tree of tensors
-            As ``fn`` returns it.
+            A tree like that of ``fn``.
         """
         total: Any = None
         for chunk in self._chunks(fn, tasks):
@@ -147,26 +148,26 @@ class Execution:
         state: Mapping[str, Tensor],
         tasks: Any,
     ) -> tuple[dict[str, Tensor], Any]:
-        """Gradient of the mean of a function over the tasks.
+        """Return the gradient of the mean of a function over the tasks.
 
-        Vectorised tasks share one backward pass, outside :func:`torch.func.vmap`; it is faster
-        than a gradient for each, and none of these is kept.
+        Vectorised tasks share one backward pass, outside :func:`torch.func.vmap`. It is faster
+        than one gradient per task, and needs less memory.
 
         Parameters
         ----------
         fn : callable
             Takes the state and one task, returns a scalar and a tree of tensors.
         state : mapping of str to Tensor
-            Where the gradient is taken.
+            The point of the gradient.
         tasks : tree of tensors
             The tasks, stacked along axis 0.
 
         Returns
         -------
         gradient : dict of Tensor
-            As ``state``; zero where ``fn`` does not depend on it.
+            Tensors like those of ``state``; zero if ``fn`` does not depend on a tensor.
         extra : tree of tensors
-            Mean of what ``fn`` returned beside the scalar.
+            Mean of the trees that ``fn`` returned.
         """
         leaves = {n: v.detach().requires_grad_() for n, v in state.items()}
 
@@ -200,7 +201,7 @@ class Execution:
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """Lay images out with channels last, with which a CPU convolves and pools twice as fast."""
+    """Store images with channels last, which makes convolution and pooling on CPUs faster."""
     # Not `contiguous`, which leaves the strides of a single channel ambiguous.
     return x.to(memory_format=torch.channels_last) if x.dim() == 4 else x
 

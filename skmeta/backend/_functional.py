@@ -18,19 +18,19 @@ State = dict[str, Tensor]
 
 
 class Network:
-    """Evaluates a module with weights and statistics that are passed in.
+    """Evaluate a module with given weights and statistics.
 
-    Dropout is inactive, so that adaptation is a function of its arguments. Safe to call from
-    several threads at once: each works on a copy of the module of its own.
+    Dropout is inactive, so adaptation is a function of its arguments. Several threads may call it
+    at once, because each has its own copy of the module.
 
     Parameters
     ----------
     module : torch.nn.Module
-        On the CPU. Maps (n_rows, *input_shape) to (n_rows, n_features).
+        A module on the CPU that maps (n_rows, *input_shape) to (n_rows, n_features).
     input_shape : tuple of int
         Shape of one row.
     device : torch.device
-        Where it computes.
+        Device of the computation.
 
     Attributes
     ----------
@@ -41,9 +41,9 @@ class Network:
     has_statistics : bool
         Whether the module has batch normalisations.
     norm_weights : list of str
-        Names of their scales and shifts.
+        Names of the scales and shifts of batch normalisations.
     cells : CellNetwork or None
-        The module, if it is a network of cells; not to be changed.
+        The module, if it is a network of cells. Do not change it.
     """
 
     def __init__(
@@ -66,16 +66,16 @@ class Network:
         self.has_statistics = bool(self._statistics)
 
     def initial_weights(self) -> State:
-        """The module's own weights, under names that begin with ``body.``."""
+        """Return the weights of the module, under names that begin with ``body.``."""
         return {f"body.{n}": p.detach().clone() for n, p in self._module.named_parameters()}
 
     def features(self, state: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """Features of ``x`` (n_rows, *input_shape), normalised by the statistics in ``state``."""
+        """Return features of ``x`` (n_rows, *input_shape), normalised by ``state``."""
         values = {n: state[f"stat.{n}"] for n in self._statistics}
         return self._call(state, values, x, measure=False)
 
     def measure(self, state: Mapping[str, Tensor], x: Tensor) -> tuple[Tensor, State]:
-        """Features of ``x`` normalised by its own statistics, and those (``stat.*``)."""
+        """Return features of ``x``, normalised by its own statistics, and these (``stat.*``)."""
         values = {n: v.to(x.dtype) for n, v in self._statistics.items()}
         features = self._call(state, values, x, measure=True)
         return features, {f"stat.{n}": v for n, v in values.items()}
@@ -102,11 +102,11 @@ class Network:
 
 
 class _Copy:
-    """A thread's copy of the module, and where its tensors go.
+    """A thread's copy of the module, and the places of its tensors.
 
-    It does what :func:`torch.func.functional_call` does, but finds the places of the tensors only
-    once: looking them up anew takes longer than the forward pass of a small network. Parameters
-    and statistics are plain attributes of the copy. They are set before a call and None after it.
+    It is like :func:`torch.func.functional_call`, but looks up the places of the tensors once. A
+    look-up in each call takes longer than the forward pass of a small network. Parameters and
+    statistics are plain attributes of the copy. They are set before a call, and None after it.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -133,7 +133,7 @@ class _Copy:
 
 
 def _features_and_flops(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[int, int]:
-    """Size of the output, and operations of one row's forward pass."""
+    """Return the size of the output, and the operations of one row's forward pass."""
     dtype = next((p.dtype for p in module.parameters()), torch.float32)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         out = module(torch.zeros(1, *input_shape, dtype=dtype))

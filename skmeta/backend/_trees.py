@@ -14,26 +14,26 @@ def tree_map(fn: Callable[..., Any], tree: Any, *others: Any) -> Any:
     fn : callable
         Takes one leaf of each tree.
     tree : tree
-        Its leaves are what is neither a dict, a tuple nor a list.
+        A tree. Its leaves are all objects except dicts, tuples and lists.
     *others : tree
         Trees of the same structure.
 
     Returns
     -------
     tree
-        Of the same structure.
+        A tree of the same structure.
     """
     if isinstance(tree, dict):
         return {k: tree_map(fn, v, *(other[k] for other in others)) for k, v in tree.items()}
     if isinstance(tree, tuple | list):
         parts = [tree_map(fn, *leaves) for leaves in zip(tree, *others, strict=True)]
-        # A named tuple takes its fields one by one.
+        # The constructor of a named tuple takes one argument per field.
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
     return fn(tree, *others)
 
 
 def tree_leaves(tree: Any) -> Iterator[Any]:
-    """Iterate over the leaves of a tree, as :func:`tree_map` visits them."""
+    """Iterate over the leaves of a tree, in the order of :func:`tree_map`."""
     if isinstance(tree, dict):
         tree = tree.values()
     elif not isinstance(tree, tuple | list):

@@ -1,4 +1,4 @@
-"""Where tasks come from: bundled data and generators of synthetic tasks."""
+"""Bundled data, and generators of synthetic tasks."""
 
 from skmeta.datasets._omniglot import load_omniglot
 from skmeta.datasets._sinusoid import make_sinusoid_tasks

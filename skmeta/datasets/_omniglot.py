@@ -1,4 +1,4 @@
-"""Omniglot, bundled at 28 x 28 pixels and one bit a pixel."""
+"""Omniglot, bundled with 28 x 28 pixels and one bit per pixel."""
 
 import lzma
 from importlib.resources import files

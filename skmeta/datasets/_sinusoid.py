@@ -1,4 +1,4 @@
-"""Regression tasks with one shape and many places: sinusoids."""
+"""Regression tasks: sinusoids with random amplitudes and phases."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def make_sinusoid_tasks(
     r"""Make regression tasks :math:`y = A \sin(x - \varphi)`, the sinusoids of Finn et al.
 
     Each task has an amplitude :math:`A`, a phase :math:`\varphi` and points `x`, drawn uniformly
-    from the ranges given.
+    from the given ranges.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def make_sinusoid_tasks(
     return_parameters : bool, default=False
         Return the amplitudes and phases too.
     random_state : int, Generator, RandomState or None, default=None
-        Pass an int for the same tasks each time.
+        Pass an int for reproducible tasks.
 
     Returns
     -------

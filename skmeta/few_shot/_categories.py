@@ -1,4 +1,4 @@
-"""Columns of categories in a data frame, as numbers."""
+"""Encode the categories of a data frame's columns as numbers."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _TIMES = frozenset({"datetime64", "datetime", "timedelta64", "duration", "date",
 
 
 class CategoryCodes:
-    """Numbers for the categories of a data frame's columns, in a fixed order.
+    """Codes of the categories of a data frame's columns.
 
-    The order is that of the labels or, of an ordered categorical of pandas, its own; it does not
-    depend on the order of rows. A missing value, and a category that was not there, is NaN.
+    Codes follow the order of the labels, or the order of an ordered categorical of pandas. They do
+    not depend on the order of rows. Missing values and new categories become NaN.
 
     Parameters
     ----------
     X : data frame or array-like of shape (n_samples, n_features)
-        Where the categories come from. What is not a data frame has none. A column of times is
-        an error.
+        The rows that define the categories. Only a data frame has categories. A column of times
+        is an error.
 
     Attributes
     ----------
     codes : dict of int to dict
-        By position of a column: the code of each category.
+        Position of a column -> the code of each of its categories.
     """
 
     def __init__(self, X: Any) -> None:
@@ -38,8 +38,8 @@ class CategoryCodes:
         for k, column in enumerate(_columns(X)):
             if _kind(column) in _TIMES:
                 raise ValueError(
-                    f"Column {column.name!r} holds times ({column.dtype}), which have no number of "
-                    "their own. Turn it into numbers, such as days since a date, or leave it out."
+                    f"Column {column.name!r} holds times ({column.dtype}), which cannot be used as "
+                    "numbers. Convert it to numbers, such as days since a date, or leave it out."
                 )
             if _has_categories(column):
                 self.codes[k] = {label: float(i) for i, label in enumerate(_sorted(column))}
@@ -50,7 +50,7 @@ class CategoryCodes:
         Parameters
         ----------
         X : data frame or array-like of shape (n_samples, n_features)
-            With the same columns.
+            Rows with the same columns.
 
         Returns
         -------
@@ -60,13 +60,13 @@ class CategoryCodes:
         Raises
         ------
         ValueError
-            If a column has categories where it had none, or the other way round.
+            If a column had numbers and now has categories, or the other way round.
         """
         columns = _columns(X)
         if self.codes and not columns:
             raise ValueError(
-                f"X had columns of categories at fit ({len(self.codes)} of them), so it has to be "
-                f"a data frame now too, got {type(X).__name__}."
+                f"X had columns of categories at fit ({len(self.codes)} of them), so it must be a "
+                f"data frame now, got {type(X).__name__}."
             )
         codes = {}
         for k, column in enumerate(columns):
@@ -84,12 +84,12 @@ class CategoryCodes:
 
 
 def is_data_frame(X: Any) -> bool:
-    """Whether X is a data frame of pandas or polars."""
+    """Return whether X is a data frame of pandas or polars."""
     return hasattr(X, "get_columns") or hasattr(X, "iloc")
 
 
 def _columns(X: Any) -> list[Any]:
-    """Columns of a data frame; none of anything else."""
+    """Return the columns of a data frame; an empty list for anything else."""
     if hasattr(X, "get_columns"):
         return list(X.get_columns())
     return [column for _, column in X.items()] if is_data_frame(X) else []
@@ -109,7 +109,7 @@ def _replace(X: Any, columns: dict[int, np.ndarray]) -> Any:
 
 
 def _kind(column: Any) -> str:
-    """Name of a column's type, in lower case, without its settings."""
+    """Return the name of a column's type, in lower case, without its settings."""
     return re.split(r"\W", str(column.dtype).lower())[0]
 
 
@@ -121,7 +121,7 @@ def _has_categories(column: Any) -> bool:
 
 
 def _labels(column: Any) -> list[Any]:
-    """Values that are there, each once."""
+    """Return the distinct values that are not missing."""
     there = column.drop_nulls() if hasattr(column, "drop_nulls") else column.dropna()
     try:
         return list(there.unique())

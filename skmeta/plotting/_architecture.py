@@ -1,4 +1,4 @@
-"""Which operation was chosen on each edge of a network of cells."""
+"""Plot the operations chosen on the edges of a network of cells."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ __all__ = ["ArchitectureDisplay"]
 
 
 class ArchitectureDisplay:
-    """Shares of the operations of each edge before the decision, and what was decided.
+    """Shares of the operations of each edge, and the chosen operation.
 
-    Make one with :meth:`from_estimator`; draw it again with :meth:`plot`.
+    Create a display with :meth:`from_estimator`, and draw it again with :meth:`plot`.
 
     Parameters
     ----------
     shares : ndarray of shape (n_edges, n_operations)
-        Share of each operation in the soft choice; NaN where an edge cannot have it.
+        Share of each operation in the mixture; NaN for an operation that an edge cannot have.
     chosen : ndarray of shape (n_edges,)
-        Position of what was chosen.
+        Position of the chosen operation.
     edge_names, operation_names : list of str
-        For the axes.
+        Labels of the axes.
     n_parameters : int
-        Parameters of the network that is left.
+        Number of parameters of the final network.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        What was drawn on.
+        Axes of the drawing.
     figure_ : matplotlib Figure
-        The figure that it is part of.
+        Figure of the axes.
     image_ : matplotlib AxesImage
         The shares.
     marks_ : matplotlib PathCollection
-        What was chosen.
+        Marks of the chosen operations.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class ArchitectureDisplay:
         ).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw a row for each edge, a column for each operation.
+        """Draw the shares, with one row per edge and one column per operation.
 
         Parameters
         ----------

@@ -10,7 +10,7 @@ __all__ = ["metric_name_of", "metric_of", "most_resources", "reference_scores"]
 
 
 def metric_of(cv_results: Any, metric: str | None) -> str:
-    """Return a metric of a search, checked; the first one for None."""
+    """Check the name of a metric of a search; None returns the first metric."""
     known = [str(key)[10:] for key in cv_results if str(key).startswith("mean_test_")]
     if not known:
         raise ValueError(
@@ -24,7 +24,7 @@ def metric_of(cv_results: Any, metric: str | None) -> str:
 
 
 def most_resources(cv_results: Any) -> NDArray[np.intp]:
-    """Positions of the candidates whose scores can be compared: all, unless it was halving."""
+    """Return the positions of the candidates with comparable scores: all, except for halving."""
     if "n_resources" not in cv_results:
         return np.arange(len(cv_results["params"]))
     resources = np.asarray(cv_results["n_resources"])

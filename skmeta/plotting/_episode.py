@@ -1,4 +1,4 @@
-"""One episode to look at: support images, query images and what was predicted for them."""
+"""Plot one episode: support images, query images and their predicted classes."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ __all__ = ["EpisodeDisplay"]
 
 # In units of one image: space between images, and between the support and the query set.
 _GAP, _DIVIDE = 0.12, 0.6
-_N_LETTERS = 9  # that fit below a frame
+_N_LETTERS = 9  # number of letters that fit below a frame
 
 
 class EpisodeDisplay:
-    """Support and query images of an episode, a row for each class, with the predictions.
+    """Support and query images of an episode with predictions, one row per class.
 
-    Each query image stands in the row of its true class. Its frame has the colour of the class
-    that was predicted; under a wrong one, an arrow points to the label that was predicted.
+    Each query image is in the row of its true class. Its frame has the colour of the predicted
+    class. Below a wrong prediction, an arrow points to the predicted label.
 
-    Make one with :meth:`from_predictions` or :meth:`from_estimator`.
+    Create a display with :meth:`from_predictions` or :meth:`from_estimator`.
 
     Parameters
     ----------
     support_images : ndarray of shape (n_support, height, width) or (n_support, height, width, 3)
-        What the classes were learned from.
+        Images of the support set.
     support_labels : ndarray of shape (n_support,)
-        Their classes.
+        Classes of the support images.
     query_images : ndarray of shape (n_query, height, width) or (n_query, height, width, 3)
-        What was asked for.
+        Images of the query set.
     query_labels : ndarray of shape (n_query,)
-        Their classes.
+        True classes of the query images.
     predictions : ndarray of shape (n_query,)
-        The classes predicted.
+        Predicted classes of the query images.
 
     Attributes
     ----------
     classes : ndarray of shape (n_classes,)
-        Sorted labels, one a row of the picture.
+        Sorted labels, one per row of the picture.
     accuracy : float
         Share of right predictions.
     ax_ : matplotlib Axes
-        What was drawn on.
+        Axes of the drawing.
     figure_ : matplotlib Figure
-        The figure that it is part of.
+        Figure of the axes.
 
     Examples
     --------
@@ -146,7 +146,7 @@ class EpisodeDisplay:
         ax: Any = None,
         **plot_kw: Any,
     ) -> Self:
-        """Draw an episode whose predictions are at hand.
+        """Draw an episode from given predictions.
 
         Parameters
         ----------
@@ -241,13 +241,13 @@ class EpisodeDisplay:
         return self
 
     def _row(self, label: Any, max_query: int) -> tuple[np.ndarray, np.ndarray]:
-        """Positions of the support and query images of a class."""
+        """Return the positions of the support and query images of a class."""
         query = np.flatnonzero(self.query_labels == label)
         return np.flatnonzero(self.support_labels == label), query[:max_query]
 
 
 def _as_images(X: Any, image_shape: tuple[int, ...] | None) -> np.ndarray:
-    """Images with channels last, without the channel axis if grey."""
+    """Return images with channels last; grey images without the channel axis."""
     images = np.asarray(X)
     if images.ndim == 2:
         shape = _square(images.shape[1]) if image_shape is None else tuple(image_shape)
@@ -277,7 +277,7 @@ def _square(n_features: int) -> tuple[int, int]:
 
 
 def _draw_image(ax: Any, image: np.ndarray, x: float, y: float, color: Any, cmap: Any) -> None:
-    # Rows of the picture go down, as the axis is turned upside down by `_dress`.
+    # Rows of the picture go down, because `_dress` inverts the axis.
     ax.imshow(image, cmap=cmap, extent=(x, x + 1, y + 1, y), interpolation="nearest")
     frame_x, frame_y = [x, x + 1, x + 1, x, x], [y, y, y + 1, y + 1, y]
     ax.plot(frame_x, frame_y, color=color, linewidth=2.5, solid_joinstyle="miter")
@@ -286,7 +286,7 @@ def _draw_image(ax: Any, image: np.ndarray, x: float, y: float, color: Any, cmap
 def _mark_wrong(ax: Any, x: float, y: float, label: str, color: Any) -> None:
     ax.plot([x, x + 1], [y, y + 1], color=color, linewidth=1, alpha=0.4)
     ax.plot([x, x + 1], [y + 1, y], color=color, linewidth=1, alpha=0.4)
-    # What is wider than the frame runs into the text of the next one; the colour says the rest.
+    # A wider text would overlap the next one. The colour identifies the class.
     text = f"→ {label}" if len(label) <= _N_LETTERS else f"→ {label[: _N_LETTERS - 1]}…"
     ax.text(x + 0.5, y + 1.06, text, color=color, fontsize=7, ha="center", va="top", weight="bold")
 

@@ -1,4 +1,4 @@
-"""The best score so far that candidates in random order are expected to reach."""
+"""Compute the expected best score so far of candidates in random order."""
 
 from typing import Any, NamedTuple
 

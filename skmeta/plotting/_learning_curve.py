@@ -1,4 +1,4 @@
-"""How a meta-learner improved over its iterations."""
+"""Plot the learning curve of a meta-learner."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ _METRICS = ("auto", "score", "loss")
 
 
 class LearningCurveDisplay:
-    """Loss or score of the tasks met in meta-training, and of validation tasks.
+    """Loss or score of training and validation tasks over meta-training.
 
-    Make one with :meth:`from_estimator`; draw it again with :meth:`plot`.
+    Create a display with :meth:`from_estimator`, and draw it again with :meth:`plot`.
 
     Parameters
     ----------
     iteration : array-like of shape (n_points,)
-        Meta-iterations done.
+        Number of meta-iterations so far.
     train : array-like of shape (n_points,)
-        Mean of the metric over the training tasks since the point before.
+        Mean of the metric over the training tasks since the previous point.
     validation : array-like of shape (n_points,) or None, default=None
         Mean of the metric over the validation tasks.
     metric_name : str, default="loss"
-        What the metric is, for the axis.
+        Name of the metric, for the axis.
     estimator_name : str or None, default=None
         Name of the learner, for the legend.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        What was drawn on.
+        Axes of the drawing.
     figure_ : matplotlib Figure
-        The figure that it is part of.
+        Figure of the axes.
     lines_ : list of matplotlib Line2D
-        The curves: train, then validation if there is one.
+        The training curve, then the validation curve if there is one.
 
     Examples
     --------

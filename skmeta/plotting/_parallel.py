@@ -1,4 +1,4 @@
-"""Parallel coordinates: one axis a parameter, one line a candidate."""
+"""Parallel coordinates: one axis per parameter, one line per candidate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ParameterAxis", "draw_parallel", "parameter_axes"]
 
 Array = NDArray[np.float64]
 
-# Values that span this ratio or more get a logarithmic axis.
+# An axis is logarithmic if its values span at least this ratio.
 _DECADES = 100.0
 _MOST_VALUE_TICKS = 6
 _MOST_CATEGORY_TICKS = 16
@@ -83,13 +83,13 @@ def _places(n_categories: int, with_numbers: bool) -> Array:
 
 
 def _fan(ranks: NDArray[np.intp], width: float) -> Array:
-    """Offsets of a category's lines: better ones higher."""
+    """Return the offsets of a category's lines; better candidates are higher."""
     order = np.argsort(np.argsort(ranks))
     return (order - (len(ranks) - 1) / 2) / max(len(ranks) - 1, 1) * width
 
 
 def _fan_out_few(positions: Array, ranks: NDArray[np.intp]) -> Array:
-    """Spread the lines through each value, where there are few of them."""
+    """Spread the lines through each value, if the number of values is small."""
     distinct = np.unique(positions)
     if len(distinct) > _MOST_VALUE_TICKS:
         return positions
@@ -132,7 +132,7 @@ def _linear_ticks(low: float, high: float) -> list[tuple[float, str]]:
 
 
 def _categories(values: list[Any]) -> list[str]:
-    """Texts of the categories from the bottom up: not set, False, True, None, then sorted."""
+    """Return the texts of the categories, bottom up: not set, False, True, None, then sorted."""
     first = {_UNSET: 0, "False": 1, "True": 2, "None": 3}
     return sorted({_text(v) for v in values}, key=lambda text: (first.get(text, 4), text))
 
@@ -176,9 +176,9 @@ def draw_parallel(
     params : sequence of dict
     scores : ndarray of shape (n_candidates,)
     floor : float
-        Scores from here downwards have one colour and one place.
+        All scores at or below this value have the same colour and place.
     label : str
-        What the scores are.
+        Name of the scores.
     cmap : str or matplotlib Colormap
 
     Returns
@@ -192,7 +192,7 @@ def draw_parallel(
         _, ax = plt.subplots(figsize=size, layout="constrained")
     heights = _score_heights(scores, floor)
     crossings = np.column_stack([*(axis.positions for axis in axes), heights])
-    # The palest colours of a map would be lost on white.
+    # The palest colours of a map are hard to see on white.
     colors = _without_pale_end(plt.get_cmap(cmap))
     _draw_lines(ax, crossings, heights, colors)
     for x, axis in enumerate(axes):
@@ -211,7 +211,7 @@ def _without_pale_end(cmap: Any) -> Any:
 
 
 def _score_heights(scores: Array, floor: float) -> Array:
-    """Height of each score on its axis; failed ones are below it."""
+    """Return the height of each score on its axis; failed candidates are below it."""
     top = np.nanmax(scores) if np.isfinite(scores).any() else floor
     if top <= floor:
         return np.where(np.isnan(scores), -0.07, 0.5)
@@ -219,7 +219,7 @@ def _score_heights(scores: Array, floor: float) -> Array:
 
 
 def _draw_lines(ax: Any, crossings: Array, heights: Array, cmap: Any) -> None:
-    """Failed candidates first, then from the worst to the best."""
+    """Return the drawing order: failed candidates first, then from the worst to the best."""
     collections = import_optional("matplotlib.collections", "plot")
     n = len(crossings)
     if not n:
@@ -241,7 +241,7 @@ def _draw_lines(ax: Any, crossings: Array, heights: Array, cmap: Any) -> None:
 
 
 def _curves(crossings: Array, n_points: int = 24) -> NDArray[np.float64]:
-    """Curves that leave and meet the axes at a right angle, so that the eye can follow one."""
+    """Return curves that are perpendicular to the axes, which makes them easier to follow."""
     t = np.linspace(0, 1, n_points)
     ease = t * t * (3 - 2 * t)
     left, right = crossings[:, :-1, None], crossings[:, 1:, None]
@@ -272,7 +272,7 @@ def _write_ticks(
 
 
 def _draw_score_axis(ax: Any, x: int, scores: Array, floor: float, label: str, cmap: Any) -> None:
-    """The scores' axis is the colour bar."""
+    """Draw the colour bar as the axis of the scores."""
     steps = np.linspace(0, 1, 129)
     ax.pcolormesh(
         [x, x + 0.06], steps, (steps[:-1, None] + steps[1:, None]) / 2, cmap=cmap, zorder=4
@@ -304,7 +304,7 @@ def _dress(ax: Any, names: list[str], label: str) -> None:
 
 
 def _tails(names: list[str]) -> list[str]:
-    """Names without the steps before them, where that is unambiguous."""
+    """Remove the names of steps from parameter names, if the result is unambiguous."""
     tails = [name.rpartition("__")[2] for name in names]
     return [t if tails.count(t) == 1 else n for t, n in zip(tails, names, strict=True)]
 

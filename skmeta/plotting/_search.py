@@ -1,4 +1,4 @@
-"""A finished search: its best score over the evaluations, and its parameters side by side."""
+"""Plot a finished search: best score over the evaluations, or parallel coordinates."""
 
 from __future__ import annotations
 
@@ -29,56 +29,55 @@ _OTHER_COLORS = ("tab:green", "tab:purple", "tab:brown", "tab:pink", "tab:olive"
 
 
 class SearchDisplay:
-    """A finished search: its best score over the evaluations, and its parameters side by side.
+    """Best score of a search over the evaluations, or parallel coordinates of its parameters.
 
-    It shows :class:`~skmeta.search.MetaLearnedSearchCV` and every search of scikit-learn. Make one
-    with :meth:`from_estimator` or :meth:`from_cv_results`; draw it again, or the other kind of
-    picture, with :meth:`plot`.
+    It draws :class:`~skmeta.search.MetaLearnedSearchCV` and every search of scikit-learn. Create a
+    display with :meth:`from_estimator` or :meth:`from_cv_results`. Draw it again, or draw the other
+    kind of picture, with :meth:`plot`.
 
     Parameters
     ----------
     scores : array-like of shape (n_candidates,)
-        Mean test scores in the order of evaluation, greater is better, NaN where a fit failed.
+        Mean test scores in the order of evaluation. Greater is better; NaN if a fit failed.
     params : sequence of dict of length n_candidates
-        The parameters tried. Those of conditional spaces may differ in their names.
+        Parameters of the candidates. Their names may differ, as in conditional spaces.
     sources : sequence of str of length n_candidates or None, default=None
-        Why each was tried.
+        Source of each candidate.
     reference : array-like of shape (n_reference,) or None, default=None
         Scores of a random search on the same data and folds.
     metric_name : str, default="score"
-        What the scores are, for the axis.
+        Name of the scores, for the axis.
     name : str or None, default=None
         Name of the search, for the legend.
 
     Attributes
     ----------
     incumbent : ndarray of shape (n_candidates,)
-        Best score so far; NaN until a first fit succeeded.
+        Best score so far; NaN before the first successful fit.
     expected : tuple of three ndarray of shape (n_candidates,) or (n_reference,)
-        Best score to be expected of candidates in random order, and its quantiles of 10% and 90%.
+        Expected best score of candidates in random order, and its 10% and 90% quantiles.
     best_index : int or None
         The candidate with the best score; None if all failed.
     n_failed : int
         Candidates without a score.
     ax_ : matplotlib Axes
-        What was drawn on.
+        Axes of the drawing.
     figure_ : matplotlib Figure
-        The figure that it is part of.
+        Figure of the axes.
 
     Notes
     -----
-    What a random search reaches after k evaluations is random. Over all orders of N scores, the
-    distribution of the best of the first k is known: it is the one of the maximum of k draws
-    without replacement, which is at most the score of rank i with probability
-    C(i, k) / C(N, k) [1]_. ``expected`` has its mean and quantiles. A failed candidate costs an
-    evaluation and adds no score; orders in which nothing has succeeded yet do not count.
+    The best score of a random search after k evaluations is random. Over all orders of N scores,
+    it is the maximum of k draws without replacement. It is at most the score of rank i with
+    probability C(i, k) / C(N, k) [1]_. ``expected`` has its mean and quantiles. A failed candidate
+    costs an evaluation and adds no score. Orders without a successful fit so far are left out.
 
-    The scores are those of ``reference`` if it is given: a finished random search on the same
-    data, space and folds. The curve is then an unbiased estimate for a random search. Without
-    it they are the search's own scores. For a random search or a grid that is the same thing.
-    For a search that was guided it is *not* what a random search would reach, but something
-    better, as the candidates were picked with care: it says how much of the result is due to
-    finding good candidates early. The legend tells which of the two is drawn.
+    If ``reference`` is given, its scores are used: a finished random search on the same data,
+    space and folds. The curve is then an unbiased estimate for a random search. Otherwise the
+    scores of the search itself are used. For a random search or a grid search this is equivalent.
+    For a guided search it is *not* the score of a random search but a better one, because the
+    candidates are better than random ones. The curve then shows how much of the result is due to
+    the order of the candidates. The legend names the scores that are used.
 
     References
     ----------
@@ -128,7 +127,7 @@ class SearchDisplay:
 
     @property
     def expected(self) -> ExpectedIncumbent:
-        """Best score so far to be expected of candidates in random order, and its quantiles."""
+        """Expected best score so far of candidates in random order, and its quantiles."""
         return expected_incumbent(self.scores if self.reference is None else self.reference)
 
     @property
@@ -166,7 +165,7 @@ class SearchDisplay:
             A random search on the same data, space and folds, to compare with: fitted, its
             ``cv_results_``, or its scores.
         name : str or None, default=None
-            Name for the legend; None takes the class's.
+            Name for the legend; None takes the name of the class.
         kind, ax, **plot_kw
             As for :meth:`plot`.
 
@@ -223,7 +222,7 @@ class SearchDisplay:
         reference
             As for :meth:`from_estimator`.
         metric_name : str or None, default=None
-            What to write on the axis; None writes ``metric``, or ``"score"``.
+            Label of the axis; None writes ``metric``, or ``"score"``.
         name : str or None, default=None
             Name for the legend.
         kind, ax, **plot_kw
@@ -269,26 +268,26 @@ class SearchDisplay:
         Parameters
         ----------
         kind : {"incumbent", "parallel"}, default="incumbent"
-            ``"incumbent"`` draws the best score over the evaluations, each candidate as a point
-            in the colour of its source, and what the same number of evaluations in random order
-            is expected to reach, with a band that holds 80% of the orders. The axis leaves low
-            scores out, which stand as triangles at its edge.
-            ``"parallel"`` draws a line for each candidate through one axis a parameter, in the
-            colour of its score, the best one on top. An axis is logarithmic if its values span
-            two decades or more; parameters that never vary are left out; *not set* is a
-            parameter that the candidate's sub-space does not have. At a category, lines fan out,
-            better ones higher.
+            ``"incumbent"`` draws the best score over the evaluations. Each candidate is a point in
+            the colour of its source. A dashed line is the expected best score of the same number
+            of evaluations in random order, and a band holds 80% of the orders. Low scores are
+            triangles at the edge of the axis.
+            ``"parallel"`` draws one axis per parameter and one line per candidate, in the colour
+            of its score, with the best candidate on top. An axis is logarithmic if its values span
+            two decades or more. Parameters that never vary are left out. *not set* is a parameter
+            that the candidate's sub-space does not have. Lines fan out at a category, with better
+            candidates higher.
         ax : matplotlib Axes or None, default=None
             Where to draw. None makes a figure.
         show_points : bool, default=True
-            Draw the candidates, and not the incumbent only; of kind ``"incumbent"``.
+            Draw the candidates in addition to the incumbent; for kind ``"incumbent"``.
         show_expected : bool, default=True
-            Draw the expected score of a random order; of kind ``"incumbent"``.
+            Draw the expected best score of random orders; for kind ``"incumbent"``.
         color : color or None, default=None
-            Colour of the incumbent, of kind ``"incumbent"``, so that searches can be drawn on the
-            same axes; None takes black, or another colour if there are lines on them already.
+            Colour of the incumbent, for kind ``"incumbent"``, so that several searches can be
+            drawn on the same axes. None takes black, or another colour if the axes have lines.
         cmap : str or matplotlib Colormap, default="YlGnBu"
-            Colours of scores, of kind ``"parallel"``; low ones have one colour.
+            Colours of the scores, for kind ``"parallel"``; low scores share one colour.
 
         Returns
         -------
@@ -315,12 +314,12 @@ class SearchDisplay:
         return self.metric_name[:1].upper() + self.metric_name[1:]
 
     def _floor(self) -> float:
-        """Score below which differences would squeeze the picture and tell little."""
+        """Return the lowest score to draw: lower ones would compress the rest of the picture."""
         scores = self.scores[np.isfinite(self.scores)]
         if not len(scores):
             return 0.0
-        # More than half of the candidates may be no better than chance, so that the median is no
-        # guide; what the better of two reaches is one.
+        # The median is not robust: over half of the candidates may be no better than chance.
+        # Hence the expected better score of two candidates.
         better = expected_incumbent(scores).mean[:2][-1]
         return float(max(scores.min(), scores.max() - 1.5 * (scores.max() - better)))
 
@@ -342,14 +341,14 @@ class SearchDisplay:
             at, best = self.best_index, self.scores[self.best_index]
             ax.plot(at + 1, best, "*", color=color, markersize=13, mec="white", zorder=6)
             text, place, above = f"{best:.4g}", (at + 1, best), {"textcoords": "offset points"}
-            if ax.texts:  # a second search would write over the first one's figure
+            if ax.texts:  # the text of a second search would overlap that of the first
                 label = f"{label}: {text}"
             else:
                 ax.annotate(text, place, (0, 7), ha="center", color=color, **above)
         ax.step(x, self.incumbent, where="post", color=color, lw=2, label=label, zorder=4)
         ax.set(xlabel="evaluations", ylabel=self.metric_name, ylim=(bottom, top))
         ax.xaxis.get_major_locator().set_params(integer=True)
-        # Below the axes: wherever it stood within, there would be candidates.
+        # Below the axes, because it would cover candidates within them.
         at_bottom = (0.5, -0.14)
         ax.legend(
             ncols=3, loc="upper center", bbox_to_anchor=at_bottom, fontsize="small", frameon=False
@@ -357,7 +356,7 @@ class SearchDisplay:
         return ax
 
     def _limits(self, ax: Any, show_expected: bool) -> tuple[float, float]:
-        """Lower and upper end of the scores' axis; what was drawn before stays in sight."""
+        """Return the limits of the scores' axis, which include earlier drawings."""
         early = max(2, len(self.scores) // 10)
         shown = [self._floor(), *self.incumbent[: early + 1][-1:], *self.incumbent[-1:]]
         if show_expected:
@@ -401,7 +400,7 @@ class SearchDisplay:
 
 
 def _colors_of(sources: NDArray[Any]) -> dict[str, Any]:
-    """Colour of each source, in the order of first appearance."""
+    """Return the colour of each source, in the order of first appearance."""
     found = dict.fromkeys(sources.tolist())
     others = [s for s in found if s not in _SOURCE_COLORS]
     if others == ["candidate"]:

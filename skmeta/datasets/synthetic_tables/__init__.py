@@ -1,4 +1,4 @@
-"""Synthetic tables, which the shipped priors are meta-trained on."""
+"""Synthetic tables, on which the shipped priors were meta-trained."""
 
 from skmeta.datasets.synthetic_tables._tables import make_table_tasks
 

@@ -1,10 +1,14 @@
 """Batches of synthetic tables of one shape, as tensors.
 
 Notation: b tasks, n rows, d columns, c classes of a task (at most 10). A task is made in four
-steps: latent columns ``z`` (b, n, d), correlated normals, clusters, or nodes of a random causal
-network; each turned into a column ``x`` as it would be observed (skewed, ordinal, categorical,
-...) and an effect ``u`` that a function can work on; random functions of the effects, or further
-nodes of the causal network, as scores; and labels or targets from the scores.
+steps:
+
+1. Draw latent columns ``z`` (b, n, d): correlated normals, clusters, or nodes of a random causal
+   network.
+2. Convert each to an observed column ``x`` (skewed, ordinal, categorical, ...) and a numeric
+   effect ``u``.
+3. Compute scores: random functions of the effects, or further nodes of the causal network.
+4. Compute labels or targets from the scores.
 """
 
 from __future__ import annotations
@@ -30,8 +34,8 @@ MAX_CLASSES = 10
 _MAX_LEVELS = 12
 # Share of tasks whose columns are correlated normals, clusters, or nodes of a causal network.
 _LATENTS = (0.45, 0.20, 0.35)
-# In a third of the tasks of a network, and in this share of those with clusters, the labels come
-# from the latent structure rather than from a function of the columns.
+# Share of the tasks with a causal network, or with clusters, whose labels come from the latent
+# structure instead of a function of the columns.
 _FROM_NODES = 0.6
 _FROM_CLUSTERS = 0.7
 
@@ -44,7 +48,7 @@ class Latents(NamedTuple):
     z : Tensor of shape (b, n, d)
         Standardised.
     scores : Tensor of shape (b, n, 10)
-        What the structure says about the classes.
+        Scores of the classes by the latent structure.
     is_own : Tensor of shape (b,), bool
         Whether the labels follow ``scores`` instead of a function of the columns.
     """
@@ -74,17 +78,17 @@ def draw_tables(
     kind : {"classification", "regression"}
         What the tasks are.
     n_classes : int or None
-        Number of classes; None draws 2 to 10, fewer being more frequent, and no more than a third
-        of the rows.
+        Number of classes. None draws 2 to 10, but at most a third of the number of rows; small
+        numbers are more frequent.
 
     Returns
     -------
     x : Tensor of shape (n_tasks, n_samples, n_features), float32
-        Rows in random order; missing values are NaN.
+        Rows in random order. Missing values are NaN.
     y : Tensor of shape (n_tasks, n_samples)
         Class positions (int64), or targets (float32). A class that was drawn may have no rows.
     """
-    # Classes can be balanced by leaving rows out, so twice as many are made.
+    # Classes are balanced by leaving rows out, so twice as many rows are drawn.
     n_pool = 2 * n_samples if kind == "classification" else n_samples
     latents = _draw_latents(generator, n_tasks, max(n_pool, 16), n_features)
     x, u = _observe(generator, latents.z)
@@ -108,7 +112,7 @@ def _draw_latents(generator: torch.Generator, b: int, n: int, d: int) -> Latents
     parts = [
         make(generator, size, n, d) for make, size in zip(makers, sizes, strict=True) if size > 0
     ]
-    if b < 4:  # Shares of so few tasks would leave some out for good.
+    if b < 4:  # With so few tasks, rounded shares would never draw some of the kinds.
         make = makers[int(torch.multinomial(torch.tensor(_LATENTS), 1, generator=_cpu(generator)))]
         parts = [make(generator, b, n, d)]
     z, scores, is_own = (torch.cat(part) for part in zip(*parts, strict=True))
@@ -126,7 +130,7 @@ def _correlated(generator: torch.Generator, b: int, n: int, d: int) -> Latents:
     factors = normal(generator, b, n, n_factors) @ normal(generator, b, n_factors, d)
     share = uniform(generator, b, 1, d) * (uniform(generator, b, 1, 1) < 0.6)
     own = normal(generator, b, n, d)
-    # A few tasks have tails heavier than the normal distribution's.
+    # A few tasks have heavier tails than the normal distribution.
     tail = torch.sqrt(0.2 + -torch.log(uniform(generator, b, n, 1, low=0.01)))
     own = torch.where(uniform(generator, b, 1, 1) < 0.25, own * tail, own)
     z = own * torch.sqrt(1 - share) + factors * torch.sqrt(share / n_factors)
@@ -134,7 +138,7 @@ def _correlated(generator: torch.Generator, b: int, n: int, d: int) -> Latents:
 
 
 def _clustered(generator: torch.Generator, b: int, n: int, d: int) -> Latents:
-    """Normal clusters; each belongs to a class, which makes some classes of several parts."""
+    """Draw normal clusters. Each belongs to a class, and a class may have several clusters."""
     n_clusters = int(integers(generator, 2, 20, 1))
     distance = torch.exp(uniform(generator, b, 1, 1, low=-1.0, high=1.5))
     seen = uniform(generator, b, 1, d) < uniform(generator, b, 1, 1, low=0.1)
@@ -152,7 +156,7 @@ def _clustered(generator: torch.Generator, b: int, n: int, d: int) -> Latents:
 
 
 def _causal(generator: torch.Generator, b: int, n: int, d: int) -> Latents:
-    """Nodes of a random network, of which some are seen as columns and others as scores."""
+    """Draw nodes of a random network; some become columns, and others become scores."""
     n_layers = int(integers(generator, 1, 3, 1))
     width = max(8, -(-(d + MAX_CLASSES + 4) // n_layers))
     n_causes = int(integers(generator, 2, 12, 1))
@@ -174,10 +178,10 @@ def _causal(generator: torch.Generator, b: int, n: int, d: int) -> Latents:
 
 
 def _observe(generator: torch.Generator, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Columns as they are observed, and their effects, both (b, n, d)."""
+    """Return observed columns and their effects, both (b, n, d)."""
     b, _, d = z.shape
     rank = 0.5 * (1 + torch.erf(z / math.sqrt(2.0)))
-    # A task is all numeric, all discrete, or a mixture; a numeric column may be warped.
+    # The columns of a task are numeric, discrete or both. Numeric columns may be warped.
     share = torch.where(uniform(generator, b, 1) < 0.45, 0.0, uniform(generator, b, 1, high=1.3))
     is_discrete = (uniform(generator, b, d) < share)[:, None]
     numeric = _warp(generator, z, rank)
@@ -191,7 +195,7 @@ def _observe(generator: torch.Generator, z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _warp(generator: torch.Generator, z: Tensor, rank: Tensor) -> Tensor:
-    """Monotone maps (save for rounding and clipping): the ranks of a column stay as they are."""
+    """Apply monotone maps, which keep the ranks of a column, except for rounding and clipping."""
     b, _, d = z.shape
     strength = uniform(generator, b, 1, d)
     warped = uniform(generator, b, 1, 1) < 0.7
@@ -212,7 +216,7 @@ def _warp(generator: torch.Generator, z: Tensor, rank: Tensor) -> Tensor:
 
 
 def _discretize(generator: torch.Generator, rank: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Levels in order, codes out of order with their effects, and which columns have those."""
+    """Return ordered levels, unordered codes, effects of codes, and which columns have codes."""
     b, _, d = rank.shape
     most = torch.where(uniform(generator, b, 1, d) < 0.4, 2, _MAX_LEVELS)
     n_levels = 2 + (uniform(generator, b, 1, d) * (most - 1)).long().clamp_max(_MAX_LEVELS - 2)
@@ -225,9 +229,9 @@ def _discretize(generator: torch.Generator, rank: Tensor) -> tuple[Tensor, Tenso
 
 
 def _draw_scores(generator: torch.Generator, u: Tensor, latents: Latents, k: int) -> Tensor:
-    """Scores (b, n, k) of the rows, standardised."""
+    """Draw standardised scores (b, n, k) of the rows."""
     b, _, d = u.shape
-    # Few columns matter in most tasks, and some matter more than others.
+    # In most tasks few columns are relevant, and their relevances differ.
     kept = torch.exp(uniform(generator, b, 1) * math.log(d + 1)).ceil()
     order = torch.argsort(uniform(generator, b, d), 1).argsort(1)
     decay = 2 * uniform(generator, b, 1) * (uniform(generator, b, 1) < 0.5)
@@ -254,7 +258,7 @@ def _noise_level(generator: torch.Generator, b: int) -> Tensor:
 def _to_classes(
     generator: torch.Generator, scores: Tensor, n_samples: int, n_classes: int | None
 ) -> Tensor:
-    """Class positions (b, n): the highest score, or the interval that one score falls in."""
+    """Return class positions (b, n): the highest score, or the interval of one score."""
     b, n, _ = scores.shape
     if n_classes is None:
         most = max(2, min(MAX_CLASSES, n_samples // 3))
@@ -264,13 +268,13 @@ def _to_classes(
         c = torch.full((b, 1), n_classes, device=scores.device)
     noise = _noise_level(generator, b)[:, :, None]
     scores = scores + noise * normal(generator, *scores.shape)
-    # Unequal shares: the spread of the logarithms of the classes' shares.
+    # Standard deviation of the logarithms of the classes' shares.
     spread = 1.2 * uniform(generator, b, 1) * (uniform(generator, b, 1) < 0.6)
     bias = spread * normal(generator, b, MAX_CLASSES)
     absent = torch.arange(MAX_CLASSES, device=scores.device) >= c
     highest = (scores + bias[:, None]).masked_fill(absent[:, None], -math.inf).argmax(2)
     interval = _intervals(generator, scores[..., 0], bias, c)
-    # With two classes both ways are one, but for functions whose values are few.
+    # With two classes, both ways are the same, except for functions with few values.
     by_interval = uniform(generator, b, 1) < 0.4
     y = torch.where(by_interval, interval, highest)
     flip = 0.25 * uniform(generator, b, 1) * (uniform(generator, b, 1) < 0.25)
@@ -279,7 +283,7 @@ def _to_classes(
 
 
 def _intervals(generator: torch.Generator, score: Tensor, bias: Tensor, c: Tensor) -> Tensor:
-    """Cut a score at random quantiles; a class may own several of the intervals."""
+    """Cut a score at random quantiles; a class may have several of the intervals."""
     b, n = score.shape
     n_cuts = 16
     repeated = uniform(generator, b, 1) < 0.3
@@ -298,7 +302,7 @@ def _intervals(generator: torch.Generator, score: Tensor, bias: Tensor, c: Tenso
 
 
 def _balance(generator: torch.Generator, y: Tensor, n_samples: int) -> Tensor:
-    """Draw rows (b, n_samples) without replacement, in many tasks such that rare classes gain."""
+    """Draw rows (b, n_samples) without replacement; in many tasks, favour rare classes."""
     b, n = y.shape
     member = torch.nn.functional.one_hot(y, MAX_CLASSES)
     count = member.sum(1).gather(1, y)
@@ -310,7 +314,7 @@ def _balance(generator: torch.Generator, y: Tensor, n_samples: int) -> Tensor:
 
 
 def _to_targets(generator: torch.Generator, score: Tensor) -> Tensor:
-    """Targets (b, n): the score with noise, in some tasks skewed, rounded, or cut off."""
+    """Return targets (b, n): scores with noise, in some tasks skewed, rounded or censored."""
     b, n = score.shape
     t = score + _noise_level(generator, b) * normal(generator, b, n) * torch.where(
         uniform(generator, b, 1) < 0.2, score.abs(), 1.0
@@ -331,7 +335,7 @@ def _to_targets(generator: torch.Generator, score: Tensor) -> Tensor:
 
 
 def _spoil(generator: torch.Generator, x: Tensor) -> Tensor:
-    """Take values out, in some tasks and columns, at random or above a threshold."""
+    """Remove values of some tasks and columns, at random or above a threshold."""
     b, n, d = x.shape
     touched = (uniform(generator, b, 1, 1) < 0.2) & (uniform(generator, b, 1, d) < 0.5)
     rate = 0.5 * uniform(generator, b, 1, d) ** 2

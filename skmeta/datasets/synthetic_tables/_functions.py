@@ -1,4 +1,4 @@
-"""Random functions of table rows: what the labels of synthetic tasks follow.
+"""Random functions of table rows, from which labels of synthetic tasks are made.
 
 Notation: b tasks, n rows, d columns, k outputs. Every function draws all its parameters from a
 `torch.Generator` and takes
@@ -34,18 +34,18 @@ ACTIVATIONS: tuple[Callable[[Tensor], Tensor], ...] = (
 
 
 def uniform(generator: torch.Generator, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """Uniform numbers on the generator's device."""
+    """Draw uniform numbers on the generator's device."""
     drawn = torch.rand(*shape, generator=generator, device=generator.device)
     return low + (high - low) * drawn
 
 
 def normal(generator: torch.Generator, *shape: int) -> Tensor:
-    """Standard normal numbers on the generator's device."""
+    """Draw standard normal numbers on the generator's device."""
     return torch.randn(*shape, generator=generator, device=generator.device)
 
 
 def integers(generator: torch.Generator, low: int, high: int, *shape: int) -> Tensor:
-    """Integers from ``low`` to ``high``, both included, on the generator's device."""
+    """Draw integers from ``low`` to ``high``, both included, on the generator's device."""
     return torch.randint(low, high + 1, shape, generator=generator, device=generator.device)
 
 
@@ -55,13 +55,13 @@ def draw_index(generator: torch.Generator, weight: Tensor, n: int) -> Tensor:
 
 
 def standardize(values: Tensor, dim: int = 1) -> Tensor:
-    """Mean 0 and variance 1 along an axis; constant values become 0."""
+    """Standardise values to mean 0 and variance 1 along an axis; constant values become 0."""
     centred = values - values.mean(dim, keepdim=True)
     return centred * torch.rsqrt((centred * centred).mean(dim, keepdim=True) + 1e-6)
 
 
 def activate(h: Tensor, choice: Tensor) -> Tensor:
-    """Apply the activation that ``choice`` (broadcast to h) names to each value."""
+    """Apply the activation at position ``choice`` (broadcast to h) to each value."""
     out = h
     for k, activation in enumerate(ACTIVATIONS[1:], start=1):
         out = torch.where(choice == k, activation(h), out)
@@ -69,16 +69,16 @@ def activate(h: Tensor, choice: Tensor) -> Tensor:
 
 
 def linear(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
-    """Weighted sums."""
+    """Evaluate random weighted sums."""
     b, _, d = u.shape
     return u @ (relevance[:, :, None] * normal(generator, b, d, k))
 
 
 def network(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
-    """A network of one or two hidden layers; each unit has an activation of its own."""
+    """Evaluate a random network of one or two hidden layers, with one activation per unit."""
     b, _, d = u.shape
     width = int(integers(generator, 4, 24, 1))
-    # Some tasks have one activation throughout, others a mixture.
+    # Some tasks have the same activation for all units, others a mixture.
     choice = integers(generator, 0, len(ACTIVATIONS) - 1, b, 1, width)
     choice = torch.where(uniform(generator, b, 1, 1) < 0.5, choice[..., :1], choice)
     scale = 1 + 2 * uniform(generator, b, 1, 1)
@@ -93,7 +93,7 @@ def network(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) ->
 
 
 def smooth(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
-    """A draw from a Gaussian process, by random Fourier features."""
+    """Evaluate a draw from a Gaussian process, by random Fourier features."""
     b, _, d = u.shape
     n_waves = 48
     length = torch.exp(uniform(generator, b, 1, 1, low=-0.7, high=1.5))
@@ -104,12 +104,12 @@ def smooth(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> 
 
 
 def oblivious_trees(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
-    """A sum of trees that ask the same question at all nodes of a level."""
+    """Evaluate a sum of trees with the same condition at all nodes of a level."""
     return _bits_to_values(generator, u, relevance, k, depth=(1, 4), n_terms=(1, 8), rules=False)
 
 
 def rules(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
-    """A sum of conjunctions of one to three conditions."""
+    """Evaluate a sum of conjunctions of one to three conditions."""
     return _bits_to_values(generator, u, relevance, k, depth=(1, 3), n_terms=(2, 10), rules=True)
 
 
@@ -141,7 +141,7 @@ def _bits_to_values(
 
 
 def tree(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
-    """A decision tree with a question of its own at each node."""
+    """Evaluate a decision tree with a different condition at each node."""
     b, n, _ = u.shape
     depth = int(integers(generator, 2, 6, 1))
     n_nodes = 2**depth - 1
@@ -159,7 +159,7 @@ def tree(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Te
 
 
 def prototypes(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
-    """The value of the nearest of some rows: constant in the cells of a Voronoi diagram."""
+    """Return the value of the nearest prototype, which is constant in each Voronoi cell."""
     b, n, _ = u.shape
     n_prototypes = int(integers(generator, 2, 16, 1))
     scaled = u * relevance[:, None, :]
@@ -179,4 +179,4 @@ FUNCTIONS: tuple[tuple[float, Callable[..., Tensor]], ...] = (
     (0.10, rules),
     (0.10, prototypes),
 )
-"""How often each is drawn, and the function."""
+"""Probability of each function, and the function."""

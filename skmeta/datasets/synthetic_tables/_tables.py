@@ -10,7 +10,7 @@ from skmeta._validation import check_count
 __all__ = ["make_table_tasks"]
 
 _KINDS = ("classification", "regression")
-# Tables made at once; bounds memory, and is part of what a seed gives.
+# Number of tables made at once, to bound the memory. It changes the tables of a seed.
 _BATCH = 64
 
 
@@ -24,15 +24,15 @@ def make_table_tasks(
     device: Any = "cpu",
     random_state: Any = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Make small tables that are as varied as those that people have.
+    """Make small tables, as varied as real ones.
 
-    Every task is another random world. Its columns are correlated normals, clusters, or nodes of
-    a random causal network; they are observed as numbers (plain, skewed, heavy-tailed, cut off,
-    rounded), ordinal levels, categories or binary flags, and some values are missing. Its labels
-    follow a function of some of the columns: linear, a network with mixed activations, a smooth
-    Gaussian process, a decision tree, a sum of oblivious trees, rules, or the nearest prototype;
-    or they follow further nodes of the network, or the clusters. Classes are of equal or unequal
-    size, and labels are noisy to various degrees.
+    The latent columns of each task are correlated normals, clusters, or nodes of a random causal
+    network. They are observed as numbers (plain, skewed, heavy-tailed, censored, rounded),
+    ordinal levels, categories or binary flags, and some values are missing. Labels are a function
+    of some of the columns: linear, a network with mixed activations, a smooth Gaussian process, a
+    decision tree, a sum of oblivious trees, rules, or the nearest prototype. In other tasks they
+    depend on further nodes of the network, or on the clusters. Classes are of equal or unequal
+    size, and the noise of labels varies.
 
     A network that predicts such tasks from a few labelled rows has learned how to learn from a
     table: see :class:`~skmeta.learners.InContextLearner`.
@@ -46,14 +46,14 @@ def make_table_tasks(
     n_features : int, default=10
         Number of columns.
     kind : {"classification", "regression"}, default="classification"
-        What the tasks are.
+        Kind of the tasks.
     n_classes : int or None, default=None
-        Number of classes of each task, at most 10; a rare class may have no row. None draws 2
-        to 10 for each, fewer being more frequent. Without meaning for regressions.
+        Number of classes of each task, at most 10. A rare class may have no row. None draws 2 to
+        10 for each task; small numbers are more frequent. It has no effect on regressions.
     device : str or torch.device, default="cpu"
-        Where to compute. Another device gives other tasks.
+        Device of the computation. Another device gives other tasks.
     random_state : int, Generator, RandomState or None, default=None
-        Pass an int for the same tasks each time.
+        Pass an int for reproducible tasks.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def make_table_tasks(
     >>> X.shape, y.shape, int(groups.max())
     ((60, 5), (60,), 2)
     """
-    # torch is not loaded with the data sets, since most of them do without it.
+    # torch is imported here, because most data sets do not need it.
     import torch
 
     from skmeta.datasets.synthetic_tables._batches import MAX_CLASSES, draw_tables

@@ -1,4 +1,4 @@
-"""Learners in closed form: each task's coefficients come from a learned distribution."""
+"""Mixed-effects models: the coefficients of each task come from a learned distribution."""
 
 from skmeta.learners.hierarchical._alpaca import ALPaCA
 from skmeta.learners.hierarchical._learner import HierarchicalLinear

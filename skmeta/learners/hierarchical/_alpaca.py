@@ -14,22 +14,23 @@ class ALPaCA(HierarchicalLinear):
 
     The last layer of a task is drawn from a normal distribution that all tasks share. A new task
     is learned in closed form, without gradient steps, and its predictions are distributions.
-    Meta-training descends minus the log predictive density of the query rows by the network, by the
-    mean and the covariance of the last layer, and by the noise.
+    Meta-training maximises the log predictive density of the query rows over the weights of the
+    network, the mean and the covariance of the last layer, and the noise.
 
-    Meta-training starts from drawn weights of the network and from the prior of
+    Meta-training starts from random weights of the network, and from the prior of
     :class:`HierarchicalLinear` on its features. With ``backbone="identity"`` and
     ``n_iterations=0`` the two learners are the same. Classifications, which are not in the paper,
-    go through Laplace's approximation.
+    use Laplace's approximation.
 
     Parameters
     ----------
     rank : int, default=2
-        As of :class:`HierarchicalLinear`, for the start. Meta-training moves the whole covariance.
+        Rank of the initial covariance, as in :class:`HierarchicalLinear`. Meta-training changes
+        the whole covariance.
     shrinkage : float, default=1.0
-        The same, for the start.
+        Shrinkage of the initial covariance, as in :class:`HierarchicalLinear`.
     varied_noise : bool, default=False
-        Whether the noise of a regression differs between tasks; in the paper it does not.
+        Whether the noise of a regression differs between tasks. In the paper it is the same.
     %(parameters)s
 
     Attributes

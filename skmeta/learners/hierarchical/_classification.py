@@ -3,8 +3,8 @@
 Notation as in `_laplace`: q coefficients, j linear predictors, c classes. Coefficients of
 predictor j of a task are drawn from N(m_j, S_j).
 
-Both the effects of tasks and m are integrated out by Laplace's approximation, m under a normal
-prior of variance tau^2 for slopes and a flat one for intercepts.
+The effects of tasks and m are integrated out by Laplace's approximation. The prior of m is normal
+with variance tau^2 for slopes, and flat for intercepts.
 
 References: Breslow and Clayton (1993), Approximate inference in generalized linear mixed models;
 Bates, Maechler, Bolker and Walker (2015), Fitting linear mixed-effects models using lme4.
@@ -32,14 +32,14 @@ from skmeta.learners.hierarchical._laplace import (
 _LOG_RIDGE_BOUNDS = (-6.0, 2.0)
 # Precision of an intercept: its standard deviation is 10 logits.
 _FLAT = 0.01
-# Tasks of similar size are computed together: the largest has at most so many times the rows.
+# Tasks computed together: largest ratio of the numbers of rows of two of them.
 _SIZE_RATIO = 1.5
-# Step of a coefficient at which its mode is found; one more Newton step squares what is left.
+# Newton's method stops at a step of this size. The error after one more step is its square.
 _TOLERANCE = 1e-4
 
 
 class ClassPrior(NamedTuple):
-    """What tasks of a family have in common.
+    """Distribution of the coefficients over the tasks of a family.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class ClassPrior(NamedTuple):
     covariance : Tensor of shape (j, q, q)
         S.
     mean_covariance : Tensor of shape (j, q, q)
-        How well m is known, for each predictor apart.
+        Covariance of the estimate of m, for each predictor separately.
     """
 
     mean: Tensor
@@ -57,7 +57,7 @@ class ClassPrior(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Rows of g tasks of similar size; missing ones weigh 0."""
+    """Rows of g tasks of similar size; padding rows have weight 0."""
 
     z: Tensor  # (g, n, q)
     p: Tensor  # (g, n, c)
@@ -65,7 +65,7 @@ class Batch(NamedTuple):
 
 
 def batch_tasks(z: np.ndarray, y: np.ndarray, codes: np.ndarray, n_classes: int) -> list[Batch]:
-    """Put tasks of similar size together.
+    """Divide tasks into batches of similar size.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def batch_tasks(z: np.ndarray, y: np.ndarray, codes: np.ndarray, n_classes: int)
     Returns
     -------
     list of Batch
-        All tasks.
+        Batches of all tasks.
     """
     sizes = np.bincount(codes)
     parts = np.split(np.argsort(codes, kind="stable"), np.cumsum(sizes)[:-1])
@@ -104,12 +104,12 @@ def batch_tasks(z: np.ndarray, y: np.ndarray, codes: np.ndarray, n_classes: int)
 class ClassEvidence:
     """Marginal likelihood of all tasks as a function of the parameters.
 
-    It keeps the modes that it found, as starts for the next parameters.
+    It stores the modes that it found, which are the starts for the next parameters.
 
     Parameters
     ----------
     batches : list of Batch
-        The rows.
+        Rows of the tasks.
     shape : CovarianceShape
         Form of S, and its shrinkage.
     codes : Tensor of shape (c, j)
@@ -122,7 +122,7 @@ class ClassEvidence:
         self.modes: list[Tensor | None] = [None] * len(batches)
 
     def split(self, at: Tensor) -> tuple[Tensor, Tensor]:
-        """m (q, j) and the precision (q,) of its prior, from the end of the parameters."""
+        """Return m (q, j) and the precision (q,) of its prior, the last of the parameters."""
         first = self.shape.n_parameters
         mean = at[first : first + self.n_mean].reshape(self.shape.n_predictors, -1).T
         slopes = torch.exp(-2 * at[-1]).expand(len(self.shape.varies) - 1)
@@ -131,7 +131,7 @@ class ClassEvidence:
         return mean, torch.cat([slopes.new_full((1,), _FLAT), slopes])
 
     def minus_log(self, at: Tensor) -> Tensor:
-        """Minus the log marginal likelihood, up to a constant."""
+        """Return minus the log marginal likelihood, up to a constant."""
         mean, precision = self.split(at)
         factor = torch.linalg.cholesky(self.shape.covariance(at))
         value = 0.5 * (precision[:, None] * mean**2).sum()
@@ -155,7 +155,7 @@ class ClassEvidence:
     def _curvature(
         self, u: Tensor, batch: Batch, mean: Tensor, factor: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Root of M, and the information on m when the effects are integrated out."""
+        """Return the root of M, the information on m with effects integrated out, and X."""
         coefficients = mean + times_factor(u, factor)
         _, a = information(coefficients, *batch, self.codes)
         size = factor.shape[0] * factor.shape[1]
@@ -168,14 +168,14 @@ class ClassEvidence:
         return root, a.sum(0) - (x.mT @ x).sum(0), x
 
     def effects(self, at: Tensor) -> Tensor:
-        """Effects (G, j, q) of the tasks, in no particular order."""
+        """Return the effects (G, j, q) of the tasks, in the order of the batches."""
         mean, _ = self.split(at)
         factor = torch.linalg.cholesky(self.shape.covariance(at))
         found = [self._mode(k, batch, mean, factor) for k, batch in enumerate(self.batches)]
         return torch.cat([times_factor(u, factor).mT for u in found])
 
     def prior(self, at: Tensor) -> ClassPrior:
-        """The estimates at parameters."""
+        """Return the estimates at given parameters."""
         mean, precision = self.split(at)
         covariance = self.shape.covariance(at)
         factor = torch.linalg.cholesky(covariance)
@@ -187,7 +187,7 @@ class ClassEvidence:
         j, q = factor.shape[:2]
         blocks = inverse.reshape(j, q, j, q)
         if j > 1:
-            # What is added to all classes changes no probability, and is not known.
+            # A constant added to all classes changes no probability, and is not identified.
             centre = torch.eye(j, dtype=blocks.dtype) - 1 / j
             blocks = torch.einsum("ab,bpcq,cd->apdq", centre, blocks, centre)
         each = torch.stack([blocks[i, :, i] for i in range(j)])
@@ -202,7 +202,7 @@ def estimate_classification(
     Parameters
     ----------
     batches : list of Batch
-        Their rows.
+        Rows of the tasks.
     shape : CovarianceShape
         Form of S, and its shrinkage.
     n_classes : int
@@ -226,7 +226,7 @@ def estimate_classification(
 
 
 def _start_mean(batches: list[Batch], shape: CovarianceShape, codes: Tensor) -> np.ndarray:
-    """Slopes of 0, and intercepts that give each class its share of the rows."""
+    """Return slopes of 0, and intercepts that give each class its share of the rows."""
     each = [(batch.w[..., None] * batch.p).sum((0, 1)) for batch in batches]
     counts = torch.stack(each).sum(0)
     log_share = torch.log((counts + 0.5) / (counts + 0.5).sum())

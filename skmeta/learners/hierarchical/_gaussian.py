@@ -1,12 +1,12 @@
 """Bayesian linear regression with a Gaussian prior: posterior and predictive distribution.
 
 Notation: n rows, q coefficients (the first is the intercept), k noise levels. Z (n, q) are rows
-with a leading 1, y (n,) targets, w (n,) weights; coefficients are drawn from N(m, L L'), targets
-from N(Z b, sigma^2). The logarithm of a task's noise is normal over tasks, on a grid of k
-levels, so that predictions are mixtures of k normal distributions.
+with a leading 1, y (n,) targets, w (n,) weights. Coefficients are drawn from N(m, L L'), targets
+from N(Z b, sigma^2). The logarithm of a task's noise is normal over tasks, on a grid of k levels,
+so predictions are mixtures of k normal distributions.
 
-Everything is written for one task, without branches on values, so that `torch.func.vmap` and
-`torch.func.grad` go through it.
+All functions take one task and have no branches on values, so `torch.func.vmap` and
+`torch.func.grad` can transform them.
 
 References: Bishop (2006), Pattern Recognition and Machine Learning, section 3.3; Harrison, Sharma
 and Pavone (2018), Meta-learning priors for efficient online Bayesian regression, section 3.
@@ -27,7 +27,7 @@ _N_BISECTIONS = 60
 
 
 class Posterior(NamedTuple):
-    """What is known of a task's coefficients, for each noise level.
+    """Posterior of a task's coefficients, for each noise level.
 
     Attributes
     ----------
@@ -49,25 +49,26 @@ class Posterior(NamedTuple):
 
 @lru_cache
 def noise_grid(n_levels: int = N_NOISE_LEVELS) -> tuple[Tensor, Tensor]:
-    """Even grid over a standard normal distribution, and its log probabilities, (k,) each."""
+    """Return an even grid over a standard normal distribution, and log probabilities, (k,)."""
     nodes = torch.linspace(-_FURTHEST_LEVEL, _FURTHEST_LEVEL, n_levels, dtype=torch.float64)
     return nodes, torch.log_softmax(-0.5 * nodes**2, 0)
 
 
 def noise_levels(log_noise: Tensor, log_spread: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Standard deviations of the noise and their log probabilities.
+    """Return standard deviations of the noise and their log probabilities.
 
     Parameters
     ----------
     log_noise : Tensor of shape ()
         Mean over tasks of the logarithm of the noise's standard deviation.
     log_spread : Tensor of shape () or None
-        Logarithm of its standard deviation over tasks; None for noise that is the same in all.
+        Logarithm of the standard deviation of log noise over tasks; None for the same noise in
+        all tasks.
 
     Returns
     -------
     noise, log_weight : Tensor of shape (k,)
-        The levels; a single one for noise that is the same in all tasks.
+        The levels; a single one for the same noise in all tasks.
     """
     if log_spread is None:
         return torch.exp(log_noise)[None], torch.zeros_like(log_noise)[None]
@@ -101,8 +102,8 @@ def regression_posterior(
     Returns
     -------
     Posterior
-        Coefficients are m + L u, with u drawn from N(0, I) before, and with precision
-        M = I + L' Z' W Z L / sigma^2 after the rows are seen.
+        Coefficients are m + L u. The prior of u is N(0, I), and the precision of its posterior is
+        M = I + L' Z' W Z L / sigma^2.
     """
     zl = z @ factor
     residual = y - z @ mean
@@ -124,34 +125,34 @@ def regression_posterior(
 
 
 def predictive(posterior: Posterior, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Means and variances (k, n) of the targets of rows (n, q), for each noise level."""
+    """Return means and variances (k, n) of the targets of rows (n, q), for each noise level."""
     spread = z @ posterior.factor
     return posterior.mean @ z.T, (spread**2).sum(-1) + posterior.noise[:, None] ** 2
 
 
 def mixture_moments(mean: Tensor, variance: Tensor, log_weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance (n,) of mixtures of k normal distributions, given (k, n), (k, n), (k,)."""
+    """Return mean and variance (n,) of mixtures of normals, given (k, n), (k, n) and (k,)."""
     weight = log_weight.exp()[:, None]
     centre = (weight * mean).sum(0)
     return centre, (weight * (variance + (mean - centre) ** 2)).sum(0)
 
 
 def mixture_log_density(mean: Tensor, variance: Tensor, log_weight: Tensor, y: Tensor) -> Tensor:
-    """Log density (n,) of targets (n,) under mixtures of k normal distributions."""
+    """Return the log density (n,) of targets (n,) under mixtures of k normal distributions."""
     each = -0.5 * ((y - mean) ** 2 / variance + torch.log(2 * math.pi * variance))
     density: Tensor = torch.logsumexp(log_weight[:, None] + each, 0)
     return density
 
 
 def mixture_quantiles(mean: Tensor, variance: Tensor, log_weight: Tensor, levels: Tensor) -> Tensor:
-    """Quantiles of mixtures of normal distributions, by bisection.
+    """Compute quantiles of mixtures of normal distributions by bisection.
 
     Parameters
     ----------
     mean, variance : Tensor of shape (k, n)
-        Of the components.
+        Means and variances of the components.
     log_weight : Tensor of shape (k,)
-        Logarithms of their probabilities.
+        Logarithms of the components' probabilities.
     levels : Tensor of shape (l,)
         Between 0 and 1, both excluded.
 

@@ -3,12 +3,13 @@
 Notation: n rows, q coefficients (the first is the intercept), j linear predictors, c classes.
 Z (n, q) are rows with a leading 1, P (n, c) indicators of the classes, w (n,) weights. The
 coefficients of each predictor are drawn from N(m_j, L_j L_j'). Logits are Z B C', with coefficients
-B (q, j) and a code matrix C (c, j): two classes share one predictor, -1/2 and +1/2 of it; more have
-one each.
+B (q, j) and a code matrix C (c, j). Two classes share one predictor, with codes -1/2 and +1/2. With
+more classes, each has its own predictor.
 
-Coefficients are integrated out by a normal distribution around the mode of their posterior, which
-Newton's method finds. The derivative of the mode by the prior is that of one more Newton step, so
-that meta-training goes through it (implicit differentiation).
+The posterior of the coefficients is approximated by a normal distribution around its mode, which
+Newton's method finds, and the coefficients are integrated out. The derivative of the mode with
+respect to the prior is that of one more Newton step (implicit differentiation), so meta-training
+can differentiate through it.
 
 References: Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, section 3.4;
 Tierney and Kadane (1986), Accurate approximations for posterior moments and marginal densities.
@@ -20,29 +21,29 @@ import torch
 from torch import Tensor
 
 N_NEWTON_STEPS = 25
-# Steps from the mode of the support set to that with a query row.
+# Newton steps from the mode of the support set to the mode with a query row.
 _N_QUERY_STEPS = 4
-# Query rows computed at once; bounds memory.
+# Number of query rows computed at once, to bound the memory.
 _CHUNK = 64
 _STEP_SIZES = (1.0, 0.5, 0.2, 0.05, 0.0)
 
 
 def class_codes(n_classes: int, like: Tensor) -> Tensor:
-    """Code matrix (c, j) of so many classes."""
+    """Return the code matrix (c, j) of the classes."""
     if n_classes == 2:
         return torch.tensor([[-0.5], [0.5]], dtype=like.dtype, device=like.device)
     return torch.eye(n_classes, dtype=like.dtype, device=like.device)
 
 
 def times_factor(u: Tensor, factor: Tensor) -> Tensor:
-    """Coefficients (..., q, j) of whitened ones (..., j, q)."""
+    """Convert whitened coefficients (..., j, q) to deviations (..., q, j) from the mean."""
     return torch.einsum("jpq,...jq->...pj", factor, u)
 
 
 def log_joint(
     u: Tensor, z: Tensor, p: Tensor, w: Tensor, mean: Tensor, factor: Tensor, codes: Tensor
 ) -> Tensor:
-    """Log likelihood of the rows plus log prior of the whitened coefficients, up to a constant.
+    """Return log likelihood plus log prior of whitened coefficients, up to a constant.
 
     Parameters
     ----------
@@ -74,20 +75,20 @@ def log_joint(
 def newton_parts(
     u: Tensor, z: Tensor, p: Tensor, w: Tensor, mean: Tensor, factor: Tensor, codes: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Gradient of :func:`log_joint` and its negative second derivative, in whitened coefficients.
+    """Return gradient and negative Hessian of :func:`log_joint` in whitened coefficients.
 
     Returns
     -------
     gradient : Tensor of shape (..., j * q)
-        By predictor, then by coefficient.
+        The gradient, sorted by predictor, then by coefficient.
     precision : Tensor of shape (..., j * q, j * q)
-        At least the identity.
+        The negative Hessian. No eigenvalue is below 1.
     """
     coefficients = mean + times_factor(u, factor)
     gradient, of_rows = information(coefficients, z, p, w, codes)
     j, q = factor.shape[:2]
     of_u = torch.einsum("jpq,...pj->...jq", factor, gradient) - u
-    # L' A L, block by block of two predictors.
+    # L' A L, with one block per pair of predictors.
     blocks = torch.einsum("apu,...apbr,brv->...aubv", factor, of_rows, factor)
     precision = blocks.reshape(*blocks.shape[:-4], j * q, j * q)
     precision = precision + torch.eye(j * q, dtype=u.dtype, device=u.device)
@@ -97,7 +98,7 @@ def newton_parts(
 def information(
     coefficients: Tensor, z: Tensor, p: Tensor, w: Tensor, codes: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Gradient (..., q, j) of the log likelihood, and its information A (..., j, q, j, q)."""
+    """Return gradient (..., q, j) and information A (..., j, q, j, q) of the log likelihood."""
     proba = torch.softmax(z @ coefficients @ codes.T, -1)
     gradient = z.mT @ (w[..., None] * ((p - proba) @ codes))
     centred = codes - (proba @ codes)[..., None, :]
@@ -122,10 +123,11 @@ def find_mode(
     n_steps: int = N_NEWTON_STEPS,
     tolerance: float | None = None,
 ) -> Tensor:
-    """Mode (..., j, q) of the whitened coefficients, without a derivative.
+    """Find the mode (..., j, q) of the whitened coefficients, without a derivative.
 
-    Each Newton step takes the best of a few step sizes, 0 among them, so that none makes it worse.
-    With a tolerance, steps end when none is longer; without, there is no branch on values.
+    Each Newton step takes the best of a few step sizes. One of them is 0, so no step lowers the
+    density. With a tolerance, iteration ends when all steps are shorter. Without one, there is no
+    branch on values.
     """
     parts = tuple(value.detach() for value in (z, p, w, mean, factor, codes))
     j, q = factor.shape[:2]
@@ -150,7 +152,7 @@ def _solve(precision: Tensor, gradient: Tensor) -> Tensor:
 def mode_with_derivative(
     u: Tensor, z: Tensor, p: Tensor, w: Tensor, mean: Tensor, factor: Tensor, codes: Tensor
 ) -> Tensor:
-    """The mode, with its derivative by the prior and the rows."""
+    """Return the mode with its derivative with respect to the prior and the rows."""
     u = u.detach()
     gradient, precision = newton_parts(u, z, p, w, mean, factor, codes)
     step: Tensor = _solve(precision, gradient).unflatten(-1, tuple(u.shape[-2:]))
@@ -167,12 +169,12 @@ def class_log_proba(
     codes: Tensor,
     at: Tensor,
 ) -> Tensor:
-    """Log probabilities of the classes of query rows, averaged over the coefficients.
+    """Return log probabilities of the classes of query rows, coefficients integrated out.
 
-    The probability that a query row has a class is the marginal likelihood of the support set with
-    that row, over that of the support set alone, each by Laplace's approximation at its own
-    mode. That is far more exact than an average over the normal approximation of the posterior:
-    the errors of the two approximations cancel (Tierney and Kadane 1986).
+    The probability of a class is the marginal likelihood of the support set with the query row,
+    divided by that of the support set alone. Laplace's approximation computes each at its own
+    mode. This is far more exact than an average over the normal approximation of the posterior,
+    because the errors of the two approximations cancel (Tierney and Kadane 1986).
 
     Parameters
     ----------
@@ -186,7 +188,7 @@ def class_log_proba(
     Returns
     -------
     Tensor of shape (m, c)
-        Normalised over the classes.
+        The log probabilities, normalised over the classes.
     """
     parts = [
         _log_proba_of_part(mode, z, p, w, mean, factor, codes, part) for part in at.split(_CHUNK)

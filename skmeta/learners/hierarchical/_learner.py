@@ -37,9 +37,9 @@ from skmeta.learners.hierarchical._laplace import (
 from skmeta.learners.hierarchical._regression import estimate_regression, task_statistics
 from skmeta.tasks import GroupEpisodes
 
-# Variance within tasks, as a share of that of the column, under which a column is constant in each.
+# A column is constant within tasks if less than this share of its variance is within tasks.
 _CONSTANT = 1e-8
-# What is added to a covariance before its root is taken.
+# Added to the diagonal of a covariance before its Cholesky factor is computed.
 _JITTER = 1e-10
 
 
@@ -48,29 +48,29 @@ class HierarchicalLinear(MetaLearner):
     """Linear mixed-effects model: the coefficients of each task come from a learned distribution.
 
     The intercept and the slopes of a task are drawn from a normal distribution that all tasks
-    share. Its mean (the fixed effects) and its covariance (of the random effects) are those of
-    highest marginal likelihood on all rows of all tasks, so that an intercept or a slope differs
-    between tasks where the rows say so, and is the same in all where they do not. A new task is
-    learned in closed form: the posterior of its coefficients given its rows.
+    share. Its mean (the fixed effects) and its covariance (of the random effects) maximise the
+    marginal likelihood of all rows of all tasks. The data decide which of the intercept and the
+    slopes differ between tasks. A new task is learned in closed form: its posterior is that of
+    the coefficients given its rows.
 
     Regressions are exact, and predict distributions: see ``return_std`` and ``predict_quantiles``
     of :class:`~skmeta.few_shot.MetaFewShotRegressor`. Classifications, of two classes or more,
-    are logistic models, by Laplace's approximation. Their classes mean the same in each task,
-    and a new task may lack some of them.
+    are logistic models and use Laplace's approximation. Classes mean the same in each task, and a
+    new task may lack some of them.
 
     Tasks are groups of rows: ``fit`` needs ``groups``.
 
     Parameters
     ----------
     rank : int, default=2
-        The covariance over tasks is a diagonal matrix plus one of this rank, which says what
-        coefficients go together.
+        The covariance over tasks is a diagonal matrix plus a matrix of this rank, which describes
+        the correlations of coefficients.
     shrinkage : float, default=1.0
-        How strongly the variances of slopes are drawn to 0. 0 is the restricted maximum
-        likelihood of mixed-effects models, without any prior.
+        How strongly the variances of slopes are shrunken towards 0. With 0 the estimates are the
+        restricted maximum likelihood of mixed-effects models, without any prior.
     varied_noise : bool, default=True
-        Whether the noise of a regression differs between tasks. Its logarithm is then normal over
-        tasks.
+        Whether the noise of a regression differs between tasks. If so, its logarithm is normally
+        distributed over tasks.
     %(parameters)s
 
     Attributes
@@ -79,11 +79,11 @@ class HierarchicalLinear(MetaLearner):
 
     Notes
     -----
-    All rows of all groups count, whatever ``n_shot`` and ``n_query``, which matter to validation
-    and ``score`` alone. ``n_iterations`` above 0 goes on from the closed form by gradient steps on
-    the predictive loss of query rows.
+    ``fit`` uses all rows of all groups. ``n_shot`` and ``n_query`` have an effect on validation
+    and ``score`` only. With ``n_iterations`` above 0, gradient steps on the predictive loss of
+    query rows follow.
 
-    A column that is constant within each group has a slope, but the same in all groups.
+    The slope of a column that is constant within each group is the same in all groups.
 
     References
     ----------
@@ -237,9 +237,9 @@ class HierarchicalLinear(MetaLearner):
         support: Rows,
         start: State | None = None,
     ) -> State:
-        # The posterior is that of all rows given, so an earlier adaptation adds nothing.
+        # The posterior is that of all given rows, so an earlier adaptation adds nothing.
         features, statistics = context.network.measure(state, support.x)
-        # In double precision, whatever the network's: of few rows it costs nothing.
+        # In double precision, whatever that of the network. With few rows this costs little.
         z, w = with_intercept(features).double(), support.w.double()
         mean, factor = _mean_of(context.kind, state), state["head.factor"].double()
         if context.kind == "regression":
@@ -276,7 +276,7 @@ class HierarchicalLinear(MetaLearner):
     def meta_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Minus the log predictive density or probability of the query rows.
+        """Return minus the log predictive density or probability of the query rows.
 
         Parameters
         ----------
@@ -323,7 +323,7 @@ class HierarchicalLinear(MetaLearner):
         Returns
         -------
         mean : Tensor of shape (n_rows,)
-            Means, in units of the targets given to :meth:`adapt`, as is what follows.
+            Means. All results are in units of the targets given to :meth:`adapt`.
         std : Tensor of shape (n_rows,)
             Standard deviations.
         quantiles : Tensor of shape (n_rows, n_levels)
@@ -360,25 +360,25 @@ class HierarchicalLinear(MetaLearner):
         if groups is None:
             raise EpisodeError(
                 f"{type(self).__name__} learns what groups of rows have in common, but groups is "
-                "None. Pass groups, one label a row, for example fit(X, y, groups=groups); for "
+                "None. Pass groups, one label per row, for example fit(X, y, groups=groups); for "
                 "tasks drawn from classes use ProtoNet."
             )
         with warnings.catch_warnings():
             if self.n_iterations == 0:
-                # Groups that are too small for an episode, or have one class, count all the same.
+                # Groups that are too small for an episode, or have one class, are used, too.
                 warnings.simplefilter("ignore", SkippedTasksWarning)
             super().fit(X, y, groups)
         return self
 
 
 def _codes(kind: str, n_outputs: int) -> Tensor:
-    """Code matrix of the classes; of a regression, that of its one output."""
+    """Return the code matrix of the classes, or of the one output of a regression."""
     like = torch.zeros(())
     return class_codes(n_outputs, like) if kind == "classification" else torch.ones(1, 1)
 
 
 def _mean_of(kind: str, state: Mapping[str, Tensor]) -> Tensor:
-    """Mean (q, j) of the coefficients of each linear predictor."""
+    """Return the mean (q, j) of the coefficients of each linear predictor."""
     head = torch.cat([state["head.bias"][:, None], state["head.weight"]], 1).double()
     if kind == "classification" and len(head) == 2:
         return (head[1] - head[0])[:, None]
@@ -392,7 +392,7 @@ def _predictive(adapted: Mapping[str, Tensor], z: Tensor) -> tuple[Tensor, Tenso
 
 
 def _root(covariance: Tensor) -> Tensor:
-    """Lower-triangular root (..., q, q) of covariances."""
+    """Return the Cholesky factors (..., q, q) of covariances."""
     eye = torch.eye(covariance.shape[-1], dtype=covariance.dtype)
     root: Tensor = torch.linalg.cholesky(covariance + _JITTER * eye)
     return root

@@ -1,11 +1,11 @@
 """The prior of a family of regressions by marginal likelihood: a linear mixed-effects model.
 
-Notation: G tasks, q coefficients. The rows of a task count through A = Z'Z (G, q, q), b = Z'y
-(G, q), c = y'y (G,) and n (G,). Coefficients of a task are drawn from N(m, S), targets from
-N(Z b, sigma^2).
+Notation: G tasks, q coefficients. The sufficient statistics of a task's rows are A = Z'Z
+(G, q, q), b = Z'y (G, q), c = y'y (G,) and n (G,). Coefficients of a task are drawn from N(m, S),
+targets from N(Z b, sigma^2).
 
-m is integrated out under a normal prior of variance tau^2 for slopes and a flat one for the
-intercept; with a flat prior for all, the marginal likelihood is the restricted likelihood (REML).
+m is integrated out. Its prior is normal with variance tau^2 for slopes, and flat for the
+intercept. With a flat prior for all, the marginal likelihood is the restricted likelihood (REML).
 
 References: Laird and Ware (1982), Random-effects models for longitudinal data; Bates, Maechler,
 Bolker and Walker (2015), Fitting linear mixed-effects models using lme4, section 3.
@@ -26,17 +26,18 @@ from skmeta.learners.hierarchical._gaussian import noise_grid
 _LOG_NOISE_BOUNDS = (-9.0, 3.0)
 _LOG_RIDGE_BOUNDS = (-6.0, 4.0)
 _LOG_SPREAD_BOUNDS = (-6.0, 0.5)
-# Precision of a fixed effect whose prior is flat: enough to invert with constant columns.
+# Precision of a flat prior; positive, so that matrices with constant columns can be inverted.
 _FLAT = 1e-5
 _N_REWEIGHTINGS = 3
-# Relative changes of the likelihood at which an ascent ends.
+# Relative changes of the likelihood at which optimisation ends.
 _COARSE, _PRECISE = 1e-6, 1e-8
-# Levels of the noise by which its spread is estimated: many rows know theirs well.
+# Grid that estimates the spread of the noise. It is fine, because many rows determine the noise
+# of a task well.
 _N_FINE_LEVELS = 61
 
 
 class RegressionPrior(NamedTuple):
-    """What tasks of a family have in common.
+    """Distribution of coefficients and noise over the tasks of a family.
 
     Attributes
     ----------
@@ -45,11 +46,11 @@ class RegressionPrior(NamedTuple):
     covariance : Tensor of shape (q, q)
         S.
     mean_covariance : Tensor of shape (q, q)
-        How well m is known.
+        Covariance of the estimate of m.
     log_noise : float
-        Mean of the logarithm of sigma over tasks.
+        Mean of log sigma over tasks.
     log_spread : float
-        Logarithm of its standard deviation.
+        Logarithm of the standard deviation of log sigma over tasks.
     """
 
     mean: Tensor
@@ -60,7 +61,7 @@ class RegressionPrior(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """What the rows of each task say; see the notation above."""
+    """Sufficient statistics of the rows of each task; see the notation of the module."""
 
     gram: Tensor
     moment: Tensor
@@ -69,7 +70,7 @@ class Statistics(NamedTuple):
 
 
 def task_statistics(z: np.ndarray, y: np.ndarray, codes: np.ndarray) -> Statistics:
-    """Sums over the rows of each task.
+    """Compute the sufficient statistics of the rows of each task.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ def estimate_regression(
     Parameters
     ----------
     statistics : Statistics
-        Of the tasks.
+        Sufficient statistics of the tasks.
     shape : CovarianceShape
         Form of S, and its shrinkage.
     varied_noise : bool
@@ -136,7 +137,7 @@ def _start(statistics: Statistics, shape: CovarianceShape) -> np.ndarray:
 
 
 def _maximise(statistics: Statistics, shape: CovarianceShape, start: np.ndarray) -> np.ndarray:
-    """First without correlations, then from the directions that this gives, with them."""
+    """Maximise without correlations first, then with them, from the directions found."""
     if shape.rank == 0 or int(shape.varies.sum()) < 2 or start[shape.n_scales : -2].any():
         return _descend(statistics, shape, start, with_factor=True)
     found = _descend(statistics, shape, start, with_factor=False)
@@ -178,7 +179,7 @@ class _Effects(NamedTuple):
 
 
 def _fixed_precision(shape: CovarianceShape, log_ridge: Tensor) -> Tensor:
-    """Precision (q,) of the prior of m."""
+    """Return the precision (q,) of the prior of m."""
     precision = torch.full((len(shape.varies),), _FLAT, dtype=log_ridge.dtype)
     if shape.shrinkage == 0:
         return precision
@@ -210,7 +211,7 @@ def _log_diagonal(root: Tensor) -> Tensor:
 def _whitened(
     statistics: Statistics, covariance: Tensor, log_noise: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Root of M = I + L'AL / s^2, and the solutions of root X = L'A / s^2 and L'b / s^2."""
+    """Return the root of M = I + L'AL / s^2, and X of root X = L'A / s^2 and L'b / s^2."""
     factor, variance = torch.linalg.cholesky(covariance), torch.exp(2 * log_noise)
     lg = factor.T @ statistics.gram / variance
     m = torch.eye(len(factor), dtype=factor.dtype) + lg @ factor
@@ -237,14 +238,14 @@ def _effects(statistics: Statistics, shape: CovarianceShape, at: Tensor) -> _Eff
 def _estimate_noise(
     statistics: Statistics, found: _Effects, log_noise: float
 ) -> tuple[float, float, Tensor]:
-    """Mean and spread of log sigma over tasks by marginal likelihood, given m and S.
+    """Estimate mean and spread of log sigma over tasks by marginal likelihood, given m and S.
 
     Returns
     -------
     log_noise, log_spread : float
         The estimates.
     ratio : Tensor of shape (G,)
-        Expected precision of each task's noise, over that at the mean of log sigma.
+        Expected precision of each task's noise, divided by that at the mean of log sigma.
     """
     gram, moment, square, n_rows = statistics
     factor = torch.linalg.cholesky(found.covariance)
@@ -258,7 +259,7 @@ def _estimate_noise(
     nodes, log_weight = noise_grid(_N_FINE_LEVELS)
 
     def log_likelihoods(at: Tensor) -> Tensor:
-        """(k, G), up to a constant; the eigenvalues of L'AL serve all noise levels."""
+        """Return log likelihoods (k, G), up to a constant, for all noise levels."""
         log_sigma = at[0] + torch.exp(at[1]) * nodes
         variance = torch.exp(2 * log_sigma)[:, None, None]
         fit = (shift / (variance * (variance + eigenvalues))).sum(-1)
