@@ -14,6 +14,7 @@ from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search import ReadOnlyHistory, SearchHistory
+from skmeta.search.history import _exchange
 from skmeta.search.record import Evaluation, SearchRecord
 
 NAN, INF = math.nan, math.inf
@@ -197,6 +198,29 @@ def test_a_line_that_was_altered_is_refused(tmp_path):
         path.write_text("\n".join([lines[0], broken, *lines[1:]]))
         with pytest.raises(HistoryFormatError, match="cut short or altered"):
             SearchHistory().merge(path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_export_that_fails_leaves_the_old_file(suffix, tmp_path, monkeypatch):
+    path = tmp_path / f"export{suffix}"
+    history = make_history()
+    history.export(path)
+    before = path.read_bytes()
+
+    def fail(search):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(_exchange, "_search_row", fail)
+    with pytest.raises(HistoryError, match=r"cannot be written \(No space left"):
+        history.export(path)
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_an_export_sweeps_what_a_killed_one_left(tmp_path):
+    (tmp_path / ".export.jsonl.0a1b2c3d.part").write_text("half of a f")
+    make_history().export(tmp_path / "export.jsonl")
+    assert [one.name for one in tmp_path.iterdir()] == ["export.jsonl"]
 
 
 # Tables.
