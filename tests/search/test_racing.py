@@ -91,10 +91,10 @@ def folds_by_the_rule(params, batch_size=1, n_draws=20000):
                 mean = known.mean() + rng.normal(size=n_draws) * np.sqrt(variance / n)
                 rest = mean[:, None] + rng.normal(size=(n_draws, 5 - n)) * np.sqrt(variance)
                 wins = ((known.sum() + rest.sum(1)) > 0).mean()
-                if abs(wins - 0.15) < 0.02:
+                if abs(wins - 0.1) < 0.02:
                     count = np.nan
                     break
-                if wins < 0.15:
+                if wins < 0.1:
                     count = n
                     break
             counts.append(count)
