@@ -1,4 +1,4 @@
-"""What policies do before and after each update, computed first and then drawn."""
+"""Plot returns and paths of policies before and after each update."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class PolicyDisplay:
         random_state: Any = None,
         ax: Any = None,
     ) -> Self:
-        """Adapt each prior to the same new tasks, and draw what came out.
+        """Adapt each prior to the same new tasks, and draw the results.
 
         Parameters
         ----------
@@ -234,5 +234,5 @@ def _adapt(
 
 
 def _path(policy: MetaPolicy, env: Any, seed: int) -> np.ndarray:
-    """Observations (n_steps, n_features) of an episode with the most likely actions."""
+    """Return observations (n_steps, n_features) of an episode with the most likely actions."""
     return np.array([seen for seen, _ in policy.play(env, seed=seed)])

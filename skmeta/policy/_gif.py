@@ -1,4 +1,4 @@
-"""An episode as a moving picture."""
+"""Write an episode as an animated GIF."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class PolicyMAML(PolicyLearner):
 
     def outer_optimizer(self) -> dict[str, Any]:
         if self.outer == "trust_region":
-            # The step comes as a whole; the loop only takes it.
+            # The gradient is the whole step; the outer loop only applies it.
             return {"optimizer": "sgd", "lr": 1.0, "schedule": "constant", "clip_norm": None}
         return super().outer_optimizer()
 
@@ -115,7 +115,7 @@ class PolicyMAML(PolicyLearner):
 def meta_loss(
     learner: PolicyMAML, session: PolicySession, state: State, samples: tuple[Sample, ...]
 ) -> tuple[Tensor, Tensor]:
-    """Loss of a task after adaptation, from episodes before and after each update.
+    """Return the loss of a task after adaptation, from episodes before and after each update.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def meta_loss(
 
 
 def meta_kl(session: PolicySession, state: State, samples: tuple[Sample, ...]) -> Tensor:
-    """Mean divergence of a task's adapted policy from the one that played after adaptation.
+    """Return the mean divergence of an adapted policy from the one that played its episodes.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ class PolicyMetaSGD(PolicyMAML):
     """:class:`PolicyMAML` with a step size learned for every parameter, direction included.
 
     theta' = theta - alpha * policy gradient, element by element; theta and alpha descend the loss
-    after adaptation together. ``inner_lr`` is where each alpha starts.
+    after adaptation together. ``inner_lr`` is the start of each alpha.
 
     Parameters
     ----------

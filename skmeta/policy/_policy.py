@@ -1,4 +1,4 @@
-"""The estimator: a policy that adapts to an environment."""
+"""``MetaPolicy``: a policy that adapts to an environment."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class MetaPolicy(BaseEstimator):
         sample = session.sample(episodes, stacked)
 
         def step(at: State, of_task: Sample) -> State:
-            # The number of updates is all that the inner steps of these learners remember.
+            # The inner steps of these learners depend on the number of earlier updates only.
             return session.step(state, at, {"step": self.n_updates_}, of_task)[0]
 
         with torch.no_grad():
@@ -224,7 +224,7 @@ class MetaPolicy(BaseEstimator):
     # ------------------------------------------------------------------------------------- act
 
     def predict(self, observation: Any) -> Any:
-        """Most likely action.
+        """Return the most likely action.
 
         Parameters
         ----------
@@ -289,7 +289,7 @@ class MetaPolicy(BaseEstimator):
         return found if seen.ndim == 2 else found[0]
 
     def score(self, env: Any, y: Any = None, *, n_episodes: int = 20) -> float:
-        """Mean return with the most likely actions.
+        """Return the mean return with the most likely actions.
 
         Parameters
         ----------
@@ -409,7 +409,7 @@ def _session_of(
     max_steps: int | None,
     overrides: tuple[tuple[str, Any], ...],
 ) -> tuple[PolicySession, State]:
-    """A prior at work, kept for the next step of an episode."""
+    """Session and state of a fitted policy, kept for the next step of an episode."""
     return read_prior(
         prior, device=device, precision=precision, max_steps=max_steps, **dict(overrides)
     )

@@ -14,7 +14,7 @@ from skmeta.policy._core import PolicyLearner, PolicySession, Sample, outer_loss
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class PolicyReptile(PolicyLearner):
-    """Move the policy towards where the updates in each task end.
+    """Move the policy towards the adapted policies of the tasks.
 
     theta <- theta + meta_lr * mean over tasks of (theta' - theta), where theta' is the policy after
     ``n_inner_steps`` policy gradient steps, each on new episodes. It needs first derivatives only.

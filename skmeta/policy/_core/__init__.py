@@ -1,4 +1,4 @@
-"""What policy learners share: settings, episodes, advantages, surrogates, meta-training, priors."""
+"""Parts shared by policy learners: settings, episodes, advantages, surrogates, fit, priors."""
 
 from skmeta.policy._core._advantages import (
     discounted_sums,

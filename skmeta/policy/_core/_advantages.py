@@ -1,4 +1,4 @@
-"""How much better an action was than expected: a linear baseline, and generalised advantages.
+"""Advantages of actions: a linear baseline, and generalised advantage estimation.
 
 Notation: M tasks, E episodes of each, T steps, d features; gamma the discount, lambda the weight
 of longer estimates.
@@ -14,7 +14,7 @@ _RIDGE = 1e-5
 
 
 def discounted_sums(values: np.ndarray, factor: float) -> np.ndarray:
-    """Sums over the steps to come, of which each counts ``factor`` times the one before.
+    """Return discounted sums over future steps, with the discount ``factor`` per step.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def discounted_sums(values: np.ndarray, factor: float) -> np.ndarray:
 def linear_baseline(
     observation: np.ndarray, reward: np.ndarray, weight: np.ndarray, discount: float
 ) -> np.ndarray:
-    """Predict the return to come by a linear function of observation and time, for each task.
+    """Predict future returns by a linear function of observation and time, for each task.
 
     Parameters
     ----------

@@ -19,12 +19,12 @@ from skmeta.backend import State
 from skmeta.exceptions import InvalidEnvironmentError
 from skmeta.policy.environments import gymnasium
 
-# A policy that all but stopped exploring would have ratios too large for a gradient.
+# Probability ratios of a policy with almost no exploration are too large for a gradient.
 _MIN_LOG_STD = math.log(0.01)
 
 
 class ActionDistribution(ABC):
-    """What the outputs of a policy network mean.
+    """Distribution over actions, given the outputs of a policy network.
 
     Attributes
     ----------
@@ -36,23 +36,23 @@ class ActionDistribution(ABC):
 
     @abstractmethod
     def initial_state(self) -> State:
-        """Parameters that do not depend on the observation."""
+        """Return the parameters that do not depend on the observation."""
 
     @abstractmethod
     def draw_noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Random numbers that :meth:`sample` turns into actions of leading shape ``shape``."""
+        """Draw the random numbers of :meth:`sample`, for actions of leading shape ``shape``."""
 
     @abstractmethod
     def sample(self, state: Mapping[str, Tensor], outputs: Tensor, noise: Tensor) -> Tensor:
-        """Actions drawn by means of ``noise``, in the policy's own units."""
+        """Return actions computed from ``noise``, in the policy's own units."""
 
     @abstractmethod
     def mode(self, outputs: Tensor) -> Tensor:
-        """The most likely action."""
+        """Return the most likely action."""
 
     @abstractmethod
     def log_prob(self, state: Mapping[str, Tensor], outputs: Tensor, action: Tensor) -> Tensor:
-        """Log density or log probability of actions, of the leading shape."""
+        """Return the log density or log probability of actions, of the leading shape."""
 
     @abstractmethod
     def kl(
@@ -62,15 +62,15 @@ class ActionDistribution(ABC):
         state: Mapping[str, Tensor],
         outputs: Tensor,
     ) -> Tensor:
-        """Kullback-Leibler divergence of the new distribution from the old one."""
+        """Return the Kullback-Leibler divergence of the new distribution from the old one."""
 
     @abstractmethod
     def to_environment(self, action: np.ndarray) -> np.ndarray:
-        """Actions in the units of the environment."""
+        """Convert actions to the units of the environment."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """What a prior keeps of the action space."""
+        """Return the description of the action space that a prior keeps."""
 
 
 class Gaussian(ActionDistribution):

@@ -1,4 +1,4 @@
-"""The documentation that all policy learners share, written once."""
+"""Documentation of the parameters that all policy learners share."""
 
 from __future__ import annotations
 

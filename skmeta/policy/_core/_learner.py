@@ -1,4 +1,4 @@
-"""What the policy learners do for their users: meta-training and score."""
+"""Public methods of policy learners: meta-training and score."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PolicyLearner(PolicySettings):
         samples: tuple[Sample, ...],
         execution: Execution,
     ) -> tuple[State, Tensor]:
-        """What the outer optimizer descends by, for a meta-batch.
+        """Return the meta-gradient of a meta-batch, for the outer optimizer.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class PolicyLearner(PolicySettings):
         return self
 
     def score(self, family: TaskFamily, y: Any = None) -> float:
-        """Mean return in new tasks after ``n_inner_steps`` updates, with the most likely actions.
+        """Return the mean return in new tasks after ``n_inner_steps`` updates, without exploration.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class PolicyLearner(PolicySettings):
         n_updates: int | None = None,
         explore: bool = False,
     ) -> np.ndarray:
-        """Mean return in each of many tasks, before and after each update.
+        """Return the mean return in each of many tasks, before and after each update.
 
         Parameters
         ----------
@@ -132,7 +132,7 @@ class PolicyLearner(PolicySettings):
         return evaluate(self, self.prior_, family, n_tasks, n_updates, explore)
 
     def initial_prior(self, family: TaskFamily) -> MetaPrior:
-        """The prior before any meta-training: drawn weights, to compare with.
+        """Return the prior before any meta-training, with random weights, for comparisons.
 
         Parameters
         ----------

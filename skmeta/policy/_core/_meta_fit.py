@@ -1,4 +1,4 @@
-"""What happens between a policy learner's settings and its prior."""
+"""Meta-training of policy learners: from settings to a prior."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from skmeta.policy.environments import TaskFamily, make_vector
 from skmeta.priors import MetaPrior
 from skmeta.training import TrainingSettings, meta_train
 
-# Run parameters that do not change what is computed, so that a checkpoint outlives them.
+# Parameters that do not change the result, so a checkpoint is valid for other values of them.
 _HARDWARE_PARAMETERS = frozenset(
     ["device", "execution", "chunk_size", "n_jobs", "checkpoint", "verbose"]
 )
@@ -90,7 +90,7 @@ def meta_fit(
 
 
 def initial_prior(learner: PolicySettings, family: TaskFamily) -> MetaPrior:
-    """The prior that meta-training would start from."""
+    """Return the prior that meta-training starts from."""
     return write_prior(*make_session(learner, family, check_rng(learner.random_state)))
 
 
@@ -102,7 +102,7 @@ def evaluate(
     n_updates: int | None,
     explore: bool,
 ) -> np.ndarray:
-    """Mean return (n_updates + 1, n_tasks) in new tasks, before and after each update."""
+    """Return mean returns (n_updates + 1, n_tasks) in new tasks, before and after each update."""
     session, state = read_prior(
         prior,
         device=learner.device,
@@ -129,9 +129,9 @@ def evaluate(
 
 
 def make_execution(session: PolicySession) -> Execution:
-    """How the tasks of a learner are computed."""
+    """Return the execution of the tasks of a learner."""
     learner = session.learner
-    # An inner step and its meta-gradient: some six passes through each step of each episode.
+    # An inner step and its meta-gradient need about six passes over each step of each episode.
     rows = learner.n_episodes * session.max_steps
     return Execution(
         learner.execution,
@@ -145,7 +145,7 @@ def make_execution(session: PolicySession) -> Execution:
 def make_session(
     learner: PolicySettings, family: TaskFamily, rng: np.random.Generator
 ) -> tuple[PolicySession, State]:
-    """Put a learner to work on a family, with a state that was drawn."""
+    """Begin a session of a learner on a family, with a random initial state."""
     check_family(family)
     seed = int(rng.integers(2**63))
     (task,) = family.sample(1, rng)
@@ -177,7 +177,7 @@ def _measure_scale(
     n_features: int,
     rng: np.random.Generator,
 ) -> Scaler:
-    """Centre and scale of observations under random actions."""
+    """Measure the location and scale of observations under random actions."""
     env = make_vector(family, list(family.sample(_SCALE_TASKS, rng)), _SCALE_EPISODES)
     zero = torch.zeros(distribution.n_outputs)
 
@@ -237,7 +237,7 @@ def _validation(
     tasks = list(family.sample(n_tasks, np.random.default_rng(seed)))
 
     def validate(state: State) -> dict[str, float]:
-        # The same random numbers each time, so that states differ by more than luck.
+        # The same random numbers each time, which makes scores of states comparable.
         rng = np.random.default_rng(seed + 1)
         env = make_vector(family, tasks, learner.n_episodes)
         _, returns = session.sample_tasks(
@@ -251,7 +251,7 @@ def _validation(
 def _fingerprint(learner: PolicySettings, family: TaskFamily) -> str:
     params = learner.get_params(deep=False)
     text = {n: repr(v) for n, v in params.items() if n not in _HARDWARE_PARAMETERS}
-    # A family is known by what it draws.
+    # The tasks that a family draws identify it.
     tasks = [repr(task) for task in family.sample(3, np.random.default_rng(0))]
     parts = [type(learner).__name__, text, type(family).__name__, tasks]
     digest = json.dumps([*parts, int(family.max_episode_steps)], sort_keys=True)

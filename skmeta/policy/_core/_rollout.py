@@ -1,4 +1,4 @@
-"""Episodes of many tasks at once.
+"""Play episodes of many tasks at once.
 
 Notation: M tasks, E episodes of each, T steps of the longest episode, d features.
 """
@@ -16,7 +16,7 @@ from skmeta.exceptions import InvalidEnvironmentError
 
 @dataclass(frozen=True)
 class Episodes:
-    """What happened.
+    """Record of the episodes.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Episodes:
 
     @property
     def returns(self) -> np.ndarray:
-        """Sum of rewards of each episode, of shape (M, E)."""
+        """Return the sum of rewards of each episode, of shape (M, E)."""
         total: np.ndarray = self.reward.sum(2)
         return total
 

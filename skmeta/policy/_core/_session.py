@@ -1,4 +1,4 @@
-"""A policy learner at work: networks, adaptation, and episodes.
+"""Session of a policy learner: networks, adaptation and episodes.
 
 Notation: M tasks, E episodes of each, T steps, d features, k outputs, K inner steps.
 """
@@ -43,13 +43,13 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "silu": F.silu,
 }
-# Learned, but the same for all tasks.
+# Parameters that are learned, and are the same for all tasks.
 _NOT_ADAPTED = ("rate.", "norm.")
 
 
 @dataclass(frozen=True)
 class PolicySession:
-    """A policy learner at work on a device.
+    """A policy learner with its networks on a device.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ class PolicySession:
         own = self.distribution.initial_state()
         own |= self.learner.step_size_state(own)
         state = self.inner.init_state(self.context, torch.Generator().manual_seed(seed))
-        # A small head: the first policy hardly depends on the observation.
+        # The head is small, so the first policy hardly depends on the observation.
         state["head.weight"] = self.learner.initial_head_scale * state["head.weight"]
         to = self.adapter
         return {n: v.to(to.device, to.dtype) for n, v in (state | own).items()}
@@ -146,17 +146,17 @@ class PolicySession:
     # ------------------------------------------------------------------- pure functions of a task
 
     def begin(self, state: Mapping[str, Tensor]) -> State:
-        """The part of a state that a task adapts."""
+        """Return the part of a state that a task adapts."""
         return {n: v for n, v in state.items() if not n.startswith(_NOT_ADAPTED)}
 
     def outputs(self, fast: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """Outputs (..., k) of the network for standardised observations (..., d)."""
+        """Return outputs (..., k) of the network for standardised observations (..., d)."""
         flat = x.reshape(-1, x.shape[-1])
         found: Tensor = self.inner.forward(self.context, fast, flat)
         return found.reshape(*x.shape[:-1], found.shape[-1])
 
     def log_prob(self, fast: Mapping[str, Tensor], sample: Sample) -> tuple[Tensor, Tensor]:
-        """Log probabilities (E, T) of the actions, and the outputs (E, T, k)."""
+        """Return log probabilities (E, T) of the actions, and the outputs (E, T, k)."""
         outputs = self.outputs(fast, sample.x)
         return self.distribution.log_prob(fast, outputs, sample.action), outputs
 
@@ -226,7 +226,7 @@ class PolicySession:
         """
         adapter = self.adapter
         layers = self._stacked_layers(fast)
-        # One more axis, for the episodes of a task.
+        # Add an axis for the episodes of a task.
         own = {n: fast[n].unsqueeze(1) for n in self.distribution.initial_state()}
 
         def act(seen: np.ndarray) -> np.ndarray:
@@ -250,7 +250,7 @@ class PolicySession:
         ]
 
     def _stacked_outputs(self, layers: list[tuple[Tensor, Tensor]], x: Tensor) -> Tensor:
-        """What :meth:`outputs` returns for each task, without the overhead of ``vmap``.
+        """Return :meth:`outputs` of each task, without the overhead of ``vmap``.
 
         An episode has many steps, and a policy is small: this is most of the cost of playing.
         """
@@ -267,7 +267,7 @@ class PolicySession:
         return x.reshape(seen.shape)
 
     def sample(self, episodes: Episodes, fast: State) -> Sample:
-        """Make episodes a sample to learn from.
+        """Convert episodes to a sample for adaptation.
 
         Parameters
         ----------
@@ -286,7 +286,7 @@ class PolicySession:
         weight = episodes.weight
         value = np.zeros_like(episodes.reward)
         if learner.baseline == "linear":
-            # float64 whatever the precision: the normal equations square the condition.
+            # Always float64, because normal equations square the condition number.
             seen = to_numpy(x).astype(np.float64)
             value = linear_baseline(seen, episodes.reward, weight, learner.discount)
         advantage = generalised_advantages(
@@ -365,7 +365,7 @@ class PolicySession:
     def adapt_tasks(
         self, state: State, samples: tuple[Sample, ...], n_tasks: int, execution: Execution
     ) -> State:
-        """Policies of the tasks, stacked along axis 0, after one step on each sample."""
+        """Return the policies after one step on each sample, stacked along axis 0."""
         if not samples:
             return {n: v.expand(n_tasks, *v.shape) for n, v in self.begin(state).items()}
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Settings of the policy learners, and what their inner step is."""
+"""Settings and inner step of the policy learners."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ POLICY_LEARNERS: dict[str, type[PolicySettings]] = {}
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class PolicySettings(BaseEstimator, ABC):
-    """What a policy learner is set to, and which inner step it takes."""
+    """Settings of a policy learner, and its inner step."""
 
     hidden: tuple[int, ...] = (64, 64)
     activation: str = "tanh"
@@ -106,7 +106,7 @@ class PolicySettings(BaseEstimator, ABC):
 
     @abstractmethod
     def inner_learner(self) -> GradientLearner:
-        """The supervised learner whose inner step adapts a policy.
+        """Return the supervised learner whose inner step adapts a policy.
 
         Returns
         -------
@@ -115,7 +115,7 @@ class PolicySettings(BaseEstimator, ABC):
         """
 
     def step_size_state(self, own: Mapping[str, Tensor]) -> State:
-        """Learned step sizes of the distribution's parameters.
+        """Return the learned step sizes of the distribution's parameters.
 
         Parameters
         ----------
@@ -130,7 +130,7 @@ class PolicySettings(BaseEstimator, ABC):
         return {}
 
     def outer_optimizer(self) -> dict[str, Any]:
-        """Optimizer of the outer loop.
+        """Return the optimizer of the outer loop.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Whether a policy can act in an environment."""
+"""Check that a policy can act in an environment."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check_family(family: Any) -> None:
 
 
 def check_observation_space(space: Any, standardize: bool) -> int:
-    """Number of features of an observation.
+    """Return the number of features of an observation.
 
     Parameters
     ----------

@@ -54,12 +54,12 @@ class Sample(NamedTuple):
 
 
 def mean_over_steps(values: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean over episodes and steps."""
+    """Return the weighted mean over episodes and steps."""
     return (weight * values).sum() / weight.sum()
 
 
 def inner_loss(estimator: str, log_prob: Tensor, sample: Sample) -> Tensor:
-    """Minus the advantage of the policy at hand, for a step of adaptation.
+    """Return minus the advantage of the current policy, for a step of adaptation.
 
     All estimators have the same gradient at pi = pi_0. They differ in how this gradient depends on
     the policy, which the meta-gradient sees:
@@ -105,7 +105,7 @@ def inner_loss(estimator: str, log_prob: Tensor, sample: Sample) -> Tensor:
 
 
 def sampling_loss(log_prob: Tensor, sample: Sample, credit: Tensor) -> Tensor:
-    """Score-function term of the episodes of an adaptation: they were good if the result is.
+    """Return the score-function term of the episodes of an adaptation.
 
     Its gradient is minus the sum of grad log pi over all steps, times ``credit``
     (Stadie et al. 2018, equation 6).
@@ -129,7 +129,7 @@ def sampling_loss(log_prob: Tensor, sample: Sample, credit: Tensor) -> Tensor:
 
 
 def outer_loss(log_prob: Tensor, sample: Sample, clip_ratio: float | None) -> Tensor:
-    """Clipped surrogate of PPO after adaptation (ProMP, equation 12), or the plain ratio.
+    """Return the clipped surrogate of PPO after adaptation (ProMP, equation 12), or the ratio.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def mean_kl(
     outputs: Tensor,
     sample: Sample,
 ) -> Tensor:
-    """Mean divergence of the policy at hand from the one that acted.
+    """Return the mean divergence of the current policy from the one that acted.
 
     Parameters
     ----------

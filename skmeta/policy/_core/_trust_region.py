@@ -27,7 +27,7 @@ def trust_region_step(
     execution: Execution,
     max_kl: float,
 ) -> tuple[State, Tensor]:
-    """Step that lowers the mean loss over tasks as fast as the divergence allows.
+    """Return the step that lowers the mean loss over tasks most, within the divergence.
 
     The direction solves F s = g by conjugate gradients, with products of F and a vector by double
     differentiation. It is scaled to a divergence of delta, and halved until the loss falls and the

@@ -1,4 +1,4 @@
-"""Environments, and families of them that differ in what a policy has to find out."""
+"""Environments, and families of environments with different parameters or goals."""
 
 from skmeta.policy.environments._cartpole import CartPoleVectorEnv
 from skmeta.policy.environments._family import (

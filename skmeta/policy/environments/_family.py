@@ -21,7 +21,7 @@ from skmeta.policy.environments._vector import NumpyVectorEnv, Parameters
 
 @runtime_checkable
 class TaskFamily(Protocol):
-    """What a family of environments has to have; write one of your own, or use those here.
+    """Interface of a family of environments.
 
     A family may also have ``make_vector(tasks, n_episodes)``, which returns one
     ``gymnasium.vector.VectorEnv`` of ``len(tasks) * n_episodes`` environments in the order of the
@@ -80,7 +80,7 @@ class EnvironmentFamily:
         environment. A distribution is one of :mod:`scipy.stats`, or anything else with
         ``rvs(size=..., random_state=...)``.
     max_episode_steps : int, optional
-        Steps after which an episode is truncated; by default what is registered.
+        Steps after which an episode is truncated; by default the registered number.
 
     Attributes
     ----------
@@ -212,7 +212,7 @@ class EnvironmentFamily:
                 )
             setattr(inner, name, task[name])
         if isinstance(inner, CartPoleEnv):
-            # What its constructor computes from the attributes.
+            # Attributes that its constructor computes from other attributes.
             inner.total_mass = inner.masscart + inner.masspole
             inner.polemass_length = inner.masspole * inner.length
         return env

@@ -1,4 +1,4 @@
-"""Every import of Gymnasium, with the cure where it is missing."""
+"""Import Gymnasium, or raise an error that names the missing package."""
 
 from __future__ import annotations
 

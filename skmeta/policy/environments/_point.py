@@ -1,4 +1,4 @@
-"""Walking to a point whose place is not told."""
+"""A point in the plane that walks to a hidden goal."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ Parameters = Mapping[str, float]
 class NumpyVectorEnv(gymnasium.vector.VectorEnv):
     """A vector environment whose episodes may have different physical parameters.
 
-    An episode that is over stays as it is, with reward 0, until :meth:`reset`.
+    An ended episode does not change, with reward 0, until :meth:`reset`.
 
     Parameters
     ----------
