@@ -102,7 +102,7 @@ RENAMED: dict[tuple[str, str], tuple[str, str]] = {
 
 
 def identity(value: Any) -> Any:
-    """Return a value as it is."""
+    """Return a value unchanged."""
     return value
 
 

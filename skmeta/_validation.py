@@ -81,7 +81,7 @@ def check_labels(labels: Any, name: str, n_rows: int | None = None) -> np.ndarra
     array(['b', 'a'], dtype='<U1')
     """
     if labels is None:
-        raise ValueError(f"{name} is None, but one label a row is needed. Pass {name}.")
+        raise ValueError(f"{name} is None, but one label per row is needed. Pass {name}.")
     # From a list, NumPy would turn [1, "a"] into two strings, and None into "None".
     array = np.asarray(labels, dtype=object) if isinstance(labels, (list, tuple)) else labels
     array = np.asarray(column_or_1d(np.asarray(array)))

@@ -88,7 +88,7 @@ torch.nn.Module
         module = convert_batch_norm(copy.deepcopy(backbone)).float()
     elif isinstance(backbone, str) and backbone in BACKBONES:
         try:
-            # A new layer draws weights from torch's global generator, which must stay as it is.
+            # A new layer draws weights from torch's global generator, which must not change.
             with torch.random.fork_rng(devices=[]):
                 module = BACKBONES[backbone](tuple(input_shape), **params)
         except TypeError as error:
@@ -116,7 +116,7 @@ def draw_parameters(module: nn.Module, generator: torch.Generator) -> None:
     module : torch.nn.Module
         Changed in place.
     generator : torch.Generator
-        Source of the numbers, so that torch's global generator stays as it is.
+        Source of the numbers, so torch's global generator does not change.
     """
     for part in module.modules():
         if isinstance(part, Filter | CellNetwork):

@@ -74,7 +74,7 @@ class Residual(nn.Module):
 
 
 class Halve(nn.Module):
-    """Maximum of 2x2 pixels; an axis of one pixel stays as it is."""
+    """Maximum of 2x2 pixels; an axis of one pixel does not change."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_samples, n_channels, height, width) to half the height and width."""

@@ -226,7 +226,7 @@ class MetaPrior:
         Returns
         -------
         prior : MetaPrior
-            The changed prior; this one stays as it is.
+            The changed prior. This prior does not change.
 
         Raises
         ------

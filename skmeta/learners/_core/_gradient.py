@@ -94,7 +94,7 @@ class InnerLoopLearner(MetaLearner):
         return True
 
     def skips_zero_gradient(self) -> bool:
-        """Whether a step leaves a tensor as it is if its gradient is zero."""
+        """Return whether a step does not change a tensor whose gradient is zero."""
         return True
 
     def update(

@@ -77,13 +77,13 @@ def resolve_kind(task_type: str, y: Any, groups: Any) -> str:
     if task_type == "regression" and groups is None:
         raise EpisodeError(
             "Regressions need to know which rows form a task, but groups is None. Pass groups, "
-            "one label a row, for example fit(X, y, groups=groups)."
+            "one label per row, for example fit(X, y, groups=groups)."
         )
     if task_type == "classification" and type_of_target(y).startswith("continuous"):
         raise EpisodeError(
             "The targets are continuous, but the tasks are classifications "
             f"({'groups is None' if groups is None else 'task_type was set'}). Pass groups to "
-            "fit regressions, one task a group, or pass class labels as y."
+            "fit regressions, one task per group, or pass class labels as y."
         )
     return task_type
 

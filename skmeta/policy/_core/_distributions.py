@@ -83,7 +83,7 @@ class Gaussian(ActionDistribution):
     Parameters
     ----------
     low, high : ndarray of shape (d,)
-        Range of the actions; infinite ends leave the unit as it is.
+        Range of the actions; infinite ends keep the unit.
     initial_std : float
         Standard deviation at first, in the policy's units.
     """
