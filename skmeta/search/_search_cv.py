@@ -93,8 +93,8 @@ class MetaLearnedSearchCV(BaseSearchCV):
     racing : bool, default=False
         Stop a candidate when its folds so far tell that it will not win: when the probability that
         it will beat the best candidate, which is computed from the differences between the two on
-        the same folds, is below 0.1. This saves a third to a half of the fits, and may lose the
-        best candidate. A stopped candidate has NaN for the folds that were not run, and as its
+        the same folds, is below 0.1. This saves a fifth to two fifths of the fits, and may lose
+        the best candidate. A stopped candidate has NaN for the folds that were not run, and as its
         mean score, so that it ranks last; its times are those of the folds that were run. The
         search maximises the metric of `refit`, and that metric decides. Not for ``n_iter="all"``.
     time_budget : float, default=None
