@@ -2,6 +2,7 @@
 
 import os
 import time
+from inspect import signature
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -384,8 +385,10 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         return super(MetaLearnedSearchCV, with_one_estimator(self)).get_metadata_routing()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # Version 0.1 had no parameter `dataset`.
-        super().__setstate__({"dataset": None, **state})
+        # A pickle of an older version lacks the parameters that came later.
+        parameters = signature(MetaLearnedSearchCV.__init__).parameters.values()
+        defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+        super().__setstate__({**defaults, **state})
 
     def __sklearn_tags__(self) -> Any:
         return super(MetaLearnedSearchCV, with_one_estimator(self)).__sklearn_tags__()
