@@ -32,7 +32,8 @@ CASES = {
 def make_problem(learner, downsample):
     generator = torch.Generator().manual_seed(0)
     params = {"n_channels": 4, "n_blocks": 2, "downsample": downsample}
-    head = "shared" if learner.head_init == "auto" else learner.head_init
+    head_init = getattr(learner, "head_init", "auto")
+    head = "shared" if head_init == "auto" else head_init
     scaler = Scaler(*map(np.float64, (0, 1, 0, 1)))
     session = Session.begin(
         learner, build_backbone("conv4", SHAPE, params, generator), SHAPE, scaler,

@@ -37,9 +37,17 @@ def test_a_new_task_may_lack_a_class(learner):
     assert prior.classes.tolist() == ["ant", "bee", "cat"]
     X_new, y_new, _ = make_groups(n_groups=1, seed=1)
     kept = y_new != "bee"
-    clf = MetaFewShotClassifier(prior).fit(X_new[kept], y_new[kept])
+    clf = MetaFewShotClassifier(prior)
+    clf.partial_fit(X_new[kept], y_new[kept], classes=["ant", "cat"])
     assert clf.predict_proba(X_new).shape == (12, 2)
     assert clf.score(X_new[kept], y_new[kept]) > 0.7
+    clf.fit(X_new[kept], y_new[kept])
+    # A head with a row for each class of the family knows the one that is lacking.
+    knows_all = prior.learner_params.get("head_init") == "learned"
+    expected = ["ant", "bee", "cat"] if knows_all else ["ant", "cat"]
+    assert clf.classes_.tolist() == expected
+    assert clf.predict_proba(X_new).shape == (12, len(expected))
+    assert (clf.predict_proba(X_new) > 0).all()
 
 
 def test_protonet_scores_groups():
@@ -68,6 +76,7 @@ def test_meta_sgd_takes_the_step_sizes_of_the_classes_at_hand():
         rate[[0, 2]] = 0.0
         tensors[name] = rate
     kept = y[:12] != "bee"
-    clf = MetaFewShotClassifier(prior.replace(tensors=tensors)).fit(X[:12][kept], y[:12][kept])
+    clf = MetaFewShotClassifier(prior.replace(tensors=tensors))
+    clf.partial_fit(X[:12][kept], y[:12][kept], classes=["ant", "cat"])
     expected = prior.tensors["head.weight"][[0, 2]]
     np.testing.assert_allclose(clf.adapted_["head.weight"], expected, rtol=1e-6)
