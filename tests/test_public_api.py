@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,12 @@ def test_every_public_name_has_a_docstring(module, name):
         missing = [n for n in public_members(thing) if not inspect.getdoc(getattr(thing, n))]
         missing = [n for n in missing if f"{n} : " not in doc]
         assert missing == []
+
+
+@pytest.mark.parametrize("module", [n for n in PUBLIC if n != "skmeta" and "._" not in n])
+def test_every_public_name_is_in_the_api_reference(module):
+    text = (Path(__file__).parent.parent / "doc" / "api" / "index.rst").read_text()
+    section = text.partition(f".. currentmodule:: {module}\n")[2].partition(".. automodule::")[0]
+    listed = re.findall(r"^   (\w+)$|^\.\. py:data:: (\w+)$", section, re.MULTILINE)
+    missing = set(importlib.import_module(module).__all__) - {a or b for a, b in listed}
+    assert missing == set()

@@ -138,6 +138,16 @@ class NumpyVectorEnv(gymnasium.vector.VectorEnv):
         self._truncated = self._steps >= self.max_episode_steps
         return self.observe(), rewards, terminated.copy(), self._truncated.copy(), {}
 
+    def close(self, **kwargs: Any) -> None:
+        """End the use of the environment.
+
+        Parameters
+        ----------
+        **kwargs
+            As Gymnasium's vector environments take them; there is nothing to release.
+        """
+        super().close(**kwargs)
+
 
 class SingleEnv(gymnasium.Env):
     """One episode of a :class:`NumpyVectorEnv` as an ordinary environment.
