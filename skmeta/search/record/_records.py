@@ -7,7 +7,7 @@ greater is better.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,13 @@ class Evaluation:
     source: str = "added"
     predicted_mean_score: float = math.nan
     predicted_std_score: float = math.nan
+
+    def __eq__(self, other: object) -> bool:
+        # Of tuples, so that a score that is missing (NaN) equals itself in every version of Python.
+        if not isinstance(other, Evaluation):
+            return NotImplemented
+        names = [f.name for f in fields(self)]
+        return tuple(getattr(self, n) for n in names) == tuple(getattr(other, n) for n in names)
 
 
 @dataclass(frozen=True, kw_only=True)
