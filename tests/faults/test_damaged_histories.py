@@ -3,6 +3,7 @@
 Rows that cannot be trusted are left out with a warning that says so.
 """
 
+import contextlib
 import os
 import sqlite3
 import tempfile
@@ -149,21 +150,19 @@ VALUES = (
 @given(st.data())
 def test_edited_rows(path, scores, data):
     path.write_bytes(CONTENT)
-    connection = sqlite3.connect(path)
-    table = data.draw(st.sampled_from(TABLES))
-    column = data.draw(
-        st.sampled_from([row[1] for row in connection.execute(f"PRAGMA table_info({table})")])
-    )
-    row = data.draw(st.integers(1, 12))
-    value = data.draw(VALUES)
-    try:
-        with connection:
-            connection.execute("PRAGMA ignore_check_constraints = 1")
-            connection.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (value, row))
-    except (sqlite3.Error, OverflowError, UnicodeEncodeError):
-        pass  # not allowed by the table, so that nothing changed
-    finally:
-        connection.close()
+    # `closing`, as a draw can end the example early.
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        table = data.draw(st.sampled_from(TABLES))
+        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        column = data.draw(st.sampled_from(columns))
+        row = data.draw(st.integers(1, 12))
+        value = data.draw(VALUES)
+        try:
+            with connection:
+                connection.execute("PRAGMA ignore_check_constraints = 1")
+                connection.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (value, row))
+        except (sqlite3.Error, OverflowError, UnicodeEncodeError):
+            pass  # not allowed by the table, so that nothing changed
     check(path, scores)
 
 
