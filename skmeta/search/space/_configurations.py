@@ -78,15 +78,15 @@ def canonical_configurations(
     list of dict
         Like `describe_estimator` of each candidate, at a fraction of the cost.
     """
-    structures: dict[str, tuple[dict[str, str], dict[str, Value]]] = {}
+    structures: dict[tuple[str, ...], tuple[dict[str, str], dict[str, Value]]] = {}
     configurations: list[Configuration] = []
     current = estimator.get_params(deep=True)
     for params in candidates:
         parts = structural_params(current, params)
-        key = candidate_key(parts)
+        key = (*params, candidate_key(parts))
         if key not in structures:
             structured = replace_parts(estimator, parts)
-            structures[key] = canonical_names(structured), describe_estimator(structured)
+            structures[key] = canonical_names(structured, params), describe_estimator(structured)
         names, base = structures[key]
         plain = {
             names[name]: plain_value(value)

@@ -5,6 +5,7 @@ from itertools import product
 from typing import Any
 
 from skmeta.exceptions import SearchSpaceError
+from skmeta.search.space._boosting_table import BOOSTING_SPACES
 from skmeta.search.space._default_table import DEFAULT_SPACES, Space
 from skmeta.search.space._parts import is_estimator, is_placeholder, replace_parts
 from skmeta.search.space._values import is_distribution
@@ -12,6 +13,12 @@ from skmeta.search.space._values import is_distribution
 __all__ = ["default_search_space", "expand_choices", "register_search_space"]
 
 _registered: dict[type, Space | list[Space]] = {}
+
+# Package -> class -> space.
+_TABLES: Mapping[str, Mapping[str, Space | list[Space]]] = {
+    "sklearn": DEFAULT_SPACES,
+    **BOOSTING_SPACES,
+}
 
 
 def default_search_space(estimator: Any) -> Space | list[Space]:
@@ -47,10 +54,12 @@ def default_search_space(estimator: Any) -> Space | list[Space]:
     """
     spaces = _default_of_parts(estimator)
     if spaces == [{}]:
+        known = {name for table in _TABLES.values() for name in table}
+        known |= {kind.__name__ for kind in _registered}
         raise SearchSpaceError(
             f"{type(estimator).__name__} has no default search space. Pass param_distributions, "
             "or give the class one with skmeta.search.register_search_space. There are spaces for "
-            f"{', '.join(sorted({*DEFAULT_SPACES, *(kind.__name__ for kind in _registered)}))}."
+            f"{', '.join(sorted(known))}."
         )
     return spaces[0] if len(spaces) == 1 else spaces
 
@@ -169,8 +178,9 @@ def _steps(estimator: Any) -> dict[str, Any]:
 def _default_of_class(kind: type) -> list[Space] | None:
     for base in kind.__mro__:
         space = _registered.get(base)
-        if space is None and base.__module__.startswith("sklearn."):
-            space = DEFAULT_SPACES.get(base.__name__)
+        if space is None:
+            package = base.__module__.partition(".")[0]
+            space = _TABLES.get(package, {}).get(base.__name__)
         if space is not None:
             return [dict(one) for one in ([space] if isinstance(space, dict) else space)]
     return None

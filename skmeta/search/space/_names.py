@@ -18,12 +18,14 @@ from skmeta.search.space._parts import (
 __all__ = ["canonical_names", "predictor_name", "signature"]
 
 
-def canonical_names(estimator: Any) -> dict[str, str]:
+def canonical_names(estimator: Any, searched: Iterable[str] = ()) -> dict[str, str]:
     """Return the canonical name of each parameter of an estimator.
 
     Parameters
     ----------
     estimator : estimator
+    searched : iterable of str, default=()
+        Names of parameters that ``get_params`` need not list, as CatBoost's does not.
 
     Returns
     -------
@@ -49,7 +51,7 @@ def canonical_names(estimator: Any) -> dict[str, str]:
             owners[path] = kind if counts[kind] == 1 else f"{kind}#{counts[kind]}"
     positions = _step_positions(estimator, params)
     names = {}
-    for path, value in params.items():
+    for path, value in {**dict.fromkeys(searched), **params}.items():
         prefix, _, leaf = path.rpartition("__")
         if prefix not in owners or is_list_of_parts(value):
             continue

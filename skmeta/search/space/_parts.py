@@ -1,11 +1,13 @@
 """Parts of an estimator: the steps of a pipeline, and other parameters that are estimators."""
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 
 __all__ = [
+    "every_param",
     "is_estimator",
     "is_list_of_parts",
     "is_placeholder",
@@ -34,6 +36,32 @@ def is_list_of_parts(value: Any) -> bool:
             for part in value
         )
     )
+
+
+def every_param(estimator: Any) -> dict[str, Any]:
+    """Return the parameters of an estimator and its parts, those that were never set included.
+
+    CatBoost's ``get_params`` lists only what was set. The others have the defaults of its
+    constructor.
+
+    Parameters
+    ----------
+    estimator : estimator
+
+    Returns
+    -------
+    dict
+        As ``get_params(deep=True)`` of an estimator of scikit-learn.
+    """
+    params = dict(estimator.get_params(deep=True))
+    for path, part in [("", estimator), *params.items()]:
+        if not is_estimator(part) or isinstance(part, BaseEstimator):
+            continue
+        prefix = f"{path}__" if path else ""
+        for name, declared in signature(type(part)).parameters.items():
+            if declared.default is not declared.empty:
+                params.setdefault(f"{prefix}{name}", declared.default)
+    return params
 
 
 def replace_parts(estimator: Any, parts: Mapping[str, Any]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 from skmeta.exceptions import SearchSpaceError
-from skmeta.search.space._parts import replace_parts, structural_params
+from skmeta.search.space._parts import every_param, replace_parts, structural_params
 from skmeta.search.space._values import is_distribution
 
 __all__ = ["check_form", "check_names", "choices_of_parts"]
@@ -77,7 +77,7 @@ def check_names(estimator: Any, spaces: Sequence[Mapping[str, Any]]) -> None:
             if not parts and set(space) <= set(current):
                 continue
             built = replace_parts(estimator, parts)
-            known = built.get_params(deep=True)
+            known = every_param(built)
             for name in space:
                 if name not in known and not _can_set(built, name, space[name]):
                     raise SearchSpaceError(_unknown_name_message(name, known, built))

@@ -1,0 +1,81 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from boosters import CLASSES, make_booster
+from scipy.stats import uniform
+from sklearn.base import clone, is_classifier
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.model_selection import ParameterSampler
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmeta.exceptions import SearchSpaceError
+from skmeta.search import MetaLearnedSearchCV, default_search_space
+from skmeta.search.space import SearchSpace, canonical_configurations
+from skmeta.search.space._boosting_table import BOOSTING_SPACES
+
+
+def rows_for(estimator, n=60):
+    X, y = (load_iris if is_classifier(estimator) else load_diabetes)(return_X_y=True)
+    rows = np.random.default_rng(0).permutation(len(X))[:n]
+    return X[rows], y[rows]
+
+
+def test_the_table_names_the_classes_under_test():
+    named = {name: package for package, table in BOOSTING_SPACES.items() for name in table}
+    assert named == CLASSES
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_every_candidate_can_be_fitted(name):
+    estimator = make_booster(name)
+    X, y = rows_for(estimator)
+    for params in ParameterSampler(default_search_space(estimator), 6, random_state=0):
+        rounds = {n: 3 for n in params if n in ("n_estimators", "iterations")}
+        fitted = clone(estimator).set_params(**{**params, **rounds}).fit(X, y)
+        assert np.ravel(fitted.predict(X)).shape == y.shape
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_the_estimator_as_given_is_a_candidate_and_has_a_configuration(name):
+    estimator = make_booster(name)
+    space = SearchSpace(default_search_space(make_pipeline(StandardScaler(), estimator)))
+    pipeline = make_pipeline(StandardScaler(), estimator)
+    given = space.as_given(pipeline, even_outside=True)
+    assert set(given) == set(space.names)
+    sampled = space.sample(2, np.random.default_rng(0))
+    for candidate, found in zip(
+        [given, *sampled], canonical_configurations(pipeline, [given, *sampled]), strict=True
+    ):
+        for path, value in candidate.items():
+            assert found[f"{name}.{path.rpartition('__')[2]}"] == value
+
+
+@pytest.mark.parametrize("name", ["LGBMClassifier", "XGBRegressor", "CatBoostClassifier"])
+def test_the_default_space_is_searched(name):
+    estimator = make_booster(name)
+    X, y = rows_for(estimator)
+    space = default_search_space(estimator)
+    rounds = "iterations" if "iterations" in space else "n_estimators"
+    space = {**space, rounds: [2, 3]}
+    search = MetaLearnedSearchCV(estimator, space, n_iter=4, cv=2, random_state=0).fit(X, y)
+    assert set(search.best_params_) == set(space)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_a_wrong_name_is_refused_for_an_estimator_that_lists_only_what_was_set():
+    with pytest.raises(SearchSpaceError, match="Did you mean 'learning_rate'"):
+        SearchSpace({"learning_rte": uniform()}).check(make_booster("CatBoostClassifier"))
+
+
+def test_no_package_is_imported_before_it_is_used():
+    code = (
+        "import sys\n"
+        "from sklearn.svm import SVC\n"
+        "from skmeta.search import MetaLearnedSearchCV, default_search_space\n"
+        "default_search_space(SVC())\n"
+        "assert not {'lightgbm', 'xgboost', 'catboost'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
