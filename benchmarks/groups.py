@@ -117,15 +117,11 @@ def _meta_trained_prior(split: Split, learner):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SkippedTasksWarning)
+        if split.task == "classification":
+            learner.set_params(shots_per="task")
         learner.set_params(task_type=split.task, random_state=split.seed)
         learner.fit(split.X[split.train], split.y[split.train], groups=split.groups[split.train])
     return learner.prior_
-
-
-def _shots(split: Split) -> int:
-    """Shots as ``n_shot`` counts them: of each class."""
-    n_shot = len(split.tests[0][0])
-    return n_shot if split.task == "regression" else max(1, round(n_shot / split.n_classes))
 
 
 def hierarchical(split: Split, **settings) -> list[Prediction]:
@@ -142,27 +138,27 @@ def hierarchical(split: Split, **settings) -> list[Prediction]:
 def alpaca(split: Split, **settings) -> list[Prediction]:
     from skmeta.learners import ALPaCA
 
-    settings = {"n_iterations": 500, "n_shot": _shots(split)} | settings
+    settings = {"n_iterations": 500, "n_shot": len(split.tests[0][0])} | settings
     return _meta_trained(split, ALPaCA(**settings))
 
 
 def in_context(split: Split) -> list[Prediction]:
     from skmeta.learners import InContextLearner
 
-    settings = {"n_iterations": 200, "n_shot": _shots(split), "meta_lr": 2e-4}
+    settings = {"n_iterations": 200, "n_shot": len(split.tests[0][0]), "meta_lr": 2e-4}
     return _meta_trained(split, InContextLearner(prior="tabular", **settings))
 
 
 def metasgd(split: Split) -> list[Prediction]:
     from skmeta.learners import MetaSGD
 
-    return _meta_trained(split, MetaSGD(n_iterations=500, n_shot=_shots(split)))
+    return _meta_trained(split, MetaSGD(n_iterations=500, n_shot=len(split.tests[0][0])))
 
 
 def maml(split: Split) -> list[Prediction]:
     from skmeta.learners import MAML
 
-    return _meta_trained(split, MAML(n_iterations=500, n_shot=_shots(split)))
+    return _meta_trained(split, MAML(n_iterations=500, n_shot=len(split.tests[0][0])))
 
 
 def shipped(split: Split) -> list[Prediction]:

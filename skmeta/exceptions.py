@@ -15,6 +15,7 @@ __all__ = [
     "HistoryFormatError",
     "HistoryWarning",
     "InvalidEnvironmentError",
+    "MigrationWarning",
     "OverlapWarning",
     "PriorFormatError",
     "PriorMismatchError",
@@ -78,6 +79,10 @@ class SkmetaWarning(UserWarning):
 
 class OverlapWarning(SkmetaWarning):
     """Evaluation reuses classes or groups that the prior was trained on."""
+
+
+class MigrationWarning(SkmetaWarning):
+    """A parameter means something else than in an earlier version."""
 
 
 class SkippedTasksWarning(SkmetaWarning):

@@ -45,6 +45,9 @@ class ProtoNet(MetaLearner):
 
     kinds: ClassVar[tuple[str, ...]] = ("classification",)
 
+    def needs_every_class(self, head: str) -> bool:
+        return True
+
     def init_state(self, context: Context, generator: torch.Generator) -> State:
         return context.network.initial_weights()
 

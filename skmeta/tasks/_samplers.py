@@ -7,6 +7,7 @@ import numpy as np
 
 from skmeta._validation import check_count, check_labels, check_targets, quote, quote_some
 from skmeta.exceptions import EpisodeError, SkippedTasksWarning
+from skmeta.tasks._shots import Shots, check_shots, draw_shots
 from skmeta.tasks._task import Task
 
 __all__ = ["ClassEpisodes", "EpisodeSampler", "GroupEpisodes"]
@@ -46,8 +47,8 @@ class ClassEpisodes:
         The class of each row: integers, strings, or a pandas or polars Series of them.
     n_way : int
         Number of classes in a task, at least 2.
-    n_shot : int
-        Number of support rows of each class.
+    n_shot : int or tuple of two ints
+        Number of support rows of each class; ``(low, high)`` draws it for each task.
     n_query : int
         Number of query rows of each class.
     classes : array-like of shape (n_names,) or None, default=None
@@ -80,10 +81,11 @@ class ClassEpisodes:
     """
 
     def __init__(
-        self, y: Any, n_way: int, n_shot: int, n_query: int, *, classes: Any = None
+        self, y: Any, n_way: int, n_shot: Shots, n_query: int, *, classes: Any = None
     ) -> None:
         self.n_way = self.n_classes = check_count(n_way, "n_way", 2)
-        self.n_shot = check_count(n_shot, "n_shot")
+        self.n_shot = n_shot
+        self._low, self._high = check_shots(n_shot)
         self.n_query = check_count(n_query, "n_query")
         names, codes, counts = np.unique(
             check_labels(y, "y"), return_inverse=True, return_counts=True
@@ -100,7 +102,7 @@ class ClassEpisodes:
                 f"n_way={self.n_way}, but the number of classes is {len(self.names)}. "
                 "Lower n_way, add classes or, if each task is a group of rows, pass groups."
             )
-        needed = self.n_shot + self.n_query
+        needed = self._high + self.n_query
         small = [k for k, rows in enumerate(self._rows) if len(rows) < needed]
         if small:
             first, several = small[0], len(small) > 1
@@ -123,18 +125,20 @@ class ClassEpisodes:
         -------
         Task
             With ``n_way * n_shot`` support rows and ``n_way * n_query`` query rows, class by
-            class.
+            class. Of a range of shots, the shape is that of the largest, and rows beyond the
+            number drawn have weight 0.
         """
         drawn = rng.choice(len(self.names), self.n_way, replace=False)
-        size = self.n_shot + self.n_query
+        n_shot = draw_shots(rng, self._low, self._high)
+        size = self._high + self.n_query
         rows = np.stack([rng.choice(self._rows[k], size, replace=False) for k in drawn])
         position = np.arange(self.n_way)
         return Task(
-            support=rows[:, : self.n_shot].ravel(),
-            query=rows[:, self.n_shot :].ravel(),
-            y_support=np.repeat(position, self.n_shot),
+            support=rows[:, : self._high].ravel(),
+            query=rows[:, self._high :].ravel(),
+            y_support=np.repeat(position, self._high),
             y_query=np.repeat(position, self.n_query),
-            w_support=np.ones(self.n_way * self.n_shot),
+            w_support=np.tile((np.arange(self._high) < n_shot).astype(np.float64), self.n_way),
             w_query=np.ones(self.n_way * self.n_query),
             classes=self.names[drawn],
         )
@@ -152,14 +156,20 @@ class GroupEpisodes:
         Regression targets, or labels if ``classes`` is given.
     groups : array-like of shape (n_samples,)
         The group of each row.
-    n_shot : int
-        Number of support rows; in a classification, of each class that the group has. A class
-        with no more rows than that keeps one for the query set, unless it is the only one.
+    n_shot : int or tuple of two ints
+        Number of support rows; ``(low, high)`` draws it for each task. In a classification,
+        ``shots_per`` says of what. A class, or group, with no more rows than that keeps one for
+        the query set, unless it is the only one.
     n_query : int
-        Largest number of query rows; in a classification, of each class.
+        Largest number of query rows; in a classification, of each class or in all, as
+        ``shots_per`` says.
     classes : array-like of shape (n_classes,) or None, default=None
         All labels that ``y`` may have; every task then has ``n_classes`` outputs, in sorted
         order. None means regression.
+    shots_per : {"class", "task"}, default="class"
+        What ``n_shot`` and ``n_query`` count in a classification. ``"class"``: rows of each class
+        that the group has. ``"task"``: rows in all, drawn at random whatever their classes, so
+        that a support set may lack a class, and a group may have a single one.
 
     Attributes
     ----------
@@ -168,7 +178,8 @@ class GroupEpisodes:
     n_classes : int or None
         The number of ``classes``, or None in a regression.
     n_usable : ndarray of shape (n_names,), int64
-        How many classes have both support and query rows in a group (1 in a regression).
+        How many classes have both support and query rows in a group (1 in a regression, and
+        with ``shots_per="task"``).
 
     Raises
     ------
@@ -178,8 +189,8 @@ class GroupEpisodes:
     Warns
     -----
     SkippedTasksWarning
-        Once, if some groups cannot be tasks: they have no row left for the query set or, in a
-        classification, a single class.
+        Once, if some groups cannot be tasks: they have no row left for the query set or, if
+        shots are those of each class, a single class.
 
     Examples
     --------
@@ -192,9 +203,19 @@ class GroupEpisodes:
     """
 
     def __init__(
-        self, y: Any, groups: Any, n_shot: int, n_query: int, *, classes: Any = None
+        self,
+        y: Any,
+        groups: Any,
+        n_shot: Shots,
+        n_query: int,
+        *,
+        classes: Any = None,
+        shots_per: str = "class",
     ) -> None:
-        self.n_shot = check_count(n_shot, "n_shot")
+        if shots_per not in ("class", "task"):
+            raise ValueError(f"shots_per must be 'class' or 'task', got {shots_per!r}.")
+        self.n_shot = n_shot
+        self._low, self._high = check_shots(n_shot)
         self.n_query = check_count(n_query, "n_query")
         groups = check_labels(groups, "groups")
         if classes is None:
@@ -205,9 +226,13 @@ class GroupEpisodes:
             self.classes = np.unique(check_labels(classes, "classes"))
             self.n_classes = len(self.classes)
             self._y = stratum = _positions(check_labels(y, "y", len(groups)), self.classes, "y")
-        # A regression has one stratum; a classification has one for each class.
-        self._stratum = stratum
-        self._n_strata = self.n_classes or 1
+        # One stratum for each class if shots are those of a class, else one in all.
+        self._is_stratified = classes is not None and shots_per == "class"
+        self._stratum = stratum if self._is_stratified else np.zeros_like(stratum)
+        self._n_strata = (
+            len(self.classes) if self.classes is not None and self._is_stratified else 1
+        )
+        stratum = self._stratum
         names, codes, counts = np.unique(groups, return_inverse=True, return_counts=True)
         pairs, sizes = np.unique(codes * self._n_strata + stratum, return_counts=True)
         owner = pairs // self._n_strata
@@ -222,8 +247,8 @@ class GroupEpisodes:
     def _is_task(
         self, counts: np.ndarray, n_present: np.ndarray, n_usable: np.ndarray
     ) -> np.ndarray:
-        if self.classes is None:
-            return counts > self.n_shot
+        if not self._is_stratified:
+            return counts > self._low
         return (n_present >= 2) & (n_usable >= 1)
 
     def _report_skipped(
@@ -233,9 +258,9 @@ class GroupEpisodes:
         if len(skipped) == 0:
             return
         k = skipped[0]
-        if self.classes is None:
+        if not self._is_stratified:
             why = f"has {_rows(counts[k])}, but n_shot={self.n_shot} and a query row need "
-            why += f"{self.n_shot + 1}. Lower n_shot, or drop the groups"
+            why += f"{self._low + 1}. Lower n_shot, or drop the groups"
         elif n_present[k] < 2:
             why = "has a single class, but a task needs 2. Drop the groups, or merge them"
         else:
@@ -283,10 +308,12 @@ class GroupEpisodes:
         stratum = self._stratum[rows]
         first, size = np.unique(stratum, return_index=True, return_counts=True)[1:]
         rank = np.arange(len(rows)) - np.repeat(first, size)
+        # No more shots than leave a query row.
+        n_shot = draw_shots(rng, self._low, max(self._low, min(self._high, int(size.max()) - 1)))
         # A stratum that is too small keeps one row for the query set, if it has two.
-        shots = np.where(size > self.n_shot, self.n_shot, np.maximum(size - 1, 1))
+        shots = np.where(size > n_shot, n_shot, np.maximum(size - 1, 1))
         asked = rank - np.repeat(shots, size)
-        support, w_support = _fill(rows[asked < 0], self._n_strata * self.n_shot)
+        support, w_support = _fill(rows[asked < 0], self._n_strata * self._high)
         query, w_query = _fill(
             rows[(asked >= 0) & (asked < self.n_query)], self._n_strata * self.n_query
         )

@@ -35,6 +35,7 @@ _SMALL: dict[str, Any] = {
     "n_way": N_WAY,
     "n_shot": 2,
     "n_query": 2,
+    "shots_per": "class",
     "transductive": False,
     "n_iterations": 6,
     "meta_batch_size": 2,

@@ -57,7 +57,9 @@ def global_random_numbers_are_left_alone(learner: MetaLearner, kind: str) -> Non
 
 def groups_are_learned(learner: MetaLearner, kind: str) -> None:
     """Tasks may be groups. Some groups, and a new task, may lack a class."""
-    fitted = small_clone(learner).fit(*make_grouped_table(kind))
+    needs_all = learner.needs_every_class(learner.resolve_head(kind, "groups"))
+    shots_per = "class" if needs_all or kind == "regression" else "task"
+    fitted = small_clone(learner, shots_per=shots_per).fit(*make_grouped_table(kind))
     unseen = make_grouped_table(kind, seed=1)
     assert np.isfinite(fitted.history_["train_loss"]).all(), "the loss over groups is not finite"
     assert np.isfinite(fitted.score(*unseen)), "the score over groups is not finite"

@@ -10,6 +10,7 @@ SMALL = {
     "backbone_params": {"hidden": (16,)},
     "n_shot": 2,
     "n_query": 2,
+    "shots_per": "class",
     "n_iterations": 40,
     "meta_lr": 0.02,
     "meta_batch_size": 2,

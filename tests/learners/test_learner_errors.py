@@ -22,6 +22,7 @@ SMALL = {
     "n_way": 3,
     "n_shot": 2,
     "n_query": 2,
+    "shots_per": "class",
     "n_iterations": 1,
     "meta_batch_size": 2,
     "n_validation_tasks": 2,

@@ -44,8 +44,9 @@ class Algorithm(BaseEstimator, ABC):
     backbone_params: dict[str, Any] | None = None
     input_shape: tuple[int, ...] | None = None
     n_way: int = 5
-    n_shot: int = 5
+    n_shot: int | tuple[int, int] = 5
     n_query: int = 15
+    shots_per: str = "auto"
     transductive: bool = False
     standardize: Any = "auto"
     n_iterations: int = 1000
@@ -77,8 +78,9 @@ class Algorithm(BaseEstimator, ABC):
         "backbone_params": [dict, None],
         "input_shape": [tuple, list, None],
         "n_way": [Interval(Integral, 2, None, closed="left")],
-        "n_shot": [Interval(Integral, 1, None, closed="left")],
+        "n_shot": [Interval(Integral, 1, None, closed="left"), tuple, list],
         "n_query": [Interval(Integral, 1, None, closed="left")],
+        "shots_per": [StrOptions({"auto", "class", "task"})],
         "transductive": ["boolean"],
         "standardize": ["boolean", StrOptions({"auto"})],
         "n_iterations": [Interval(Integral, 1, None, closed="left")],
@@ -345,6 +347,59 @@ class Algorithm(BaseEstimator, ABC):
             The head; ``"none"`` if the learner has no linear head, which is the default.
         """
         return "none"
+
+    def needs_every_class(self, head: str) -> bool:
+        """Return whether a task can only be learned from rows of each of its classes.
+
+        Parameters
+        ----------
+        head : str
+            What :meth:`resolve_head` returned.
+
+        Returns
+        -------
+        bool
+            By default False: a class without rows is known from other tasks.
+        """
+        return False
+
+    def resolve_shots_per(self, kind: str, names_kind: str) -> str:
+        """Decide whether ``n_shot`` counts the rows of each class, or of a task in all.
+
+        Parameters
+        ----------
+        kind : {"classification", "regression"}
+            What the tasks are.
+        names_kind : {"classes", "groups"}
+            What tasks are drawn from.
+
+        Returns
+        -------
+        {"class", "task"}
+            With ``shots_per="auto"``, rows in all for groups, unless the learner needs rows of
+            each class.
+
+        Raises
+        ------
+        EpisodeError
+            If ``shots_per="task"`` cannot be.
+        """
+        if kind == "regression":
+            return "task"
+        needs_all = self.needs_every_class(self.resolve_head(kind, names_kind))
+        if self.shots_per == "task" and (names_kind == "classes" or needs_all):
+            why = (
+                "tasks are drawn from classes, with as many rows of each"
+                if names_kind == "classes"
+                else "this learner needs rows of each class of a task"
+            )
+            raise EpisodeError(
+                f"shots_per='task' draws rows whatever their class, but {why}. Set "
+                "shots_per='class'."
+            )
+        if self.shots_per != "auto":
+            return self.shots_per
+        return "class" if names_kind == "classes" or needs_all else "task"
 
     def _features(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         if self.transductive and context.network.has_statistics:

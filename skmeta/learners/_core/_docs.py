@@ -119,15 +119,28 @@ PARAMETERS = {
     "task_type": (
         '{"auto", "classification", "regression"}',
         "What the tasks are. ``auto`` is a regression if groups are given and ``y`` is "
-        "continuous (set it for whole-numbered targets).",
+        "continuous, a classification for labels and for the codes 0, 1, ... of at most ten "
+        "classes. Other whole numbers may be either, and ``fit`` asks for a ``task_type``.",
     ),
     "n_way": (
         "int",
         "Classes of a task that is drawn from classes. With groups it has no effect: a task then "
         "has all classes.",
     ),
-    "n_shot": ("int", "Support rows of each class; of a group, in a regression."),
-    "n_query": ("int", "Query rows of each class; of a group, in a regression."),
+    "n_shot": (
+        "int or tuple of two ints",
+        "Support rows of a task: of each class if tasks are drawn from classes, in all if they are "
+        "groups. A range ``(low, high)`` draws the number for each task, so that one prior serves "
+        "few and many rows.",
+    ),
+    "n_query": ("int", "Query rows of a task, counted as ``n_shot``."),
+    "shots_per": (
+        '{"auto", "class", "task"}',
+        "What ``n_shot`` and ``n_query`` count in classifications by groups. ``task``: rows in "
+        "all, drawn as they come, so that a class may be absent and a group may have one class. "
+        "``class``: rows of each class, as in version 0.1. ``auto``: ``task``, unless the learner "
+        "needs rows of each class (ProtoNet, and heads that start from prototypes).",
+    ),
     "transductive": (
         "bool",
         "Whether batch normalisation uses the query set's own statistics, as the papers do, "
@@ -208,7 +221,7 @@ feature_names_in_ : ndarray of shape (n_features_in_,)
 
 
 GROUPS = {
-    "Tasks": ("task_type", "n_way", "n_shot", "n_query", "label_noise"),
+    "Tasks": ("task_type", "n_way", "n_shot", "n_query", "shots_per", "label_noise"),
     "Network": (
         *("backbone", "backbone_params", "input_shape", "head_init"),
         *("transductive", "standardize"),

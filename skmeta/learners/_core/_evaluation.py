@@ -139,6 +139,7 @@ def evaluate(learner: Algorithm, X: Any, y: Any, groups: Any, n_tasks: int) -> E
         n_way=learner.n_way,
         n_shot=learner.n_shot,
         n_query=learner.n_query,
+        shots_per=learner.resolve_shots_per(prior.kind, "classes" if groups is None else "groups"),
         labels=prior.classes,
     )
     source = problem.train

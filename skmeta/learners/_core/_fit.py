@@ -17,7 +17,7 @@ import torch
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import get_feature_names
 from skmeta.backend import Execution, State, to_numpy
-from skmeta.exceptions import SkippedValidationWarning
+from skmeta.exceptions import MigrationWarning, SkippedValidationWarning
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._baselines import LEAST_TASKS, baseline_scores, warn_if_beaten
 from skmeta.learners._core._evaluation import ValidationTasks
@@ -66,8 +66,12 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     rows, input_shape = flatten_rows(X, learner.input_shape)
     rows = check_learner_rows(learner, rows, reset=True)
     input_shape = resolve_input_shape(input_shape, learner.backbone, rows.shape[1])
-    kind = resolve_kind(getattr(learner, "task_type", "auto"), y, groups)
+    task_type = getattr(learner, "task_type", "auto")
+    kind = resolve_kind(task_type, y, groups, asks=len(learner.kinds) > 1)
     learner.check_kind(kind)
+    shots_per = learner.resolve_shots_per(kind, "classes" if groups is None else "groups")
+    if kind == "classification" and shots_per == "task":
+        _warn_of_shots(learner)
     problem = make_problem(
         kind,
         rows,
@@ -76,6 +80,7 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
         n_way=learner.n_way,
         n_shot=learner.n_shot,
         n_query=learner.n_query,
+        shots_per=shots_per,
         validation_fraction=learner.validation_fraction,
         rng=rng,
     )
@@ -96,6 +101,7 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
         trained_on_kind=problem.names_kind,
     )
     describe(state)  # Settings that a prior cannot keep are refused before the long work.
+    counted = shots_per if kind == "classification" else "class"
     settings = TrainingSettings(
         n_iterations=learner.n_iterations,
         optimizer=learner.meta_optimizer,
@@ -106,7 +112,9 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
         patience=learner.patience,
         verbose=int(learner.verbose),
         checkpoint=learner.checkpoint,
-        fingerprint=_fingerprint(learner, problem.train, groups) if learner.checkpoint else "",
+        fingerprint=_fingerprint(learner, problem.train, groups, counted)
+        if learner.checkpoint
+        else "",
     )
     validation_seed = int(rng.integers(2**63))
     with make_execution(learner, session) as execution:
@@ -181,6 +189,19 @@ def _warn_of_no_validation(learner: Algorithm, names_kind: str, n_names: int) ->
     )
 
 
+def _warn_of_shots(learner: Algorithm) -> None:
+    draws_tasks, is_new = learner.n_iterations > 0, not isinstance(learner.n_shot, Integral)
+    if learner.shots_per != "auto" or is_new or not draws_tasks:
+        return
+    warnings.warn(
+        f"n_shot={learner.n_shot} and n_query={learner.n_query} count the rows of a group in all, "
+        "whatever their class; in version 0.1 they counted the rows of each class. Set "
+        "shots_per='task' to silence this warning, or shots_per='class' for the old meaning.",
+        MigrationWarning,
+        stacklevel=5,
+    )
+
+
 # Parameters of version 0.1 that had no effect, and the only value that mattered to a fingerprint.
 _OF_VERSION_0_1: dict[str, dict[str, Any]] = {
     "ProtoNet": {"head_init": "auto", "task_type": "auto"},
@@ -190,10 +211,15 @@ _OF_VERSION_0_1: dict[str, dict[str, Any]] = {
 }
 
 
-def _fingerprint(learner: Algorithm, source: TaskSource, groups: Any) -> str:
+def _fingerprint(
+    learner: Algorithm, source: TaskSource, groups: Any, shots_per: str = "class"
+) -> str:
     # As in version 0.1, so that its checkpoints can be resumed.
     params = learner.get_params(deep=False) | _OF_VERSION_0_1.get(type(learner).__name__, {})
     text = {n: repr(v) for n, v in params.items() if n not in _HARDWARE_PARAMETERS}
+    del text["shots_per"]
+    if shots_per == "task":  # In version 0.1 shots were those of each class.
+        text["shots_per"] = shots_per
     digest = hashlib.sha256(json.dumps([type(learner).__name__, text], sort_keys=True).encode())
     digest.update(np.ascontiguousarray(source.X).tobytes())
     digest.update(np.asarray(source.y).astype(str).tobytes())

@@ -89,6 +89,9 @@ class InnerLoopLearner(MetaLearner):
             return self.default_head if names_kind == "classes" else "learned"
         return self.head_init
 
+    def needs_every_class(self, head: str) -> bool:
+        return head == "prototype"
+
     def is_adapted(self, name: str) -> bool:
         """Whether a task adapts the tensor of this name."""
         return True

@@ -165,11 +165,11 @@ def start_session(
 
 def make_execution(learner: Algorithm, session: Session) -> Execution:
     # A task runs forward and backward through support and query set: about three passes per row.
-    rows = (learner.n_shot + learner.n_query) * max(session.context.n_outputs, 1)
+    rows = (np.max(learner.n_shot) + learner.n_query) * max(session.context.n_outputs, 1)
     return Execution(
         learner.execution,
         device=session.adapter.device,
-        flops_per_task=3.0 * rows * session.context.network.n_flops,
+        flops_per_task=3.0 * float(rows) * session.context.network.n_flops,
         n_jobs=learner.n_jobs,
         chunk_size=learner.chunk_size,
     )

@@ -64,8 +64,32 @@ class Problem:
     validation: TaskSource | None
 
 
-def resolve_kind(task_type: str, y: Any, groups: Any) -> str:
-    """Decide whether tasks are classifications or regressions."""
+# Whole numbers 0, 1, ... up to as many are taken for the codes of classes.
+_MOST_CODES = 10
+
+
+def resolve_kind(task_type: str, y: Any, groups: Any, *, asks: bool = True) -> str:
+    """Decide whether tasks are classifications or regressions.
+
+    Parameters
+    ----------
+    task_type : {"auto", "classification", "regression"}
+        What the user says.
+    y, groups
+        As ``fit`` takes them.
+    asks : bool, default=True
+        Whether an error asks for the ``task_type`` of whole numbers that may be either.
+
+    Returns
+    -------
+    {"classification", "regression"}
+        The kind.
+
+    Raises
+    ------
+    EpisodeError
+        If the targets do not fit the kind, or may be of both kinds.
+    """
     if np.asarray(y).dtype.kind == "f":
         check_targets(y)  # Its error names the row; that of type_of_target does not.
     if task_type == "auto":
@@ -73,6 +97,8 @@ def resolve_kind(task_type: str, y: Any, groups: Any) -> str:
             task_type = "classification"
         else:
             continuous = type_of_target(y).startswith("continuous")
+            if asks and not continuous:
+                _ask_about_whole_numbers(y)
             task_type = "regression" if continuous else "classification"
     if task_type == "regression" and groups is None:
         raise EpisodeError(
@@ -88,6 +114,22 @@ def resolve_kind(task_type: str, y: Any, groups: Any) -> str:
     return task_type
 
 
+def _ask_about_whole_numbers(y: Any) -> None:
+    """Raise an error for whole numbers that may be classes or targets of a regression."""
+    values = np.asarray(y)
+    if values.dtype.kind not in "iuf" or values.ndim != 1:
+        return
+    distinct = np.unique(values)
+    n = len(distinct)
+    are_codes = n <= _MOST_CODES and np.array_equal(distinct, np.arange(n))
+    if n > 2 and not are_codes:
+        raise EpisodeError(
+            f"y has {n} different whole numbers ({quote_some(distinct)}), which may be classes or "
+            "the targets of regressions. Set task_type='classification' or "
+            "task_type='regression'."
+        )
+
+
 def make_problem(
     kind: str,
     X: np.ndarray,
@@ -95,8 +137,9 @@ def make_problem(
     groups: Any,
     *,
     n_way: int,
-    n_shot: int,
+    n_shot: int | tuple[int, int],
     n_query: int,
+    shots_per: str = "class",
     validation_fraction: float = 0.0,
     labels: np.ndarray | None = None,
     rng: np.random.Generator | None = None,
@@ -112,7 +155,9 @@ def make_problem(
     y, groups
         As ``fit`` takes them.
     n_way, n_shot, n_query : int
-        Size of a task.
+        Size of a task; ``n_shot`` may be a range.
+    shots_per : {"class", "task"}, default="class"
+        What ``n_shot`` and ``n_query`` count in a classification by groups.
     validation_fraction : float, default=0.0
         Share of classes or groups set aside.
     labels : ndarray, optional
@@ -143,7 +188,9 @@ def make_problem(
         if groups is None:
             sampler = ClassEpisodes(y[rows], n_way, n_shot, n_query)
         else:
-            sampler = GroupEpisodes(y[rows], groups[rows], n_shot, n_query, classes=labels)
+            sampler = GroupEpisodes(
+                y[rows], groups[rows], n_shot, n_query, classes=labels, shots_per=shots_per
+            )
         of = None if groups is None else groups[rows]
         return TaskSource(X[rows], y[rows], of, sampler, sampler.n_classes or 1)
 

@@ -119,7 +119,9 @@ class InContextLearner(MetaLearner):
     >>> from skmeta.datasets import make_table_tasks
     >>> from skmeta.learners import InContextLearner
     >>> X, y, groups = make_table_tasks(50, 30, 4, n_classes=2, random_state=1)
-    >>> learner = InContextLearner(width=16, n_layers=2, n_iterations=5, random_state=0)
+    >>> learner = InContextLearner(
+    ...     width=16, n_layers=2, n_shot=(3, 20), n_iterations=5, random_state=0
+    ... )
     >>> learner.fit(X, y, groups=groups).prior_.kind
     'classification'
     """

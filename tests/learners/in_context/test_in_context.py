@@ -326,7 +326,14 @@ def test_missing_values_are_allowed_where_the_prior_knows_them(priors):
 
 def test_meta_training_goes_on_from_a_prior():
     X, y, groups = make_table_tasks(30, 24, 4, n_classes=2, random_state=0)
-    settings = {**SMALL, "n_shot": 6, "n_query": 6, "n_iterations": 3, "random_state": 0}
+    settings = {
+        **SMALL,
+        "shots_per": "class",
+        "n_shot": 6,
+        "n_query": 6,
+        "n_iterations": 3,
+        "random_state": 0,
+    }
     first = InContextLearner(**settings).fit(X, y, groups)
     again = InContextLearner(**settings, prior=first.prior_, meta_lr=1e-12).fit(X, y, groups)
     # What the tasks share is measured anew, beside the network that is there now.
@@ -349,7 +356,11 @@ def test_meta_training_goes_on_from_a_prior():
 def test_a_prior_of_another_kind_or_size_is_refused(priors, changes, message):
     X, y, groups = make_table_tasks(12, 24, 4, n_classes=2, random_state=0)
     learner = InContextLearner(
-        **(SMALL | {"n_shot": 2, "n_query": 2, "prior": priors["classification"]} | changes)
+        **(
+            SMALL
+            | {"n_shot": 2, "n_query": 2, "shots_per": "class", "prior": priors["classification"]}
+            | changes
+        )
     )
     with pytest.raises(PriorMismatchError, match=message):
         learner.fit(X, y, groups)
@@ -362,7 +373,7 @@ def test_wrong_parameters_are_refused():
         ({"n_estimators": 65}, "n_estimators"),
     ):
         with pytest.raises(ValueError, match=message):
-            InContextLearner(**changes).fit(X, y, groups)
+            InContextLearner(shots_per="task", **changes).fit(X, y, groups)
 
 
 def test_other_priors_predict_no_distribution():
@@ -471,7 +482,7 @@ def test_the_prior_that_ships_predicts_distributions():
 def test_fine_tuning_begins_with_the_prior_that_ships():
     X, y, groups = make_table_tasks(12, 24, 4, n_classes=2, random_state=0)
     learner = InContextLearner(
-        prior="tabular", n_shot=4, n_query=4, n_iterations=1, meta_lr=1e-12, random_state=0
+        prior="tabular", n_shot=(4, 8), n_query=8, n_iterations=1, meta_lr=1e-12, random_state=0
     )
     found = learner.fit(X, y, groups).prior_.tensors
     for name, value in load_table_prior("classification").tensors.items():

@@ -28,7 +28,13 @@ from skmeta.learners.in_context._pooled_model import (
 )
 
 SMALL = {"width": 16, "n_layers": 2, "n_heads": 2, "cell_width": 4}
-FIT = {"n_shot": 5, "n_query": 20, "n_iterations": 2, "validation_fraction": 0.0}
+FIT = {
+    "shots_per": "class",
+    "n_shot": 5,
+    "n_query": 20,
+    "n_iterations": 2,
+    "validation_fraction": 0.0,
+}
 
 
 def family(n_tasks=40, n_rows=30, seed=0, spread=6.0):

@@ -1,0 +1,87 @@
+"""Shots of the learners: rows in all for groups, ranges, and the kind of whole numbers."""
+
+import numpy as np
+import pytest
+
+from skmeta import MetaFewShotClassifier
+from skmeta.exceptions import EpisodeError, MigrationWarning
+from skmeta.learners import MAML, ALPaCA, HierarchicalLinear, MetaSGD, ProtoNet
+
+SMALL = {
+    "backbone_params": {"hidden": (8,)},
+    "n_query": 6,
+    "n_iterations": 20,
+    "meta_batch_size": 2,
+    "n_validation_tasks": 4,
+    "random_state": 0,
+}
+
+
+def make_groups(n_groups=12, n_rows=12, seed=0):
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(n_groups), n_rows)
+    X = rng.normal(size=(len(groups), 2))
+    y = (X[:, 0] + rng.normal(size=n_groups)[groups] > 0).astype(int)
+    return X, y, groups
+
+
+@pytest.mark.parametrize("learner", [MAML, MetaSGD, ALPaCA])
+def test_groups_of_one_class_are_learned_from(learner):
+    X, y, groups = make_groups()
+    y[groups == 3] = 1
+    fitted = learner(**SMALL, n_shot=(2, 6), validation_fraction=0.0).fit(X, y, groups)
+    assert 3 in fitted.prior_.trained_on
+    assert np.isfinite(fitted.history_["train_loss"]).all()
+    assert np.isfinite(fitted.score(X, y, groups + 100))
+    proba = MetaFewShotClassifier(fitted.prior_).fit(X[:2], [1, 1]).predict_proba(X)
+    assert proba.shape == (len(X), 2)
+    assert (proba > 0).all()
+
+
+def test_a_number_of_shots_has_a_new_meaning_for_groups():
+    X, y, groups = make_groups()
+    with pytest.warns(MigrationWarning, match="n_shot=3 and n_query=6 count the rows of a group"):
+        new = MAML(**SMALL, n_shot=3).fit(X, y, groups)
+    # Told explicitly, or as a range, there is nothing to warn of.
+    same = MAML(**SMALL, n_shot=3, shots_per="task").fit(X, y, groups)
+    as_range = MAML(**SMALL, n_shot=(3, 3)).fit(X, y, groups)
+    old = MAML(**SMALL, n_shot=3, shots_per="class").fit(X, y, groups)
+    weights = [f.prior_.tensors["head.weight"] for f in (new, same, as_range, old)]
+    np.testing.assert_array_equal(weights[0], weights[1])
+    np.testing.assert_array_equal(weights[0], weights[2])
+    assert not np.array_equal(weights[0], weights[3])
+
+
+def test_protonet_has_rows_of_each_class():
+    X, y, groups = make_groups()
+    assert ProtoNet().resolve_shots_per("classification", "groups") == "class"
+    assert MAML(head_init="prototype").resolve_shots_per("classification", "groups") == "class"
+    ProtoNet(**SMALL, n_shot=2).fit(X, y, groups)  # Warnings are errors.
+    with pytest.raises(EpisodeError, match="this learner needs rows of each class"):
+        ProtoNet(**SMALL, shots_per="task").fit(X, y, groups)
+    with pytest.raises(EpisodeError, match="tasks are drawn from classes"):
+        MAML(**SMALL, shots_per="task").fit(X, groups)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [np.arange(144) % 30, 1 + np.arange(144) % 5, 10.0 * (np.arange(144) % 3)],
+    ids=["counts", "ratings", "steps"],
+)
+def test_whole_numbers_are_asked_about(y):
+    X, _, groups = make_groups()
+    for learner in (MAML(**SMALL), HierarchicalLinear()):
+        with pytest.raises(EpisodeError, match=r"different whole numbers .* Set task_type='class"):
+            learner.fit(X, y, groups)
+    told = HierarchicalLinear(task_type="regression").fit(X, y, groups)
+    assert told.prior_.kind == "regression"
+
+
+@pytest.mark.parametrize(
+    "y",
+    [np.arange(144) % 4, np.array([-1, 1])[np.arange(144) % 2], np.arange(144) % 2 > 0],
+    ids=["codes", "two values", "booleans"],
+)
+def test_codes_of_classes_are_not_asked_about(y):
+    X, _, groups = make_groups()
+    assert HierarchicalLinear().fit(X, y, groups).prior_.kind == "classification"
