@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skmeta.backbones._moments import convolved_moments
 from skmeta.backbones._normalization import EpisodeBatchNorm
+from skmeta.backbones._pooling import halve
 from skmeta.exceptions import BackboneError
 
 
@@ -31,6 +33,9 @@ class ConvBlock(nn.Module):
         self.norm = EpisodeBatchNorm(out_channels)
         self.stride = 2 if downsample == "stride" else 1
         self.pool = downsample == "pool"
+        # A patch has 9 * in_channels values. With few of them, statistics of the patches cost less
+        # than those of the output.
+        self.measures_patches = 2 * 9 * in_channels <= out_channels
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_samples, in_channels, height, width) to half the height and width."""
@@ -39,18 +44,24 @@ class ConvBlock(nn.Module):
         turn = torch.where(self.norm.weight < 0, -1.0, 1.0).to(x.dtype)
         weight = self.weight * turn[:, None, None, None]
         if self.norm.training:
-            x = F.conv2d(x, weight, stride=self.stride, padding=1)
-            self.norm.measure(x)
+            images, x = x, F.conv2d(x, weight, stride=self.stride, padding=1)
+            if self.measures_patches:
+                self.norm.mean, self.norm.var = convolved_moments(images, weight, self.stride)
+            else:
+                self.norm.measure(x)
             scale, shift = self._scale_and_shift(turn)
-            x = self._halve(x) * scale[:, None, None] + shift[:, None, None]
+            x = torch.addcmul(shift[:, None, None], self._halve(x), scale[:, None, None])
         else:
             scale, shift = self._scale_and_shift(turn)
+            # The shift is added to the halved maps. As a bias of the convolution, its gradient
+            # would pass over the large ones.
             weight = weight * scale[:, None, None, None]
-            x = self._halve(F.conv2d(x, weight, shift, stride=self.stride, padding=1))
+            x = self._halve(F.conv2d(x, weight, stride=self.stride, padding=1))
+            x = x + shift[:, None, None]
         return F.relu(x)
 
     def _halve(self, x: Tensor) -> Tensor:
-        return F.max_pool2d(x, 2) if self.pool else x
+        return halve(x) if self.pool else x
 
     def _scale_and_shift(self, turn: Tensor) -> tuple[Tensor, Tensor]:
         scale = self.norm.weight * turn * torch.rsqrt(self.norm.var + self.norm.eps)

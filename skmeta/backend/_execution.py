@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -13,7 +13,10 @@ import torch
 from joblib import effective_n_jobs
 from torch import Tensor
 
+from skmeta.backend._recording import Recorder
 from skmeta.backend._trees import tree_leaves, tree_map
+
+State = dict[str, Tensor]
 
 MODES = ("auto", "loop", "threads", "vmap")
 
@@ -61,6 +64,8 @@ class Execution:
         default, the number of threads of torch.
     chunk_size : int, optional
         Number of tasks that ``"vmap"`` vectorises at once, to bound the memory; by default all.
+    record : bool, default=False
+        Whether a gradient is recorded and repeated, which pays after some hundred calls.
     """
 
     def __init__(
@@ -71,7 +76,9 @@ class Execution:
         flops_per_task: float = 0.0,
         n_jobs: int | None = None,
         chunk_size: int | None = None,
+        record: bool = False,
     ) -> None:
+        self._recorder = Recorder() if record else None
         self._is_small = _is_small(flops_per_task, device)
         if mode == "auto":
             mode = "vmap" if self._is_small or device.type != "cpu" else "threads"
@@ -147,7 +154,8 @@ class Execution:
         fn: Callable[[dict[str, Tensor], Any], tuple[Tensor, Any]],
         state: Mapping[str, Tensor],
         tasks: Any,
-    ) -> tuple[dict[str, Tensor], Any]:
+        key: Hashable = None,
+    ) -> tuple[State, Any]:
         """Return the gradient of the mean of a function over the tasks.
 
         Vectorised tasks share one backward pass, outside :func:`torch.func.vmap`. It is faster
@@ -161,6 +169,9 @@ class Execution:
             The point of the gradient.
         tasks : tree of tensors
             The tasks, stacked along axis 0.
+        key : hashable, optional
+            Functions with one key compute the same, so a recording of one serves all. Without a
+            key, nothing is recorded.
 
         Returns
         -------
@@ -169,35 +180,104 @@ class Execution:
         extra : tree of tensors
             Mean of the trees that ``fn`` returned.
         """
-        leaves = {n: v.detach().requires_grad_() for n, v in state.items()}
+        state = {n: v.detach() for n, v in state.items()}
 
-        def of_one(task: Any) -> tuple[dict[str, Tensor], Any]:
+        def of_one(state: State, task: Any) -> tuple[State, Any]:
+            leaves = {n: v.detach().requires_grad_() for n, v in state.items()}
             value, extra = fn(leaves, task)
             return _backward(value, leaves), tree_map(torch.detach, extra)
 
+        def of_chunk(state: State, chunk: Any) -> tuple[State, Any]:
+            leaves = {n: v.detach().requires_grad_() for n, v in state.items()}
+            values, extra = torch.func.vmap(partial(fn, leaves))(chunk)
+            gradient = _backward(values.sum(), leaves)
+            return gradient, tree_map(lambda x: x.detach().sum(0), extra)
+
+        gradient: tuple[State, Any] = self._mean_at(of_one, of_chunk, state, tasks, key)
+        return gradient
+
+    def mean_at(
+        self,
+        fn: Callable[[State, Any], Any],
+        state: Mapping[str, Tensor],
+        tasks: Any,
+        key: Hashable = None,
+    ) -> Any:
+        """Return the mean result over the tasks of a function of a state and a task.
+
+        Parameters
+        ----------
+        fn : callable
+            Takes the state and one task, returns a tree of tensors without gradients.
+        state : mapping of str to Tensor
+            The state.
+        tasks : tree of tensors
+            The tasks, stacked along axis 0.
+        key : hashable, optional
+            As for :meth:`gradient`.
+
+        Returns
+        -------
+        tree of tensors
+            A tree like that of ``fn``.
+        """
+
+        def of_chunk(state: State, chunk: Any) -> Any:
+            return tree_map(lambda x: x.sum(0), torch.func.vmap(partial(fn, state))(chunk))
+
+        return self._mean_at(fn, of_chunk, dict(state), tasks, key)
+
+    def _mean_at(
+        self,
+        of_one: Callable[[State, Any], Any],
+        of_chunk: Callable[[State, Any], Any],
+        state: State,
+        tasks: Any,
+        key: Hashable,
+    ) -> Any:
         if self.mode != "vmap":
-            mean: tuple[dict[str, Tensor], Any] = self.mean(of_one, tasks)
-            return mean
+            # Before the threads begin: recording is not safe beside other work.
+            call = self._recorded(key, of_one, state, next(_each(tasks)))
+            return self.mean(partial(call, state), tasks)
         total: Any = None
-        for values, extra in self._chunks(partial(fn, leaves), tasks):
-            part = _backward(values.sum(), leaves), tree_map(lambda x: x.detach().sum(0), extra)
+        for chunk in self._slices(tasks):
+            part = self._recorded(key, of_chunk, state, chunk)(state, chunk)
             total = part if total is None else tree_map(torch.add, total, part)
         n_tasks = _n_tasks(tasks)
-        gradient, extra = tree_map(lambda x: x / n_tasks, total)
-        return gradient, extra
+        return tree_map(lambda x: x / n_tasks, total)
+
+    def _recorded(
+        self, key: Hashable, fn: Callable[[State, Any], Any], state: State, tasks: Any
+    ) -> Callable[[State, Any], Any]:
+        if self._recorder is None or key is None:
+            return fn
+        return self._recorder.get(key, fn, state, tasks)
+
+    def _slices(self, tasks: Any) -> Iterator[Any]:
+        n_tasks = _n_tasks(tasks)
+        size = self.chunk_size or n_tasks
+        if size >= n_tasks:
+            yield tasks
+            return
+        for start in range(0, n_tasks, size):
+            chunk = slice(start, start + size)
+            yield tree_map(lambda x, chunk=chunk: x[chunk], tasks)
 
     def _chunks(self, fn: Callable[[Any], Any], tasks: Any) -> Iterator[Any]:
-        n_tasks = _n_tasks(tasks)
         if self.mode == "vmap":
-            size = self.chunk_size or n_tasks
-            for start in range(0, n_tasks, size):
-                chunk = slice(start, start + size)
-                yield torch.func.vmap(fn)(tree_map(lambda x, chunk=chunk: x[chunk], tasks))
+            for chunk in self._slices(tasks):
+                yield torch.func.vmap(fn)(chunk)
         else:
-            each = (tree_map(lambda x, i=i: channels_last(x[i]), tasks) for i in range(n_tasks))
+            each = _each(tasks)
             results = self._pool.map(fn, each) if self._pool is not None else map(fn, each)
             for result in results:
                 yield tree_map(lambda x: x.unsqueeze(0), result)
+
+
+def _each(tasks: Any) -> Iterator[Any]:
+    """Iterate over the tasks."""
+    for i in range(_n_tasks(tasks)):
+        yield tree_map(lambda x, i=i: channels_last(x[i]), tasks)
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -206,7 +286,7 @@ def channels_last(x: Tensor) -> Tensor:
     return x.to(memory_format=torch.channels_last) if x.dim() == 4 else x
 
 
-def _backward(value: Tensor, leaves: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _backward(value: Tensor, leaves: Mapping[str, Tensor]) -> State:
     gradient = torch.autograd.grad(
         value, list(leaves.values()), allow_unused=True, materialize_grads=True
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar
@@ -126,6 +126,13 @@ class MAML(GradientLearner):
         if context.progress < self.multi_step_loss and self.n_inner_steps > 1:
             return self._multi_step_loss(context, state, task)
         return super().meta_loss(context, state, task)
+
+    def recording_key(self, context: Context) -> Hashable:
+        if not type(self).__module__.startswith("skmeta."):
+            return None  # A subclass may depend on anything.
+        if context.progress < self.multi_step_loss and self.n_inner_steps > 1:
+            return None  # Weights change at each iteration.
+        return "first-order" if context.progress < self.first_order_until else "exact"
 
     def _multi_step_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors

@@ -304,6 +304,8 @@ class GroupEpisodes:
         Task
         """
         rows = rng.permutation(self._rows[position])
+        if self.classes is None:
+            return self._regression(position, rows)
         rows = rows[np.argsort(self._stratum[rows], kind="stable")]
         stratum = self._stratum[rows]
         first, size = np.unique(stratum, return_index=True, return_counts=True)[1:]
@@ -328,9 +330,25 @@ class GroupEpisodes:
             name=self.names[position],
         )
 
+    def _regression(self, position: int, rows: np.ndarray) -> Task:
+        """Divide the rows of a group, which are more than ``n_shot``."""
+        support = rows[: self.n_shot]
+        query, w_query = _fill(rows[self.n_shot : self.n_shot + self.n_query], self.n_query)
+        return Task(
+            support=support,
+            query=query,
+            y_support=self._y[support],
+            y_query=self._y[query],
+            w_support=np.ones(self.n_shot),
+            w_query=w_query,
+            name=self.names[position],
+        )
+
 
 def _fill(rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Repeat rows in turn up to ``size``; repeated rows have weight 0."""
+    if len(rows) == size:
+        return rows, np.ones(size)
     return np.resize(rows, size), (np.arange(size) < len(rows)).astype(np.float64)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
@@ -253,6 +253,24 @@ class Algorithm(BaseEstimator, ABC):
         value = loss(context.kind, outputs, task.query)
         return value, {"loss": value, "score": score(context.kind, outputs, task.query)}
 
+    def recording_key(self, context: Context) -> Hashable:
+        """Return what :meth:`meta_gradient` depends on besides the state and the task.
+
+        As long as it is the same, a meta-training records the operations of the meta-gradient once,
+        and repeats them.
+
+        Parameters
+        ----------
+        context : Context
+            Network, kind and head of the task. Only ``context.progress`` changes.
+
+        Returns
+        -------
+        hashable or None
+            By default None: the meta-gradient is not recorded.
+        """
+        return None
+
     def meta_gradient(
         self, context: Context, state: State, task: TaskTensors
     ) -> tuple[State, dict[str, Tensor]]:
@@ -304,11 +322,12 @@ class Algorithm(BaseEstimator, ABC):
         metrics : dict of Tensor
             ``"loss"`` and ``"score"``.
         """
+        key = self.recording_key(context)
         if type(self).meta_gradient is Algorithm.meta_gradient:
             # The gradient of a loss: one backward pass serves all tasks.
-            return execution.gradient(partial(self.meta_loss, context), state, tasks)
-        mean: tuple[State, dict[str, Tensor]] = execution.mean(
-            partial(self.meta_gradient, context, state), tasks
+            return execution.gradient(partial(self.meta_loss, context), state, tasks, key)
+        mean: tuple[State, dict[str, Tensor]] = execution.mean_at(
+            partial(self.meta_gradient, context), state, tasks, key
         )
         return mean
 

@@ -163,6 +163,10 @@ def start_session(
     return session, seed + 1
 
 
+# Fewer meta-iterations than this do not make up for the time that recording takes.
+WORTH_RECORDING = 500
+
+
 def make_execution(learner: Algorithm, session: Session) -> Execution:
     # A task runs forward and backward through support and query set: about three passes per row.
     rows = (np.max(learner.n_shot) + learner.n_query) * max(session.context.n_outputs, 1)
@@ -172,4 +176,5 @@ def make_execution(learner: Algorithm, session: Session) -> Execution:
         flops_per_task=3.0 * float(rows) * session.context.network.n_flops,
         n_jobs=learner.n_jobs,
         chunk_size=learner.chunk_size,
+        record=learner.n_iterations >= WORTH_RECORDING,
     )

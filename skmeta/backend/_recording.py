@@ -1,0 +1,114 @@
+"""Record a function of tensors once, and repeat its operations without autograd's bookkeeping.
+
+A recording is a graph of plain tensor operations, made by ``make_fx`` of torch. It has no control
+flow, so it holds for arguments of the same shapes only.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from skmeta.backend._graph import simplify
+from skmeta.backend._trees import tree_leaves, tree_map
+
+logger = logging.getLogger(__name__)
+
+# Shapes that are recorded at most; a task source that has more of them runs as it is.
+_MOST = 8
+# Largest difference from the function itself, over the norm of the result.
+_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
+# The recording is compared with the function at another state than the one it was made at.
+_NUDGE = 1.01
+
+
+class Recorder:
+    """Recordings of the functions of one execution.
+
+    A function that cannot be recorded is returned as it is, and a debug message says why.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[Hashable, Callable[..., Any] | None] = {}
+
+    def get(
+        self, key: Hashable, fn: Callable[[Any, Any], Any], state: Any, tasks: Any
+    ) -> Callable[[Any, Any], Any]:
+        """Return a function that computes what ``fn`` does.
+
+        Parameters
+        ----------
+        key : hashable
+            Functions with one key compute the same.
+        fn : callable
+            Takes a state and tasks (trees of tensors), returns a tree of tensors.
+        state, tasks : tree of tensors
+            Arguments of the next call, from which shapes are taken.
+
+        Returns
+        -------
+        callable
+            A recording, or ``fn``.
+        """
+        key = (key, *map(_layout, tree_leaves((state, tasks))))
+        if key not in self._made:
+            if len(self._made) >= _MOST:
+                return fn
+            self._made[key] = _record(fn, state, tasks)
+        return self._made[key] or fn
+
+
+def _layout(x: Tensor) -> Hashable:
+    return x.shape, x.stride(), x.dtype, x.device
+
+
+def _record(
+    fn: Callable[[Any, Any], Any], state: Any, tasks: Any
+) -> Callable[[Any, Any], Any] | None:
+    """Record a function, or return None if that is not possible."""
+    like: list[Any] = []  # The result, for its structure.
+
+    def of_leaves(*leaves: Tensor) -> tuple[Tensor, ...]:
+        result = fn(*_unflatten((state, tasks), leaves))
+        like.append(tree_map(lambda _: None, result))
+        return tuple(tree_leaves(result))
+
+    # What a function sets up in its first call is no part of the recording.
+    fn(state, tasks)
+    leaves = list(tree_leaves((state, tasks)))
+    try:
+        graph = simplify(make_fx(of_leaves)(*leaves), leaves)
+    except Exception as error:  # Any module of a user's may refuse to be traced, for any reason.
+        logger.debug("The gradient is not recorded, because tracing failed: %s", error)
+        return None
+
+    def replay(state: Any, tasks: Any) -> Any:
+        with torch.no_grad():
+            return _unflatten(like[0], graph.forward(*tree_leaves((state, tasks))))
+
+    nudged = tree_map(lambda x: _NUDGE * x if x.is_floating_point() else x, state)
+    if not _agree(replay(nudged, tasks), fn(nudged, tasks)):
+        logger.debug(
+            "The gradient is not recorded, because its recording differs from it. The backbone "
+            "may branch on values, or draw random numbers."
+        )
+        return None
+    return replay
+
+
+def _unflatten(like: Any, leaves: Any) -> Any:
+    each = iter(leaves)
+    return tree_map(lambda _: next(each), like)
+
+
+def _agree(found: Any, expected: Any) -> bool:
+    pairs = list(zip(tree_leaves(found), tree_leaves(expected), strict=True))
+    error = sum(float((a.double() - b.double()).square().sum()) for a, b in pairs) ** 0.5
+    size = sum(float(b.double().square().sum()) for _, b in pairs) ** 0.5
+    # False for NaN, too.
+    return bool(error <= max(_TOLERANCE.get(b.dtype, 1e-2) for _, b in pairs) * size)
