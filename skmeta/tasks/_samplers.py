@@ -305,7 +305,7 @@ class GroupEpisodes:
         """
         rows = rng.permutation(self._rows[position])
         if self.classes is None:
-            return self._regression(position, rows)
+            return self._regression(position, rows, rng)
         rows = rows[np.argsort(self._stratum[rows], kind="stable")]
         stratum = self._stratum[rows]
         first, size = np.unique(stratum, return_index=True, return_counts=True)[1:]
@@ -330,16 +330,17 @@ class GroupEpisodes:
             name=self.names[position],
         )
 
-    def _regression(self, position: int, rows: np.ndarray) -> Task:
-        """Divide the rows of a group, which are more than ``n_shot``."""
-        support = rows[: self.n_shot]
-        query, w_query = _fill(rows[self.n_shot : self.n_shot + self.n_query], self.n_query)
+    def _regression(self, position: int, rows: np.ndarray, rng: np.random.Generator) -> Task:
+        """Divide the rows of a group, in a random order; they are more than the fewest shots."""
+        n_shot = draw_shots(rng, self._low, max(self._low, min(self._high, len(rows) - 1)))
+        support, w_support = _fill(rows[:n_shot], self._high)
+        query, w_query = _fill(rows[n_shot : n_shot + self.n_query], self.n_query)
         return Task(
             support=support,
             query=query,
             y_support=self._y[support],
             y_query=self._y[query],
-            w_support=np.ones(self.n_shot),
+            w_support=w_support,
             w_query=w_query,
             name=self.names[position],
         )
