@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._optional import import_optional
-from skmeta.plotting._cv_results import (
+from skmeta.plotting._parallel import draw_parallel
+from skmeta.search.analysis import (
+    ExpectedIncumbent,
+    expected_incumbent,
+    finite_or_nan,
     metric_name_of,
     metric_of,
     most_resources,
     reference_scores,
+    score_floor,
 )
-from skmeta.plotting._incumbent import ExpectedIncumbent, expected_incumbent, finite_or_nan
-from skmeta.plotting._parallel import draw_parallel
 
 __all__ = ["SearchDisplay"]
 
@@ -315,13 +318,7 @@ class SearchDisplay:
 
     def _floor(self) -> float:
         """Return the lowest score to draw: lower ones would compress the rest of the picture."""
-        scores = self.scores[np.isfinite(self.scores)]
-        if not len(scores):
-            return 0.0
-        # The median is not robust: over half of the candidates may be no better than chance.
-        # Hence the expected better score of two candidates.
-        better = expected_incumbent(scores).mean[:2][-1]
-        return float(max(scores.min(), scores.max() - 1.5 * (scores.max() - better)))
+        return score_floor(self.scores)
 
     def _draw_incumbent(
         self, plt: Any, ax: Any, show_points: bool, show_expected: bool, color: Any

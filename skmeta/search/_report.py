@@ -1,19 +1,23 @@
-"""What a user sees of a search: progress, one line per candidate, and a leaderboard."""
+"""What a user sees of a search: progress, one line per candidate, leaderboard and report."""
 
 import logging
 import math
+import os
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from skmeta._optional import import_optional
 from skmeta.search._refit import result_metric
-from skmeta.search.space import Candidate, plain_value
+from skmeta.search.report import write_search_report
+from skmeta.search.space import Candidate, plain_value, short_names
 
-__all__ = ["Progress", "leaderboard", "short_names"]
+__all__ = ["Progress", "ReportMethods", "leaderboard"]
 
 # No handler is added: without one, Python shows warnings only.
 _LOG = logging.getLogger("skmeta.search")
@@ -106,6 +110,75 @@ class Progress:
             print(line)
 
 
+class ReportMethods:
+    """Methods of a search that show what it found."""
+
+    def leaderboard(self, metric: str | None = None) -> Any:
+        """Return the candidates as a DataFrame of pandas, the best one first.
+
+        Parameters
+        ----------
+        metric : str, default=None
+            A key of `scoring`, if the search has several metrics. By default that of `refit`.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            One row per candidate; its index is the row of ``cv_results_``. Columns are ``rank``,
+            ``score`` (mean over the folds), ``std``, ``source``, ``seconds`` (of all its fits),
+            ``n_folds`` if candidates were raced, and one for each parameter. A parameter is named
+            by the end of its name that belongs to no other one: ``svc__C`` is ``C``. Estimators
+            are shown by the names of their classes. A candidate that does not have a parameter
+            has NaN.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ImportError
+            If pandas is not installed.
+        ValueError
+            If the metric is not among those of the search, or has to be named.
+        """
+        check_is_fitted(self, "cv_results_")
+        return leaderboard(self, metric)
+
+    def report(self, path: str | os.PathLike[str], *, title: str | None = None) -> Path:
+        """Write an HTML page about the search: one file that loads nothing from elsewhere.
+
+        It shows the best parameters as code, the progress, a leaderboard that can be sorted and
+        filtered, the importance of the parameters, the expected score along each of them, what
+        past searches contributed, seconds, and versions.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, such as ``"report.html"``; an existing one is replaced.
+        title : str, default=None
+            Heading of the page. By default the estimator and the data set.
+
+        Returns
+        -------
+        path : Path
+            The file.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        FileNotFoundError
+            If the folder of the file does not exist.
+
+        Notes
+        -----
+        Importance is the total effect (Sobol's total index) of a parameter on the score, computed
+        with a Gaussian process that is fitted to the scores of the search. Data are not in the
+        page; parameters and the name of the data set are.
+        """
+        check_is_fitted(self, "cv_results_")
+        return write_search_report(self, path, title)
+
+
 def leaderboard(search: Any, metric: str | None) -> Any:
     """Return the candidates of a fitted search as a DataFrame, the best one first.
 
@@ -149,37 +222,6 @@ def leaderboard(search: Any, metric: str | None) -> Any:
     # Of equal ranks, the candidate that was refitted comes first.
     is_other = np.arange(len(candidates)) != getattr(search, "best_index_", -1)
     return frame.iloc[np.lexsort((is_other, frame["rank"]))]
-
-
-def short_names(names: Iterable[str]) -> dict[str, str]:
-    """Return the shortest end of each parameter's name that belongs to no other one.
-
-    Parameters
-    ----------
-    names : iterable of str
-
-    Returns
-    -------
-    dict of str -> str
-
-    Examples
-    --------
-    >>> short_names(["svc__C", "svc__gamma", "pca__n_components"])
-    {'svc__C': 'C', 'svc__gamma': 'gamma', 'pca__n_components': 'n_components'}
-    >>> short_names(["a__C", "b__C"])
-    {'a__C': 'a__C', 'b__C': 'b__C'}
-    """
-    names = list(names)
-    ends = {
-        name: ["__".join(parts[-n:]) for n in range(1, len(parts) + 1)]
-        for name in names
-        for parts in [name.split("__")]
-    }
-    counts: dict[str, int] = {}
-    for own in ends.values():
-        for end in own:
-            counts[end] = counts.get(end, 0) + 1
-    return {name: next((e for e in own if counts[e] == 1), name) for name, own in ends.items()}
 
 
 def _column(pandas: Any, name: str, candidates: Iterable[Mapping[str, Any]]) -> Any:

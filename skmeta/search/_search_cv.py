@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils.validation import check_is_fitted
 
 from skmeta._sklearn_compat import (
     BaseSearchCV,
@@ -33,7 +32,7 @@ from skmeta.search._fit_params import FitData, check_fit_data
 from skmeta.search._open_record import open_record
 from skmeta.search._propose import AS_GIVEN
 from skmeta.search._racing import expect_stopped, fill_folds
-from skmeta.search._report import leaderboard
+from skmeta.search._report import ReportMethods
 from skmeta.search._run import SearchOutcome, run_search
 from skmeta.search.history import ReadOnlyHistory, SearchHistory, hide_password
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior
@@ -41,7 +40,7 @@ from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior
 __all__ = ["MetaLearnedSearchCV"]
 
 
-class MetaLearnedSearchCV(BaseSearchCV):
+class MetaLearnedSearchCV(ReportMethods, BaseSearchCV):
     """Search over hyperparameters that remembers what earlier searches found.
 
     It takes what :class:`~sklearn.model_selection.GridSearchCV` and
@@ -344,36 +343,6 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             self.refit_time_ = time.time() - begun
         if hasattr(best, "feature_names_in_"):
             self.feature_names_in_ = best.feature_names_in_
-
-    def leaderboard(self, metric: str | None = None) -> Any:
-        """Return the candidates as a DataFrame of pandas, the best one first.
-
-        Parameters
-        ----------
-        metric : str, default=None
-            A key of `scoring`, if the search has several metrics. By default that of `refit`.
-
-        Returns
-        -------
-        frame : pandas.DataFrame
-            One row per candidate; its index is the row of ``cv_results_``. Columns are ``rank``,
-            ``score`` (mean over the folds), ``std``, ``source``, ``seconds`` (of all its fits),
-            ``n_folds`` if candidates were raced, and one for each parameter. A parameter is named
-            by the end of its name that belongs to no other one: ``svc__C`` is ``C``. Estimators
-            are shown by the names of their classes. A candidate that does not have a parameter
-            has NaN.
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        ImportError
-            If pandas is not installed.
-        ValueError
-            If the metric is not among those of the search, or has to be named.
-        """
-        check_is_fitted(self, "cv_results_")
-        return leaderboard(self, metric)
 
     def get_metadata_routing(self) -> Any:
         """Return which metadata the estimator, the scorer and the splitter ask for.

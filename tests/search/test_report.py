@@ -18,7 +18,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from skmeta.search import MetaLearnedSearchCV
-from skmeta.search._report import short_names
+from skmeta.search.space import short_names
 
 X, y = load_iris(return_X_y=True)
 SPACE = {"svc__C": loguniform(1e-2, 1e3), "svc__gamma": loguniform(1e-4, 1e1)}

@@ -6,9 +6,9 @@ from skmeta.search.space._defaults import (
     expand_choices,
     register_search_space,
 )
-from skmeta.search.space._encoding import Encoding, parameter_names
+from skmeta.search.space._encoding import Encoding, is_logarithmic, parameter_names
 from skmeta.search.space._keys import candidate_key, stable_repr
-from skmeta.search.space._names import canonical_names, predictor_name, signature
+from skmeta.search.space._names import canonical_names, predictor_name, short_names, signature
 from skmeta.search.space._parts import is_estimator
 from skmeta.search.space._space import Candidate, SearchSpace
 
@@ -22,10 +22,12 @@ __all__ = [
     "default_search_space",
     "expand_choices",
     "is_estimator",
+    "is_logarithmic",
     "parameter_names",
     "plain_value",
     "predictor_name",
     "register_search_space",
+    "short_names",
     "signature",
     "stable_repr",
 ]

@@ -232,7 +232,7 @@ def _fit_parameter(name: str, values: Sequence[Any]) -> _Parameter:
     kinds = tuple(sorted({_kind(value) for value in values}))
     numbers = np.array([v for v in values if _kind(v) == _NUMBER], dtype=np.float64)
     numbers = numbers[np.isfinite(numbers)]
-    log = _is_logarithmic(numbers)
+    log = is_logarithmic(numbers)
     if len(numbers):
         low, high = (np.log(numbers) if log else numbers)[[numbers.argmin(), numbers.argmax()]]
     else:
@@ -251,7 +251,8 @@ def _kind(value: Value | _Missing) -> str:
     return f"{type(value).__name__}:{value}"
 
 
-def _is_logarithmic(numbers: NDArray[np.float64]) -> bool:
+def is_logarithmic(numbers: NDArray[np.float64]) -> bool:
+    """Return whether numbers span a factor of ten and are more even on a log scale."""
     if len(numbers) == 0 or numbers.min() <= 0 or numbers.max() < _MIN_LOG_RATIO * numbers.min():
         return False
     return _unevenness(np.log(numbers)) < _unevenness(numbers)

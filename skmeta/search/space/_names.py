@@ -15,7 +15,7 @@ from skmeta.search.space._parts import (
     structural_params,
 )
 
-__all__ = ["canonical_names", "predictor_name", "signature"]
+__all__ = ["canonical_names", "predictor_name", "short_names", "signature"]
 
 
 def canonical_names(estimator: Any, searched: Iterable[str] = ()) -> dict[str, str]:
@@ -88,6 +88,37 @@ def predictor_name(estimator: Any, candidates: Iterable[Mapping[str, Any]] = ())
         if key not in found:
             found[key] = _final_class(replace_parts(estimator, parts))
     return "|".join(sorted(set(found.values()) or {_final_class(estimator)}))
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Return the shortest end of each parameter's name that belongs to no other one.
+
+    Parameters
+    ----------
+    names : iterable of str
+
+    Returns
+    -------
+    dict of str -> str
+
+    Examples
+    --------
+    >>> short_names(["svc__C", "svc__gamma", "pca__n_components"])
+    {'svc__C': 'C', 'svc__gamma': 'gamma', 'pca__n_components': 'n_components'}
+    >>> short_names(["a__C", "b__C"])
+    {'a__C': 'a__C', 'b__C': 'b__C'}
+    """
+    names = list(names)
+    ends = {
+        name: ["__".join(parts[-n:]) for n in range(1, len(parts) + 1)]
+        for name in names
+        for parts in [name.split("__")]
+    }
+    counts: dict[str, int] = {}
+    for own in ends.values():
+        for end in own:
+            counts[end] = counts.get(end, 0) + 1
+    return {name: next((e for e in own if counts[e] == 1), name) for name, own in ends.items()}
 
 
 def signature(estimator: Any) -> str:

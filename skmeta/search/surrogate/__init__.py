@@ -1,10 +1,12 @@
 """Models of the score, and the strategy that suggests candidates (ask and tell)."""
 
 from skmeta.search.surrogate._gp import matern, scale_columns
+from skmeta.search.surrogate._score_model import ScoreModel
 from skmeta.search.surrogate._strategy import SearchStrategy, Suggestion
 from skmeta.search.surrogate._surfaces import learn_surfaces, standardise, winsorize_scores
 
 __all__ = [
+    "ScoreModel",
     "SearchStrategy",
     "Suggestion",
     "learn_surfaces",

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ExpectedIncumbent", "expected_incumbent", "finite_or_nan"]
+__all__ = ["ExpectedIncumbent", "expected_incumbent", "finite_or_nan", "score_floor"]
 
 Array = NDArray[np.float64]
 
@@ -47,3 +47,14 @@ def finite_or_nan(scores: Any) -> Array:
     values = np.array(scores, dtype=np.float64)
     values[~np.isfinite(values)] = np.nan
     return values
+
+
+def score_floor(scores: Array) -> float:
+    """Return the lowest score to draw: lower ones would compress the rest of the picture."""
+    finite = scores[np.isfinite(scores)]
+    if not len(finite):
+        return 0.0
+    # The median is not robust: over half of the candidates may be no better than chance.
+    # Hence the expected better score of two candidates.
+    better = expected_incumbent(finite).mean[:2][-1]
+    return float(max(finite.min(), finite.max() - 1.5 * (finite.max() - better)))

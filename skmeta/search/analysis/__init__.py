@@ -1,0 +1,43 @@
+"""What a finished search tells: which parameter matters, where scores are good, what took time."""
+
+from skmeta.search.analysis._cv_results import (
+    metric_name_of,
+    metric_of,
+    most_resources,
+    reference_scores,
+)
+from skmeta.search.analysis._importance import (
+    MIN_CANDIDATES,
+    FittedScores,
+    Importance,
+    fit_scores,
+    parameter_importance,
+)
+from skmeta.search.analysis._incumbent import (
+    ExpectedIncumbent,
+    expected_incumbent,
+    finite_or_nan,
+    score_floor,
+)
+from skmeta.search.analysis._slices import Contour, Slice, contour, score_slice, sliced_parameters
+
+__all__ = [
+    "MIN_CANDIDATES",
+    "Contour",
+    "ExpectedIncumbent",
+    "FittedScores",
+    "Importance",
+    "Slice",
+    "contour",
+    "expected_incumbent",
+    "finite_or_nan",
+    "fit_scores",
+    "metric_name_of",
+    "metric_of",
+    "most_resources",
+    "parameter_importance",
+    "reference_scores",
+    "score_floor",
+    "score_slice",
+    "sliced_parameters",
+]

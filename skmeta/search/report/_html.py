@@ -1,0 +1,61 @@
+"""HTML and SVG as text: whatever is not markup already is escaped."""
+
+from html import escape
+from typing import Any
+
+__all__ = ["Markup", "join", "tag"]
+
+_VOID = frozenset({"br", "circle", "input", "line", "meta", "path", "rect"})
+
+
+class Markup(str):
+    """Text that is markup, and is not escaped again."""
+
+    __slots__ = ()
+
+
+def tag(name: str, /, *children: Any, **attributes: Any) -> Markup:
+    """Return an element.
+
+    Parameters
+    ----------
+    name : str
+        Name of the element.
+    *children : object
+        `Markup` is kept; the text of everything else is escaped. None is left out.
+    **attributes : object
+        Escaped. In names, a final ``_`` is dropped, and other ``_`` become ``-``. True is an
+        attribute without a value; None and False are left out.
+
+    Returns
+    -------
+    Markup
+
+    Examples
+    --------
+    >>> tag("p", "1 < 2", class_="note", hidden=True)
+    '<p class="note" hidden>1 &lt; 2</p>'
+    """
+    written = "".join(
+        f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{_text(value)}"')
+        for key, value in attributes.items()
+        if value is not None and value is not False
+    )
+    if name in _VOID and not children:
+        return Markup(f"<{name}{written}/>")
+    return Markup(f"<{name}{written}>{join(*children)}</{name}>")
+
+
+def join(*children: Any) -> Markup:
+    """Return children one after the other, as `tag` writes them."""
+    return Markup(
+        "".join(
+            child if isinstance(child, Markup) else _text(child)
+            for child in children
+            if child is not None
+        )
+    )
+
+
+def _text(value: Any) -> str:
+    return escape(f"{value:.5g}" if isinstance(value, float) else str(value))

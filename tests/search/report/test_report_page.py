@@ -1,0 +1,255 @@
+"""The page of a report, parsed."""
+
+import base64
+import hashlib
+import re
+from collections import Counter
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+from sklearn.svm import SVC
+
+from skmeta.__main__ import main
+from skmeta.search import MetaLearnedSearchCV, SearchHistory
+from skmeta.search.report import write_history_report, write_search_report
+
+EVIL = "<script>alert('x')</script>\"&"
+VOID = {"meta", "input"}
+
+
+class Page(HTMLParser):
+    """Elements and texts of a page; fails if an element is not closed where it should be."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.texts, self._open = [], [], []
+        self.feed(text)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, name, attributes):
+        self.elements.append((name, dict(attributes)))
+        if name not in VOID:
+            self._open.append(name)
+
+    def handle_startendtag(self, name, attributes):
+        self.elements.append((name, dict(attributes)))
+
+    def handle_endtag(self, name):
+        assert self._open.pop() == name
+
+    def handle_data(self, data):
+        self.texts.append((self._open[-1] if self._open else "", data))
+
+    def all(self, name):
+        return [attributes for found, attributes in self.elements if found == name]
+
+    def text_of(self, name):
+        return [data for found, data in self.texts if found == name]
+
+
+@pytest.fixture(scope="module")
+def page_of_evil(evil, tmp_path_factory):
+    return evil.report(tmp_path_factory.mktemp("page") / "evil.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def page_of_ordinary(ordinary, tmp_path_factory):
+    return ordinary.report(tmp_path_factory.mktemp("page") / "report.html").read_text()
+
+
+@pytest.fixture(params=["evil", "ordinary"])
+def text(request, page_of_evil, page_of_ordinary):
+    return {"evil": page_of_evil, "ordinary": page_of_ordinary}[request.param]
+
+
+def test_markup_stays_text(page_of_evil):
+    page = Page(page_of_evil)
+    assert len(page.all("script")) == 1
+    assert EVIL not in page_of_evil
+    assert any(EVIL in heading for heading in page.text_of("h1"))
+    assert EVIL in page.text_of("td")
+
+
+def code_of(page):
+    return "".join(page.text_of("code"))
+
+
+def test_the_policy_allows_the_page_s_own_script_and_style_only(text):
+    page = Page(text)
+    [policy] = [
+        m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy"
+    ]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    for name in ("script", "style"):
+        [content] = page.text_of(name)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert rules[f"{name}-src"] == f"'sha256-{digest}'"
+    # What the policy would block is not there to begin with.
+    for _, attributes in page.elements:
+        assert not [name for name in attributes if name.startswith("on") or name == "style"]
+
+
+def test_nothing_is_loaded(text):
+    page = Page(text)
+    names = Counter(name for name, _ in page.elements)
+    assert not names.keys() & {"link", "img", "iframe", "object", "embed", "base", "form", "image"}
+    for _, attributes in page.elements:
+        assert "src" not in attributes
+        assert (attributes.get("href") or "#").startswith("#")
+    assert "//" not in re.sub(r"(?m)^\s*//.*$|;\s*//.*$", "", text)
+    assert "url(" not in text
+
+
+def test_tables_and_pictures_are_described(text):
+    page = Page(text)
+    ids = [a["id"] for _, a in page.elements if "id" in a]
+    assert len(set(ids)) == len(ids)
+    assert len(page.all("table")) == len(page.all("caption")) > 0
+    assert all(a.get("scope") in ("col", "row") for a in page.all("th"))
+    pictures = [a for a in page.all("svg") if a.get("aria-hidden") != "true"]
+    assert all(a["role"] == "img" and a["aria-label"] for a in pictures)
+    assert len(page.all("figure")) == len(page.all("figcaption")) == len(pictures)
+    assert {a["for"] for a in page.all("label")} <= set(ids)
+    levels = [int(name[1]) for name, _ in page.elements if re.fullmatch(r"h\d", name)]
+    assert levels[0] == 1
+    assert max(np.diff(levels)) <= 1
+
+
+def rows_of(text):
+    body = text.partition('id="search-1-candidates"')[2].partition("</table>")[0]
+    return [
+        [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)]
+        for row in re.findall(r"<tr[^>]*>(.*?)</tr>", body)
+    ]
+
+
+def test_the_leaderboard_is_that_of_the_search(ordinary, page_of_ordinary):
+    heading, *rows = rows_of(page_of_ordinary)
+    frame = ordinary.leaderboard()
+    assert heading == [
+        *("rank", "candidate", "accuracy", "std", "f1_macro", "source", "seconds", "C", "gamma"),
+    ]
+    assert int(rows[0][1]) - 1 == ordinary.best_index_
+    assert sorted(int(row[0]) for row in rows) == sorted(frame["rank"])
+    for row in rows:
+        expected = frame.loc[int(row[1]) - 1]
+        assert row[5] == expected["source"]
+        values = [row[2], row[3], row[6], row[7]]
+        wanted = expected[["score", "std", "seconds", "C"]].to_numpy(float)
+        np.testing.assert_allclose([float(v) for v in values], wanted, rtol=6e-3)
+
+
+def test_failed_candidates_are_last(evil, page_of_evil):
+    _, *rows = rows_of(page_of_evil)
+    n_failed = int(np.isnan(evil.cv_results_["mean_test_score"]).sum())
+    assert n_failed > 0
+    assert [row[2] == "no score" for row in rows] == [False] * (12 - n_failed) + [True] * n_failed
+
+
+def test_the_code_makes_the_best_estimator(ordinary, page_of_ordinary):
+    [code, *_] = Page(page_of_ordinary).text_of("code")
+    names = {}
+    exec(code, names)
+    for name, value in ordinary.best_params_.items():
+        assert names["model"].get_params()[name] == value
+
+
+def test_the_page_tells_what_the_prior_contributed(ordinary, page_of_ordinary):
+    text = "".join(data for _, data in Page(page_of_ordinary).texts)
+    assert repr(ordinary.prior_) in text
+    report = ordinary.prior_report_
+    likeliest = report["datasets"][int(np.argmax(report["task_weights"]))]
+    assert likeliest in text
+    assert f"{report['learned_weight']:.0%} of the weight" in text
+
+
+def test_a_short_search_says_what_it_lacks(tmp_path):
+    X, y = load_iris(return_X_y=True)
+    search = MetaLearnedSearchCV(SVC(), {"C": [1.0, 2.0]}, n_iter=2, cv=2, prior=None).fit(X, y)
+    page = Page(search.report(tmp_path / "short.html").read_text())
+    assert any("at least 6 candidates" in data for data in page.text_of("p"))
+
+
+def test_a_search_that_was_not_refitted(tmp_path):
+    X, y = load_iris(return_X_y=True)
+    search = MetaLearnedSearchCV(
+        SVC(), {"C": [1.0, 2.0]}, n_iter=2, cv=2, prior=None, refit=False
+    ).fit(X, y)
+    page = Page(search.report(tmp_path / "page.html").read_text())
+    names = {"estimator": SVC()}
+    exec(page.text_of("code")[0], names)
+    assert search.best_params_["C"] == names["estimator"].C
+
+
+def test_all_candidates_failed(tmp_path):
+    history = SearchHistory().add(SVC(), [{"C": 1.0}, {"C": 2.0}], [np.nan, np.nan], dataset="d")
+    page = Page(write_history_report(history, tmp_path / "page.html").read_text())
+    assert "No candidate has a score." in page.text_of("p")
+
+
+def test_a_report_needs_a_fitted_search_and_a_folder(ordinary, tmp_path):
+    with pytest.raises(NotFittedError, match="not fitted"):
+        MetaLearnedSearchCV(SVC()).report(tmp_path / "page.html")
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        ordinary.report(tmp_path / "nowhere" / "page.html")
+
+
+def test_title_and_path(ordinary, tmp_path):
+    path = write_search_report(ordinary, tmp_path / "page.html", "A <title>")
+    assert path == tmp_path / "page.html"
+    page = Page(path.read_text())
+    assert page.text_of("h1") == ["A <title>"]
+    assert page.text_of("title")[0] == "A <title>: search report"
+
+
+# -- histories ----------------------------------------------------------------------------------
+
+
+def test_the_report_of_a_history_has_all_searches(evil, ordinary, reported, tmp_path):
+    page = Page(write_history_report(reported, tmp_path / "all.html").read_text())
+    assert len(page.all("details")) == len(reported) == 2
+    links = {a["href"] for a in page.all("a")}
+    assert links == {"#search-1", "#search-2"}
+    assert len(page.all("script")) == 1
+    assert EVIL in page.text_of("td")
+    assert {"iris", EVIL} <= set(page.text_of("td"))
+
+
+def test_one_search_of_a_history_from_the_command_line(evil, ordinary, reported, tmp_path, capsys):
+    names = [one.record.dataset for one in reported]
+    target = tmp_path / "one.html"
+    arguments = ["report", str(reported.path), "--output", str(target)]
+    assert main([*arguments, "--search", str(names.index("iris") + 1)]) == 0
+    assert capsys.readouterr().out == f"Wrote {target}.\n"
+    text = target.read_text()
+    page = Page(text)
+    assert page.all("details") == []
+    best = max(
+        np.mean(e.scores["accuracy"]) for e in list(reported)[names.index("iris")].evaluations
+    )
+    assert float(rows_of(text)[1][2]) == pytest.approx(best, rel=1e-4)
+    assert re.search(r"SVC\(C=.*, gamma=.*\)", code_of(page))
+    assert main([*arguments, "--search", "9"]) == 1
+    assert "search must be between 1 and 2" in capsys.readouterr().err
+
+
+def test_an_empty_history_has_no_report(tmp_path, capsys):
+    path = tmp_path / "empty.db"
+    SearchHistory(path).close()
+    assert main(["report", str(path), "--output", str(tmp_path / "page.html")]) == 1
+    assert "holds no search" in capsys.readouterr().err
+
+
+def test_old_searches_of_a_long_history_are_in_the_overview_only(tmp_path):
+    history = SearchHistory()
+    for k in range(27):
+        history.add(SVC(), [{"C": 1.0}, {"C": 2.0}], [0.1, 0.2], dataset=f"set {k}")
+    page = Page(write_history_report(history, tmp_path / "page.html").read_text())
+    assert len(page.all("details")) == 25
+    assert "set 0" in page.text_of("td")
+    assert any("--search NUMBER" in text for text in page.text_of("p"))
