@@ -182,6 +182,7 @@ def evaluation_to_row(evaluation: Evaluation) -> Row:
         "fit_times": _encode_or_none(e.fit_times),
         "score_times": _encode_or_none(e.score_times),
         "n_test_samples": _encode_or_none(e.n_test_samples),
+        "n_rounds": _encode_or_none(e.n_rounds),
         "error": None if e.error is None else _clean(e.error),
         "source": e.source,
         "predicted_mean_score": _encode_float(e.predicted_mean_score),
@@ -197,8 +198,8 @@ def row_to_evaluation(row: Mapping[str, Any]) -> Evaluation:
     HistoryFormatError
         If a column is damaged; the message names it.
     """
-    # Histories of version 0.1 lack the last two columns.
-    row = {"predicted_mean_score": None, "predicted_std_score": None, **row}
+    # Histories of version 0.1 lack these columns.
+    row = {"predicted_mean_score": None, "predicted_std_score": None, "n_rounds": None, **row}
     return Evaluation(
         key=decode_column(row, "key", _text),
         configuration=decode_column(row, "configuration", decode_configuration),
@@ -208,6 +209,7 @@ def row_to_evaluation(row: Mapping[str, Any]) -> Evaluation:
         fit_times=decode_column(row, "fit_times", _decode_list),
         score_times=decode_column(row, "score_times", _decode_list),
         n_test_samples=decode_column(row, "n_test_samples", _decode_counts),
+        n_rounds=decode_column(row, "n_rounds", _decode_list),
         error=decode_column(row, "error", lambda text: None if text is None else _text(text)),
         source=decode_column(row, "source", _text),
         predicted_mean_score=decode_column(row, "predicted_mean_score", _decode_float),

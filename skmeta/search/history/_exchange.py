@@ -45,6 +45,7 @@ _EVALUATION_COLUMNS = (
     "fit_times",
     "score_times",
     "n_test_samples",
+    "n_rounds",
     "error",
     "source",
     "predicted_mean_score",
@@ -154,6 +155,7 @@ _JSON_COLUMNS = {
     "fit_times",
     "score_times",
     "n_test_samples",
+    "n_rounds",
 }
 
 

@@ -60,6 +60,7 @@ evaluation = sa.Table(
     sa.Column("predicted_mean_score", sa.Double),
     sa.Column("predicted_std_score", sa.Double),
     sa.Column("digest", sa.String(32)),
+    sa.Column("n_rounds", sa.Text),
     sa.UniqueConstraint("search_id", "key"),
     sqlite_autoincrement=True,
 )

@@ -36,6 +36,9 @@ class Evaluation:
         Seconds of each fold.
     n_test_samples : tuple of int
         Number of test rows of each fold; empty if unknown.
+    n_rounds : tuple of float
+        Number of boosting rounds that early stopping found on each fold, NaN where it found none;
+        empty without early stopping.
     error : str or None
         Last line of the traceback if a fit failed.
     source : str
@@ -54,6 +57,7 @@ class Evaluation:
     fit_times: tuple[float, ...] = ()
     score_times: tuple[float, ...] = ()
     n_test_samples: tuple[int, ...] = ()
+    n_rounds: tuple[float, ...] = ()
     error: str | None = None
     source: str = "added"
     predicted_mean_score: float = math.nan

@@ -28,6 +28,7 @@ EVALUATIONS = st.builds(
     train_scores=BY_METRIC,
     fit_times=FOLDS,
     score_times=FOLDS,
+    n_rounds=st.lists(st.floats(1, 1e4) | st.just(float("nan")), max_size=4).map(tuple),
     n_test_samples=st.lists(st.integers(0, 2**40), max_size=4).map(tuple),
     error=st.one_of(st.none(), st.text(st.characters(exclude_categories=["Cs", "Cc"]))),
     source=st.sampled_from(["added", "prior", "model"]),

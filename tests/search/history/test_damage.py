@@ -45,6 +45,7 @@ DAMAGE = [
     *(("configuration", value) for value in CONFIGURATION_DAMAGE),
     *(("fit_times", value) for value in LIST_DAMAGE),
     *(("score_times", value) for value in LIST_DAMAGE),
+    *(("n_rounds", value) for value in LIST_DAMAGE),
     *(("n_test_samples", value) for value in [*LIST_DAMAGE, "[1.5]", "[null]"]),
     ("params", b"\xff"),
     ("error", b"\xff"),
@@ -64,6 +65,7 @@ def make_evaluation(key):
         fit_times=(0.1, 0.2),
         score_times=(0.1, 0.2),
         n_test_samples=(5, 5),
+        n_rounds=(12.0, 9.0),
     )
 
 
