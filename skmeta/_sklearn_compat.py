@@ -22,6 +22,7 @@ try:
     from sklearn.model_selection._validation import (
         _warn_or_raise_about_fit_failures as judge_failures,
     )
+    from sklearn.utils import _safe_indexing as safe_indexing
     from sklearn.utils._metadata_requests import _routing_enabled as is_routing_enabled
     from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
     from sklearn.utils.parallel import Parallel, delayed
@@ -60,6 +61,7 @@ __all__ = [
     "parameter_names",
     "resolve_scorers",
     "route_fit_params",
+    "safe_indexing",
     "scorer_parts",
     "scorers_by_name",
     "search_constraints",

@@ -29,7 +29,7 @@ INNER_FLOORS = {
     "search": [
         {"record"},
         {"space"},
-        {"history", "surrogate"},
+        {"history", "surrogate", "early_stopping"},
         {"prior"},
         {"analysis"},
         {"report"},

@@ -15,6 +15,11 @@ from skmeta.exceptions import SearchSpaceError
 from skmeta.search._metrics import Metrics
 from skmeta.search._priors import check_prior
 from skmeta.search._refit import OneStandardError
+from skmeta.search.early_stopping import (
+    check_early_stopping,
+    limit_rounds,
+    without_default_rounds,
+)
 from skmeta.search.history import ReadOnlyHistory, SearchHistory, default_history, open_history
 from skmeta.search.space import Candidate, SearchSpace, default_search_space, expand_choices
 
@@ -77,8 +82,8 @@ def resolve_arguments(search: Any) -> Arguments:
     TypeError
         If a parameter of the space has a single value.
     ValueError
-        If ``scoring``, ``refit``, ``history`` or ``dataset`` is wrong, or ``n_iter="all"`` is
-        given together with ``stop_when_flat`` or ``racing``.
+        If ``scoring``, ``refit``, ``history`` or ``dataset`` is wrong, ``n_iter="all"`` is given
+        together with ``stop_when_flat`` or ``racing``, or nothing can stop early that should.
     FileNotFoundError, PriorFormatError
         If ``prior`` names nothing that can be read.
     """
@@ -97,9 +102,13 @@ def resolve_arguments(search: Any) -> Arguments:
     if isinstance(search.refit, OneStandardError):
         search.refit.check_params(space.names)
     n_iter = _resolve_n_iter(search, space)
+    estimator = search.estimator
+    if search.early_stopping is not None:
+        check_early_stopping(search.early_stopping, estimator, space)
+        estimator = limit_rounds(estimator, space)
     is_default_space = search.param_distributions is None and search.param_grid is None
     return Arguments(
-        estimator=search.estimator,
+        estimator=estimator,
         space=space,
         n_iter=n_iter,
         # Where every candidate will be evaluated, their order is GridSearchCV's.
@@ -108,7 +117,7 @@ def resolve_arguments(search: Any) -> Arguments:
         refit_metric=refit_metric,
         metrics=Metrics(scorers, search.estimator, search.refit, search.error_score),
         seed=_resolve_seed(search.random_state),
-        as_given=space.as_given(search.estimator, even_outside=is_default_space),
+        as_given=space.as_given(estimator, even_outside=is_default_space),
     )
 
 
@@ -142,6 +151,8 @@ def _resolve_space(search: Any) -> SearchSpace:
     elif search.n_iter != "all" and isinstance(chosen, (Mapping, list, tuple)):
         chosen = expand_choices(search.estimator, chosen)
     space = SearchSpace(chosen)
+    if search.early_stopping is not None:
+        space = SearchSpace(without_default_rounds(search.estimator, chosen))
     if search.n_iter != "all" and not space.names:
         raise SearchSpaceError(
             "The search space names no parameter. Name at least one, or pass n_iter='all' to "

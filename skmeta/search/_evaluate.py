@@ -13,9 +13,10 @@ from joblib import effective_n_jobs
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import check_cv
 
-from skmeta._sklearn_compat import Parallel, delayed, fit_and_score, has_callbacks
+from skmeta._sklearn_compat import Parallel, delayed, fit_and_score, has_callbacks, safe_indexing
 from skmeta.search._fit_params import FitData
 from skmeta.search._recorder import Output, Trial, TrialRecorder
+from skmeta.search.early_stopping import Held, hold_out, stop_early
 
 __all__ = ["FoldEvaluator", "Folds", "draw_folds"]
 
@@ -99,6 +100,7 @@ class FoldEvaluator:
     ) -> None:
         self._data = data
         self._splits = folds.splits
+        self._held = _hold_out(search.early_stopping, estimator, data, folds)
         self._recorder = recorder
         self._estimator = clone(estimator)
         # The search goes along with each fit, but only if callbacks are to receive it.
@@ -166,6 +168,7 @@ class FoldEvaluator:
             "y": self._data.y,
             "train": train,
             "test": test,
+            "held": self._held[fold],
             "parameters": trials[position].params,
             "split_progress": (fold, n_splits),
             "candidate_progress": (position, len(trials)),
@@ -195,5 +198,26 @@ def _make_parallel(**settings: Any) -> Any:
         return Parallel(**settings)
 
 
+def _hold_out(
+    early_stopping: Any, estimator: Any, data: FitData, folds: Folds
+) -> list[Held | None]:
+    """Return the rows of each fold on which early stopping computes the loss."""
+    if early_stopping is None:
+        return [None] * len(folds.splits)
+    held: list[Held | None] = []
+    for train, _ in folds.splits:
+        X, y = (safe_indexing(values, train) for values in (data.X, data.y))
+        groups = data.given.get("groups")
+        groups = None if groups is None else safe_indexing(groups, train)
+        held.append(hold_out(early_stopping, X, y, groups, is_classifier(estimator)))
+    return held
+
+
 def _evaluate(task: dict[str, Any]) -> tuple[int, int, Output]:
-    return task["candidate_progress"][0], task["split_progress"][0], fit_and_score(**task)
+    position, fold = task["candidate_progress"][0], task["split_progress"][0]
+    held = task.pop("held")
+    if held is None:
+        return position, fold, fit_and_score(**task)
+    with stop_early(task["estimator"], held) as found:
+        output = fit_and_score(**task)
+    return position, fold, {**output, "n_rounds": found.n_rounds}

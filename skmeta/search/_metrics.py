@@ -79,6 +79,8 @@ class Metrics:
             "fit_time": evaluation.fit_times[fold],
             "score_time": evaluation.score_times[fold],
         }
+        if evaluation.n_rounds:
+            output["n_rounds"] = evaluation.n_rounds[fold]
         if evaluation.train_scores:
             output["train_scores"] = self._scores(evaluation, evaluation.train_scores, keys, fold)
         return output

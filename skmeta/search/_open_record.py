@@ -115,6 +115,7 @@ def _describe_data(
     estimator, space = arguments.estimator, arguments.space
     digested = fingerprint_data(data.X, data.y)
     names = canonical_names(estimator)
+    early = [] if search.early_stopping is None else [stable_repr(search.early_stopping)]
     parts = (
         digested.digest,
         stable_repr(estimator),
@@ -124,6 +125,7 @@ def _describe_data(
         stable_repr({name: v for name, v in data.given.items() if name != "groups"}),
         # Candidates of a race have fewer scores, so that its record is one of its own.
         *(["racing"] if search.racing else []),
+        *early,
     )
     return replace(
         record,

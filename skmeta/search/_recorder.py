@@ -278,6 +278,7 @@ class TrialRecorder:
             fit_times=tuple(float(output["fit_time"]) for output in outputs),
             score_times=tuple(float(output["score_time"]) for output in outputs),
             n_test_samples=tuple(int(output["n_test_samples"]) for output in outputs),
+            n_rounds=tuple(output["n_rounds"] for output in outputs if "n_rounds" in output),
             error=errors[0].strip().splitlines()[-1] if errors else None,
             source=trial.source,
             predicted_mean_score=trial.predicted_mean,

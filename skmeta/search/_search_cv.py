@@ -34,8 +34,10 @@ from skmeta.search._propose import AS_GIVEN
 from skmeta.search._racing import expect_stopped, fill_folds
 from skmeta.search._report import ReportMethods
 from skmeta.search._run import SearchOutcome, run_search
+from skmeta.search.early_stopping import check_held_rows, refit_params, rounds_columns
 from skmeta.search.history import ReadOnlyHistory, SearchHistory, hide_password
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior
+from skmeta.search.space import replace_parts
 
 __all__ = ["MetaLearnedSearchCV"]
 
@@ -97,6 +99,18 @@ class MetaLearnedSearchCV(ReportMethods, BaseSearchCV):
         the best candidate. A stopped candidate has NaN for the folds that were not run, and as its
         mean score, so that it ranks last; its times are those of the folds that were run. The
         search maximises the metric of `refit`, and that metric decides. Not for ``n_iter="all"``.
+    early_stopping : float or splitter, default=None
+        Let boosting end when the loss on held rows does not improve any more. A number is the
+        share of each fold's training rows that is held out; it is stratified for classifiers, and
+        groups stay together if ``fit`` is given ``groups``. Of a splitter, the last split of the
+        training rows is used. Rows that score the candidate are never used. The refit is on all
+        rows, with the median number of rounds over the folds. For LightGBM, XGBoost, CatBoost
+        (extra ``boosting``), and scikit-learn's HistGradientBoosting and GradientBoosting, alone or
+        as the last step of a pipeline; other estimators of a choice are fitted on all rows of the
+        fold. A fit has at most the estimator's number of rounds, or 1,000 if that is the default
+        of its class. It stops after as many rounds without improvement as the estimator says
+        (``early_stopping_rounds``, ``n_iter_no_change``, ``od_wait``), or 20. The number of rounds
+        is not searched, unless the given space has it: its values are limits then.
     time_budget : float, default=None
         Seconds after which no further fit is begun; time is set aside for the refit. At least
         one candidate is evaluated.
@@ -123,10 +137,13 @@ class MetaLearnedSearchCV(ReportMethods, BaseSearchCV):
         ``source``, why each candidate was tried (``"initial design"``, ``"as given"``,
         ``"prior"`` or ``"model"``), ``predicted_mean_score`` and ``predicted_std_score``, the
         score that was expected just before and its standard deviation (NaN for the first two).
-        With `racing`, ``n_folds``, the number of folds that were run.
+        With `racing`, ``n_folds``, the number of folds that were run. With `early_stopping`,
+        ``split<k>_n_rounds``, the number of rounds of each fold, and ``n_rounds``, their median
+        rounded up; NaN if the candidate cannot stop early.
     best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, \
 multimetric_, classes_, n_features_in_, feature_names_in_
-        As in RandomizedSearchCV.
+        As in RandomizedSearchCV. With `early_stopping`, ``best_params_`` has the number of rounds
+        of the refit too.
     prior_ : SearchPrior, AlgorithmSelectionPrior, JointPrior or None
         The prior that was used; None if nothing was known.
     prior_report_ : dict
@@ -194,6 +211,11 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         "scoring": [str, callable, list, tuple, dict, None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "racing": ["boolean"],
+        "early_stopping": [
+            None,
+            Interval(Real, 0, 1, closed="neither"),
+            HasMethods(["split", "get_n_splits"]),
+        ],
         "time_budget": [None, Interval(Real, 0, None, closed="neither")],
         "stop_when_flat": [None, Interval(Integral, 1, None, closed="left")],
         "progress": ["boolean", StrOptions({"auto"})],
@@ -213,6 +235,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         exclude_same_data=False,
         batch_size=1,
         racing=False,
+        early_stopping=None,
         time_budget=None,
         stop_when_flat=None,
         scoring=None,
@@ -246,6 +269,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         self.exclude_same_data = exclude_same_data
         self.batch_size = batch_size
         self.racing = racing
+        self.early_stopping = early_stopping
         self.time_budget = time_budget
         self.stop_when_flat = stop_when_flat
         self.progress = progress
@@ -284,6 +308,10 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         data = check_fit_data(search, arguments.space, X, y, params)
         callbacks = callback_context(self, max_subtasks=1 + (self.refit is not False))
         with fit_task(callbacks, self, X=data.X, y=data.y, metadata=data.metadata):
+            if self.early_stopping is not None:
+                check_held_rows(
+                    self.early_stopping, arguments.estimator, arguments.space, data.given
+                )
             folds = draw_folds(self.cv, arguments.estimator, data)
             with open_record(search, arguments, data, folds) as record:
                 outcome = run_search(
@@ -317,6 +345,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         columns = {} if arguments.walks_grid else _own_columns(outcome)
         if self.racing:
             columns["n_folds"] = [len(own) for own in outcome.outputs]
+        if self.early_stopping is not None:
+            columns |= rounds_columns(outcome.outputs, self.n_splits_)
         with expect_stopped(outcome.outputs, self.n_splits_):
             filled = fill_folds(outcome.outputs, self.n_splits_)
             results = format_results(self, candidates, self.n_splits_, filled, columns)
@@ -328,6 +358,10 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             if not callable(self.refit):
                 self.best_score_ = results[f"mean_test_{refit_metric}"][self.best_index_]
             self.best_params_ = results["params"][self.best_index_]
+            if self.early_stopping is not None:
+                n_rounds = results["n_rounds"][self.best_index_]
+                best = replace_parts(arguments.estimator, self.best_params_)
+                self.best_params_ = {**self.best_params_, **refit_params(best, n_rounds)}
         self.scorer_ = scorers_by_name(arguments.scorers) or arguments.scorers
         self.cv_results_ = results
 

@@ -9,12 +9,14 @@ from skmeta.search.space._defaults import (
 from skmeta.search.space._encoding import Encoding, is_logarithmic, parameter_names
 from skmeta.search.space._keys import candidate_key, stable_repr
 from skmeta.search.space._names import canonical_names, predictor_name, short_names, signature
-from skmeta.search.space._parts import is_estimator
+from skmeta.search.space._parts import is_estimator, replace_parts
+from skmeta.search.space._round_limit import RoundLimit
 from skmeta.search.space._space import Candidate, SearchSpace
 
 __all__ = [
     "Candidate",
     "Encoding",
+    "RoundLimit",
     "SearchSpace",
     "candidate_key",
     "canonical_configurations",
@@ -27,6 +29,7 @@ __all__ = [
     "plain_value",
     "predictor_name",
     "register_search_space",
+    "replace_parts",
     "short_names",
     "signature",
     "stable_repr",

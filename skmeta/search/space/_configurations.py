@@ -23,6 +23,7 @@ from skmeta.search.space._parts import (
     replace_parts,
     structural_params,
 )
+from skmeta.search.space._round_limit import EARLY_STOPPING, RoundLimit
 
 __all__ = ["canonical_configurations", "describe_estimator", "plain_value"]
 
@@ -99,6 +100,8 @@ def canonical_configurations(
 
 def plain_value(value: Any) -> Value:
     """Return a parameter's value as a bool, int, float, str or None."""
+    if isinstance(value, RoundLimit):
+        return EARLY_STOPPING
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)):

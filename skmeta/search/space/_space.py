@@ -9,7 +9,6 @@ import numpy as np
 from sklearn.model_selection import ParameterGrid
 
 from skmeta.search.space._keys import candidate_key, stable_repr
-from skmeta.search.space._parts import every_param
 from skmeta.search.space._space_checks import check_form, check_names, choices_of_parts
 from skmeta.search.space._values import (
     contains,
@@ -124,7 +123,7 @@ class SearchSpace:
             The estimator's own values of the parameters of a sub-space. None if it does not have
             the parameters of any, or if the values are outside and that is not wanted.
         """
-        current = every_param(estimator)
+        current = estimator.get_params(deep=True)
         best: tuple[int, Candidate] | None = None
         for space in self.spaces:
             if not set(space) <= set(current):

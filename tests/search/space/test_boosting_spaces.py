@@ -44,7 +44,12 @@ def test_the_estimator_as_given_is_a_candidate_and_has_a_configuration(name):
     space = SearchSpace(default_search_space(make_pipeline(StandardScaler(), estimator)))
     pipeline = make_pipeline(StandardScaler(), estimator)
     given = space.as_given(pipeline, even_outside=True)
-    assert set(given) == set(space.names)
+    if name.startswith("CatBoost"):
+        # What was never set cannot be set back to what it was.
+        assert given is None
+        given = {}
+    else:
+        assert set(given) == set(space.names)
     sampled = space.sample(2, np.random.default_rng(0))
     for candidate, found in zip(
         [given, *sampled], canonical_configurations(pipeline, [given, *sampled]), strict=True

@@ -1,0 +1,151 @@
+"""Fits of a fold that stop early, on rows of the fold's own training part.
+
+scikit-learn's evaluation of a fold sets a candidate's parameters, calls ``estimator.fit`` with the
+training rows, and scores the estimator. For the time of this one call, ``fit`` of the instance is
+another function: it divides the rows, and hands those that are held out to the part that predicts.
+The steps of a pipeline before it are fitted as ever, by the pipeline itself, on the other rows; the
+held rows pass through them afterwards. So metadata is routed as without early stopping, and the
+scorer sees the very estimator.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from skmeta._sklearn_compat import check_method_params, safe_indexing
+from skmeta.search.early_stopping._adapter import HeldRows
+from skmeta.search.early_stopping._held_rows import Held
+from skmeta.search.early_stopping._predictor import Predictor, find_predictor
+
+__all__ = ["FoundRounds", "stop_early"]
+
+
+@dataclass
+class FoundRounds:
+    """The number of rounds that a fit found; NaN before, and if it did not stop early."""
+
+    n_rounds: float = float("nan")
+
+
+@contextmanager
+def stop_early(estimator: Any, rows: Held) -> Iterator[FoundRounds]:
+    """Let the next fit of an estimator stop early, if what predicts can.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Not fitted. Its parameters may change before its fit.
+    rows : Held
+        Positions of the held rows among those that ``fit`` will be given.
+
+    Yields
+    ------
+    FoundRounds
+        What the fit found.
+    """
+    found = FoundRounds()
+
+    def fit(X: Any, y: Any = None, **params: Any) -> Any:
+        predictor = find_predictor(estimator)
+        if predictor.adapter is None:
+            return original(X, y, **params)
+        part = predictor.estimator
+        if predictor.adapter.draws_rows:
+            part.set_params(validation_fraction=rows.share)
+            with _replaced_fit(part, _fit_on_own_rows(predictor, found)):
+                whole = original if predictor.pipelines else part.fit
+                return whole(X, y, **params)
+        kept = check_method_params(X, params=params, indices=rows.kept)
+        held = check_method_params(X, params=params, indices=rows.held)
+        fit_predictor = _fit_beside(predictor, X, y, rows, _Counterparts(kept, held), found)
+        with _replaced_fit(part, fit_predictor):
+            whole = original if predictor.pipelines else part.fit
+            return whole(safe_indexing(X, rows.kept), safe_indexing(y, rows.kept), **kept)
+
+    original = estimator.fit
+    with _replaced_fit(estimator, fit):
+        yield found
+
+
+@contextmanager
+def _replaced_fit(estimator: Any, fit: Callable[..., Any]) -> Iterator[None]:
+    """Set ``fit`` of an instance; what it had before comes back in the end."""
+    before = vars(estimator).get("fit")
+    vars(estimator)["fit"] = fit
+    try:
+        yield
+    finally:
+        del vars(estimator)["fit"]
+        if before is not None:
+            vars(estimator)["fit"] = before
+
+
+class _Counterparts:
+    """Parameters of fit for the held rows, found by those for the other rows.
+
+    A pipeline passes values on under other names, but as the same objects.
+    """
+
+    def __init__(self, kept: Mapping[str, Any], held: Mapping[str, Any]) -> None:
+        self._pairs = [(value, held[name]) for name, value in kept.items()]
+
+    def of(self, value: Any) -> Any:
+        """Return what belongs to the held rows; None if the value is None or unknown."""
+        if value is None:
+            return None
+        return next((held for kept, held in self._pairs if kept is value), None)
+
+
+def _fit_beside(
+    predictor: Predictor, X: Any, y: Any, rows: Held, held: _Counterparts, found: FoundRounds
+) -> Callable[..., Any]:
+    """Return the fit of what predicts, beside the held rows."""
+
+    def fit(X_kept: Any, y_kept: Any = None, **params: Any) -> Any:
+        assert predictor.adapter is not None
+        estimator = predictor.estimator
+        X_held = safe_indexing(X, rows.held)
+        for pipeline in predictor.pipelines:
+            X_held = _transform(pipeline, X_held)
+        held_rows = HeldRows(
+            X_held, safe_indexing(y, rows.held), held.of(params.get("sample_weight"))
+        )
+        with _own_fit(estimator):
+            found.n_rounds = predictor.adapter.fit(estimator, X_kept, y_kept, held_rows, params)
+        return estimator
+
+    return fit
+
+
+def _fit_on_own_rows(predictor: Predictor, found: FoundRounds) -> Callable[..., Any]:
+    """Return the fit of what predicts and draws the held rows itself."""
+
+    def fit(X: Any, y: Any = None, **params: Any) -> Any:
+        assert predictor.adapter is not None
+        with _own_fit(predictor.estimator):
+            found.n_rounds = predictor.adapter.fit(
+                predictor.estimator, X, y, HeldRows(None, None, None), params
+            )
+        return predictor.estimator
+
+    return fit
+
+
+@contextmanager
+def _own_fit(estimator: Any) -> Iterator[None]:
+    """Let an instance have the ``fit`` of its class."""
+    replaced = vars(estimator).pop("fit")
+    try:
+        yield
+    finally:
+        vars(estimator)["fit"] = replaced
+
+
+def _transform(pipeline: Any, X: Any) -> Any:
+    """Return rows as the fitted steps before the last one transform them."""
+    for _, step, *_ in pipeline.steps[:-1]:
+        # Steps that resample do nothing to new rows.
+        if step is not None and step != "passthrough" and hasattr(step, "transform"):
+            X = step.transform(X)
+    return X

@@ -1,0 +1,156 @@
+"""Searches with early stopping: checked, and with limits in place of numbers of rounds."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sklearn.base import clone
+
+from skmeta.search.early_stopping._predictor import KNOWN_ESTIMATORS, Predictor, find_predictor
+from skmeta.search.space import (
+    RoundLimit,
+    SearchSpace,
+    default_search_space,
+    is_estimator,
+    replace_parts,
+)
+
+# Parameters of fit for held rows.
+_HELD_ROWS = {"eval_set", "eval_X", "X_val"}
+
+__all__ = ["check_early_stopping", "check_held_rows", "limit_rounds", "without_default_rounds"]
+
+
+def check_early_stopping(early_stopping: Any, estimator: Any, space: SearchSpace) -> None:
+    """Raise if nothing that a search tries can stop early.
+
+    Parameters
+    ----------
+    early_stopping : float or splitter
+    estimator : estimator
+    space : SearchSpace
+
+    Raises
+    ------
+    ValueError
+    """
+    candidates = [find_predictor(estimator), *_candidates(estimator, space.spaces)]
+    known = [one for one in candidates if one.adapter is not None]
+    if not known:
+        names = sorted({type(one.estimator).__name__ for one in candidates})
+        raise ValueError(
+            f"early_stopping={early_stopping!r} needs an estimator that can stop early, got "
+            f"{', '.join(names)}. These can: {KNOWN_ESTIMATORS}. Leave early_stopping out."
+        )
+    for one in known:
+        assert one.adapter is not None
+        obstacle = one.adapter.obstacle(one.estimator)
+        if obstacle is not None:
+            raise ValueError(
+                f"early_stopping={early_stopping!r} was given, but {type(one.estimator).__name__} "
+                f"cannot stop early: {obstacle}. Change that parameter, or leave early_stopping "
+                "out."
+            )
+
+
+def check_held_rows(
+    early_stopping: Any, estimator: Any, space: SearchSpace, given: Mapping[str, Any]
+) -> None:
+    """Raise if held rows were given, or an estimator would draw them otherwise than is wanted.
+
+    Parameters
+    ----------
+    early_stopping : float or splitter
+    estimator : estimator
+    space : SearchSpace
+    given : dict
+        Parameters of ``fit``.
+
+    Raises
+    ------
+    ValueError
+    """
+    for name in given:
+        if name.rpartition("__")[2] in _HELD_ROWS:
+            raise ValueError(
+                f"fit got {name!r}, and early_stopping={early_stopping!r} holds out rows of each "
+                "fold itself. Leave one of the two out."
+            )
+    groups = given.get("groups")
+    if groups is None and not hasattr(early_stopping, "split"):
+        return
+    for one in [find_predictor(estimator), *_candidates(estimator, space.spaces)]:
+        if one.adapter is not None and one.adapter.draws_rows:
+            kind = type(one.estimator).__name__
+            reason = "groups were given" if groups is not None else "it is a splitter"
+            raise ValueError(
+                f"early_stopping={early_stopping!r}: {reason}, but {kind} draws the rows for early "
+                "stopping itself, at random. Pass a share and no groups, or use an estimator that "
+                "takes rows (LightGBM, XGBoost, CatBoost; HistGradientBoosting from scikit-learn "
+                "1.7 on)."
+            )
+
+
+def limit_rounds(estimator: Any, space: SearchSpace) -> Any:
+    """Return an estimator whose numbers of rounds are limits, and set those of the space's parts.
+
+    Parameters
+    ----------
+    estimator : estimator
+    space : SearchSpace
+        Estimators in its lists are replaced.
+
+    Returns
+    -------
+    estimator
+        A copy.
+    """
+    for sub_space in space.spaces:
+        for name, source in sub_space.items():
+            if isinstance(source, list):
+                sub_space[name] = [_limited(v) if is_estimator(v) else v for v in source]
+    return _limited(estimator)
+
+
+def _limited(estimator: Any) -> Any:
+    predictor = find_predictor(estimator)
+    if predictor.adapter is None:
+        return estimator
+    limit = RoundLimit(predictor.adapter.round_limit(predictor.estimator))
+    return clone(estimator, safe=False).set_params(**{predictor.rounds_name: limit})
+
+
+def without_default_rounds(estimator: Any, space: Any) -> Any:
+    """Leave numbers of rounds out of default spaces: early stopping finds them.
+
+    Parameters
+    ----------
+    estimator : estimator
+    space : dict or list of dict
+        A default space, or sub-spaces with the default spaces of their parts.
+
+    Returns
+    -------
+    dict or list of dict
+        Values that the user gave stay.
+    """
+    listed = [space] if isinstance(space, Mapping) else list(space)
+    left = [_without_default_rounds(estimator, one) for one in listed]
+    return left[0] if isinstance(space, Mapping) else left
+
+
+def _without_default_rounds(estimator: Any, space: Mapping[str, Any]) -> dict[str, Any]:
+    dropped = set()
+    for predictor in _candidates(estimator, [dict(space)]):
+        if predictor.adapter is not None and predictor.rounds_name in space:
+            name = predictor.rounds_name
+            own = default_search_space(predictor.estimator)
+            for one in [own] if isinstance(own, dict) else own:
+                if one.get(name.removeprefix(predictor.prefix)) is space[name]:
+                    dropped.add(name)
+    return {name: source for name, source in space.items() if name not in dropped}
+
+
+def _candidates(estimator: Any, spaces: list[dict[str, Any]]) -> Iterator[Predictor]:
+    """Yield what predicts, for each combination of parts that sub-spaces put into an estimator."""
+    for parts in SearchSpace(spaces).part_choices(estimator):
+        yield find_predictor(replace_parts(estimator, parts))

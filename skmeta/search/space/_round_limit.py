@@ -1,0 +1,18 @@
+"""A limit on boosting rounds: not the number itself, which early stopping finds."""
+
+__all__ = ["EARLY_STOPPING", "RoundLimit"]
+
+# Value of the number of rounds in the configurations of searches with early stopping. It is a kind
+# of its own, so that priors tell it from any fixed number.
+EARLY_STOPPING = "early stopping"
+
+
+class RoundLimit(int):
+    """Largest number of boosting rounds of an estimator that stops early.
+
+    Estimators take it as the integer that it is. In a configuration it is ``"early stopping"``.
+    """
+
+    def __deepcopy__(self, memo: object) -> "RoundLimit":
+        # As of other integers. scikit-learn's clone asks for the very object with CatBoost.
+        return self
