@@ -2,6 +2,7 @@
 
 import os
 import re
+import urllib.request
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -21,16 +22,43 @@ project_copyright = f"2026, {author}"
 release = skmeta.__version__
 version = re.match(r"\d+\.\d+", release).group()
 
-# Nothing is fetched while building, so that it works offline; hence no intersphinx.
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
     "numpydoc",
+    "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build", "**/GALLERY_HEADER.rst"]
 default_role = "literal"
+
+# References to other projects are links where their inventories can be fetched, else plain text:
+# the site also builds offline. SKMETA_DOC_OFFLINE=1 does not try.
+INVENTORIES = {
+    "python": "https://docs.python.org/3/",
+    "numpy": "https://numpy.org/doc/stable/",
+    "scipy": "https://docs.scipy.org/doc/scipy/",
+    "sklearn": "https://scikit-learn.org/stable/",
+    "torch": "https://docs.pytorch.org/docs/stable/",
+    "pandas": "https://pandas.pydata.org/docs/",
+}
+
+
+def is_online(url):
+    """Tell whether an inventory can be fetched."""
+    if os.environ.get("SKMETA_DOC_OFFLINE"):
+        return False
+    try:
+        with urllib.request.urlopen(f"{url}objects.inv", timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+intersphinx_mapping = {name: (url, None) for name, url in INVENTORIES.items() if is_online(url)}
 
 autosummary_generate = True
 autodoc_typehints = "none"
@@ -52,23 +80,25 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"skmeta {version}"
+html_static_path = ["_static"]
+html_css_files = ["skmeta.css"]
+html_favicon = "_static/favicon.svg"
 html_show_sourcelink = False
 html_theme_options = {
+    "logo": {
+        "image_light": "_static/logo.svg",
+        "image_dark": "_static/logo-dark.svg",
+        "alt_text": "skmeta, start page",
+    },
+    "header_links_before_dropdown": 6,
+    "navbar_align": "left",
     "navigation_with_keys": False,
     "show_prev_next": False,
     "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": ["sphinx-version"],
 }
-html_sidebars = {
-    "install": [],
-    "first_ten_minutes": [],
-    "evaluation": [],
-    "learners": [],
-    "searches": [],
-    "shipped_priors": [],
-    "benchmarks": [],
-    "architecture": [],
-    "whats_new": [],
-}
+html_sidebars = {page: [] for page in ("index", "install", "results", "whats_new")}
 
 ROOMS = [f"skmeta.{part.name}" for part in iter_modules(skmeta.__path__) if part.name[0] != "_"]
 

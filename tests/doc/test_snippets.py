@@ -1,0 +1,72 @@
+"""The code of README and of the guide runs as printed, page by page, and prints what is printed."""
+
+import itertools
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    page.relative_to(ROOT).as_posix()
+    for page in [ROOT / "README.rst", *sorted((ROOT / "doc").glob("*.rst"))]
+    if ".. code-block:: python" in page.read_text(encoding="utf-8")
+]
+NEEDS = {"doc/policy.rst": ["gymnasium"], "doc/searches.rst": ["optuna", "pyarrow"]}
+SECONDS = 600
+BLOCK = re.compile(r"^\.\. code-block:: (python|text)\n((?:[ ]+.*\n|\n)+)", re.M)
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])")
+
+
+def read_blocks(page):
+    """Return the line, the language and the text of each block of code."""
+    source = page.read_text(encoding="utf-8") + "\n"
+    return [
+        (source[: found.start(2)].count("\n") + 1, found[1], textwrap.dedent(found[2]))
+        for found in BLOCK.finditer(source)
+    ]
+
+
+def write_script(blocks, name):
+    """Write the blocks as one program that marks where the output of each begins."""
+    lines = ["import matplotlib", "matplotlib.use('Agg')", "scope = globals()"]
+    for line, language, code in blocks:
+        if language == "python":
+            place = "\n" * line + code  # so that a traceback names the line of the page
+            lines.append(f"print('\\x00{line}', flush=True)")
+            lines.append(f"exec(compile({place!r}, {name!r}, 'exec'), scope)")
+    return "\n".join(lines)
+
+
+def check_output(expected, printed):
+    """Compare text word by word, and numbers within five percent and their last digit."""
+    assert NUMBER.sub("#", printed).split() == NUMBER.sub("#", expected).split(), printed
+    for wanted, found in zip(NUMBER.findall(expected), NUMBER.findall(printed), strict=True):
+        digits = len(wanted.partition(".")[2])
+        tolerance = 0.05 * abs(float(wanted)) + 10.0**-digits
+        assert abs(float(wanted) - float(found)) <= tolerance, printed
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_runs_as_printed(name, tmp_path):
+    for module in NEEDS.get(name, []):
+        pytest.importorskip(module)
+    blocks = read_blocks(ROOT / name)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    script = tmp_path / "page.py"
+    script.write_text(write_script(blocks, name), encoding="utf-8")
+    ended = subprocess.run(
+        [sys.executable, script.name],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    outputs = dict(part.split("\n", 1) for part in ended.stdout.split("\0")[1:])
+    for (line, language, _), (_, following, expected) in itertools.pairwise(blocks):
+        if language == "python" and following == "text":
+            check_output(expected, outputs[str(line)])
