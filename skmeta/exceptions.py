@@ -10,6 +10,7 @@ __all__ = [
     "CheckpointError",
     "CheckpointWarning",
     "DeviceError",
+    "DivergenceWarning",
     "EpisodeError",
     "HistoryError",
     "HistoryFormatError",
@@ -79,6 +80,10 @@ class SkmetaWarning(UserWarning):
 
 class OverlapWarning(SkmetaWarning):
     """Evaluation reuses classes or groups that the prior was trained on."""
+
+
+class DivergenceWarning(SkmetaWarning):
+    """A meta-training diverged; the best state or the next learner is kept."""
 
 
 class MigrationWarning(SkmetaWarning):

@@ -35,7 +35,7 @@ INNER_FLOORS = {
         {"report"},
         {""},
     ],
-    "learners": [{"_core"}, {"hierarchical", "in_context"}, {""}],
+    "learners": [{"_core"}, {"auto", "hierarchical", "in_context"}, {""}],
     "datasets": [{"synthetic_tables"}, {""}],
     "policy": [{"environments"}, {"_core"}, {""}],
 }

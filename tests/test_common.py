@@ -16,6 +16,7 @@ from skmeta.learners import (
     ANIL,
     MAML,
     ALPaCA,
+    AutoLearner,
     FineTuning,
     HierarchicalLinear,
     LearnedOptimizer,
@@ -103,6 +104,7 @@ def test_searches(estimator, check):
 
 
 LEARNERS = [
+    AutoLearner(),
     MAML(),
     ANIL(),
     MetaSGD(),

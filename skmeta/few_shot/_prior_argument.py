@@ -9,7 +9,7 @@ from typing import Any
 
 from skmeta._validation import suggest
 from skmeta.exceptions import SkmetaError
-from skmeta.learners import MetaLearner
+from skmeta.learners import AutoLearner, MetaLearner
 from skmeta.priors import MetaPrior, load_table_prior
 
 NAMES = ("tabular", "scratch")
@@ -44,9 +44,9 @@ def resolve_prior(prior: Any, kind: str, is_table: bool = True) -> MetaPrior | N
         prior = NAMES[0] if is_table else NAMES[1]
     if isinstance(prior, MetaPrior):
         return prior
-    if isinstance(prior, MetaLearner):
+    if isinstance(prior, MetaLearner | AutoLearner):
         return _prior_of_learner(prior)
-    if isinstance(prior, type) and issubclass(prior, MetaLearner):
+    if isinstance(prior, type) and issubclass(prior, MetaLearner | AutoLearner):
         raise ValueError(
             f"prior={prior.__name__} is a class. Make a learner of it, {prior.__name__}(), call "
             "fit first, then pass the learner or its prior_."
@@ -82,10 +82,10 @@ def peek_prior(prior: Any, kind: str) -> MetaPrior | None:
 
 def is_fitted_learner(prior: Any) -> bool:
     """Whether an argument is a learner that has a prior."""
-    return isinstance(prior, MetaLearner) and "prior_" in vars(prior)
+    return isinstance(prior, MetaLearner | AutoLearner) and "prior_" in vars(prior)
 
 
-def _prior_of_learner(learner: MetaLearner) -> MetaPrior:
+def _prior_of_learner(learner: MetaLearner | AutoLearner) -> MetaPrior:
     if not is_fitted_learner(learner):
         raise ValueError(
             f"prior={type(learner).__name__}(...) is a learner that is not fitted. Call fit "

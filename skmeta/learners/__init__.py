@@ -17,6 +17,7 @@ from skmeta.learners._metanas import MetaNAS
 from skmeta.learners._prior_optimizer import PriorOptimizer
 from skmeta.learners._protonet import ProtoNet
 from skmeta.learners._reptile import Reptile
+from skmeta.learners.auto import AutoLearner
 from skmeta.learners.hierarchical import ALPaCA, HierarchicalLinear
 from skmeta.learners.in_context import InContextLearner
 
@@ -25,6 +26,7 @@ __all__ = [
     "LEARNERS",
     "MAML",
     "ALPaCA",
+    "AutoLearner",
     "Context",
     "FineTuning",
     "GradientLearner",

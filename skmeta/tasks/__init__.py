@@ -3,6 +3,7 @@
 from skmeta.tasks._noise import with_wrong_labels
 from skmeta.tasks._overlap import warn_if_reused
 from skmeta.tasks._samplers import ClassEpisodes, EpisodeSampler, GroupEpisodes
+from skmeta.tasks._shots import check_shots
 from skmeta.tasks._splits import EpisodeSplit, split_tasks
 from skmeta.tasks._task import Task
 
@@ -12,6 +13,7 @@ __all__ = [
     "EpisodeSplit",
     "GroupEpisodes",
     "Task",
+    "check_shots",
     "split_tasks",
     "warn_if_reused",
     "with_wrong_labels",

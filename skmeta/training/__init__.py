@@ -1,6 +1,7 @@
 """The one outer loop, with validation, checkpoints and progress."""
 
-from skmeta.training._checkpoint import load_checkpoint, save_checkpoint
+from skmeta.training._checkpoint import load_checkpoint, prepare_checkpoint, save_checkpoint
+from skmeta.training._deadline import time_limit
 from skmeta.training._loop import OPTIMIZERS, SCHEDULES, TrainingSettings, meta_train
 
 __all__ = [
@@ -9,5 +10,7 @@ __all__ = [
     "TrainingSettings",
     "load_checkpoint",
     "meta_train",
+    "prepare_checkpoint",
     "save_checkpoint",
+    "time_limit",
 ]

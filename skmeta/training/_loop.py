@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from skmeta.exceptions import CheckpointError, CheckpointWarning
+from skmeta.exceptions import CheckpointError, CheckpointWarning, DivergenceWarning
 from skmeta.training._checkpoint import load_checkpoint, prepare_checkpoint, save_checkpoint
+from skmeta.training._deadline import Deadline, start_deadline
 from skmeta.training._resume import check_saved
 
 State = dict[str, Tensor]
@@ -113,14 +114,17 @@ def meta_train(
     CheckpointError
         If the checkpoint belongs to another run, or cannot be read or written.
     FloatingPointError
-        If the loss or the state is not finite.
+        If the loss or the state is not finite, and no state was validated before.
 
     Warns
     -----
     CheckpointWarning
         If the checkpoint can no longer be written, as on a full disk; training goes on.
+    DivergenceWarning
+        If the loss or the state is not finite; the best validated state is returned.
     """
-    run = _Run(state, settings, rng)
+    deadline = start_deadline()
+    run = _Run(state, settings, rng, deadline)
     if settings.checkpoint is not None:
         prepare_checkpoint(settings.checkpoint)
         saved = load_checkpoint(settings.checkpoint, settings.fingerprint)
@@ -138,20 +142,23 @@ def meta_train(
     )
     with bar:
         recent: list[dict[str, float]] = []
-        while run.iteration < settings.n_iterations and not run.is_stale():
-            recent.append(run.step(objective))
-            bar.update()
-            at_end = run.iteration == settings.n_iterations
-            if run.iteration % settings.evaluate_every and not at_end:
-                continue
-            run.seconds = time.perf_counter() - began
-            metrics = {
-                f"train_{k}": float(np.mean([m[k] for m in recent])) for k in ("loss", "score")
-            }
-            recent.clear()
-            if validate is not None:
-                metrics |= _validation_metrics(validate, run.state)
-            run.record(metrics)
+        while run.goes_on():
+            try:
+                recent.append(run.step(objective))
+                bar.update()
+                if run.iteration % settings.evaluate_every and not run.is_at_end():
+                    continue
+                run.seconds = time.perf_counter() - began
+                metrics = {
+                    f"train_{k}": float(np.mean([m[k] for m in recent])) for k in ("loss", "score")
+                }
+                recent.clear()
+                if validate is not None:
+                    metrics |= _validation_metrics(validate, run.state)
+                run.record(metrics)
+            except FloatingPointError as error:
+                run.fall_back(error)
+                break
             bar.set_postfix({name: f"{value:.4g}" for name, value in metrics.items()})
             run.save()
     return (run.best if run.best is not None else run.state), run.history
@@ -166,8 +173,15 @@ def _validation_metrics(
 class _Run:
     """The state of a loop, which a checkpoint holds."""
 
-    def __init__(self, state: State, settings: TrainingSettings, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        state: State,
+        settings: TrainingSettings,
+        rng: np.random.Generator,
+        deadline: Deadline | None = None,
+    ) -> None:
         self.settings = settings
+        self.deadline = deadline
         self.rng = rng
         self.state = {n: v.detach().clone() for n, v in state.items()}
         self.best: State | None = None
@@ -181,6 +195,8 @@ class _Run:
 
     def step(self, objective: Objective) -> dict[str, float]:
         done = self.iteration / self.settings.n_iterations
+        if self.deadline is not None:
+            done = max(done, self.deadline.progress())
         gradient, metrics = objective(self.state, self.rng, done)
         if not math.isfinite(metrics["loss"]):
             raise FloatingPointError(
@@ -198,6 +214,25 @@ class _Run:
 
     def _lr(self, done: float) -> float:
         return self.settings.lr * SCHEDULES[self.settings.schedule](done)
+
+    def is_at_end(self) -> bool:
+        is_late = self.deadline is not None and self.deadline.is_over()
+        return is_late or self.iteration == self.settings.n_iterations
+
+    def goes_on(self) -> bool:
+        if self.iteration >= self.settings.n_iterations or self.is_stale():
+            return False
+        return self.iteration == 0 or self.deadline is None or not self.deadline.is_over()
+
+    def fall_back(self, error: FloatingPointError) -> None:
+        """Warn that the best validated state is kept; without one, the error stands."""
+        if self.best is None:
+            raise error
+        warnings.warn(
+            f"{error} The best validated state is kept, with the score {self.best_score:.4g}.",
+            DivergenceWarning,
+            stacklevel=5,
+        )
 
     def is_stale(self) -> bool:
         return self.settings.patience is not None and self.n_stale >= self.settings.patience

@@ -14,7 +14,7 @@ from skmeta.learners._core._ravel import (
     unravel,
 )
 from skmeta.learners._core._session import Session
-from skmeta.learners._core._task_source import TaskSource
+from skmeta.learners._core._task_source import TaskSource, resolve_kind
 
 __all__ = [
     "LEARNERS",
@@ -35,6 +35,7 @@ __all__ = [
     "preprocess_gradient",
     "ravel",
     "read_prior",
+    "resolve_kind",
     "score",
     "unravel",
     "write_prior",

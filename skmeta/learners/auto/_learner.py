@@ -1,0 +1,400 @@
+"""AutoLearner: the learner that suits the tasks, found by a race."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from numbers import Integral, Real
+from os import PathLike
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+from tqdm.auto import tqdm
+
+from skmeta._optional import import_optional
+from skmeta._random import check_rng
+from skmeta._sklearn_compat import Interval, StrOptions, fit_context, get_feature_names
+from skmeta._validation import check_rows, suggest_parameters
+from skmeta.backend import resolve_device
+from skmeta.exceptions import DivergenceWarning, EpisodeError
+from skmeta.learners._core import MetaLearner, flatten_rows, resolve_kind
+from skmeta.learners.auto._candidates import default_candidates, own_candidates, prepare
+from skmeta.learners.auto._choice import leaderboard_rows, rank, summarise
+from skmeta.learners.auto._plain import plain_losses
+from skmeta.learners.auto._race import FAILURES, Race, Result
+from skmeta.learners.auto._store import Clock, Store, fingerprint
+from skmeta.learners.auto._tasks import Design, design_classes, design_groups
+from skmeta.priors import MetaPrior
+
+
+class AutoLearner(BaseEstimator):
+    """Find the learner that suits the tasks, within a time budget.
+
+    ``fit`` holds out tasks, trains several learners on the others, and compares what they predict
+    for the tasks held out. The learners are:
+
+    * tables whose tasks are groups: :class:`HierarchicalLinear`, the prior that ships (of
+      regressions), :class:`ALPaCA`, :class:`MAML` and :class:`MetaSGD` with two step sizes each,
+      and :class:`InContextLearner` fine-tuned from the prior that ships;
+    * tables whose tasks are drawn from classes: the prior that ships, :class:`ProtoNet`, and
+      :class:`InContextLearner`;
+    * images: :class:`ProtoNet` and :class:`MAML` on ``conv4``.
+
+    Learners with an outer loop race by successive halving: all of them have a quarter of their
+    meta-iterations, and the best third has all of them. With fewer than 60 groups, each group is
+    held out once (cross-fitting). Of the learners that are left, the simplest one is chosen whose
+    loss is within one standard error of the least loss, and it is trained again on all tasks.
+
+    Plain models, without meta-learning, are compared on the same tasks, and ``summary_`` says
+    whether meta-learning pays.
+
+    Parameters
+    ----------
+    time_budget : float or None, default=300.0
+        Seconds of ``fit``, kept within about a tenth; with None, each learner has all of its
+        meta-iterations. Two parts are never cut short: the plain models, and learners in closed
+        form, which need some seconds for thousands of rows.
+    candidates : "auto" or list of MetaLearner, default="auto"
+        The learners to compare, the simplest first.
+    task_type : {"auto", "classification", "regression"}, default="auto"
+        What the tasks are. ``"auto"`` is a regression if groups are given and ``y`` is continuous,
+        a classification for labels and for the codes 0, 1, ... of at most ten classes. Other whole
+        numbers may be either, and ``fit`` asks for a ``task_type``.
+    n_way : int, default=5
+        Classes of a task that is drawn from classes; fewer if there are fewer than twice as many.
+        With groups it has no effect.
+    n_shot : int, tuple of two ints or "auto", default="auto"
+        Rows that are known of a new task: in all if tasks are groups, else of each class. A range
+        ``(low, high)`` trains learners for all of these numbers, and compares them on both ends.
+        ``"auto"`` is (3, 20) for groups and (1, 5) for classes, lower for small groups and classes.
+    n_query : int, default=15
+        Query rows of a task in meta-training, counted as ``n_shot``.
+    input_shape : tuple of int, default=None
+        Shape of one row, such as ``(1, 28, 28)``, if ``X`` is a table of pixels.
+    device : str or torch.device, default="auto"
+        Where to compute; ``"auto"`` takes a GPU if there is one.
+    n_jobs : int, default=None
+        Number of threads that compute the tasks of a large network.
+    checkpoint : path, default=None
+        File that is written after each run, and from which ``fit`` resumes if it was interrupted.
+        It needs an integer ``random_state``.
+    verbose : int, default=0
+        1 shows a progress bar.
+    random_state : int, Generator, RandomState or None, default=None
+        Seed of what is held out, and of the learners. With the same seed the result is the same
+        if no learner runs out of time.
+
+    Attributes
+    ----------
+    prior_ : MetaPrior
+        What the chosen learner learned from all tasks.
+    best_learner_ : MetaLearner
+        The chosen learner, fitted.
+    summary_ : str
+        Whether meta-learning pays, in a few sentences.
+    leaderboard_ : pandas.DataFrame
+        Learners and plain models, the least loss first, with the columns ``learner``, ``loss``
+        (log loss, or squared error over the variance of all targets), ``standard_error``, ``low``
+        and ``high`` (a 95% interval over tasks), ``n_tasks``, ``n_iterations``, ``seconds``,
+        ``chosen`` and ``status``: ``compared``, ``plain``, ``stopped`` after the first stage,
+        ``no time``, or why it failed.
+    history_ : dict of list
+        One entry for each run of a learner: ``learner``, ``stage``, ``fold``, ``loss``,
+        ``n_iterations`` and ``seconds``.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if ``X`` had some.
+
+    See Also
+    --------
+    HierarchicalLinear : A mixed-effects model, often all that groups need.
+
+    Notes
+    -----
+    The loss of the chosen learner is a little too good, because it was chosen by this loss. Tasks
+    count by their query rows, up to 20.
+
+    References
+    ----------
+    Jamieson and Talwalkar (2016), Non-stochastic best arm identification and hyperparameter
+    optimization (successive halving).
+
+    Breiman, Friedman, Olshen and Stone (1984), Classification and regression trees, section 3.4.3
+    (the rule of one standard error).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta import MetaFewShotRegressor
+    >>> from skmeta.learners import AutoLearner, HierarchicalLinear
+    >>> rng = np.random.default_rng(0)
+    >>> groups = np.repeat(np.arange(30), 12)
+    >>> X = rng.normal(size=(360, 2))
+    >>> y = X[:, 0] + rng.normal(size=30)[groups] + 0.1 * rng.normal(size=360)
+    >>> auto = AutoLearner(candidates=[HierarchicalLinear()], random_state=0)
+    >>> print(auto.fit(X, y, groups=groups).summary_)
+    Meta-learning pays here: on 30 held-out tasks HierarchicalLinear has ...
+    >>> reg = MetaFewShotRegressor(auto.prior_).fit([[0.0, 0.0]], [5.0])
+    >>> reg.predict([[1.0, 0.0]]).round()
+    array([6.])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "time_budget": [Interval(Real, 0, None, closed="neither"), None],
+        "candidates": [list, tuple, StrOptions({"auto"})],
+        "task_type": [StrOptions({"auto", "classification", "regression"})],
+        "n_way": [Interval(Integral, 2, None, closed="left")],
+        "n_shot": [Interval(Integral, 1, None, closed="left"), tuple, list, StrOptions({"auto"})],
+        "n_query": [Interval(Integral, 1, None, closed="left")],
+        "input_shape": [tuple, list, None],
+        "device": [str, torch.device],
+        "n_jobs": [Integral, None],
+        "checkpoint": [str, PathLike, None],
+        "verbose": ["verbose"],
+        "random_state": ["random_state", np.random.Generator],
+    }
+
+    @suggest_parameters
+    def __init__(
+        self,
+        time_budget: float | None = 300.0,
+        *,
+        candidates: str | Sequence[MetaLearner] = "auto",
+        task_type: str = "auto",
+        n_way: int = 5,
+        n_shot: int | tuple[int, int] | str = "auto",
+        n_query: int = 15,
+        input_shape: tuple[int, ...] | None = None,
+        device: str | torch.device = "auto",
+        n_jobs: int | None = None,
+        checkpoint: str | PathLike[str] | None = None,
+        verbose: int = 0,
+        random_state: Any = None,
+    ) -> None:
+        self.time_budget = time_budget
+        self.candidates = candidates
+        self.task_type = task_type
+        self.n_way = n_way
+        self.n_shot = n_shot
+        self.n_query = n_query
+        self.input_shape = input_shape
+        self.device = device
+        self.n_jobs = n_jobs
+        self.checkpoint = checkpoint
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
+        """Compare learners on tasks of a table, and train the best on all tasks.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
+            Rows of all tasks. With a missing value (NaN), only learners that take them race.
+        y : array-like of shape (n_samples,)
+            Class labels, or the targets of regressions.
+        groups : array-like of shape (n_samples,), optional
+            The task that each row belongs to. Without it, tasks are drawn as ``n_way``
+            classifications over the classes of ``y``.
+
+        Returns
+        -------
+        self : object
+            With ``prior_``, ``leaderboard_`` and ``summary_``.
+
+        Raises
+        ------
+        EpisodeError
+            If the rows cannot form the tasks asked for, or no learner can learn them.
+        CheckpointError
+            If the checkpoint belongs to another fit, or cannot be written.
+
+        Warns
+        -----
+        DivergenceWarning
+            If the training of the chosen learner on all tasks fails, and the next one is taken.
+        """
+        resolve_device(self.device)
+        rng = self._check_rng()
+        clock = Clock(self.time_budget)
+        design = self._design(X, y, groups, rng)
+        seed = int(rng.integers(2**31))
+        learners = self._candidates(design)
+        store = Store(self.checkpoint, self._fingerprint(design) if self.checkpoint else "")
+        clock = Clock(self.time_budget, clock.spent() + store.spent)
+        with self._progress() as report:
+            race = Race(design, learners, store, clock, seed, self.device, report)
+            plain = [
+                Result(name, loss, "plain", seconds=seconds)
+                for name, (loss, seconds) in plain_losses(design).items()
+            ]
+            results = race.run()
+            self.best_learner_, chosen = self._refit(race, results)
+        self.prior_: MetaPrior = self.best_learner_.prior_
+        names = get_feature_names(X)
+        if names is not None and self.prior_.n_features_in is not None:
+            self.prior_ = self.prior_.replace(feature_names_in=names)
+            self.best_learner_.prior_ = self.prior_
+            self.best_learner_.feature_names_in_ = self.feature_names_in_
+        self.history_ = race.history
+        self.summary_ = summarise(design, [*results, *plain], chosen)
+        self._leaderboard = leaderboard_rows([*plain, *results], chosen.name, design.weights)
+        return self
+
+    def _check_rng(self) -> np.random.Generator:
+        if self.checkpoint is not None and not isinstance(self.random_state, Integral):
+            raise ValueError(
+                f"checkpoint={str(self.checkpoint)!r} can only be resumed with the same tasks, but "
+                f"random_state is {self.random_state!r}. Set random_state to an integer."
+            )
+        return check_rng(self.random_state)
+
+    def _design(self, X: Any, y: Any, groups: Any, rng: np.random.Generator) -> Design:
+        rows, shape = flatten_rows(X, self.input_shape)
+        rows = check_rows(self, rows, reset=True, allow_nan=True)
+        kind = resolve_kind(self.task_type, y, groups)
+        if groups is not None:
+            return design_groups(kind, rows, y, groups, self.n_shot, self.n_query, rng)
+        shape = (rows.shape[1],) if shape is None else shape
+        return design_classes(rows, y, shape, self.n_way, self.n_shot, self.n_query, rng)
+
+    def _candidates(self, design: Design) -> list[Any]:
+        given = self.candidates
+        if isinstance(given, str):
+            found = default_candidates(design)
+        else:
+            _check_learners(given)
+            found = own_candidates(given)
+        found = prepare(found, design, device=self.device, n_jobs=self.n_jobs)
+        if np.isnan(design.X).any():
+            found = [c for c in found if c.learner.allow_nan]
+        if not found:
+            raise EpisodeError(
+                f"None of the candidates learns {design.kind} tasks"
+                f"{' with missing values' if np.isnan(design.X).any() else ''}. Add another "
+                "learner, or leave candidates='auto'."
+            )
+        return found
+
+    def _fingerprint(self, design: Design) -> str:
+        machine = {"device", "n_jobs", "checkpoint", "verbose", "time_budget"}
+        params = self.get_params(deep=False)
+        settings = {name: value for name, value in params.items() if name not in machine}
+        return fingerprint(settings, design.X, design.y, design.groups)
+
+    def _progress(self) -> _Progress:
+        return _Progress(bool(self.verbose))
+
+    def _refit(self, race: Race, results: Sequence[Result]) -> tuple[MetaLearner, Result]:
+        """Train the chosen learner on all tasks; if that fails, the next one."""
+        by_name = {candidate.name: candidate for candidate in race.candidates}
+        everything = np.arange(len(race.design.X))
+        order, reason = rank(results, race.design.weights), ""
+        for result in order:
+            limit = race.limit_of(result.name)
+            try:
+                learner = race.fit(by_name[result.name], everything, 1, limit)
+            except FAILURES as error:
+                reason = f"{result.name}: {error}"
+                if result is not order[-1]:
+                    warnings.warn(
+                        f"The training of {result.name} on all tasks failed ({error}). The next "
+                        "learner of the leaderboard is taken.",
+                        DivergenceWarning,
+                        stacklevel=4,
+                    )
+            else:
+                return learner, result
+        reason = reason or next((f"{r.name}: {r.error}" for r in results if r.error), "")
+        raise EpisodeError(
+            "None of the learners could learn these tasks"
+            f"{f' ({reason})' if reason else ': the time was over'}. Raise time_budget, or give "
+            "other candidates."
+        )
+
+    @property
+    def leaderboard_(self) -> Any:
+        """Learners and plain models, the least loss first, as a pandas DataFrame."""
+        if "_leaderboard" not in vars(self):
+            raise AttributeError(
+                "AutoLearner has a leaderboard_ once it is fitted. Call fit first."
+            )
+        pandas = import_optional("pandas", "history")
+        return pandas.DataFrame(self._leaderboard)
+
+    def score(self, X: Any, y: Any, groups: Any = None) -> float:
+        """Return the mean accuracy (R2 for regression) of the chosen learner on new tasks.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
+            Rows of tasks that ``fit`` has not seen.
+        y : array-like of shape (n_samples,)
+            Class labels, or the targets of regressions.
+        groups : array-like of shape (n_samples,), optional
+            The task that each row belongs to; needed if ``fit`` had it.
+
+        Returns
+        -------
+        float
+            The score, as :meth:`MetaLearner.score <skmeta.learners.MetaLearner.score>` returns it.
+        """
+        check_is_fitted(self, "prior_")
+        return self.best_learner_.score(X, y, groups)
+
+    def to_estimator(self, **params: Any) -> BaseEstimator:
+        """Make an estimator that learns a new task, starting from the prior.
+
+        Parameters
+        ----------
+        **params
+            Parameters of :class:`~skmeta.few_shot.MetaFewShotClassifier` or
+            :class:`~skmeta.few_shot.MetaFewShotRegressor`.
+
+        Returns
+        -------
+        MetaFewShotClassifier or MetaFewShotRegressor
+            Not fitted yet; which one depends on the kind of the tasks.
+        """
+        check_is_fitted(self, "prior_")
+        return self.best_learner_.to_estimator(**params)
+
+
+class _Progress:
+    """A progress bar, if it is wanted: one step for each run of a learner."""
+
+    def __init__(self, is_shown: bool) -> None:
+        self._bar = tqdm(desc="AutoLearner", unit="run", disable=not is_shown)
+        self._best = np.inf
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def __call__(self, name: str, loss: float | None) -> None:
+        if loss is not None:
+            self._best = min(self._best, loss)
+            self._bar.update()
+        self._bar.set_postfix(learner=name, least_loss=f"{self._best:.3g}")
+
+
+def _check_learners(given: Sequence[Any]) -> None:
+    wrong = [item for item in given if not isinstance(item, MetaLearner)]
+    if wrong or not given:
+        what = f"{wrong[0]!r} of type {type(wrong[0]).__name__}" if wrong else "an empty list"
+        raise TypeError(
+            "candidates must be 'auto' or a list of learners, such as [HierarchicalLinear(), "
+            f"MAML()], got {what}."
+        )

@@ -1,0 +1,149 @@
+"""What a race has found so far, in memory and in a checkpoint, and its clock."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from skmeta.exceptions import CheckpointError
+from skmeta.training import load_checkpoint, prepare_checkpoint, save_checkpoint
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A learner, trained without the tasks of a fold and compared on them.
+
+    Attributes
+    ----------
+    loss : ndarray of shape (n_tasks_of_fold,)
+        Loss of each task of the fold; infinite if the learner failed.
+    n_iterations : int
+        Meta-iterations.
+    seconds : float
+        Time of all.
+    loop_seconds : float
+        Time of the outer loop alone.
+    error : str
+        Why it failed, or an empty string.
+    """
+
+    loss: np.ndarray
+    n_iterations: int = 0
+    seconds: float = 0.0
+    loop_seconds: float = 0.0
+    error: str = ""
+
+
+class Clock:
+    """Counts the seconds of a race, those before it was interrupted included.
+
+    Parameters
+    ----------
+    budget : float or None
+        Seconds in all; None is no limit.
+    spent : float
+        Seconds before it was interrupted.
+    """
+
+    def __init__(self, budget: float | None, spent: float = 0.0) -> None:
+        self.budget = math.inf if budget is None else budget
+        self._began = time.perf_counter() - spent
+
+    def spent(self) -> float:
+        """Return the seconds since the race began."""
+        return time.perf_counter() - self._began
+
+    def left(self) -> float:
+        """Return the seconds that are left; 0 if the time is over."""
+        return max(0.0, self.budget - self.spent())
+
+
+class Store:
+    """Runs by their keys, written to a checkpoint after each.
+
+    Parameters
+    ----------
+    path : path or None
+        The checkpoint; None keeps the runs in memory only.
+    fingerprint : str
+        Identifies the race. A checkpoint of another one is refused.
+    """
+
+    def __init__(self, path: str | PathLike[str] | None, fingerprint: str) -> None:
+        self.runs: dict[str, Run] = {}
+        self.spent = 0.0
+        self._path, self._fingerprint = path, fingerprint
+        if path is None:
+            return
+        prepare_checkpoint(path)
+        saved = load_checkpoint(path, fingerprint)
+        if saved is not None:
+            self._restore(saved)
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        try:
+            self.runs = {key: Run(**fields) for key, fields in saved["runs"].items()}
+            self.spent = float(saved["spent"])
+            sound = all(isinstance(run.loss, np.ndarray) for run in self.runs.values())
+        except (AttributeError, KeyError, TypeError, ValueError):
+            sound = False
+        if not sound or not 0 <= self.spent < math.inf:
+            raise CheckpointError(
+                "The checkpoint cannot be resumed: what it holds is no race of learners. Delete "
+                "the file to start anew."
+            )
+
+    def add(self, key: str, run: Run, spent: float) -> None:
+        """Keep a run, and write the checkpoint.
+
+        Parameters
+        ----------
+        key : str
+            Learner, fold and stage.
+        run : Run
+            The run.
+        spent : float
+            Seconds since the race began.
+        """
+        self.runs[key] = run
+        if self._path is None:
+            return
+        content = {"runs": {k: asdict(r) for k, r in self.runs.items()}, "spent": spent}
+        try:
+            save_checkpoint(self._path, self._fingerprint, content)
+        except OSError as error:
+            raise CheckpointError(
+                f"checkpoint={str(self._path)!r} cannot be written ({error}). Free some space, or "
+                "give another path."
+            ) from error
+
+
+def fingerprint(settings: dict[str, Any], *arrays: Any) -> str:
+    """Identify a race by its settings and data.
+
+    Parameters
+    ----------
+    settings : dict
+        Parameters that change the result.
+    *arrays : ndarray or None
+        Rows, labels and groups.
+
+    Returns
+    -------
+    str
+        SHA-256, 64 hexadecimal digits.
+    """
+    text = json.dumps({name: repr(value) for name, value in settings.items()}, sort_keys=True)
+    digest = hashlib.sha256(text.encode())
+    for array in arrays:
+        values = np.asarray(array)
+        is_number = values.dtype.kind in "biuf"
+        digest.update((values if is_number else values.astype(str)).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,252 @@
+"""AutoLearner: which learner it chooses, what it says of it, and what it refuses."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.exceptions import DeviceError, DivergenceWarning, EpisodeError
+from skmeta.learners import MAML, ALPaCA, AutoLearner, HierarchicalLinear, ProtoNet
+from skmeta.learners.auto._race import Race
+
+SMALL_MAML = MAML(
+    backbone_params={"hidden": (8,), "activation": "tanh"}, n_iterations=8, validation_fraction=0.0
+)
+
+
+def make_intercepts(n_groups=30, n_rows=12, between=1.0, noise=0.5, seed=0):
+    """A random-intercept model: y = x0 + u + e, and the intercepts u."""
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(n_groups), n_rows)
+    X = rng.normal(size=(len(groups), 2))
+    u = between * rng.normal(size=n_groups)
+    return X, X[:, 0] + u[groups] + noise * rng.normal(size=len(groups)), groups
+
+
+def make_sinusoids(n_tasks=24, n_rows=20, seed=0):
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(n_tasks), n_rows)
+    x = rng.uniform(-4, 4, len(groups))
+    amplitude, phase = rng.uniform(0.5, 3, n_tasks), rng.uniform(0, np.pi, n_tasks)
+    return x[:, None], amplitude[groups] * np.sin(x - phase[groups]), groups
+
+
+@pytest.fixture(scope="module")
+def intercepts():
+    """An AutoLearner on a random-intercept model."""
+    learners = [HierarchicalLinear(), SMALL_MAML]
+    auto = AutoLearner(candidates=learners, n_shot=5, random_state=0)
+    return auto.fit(*make_intercepts())
+
+
+def test_a_mixed_effects_model_is_chosen_for_its_own_data(intercepts):
+    board = intercepts.leaderboard_
+    assert intercepts.prior_.learner == "HierarchicalLinear"
+    assert isinstance(intercepts.best_learner_, HierarchicalLinear)
+    assert list(board.learner[board.chosen]) == ["HierarchicalLinear"]
+    assert intercepts.summary_.startswith("Meta-learning pays here: on 30 held-out tasks")
+    assert "A mixed-effects model is all that these tasks need" in intercepts.summary_
+    # With n known rows, the best possible error has this expected value.
+    tau2, sigma2, n = 1.0, 0.25, 5
+    best = sigma2 + tau2 * sigma2 / (sigma2 + n * tau2)
+    found = board.set_index("learner").loss * make_intercepts()[1].var()
+    assert found["HierarchicalLinear"] == pytest.approx(best, rel=0.2)
+    assert found["pooled rows (plain)"] == pytest.approx(tau2 + sigma2, rel=0.35)
+
+
+def test_the_leaderboard_says_what_was_compared(intercepts):
+    board = intercepts.leaderboard_
+    assert list(board.columns) == [
+        *("learner", "loss", "standard_error", "low", "high"),
+        *("n_tasks", "n_iterations", "seconds", "chosen", "status"),
+    ]
+    assert set(board.learner) == {
+        *("HierarchicalLinear", "MAML"),
+        *("pooled rows (plain)", "own rows (plain)", "pooled and own rows (plain)"),
+    }
+    assert (board.n_tasks == 30).all()
+    assert board.loss.is_monotonic_increasing
+    assert ((board.low < board.loss) & (board.loss < board.high)).all()
+    stages = list(zip(intercepts.history_["learner"], intercepts.history_["stage"], strict=True))
+    assert stages == 3 * [("HierarchicalLinear", 1)] + [("MAML", 0)] + 3 * [("MAML", 1)]
+    assert intercepts.history_["n_iterations"][3:] == [2, 8, 8, 8]
+
+
+def test_a_network_is_chosen_for_sinusoids():
+    network = ALPaCA(
+        backbone_params={"hidden": (16, 16), "activation": "tanh"},
+        n_iterations=100,
+        meta_lr=1e-2,
+        validation_fraction=0.0,
+    )
+    auto = AutoLearner(candidates=[HierarchicalLinear(), network], n_shot=10, random_state=0)
+    auto.fit(*make_sinusoids())
+    assert auto.prior_.learner == "ALPaCA"
+    assert auto.summary_.startswith("Meta-learning pays here")
+    assert "mixed-effects" not in auto.summary_
+    X, y, groups = make_sinusoids(seed=1)
+    assert auto.score(X, y, groups + 100) > 0.8
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_meta_learning_does_not_pay_on_noise(seed):
+    X, _, groups = make_intercepts(seed=seed)
+    noise = np.random.default_rng(seed).normal(size=len(X))
+    auto = AutoLearner(candidates=[HierarchicalLinear()], random_state=0).fit(X, noise, groups)
+    assert auto.summary_.startswith("Meta-learning does not pay here")
+    assert "does as well" in auto.summary_
+    assert auto.prior_.learner == "HierarchicalLinear"
+
+
+def test_classifications_by_groups_have_the_classes_of_all_groups():
+    X, target, groups = make_intercepts(between=2.0)
+    y = np.where(target > 0, "yes", "no")
+    y[groups == 3] = "no"
+    auto = AutoLearner(candidates=[HierarchicalLinear()], random_state=0).fit(X, y, groups)
+    assert "log loss" in auto.summary_
+    clf = auto.to_estimator().fit(X[:2], ["yes", "yes"])
+    assert isinstance(clf, MetaFewShotClassifier)
+    assert clf.classes_.tolist() == ["no", "yes"]
+
+
+def test_classes_are_held_out_if_there_are_no_groups():
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:400], y[:400]
+    learners = [
+        ProtoNet(backbone_params={"hidden": (32,)}, n_iterations=20, validation_fraction=0.0)
+    ]
+    auto = AutoLearner(candidates=learners, n_way=3, n_shot=(1, 5), random_state=0).fit(X, y)
+    board = auto.leaderboard_.set_index("learner")
+    assert set(board.index) == {"ProtoNet", "own rows (plain)", "nearest class mean (plain)"}
+    assert (board.n_tasks == 40).all()
+    assert MetaFewShotClassifier(auto.prior_).fit(X[:50], y[:50]).score(X, y) > 0.6
+
+
+def test_images_are_learned_by_a_convolution():
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:200].reshape(-1, 1, 8, 8), y[:200]
+    blocks = {"n_channels": 4, "n_blocks": 2}
+    conv = ProtoNet(
+        backbone="conv4", backbone_params=blocks, n_iterations=2, validation_fraction=0.0
+    )
+    auto = AutoLearner(candidates=[conv], n_way=3, random_state=0).fit(X, y)
+    assert auto.prior_.input_shape == (1, 8, 8)
+    as_table = AutoLearner(candidates=[conv], n_way=3, input_shape=(1, 8, 8), random_state=0)
+    as_table.fit(X.reshape(-1, 64), y)
+    assert as_table.prior_ == auto.prior_
+
+
+def test_estimators_take_it_and_pickles_keep_it(intercepts):
+    X, y, groups = make_intercepts(seed=1)
+    few, rest = slice(0, 5), slice(5, 12)
+    expected = MetaFewShotRegressor(intercepts.prior_).fit(X[few], y[few]).predict(X[rest])
+    for reg in (MetaFewShotRegressor(intercepts), clone(MetaFewShotRegressor(intercepts))):
+        np.testing.assert_array_equal(reg.fit(X[few], y[few]).predict(X[rest]), expected)
+    found = intercepts.to_estimator(n_estimators=None).fit(X[few], y[few]).predict(X[rest])
+    np.testing.assert_array_equal(found, expected)
+    loaded = pickle.loads(pickle.dumps(intercepts))
+    assert loaded.prior_ == intercepts.prior_
+    assert loaded.leaderboard_.equals(intercepts.leaderboard_)
+    assert loaded.score(X, y, groups + 100) == intercepts.score(X, y, groups + 100) > 0.8
+
+
+def test_it_follows_scikit_learn():
+    auto = AutoLearner(60, candidates=[HierarchicalLinear()], random_state=0)
+    assert clone(auto).get_params()["time_budget"] == 60
+    assert not hasattr(clone(auto), "prior_")
+    assert not hasattr(auto, "leaderboard_")
+    assert "AutoLearner(" in repr(auto)
+    assert "time_budget=60" in repr(auto)
+    X, y, groups = make_intercepts()
+    params = auto.get_params(deep=False)
+    assert auto.fit(X, y, groups) is auto
+    assert auto.get_params(deep=False) == params
+    with pytest.raises(TypeError, match=r"time_budgets.*time_budget"):
+        AutoLearner(time_budgets=3)
+    with pytest.raises(NotFittedError):
+        clone(auto).to_estimator()
+    with pytest.raises(ValueError, match="not fitted"):
+        MetaFewShotRegressor(clone(auto)).fit(X[:5], y[:5])
+
+
+def test_names_of_columns_reach_the_prior():
+    pandas = pytest.importorskip("pandas")
+    X, y, groups = make_intercepts()
+    frame = pandas.DataFrame(X, columns=["age", "height"])
+    auto = AutoLearner(candidates=[HierarchicalLinear()], random_state=0)
+    auto.fit(frame, pandas.Series(y), groups=pandas.Series(groups).map("school {}".format))
+    assert auto.prior_.feature_names_in == ("age", "height")
+    assert auto.feature_names_in_.tolist() == ["age", "height"]
+
+
+def test_a_learner_that_fails_is_named_and_left_out():
+    wild = clone(SMALL_MAML).set_params(inner_lr=1e30, n_inner_steps=5)
+    auto = AutoLearner(candidates=[HierarchicalLinear(), wild], n_shot=5, random_state=0)
+    board = auto.fit(*make_intercepts()).leaderboard_.set_index("learner")
+    assert auto.prior_.learner == "HierarchicalLinear"
+    assert "inner_lr" in board.status["MAML"] or "not finite" in board.status["MAML"]
+    with pytest.raises(EpisodeError, match=r"None of the learners could learn these tasks \(MAML"):
+        AutoLearner(candidates=[wild], n_shot=5, random_state=0).fit(*make_intercepts())
+
+
+def test_the_next_learner_is_taken_if_the_last_training_fails(monkeypatch):
+    X, y, groups = make_intercepts()
+    fit = Race.fit
+
+    def fails_at_last(self, candidate, rows, stage, limit):
+        if candidate.name == "HierarchicalLinear" and len(rows) == len(X):
+            raise FloatingPointError("it is not finite")
+        return fit(self, candidate, rows, stage, limit)
+
+    monkeypatch.setattr(Race, "fit", fails_at_last)
+    auto = AutoLearner(candidates=[HierarchicalLinear(), SMALL_MAML], n_shot=5, random_state=0)
+    with pytest.warns(DivergenceWarning, match="HierarchicalLinear on all tasks failed .it is not"):
+        auto.fit(X, y, groups)
+    assert auto.prior_.learner == "MAML"
+    assert auto.leaderboard_.set_index("learner").chosen["MAML"]
+
+
+def test_missing_values_leave_learners_that_take_them():
+    X, y, groups = make_intercepts()
+    X[3, 1] = np.nan
+    with pytest.raises(EpisodeError, match="None of the candidates learns regression tasks with m"):
+        AutoLearner(candidates=[SMALL_MAML]).fit(X, y, groups)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"candidates": []}, r"candidates must be 'auto' or a list of learners.*an empty list"),
+        ({"candidates": [MAML]}, r"got <class .*MAML'> of type"),
+        ({"time_budget": 0.0}, "The 'time_budget' parameter of AutoLearner must be"),
+        ({"n_shot": "many"}, "The 'n_shot' parameter of AutoLearner must be"),
+        ({"n_shot": (4, 2)}, r"n_shot=\(4, 2\) is empty"),
+        ({"n_shot": 12}, r"compares learners on groups that are held out, but 0 of the 30 groups"),
+        ({"candidates": [ProtoNet()]}, "None of the candidates learns regression tasks"),
+        ({"checkpoint": "x", "random_state": None}, "can only be resumed with the same tasks"),
+    ],
+)
+def test_what_is_wrong_is_named(params, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        AutoLearner(**params).fit(*make_intercepts())
+
+
+def test_data_that_form_no_tasks_are_refused():
+    X, y, groups = make_intercepts()
+    auto = AutoLearner(candidates=[HierarchicalLinear()])
+    with pytest.raises(EpisodeError, match=r"groups is None.*Pass groups"):
+        auto.fit(X, y)
+    with pytest.raises(EpisodeError, match="but y has 3 and 4 are needed"):
+        auto.fit(X, groups % 3)
+    with pytest.raises(EpisodeError, match="y has one class"):
+        AutoLearner(task_type="classification").fit(X, np.zeros(len(X), int), groups)
+    with pytest.raises(EpisodeError, match="Set task_type="):
+        auto.fit(X, groups + 1, groups)
+    with pytest.raises(ValueError, match="groups has 359 values for 360 rows"):
+        auto.fit(X, y, groups[:-1])
+    with pytest.raises(DeviceError, match="device='abacus'"):
+        AutoLearner(device="abacus").fit(X, y, groups)

@@ -1,0 +1,159 @@
+"""AutoLearner: seeds, checkpoints and the end of the time."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from test_auto_learner import SMALL_MAML, make_intercepts
+
+from skmeta.exceptions import CheckpointError
+from skmeta.learners import AutoLearner, HierarchicalLinear, ProtoNet
+from skmeta.learners.auto._candidates import default_candidates
+from skmeta.learners.auto._race import Race
+from skmeta.learners.auto._store import Clock
+from skmeta.learners.auto._tasks import design_classes, design_groups
+
+
+def make_auto(**params):
+    learners = [HierarchicalLinear(), SMALL_MAML]
+    return AutoLearner(**{"candidates": learners, "n_shot": 5, "random_state": 0} | params)
+
+
+def board_of(auto):
+    return auto.leaderboard_.drop(columns="seconds")
+
+
+def test_the_same_seed_gives_the_same_result():
+    found, again = (make_auto().fit(*make_intercepts()) for _ in range(2))
+    assert again.prior_ == found.prior_
+    assert board_of(again).equals(board_of(found))
+    other = make_auto(random_state=1).fit(*make_intercepts())
+    assert not board_of(other).equals(board_of(found))
+
+
+@pytest.mark.parametrize("n_runs", [0, 2, 5])
+def test_an_interrupted_fit_resumes(n_runs, tmp_path, monkeypatch):
+    expected = make_auto().fit(*make_intercepts())
+    auto, train, calls = make_auto(checkpoint=tmp_path / "race"), Race._train, []
+
+    def interrupted(self, *args):
+        if len(calls) == n_runs:
+            raise KeyboardInterrupt
+        calls.append(args)
+        return train(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Race, "_train", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            auto.fit(*make_intercepts())
+
+    def counted(self, *args):
+        calls.append(args)
+        return train(self, *args)
+
+    monkeypatch.setattr(Race, "_train", counted)
+    auto.fit(*make_intercepts())
+    assert len(calls) == len(expected.history_["learner"]), "a run that was done is done again"
+    assert auto.prior_ == expected.prior_
+    assert auto.summary_ == expected.summary_
+    assert board_of(auto).equals(board_of(expected))
+
+
+def test_a_checkpoint_of_another_fit_is_refused(tmp_path):
+    path = tmp_path / "race"
+    X, y, groups = make_intercepts()
+    auto = AutoLearner(candidates=[HierarchicalLinear()], checkpoint=path, random_state=0)
+    auto.fit(X, y, groups)
+    clone(auto).set_params(time_budget=10, verbose=0).fit(X, y, groups)
+    for changed in ((X + 1, y, groups), (X, -y, groups), (X, y, groups[::-1].copy())):
+        with pytest.raises(CheckpointError, match="belongs to a run with other parameters or data"):
+            clone(auto).fit(*changed)
+    with pytest.raises(CheckpointError, match="belongs to a run with other parameters or data"):
+        clone(auto).set_params(n_shot=4).fit(X, y, groups)
+
+
+def test_learners_that_have_no_time_are_named(monkeypatch):
+    monkeypatch.setattr(Clock, "left", lambda self: 0.0)
+    three = [HierarchicalLinear(), *(clone(SMALL_MAML) for _ in range(3))]
+    auto = make_auto(candidates=three).fit(*make_intercepts())
+    status = auto.leaderboard_.set_index("learner").status
+    assert status["HierarchicalLinear"] == "compared"
+    assert status["MAML 1"] == "no time"
+    assert status["MAML 2"] == status["MAML 3"] == "stopped"
+    # One iteration at least, and one learner at least.
+    assert set(auto.history_["n_iterations"][3:]) == {2}
+    alone = make_auto(candidates=[SMALL_MAML]).fit(*make_intercepts())
+    assert alone.prior_.learner == "MAML"
+
+
+def test_a_progress_bar_names_the_learner(capsys):
+    make_auto(candidates=[HierarchicalLinear()], verbose=1).fit(*make_intercepts())
+    printed = capsys.readouterr().err
+    assert "AutoLearner" in printed
+    assert "learner=HierarchicalLinear" in printed
+
+
+def names(design):
+    return [candidate.name for candidate in default_candidates(design)]
+
+
+def test_learners_suit_the_data():
+    rng = np.random.default_rng(0)
+    X, y, groups = make_intercepts()
+    regression = names(design_groups("regression", X, y, groups, "auto", 15, rng))
+    assert regression == [
+        *("HierarchicalLinear", "the prior that ships"),
+        *("MAML (inner_lr=0.02)", "MAML (inner_lr=0.1)"),
+        *("MetaSGD (inner_lr=0.02)", "MetaSGD (inner_lr=0.1)"),
+        *("ALPaCA", "InContextLearner"),
+    ]
+    labels = (y > 0).astype(int)
+    classification = names(design_groups("classification", X, labels, groups, "auto", 15, rng))
+    assert classification == [name for name in regression if name != "the prior that ships"]
+    tables = names(design_classes(X, groups, (2,), 5, "auto", 3, rng))
+    assert tables == ["the prior that ships", "ProtoNet", "InContextLearner"]
+    pixels = rng.normal(size=(len(X), 64))
+    images = design_classes(pixels, groups, (1, 8, 8), 5, "auto", 3, rng)
+    assert names(images) == ["ProtoNet", "MAML"]
+    for candidate in default_candidates(images):
+        assert candidate.learner.backbone == "conv4"
+        assert candidate.learner.backbone_params == {"n_blocks": 3}
+
+
+def test_few_groups_are_cross_fitted_and_many_are_not():
+    rng = np.random.default_rng(0)
+    for n_groups, n_folds, n_tasks in ((10, 3, 10), (59, 3, 59), (60, 1, 20), (400, 1, 100)):
+        X, y, groups = make_intercepts(n_groups=n_groups)
+        design = design_groups("regression", X, y, groups, (2, 6), 15, rng)
+        assert len(design.folds) == n_folds
+        assert len(design.tasks) == n_tasks
+        for task in design.tasks:
+            used = np.concatenate([*task.supports, task.query])
+            assert len(set(groups[used])) == 1
+            assert not set(groups[used]) & set(groups[design.folds[task.fold]])
+            assert not set(task.query) & set(task.supports[-1])
+            assert [len(support) for support in task.supports] == [2, 6]
+
+
+def test_held_out_classes_are_not_learned_from():
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(12), 8)
+    X = rng.normal(size=(len(y), 3))
+    for n_way, n_folds in ((5, 2), (3, 1)):
+        design = design_classes(X, y, (3,), n_way, (1, 4), 15, rng)
+        assert len(design.folds) == n_folds
+        assert design.n_query == 4
+        for task in design.tasks:
+            assert len(task.labels) == n_way
+            assert set(y[task.query]) == set(task.labels)
+            assert not set(task.labels) & set(y[design.folds[task.fold]])
+            assert [len(support) for support in task.supports] == [n_way, 4 * n_way]
+            assert not set(task.query) & set(task.supports[-1])
+
+
+def test_protonet_keeps_shots_of_each_class_by_groups():
+    X, target, groups = make_intercepts()
+    small = ProtoNet(backbone_params={"hidden": (4,)}, n_iterations=1, validation_fraction=0.0)
+    auto = AutoLearner(candidates=[small], n_shot=(2, 4), random_state=0)
+    auto.fit(X, (target > 0).astype(int), groups)
+    assert auto.best_learner_.shots_per == "class"
+    assert auto.best_learner_.n_shot == (2, 4)
