@@ -3,6 +3,13 @@
 from skmeta.plotting._architecture import ArchitectureDisplay
 from skmeta.plotting._episode import EpisodeDisplay
 from skmeta.plotting._learning_curve import LearningCurveDisplay
+from skmeta.plotting._prior import PriorDisplay
 from skmeta.plotting._search import SearchDisplay
 
-__all__ = ["ArchitectureDisplay", "EpisodeDisplay", "LearningCurveDisplay", "SearchDisplay"]
+__all__ = [
+    "ArchitectureDisplay",
+    "EpisodeDisplay",
+    "LearningCurveDisplay",
+    "PriorDisplay",
+    "SearchDisplay",
+]

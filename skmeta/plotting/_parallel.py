@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from skmeta._optional import import_optional
 
-__all__ = ["ParameterAxis", "draw_parallel", "parameter_axes"]
+__all__ = ["ParameterAxis", "draw_parallel", "linear_ticks", "log_ticks", "parameter_axes"]
 
 Array = NDArray[np.float64]
 
@@ -103,7 +103,7 @@ def _fan_out_few(positions: Array, ranks: NDArray[np.intp]) -> Array:
 
 def _number_axis(numbers: Array, bottom: float) -> tuple[str, Array, list[tuple[float, str]]]:
     log = numbers.min() > 0 and numbers.max() >= _DECADES * numbers.min()
-    values, ticks = (np.log10(numbers), _log_ticks) if log else (numbers, _linear_ticks)
+    values, ticks = (np.log10(numbers), log_ticks) if log else (numbers, linear_ticks)
     low, high = float(values.min()), float(values.max())
 
     def place(v: Any) -> Any:
@@ -118,13 +118,15 @@ def _number_axis(numbers: Array, bottom: float) -> tuple[str, Array, list[tuple[
     return "log" if log else "linear", place(values), shown
 
 
-def _log_ticks(low: float, high: float) -> list[tuple[float, str]]:
+def log_ticks(low: float, high: float) -> list[tuple[float, str]]:
+    """Return positions and texts of the powers of ten between two decimal logarithms."""
     decades = np.arange(np.ceil(low - 1e-9), np.floor(high + 1e-9) + 1)
     every = int(np.ceil(len(decades) / _MOST_VALUE_TICKS))
     return [(float(d), f"$10^{{{int(d)}}}$") for d in decades if d % every == 0]
 
 
-def _linear_ticks(low: float, high: float) -> list[tuple[float, str]]:
+def linear_ticks(low: float, high: float) -> list[tuple[float, str]]:
+    """Return positions and texts of round numbers between two numbers."""
     ticker = import_optional("matplotlib.ticker", "plot")
     values = ticker.MaxNLocator(5).tick_values(low, high)
     inside = [v for v in values if low - 1e-12 <= v <= high + 1e-12]
@@ -283,7 +285,7 @@ def _draw_score_axis(ax: Any, x: int, scores: Array, floor: float, label: str, c
     if top <= floor:
         ticks = [(0.5, f"{top:.4g}")]
     else:
-        inner = [(v, t) for v, t in _linear_ticks(floor, top) if floor < v < top]
+        inner = [(v, t) for v, t in linear_ticks(floor, top) if floor < v < top]
         ticks = [((v - floor) / (top - floor), t) for v, t in inner]
         ticks = [(y, t) for y, t in ticks if 0.07 < y < 0.94]
         ticks += [(1.0, f"{top:.4g}"), (0.0, f"{'≤ ' if lowest < floor else ''}{floor:.4g}")]

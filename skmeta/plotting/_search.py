@@ -1,4 +1,4 @@
-"""Plot a finished search: best score over the evaluations, or parallel coordinates."""
+"""Plot a finished search: its progress, its parameters, their importance, and its time."""
 
 from __future__ import annotations
 
@@ -9,30 +9,41 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta._optional import import_optional
+from skmeta.plotting._incumbent import draw_incumbent
 from skmeta.plotting._parallel import draw_parallel
+from skmeta.plotting._surrogate import (
+    choose_parameters,
+    draw_contour,
+    draw_importance,
+    draw_slices,
+)
+from skmeta.plotting._timeline import draw_timeline, seconds_of
 from skmeta.search.analysis import (
+    MIN_CANDIDATES,
     ExpectedIncumbent,
+    FittedScores,
+    Importance,
     expected_incumbent,
     finite_or_nan,
+    fit_scores,
     metric_name_of,
     metric_of,
     most_resources,
+    parameter_importance,
     reference_scores,
     score_floor,
 )
+from skmeta.search.space import short_names
 
 __all__ = ["SearchDisplay"]
 
 Array = NDArray[np.float64]
 
-_KINDS = ("incumbent", "parallel")
-_SOURCE_COLORS = {"initial design": "0.45", "prior": "tab:orange", "model": "tab:blue"}
-_OTHER_COLORS = ("tab:green", "tab:purple", "tab:brown", "tab:pink", "tab:olive")
+_KINDS = ("incumbent", "parallel", "importance", "slice", "contour", "timeline")
 
 
 class SearchDisplay:
-    """Best score of a search over the evaluations, or parallel coordinates of its parameters.
+    """Best score of a search over the evaluations, its parameters and what they do, or its time.
 
     It draws :class:`~skmeta.search.MetaLearnedSearchCV` and every search of scikit-learn. Create a
     display with :meth:`from_estimator` or :meth:`from_cv_results`. Draw it again, or draw the other
@@ -52,6 +63,8 @@ class SearchDisplay:
         Name of the scores, for the axis.
     name : str or None, default=None
         Name of the search, for the legend.
+    fit_seconds, score_seconds : array-like of shape (n_candidates,) or None, default=None
+        Seconds of fitting and scoring of each candidate.
 
     Attributes
     ----------
@@ -63,7 +76,9 @@ class SearchDisplay:
         The candidate with the best score; None if all failed.
     n_failed : int
         Candidates without a score.
-    ax_ : matplotlib Axes
+    importance : Importance
+        ``names``, ``values``, ``low`` and ``high`` of the importance of each parameter.
+    ax_ : matplotlib Axes, or ndarray of them
         Axes of the drawing.
     figure_ : matplotlib Figure
         Figure of the axes.
@@ -113,6 +128,8 @@ class SearchDisplay:
         reference: Any = None,
         metric_name: str = "score",
         name: str | None = None,
+        fit_seconds: Any = None,
+        score_seconds: Any = None,
     ) -> None:
         self.scores = finite_or_nan(scores)
         self.params = list(params)
@@ -120,6 +137,8 @@ class SearchDisplay:
         self.reference = None if reference is None else finite_or_nan(reference)
         self.metric_name = metric_name
         self.name = name
+        self.fit_seconds = fit_seconds
+        self.score_seconds = score_seconds
 
     # -- the record ----------------------------------------------------------------------------
 
@@ -142,6 +161,23 @@ class SearchDisplay:
     def n_failed(self) -> int:
         """Candidates without a score."""
         return int(np.isnan(self.scores).sum())
+
+    @property
+    def importance(self) -> Importance:
+        """Importance of the parameters, the largest first, with 90% intervals."""
+        return parameter_importance(self._fitted())
+
+    def _fitted(self) -> FittedScores:
+        """Return a model of the scores."""
+        found = fit_scores(self.params, self.scores)
+        if found is None:
+            n = len(self.scores) - self.n_failed
+            raise ValueError(
+                f"Importance, slices and contours need at least {MIN_CANDIDATES} candidates with "
+                f"a score, different scores and a parameter that varies; {n} candidates have a "
+                "score. Evaluate more candidates."
+            )
+        return found
 
     @classmethod
     def from_estimator(
@@ -244,6 +280,7 @@ class SearchDisplay:
         _check_kind(kind)
         metric = metric_of(cv_results, metric)
         keep = most_resources(cv_results)
+        fits, seconds = seconds_of(cv_results, keep) or (None, None)
         display = cls(
             scores=np.asarray(cv_results[f"mean_test_{metric}"], dtype=float)[keep],
             params=[cv_results["params"][i] for i in keep],
@@ -251,6 +288,8 @@ class SearchDisplay:
             reference=reference_scores(reference, metric),
             metric_name=metric if metric_name is None else metric_name,
             name=name,
+            fit_seconds=fits,
+            score_seconds=seconds,
         )
         return display.plot(kind, ax, **plot_kw)
 
@@ -265,12 +304,14 @@ class SearchDisplay:
         show_expected: bool = True,
         color: Any = None,
         cmap: Any = "YlGnBu",
+        parameters: Sequence[str] | None = None,
     ) -> Self:
         """Draw the display.
 
         Parameters
         ----------
-        kind : {"incumbent", "parallel"}, default="incumbent"
+        kind : {"incumbent", "parallel", "importance", "slice", "contour", "timeline"}, \
+default="incumbent"
             ``"incumbent"`` draws the best score over the evaluations. Each candidate is a point in
             the colour of its source. A dashed line is the expected best score of the same number
             of evaluations in random order, and a band holds 80% of the orders. Low scores are
@@ -280,8 +321,15 @@ class SearchDisplay:
             two decades or more. Parameters that never vary are left out. *not set* is a parameter
             that the candidate's sub-space does not have. Lines fan out at a category, with better
             candidates higher.
-        ax : matplotlib Axes or None, default=None
-            Where to draw. None makes a figure.
+            ``"importance"`` draws one bar per parameter: the share of the variance of the score
+            that it accounts for, alone or with others, and its 90% interval.
+            ``"slice"`` draws the expected score along each parameter, with its 90% interval, while
+            the others are those of the best candidate, which is a star. Points are candidates.
+            ``"contour"`` does so for two parameters. These three are computed with a Gaussian
+            process that is fitted to the scores.
+            ``"timeline"`` draws the seconds of each candidate, as if one came after the other.
+        ax : matplotlib Axes, array of them, or None, default=None
+            Where to draw; for kind ``"slice"``, one per parameter. None makes a figure.
         show_points : bool, default=True
             Draw the candidates in addition to the incumbent; for kind ``"incumbent"``.
         show_expected : bool, default=True
@@ -290,7 +338,11 @@ class SearchDisplay:
             Colour of the incumbent, for kind ``"incumbent"``, so that several searches can be
             drawn on the same axes. None takes black, or another colour if the axes have lines.
         cmap : str or matplotlib Colormap, default="YlGnBu"
-            Colours of the scores, for kind ``"parallel"``; low scores share one colour.
+            Colours of the scores, for kinds ``"parallel"`` and ``"contour"``; low scores share one
+            colour.
+        parameters : sequence of str or None, default=None
+            Parameters for kinds ``"slice"`` and ``"contour"``, by their names or by the ends of
+            these. None takes the most important ones: up to six, or two.
 
         Returns
         -------
@@ -300,110 +352,46 @@ class SearchDisplay:
         Raises
         ------
         ValueError
-            If ``kind`` is unknown.
+            If ``kind`` or a parameter is unknown, or there is too little to draw: fewer than six
+            candidates with a score, for the kinds that need a model, or no times.
         """
         _check_kind(kind)
-        plt = import_optional("matplotlib.pyplot", "plot")
         if kind == "parallel":
             self.ax_ = draw_parallel(
-                ax, self.params, self.scores, floor=self._floor(), label=self.metric_name, cmap=cmap
+                ax,
+                self.params,
+                self.scores,
+                floor=score_floor(self.scores),
+                label=self.metric_name,
+                cmap=cmap,
             )
+        elif kind == "incumbent":
+            self.ax_ = draw_incumbent(self, ax, show_points, show_expected, color)
+        elif kind == "timeline":
+            self.ax_ = draw_timeline(ax, *self._seconds(), self.best_index)
         else:
-            self.ax_ = self._draw_incumbent(plt, ax, show_points, show_expected, color)
-        self.figure_ = self.ax_.figure
+            self.ax_ = self._draw_model(kind, ax, parameters, cmap)
+        self.figure_ = np.ravel(self.ax_)[0].figure
         return self
 
-    def _label(self) -> str:
-        return self.metric_name[:1].upper() + self.metric_name[1:]
-
-    def _floor(self) -> float:
-        """Return the lowest score to draw: lower ones would compress the rest of the picture."""
-        return score_floor(self.scores)
-
-    def _draw_incumbent(
-        self, plt: Any, ax: Any, show_points: bool, show_expected: bool, color: Any
-    ) -> Any:
-        if ax is None:
-            _, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
-        if color is None:
-            color = f"C{len(ax.lines)}" if ax.lines else "black"
-        bottom, top = self._limits(ax, show_expected)
-        if show_expected:
-            self._draw_expected(ax)
-        if show_points:
-            self._draw_points(ax, bottom, top - bottom)
-        x = np.arange(1, len(self.scores) + 1)
-        label = "best so far" if self.name is None else f"{self.name}, best so far"
-        if self.best_index is not None:
-            at, best = self.best_index, self.scores[self.best_index]
-            ax.plot(at + 1, best, "*", color=color, markersize=13, mec="white", zorder=6)
-            text, place, above = f"{best:.4g}", (at + 1, best), {"textcoords": "offset points"}
-            if ax.texts:  # the text of a second search would overlap that of the first
-                label = f"{label}: {text}"
-            else:
-                ax.annotate(text, place, (0, 7), ha="center", color=color, **above)
-        ax.step(x, self.incumbent, where="post", color=color, lw=2, label=label, zorder=4)
-        ax.set(xlabel="evaluations", ylabel=self.metric_name, ylim=(bottom, top))
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        # Below the axes, because it would cover candidates within them.
-        at_bottom = (0.5, -0.14)
-        ax.legend(
-            ncols=3, loc="upper center", bbox_to_anchor=at_bottom, fontsize="small", frameon=False
-        )
-        return ax
-
-    def _limits(self, ax: Any, show_expected: bool) -> tuple[float, float]:
-        """Return the limits of the scores' axis, which include earlier drawings."""
-        early = max(2, len(self.scores) // 10)
-        shown = [self._floor(), *self.incumbent[: early + 1][-1:], *self.incumbent[-1:]]
-        if show_expected:
-            shown += [*self.expected.mean[:2][-1:], *self.expected.high[-1:]]
-        shown = [value for value in shown if np.isfinite(value)] or [0.0]
-        low, high = min(shown), max(shown)
-        room = (high - low) or 0.1 * abs(high) or 1.0
-        low, high = low - 0.12 * room, high + 0.12 * room
-        if ax.has_data():
-            low, high = min(low, ax.get_ylim()[0]), max(high, ax.get_ylim()[1])
-        return float(low), float(high)
-
-    def _draw_expected(self, ax: Any) -> None:
-        mean, low, high = self.expected
-        x = np.arange(1, len(mean) + 1)
-        label = "same candidates in random order" if self.reference is None else "random search"
-        ax.fill_between(x, low, high, color="0.6", alpha=0.2, linewidth=0, zorder=1)
-        ax.plot(x, mean, color="0.45", linestyle="--", label=f"{label}, expected", zorder=2)
-
-    def _draw_points(self, ax: Any, bottom: float, height: float) -> None:
-        x = np.arange(1, len(self.scores) + 1)
-        failed, hidden = np.isnan(self.scores), self.scores < bottom
-        sources = np.array(self.sources or ["candidate"] * len(x))
-        size = float(np.clip(2400 / max(len(x), 1), 10, 40))
-        edge = bottom + 0.03 * height
-        for source, color in _colors_of(sources).items():
-            of = sources == source
-            seen = of & ~failed & ~hidden
-            style = {"color": color, "linewidth": 0, "zorder": 3, "clip_on": False}
-            ax.scatter(x[seen], self.scores[seen], size, label=source, alpha=0.8, **style)
-            below = of & hidden
-            ax.scatter(x[below], np.full(below.sum(), edge), size, marker="v", **style, alpha=0.5)
-        if hidden.any():
-            marker = {"marker": "v", "s": 30, "color": "0.6", "label": f"{hidden.sum()} below"}
-            ax.scatter([], [], **marker)
-        if failed.any():
-            label = f"{failed.sum()} failed"
-            ax.scatter(
-                x[failed], np.full(failed.sum(), edge), 30, marker="x", color="tab:red", label=label
+    def _seconds(self) -> tuple[Array, Array]:
+        if self.fit_seconds is None or self.score_seconds is None:
+            raise ValueError(
+                "The display has no times. Pass fit_seconds and score_seconds, or make it with "
+                "from_estimator."
             )
+        return np.asarray(self.fit_seconds), np.asarray(self.score_seconds)
 
-
-def _colors_of(sources: NDArray[Any]) -> dict[str, Any]:
-    """Return the colour of each source, in the order of first appearance."""
-    found = dict.fromkeys(sources.tolist())
-    others = [s for s in found if s not in _SOURCE_COLORS]
-    if others == ["candidate"]:
-        return {"candidate": "tab:blue"}
-    extra = {s: _OTHER_COLORS[k % len(_OTHER_COLORS)] for k, s in enumerate(others)}
-    return {s: _SOURCE_COLORS.get(s) or extra[s] for s in found}
+    def _draw_model(self, kind: str, ax: Any, parameters: Sequence[str] | None, cmap: Any) -> Any:
+        fitted = self._fitted()
+        labels = short_names(dict.fromkeys(name for params in self.params for name in params))
+        if kind == "importance":
+            return draw_importance(ax, parameter_importance(fitted), labels)
+        names = choose_parameters(fitted, parameters, labels, pair=kind == "contour")
+        if kind == "contour":
+            return draw_contour(ax, fitted, names, labels, self.metric_name, cmap)
+        axes = draw_slices(ax, fitted, names, labels, self.metric_name)
+        return axes if len(axes) > 1 else axes[0]
 
 
 def _check_kind(kind: str) -> None:

@@ -19,6 +19,7 @@ from skmeta.search.analysis._incumbent import (
     finite_or_nan,
     score_floor,
 )
+from skmeta.search.analysis._prior_effects import PriorEffect, prior_effects
 from skmeta.search.analysis._slices import Contour, Slice, contour, score_slice, sliced_parameters
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "ExpectedIncumbent",
     "FittedScores",
     "Importance",
+    "PriorEffect",
     "Slice",
     "contour",
     "expected_incumbent",
@@ -36,6 +38,7 @@ __all__ = [
     "metric_of",
     "most_resources",
     "parameter_importance",
+    "prior_effects",
     "reference_scores",
     "score_floor",
     "score_slice",

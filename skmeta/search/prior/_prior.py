@@ -179,6 +179,11 @@ class SearchPrior(Immutable):
         return self._tensors["levels"].astype(np.float64)
 
     @property
+    def encoding(self) -> Encoding:
+        """How configurations become columns, with the ranges of the past searches."""
+        return self._encoding
+
+    @property
     def n_columns(self) -> int:
         """Number of columns of `encode`."""
         return self._encoding.n_columns

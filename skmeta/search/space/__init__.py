@@ -6,7 +6,7 @@ from skmeta.search.space._defaults import (
     expand_choices,
     register_search_space,
 )
-from skmeta.search.space._encoding import Encoding, is_logarithmic, parameter_names
+from skmeta.search.space._encoding import Domain, Encoding, is_logarithmic, parameter_names
 from skmeta.search.space._keys import candidate_key, stable_repr
 from skmeta.search.space._names import canonical_names, predictor_name, short_names, signature
 from skmeta.search.space._parts import is_estimator, replace_parts
@@ -15,6 +15,7 @@ from skmeta.search.space._space import Candidate, SearchSpace
 
 __all__ = [
     "Candidate",
+    "Domain",
     "Encoding",
     "RoundLimit",
     "SearchSpace",

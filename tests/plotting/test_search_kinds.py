@@ -1,0 +1,133 @@
+"""Importance, slices, contour and timeline of a search."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from scipy.stats import loguniform
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from skmeta.plotting import SearchDisplay
+from skmeta.search.analysis import fit_scores, parameter_importance, score_slice
+
+X, y = load_iris(return_X_y=True)
+MODEL_KINDS = ("importance", "slice", "contour")
+
+
+@pytest.fixture(scope="module")
+def search():
+    pipe = make_pipeline(StandardScaler(), SVC())
+    space = {"svc__C": loguniform(1e-3, 1e3), "svc__gamma": [0.01, 0.1, 1.0, 10.0, "scale"]}
+    return RandomizedSearchCV(pipe, space, n_iter=14, cv=3, random_state=0).fit(X, y)
+
+
+def test_bars_are_the_importance(search):
+    display = SearchDisplay.from_estimator(search, kind="importance")
+    scores = search.cv_results_["mean_test_score"]
+    expected = parameter_importance(fit_scores(search.cv_results_["params"], scores))
+    bars = [patch.get_width() for patch in display.ax_.patches]
+    np.testing.assert_array_equal(bars, expected.values)
+    np.testing.assert_array_equal(display.importance.values, expected.values)
+    labels = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert labels == [name.removeprefix("svc__") for name in expected.names]
+    [lines] = [c for c in display.ax_.collections if len(c.get_segments()) == 2]
+    ends = np.array([segment[:, 0] for segment in lines.get_segments()])
+    np.testing.assert_allclose(ends, np.column_stack([expected.low, expected.high]))
+
+
+def test_slices_are_drawn_for_each_parameter(search):
+    display = SearchDisplay.from_estimator(search, kind="slice")
+    assert sorted(ax.get_xlabel() for ax in display.ax_) == ["C", "gamma"]
+    scores = search.cv_results_["mean_test_score"]
+    fitted = fit_scores(search.cv_results_["params"], scores)
+    [panel] = [ax for ax in display.ax_ if ax.get_xlabel() == "C"]
+    line = max(panel.lines, key=lambda line: len(line.get_xdata()))
+    np.testing.assert_array_equal(line.get_ydata(), score_slice(fitted, "svc__C").mean)
+    # One mark per candidate and the star of the best one.
+    assert len(panel.lines) == 1 + 14 + 1
+    low, high = panel.get_ylim()
+    assert low < scores.max() < high
+
+
+def test_a_slice_on_given_axes(search):
+    _, ax = plt.subplots()
+    display = SearchDisplay.from_estimator(search, kind="slice", parameters=["gamma"], ax=ax)
+    assert display.ax_ is ax
+    texts = [label.get_text() for label in ax.get_xticklabels()]
+    assert "scale" in texts
+    with pytest.raises(ValueError, match="one Axes per parameter, 2, got 1"):
+        display.plot("slice", ax)
+
+
+def test_the_contour_marks_the_best_candidate(search):
+    display = SearchDisplay.from_estimator(search, kind="contour", parameters=["C", "gamma"])
+    ax = display.ax_
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("C", "gamma")
+    *_, star = (line for line in ax.lines if line.get_marker() == "*")
+    points = next(line for line in ax.lines if line.get_marker() == "o")
+    assert len(points.get_xdata()) == 14
+    best = int(np.argmax(search.cv_results_["mean_test_score"]))
+    assert star.get_xdata()[0] == points.get_xdata()[best]
+    assert star.get_ydata()[0] == points.get_ydata()[best]
+    # Numbers and the string have blocks of their own.
+    assert len([c for c in ax.collections if hasattr(c, "get_coordinates")]) == 2
+
+
+def test_the_timeline_adds_up(search):
+    display = SearchDisplay.from_estimator(search, kind="timeline")
+    results = search.cv_results_
+    fits, scores = display.ax_.containers[:2]
+    np.testing.assert_allclose([b.get_width() for b in fits], 3 * results["mean_fit_time"])
+    np.testing.assert_allclose([b.get_width() for b in scores], 3 * results["mean_score_time"])
+    ends = [b.get_x() + b.get_width() for b in scores]
+    np.testing.assert_allclose([b.get_x() for b in fits], [0, *ends[:-1]])
+    assert {b.get_hatch() for b in scores} == {"////"}
+
+
+def test_seconds_of_several_metrics():
+    search = GridSearchCV(
+        SVC(), {"C": [1, 10]}, cv=4, scoring=["accuracy", "f1_macro"], refit="accuracy"
+    ).fit(X, y)
+    display = SearchDisplay.from_estimator(search)
+    np.testing.assert_allclose(display.fit_seconds, 4 * search.cv_results_["mean_fit_time"])
+
+
+@pytest.mark.parametrize("kind", MODEL_KINDS)
+def test_too_few_candidates(kind):
+    display = SearchDisplay(scores=[0.1, 0.2, 0.3, np.nan], params=[{"C": c} for c in range(4)])
+    with pytest.raises(ValueError, match=r"at least 6 candidates with a score.*3 candidates have"):
+        display.plot(kind)
+
+
+def test_what_cannot_be_drawn(search):
+    display = SearchDisplay.from_estimator(search)
+    with pytest.raises(ValueError, match=r"svc__C.*got \['depth'\]"):
+        display.plot("slice", parameters=["depth"])
+    with pytest.raises(ValueError, match="kind='contour' needs two parameters"):
+        display.plot("contour", parameters=["C"])
+    bare = SearchDisplay(scores=[0.1, 0.2], params=[{"C": 1}, {"C": 2}])
+    with pytest.raises(ValueError, match="has no times"):
+        bare.plot("timeline")
+
+
+def test_sources_have_marks_of_their_own():
+    sources = ["initial design", "as given", "prior", "model", "other"]
+    display = SearchDisplay(
+        scores=[0.1, 0.2, 0.3, 0.4, 0.5], params=[{}] * 5, sources=sources
+    ).plot()
+    shapes = {
+        tuple(c.get_paths()[0].vertices.ravel().round(3))
+        for c in display.ax_.collections
+        if c.get_label() in sources
+    }
+    assert len(shapes) == 5
+
+
+@pytest.mark.parametrize("kind", [*MODEL_KINDS, "timeline"])
+def test_pictures_can_be_saved(search, kind, tmp_path):
+    display = SearchDisplay.from_estimator(search, kind=kind)
+    display.figure_.savefig(tmp_path / "picture.png", dpi=40)
+    assert (tmp_path / "picture.png").stat().st_size > 1000
