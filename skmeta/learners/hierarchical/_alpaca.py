@@ -24,6 +24,8 @@ class ALPaCA(HierarchicalLinear):
 
     Parameters
     ----------
+    effects : {"auto", "intercept", "slopes", "correlated"}, default="auto"
+        Which coefficients differ between tasks at first, as in :class:`HierarchicalLinear`.
     rank : int, default=2
         Rank of the initial covariance, as in :class:`HierarchicalLinear`. Meta-training changes
         the whole covariance.

@@ -12,6 +12,8 @@ Bates, Maechler, Bolker and Walker (2015), Fitting linear mixed-effects models u
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +28,14 @@ from skmeta.learners.hierarchical._laplace import (
     information,
     log_joint,
     mode_with_derivative,
+    newton_parts,
     times_factor,
+)
+from skmeta.learners.hierarchical._structure import (
+    Episodes,
+    average_over_structures,
+    draw_episodes,
+    mean_over_queries,
 )
 
 _LOG_RIDGE_BOUNDS = (-6.0, 2.0)
@@ -36,6 +45,9 @@ _FLAT = 0.01
 _SIZE_RATIO = 1.5
 # Newton's method stops at a step of this size. The error after one more step is its square.
 _TOLERANCE = 1e-4
+# Relative changes of the likelihood at which optimisation ends.
+_COARSE, _PRECISE = 1e-6, 1e-7
+_JITTER = 1e-10
 
 
 class ClassPrior(NamedTuple):
@@ -194,6 +206,13 @@ class ClassEvidence:
         return ClassPrior(mean, covariance, each)
 
 
+class ClassFit(NamedTuple):
+    """Estimates, and the parameters that another optimisation can start from."""
+
+    prior: ClassPrior
+    parameters: np.ndarray
+
+
 def estimate_classification(
     batches: list[Batch], shape: CovarianceShape, n_classes: int
 ) -> ClassPrior:
@@ -213,16 +232,131 @@ def estimate_classification(
     ClassPrior
         The estimates.
     """
+    return fit_classification(batches, shape, n_classes).prior
+
+
+def estimate_class_structures(
+    z: np.ndarray,
+    y: np.ndarray,
+    codes: np.ndarray,
+    shapes: Sequence[CovarianceShape],
+    n_classes: int,
+) -> ClassPrior:
+    """Estimate a prior for each form of S, and average them by their predictions of other tasks.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n, q)
+        Rows with a leading 1.
+    y : ndarray of shape (n,), int64
+        Class positions.
+    codes : ndarray of shape (n,), int64
+        Task of each row, from 0 on.
+    shapes : sequence of CovarianceShape
+        The forms, from the simplest on.
+    n_classes : int
+        c.
+
+    Returns
+    -------
+    ClassPrior
+        The average.
+    """
+    batches, fits = batch_tasks(z, y, codes, n_classes), []
+    for shape in shapes:
+        before = fits[-1] if shape.rank and fits else None
+        fits.append(fit_classification(batches, shape, n_classes, before))
+
+    def estimate(tasks: np.ndarray) -> list[ClassPrior]:
+        rows = np.flatnonzero(np.isin(codes, tasks))
+        of_rows = np.searchsorted(tasks, codes[rows])
+        part = batch_tasks(z[rows], y[rows], of_rows, n_classes)
+        return [
+            fit_classification(part, shape, n_classes, start, coarse=True).prior
+            for shape, start in zip(shapes, fits, strict=True)
+        ]
+
+    def score(
+        priors: Sequence[ClassPrior], tasks: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray | None:
+        episodes = draw_episodes(z, y, codes, tasks, rng)
+        if episodes is None:
+            return None
+        return np.stack([_log_probabilities(prior, episodes, n_classes) for prior in priors])
+
+    return average_over_structures([fit.prior for fit in fits], codes, estimate, score)
+
+
+def _log_probabilities(prior: ClassPrior, episodes: Episodes, n_classes: int) -> np.ndarray:
+    """Return the mean log probability (e,) of the classes of the query rows of episodes.
+
+    Logits are integrated out by MacKay's approximation, which is good enough for a comparison.
+    """
+    j, q = prior.covariance.shape[:2]
+    eye = torch.eye(q, dtype=prior.mean.dtype)
+    factor = torch.linalg.cholesky(prior.covariance + prior.mean_covariance + _JITTER * eye)
+    codes = class_codes(n_classes, eye)
+    indicators = torch.eye(n_classes, dtype=eye.dtype)[episodes.y]
+    parts = (episodes.z, indicators, episodes.w, prior.mean, factor, codes)
+    u = find_mode(*parts, tolerance=_TOLERANCE)
+    root = torch.linalg.cholesky(newton_parts(u, *parts)[1])
+    logits = episodes.query_z @ (prior.mean + times_factor(u, factor)) @ codes.T
+    # Logits of class c at a row z are z' L_j u_j times the code of c for each predictor j.
+    whitened = torch.einsum("emp,jpq,cj->emcjq", episodes.query_z, factor, codes).flatten(-2)
+    e, m, c, _ = whitened.shape
+    half = torch.linalg.solve_triangular(root, whitened.reshape(e, m * c, j * q).mT, upper=False)
+    variance = (half**2).sum(1).reshape(e, m, c)
+    if n_classes == 2:
+        variance = 4 * variance  # Of the difference of the two logits, for each of them.
+    scaled = logits / torch.sqrt(1 + math.pi * variance / 8)
+    log_p = torch.log_softmax(scaled, -1).gather(-1, episodes.query_y[..., None])[..., 0]
+    return mean_over_queries(log_p, episodes)
+
+
+def fit_classification(
+    batches: list[Batch],
+    shape: CovarianceShape,
+    n_classes: int,
+    start: ClassFit | None = None,
+    *,
+    coarse: bool = False,
+) -> ClassFit:
+    """Maximise the marginal likelihood, from scratch or from an earlier fit.
+
+    Parameters
+    ----------
+    batches : list of Batch
+        Rows of the tasks.
+    shape : CovarianceShape
+        Form of S, and its shrinkage.
+    n_classes : int
+        c.
+    start : ClassFit, optional
+        A fit of the same form, or of the same form without correlations.
+    coarse : bool, default=False
+        Whether a rough optimum, near the start, is enough.
+
+    Returns
+    -------
+    ClassFit
+        The estimates.
+    """
     evidence = ClassEvidence(batches, shape, class_codes(n_classes, batches[0].z))
-    start = np.concatenate([shape.start(), _start_mean(batches, shape, evidence.codes), [-1.0]])
-    found = _descend(evidence, start, with_factor=False)
-    if shape.rank and int(shape.varies.sum()) > 1:
+    if start is None:
+        mean = _start_mean(batches, shape, evidence.codes)
+        found = np.concatenate([shape.start(), mean, [-1.0]])
+        found = _descend(evidence, found, _COARSE, with_factor=False)
+    else:
+        found = shape.extended(start.parameters, evidence.n_mean + 1)
+    first = shape.n_parameters
+    if shape.rank and int(shape.varies.sum()) > 1 and not found[shape.n_scales : first].any():
         effects = evidence.effects(torch.from_numpy(found)).numpy()
-        first = shape.n_parameters
         found[:first] = shape.with_correlations(found[:first], effects)
-        found = _descend(evidence, found, with_factor=True)
+        found = _descend(evidence, found, _COARSE if coarse else _PRECISE, with_factor=True)
+    elif start is not None:
+        found = _descend(evidence, found, _COARSE if coarse else _PRECISE, with_factor=True)
     with torch.no_grad():
-        return evidence.prior(torch.from_numpy(found))
+        return ClassFit(evidence.prior(torch.from_numpy(found)), found)
 
 
 def _start_mean(batches: list[Batch], shape: CovarianceShape, codes: Tensor) -> np.ndarray:
@@ -236,7 +370,9 @@ def _start_mean(batches: list[Batch], shape: CovarianceShape, codes: Tensor) -> 
     return mean.ravel()
 
 
-def _descend(evidence: ClassEvidence, start: np.ndarray, with_factor: bool) -> np.ndarray:
+def _descend(
+    evidence: ClassEvidence, start: np.ndarray, tolerance: float, with_factor: bool
+) -> np.ndarray:
     shape = evidence.shape
 
     def value_and_gradient(values: np.ndarray) -> tuple[float, np.ndarray]:
@@ -252,6 +388,6 @@ def _descend(evidence: ClassEvidence, start: np.ndarray, with_factor: bool) -> n
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
-        options={"maxiter": 300, "ftol": 1e-7 if with_factor else 1e-6, "gtol": 1e-3},
+        options={"maxiter": 300, "ftol": tolerance, "gtol": 1e-3},
     )
     return np.asarray(found.x)

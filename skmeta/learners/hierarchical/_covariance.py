@@ -63,6 +63,14 @@ class CovarianceShape:
         scales[:, 0] = _START_INTERCEPT
         return np.concatenate([np.log(scales).ravel(), np.zeros(self.n_scales * self.rank)])
 
+    def extended(self, parameters: np.ndarray, n_after: int) -> np.ndarray:
+        """Return parameters with F = 0 if they have none, and unchanged otherwise.
+
+        The last ``n_after`` of them do not belong to the covariance.
+        """
+        n_missing = self.n_parameters + n_after - len(parameters)
+        return np.insert(parameters, np.full(n_missing, self.n_scales), 0.0)
+
     def bounds(self, with_factor: bool) -> list[tuple[float, float]]:
         """Return bounds of the parameters; without a factor, F stays at 0."""
         of_factor = (-20.0, 20.0) if with_factor else (0.0, 0.0)

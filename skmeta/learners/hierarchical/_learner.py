@@ -16,7 +16,7 @@ from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import Rows, Scaler, State, TaskTensors, TensorAdapter, to_numpy
 from skmeta.exceptions import EpisodeError, SkippedTasksWarning
 from skmeta.learners._core import Context, MetaLearner, TaskSource, loss, score
-from skmeta.learners.hierarchical._classification import batch_tasks, estimate_classification
+from skmeta.learners.hierarchical._classification import estimate_class_structures
 from skmeta.learners.hierarchical._covariance import CovarianceShape
 from skmeta.learners.hierarchical._gaussian import (
     Posterior,
@@ -34,7 +34,8 @@ from skmeta.learners.hierarchical._laplace import (
     find_mode,
     mode_with_derivative,
 )
-from skmeta.learners.hierarchical._regression import estimate_regression, task_statistics
+from skmeta.learners.hierarchical._regression import estimate_structures
+from skmeta.learners.hierarchical._structure import EFFECTS, candidate_shapes
 from skmeta.tasks import GroupEpisodes
 
 # A column is constant within tasks if less than this share of its variance is within tasks.
@@ -62,12 +63,18 @@ class HierarchicalLinear(MetaLearner):
 
     Parameters
     ----------
+    effects : {"auto", "intercept", "slopes", "correlated"}, default="auto"
+        Which coefficients differ between tasks: the intercept only; the intercept and the slopes,
+        independently of each other; or both, with correlations. ``"auto"`` estimates all three.
+        Their weighted mean is the prior, and the weights are those that predict held-out tasks
+        best.
     rank : int, default=2
-        The covariance over tasks is a diagonal matrix plus a matrix of this rank, which describes
-        the correlations of coefficients.
+        With correlations, the covariance over tasks is a diagonal matrix plus a matrix of this
+        rank.
     shrinkage : float, default=1.0
-        How strongly the variances of slopes are shrunken towards 0. With 0 the estimates are the
-        restricted maximum likelihood of mixed-effects models, without any prior.
+        How strongly the variances of slopes are shrunken towards 0. With 0, and
+        ``effects="correlated"``, the estimates are the restricted maximum likelihood of
+        mixed-effects models, without any prior.
     varied_noise : bool, default=True
         Whether the noise of a regression differs between tasks. If so, its logarithm is normally
         distributed over tasks.
@@ -116,6 +123,7 @@ class HierarchicalLinear(MetaLearner):
     n_iterations: int = 0
     validation_fraction: float = 0.0
     precision: str = "float64"
+    effects: str = "auto"
     rank: int = 2
     shrinkage: float = 1.0
     varied_noise: bool = True
@@ -125,6 +133,7 @@ class HierarchicalLinear(MetaLearner):
         "task_type": [StrOptions({"auto", "classification", "regression"})],
         "head_init": [StrOptions({"learned"})],
         "n_iterations": [Interval(Integral, 0, None, closed="left")],
+        "effects": [StrOptions(set(EFFECTS))],
         "rank": [Interval(Integral, 0, None, closed="left")],
         "shrinkage": [Interval(Real, 0, None, closed="left")],
         "varied_noise": ["boolean"],
@@ -200,10 +209,8 @@ class HierarchicalLinear(MetaLearner):
         return CovarianceShape(torch.from_numpy(varies), n_predictors, self.rank, self.shrinkage)
 
     def _estimate_line(self, z: np.ndarray, y: np.ndarray, tasks: np.ndarray) -> State:
-        shape = self._shape(z, tasks, 1)
-        found = estimate_regression(
-            task_statistics(z, y, tasks), shape, varied_noise=self.varied_noise
-        )
+        shapes = candidate_shapes(self._shape(z, tasks, 1), self.effects)
+        found = estimate_structures(z, y, tasks, shapes, varied_noise=self.varied_noise)
         state = {
             "head.weight": found.mean[None, 1:],
             "head.bias": found.mean[:1],
@@ -219,8 +226,8 @@ class HierarchicalLinear(MetaLearner):
     ) -> State:
         c = context.n_outputs
         codes = class_codes(c, torch.from_numpy(z))
-        shape = self._shape(z, tasks, codes.shape[1])
-        found = estimate_classification(batch_tasks(z, y, tasks, c), shape, c)
+        shapes = candidate_shapes(self._shape(z, tasks, codes.shape[1]), self.effects)
+        found = estimate_class_structures(z, y, tasks, shapes, c)
         logits = codes @ found.mean.T
         return {
             "head.weight": logits[:, 1:],

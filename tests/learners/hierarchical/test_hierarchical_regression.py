@@ -202,7 +202,7 @@ def test_predictions_are_blups_of_statsmodels():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fitted = sm.MixedLM(y[known], design[known], subjects[known], exog_re=design[known]).fit()
-    learner = HierarchicalLinear(shrinkage=0.0, varied_noise=False, rank=1)
+    learner = HierarchicalLinear(effects="correlated", shrinkage=0.0, varied_noise=False, rank=1)
     prior = learner.fit(X[known], y[known], groups=subjects[known]).prior_
     few = np.flatnonzero(subjects == 372)[:4]
     found = MetaFewShotRegressor(prior).fit(X[few], y[few]).predict(X[few])
