@@ -262,7 +262,8 @@ def estimate_class_structures(
     ClassPrior
         The average.
     """
-    batches, fits = batch_tasks(z, y, codes, n_classes), []
+    batches = batch_tasks(z, y, codes, n_classes)
+    fits: list[ClassFit] = []
     for shape in shapes:
         before = fits[-1] if shape.rank and fits else None
         fits.append(fit_classification(batches, shape, n_classes, before))

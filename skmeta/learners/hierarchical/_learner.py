@@ -16,32 +16,21 @@ from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import Rows, Scaler, State, TaskTensors, TensorAdapter, to_numpy
 from skmeta.exceptions import EpisodeError, SkippedTasksWarning
 from skmeta.learners._core import Context, MetaLearner, TaskSource, loss, score
-from skmeta.learners.hierarchical._classification import estimate_class_structures
-from skmeta.learners.hierarchical._covariance import CovarianceShape
 from skmeta.learners.hierarchical._gaussian import (
-    Posterior,
     mixture_log_density,
     mixture_moments,
     mixture_quantiles,
-    noise_levels,
-    predictive,
-    regression_posterior,
     with_intercept,
 )
-from skmeta.learners.hierarchical._laplace import (
-    class_codes,
-    class_log_proba,
-    find_mode,
-    mode_with_derivative,
+from skmeta.learners.hierarchical._laplace import class_codes
+from skmeta.learners.hierarchical._mixed_model import (
+    condition_mixed_model,
+    estimate_mixed_model,
+    predict_classes,
+    predict_targets,
 )
-from skmeta.learners.hierarchical._regression import estimate_structures
-from skmeta.learners.hierarchical._structure import EFFECTS, candidate_shapes
+from skmeta.learners.hierarchical._structure import EFFECTS
 from skmeta.tasks import GroupEpisodes
-
-# A column is constant within tasks if less than this share of its variance is within tasks.
-_CONSTANT = 1e-8
-# Added to the diagonal of a covariance before its Cholesky factor is computed.
-_JITTER = 1e-10
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -169,14 +158,24 @@ class HierarchicalLinear(MetaLearner):
         assert source.groups is not None
         tasks = np.unique(source.groups, return_inverse=True)[1]
         z = self._design(context, adapter, state, source.X, tasks)
+        y, n_classes = source.y, 0
         if context.kind == "classification":
             assert isinstance(source.sampler, GroupEpisodes)
             assert source.sampler.classes is not None
-            y = np.searchsorted(source.sampler.classes, source.y)
-            found = self._estimate_classes(z, y, tasks, context)
+            y, n_classes = np.searchsorted(source.sampler.classes, source.y), context.n_outputs
         else:
             y = (source.y - scaler.y_mean) / scaler.y_scale
-            found = self._estimate_line(z, y, tasks)
+        found = estimate_mixed_model(
+            z,
+            y,
+            tasks,
+            n_classes,
+            effects=self.effects,
+            rank=self.rank,
+            shrinkage=self.shrinkage,
+            varied_noise=self.varied_noise,
+        )
+        found = {f"head.{n}": v for n, v in found.items()}
         return state | {n: v.to(adapter.device, adapter.dtype) for n, v in found.items()}
 
     def _design(
@@ -198,43 +197,6 @@ class HierarchicalLinear(MetaLearner):
                 features[rows] = context.network.measure(state, x[rows])[0]
             return to_numpy(with_intercept(features).double())
 
-    def _shape(self, z: np.ndarray, tasks: np.ndarray, n_predictors: int) -> CovarianceShape:
-        sizes = np.bincount(tasks)
-        within = np.empty(z.shape[1])
-        for k, column in enumerate(z.T):
-            means = np.bincount(tasks, column) / sizes
-            within[k] = np.mean((column - means[tasks]) ** 2)
-        varies = within > _CONSTANT * np.maximum(z.var(0), 1e-12)
-        varies[0] = True
-        return CovarianceShape(torch.from_numpy(varies), n_predictors, self.rank, self.shrinkage)
-
-    def _estimate_line(self, z: np.ndarray, y: np.ndarray, tasks: np.ndarray) -> State:
-        shapes = candidate_shapes(self._shape(z, tasks, 1), self.effects)
-        found = estimate_structures(z, y, tasks, shapes, varied_noise=self.varied_noise)
-        state = {
-            "head.weight": found.mean[None, 1:],
-            "head.bias": found.mean[:1],
-            "head.factor": _root(found.covariance + found.mean_covariance)[None],
-            "head.log_noise": torch.tensor(found.log_noise),
-        }
-        if self.varied_noise:
-            state["head.log_spread"] = torch.tensor(found.log_spread)
-        return state
-
-    def _estimate_classes(
-        self, z: np.ndarray, y: np.ndarray, tasks: np.ndarray, context: Context
-    ) -> State:
-        c = context.n_outputs
-        codes = class_codes(c, torch.from_numpy(z))
-        shapes = candidate_shapes(self._shape(z, tasks, codes.shape[1]), self.effects)
-        found = estimate_class_structures(z, y, tasks, shapes, c)
-        logits = codes @ found.mean.T
-        return {
-            "head.weight": logits[:, 1:],
-            "head.bias": logits[:, 0],
-            "head.factor": _root(found.covariance + found.mean_covariance),
-        }
-
     # ------------------------------------------------------------------------------ algorithm
 
     def adapt(
@@ -246,21 +208,9 @@ class HierarchicalLinear(MetaLearner):
     ) -> State:
         # The posterior is that of all given rows, so an earlier adaptation adds nothing.
         features, statistics = context.network.measure(state, support.x)
-        # In double precision, whatever that of the network. With few rows this costs little.
-        z, w = with_intercept(features).double(), support.w.double()
-        mean, factor = _mean_of(context.kind, state), state["head.factor"].double()
-        if context.kind == "regression":
-            noise, log_weight = noise_levels(state["head.log_noise"], state.get("head.log_spread"))
-            y, of_noise = support.y.double(), (noise.double(), log_weight.double())
-            posterior = regression_posterior(z, y, w, mean[:, 0], factor[0], *of_noise)
-            of_task = posterior._asdict()
-        else:
-            codes = self._codes_of(context, state)
-            # Not F.one_hot, which looks at values, which vmap does not allow.
-            p = (support.y[:, None] == torch.arange(len(codes), device=z.device)).double()
-            u = find_mode(z, p, w, mean, factor, codes)
-            mode = mode_with_derivative(u, z, p, w, mean, factor, codes)
-            of_task = {"mode": mode, "rows": z, "classes": p, "weights": w}
+        classes = context.classes if context.kind == "classification" else None
+        z = with_intercept(features)
+        of_task = condition_mixed_model(_model(state), z, support.y, support.w, classes)
         kept = {f"task.{n}": v.to(features.dtype) for n, v in of_task.items()}
         return dict(state) | statistics | kept
 
@@ -268,17 +218,8 @@ class HierarchicalLinear(MetaLearner):
         z = with_intercept(self._features(context, adapted, x))
         if context.kind == "regression":
             return mixture_moments(*_predictive(adapted, z))[0][:, None]
-        mode, rows, p, w = (
-            adapted[f"task.{n}"].double() for n in ("mode", "rows", "classes", "weights")
-        )
-        mean, factor = _mean_of(context.kind, adapted), adapted["head.factor"].double()
-        codes = self._codes_of(context, adapted)
-        log_p = class_log_proba(mode, rows, p, w, mean, factor, codes, z.double())
+        log_p = predict_classes(_model(adapted), _named(adapted, "task."), z, context.classes)
         return log_p.to(x.dtype)
-
-    def _codes_of(self, context: Context, state: Mapping[str, Tensor]) -> Tensor:
-        weight = state["head.weight"].double()
-        return class_codes(len(weight), weight)[context.classes]
 
     def meta_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
@@ -384,22 +325,14 @@ def _codes(kind: str, n_outputs: int) -> Tensor:
     return class_codes(n_outputs, like) if kind == "classification" else torch.ones(1, 1)
 
 
-def _mean_of(kind: str, state: Mapping[str, Tensor]) -> Tensor:
-    """Return the mean (q, j) of the coefficients of each linear predictor."""
-    head = torch.cat([state["head.bias"][:, None], state["head.weight"]], 1).double()
-    if kind == "classification" and len(head) == 2:
-        return (head[1] - head[0])[:, None]
-    return head.T
+def _named(state: Mapping[str, Tensor], prefix: str) -> State:
+    """Return the tensors whose names have a prefix, without it."""
+    return {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
+
+
+def _model(state: Mapping[str, Tensor]) -> State:
+    return _named(state, "head.")
 
 
 def _predictive(adapted: Mapping[str, Tensor], z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    of_task = Posterior(*(adapted[f"task.{n}"] for n in Posterior._fields))
-    mean, variance = predictive(of_task, z)
-    return mean, variance, of_task.log_weight
-
-
-def _root(covariance: Tensor) -> Tensor:
-    """Return the Cholesky factors (..., q, q) of covariances."""
-    eye = torch.eye(covariance.shape[-1], dtype=covariance.dtype)
-    root: Tensor = torch.linalg.cholesky(covariance + _JITTER * eye)
-    return root
+    return predict_targets(_named(adapted, "task."), z)

@@ -181,7 +181,8 @@ def estimate_structures(
     RegressionPrior
         The average.
     """
-    statistics, fits = task_statistics(z, y, codes), []
+    statistics = task_statistics(z, y, codes)
+    fits: list[RegressionFit] = []
     for shape in shapes:
         before = fits[-1] if shape.rank and fits else None
         fits.append(fit_regression(statistics, shape, varied_noise=varied_noise, start=before))

@@ -1,0 +1,183 @@
+"""A mixed-effects model as pure functions of tensors: estimate it, condition it, predict.
+
+HierarchicalLinear is such a model. Other learners can have one beside their network.
+
+Notation: n rows, q coefficients (the first is the intercept), j linear predictors, c classes, k
+noise levels, m query rows. A model is a dict of tensors:
+
+- ``weight`` (c, q - 1) and ``bias`` (c,), the mean of the coefficients; c is 1 for regressions;
+- ``factor`` (j, q, q), the Cholesky factor of their covariance;
+- ``log_noise`` and ``log_spread`` (), mean and log standard deviation over tasks of the logarithm
+  of the noise, for regressions; without ``log_spread`` the noise is the same in all tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skmeta.backend import State
+from skmeta.learners.hierarchical._classification import estimate_class_structures
+from skmeta.learners.hierarchical._covariance import CovarianceShape
+from skmeta.learners.hierarchical._gaussian import (
+    Posterior,
+    noise_levels,
+    predictive,
+    regression_posterior,
+)
+from skmeta.learners.hierarchical._laplace import (
+    class_codes,
+    class_log_proba,
+    find_mode,
+    mode_with_derivative,
+)
+from skmeta.learners.hierarchical._regression import estimate_structures
+from skmeta.learners.hierarchical._structure import candidate_shapes
+
+# A column is constant within tasks if less than this share of its variance is within tasks.
+_CONSTANT = 1e-8
+# Added to the diagonal of a covariance before its Cholesky factor is computed.
+_JITTER = 1e-10
+
+
+def estimate_mixed_model(
+    z: np.ndarray,
+    y: np.ndarray,
+    tasks: np.ndarray,
+    n_classes: int = 0,
+    *,
+    effects: str = "auto",
+    rank: int = 2,
+    shrinkage: float = 1.0,
+    varied_noise: bool = True,
+) -> State:
+    """Estimate the distribution of coefficients over tasks by marginal likelihood.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n, q)
+        Rows with a leading 1.
+    y : ndarray of shape (n,)
+        Standardised targets, or class positions.
+    tasks : ndarray of shape (n,), int64
+        Task of each row, from 0 on.
+    n_classes : int, default=0
+        c; 0 for a regression.
+    effects, rank, shrinkage, varied_noise
+        As for :class:`~skmeta.learners.HierarchicalLinear`.
+
+    Returns
+    -------
+    dict of Tensor
+        The model, in double precision.
+    """
+    codes = class_codes(n_classes, torch.from_numpy(z)) if n_classes else None
+    n_predictors = 1 if codes is None else codes.shape[1]
+    shape = CovarianceShape(_varies(z, tasks), n_predictors, rank, shrinkage)
+    shapes = candidate_shapes(shape, effects)
+    if codes is not None:
+        of_classes = estimate_class_structures(z, y, tasks, shapes, n_classes)
+        logits = codes @ of_classes.mean.T
+        factor = _root(of_classes.covariance + of_classes.mean_covariance)
+        return {"weight": logits[:, 1:], "bias": logits[:, 0], "factor": factor}
+    found = estimate_structures(z, y, tasks, shapes, varied_noise=varied_noise)
+    model = {
+        "weight": found.mean[None, 1:],
+        "bias": found.mean[:1],
+        "factor": _root(found.covariance + found.mean_covariance)[None],
+        "log_noise": torch.tensor(found.log_noise),
+    }
+    if varied_noise:
+        model["log_spread"] = torch.tensor(found.log_spread)
+    return model
+
+
+def _varies(z: np.ndarray, tasks: np.ndarray) -> Tensor:
+    """Return which coefficients may differ: those of columns that vary within tasks."""
+    sizes = np.bincount(tasks)
+    within = np.empty(z.shape[1])
+    for k, column in enumerate(z.T):
+        means = np.bincount(tasks, column) / sizes
+        within[k] = np.mean((column - means[tasks]) ** 2)
+    varies = within > _CONSTANT * np.maximum(z.var(0), 1e-12)
+    varies[0] = True
+    return torch.from_numpy(varies)
+
+
+def condition_mixed_model(
+    model: Mapping[str, Tensor], z: Tensor, y: Tensor, w: Tensor, classes: Tensor | None
+) -> State:
+    """Condition the model on the rows of a task.
+
+    It has no branches on values, so `torch.func.vmap` and `torch.func.grad` can transform it.
+    It computes in double precision, whatever that of the model.
+
+    Parameters
+    ----------
+    model : mapping of str to Tensor
+        The model.
+    z : Tensor of shape (n, q)
+        Rows with a leading 1.
+    y : Tensor of shape (n,)
+        Targets, or positions of the classes in the task.
+    w : Tensor of shape (n,)
+        Weights as numbers of repetitions.
+    classes : Tensor of shape (c,) or None
+        Positions in the model of the classes of the task; None for a regression.
+
+    Returns
+    -------
+    dict of Tensor
+        What :func:`predict_targets` or :func:`predict_classes` needs.
+    """
+    z, w = z.double(), w.double()
+    mean, factor = _mean_of(model, classes is not None), model["factor"].double()
+    if classes is None:
+        noise, log_weight = noise_levels(model["log_noise"], model.get("log_spread"))
+        of_noise = (noise.double(), log_weight.double())
+        return regression_posterior(z, y.double(), w, mean[:, 0], factor[0], *of_noise)._asdict()
+    codes = _codes_of(model, classes)
+    # Not F.one_hot, which looks at values, which vmap does not allow.
+    p = (y[:, None] == torch.arange(len(codes), device=z.device)).double()
+    u = find_mode(z, p, w, mean, factor, codes)
+    mode = mode_with_derivative(u, z, p, w, mean, factor, codes)
+    return {"mode": mode, "rows": z, "classes": p, "weights": w}
+
+
+def predict_targets(of_task: Mapping[str, Tensor], z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return means and variances (k, m) of targets of rows (m, q), and log weights (k,)."""
+    posterior = Posterior(*(of_task[name] for name in Posterior._fields))
+    mean, variance = predictive(posterior, z)
+    return mean, variance, posterior.log_weight
+
+
+def predict_classes(
+    model: Mapping[str, Tensor], of_task: Mapping[str, Tensor], z: Tensor, classes: Tensor
+) -> Tensor:
+    """Return log probabilities (m, c) of the classes of rows (m, q), in double precision."""
+    mode, rows, p, w = (of_task[n].double() for n in ("mode", "rows", "classes", "weights"))
+    mean, factor = _mean_of(model, True), model["factor"].double()
+    return class_log_proba(mode, rows, p, w, mean, factor, _codes_of(model, classes), z.double())
+
+
+def _codes_of(model: Mapping[str, Tensor], classes: Tensor) -> Tensor:
+    weight = model["weight"].double()
+    return class_codes(len(weight), weight)[classes]
+
+
+def _mean_of(model: Mapping[str, Tensor], has_classes: bool) -> Tensor:
+    """Return the mean (q, j) of the coefficients of each linear predictor."""
+    head = torch.cat([model["bias"][:, None], model["weight"]], 1).double()
+    if has_classes and len(head) == 2:
+        return (head[1] - head[0])[:, None]
+    return head.T
+
+
+def _root(covariance: Tensor) -> Tensor:
+    """Return the Cholesky factors (..., q, q) of covariances."""
+    eye = torch.eye(covariance.shape[-1], dtype=covariance.dtype)
+    root: Tensor = torch.linalg.cholesky(covariance + _JITTER * eye)
+    return root
