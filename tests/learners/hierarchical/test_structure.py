@@ -1,5 +1,7 @@
 """Forms of the covariance, and their weights."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,14 @@ from skmeta.learners.hierarchical._structure import (
     candidate_shapes,
     draw_episodes,
 )
+
+
+class Prior(NamedTuple):
+    value: float
+
+
+def priors(*values):
+    return [Prior(value) for value in values]
 
 
 def shape(varies=(True, True, True), rank=2):
@@ -34,15 +44,15 @@ def test_the_form_that_predicts_held_out_tasks_has_the_weight(best):
 
     def estimate(tasks):
         seen.append(tasks)
-        return [(float(k),) for k in range(3)]
+        return priors(0.0, 1.0, 2.0)
 
-    def score(priors, tasks, rng):
+    def score(tried, tasks, rng):
         assert not np.isin(tasks, seen[-1]).any()
-        return -np.abs(np.array([p[0] for p in priors]) - best)[:, None]
+        return -np.abs(np.array([prior.value for prior in tried]) - best)[:, None]
 
     # In this scale the estimates from all tasks are 10, 20 and 30.
-    (value,) = average_over_structures([(10.0,), (20.0,), (30.0,)], codes, estimate, score)
-    assert value == 10.0 * (best + 1)
+    found = average_over_structures(priors(10.0, 20.0, 30.0), codes, estimate, score)
+    assert found.value == 10.0 * (best + 1)
     np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.arange(10))
 
 
@@ -51,9 +61,9 @@ def test_few_tasks_give_equal_weights():
         raise AssertionError("Nothing is held out.")
 
     codes = np.repeat(np.arange(4), 3)
-    (value,) = average_over_structures([(1.0,), (2.0,), (6.0,)], codes, fail, fail)
-    np.testing.assert_allclose(value, 3.0)
-    assert blend([(1.0,), (3.0,)], [0.25, 0.75]) == (2.5,)
+    found = average_over_structures(priors(1.0, 2.0, 6.0), codes, fail, fail)
+    np.testing.assert_allclose(found.value, 3.0)
+    assert blend(priors(1.0, 3.0), [0.25, 0.75]) == Prior(2.5)
 
 
 def test_episodes_are_disjoint_rows_of_one_task():
