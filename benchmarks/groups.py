@@ -25,7 +25,9 @@ Methods:
 ``hierarchical``  HierarchicalLinear, default settings;
 ``alpaca``        ALPaCA;
 ``in_context``    InContextLearner, fine-tuned from the prior that ships;
-``metasgd``, ``maml``  those, on groups.
+``metasgd``, ``maml``  those, on groups;
+``auto``          AutoLearner, one prior for both numbers of known rows. Its leaderboards are in
+                  ``results/groups-auto.jsonl``.
 
 The baselines ``intercept`` and ``slopes`` are written here, apart from the package.
 
@@ -39,6 +41,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import time
 import warnings
 from collections.abc import Callable
@@ -61,6 +64,8 @@ from group_tables import (
 
 _PRIORS: dict = {}
 RESULTS = Path(__file__).parent / "results" / "groups.csv"
+LEADERBOARDS = RESULTS.with_name("groups-auto.jsonl")
+TIME_BUDGET = 300.0
 COLUMNS = (
     "set",
     "task",
@@ -181,6 +186,27 @@ def shipped(split: Split) -> list[Prediction]:
     return found
 
 
+def auto(split: Split) -> list[Prediction]:
+    """One prior for both numbers of known rows, within ``--time-budget`` seconds."""
+    from skmeta.learners import AutoLearner
+
+    key = (split.name, split.seed, "auto")
+    if key not in _PRIORS:
+        _PRIORS.clear()
+        learner = AutoLearner(
+            TIME_BUDGET, task_type=split.task, n_shot=SHOTS, random_state=split.seed
+        )
+        start = time.perf_counter()
+        learner.fit(split.X[split.train], split.y[split.train], groups=split.groups[split.train])
+        row = {"set": split.name, "split": split.seed, "budget": TIME_BUDGET}
+        row |= {"seconds": time.perf_counter() - start, "summary": learner.summary_}
+        row["leaderboard"] = learner.leaderboard_.to_dict("records")
+        with LEADERBOARDS.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        _PRIORS[key] = learner.prior_
+    return _with_prior(split, _PRIORS[key])
+
+
 METHODS: dict[str, Callable[[Split], list[Prediction]]] = {
     **BASELINES,
     "shipped": shipped,
@@ -189,6 +215,7 @@ METHODS: dict[str, Callable[[Split], list[Prediction]]] = {
     "in_context": in_context,
     "metasgd": metasgd,
     "maml": maml,
+    "auto": auto,
 }
 
 # ------------------------------------------------------------------------------------------ scores
@@ -296,7 +323,9 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+")
     parser.add_argument("--splits", type=int, default=3)
     parser.add_argument("--summary", action="store_true")
+    parser.add_argument("--time-budget", type=float, default=TIME_BUDGET, help="of auto, seconds")
     arguments = parser.parse_args()
+    globals()["TIME_BUDGET"] = arguments.time_budget
     if arguments.summary:
         summary(arguments.methods)
     else:

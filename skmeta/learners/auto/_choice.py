@@ -7,34 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from skmeta.learners.auto._losses import mean_and_error
 from skmeta.learners.auto._race import Result
 from skmeta.learners.auto._tasks import Design
 
 # Half of a 95% interval, in standard errors.
 _HALF_WIDTH = 1.96
-
-
-def mean_and_error(values: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """Return the weighted mean of tasks and its standard error.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_tasks,)
-        Losses, or differences of losses.
-    weights : ndarray of shape (n_tasks,)
-        Weights.
-
-    Returns
-    -------
-    mean, standard_error : float
-        The error is infinite for a single task, or a loss that is not finite.
-    """
-    n, total = len(values), weights.sum()
-    mean = float(np.average(values, weights=weights)) if n else np.nan
-    if n < 2 or not np.isfinite(values).all():
-        return mean, np.inf
-    spread = (weights**2 * (values - mean) ** 2).sum() * n / (n - 1)
-    return mean, float(np.sqrt(spread) / total)
 
 
 def compared_tasks(results: Sequence[Result]) -> np.ndarray:

@@ -99,7 +99,7 @@ class AutoLearner(BaseEstimator):
         Learners and plain models, the least loss first, with the columns ``learner``, ``loss``
         (log loss, or squared error over the variance of all targets), ``standard_error``, ``low``
         and ``high`` (a 95% interval over tasks), ``n_tasks``, ``n_iterations``, ``seconds``,
-        ``chosen`` and ``status``: ``compared``, ``plain``, ``stopped`` after the first stage,
+        ``chosen`` and ``status``: ``compared``, ``plain``, ``stopped`` after the first run,
         ``no time``, or why it failed.
     history_ : dict of list
         One entry for each run of a learner: ``learner``, ``stage``, ``fold``, ``loss``,

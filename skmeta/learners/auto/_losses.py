@@ -126,3 +126,26 @@ def loss_of_task(
     p = p / p.sum(1, keepdims=True)
     of_truth = np.where(labels[at] == y, p[np.arange(len(y)), at], LEAST_PROBABILITY)
     return float(-np.log(of_truth).mean())
+
+
+def mean_and_error(values: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """Return the weighted mean of tasks and its standard error.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_tasks,)
+        Losses, or differences of losses.
+    weights : ndarray of shape (n_tasks,)
+        Weights.
+
+    Returns
+    -------
+    mean, standard_error : float
+        The error is infinite for a single task, or a loss that is not finite.
+    """
+    n, total = len(values), weights.sum()
+    mean = float(np.average(values, weights=weights)) if n else np.nan
+    if n < 2 or not np.isfinite(values).all():
+        return mean, np.inf
+    spread = (weights**2 * (values - mean) ** 2).sum() * n / (n - 1)
+    return mean, float(np.sqrt(spread) / total)

@@ -2,7 +2,8 @@
 
 Stage 0 trains every learner with an outer loop for a quarter of its meta-iterations, without the
 tasks of the first fold. The best third of them goes on to stage 1, with all meta-iterations, on all
-folds. Learners in closed form, and the prior that ships, are compared on all folds at once.
+folds. Learners in closed form, and the prior that ships, are compared on the first fold, and on the
+others if time allows and none is better beyond doubt.
 
 Each run has a share of the time that is left. A run whose time is over ends early.
 
@@ -26,7 +27,7 @@ from skmeta._validation import check_rows
 from skmeta.exceptions import SkmetaError, SkmetaWarning
 from skmeta.learners._core import MetaLearner
 from skmeta.learners.auto._candidates import Candidate
-from skmeta.learners.auto._losses import losses_of_prior
+from skmeta.learners.auto._losses import losses_of_prior, mean_and_error
 from skmeta.learners.auto._store import Clock, Run, Store
 from skmeta.learners.auto._tasks import Design
 from skmeta.priors import load_table_prior
@@ -36,6 +37,10 @@ from skmeta.training import time_limit
 _FIRST_SHARE, _KEPT = 0.25, 1 / 3
 # Shares of the time that is left, for the two stages and for the training on all tasks.
 _TIME_OF_STAGE, _TIME_OF_LAST = (0.25, 0.45), 0.25
+# Share of the time for the other folds of a learner in closed form, and its last training.
+_CLOSED_SHARE = 0.4
+# Standard errors of a difference that is beyond doubt.
+_DOUBT = 3.0
 # A run of less than this many seconds is not worth it.
 _SHORTEST = 0.3
 # What a learner may raise for data that it cannot learn; torch raises RuntimeErrors.
@@ -53,7 +58,8 @@ class Result:
     loss : ndarray of shape (n_tasks,)
         Loss of each held-out task; NaN where it was not compared.
     status : str
-        ``"plain"``, ``"compared"``, ``"stopped"`` (after stage 0), ``"failed"`` or ``"no time"``.
+        ``"plain"``, ``"compared"``, ``"stopped"`` (after its first run), ``"failed"`` or
+        ``"no time"``.
     n_iterations : int
         Meta-iterations of its last run.
     seconds : float
@@ -114,14 +120,34 @@ class Race:
         list of Result
             In the order of the candidates.
         """
-        folds = range(len(self.design.folds))
-        found = {}
-        for candidate in self.candidates:
-            if not candidate.has_outer_loop:
-                runs = [self._run(candidate, fold, 1, None) for fold in folds]
-                found[candidate.name] = self._result(candidate, runs)
+        found = self._compare_closed([c for c in self.candidates if not c.has_outer_loop])
         found |= self._halve([c for c in self.candidates if c.has_outer_loop])
         return [found[candidate.name] for candidate in self.candidates]
+
+    def _compare_closed(self, closed: list[Candidate]) -> dict[str, Result]:
+        """Compare learners without an outer loop, on the first fold and then on the others."""
+        runs = {c.name: [self._run(c, 0, 1, None)] for c in closed}
+        found = {}
+        for candidate in closed:
+            first = runs[candidate.name][0]
+            is_worse = any(self._is_worse(first, other[0]) for other in runs.values())
+            n_others = len(self.design.folds) - 1
+            # As long again is needed for the training on all tasks.
+            is_short = (n_others + 1) * first.seconds < _CLOSED_SHARE * self.clock.left()
+            if is_short and not is_worse:
+                others = range(1, n_others + 1)
+                runs[candidate.name] += [self._run(candidate, fold, 1, None) for fold in others]
+            status = "stopped" if is_worse else "compared"
+            found[candidate.name] = self._result(candidate, runs[candidate.name], status)
+        return found
+
+    def _is_worse(self, run: Run, other: Run) -> bool:
+        """Whether a run is worse than another one on the first fold, beyond doubt."""
+        weights = self.design.weights[self.design.of_fold(0)]
+        if run.error or other.error:
+            return False
+        gap, error = mean_and_error(run.loss - other.loss, weights)
+        return gap > _DOUBT * error
 
     def _halve(self, racing: list[Candidate]) -> dict[str, Result]:
         """Run the two stages of the learners with an outer loop."""

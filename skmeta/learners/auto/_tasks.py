@@ -13,9 +13,9 @@ from skmeta.tasks import ClassEpisodes, check_shots
 
 # With fewer groups, each of them is held out once (cross-fitting).
 _FEW_GROUPS, _N_FOLDS = 60, 3
-_MOST_HELD_OUT = 100
+_MOST_HELD_OUT = 60
 # Tasks that are drawn from the classes held out, and query rows of a group.
-_N_EPISODES, _MOST_QUERIES = 40, 100
+_N_EPISODES, _MOST_QUERIES = 40, 50
 # A task counts by its number of query rows, up to this number.
 _MOST_WEIGHT = 20
 

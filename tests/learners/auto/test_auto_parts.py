@@ -6,8 +6,8 @@ from scipy.stats import sem
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 
 from skmeta.learners import HierarchicalLinear
-from skmeta.learners.auto._choice import leaderboard_rows, mean_and_error, rank, summarise
-from skmeta.learners.auto._losses import losses_of_prior
+from skmeta.learners.auto._choice import leaderboard_rows, rank, summarise
+from skmeta.learners.auto._losses import losses_of_prior, mean_and_error
 from skmeta.learners.auto._plain import BOTH, OWN, POOLED, _change, _pulled_line, plain_losses
 from skmeta.learners.auto._race import Result
 from skmeta.learners.auto._tasks import Design, design_groups

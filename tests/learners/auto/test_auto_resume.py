@@ -80,7 +80,7 @@ def test_learners_that_have_no_time_are_named(monkeypatch):
     assert status["MAML 1"] == "no time"
     assert status["MAML 2"] == status["MAML 3"] == "stopped"
     # One iteration at least, and one learner at least.
-    assert set(auto.history_["n_iterations"][3:]) == {2}
+    assert auto.history_["n_iterations"] == [0, 2, 2]
     alone = make_auto(candidates=[SMALL_MAML]).fit(*make_intercepts())
     assert alone.prior_.learner == "MAML"
 
@@ -121,7 +121,7 @@ def test_learners_suit_the_data():
 
 def test_few_groups_are_cross_fitted_and_many_are_not():
     rng = np.random.default_rng(0)
-    for n_groups, n_folds, n_tasks in ((10, 3, 10), (59, 3, 59), (60, 1, 20), (400, 1, 100)):
+    for n_groups, n_folds, n_tasks in ((10, 3, 10), (59, 3, 59), (60, 1, 20), (400, 1, 60)):
         X, y, groups = make_intercepts(n_groups=n_groups)
         design = design_groups("regression", X, y, groups, (2, 6), 15, rng)
         assert len(design.folds) == n_folds
