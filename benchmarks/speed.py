@@ -15,7 +15,8 @@ not grow. The outer optimizer's step is left out for all.
 their rows, as meta-training does; ``inductive`` normalises the query set by the support set's
 statistics, as is the default of meta-training, and ``loop`` computes one task after another, with
 torch's own threads inside an operation. Repetitions are interleaved, so that other work on the
-machine hits all alike; printed are medians and the median of the ratios within a repetition. Peak
+machine hits all alike (``--processor-time`` on a busy one, with one thread); printed are medians
+and the median of the ratios within a repetition. Peak
 memory is that of a process of its own for each library, beyond what it held before the first
 iteration.
 
@@ -30,6 +31,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -145,8 +147,10 @@ class Ours:
         rows = sum(side.x.shape[1] for side in problem.tasks)
         flops = 3.0 * rows * session.context.network.n_flops
         self.fn = partial(session.learner.mean_gradient, session.context, problem.state)
-        # What ``fit`` makes of execution="auto", or of "loop".
-        self.execution = Execution(mode, device=torch.device("cpu"), flops_per_task=flops)
+        # What a ``fit`` of 500 iterations or more makes of execution="auto", or of "loop".
+        self.execution = Execution(
+            mode, device=torch.device("cpu"), flops_per_task=flops, record=True
+        )
         few = TaskTensors(*(Rows(*(x[:2] for x in side)) for side in problem.tasks))
         with self.execution:
             for _ in range(N_FIRST_CALLS):
@@ -260,7 +264,9 @@ def disagreement(network: str) -> float:
     return max(float((g - found[0]).norm() / found[0].norm()) for g in found[1:])
 
 
-def timings(network: str, n_tasks: int, repetitions: int, n: int) -> dict[str, list[float]]:
+def timings(
+    network: str, n_tasks: int, repetitions: int, n: int, clock: Callable[[], float]
+) -> dict[str, list[float]]:
     """Seconds of one meta-iteration, for each repetition."""
     problem, warm_up = Problem(network, n_tasks, "float32"), Problem(network, 2, "float32")
     methods = {m: (make(m, problem), make(m, warm_up)) for m in METHODS}
@@ -270,11 +276,11 @@ def timings(network: str, n_tasks: int, repetitions: int, n: int) -> dict[str, l
             with short:
                 short()
             with iteration:
-                began = time.perf_counter()
+                began = clock()
                 for _ in range(n):
                     iteration()
                 if repetition > 0:
-                    found[method].append((time.perf_counter() - began) / n)
+                    found[method].append((clock() - began) / n)
     return found
 
 
@@ -305,6 +311,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", choices=["conv4", "mlp"], nargs="*", default=["conv4", "mlp"])
     parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument(
+        "--processor-time",
+        action="store_true",
+        help="measure processor time, for a busy machine; run it with one thread",
+    )
+    parser.add_argument("--tasks", type=int, help="tasks of conv4's meta-batch")
     parser.add_argument("--memory", choices=METHODS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     sizes = {"conv4": (32, 1), "mlp": (25, 20)}
@@ -313,8 +325,11 @@ def main() -> None:
         return
     for network in args.network:
         n_tasks, n = sizes[network]
+        if network == "conv4" and args.tasks:
+            n_tasks = args.tasks
         record = {
             "n_tasks": n_tasks,
+            "clock": "processor time" if args.processor_time else "wall time",
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
             "machine": platform.machine(),
@@ -322,7 +337,8 @@ def main() -> None:
             "disagreement_float64": disagreement(network),
         }
         assert record["disagreement_float64"] < 1e-6, record
-        seconds = timings(network, n_tasks, args.repetitions, n)
+        clock = time.process_time if args.processor_time else time.perf_counter
+        seconds = timings(network, n_tasks, args.repetitions, n, clock)
         for method in METHODS:
             command = [sys.executable, __file__, "--network", network, "--memory", method]
             before, peak = json.loads(subprocess.check_output(command))

@@ -10,6 +10,7 @@ __all__ = [
     "CheckpointError",
     "CheckpointWarning",
     "DeviceError",
+    "DistributedError",
     "DivergenceWarning",
     "EpisodeError",
     "HistoryError",
@@ -32,6 +33,10 @@ __all__ = [
 
 class SkmetaError(Exception):
     """Base class of every error that skmeta raises itself."""
+
+
+class DistributedError(SkmetaError, RuntimeError):
+    """Several processes cannot share a meta-training."""
 
 
 class EpisodeError(SkmetaError, ValueError):

@@ -12,6 +12,7 @@ from skmeta.backend._adapter import (
 from skmeta.backend._device import PRECISIONS, resolve_device
 from skmeta.backend._execution import MODES, Execution
 from skmeta.backend._functional import Network, State
+from skmeta.backend._ranks import Ranks
 from skmeta.backend._trees import tree_leaves, tree_map
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "PRECISIONS",
     "Execution",
     "Network",
+    "Ranks",
     "Rows",
     "Scaler",
     "State",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from skmeta.backend._ranks import local_device
 from skmeta.exceptions import DeviceError
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
@@ -15,7 +16,8 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     Parameters
     ----------
     device : str or torch.device, default="auto"
-        ``"auto"`` takes a GPU if there is one, the CPU otherwise.
+        ``"auto"`` takes a GPU if there is one, the CPU otherwise. Processes that ``torchrun``
+        started take a GPU each.
 
     Returns
     -------
@@ -28,7 +30,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         If the device is unknown or not available.
     """
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return local_device() if torch.cuda.is_available() else torch.device("cpu")
     try:
         resolved = torch.device(device)
         torch.empty(0, device=resolved)

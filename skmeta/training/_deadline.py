@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from skmeta.backend import Ranks
+
 
 class Deadline:
     """A span of time that began when this object was made.
@@ -15,15 +17,18 @@ class Deadline:
     ----------
     seconds : float
         Its length.
+    ranks : Ranks
+        Processes that run the loop together, by the clock of rank 0.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, ranks: Ranks | None = None) -> None:
         self.seconds = seconds
+        self._ranks = ranks or Ranks()
         self._began = time.perf_counter()
 
     def is_over(self) -> bool:
         """Return whether the time has passed."""
-        return time.perf_counter() - self._began >= self.seconds
+        return self._ranks.share(lambda: time.perf_counter() - self._began >= self.seconds)
 
     def progress(self) -> float:
         """Return how far the second half has passed, from 0 to 1.
@@ -32,7 +37,8 @@ class Deadline:
         """
         if self.seconds <= 0:
             return 1.0
-        passed = (time.perf_counter() - self._began) / self.seconds
+        seconds = self._ranks.share(lambda: time.perf_counter() - self._began)
+        passed = seconds / self.seconds
         return min(1.0, max(0.0, 2 * passed - 1))
 
 
@@ -58,7 +64,7 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         _CURRENT.reset(token)
 
 
-def start_deadline() -> Deadline | None:
+def start_deadline(ranks: Ranks | None = None) -> Deadline | None:
     """Return the deadline of a loop that begins now; None without a limit."""
     seconds = _CURRENT.get()
-    return None if seconds is None else Deadline(seconds)
+    return None if seconds is None else Deadline(seconds, ranks)

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from skmeta.backend import Ranks
 from skmeta.exceptions import CheckpointError, CheckpointWarning, DivergenceWarning
 from skmeta.training._checkpoint import load_checkpoint, prepare_checkpoint, save_checkpoint
 from skmeta.training._deadline import Deadline, start_deadline
@@ -83,6 +85,7 @@ def meta_train(
     validate: Callable[[State], dict[str, float]] | None,
     settings: TrainingSettings,
     rng: np.random.Generator,
+    ranks: Ranks | None = None,
 ) -> tuple[State, History]:
     """Minimise a meta-objective.
 
@@ -99,6 +102,9 @@ def meta_train(
         Settings of the loop.
     rng : numpy.random.Generator
         The only source of randomness.
+    ranks : Ranks, optional
+        Processes that run this loop together; ``objective`` returns the same on each. Rank 0
+        validates, writes checkpoints and shows progress.
 
     Returns
     -------
@@ -123,22 +129,22 @@ def meta_train(
     DivergenceWarning
         If the loss or the state is not finite; the best validated state is returned.
     """
-    deadline = start_deadline()
-    run = _Run(state, settings, rng, deadline)
+    ranks = ranks or Ranks()
+    run = _Run(state, settings, rng, start_deadline(ranks))
     if settings.checkpoint is not None:
-        prepare_checkpoint(settings.checkpoint)
-        saved = load_checkpoint(settings.checkpoint, settings.fingerprint)
+        saved = ranks.share(partial(_read_checkpoint, settings))
         if saved is not None:
             run.restore(saved)
+    score = partial(_validation_metrics, validate)
     if settings.n_iterations == 0:
-        run.record({} if validate is None else _validation_metrics(validate, run.state))
+        run.record(ranks.share(partial(score, run.state)))
     began = time.perf_counter() - run.seconds
     bar = tqdm(
         total=settings.n_iterations,
         initial=run.iteration,
         desc="meta-training",
         unit="it",
-        disable=not settings.verbose,
+        disable=not (settings.verbose and ranks.is_first),
     )
     with bar:
         recent: list[dict[str, float]] = []
@@ -148,25 +154,40 @@ def meta_train(
                 bar.update()
                 if run.iteration % settings.evaluate_every and not run.is_at_end():
                     continue
-                run.seconds = time.perf_counter() - began
                 metrics = {
                     f"train_{k}": float(np.mean([m[k] for m in recent])) for k in ("loss", "score")
                 }
                 recent.clear()
-                if validate is not None:
-                    metrics |= _validation_metrics(validate, run.state)
+                run.seconds, found = ranks.share(partial(_timed, score, run.state, began))
+                metrics |= found
                 run.record(metrics)
             except FloatingPointError as error:
                 run.fall_back(error)
                 break
             bar.set_postfix({name: f"{value:.4g}" for name, value in metrics.items()})
-            run.save()
+            if ranks.is_first:
+                run.save()
     return (run.best if run.best is not None else run.state), run.history
 
 
+def _timed(
+    score: Callable[[State], dict[str, float]], state: State, began: float
+) -> tuple[float, dict[str, float]]:
+    # The seconds of validations belong to the next row, as they did with one process.
+    return time.perf_counter() - began, score(state)
+
+
+def _read_checkpoint(settings: TrainingSettings) -> dict[str, Any] | None:
+    assert settings.checkpoint is not None
+    prepare_checkpoint(settings.checkpoint)
+    return load_checkpoint(settings.checkpoint, settings.fingerprint)
+
+
 def _validation_metrics(
-    validate: Callable[[State], dict[str, float]], state: State
+    validate: Callable[[State], dict[str, float]] | None, state: State
 ) -> dict[str, float]:
+    if validate is None:
+        return {}
     return {f"validation_{k}": v for k, v in validate(state).items()}
 
 

@@ -16,7 +16,7 @@ import torch
 
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import get_feature_names
-from skmeta.backend import Execution, State, to_numpy
+from skmeta.backend import Execution, Ranks, State, to_numpy
 from skmeta.exceptions import MigrationWarning, SkippedValidationWarning
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._baselines import LEAST_TASKS, baseline_scores, warn_if_beaten
@@ -61,7 +61,9 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
             f"checkpoint={str(learner.checkpoint)!r} can only be resumed with the same tasks, but "
             f"random_state is {learner.random_state!r}. Set random_state to an integer."
         )
-    rng = check_rng(learner.random_state)
+    ranks = Ranks.join()
+    # One stream of random numbers, whatever random_state is: each process draws the same tasks.
+    rng = ranks.share(partial(check_rng, learner.random_state))
     feature_names = get_feature_names(X)
     rows, input_shape = flatten_rows(X, learner.input_shape)
     rows = check_learner_rows(learner, rows, reset=True)
@@ -123,19 +125,22 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
             validation = ValidationTasks(session, execution, problem.validation, validation_seed)
         elif learner.validation_fraction > 0:
             _warn_of_no_validation(learner, problem.names_kind, len(train.sampler.names))
-        objective = _objective(session, execution, problem.train)
+        objective = _objective(session, execution, problem.train, ranks)
         validate = None if validation is None else validation.metrics
-        state, history = meta_train(state, objective, validate, settings, rng)
+        state, history = meta_train(state, objective, validate, settings, rng, ranks)
         if validation is not None:
-            _compare(learner, session, validation, state, train, history)
+            compare = partial(_compare, learner, session, validation, state, train, history)
+            history = ranks.share(compare)
     return describe(state, n_iterations=int(history["iteration"][-1])), history
 
 
 def _objective(
-    session: Session, execution: Execution, source: TaskSource
+    session: Session, execution: Execution, source: TaskSource, ranks: Ranks
 ) -> Callable[[State, np.random.Generator, float], tuple[State, dict[str, float]]]:
     learner = session.learner
     table = session.adapter.upload(source.X)
+    own = ranks.part(learner.meta_batch_size)
+    share = (own.stop - own.start) / learner.meta_batch_size
 
     def objective(
         state: State, rng: np.random.Generator, progress: float
@@ -143,9 +148,10 @@ def _objective(
         batch = [source.sampler.sample(rng) for _ in range(learner.meta_batch_size)]
         if learner.label_noise > 0:
             batch = [with_wrong_labels(task, learner.label_noise, rng) for task in batch]
-        tasks = session.adapter.tasks(table, batch)
+        tasks = session.adapter.tasks(table, batch[own])
         context = replace(session.context, progress=progress)
-        gradient, metrics = learner.mean_gradient(context, state, tasks, execution)
+        found = learner.mean_gradient(context, state, tasks, execution)
+        gradient, metrics = ranks.weighted_sum(found, share)
         return gradient, {n: float(v) for n, v in metrics.items()}
 
     return objective
@@ -158,8 +164,8 @@ def _compare(
     state: State,
     train: TaskSource,
     history: dict[str, list[float]],
-) -> None:
-    """Add the scores of plain baselines to the history, and warn if one is better."""
+) -> dict[str, list[float]]:
+    """Return the history with the scores of plain baselines, and warn if one is better."""
     baselines = baseline_scores(
         train,
         validation.tasks,
@@ -175,6 +181,7 @@ def _compare(
     # A learning curve of one point is no serious training.
     if n > 1 and len(validation.tasks) >= LEAST_TASKS:
         warn_if_beaten(type(learner).__name__, validation.scores(state), baselines)
+    return history
 
 
 def _warn_of_no_validation(learner: Algorithm, names_kind: str, n_names: int) -> None:
