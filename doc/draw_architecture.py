@@ -23,6 +23,7 @@ HOLDS = {
     "_random": "seeds",
     "_optional": "extras",
     "_sklearn_compat": "private scikit-learn",
+    "_torch_compat": "versions of torch",
     "_files": "reading and writing files",
     "exceptions": "errors, warnings",
     "_renamed": "old pickles",

@@ -29,8 +29,9 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     mean, var : Tensor of shape (c,)
-        In the precision of ``x``.
+        In the precision of ``x``; in float32 if that is bfloat16.
     """
+    x = x.float() if x.dtype == torch.bfloat16 else x
     found: tuple[Tensor, Tensor] = _Moments.apply(x)  # type: ignore[no-untyped-call]
     return found
 
@@ -83,6 +84,11 @@ def convolved_moments(x: Tensor, weight: Tensor, stride: int = 1) -> tuple[Tenso
     mean, var : Tensor of shape (c,)
         Moments of ``conv2d(x, weight, stride=stride, padding=1)``.
     """
+    with torch.autocast(x.device.type, enabled=False):
+        return _convolved_moments(x, weight, stride)
+
+
+def _convolved_moments(x: Tensor, weight: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     height, width = x.shape[2:]
     padded = F.pad(x, (1, 1, 1, 1))
     shifts = [(i, j) for i in range(3) for j in range(3)]

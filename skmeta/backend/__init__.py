@@ -9,7 +9,7 @@ from skmeta.backend._adapter import (
     state_to_torch,
     to_numpy,
 )
-from skmeta.backend._device import PRECISIONS, resolve_device
+from skmeta.backend._device import NETWORK_PRECISIONS, PRECISIONS, check_bfloat16, resolve_device
 from skmeta.backend._execution import MODES, Execution
 from skmeta.backend._functional import Network, State
 from skmeta.backend._ranks import Ranks
@@ -17,6 +17,7 @@ from skmeta.backend._trees import tree_leaves, tree_map
 
 __all__ = [
     "MODES",
+    "NETWORK_PRECISIONS",
     "PRECISIONS",
     "Execution",
     "Network",
@@ -26,6 +27,7 @@ __all__ = [
     "State",
     "TaskTensors",
     "TensorAdapter",
+    "check_bfloat16",
     "resolve_device",
     "state_to_numpy",
     "state_to_torch",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from skmeta._torch_compat import has_bfloat16_instructions
 from skmeta.backend._ranks import local_device
 from skmeta.exceptions import DeviceError
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+# Of networks: with bfloat16 only the products of a network are computed in it.
+NETWORK_PRECISIONS = {**PRECISIONS, "bfloat16": torch.float32}
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
@@ -40,3 +43,32 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
             "Use device='auto' or device='cpu'."
         ) from error
     return resolved
+
+
+def check_bfloat16(device: torch.device) -> None:
+    """Raise an error if a device does not compute in bfloat16.
+
+    Parameters
+    ----------
+    device : torch.device
+        An available device.
+
+    Raises
+    ------
+    DeviceError
+        If it has no instructions for it. Emulation would be slower than float32.
+    """
+    if device.type == "cpu":
+        is_able = has_bfloat16_instructions()
+        needed = "a processor with AVX-512-BF16 or AMX"
+    elif device.type == "cuda":
+        with torch.cuda.device(device):
+            is_able = torch.cuda.is_bf16_supported(including_emulation=False)
+        needed = "a GPU of compute capability 8.0 or more"
+    else:
+        is_able, needed = False, "a CPU or a CUDA GPU"
+    if not is_able:
+        raise DeviceError(
+            f"precision='bfloat16' needs {needed}, and device={str(device)!r} is none. Use "
+            "precision='float32'."
+        )

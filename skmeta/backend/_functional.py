@@ -31,6 +31,9 @@ class Network:
         Shape of one row.
     device : torch.device
         Device of the computation.
+    in_bfloat16 : bool, default=False
+        Whether convolutions and products of matrices are computed in bfloat16. Weights, statistics
+        and features stay in the precision of the input.
 
     Attributes
     ----------
@@ -47,9 +50,14 @@ class Network:
     """
 
     def __init__(
-        self, module: nn.Module, input_shape: tuple[int, ...], device: torch.device
+        self,
+        module: nn.Module,
+        input_shape: tuple[int, ...],
+        device: torch.device,
+        in_bfloat16: bool = False,
     ) -> None:
         self._local = threading.local()
+        self._in_bfloat16, self._device_type = in_bfloat16, device.type
         module = module.eval()
         self.n_features, self.n_flops = _features_and_flops(module, input_shape)
         self._module = module.to(device)
@@ -88,11 +96,20 @@ class Network:
             attributes[name] = state[key]
         for attributes, name, key in own.statistics:
             attributes[name] = values[key]
-        features: Tensor = own.module(x)
+        features = self._forward(own.module, x)
         for attributes, name, key in own.statistics:
             values[key] = attributes[name]
         own.clear()
         return features
+
+    def _forward(self, module: nn.Module, x: Tensor) -> Tensor:
+        if not self._in_bfloat16:
+            plain: Tensor = module(x)
+            return plain
+        # Without its cache, which knows nothing of the levels of torch.func.
+        with torch.autocast(self._device_type, torch.bfloat16, cache_enabled=False):
+            features: Tensor = module(x)
+        return features.to(x.dtype)
 
     def _own_copy(self) -> _Copy:
         if not hasattr(self._local, "copy"):

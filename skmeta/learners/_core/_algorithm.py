@@ -18,7 +18,7 @@ from torch import Tensor
 from skmeta._sklearn_compat import Interval, StrOptions, parameter_names
 from skmeta.backend import (
     MODES,
-    PRECISIONS,
+    NETWORK_PRECISIONS,
     Execution,
     Rows,
     Scaler,
@@ -95,7 +95,7 @@ class Algorithm(BaseEstimator, ABC):
         "evaluate_every": [Interval(Integral, 1, None, closed="left")],
         "patience": [Interval(Integral, 1, None, closed="left"), None],
         "device": [str, torch.device],
-        "precision": [StrOptions(set(PRECISIONS))],
+        "precision": [StrOptions(set(NETWORK_PRECISIONS))],
         "execution": [StrOptions(set(MODES))],
         "chunk_size": [Interval(Integral, 1, None, closed="left"), None],
         "n_jobs": [Integral, None],

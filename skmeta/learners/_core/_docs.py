@@ -180,7 +180,12 @@ PARAMETERS = {
         "Validations without a better score after which meta-training ends; None: never.",
     ),
     "device": ("str or torch.device", "Where to compute; ``auto`` takes a GPU if there is one."),
-    "precision": ('{"float32", "float64"}', "Precision of meta-training."),
+    "precision": (
+        '{"float32", "float64", "bfloat16"}',
+        "Precision of meta-training. With ``bfloat16``, a network's convolutions and products of "
+        "matrices are computed in it, while weights and statistics stay in float32; it needs a "
+        "processor with AVX-512-BF16 or AMX, or a GPU.",
+    ),
     "execution": (
         '{"auto", "loop", "threads", "vmap"}',
         "How the tasks of a meta-iteration are computed: one by one, one thread per task, or "

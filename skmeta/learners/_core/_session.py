@@ -12,13 +12,14 @@ from torch import Tensor
 
 from skmeta.backbones import build_backbone
 from skmeta.backend import (
-    PRECISIONS,
+    NETWORK_PRECISIONS,
     Execution,
     Network,
     Scaler,
     State,
     TaskTensors,
     TensorAdapter,
+    check_bfloat16,
     resolve_device,
 )
 from skmeta.learners._core._algorithm import Algorithm
@@ -81,8 +82,9 @@ class Session:
             Row of each output in a learned head.
         device : str or torch.device
             Where to compute.
-        precision : {"float32", "float64"}
-            Precision of the tensors.
+        precision : {"float32", "float64", "bfloat16"}
+            Precision of the tensors; with ``"bfloat16"`` that of the network's products, and the
+            tensors have float32.
 
         Returns
         -------
@@ -92,10 +94,13 @@ class Session:
         Raises
         ------
         DeviceError
-            If the device is not there.
+            If the device is not there, or does not compute in bfloat16.
         """
-        where, dtype = resolve_device(device), PRECISIONS[precision]
-        network = Network(module, input_shape, where)
+        where, dtype = resolve_device(device), NETWORK_PRECISIONS[precision]
+        in_bfloat16 = precision == "bfloat16"
+        if in_bfloat16:
+            check_bfloat16(where)
+        network = Network(module, input_shape, where, in_bfloat16)
         context = Context(network, kind, head, torch.as_tensor(list(classes), device=where))
         return cls(learner, context, TensorAdapter(input_shape, scaler, where, dtype), scaler)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
-from skmeta.backend import Rows, Scaler, State, TaskTensors, TensorAdapter, to_numpy
+from skmeta.backend import PRECISIONS, Rows, Scaler, State, TaskTensors, TensorAdapter, to_numpy
 from skmeta.exceptions import EpisodeError, SkippedTasksWarning
 from skmeta.learners._core import Context, MetaLearner, TaskSource, loss, score
 from skmeta.learners.hierarchical._gaussian import (
@@ -119,6 +119,7 @@ class HierarchicalLinear(MetaLearner):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **MetaLearner._parameter_constraints,
+        "precision": [StrOptions(set(PRECISIONS))],
         "task_type": [StrOptions({"auto", "classification", "regression"})],
         "head_init": [StrOptions({"learned"})],
         "n_iterations": [Interval(Integral, 0, None, closed="left")],

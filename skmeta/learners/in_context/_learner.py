@@ -138,6 +138,7 @@ class InContextLearner(MetaLearner):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **MetaLearner._parameter_constraints,
+        "precision": [StrOptions(set(PRECISIONS))],
         "task_type": [StrOptions({"auto", "classification", "regression"})],
         "n_estimators": [Interval(Integral, 1, 64, closed="both")],
         "max_rows": [Interval(Integral, 1, None, closed="left")],

@@ -1,0 +1,103 @@
+"""Networks in bfloat16: close to float32, with weights and statistics in float32."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from skmeta.backbones import build_backbone
+from skmeta.backend import Execution, Network, check_bfloat16
+from skmeta.backend import _device as device_module
+from skmeta.exceptions import DeviceError
+from skmeta.learners import MAML, InContextLearner, ProtoNet
+
+CPU = torch.device("cpu")
+
+
+def make(in_bfloat16, backbone="conv4", shape=(1, 16, 16)):
+    generator = torch.Generator().manual_seed(0)
+    module = build_backbone(backbone, shape, None, generator)
+    return Network(module, shape, CPU, in_bfloat16)
+
+
+def draw(*shape, seed=1):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(("backbone", "shape"), [("conv4", (1, 16, 16)), ("mlp", (6,))])
+def test_features_are_close_and_kept_in_float32(backbone, shape):
+    x, found = draw(10, *shape), []
+    for in_bfloat16 in (False, True):
+        network = make(in_bfloat16, backbone, shape)
+        features, statistics = network.measure(network.initial_weights(), x)
+        assert features.dtype == torch.float32
+        assert {v.dtype for v in statistics.values()} <= {torch.float32}
+        found.append(features)
+    error = (found[1] - found[0]).norm() / found[0].norm()
+    assert 1e-5 < error < 0.05  # Not equal: the products were computed in bfloat16.
+
+
+@pytest.mark.parametrize("mode", ["loop", "threads", "vmap"])
+def test_second_order_gradients_are_close(mode):
+    tasks = {"x": draw(3, 6, 1, 16, 16), "z": draw(3, 6, 1, 16, 16, seed=2)}
+    weight, found = draw(64, seed=3), []
+    for in_bfloat16 in (False, True):
+        network = make(in_bfloat16)
+        state = network.initial_weights()
+
+        def loss(state, task, network=network):
+            def inner(at):
+                return network.measure(at, task["x"])[0].pow(2).matmul(weight).mean()
+
+            gradient = torch.func.grad(inner)(state)
+            fast = {n: v - 0.01 * gradient[n] for n, v in state.items()}
+            value = network.measure(fast, task["z"])[0].pow(2).matmul(weight).mean()
+            return value, {"loss": value}
+
+        with Execution(mode, device=CPU, n_jobs=2) as execution:
+            gradient, _ = execution.gradient(loss, state, tasks)
+        assert {v.dtype for v in gradient.values()} == {torch.float32}
+        found.append(torch.cat([gradient[n].flatten() for n in state]))
+    similarity = torch.nn.functional.cosine_similarity(found[0], found[1], dim=0)
+    # Rounding the weights to bfloat16, and nothing else, gives 0.87 with steps of 0.1.
+    assert 0.8 < float(similarity) < 1 - 1e-9
+
+
+@pytest.fixture
+def _able(monkeypatch):
+    # Without the instructions torch emulates them.
+    monkeypatch.setattr(device_module, "has_bfloat16_instructions", lambda: True)
+
+
+@pytest.mark.usefixtures("_able")
+@pytest.mark.parametrize("learner_class", [MAML, ProtoNet])
+def test_a_learner_trains_in_bfloat16(learner_class):
+    X, y = load_digits(return_X_y=True)
+    images = X.reshape(-1, 1, 8, 8) / 16
+    scores = {}
+    for precision in ("float32", "bfloat16"):
+        learner = learner_class(
+            backbone="conv4", backbone_params={"n_channels": 8, "n_blocks": 2},
+            n_way=2, n_shot=2, n_query=5, n_iterations=15, evaluate_every=15,
+            n_validation_tasks=20, validation_fraction=0.2, precision=precision, device="cpu",
+            random_state=0,
+        ).fit(images, y)  # fmt: skip
+        assert learner.prior_.tensors["body.0.weight"].dtype == np.dtype("float32")
+        scores[precision] = learner.history_["validation_score"][-1]
+    assert scores["bfloat16"] == pytest.approx(scores["float32"], abs=0.1)
+
+
+def test_a_processor_without_the_instructions_is_told(monkeypatch):
+    monkeypatch.setattr(device_module, "has_bfloat16_instructions", lambda: False)
+    with pytest.raises(DeviceError, match="needs a processor with AVX-512-BF16 or AMX"):
+        ProtoNet(precision="bfloat16", n_way=2, n_iterations=1).fit(
+            draw(40, 3).numpy(), [0, 1] * 20
+        )
+    with pytest.raises(DeviceError, match="a CPU or a CUDA GPU, and device='meta'"):
+        check_bfloat16(torch.device("meta"))
+
+
+def test_learners_in_closed_form_and_of_tables_have_no_bfloat16():
+    learner = InContextLearner(precision="bfloat16")
+    with pytest.raises(ValueError, match="'precision' parameter"):
+        learner.fit(np.zeros((4, 2)), [0, 1, 0, 1])
