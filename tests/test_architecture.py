@@ -15,6 +15,7 @@ FLOORS = [
     {
         *("_validation", "_random", "_optional", "exceptions"),
         *("_sklearn_compat", "_torch_compat", "_files", "_renamed"),
+        *("_html", "_doc_link", "_progress"),
     },
     {"tasks", "backbones"},
     {"datasets", "backend"},

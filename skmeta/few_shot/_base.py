@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from skmeta._doc_link import DocLink
 from skmeta._sklearn_compat import (
     Interval,
     StrOptions,
@@ -47,7 +48,7 @@ _OVERRIDES = ("n_inner_steps", "inner_lr", "transductive", "n_estimators")
 Compute = Callable[[Session, State, Tensor], tuple[np.ndarray, ...]]
 
 
-class BaseMetaFewShot(BaseEstimator):
+class BaseMetaFewShot(DocLink, BaseEstimator):
     """Adapts a prior to the rows given, and predicts with the adapted state."""
 
     kind: ClassVar[str]

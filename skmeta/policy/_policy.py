@@ -14,6 +14,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skmeta._doc_link import DocLink
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context
 from skmeta._validation import check_count
@@ -32,7 +33,7 @@ from skmeta.policy.environments import gymnasium
 from skmeta.priors import MetaPrior
 
 
-class MetaPolicy(BaseEstimator):
+class MetaPolicy(DocLink, BaseEstimator):
     """A policy that adapts to a new environment after a few episodes, starting from a prior.
 
     ``fit`` plays episodes, takes a policy gradient step, and so on, as often as the prior was

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, Self, TypeVar
 
 import numpy as np
 
+from skmeta._html import facts_table
 from skmeta.exceptions import PriorFormatError, PriorMismatchError
 from skmeta.priors._features import check_features, count
 from skmeta.priors._file import compute_digest, read_prior, write_prior
@@ -274,6 +275,26 @@ class MetaPrior:
         parts.append(count(self.n_parameters, "parameters"))
         return f"{type(self).__name__}({', '.join(parts)}, digest {self.digest[:6]}…)"
 
+    def _repr_html_(self) -> str:
+        """Return what the prior is as an HTML table, for notebooks."""
+        trained_on = None
+        if self.trained_on is not None and self.trained_on_kind is not None:
+            trained_on = count(len(self.trained_on), self.trained_on_kind)
+        facts = {
+            "learner": self.learner,
+            "settings": _spell(self.learner_params),
+            "network": self.backbone,
+            "settings of the network": _spell(self.backbone_params),
+            "tasks": self.kind,
+            "features": self.n_features_in,
+            "classes": None if self.classes is None else len(self.classes),
+            "trained on": trained_on,
+            "parameters": f"{self.n_parameters:,}",
+            "origin": _spell(self.provenance),
+            "digest": self.digest[:12],
+        }
+        return facts_table(type(self).__name__, facts)
+
     def check_features(self, X_n_features: int, feature_names: Sequence[str] | None = None) -> None:
         """Check that data have the features that the prior was learned on.
 
@@ -368,3 +389,8 @@ def _rebuild(
     prior = cls(tensors, **arguments, module=module)
     vars(prior)["_user_module"] = user_module
     return prior
+
+
+def _spell(values: Mapping[str, Any]) -> str | None:
+    """Return settings as text, and None if there are none."""
+    return ", ".join(f"{name}={value!r}" for name, value in values.items()) or None

@@ -116,7 +116,8 @@ class FoldEvaluator:
             "return_times": True,
             "return_parameters": False,
             "error_score": search.error_score,
-            "verbose": search.verbose,
+            # Up to 2, the search itself says more than scikit-learn does.
+            "verbose": search.verbose if search.verbose > 2 else 0,
         }
 
     def __enter__(self) -> Self:

@@ -232,7 +232,8 @@ class TrialRecorder:
             source = "on record" if trial.key in self.recalled else trial.source
             if len(outputs) < self.n_splits:
                 source += f", stopped after {len(outputs)} of {self.n_splits} folds"
-            self._progress.show(trial.params, source, float(score), seconds)
+            folds = self._fold_scores(outputs)
+            self._progress.show(trial.params, source, float(score), seconds, folds)
 
     def finish(self) -> None:
         """Note in the history that the search came to its end."""

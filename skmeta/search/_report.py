@@ -3,16 +3,15 @@
 import logging
 import math
 import os
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
-from tqdm.auto import tqdm
 
 from skmeta._optional import import_optional
+from skmeta._progress import ProgressBar, is_interactive, progress_bar
 from skmeta.search._refit import result_metric
 from skmeta.search.report import write_search_report
 from skmeta.search.space import Candidate, plain_value, short_names
@@ -68,7 +67,14 @@ class Progress:
             f"totalling {self._n_iter * n_splits} fits"
         )
 
-    def show(self, params: Candidate, source: str, score: float, seconds: float) -> None:
+    def show(
+        self,
+        params: Candidate,
+        source: str,
+        score: float,
+        seconds: float,
+        folds: Sequence[float] = (),
+    ) -> None:
         """Show a finished candidate.
 
         Parameters
@@ -80,12 +86,14 @@ class Progress:
             NaN if a fit failed.
         seconds : float
             Of all its fits.
+        folds : sequence of float, default=()
+            Score of each fold, shown with ``verbose=2``.
         """
         self._n_shown += 1
         changed = self._changed(params)
         if score > self._best:
             self._best, self._best_params = score, params
-            self._bar.set_postfix(best=f"{score:.5g}", refresh=False)
+            self._bar.set_postfix({"best": f"{score:.5g}"}, refresh=False)
         self._bar.update(1)
         width = len(str(self._n_iter))
         best = self._best if np.isfinite(self._best) else math.nan
@@ -93,6 +101,10 @@ class Progress:
             f"{self._n_shown:>{width}}/{self._n_iter}: score {score:.5g}, best {best:.5g}, "
             f"{source}, {seconds:.2g} s, {changed}"
         )
+        if self._verbose > 1:
+            scores = " ".join(f"{fold:.5g}" for fold in folds)
+            values = " ".join(f"{self._names.get(n, n)}={_spell(v)}" for n, v in params.items())
+            self._tell(f"{'':>{2 * width + 3}}folds {scores}; {values or 'no parameter'}")
 
     def _changed(self, params: Candidate) -> str:
         """Return the parameters that differ from those of the best candidate so far."""
@@ -236,15 +248,8 @@ def _spell(value: Any) -> str:
     return f"{plain:.4g}" if isinstance(plain, float) else str(plain)
 
 
-def _progress_bar(progress: Any, verbose: int, total: int) -> tqdm:
+def _progress_bar(progress: Any, verbose: int, total: int) -> ProgressBar:
     automatic = progress == "auto"
-    # disable=None is tqdm's own test for a terminal. Lines would tear a bar apart.
-    hidden = True if automatic and verbose > 0 else None
-    return tqdm(
-        total=total,
-        desc="search",
-        unit="candidate",
-        disable=hidden if automatic else not progress,
-        delay=2 if automatic else 0,
-        file=sys.stderr,
-    )
+    # Lines of candidates would tear a bar apart.
+    shown = (is_interactive() and verbose <= 0) if automatic else bool(progress)
+    return progress_bar(total, "search", "candidates", shown=shown, delay=2 if automatic else 0)

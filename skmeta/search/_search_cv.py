@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import clone
 
+from skmeta._doc_link import DocLink
 from skmeta._sklearn_compat import (
     BaseSearchCV,
     HasMethods,
@@ -42,7 +43,7 @@ from skmeta.search.space import replace_parts
 __all__ = ["MetaLearnedSearchCV"]
 
 
-class MetaLearnedSearchCV(ReportMethods, BaseSearchCV):
+class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
     """Search over hyperparameters that remembers what earlier searches found.
 
     It takes what :class:`~sklearn.model_selection.GridSearchCV` and
@@ -124,9 +125,11 @@ class MetaLearnedSearchCV(ReportMethods, BaseSearchCV):
         With ``verbose=1`` there is one line per candidate, in the order in which they finish: its
         number, score, the best score so far, why it was tried, seconds, and the parameters that
         differ from the best candidate so far (from the estimator, for the first one).
+        ``verbose=2`` adds a line with the score of each fold and all parameters of the candidate.
     progress : bool or "auto", default="auto"
-        Show a progress bar with the best score so far. ``"auto"`` shows it in a terminal, from the
-        third second on, unless `verbose` is set.
+        Show a progress bar with the best score so far. ``"auto"`` shows it in a terminal or a
+        notebook, from the third second on, unless `verbose` is set. Where standard error is a
+        file, True writes lines now and then.
     random_state : int, RandomState instance, Generator or None, default=None
         Determines the candidates. A resumed search keeps the seed that it began with.
 

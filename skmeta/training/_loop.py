@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
+from skmeta._progress import progress_bar
 from skmeta.backend import Ranks
 from skmeta.exceptions import CheckpointError, CheckpointWarning, DivergenceWarning
 from skmeta.training._checkpoint import load_checkpoint, prepare_checkpoint, save_checkpoint
@@ -139,12 +139,12 @@ def meta_train(
     if settings.n_iterations == 0:
         run.record(ranks.share(partial(score, run.state)))
     began = time.perf_counter() - run.seconds
-    bar = tqdm(
-        total=settings.n_iterations,
+    bar = progress_bar(
+        settings.n_iterations,
+        "meta-training",
+        "iterations",
+        shown=bool(settings.verbose) and ranks.is_first,
         initial=run.iteration,
-        desc="meta-training",
-        unit="it",
-        disable=not (settings.verbose and ranks.is_first),
     )
     with bar:
         recent: list[dict[str, float]] = []

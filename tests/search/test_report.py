@@ -57,6 +57,18 @@ def test_verbose_prints_one_line_per_candidate(capsys):
     assert captured.err == ""
 
 
+def test_verbose_2_adds_the_folds_and_all_parameters(capsys):
+    found = search(n_iter=2, verbose=2, n_jobs=1).fit(X, y)
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    results = found.cv_results_
+    for row, line in enumerate(lines[1::2]):
+        folds, params = re.fullmatch(r"\s+folds (.+); (.+)", line).groups()
+        expected = [results[f"split{k}_test_score"][row] for k in range(3)]
+        np.testing.assert_allclose([float(text) for text in folds.split()], expected, rtol=1e-4)
+        assert {pair.split("=")[0] for pair in params.split()} == {"C", "gamma"}
+
+
 def test_nothing_is_printed_by_default(capsys):
     search(n_iter=2).fit(X, y)
     assert capsys.readouterr() == ("", "")

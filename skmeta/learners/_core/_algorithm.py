@@ -15,6 +15,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
+from skmeta._doc_link import DocLink
 from skmeta._sklearn_compat import Interval, StrOptions, parameter_names
 from skmeta.backend import (
     MODES,
@@ -37,7 +38,7 @@ REMOVED = frozenset({"head_init", "task_type", "first_order"})
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Algorithm(BaseEstimator, ABC):
+class Algorithm(DocLink, BaseEstimator, ABC):
     """A meta-learning algorithm: its settings, and pure methods that take the state they need."""
 
     backbone: Any = "mlp"

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
+from skmeta._doc_link import DocLink
 from skmeta._optional import import_optional
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context, get_feature_names
@@ -30,7 +31,7 @@ from skmeta.learners.auto._tasks import Design, design_classes, design_groups
 from skmeta.priors import MetaPrior
 
 
-class AutoLearner(BaseEstimator):
+class AutoLearner(DocLink, BaseEstimator):
     """Find the learner that suits the tasks, within a time budget.
 
     ``fit`` holds out tasks, trains several learners on the others, and compares what they predict

@@ -14,6 +14,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
+from skmeta._doc_link import DocLink
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import MODES, PRECISIONS, State
 from skmeta.learners import GradientLearner
@@ -26,7 +27,7 @@ POLICY_LEARNERS: dict[str, type[PolicySettings]] = {}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class PolicySettings(BaseEstimator, ABC):
+class PolicySettings(DocLink, BaseEstimator, ABC):
     """Settings of a policy learner, and its inner step."""
 
     hidden: tuple[int, ...] = (64, 64)

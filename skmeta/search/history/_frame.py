@@ -40,6 +40,10 @@ def to_frame(searches: Sequence[RecordedSearch], *, all_columns: bool) -> Any:
     if not all_columns:
         searched = {name for search in searches for name in search.record.space}
         params = [n for n in params if n in searched or _is_informative(frame[n])]
+        # What a column would only repeat: no errors, and the mean that is the score already.
+        first = [n for n in first if n != "error" or frame[n].notna().any()] if rows else first
+        if all([*search.record.metrics.values()] == [1] for search in searches):
+            scores = []
     return frame.reindex(columns=[*first, *sorted(scores), *sorted(params)])
 
 

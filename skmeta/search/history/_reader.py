@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from skmeta.exceptions import HistoryFormatError
+from skmeta._html import table, tag
+from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search.history import _codec, _exchange, _frame, _queries
 from skmeta.search.history._address import MEMORY
 from skmeta.search.history._damage import DamagedRow, check_digest, warn_of_damage
@@ -232,7 +233,8 @@ class HistoryReader:
         all : bool, default=False
             Show all columns. By default, a parameter is left out if no search varied it and it
             has one value in all rows or only digests of values. So is what the model expected
-            (``predicted_mean_score``, ``predicted_std_score``).
+            (``predicted_mean_score``, ``predicted_std_score``), ``error`` if there was none, and
+            ``mean_test_<metric>`` if it is the score in all searches.
 
         Returns
         -------
@@ -303,6 +305,14 @@ class HistoryReader:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._state['name']!r})"
+
+    def _repr_html_(self) -> str:
+        """Return what the history holds as an HTML table, for notebooks."""
+        try:
+            rows = self._store.run(_queries.describe)
+        except (HistoryError, HistoryFormatError) as error:  # a representation must not fail
+            return tag("p", f"{self!r}: {error}")
+        return table(repr(self), ("estimator", "data sets", "searches", "candidates"), rows)
 
     def __enter__(self) -> Self:
         return self

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skmeta.search.report._html import Markup, join, tag
+from skmeta._html import Markup, join, tag
 
 __all__ = ["Chart", "Scale", "legend", "marker", "number"]
 

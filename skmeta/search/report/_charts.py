@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skmeta._html import Markup, join, tag
 from skmeta.search.analysis import (
     FittedScores,
     Importance,
@@ -15,7 +16,6 @@ from skmeta.search.analysis import (
     score_floor,
 )
 from skmeta.search.report._axes import Chart, Scale, legend, marker, number
-from skmeta.search.report._html import Markup, join, tag
 from skmeta.search.report._summary import SearchSummary
 
 __all__ = [

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from skmeta._files import atomic_writer
+from skmeta._html import Markup, join, tag
 from skmeta.search.report._from_history import summarise_recorded
 from skmeta.search.report._from_search import summarise_search
-from skmeta.search.report._html import Markup, join, tag
 from skmeta.search.report._sections import search_sections
 from skmeta.search.report._summary import SearchSummary
 from skmeta.search.report._tables import filter_bar, overview

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from skmeta._html import Markup, join, tag
 from skmeta.search.analysis import (
     MIN_CANDIDATES,
     FittedScores,
@@ -21,7 +22,6 @@ from skmeta.search.report._charts import (
     slice_chart,
     timeline,
 )
-from skmeta.search.report._html import Markup, join, tag
 from skmeta.search.report._summary import PriorSummary, SearchSummary
 from skmeta.search.report._tables import (
     facts,

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from skmeta._html import Markup, join, tag
 from skmeta.search.report._axes import number
-from skmeta.search.report._html import Markup, join, tag
 from skmeta.search.report._summary import CandidateSummary, SearchSummary
 
 __all__ = ["facts", "filter_bar", "leaderboard", "overview", "sources_table", "versions_table"]

@@ -8,9 +8,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
+from skmeta._html import tag
 from skmeta.search.report._axes import Chart, Scale
 from skmeta.search.report._code import code_of_configuration, code_of_estimator, code_of_params
-from skmeta.search.report._html import tag
 
 
 @pytest.mark.parametrize(

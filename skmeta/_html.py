@@ -1,9 +1,10 @@
 """HTML and SVG as text: whatever is not markup already is escaped."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-__all__ = ["Markup", "join", "tag"]
+__all__ = ["Markup", "facts_table", "join", "table", "tag"]
 
 _VOID = frozenset({"br", "circle", "input", "line", "meta", "path", "rect"})
 
@@ -55,6 +56,40 @@ def join(*children: Any) -> Markup:
             if child is not None
         )
     )
+
+
+def facts_table(caption: str, facts: Mapping[str, Any]) -> Markup:
+    """Return a table of labels and texts, for a notebook; texts that are None are left out.
+
+    Parameters
+    ----------
+    caption : str
+    facts : mapping of str to object
+    """
+    rows = [
+        tag("tr", tag("th", label, scope="row"), tag("td", text))
+        for label, text in facts.items()
+        if text is not None
+    ]
+    return tag("table", tag("caption", caption), tag("tbody", *rows))
+
+
+def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> Markup:
+    """Return a table with a heading for each column, for a notebook.
+
+    Parameters
+    ----------
+    caption : str
+    headings : sequence of str
+    rows : iterable of sequence
+        The first value of each is its heading.
+    """
+    head = tag("tr", *(tag("th", heading, scope="col") for heading in headings))
+    body = [
+        tag("tr", tag("th", first, scope="row"), *(tag("td", value) for value in values))
+        for first, *values in rows
+    ]
+    return tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *body))
 
 
 def _text(value: Any) -> str:

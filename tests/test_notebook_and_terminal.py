@@ -1,0 +1,190 @@
+"""What a notebook and a terminal show: links, tables and progress."""
+
+import importlib
+import inspect
+import sys
+import types
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.datasets import load_iris
+from sklearn.svm import SVC
+from sklearn.utils import estimator_html_repr
+
+from skmeta import MetaFewShotClassifier, _doc_link, _progress
+from skmeta._doc_link import documentation_url
+from skmeta._html import facts_table, table
+from skmeta._progress import progress_bar
+from skmeta.learners import ProtoNet
+from skmeta.priors import MetaPrior
+from skmeta.search import MetaLearnedSearchCV, SearchHistory
+
+X, y = load_iris(return_X_y=True)
+ROOMS = ("few_shot", "learners", "policy", "search")
+ESTIMATORS = {
+    cls: f"skmeta.{room}.{name}"
+    for room in ROOMS
+    for name in importlib.import_module(f"skmeta.{room}").__all__
+    if inspect.isclass(cls := getattr(importlib.import_module(f"skmeta.{room}"), name))
+    and issubclass(cls, BaseEstimator)
+    and not inspect.isabstract(cls)
+}
+
+
+@pytest.fixture
+def site(monkeypatch):
+    monkeypatch.setenv("SKMETA_DOC_URL", "https://docs.example/stable/")
+
+
+# -- links -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS, ids=ESTIMATORS.values())
+def test_every_estimator_links_to_its_page(cls, site):
+    required = [
+        name
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    ]
+    estimator = cls(**dict.fromkeys(required))
+    expected = f"https://docs.example/stable/api/generated/{ESTIMATORS[cls]}.html"
+    assert estimator._get_doc_link() == expected
+
+
+def test_the_diagram_shows_the_link(site):
+    html = estimator_html_repr(MetaLearnedSearchCV(SVC(), prior=None))
+    assert (
+        "https://docs.example/stable/api/generated/skmeta.search.MetaLearnedSearchCV.html" in html
+    )
+    assert "https://docs.example" in estimator_html_repr(MetaFewShotClassifier())
+
+
+def test_a_subclass_of_a_user_has_no_page(site):
+    class Own(ProtoNet):
+        pass
+
+    assert Own()._get_doc_link() == ""
+
+
+def test_the_address_is_that_of_the_metadata(monkeypatch):
+    monkeypatch.delenv("SKMETA_DOC_URL", raising=False)
+
+    class Metadata:
+        entries = ("Homepage, https://home.example", "Documentation, https://docs.example/")
+
+        def get_all(self, name):
+            return [*self.entries] if name == "Project-URL" else None
+
+    monkeypatch.setattr(_doc_link, "metadata", lambda name: Metadata())
+    _doc_link._url_of_metadata.cache_clear()
+    try:
+        assert documentation_url() == "https://docs.example"
+        Metadata.entries = ()
+        _doc_link._url_of_metadata.cache_clear()
+        assert documentation_url() is None
+        assert ProtoNet()._get_doc_link() == ""
+    finally:
+        _doc_link._url_of_metadata.cache_clear()
+
+
+# -- tables ----------------------------------------------------------------------------------------
+
+
+def test_tables_escape_what_they_show():
+    assert "&lt;b&gt;" in facts_table("a", {"x": "<b>", "y": None})
+    assert "y" not in facts_table("a", {"x": "<b>", "y": None}).replace("body", "")
+    assert table("c", ["<h>"], [["<r>", 1]]).count("&lt;") == 2
+
+
+def test_a_prior_is_a_table():
+    prior = MetaPrior(
+        {"body.weight": np.ones((4, 3))},
+        learner="MAML",
+        learner_params={"inner_lr": 0.4},
+        backbone="<mlp>",
+        backbone_params={},
+        kind="classification",
+        n_features_in=3,
+        trained_on=["a", "b"],
+        trained_on_kind="classes",
+    )
+    html = prior._repr_html_()
+    for text in ("MAML", "inner_lr=0.4", "&lt;mlp&gt;", "2 classes", "12", prior.digest[:12]):
+        assert text in html
+    assert "settings of the network" not in html
+
+
+def test_a_history_is_a_table(tmp_path):
+    history = SearchHistory(tmp_path / "h.db")
+    history.add(SVC(), [{"C": 1.0}, {"C": 10.0}], [0.8, 0.9], dataset="iris")
+    html = history._repr_html_()
+    assert '<th scope="row">SVC</th><td>1</td><td>1</td><td>2</td>' in html
+    history.close()
+    (tmp_path / "h.db").write_bytes(b"no database" * 100)
+    assert html != history._repr_html_()
+    assert "SearchHistory" in history._repr_html_()
+
+
+# -- progress --------------------------------------------------------------------------------------
+
+
+def is_plain(text):
+    return all(character.isprintable() or character == "\n" for character in text)
+
+
+def test_a_log_gets_lines_without_control_characters(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(_progress.time, "monotonic", lambda: now[0])
+    with progress_bar(7, "work", "steps", shown=True, initial=1) as bar:
+        bar.set_postfix({"best": "0.5"}, refresh=False)
+        for _ in range(6):
+            now[0] += 13
+            bar.update()
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(",")[0] for line in lines] == [
+        "work: 2/7 steps",
+        "work: 5/7 steps",
+        "work: 7/7 steps",
+    ]
+    assert all(line.endswith(" s, best=0.5") for line in lines)
+
+
+def test_nothing_is_shown_if_it_is_not_wanted(capsys):
+    with progress_bar(3, "work", "steps", shown=False) as bar:
+        bar.update(3)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_and_a_notebook_get_a_bar(monkeypatch):
+    assert not _progress.is_interactive()
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert _progress.is_interactive()
+    with progress_bar(2, "work", "steps", shown=True) as bar:
+        assert isinstance(bar, _progress.tqdm)
+    monkeypatch.undo()
+    shell = types.SimpleNamespace(config={"IPKernelApp": {}})
+    ipython = types.SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    assert _progress.is_interactive()
+    shell.config = {}
+    assert not _progress.is_interactive()
+
+
+def test_meta_training_writes_plain_lines(capsys):
+    ProtoNet(n_way=3, n_iterations=3, validation_fraction=0, verbose=1, random_state=0).fit(X, y)
+    error = capsys.readouterr().err
+    assert error.splitlines()[-1].startswith("meta-training: 3/3 iterations, ")
+    assert is_plain(error)
+
+
+@pytest.mark.parametrize("progress", [True, "auto", False])
+def test_a_search_writes_plain_lines_if_asked(progress, capsys):
+    search = MetaLearnedSearchCV(
+        SVC(), {"C": [0.1, 1.0, 10.0]}, n_iter=2, cv=2, prior=None, progress=progress
+    )
+    search.fit(X, y)
+    error = capsys.readouterr().err
+    assert is_plain(error)
+    assert ("search: 2/2 candidates" in error) == (progress is True)
