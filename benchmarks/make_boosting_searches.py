@@ -62,6 +62,7 @@ def main():
     parser.add_argument("history")
     parser.add_argument("--estimators", nargs="*", default=[*BOOSTERS])
     parser.add_argument("--n-configurations", type=int, default=30)
+    parser.add_argument("--n-sets", type=int, help="the first ones only")
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--export", type=Path)
     options = parser.parse_args()
@@ -70,7 +71,7 @@ def main():
     with SearchHistory(options.history) as history:
         if options.export and options.export.exists():
             history.merge(options.export)
-        for name, dataset in tqdm(plan(folder, options.estimators), smoothing=0.01):
+        for name, dataset in tqdm(plan(folder, options.estimators, options.n_sets), smoothing=0.01):
             if time.monotonic() > end:
                 break
             search(history, folder, name, dataset, options.n_configurations, end)
@@ -79,7 +80,7 @@ def main():
         print(history.describe())
 
 
-def plan(folder, estimators):
+def plan(folder, estimators, n_sets=None):
     """Return pairs of an estimator and a data set, in the order of work."""
     work = []
     for name in estimators:
@@ -88,7 +89,9 @@ def plan(folder, estimators):
         usable = [
             o for o in sets if o.get("n_classes", 0) <= MAX_CLASSES_OF_BOOSTING or task[0] == "r"
         ]
-        work += [(position, name, one) for position, one in enumerate(usable[: FIRST[task]])]
+        work += [
+            (position, name, one) for position, one in enumerate(usable[: n_sets or FIRST[task]])
+        ]
     # By estimator first: a prior of one needs all of its sets.
     return [
         (name, one) for _, name, one in sorted(work, key=lambda w: (estimators.index(w[1]), w[0]))

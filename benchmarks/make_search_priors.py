@@ -2,9 +2,10 @@
 
     SKMETA_DATA=... python benchmarks/make_search_priors.py searches.parquet
 
-The history is what ``make_searches.py`` recorded; published searches of three estimators join it
-for accuracy. Of each estimator and metric a prior is written, in half precision, and one card an
-estimator: what it was learned from, and how a search on a data set whose origin is left out does.
+The history is what ``make_searches.py`` recorded, or ``make_boosting_searches.py`` (then name the
+``--estimators``); published searches of three estimators join it for accuracy. Of each estimator
+and metric a prior is written, in half precision, and one card an estimator: what it was learned
+from, and how a search on a data set whose origin is left out does.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 import numpy as np
+from make_boosting_searches import BOOSTERS
 from make_searches import CLASSIFIERS, REGRESSORS
 from origins import same_origin
 from search_tables import evaluations_needed, load_table, random_regret
@@ -44,6 +46,7 @@ N_SEARCHES = 20  # fewer make no prior
 BOUND = 2.0
 SOURCES = {
     "own": "searches by benchmarks/make_searches.py on sets of PMLB and UCI",
+    "boosting": "searches by benchmarks/make_boosting_searches.py on sets of PMLB and UCI",
     "forest": "van Rijn and Hutter (2018), github.com/janvanrijn/openml-pimp, BSD-3-Clause",
     "svc": "van Rijn et al., github.com/janvanrijn/openml-multitask, BSD-3-Clause",
     "adaboost": "van Rijn and Hutter (2018), github.com/janvanrijn/openml-pimp, BSD-3-Clause",
@@ -126,9 +129,13 @@ def published_searches(name, metric):
 
 def new_card(name):
     sources = ["own", PUBLISHED[name][0]] if name in PUBLISHED else ["own"]
+    packages = ["scikit-learn", "numpy", "skmeta"]
+    if name in BOOSTERS:
+        sources = ["boosting"]
+        packages.append(BOOSTERS[name][0])
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "versions": {one: version(one) for one in ("scikit-learn", "numpy", "skmeta")},
+        "versions": {one: version(one) for one in packages},
         "licence": "BSD-3-Clause",
         "sources": [SOURCES[source] for source in sources],
         "metrics": {},

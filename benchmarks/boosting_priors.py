@@ -1,0 +1,106 @@
+"""The priors of LightGBM, XGBoost and CatBoost on data sets whose origin they leave out.
+
+    SKMETA_DATA=... python benchmarks/boosting_priors.py results/boosting_searches.parquet
+
+Searches on the recorded configurations of each set, those with early stopping and those with a
+fixed number of rounds by themselves: the regret after 1, 3, 5 and 10 evaluations, over the
+distance from the median to the best configuration, with the prior that is learned from the other
+origins, without a prior (mean of three seeds), and of random search (exact). Intervals are of the
+ratio with prior to without, by bootstrap over sets. Written to ``results/boosting_priors.json``.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from make_boosting_searches import BOOSTERS, EARLY
+from make_search_priors import METRICS, N_SEARCHES, open_history, own_searches
+from origins import same_origin
+from search_tables import random_regret
+from tqdm import tqdm
+
+from skmeta.search import SearchPrior, SearchStrategy
+
+RESULTS = Path(__file__).parent / "results" / "boosting_priors.json"
+AFTER = (1, 3, 5, 10)
+N_SEEDS = 3
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("history")
+    options = parser.parse_args()
+    found = {}
+    with open_history(options.history) as history:
+        for name in tqdm(BOOSTERS):
+            for metric in METRICS:
+                searches = own_searches(history, name, metric)
+                if len(searches) >= N_SEARCHES:
+                    found |= compare(name, metric, searches)
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    print(json.dumps(found, indent=1))
+
+
+def compare(name, metric, searches):
+    """Return regrets of one estimator and metric, by the kind of configurations."""
+    prior = SearchPrior.from_searches(searches)
+    rounds = f"{name}.{'iterations' if 'Cat' in name else 'n_estimators'}"
+    regrets = {"early stopping": [], "fixed rounds": []}
+    for search in searches:
+        left = prior.without(datasets=same_origin(search.dataset))
+        for kind, rows in regrets.items():
+            kept = [
+                k
+                for k, c in enumerate(search.configurations)
+                if (c[rounds] == EARLY) == (kind == "early stopping")
+                and np.isfinite(search.scores[k])
+            ]
+            scores = np.array(search.scores, dtype=float)[kept]
+            spread = scores.max() - np.median(scores)
+            if len(kept) < max(AFTER) or spread < 1e-9:
+                continue
+            configurations = [search.configurations[k] for k in kept]
+            regret = scores.max() - scores
+            plain = [run(configurations, scores, None, seed) for seed in range(N_SEEDS)]
+            by_method = [
+                regret[run(configurations, scores, left, 0)],
+                np.mean([regret[one] for one in plain], axis=0),
+            ]
+            random = random_regret(scores)[: max(AFTER)] * np.ptp(scores)
+            rows.append([np.array([*by_method, random])[:, n - 1] / spread for n in AFTER])
+    return {
+        f"{name}, {metric}, {kind}": summarise(np.array(rows))
+        for kind, rows in regrets.items()
+        if rows
+    }
+
+
+def run(configurations, scores, prior, seed):
+    """Return, for each number of evaluations, which configuration is the best so far."""
+    strategy = SearchStrategy(configurations, prior, rng=np.random.default_rng(seed))
+    best = []
+    for _ in range(max(AFTER)):
+        index = strategy.ask()[0].index
+        strategy.tell([index], [scores[index]])
+        best.append(index if not best or scores[index] > scores[best[-1]] else best[-1])
+    return best
+
+
+def summarise(rows):
+    """Return mean regrets of arrays of shape (n_sets, n_after, 3)."""
+    drawn = np.random.default_rng(0).integers(len(rows), size=(2000, len(rows)))
+    summary = {"sets": len(rows)}
+    for position, n in enumerate(AFTER):
+        means = rows[:, position].mean(0)
+        samples = rows[drawn, position].mean(1)
+        summary[f"after {n}"] = {
+            **dict(zip(("prior", "plain", "random"), means.round(3).tolist(), strict=True)),
+            "prior to plain": round(float(means[0] / means[1]), 3),
+            "interval": np.percentile(samples[:, 0] / samples[:, 1], [2.5, 97.5]).round(3).tolist(),
+        }
+    return summary
+
+
+if __name__ == "__main__":
+    main()
