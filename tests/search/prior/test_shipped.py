@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from boosters import CLASSES, make_booster
 from sklearn.datasets import load_diabetes, load_wine
 from sklearn.linear_model import Ridge
 from sklearn.naive_bayes import GaussianNB
@@ -25,6 +26,7 @@ from skmeta.search import (
 )
 from skmeta.search.prior import _shipped as shipped
 from skmeta.search.space import SearchSpace, canonical_configurations
+from skmeta.search.space._boosting_table import BOOSTING_SPACES
 from skmeta.search.space._default_table import DEFAULT_SPACES
 
 FILES = sorted(shipped._FOLDER.glob("*.safetensors"))
@@ -43,7 +45,8 @@ def test_cards_and_files_agree():
         for metric in shipped._cards()[name]["metrics"]
     }
     assert described == {path.name for path in PRIORS}
-    assert set(shipped_priors()) <= set(DEFAULT_SPACES), "a prior without a default space"
+    boosting = {name for table in BOOSTING_SPACES.values() for name in table}
+    assert set(shipped_priors()) <= {*DEFAULT_SPACES, *boosting}, "a prior without a default space"
 
 
 def test_every_file_has_a_digest():
@@ -92,7 +95,7 @@ def test_a_file_is_written_with_its_digest(installed):
 
 
 def test_all_of_it_is_small():
-    assert sum(path.stat().st_size for path in shipped._FOLDER.iterdir()) < 6e6
+    assert sum(path.stat().st_size for path in shipped._FOLDER.iterdir()) < 10e6
 
 
 @pytest.mark.parametrize("path", PRIORS, ids=lambda path: path.stem)
@@ -105,10 +108,14 @@ def test_each_prior_orders_the_default_space(path):
     assert prior.n_evaluations == card["n_evaluations"]
     assert len(prior) >= 20
     # Some of its parameters are those of the default space, and they matter.
-    space = SearchSpace(DEFAULT_SPACES[name])
+    if name in CLASSES:
+        estimator = make_booster(name)
+    else:
+        [kind] = [kind for other, kind in all_estimators() if other == name]
+        estimator = kind()
+    space = SearchSpace(default_search_space(estimator))
     candidates = space.sample(40, np.random.default_rng(0))
-    [kind] = [kind for other, kind in all_estimators() if other == name]
-    F = prior.surfaces(canonical_configurations(kind(), candidates))
+    F = prior.surfaces(canonical_configurations(estimator, candidates))
     assert np.isfinite(F).all()
     assert F.mean(0).std() > 0.05
 
