@@ -8,16 +8,18 @@ from numpy.typing import NDArray
 
 from skmeta.search._priors import Prior
 from skmeta.search._recorder import Trial
-from skmeta.search.space import Candidate, SearchSpace, candidate_key, canonical_configurations
+from skmeta.search.space import Candidate, CandidateDescriber, SearchSpace, candidate_key
 from skmeta.search.surrogate import SearchStrategy
 
 __all__ = ["AS_GIVEN", "GridProposer", "ModelProposer", "Proposer"]
+
+Array = NDArray[np.float64]
 
 # A finite space up to this size is in the pool whole; of others as many are drawn to begin with.
 _WHOLE_POOL = 2000
 _DRAWN_POOL = 1000
 # Candidates near the best one so far that join the pool after each batch.
-_N_NEAR = 30
+_N_NEAR = 20
 
 
 # Source of the candidate that leaves the estimator as it is.
@@ -30,8 +32,8 @@ class Proposer(Protocol):
     def ask(self, n: int) -> list[Trial]:
         """Return the next batch of at most `n` candidates; an empty one if there are no more."""
 
-    def tell(self, trials: Sequence[Trial], scores: NDArray[np.float64]) -> None:
-        """Take note of scores; NaN if a fit failed."""
+    def tell(self, trials: Sequence[Trial], scores: Array, variances: Array) -> None:
+        """Take note of scores (NaN if a fit failed), and of the variances that stopping left."""
 
     def report(self) -> dict[str, Any]:
         """Return how far past searches were trusted."""
@@ -52,7 +54,7 @@ class GridProposer:
         """Return all candidates."""
         return self._trials
 
-    def tell(self, trials: Sequence[Trial], scores: NDArray[np.float64]) -> None:
+    def tell(self, trials: Sequence[Trial], scores: Array, variances: Array) -> None:
         """Do nothing: the order is given."""
 
     def report(self) -> dict[str, Any]:
@@ -85,7 +87,7 @@ class ModelProposer:
         batch_size: int,
         as_given: Candidate | None = None,
     ) -> None:
-        self._estimator = estimator
+        self._describe = CandidateDescriber(estimator)
         self._space = space
         self._rng = np.random.default_rng(seed)
         self._batch_size = batch_size
@@ -118,10 +120,10 @@ class ModelProposer:
         suggestions = self._strategy.ask(n) if n else []
         return [Trial.of(self._pool[s.index], s.source, s.mean, s.std) for s in suggestions]
 
-    def tell(self, trials: Sequence[Trial], scores: NDArray[np.float64]) -> None:
+    def tell(self, trials: Sequence[Trial], scores: Array, variances: Array) -> None:
         """Pass scores on to the model; candidates that were not asked for join the pool."""
         self._add([trial.params for trial in trials])
-        self._strategy.tell([self._indices[trial.key] for trial in trials], scores)
+        self._strategy.tell([self._indices[trial.key] for trial in trials], scores, variances)
         for trial, score in zip(trials, scores, strict=True):
             if self._as_given is not None and trial.key == self._as_given.key:
                 self._as_given = None  # it was on record
@@ -146,6 +148,3 @@ class ModelProposer:
         if fresh:
             self._pool.extend(fresh)
             self._strategy.extend(self._describe(fresh))
-
-    def _describe(self, candidates: Sequence[Candidate]) -> list[Any]:
-        return canonical_configurations(self._estimator, candidates)

@@ -66,19 +66,11 @@ class Race:
         """
         if self._best is None:
             return False
-        n, n_run = len(self._best), len(scores)
-        differences = self._differences(scores)
-        mean = float(differences.mean())
+        mean = float(self._differences(scores).mean())
         if not mean < 0:
             return math.isnan(mean)
-        squares = self._squares + _squares_of(differences) + _N_PRIOR * self._best.var(ddof=1)
-        variance = float(squares) / (self._n_free + n_run - 1 + _N_PRIOR)
-        if variance == 0:
-            return True
-        # The mean over all folds is n_run / n of what is known, and (n - n_run) / n of what is
-        # predicted, with variance (1 / n_run + 1 / (n - n_run)) of a fold's.
-        z = mean / math.sqrt(variance) * math.sqrt(n * n_run / (n - n_run))
-        return bool(ndtr(z) < _MIN_PROBABILITY)
+        variance = self.variance(scores)
+        return variance == 0 or bool(ndtr(mean / math.sqrt(variance)) < _MIN_PROBABILITY)
 
     def estimate(self, scores: Sequence[float]) -> float:
         """Return the mean over all folds that is expected of a stopped candidate.
@@ -96,6 +88,29 @@ class Race:
         if self._best is None:
             return float(np.mean(scores))
         return float(self._best.mean() + np.minimum(self._differences(scores).mean(), 0.0))
+
+    def variance(self, scores: Sequence[float]) -> float:
+        """Return the variance of the mean over all folds, given those that were run.
+
+        Parameters
+        ----------
+        scores : sequence of float
+            Of the folds that were run; at least one.
+
+        Returns
+        -------
+        float
+            NaN if there is no candidate to compare with, or if a fit failed.
+        """
+        if self._best is None:
+            return math.nan
+        n, n_run = len(self._best), len(scores)
+        own = _squares_of(self._differences(scores))
+        squares = self._squares + own + _N_PRIOR * float(self._best.var(ddof=1))
+        of_a_fold = squares / (self._n_free + n_run - 1 + _N_PRIOR)
+        # The mean over all folds is n_run / n of what is known, and (n - n_run) / n of what is
+        # predicted, with variance (1 / n_run + 1 / (n - n_run)) of a fold's.
+        return of_a_fold * (n - n_run) / (n * n_run)
 
     def enter(self, scores: Sequence[float]) -> None:
         """Compare later candidates with this one, if it is the best so far.

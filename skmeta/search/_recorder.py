@@ -14,7 +14,7 @@ from skmeta.search._metrics import Metrics
 from skmeta.search._racing import Race
 from skmeta.search._report import Progress
 from skmeta.search.record import Evaluation
-from skmeta.search.space import Candidate, SearchSpace, candidate_key, canonical_configurations
+from skmeta.search.space import Candidate, CandidateDescriber, SearchSpace, candidate_key
 
 __all__ = ["BudgetSpent", "Output", "Trial", "TrialRecorder"]
 
@@ -98,7 +98,7 @@ class TrialRecorder:
         self.race = race
         self.outputs: dict[tuple[str, int], Output] = {}
         self.recalled: dict[str, Evaluation] = {}
-        self._estimator = estimator
+        self._describe = CandidateDescriber(estimator)
         self._space = space
         self._metrics = metrics
         self._history = history
@@ -108,7 +108,7 @@ class TrialRecorder:
         self._warned = False
         # Of the candidates that were stopped.
         self._n_folds: dict[str, int] = {}
-        self._estimates: dict[str, float] = {}
+        self._estimates: dict[str, tuple[float, float]] = {}  # mean and variance
         self._fit_times: list[float] = []
 
     # -- what is on record ---------------------------------------------------------------------
@@ -187,7 +187,11 @@ class TrialRecorder:
         Of a stopped candidate it is what was expected when it was stopped; that is never above
         the score of the best candidate.
         """
-        return np.array([self._score(trial) for trial in trials])
+        return np.array([self._estimate(trial)[0] for trial in trials])
+
+    def variances(self, trials: Sequence[Trial]) -> NDArray[np.float64]:
+        """Return the variances of the scores due to folds that were not run; 0 if all were."""
+        return np.array([self._estimate(trial)[1] for trial in trials])
 
     # -- what happens --------------------------------------------------------------------------
 
@@ -271,7 +275,7 @@ class TrialRecorder:
         errors = [str(o["fit_error"]) for o in outputs if o.get("fit_error") is not None]
         has_train_scores = any("train_scores" in output for output in outputs)
         return Evaluation(
-            configuration=canonical_configurations(self._estimator, [trial.params])[0],
+            configuration=self._describe([trial.params])[0],
             key=trial.key,
             params=self._space.encode(trial.params),
             scores=self._by_metric(outputs, "test_scores"),
@@ -296,12 +300,17 @@ class TrialRecorder:
             for key in keys
         }
 
-    def _score(self, trial: Trial) -> float:
+    def _estimate(self, trial: Trial) -> tuple[float, float]:
+        """Return what is expected of the mean over all folds, and its variance."""
         scores = self._fold_scores(self.outputs_of(trial))
         if self.race is None or len(scores) == self.n_splits:
-            return float(np.mean(scores))
+            return float(np.mean(scores)), 0.0
         # It is not to change with later candidates.
-        return self._estimates.setdefault(trial.key, self.race.estimate(scores))
+        if trial.key not in self._estimates:
+            variance = self.race.variance(scores)
+            estimate = self.race.estimate(scores), variance if np.isfinite(variance) else 0.0
+            self._estimates[trial.key] = estimate
+        return self._estimates[trial.key]
 
     def _fold_scores(self, outputs: list[Output]) -> list[float]:
         scores = [self._metrics.scores_of(output) for output in outputs]

@@ -177,7 +177,7 @@ def _propose_and_evaluate(
                 finished = [trial for trial in batch if recorder.is_finished(trial)]
                 done += map(recorder.as_recorded, finished)
             recorder.show([trial for trial in batch if trial.key in recorder.recalled])
-            proposer.tell(batch, recorder.scores(batch))
+            proposer.tell(batch, recorder.scores(batch), recorder.variances(batch))
             recorder.admit(batch)
             if patience is not None and _n_since_best(recorder.scores(done)) >= patience:
                 stopped_by = "flat"
@@ -218,7 +218,7 @@ def _take_over(
             stacklevel=2,
         )
     recorder.show(strays)
-    proposer.tell(strays, recorder.scores(strays))
+    proposer.tell(strays, recorder.scores(strays), recorder.variances(strays))
     recorder.admit(strays)
 
 

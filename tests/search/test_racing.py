@@ -198,9 +198,14 @@ def test_the_record_has_the_folds_that_were_run(tmp_path):
         [recorded] = evaluation.scores.values()
         assert recorded == tuple(scores[:n])
         assert len(evaluation.fit_times) == n
-    # What a later search learns from is the mean over these folds.
+    # What a later search learns from is the mean over these folds, less how much easier they were
+    # than the others for the candidates that have all folds.
     past = SearchHistory(tmp_path / "h.db").searches()[0]
-    np.testing.assert_allclose(past.scores, np.nanmean(folds_of(found), axis=1))
+    np.testing.assert_array_equal(past.n_folds, n_folds)
+    whole = folds_of(found)[n_folds == 5]
+    ease = whole.mean(axis=0) - whole.mean()
+    means = [np.mean(s[:n] - ease[:n]) for s, n in zip(folds_of(found), n_folds, strict=True)]
+    np.testing.assert_allclose(past.scores, means)
 
 
 def test_the_metric_of_refit_decides():
@@ -319,12 +324,13 @@ def test_hard_folds_are_hard_for_all():
 
 
 def test_the_model_is_told_of_stopped_candidates_what_was_expected(monkeypatch):
-    told = {}
+    told, noise = {}, {}
     tell = ModelProposer.tell
 
-    def spy(self, trials, scores):
+    def spy(self, trials, scores, variances):
         told.update(zip([trial.params["p"] for trial in trials], scores, strict=True))
-        tell(self, trials, scores)
+        noise.update(zip([trial.params["p"] for trial in trials], variances, strict=True))
+        tell(self, trials, scores, variances)
 
     monkeypatch.setattr(ModelProposer, "tell", spy)
     found = search().fit(X, y)
@@ -333,9 +339,24 @@ def test_the_model_is_told_of_stopped_candidates_what_was_expected(monkeypatch):
         n = np.isfinite(scores).sum()
         expected = scores.mean() if n == 5 else best.mean() + (scores - best)[:n].mean()
         assert told[params["p"]] == pytest.approx(expected)
+        assert (noise[params["p"]] > 0) == (n < 5)
         if n == 5 and (best is None or scores.mean() > best.mean()):
             best = scores
         assert told[params["p"]] <= best.mean()
+
+
+def test_variance_is_that_of_the_folds_to_come():
+    rng = np.random.default_rng(0)
+    race = Race()
+    n, n_run, deviation = 10, 3, 0.02
+    race.enter(np.full(n, 0.8))
+    for _ in range(300):
+        race.enter(0.5 + deviation * rng.normal(size=n))
+    # Monte Carlo: the mean over all folds, guessed from the mean over the folds that were run.
+    folds = deviation * rng.normal(size=(20_000, n))
+    error = folds.mean(axis=1) - folds[:, :n_run].mean(axis=1)
+    assert race.variance(np.full(n_run, 0.7)) == pytest.approx(error.var(), rel=0.1)
+    assert np.isnan(Race().variance([0.7]))
 
 
 def test_folds_that_were_not_run_keep_mean_times():

@@ -368,6 +368,7 @@ def _make_past_search(
         dataset=record.dataset_label,
         configurations=tuple(configurations),
         scores=_average(folds) * record.metrics.get(chosen, 1),
+        n_folds=_count_folds(folds),
         metric=chosen,
         estimator=record.estimator,
         data_digest=record.data_digest,
@@ -377,9 +378,25 @@ def _make_past_search(
 
 
 def _average(folds: list[tuple[float, ...]]) -> NDArray[np.float64]:
-    """Return the mean over folds of each candidate; NaN if there are none."""
+    """Return the mean over folds of each candidate; NaN if there are none.
+
+    A candidate that was stopped in a race has the first folds only, which may be harder or easier
+    than the others. Its mean is corrected by how much easier they were for the other candidates.
+    """
     n_folds = {len(values) for values in folds}
     with np.errstate(invalid="ignore"):  # infinity minus infinity
         if len(n_folds) == 1 and n_folds != {0}:
             return np.asarray(np.array(folds, dtype=np.float64).mean(axis=1))
-        return np.array([np.mean(v) if v else np.nan for v in folds], dtype=np.float64)
+        means = np.array([np.mean(v) if v else np.nan for v in folds], dtype=np.float64)
+        most = max(n_folds, default=0)
+        whole = np.array([v for v in folds if len(v) == most and np.isfinite(v).all()])
+        if len(whole) and most:
+            ease = whole.mean(axis=0) - whole.mean()
+            means -= [np.mean(ease[: len(v)]) if 0 < len(v) < most else 0.0 for v in folds]
+        return means
+
+
+def _count_folds(folds: list[tuple[float, ...]]) -> NDArray[np.intp] | None:
+    """Return the number of folds of each candidate; None if it is the same for all."""
+    counts = np.array([len(values) for values in folds], dtype=np.intp)
+    return None if len(np.unique(counts)) < 2 else counts

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from skmeta.search.prior._file import read_file, write_file
 from skmeta.search.prior._immutable import Immutable
+from skmeta.search.prior._kernel_sums import weighted_kernel_sums
 from skmeta.search.prior._past_task import PastTask
 from skmeta.search.record import Configuration, PastSearch
 from skmeta.search.space import Encoding, parameter_names
@@ -27,7 +28,6 @@ Array32 = NDArray[np.float32]
 
 # Chosen on searches of estimators whose bad scores are very bad (SVR, MLPRegressor, Lasso).
 _WINSOR_FACTOR = 2.0
-_BLOCK = 64  # configurations whose surfaces are computed at a time
 _BY_EVALUATION = ("X", "weights")
 _BY_TASK = ("offsets", "noise", "uncertainty", "levels")
 
@@ -123,7 +123,8 @@ class SearchPrior(Immutable):
         kept.sort(key=lambda one: (one[0].dataset, one[0].metric, one[2].tobytes()))
         encoding = Encoding.from_searches([s.configurations for s, _, _ in kept])
         X = [encoding.transform(s.configurations) for s, _, _ in kept]
-        tensors = learn_surfaces(encoding, X, [y for _, _, y in kept])
+        noise = [_noise_factors(s) for s, _, _ in kept]
+        tensors = learn_surfaces(encoding, X, [y for _, _, y in kept], noise)
         tensors["levels"] = np.zeros((len(kept), 2))
         prior = cls(encoding, [PastTask.of(s) for s, _, _ in kept], tensors)
         if kept:
@@ -253,17 +254,12 @@ class SearchPrior(Immutable):
         -------
         ndarray of shape (n_tasks, n_configurations)
         """
-        Z32 = Z.astype(np.float32)
-        X, weights = self._tensors["X"], self._tensors["weights"]
-        F = np.empty((self.n_tasks, len(Z)))
-        # A few configurations at a time, against the evaluations of all tasks at once.
-        for start in range(0, len(Z) if self.n_tasks else 0, _BLOCK):
-            block = slice(start, start + _BLOCK)
-            terms = matern(X, Z32[block])
-            terms *= weights[:, None]
-            sums = np.add.reduceat(terms, self._ends[:-1], axis=0)
-            F[:, block] = self._tensors["offsets"][:, None] + sums
-        return F
+        if not self.n_tasks:
+            return np.empty((0, len(Z)))
+        sums = weighted_kernel_sums(
+            self._tensors["X"], self._tensors["weights"], self._ends, Z.astype(np.float32)
+        )
+        return np.asarray(self._tensors["offsets"][:, None] + sums)
 
     def _surface(self, t: int, Z32: Array32) -> Array:
         rows = slice(self._ends[t], self._ends[t + 1])
@@ -439,6 +435,14 @@ class SearchPrior(Immutable):
             f"{_count(self.n_evaluations, 'evaluation')} of "
             f"{_count(len(self.parameters), 'parameter')}, metric {metrics})"
         )
+
+
+def _noise_factors(search: PastSearch) -> Array:
+    """Return the variance of each score's noise, over that of a score of all folds."""
+    if search.n_folds is None:
+        return np.ones(len(search.configurations))
+    counts = np.maximum(search.n_folds, 1)  # a failed candidate may have none
+    return np.asarray(counts.max() / counts)
 
 
 def _count(number: int, noun: str) -> str:

@@ -151,6 +151,9 @@ class PastSearch:
         As in `SearchRecord`.
     data_digest, data_sketch, metafeatures
         As in `SearchRecord`.
+    n_folds : ndarray of shape (n_candidates,) or None
+        Number of folds that each score is the mean of, as a search with racing stops some
+        candidates early; None if it is the same for all.
     """
 
     dataset: str
@@ -161,6 +164,7 @@ class PastSearch:
     data_digest: str = ""
     data_sketch: tuple[int, ...] = ()
     metafeatures: Mapping[str, float] = field(default_factory=dict)
+    n_folds: NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

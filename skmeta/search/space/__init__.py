@@ -1,6 +1,10 @@
 """Search spaces: default spaces, candidates, names of parameters, encoding."""
 
-from skmeta.search.space._configurations import canonical_configurations, plain_value
+from skmeta.search.space._configurations import (
+    CandidateDescriber,
+    canonical_configurations,
+    plain_value,
+)
 from skmeta.search.space._defaults import (
     default_search_space,
     expand_choices,
@@ -15,6 +19,7 @@ from skmeta.search.space._space import Candidate, SearchSpace
 
 __all__ = [
     "Candidate",
+    "CandidateDescriber",
     "Domain",
     "Encoding",
     "RoundLimit",

@@ -25,7 +25,7 @@ from skmeta.search.space._parts import (
 )
 from skmeta.search.space._round_limit import EARLY_STOPPING, RoundLimit
 
-__all__ = ["canonical_configurations", "describe_estimator", "plain_value"]
+__all__ = ["CandidateDescriber", "canonical_configurations", "describe_estimator", "plain_value"]
 
 _MAX_LENGTH = 8  # of a list whose values are shown
 _MAX_CHARACTERS = 120
@@ -79,23 +79,44 @@ def canonical_configurations(
     list of dict
         Like `describe_estimator` of each candidate, at a fraction of the cost.
     """
-    structures: dict[tuple[str, ...], tuple[dict[str, str], dict[str, Value]]] = {}
-    configurations: list[Configuration] = []
-    current = estimator.get_params(deep=True)
-    for params in candidates:
-        parts = structural_params(current, params)
-        key = (*params, candidate_key(parts))
-        if key not in structures:
-            structured = replace_parts(estimator, parts)
-            structures[key] = canonical_names(structured, params), describe_estimator(structured)
-        names, base = structures[key]
-        plain = {
-            names[name]: plain_value(value)
-            for name, value in params.items()
-            if name in names and name not in parts
-        }
-        configurations.append({**base, **plain})
-    return configurations
+    return CandidateDescriber(estimator)(candidates)
+
+
+class CandidateDescriber:
+    """Returns configurations as `canonical_configurations` does, for several calls.
+
+    What candidates with the same parts have in common is computed once.
+
+    Parameters
+    ----------
+    estimator : estimator
+        It must not change between calls.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self._estimator = estimator
+        self._current = estimator.get_params(deep=True)
+        # Parameters of the candidates' own that change what the estimator is made of.
+        self._structures: dict[tuple[str, ...], tuple[dict[str, str], dict[str, Value]]] = {}
+
+    def __call__(self, candidates: Sequence[Mapping[str, Any]]) -> list[Configuration]:
+        """Return the configurations of candidates."""
+        configurations: list[Configuration] = []
+        for params in candidates:
+            parts = structural_params(self._current, params)
+            key = (*params, candidate_key(parts) if parts else "")
+            if key not in self._structures:
+                structured = replace_parts(self._estimator, parts)
+                described = canonical_names(structured, params), describe_estimator(structured)
+                self._structures[key] = described
+            names, base = self._structures[key]
+            plain = {
+                names[name]: plain_value(value)
+                for name, value in params.items()
+                if name in names and name not in parts
+            }
+            configurations.append({**base, **plain})
+        return configurations
 
 
 def plain_value(value: Any) -> Value:

@@ -193,7 +193,7 @@ class SearchSpace:
             kept = random_state.uniform(size=size) < _KEEP_PROBABILITY
             return [candidate[name] if keep else m for keep, m in zip(kept, moved, strict=True)]
 
-        for moved in _draw(near, 3 * n, move, random_state) if near else []:
+        for moved in _draw(near, 2 * n, move, random_state) if near else []:
             if len(found) > n:
                 break
             found.setdefault(candidate_key(moved), moved)

@@ -34,9 +34,9 @@ Array = NDArray[np.float64]
 CrossCovariance = Callable[[slice, slice], Array]
 
 _LOG_2PI = float(np.log(2 * np.pi))
-_LOG_SCALES = np.linspace(-3, 3, 61)
+_LOG_SCALES = np.linspace(-3, 3, 31)
 _SCALES = np.exp(_LOG_SCALES)
-_NEGLIGIBLE = 1e-3  # probability of a prior mean, relative to the most probable one
+_NEGLIGIBLE = 1e-2  # probability of a prior mean, relative to the most probable one
 _MIN_PIVOT = 1e-8
 
 
@@ -95,15 +95,19 @@ class Factor:
         L^-1 1.
     means : ndarray of shape (m, k)
         L^-1 C', the whitened prior means at the observations.
+    n_informative : float
+        Number of observations; one with additional noise counts as the share of its variance that
+        is not additional noise, given the observations before it.
     """
 
     def __init__(self, n_means: int) -> None:
         self.L: Array = np.empty((0, 0))
         self.ones: Array = np.empty(0)
         self.means: Array = np.empty((0, n_means))
+        self.n_informative = 0.0
 
     @classmethod
-    def of(cls, K: Array, C: Array) -> "Factor":
+    def of(cls, K: Array, C: Array, v: Array | float = 0.0) -> "Factor":
         """Factorise the covariance of all observations at once.
 
         Parameters
@@ -112,6 +116,8 @@ class Factor:
             Covariance of the observations, noise included.
         C : ndarray of shape (k, m)
             Prior means at the observations.
+        v : ndarray of shape (m,), default=0.0
+            Variance of the observations' additional noise, which K includes.
 
         Returns
         -------
@@ -122,12 +128,13 @@ class Factor:
         factor.L = cholesky(K)
         factor.ones = _solve(factor.L, np.ones(len(K)))
         factor.means = _solve(factor.L, C.T)
+        factor.n_informative = float(len(K) - (v / np.diag(factor.L) ** 2).sum())
         return factor
 
     def __len__(self) -> int:
         return len(self.L)
 
-    def append(self, covariance: Array, variance: float, means: Array) -> None:
+    def append(self, covariance: Array, variance: float, means: Array, v: float = 0.0) -> None:
         """Append one observation.
 
         Parameters
@@ -138,6 +145,8 @@ class Factor:
             Its variance, noise included.
         means : ndarray of shape (k,)
             Prior means at the observation.
+        v : float, default=0.0
+            Variance of its additional noise, which `variance` includes.
         """
         m = len(self)
         row = _solve(self.L, covariance)
@@ -147,6 +156,7 @@ class Factor:
         self.L = L
         self.ones = np.append(self.ones, (1 - row @ self.ones) / pivot)
         self.means = np.vstack([self.means, (means - row @ self.means) / pivot])
+        self.n_informative += 1 - v / pivot**2
 
 
 class WhitenedCandidates:
@@ -241,7 +251,7 @@ class Kriging:
         log_density = self._log_density_of_scale()
         self.c = _SCALES[np.argmax(log_density, axis=1)]
         with np.errstate(divide="ignore"):
-            joint = _log_sum_exp(log_density) - np.log(len(_LOG_SCALES)) + np.log(p)
+            joint = _log_sum_exp(log_density) - np.log(len(_LOG_SCALES) - 1) + np.log(p)
         self.evidence = float(_log_sum_exp(joint))
         self.shares = np.exp(joint - self.evidence)
 
@@ -291,12 +301,16 @@ class Kriging:
         along = self._factor.ones / np.sqrt(self._precision)
         y = self._y - along * (along @ self._y)
         C = self._factor.means - np.outer(along, along @ self._factor.means)
-        n = len(y) - 1
+        # The density of y is c^n times that of c y. Additional noise is in the units of y, so an
+        # observation that is nothing but such noise does not tell c.
+        n = self._factor.n_informative - 1
         squares = np.einsum("ij,ij->j", C, C)
         fit = np.outer(y @ C, _SCALES) - 0.5 * (_SCALES**2 * (y @ y) + squares[:, None])
         determinant = np.log(np.diag(self._factor.L)).sum() + 0.5 * np.log(self._precision)
         prior = -0.5 * _LOG_SCALES**2
-        return np.asarray(n * _LOG_SCALES + fit + prior - determinant - 0.5 * n * _LOG_2PI)
+        return np.asarray(
+            n * _LOG_SCALES + fit + prior - determinant - 0.5 * (len(y) - 1) * _LOG_2PI
+        )
 
 
 def _solve(L: Array, right: Array) -> Array:

@@ -11,7 +11,7 @@ misleading history falls as scores are observed.
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from skmeta.search.record import Configuration
 from skmeta.search.space import Encoding, parameter_names
 from skmeta.search.surrogate._acquisition import log_expected_improvement
 from skmeta.search.surrogate._initial_design import design_from_surfaces, design_of_least_variance
+from skmeta.search.surrogate._interpolation import SurfaceInterpolation
 from skmeta.search.surrogate._models import LearnedModels, Model, PlainModel
 from skmeta.search.surrogate._surfaces import winsorize_scores
 
@@ -30,7 +31,7 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 # Chosen on the development half of benchmarks/search_tables.py.
-_REMAINDERS = (0.03, 0.1, 0.3, 1.0)  # variances that past tasks do not explain
+_REMAINDERS = (0.03, 0.2, 1.0)  # variances that past tasks do not explain
 _NOISE = 0.03  # variance; past tasks have variance 1
 _PLAIN_LOG_WEIGHT = -1.0  # log prior weight of the model without history
 _WINSOR_FACTOR = 1.0
@@ -39,9 +40,12 @@ _N_INITIAL_LEARNED = 3
 _N_INITIAL_PLAIN = 2  # plus one per further sub-space, up to the next constant
 _MAX_INITIAL_PLAIN = 5
 _MIN_DISTANCE = 0.05  # within a batch, in units of each parameter's range
+# Candidates between which the surfaces of past tasks are interpolated, for each set of parameters,
+# and as many once more.
+_N_NODES = 128
 # Smallest weight of a model that takes part in a suggestion. It is small, because the expected
 # improvement of one model may exceed that of the others by orders of magnitude.
-_MIN_WEIGHT = 1e-4
+_MIN_WEIGHT = 1e-2
 
 
 class TaskSurfaces(Protocol):
@@ -88,6 +92,28 @@ class Suggestion:
     std: float = float("nan")
 
 
+class _Observations(NamedTuple):
+    """Scores as the models see them.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (m,)
+        Positions of the candidates. Those with a score come first, then the pending ones.
+    y : ndarray of shape (m,)
+        Standardised scores; of pending candidates, those that are expected.
+    v : ndarray of shape (m,)
+        Variance of the additional noise of `y`.
+    location, scale : float
+        A score is ``location + scale * y``, unless it was so low that it was raised.
+    """
+
+    rows: Rows
+    y: Array
+    v: Array
+    location: float
+    scale: float
+
+
 class SearchStrategy:
     """Suggest candidates of a pool, and learn from their scores.
 
@@ -130,6 +156,7 @@ class SearchStrategy:
         default = n_plain if self._learned is None else _N_INITIAL_LEARNED
         self._n_initial = check_count(default if n_initial is None else n_initial, "n_initial")
         self._scores: dict[int, float] = {}
+        self._variances: dict[int, float] = {}  # candidate -> additional noise of its score
         self._pending: dict[int, float] = {}  # candidate -> its expected score
 
     def __len__(self) -> int:
@@ -159,7 +186,12 @@ class SearchStrategy:
             suggestions.append(suggestion)
         return suggestions
 
-    def tell(self, indices: Iterable[int], scores: Iterable[float]) -> None:
+    def tell(
+        self,
+        indices: Iterable[int],
+        scores: Iterable[float],
+        variances: Iterable[float] | None = None,
+    ) -> None:
         """Record scores.
 
         Parameters
@@ -168,14 +200,20 @@ class SearchStrategy:
             Positions in the pool, whether `ask` returned them or not.
         scores : iterable of float
             Greater is better; NaN for a candidate that failed.
+        variances : iterable of float, default=None
+            Variance of the noise that each score has beyond that of other scores, for example as
+            it is a mean over fewer folds; 0 by default.
         """
-        for index, score in zip(indices, scores, strict=True):
+        indices, scores = list(indices), list(scores)
+        more = [0.0] * len(scores) if variances is None else list(variances)
+        for index, score, variance in zip(indices, scores, more, strict=True):
             if not 0 <= index < self._size:
                 raise IndexError(
                     f"indices holds {index}, but the pool has {self._size} candidates. "
                     "Pass positions that ask or extend returned."
                 )
             self._scores[int(index)] = float(score)
+            self._variances[int(index)] = float(variance)
             self._pending.pop(int(index), None)
 
     def extend(self, configurations: Sequence[Configuration]) -> range:
@@ -196,7 +234,7 @@ class SearchStrategy:
             self._plain.extend(self._encoding.transform(configurations, self._names))
             if self._prior is not None and self._learned is not None:
                 Z = self._prior.encode(configurations, self._names)
-                self._learned.extend(self._prior.surfaces_of(Z), Z)
+                self._learned.extend(self._surfaces(Z), Z)
             self._size += len(configurations)
         return range(start, self._size)
 
@@ -212,12 +250,12 @@ class SearchStrategy:
             between 0 and 1. The rest is the weight of the model without history.
         """
         datasets = () if self._prior is None else self._prior.datasets
-        rows, y, _, _ = self._observations()
+        seen = self._observations()
         task_weights = np.empty(0) if self._prior is None else self._prior.task_weights
         learned_weight = float(self._learned is not None)
-        if self._learned is not None and len(rows):
-            task_weights = self._learned.agreement(rows, y)
-            learned_weight = float(_normalise(self._observe(rows, y))[:-1].sum())
+        if self._learned is not None and len(seen.rows):
+            task_weights = self._learned.agreement(seen.rows, seen.y, seen.v)
+            learned_weight = float(_normalise(self._observe(seen))[:-1].sum())
         return {
             "datasets": datasets,
             "task_weights": task_weights,
@@ -230,8 +268,10 @@ class SearchStrategy:
         if self._prior is None:
             return None
         Z = self._prior.encode(pool, self._names)
+        n_nodes = _N_NODES * (1 + max(1, len({frozenset(c) for c in pool})))
+        self._surfaces = SurfaceInterpolation(self._prior.surfaces_of, Z, n_nodes)
         weights = self._prior.task_weights
-        model = LearnedModels(self._prior.surfaces_of(Z), Z, weights, _REMAINDERS, _NOISE)
+        model = LearnedModels(self._surfaces.F, Z, weights, _REMAINDERS, _NOISE)
         # Past tasks that do not predict each other will not predict this one.
         return model if model.mean_task_correlation > _MIN_TASK_CORRELATION else None
 
@@ -253,8 +293,8 @@ class SearchStrategy:
         for rows in self._unseen_estimators:
             if not np.isin(rows, seen).any():
                 return Suggestion(int(self._rng.choice(rows)), "initial design")
-        rows, y, location, scale = self._observations()
-        models = self._observe(rows, y)
+        observed = self._observations()
+        models = self._observe(observed)
         weights = _normalise(models)
         source = "model" if weights[-1] > 0.5 else "prior"
         kept = weights > _MIN_WEIGHT
@@ -262,8 +302,10 @@ class SearchStrategy:
             model.forget()
         predictions = [model.predict() for model, keep in zip(models, kept, strict=True) if keep]
         weights = weights[kept] / weights[kept].sum()
-        index = self._best(predictions, weights, float(y[: len(self._scores)].max()))
+        best = float(observed.y[: len(self._scores)].max())
+        index = self._best(predictions, weights, best)
         mean, std = _mixture(predictions, weights, index)
+        location, scale = observed.location, observed.scale
         return Suggestion(index, source, location + scale * mean, scale * std)
 
     def _design(self, seen: Sequence[int]) -> int:
@@ -273,25 +315,24 @@ class SearchStrategy:
             return design_from_surfaces(self._learned.F, weights, seen, available)
         return design_of_least_variance(self._plain.X, seen, available)
 
-    def _observations(self) -> tuple[Rows, Array, float, float]:
-        """Return rows, their standardised scores, and location and scale of the scores.
-
-        Rows with a score come first. Pending rows follow, with their expected scores.
-        """
+    def _observations(self) -> "_Observations":
+        """Return the scores so far, and the expected scores of pending candidates."""
         rows = np.array([*self._scores, *self._pending], dtype=np.intp)
         scores = np.array([*self._scores.values()])
         if not np.isfinite(scores).any():
-            return np.empty(0, dtype=np.intp), np.empty(0), 0.0, 1.0
+            return _Observations(np.empty(0, dtype=np.intp), np.empty(0), np.empty(0), 0.0, 1.0)
         scores = winsorize_scores(scores, _WINSOR_FACTOR if len(scores) > 2 else np.inf)
         location, scale = float(scores.mean()), float(scores.std()) or 1.0
         expected = np.array([*self._pending.values()])
         expected = np.where(np.isfinite(expected), expected, location)
-        return rows, (np.concatenate([scores, expected]) - location) / scale, location, scale
+        y = (np.concatenate([scores, expected]) - location) / scale
+        v = np.array([*self._variances.values(), *(0.0 for _ in expected)]) / scale**2
+        return _Observations(rows, y, v, location, scale)
 
-    def _observe(self, rows: Rows, y: Array) -> list[Model]:
+    def _observe(self, seen: "_Observations") -> list[Model]:
         """Give the observations to all models, and return them, the plain model last."""
-        self._plain.observe(rows, y, len(self._scores))
-        learned = [] if self._learned is None else self._learned.observe(rows, y)
+        self._plain.observe(seen.rows, seen.y, len(self._scores), seen.v)
+        learned = [] if self._learned is None else self._learned.observe(seen.rows, seen.y, seen.v)
         return [*learned, self._plain]
 
     def _best(self, predictions: Sequence[tuple[Array, Array]], weights: Array, best: float) -> int:

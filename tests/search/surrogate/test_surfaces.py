@@ -66,6 +66,21 @@ def test_surfaces_are_scikit_learns_posteriors_standardised(three):
         assert slope > 0
 
 
+def test_scores_of_fewer_folds_count_as_noisier(three):
+    encoding, X, y, _ = three
+    factors = [np.ones(len(scores)) for scores in y]
+    factors[0][:20] = 5.0
+    learned = learn_surfaces(encoding, X, y, factors)
+    Z, rows = learned["X"], rows_of(X, 0)
+    D = [group_distances(x, encoding.groups, 2) for x in X]
+    theta = fit_kernel_of_tasks(D, y, KernelPrior())
+    candidates = np.exp(theta[3] - theta[2]) * np.array([0.1, 1.0, 10.0])
+    found = surface_of(learned, rows)
+    fits = [oracle(Z[rows], y[0], e * factors[0]).predict(Z) for e in candidates]
+    errors = [found - np.polyval(np.polyfit(fit, found, 1), fit) for fit in fits]
+    assert min(np.abs(error).max() for error in errors) < 1e-4
+
+
 def best_density(Z, y, noise):
     """Greatest density of the scores over mean and amplitude, by search over a grid."""
     K = Matern(1.0, nu=2.5)(Z) + noise * np.eye(len(y))
