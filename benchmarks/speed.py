@@ -14,7 +14,8 @@ not grow. The outer optimizer's step is left out for all.
 ``skmeta`` gets ready tensors like the peers; ``with sampling`` also draws the tasks and gathers
 their rows, as meta-training does; ``inductive`` normalises the query set by the support set's
 statistics, as is the default of meta-training, and ``loop`` computes one task after another, with
-torch's own threads inside an operation. Repetitions are interleaved, so that other work on the
+torch's own threads inside an operation; ``bfloat16`` computes convolutions and products of
+matrices in it. Repetitions are interleaved, so that other work on the
 machine hits all alike (``--processor-time`` on a busy one, with one thread); printed are medians
 and the median of the ratios within a repetition. Peak
 memory is that of a process of its own for each library, beyond what it held before the first
@@ -57,6 +58,8 @@ METHODS = (
     "skmeta loop",
     "skmeta inductive",
     "skmeta inductive loop",
+    "skmeta bfloat16",
+    "skmeta inductive bfloat16",
     "higher",
     "torchopt",
 )
@@ -85,7 +88,7 @@ class Problem:
         self.rng = np.random.default_rng(0)
         self.tasks = self.draw()
 
-    def begin(self, transductive: bool) -> Session:
+    def begin(self, transductive: bool, precision: str | None = None) -> Session:
         learner = MAML(
             backbone=self.network,
             inner_lr=INNER_LR[self.network],
@@ -101,7 +104,7 @@ class Problem:
             head="learned",
             classes=range(self.n_outputs),
             device="cpu",
-            precision=self.precision,
+            precision=precision or self.precision,
         )
 
     def draw(self):
@@ -141,9 +144,10 @@ class Ours:
         transductive: bool = True,
         sampling: bool = False,
         mode: str = "auto",
+        precision: str | None = None,
     ) -> None:
         self.problem, self.sampling = problem, sampling
-        session = problem.begin(transductive)
+        session = problem.begin(transductive, precision)
         rows = sum(side.x.shape[1] for side in problem.tasks)
         flops = 3.0 * rows * session.context.network.n_flops
         self.fn = partial(session.learner.mean_gradient, session.context, problem.state)
@@ -248,6 +252,7 @@ def make(method: str, problem: Problem):
         transductive="inductive" not in method,
         sampling="sampling" in method,
         mode="loop" if "loop" in method else "auto",
+        precision="bfloat16" if "bfloat16" in method else None,
     )
 
 
@@ -339,6 +344,7 @@ def main() -> None:
         assert record["disagreement_float64"] < 1e-6, record
         clock = time.process_time if args.processor_time else time.perf_counter
         seconds = timings(network, n_tasks, args.repetitions, n, clock)
+        print({m: round(1000 * statistics.median(s), 2) for m, s in seconds.items()}, flush=True)
         for method in METHODS:
             command = [sys.executable, __file__, "--network", network, "--memory", method]
             before, peak = json.loads(subprocess.check_output(command))

@@ -9,6 +9,7 @@ from skmeta.backend._adapter import (
     state_to_torch,
     to_numpy,
 )
+from skmeta.backend._augmentation import Augmentation
 from skmeta.backend._device import NETWORK_PRECISIONS, PRECISIONS, check_bfloat16, resolve_device
 from skmeta.backend._execution import MODES, Execution
 from skmeta.backend._functional import Network, State
@@ -19,6 +20,7 @@ __all__ = [
     "MODES",
     "NETWORK_PRECISIONS",
     "PRECISIONS",
+    "Augmentation",
     "Execution",
     "Network",
     "Ranks",

@@ -8,6 +8,7 @@ import numpy as np
 from skmeta._validation import check_count, check_labels, check_targets, quote, quote_some
 from skmeta.exceptions import EpisodeError, SkippedTasksWarning
 from skmeta.tasks._shots import Shots, check_shots, draw_shots
+from skmeta.tasks._superclasses import Superclass, usable_superclasses
 from skmeta.tasks._task import Task
 
 __all__ = ["ClassEpisodes", "EpisodeSampler", "GroupEpisodes"]
@@ -53,6 +54,9 @@ class ClassEpisodes:
         Number of query rows of each class.
     classes : array-like of shape (n_names,) or None, default=None
         Draw from these classes only. None draws from all.
+    superclass : mapping or callable, optional
+        From a class to its superclass, such as the alphabet of a character. The classes of a task
+        are then drawn from one superclass, and a superclass in proportion to its classes.
 
     Attributes
     ----------
@@ -81,7 +85,14 @@ class ClassEpisodes:
     """
 
     def __init__(
-        self, y: Any, n_way: int, n_shot: Shots, n_query: int, *, classes: Any = None
+        self,
+        y: Any,
+        n_way: int,
+        n_shot: Shots,
+        n_query: int,
+        *,
+        classes: Any = None,
+        superclass: Superclass | None = None,
     ) -> None:
         self.n_way = self.n_classes = check_count(n_way, "n_way", 2)
         self.n_shot = n_shot
@@ -95,6 +106,12 @@ class ClassEpisodes:
         self.names = names[kept]
         self._rows = [rows[k] for k in kept]
         self._check_sizes()
+        self._within: list[np.ndarray] | None = None
+        if superclass is not None:
+            of, usable = usable_superclasses(self.names, superclass, self.n_way)
+            self._within = [np.flatnonzero(of == k) for k in usable]
+            sizes = np.array([len(part) for part in self._within])
+            self._shares = sizes / sizes.sum()
 
     def _check_sizes(self) -> None:
         if len(self.names) < self.n_way:
@@ -128,7 +145,10 @@ class ClassEpisodes:
             class. Of a range of shots, the shape is that of the largest, and rows beyond the
             number drawn have weight 0.
         """
-        drawn = rng.choice(len(self.names), self.n_way, replace=False)
+        pool: Any = len(self.names)
+        if self._within is not None:
+            pool = self._within[rng.choice(len(self._within), p=self._shares)]
+        drawn = rng.choice(pool, self.n_way, replace=False)
         n_shot = draw_shots(rng, self._low, self._high)
         size = self._high + self.n_query
         rows = np.stack([rng.choice(self._rows[k], size, replace=False) for k in drawn])

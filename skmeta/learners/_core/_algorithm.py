@@ -57,6 +57,8 @@ class Algorithm(DocLink, BaseEstimator, ABC):
     schedule: str = "cosine"
     clip_norm: float | None = 10.0
     label_noise: float = 0.0
+    augment: Any = None
+    superclass: Any = None
     validation_fraction: float = 0.1
     n_validation_tasks: int = 100
     evaluate_every: int = 100
@@ -91,6 +93,8 @@ class Algorithm(DocLink, BaseEstimator, ABC):
         "schedule": [StrOptions(set(SCHEDULES))],
         "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
         "label_noise": [Interval(Real, 0, 1, closed="left")],
+        "augment": [str, list, tuple, callable, None],
+        "superclass": [Mapping, callable, None],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_validation_tasks": [Interval(Integral, 1, None, closed="left")],
         "evaluate_every": [Interval(Integral, 1, None, closed="left")],

@@ -165,6 +165,20 @@ PARAMETERS = {
         "Share of the support labels that are made wrong in meta-training, but not in validation, "
         "so that the prior learns not to trust each of them.",
     ),
+    "augment": (
+        "str, callable, list of these or None",
+        "Changes the images of meta-training tasks, but not of validation: ``'affine'`` turns, "
+        "shears, scales and shifts each image; ``'mirror'`` and ``'rotations'`` mirror and turn "
+        "those of a class alike, so that they are those of another class; a callable takes and "
+        "returns the images of one task, a tensor ``(n_rows, channels, height, width)``, such as a "
+        "transform of torchvision's v2.",
+    ),
+    "superclass": (
+        "mapping, callable or None",
+        "From a class to its superclass, such as the alphabet of a character. The classes of a "
+        "task are then drawn from one superclass, and whole superclasses are set aside for "
+        "validation.",
+    ),
     "validation_fraction": (
         "float",
         "Share of the classes or groups that is set aside to choose the best state by; at least "
@@ -226,7 +240,16 @@ feature_names_in_ : ndarray of shape (n_features_in_,)
 
 
 GROUPS = {
-    "Tasks": ("task_type", "n_way", "n_shot", "n_query", "shots_per", "label_noise"),
+    "Tasks": (
+        "task_type",
+        "n_way",
+        "n_shot",
+        "n_query",
+        "shots_per",
+        "label_noise",
+        "augment",
+        "superclass",
+    ),
     "Network": (
         *("backbone", "backbone_params", "input_shape", "head_init"),
         *("transductive", "standardize"),

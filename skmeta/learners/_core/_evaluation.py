@@ -141,6 +141,7 @@ def evaluate(learner: Algorithm, X: Any, y: Any, groups: Any, n_tasks: int) -> E
         n_query=learner.n_query,
         shots_per=learner.resolve_shots_per(prior.kind, "classes" if groups is None else "groups"),
         labels=prior.classes,
+        superclass=learner.superclass,
     )
     source = problem.train
     warn_if_reused(prior, source.sampler.names, problem.names_kind)

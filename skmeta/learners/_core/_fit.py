@@ -16,7 +16,7 @@ import torch
 
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import get_feature_names
-from skmeta.backend import Execution, Ranks, State, to_numpy
+from skmeta.backend import Augmentation, Execution, Ranks, State, to_numpy
 from skmeta.exceptions import MigrationWarning, SkippedValidationWarning
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._baselines import LEAST_TASKS, baseline_scores, warn_if_beaten
@@ -28,7 +28,7 @@ from skmeta.learners._core._inputs import (
 )
 from skmeta.learners._core._prior_io import write_prior
 from skmeta.learners._core._session import Session, make_execution, start_session
-from skmeta.learners._core._task_source import TaskSource, make_problem, resolve_kind
+from skmeta.learners._core._task_source import Problem, TaskSource, make_problem, resolve_kind
 from skmeta.priors import MetaPrior
 from skmeta.tasks import with_wrong_labels
 from skmeta.training import TrainingSettings, meta_train
@@ -83,6 +83,7 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
         n_shot=learner.n_shot,
         n_query=learner.n_query,
         shots_per=shots_per,
+        superclass=learner.superclass,
         validation_fraction=learner.validation_fraction,
         rng=rng,
     )
@@ -90,6 +91,10 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     session, seed = start_session(
         learner, rng, train.X, train.y, train.n_outputs, input_shape, kind, problem.names_kind
     )
+    augmentation = None
+    if learner.augment is not None:
+        n_new = train.n_outputs if problem.names_kind == "classes" else None
+        augmentation = Augmentation(learner.augment, input_shape, n_new)
     state = learner.begin_state(
         session.context, session.adapter, session.scaler, session.draw_state(seed), train, rng
     )
@@ -124,8 +129,8 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
         if problem.validation is not None:
             validation = ValidationTasks(session, execution, problem.validation, validation_seed)
         elif learner.validation_fraction > 0:
-            _warn_of_no_validation(learner, problem.names_kind, len(train.sampler.names))
-        objective = _objective(session, execution, problem.train, ranks)
+            _warn_of_no_validation(learner, problem)
+        objective = _objective(session, execution, problem.train, ranks, augmentation)
         validate = None if validation is None else validation.metrics
         state, history = meta_train(state, objective, validate, settings, rng, ranks)
         if validation is not None:
@@ -135,7 +140,11 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
 
 
 def _objective(
-    session: Session, execution: Execution, source: TaskSource, ranks: Ranks
+    session: Session,
+    execution: Execution,
+    source: TaskSource,
+    ranks: Ranks,
+    augmentation: Augmentation | None,
 ) -> Callable[[State, np.random.Generator, float], tuple[State, dict[str, float]]]:
     learner = session.learner
     table = session.adapter.upload(source.X)
@@ -149,6 +158,9 @@ def _objective(
         if learner.label_noise > 0:
             batch = [with_wrong_labels(task, learner.label_noise, rng) for task in batch]
         tasks = session.adapter.tasks(table, batch[own])
+        if augmentation is not None:
+            # A seed for each task of the meta-batch, whoever computes it.
+            tasks = augmentation(tasks, rng.integers(2**63, size=len(batch))[own])
         context = replace(session.context, progress=progress)
         found = learner.mean_gradient(context, state, tasks, execution)
         gradient, metrics = ranks.weighted_sum(found, share)
@@ -184,11 +196,15 @@ def _compare(
     return history
 
 
-def _warn_of_no_validation(learner: Algorithm, names_kind: str, n_names: int) -> None:
+def _warn_of_no_validation(learner: Algorithm, problem: Problem) -> None:
+    names_kind: str = problem.names_kind
+    of_all = f"the {len(problem.train.sampler.names)} there are"
     needed = f"n_way={learner.n_way} of the" if names_kind == "classes" else "one of the"
+    if learner.superclass is not None:
+        names_kind, needed, of_all = "superclasses", "one of the", "those with n_way classes"
     warnings.warn(
         f"validation_fraction={learner.validation_fraction} sets at least {needed} {names_kind} "
-        f"aside, but that is more than a third of the {n_names} there are. There is no "
+        f"aside, but that is more than a third of {of_all}. There is no "
         "validation, and the last state is kept. Give more "
         f"{names_kind}, or set validation_fraction=0.0 to silence this warning.",
         SkippedValidationWarning,
@@ -225,6 +241,9 @@ def _fingerprint(
     params = learner.get_params(deep=False) | _OF_VERSION_0_1.get(type(learner).__name__, {})
     text = {n: repr(v) for n, v in params.items() if n not in _HARDWARE_PARAMETERS}
     del text["shots_per"]
+    for name in ("augment", "superclass"):  # Later parameters, left out where they have no effect.
+        if getattr(learner, name) is None:
+            del text[name]
     if shots_per == "task":  # In version 0.1 shots were those of each class.
         text["shots_per"] = shots_per
     digest = hashlib.sha256(json.dumps([type(learner).__name__, text], sort_keys=True).encode())

@@ -22,7 +22,7 @@ RUN_PARAMETERS = frozenset(
     {
         *("backbone", "backbone_params", "input_shape", "prior"),
         *("n_iterations", "meta_batch_size", "meta_lr", "meta_optimizer", "schedule", "clip_norm"),
-        "label_noise",
+        *("label_noise", "augment", "superclass"),
         *("validation_fraction", "n_validation_tasks", "evaluate_every", "patience"),
         *("device", "precision", "execution", "chunk_size", "n_jobs"),
         *("checkpoint", "verbose", "random_state"),

@@ -11,7 +11,14 @@ from sklearn.utils.multiclass import type_of_target
 
 from skmeta._validation import check_labels, check_targets, quote_some
 from skmeta.exceptions import EpisodeError
-from skmeta.tasks import ClassEpisodes, EpisodeSampler, GroupEpisodes, split_tasks
+from skmeta.tasks import (
+    ClassEpisodes,
+    EpisodeSampler,
+    GroupEpisodes,
+    Superclass,
+    split_tasks,
+    usable_superclasses,
+)
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,7 @@ def make_problem(
     shots_per: str = "class",
     validation_fraction: float = 0.0,
     labels: np.ndarray | None = None,
+    superclass: Superclass | None = None,
     rng: np.random.Generator | None = None,
 ) -> Problem:
     """Check the labels and set tasks aside for validation.
@@ -162,6 +170,8 @@ def make_problem(
         Share of classes or groups set aside.
     labels : ndarray, optional
         All labels that classifications by groups may have; by default those of ``y``.
+    superclass : mapping or callable, optional
+        From a class to its superclass, of which the classes of a task are.
     rng : numpy.random.Generator, optional
         Chooses what is set aside.
 
@@ -178,6 +188,11 @@ def make_problem(
     y = check_labels(y, "y", len(X)) if kind == "classification" else check_targets(y, len(X))
     if groups is None:
         names, labels = y, None
+    elif superclass is not None:
+        raise EpisodeError(
+            "superclass is for tasks that are drawn from classes, but groups was passed. Leave "
+            "one of them out."
+        )
     else:
         names = groups = check_labels(groups, "groups", len(X))
         if kind == "classification":
@@ -186,7 +201,7 @@ def make_problem(
     def source(rows: Any) -> TaskSource:
         sampler: EpisodeSampler
         if groups is None:
-            sampler = ClassEpisodes(y[rows], n_way, n_shot, n_query)
+            sampler = ClassEpisodes(y[rows], n_way, n_shot, n_query, superclass=superclass)
         else:
             sampler = GroupEpisodes(
                 y[rows], groups[rows], n_shot, n_query, classes=labels, shots_per=shots_per
@@ -195,8 +210,16 @@ def make_problem(
         return TaskSource(X[rows], y[rows], of, sampler, sampler.n_classes or 1)
 
     names_kind: Literal["classes", "groups"] = "classes" if groups is None else "groups"
+    least = n_way if groups is None else 1
+    if superclass is not None and validation_fraction > 0:
+        # Whole superclasses are set aside, of those that tasks can be drawn from.
+        classes, inverse = np.unique(y, return_inverse=True)
+        of, usable = usable_superclasses(classes, superclass, n_way)
+        names, least = of[inverse], 1
+        kept = np.isin(names, usable)
+        X, y, names = X[kept], y[kept], names[kept]
     n_names = len(np.unique(names))
-    n_validation = _n_validation(n_names, n_way if groups is None else 1, validation_fraction)
+    n_validation = _n_validation(n_names, least, validation_fraction)
     if n_validation == 0:
         return Problem(kind, names_kind, labels, source(slice(None)), None)
     parts = split_tasks(names, (n_names - n_validation, n_validation), random_state=rng)

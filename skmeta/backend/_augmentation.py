@@ -1,0 +1,162 @@
+"""Images of meta-training tasks, changed at random; each task by the numbers of its own seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from skmeta.backend._adapter import Rows, TaskTensors
+from skmeta.backend._execution import channels_last
+
+# Largest turn in radians, largest entry that is added to the identity, largest shift over the size.
+_TURN, _SHEAR, _SHIFT = math.radians(15), 0.15, 0.07
+
+Step = str | Callable[[Tensor], Tensor]
+
+
+class Augmentation:
+    """Change the images of tasks.
+
+    Parameters
+    ----------
+    augment : str, callable or sequence of these
+        ``"affine"`` turns, shears, scales and shifts each image. ``"mirror"`` and ``"rotations"``
+        mirror and turn the images of a class alike, so that they become those of a new class. A
+        callable takes the images of one task (n_rows, channels, height, width), and returns as
+        many.
+    input_shape : tuple of int
+        Shape of one row.
+    n_classes : int or None, default=None
+        Number of classes of a task, if they are new in each. If not, all images of a task are
+        mirrored or turned alike.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or rows are no images.
+    """
+
+    def __init__(
+        self,
+        augment: Step | Sequence[Step],
+        input_shape: tuple[int, ...],
+        n_classes: int | None = None,
+    ) -> None:
+        self._steps = _as_steps(augment)
+        self._n_classes = n_classes
+        for step in self._steps:
+            _check_step(step, input_shape)
+
+    def __call__(self, tasks: TaskTensors, seeds: Iterable[int]) -> TaskTensors:
+        """Change the images of tasks.
+
+        Parameters
+        ----------
+        tasks : TaskTensors
+            Tasks, stacked along axis 0.
+        seeds : iterable of int
+            A seed for each task.
+
+        Returns
+        -------
+        TaskTensors
+            The same tasks with other images.
+        """
+        support, query = tasks
+        n_support = support.x.shape[1]
+        x = torch.cat([support.x, query.x], 1)
+        y = torch.cat([support.y, query.y], 1)
+        n_classes = self._n_classes or 1
+        generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+        for step in self._steps:
+            if callable(step):
+                x = torch.stack([_call(step, *pair) for pair in zip(x, generators, strict=True)])
+            elif step == "affine":
+                x = _affine(x, generators)
+            else:
+                n = 2 if step == "mirror" else 4
+                drawn = torch.stack(
+                    [torch.randint(n, (n_classes,), generator=g) for g in generators]
+                )
+                drawn = drawn.to(x.device)
+                each = drawn.gather(1, y) if self._n_classes else drawn.expand(y.shape)
+                x = (_mirror if step == "mirror" else _rotate)(x, each[..., None, None, None])
+        parts = x[:, :n_support], x[:, n_support:]
+        return TaskTensors(
+            *(Rows(_stored(part), *side[1:]) for part, side in zip(parts, tasks, strict=True))
+        )
+
+
+def _as_steps(augment: Step | Sequence[Step]) -> list[Step]:
+    return [augment] if isinstance(augment, str) or callable(augment) else list(augment)
+
+
+def _check_step(step: Any, input_shape: tuple[int, ...]) -> None:
+    if not callable(step) and step not in ("affine", "mirror", "rotations"):
+        raise ValueError(
+            f"augment={step!r} is unknown. Use 'affine', 'mirror', 'rotations', a function of a "
+            "tensor of images, or a list of these."
+        )
+    if len(input_shape) != 3:
+        raise ValueError(
+            f"augment={step!r} changes images of shape (channels, height, width), but a row has "
+            f"the shape {tuple(input_shape)}. Pass input_shape, or augment=None."
+        )
+    if step == "rotations" and input_shape[1] != input_shape[2]:
+        raise ValueError(
+            f"augment='rotations' needs square images, but these have the shape {input_shape}. "
+            "Use 'mirror' or 'affine'."
+        )
+
+
+def _stored(x: Tensor) -> Tensor:
+    stored: Tensor = channels_last(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    return stored
+
+
+def _mirror(x: Tensor, drawn: Tensor) -> Tensor:
+    return torch.where(drawn == 1, x.flip(-1), x)
+
+
+def _rotate(x: Tensor, drawn: Tensor) -> Tensor:
+    turned = x
+    for n in (1, 2, 3):
+        turned = torch.where(drawn == n, x.rot90(n, (-2, -1)), turned)
+    return turned
+
+
+def _affine(x: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+    """Turn, shear, scale and shift each of the images (n_tasks, n_rows, channels, h, w)."""
+    n_rows = x.shape[1]
+    drawn = torch.cat([2 * torch.rand(n_rows, 7, generator=g) - 1 for g in generators])
+    angle, shear, shift = _TURN * drawn[:, 0], _SHEAR * drawn[:, 1:5], 2 * _SHIFT * drawn[:, 5:]
+    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1)
+    matrix = turn.reshape(-1, 2, 2) @ (torch.eye(2) + shear.reshape(-1, 2, 2))
+    theta = torch.cat([matrix, shift[..., None]], 2).to(x.device, x.dtype)
+    images = x.flatten(0, 1)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    # What lies outside the image is like its border, whether that is black or white.
+    moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    each: Tensor = moved.unflatten(0, x.shape[:2])
+    return each
+
+
+def _call(step: Callable[[Tensor], Tensor], x: Tensor, generator: torch.Generator) -> Tensor:
+    # Functions of others, as those of torchvision, draw from torch's global generators.
+    seed = int(torch.randint(2**62, (), generator=generator))
+    devices = [x.device] if x.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.random.manual_seed(seed)
+        found = step(x)
+    if not isinstance(found, Tensor) or found.shape != x.shape:
+        what = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        raise ValueError(
+            f"augment={step!r} must return a tensor of shape {tuple(x.shape)}, as it was given, "
+            f"but it returned {what}."
+        )
+    return found.to(x)
