@@ -9,7 +9,7 @@ the tasks are 63 schools of inner London, and the target is a pupil's examinatio
 
 A regression for all schools together (*pooled*) ignores what is special about a school. One for
 the new school alone knows nothing but ten pupils. A meta-learner learns from the other schools how
-to learn from ten pupils.
+to learn from ten pupils. There are several, and ``AutoLearner`` finds the one that suits.
 """
 
 # %%
@@ -21,13 +21,12 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import sklearn
+from sklearn.base import clone
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import mean_squared_error
-from sklearn.model_selection import GroupKFold, cross_val_score
 
 from skmeta import MetaFewShotRegressor
-from skmeta.learners import MetaSGD
+from skmeta.learners import AutoLearner, HierarchicalLinear
 from skmeta.tasks import EpisodeSplit, split_tasks
 
 here = Path(__file__).parent if "__file__" in globals() else Path.cwd()
@@ -42,48 +41,43 @@ y, school = table["normexam"], table["school"]
 print(X.assign(school=school, score=y).groupby("school").first().head())
 
 # %%
-# How good is the learner on schools never seen?
-# ----------------------------------------------
-# A learner is a scikit-learn estimator that is fitted on rows, targets and groups. Cross-validation
-# over groups leaves whole schools out; ``score`` adapts to ``n_shot`` pupils of each and reports
-# R² on the others.
+# Which learner suits, and does meta-learning pay?
+# ------------------------------------------------
+# Two thirds of the schools are there to learn from. ``AutoLearner`` holds some of them out, trains
+# several learners on the others, and compares them and plain regressions on the schools held out.
+# Five or ten pupils of a new school will be known, which is what ``n_shot`` says. With 300 seconds,
+# the default, networks have all of their meta-iterations; 40 seconds are enough for a first look.
 
-sklearn.set_config(enable_metadata_routing=True)
-learner = MetaSGD(
-    backbone="mlp",
-    backbone_params={"activation": "tanh"},
-    n_shot=10,
-    n_query=20,
-    inner_lr=0.05,
-    n_iterations=300,
-    meta_batch_size=16,
-    random_state=0,
-)
-routed = learner.set_fit_request(groups=True).set_score_request(groups=True)
-scores = cross_val_score(routed, X, y, cv=GroupKFold(5), params={"groups": school})
-print(f"R² on unseen schools, 10 pupils of each: {scores.mean():.2f} (folds: {scores.round(2)})")
-sklearn.set_config(enable_metadata_routing=False)
+known, new = split_tasks(school, (0.67, 0.33), random_state=0)
+auto = AutoLearner(time_budget=40, n_shot=(5, 10), random_state=0)
+auto.fit(X.iloc[known], y.iloc[known], groups=school.iloc[known])
+print(auto.leaderboard_[["learner", "loss", "low", "high", "seconds", "status"]].round(3))
+
+# %%
+# The summary says in words what the leaderboard shows. If a mixed-effects model is all that is
+# needed, ``HierarchicalLinear().fit(X, y, groups=school)`` is the same without a race.
+
+print(auto.summary_)
 
 # %%
 # Against ridge regression
 # ------------------------
-# Two thirds of the schools are there to learn from. The others are new: five or ten pupils are
-# known of each, and the scores of the rest are predicted. All methods get the same pupils. The
-# penalty of the ridge regressions is chosen by leave-one-out. The schools are divided five times.
+# The other schools are new: five or ten pupils are known of each, and the scores of the rest are
+# predicted. All methods get the same pupils. The penalty of the ridge regressions is chosen by
+# leave-one-out. The schools are divided five times.
 #
-# The learner's settings are the best of three that were tried on these same schools, so its errors
-# here are a little too good: this is an illustration. ``benchmarks/schools.py`` chooses settings on
-# training schools only, and its figures are the ones to quote.
+# The mixed-effects model is fitted in each division. The learner that the race has chosen above
+# would need a race in each: ``benchmarks/groups.py`` does that.
 
+learner = HierarchicalLinear()
 penalties = np.logspace(-2, 4, 13)
 rows = []
 for seed in range(5):
     known, new = split_tasks(school, (0.67, 0.33), random_state=seed)
     X_new, y_new, school_new = X.iloc[new], y.iloc[new], school.iloc[new]
     pooled = RidgeCV(penalties).fit(X.iloc[known], y.iloc[known])
+    prior = clone(learner).fit(X.iloc[known], y.iloc[known], groups=school.iloc[known]).prior_
     for n_pupils in (5, 10):
-        learner.set_params(n_shot=n_pupils, random_state=seed)
-        prior = learner.fit(X.iloc[known], y.iloc[known], groups=school.iloc[known]).prior_
         cv = EpisodeSplit(
             n_shot=n_pupils,
             n_query=200,  # As many as a school has.

@@ -233,7 +233,9 @@ def test_learned_head_knows_its_classes():
     groups = np.repeat(np.arange(30), 20)
     X = rng.normal(size=(600, 3))
     y = np.where(X[:, 0] + 0.3 * rng.normal(size=30)[groups] > 0, "sick", "well")
-    learner = MAML(n_shot=2, n_query=4, n_iterations=200, random_state=0).fit(X, y, groups=groups)
+    learner = MAML(n_shot=2, n_query=4, shots_per="class", n_iterations=200, random_state=0).fit(
+        X, y, groups=groups
+    )
     assert list(learner.prior_.classes) == ["sick", "well"]
     clf = MetaFewShotClassifier(learner.prior_, n_inner_steps=0)
     # No step is taken: the meaning of the labels comes from the earlier tasks alone.
@@ -249,7 +251,7 @@ def test_learned_head_knows_its_classes():
 
 @pytest.mark.parametrize(
     "learner",
-    [HierarchicalLinear(), MetaSGD(n_shot=2, n_query=4, n_iterations=20, random_state=0)],
+    [HierarchicalLinear(), MetaSGD(n_shot=(3, 6), n_query=9, n_iterations=20, random_state=0)],
     ids=lambda learner: type(learner).__name__,
 )
 def test_classes_of_the_family_get_a_probability(learner):

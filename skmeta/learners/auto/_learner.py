@@ -45,9 +45,10 @@ class AutoLearner(DocLink, BaseEstimator):
     * images: :class:`ProtoNet` and :class:`MAML` on ``conv4``.
 
     Learners with an outer loop race by successive halving: all of them have a quarter of their
-    meta-iterations, and the best third has all of them. With fewer than 60 groups, each group is
-    held out once (cross-fitting). Of the learners that are left, the simplest one is chosen whose
-    loss is within one standard error of the least loss, and it is trained again on all tasks.
+    meta-iterations, and the best third has all of them (a quarter again if time is short). With
+    fewer than 60 groups, each group is held out once (cross-fitting). Of the learners that are
+    left, the simplest one is chosen whose loss is within one standard error of the least loss, and
+    it is trained again on all tasks.
 
     Plain models, without meta-learning, are compared on the same tasks, and ``summary_`` says
     whether meta-learning pays.
@@ -299,12 +300,10 @@ class AutoLearner(DocLink, BaseEstimator):
     def _refit(self, race: Race, results: Sequence[Result]) -> tuple[MetaLearner, Result]:
         """Train the chosen learner on all tasks; if that fails, the next one."""
         by_name = {candidate.name: candidate for candidate in race.candidates}
-        everything = np.arange(len(race.design.X))
         order, reason = rank(results, race.design.weights), ""
         for result in order:
-            limit = race.limit_of(result.name)
             try:
-                learner = race.fit(by_name[result.name], everything, 1, limit)
+                learner = race.fit_on_all(by_name[result.name])
             except FAILURES as error:
                 reason = f"{result.name}: {error}"
                 if result is not order[-1]:

@@ -38,7 +38,7 @@ _FIRST_SHARE, _KEPT = 0.25, 1 / 3
 # Shares of the time that is left, for the two stages and for the training on all tasks.
 _TIME_OF_STAGE, _TIME_OF_LAST = (0.25, 0.45), 0.25
 # Share of the time for the other folds of a learner in closed form, and its last training.
-_CLOSED_SHARE = 0.4
+_CLOSED_SHARE = 0.6
 # Standard errors of a difference that is beyond doubt.
 _DOUBT = 3.0
 # A run of less than this many seconds is not worth it.
@@ -111,6 +111,7 @@ class Race:
     # Seconds that a run takes besides its outer loop, by candidate; and limits of the loops.
     _overhead: dict[str, float] = field(default_factory=dict)
     _limits: dict[str, float] = field(default_factory=dict)
+    _stages: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> list[Result]:
         """Compare all candidates.
@@ -161,6 +162,7 @@ class Race:
             limit = max(budget / (n_first - k), _SHORTEST)
             began = time.perf_counter()
             runs[candidate.name] = self._run(candidate, 0, 0, limit)
+            self._limits[candidate.name] = limit
             budget -= time.perf_counter() - began
         mean = {
             c: self._mean(runs[c.name].loss, 0)
@@ -171,7 +173,9 @@ class Race:
         kept = sorted(mean, key=lambda c: mean[c])[:n_kept]
         for candidate in racing:
             first = runs.get(candidate.name)
-            status = "no time" if first is None else "failed" if first.error else "stopped"
+            # One that has no time for the second stage is compared as it is.
+            status = "compared" if candidate in kept else "stopped"
+            status = "no time" if first is None else status
             found[candidate.name] = self._result(candidate, [first] if first else [], status)
         is_needed = len(racing) == len(self.candidates)
         times = _TIME_OF_STAGE[1] * left, _TIME_OF_LAST * left
@@ -183,18 +187,23 @@ class Race:
         """Run all meta-iterations of the best; what has no time left is left out."""
         runs: dict[str, list[Run]] = {c.name: [] for c in kept}
         n_folds = len(self.design.folds)
+        in_time = list(kept)
         for fold in range(n_folds):
-            n_left = len(kept) * (n_folds - fold)
-            for candidate in kept:
+            n_left = len(in_time) * (n_folds - fold)
+            for candidate in list(in_time):
                 overhead = self._overhead.get(candidate.name, 0.0)
                 # Another run as long is needed for the training on all tasks.
                 is_late = 2 * (overhead + _SHORTEST) > self.clock.left()
                 is_first = is_needed and fold == 0 and candidate is kept[0]
                 if is_late and not is_first:
+                    in_time.remove(candidate)
                     continue
                 began = time.perf_counter()
-                limit = min(max(budget / n_left - overhead, _SHORTEST), longest)
-                limit = self._limits.setdefault(candidate.name, limit)
+                if fold == 0:
+                    limit = min(max(budget / n_left - overhead, _SHORTEST), longest)
+                    self._limits[candidate.name] = limit
+                    self._stages[candidate.name] = 1
+                limit = self._limits[candidate.name]
                 runs[candidate.name].append(self._run(candidate, fold, 1, limit))
                 budget -= time.perf_counter() - began
                 n_left -= 1
@@ -275,9 +284,22 @@ class Race:
             learner.fit(design.X[rows], design.y[rows], groups)
         return learner
 
-    def limit_of(self, name: str) -> float | None:
-        """Return the seconds that the outer loop of a candidate had in the last stage."""
-        return self._limits.get(name)
+    def fit_on_all(self, candidate: Candidate) -> MetaLearner:
+        """Train a learner on all tasks, as long as in its last comparison.
+
+        Parameters
+        ----------
+        candidate : Candidate
+            The learner.
+
+        Returns
+        -------
+        MetaLearner
+            The fitted learner.
+        """
+        rows, stage = np.arange(len(self.design.X)), self._stages.get(candidate.name, 0)
+        stage = stage if candidate.has_outer_loop else 1
+        return self.fit(candidate, rows, stage, self._limits.get(candidate.name))
 
     # -------------------------------------------------------------------------------- results
 

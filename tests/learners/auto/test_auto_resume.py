@@ -78,9 +78,11 @@ def test_learners_that_have_no_time_are_named(monkeypatch):
     status = auto.leaderboard_.set_index("learner").status
     assert status["HierarchicalLinear"] == "compared"
     assert status["MAML 1"] == "no time"
-    assert status["MAML 2"] == status["MAML 3"] == "stopped"
-    # One iteration at least, and one learner at least.
+    # Two learners have their first run, of one iteration at least; the better one is compared as
+    # it is, on the tasks of the first fold.
     assert auto.history_["n_iterations"] == [0, 2, 2]
+    assert {status["MAML 2"], status["MAML 3"]} == {"compared", "stopped"}
+    assert set(auto.leaderboard_.n_tasks) == {0, 10, 30}
     alone = make_auto(candidates=[SMALL_MAML]).fit(*make_intercepts())
     assert alone.prior_.learner == "MAML"
 
