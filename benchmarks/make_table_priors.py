@@ -51,7 +51,9 @@ class Config:
     n_layers: int = 4
     n_heads: int = 4
     cell_width: int = 32
+    optimizer: str = "adamw"
     lr: float = 1e-3
+    planned_hours: float = 0.0
     warm_up: int = 500
     weight_decay: float = 0.01
     beta2: float = 0.98
@@ -93,15 +95,7 @@ class Run:
         self.network.draw(torch.Generator().manual_seed(config.seed))
         self.network.to(device)
         self.average = {n: p.detach().clone() for n, p in self.network.named_parameters()}
-        # Weights of matrices decay; offsets, norms and codes do not.
-        groups = [
-            {"params": [p for p in self.network.parameters() if (p.dim() > 1) is decays]}
-            for decays in (True, False)
-        ]
-        groups[1]["weight_decay"] = 0.0
-        self.optimizer = torch.optim.AdamW(
-            groups, config.lr, betas=(0.9, config.beta2), weight_decay=config.weight_decay
-        )
+        self.optimizers = make_optimizers(self.network, config)
         self.rng = np.random.default_rng(config.seed)
         self.generator = torch.Generator(device).manual_seed(config.seed)
         self.iteration, self.n_tasks, self.seconds = 0, 0, 0.0
@@ -112,10 +106,18 @@ class Run:
     def lr_factor(self) -> float:
         """Share of the step size at this iteration."""
         rise = min(1.0, (self.iteration + 1) / self.config.warm_up)
+        if self.config.planned_hours:
+            return rise * max(0.0, 1 - self.seconds / (3600 * self.config.planned_hours))
         if self.finish is None:
             return rise
         first, last = self.finish
         return rise * max(0.0, (last - self.iteration) / (last - first))
+
+    def is_over(self) -> bool:
+        """Whether the step size has fallen to zero."""
+        if self.config.planned_hours:
+            return self.seconds >= 3600 * self.config.planned_hours
+        return self.finish is not None and self.iteration >= self.finish[1]
 
     def step(self) -> None:
         """One iteration."""
@@ -131,12 +133,13 @@ class Run:
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
         if bool(torch.isfinite(norm)):
-            for group in self.optimizer.param_groups:
-                group["lr"] = config.lr * self.lr_factor()
-            self.optimizer.step()
+            for optimizer in self.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = config.lr * self.lr_factor()
+                optimizer.step()
         else:
             raise FloatingPointError(f"The gradient is {norm} at iteration {self.iteration}.")
-        self.optimizer.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         # Early weights are forgotten faster.
         keep = min(config.average, (1 + self.iteration) / (10 + self.iteration))
         with torch.no_grad():
@@ -172,7 +175,7 @@ class Run:
         return {
             "network": self.network.state_dict(),
             "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "rng": self.rng.bit_generator.state,
             "generator": self.generator.get_state(),
             "iteration": self.iteration,
@@ -187,7 +190,8 @@ class Run:
         """Go on from a checkpoint."""
         self.network.load_state_dict(saved["network"])
         self.average = {n: v.detach().to(self.device) for n, v in saved["average"].items()}
-        self.optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
         self.rng.bit_generator.state = saved["rng"]
         self.generator.set_state(saved["generator"].cpu())
         self.iteration, self.n_tasks = saved["iteration"], saved["n_tasks"]
@@ -222,6 +226,33 @@ class Run:
         prior = prior.replace(tensors=half)
         prior.save(path)
         print(f"{path}: {prior!r}", flush=True)
+
+
+def make_optimizers(network: TableTransformer, config: Config) -> list[torch.optim.Optimizer]:
+    """AdamW for all weights, or Muon for the matrices of hidden layers and AdamW for the rest.
+
+    Reference: Jordan et al. (2024), Muon: an optimizer for hidden layers in neural networks.
+    """
+    muon, decaying, others = [], [], []
+    for name, p in network.named_parameters():
+        if p.dim() < 2:
+            others.append(p)  # Offsets and norms do not decay.
+        elif config.optimizer == "muon" and name.endswith(".weight") and "head" not in name:
+            muon.append(p)
+        else:
+            decaying.append(p)
+    groups = [{"params": decaying}, {"params": others, "weight_decay": 0.0}]
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(
+            groups, config.lr, betas=(0.9, config.beta2), weight_decay=config.weight_decay
+        )
+    ]
+    if muon:
+        # Steps have the size of AdamW's, so that both optimizers share a step size.
+        optimizers.append(
+            torch.optim.Muon(muon, config.lr, config.weight_decay, adjust_lr_fn="match_rms_adamw")
+        )
+    return optimizers
 
 
 @torch.no_grad()
@@ -298,9 +329,11 @@ def main() -> None:
         run.export(options.export)
         return
 
+    if run.iteration == 0:
+        print(json.dumps(validate(run.averaged(), config.kind, options.device)), flush=True)
     began, seconds_before, last_saved = time.perf_counter(), run.seconds, time.perf_counter()
     while time.perf_counter() - began < 3600 * options.hours:
-        if run.finish is not None and run.iteration >= run.finish[1]:
+        if run.is_over():
             break
         run.step()
         run.seconds = seconds_before + time.perf_counter() - began
@@ -312,7 +345,7 @@ def main() -> None:
     save_checkpoint(path, fingerprint, run.saved())
     name = f"table_prior-{config.kind}.json"
     write_record(run, options.record or RESULTS / name, options.threads)
-    if run.finish is not None and run.iteration >= run.finish[1]:
+    if run.is_over():
         run.export(options.folder / f"{config.kind}.skmeta")
 
 

@@ -8,7 +8,7 @@ steps:
 2. Convert each to an observed column ``x`` (skewed, ordinal, categorical, ...) and a numeric
    effect ``u``.
 3. Compute scores: random functions of the effects, or further nodes of the causal network.
-4. Compute labels or targets from the scores.
+4. Compute labels or targets from the scores, repeat a few columns, and remove values.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def _causal(generator: torch.Generator, b: int, n: int, d: int) -> Latents:
     noise = torch.exp(uniform(generator, b, 1, 1, low=-4.0, high=0.0))
     for _ in range(n_layers):
         weight = normal(generator, b, h.shape[2], width)
-        kept = uniform(generator, b, h.shape[2], width) < uniform(generator, b, 1, 1, low=0.15)
+        kept = uniform(generator, b, h.shape[2], width) < _edge_chance(generator, h, width)
         h = h @ (weight * kept) + 0.5 * normal(generator, b, 1, width)
         h = standardize(activate(h, choice)) + noise * normal(generator, b, n, width)
         nodes.append(h)
@@ -175,6 +175,23 @@ def _causal(generator: torch.Generator, b: int, n: int, d: int) -> Latents:
     seen = torch.argsort(uniform(generator, b, both.shape[2]), 1)[:, None, :]
     chosen = both.gather(2, seen[..., : d + MAX_CLASSES].expand(-1, n, -1))
     return Latents(chosen[..., :d], chosen[..., d:], uniform(generator, b) < _FROM_NODES)
+
+
+def _edge_chance(generator: torch.Generator, h: Tensor, width: int) -> Tensor:
+    """Return the chance of each edge between two layers of a causal network, (b, causes, effects).
+
+    All edges of a task have the same chance or, in half of the tasks, chances of random Cauchy
+    graphs: few nodes have many causes or effects (Qu et al. 2026, TabICLv2).
+    """
+    b, n_causes = len(h), h.shape[2]
+    same = uniform(generator, b, 1, 1, low=0.15)
+    logit = _cauchy(generator, b, 1, 1) + _cauchy(generator, b, n_causes, 1)
+    logit = logit + _cauchy(generator, b, 1, width)
+    return torch.where(uniform(generator, b, 1, 1) < 0.5, same, torch.sigmoid(logit))
+
+
+def _cauchy(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.tan(math.pi * (uniform(generator, *shape, low=0.001, high=0.999) - 0.5))
 
 
 def _observe(generator: torch.Generator, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -235,7 +252,10 @@ def _draw_scores(generator: torch.Generator, u: Tensor, latents: Latents, k: int
     kept = torch.exp(uniform(generator, b, 1) * math.log(d + 1)).ceil()
     order = torch.argsort(uniform(generator, b, d), 1).argsort(1)
     decay = 2 * uniform(generator, b, 1) * (uniform(generator, b, 1) < 0.5)
-    relevance = (order < kept) * torch.exp(-decay * order)
+    fall = torch.exp(-decay * order)
+    # The relevances of the other tasks fall by a power law.
+    power = (order + 1.0) ** -(2 * uniform(generator, b, 1))
+    relevance = (order < kept) * torch.where(uniform(generator, b, 1) < 0.6, fall, power)
     share = torch.tensor([s for s, _ in FUNCTIONS], device=u.device)
     chosen = torch.multinomial(share, b, replacement=True, generator=generator)
     scores = u.new_zeros(b, u.shape[1], k)
@@ -335,8 +355,15 @@ def _to_targets(generator: torch.Generator, score: Tensor) -> Tensor:
 
 
 def _spoil(generator: torch.Generator, x: Tensor) -> Tensor:
-    """Remove values of some tasks and columns, at random or above a threshold."""
+    """Repeat columns of some tasks, and remove values.
+
+    Values are missing at random or above a threshold.
+    """
     b, n, d = x.shape
+    clumsy = (uniform(generator, b, 1, 1) < 0.12) & (uniform(generator, b, 1, d) < 0.3)
+    another = x.roll(1, dims=2)
+    another = torch.where(uniform(generator, b, 1, d) < 0.3, another[:, :1], another)
+    x = torch.where(clumsy, another, x)
     touched = (uniform(generator, b, 1, 1) < 0.2) & (uniform(generator, b, 1, d) < 0.5)
     rate = 0.5 * uniform(generator, b, 1, d) ** 2
     missing = uniform(generator, b, n, d) < rate

@@ -74,6 +74,34 @@ def linear(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> 
     return u @ (relevance[:, :, None] * normal(generator, b, d, k))
 
 
+def weak_sums(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
+    """Evaluate weighted sums of all columns, relevant or not, none of which stands out.
+
+    Linear models are best at them. In half of the tasks, all weights have the same sign, as those
+    of marks or symptoms that add up to a verdict. In a third, each column has a bend.
+    """
+    b, _, d = u.shape
+    size = torch.exp(0.5 * normal(generator, b, d, 1))
+    sign = torch.where(uniform(generator, b, 1, 1) < 0.5, 1.0, normal(generator, b, d, k))
+    weight = size * sign + 0.1 * normal(generator, b, d, k)
+    bend = torch.tanh(u + normal(generator, b, 1, d))
+    bent = torch.where(uniform(generator, b, 1, 1) < 0.33, bend, u)
+    # Heavy-tailed columns do not decide alone.
+    out: Tensor = bent.clamp(-4, 4) @ weight
+    return out
+
+
+def products(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
+    """Evaluate sums of columns and of products of two columns."""
+    b, n, _ = u.shape
+    n_terms = int(integers(generator, 1, 6, 1))
+    column = draw_index(generator, relevance, 2 * n_terms)
+    pair = u.gather(2, column[:, None, :].expand(-1, n, -1)).clamp(-4, 4).unflatten(2, (n_terms, 2))
+    both = pair.prod(3) @ normal(generator, b, n_terms, k)
+    alone = pair[..., 0] @ normal(generator, b, n_terms, k)
+    return both + uniform(generator, b, 1, 1) * alone
+
+
 def network(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
     """Evaluate a random network of one or two hidden layers, with one activation per unit."""
     b, _, d = u.shape
@@ -171,12 +199,14 @@ def prototypes(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int)
 
 
 FUNCTIONS: tuple[tuple[float, Callable[..., Tensor]], ...] = (
-    (0.12, linear),
-    (0.22, network),
-    (0.10, smooth),
-    (0.22, oblivious_trees),
-    (0.14, tree),
-    (0.10, rules),
-    (0.10, prototypes),
+    (0.10, linear),
+    (0.16, weak_sums),
+    (0.05, products),
+    (0.18, network),
+    (0.09, smooth),
+    (0.16, oblivious_trees),
+    (0.11, tree),
+    (0.08, rules),
+    (0.07, prototypes),
 )
 """Probability of each function, and the function."""

@@ -28,9 +28,10 @@ def make_table_tasks(
 
     The latent columns of each task are correlated normals, clusters, or nodes of a random causal
     network. They are observed as numbers (plain, skewed, heavy-tailed, censored, rounded),
-    ordinal levels, categories or binary flags, and some values are missing. Labels are a function
-    of some of the columns: linear, a network with mixed activations, a smooth Gaussian process, a
-    decision tree, a sum of oblivious trees, rules, or the nearest prototype. In other tasks they
+    ordinal levels, categories or binary flags; some columns repeat others, and some values are
+    missing. Labels are a function of some of the columns: linear, products, a network with mixed
+    activations, a smooth Gaussian process, a decision tree, a sum of oblivious trees, rules, or
+    the nearest prototype; or a sum of all columns, none of which stands out. In other tasks they
     depend on further nodes of the network, or on the clusters. Classes are of equal or unequal
     size, and the noise of labels varies.
 
