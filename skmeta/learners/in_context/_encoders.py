@@ -69,10 +69,12 @@ class ExpertEncoder(nn.Module):
         self.label = LabelEncoder(n_labels, width)
         self.join = nn.Linear(N_EXPERTS * (width + 1), token_width)
 
-    def read(self, forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return parts (b, n, D) of the tokens of support rows, and the fitted experts."""
-        predicted, nearest, fitted = fit_experts(forms, self._labels(y, w), w)
-        return self._join(predicted, nearest), fitted
+    def read(
+        self, forms: Tensor, label: Tensor, w: Tensor
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return parts (b, n, D) of the tokens, predictions (b, n, s, c), and fitted experts."""
+        predicted, nearest, fitted = fit_experts(forms, label, w)
+        return self._join(predicted, nearest), predicted, fitted
 
     def predict(self, fitted: dict[str, Tensor], forms: Tensor) -> tuple[Tensor, Tensor]:
         """Return parts (b, m, D) of the tokens of query rows, and predictions (b, m, s, c)."""
@@ -80,13 +82,17 @@ class ExpertEncoder(nn.Module):
         predicted = predicted.to(self.join.weight.dtype)
         return self._join(predicted, nearest), predicted
 
-    def _labels(self, y: Tensor, w: Tensor) -> Tensor:
-        """Return labels (b, n, c): targets, or indicators minus uniform class probabilities."""
+    def centred_labels(self, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return centred labels (b, n, c), and which classes have rows (b, c).
+
+        They are targets, or indicators minus uniform probabilities of the classes that have rows.
+        """
         if self.n_labels is None:
-            return y[..., None].to(w.dtype)
+            return y[..., None].to(w.dtype), None
         label = (y[..., None] == torch.arange(self.n_labels, device=y.device)).to(w.dtype)
         present = (label * (w > 0)[..., None]).amax(1, keepdim=True)
-        return label - present / present.sum(2, keepdim=True).clamp_min(1.0)
+        centre = present / present.sum(2, keepdim=True).clamp_min(1.0)
+        return label - centre, present[:, 0] > 0
 
     def _join(self, predicted: Tensor, nearest: Tensor) -> Tensor:
         dtype = self.join.weight.dtype

@@ -151,7 +151,8 @@ def predict_experts(fitted: dict[str, Tensor], forms: Tensor) -> tuple[Tensor, T
     for experts in _parts(there.numel() * forms.shape[1]):
         parts = [_kernel(e, cells, fitted, fitted["relevance"]) for e in experts]
         kernels = torch.stack(parts, 1)
-        predicted.append((kernels + 1) @ dual[:, start : start + len(experts)])
+        part = dual[:, start : start + len(experts)]
+        predicted.append(kernels @ part + part.sum(2, keepdim=True))
         nearest.append((kernels * there[:, None, None, :]).amax(3))
         start += len(experts)
     return torch.cat(predicted, 1).transpose(1, 2), torch.cat(nearest, 1).transpose(1, 2)

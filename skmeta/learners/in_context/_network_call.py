@@ -21,8 +21,10 @@ from skmeta.learners.in_context._stored_names import (
 from skmeta.learners.in_context._transformer import TableTransformer
 
 _MEMORY = "memory.of."
-# Tensors with these prefixes are computed from the rows, and keep the precision of the rows.
-_EXACT = ("column.", "expert.")
+# Tensors with this prefix are computed from the rows, and keep the precision of the rows.
+_EXACT = "column."
+# A parameter of the linear model, which networks of version 0.1 lack.
+_OF_LINE = "table.line.trust"
 _local = threading.local()
 
 
@@ -35,7 +37,7 @@ class Sizes(NamedTuple):
     cell_width: int
 
 
-def make_network(kind: str, sizes: Sizes) -> TableTransformer:
+def make_network(kind: str, sizes: Sizes, has_line: bool = True) -> TableTransformer:
     """Build a transformer without drawing its weights.
 
     Parameters
@@ -44,6 +46,8 @@ def make_network(kind: str, sizes: Sizes) -> TableTransformer:
         What the tasks are.
     sizes : Sizes
         Its sizes.
+    has_line : bool, default=True
+        Whether a linear model is mixed in. Networks of version 0.1 have none.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def make_network(kind: str, sizes: Sizes) -> TableTransformer:
         With a slot for each of 10 classes, or a bin for each part of a target's range.
     """
     n_labels = N_CODES if kind == "classification" else None
-    return TableTransformer(n_labels, **sizes._asdict(), n_slots=N_SLOTS)
+    return TableTransformer(n_labels, **sizes._asdict(), n_slots=N_SLOTS, has_line=has_line)
 
 
 def call_network(
@@ -79,17 +83,18 @@ def call_network(
     """
     # A call sets the weights of the module, so each thread needs its own module.
     modules = _local.__dict__.setdefault("modules", {})
-    if (kind, sizes) not in modules:
+    key = kind, sizes, _OF_LINE in state
+    if key not in modules:
         # In another thread, because modules cannot draw weights under vmap.
         with ThreadPoolExecutor(1) as elsewhere:
-            modules[kind, sizes] = elsewhere.submit(_empty_network, kind, sizes).result()
+            modules[key] = elsewhere.submit(_empty_network, *key).result()
     weights = {n: v.to(dtype) for n, v in module_parameters(state).items()}
-    return torch.func.functional_call(modules[kind, sizes], weights, args, kw)
+    return torch.func.functional_call(modules[key], weights, args, kw)
 
 
-def _empty_network(kind: str, sizes: Sizes) -> TableTransformer:
+def _empty_network(kind: str, sizes: Sizes, has_line: bool) -> TableTransformer:
     with torch.device("meta"):
-        return make_network(kind, sizes)
+        return make_network(kind, sizes, has_line)
 
 
 def store_memory(memory: Memory) -> State:

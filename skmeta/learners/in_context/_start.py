@@ -23,6 +23,8 @@ from skmeta.tasks import GroupEpisodes
 
 # Number of tasks that set the initial weight of the pooled model.
 _N_TASKS = 64
+# Names of parameters that priors of version 0.1 lack.
+_LINE = "table.line."
 
 Predictions = tuple[Tensor, Tensor, Tensor, Tensor]
 """Log probabilities of query rows by the network and the pooled model, targets and weights."""
@@ -47,7 +49,8 @@ def weights_of_prior(
     Returns
     -------
     dict of Tensor
-        A state with the names and shapes of ``state``.
+        A state with the names and shapes of ``state``, without those that a prior of version
+        0.1 lacks.
 
     Raises
     ------
@@ -60,6 +63,9 @@ def weights_of_prior(
             f"Meta-training of an {learner} on {kind} tasks cannot start from {prior!r}. Give a "
             "prior of the same learner and kind."
         )
+    if not any(name.startswith(_LINE) for name in prior.tensors):
+        # A prior of version 0.1 goes on without a linear model.
+        state = {n: v for n, v in state.items() if not n.startswith(_LINE)}
     for name, value in state.items():
         found = prior.tensors[name].shape if name in prior.tensors else None
         if found != tuple(value.shape):

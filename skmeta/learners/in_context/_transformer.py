@@ -15,6 +15,7 @@ or one per bin of the target's distribution.
 5. The tokens pass through a transformer in which all rows attend to the support rows. No row
    attends to a query row. The outputs are a weight of each expert at a row, and a correction.
    Before meta-training, the network predicts a fixed combination of the experts.
+6. A linear model in closed form is mixed in, by its evidence (``_line``).
 
 References: Mueller et al. (2022), Transformers can do Bayesian inference (support rows as
 context); Hollmann et al. (2023), TabPFN (tables; classes and columns permuted); ``_encoders`` has
@@ -33,6 +34,7 @@ from skmeta.learners.in_context._binned import N_BINS, bin_edges
 from skmeta.learners.in_context._cells import describe_cells, measure_columns
 from skmeta.learners.in_context._encoders import ColumnEncoder, ExpertEncoder, LabelEncoder, Memory
 from skmeta.learners.in_context._experts import N_EXPERTS
+from skmeta.learners.in_context._line import Line, mix_with_line
 
 # How an untrained network combines the experts: factor of a class's label; width of a distribution
 # before softplus; smallest probability of a bin.
@@ -56,6 +58,8 @@ class TableTransformer(nn.Module):
         Width e of a cell.
     n_slots : int, default=64
         Largest number of columns.
+    has_line : bool, default=True
+        Whether to mix in the linear model. Networks of version 0.1 have none.
 
     Notes
     -----
@@ -71,9 +75,11 @@ class TableTransformer(nn.Module):
         n_heads: int = 4,
         cell_width: int = 32,
         n_slots: int = 64,
+        has_line: bool = True,
     ) -> None:
         super().__init__()
         self.n_labels = n_labels
+        self.line = Line(n_labels) if has_line else None
         self.columns = ColumnEncoder(n_labels, cell_width)
         self.experts = ExpertEncoder(n_labels, cell_width // 2, width)
         self.label = LabelEncoder(n_labels, width)
@@ -113,6 +119,8 @@ class TableTransformer(nn.Module):
                     last.weight.div_(math.sqrt(len(self.blocks)))
             # Larger weights, so that bins separate neighbouring cells from the start.
             self.columns.bins.weight.mul_(4.0)
+        if self.line is not None:
+            self.line.reset()
         # Before meta-training, the experts have equal weights.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -170,11 +178,17 @@ class TableTransformer(nn.Module):
         # Sums over many rows are kept in full precision under autocast.
         with torch.autocast(x.device.type, enabled=False):
             columns = measure_columns(x, weight)
-            forms = describe_cells(columns, x, weight)
+            # Ranks and means are exact; what follows has the precision of the weights.
+            forms = describe_cells(columns, x, weight).to(self.project.weight.dtype)
+            weight = weight.to(forms.dtype)
             h, memory = self.columns.read(forms, y, weight)
-            embedding, fitted = self.experts.read(forms, y, weight)
+            label, present = self.experts.centred_labels(y, weight)
+            embedding, predicted, fitted = self.experts.read(forms, label, weight)
             memory |= {f"column.{n}": v for n, v in columns.items()}
             memory |= {f"expert.{n}": v for n, v in fitted.items()}
+            if self.line is not None:
+                fitted = self.line.read(forms, label, weight, predicted, present)
+                memory |= {f"line.{n}": v for n, v in fitted.items()}
         dtype = h.dtype
         memory["slots"] = slots
         bias = None
@@ -191,19 +205,25 @@ class TableTransformer(nn.Module):
 
     def _predict(self, memory: Memory, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            forms = describe_cells(_part(memory, "column."), x)
+            forms = describe_cells(_part(memory, "column."), x).to(self.project.weight.dtype)
             h = self.columns.predict(memory, forms)
             embedding, predicted = self.experts.predict(_part(memory, "expert."), forms)
+        # A prepared memory is that of an estimator.
         weight = memory.get("row_weight")
+        fast = weight is not None and not torch.is_grad_enabled()
         if weight is None:
             weight = self._row_weight(memory["slots"])
         token = self._rows(h, weight) + embedding
         for i, block in enumerate(self._blocks()):
             keys, values = memory[f"keys.{i}"], memory[f"values.{i}"]
-            token = block(token, keys, values, memory.get("bias"))
+            token = block(token, keys, values, memory.get("bias"), fast)
         outputs: Tensor = self.head(F.gelu(self.hidden(self.norm(token))))
         with torch.autocast(x.device.type, enabled=False):
-            return self._combine(outputs.to(predicted.dtype), predicted)
+            outputs, line = (
+                self._combine(outputs.to(predicted.dtype), predicted),
+                _part(memory, "line."),
+            )
+            return mix_with_line(line, forms, outputs) if line else outputs
 
     def _combine(self, outputs: Tensor, predicted: Tensor) -> Tensor:
         """Combine outputs and the experts' predictions (b, m, s, c) to logits (b, m, o)."""
@@ -264,13 +284,25 @@ class Block(nn.Module):
         keys, values = joined.permute(2, 0, 3, 1, 4)
         return keys, values
 
-    def forward(self, token: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
-        """Return the tokens (b, m, D) after the layer."""
-        queries = self.query(self.norm_attention(token)) / math.sqrt(keys.shape[3])
+    def forward(
+        self,
+        token: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        bias: Tensor | None,
+        fast: bool = False,
+    ) -> Tensor:
+        """Return the tokens (b, m, D) after the layer; fast for predictions outside vmap."""
+        queries = self.query(self.norm_attention(token))
         queries = queries.unflatten(2, (self.n_heads, -1)).transpose(1, 2)
-        # Not F.scaled_dot_product_attention, which is slower on few rows, and under vmap on a CPU.
-        logits = queries @ keys.mT
-        attended = (logits if bias is None else logits + bias).softmax(3).to(values.dtype) @ values
+        if fast:
+            mask = None if bias is None else bias.to(queries.dtype)
+            attended = F.scaled_dot_product_attention(queries, keys, values, mask)
+        else:
+            # The function above is slower with gradients, and under vmap on a CPU.
+            logits = queries @ keys.mT / math.sqrt(keys.shape[3])
+            weight = (logits if bias is None else logits + bias).softmax(3)
+            attended = weight.to(values.dtype) @ values
         token = token + self.output(attended.transpose(1, 2).flatten(2))
         hidden = F.gelu(self.feed_forward_in(self.norm_hidden(token)))
         out: Tensor = token + self.feed_forward_out(hidden)

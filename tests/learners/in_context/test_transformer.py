@@ -160,7 +160,8 @@ def test_drawing_leaves_the_global_generator_alone(kind):
 
 
 def test_without_meta_training_it_says_what_the_experts_say(kind, task):
-    network = TableTransformer(10 if kind == "classification" else None, width=16, cell_width=8)
+    n_labels = 10 if kind == "classification" else None
+    network = TableTransformer(n_labels, width=16, cell_width=8, has_line=False)
     network.double().draw(torch.Generator().manual_seed(0))
     w = torch.ones(B, N, dtype=torch.float64)
     columns = measure_columns(task["x"], w)

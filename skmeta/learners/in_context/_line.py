@@ -1,0 +1,211 @@
+"""A linear model in closed form, mixed into the predictions by its evidence.
+
+The line is a ridge regression on the standardised columns; labels of classes are zeros and ones.
+It is fitted with several penalties, and each penalty is weighted by the likelihood of the support
+rows, each predicted from the others. The best penalty differs between tables by factors of a
+thousand: some tables are exactly linear, and others have little signal in many columns. The
+experts of ``_experts`` have fixed penalties.
+
+The share of the line in the predictions depends on the evidence: on the likelihood of the rows left
+out by the line, against that by the best expert. Two numbers say how much the evidence counts.
+
+Notation: b tables, n support rows, m query rows, d columns, p = d + 1 coefficients, g penalties,
+s experts, c labels of a row: 10 classes, or 1 target.
+
+References: Rasmussen and Williams (2006), Gaussian processes for machine learning, section 5.4.2
+(likelihood of the rows left out); Yao et al. (2018), Using stacking to average Bayesian predictive
+distributions.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skmeta.learners.in_context._binned import bin_edges
+
+# The constant column is larger than the others, so its coefficient is penalised less.
+_OFFSET = 3.0
+_LARGEST_VALUE = 6.0
+# The smallest mean squared error, as a share of the variance, that is told from another.
+_LEAST_ERROR = 1e-4
+# Values before meta-training, chosen on the development sets of benchmarks/small_tables.py.
+_TRUST_OF_CLASSES, _TRUST_OF_TARGETS, _AHEAD = 1.0, 0.5, 1.5
+# Steepness of the probabilities of classes by a line.
+_STEEPNESS = (1.0, 2.0, 4.0, 8.0, 16.0)
+_NEVER = -1e9
+# Scale of a logistic distribution of variance 1, and the smallest scale.
+_LOGISTIC, _LEAST_SCALE = math.sqrt(3) / math.pi, 0.01
+
+
+class Line(nn.Module):
+    """The linear model of tables of one kind.
+
+    Its parameters are ``trust``, how much the likelihoods count, and ``ahead``, the evidence that
+    the network has beforehand, as it is better than its best expert.
+
+    Parameters
+    ----------
+    n_labels : int or None
+        Number of class slots; None for targets.
+    """
+
+    def __init__(self, n_labels: int | None) -> None:
+        super().__init__()
+        self.n_labels = n_labels
+        self.trust, self.ahead = (nn.Parameter(torch.empty(())) for _ in range(2))
+
+    def reset(self) -> None:
+        """Set the parameters to their values before meta-training."""
+        nn.init.constant_(self.trust, _TRUST_OF_CLASSES if self.n_labels else _TRUST_OF_TARGETS)
+        nn.init.constant_(self.ahead, _AHEAD)
+
+    def read(
+        self, forms: Tensor, y: Tensor, w: Tensor, expert: Tensor, present: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Fit the line to a support set.
+
+        Parameters
+        ----------
+        forms, y, w, expert, present
+            As :func:`fit_line` takes them.
+
+        Returns
+        -------
+        dict of Tensor
+            For :func:`mix_with_line`.
+        """
+        fitted, gain = fit_line(forms, y, w, expert, present)
+        return fitted | {"logit": self.trust * gain - self.ahead}
+
+
+def fit_line(
+    forms: Tensor, y: Tensor, w: Tensor, expert: Tensor, present: Tensor | None
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Fit the line, and compare it with the experts.
+
+    Parameters
+    ----------
+    forms : Tensor of shape (b, n, d, f)
+        Support cells, as :func:`describe_cells` returned them.
+    y : Tensor of shape (b, n, c)
+        Centred labels. Of the cells and weights, b may be 1: one table with several class orders.
+    w : Tensor of shape (b, n)
+        Weights of the rows.
+    expert : Tensor of shape (b, n, s, c)
+        Predictions of support rows by the experts, each from the other rows.
+    present : Tensor of shape (b, c), bool, or None
+        The classes that have rows; None for regressions.
+
+    Returns
+    -------
+    fitted : dict of Tensor
+        ``coef`` (b, p, c), ``width`` (b,) of the distributions, ``low`` and ``high`` (b,), the
+        bounds of predicted targets; for classifications ``present``.
+    gain : Tensor of shape (b,)
+        Log likelihood of the rows left out by the line, less that by the best expert.
+    """
+    predicted, coef = _fit(forms, y, w)
+    total = w.sum(1).clamp_min(1.0)
+    others = torch.cat([predicted[:, :, None], expert], 2)
+    if present is None:
+        squared = (others - y[:, :, None])[..., 0] ** 2
+        error = (w[:, :, None] * squared).sum(1) / total[:, None] + _LEAST_ERROR
+        evidence, width = -0.5 * torch.log(error), error[:, 0].sqrt()
+        low, high = y[..., 0].amin(1), y[..., 0].amax(1)
+        margin = 0.5 * (high - low)
+        fitted = {"low": low - margin, "high": high + margin}
+    else:
+        evidence, width = _class_evidence(others, y, w, present)
+        fitted = {"present": present.to(y.dtype)}
+    gain = total * (evidence[:, 0] - evidence[:, 1:].amax(1))
+    return fitted | {"coef": coef, "width": width}, gain
+
+
+def mix_with_line(fitted: dict[str, Tensor], forms: Tensor, outputs: Tensor) -> Tensor:
+    """Mix the distributions of query rows with those of the line.
+
+    Parameters
+    ----------
+    fitted : dict of Tensor
+        What :func:`fit_line` returned, and ``logit`` (b,) of the share of the line.
+    forms : Tensor of shape (b, m, d, f)
+        Query cells.
+    outputs : Tensor of shape (b, m, o)
+        Logits of the network.
+
+    Returns
+    -------
+    Tensor of shape (b, m, o)
+        Log probabilities; almost minus infinity for classes without rows.
+    """
+    predicted = _rows(forms) @ fitted["coef"]
+    width = fitted["width"][:, None, None]
+    if "present" in fitted:
+        absent = fitted["present"][:, None] < 0.5
+        own = F.log_softmax(outputs.masked_fill(absent, _NEVER), 2)
+        line = F.log_softmax((width * predicted).masked_fill(absent, _NEVER), 2)
+    else:
+        low, high = (fitted[name][:, None, None] for name in ("low", "high"))
+        scale = (_LOGISTIC * width).clamp_min(_LEAST_SCALE)
+        predicted = predicted.maximum(low).minimum(high)
+        below = torch.sigmoid((bin_edges().to(predicted) - predicted) / scale)
+        share = F.pad(F.pad(below, (1, 0)), (0, 1), value=1.0).diff()
+        own, line = F.log_softmax(outputs, 2), torch.log(share + 1e-9)
+    logit = fitted["logit"][:, None, None].to(own.dtype)
+    return torch.logaddexp(own + F.logsigmoid(-logit), line.to(own.dtype) + F.logsigmoid(logit))
+
+
+def _fit(forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    """Return predictions of support rows from the others (b, n, c), and coefficients (b, p, c)."""
+    # The smallest penalties are lost in single precision. Some devices have no other.
+    dtype = y.dtype if forms.device.type == "mps" else torch.float64
+    a, target, weight = _rows(forms).to(dtype)[:, None], y.to(dtype)[:, None], w.to(dtype)
+    total = weight.sum(1).clamp_min(1.0)
+    own = weight.clamp_max(1.0)[:, None, :, None]
+    weighted = weight[:, None, :, None] * a
+    penalty = torch.logspace(-4, 1, 9, dtype=dtype, device=a.device)[:, None, None]
+    identity = torch.eye(a.shape[3], dtype=dtype, device=a.device)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(a.mT @ weighted + penalty * identity))
+    coef = inverse @ (weighted.mT @ target)
+    # Without one repetition of the row (equation 5.12 for one row of a linear model).
+    leverage = own * ((a @ inverse) * a).sum(3, keepdim=True)
+    others = (a @ coef - leverage * target) / (1 - leverage).clamp_min(1e-9)
+    squared = ((others - target) ** 2).sum(3)
+    error = (weight[:, None] * squared).sum(2) / total[:, None]
+    variance = (weight * (target[:, 0] ** 2).sum(2)).sum(1) / total
+    share = error / variance.clamp_min(1e-12)[:, None] + _LEAST_ERROR
+    chance = torch.softmax(-0.5 * total[:, None] * torch.log(share), 1)[:, :, None, None]
+    return (chance * others).sum(1).to(y.dtype), (chance * coef).sum(1).to(y.dtype)
+
+
+def _rows(forms: Tensor) -> Tensor:
+    """Return the standardised values of rows with a constant column, (b, m, p)."""
+    value = torch.sinh(forms[..., 0]).clamp(-_LARGEST_VALUE, _LARGEST_VALUE)
+    return F.pad(value / math.sqrt(value.shape[2]), (0, 1), value=_OFFSET)
+
+
+def _class_evidence(others: Tensor, y: Tensor, w: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean log likelihood of rows left out (b, models), and the line's steepness (b,).
+
+    Each class counts alike. The first model is the line.
+    """
+    is_class = (y > 0).to(y.dtype) * present[:, None]
+    of_class = (w[:, :, None] * is_class).sum(1, keepdim=True).clamp_min(1e-12)
+    n_classes = present.sum(1).clamp_min(1)[:, None, None]
+    weight = w[:, :, None] * is_class / of_class / n_classes
+    steepness = others.new_tensor(_STEEPNESS)
+    absent = ~present[:, None, None]
+    likelihood = [
+        (weight[:, :, None] * F.log_softmax((k * others).masked_fill(absent, _NEVER), 3)).sum(
+            (1, 3)
+        )
+        for k in _STEEPNESS
+    ]
+    evidence = torch.stack(likelihood, 2)
+    total = w.sum(1).clamp_min(1.0)
+    chance = torch.softmax(total[:, None] * evidence[:, 0], 1)
+    return evidence.amax(2), torch.exp(chance @ torch.log(steepness))
