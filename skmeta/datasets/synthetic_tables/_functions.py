@@ -99,7 +99,8 @@ def products(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -
     pair = u.gather(2, column[:, None, :].expand(-1, n, -1)).clamp(-4, 4).unflatten(2, (n_terms, 2))
     both = pair.prod(3) @ normal(generator, b, n_terms, k)
     alone = pair[..., 0] @ normal(generator, b, n_terms, k)
-    return both + uniform(generator, b, 1, 1) * alone
+    out: Tensor = both + uniform(generator, b, 1, 1) * alone
+    return out
 
 
 def network(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
