@@ -1,0 +1,92 @@
+"""Meta-gradients mix no devices, and another device computes what the CPU does.
+
+The device ``meta`` computes shapes only, but refuses tensors of other devices as a GPU does. A real
+device is named by the environment variable SKMETA_TEST_DEVICE, such as ``cuda``.
+"""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+
+from skmeta.backbones import build_backbone
+from skmeta.backend import Augmentation, Execution, Rows, Scaler, TaskTensors, resolve_device
+from skmeta.learners import ANIL, MAML, LSTMMetaLearner, MetaSGD, ProtoNet, Reptile
+from skmeta.learners._core import Session
+
+META = torch.device("meta")
+SHAPE, N_WAY, N_TASKS = (1, 8, 8), 3, 2
+LEARNERS = [
+    MAML(n_inner_steps=2, learn_inner_lr=True, per_step_norm=True),
+    MAML(head_init="prototype", first_order=True),
+    MAML(transductive=True, inner_clip_norm=1.0),
+    ANIL(head_init="zeros"),
+    MetaSGD(),
+    LSTMMetaLearner(n_inner_steps=2),
+    Reptile(),
+    ProtoNet(),
+]
+NAMES = [f"{type(learner).__name__}{i}" for i, learner in enumerate(LEARNERS)]
+OTHER = os.environ.get("SKMETA_TEST_DEVICE", "")
+
+
+def make_tasks():
+    def rows(n):
+        y = torch.zeros(N_TASKS, n, dtype=torch.int64, device=META)
+        return Rows(torch.zeros(N_TASKS, n, *SHAPE, device=META), y, torch.ones_like(y).float())
+
+    return TaskTensors(rows(6), rows(9))
+
+
+@pytest.mark.parametrize("backbone", ["conv4", "mlp"])
+@pytest.mark.parametrize("mode", ["loop", "vmap"])
+@pytest.mark.parametrize("learner", LEARNERS, ids=NAMES)
+def test_a_meta_gradient_stays_on_its_device(learner, mode, backbone):
+    params = {"conv4": {"n_channels": 4, "n_blocks": 2}, "mlp": {"hidden": (4,)}}[backbone]
+    generator = torch.Generator().manual_seed(0)
+    session = Session.begin(
+        learner, build_backbone(backbone, SHAPE, params, generator), SHAPE,
+        Scaler(*map(np.float64, (0, 1, 0, 1))), kind="classification",
+        head=learner.resolve_head("classification", "classes"), classes=range(N_WAY), device=META,
+        precision="float32",
+    )  # fmt: skip
+    state = session.draw_state(1)
+    with Execution(mode, device=META) as execution:
+        gradient, metrics = learner.mean_gradient(session.context, state, make_tasks(), execution)
+    assert {n: v.shape for n, v in gradient.items()} == {n: v.shape for n, v in state.items()}
+    assert {v.device for v in (*gradient.values(), *metrics.values())} == {META}
+
+
+def test_a_tensor_of_another_device_is_noticed():
+    # The tests above can fail.
+    with pytest.raises(RuntimeError, match="meta"):
+        torch.ones(2, device=META) + torch.ones(2)
+
+
+@pytest.mark.parametrize("name", ["affine", "mirror", "rotations"])
+def test_images_are_changed_on_their_device(name):
+    changed = Augmentation(name, SHAPE, N_WAY)(make_tasks(), range(N_TASKS))
+    assert {side.x.device for side in changed} == {META}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not OTHER, reason="SKMETA_TEST_DEVICE is not set")
+@pytest.mark.parametrize("execution", ["loop", "vmap"])
+@pytest.mark.parametrize("learner", LEARNERS, ids=NAMES)
+def test_another_device_learns_what_the_cpu_learns(learner, execution):
+    X, y = load_digits(return_X_y=True)
+    found = []
+    for device in ("cpu", OTHER):
+        resolve_device(device)  # An error if it is not there.
+        fitted = clone(learner).set_params(
+            backbone="conv4", backbone_params={"n_channels": 4, "n_blocks": 2}, n_way=2, n_shot=2,
+            n_query=3, n_iterations=3, evaluate_every=3, n_validation_tasks=5,
+            validation_fraction=0.2, meta_batch_size=2, execution=execution, device=device,
+            precision="float64", random_state=0,
+        ).fit(X.reshape(-1, *SHAPE) / 16, y)  # fmt: skip
+        found.append(fitted.prior_.tensors)
+    for name, value in found[0].items():
+        np.testing.assert_allclose(found[1][name], value, rtol=1e-6, atol=1e-8)
