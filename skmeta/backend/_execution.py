@@ -30,6 +30,13 @@ def _is_small(flops: float, device: torch.device) -> bool:
     return device.type == "cpu" and flops <= _SMALL_FLOPS
 
 
+def _memory_budget(device: torch.device) -> float:
+    """Return the bytes that the tasks of one chunk may take together."""
+    if device.type == "cuda":
+        return float(torch.cuda.get_device_properties(device).total_memory) / 2
+    return float(2**30)
+
+
 @contextmanager
 def _one_intra_op_thread() -> Iterator[None]:
     """Keep torch from dividing small operations among threads, which costs more than it saves.
@@ -63,7 +70,10 @@ class Execution:
         Number of threads of mode ``"threads"``, counted as in joblib (-1: one per core). By
         default, the number of threads of torch.
     chunk_size : int, optional
-        Number of tasks that ``"vmap"`` vectorises at once, to bound the memory; by default all.
+        Number of tasks that ``"vmap"`` vectorises at once. By default as many as fit into half of
+        a GPU's memory, or into 1 GiB on a CPU, by an estimate.
+    bytes_per_task : float
+        Approximate memory of one task's gradient, for that estimate.
     record : bool, default=False
         Whether a gradient is recorded and repeated, which pays after some hundred calls.
     """
@@ -76,6 +86,7 @@ class Execution:
         flops_per_task: float = 0.0,
         n_jobs: int | None = None,
         chunk_size: int | None = None,
+        bytes_per_task: float = 0.0,
         record: bool = False,
     ) -> None:
         self._recorder = Recorder() if record else None
@@ -84,6 +95,8 @@ class Execution:
             mode = "vmap" if self._is_small or device.type != "cpu" else "threads"
         self.mode = mode
         self.n_threads = torch.get_num_threads() if n_jobs is None else effective_n_jobs(n_jobs)
+        if chunk_size is None and bytes_per_task > 0:
+            chunk_size = max(1, int(_memory_budget(device) // bytes_per_task))
         self.chunk_size = chunk_size
         self._pool: ThreadPoolExecutor | None = None
         self._stack = ExitStack()

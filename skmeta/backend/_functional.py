@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -72,6 +73,14 @@ class Network:
                 self.norm_weights += [f"body.{dot}weight", f"body.{dot}bias"]
         self.input_shape = tuple(input_shape)
         self.has_statistics = bool(self._statistics)
+
+    @cached_property
+    def n_kept(self) -> int:
+        """Values that the forward pass of one row keeps for its backward pass."""
+        like = next(self._module.parameters(), torch.zeros(()))
+        # What is kept of the weights is the same for one row and for two.
+        one, two = (_count_kept(self._module, like.new_zeros(n, *self.input_shape)) for n in (1, 2))
+        return two - one
 
     def initial_weights(self) -> State:
         """Return the weights of the module, under names that begin with ``body.``."""
@@ -155,3 +164,15 @@ def _features_and_flops(module: nn.Module, input_shape: tuple[int, ...]) -> tupl
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         out = module(torch.zeros(1, *input_shape, dtype=dtype))
     return int(out.shape[1]), int(counter.get_total_flops())
+
+
+def _count_kept(module: nn.Module, x: Tensor) -> int:
+    kept: dict[int, int] = {}
+
+    def keep(value: Tensor) -> Tensor:
+        kept[value.data_ptr()] = value.numel()
+        return value
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value), torch.enable_grad():
+        module(x)
+    return sum(kept.values())

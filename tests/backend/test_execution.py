@@ -61,6 +61,14 @@ def test_chunks_bound_how_much_is_vectorised():
     assert len(sizes) == 3
 
 
+def test_chunks_are_chosen_by_a_memory_budget():
+    gibibyte = 2**30
+    for bytes_per_task, size in ((0, None), (gibibyte / 3.5, 3), (2.0 * gibibyte, 1)):
+        assert Execution("vmap", device=CPU, bytes_per_task=bytes_per_task).chunk_size == size
+    chosen = Execution("vmap", device=CPU, bytes_per_task=gibibyte, chunk_size=7)
+    assert chosen.chunk_size == 7
+
+
 def test_the_number_of_threads_does_not_change_a_bit():
     generator = torch.Generator().manual_seed(0)
     tasks = torch.randn(7, 40, 40, generator=generator)

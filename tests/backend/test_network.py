@@ -135,6 +135,13 @@ def test_flops_of_a_row():
     assert Network(torch.nn.Identity(), (3,), CPU).n_flops == 0
 
 
+def test_values_that_a_backward_pass_needs():
+    linear = Network(torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Tanh()), (3,), CPU)
+    assert linear.n_kept == 3 + 5  # The input and tanh's output, but no weights.
+    small, large = (Network(build_backbone("conv4", (1, s, s)), (1, s, s), CPU) for s in (16, 32))
+    assert 3.5 < large.n_kept / small.n_kept < 4.5
+
+
 @pytest.mark.parametrize(("backbone", "has"), [("conv4", True), ("mlp", False)])
 def test_it_knows_whether_it_has_statistics(backbone, has):
     network, _ = make_network(backbone, params=PARAMS if has else {})

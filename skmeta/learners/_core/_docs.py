@@ -205,7 +205,10 @@ PARAMETERS = {
         "How the tasks of a meta-iteration are computed: one by one, one thread per task, or "
         "vectorised. ``auto`` chooses by device and size.",
     ),
-    "chunk_size": ("int or None", "Tasks vectorised at once; None: all of a meta-batch."),
+    "chunk_size": (
+        "int or None",
+        "Tasks vectorised at once; None: as many as fit into 1 GiB, or half of a GPU's memory.",
+    ),
     "n_jobs": (
         "int or None",
         "Threads over tasks: -1 is one per core, None all that torch uses.",

@@ -175,11 +175,15 @@ WORTH_RECORDING = 500
 def make_execution(learner: Algorithm, session: Session) -> Execution:
     # A task runs forward and backward through support and query set: about three passes per row.
     rows = (np.max(learner.n_shot) + learner.n_query) * max(session.context.n_outputs, 1)
+    # Each inner step keeps the values of the support set, and its derivatives about as many.
+    n_passes = 1 + 2 * getattr(learner, "n_inner_steps", 0)
+    n_values = n_passes * rows * session.context.network.n_kept
     return Execution(
         learner.execution,
         device=session.adapter.device,
         flops_per_task=3.0 * float(rows) * session.context.network.n_flops,
         n_jobs=learner.n_jobs,
         chunk_size=learner.chunk_size,
+        bytes_per_task=float(n_values * session.adapter.dtype.itemsize),
         record=learner.n_iterations >= WORTH_RECORDING,
     )
