@@ -19,6 +19,12 @@ candidate is lost, and the mean loss of cross-validated score. ``forgiving`` sto
 running mean is below the best candidate's worst fold, ``mean`` one whose running mean is below the
 best candidate's mean, ``racing`` is what MetaLearnedSearchCV does.
 
+``--replayed`` lets the search itself, without a prior, choose 20 of the candidates on record, on
+every ninth of the recorded searches, and compares the same rules with ``posterior``. That one adds
+what the surrogate expected of the candidate before its first fold: a candidate is stopped if the
+posterior probability that it will beat the best one is small. ``without noise`` is ``racing`` where
+the surrogate is not told that the scores of stopped candidates are less certain.
+
 One line per run goes to ``benchmarks/results/racing.jsonl``; what is there is not run again.
 """
 
@@ -31,6 +37,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtr
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold, train_test_split
@@ -38,6 +45,7 @@ from tqdm import tqdm
 
 from skmeta.search import MetaLearnedSearchCV, default_search_space
 from skmeta.search._racing import Race
+from skmeta.search.surrogate import SearchStrategy
 
 RESULTS = Path(__file__).parent / "results" / "racing.jsonl"
 RECORDED = RESULTS.with_name("searches.parquet")
@@ -62,6 +70,7 @@ ESTIMATORS = {
 }
 N_ITER = 12
 N_RECORDED = 20
+EVERY = 9  # of the recorded searches, one is replayed
 N_ROWS = 200
 N_TEST = 1000
 
@@ -203,6 +212,103 @@ def replay(folds, race):
     return n_fits / folds.size, folds.mean(1).max() - won
 
 
+class Posterior(Race):
+    """Also uses what the surrogate expects of the candidate."""
+
+    threshold = 0.1
+
+    def is_lost(self, scores, expected=(np.nan, np.nan)):
+        if not np.isfinite(expected).all() or not self.has_begun or not np.isfinite(scores).all():
+            return super().is_lost(scores)
+        best = self._best.mean()
+        difference = float(self._differences(scores).mean())
+        # Precisions of the surrogate's prediction, and of the estimate by the folds so far.
+        precision = np.array([expected[1] ** -2, 1 / max(self.variance(scores), 1e-12)])
+        mean = precision @ [expected[0] - best, difference] / precision.sum()
+        return bool(ndtr(mean * np.sqrt(precision.sum())) < self.threshold)
+
+
+class BoldPosterior(Posterior):
+    """Stops twice as soon."""
+
+    threshold = 0.2
+
+
+def recorded_searches():
+    """Return configurations and scores, of shape (n, n_folds), of some recorded searches."""
+    columns = ["fingerprint", "refit_metric", "scores", "configuration"]
+    every = pd.read_parquet(RECORDED, columns=columns).groupby("fingerprint", sort=False)
+    for _, own in list(every)[::EVERY]:
+        folds = [json.loads(t)[m] for t, m in zip(own["scores"], own["refit_metric"], strict=True)]
+        configurations = [json.loads(text) for text in own["configuration"]]
+        plain = [
+            {name: value for name, value in c.items() if not isinstance(value, dict)}
+            for c in configurations
+        ]
+        if all(len(f) == 3 for f in folds) and np.isfinite(folds).all():
+            yield plain, np.array(folds, dtype=float)
+
+
+def replay_search(configurations, folds, rule, is_noise_told):
+    """Return the share of fold fits, and how much worse the winner is than the best candidate."""
+    strategy = SearchStrategy(configurations, rng=np.random.default_rng(0))
+    race = rule() if rule else None
+    n_splits, n_fits, won = folds.shape[1], 0, -np.inf
+    for _ in range(N_RECORDED):
+        suggestion = strategy.ask()[0]
+        scores = folds[suggestion.index]
+        expected = (suggestion.mean, suggestion.std)
+        more = {"expected": expected} if isinstance(race, Posterior) else {}
+        n = n_splits
+        if race is not None:
+            stops = (n for n in range(1, n_splits) if race.is_lost(scores[:n], **more))
+            n = next(stops, n_splits)
+        n_fits += n
+        told, variance = scores.mean(), 0.0
+        if n < n_splits:
+            told = race.estimate(scores[:n])
+            variance = race.variance(scores[:n]) if is_noise_told else 0.0
+        else:
+            won = max(won, told)
+            if race is not None:
+                race.enter(scores)
+        strategy.tell([suggestion.index], [told], [variance])
+    return n_fits / (N_RECORDED * n_splits), folds.mean(1).max() - won
+
+
+def compare_replays():
+    """Return what each rule costs and saves where the search chooses the candidates."""
+    rules = {
+        "all folds": (None, False),
+        "forgiving": (BelowWorstFold, True),
+        "racing": (Race, True),
+        "racing, without noise": (Race, False),
+        "posterior below 0.1": (Posterior, True),
+        "posterior below 0.2": (BoldPosterior, True),
+    }
+    searches = [(c, f) for c, f in recorded_searches() if len(c) >= N_RECORDED and np.ptp(f) > 0]
+    found = {}
+    for name, settings in rules.items():
+        found[name] = np.array([replay_search(c, f, *settings) for c, f in searches])
+        found[name][:, 1] /= [np.ptp(f.mean(1)) or 1.0 for _, f in searches]
+    rows = []
+    base = found["all folds"][:, 1]
+    for name, own in found.items():
+        gap = own[:, 1] - base
+        drawn = np.random.default_rng(0).integers(len(gap), size=(2000, len(gap)))
+        rows.append(
+            {
+                "rule": name,
+                "searches": len(gap),
+                "share of fits": round(float(own[:, 0].mean()), 3),
+                "regret": round(float(own[:, 1].mean()), 4),
+                "more than with all folds": round(float(gap.mean()), 4),
+                "interval": np.percentile(gap[drawn].mean(1), [2.5, 97.5]).round(4).tolist(),
+            }
+        )
+    return rows
+
+
 def compare_rules():
     """Return what each rule costs and saves on recorded searches."""
     searches = recorded()
@@ -226,11 +332,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--summary", action="store_true")
     parser.add_argument("--recorded", action="store_true")
+    parser.add_argument("--replayed", action="store_true")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=float("inf"))
     options = parser.parse_args()
     if options.summary:
         print(json.dumps(summarise(), indent=1))
+        return
+    if options.replayed:
+        print(json.dumps(compare_replays(), indent=1))
         return
     if options.recorded:
         print(json.dumps(compare_rules(), indent=1))

@@ -1,4 +1,4 @@
-"""The arguments of a search, checked before any work and resolved to what the search works with."""
+"""Check and resolve the arguments of a search, before any work."""
 
 import difflib
 import warnings
@@ -25,7 +25,7 @@ from skmeta.search.space import Candidate, SearchSpace, default_search_space, ex
 
 __all__ = ["Arguments", "resolve_arguments", "resolve_history"]
 
-# Drawn seeds have at most this many bits, so that every database's JSON holds them.
+# Number of bits of a drawn seed: integers in the JSON of some databases have 64, one for the sign.
 _SEED_BITS = 63
 
 
@@ -111,7 +111,7 @@ def resolve_arguments(search: Any) -> Arguments:
         estimator=estimator,
         space=space,
         n_iter=n_iter,
-        # Where every candidate will be evaluated, their order is GridSearchCV's.
+        # If every candidate will be evaluated, they are in GridSearchCV's order.
         walks_grid=search.n_iter == "all" or (n_iter == space.size and not _may_leave_out(search)),
         scorers=scorers,
         refit_metric=refit_metric,
@@ -142,8 +142,8 @@ def _resolve_space(search: Any) -> SearchSpace:
     given = [search.param_distributions, search.param_grid]
     if all(space is not None for space in given):
         raise SearchSpaceError(
-            "param_distributions and param_grid are two names of the same thing, and both were "
-            "given. Pass one of them; lists and distributions may stand side by side in it."
+            "param_distributions and param_grid were both given, but they are two names of one "
+            "parameter. Pass one of them. It may have both lists and distributions."
         )
     chosen = given[0] if given[0] is not None else given[1]
     if chosen is None:
@@ -223,7 +223,7 @@ def _check_scoring(scoring: Any) -> None:
 
 
 def _nearest_scorer(name: str, known: list[str]) -> str:
-    # An abbreviation ("acc", "mae") first, then a slip of the pen.
+    # Abbreviations ("acc", "mae") come first, then typing errors.
     near = [other for other in known if other.startswith(name.lower())]
     near += [other for other in known if _initials(other) == name.lower()]
     near += difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)

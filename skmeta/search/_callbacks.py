@@ -1,4 +1,4 @@
-"""The tree of tasks that scikit-learn's callbacks see; empty before scikit-learn 1.9."""
+"""The tree of tasks for scikit-learn's callbacks. Before scikit-learn 1.9, nothing is done."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,28 +1,37 @@
 """The folds of a search, and candidates evaluated on them, one result at a time.
 
-scikit-learn's searches see the results of a batch when the last one is there. A search that
-survives being killed, keeps to a time and goes on from its record sees them one by one, and
-evaluates only what is not on record.
+scikit-learn's searches receive the results of a batch together. This one receives them one by one,
+so that it can record each candidate, keep to a time budget, and resume from its record.
 """
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 from joblib import effective_n_jobs
+from numpy.typing import NDArray
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import check_cv
+from sklearn.utils import get_tags
 
 from skmeta._sklearn_compat import Parallel, delayed, fit_and_score, has_callbacks, safe_indexing
+from skmeta.search._arguments import Arguments
 from skmeta.search._fit_params import FitData
 from skmeta.search._recorder import Output, Trial, TrialRecorder
 from skmeta.search.early_stopping import Held, hold_out, stop_early
+from skmeta.search.space import Candidate
 
-__all__ = ["FoldEvaluator", "Folds", "draw_folds"]
+__all__ = ["FoldEvaluator", "Folds", "check_predictions", "draw_folds", "predict_out_of_fold"]
+
+
+_N_CHECKED = 8  # candidates that are asked for the method that predicts
+# What stands for a class that a fold's training part lacks.
+_OF_A_MISSING_CLASS = {"predict_proba": 0.0, "predict_log_proba": -np.inf}
 
 
 class Folds(NamedTuple):
-    """The folds of a search, drawn once, so that every candidate is scored on the same rows.
+    """The folds of a search. They are drawn once, so all candidates are scored on the same rows.
 
     Attributes
     ----------
@@ -52,7 +61,7 @@ def draw_folds(cv: Any, estimator: Any, data: FitData) -> Folds:
     Raises
     ------
     ValueError
-        If there are none, or not as many as the splitter promises.
+        If there are no folds, or another number than the splitter's ``get_n_splits`` returns.
     """
     splitter = check_cv(cv, data.y, classifier=is_classifier(estimator))
     n_splits = splitter.get_n_splits(data.X, data.y, **data.split_params)
@@ -70,6 +79,58 @@ def draw_folds(cv: Any, estimator: Any, data: FitData) -> Folds:
     return Folds(splitter, splits)
 
 
+def check_predictions(method: Any, arguments: Arguments, folds: Folds, n_rows: int) -> None:
+    """Raise if out-of-fold predictions of the best candidate cannot be made.
+
+    Parameters
+    ----------
+    method : str or True
+        What predicts; True is ``"predict"``.
+    arguments : Arguments
+    folds : Folds
+    n_rows : int
+        Number of rows of the data.
+
+    Raises
+    ------
+    ValueError
+        If a row is not in the test part of exactly one fold, or a candidate has no such method.
+    """
+    name = _method(method)
+    for params in arguments.space.sample(_N_CHECKED, np.random.default_rng(0)):
+        model = clone(arguments.estimator).set_params(**clone(params, safe=False))
+        if not hasattr(model, name):
+            raise ValueError(
+                f"return_predictions={method!r}, but the candidate {params} has no {name}. Use "
+                "return_predictions=True for the predictions themselves, or an estimator and a "
+                f"space whose candidates all have {name}."
+            )
+    tested = np.zeros(n_rows, dtype=np.intp)
+    for _, test in folds.splits:
+        np.add.at(tested, np.arange(n_rows)[test], 1)
+    wrong = np.flatnonzero(tested != 1)
+    if len(wrong):
+        raise ValueError(
+            f"return_predictions needs each row to be tested once, but cv tests row {wrong[0]} "
+            f"{tested[wrong[0]]} times. Use a splitter such as KFold or StratifiedKFold, or set "
+            "return_predictions=False."
+        )
+
+
+class Predictions(NamedTuple):
+    """Predictions of the test part of a fold.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_test,) or (n_test, n_outputs)
+    classes : ndarray or None
+        The classes that the columns stand for; None for labels and for regressions.
+    """
+
+    values: NDArray[Any]
+    classes: NDArray[Any] | None
+
+
 class FoldEvaluator:
     """Evaluates candidates on the folds of a search.
 
@@ -84,9 +145,10 @@ class FoldEvaluator:
     scorers : scorer
     data : FitData
     folds : Folds
-    recorder : TrialRecorder
-        Knows what need not be evaluated, and is told each result in the order in which they
-        finish. What it raises ends the tasks that are running.
+    recorder : TrialRecorder or None
+        Knows which folds are on record, and receives each result in the order in which they
+        finish. An exception that it raises ends the tasks that are running. None if nothing is
+        evaluated, but only predicted.
     """
 
     def __init__(
@@ -96,7 +158,7 @@ class FoldEvaluator:
         scorers: Any,
         data: FitData,
         folds: Folds,
-        recorder: TrialRecorder,
+        recorder: TrialRecorder | None,
     ) -> None:
         self._data = data
         self._splits = folds.splits
@@ -128,7 +190,7 @@ class FoldEvaluator:
         self._parallel.__exit__(*exception)
 
     def __call__(self, trials: Sequence[Trial], context: Any = None) -> None:
-        """Evaluate what is not on record of some candidates.
+        """Evaluate the folds of some candidates that are not on record.
 
         Parameters
         ----------
@@ -137,13 +199,36 @@ class FoldEvaluator:
         context : callback context or None
             Becomes the parent of each fit's.
         """
+        assert self._recorder is not None
         while tasks := self._next_tasks(trials, context):
             with closing(self._run(tasks)) as results:
                 for position, fold, output in results:
                     self._recorder.observe(trials[position], fold, output)
 
+    def predict(self, trial: Trial, method: str) -> dict[int, Predictions]:
+        """Fit a candidate on the training part of each fold, and predict the test part.
+
+        Parameters
+        ----------
+        trial : Trial
+        method : str
+            Name of the method that predicts.
+
+        Returns
+        -------
+        dict of int -> Predictions
+            By the position of the fold.
+        """
+        tasks = [self._task([trial], 0, fold, None) for fold in range(len(self._splits))]
+        # Callbacks are told of the search's evaluations only.
+        found = self._parallel(
+            delayed(_predict)({**task, "caller": None}, method) for task in tasks
+        )
+        return dict(found)
+
     def _next_tasks(self, trials: Sequence[Trial], context: Any) -> list[dict[str, Any]]:
         """Return the fits that are missing; in a race, as many as there are processors for."""
+        assert self._recorder is not None
         unfinished: dict[str, int] = {}
         for position, trial in enumerate(trials):
             if not self._recorder.is_finished(trial):
@@ -222,3 +307,79 @@ def _evaluate(task: dict[str, Any]) -> tuple[int, int, Output]:
     with stop_early(task["estimator"], held) as found:
         output = fit_and_score(**task)
     return position, fold, {**output, "n_rounds": found.n_rounds}
+
+
+def predict_out_of_fold(
+    search: Any, estimator: Any, scorers: Any, data: FitData, folds: Folds, params: Candidate
+) -> NDArray[Any]:
+    """Predict each row by a candidate that was fitted without it.
+
+    Parameters
+    ----------
+    search : MetaLearnedSearchCV
+        Gives ``return_predictions``, and what `FoldEvaluator` reads of it.
+    estimator : estimator
+    scorers : scorer
+    data : FitData
+    folds : Folds
+        Each row is in the test part of one of them.
+    params : dict
+        The candidate.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,) or (n_samples, n_outputs)
+
+    Raises
+    ------
+    ValueError
+        If the training part of a fold lacks a class, and the predictions are such that nothing
+        stands for that.
+    """
+    method = _method(search.return_predictions)
+    with FoldEvaluator(search, estimator, scorers, data, folds, None) as evaluator:
+        found = evaluator.predict(Trial.of(params, "best"), method)
+    labels = [p.classes for p in found.values() if p.classes is not None]
+    classes = np.unique(np.concatenate(labels)) if labels else None
+    aligned = {fold: _align(p, classes, method, fold) for fold, p in found.items()}
+    rows = np.arange(data.n_rows)
+    order = np.concatenate([rows[folds.splits[fold][1]] for fold in aligned])
+    return np.asarray(np.concatenate([*aligned.values()])[np.argsort(order)])
+
+
+def _method(method: Any) -> str:
+    return "predict" if method is True else str(method)
+
+
+def _align(
+    found: Predictions, classes: NDArray[Any] | None, method: str, fold: int
+) -> NDArray[Any]:
+    """Return predictions with one column for each class of any fold."""
+    if classes is None or found.classes is None or len(found.classes) == len(classes):
+        return found.values
+    if method not in _OF_A_MISSING_CLASS or found.values.ndim != 2:
+        raise ValueError(
+            f"The training part of fold {fold} has {len(found.classes)} of {len(classes)} classes, "
+            f"so its {method} cannot be joined with that of the other folds. Use StratifiedKFold, "
+            'or return_predictions="predict_proba".'
+        )
+    values = np.full((len(found.values), len(classes)), _OF_A_MISSING_CLASS[method])
+    values[:, np.searchsorted(classes, found.classes)] = found.values
+    return values
+
+
+def _predict(task: dict[str, Any], method: str) -> tuple[int, Predictions]:
+    """Fit one candidate on one fold, and predict the test part."""
+    fold, estimator = task["split_progress"][0], task["estimator"]
+    _evaluate({**task, "error_score": "raise"})
+    X = safe_indexing(task["X"], task["test"])
+    if get_tags(estimator).input_tags.pairwise:  # similarities to the rows of the training part
+        X = safe_indexing(X, task["train"], axis=1)
+    values = getattr(estimator, method)(X)
+    if isinstance(values, list):
+        raise ValueError(
+            f"{method} of several outputs at once has no single array. Use "
+            'return_predictions="predict".'
+        )
+    classes = None if method == "predict" else getattr(estimator, "classes_", None)
+    return fold, Predictions(np.asarray(values), classes)

@@ -1,4 +1,4 @@
-"""What `fit` was given, checked and divided between estimator, scorer and splitter."""
+"""Check the arguments of `fit`, and divide them between estimator, scorer and splitter."""
 
 import difflib
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ __all__ = ["FitData", "check_fit_data"]
 
 
 class FitData(NamedTuple):
-    """What `fit` was given.
+    """The arguments of `fit`.
 
     Attributes
     ----------
@@ -33,8 +33,13 @@ class FitData(NamedTuple):
     given: Mapping[str, Any]
 
     @property
+    def n_rows(self) -> int:
+        """Return the number of rows."""
+        return int(self.X.shape[0]) if hasattr(self.X, "shape") else len(self.X)
+
+    @property
     def metadata(self) -> dict[str, Any] | None:
-        """Return what callbacks are told beside X and y."""
+        """Return the metadata for callbacks, in addition to X and y."""
         weight = self.given.get("sample_weight")
         return None if weight is None else {"sample_weight": weight}
 
@@ -64,7 +69,7 @@ def check_fit_data(
     """
     X, y = indexable(X, y)
     given = check_method_params(X, params=params)
-    # With metadata routing, scikit-learn refuses what nobody asked for.
+    # With metadata routing, scikit-learn itself refuses metadata that was not requested.
     if not is_routing_enabled() and not any("steps" in names for names in space.spaces):
         options = _steps_and_choices(search.estimator, space)
         for name in given:

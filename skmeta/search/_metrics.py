@@ -1,4 +1,4 @@
-"""What a search measures, under names that mean the same in every search."""
+"""The metrics of a search, under names that mean the same in every search."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,15 +27,15 @@ __all__ = ["Metrics", "metric_name", "metric_names"]
 
 
 class Metrics:
-    """What a search measures, and which of it the search maximises.
+    """The metrics of a search, and which of them the search maximises.
 
     Parameters
     ----------
     scorers : scorer, or scikit-learn's multimetric scorer
     estimator : estimator
     refit : bool, str or callable
-        As of the search. Where it neither names a metric nor has an attribute ``metric`` that
-        does, the first one is maximised.
+        As in the search. The first metric is maximised, unless this is the name of a metric or has
+        an attribute ``metric`` that is.
     error_score : float or "raise"
     """
 
@@ -63,7 +63,7 @@ class Metrics:
         return self.names[self.objective(self.names)]
 
     def scores_of(self, output: dict[str, Any], kind: str = "test_scores") -> dict[str, float]:
-        """Return the scores of one fold by the user's names; NaN where the fit failed."""
+        """Return the scores of one fold by the user's names; NaN if the fit failed."""
         scores = output.get(kind)
         if output.get("fit_error") is not None or scores is None:
             return dict.fromkeys(self.names, np.nan)
@@ -110,7 +110,7 @@ def metric_name(scorer: Any, estimator: Any) -> str:
     Returns
     -------
     str
-        scikit-learn's name where it has one, the function's name otherwise. Greater is better.
+        scikit-learn's name if there is one, otherwise the function's name. Greater is better.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def metric_names(scorers: Mapping[str, Any], estimator: Any) -> dict[str, str]:
     Returns
     -------
     dict of str -> str
-        No two are equal: where two scorers measure the same, the second keeps its own name.
+        No two are equal: if two scorers measure the same, the second keeps the user's name.
     """
     names: dict[str, str] = {}
     for key, scorer in scorers.items():
@@ -200,7 +200,7 @@ def _spell_value(value: Any) -> str:
         return repr(value)
     if isinstance(value, str) and len(shown[0]) <= _MAX_STRING:
         return repr(shown[0])
-    # A digest, so that metrics that differ have names that differ. Passwords are not in it.
+    # The digest makes the names of different metrics different. It does not depend on passwords.
     text = stable_repr(value if shown == strings else shown)
     return f"digest:{hashlib.sha256(text.encode('utf-8', 'backslashreplace')).hexdigest()[:12]}"
 

@@ -1,4 +1,4 @@
-"""The record of a search: opened before its first candidate, closed after its last."""
+"""Open the record of a search before its first candidate, and close it after the last."""
 
 import hashlib
 import platform
@@ -31,7 +31,7 @@ class OpenRecord:
     search_id : int or None
         The search's number in the history.
     prior : prior or None
-        What past searches taught before this one began.
+        What was learned from the searches that were on record when this one began.
     seed : int
         Determines the candidates.
     is_replayed : bool
@@ -52,8 +52,8 @@ def open_record(
 ) -> Iterator[OpenRecord]:
     """Open the history, find the search in it or enter it, and learn the prior.
 
-    A search that is on record already keeps the seed that it began with, and learns from what was
-    on record when it began: it proposes what it would have proposed without the interruption.
+    A search that is on record already keeps its seed, and learns only from the searches that were
+    on record when it began. So it proposes the same candidates as without the interruption.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def open_record(
     Yields
     ------
     OpenRecord
-        What was opened here is closed afterwards, also if a later step of opening fails.
+        A history that this function opened is closed afterwards, also if a later step fails.
     """
     with ExitStack() as opened:
         history = resolve_history(search.history)
@@ -111,7 +111,7 @@ def _describe(arguments: Arguments) -> SearchRecord:
 def _describe_data(
     record: SearchRecord, search: Any, arguments: Arguments, data: FitData, folds: Folds
 ) -> SearchRecord:
-    """Add what takes a look at the data."""
+    """Add the fields that are computed from the data."""
     estimator, space = arguments.estimator, arguments.space
     digested = fingerprint_data(data.X, data.y)
     names = canonical_names(estimator)
@@ -123,7 +123,7 @@ def _describe_data(
         stable_repr([list(map(np.asarray, split)) for split in folds.splits]),
         stable_repr(search.scoring),
         stable_repr({name: v for name, v in data.given.items() if name != "groups"}),
-        # Candidates of a race have fewer scores, so that its record is one of its own.
+        # With racing, candidates have fewer scores, so such a search is another one.
         *(["racing"] if search.racing else []),
         *early,
     )

@@ -1,4 +1,4 @@
-"""Which prior a search uses: the user's own, one learned from the history, or one that ships."""
+"""Choose the prior of a search: the user's own, one learned from the history, or a shipped one."""
 
 import difflib
 import os
@@ -104,8 +104,7 @@ def _check_estimators(parts: list[Any], estimator: str) -> None:
     if known and known.isdisjoint(wanted):
         raise PriorMismatchError(
             f"prior was learned from searches of {_spell(known)}, but this search is of "
-            f"{_spell(wanted)}, of which it knows nothing. Pass a prior of {_spell(wanted)}, or "
-            "prior='auto'."
+            f"{_spell(wanted)}. Pass a prior of {_spell(wanted)}, or prior='auto'."
         )
 
 
@@ -144,7 +143,7 @@ def _learn(history: Any, record: SearchRecord) -> SearchPrior | None:
         )
     except Exception as error:  # a history that fails in any way must not end the search
         warnings.warn(
-            f"No prior could be learned from the history: {error} The search goes on without.",
+            f"No prior could be learned from the history: {error} The search continues without it.",
             HistoryWarning,
             stacklevel=2,
         )
@@ -152,7 +151,7 @@ def _learn(history: Any, record: SearchRecord) -> SearchPrior | None:
 
 
 class _Hashable:
-    """A history up to a position, which is equal to itself as long as its content is."""
+    """A history up to a position. It equals another one if the contents are the same."""
 
     def __init__(self, history: Any, key: tuple[Any, ...]) -> None:
         self.history = history

@@ -15,10 +15,11 @@ __all__ = ["AS_GIVEN", "GridProposer", "ModelProposer", "Proposer"]
 
 Array = NDArray[np.float64]
 
-# A finite space up to this size is in the pool whole; of others as many are drawn to begin with.
+# A finite space up to this size is in the pool as a whole. From others, _DRAWN_POOL candidates are
+# drawn at the start.
 _WHOLE_POOL = 2000
 _DRAWN_POOL = 1000
-# Candidates near the best one so far that join the pool after each batch.
+# Number of candidates near the best one so far that are added to the pool after each batch.
 _N_NEAR = 20
 
 
@@ -32,11 +33,24 @@ class Proposer(Protocol):
     def ask(self, n: int) -> list[Trial]:
         """Return the next batch of at most `n` candidates; an empty one if there are no more."""
 
-    def tell(self, trials: Sequence[Trial], scores: Array, variances: Array) -> None:
-        """Take note of scores (NaN if a fit failed), and of the variances that stopping left."""
+    def tell(
+        self, trials: Sequence[Trial], scores: Array, variances: Array, seconds: Array
+    ) -> None:
+        """Take note of scores, variances and seconds.
+
+        Parameters
+        ----------
+        trials : sequence of Trial
+        scores : ndarray of shape (n_trials,)
+            NaN if a fit failed.
+        variances : ndarray of shape (n_trials,)
+            Variance of each score due to folds that were not run.
+        seconds : ndarray of shape (n_trials,)
+            Of a fold.
+        """
 
     def report(self) -> dict[str, Any]:
-        """Return how far past searches were trusted."""
+        """Return the weights of past searches and of the models."""
 
 
 class GridProposer:
@@ -54,11 +68,13 @@ class GridProposer:
         """Return all candidates."""
         return self._trials
 
-    def tell(self, trials: Sequence[Trial], scores: Array, variances: Array) -> None:
-        """Do nothing: the order is given."""
+    def tell(
+        self, trials: Sequence[Trial], scores: Array, variances: Array, seconds: Array
+    ) -> None:
+        """Do nothing, since the order is fixed."""
 
     def report(self) -> dict[str, Any]:
-        """Return an empty report: no past search was asked."""
+        """Return an empty report, since no past search is used."""
         return {}
 
 
@@ -76,6 +92,8 @@ class ModelProposer:
     batch_size : int
     as_given : dict or None
         The candidate that leaves the estimator as it is; it is proposed as the second one.
+    is_timed : bool, default=False
+        Whether an estimator that takes longer has to promise more.
     """
 
     def __init__(
@@ -86,6 +104,7 @@ class ModelProposer:
         seed: int,
         batch_size: int,
         as_given: Candidate | None = None,
+        is_timed: bool = False,
     ) -> None:
         self._describe = CandidateDescriber(estimator)
         self._space = space
@@ -96,6 +115,7 @@ class ModelProposer:
         self._indices = {candidate_key(params): i for i, params in enumerate(self._pool)}
         self._strategy = SearchStrategy(self._describe(self._pool), prior, rng=self._rng)
         self._as_given = None if as_given is None else Trial.of(as_given, AS_GIVEN)
+        self._is_timed = is_timed
         self._n_asked = 0
         self._best: Candidate | None = None
         self._best_score = -np.inf
@@ -120,10 +140,13 @@ class ModelProposer:
         suggestions = self._strategy.ask(n) if n else []
         return [Trial.of(self._pool[s.index], s.source, s.mean, s.std) for s in suggestions]
 
-    def tell(self, trials: Sequence[Trial], scores: Array, variances: Array) -> None:
-        """Pass scores on to the model; candidates that were not asked for join the pool."""
+    def tell(
+        self, trials: Sequence[Trial], scores: Array, variances: Array, seconds: Array
+    ) -> None:
+        """Pass scores on to the model. Candidates from elsewhere are added to the pool."""
         self._add([trial.params for trial in trials])
-        self._strategy.tell([self._indices[trial.key] for trial in trials], scores, variances)
+        indices = [self._indices[trial.key] for trial in trials]
+        self._strategy.tell(indices, scores, variances, seconds if self._is_timed else None)
         for trial, score in zip(trials, scores, strict=True):
             if self._as_given is not None and trial.key == self._as_given.key:
                 self._as_given = None  # it was on record
@@ -131,7 +154,7 @@ class ModelProposer:
                 self._best_score, self._best = score, trial.params
 
     def report(self) -> dict[str, Any]:
-        """Return how far past searches were trusted."""
+        """Return the weights of past searches and of the models."""
         return self._strategy.report()
 
     def _add_neighbours(self) -> None:

@@ -73,7 +73,7 @@ class Race:
         return variance == 0 or bool(ndtr(mean / math.sqrt(variance)) < _MIN_PROBABILITY)
 
     def estimate(self, scores: Sequence[float]) -> float:
-        """Return the mean over all folds that is expected of a stopped candidate.
+        """Return the expected mean over all folds of a stopped candidate.
 
         Parameters
         ----------
@@ -164,7 +164,7 @@ def fill_folds(outputs: Sequence[Sequence[Output]], n_splits: int) -> list[Outpu
 
 @contextmanager
 def expect_stopped(outputs: Sequence[Sequence[Output]], n_splits: int) -> Iterator[None]:
-    """Silence scikit-learn's warning of scores that are not finite, if they were only not computed.
+    """Ignore scikit-learn's warning about missing scores if all computed scores are finite.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which candidates of a running search are finished, and what is written of them."""
+"""Keep track of the finished candidates of a search, and write them to the history."""
 
 import time
 import warnings
@@ -23,12 +23,12 @@ Output = dict[str, Any]
 
 
 class BudgetSpent(Exception):
-    """Raised while results arrive, to end a search whose time is over."""
+    """Raised when the time budget is used up, to end the search."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A candidate that a search tries.
+    """A candidate of a search, and why it is tried.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Trial:
     source : str
         Why it is tried.
     predicted_mean, predicted_std : float
-        The score that was expected, and its standard deviation; NaN without a model.
+        Mean and standard deviation of the predicted score; NaN without a model.
     """
 
     params: Candidate
@@ -54,7 +54,7 @@ class Trial:
 
 
 class TrialRecorder:
-    """Which candidates are finished, here and in the history.
+    """Keeps track of the results of a search, in memory and in the history.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class TrialRecorder:
     metrics : Metrics
     n_splits : int
     history : history or None
-        Each candidate is written there when its last fold is finished.
+        A candidate is written to it when its last fold is finished.
     search_id : int or None
         The search's number in the history.
     deadline : float or None
@@ -71,12 +71,12 @@ class TrialRecorder:
     race : Race or None
         Decides which candidates are stopped before their last fold.
     progress : Progress
-        Is shown each finished candidate.
+        Shows each finished candidate.
 
     Attributes
     ----------
     outputs : dict of (key, fold) -> output
-        Every result so far, those on record included.
+        All results so far, including those on record.
     recalled : dict of str -> Evaluation
         The candidates that this very search finished before, by key, in the order of the record.
     """
@@ -182,10 +182,10 @@ class TrialRecorder:
         return [self.outputs[trial.key, fold] for fold in range(self.n_folds(trial))]
 
     def scores(self, trials: Sequence[Trial]) -> NDArray[np.float64]:
-        """Return what the search maximises, of finished candidates; NaN if a fit failed.
+        """Return the score of each finished candidate; NaN if a fit failed.
 
-        Of a stopped candidate it is what was expected when it was stopped; that is never above
-        the score of the best candidate.
+        The score of a stopped candidate is an estimate from the folds that were run. It is never
+        above that of the best candidate.
         """
         return np.array([self._estimate(trial)[0] for trial in trials])
 
@@ -193,13 +193,22 @@ class TrialRecorder:
         """Return the variances of the scores due to folds that were not run; 0 if all were."""
         return np.array([self._estimate(trial)[1] for trial in trials])
 
+    def seconds(self, trials: Sequence[Trial]) -> NDArray[np.float64]:
+        """Return the seconds of a fold of each candidate, on average over those that were run."""
+        return np.array(
+            [
+                np.mean([o["fit_time"] + o["score_time"] for o in self.outputs_of(trial)])
+                for trial in trials
+            ]
+        )
+
     # -- what happens --------------------------------------------------------------------------
 
     def observe(self, trial: Trial, fold: int, output: Output) -> None:
-        """Note one result; write the candidate if it is finished by it.
+        """Store one result, and write the candidate to the history if this was its last fold.
 
-        A result of a candidate that was stopped while this fold ran is dropped, so that the number
-        of processors has no effect on what a search finds.
+        If the candidate was stopped while this fold ran, the result is dropped, so that the number
+        of processors has no effect on the search.
 
         Raises
         ------
@@ -217,13 +226,13 @@ class TrialRecorder:
             if self._history is not None:
                 self._write(self._history.record, self._evaluation(trial, outputs))
         if self._deadline is not None and self._fit_times:
-            # The refit takes about as long as the fit of a fold, and belongs to the budget.
+            # The budget includes the refit, which takes about as long as the fit of a fold.
             reserve = float(np.median(self._fit_times))
             if time.monotonic() + reserve > self._deadline:
                 raise BudgetSpent
 
     def admit(self, trials: Sequence[Trial]) -> None:
-        """Let later candidates be compared with some finished ones, if candidates are raced."""
+        """In a race, compare later candidates with the best of these and earlier ones."""
         for trial in trials:
             if self.race is not None and self.n_folds(trial) == self.n_splits:
                 self.race.enter(self._fold_scores(self.outputs_of(trial)))
@@ -240,12 +249,12 @@ class TrialRecorder:
             self._progress.show(trial.params, source, float(score), seconds, folds)
 
     def finish(self) -> None:
-        """Note in the history that the search came to its end."""
+        """Write to the history that the search is finished."""
         if self._history is not None:
             self._write(self._history.finish)
 
     def _stop_if_lost(self, trial: Trial) -> None:
-        """Stop a candidate after the first fold at which it is lost."""
+        """Stop a candidate after the first fold that shows that it will not win."""
         if self.race is None:
             return
         outputs: list[Output] = []
@@ -265,8 +274,8 @@ class TrialRecorder:
             if not self._warned:
                 self._warned = True
                 warnings.warn(
-                    f"The history could not be written: {error} The search goes on; candidates "
-                    "that are not on record will be evaluated again by a later search.",
+                    f"The history could not be written: {error} The search continues. If it is "
+                    "run again, candidates that are not on record will be evaluated again.",
                     HistoryWarning,
                     stacklevel=2,
                 )
@@ -305,7 +314,7 @@ class TrialRecorder:
         scores = self._fold_scores(self.outputs_of(trial))
         if self.race is None or len(scores) == self.n_splits:
             return float(np.mean(scores)), 0.0
-        # It is not to change with later candidates.
+        # Computed once, so that later candidates do not change it.
         if trial.key not in self._estimates:
             variance = self.race.variance(scores)
             estimate = self.race.estimate(scores), variance if np.isfinite(variance) else 0.0

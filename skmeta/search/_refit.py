@@ -111,7 +111,7 @@ class OneStandardError:
         SearchSpaceError
         """
         if self.param not in names:
-            # A step's prefix left out or another case first, then a slip of the pen.
+            # Names without the step's prefix or in another case come first, then typing errors.
             near = [name for name in names if name.lower().endswith(self.param.lower())]
             near += difflib.get_close_matches(self.param, names, n=1, cutoff=0.5)
             hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -147,7 +147,7 @@ def result_metric(results: Mapping[str, Any], metric: str | None, default: Any =
     metric : str or None
         The metric that the user named.
     default : object, default=None
-        Taken if the user named none and it is a metric.
+        Used if the user named no metric and this is one.
 
     Returns
     -------

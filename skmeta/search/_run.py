@@ -35,7 +35,7 @@ class SearchOutcome:
     outputs : list of list of dict
         The results of each candidate's folds. There are fewer than folds if it was stopped.
     report : dict
-        How far past searches were trusted.
+        Weights of past searches and of the models.
     stopped_by : str
     n_resumed : int
         Number of candidates that were on record.
@@ -110,6 +110,7 @@ def run_search(
                 record.seed,
                 search.batch_size,
                 arguments.as_given,
+                is_timed=search.time_budget is not None,
             )
         evaluator = FoldEvaluator(
             search, arguments.estimator, arguments.scorers, data, folds, recorder
@@ -152,8 +153,8 @@ def _propose_and_evaluate(
 ) -> tuple[list[Trial], str]:
     """Return the finished candidates, and why the search stopped.
 
-    A search that goes on from its record proposes the same candidates again. Those on record are
-    not evaluated, and the model is told their scores, as without the interruption.
+    A resumed search proposes the same candidates again. Those on record are not evaluated: the
+    model receives their recorded scores.
     """
     done: list[Trial] = []
     stopped_by = "n_iter"
@@ -177,7 +178,7 @@ def _propose_and_evaluate(
                 finished = [trial for trial in batch if recorder.is_finished(trial)]
                 done += map(recorder.as_recorded, finished)
             recorder.show([trial for trial in batch if trial.key in recorder.recalled])
-            proposer.tell(batch, recorder.scores(batch), recorder.variances(batch))
+            _tell(proposer, batch, recorder)
             recorder.admit(batch)
             if patience is not None and _n_since_best(recorder.scores(done)) >= patience:
                 stopped_by = "flat"
@@ -188,14 +189,20 @@ def _propose_and_evaluate(
         if not done:
             raise
         warnings.warn(
-            f"The search was interrupted after {len(done)} of {n_iter} candidates; the best of "
-            "them is kept. Run it again with a history to go on from there.",
+            f"The search was interrupted after {len(done)} of {n_iter} candidates. The best of "
+            "them is kept. With a history, the same search continues from there.",
             SearchStoppedWarning,
             stacklevel=2,
         )
         return done, "interrupt"
     recorder.finish()
     return done, stopped_by
+
+
+def _tell(proposer: Proposer, trials: list[Trial], recorder: TrialRecorder) -> None:
+    proposer.tell(
+        trials, recorder.scores(trials), recorder.variances(trials), recorder.seconds(trials)
+    )
 
 
 def _n_since_best(scores: NDArray[np.float64]) -> int:
@@ -211,14 +218,14 @@ def _take_over(
     """Keep candidates on record that the search does not propose itself."""
     if is_replayed:
         warnings.warn(
-            f"The history has {len(strays)} candidates of this search that it would not try now: "
-            "batch_size, the prior or the version of skmeta is another, or past searches were "
-            "removed. They are kept, and the search goes on from there.",
+            f"The history has {len(strays)} candidates of this search that it would not propose "
+            "now, because batch_size, the prior or the version of skmeta has changed, or past "
+            "searches were removed. They are kept, and the search continues from there.",
             HistoryWarning,
             stacklevel=2,
         )
     recorder.show(strays)
-    proposer.tell(strays, recorder.scores(strays), recorder.variances(strays))
+    _tell(proposer, strays, recorder)
     recorder.admit(strays)
 
 

@@ -28,7 +28,7 @@ from skmeta._sklearn_compat import (
 from skmeta.search._algorithm_selection import with_one_estimator
 from skmeta.search._arguments import Arguments, resolve_arguments
 from skmeta.search._callbacks import fit_task, refit_task
-from skmeta.search._evaluate import draw_folds
+from skmeta.search._evaluate import check_predictions, draw_folds, predict_out_of_fold
 from skmeta.search._fit_params import FitData, check_fit_data
 from skmeta.search._open_record import open_record
 from skmeta.search._propose import AS_GIVEN
@@ -42,19 +42,22 @@ from skmeta.search.space import replace_parts
 
 __all__ = ["MetaLearnedSearchCV"]
 
+_METHODS = {"predict", "predict_proba", "predict_log_proba", "decision_function"}
+
 
 class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
     """Search over hyperparameters that remembers what earlier searches found.
 
-    It takes what :class:`~sklearn.model_selection.GridSearchCV` and
-    :class:`~sklearn.model_selection.RandomizedSearchCV` take, and gives what they give. Candidates
-    are proposed one batch at a time: first those that did well on other data sets, then those that
-    a Gaussian process expects to improve on the best so far. The second candidate is the estimator
-    as it is given, unless the space that was passed excludes its values; it is kept if no other
-    scores better. Its mean and covariance come from
-    past searches on the same kind of estimator: the user's own, and those that ship with the
-    package. A model without them competes with it on the scores seen so far, so that a misleading
-    past costs little. Without past searches it is a Bayesian optimisation.
+    It has the parameters and results of :class:`~sklearn.model_selection.GridSearchCV` and
+    :class:`~sklearn.model_selection.RandomizedSearchCV`. Candidates are proposed one batch at a
+    time: first those that did well on other data sets, then those that a Gaussian process expects
+    to improve on the best so far. The mean and covariance of the process come from past searches on
+    the same kind of estimator: the user's own, and those that ship with the package. A second model
+    does not use them. The two are weighted by how well they predict the scores seen so far, so a
+    misleading past costs little. Without past searches, the search is a Bayesian optimisation.
+
+    The second candidate is the estimator as it is given, unless the space that was passed excludes
+    its values. It is kept if no other candidate scores better.
 
     Parameters
     ----------
@@ -65,9 +68,9 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
     param_distributions : dict or list of dict, default=None
         Parameters and, for each, a list of values or a distribution with a ``rvs`` method, as in
         :mod:`scipy.stats`. Each of several dicts is a sub-space. None is
-        :func:`default_search_space`; so is the space of each part of a dict that chooses between
-        parts and names nothing else, such as ``{"clf": [SVC(), RandomForestClassifier()]}``,
-        unless ``n_iter="all"``. Leave it out with a list of estimators.
+        :func:`default_search_space`. A dict that only chooses between parts, such as
+        ``{"clf": [SVC(), RandomForestClassifier()]}``, gets the default space of each part, unless
+        ``n_iter="all"``. Leave it out with a list of estimators.
     param_grid : dict or list of dict, default=None
         The same, by GridSearchCV's name.
     n_iter : int or "all", default=10
@@ -81,25 +84,25 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
     dataset : str, default=None
         Name of the data set in the history; by default a digest of its rows.
     prior : "auto", "history", "shipped", None, a prior or path-like, default="auto"
-        What past searches taught. ``"history"`` is learned from the history, ``"shipped"`` comes
-        with the package for this kind of estimator (:func:`describe_prior`), ``"auto"`` joins
-        both, and None uses none. A :class:`SearchPrior`, the path of its file, or ``prior_`` of
-        another search is taken as it is.
+        What is known from past searches. ``"history"`` is learned from the history, ``"shipped"``
+        comes with the package for this kind of estimator (:func:`describe_prior`), ``"auto"``
+        joins both, and None uses none. A :class:`SearchPrior`, the path of its file, or
+        ``prior_`` of another search is taken as it is.
     exclude_same_data : bool, default=False
         Leave out what the prior knows of this very data set, or of one that shares half of its
         rows. Set it if the outcome is compared with scores on rows that past searches saw, as in
         nested cross-validation.
     batch_size : int, default=1
-        Candidates proposed at a time. It does not follow `n_jobs`, so that one seed gives one
-        result on any machine. One needs the fewest candidates; more keep more processors busy, if
-        there are more processors than folds.
+        Number of candidates that are proposed at a time. It does not depend on `n_jobs`, so a seed
+        gives the same result on any machine. With 1, each candidate uses all scores so far, and the
+        fewest candidates are needed. Use more if there are more processors than folds.
     racing : bool, default=False
-        Stop a candidate when its folds so far tell that it will not win: when the probability that
-        it will beat the best candidate, which is computed from the differences between the two on
-        the same folds, is below 0.1. This saves a fifth to two fifths of the fits, and may lose
-        the best candidate. A stopped candidate has NaN for the folds that were not run, and as its
-        mean score, so that it ranks last; its times are those of the folds that were run. The
-        search maximises the metric of `refit`, and that metric decides. Not for ``n_iter="all"``.
+        Stop a candidate when the probability that it will beat the best candidate falls below 0.1.
+        The probability is computed from the differences between the two on the same folds. This
+        saves a fifth to two fifths of the fits, and may lose the best candidate. A stopped
+        candidate has NaN for the folds that were not run, and as its mean score, so that it ranks
+        last. Its times are those of the folds that were run. If there are several metrics, that of
+        `refit` decides. Not for ``n_iter="all"``.
     early_stopping : float or splitter, default=None
         Let boosting end when the loss on held rows does not improve any more. A number is the
         share of each fold's training rows that is held out; it is stratified for classifiers, and
@@ -114,7 +117,8 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
         is not searched, unless the given space has it: its values are limits then.
     time_budget : float, default=None
         Seconds after which no further fit is begun; time is set aside for the refit. At least
-        one candidate is evaluated.
+        one candidate is evaluated. If the search chooses between estimators, a candidate is chosen
+        by its expected improvement per second, so that a slow estimator has to promise more.
     stop_when_flat : int, default=None
         Stop when the best score has not improved for this number of candidates. None evaluates
         all `n_iter` candidates. Not for ``n_iter="all"``.
@@ -126,6 +130,12 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
         number, score, the best score so far, why it was tried, seconds, and the parameters that
         differ from the best candidate so far (from the estimator, for the first one).
         ``verbose=2`` adds a line with the score of each fold and all parameters of the candidate.
+    return_predictions : bool or str, default=False
+        Set ``cv_predictions_``: what the best candidate predicts for each row when it is fitted on
+        the folds that do not have the row. This fits it once more per fold, and `time_budget` does
+        not count that. True means
+        ``"predict"``; ``"predict_proba"``, ``"predict_log_proba"`` and ``"decision_function"``
+        are other methods. Each row has to be in one test fold.
     progress : bool or "auto", default="auto"
         Show a progress bar with the best score so far. ``"auto"`` shows it in a terminal or a
         notebook, from the third second on, unless `verbose` is set. Where standard error is a
@@ -147,10 +157,15 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
 multimetric_, classes_, n_features_in_, feature_names_in_
         As in RandomizedSearchCV. With `early_stopping`, ``best_params_`` has the number of rounds
         of the refit too.
+    cv_predictions_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Out-of-fold predictions of the best candidate, with `return_predictions`. They may be used
+        to stack models, to calibrate them, or to look at their errors. The best candidate was
+        chosen by its score on the same rows, so that a score of these predictions is optimistic.
     prior_ : SearchPrior, AlgorithmSelectionPrior, JointPrior or None
         The prior that was used; None if nothing was known.
     prior_report_ : dict
-        How much each past search was trusted, and the learned model against the plain one.
+        Weight of each past search, and of the model that learned from them (the rest is the weight
+        of the model without history).
     stopped_by_ : str
         ``"n_iter"``, ``"exhausted"``, ``"flat"``, ``"time_budget"`` or ``"interrupt"``.
     n_resumed_ : int
@@ -222,6 +237,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         "time_budget": [None, Interval(Real, 0, None, closed="neither")],
         "stop_when_flat": [None, Interval(Integral, 1, None, closed="left")],
         "progress": ["boolean", StrOptions({"auto"})],
+        "return_predictions": ["boolean", StrOptions(_METHODS)],
         "random_state": ["random_state", np.random.Generator],
     }
 
@@ -251,6 +267,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         random_state=None,
         error_score=np.nan,
         return_train_score=False,
+        return_predictions=False,
     ):
         super().__init__(
             estimator=estimator,
@@ -277,6 +294,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         self.stop_when_flat = stop_when_flat
         self.progress = progress
         self.random_state = random_state
+        self.return_predictions = return_predictions
 
     @property
     def history(self):
@@ -316,6 +334,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
                     self.early_stopping, arguments.estimator, arguments.space, data.given
                 )
             folds = draw_folds(self.cv, arguments.estimator, data)
+            if self.return_predictions:
+                check_predictions(self.return_predictions, arguments, folds, data.n_rows)
             with open_record(search, arguments, data, folds) as record:
                 outcome = run_search(
                     self, arguments, data, folds, record, begun=begun, callbacks=callbacks
@@ -327,6 +347,20 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             self.n_resumed_ = outcome.n_resumed
             self.search_time_ = outcome.seconds
             self._set_results(arguments, outcome)
+            if self.return_predictions:
+                if not self.refit and self.multimetric_:
+                    raise ValueError(
+                        "return_predictions needs a best candidate, but refit=False does not say "
+                        "which of several metrics decides. Set refit to the name of one."
+                    )
+                self.cv_predictions_ = predict_out_of_fold(
+                    self,
+                    arguments.estimator,
+                    arguments.scorers,
+                    data,
+                    folds,
+                    outcome.trials[self.best_index_].params,
+                )
             if self.refit:
                 self._refit_best(arguments, data, callbacks)
         return self

@@ -327,10 +327,10 @@ def test_the_model_is_told_of_stopped_candidates_what_was_expected(monkeypatch):
     told, noise = {}, {}
     tell = ModelProposer.tell
 
-    def spy(self, trials, scores, variances):
+    def spy(self, trials, scores, variances, seconds):
         told.update(zip([trial.params["p"] for trial in trials], scores, strict=True))
         noise.update(zip([trial.params["p"] for trial in trials], variances, strict=True))
-        tell(self, trials, scores, variances)
+        tell(self, trials, scores, variances, seconds)
 
     monkeypatch.setattr(ModelProposer, "tell", spy)
     found = search().fit(X, y)

@@ -111,7 +111,7 @@ def test_candidates_that_would_not_be_proposed_are_kept(iris, counted, path):
     on_record = [evaluation.key for evaluation in SearchHistory(path).evaluations(1)]
     assert len(on_record) == 6
     search = make(counted(), path, batch_size=4)
-    with pytest.warns(HistoryWarning, match="candidates of this search that it would not try now"):
+    with pytest.warns(HistoryWarning, match="candidates of this search that it would not propose"):
         search.fit(*iris)
     assert search.n_resumed_ == 6
     assert len(search.cv_results_["params"]) == N_ITER

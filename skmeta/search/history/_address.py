@@ -124,7 +124,7 @@ def parse_url(address: str) -> sa.URL:
     try:
         url = sa.make_url(str(address))
     except (ArgumentError, ValueError):
-        # The cause is left out, since its message may quote the URL.
+        # The cause is left out, since its message may contain the URL.
         raise HistoryError(
             f"The URL of the history ({mask_password(address)}) cannot be parsed. It looks like "
             "postgresql://user@host:5432/database (special characters as %XX)."
@@ -207,7 +207,7 @@ _KINDS = (
 def _check_kind(path: Path) -> None:
     try:
         mode = path.stat().st_mode
-    except (OSError, ValueError):  # it does not exist, or the checks that follow tell why not
+    except (OSError, ValueError):  # it does not exist, or later checks raise an error
         return
     for is_kind, kind in _KINDS:
         if is_kind(mode):

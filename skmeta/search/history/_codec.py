@@ -1,10 +1,10 @@
 """Evaluations and searches as rows of text, and back.
 
 The texts are strict JSON, so that a database or another language can read them. JSON has no
-non-finite numbers. In a configuration, one is written ``{"float": "nan"}``, which no other value
-looks like. In a list of numbers, NaN is ``null`` and infinity is ``"Infinity"``.
+non-finite numbers. In a configuration, NaN is written as ``{"float": "nan"}``, which differs from
+all other values. In a list of numbers, NaN is ``null`` and infinity is ``"Infinity"``.
 
-A row that was damaged is a `HistoryFormatError` that names the column.
+For a damaged row, functions raise a `HistoryFormatError` that names the column.
 """
 
 import json
@@ -41,7 +41,7 @@ def encode_configuration(configuration: Configuration) -> str:
 def decode_configuration(text: str) -> dict[str, Value]:
     """Return the configuration that `encode_configuration` wrote."""
     values: dict[str, Value] = _parse(text, dict)
-    if text.count("{") == 1 and "[" not in text:  # all are plain: almost always so
+    if text.count("{") == 1 and "[" not in text:  # almost always, all values are plain
         return values
     return {name: _decode_value(value) for name, value in values.items()}
 
@@ -161,7 +161,7 @@ def _decode_float(value: Any) -> float:
 
 
 def _clean(text: str) -> str:
-    """Return text that every database takes: no NUL, no half of a surrogate pair."""
+    """Return text that every database accepts: without NUL and without lone surrogates."""
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 

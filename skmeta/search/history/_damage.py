@@ -1,7 +1,7 @@
 """Damaged rows: they are left out with a warning, and can be listed and removed.
 
-Each row has a digest, so that damage is seen that leaves the row readable. It has two halves, of
-64 bits each. Rows that version 0.1 wrote have none.
+Each row has a digest, which detects damage even if the row can still be read. The digest has two
+halves of 64 bits. Rows that version 0.1 wrote have no digest.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ __all__ = [
 
 _MAX_SHOWN = 5
 _HALF = 16  # hexadecimal digits
-# What a prior is learned from, and the rest.
+# Columns of the two halves: those that a prior is learned from, and the others.
 _EVALUATION = (
     ("search_id", "configuration", "scores"),
     (
@@ -31,9 +31,10 @@ _EVALUATION = (
         "n_rounds",
     ),
 )
-# Columns that came after the first digests: part of one only where they hold something.
+# Columns that were added later. They are part of the digest only if they are not empty.
 _LATER = ("n_rounds",)
-# What never changes, and the rest. Version 0.1 may write ``finished`` to a row that has a digest.
+# Columns of the two halves: those that never change, and others that do. ``finished`` is not among
+# them, since version 0.1 may write it to a row that has a digest.
 _SEARCH = (
     ("fingerprint", "data_digest", "estimator", "refit_metric", "details"),
     ("dataset", "started"),
@@ -91,7 +92,7 @@ def digest_of_search(row: Mapping[str, Any]) -> str:
 
 
 def check_digest(row: Mapping[str, Any], kind: str) -> None:
-    """Compare a row with its digest, as far as it has the columns.
+    """Compare a row with its digest. A half whose columns are not all there is not compared.
 
     Parameters
     ----------

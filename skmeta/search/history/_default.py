@@ -12,7 +12,7 @@ VARIABLE = "SKMETA_HISTORY"
 
 History = SearchHistory | ReadOnlyHistory | str | os.PathLike[str] | None
 
-# The default of a block, in a tuple, since None is a possible default.
+# The default of a block. It is in a tuple, because None means that no block is active.
 _block_default: ContextVar[tuple[SearchHistory | ReadOnlyHistory | None] | None] = ContextVar(
     "skmeta_history", default=None
 )
@@ -24,7 +24,7 @@ _process_default: list[SearchHistory | ReadOnlyHistory] = []
 def use_history(history: History) -> Iterator[SearchHistory | ReadOnlyHistory | None]:
     """Set the default history for the searches in a ``with`` block.
 
-    It is set for the thread that runs the block. Worker processes do not see it: set the
+    It is set for the thread that runs the block. Worker processes do not have it: set the
     environment variable ``SKMETA_HISTORY`` for them.
 
     Parameters
@@ -82,8 +82,8 @@ def set_default_history(history: History) -> None:
 def default_history() -> SearchHistory | ReadOnlyHistory | None:
     """Return the default history.
 
-    It is the one of the innermost `use_history` block; else that of `set_default_history`; else
-    the one that the environment variable ``SKMETA_HISTORY`` names by path or URL; else None.
+    It is the first of these that is set: the history of the innermost `use_history` block, that of
+    `set_default_history`, and that of the environment variable ``SKMETA_HISTORY``, a path or URL.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """Files of whole histories, for other programs and other machines.
 
-JSON lines: the first line has format and version. A line for each search follows, and after it
-one line for each of its candidates. Parquet: one row per candidate, or one without a key for a
-search without candidates; the same texts are in columns, format and version in the metadata.
+JSON lines: the first line has format and version. Each search has one line, followed by one line
+for each of its candidates. Parquet: each candidate has one row, with the same texts in its columns.
+A search without candidates has one row without a key. Format and version are in the metadata.
 """
 
 import gzip
@@ -105,7 +105,7 @@ class _ForeignFileError(Exception):
     """The file is not an exported history, or one of a newer format."""
 
 
-# What parsers raise for a damaged file; HistoryFormatError is a ValueError.
+# Errors that parsers raise for a damaged file. HistoryFormatError is a ValueError.
 _DAMAGE = (
     ValueError,
     LookupError,

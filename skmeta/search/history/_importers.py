@@ -27,12 +27,12 @@ from skmeta.search.space import (
     signature,
 )
 
-_ADDED = "added"  # in place of a description of the values, which may be added in parts
+_ADDED = "added"  # replaces a description of the values, which may be added in parts
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet:
-    """The data set that configurations were measured on, as far as it is known."""
+    """What is known of the data set that configurations were measured on."""
 
     name: str | None
     X: Any = None

@@ -1,4 +1,4 @@
-"""Measurements of configurations: what a user, scikit-learn or Optuna hands over, checked."""
+"""Check measurements of configurations that a user, scikit-learn or Optuna provides."""
 
 import ast
 from collections.abc import Iterable, Mapping, Sequence
@@ -94,7 +94,7 @@ def _sign(name: str, greater_is_better: bool | Mapping[str, bool] | None) -> int
     if name == DEFAULT_METRIC or name in get_scorer_names():
         return 1
     raise HistoryFormatError(
-        f"Whether {name!r} is better when greater is not known, since scikit-learn has no scorer "
+        f"It is not known whether a greater {name!r} is better, since scikit-learn has no scorer "
         "of that name. Give greater_is_better=True or False."
     )
 
@@ -181,7 +181,7 @@ def _folds(columns: Mapping[str, list[Any]], part: str, name: str) -> Folds:
 
 
 def metric_of_search(search: Any) -> str | None:
-    """Return the metric that a fitted search maximised, None if it has no name."""
+    """Return the metric that a fitted search maximised; None if the metric has no name."""
     if getattr(search, "multimetric_", False):
         return search.refit if isinstance(search.refit, str) else None
     return search.scoring if isinstance(getattr(search, "scoring", None), str) else None

@@ -1,6 +1,6 @@
 """Queries and statements on a history's tables, each within one transaction.
 
-Functions that read rows return a list of those that are damaged beside the others.
+Functions that read rows also return a list of the damaged ones.
 """
 
 import time
@@ -50,7 +50,7 @@ def ensure_search(
 ) -> int:
     """Return the id of a search, and insert it if it is not there.
 
-    A damaged record is replaced, and a data set that had no name gets the one of `record`.
+    A damaged record is replaced. A data set without a name gets the name in `record`.
     """
     found = find_search(connection, record.fingerprint)
     if found is not None:

@@ -35,8 +35,8 @@ class HistoryReader:
 
     @property
     def _store(self) -> Store:
-        # A copy opens its database at its first use, since a fitted search must load on a machine
-        # that does not have the history.
+        # A copy opens its database when it is first used. So a fitted search can be loaded on a
+        # machine that does not have the history.
         if self._opened is None:
             with _opening:
                 if self._opened is None:
@@ -199,7 +199,7 @@ class HistoryReader:
 
         It is cheap. What was computed from a history is valid until the token changes.
         """
-        # Copies of a file share its identity, and may be changed in different ways.
+        # The name is part of it, because copies of a file have the same identity.
         return (self._store.name, *self._store.run(_queries.read_token))
 
     def describe(self) -> str:
@@ -291,7 +291,7 @@ class HistoryReader:
         return None if address == MEMORY or "://" in address else Path(address)
 
     def __iter__(self) -> Iterator[RecordedSearch]:
-        # Everything is read first: no transaction may stay open between two steps of the caller.
+        # Everything is read first, so that no transaction stays open between steps of the caller.
         searches, damage = self._store.run(_queries.read_all)
         warn_of_damage(self._store.place, damage)
         return iter(searches)

@@ -36,7 +36,7 @@ search = sa.Table(
     sa.Column("started", sa.Double, nullable=False),  # seconds since 1970
     sa.Column("finished", sa.Double),
     sa.Column("digest", sa.String(32)),  # not in version 0.1
-    sqlite_autoincrement=True,  # an id is never used again, so a changed history shows
+    sqlite_autoincrement=True,  # an id is never used again, so every change can be detected
 )
 
 evaluation = sa.Table(
@@ -65,15 +65,15 @@ evaluation = sa.Table(
     sqlite_autoincrement=True,
 )
 
-# An arbitrary number that stands for "someone is creating the tables" on PostgreSQL.
+# An arbitrary number: the key of PostgreSQL's advisory lock while tables are created.
 _CREATION_LOCK = 7_305_810_964
 
 
 def exists(connection: sa.Connection, place: str) -> bool:
     """Return whether the database holds a history, checked for its version.
 
-    A SQLite file is a history or nothing at all: one with other tables belongs to someone else.
-    A team's database may hold other tables.
+    A SQLite file with other tables is refused, since it belongs to another program. A database on a
+    server may hold other tables.
     """
     with _damage_is_named():
         names = sa.inspect(connection).get_table_names()
@@ -123,7 +123,7 @@ def add_columns(connection: sa.Connection) -> None:
 
 @contextmanager
 def _damage_is_named() -> Iterator[None]:
-    """Turn what SQLAlchemy raises for texts that are no UTF-8 into an error of the format."""
+    """Raise `HistoryFormatError` for the errors of SQLAlchemy about texts that are not UTF-8."""
     try:
         yield
     except (TypeError, ValueError) as error:

@@ -29,8 +29,7 @@ from skmeta.search.history._address import (
 T = TypeVar("T")
 
 BUSY_SECONDS = 30.0  # how long a process waits for other processes to finish writing
-# How long it waits after one failure: a database that stays locked must not cost a long wait for
-# each candidate.
+# How long it waits after a failure, so that a locked database does not delay each candidate.
 _SHORT_BUSY_SECONDS = 1.0
 _ATTEMPTS = 5
 
@@ -60,7 +59,7 @@ class Store:
         self._timed_out = False
         self._may_create_file = self.path is not None and not read_only
         self.engine = self._make_engine(content)
-        # A pool that is collected leaves its connections open, and Python warns about that.
+        # Garbage collection of a pool leaves its connections open, about which Python warns.
         self._finalizer = weakref.finalize(self, _dispose, self.engine, os.getpid())
         _stores.add(self)
         self._prepare()
@@ -161,7 +160,8 @@ class Store:
     def _connect(self) -> sqlite3.Connection:
         name = MEMORY
         if self.path is not None:
-            # A file that was deleted must not come back empty: only opening may create it.
+            # Only the first connection may create the file. A file that was deleted later must not
+            # be replaced by an empty one.
             if self._may_create_file:
                 _create_private_file(self.path)
             name = f"{self.path.as_uri()}?mode={'ro' if self.read_only else 'rw'}"
@@ -174,13 +174,16 @@ class Store:
 
 
 def _create_private_file(path: os.PathLike[str]) -> None:
-    """Create a file that only its owner can read, unless it exists. Its journal is like it."""
+    """Create a file that only its owner can read, unless it exists.
+
+    SQLite gives its journal the same permissions.
+    """
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _decode_text(content: bytes) -> str | bytes:
-    # One text that is no UTF-8 would make SQLite refuse to read all rows.
+    # By default, one text that is not valid UTF-8 makes SQLite refuse to read all rows.
     try:
         return content.decode()
     except UnicodeDecodeError:
@@ -188,8 +191,8 @@ def _decode_text(content: bytes) -> str | bytes:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    # A transaction that reads first and writes later can be refused at once. One that announces
-    # at its start that it will write waits for its turn.
+    # SQLite may refuse a transaction at once if it reads first and writes later. With BEGIN
+    # IMMEDIATE, a transaction that will write waits until others have finished.
     write = connection.get_execution_options().get("skmeta_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
@@ -239,7 +242,7 @@ def _is_transient(error: Exception) -> bool:
     """Return whether the same work may succeed when it is tried again."""
     text = str(error).lower()
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    if lost or isinstance(error, IntegrityError):  # another process inserted it just now
+    if lost or isinstance(error, IntegrityError):  # another process has just inserted the row
         return True
     return any(word in text for word in ("is locked", "deadlock", "serializ"))
 

@@ -2,7 +2,7 @@
 
 A file holds the prior of one estimator and metric. ``benchmarks/make_search_priors.py`` learned
 it, and it is loaded when a search first needs it. ``cards.json`` describes the origin of each
-prior, and holds the SHA-256 digest of each file, so that a damaged installation is noticed.
+prior. It also holds the SHA-256 digest of each file, which detects a damaged installation.
 ``sketches.safetensors`` holds the sketches that find near duplicates of their data sets.
 """
 

@@ -5,8 +5,9 @@ positions and `tell` records scores. The strategy does not depend on estimators.
 
 Each model predicts a normal distribution of the score of every candidate. Models are weighted by
 their evidence, the density of the scores observed so far. The acquisition function is the
-expected improvement under the mixture of the models. The weight of models that learned from a
-misleading history falls as scores are observed.
+expected improvement under the mixture of the models; it is divided by the expected seconds if
+times are told. The weight of models that learned from a misleading history falls as scores are
+observed.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -23,6 +24,7 @@ from skmeta.search.surrogate._acquisition import log_expected_improvement
 from skmeta.search.surrogate._initial_design import design_from_surfaces, design_of_least_variance
 from skmeta.search.surrogate._interpolation import SurfaceInterpolation
 from skmeta.search.surrogate._models import LearnedModels, Model, PlainModel
+from skmeta.search.surrogate._seconds import SecondsModel
 from skmeta.search.surrogate._surfaces import winsorize_scores
 
 __all__ = ["SearchStrategy", "Suggestion", "TaskSurfaces"]
@@ -150,6 +152,7 @@ class SearchStrategy:
         X = self._encoding.transform(pool, self._names)
         self._plain = PlainModel(X, self._encoding.groups, _PLAIN_LOG_WEIGHT)
         self._learned = self._learn(pool)
+        self._seconds = SecondsModel(pool)
         self._unseen_estimators = [] if self._learned is None else self._unknown(pool)
         n_plain = _N_INITIAL_PLAIN + len({frozenset(c) for c in pool}) - 1
         n_plain = min(n_plain, _MAX_INITIAL_PLAIN)
@@ -191,6 +194,7 @@ class SearchStrategy:
         indices: Iterable[int],
         scores: Iterable[float],
         variances: Iterable[float] | None = None,
+        seconds: Iterable[float] | None = None,
     ) -> None:
         """Record scores.
 
@@ -203,10 +207,14 @@ class SearchStrategy:
         variances : iterable of float, default=None
             Variance of the noise that each score has beyond that of other scores, for example as
             it is a mean over fewer folds; 0 by default.
+        seconds : iterable of float, default=None
+            How long each candidate took. If they are given, candidates are chosen by their
+            expected improvement per second.
         """
         indices, scores = list(indices), list(scores)
         more = [0.0] * len(scores) if variances is None else list(variances)
-        for index, score, variance in zip(indices, scores, more, strict=True):
+        times = [float("nan")] * len(scores) if seconds is None else list(seconds)
+        for index, score, variance, time in zip(indices, scores, more, times, strict=True):
             if not 0 <= index < self._size:
                 raise IndexError(
                     f"indices holds {index}, but the pool has {self._size} candidates. "
@@ -214,6 +222,7 @@ class SearchStrategy:
                 )
             self._scores[int(index)] = float(score)
             self._variances[int(index)] = float(variance)
+            self._seconds.observe(int(index), float(time))
             self._pending.pop(int(index), None)
 
     def extend(self, configurations: Sequence[Configuration]) -> range:
@@ -232,6 +241,7 @@ class SearchStrategy:
         start = self._size
         if len(configurations):
             self._plain.extend(self._encoding.transform(configurations, self._names))
+            self._seconds.extend(configurations)
             if self._prior is not None and self._learned is not None:
                 Z = self._prior.encode(configurations, self._names)
                 self._learned.extend(self._surfaces(Z), Z)
@@ -342,6 +352,8 @@ class SearchStrategy:
                 for (mean, std), log_weight in zip(predictions, np.log(weights), strict=True)
             ]
         )
+        # Expected improvement per second (Snoek et al., 2012, section 3.2).
+        acquisition = acquisition - self._seconds.log_seconds()
         return int(np.where(self._available(), acquisition, -np.inf).argmax())
 
     def _untried(self) -> NDArray[np.bool_]:

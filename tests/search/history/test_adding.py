@@ -163,7 +163,7 @@ ADD = {"estimator": SVC(), "params": [{"C": 1.0}], "scores": [0.5], "dataset": "
             "dataset must be the name of the data set, .* not None. Give it",
         ),
         ({"dataset": ""}, "not ''"),
-        ({"scoring": "rmse"}, "Whether 'rmse' is better when greater is not known"),
+        ({"scoring": "rmse"}, "It is not known whether a greater 'rmse' is better"),
     ],
 )
 def test_what_cannot_be_added(changes, message):

@@ -1,0 +1,53 @@
+"""Seconds by estimator, and expected improvement per second."""
+
+import numpy as np
+import pytest
+
+from skmeta.search.surrogate import SearchStrategy
+from skmeta.search.surrogate._seconds import SecondsModel
+
+FAST = [{"Fast.a": float(a)} for a in np.linspace(0, 1, 20)]
+SLOW = [{"Slow.b": float(b)} for b in np.linspace(0, 1, 20)]
+
+
+def test_nothing_observed_makes_no_difference():
+    np.testing.assert_array_equal(SecondsModel(FAST + SLOW).log_seconds(), np.zeros(40))
+
+
+def test_means_of_logarithms_by_estimator():
+    model = SecondsModel(FAST + SLOW)
+    for index, seconds in ((0, 0.01), (1, 0.04), (20, 2.0), (21, float("nan"))):
+        model.observe(index, seconds)
+    fast, slow = np.log(0.02), np.log(2.0)
+    overall = (fast + slow) / 2
+    found = model.log_seconds()
+    np.testing.assert_allclose(found[:20], (2 * fast + 0.5 * overall) / 2.5)
+    np.testing.assert_allclose(found[20:], (slow + 0.5 * overall) / 1.5)
+
+
+def test_an_estimator_that_was_not_tried_takes_as_long_as_the_others():
+    model = SecondsModel(FAST)
+    model.observe(3, 0.5)
+    model.extend(SLOW)
+    np.testing.assert_allclose(model.log_seconds(), np.log(0.5))
+
+
+@pytest.mark.parametrize("is_timed", [False, True])
+def test_a_slow_estimator_has_to_promise_more(is_timed):
+    strategy = SearchStrategy(FAST + SLOW, rng=np.random.default_rng(0), n_initial=4)
+    rows = np.array([0, 10, 20, 30])
+    # The slow one is a little better.
+    scores = np.array([0.60, 0.81, 0.62, 0.82])
+    seconds = np.array([0.01, 0.01, 10.0, 10.0]) if is_timed else None
+    strategy.tell(rows, scores, seconds=seconds)
+    [chosen] = strategy.ask()
+    assert (chosen.index < 20) == is_timed
+
+
+def test_equal_seconds_change_nothing():
+    found = []
+    for seconds in (None, [3.0, 3.0, 3.0]):
+        strategy = SearchStrategy(FAST + SLOW, rng=np.random.default_rng(0))
+        strategy.tell([0, 10, 30], [0.1, 0.5, 0.3], seconds=seconds)
+        found.append([s.index for s in strategy.ask(4)])
+    assert found[0] == found[1]
