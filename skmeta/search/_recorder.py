@@ -108,7 +108,7 @@ class TrialRecorder:
         self._warned = False
         # Of the candidates that were stopped.
         self._n_folds: dict[str, int] = {}
-        self._estimates: dict[str, tuple[float, float]] = {}  # mean and variance
+        self._estimates: dict[str, float] = {}
         self._fit_times: list[float] = []
 
     # -- what is on record ---------------------------------------------------------------------
@@ -187,11 +187,7 @@ class TrialRecorder:
         The score of a stopped candidate is an estimate from the folds that were run. It is never
         above that of the best candidate.
         """
-        return np.array([self._estimate(trial)[0] for trial in trials])
-
-    def variances(self, trials: Sequence[Trial]) -> NDArray[np.float64]:
-        """Return the variances of the scores due to folds that were not run; 0 if all were."""
-        return np.array([self._estimate(trial)[1] for trial in trials])
+        return np.array([self._score(trial) for trial in trials])
 
     def seconds(self, trials: Sequence[Trial]) -> NDArray[np.float64]:
         """Return the seconds of a fold of each candidate, on average over those that were run."""
@@ -309,17 +305,12 @@ class TrialRecorder:
             for key in keys
         }
 
-    def _estimate(self, trial: Trial) -> tuple[float, float]:
-        """Return what is expected of the mean over all folds, and its variance."""
+    def _score(self, trial: Trial) -> float:
         scores = self._fold_scores(self.outputs_of(trial))
         if self.race is None or len(scores) == self.n_splits:
-            return float(np.mean(scores)), 0.0
+            return float(np.mean(scores))
         # Computed once, so that later candidates do not change it.
-        if trial.key not in self._estimates:
-            variance = self.race.variance(scores)
-            estimate = self.race.estimate(scores), variance if np.isfinite(variance) else 0.0
-            self._estimates[trial.key] = estimate
-        return self._estimates[trial.key]
+        return self._estimates.setdefault(trial.key, self.race.estimate(scores))
 
     def _fold_scores(self, outputs: list[Output]) -> list[float]:
         scores = [self._metrics.scores_of(output) for output in outputs]

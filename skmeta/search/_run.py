@@ -200,9 +200,7 @@ def _propose_and_evaluate(
 
 
 def _tell(proposer: Proposer, trials: list[Trial], recorder: TrialRecorder) -> None:
-    proposer.tell(
-        trials, recorder.scores(trials), recorder.variances(trials), recorder.seconds(trials)
-    )
+    proposer.tell(trials, recorder.scores(trials), recorder.seconds(trials))
 
 
 def _n_since_best(scores: NDArray[np.float64]) -> int:

@@ -32,7 +32,7 @@ from skmeta.search import (
 @pytest.mark.parametrize(
     ("settings", "error", "match"),
     [
-        ({"param_grid": GRID}, SearchSpaceError, "both were given"),
+        ({"param_grid": GRID}, SearchSpaceError, "were both given"),
         ({"param_distributions": {}}, SearchSpaceError, "names no parameter"),
         ({"param_distributions": {"C": []}}, SearchSpaceError, "non-empty sequence"),
         ({"param_distributions": {"c": [1]}}, SearchSpaceError, "Did you mean 'C'"),

@@ -45,7 +45,6 @@ Index = Sequence[int] | slice
 # Chosen on the development half of benchmarks/search_tables.py.
 _FLOOR = 0.0  # smallest value of past surfaces, in standard deviations from their mean
 _BANDWIDTH = 0.3  # share of the past tasks' covariance that each component of the mixture has
-_REFIT = 1.25  # a kernel is fitted again when the number of scores has grown by this factor
 _NOISE_CHANGE = 1.5  # factor by which noise may differ from that in the factors
 _LOG_WEIGHT_WITHOUT_MEAN = -2.0  # log prior weight of the models that use the covariance only
 
@@ -77,6 +76,8 @@ class PlainModel:
         Log prior weight.
     prior : KernelPrior, default=None
         Prior distribution of the kernel's hyperparameters.
+    refit : float, default=1.1
+        The kernel is fitted again when the number of scores has grown by more than this factor.
     """
 
     def __init__(
@@ -85,12 +86,14 @@ class PlainModel:
         groups: Rows,
         log_weight: float = 0.0,
         prior: KernelPrior | None = None,
+        refit: float = 1.1,
     ) -> None:
         self._X = GrowingColumns(X.T)
         self._groups = groups
         self._n_groups = int(groups.max()) + 1 if len(groups) else 0
         self._log_weight = log_weight
         self._prior = KernelPrior() if prior is None else prior
+        self._refit = refit
         self._theta = self._prior.moments(self._n_groups)[0]
         self._fitted_on = 0
         self._observed = np.empty(0, np.intp), np.empty(0), np.empty(0), 0
@@ -130,7 +133,7 @@ class PlainModel:
     def predict(self) -> tuple[Array, Array]:
         """Return mean and standard deviation of all candidates' scores, each of shape (n,)."""
         rows, y, v, n_measured = self._observed
-        if n_measured > _REFIT * self._fitted_on:
+        if n_measured > self._refit * self._fitted_on:
             D = group_distances(self.X[rows[:n_measured]], self._groups, self._n_groups)
             self._theta = fit_kernel(
                 D, y[:n_measured], self._prior, self._theta, max_iter=15, v=v[:n_measured]

@@ -42,6 +42,9 @@ _N_INITIAL_LEARNED = 3
 _N_INITIAL_PLAIN = 2  # plus one per further sub-space, up to the next constant
 _MAX_INITIAL_PLAIN = 5
 _MIN_DISTANCE = 0.05  # within a batch, in units of each parameter's range
+# The kernel of the model without history is fitted again when the number of scores has grown by
+# this factor. Fitting it less often costs regret if there is no other model.
+_REFIT_ALONE, _REFIT_BESIDE_OTHERS = 1.1, 1.25
 # Candidates between which the surfaces of past tasks are interpolated, for each set of parameters,
 # and as many once more.
 _N_NODES = 128
@@ -150,8 +153,9 @@ class SearchStrategy:
         self._names = frozenset(parameter_names(pool))
         self._encoding = Encoding.from_configurations(pool)
         X = self._encoding.transform(pool, self._names)
-        self._plain = PlainModel(X, self._encoding.groups, _PLAIN_LOG_WEIGHT)
         self._learned = self._learn(pool)
+        refit = _REFIT_ALONE if self._learned is None else _REFIT_BESIDE_OTHERS
+        self._plain = PlainModel(X, self._encoding.groups, _PLAIN_LOG_WEIGHT, refit=refit)
         self._seconds = SecondsModel(pool)
         self._unseen_estimators = [] if self._learned is None else self._unknown(pool)
         n_plain = _N_INITIAL_PLAIN + len({frozenset(c) for c in pool}) - 1
