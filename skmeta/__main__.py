@@ -1,4 +1,4 @@
-"""Histories and search priors from the command line: ``python -m skmeta --help``."""
+"""Histories and search priors from the command line: ``skmeta --help``."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from skmeta._files import skmeta_version
 from skmeta.exceptions import HistoryError, HistoryFormatError, PriorFormatError
 from skmeta.search import (
     ReadOnlyHistory,
@@ -47,8 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m skmeta", description="Histories of searches, and priors learned from them."
+        prog="skmeta", description="Histories of searches, and priors learned from them."
     )
+    parser.add_argument("--version", action="version", version=f"skmeta {skmeta_version()}")
     groups = parser.add_subparsers(required=True, metavar="COMMAND")
     of_history = _group(groups, "history", "show, check, copy and merge histories of searches")
     of_prior = _group(groups, "prior", "build and describe priors of searches")

@@ -1,10 +1,14 @@
+import importlib
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.svm import SVC
 
+import skmeta
 from skmeta.__main__ import main
 from skmeta.search import SearchHistory, SearchPrior
 
@@ -77,3 +81,15 @@ def test_it_runs_as_a_module():
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "history" in shown
     assert "prior" in shown
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"skmeta {skmeta.__version__}\n"
+
+
+def test_the_command_of_the_package_is_this_one():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    module, _, name = project["scripts"]["skmeta"].partition(":")
+    assert getattr(importlib.import_module(module), name) is main

@@ -1,0 +1,380 @@
+"""A sampler for Optuna that starts from a search prior."""
+
+import math
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from skmeta._optional import import_optional
+from skmeta.search import (
+    AlgorithmSelectionPrior,
+    JointPrior,
+    ReadOnlyHistory,
+    SearchHistory,
+    SearchPrior,
+    SearchStrategy,
+)
+from skmeta.search.prior import load_shipped
+from skmeta.search.space import canonical_names, plain_value, predictor_name, short_names
+
+optuna = import_optional("optuna", "optuna")
+BaseSampler: Any = optuna.samplers.BaseSampler
+
+__all__ = ["PriorSampler"]
+
+_POOL_SIZE = 1000
+_N_NEAR = 30  # candidates near the best one that join the pool before each trial
+_STEP = 0.1  # standard deviation of a local step, in units of the range
+_KEEP_PROBABILITY = 0.4  # of a parameter, in a local step
+_N_VALUES = 64  # that are compared if a parameter is sampled alone
+
+Prior = SearchPrior | JointPrior | AlgorithmSelectionPrior
+
+
+class PriorSampler(BaseSampler):
+    """Sample the trials of an Optuna study as a search of skmeta does, starting from a prior.
+
+    Parameters that all finished trials share are sampled together: models that learned from past
+    searches and a Gaussian process without them are weighted by how well they predicted the values
+    of the study so far. Other parameters, and those of the first trial, are sampled one after the
+    other, where one past data set, drawn at random, expects the best value.
+
+    Parameters
+    ----------
+    prior : "shipped", None, SearchPrior, JointPrior, AlgorithmSelectionPrior, SearchHistory, \
+ReadOnlyHistory or path-like, default="shipped"
+        What past searches taught. ``"shipped"`` comes with skmeta for the class of `estimator`. A
+        history is learned from; a path is a file that ``SearchPrior.save`` wrote. None uses none.
+    estimator : estimator, default=None
+        What is tuned. A parameter of a trial is found by its name, as for ``set_params``, or by
+        the end of that name: ``"C"`` is ``svc__C`` of a pipeline, if no other parameter is. Values
+        that the trials do not set are those of the estimator.
+    names : dict of str to str, default=None
+        Name in the trials -> name in the prior, such as ``{"penalty": "SVC.C"}``. Goes before
+        `estimator`.
+    metric : str, default="accuracy"
+        Name of the value that the study optimises, by which a prior is chosen: it has no effect
+        if `prior` is one already.
+    seed : int, default=None
+        Determines the trials, if they do not run in parallel.
+
+    Raises
+    ------
+    ImportError
+        If Optuna is not installed.
+    ValueError
+        If ``prior="shipped"`` or a history is given without an estimator, or no prior ships for it.
+
+    See Also
+    --------
+    skmeta.search.SearchHistory.add_optuna : Writes a finished study into a history.
+
+    Notes
+    -----
+    A failed trial counts as the worst one, and so does a pruned one. The sampler is for studies
+    with one objective.
+
+    Examples
+    --------
+    >>> import optuna
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from sklearn.svm import SVC
+    >>> from skmeta.bridges.optuna import PriorSampler
+    >>> optuna.logging.set_verbosity(optuna.logging.ERROR)
+    >>> X, y = load_iris(return_X_y=True)
+    >>> def objective(trial):
+    ...     C = trial.suggest_float("C", 1e-2, 1e3, log=True)
+    ...     gamma = trial.suggest_float("gamma", 1e-4, 1e1, log=True)
+    ...     return cross_val_score(SVC(C=C, gamma=gamma), X, y, cv=3).mean()
+    >>> study = optuna.create_study(
+    ...     direction="maximize", sampler=PriorSampler(estimator=SVC(), seed=0)
+    ... )
+    >>> study.optimize(objective, n_trials=6)
+    >>> study.best_value > 0.95
+    True
+    """
+
+    def __init__(
+        self,
+        prior: Any = "shipped",
+        *,
+        estimator: Any = None,
+        names: Mapping[str, str] | None = None,
+        metric: str = "accuracy",
+        seed: int | None = None,
+    ) -> None:
+        self._prior = _resolve(prior, estimator, metric)
+        self._names = _Names(estimator, names or {})
+        self._seed = int(np.random.default_rng(seed).integers(2**63))
+        self._spaces = optuna.search_space.IntersectionSearchSpace()
+        self._session: _Session | None = None
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A session is made again from the trials of the study.
+        state = {**self.__dict__, "_session": None}
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
+
+    def reseed_rng(self) -> None:
+        """Draw another seed; Optuna does so before each trial of parallel ones."""
+        # The session is kept: it knows which candidates are being evaluated.
+        self._seed = int(np.random.default_rng().integers(2**63))
+
+    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+        """Return the parameters that are sampled together.
+
+        Parameters
+        ----------
+        study : optuna.study.Study
+        trial : optuna.trial.FrozenTrial
+
+        Returns
+        -------
+        dict of str to BaseDistribution
+            Those that all finished trials have, with more than one value.
+        """
+        with self._lock:
+            found = self._spaces.calculate(study)
+        return {name: source for name, source in found.items() if not source.single()}
+
+    def sample_relative(
+        self, study: Any, trial: Any, search_space: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return the values of the parameters that are sampled together.
+
+        Parameters
+        ----------
+        study : optuna.study.Study
+        trial : optuna.trial.FrozenTrial
+        search_space : dict of str to BaseDistribution
+
+        Returns
+        -------
+        dict
+
+        Raises
+        ------
+        ValueError
+            If the study has several objectives.
+        """
+        if len(study.directions) > 1:
+            raise ValueError(
+                f"PriorSampler is for studies with one objective, got {len(study.directions)}. Use "
+                "a sampler of Optuna for several."
+            )
+        if not search_space:
+            return {}
+        with self._lock:
+            if self._session is None or not self._session.is_of(study, search_space):
+                rng = np.random.default_rng([self._seed, trial.number])
+                self._session = _Session.begin(study, search_space, self._names, self._prior, rng)
+            return self._session.suggest(study)
+
+    def sample_independent(
+        self, study: Any, trial: Any, param_name: str, param_distribution: Any
+    ) -> Any:
+        """Return a value of one parameter, given those that the trial has already.
+
+        Parameters
+        ----------
+        study : optuna.study.Study
+        trial : optuna.trial.FrozenTrial
+        param_name : str
+        param_distribution : BaseDistribution
+
+        Returns
+        -------
+        object
+        """
+        rng = np.random.default_rng([self._seed, trial.number, *param_name.encode()])
+        values = _draw(param_distribution, rng.uniform(size=_N_VALUES))
+        if self._prior is None or not len(self._prior):
+            return values[0]
+        params = [{**trial.params, param_name: value} for value in values]
+        configurations = self._names.configurations(params)
+        known = self._names.canonical([*trial.params, param_name])
+        if self._names.canonical([param_name]) <= {param_name}:
+            return values[0]  # the prior does not know it
+        # All parameters of a trial follow the same past data set, so that they fit together.
+        of_trial = np.random.default_rng([self._seed, trial.number])
+        task = of_trial.choice(len(self._prior), p=self._prior.task_weights)
+        Z = self._prior.encode(configurations, known)
+        return values[int(self._prior.surfaces_of(Z)[task].argmax())]
+
+
+@dataclass
+class _Session:
+    """The strategy of one study and search space, and what it was told."""
+
+    key: tuple[Any, ...]
+    space: dict[str, Any]
+    names: "_Names"
+    strategy: SearchStrategy
+    pool: list[dict[str, Any]]
+    rng: np.random.Generator
+    positions: dict[str, int]
+    told: set[int] = field(default_factory=set)
+    best: dict[str, Any] | None = None
+    best_score: float = -math.inf
+
+    @classmethod
+    def begin(
+        cls,
+        study: Any,
+        space: dict[str, Any],
+        names: "_Names",
+        prior: Prior | None,
+        rng: np.random.Generator,
+    ) -> "_Session":
+        """Draw a pool of candidates, and set up the strategy."""
+        columns = [_draw(source, rng.uniform(size=_POOL_SIZE)) for source in space.values()]
+        drawn = [dict(zip(space, values, strict=True)) for values in zip(*columns, strict=True)]
+        pool = list({_key(params): params for params in drawn}.values())
+        strategy = SearchStrategy(names.configurations(pool), prior, rng=rng)
+        positions = {_key(params): i for i, params in enumerate(pool)}
+        return cls(_identity(study, space), space, names, strategy, pool, rng, positions)
+
+    def is_of(self, study: Any, space: dict[str, Any]) -> bool:
+        """Return whether the session belongs to a study and search space."""
+        return self.key == _identity(study, space)
+
+    def suggest(self, study: Any) -> dict[str, Any]:
+        """Take note of finished trials, and return the next candidate."""
+        self._tell(study)
+        if self.best is not None:
+            self._add([self._near(self.best) for _ in range(_N_NEAR)])
+        found = self.strategy.ask(1)
+        if found:
+            return dict(self.pool[found[0].index])
+        # A small space is exhausted, but a study may go on.
+        return dict(self.pool[int(self.rng.integers(len(self.pool)))])
+
+    def _tell(self, study: Any) -> None:
+        sign = 1.0 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1.0
+        states = optuna.trial.TrialState
+        for trial in study.get_trials(deepcopy=False):
+            if trial.number in self.told or not trial.state.is_finished():
+                continue
+            self.told.add(trial.number)
+            params = {name: trial.params[name] for name in self.space if name in trial.params}
+            if len(params) < len(self.space):  # it failed before it had all of them
+                continue
+            value = trial.value if trial.state == states.COMPLETE else None
+            score = math.nan if value is None else sign * value
+            self._add([params])
+            self.strategy.tell([self.positions[_key(params)]], [score])
+            if score > self.best_score:
+                self.best, self.best_score = params, score
+
+    def _add(self, candidates: Sequence[dict[str, Any]]) -> None:
+        fresh = {_key(p): p for p in candidates if _key(p) not in self.positions}
+        if fresh:
+            start = len(self.pool)
+            self.positions.update({key: start + i for i, key in enumerate(fresh)})
+            self.pool.extend(fresh.values())
+            self.strategy.extend(self.names.configurations([*fresh.values()]))
+
+    def _near(self, params: dict[str, Any]) -> dict[str, Any]:
+        moved = dict(params)
+        for name, source in self.space.items():
+            if self.rng.uniform() < _KEEP_PROBABILITY:
+                continue
+            if isinstance(source, optuna.distributions.CategoricalDistribution):
+                share = self.rng.uniform()
+            else:
+                share = _share(source, params[name]) + _STEP * self.rng.normal()
+            moved[name] = _draw(source, np.array([np.clip(share, 0.0, 1.0)]))[0]
+        return moved
+
+
+class _Names:
+    """Finds the canonical names of the parameters of trials."""
+
+    def __init__(self, estimator: Any, given: Mapping[str, str]) -> None:
+        self._base: dict[str, Any] = {}
+        self._known = dict(given)
+        if estimator is None:
+            return
+        params = estimator.get_params(deep=True)
+        names = canonical_names(estimator)
+        self._base = {name: plain_value(params[path]) for path, name in names.items()}
+        ends = {end: path for path, end in short_names(names).items()}
+        found = {**{end: names[path] for end, path in ends.items()}, **names}
+        self._known = {**found, **given}
+
+    def canonical(self, names: Sequence[str]) -> set[str]:
+        """Return the canonical names of parameters; unknown ones keep their own."""
+        return {self._known.get(name, name) for name in names}
+
+    def configurations(self, trials: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the configurations of the parameters of trials."""
+        return [
+            {
+                **self._base,
+                **{self._known.get(name, name): plain_value(v) for name, v in params.items()},
+            }
+            for params in trials
+        ]
+
+
+def _resolve(prior: Any, estimator: Any, metric: str) -> Prior | None:
+    if prior is None or isinstance(prior, Prior):
+        return prior
+    is_history = isinstance(prior, SearchHistory | ReadOnlyHistory)
+    if not is_history and prior != "shipped":
+        return SearchPrior.load(os.fspath(prior))
+    if estimator is None:
+        raise ValueError(
+            f"prior={prior!r} needs the estimator that is tuned: pass estimator=SVC(), for example."
+        )
+    name = predictor_name(estimator)
+    if is_history:
+        return SearchPrior.from_searches(prior.searches(estimator=name, metric=metric))
+    found = load_shipped(name, metric)
+    if found is None:
+        raise ValueError(f"No prior ships for {name}. Pass a prior or a history, or prior=None.")
+    return found
+
+
+def _identity(study: Any, space: Mapping[str, Any]) -> tuple[Any, ...]:
+    return study.study_name, tuple((name, repr(source)) for name, source in space.items())
+
+
+def _key(params: Mapping[str, Any]) -> str:
+    return repr(sorted(params.items()))
+
+
+def _draw(source: Any, shares: np.ndarray) -> list[Any]:
+    """Return the values of a distribution at shares of its range, from 0 to 1."""
+    if isinstance(source, optuna.distributions.CategoricalDistribution):
+        n = len(source.choices)
+        return [source.choices[min(int(share * n), n - 1)] for share in shares]
+    low, high = float(source.low), float(source.high)
+    is_whole = isinstance(source, optuna.distributions.IntDistribution)
+    step = source.step or (1 if is_whole else None)
+    if step is not None and not source.log:
+        n = round((high - low) / step) + 1
+        values = low + step * np.minimum(np.floor(shares * n), n - 1)
+    elif source.log:
+        values = np.exp(math.log(low) + shares * (math.log(high) - math.log(low)))
+    else:
+        values = low + shares * (high - low)
+    values = np.clip(values, low, high)
+    return [round(v) for v in values.tolist()] if is_whole else list(values.tolist())
+
+
+def _share(source: Any, value: Any) -> float:
+    """Return where a number is in the range of its distribution, from 0 to 1."""
+    low, high, at = float(source.low), float(source.high), float(value)
+    if source.log:
+        low, high, at = math.log(low), math.log(high), math.log(at)
+    return (at - low) / (high - low) if high > low else 0.5

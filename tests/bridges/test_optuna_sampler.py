@@ -1,0 +1,235 @@
+"""The sampler for Optuna, in studies of the real package."""
+
+import pickle
+import sys
+
+import numpy as np
+import optuna
+import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+
+from skmeta.bridges.optuna import PriorSampler, _draw, _share
+from skmeta.search import PastSearch, SearchHistory, SearchPrior
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+BEST_C, BEST_GAMMA = 10.0, 0.01
+
+
+def score(C, gamma):
+    return -0.1 * np.log10(C / BEST_C) ** 2 - 0.05 * np.log10(gamma / BEST_GAMMA) ** 2
+
+
+def make_prior(sign=1.0):
+    rng = np.random.default_rng(0)
+    searches = []
+    for k in range(6):
+        tried = [
+            {"SVC.C": float(10**a), "SVC.gamma": float(10**b)}
+            for a, b in rng.uniform([-3, -5], [4, 1], (40, 2))
+        ]
+        scores = np.array([sign * score(c["SVC.C"], c["SVC.gamma"]) for c in tried])
+        searches.append(
+            PastSearch(
+                dataset=f"set {k}",
+                configurations=tuple(tried),
+                scores=scores + 0.01 * rng.normal(size=40),
+                estimator="SVC",
+                metric="accuracy",
+            )
+        )
+    return SearchPrior.from_searches(searches)
+
+
+@pytest.fixture(scope="module")
+def prior():
+    return make_prior()
+
+
+def objective(trial):
+    C = trial.suggest_float("C", 1e-3, 1e4, log=True)
+    return score(C, trial.suggest_float("gamma", 1e-5, 1e1, log=True))
+
+
+def optimise(sampler, n_trials, function=objective, direction="maximize"):
+    study = optuna.create_study(direction=direction, sampler=sampler)
+    study.optimize(function, n_trials=n_trials, catch=(RuntimeError,))
+    return study
+
+
+def test_the_first_trials_are_where_past_searches_were_good(prior):
+    firsts = [
+        optimise(PriorSampler(prior, estimator=SVC(), seed=seed), 1).trials[0] for seed in range(5)
+    ]
+    values = [trial.value for trial in firsts]
+    random = [optimise(optuna.samplers.RandomSampler(seed), 1).best_value for seed in range(20)]
+    assert np.median(values) > np.quantile(random, 0.9)
+    assert len({trial.params["C"] for trial in firsts}) > 1
+
+
+def test_a_study_finds_the_best_value_sooner_than_without_a_prior(prior):
+    with_prior = [
+        optimise(PriorSampler(prior, estimator=SVC(), seed=s), 6).best_value for s in range(3)
+    ]
+    without = [optimise(PriorSampler(None, seed=s), 6).best_value for s in range(3)]
+    assert np.mean(with_prior) > np.mean(without)
+    assert min(with_prior) > -0.03
+
+
+def test_a_misleading_prior_is_given_up():
+    sampler = PriorSampler(make_prior(sign=-1.0), estimator=SVC(), seed=0)
+    assert optimise(sampler, 25).best_value > -0.05
+
+
+def test_values_are_minimised_if_the_study_does(prior):
+    sampler = PriorSampler(prior, estimator=SVC(), seed=0)
+    study = optimise(sampler, 8, lambda trial: -objective(trial), direction="minimize")
+    assert study.best_value < 0.03
+
+
+def test_equal_seeds_give_equal_trials(prior):
+    def params(seed):
+        study = optimise(PriorSampler(prior, estimator=SVC(), seed=seed), 6)
+        return [trial.params for trial in study.trials]
+
+    assert params(1) == params(1)
+    assert params(1) != params(2)
+
+
+def test_names_are_those_of_the_estimator_or_the_user_s(prior):
+    def piped(trial):
+        C = trial.suggest_float("svc__C", 1e-3, 1e4, log=True)
+        return score(C, trial.suggest_float("gamma", 1e-5, 1e1, log=True))
+
+    def renamed(trial):
+        C = trial.suggest_float("penalty", 1e-3, 1e4, log=True)
+        return score(C, trial.suggest_float("width", 1e-5, 1e1, log=True))
+
+    pipe = make_pipeline(StandardScaler(), SVC())
+    names = {"penalty": "SVC.C", "width": "SVC.gamma"}
+    for sampler, function in [
+        (PriorSampler(prior, estimator=pipe, seed=0), piped),
+        (PriorSampler(prior, names=names, seed=0), renamed),
+    ]:
+        assert optimise(sampler, 4, function).best_value > -0.05
+
+
+def test_all_kinds_of_distributions_and_conditions(prior):
+    def mixed(trial):
+        kernel = trial.suggest_categorical("kernel", ["rbf", "linear"])
+        C = trial.suggest_float("C", 1e-3, 1e4, log=True)
+        value = -0.1 * np.log10(C / BEST_C) ** 2 + 0.1 * trial.suggest_int("n", 1, 9, step=2)
+        value += trial.suggest_float("step", 0, 1, step=0.25)
+        trial.suggest_int("one", 3, 3)
+        if kernel == "rbf":
+            trial.suggest_float("gamma", 1e-5, 1e1, log=True)
+        return value
+
+    study = optimise(PriorSampler(prior, estimator=SVC(), seed=0), 15, mixed)
+    for trial in study.trials:
+        assert trial.state.name == "COMPLETE"
+        assert trial.params["n"] in (1, 3, 5, 7, 9)
+        assert trial.params["step"] in (0, 0.25, 0.5, 0.75, 1)
+        assert ("gamma" in trial.params) == (trial.params["kernel"] == "rbf")
+    assert study.best_value > 1.5
+
+
+def test_failed_and_pruned_trials_are_taken_note_of(prior):
+    def shaky(trial):
+        value = objective(trial)
+        if trial.number % 3 == 1:
+            raise RuntimeError("out of memory")
+        if trial.number % 3 == 2:
+            raise optuna.TrialPruned
+        return value
+
+    study = optimise(PriorSampler(prior, estimator=SVC(), seed=0), 12, shaky)
+    places = [(trial.params["C"], trial.params["gamma"]) for trial in study.trials]
+    assert len(set(places)) == 12
+    assert study.best_value > -0.05
+
+
+def test_a_small_space_may_be_exhausted(prior):
+    def small(trial):
+        return float(trial.suggest_int("n", 1, 3))
+
+    study = optimise(PriorSampler(prior, estimator=SVC(), seed=0), 6, small)
+    assert {trial.params["n"] for trial in study.trials[:4]} == {1, 2, 3}
+    assert len(study.trials) == 6
+
+
+def test_threads_do_not_try_the_same(prior):
+    study = optuna.create_study(
+        direction="maximize", sampler=PriorSampler(prior, estimator=SVC(), seed=0)
+    )
+    study.optimize(objective, n_trials=8, n_jobs=2)
+    assert len({(trial.params["C"], trial.params["gamma"]) for trial in study.trials}) == 8
+
+
+def test_a_study_goes_on_with_a_pickled_sampler(prior):
+    sampler = PriorSampler(prior, estimator=SVC(), seed=0)
+    study = optimise(sampler, 4)
+    study.sampler = pickle.loads(pickle.dumps(sampler))
+    study.optimize(objective, n_trials=3)
+    assert len(study.trials) == 7
+    sampler.reseed_rng()
+    assert sampler._seed != study.sampler._seed
+
+
+def test_a_history_and_a_finished_study(tmp_path):
+    study = optimise(optuna.samplers.RandomSampler(0), 30)
+    history = SearchHistory(tmp_path / "searches.db")
+    history.add_optuna(study, SVC(), dataset="earlier", scoring="accuracy")
+    sampler = PriorSampler(history, estimator=SVC(), seed=0)
+    assert optimise(sampler, 3).best_value > -0.1
+
+
+def test_a_prior_that_ships_and_one_in_a_file(prior, tmp_path):
+    prior.save(tmp_path / "svc.safetensors")
+    for given in ("shipped", tmp_path / "svc.safetensors"):
+        study = optimise(PriorSampler(given, estimator=SVC(), seed=0), 3)
+        assert len(study.trials) == 3
+
+
+def test_what_is_refused(prior):
+    with pytest.raises(ValueError, match="needs the estimator that is tuned"):
+        PriorSampler()
+    with pytest.raises(ValueError, match="No prior ships for StandardScaler"):
+        PriorSampler(estimator=StandardScaler())
+    study = optuna.create_study(
+        directions=["maximize", "minimize"], sampler=PriorSampler(prior, estimator=SVC())
+    )
+    with pytest.raises(ValueError, match="one objective, got 2"):
+        study.optimize(lambda trial: (objective(trial), 0.0), n_trials=2)
+    with pytest.raises(FileNotFoundError):
+        PriorSampler("no such file", estimator=DecisionTreeClassifier())
+
+
+def test_optuna_is_asked_for_if_it_is_not_there(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    monkeypatch.delitem(sys.modules, "skmeta.bridges.optuna")
+    with pytest.raises(ImportError, match=r"pip install skmeta\[optuna\]"):
+        import skmeta.bridges.optuna  # noqa: F401
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        optuna.distributions.FloatDistribution(0.1, 10, log=True),
+        optuna.distributions.FloatDistribution(-1, 2),
+        optuna.distributions.FloatDistribution(0, 1, step=0.2),
+        optuna.distributions.IntDistribution(1, 64, log=True),
+        optuna.distributions.IntDistribution(0, 9, step=3),
+    ],
+)
+def test_drawn_values_are_those_of_the_distribution(source):
+    values = _draw(source, np.linspace(0, 1, 201))
+    assert values[0] == pytest.approx(source.low)
+    assert values[-1] == pytest.approx(source.high)
+    assert all(source._contains(source.to_internal_repr(value)) for value in values)
+    shares = [_share(source, value) for value in values]
+    assert shares == sorted(shares)
+    assert shares[0] == pytest.approx(0, abs=1e-12)
+    assert shares[-1] == pytest.approx(1)
