@@ -1,0 +1,48 @@
+"""Check the contents and the size of a built wheel and source distribution."""
+
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+LARGEST = 25_000_000  # bytes
+# Not needed to use the package, and large.
+LEFT_OUT = re.compile(r"^(benchmarks|doc|examples)/")
+
+
+def check(folder: Path) -> list[str]:
+    """Return what is wrong with the packages in a folder."""
+    [wheel], [sdist] = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    tracked = subprocess.run(
+        ["git", "ls-files", "skmeta", "LICENSE"], capture_output=True, text=True, check=True
+    ).stdout.split("\n")
+    wanted = {name for name in tracked if name}
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if not name.endswith("/")}
+        [entry] = [name for name in names if name.endswith(".dist-info/entry_points.txt")]
+        commands = archive.read(entry).decode()
+    faults = []
+    in_package = {name for name in names if ".dist-info/" not in name}
+    faults += [f"wheel: {name} is missing" for name in wanted - in_package - {"LICENSE"}]
+    faults += [f"wheel: {name} does not belong there" for name in in_package - wanted]
+    if not any(name.endswith("/LICENSE") for name in names):
+        faults.append("wheel: LICENSE is missing")
+    if "skmeta = skmeta.__main__:main" not in commands:
+        faults.append("wheel: the command skmeta is missing")
+    with tarfile.open(sdist) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    faults += [f"sdist: {name} is missing" for name in (wanted | {"pyproject.toml"}) - inside]
+    faults += [f"sdist: {name} does not belong there" for name in inside if LEFT_OUT.match(name)]
+    for path in (wheel, sdist):
+        print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB")
+        if path.stat().st_size > LARGEST:
+            faults.append(f"{path.name} is larger than {LARGEST / 1e6:.0f} MB")
+    return sorted(faults)
+
+
+if __name__ == "__main__":
+    found = check(Path(sys.argv[1]))
+    print("\n".join(found))
+    sys.exit(bool(found))
