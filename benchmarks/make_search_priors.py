@@ -9,20 +9,23 @@ from, and how a search on a data set whose origin is left out does.
 """
 
 import argparse
+import os
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 from make_boosting_searches import BOOSTERS
-from make_searches import CLASSIFIERS, REGRESSORS
+from make_searches import CLASSIFIERS, REGRESSORS, load
 from origins import same_origin
 from search_tables import evaluations_needed, load_table, random_regret
 from tqdm import tqdm
 
 from skmeta.search import PastSearch, SearchHistory, SearchPrior, SearchStrategy
 from skmeta.search.prior import _shipped as shipped
+from skmeta.search.space import relative_configuration
 from skmeta.search.surrogate._surfaces import winsorize_scores
 
 # Name of the shipped prior -> names of the metric on record.
@@ -87,8 +90,22 @@ def own_searches(history, name, metric):
     for one in METRICS[metric]:
         past = history.searches(estimator=name, metric=one)
         found += [s for s in past if s.metric == one]  # and not another one in its stead
+    found = [in_target_units(name, s) for s in found]
     found = [s for s in found if len(s.scores) >= 30 and np.isfinite(s.scores).mean() > 0.5]
     return without_constants(found)
+
+
+def in_target_units(name, search):
+    """Return a search with parameters in units of the target's standard deviation.
+
+    ``make_searches.py`` records them as they were passed to the estimator.
+    """
+    if name not in REGRESSORS:
+        return search
+    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
+    _, y = load(folder, search.dataset, REGRESSORS[name], False)
+    found = [relative_configuration(c, float(np.std(y))) for c in search.configurations]
+    return replace(search, configurations=tuple(found))
 
 
 def without_constants(searches):

@@ -3,7 +3,7 @@
 import difflib
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,16 @@ from skmeta.search.early_stopping import (
     without_default_rounds,
 )
 from skmeta.search.history import ReadOnlyHistory, SearchHistory, default_history, open_history
-from skmeta.search.space import Candidate, SearchSpace, default_search_space, expand_choices
+from skmeta.search.space import (
+    Candidate,
+    SearchSpace,
+    default_search_space,
+    expand_choices,
+    scale_default_space,
+    target_scale,
+)
 
-__all__ = ["Arguments", "resolve_arguments", "resolve_history"]
+__all__ = ["Arguments", "in_target_units", "resolve_arguments", "resolve_history"]
 
 # Number of bits of a drawn seed: integers in the JSON of some databases have 64, one for the sign.
 _SEED_BITS = 63
@@ -50,6 +57,9 @@ class Arguments:
         Determines the candidates.
     as_given : dict or None
         The candidate that leaves the estimator as it is, if it is to be tried.
+    target_scale : float
+        Standard deviation of the targets of a regression, else 1.0: the unit in which models of
+        the score see parameters such as SVR's ``C``.
     """
 
     estimator: Any
@@ -61,6 +71,7 @@ class Arguments:
     metrics: Metrics
     seed: int
     as_given: Candidate | None
+    target_scale: float = 1.0
 
 
 def resolve_arguments(search: Any) -> Arguments:
@@ -119,6 +130,23 @@ def resolve_arguments(search: Any) -> Arguments:
         seed=_resolve_seed(search.random_state),
         as_given=space.as_given(estimator, even_outside=is_default_space),
     )
+
+
+def in_target_units(arguments: Arguments, y: Any) -> Arguments:
+    """Return the arguments with default ranges in units of the targets' standard deviation.
+
+    Parameters
+    ----------
+    arguments : Arguments
+    y : array-like or None
+
+    Returns
+    -------
+    Arguments
+    """
+    scale = target_scale(arguments.estimator, y)
+    space = scale_default_space(arguments.estimator, arguments.space, scale)
+    return replace(arguments, space=space, target_scale=scale)
 
 
 def resolve_history(given: Any) -> SearchHistory | ReadOnlyHistory | None:

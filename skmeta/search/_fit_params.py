@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sklearn.utils import indexable
 
 from skmeta._sklearn_compat import check_method_params, is_routing_enabled, route_fit_params
+from skmeta.search.early_stopping import check_held_rows
 from skmeta.search.space import SearchSpace, is_estimator
 
 __all__ = ["FitData", "check_fit_data"]
@@ -66,6 +67,8 @@ def check_fit_data(
     ------
     TypeError
         If no estimator that the search tries takes one of the parameters.
+    ValueError
+        If rows for early stopping are given twice, or cannot be drawn as wanted.
     """
     X, y = indexable(X, y)
     given = check_method_params(X, params=params)
@@ -75,6 +78,8 @@ def check_fit_data(
         for name in given:
             if name != "groups" and not _takes(search.estimator, name, options, ""):
                 raise TypeError(_unexpected(search.estimator, name))
+    if search.early_stopping is not None:
+        check_held_rows(search.early_stopping, search.estimator, space, given)
     routed = route_fit_params(search, dict(given))
     return FitData(
         X, y, routed.estimator.fit, routed.scorer.score, routed.splitter.split, dict(given)

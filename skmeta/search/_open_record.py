@@ -105,6 +105,7 @@ def _describe(arguments: Arguments) -> SearchRecord:
         metrics=dict.fromkeys(metrics.names.values(), 1),
         refit_metric=metrics.refit_metric,
         seed=arguments.seed,
+        target_scale=arguments.target_scale,
     )
 
 

@@ -8,7 +8,13 @@ from numpy.typing import NDArray
 
 from skmeta.search._priors import Prior
 from skmeta.search._recorder import Trial
-from skmeta.search.space import Candidate, CandidateDescriber, SearchSpace, candidate_key
+from skmeta.search.space import (
+    Candidate,
+    CandidateDescriber,
+    SearchSpace,
+    candidate_key,
+    relative_configuration,
+)
 from skmeta.search.surrogate import SearchStrategy
 
 __all__ = ["AS_GIVEN", "GridProposer", "ModelProposer", "Proposer"]
@@ -88,6 +94,8 @@ class ModelProposer:
         The candidate that leaves the estimator as it is; it is proposed as the second one.
     is_timed : bool, default=False
         Whether an estimator that takes longer has to promise more.
+    target_scale : float, default=1.0
+        The model sees parameters that have the target's unit relative to it.
     """
 
     def __init__(
@@ -99,11 +107,13 @@ class ModelProposer:
         batch_size: int,
         as_given: Candidate | None = None,
         is_timed: bool = False,
+        target_scale: float = 1.0,
     ) -> None:
-        self._describe = CandidateDescriber(estimator)
+        self._describer = CandidateDescriber(estimator)
         self._space = space
         self._rng = np.random.default_rng(seed)
         self._batch_size = batch_size
+        self._target_scale = target_scale
         self._is_whole = space.size <= _WHOLE_POOL
         self._pool = space.sample(_WHOLE_POOL if self._is_whole else _DRAWN_POOL, self._rng)
         self._indices = {candidate_key(params): i for i, params in enumerate(self._pool)}
@@ -165,3 +175,7 @@ class ModelProposer:
         if fresh:
             self._pool.extend(fresh)
             self._strategy.extend(self._describe(fresh))
+
+    def _describe(self, candidates: Sequence[Candidate]) -> list[Any]:
+        described = self._describer(candidates)
+        return [relative_configuration(one, self._target_scale) for one in described]

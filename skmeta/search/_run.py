@@ -111,6 +111,7 @@ def run_search(
                 search.batch_size,
                 arguments.as_given,
                 is_timed=search.time_budget is not None,
+                target_scale=arguments.target_scale,
             )
         evaluator = FoldEvaluator(
             search, arguments.estimator, arguments.scorers, data, folds, recorder

@@ -26,7 +26,7 @@ from skmeta._sklearn_compat import (
     select_best_index,
 )
 from skmeta.search._algorithm_selection import with_one_estimator
-from skmeta.search._arguments import Arguments, resolve_arguments
+from skmeta.search._arguments import Arguments, in_target_units, resolve_arguments
 from skmeta.search._callbacks import fit_task, refit_task
 from skmeta.search._evaluate import check_predictions, draw_folds, predict_out_of_fold
 from skmeta.search._fit_params import FitData, check_fit_data
@@ -35,7 +35,7 @@ from skmeta.search._propose import AS_GIVEN
 from skmeta.search._racing import expect_stopped, fill_folds
 from skmeta.search._report import ReportMethods
 from skmeta.search._run import SearchOutcome, run_search
-from skmeta.search.early_stopping import check_held_rows, refit_params, rounds_columns
+from skmeta.search.early_stopping import refit_params, rounds_columns
 from skmeta.search.history import ReadOnlyHistory, SearchHistory, hide_password
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior
 from skmeta.search.space import replace_parts
@@ -327,12 +327,9 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         search = with_one_estimator(self)
         arguments = resolve_arguments(search)
         data = check_fit_data(search, arguments.space, X, y, params)
+        arguments = in_target_units(arguments, data.y)
         callbacks = callback_context(self, max_subtasks=1 + (self.refit is not False))
         with fit_task(callbacks, self, X=data.X, y=data.y, metadata=data.metadata):
-            if self.early_stopping is not None:
-                check_held_rows(
-                    self.early_stopping, arguments.estimator, arguments.space, data.given
-                )
             folds = draw_folds(self.cv, arguments.estimator, data)
             if self.return_predictions:
                 check_predictions(self.return_predictions, arguments, folds, data.n_rows)

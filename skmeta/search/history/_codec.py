@@ -243,6 +243,7 @@ def search_to_row(record: SearchRecord) -> Row:
         "versions": dict(record.versions),
         "seed": record.seed,
         "learned_until": record.learned_until and list(record.learned_until),
+        "target_scale": float(record.target_scale),
     }
     return {
         "fingerprint": record.fingerprint,
@@ -304,9 +305,10 @@ def _decode_details(text: Any) -> dict[str, Any]:
         "metrics": dict(details["metrics"]),
         "metafeatures": dict(zip(features, decode_numbers([*features.values()]), strict=True)),
         "versions": {name: _text(v) for name, v in _mapping(details["versions"]).items()},
-        # Version 0.1 did not write these two.
+        # Version 0.1 did not write these three.
         "seed": _count_or_none(details.get("seed")),
         "learned_until": _decode_position(details.get("learned_until")),
+        "target_scale": _decode_scale(details.get("target_scale", 1.0)),
     }
 
 
@@ -314,6 +316,12 @@ def _count_or_none(value: Any) -> int | None:
     if value is not None and type(value) is not int:
         raise ValueError(f"{value!r:.60} is no count")
     return value
+
+
+def _decode_scale(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 < value < math.inf:
+        raise ValueError(f"{value!r:.60} is no scale of targets")
+    return float(value)
 
 
 def _decode_position(value: Any) -> tuple[str, int] | None:

@@ -25,6 +25,7 @@ from skmeta.search.space import (
     plain_value,
     predictor_name,
     signature,
+    target_scale,
 )
 
 _ADDED = "added"  # replaces a description of the values, which may be added in parts
@@ -69,6 +70,7 @@ def make_search(estimator: Any, data: DataSet, measured: Measurements) -> Record
         metrics=dict(measured.signs),
         refit_metric=measured.refit_metric,
         metafeatures=_metafeatures(data),
+        target_scale=_target_scale(estimator, data.y),
     )
     now = time.time()
     return RecordedSearch(
@@ -103,6 +105,12 @@ def _describe(
     found = {names[name] for one in params for name in one if name in names}
     space = dict.fromkeys(sorted(found), _ADDED)
     return predictor_name(instance, params), signature(instance), space, configurations, keys
+
+
+def _target_scale(estimator: Any, y: Any) -> float:
+    if isinstance(estimator, str):
+        return 1.0
+    return target_scale(estimator() if isinstance(estimator, type) else estimator, y)
 
 
 def _check_names(estimator: Any, params: Params) -> None:

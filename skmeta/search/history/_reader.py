@@ -16,6 +16,7 @@ from skmeta.search.history._address import MEMORY
 from skmeta.search.history._damage import DamagedRow, check_digest, warn_of_damage
 from skmeta.search.history._store import Store
 from skmeta.search.record import Configuration, Evaluation, PastSearch, RecordedSearch, SearchRecord
+from skmeta.search.space import relative_configuration
 
 _opening = threading.Lock()
 
@@ -366,7 +367,9 @@ def _make_past_search(
             folds.append(scores.get(chosen, ()))
     return PastSearch(
         dataset=record.dataset_label,
-        configurations=tuple(configurations),
+        configurations=tuple(
+            relative_configuration(one, record.target_scale) for one in configurations
+        ),
         scores=_average(folds) * record.metrics.get(chosen, 1),
         n_folds=_count_folds(folds),
         metric=chosen,

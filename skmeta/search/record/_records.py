@@ -110,6 +110,9 @@ class SearchRecord:
     learned_until : tuple of (str, int) or None
         Position in the history (its identity, and the id of its last evaluation) up to which the
         search's prior was learned. A resumed search learns from the same past searches.
+    target_scale : float
+        Standard deviation of the targets of a regression. Parameters that have the target's unit,
+        such as SVR's ``C``, are learned of relative to it. 1.0 if it is unknown.
     """
 
     fingerprint: str
@@ -126,6 +129,7 @@ class SearchRecord:
     versions: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
     learned_until: tuple[str, int] | None = None
+    target_scale: float = 1.0
 
     @property
     def dataset_label(self) -> str:
@@ -142,7 +146,8 @@ class PastSearch:
     dataset : str
         Name of the data set, or the first 12 characters of its digest.
     configurations : tuple of dict
-        One per candidate.
+        One per candidate. Parameters that have the target's unit are relative to its standard
+        deviation, if a history knows it.
     scores : ndarray of shape (n_candidates,)
         Mean over folds, signed so that greater is better; NaN if the candidate failed.
     metric : str

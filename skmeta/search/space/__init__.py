@@ -16,6 +16,11 @@ from skmeta.search.space._names import canonical_names, predictor_name, short_na
 from skmeta.search.space._parts import is_estimator, replace_parts
 from skmeta.search.space._round_limit import RoundLimit
 from skmeta.search.space._space import Candidate, SearchSpace
+from skmeta.search.space._target_units import (
+    relative_configuration,
+    scale_default_space,
+    target_scale,
+)
 
 __all__ = [
     "Candidate",
@@ -35,8 +40,11 @@ __all__ = [
     "plain_value",
     "predictor_name",
     "register_search_space",
+    "relative_configuration",
     "replace_parts",
+    "scale_default_space",
     "short_names",
     "signature",
     "stable_repr",
+    "target_scale",
 ]

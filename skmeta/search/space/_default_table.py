@@ -13,6 +13,9 @@ parametrisation or the cost of a fit requires it:
 - [FKE15] Feurer et al. (2015), "Efficient and robust automated machine learning", supplement:
   SGD, LinearSVC, MLP, extremely randomised trees.
 
+Parameters that have the unit of the target (`_target_units`) are for targets with deviation 1; a
+search multiplies their ranges by that of its targets.
+
 Counts are lists with about equal ratios, since scipy has no log-uniform integers.
 """
 

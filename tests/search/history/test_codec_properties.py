@@ -51,6 +51,7 @@ RECORDS = st.builds(
     versions=st.dictionaries(NAMES, NAMES, max_size=3),
     seed=st.one_of(st.none(), st.integers(0, 2**64)),
     learned_until=st.one_of(st.none(), st.tuples(NAMES, st.integers(0, 2**40))),
+    target_scale=st.floats(1e-300, 1e300),
 )
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), FLOATS, TEXTS),

@@ -1,0 +1,142 @@
+"""Parameters in units of the target: models and searches do not depend on the target's unit."""
+
+import numpy as np
+import pytest
+from scipy.stats import loguniform
+from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import HuberRegressor, Lasso, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, SVR, NuSVR
+
+from skmeta.search import MetaLearnedSearchCV, SearchHistory, default_search_space
+from skmeta.search.history import _codec
+from skmeta.search.space import SearchSpace, relative_configuration, target_scale
+from skmeta.search.space._target_units import _UNITS, scale_default_space
+
+UNIT = 1000.0
+MODELS = {
+    "SVR": SVR(C=2.0, epsilon=0.3, tol=1e-8),
+    "NuSVR": NuSVR(C=2.0, tol=1e-8),
+    "Lasso": Lasso(alpha=0.2, tol=1e-10),
+    "HuberRegressor": HuberRegressor(alpha=0.5, max_iter=5000, tol=1e-9),
+}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    X, y = load_diabetes(return_X_y=True)
+    return StandardScaler().fit_transform(X[:80]), y[:80] / y[:80].std()
+
+
+@pytest.mark.parametrize("name", sorted(_UNITS))
+def test_scaled_targets_and_parameters_give_scaled_predictions(name, rows):
+    X, y = rows
+    model = MODELS[name]
+    scaled = clone(model).set_params(
+        **{p: getattr(model, p) * 20.0**power for p, power in _UNITS[name].items()}
+    )
+    expected = 20 * model.fit(X, y).predict(X)
+    np.testing.assert_allclose(scaled.fit(X, 20 * y).predict(X), expected, rtol=2e-3)
+    # Without them, it is another model.
+    other = clone(model).fit(X, 20 * y).predict(X)
+    assert np.abs(other - expected).max() > 1e-2 * np.abs(expected).max()
+
+
+def test_the_scale():
+    y = [1.0, 5.0, 3.0]
+    assert target_scale(Ridge(), y) == pytest.approx(np.std(y))
+    assert target_scale(Ridge(), np.column_stack([y, y])) == pytest.approx(np.std(y))
+    assert target_scale(make_pipeline(StandardScaler(), Ridge()), y) == pytest.approx(np.std(y))
+    for estimator, targets in [
+        (SVC(), [0, 5, 5]),
+        (Ridge(), None),
+        (Ridge(), [2.0, 2.0]),
+        (Ridge(), [np.nan, 1.0]),
+        (Ridge(), ["a", "b"]),
+        (TransformedTargetRegressor(SVR()), y),
+    ]:
+        assert target_scale(estimator, targets) == 1.0
+
+
+def test_configurations_are_relative():
+    configuration = {"SVR.C": 50, "SVR#2.epsilon": 0.5, "SVR.degree": 3, "SVC.C": 5.0, "a": None}
+    assert relative_configuration(configuration, 10.0) == {
+        **configuration,
+        "SVR.C": 5.0,
+        "SVR#2.epsilon": 0.05,
+    }
+    assert relative_configuration({"HuberRegressor.alpha": 0.1}, 10.0) == {
+        "HuberRegressor.alpha": pytest.approx(1.0)
+    }
+
+
+@pytest.mark.parametrize("prefix", ["", "svr__"])
+def test_default_ranges_are_scaled_and_others_are_not(prefix):
+    estimator = make_pipeline(StandardScaler(), SVR()) if prefix else SVR()
+    space = SearchSpace(default_search_space(estimator))
+    scaled = scale_default_space(estimator, space, UNIT)
+    for before, after in zip(space.spaces, scaled.spaces, strict=True):
+        for name in ("C", "epsilon"):
+            np.testing.assert_allclose(
+                after[f"{prefix}{name}"].support(),
+                UNIT * np.array(before[f"{prefix}{name}"].support()),
+            )
+        assert after[f"{prefix}gamma"] is before[f"{prefix}gamma"]
+    own = SearchSpace({f"{prefix}C": loguniform(2**-5, 2**12)})
+    kept = scale_default_space(estimator, own, UNIT)
+    assert kept.spaces[0][f"{prefix}C"] is own.spaces[0][f"{prefix}C"]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("prior", [None, "shipped"])
+@pytest.mark.parametrize("name", ["SVR", "Lasso"])
+def test_a_search_does_not_depend_on_the_unit(name, prior, rows):
+    X, y = rows
+    found = []
+    for unit in (1.0, UNIT):
+        # The estimator as given is a candidate too, so that it has to be in the unit.
+        model = {
+            "SVR": SVR(C=unit, epsilon=0.1 * unit, tol=1e-6 * unit),
+            "Lasso": Lasso(alpha=unit, tol=1e-8),
+        }[name]
+        search = MetaLearnedSearchCV(model, n_iter=4, cv=3, random_state=0, prior=prior)
+        found.append(search.fit(X, y * unit).cv_results_)
+    np.testing.assert_array_equal(found[0]["source"], found[1]["source"])
+    for one, other in zip(found[0]["params"], found[1]["params"], strict=True):
+        for param, value in one.items():
+            unit = UNIT ** _UNITS[name].get(param, 0)
+            is_number = isinstance(value, float)
+            assert other[param] == (pytest.approx(value * unit) if is_number else value)
+    scores = [results["mean_test_score"] for results in found]
+    np.testing.assert_allclose(*scores, rtol=1e-3, atol=1e-3)
+
+
+def test_a_history_keeps_values_and_priors_learn_relative_ones(rows, path):
+    X, y = rows
+    space = {"C": [1.0, 10.0, 100.0], "gamma": [0.01]}
+    settings = {"n_iter": "all", "cv": 3, "history": path}
+    with SearchHistory(path) as history:
+        for factor in (1, UNIT):
+            own = {**space, "C": [factor * c for c in space["C"]]}
+            MetaLearnedSearchCV(SVR(), own, dataset=f"times {factor}", **settings).fit(
+                X, factor * y
+            )
+        history.add(SVR(), [{"C": 5.0}], [0.5], dataset="added", X=X, y=5 * y)
+        recorded = {one.record.dataset: one for one in history}
+        past = {one.dataset: one for one in history.searches(estimator="SVR")}
+    large = recorded[f"times {UNIT}"]
+    assert large.record.target_scale == pytest.approx(UNIT)
+    assert [e.configuration["SVR.C"] for e in large.evaluations] == [1e3, 1e4, 1e5]
+    for dataset in ("times 1", f"times {UNIT}"):
+        found = [c["SVR.C"] for c in past[dataset].configurations]
+        assert found == pytest.approx(space["C"])
+    assert past["added"].configurations[0]["SVR.C"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("value", [0, -1.0, "1", None, True])
+def test_a_damaged_scale_is_refused(value):
+    with pytest.raises(ValueError, match="no scale of targets"):
+        _codec._decode_scale(value)
