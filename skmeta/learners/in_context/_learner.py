@@ -49,7 +49,12 @@ from skmeta.learners.in_context._support import (
     view_support,
 )
 from skmeta.learners.in_context._transformer import TableTransformer
-from skmeta.learners.in_context._views import choose_views, n_views
+from skmeta.learners.in_context._views import (
+    add_components,
+    choose_views,
+    fit_components,
+    n_views,
+)
 from skmeta.priors import MetaPrior
 
 
@@ -65,10 +70,10 @@ class InContextLearner(MetaLearner):
 
     The predicted probabilities are averages over ``n_estimators`` views of the task, which permute
     columns and classes. Views depend on the contents of the table only, so the order of rows,
-    columns and classes has no effect. A view of a large table has a part of it: 64 columns and
-    ``max_rows`` rows. With more than 10 classes, several classes share a code, and other classes
-    share it in each view (error-correcting output codes). The weight of a row is a number of
-    repetitions.
+    columns and classes has no effect. A view of a large table has a part of it: ``max_rows`` rows,
+    and 64 columns or, in every second view, the first 21 principal components of all columns. With
+    more than 10 classes, several classes share a code, and other classes share it in each view
+    (error-correcting output codes). The weight of a row is a number of repetitions.
 
     For regressions it predicts a distribution: see ``return_std`` and ``predict_quantiles`` of
     :class:`~skmeta.few_shot.MetaFewShotRegressor`.
@@ -265,6 +270,7 @@ class InContextLearner(MetaLearner):
         features, statistics = context.network.measure(state, rows.x)
         n_classes = context.n_outputs if context.kind == "classification" else 0
         has_weights = any(name.startswith("body.") for name in state)
+        components = {} if has_weights else fit_components(features, rows.w)
         views = choose_views(
             # By the input rows: views must not change while the network learns.
             rows.x.flatten(1),
@@ -274,11 +280,14 @@ class InContextLearner(MetaLearner):
             n_estimators,
             self.max_rows,
             n_features=features.shape[1] if has_weights else None,
+            n_components=components["loadings"].shape[1] if components else 0,
         )
+        features = add_components(components, features)
         support = view_support(state, views, features, rows, n_classes)
         memory = self._call(context, state, support.x, support.y, support.w, views.slots)
         # One dtype, because a state is stored and restored with one dtype.
-        kept = {f"memory.{n}": v for n, v in support.kept.items()} | store_memory(memory)
+        more = support.kept | {f"component.{n}": v for n, v in components.items()}
+        kept = {f"memory.{n}": v for n, v in more.items()} | store_memory(memory)
         kept = {n: v.to(features.dtype) for n, v in kept.items()}
         return dict(state) | statistics | kept
 
@@ -314,7 +323,9 @@ class InContextLearner(MetaLearner):
 
     def _outputs(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Return the outputs of the transformer for each view, (e, m, o)."""
-        features = self._features(context, adapted, x)
+        prefix = "memory.component."
+        components = {n.removeprefix(prefix): v for n, v in adapted.items() if n.startswith(prefix)}
+        features = add_components(components, self._features(context, adapted, x))
         memory = read_memory(adapted, PRECISIONS[self.precision])
         tables = features.expand(len(memory["column.mean"]), -1, -1)
         views = select_columns(tables, adapted["memory.columns"].long())

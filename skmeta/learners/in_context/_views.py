@@ -1,5 +1,8 @@
 """Views of one support set: permuted columns and classes, parts of columns and rows, class codes.
 
+Views of a table of more than 64 columns take turns: one has 64 of its columns, half of which are
+those most related to the labels; the next has the principal components of all columns.
+
 Notation: n rows, d columns, c classes of a task; e views, which form an ensemble.
 
 All choices depend on keys, which are computed from the contents of rows, columns and classes and
@@ -9,6 +12,7 @@ with n d + e (n + c), not with n c.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -28,6 +32,8 @@ from skmeta.learners.in_context._cells import (
 # Smallest number of views with more classes than codes. Each view divides the classes differently.
 _MIN_VIEWS_FOR_CODES = 12
 _N_TABLES = 64
+# Principal components of a wide table in every second view, and bound of the values they sum up.
+_N_COMPONENTS, _LARGEST_VALUE = 21, 6.0
 
 
 class Views(NamedTuple):
@@ -36,7 +42,8 @@ class Views(NamedTuple):
     Attributes
     ----------
     columns : Tensor of shape (1, d) or (e, 64), int64
-        Columns of each view; one row for all views if there are at most 64 columns.
+        Columns of each view; one row for all views if there are at most 64 columns. Positions
+        from d on are principal components.
     slots : Tensor of shape (e, min(d, 64)), int64
         Slots of the columns.
     rows : Tensor of shape (1, n) or (e, max_rows), int64
@@ -65,6 +72,7 @@ def choose_views(
     n_estimators: int,
     max_rows: int,
     n_features: int | None = None,
+    n_components: int = 0,
 ) -> Views:
     """Choose the views of a support set.
 
@@ -85,6 +93,9 @@ def choose_views(
     n_features : int, optional
         Number of features that a backbone computes from ``x``, if there is one. Their keys are
         their positions, because a feature means the same in every task.
+    n_components : int, default=0
+        Number of principal components, which follow the columns of a table of more than 64.
+        Every second view has the components in place of columns, repeated to 64.
 
     Returns
     -------
@@ -99,6 +110,11 @@ def choose_views(
     if order.shape[1] > N_SLOTS and n_features is None:
         order = _strongest_first(order, rank, y, w, n_classes)
     columns = order[:, :N_SLOTS]
+    if n_components:
+        # With equal repetitions, distances between rows are those of the components alone.
+        repeated = order.shape[1] + torch.arange(N_SLOTS, device=x.device) % n_components
+        is_odd = torch.arange(e, device=x.device)[:, None] % 2 == 1
+        columns = torch.where(is_odd, repeated, columns)
     if order.shape[1] <= N_SLOTS:
         columns = torch.arange(order.shape[1], device=x.device)[None]
         slots = slots.gather(1, order.argsort(1))
@@ -112,6 +128,70 @@ def choose_views(
         # In a random order, every tenth class has the same code, so codes are shared evenly.
         codes = place % N_CODES
     return Views(columns, slots, rows, codes)
+
+
+def fit_components(x: Tensor, w: Tensor) -> dict[str, Tensor]:
+    """Compute principal components of the standardised columns of a wide support set.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Rows; NaN is a missing value.
+    w : Tensor of shape (n,)
+        Weights.
+
+    Returns
+    -------
+    dict of Tensor
+        ``center`` and ``unit`` (d,) of the columns, and ``loadings`` (d, k) of at most 21
+        components; for :func:`add_components`. Empty if there are at most 64 columns, or one row.
+    """
+    n, d = x.shape
+    k = min(_N_COMPONENTS, n - 1)
+    if d <= N_SLOTS or k < 1:
+        return {}
+    measured = measure_columns(x[None], w[None])
+    fitted = {"center": measured["mean"][0], "unit": measured["scale"][0]}
+    z = _standardised(fitted, x)
+    rows = w.sqrt()[:, None] * z
+    if n <= d:
+        values, vectors = torch.linalg.eigh(rows @ rows.T)
+        size = values[-k:].clamp_min(1e-9 * values[-1]).sqrt().clamp_min(1e-30)
+        loadings = rows.T @ vectors[:, -k:] / size
+    else:
+        loadings = torch.linalg.eigh(rows.T @ rows)[1][:, -k:]
+    loadings = loadings.flip(1)
+    # The sign of a component is arbitrary: make it that of the scores' third moment.
+    sign = (w @ (z @ loadings) ** 3).sign()
+    return fitted | {"loadings": loadings * torch.where(sign == 0, 1.0, sign)}
+
+
+def add_components(fitted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """Append the principal components of rows to their columns.
+
+    Parameters
+    ----------
+    fitted : mapping of str to Tensor
+        What :func:`fit_components` returned.
+    x : Tensor of shape (m, d)
+        Rows.
+
+    Returns
+    -------
+    Tensor of shape (m, d + k)
+        The rows and their components; ``x`` if there are none.
+    """
+    if not fitted:
+        return x
+    scores = _standardised(fitted, x) @ fitted["loadings"]
+    # Rounded, so that equal rows have equal scores, whichever rows are computed with them.
+    return torch.cat([x, torch.round(1e6 * scores) / 1e6], 1)
+
+
+def _standardised(fitted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    # Halves, because the difference of two large values may overflow.
+    z = (x / 2 - fitted["center"] / 2) / (fitted["unit"] / 2)
+    return torch.nan_to_num(z.clamp(-_LARGEST_VALUE, _LARGEST_VALUE))
 
 
 @lru_cache
