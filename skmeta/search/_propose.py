@@ -25,8 +25,10 @@ Array = NDArray[np.float64]
 # drawn at the start.
 _WHOLE_POOL = 2000
 _DRAWN_POOL = 1000
-# Number of candidates near the best one so far that are added to the pool after each batch.
-_N_NEAR = 20
+# Number of candidates near the best one so far that are added to the pool if there is a new best
+# one, or after this many batches. Much of their cost does not depend on their number.
+_N_NEAR = 30
+_NEAR_EVERY = 3
 
 
 # Source of the candidate that leaves the estimator as it is.
@@ -122,6 +124,8 @@ class ModelProposer:
         self._is_timed = is_timed
         self._n_asked = 0
         self._best: Candidate | None = None
+        self._near_to: Candidate | None = None
+        self._n_without_near = 0
         self._best_score = -np.inf
 
     def ask(self, n: int) -> list[Trial]:
@@ -162,8 +166,13 @@ class ModelProposer:
         return self._strategy.report()
 
     def _add_neighbours(self) -> None:
-        if not self._is_whole and self._best is not None:
-            self._add(self._space.neighbours(self._best, _N_NEAR, self._rng))
+        if self._is_whole or self._best is None:
+            return
+        if self._best is self._near_to and self._n_without_near < _NEAR_EVERY - 1:
+            self._n_without_near += 1
+            return
+        self._near_to, self._n_without_near = self._best, 0
+        self._add(self._space.neighbours(self._best, _N_NEAR, self._rng))
 
     def _add(self, candidates: Sequence[Candidate]) -> None:
         fresh: list[Candidate] = []
