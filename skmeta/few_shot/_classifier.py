@@ -16,6 +16,7 @@ from skmeta._validation import check_labels, quote, quote_some
 from skmeta.backend import State, to_numpy
 from skmeta.exceptions import PriorMismatchError
 from skmeta.few_shot._base import BaseMetaFewShot
+from skmeta.learners import LEARNERS
 from skmeta.learners._core import Session
 from skmeta.priors import MetaPrior
 
@@ -194,7 +195,8 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
             return list(range(len(labels)))
         known = {label: k for k, label in enumerate(prior.classes.tolist())}
         unknown = [label for label in labels.tolist() if label not in known]
-        if unknown and _family_classes(prior) is not None:
+        is_limited = not LEARNERS[prior.learner].takes_other_classes
+        if unknown and is_limited and _family_classes(prior) is not None:
             raise PriorMismatchError(
                 f"The prior's head knows the classes {quote_some(prior.classes)}, but y has "
                 f"{quote_some(unknown)}. Meta-train with head_init='shared', which takes any "
@@ -252,10 +254,11 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
 
 
 def _family_classes(prior: MetaPrior | None) -> np.ndarray | None:
-    """Return the classes that a prior's tasks share and its head knows; None without any."""
-    if prior is None or prior.classes is None or "head.weight" not in prior.tensors:
+    """Return the classes that a prior's tasks have in common; None without any."""
+    learner_class = None if prior is None else LEARNERS.get(prior.learner)
+    if prior is None or learner_class is None or not learner_class.has_class_parameters(prior):
         return None
-    return prior.classes if prior.learner_params.get("head_init") == "learned" else None
+    return prior.classes
 
 
 def _logits(session: Session, adapted: State, x: Tensor) -> Tensor:

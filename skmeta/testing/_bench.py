@@ -201,7 +201,7 @@ def make_table(learner: MetaLearner, kind: str, seed: int = 0) -> Table:
     labels = names + 100 * seed
     if kind == "regression":
         return Table(X, (X * rng.normal(size=(12, N_FEATURES))[names]).sum(1), labels)
-    if getattr(learner, "head_init", None) == "learned":
+    if learner.resolve_head(kind, "classes") == "learned":
         # Outputs of a learned head mean the same in every task.
         return Table(X, np.arange(len(names)) % N_WAY, labels)
     return Table(X, labels, None)

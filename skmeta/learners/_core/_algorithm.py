@@ -31,6 +31,7 @@ from skmeta.exceptions import EpisodeError
 from skmeta.learners._core._context import Context
 from skmeta.learners._core._heads import loss, score
 from skmeta.learners._core._task_source import TaskSource
+from skmeta.priors import MetaPrior
 from skmeta.training import OPTIMIZERS, SCHEDULES
 
 # Parameters that some learners had in version 0.1, where they had no effect.
@@ -75,6 +76,10 @@ class Algorithm(DocLink, BaseEstimator, ABC):
     kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")
     # Whether a value of a row may be missing (NaN).
     allow_nan: ClassVar[bool] = False
+    # The tensor of a state that has a row for each class, if the classes of all tasks are the same.
+    class_tensor: ClassVar[str] = "head.weight"
+    # Whether a task may have classes for which a prior that has parameters of classes has none.
+    takes_other_classes: ClassVar[bool] = False
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "backbone": "no_validation",  # build_backbone names what is wrong.
@@ -371,6 +376,26 @@ class Algorithm(DocLink, BaseEstimator, ABC):
             The head; ``"none"`` if the learner has no linear head, which is the default.
         """
         return "none"
+
+    @classmethod
+    def has_class_parameters(cls, prior: MetaPrior) -> bool:
+        """Return whether a prior has parameters for each of its classes.
+
+        Its tasks then have these classes in common, and a new task may lack some of them.
+
+        Parameters
+        ----------
+        prior : MetaPrior
+            A prior of this learner.
+
+        Returns
+        -------
+        bool
+            Whether ``class_tensor`` has a row for each class.
+        """
+        return prior.classes is not None and len(prior.classes) == len(
+            prior.tensors.get(cls.class_tensor, ())
+        )
 
     def needs_every_class(self, head: str) -> bool:
         """Return whether a task can only be learned from rows of each of its classes.

@@ -108,7 +108,6 @@ class HierarchicalLinear(MetaLearner):
 
     backbone: Any = "identity"
     task_type: str = "auto"
-    head_init: str = "learned"
     n_iterations: int = 0
     validation_fraction: float = 0.0
     precision: str = "float64"
@@ -121,7 +120,6 @@ class HierarchicalLinear(MetaLearner):
         **MetaLearner._parameter_constraints,
         "precision": [StrOptions(set(PRECISIONS))],
         "task_type": [StrOptions({"auto", "classification", "regression"})],
-        "head_init": [StrOptions({"learned"})],
         "n_iterations": [Interval(Integral, 0, None, closed="left")],
         "effects": [StrOptions(set(EFFECTS))],
         "rank": [Interval(Integral, 0, None, closed="left")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -25,6 +26,13 @@ from skmeta.learners._core import (
     write_prior,
 )
 from skmeta.learners.in_context._binned import binned_loss, binned_moments, binned_quantiles
+from skmeta.learners.in_context._mixture import (
+    condition,
+    is_conditioned,
+    mix_classes,
+    mixed_bin_log_probability,
+    mixed_class_log_probability,
+)
 from skmeta.learners.in_context._network_call import (
     Sizes,
     call_network,
@@ -32,15 +40,13 @@ from skmeta.learners.in_context._network_call import (
     read_memory,
     store_memory,
 )
-from skmeta.learners.in_context._pooled_model import (
-    combine_with_pooled,
-    pooled_bin_log_probability,
-    pooled_class_log_probability,
-)
-from skmeta.learners.in_context._start import Predictions, add_pooled_model, weights_of_prior
+from skmeta.learners.in_context._pooled_model import combine_with_pooled
+from skmeta.learners.in_context._start import Gains, add_mixed_model, weights_of_prior
 from skmeta.learners.in_context._stored_names import stored_parameters
 from skmeta.learners.in_context._support import (
+    average_bins,
     bin_log_probability,
+    bin_origin,
     class_log_probability,
     from_support_units,
     mean_target,
@@ -78,10 +84,11 @@ class InContextLearner(MetaLearner):
     For regressions it predicts a distribution: see ``return_std`` and ``predict_quantiles`` of
     :class:`~skmeta.few_shot.MetaFewShotRegressor`.
 
-    :meth:`fit` on groups also fits a pooled model of all tasks, and meta-training continues from
-    it. Targets of regressions are measured from a linear regression on the rows of all tasks, and
-    predictions are mixed with those of a random-intercept model (Laird and Ware 1982).
-    Probabilities of classes are multiplied by those of a logistic regression on all rows.
+    :meth:`fit` on groups also estimates a mixed-effects model of all tasks, as
+    :class:`HierarchicalLinear` does (Laird and Ware 1982). Predictions are mixtures of its
+    distribution and the transformer's. With K support rows, the weight of the mixed-effects model
+    is c / (K + c), and c is learned from held-out tasks. Classes are those of the family: each has
+    a probability, whether or not the support set has rows of it.
 
     Parameters
     ----------
@@ -155,6 +162,8 @@ class InContextLearner(MetaLearner):
     }
 
     allow_nan: ClassVar[bool] = True
+    class_tensor: ClassVar[str] = "mixed.weight"
+    takes_other_classes: ClassVar[bool] = True
 
     # ------------------------------------------------------------------------------- network
 
@@ -235,22 +244,24 @@ class InContextLearner(MetaLearner):
         source: TaskSource,
         rng: np.random.Generator,
     ) -> State:
-        def predict(state: State, task: TaskTensors) -> Predictions:
-            return self._predict_both(context, state, task)
+        compare = partial(self._compare, context)
+        return add_mixed_model(context, adapter, scaler, state, source, rng, compare)
 
-        return add_pooled_model(context, adapter, scaler, state, source, rng, predict)
-
-    def _predict_both(self, context: Context, state: State, task: TaskTensors) -> Predictions:
-        """Predict a query set by the network and by the pooled model, separately."""
+    def _compare(self, context: Context, state: State, task: TaskTensors) -> Gains:
+        """Compare the mixed-effects model with the transformer on a query set."""
         adapted, query = self._adapt(context, state, task.support, 1), task.query
         outputs = self._outputs(context, adapted, query.x)
+        log_rows = torch.log(task.support.w.sum()).expand_as(query.w)
         if context.kind == "classification":
-            own = class_log_probability(adapted, outputs)
-            pooled = pooled_class_log_probability(adapted, query.x, context.classes)
-            return own, pooled, query.y, query.w
-        own = F.log_softmax(outputs[0], 1)
-        pooled = pooled_bin_log_probability(adapted).to(own.dtype).expand_as(own)
-        return own, pooled, to_support_units(adapted, query), query.w
+            own = F.log_softmax(class_log_probability(adapted, outputs), 1)
+            of_model = mixed_class_log_probability(context, adapted, query.x)
+            gain = (of_model - own).gather(1, query.y[:, None])[:, 0]
+        else:
+            origin, scale = bin_origin(adapted, query.x), adapted["memory.scale"]
+            of_model = mixed_bin_log_probability(adapted, query.x, origin, scale)
+            target, own = to_support_units(adapted, query), average_bins(outputs)
+            gain = binned_loss(own, target.to(own.dtype)) - binned_loss(of_model, target.double())
+        return gain.double(), log_rows, query.w
 
     # ------------------------------------------------------------------------------- algorithm
 
@@ -289,7 +300,7 @@ class InContextLearner(MetaLearner):
         more = support.kept | {f"component.{n}": v for n, v in components.items()}
         kept = {f"memory.{n}": v for n, v in more.items()} | store_memory(memory)
         kept = {n: v.to(features.dtype) for n, v in kept.items()}
-        return dict(state) | statistics | kept
+        return dict(state) | statistics | kept | condition(context, state, rows)
 
     def n_rows_used(self, n_rows: int, n_classes: int) -> int:
         """Return the largest number of support rows that all views of a task have together.
@@ -317,9 +328,16 @@ class InContextLearner(MetaLearner):
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         outputs = self._outputs(context, adapted, x)
         if context.kind == "classification":
-            own = class_log_probability(adapted, outputs)
-            return combine_with_pooled(adapted, x, context.classes, own)
-        return mean_target(adapted, x, bin_log_probability(adapted, outputs))
+            return self._log_probability(context, adapted, x, outputs)
+        return mean_target(adapted, x, outputs)
+
+    def _log_probability(
+        self, context: Context, adapted: Mapping[str, Tensor], x: Tensor, outputs: Tensor
+    ) -> Tensor:
+        own = class_log_probability(adapted, outputs)
+        if is_conditioned(adapted):
+            return mix_classes(context, adapted, x, own)
+        return combine_with_pooled(adapted, x, context.classes, own)
 
     def _outputs(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Return the outputs of the transformer for each view, (e, m, o)."""
@@ -357,12 +375,13 @@ class InContextLearner(MetaLearner):
         quantiles : Tensor of shape (n_rows, n_levels)
             Quantiles.
         """
-        log_probability = bin_log_probability(adapted, self._outputs(context, adapted, x))
+        outputs = self._outputs(context, adapted, x)
+        log_probability = bin_log_probability(adapted, x, outputs)
         probability = log_probability.exp()
         _, variance = binned_moments(probability)
         quantiles = binned_quantiles(probability, levels).to(x.dtype)
         return (
-            mean_target(adapted, x, log_probability)[:, 0],
+            mean_target(adapted, x, outputs)[:, 0],
             variance.sqrt().to(x.dtype) * adapted["memory.scale"],
             from_support_units(adapted, x, quantiles),
         )
@@ -391,16 +410,15 @@ class InContextLearner(MetaLearner):
         adapted, query = self._adapt(context, state, task.support, 1), task.query
         outputs = self._outputs(context, adapted, query.x)
         if context.kind == "classification":
-            own = class_log_probability(adapted, outputs)
-            predicted = combine_with_pooled(adapted, query.x, context.classes, own)
+            predicted = self._log_probability(context, adapted, query.x, outputs)
             value = loss(context.kind, predicted, query)
         else:
-            bins = bin_log_probability(adapted, outputs)
+            bins = bin_log_probability(adapted, query.x, outputs)
             losses = binned_loss(bins, to_support_units(adapted, query).to(bins.dtype))
             # The density in units of the targets, because the scale of a pooled model is learned.
             scale = torch.log(adapted["memory.scale"])
             value = (query.w * losses).sum() / query.w.sum() + scale
-            predicted = mean_target(adapted, query.x, bins)
+            predicted = mean_target(adapted, query.x, outputs)
         return value, {"loss": value, "score": score(context.kind, predicted, query)}
 
     # ------------------------------------------------------------------------------ for users
@@ -431,7 +449,7 @@ class InContextLearner(MetaLearner):
             If ``prior`` is of another learner, kind or size.
         """
         super().fit(X, y, groups)
-        if "family.powers" not in self.prior_.tensors:
-            # Without a pooled model, a task may have any classes.
+        if "mixed.weight" not in self.prior_.tensors:
+            # Without a model of the classes, a task may have any.
             self.prior_ = self.prior_.replace(classes=None)
         return self

@@ -1,16 +1,14 @@
-"""A pooled model of the tasks of one family, which fine-tuning combines with the transformer.
+"""The units of a family of regressions, and the pooled models of priors of version 0.1.
 
 The transformer standardises each table on its own, so it does not use the units of columns and
 targets. In a family of tasks the units are the same: a pupil's intake score means the same in
-each school.
+each school. So targets are measured from a linear regression on the rows of all tasks. Their
+location and scale are shrunken from those of the support set towards those of the family.
 
-Regressions: the pooled model is a random-intercept model. Targets are measured from a linear
-regression on the rows of all tasks. Their location and scale are shrunken from those of the
-support set towards those of the family. The predicted distribution is a mixture of the
-transformer's and the family's. Meta-training continues from these parameters.
-
-Classifications whose labels mean the same in each task: the pooled model is a logistic regression
-on the rows of all tasks. Its probabilities and the transformer's are multiplied, each to a power.
+In version 0.1, the predicted distribution was mixed with a normal distribution of the family
+(``family.share``), and probabilities of classes were multiplied by those of a logistic regression
+on the rows of all tasks, each to a power (``family.powers``). Priors that have these still predict
+the same; new ones have a mixed-effects model in their place (see `_mixture`).
 
 Notation: n rows, d columns, k bins, c classes; r = y - line(x) are residuals.
 
@@ -24,9 +22,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.optimize import minimize
-from scipy.special import log_softmax
-from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.linear_model import RidgeCV
 from torch import Tensor
 
 from skmeta.backend import State
@@ -38,9 +34,6 @@ _MOST_ROWS = 1e6
 _SPREAD_ROWS = 10.0
 # A step of meta-training changes the logit of the share by this many times its step size.
 _STEP_SCALE = 20.0
-_LEAST_SHARE, _N_UPDATES = 0.01, 100
-# Powers of the network and of the pooled model. A network with power 0 would not learn.
-_POOL_WEIGHT_BOUNDS = ((0.05, 4.0), (0.0, 4.0))
 
 
 def fit_mixed_model(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> State:
@@ -61,8 +54,7 @@ def fit_mixed_model(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> State:
         ``family.weight`` (d,) and ``family.bias``, coefficients of the line.
         ``family.log_rows``, logarithm of the number of rows that the family's location counts as.
         ``family.log_scale``, logarithm of the family's scale, and ``family.log_scale_rows``,
-        logarithm of the number of rows that it counts as. ``family.log_spread``, logarithm of the
-        scale of the family's distribution. ``family.share``, its share of the mixture, a half.
+        logarithm of the number of rows that it counts as.
     """
     x = np.nan_to_num(x)
     line = RidgeCV(_PENALTIES).fit(x, y)
@@ -73,43 +65,8 @@ def fit_mixed_model(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> State:
         "log_rows": np.log(np.clip(within / max(between, 1e-12), 1 / _MOST_ROWS, _MOST_ROWS)),
         "log_scale": np.log(max(within, 1e-12)) / 2,
         "log_scale_rows": np.log(_SPREAD_ROWS),
-        "log_spread": 0.0,
-        "share": 0.0,
     }
     return {f"family.{n}": torch.tensor(v, dtype=torch.float64) for n, v in found.items()}
-
-
-def fit_class_model(x: np.ndarray, y: np.ndarray, n_classes: int) -> State:
-    """Fit the logistic regression of a family of classifications.
-
-    Parameters
-    ----------
-    x : ndarray of shape (n, d)
-        Standardised rows of all tasks; NaN is a missing value.
-    y : ndarray of shape (n,), int64
-        Class positions, below c.
-    n_classes : int
-        c.
-
-    Returns
-    -------
-    dict of Tensor
-        ``family.weight`` (c, d), ``family.bias`` (c,), and ``family.powers`` (2,), the powers of
-        the network's probabilities and of these, 1 and 0.
-    """
-    found, positions = np.unique(y, return_inverse=True)
-    # Half a row is added to each class, so that a class without rows has a probability.
-    counts = np.bincount(y, minlength=n_classes) + 0.5
-    weight, bias = np.zeros((n_classes, x.shape[1])), np.log(counts / counts.sum())
-    if len(found) > 1:
-        model = LogisticRegression(max_iter=1000).fit(np.nan_to_num(x), positions)
-        coef, intercept = model.coef_, model.intercept_
-        if len(found) == 2:
-            coef, intercept = np.vstack([0 * coef, coef]), np.append(0.0, intercept)
-        # Logits are determined up to a constant, which is set by the mean log frequency.
-        weight[found], bias[found] = coef, intercept - intercept.mean() + bias[found].mean()
-    state = {"weight": weight, "bias": bias, "powers": np.array([1.0, 0.0])}
-    return {f"family.{n}": torch.tensor(v, dtype=torch.float64) for n, v in state.items()}
 
 
 def variance_components(residuals: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
@@ -170,34 +127,12 @@ def pooled_bin_log_probability(state: Mapping[str, Tensor]) -> Tensor:
 
 
 def mix_with_pooled(state: Mapping[str, Tensor], log_probability: Tensor) -> Tensor:
-    """Mix log probabilities (..., k) of bins with the family's distribution."""
-    if not has_pooled_model(state):
+    """Mix log probabilities (..., k) of bins with the normal distribution of version 0.1."""
+    if "family.share" not in state:
         return log_probability
     share = _STEP_SCALE * state["family.share"].to(log_probability.dtype)
     of_family = pooled_bin_log_probability(state).to(log_probability.dtype) + F.logsigmoid(share)
     return torch.logaddexp(of_family, log_probability + F.logsigmoid(-share))
-
-
-def fit_mixture_share(gain: Tensor, w: Tensor) -> Tensor:
-    """Estimate the share of the family's distribution by maximum likelihood (EM).
-
-    Parameters
-    ----------
-    gain : Tensor of shape (m,)
-        Logarithm of the ratio of the family's density to the transformer's, at held-out targets.
-    w : Tensor of shape (m,)
-        Weights of the targets.
-
-    Returns
-    -------
-    Tensor of shape ()
-        ``family.share``: the logit of the share, divided by a constant.
-    """
-    share = torch.tensor(0.5).to(gain)
-    for _ in range(_N_UPDATES):
-        of_family = torch.sigmoid(torch.logit(share) + gain)
-        share = ((w * of_family).sum() / w.sum()).clamp(_LEAST_SHARE, 1 - _LEAST_SHARE)
-    return torch.logit(share) / _STEP_SCALE
 
 
 def combine_with_pooled(
@@ -208,7 +143,7 @@ def combine_with_pooled(
     ``classes`` holds the positions of the classes in the pooled model, -1 for an unknown class.
     If a class is unknown, the pooled model is not used.
     """
-    if not has_pooled_model(state) or bool((classes < 0).any()):
+    if "family.powers" not in state or bool((classes < 0).any()):
         return log_probability
     powers = state["family.powers"].to(log_probability.dtype)
     pooled = pooled_class_log_probability(state, x, classes).to(log_probability.dtype)
@@ -219,30 +154,3 @@ def pooled_class_log_probability(state: Mapping[str, Tensor], x: Tensor, classes
     """Return the log probabilities (n, c) of the pooled logistic regression at rows (n, ...)."""
     weight, bias = state["family.weight"][classes], state["family.bias"][classes]
     return F.log_softmax(torch.nan_to_num(x.flatten(1)) @ weight.T + bias, 1)
-
-
-def fit_opinion_pool_weights(
-    own: np.ndarray, pooled: np.ndarray, y: np.ndarray, w: np.ndarray
-) -> Tensor:
-    """Estimate the powers of a log-linear opinion pool by maximum likelihood.
-
-    Parameters
-    ----------
-    own, pooled : ndarray of shape (m, c)
-        Log probabilities of held-out rows by the network and by the pooled model.
-    y : ndarray of shape (m,), int64
-        Class positions.
-    w : ndarray of shape (m,)
-        Weights.
-
-    Returns
-    -------
-    Tensor of shape (2,)
-        The powers.
-    """
-
-    def risk(powers: np.ndarray) -> float:
-        mixed = log_softmax(powers[0] * own + powers[1] * pooled, axis=1)
-        return float(-np.average(np.take_along_axis(mixed, y[:, None], 1)[:, 0], weights=w))
-
-    return torch.tensor(minimize(risk, [0.5, 0.5], method="L-BFGS-B", bounds=_POOL_WEIGHT_BOUNDS).x)

@@ -11,23 +11,20 @@ from torch import Tensor
 from skmeta.backend import Rows, Scaler, State, TaskTensors, TensorAdapter, to_numpy
 from skmeta.exceptions import PriorMismatchError
 from skmeta.learners._core import Context, TaskSource
-from skmeta.learners.in_context._binned import binned_loss
-from skmeta.learners.in_context._pooled_model import (
-    fit_class_model,
-    fit_mixed_model,
-    fit_mixture_share,
-    fit_opinion_pool_weights,
-)
+from skmeta.learners.hierarchical import estimate_mixed_model
+from skmeta.learners.in_context._mixture import estimate_share, name_mixed_model
+from skmeta.learners.in_context._pooled_model import fit_mixed_model
 from skmeta.priors import MetaPrior, load_table_prior
 from skmeta.tasks import GroupEpisodes
 
-# Number of tasks that set the initial weight of the pooled model.
+# Number of tasks that set the initial weight of the mixed-effects model.
 _N_TASKS = 64
 # Names of parameters that priors of version 0.1 lack.
 _LINE = "table.line."
 
-Predictions = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Log probabilities of query rows by the network and the pooled model, targets and weights."""
+Gains = tuple[Tensor, Tensor, Tensor]
+"""Log ratios (m,) of the model's probabilities of query targets to the transformer's, log K, and
+weights."""
 
 
 def weights_of_prior(
@@ -78,16 +75,16 @@ def weights_of_prior(
     return {n: torch.tensor(prior.tensors[n]).to(v.dtype) for n, v in state.items()}
 
 
-def add_pooled_model(
+def add_mixed_model(
     context: Context,
     adapter: TensorAdapter,
     scaler: Scaler,
     state: State,
     source: TaskSource,
     rng: np.random.Generator,
-    predict: Callable[[State, TaskTensors], Predictions],
+    compare: Callable[[State, TaskTensors], Gains],
 ) -> State:
-    """Fit the pooled model of a family of tasks, and choose its weight in predictions.
+    """Estimate the mixed-effects model of a family of tasks, and its weight in predictions.
 
     Parameters
     ----------
@@ -103,37 +100,55 @@ def add_pooled_model(
         The rows.
     rng : numpy.random.Generator
         Draws the tasks that set the weight.
-    predict : callable
-        Predicts the query set of a task with a state.
+    compare : callable
+        Predicts the query set of a task with the transformer and with the model of a state.
 
     Returns
     -------
     dict of Tensor
-        The state, with a pooled model if the tasks are groups of rows of a table.
+        The state, with a model if the tasks are groups of rows of a table.
     """
     sampler = source.sampler
     if not isinstance(sampler, GroupEpisodes) or len(adapter.input_shape) != 1:
         return state
     assert source.groups is not None
     table = adapter.upload(source.X)
-    x = to_numpy(adapter.inputs(table).double())
+    x = np.nan_to_num(to_numpy(adapter.inputs(table).double()))
+    z = np.column_stack([np.ones(len(x)), x])
     if context.kind == "classification":
         assert sampler.classes is not None
-        positions = np.searchsorted(sampler.classes, source.y)
-        pooled = fit_class_model(x, positions, context.n_outputs)
+        y, n_classes = np.searchsorted(sampler.classes, source.y), context.n_outputs
     else:
-        y = (source.y - scaler.y_mean) / scaler.y_scale
-        pooled = fit_mixed_model(x, y, source.groups)
-    state = state | {n: v.to(adapter.device, adapter.dtype) for n, v in pooled.items()}
-    tasks = adapter.tasks(table, [sampler.sample(rng) for _ in range(_N_TASKS)])
-    each = (
-        TaskTensors(*(Rows(*(part[k] for part in side)) for side in tasks)) for k in range(_N_TASKS)
-    )
-    with torch.no_grad():
-        predicted = [predict(state, task) for task in each]
-    own, of_pooled, y, w = (torch.cat(parts) for parts in zip(*predicted, strict=True))
-    if context.kind == "classification":
-        weights = fit_opinion_pool_weights(*(to_numpy(v) for v in (own, of_pooled, y, w)))
-        return state | {"family.powers": weights.to(adapter.device, adapter.dtype)}
-    gain = binned_loss(own, y) - binned_loss(of_pooled, y)
-    return state | {"family.share": fit_mixture_share(gain, w)}
+        y, n_classes = (source.y - scaler.y_mean) / scaler.y_scale, 0
+        state = state | _on(adapter, fit_mixed_model(x, y, source.groups))
+    codes = np.unique(source.groups, return_inverse=True)[1]
+
+    def estimate(rows: np.ndarray, share: float, effects: str) -> State:
+        tasks = np.unique(codes[rows], return_inverse=True)[1]
+        model = estimate_mixed_model(z[rows], y[rows], tasks, n_classes, effects=effects)
+        return state | _on(adapter, name_mixed_model(model, share))
+
+    drawn = [sampler.sample(rng) for _ in range(_N_TASKS)]
+    side = rng.permutation(codes.max() + 1) % 2
+    found: list[Gains] = []
+    for part in (0, 1):
+        tasks = [task for task in drawn if side[codes[task.support[0]]] == part]
+        others = np.flatnonzero(side[codes] != part)
+        if not tasks or len(others) == 0:
+            continue
+        # Half of the tasks say little about correlations, and one form of effects is faster.
+        half = estimate(others, 0.0, "slopes")
+        tensors = adapter.tasks(table, tasks)
+        with torch.no_grad():
+            for k in range(len(tasks)):
+                task = TaskTensors(*(Rows(*(of[k] for of in rows)) for rows in tensors))
+                found.append(compare(half, task))
+    share = 0.0
+    if found:
+        gain, log_rows, w = (to_numpy(torch.cat(parts)) for parts in zip(*found, strict=True))
+        share = estimate_share(gain, log_rows, w)
+    return estimate(np.arange(len(codes)), share, "auto")
+
+
+def _on(adapter: TensorAdapter, state: State) -> State:
+    return {name: value.to(adapter.device, adapter.dtype) for name, value in state.items()}

@@ -21,6 +21,7 @@ from torch import Tensor
 from skmeta.backend import Rows, State
 from skmeta.learners.in_context._binned import binned_moments
 from skmeta.learners.in_context._cells import N_CODES
+from skmeta.learners.in_context._mixture import is_conditioned, mix_bins, mix_means
 from skmeta.learners.in_context._pooled_model import (
     has_pooled_model,
     mix_with_pooled,
@@ -140,13 +141,20 @@ def class_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Ten
     return log_p.masked_fill(adapted["memory.seen"] < 0.5, _NEVER)
 
 
-def bin_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Tensor:
-    """Average the views of a regression, and mix them with the pooled model.
+def average_bins(outputs: Tensor) -> Tensor:
+    """Return the log probabilities (m, o) of bins, averaged over views (e, m, o)."""
+    return torch.logsumexp(F.log_softmax(outputs, 2), 0) - math.log(len(outputs))
+
+
+def bin_log_probability(adapted: Mapping[str, Tensor], x: Tensor, outputs: Tensor) -> Tensor:
+    """Average the views of a regression, and mix them with the model of the family.
 
     Parameters
     ----------
     adapted : mapping of str to Tensor
         The adapted state.
+    x : Tensor of shape (m, ...)
+        Query rows.
     outputs : Tensor of shape (e, m, o)
         Outputs of the transformer.
 
@@ -155,8 +163,15 @@ def bin_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Tenso
     Tensor of shape (m, o)
         Log probabilities of the bins.
     """
-    mean = torch.logsumexp(F.log_softmax(outputs, 2), 0) - math.log(len(outputs))
-    return mix_with_pooled(adapted, mean)
+    own = average_bins(outputs)
+    if is_conditioned(adapted):
+        return mix_bins(adapted, x, bin_origin(adapted, x), adapted["memory.scale"], own)
+    return mix_with_pooled(adapted, own)
+
+
+def bin_origin(adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """Return the targets (m,) at the middle of the bins of rows (m, ...)."""
+    return adapted["memory.location"] + pooled_line(adapted, x)
 
 
 def to_support_units(adapted: Mapping[str, Tensor], rows: Rows) -> Tensor:
@@ -167,11 +182,17 @@ def to_support_units(adapted: Mapping[str, Tensor], rows: Rows) -> Tensor:
 
 def from_support_units(adapted: Mapping[str, Tensor], x: Tensor, values: Tensor) -> Tensor:
     """Convert values (m, q) from units of the support set to units of the targets."""
-    origin = adapted["memory.location"] + pooled_line(adapted, x)
-    return values * adapted["memory.scale"] + origin[:, None]
+    return values * adapted["memory.scale"] + bin_origin(adapted, x)[:, None]
 
 
-def mean_target(adapted: Mapping[str, Tensor], x: Tensor, log_probability: Tensor) -> Tensor:
-    """Return the means (m, 1) of predicted distributions, in units of the targets."""
+def mean_target(adapted: Mapping[str, Tensor], x: Tensor, outputs: Tensor) -> Tensor:
+    """Return the means (m, 1) of the predicted distributions, in units of the targets."""
+    own = average_bins(outputs)
+    if is_conditioned(adapted):
+        return mix_means(adapted, x, _mean_of_bins(adapted, x, own))
+    return _mean_of_bins(adapted, x, mix_with_pooled(adapted, own))
+
+
+def _mean_of_bins(adapted: Mapping[str, Tensor], x: Tensor, log_probability: Tensor) -> Tensor:
     mean, _ = binned_moments(log_probability.exp())
     return from_support_units(adapted, x, mean.to(x.dtype)[:, None])

@@ -1,9 +1,8 @@
-"""What InContextLearner keeps of a family of regressions in absolute terms."""
+"""The model of a family beside the transformer of InContextLearner."""
 
 import numpy as np
 import pytest
 import torch
-from scipy.special import log_softmax
 from scipy.stats import f_oneway, norm
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
@@ -12,16 +11,13 @@ from sklearn.preprocessing import StandardScaler
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
 from skmeta.backend import Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import InContextLearner
+from skmeta.learners import HierarchicalLinear, InContextLearner
 from skmeta.learners._core import read_prior
 from skmeta.learners.in_context._binned import bin_edges, binned_moments
+from skmeta.learners.in_context._mixture import estimate_share
 from skmeta.learners.in_context._pooled_model import (
-    fit_class_model,
     fit_mixed_model,
-    fit_mixture_share,
-    fit_opinion_pool_weights,
     mix_with_pooled,
-    pooled_class_log_probability,
     pooled_line,
     shrunken_location_and_scale,
     variance_components,
@@ -80,11 +76,16 @@ def test_without_groups_of_two_rows_all_variance_is_within():
     assert variance_components(values, np.zeros(3)) == (0.0, values.var())
 
 
-def test_the_family_alone_is_the_random_intercept_model(prior):
+def without_mixed_model(prior):
+    """Tensors of a prior as version 0.1 had them, without the model of the family."""
+    return {n: v for n, v in prior.tensors.items() if not n.startswith("mixed.")}
+
+
+def test_the_family_alone_of_version_0_1_is_the_random_intercept_model(prior):
     """With all trust in the family, predictions are those of an independent computation."""
     X, y, groups = family()
-    start = estimate_of(X, y, groups)
-    tensors = dict(prior.tensors) | start | {"family.share": np.float32(10.0)}
+    tensors = without_mixed_model(prior) | estimate_of(X, y, groups)
+    tensors |= {"family.share": np.float32(10.0), "family.log_spread": np.float32(0.0)}
     scaler = StandardScaler().fit(X)
     line = RidgeCV(np.logspace(-2, 4, 25)).fit(scaler.transform(X), y)
     between, within = variance_components(y - line.predict(scaler.transform(X)), groups)
@@ -148,9 +149,9 @@ def test_images_and_tasks_over_new_classes_have_no_family():
     learner = InContextLearner(**SMALL, **FIT, random_state=0)
     images = np.repeat(X[:, :, None, None], 4, axis=3)
     tensors = learner.fit(images, y, groups).prior_.tensors
-    assert not any(name.startswith("family.") for name in tensors)
+    assert not any(name.startswith(("family.", "mixed.")) for name in tensors)
     prior = learner.set_params(n_way=3, n_query=3).fit(X, groups).prior_
-    assert not any(name.startswith("family.") for name in prior.tensors)
+    assert not any(name.startswith(("family.", "mixed.")) for name in prior.tensors)
     assert prior.classes is None
 
 
@@ -190,7 +191,7 @@ def test_few_rows_of_a_known_family_of_classes_are_enough(class_prior):
 def test_labels_that_the_family_does_not_know_are_learned_from_their_rows(class_prior):
     X, y, _ = class_family(2, 30, seed=3)
     few, rest = slice(None, None, 3), slice(1, None, 3)
-    without = {n: v for n, v in class_prior.tensors.items() if not n.startswith("family.")}
+    without = without_mixed_model(class_prior)
     alone = MetaFewShotClassifier(class_prior.replace(tensors=without, classes=None))
     names = {"high": "a", "low": "b", "middle": "c"}
     other = np.array([names[label] for label in y])
@@ -201,48 +202,83 @@ def test_labels_that_the_family_does_not_know_are_learned_from_their_rows(class_
     assert np.abs(known - found).max() > 0.05
 
 
-def test_the_family_of_classes_alone_is_logistic_regression(class_prior):
-    X, y, _ = class_family()
-    tensors = dict(class_prior.tensors) | {"family.powers": np.float32([0.0, 1.0])}
-    start = fit_class_model(
-        StandardScaler().fit_transform(X), np.unique(y, return_inverse=True)[1], 3
+@pytest.mark.parametrize("kind", ["regression", "classification"])
+def test_the_model_alone_is_hierarchical_linear(prior, class_prior, kind):
+    """With all weight on the model, predictions are those of the other learner."""
+    X, y, groups = family() if kind == "regression" else class_family()
+    of_kind = prior if kind == "regression" else class_prior
+    estimator = MetaFewShotRegressor if kind == "regression" else MetaFewShotClassifier
+    tensors = dict(of_kind.tensors) | {"mixed.share": np.float32(3.0)}
+    other = HierarchicalLinear(task_type=kind).fit(X, y, groups=groups).prior_
+    found = estimator(of_kind.replace(tensors=tensors)).fit(X[:6], y[:6])
+    expected = estimator(other).fit(X[:6], y[:6])
+    if kind == "classification":
+        np.testing.assert_array_equal(found.classes_, expected.classes_)
+        p = expected.predict_proba(X[6:40])
+        np.testing.assert_allclose(found.predict_proba(X[6:40]), p, atol=1e-4)
+        return
+    np.testing.assert_allclose(found.predict(X[6:40]), expected.predict(X[6:40]), rtol=1e-4)
+    # Its distribution is that of the bins.
+    levels = [0.05, 0.5, 0.95]
+    np.testing.assert_allclose(
+        found.predict_quantiles(X[6:40], levels),
+        expected.predict_quantiles(X[6:40], levels),
+        atol=1,
     )
-    tensors |= {n: start[n].numpy().astype(np.float32) for n in ("family.weight", "family.bias")}
-    clf = MetaFewShotClassifier(class_prior.replace(tensors=tensors)).fit(X[::100], y[::100])
+    stds = (reg.predict(X[6:40], return_std=True)[1] for reg in (found, expected))
+    np.testing.assert_allclose(*stds, rtol=0.03)
+
+
+def test_more_rows_count_for_the_transformer(class_prior):
+    X, y, _ = class_family(1, 60, seed=4)
+    shares = {"mixture": None, "model": 3.0, "transformer": -3.0}
+    c = 6.0
+    for n in (6, 30):
+        p = {}
+        for name, share in shares.items():
+            share = np.log(c) / 20 if share is None else share
+            tensors = dict(class_prior.tensors) | {"mixed.share": np.float32(share)}
+            clf = MetaFewShotClassifier(class_prior.replace(tensors=tensors)).fit(X[:n], y[:n])
+            p[name] = clf.predict_proba(X[30:])
+        expected = (c * p["model"] + n * p["transformer"]) / (c + n)
+        np.testing.assert_allclose(p["mixture"], expected, atol=1e-5)
+
+
+def test_a_class_without_rows_has_a_probability(class_prior):
+    X, y, _ = class_family(1, 60, seed=4)
+    rows = np.flatnonzero(y == "high")[:3]
+    clf = MetaFewShotClassifier(class_prior).fit(X[rows], y[rows])
+    assert clf.classes_.tolist() == ["high", "low", "middle"]
+    p = clf.predict_proba(X)
+    assert (p > 1e-6).all()
+    np.testing.assert_allclose(p.sum(1), 1, rtol=1e-6)
+    # One row at a time, or all at once.
+    np.testing.assert_allclose(clf.predict_proba(X[3:4])[0], p[3], atol=1e-9)
+
+
+def old_class_prior(class_prior):
+    """A prior as version 0.1 made it: a product of probabilities with a logistic regression's."""
+    X, y, _ = class_family()
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(X, y)
+    tensors = without_mixed_model(class_prior) | {
+        "family.weight": model[-1].coef_.astype(np.float32),
+        "family.bias": model[-1].intercept_.astype(np.float32),
+        "family.powers": np.float32([0.0, 1.0]),
+    }
+    return class_prior.replace(tensors=tensors), model
+
+
+def test_the_family_of_classes_alone_of_version_0_1_is_logistic_regression(class_prior):
+    X, y, _ = class_family()
+    old, model = old_class_prior(class_prior)
+    clf = MetaFewShotClassifier(old).fit(X[::100], y[::100])
     np.testing.assert_allclose(clf.predict_proba(X), model.predict_proba(X), atol=1e-3)
-    # A task of two of the classes has their odds.
+    # A task of two of the classes has their odds, and these classes only.
     two = np.isin(y[::50], ["high", "low"])
     clf.fit(X[::50][two], y[::50][two])
+    assert clf.classes_.tolist() == ["high", "low"]
     p = model.predict_proba(X)[:, :2]
     np.testing.assert_allclose(clf.predict_proba(X), p / p.sum(1, keepdims=True), atol=1e-3)
-
-
-def test_a_class_without_rows_is_unlikely():
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(60, 2)), np.repeat([0, 2], 30)
-    state = fit_class_model(x, y, 3)
-    p = pooled_class_log_probability(state, torch.tensor(x), torch.arange(3)).exp()
-    assert p[:, 1].max() < 0.05
-    only = fit_class_model(x, np.ones(60, int), 3)
-    p = pooled_class_log_probability(only, torch.tensor(x), torch.arange(3)).exp()
-    np.testing.assert_allclose(p[0], np.array([0.5, 60.5, 0.5]) / 61.5)
-
-
-def test_the_powers_are_the_likeliest():
-    rng = np.random.default_rng(0)
-    y, w = rng.integers(0, 3, 300), rng.integers(0, 3, 300).astype(float)
-    own, opinion = (
-        log_softmax(2 * (y[:, None] == np.arange(3)) * s + rng.normal(size=(300, 3)), axis=1)
-        for s in (0.4, 0.8)
-    )
-    found = fit_opinion_pool_weights(own, opinion, y, w).numpy()
-
-    def risk(a, b):
-        return -(w * log_softmax(a * own + b * opinion, axis=1)[np.arange(300), y]).sum()
-
-    steps = [(da, db) for da in (-0.02, 0, 0.02) for db in (-0.02, 0, 0.02)]
-    assert min(risk(found[0] + da, found[1] + db) for da, db in steps) == risk(*found)
 
 
 def test_the_mixture_is_a_distribution():
@@ -292,7 +328,14 @@ def test_gradients_of_the_family_are_right(kind):
         return learner.meta_loss(session.context, at, TaskTensors(*sets))[0]
 
     gradient = torch.func.grad(loss)(state)
-    for name in (n for n in state if n.startswith("family.")):
+    names = [n for n in state if n.startswith(("family.", "mixed."))]
+    assert "mixed.share" in names
+    assert len(names) >= 4
+    for name in names:
+        if name.startswith("mixed.") and name != "mixed.share":
+            # Meta-training leaves the model as it was estimated.
+            assert not gradient[name].any()
+            continue
         direction = torch.linspace(1, 2, state[name].numel(), dtype=torch.float64)
         direction = direction.reshape(state[name].shape)
         h = 1e-5
@@ -305,11 +348,13 @@ def test_gradients_of_the_family_are_right(kind):
 
 def test_the_share_is_the_likeliest():
     rng = np.random.default_rng(0)
-    gain, w = torch.tensor(rng.normal(0.3, 2.0, 200)), torch.tensor(rng.integers(0, 3, 200))
-    found = float(torch.sigmoid(20 * fit_mixture_share(gain, w)))
-    grid = np.linspace(0.01, 0.99, 981)
-    mixed = grid[:, None] * np.exp(gain.numpy()) + 1 - grid[:, None]
-    assert found == pytest.approx(grid[(w.numpy() * np.log(mixed)).sum(1).argmax()], abs=2e-3)
+    gain, w = rng.normal(0.3, 2.0, 200), rng.integers(0, 3, 200).astype(float)
+    rows = rng.integers(1, 20, 200)
+    found = np.exp(20 * estimate_share(gain, np.log(rows), w))
+    grid = np.exp(np.linspace(-3, 6, 2001))
+    share = grid[:, None] / (grid[:, None] + rows)
+    risk = -(w * np.log(share * np.exp(gain) + 1 - share)).sum(1)
+    assert found == pytest.approx(grid[risk.argmin()], rel=0.01)
 
 
 def test_a_family_without_a_line_is_learned_like_any_table():
@@ -323,7 +368,8 @@ def test_a_family_without_a_line_is_learned_like_any_table():
         for name, given in (("family", prior), ("alone", None)):
             reg = MetaFewShotRegressor(given).fit(X_g[:10], y_g[:10])
             errors[name].append(np.mean((reg.predict(X_g[10:]) - y_g[10:]) ** 2))
-    assert torch.sigmoid(20 * torch.tensor(prior.tensors["family.share"])) < 0.05
+    # The weight of the model at 10 rows.
+    assert torch.sigmoid(20 * torch.tensor(prior.tensors["mixed.share"]) - np.log(10)) < 0.1
     assert np.mean(errors["family"]) < 1.1 * np.mean(errors["alone"])
 
 
