@@ -17,7 +17,7 @@ from skmeta.backend import State, to_numpy
 from skmeta.exceptions import PriorMismatchError
 from skmeta.few_shot._base import BaseMetaFewShot
 from skmeta.learners import LEARNERS
-from skmeta.learners._core import Session
+from skmeta.learners._core import Session, classes_in_common
 from skmeta.priors import MetaPrior
 
 
@@ -255,10 +255,9 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
 
 def _family_classes(prior: MetaPrior | None) -> np.ndarray | None:
     """Return the classes that a prior's tasks have in common; None without any."""
-    learner_class = None if prior is None else LEARNERS.get(prior.learner)
-    if prior is None or learner_class is None or not learner_class.has_class_parameters(prior):
+    if prior is None or prior.learner not in LEARNERS:
         return None
-    return prior.classes
+    return classes_in_common(prior, LEARNERS[prior.learner])
 
 
 def _logits(session: Session, adapted: State, x: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from skmeta.learners._core._context import Context
 from skmeta.learners._core._gradient import GradientLearner, InnerLoopLearner, Memory, Point
 from skmeta.learners._core._heads import class_means, initial_head, loss, score
 from skmeta.learners._core._inputs import flatten_rows
-from skmeta.learners._core._prior_io import read_prior, write_prior
+from skmeta.learners._core._prior_io import classes_in_common, read_prior, write_prior
 from skmeta.learners._core._ravel import (
     lstm_cell,
     lstm_weights,
@@ -27,6 +27,7 @@ __all__ = [
     "Session",
     "TaskSource",
     "class_means",
+    "classes_in_common",
     "flatten_rows",
     "initial_head",
     "loss",

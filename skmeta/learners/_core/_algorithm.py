@@ -31,7 +31,6 @@ from skmeta.exceptions import EpisodeError
 from skmeta.learners._core._context import Context
 from skmeta.learners._core._heads import loss, score
 from skmeta.learners._core._task_source import TaskSource
-from skmeta.priors import MetaPrior
 from skmeta.training import OPTIMIZERS, SCHEDULES
 
 # Parameters that some learners had in version 0.1, where they had no effect.
@@ -376,26 +375,6 @@ class Algorithm(DocLink, BaseEstimator, ABC):
             The head; ``"none"`` if the learner has no linear head, which is the default.
         """
         return "none"
-
-    @classmethod
-    def has_class_parameters(cls, prior: MetaPrior) -> bool:
-        """Return whether a prior has parameters for each of its classes.
-
-        Its tasks then have these classes in common, and a new task may lack some of them.
-
-        Parameters
-        ----------
-        prior : MetaPrior
-            A prior of this learner.
-
-        Returns
-        -------
-        bool
-            Whether ``class_tensor`` has a row for each class.
-        """
-        return prior.classes is not None and len(prior.classes) == len(
-            prior.tensors.get(cls.class_tensor, ())
-        )
 
     def needs_every_class(self, head: str) -> bool:
         """Return whether a task can only be learned from rows of each of its classes.

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
@@ -27,11 +26,14 @@ from skmeta.learners._core import (
 )
 from skmeta.learners.in_context._binned import binned_loss, binned_moments, binned_quantiles
 from skmeta.learners.in_context._mixture import (
+    TEMPERATURES,
     condition,
     is_conditioned,
     mix_classes,
     mixed_bin_log_probability,
     mixed_class_log_probability,
+    temper_bins,
+    temper_classes,
 )
 from skmeta.learners.in_context._network_call import (
     Sizes,
@@ -41,7 +43,7 @@ from skmeta.learners.in_context._network_call import (
     store_memory,
 )
 from skmeta.learners.in_context._pooled_model import combine_with_pooled
-from skmeta.learners.in_context._start import Gains, add_mixed_model, weights_of_prior
+from skmeta.learners.in_context._start import Comparison, add_mixed_model, weights_of_prior
 from skmeta.learners.in_context._stored_names import stored_parameters
 from skmeta.learners.in_context._support import (
     average_bins,
@@ -86,8 +88,9 @@ class InContextLearner(MetaLearner):
 
     :meth:`fit` on groups also estimates a mixed-effects model of all tasks, as
     :class:`HierarchicalLinear` does (Laird and Ware 1982). Predictions are mixtures of its
-    distribution and the transformer's. With K support rows, the weight of the mixed-effects model
-    is c / (K + c), and c is learned from held-out tasks. Classes are those of the family: each has
+    distribution and the transformer's, whose density is raised to a power. With K support rows,
+    the weight of the mixed-effects model is c / (K + c); c and the power are learned from held-out
+    tasks. Classes are those of the family: each has
     a probability, whether or not the support set has rows of it.
 
     Parameters
@@ -247,21 +250,22 @@ class InContextLearner(MetaLearner):
         compare = partial(self._compare, context)
         return add_mixed_model(context, adapter, scaler, state, source, rng, compare)
 
-    def _compare(self, context: Context, state: State, task: TaskTensors) -> Gains:
+    def _compare(self, context: Context, state: State, task: TaskTensors) -> Comparison:
         """Compare the mixed-effects model with the transformer on a query set."""
         adapted, query = self._adapt(context, state, task.support, 1), task.query
         outputs = self._outputs(context, adapted, query.x)
-        log_rows = torch.log(task.support.w.sum()).expand_as(query.w)
         if context.kind == "classification":
-            own = F.log_softmax(class_log_probability(adapted, outputs), 1)
-            of_model = mixed_class_log_probability(context, adapted, query.x)
-            gain = (of_model - own).gather(1, query.y[:, None])[:, 0]
+            own, at = class_log_probability(adapted, outputs), query.y[:, None]
+            each = [temper_classes(own, t).gather(1, at)[:, 0] for t in TEMPERATURES]
+            of_model = mixed_class_log_probability(context, adapted, query.x).gather(1, at)[:, 0]
         else:
             origin, scale = bin_origin(adapted, query.x), adapted["memory.scale"]
-            of_model = mixed_bin_log_probability(adapted, query.x, origin, scale)
-            target, own = to_support_units(adapted, query), average_bins(outputs)
-            gain = binned_loss(own, target.to(own.dtype)) - binned_loss(of_model, target.double())
-        return gain.double(), log_rows, query.w
+            target, own = to_support_units(adapted, query).double(), average_bins(outputs).double()
+            each = [-binned_loss(temper_bins(own, t), target) for t in TEMPERATURES]
+            bins = mixed_bin_log_probability(adapted, query.x, origin, scale)
+            of_model = -binned_loss(bins, target)
+        log_rows = torch.log(task.support.w.sum()).expand_as(query.w)
+        return torch.stack(each, 1).double(), of_model.double(), log_rows, query.w
 
     # ------------------------------------------------------------------------------- algorithm
 

@@ -3,7 +3,9 @@
 The model is that of :class:`~skmeta.learners.HierarchicalLinear`, estimated from the rows of all
 tasks. Meta-training does not change it. A prediction is a mixture: of K support rows, the model has
 the weight c / (K + c) and the transformer the rest, so that the transformer counts more with more
-rows. c is estimated on tasks that the model has not seen, and meta-training continues from there.
+rows. Before that, the transformer's density is raised to the power 1 / T, because it may be too
+sure of itself in a family unlike the tables it has learned from. c and T are estimated on tasks
+that the model has not seen, and meta-training continues from there.
 
 A mixture gives a probability to a class that the support set lacks, and one of its parts alone
 cannot do much harm. (A product of probabilities, as in priors of version 0.1, does neither.)
@@ -32,9 +34,11 @@ from skmeta.learners.hierarchical import (
 from skmeta.learners.in_context._binned import bin_edges
 
 _MODEL, _TASK = "mixed.", "task."
-_SHARE, _LOG_ROWS = "mixed.share", "task.log_rows"
-# A step of meta-training changes log c by this many times its step size.
+_SHARE, _TEMPERATURE, _LOG_ROWS = "mixed.share", "mixed.temperature", "task.log_rows"
+# A step of meta-training changes log c and log T by this many times its step size.
 _STEP_SCALE = 20.0
+# Temperatures that are tried before meta-training.
+TEMPERATURES = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
 # Bounds of log c.
 _LOG_BOUNDS = (-5.0, 8.0)
 
@@ -44,10 +48,11 @@ def has_mixed_model(state: Mapping[str, Tensor]) -> bool:
     return _MODEL + "weight" in state
 
 
-def name_mixed_model(model: Mapping[str, Tensor], share: float) -> State:
-    """Return a model and its share of the mixture under their names in a state."""
+def name_mixed_model(model: Mapping[str, Tensor], c: float, temperature: float) -> State:
+    """Return a model, c and T under their names in a state."""
     named = {_MODEL + name: value for name, value in model.items()}
-    return named | {_SHARE: torch.tensor(share, dtype=torch.float64)}
+    log_c, log_t = torch.log(torch.tensor([c, temperature], dtype=torch.float64)) / _STEP_SCALE
+    return named | {_SHARE: log_c, _TEMPERATURE: log_t}
 
 
 def mixed_model(state: Mapping[str, Tensor]) -> State:
@@ -55,7 +60,7 @@ def mixed_model(state: Mapping[str, Tensor]) -> State:
     return {
         n.removeprefix(_MODEL): v.detach()
         for n, v in state.items()
-        if n.startswith(_MODEL) and n != _SHARE
+        if n.startswith(_MODEL) and n not in (_SHARE, _TEMPERATURE)
     }
 
 
@@ -107,6 +112,22 @@ def log_weights(adapted: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     return F.logsigmoid(-odds), F.logsigmoid(odds)
 
 
+def temper_classes(own: Tensor, temperature: float | Tensor) -> Tensor:
+    """Raise probabilities (m, c) of classes, given as logarithms, to the power 1 / T."""
+    return F.log_softmax(own / temperature, 1)
+
+
+def temper_bins(own: Tensor, temperature: float | Tensor) -> Tensor:
+    """Raise a density, given as log probabilities (m, b) of bins, to the power 1 / T."""
+    log_width = torch.log(F.pad(bin_edges().diff(), (1, 1), value=1.0)).to(own)
+    return F.log_softmax(own / temperature + (1 - 1 / temperature) * log_width, 1)
+
+
+def learned_temperature(adapted: Mapping[str, Tensor]) -> Tensor:
+    """Return T."""
+    return torch.exp(_STEP_SCALE * adapted[_TEMPERATURE])
+
+
 def mixed_class_log_probability(
     context: Context, adapted: Mapping[str, Tensor], x: Tensor
 ) -> Tensor:
@@ -119,7 +140,8 @@ def mix_classes(context: Context, adapted: Mapping[str, Tensor], x: Tensor, own:
     """Mix the transformer's log probabilities (m, c) of rows (m, ...) with the model's."""
     of_model = mixed_class_log_probability(context, adapted, x).to(own.dtype)
     for_own, for_model = (weight.to(own.dtype) for weight in log_weights(adapted))
-    return torch.logaddexp(F.log_softmax(own, 1) + for_own, of_model + for_model)
+    own = temper_classes(own, learned_temperature(adapted).to(own.dtype))
+    return torch.logaddexp(own + for_own, of_model + for_model)
 
 
 def mixed_bin_log_probability(
@@ -154,10 +176,10 @@ def mixed_bin_log_probability(
 def mix_bins(
     adapted: Mapping[str, Tensor], x: Tensor, origin: Tensor, scale: Tensor, own: Tensor
 ) -> Tensor:
-    """Mix the transformer's log probabilities (m, b) of bins with the model's."""
+    """Mix the transformer's log probabilities (m, b) of bins, tempered, with the model's."""
     of_model = mixed_bin_log_probability(adapted, x, origin, scale).to(own.dtype)
     for_own, for_model = (weight.to(own.dtype) for weight in log_weights(adapted))
-    return torch.logaddexp(F.log_softmax(own, 1) + for_own, of_model + for_model)
+    return torch.logaddexp(own + for_own, of_model + for_model)
 
 
 def mix_means(adapted: Mapping[str, Tensor], x: Tensor, own: Tensor) -> Tensor:
@@ -168,14 +190,17 @@ def mix_means(adapted: Mapping[str, Tensor], x: Tensor, own: Tensor) -> Tensor:
     return for_own * own + for_model * of_model
 
 
-def estimate_share(gain: np.ndarray, log_rows: np.ndarray, w: np.ndarray) -> float:
-    """Estimate c by maximum likelihood.
+def estimate_weight(
+    own: np.ndarray, of_model: np.ndarray, log_rows: np.ndarray, w: np.ndarray
+) -> tuple[float, float]:
+    """Estimate c and T by maximum likelihood.
 
     Parameters
     ----------
-    gain : ndarray of shape (m,)
-        Logarithm of the ratio of the model's probability, or density, to the transformer's, at
-        held-out targets.
+    own : ndarray of shape (m, n_temperatures)
+        Log probability, or density, of held-out targets by the transformer at each temperature.
+    of_model : ndarray of shape (m,)
+        The same by the model.
     log_rows : ndarray of shape (m,)
         log K of each.
     w : ndarray of shape (m,)
@@ -183,14 +208,17 @@ def estimate_share(gain: np.ndarray, log_rows: np.ndarray, w: np.ndarray) -> flo
 
     Returns
     -------
-    float
-        ``mixed.share``: log c, divided by a constant.
+    c, temperature : float
+        The estimates; the temperature is one of those given.
     """
 
-    def risk(log_c: float) -> float:
+    def risk(log_c: float, at: np.ndarray) -> float:
         odds = log_c - log_rows
         for_own, for_model = -np.logaddexp(0.0, odds), -np.logaddexp(0.0, -odds)
-        return float(-np.average(np.logaddexp(for_own, gain + for_model), weights=w))
+        return float(-np.average(np.logaddexp(at + for_own, of_model + for_model), weights=w))
 
-    found = minimize_scalar(risk, bounds=_LOG_BOUNDS, method="bounded")
-    return float(found.x) / _STEP_SCALE
+    found = [
+        minimize_scalar(risk, bounds=_LOG_BOUNDS, method="bounded", args=(at,)) for at in own.T
+    ]
+    best = int(np.argmin([each.fun for each in found]))
+    return float(np.exp(found[best].x)), TEMPERATURES[best]

@@ -12,7 +12,7 @@ from skmeta.backend import Rows, Scaler, State, TaskTensors, TensorAdapter, to_n
 from skmeta.exceptions import PriorMismatchError
 from skmeta.learners._core import Context, TaskSource
 from skmeta.learners.hierarchical import estimate_mixed_model
-from skmeta.learners.in_context._mixture import estimate_share, name_mixed_model
+from skmeta.learners.in_context._mixture import estimate_weight, name_mixed_model
 from skmeta.learners.in_context._pooled_model import fit_mixed_model
 from skmeta.priors import MetaPrior, load_table_prior
 from skmeta.tasks import GroupEpisodes
@@ -22,9 +22,9 @@ _N_TASKS = 64
 # Names of parameters that priors of version 0.1 lack.
 _LINE = "table.line."
 
-Gains = tuple[Tensor, Tensor, Tensor]
-"""Log ratios (m,) of the model's probabilities of query targets to the transformer's, log K, and
-weights."""
+Comparison = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Log probabilities of query targets by the transformer at each temperature (m, t) and by the
+model (m,), log K (m,) and weights (m,)."""
 
 
 def weights_of_prior(
@@ -82,7 +82,7 @@ def add_mixed_model(
     state: State,
     source: TaskSource,
     rng: np.random.Generator,
-    compare: Callable[[State, TaskTensors], Gains],
+    compare: Callable[[State, TaskTensors], Comparison],
 ) -> State:
     """Estimate the mixed-effects model of a family of tasks, and its weight in predictions.
 
@@ -123,31 +123,30 @@ def add_mixed_model(
         state = state | _on(adapter, fit_mixed_model(x, y, source.groups))
     codes = np.unique(source.groups, return_inverse=True)[1]
 
-    def estimate(rows: np.ndarray, share: float, effects: str) -> State:
+    def estimate(rows: np.ndarray, effects: str, c: float = 1.0, t: float = 1.0) -> State:
         tasks = np.unique(codes[rows], return_inverse=True)[1]
         model = estimate_mixed_model(z[rows], y[rows], tasks, n_classes, effects=effects)
-        return state | _on(adapter, name_mixed_model(model, share))
+        return state | _on(adapter, name_mixed_model(model, c, t))
 
     drawn = [sampler.sample(rng) for _ in range(_N_TASKS)]
     side = rng.permutation(codes.max() + 1) % 2
-    found: list[Gains] = []
+    found: list[Comparison] = []
     for part in (0, 1):
         tasks = [task for task in drawn if side[codes[task.support[0]]] == part]
         others = np.flatnonzero(side[codes] != part)
         if not tasks or len(others) == 0:
             continue
         # Half of the tasks say little about correlations, and one form of effects is faster.
-        half = estimate(others, 0.0, "slopes")
+        half = estimate(others, "slopes")
         tensors = adapter.tasks(table, tasks)
         with torch.no_grad():
             for k in range(len(tasks)):
                 task = TaskTensors(*(Rows(*(of[k] for of in rows)) for rows in tensors))
                 found.append(compare(half, task))
-    share = 0.0
-    if found:
-        gain, log_rows, w = (to_numpy(torch.cat(parts)) for parts in zip(*found, strict=True))
-        share = estimate_share(gain, log_rows, w)
-    return estimate(np.arange(len(codes)), share, "auto")
+    if not found:
+        return estimate(np.arange(len(codes)), "auto")
+    arrays = (to_numpy(torch.cat(parts)) for parts in zip(*found, strict=True))
+    return estimate(np.arange(len(codes)), "auto", *estimate_weight(*arrays))
 
 
 def _on(adapter: TensorAdapter, state: State) -> State:

@@ -21,7 +21,13 @@ from torch import Tensor
 from skmeta.backend import Rows, State
 from skmeta.learners.in_context._binned import binned_moments
 from skmeta.learners.in_context._cells import N_CODES
-from skmeta.learners.in_context._mixture import is_conditioned, mix_bins, mix_means
+from skmeta.learners.in_context._mixture import (
+    is_conditioned,
+    learned_temperature,
+    mix_bins,
+    mix_means,
+    temper_bins,
+)
 from skmeta.learners.in_context._pooled_model import (
     has_pooled_model,
     mix_with_pooled,
@@ -146,6 +152,13 @@ def average_bins(outputs: Tensor) -> Tensor:
     return torch.logsumexp(F.log_softmax(outputs, 2), 0) - math.log(len(outputs))
 
 
+def _tempered_bins(adapted: Mapping[str, Tensor], outputs: Tensor) -> Tensor:
+    own = average_bins(outputs)
+    if not is_conditioned(adapted):
+        return own
+    return temper_bins(own, learned_temperature(adapted).to(own.dtype))
+
+
 def bin_log_probability(adapted: Mapping[str, Tensor], x: Tensor, outputs: Tensor) -> Tensor:
     """Average the views of a regression, and mix them with the model of the family.
 
@@ -163,7 +176,7 @@ def bin_log_probability(adapted: Mapping[str, Tensor], x: Tensor, outputs: Tenso
     Tensor of shape (m, o)
         Log probabilities of the bins.
     """
-    own = average_bins(outputs)
+    own = _tempered_bins(adapted, outputs)
     if is_conditioned(adapted):
         return mix_bins(adapted, x, bin_origin(adapted, x), adapted["memory.scale"], own)
     return mix_with_pooled(adapted, own)
@@ -187,7 +200,7 @@ def from_support_units(adapted: Mapping[str, Tensor], x: Tensor, values: Tensor)
 
 def mean_target(adapted: Mapping[str, Tensor], x: Tensor, outputs: Tensor) -> Tensor:
     """Return the means (m, 1) of the predicted distributions, in units of the targets."""
-    own = average_bins(outputs)
+    own = _tempered_bins(adapted, outputs)
     if is_conditioned(adapted):
         return mix_means(adapted, x, _mean_of_bins(adapted, x, own))
     return _mean_of_bins(adapted, x, mix_with_pooled(adapted, own))

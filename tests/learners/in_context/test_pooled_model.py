@@ -14,7 +14,12 @@ from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import HierarchicalLinear, InContextLearner
 from skmeta.learners._core import read_prior
 from skmeta.learners.in_context._binned import bin_edges, binned_moments
-from skmeta.learners.in_context._mixture import estimate_share
+from skmeta.learners.in_context._mixture import (
+    TEMPERATURES,
+    estimate_weight,
+    temper_bins,
+    temper_classes,
+)
 from skmeta.learners.in_context._pooled_model import (
     fit_mixed_model,
     mix_with_pooled,
@@ -332,7 +337,7 @@ def test_gradients_of_the_family_are_right(kind):
     assert "mixed.share" in names
     assert len(names) >= 4
     for name in names:
-        if name.startswith("mixed.") and name != "mixed.share":
+        if name.startswith("mixed.") and name not in ("mixed.share", "mixed.temperature"):
             # Meta-training leaves the model as it was estimated.
             assert not gradient[name].any()
             continue
@@ -346,19 +351,37 @@ def test_gradients_of_the_family_are_right(kind):
         assert slope != 0, name
 
 
-def test_the_share_is_the_likeliest():
+def test_the_weight_of_the_model_is_the_likeliest():
     rng = np.random.default_rng(0)
-    gain, w = rng.normal(0.3, 2.0, 200), rng.integers(0, 3, 200).astype(float)
-    rows = rng.integers(1, 20, 200)
-    found = np.exp(20 * estimate_share(gain, np.log(rows), w))
+    own, w = rng.normal(0.0, 2.0, (200, len(TEMPERATURES))), rng.integers(0, 3, 200).astype(float)
+    of_model, rows = rng.normal(0.3, 2.0, 200), rng.integers(1, 20, 200)
+    own[:, 3] += 0.4
+    c, temperature = estimate_weight(own, of_model, np.log(rows), w)
     grid = np.exp(np.linspace(-3, 6, 2001))
     share = grid[:, None] / (grid[:, None] + rows)
-    risk = -(w * np.log(share * np.exp(gain) + 1 - share)).sum(1)
-    assert found == pytest.approx(grid[risk.argmin()], rel=0.01)
+    risks = [
+        -(w * np.log(share * np.exp(of_model) + (1 - share) * np.exp(at))).sum(1) for at in own.T
+    ]
+    best = np.argmin([risk.min() for risk in risks])
+    assert temperature == TEMPERATURES[best]
+    assert c == pytest.approx(grid[risks[best].argmin()], rel=0.01)
+
+
+def test_a_temperature_is_a_power_of_the_density():
+    p = torch.tensor([[0.6, 0.3, 0.1]], dtype=torch.float64)
+    expected = p.sqrt() / p.sqrt().sum()
+    np.testing.assert_allclose(temper_classes(p.log(), 2.0).exp(), expected)
+    edges = bin_edges().numpy()
+    bins = np.diff(np.r_[0, norm.cdf(edges), 1])
+    found = temper_bins(torch.tensor(bins).clamp_min(1e-300).log()[None], 4.0).exp()[0].numpy()
+    # A normal density to the power 1/4 is one of twice the standard deviation.
+    wide = np.diff(np.r_[0, norm(scale=2).cdf(edges), 1])
+    np.testing.assert_allclose(found[1:-1], wide[1:-1], atol=0.003)
+    np.testing.assert_allclose(found.sum(), 1)
 
 
 def test_a_family_without_a_line_is_learned_like_any_table():
-    """Sinusoids of any phase have no line in common: their family gets no weight."""
+    """Sinusoids of any phase have no line in common: their family gets little weight."""
     X, y, groups = make_sinusoid_tasks(40, 30, random_state=0)
     prior = InContextLearner(prior="tabular", **(FIT | {"n_shot": 10}), random_state=0)
     prior = prior.fit(X[groups < 20], y[groups < 20], groups[groups < 20]).prior_
@@ -369,7 +392,7 @@ def test_a_family_without_a_line_is_learned_like_any_table():
             reg = MetaFewShotRegressor(given).fit(X_g[:10], y_g[:10])
             errors[name].append(np.mean((reg.predict(X_g[10:]) - y_g[10:]) ** 2))
     # The weight of the model at 10 rows.
-    assert torch.sigmoid(20 * torch.tensor(prior.tensors["mixed.share"]) - np.log(10)) < 0.1
+    assert torch.sigmoid(20 * torch.tensor(prior.tensors["mixed.share"]) - np.log(10)) < 0.2
     assert np.mean(errors["family"]) < 1.1 * np.mean(errors["alone"])
 
 
