@@ -35,6 +35,8 @@ Squared errors are over the variance of the targets of all queries of a split, l
 probabilities over all classes, not below 0.001. Every second set, by a hash of its name, is there
 to choose settings on; ``--summary`` reports both halves, with intervals from a bootstrap over sets.
 Each result is one line of ``results/groups.csv``, and a run goes on after those that are there.
+``results/group_calibration.csv`` has, for ten bins of the predicted probabilities of all classes,
+their number, their sum and the number of rows of the class.
 """
 
 from __future__ import annotations
@@ -64,6 +66,8 @@ from group_tables import (
 
 _PRIORS: dict = {}
 RESULTS = Path(__file__).parent / "results" / "groups.csv"
+CALIBRATION = RESULTS.with_name("group_calibration.csv")
+N_BINS = 10
 LEADERBOARDS = RESULTS.with_name("groups-auto.jsonl")
 TIME_BUDGET = 300.0
 COLUMNS = (
@@ -241,17 +245,42 @@ def scores(split: Split, predictions: list[Prediction]) -> dict[str, float]:
     return found
 
 
+def calibration(split: Split, predictions: list[Prediction]) -> list[dict]:
+    """Of each bin of the probabilities of all classes: number, sum, and rows of the class."""
+    y = np.concatenate([split.y[queries] for _, queries in split.tests])
+    p = np.concatenate([prediction.y for prediction in predictions])
+    hit, bins = (
+        y[:, None] == np.arange(p.shape[1]),
+        np.minimum((p * N_BINS).astype(int), N_BINS - 1),
+    )
+    found = []
+    for k in range(N_BINS):
+        inside = bins == k
+        found.append({"bin": k, "n": int(inside.sum()), "sum": float(p[inside].sum())})
+        found[-1]["hits"] = int(hit[inside].sum())
+    return found
+
+
+def calibration_error(rows: pd.DataFrame) -> float:
+    """Mean distance of probabilities and frequencies; each set has the same weight."""
+    total = rows.groupby("set")["n"].transform("sum")
+    shares = rows.assign(sum=rows["sum"] / total, hits=rows["hits"] / total)
+    bins = shares.groupby("bin")[["sum", "hits"]].sum()
+    return float((bins["sum"] - bins["hits"]).abs().sum() / rows["set"].nunique())
+
+
 def read() -> pd.DataFrame:
     return pd.read_csv(RESULTS) if RESULTS.exists() else pd.DataFrame(columns=COLUMNS)
 
 
-def write(row: dict) -> None:
-    new = not RESULTS.exists()
-    with RESULTS.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+def write(rows: list[dict], path: Path, columns: tuple[str, ...]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         if new:
             writer.writeheader()
-        writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
+        for row in rows:
+            writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
 
 
 def run(names: list[str], methods: list[str], n_splits: int) -> None:
@@ -265,7 +294,8 @@ def run(names: list[str], methods: list[str], n_splits: int) -> None:
                     if (name, seed, of, n_shot) in done:
                         continue
                     start = time.perf_counter()
-                    found = scores(split, METHODS[of](split))
+                    predictions = METHODS[of](split)
+                    found = scores(split, predictions)
                     found["seconds"] = time.perf_counter() - start
                     row = {
                         "set": name,
@@ -274,7 +304,11 @@ def run(names: list[str], methods: list[str], n_splits: int) -> None:
                         "method": of,
                         "shots": n_shot,
                     }
-                    write(row | {k: float(v) for k, v in found.items()})
+                    if table.task == "classification":
+                        key = {n: row[n] for n in ("set", "split", "method", "shots")}
+                        bins = [key | of_bin for of_bin in calibration(split, predictions)]
+                        write(bins, CALIBRATION, (*key, "bin", "n", "sum", "hits"))
+                    write([row | {k: float(v) for k, v in found.items()}], RESULTS, COLUMNS)
                     print(
                         name,
                         seed,
@@ -293,6 +327,7 @@ def summary(methods: list[str], reference: str = "hierarchical") -> None:
     key = ["set", "split", "shots"]
     results = results[results.groupby(key)["method"].transform("size") == n_methods]
     results["half"] = np.where(results["set"].map(is_development), "development", "report")
+    bins = pd.read_csv(CALIBRATION) if CALIBRATION.exists() else None
     rng = np.random.default_rng(0)
     for (task, half), part in results.groupby(["task", "half"]):
         for n_shot, rows in part.groupby("shots"):
@@ -308,6 +343,11 @@ def summary(methods: list[str], reference: str = "hierarchical") -> None:
                     value = rows[rows["method"] == name][column].mean()
                     if np.isfinite(value):
                         text += f"  {column} {value:.3f}"
+                if task == "classification" and bins is not None:
+                    is_of = bins["set"].isin(mean.index) & (bins["shots"] == n_shot)
+                    of = bins[is_of & (bins["method"] == name)]
+                    if of["set"].nunique() == len(mean):
+                        text += f"  calibration {calibration_error(of):.3f}"
                 if reference in whole and name != reference:
                     gap = (whole[reference] - whole[name]).to_numpy()
                     low, high = np.quantile(gap[draws].mean(1), [0.025, 0.975])
