@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "skmeta"
 HOLDS = {
     "_validation": "checks",
+    "_columns": "columns of data frames",
     "_random": "seeds",
     "_optional": "extras",
     "_sklearn_compat": "private scikit-learn",

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from skmeta._columns import is_data_frame
 from skmeta._doc_link import DocLink
 from skmeta._sklearn_compat import (
     Interval,
@@ -27,10 +28,10 @@ from skmeta._validation import check_rows, suggest_parameters
 from skmeta.backbones import Architecture
 from skmeta.backend import PRECISIONS, Execution, State, state_to_numpy, state_to_torch
 from skmeta.exceptions import PriorMismatchError, UnusedDataWarning
-from skmeta.few_shot._categories import CategoryCodes, is_data_frame
+from skmeta.few_shot._categories import CategoryCodes
 from skmeta.few_shot._prior_argument import is_fitted_learner, peek_prior, resolve_prior
 from skmeta.learners import LEARNERS, FineTuning, MetaLearner
-from skmeta.learners._core import Session, flatten_rows, read_prior
+from skmeta.learners._core import Session, column_encoder, encode_rows, flatten_rows, read_prior
 from skmeta.priors import MetaPrior
 
 # Rows predicted at once, and values of their outputs. They bound the memory; the intermediate
@@ -116,18 +117,24 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         prior, names = resolve_prior(self.prior, self.kind, len(shape) <= 2), get_feature_names(X)
         rows = self._check_rows(X, prior, reset=True)
         if prior is not None:
-            self._check_prior(prior, rows.shape[1], names)
+            self._check_prior(prior, self.n_features_in_, names)
         if len(shape) > 2:
             self._warn_of_images(tuple(shape), prior)
         return rows, prior
 
     def _check_rows(self, X: Any, prior: MetaPrior | None, reset: bool = False) -> np.ndarray:
         X, _ = flatten_rows(X, None)
+        encoder = None if prior is None else column_encoder(prior)
+        if encoder is not None:
+            return encode_rows(self, encoder, X, reset=reset)
         if not _allows_nan(prior):
             return check_rows(self, X, reset=reset, allow_nan=False)
         if is_data_frame(X):
             # Check names and number of the columns before one is taken for another.
             validate_data(self, X, reset=reset, skip_check_array=True)
+        if prior is not None and prior.n_features_in is not None:
+            # Codes would depend on the rows of this task alone.
+            return check_rows(self, X, reset=reset, allow_nan=True)
         if reset:
             self._categories = CategoryCodes(X)
         strings = "Pass a data frame; its columns of strings are taken for categories."

@@ -4,8 +4,13 @@ from skmeta.learners._core._base import LEARNERS, MetaLearner
 from skmeta.learners._core._context import Context
 from skmeta.learners._core._gradient import GradientLearner, InnerLoopLearner, Memory, Point
 from skmeta.learners._core._heads import class_means, initial_head, loss, score
-from skmeta.learners._core._inputs import flatten_rows
-from skmeta.learners._core._prior_io import classes_in_common, read_prior, write_prior
+from skmeta.learners._core._inputs import encode_rows, flatten_rows
+from skmeta.learners._core._prior_io import (
+    classes_in_common,
+    column_encoder,
+    read_prior,
+    write_prior,
+)
 from skmeta.learners._core._ravel import (
     lstm_cell,
     lstm_weights,
@@ -28,6 +33,8 @@ __all__ = [
     "TaskSource",
     "class_means",
     "classes_in_common",
+    "column_encoder",
+    "encode_rows",
     "flatten_rows",
     "initial_head",
     "loss",

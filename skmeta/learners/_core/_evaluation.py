@@ -11,12 +11,13 @@ import numpy as np
 import torch
 
 from skmeta._random import check_rng
+from skmeta._validation import check_rows
 from skmeta.backend import Execution, State, TaskTensors, to_numpy
 from skmeta.exceptions import EpisodeError
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._heads import loss, score
-from skmeta.learners._core._inputs import check_learner_rows, flatten_rows
-from skmeta.learners._core._prior_io import RUN_PARAMETERS, read_prior
+from skmeta.learners._core._inputs import encode_rows, flatten_rows
+from skmeta.learners._core._prior_io import RUN_PARAMETERS, column_encoder, read_prior
 from skmeta.learners._core._session import Session, make_execution
 from skmeta.learners._core._task_source import TaskSource, make_problem, resolve_kind
 from skmeta.priors import MetaPrior
@@ -124,7 +125,11 @@ def evaluate(learner: Algorithm, X: Any, y: Any, groups: Any, n_tasks: int) -> E
     """Learn tasks from their support sets and predict their query sets."""
     prior: MetaPrior = learner.prior_
     rows, _ = flatten_rows(X, learner.input_shape)
-    rows = check_learner_rows(learner, rows, reset=False)
+    encoder = column_encoder(prior)
+    if encoder is not None:
+        rows = encode_rows(learner, encoder, rows, reset=False)
+    else:
+        rows = check_rows(learner, rows, reset=False, allow_nan=learner.allow_nan)
     if groups is None and prior.classes is not None:
         raise EpisodeError(
             "The prior was learned from groups whose labels mean the same in each, but groups is "

@@ -66,7 +66,7 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     rng = ranks.share(partial(check_rng, learner.random_state))
     feature_names = get_feature_names(X)
     rows, input_shape = flatten_rows(X, learner.input_shape)
-    rows = check_learner_rows(learner, rows, reset=True)
+    rows, encoder = check_learner_rows(learner, rows)
     input_shape = resolve_input_shape(input_shape, learner.backbone, rows.shape[1])
     task_type = getattr(learner, "task_type", "auto")
     kind = resolve_kind(task_type, y, groups, asks=len(learner.kinds) > 1)
@@ -101,11 +101,12 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     describe = partial(
         write_prior,
         session,
-        n_features=rows.shape[1],
+        n_features=learner.n_features_in_,
         feature_names=feature_names,
         classes=problem.labels,
         trained_on=problem.train.sampler.names,
         trained_on_kind=problem.names_kind,
+        **({} if encoder is None else {"columns": encoder.columns}),
     )
     describe(state)  # Settings that a prior cannot keep are refused before the long work.
     counted = shots_per if kind == "classification" else "class"

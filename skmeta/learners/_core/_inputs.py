@@ -6,7 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
+from sklearn.utils import assert_all_finite
+from sklearn.utils.validation import validate_data
 
+from skmeta._columns import ColumnEncoder, is_data_frame
 from skmeta._validation import check_rows
 from skmeta.backend import Scaler
 from skmeta.exceptions import BackboneError
@@ -46,9 +49,41 @@ def flatten_rows(X: Any, input_shape: tuple[int, ...] | None) -> tuple[Any, tupl
     return np.asarray(X).reshape(shape[0], -1), found
 
 
-def check_learner_rows(learner: Any, rows: Any, reset: bool) -> np.ndarray:
-    """Check the rows of a table; NaN is an error unless the learner takes missing values."""
-    return check_rows(learner, rows, reset=reset, allow_nan=learner.allow_nan)
+def check_learner_rows(learner: Any, X: Any) -> tuple[np.ndarray, ColumnEncoder | None]:
+    """Check the rows of a table for meta-training, and encode the columns of a data frame.
+
+    Parameters
+    ----------
+    learner : Algorithm
+        NaN in an array is an error unless it takes missing values.
+    X : data frame or array-like of shape (n_samples, n_features)
+        Rows of all tasks.
+
+    Returns
+    -------
+    rows : ndarray of shape (n_samples, n_encoded)
+        Numbers.
+    encoder : ColumnEncoder or None
+        What encodes the data frames of a new task; None if the rows are numbers already.
+    """
+    encoder = ColumnEncoder.learn(X, learner.allow_nan)
+    if encoder is not None:
+        return encode_rows(learner, encoder, X, reset=True), encoder
+    return check_rows(learner, X, reset=True, allow_nan=learner.allow_nan), None
+
+
+def encode_rows(estimator: Any, encoder: ColumnEncoder, X: Any, *, reset: bool) -> np.ndarray:
+    """Encode the rows of a data frame, with its columns checked or remembered by an estimator."""
+    if not is_data_frame(X):
+        raise ValueError(
+            "The prior was meta-trained on data frames with columns of categories or missing "
+            f"values, got {type(X).__name__}. Pass a data frame with the same columns."
+        )
+    # Check names and number of the columns before one is taken for another.
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    rows = encoder.encode(X)
+    assert_all_finite(rows, allow_nan=True, input_name="X")
+    return rows
 
 
 def resolve_input_shape(

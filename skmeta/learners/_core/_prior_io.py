@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from skmeta._columns import ColumnEncoder
 from skmeta._sklearn_compat import parameter_names
 from skmeta.backbones import build_backbone, check_backbone
 from skmeta.backend import Network, Scaler, State, state_to_numpy, state_to_torch
@@ -216,3 +217,9 @@ def classes_in_common(prior: MetaPrior, learner_class: type[Algorithm]) -> np.nd
     if prior.classes is None or len(rows) != len(prior.classes):
         return None
     return prior.classes
+
+
+def column_encoder(prior: MetaPrior) -> ColumnEncoder | None:
+    """Return what encodes the data frames of a prior's family; None if its rows are numbers."""
+    columns = prior.provenance.get("columns")
+    return None if columns is None else ColumnEncoder(columns)

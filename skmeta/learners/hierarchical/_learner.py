@@ -81,6 +81,9 @@ class HierarchicalLinear(MetaLearner):
 
     The slope of a column that is constant within each group is the same in all groups.
 
+    NaN is a missing value. It is replaced by the column's mean over the family, and each column in
+    which the family has missing values gets an indicator beside it.
+
     References
     ----------
     Laird and Ware (1982), Random-effects models for longitudinal data.
@@ -127,6 +130,8 @@ class HierarchicalLinear(MetaLearner):
         "varied_noise": ["boolean"],
     }
 
+    allow_nan: ClassVar[bool] = True
+
     def resolve_head(self, kind: str, names_kind: str) -> str:
         return "learned"
 
@@ -156,7 +161,10 @@ class HierarchicalLinear(MetaLearner):
     ) -> State:
         assert source.groups is not None
         tasks = np.unique(source.groups, return_inverse=True)[1]
-        z = self._design(context, adapter, state, source.X, tasks)
+        missing = np.flatnonzero(np.isnan(source.X).any(0))
+        if len(missing):
+            state = state | _with_indicators(state, missing, adapter.dtype)
+        z = self._all_rows(context, adapter, state, source.X, tasks)
         y, n_classes = source.y, 0
         if context.kind == "classification":
             assert isinstance(source.sampler, GroupEpisodes)
@@ -177,7 +185,7 @@ class HierarchicalLinear(MetaLearner):
         found = {f"head.{n}": v for n, v in found.items()}
         return state | {n: v.to(adapter.device, adapter.dtype) for n, v in found.items()}
 
-    def _design(
+    def _all_rows(
         self,
         context: Context,
         adapter: TensorAdapter,
@@ -185,7 +193,7 @@ class HierarchicalLinear(MetaLearner):
         X: np.ndarray,
         tasks: np.ndarray,
     ) -> np.ndarray:
-        """Features of all rows with a leading 1, (n, q) in double precision."""
+        """Return the design (n, q) of all rows in double precision."""
         x = adapter.inputs(adapter.upload(X))
         with torch.no_grad():
             features = x.new_empty(len(x), context.network.n_features)
@@ -193,8 +201,8 @@ class HierarchicalLinear(MetaLearner):
             apart = tasks if context.network.has_statistics else np.zeros_like(tasks)
             for k in np.unique(apart):
                 rows = torch.from_numpy(np.flatnonzero(apart == k))
-                features[rows] = context.network.measure(state, x[rows])[0]
-            return to_numpy(with_intercept(features).double())
+                features[rows] = context.network.measure(state, torch.nan_to_num(x[rows]))[0]
+            return to_numpy(_design(state, x, features).double())
 
     # ------------------------------------------------------------------------------ algorithm
 
@@ -206,19 +214,22 @@ class HierarchicalLinear(MetaLearner):
         start: State | None = None,
     ) -> State:
         # The posterior is that of all given rows, so an earlier adaptation adds nothing.
-        features, statistics = context.network.measure(state, support.x)
+        features, statistics = context.network.measure(state, torch.nan_to_num(support.x))
         classes = context.classes if context.kind == "classification" else None
-        z = with_intercept(features)
+        z = _design(state, support.x, features)
         of_task = condition_mixed_model(_model(state), z, support.y, support.w, classes)
         kept = {f"task.{n}": v.to(features.dtype) for n, v in of_task.items()}
         return dict(state) | statistics | kept
 
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        z = with_intercept(self._features(context, adapted, x))
+        z = self._query_design(context, adapted, x)
         if context.kind == "regression":
             return mixture_moments(*_predictive(adapted, z))[0][:, None]
         log_p = predict_classes(_model(adapted), _named(adapted, "task."), z, context.classes)
         return log_p.to(x.dtype)
+
+    def _query_design(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        return _design(adapted, x, self._features(context, adapted, torch.nan_to_num(x)))
 
     def meta_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
@@ -246,7 +257,7 @@ class HierarchicalLinear(MetaLearner):
             outputs = self.forward(context, adapted, query.x)
             value = loss(context.kind, outputs, query)
         else:
-            parts = _predictive(adapted, with_intercept(self._features(context, adapted, query.x)))
+            parts = _predictive(adapted, self._query_design(context, adapted, query.x))
             value = -(query.w * mixture_log_density(*parts, query.y)).sum() / query.w.sum()
             outputs = mixture_moments(*parts)[0][:, None]
         return value, {"loss": value, "score": score(context.kind, outputs, query)}
@@ -276,7 +287,7 @@ class HierarchicalLinear(MetaLearner):
         quantiles : Tensor of shape (n_rows, n_levels)
             Quantiles.
         """
-        parts = _predictive(adapted, with_intercept(self._features(context, adapted, x)))
+        parts = _predictive(adapted, self._query_design(context, adapted, x))
         mean, variance = mixture_moments(*parts)
         return mean, variance.sqrt(), mixture_quantiles(*parts, levels)
 
@@ -322,6 +333,27 @@ def _codes(kind: str, n_outputs: int) -> Tensor:
     """Return the code matrix of the classes, or of the one output of a regression."""
     like = torch.zeros(())
     return class_codes(n_outputs, like) if kind == "classification" else torch.ones(1, 1)
+
+
+def _design(state: Mapping[str, Tensor], x: Tensor, features: Tensor) -> Tensor:
+    """Return features (n, d) of rows with a leading 1, and with indicators of missing values."""
+    if "head.missing" in state:
+        is_missing = x.flatten(1).isnan().to(features.dtype)
+        missing = is_missing.index_select(1, state["head.missing"].long())
+        features = torch.cat([features, missing], 1)
+    return with_intercept(features)
+
+
+def _with_indicators(state: State, missing: np.ndarray, dtype: torch.dtype) -> State:
+    """Return a head that is wider by the indicators of columns with missing values."""
+    weight, factor = state["head.weight"], state["head.factor"]
+    m, q = len(missing), factor.shape[-1]
+    wider = 0.5 * torch.eye(q + m).repeat(len(factor), 1, 1)
+    return {
+        "head.weight": torch.cat([weight, weight.new_zeros(len(weight), m)], 1),
+        "head.factor": wider.to(factor),
+        "head.missing": torch.tensor(missing, dtype=dtype, device=weight.device),
+    }
 
 
 def _named(state: Mapping[str, Tensor], prefix: str) -> State:

@@ -1,0 +1,230 @@
+"""Columns of data frames: which of them hold categories, and how a family's are encoded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from numbers import Number
+from typing import Any, Self
+
+import numpy as np
+
+from skmeta._validation import quote_some
+
+__all__ = [
+    "ColumnEncoder",
+    "check_no_times",
+    "frame_columns",
+    "has_categories",
+    "is_data_frame",
+    "labels_of",
+    "sorted_labels",
+]
+
+# Types of pandas and polars columns of categories, in lower case, without their settings.
+_TYPES = frozenset({"category", "categorical", "enum", "str", "string", "large_string"})
+_TIMES = frozenset({"datetime64", "datetime", "timedelta64", "duration", "date", "time", "period"})
+# A category with fewer rows in the family is encoded as "other".
+_LEAST_ROWS = 10
+
+
+def is_data_frame(X: Any) -> bool:
+    """Return whether X is a data frame of pandas or polars."""
+    return hasattr(X, "get_columns") or hasattr(X, "iloc")
+
+
+def frame_columns(X: Any) -> list[Any]:
+    """Return the columns of a data frame; an empty list for anything else."""
+    if hasattr(X, "get_columns"):
+        return list(X.get_columns())
+    return [column for _, column in X.items()] if is_data_frame(X) else []
+
+
+def kind_of(column: Any) -> str:
+    """Return the name of a column's type, in lower case, without its settings."""
+    return re.split(r"\W", str(column.dtype).lower())[0]
+
+
+def check_no_times(column: Any) -> None:
+    """Raise an error that says what to do if a column holds times."""
+    if kind_of(column) in _TIMES:
+        raise ValueError(
+            f"Column {column.name!r} holds times ({column.dtype}), which cannot be used as "
+            "numbers. Convert it to numbers, such as days since a date, or leave it out."
+        )
+
+
+def has_categories(column: Any) -> bool:
+    """Return whether a column holds categories."""
+    kind = kind_of(column)
+    if kind != "object":
+        return kind in _TYPES
+    return any(not isinstance(label, Number) for label in labels_of(column))
+
+
+def labels_of(column: Any) -> list[Any]:
+    """Return the distinct values that are not missing."""
+    there = column.drop_nulls() if hasattr(column, "drop_nulls") else column.dropna()
+    try:
+        return list(there.unique())
+    except TypeError as error:
+        raise ValueError(
+            f"Column {column.name!r} holds values that are no categories: {error}. Convert them "
+            "to strings or numbers, or drop the column."
+        ) from error
+
+
+def sorted_labels(column: Any) -> list[Any]:
+    """Return the categories in their order."""
+    if getattr(column.dtype, "ordered", False):
+        return list(column.dtype.categories)
+    labels = labels_of(column)
+    try:
+        return sorted(labels)
+    except TypeError as error:
+        raise ValueError(
+            f"Column {column.name!r} has categories that cannot be put in an order: "
+            f"{quote_some(labels)}. Convert them to one type, for example with astype(str)."
+        ) from error
+
+
+class ColumnEncoder:
+    """Encode data frames of a family of tasks as numbers, in the same way for each task.
+
+    It learns from the rows of all tasks, and a prior keeps it. A category becomes an indicator.
+    Rare categories, and those that the family does not have, share one. A row whose category is
+    missing has no indicator. Numbers stay as they are, and missing ones too if the learner takes
+    them. Otherwise they are replaced by the median, and get an indicator.
+
+    Parameters
+    ----------
+    columns : sequence of mapping
+        What :attr:`columns` of another encoder holds.
+
+    Attributes
+    ----------
+    columns : tuple of dict
+        For each column its ``name`` and either ``categories`` and ``has_other``, or ``fill`` (a
+        number, or None for missing values that stay) and ``has_indicator``. All values can be
+        written as JSON.
+    """
+
+    def __init__(self, columns: Sequence[Mapping[str, Any]]) -> None:
+        self.columns = tuple(dict(column) for column in columns)
+
+    @classmethod
+    def learn(cls, X: Any, allow_nan: bool) -> Self | None:
+        """Learn the columns of a family.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            Rows of all tasks.
+        allow_nan : bool
+            Whether the learner takes missing numbers.
+
+        Returns
+        -------
+        ColumnEncoder or None
+            None if the rows can be used as they are.
+
+        Raises
+        ------
+        ValueError
+            If a column holds times, or categories of several types.
+        """
+        found, is_needed = [], False
+        for column in frame_columns(X):
+            check_no_times(column)
+            if has_categories(column):
+                found.append(_learn_categories(column))
+                is_needed = True
+                continue
+            values = _numbers(column)
+            missing = np.isnan(values)
+            fill = None if allow_nan else 0.0 if missing.all() else float(np.nanmedian(values))
+            has_indicator = bool(missing.any()) and not allow_nan
+            found.append({"name": str(column.name), "fill": fill, "has_indicator": has_indicator})
+            is_needed = is_needed or has_indicator
+        return cls(found) if is_needed else None
+
+    def encode(self, X: Any) -> np.ndarray:
+        """Encode rows.
+
+        Parameters
+        ----------
+        X : data frame of shape (n_samples, n_features)
+            Rows with the columns of the family, in their order.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_encoded)
+            The numbers.
+
+        Raises
+        ------
+        ValueError
+            If X is no data frame, or a column holds numbers in place of categories, or the other
+            way round.
+        """
+        columns = frame_columns(X)
+        if len(columns) != len(self.columns):
+            raise ValueError(
+                f"The prior's family has data frames of {len(self.columns)} columns, some of them "
+                f"categories, got {type(X).__name__} with {len(columns)} columns. Pass a data "
+                "frame with the columns of the family."
+            )
+        parts: list[np.ndarray] = []
+        for column, known in zip(columns, self.columns, strict=True):
+            has, had = has_categories(column), "categories" in known
+            if has != had and labels_of(column):
+                was, now = (("numbers", "categories")[x] for x in (had, has))
+                raise ValueError(
+                    f"Column {column.name!r} holds {was} in the prior's family, but {now} now: "
+                    f"{quote_some(labels_of(column))}. Give it the same type in both."
+                )
+            parts += _indicators(column, known) if had else _filled(column, known)
+        return np.column_stack(parts).astype(np.float64)
+
+
+def _learn_categories(column: Any) -> dict[str, Any]:
+    values = list(column)
+    counts: dict[Any, int] = {}
+    for value in values:
+        counts[value] = counts.get(value, 0) + 1
+    labels = sorted_labels(column)
+    often = [label for label in labels if counts.get(label, 0) >= _LEAST_ROWS]
+    categories = tuple(_plain(label) for label in often)
+    # Of two categories, one indicator says all.
+    has_other = len(often) < len(labels)
+    if len(categories) == 2 and not has_other:
+        categories = categories[1:]
+    return {"name": str(column.name), "categories": categories, "has_other": has_other}
+
+
+def _plain(label: Any) -> Any:
+    """Return a label as a value of Python, which can be written as JSON."""
+    return label.item() if isinstance(label, np.generic) else label
+
+
+def _indicators(column: Any, known: Mapping[str, Any]) -> list[np.ndarray]:
+    values = [_plain(label) for label in column]
+    missing = np.array(column.is_null() if hasattr(column, "is_null") else column.isna(), bool)
+    parts = [np.array([v == label for v in values], bool) for label in known["categories"]]
+    if known["has_other"]:
+        parts.append(~missing & ~np.any([*parts, np.zeros(len(values), bool)], axis=0))
+    return [part.astype(float) for part in parts]
+
+
+def _numbers(column: Any) -> np.ndarray:
+    values = column.to_numpy()
+    return np.asarray([np.nan if v is None else v for v in values], dtype=np.float64)
+
+
+def _filled(column: Any, known: Mapping[str, Any]) -> list[np.ndarray]:
+    values = _numbers(column)
+    missing = np.isnan(values)
+    if known["fill"] is None:
+        return [values]
+    parts = [np.where(missing, known["fill"], values)]
+    return [*parts, missing.astype(float)] if known["has_indicator"] else parts

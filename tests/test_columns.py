@@ -1,0 +1,129 @@
+"""Data frames of a family: encoded in the same way for each task, and kept by the prior."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.preprocessing import OneHotEncoder
+
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
+from skmeta._columns import ColumnEncoder
+from skmeta.learners import MAML, HierarchicalLinear, InContextLearner
+
+
+def family(n_tasks=40, n_rows=15, seed=0):
+    """Targets that depend on a category; a column has missing values."""
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(n_tasks), n_rows)
+    colour = rng.choice(["blue", "green", "red"], len(groups))
+    size = rng.normal(size=len(groups))
+    effect = pd.Series({"blue": 0.0, "green": 2.0, "red": -3.0})[colour].to_numpy()
+    y = effect + size + rng.normal(size=n_tasks)[groups] + 0.1 * rng.normal(size=len(groups))
+    frame = pd.DataFrame({"size": size, "colour": colour})
+    frame.loc[rng.random(len(frame)) < 0.1, "size"] = np.nan
+    return frame, y, groups
+
+
+def test_categories_are_encoded_like_one_hot():
+    frame, _, _ = family()
+    encoder = ColumnEncoder.learn(frame[["colour"]], allow_nan=True)
+    expected = OneHotEncoder(sparse_output=False).fit_transform(frame[["colour"]])
+    np.testing.assert_array_equal(encoder.encode(frame[["colour"]]), expected)
+
+
+def test_rare_new_and_missing_categories():
+    labels = ["a"] * 20 + ["b"] * 20 + ["c"]
+    encoder = ColumnEncoder.learn(pd.DataFrame({"x": labels}), allow_nan=False)
+    found = encoder.encode(pd.DataFrame({"x": ["a", "b", "c", "new", None]}))
+    expected = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1], [0, 0, 0]]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_missing_numbers_get_an_indicator_if_the_learner_does_not_take_them():
+    frame = pd.DataFrame({"x": [1.0, np.nan, 3.0], "z": [1.0, 2.0, 3.0]})
+    assert ColumnEncoder.learn(frame, allow_nan=True) is None
+    encoder = ColumnEncoder.learn(frame, allow_nan=False)
+    np.testing.assert_array_equal(encoder.encode(frame), [[1, 0, 1], [2, 1, 2], [3, 0, 3]])
+    assert ColumnEncoder.learn(frame[["z"]], allow_nan=False) is None
+    assert ColumnEncoder.learn(frame.to_numpy(), allow_nan=False) is None
+
+
+def test_polars_gives_the_same():
+    pl = pytest.importorskip("polars")
+    frame, _, _ = family(4, 15)
+    encoder = ColumnEncoder.learn(frame, allow_nan=False)
+    of_polars = pl.DataFrame({n: [None if pd.isna(v) else v for v in frame[n]] for n in frame})
+    other = ColumnEncoder.learn(of_polars, allow_nan=False)
+    assert other.columns == encoder.columns
+    np.testing.assert_array_equal(other.encode(of_polars), encoder.encode(frame))
+
+
+def test_times_are_an_error():
+    frame = pd.DataFrame({"day": pd.to_datetime(["2024-01-01", "2024-01-02"])})
+    with pytest.raises(ValueError, match=r"Column 'day' holds times .* days since a date"):
+        ColumnEncoder.learn(frame, allow_nan=True)
+
+
+LEARNERS = {
+    "linear": HierarchicalLinear(),
+    "maml": MAML(n_shot=4, n_query=8, n_iterations=2, random_state=0),
+    "in context": InContextLearner(
+        width=16, n_layers=1, n_heads=2, cell_width=4, n_shot=4, n_iterations=1, random_state=0
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_prior_keeps_the_encoder_of_its_family(name, tmp_path):
+    frame, y, groups = family()
+    learner = LEARNERS[name].set_params(validation_fraction=0.0)
+    prior = learner.fit(frame, y, groups=groups).prior_
+    assert prior.n_features_in == 2
+    assert prior.feature_names_in == ("size", "colour")
+    prior.save(tmp_path / "prior.skmeta")
+    found = []
+    for each in (prior, MetaPrior.load(tmp_path / "prior.skmeta")):
+        # The rows of the new task lack categories that the queries have.
+        few = frame.index[(groups == 3) & (frame["colour"] == "red")][:4]
+        reg = MetaFewShotRegressor(each).fit(frame.loc[few], y[few])
+        found.append(reg.predict(frame[groups == 3]))
+    np.testing.assert_allclose(*found)
+    if name == "linear":
+        rest = (groups == 3) & frame["size"].notna()
+        assert np.mean((found[0][rest[groups == 3]] - y[rest]) ** 2) < 0.2 * y[rest].var()
+    others = family(seed=1)
+    assert np.isfinite(learner.score(*others[:2], groups=others[2] + 100))
+
+
+def test_classes_of_a_frame():
+    frame, y, groups = family()
+    labels = np.where(y > 0, "high", "low")
+    prior = HierarchicalLinear().fit(frame, labels, groups=groups).prior_
+    clf = MetaFewShotClassifier(prior).fit(frame[:5], labels[:5])
+    assert clf.score(frame[:15], labels[:15]) > 0.7
+
+
+def test_what_does_not_fit_the_family_is_an_error():
+    frame, y, groups = family()
+    prior = HierarchicalLinear().fit(frame, y, groups=groups).prior_
+    reg = MetaFewShotRegressor(prior).fit(frame[:5], y[:5])
+    with pytest.raises(ValueError, match="Pass a data frame with the same columns"):
+        reg.predict(np.zeros((2, 2)))
+    with pytest.raises(ValueError, match="'colour' holds categories in the prior's family, but nu"):
+        reg.predict(frame[:2].assign(colour=[1.0, 2.0]))
+    numbers = HierarchicalLinear().fit(frame[["size"]], y, groups=groups).prior_
+    with pytest.raises(ValueError, match="X holds strings"):
+        MetaFewShotRegressor(numbers).fit(frame[["colour"]].rename(columns={"colour": "size"}), y)
+
+
+def test_missing_values_of_an_array():
+    frame, y, groups = family()
+    X = np.column_stack([frame["size"], (frame["colour"] == "red"), (frame["colour"] == "green")])
+    X = X.astype(float)
+    # A value that is missing says something about the target.
+    y = y + 3.0 * np.isnan(X[:, 0])
+    prior = HierarchicalLinear().fit(X, y, groups=groups).prior_
+    assert prior.tensors["head.missing"].tolist() == [0]
+    reg = MetaFewShotRegressor(prior).fit(X[:5], y[:5])
+    queries = [[0.0, 0.0, 0.0], [np.nan, 0.0, 0.0]]
+    known, missing = reg.predict(queries)
+    assert missing - known == pytest.approx(3.0, abs=0.4)
