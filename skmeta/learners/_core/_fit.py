@@ -98,7 +98,6 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     state = learner.begin_state(
         session.context, session.adapter, session.scaler, session.draw_state(seed), train, rng
     )
-    columns: dict[str, Any] = {} if encoder is None else {"columns": encoder.columns}
     describe = partial(
         write_prior,
         session,
@@ -107,7 +106,7 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
         classes=problem.labels,
         trained_on=problem.train.sampler.names,
         trained_on_kind=problem.names_kind,
-        **columns,
+        columns=None if encoder is None else encoder.columns,
     )
     describe(state)  # Settings that a prior cannot keep are refused before the long work.
     counted = shots_per if kind == "classification" else "class"

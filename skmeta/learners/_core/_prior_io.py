@@ -40,6 +40,7 @@ def write_prior(
     classes: np.ndarray | None = None,
     trained_on: np.ndarray | None = None,
     trained_on_kind: str | None = None,
+    columns: Sequence[Mapping[str, Any]] | None = None,
     **provenance: Any,
 ) -> MetaPrior:
     """Make a prior of a learner's state.
@@ -52,6 +53,8 @@ def write_prior(
         The learner's state.
     n_features, feature_names, classes, trained_on, trained_on_kind
         As :class:`~skmeta.priors.MetaPrior` takes them.
+    columns : sequence of mapping, optional
+        How the columns of data frames are encoded; see :func:`column_encoder`.
     **provenance
         Where the state comes from.
 
@@ -67,7 +70,9 @@ def write_prior(
         settings["head_init"] = context.head
     own = isinstance(learner.backbone, torch.nn.Module)
     scaler = {f"scaler.{n}": np.asarray(v) for n, v in session.scaler._asdict().items()}
-    versions = {"torch": torch.__version__, "numpy": np.__version__}
+    versions: dict[str, Any] = {"torch": torch.__version__, "numpy": np.__version__}
+    if columns is not None:
+        versions["columns"] = columns
     return MetaPrior(
         state_to_numpy(state) | scaler,
         learner=type(learner).__name__,
