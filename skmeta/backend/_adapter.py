@@ -112,7 +112,8 @@ class TensorAdapter:
                 for name in (side, f"y_{side}", f"w_{side}")
             )
             rows = self.rows(table[torch.as_tensor(at, device=self.device)], y, w)
-            parts.append(Rows(*(x.unflatten(0, (len(tasks), -1)) for x in rows)))
+            n = len(tasks)  # Not `unflatten`, which is slow for small tasks.
+            parts.append(Rows(*(x.view(n, len(x) // n, *x.shape[1:]) for x in rows)))
         return TaskTensors(*parts)
 
     def targets(self, predicted: Tensor) -> np.ndarray:

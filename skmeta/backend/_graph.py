@@ -93,6 +93,8 @@ def simplify(module: fx.GraphModule, arguments: Sequence[Tensor]) -> fx.GraphMod
     _merge_views(module, observer.layouts)
     _merge_equal(module)
     module.graph.eliminate_dead_code()
+    _fuse(module, observer.layouts)
+    module.graph.eliminate_dead_code()
     module.recompile()
     return module
 
@@ -141,6 +143,46 @@ def _merge_views(module: fx.GraphModule, layouts: dict[fx.Node, _Layout]) -> Non
             _replace(node, new)
             node = new
         base[node], seen[root, layout] = root, node
+
+
+def _fuse(module: fx.GraphModule, layouts: dict[fx.Node, _Layout]) -> None:
+    """Replace pairs of operations that torch has one operation for."""
+    for node in list(module.graph.nodes):
+        first: Any = node.args[0] if node.args else None
+        last: Any = node.args[1] if len(node.args) == 2 else None
+        match str(node.target):
+            case "aten.sub.Tensor" if _is_scaled(last) and not node.kwargs:
+                # a - (b * s), an inner step.
+                x, scale = last.args
+                if _agree(layouts, first, x):
+                    node.args, node.kwargs = (first, x), {"alpha": scale}
+            case "aten.mul.Tensor" if _is_only(first, "aten.neg.default") and _is_number(last):
+                node.args = (first.args[0], -last)
+            case "aten.view.default" if _is_only(first, "aten.sum.dim_IntList"):
+                # A sum that keeps its dimensions, which are then dropped.
+                shape, dims = layouts[first.args[0]].shape, list(first.args[1])
+                left = [n for i, n in enumerate(shape) if i not in dims]
+                if len(first.args) == 3 and min(dims) >= 0 and left == list(last):
+                    node.target, node.args = first.target, (first.args[0], dims)
+
+
+def _is_only(node: Any, target: str) -> bool:
+    """Whether a node is an operation whose result one other node uses."""
+    return isinstance(node, fx.Node) and str(node.target) == target and len(node.users) == 1
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_scaled(node: Any) -> bool:
+    return _is_only(node, "aten.mul.Tensor") and _is_number(node.args[1])
+
+
+def _agree(layouts: dict[fx.Node, _Layout], *nodes: Any) -> bool:
+    """Whether tensors are known and have one floating-point type."""
+    found = {layouts[n].dtype if isinstance(n, fx.Node) and n in layouts else None for n in nodes}
+    return len(found) == 1 and getattr(found.pop(), "is_floating_point", False)
 
 
 def _merge_equal(module: fx.GraphModule) -> None:

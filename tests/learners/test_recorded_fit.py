@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import ANIL, MAML, MetaSGD, ProtoNet, Reptile
+from skmeta.learners import ANIL, MAML, LSTMMetaLearner, MetaSGD, ProtoNet, Reptile
 from skmeta.learners._core import _session
 
 SMALL = {
@@ -22,6 +22,7 @@ LEARNERS = [
     MetaSGD(),
     ProtoNet(),
     Reptile(),
+    LSTMMetaLearner(n_inner_steps=2),
 ]
 
 

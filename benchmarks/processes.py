@@ -1,0 +1,83 @@
+"""Meta-training in one process and in two that ``torchrun`` starts, each with one thread.
+
+    python benchmarks/processes.py
+    python benchmarks/processes.py --processor-time
+
+MAML with ``conv4`` of 32 filters on Omniglot, 5-way 1-shot, eight tasks in a meta-iteration.
+Printed are seconds of a meta-iteration with one and with two processes, the ratio, and the largest
+difference of the two priors after all iterations. The first iterations are left out of the time.
+On a machine that others use too, ``--processor-time`` gives the processor time of the slowest
+process: what the ratio would be if each process had a core, and messages took no time.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+N_ITERATIONS, N_FIRST = 50, 5
+
+
+def train(folder: Path, n_iterations: int, clock_name: str) -> None:
+    from skmeta.datasets import load_omniglot
+    from skmeta.learners import MAML
+
+    clock, times = getattr(time, clock_name), []
+
+    class Timed(MAML):
+        def mean_gradient(self, *args):
+            times.append(clock())
+            return super().mean_gradient(*args)
+
+    X, y = load_omniglot(subset="test", return_X_y=True, dtype=np.uint8)
+    Timed.__name__ = "MAML"
+    learner = Timed(
+        backbone="conv4", backbone_params={"n_channels": 32}, n_shot=1, inner_lr=0.4,
+        meta_batch_size=8, n_iterations=n_iterations, evaluate_every=n_iterations,
+        validation_fraction=0.0, n_jobs=1, execution="loop", device="cpu", random_state=0,
+    ).fit(X, y)  # fmt: skip
+    rank = os.environ.get("RANK", "0")
+    seconds = (times[-1] - times[N_FIRST]) / (len(times) - 1 - N_FIRST)
+    (folder / f"seconds{rank}.json").write_text(json.dumps(seconds))
+    np.savez(folder / f"prior{rank}.npz", **learner.prior_.tensors)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--iterations", type=int, default=N_ITERATIONS)
+    parser.add_argument("--processor-time", action="store_true")
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    clock = "process_time" if args.processor_time else "perf_counter"
+    if args.folder:
+        train(args.folder, args.iterations, clock)
+        return
+    seconds, priors = [], []
+    for n in (1, 2):
+        with tempfile.TemporaryDirectory() as folder:
+            run = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={n}"]
+            own = [__file__, "--folder", folder, "--iterations", str(args.iterations)]
+            own += ["--processor-time"] if args.processor_time else []
+            environment = os.environ | {"OMP_NUM_THREADS": "1"}
+            subprocess.run(
+                [sys.executable, *(run if n > 1 else []), *own], check=True, env=environment
+            )
+            each = [json.loads(p.read_text()) for p in sorted(Path(folder).glob("seconds*"))]
+            seconds.append(max(each))
+            with np.load(Path(folder) / "prior0.npz") as prior:
+                priors.append({name: prior[name] for name in prior.files})
+    difference = max(float(np.abs(priors[0][n] - priors[1][n]).max()) for n in priors[0])
+    print(f"clock: {clock}, {args.iterations} iterations")
+    ratio = seconds[0] / seconds[1]
+    print(f"one process {seconds[0]:.3f} s, two {seconds[1]:.3f} s, {ratio:.2f} times")
+    print(f"largest difference of a weight: {difference:.1e}")
+
+
+if __name__ == "__main__":
+    main()
