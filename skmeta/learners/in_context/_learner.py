@@ -26,14 +26,9 @@ from skmeta.learners._core import (
 )
 from skmeta.learners.in_context._binned import binned_loss, binned_moments, binned_quantiles
 from skmeta.learners.in_context._mixture import (
-    TEMPERATURES,
     condition,
     is_conditioned,
     mix_classes,
-    mixed_bin_log_probability,
-    mixed_class_log_probability,
-    temper_bins,
-    temper_classes,
 )
 from skmeta.learners.in_context._network_call import (
     Sizes,
@@ -43,12 +38,15 @@ from skmeta.learners.in_context._network_call import (
     store_memory,
 )
 from skmeta.learners.in_context._pooled_model import combine_with_pooled
-from skmeta.learners.in_context._start import Comparison, add_mixed_model, weights_of_prior
+from skmeta.learners.in_context._start import (
+    Comparison,
+    add_mixed_model,
+    compare_on_query,
+    weights_of_prior,
+)
 from skmeta.learners.in_context._stored_names import stored_parameters
 from skmeta.learners.in_context._support import (
-    average_bins,
     bin_log_probability,
-    bin_origin,
     class_log_probability,
     from_support_units,
     mean_target,
@@ -251,21 +249,10 @@ class InContextLearner(MetaLearner):
         return add_mixed_model(context, adapter, scaler, state, source, rng, compare)
 
     def _compare(self, context: Context, state: State, task: TaskTensors) -> Comparison:
-        """Compare the mixed-effects model with the transformer on a query set."""
-        adapted, query = self._adapt(context, state, task.support, 1), task.query
-        outputs = self._outputs(context, adapted, query.x)
-        if context.kind == "classification":
-            own, at = class_log_probability(adapted, outputs), query.y[:, None]
-            each = [temper_classes(own, t).gather(1, at)[:, 0] for t in TEMPERATURES]
-            of_model = mixed_class_log_probability(context, adapted, query.x).gather(1, at)[:, 0]
-        else:
-            origin, scale = bin_origin(adapted, query.x), adapted["memory.scale"]
-            target, own = to_support_units(adapted, query).double(), average_bins(outputs).double()
-            each = [-binned_loss(temper_bins(own, t), target) for t in TEMPERATURES]
-            bins = mixed_bin_log_probability(adapted, query.x, origin, scale)
-            of_model = -binned_loss(bins, target)
-        log_rows = torch.log(task.support.w.sum()).expand_as(query.w)
-        return torch.stack(each, 1).double(), of_model.double(), log_rows, query.w
+        adapted = self._adapt(context, state, task.support, 1)
+        return compare_on_query(
+            context, adapted, self._outputs(context, adapted, task.query.x), task
+        )
 
     # ------------------------------------------------------------------------------- algorithm
 

@@ -12,8 +12,23 @@ from skmeta.backend import Rows, Scaler, State, TaskTensors, TensorAdapter, to_n
 from skmeta.exceptions import PriorMismatchError
 from skmeta.learners._core import Context, TaskSource
 from skmeta.learners.hierarchical import estimate_mixed_model
-from skmeta.learners.in_context._mixture import estimate_weight, name_mixed_model
+from skmeta.learners.in_context._binned import binned_loss
+from skmeta.learners.in_context._mixture import (
+    TEMPERATURES,
+    estimate_weight,
+    mixed_bin_log_probability,
+    mixed_class_log_probability,
+    name_mixed_model,
+    temper_bins,
+    temper_classes,
+)
 from skmeta.learners.in_context._pooled_model import fit_mixed_model
+from skmeta.learners.in_context._support import (
+    average_bins,
+    bin_origin,
+    class_log_probability,
+    to_support_units,
+)
 from skmeta.priors import MetaPrior, load_table_prior
 from skmeta.tasks import GroupEpisodes
 
@@ -73,6 +88,42 @@ def weights_of_prior(
                 f"{tuple(value.shape)}. Set {sizes} and the backbone as the prior has them."
             )
     return {n: torch.tensor(prior.tensors[n]).to(v.dtype) for n, v in state.items()}
+
+
+def compare_on_query(
+    context: Context, adapted: State, outputs: Tensor, task: TaskTensors
+) -> Comparison:
+    """Compare the mixed-effects model with the transformer on the query set of a task.
+
+    Parameters
+    ----------
+    context : Context
+        Kind and classes of the task.
+    adapted : dict of Tensor
+        The adapted state.
+    outputs : Tensor of shape (e, m, o)
+        Outputs of the transformer for the query rows.
+    task : TaskTensors
+        The task.
+
+    Returns
+    -------
+    tuple of Tensor
+        See :data:`Comparison`.
+    """
+    query = task.query
+    if context.kind == "classification":
+        own, at = class_log_probability(adapted, outputs), query.y[:, None]
+        each = [temper_classes(own, t).gather(1, at)[:, 0] for t in TEMPERATURES]
+        of_model = mixed_class_log_probability(context, adapted, query.x).gather(1, at)[:, 0]
+    else:
+        origin, scale = bin_origin(adapted, query.x), adapted["memory.scale"]
+        target, own = to_support_units(adapted, query).double(), average_bins(outputs).double()
+        each = [-binned_loss(temper_bins(own, t), target) for t in TEMPERATURES]
+        bins = mixed_bin_log_probability(adapted, query.x, origin, scale)
+        of_model = -binned_loss(bins, target)
+    log_rows = torch.log(task.support.w.sum()).expand_as(query.w)
+    return torch.stack(each, 1).double(), of_model.double(), log_rows, query.w
 
 
 def add_mixed_model(
