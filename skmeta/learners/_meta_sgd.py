@@ -30,8 +30,10 @@ class MetaSGD(GradientLearner):
     Notes
     -----
     The paper takes one inner step. With several, learned step sizes can grow until a rare task
-    diverges, and the meta-training ends in an error; a bounded activation
-    (``backbone_params={"activation": "tanh"}``), fewer steps or a smaller ``meta_lr`` help.
+    diverges. The best validated state is then kept, with a
+    :class:`~skmeta.exceptions.DivergenceWarning`; without validation it is an error. A bounded
+    activation (``backbone_params={"activation": "tanh"}``), fewer steps or a smaller ``meta_lr``
+    help, and :class:`AutoLearner` chooses between two step sizes.
 
     References
     ----------

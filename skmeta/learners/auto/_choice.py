@@ -125,8 +125,10 @@ def summarise(design: Design, results: Sequence[Result], chosen: Result) -> str:
         f"{verdict}: {facts}, the best plain model, {best.name.removesuffix(' (plain)')}, has "
         f"{other:.3g} (difference {gain:.2g} ± {_HALF_WIDTH * error:.2g})."
     )
-    if gain <= error:
-        text += f" A plain model on {best.name.removesuffix(' (plain)')} does as well."
+    if gain < -_HALF_WIDTH * error:
+        text += f" The plain model ({best.name.removesuffix(' (plain)')}) is better."
+    elif gain <= error:
+        text += f" The plain model ({best.name.removesuffix(' (plain)')}) does as well."
     elif chosen.name == "HierarchicalLinear":
         text += " A mixed-effects model is all that these tasks need: no network is better by more "
         text += "than one standard error."

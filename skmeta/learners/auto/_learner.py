@@ -20,7 +20,7 @@ from skmeta._random import check_rng
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context, get_feature_names
 from skmeta._validation import check_rows, suggest_parameters
 from skmeta.backend import resolve_device
-from skmeta.exceptions import DivergenceWarning, EpisodeError
+from skmeta.exceptions import BaselineWarning, DivergenceWarning, EpisodeError
 from skmeta.learners._core import MetaLearner, flatten_rows, resolve_kind
 from skmeta.learners.auto._candidates import default_candidates, own_candidates, prepare
 from skmeta.learners.auto._choice import leaderboard_rows, rank, summarise
@@ -48,7 +48,7 @@ class AutoLearner(DocLink, BaseEstimator):
     meta-iterations, and the best third has all of them (a quarter again if time is short). With
     fewer than 60 groups, each group is held out once (cross-fitting). Of the learners that are
     left, the simplest one is chosen whose loss is within one standard error of the least loss, and
-    it is trained again on all tasks.
+    it is trained again on all tasks (of which a network keeps some for its own validation).
 
     Plain models, without meta-learning, are compared on the same tasks, and ``summary_`` says
     whether meta-learning pays.
@@ -223,6 +223,9 @@ class AutoLearner(DocLink, BaseEstimator):
 
         Warns
         -----
+        BaselineWarning
+            If a plain model is better than the chosen learner, and a 95% interval of the difference
+            excludes zero.
         DivergenceWarning
             If the training of the chosen learner on all tasks fails, and the next one is taken.
         """
@@ -251,6 +254,8 @@ class AutoLearner(DocLink, BaseEstimator):
         self.history_ = race.history
         self.summary_ = summarise(design, [*results, *plain], chosen)
         self._leaderboard = leaderboard_rows([*plain, *results], chosen.name, design.weights)
+        if self.summary_.endswith("is better."):
+            warnings.warn(self.summary_, BaselineWarning, stacklevel=3)
         return self
 
     def _check_rng(self) -> np.random.Generator:

@@ -1,6 +1,7 @@
 """AutoLearner: which learner it chooses, what it says of it, and what it refuses."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.exceptions import DeviceError, DivergenceWarning, EpisodeError
+from skmeta.exceptions import BaselineWarning, DeviceError, DivergenceWarning, EpisodeError
 from skmeta.learners import MAML, ALPaCA, AutoLearner, HierarchicalLinear, ProtoNet
 from skmeta.learners.auto._race import Race
 
@@ -119,7 +120,9 @@ def test_classes_are_held_out_if_there_are_no_groups():
     learners = [
         ProtoNet(backbone_params={"hidden": (32,)}, n_iterations=20, validation_fraction=0.0)
     ]
-    auto = AutoLearner(candidates=learners, n_way=3, n_shot=(1, 5), random_state=0).fit(X, y)
+    auto = AutoLearner(candidates=learners, n_way=3, n_shot=(1, 5), random_state=0)
+    with pytest.warns(BaselineWarning, match=r"does not pay here.*\(own rows\) is better\.$"):
+        auto.fit(X, y)
     board = auto.leaderboard_.set_index("learner")
     assert set(board.index) == {"ProtoNet", "own rows (plain)", "nearest class mean (plain)"}
     assert (board.n_tasks == 40).all()
@@ -133,10 +136,12 @@ def test_images_are_learned_by_a_convolution():
     conv = ProtoNet(
         backbone="conv4", backbone_params=blocks, n_iterations=2, validation_fraction=0.0
     )
-    auto = AutoLearner(candidates=[conv], n_way=3, random_state=0).fit(X, y)
+    auto = AutoLearner(candidates=[conv], n_way=3, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BaselineWarning)
+        auto.fit(X, y)
+        as_table = clone(auto).set_params(input_shape=(1, 8, 8)).fit(X.reshape(-1, 64), y)
     assert auto.prior_.input_shape == (1, 8, 8)
-    as_table = AutoLearner(candidates=[conv], n_way=3, input_shape=(1, 8, 8), random_state=0)
-    as_table.fit(X.reshape(-1, 64), y)
     assert as_table.prior_ == auto.prior_
 
 
@@ -204,7 +209,10 @@ def test_the_next_learner_is_taken_if_the_last_training_fails(monkeypatch):
 
     monkeypatch.setattr(Race, "fit", fails_at_last)
     auto = AutoLearner(candidates=[HierarchicalLinear(), SMALL_MAML], n_shot=5, random_state=0)
-    with pytest.warns(DivergenceWarning, match="HierarchicalLinear on all tasks failed .it is not"):
+    with (
+        pytest.warns(BaselineWarning, match="MAML has a squared error"),
+        pytest.warns(DivergenceWarning, match="HierarchicalLinear on all tasks failed .it is not"),
+    ):
         auto.fit(X, y, groups)
     assert auto.prior_.learner == "MAML"
     assert auto.leaderboard_.set_index("learner").chosen["MAML"]
