@@ -94,10 +94,11 @@ def summarise(rows):
     for position, n in enumerate(AFTER):
         means = rows[:, position].mean(0)
         samples = rows[drawn, position].mean(1)
+        ratios = samples[:, 0] / np.maximum(samples[:, 1], 1e-9)  # some samples have no regret
         summary[f"after {n}"] = {
             **dict(zip(("prior", "plain", "random"), means.round(3).tolist(), strict=True)),
             "prior to plain": round(float(means[0] / means[1]), 3),
-            "interval": np.percentile(samples[:, 0] / samples[:, 1], [2.5, 97.5]).round(3).tolist(),
+            "interval": np.percentile(ratios, [2.5, 97.5]).round(3).tolist(),
         }
     return summary
 

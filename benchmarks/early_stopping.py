@@ -10,6 +10,7 @@ refit, one thread.
 
 ``searched``   the number of rounds (25 to 1,000) is a parameter of the space
 ``stopped``    ``early_stopping=0.1``
+``thousand``   1,000 rounds, the limit of ``stopped``, for all candidates; with 500 rows only
 
 One line per run goes to ``benchmarks/results/early_stopping.jsonl``; what is there is not run
 again.
@@ -28,10 +29,10 @@ from make_searches import load
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 from tqdm import tqdm
 
-from skmeta.search import MetaLearnedSearchCV
+from skmeta.search import MetaLearnedSearchCV, default_search_space
 
 RESULTS = Path(__file__).parent / "results" / "early_stopping.jsonl"
-METHODS = ("searched", "stopped")
+METHODS = ("searched", "stopped", "thousand")
 N_ITER, N_TEST, SHARE = 10, 2000, 0.1
 SIZES = (500, 3000)
 # Of different origins, with a thousand rows or more. Those without 3,000 rows and 1,000 others are
@@ -39,7 +40,12 @@ SIZES = (500, 3000)
 SETS = {
     "classification": (
         *("phoneme", "spambase", "churn", "splice", "adult", "car", "cmc", "chess"),
-        *("ann_thyroid", "titanic", "GAMETES_Epistasis_2_Way_20atts_0.4H_EDM_1_1", "german"),
+        *(
+            "ann_thyroid",
+            "titanic",
+            "GAMETES_Epistasis_2_Way_20atts_0.4H_EDM_1_1",
+            "german",
+        ),
     ),
     "regression": (
         *("uci_elevators", "uci_bike", "uci_pumadyn32nm", "uci_skillcraft", "uci_sml"),
@@ -55,7 +61,7 @@ def run(cell):
     is_classification = dataset in SETS["classification"]
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
     X, y = load(folder, dataset, n_train + N_TEST, is_classification)
-    if n_train > SIZES[0] and len(X) < n_train + 1000:
+    if n_train > SIZES[0] and (len(X) < n_train + 1000 or method == "thousand"):
         return None
     X, X_test, y, y_test = train_test_split(
         X,
@@ -65,8 +71,14 @@ def run(cell):
         random_state=seed,
     )
     folds = StratifiedKFold if is_classification else KFold
+    model = (LGBMClassifier if is_classification else LGBMRegressor)(**SETTINGS)
+    space = default_search_space(model)
+    if method == "thousand":
+        space["n_estimators"] = [1000]
+        model.set_params(n_estimators=1000)
     search = MetaLearnedSearchCV(
-        (LGBMClassifier if is_classification else LGBMRegressor)(**SETTINGS),
+        model,
+        space if method == "thousand" else None,
         n_iter=N_ITER,
         early_stopping=SHARE if method == "stopped" else None,
         prior=None,
@@ -97,16 +109,17 @@ def summarise():
     summary = {}
     for task, names in SETS.items():
         for size in SIZES:
-            pairs = [
-                (found[(*cell[:3], "searched")], found[cell])
-                for cell in sorted(found)
-                if cell[0] in names
-                and cell[1] == size
-                and cell[3] == "stopped"
-                and (*cell[:3], "searched") in found
-            ]
-            if pairs:
-                summary[f"{task}, {size} rows"] = compare(pairs)
+            for other in ("searched", "thousand"):
+                pairs = [
+                    (found[(*cell[:3], other)], found[cell])
+                    for cell in sorted(found)
+                    if cell[0] in names
+                    and cell[1] == size
+                    and cell[3] == "stopped"
+                    and (*cell[:3], other) in found
+                ]
+                if pairs:
+                    summary[f"{task}, {size} rows, {other}"] = compare(pairs)
     return summary
 
 
@@ -118,13 +131,13 @@ def compare(pairs):
     drawn = np.random.default_rng(0).integers(len(pairs), size=(2000, len(pairs)))
     return {
         "runs": len(pairs),
-        "test score, searched and stopped": scores.mean(0).round(4).tolist(),
+        "test score, without and stopped": scores.mean(0).round(4).tolist(),
         "difference": round(float(gain.mean()), 4),
         "interval": np.percentile(gain[drawn].mean(1), [2.5, 97.5]).round(4).tolist(),
         "at least as good": round(float((gain >= 0).mean()), 3),
         "share of all seconds": round(float(seconds[:, 1].sum() / seconds[:, 0].sum()), 3),
         "share of seconds, median": round(float(np.median(seconds[:, 1] / seconds[:, 0])), 3),
-        "rounds, searched and stopped, median": [
+        "rounds, without and stopped, median": [
             int(np.median([pair[i]["rounds"] for pair in pairs])) for i in (0, 1)
         ],
     }
