@@ -10,7 +10,17 @@ may have any length; ``--finish N`` lets it fall to zero over N more iterations 
 prior and its record. The finished run has a checkpoint of its own, so that the unfinished one can
 be continued afterwards. ``--export`` writes a prior, in half precision, from the mean of the last
 weights at any time. ``--start FILE`` begins a new run from a prior of either kind, such as one
-that ships (``skmeta/priors/data``), with a new optimizer. On a GPU (``--device cuda``) tables are
+that ships (``skmeta/priors/data``), with a new optimizer.
+
+``--planned-hours H`` lets the step size fall linearly from the warm-up on, and ends the run after H
+hours, however often it was stopped in between; ``--optimizer muon`` uses Muon for the matrices of
+hidden layers. This goes on from the priors that ship::
+
+    python benchmarks/make_table_priors.py regression --folder RUN --planned-hours 8 --hours 8 \\
+        --start skmeta/priors/data/tables-regression.skmeta --optimizer muon --lr 3e-4 \\
+        --warm-up 200 --average 0.998 --cost 40000 --threads 1 --record RUN/record.json
+
+On a GPU (``--device cuda``) tables are
 drawn there, and the network computes in bfloat16.
 
 Each iteration draws the shape of its tables first: 3 to 300 support rows and 1 to 60 columns,
