@@ -14,11 +14,11 @@ folds), beside RandomizedSearchCV on the same space:
 The searches take turns, in one process, each repeat with another seed. Seconds are processor time,
 so that other work on the machine disturbs them little. *Beyond* is the time of a search less that
 of the RandomizedSearchCV of the same repeat. A *suggestion* is all that happens between the last
-score of a candidate and the first fit of the next one; its median is over all suggestions of all
-repeats but the first. *Before* is the time from the call of ``fit`` to the first fit, in the first
-search of its kind in the process (it loads or learns the prior) and in later ones. The past
-searches are read from a history and learned from anew in each repeat, as a search that ended since
-then has added to them.
+score of a candidate and the first fit of the next one, but for the writing of the candidate to the
+history, which has a figure of its own; medians are over all repeats but the first. *Before* is the
+time from the call of ``fit`` to the first fit, in the first search of its kind in the process (it
+loads or learns the prior) and in later ones. The past searches are read from a history and learned
+from anew in each repeat, as a search that ended since then has added to them.
 
 The bars: at most 0.3 s beyond RandomizedSearchCV for ``shipped``, and at most 5 ms per suggestion
 for ``shipped`` and ``history``. Results go to ``benchmarks/results/search_cost.json``.
@@ -44,6 +44,7 @@ N_ITER, N_FOLDS = 20, 5
 N_PAST, N_PAST_CANDIDATES = 100, 200
 
 _begun, _scored = [], []  # processor time at the begin of each fit, and after each score
+_written = []  # seconds of each writing to a history
 
 
 class SVC(sklearn.svm.SVC):
@@ -59,6 +60,16 @@ class SVC(sklearn.svm.SVC):
         accuracy = super().score(X, y)
         _scored.append(time.process_time())
         return accuracy
+
+
+class TimedHistory(SearchHistory):
+    """History that notes how long it takes to write a candidate."""
+
+    def record(self, search_id, evaluation):
+        """Write a candidate, and note the seconds."""
+        start = time.process_time()
+        super().record(search_id, evaluation)
+        _written.append(time.process_time() - start)
 
 
 def make_history(path):
@@ -90,19 +101,21 @@ def make_search(method, seed, history):
 
 
 def measure(method, seed, history):
-    """Return seconds of a search and before its first fit, and of each of its suggestions."""
+    """Return seconds of a search and before its first fit, of suggestions and of writing."""
     X, y = load_iris(return_X_y=True)
     # Other rows in each repeat, since a history resumes a search on the same ones.
     X, y = np.delete(X, seed % len(X), axis=0), np.delete(y, seed % len(y))
     search = make_search(method, seed, history)
     _begun.clear()
     _scored.clear()
+    _written.clear()
     start = time.process_time()
     search.fit(X, y)
     seconds = time.process_time() - start
     last = np.array(_scored).reshape(N_ITER, N_FOLDS)[:, -1]
     first = np.array(_begun[: N_ITER * N_FOLDS]).reshape(N_ITER, N_FOLDS)[:, 0]
-    return seconds, first[0] - start, first[1:] - last[:-1]
+    written = np.array(_written or [0.0] * N_ITER)
+    return seconds, first[0] - start, first[1:] - last[:-1] - written[:-1], written
 
 
 def run(n_repeats):
@@ -116,18 +129,20 @@ def run(n_repeats):
             for method in METHODS:
                 copy = Path(folder) / f"{repeat}-{method}.db"
                 copy.write_bytes(path.read_bytes())
-                found[method].append(measure(method, repeat, copy))
+                with TimedHistory(copy) as history:
+                    found[method].append(measure(method, repeat, history))
     return found
 
 
 def describe(found):
     """Return the summary of the runs."""
-    base = np.array([seconds for seconds, _, _ in found["random"]])
+    base = np.array([run[0] for run in found["random"]])
     summary = {"repeats": len(base), "random, seconds": round(float(np.median(base)), 3)}
     for method in METHODS[1:]:
-        own = np.array([seconds for seconds, _, _ in found[method]])
-        before = [before for _, before, _ in found[method]]
-        asked = 1000 * np.array([suggestions for _, _, suggestions in found[method][1:]])
+        own = np.array([run[0] for run in found[method]])
+        before = [run[1] for run in found[method]]
+        asked = 1000 * np.array([run[2] for run in found[method][1:]])
+        written = 1000 * np.array([run[3] for run in found[method][1:]])
         summary[method] = {
             "seconds beyond random": round(float(np.median(own - base)), 3),
             "times random": round(float(np.median(own / base)), 2),
@@ -135,6 +150,7 @@ def describe(found):
             "milliseconds of a suggestion, 10th and 90th percentile": np.percentile(asked, [10, 90])
             .round(2)
             .tolist(),
+            "milliseconds to write a candidate, median": round(float(np.median(written)), 2),
             "seconds before the first fit, first and later": [
                 round(float(before[0]), 3),
                 round(float(np.median(before[1:])), 3),
