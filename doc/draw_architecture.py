@@ -40,6 +40,7 @@ HOLDS = {
     "search": "MetaLearnedSearchCV",
     "policy": "reinforcement learning",
     "testing": "conformance checks",
+    "bridges": "other packages: Optuna",
     "__init__": "the public names",
     "__main__": "the command line",
 }
@@ -60,7 +61,7 @@ def main() -> None:
     for level, rooms in enumerate(floors):
         # A third of the width is shared equally, so that small rooms can be read too.
         lines = {room: count_lines(room) for room in rooms}
-        shares = [0.45 / len(rooms) + 0.55 * lines[r] / sum(lines.values()) for r in rooms]
+        shares = [0.7 / len(rooms) + 0.3 * lines[r] / sum(lines.values()) for r in rooms]
         left = 6.0
         axes.text(2.5, level * HEIGHT + HEIGHT / 2, str(level), ha="center", va="center", size=13)
         for room, share in zip(rooms, shares, strict=True):
@@ -71,7 +72,7 @@ def main() -> None:
             axes.add_patch(FancyBboxPatch(*box, boxstyle=style, fc=colour, ec="#4a6d8c"))
             inner = [r for floor in rules["INNER_FLOORS"].get(room, []) for r in sorted(floor) if r]
             words = [HOLDS[room], *([" · ".join(inner)] if inner else [])]
-            size = 6.6 if width < 14 else 7.6
+            size = 4.8 if width < 9 else 6.4 if width < 14 else 7.6
             middle = left + width / 2
             axes.text(
                 middle,

@@ -44,16 +44,21 @@ class FittedScores:
     scores : ndarray of shape (n_candidates,)
     model : ScoreModel
     sampler : ConfigurationSampler
+    chosen : int or None, default=None
+        Position of the candidate that was chosen; None if it is the one with the best score.
     """
 
     configurations: tuple[Configuration, ...]
     scores: NDArray[np.float64]
     model: ScoreModel
     sampler: ConfigurationSampler
+    chosen: int | None = None
 
     @property
     def best(self) -> Configuration:
-        """The candidate with the best score."""
+        """The chosen candidate, or the one with the best score."""
+        if self.chosen is not None and np.isfinite(self.scores[self.chosen]):
+            return self.configurations[self.chosen]
         return self.configurations[int(np.nanargmax(self.scores))]
 
 
@@ -77,7 +82,9 @@ class Importance:
     high: NDArray[np.float64]
 
 
-def fit_scores(params: Sequence[Mapping[str, Any]], scores: Any) -> FittedScores | None:
+def fit_scores(
+    params: Sequence[Mapping[str, Any]], scores: Any, chosen: int | None = None
+) -> FittedScores | None:
     """Fit a model to the scores of a search.
 
     Parameters
@@ -86,6 +93,8 @@ def fit_scores(params: Sequence[Mapping[str, Any]], scores: Any) -> FittedScores
         Parameters of the candidates.
     scores : array-like of shape (n_candidates,)
         Greater is better; NaN for a candidate that failed.
+    chosen : int or None, default=None
+        The candidate through which slices go. None is the one with the best score.
 
     Returns
     -------
@@ -103,7 +112,7 @@ def fit_scores(params: Sequence[Mapping[str, Any]], scores: Any) -> FittedScores
     except ValueError:  # equal scores, or no parameter that varies
         return None
     tried = [c for c, score in zip(configurations, values, strict=True) if np.isfinite(score)]
-    return FittedScores(configurations, values, model, ConfigurationSampler(tried))
+    return FittedScores(configurations, values, model, ConfigurationSampler(tried), chosen)
 
 
 def parameter_importance(fitted: FittedScores) -> Importance:

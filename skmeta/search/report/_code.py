@@ -1,6 +1,7 @@
 """Best parameters as Python that can be copied."""
 
 import ast
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from skmeta.search.space import is_estimator
 
 __all__ = ["code_of_configuration", "code_of_estimator", "code_of_params"]
 
+_STEP = re.compile(r"final_step|step_\d+")
 _ENDLESS = 1_000_000  # characters of a representation before it is cut
 
 
@@ -96,6 +98,8 @@ def code_of_configuration(configuration: Mapping[str, Value]) -> str:
     calls: dict[str, list[str]] = {}
     for name, value in configuration.items():
         owner, _, leaf = name.rpartition(".")
+        if _STEP.fullmatch(leaf):  # tells which class a step is, and is no parameter
+            continue
         calls.setdefault(owner, []).append(f"{leaf}={value!r}")
     return "\n".join(f"{owner or 'dict'}({', '.join(own)})" for owner, own in calls.items())
 

@@ -127,7 +127,7 @@ def _leaderboard(summary: SearchSummary, identifier: str) -> Markup:
 
 
 def _parameters(summary: SearchSummary) -> Markup:
-    fitted = fit_scores([c.params for c in summary.candidates], summary.scores)
+    fitted = fit_scores([c.params for c in summary.candidates], summary.scores, summary.best)
     if fitted is None:
         return tag(
             "p",

@@ -142,6 +142,19 @@ def test_a_slice_follows_the_function(fitted):
     assert score_slice(fitted, "C").is_log
 
 
+def test_a_slice_goes_through_the_chosen_candidate():
+    params = draw(12)
+    scores = [additive(c) for c in params]
+    worst = int(np.argmin(scores))
+    fitted = fit_scores(params, scores, chosen=worst)
+    assert fitted.best == params[worst]
+    grid = [{**params[worst], "x": float(x)} for x in score_slice(fitted, "x").numbers]
+    np.testing.assert_array_equal(score_slice(fitted, "x").mean, fitted.model.predict(grid)[0])
+    assert fit_scores(params, scores).best == params[int(np.argmax(scores))]
+    scores[3] = np.nan
+    assert fit_scores(params, scores, chosen=3).best == params[int(np.nanargmax(scores))]
+
+
 def test_a_slice_of_values_without_an_order(fitted):
     one = score_slice(fitted, "kind")
     assert len(one.numbers) == len(one.mean) == 0

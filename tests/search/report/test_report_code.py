@@ -49,7 +49,12 @@ def test_code_of_params_imports_what_it_names():
 
 
 def test_code_of_a_configuration():
-    configuration = {"PCA.n_components": 3, "SVC.C": 1.0, "SVC.gamma": "scale"}
+    configuration = {
+        "Pipeline.final_step": "SVC",
+        "PCA.n_components": 3,
+        "SVC.C": 1.0,
+        "SVC.gamma": "scale",
+    }
     expected = "PCA(n_components=3)\nSVC(C=1.0, gamma='scale')"
     assert code_of_configuration(configuration) == expected
 
