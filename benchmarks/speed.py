@@ -63,8 +63,6 @@ METHODS = (
     "higher",
     "torchopt",
 )
-# Of a fit of thousands, before what is measured.
-N_FIRST_CALLS = 40
 SAME = ("skmeta", "higher", "torchopt")
 
 
@@ -145,6 +143,7 @@ class Ours:
         sampling: bool = False,
         mode: str = "auto",
         precision: str | None = None,
+        first_calls: int = 1,
     ) -> None:
         self.problem, self.sampling = problem, sampling
         session = problem.begin(transductive, precision)
@@ -157,7 +156,7 @@ class Ours:
         )
         few = TaskTensors(*(Rows(*(x[:2] for x in side)) for side in problem.tasks))
         with self.execution:
-            for _ in range(N_FIRST_CALLS):
+            for _ in range(first_calls):
                 self.fn(problem.tasks if self.execution.mode == "vmap" else few, self.execution)
 
     def __enter__(self):
@@ -242,7 +241,7 @@ class TorchOpt(Peer):
             torchopt.recover_state_dict(self.optimizer, resting)
 
 
-def make(method: str, problem: Problem):
+def make(method: str, problem: Problem, first_calls: int = 1):
     if method == "higher":
         return Higher(problem)
     if method == "torchopt":
@@ -253,6 +252,7 @@ def make(method: str, problem: Problem):
         sampling="sampling" in method,
         mode="loop" if "loop" in method else "auto",
         precision="bfloat16" if "bfloat16" in method else None,
+        first_calls=first_calls,
     )
 
 
@@ -270,11 +270,16 @@ def disagreement(network: str) -> float:
 
 
 def timings(
-    network: str, n_tasks: int, repetitions: int, n: int, clock: Callable[[], float]
+    network: str,
+    n_tasks: int,
+    repetitions: int,
+    n: int,
+    clock: Callable[[], float],
+    first_calls: int,
 ) -> dict[str, list[float]]:
     """Seconds of one meta-iteration, for each repetition."""
     problem, warm_up = Problem(network, n_tasks, "float32"), Problem(network, 2, "float32")
-    methods = {m: (make(m, problem), make(m, warm_up)) for m in METHODS}
+    methods = {m: (make(m, problem, first_calls), make(m, warm_up)) for m in METHODS}
     found: dict[str, list[float]] = {m: [] for m in METHODS}
     for repetition in range(repetitions + 1):
         for method, (iteration, short) in methods.items():
@@ -321,6 +326,9 @@ def main() -> None:
         action="store_true",
         help="measure processor time, for a busy machine; run it with one thread",
     )
+    parser.add_argument(
+        "--first-calls", type=int, default=40, help="calls before the first timed one"
+    )
     parser.add_argument("--tasks", type=int, help="tasks of conv4's meta-batch")
     parser.add_argument("--memory", choices=METHODS, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -343,8 +351,11 @@ def main() -> None:
         }
         assert record["disagreement_float64"] < 1e-6, record
         clock = time.process_time if args.processor_time else time.perf_counter
-        seconds = timings(network, n_tasks, args.repetitions, n, clock)
-        print({m: round(1000 * statistics.median(s), 2) for m, s in seconds.items()}, flush=True)
+        seconds = timings(network, n_tasks, args.repetitions, n, clock, args.first_calls)
+        for method, each in seconds.items():
+            ratio = statistics.median(a / b for a, b in zip(each, seconds["skmeta"], strict=True))
+            milliseconds = 1000 * statistics.median(each)
+            print(f"{method}: {milliseconds:.2f} ms, {ratio:.2f} times skmeta", flush=True)
         for method in METHODS:
             command = [sys.executable, __file__, "--network", network, "--memory", method]
             before, peak = json.loads(subprocess.check_output(command))
