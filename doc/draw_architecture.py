@@ -71,7 +71,8 @@ def main() -> None:
             colour = "#dbe9f6" if level % 2 else "#eef3f8"
             axes.add_patch(FancyBboxPatch(*box, boxstyle=style, fc=colour, ec="#4a6d8c"))
             inner = [r for floor in rules["INNER_FLOORS"].get(room, []) for r in sorted(floor) if r]
-            words = [HOLDS[room], *([" · ".join(inner)] if inner else [])]
+            rows = [inner[k : k + 4] for k in range(0, len(inner), 4)]
+            words = [HOLDS[room], *(" · ".join(row) for row in rows)]
             size = 4.8 if width < 9 else 6.4 if width < 14 else 7.6
             middle = left + width / 2
             axes.text(
