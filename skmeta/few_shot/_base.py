@@ -38,7 +38,7 @@ from skmeta.priors import MetaPrior
 # values of as many rows fit into the cache of a processor.
 _MAX_ROWS, _MAX_OUTPUTS = 512, 2**22
 # A table of more cells is read by the network in single precision.
-_MAX_EXACT_CELLS = 500
+_MAX_EXACT_CELLS = 999
 # Labels of each row as zeros and ones, which learners other than the tabular one compute.
 _MAX_ONE_HOT = 25_000_000
 _MAX_WEIGHT = 1e9

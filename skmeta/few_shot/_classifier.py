@@ -50,7 +50,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         Where to compute; ``"auto"`` takes a GPU if there is one.
     precision : {"auto", "float32", "float64"}, default="auto"
         Precision of the adaptation. ``"auto"`` is float64 for tables on a CPU. The network of an
-        :class:`~skmeta.learners.InContextLearner` then reads tables of more than 500 cells in
+        :class:`~skmeta.learners.InContextLearner` then reads tables of 1,000 cells or more in
         float32, which changes probabilities by about 1e-6 and takes a third of the time.
     random_state : int, Generator, RandomState or None, default=None
         Draws the weights where there is no prior.
