@@ -4,7 +4,7 @@ from skmeta.learners._core._base import LEARNERS, MetaLearner
 from skmeta.learners._core._context import Context
 from skmeta.learners._core._gradient import GradientLearner, InnerLoopLearner, Memory, Point
 from skmeta.learners._core._heads import class_means, initial_head, loss, score
-from skmeta.learners._core._inputs import encode_rows, flatten_rows
+from skmeta.learners._core._inputs import check_learner_rows, encode_rows, flatten_rows
 from skmeta.learners._core._prior_io import (
     classes_in_common,
     column_encoder,
@@ -31,6 +31,7 @@ __all__ = [
     "Point",
     "Session",
     "TaskSource",
+    "check_learner_rows",
     "class_means",
     "classes_in_common",
     "column_encoder",

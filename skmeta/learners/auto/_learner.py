@@ -14,14 +14,15 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
+from skmeta._columns import ColumnEncoder
 from skmeta._doc_link import DocLink
 from skmeta._optional import import_optional
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context, get_feature_names
-from skmeta._validation import check_rows, suggest_parameters
+from skmeta._validation import suggest_parameters
 from skmeta.backend import resolve_device
 from skmeta.exceptions import BaselineWarning, DivergenceWarning, EpisodeError
-from skmeta.learners._core import MetaLearner, flatten_rows, resolve_kind
+from skmeta.learners._core import MetaLearner, check_learner_rows, flatten_rows, resolve_kind
 from skmeta.learners.auto._candidates import default_candidates, own_candidates, prepare
 from skmeta.learners.auto._choice import leaderboard_rows, rank, summarise
 from skmeta.learners.auto._plain import plain_losses
@@ -145,6 +146,9 @@ class AutoLearner(DocLink, BaseEstimator):
     array([6.])
     """
 
+    # Whether a value of a row may be missing (NaN).
+    allow_nan: ClassVar[bool] = True
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "time_budget": [Interval(Real, 0, None, closed="neither"), None],
         "candidates": [list, tuple, StrOptions({"auto"})],
@@ -192,7 +196,7 @@ class AutoLearner(DocLink, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
+        tags.input_tags.allow_nan = self.allow_nan
         return tags
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -202,7 +206,8 @@ class AutoLearner(DocLink, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
-            Rows of all tasks. With a missing value (NaN), only learners that take them race.
+            Rows of all tasks. Columns of a data frame may hold categories; the prior keeps how they
+            are encoded. With a missing value (NaN), only learners that take them race.
         y : array-like of shape (n_samples,)
             Class labels, or the targets of regressions.
         groups : array-like of shape (n_samples,), optional
@@ -232,7 +237,7 @@ class AutoLearner(DocLink, BaseEstimator):
         resolve_device(self.device)
         rng = self._check_rng()
         clock = Clock(self.time_budget)
-        design = self._design(X, y, groups, rng)
+        design, encoder = self._design(X, y, groups, rng)
         seed = int(rng.integers(2**31))
         learners = self._candidates(design)
         store = Store(self.checkpoint, self._fingerprint(design) if self.checkpoint else "")
@@ -246,11 +251,7 @@ class AutoLearner(DocLink, BaseEstimator):
             results = race.run()
             self.best_learner_, chosen = self._refit(race, results)
         self.prior_: MetaPrior = self.best_learner_.prior_
-        names = get_feature_names(X)
-        if names is not None and self.prior_.n_features_in is not None:
-            self.prior_ = self.prior_.replace(feature_names_in=names)
-            self.best_learner_.prior_ = self.prior_
-            self.best_learner_.feature_names_in_ = self.feature_names_in_
+        self._describe_columns(get_feature_names(X), encoder)
         self.history_ = race.history
         self.summary_ = summarise(design, [*results, *plain], chosen)
         self._leaderboard = leaderboard_rows([*plain, *results], chosen.name, design.weights)
@@ -266,14 +267,33 @@ class AutoLearner(DocLink, BaseEstimator):
             )
         return check_rng(self.random_state)
 
-    def _design(self, X: Any, y: Any, groups: Any, rng: np.random.Generator) -> Design:
+    def _design(
+        self, X: Any, y: Any, groups: Any, rng: np.random.Generator
+    ) -> tuple[Design, ColumnEncoder | None]:
         rows, shape = flatten_rows(X, self.input_shape)
-        rows = check_rows(self, rows, reset=True, allow_nan=True)
+        rows, encoder = check_learner_rows(self, rows)
         kind = resolve_kind(self.task_type, y, groups)
         if groups is not None:
-            return design_groups(kind, rows, y, groups, self.n_shot, self.n_query, rng)
-        shape = (rows.shape[1],) if shape is None else shape
-        return design_classes(rows, y, shape, self.n_way, self.n_shot, self.n_query, rng)
+            design = design_groups(kind, rows, y, groups, self.n_shot, self.n_query, rng)
+        else:
+            shape = (rows.shape[1],) if shape is None else shape
+            design = design_classes(rows, y, shape, self.n_way, self.n_shot, self.n_query, rng)
+        return design, encoder
+
+    def _describe_columns(self, names: Any, encoder: ColumnEncoder | None) -> None:
+        """Let the prior and the chosen learner know the columns of the data frame."""
+        if encoder is None and (names is None or self.prior_.n_features_in is None):
+            return  # a prior for tables of any columns, or nothing to tell
+        columns = {} if encoder is None else {"columns": encoder.columns}
+        self.prior_ = self.prior_.replace(
+            feature_names_in=names,
+            n_features_in=self.n_features_in_,
+            provenance={**self.prior_.provenance, **columns},
+        )
+        self.best_learner_.prior_ = self.prior_
+        self.best_learner_.n_features_in_ = self.n_features_in_
+        if names is not None:
+            self.best_learner_.feature_names_in_ = self.feature_names_in_
 
     def _candidates(self, design: Design) -> list[Any]:
         given = self.candidates

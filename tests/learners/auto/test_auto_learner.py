@@ -10,8 +10,21 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.exceptions import BaselineWarning, DeviceError, DivergenceWarning, EpisodeError
-from skmeta.learners import MAML, ALPaCA, AutoLearner, HierarchicalLinear, ProtoNet
+from skmeta.exceptions import (
+    BaselineWarning,
+    DeviceError,
+    DivergenceWarning,
+    EpisodeError,
+    OverlapWarning,
+)
+from skmeta.learners import (
+    MAML,
+    ALPaCA,
+    AutoLearner,
+    HierarchicalLinear,
+    InContextLearner,
+    ProtoNet,
+)
 from skmeta.learners.auto._race import Race
 
 SMALL_MAML = MAML(
@@ -258,3 +271,24 @@ def test_data_that_form_no_tasks_are_refused():
         auto.fit(X, y, groups[:-1])
     with pytest.raises(DeviceError, match="device='abacus'"):
         AutoLearner(device="abacus").fit(X, y, groups)
+
+
+@pytest.mark.parametrize("learner", [HierarchicalLinear(), InContextLearner(prior="tabular")])
+def test_frames_with_categories_and_missing_values(learner):
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(24), 12)
+    X = pd.DataFrame({"size": rng.normal(size=288), "colour": rng.choice(["red", "blue"], 288)})
+    y = X["size"] + 3 * (X["colour"] == "red") + rng.normal(size=24)[groups]
+    X.loc[::17, "size"] = np.nan
+    learner = clone(learner).set_params(n_iterations=0) if learner.allow_nan else learner
+    auto = AutoLearner(candidates=[learner], random_state=0).fit(X, y, groups=groups)
+    assert auto.prior_.n_features_in == 2
+    assert list(auto.prior_.feature_names_in) == ["size", "colour"]
+    known = pd.DataFrame({"size": [0.0, 1.0], "colour": ["blue", "blue"]})
+    reg = auto.to_estimator().fit(known, [0.0, 1.0])
+    new = pd.DataFrame({"size": [0.0, 0.0], "colour": ["red", "blue"]})
+    red, blue = reg.predict(new)
+    assert abs(red - blue - 3) < 0.5
+    with pytest.warns(OverlapWarning):
+        assert auto.score(X, y, groups=groups) > 0.5
