@@ -110,13 +110,24 @@ def draw_search(ax):
 
 
 def small_table_means(kind, measure):
-    """Return a mean for each method, set and size. The prior is the one that was measured last."""
-    rows = [
-        (line["method"], line["name"], line["size"], np.mean([s[measure] for s in line["scores"]]))
-        for line in read_lines(f"small_tables-{kind}.jsonl.gz")
-    ]
-    last = [method for method, *_ in rows if method.startswith("prior-")][-1]
-    rows = [("prior" if row[0] == last else row[0], *row[1:]) for row in rows]
+    """Return a mean for each method, set and size, over the draws that all methods have.
+
+    The prior is the one that was measured last.
+    """
+    lines = read_lines(f"small_tables-{kind}.jsonl.gz")
+    last = [line["method"] for line in lines if line["method"].startswith("prior-")][-1]
+    n_draws = {
+        (line["name"], line["size"]): len(line["scores"])
+        for line in lines
+        if line["method"] == last
+    }
+    rows = []
+    for line in lines:
+        key = line["name"], line["size"]
+        if key in n_draws:
+            scores = [score[measure] for score in line["scores"][: n_draws[key]]]
+            method = "prior" if line["method"] == last else line["method"]
+            rows.append((method, *key, np.mean(scores)))
     return pd.DataFrame(rows, columns=["method", "name", "size", measure])
 
 

@@ -58,7 +58,7 @@ META = {
     "learn_inner_lr": True,
     "multi_step_loss": True,
 }
-ITERATIONS = {"point": (400, 20), "cartpole": (60, 10), "pendulum": (100, 10)}
+ITERATIONS = {"point": (200, 20), "cartpole": (60, 10), "pendulum": (100, 10)}
 
 
 class Polarity:

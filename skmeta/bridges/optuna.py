@@ -75,6 +75,9 @@ ReadOnlyHistory or path-like, default="shipped"
 
     Notes
     -----
+    The sampler does not see the targets. Shipped priors of SVR and Lasso are relative to the
+    standard deviation of the targets, so divide the targets by it first.
+
     A failed trial counts as the worst one, and so does a pruned one. The sampler is for studies
     with one objective.
 
