@@ -167,14 +167,19 @@ def _fit(forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     dtype = y.dtype if forms.device.type == "mps" else torch.float64
     a, target, weight = _rows(forms).to(dtype)[:, None], y.to(dtype)[:, None], w.to(dtype)
     total = weight.sum(1).clamp_min(1.0)
-    own = weight.clamp_max(1.0)[:, None, :, None]
-    weighted = weight[:, None, :, None] * a
+    root = weight.sqrt()[:, None, :, None]
     penalty = torch.logspace(-4, 1, 9, dtype=dtype, device=a.device)[:, None, None]
     identity = torch.eye(a.shape[3], dtype=dtype, device=a.device)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(a.mT @ weighted + penalty * identity))
-    coef = inverse @ (weighted.mT @ target)
+    # Rows and penalties as one least-squares problem. Unlike the normal equations, its orthogonal
+    # factor gives leverages near 1 to the last digits.
+    rows = (root * a).expand(-1, len(penalty), -1, -1)
+    both = torch.cat([rows, (penalty.sqrt() * identity).expand(len(rows), -1, -1, -1)], 2)
+    q, r = torch.linalg.qr(both)
+    q = q[:, :, : rows.shape[2]]
+    coef = torch.linalg.solve_triangular(r, q.mT @ (root * target), upper=True)
     # Without one repetition of the row (equation 5.12 for one row of a linear model).
-    leverage = own * ((a @ inverse) * a).sum(3, keepdim=True)
+    once = (weight > 0) / weight.clamp_min(1.0)
+    leverage = once[:, None, :, None] * (q * q).sum(3, keepdim=True)
     others = (a @ coef - leverage * target) / (1 - leverage).clamp_min(1e-9)
     squared = ((others - target) ** 2).sum(3)
     error = (weight[:, None] * squared).sum(2) / total[:, None]

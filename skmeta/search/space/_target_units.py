@@ -54,6 +54,8 @@ def target_scale(estimator: Any, y: Any) -> float:
         return 1.0
     if any(isinstance(part, TransformedTargetRegressor) for part in parts):
         return 1.0
+    if np.iscomplexobj(y):  # fit will tell
+        return 1.0
     try:
         targets = np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError):  # sparse, or no numbers: fit will tell
