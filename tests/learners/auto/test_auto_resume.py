@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import clone
 from test_auto_learner import SMALL_MAML, make_intercepts
 
-from skmeta.exceptions import CheckpointError
+from skmeta.exceptions import BaselineWarning, CheckpointError
 from skmeta.learners import AutoLearner, HierarchicalLinear, ProtoNet
 from skmeta.learners.auto._candidates import default_candidates
 from skmeta.learners.auto._race import Race
@@ -156,6 +156,7 @@ def test_protonet_keeps_shots_of_each_class_by_groups():
     X, target, groups = make_intercepts()
     small = ProtoNet(backbone_params={"hidden": (4,)}, n_iterations=1, validation_fraction=0.0)
     auto = AutoLearner(candidates=[small], n_shot=(2, 4), random_state=0)
-    auto.fit(X, (target > 0).astype(int), groups)
+    with pytest.warns(BaselineWarning, match="does not pay"):  # after one iteration
+        auto.fit(X, (target > 0).astype(int), groups)
     assert auto.best_learner_.shots_per == "class"
     assert auto.best_learner_.n_shot == (2, 4)
