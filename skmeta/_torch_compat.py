@@ -1,8 +1,28 @@
-"""What differs between versions of torch."""
+"""What differs between versions of torch, and what torch has no types for."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+
+
+def apply_function(function: Any, *args: Any) -> Any:
+    """Call an autograd function. Its ``apply`` has no types.
+
+    Parameters
+    ----------
+    function : type of torch.autograd.Function
+        The function.
+    *args
+        Arguments of its ``forward``.
+
+    Returns
+    -------
+    Tensor or tuple of Tensor
+        What ``forward`` returns.
+    """
+    return function.apply(*args)
 
 
 def has_bfloat16_instructions() -> bool:

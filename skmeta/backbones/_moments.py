@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from skmeta._torch_compat import apply_function
+
 # Any value will do, because the variance is computed back from the normalisation's own result.
 _EPS = 1e-5
 
@@ -32,7 +34,7 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
         In the precision of ``x``; in float32 if that is bfloat16.
     """
     x = x.float() if x.dtype == torch.bfloat16 else x
-    found: tuple[Tensor, Tensor] = _Moments.apply(x)  # type: ignore[no-untyped-call]
+    found: tuple[Tensor, Tensor] = apply_function(_Moments, x)
     return found
 
 

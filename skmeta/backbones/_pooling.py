@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from skmeta._torch_compat import apply_function
+
 
 def halve(x: Tensor) -> Tensor:
     """Take the maximum of each 2x2 block.
@@ -25,7 +27,7 @@ def halve(x: Tensor) -> Tensor:
     Tensor of shape (n, c, height // 2, width // 2)
         The maxima.
     """
-    maxima: Tensor = _MaxPool.apply(x)[0]  # type: ignore[no-untyped-call]
+    maxima: Tensor = apply_function(_MaxPool, x)[0]
     return maxima
 
 
@@ -51,14 +53,14 @@ class _MaxPool(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> Tensor:
-        found: Tensor = _Scatter.apply(gradient, ctx.saved_tensors[0], ctx.size)  # type: ignore[no-untyped-call]
+        found: Tensor = apply_function(_Scatter, gradient, ctx.saved_tensors[0], ctx.size)
         return found
 
     @staticmethod
     def vmap(
         info: Any, in_dims: tuple[int | None], x: Tensor
     ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
-        maxima, positions = _MaxPool.apply(_fold(info.batch_size, in_dims[0], x))  # type: ignore[no-untyped-call]
+        maxima, positions = apply_function(_MaxPool, _fold(info.batch_size, in_dims[0], x))
         sizes = (info.batch_size, -1)
         return (maxima.unflatten(0, sizes), positions.unflatten(0, sizes)), (0, 0)
 
@@ -92,4 +94,4 @@ class _Scatter(torch.autograd.Function):
     ) -> tuple[Tensor, int]:
         n_tasks = info.batch_size
         folded = [_fold(n_tasks, d, x) for d, x in zip(in_dims, (values, positions), strict=False)]
-        return _Scatter.apply(*folded, size).unflatten(0, (n_tasks, -1)), 0  # type: ignore[no-untyped-call]
+        return apply_function(_Scatter, *folded, size).unflatten(0, (n_tasks, -1)), 0

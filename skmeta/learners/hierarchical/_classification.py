@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch import Tensor
 
 from skmeta.learners.hierarchical._covariance import CovarianceShape
+from skmeta.learners.hierarchical._descent import descend
 from skmeta.learners.hierarchical._laplace import (
     class_codes,
     find_mode,
@@ -375,20 +375,11 @@ def _descend(
     evidence: ClassEvidence, start: np.ndarray, tolerance: float, with_factor: bool
 ) -> np.ndarray:
     shape = evidence.shape
-
-    def value_and_gradient(values: np.ndarray) -> tuple[float, np.ndarray]:
-        at = torch.from_numpy(values).requires_grad_()
-        value = evidence.minus_log(at) + shape.penalty(at)
-        (gradient,) = torch.autograd.grad(value, at)
-        return float(value.detach()), gradient.numpy()
-
-    bounds = [*shape.bounds(with_factor), *[(-20.0, 20.0)] * evidence.n_mean, _LOG_RIDGE_BOUNDS]
-    found = minimize(
-        value_and_gradient,
+    return descend(
+        lambda at: evidence.minus_log(at) + shape.penalty(at),
         start,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        options={"maxiter": 300, "ftol": tolerance, "gtol": 1e-3},
+        [*shape.bounds(with_factor), *[(-20.0, 20.0)] * evidence.n_mean, _LOG_RIDGE_BOUNDS],
+        maxiter=300,
+        ftol=tolerance,
+        gtol=1e-3,
     )
-    return np.asarray(found.x)

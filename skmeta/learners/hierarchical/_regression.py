@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch import Tensor
 
 from skmeta.learners.hierarchical._covariance import CovarianceShape
+from skmeta.learners.hierarchical._descent import descend
 from skmeta.learners.hierarchical._gaussian import (
     mixture_log_density,
     noise_grid,
@@ -308,22 +308,14 @@ def _descend(
     tolerance: float,
     with_factor: bool,
 ) -> np.ndarray:
-    def value_and_gradient(values: np.ndarray) -> tuple[float, np.ndarray]:
-        at = torch.from_numpy(values).requires_grad_()
-        value = _minus_log_evidence(statistics, shape, at) + shape.penalty(at)
-        (gradient,) = torch.autograd.grad(value, at)
-        return float(value.detach()), gradient.numpy()
-
-    bounds = [*shape.bounds(with_factor), _LOG_NOISE_BOUNDS, _LOG_RIDGE_BOUNDS]
-    found = minimize(
-        value_and_gradient,
+    return descend(
+        lambda at: _minus_log_evidence(statistics, shape, at) + shape.penalty(at),
         start,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        options={"maxiter": 500, "ftol": tolerance, "gtol": 1e-4},
+        [*shape.bounds(with_factor), _LOG_NOISE_BOUNDS, _LOG_RIDGE_BOUNDS],
+        maxiter=500,
+        ftol=tolerance,
+        gtol=1e-4,
     )
-    return np.asarray(found.x)
 
 
 class _Effects(NamedTuple):
@@ -431,15 +423,11 @@ def _estimate_noise(
         found: Tensor = log_weight[:, None] + likelihood - n_rows * log_sigma[:, None]
         return found
 
-    def value_and_gradient(values: np.ndarray) -> tuple[float, np.ndarray]:
-        at = torch.from_numpy(values).requires_grad_()
-        value = -torch.logsumexp(log_likelihoods(at), 0).sum()
-        (gradient,) = torch.autograd.grad(value, at)
-        return float(value.detach()), gradient.numpy()
-
-    start = np.array([log_noise, np.log(0.2)])
-    bounds = [_LOG_NOISE_BOUNDS, _LOG_SPREAD_BOUNDS]
-    at = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    at = descend(
+        lambda at: -torch.logsumexp(log_likelihoods(at), 0).sum(),
+        np.array([log_noise, np.log(0.2)]),
+        [_LOG_NOISE_BOUNDS, _LOG_SPREAD_BOUNDS],
+    )
     probability = torch.softmax(log_likelihoods(torch.from_numpy(at)), 0)
     ratio = (probability * torch.exp(-2 * np.exp(at[1]) * nodes)[:, None]).sum(0)
     return float(at[0]), float(at[1]), ratio

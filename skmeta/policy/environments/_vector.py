@@ -158,7 +158,10 @@ class SingleEnv(gymnasium.Env):
         With ``num_envs=1``.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
+    metadata: dict[str, Any] = {  # noqa: RUF012 -- as Gymnasium declares it
+        "render_modes": ["rgb_array"],
+        "render_fps": 20,
+    }
 
     def __init__(self, vector: NumpyVectorEnv) -> None:
         self.vector = vector
