@@ -20,14 +20,13 @@ import argparse
 import json
 import os
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
 from lightgbm import LGBMClassifier, LGBMRegressor
 from make_searches import load
+from resumable import read_lines, run_cells
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
-from tqdm import tqdm
 
 from skmeta.search import MetaLearnedSearchCV, default_search_space
 
@@ -98,14 +97,9 @@ def run(cell):
     }
 
 
-def lines():
-    """Return what was run."""
-    return [json.loads(t) for t in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
-
-
 def summarise():
     """Return scores and seconds of the runs that both methods have, with bootstrap intervals."""
-    found = {tuple(line["cell"]): line for line in lines()}
+    found = {tuple(line["cell"]): line for line in read_lines(RESULTS)}
     summary = {}
     for task, names in SETS.items():
         for size in SIZES:
@@ -153,9 +147,7 @@ def main():
     if options.summary:
         print(json.dumps(summarise(), indent=1))
         return
-    end = time.monotonic() + 60 * options.minutes
-    done = {tuple(line["cell"]) for line in lines()}
-    todo = [
+    cells = [
         (dataset, size, seed, method)
         for size in SIZES
         for seed in range(options.seeds)
@@ -163,16 +155,7 @@ def main():
         for dataset in names
         for method in METHODS
     ]
-    for cell in tqdm([cell for cell in todo if cell not in done]):
-        if time.monotonic() > end:
-            break
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            line = run(cell)
-        if line is None:
-            continue
-        with RESULTS.open("a") as file:
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+    run_cells(cells, run, RESULTS, options.minutes)
 
 
 if __name__ == "__main__":

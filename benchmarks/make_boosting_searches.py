@@ -21,21 +21,20 @@ import numpy as np
 from make_searches import (
     FIRST,
     MAX_CLASSES_OF_BOOSTING,
-    MAX_ROWS_OF_5_FOLDS,
     data_sets,
     design,
     load,
+    record_search,
     rounded,
 )
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
 from sklearn.impute import SimpleImputer
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
+from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
-from skmeta.search import Evaluation, SearchHistory, SearchRecord
-from skmeta.search.record._fingerprint import fingerprint_data
-from skmeta.search.space import candidate_key, canonical_configurations, signature
+from skmeta.search import Evaluation, SearchHistory
+from skmeta.search.space import candidate_key, canonical_configurations
 
 BOOSTERS = {
     "LGBMClassifier": ("lightgbm", {"n_jobs": 1, "verbose": -1, "random_state": 0}),
@@ -111,30 +110,12 @@ def search(history, folder, name, dataset, n_configurations, end):
     X, y = load(folder, dataset["name"], MAX_ROWS, is_classifier(estimator))
     X = SimpleImputer().fit_transform(X)
     scoring = metrics(estimator, y)
-    n_folds = 5 if len(X) <= MAX_ROWS_OF_5_FOLDS else 3
-    folds = StratifiedKFold if is_classifier(estimator) else KFold
-    digest, sketch = fingerprint_data(X, y)
-    identifier = history.begin(
-        SearchRecord(
-            fingerprint=fingerprint,
-            dataset=dataset["name"],
-            estimator=name,
-            signature=signature(estimator),
-            metrics=dict.fromkeys(scoring, 1),
-            refit_metric=scoring[0],
-            data_digest=digest,
-            data_sketch=sketch,
-            cv=f"{folds.__name__}({n_folds}, shuffle=True)",
-            space={},
-        )
-    )
-    splits = list(folds(n_folds, shuffle=True, random_state=0).split(X, y))
-    for candidate in todo:
-        if time.monotonic() > end:
-            return
-        for evaluation in evaluate(package, estimator, candidate, X, y, splits, scoring):
-            history.record(identifier, evaluation)
-    history.finish(identifier)
+
+    def of_candidate(candidate, splits):
+        return evaluate(package, estimator, candidate, X, y, splits, scoring)
+
+    named = fingerprint, dataset["name"], name, estimator
+    record_search(history, *named, X, y, scoring, todo, of_candidate, end)
 
 
 def metrics(estimator, y):

@@ -185,12 +185,27 @@ def search(history, folder, name, dataset, n_configurations, end):
         return
     X, y = load(folder, dataset["name"], max_rows, is_classification)
     scoring = metrics(estimator, y)
+
+    def of_candidate(candidate, splits):
+        return [evaluate(estimator, candidate, X, y, splits, scoring)]
+
+    named = fingerprint, dataset["name"], name, estimator
+    record_search(history, *named, X, y, scoring, todo, of_candidate, end)
+
+
+def record_search(
+    history, fingerprint, dataset, name, estimator, X, y, scoring, todo, evaluate, end
+):
+    """Record the evaluations of candidates, until the time is over.
+
+    ``evaluate(candidate, splits)`` returns or yields them.
+    """
     n_folds = 5 if len(X) <= MAX_ROWS_OF_5_FOLDS else 3
-    folds = StratifiedKFold if is_classification else KFold
+    folds = StratifiedKFold if is_classifier(estimator) else KFold
     digest, sketch = fingerprint_data(X, y)
     record = SearchRecord(
         fingerprint=fingerprint,
-        dataset=dataset["name"],
+        dataset=dataset,
         estimator=name,
         signature=signature(estimator),
         metrics=dict.fromkeys(scoring, 1),
@@ -205,7 +220,8 @@ def search(history, folder, name, dataset, n_configurations, end):
     for candidate in todo:
         if time.monotonic() > end:
             return
-        history.record(identifier, evaluate(estimator, candidate, X, y, splits, scoring))
+        for evaluation in evaluate(candidate, splits):
+            history.record(identifier, evaluation)
     history.finish(identifier)
 
 

@@ -32,16 +32,15 @@ import argparse
 import json
 import os
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from resumable import read_lines, run_cells
 from scipy.special import ndtr
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold, train_test_split
-from tqdm import tqdm
 
 from skmeta.search import MetaLearnedSearchCV, default_search_space
 from skmeta.search._racing import Race
@@ -125,14 +124,9 @@ def run(cell):
     }
 
 
-def lines():
-    """Return what was run."""
-    return [json.loads(t) for t in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
-
-
 def summarise():
     """Return means of the runs that both methods have, by estimator and number of folds."""
-    found = {tuple(line["cell"]): line for line in lines()}
+    found = {tuple(line["cell"]): line for line in read_lines(RESULTS)}
     rows = []
     for estimator in ESTIMATORS:
         for n_folds in N_FOLDS:
@@ -345,9 +339,7 @@ def main():
     if options.recorded:
         print(json.dumps(compare_rules(), indent=1))
         return
-    end = time.monotonic() + 60 * options.minutes
-    done = {tuple(line["cell"]) for line in lines()}
-    todo = [
+    cells = [
         (dataset, estimator, n_folds, seed, method)
         for seed in range(options.seeds)
         for dataset in data_sets()
@@ -355,14 +347,7 @@ def main():
         for n_folds in N_FOLDS
         for method in METHODS
     ]
-    for cell in tqdm([cell for cell in todo if cell not in done]):
-        if time.monotonic() > end:
-            break
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            line = run(cell)
-        with RESULTS.open("a") as file:
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+    run_cells(cells, run, RESULTS, options.minutes)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 from make_searches import make
 from origins import same_origin
+from resumable import read_lines
 from search_day_one import chosen, load
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold
@@ -66,7 +67,8 @@ def run(method, dataset, folder):
     elif method == "flaml":
         from flaml import AutoML
 
-        seconds = {r["data"]: r["seconds"] for r in lines() if r["method"] == "ours"}[dataset]
+        ours = [r for r in read_lines(RESULTS) if r["method"] == "ours"]
+        seconds = {r["data"]: r["seconds"] for r in ours}[dataset]
         search = AutoML(
             task="classification",
             metric="accuracy",
@@ -87,13 +89,9 @@ def run(method, dataset, folder):
     return line
 
 
-def lines():
-    return [json.loads(t) for t in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
-
-
 def summarise():
     scores, validated = {}, {}
-    for line in lines():
+    for line in read_lines(RESULTS):
         scores.setdefault(line["data"], {})[line["method"]] = line["accuracy"]
         if "cv" in line:
             validated.setdefault(line["data"], {})[line["method"]] = line["cv"]
@@ -145,7 +143,7 @@ def main():
         return
     end = time.monotonic() + 3600 * options.hours
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
-    done = {(r["method"], r["data"]) for r in lines()}
+    done = {(r["method"], r["data"]) for r in read_lines(RESULTS)}
     todo = [(m, d) for d in chosen(folder, "classification") for m in options.methods]
     for method, dataset in tqdm([cell for cell in todo if cell not in done]):
         if time.monotonic() > end:
