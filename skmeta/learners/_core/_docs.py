@@ -7,8 +7,9 @@ import textwrap
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-PARAMETERS = {
-    "inner_lr": ("float", "Step size of the inner loop (alpha in the papers)."),
+from skmeta._docstrings import SHARED_PARAMETERS, describe_parameters
+
+PARAMETERS = SHARED_PARAMETERS | {
     "n_inner_steps": ("int", "Number of gradient steps of the adaptation to a task."),
     "head_init": (
         '{"auto", "shared", "zeros", "prototype", "learned"}',
@@ -38,11 +39,6 @@ PARAMETERS = {
     "first_order_until": (
         "float",
         "Share of the meta-training, from its start, in which the meta-gradient is of first order.",
-    ),
-    "learn_inner_lr": (
-        "bool",
-        "Whether the step size is learned, one for each tensor and step; ``inner_lr`` is where it "
-        "starts. Steps beyond those of the meta-training take the last one.",
     ),
     "per_step_norm": (
         "bool",
@@ -152,14 +148,6 @@ PARAMETERS = {
         "meta-training rows; ``auto``: tables, but not images.",
     ),
     "n_iterations": ("int", "Meta-iterations, at most."),
-    "meta_batch_size": ("int", "Tasks of a meta-iteration."),
-    "meta_lr": ("float", "Step size of the outer loop (beta in the papers) at its start."),
-    "meta_optimizer": ('{"adam", "sgd"}', "Optimizer of the outer loop."),
-    "schedule": (
-        '{"constant", "linear", "cosine"}',
-        "How ``meta_lr`` falls towards 0 at the last iteration.",
-    ),
-    "clip_norm": ("float or None", "Largest norm of the meta-gradient; None does not clip."),
     "label_noise": (
         "float",
         "Share of the support labels that are made wrong in meta-training, but not in validation, "
@@ -185,15 +173,6 @@ PARAMETERS = {
         "``n_way`` classes, and none if that were more than a third.",
     ),
     "n_validation_tasks": ("int", "Tasks of a validation, and of ``score``."),
-    "evaluate_every": (
-        "int",
-        "Iterations between two rows of ``history_``, validations and checkpoints.",
-    ),
-    "patience": (
-        "int or None",
-        "Validations without a better score after which meta-training ends; None: never.",
-    ),
-    "device": ("str or torch.device", "Where to compute; ``auto`` takes a GPU if there is one."),
     "precision": (
         '{"float32", "float64", "bfloat16"}',
         "Precision of meta-training. With ``bfloat16``, a network's convolutions and products of "
@@ -213,12 +192,6 @@ PARAMETERS = {
         "int or None",
         "Threads over tasks: -1 is one per core, None all that torch uses.",
     ),
-    "checkpoint": (
-        "path or None",
-        "File written at each evaluation. If it is there when ``fit`` begins, the run goes on "
-        "from it, to the same result as without a break. It needs an integer ``random_state``.",
-    ),
-    "verbose": ("int", "1 shows a progress bar."),
     "random_state": (
         "int, Generator, RandomState or None",
         "Seed of the drawn weights and tasks.",
@@ -289,12 +262,9 @@ def complete(cls: type) -> None:
     known = {name for members in GROUPS.values() for name in members}
     grouped["Adaptation"] = [n for n in names if n not in known and n in PARAMETERS]
     special = {"Of this learner": [n for n in names if n not in known and n not in PARAMETERS]}
-    parts = []
-    for name in (name for members in grouped.values() for name in members):
-        kind, text = PARAMETERS[name]
-        parts += [f"{name} : {kind}, default={getattr(cls, name)!r}"]
-        parts += ["    " + line for line in textwrap.wrap(text, 88)]
-    shared = {"parameters": "\n".join(parts), "attributes": ATTRIBUTES}
+    described = [name for members in grouped.values() for name in members]
+    parameters = describe_parameters(cls, described, PARAMETERS)
+    shared = {"parameters": parameters, "attributes": ATTRIBUTES}
     text = inspect.cleandoc(cls.__doc__) % shared
     listed = [
         textwrap.fill(f"* {group}: {', '.join(f'``{n}``' for n in members)}.", 96, **_BULLET)

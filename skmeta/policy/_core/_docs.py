@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import textwrap
+from dataclasses import fields, is_dataclass
 
-PARAMETERS = {
+from skmeta._docstrings import SHARED_PARAMETERS, describe_parameters
+
+PARAMETERS = SHARED_PARAMETERS | {
     "hidden": ("tuple of int", "Width of each hidden layer of the policy."),
     "activation": ('{"relu", "tanh", "gelu", "silu"}', "Applied after each layer."),
     "initial_std": (
@@ -18,7 +20,6 @@ PARAMETERS = {
         "Size of the output layer's first weights; the smaller, the less the first policy depends "
         "on the observation.",
     ),
-    "inner_lr": ("float", "Step size of the inner loop (alpha in the papers)."),
     "n_inner_steps": (
         "int",
         "Updates of a task's policy, each on ``n_episodes`` new episodes. With 0, one policy is "
@@ -28,11 +29,6 @@ PARAMETERS = {
     "first_order": (
         "bool",
         "Whether the meta-gradient ignores how the inner gradients depend on the prior.",
-    ),
-    "learn_inner_lr": (
-        "bool",
-        "Whether the step size is learned, one for each tensor and step; ``inner_lr`` is where it "
-        "starts. Steps beyond those of the meta-training take the last one.",
     ),
     "estimator": (
         '{"lvc", "dice", "likelihood", "e-maml"}',
@@ -85,27 +81,10 @@ PARAMETERS = {
     ),
     "n_iterations": ("int", "Meta-iterations, each with new tasks and episodes."),
     "n_outer_steps": ("int", "Steps of the outer optimizer on the episodes of a meta-iteration."),
-    "meta_batch_size": ("int", "Tasks of a meta-iteration."),
-    "meta_lr": ("float", "Step size of the outer loop (beta in the papers) at its start."),
-    "meta_optimizer": ('{"adam", "sgd"}', "Optimizer of the outer loop."),
-    "schedule": (
-        '{"constant", "linear", "cosine"}',
-        "How ``meta_lr`` falls towards 0 at the last iteration.",
-    ),
-    "clip_norm": ("float or None", "Largest norm of the meta-gradient; None does not clip."),
     "n_validation_tasks": (
         "int",
         "Tasks set aside, whose mean return chooses the best state; 0: the last state is taken.",
     ),
-    "evaluate_every": (
-        "int",
-        "Iterations between two rows of ``history_``, validations and checkpoints.",
-    ),
-    "patience": (
-        "int or None",
-        "Validations without a better score after which meta-training ends; None: never.",
-    ),
-    "device": ("str or torch.device", "Where to compute; ``auto`` takes a GPU if there is one."),
     "precision": ('{"float32", "float64"}', "Precision of meta-training."),
     "execution": (
         '{"auto", "loop", "threads", "vmap"}',
@@ -114,12 +93,6 @@ PARAMETERS = {
     ),
     "chunk_size": ("int or None", "Tasks vectorised at once; None: all of a meta-batch."),
     "n_jobs": ("int or None", "Threads over tasks, -1: one a core; None: as many as torch uses."),
-    "checkpoint": (
-        "path or None",
-        "File written at each evaluation. If it is there when ``fit`` begins, the run goes on "
-        "from it, to the same result as without a break. It needs an integer ``random_state``.",
-    ),
-    "verbose": ("int", "1 shows a progress bar."),
     "random_state": (
         "int, Generator, RandomState or None",
         "Seed of the drawn weights, tasks and episodes.",
@@ -145,10 +118,9 @@ def complete(cls: type) -> None:
     """
     if cls.__doc__ is None or "%(parameters)s" not in cls.__doc__:
         return
-    parts = []
-    for name, (kind, text) in PARAMETERS.items():
-        if hasattr(cls, name):
-            parts += [f"{name} : {kind}, default={getattr(cls, name)!r}"]
-            parts += ["    " + line for line in textwrap.wrap(text, 88)]
-    shared = {"parameters": "\n".join(parts), "attributes": ATTRIBUTES}
+    names = [field.name for field in fields(cls)] if is_dataclass(cls) else []
+    # A class that is just being made is not yet a dataclass: its own parameters are annotations.
+    names = [n for n in dict.fromkeys([*names, *inspect.get_annotations(cls)]) if n in PARAMETERS]
+    parameters = describe_parameters(cls, names, PARAMETERS)
+    shared = {"parameters": parameters, "attributes": ATTRIBUTES}
     cls.__doc__ = inspect.cleandoc(cls.__doc__) % shared

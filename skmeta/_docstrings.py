@@ -1,0 +1,67 @@
+"""Parts of docstrings that learners of tables, images and policies share."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+
+__all__ = ["SHARED_PARAMETERS", "describe_parameters"]
+
+SHARED_PARAMETERS = {
+    "inner_lr": ("float", "Step size of the inner loop (alpha in the papers)."),
+    "learn_inner_lr": (
+        "bool",
+        "Whether the step size is learned, one for each tensor and step; ``inner_lr`` is where it "
+        "starts. Steps beyond those of the meta-training take the last one.",
+    ),
+    "meta_batch_size": ("int", "Tasks of a meta-iteration."),
+    "meta_lr": ("float", "Step size of the outer loop (beta in the papers) at its start."),
+    "meta_optimizer": ('{"adam", "sgd"}', "Optimizer of the outer loop."),
+    "schedule": (
+        '{"constant", "linear", "cosine"}',
+        "How ``meta_lr`` falls towards 0 at the last iteration.",
+    ),
+    "clip_norm": ("float or None", "Largest norm of the meta-gradient; None does not clip."),
+    "evaluate_every": (
+        "int",
+        "Iterations between two rows of ``history_``, validations and checkpoints.",
+    ),
+    "patience": (
+        "int or None",
+        "Validations without a better score after which meta-training ends; None: never.",
+    ),
+    "device": ("str or torch.device", "Where to compute; ``auto`` takes a GPU if there is one."),
+    "checkpoint": (
+        "path or None",
+        "File written at each evaluation. If it is there when ``fit`` begins, the run goes on "
+        "from it, to the same result as without a break. It needs an integer ``random_state``.",
+    ),
+    "verbose": ("int", "1 shows a progress bar."),
+}
+
+
+def describe_parameters(
+    cls: type, names: Iterable[str], texts: Mapping[str, tuple[str, str]]
+) -> str:
+    """Write the section of parameters of a learner's docstring.
+
+    Parameters
+    ----------
+    cls : type
+        The learner. Its attributes are the defaults.
+    names : iterable of str
+        Parameters to describe.
+    texts : mapping of str to pair of str
+        Type and description of each.
+
+    Returns
+    -------
+    str
+        As numpydoc reads it.
+    """
+    lines = []
+    for name in names:
+        kind, text = texts[name]
+        lines += [f"{name} : {kind}, default={getattr(cls, name)!r}"]
+        lines += ["    " + line for line in textwrap.wrap(text, 88)]
+    return "\n".join(lines)
