@@ -22,8 +22,7 @@ best candidate's mean, ``racing`` is what MetaLearnedSearchCV does.
 ``--replayed`` lets the search itself, without a prior, choose 20 of the candidates on record, on
 every ninth of the recorded searches, and compares the same rules with ``posterior``. That one adds
 what the surrogate expected of the candidate before its first fold: a candidate is stopped if the
-posterior probability that it will beat the best one is small. With ``noise told``, the surrogate is
-told how uncertain the scores of stopped candidates are; MetaLearnedSearchCV does not do so.
+posterior probability that it will beat the best one is small.
 
 One line per run goes to ``benchmarks/results/racing.jsonl``; what is there is not run again.
 """
@@ -243,7 +242,7 @@ def recorded_searches():
             yield plain, np.array(folds, dtype=float)
 
 
-def replay_search(configurations, folds, rule, is_noise_told):
+def replay_search(configurations, folds, rule):
     """Return the share of fold fits, and how much worse the winner is than the best candidate."""
     strategy = SearchStrategy(configurations, rng=np.random.default_rng(0))
     race = rule() if rule else None
@@ -258,32 +257,30 @@ def replay_search(configurations, folds, rule, is_noise_told):
             stops = (n for n in range(1, n_splits) if race.is_lost(scores[:n], **more))
             n = next(stops, n_splits)
         n_fits += n
-        told, variance = scores.mean(), 0.0
+        told = scores.mean()
         if n < n_splits:
             told = race.estimate(scores[:n])
-            variance = race.variance(scores[:n]) if is_noise_told else 0.0
         else:
             won = max(won, told)
             if race is not None:
                 race.enter(scores)
-        strategy.tell([suggestion.index], [told], [variance])
+        strategy.tell([suggestion.index], [told])
     return n_fits / (N_RECORDED * n_splits), folds.mean(1).max() - won
 
 
 def compare_replays():
     """Return what each rule costs and saves where the search chooses the candidates."""
     rules = {
-        "all folds": (None, False),
-        "forgiving": (BelowWorstFold, False),
-        "racing": (Race, False),
-        "racing, noise told": (Race, True),
-        "posterior below 0.1": (Posterior, False),
-        "posterior below 0.2": (BoldPosterior, False),
+        "all folds": None,
+        "forgiving": BelowWorstFold,
+        "racing": Race,
+        "posterior below 0.1": Posterior,
+        "posterior below 0.2": BoldPosterior,
     }
     searches = [(c, f) for c, f in recorded_searches() if len(c) >= N_RECORDED and np.ptp(f) > 0]
     found = {}
-    for name, settings in rules.items():
-        found[name] = np.array([replay_search(c, f, *settings) for c, f in searches])
+    for name, rule in rules.items():
+        found[name] = np.array([replay_search(c, f, rule) for c, f in searches])
         found[name][:, 1] /= [np.ptp(f.mean(1)) or 1.0 for _, f in searches]
     rows = []
     base = found["all folds"][:, 1]

@@ -12,7 +12,6 @@ r       (n, n)           scaled distance, r^2 = sum_g D_g / l_g^2
 K       (n, n)           kernel, s^2 (1 + sqrt(5) r + 5/3 r^2) exp(-sqrt(5) r)
 s^2     scalar           amplitude
 e^2     scalar           variance of the noise
-v       (n,)             variance of each score's additional noise, known
 y       (n,)             scores, standardised
 theta   (g + 2,)         (log l, log s^2, log e^2)
 ======  ===============  ====================================================================
@@ -101,7 +100,7 @@ def correlation(squared: NDArray[Any]) -> NDArray[Any]:
 
 
 def negative_log_posterior(
-    theta: Array, D: Array, y: Array, prior: KernelPrior, v: Array | float = 0.0
+    theta: Array, D: Array, y: Array, prior: KernelPrior
 ) -> tuple[float, Array]:
     """Return the negative log posterior of theta, up to a constant, and its gradient.
 
@@ -113,7 +112,7 @@ def negative_log_posterior(
     s = _SQRT5 * np.sqrt(np.tensordot(inverse_squared, D, 1))
     decay = amplitude * np.exp(-s)
     K = (1 + s + s * s / 3) * decay
-    L, inverse = _factor_and_invert(K + (noise + _JITTER + v) * np.eye(len(y)))
+    L, inverse = _factor_and_invert(K + (noise + _JITTER) * np.eye(len(y)))
     alpha = inverse @ y
     value = 0.5 * y @ alpha + np.log(np.diag(L)).sum() + 0.5 * len(y) * np.log(2 * np.pi)
     W = 0.5 * (inverse - np.outer(alpha, alpha))  # d value / d K
@@ -134,7 +133,6 @@ def fit_kernel(
     prior: KernelPrior,
     start: Array | None = None,
     max_iter: int = 40,
-    v: Array | float = 0.0,
 ) -> Array:
     """Maximise the posterior density of theta, by L-BFGS from `start` or the prior's mean.
 
@@ -150,8 +148,6 @@ def fit_kernel(
         Initial theta.
     max_iter : int, default=40
         Largest number of iterations.
-    v : ndarray of shape (n,), default=0.0
-        Variance of each score's additional noise.
 
     Returns
     -------
@@ -162,7 +158,7 @@ def fit_kernel(
     result = minimize(
         negative_log_posterior,
         mean if start is None else start,
-        args=(D, y, prior, v),
+        args=(D, y, prior),
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,

@@ -95,19 +95,15 @@ class Factor:
         L^-1 1.
     means : ndarray of shape (m, k)
         L^-1 C', the whitened prior means at the observations.
-    n_informative : float
-        Number of observations; one with additional noise counts as the share of its variance that
-        is not additional noise, given the observations before it.
     """
 
     def __init__(self, n_means: int) -> None:
         self.L: Array = np.empty((0, 0))
         self.ones: Array = np.empty(0)
         self.means: Array = np.empty((0, n_means))
-        self.n_informative = 0.0
 
     @classmethod
-    def of(cls, K: Array, C: Array, v: Array | float = 0.0) -> "Factor":
+    def of(cls, K: Array, C: Array) -> "Factor":
         """Factorise the covariance of all observations at once.
 
         Parameters
@@ -116,8 +112,6 @@ class Factor:
             Covariance of the observations, noise included.
         C : ndarray of shape (k, m)
             Prior means at the observations.
-        v : ndarray of shape (m,), default=0.0
-            Variance of the observations' additional noise, which K includes.
 
         Returns
         -------
@@ -128,13 +122,12 @@ class Factor:
         factor.L = cholesky(K)
         factor.ones = _solve(factor.L, np.ones(len(K)))
         factor.means = _solve(factor.L, C.T)
-        factor.n_informative = float(len(K) - (v / np.diag(factor.L) ** 2).sum())
         return factor
 
     def __len__(self) -> int:
         return len(self.L)
 
-    def append(self, covariance: Array, variance: float, means: Array, v: float = 0.0) -> None:
+    def append(self, covariance: Array, variance: float, means: Array) -> None:
         """Append one observation.
 
         Parameters
@@ -145,8 +138,6 @@ class Factor:
             Its variance, noise included.
         means : ndarray of shape (k,)
             Prior means at the observation.
-        v : float, default=0.0
-            Variance of its additional noise, which `variance` includes.
         """
         m = len(self)
         row = _solve(self.L, covariance)
@@ -156,7 +147,6 @@ class Factor:
         self.L = L
         self.ones = np.append(self.ones, (1 - row @ self.ones) / pivot)
         self.means = np.vstack([self.means, (means - row @ self.means) / pivot])
-        self.n_informative += 1 - v / pivot**2
 
 
 class WhitenedCandidates:
@@ -301,16 +291,12 @@ class Kriging:
         along = self._factor.ones / np.sqrt(self._precision)
         y = self._y - along * (along @ self._y)
         C = self._factor.means - np.outer(along, along @ self._factor.means)
-        # The density of y is c^n times that of c y. Additional noise is in the units of y, so an
-        # observation that is nothing but such noise does not tell c.
-        n = self._factor.n_informative - 1
+        n = len(y) - 1
         squares = np.einsum("ij,ij->j", C, C)
         fit = np.outer(y @ C, _SCALES) - 0.5 * (_SCALES**2 * (y @ y) + squares[:, None])
         determinant = np.log(np.diag(self._factor.L)).sum() + 0.5 * np.log(self._precision)
         prior = -0.5 * _LOG_SCALES**2
-        return np.asarray(
-            n * _LOG_SCALES + fit + prior - determinant - 0.5 * (len(y) - 1) * _LOG_2PI
-        )
+        return np.asarray(n * _LOG_SCALES + fit + prior - determinant - 0.5 * n * _LOG_2PI)
 
 
 def _solve(L: Array, right: Array) -> Array:

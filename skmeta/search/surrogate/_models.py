@@ -15,7 +15,6 @@ M       (n, n)           Matern 5/2 correlation of the candidates
 t^2     scalar           variance of what past tasks do not explain, the remainder
 e^2     scalar           variance of the noise
 y       (m,)             observed scores
-v       (m,)             variance of each score's additional noise, known
 ======  ===============  ====================================================================
 
 Each model observes scores, has an evidence, and predicts all candidates on demand. A model with
@@ -45,7 +44,6 @@ Index = Sequence[int] | slice
 # Chosen on the development half of benchmarks/search_tables.py.
 _FLOOR = 0.0  # smallest value of past surfaces, in standard deviations from their mean
 _BANDWIDTH = 0.3  # share of the past tasks' covariance that each component of the mixture has
-_NOISE_CHANGE = 1.5  # factor by which noise may differ from that in the factors
 _LOG_WEIGHT_WITHOUT_MEAN = -2.0  # log prior weight of the models that use the covariance only
 
 
@@ -96,7 +94,7 @@ class PlainModel:
         self._refit = refit
         self._theta = self._prior.moments(self._n_groups)[0]
         self._fitted_on = 0
-        self._observed = np.empty(0, np.intp), np.empty(0), np.empty(0), 0
+        self._observed: tuple[Rows, Array, int] = (np.empty(0, np.intp), np.empty(0), 0)
 
     @property
     def X(self) -> Array:
@@ -107,7 +105,7 @@ class PlainModel:
         """Append candidates."""
         self._X.append(X.T)
 
-    def observe(self, rows: Rows, y: Array, n_measured: int, v: Array | float = 0.0) -> None:
+    def observe(self, rows: Rows, y: Array, n_measured: int) -> None:
         """Replace the observations.
 
         Parameters
@@ -119,29 +117,24 @@ class PlainModel:
         n_measured : int
             Number of measured scores, which come first. The others are expected scores of
             pending candidates, and the kernel does not learn from them.
-        v : ndarray of shape (m,), default=0.0
-            Variance of the scores' additional noise, in the units of `y`.
         """
-        v = np.broadcast_to(v, y.shape)
-        self._observed = rows, y, v, n_measured
+        self._observed = rows, y, n_measured
         # The evidence of a fitted kernel would be too large, so the mean of its prior is used.
         _, noise, Z = self._kernel(self._prior.moments(self._n_groups)[0], rows)
-        K = matern(Z, Z) + (noise + 1e-6 + v) * np.eye(len(rows))
-        factor = Factor.of(K, np.zeros((1, len(rows))), v)
+        K = matern(Z, Z) + (noise + 1e-6) * np.eye(len(rows))
+        factor = Factor.of(K, np.zeros((1, len(rows))))
         self.log_weight = self._log_weight + Kriging(factor, y, np.ones(1)).evidence
 
     def predict(self) -> tuple[Array, Array]:
         """Return mean and standard deviation of all candidates' scores, each of shape (n,)."""
-        rows, y, v, n_measured = self._observed
+        rows, y, n_measured = self._observed
         if n_measured > self._refit * self._fitted_on:
             D = group_distances(self.X[rows[:n_measured]], self._groups, self._n_groups)
-            self._theta = fit_kernel(
-                D, y[:n_measured], self._prior, self._theta, max_iter=15, v=v[:n_measured]
-            )
+            self._theta = fit_kernel(D, y[:n_measured], self._prior, self._theta, max_iter=15)
             self._fitted_on = n_measured
         amplitude, noise, Z = self._kernel(self._theta, slice(None))
         cross = amplitude * matern(Z[rows], Z)
-        K = cross[:, rows] + (noise + 1e-6 + v) * np.eye(len(rows))
+        K = cross[:, rows] + (noise + 1e-6) * np.eye(len(rows))
         mean, variance, _ = posterior(K, cross, np.full(len(Z), amplitude), y)
         return mean, np.sqrt(variance)
 
@@ -209,7 +202,6 @@ class LearnedModels:
         ]
         self._growing = (self._F, C, U, G)
         self._order: list[int] = []
-        self._v: Array = np.empty(0)  # additional noise of the observations, in this order
 
     @property
     def F(self) -> Array:
@@ -232,7 +224,7 @@ class LearnedModels:
         for shared in self._shared:
             shared.clear()
 
-    def observe(self, rows: Rows, y: Array, v: Array | float = 0.0) -> Sequence[Model]:
+    def observe(self, rows: Rows, y: Array) -> Sequence[Model]:
         """Replace the observations.
 
         Parameters
@@ -241,42 +233,29 @@ class LearnedModels:
             Positions of the candidates.
         y : ndarray of shape (m,)
             Their scores, approximately standardised.
-        v : ndarray of shape (m,), default=0.0
-            Variance of the scores' additional noise, in the units of `y`. The scale of past tasks
-            is taken for that of the new one.
 
         Returns
         -------
         list of Model
             One per variance of the remainder and kind of model.
         """
-        observed = zip(rows.tolist(), y, np.broadcast_to(v, y.shape), strict=True)
-        known = {row: (score, noise) for row, score, noise in observed}
-        if not known.keys() >= set(self._order) or self._has_other_noise(known):
+        known = dict(zip(rows.tolist(), y, strict=True))
+        if not known.keys() >= set(self._order):
             self._order = []
-            self._v = np.empty(0)
             for component in self._components:
                 component.restart()
         seen = set(self._order)
         self._order += [row for row in known if row not in seen]
-        ordered, noise = np.array([known[row] for row in self._order]).reshape(-1, 2).T
-        # Factors hold the noise that an observation had when it was added.
-        self._v = np.append(self._v, noise[len(self._v) :])
+        ordered = np.array([known[row] for row in self._order])
         for component in self._components:
-            component.observe(self._order, ordered, self._v)
+            component.observe(self._order, ordered)
         return self._components
 
-    def _has_other_noise(self, known: dict[int, tuple[float, float]]) -> bool:
-        """Return whether noise has changed by more than a factor, as the scores' scale has."""
-        noise = np.array([known[row][1] for row in self._order])
-        low, high = self._v / _NOISE_CHANGE, self._v * _NOISE_CHANGE
-        return bool(((noise < low) | (noise > high)).any())
-
-    def agreement(self, rows: Rows, y: Array, v: Array | float = 0.0) -> Array:
+    def agreement(self, rows: Rows, y: Array) -> Array:
         """Return the probability of each past task, if the new task is like one of them."""
         Z = self._Z.values.T[rows]
-        residual = 0.3 * matern(Z, Z) + (0.1 + v) * np.eye(len(rows))
-        return np.asarray(Kriging(Factor.of(residual, self.F[:, rows], v), y, self._w).shares)
+        residual = 0.3 * matern(Z, Z) + 0.1 * np.eye(len(rows))
+        return np.asarray(Kriging(Factor.of(residual, self.F[:, rows]), y, self._w).shares)
 
     def _matern(self, rows: Index, columns: Index) -> Array:
         Z = self._Z.values.T
@@ -344,15 +323,13 @@ class _Component:
         self._factor = Factor(len(self._p))
         self.forget()
 
-    def observe(self, rows: Sequence[int], y: Array, v: Array) -> None:
+    def observe(self, rows: Sequence[int], y: Array) -> None:
         """Replace the observations; `rows` begins with the rows of the previous call."""
-        for position in range(len(self._rows), len(rows)):
-            row = rows[position]
+        for row in rows[len(self._rows) :]:
             covariance = self._covariance(self._rows, [row])[:, 0]
-            own = float(self._covariance([row], [row])[0, 0])
-            variance = own + self._noise + float(v[position])
+            variance = float(self._covariance([row], [row])[0, 0]) + self._noise
             means = np.zeros(1) if self._C is None else self._C.values[:, row]
-            self._factor.append(covariance, variance, means, float(v[position]))
+            self._factor.append(covariance, variance, means)
             self._rows.append(row)
         self._kriging = Kriging(self._factor, y, self._p)
         self.log_weight = self._log_weight + self._kriging.evidence

@@ -106,15 +106,12 @@ class _Observations(NamedTuple):
         Positions of the candidates. Those with a score come first, then the pending ones.
     y : ndarray of shape (m,)
         Standardised scores; of pending candidates, those that are expected.
-    v : ndarray of shape (m,)
-        Variance of the additional noise of `y`.
     location, scale : float
         A score is ``location + scale * y``, unless it was so low that it was raised.
     """
 
     rows: Rows
     y: Array
-    v: Array
     location: float
     scale: float
 
@@ -163,7 +160,6 @@ class SearchStrategy:
         default = n_plain if self._learned is None else _N_INITIAL_LEARNED
         self._n_initial = check_count(default if n_initial is None else n_initial, "n_initial")
         self._scores: dict[int, float] = {}
-        self._variances: dict[int, float] = {}  # candidate -> additional noise of its score
         self._pending: dict[int, float] = {}  # candidate -> its expected score
 
     def __len__(self) -> int:
@@ -197,7 +193,6 @@ class SearchStrategy:
         self,
         indices: Iterable[int],
         scores: Iterable[float],
-        variances: Iterable[float] | None = None,
         seconds: Iterable[float] | None = None,
     ) -> None:
         """Record scores.
@@ -208,24 +203,19 @@ class SearchStrategy:
             Positions in the pool, whether `ask` returned them or not.
         scores : iterable of float
             Greater is better; NaN for a candidate that failed.
-        variances : iterable of float, default=None
-            Variance of the noise that each score has beyond that of other scores, for example as
-            it is a mean over fewer folds; 0 by default.
         seconds : iterable of float, default=None
             How long each candidate took. If they are given, candidates are chosen by their
             expected improvement per second.
         """
         indices, scores = list(indices), list(scores)
-        more = [0.0] * len(scores) if variances is None else list(variances)
         times = [float("nan")] * len(scores) if seconds is None else list(seconds)
-        for index, score, variance, time in zip(indices, scores, more, times, strict=True):
+        for index, score, time in zip(indices, scores, times, strict=True):
             if not 0 <= index < self._size:
                 raise IndexError(
                     f"indices holds {index}, but the pool has {self._size} candidates. "
                     "Pass positions that ask or extend returned."
                 )
             self._scores[int(index)] = float(score)
-            self._variances[int(index)] = float(variance)
             self._seconds.observe(int(index), float(time))
             self._pending.pop(int(index), None)
 
@@ -268,7 +258,7 @@ class SearchStrategy:
         task_weights = np.empty(0) if self._prior is None else self._prior.task_weights
         learned_weight = float(self._learned is not None)
         if self._learned is not None and len(seen.rows):
-            task_weights = self._learned.agreement(seen.rows, seen.y, seen.v)
+            task_weights = self._learned.agreement(seen.rows, seen.y)
             learned_weight = float(_normalise(self._observe(seen))[:-1].sum())
         return {
             "datasets": datasets,
@@ -334,19 +324,18 @@ class SearchStrategy:
         rows = np.array([*self._scores, *self._pending], dtype=np.intp)
         scores = np.array([*self._scores.values()])
         if not np.isfinite(scores).any():
-            return _Observations(np.empty(0, dtype=np.intp), np.empty(0), np.empty(0), 0.0, 1.0)
+            return _Observations(np.empty(0, dtype=np.intp), np.empty(0), 0.0, 1.0)
         scores = winsorize_scores(scores, _WINSOR_FACTOR if len(scores) > 2 else np.inf)
         location, scale = float(scores.mean()), float(scores.std()) or 1.0
         expected = np.array([*self._pending.values()])
         expected = np.where(np.isfinite(expected), expected, location)
         y = (np.concatenate([scores, expected]) - location) / scale
-        v = np.array([*self._variances.values(), *(0.0 for _ in expected)]) / scale**2
-        return _Observations(rows, y, v, location, scale)
+        return _Observations(rows, y, location, scale)
 
     def _observe(self, seen: "_Observations") -> list[Model]:
         """Give the observations to all models, and return them, the plain model last."""
-        self._plain.observe(seen.rows, seen.y, len(self._scores), seen.v)
-        learned = [] if self._learned is None else self._learned.observe(seen.rows, seen.y, seen.v)
+        self._plain.observe(seen.rows, seen.y, len(self._scores))
+        learned = [] if self._learned is None else self._learned.observe(seen.rows, seen.y)
         return [*learned, self._plain]
 
     def _best(self, predictions: Sequence[tuple[Array, Array]], weights: Array, best: float) -> int:

@@ -41,19 +41,6 @@ def test_fitting_does_not_change_the_evidence():
     assert np.abs(unfitted - fitted).max() > 1e-3
 
 
-def test_additional_noise_is_that_of_scikit_learns_alpha():
-    v = np.array([0.0, 0.5, 0.1, 0.0])
-    model = PlainModel(X, np.array([0, 1]))
-    model.observe(ROWS, Y, len(Y), v)
-    found_mean, found_std = model.predict()
-    scales, (amplitude, noise) = np.exp(model._theta[:2]), np.exp(model._theta[2:])
-    kernel = ConstantKernel(amplitude, "fixed") * Matern(scales, "fixed", nu=2.5)
-    process = GaussianProcessRegressor(kernel, alpha=noise + 1e-6 + v, optimizer=None)
-    mean, std = process.fit(X[ROWS], Y).predict(X, return_std=True)
-    np.testing.assert_allclose(found_mean, mean, atol=1e-7)
-    np.testing.assert_allclose(found_std, std, atol=1e-6)
-
-
 def test_plain_evidence_is_that_of_the_prior_kernel():
     scale, noise = np.exp(KernelPrior().length_scale[0]), np.exp(KernelPrior().noise[0])
     model = PlainModel(X, np.array([0, 1]), log_weight=-1.5)
@@ -246,25 +233,6 @@ def test_observations_in_any_order_and_number_are_those_of_a_new_model():
             np.testing.assert_allclose(a.mean, b.mean, atol=1e-10)
             np.testing.assert_allclose(a.std, b.std, atol=1e-10)
             np.testing.assert_allclose(a.evidence, b.evidence)
-
-
-def test_a_score_of_nothing_but_noise_says_nothing():
-    v = np.array([0.0, 0.0, 1e12, 0.0])
-    certain = [0, 1, 3]
-    noisy = make_model().observe(ROWS, Y, v)
-    without = make_model().observe(ROWS[certain], Y[certain])
-    for a, b in zip(noisy, without, strict=True):
-        for found, expected in zip(a.predict(), b.predict(), strict=True):
-            np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-def test_noise_that_changes_with_the_scale_of_the_scores_is_taken_over():
-    model = make_model()
-    model.observe(ROWS[:3], Y[:3], np.array([0.0, 1.0, 0.0]))
-    v = np.array([0.0, 0.2, 0.0, 0.0])
-    changed, new = model.observe(ROWS, Y, v), make_model().observe(ROWS, Y, v)
-    for a, b in zip(changed, new, strict=True):
-        np.testing.assert_allclose(a.predict(), b.predict(), atol=1e-10)
 
 
 def test_what_is_forgotten_is_computed_anew():
