@@ -98,7 +98,7 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
 }
-html_sidebars = {page: [] for page in ("index", "install", "results", "whats_new")}
+html_sidebars = {page: [] for page in ("index", "install", "whats_new")}
 
 ROOMS = [f"skmeta.{part.name}" for part in iter_modules(skmeta.__path__) if part.name[0] != "_"]
 
