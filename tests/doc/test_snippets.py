@@ -15,7 +15,11 @@ PAGES = [
     for page in [ROOT / "README.rst", *sorted((ROOT / "doc").glob("*.rst"))]
     if ".. code-block:: python" in page.read_text(encoding="utf-8")
 ]
-NEEDS = {"doc/policy.rst": ["gymnasium"], "doc/searches.rst": ["optuna", "pyarrow"]}
+NEEDS = {
+    "doc/bridges.rst": ["mlflow", "openml", "optuna", "skorch"],
+    "doc/policy.rst": ["gymnasium"],
+    "doc/searches.rst": ["optuna", "pyarrow"],
+}
 SECONDS = 600
 BLOCK = re.compile(r"^\.\. code-block:: (python|text)\n((?:[ ]+.*\n|\n)+)", re.M)
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])")

@@ -1,0 +1,192 @@
+"""Nets of the real skorch that start from a prior."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from builders import make_classes
+from sklearn.base import clone
+from sklearn.metrics import r2_score
+
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.datasets import make_sinusoid_tasks
+from skmeta.exceptions import PriorMismatchError
+from skmeta.learners import MAML, HierarchicalLinear, MetaNAS, ProtoNet
+from skmeta.priors import MetaPrior
+
+pytest.importorskip("skorch")
+
+from skmeta.bridges.skorch import (
+    PriorModule,
+    PriorNetClassifier,
+    PriorNetRegressor,
+)
+
+QUICK = {"n_iterations": 3, "meta_batch_size": 2, "random_state": 0}
+IMAGES = {
+    "backbone": "conv4",
+    "backbone_params": {"n_channels": 4, "n_blocks": 2},
+    "input_shape": (1, 8, 8),
+}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_classes(spread=2.0)
+
+
+@pytest.fixture(scope="module")
+def sinusoids():
+    X, y, groups = make_sinusoid_tasks(12, random_state=0)
+    y = 1000 + 50 * y  # in a unit that standardisation has to undo
+    return X, y, groups
+
+
+def maml_prior(data, **settings):
+    X, y = data
+    settings = {"head_init": "shared", "n_inner_steps": 3, "inner_lr": 0.2, **settings}
+    learner = MAML(backbone="mlp", n_way=3, n_shot=2, n_query=2, **settings, **QUICK)
+    return learner.fit(X[y < 9], y[y < 9]).prior_
+
+
+def new_task(data, first=9, n_classes=3):
+    X, y = data
+    chosen = y >= first
+    return X[chosen], y[chosen] - first
+
+
+def as_maml(prior, **settings):
+    """A net that does the inner steps of MAML: gradient descent on all rows."""
+    params = prior.learner_params
+    net = PriorNetClassifier if prior.kind == "classification" else PriorNetRegressor
+    return net(
+        module__prior=prior,
+        lr=params["inner_lr"],
+        max_epochs=params["n_inner_steps"],
+        batch_size=-1,
+        verbose=0,
+        **settings,
+    )
+
+
+@pytest.mark.parametrize("head", ["shared", "zeros", "prototype"])
+def test_gradient_descent_on_all_rows_is_the_inner_loop_of_maml(data, head):
+    prior = maml_prior(data, head_init=head)
+    X, y = new_task(data)
+    net = as_maml(prior)
+    expected = MetaFewShotClassifier(prior, precision="float64").fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(net.fit(X, y).predict_proba(X), expected, atol=2e-4)
+
+
+def test_and_for_regressions_in_any_unit(sinusoids):
+    X, y, groups = sinusoids
+    old, new = groups < 10, groups == 10
+    learner = MAML(n_shot=5, n_query=5, inner_lr=0.05, n_inner_steps=3, **QUICK)
+    prior = learner.fit(X[old], y[old], groups=groups[old]).prior_
+    net = as_maml(prior).fit(X[new], y[new])
+    expected = MetaFewShotRegressor(prior, precision="float64").fit(X[new], y[new]).predict(X[new])
+    assert net.predict(X[new]).shape == (new.sum(), 1)
+    np.testing.assert_allclose(net.predict(X[new])[:, 0], expected, rtol=1e-4)
+    assert net.score(X[new], y[new]) == pytest.approx(r2_score(y[new], expected), abs=1e-3)
+
+
+def test_no_step_from_a_prototypical_network_is_the_nearest_class_mean(data):
+    X, y = data
+    learner = ProtoNet(backbone="mlp", n_way=3, n_shot=2, n_query=2, **QUICK)
+    prior = learner.fit(X[y < 9], y[y < 9]).prior_
+    X, y = new_task(data)
+    net = PriorNetClassifier(module__prior=prior, lr=0.0, max_epochs=1, verbose=0).fit(X, y)
+    expected = MetaFewShotClassifier(prior, precision="float64").fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(net.predict_proba(X), expected, atol=1e-4)
+
+
+def test_batch_normalisation_has_the_statistics_of_the_rows(data):
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(8), 6)
+    X = rng.uniform(size=(48, 64)) + 0.1 * y[:, None]
+    learner = ProtoNet(n_way=3, n_shot=2, n_query=2, validation_fraction=0, **IMAGES, **QUICK)
+    prior = learner.fit(X[y < 5], y[y < 5]).prior_
+    X, y = X[y >= 5], y[y >= 5] - 5
+    settings = {"module__prior": prior, "lr": 0.0, "max_epochs": 1, "verbose": 0}
+    net = PriorNetClassifier(**settings).fit(X, y)
+    expected = MetaFewShotClassifier(prior, precision="float64").fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(net.predict_proba(X), expected, atol=1e-3)
+    # In training, statistics change; copies and pickles of the net have them.
+    net = PriorNetClassifier(**{**settings, "lr": 0.01, "max_epochs": 3}, batch_size=6).fit(X, y)
+    copy = pickle.loads(pickle.dumps(net))
+    np.testing.assert_array_equal(copy.predict_proba(X), net.predict_proba(X))
+    assert (net.module_.body.state_dict().keys()) == copy.module_.body.state_dict().keys()
+
+
+def test_classes_with_rows_of_their_own_in_the_head(data):
+    X, y = data
+    groups = np.arange(len(y)) % 4
+    settings = {"task_type": "classification", "shots_per": "task"}
+    learner = MAML(backbone="mlp", n_shot=8, n_query=8, **settings, **QUICK)
+    prior = learner.fit(X, y % 3, groups=groups).prior_
+    module = PriorModule(prior, 2)
+    np.testing.assert_array_equal(module.head.weight.detach(), prior.tensors["head.weight"][:2])
+    with pytest.raises(PriorMismatchError, match="4 outputs, but the prior's head has learned"):
+        PriorModule(prior, 4)
+
+
+def test_a_net_is_cloned_trained_on_and_pickled(data):
+    X, y = new_task(data)
+    net = as_maml(maml_prior(data), train_split=None)
+    copy = clone(net)
+    assert copy.get_params()["module__prior"] is net.get_params()["module__prior"]
+    before = net.fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(copy.fit(X, y).predict_proba(X), before)
+    again = pickle.loads(pickle.dumps(net))
+    np.testing.assert_array_equal(again.predict_proba(X), before)
+    net.partial_fit(X, y)  # goes on from where it is
+    assert np.abs(net.predict_proba(X) - before).max() > 1e-4
+    fresh = clone(net).partial_fit(X[:4], y[:4], classes=[0, 1, 2])
+    assert fresh.predict_proba(X).shape == (len(X), 3)
+
+
+def test_a_frozen_body_stays_as_it_is(data):
+    prior = maml_prior(data)
+    X, y = new_task(data)
+    net = as_maml(prior, module__freeze_body=True).fit(X, y)
+    for name, value in net.module_.body.named_parameters():
+        np.testing.assert_array_equal(value.detach(), prior.tensors[f"body.{name}"])
+    head = prior.tensors["head.weight"]
+    assert np.abs(net.module_.head.weight.detach().numpy() - head).max() > 1e-4
+
+
+def test_a_module_of_the_user_s(data, tmp_path):
+    X, y = data
+    body = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.BatchNorm1d(5), torch.nn.ReLU())
+    learner = ProtoNet(backbone=body, n_way=3, n_shot=2, n_query=2, **QUICK)
+    prior = learner.fit(X[y < 9], y[y < 9]).prior_
+    X, y = new_task(data)
+    net = PriorNetClassifier(module__prior=prior, max_epochs=2, verbose=0).fit(X, y)
+    assert net.score(X, y) > 0.3
+    prior.save(tmp_path / "prior.skmeta")
+    with pytest.raises(PriorMismatchError, match="trained with a module of yours, Sequential"):
+        PriorModule(MetaPrior.load(tmp_path / "prior.skmeta"))
+
+
+def test_torch_s_global_generator_does_not_move(data):
+    prior = maml_prior(data)
+    before = torch.get_rng_state()
+    PriorModule(prior, 3)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_what_is_refused(data, sinusoids):
+    prior = maml_prior(data)
+    X, y = new_task(data)
+    with pytest.raises(PriorMismatchError, match="needs a prior for regression, got one for class"):
+        PriorNetRegressor(module__prior=prior, verbose=0).fit(X, y.astype(float))
+    with pytest.raises(TypeError, match=r"must be a MetaPrior, such as learner.prior_, got MAML"):
+        PriorModule(MAML())
+    X, y, groups = sinusoids
+    plain = HierarchicalLinear(n_shot=5, n_query=5).fit(X, y, groups=groups).prior_
+    with pytest.raises(PriorMismatchError, match="HierarchicalLinear has no network"):
+        PriorModule(plain)
+    chosen = MetaNAS(backbone="table_cells", n_shot=5, n_query=5, **QUICK)
+    with pytest.raises(PriorMismatchError, match="chooses the operations of its network"):
+        PriorModule(chosen.fit(X, y, groups=groups).prior_)
