@@ -46,7 +46,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "learners._table_members": ("learners.in_context._views",),
     "learners._table_training": ("learners.in_context._training",),
     "search._acquisition": ("search.surrogate._acquisition",),
-    "search._choice": ("search._algorithm_selection",),
+    "search._choice": ("search._arguments",),
     "search._codec": ("search.history._codec",),
     "search._default_history": ("search.history._default",),
     "search._describe": (

@@ -3,11 +3,13 @@
 import difflib
 import warnings
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import get_scorer_names
+from sklearn.pipeline import Pipeline
 
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import resolve_scorers
@@ -26,12 +28,21 @@ from skmeta.search.space import (
     SearchSpace,
     default_search_space,
     expand_choices,
+    is_estimator,
     scale_default_space,
     target_scale,
 )
 
-__all__ = ["Arguments", "in_target_units", "resolve_arguments", "resolve_history"]
+__all__ = [
+    "Arguments",
+    "in_target_units",
+    "resolve_arguments",
+    "resolve_history",
+    "with_one_estimator",
+]
 
+# The only step of a pipeline that chooses between estimators.
+_STEP = "model"
 # Number of bits of a drawn seed: integers in the JSON of some databases have 64, one for the sign.
 _SEED_BITS = 63
 
@@ -260,3 +271,56 @@ def _nearest_scorer(name: str, known: list[str]) -> str:
 
 def _initials(name: str) -> str:
     return "".join(word[0] for word in name.removeprefix("neg_").split("_") if word)
+
+
+# -- algorithm selection (CASH): a list of estimators as one pipeline and its search space ---------
+
+
+def with_one_estimator(search: Any) -> Any:
+    """Return a search over a list of estimators as a search over one pipeline.
+
+    scikit-learn's searches have one estimator. The list becomes the choices of the pipeline's
+    only step.
+
+    Parameters
+    ----------
+    search : MetaLearnedSearchCV
+
+    Returns
+    -------
+    search : MetaLearnedSearchCV
+        The search itself if it has one estimator, else a shallow copy. The search that was given
+        stays as it is.
+
+    Raises
+    ------
+    SearchSpaceError
+        If the list is empty, or a space is given as well.
+    TypeError
+        If something in the list is not an estimator.
+    """
+    estimators = search.estimator
+    if not isinstance(estimators, list | tuple):
+        return search
+    _check_estimators(estimators, search.param_distributions, search.param_grid)
+    one = copy(search)
+    one.estimator = Pipeline([(_STEP, estimators[0])])
+    one.param_distributions = {_STEP: list(estimators)}
+    return one
+
+
+def _check_estimators(estimators: Any, *spaces: Any) -> None:
+    if not estimators:
+        raise SearchSpaceError("estimator is an empty list. Pass at least one estimator in it.")
+    for estimator in estimators:
+        if not is_estimator(estimator):
+            raise TypeError(
+                f"estimator is a list that holds {estimator!r}, which is not an estimator. "
+                "Pass instances, such as [SVC(), RandomForestClassifier()]."
+            )
+    if any(space is not None for space in spaces):
+        raise SearchSpaceError(
+            "A list of estimators was given and a search space as well. Leave the space out, so "
+            "that each estimator has its default one, or pass a pipeline and one sub-space for "
+            'each choice of its step: [{"clf": [SVC()], "clf__C": ...}, ...].'
+        )

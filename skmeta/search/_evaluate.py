@@ -4,7 +4,7 @@ scikit-learn's searches receive the results of a batch together. This one receiv
 so that it can record each candidate, keep to a time budget, and resume from its record.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple, Self
 
@@ -20,7 +20,7 @@ from skmeta.search._arguments import Arguments
 from skmeta.search._fit_params import FitData
 from skmeta.search._recorder import Output, Trial, TrialRecorder
 from skmeta.search.early_stopping import Held, hold_out, stop_early
-from skmeta.search.space import Candidate
+from skmeta.search.space import Candidate, stable_repr
 
 __all__ = ["FoldEvaluator", "Folds", "check_predictions", "draw_folds", "predict_out_of_fold"]
 
@@ -44,7 +44,7 @@ class Folds(NamedTuple):
     splits: list[Any]
 
 
-def draw_folds(cv: Any, estimator: Any, data: FitData) -> Folds:
+def draw_folds(cv: Any, estimator: Any, data: FitData, *, twice: bool = False) -> Folds:
     """Draw the folds.
 
     Parameters
@@ -53,6 +53,8 @@ def draw_folds(cv: Any, estimator: Any, data: FitData) -> Folds:
         As of the search.
     estimator : estimator
     data : FitData
+    twice : bool, default=False
+        Whether other processes draw the folds too, so that they must be the same each time.
 
     Returns
     -------
@@ -61,7 +63,8 @@ def draw_folds(cv: Any, estimator: Any, data: FitData) -> Folds:
     Raises
     ------
     ValueError
-        If there are no folds, or another number than the splitter's ``get_n_splits`` returns.
+        If there are no folds, or another number than the splitter's ``get_n_splits`` returns, or
+        others when they are drawn `twice`.
     """
     splitter = check_cv(cv, data.y, classifier=is_classifier(estimator))
     n_splits = splitter.get_n_splits(data.X, data.y, **data.split_params)
@@ -76,7 +79,18 @@ def draw_folds(cv: Any, estimator: Any, data: FitData) -> Folds:
             "No fits were performed. Was the CV iterator empty? Were there no candidates? "
             "Pass a splitter, or a list of splits: an iterator is empty after its first use."
         )
+    if twice:
+        again = splitter.split(data.X, data.y, **data.split_params)
+        if stable_repr(_as_arrays(splits)) != stable_repr(_as_arrays(again)):
+            raise ValueError(
+                f"shared=True needs the same folds in all processes, but cv={splitter!r} draws "
+                "others each time. Give it an integer as random_state, or pass a list of splits."
+            )
     return Folds(splitter, splits)
+
+
+def _as_arrays(splits: Iterable[Any]) -> list[list[NDArray[Any]]]:
+    return [list(map(np.asarray, split)) for split in splits]
 
 
 def check_predictions(method: Any, arguments: Arguments, folds: Folds, n_rows: int) -> None:

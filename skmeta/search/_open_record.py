@@ -14,6 +14,7 @@ from skmeta.search._arguments import Arguments, resolve_history
 from skmeta.search._evaluate import Folds
 from skmeta.search._fit_params import FitData
 from skmeta.search._priors import Prior, resolve_prior
+from skmeta.search.history import Leases, SearchHistory
 from skmeta.search.record import SearchRecord, fingerprint_data
 from skmeta.search.space import canonical_names, predictor_name, signature, stable_repr
 
@@ -37,6 +38,8 @@ class OpenRecord:
     is_replayed : bool
         Whether the record has the seed of this very search, so that the same candidates are
         proposed again, in the same order.
+    leases : Leases or None
+        Of this process, if the search is shared with others.
     """
 
     history: Any
@@ -44,6 +47,7 @@ class OpenRecord:
     prior: Prior | None
     seed: int
     is_replayed: bool
+    leases: Leases | None = None
 
 
 @contextmanager
@@ -72,6 +76,11 @@ def open_record(
         history = resolve_history(search.history)
         if history is not None and history is not search.history:
             opened.callback(history.close)
+        if search.shared and not isinstance(history, SearchHistory):
+            raise ValueError(
+                f"shared=True needs a history that all processes write, but history is {history!r}."
+                " Pass the URL of a server, such as postgresql://..., or on one machine a file."
+            )
         if history is None and (arguments.walks_grid or search.prior is None):
             yield OpenRecord(None, None, None, arguments.seed, False)
             return
@@ -81,6 +90,10 @@ def open_record(
         is_replayed = False
         if history is not None:
             known = history.find(record.fingerprint)
+            if known is None and search.shared:
+                # Of workers that begin at the same time, one enters its seed and position.
+                history.begin(replace(record, learned_until=history.position()))
+                known = history.find(record.fingerprint)
             if known is None:
                 record = replace(record, learned_until=history.position())
             elif known.seed is not None:
@@ -93,7 +106,12 @@ def open_record(
             )
         search_id = None if history is None else history.begin(record)
         assert record.seed is not None
-        yield OpenRecord(history, search_id, prior, record.seed, is_replayed)
+        leases = None
+        if search.shared:
+            assert isinstance(history, SearchHistory)
+            assert search_id is not None
+            leases = history.leases(search_id, search.lease_timeout)
+        yield OpenRecord(history, search_id, prior, record.seed, is_replayed, leases)
 
 
 def _describe(arguments: Arguments) -> SearchRecord:

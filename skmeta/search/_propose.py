@@ -53,6 +53,17 @@ class Proposer(Protocol):
             Of a fold.
         """
 
+    def sync(self, pending: Sequence[Trial], n_proposed: int) -> None:
+        """Take note of the candidates that other workers of a shared search evaluate now.
+
+        Parameters
+        ----------
+        pending : sequence of Trial
+            They replace all that were pending before, those that `ask` returned included.
+        n_proposed : int
+            Number of candidates that all workers have proposed, finished or not.
+        """
+
     def report(self) -> dict[str, Any]:
         """Return the weights of past searches and of the models."""
 
@@ -73,6 +84,9 @@ class GridProposer:
         return self._trials
 
     def tell(self, trials: Sequence[Trial], scores: Array, seconds: Array) -> None:
+        """Do nothing, since the order is fixed."""
+
+    def sync(self, pending: Sequence[Trial], n_proposed: int) -> None:
         """Do nothing, since the order is fixed."""
 
     def report(self) -> dict[str, Any]:
@@ -121,6 +135,7 @@ class ModelProposer:
         self._indices = {candidate_key(params): i for i, params in enumerate(self._pool)}
         self._strategy = SearchStrategy(self._describe(self._pool), prior, rng=self._rng)
         self._as_given = None if as_given is None else Trial.of(as_given, AS_GIVEN)
+        self._as_given_untold = self._as_given
         self._is_timed = is_timed
         self._n_asked = 0
         self._best: Candidate | None = None
@@ -156,10 +171,20 @@ class ModelProposer:
         # slightly less (benchmarks/racing.py --replayed), so the model knows the scores only.
         self._strategy.tell(indices, scores, seconds=seconds if self._is_timed else None)
         for trial, score in zip(trials, scores, strict=True):
-            if self._as_given is not None and trial.key == self._as_given.key:
-                self._as_given = None  # it was on record
+            if self._as_given_untold is not None and trial.key == self._as_given_untold.key:
+                self._as_given = self._as_given_untold = None  # it was on record
             if score > self._best_score:
                 self._best_score, self._best = score, trial.params
+
+    def sync(self, pending: Sequence[Trial], n_proposed: int) -> None:
+        """Pass pending candidates on to the model, as if they were of the same batch."""
+        self._add([trial.params for trial in pending])
+        indices = [self._indices[trial.key] for trial in pending]
+        self._strategy.set_pending(indices, [trial.predicted_mean for trial in pending])
+        self._n_asked = n_proposed
+        given = self._as_given_untold
+        is_pending = given is not None and given.key in {trial.key for trial in pending}
+        self._as_given = None if is_pending else given
 
     def report(self) -> dict[str, Any]:
         """Return the weights of past searches and of the models."""

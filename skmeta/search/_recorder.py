@@ -2,8 +2,9 @@
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from skmeta.exceptions import HistoryWarning
 from skmeta.search._metrics import Metrics
 from skmeta.search._racing import Race
 from skmeta.search._report import Progress
+from skmeta.search.history import retry
 from skmeta.search.record import Evaluation
 from skmeta.search.space import Candidate, CandidateDescriber, SearchSpace, candidate_key
 
@@ -72,6 +74,9 @@ class TrialRecorder:
         Decides which candidates are stopped before their last fold.
     progress : Progress
         Shows each finished candidate.
+    write_timeout : float, default=None
+        Seconds for which a history that fails is tried again, before its error is raised. None
+        only warns.
 
     Attributes
     ----------
@@ -79,6 +84,8 @@ class TrialRecorder:
         All results so far, including those on record.
     recalled : dict of str -> Evaluation
         The candidates that this very search finished before, by key, in the order of the record.
+    evaluated : set of str
+        Keys of the candidates that were finished here.
     """
 
     def __init__(
@@ -93,11 +100,13 @@ class TrialRecorder:
         deadline: float | None,
         race: Race | None,
         progress: Progress,
+        write_timeout: float | None = None,
     ) -> None:
         self.n_splits = n_splits
         self.race = race
         self.outputs: dict[tuple[str, int], Output] = {}
         self.recalled: dict[str, Evaluation] = {}
+        self.evaluated: set[str] = set()
         self._describe = CandidateDescriber(estimator)
         self._space = space
         self._metrics = metrics
@@ -105,6 +114,7 @@ class TrialRecorder:
         self._search_id = search_id
         self._deadline = deadline
         self._progress = progress
+        self._write_timeout = write_timeout
         self._warned = False
         # Of the candidates that were stopped.
         self._n_folds: dict[str, int] = {}
@@ -113,17 +123,19 @@ class TrialRecorder:
 
     # -- what is on record ---------------------------------------------------------------------
 
-    def recall(self, with_train_scores: bool) -> None:
+    def recall(self, with_train_scores: bool, keys: Collection[str] | None = None) -> None:
         """Read the candidates that this very search finished before.
 
         Parameters
         ----------
         with_train_scores : bool
             Whether the scores on training parts are needed.
+        keys : collection of str, default=None
+            Of the wanted candidates; None for all.
         """
         if self._history is None:
             return
-        for evaluation in self._history.evaluations(self._search_id):
+        for evaluation in self._history.evaluations(self._search_id, keys):
             n_folds = len(evaluation.fit_times)
             if (
                 not (self.race is not None or n_folds == self.n_splits)
@@ -218,14 +230,21 @@ class TrialRecorder:
         if self.is_finished(trial):
             outputs = self.outputs_of(trial)
             self._fit_times.append(float(np.mean([output["fit_time"] for output in outputs])))
+            self.evaluated.add(trial.key)
             self.show([trial])
             if self._history is not None:
                 self._write(self._history.record, self._evaluation(trial, outputs))
-        if self._deadline is not None and self._fit_times:
-            # The budget includes the refit, which takes about as long as the fit of a fold.
-            reserve = float(np.median(self._fit_times))
-            if time.monotonic() + reserve > self._deadline:
-                raise BudgetSpent
+        if self._fit_times:
+            self.check_time()
+
+    def check_time(self) -> None:
+        """Raise `BudgetSpent` if the time is over."""
+        if self._deadline is None:
+            return
+        # The budget includes the refit, which takes about as long as the fit of a fold.
+        reserve = float(np.median(self._fit_times)) if self._fit_times else 0.0
+        if time.monotonic() + reserve > self._deadline:
+            raise BudgetSpent
 
     def admit(self, trials: Sequence[Trial]) -> None:
         """In a race, compare later candidates with the best of these and earlier ones."""
@@ -264,6 +283,9 @@ class TrialRecorder:
                 return
 
     def _write(self, write: Callable[..., None], *what: Any) -> None:
+        if self._write_timeout is not None:
+            retry(partial(write, self._search_id, *what), self._write_timeout)
+            return
         try:
             write(self._search_id, *what)
         except Exception as error:  # a history that fails in any way must not end the search

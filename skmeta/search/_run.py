@@ -7,19 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from skmeta.exceptions import HistoryWarning, SearchStoppedWarning
+from skmeta.exceptions import HistoryWarning
 from skmeta.search._arguments import Arguments
 from skmeta.search._callbacks import subtask
 from skmeta.search._evaluate import FoldEvaluator, Folds
 from skmeta.search._fit_params import FitData
 from skmeta.search._open_record import OpenRecord
-from skmeta.search._propose import GridProposer, ModelProposer, Proposer
+from skmeta.search._propose import AS_GIVEN, GridProposer, ModelProposer, Proposer
 from skmeta.search._racing import Race
 from skmeta.search._recorder import BudgetSpent, Output, Trial, TrialRecorder
 from skmeta.search._report import Progress
+from skmeta.search._shared import SharedSearch, n_since_best, warn_of_interrupt
 
 __all__ = ["SearchOutcome", "run_search"]
 
@@ -48,6 +48,27 @@ class SearchOutcome:
     stopped_by: str
     n_resumed: int
     seconds: float
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the columns of ``cv_results_`` that scikit-learn's searches do not have."""
+        return {
+            "source": [trial.source for trial in self.trials],
+            "predicted_mean_score": [trial.predicted_mean for trial in self.trials],
+            "predicted_std_score": [trial.predicted_std for trial in self.trials],
+        }
+
+    def prefer_as_given(self, best: int, rank: NDArray[Any]) -> int:
+        """Return the estimator as given in place of a best candidate that is no better.
+
+        Parameters
+        ----------
+        best : int
+            Position of the best candidate.
+        rank : ndarray of shape (n_candidates,)
+        """
+        sources = [trial.source for trial in self.trials]
+        given = sources.index(AS_GIVEN) if AS_GIVEN in sources else best
+        return given if rank[given] == rank[best] else best
 
 
 def run_search(
@@ -96,8 +117,10 @@ def run_search(
             deadline=None if search.time_budget is None else begun + search.time_budget,
             race=Race() if search.racing else None,
             progress=progress,
+            write_timeout=search.lease_timeout if search.shared else None,
         )
-        recorder.recall(with_train_scores=search.return_train_score)
+        if record.leases is None:
+            recorder.recall(with_train_scores=search.return_train_score)
         progress.begin(len(folds.splits))
         proposer: Proposer
         if arguments.walks_grid:
@@ -119,27 +142,31 @@ def run_search(
         with evaluator:
 
             def evaluate(batch: list[Trial]) -> None:
-                if arguments.walks_grid:
+                if arguments.walks_grid and not search.shared:
                     evaluator(batch, context)
                     return
                 n_fits = len(batch) * len(folds.splits)
                 with subtask(context, search, "batch", n_fits, sequential=False) as part:
                     evaluator(batch, part)
 
-            done, stopped_by = _propose_and_evaluate(
-                proposer,
-                evaluate,
-                recorder,
-                arguments.n_iter,
-                record.is_replayed,
-                search.stop_when_flat,
-            )
+            if record.leases is not None:
+                shared = SharedSearch(search, arguments, proposer, recorder, record.leases)
+                done, stopped_by = shared.run(evaluate)
+            else:
+                done, stopped_by = _propose_and_evaluate(
+                    proposer,
+                    evaluate,
+                    recorder,
+                    arguments.n_iter,
+                    record.is_replayed,
+                    search.stop_when_flat,
+                )
     return SearchOutcome(
         trials=done,
         outputs=[[dict(output) for output in recorder.outputs_of(trial)] for trial in done],
         report=proposer.report(),
         stopped_by=stopped_by,
-        n_resumed=sum(trial.key in recorder.recalled for trial in done),
+        n_resumed=sum(trial.key not in recorder.evaluated for trial in done),
         seconds=time.monotonic() - begun,
     )
 
@@ -181,7 +208,7 @@ def _propose_and_evaluate(
             recorder.show([trial for trial in batch if trial.key in recorder.recalled])
             _tell(proposer, batch, recorder)
             recorder.admit(batch)
-            if patience is not None and _n_since_best(recorder.scores(done)) >= patience:
+            if patience is not None and n_since_best(recorder.scores(done)) >= patience:
                 stopped_by = "flat"
                 break
     except BudgetSpent:
@@ -189,12 +216,7 @@ def _propose_and_evaluate(
     except KeyboardInterrupt:
         if not done:
             raise
-        warnings.warn(
-            f"The search was interrupted after {len(done)} of {n_iter} candidates. The best of "
-            "them is kept. With a history, the same search continues from there.",
-            SearchStoppedWarning,
-            stacklevel=2,
-        )
+        warn_of_interrupt(len(done), n_iter)
         return done, "interrupt"
     recorder.finish()
     return done, stopped_by
@@ -202,13 +224,6 @@ def _propose_and_evaluate(
 
 def _tell(proposer: Proposer, trials: list[Trial], recorder: TrialRecorder) -> None:
     proposer.tell(trials, recorder.scores(trials), recorder.seconds(trials))
-
-
-def _n_since_best(scores: NDArray[np.float64]) -> int:
-    """Return the number of candidates since the best one; of all if each of them failed."""
-    if np.isnan(scores).all():
-        return len(scores)
-    return len(scores) - 1 - int(np.nanargmax(scores))
 
 
 def _take_over(
@@ -230,7 +245,9 @@ def _take_over(
 
 def _search_task(callbacks: Any, search: Any, arguments: Arguments, folds: Folds) -> Any:
     """Return the task that callbacks see: of all fits of a grid, else of all batches."""
-    if arguments.walks_grid:
+    if arguments.walks_grid and not search.shared:
         n_fits = arguments.n_iter * len(folds.splits)
         return subtask(callbacks, search, "search", n_fits, sequential=False)
-    return subtask(callbacks, search, "search", math.ceil(arguments.n_iter / search.batch_size))
+    # A worker may take over candidates of others one by one.
+    size = 1 if search.shared else search.batch_size
+    return subtask(callbacks, search, "search", math.ceil(arguments.n_iter / size))

@@ -25,13 +25,16 @@ from skmeta._sklearn_compat import (
     search_constraints,
     select_best_index,
 )
-from skmeta.search._algorithm_selection import with_one_estimator
-from skmeta.search._arguments import Arguments, in_target_units, resolve_arguments
+from skmeta.search._arguments import (
+    Arguments,
+    in_target_units,
+    resolve_arguments,
+    with_one_estimator,
+)
 from skmeta.search._callbacks import fit_task, refit_task
 from skmeta.search._evaluate import check_predictions, draw_folds, predict_out_of_fold
 from skmeta.search._fit_params import FitData, check_fit_data
 from skmeta.search._open_record import open_record
-from skmeta.search._propose import AS_GIVEN
 from skmeta.search._racing import expect_stopped, fill_folds
 from skmeta.search._report import ReportMethods
 from skmeta.search._run import SearchOutcome, run_search
@@ -96,6 +99,14 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
         Number of candidates that are proposed at a time. It does not depend on `n_jobs`, so a seed
         gives the same result on any machine. With 1, each candidate uses all scores so far, and the
         fewest candidates are needed. Use more if there are more processors than folds.
+    shared : bool, default=False
+        Share the search with other processes or machines: each of them runs the same ``fit`` with
+        the same `history`, a server's URL or, on one machine, a file. No candidate is evaluated
+        twice, and all of them end with the same ``cv_results_``. `n_iter` is the number of
+        candidates of all together. See :ref:`shared_searches`.
+    lease_timeout : float, default=60.0
+        Seconds after which the candidate of a worker that has died is evaluated by another one,
+        if the search is `shared`.
     racing : bool, default=False
         Stop a candidate when the probability that it will beat the best candidate falls below 0.1.
         The probability is computed from the differences between the two on the same folds. This
@@ -169,7 +180,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     stopped_by_ : str
         ``"n_iter"``, ``"exhausted"``, ``"flat"``, ``"time_budget"`` or ``"interrupt"``.
     n_resumed_ : int
-        Number of candidates that were on record.
+        Number of candidates that were on record, or that other workers of a `shared` search
+        evaluated.
     search_time_ : float
         Seconds of the search, without the refit.
 
@@ -228,6 +240,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         # Unknown names are refused with the nearest one, which is more than StrOptions does.
         "scoring": [str, callable, list, tuple, dict, None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "shared": ["boolean"],
+        "lease_timeout": [Interval(Real, 0, None, closed="neither")],
         "racing": ["boolean"],
         "early_stopping": [
             None,
@@ -253,6 +267,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         prior="auto",
         exclude_same_data=False,
         batch_size=1,
+        shared=False,
+        lease_timeout=60.0,
         racing=False,
         early_stopping=None,
         time_budget=None,
@@ -288,6 +304,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         self.prior = prior
         self.exclude_same_data = exclude_same_data
         self.batch_size = batch_size
+        self.shared = shared
+        self.lease_timeout = lease_timeout
         self.racing = racing
         self.early_stopping = early_stopping
         self.time_budget = time_budget
@@ -330,7 +348,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         arguments = in_target_units(arguments, data.y)
         callbacks = callback_context(self, max_subtasks=1 + (self.refit is not False))
         with fit_task(callbacks, self, X=data.X, y=data.y, metadata=data.metadata):
-            folds = draw_folds(self.cv, arguments.estimator, data)
+            folds = draw_folds(self.cv, arguments.estimator, data, twice=self.shared)
             if self.return_predictions:
                 check_predictions(self.return_predictions, arguments, folds, data.n_rows)
             with open_record(search, arguments, data, folds) as record:
@@ -376,7 +394,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             check_refit_for_multimetric(self, first_scores)
             refit_metric = self.refit
         candidates = [trial.params for trial in outcome.trials]
-        columns = {} if arguments.walks_grid else _own_columns(outcome)
+        columns = {} if arguments.walks_grid else outcome.columns()
         if self.racing:
             columns["n_folds"] = [len(own) for own in outcome.outputs]
         if self.early_stopping is not None:
@@ -388,8 +406,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             self.best_index_ = select_best_index(self, refit_metric, results)
             if not callable(self.refit):
                 rank = results[f"rank_test_{refit_metric}"]
-                self.best_index_ = _prefer_as_given(self.best_index_, outcome, rank)
-            if not callable(self.refit):
+                self.best_index_ = outcome.prefer_as_given(self.best_index_, rank)
                 self.best_score_ = results[f"mean_test_{refit_metric}"][self.best_index_]
             self.best_params_ = results["params"][self.best_index_]
             if self.early_stopping is not None:
@@ -429,19 +446,3 @@ multimetric_, classes_, n_features_in_, feature_names_in_
 
     def __sklearn_tags__(self) -> Any:
         return super(MetaLearnedSearchCV, with_one_estimator(self)).__sklearn_tags__()
-
-
-def _prefer_as_given(best: int, outcome: SearchOutcome, rank: np.ndarray) -> int:
-    """Return the estimator as given in place of a best candidate that is no better."""
-    sources = [trial.source for trial in outcome.trials]
-    given = sources.index(AS_GIVEN) if AS_GIVEN in sources else best
-    return given if rank[given] == rank[best] else best
-
-
-def _own_columns(outcome: SearchOutcome) -> dict[str, list[Any]]:
-    trials = outcome.trials
-    return {
-        "source": [trial.source for trial in trials],
-        "predicted_mean_score": [trial.predicted_mean for trial in trials],
-        "predicted_std_score": [trial.predicted_std for trial in trials],
-    }

@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.svm import SVC
 
 from skmeta.search import MetaLearnedSearchCV
-from skmeta.search._run import _n_since_best
+from skmeta.search._shared import n_since_best
 
 X, y = np.arange(30.0).reshape(-1, 1), np.arange(30) % 2
 
@@ -44,10 +44,10 @@ def search(n_iter=40, **settings):
 
 
 def test_the_number_of_candidates_since_the_best():
-    assert _n_since_best(np.array([1.0])) == 0
-    assert _n_since_best(np.array([1.0, 0.5, 1.0])) == 2  # a tie is no improvement
-    assert _n_since_best(np.array([np.nan, 1.0, np.nan, 2.0, np.nan])) == 1
-    assert _n_since_best(np.full(3, np.nan)) == 3
+    assert n_since_best(np.array([1.0])) == 0
+    assert n_since_best(np.array([1.0, 0.5, 1.0])) == 2  # a tie is no improvement
+    assert n_since_best(np.array([np.nan, 1.0, np.nan, 2.0, np.nan])) == 1
+    assert n_since_best(np.full(3, np.nan)) == 3
 
 
 @pytest.mark.parametrize("patience", [1, 4])

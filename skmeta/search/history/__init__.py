@@ -10,14 +10,19 @@ from skmeta.search.history._default import (
 from skmeta.search.history._history import SearchHistory
 from skmeta.search.history._read_only import ReadOnly as ReadOnly
 from skmeta.search.history._read_only import ReadOnlyHistory
+from skmeta.search.history.leases import Lease, Leases, LeaseState, retry
 
 __all__ = [
+    "Lease",
+    "LeaseState",
+    "Leases",
     "ReadOnlyHistory",
     "SearchHistory",
     "default_history",
     "hide_password",
     "mask_password",
     "open_history",
+    "retry",
     "set_default_history",
     "use_history",
 ]

@@ -13,6 +13,7 @@ from skmeta.search.history._address import MEMORY, address_of
 from skmeta.search.history._read_only import ReadOnlyHistory
 from skmeta.search.history._reader import HistoryReader
 from skmeta.search.history._store import Store
+from skmeta.search.history.leases import Leases
 from skmeta.search.record import Evaluation, RecordedSearch, SearchRecord
 
 _Pending = tuple[SearchRecord, _codec.Row]
@@ -132,6 +133,28 @@ class SearchHistory(AddMethods):
         with self._store.lock:
             self._flush()
             self._store.run(work, write=True)
+
+    def leases(self, search_id: int, timeout: float = 60.0) -> Leases:
+        """Return the leases of a worker that shares a search with others.
+
+        Parameters
+        ----------
+        search_id : int
+            Id that `begin` returned.
+        timeout : float, default=60.0
+            Seconds after which other workers take over the candidates of a worker that has died.
+
+        Raises
+        ------
+        HistoryError
+            If the history is in memory, where no other process can use it.
+        """
+        if self._store.in_memory:
+            raise HistoryError(
+                f"{self!r} cannot be shared with other processes. Give the path of a file, which "
+                "processes of one machine share, or the URL of a server, such as postgresql://..."
+            )
+        return Leases(self._store, search_id, timeout)
 
     @classmethod
     def from_cv_results(

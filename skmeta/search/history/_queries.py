@@ -118,9 +118,16 @@ def remove_dataset(connection: sa.Connection, dataset: str) -> int:
     return len(ids)
 
 
-def read_evaluations(connection: sa.Connection, search_id: int) -> tuple[list[Evaluation], Damage]:
-    """Return the candidates of a search, in the order in which they were recorded."""
+def read_evaluations(
+    connection: sa.Connection, search_id: int, keys: Collection[str] | None = None
+) -> tuple[list[Evaluation], Damage]:
+    """Return the candidates of a search, in the order in which they were recorded.
+
+    With `keys`, only these.
+    """
     query = _every_column(evaluation).where(evaluation.c.search_id == search_id)
+    if keys is not None:
+        query = query.where(evaluation.c.key.in_(list(keys)))
     return _decode_evaluations(_read(connection, query.order_by(evaluation.c.id)))
 
 

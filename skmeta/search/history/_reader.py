@@ -45,13 +45,17 @@ class HistoryReader:
                     self._opened = Store(address, read_only=self._read_only, content=content)
         return self._opened
 
-    def evaluations(self, search: int | str) -> list[Evaluation]:
+    def evaluations(
+        self, search: int | str, keys: Collection[str] | None = None
+    ) -> list[Evaluation]:
         """Return the finished candidates of a search, in the order in which they were recorded.
 
         Parameters
         ----------
         search : int or str
             Id of the search, as returned by `begin`, or its fingerprint.
+        keys : collection of str, default=None
+            Keys of the wanted candidates. None returns all.
 
         Returns
         -------
@@ -66,7 +70,9 @@ class HistoryReader:
 
         def work(connection: Any) -> tuple[list[Evaluation], list[DamagedRow]]:
             found = _queries.find_search(connection, search) if isinstance(search, str) else search
-            return ([], []) if found is None else _queries.read_evaluations(connection, found)
+            if found is None:
+                return [], []
+            return _queries.read_evaluations(connection, found, keys)
 
         evaluations, damage = self._store.run(work)
         warn_of_damage(self._store.place, damage)

@@ -85,10 +85,15 @@ def exists(connection: sa.Connection, place: str) -> bool:
     return True
 
 
-def create(connection: sa.Connection, place: str) -> None:
-    """Create the tables, unless another process was faster."""
+def creation_lock(connection: sa.Connection) -> None:
+    """Make other processes wait until this transaction has created its tables or columns."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
+
+
+def create(connection: sa.Connection, place: str) -> None:
+    """Create the tables, unless another process was faster."""
+    creation_lock(connection)
     if exists(connection, place):
         return
     _tables.create_all(connection)
@@ -113,8 +118,7 @@ def missing_columns(connection: sa.Connection) -> list[sa.Column[Any]]:
 
 def add_columns(connection: sa.Connection) -> None:
     """Add the columns that an older version's tables lack, unless another process was faster."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
+    creation_lock(connection)
     for column in missing_columns(connection):
         kind = column.type.compile(connection.dialect)
         statement = f"ALTER TABLE {column.table.name} ADD COLUMN {column.name} {kind}"

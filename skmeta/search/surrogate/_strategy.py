@@ -219,6 +219,22 @@ class SearchStrategy:
             self._seconds.observe(int(index), float(time))
             self._pending.pop(int(index), None)
 
+    def set_pending(self, indices: Iterable[int], expected: Iterable[float]) -> None:
+        """Replace the pending candidates by those that are evaluated elsewhere.
+
+        Parameters
+        ----------
+        indices : iterable of int
+            Positions in the pool.
+        expected : iterable of float
+            Expected score of each candidate, as of `Suggestion.mean`; NaN before there are scores.
+        """
+        self._pending = {
+            int(index): float(mean)
+            for index, mean in zip(indices, expected, strict=True)
+            if index not in self._scores
+        }
+
     def extend(self, configurations: Sequence[Configuration]) -> range:
         """Add candidates to the pool.
 

@@ -26,22 +26,8 @@ pytestmark = [
 
 
 @pytest.fixture
-def url():
-    """The URL of a schema of its own in the database."""
-    pytest.importorskip("psycopg")
-    base = sa.make_url(os.environ["SKMETA_TEST_POSTGRES"]).set(drivername="postgresql+psycopg")
-    name = f"skmeta_test_{os.getpid()}_{time.monotonic_ns()}"
-    engine = sa.create_engine(base, poolclass=sa.NullPool)
-    with engine.begin() as connection:
-        connection.execute(sa.text(f"CREATE SCHEMA {name}"))
-    # As a user writes it: without the driver.
-    own = base.set(drivername="postgresql").update_query_dict(
-        {"options": f"-csearch_path={name}"}, append=True
-    )
-    yield own.render_as_string(hide_password=False)
-    with engine.begin() as connection:
-        connection.execute(sa.text(f"DROP SCHEMA {name} CASCADE"))
-    engine.dispose()
+def url(postgres_url):
+    return postgres_url
 
 
 def test_everything_comes_back(url):

@@ -76,6 +76,39 @@ def test_a_batch_is_of_different_candidates(prior, learned):
     assert not set(batch) & {s.index for s in strategy.ask(8)}
 
 
+@pytest.mark.parametrize("learned", [True, False])
+def test_what_others_evaluate_is_as_if_it_were_of_the_same_batch(prior, learned):
+    """Workers that share a search propose what one of them would propose as a batch."""
+    workers = [make_strategy(prior if learned else None) for _ in range(3)]
+    scores = scores_of(9)
+    for _ in range(3):
+        batch = workers[0].ask(3)
+        pending = []
+        for worker in workers[1:]:
+            worker.set_pending([s.index for s in pending], [s.mean for s in pending])
+            [one] = worker.ask(1)
+            pending.append(one)
+        assert [s.index for s in pending] == [s.index for s in batch[:2]]
+        np.testing.assert_allclose(
+            [s.mean for s in pending], [s.mean for s in batch[:2]], rtol=1e-6
+        )
+        told = [s.index for s in batch]
+        for worker in workers:
+            worker.tell(told, scores[told])
+            worker.set_pending([], [])
+
+
+def test_a_candidate_that_is_pending_no_more_may_be_asked_for(prior):
+    strategy = make_strategy(prior)
+    [one] = strategy.ask(1)
+    strategy.set_pending([], [])
+    assert strategy.ask(1) == [one]
+    strategy.tell([one.index], [0.5])
+    strategy.set_pending([one.index], [0.4])  # another worker is late
+    [other] = strategy.ask(1)
+    assert other.index != one.index
+
+
 def test_a_batch_of_what_is_left():
     strategy = make_strategy(pool=POOL[:5])
     assert len(strategy.ask(3)) == 3

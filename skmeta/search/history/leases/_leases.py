@@ -1,0 +1,255 @@
+"""``Leases``: one worker's view of the candidates of a shared search."""
+
+import contextlib
+import math
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+from skmeta.exceptions import HistoryError, HistoryFormatError
+from skmeta.search.history._store import Store
+from skmeta.search.history.leases import _table
+
+T = TypeVar("T")
+
+_BEATS = 4  # how often a lease is renewed within its time-out
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts to reach a database
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A candidate that a worker proposed.
+
+    Attributes
+    ----------
+    key : str
+        Digest of the candidate.
+    params : str
+        The candidate as JSON.
+    source : str
+        Why it was proposed.
+    predicted_mean, predicted_std : float
+        Mean and standard deviation of the predicted score; NaN without a model.
+    is_expired : bool
+        Whether its worker has not renewed it in time, or has given it back.
+    """
+
+    key: str
+    params: str
+    source: str
+    predicted_mean: float = math.nan
+    predicted_std: float = math.nan
+    is_expired: bool = False
+
+
+@dataclass(frozen=True)
+class LeaseState:
+    """The candidates of a shared search at one moment.
+
+    Attributes
+    ----------
+    leases : tuple of Lease
+        All candidates that workers proposed, finished or not, in the order of the proposals.
+    finished : tuple of str
+        Keys of the finished candidates, in the order in which they were recorded.
+    """
+
+    leases: tuple[Lease, ...]
+    finished: tuple[str, ...]
+
+    @property
+    def order(self) -> list[str]:
+        """Return the keys of all candidates, in the order of the results.
+
+        Candidates that a search recorded before it was shared come first.
+        """
+        leased = [lease.key for lease in self.leases]
+        known = set(leased)
+        return [*(key for key in self.finished if key not in known), *leased]
+
+
+class Leases:
+    """Leases of a worker on candidates of one shared search.
+
+    To be used as a context. A thread renews the leases that the worker holds. At the end they are
+    given back, so that other workers take the candidates over at once.
+
+    Parameters
+    ----------
+    store : Store
+        The database of a history.
+    search_id : int
+        The search's number in the history.
+    timeout : float
+        Seconds after which a lease that is not renewed expires.
+    """
+
+    def __init__(self, store: Store, search_id: int, timeout: float) -> None:
+        self.timeout = timeout
+        self.worker = f"{socket.gethostname()[:100]}:{os.getpid()}:{secrets.token_hex(8)}"
+        self._store = store
+        self._search_id = search_id
+        self._held: frozenset[str] = frozenset()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="skmeta-leases", daemon=True)
+        if self._run(_table.is_missing):
+            self._run(_table.create, write=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        if self._held:
+            # If the database fails, the leases expire by themselves.
+            with contextlib.suppress(HistoryError, HistoryFormatError):
+                self._renew(0.0)
+
+    def read(self) -> LeaseState:
+        """Return the candidates as they are now."""
+        rows, finished, now = self._run(lambda c: _table.read(c, self._search_id))
+        leases = tuple(
+            Lease(
+                row["key"],
+                row["params"],
+                row["source"],
+                _float(row["predicted_mean_score"]),
+                _float(row["predicted_std_score"]),
+                row["expires"] <= now,
+            )
+            for row in rows
+        )
+        return LeaseState(leases, tuple(finished))
+
+    def claim(
+        self, leases: Sequence[Lease], seen: LeaseState, *, if_none_finished: bool = False
+    ) -> bool:
+        """Lease new candidates.
+
+        Parameters
+        ----------
+        leases : sequence of Lease
+            Candidates that no worker has proposed.
+        seen : LeaseState
+            What was known when they were proposed.
+        if_none_finished : bool, default=False
+            Refuse them also if a candidate has been finished since then.
+
+        Returns
+        -------
+        bool
+            False if another worker has proposed a candidate since then. Nothing is leased then.
+        """
+        rows = [
+            {
+                "key": lease.key,
+                "params": lease.params,
+                "source": lease.source,
+                "predicted_mean_score": _or_none(lease.predicted_mean),
+                "predicted_std_score": _or_none(lease.predicted_std),
+                "worker": self.worker,
+            }
+            for lease in leases
+        ]
+        is_mine = self._run(
+            lambda connection: _table.insert(
+                connection,
+                self._search_id,
+                rows,
+                n_leases=len(seen.leases),
+                n_finished=len(seen.finished) if if_none_finished else None,
+                timeout=self.timeout,
+            ),
+            write=True,
+        )
+        if is_mine:
+            self._held |= {lease.key for lease in leases}
+        return is_mine
+
+    def take_over(self, n: int, within: int) -> list[str]:
+        """Lease candidates whose worker has died or has given them back.
+
+        Parameters
+        ----------
+        n : int
+            The most candidates.
+        within : int
+            Only leases before this position are taken over.
+
+        Returns
+        -------
+        list of str
+            Their keys.
+        """
+        keys = self._run(
+            lambda connection: _table.take(
+                connection, self._search_id, self.worker, n, within, self.timeout
+            ),
+            write=True,
+        )
+        self._held |= set(keys)
+        return keys
+
+    def drop(self, keys: Collection[str]) -> None:
+        """Stop renewing leases, because their candidates are recorded."""
+        self._held -= set(keys)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(self.timeout / _BEATS):
+            if self._held:
+                # The worker itself hears of a database that fails, with its next transaction.
+                with contextlib.suppress(HistoryError, HistoryFormatError):
+                    self._renew(self.timeout)
+
+    def _renew(self, timeout: float) -> None:
+        held = self._held
+        self._store.run(
+            lambda connection: _table.renew(
+                connection, self._search_id, self.worker, held, timeout
+            ),
+            write=True,
+        )
+
+    def _run(self, work: Callable[[Any], T], *, write: bool = False) -> T:
+        return retry(lambda: self._store.run(work, write=write), self.timeout)
+
+
+def retry(work: Callable[[], T], seconds: float) -> T:
+    """Return the result of work on a history. Try again while the history fails.
+
+    Parameters
+    ----------
+    work : callable
+    seconds : float
+        How long to try. A server that is restarted does not end a shared search.
+
+    Raises
+    ------
+    HistoryError
+        That of the last attempt.
+    """
+    deadline = time.monotonic() + seconds
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return work()
+        except HistoryError:
+            if time.monotonic() + pause > deadline:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _float(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

@@ -1,0 +1,144 @@
+"""The table of leases. It is created when the first shared search of a history begins.
+
+A row is a candidate that a worker proposed. It stays when the candidate is finished, since its
+position is the candidate's place in the results.
+"""
+
+import time
+from collections.abc import Collection, Sequence
+from datetime import UTC
+from typing import Any
+
+import sqlalchemy as sa
+
+from skmeta.search.history._codec import KEY_LENGTH, SOURCE_LENGTH
+from skmeta.search.history._schema import creation_lock, evaluation, search
+
+Row = dict[str, Any]
+
+_WORKER_LENGTH = 255
+
+_tables = sa.MetaData()
+lease = sa.Table(
+    "skmeta_lease",
+    _tables,
+    sa.Column(
+        "search_id",
+        sa.Integer,
+        sa.ForeignKey(search.c.id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("key", sa.String(KEY_LENGTH), nullable=False),
+    sa.Column("params", sa.Text, nullable=False),
+    sa.Column("source", sa.String(SOURCE_LENGTH), nullable=False),
+    sa.Column("predicted_mean_score", sa.Double),
+    sa.Column("predicted_std_score", sa.Double),
+    sa.Column("worker", sa.String(_WORKER_LENGTH), nullable=False),
+    sa.Column("expires", sa.Double, nullable=False),  # seconds since 1970 by the database's clock
+    sa.UniqueConstraint("search_id", "key"),
+)
+
+
+def is_missing(connection: sa.Connection) -> bool:
+    """Return whether a history has no table of leases yet."""
+    return not sa.inspect(connection).has_table(lease.name)
+
+
+def create(connection: sa.Connection) -> None:
+    """Create the table, unless another process was faster."""
+    creation_lock(connection)
+    if is_missing(connection):
+        _tables.create_all(connection, tables=[lease])
+
+
+def read(connection: sa.Connection, search_id: int) -> tuple[list[Row], list[str], float]:
+    """Return the leases by position, the keys of finished candidates, and the time."""
+    query = sa.select(lease).where(lease.c.search_id == search_id).order_by(lease.c.position)
+    rows = [dict(row._mapping) for row in connection.execute(query)]
+    keys = sa.select(evaluation.c.key).where(evaluation.c.search_id == search_id)
+    finished: list[str] = list(connection.execute(keys.order_by(evaluation.c.id)).scalars())
+    return rows, finished, _now(connection)
+
+
+def insert(
+    connection: sa.Connection,
+    search_id: int,
+    rows: Sequence[Row],
+    *,
+    n_leases: int,
+    n_finished: int | None,
+    timeout: float,
+) -> bool:
+    """Insert leases if there are as many leases, and finished candidates, as the worker knows.
+
+    Otherwise nothing is done, and the answer is False: the worker proposed without knowledge of
+    what others did meanwhile.
+    """
+    _lock(connection, search_id)
+    if _count(connection, lease, search_id) != n_leases:
+        return False
+    if n_finished is not None and _count(connection, evaluation, search_id) != n_finished:
+        return False
+    expires = _now(connection) + timeout
+    connection.execute(
+        sa.insert(lease),
+        [
+            {**row, "search_id": search_id, "position": n_leases + k, "expires": expires}
+            for k, row in enumerate(rows)
+        ],
+    )
+    return True
+
+
+def take(
+    connection: sa.Connection, search_id: int, worker: str, n: int, within: int, timeout: float
+) -> list[str]:
+    """Take over at most `n` unfinished candidates whose leases have expired; return their keys.
+
+    Only of the first `within` positions.
+    """
+    _lock(connection, search_id)
+    now = _now(connection)
+    finished = sa.select(evaluation.c.key).where(evaluation.c.search_id == search_id)
+    query = (
+        sa.select(lease.c.key)
+        .where(lease.c.search_id == search_id, lease.c.expires <= now, lease.c.position < within)
+        .where(lease.c.key.not_in(finished))
+        .order_by(lease.c.position)
+        .limit(n)
+    )
+    keys: list[str] = list(connection.execute(query).scalars())
+    if keys:
+        mine = sa.update(lease).where(lease.c.search_id == search_id, lease.c.key.in_(keys))
+        connection.execute(mine.values(worker=worker, expires=now + timeout))
+    return keys
+
+
+def renew(
+    connection: sa.Connection, search_id: int, worker: str, keys: Collection[str], timeout: float
+) -> None:
+    """Let a worker's leases end `timeout` seconds from now; at once if it is 0."""
+    mine = sa.update(lease).where(
+        lease.c.search_id == search_id, lease.c.worker == worker, lease.c.key.in_(list(keys))
+    )
+    connection.execute(mine.values(expires=_now(connection) + timeout))
+
+
+def _lock(connection: sa.Connection, search_id: int) -> None:
+    """Make other writers of this search wait, as writers of its candidates do."""
+    connection.execute(sa.select(search.c.id).where(search.c.id == search_id).with_for_update())
+
+
+def _count(connection: sa.Connection, table: sa.Table, search_id: int) -> int:
+    query = sa.select(sa.func.count()).select_from(table).where(table.c.search_id == search_id)
+    return int(connection.execute(query).scalar_one())
+
+
+def _now(connection: sa.Connection) -> float:
+    """Return the time of the database, since the clocks of workers may differ."""
+    if connection.dialect.name == "sqlite":  # all workers are on one machine
+        return time.time()
+    moment = connection.execute(sa.select(sa.func.current_timestamp())).scalar_one()
+    return float((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())

@@ -1,0 +1,131 @@
+"""Leases on the candidates of a shared search."""
+
+import time
+
+import pytest
+from builders import make_evaluation, make_record
+
+from skmeta.exceptions import HistoryError
+from skmeta.search import SearchHistory
+from skmeta.search.history import Lease, retry
+
+LONG = 1000.0
+
+
+@pytest.fixture
+def search_id(history):
+    return history.begin(make_record())
+
+
+def lease(key):
+    return Lease(key, "{}", "model", 0.5, 0.1)
+
+
+def keys(state):
+    return [one.key for one in state.leases]
+
+
+def test_positions_are_in_the_order_of_the_proposals(history, search_id):
+    one, other = history.leases(search_id, LONG), history.leases(search_id, LONG)
+    history.record(search_id, make_evaluation("before"))
+    assert one.claim([lease("b"), lease("a")], one.read())
+    assert other.claim([lease("c")], other.read())
+    history.record(search_id, make_evaluation("c"))
+    state = one.read()
+    assert keys(state) == ["b", "a", "c"]
+    assert state.finished == ("before", "c")
+    assert state.order == ["before", "b", "a", "c"]
+    assert state.leases[0] == lease("b")
+
+
+def test_a_proposal_that_knows_less_is_refused(history, search_id):
+    one, other = history.leases(search_id, LONG), history.leases(search_id, LONG)
+    seen = other.read()
+    assert one.claim([lease("a")], seen)
+    assert not other.claim([lease("a")], seen)
+    assert not other.claim([lease("b")], seen)
+    seen = other.read()
+    history.record(search_id, make_evaluation("a"))
+    assert not other.claim([lease("b")], seen, if_none_finished=True)
+    assert other.claim([lease("b")], seen)
+    assert keys(one.read()) == ["a", "b"]
+
+
+def test_only_what_has_expired_is_taken_over(history, search_id):
+    short, long = history.leases(search_id, 1e-3), history.leases(search_id, LONG)
+    assert short.claim([lease("a"), lease("b"), lease("c")], short.read())
+    history.record(search_id, make_evaluation("a"))
+    time.sleep(0.01)
+    assert [one.is_expired for one in short.read().leases] == [True] * 3
+    assert long.take_over(1, within=3) == ["b"]
+    assert long.take_over(5, within=2) == []  # "a" is finished
+    assert long.take_over(5, within=3) == ["c"]
+    assert long.take_over(5, within=3) == []
+    assert [one.is_expired for one in long.read().leases] == [True, False, False]
+
+
+def test_leases_are_given_back_at_the_end(history, search_id):
+    with history.leases(search_id, LONG) as one:
+        assert one.claim([lease("a"), lease("b")], one.read())
+        one.drop(["a"])  # is recorded
+        history.record(search_id, make_evaluation("a"))
+        other = history.leases(search_id, LONG)
+        assert other.take_over(5, within=5) == []
+    assert other.take_over(5, within=5) == ["b"]
+
+
+def test_a_worker_renews_what_it_holds(history, search_id):
+    """The lease of a worker that lives is valid long after it was given."""
+    with history.leases(search_id, 1.0) as one:
+        assert one.claim([lease("a")], one.read())
+        first = expiry(history)
+        deadline = time.monotonic() + 60
+        while expiry(history) < first + 0.5 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert expiry(history) >= first + 0.5
+
+
+def expiry(history):
+    text = "SELECT expires FROM skmeta_lease"
+    return history._store.run(lambda connection: connection.exec_driver_sql(text).scalar_one())
+
+
+def test_a_search_that_is_removed_takes_its_leases_along(history, search_id):
+    leases = history.leases(search_id, LONG)
+    assert leases.claim([lease("a")], leases.read())
+    history.remove(make_record().data_digest)
+    assert leases.read().leases == ()
+
+
+def test_a_history_without_shared_searches_has_no_table_of_leases(history, search_id):
+    text = "SELECT count(*) FROM sqlite_master WHERE name = 'skmeta_lease'"
+
+    def count(connection):
+        return connection.exec_driver_sql(text).scalar_one()
+
+    assert history._store.run(count) == 0
+    history.leases(search_id)
+    assert history._store.run(count) == 1
+
+
+def test_memory_cannot_be_shared():
+    history = SearchHistory()
+    with pytest.raises(HistoryError, match=r"cannot be shared .* Give the path of a file"):
+        history.leases(history.begin(make_record()))
+
+
+def test_a_history_that_fails_is_tried_again():
+    attempts = []
+
+    def work():
+        attempts.append(len(attempts))
+        if len(attempts) < 3:
+            raise HistoryError("the server restarts")
+        return "done"
+
+    assert retry(work, 60) == "done"
+    assert attempts == [0, 1, 2]
+    attempts.clear()
+    with pytest.raises(HistoryError, match="the server restarts"):
+        retry(work, 0.0)
+    assert attempts == [0]

@@ -1,0 +1,168 @@
+"""A shared search, with workers that come one after the other in one process."""
+
+import numpy as np
+import pytest
+from scipy.stats import loguniform
+from searching import GRID, QUALITY, assert_same, raising, scores_of
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.svm import SVC
+
+from skmeta.exceptions import HistoryError, SearchSpaceError, SearchStoppedWarning
+from skmeta.search import MetaLearnedSearchCV, ReadOnlyHistory, SearchHistory
+
+N_ITER, N_FOLDS = 8, 2
+
+
+def make(estimator, path, space=QUALITY, **settings):
+    # A worker that waits for a lease that was not given back does not end within the test.
+    settings = {"n_iter": N_ITER, "random_state": 3, "shared": True, **settings}
+    settings = {"cv": N_FOLDS, "lease_timeout": 1000, **settings}
+    return MetaLearnedSearchCV(estimator, space, history=path, **settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"batch_size": 3},
+        {"racing": True},
+        {"stop_when_flat": 3},
+        {"return_train_score": True, "scoring": ["accuracy", "f1_macro"], "refit": "f1_macro"},
+    ],
+    ids=lambda settings: next(iter(settings), "plain"),
+)
+def test_one_worker_finds_what_a_search_of_its_own_finds(iris, path, settings):
+    space = {"C": loguniform(1e-3, 1e3), "gamma": loguniform(1e-4, 1e1)}
+    alone = make(SVC(), None, space, **settings, shared=False).fit(*iris)
+    shared = make(SVC(), path, space, **settings).fit(*iris)
+    assert_same(scores_of(shared), scores_of(alone))
+    assert shared.stopped_by_ == alone.stopped_by_
+    assert shared.best_params_ == alone.best_params_
+    assert shared.n_resumed_ == 0
+
+
+def test_a_grid_is_that_of_grid_search(iris, path):
+    shared = make(SVC(), path, GRID, n_iter="all").fit(*iris)
+    expected = GridSearchCV(SVC(), GRID, cv=N_FOLDS).fit(*iris)
+    assert_same(scores_of(shared), scores_of(expected))
+    assert shared.stopped_by_ == "n_iter"
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 5])
+def test_a_worker_that_is_interrupted_gives_its_candidate_back(iris, counted, path, after):
+    counted.at = {after + 1: raising(KeyboardInterrupt())}
+    first = make(counted(), path)
+    if after < N_FOLDS:
+        with pytest.raises(KeyboardInterrupt):
+            first.fit(*iris)
+    else:
+        with pytest.warns(SearchStoppedWarning, match=f"after {after // N_FOLDS} of 8"):
+            first.fit(*iris)
+        assert len(first.cv_results_["params"]) == after // N_FOLDS
+        assert first.stopped_by_ == "interrupt"
+    counted.fits, counted.at = [], {}
+    second = make(counted(), path).fit(*iris)
+    assert second.n_resumed_ == after // N_FOLDS
+    assert len(counted.fits) == (N_ITER - after // N_FOLDS) * N_FOLDS + 1
+    third = make(counted(), path).fit(*iris)
+    assert third.n_resumed_ == N_ITER
+    for name, values in second.cv_results_.items():
+        np.testing.assert_array_equal(third.cv_results_[name], values, err_msg=name)
+
+
+def test_a_worker_whose_time_is_over_leaves_the_rest_to_others(iris, counted, path):
+    first = make(counted(), path, time_budget=1e-9).fit(*iris)
+    assert first.stopped_by_ == "time_budget"
+    assert len(first.cv_results_["params"]) == 1
+    second = make(counted(), path).fit(*iris)
+    assert second.n_resumed_ == 1
+    assert len(second.cv_results_["params"]) == N_ITER
+    # Nothing is left to do: no time is needed.
+    third = make(counted(), path, time_budget=60).fit(*iris)
+    assert (third.stopped_by_, third.n_resumed_) == ("n_iter", N_ITER)
+
+
+def test_workers_keep_the_seed_and_the_past_of_the_first(iris, counted, path):
+    def past(shift):
+        values = np.linspace(0.01, 1, 12)
+        configurations = [{"quality": float(value)} for value in values]
+        SearchHistory(path).add(
+            "Counted",
+            configurations,
+            -((values - shift) ** 2),
+            dataset=f"past {shift}",
+            scoring="accuracy",
+        )
+
+    past(0.5)
+    # Of a finite space, nothing is drawn while the search runs.
+    space = {"quality": np.linspace(0.01, 1, 300).tolist()}
+    make(counted(), path, space, n_iter=3, random_state=1).fit(*iris)
+    past(0.9)
+    second = make(counted(), path, space, random_state=2).fit(*iris)
+    assert second.prior_.datasets == ("past 0.5",)
+    settings = {"prior": second.prior_, "random_state": 1, "shared": False}
+    alone = make(counted(), None, space, **settings).fit(*iris)
+    assert_same(scores_of(second), scores_of(alone))
+
+
+def test_a_search_that_was_not_shared_goes_on_as_a_shared_one(iris, counted, path):
+    alone = make(counted(), path, n_iter=3, shared=False).fit(*iris)
+    shared = make(counted(), path).fit(*iris)
+    assert shared.n_resumed_ == 3
+    assert shared.cv_results_["params"][:3] == alone.cv_results_["params"]
+    fewer = make(counted(), path, n_iter=2).fit(*iris)
+    assert fewer.cv_results_["params"] == alone.cv_results_["params"][:2]
+
+
+def test_a_flat_search_is_flat_for_all(iris, counted, path):
+    first = make(counted(), path, n_iter=100, stop_when_flat=3).fit(*iris)
+    assert first.stopped_by_ == "flat"
+    second = make(counted(), path, n_iter=100, stop_when_flat=3).fit(*iris)
+    assert second.stopped_by_ == "flat"
+    assert second.cv_results_["params"] == first.cv_results_["params"]
+
+
+def test_removing_the_data_set_removes_the_leases(iris, counted, path):
+    make(counted(), path, dataset="iris").fit(*iris)
+    assert SearchHistory(path).remove("iris") == 1
+    again = make(counted(), path, dataset="iris").fit(*iris)
+    assert again.n_resumed_ == 0
+
+
+@pytest.mark.parametrize("kind", ["none", "false", "read only"])
+def test_a_history_is_needed_that_others_can_write(iris, path, kind):
+    SearchHistory(path).close()
+    history = {"none": None, "false": False, "read only": ReadOnlyHistory(path)}[kind]
+    with pytest.raises(ValueError, match=r"shared=True needs a history .* Pass the URL"):
+        make(SVC(), history, GRID, n_iter=3).fit(*iris)
+
+
+def test_a_history_in_memory_is_refused(iris):
+    with pytest.raises(HistoryError, match="cannot be shared with other processes"):
+        make(SVC(), SearchHistory(), GRID, n_iter=3).fit(*iris)
+
+
+def test_folds_must_be_the_same_in_all_processes(iris, path):
+    search = make(SVC(), path, {"C": [1.0, 2.0]}, n_iter="all")
+    search.set_params(cv=KFold(3, shuffle=True))
+    with pytest.raises(ValueError, match=r"draws others each time\. Give it an integer"):
+        search.fit(*iris)
+    search.set_params(cv=KFold(3, shuffle=True, random_state=0)).fit(*iris)
+
+
+class AnyValue:
+    def rvs(self, random_state=None):
+        return BaseEstimator()
+
+
+def test_candidates_must_be_written(iris, path):
+    with pytest.raises(SearchSpaceError, match="candidates that can be written"):
+        make(SVC(), path, {"C": AnyValue()}, n_iter=3, prior=None).fit(*iris)
+
+
+def test_workers_must_want_the_same_scores(iris, counted, path):
+    make(counted(), path).fit(*iris)
+    with pytest.raises(HistoryError, match="Use the same return_train_score in all workers"):
+        make(counted(), path, return_train_score=True).fit(*iris)
