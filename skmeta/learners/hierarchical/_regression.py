@@ -1,11 +1,10 @@
 """The prior of a family of regressions by marginal likelihood: a linear mixed-effects model.
 
-Notation: G tasks, q coefficients. The sufficient statistics of a task's rows are A = Z'Z
-(G, q, q), b = Z'y (G, q), c = y'y (G,) and n (G,). Coefficients of a task are drawn from N(m, S),
-targets from N(Z b, sigma^2).
+Notation as in `_gaussian_evidence`: G tasks, q coefficients, sufficient statistics A, b, c and n.
+Coefficients of a task are drawn from N(m, S), targets from N(Z b, sigma^2).
 
-m is integrated out. Its prior is normal with variance tau^2 for slopes, and flat for the
-intercept. With a flat prior for all, the marginal likelihood is the restricted likelihood (REML).
+If the noise differs between tasks, two steps alternate: S, m and sigma are estimated with tasks
+weighted by their expected precision, and the distribution of sigma given S and m.
 
 References: Laird and Ware (1982), Random-effects models for longitudinal data; Bates, Maechler,
 Bolker and Walker (2015), Fitting linear mixed-effects models using lme4, section 3.
@@ -21,14 +20,17 @@ import torch
 from torch import Tensor
 
 from skmeta.learners.hierarchical._covariance import CovarianceShape
-from skmeta.learners.hierarchical._descent import descend
-from skmeta.learners.hierarchical._gaussian import (
-    mixture_log_density,
-    noise_grid,
-    noise_levels,
-    predictive,
-    regression_posterior,
+from skmeta.learners.hierarchical._function_space import target_log_densities
+from skmeta.learners.hierarchical._gaussian import noise_grid, noise_levels
+from skmeta.learners.hierarchical._gaussian_evidence import (
+    LOG_NOISE_BOUNDS,
+    LOG_RIDGE_BOUNDS,
+    Effects,
+    GaussianEvidence,
+    Statistics,
+    task_statistics,
 )
+from skmeta.learners.hierarchical._newton import Evaluation, minimise
 from skmeta.learners.hierarchical._structure import (
     Episodes,
     average_over_structures,
@@ -36,22 +38,15 @@ from skmeta.learners.hierarchical._structure import (
     mean_over_queries,
 )
 
-_LOG_NOISE_BOUNDS = (-9.0, 3.0)
-_LOG_RIDGE_BOUNDS = (-6.0, 4.0)
 _LOG_SPREAD_BOUNDS = (-6.0, 0.5)
-# Precision of a flat prior; positive, so that matrices with constant columns can be inverted.
-_FLAT = 1e-5
 _N_REWEIGHTINGS = 3
-# Relative changes of the likelihood at which optimisation ends.
-_COARSE, _PRECISE = 1e-6, 1e-8
+# Decreases of minus the log likelihood that end the optimisation.
+_COARSE, _PRECISE = 1e-2, 1e-5
 # Grid that estimates the spread of the noise. It is fine, because many rows determine the noise
 # of a task well.
 _N_FINE_LEVELS = 61
-# Relative addition to the diagonal of the information on m, against rounding errors.
-_ROUNDING = 1e-10
-_JITTER = 1e-10
-# Values of a batch of matrices, to bound the memory.
-_MOST_VALUES = 4_000_000
+# Where the standard deviation of log sigma over tasks starts.
+_START_SPREAD = 0.2
 
 
 class RegressionPrior(NamedTuple):
@@ -76,41 +71,6 @@ class RegressionPrior(NamedTuple):
     mean_covariance: Tensor
     log_noise: float
     log_spread: float
-
-
-class Statistics(NamedTuple):
-    """Sufficient statistics of the rows of each task; see the notation of the module."""
-
-    gram: Tensor
-    moment: Tensor
-    square: Tensor
-    n_rows: Tensor
-
-
-def task_statistics(z: np.ndarray, y: np.ndarray, codes: np.ndarray) -> Statistics:
-    """Compute the sufficient statistics of the rows of each task.
-
-    Parameters
-    ----------
-    z : ndarray of shape (n, q)
-        Rows with a leading 1.
-    y : ndarray of shape (n,)
-        Targets.
-    codes : ndarray of shape (n,), int64
-        Task of each row, from 0 on.
-
-    Returns
-    -------
-    Statistics
-        A, b, c and n.
-    """
-    order = np.argsort(codes, kind="stable")
-    sizes = np.bincount(codes)
-    parts = np.split(order, np.cumsum(sizes)[:-1])
-    gram = np.stack([z[rows].T @ z[rows] for rows in parts])
-    moment = np.stack([z[rows].T @ y[rows] for rows in parts])
-    square = np.bincount(codes, y * y)
-    return Statistics(*(torch.from_numpy(v) for v in (gram, moment, square, sizes.astype(float))))
 
 
 class RegressionFit(NamedTuple):
@@ -209,23 +169,11 @@ def estimate_structures(
 
 def _log_densities(prior: RegressionPrior, episodes: Episodes, varied_noise: bool) -> np.ndarray:
     """Return the mean log predictive density (e,) of the query rows of episodes."""
-    eye = torch.eye(len(prior.mean), dtype=prior.mean.dtype)
-    whole = prior.covariance + prior.mean_covariance + _JITTER * eye
-    factor = torch.linalg.cholesky(whole)
-    log_noise = torch.tensor(prior.log_noise, dtype=eye.dtype)
-    log_spread = torch.tensor(prior.log_spread, dtype=eye.dtype) if varied_noise else None
+    log_noise = torch.tensor(prior.log_noise, dtype=prior.mean.dtype)
+    log_spread = torch.tensor(prior.log_spread, dtype=prior.mean.dtype) if varied_noise else None
     levels = noise_levels(log_noise, log_spread)
-
-    def of_episode(z: Tensor, y: Tensor, w: Tensor, at: Tensor, target: Tensor) -> Tensor:
-        posterior = regression_posterior(z, y, w, prior.mean, factor, *levels)
-        mean, variance = predictive(posterior, at)
-        return mixture_log_density(mean, variance, posterior.log_weight, target)
-
-    size = max(1, _MOST_VALUES // (len(levels[0]) * len(eye) ** 2))
-    values = torch.func.vmap(of_episode, chunk_size=size)(
-        episodes.z, episodes.y, episodes.w, episodes.query_z, episodes.query_y
-    )
-    return mean_over_queries(values, episodes)
+    whole = prior.covariance + prior.mean_covariance
+    return mean_over_queries(target_log_densities(episodes, prior.mean, whole, *levels), episodes)
 
 
 def fit_regression(
@@ -262,18 +210,21 @@ def fit_regression(
     else:
         parameters, ratio = shape.extended(start.parameters, 2), start.ratio
         n_reweightings = 1 if coarse else _N_REWEIGHTINGS - 1
-    log_noise, log_spread = 0.0, _LOG_SPREAD_BOUNDS[0]
+    log_noise, log_spread = 0.0, float(np.log(_START_SPREAD))
     for _ in range(n_reweightings if varied_noise else 1):
         weighted = statistics._replace(
             gram=statistics.gram * ratio[:, None, None],
             moment=statistics.moment * ratio[:, None],
             square=statistics.square * ratio,
         )
-        parameters = _maximise(weighted, shape, parameters, start is not None, coarse)
-        found = _effects(weighted, shape, torch.from_numpy(parameters))
+        evidence = GaussianEvidence(weighted, shape)
+        parameters = _maximise(evidence, parameters, start is not None, coarse)
+        found = evidence.estimates(parameters)
         log_noise = float(parameters[shape.n_parameters])
         if varied_noise:
-            log_noise, log_spread, ratio = _estimate_noise(statistics, found, log_noise)
+            log_noise, log_spread, ratio = _estimate_noise(statistics, found, log_noise, log_spread)
+    if not varied_noise:
+        log_spread = _LOG_SPREAD_BOUNDS[0]
     prior = RegressionPrior(
         found.mean, found.covariance, found.mean_covariance, log_noise, log_spread
     )
@@ -281,117 +232,31 @@ def fit_regression(
 
 
 def _maximise(
-    statistics: Statistics,
-    shape: CovarianceShape,
-    start: np.ndarray,
-    is_warm: bool,
-    coarse: bool,
+    evidence: GaussianEvidence, start: np.ndarray, is_warm: bool, coarse: bool
 ) -> np.ndarray:
     """Maximise without correlations first, then with them, from the directions found."""
-    tolerance = _COARSE if coarse else _PRECISE
+    shape, tolerance = evidence.shape, _COARSE if coarse else _PRECISE
     if shape.rank == 0 or int(shape.varies.sum()) < 2 or start[shape.n_scales : -2].any():
-        return _descend(statistics, shape, start, tolerance, with_factor=True)
+        return _minimise(evidence, start, tolerance, with_factor=True)
     found = start.copy()
     if not is_warm:
-        found = _descend(statistics, shape, start, _COARSE, with_factor=False)
-    effects = _effects(statistics, shape, torch.from_numpy(found)).effects
+        found = _minimise(evidence, start, _COARSE, with_factor=False)
+    effects = evidence.estimates(found).effects
     found[: shape.n_parameters] = shape.with_correlations(
         found[: shape.n_parameters], effects.numpy()[:, None]
     )
-    return _descend(statistics, shape, found, tolerance, with_factor=True)
+    return _minimise(evidence, found, tolerance, with_factor=True)
 
 
-def _descend(
-    statistics: Statistics,
-    shape: CovarianceShape,
-    start: np.ndarray,
-    tolerance: float,
-    with_factor: bool,
+def _minimise(
+    evidence: GaussianEvidence, start: np.ndarray, tolerance: float, with_factor: bool
 ) -> np.ndarray:
-    return descend(
-        lambda at: _minus_log_evidence(statistics, shape, at) + shape.penalty(at),
-        start,
-        [*shape.bounds(with_factor), _LOG_NOISE_BOUNDS, _LOG_RIDGE_BOUNDS],
-        maxiter=500,
-        ftol=tolerance,
-        gtol=1e-4,
-    )
-
-
-class _Effects(NamedTuple):
-    """Estimates at given parameters."""
-
-    mean: Tensor
-    covariance: Tensor
-    mean_covariance: Tensor
-    effects: Tensor
-
-
-def _fixed_precision(shape: CovarianceShape, log_ridge: Tensor) -> Tensor:
-    """Return the precision (q,) of the prior of m."""
-    precision = torch.full((len(shape.varies),), _FLAT, dtype=log_ridge.dtype)
-    if shape.shrinkage == 0:
-        return precision
-    return torch.cat([precision[:1], torch.exp(-2 * log_ridge).expand(len(precision) - 1)])
-
-
-def _minus_log_evidence(statistics: Statistics, shape: CovarianceShape, at: Tensor) -> Tensor:
-    gram, moment, square, n_rows = statistics
-    log_noise, log_ridge = at[shape.n_parameters], at[shape.n_parameters + 1]
-    precision = _fixed_precision(shape, log_ridge)
-    root, x_gram, x_moment = _whitened(statistics, shape.covariance(at)[0], log_noise)
-    variance = torch.exp(2 * log_noise)
-    h = _fixed_information(precision, gram.sum(0) / variance, x_gram)
-    g = moment.sum(0) / variance - (x_gram.mT @ x_moment)[..., 0].sum(0)
-    h_root = torch.linalg.cholesky(h)
-    half = torch.linalg.solve_triangular(h_root, g[:, None], upper=False)
-    quadratic = square.sum() / variance - (x_moment**2).sum() - (half**2).sum()
-    log_dets = 2 * (_log_diagonal(root).sum() + _log_diagonal(h_root).sum())
-    log_dets = log_dets - torch.log(precision).sum()
-    value: Tensor = 0.5 * (2 * n_rows.sum() * log_noise + log_dets + quadratic)
-    return value
-
-
-def _fixed_information(precision: Tensor, gram: Tensor, x_gram: Tensor) -> Tensor:
-    """Return the precision (q, q) of m, whose prior has a given precision (q,)."""
-    rounding = _ROUNDING * torch.diagonal(gram)
-    return torch.diag(precision + rounding) + gram - (x_gram.mT @ x_gram).sum(0)
-
-
-def _log_diagonal(root: Tensor) -> Tensor:
-    found: Tensor = torch.log(torch.diagonal(root, dim1=-2, dim2=-1))
-    return found
-
-
-def _whitened(
-    statistics: Statistics, covariance: Tensor, log_noise: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the root of M = I + L'AL / s^2, and X of root X = L'A / s^2 and L'b / s^2."""
-    factor, variance = torch.linalg.cholesky(covariance), torch.exp(2 * log_noise)
-    lg = factor.T @ statistics.gram / variance
-    m = torch.eye(len(factor), dtype=factor.dtype) + lg @ factor
-    root = torch.linalg.cholesky(m)
-    lb = (statistics.moment @ factor / variance)[..., None]
-    both = torch.linalg.solve_triangular(root, torch.cat([lg, lb], -1), upper=False)
-    return root, both[..., :-1], both[..., -1:]
-
-
-def _effects(statistics: Statistics, shape: CovarianceShape, at: Tensor) -> _Effects:
-    covariance = shape.covariance(at)[0]
-    log_noise, log_ridge = at[shape.n_parameters], at[shape.n_parameters + 1]
-    root, x_gram, x_moment = _whitened(statistics, covariance, log_noise)
-    variance, precision = torch.exp(2 * log_noise), _fixed_precision(shape, log_ridge)
-    h = _fixed_information(precision, statistics.gram.sum(0) / variance, x_gram)
-    g = statistics.moment.sum(0) / variance - (x_gram.mT @ x_moment)[..., 0].sum(0)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(h))
-    mean = inverse @ g
-    u = torch.linalg.solve_triangular(root.mT, x_moment - (x_gram @ mean)[..., None], upper=True)
-    factor = torch.linalg.cholesky(covariance)
-    return _Effects(mean, covariance, inverse, u[..., 0] @ factor.T)
+    bounds = [*evidence.shape.bounds(with_factor), LOG_NOISE_BOUNDS, LOG_RIDGE_BOUNDS]
+    return minimise(evidence.evaluate, start, np.array(bounds), tolerance=tolerance)
 
 
 def _estimate_noise(
-    statistics: Statistics, found: _Effects, log_noise: float
+    statistics: Statistics, found: Effects, log_noise: float, log_spread: float
 ) -> tuple[float, float, Tensor]:
     """Estimate mean and spread of log sigma over tasks by marginal likelihood, given m and S.
 
@@ -413,21 +278,42 @@ def _estimate_noise(
     )
     nodes, log_weight = noise_grid(_N_FINE_LEVELS)
 
-    def log_likelihoods(at: Tensor) -> Tensor:
-        """Return log likelihoods (k, G), up to a constant, for all noise levels."""
-        log_sigma = at[0] + torch.exp(at[1]) * nodes
-        variance = torch.exp(2 * log_sigma)[:, None, None]
-        fit = (shift / (variance * (variance + eigenvalues))).sum(-1)
-        log_det = torch.log1p(eigenvalues / variance).sum(-1)
-        likelihood = -0.5 * (misfit / variance[..., 0] - fit + log_det)
-        found: Tensor = log_weight[:, None] + likelihood - n_rows * log_sigma[:, None]
-        return found
+    def at_levels(at: np.ndarray) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return log p (k, G) of levels and rows, and the derivatives in log sigma."""
+        log_sigma = (at[0] + np.exp(at[1]) * nodes)[:, None]
+        variance = torch.exp(2 * log_sigma)[..., None]
+        share = variance / (variance + eigenvalues)
+        fit = shift / variance**2 * share
+        squares = misfit / variance[..., 0]
+        value = log_weight[:, None] - n_rows * log_sigma
+        value = value - 0.5 * (squares - fit.sum(-1) + torch.log1p(eigenvalues / variance).sum(-1))
+        first = squares - (fit * (1 + share)).sum(-1) + (1 - share).sum(-1) - n_rows
+        second = (fit * (2 + 2 * share + 4 * share**2)).sum(-1) - 2 * squares
+        second = second - 2 * (share * (1 - share)).sum(-1)
+        return value, torch.softmax(value, 0), first, second
 
-    at = descend(
-        lambda at: -torch.logsumexp(log_likelihoods(at), 0).sum(),
-        np.array([log_noise, np.log(0.2)]),
-        [_LOG_NOISE_BOUNDS, _LOG_SPREAD_BOUNDS],
+    def evaluate(at: np.ndarray) -> Evaluation:
+        value, p, first, second = at_levels(at)
+        # Derivatives of log sigma of a level in the two parameters.
+        moves = torch.stack([torch.ones_like(nodes), np.exp(at[1]) * nodes])
+        slopes = torch.einsum("kg,ak->akg", first, moves)
+        of_task = (p * slopes).sum(1)
+
+        def curvature() -> np.ndarray:
+            spread = torch.einsum("kg,akg,bkg->ab", p, slopes, slopes) - of_task @ of_task.T
+            bent = torch.einsum("kg,ak,bk->ab", p * second, moves, moves)
+            bent[1, 1] += of_task[1].sum()
+            return (-bent - spread).numpy()
+
+        total = float(torch.logsumexp(value, 0).sum())
+        return Evaluation(-total, -of_task.sum(1).numpy(), curvature)
+
+    at = minimise(
+        evaluate,
+        np.array([log_noise, log_spread]),
+        np.array([LOG_NOISE_BOUNDS, _LOG_SPREAD_BOUNDS]),
+        tolerance=_PRECISE,
     )
-    probability = torch.softmax(log_likelihoods(torch.from_numpy(at)), 0)
+    probability = at_levels(at)[1]
     ratio = (probability * torch.exp(-2 * np.exp(at[1]) * nodes)[:, None]).sum(0)
     return float(at[0]), float(at[1]), ratio

@@ -22,7 +22,8 @@ from skmeta.learners.hierarchical._gaussian import (
     predictive,
     regression_posterior,
 )
-from skmeta.learners.hierarchical._regression import estimate_regression, task_statistics
+from skmeta.learners.hierarchical._gaussian_evidence import task_statistics
+from skmeta.learners.hierarchical._regression import estimate_regression
 
 
 def estimate(X, y, groups, *, rank=1, varies=None, shrinkage=0.0, varied_noise=False):

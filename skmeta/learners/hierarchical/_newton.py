@@ -1,0 +1,124 @@
+"""Minimise a function of some tens or hundreds of parameters by Newton's method, within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+# Longest step of a parameter, in its own unit.
+_LONGEST_STEP = 2.0
+# Least curvature of a direction.
+_LEAST_CURVATURE = 1e-2
+# Damping is a curvature that is added to all directions. After a bad step it grows from at least
+# this value by this factor, and after a good one it falls.
+_LEAST_DAMPING, _FACTOR = 1.0, 5.0
+_MOST_DAMPING = 1e8
+# Shares of the promised decrease with which a step is bad, or good.
+_BAD, _GOOD = 0.2, 0.7
+
+
+class Evaluation(NamedTuple):
+    """A function at a point.
+
+    Attributes
+    ----------
+    value : float
+        Its value.
+    gradient : ndarray of shape (p,)
+        Its gradient.
+    curvature : callable
+        Returns its Hessian, or an approximation of it, (p, p).
+    """
+
+    value: float
+    gradient: np.ndarray
+    curvature: Callable[[], np.ndarray]
+
+
+def minimise(
+    evaluate: Callable[[np.ndarray], Evaluation],
+    start: np.ndarray,
+    bounds: np.ndarray,
+    *,
+    tolerance: float,
+    max_steps: int = 100,
+) -> np.ndarray:
+    """Minimise a function by Newton's method with damped steps.
+
+    Directions of negative curvature are followed downhill (the saddle-free method). A parameter at
+    its bound stays there while the gradient points outwards.
+
+    Parameters
+    ----------
+    evaluate : callable
+        Takes parameters (p,) and returns an :class:`Evaluation`.
+    start : ndarray of shape (p,)
+        Where to begin.
+    bounds : ndarray of shape (p, 2)
+        Lowest and highest value of each parameter. Parameters whose bounds are equal are fixed.
+    tolerance : float
+        Iteration ends when the next step promises a smaller decrease of the value than this.
+    max_steps : int, default=100
+        Largest number of evaluations.
+
+    Returns
+    -------
+    ndarray of shape (p,)
+        The minimum.
+
+    References
+    ----------
+    Dauphin et al. (2014), Identifying and attacking the saddle point problem in high-dimensional
+    non-convex optimization. Marquardt (1963), An algorithm for least-squares estimation of
+    nonlinear parameters.
+    """
+    low, high = bounds.T
+    at = np.clip(start, low, high)
+    now, model, damping = evaluate(at), None, 0.0
+    for _ in range(max_steps):
+        model = _Model(at, now, low, high) if model is None else model
+        step, promised = model.step(damping)
+        if promised < tolerance or damping > _MOST_DAMPING:
+            break
+        found = evaluate(at + step)
+        ratio = (now.value - found.value) / promised
+        if not ratio >= _BAD:  # Also if the value is not finite.
+            damping = max(_FACTOR * damping, _LEAST_DAMPING)
+        elif ratio > _GOOD:
+            damping = damping / _FACTOR if damping > _LEAST_DAMPING else 0.0
+        if found.value < now.value:
+            at, now, model = at + step, found, None
+    return at
+
+
+class _Model:
+    """A quadratic model of a function around a point, with the parameters that are free."""
+
+    def __init__(self, at: np.ndarray, now: Evaluation, low: np.ndarray, high: np.ndarray) -> None:
+        self.gradient = now.gradient
+        self._low, self._high = low - at, high - at
+        outwards = ((self._low >= 0) & (self.gradient > 0)) | (
+            (self._high <= 0) & (self.gradient < 0)
+        )
+        # The gradient of a parameter without an effect is exactly 0.
+        self._free = np.flatnonzero((low < high) & (self.gradient != 0) & ~outwards)
+        values, vectors = np.linalg.eigh(now.curvature()[np.ix_(self._free, self._free)])
+        self._values, self._vectors = np.maximum(np.abs(values), _LEAST_CURVATURE), vectors
+        self._along = vectors.T @ self.gradient[self._free]
+
+    def step(self, damping: float) -> tuple[np.ndarray, float]:
+        """Return the step, and the decrease that it promises."""
+        of_free = -self._vectors @ (self._along / (self._values + damping))
+        step = np.zeros_like(self.gradient)
+        step[self._free] = np.clip(of_free, -_LONGEST_STEP, _LONGEST_STEP)
+        step = np.clip(step, self._low, self._high)
+        along = self._vectors.T @ step[self._free]
+        promised = -self._along @ along - 0.5 * (self._values * along**2).sum()
+        if promised <= 0:  # Only after a step was cut.
+            longest = np.abs(of_free).max()
+            step[self._free] = of_free * min(1.0, _LONGEST_STEP / longest)
+            step = np.clip(step, self._low, self._high)
+            promised = -0.5 * self.gradient @ step
+        return step, float(promised)
