@@ -24,6 +24,8 @@ LOG_SCALE_BOUNDS = (-7.0, 3.0)
 _NONE = 1e-5
 # Standard deviations up to the lower bound count as 0 in computations that become faster by it.
 _LEAST_SCALE = 1.01 * math.exp(LOG_SCALE_BOUNDS[0])
+# Longest steps of log d and of F.
+_LONGEST_SCALE_STEP, _LONGEST_FACTOR_STEP = 2.0, 0.3
 _START_INTERCEPT, _START_SLOPE = 0.5, 0.1
 # Rates of the exponential prior on d and of the normal prior on F, at shrinkage 1.
 _SCALE_RATE, _FACTOR_RATE = 60.0, 60.0
@@ -79,6 +81,11 @@ class CovarianceShape:
         of_factor = (-20.0, 20.0) if with_factor else (0.0, 0.0)
         return [LOG_SCALE_BOUNDS] * self.n_scales + [of_factor] * (self.n_scales * self.rank)
 
+    def longest_steps(self) -> np.ndarray:
+        """Return the longest step of each parameter in one iteration of an optimisation."""
+        of_factor = np.full(self.n_scales * self.rank, _LONGEST_FACTOR_STEP)
+        return np.concatenate([np.full(self.n_scales, _LONGEST_SCALE_STEP), of_factor])
+
     def with_correlations(self, parameters: np.ndarray, effects: np.ndarray) -> np.ndarray:
         """Initialise F with the principal directions of the effects of tasks.
 
@@ -125,7 +132,8 @@ class CovarianceShape:
         for of_scales, keep, of_factor in zip(scales, differs, factor, strict=True):
             columns = torch.diag(of_scales)[:, keep]
             parts.append(torch.cat([columns, of_factor[:, of_factor.any(0)]], 1))
-        return torch.block_diag(*parts)
+        root: Tensor = torch.block_diag(*parts)
+        return root
 
     def penalty(self, parameters: Tensor) -> Tensor:
         """Return minus the log prior of the parameters, up to a constant."""
@@ -156,8 +164,29 @@ class CovarianceShape:
         of_factor = 2 * self.varies[:, None] * (of_covariance @ factor)
         return torch.cat([of_scales.flatten(), of_factor.flatten()])
 
+    def parameter_curvature(self, parameters: Tensor, of_covariance: Tensor) -> Tensor:
+        """Return the part of a Hessian that comes from second derivatives of S, (p, p).
+
+        Parameters
+        ----------
+        parameters : Tensor of shape (p,)
+            Where.
+        of_covariance : Tensor of shape (j, q, q)
+            Gradient of a function in S, symmetric.
+        """
+        j, q, r = self.n_predictors, len(self.varies), self.rank
+        gradient = self.gradient(parameters, of_covariance)[: self.n_scales]
+        of_factor = torch.zeros(j, q, r, j, q, r, dtype=gradient.dtype)
+        both = self.varies[:, None] & self.varies
+        eye = torch.eye(r, dtype=gradient.dtype)
+        own = torch.arange(j)
+        of_factor[own, :, :, own] = 2 * torch.einsum("cik,ab->ciakb", of_covariance * both, eye)
+        parts = torch.diag(2 * gradient), of_factor.reshape(j * q * r, j * q * r)
+        found: Tensor = torch.block_diag(*parts)
+        return found
+
     def curvature(
-        self, parameters: Tensor, of_covariance: Tensor, weights: Tensor, scores: Tensor
+        self, parameters: Tensor, weights: Tensor, scores: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Compute the Hessian of minus a normal log likelihood in the parameters and in m.
 
@@ -168,8 +197,6 @@ class CovarianceShape:
         ----------
         parameters : Tensor of shape (n_parameters,)
             Where.
-        of_covariance : Tensor of shape (j, q, q)
-            Gradient of minus the log likelihood in S, symmetric.
         weights : Tensor of shape (G, j, q, j, q)
             W = Z' V^-1 Z of each task.
         scores : Tensor of shape (G, j, q)
@@ -178,7 +205,7 @@ class CovarianceShape:
         Returns
         -------
         own : Tensor of shape (n_parameters, n_parameters)
-            The Hessian in the parameters, at a given m.
+            The Hessian in the parameters, at a given m, without :meth:`parameter_curvature`.
         mixed : Tensor of shape (j q, n_parameters)
             Second derivatives in m, by predictor and coefficient, and in the parameters.
         """
@@ -189,8 +216,6 @@ class CovarianceShape:
         # sum_g W (r r' - W / 2), entry by entry.
         of_scales = torch.einsum("gi,gk,gik->ik", score, score, flat) - 0.5 * (flat**2).sum(0)
         of_scales = of_scales * square * square[:, None]
-        own_gradient = self.gradient(parameters, of_covariance)[: self.n_scales]
-        of_scales = of_scales + torch.diag(2 * own_gradient)
         moved = torch.einsum("gik,gk->ik", flat, score) * square
         if r == 0:
             return of_scales, moved
@@ -211,9 +236,6 @@ class CovarianceShape:
         observed = observed + torch.einsum("gci,gdk,gcadb->ciadkb", scores, scores, inner)
         turned = torch.einsum("gca,gdk,gcidb->ciadkb", t, scores, right)
         of_factor = observed + turned + turned.permute(3, 4, 5, 0, 1, 2) - fisher
-        own = torch.arange(j)
-        exact = 2 * torch.einsum("cik,ab->ciakb", of_covariance, torch.eye(r, dtype=square.dtype))
-        of_factor[own, :, :, own] += exact
         of_factor = of_factor.reshape(j * q * r, j * q * r) * there * there[:, None]
 
         of_moved = torch.einsum("gcidk,gdb->cidkb", weights, t)

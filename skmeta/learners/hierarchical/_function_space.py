@@ -14,6 +14,7 @@ and 3.1 to 3.4; MacKay (1992), The evidence framework applied to classification 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -163,7 +164,12 @@ def _many_classes(
     return (cross @ a[..., None])[..., 0], lost - (shared**2).sum(-2)
 
 
-def _iterate(newton, log_likelihood, kernel: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[no-untyped-def]
+def _iterate(
+    newton: Callable[[Tensor], Tensor],
+    log_likelihood: Callable[[Tensor], Tensor],
+    kernel: Tensor,
+    offset: Tensor,
+) -> tuple[Tensor, Tensor]:
     """Return a and the values f = offset + K a of the predictors at the mode."""
 
     def values(a: Tensor) -> Tensor:
@@ -175,8 +181,8 @@ def _iterate(newton, log_likelihood, kernel: Tensor, offset: Tensor) -> tuple[Te
         step = newton(f) - a
         change = values(step)
         tried = []
-        for size in _STEP_SIZES:
-            at, deviation = a + size * step, f - offset + size * change
+        for tried_size in _STEP_SIZES:
+            at, deviation = a + tried_size * step, f - offset + tried_size * change
             penalty = 0.5 * (at * deviation).flatten(1).sum(1)
             tried.append(log_likelihood(offset + deviation) - penalty)
         size = torch.tensor(_STEP_SIZES, dtype=f.dtype)[torch.stack(tried).argmax(0)]

@@ -123,21 +123,17 @@ class GaussianEvidence:
         """Return minus the log posterior of the parameters, up to a constant."""
         at, shape = torch.from_numpy(values), self.shape
         parts = self._parts(at)
-        gram, moment, square, n_rows = self.statistics
+        _, _, square, n_rows = self.statistics
         log_noise, n = at[shape.n_parameters], n_rows.sum()
-        variance = torch.exp(2 * log_noise)
+        whole = parts.weights.sum(0)
         # y' C^-1 y, where C is the covariance of all targets, with that of m.
-        of_mean = (parts.precision * parts.mean**2).sum()
-        fitted = moment @ parts.mean / variance
-        explained = (parts.x_moment[..., 0] * (parts.x_gram @ parts.mean)).sum()
-        quadratic = square.sum() / variance - (parts.x_moment**2).sum()
-        quadratic = quadratic - fitted.sum() + explained
+        quadratic = square.sum() * torch.exp(-2 * log_noise) - (parts.x_moment**2).sum()
+        quadratic = quadratic - (parts.score.sum(0) + whole @ parts.mean) @ parts.mean
         log_dets = 2 * (_log_diagonal(parts.root).sum() + _log_diagonal(parts.h_root).sum())
         log_dets = log_dets - torch.log(parts.precision).sum()
         value = 0.5 * (2 * n * log_noise + log_dets + quadratic) + shape.penalty(at)
 
         inverse = torch.cholesky_inverse(parts.h_root)
-        whole = parts.weights.sum(0)
         of_estimate = torch.einsum("gpq,gqr->pr", parts.weights @ inverse, parts.weights)
         of_covariance = 0.5 * (whole - of_estimate - parts.score.T @ parts.score)
         # Times tau^2: of the variances of the prior of m.
@@ -154,10 +150,11 @@ class GaussianEvidence:
             k = shape.n_parameters
             found = torch.zeros(len(at), len(at), dtype=at.dtype)
             weights, scores = parts.weights[:, None, :, None], parts.score[:, None]
-            own, mixed = shape.curvature(at, of_covariance[None], weights, scores)
+            own, mixed = shape.curvature(at, weights, scores)
             # The mean moves with the parameters.
             half = torch.linalg.solve_triangular(parts.h_root, mixed, upper=False)
             found[:k, :k] = own - half.T @ half + torch.diag(penalty_curvature)
+            found[:k, :k] += shape.parameter_curvature(at, of_covariance[None])
             # M^-1 L'A / sigma^2, and Z' V^-2 Z sigma^2 summed over the tasks.
             pulled = torch.linalg.solve_triangular(parts.root.mT, parts.x_gram, upper=True)
             twice = whole - torch.einsum("gpk,gkq->pq", parts.weights @ parts.factor, pulled)

@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Longest step of a parameter, in its own unit.
-_LONGEST_STEP = 2.0
 # Least curvature of a direction.
 _LEAST_CURVATURE = 1e-2
 # Damping is a curvature that is added to all directions. After a bad step it grows from at least
@@ -43,6 +41,7 @@ def minimise(
     bounds: np.ndarray,
     *,
     tolerance: float,
+    longest: np.ndarray | float = 2.0,
     max_steps: int = 100,
 ) -> np.ndarray:
     """Minimise a function by Newton's method with damped steps.
@@ -60,6 +59,8 @@ def minimise(
         Lowest and highest value of each parameter. Parameters whose bounds are equal are fixed.
     tolerance : float
         Iteration ends when the next step promises a smaller decrease of the value than this.
+    longest : float or ndarray of shape (p,), default=2.0
+        Longest step of each parameter, in its own unit.
     max_steps : int, default=100
         Largest number of evaluations.
 
@@ -76,9 +77,11 @@ def minimise(
     """
     low, high = bounds.T
     at = np.clip(start, low, high)
-    now, model, damping = evaluate(at), None, 0.0
+    longest = np.broadcast_to(longest, at.shape)
+    now, damping = evaluate(at), 0.0
+    model: _Model | None = None
     for _ in range(max_steps):
-        model = _Model(at, now, low, high) if model is None else model
+        model = _Model(at, now, low, high, longest) if model is None else model
         step, promised = model.step(damping)
         if promised < tolerance or damping > _MOST_DAMPING:
             break
@@ -90,35 +93,42 @@ def minimise(
             damping = damping / _FACTOR if damping > _LEAST_DAMPING else 0.0
         if found.value < now.value:
             at, now, model = at + step, found, None
-    return at
+    return np.asarray(at)
 
 
 class _Model:
     """A quadratic model of a function around a point, with the parameters that are free."""
 
-    def __init__(self, at: np.ndarray, now: Evaluation, low: np.ndarray, high: np.ndarray) -> None:
+    def __init__(
+        self,
+        at: np.ndarray,
+        now: Evaluation,
+        low: np.ndarray,
+        high: np.ndarray,
+        longest: np.ndarray,
+    ) -> None:
         self.gradient = now.gradient
-        self._low, self._high = low - at, high - at
-        outwards = ((self._low >= 0) & (self.gradient > 0)) | (
-            (self._high <= 0) & (self.gradient < 0)
-        )
+        can_fall, can_rise = at > low, at < high
+        outwards = (~can_fall & (self.gradient > 0)) | (~can_rise & (self.gradient < 0))
         # The gradient of a parameter without an effect is exactly 0.
         self._free = np.flatnonzero((low < high) & (self.gradient != 0) & ~outwards)
+        self._low = np.maximum(low - at, -longest)[self._free]
+        self._high = np.minimum(high - at, longest)[self._free]
         values, vectors = np.linalg.eigh(now.curvature()[np.ix_(self._free, self._free)])
         self._values, self._vectors = np.maximum(np.abs(values), _LEAST_CURVATURE), vectors
         self._along = vectors.T @ self.gradient[self._free]
 
     def step(self, damping: float) -> tuple[np.ndarray, float]:
         """Return the step, and the decrease that it promises."""
-        of_free = -self._vectors @ (self._along / (self._values + damping))
-        step = np.zeros_like(self.gradient)
-        step[self._free] = np.clip(of_free, -_LONGEST_STEP, _LONGEST_STEP)
-        step = np.clip(step, self._low, self._high)
-        along = self._vectors.T @ step[self._free]
+        whole = -self._vectors @ (self._along / (self._values + damping))
+        cut = np.clip(whole, self._low, self._high)
+        along = self._vectors.T @ cut
         promised = -self._along @ along - 0.5 * (self._values * along**2).sum()
         if promised <= 0:  # Only after a step was cut.
-            longest = np.abs(of_free).max()
-            step[self._free] = of_free * min(1.0, _LONGEST_STEP / longest)
-            step = np.clip(step, self._low, self._high)
-            promised = -0.5 * self.gradient @ step
+            # A shorter step in the same direction.
+            room = np.where(whole > 0, self._high, -self._low)
+            cut = whole * min(1.0, float((room / np.maximum(np.abs(whole), 1e-300)).min()))
+            promised = -0.5 * self.gradient[self._free] @ cut
+        step = np.zeros_like(self.gradient)
+        step[self._free] = cut
         return step, float(promised)

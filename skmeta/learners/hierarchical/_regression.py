@@ -144,7 +144,7 @@ def estimate_structures(
     statistics = task_statistics(z, y, codes)
     fits: list[RegressionFit] = []
     for shape in shapes:
-        before = fits[-1] if shape.rank and fits else None
+        before = fits[-1] if fits else None
         fits.append(fit_regression(statistics, shape, varied_noise=varied_noise, start=before))
 
     def estimate(tasks: np.ndarray) -> list[RegressionPrior]:
@@ -209,7 +209,7 @@ def fit_regression(
         ratio, n_reweightings = torch.ones_like(statistics.n_rows), _N_REWEIGHTINGS
     else:
         parameters, ratio = shape.extended(start.parameters, 2), start.ratio
-        n_reweightings = 1 if coarse else _N_REWEIGHTINGS - 1
+        n_reweightings = 1 if coarse else _N_REWEIGHTINGS
     log_noise, log_spread = 0.0, float(np.log(_START_SPREAD))
     for _ in range(n_reweightings if varied_noise else 1):
         weighted = statistics._replace(
@@ -252,7 +252,10 @@ def _minimise(
     evidence: GaussianEvidence, start: np.ndarray, tolerance: float, with_factor: bool
 ) -> np.ndarray:
     bounds = [*evidence.shape.bounds(with_factor), LOG_NOISE_BOUNDS, LOG_RIDGE_BOUNDS]
-    return minimise(evidence.evaluate, start, np.array(bounds), tolerance=tolerance)
+    longest = np.concatenate([evidence.shape.longest_steps(), [2.0, 2.0]])
+    return minimise(
+        evidence.evaluate, start, np.array(bounds), tolerance=tolerance, longest=longest
+    )
 
 
 def _estimate_noise(

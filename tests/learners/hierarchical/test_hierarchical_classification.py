@@ -7,11 +7,8 @@ from scipy.special import expit, log_softmax, logsumexp
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
-from skmeta.learners.hierarchical._classification import (
-    ClassEvidence,
-    batch_tasks,
-    estimate_classification,
-)
+from skmeta.learners.hierarchical._class_evidence import ClassEvidence, batch_tasks
+from skmeta.learners.hierarchical._classification import estimate_classification
 from skmeta.learners.hierarchical._covariance import CovarianceShape
 from skmeta.learners.hierarchical._laplace import (
     class_codes,
@@ -83,18 +80,29 @@ def test_laplace_is_close_to_numerical_integration(n_classes):
     evidence, expected = integrate(z, y, scale, at, n_classes)
     np.testing.assert_allclose(found, expected, atol=0.006)
     # The marginal likelihood, with coefficients of variance scale^2 around a mean of 0.
-    shape = CovarianceShape(torch.ones(2, dtype=bool), j, 0, 0.0)
-    whole = ClassEvidence(batch_tasks(z, y, np.zeros(len(y), int), n_classes), shape, codes)
-    approximate = laplace_evidence(whole, mean, factor)
+    u = find_mode(*known)
+    precision = newton_parts(u, *known)[1]
+    approximate = log_joint(u, *known) - 0.5 * torch.logdet(precision)
     np.testing.assert_allclose(approximate, evidence, atol=0.25)
+    np.testing.assert_allclose(
+        laplace_evidence(z, y, scale, n_classes), approximate.item(), rtol=1e-6
+    )
 
 
-def laplace_evidence(evidence, mean, factor):
-    (batch,) = evidence.batches
-    u = find_mode(*batch, mean, factor, evidence.codes)
-    _, precision = newton_parts(u, *batch, mean, factor, evidence.codes)
-    joint = log_joint(u, *batch, mean, factor, evidence.codes)
-    return float(joint - 0.5 * torch.logdet(precision))
+def laplace_evidence(z, y, scale, n_classes):
+    """The evidence of one task given m = 0, from that where m is integrated out."""
+    j = 1 if n_classes == 2 else n_classes
+    shape = CovarianceShape(torch.ones(2, dtype=bool), j, 0, 0.0)
+    whole = ClassEvidence(batch_tasks(z, y, np.zeros(len(y), int), n_classes), shape)
+    whole.tolerance = 1e-8
+    at = np.concatenate([np.full(2 * j, np.log(scale)), np.zeros(2 * j), [0.0]])
+    of_mean = torch.diag(torch.tensor([0.01, 1e-6] * j).double())
+    information = of_mean.clone()
+    for mode in whole._modes(torch.zeros(2 * j).double(), shape.root(torch.from_numpy(at))):
+        information += whole._weights(mode, shape.root(torch.from_numpy(at)))[0].sum(0)
+    return -whole.evaluate(at).value + 0.5 * float(
+        torch.logdet(information) - torch.logdet(of_mean)
+    )
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -102,17 +110,20 @@ def test_gradient_of_the_evidence_equals_finite_differences(n_classes):
     z, y = draw(n_classes, n=60)
     batches = batch_tasks(z, y, np.repeat(np.arange(6), [4, 6, 8, 10, 14, 18]), n_classes)
     assert len(batches) > 1
-    codes = class_codes(n_classes, batches[0].z)
-    shape = CovarianceShape(torch.tensor([True, True, False]), codes.shape[1], 1, 1.0)
-    evidence = ClassEvidence(batches, shape, codes)
+    j = 1 if n_classes == 2 else n_classes
+    shape = CovarianceShape(torch.tensor([True, True, False]), j, 1, 1.0)
+    evidence = ClassEvidence(batches, shape)
+    evidence.tolerance = 1e-8
     rng = np.random.default_rng(0)
-    size = shape.n_parameters + evidence.n_mean + 1
-    at = torch.from_numpy(0.3 * rng.normal(size=size)).requires_grad_()
-    (gradient,) = torch.autograd.grad(evidence.minus_log(at), at)
+    at = 0.3 * rng.normal(size=shape.n_parameters + evidence.n_mean + 1)
+    found = evidence.evaluate(at)
+    hessian = found.curvature()
+    np.testing.assert_allclose(hessian, hessian.T, atol=1e-10)
     for _ in range(5):
-        direction = torch.from_numpy(rng.normal(size=size))
-        up, down = (evidence.minus_log(at.detach() + e * direction) for e in (1e-5, -1e-5))
-        np.testing.assert_allclose(gradient @ direction, (up - down) / 2e-5, rtol=1e-5)
+        direction = rng.normal(size=len(at))
+        up, down = (evidence.evaluate(at + e * direction) for e in (1e-4, -1e-4))
+        slope = (up.value - down.value) / 2e-4
+        np.testing.assert_allclose(found.gradient @ direction, slope, rtol=1e-6, atol=1e-6)
 
 
 def test_variance_of_intercepts_is_found():

@@ -22,7 +22,7 @@ from skmeta.learners.hierarchical._gaussian import (
     predictive,
     regression_posterior,
 )
-from skmeta.learners.hierarchical._gaussian_evidence import task_statistics
+from skmeta.learners.hierarchical._gaussian_evidence import GaussianEvidence, task_statistics
 from skmeta.learners.hierarchical._regression import estimate_regression
 
 
@@ -87,6 +87,40 @@ def made_tasks(seed, n_tasks=40, n_rows=12, n_features=3):
     coefficients = slopes + effects
     y = (np.column_stack([np.ones(len(X)), X]) * coefficients[groups]).sum(1)
     return X, y + 0.7 * rng.normal(size=len(y)), groups
+
+
+@pytest.mark.parametrize("shrinkage", [0.0, 1.0])
+def test_gradient_of_the_evidence_equals_finite_differences(shrinkage):
+    X, y, groups = made_tasks(4, n_tasks=10)
+    z = np.column_stack([np.ones(len(X)), X])
+    shape = CovarianceShape(torch.tensor([True, True, False, True]), 1, 2, shrinkage)
+    evidence = GaussianEvidence(task_statistics(z, y, groups), shape)
+    at = 0.4 * np.random.default_rng(0).normal(size=shape.n_parameters + 2)
+    found = evidence.evaluate(at)
+    steps = 1e-5 * np.eye(len(at))
+    slopes = [evidence.evaluate(at + e).value - evidence.evaluate(at - e).value for e in steps]
+    np.testing.assert_allclose(found.gradient, np.array(slopes) / 2e-5, rtol=1e-5, atol=1e-5)
+    hessian = found.curvature()
+    np.testing.assert_allclose(hessian, hessian.T, atol=1e-10)
+
+
+def test_evidence_is_the_density_of_all_targets():
+    X, y, groups = made_tasks(5, n_tasks=3, n_rows=4)
+    z = np.column_stack([np.ones(len(X)), X])
+    shape = CovarianceShape(torch.ones(4, dtype=bool), 1, 1, 1.0)
+    evidence = GaussianEvidence(task_statistics(z, y, groups), shape)
+    rng, values = np.random.default_rng(0), []
+    for _ in range(2):
+        at = 0.4 * rng.normal(size=shape.n_parameters + 2)
+        covariance = shape.covariance(torch.from_numpy(at)).numpy()[0]
+        prior = np.diag(np.r_[1e5, np.full(3, np.exp(2 * at[-1]))])
+        whole = z @ covariance @ z.T * (groups[:, None] == groups) + z @ prior @ z.T
+        whole += np.exp(2 * at[-2]) * np.eye(len(y))
+        density = stats.multivariate_normal(np.zeros(len(y)), whole).logpdf(y)
+        values.append(-density + float(shape.penalty(torch.from_numpy(at))))
+        values.append(evidence.evaluate(at).value)
+    # They differ by a constant.
+    np.testing.assert_allclose(values[2] - values[0], values[3] - values[1], rtol=1e-5)
 
 
 def test_random_intercept_agrees_with_statsmodels():
