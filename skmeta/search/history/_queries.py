@@ -26,6 +26,22 @@ Rows = Sequence[dict[str, Any]]
 Damage = list[DamagedRow]
 
 
+def _every_column(table: sa.Table) -> sa.Select[Any]:
+    # A history of version 0.1 that is opened for reading lacks columns, so none is named.
+    return sa.select(sa.literal_column("*")).select_from(table)
+
+
+# Statements that are executed for each candidate. Building them took longer than executing them.
+_SEARCH_OF_FINGERPRINT = _every_column(search).where(
+    search.c.fingerprint == sa.bindparam("fingerprint")
+)
+_EVALUATIONS = _every_column(evaluation).where(evaluation.c.search_id == sa.bindparam("search_id"))
+_EVALUATIONS_OF_KEYS = _EVALUATIONS.where(
+    evaluation.c.key.in_(sa.bindparam("keys", expanding=True))
+)
+_INSERT_EVALUATIONS = sa.insert(evaluation)
+
+
 def find_search(connection: sa.Connection, fingerprint: str) -> int | None:
     """Return the id of a search, or None."""
     query = sa.select(search.c.id).where(search.c.fingerprint == fingerprint)
@@ -52,12 +68,11 @@ def ensure_search(
 
     A damaged record is replaced. A data set without a name gets the name in `record`.
     """
-    found = find_search(connection, record.fingerprint)
-    if found is not None:
+    for found in _read(connection, _SEARCH_OF_FINGERPRINT, {"fingerprint": record.fingerprint}):
         _repair_search(connection, found, record)
         if record.dataset is not None:
-            _name_dataset(connection, found, record)
-        return found
+            _name_dataset(connection, found["id"], found["dataset"], record)
+        return int(found["id"])
     row = {**_codec.search_to_row(record), "started": time.time() if started is None else started}
     row["digest"] = digest_of_search(row)
     key = connection.execute(sa.insert(search).values(row)).inserted_primary_key
@@ -73,13 +88,15 @@ def insert_evaluations(
     A damaged candidate of the same key is replaced.
     """
     wanted = {row["key"]: row for row in reversed(list(rows))}  # the first of equal keys
-    # Locking the search's row makes other writers of this search wait, if rows can be locked.
-    lock = sa.select(search.c.id).where(search.c.id == search_id).with_for_update()
-    connection.execute(lock)
-    query = _every_column(evaluation).where(evaluation.c.search_id == search_id)
+    if connection.dialect.name != "sqlite":  # SQLite locks the whole file
+        # Locking the search's row makes other writers of this search wait, if rows can be locked.
+        lock = sa.select(search.c.id).where(search.c.id == search_id).with_for_update()
+        connection.execute(lock)
+    values: dict[str, Any] = {"search_id": search_id}
+    query = _EVALUATIONS
     if len(wanted) <= _FEW_KEYS:
-        query = query.where(evaluation.c.key.in_(list(wanted)))
-    for row in _read(connection, query):
+        query, values = _EVALUATIONS_OF_KEYS, {**values, "keys": list(wanted)}
+    for row in _read(connection, query, values):
         if row["key"] not in wanted:
             continue
         if _decode_evaluations([row])[1]:
@@ -90,7 +107,7 @@ def insert_evaluations(
     for row in new:
         row["digest"] = digest_of_evaluation(row)
     if new:
-        connection.execute(sa.insert(evaluation), new)
+        connection.execute(_INSERT_EVALUATIONS, new)
     return len(new)
 
 
@@ -262,15 +279,12 @@ def describe(connection: sa.Connection) -> list[tuple[str, int, int, int]]:
     ]
 
 
-def _read(connection: sa.Connection, query: sa.Select[Any]) -> list[dict[str, Any]]:
-    result = connection.execute(query)
+def _read(
+    connection: sa.Connection, query: sa.Select[Any], values: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    result = connection.execute(query, values)
     names = tuple(result.keys())
     return [dict(zip(names, row, strict=True)) for row in result]
-
-
-def _every_column(table: sa.Table) -> sa.Select[Any]:
-    # A history of version 0.1 that is opened for reading lacks columns, so none is named.
-    return sa.select(sa.literal_column("*")).select_from(table)
 
 
 def _decode_evaluations(rows: Rows) -> tuple[list[Evaluation], Damage]:
@@ -286,15 +300,13 @@ def _decode_evaluations(rows: Rows) -> tuple[list[Evaluation], Damage]:
     return evaluations, damage
 
 
-def _repair_search(connection: sa.Connection, search_id: int, record: SearchRecord) -> None:
+def _repair_search(connection: sa.Connection, row: dict[str, Any], record: SearchRecord) -> None:
     try:
-        find_record(connection, search_id)
+        decode_search(row)
     except HistoryFormatError:
-        this = search.c.id == search_id
-        [row] = _read(connection, _every_column(search).where(this))
         values = _codec.search_to_row(record)
         values["digest"] = digest_of_search({**row, **values})
-        connection.execute(sa.update(search).where(this).values(values))
+        connection.execute(sa.update(search).where(search.c.id == row["id"]).values(values))
 
 
 def _find_orphans(connection: sa.Connection) -> Damage:
@@ -306,9 +318,14 @@ def _find_orphans(connection: sa.Connection) -> Damage:
     return [DamagedRow("evaluation", row[0], row[1], "its search is gone") for row in found]
 
 
-def _name_dataset(connection: sa.Connection, search_id: int, record: SearchRecord) -> None:
+def _name_dataset(
+    connection: sa.Connection, search_id: int, known: Any, record: SearchRecord
+) -> None:
+    labels = _codec.labels_without_name(record.data_digest)
+    if known not in labels:
+        return
     row = _codec.search_to_row(record)
-    unnamed = search.c.dataset.in_(_codec.labels_without_name(record.data_digest))
+    unnamed = search.c.dataset.in_(labels)
     query = _every_column(search).where(search.c.id == search_id, unnamed).with_for_update()
     for found in _read(connection, query):
         changed = {"dataset": row["dataset"]}

@@ -279,6 +279,8 @@ def _fit_parameter(name: str, values: Sequence[Any]) -> _Parameter:
 
 def _kind(value: Value | _Missing) -> str:
     """Return the kind of a value: its type and text, so that True and 'True' differ."""
+    if type(value) is float or type(value) is np.float64:  # the most frequent ones
+        return "float:nan" if value != value else _NUMBER
     if isinstance(value, _Missing):
         return _ABSENT
     if isinstance(value, bool | np.bool_):

@@ -4,6 +4,8 @@ Notation: u = (mean - best) / std; phi and Phi are the standard normal density a
 EI = std * h(u), with h(u) = phi(u) + u Phi(u).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx, log_ndtr
@@ -11,8 +13,70 @@ from scipy.special import erfcx, log_ndtr
 Array = NDArray[np.float64]
 
 _LOG_SQRT_2PI = 0.5 * np.log(2 * np.pi)
+_SQRT_2PI = np.sqrt(2 * np.pi)
 _SQRT_HALF_PI = np.sqrt(np.pi / 2)
+_N_FIRST = 16  # candidates whose acquisition is computed first
+_TINY = 1e-290
+_MARGIN = 1e-9  # for rounding errors of the bound
 _FAR = -25.0  # below it, h(u) is phi(u) / u^2 to three digits
+
+
+def most_promising(
+    predictions: Sequence[tuple[Array, Array]],
+    weights: Array,
+    best: float,
+    log_cost: Array,
+    is_available: NDArray[np.bool_],
+) -> int:
+    """Return the available candidate with the largest expected improvement per cost.
+
+    The expected improvement is computed only of candidates that may have the largest one. An upper
+    bound, which costs less, excludes the others: h(u) <= phi(u) + max(u, 0).
+
+    Parameters
+    ----------
+    predictions : sequence of (mean, std)
+        Of each model, for all candidates; arrays of shape (n,).
+    weights : ndarray of shape (n_models,)
+        Weights of the models; they are positive and sum to 1.
+    best : float
+        The best score so far.
+    log_cost : ndarray of shape (n,)
+        Logarithm of each candidate's cost.
+    is_available : ndarray of bool of shape (n,)
+        Which candidates can be chosen; at least one.
+    """
+    bound = _log_upper_bound(predictions, weights, best) - log_cost
+    rows = np.flatnonzero(is_available)
+
+    def exact(rows: NDArray[np.intp]) -> Array:
+        means, stds = (np.array([one[rows] for one in p]) for p in zip(*predictions, strict=True))
+        improvement = log_expected_improvement(means, stds, best) + np.log(weights)[:, None]
+        return np.asarray(np.logaddexp.reduce(improvement) - log_cost[rows])
+
+    if len(rows) > _N_FIRST:
+        first = rows[np.argpartition(bound[rows], -_N_FIRST)[-_N_FIRST:]]
+        rows = rows[bound[rows] >= exact(first).max() - _MARGIN]
+    return int(rows[exact(rows).argmax()])
+
+
+def _log_upper_bound(
+    predictions: Sequence[tuple[Array, Array]], weights: Array, best: float
+) -> Array:
+    """Return an upper bound of the logarithm of the mixture's expected improvement, (n,)."""
+    bound = np.full(len(predictions[0][0]), _TINY)
+    for (mean, std), weight in zip(predictions, weights, strict=True):
+        difference = mean - best
+        density = difference / std
+        density *= density
+        density *= -0.5
+        np.exp(density, out=density)
+        density *= std / _SQRT_2PI
+        density += np.maximum(difference, 0, out=difference)
+        density *= weight
+        bound += density
+    # Where the density underflows, nothing is excluded.
+    return np.where(bound > 2 * _TINY, np.log(bound), np.inf)
 
 
 def log_expected_improvement(mean: Array, std: Array, best: float) -> Array:
@@ -22,14 +86,14 @@ def log_expected_improvement(mean: Array, std: Array, best: float) -> Array:
 
     Parameters
     ----------
-    mean, std : ndarray of shape (n,)
+    mean, std : ndarray
         Mean and standard deviation of each candidate's score; `std` is positive.
     best : float
         The best score so far.
 
     Returns
     -------
-    ndarray of shape (n,)
+    ndarray of the shape of `mean`
     """
     u = (mean - best) / std
     return np.asarray(np.log(std) + _log_h(u))

@@ -30,6 +30,7 @@ from scipy.optimize import minimize
 Array = NDArray[np.float64]
 
 _SQRT5 = np.sqrt(5.0)
+_LOG_2PI = float(np.log(2 * np.pi))
 _JITTER = 1e-8
 
 
@@ -106,22 +107,25 @@ def negative_log_posterior(
 
     Rasmussen and Williams (2006), eqs. 2.30 and 5.9.
     """
-    n_groups = len(D)
+    n_groups, n = len(D), len(y)
     inverse_squared = np.exp(-2 * theta[:n_groups])
     amplitude, noise = np.exp(theta[n_groups:])
-    s = _SQRT5 * np.sqrt(np.tensordot(inverse_squared, D, 1))
+    flat = D.reshape(n_groups, n * n)
+    s = _SQRT5 * np.sqrt(inverse_squared @ flat).reshape(n, n)
     decay = amplitude * np.exp(-s)
-    K = (1 + s + s * s / 3) * decay
-    L, inverse = _factor_and_invert(K + (noise + _JITTER) * np.eye(len(y)))
+    slope = (1 + s) * decay
+    K = slope + s * s / 3 * decay
+    noisy = K.copy()
+    noisy.flat[:: n + 1] += noise + _JITTER
+    L, inverse = _factor_and_invert(noisy)
     alpha = inverse @ y
-    value = 0.5 * y @ alpha + np.log(np.diag(L)).sum() + 0.5 * len(y) * np.log(2 * np.pi)
-    W = 0.5 * (inverse - np.outer(alpha, alpha))  # d value / d K
-    # dK / d log l_g = 5/3 (1 + sqrt(5) r) exp(-sqrt(5) r) D_g / l_g^2
-    M = W * (5.0 / 3.0) * (1 + s) * decay
+    value = 0.5 * y @ alpha + np.log(L.diagonal()).sum() + 0.5 * n * _LOG_2PI
+    W = 0.5 * (inverse - alpha[:, None] * alpha)  # d value / d K
     gradient = np.empty_like(theta)
-    gradient[:n_groups] = np.tensordot(D, M, 2) * inverse_squared
-    gradient[n_groups] = (W * K).sum()
-    gradient[n_groups + 1] = noise * np.trace(W)
+    # dK / d log l_g = 5/3 (1 + sqrt(5) r) exp(-sqrt(5) r) D_g / l_g^2
+    gradient[:n_groups] = flat @ (5.0 / 3.0 * W * slope).ravel() * inverse_squared
+    gradient[n_groups] = np.vdot(W, K)
+    gradient[n_groups + 1] = noise * W.trace()
     mean, deviation = prior.moments(n_groups)
     pull = (theta - mean) / deviation
     return float(value + 0.5 * pull @ pull), gradient + pull / deviation
@@ -224,9 +228,9 @@ def cholesky(K: Array) -> Array:
     jitter = 0.0
     scale = float(np.diag(K).mean())
     for _ in range(8):
-        L, failed = dpotrf(K + jitter * np.eye(len(K)), lower=1, clean=1)
+        L, failed = dpotrf(K + jitter * np.eye(len(K)) if jitter else K, lower=1, clean=1)
         # Some LAPACKs do not report a failure for a matrix with NaN.
-        if not failed and np.isfinite(np.diag(L)).all():
+        if not failed and np.isfinite(L.diagonal()).all():
             return np.asarray(L)
         jitter = max(10 * jitter, _JITTER * scale)
     raise np.linalg.LinAlgError(
@@ -237,5 +241,7 @@ def cholesky(K: Array) -> Array:
 
 def _factor_and_invert(K: Array) -> tuple[Array, Array]:
     L = cholesky(K)
-    lower, _ = dpotri(L, lower=1)
-    return L, np.tril(lower) + np.tril(lower, -1).T
+    lower, _ = dpotri(L, lower=1)  # zeros above the diagonal, as in L
+    inverse = lower + lower.T
+    inverse.flat[:: len(K) + 1] *= 0.5
+    return L, inverse

@@ -36,6 +36,7 @@ CrossCovariance = Callable[[slice, slice], Array]
 _LOG_2PI = float(np.log(2 * np.pi))
 _LOG_SCALES = np.linspace(-3, 3, 31)
 _SCALES = np.exp(_LOG_SCALES)
+_SQUARED_SCALES = _SCALES**2
 _NEGLIGIBLE = 1e-2  # probability of a prior mean, relative to the most probable one
 _MIN_PIVOT = 1e-8
 
@@ -266,21 +267,26 @@ class Kriging:
         """
         kept = np.flatnonzero(self.shares > _NEGLIGIBLE * self.shares.max())
         shares = self.shares[kept] / self.shares[kept].sum()
-        c = self.c[kept]
-        whitened = c * self._y[:, None] - self._factor.means[:, kept]
-        offset = self._factor.ones @ whitened / self._precision
+        weights = shares / self.c[kept]
+        # Row i of these has the share of prior mean i: its scores, and its offset.
+        whitened = shares * self._y[:, None] - weights * self._factor.means[:, kept]
+        offsets = self._factor.ones @ whitened / self._precision
         unexplained = 1 - candidates.level
-        means = whitened.T @ candidates.V
-        if C is not None:
-            means += C[kept]
-        means += offset[:, None] * unexplained
-        means /= c[:, None]
-        mean = shares @ means
+        mean = whitened.sum(1) @ candidates.V + offsets.sum() * unexplained
+        kept_C = None if C is None else C[kept]
+        if kept_C is not None:
+            mean += weights @ kept_C
         variance = variance - candidates.explained + unexplained**2 / self._precision
-        variance = np.maximum(variance, 1e-12) * (shares @ c**-2.0)
+        variance = np.maximum(variance, 1e-12) * (weights @ (1 / self.c[kept]))
         if len(kept) > 1:
-            means -= mean
-            variance += shares @ np.square(means, out=means)
+            # Deviations of the components' means from `mean`, times the root of their share.
+            roots = np.sqrt(shares)
+            left = np.column_stack([whitened.T, offsets, -shares]) / roots[:, None]
+            deviations = left @ np.vstack([candidates.V, unexplained, mean])
+            if kept_C is not None:
+                kept_C *= (weights / roots)[:, None]
+                deviations += kept_C
+            variance += np.einsum("ij,ij->j", deviations, deviations)
         return mean, variance
 
     def _log_density_of_scale(self) -> Array:
@@ -293,10 +299,12 @@ class Kriging:
         C = self._factor.means - np.outer(along, along @ self._factor.means)
         n = len(y) - 1
         squares = np.einsum("ij,ij->j", C, C)
-        fit = np.outer(y @ C, _SCALES) - 0.5 * (_SCALES**2 * (y @ y) + squares[:, None])
         determinant = np.log(np.diag(self._factor.L)).sum() + 0.5 * np.log(self._precision)
-        prior = -0.5 * _LOG_SCALES**2
-        return np.asarray(n * _LOG_SCALES + fit + prior - determinant - 0.5 * n * _LOG_2PI)
+        of_scale = n * _LOG_SCALES - 0.5 * (_SQUARED_SCALES * (y @ y) + _LOG_SCALES**2)
+        density = np.multiply.outer(y @ C, _SCALES)
+        density += of_scale - determinant - 0.5 * n * _LOG_2PI
+        density -= 0.5 * squares[:, None]
+        return np.asarray(density)
 
 
 def _solve(L: Array, right: Array) -> Array:
@@ -309,4 +317,5 @@ def _solve(L: Array, right: Array) -> Array:
 def _log_sum_exp(values: Array) -> Array:
     """Return `logsumexp` over the last axis. Checks of scipy's took a fifth of a suggestion."""
     top = values.max(axis=-1)
-    return np.asarray(top + np.log(np.exp(values - top[..., None]).sum(axis=-1)))
+    shifted = values - top[..., None]
+    return np.asarray(top + np.log(np.exp(shifted, out=shifted).sum(axis=-1)))

@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from skmeta._validation import check_count
 from skmeta.search.record import Configuration
 from skmeta.search.space import Encoding, parameter_names
-from skmeta.search.surrogate._acquisition import log_expected_improvement
+from skmeta.search.surrogate._acquisition import most_promising
 from skmeta.search.surrogate._initial_design import design_from_surfaces, design_of_least_variance
 from skmeta.search.surrogate._interpolation import SurfaceInterpolation
 from skmeta.search.surrogate._models import LearnedModels, Model, PlainModel
 from skmeta.search.surrogate._seconds import SecondsModel
 from skmeta.search.surrogate._surfaces import winsorize_scores
+from skmeta.search.surrogate._threads import with_one_thread
 
 __all__ = ["SearchStrategy", "Suggestion", "TaskSurfaces"]
 
@@ -44,7 +45,7 @@ _MAX_INITIAL_PLAIN = 5
 _MIN_DISTANCE = 0.05  # within a batch, in units of each parameter's range
 # The kernel of the model without history is fitted again when the number of scores has grown by
 # this factor. Fitting it less often costs regret if there is no other model.
-_REFIT_ALONE, _REFIT_BESIDE_OTHERS = 1.1, 1.25
+_REFIT_ALONE, _REFIT_BESIDE_OTHERS = 1.1, 1.6
 # Candidates between which the surfaces of past tasks are interpolated, for each set of parameters,
 # and as many once more.
 _N_NODES = 128
@@ -134,6 +135,7 @@ class SearchStrategy:
         design, each estimator that the prior does not know is tried once.
     """
 
+    @with_one_thread
     def __init__(
         self,
         pool: Sequence[Configuration],
@@ -167,6 +169,7 @@ class SearchStrategy:
 
     # -- ask and tell --------------------------------------------------------------------------
 
+    @with_one_thread
     def ask(self, n: int = 1) -> list[Suggestion]:
         """Suggest candidates to try together.
 
@@ -235,6 +238,7 @@ class SearchStrategy:
             if index not in self._scores
         }
 
+    @with_one_thread
     def extend(self, configurations: Sequence[Configuration]) -> range:
         """Add candidates to the pool.
 
@@ -258,6 +262,7 @@ class SearchStrategy:
             self._size += len(configurations)
         return range(start, self._size)
 
+    @with_one_thread
     def report(self) -> dict[str, Any]:
         """Report the weights of past tasks and models, given the scores so far.
 
@@ -323,7 +328,9 @@ class SearchStrategy:
         predictions = [model.predict() for model, keep in zip(models, kept, strict=True) if keep]
         weights = weights[kept] / weights[kept].sum()
         best = float(observed.y[: len(self._scores)].max())
-        index = self._best(predictions, weights, best)
+        # Expected improvement per second (Snoek et al., 2012, section 3.2).
+        log_seconds = self._seconds.log_seconds()
+        index = most_promising(predictions, weights, best, log_seconds, self._available())
         mean, std = _mixture(predictions, weights, index)
         location, scale = observed.location, observed.scale
         return Suggestion(index, source, location + scale * mean, scale * std)
@@ -353,17 +360,6 @@ class SearchStrategy:
         self._plain.observe(seen.rows, seen.y, len(self._scores))
         learned = [] if self._learned is None else self._learned.observe(seen.rows, seen.y)
         return [*learned, self._plain]
-
-    def _best(self, predictions: Sequence[tuple[Array, Array]], weights: Array, best: float) -> int:
-        acquisition = np.logaddexp.reduce(
-            [
-                log_weight + log_expected_improvement(mean, std, best)
-                for (mean, std), log_weight in zip(predictions, np.log(weights), strict=True)
-            ]
-        )
-        # Expected improvement per second (Snoek et al., 2012, section 3.2).
-        acquisition = acquisition - self._seconds.log_seconds()
-        return int(np.where(self._available(), acquisition, -np.inf).argmax())
 
     def _untried(self) -> NDArray[np.bool_]:
         """Return which candidates have no score and are not pending."""

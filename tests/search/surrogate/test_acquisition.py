@@ -4,7 +4,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from skmeta.search.surrogate._acquisition import log_expected_improvement
+from skmeta.search.surrogate._acquisition import log_expected_improvement, most_promising
 
 
 def by_mpmath(u):
@@ -49,3 +49,21 @@ def test_scales_with_the_deviation():
     base = log_expected_improvement(np.array([0.3]), np.array([0.5]), 0.6)
     scaled = log_expected_improvement(np.array([3.0]), np.array([5.0]), 6.0)
     np.testing.assert_allclose(scaled, base + np.log(10))
+
+
+@pytest.mark.parametrize("shift", [-3.0, 0.0, 2.0, 60.0])
+@pytest.mark.parametrize("n", [1, 5, 300])
+def test_the_most_promising_is_that_of_all(n, shift):
+    rng = np.random.default_rng(n)
+    predictions = [(rng.normal(size=n) - shift, rng.uniform(0.05, 2, n)) for _ in range(3)]
+    weights, log_cost = np.array([0.7, 0.29, 0.01]), rng.normal(size=n)
+    is_available = rng.uniform(size=n) < 0.5
+    is_available[0] = True
+    all_of_them = np.logaddexp.reduce(
+        [
+            np.log(w) + log_expected_improvement(mean, std, 0.3)
+            for w, (mean, std) in zip(weights, predictions, strict=True)
+        ]
+    )
+    expected = np.where(is_available, all_of_them - log_cost, -np.inf).argmax()
+    assert most_promising(predictions, weights, 0.3, log_cost, is_available) == expected

@@ -1,0 +1,44 @@
+"""One thread for the linear algebra of a suggestion.
+
+Its matrices are so small that a second thread saves nothing. Where other programs use the
+processors, waiting for that thread takes a hundred times as long as the work itself.
+"""
+
+import threading
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import Any, TypeVar, cast
+
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["with_one_thread"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# The number of threads belongs to the process. If two searches in threads of their own changed it,
+# the one that ends last would restore the limit of the other one.
+_lock = threading.Lock()
+
+
+def with_one_thread(function: F) -> F:
+    """Decorate a function so that BLAS uses one thread while it runs.
+
+    While one call has set the limit, other calls leave it as it is.
+    """
+
+    @wraps(function)
+    def limited(*args: Any, **kwargs: Any) -> Any:
+        if not _lock.acquire(blocking=False):
+            return function(*args, **kwargs)
+        try:
+            with _controller().limit(limits=1, user_api="blas"):
+                return function(*args, **kwargs)
+        finally:
+            _lock.release()
+
+    return cast("F", limited)
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()  # looks at all loaded libraries, which takes milliseconds

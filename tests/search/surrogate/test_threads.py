@@ -1,0 +1,55 @@
+import threading
+
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from skmeta.search.surrogate._threads import with_one_thread
+
+
+@pytest.fixture(autouse=True)
+def _two_threads():
+    with threadpool_limits(limits=2, user_api="blas"):
+        yield
+
+
+def n_threads():
+    return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
+
+
+@with_one_thread
+def inside(then=n_threads):
+    return n_threads(), then()
+
+
+def test_one_thread_inside_and_as_many_as_before_outside():
+    before = n_threads()
+    assert inside() == ({1}, {1})
+    assert n_threads() == before
+
+
+def test_an_inner_call_does_not_end_the_limit_of_the_outer_one():
+    before = n_threads()
+    _, (_, inner) = inside(lambda: (inside(), n_threads()))
+    assert inner == {1}
+    assert n_threads() == before
+
+
+def test_the_limit_ends_if_the_function_raises():
+    before = n_threads()
+    with pytest.raises(ZeroDivisionError, match="division"):
+        inside(lambda: 1 / 0)
+    assert n_threads() == before
+
+
+def test_a_call_in_another_thread_neither_waits_nor_changes_the_limit():
+    before, found = n_threads(), []
+
+    def beside():
+        thread = threading.Thread(target=lambda: found.append(inside()))
+        thread.start()
+        thread.join(10)
+        return n_threads()
+
+    assert inside(beside) == ({1}, {1})
+    assert found == [({1}, {1})]
+    assert n_threads() == before
