@@ -122,19 +122,56 @@ class TensorAdapter:
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray:
-    """Copy a tensor to a NumPy array."""
+    """Copy a tensor to a NumPy array.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        On any device.
+
+    Returns
+    -------
+    ndarray
+        A copy.
+    """
     return np.array(tensor.detach().cpu().numpy())
 
 
 def state_to_numpy(state: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """Copy a state to NumPy arrays."""
+    """Copy a state to NumPy arrays.
+
+    Parameters
+    ----------
+    state : mapping of str to Tensor
+        Named tensors.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Copies, by the same names.
+    """
     return {name: to_numpy(value) for name, value in state.items()}
 
 
 def state_to_torch(
     state: Mapping[str, Any], device: torch.device, dtype: torch.dtype
 ) -> dict[str, Tensor]:
-    """Copy a state of arrays to a device."""
+    """Copy a state of arrays to a device.
+
+    Parameters
+    ----------
+    state : mapping of str to array-like
+        Named arrays.
+    device : torch.device
+        Where to copy them.
+    dtype : torch.dtype
+        Precision of the tensors.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Copies, by the same names.
+    """
     return {
         name: torch.tensor(np.asarray(value), dtype=dtype, device=device)
         for name, value in state.items()

@@ -33,7 +33,18 @@ def tree_map(fn: Callable[..., Any], tree: Any, *others: Any) -> Any:
 
 
 def tree_leaves(tree: Any) -> Iterator[Any]:
-    """Iterate over the leaves of a tree, in the order of :func:`tree_map`."""
+    """Iterate over the leaves of a tree, in the order of :func:`tree_map`.
+
+    Parameters
+    ----------
+    tree : tree
+        Its leaves are all objects except dicts, tuples and lists.
+
+    Yields
+    ------
+    object
+        A leaf.
+    """
     if isinstance(tree, dict):
         tree = tree.values()
     elif not isinstance(tree, tuple | list):

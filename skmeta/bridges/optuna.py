@@ -138,7 +138,9 @@ ReadOnlyHistory or path-like, default="shipped"
         Parameters
         ----------
         study : optuna.study.Study
+            The study.
         trial : optuna.trial.FrozenTrial
+            The trial to come.
 
         Returns
         -------
@@ -157,8 +159,11 @@ ReadOnlyHistory or path-like, default="shipped"
         Parameters
         ----------
         study : optuna.study.Study
+            The study.
         trial : optuna.trial.FrozenTrial
+            The trial to come.
         search_space : dict of str to BaseDistribution
+            What :meth:`infer_relative_search_space` returned.
 
         Returns
         -------
@@ -190,9 +195,13 @@ ReadOnlyHistory or path-like, default="shipped"
         Parameters
         ----------
         study : optuna.study.Study
+            The study.
         trial : optuna.trial.FrozenTrial
+            The trial to come.
         param_name : str
+            Its name.
         param_distribution : BaseDistribution
+            Its values.
 
         Returns
         -------

@@ -288,8 +288,11 @@ class PriorNetClassifier(_PriorNet, _Classifier):
         Parameters
         ----------
         net : PriorNetClassifier
+            This net.
         X : array-like of shape (n_samples, n_features)
+            Training rows.
         y : array-like of shape (n_samples,)
+            Their classes.
         **kwargs
             As skorch passes them.
         """
@@ -357,6 +360,7 @@ class PriorNetRegressor(_PriorNet, _Regressor):
         Parameters
         ----------
         y_pred, y_true : Tensor of shape (n_samples, 1)
+            Predictions and targets, in the units of the targets.
         *args, **kwargs
             As skorch passes them.
 

@@ -105,7 +105,9 @@ class EpisodeDisplay:
         ----------
         estimator : classifier
             Fitted on the support set.
-        X_support, y_support, X_query, y_query, image_shape, ax
+        X_support, y_support, X_query, y_query : array-like
+            As for :meth:`from_predictions`.
+        image_shape, ax : optional
             As for :meth:`from_predictions`.
         **plot_kw
             Passed to :meth:`plot`.

@@ -77,7 +77,7 @@ class PriorDisplay:
         ----------
         prior : SearchPrior, JointPrior or AlgorithmSelectionPrior
             The prior.
-        ax, **plot_kw
+        ax, **plot_kw : optional
             As for :meth:`plot`.
 
         Returns
@@ -103,7 +103,7 @@ class PriorDisplay:
         ----------
         search : MetaLearnedSearchCV
             Fitted.
-        ax, **plot_kw
+        ax, **plot_kw : optional
             As for :meth:`plot`.
 
         Returns

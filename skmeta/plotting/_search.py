@@ -205,7 +205,7 @@ class SearchDisplay:
             ``cv_results_``, or its scores.
         name : str or None, default=None
             Name for the legend; None takes the name of the class.
-        kind, ax, **plot_kw
+        kind, ax, **plot_kw : optional
             As for :meth:`plot`.
 
         Returns
@@ -258,13 +258,13 @@ class SearchDisplay:
             The ``cv_results_``.
         metric : str or None, default=None
             Which of several metrics; None takes the first.
-        reference
+        reference : optional
             As for :meth:`from_estimator`.
         metric_name : str or None, default=None
             Label of the axis; None writes ``metric``, or ``"score"``.
         name : str or None, default=None
             Name for the legend.
-        kind, ax, **plot_kw
+        kind, ax, **plot_kw : optional
             As for :meth:`plot`.
 
         Returns

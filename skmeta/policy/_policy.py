@@ -151,7 +151,7 @@ class MetaPolicy(DocLink, BaseEstimator):
 
         Parameters
         ----------
-        env, y, n_episodes
+        env, y, n_episodes : object
             As in :meth:`fit`.
 
         Returns

@@ -133,7 +133,7 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
     stop_when_flat : int, default=None
         Stop when the best score has not improved for this number of candidates. None evaluates
         all `n_iter` candidates. Not for ``n_iter="all"``.
-    scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
+    scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score : optional
         As in :class:`~sklearn.model_selection.RandomizedSearchCV`. If `refit` does not name one
         of several metrics, the search maximises the first one. :func:`one_standard_error` is a
         rule for `refit` that prefers simple candidates.

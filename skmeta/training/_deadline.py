@@ -56,6 +56,11 @@ def time_limit(seconds: float | None) -> Iterator[None]:
     ----------
     seconds : float or None
         Time of a loop; None is no limit.
+
+    Yields
+    ------
+    None
+        The context has no value.
     """
     token = _CURRENT.set(seconds)
     try:

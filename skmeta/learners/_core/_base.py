@@ -111,7 +111,7 @@ class MetaLearner(Algorithm):
 
         Parameters
         ----------
-        X, y, groups
+        X, y, groups : array-like
             As for :meth:`score`.
         n_tasks : int, optional
             Number of tasks drawn; by default ``n_validation_tasks``.

@@ -272,4 +272,4 @@ def complete(cls: type) -> None:
         if members
     ]
     intro = "The parameters are in groups:\n\n" + "\n".join(listed) + "\n\n"
-    cls.__doc__ = text.replace("Parameters\n-----", intro + "Parameters\n-----", 1)
+    cls.__doc__ = text.replace("Parameters\n-----", intro + "Parameters\n-----", 1) + "\n"

@@ -123,4 +123,4 @@ def complete(cls: type) -> None:
     names = [n for n in dict.fromkeys([*names, *inspect.get_annotations(cls)]) if n in PARAMETERS]
     parameters = describe_parameters(cls, names, PARAMETERS)
     shared = {"parameters": parameters, "attributes": ATTRIBUTES}
-    cls.__doc__ = inspect.cleandoc(cls.__doc__) % shared
+    cls.__doc__ = inspect.cleandoc(cls.__doc__) % shared + "\n"

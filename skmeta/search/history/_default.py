@@ -113,6 +113,11 @@ def open_history(
     ----------
     history : None, str, path-like, SearchHistory or ReadOnlyHistory
         A path or URL is opened. Anything else is returned as it is.
+
+    Returns
+    -------
+    SearchHistory, ReadOnlyHistory or None
+        The history.
     """
     if history is None or isinstance(history, SearchHistory | ReadOnlyHistory):
         return history

@@ -169,7 +169,7 @@ class SearchHistory(AddMethods):
 
         Parameters
         ----------
-        search_or_results, estimator, **options
+        search_or_results, estimator, **options : object
             As for `add_cv_results`.
         history : str or path-like, default=":memory:"
             Path or URL of the history.
@@ -184,7 +184,7 @@ class SearchHistory(AddMethods):
 
         Parameters
         ----------
-        study, estimator, **options
+        study, estimator, **options : object
             As for `add_optuna`.
         history : str or path-like, default=":memory:"
             Path or URL of the history.

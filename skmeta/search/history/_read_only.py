@@ -51,6 +51,11 @@ class ReadOnlyHistory(HistoryReader):
         ----------
         record : SearchRecord
             Description of the search.
+
+        Returns
+        -------
+        int
+            The id, or 0.
         """
         found = self._store.run(
             lambda connection: _queries.find_search(connection, record.fingerprint)
