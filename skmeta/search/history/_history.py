@@ -144,6 +144,11 @@ class SearchHistory(AddMethods):
         timeout : float, default=60.0
             Seconds after which other workers take over the candidates of a worker that has died.
 
+        Returns
+        -------
+        Leases
+            Those of this worker.
+
         Raises
         ------
         HistoryError
