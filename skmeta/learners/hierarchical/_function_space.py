@@ -14,16 +14,21 @@ and 3.1 to 3.4; MacKay (1992), The evidence framework applied to classification 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from skmeta.learners.hierarchical._laplace import times_factor
 from skmeta.learners.hierarchical._structure import Episodes
 
 # Newton's method stops when no value of a predictor changes by more than this.
 _TOLERANCE = 1e-3
 _MOST_STEPS = 25
+# Newton steps from the mode of the support set to the mode with a query row.
+_N_QUERY_STEPS = 5
+# Number of query rows computed at once, to bound the memory.
+_CHUNK = 64
 _STEP_SIZES = (1.0, 0.5, 0.2, 0.05, 0.0)
 
 
@@ -79,115 +84,219 @@ def class_log_probabilities(episodes: Episodes, mean: Tensor, covariance: Tensor
     covariance : Tensor of shape (j, q, q)
         Their covariances.
     """
+    is_single = mean.shape[1] == 1
     z, at = episodes.z[:, None], episodes.query_z[:, None]
     zs = z @ covariance  # (e, j, s, q)
     kernel, cross = zs @ z.mT, at @ zs.mT
     own = ((at @ covariance) * at).sum(-1)
     offset, centre = (episodes.z @ mean).mT, (episodes.query_z @ mean).mT
-    find = _two_classes if mean.shape[1] == 1 else _many_classes
-    shift, gain = find(episodes, kernel, cross, offset)
-    logits, variance = centre + shift, own - gain  # (e, j, m)
-    scaled = logits / torch.sqrt(1 + math.pi * variance.clamp_min(0.0) / 8)
-    if mean.shape[1] == 1:
+    of_class = torch.eye(1 if is_single else mean.shape[1], dtype=kernel.dtype)
+    y = episodes.y[:, None].to(kernel.dtype) if is_single else of_class[episodes.y].mT
+    posterior = (_TwoClasses if is_single else _ManyClasses)(kernel, offset, y, episodes.w)
+    a, f = _find_mode(posterior, torch.zeros_like(offset), _MOST_STEPS, _TOLERANCE)
+    logits = centre + (cross @ a[..., None])[..., 0]
+    variance = (own - posterior.lost(f, cross)).clamp_min(0.0)  # (e, j, m)
+    scaled = logits / torch.sqrt(1 + math.pi * variance / 8)
+    if is_single:
         scaled = torch.cat([torch.zeros_like(scaled), scaled], 1)
     log_p = torch.log_softmax(scaled, 1)
     found: Tensor = log_p.gather(1, episodes.query_y[:, None])[:, 0]
     return found
 
 
-def _two_classes(
-    episodes: Episodes, kernel: Tensor, cross: Tensor, offset: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return shifts of the logits of query rows, and what their variances lose, (e, 1, m)."""
-    kernel, cross, offset = kernel[:, 0], cross[:, 0], offset[:, 0]
-    y, w = episodes.y.to(kernel.dtype), episodes.w
-    eye = torch.eye(kernel.shape[-1], dtype=kernel.dtype)
+def query_log_proba(
+    mode: Tensor,
+    z: Tensor,
+    p: Tensor,
+    w: Tensor,
+    mean: Tensor,
+    factor: Tensor,
+    codes: Tensor,
+    at: Tensor,
+) -> Tensor:
+    """Return what :func:`~skmeta.learners.hierarchical._laplace.class_log_proba` returns.
 
-    def log_likelihood(f: Tensor) -> Tensor:
-        found: Tensor = (w * (y * f - torch.nn.functional.softplus(f))).sum(-1)
+    The marginal likelihood of the support set with each query row, of each class, is computed in
+    function space. It costs less if there are fewer rows than coefficients.
+
+    Parameters
+    ----------
+    mode, z, p, w, mean, factor, codes, at
+        As for :func:`~skmeta.learners.hierarchical._laplace.class_log_proba`.
+
+    Returns
+    -------
+    Tensor of shape (m, c)
+        The log probabilities, normalised over the classes.
+    """
+    logits = z @ (mean + times_factor(mode, factor)) @ codes.T
+    # At the mode, a is the gradient of the log likelihood.
+    start = (w[:, None] * ((p - torch.softmax(logits, 1)) @ codes)).T
+    if codes.shape[1] > 1:
+        # Only the predictors of the classes of the task have an effect.
+        used = codes.argmax(1)
+        mean, factor, start = mean[:, used], factor[used], start[used]
+    parts = [_of_queries(start, z, p, w, mean, factor, codes, part) for part in at.split(_CHUNK)]
+    return torch.cat(parts)
+
+
+def _of_queries(
+    start: Tensor,
+    z: Tensor,
+    p: Tensor,
+    w: Tensor,
+    mean: Tensor,
+    factor: Tensor,
+    codes: Tensor,
+    at: Tensor,
+) -> Tensor:
+    m, c, n, j = len(at), len(codes), len(z), mean.shape[1]
+    zl, atl = z @ factor, at @ factor  # (j, n, q), (j, m, q)
+    cross = (atl @ zl.mT).transpose(0, 1)  # (m, j, n)
+    own = (atl**2).sum(-1).T[..., None, None]
+    upper = torch.cat([(zl @ zl.mT).expand(m, j, n, n), cross[..., None]], -1)
+    kernel = torch.cat([upper, torch.cat([cross[:, :, None], own], -1)], -2)
+    offset = torch.cat([(z @ mean).T.expand(m, j, n), (at @ mean)[..., None]], -1)
+    if j == 1:
+        is_second = (codes[:, 0] > 0).to(z.dtype)
+        known, asked = (p @ is_second)[None], is_second[:, None, None]
+    else:
+        known, asked = p.T, torch.eye(c, dtype=z.dtype, device=z.device)[..., None]
+    y = torch.cat([known.expand(m, c, j, n), asked.expand(m, c, j, 1)], -1).flatten(0, 1)
+    weight = torch.cat([w, torch.ones_like(w[:1].sum())[None]]).expand(m * c, n + 1)
+    kernel, offset = (v.repeat_interleave(c, 0) for v in (kernel, offset))
+    a = torch.cat([start, torch.zeros_like(start[:, :1])], 1).expand(m * c, j, n + 1)
+    posterior = (_TwoClasses if j == 1 else _ManyClasses)(kernel, offset, y, weight)
+    a, f = _find_mode(posterior, a, _N_QUERY_STEPS, None)
+    evidence = posterior.log_likelihood(f) - 0.5 * (a * (f - offset)).flatten(1).sum(1)
+    found: Tensor = torch.log_softmax((evidence - 0.5 * posterior.log_det(f)).reshape(m, c), 1)
+    return found
+
+
+class _Posterior(Protocol):
+    """Values f (e, j, s) of the predictors at rows, given their labels."""
+
+    kernel: Tensor  # (e, j, s, s)
+    offset: Tensor  # prior mean (e, j, s)
+
+    def log_likelihood(self, f: Tensor) -> Tensor:
+        """Return the log likelihood (e,)."""
+
+    def newton(self, f: Tensor) -> Tensor:
+        """Return a with f = offset + K a after a Newton step from f."""
+
+    def log_det(self, f: Tensor) -> Tensor:
+        """Return log det(I + K W) (e,), with the curvature W at f."""
+
+    def lost(self, f: Tensor, cross: Tensor) -> Tensor:
+        """Return what variances of query rows lose (e, j, m), given K (e, j, m, s) with rows."""
+
+
+class _TwoClasses:
+    """One predictor, the logit of the second class. ``y`` (e, 1, s) is its indicator."""
+
+    def __init__(self, kernel: Tensor, offset: Tensor, y: Tensor, w: Tensor) -> None:
+        self.kernel, self.offset, self.y, self.w = kernel, offset, y, w[:, None]
+        self._eye = torch.eye(kernel.shape[-1], dtype=kernel.dtype, device=kernel.device)
+
+    def log_likelihood(self, f: Tensor) -> Tensor:
+        of_rows = self.w * (self.y * f - torch.nn.functional.softplus(f))
+        found: Tensor = of_rows.sum((1, 2))
         return found
 
-    def newton(f: Tensor) -> Tensor:
-        root, half = curvature(f)
-        b = half**2 * (f - offset) + w * (y - torch.sigmoid(f))
-        right = half * (kernel @ b[..., None])[..., 0]
-        return b - half * torch.cholesky_solve(right[..., None], root)[..., 0]
-
-    def curvature(f: Tensor) -> tuple[Tensor, Tensor]:
+    def _curvature(self, f: Tensor) -> tuple[Tensor, Tensor]:
         p = torch.sigmoid(f)
-        half = (w * p * (1 - p)).sqrt()
-        return torch.linalg.cholesky(eye + half[..., None] * kernel * half[:, None]), half
+        half = (self.w * p * (1 - p)).sqrt()
+        inner = self._eye + half[..., None] * self.kernel * half[..., None, :]
+        return torch.linalg.cholesky(inner), half
 
-    a, f = _iterate(newton, log_likelihood, kernel, offset)
-    root, half = curvature(f)
-    lost = torch.linalg.solve_triangular(root, (cross * half[:, None]).mT, upper=False)
-    shift = (cross @ a[..., None])[..., 0]
-    return shift[:, None], (lost**2).sum(1)[:, None]
+    def newton(self, f: Tensor) -> Tensor:
+        root, half = self._curvature(f)
+        b = half**2 * (f - self.offset) + self.w * (self.y - torch.sigmoid(f))
+        right = half[..., None] * (self.kernel @ b[..., None])
+        return b - half * torch.cholesky_solve(right, root)[..., 0]
 
+    def log_det(self, f: Tensor) -> Tensor:
+        return 2 * _log_diagonal(self._curvature(f)[0]).sum((1, 2))
 
-def _many_classes(
-    episodes: Episodes, kernel: Tensor, cross: Tensor, offset: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return shifts of the logits of query rows, and what their variances lose, (e, c, m)."""
-    w = episodes.w[:, None]
-    eye = torch.eye(kernel.shape[-1], dtype=kernel.dtype)
-    is_class = torch.nn.functional.one_hot(episodes.y, kernel.shape[1]).mT.to(kernel.dtype)
-
-    def log_likelihood(f: Tensor) -> Tensor:
-        found: Tensor = (w * is_class * torch.log_softmax(f, 1)).sum((1, 2))
+    def lost(self, f: Tensor, cross: Tensor) -> Tensor:
+        root, half = self._curvature(f)
+        right = (cross * half[..., None, :]).mT
+        found: Tensor = (torch.linalg.solve_triangular(root, right, upper=False) ** 2).sum(-2)
         return found
 
-    def curvature(f: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return p, the matrices E_c, and the Cholesky factor of their sum."""
+
+class _ManyClasses:
+    """One predictor for each class. ``y`` (e, c, s) are indicators."""
+
+    def __init__(self, kernel: Tensor, offset: Tensor, y: Tensor, w: Tensor) -> None:
+        self.kernel, self.offset, self.y, self.w = kernel, offset, y, w[:, None]
+        self._eye = torch.eye(kernel.shape[-1], dtype=kernel.dtype, device=kernel.device)
+        # A row of weight 0 has no entry in E. It gets one, so that E has an inverse.
+        self._padding = torch.diag_embed((w == 0).to(kernel.dtype))
+
+    def log_likelihood(self, f: Tensor) -> Tensor:
+        found: Tensor = (self.w * self.y * torch.log_softmax(f, 1)).sum((1, 2))
+        return found
+
+    def _curvature(self, f: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return p, the matrices E_c, the Cholesky factor of their sum, and those of B_c."""
         p = torch.softmax(f, 1)
-        half = (w * p).sqrt()
-        root = torch.linalg.cholesky(eye + half[..., None] * kernel * half[:, :, None])
+        half = (self.w * p).sqrt()
+        root = torch.linalg.cholesky(self._eye + half[..., None] * self.kernel * half[:, :, None])
         inner = torch.linalg.solve_triangular(root, torch.diag_embed(half), upper=False)
         each = inner.mT @ inner
-        # A padding row has no entry in E.
-        padding = torch.diag_embed(1 - episodes.w)
-        return p, each, torch.linalg.cholesky(each.sum(1) + padding)
+        return p, each, torch.linalg.cholesky(each.sum(1) + self._padding), root
 
-    def newton(f: Tensor) -> Tensor:
-        p, each, whole = curvature(f)
-        centred = f - offset
-        b = w * p * (centred - (p * centred).sum(1, keepdim=True)) + w * (is_class - p)
-        c = (each @ (kernel @ b[..., None]))[..., 0]
+    def newton(self, f: Tensor) -> Tensor:
+        p, each, whole, _ = self._curvature(f)
+        centred = f - self.offset
+        b = self.w * (p * (centred - (p * centred).sum(1, keepdim=True)) + self.y - p)
+        c = (each @ (self.kernel @ b[..., None]))[..., 0]
         common = torch.cholesky_solve(c.sum(1)[..., None], whole)
         return b - c + (each @ common[:, None])[..., 0]
 
-    a, f = _iterate(newton, log_likelihood, kernel, offset)
-    _, each, whole = curvature(f)
-    ahead = cross @ each  # (e, c, m, s)
-    lost = (ahead * cross).sum(-1)
-    shared = torch.linalg.solve_triangular(whole[:, None], ahead.mT, upper=False)
-    return (cross @ a[..., None])[..., 0], lost - (shared**2).sum(-2)
+    def log_det(self, f: Tensor) -> Tensor:
+        _, _, whole, root = self._curvature(f)
+        w = self.w[:, 0]
+        of_weights = torch.log(torch.where(w == 0, 1.0, w)).sum(1)
+        log_dets = _log_diagonal(root).sum((1, 2)) + _log_diagonal(whole).sum(1)
+        return 2 * log_dets - of_weights
 
-
-def _iterate(
-    newton: Callable[[Tensor], Tensor],
-    log_likelihood: Callable[[Tensor], Tensor],
-    kernel: Tensor,
-    offset: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """Return a and the values f = offset + K a of the predictors at the mode."""
-
-    def values(a: Tensor) -> Tensor:
-        found: Tensor = (kernel @ a[..., None])[..., 0]
+    def lost(self, f: Tensor, cross: Tensor) -> Tensor:
+        _, each, whole, _ = self._curvature(f)
+        ahead = cross @ each
+        shared = torch.linalg.solve_triangular(whole[:, None], ahead.mT, upper=False)
+        found: Tensor = (ahead * cross).sum(-1) - (shared**2).sum(-2)
         return found
 
-    a, f = torch.zeros_like(offset), offset
-    for _ in range(_MOST_STEPS):
-        step = newton(f) - a
-        change = values(step)
+
+def _find_mode(
+    posterior: _Posterior, a: Tensor, n_steps: int, tolerance: float | None
+) -> tuple[Tensor, Tensor]:
+    """Return a and the values f = offset + K a of the predictors at the mode.
+
+    Each Newton step takes the best of a few step sizes. Without a tolerance, there is no branch
+    on values.
+    """
+    kernel, offset = posterior.kernel, posterior.offset
+    f = offset + (kernel @ a[..., None])[..., 0]
+    sizes = torch.tensor(_STEP_SIZES, dtype=f.dtype, device=f.device)
+    for _ in range(n_steps):
+        step = posterior.newton(f) - a
+        change = (kernel @ step[..., None])[..., 0]
         tried = []
-        for tried_size in _STEP_SIZES:
-            at, deviation = a + tried_size * step, f - offset + tried_size * change
+        for size in _STEP_SIZES:
+            at, deviation = a + size * step, f - offset + size * change
             penalty = 0.5 * (at * deviation).flatten(1).sum(1)
-            tried.append(log_likelihood(offset + deviation) - penalty)
-        size = torch.tensor(_STEP_SIZES, dtype=f.dtype)[torch.stack(tried).argmax(0)]
-        size = size.reshape(-1, *[1] * (f.ndim - 1))
-        a, f = a + size * step, f + size * change
-        if float((size * change).abs().max()) < _TOLERANCE:
+            tried.append(posterior.log_likelihood(offset + deviation) - penalty)
+        best = sizes[torch.stack(tried).argmax(0)][:, None, None]
+        a, f = a + best * step, f + best * change
+        if tolerance is not None and float((best * change).abs().max()) < tolerance:
             break
     return a, f
+
+
+def _log_diagonal(root: Tensor) -> Tensor:
+    found: Tensor = torch.log(torch.diagonal(root, dim1=-2, dim2=-1))
+    return found

@@ -22,6 +22,7 @@ from torch import Tensor
 from skmeta.backend import State
 from skmeta.learners.hierarchical._classification import estimate_class_structures
 from skmeta.learners.hierarchical._covariance import CovarianceShape
+from skmeta.learners.hierarchical._function_space import query_log_proba
 from skmeta.learners.hierarchical._gaussian import (
     Posterior,
     noise_levels,
@@ -160,7 +161,12 @@ def predict_classes(
     """Return log probabilities (m, c) of the classes of rows (m, q), in double precision."""
     mode, rows, p, w = (of_task[n].double() for n in ("mode", "rows", "classes", "weights"))
     mean, factor = _mean_of(model, True), model["factor"].double()
-    return class_log_proba(mode, rows, p, w, mean, factor, _codes_of(model, classes), z.double())
+    known = (mode, rows, p, w, mean, factor, _codes_of(model, classes))
+    # Costs of a Newton step, per query row, with one matrix for each class or one for all.
+    is_cheaper = len(classes) * len(rows) ** 3 < (factor.shape[0] * factor.shape[1]) ** 3
+    if is_cheaper and not torch.is_grad_enabled():
+        return query_log_proba(*known, z.double())
+    return class_log_proba(*known, z.double())
 
 
 def _codes_of(model: Mapping[str, Tensor], classes: Tensor) -> Tensor:

@@ -85,7 +85,11 @@ def minimise(
         step, promised = model.step(damping)
         if promised < tolerance or damping > _MOST_DAMPING:
             break
-        found = evaluate(at + step)
+        try:
+            found = evaluate(at + step)
+        except RuntimeError:  # Of torch: a matrix has no Cholesky factor, so far off the step went.
+            damping = max(_FACTOR * damping, _LEAST_DAMPING)
+            continue
         ratio = (now.value - found.value) / promised
         if not ratio >= _BAD:  # Also if the value is not finite.
             damping = max(_FACTOR * damping, _LEAST_DAMPING)

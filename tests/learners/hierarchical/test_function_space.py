@@ -8,6 +8,7 @@ import torch
 
 from skmeta.learners.hierarchical._function_space import (
     class_log_probabilities,
+    query_log_proba,
     target_log_densities,
 )
 from skmeta.learners.hierarchical._gaussian import (
@@ -18,6 +19,7 @@ from skmeta.learners.hierarchical._gaussian import (
 )
 from skmeta.learners.hierarchical._laplace import (
     class_codes,
+    class_log_proba,
     find_mode,
     newton_parts,
     times_factor,
@@ -79,3 +81,18 @@ def test_probabilities_are_those_of_the_posterior_of_the_coefficients(n_classes)
             scaled = torch.cat([torch.zeros_like(scaled), scaled], 1)
         expected = torch.log_softmax(scaled, 1).gather(1, episodes.query_y[k][:, None])[:, 0]
         torch.testing.assert_close(found[k], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("n_classes", "classes"), [(2, [0, 1]), (2, [1, 0]), (4, [0, 1, 2, 3]), (4, [3, 1])]
+)
+def test_probabilities_of_query_rows_are_those_from_coefficients(n_classes, classes):
+    episodes = episodes_of(len(classes))
+    mean, factor = drawn_prior(1 if n_classes == 2 else n_classes)
+    codes = class_codes(n_classes, mean)[classes]
+    p = torch.eye(len(classes)).double()[episodes.y[3]]
+    w = torch.linspace(0, 2, len(p)).double()
+    known = (episodes.z[3], p, w, mean, factor, codes)
+    parts = (find_mode(*known), *known, episodes.query_z[3])
+    found, expected = query_log_proba(*parts), class_log_proba(*parts)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)

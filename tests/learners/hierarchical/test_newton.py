@@ -40,3 +40,13 @@ def test_a_saddle_is_left_and_a_step_to_infinity_is_shortened():
 
     found = minimise(evaluate, np.array([1.0, 0.01]), unbounded(2), tolerance=1e-12)
     np.testing.assert_allclose(found, [0.0, np.sqrt(0.5)], atol=1e-5)
+
+
+def test_a_point_where_the_function_fails_is_avoided():
+    def evaluate(at):
+        if at[0] > 1.0:
+            raise RuntimeError("no Cholesky factor")
+        return Evaluation((at[0] - 1) ** 4, 4 * (at - 1) ** 3, lambda: np.array([[0.1]]))
+
+    found = minimise(evaluate, np.array([0.0]), unbounded(1), tolerance=1e-10)
+    assert 0.9 < found[0] <= 1.0
