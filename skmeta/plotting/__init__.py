@@ -1,5 +1,6 @@
 """Displays: compute a record first, then draw it with matplotlib."""
 
+from skmeta.plotting._adaptation import AdaptationDisplay
 from skmeta.plotting._architecture import ArchitectureDisplay
 from skmeta.plotting._episode import EpisodeDisplay
 from skmeta.plotting._learning_curve import LearningCurveDisplay
@@ -7,6 +8,7 @@ from skmeta.plotting._prior import PriorDisplay
 from skmeta.plotting._search import SearchDisplay
 
 __all__ = [
+    "AdaptationDisplay",
     "ArchitectureDisplay",
     "EpisodeDisplay",
     "LearningCurveDisplay",

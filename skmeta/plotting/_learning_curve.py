@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +13,12 @@ from skmeta._optional import import_optional
 __all__ = ["LearningCurveDisplay"]
 
 _METRICS = ("auto", "score", "loss")
+# Plain models whose scores a learner's history has, and their line styles.
+_BASELINES = {
+    "nearest_mean": ("nearest class mean", ":"),
+    "task_ridge": ("ridge regression on each task", "-."),
+    "pooled_ridge": ("ridge regression on all tasks", (0, (1, 3))),
+}
 
 
 class LearningCurveDisplay:
@@ -31,6 +38,8 @@ class LearningCurveDisplay:
         Name of the metric, for the axis.
     estimator_name : str or None, default=None
         Name of the learner, for the legend.
+    baselines : dict of str to float, default=None
+        Metric of plain models on the validation tasks, by what the legend calls them.
 
     Attributes
     ----------
@@ -40,6 +49,8 @@ class LearningCurveDisplay:
         Figure of the axes.
     lines_ : list of matplotlib Line2D
         The training curve, then the validation curve if there is one.
+    baseline_lines_ : list of matplotlib Line2D
+        A horizontal line for each of the plain models.
 
     Examples
     --------
@@ -62,16 +73,24 @@ class LearningCurveDisplay:
         validation: Any = None,
         metric_name: str = "loss",
         estimator_name: str | None = None,
+        baselines: Mapping[str, float] | None = None,
     ) -> None:
         self.iteration = iteration
         self.train = train
         self.validation = validation
         self.metric_name = metric_name
         self.estimator_name = estimator_name
+        self.baselines = baselines
 
     @classmethod
     def from_estimator(
-        cls, learner: Any, *, metric: str = "auto", ax: Any = None, **line_kw: Any
+        cls,
+        learner: Any,
+        *,
+        metric: str = "auto",
+        baselines: bool = True,
+        ax: Any = None,
+        **line_kw: Any,
     ) -> Self:
         """Draw the history of a fitted meta-learner.
 
@@ -83,6 +102,8 @@ class LearningCurveDisplay:
             ``"score"`` is the accuracy of classifications, ``"loss"`` the cross-entropy or the
             squared error in standardised units; ``"auto"`` takes the score of classifications
             and the loss of regressions.
+        baselines : bool, default=True
+            Draw the metric of plain models on the validation tasks too, if the history has it.
         ax : matplotlib Axes or None, default=None
             Where to draw. None makes a figure.
         **line_kw
@@ -113,6 +134,7 @@ class LearningCurveDisplay:
             validation=None if validation is None else np.asarray(validation),
             metric_name=_metric_name(kind, metric),
             estimator_name=type(learner).__name__,
+            baselines=_baselines(history, kind, metric) if baselines else None,
         )
         return display.plot(ax, **line_kw)
 
@@ -146,10 +168,31 @@ class LearningCurveDisplay:
             (line,) = ax.plot(self.iteration, values, **kw)
             color = line.get_color()
             self.lines_.append(line)
+        self.baseline_lines_ = []
+        styles = dict(_BASELINES.values())
+        for label, value in (self.baselines or {}).items():
+            # Another learner in the same axes has the same baselines.
+            known = label in {line.get_label() for line in ax.get_lines()}
+            kw = {"color": "0.4", "linestyle": styles.get(label, ":"), "linewidth": 1}
+            line = ax.axhline(value, label=None if known else label, **kw)
+            self.baseline_lines_.append(line)
         ax.set(xlabel="meta-iteration", ylabel=self.metric_name)
         ax.legend()
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+
+def _baselines(history: Mapping[str, Any], kind: str, metric: str) -> dict[str, float]:
+    """Return the metric of each plain model; a history has scores of them, and no losses."""
+    if metric == "loss" and kind == "classification":
+        return {}
+    # The loss of a regression is minus its score.
+    sign = -1.0 if metric == "loss" else 1.0
+    return {
+        label: sign * history[f"{name}_score"][-1]
+        for name, (label, _) in _BASELINES.items()
+        if history.get(f"{name}_score")
+    }
 
 
 def _metric_name(kind: str, metric: str) -> str:

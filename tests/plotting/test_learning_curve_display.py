@@ -69,3 +69,33 @@ def test_bad_arguments_are_refused(regression):
         LearningCurveDisplay.from_estimator(regression, metric="accuracy")
     with pytest.raises(NotFittedError, match="not fitted"):
         LearningCurveDisplay.from_estimator(MAML())
+
+
+def test_plain_models_are_lines(regression):
+    display = LearningCurveDisplay.from_estimator(regression)
+    assert set(display.baselines) == {
+        "ridge regression on each task",
+        "ridge regression on all tasks",
+    }
+    heights = [line.get_ydata()[0] for line in display.baseline_lines_]
+    scores = [regression.history_[f"{name}_score"][-1] for name in ("task_ridge", "pooled_ridge")]
+    np.testing.assert_allclose(heights, -np.array(scores))  # a loss is minus the score
+    by_score = LearningCurveDisplay.from_estimator(regression, metric="score")
+    np.testing.assert_allclose([*by_score.baselines.values()], scores)
+    without = LearningCurveDisplay.from_estimator(regression, baselines=False)
+    assert without.baseline_lines_ == []
+
+
+def test_two_learners_in_one_picture_have_each_baseline_once_in_the_legend(regression):
+    display = LearningCurveDisplay.from_estimator(regression)
+    again = LearningCurveDisplay.from_estimator(regression, ax=display.ax_)
+    labels = [text.get_text() for text in again.ax_.get_legend().get_texts()]
+    assert labels.count("ridge regression on each task") == 1
+
+
+def test_a_cross_entropy_has_no_plain_models_beside_it():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(240, 3)), np.repeat(np.arange(24), 10)
+    learner = ProtoNet(n_way=2, n_shot=1, n_query=3, **SHORT).fit(X, y)
+    assert LearningCurveDisplay.from_estimator(learner, metric="loss").baselines == {}
+    assert "nearest class mean" in LearningCurveDisplay.from_estimator(learner).baselines

@@ -1,6 +1,11 @@
 """Base class of immutable objects, which clones and copies share."""
 
+from collections.abc import Sequence
 from typing import Any, NoReturn, Self
+
+from skmeta._html import facts_table
+
+_MOST_SHOWN = 8  # names in one line of a table
 
 
 class Immutable:
@@ -28,3 +33,24 @@ class Immutable:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
+
+    def _repr_html_(self) -> str:
+        """Return what the prior knows as an HTML table, for notebooks."""
+        n_evaluations = getattr(self, "n_evaluations", None)
+        facts = {
+            "past searches": len(self) if hasattr(self, "__len__") else None,
+            "estimators": _list(getattr(self, "estimators", None)),
+            "metrics": _list(getattr(self, "metrics", None)),
+            "configurations": None if n_evaluations is None else f"{n_evaluations:,}",
+            "parameters": _list(getattr(self, "parameters", None)),
+            "data sets": _list(getattr(self, "datasets", None)),
+        }
+        return facts_table(type(self).__name__, facts)
+
+
+def _list(names: Sequence[str] | None) -> str | None:
+    if names is None:
+        return None
+    shown = list(dict.fromkeys(names))
+    more = len(shown) - _MOST_SHOWN
+    return ", ".join(shown[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,193 @@
+"""Plot how well a prior adapts, by steps or by rows."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skmeta._optional import import_optional
+
+__all__ = ["AdaptationDisplay"]
+
+_LABELS = {"n_inner_steps": "gradient steps", "n_shot": "support rows"}
+
+
+class AdaptationDisplay:
+    """Scores of new tasks by the number of gradient steps, or by the number of known rows.
+
+    Create a display with :meth:`from_estimator`, and draw it again with :meth:`plot`.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_points,)
+        Numbers of steps or of rows.
+    scores : array-like of shape (n_points, n_tasks)
+        Score of each task.
+    varied : {"n_inner_steps", "n_shot"}, default="n_inner_steps"
+        What `values` are.
+    metric_name : str, default="accuracy"
+        Name of the score, for the axis.
+    estimator_name : str or None, default=None
+        Name of the learner, for the legend.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes of the drawing.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    line_ : matplotlib Line2D
+        The means over the tasks.
+    band_ : matplotlib PolyCollection
+        Their 95% intervals.
+
+    Examples
+    --------
+    >>> from skmeta.datasets import make_sinusoid_tasks
+    >>> from skmeta.learners import MAML
+    >>> from skmeta.plotting import AdaptationDisplay
+    >>> X, y, groups = make_sinusoid_tasks(30, random_state=0)
+    >>> learner = MAML(n_iterations=3, n_shot=5, n_query=5, random_state=0)
+    >>> learner = learner.fit(X[groups < 20], y[groups < 20], groups=groups[groups < 20])
+    >>> new = groups >= 20
+    >>> display = AdaptationDisplay.from_estimator(
+    ...     learner, X[new], y[new], groups[new], n_inner_steps=[0, 1, 5], n_tasks=10
+    ... )
+    >>> display.scores.shape
+    (3, 10)
+    """
+
+    def __init__(
+        self,
+        *,
+        values: Any,
+        scores: Any,
+        varied: str = "n_inner_steps",
+        metric_name: str = "accuracy",
+        estimator_name: str | None = None,
+    ) -> None:
+        self.values = values
+        self.scores = scores
+        self.varied = varied
+        self.metric_name = metric_name
+        self.estimator_name = estimator_name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        learner: Any,
+        X: Any,
+        y: Any,
+        groups: Any = None,
+        *,
+        n_inner_steps: Sequence[int] | None = None,
+        n_shot: Sequence[int] | None = None,
+        n_tasks: int = 100,
+        random_state: int = 0,
+        ax: Any = None,
+        **line_kw: Any,
+    ) -> Self:
+        """Score tasks with several numbers of steps or of rows, and draw the curve.
+
+        Parameters
+        ----------
+        learner : MetaLearner
+            A fitted learner.
+        X : array-like of shape (n_samples, n_features)
+            Rows of classes or groups that meta-training has not seen.
+        y : array-like of shape (n_samples,)
+            Their classes or targets.
+        groups : array-like of shape (n_samples,), default=None
+            The group of each row, if tasks are groups.
+        n_inner_steps : sequence of int, default=None
+            Numbers of gradient steps. All have the same tasks. By default 0 to twice those of the
+            learner, if it has steps and `n_shot` is not given.
+        n_shot : sequence of int, default=None
+            Numbers of support rows, as the learner's own ``n_shot`` counts them. By default 1, 2, 5
+            and 10, if the learner has no steps.
+        n_tasks : int, default=100
+            Number of tasks for each point.
+        random_state : int, default=0
+            Draws the tasks.
+        ax : matplotlib Axes or None, default=None
+            Where to draw. None makes a figure.
+        **line_kw
+            Passed to :meth:`matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        AdaptationDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If the learner is not fitted.
+        ValueError
+            If both `n_inner_steps` and `n_shot` are given, or the learner has no gradient steps.
+        """
+        check_is_fitted(learner, "prior_")
+        name = type(learner).__name__
+        own_steps = learner.get_params(deep=False).get("n_inner_steps")
+        if n_inner_steps is not None and n_shot is not None:
+            raise ValueError("Give n_inner_steps or n_shot: one picture has one of them as axis.")
+        if n_inner_steps is not None and own_steps is None:
+            raise ValueError(f"{name} adapts without gradient steps. Give n_shot instead.")
+        if n_shot is None and own_steps is not None:
+            varied, values = "n_inner_steps", n_inner_steps or range(2 * own_steps + 1)
+        else:
+            varied, values = "n_shot", n_shot or (1, 2, 5, 10)
+        scores = []
+        for value in values:
+            # A copy: clone would forget what the learner has learned.
+            changed = copy.copy(learner).set_params(
+                **{varied: int(value), "random_state": random_state}
+            )
+            scores.append(changed.score_tasks(X, y, groups, n_tasks=n_tasks))
+        is_classification = learner.prior_.kind == "classification"
+        display = cls(
+            values=np.asarray(values),
+            scores=np.asarray(scores),
+            varied=varied,
+            metric_name="accuracy" if is_classification else "mean squared error",
+            estimator_name=name,
+        )
+        return display.plot(ax, **line_kw)
+
+    def plot(self, ax: Any = None, **line_kw: Any) -> Self:
+        """Draw the means over the tasks, with 95% intervals.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw. None makes a figure.
+        **line_kw
+            Passed to :meth:`matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        AdaptationDisplay
+            This display.
+        """
+        if ax is None:
+            _, ax = import_optional("matplotlib.pyplot", "plot").subplots()
+        scores = np.asarray(self.scores, dtype=np.float64)
+        mean, n_tasks = scores.mean(axis=1), scores.shape[1]
+        error = 1.96 * scores.std(axis=1, ddof=1 if n_tasks > 1 else 0) / np.sqrt(n_tasks)
+        (self.line_,) = ax.plot(
+            self.values, mean, **{"marker": "o", "label": self.estimator_name} | line_kw
+        )
+        color = self.line_.get_color()
+        self.band_ = ax.fill_between(
+            self.values, mean - error, mean + error, color=color, alpha=0.2, linewidth=0
+        )
+        ax.set(xlabel=_LABELS[self.varied], ylabel=self.metric_name)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        if self.estimator_name is not None:
+            ax.legend()
+        self.ax_, self.figure_ = ax, ax.figure
+        return self

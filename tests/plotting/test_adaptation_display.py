@@ -1,0 +1,72 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from skmeta.datasets import make_sinusoid_tasks
+from skmeta.learners import MAML, ProtoNet
+from skmeta.plotting import AdaptationDisplay
+
+SHORT = {"n_iterations": 2, "validation_fraction": 0.0, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def sinusoids():
+    X, y, groups = make_sinusoid_tasks(n_tasks=20, random_state=0)
+    learner = MAML(n_shot=5, n_query=5, n_inner_steps=2, **SHORT)
+    old, new = groups < 12, groups >= 12
+    return learner.fit(X[old], y[old], groups=groups[old]), X[new], y[new], groups[new]
+
+
+@pytest.fixture(scope="module")
+def classes():
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(12), 12)
+    X = rng.normal(size=(144, 3)) + rng.normal(size=(12, 3))[y]
+    learner = ProtoNet(n_way=2, n_shot=1, n_query=2, **SHORT).fit(X[y < 6], y[y < 6])
+    return learner, X[y >= 6], y[y >= 6]
+
+
+def test_scores_are_those_of_the_learner_with_as_many_steps(sinusoids):
+    learner, *data = sinusoids
+    display = AdaptationDisplay.from_estimator(learner, *data, n_tasks=6)
+    assert list(display.values) == [0, 1, 2, 3, 4]  # twice the learner's own
+    np.testing.assert_array_equal(display.scores[2], learner.score_tasks(*data, n_tasks=6))
+    assert learner.n_inner_steps == 2
+    # Without a step, all tasks have the prior's own prediction; more steps differ.
+    assert np.abs(display.scores[0] - display.scores[1]).max() > 1e-6
+    assert display.ax_.get_xlabel() == "gradient steps"
+    assert display.ax_.get_ylabel() == "mean squared error"
+
+
+def test_the_curve_is_the_mean_and_its_interval(sinusoids):
+    scores = np.array([[0.0, 1.0, 2.0, 3.0], [1.0, 1.0, 1.0, 1.0]])
+    display = AdaptationDisplay(values=[1, 5], scores=scores, varied="n_shot").plot(color="k")
+    np.testing.assert_allclose(display.line_.get_ydata(), [1.5, 1.0])
+    heights = display.band_.get_paths()[0].vertices[:, 1]
+    half = 1.96 * np.std(scores[0], ddof=1) / 2
+    assert heights.max() == pytest.approx(1.5 + half)
+    assert heights.min() == pytest.approx(1.5 - half)
+    assert display.line_.get_color() == "k"
+    assert display.ax_.get_legend() is None
+
+
+def test_more_rows_help_a_learner_without_steps(classes):
+    learner, X, y = classes
+    figure, ax = plt.subplots()
+    display = AdaptationDisplay.from_estimator(learner, X, y, n_shot=[1, 8], n_tasks=60, ax=ax)
+    assert display.varied == "n_shot"
+    assert display.figure_ is figure
+    assert display.scores[1].mean() > display.scores[0].mean()
+    default = AdaptationDisplay.from_estimator(learner, X, y, n_tasks=2)
+    assert list(default.values) == [1, 2, 5, 10]
+
+
+def test_what_is_refused(sinusoids, classes):
+    learner, *data = sinusoids
+    with pytest.raises(ValueError, match="Give n_inner_steps or n_shot"):
+        AdaptationDisplay.from_estimator(learner, *data, n_inner_steps=[1], n_shot=[1])
+    with pytest.raises(ValueError, match="ProtoNet adapts without gradient steps"):
+        AdaptationDisplay.from_estimator(*classes, n_inner_steps=[1])
+    with pytest.raises(NotFittedError, match="not fitted"):
+        AdaptationDisplay.from_estimator(MAML(), *data)
