@@ -19,6 +19,7 @@ from skmeta._progress import progress_bar
 from skmeta.learners import ProtoNet
 from skmeta.priors import MetaPrior
 from skmeta.search import (
+    AlgorithmSelectionPrior,
     JointPrior,
     MetaLearnedSearchCV,
     PastSearch,
@@ -149,6 +150,8 @@ def test_a_prior_of_searches_is_a_table():
         assert text in html
     assert "&lt;set 0&gt;" in html
     assert "<set" not in html
+    several = AlgorithmSelectionPrior({"SVC": SearchPrior.from_searches(past)})
+    assert '<th scope="row">estimators</th><td>SVC</td>' in several._repr_html_()
     joint = JointPrior(SearchPrior.from_searches(past[:4]), SearchPrior.from_searches(past[4:]))
     assert joint._repr_html_().count("<table>") == 2
 

@@ -36,16 +36,21 @@ class Immutable:
 
     def _repr_html_(self) -> str:
         """Return what the prior knows as an HTML table, for notebooks."""
-        n_evaluations = getattr(self, "n_evaluations", None)
-        facts = {
-            "past searches": len(self) if hasattr(self, "__len__") else None,
-            "estimators": _list(getattr(self, "estimators", None)),
-            "metrics": _list(getattr(self, "metrics", None)),
-            "configurations": None if n_evaluations is None else f"{n_evaluations:,}",
-            "parameters": _list(getattr(self, "parameters", None)),
-            "data sets": _list(getattr(self, "datasets", None)),
-        }
-        return facts_table(type(self).__name__, facts)
+        return describe_in_html(self)
+
+
+def describe_in_html(prior: Any) -> str:
+    """Return what a prior of searches knows as an HTML table."""
+    n_evaluations = getattr(prior, "n_evaluations", None)
+    facts = {
+        "past searches": len(prior),
+        "estimators": _list(getattr(prior, "estimators", None)),
+        "metrics": _list(getattr(prior, "metrics", None)),
+        "configurations": None if n_evaluations is None else f"{n_evaluations:,}",
+        "parameters": _list(getattr(prior, "parameters", None)),
+        "data sets": _list(getattr(prior, "datasets", None)),
+    }
+    return facts_table(type(prior).__name__, facts)
 
 
 def _list(names: Sequence[str] | None) -> str | None:
