@@ -3,6 +3,7 @@
     SKMETA_DATA=... python benchmarks/small_tables.py classification --prior FILE
     SKMETA_DATA=... python benchmarks/small_tables.py regression --prior FILE --draws 10
     SKMETA_DATA=... python benchmarks/small_tables.py classification --prior FILE --summary
+    SKMETA_DATA=... python benchmarks/small_tables.py classification --summary --sets report
     python benchmarks/small_tables.py classification --speed
 
 Classification: the sets of ``tabular/index.csv`` (of known or guessed kind) with at most 30
@@ -21,6 +22,9 @@ Peers have scikit-learn's defaults, on scaled features where needed, and medians
 values; probabilities of SVC come from sigmoid calibration. All methods see the same draws. Printed
 is the mean over sets of the mean over draws, the mean rank, and the difference between the prior
 and each peer with a 95% interval from a bootstrap over sets.
+
+Every second set is for development: choices between methods were made on it. The others are for
+reports; ``--sets report`` takes these only.
 
 ``--speed`` measures the processor time of ``fit`` and ``predict``, with 50 and 1,000 support rows,
 2,000 query rows and 20 features, beside that of a random forest of 100 trees. They are run in turns
@@ -67,6 +71,7 @@ from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.priors import MetaPrior
 
 RESULTS = Path(__file__).parent / "results"
+SETS = {"all": slice(None), "development": slice(0, None, 2), "report": slice(1, None, 2)}
 SIZES = {"classification": (3, 5, 10, 20), "regression": (10, 20, 50)}
 N_QUERY = 400
 N_BOOTSTRAP = 2000
@@ -274,7 +279,7 @@ def jobs(
 ) -> Iterator[tuple[str, str, int]]:
     """Methods, sets and sizes; small ones first."""
     for size in options.sizes or SIZES[kind]:
-        for name in names_of(kind):
+        for name in names_of(kind)[SETS[options.sets]]:
             for method in methods:
                 yield method, name, size
 
@@ -287,7 +292,8 @@ def summarize(kind: str, methods: list[str], ours: str | None, options: argparse
         "regression": ("error", "coverage", "seconds"),
     }[kind]
     for size in options.sizes or SIZES[kind]:
-        names = [n for n in names_of(kind) if all((m, n, size) in done for m in methods)]
+        names = names_of(kind)[SETS[options.sets]]
+        names = [n for n in names if all((m, n, size) in done for m in methods)]
         if not names:
             continue
         n_draws = min(len(done[m, n, size]["scores"]) for m in methods for n in names)
@@ -372,6 +378,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", help="peers; by default all")
     parser.add_argument("--sizes", type=int, nargs="*")
     parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--sets", choices=tuple(SETS), default="all")
     parser.add_argument("--results", type=Path)
     parser.add_argument("--summary", action="store_true", help="run nothing")
     parser.add_argument("--speed", action="store_true", help="time against a random forest")

@@ -30,6 +30,7 @@ from skmeta.backend import PRECISIONS, Execution, State, state_to_numpy, state_t
 from skmeta.exceptions import PriorMismatchError, UnusedDataWarning
 from skmeta.few_shot._categories import CategoryCodes
 from skmeta.few_shot._prior_argument import is_fitted_learner, peek_prior, resolve_prior
+from skmeta.few_shot._range import warn_of_size
 from skmeta.learners import LEARNERS, FineTuning, MetaLearner
 from skmeta.learners._core import Session, column_encoder, encode_rows, flatten_rows, read_prior
 from skmeta.priors import MetaPrior
@@ -209,7 +210,8 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
             learner = FineTuning(random_state=self.random_state, device="cpu")
             prior = learner.initial_prior(X, y, kind=self.kind, sample_weight=weight)
         session, state = self._start_session(prior, labels, len(X))
-        self._warn_of_rows(session.learner, len(X), 0 if labels is None else len(labels))
+        n_classes = 0 if labels is None else len(labels)
+        warn_of_size(prior, session.learner, len(X), X.shape[1], n_classes, stacklevel=4)
         adapted = self._learn(session, state, X, y, weight, None)
         self.prior_ = prior
         if labels is not None:
@@ -314,19 +316,6 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
     def _head_rows(self, prior: MetaPrior, labels: np.ndarray | None) -> list[int]:
         """Row of each output in a learned head."""
         return [0]
-
-    def _warn_of_rows(self, learner: Any, n_rows: int, n_classes: int) -> None:
-        if not hasattr(learner, "n_rows_used"):
-            return
-        n_used = learner.n_rows_used(n_rows, n_classes)
-        if n_used < n_rows:
-            warnings.warn(
-                f"X has {n_rows:,} rows, but the views of the prior have {n_used:,} rows in all "
-                f"({learner.max_rows} each), so that some rows are not used. Raise n_estimators "
-                "for more views, or pass fewer rows to silence this warning.",
-                UnusedDataWarning,
-                stacklevel=5,
-            )
 
     @property
     def architecture_(self) -> Architecture:

@@ -48,7 +48,7 @@ def test_memory_does_not_grow_with_rows_times_classes():
     clf = MetaFewShotClassifier(small_prior(max_rows=300))
     peaks = []
     for n_classes in (30, n // 2):
-        with profiled() as peak:
+        with profiled() as peak, pytest.warns(UnusedDataWarning, match="3,000 rows are more"):
             clf.fit(X, np.arange(n) % n_classes)
         peaks.append(peak())
     one_hot = 8 * n * (n // 2)
@@ -172,6 +172,25 @@ def test_rows_that_no_view_has_are_named():
     with pytest.warns(UnusedDataWarning, match=r"100 rows, but the views .* have 80 rows in all"):
         clf.fit(X, y)
     clf.set_params(n_estimators=5).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("shape", "n_classes", "message"),
+    [
+        ((30, 1001), 2, r"^1,001 columns are more than the 1,000 .* TruncatedSVD in front"),
+        ((404, 2), 101, r"^101 classes are more than the 100 .* ProtoNet"),
+        ((1001, 2), 2, r"^1,001 rows are more than the 1,000 .* random forest"),
+        ((2001, 2), 2, r"^X has 2,001 rows, .* not used\. Raise .* 2,001 rows are more than"),
+    ],
+)
+def test_tables_larger_than_the_prior_was_tested_with(shape, n_classes, message):
+    X, y = np.random.default_rng(0).normal(size=shape), np.arange(shape[0]) % n_classes
+    clf = MetaFewShotClassifier(small_prior(n_estimators=4))
+    with pytest.warns(UnusedDataWarning, match=message) as found:
+        clf.fit(X, y)
+    assert len(found) == 1
+    # At the limit there is no warning.
+    clf.fit(X[:1000, :1000], y[:1000] % 100)
 
 
 def test_images_for_a_prior_of_tables():

@@ -93,8 +93,9 @@ class InContextLearner(MetaLearner):
 
     Parameters
     ----------
-    n_estimators : int, default=4
-        Number of views that predictions average, at most 64. Meta-training uses one.
+    n_estimators : int or "auto", default="auto"
+        Number of views that predictions average, at most 64. Meta-training uses one. ``"auto"`` is
+        one view if it has the whole table, and otherwise as many as there are parts, at most four.
     max_rows : int, default=500
         Largest number of support rows of a view.
     width : int, default=128
@@ -141,7 +142,7 @@ class InContextLearner(MetaLearner):
 
     backbone: Any = "identity"
     task_type: str = "auto"
-    n_estimators: int = 4
+    n_estimators: int | str = "auto"
     max_rows: int = 500
     width: int = 128
     n_layers: int = 4
@@ -153,7 +154,7 @@ class InContextLearner(MetaLearner):
         **MetaLearner._parameter_constraints,
         "precision": [StrOptions(set(PRECISIONS))],
         "task_type": [StrOptions({"auto", "classification", "regression"})],
-        "n_estimators": [Interval(Integral, 1, 64, closed="both")],
+        "n_estimators": [Interval(Integral, 1, 64, closed="both"), StrOptions({"auto"})],
         "max_rows": [Interval(Integral, 1, None, closed="left")],
         "width": [Interval(Integral, 1, None, closed="left")],
         "n_layers": [Interval(Integral, 1, None, closed="left")],
@@ -267,7 +268,7 @@ class InContextLearner(MetaLearner):
         return self._adapt(context, state, support, self.n_estimators)
 
     def _adapt(
-        self, context: Context, state: Mapping[str, Tensor], rows: Rows, n_estimators: int
+        self, context: Context, state: Mapping[str, Tensor], rows: Rows, n_estimators: int | str
     ) -> State:
         features, statistics = context.network.measure(state, rows.x)
         n_classes = context.n_outputs if context.kind == "classification" else 0
@@ -308,7 +309,8 @@ class InContextLearner(MetaLearner):
         int
             ``n_rows``, or fewer.
         """
-        return min(n_rows, self.max_rows * n_views(self.n_estimators, n_classes))
+        e = n_views(self.n_estimators, n_rows, 0, n_classes, self.max_rows)
+        return min(n_rows, self.max_rows * e)
 
     def prepare(self, context: Context, adapted: Mapping[str, Tensor]) -> State:
         dtype = PRECISIONS[self.precision]

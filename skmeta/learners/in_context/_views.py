@@ -31,6 +31,8 @@ from skmeta.learners.in_context._cells import (
 
 # Smallest number of views with more classes than codes. Each view divides the classes differently.
 _MIN_VIEWS_FOR_CODES = 12
+# Largest number of views that "auto" takes otherwise, and the number for a wide table.
+_MOST_AUTO = 4
 _N_TABLES = 64
 # Principal components of a wide table in every second view, and bound of the values they sum up.
 _N_COMPONENTS, _LARGEST_VALUE = 21, 6.0
@@ -59,8 +61,30 @@ class Views(NamedTuple):
     codes: Tensor
 
 
-def n_views(n_estimators: int, n_classes: int) -> int:
-    """Return the number of views, which is at least 12 if classes share codes."""
+def n_views(
+    n_estimators: int | str, n_rows: int, n_columns: int, n_classes: int, max_rows: int
+) -> int:
+    """Return the number of views of a table.
+
+    Parameters
+    ----------
+    n_estimators : int or "auto"
+        Requested number of views. ``"auto"`` is one view if it has the whole table, four if the
+        table has more than 64 columns, and otherwise enough views for all rows, but at most four.
+    n_rows, n_columns, n_classes : int
+        Size of the table; no classes for a regression.
+    max_rows : int
+        Largest number of rows of a view.
+
+    Returns
+    -------
+    int
+        At least 12 if classes share codes.
+    """
+    if isinstance(n_estimators, str):
+        n_estimators = min(_MOST_AUTO, -(-n_rows // max_rows))
+        if n_columns > N_SLOTS:
+            n_estimators = _MOST_AUTO
     return max(n_estimators, _MIN_VIEWS_FOR_CODES) if n_classes > N_CODES else n_estimators
 
 
@@ -69,7 +93,7 @@ def choose_views(
     y: Tensor,
     w: Tensor,
     n_classes: int,
-    n_estimators: int,
+    n_estimators: int | str,
     max_rows: int,
     n_features: int | None = None,
     n_components: int = 0,
@@ -86,8 +110,8 @@ def choose_views(
         Weights.
     n_classes : int
         c; 0 for a regression.
-    n_estimators : int
-        Requested number of views.
+    n_estimators : int or "auto"
+        Requested number of views, as for :func:`n_views`.
     max_rows : int
         Largest number of rows of a view.
     n_features : int, optional
@@ -102,7 +126,8 @@ def choose_views(
     Views
         The views.
     """
-    e, n = n_views(n_estimators, n_classes), len(x)
+    n, d = len(x), x.shape[1] if n_features is None else n_features
+    e = n_views(n_estimators, n, d, n_classes, max_rows)
     rank, column_key, row_key, class_key = _keys(x, y, w, n_classes)
     if n_features is not None:
         column_key = torch.sin(1.0 + torch.arange(n_features, device=x.device, dtype=x.dtype))

@@ -104,7 +104,18 @@ def test_classes_without_rows_have_no_probability_and_orders_of_classes_agree():
     torch.testing.assert_close(p.sum(2), torch.ones_like(p[..., 0]))
     assert (p[0, :, 2:] < 1e-30).all()
     assert (p[0].argmax(1) == y[0, 20:]).double().mean() > 0.7
-    assert fitted["logit"][0] > 0
+    # The evidence is for the line, which gets half of the mixture and not more.
+    torch.testing.assert_close(fitted["logit"], torch.zeros(2, dtype=torch.float64))
+
+
+def test_the_evidence_counts_more_with_more_rows():
+    x, y = draw(60, c=1)
+    share = []
+    for n in (6, 30, 60):
+        # The line and the expert predict the same, so there is no evidence for either.
+        predicted = _fit(describe(x[:, :n]), y[:, :n], torch.ones(1, n, dtype=y.dtype))[0]
+        share.append(fit(x[:, :n], y[:, :n], predicted[:, :, None])["logit"].item())
+    np.testing.assert_allclose(share, [-2.0 * 10 / n for n in (6, 30, 60)], rtol=1e-6)
 
 
 def test_rows_of_weight_zero_set_no_bounds():
