@@ -249,7 +249,6 @@ class Execution:
         key: Hashable,
     ) -> Any:
         if self.mode != "vmap":
-            # Before the threads begin: recording is not safe beside other work.
             call = self._recorded(key, of_one, state, next(_each(tasks)))
             return self.mean(partial(call, state), tasks)
         total: Any = None
@@ -264,7 +263,11 @@ class Execution:
     ) -> Callable[[State, Any], Any]:
         if self._recorder is None or key is None:
             return fn
-        return self._recorder.get(key, fn, state, tasks)
+        if self._pool is None:
+            return self._recorder.get(key, fn, state, tasks)
+        # Recording is not safe beside other work, so it is waited for. It runs in a thread of the
+        # pool, because memory that one thread frees is not used by others.
+        return self._pool.submit(self._recorder.get, key, fn, state, tasks).result()
 
     def _slices(self, tasks: Any) -> Iterator[Any]:
         n_tasks = _n_tasks(tasks)

@@ -6,8 +6,10 @@ flow, so it holds for arguments of the same shapes only.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -60,6 +62,7 @@ class Recorder:
             if len(self._made) >= _MOST:
                 return fn
             self._made[key] = _record(fn, state, tasks)
+            _return_memory()
         return self._made[key] or fn
 
 
@@ -99,6 +102,15 @@ def _record(
         )
         return None
     return replay
+
+
+def _return_memory() -> None:
+    """Return freed memory to the operating system, if the C library is glibc.
+
+    To record takes more memory than to repeat, and freed blocks are kept for later by default.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # another C library, or Windows
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _unflatten(like: Any, leaves: Any) -> Any:

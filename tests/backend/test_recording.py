@@ -1,6 +1,7 @@
 """Recorded gradients are those of the function; what cannot be recorded runs as it is."""
 
 import logging
+import threading
 
 import pytest
 import torch
@@ -57,6 +58,19 @@ def test_a_recorded_gradient_is_the_gradient(mode, chunk_size):
         torch.testing.assert_close(found[name], value)
         assert not found[name].requires_grad
     assert not extra["loss"].requires_grad
+
+
+def test_recording_uses_the_memory_of_a_thread_that_repeats_it():
+    threads = set()
+
+    def loss(state, task):
+        threads.add(threading.current_thread().name.split("_")[0])
+        value = (state["w"] * task).pow(3).sum()
+        return value, {"loss": value}
+
+    with Execution("threads", device=CPU, n_jobs=1, record=True) as execution:
+        execution.gradient(loss, {"w": draw(3)}, draw(2, 3, seed=1), "key")
+    assert threads == {"skmeta"}
 
 
 def test_a_recording_holds_for_other_values_and_is_made_once():
