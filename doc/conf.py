@@ -61,6 +61,7 @@ def is_online(url):
 intersphinx_mapping = {name: (url, None) for name, url in INVENTORIES.items() if is_online(url)}
 
 autosummary_generate = True
+toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"
 templates_path = ["_templates"]
 numpydoc_show_class_members = False
