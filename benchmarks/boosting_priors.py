@@ -6,7 +6,9 @@ Searches on the recorded configurations of each set, those with early stopping a
 fixed number of rounds by themselves: the regret after 1, 3, 5 and 10 evaluations, over the
 distance from the median to the best configuration, with the prior that is learned from the other
 origins, without a prior (mean of three seeds), and of random search (exact). Intervals are of the
-ratio with prior to without, by bootstrap over sets. Written to ``results/boosting_priors.json``.
+ratio with prior to without, by bootstrap over sets. For XGBoost and CatBoost there are two more
+priors: one from searches of LightGBM with translated parameters (``boosting_transfer.py``), and
+one from both kinds of searches. Written to ``results/boosting_priors.json``.
 """
 
 import argparse
@@ -14,8 +16,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+from boosting_transfer import source_of, transfer
 from make_boosting_searches import BOOSTERS, EARLY
-from make_search_priors import METRICS, N_SEARCHES, open_history, own_searches
+from make_search_priors import METRICS, open_history, own_searches
 from origins import same_origin
 from search_tables import random_regret
 from tqdm import tqdm
@@ -25,30 +28,42 @@ from skmeta.search import SearchPrior, SearchStrategy
 RESULTS = Path(__file__).parent / "results" / "boosting_priors.json"
 AFTER = (1, 3, 5, 10)
 N_SEEDS = 3
+MIN_SETS = 8
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("history")
+    parser.add_argument("--estimators", nargs="*", default=[*BOOSTERS])
     options = parser.parse_args()
-    found = {}
+    found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     with open_history(options.history) as history:
-        for name in tqdm(BOOSTERS):
+        for name in tqdm(options.estimators):
             for metric in METRICS:
                 searches = own_searches(history, name, metric)
-                if len(searches) >= N_SEARCHES:
-                    found |= compare(name, metric, searches)
+                if len(searches) >= MIN_SETS:
+                    found |= compare(name, metric, searches, translated(history, name, metric))
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1))
 
 
-def compare(name, metric, searches):
+def translated(history, name, metric):
+    """Return searches of LightGBM that serve an estimator of another package."""
+    source = source_of(name)
+    return [] if source is None else transfer(name, own_searches(history, source, metric))
+
+
+def compare(name, metric, searches, others):
     """Return regrets of one estimator and metric, by the kind of configurations."""
-    prior = SearchPrior.from_searches(searches)
+    priors = {"prior": searches}
+    if others:
+        priors |= {"prior of LightGBM": others, "prior of both": [*searches, *others]}
+    priors = {key: SearchPrior.from_searches(past) for key, past in priors.items()}
     rounds = f"{name}.{'iterations' if 'Cat' in name else 'n_estimators'}"
     regrets = {"early stopping": [], "fixed rounds": []}
     for search in searches:
-        left = prior.without(datasets=same_origin(search.dataset))
+        names = same_origin(search.dataset)
+        left = [prior.without(datasets=names) for prior in priors.values()]
         for kind, rows in regrets.items():
             kept = [
                 k
@@ -64,13 +79,13 @@ def compare(name, metric, searches):
             regret = scores.max() - scores
             plain = [run(configurations, scores, None, seed) for seed in range(N_SEEDS)]
             by_method = [
-                regret[run(configurations, scores, left, 0)],
+                *(regret[run(configurations, scores, prior, 0)] for prior in left),
                 np.mean([regret[one] for one in plain], axis=0),
             ]
             random = random_regret(scores)[: max(AFTER)] * np.ptp(scores)
             rows.append([np.array([*by_method, random])[:, n - 1] / spread for n in AFTER])
     return {
-        f"{name}, {metric}, {kind}": summarise(np.array(rows))
+        f"{name}, {metric}, {kind}": summarise(np.array(rows), [*priors, "plain", "random"])
         for kind, rows in regrets.items()
         if rows
     }
@@ -87,19 +102,23 @@ def run(configurations, scores, prior, seed):
     return best
 
 
-def summarise(rows):
-    """Return mean regrets of arrays of shape (n_sets, n_after, 3)."""
+def summarise(rows, methods):
+    """Return mean regrets of arrays of shape (n_sets, n_after, n_methods)."""
     drawn = np.random.default_rng(0).integers(len(rows), size=(2000, len(rows)))
+    plain = methods.index("plain")
     summary = {"sets": len(rows)}
     for position, n in enumerate(AFTER):
         means = rows[:, position].mean(0)
         samples = rows[drawn, position].mean(1)
-        ratios = samples[:, 0] / np.maximum(samples[:, 1], 1e-9)  # some samples have no regret
-        summary[f"after {n}"] = {
-            **dict(zip(("prior", "plain", "random"), means.round(3).tolist(), strict=True)),
-            "prior to plain": round(float(means[0] / means[1]), 3),
-            "interval": np.percentile(ratios, [2.5, 97.5]).round(3).tolist(),
-        }
+        found = dict(zip(methods, means.round(3).tolist(), strict=True))
+        for method in range(plain):
+            # Some samples have no regret.
+            ratios = samples[:, method] / np.maximum(samples[:, plain], 1e-9)
+            name = methods[method]
+            found[f"{name} to plain"] = round(float(means[method] / means[plain]), 3)
+            interval = np.percentile(ratios, [2.5, 97.5]).round(3).tolist()
+            found["interval" if method == 0 else f"interval, {name}"] = interval
+        summary[f"after {n}"] = found
     return summary
 
 

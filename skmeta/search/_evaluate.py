@@ -236,7 +236,7 @@ class FoldEvaluator:
         tasks = [self._task([trial], 0, fold, None) for fold in range(len(self._splits))]
         # Callbacks are told of the search's evaluations only.
         found = self._parallel(
-            delayed(_predict)({**task, "caller": None}, method) for task in tasks
+            delayed(_predict)({**self._cloned(task), "caller": None}, method) for task in tasks
         )
         return dict(found)
 
@@ -263,7 +263,6 @@ class FoldEvaluator:
         train, test = self._splits[fold]
         n_splits = len(self._splits)
         return {
-            "estimator": clone(self._estimator),
             "X": self._data.X,
             "y": self._data.y,
             "train": train,
@@ -280,10 +279,14 @@ class FoldEvaluator:
             **self._settings,
         }
 
+    def _cloned(self, task: dict[str, Any]) -> dict[str, Any]:
+        return {"estimator": clone(self._estimator), **task}
+
     def _run(self, tasks: list[dict[str, Any]]) -> Generator[tuple[int, int, Output], None, None]:
         if not tasks:
             return
-        results = self._parallel(delayed(_evaluate)(task) for task in tasks)
+        # Each estimator is cloned when its fit is about to begin.
+        results = self._parallel(delayed(_evaluate)(self._cloned(task)) for task in tasks)
         try:
             yield from results
         finally:
