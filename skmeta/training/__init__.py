@@ -1,11 +1,13 @@
 """The one outer loop, with validation, checkpoints and progress."""
 
 from skmeta.training._checkpoint import load_checkpoint, prepare_checkpoint, save_checkpoint
+from skmeta.training._constraints import OUTER_LOOP_CONSTRAINTS
 from skmeta.training._deadline import time_limit
 from skmeta.training._loop import OPTIMIZERS, SCHEDULES, TrainingSettings, meta_train
 
 __all__ = [
     "OPTIMIZERS",
+    "OUTER_LOOP_CONSTRAINTS",
     "SCHEDULES",
     "TrainingSettings",
     "load_checkpoint",

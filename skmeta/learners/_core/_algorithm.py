@@ -18,7 +18,6 @@ from torch import Tensor
 from skmeta._doc_link import DocLink
 from skmeta._sklearn_compat import Interval, StrOptions, parameter_names
 from skmeta.backend import (
-    MODES,
     NETWORK_PRECISIONS,
     Execution,
     Rows,
@@ -31,7 +30,7 @@ from skmeta.exceptions import EpisodeError
 from skmeta.learners._core._context import Context
 from skmeta.learners._core._heads import loss, score
 from skmeta.learners._core._task_source import TaskSource
-from skmeta.training import OPTIMIZERS, SCHEDULES
+from skmeta.training import OUTER_LOOP_CONSTRAINTS
 
 # Parameters that some learners had in version 0.1, where they had no effect.
 REMOVED = frozenset({"head_init", "task_type", "first_order"})
@@ -81,6 +80,7 @@ class Algorithm(DocLink, BaseEstimator, ABC):
     takes_other_classes: ClassVar[bool] = False
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **OUTER_LOOP_CONSTRAINTS,
         "backbone": "no_validation",  # build_backbone names what is wrong.
         "backbone_params": [dict, None],
         "input_shape": [tuple, list, None],
@@ -90,27 +90,12 @@ class Algorithm(DocLink, BaseEstimator, ABC):
         "shots_per": [StrOptions({"auto", "class", "task"})],
         "transductive": ["boolean"],
         "standardize": ["boolean", StrOptions({"auto"})],
-        "n_iterations": [Interval(Integral, 1, None, closed="left")],
-        "meta_batch_size": [Interval(Integral, 1, None, closed="left")],
-        "meta_lr": [Interval(Real, 0, None, closed="neither")],
-        "meta_optimizer": [StrOptions(set(OPTIMIZERS))],
-        "schedule": [StrOptions(set(SCHEDULES))],
-        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
         "label_noise": [Interval(Real, 0, 1, closed="left")],
         "augment": [str, list, tuple, callable, None],
         "superclass": [Mapping, callable, None],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_validation_tasks": [Interval(Integral, 1, None, closed="left")],
-        "evaluate_every": [Interval(Integral, 1, None, closed="left")],
-        "patience": [Interval(Integral, 1, None, closed="left"), None],
-        "device": [str, torch.device],
         "precision": [StrOptions(set(NETWORK_PRECISIONS))],
-        "execution": [StrOptions(set(MODES))],
-        "chunk_size": [Interval(Integral, 1, None, closed="left"), None],
-        "n_jobs": [Integral, None],
-        "checkpoint": [str, PathLike, None],
-        "verbose": ["verbose"],
-        "random_state": ["random_state", np.random.Generator],
     }
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -9,19 +9,17 @@ from numbers import Integral, Real
 from os import PathLike
 from typing import Any, ClassVar
 
-import numpy as np
-import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from skmeta._doc_link import DocLink
 from skmeta._sklearn_compat import Interval, StrOptions
-from skmeta.backend import MODES, PRECISIONS, State
+from skmeta.backend import PRECISIONS, State
 from skmeta.learners import GradientLearner
 from skmeta.policy._core._advantages import BASELINES
 from skmeta.policy._core._docs import complete
 from skmeta.policy._core._surrogate import ESTIMATORS
-from skmeta.training import OPTIMIZERS, SCHEDULES
+from skmeta.training import OUTER_LOOP_CONSTRAINTS
 
 POLICY_LEARNERS: dict[str, type[PolicySettings]] = {}
 
@@ -64,6 +62,7 @@ class PolicySettings(DocLink, BaseEstimator, ABC):
     random_state: Any = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **OUTER_LOOP_CONSTRAINTS,
         "hidden": [tuple, list],
         "activation": [str],
         "initial_std": [Interval(Real, 0, None, closed="neither")],
@@ -78,24 +77,9 @@ class PolicySettings(DocLink, BaseEstimator, ABC):
         "baseline": [StrOptions(set(BASELINES))],
         "standardize_advantages": ["boolean"],
         "standardize": ["boolean"],
-        "n_iterations": [Interval(Integral, 1, None, closed="left")],
         "n_outer_steps": [Interval(Integral, 1, None, closed="left")],
-        "meta_batch_size": [Interval(Integral, 1, None, closed="left")],
-        "meta_lr": [Interval(Real, 0, None, closed="neither")],
-        "meta_optimizer": [StrOptions(set(OPTIMIZERS))],
-        "schedule": [StrOptions(set(SCHEDULES))],
-        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
         "n_validation_tasks": [Interval(Integral, 0, None, closed="left")],
-        "evaluate_every": [Interval(Integral, 1, None, closed="left")],
-        "patience": [Interval(Integral, 1, None, closed="left"), None],
-        "device": [str, torch.device],
         "precision": [StrOptions(set(PRECISIONS))],
-        "execution": [StrOptions(set(MODES))],
-        "chunk_size": [Interval(Integral, 1, None, closed="left"), None],
-        "n_jobs": [Integral, None],
-        "checkpoint": [str, PathLike, None],
-        "verbose": ["verbose"],
-        "random_state": ["random_state", np.random.Generator],
     }
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
