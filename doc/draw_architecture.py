@@ -28,6 +28,10 @@ HOLDS = {
     "_files": "reading and writing files",
     "exceptions": "errors, warnings",
     "_renamed": "old pickles",
+    "_html": "HTML, escaped",
+    "_doc_link": "links to pages",
+    "_docstrings": "shared docstrings",
+    "_progress": "progress bars",
     "tasks": "what a task is",
     "backbones": "networks",
     "plotting": "displays",
@@ -40,11 +44,13 @@ HOLDS = {
     "search": "MetaLearnedSearchCV",
     "policy": "reinforcement learning",
     "testing": "conformance checks",
-    "bridges": "other packages: Optuna",
+    "bridges": "Optuna, MLflow, skorch, OpenML",
     "__init__": "the public names",
     "__main__": "the command line",
 }
 WIDTH, HEIGHT, GAP = 100.0, 10.0, 0.8
+MOST_IN_A_ROW = 8
+POINTS = 6.6  # of a unit of width
 
 
 def count_lines(room: str) -> int:
@@ -53,27 +59,34 @@ def count_lines(room: str) -> int:
     return sum(len(file.read_text().splitlines()) for file in files)
 
 
+def in_rows(floor: int, rooms: list[str]) -> list[tuple[int, list[str]]]:
+    """Return the number and the rooms of each row of a floor: one row, or two if there are many."""
+    if not rooms:
+        return []
+    middle = len(rooms) if len(rooms) <= MOST_IN_A_ROW else -(-len(rooms) // 2)
+    return [(floor, part) for part in (rooms[middle:], rooms[:middle]) if part]
+
+
 def main() -> None:
     rules = runpy.run_path(str(HERE.parent / "tests" / "test_architecture.py"))
     floors = [[r for r in sorted(rooms) if r in HOLDS] for rooms in rules["FLOORS"]]
-    floors = [rooms for rooms in floors if rooms]
-    figure, axes = plt.subplots(figsize=(10, 7.2))
-    for level, rooms in enumerate(floors):
+    rows = [row for number, rooms in enumerate(floors) for row in in_rows(number, rooms)]
+    figure, axes = plt.subplots(figsize=(10, 0.9 * len(rows)))
+    for level, (floor, rooms) in enumerate(rows):
         # A third of the width is shared equally, so that small rooms can be read too.
         lines = {room: count_lines(room) for room in rooms}
         shares = [0.7 / len(rooms) + 0.3 * lines[r] / sum(lines.values()) for r in rooms]
         left = 6.0
-        axes.text(2.5, level * HEIGHT + HEIGHT / 2, str(level), ha="center", va="center", size=13)
+        axes.text(2.5, level * HEIGHT + HEIGHT / 2, str(floor), ha="center", va="center", size=13)
         for room, share in zip(rooms, shares, strict=True):
             width = share * (WIDTH - 6.0)
             box = (left + GAP / 2, level * HEIGHT + GAP / 2), width - GAP, HEIGHT - GAP
             style = "round,pad=0,rounding_size=0.6"
-            colour = "#dbe9f6" if level % 2 else "#eef3f8"
+            colour = "#dbe9f6" if floor % 2 else "#eef3f8"
             axes.add_patch(FancyBboxPatch(*box, boxstyle=style, fc=colour, ec="#4a6d8c"))
             inner = [r for floor in rules["INNER_FLOORS"].get(room, []) for r in sorted(floor) if r]
-            rows = [inner[k : k + 4] for k in range(0, len(inner), 4)]
-            words = [HOLDS[room], *(" · ".join(row) for row in rows)]
-            size = 4.8 if width < 9 else 6.4 if width < 14 else 7.6
+            words = [HOLDS[room], *(" · ".join(inner[k : k + 4]) for k in range(0, len(inner), 4))]
+            space = POINTS * (width - 2 * GAP)
             middle = left + width / 2
             axes.text(
                 middle,
@@ -81,7 +94,7 @@ def main() -> None:
                 room,
                 ha="center",
                 va="center",
-                size=size + 1.6,
+                size=min(9.2, space / (0.68 * len(room))),
                 weight="bold",
                 color="#12324d",
             )
@@ -91,12 +104,12 @@ def main() -> None:
                 "\n".join(words),
                 ha="center",
                 va="center",
-                size=size - 0.4,
+                size=min(7.2, space / (0.56 * max(map(len, words)))),
                 color="#333333",
                 linespacing=1.35,
             )
             left += width
-    axes.set(xlim=(0, WIDTH), ylim=(0, HEIGHT * len(floors)))
+    axes.set(xlim=(0, WIDTH), ylim=(0, HEIGHT * len(rows)))
     axes.axis("off")
     figure.tight_layout(pad=0.2)
     plt.rcParams["svg.hashsalt"] = "skmeta"
