@@ -43,7 +43,10 @@ PUBLISHED = {
     "SVC": ("svc", 120),
     "AdaBoostClassifier": ("adaboost", 60),
 }
-N_SEARCHES = 20  # fewer make no prior
+# Fewer searches, or configurations of a search, make no prior. Boosting, whose configurations are
+# on record with early stopping and without, has fewer.
+N_SEARCHES, N_CONFIGURATIONS = 20, 30
+N_SEARCHES_OF_BOOSTING, N_CONFIGURATIONS_OF_BOOSTING = 12, 20
 # Worse scores count as this bad: below the median, in distances of the best from it. An R2 of
 # minus a million would else leave no difference between all others.
 BOUND = 2.0
@@ -67,7 +70,7 @@ def main():
             made = new_card(name)
             for metric in METRICS:
                 searches = own_searches(history, name, metric) + published_searches(name, metric)
-                if len(searches) < N_SEARCHES:
+                if len(searches) < (N_SEARCHES_OF_BOOSTING if name in BOOSTERS else N_SEARCHES):
                     continue
                 prior = SearchPrior.from_searches(searches)
                 written = shipped.write(name, metric, prior)
@@ -91,7 +94,8 @@ def own_searches(history, name, metric):
         past = history.searches(estimator=name, metric=one)
         found += [s for s in past if s.metric == one]  # and not another one in its stead
     found = [in_target_units(name, s) for s in found]
-    found = [s for s in found if len(s.scores) >= 30 and np.isfinite(s.scores).mean() > 0.5]
+    n = N_CONFIGURATIONS_OF_BOOSTING if name in BOOSTERS else N_CONFIGURATIONS
+    found = [s for s in found if len(s.scores) >= n and np.isfinite(s.scores).mean() > 0.5]
     return without_constants(found)
 
 
