@@ -55,8 +55,8 @@ class HierarchicalLinear(MetaLearner):
     effects : {"auto", "intercept", "slopes", "correlated"}, default="auto"
         Which coefficients differ between tasks: the intercept only; the intercept and the slopes,
         independently of each other; or both, with correlations. ``"auto"`` estimates all three.
-        Their weighted mean is the prior, and the weights are those that predict held-out tasks
-        best.
+        Their weighted mean is the prior. The weights follow from how well they predict held-out
+        tasks.
     rank : int, default=2
         With correlations, the covariance over tasks is a diagonal matrix plus a matrix of this
         rank.

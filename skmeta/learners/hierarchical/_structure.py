@@ -3,14 +3,17 @@
 A covariance of all coefficients is estimated well from many tasks only. So several forms of it are
 estimated: one where intercepts alone differ between tasks, one with slopes that are independent,
 and one with correlated slopes. The prior is their weighted mean: a shrinkage estimate whose
-weights are chosen by the log predictive density of tasks that the estimates have not seen. For
+weights follow from the log predictive density of tasks that the estimates have not seen. For
 that, tasks are divided into two halves, and each half is predicted by estimates from the other.
+Many weights are tried, and their average is taken, each counted by its predictive likelihood: a
+few tasks leave much uncertain, and the best weights on them would be too extreme.
 
 Notation: k priors, e episodes, s support rows, m query rows, q coefficients, j linear predictors,
 c classes.
 
 References: Ledoit and Wolf (2004), A well-conditioned estimator for large-dimensional covariance
-matrices; Stone (1974), Cross-validatory choice and assessment of statistical predictions.
+matrices; Stone (1974), Cross-validatory choice and assessment of statistical predictions; Yao,
+Vehtari, Simpson and Gelman (2018), Using stacking to average Bayesian predictive distributions.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from torch import Tensor
 
 from skmeta.learners.hierarchical._covariance import CovarianceShape
@@ -29,8 +33,13 @@ from skmeta.learners.hierarchical._covariance import CovarianceShape
 EFFECTS = ("auto", "intercept", "slopes", "correlated")
 # Numbers of support rows of an episode, and the largest number of query rows.
 _SIZES, _N_QUERY = (4, 8, 16), 20
-# Weights are multiples of 1 / _N_PARTS.
-_N_PARTS = 4
+# Shares of the forms with slopes, and of correlated slopes among these, that are tried. Small
+# shares shrink slopes whose variance the likelihood overrates, because rows of a task depend on
+# each other.
+_SHARES_OF_SLOPES = (0.0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
+_SHARES_OF_CORRELATED = (0.0, 1 / 2, 1.0)
+# Query rows of an episode are dependent, and count like this number of rows in all.
+_N_INDEPENDENT = 3.0
 # With fewer tasks, all forms get the same weight.
 _LEAST_TASKS = 8
 # Episodes are drawn from at most this many tasks of each half.
@@ -133,13 +142,17 @@ def average_over_structures(
             found.append(scores)
     if not found:
         return blend(full, equal)
-    return blend(full, grid[np.concatenate(found, 1).mean(1).argmax()])
+    evidence = _N_INDEPENDENT * np.concatenate(found, 1).sum(1)
+    return blend(full, softmax(evidence) @ grid)
 
 
 def _weight_grid(k: int) -> np.ndarray:
-    """Return weights (g, k) that sum to 1, those of the simplest form first."""
-    counts = itertools.product(range(_N_PARTS, -1, -1), repeat=k)
-    return np.array([n for n in counts if sum(n) == _N_PARTS]) / _N_PARTS
+    """Return weights (g, k) of the forms, from the simplest on."""
+    if k == 2:
+        return np.array([[1 - share, share] for share in _SHARES_OF_SLOPES])
+    pairs = itertools.product(_SHARES_OF_SLOPES, _SHARES_OF_CORRELATED)
+    found = {(1 - slopes, slopes * (1 - part), slopes * part) for slopes, part in pairs}
+    return np.array(sorted(found, reverse=True))
 
 
 def draw_episodes(

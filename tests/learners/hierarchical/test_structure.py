@@ -20,6 +20,12 @@ class Prior(NamedTuple):
     value: float
 
 
+class Weights(NamedTuple):
+    first: float
+    second: float
+    third: float
+
+
 def priors(*values):
     return [Prior(value) for value in values]
 
@@ -48,12 +54,28 @@ def test_the_form_that_predicts_held_out_tasks_has_the_weight(best):
 
     def score(tried, tasks, rng):
         assert not np.isin(tasks, seen[-1]).any()
-        return -np.abs(np.array([prior.value for prior in tried]) - best)[:, None]
+        return -100 * np.abs(np.array([prior.value for prior in tried]) - best)[:, None]
 
     # In this scale the estimates from all tasks are 10, 20 and 30.
     found = average_over_structures(priors(10.0, 20.0, 30.0), codes, estimate, score)
-    assert found.value == 10.0 * (best + 1)
+    np.testing.assert_allclose(found.value, 10.0 * (best + 1), rtol=1e-6)
     np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.arange(10))
+
+
+def test_forms_that_predict_as_well_share_the_weight():
+    codes = np.repeat(np.arange(10), 3)
+
+    def score(tried, tasks, rng):
+        return np.zeros((len(tried), 5))
+
+    found = average_over_structures(
+        [Weights(1.0, 0.0, 0.0), Weights(0.0, 1.0, 0.0), Weights(0.0, 0.0, 1.0)],
+        codes,
+        lambda tasks: priors(0.0, 0.0, 0.0),
+        score,
+    )
+    assert min(found) > 0.1
+    np.testing.assert_allclose(sum(found), 1.0)
 
 
 def test_few_tasks_give_equal_weights():
