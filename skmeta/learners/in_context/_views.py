@@ -12,6 +12,7 @@ with n d + e (n + c), not with n c.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
@@ -305,38 +306,50 @@ def _strongest_first(order: Tensor, rank: Tensor, y: Tensor, w: Tensor, n_classe
 
 
 def _part_of_rows(row_key: Tensor, y: Tensor, w: Tensor, n_classes: int, e: int) -> Tensor:
-    """Return orders (e, n) of the rows whose first rows have the class proportions of all rows."""
-    order = _shuffle(row_key, e, 1)
-    there = (w > 0).to(row_key.dtype)
-    place = order.argsort(1).to(row_key.dtype)
+    """Return orders (e, n) of the rows whose first rows have the class proportions of all rows.
+
+    All orders are one cycle that begins elsewhere, so the parts of all views together have all
+    rows if there is room for them. A class with rows has one in each part.
+    """
+    n = len(row_key)
+    order = _shuffle(row_key, 1, 1)[0]
+    there = (w > 0)[order]
+    due = torch.arange(n, device=y.device).to(row_key.dtype)
     if n_classes:
-        before = _earlier_of_same_class(y[order], there[order])
-        # The k-th of m rows of a class has the place (k - 0.5) / m.
-        due = (before + 0.5) / _sum_by_class(there, y, n_classes).clamp_min(1.0)[y[order]]
-        place = torch.zeros_like(place).scatter(1, order, due)
-        later = torch.zeros_like(place).scatter(1, order, (before > 0).to(place.dtype))
-        place = place + 2 * later
-    return (place + 1e9 * (1 - there)).argsort(1)
+        before = _earlier_of_same_class(y[order], there.to(row_key.dtype))
+        size = _sum_by_class(there.to(row_key.dtype), y[order], n_classes)
+        # The k-th of m rows of a class is due at (k - 0.5) / m.
+        due = (before + 0.5) / size.clamp_min(1.0)[y[order]]
+    order = order[due.masked_fill(~there, math.inf).argsort(stable=True)]
+    place, total = torch.arange(n, device=y.device)[None], there.sum()
+    start = torch.arange(e, device=y.device)[:, None] * total // e
+    turned = torch.remainder(place - start, total)
+    if n_classes:
+        label = y[order].expand(e, -1)
+        first = torch.full((e, n_classes), n, device=y.device)
+        first = first.scatter_reduce(1, label, torch.where(place < total, turned, n), "amin")
+        turned = torch.where(turned == first.gather(1, label), turned - n, turned)
+    turned = torch.where(place < total, turned, n + place)
+    return order[turned.argsort(1)]
 
 
 def _earlier_of_same_class(y: Tensor, there: Tensor) -> Tensor:
-    """Count the rows of the same class before each row, in orders of rows.
+    """Count the rows of the same class before each row, in the order of the rows.
 
     Parameters
     ----------
-    y : Tensor of shape (e, n)
-        Classes of the rows in each order.
-    there : Tensor of shape (e, n)
+    y : Tensor of shape (n,)
+        Classes of the rows.
+    there : Tensor of shape (n,)
         1 for rows that are counted, 0 for others.
 
     Returns
     -------
-    Tensor of shape (e, n)
+    Tensor of shape (n,)
         The counts; for rows that are not counted, one less.
     """
-    by_class = y.argsort(dim=1, stable=True)
-    sorted_y = y.gather(1, by_class)
-    total = F.pad(there.gather(1, by_class).cumsum(1), (1, 0))
-    start = torch.searchsorted(sorted_y, sorted_y)
-    before = total[:, 1:] - total.gather(1, start) - 1
-    return torch.zeros_like(before).scatter(1, by_class, before)
+    by_class = y.argsort(stable=True)
+    sorted_y = y[by_class]
+    total = F.pad(there[by_class].cumsum(0), (1, 0))
+    before = total[1:] - total[torch.searchsorted(sorted_y, sorted_y)] - 1
+    return torch.zeros_like(before).scatter(0, by_class, before)

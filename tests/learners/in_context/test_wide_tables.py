@@ -1,13 +1,19 @@
-"""Principal components of wide tables."""
+"""Views of wide tables and of long ones, and their number."""
 
 import pickle
 
 import numpy as np
+import pytest
 import torch
 from sklearn.decomposition import PCA
 
 from skmeta import MetaFewShotClassifier
-from skmeta.learners.in_context._views import add_components, choose_views, fit_components
+from skmeta.learners.in_context._views import (
+    add_components,
+    choose_views,
+    fit_components,
+    n_views,
+)
 
 
 def test_every_second_view_of_a_wide_table_has_its_principal_components():
@@ -52,3 +58,44 @@ def test_signal_spread_over_many_columns_is_found():
     columns, rows = rng.permutation(300), rng.permutation(30)
     clf.fit(X[:30][rows][:, columns], y[:30][rows])
     np.testing.assert_allclose(clf.predict_proba(X[30:][:, columns]), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_columns", "n_classes", "expected"),
+    [(500, 64, 10, 1), (501, 64, 0, 2), (9000, 3, 2, 4), (20, 65, 2, 4), (20, 3, 11, 12)],
+)
+def test_automatic_number_of_views(n_rows, n_columns, n_classes, expected):
+    assert n_views("auto", n_rows, n_columns, n_classes, 500) == expected
+    assert n_views(3, n_rows, n_columns, n_classes, 500) == (12 if n_classes > 10 else 3)
+
+
+@pytest.mark.parametrize("n_classes", [0, 3])
+def test_views_of_a_long_table_have_each_row(n_classes):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1000, 3, generator=generator, dtype=torch.float64)
+    y = (x[:, 0] > 1).long() + (x[:, 0] > 2).long() if n_classes else x[:, 1]
+    views = choose_views(x, y, torch.ones(1000).double(), n_classes, "auto", 500)
+    assert views.rows.shape == (2, 500)
+    assert len(set(views.rows.flatten().tolist())) == 1000
+    # In another order, the rows of a view are the same.
+    order = torch.randperm(1000, generator=generator)
+    other = choose_views(x[order], y[order], torch.ones(1000).double(), n_classes, "auto", 500)
+    for found, expected in zip(order[other.rows], views.rows, strict=True):
+        assert set(found.tolist()) == set(expected.tolist())
+
+
+def test_a_cached_prediction_is_an_uncached_one():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 3)), np.arange(60) % 12
+    clf = MetaFewShotClassifier("tabular").fit(X[:48], y[:48])
+    cached = clf.predict_proba(X[48:])
+    session, _ = clf._open_session()
+    adapter = session.adapter
+    rows = adapter.rows(adapter.upload(X[:48]), y[:48], np.ones(48))
+    with torch.no_grad():
+        _, state = clf._start_session(clf.prior_, clf.classes_, 48)
+        adapted = session.learner.adapt(session.context, state, rows)
+        uncached = session.learner.forward(
+            session.context, adapted, adapter.inputs(adapter.upload(X[48:]))
+        )
+    np.testing.assert_allclose(cached, uncached.softmax(1), atol=1e-9)
