@@ -77,6 +77,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "plot_gallery": True,
     "remove_config_comments": True,
+    "thumbnail_size": (640, 400),
 }
 
 html_theme = "pydata_sphinx_theme"
