@@ -7,6 +7,8 @@ an embedding in which the nearest class mean is the answer. Both are meta-traine
 while, on small networks, and then asked for characters of alphabets that they have never seen.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 # %%
 # Earlier tasks and new tasks
 # ---------------------------

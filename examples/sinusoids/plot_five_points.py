@@ -18,6 +18,7 @@ import numpy as np
 from skmeta import MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import MAML, FineTuning, MetaSGD
+from skmeta.plotting import AdaptationDisplay
 
 X, y, groups = make_sinusoid_tasks(n_tasks=2000, n_samples=20, random_state=0)
 
@@ -72,29 +73,28 @@ plt.show()
 # %%
 # And 200 others
 # --------------
-# ``score_tasks`` draws tasks, learns each from five points and returns its squared error on 100
-# others. Step sizes that were learned for five steps may be too long for ten.
+# :class:`~skmeta.plotting.AdaptationDisplay` draws tasks, learns each from five points with every
+# number of steps, and shows the squared error on 100 others, with a 95% interval. Step sizes that
+# were learned for five steps may be too long for ten.
 
 X_new, y_new, groups_new = make_sinusoid_tasks(n_tasks=200, n_samples=105, random_state=1)
-groups_new += 10_000  # Tasks of their own: `score_tasks` would warn of names seen before.
+groups_new += 10_000  # Tasks of their own: names seen before would be warned of.
 counts = (0, 1, 2, 3, 5, 10)
 _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for name, learner in learners.items():
-    learner.set_params(n_query=100)
-    errors = [
-        learner.set_params(n_inner_steps=k).score_tasks(X_new, y_new, groups_new, n_tasks=200)
-        for k in counts
-    ]
-    mean = np.mean(errors, axis=1)
-    half_width = 1.96 * np.std(errors, axis=1, ddof=1) / np.sqrt(200)
-    (line,) = ax.plot(counts, mean, "o-", label=name, markersize=4)
-    ax.fill_between(
-        counts, mean - half_width, mean + half_width, color=line.get_color(), alpha=0.2, linewidth=0
+    display = AdaptationDisplay.from_estimator(
+        learner.set_params(n_query=100),
+        X_new,
+        y_new,
+        groups_new,
+        n_inner_steps=counts,
+        n_tasks=200,
+        ax=ax,
+        label=name,
     )
+    mean = display.scores.mean(axis=1)
     print(f"{name:<19} {mean[1]:.2f} after 1 step, {mean[4]:.2f} after 5, {mean[5]:.2f} after 10")
-ax.set(title="200 new sinusoids", xlabel="gradient steps", ylabel="mean squared error")
-ax.set_ylim(bottom=0)
-ax.legend(fontsize="small")
+ax.set(title="200 new sinusoids", ylim=(0, None))
 plt.show()
 
 # %%
