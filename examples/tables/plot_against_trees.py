@@ -64,9 +64,9 @@ results = {
 _, axes = plt.subplots(2, 2, figsize=(10, 6.5), sharex=True, sharey="row", layout="constrained")
 for column, (title, found) in enumerate(results.items()):
     values = np.array(list(found.values()))
-    for k, name in enumerate(models):
+    for k, (name, style) in enumerate(zip(models, ("o-", "s--", "^-."), strict=True)):
         for row in range(2):
-            axes[row, column].plot(list(found), values[:, k, row], "o-", label=name)
+            axes[row, column].plot(list(found), values[:, k, row], style, label=name)
     axes[0, column].set_title(title)
     axes[1, column].set(xscale="log", xlabel="labelled rows", yscale="log")
     axes[1, column].set_xticks(sizes, [str(n) for n in sizes], minor=False)

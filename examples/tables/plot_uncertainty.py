@@ -7,6 +7,8 @@ with a probability of 70%, seven in ten should be right, and an interval of 90% 
 targets in ten. The prior that ships for small tables has been meta-trained to say such numbers.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 # %%
 # Probabilities of classes
 # ------------------------
