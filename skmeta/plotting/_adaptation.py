@@ -14,6 +14,8 @@ from skmeta._optional import import_optional
 __all__ = ["AdaptationDisplay"]
 
 _LABELS = {"n_inner_steps": "gradient steps", "n_shot": "support rows"}
+_MARKERS = ("o", "s", "D", "^", "v")
+_LINES = ("-", "--", "-.", ":")
 
 
 class AdaptationDisplay:
@@ -178,9 +180,14 @@ class AdaptationDisplay:
         scores = np.asarray(self.scores, dtype=np.float64)
         mean, n_tasks = scores.mean(axis=1), scores.shape[1]
         error = 1.96 * scores.std(axis=1, ddof=1 if n_tasks > 1 else 0) / np.sqrt(n_tasks)
-        (self.line_,) = ax.plot(
-            self.values, mean, **{"marker": "o", "label": self.estimator_name} | line_kw
-        )
+        # Learners in the same axes can be told apart without colours.
+        number = len(ax.get_lines())
+        style = {
+            "marker": _MARKERS[number % len(_MARKERS)],
+            "linestyle": _LINES[number % len(_LINES)],
+            "label": self.estimator_name,
+        }
+        (self.line_,) = ax.plot(self.values, mean, **style | line_kw)
         color = self.line_.get_color()
         self.band_ = ax.fill_between(
             self.values, mean - error, mean + error, color=color, alpha=0.2, linewidth=0

@@ -62,6 +62,14 @@ def test_more_rows_help_a_learner_without_steps(classes):
     assert list(default.values) == [1, 2, 5, 10]
 
 
+def test_learners_in_the_same_axes_differ_without_colours():
+    display = AdaptationDisplay(values=[0, 1], scores=np.ones((2, 3)), estimator_name="a").plot()
+    other = AdaptationDisplay(values=[0, 1], scores=np.zeros((2, 3)), estimator_name="b")
+    other.plot(display.ax_)
+    assert other.line_.get_marker() != display.line_.get_marker()
+    assert other.line_.get_linestyle() != display.line_.get_linestyle()
+
+
 def test_what_is_refused(sinusoids, classes):
     learner, *data = sinusoids
     with pytest.raises(ValueError, match="Give n_inner_steps or n_shot"):
