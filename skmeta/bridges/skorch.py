@@ -252,7 +252,9 @@ class PriorNetClassifier(_PriorNet, _Classifier):
 
     Notes
     -----
-    As in skorch, classes are the integers from 0 to the number of classes - 1.
+    As in skorch, classes are the integers from 0 to the number of classes - 1. If the rows come
+    from a ``Dataset`` and y is None, ``module__n_outputs`` has to be given, and a head that would
+    start from class means starts from zero.
 
     Examples
     --------
@@ -302,7 +304,8 @@ class PriorNetClassifier(_PriorNet, _Classifier):
             self.module_.start(torch.as_tensor(X, device=where), torch.as_tensor(y, device=where))
 
     def _note(self, y: Any) -> None:
-        self._n_outputs = int(np.max(np.asarray(y))) + 1
+        if y is not None:
+            self._n_outputs = int(np.max(np.asarray(y))) + 1
 
     def _targets(self, y: Any) -> Any:
         return np.asarray(y, dtype=np.int64) if isinstance(y, np.ndarray | list) else y

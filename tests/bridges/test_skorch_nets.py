@@ -146,6 +146,14 @@ def test_a_net_is_cloned_trained_on_and_pickled(data):
     assert fresh.predict_proba(X).shape == (len(X), 3)
 
 
+def test_rows_of_a_data_set(data):
+    X, y = new_task(data)
+    rows = torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(y))
+    net = as_maml(maml_prior(data), module__n_outputs=3)
+    expected = as_maml(maml_prior(data)).fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(net.fit(rows, None).predict_proba(X), expected, atol=1e-6)
+
+
 def test_a_frozen_body_stays_as_it_is(data):
     prior = maml_prior(data)
     X, y = new_task(data)
