@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skmeta import MetaFewShotClassifier
+from skmeta.exceptions import SkippedTasksWarning
 from skmeta.learners import ANIL, MAML, FineTuning, LSTMMetaLearner, MetaSGD, ProtoNet, Reptile
 
 SMALL = {
@@ -49,6 +50,15 @@ def test_a_new_task_may_lack_a_class(learner):
     assert clf.classes_.tolist() == expected
     assert clf.predict_proba(X_new).shape == (12, len(expected))
     assert (clf.predict_proba(X_new) > 0).all()
+
+
+def test_groups_that_are_too_small_are_reported_once():
+    X, y, groups = make_groups(n_groups=20)
+    small = np.arange(len(y)) % 12 < np.where(groups % 2, 12, 2)
+    learner = MAML(**{**SMALL, "n_iterations": 1, "shots_per": "task", "validation_fraction": 0.3})
+    with pytest.warns(SkippedTasksWarning, match="10 of 20 groups cannot be tasks") as caught:
+        learner.fit(X[small], y[small], groups=groups[small])
+    assert len([w for w in caught if w.category is SkippedTasksWarning]) == 1
 
 
 def test_protonet_scores_groups():

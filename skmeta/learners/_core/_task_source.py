@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ import numpy as np
 from sklearn.utils.multiclass import type_of_target
 
 from skmeta._validation import check_labels, check_targets, quote_some
-from skmeta.exceptions import EpisodeError
+from skmeta.exceptions import EpisodeError, SkippedTasksWarning
 from skmeta.tasks import (
     ClassEpisodes,
     EpisodeSampler,
@@ -223,7 +224,12 @@ def make_problem(
     if n_validation == 0:
         return Problem(kind, names_kind, labels, source(slice(None)), None)
     parts = split_tasks(names, (n_names - n_validation, n_validation), random_state=rng)
-    train, validation = (source(rows) for rows in parts)
+    if groups is not None:
+        # One warning of all groups that cannot be tasks, and not one for each part.
+        source(slice(None))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SkippedTasksWarning)
+        train, validation = (source(rows) for rows in parts)
     return Problem(kind, names_kind, labels, train, validation)
 
 
