@@ -50,7 +50,7 @@ def time_limit(seconds: float | None) -> Iterator[None]:
     """Limit the time of each outer loop that begins within the context.
 
     The loop takes one step at least. As the end comes near, the schedule of the step size reaches
-    its end too.
+    its end too. Estimates in closed form, of a mixed-effects model, have the same limit each.
 
     Parameters
     ----------

@@ -58,8 +58,8 @@ class AutoLearner(DocLink, BaseEstimator):
     ----------
     time_budget : float or None, default=300.0
         Seconds of ``fit``, kept within about a tenth; with None, each learner has all of its
-        meta-iterations. Two parts are never cut short: the plain models, and learners in closed
-        form, which need some seconds for thousands of rows.
+        meta-iterations. Learners in closed form end early, too. The plain models are never cut
+        short; they need about a second for thousands of rows.
     candidates : "auto" or list of MetaLearner, default="auto"
         The learners to compare, the simplest first.
     task_type : {"auto", "classification", "regression"}, default="auto"

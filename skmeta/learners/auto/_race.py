@@ -5,7 +5,8 @@ tasks of the first fold. The best third of them goes on to stage 1, with all met
 folds. Learners in closed form, and the prior that ships, are compared on the first fold, and on the
 others if time allows and none is better beyond doubt.
 
-Each run has a share of the time that is left. A run whose time is over ends early.
+Each run has a share of the time that is left. A run whose time is over ends early. If its
+predictions take longer than that again, it is measured on fewer tasks.
 
 References: Jamieson and Talwalkar (2016), Non-stochastic best arm identification and hyperparameter
 optimization (successive halving).
@@ -37,8 +38,9 @@ from skmeta.training import time_limit
 _FIRST_SHARE, _KEPT = 0.25, 1 / 3
 # Shares of the time that is left, for the two stages and for the training on all tasks.
 _TIME_OF_STAGE, _TIME_OF_LAST = (0.25, 0.45), 0.25
-# Share of the time for the other folds of a learner in closed form, and its last training.
-_CLOSED_SHARE = 0.6
+# Share of the time for the first fold of a learner in closed form, which ends early if it is over,
+# and for the other folds with the last training.
+_FIRST_CLOSED_SHARE, _CLOSED_SHARE = 0.25, 0.6
 # Standard errors of a difference that is beyond doubt.
 _DOUBT = 3.0
 # A run of less than this many seconds is not worth it.
@@ -127,7 +129,11 @@ class Race:
 
     def _compare_closed(self, closed: list[Candidate]) -> dict[str, Result]:
         """Compare learners without an outer loop, on the first fold and then on the others."""
-        runs = {c.name: [self._run(c, 0, 1, None)] for c in closed}
+        runs = {}
+        for candidate in closed:
+            limit = max(_FIRST_CLOSED_SHARE * self.clock.left(), _SHORTEST)
+            self._limits[candidate.name] = limit
+            runs[candidate.name] = [self._run(candidate, 0, 1, limit)]
         found = {}
         for candidate in closed:
             first = runs[candidate.name][0]
@@ -136,8 +142,9 @@ class Race:
             # As long again is needed for the training on all tasks.
             is_short = (n_others + 1) * first.seconds < _CLOSED_SHARE * self.clock.left()
             if is_short and not is_worse:
+                limit = self._limits[candidate.name]
                 others = range(1, n_others + 1)
-                runs[candidate.name] += [self._run(candidate, fold, 1, None) for fold in others]
+                runs[candidate.name] += [self._run(candidate, fold, 1, limit) for fold in others]
             status = "stopped" if is_worse else "compared"
             found[candidate.name] = self._result(candidate, runs[candidate.name], status)
         return found
@@ -147,7 +154,9 @@ class Race:
         weights = self.design.weights[self.design.of_fold(0)]
         if run.error or other.error:
             return False
-        gap, error = mean_and_error(run.loss - other.loss, weights)
+        difference = run.loss - other.loss
+        known = ~np.isnan(difference)
+        gap, error = mean_and_error(difference[known], weights[known])
         return gap > _DOUBT * error
 
     def _halve(self, racing: list[Candidate]) -> dict[str, Result]:
@@ -238,13 +247,13 @@ class Race:
         tasks = [design.tasks[k] for k in design.of_fold(fold)]
         try:
             learner = self.fit(candidate, design.folds[fold], stage, limit)
-            loss = losses_of_prior(learner.prior_, design, tasks, self.device)
+            loss = losses_of_prior(learner.prior_, design, tasks, self.device, _finite(limit))
         except FAILURES as error:
             failed = np.full(len(tasks), np.inf)
             return Run(failed, seconds=time.perf_counter() - began, error=str(error))
         history = learner.history_
         seconds = time.perf_counter() - began
-        problem = "" if np.isfinite(loss).all() else "a prediction is not finite"
+        problem = "a prediction is not finite" if np.isinf(loss).any() else ""
         loop = float(history["seconds"][-1]) if candidate.has_outer_loop else 0.0
         iterations = history["iteration"][-1] if candidate.has_outer_loop else 0
         return Run(loss, int(iterations), seconds, min(loop, seconds), problem)
@@ -263,7 +272,7 @@ class Race:
         stage : {0, 1}
             0 is a share of the meta-iterations, 1 all of them.
         limit : float or None
-            Seconds of its outer loop.
+            Seconds of its outer loop, or of its estimate in closed form.
 
         Returns
         -------
@@ -305,7 +314,8 @@ class Race:
 
     def _mean(self, loss: np.ndarray, fold: int) -> float:
         weights = self.design.weights[self.design.of_fold(fold)]
-        return float(np.average(loss, weights=weights))
+        known = ~np.isnan(loss)
+        return float(np.average(loss[known], weights=weights[known]))
 
     def _result(self, candidate: Candidate, runs: list[Run], status: str = "compared") -> Result:
         loss = np.full(len(self.design.tasks), np.nan)

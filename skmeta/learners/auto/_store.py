@@ -23,7 +23,7 @@ class Run:
     Attributes
     ----------
     loss : ndarray of shape (n_tasks_of_fold,)
-        Loss of each task of the fold; infinite if the learner failed.
+        Loss of each task of the fold; infinite if the learner failed, NaN if time was short.
     n_iterations : int
         Meta-iterations.
     seconds : float

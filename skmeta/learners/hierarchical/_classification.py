@@ -9,7 +9,7 @@ Bates, Maechler, Bolker and Walker (2015), Fitting linear mixed-effects models u
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -72,6 +72,7 @@ def estimate_class_structures(
     codes: np.ndarray,
     shapes: Sequence[CovarianceShape],
     n_classes: int,
+    is_over: Callable[[], bool] | None = None,
 ) -> ClassPrior:
     """Estimate a prior for each form of S, and average them by their predictions of other tasks.
 
@@ -87,6 +88,8 @@ def estimate_class_structures(
         The forms, from the simplest on.
     n_classes : int
         c.
+    is_over : callable, optional
+        Tells whether the time is over. Then the estimates so far are averaged.
 
     Returns
     -------
@@ -97,15 +100,17 @@ def estimate_class_structures(
     fits: list[ClassFit] = []
     for shape in shapes:
         before = fits[-1] if fits else None
-        fits.append(fit_classification(batches, shape, n_classes, before))
+        if before and is_over is not None and is_over():
+            break
+        fits.append(fit_classification(batches, shape, n_classes, before, is_over=is_over))
 
     def estimate(tasks: np.ndarray) -> list[ClassPrior]:
         rows = np.flatnonzero(np.isin(codes, tasks))
         of_rows = np.searchsorted(tasks, codes[rows])
         part = batch_tasks(z[rows], y[rows], of_rows, n_classes)
         return [
-            fit_classification(part, shape, n_classes, start, coarse=True).prior
-            for shape, start in zip(shapes, fits, strict=True)
+            fit_classification(part, shape, n_classes, start, coarse=True, is_over=is_over).prior
+            for shape, start in zip(shapes, fits, strict=False)
         ]
 
     def score(
@@ -116,7 +121,7 @@ def estimate_class_structures(
             return None
         return np.stack([_log_probabilities(prior, episodes) for prior in priors])
 
-    return average_over_structures([fit.prior for fit in fits], codes, estimate, score)
+    return average_over_structures([fit.prior for fit in fits], codes, estimate, score, is_over)
 
 
 def _log_probabilities(prior: ClassPrior, episodes: Episodes) -> np.ndarray:
@@ -132,6 +137,7 @@ def fit_classification(
     start: ClassFit | None = None,
     *,
     coarse: bool = False,
+    is_over: Callable[[], bool] | None = None,
 ) -> ClassFit:
     """Maximise the marginal likelihood, from scratch or from an earlier fit.
 
@@ -147,6 +153,8 @@ def fit_classification(
         A fit of the same form, or of the same form without correlations.
     coarse : bool, default=False
         Whether a rough optimum, near the start, is enough.
+    is_over : callable, optional
+        Tells whether the time is over. Then the parameters reached are returned.
 
     Returns
     -------
@@ -159,15 +167,15 @@ def fit_classification(
     if start is None:
         mean = _start_mean(batches, shape, class_codes(n_classes, batches[0].z))
         found = np.concatenate([shape.start(), mean, [-1.0]])
-        found = _minimise(evidence, found, _COARSE if may_correlate else tolerance, False)
+        found = _minimise(evidence, found, _COARSE if may_correlate else tolerance, False, is_over)
     else:
         found = shape.extended(start.parameters, evidence.n_mean + 1)
     if may_correlate and not found[shape.n_scales : first].any():
         effects = evidence.effects(found).numpy()
         found[:first] = shape.with_correlations(found[:first], effects)
-        found = _minimise(evidence, found, tolerance, True)
+        found = _minimise(evidence, found, tolerance, True, is_over)
     elif start is not None:
-        found = _minimise(evidence, found, tolerance, True)
+        found = _minimise(evidence, found, tolerance, True, is_over)
     return ClassFit(evidence.prior(found), found)
 
 
@@ -183,8 +191,14 @@ def _start_mean(batches: list[Batch], shape: CovarianceShape, codes: Tensor) -> 
 
 
 def _minimise(
-    evidence: ClassEvidence, start: np.ndarray, tolerance: float, with_factor: bool
+    evidence: ClassEvidence,
+    start: np.ndarray,
+    tolerance: float,
+    with_factor: bool,
+    is_over: Callable[[], bool] | None,
 ) -> np.ndarray:
     bounds = np.array([*evidence.shape.bounds(with_factor), *evidence.bounds])
     longest = np.concatenate([evidence.shape.longest_steps(), np.full(evidence.n_mean + 1, 2.0)])
-    return minimise(evidence.evaluate, start, bounds, tolerance=tolerance, longest=longest)
+    return minimise(
+        evidence.evaluate, start, bounds, tolerance=tolerance, longest=longest, is_over=is_over
+    )

@@ -31,6 +31,7 @@ from skmeta.learners.hierarchical._mixed_model import (
 )
 from skmeta.learners.hierarchical._structure import EFFECTS
 from skmeta.tasks import GroupEpisodes
+from skmeta.training import start_deadline
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -160,6 +161,7 @@ class HierarchicalLinear(MetaLearner):
         rng: np.random.Generator,
     ) -> State:
         assert source.groups is not None
+        deadline = start_deadline()
         tasks = np.unique(source.groups, return_inverse=True)[1]
         missing = np.flatnonzero(np.isnan(source.X).any(0))
         if len(missing):
@@ -181,6 +183,7 @@ class HierarchicalLinear(MetaLearner):
             rank=self.rank,
             shrinkage=self.shrinkage,
             varied_noise=self.varied_noise,
+            is_over=None if deadline is None else deadline.is_over,
         )
         found = {f"head.{n}": v for n, v in found.items()}
         return state | {n: v.to(adapter.device, adapter.dtype) for n, v in found.items()}

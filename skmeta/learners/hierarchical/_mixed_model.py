@@ -13,7 +13,7 @@ noise levels, m query rows. A model is a dict of tensors:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -54,6 +54,7 @@ def estimate_mixed_model(
     rank: int = 2,
     shrinkage: float = 1.0,
     varied_noise: bool = True,
+    is_over: Callable[[], bool] | None = None,
 ) -> State:
     """Estimate the distribution of coefficients over tasks by marginal likelihood.
 
@@ -69,6 +70,8 @@ def estimate_mixed_model(
         c; 0 for a regression.
     effects, rank, shrinkage, varied_noise
         As for :class:`~skmeta.learners.HierarchicalLinear`.
+    is_over : callable, optional
+        Tells whether the time is over. Then the estimates so far are returned.
 
     Returns
     -------
@@ -80,11 +83,11 @@ def estimate_mixed_model(
     shape = CovarianceShape(_varies(z, tasks), n_predictors, rank, shrinkage)
     shapes = candidate_shapes(shape, effects)
     if codes is not None:
-        of_classes = estimate_class_structures(z, y, tasks, shapes, n_classes)
+        of_classes = estimate_class_structures(z, y, tasks, shapes, n_classes, is_over)
         logits = codes @ of_classes.mean.T
         factor = _root(of_classes.covariance + of_classes.mean_covariance)
         return {"weight": logits[:, 1:], "bias": logits[:, 0], "factor": factor}
-    found = estimate_structures(z, y, tasks, shapes, varied_noise=varied_noise)
+    found = estimate_structures(z, y, tasks, shapes, varied_noise=varied_noise, is_over=is_over)
     model = {
         "weight": found.mean[None, 1:],
         "bias": found.mean[:1],

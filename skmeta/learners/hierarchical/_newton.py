@@ -43,6 +43,7 @@ def minimise(
     tolerance: float,
     longest: np.ndarray | float = 2.0,
     max_steps: int = 100,
+    is_over: Callable[[], bool] | None = None,
 ) -> np.ndarray:
     """Minimise a function by Newton's method with damped steps.
 
@@ -63,6 +64,8 @@ def minimise(
         Longest step of each parameter, in its own unit.
     max_steps : int, default=100
         Largest number of evaluations.
+    is_over : callable, optional
+        Tells before each step whether the time is over.
 
     Returns
     -------
@@ -83,7 +86,9 @@ def minimise(
     for _ in range(max_steps):
         model = _Model(at, now, low, high, longest) if model is None else model
         step, promised = model.step(damping)
-        if promised < tolerance or damping > _MOST_DAMPING:
+        if promised <= tolerance or damping > _MOST_DAMPING:
+            break
+        if is_over is not None and is_over():
             break
         try:
             found = evaluate(at + step)
@@ -124,6 +129,8 @@ class _Model:
 
     def step(self, damping: float) -> tuple[np.ndarray, float]:
         """Return the step, and the decrease that it promises."""
+        if len(self._free) == 0:
+            return np.zeros_like(self.gradient), 0.0
         whole = -self._vectors @ (self._along / (self._values + damping))
         cut = np.clip(whole, self._low, self._high)
         along = self._vectors.T @ cut

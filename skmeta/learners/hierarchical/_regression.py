@@ -12,7 +12,7 @@ Bolker and Walker (2015), Fitting linear mixed-effects models using lme4, sectio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -120,6 +120,7 @@ def estimate_structures(
     shapes: Sequence[CovarianceShape],
     *,
     varied_noise: bool,
+    is_over: Callable[[], bool] | None = None,
 ) -> RegressionPrior:
     """Estimate a prior for each form of S, and average them by their predictions of other tasks.
 
@@ -135,6 +136,8 @@ def estimate_structures(
         The forms, from the simplest on.
     varied_noise : bool
         Whether sigma differs between tasks.
+    is_over : callable, optional
+        Tells whether the time is over. Then the estimates so far are averaged.
 
     Returns
     -------
@@ -145,15 +148,23 @@ def estimate_structures(
     fits: list[RegressionFit] = []
     for shape in shapes:
         before = fits[-1] if fits else None
-        fits.append(fit_regression(statistics, shape, varied_noise=varied_noise, start=before))
+        if before and is_over is not None and is_over():
+            break
+        fits.append(
+            fit_regression(
+                statistics, shape, varied_noise=varied_noise, start=before, is_over=is_over
+            )
+        )
 
     def estimate(tasks: np.ndarray) -> list[RegressionPrior]:
         rows = torch.from_numpy(tasks)
         part = Statistics(*(value[rows] for value in statistics))
         starts = [fit._replace(ratio=fit.ratio[rows]) for fit in fits]
         return [
-            fit_regression(part, shape, varied_noise=varied_noise, start=start, coarse=True).prior
-            for shape, start in zip(shapes, starts, strict=True)
+            fit_regression(
+                part, shape, varied_noise=varied_noise, start=start, coarse=True, is_over=is_over
+            ).prior
+            for shape, start in zip(shapes, starts, strict=False)
         ]
 
     def score(
@@ -164,7 +175,7 @@ def estimate_structures(
             return None
         return np.stack([_log_densities(prior, episodes, varied_noise) for prior in priors])
 
-    return average_over_structures([fit.prior for fit in fits], codes, estimate, score)
+    return average_over_structures([fit.prior for fit in fits], codes, estimate, score, is_over)
 
 
 def _log_densities(prior: RegressionPrior, episodes: Episodes, varied_noise: bool) -> np.ndarray:
@@ -183,6 +194,7 @@ def fit_regression(
     varied_noise: bool,
     start: RegressionFit | None = None,
     coarse: bool = False,
+    is_over: Callable[[], bool] | None = None,
 ) -> RegressionFit:
     """Maximise the marginal likelihood, from scratch or from an earlier fit.
 
@@ -198,6 +210,8 @@ def fit_regression(
         A fit of the same form, or of the same form without correlations.
     coarse : bool, default=False
         Whether a rough optimum, near the start, is enough.
+    is_over : callable, optional
+        Tells whether the time is over. Then the parameters reached are returned.
 
     Returns
     -------
@@ -218,7 +232,7 @@ def fit_regression(
             square=statistics.square * ratio,
         )
         evidence = GaussianEvidence(weighted, shape)
-        parameters = _maximise(evidence, parameters, start is not None, coarse)
+        parameters = _maximise(evidence, parameters, start is not None, coarse, is_over)
         found = evidence.estimates(parameters)
         log_noise = float(parameters[shape.n_parameters])
         if varied_noise:
@@ -232,29 +246,42 @@ def fit_regression(
 
 
 def _maximise(
-    evidence: GaussianEvidence, start: np.ndarray, is_warm: bool, coarse: bool
+    evidence: GaussianEvidence,
+    start: np.ndarray,
+    is_warm: bool,
+    coarse: bool,
+    is_over: Callable[[], bool] | None,
 ) -> np.ndarray:
     """Maximise without correlations first, then with them, from the directions found."""
     shape, tolerance = evidence.shape, _COARSE if coarse else _PRECISE
     if shape.rank == 0 or int(shape.varies.sum()) < 2 or start[shape.n_scales : -2].any():
-        return _minimise(evidence, start, tolerance, with_factor=True)
+        return _minimise(evidence, start, tolerance, True, is_over)
     found = start.copy()
     if not is_warm:
-        found = _minimise(evidence, start, _COARSE, with_factor=False)
+        found = _minimise(evidence, start, _COARSE, False, is_over)
     effects = evidence.estimates(found).effects
     found[: shape.n_parameters] = shape.with_correlations(
         found[: shape.n_parameters], effects.numpy()[:, None]
     )
-    return _minimise(evidence, found, tolerance, with_factor=True)
+    return _minimise(evidence, found, tolerance, True, is_over)
 
 
 def _minimise(
-    evidence: GaussianEvidence, start: np.ndarray, tolerance: float, with_factor: bool
+    evidence: GaussianEvidence,
+    start: np.ndarray,
+    tolerance: float,
+    with_factor: bool,
+    is_over: Callable[[], bool] | None,
 ) -> np.ndarray:
     bounds = [*evidence.shape.bounds(with_factor), LOG_NOISE_BOUNDS, LOG_RIDGE_BOUNDS]
     longest = np.concatenate([evidence.shape.longest_steps(), [2.0, 2.0]])
     return minimise(
-        evidence.evaluate, start, np.array(bounds), tolerance=tolerance, longest=longest
+        evidence.evaluate,
+        start,
+        np.array(bounds),
+        tolerance=tolerance,
+        longest=longest,
+        is_over=is_over,
     )
 
 

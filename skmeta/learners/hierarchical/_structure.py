@@ -102,6 +102,7 @@ def average_over_structures(
     codes: np.ndarray,
     estimate: Callable[[np.ndarray], Sequence[Prior]],
     score: Callable[[Sequence[Prior], np.ndarray, np.random.Generator], np.ndarray | None],
+    is_over: Callable[[], bool] | None = None,
 ) -> Prior:
     """Weight the estimates of several forms by how well they predict tasks they have not seen.
 
@@ -116,6 +117,8 @@ def average_over_structures(
     score : callable
         Given priors, task numbers and a generator, returns the mean log predictive density of
         each episode (k, e); None without episodes.
+    is_over : callable, optional
+        Tells whether the time is over. Then forms without a prediction get the same weight.
 
     Returns
     -------
@@ -135,6 +138,8 @@ def average_over_structures(
     grid = _weight_grid(k)
     found = []
     for held_out, others in ((order[::2], order[1::2]), (order[1::2], order[::2])):
+        if is_over is not None and is_over():
+            break
         estimates = estimate(np.sort(others))
         tried = [blend(estimates, weights) for weights in grid]
         scores = score(tried, np.sort(held_out)[:_MOST_TASKS], rng)

@@ -31,6 +31,7 @@ from skmeta.learners.in_context._support import (
 )
 from skmeta.priors import MetaPrior, load_table_prior
 from skmeta.tasks import GroupEpisodes
+from skmeta.training import start_deadline
 
 # Number of tasks that set the initial weight of the mixed-effects model.
 _N_TASKS = 64
@@ -176,7 +177,11 @@ def add_mixed_model(
 
     def estimate(rows: np.ndarray, effects: str, c: float = 1.0, t: float = 1.0) -> State:
         tasks = np.unique(codes[rows], return_inverse=True)[1]
-        model = estimate_mixed_model(z[rows], y[rows], tasks, n_classes, effects=effects)
+        deadline = start_deadline()
+        is_over = None if deadline is None else deadline.is_over
+        model = estimate_mixed_model(
+            z[rows], y[rows], tasks, n_classes, effects=effects, is_over=is_over
+        )
         return state | _on(adapter, name_mixed_model(model, c, t))
 
     drawn = [sampler.sample(rng) for _ in range(_N_TASKS)]

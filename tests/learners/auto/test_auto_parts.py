@@ -73,6 +73,17 @@ def test_the_loss_of_a_prior_is_that_of_its_estimator():
         assert loss == pytest.approx(np.mean(errors) / y.var())
 
 
+def test_a_prior_is_measured_on_fewer_tasks_if_time_is_short():
+    X, groups = RNG.normal(size=(130, 2)), np.repeat(np.arange(13), 10)
+    y = X[:, 0] + RNG.normal(size=13)[groups]
+    design = design_groups("regression", X, y, groups, (3, 5), 15, np.random.default_rng(0))
+    prior = HierarchicalLinear().fit(X, y, groups).prior_
+    every = losses_of_prior(prior, design, design.tasks, "cpu")
+    few = losses_of_prior(prior, design, design.tasks, "cpu", limit=0.0)
+    assert np.isnan(few).tolist() == [False] * 10 + [True] * 3
+    np.testing.assert_array_equal(few[:10], every[:10])
+
+
 def test_the_standard_error_of_equal_weights_is_that_of_scipy():
     values = RNG.normal(size=12)
     mean, error = mean_and_error(values, np.full(12, 3.0))

@@ -1,5 +1,7 @@
 """HierarchicalLinear and ALPaCA as learners."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,9 @@ from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.exceptions import EpisodeError
 from skmeta.learners import ALPaCA, HierarchicalLinear
 from skmeta.learners._core import read_prior
+from skmeta.learners.hierarchical import _classification, _regression
 from skmeta.priors import MetaPrior
+from skmeta.training import time_limit
 
 
 def made_classes(n_classes, seed=0, n_tasks=40, n_rows=20):
@@ -30,6 +34,29 @@ def proba(prior, X, y, at, n_classes):
     adapted = session.learner.adapt(session.context, state, rows)
     outputs = session.learner.forward(session.context, adapted, adapter.inputs(adapter.upload(at)))
     return torch.softmax(outputs, 1).detach().numpy()
+
+
+@pytest.mark.parametrize("n_classes", [0, 2, 3])
+def test_an_estimate_ends_early_if_its_time_is_over(n_classes, monkeypatch):
+    X, y, groups = made_classes(max(n_classes, 2))
+    y = y if n_classes else X[:, 0] + np.random.default_rng(0).normal(size=len(X))
+    calls = []
+    for module in (_regression, _classification):
+        counted = functools.partial(count_calls, module.minimise, calls)
+        monkeypatch.setattr(module, "minimise", counted)
+    HierarchicalLinear().fit(X, y, groups)
+    n_calls = len(calls)
+    calls.clear()
+    with time_limit(0.0):
+        prior = HierarchicalLinear().fit(X, y, groups).prior_
+    # One form only, and no tasks are held out.
+    assert len(calls) < n_calls / 3
+    assert all(np.isfinite(value).all() for value in prior.tensors.values())
+
+
+def count_calls(function, calls, *args, **options):
+    calls.append(None)
+    return function(*args, **options)
 
 
 def test_groups_are_needed():
