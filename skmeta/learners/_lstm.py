@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from skmeta._sklearn_compat import Interval
+from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import State, TaskTensors
 from skmeta.learners._core import (
     Context,
@@ -80,7 +80,7 @@ class LSTMMetaLearner(GradientLearner):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **GradientLearner._parameter_constraints,
-        "inner_lr": [Interval(Real, 0, 1, closed="neither")],
+        "inner_lr": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
         "n_hidden": [Interval(Integral, 1, None, closed="left")],
         "query_statistics": ["boolean"],
     }

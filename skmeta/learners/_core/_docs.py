@@ -10,6 +10,12 @@ from typing import Any
 from skmeta._docstrings import SHARED_PARAMETERS, describe_parameters
 
 PARAMETERS = SHARED_PARAMETERS | {
+    "inner_lr": (
+        'float or "auto"',
+        "Step size of the inner loop (alpha in the papers). ``auto`` meta-trains for a tenth of "
+        "the iterations with each of four step sizes, from 0.01 to 0.3, and takes the one with the "
+        "least loss on held-out tasks.",
+    ),
     "n_inner_steps": ("int", "Number of gradient steps of the adaptation to a task."),
     "head_init": (
         '{"auto", "shared", "zeros", "prototype", "learned"}',

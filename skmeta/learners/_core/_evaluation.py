@@ -151,6 +151,8 @@ def evaluate(learner: Algorithm, X: Any, y: Any, groups: Any, n_tasks: int) -> E
     source = problem.train
     warn_if_reused(prior, source.sampler.names, problem.names_kind)
     own = {n: v for n, v in learner.get_params(deep=False).items() if n not in RUN_PARAMETERS}
+    if own.get("inner_lr") == "auto":
+        own["inner_lr"] = prior.learner_params["inner_lr"]  # What was chosen.
     session, state = read_prior(
         prior,
         type(learner),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
+from sklearn.base import clone
 from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import Rows, State
+from skmeta.exceptions import SkmetaWarning
 from skmeta.learners._core._base import MetaLearner
 from skmeta.learners._core._context import Context
 from skmeta.learners._core._heads import (
@@ -28,6 +31,13 @@ Memory = dict[str, Any]
 
 Measured = tuple[Tensor, State]
 """Features of a support set, and their normalisation statistics."""
+
+
+# Step sizes that inner_lr="auto" tries, and the share of the meta-iterations of each trial. A trial
+# is measured on at least this share of the tasks.
+_STEP_SIZES = (0.01, 0.03, 0.1, 0.3)
+_TRIAL_SHARE, _TRIAL_VALIDATION = 0.1, 0.2
+_DEFAULT_STEP_SIZE = 0.1
 
 
 class Point(NamedTuple):
@@ -61,7 +71,7 @@ class InnerLoopLearner(MetaLearner):
 
     task_type: str = "auto"
     head_init: str = "auto"
-    inner_lr: float = 0.1
+    inner_lr: Any = 0.1  # A float, or "auto".
     n_inner_steps: int = 1
     inner_clip_norm: float | None = None
 
@@ -72,10 +82,24 @@ class InnerLoopLearner(MetaLearner):
         **MetaLearner._parameter_constraints,
         "task_type": [StrOptions({"auto", "classification", "regression"})],
         "head_init": [StrOptions(set(HEADS))],
-        "inner_lr": [Interval(Real, 0, None, closed="neither")],
+        "inner_lr": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "n_inner_steps": [Interval(Integral, 0, None, closed="left")],
         "inner_clip_norm": [Interval(Real, 0, None, closed="neither"), None],
     }
+
+    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
+        if not isinstance(self.inner_lr, str):
+            super().fit(X, y, groups)
+            return self
+        fitted = clone(self)
+        fitted.inner_lr = choose_step_size(self, X, y, groups)
+        fitted.fit(X, y, groups)
+        for name, value in vars(fitted).items():
+            if name.endswith("_"):
+                setattr(self, name, value)
+        return self
+
+    fit.__doc__ = MetaLearner.fit.__doc__
 
     def is_first_order(self) -> bool:
         """Whether the outer gradient ignores how the inner gradients depend on the prior."""
@@ -311,6 +335,48 @@ class GradientLearner(InnerLoopLearner):
 
     def is_first_order(self) -> bool:
         return self.first_order
+
+
+def choose_step_size(learner: InnerLoopLearner, X: Any, y: Any, groups: Any) -> float:
+    """Choose the step size of the inner loop on held-out tasks.
+
+    A learner is meta-trained for a tenth of its iterations with each of a few step sizes. The one
+    with the least validation loss is chosen.
+
+    Parameters
+    ----------
+    learner : InnerLoopLearner
+        Its settings; ``inner_lr`` is ignored.
+    X, y, groups
+        As ``fit`` takes them.
+
+    Returns
+    -------
+    float
+        The step size; 0.1 if there are too few tasks to hold some out.
+    """
+    n_iterations = max(1, round(_TRIAL_SHARE * learner.n_iterations))
+    losses = {}
+    for step_size in _STEP_SIZES:
+        # Clones copy a generator of random numbers too, so all trials have the same tasks.
+        trial = clone(learner).set_params(
+            inner_lr=step_size,
+            n_iterations=n_iterations,
+            evaluate_every=n_iterations,
+            validation_fraction=max(learner.validation_fraction, _TRIAL_VALIDATION),
+            checkpoint=None,
+            verbose=0,
+        )
+        with warnings.catch_warnings():
+            # What is wrong with the data is reported by the meta-training that follows.
+            warnings.simplefilter("ignore", SkmetaWarning)
+            try:
+                history = trial.fit(X, y, groups).history_
+            except ArithmeticError:  # The step is too long.
+                continue
+        if "validation_loss" in history:
+            losses[step_size] = min(history["validation_loss"])
+    return min(losses, key=lambda size: losses[size]) if losses else _DEFAULT_STEP_SIZE
 
 
 def clip(gradient: State, largest: float) -> State:
