@@ -46,21 +46,20 @@ from skmeta.learners.in_context._start import (
 )
 from skmeta.learners.in_context._stored_names import stored_parameters
 from skmeta.learners.in_context._support import (
+    VIEWS_OF_POWER,
     bin_log_probability,
     class_log_probability,
+    estimate_power,
     from_support_units,
     mean_target,
+    needs_power,
     select_columns,
     to_support_units,
     view_support,
+    with_power,
 )
 from skmeta.learners.in_context._transformer import TableTransformer
-from skmeta.learners.in_context._views import (
-    add_components,
-    choose_views,
-    fit_components,
-    n_views,
-)
+from skmeta.learners.in_context._views import add_components, n_views
 from skmeta.priors import MetaPrior
 
 
@@ -265,32 +264,26 @@ class InContextLearner(MetaLearner):
         start: State | None = None,
     ) -> State:
         # The support set holds all rows, so an earlier adaptation adds nothing.
-        return self._adapt(context, state, support, self.n_estimators)
+        adapted = self._adapt(context, state, support, self.n_estimators)
+        if not needs_power(context, adapted):
+            return adapted
+
+        def predict(w: Tensor) -> Tensor:
+            part = self._adapt(context, state, support._replace(w=w), VIEWS_OF_POWER)
+            outputs = self._outputs(context, part, support.x)
+            return class_log_probability(with_power(part, outputs.new_ones(())), outputs)
+
+        return with_power(adapted, estimate_power(support, context.n_outputs, predict))
 
     def _adapt(
         self, context: Context, state: Mapping[str, Tensor], rows: Rows, n_estimators: int | str
     ) -> State:
         features, statistics = context.network.measure(state, rows.x)
         n_classes = context.n_outputs if context.kind == "classification" else 0
-        has_weights = any(name.startswith("body.") for name in state)
-        components = {} if has_weights else fit_components(features, rows.w)
-        views = choose_views(
-            # By the input rows: views must not change while the network learns.
-            rows.x.flatten(1),
-            rows.y,
-            rows.w,
-            n_classes,
-            n_estimators,
-            self.max_rows,
-            n_features=features.shape[1] if has_weights else None,
-            n_components=components["loadings"].shape[1] if components else 0,
-        )
-        features = add_components(components, features)
-        support = view_support(state, views, features, rows, n_classes)
-        memory = self._call(context, state, support.x, support.y, support.w, views.slots)
+        support = view_support(state, features, rows, n_classes, n_estimators, self.max_rows)
+        memory = self._call(context, state, support.x, support.y, support.w, support.slots)
         # One dtype, because a state is stored and restored with one dtype.
-        more = support.kept | {f"component.{n}": v for n, v in components.items()}
-        kept = {f"memory.{n}": v for n, v in more.items()} | store_memory(memory)
+        kept = {f"memory.{n}": v for n, v in support.kept.items()} | store_memory(memory)
         kept = {n: v.to(features.dtype) for n, v in kept.items()}
         return dict(state) | statistics | kept | condition(context, state, rows)
 

@@ -5,13 +5,14 @@ the transformer.
 
 A state holds, under ``memory.*``, the ``columns`` (e, k) of each view. For classifications it holds
 ``codes`` (e, c) of the classes, ``present`` (e, 10), which codes occur in a view, and ``seen``
-(c,), which classes have rows. For regressions it holds ``location`` and ``scale`` of the targets.
+(c,), which classes have rows; for those of wide tables also the ``power`` of the probabilities. For
+regressions it holds ``location`` and ``scale`` of the targets.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skmeta.backend import Rows, State
+from skmeta.learners._core import Context
 from skmeta.learners.in_context._binned import binned_moments
 from skmeta.learners.in_context._cells import N_CODES
 from skmeta.learners.in_context._mixture import (
@@ -34,9 +36,23 @@ from skmeta.learners.in_context._pooled_model import (
     pooled_line,
     shrunken_location_and_scale,
 )
-from skmeta.learners.in_context._views import Views, location_and_scale
+from skmeta.learners.in_context._views import (
+    Views,
+    add_components,
+    choose_views,
+    divide_rows,
+    fit_components,
+    location_and_scale,
+)
 
 _NEVER = -1e9
+_POWER = "memory.power"
+# Views of a fold: one with columns, and one with principal components.
+VIEWS_OF_POWER = 2
+# The power of a wide table: folds of the cross-validation, standard deviation of its logarithm
+# before the rows are seen, and the least log probabilities that count, of a view and of a row.
+_N_FOLDS, _SPREAD_OF_POWER = 4, 0.5
+_LEAST_LOG_PROBABILITY, _LEAST_EVIDENCE = -20.0, -8.0
 
 
 class Support(NamedTuple):
@@ -50,6 +66,8 @@ class Support(NamedTuple):
         Codes of classes, or standardised targets.
     w : Tensor of shape (e, n) or (1, n)
         Weights.
+    slots : Tensor of shape (e, k), int64
+        Slots of the columns.
     kept : dict of Tensor
         Tensors that predictions need in addition to the memory of the transformer.
     """
@@ -57,37 +75,66 @@ class Support(NamedTuple):
     x: Tensor
     y: Tensor
     w: Tensor
+    slots: Tensor
     kept: State
 
 
 def view_support(
-    state: Mapping[str, Tensor], views: Views, features: Tensor, rows: Rows, n_classes: int
+    state: Mapping[str, Tensor],
+    features: Tensor,
+    rows: Rows,
+    n_classes: int,
+    n_estimators: int | str,
+    max_rows: int,
 ) -> Support:
-    """Convert a support set to its views.
+    """Choose the views of a support set, and convert it to them.
 
     Parameters
     ----------
     state : mapping of str to Tensor
         The prior.
-    views : Views
-        The views.
     features : Tensor of shape (n, d)
         Features of the rows.
     rows : Rows
         The support set.
     n_classes : int
         c; 0 for a regression.
+    n_estimators : int or "auto"
+        Requested number of views, as for :func:`n_views`.
+    max_rows : int
+        Largest number of rows of a view.
 
     Returns
     -------
     Support
         For the transformer.
     """
+    has_weights = any(name.startswith("body.") for name in state)
+    components = {} if has_weights else fit_components(features, rows.w)
+    views = choose_views(
+        # By the input rows: views must not change while the network learns.
+        rows.x.flatten(1),
+        rows.y,
+        rows.w,
+        n_classes,
+        n_estimators,
+        max_rows,
+        n_features=features.shape[1] if has_weights else None,
+        n_components=components["loadings"].shape[1] if components else 0,
+    )
+    support = _convert(state, views, add_components(components, features), rows, n_classes)
+    more = {f"component.{n}": v for n, v in components.items()}
+    return support._replace(kept=support.kept | more)
+
+
+def _convert(
+    state: Mapping[str, Tensor], views: Views, features: Tensor, rows: Rows, n_classes: int
+) -> Support:
     x, w = select_columns(features[views.rows], views.columns), rows.w[views.rows]
     kept: State = {"columns": views.columns}
     if n_classes == 0:
         y, more = _standardise(state, rows)
-        return Support(x, y[views.rows], w, kept | more)
+        return Support(x, y[views.rows], w, views.slots, kept | more)
     if n_classes > N_CODES:
         # Each view has its own table, because its codes are those of other classes.
         x, w = (part.expand(len(views.codes), *part.shape[1:]) for part in (x, w))
@@ -97,7 +144,8 @@ def view_support(
     has_weight = (rows.w > 0).to(w.dtype)
     seen = torch.zeros(n_classes, dtype=w.dtype, device=w.device)
     seen = seen.scatter_add(0, rows.y, has_weight) > 0
-    return Support(x, y, w, kept | {"codes": views.codes, "present": present, "seen": seen})
+    kept |= {"codes": views.codes, "present": present, "seen": seen}
+    return Support(x, y, w, views.slots, kept)
 
 
 def _standardise(state: Mapping[str, Tensor], rows: Rows) -> tuple[Tensor, State]:
@@ -134,8 +182,14 @@ def class_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Ten
     codes, present = adapted["memory.codes"].long(), adapted["memory.present"] > 0.5
     of_codes = F.log_softmax(outputs.masked_fill(~present[:, None], _NEVER), 2)
     e, m, c = outputs.shape[0], outputs.shape[1], codes.shape[1]
+    is_seen = adapted["memory.seen"] > 0.5
     if c <= N_CODES:
         of_classes = of_codes.gather(2, codes[:, None, :].expand(-1, m, -1))
+        if _POWER in adapted:
+            # Views have different columns, so that each adds to what the others know.
+            logits = of_classes.clamp_min(_LEAST_LOG_PROBABILITY).mean(0)
+            logits = logits * adapted[_POWER].to(logits.dtype)
+            return F.log_softmax(logits.masked_fill(~is_seen, _NEVER), 1)
         log_p = torch.logsumexp(of_classes, 0) - math.log(e)
     else:
         # Each view predicts one digit of a class; a class has log c / log 10 digits. Views are
@@ -144,7 +198,62 @@ def class_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Ten
         for k in range(e):
             total += of_codes[k].index_select(1, codes[k])
         log_p = total * (math.log(c) / math.log(N_CODES) / e)
-    return log_p.masked_fill(adapted["memory.seen"] < 0.5, _NEVER)
+    return log_p.masked_fill(~is_seen, _NEVER)
+
+
+def needs_power(context: Context, adapted: Mapping[str, Tensor]) -> bool:
+    """Return whether probabilities are raised to a power: those of wide tables.
+
+    In a family of tasks, the mixture with the mixed-effects model has a temperature instead.
+    """
+    is_wide = "memory.component.loadings" in adapted and not is_conditioned(adapted)
+    return is_wide and context.kind == "classification" and context.n_outputs <= N_CODES
+
+
+def with_power(adapted: State, power: Tensor) -> State:
+    """Return an adapted state whose probabilities are raised to a power."""
+    return adapted | {_POWER: power}
+
+
+def estimate_power(rows: Rows, n_classes: int, predict: Callable[[Tensor], Tensor]) -> Tensor:
+    """Estimate the power to which the probabilities of a wide table are raised.
+
+    The columns of images and embeddings carry the same information many times, unlike those of
+    most synthetic tables, so the network is less sure of its predictions than it could be. The
+    power is a maximum a posteriori estimate by cross-validation within the support set.
+
+    Parameters
+    ----------
+    rows : Rows
+        The support set.
+    n_classes : int
+        c.
+    predict : callable
+        Returns log probabilities (n, c) of all rows from those of positive weight (n,).
+
+    Returns
+    -------
+    Tensor of shape ()
+        The power.
+    """
+    fold = divide_rows(rows.x.flatten(1), rows.y, rows.w, n_classes, _N_FOLDS)
+    log_p = rows.x.new_zeros(len(rows.y), n_classes)
+    for k in range(_N_FOLDS):
+        is_out = (fold == k)[:, None]
+        log_p = torch.where(is_out, predict(rows.w * (fold != k)).to(log_p.dtype), log_p)
+    log_power = torch.linspace(-0.4, 1.4, 19, dtype=log_p.dtype, device=log_p.device)
+    raised = F.log_softmax(log_power.exp()[:, None, None] * log_p, 2)
+    at = rows.y[None, :, None].expand(len(log_power), -1, 1)
+    likelihood = raised.gather(2, at)[..., 0]
+    # A fold may lack the class of a row. Each class counts alike.
+    counted = rows.w * (log_p.gather(1, rows.y[:, None])[:, 0] > _NEVER / 2)
+    of_class = torch.zeros(n_classes, dtype=counted.dtype, device=counted.device)
+    of_class = of_class.scatter_add(0, rows.y, counted)
+    weight = counted / of_class.clamp_min(1e-12)[rows.y]
+    weight = weight * counted.sum() / weight.sum().clamp_min(1e-12)
+    total = (weight * likelihood.clamp_min(_LEAST_EVIDENCE)).sum(1)
+    best = (total - 0.5 * (log_power / _SPREAD_OF_POWER) ** 2).argmax()
+    return log_power[best].exp()
 
 
 def average_bins(outputs: Tensor) -> Tensor:

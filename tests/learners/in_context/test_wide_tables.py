@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
+from sklearn.metrics import log_loss
 
 from skmeta import MetaFewShotClassifier
+from skmeta.backend import Rows
+from skmeta.learners.in_context._support import estimate_power
 from skmeta.learners.in_context._views import (
     add_components,
     choose_views,
+    divide_rows,
     fit_components,
     n_views,
 )
@@ -99,3 +103,43 @@ def test_a_cached_prediction_is_an_uncached_one():
             session.context, adapted, adapter.inputs(adapter.upload(X[48:]))
         )
     np.testing.assert_allclose(cached, uncached.softmax(1), atol=1e-9)
+
+
+def test_the_power_of_probabilities_is_that_which_makes_them_true():
+    generator = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(3000, 3, generator=generator, dtype=torch.float64)
+    y = torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
+    rows = Rows(logits, y, torch.ones(3000).double())
+    for power in (0.8, 1.0, 2.0):
+        found = estimate_power(rows, 3, lambda w, k=power: (logits / k).log_softmax(1))
+        assert abs(np.log(found.item() / power)) < 0.11
+    # Rows whose class a fold lacks do not count, and without any evidence the power is 1.
+    never = torch.full((3000, 3), -1e9).double()
+    assert estimate_power(rows, 3, lambda w: never) == 1
+
+
+def test_folds_are_even_and_equal_rows_share_theirs():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(24, 5, generator=generator, dtype=torch.float64)
+    y = torch.arange(24) % 3
+    x[3] = x[9] = x[0]
+    fold = divide_rows(x, y, torch.ones(24).double(), 3, 4)
+    assert fold[0] == fold[3] == fold[9]
+    for label in (1, 2):
+        assert torch.bincount(fold[y == label]).tolist() == [2, 2, 2, 2]
+    order = torch.randperm(24, generator=generator)
+    again = divide_rows(x[order], y[order], torch.ones(24).double(), 3, 4)
+    assert torch.equal(again, fold[order])
+
+
+def test_probabilities_of_redundant_columns_are_sure():
+    rng = np.random.default_rng(0)
+    y = np.arange(120) % 3
+    centre = 2 * rng.normal(size=(3, 5))
+    X = (centre[y] + rng.normal(size=(120, 5))) @ rng.normal(size=(5, 100))
+    clf = MetaFewShotClassifier().fit(X[:24], y[:24])
+    assert clf.adapted_["memory.power"] > 1
+    loss = log_loss(y[24:], clf.predict_proba(X[24:]))
+    clf.adapted_ = clf.adapted_ | {"memory.power": np.ones(())}
+    assert loss < 0.9 * log_loss(y[24:], clf.predict_proba(X[24:]))
+    assert "memory.power" not in MetaFewShotClassifier().fit(X[:24, :64], y[:24]).adapted_
