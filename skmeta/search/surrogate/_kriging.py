@@ -37,6 +37,7 @@ _LOG_2PI = float(np.log(2 * np.pi))
 _LOG_SCALES = np.linspace(-3, 3, 31)
 _SCALES = np.exp(_LOG_SCALES)
 _SQUARED_SCALES = _SCALES**2
+_LOG_PRIOR_OF_SCALES = -0.5 * _LOG_SCALES**2
 _NEGLIGIBLE = 1e-2  # probability of a prior mean, relative to the most probable one
 _MIN_PIVOT = 1e-8
 
@@ -294,15 +295,17 @@ class Kriging:
 
         The offset is integrated out.
         """
+        # With the offset integrated out, only what is orthogonal to `along` counts.
         along = self._factor.ones / np.sqrt(self._precision)
         y = self._y - along * (along @ self._y)
-        C = self._factor.means - np.outer(along, along @ self._factor.means)
+        means = self._factor.means
         n = len(y) - 1
-        squares = np.einsum("ij,ij->j", C, C)
-        determinant = np.log(np.diag(self._factor.L)).sum() + 0.5 * np.log(self._precision)
-        of_scale = n * _LOG_SCALES - 0.5 * (_SQUARED_SCALES * (y @ y) + _LOG_SCALES**2)
-        density = np.multiply.outer(y @ C, _SCALES)
-        density += of_scale - determinant - 0.5 * n * _LOG_2PI
+        squares = np.einsum("ij,ij->j", means, means) - (along @ means) ** 2
+        determinant = np.log(self._factor.L.diagonal()).sum() + 0.5 * np.log(self._precision)
+        of_scale = n * _LOG_SCALES + _LOG_PRIOR_OF_SCALES - 0.5 * (y @ y) * _SQUARED_SCALES
+        of_scale -= determinant + 0.5 * n * _LOG_2PI
+        density = np.multiply.outer(y @ means, _SCALES)
+        density += of_scale
         density -= 0.5 * squares[:, None]
         return np.asarray(density)
 
