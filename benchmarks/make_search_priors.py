@@ -13,6 +13,7 @@ import os
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
@@ -150,13 +151,14 @@ def published_searches(name, metric):
 
 def new_card(name):
     sources = ["own", PUBLISHED[name][0]] if name in PUBLISHED else ["own"]
-    packages = ["scikit-learn", "numpy", "skmeta"]
+    versions = {one: version(one) for one in ("scikit-learn", "numpy", "skmeta")}
     if name in BOOSTERS:
         sources = ["boosting"]
-        packages.append(BOOSTERS[name][0])
+        package = BOOSTERS[name][0]  # a distribution may have another name, such as xgboost-cpu
+        versions[package] = import_module(package).__version__
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "versions": {one: version(one) for one in packages},
+        "versions": versions,
         "licence": "BSD-3-Clause",
         "sources": [SOURCES[source] for source in sources],
         "metrics": {},

@@ -9,7 +9,9 @@ from skmeta.search.prior import load_shipped
 from skmeta.search.space import RoundLimit, SearchSpace, canonical_configurations
 
 
-@pytest.mark.parametrize("name", ["LGBMClassifier", "LGBMRegressor"])
+@pytest.mark.parametrize(
+    "name", ["LGBMClassifier", "LGBMRegressor", "XGBClassifier", "XGBRegressor"]
+)
 def test_early_stopping_is_told_from_fixed_rounds(name):
     assert name in shipped_priors()
     estimator = make_booster(name)
