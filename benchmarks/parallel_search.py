@@ -5,7 +5,7 @@
     python benchmarks/parallel_search.py --summary
 
 The searches are those recorded for the shipped priors (``results/searches.parquet``), of eight
-estimators on three sets each. A recorded search has about 60 candidates, which is too few for 256
+estimators on two sets each. A recorded search has about 60 candidates, which is too few for 256
 workers. So a Gaussian process is fitted to its scores, and one sample from the posterior gives the
 scores of 800 other candidates. The seconds of a candidate are those of the nearest recorded one.
 
@@ -18,8 +18,8 @@ seconds for one candidate. Reported are the candidates and the time after which 
 
 **Processes.** Eight processes run ``MetaLearnedSearchCV(shared=True)`` on the database that
 ``SKMETA_TEST_POSTGRES`` names, without prior, 64 candidates, each of which sleeps. One of them is
-killed by SIGKILL while it evaluates, and another takes its place. Compared is one process with
-``batch_size=8``. Each search has another estimator, so that none is resumed.
+killed by SIGKILL while it evaluates its second candidate, and another takes its place. Compared is
+one process with ``batch_size=8``.
 
 One line per run goes to ``benchmarks/results/parallel_search.jsonl``; what is there is not run
 again.
@@ -68,15 +68,17 @@ ESTIMATORS = (
     "ExtraTreesRegressor",
     "LogisticRegression",
 )
-N_SETS = 3  # per estimator
+N_SETS = 2  # per estimator
 N_POOL = 800
-WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+WORKERS = (1, 8, 64, 256)
+N_OF_MANY = 8  # searches with more than eight workers
 N_REFERENCE = 30  # candidates of one worker
 N_PROCESSES, N_ITER = 8, 64
-N_SHARED = 16  # searches with processes
+N_SHARED = 10  # searches with processes
 SLEEP = 0.25  # mean seconds of a candidate
-METHODS = ("shared", "batch", "random")
-PRIORS = ("none", "shipped")
+LEASE_TIMEOUT = 10.0
+# Method, and prior.
+KINDS = (("shared", "none"), ("shared", "shipped"), ("random", "none"), ("batch", "none"))
 
 
 # -- what is searched ----------------------------------------------------------------------------
@@ -87,12 +89,13 @@ def recorded():
     """Return the chosen recorded searches, by name."""
     frame = pd.read_parquet(RECORDED)
     frame = frame[frame["estimator"].isin(ESTIMATORS)]
-    found = {}
+    found: list[dict[str, pd.DataFrame]] = [{} for _ in range(N_SETS)]
     for estimator in ESTIMATORS:
         every = list(frame[frame["estimator"] == estimator].groupby("fingerprint", sort=False))
-        for name, own in every[3 :: len(every) // N_SETS][:N_SETS]:
-            found[name] = own
-    return found
+        for number, (name, own) in enumerate(every[3 :: len(every) // N_SETS][:N_SETS]):
+            found[number][name] = own
+    # The first set of each estimator, then the second.
+    return {name: own for part in found for name, own in part.items()}
 
 
 @cache
@@ -159,7 +162,7 @@ def simulate(cell):
     name, method, prior, n_workers = cell
     _, pool, regret, seconds = world(name)
     seconds = seconds / seconds.mean()
-    n_iter = min(2 * N_REFERENCE + 2 * n_workers, N_POOL)
+    n_iter = 2 * N_REFERENCE + n_workers + min(n_workers, 64)
     rng = np.random.default_rng(n_workers)
     if method == "random":
         order = iter(rng.permutation(N_POOL).tolist())
@@ -196,18 +199,19 @@ def simulate(cell):
 
 def summarise_simulation(lines):
     """Return a row per method, prior and number of workers."""
-    runs = {tuple(line["cell"]): line for line in lines if line["cell"][1] in METHODS}
-    names = sorted({cell[0] for cell in runs})
+    runs = {tuple(line["cell"]): line for line in lines if len(line["cell"]) == 4}
     rows = []
-    for prior in PRIORS:
-        for method in METHODS:
-            # All start from what one worker finds with 30 candidates.
-            for n_workers in WORKERS:
-                own = [runs.get((name, method, prior, n_workers)) for name in names]
-                base = [runs.get((name, "shared", prior, 1)) for name in names]
-                if None in own or None in base:
-                    continue
-                rows.append(compare(prior, method, n_workers, own, base))
+    for method, prior in KINDS:
+        for n_workers in WORKERS:
+            names = sorted({cell[0] for cell in runs})
+            needed = [(method, prior, n_workers), ("shared", prior, 1)]
+            names = [name for name in names if all((name, *kind) in runs for kind in needed)]
+            if not names:
+                continue
+            own = [runs[name, method, prior, n_workers] for name in names]
+            # What one worker finds with 30 candidates.
+            base = [runs[name, "shared", prior, 1] for name in names]
+            rows.append(compare(prior, method, n_workers, own, base))
     return rows
 
 
@@ -236,6 +240,7 @@ def compare(prior, method, n_workers, own, base):
         "prior": prior,
         "method": method,
         "workers": n_workers,
+        "searches": len(own),
         "candidates": number(candidates[0]),
         "candidates interval": [number(v) for v in np.percentile(candidates[1:], [2.5, 97.5])],
         "speed-up": number(speed[0]),
@@ -257,13 +262,14 @@ def first(positions, regrets, target):
 
 
 def number(value):
-    return None if not np.isfinite(value) else round(float(value), 2)
+    """Return a rounded number; None if the regret was not reached."""
+    return None if not np.isfinite(value) or value == 0 else round(float(value), 2)
 
 
 # -- processes -----------------------------------------------------------------------------------
 
 
-def make_search(known, address, **settings):
+def make_search(known, address, hangs_at=None, **settings):
     """Return a search over the pool of a world, and its data.
 
     Parameters
@@ -273,17 +279,22 @@ def make_search(known, address, **settings):
         in which fits are counted (None: they do not sleep).
     address : str or False
         Path or URL of the history.
+    hangs_at : int or None
+        Number of the fit that does not end.
     """
     estimator, candidates, regret, seconds, number_of_world, log = known
     rows = {as_key(params): row for row, params in enumerate(candidates)}
     names = sorted(candidates[0])
+    n_fits = 0
 
     def fit(self, X, y):
+        nonlocal n_fits
+        n_fits += 1
         row = rows[as_key({name: getattr(self, name) for name in names})]
         if log:
             with open(log, "a") as file:
                 file.write(f"{os.getpid()} {row}\n")
-            time.sleep(SLEEP * seconds[row] / seconds.mean())
+            time.sleep(3600 if n_fits == hangs_at else SLEEP * seconds[row] / seconds.mean())
         self.classes_, self.row_ = np.unique(y), row
         return self
 
@@ -313,12 +324,13 @@ def as_key(params):
     return tuple(repr(plain_value(params[name])) for name in sorted(params))
 
 
-def work(known, address, result):
+def work(known, address, result, hangs_at):
     """Run one worker, and write its results into a file."""
-    search, X, y = make_search(known, address, shared=True, lease_timeout=2.0)
+    begun = time.process_time()
+    search, X, y = make_search(known, address, hangs_at, shared=True, lease_timeout=LEASE_TIMEOUT)
     search.fit(X, y)
     with open(result, "wb") as file:
-        pickle.dump((search.cv_results_, search.n_resumed_), file)
+        pickle.dump((search.cv_results_, time.process_time() - begun), file)
 
 
 def run_processes(cell):
@@ -337,15 +349,18 @@ def run_processes(cell):
 
         def start():
             result = os.path.join(folder, f"{len(workers)}.pickle")
-            workers.append(context.Process(target=work, args=(known, address, result)))
+            hangs_at = None if workers else 2
+            workers.append(context.Process(target=work, args=(known, address, result, hangs_at)))
             workers[-1].start()
 
         for _ in range(N_PROCESSES):
             start()
-        while len(fits(log)) < N_ITER // 3:
+        victim = str(workers[0].pid)
+        while [process for process, _ in fits(log)].count(victim) < 2:
+            if not workers[0].is_alive():
+                raise RuntimeError("The search was over before the second candidate of a worker.")
             time.sleep(0.05)
         os.kill(workers[0].pid, signal.SIGKILL)
-        victim = str(workers[0].pid)
         start()
         for worker in workers:
             worker.join()
@@ -367,6 +382,8 @@ def run_processes(cell):
         "fits of the killed worker's candidate": counts[held],
         "lost": N_ITER - int(np.isfinite(columns["mean_test_score"]).sum()),
         "equal results": all(same(columns, other) for other, _ in found),
+        # Beyond the fits, which sleep.
+        "milliseconds": round(1000 * sum(seconds for _, seconds in found) / N_ITER, 1),
         "shared": regrets_of(columns),
         "batch": regrets_of(alone),
     }
@@ -396,17 +413,6 @@ def summarise_processes(lines):
     runs = [line for line in lines if line["cell"][1] == "processes"]
     if not runs:
         return {}
-    shared, batch = (np.array([line[kind] for line in runs]) for kind in ("shared", "batch"))
-    drawn = np.random.default_rng(0).integers(len(runs), size=(2000, len(runs)))
-    regret = {}
-    for n in (8, 16, 24, 32, 48, 64):
-        gap = shared[:, n - 1] - batch[:, n - 1]
-        regret[str(n)] = {
-            "shared": round(float(shared[:, n - 1].mean()), 4),
-            "batch_size=8": round(float(batch[:, n - 1].mean()), 4),
-            "difference": round(float(gap.mean()), 4),
-            "interval": np.percentile(gap[drawn].mean(1), [2.5, 97.5]).round(4).tolist(),
-        }
     return {
         "searches": len(runs),
         "on a server": sum(line["server"] for line in runs),
@@ -416,8 +422,37 @@ def summarise_processes(lines):
         ),
         "lost": sum(line["lost"] for line in runs),
         "searches with equal results of all workers": sum(line["equal results"] for line in runs),
-        "regret after": regret,
+        "regret after": compare_regrets(
+            [line["shared"] for line in runs], [line["batch"] for line in runs]
+        ),
     }
+
+
+def summarise_eight(lines):
+    """Return the regret of eight workers beside that of batches of eight, in the simulation."""
+    runs = {tuple(line["cell"]): line["regret"] for line in lines if len(line["cell"]) == 4}
+    pairs = [
+        (regret, runs[name, "batch", prior, n_workers])
+        for (name, method, prior, n_workers), regret in runs.items()
+        if method == "shared" and n_workers == 8 and (name, "batch", prior, 8) in runs
+    ]
+    return compare_regrets(*zip(*pairs, strict=True)) if pairs else {}
+
+
+def compare_regrets(shared, batch):
+    """Return mean regrets after some numbers of candidates, and intervals of the difference."""
+    shared, batch = np.array(shared), np.array(batch)
+    drawn = np.random.default_rng(0).integers(len(shared), size=(2000, len(shared)))
+    regret = {"searches": len(shared)}
+    for n in (8, 16, 24, 32, 48, 64):
+        gap = shared[:, n - 1] - batch[:, n - 1]
+        regret[str(n)] = {
+            "shared": round(float(shared[:, n - 1].mean()), 4),
+            "batch_size=8": round(float(batch[:, n - 1].mean()), 4),
+            "difference": round(float(gap.mean()), 4),
+            "interval": np.percentile(gap[drawn].mean(1), [2.5, 97.5]).round(4).tolist(),
+        }
+    return regret
 
 
 def main():
@@ -433,18 +468,19 @@ def main():
     elif not args.summary:
         cells = [
             (name, method, prior, n_workers)
-            for name in recorded()
-            for method in METHODS
-            for prior in (PRIORS if method != "random" else PRIORS[:1])
             for n_workers in WORKERS
+            for method, prior in (KINDS if n_workers <= N_PROCESSES else KINDS[:3])
+            for name in list(recorded())[: None if n_workers <= N_PROCESSES else N_OF_MANY]
         ]
         run_cells(cells, simulate, RESULTS, args.minutes)
     lines = read_lines(RESULTS)
     summary = {
         "in flight": summarise_simulation(lines),
+        "regret with eight workers": summarise_eight(lines),
         "processes": summarise_processes(lines),
     }
     print(pd.DataFrame(summary["in flight"]).to_string(index=False))
+    print(json.dumps(summary["regret with eight workers"], indent=1))
     print(json.dumps(summary["processes"], indent=1))
     RESULTS.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
 

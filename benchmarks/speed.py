@@ -330,16 +330,15 @@ def main() -> None:
         "--first-calls", type=int, default=40, help="calls before the first timed one"
     )
     parser.add_argument("--tasks", type=int, help="tasks of conv4's meta-batch")
+    parser.add_argument("--skip-memory", action="store_true", help="measure time only")
     parser.add_argument("--memory", choices=METHODS, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    sizes = {"conv4": (32, 1), "mlp": (25, 20)}
+    sizes = {"conv4": (args.tasks or 32, 1), "mlp": (25, 20)}
     if args.memory:
         print(json.dumps(peak_memory(args.memory, args.network[0], sizes[args.network[0]][0])))
         return
     for network in args.network:
         n_tasks, n = sizes[network]
-        if network == "conv4" and args.tasks:
-            n_tasks = args.tasks
         record = {
             "n_tasks": n_tasks,
             "clock": "processor time" if args.processor_time else "wall time",
@@ -357,13 +356,18 @@ def main() -> None:
             milliseconds = 1000 * statistics.median(each)
             print(f"{method}: {milliseconds:.2f} ms, {ratio:.2f} times skmeta", flush=True)
         for method in METHODS:
-            command = [sys.executable, __file__, "--network", network, "--memory", method]
-            before, peak = json.loads(subprocess.check_output(command))
             ratios = [a / b for a, b in zip(seconds[method], seconds["skmeta"], strict=True)]
             record[method] = {
                 "milliseconds": 1000 * statistics.median(seconds[method]),
                 "time_over_skmeta": statistics.median(ratios),
                 "time_over_skmeta_range": [min(ratios), max(ratios)],
+            }
+            if args.skip_memory:
+                continue
+            command = [sys.executable, __file__, "--network", network, "--memory", method]
+            command += ["--tasks", str(args.tasks)] if args.tasks else []
+            before, peak = json.loads(subprocess.check_output(command))
+            record[method] |= {
                 "memory_before_mb": before,
                 "memory_peak_mb": peak,
                 "memory_added_mb": peak - before,

@@ -77,13 +77,13 @@ def test_no_candidate_is_evaluated_twice(context, address, tmp_path):
 
 
 def test_a_killed_worker_loses_no_candidate(context, address, tmp_path):
-    settings = {"lease_timeout": 2.0}
-    # It holds its second candidate when it is killed.
-    victim = start(context, address, tmp_path, "victim", hangs_at=N_FOLDS + 1, **settings)
+    # It holds its second candidate when it is killed. Others' leases do not expire, however slow
+    # the machine is.
+    victim = start(context, address, tmp_path, "victim", hangs_at=N_FOLDS + 1, lease_timeout=5.0)
     deadline = time.monotonic() + 60
     while len(fits(tmp_path)) <= N_FOLDS and time.monotonic() < deadline:
         time.sleep(0.01)
-    workers = [start(context, address, tmp_path, k, **settings) for k in range(2)]
+    workers = [start(context, address, tmp_path, k, lease_timeout=1000.0) for k in range(2)]
     # The others have to wait for the last candidate: its lease is renewed.
     with SearchHistory(address) as history:
         while len(history.to_frame()) < N_ITER - 1 and time.monotonic() < deadline:
