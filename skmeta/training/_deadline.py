@@ -70,6 +70,17 @@ def time_limit(seconds: float | None) -> Iterator[None]:
 
 
 def start_deadline(ranks: Ranks | None = None) -> Deadline | None:
-    """Return the deadline of a loop that begins now; None without a limit."""
+    """Return the deadline of a loop that begins now.
+
+    Parameters
+    ----------
+    ranks : Ranks, optional
+        The processes that share the loop; all of them end at the same time.
+
+    Returns
+    -------
+    Deadline or None
+        None without a limit.
+    """
     seconds = _CURRENT.get()
     return None if seconds is None else Deadline(seconds, ranks)
