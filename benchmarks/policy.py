@@ -42,7 +42,7 @@ from skmeta.policy import CartPole, Pendulum, PointNavigation, PolicyMAML
 from skmeta.policy.environments import make_vector
 
 RESULTS = Path(__file__).parent / "results" / "policy.json"
-RATES = (0.1, 0.3, 1.0)
+RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 N_TASKS, N_EPISODES, N_UPDATES = 40, 20, 3
 SHARED = {
     "hidden": (32, 32),
