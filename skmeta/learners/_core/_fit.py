@@ -231,7 +231,8 @@ _OF_VERSION_0_1: dict[str, dict[str, Any]] = {
     "ProtoNet": {"head_init": "auto", "task_type": "auto"},
     "Reptile": {"first_order": True},
     "FineTuning": {"first_order": True},
-    "InContextLearner": {"head_init": "zeros"},
+    # The number of views matters to predictions only; its default was 4.
+    "InContextLearner": {"head_init": "zeros", "n_estimators": 4},
 }
 
 
