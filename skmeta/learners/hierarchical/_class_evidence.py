@@ -39,7 +39,9 @@ _SIZE_RATIO = 1.5
 # to first order, so the error is its square.
 _TOLERANCE = 1e-3
 _MOST_STEPS = 50
-_STEP_SIZES = (1.0, 0.5, 0.2, 0.05, 0.0)
+_STEP_SIZES = (1.0, 0.5, 0.2, 0.05, 0.01, 1e-3, 0.0)
+# Largest last step of a mode that counts as found.
+_LAST_STEP = 0.1
 
 
 class ClassPrior(NamedTuple):
@@ -115,6 +117,7 @@ class _Mode(NamedTuple):
     score: Tensor  # s (g, j q)
     information: Tensor  # A (g, j q, j q)
     root: Tensor  # Cholesky factors of M (g, k, k)
+    is_found: bool  # whether Newton's method converged
 
 
 class ClassEvidence:
@@ -147,6 +150,9 @@ class ClassEvidence:
         mean, precision = self._split(at)
         factor = shape.root(at)
         modes = self._modes(mean, factor)
+        if not all(mode.is_found for mode in modes):
+            # Far from a mode the approximation says nothing, and could promise anything.
+            return Evaluation(np.inf, np.zeros(len(values)), lambda: np.eye(len(values)))
         parts = [self._weights(mode, factor) for mode in modes]
         self._last = mean, factor, [(m.score, w) for m, (w, _, _) in zip(modes, parts, strict=True)]
         information = torch.diag(precision) + sum(weights.sum(0) for weights, _, _ in parts)
@@ -275,14 +281,21 @@ def _find_mode(batch: Batch, mean: Tensor, factor: Tensor, u: Tensor, tolerance:
         found: Tensor = (w * log_p).sum(-1) - 0.5 * (u**2).sum(-1)
         return found
 
+    at_zero = joint(predictors(mean).expand(len(z), -1, -1), torch.zeros_like(u))
     eta = predictors(mean + u @ factor.T)
     now = joint(eta, u)
+    is_worse = ~(now >= at_zero)
+    if bool(is_worse.any()):
+        u = torch.where(is_worse[:, None], 0.0, u)
+        eta = predictors(mean + u @ factor.T)
+        now = joint(eta, u)
     for k in range(_MOST_STEPS):
         proba, score, information = _row_parts(batch, eta)
         root = torch.linalg.cholesky(eye + factor.T @ information @ factor)
         gradient = score @ factor - u
         step = torch.cholesky_solve(gradient[..., None], root)[..., 0]
-        if float(step.abs().max()) < tolerance or k == _MOST_STEPS - 1:
+        largest = float(step.abs().max())
+        if largest < tolerance or k == _MOST_STEPS - 1:
             break
         change = predictors(step @ factor.T)
         tried = joint(eta + change, u + step)
@@ -296,7 +309,8 @@ def _find_mode(batch: Batch, mean: Tensor, factor: Tensor, u: Tensor, tolerance:
     late = step @ factor.T
     score = score - (information @ late[..., None])[..., 0]
     now = now + 0.5 * (step * gradient).sum(-1)
-    return _Mode(now, u + step, late, proba, score, information, root)
+    is_found = largest < _LAST_STEP
+    return _Mode(now, u + step, late, proba, score, information, root, is_found)
 
 
 def _row_parts(batch: Batch, eta: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -142,6 +142,26 @@ def test_variance_of_intercepts_is_found():
     np.testing.assert_allclose(found.mean_covariance[0, 0, 0].sqrt(), 0.09, rtol=0.1)
 
 
+def test_variance_is_found_where_tasks_have_mostly_one_class():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(150), 12)
+    effects = 3.0 * rng.normal(size=(150, 4))
+    y = (effects[groups] + rng.gumbel(size=(1800, 4))).argmax(1)
+    z = np.column_stack([np.ones(1800), rng.normal(size=(1800, 2))])
+    shape = CovarianceShape(torch.tensor([True, False, False]), 4, 0, 1.0)
+    batches = batch_tasks(z, y, groups, 4)
+    found = estimate_classification(batches, shape, 4)
+    # Laplace's approximation is rough here, and what all classes share is not identified.
+    between = found.covariance[:, 0, 0]
+    np.testing.assert_allclose((between[:, None] + between).sqrt(), 3.0 * 2**0.5, rtol=0.45)
+    # From modes of small effects to those of large ones, the evidence stays what it is.
+    mean = np.zeros(4 * 3 + 1)
+    at = [np.concatenate([np.full(12, np.log(d)), mean]) for d in (0.5, 20.0)]
+    evidence, fresh = ClassEvidence(batches, shape), ClassEvidence(batches, shape)
+    evidence.evaluate(at[0])
+    assert evidence.evaluate(at[1]).value == pytest.approx(fresh.evaluate(at[1]).value, rel=1e-6)
+
+
 def test_labels_of_classes_do_not_matter():
     z, y = draw(3, n=90)
     groups = np.repeat(np.arange(9), 10)
