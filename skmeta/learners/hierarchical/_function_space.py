@@ -26,7 +26,7 @@ from skmeta.learners.hierarchical._structure import Episodes
 _TOLERANCE = 1e-3
 _MOST_STEPS = 25
 # Newton steps from the mode of the support set to the mode with a query row.
-_N_QUERY_STEPS = 5
+_N_QUERY_STEPS = 4
 # Number of query rows computed at once, to bound the memory.
 _CHUNK = 64
 _STEP_SIZES = (1.0, 0.5, 0.2, 0.05, 0.0)
@@ -167,7 +167,10 @@ def _of_queries(
     kernel, offset = (v.repeat_interleave(c, 0) for v in (kernel, offset))
     a = torch.cat([start, torch.zeros_like(start[:, :1])], 1).expand(m * c, j, n + 1)
     posterior = (_TwoClasses if j == 1 else _ManyClasses)(kernel, offset, y, weight)
-    a, f = _find_mode(posterior, a, _N_QUERY_STEPS, None)
+    _, f = _find_mode(posterior, a, _N_QUERY_STEPS, None)
+    # A last step of full length: so near the mode, rounding decides which step size is best.
+    a = posterior.newton(f)
+    f = offset + (kernel @ a[..., None])[..., 0]
     evidence = posterior.log_likelihood(f) - 0.5 * (a * (f - offset)).flatten(1).sum(1)
     found: Tensor = torch.log_softmax((evidence - 0.5 * posterior.log_det(f)).reshape(m, c), 1)
     return found
