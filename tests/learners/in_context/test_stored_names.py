@@ -57,7 +57,8 @@ def without_line(kind):
 
 
 def test_the_weights_of_the_priors_that_ship(old):
-    clf = MetaFewShotClassifier(without_line("classification"), n_estimators=4).fit(old["X"], labels(old))
+    clf = MetaFewShotClassifier(without_line("classification"), n_estimators=4)
+    clf.fit(old["X"], labels(old))
     np.testing.assert_allclose(clf.predict_proba(old["X_query"]), old["shipped_proba"], **CLOSE)
     reg = MetaFewShotRegressor(without_line("regression"), n_estimators=4).fit(old["X"], old["t"])
     np.testing.assert_allclose(reg.predict(old["X_query"]), old["shipped_mean"], **CLOSE)
