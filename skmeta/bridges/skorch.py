@@ -13,6 +13,7 @@ from skmeta.exceptions import PriorMismatchError
 from skmeta.priors import MetaPrior
 
 skorch = import_optional("skorch", "skorch")
+_Net: Any = skorch.NeuralNet
 _Classifier: Any = skorch.NeuralNetClassifier
 _Regressor: Any = skorch.NeuralNetRegressor
 
@@ -174,7 +175,7 @@ class PriorModule(nn.Module):
         return (part for part in self.body.modules() if isinstance(part, EpisodeBatchNorm))
 
 
-class _PriorNet:
+class _PriorNet(_Net):
     """What both nets share: the training rows determine the size and the start of the head."""
 
     kind: str
@@ -182,12 +183,12 @@ class _PriorNet:
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Any:
         self._note(y)
-        return super().fit(X, self._targets(y), **fit_params)  # type: ignore[misc]
+        return super().fit(X, self._targets(y), **fit_params)
 
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any) -> Any:
         if not getattr(self, "initialized_", False):
             self._note(y if classes is None else classes)
-        return super().partial_fit(X, self._targets(y), classes, **fit_params)  # type: ignore[misc]
+        return super().partial_fit(X, self._targets(y), classes, **fit_params)
 
     def get_params_for(self, prefix: str) -> dict[str, Any]:
         """Return the parameters of a part; for the module, with the number of outputs.
@@ -201,14 +202,14 @@ class _PriorNet:
         -------
         dict of str to object
         """
-        params: dict[str, Any] = super().get_params_for(prefix)  # type: ignore[misc]
+        params: dict[str, Any] = super().get_params_for(prefix)
         if prefix == "module" and hasattr(self, "_n_outputs"):
             params = {"n_outputs": self._n_outputs} | params
         return params
 
     def initialize_module(self) -> Any:
         """Make the module, and check that its prior is for tasks of this kind."""
-        done = super().initialize_module()  # type: ignore[misc]
+        done = super().initialize_module()
         if self.module_.kind != self.kind:
             raise PriorMismatchError(
                 f"{type(self).__name__} needs a prior for {self.kind}, got one for "
