@@ -376,7 +376,7 @@ def _value(text: Any) -> Any:
         return text
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):  # no JSON, or nested too deeply
         return text
 
 
@@ -387,8 +387,13 @@ def _read_scores(folder: Path, run: ET.Element, scoring: str) -> list[float]:
     for one in run.iterfind(f"{_tag('output_data')}/{_tag('evaluation')}"):
         measures.add(_text(one, "name"))
         if _text(one, "name") == measure and "fold" in one.attrib:
-            place = int(one.get("repeat", 0)), int(one.attrib["fold"])
-            by_fold[place] = sign * float(_text(one, "value"))
+            try:
+                place = int(one.get("repeat", 0)), int(one.attrib["fold"])
+                by_fold[place] = sign * float(_text(one, "value"))
+            except ValueError as error:
+                raise HistoryFormatError(
+                    f"The run in {folder} has a score or a fold that is no number: {error}."
+                ) from error
     if not by_fold:
         raise HistoryFormatError(
             f"The run in {folder} has no fold's {measure!r}, which is scoring={scoring!r}. It has "

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmeta.exceptions import HistoryWarning
+from skmeta.exceptions import HistoryWarning, SearchStoppedWarning
 from skmeta.search._metrics import Metrics
 from skmeta.search._racing import Race
 from skmeta.search._report import Progress
@@ -18,7 +18,14 @@ from skmeta.search.history import retry
 from skmeta.search.record import Evaluation
 from skmeta.search.space import Candidate, CandidateDescriber, SearchSpace, candidate_key
 
-__all__ = ["BudgetSpent", "Output", "Trial", "TrialRecorder"]
+__all__ = [
+    "BudgetSpent",
+    "Output",
+    "Trial",
+    "TrialRecorder",
+    "n_since_best",
+    "warn_of_interrupt",
+]
 
 # What scikit-learn's _fit_and_score returns: test_scores, fit_time, score_time, ...
 Output = dict[str, Any]
@@ -338,3 +345,31 @@ class TrialRecorder:
         scores = [self._metrics.scores_of(output) for output in outputs]
         key = self._metrics.objective(scores[0])
         return [found.get(key, np.nan) for found in scores]
+
+
+def n_since_best(scores: NDArray[np.float64]) -> int:
+    """Return the number of candidates since the best one; of all if each of them failed.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_candidates,)
+    """
+    if np.isnan(scores).all():
+        return len(scores)
+    return len(scores) - 1 - int(np.nanargmax(scores))
+
+
+def warn_of_interrupt(n_done: int, n_iter: int) -> None:
+    """Warn that a user stopped a search.
+
+    Parameters
+    ----------
+    n_done, n_iter : int
+        Numbers of finished and of wanted candidates.
+    """
+    warnings.warn(
+        f"The search was interrupted after {n_done} of {n_iter} candidates. The best of them is "
+        "kept. With a history, the same search continues from there.",
+        SearchStoppedWarning,
+        stacklevel=3,
+    )

@@ -17,9 +17,16 @@ from skmeta.search._fit_params import FitData
 from skmeta.search._open_record import OpenRecord
 from skmeta.search._propose import AS_GIVEN, GridProposer, ModelProposer, Proposer
 from skmeta.search._racing import Race
-from skmeta.search._recorder import BudgetSpent, Output, Trial, TrialRecorder
+from skmeta.search._recorder import (
+    BudgetSpent,
+    Output,
+    Trial,
+    TrialRecorder,
+    n_since_best,
+    warn_of_interrupt,
+)
 from skmeta.search._report import Progress
-from skmeta.search._shared import SharedSearch, n_since_best, warn_of_interrupt
+from skmeta.search._shared import SharedSearch
 
 __all__ = ["SearchOutcome", "run_search"]
 

@@ -6,21 +6,23 @@ each candidate is proposed with knowledge of all that were proposed before.
 """
 
 import time
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from skmeta.exceptions import HistoryError, SearchSpaceError, SearchStoppedWarning
+from skmeta.exceptions import HistoryError, SearchSpaceError
 from skmeta.search._arguments import Arguments
 from skmeta.search._propose import Proposer
-from skmeta.search._recorder import BudgetSpent, Trial, TrialRecorder
+from skmeta.search._recorder import (
+    BudgetSpent,
+    Trial,
+    TrialRecorder,
+    n_since_best,
+    warn_of_interrupt,
+)
 from skmeta.search.history import Lease, Leases, LeaseState
 from skmeta.search.space import candidate_key
 
-__all__ = ["SharedSearch", "n_since_best", "warn_of_interrupt"]
+__all__ = ["SharedSearch"]
 
 # Seconds between looks at the history, while other workers evaluate the last candidates.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
@@ -222,31 +224,3 @@ class SharedSearch:
                 "damaged candidates."
             )
         return trial
-
-
-def n_since_best(scores: NDArray[np.float64]) -> int:
-    """Return the number of candidates since the best one; of all if each of them failed.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n_candidates,)
-    """
-    if np.isnan(scores).all():
-        return len(scores)
-    return len(scores) - 1 - int(np.nanargmax(scores))
-
-
-def warn_of_interrupt(n_done: int, n_iter: int) -> None:
-    """Warn that a user stopped a search.
-
-    Parameters
-    ----------
-    n_done, n_iter : int
-        Numbers of finished and of wanted candidates.
-    """
-    warnings.warn(
-        f"The search was interrupted after {n_done} of {n_iter} candidates. The best of them is "
-        "kept. With a history, the same search continues from there.",
-        SearchStoppedWarning,
-        stacklevel=3,
-    )

@@ -18,7 +18,7 @@ from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
 openml = pytest.importorskip("openml")
 
-from skmeta.bridges.openml import add_run, write_run  # noqa: E402
+from skmeta.bridges.openml import _value, add_run, write_run  # noqa: E402
 
 PIPE = make_pipeline(StandardScaler(), DecisionTreeClassifier(random_state=0))
 SPACE = {
@@ -203,6 +203,12 @@ def test_what_cannot_be_written(search, folder, iris, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
+def test_a_value_that_is_nested_too_deeply_stays_text():
+    assert _value("[1, 2]") == [1, 2]
+    deep = 100_000 * "["
+    assert _value(deep) == deep
+
+
 def test_what_cannot_be_read(folder, tmp_path):
     def add(path=folder):
         add_run(SearchHistory(), path, PIPE, scoring="accuracy")
@@ -213,6 +219,10 @@ def test_what_cannot_be_read(folder, tmp_path):
     with pytest.raises(HistoryFormatError, match="no trace of OpenML"):
         add()
     (folder / "trace.arff").unlink()
+    described = (folder / "description.xml").read_text()
+    (folder / "description.xml").write_text(described.replace('fold="0"', 'fold="first"'))
+    with pytest.raises(HistoryFormatError, match=r"a fold that is no number: .*'first'"):
+        add()
     (folder / "flow.xml").unlink()
     with pytest.raises(HistoryFormatError, match=r"neither trace\.arff nor flow\.xml"):
         add()

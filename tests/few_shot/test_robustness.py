@@ -183,7 +183,7 @@ def test_rows_that_no_view_has_are_named():
         ((2001, 2), 2, r"^X has 2,001 rows, .* not used\. Raise .* 2,001 rows are more than"),
     ],
 )
-def test_tables_larger_than_the_prior_was_tested_with(shape, n_classes, message):
+def test_tables_larger_than_the_prior_is_made_for(shape, n_classes, message):
     X, y = np.random.default_rng(0).normal(size=shape), np.arange(shape[0]) % n_classes
     clf = MetaFewShotClassifier(small_prior(n_estimators=4))
     with pytest.warns(UnusedDataWarning, match=message) as found:
