@@ -75,18 +75,21 @@ sklearn.set_config(enable_metadata_routing=False)
 # %%
 # What mattered
 # -------------
-# Each point is a candidate: a whole meta-training, cross-validated. A large inner step ruins it;
-# among small ones, the width of the network decides.
+# Each point is a candidate: a whole meta-training, cross-validated. A large inner step ruins it; a
+# candidate that is worse than -0.5 is drawn there, with its score beside it. Among small steps, the
+# width of the network decides.
 
 results = search.cv_results_
 rates = np.asarray(results["param_inner_lr"], dtype=float)
 steps = np.asarray(results["param_n_inner_steps"], dtype=int)
 wide = np.array([params["hidden"] == (40, 40) for params in results["param_backbone_params"]])
+scores = results["mean_test_score"]
+lowest = -0.5
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for is_wide, marker in ((False, "o"), (True, "s")):
     points = ax.scatter(
         rates[wide == is_wide],
-        results["mean_test_score"][wide == is_wide],
+        np.maximum(scores, lowest)[wide == is_wide],
         c=steps[wide == is_wide],
         marker=marker,
         s=70,
@@ -96,6 +99,9 @@ for is_wide, marker in ((False, "o"), (True, "s")):
     )
     label = "two layers of 40" if is_wide else "one layer of 20"
     ax.scatter([], [], c="0.5", marker=marker, s=70, label=label)
+for rate, score in zip(rates, scores, strict=True):
+    if score < lowest:
+        ax.annotate(f"↓ {score:.1f}  ", (rate, lowest), ha="right", va="center")
 ax.set(xscale="log", xlabel="inner_lr", ylabel="R² on tasks left out")
 fig.colorbar(points, ax=ax, label="inner steps", ticks=[1, 2, 3])
 ax.legend(loc="lower left")

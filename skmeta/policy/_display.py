@@ -16,6 +16,8 @@ from skmeta.policy.environments import TaskFamily, make_vector
 from skmeta.priors import MetaPrior
 
 _KINDS = ("returns", "paths")
+# Policies can be told apart without colours.
+_MARKERS, _LINES = "osD^v", ("-", "--", "-.", ":")
 
 
 @dataclass(frozen=True)
@@ -172,13 +174,14 @@ class PolicyDisplay:
     def _plot_returns(self, plt: Any, ax: Any) -> None:
         if ax is None:
             _, ax = plt.subplots()
-        for name, record in self.records.items():
+        for k, (name, record) in enumerate(self.records.items()):
             mean = record.returns.mean(1)
             half = np.zeros_like(mean)
             if record.returns.shape[1] > 1:
                 half = 1.96 * record.returns.std(1, ddof=1) / np.sqrt(record.returns.shape[1])
             steps = np.arange(len(mean))
-            (line,) = ax.plot(steps, mean, marker="o", label=name)
+            style = {"marker": _MARKERS[k % len(_MARKERS)], "linestyle": _LINES[k % len(_LINES)]}
+            (line,) = ax.plot(steps, mean, label=name, **style)
             ax.fill_between(steps, mean - half, mean + half, color=line.get_color(), alpha=0.2)
         ax.set(xlabel="updates", ylabel="mean return", xticks=steps)
         ax.legend()
