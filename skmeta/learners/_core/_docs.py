@@ -14,7 +14,8 @@ PARAMETERS = SHARED_PARAMETERS | {
         'float or "auto"',
         "Step size of the inner loop (alpha in the papers). ``auto`` meta-trains for a tenth of "
         "the iterations with each of four step sizes, from 0.01 to 0.3, and takes the one with the "
-        "least loss on held-out tasks.",
+        "least loss on held-out tasks. A run that is resumed from a checkpoint tries them again: "
+        "give ``random_state``, so that it finds the same.",
     ),
     "n_inner_steps": ("int", "Number of gradient steps of the adaptation to a task."),
     "head_init": (
