@@ -27,7 +27,7 @@ class ProgressBar(Protocol):
 
 
 def progress_bar(
-    total: int,
+    total: int | None,
     description: str,
     unit: str,
     *,
@@ -39,8 +39,8 @@ def progress_bar(
 
     Parameters
     ----------
-    total : int
-        Number of steps.
+    total : int or None
+        Number of steps; None if it is not known.
     description, unit : str
         What is done, and what a step is.
     shown : bool
@@ -84,7 +84,7 @@ def _is_notebook() -> bool:
 class _Lines:
     """Writes a line now and then."""
 
-    def __init__(self, total: int, description: str, unit: str, initial: int) -> None:
+    def __init__(self, total: int | None, description: str, unit: str, initial: int) -> None:
         self._total, self._description, self._unit = total, description, unit
         self._done = initial
         self._values = ""
@@ -104,7 +104,7 @@ class _Lines:
         self._done += n
         # The last line is written at the end, when all values are known.
         is_due = is_first or time.monotonic() - self._last >= _EVERY
-        if is_due and self._done < self._total:
+        if is_due and (self._total is None or self._done < self._total):
             self._write()
 
     def set_postfix(self, values: dict[str, str], refresh: bool = True) -> None:
@@ -113,6 +113,7 @@ class _Lines:
 
     def _write(self) -> None:
         self._last, self._written = time.monotonic(), self._done
-        text = f"{self._description}: {self._done}/{self._total} {self._unit}"
+        of_all = "" if self._total is None else f"/{self._total}"
+        text = f"{self._description}: {self._done}{of_all} {self._unit}"
         seconds = f"{self._last - self._began:.0f} s"
         print(f"{text}, {seconds}{self._values}", file=sys.stderr, flush=True)

@@ -82,6 +82,11 @@ def check_labels(labels: Any, name: str, n_rows: int | None = None) -> np.ndarra
     """
     if labels is None:
         raise ValueError(f"{name} is None, but one label per row is needed. Pass {name}.")
+    if isinstance(labels, str):
+        raise ValueError(
+            f"{name}={labels!r} is a string, but one label per row is needed. Pass the labels "
+            f"themselves, such as the column {name}=frame[{labels!r}]."
+        )
     # From a list, NumPy would turn [1, "a"] into two strings, and None into "None".
     array = np.asarray(labels, dtype=object) if isinstance(labels, (list, tuple)) else labels
     array = np.asarray(column_or_1d(np.asarray(array)))
@@ -191,7 +196,15 @@ def check_targets(y: Any, n_rows: int | None = None) -> np.ndarray:
             f"y holds times ({y.dtype}), but a regression target must be a number. Turn them into "
             "numbers, such as days since a date."
         )
-    array: np.ndarray = column_or_1d(y, dtype=np.float64)
+    try:
+        array: np.ndarray = column_or_1d(y, dtype=np.float64)
+    except ValueError as error:
+        if "could not convert" not in str(error):
+            raise
+        raise ValueError(
+            f"y holds strings ({error}), but a regression target must be a number. Convert y to "
+            "numbers or, if it holds classes, use a classifier."
+        ) from error
     if n_rows is not None and len(array) != n_rows:
         raise ValueError(f"y has {len(array)} values for {n_rows} rows. Pass one for each row.")
     bad = ~np.isfinite(array)

@@ -69,6 +69,6 @@ def check_bfloat16(device: torch.device) -> None:
         is_able, needed = False, "a CPU or a CUDA GPU"
     if not is_able:
         raise DeviceError(
-            f"precision='bfloat16' needs {needed}, and device={str(device)!r} is none. Use "
+            f"precision='bfloat16' needs {needed}, which device={str(device)!r} is not. Use "
             "precision='float32'."
         )

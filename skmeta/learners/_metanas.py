@@ -124,7 +124,7 @@ class MetaNAS(GradientLearner):
             )
         if len(self.temperature) != 2 or not 0 < self.temperature[1] <= self.temperature[0]:
             raise ValueError(
-                f"temperature must be two positive numbers of which the second is not larger, got "
+                "temperature must be two positive numbers, the larger one first, got "
                 f"{self.temperature}. Pass (0.1, 0.01), or (1, 0.01) for a softer start."
             )
         cells = self._annealed_network(context, 0).cells

@@ -297,9 +297,12 @@ def with_one_estimator(search: Any) -> Any:
     SearchSpaceError
         If the list is empty, or a space is given as well.
     TypeError
-        If something in the list is not an estimator.
+        If the estimator is a class, or something in the list is not an estimator.
     """
     estimators = search.estimator
+    if isinstance(estimators, type):
+        name = estimators.__name__
+        raise TypeError(f"estimator is the class {name}. Pass an instance of it, such as {name}().")
     if not isinstance(estimators, list | tuple):
         return search
     _check_estimators(estimators, search.param_distributions, search.param_grid)

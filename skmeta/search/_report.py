@@ -97,14 +97,17 @@ class Progress:
         self._bar.update(1)
         width = len(str(self._n_iter))
         best = self._best if np.isfinite(self._best) else math.nan
-        self._tell(
+        line = (
             f"{self._n_shown:>{width}}/{self._n_iter}: score {score:.5g}, best {best:.5g}, "
-            f"{source}, {seconds:.2g} s, {changed}"
+            f"{source}, {seconds:.2g} s"
         )
-        if self._verbose > 1:
+        if self._verbose > 1:  # All parameters stand below, so the changed ones are not repeated.
             scores = " ".join(f"{fold:.5g}" for fold in folds)
             values = " ".join(f"{self._names.get(n, n)}={_spell(v)}" for n, v in params.items())
+            self._tell(line)
             self._tell(f"{'':>{2 * width + 3}}folds {scores}; {values or 'no parameter'}")
+        else:
+            self._tell(f"{line}, {changed}")
 
     def _changed(self, params: Candidate) -> str:
         """Return the parameters that differ from those of the best candidate so far."""

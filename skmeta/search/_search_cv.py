@@ -140,7 +140,7 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
         With ``verbose=1`` there is one line per candidate, in the order in which they finish: its
         number, score, the best score so far, why it was tried, seconds, and the parameters that
         differ from the best candidate so far (from the estimator, for the first one).
-        ``verbose=2`` adds a line with the score of each fold and all parameters of the candidate.
+        ``verbose=2`` has all parameters instead, and the score of each fold, on a second line.
     return_predictions : bool or str, default=False
         Set ``cv_predictions_``: what the best candidate predicts for each row when it is fitted on
         the folds that do not have the row. This fits it once more per fold, and `time_budget` does

@@ -240,8 +240,8 @@ class EpisodeSplit(BaseCrossValidator):
         visited = np.flatnonzero(sampler.n_usable >= (n_way or 1))
         if len(visited) == 0:
             raise EpisodeError(
-                f"n_way={n_way} classes with two rows or more are in no group; the most that a "
-                f"group has is {sampler.n_usable.max()}. Lower n_way."
+                f"No group has n_way={n_way} classes with two rows or more each; the "
+                f"group with the most has {sampler.n_usable.max()}. Lower n_way."
             )
         if classes is not None:
             warn_if_reused(self.prior, classes, "classes")

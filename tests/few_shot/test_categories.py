@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from skmeta import MetaFewShotClassifier
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.few_shot._categories import CategoryCodes
 
 ROWS = 40
@@ -117,6 +117,8 @@ def test_columns_must_be_of_the_same_type_and_name():
         MetaFewShotClassifier("scratch").fit(X, y)
     with pytest.raises(ValueError, match=r"X holds strings .* Pass a data frame"):
         MetaFewShotClassifier().fit(X.to_numpy(), y)
+    with pytest.raises(ValueError, match=r"y holds strings .* use a classifier"):
+        MetaFewShotRegressor().fit(X[["size"]], X["colour"].fillna("red"))
 
 
 def test_numbers_in_objects_are_numbers():

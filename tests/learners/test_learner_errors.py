@@ -162,6 +162,8 @@ def test_labels_of_another_length(length, match):
 
 def test_groups_of_another_length():
     X, y, groups = make_groups()
+    with pytest.raises(ValueError, match=r"groups='shop' is a string, .* groups=frame\['shop'\]"):
+        MAML(n_iterations=1).fit(X, y, groups="shop")
     with pytest.raises(ValueError, match="groups has 59 values for 60 rows"):
         MAML(**SMALL).fit(X, y, groups[:-1])
 

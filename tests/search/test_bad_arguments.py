@@ -38,6 +38,7 @@ from skmeta.search import (
         ({"param_distributions": {"c": [1]}}, SearchSpaceError, "Did you mean 'C'"),
         ({"n_iter": "all"}, SearchSpaceError, "'C' has a distribution"),
         ({"n_iter": 0}, ValueError, "'n_iter' parameter"),
+        ({"estimator": SVC}, TypeError, r"estimator is the class SVC\. Pass an instance of it"),
         ({"n_iter": "some"}, ValueError, "'n_iter' parameter"),
         ({"batch_size": 0}, ValueError, "'batch_size' parameter"),
         ({"time_budget": 0}, ValueError, "'time_budget' parameter"),

@@ -62,6 +62,7 @@ def test_verbose_2_adds_the_folds_and_all_parameters(capsys):
     _, *lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
     results = found.cv_results_
+    assert not any("=" in line for line in lines[::2])  # parameters are shown once
     for row, line in enumerate(lines[1::2]):
         folds, params = re.fullmatch(r"\s+folds (.+); (.+)", line).groups()
         expected = [results[f"split{k}_test_score"][row] for k in range(3)]

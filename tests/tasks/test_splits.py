@@ -174,7 +174,7 @@ def test_groups_reach_it_with_and_without_metadata_routing():
     [
         ({"n_query": 60}, Y, None, r"Class 0 has 50 rows, but n_shot=1 and n_query=60 need 61"),
         ({"n_way": 9}, Y, None, r"n_way=9, but the number of classes is 3"),
-        ({"n_way": 9}, Y, GROUPS, r"n_way=9 classes .* the most that a group has is 3"),
+        ({"n_way": 9}, Y, GROUPS, r"No group has n_way=9 classes .* group with the most has 3"),
         ({"n_way": 2}, X[:, 0], GROUPS, r"n_way=2, but y holds regression targets"),
         ({}, X[:, 0], None, r"y holds regression targets, .* Pass groups"),
         ({"n_episodes": 0}, Y, None, r"n_episodes must be an integer of at least 1, got 0"),

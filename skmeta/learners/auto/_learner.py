@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
-from tqdm.auto import tqdm
 
 from skmeta._columns import ColumnEncoder
 from skmeta._doc_link import DocLink
 from skmeta._optional import import_optional
+from skmeta._progress import progress_bar
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context, get_feature_names
 from skmeta._validation import suggest_parameters
@@ -85,7 +85,7 @@ class AutoLearner(DocLink, BaseEstimator):
         File that is written after each run, and from which ``fit`` resumes if it was interrupted.
         It needs an integer ``random_state``.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows progress on standard error: a bar in terminals and notebooks, else lines.
     random_state : int, Generator, RandomState or None, default=None
         Seed of what is held out, and of the learners. With the same seed the result is the same
         if no learner runs out of time.
@@ -396,23 +396,25 @@ class AutoLearner(DocLink, BaseEstimator):
 
 
 class _Progress:
-    """A progress bar, if it is wanted: one step for each run of a learner."""
+    """Progress, if it is wanted: one step for each run of a learner."""
 
     def __init__(self, is_shown: bool) -> None:
-        self._bar = tqdm(desc="AutoLearner", unit="run", disable=not is_shown)
+        self._bar = progress_bar(None, "AutoLearner", "runs", shown=is_shown)
         self._best = np.inf
 
     def __enter__(self) -> _Progress:
+        self._bar.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._bar.close()
+        self._bar.__exit__(*error)
 
     def __call__(self, name: str, loss: float | None) -> None:
         if loss is not None:
             self._best = min(self._best, loss)
+        self._bar.set_postfix({"learner": name, "least loss": f"{self._best:.3g}"})
+        if loss is not None:
             self._bar.update()
-        self._bar.set_postfix(learner=name, least_loss=f"{self._best:.3g}")
 
 
 def _check_learners(given: Sequence[Any]) -> None:
