@@ -22,6 +22,11 @@ Memory = dict[str, Tensor]
 """Tensors computed from a support set that predictions of query rows need."""
 
 
+def full_precision(x: Tensor) -> torch.autocast:
+    """Turn autocast off where sums over many rows are computed."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
 class LabelEncoder(nn.Module):
     """Codes of class slots, or of standardised targets.
 
@@ -73,12 +78,14 @@ class ExpertEncoder(nn.Module):
         self, forms: Tensor, label: Tensor, w: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Return parts (b, n, D) of the tokens, predictions (b, n, s, c), and fitted experts."""
-        predicted, nearest, fitted = fit_experts(forms, label, w)
+        with full_precision(forms):
+            predicted, nearest, fitted = fit_experts(forms, label, w)
         return self._join(predicted, nearest), predicted, fitted
 
     def predict(self, fitted: dict[str, Tensor], forms: Tensor) -> tuple[Tensor, Tensor]:
         """Return parts (b, m, D) of the tokens of query rows, and predictions (b, m, s, c)."""
-        predicted, nearest = predict_experts(fitted, forms)
+        with full_precision(forms):
+            predicted, nearest = predict_experts(fitted, forms)
         predicted = predicted.to(self.join.weight.dtype)
         return self._join(predicted, nearest), predicted
 
@@ -154,12 +161,19 @@ class ColumnEncoder(nn.Module):
             The memory, for :meth:`predict`.
         """
         cells = self._encode(forms)
-        w = w.to(cells.dtype)
+        bins = self._bins(cells)
+        with full_precision(forms):
+            prediction, memory = self._read_bins(bins, y, w.to(bins.dtype))
+        agreement = self.agreement(memory.pop("agreed"))
+        memory["agreement"] = agreement
+        return self._join(cells, prediction, agreement), memory
+
+    def _read_bins(self, bins: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Memory]:
+        """Return predictions of support cells from their bins, and the memory of the bins."""
         own = w.clamp_max(1.0)
-        code = self.label(y, cells.dtype)
+        code = self.label(y, bins.dtype)
         share = w / w.sum(1, keepdim=True).clamp_min(1e-12)
         code = code - (share[:, :, None] * code).sum(1, keepdim=True)
-        bins = self._bins(cells)
         weighted = bins * w[:, :, None, None, None]
         # Sums over support rows: labels (b, d, heads, g, v) and weights (b, d, heads, g) of bins.
         sums = torch.einsum("bndhg,bnv->bdhgv", weighted, code)
@@ -169,12 +183,8 @@ class ColumnEncoder(nn.Module):
         # Agreement of a column's predictions with the labels of rows left out of its bins.
         agreed = (share[:, :, None, None, None] * prediction * code[:, :, None, None, :]).sum(1)
         power = (share[:, :, None, None, None] * prediction * prediction).sum(1)
-        agreement = self.agreement(torch.cat([agreed.flatten(2), power.flatten(2)], 2))
-        return self._join(cells, prediction, agreement), {
-            "sums": sums,
-            "counts": counts,
-            "agreement": agreement,
-        }
+        agreed = torch.cat([agreed.flatten(2), power.flatten(2)], 2)
+        return prediction, {"sums": sums, "counts": counts, "agreed": agreed}
 
     def predict(self, memory: Memory, forms: Tensor) -> Tensor:
         """Encode query cells.
@@ -192,7 +202,9 @@ class ColumnEncoder(nn.Module):
             The encoded cells.
         """
         cells = self._encode(forms)
-        prediction = self._predict_from_bins(memory["sums"], memory["counts"], self._bins(cells))
+        bins = self._bins(cells)
+        with full_precision(forms):
+            prediction = self._predict_from_bins(memory["sums"], memory["counts"], bins)
         return self._join(cells, prediction, memory["agreement"])
 
     def _encode(self, forms: Tensor) -> Tensor:
@@ -201,7 +213,8 @@ class ColumnEncoder(nn.Module):
 
     def _bins(self, cells: Tensor) -> Tensor:
         """Return the share of each cell in each bin, (b, m, d, heads, g)."""
-        share: Tensor = self.bins(cells).unflatten(3, (self.n_heads, self.n_bins)).softmax(4)
+        logits = self.bins(cells).to(self.smoothing.dtype)
+        share: Tensor = logits.unflatten(3, (self.n_heads, self.n_bins)).softmax(4)
         return share
 
     def _predict_from_bins(

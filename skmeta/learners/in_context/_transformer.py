@@ -32,7 +32,13 @@ from torch import Tensor, nn
 
 from skmeta.learners.in_context._binned import N_BINS, bin_edges
 from skmeta.learners.in_context._cells import describe_cells, measure_columns
-from skmeta.learners.in_context._encoders import ColumnEncoder, ExpertEncoder, LabelEncoder, Memory
+from skmeta.learners.in_context._encoders import (
+    ColumnEncoder,
+    ExpertEncoder,
+    LabelEncoder,
+    Memory,
+    full_precision,
+)
 from skmeta.learners.in_context._experts import N_EXPERTS
 from skmeta.learners.in_context._line import Line, mix_with_line
 
@@ -175,21 +181,21 @@ class TableTransformer(nn.Module):
 
     def _read(self, x: Tensor, y: Tensor, w: Tensor | None, slots: Tensor) -> Memory:
         weight = x.new_ones(x.shape[:2]) if w is None else w.to(x.dtype)
-        # Sums over many rows are kept in full precision under autocast.
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             columns = measure_columns(x, weight)
             # Ranks and means are exact; what follows has the precision of the weights.
             forms = describe_cells(columns, x, weight).to(self.project.weight.dtype)
             weight = weight.to(forms.dtype)
-            h, memory = self.columns.read(forms, y, weight)
             label, present = self.experts.centred_labels(y, weight)
-            embedding, predicted, fitted = self.experts.read(forms, label, weight)
-            memory |= {f"column.{n}": v for n, v in columns.items()}
-            memory |= {f"expert.{n}": v for n, v in fitted.items()}
-            if self.line is not None:
+        h, memory = self.columns.read(forms, y, weight)
+        embedding, predicted, fitted = self.experts.read(forms, label, weight)
+        memory |= {f"column.{n}": v for n, v in columns.items()}
+        memory |= {f"expert.{n}": v for n, v in fitted.items()}
+        if self.line is not None:
+            with full_precision(x):
                 fitted = self.line.read(forms, label, weight, predicted, present)
-                memory |= {f"line.{n}": v for n, v in fitted.items()}
-        dtype = h.dtype
+            memory |= {f"line.{n}": v for n, v in fitted.items()}
+        dtype = forms.dtype
         memory["slots"] = slots
         bias = None
         if w is not None:
@@ -204,10 +210,10 @@ class TableTransformer(nn.Module):
         return memory
 
     def _predict(self, memory: Memory, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             forms = describe_cells(_part(memory, "column."), x).to(self.project.weight.dtype)
-            h = self.columns.predict(memory, forms)
-            embedding, predicted = self.experts.predict(_part(memory, "expert."), forms)
+        h = self.columns.predict(memory, forms)
+        embedding, predicted = self.experts.predict(_part(memory, "expert."), forms)
         # A prepared memory is that of an estimator.
         weight = memory.get("row_weight")
         fast = weight is not None and not torch.is_grad_enabled()
@@ -218,7 +224,7 @@ class TableTransformer(nn.Module):
             keys, values = memory[f"keys.{i}"], memory[f"values.{i}"]
             token = block(token, keys, values, memory.get("bias"), fast)
         outputs: Tensor = self.head(F.gelu(self.hidden(self.norm(token))))
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             outputs, line = (
                 self._combine(outputs.to(predicted.dtype), predicted),
                 _part(memory, "line."),
@@ -253,7 +259,7 @@ class TableTransformer(nn.Module):
     def _rows(self, cells: Tensor, weight: Tensor) -> Tensor:
         """Sum the cells (b, m, d, 2 e) of each row to a token (b, m, D)."""
         total = cells.flatten(2) @ weight.to(cells.dtype)
-        return total / math.sqrt(cells.shape[2]) + self.project.bias
+        return total.to(weight.dtype) / math.sqrt(cells.shape[2]) + self.project.bias
 
 
 class Block(nn.Module):

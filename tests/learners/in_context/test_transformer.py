@@ -180,3 +180,19 @@ def test_without_meta_training_it_says_what_the_experts_say(kind, task):
         centre = torch.cat([edge[:1] - 0.5, (edge[1:] + edge[:-1]) / 2, edge[-1:] + 0.5])
         mean = found.softmax(2) @ centre
         torch.testing.assert_close(mean, predicted.mean(2)[..., 0], atol=0.03, rtol=0)
+
+
+def test_autocast_changes_the_gradient_by_little(network, task, kind):
+    network.float()
+    task = {n: v.float() if v.is_floating_point() else v for n, v in task.items()}
+    gradients = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            outputs = network(**task)
+        assert outputs.dtype == torch.float32
+        outputs.float().log_softmax(2)[..., 0].mean().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in network.parameters()]))
+        network.zero_grad()
+    exact, rounded = gradients
+    assert not torch.equal(exact, rounded)
+    assert torch.cosine_similarity(exact, rounded, 0) > 0.999
