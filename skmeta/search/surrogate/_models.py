@@ -35,11 +35,21 @@ from skmeta.search.surrogate._gp import (
     posterior,
     scale_columns,
 )
-from skmeta.search.surrogate._kriging import Factor, GrowingColumns, Kriging, WhitenedCandidates
+from skmeta.search.surrogate._kriging import (
+    Factor,
+    GrowingColumns,
+    Kriging,
+    WhitenedCandidates,
+    krige,
+)
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 Index = Sequence[int] | slice
+
+# Type of arrays with a column for each candidate, most of which a suggestion reads. Twice as many
+# digits would take twice as long to read.
+_PRECISION = np.float32
 
 # Chosen on the development half of benchmarks/search_tables.py.
 _FLOOR = 0.0  # smallest value of past surfaces, in standard deviations from their mean
@@ -122,8 +132,8 @@ class PlainModel:
         # The evidence of a fitted kernel would be too large, so the mean of its prior is used.
         _, noise, Z = self._kernel(self._prior.moments(self._n_groups)[0], rows)
         K = matern(Z, Z) + (noise + 1e-6) * np.eye(len(rows))
-        factor = Factor.of(K, np.zeros((1, len(rows))))
-        self.log_weight = self._log_weight + Kriging(factor, y, np.ones(1)).evidence
+        [kriging] = krige(Factor.of(K, np.zeros((1, len(rows)))), y, np.ones(1))
+        self.log_weight = self._log_weight + kriging.evidence
 
     def predict(self) -> tuple[Array, Array]:
         """Return mean and standard deviation of all candidates' scores, each of shape (n,)."""
@@ -187,21 +197,20 @@ class LearnedModels:
         self._n_free = max(1 - float(task_weights @ task_weights), 1e-9)
         floored, *columns = self._columns(F)
         self._F = GrowingColumns(floored)
-        self._Z = GrowingColumns(Z.T)
-        C, U, G = map(GrowingColumns, columns)
+        self._Z = GrowingColumns(Z.T.astype(_PRECISION))
+        C, U, G = (GrowingColumns(values.astype(_PRECISION)) for values in columns)
         self._shared = [_Shared(f) for f in (_second_moment(U), _second_moment(G), self._matern)]
         of_U, of_G, correlation = self._shared
         self._mean_variance = float((task_weights @ floored).var())
         no_mean = np.ones(1)
-        self._components = [
-            *(_Component(U, of_U, C, correlation, t, noise, task_weights, 0.0) for t in remainders),
-            *(
-                _Component(G, of_G, None, correlation, t, noise, no_mean, _LOG_WEIGHT_WITHOUT_MEAN)
-                for t in remainders
+        self._groups = [
+            _Group(U, of_U, C, correlation, remainders, noise, task_weights, 0.0),
+            _Group(
+                G, of_G, None, correlation, remainders, noise, no_mean, _LOG_WEIGHT_WITHOUT_MEAN
             ),
         ]
         self._growing = (self._F, C, U, G)
-        self._order: list[int] = []
+        self._order = _Order()
 
     @property
     def F(self) -> Array:
@@ -239,23 +248,19 @@ class LearnedModels:
         list of Model
             One per variance of the remainder and kind of model.
         """
-        known = dict(zip(rows.tolist(), y, strict=True))
-        if not known.keys() >= set(self._order):
-            self._order = []
-            for component in self._components:
-                component.restart()
-        seen = set(self._order)
-        self._order += [row for row in known if row not in seen]
-        ordered = np.array([known[row] for row in self._order])
-        for component in self._components:
-            component.observe(self._order, ordered)
-        return self._components
+        if not self._order.update(rows, y):
+            for group in self._groups:
+                group.restart()
+        for group in self._groups:
+            group.observe(self._order.rows, self._order.y)
+        return [component for group in self._groups for component in group.components]
 
     def agreement(self, rows: Rows, y: Array) -> Array:
         """Return the probability of each past task, if the new task is like one of them."""
         Z = self._Z.values.T[rows]
         residual = 0.3 * matern(Z, Z) + 0.1 * np.eye(len(rows))
-        return np.asarray(Kriging(Factor.of(residual, self.F[:, rows]), y, self._w).shares)
+        [kriging] = krige(Factor.of(residual, self.F[:, rows]), y, self._w)
+        return np.asarray(kriging.shares)
 
     def _matern(self, rows: Index, columns: Index) -> Array:
         Z = self._Z.values.T
@@ -273,6 +278,33 @@ class LearnedModels:
         C = mu + np.sqrt(1 - _BANDWIDTH) * deviations
         U = self._weights * deviations * np.sqrt(_BANDWIDTH / self._n_free)
         return floored, C, U, self._weights * ((F - mean) / scale)
+
+
+class _Order:
+    """Observations in the order in which they became known, since factors grow in that order.
+
+    Attributes
+    ----------
+    rows : list of int
+        Positions of the candidates.
+    y : ndarray of shape (m,)
+        Their scores.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+        self.y: Array = np.empty(0)
+
+    def update(self, rows: Rows, y: Array) -> bool:
+        """Replace the observations; return whether all that were known before are among them."""
+        known = dict(zip(rows.tolist(), y, strict=True))
+        grows = known.keys() >= set(self.rows)
+        if not grows:
+            self.rows = []
+        seen = set(self.rows)
+        self.rows += [row for row in known if row not in seen]
+        self.y = np.array([known[row] for row in self.rows])
+        return grows
 
 
 class _Shared:
@@ -295,8 +327,59 @@ class _Shared:
         self._found.clear()
 
 
+class _Group:
+    """Gaussian processes of `LearnedModels` with covariance U' U + t^2 M, one for each t^2.
+
+    They have the same prior means and the same observations.
+    """
+
+    def __init__(
+        self,
+        U: GrowingColumns,
+        covariance: _Shared,
+        C: GrowingColumns | None,
+        correlation: _Shared,
+        remainders: Sequence[float],
+        noise: float,
+        p: Array,
+        log_weight: float,
+    ) -> None:
+        self._C = C
+        self._past, self._correlation = covariance, correlation
+        self._remainders = np.array(remainders)
+        self._noise = noise
+        self._p = p
+        self._log_weight = log_weight
+        self.components = [_Component(U, covariance, C, correlation, t) for t in remainders]
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget all observations."""
+        self._factor = Factor(len(self._p), len(self.components))
+        for component in self.components:
+            component.forget()
+
+    def observe(self, rows: list[int], y: Array) -> None:
+        """Replace the observations; `rows` begins with the rows of the previous call."""
+        for m in range(len(self._factor), len(rows)):
+            row, seen = rows[m], rows[: m + 1]
+            past, correlation = self._past([row], seen)[0], self._correlation([row], seen)[0]
+            covariance = past + self._remainders[:, None] * correlation
+            means = np.zeros(1) if self._C is None else self._C.values[:, row]
+            self._factor.append(covariance[:, :m], covariance[:, m] + self._noise, means)
+        found = krige(self._factor, y, self._p)
+        parts = zip(self.components, found, self._factor.L, self._factor.ones, strict=True)
+        for component, kriging, L, ones in parts:
+            component.observe(rows, kriging, L, ones)
+            component.log_weight = self._log_weight + kriging.evidence
+
+
 class _Component:
-    """One Gaussian process of `LearnedModels`, with covariance U' U + t^2 M."""
+    """One Gaussian process of a group, which predicts."""
+
+    log_weight: float
+    _kriging: Kriging
+    _variance: Array
 
     def __init__(
         self,
@@ -305,58 +388,38 @@ class _Component:
         C: GrowingColumns | None,
         correlation: _Shared,
         remainder: float,
-        noise: float,
-        p: Array,
-        log_weight: float,
     ) -> None:
         self._U, self._C = U, C
         self._past, self._correlation = covariance, correlation
-        self._remainder, self._noise = remainder, noise
-        self._p = p
-        self._log_weight = log_weight
-        self._variance: Array = np.empty(0)
-        self.restart()
-
-    def restart(self) -> None:
-        """Forget all observations."""
-        self._rows: list[int] = []
-        self._factor = Factor(len(self._p))
+        self._remainder = remainder
         self.forget()
 
-    def observe(self, rows: Sequence[int], y: Array) -> None:
-        """Replace the observations; `rows` begins with the rows of the previous call."""
-        for row in rows[len(self._rows) :]:
-            covariance = self._covariance(self._rows, [row])[:, 0]
-            variance = float(self._covariance([row], [row])[0, 0]) + self._noise
-            means = np.zeros(1) if self._C is None else self._C.values[:, row]
-            self._factor.append(covariance, variance, means)
-            self._rows.append(row)
-        self._kriging = Kriging(self._factor, y, self._p)
-        self.log_weight = self._log_weight + self._kriging.evidence
+    def observe(self, rows: list[int], kriging: Kriging, L: Array, ones: Array) -> None:
+        """Replace the observations, their posterior and what is whitened by their covariance."""
+        self._rows, self._kriging, self._L, self._ones = rows, kriging, L, ones
 
     def predict(self) -> tuple[Array, Array]:
         """Return mean and standard deviation of all candidates' scores, each of shape (n,)."""
         U = self._U.values
-        self._candidates.update(
-            self._factor,
-            U.shape[1],
-            lambda observed, candidates: self._covariance(self._rows[observed], candidates),
-        )
+
+        def cross(observed: slice, candidates: slice) -> Array:
+            rows = self._rows[observed]
+            past = self._past(rows, candidates)
+            return np.asarray(past + self._remainder * self._correlation(rows, candidates))
+
+        self._candidates.update(self._L, self._ones, U.shape[1], cross)
         n_before = len(self._variance)
-        more = U[:, n_before:]
-        self._variance = np.append(self._variance, (more * more).sum(0) + self._remainder)
+        if n_before < U.shape[1]:
+            more = U[:, n_before:]
+            self._variance = np.append(self._variance, (more * more).sum(0) + self._remainder)
         C = None if self._C is None else self._C.values
         mean, variance = self._kriging.predict(self._candidates, self._variance, C)
-        return mean, np.sqrt(variance)
+        return mean.astype(np.float64), np.sqrt(variance.astype(np.float64))
 
     def forget(self) -> None:
         """Free the arrays that only predictions need."""
-        self._candidates = WhitenedCandidates()
-        self._variance = np.empty(0)
-
-    def _covariance(self, rows: Sequence[int], columns: Index) -> Array:
-        past = self._past(rows, columns)
-        return past + self._remainder * self._correlation(rows, columns)
+        self._candidates = WhitenedCandidates(_PRECISION)
+        self._variance = np.empty(0, _PRECISION)
 
 
 def _second_moment(U: GrowingColumns) -> Callable[[Index, Index], Array]:

@@ -6,7 +6,8 @@ from scipy.stats import multivariate_normal
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from skmeta.search.surrogate._kriging import Factor, GrowingColumns, Kriging, WhitenedCandidates
+from skmeta.search.surrogate._kriging import Factor, GrowingColumns, WhitenedCandidates
+from skmeta.search.surrogate._kriging import krige as krige_all
 
 X = np.random.default_rng(0).random((30, 2))
 K = Matern(0.5, nu=2.5)(X)
@@ -16,12 +17,13 @@ NOISY = K[np.ix_(ROWS, ROWS)] + 0.03 * np.eye(4)
 
 
 def krige(K, y, C, p):
-    return Kriging(Factor.of(K, C), y, p)
+    [kriging] = krige_all(Factor.of(K, C), y, p)
+    return kriging
 
 
-def predict(kriging, cross, variance, C):
-    candidates = WhitenedCandidates()
-    candidates.update(kriging._factor, cross.shape[1], lambda i, j: cross[i, j])
+def predict(kriging, K, cross, variance, C):
+    candidates, factor = WhitenedCandidates(), Factor.of(K, C[:, : len(K)])
+    candidates.update(factor.L[0], factor.ones[0], cross.shape[1], lambda i, j: cross[i, j])
     return kriging.predict(candidates, variance, C)
 
 
@@ -60,7 +62,7 @@ def test_a_prior_mean_of_probability_0_has_no_share():
 
 def test_prediction_is_scikit_learns_with_an_unknown_mean():
     kriging = krige(NOISY, Y, np.zeros((1, 4)), np.ones(1))
-    mean, variance = predict(kriging, K[ROWS], np.ones(30), np.zeros((1, 30)))
+    mean, variance = predict(kriging, NOISY, K[ROWS], np.ones(30), np.zeros((1, 30)))
     kernel = ConstantKernel(1e6, "fixed") + Matern(0.5, "fixed", nu=2.5)
     process = GaussianProcessRegressor(kernel, alpha=0.03, optimizer=None)
     c = kriging.c[0]
@@ -73,9 +75,9 @@ def test_prediction_mixes_prior_means_by_total_variance():
     C = np.array([np.sin(5 * X[:, 0]), np.cos(5 * X[:, 1])])
     together = krige(NOISY, Y, C[:, ROWS], np.array([0.5, 0.5]))
     assert together.shares.min() > 0.05, "both matter, or nothing is mixed"
-    mean, variance = predict(together, K[ROWS], np.ones(30), C)
+    mean, variance = predict(together, NOISY, K[ROWS], np.ones(30), C)
     parts = [
-        predict(krige(NOISY, Y, C[i : i + 1, ROWS], np.ones(1)), K[ROWS], np.ones(30), C[[i]])
+        predict(krige(NOISY, Y, C[[i]][:, ROWS], np.ones(1)), NOISY, K[ROWS], np.ones(30), C[[i]])
         for i in (0, 1)
     ]
     means, variances = map(np.array, zip(*parts, strict=True))
@@ -89,8 +91,9 @@ def test_scale_and_offset_of_scores_are_learned():
     surface = np.sin(5 * X[:, 0]) + X[:, 1]
     rows = np.arange(12)
     y = 4 + 0.2 * surface[rows]
-    kriging = krige(0.01 * K[:12, :12] + 1e-4 * np.eye(12), y, surface[None, :12], np.ones(1))
-    mean, _ = predict(kriging, 0.01 * K[:12], np.full(30, 0.01), surface[None])
+    covariance = 0.01 * K[:12, :12] + 1e-4 * np.eye(12)
+    kriging = krige(covariance, y, surface[None, :12], np.ones(1))
+    mean, _ = predict(kriging, covariance, 0.01 * K[:12], np.full(30, 0.01), surface[None])
     np.testing.assert_allclose(mean, 4 + 0.2 * surface, atol=0.01)
     np.testing.assert_allclose(kriging.c[0], 5, rtol=0.1)
 
@@ -98,17 +101,23 @@ def test_scale_and_offset_of_scores_are_learned():
 # -- growing -------------------------------------------------------------------------------------
 
 
-def grown(rows, C, order):
-    """A factor and whitened candidates that grew: `order` holds "row" and numbers of candidates."""
-    factor, candidates, m, n = Factor(len(C)), WhitenedCandidates(), 0, 0
+def grown(rows, C, order, noises):
+    """A factor and whitened candidates that grew: `order` holds "row" and numbers of candidates.
+
+    There is a covariance for each variance of the noise.
+    """
+    factor, m, n = Factor(len(C), len(noises)), 0, 0
+    candidates = [WhitenedCandidates() for _ in noises]
     for step in order:
         if step == "row":
             row = rows[m]
-            factor.append(K[rows[:m], row], K[row, row] + 0.03, C[:, row])
+            covariance = np.tile(K[rows[:m], row], (len(noises), 1))
+            factor.append(covariance, K[row, row] + np.array(noises), C[:, row])
             m += 1
         else:
             n = step
-        candidates.update(factor, n, lambda i, j: K[np.asarray(rows)[i]][:, j])
+        for one, L, ones in zip(candidates, factor.L, factor.ones, strict=True):
+            one.update(L, ones, n, lambda i, j: K[np.asarray(rows)[i]][:, j])
     return factor, candidates
 
 
@@ -124,25 +133,28 @@ def grown(rows, C, order):
 def test_growing_by_rows_and_candidates_is_solving_at_once(order, has_means):
     C = np.array([np.sin(5 * X[:, 0]), np.cos(5 * X[:, 1])]) if has_means else np.zeros((1, 30))
     p = np.full(len(C), 1 / len(C))
-    factor, candidates = grown(ROWS, C, order)
-    found, expected = Kriging(factor, Y, p), krige(NOISY, Y, C[:, ROWS], p)
-    np.testing.assert_allclose(found.evidence, expected.evidence)
-    np.testing.assert_allclose(found.shares, expected.shares)
-    means = C if has_means else None
-    for a, b in zip(
-        found.predict(candidates, np.ones(30), means),
-        predict(expected, K[ROWS], np.ones(30), C),
-        strict=True,
-    ):
-        np.testing.assert_allclose(a, b, rtol=1e-9)
+    noises = (0.03, 0.3)
+    factor, candidates = grown(ROWS, C, order, noises)
+    for found, own, noise in zip(krige_all(factor, Y, p), candidates, noises, strict=True):
+        noisy = K[np.ix_(ROWS, ROWS)] + noise * np.eye(4)
+        expected = krige(noisy, Y, C[:, ROWS], p)
+        np.testing.assert_allclose(found.evidence, expected.evidence)
+        np.testing.assert_allclose(found.shares, expected.shares)
+        for a, b in zip(
+            found.predict(own, np.ones(30), C if has_means else None),
+            predict(expected, noisy, K[ROWS], np.ones(30), C),
+            strict=True,
+        ):
+            np.testing.assert_allclose(a, b, rtol=1e-9)
 
 
 def test_the_same_observation_twice_keeps_the_factor_finite():
     factor = Factor(1)
     for m in range(3):
-        factor.append(np.ones(m), 1.0, np.zeros(1))
+        factor.append(np.ones((1, m)), np.ones(1), np.zeros(1))
     assert np.isfinite(factor.L).all()
-    assert np.isfinite(Kriging(factor, np.array([0.0, 1.0, 0.5]), np.ones(1)).evidence)
+    [kriging] = krige_all(factor, np.array([0.0, 1.0, 0.5]), np.ones(1))
+    assert np.isfinite(kriging.evidence)
 
 
 def test_columns_that_grow():
