@@ -11,7 +11,7 @@ from skmeta.backend import Ranks
 
 
 class Deadline:
-    """A span of time that began when this object was made.
+    """A span of time.
 
     Parameters
     ----------
@@ -19,12 +19,16 @@ class Deadline:
         Its length.
     ranks : Ranks
         Processes that run the loop together, by the clock of rank 0.
+    began : float, optional
+        When it began, by :func:`time.perf_counter`; by default now.
     """
 
-    def __init__(self, seconds: float, ranks: Ranks | None = None) -> None:
+    def __init__(
+        self, seconds: float, ranks: Ranks | None = None, began: float | None = None
+    ) -> None:
         self.seconds = seconds
         self._ranks = ranks or Ranks()
-        self._began = time.perf_counter()
+        self._began = time.perf_counter() if began is None else began
 
     def is_over(self) -> bool:
         """Return whether the time has passed."""
@@ -43,19 +47,21 @@ class Deadline:
 
 
 _CURRENT: ContextVar[float | None] = ContextVar("seconds of a meta-training", default=None)
+_BEGAN: ContextVar[float | None] = ContextVar("when a meta-training began", default=None)
 
 
 @contextmanager
 def time_limit(seconds: float | None) -> Iterator[None]:
-    """Limit the time of each outer loop that begins within the context.
+    """Limit the time of each meta-training that begins within the context.
 
-    The loop takes one step at least. As the end comes near, the schedule of the step size reaches
-    its end too. Estimates in closed form, of a mixed-effects model, have the same limit each.
+    The outer loop takes one step at least. As the end comes near, the schedule of the step size
+    reaches its end too. An estimate in closed form before the loop, of a mixed-effects model, has a
+    share of the time.
 
     Parameters
     ----------
     seconds : float or None
-        Time of a loop; None is no limit.
+        Time of a meta-training; None is no limit.
 
     Yields
     ------
@@ -69,13 +75,33 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         _CURRENT.reset(token)
 
 
-def start_deadline(ranks: Ranks | None = None) -> Deadline | None:
-    """Return the deadline of a loop that begins now.
+@contextmanager
+def shared_deadline() -> Iterator[None]:
+    """Let all parts of the work within the context have one limit together.
+
+    Yields
+    ------
+    None
+        The context has no value.
+    """
+    token = _BEGAN.set(time.perf_counter())
+    try:
+        yield
+    finally:
+        _BEGAN.reset(token)
+
+
+def start_deadline(ranks: Ranks | None = None, share: float = 1.0) -> Deadline | None:
+    """Return the deadline of a part of a meta-training.
+
+    The time counts from the beginning of the meta-training, or from now outside of one.
 
     Parameters
     ----------
     ranks : Ranks, optional
-        The processes that share the loop; all of them end at the same time.
+        The processes that share the work; all of them end at the same time.
+    share : float, default=1.0
+        Share of the time after which this part ends.
 
     Returns
     -------
@@ -83,4 +109,4 @@ def start_deadline(ranks: Ranks | None = None) -> Deadline | None:
         None without a limit.
     """
     seconds = _CURRENT.get()
-    return None if seconds is None else Deadline(seconds, ranks)
+    return None if seconds is None else Deadline(share * seconds, ranks, _BEGAN.get())

@@ -31,7 +31,7 @@ from skmeta.learners._core._session import Session, make_execution, start_sessio
 from skmeta.learners._core._task_source import Problem, TaskSource, make_problem, resolve_kind
 from skmeta.priors import MetaPrior
 from skmeta.tasks import with_wrong_labels
-from skmeta.training import TrainingSettings, meta_train
+from skmeta.training import TrainingSettings, meta_train, shared_deadline
 
 # Run parameters that do not change what is computed, so that a checkpoint outlives them.
 _HARDWARE_PARAMETERS = frozenset(
@@ -39,6 +39,7 @@ _HARDWARE_PARAMETERS = frozenset(
 )
 
 
+@shared_deadline()
 def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, dict[str, Any]]:
     """Meta-train a learner.
 

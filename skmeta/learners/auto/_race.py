@@ -110,7 +110,7 @@ class Race:
     device: str | torch.device
     report: Callable[[str, float | None], None]
     history: dict[str, list[object]] = field(default_factory=dict)
-    # Seconds that a run takes besides its outer loop, by candidate; and limits of the loops.
+    # Seconds that a run takes beyond the limit of its training, by candidate; and these limits.
     _overhead: dict[str, float] = field(default_factory=dict)
     _limits: dict[str, float] = field(default_factory=dict)
     _stages: dict[str, int] = field(default_factory=dict)
@@ -162,12 +162,15 @@ class Race:
     def _halve(self, racing: list[Candidate]) -> dict[str, Result]:
         """Run the two stages of the learners with an outer loop."""
         left = self.clock.left()
-        found, runs = {}, {}
+        found: dict[str, Result] = {}
+        runs: dict[str, Run] = {}
         budget = _TIME_OF_STAGE[0] * left
         # If time is short, it is for the learners that can do more.
         n_first = int(min(len(racing), max(2, budget)))
         first_stage = racing[len(racing) - n_first :]
         for k, candidate in enumerate(first_stage):
+            if runs and self.clock.left() < _TIME_OF_LAST * left:
+                break  # It could not begin without the time for the training on all tasks.
             limit = max(budget / (n_first - k), _SHORTEST)
             began = time.perf_counter()
             runs[candidate.name] = self._run(candidate, 0, 0, limit)
@@ -233,7 +236,7 @@ class Race:
         if run is None:
             run = self._train(candidate, fold, stage, limit)
             self.store.add(key, run, self.clock.spent())
-        self._overhead[candidate.name] = run.seconds - run.loop_seconds
+        self._overhead[candidate.name] = run.seconds - run.limited_seconds
         loss = self._mean(run.loss, fold)
         row = {"learner": candidate.name, "stage": stage, "fold": fold, "loss": loss}
         row |= {"n_iterations": run.n_iterations, "seconds": run.seconds}
@@ -247,6 +250,7 @@ class Race:
         tasks = [design.tasks[k] for k in design.of_fold(fold)]
         try:
             learner = self.fit(candidate, design.folds[fold], stage, limit)
+            of_training = time.perf_counter() - began
             loss = losses_of_prior(learner.prior_, design, tasks, self.device, _finite(limit))
         except FAILURES as error:
             failed = np.full(len(tasks), np.inf)
@@ -254,9 +258,11 @@ class Race:
         history = learner.history_
         seconds = time.perf_counter() - began
         problem = "a prediction is not finite" if np.isinf(loss).any() else ""
-        loop = float(history["seconds"][-1]) if candidate.has_outer_loop else 0.0
+        limited = 0.0
+        if candidate.has_outer_loop:
+            limited = of_training if limit is None else min(of_training, limit)
         iterations = history["iteration"][-1] if candidate.has_outer_loop else 0
-        return Run(loss, int(iterations), seconds, min(loop, seconds), problem)
+        return Run(loss, int(iterations), seconds, limited, problem)
 
     def fit(
         self, candidate: Candidate, rows: np.ndarray, stage: int, limit: float | None
@@ -272,7 +278,7 @@ class Race:
         stage : {0, 1}
             0 is a share of the meta-iterations, 1 all of them.
         limit : float or None
-            Seconds of its outer loop, or of its estimate in closed form.
+            Seconds of its training.
 
         Returns
         -------

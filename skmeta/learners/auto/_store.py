@@ -28,8 +28,8 @@ class Run:
         Meta-iterations.
     seconds : float
         Time of all.
-    loop_seconds : float
-        Time of the outer loop alone.
+    limited_seconds : float
+        Time of the training of a learner with an outer loop, up to its limit.
     error : str
         Why it failed, or an empty string.
     """
@@ -37,7 +37,7 @@ class Run:
     loss: np.ndarray
     n_iterations: int = 0
     seconds: float = 0.0
-    loop_seconds: float = 0.0
+    limited_seconds: float = 0.0
     error: str = ""
 
 

@@ -33,8 +33,12 @@ from skmeta.priors import MetaPrior, load_table_prior
 from skmeta.tasks import GroupEpisodes
 from skmeta.training import start_deadline
 
-# Number of tasks that set the initial weight of the mixed-effects model.
-_N_TASKS = 64
+# Number of tasks that set the initial weight of the mixed-effects model, and the least number of
+# each half if time is short.
+_N_TASKS, _FEWEST_TASKS = 64, 4
+# Shares of a limited time after which the estimates from the two halves of the tasks end, with
+# their comparisons, and that from all tasks.
+_ENDS_OF_HALVES, _END = (0.2, 0.4), 0.6
 # Names of parameters that priors of version 0.1 lack.
 _LINE = "table.line."
 
@@ -175,9 +179,11 @@ def add_mixed_model(
         state = state | _on(adapter, fit_mixed_model(x, y, source.groups))
     codes = np.unique(source.groups, return_inverse=True)[1]
 
-    def estimate(rows: np.ndarray, effects: str, c: float = 1.0, t: float = 1.0) -> State:
+    def estimate(
+        rows: np.ndarray, effects: str, end: float, c: float = 1.0, t: float = 1.0
+    ) -> State:
         tasks = np.unique(codes[rows], return_inverse=True)[1]
-        deadline = start_deadline()
+        deadline = start_deadline(share=end)
         is_over = None if deadline is None else deadline.is_over
         model = estimate_mixed_model(
             z[rows], y[rows], tasks, n_classes, effects=effects, is_over=is_over
@@ -193,16 +199,19 @@ def add_mixed_model(
         if not tasks or len(others) == 0:
             continue
         # Half of the tasks say little about correlations, and one form of effects is faster.
-        half = estimate(others, "slopes")
+        half = estimate(others, "slopes", _ENDS_OF_HALVES[part])
         tensors = adapter.tasks(table, tasks)
+        deadline = start_deadline(share=_ENDS_OF_HALVES[part])
         with torch.no_grad():
             for k in range(len(tasks)):
+                if k >= _FEWEST_TASKS and deadline is not None and deadline.is_over():
+                    break
                 task = TaskTensors(*(Rows(*(of[k] for of in rows)) for rows in tensors))
                 found.append(compare(half, task))
     if not found:
-        return estimate(np.arange(len(codes)), "auto")
+        return estimate(np.arange(len(codes)), "auto", _END)
     arrays = (to_numpy(torch.cat(parts)) for parts in zip(*found, strict=True))
-    return estimate(np.arange(len(codes)), "auto", *estimate_weight(*arrays))
+    return estimate(np.arange(len(codes)), "auto", _END, *estimate_weight(*arrays))
 
 
 def _on(adapter: TensorAdapter, state: State) -> State:

@@ -87,6 +87,24 @@ def test_learners_that_have_no_time_are_named(monkeypatch):
     assert alone.prior_.learner == "MAML"
 
 
+def test_a_learner_is_not_begun_in_the_time_for_the_last_training(monkeypatch):
+    left = [100.0]
+    monkeypatch.setattr(Clock, "left", lambda self: left[0])
+    train = Race._train
+
+    def train_slowly(self, candidate, *args):
+        run = train(self, candidate, *args)
+        left[0] = 1.0 if candidate.has_outer_loop else left[0]
+        return run
+
+    monkeypatch.setattr(Race, "_train", train_slowly)
+    three = [HierarchicalLinear(), *(clone(SMALL_MAML) for _ in range(3))]
+    auto = make_auto(candidates=three).fit(*make_intercepts())
+    status = auto.leaderboard_.set_index("learner").status
+    assert status["MAML 1"] == "compared"
+    assert status["MAML 2"] == status["MAML 3"] == "no time"
+
+
 def test_lines_of_progress_name_the_learner(capsys):
     make_auto(candidates=[HierarchicalLinear()], verbose=1).fit(*make_intercepts())
     printed = capsys.readouterr().err  # which is no terminal
