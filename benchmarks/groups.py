@@ -26,10 +26,13 @@ Methods:
 ``alpaca``        ALPaCA;
 ``in_context``    InContextLearner, fine-tuned from the prior that ships;
 ``metasgd``, ``maml``  those, on groups;
-``auto``          AutoLearner, one prior for both numbers of known rows, within ``--time-budget``
-                  seconds of processor time. Its leaderboards are in ``results/groups-auto.jsonl``.
+``protonet``      ProtoNet, for classifications, from 1 to 5 rows of each class; a class without
+                  known rows has probability 0;
+``auto``          AutoLearner, within ``--time-budget`` seconds of processor time. Its leaderboards
+                  are in ``results/groups-auto.jsonl``.
 
-The baselines ``intercept`` and ``slopes`` are written here, apart from the package.
+A learner of the package has one prior for both numbers of known rows; its ``seconds`` are in the
+line of 5 rows. The baselines ``intercept`` and ``slopes`` are written here, apart from the package.
 
 Squared errors are over the variance of the targets of all queries of a split, log losses are of
 probabilities over all classes, not below 0.001. Every second set, by a hash of its name, is there
@@ -119,7 +122,11 @@ def _with_prior(split: Split, prior) -> list[Prediction]:
 
 
 def _meta_trained(split: Split, learner) -> list[Prediction]:
-    return _with_prior(split, _meta_trained_prior(split, learner))
+    """Predictions from one prior for both numbers of known rows."""
+    key = (split.name, split.seed, type(learner).__name__)
+    if key not in _PRIORS:
+        _PRIORS[key] = _meta_trained_prior(split, learner)
+    return _with_prior(split, _PRIORS[key])
 
 
 def _meta_trained_prior(split: Split, learner):
@@ -127,48 +134,67 @@ def _meta_trained_prior(split: Split, learner):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SkippedTasksWarning)
-        if split.task == "classification":
+        if split.task == "classification" and not learner.needs_every_class("learned"):
             learner.set_params(shots_per="task")
-        learner.set_params(task_type=split.task, random_state=split.seed)
+        if "task_type" in learner.get_params(deep=False):
+            learner.set_params(task_type=split.task)
+        learner.set_params(random_state=split.seed)
         learner.fit(split.X[split.train], split.y[split.train], groups=split.groups[split.train])
     return learner.prior_
 
 
-def hierarchical(split: Split, **settings) -> list[Prediction]:
+def hierarchical(split: Split) -> list[Prediction]:
     from skmeta.learners import HierarchicalLinear
 
-    # Its prior does not depend on the number of known rows.
-    key = (split.name, split.seed)
-    if key not in _PRIORS:
-        _PRIORS.clear()
-        _PRIORS[key] = _meta_trained_prior(split, HierarchicalLinear(**settings))
-    return _with_prior(split, _PRIORS[key])
+    return _meta_trained(split, HierarchicalLinear())
 
 
-def alpaca(split: Split, **settings) -> list[Prediction]:
+def alpaca(split: Split) -> list[Prediction]:
     from skmeta.learners import ALPaCA
 
-    settings = {"n_iterations": 500, "n_shot": len(split.tests[0][0])} | settings
-    return _meta_trained(split, ALPaCA(**settings))
+    return _meta_trained(split, ALPaCA(n_iterations=500, n_shot=SHOTS))
 
 
 def in_context(split: Split) -> list[Prediction]:
     from skmeta.learners import InContextLearner
 
-    settings = {"n_iterations": 200, "n_shot": len(split.tests[0][0]), "meta_lr": 2e-4}
+    settings = {"n_iterations": 200, "n_shot": SHOTS, "meta_lr": 2e-4}
     return _meta_trained(split, InContextLearner(prior="tabular", **settings))
 
 
 def metasgd(split: Split) -> list[Prediction]:
     from skmeta.learners import MetaSGD
 
-    return _meta_trained(split, MetaSGD(n_iterations=500, n_shot=len(split.tests[0][0])))
+    return _meta_trained(split, MetaSGD(n_iterations=500, n_shot=SHOTS))
 
 
 def maml(split: Split) -> list[Prediction]:
     from skmeta.learners import MAML
 
-    return _meta_trained(split, MAML(n_iterations=500, n_shot=len(split.tests[0][0])))
+    return _meta_trained(split, MAML(n_iterations=500, n_shot=SHOTS))
+
+
+def protonet(split: Split) -> list[Prediction]:
+    from skmeta import MetaFewShotClassifier
+    from skmeta.learners import ProtoNet
+
+    key = (split.name, split.seed, "ProtoNet")
+    if key not in _PRIORS:
+        learner = ProtoNet(n_iterations=500, n_shot=(1, 5), n_query=5)
+        _PRIORS[key] = _meta_trained_prior(split, learner)
+    clf = MetaFewShotClassifier(_PRIORS[key])
+    return [_of_seen_classes(split, clf, split.X, known, q) for known, q in split.tests]
+
+
+def _of_seen_classes(split: Split, clf, X, known: np.ndarray, queries: np.ndarray) -> Prediction:
+    """Probabilities of the classes of the known rows; shares, if these have a single class."""
+    y = split.y[known]
+    if len(np.unique(y)) == 1:
+        return Prediction(np.tile(class_shares(split, y), (len(queries), 1)))
+    clf.fit(X[known], y)
+    proba = np.zeros((len(queries), split.n_classes))
+    proba[:, clf.classes_] = clf.predict_proba(X[queries])
+    return Prediction(proba)
 
 
 def shipped(split: Split) -> list[Prediction]:
@@ -181,13 +207,9 @@ def shipped(split: Split) -> list[Prediction]:
             reg = MetaFewShotRegressor("tabular").fit(X, y)
             mean, std = reg.predict(Xq, return_std=True)
             found.append(Prediction(mean, std**2, reg.predict_quantiles(Xq, (0.05, 0.95))))
-        elif len(np.unique(y)) == 1:
-            found.append(Prediction(np.tile(class_shares(split, y), (len(queries), 1))))
         else:
-            clf = MetaFewShotClassifier("tabular").fit(X, y)
-            proba = np.zeros((len(queries), split.n_classes))
-            proba[:, clf.classes_] = clf.predict_proba(Xq)
-            found.append(Prediction(proba))
+            clf = MetaFewShotClassifier("tabular")
+            found.append(_of_seen_classes(split, clf, split.frame.iloc, known, queries))
     return found
 
 
@@ -195,9 +217,8 @@ def auto(split: Split) -> list[Prediction]:
     """One prior for both numbers of known rows, within ``--time-budget`` seconds."""
     from skmeta.learners import AutoLearner
 
-    key = (split.name, split.seed, "auto")
+    key = (split.name, split.seed, "AutoLearner")
     if key not in _PRIORS:
-        _PRIORS.clear()
         learner = AutoLearner(
             TIME_BUDGET, task_type=split.task, n_shot=SHOTS, random_state=split.seed
         )
@@ -223,6 +244,7 @@ METHODS: dict[str, Callable[[Split], list[Prediction]]] = {
     "in_context": in_context,
     "metasgd": metasgd,
     "maml": maml,
+    "protonet": protonet,
     "auto": auto,
 }
 
@@ -292,10 +314,12 @@ def run(names: list[str], methods: list[str], n_splits: int) -> None:
     for seed in range(n_splits):
         for name in names:
             table = load(name)
+            _PRIORS.clear()
             for n_shot in SHOTS:
                 split = split_table(table, n_shot, seed)
                 for of in methods:
-                    if (name, seed, of, n_shot) in done:
+                    is_known = (name, seed, of, n_shot) in done
+                    if is_known or (of == "protonet" and table.task == "regression"):
                         continue
                     start = time.perf_counter()
                     predictions = METHODS[of](split)

@@ -33,6 +33,9 @@ class ALPaCA(HierarchicalLinear):
         Shrinkage of the initial covariance, as in :class:`HierarchicalLinear`.
     varied_noise : bool, default=False
         Whether the noise of a regression differs between tasks. In the paper it is the same.
+    heavy_tails : bool, default=False
+        Whether effects have heavy tails, as in :class:`HierarchicalLinear`. In the paper they are
+        normal.
     %(parameters)s
 
     Attributes
@@ -64,3 +67,4 @@ class ALPaCA(HierarchicalLinear):
     validation_fraction: float = 0.1
     precision: str = "float32"
     varied_noise: bool = False
+    heavy_tails: bool = False

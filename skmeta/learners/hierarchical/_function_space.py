@@ -5,7 +5,7 @@ linear predictors at the rows take the place of coefficients: they are a Gaussia
 kernel Z S Z'. The predictions are the same.
 
 Notation: e episodes, s support rows, m query rows, q coefficients, j linear predictors, c classes,
-k noise levels. Padding rows have weight 0.
+k noise levels, l scales of effects. Padding rows have weight 0.
 
 References: Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, algorithms 2.1
 and 3.1 to 3.4; MacKay (1992), The evidence framework applied to classification networks.
@@ -33,7 +33,13 @@ _STEP_SIZES = (1.0, 0.5, 0.2, 0.05, 0.0)
 
 
 def target_log_densities(
-    episodes: Episodes, mean: Tensor, covariance: Tensor, noise: Tensor, log_weight: Tensor
+    episodes: Episodes,
+    mean: Tensor,
+    covariance: Tensor,
+    noise: Tensor,
+    log_weight: Tensor,
+    scale: Tensor,
+    log_share: Tensor,
 ) -> Tensor:
     """Return the log predictive densities (e, m) of the targets of query rows.
 
@@ -47,6 +53,8 @@ def target_log_densities(
         Their covariance.
     noise, log_weight : Tensor of shape (k,)
         Noise levels and their log probabilities before any row is seen.
+    scale, log_share : Tensor of shape (l,)
+        Scales of the effects and their log probabilities.
     """
     z, at, root_w = episodes.z, episodes.query_z, episodes.w.sqrt()
     zs = root_w[..., None] * (z @ covariance)
@@ -54,16 +62,23 @@ def target_log_densities(
     values = values.clamp_min(0.0)
     residual = (vectors.mT @ (root_w * (episodes.y - z @ mean))[..., None])[..., 0]
     cross = at @ zs.mT @ vectors
-    square = noise**2
-    each = 1 / (values[:, None] + square[:, None])  # (e, k, s)
-    log_det = torch.log1p(values[:, None] / square[:, None]).sum(-1)
-    log_det = log_det + episodes.w.sum(1)[:, None] * torch.log(square)
-    misfit = (each * residual[:, None] ** 2).sum(-1)
-    log_p = torch.log_softmax(log_weight - 0.5 * (log_det + misfit), 1)
-    centre = (at @ mean)[:, None] + (each * residual[:, None]) @ cross.mT
-    own = ((at @ covariance) * at).sum(-1)
-    variance = own[:, None] - each @ (cross**2).mT + square[:, None]
-    gap = episodes.query_y[:, None] - centre
+    square = noise[:, None] ** 2
+    ratio = scale**2 / square  # (k, l)
+    shrunk = ratio[..., None] / (1 + ratio[..., None] * values[:, None, None])  # (e, k, l, s)
+    log_det = torch.log1p(ratio[..., None] * values[:, None, None]).sum(-1)
+    log_det = log_det + episodes.w.sum(1)[:, None, None] * torch.log(square)
+    misfit = (residual**2).sum(-1)[:, None, None] / square
+    misfit = misfit - (shrunk @ (values * residual**2)[:, None, :, None])[..., 0] / square
+    joint = log_share - 0.5 * (log_det + misfit)
+    log_p = torch.log_softmax(log_weight + torch.logsumexp(joint, 2), 1)
+    share = torch.softmax(joint, 2)[..., None]
+    moved = (shrunk * residual[:, None, None]) @ cross[:, None].mT  # (e, k, l, m)
+    own = ((at @ covariance) * at).sum(-1)[:, None, None]
+    spread = scale[:, None] ** 2 * (own - shrunk @ (cross**2)[:, None].mT)
+    # Mean and variance of the mixture over scales, for each noise level.
+    centre = (share * moved).sum(2)
+    variance = (share * (spread + (moved - centre[:, :, None]) ** 2)).sum(2) + square
+    gap = episodes.query_y[:, None] - (at @ mean)[:, None] - centre
     log_density = -0.5 * (gap**2 / variance + torch.log(2 * math.pi * variance))
     found: Tensor = torch.logsumexp(log_p[..., None] + log_density, 1)
     return found
@@ -165,10 +180,12 @@ def _of_queries(
     y = torch.cat([known.expand(m, c, j, n), asked.expand(m, c, j, 1)], -1).flatten(0, 1)
     weight = torch.cat([w, torch.ones_like(w[:1].sum())[None]]).expand(m * c, n + 1)
     kernel, offset = (v.repeat_interleave(c, 0) for v in (kernel, offset))
-    a = torch.cat([start, torch.zeros_like(start[:, :1])], 1).expand(m * c, j, n + 1)
+    a = torch.cat([start, start.new_zeros(j, 1)], 1).expand(m * c, j, n + 1)
     posterior = (_TwoClasses if j == 1 else _ManyClasses)(kernel, offset, y, weight)
-    _, f = _find_mode(posterior, a, _N_QUERY_STEPS, None)
-    # A last step of full length: so near the mode, rounding decides which step size is best.
+    with torch.no_grad():
+        _, f = _find_mode(posterior, a, _N_QUERY_STEPS, None)
+    # A last step of full length: so near the mode, rounding decides which step size is best. The
+    # derivative of the mode is that of this step (implicit differentiation).
     a = posterior.newton(f)
     f = offset + (kernel @ a[..., None])[..., 0]
     evidence = posterior.log_likelihood(f) - 0.5 * (a * (f - offset)).flatten(1).sum(1)
@@ -208,8 +225,9 @@ class _TwoClasses:
         return found
 
     def _curvature(self, f: Tensor) -> tuple[Tensor, Tensor]:
-        p = torch.sigmoid(f)
-        half = (self.w * p * (1 - p)).sqrt()
+        # Roots of w and of p apart, so that a weight of 0 has a derivative.
+        log_p = torch.nn.functional.logsigmoid(f) + torch.nn.functional.logsigmoid(-f)
+        half = self.w.sqrt() * torch.exp(0.5 * log_p)
         inner = self._eye + half[..., None] * self.kernel * half[..., None, :]
         return torch.linalg.cholesky(inner), half
 
@@ -244,8 +262,8 @@ class _ManyClasses:
 
     def _curvature(self, f: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return p, the matrices E_c, the Cholesky factor of their sum, and those of B_c."""
-        p = torch.softmax(f, 1)
-        half = (self.w * p).sqrt()
+        log_p = torch.log_softmax(f, 1)
+        p, half = log_p.exp(), self.w.sqrt() * torch.exp(0.5 * log_p)
         root = torch.linalg.cholesky(self._eye + half[..., None] * self.kernel * half[:, :, None])
         inner = torch.linalg.solve_triangular(root, torch.diag_embed(half), upper=False)
         each = inner.mT @ inner

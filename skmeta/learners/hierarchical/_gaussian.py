@@ -1,15 +1,19 @@
 """Bayesian linear regression with a Gaussian prior: posterior and predictive distribution.
 
-Notation: n rows, q coefficients (the first is the intercept), k noise levels. Z (n, q) are rows
-with a leading 1, y (n,) targets, w (n,) weights. Coefficients are drawn from N(m, L L'), targets
-from N(Z b, sigma^2). The logarithm of a task's noise is normal over tasks, on a grid of k levels,
-so predictions are mixtures of k normal distributions.
+Notation: n rows, q coefficients (the first is the intercept), k noise levels, l scales. Z (n, q)
+are rows with a leading 1, y (n,) targets, w (n,) weights. Coefficients are drawn from
+N(m, s^2 L L'), targets from N(Z b, sigma^2). The logarithms of a task's noise sigma and of the
+scale s of its effects are normal over tasks, on grids of k levels and of l scales. Predictions are
+mixtures of k normal distributions: for each noise level, the mixture over scales is replaced by a
+normal distribution with its mean and covariance.
 
 All functions take one task and have no branches on values, so `torch.func.vmap` and
 `torch.func.grad` can transform them.
 
 References: Bishop (2006), Pattern Recognition and Machine Learning, section 3.3; Harrison, Sharma
-and Pavone (2018), Meta-learning priors for efficient online Bayesian regression, section 3.
+and Pavone (2018), Meta-learning priors for efficient online Bayesian regression, section 3; West
+(1987), On scale mixtures of normal distributions; Pinheiro, Liu and Wu (2001), Efficient algorithms
+for robust estimation in linear mixed-effects models using the multivariate t distribution.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from torch import Tensor
 
 N_NOISE_LEVELS = 13
 _FURTHEST_LEVEL = 3.0
+_N_SCALES, _FURTHEST_SCALE = 7, 2.5
 _N_BISECTIONS = 60
 
 
@@ -76,13 +81,44 @@ def noise_levels(log_noise: Tensor, log_spread: Tensor | None) -> tuple[Tensor, 
     return torch.exp(log_noise + torch.exp(log_spread) * nodes), log_weight
 
 
+def effect_scales(log_spread: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Return scales of the effects of a task and their log probabilities.
+
+    Parameters
+    ----------
+    log_spread : Tensor of shape () or None
+        Logarithm of the standard deviation over tasks of the log scale; None for the same scale in
+        all tasks.
+    like : Tensor
+        Has the data type and the device of the results.
+
+    Returns
+    -------
+    scale, log_weight : Tensor of shape (l,)
+        The scales; a single one, 1, for the same scale in all tasks.
+    """
+    if log_spread is None:
+        return like.new_ones(1), like.new_zeros(1)
+    reach = _FURTHEST_SCALE
+    nodes = torch.linspace(-reach, reach, _N_SCALES, dtype=like.dtype, device=like.device)
+    return torch.exp(torch.exp(log_spread) * nodes), torch.log_softmax(-0.5 * nodes**2, 0)
+
+
 def with_intercept(features: Tensor) -> Tensor:
     """Put a leading 1 before features (n, d)."""
     return torch.cat([torch.ones_like(features[:, :1]), features], 1)
 
 
 def regression_posterior(
-    z: Tensor, y: Tensor, w: Tensor, mean: Tensor, factor: Tensor, noise: Tensor, log_weight: Tensor
+    z: Tensor,
+    y: Tensor,
+    w: Tensor,
+    mean: Tensor,
+    factor: Tensor,
+    noise: Tensor,
+    log_weight: Tensor,
+    scale: Tensor | None = None,
+    log_share: Tensor | None = None,
 ) -> Posterior:
     """Condition the prior on the rows of a task.
 
@@ -98,29 +134,47 @@ def regression_posterior(
         L.
     noise, log_weight : Tensor of shape (k,)
         Noise levels and their log probabilities before any row is seen.
+    scale, log_share : Tensor of shape (l,), optional
+        Scales of the effects and their log probabilities; by default the scale is 1.
 
     Returns
     -------
     Posterior
-        Coefficients are m + L u. The prior of u is N(0, I), and the precision of its posterior is
-        M = I + L' Z' W Z L / sigma^2.
+        Coefficients are m + s L u. The prior of u is N(0, I), and the precision of its posterior is
+        M = I + s^2 L' Z' W Z L / sigma^2.
     """
+    if scale is None or log_share is None:
+        scale, log_share = effect_scales(None, noise)
     zl = z @ factor
     residual = y - z @ mean
     gram = zl.T @ (w[:, None] * zl)
     shift = zl.T @ (w * residual)
-    variance = noise**2
+    variance = noise[:, None] ** 2
+    ratio = scale / variance  # (k, l)
     eye = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    root = torch.linalg.cholesky(eye + gram / variance[:, None, None])
-    # M^-1 L' Z' W r / sigma^2.
-    half = torch.linalg.solve_triangular(root, (shift / variance[:, None])[:, :, None], upper=False)
+    root = torch.linalg.cholesky(eye + (scale * ratio)[..., None, None] * gram)
+    # s M^-1 L' Z' W r / sigma^2.
+    half = torch.linalg.solve_triangular(root, (ratio[..., None] * shift)[..., None], upper=False)
     u = torch.linalg.solve_triangular(root.mT, half, upper=True)[..., 0]
-    after = torch.linalg.solve_triangular(root, factor.T.expand_as(root), upper=False).mT
     log_det = 2 * torch.log(torch.diagonal(root, dim1=-2, dim2=-1)).sum(-1)
     misfit = (w * residual**2).sum() / variance - (half[..., 0] ** 2).sum(-1)
-    log_evidence = -0.5 * (misfit + log_det) - w.sum() * torch.log(noise)
+    log_joint = log_share - 0.5 * (misfit + log_det) - w.sum() * torch.log(noise[:, None])
+    log_evidence = torch.logsumexp(log_joint, 1)
+    # Moments of s u, given the noise level.
+    share = torch.softmax(log_joint, 1)[..., None]
+    moved = scale[:, None] * u
+    centre = (share * moved).sum(1)
+    if len(scale) == 1:
+        right = (scale * factor.T).expand_as(root[:, 0])
+        after = torch.linalg.solve_triangular(root[:, 0], right, upper=False).mT
+    else:
+        inverse = torch.linalg.solve_triangular(root, eye.expand_as(root), upper=False)
+        apart = moved - centre[:, None]
+        each = scale[:, None, None] ** 2 * inverse.mT @ inverse
+        covariance = (share[..., None] * each).sum(1) + (share * apart).mT @ apart
+        after = factor @ torch.linalg.cholesky(covariance)
     return Posterior(
-        mean + u @ factor.T, after, noise, torch.log_softmax(log_weight + log_evidence, 0)
+        mean + centre @ factor.T, after, noise, torch.log_softmax(log_weight + log_evidence, 0)
     )
 
 

@@ -33,6 +33,9 @@ from skmeta.learners.hierarchical._structure import EFFECTS
 from skmeta.tasks import GroupEpisodes
 from skmeta.training import start_deadline
 
+# Share of a limited time for the estimate that an outer loop starts from.
+_ESTIMATE_SHARE = 0.5
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class HierarchicalLinear(MetaLearner):
@@ -68,6 +71,10 @@ class HierarchicalLinear(MetaLearner):
     varied_noise : bool, default=True
         Whether the noise of a regression differs between tasks. If so, its logarithm is normally
         distributed over tasks.
+    heavy_tails : bool, default=True
+        Whether the effects of a task of a regression have heavier tails than a normal
+        distribution. If so, their scale differs between tasks, and its logarithm is normally
+        distributed over tasks. A task that is far from the others is then shrunken less.
     %(parameters)s
 
     Attributes
@@ -90,6 +97,9 @@ class HierarchicalLinear(MetaLearner):
     Laird and Ware (1982), Random-effects models for longitudinal data.
 
     Breslow and Clayton (1993), Approximate inference in generalized linear mixed models.
+
+    Pinheiro, Liu and Wu (2001), Efficient algorithms for robust estimation in linear mixed-effects
+    models using the multivariate t distribution.
 
     Tierney and Kadane (1986), Accurate approximations for posterior moments and marginal densities.
 
@@ -119,6 +129,7 @@ class HierarchicalLinear(MetaLearner):
     rank: int = 2
     shrinkage: float = 1.0
     varied_noise: bool = True
+    heavy_tails: bool = True
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **MetaLearner._parameter_constraints,
@@ -129,6 +140,7 @@ class HierarchicalLinear(MetaLearner):
         "rank": [Interval(Integral, 0, None, closed="left")],
         "shrinkage": [Interval(Real, 0, None, closed="left")],
         "varied_noise": ["boolean"],
+        "heavy_tails": ["boolean"],
     }
 
     allow_nan: ClassVar[bool] = True
@@ -149,6 +161,8 @@ class HierarchicalLinear(MetaLearner):
             drawn["head.log_noise"] = torch.tensor(-0.5)
         if context.kind == "regression" and self.varied_noise:
             drawn["head.log_spread"] = torch.tensor(-1.0)
+        if context.kind == "regression" and self.heavy_tails:
+            drawn["head.log_scale_spread"] = torch.tensor(-2.0)
         return context.network.initial_weights() | drawn
 
     def begin_state(
@@ -161,7 +175,8 @@ class HierarchicalLinear(MetaLearner):
         rng: np.random.Generator,
     ) -> State:
         assert source.groups is not None
-        deadline = start_deadline()
+        # An outer loop needs time, too.
+        deadline = start_deadline(share=_ESTIMATE_SHARE if self.n_iterations else 1.0)
         tasks = np.unique(source.groups, return_inverse=True)[1]
         missing = np.flatnonzero(np.isnan(source.X).any(0))
         if len(missing):
@@ -183,6 +198,7 @@ class HierarchicalLinear(MetaLearner):
             rank=self.rank,
             shrinkage=self.shrinkage,
             varied_noise=self.varied_noise,
+            heavy_tails=self.heavy_tails,
             is_over=None if deadline is None else deadline.is_over,
         )
         found = {f"head.{n}": v for n, v in found.items()}

@@ -8,7 +8,9 @@ noise levels, m query rows. A model is a dict of tensors:
 - ``weight`` (c, q - 1) and ``bias`` (c,), the mean of the coefficients; c is 1 for regressions;
 - ``factor`` (j, q, q), the Cholesky factor of their covariance;
 - ``log_noise`` and ``log_spread`` (), mean and log standard deviation over tasks of the logarithm
-  of the noise, for regressions; without ``log_spread`` the noise is the same in all tasks.
+  of the noise, for regressions; without ``log_spread`` the noise is the same in all tasks;
+- ``log_scale_spread`` (), log standard deviation over tasks of the logarithm of the scale of a
+  task's effects, for regressions; without it the scale is 1 in all tasks.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from skmeta.learners.hierarchical._covariance import CovarianceShape
 from skmeta.learners.hierarchical._function_space import query_log_proba
 from skmeta.learners.hierarchical._gaussian import (
     Posterior,
+    effect_scales,
     noise_levels,
     predictive,
     regression_posterior,
@@ -54,6 +57,7 @@ def estimate_mixed_model(
     rank: int = 2,
     shrinkage: float = 1.0,
     varied_noise: bool = True,
+    heavy_tails: bool = True,
     is_over: Callable[[], bool] | None = None,
 ) -> State:
     """Estimate the distribution of coefficients over tasks by marginal likelihood.
@@ -68,7 +72,7 @@ def estimate_mixed_model(
         Task of each row, from 0 on.
     n_classes : int, default=0
         c; 0 for a regression.
-    effects, rank, shrinkage, varied_noise
+    effects, rank, shrinkage, varied_noise, heavy_tails
         As for :class:`~skmeta.learners.HierarchicalLinear`.
     is_over : callable, optional
         Tells whether the time is over. Then the estimates so far are returned.
@@ -87,7 +91,8 @@ def estimate_mixed_model(
         logits = codes @ of_classes.mean.T
         factor = _root(of_classes.covariance + of_classes.mean_covariance)
         return {"weight": logits[:, 1:], "bias": logits[:, 0], "factor": factor}
-    found = estimate_structures(z, y, tasks, shapes, varied_noise=varied_noise, is_over=is_over)
+    varied = {"varied_noise": varied_noise, "heavy_tails": heavy_tails}
+    found = estimate_structures(z, y, tasks, shapes, **varied, is_over=is_over)
     model = {
         "weight": found.mean[None, 1:],
         "bias": found.mean[:1],
@@ -96,6 +101,8 @@ def estimate_mixed_model(
     }
     if varied_noise:
         model["log_spread"] = torch.tensor(found.log_spread)
+    if heavy_tails:
+        model["log_scale_spread"] = torch.tensor(found.log_scale_spread)
     return model
 
 
@@ -140,9 +147,10 @@ def condition_mixed_model(
     z, w = z.double(), w.double()
     mean, factor = _mean_of(model, classes is not None), model["factor"].double()
     if classes is None:
-        noise, log_weight = noise_levels(model["log_noise"], model.get("log_spread"))
-        of_noise = (noise.double(), log_weight.double())
-        return regression_posterior(z, y.double(), w, mean[:, 0], factor[0], *of_noise)._asdict()
+        levels = noise_levels(model["log_noise"].double(), _double(model.get("log_spread")))
+        scales = effect_scales(_double(model.get("log_scale_spread")), like=z)
+        prior = (mean[:, 0], factor[0], *levels, *scales)
+        return regression_posterior(z, y.double(), w, *prior)._asdict()
     codes = _codes_of(model, classes)
     # Not F.one_hot, which looks at values, which vmap does not allow.
     p = (y[:, None] == torch.arange(len(codes), device=z.device)).double()
@@ -166,10 +174,13 @@ def predict_classes(
     mean, factor = _mean_of(model, True), model["factor"].double()
     known = (mode, rows, p, w, mean, factor, _codes_of(model, classes))
     # Costs of a Newton step, per query row, with one matrix for each class or one for all.
-    is_cheaper = len(classes) * len(rows) ** 3 < (factor.shape[0] * factor.shape[1]) ** 3
-    if is_cheaper and not torch.is_grad_enabled():
+    if len(classes) * len(rows) ** 3 < (factor.shape[0] * factor.shape[1]) ** 3:
         return query_log_proba(*known, z.double())
     return class_log_proba(*known, z.double())
+
+
+def _double(value: Tensor | None) -> Tensor | None:
+    return None if value is None else value.double()
 
 
 def _codes_of(model: Mapping[str, Tensor], classes: Tensor) -> Tensor:

@@ -6,22 +6,30 @@ Coefficients of a task are drawn from N(m, S), targets from N(Z b, sigma^2).
 If the noise differs between tasks, two steps alternate: S, m and sigma are estimated with tasks
 weighted by their expected precision, and the distribution of sigma given S and m.
 
+Effects of tasks often have heavier tails than a normal distribution. So they are drawn from
+N(0, s^2 S), where the logarithm of the scale s of a task is N(0, tau^2) over tasks. Otherwise a
+task that is far from the others would pass for a noisy one if the noise may differ, and its effects
+would be shrunken too much. tau maximises the marginal likelihood, given all else.
+
 References: Laird and Ware (1982), Random-effects models for longitudinal data; Bates, Maechler,
-Bolker and Walker (2015), Fitting linear mixed-effects models using lme4, section 3.
+Bolker and Walker (2015), Fitting linear mixed-effects models using lme4, section 3; West (1987), On
+scale mixtures of normal distributions; Pinheiro, Liu and Wu (2001), Efficient algorithms for robust
+estimation in linear mixed-effects models using the multivariate t distribution.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from skmeta.learners.hierarchical._covariance import CovarianceShape
 from skmeta.learners.hierarchical._function_space import target_log_densities
-from skmeta.learners.hierarchical._gaussian import noise_grid, noise_levels
+from skmeta.learners.hierarchical._gaussian import effect_scales, noise_grid, noise_levels
 from skmeta.learners.hierarchical._gaussian_evidence import (
     LOG_NOISE_BOUNDS,
     LOG_RIDGE_BOUNDS,
@@ -39,12 +47,15 @@ from skmeta.learners.hierarchical._structure import (
 )
 
 _LOG_SPREAD_BOUNDS = (-6.0, 0.5)
+_LOG_SCALE_SPREAD_BOUNDS = (-3.0, 0.0)
 _N_REWEIGHTINGS = 3
 # Decreases of minus the log likelihood that end the optimisation.
 _COARSE, _PRECISE = 1e-2, 1e-5
 # Grid that estimates the spread of the noise. It is fine, because many rows determine the noise
 # of a task well.
 _N_FINE_LEVELS = 61
+# Grid of log s that estimates its spread.
+_LOG_SCALES = torch.linspace(-2.4, 2.4, 25, dtype=torch.float64)
 # Where the standard deviation of log sigma over tasks starts.
 _START_SPREAD = 0.2
 
@@ -64,6 +75,8 @@ class RegressionPrior(NamedTuple):
         Mean of log sigma over tasks.
     log_spread : float
         Logarithm of the standard deviation of log sigma over tasks.
+    log_scale_spread : float
+        log tau.
     """
 
     mean: Tensor
@@ -71,6 +84,7 @@ class RegressionPrior(NamedTuple):
     mean_covariance: Tensor
     log_noise: float
     log_spread: float
+    log_scale_spread: float
 
 
 class RegressionFit(NamedTuple):
@@ -92,7 +106,11 @@ class RegressionFit(NamedTuple):
 
 
 def estimate_regression(
-    statistics: Statistics, shape: CovarianceShape, *, varied_noise: bool
+    statistics: Statistics,
+    shape: CovarianceShape,
+    *,
+    varied_noise: bool,
+    heavy_tails: bool = False,
 ) -> RegressionPrior:
     """Maximise the marginal likelihood of all tasks.
 
@@ -104,13 +122,17 @@ def estimate_regression(
         Form of S, and its shrinkage.
     varied_noise : bool
         Whether sigma differs between tasks.
+    heavy_tails : bool
+        Whether s does.
 
     Returns
     -------
     RegressionPrior
         The estimates.
     """
-    return fit_regression(statistics, shape, varied_noise=varied_noise).prior
+    return fit_regression(
+        statistics, shape, varied_noise=varied_noise, heavy_tails=heavy_tails
+    ).prior
 
 
 def estimate_structures(
@@ -120,6 +142,7 @@ def estimate_structures(
     shapes: Sequence[CovarianceShape],
     *,
     varied_noise: bool,
+    heavy_tails: bool,
     is_over: Callable[[], bool] | None = None,
 ) -> RegressionPrior:
     """Estimate a prior for each form of S, and average them by their predictions of other tasks.
@@ -136,6 +159,8 @@ def estimate_structures(
         The forms, from the simplest on.
     varied_noise : bool
         Whether sigma differs between tasks.
+    heavy_tails : bool
+        Whether s does.
     is_over : callable, optional
         Tells whether the time is over. Then the estimates so far are averaged.
 
@@ -145,25 +170,21 @@ def estimate_structures(
         The average.
     """
     statistics = task_statistics(z, y, codes)
+    options: dict[str, Any] = {"varied_noise": varied_noise, "heavy_tails": heavy_tails}
+    options["is_over"] = is_over
     fits: list[RegressionFit] = []
     for shape in shapes:
         before = fits[-1] if fits else None
         if before and is_over is not None and is_over():
             break
-        fits.append(
-            fit_regression(
-                statistics, shape, varied_noise=varied_noise, start=before, is_over=is_over
-            )
-        )
+        fits.append(fit_regression(statistics, shape, start=before, **options))
 
     def estimate(tasks: np.ndarray) -> list[RegressionPrior]:
         rows = torch.from_numpy(tasks)
         part = Statistics(*(value[rows] for value in statistics))
         starts = [fit._replace(ratio=fit.ratio[rows]) for fit in fits]
         return [
-            fit_regression(
-                part, shape, varied_noise=varied_noise, start=start, coarse=True, is_over=is_over
-            ).prior
+            fit_regression(part, shape, start=start, coarse=True, **options).prior
             for shape, start in zip(shapes, starts, strict=False)
         ]
 
@@ -173,18 +194,22 @@ def estimate_structures(
         episodes = draw_episodes(z, y, codes, tasks, rng)
         if episodes is None:
             return None
-        return np.stack([_log_densities(prior, episodes, varied_noise) for prior in priors])
+        varies = varied_noise, heavy_tails
+        return np.stack([_log_densities(prior, episodes, *varies) for prior in priors])
 
     return average_over_structures([fit.prior for fit in fits], codes, estimate, score, is_over)
 
 
-def _log_densities(prior: RegressionPrior, episodes: Episodes, varied_noise: bool) -> np.ndarray:
+def _log_densities(
+    prior: RegressionPrior, episodes: Episodes, varied_noise: bool, heavy_tails: bool
+) -> np.ndarray:
     """Return the mean log predictive density (e,) of the query rows of episodes."""
-    log_noise = torch.tensor(prior.log_noise, dtype=prior.mean.dtype)
-    log_spread = torch.tensor(prior.log_spread, dtype=prior.mean.dtype) if varied_noise else None
-    levels = noise_levels(log_noise, log_spread)
-    whole = prior.covariance + prior.mean_covariance
-    return mean_over_queries(target_log_densities(episodes, prior.mean, whole, *levels), episodes)
+    numbers = (prior.log_noise, prior.log_spread, prior.log_scale_spread)
+    log_noise, log_spread, log_tau = (prior.mean.new_tensor(number) for number in numbers)
+    levels = noise_levels(log_noise, log_spread if varied_noise else None)
+    scales = effect_scales(log_tau if heavy_tails else None, like=prior.mean)
+    of_model = (prior.mean, prior.covariance + prior.mean_covariance, *levels, *scales)
+    return mean_over_queries(target_log_densities(episodes, *of_model), episodes)
 
 
 def fit_regression(
@@ -192,6 +217,7 @@ def fit_regression(
     shape: CovarianceShape,
     *,
     varied_noise: bool,
+    heavy_tails: bool,
     start: RegressionFit | None = None,
     coarse: bool = False,
     is_over: Callable[[], bool] | None = None,
@@ -206,6 +232,8 @@ def fit_regression(
         Form of S, and its shrinkage.
     varied_noise : bool
         Whether sigma differs between tasks.
+    heavy_tails : bool
+        Whether s does.
     start : RegressionFit, optional
         A fit of the same form, or of the same form without correlations.
     coarse : bool, default=False
@@ -240,7 +268,14 @@ def fit_regression(
     if not varied_noise:
         log_spread = _LOG_SPREAD_BOUNDS[0]
     prior = RegressionPrior(
-        found.mean, found.covariance, found.mean_covariance, log_noise, log_spread
+        found.mean,
+        found.covariance,
+        found.mean_covariance,
+        log_noise,
+        log_spread,
+        _estimate_scales(statistics, found, log_noise, log_spread)
+        if heavy_tails
+        else _LOG_SCALE_SPREAD_BOUNDS[0],
     )
     return RegressionFit(prior, parameters, ratio)
 
@@ -297,15 +332,8 @@ def _estimate_noise(
     ratio : Tensor of shape (G,)
         Expected precision of each task's noise, divided by that at the mean of log sigma.
     """
-    gram, moment, square, n_rows = statistics
-    factor = torch.linalg.cholesky(found.covariance)
-    eigenvalues, vectors = torch.linalg.eigh(factor.T @ gram @ factor)
-    eigenvalues = eigenvalues.clamp_min(0.0)
-    residual = moment - gram @ found.mean
-    shift = (vectors.mT @ (residual @ factor)[..., None])[..., 0] ** 2
-    misfit = (
-        square - 2 * moment @ found.mean + torch.einsum("p,gpq,q->g", found.mean, gram, found.mean)
-    )
+    n_rows = statistics.n_rows
+    eigenvalues, shift, misfit = _principal_residuals(statistics, found)
     nodes, log_weight = noise_grid(_N_FINE_LEVELS)
 
     def at_levels(at: np.ndarray) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -347,3 +375,49 @@ def _estimate_noise(
     probability = at_levels(at)[1]
     ratio = (probability * torch.exp(-2 * np.exp(at[1]) * nodes)[:, None]).sum(0)
     return float(at[0]), float(at[1]), ratio
+
+
+def _estimate_scales(
+    statistics: Statistics, found: Effects, log_noise: float, log_spread: float
+) -> float:
+    """Estimate log tau by marginal likelihood, given m, S and the distribution of sigma."""
+    eigenvalues, shift, misfit = _principal_residuals(statistics, found)
+    nodes, log_weight = noise_grid(_N_FINE_LEVELS)
+    variance = torch.exp(2 * (log_noise + np.exp(log_spread) * nodes))[:, None, None]
+    of_noise = log_weight[:, None] - 0.5 * statistics.n_rows * torch.log(variance[..., 0])
+    of_scale = []
+    for square in torch.exp(2 * _LOG_SCALES):
+        ratio = square * eigenvalues / variance
+        fit = (square * shift / (variance**2 * (1 + ratio))).sum(-1)
+        value = misfit / variance[..., 0] - fit + torch.log1p(ratio).sum(-1)
+        of_scale.append(torch.logsumexp(of_noise - 0.5 * value, 0))
+    evidence = torch.stack(of_scale)
+
+    def risk(log_tau: float) -> float:
+        log_share = torch.log_softmax(-0.5 * (_LOG_SCALES / np.exp(log_tau)) ** 2, 0)
+        return -float(torch.logsumexp(log_share[:, None] + evidence, 0).sum())
+
+    return float(minimize_scalar(risk, bounds=_LOG_SCALE_SPREAD_BOUNDS, method="bounded").x)
+
+
+def _principal_residuals(statistics: Statistics, found: Effects) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what the likelihood of the noise and of the scale of each task depends on.
+
+    Returns
+    -------
+    eigenvalues : Tensor of shape (G, q)
+        Eigenvalues of L' A L, with L L' = S.
+    shift : Tensor of shape (G, q)
+        Squares of L' (b - A m) in the basis of the eigenvectors.
+    misfit : Tensor of shape (G,)
+        Squared distance of the targets to Z m.
+    """
+    gram, moment, square, _ = statistics
+    factor = torch.linalg.cholesky(found.covariance)
+    eigenvalues, vectors = torch.linalg.eigh(factor.T @ gram @ factor)
+    residual = moment - gram @ found.mean
+    shift = (vectors.mT @ (residual @ factor)[..., None])[..., 0] ** 2
+    misfit = (
+        square - 2 * moment @ found.mean + torch.einsum("p,gpq,q->g", found.mean, gram, found.mean)
+    )
+    return eigenvalues.clamp_min(0.0), shift, misfit

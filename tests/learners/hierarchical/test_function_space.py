@@ -12,6 +12,7 @@ from skmeta.learners.hierarchical._function_space import (
     target_log_densities,
 )
 from skmeta.learners.hierarchical._gaussian import (
+    effect_scales,
     mixture_log_density,
     noise_levels,
     predictive,
@@ -21,6 +22,7 @@ from skmeta.learners.hierarchical._laplace import (
     class_codes,
     class_log_proba,
     find_mode,
+    mode_with_derivative,
     newton_parts,
     times_factor,
 )
@@ -43,15 +45,17 @@ def drawn_prior(j, q=4):
     return torch.randn(q, j, generator=generator, dtype=torch.float64), factor
 
 
-def test_densities_are_those_of_the_posterior_of_the_coefficients():
+@pytest.mark.parametrize("log_spread", [None, torch.tensor(-0.7).double()])
+def test_densities_are_those_of_the_posterior_of_the_coefficients(log_spread):
     episodes = episodes_of(0)
     mean, factor = drawn_prior(1)
     levels = noise_levels(torch.tensor(-0.3).double(), torch.tensor(-0.5).double())
+    scales = effect_scales(log_spread, like=mean)
     covariance = factor[0] @ factor[0].T
-    found = target_log_densities(episodes, mean[:, 0], covariance, *levels)
+    found = target_log_densities(episodes, mean[:, 0], covariance, *levels, *scales)
     for k in range(len(episodes.y)):
         known = (episodes.z[k], episodes.y[k], episodes.w[k], mean[:, 0], factor[0])
-        posterior = regression_posterior(*known, *levels)
+        posterior = regression_posterior(*known, *levels, *scales)
         parts = (*predictive(posterior, episodes.query_z[k]), posterior.log_weight)
         expected = mixture_log_density(*parts, episodes.query_y[k])
         torch.testing.assert_close(found[k], expected, rtol=1e-8, atol=1e-8)
@@ -96,3 +100,22 @@ def test_probabilities_of_query_rows_are_those_from_coefficients(n_classes, clas
     parts = (find_mode(*known), *known, episodes.query_z[3])
     found, expected = query_log_proba(*parts), class_log_proba(*parts)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_derivatives_of_probabilities_are_those_from_coefficients(n_classes):
+    episodes = episodes_of(n_classes)
+    codes = class_codes(n_classes, episodes.z)
+    p = torch.eye(n_classes).double()[episodes.y[3]]
+    w = torch.linspace(0, 2, len(p)).double().floor()
+    found = []
+    for proba in (query_log_proba, class_log_proba):
+        mean, factor = drawn_prior(1 if n_classes == 2 else n_classes)
+        leaves = [mean, 0.5 * factor, episodes.z[3].clone(), episodes.query_z[3].clone()]
+        mean, factor, z, at = (leaf.requires_grad_() for leaf in leaves)
+        known = (z, p, w, mean, factor, codes)
+        mode = mode_with_derivative(find_mode(*known), *known)
+        value = (proba(mode, *known, at) * torch.arange(n_classes)).sum()
+        found.append(torch.autograd.grad(value, leaves))
+    for own, expected in zip(*found, strict=True):
+        torch.testing.assert_close(own, expected, rtol=1e-5, atol=1e-5)

@@ -15,6 +15,7 @@ from skmeta import MetaFewShotRegressor
 from skmeta.learners import HierarchicalLinear
 from skmeta.learners.hierarchical._covariance import CovarianceShape
 from skmeta.learners.hierarchical._gaussian import (
+    effect_scales,
     mixture_log_density,
     mixture_moments,
     mixture_quantiles,
@@ -26,13 +27,14 @@ from skmeta.learners.hierarchical._gaussian_evidence import GaussianEvidence, ta
 from skmeta.learners.hierarchical._regression import estimate_regression
 
 
-def estimate(X, y, groups, *, rank=1, varies=None, shrinkage=0.0, varied_noise=False):
+def estimate(X, y, groups, *, rank=1, varies=None, shrinkage=0.0, **varied):
     """Estimates in the units of a design of standardised columns, and that design."""
     codes = np.unique(groups, return_inverse=True)[1]
     z = np.column_stack([np.ones(len(X)), X])
     varies = torch.ones(z.shape[1], dtype=bool) if varies is None else torch.tensor(varies)
     shape = CovarianceShape(varies, 1, rank, shrinkage)
-    return estimate_regression(task_statistics(z, y, codes), shape, varied_noise=varied_noise)
+    varied = {"varied_noise": False} | varied
+    return estimate_regression(task_statistics(z, y, codes), shape, **varied)
 
 
 def in_raw_units(prior, X, y):
@@ -151,6 +153,36 @@ def test_spread_of_the_noise_is_found():
     np.testing.assert_allclose(np.exp(found.log_spread), np.log(noise).std(), rtol=0.1)
 
 
+@pytest.mark.parametrize("spread", [0.0, 0.6])
+def test_spread_of_the_scale_of_effects_is_found(spread):
+    rng = np.random.default_rng(3)
+    groups = np.repeat(np.arange(300), 20)
+    scale = np.exp(spread * rng.normal(size=300))
+    effects = scale[:, None] * rng.normal(size=(300, 3))
+    X = rng.normal(size=(6000, 2))
+    y = (np.column_stack([np.ones(6000), X]) * effects[groups]).sum(1)
+    y = y + 0.5 * rng.normal(size=6000)
+    found = estimate(X, y, groups, rank=0, varied_noise=True, heavy_tails=True)
+    np.testing.assert_allclose(np.exp(found.log_scale_spread), spread, atol=0.12)
+    # S, m and the noise are estimated as before.
+    assert estimate(X, y, groups, rank=0, varied_noise=True).log_noise == found.log_noise
+
+
+def test_a_task_that_is_far_from_the_others_is_not_taken_for_a_noisy_one():
+    rng = np.random.default_rng(4)
+    groups = np.repeat(np.arange(60), 12)
+    scale, noise = np.exp(0.7 * rng.normal(size=(2, 60)))
+    y = 3 * (scale * rng.normal(size=60))[groups] + (noise * 0.5)[groups] * rng.normal(size=720)
+    X = rng.normal(size=(720, 1))
+    far = {}
+    for heavy in (False, True):
+        prior = HierarchicalLinear(heavy_tails=heavy).fit(X, y, groups).prior_
+        assert ("head.log_scale_spread" in prior.tensors) == heavy
+        few = np.array([29.0, 30.0, 31.0])
+        far[heavy] = MetaFewShotRegressor(prior).fit(X[:3], few).predict([[0.0]])[0]
+    assert abs(far[True] - 30.0) < 0.5 * abs(far[False] - 30.0)
+
+
 @pytest.fixture
 def problem():
     generator = torch.Generator().manual_seed(0)
@@ -201,6 +233,36 @@ def test_probabilities_of_noise_levels_follow_bayes(problem):
     np.testing.assert_allclose(found.log_weight.exp(), expected / expected.sum(), rtol=1e-8)
 
 
+def test_scales_of_effects_are_integrated_out(problem):
+    z, y, mean, factor, at = problem
+    noise, log_weight = noise_levels(torch.tensor(-0.5).double(), torch.tensor(-0.3).double())
+    scale, log_share = effect_scales(torch.tensor(-0.4).double(), like=z)
+    found = regression_posterior(
+        z, y, torch.ones(6).double(), mean, factor, noise, log_weight, scale, log_share
+    )
+    centre, variance = predictive(found, at)
+    zl, al = (z @ factor).numpy(), (at @ factor).numpy()
+    residual, rows = (y - z @ mean).numpy(), np.eye(6)
+    evidences = []
+    for k, sigma in enumerate(noise.numpy()):
+        parts = []
+        for s in scale.numpy():
+            whole = s**2 * zl @ zl.T + sigma**2 * rows
+            gain = s**2 * al @ zl.T @ np.linalg.inv(whole)
+            own = s**2 * (al**2).sum(1) - s**2 * np.einsum("mn,mn->m", gain, al @ zl.T)
+            evidence = stats.multivariate_normal(np.zeros(6), whole).logpdf(residual)
+            parts.append((evidence, gain @ residual, own + sigma**2))
+        evidence, means, variances = (np.array(of) for of in zip(*parts, strict=True))
+        joint = np.exp(log_share.numpy() + evidence)
+        p = joint / joint.sum()
+        np.testing.assert_allclose(centre[k], p @ means + (at @ mean).numpy(), rtol=1e-8)
+        expected = p @ (variances + (means - p @ means) ** 2)
+        np.testing.assert_allclose(variance[k], expected, rtol=1e-8)
+        evidences.append(joint.sum())
+    expected = np.exp(log_weight.numpy()) * np.array(evidences)
+    np.testing.assert_allclose(found.log_weight.exp(), expected / expected.sum(), rtol=1e-8)
+
+
 def test_mixture_moments_quantiles_and_density_agree_with_draws():
     mean = torch.tensor([[0.0], [2.0]]).double()
     variance = torch.tensor([[1.0], [0.25]]).double()
@@ -237,7 +299,9 @@ def test_predictions_are_blups_of_statsmodels():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fitted = sm.MixedLM(y[known], design[known], subjects[known], exog_re=design[known]).fit()
-    learner = HierarchicalLinear(effects="correlated", shrinkage=0.0, varied_noise=False, rank=1)
+    learner = HierarchicalLinear(
+        effects="correlated", shrinkage=0.0, varied_noise=False, heavy_tails=False, rank=1
+    )
     prior = learner.fit(X[known], y[known], groups=subjects[known]).prior_
     few = np.flatnonzero(subjects == 372)[:4]
     found = MetaFewShotRegressor(prior).fit(X[few], y[few]).predict(X[few])
