@@ -1,5 +1,6 @@
 """Configuration of the documentation's build: ``sphinx-build -W doc doc/_build``."""
 
+import json
 import os
 import re
 import urllib.request
@@ -11,6 +12,7 @@ import matplotlib
 
 import skmeta
 import skmeta.learners  # Before autodoc: learners write their shared documentation when defined.
+from skmeta._doc_link import documentation_url
 from skmeta.search.prior import _shipped
 
 matplotlib.use("Agg")
@@ -44,6 +46,10 @@ INVENTORIES = {
     "sklearn": "https://scikit-learn.org/stable/",
     "torch": "https://docs.pytorch.org/docs/stable/",
     "pandas": "https://pandas.pydata.org/docs/",
+    "matplotlib": "https://matplotlib.org/stable/",
+    "optuna": "https://optuna.readthedocs.io/en/stable/",
+    "skorch": "https://skorch.readthedocs.io/en/stable/",
+    "gymnasium": "https://gymnasium.farama.org/",
 }
 
 
@@ -59,6 +65,35 @@ def is_online(url):
 
 
 intersphinx_mapping = {name: (url, None) for name, url in INVENTORIES.items() if is_online(url)}
+
+# Every reference to a name or a page has a target. Names of packages whose inventory was not
+# fetched cannot be checked.
+nitpicky = True
+nitpick_ignore_regex = [
+    (r"py:.*", rf"{name}\..*") for name in INVENTORIES if name not in intersphinx_mapping
+]
+nitpick_ignore = [
+    # Inherited docstrings of skorch, Gymnasium and torch name things without their module.
+    ("py:class", "Checkpoint"),
+    ("py:meth", "set_np_random_through_seed"),
+    ("py:attr", "_np_random"),
+    ("py:attr", "_np_random_seed"),
+    ("py:attr", "defaults"),
+]
+if "python" not in intersphinx_mapping:
+    nitpick_ignore.append(("py:mod", "pickle"))
+
+# ``sphinx-build -b linkcheck doc doc/_build/linkcheck`` asks for each address outside of the site.
+linkcheck_timeout = 20
+linkcheck_retries = 2
+linkcheck_workers = 4
+linkcheck_ignore = [r"https?://(localhost|127\.0\.0\.1)([:/]|$)"]
+# GitHub writes its anchors by a script, so they are not in the page that the check reads.
+linkcheck_anchors_ignore_for_url = [r"https://github\.com/"]
+linkcheck_allowed_redirects = {
+    r"https://doi\.org/.*": r"https?://.*",
+    r"https?://arxiv\.org/.*": r".*",
+}
 
 autosummary_generate = True
 toc_object_entries_show_parents = "hide"
@@ -86,6 +121,7 @@ html_static_path = ["_static"]
 html_css_files = ["skmeta.css"]
 html_favicon = "_static/favicon.svg"
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system is set
 html_theme_options = {
     "logo": {
         "image_light": "_static/logo.svg",
@@ -100,6 +136,17 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
 }
+# Where the site has an address (the environment variable SKMETA_DOC_URL, or the metadata of the
+# package), the header has a menu of versions. It reads switcher.json of the newest version, so that
+# older sites list newer ones. The newest version is at the address, an earlier one in a folder.
+EARLIER_VERSIONS: list[str] = []  # whose sites are kept, newest first
+SITE = documentation_url()
+if SITE is not None:
+    html_theme_options |= {
+        "switcher": {"json_url": f"{SITE}/switcher.json", "version_match": version},
+        "check_switcher": False,  # It would ask for the file of the site that is being built.
+        "navbar_end": ["version-switcher", "theme-switcher", "navbar-icon-links"],
+    }
 html_sidebars = {page: [] for page in ("index", "install", "whats_new")}
 
 ROOMS = [f"skmeta.{part.name}" for part in iter_modules(skmeta.__path__) if part.name[0] != "_"]
@@ -152,6 +199,24 @@ def write_priors(app):
     (folder / "shipped_priors.inc").write_text("\n".join(lines))
 
 
+def write_switcher(app, exception):
+    """Write the list of versions that the menu in the header shows."""
+    if SITE is None or exception is not None or app.builder.name != "html":
+        return
+    entries = [{"name": f"{version} (newest)", "version": version, "url": f"{SITE}/"}]
+    entries[0]["preferred"] = True
+    entries += [{"version": v, "url": f"{SITE}/{v}/"} for v in EARLIER_VERSIONS]
+    (Path(app.outdir) / "switcher.json").write_text(json.dumps(entries, indent=2) + "\n")
+
+
+def drop_modules_without_source(app):
+    """Leave out of the list of sources what has none, such as ``builtins``."""
+    modules = getattr(app.env, "_viewcode_modules", {})
+    for name in [name for name, source in modules.items() if not source]:
+        del modules[name]
+    return []  # no pages of its own
+
+
 def skip_member(app, what, name, obj, skip, options):
     """Leave out what scikit-learn, torch and named tuples add to every class."""
     added = name == "get_metadata_routing" or (name[:4] == "set_" and name.endswith("_request"))
@@ -176,5 +241,7 @@ def setup(app):
     """Connect the functions above."""
     app.connect("builder-inited", check_reference)
     app.connect("builder-inited", write_priors)
+    app.connect("build-finished", write_switcher)
+    app.connect("html-collect-pages", drop_modules_without_source, priority=400)  # before viewcode
     app.connect("autodoc-skip-member", skip_member)
     app.connect("autodoc-process-docstring", prepare_docstring, priority=1)  # before numpydoc
