@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import NDArray
-from sklearn.base import clone, is_classifier
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils import get_tags
 
@@ -219,6 +219,26 @@ class FoldEvaluator:
                 for position, fold, output in results:
                     self._recorder.observe(trials[position], fold, output)
 
+    def fail(self, trial: Trial, reason: str) -> None:
+        """Record a candidate as if all of its fits had failed.
+
+        Parameters
+        ----------
+        trial : Trial
+        reason : str
+            Why it is not evaluated.
+
+        Raises
+        ------
+        RuntimeError
+            If `error_score` is ``"raise"``.
+        """
+        assert self._recorder is not None
+        for fold in range(len(self._splits)):
+            task = {**self._task([trial], 0, fold, None), "caller": None, "parameters": None}
+            del task["held"]
+            self._recorder.observe(trial, fold, fit_and_score(_Failing(reason), **task))
+
     def predict(self, trial: Trial, method: str) -> dict[int, Predictions]:
         """Fit a candidate on the training part of each fold, and predict the test part.
 
@@ -292,6 +312,17 @@ class FoldEvaluator:
         finally:
             if hasattr(results, "close"):  # ends the tasks that are running
                 results.close()
+
+
+class _Failing(BaseEstimator):
+    """An estimator whose fit fails."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+        """Raise an error."""
+        raise RuntimeError(self.reason)
 
 
 def _make_parallel(**settings: Any) -> Any:

@@ -157,7 +157,9 @@ def run_search(
                     evaluator(batch, part)
 
             if record.leases is not None:
-                shared = SharedSearch(search, arguments, proposer, recorder, record.leases)
+                shared = SharedSearch(
+                    search, arguments, proposer, recorder, record.leases, evaluator
+                )
                 done, stopped_by = shared.run(evaluate)
             else:
                 done, stopped_by = _propose_and_evaluate(

@@ -106,7 +106,7 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
         candidates of all together. See :ref:`shared_searches`.
     lease_timeout : float, default=60.0
         Seconds after which the candidate of a worker that has died is evaluated by another one,
-        if the search is `shared`.
+        if the search is `shared`. A candidate at which three workers died counts as a failed fit.
     racing : bool, default=False
         Stop a candidate when the probability that it will beat the best candidate falls below 0.1.
         The probability is computed from the differences between the two on the same folds. This

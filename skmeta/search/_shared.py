@@ -11,6 +11,7 @@ from typing import Any
 
 from skmeta.exceptions import HistoryError, SearchSpaceError
 from skmeta.search._arguments import Arguments
+from skmeta.search._evaluate import FoldEvaluator
 from skmeta.search._propose import Proposer
 from skmeta.search._recorder import (
     BudgetSpent,
@@ -24,6 +25,8 @@ from skmeta.search.space import candidate_key
 
 __all__ = ["SharedSearch"]
 
+# So many workers may die while they evaluate a candidate; it counts as failed then.
+_MOST_LOST = 3
 # Seconds between looks at the history, while other workers evaluate the last candidates.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 
@@ -39,6 +42,8 @@ class SharedSearch:
     proposer : Proposer
     recorder : TrialRecorder
     leases : Leases
+    evaluator : FoldEvaluator
+        Records a candidate as failed.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class SharedSearch:
         proposer: Proposer,
         recorder: TrialRecorder,
         leases: Leases,
+        evaluator: FoldEvaluator,
     ) -> None:
         self._batch_size = search.batch_size
         self._with_train_scores = search.return_train_score
@@ -56,6 +62,7 @@ class SharedSearch:
         self._proposer = proposer
         self._recorder = recorder
         self._leases = leases
+        self._evaluator = evaluator
         self._trials: dict[str, Trial] = {}
         self._order: list[str] = []  # keys of all candidates
         self._told: set[str] = set()
@@ -108,11 +115,12 @@ class SharedSearch:
         while True:
             state = self._catch_up()
             unfinished = self._unfinished(state)
-            keys: list[str] = []
             if any(lease.is_expired for lease in unfinished):
-                keys = self._leases.take_over(self._batch_size, within=self._n_within(state))
-            if keys:
-                return [self._trials[key] for key in keys]
+                n_lost = self._leases.take_over(self._batch_size, within=self._n_within(state))
+                if taken := self._without_the_deadly(n_lost):
+                    return taken
+                if n_lost:
+                    continue
             batch = self._propose(state)
             if batch:
                 leases = [self._lease(trial) for trial in batch]
@@ -130,6 +138,20 @@ class SharedSearch:
                 self._recorder.check_time()
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _without_the_deadly(self, n_lost: dict[str, int]) -> list[Trial]:
+        """Return the candidates to evaluate; the others killed too many workers, and failed."""
+        taken = [self._trials[key] for key in n_lost]
+        deadly = [trial for trial in taken if n_lost[trial.key] >= _MOST_LOST]
+        for trial in deadly:
+            self._evaluator.fail(
+                trial,
+                f"{n_lost[trial.key]} workers of the shared search died while they evaluated the "
+                f"candidate {trial.params}, so it is not tried again. It may take more memory than "
+                "there is.",
+            )
+        self._leases.drop([trial.key for trial in deadly])
+        return [trial for trial in taken if trial not in deadly]
 
     def _catch_up(self) -> LeaseState:
         """Read what all workers did, and pass it on to the proposer."""

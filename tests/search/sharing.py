@@ -2,7 +2,9 @@
 
 import os
 import pickle
+import signal
 import time
+import warnings
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -15,10 +17,11 @@ GRID = {"quality": np.linspace(0, 1, 500).tolist()}
 
 
 class Logged(ClassifierMixin, BaseEstimator):
-    """Writes down each fit, and hangs at one of them."""
+    """Writes down each fit, hangs at one of them, and dies of the first candidate if it is to."""
 
     log = None
     hangs_at = 0
+    is_mortal = False
     n_fits = 0
 
     def __init__(self, quality=0.5):
@@ -27,6 +30,10 @@ class Logged(ClassifierMixin, BaseEstimator):
     def fit(self, X, y):
         with open(Logged.log, "a") as file:
             file.write(f"{os.getpid()} {self.quality!r}\n")
+        if Logged.is_mortal:
+            with open(Logged.log) as file:
+                if file.readline().split()[1] == repr(self.quality):
+                    os.kill(os.getpid(), signal.SIGKILL)
         Logged.n_fits += 1
         while Logged.n_fits == Logged.hangs_at:
             time.sleep(0.01)
@@ -54,9 +61,13 @@ def make(address, **settings):
     )
 
 
-def run(address, log, result, hangs_at=0, **settings):
-    """Run one worker of a shared search, and write its results into a file."""
-    Logged.log, Logged.hangs_at = log, hangs_at
-    search = make(address, **settings).fit(*load_iris(return_X_y=True))
+def run(address, log, result, hangs_at=0, is_mortal=False, **settings):
+    """Run one worker of a shared search, and write its results and warnings into files."""
+    Logged.log, Logged.hangs_at, Logged.is_mortal = log, hangs_at, is_mortal
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        search = make(address, **settings).fit(*load_iris(return_X_y=True))
+    with open(f"{result}.warnings", "w") as file:
+        file.writelines(f"{type(w.message).__name__}: {w.message}" for w in caught)
     with open(result, "wb") as file:
         pickle.dump((search.cv_results_, search.n_resumed_, search.stopped_by_), file)

@@ -101,3 +101,27 @@ def test_a_killed_worker_loses_no_candidate(context, address, tmp_path):
     held = fits(tmp_path)[N_FOLDS][1]
     assert counts.pop(held) == 1 + N_FOLDS
     assert list(counts.values()) == [N_FOLDS] * (N_ITER - 1)
+
+
+def test_a_candidate_that_kills_its_workers_fails(context, address, tmp_path):
+    for k in range(3):
+        worker = start(context, address, tmp_path, k, is_mortal=True, lease_timeout=0.5)
+        worker.join()
+        assert worker.exitcode == -signal.SIGKILL
+    last = start(context, address, tmp_path, 3, is_mortal=True, lease_timeout=0.5)
+    last.join()
+    assert last.exitcode == 0
+    [(columns, *_)] = results(tmp_path, [3])
+    scores = columns["mean_test_score"]
+    assert len(scores) == N_ITER
+    assert np.isnan(scores[0])
+    assert np.isfinite(scores[1:]).all()
+    deadly = fits(tmp_path)[0][1]
+    assert repr(columns["params"][0]["quality"]) == deadly
+    assert Counter(candidate for _, candidate in fits(tmp_path))[deadly] == 3
+    told = (tmp_path / "3.pickle.warnings").read_text()
+    assert "FitFailedWarning" in told
+    assert "3 workers of the shared search died while they evaluated the candidate" in told
+    assert f"{{'quality': {deadly}}}" in told
+    with SearchHistory(address) as history:
+        assert history.to_frame(all=True)["error"].str.contains("3 workers").sum() == 1

@@ -1,6 +1,7 @@
 """Leases on the candidates of a shared search."""
 
 import time
+from concurrent.futures import BrokenExecutor
 
 import pytest
 from builders import make_evaluation, make_record
@@ -57,10 +58,10 @@ def test_only_what_has_expired_is_taken_over(history, search_id):
     history.record(search_id, make_evaluation("a"))
     time.sleep(0.01)
     assert [one.is_expired for one in short.read().leases] == [True] * 3
-    assert long.take_over(1, within=3) == ["b"]
-    assert long.take_over(5, within=2) == []  # "a" is finished
-    assert long.take_over(5, within=3) == ["c"]
-    assert long.take_over(5, within=3) == []
+    assert list(long.take_over(1, within=3)) == ["b"]
+    assert not long.take_over(5, within=2)  # "a" is finished
+    assert list(long.take_over(5, within=3)) == ["c"]
+    assert not long.take_over(5, within=3)
     assert [one.is_expired for one in long.read().leases] == [True, False, False]
 
 
@@ -70,8 +71,23 @@ def test_leases_are_given_back_at_the_end(history, search_id):
         one.drop(["a"])  # is recorded
         history.record(search_id, make_evaluation("a"))
         other = history.leases(search_id, LONG)
-        assert other.take_over(5, within=5) == []
-    assert other.take_over(5, within=5) == ["b"]
+        assert not other.take_over(5, within=5)
+    assert other.take_over(5, within=5) == {"b": 0}
+
+
+def test_workers_that_died_are_counted(history, search_id):
+    short = history.leases(search_id, 1e-3)
+    assert short.claim([lease("a")], short.read())
+    for n_lost in (1, 2):
+        time.sleep(0.01)
+        assert short.take_over(5, within=5) == {"a": n_lost}
+    with history.leases(search_id, LONG) as one:  # gives it back
+        time.sleep(0.01)
+        assert one.take_over(5, within=5) == {"a": 3}
+    one = history.leases(search_id, LONG).__enter__()
+    assert one.take_over(5, within=5) == {"a": 3}
+    one.__exit__(BrokenExecutor)  # the candidate killed a process of joblib
+    assert history.leases(search_id, LONG).take_over(5, within=5) == {"a": 4}
 
 
 def test_a_worker_renews_what_it_holds(history, search_id):

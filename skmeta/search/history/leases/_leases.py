@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
@@ -104,13 +105,20 @@ class Leases:
         self._thread.start()
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         self._ended.set()
         self._thread.join()
         if self._held:
+            # joblib raises this error if the candidate killed one of its processes.
+            is_lost = kind is not None and issubclass(kind, BrokenExecutor)
             # If the database fails, the leases expire by themselves.
             with contextlib.suppress(HistoryError, HistoryFormatError):
-                self._renew(0.0)
+                self._store.run(
+                    lambda connection: _table.give_back(
+                        connection, self._search_id, self.worker, self._held, is_lost=is_lost
+                    ),
+                    write=True,
+                )
 
     def read(self) -> LeaseState:
         """Return the candidates as they are now."""
@@ -173,7 +181,7 @@ class Leases:
             self._held |= {lease.key for lease in leases}
         return is_mine
 
-    def take_over(self, n: int, within: int) -> list[str]:
+    def take_over(self, n: int, within: int) -> dict[str, int]:
         """Lease candidates whose worker has died or has given them back.
 
         Parameters
@@ -185,17 +193,17 @@ class Leases:
 
         Returns
         -------
-        list of str
-            Their keys.
+        dict of str to int
+            Their keys, and how many workers died while they evaluated the candidate.
         """
-        keys = self._run(
+        found = self._run(
             lambda connection: _table.take(
                 connection, self._search_id, self.worker, n, within, self.timeout
             ),
             write=True,
         )
-        self._held |= set(keys)
-        return keys
+        self._held |= set(found)
+        return found
 
     def drop(self, keys: Collection[str]) -> None:
         """Stop renewing leases, because their candidates are recorded."""
@@ -206,13 +214,13 @@ class Leases:
             if self._held:
                 # The worker itself hears of a database that fails, with its next transaction.
                 with contextlib.suppress(HistoryError, HistoryFormatError):
-                    self._renew(self.timeout)
+                    self._renew()
 
-    def _renew(self, timeout: float) -> None:
+    def _renew(self) -> None:
         held = self._held
         self._store.run(
             lambda connection: _table.renew(
-                connection, self._search_id, self.worker, held, timeout
+                connection, self._search_id, self.worker, held, self.timeout
             ),
             write=True,
         )

@@ -37,6 +37,7 @@ lease = sa.Table(
     sa.Column("predicted_std_score", sa.Double),
     sa.Column("worker", sa.String(_WORKER_LENGTH), nullable=False),
     sa.Column("expires", sa.Double, nullable=False),  # seconds since 1970 by the database's clock
+    sa.Column("n_starts", sa.Integer, nullable=False),  # of workers that did not give it back
     sa.UniqueConstraint("search_id", "key"),
 )
 
@@ -85,7 +86,13 @@ def insert(
     connection.execute(
         sa.insert(lease),
         [
-            {**row, "search_id": search_id, "position": n_leases + k, "expires": expires}
+            {
+                **row,
+                "search_id": search_id,
+                "position": n_leases + k,
+                "expires": expires,
+                "n_starts": 1,
+            }
             for k, row in enumerate(rows)
         ],
     )
@@ -94,36 +101,51 @@ def insert(
 
 def take(
     connection: sa.Connection, search_id: int, worker: str, n: int, within: int, timeout: float
-) -> list[str]:
-    """Take over at most `n` unfinished candidates whose leases have expired; return their keys.
+) -> dict[str, int]:
+    """Take over at most `n` unfinished candidates whose leases have expired.
 
-    Only of the first `within` positions.
+    Only of the first `within` positions. Return their keys, with the number of workers that began
+    them and ended.
     """
     _lock(connection, search_id)
     now = _now(connection)
     finished = sa.select(evaluation.c.key).where(evaluation.c.search_id == search_id)
     query = (
-        sa.select(lease.c.key)
+        sa.select(lease.c.key, lease.c.n_starts)
         .where(lease.c.search_id == search_id, lease.c.expires <= now, lease.c.position < within)
         .where(lease.c.key.not_in(finished))
         .order_by(lease.c.position)
         .limit(n)
     )
-    keys: list[str] = list(connection.execute(query).scalars())
-    if keys:
-        mine = sa.update(lease).where(lease.c.search_id == search_id, lease.c.key.in_(keys))
-        connection.execute(mine.values(worker=worker, expires=now + timeout))
-    return keys
+    found = {row.key: int(row.n_starts) for row in connection.execute(query)}
+    if found:
+        mine = sa.update(lease).where(lease.c.search_id == search_id, lease.c.key.in_(list(found)))
+        changed = {"worker": worker, "expires": now + timeout, "n_starts": lease.c.n_starts + 1}
+        connection.execute(mine.values(changed))
+    return found
 
 
 def renew(
     connection: sa.Connection, search_id: int, worker: str, keys: Collection[str], timeout: float
 ) -> None:
-    """Let a worker's leases end `timeout` seconds from now; at once if it is 0."""
-    mine = sa.update(lease).where(
+    """Let a worker's leases end `timeout` seconds from now."""
+    mine = _leases_of(search_id, worker, keys)
+    connection.execute(mine.values(expires=_now(connection) + timeout))
+
+
+def give_back(
+    connection: sa.Connection, search_id: int, worker: str, keys: Collection[str], *, is_lost: bool
+) -> None:
+    """Let a worker's leases end now; the worker's start counts only if its processes died."""
+    n_starts = lease.c.n_starts if is_lost else lease.c.n_starts - 1
+    mine = _leases_of(search_id, worker, keys)
+    connection.execute(mine.values(expires=_now(connection), n_starts=n_starts))
+
+
+def _leases_of(search_id: int, worker: str, keys: Collection[str]) -> sa.Update:
+    return sa.update(lease).where(
         lease.c.search_id == search_id, lease.c.worker == worker, lease.c.key.in_(list(keys))
     )
-    connection.execute(mine.values(expires=_now(connection) + timeout))
 
 
 def _lock(connection: sa.Connection, search_id: int) -> None:
