@@ -19,7 +19,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from skmeta.learners.hierarchical._laplace import times_factor
+from skmeta.learners.hierarchical._laplace import ClassTask
 from skmeta.learners.hierarchical._structure import Episodes
 
 # Newton's method stops when no value of a predictor changes by more than this.
@@ -119,16 +119,7 @@ def class_log_probabilities(episodes: Episodes, mean: Tensor, covariance: Tensor
     return found
 
 
-def query_log_proba(
-    mode: Tensor,
-    z: Tensor,
-    p: Tensor,
-    w: Tensor,
-    mean: Tensor,
-    factor: Tensor,
-    codes: Tensor,
-    at: Tensor,
-) -> Tensor:
+def query_log_proba(mode: Tensor, task: ClassTask, at: Tensor) -> Tensor:
     """Return what :func:`~skmeta.learners.hierarchical._laplace.class_log_proba` returns.
 
     The marginal likelihood of the support set with each query row, of each class, is computed in
@@ -136,7 +127,7 @@ def query_log_proba(
 
     Parameters
     ----------
-    mode, z, p, w, mean, factor, codes, at
+    mode, task, at
         As for :func:`~skmeta.learners.hierarchical._laplace.class_log_proba`.
 
     Returns
@@ -144,27 +135,19 @@ def query_log_proba(
     Tensor of shape (m, c)
         The log probabilities, normalised over the classes.
     """
-    logits = z @ (mean + times_factor(mode, factor)) @ codes.T
     # At the mode, a is the gradient of the log likelihood.
-    start = (w[:, None] * ((p - torch.softmax(logits, 1)) @ codes)).T
-    if codes.shape[1] > 1:
+    gap = task.p - torch.softmax(task.logits(mode), 1)
+    start = (task.w[:, None] * (gap @ task.codes)).T
+    if task.codes.shape[1] > 1:
         # Only the predictors of the classes of the task have an effect.
-        used = codes.argmax(1)
-        mean, factor, start = mean[:, used], factor[used], start[used]
-    parts = [_of_queries(start, z, p, w, mean, factor, codes, part) for part in at.split(_CHUNK)]
-    return torch.cat(parts)
+        used = task.codes.argmax(1)
+        task = task._replace(mean=task.mean[:, used], factor=task.factor[used])
+        start = start[used]
+    return torch.cat([_of_queries(start, task, part) for part in at.split(_CHUNK)])
 
 
-def _of_queries(
-    start: Tensor,
-    z: Tensor,
-    p: Tensor,
-    w: Tensor,
-    mean: Tensor,
-    factor: Tensor,
-    codes: Tensor,
-    at: Tensor,
-) -> Tensor:
+def _of_queries(start: Tensor, task: ClassTask, at: Tensor) -> Tensor:
+    z, p, w, mean, factor, codes = task
     m, c, n, j = len(at), len(codes), len(z), mean.shape[1]
     zl, atl = z @ factor, at @ factor  # (j, n, q), (j, m, q)
     cross = (atl @ zl.mT).transpose(0, 1)  # (m, j, n)

@@ -17,6 +17,8 @@ Tierney and Kadane (1986), Accurate approximations for posterior moments and mar
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -26,6 +28,37 @@ _N_QUERY_STEPS = 4
 # Number of query rows computed at once, to bound the memory.
 _CHUNK = 64
 _STEP_SIZES = (1.0, 0.5, 0.2, 0.05, 0.0)
+
+
+class ClassTask(NamedTuple):
+    """Rows of a task, and the prior of its coefficients.
+
+    Attributes
+    ----------
+    z : Tensor of shape (..., n, q)
+        Rows with a leading 1.
+    p : Tensor of shape (..., n, c)
+        Indicators of the classes.
+    w : Tensor of shape (..., n)
+        Weights.
+    mean : Tensor of shape (q, j)
+        m.
+    factor : Tensor of shape (j, q, q)
+        L.
+    codes : Tensor of shape (c, j)
+        C.
+    """
+
+    z: Tensor
+    p: Tensor
+    w: Tensor
+    mean: Tensor
+    factor: Tensor
+    codes: Tensor
+
+    def logits(self, u: Tensor) -> Tensor:
+        """Return the logits (..., n, c) of the rows at whitened coefficients (..., j, q)."""
+        return self.z @ (self.mean + times_factor(u, self.factor)) @ self.codes.T
 
 
 def class_codes(n_classes: int, like: Tensor) -> Tensor:
@@ -40,41 +73,27 @@ def times_factor(u: Tensor, factor: Tensor) -> Tensor:
     return torch.einsum("jpq,...jq->...pj", factor, u)
 
 
-def log_joint(
-    u: Tensor, z: Tensor, p: Tensor, w: Tensor, mean: Tensor, factor: Tensor, codes: Tensor
-) -> Tensor:
+def log_joint(u: Tensor, task: ClassTask) -> Tensor:
     """Return log likelihood plus log prior of whitened coefficients, up to a constant.
 
     Parameters
     ----------
     u : Tensor of shape (..., j, q)
         Whitened coefficients: B_j = m_j + L_j u_j.
-    z : Tensor of shape (..., n, q)
-        Rows with a leading 1.
-    p : Tensor of shape (..., n, c)
-        Indicators of the classes.
-    w : Tensor of shape (..., n)
-        Weights.
-    mean : Tensor of shape (q, j)
-        m.
-    factor : Tensor of shape (j, q, q)
-        L.
-    codes : Tensor of shape (c, j)
-        C.
+    task : ClassTask
+        The rows and the prior.
 
     Returns
     -------
     Tensor of shape (...)
         The values.
     """
-    logits = z @ (mean + times_factor(u, factor)) @ codes.T
-    of_rows = (p * logits).sum(-1) - torch.logsumexp(logits, -1)
-    return (w * of_rows).sum(-1) - 0.5 * (u**2).sum((-2, -1))
+    logits = task.logits(u)
+    of_rows = (task.p * logits).sum(-1) - torch.logsumexp(logits, -1)
+    return (task.w * of_rows).sum(-1) - 0.5 * (u**2).sum((-2, -1))
 
 
-def newton_parts(
-    u: Tensor, z: Tensor, p: Tensor, w: Tensor, mean: Tensor, factor: Tensor, codes: Tensor
-) -> tuple[Tensor, Tensor]:
+def newton_parts(u: Tensor, task: ClassTask) -> tuple[Tensor, Tensor]:
     """Return gradient and negative Hessian of :func:`log_joint` in whitened coefficients.
 
     Returns
@@ -84,6 +103,7 @@ def newton_parts(
     precision : Tensor of shape (..., j * q, j * q)
         The negative Hessian. No eigenvalue is below 1.
     """
+    z, p, w, mean, factor, codes = task
     coefficients = mean + times_factor(u, factor)
     gradient, of_rows = information(coefficients, z, p, w, codes)
     j, q = factor.shape[:2]
@@ -112,12 +132,7 @@ def information(
 
 
 def find_mode(
-    z: Tensor,
-    p: Tensor,
-    w: Tensor,
-    mean: Tensor,
-    factor: Tensor,
-    codes: Tensor,
+    task: ClassTask,
     *,
     start: Tensor | None = None,
     n_steps: int = N_NEWTON_STEPS,
@@ -129,16 +144,16 @@ def find_mode(
     density. With a tolerance, iteration ends when all steps are shorter. Without one, there is no
     branch on values.
     """
-    parts = tuple(value.detach() for value in (z, p, w, mean, factor, codes))
-    j, q = factor.shape[:2]
-    u = z.new_zeros(*z.shape[:-2], j, q) if start is None else start
+    task = ClassTask(*(value.detach() for value in task))
+    j, q = task.factor.shape[:2]
+    u = task.z.new_zeros(*task.z.shape[:-2], j, q) if start is None else start
     for _ in range(n_steps):
-        gradient, precision = newton_parts(u, *parts)
+        gradient, precision = newton_parts(u, task)
         step = _solve(precision, gradient).unflatten(-1, (j, q))
         if tolerance is not None and float(step.abs().max()) < tolerance:
             break
         tried = torch.stack([u + size * step for size in _STEP_SIZES])
-        values = torch.stack([log_joint(at, *parts) for at in tried])
+        values = torch.stack([log_joint(at, task) for at in tried])
         best = values.argmax(0)
         u = torch.take_along_dim(tried, best[None, ..., None, None], 0)[0]
     return u
@@ -149,26 +164,15 @@ def _solve(precision: Tensor, gradient: Tensor) -> Tensor:
     return torch.cholesky_solve(gradient[..., None], root)[..., 0]
 
 
-def mode_with_derivative(
-    u: Tensor, z: Tensor, p: Tensor, w: Tensor, mean: Tensor, factor: Tensor, codes: Tensor
-) -> Tensor:
+def mode_with_derivative(u: Tensor, task: ClassTask) -> Tensor:
     """Return the mode with its derivative with respect to the prior and the rows."""
     u = u.detach()
-    gradient, precision = newton_parts(u, z, p, w, mean, factor, codes)
+    gradient, precision = newton_parts(u, task)
     step: Tensor = _solve(precision, gradient).unflatten(-1, tuple(u.shape[-2:]))
     return u + step
 
 
-def class_log_proba(
-    mode: Tensor,
-    z: Tensor,
-    p: Tensor,
-    w: Tensor,
-    mean: Tensor,
-    factor: Tensor,
-    codes: Tensor,
-    at: Tensor,
-) -> Tensor:
+def class_log_proba(mode: Tensor, task: ClassTask, at: Tensor) -> Tensor:
     """Return log probabilities of the classes of query rows, coefficients integrated out.
 
     The probability of a class is the marginal likelihood of the support set with the query row,
@@ -180,8 +184,8 @@ def class_log_proba(
     ----------
     mode : Tensor of shape (j, q)
         Mode of the whitened coefficients after the support set.
-    z, p, w, mean, factor, codes
-        The support set and the prior, as for :func:`log_joint`, without further axes.
+    task : ClassTask
+        The support set and the prior, without further axes.
     at : Tensor of shape (m, q)
         Query rows with a leading 1.
 
@@ -190,33 +194,21 @@ def class_log_proba(
     Tensor of shape (m, c)
         The log probabilities, normalised over the classes.
     """
-    parts = [
-        _log_proba_of_part(mode, z, p, w, mean, factor, codes, part) for part in at.split(_CHUNK)
-    ]
-    return torch.cat(parts)
+    return torch.cat([_log_proba_of_part(mode, task, part) for part in at.split(_CHUNK)])
 
 
-def _log_proba_of_part(
-    mode: Tensor,
-    z: Tensor,
-    p: Tensor,
-    w: Tensor,
-    mean: Tensor,
-    factor: Tensor,
-    codes: Tensor,
-    at: Tensor,
-) -> Tensor:
-    m, c = len(at), len(codes)
+def _log_proba_of_part(mode: Tensor, task: ClassTask, at: Tensor) -> Tensor:
+    z, p, w = task.z, task.p, task.w
+    m, c = len(at), len(task.codes)
     each_class = torch.eye(c, dtype=z.dtype, device=z.device)
-    rows = (
-        torch.cat([z.expand(m, c, *z.shape), at[:, None, None].expand(m, c, 1, -1)], 2),
-        torch.cat([p.expand(m, c, *p.shape), each_class[:, None].expand(m, c, 1, c)], 2),
-        torch.cat([w, torch.ones_like(w[:1].sum())[None]]).expand(m, c, -1),
+    both = task._replace(
+        z=torch.cat([z.expand(m, c, *z.shape), at[:, None, None].expand(m, c, 1, -1)], 2),
+        p=torch.cat([p.expand(m, c, *p.shape), each_class[:, None].expand(m, c, 1, c)], 2),
+        w=torch.cat([w, torch.ones_like(w[:1].sum())[None]]).expand(m, c, -1),
     )
     start = mode.expand(m, c, *mode.shape)
-    u = find_mode(*rows, mean, factor, codes, start=start, n_steps=_N_QUERY_STEPS)
-    u = mode_with_derivative(u, *rows, mean, factor, codes)
-    _, precision = newton_parts(u, *rows, mean, factor, codes)
+    u = mode_with_derivative(find_mode(both, start=start, n_steps=_N_QUERY_STEPS), both)
+    _, precision = newton_parts(u, both)
     root = torch.linalg.cholesky(precision)
     log_det = torch.log(torch.diagonal(root, dim1=-2, dim2=-1)).sum(-1)
-    return torch.log_softmax(log_joint(u, *rows, mean, factor, codes) - log_det, 1)
+    return torch.log_softmax(log_joint(u, both) - log_det, 1)

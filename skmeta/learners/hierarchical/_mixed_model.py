@@ -33,6 +33,7 @@ from skmeta.learners.hierarchical._gaussian import (
     regression_posterior,
 )
 from skmeta.learners.hierarchical._laplace import (
+    ClassTask,
     class_codes,
     class_log_proba,
     find_mode,
@@ -154,8 +155,8 @@ def condition_mixed_model(
     codes = _codes_of(model, classes)
     # Not F.one_hot, which looks at values, which vmap does not allow.
     p = (y[:, None] == torch.arange(len(codes), device=z.device)).double()
-    u = find_mode(z, p, w, mean, factor, codes)
-    mode = mode_with_derivative(u, z, p, w, mean, factor, codes)
+    task = ClassTask(z, p, w, mean, factor, codes)
+    mode = mode_with_derivative(find_mode(task), task)
     return {"mode": mode, "rows": z, "classes": p, "weights": w}
 
 
@@ -172,11 +173,10 @@ def predict_classes(
     """Return log probabilities (m, c) of the classes of rows (m, q), in double precision."""
     mode, rows, p, w = (of_task[n].double() for n in ("mode", "rows", "classes", "weights"))
     mean, factor = _mean_of(model, True), model["factor"].double()
-    known = (mode, rows, p, w, mean, factor, _codes_of(model, classes))
+    task = ClassTask(rows, p, w, mean, factor, _codes_of(model, classes))
     # Costs of a Newton step, per query row, with one matrix for each class or one for all.
-    if len(classes) * len(rows) ** 3 < (factor.shape[0] * factor.shape[1]) ** 3:
-        return query_log_proba(*known, z.double())
-    return class_log_proba(*known, z.double())
+    is_cheaper = len(classes) * len(rows) ** 3 < (factor.shape[0] * factor.shape[1]) ** 3
+    return (query_log_proba if is_cheaper else class_log_proba)(mode, task, z.double())
 
 
 def _double(value: Tensor | None) -> Tensor | None:

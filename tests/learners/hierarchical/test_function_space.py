@@ -19,6 +19,7 @@ from skmeta.learners.hierarchical._gaussian import (
     regression_posterior,
 )
 from skmeta.learners.hierarchical._laplace import (
+    ClassTask,
     class_codes,
     class_log_proba,
     find_mode,
@@ -69,9 +70,9 @@ def test_probabilities_are_those_of_the_posterior_of_the_coefficients(n_classes)
     codes = class_codes(n_classes, mean)
     for k in range(len(episodes.y)):
         p = torch.eye(n_classes).double()[episodes.y[k]]
-        known = (episodes.z[k], p, episodes.w[k], mean, factor, codes)
-        u = find_mode(*known)
-        covariance = torch.linalg.inv(newton_parts(u, *known)[1])
+        task = ClassTask(episodes.z[k], p, episodes.w[k], mean, factor, codes)
+        u = find_mode(task)
+        covariance = torch.linalg.inv(newton_parts(u, task)[1])
         at = episodes.query_z[k]
         logits = at @ (mean + times_factor(u, factor)) @ codes.T
         # The logit of class c at a row is z' L_j u_j times the code of c for each predictor j.
@@ -96,8 +97,8 @@ def test_probabilities_of_query_rows_are_those_from_coefficients(n_classes, clas
     codes = class_codes(n_classes, mean)[classes]
     p = torch.eye(len(classes)).double()[episodes.y[3]]
     w = torch.linspace(0, 2, len(p)).double()
-    known = (episodes.z[3], p, w, mean, factor, codes)
-    parts = (find_mode(*known), *known, episodes.query_z[3])
+    task = ClassTask(episodes.z[3], p, w, mean, factor, codes)
+    parts = (find_mode(task), task, episodes.query_z[3])
     found, expected = query_log_proba(*parts), class_log_proba(*parts)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
@@ -113,9 +114,9 @@ def test_derivatives_of_probabilities_are_those_from_coefficients(n_classes):
         mean, factor = drawn_prior(1 if n_classes == 2 else n_classes)
         leaves = [mean, 0.5 * factor, episodes.z[3].clone(), episodes.query_z[3].clone()]
         mean, factor, z, at = (leaf.requires_grad_() for leaf in leaves)
-        known = (z, p, w, mean, factor, codes)
-        mode = mode_with_derivative(find_mode(*known), *known)
-        value = (proba(mode, *known, at) * torch.arange(n_classes)).sum()
+        task = ClassTask(z, p, w, mean, factor, codes)
+        mode = mode_with_derivative(find_mode(task), task)
+        value = (proba(mode, task, at) * torch.arange(n_classes)).sum()
         found.append(torch.autograd.grad(value, leaves))
     for own, expected in zip(*found, strict=True):
         torch.testing.assert_close(own, expected, rtol=1e-5, atol=1e-5)

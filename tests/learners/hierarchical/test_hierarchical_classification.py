@@ -11,6 +11,7 @@ from skmeta.learners.hierarchical._class_evidence import ClassEvidence, batch_ta
 from skmeta.learners.hierarchical._classification import estimate_classification
 from skmeta.learners.hierarchical._covariance import CovarianceShape
 from skmeta.learners.hierarchical._laplace import (
+    ClassTask,
     class_codes,
     class_log_proba,
     find_mode,
@@ -36,7 +37,8 @@ def test_mode_is_a_ridge_penalised_logistic_regression(n_classes):
     j = codes.shape[1]
     mean, factor = torch.zeros(q, j).double(), scale * torch.eye(q).double().repeat(j, 1, 1)
     p = torch.from_numpy(np.eye(n_classes)[y])
-    u = find_mode(torch.from_numpy(z), p, torch.ones(len(y)).double(), mean, factor, codes)
+    w = torch.ones(len(y)).double()
+    u = find_mode(ClassTask(torch.from_numpy(z), p, w, mean, factor, codes))
     found = (times_factor(u, factor) @ codes.T).numpy()
     model = LogisticRegression(C=scale**2, fit_intercept=False, tol=1e-10, max_iter=10_000)
     expected = model.fit(z, y).coef_.T
@@ -75,14 +77,14 @@ def test_laplace_is_close_to_numerical_integration(n_classes):
     j = codes.shape[1]
     mean, factor = torch.zeros(2, j).double(), scale * torch.eye(2).double().repeat(j, 1, 1)
     p = torch.from_numpy(np.eye(n_classes)[y])
-    known = (torch.from_numpy(z), p, torch.ones(len(y)).double(), mean, factor, codes)
-    found = class_log_proba(find_mode(*known), *known, torch.from_numpy(at)).exp()
+    task = ClassTask(torch.from_numpy(z), p, torch.ones(len(y)).double(), mean, factor, codes)
+    found = class_log_proba(find_mode(task), task, torch.from_numpy(at)).exp()
     evidence, expected = integrate(z, y, scale, at, n_classes)
     np.testing.assert_allclose(found, expected, atol=0.006)
     # The marginal likelihood, with coefficients of variance scale^2 around a mean of 0.
-    u = find_mode(*known)
-    precision = newton_parts(u, *known)[1]
-    approximate = log_joint(u, *known) - 0.5 * torch.logdet(precision)
+    u = find_mode(task)
+    precision = newton_parts(u, task)[1]
+    approximate = log_joint(u, task) - 0.5 * torch.logdet(precision)
     np.testing.assert_allclose(approximate, evidence, atol=0.25)
     np.testing.assert_allclose(
         laplace_evidence(z, y, scale, n_classes), approximate.item(), rtol=1e-6
