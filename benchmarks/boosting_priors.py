@@ -4,7 +4,8 @@
 
 Searches on the recorded configurations of each set, those with early stopping and those with a
 fixed number of rounds by themselves: the regret after 1, 3, 5 and 10 evaluations, over the
-distance from the median to the best configuration, with the prior that is learned from the other
+distance from the median to the best configuration (as far as there are more configurations than
+evaluations), with the prior that is learned from the other
 origins, without a prior (mean of three seeds), and of random search (exact). Intervals are of the
 ratio with prior to without, by bootstrap over sets. For XGBoost and CatBoost there are two more
 priors: one from searches of LightGBM with translated parameters (``boosting_transfer.py``), and
@@ -61,6 +62,9 @@ def compare(name, metric, searches, others):
     priors = {key: SearchPrior.from_searches(past) for key, past in priors.items()}
     rounds = f"{name}.{'iterations' if 'Cat' in name else 'n_estimators'}"
     regrets = {"early stopping": [], "fixed rounds": []}
+    # Each configuration is on record twice.
+    n_kept = min(len(search.configurations) // 2 for search in searches)
+    after = [n for n in AFTER if n < n_kept]
     for search in searches:
         names = same_origin(search.dataset)
         left = [prior.without(datasets=names) for prior in priors.values()]
@@ -73,41 +77,42 @@ def compare(name, metric, searches, others):
             ]
             scores = np.array(search.scores, dtype=float)[kept]
             spread = scores.max() - np.median(scores)
-            if len(kept) < max(AFTER) or spread < 1e-9:
+            if len(kept) < max(after) or spread < 1e-9:
                 continue
             configurations = [search.configurations[k] for k in kept]
             regret = scores.max() - scores
-            plain = [run(configurations, scores, None, seed) for seed in range(N_SEEDS)]
+            n = max(after)
+            plain = [run(configurations, scores, None, seed, n) for seed in range(N_SEEDS)]
             by_method = [
-                *(regret[run(configurations, scores, prior, 0)] for prior in left),
+                *(regret[run(configurations, scores, prior, 0, n)] for prior in left),
                 np.mean([regret[one] for one in plain], axis=0),
             ]
-            random = random_regret(scores)[: max(AFTER)] * np.ptp(scores)
-            rows.append([np.array([*by_method, random])[:, n - 1] / spread for n in AFTER])
+            random = random_regret(scores)[:n] * np.ptp(scores)
+            rows.append([np.array([*by_method, random])[:, k - 1] / spread for k in after])
     return {
-        f"{name}, {metric}, {kind}": summarise(np.array(rows), [*priors, "plain", "random"])
+        f"{name}, {metric}, {kind}": summarise(np.array(rows), [*priors, "plain", "random"], after)
         for kind, rows in regrets.items()
         if rows
     }
 
 
-def run(configurations, scores, prior, seed):
+def run(configurations, scores, prior, seed, n):
     """Return, for each number of evaluations, which configuration is the best so far."""
     strategy = SearchStrategy(configurations, prior, rng=np.random.default_rng(seed))
     best = []
-    for _ in range(max(AFTER)):
+    for _ in range(n):
         index = strategy.ask()[0].index
         strategy.tell([index], [scores[index]])
         best.append(index if not best or scores[index] > scores[best[-1]] else best[-1])
     return best
 
 
-def summarise(rows, methods):
+def summarise(rows, methods, after):
     """Return mean regrets of arrays of shape (n_sets, n_after, n_methods)."""
     drawn = np.random.default_rng(0).integers(len(rows), size=(2000, len(rows)))
     plain = methods.index("plain")
     summary = {"sets": len(rows)}
-    for position, n in enumerate(AFTER):
+    for position, n in enumerate(after):
         means = rows[:, position].mean(0)
         samples = rows[drawn, position].mean(1)
         found = dict(zip(methods, means.round(3).tolist(), strict=True))

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from boosting_transfer import source_of, transfer
 from make_boosting_searches import BOOSTERS
 from make_searches import CLASSIFIERS, REGRESSORS, load
 from origins import same_origin
@@ -48,12 +49,18 @@ PUBLISHED = {
 # on record with early stopping and without, has fewer.
 N_SEARCHES, N_CONFIGURATIONS = 20, 30
 N_SEARCHES_OF_BOOSTING, N_CONFIGURATIONS_OF_BOOSTING = 12, 20
+# Metrics by which searches of LightGBM, with translated parameters, teach more of an estimator than
+# its own few searches (benchmarks/boosting_priors.py).
+TRANSLATED = {"CatBoostClassifier": ("accuracy", "balanced_accuracy")}
+# Priors that do not help on recorded searches, by the same benchmark.
+WITHOUT_GAIN = {("CatBoostRegressor", "neg_mean_absolute_error")}
 # Worse scores count as this bad: below the median, in distances of the best from it. An R2 of
 # minus a million would else leave no difference between all others.
 BOUND = 2.0
 SOURCES = {
     "own": "searches by benchmarks/make_searches.py on sets of PMLB and UCI",
     "boosting": "searches by benchmarks/make_boosting_searches.py on sets of PMLB and UCI",
+    "translated": "searches of LightGBM with translated parameters: {}",
     "forest": "van Rijn and Hutter (2018), github.com/janvanrijn/openml-pimp, BSD-3-Clause",
     "svc": "van Rijn et al., github.com/janvanrijn/openml-multitask, BSD-3-Clause",
     "adaboost": "van Rijn and Hutter (2018), github.com/janvanrijn/openml-pimp, BSD-3-Clause",
@@ -70,12 +77,15 @@ def main():
         for name in tqdm(options.estimators):
             made = new_card(name)
             for metric in METRICS:
+                if (name, metric) in WITHOUT_GAIN:
+                    continue
                 searches = own_searches(history, name, metric) + published_searches(name, metric)
                 if len(searches) < (N_SEARCHES_OF_BOOSTING if name in BOOSTERS else N_SEARCHES):
                     continue
-                prior = SearchPrior.from_searches(searches)
+                past = translated_searches(history, name, metric) or searches
+                prior = SearchPrior.from_searches(past)
                 written = shipped.write(name, metric, prior)
-                sketches |= {s.dataset: s.data_sketch for s in searches if len(s.data_sketch)}
+                sketches |= {s.dataset: s.data_sketch for s in past if len(s.data_sketch)}
                 made["metrics"][metric] = describe(prior, searches) | written
             if made["metrics"]:
                 cards[name] = made
@@ -94,10 +104,22 @@ def own_searches(history, name, metric):
     for one in METRICS[metric]:
         past = history.searches(estimator=name, metric=one)
         found += [s for s in past if s.metric == one]  # and not another one in its stead
-    found = [in_target_units(name, s) for s in found]
+    found = [without_unknown_defaults(name, in_target_units(name, s)) for s in found]
     n = N_CONFIGURATIONS_OF_BOOSTING if name in BOOSTERS else N_CONFIGURATIONS
     found = [s for s in found if len(s.scores) >= n and np.isfinite(s.scores).mean() > 0.5]
     return without_constants(found)
+
+
+def without_unknown_defaults(name, search):
+    """Return a search without CatBoost's defaults, which depend on the data and are not on record.
+
+    CatBoost's ``get_params`` lists only what was set.
+    """
+    if not name.startswith("CatBoost"):
+        return search
+    kept = [k for k, c in enumerate(search.configurations) if f"{name}.depth" in c]
+    configurations = tuple(search.configurations[k] for k in kept)
+    return replace(search, configurations=configurations, scores=[search.scores[k] for k in kept])
 
 
 def in_target_units(name, search):
@@ -111,6 +133,13 @@ def in_target_units(name, search):
     _, y = load(folder, search.dataset, REGRESSORS[name], False)
     found = [relative_configuration(c, float(np.std(y))) for c in search.configurations]
     return replace(search, configurations=tuple(found))
+
+
+def translated_searches(history, name, metric):
+    """Return searches of LightGBM in place of an estimator's own, or none."""
+    if metric not in TRANSLATED.get(name, ()):
+        return []
+    return transfer(name, own_searches(history, source_of(name), metric))
 
 
 def without_constants(searches):
@@ -154,13 +183,18 @@ def new_card(name):
     versions = {one: version(one) for one in ("scikit-learn", "numpy", "skmeta")}
     if name in BOOSTERS:
         sources = ["boosting"]
-        package = BOOSTERS[name][0]  # a distribution may have another name, such as xgboost-cpu
-        versions[package] = import_module(package).__version__
+        packages = [BOOSTERS[name][0]]  # a distribution may have another name, such as xgboost-cpu
+        if name in TRANSLATED:
+            sources.append("translated")
+            packages.append(BOOSTERS[source_of(name)][0])
+        versions |= {package: import_module(package).__version__ for package in packages}
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "versions": versions,
         "licence": "BSD-3-Clause",
-        "sources": [SOURCES[source] for source in sources],
+        "sources": [
+            SOURCES[source].format(", ".join(TRANSLATED.get(name, ()))) for source in sources
+        ],
         "metrics": {},
     }
 
