@@ -7,6 +7,7 @@ from skmeta.backbones._cells import cells, image_cells, table_cells
 from skmeta.backbones._conv4 import conv4
 from skmeta.backbones._mlp import mlp
 from skmeta.backbones._normalization import EpisodeBatchNorm
+from skmeta.backbones._resnet12 import resnet12
 from skmeta.backbones._shapes import check_backbone
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "identity",
     "image_cells",
     "mlp",
+    "resnet12",
     "table_cells",
 ]

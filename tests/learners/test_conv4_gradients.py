@@ -16,6 +16,11 @@ from skmeta.learners import ANIL, MAML, MetaSGD, ProtoNet
 from skmeta.learners._core import Session
 
 SHAPE, N_WAY, N_TASKS = (1, 8, 8), 3, 3
+NETWORKS = {
+    "pool": ("conv4", {"n_channels": 4, "n_blocks": 2, "downsample": "pool"}),
+    "stride": ("conv4", {"n_channels": 4, "n_blocks": 2, "downsample": "stride"}),
+    "residual": ("resnet12", {"widths": (3, 4)}),
+}
 STEP = 1e-6
 CASES = {
     "maml": MAML(n_inner_steps=2, inner_lr=0.3),
@@ -29,14 +34,14 @@ CASES = {
 }
 
 
-def make_problem(learner, downsample):
+def make_problem(learner, network):
     generator = torch.Generator().manual_seed(0)
-    params = {"n_channels": 4, "n_blocks": 2, "downsample": downsample}
+    backbone, params = NETWORKS[network]
     head_init = getattr(learner, "head_init", "auto")
     head = "shared" if head_init == "auto" else head_init
     scaler = Scaler(*map(np.float64, (0, 1, 0, 1)))
     session = Session.begin(
-        learner, build_backbone("conv4", SHAPE, params, generator), SHAPE, scaler,
+        learner, build_backbone(backbone, SHAPE, params, generator), SHAPE, scaler,
         kind="classification", head=head, classes=range(N_WAY), device="cpu",
         precision="float64",
     )  # fmt: skip
@@ -46,7 +51,7 @@ def make_problem(learner, downsample):
 
     # Negative scales too: conv4 turns their filters.
     state = {n: v + 0.1 * draw(*v.shape) for n, v in session.draw_state(1).items()}
-    state["body.0.norm.weight"][1] *= -1
+    state["body.0.norms.0.weight" if network == "residual" else "body.0.norm.weight"][1] *= -1
 
     def rows(n):
         y = (torch.arange(n) % N_WAY).expand(N_TASKS, -1)
@@ -55,15 +60,15 @@ def make_problem(learner, downsample):
     return session.context, state, TaskTensors(rows(2 * N_WAY), rows(2 * N_WAY + 1))
 
 
-@pytest.mark.parametrize("downsample", ["pool", "stride"])
+@pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("case", CASES)
-def test_gradient_in_every_way_of_execution_equals_finite_differences(case, downsample, caplog):
+def test_gradient_in_every_way_of_execution_equals_finite_differences(case, network, caplog):
     learner = CASES[case]
-    context, state, tasks = make_problem(learner, downsample)
+    context, state, tasks = make_problem(learner, network)
     gradients = {}
     for mode in ("loop", "threads", "vmap"):
         # Recording takes seconds; threads share the recordings of the loop.
-        for record in (False, True) if downsample == "pool" and mode != "threads" else (False,):
+        for record in (False, True) if network != "stride" and mode != "threads" else (False,):
             options = {"device": torch.device("cpu"), "n_jobs": 2, "record": record}
             with caplog.at_level("DEBUG", "skmeta"), Execution(mode, **options) as execution:
                 found, _ = learner.mean_gradient(context, state, tasks, execution)
@@ -94,12 +99,12 @@ def test_gradient_in_every_way_of_execution_equals_finite_differences(case, down
             assert abs(found - expected) < 1e-5 * abs(expected), (mode, found, expected)
 
 
-@pytest.mark.parametrize("downsample", ["pool", "stride"])
-def test_an_inductive_prediction_sees_its_own_row_only(downsample):
+@pytest.mark.parametrize("network", NETWORKS)
+def test_an_inductive_prediction_sees_its_own_row_only(network):
     outputs = {}
     for transductive in (False, True):
         learner = MAML(transductive=transductive)
-        context, state, tasks = make_problem(learner, downsample)
+        context, state, tasks = make_problem(learner, network)
         support, query = (Rows(*(part[0] for part in side)) for side in tasks)
         adapted = learner.adapt(context, state, support)
         together = learner.forward(context, adapted, query.x)

@@ -106,7 +106,8 @@ PARAMETERS = SHARED_PARAMETERS | {
         "does; predictions stay as ``transductive`` says.",
     ),
     "backbone": (
-        '{"mlp", "conv4", "identity", "cells", "image_cells", "table_cells"} or torch.nn.Module',
+        '{"mlp", "conv4", "resnet12", "identity", "cells", "image_cells", "table_cells"} or '
+        "torch.nn.Module",
         "Network that turns a row into features. A module of your own maps "
         "``(n_rows, *input_shape)`` to ``(n_rows, n_features)``; dropout in it is inactive.",
     ),
@@ -117,7 +118,8 @@ PARAMETERS = SHARED_PARAMETERS | {
     "input_shape": (
         "tuple of int or None",
         "Shape that a row is given to the backbone in, such as ``(1, 28, 28)``. None takes it "
-        "from ``X``; a square grey image is assumed for ``conv4``.",
+        "from ``X``; a square grey image is assumed for ``conv4`` and "
+        "``resnet12``.",
     ),
     "task_type": (
         '{"auto", "classification", "regression"}',

@@ -94,7 +94,7 @@ def resolve_input_shape(
         side = math.isqrt(n_features)
         if (
             isinstance(backbone, str)
-            and backbone in ("conv4", "image_cells")
+            and backbone in ("conv4", "resnet12", "image_cells")
             and side * side == n_features
         ):
             return (1, side, side)
