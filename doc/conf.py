@@ -3,12 +3,17 @@
 import json
 import os
 import re
+import sys
 import urllib.request
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
 import matplotlib
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from thumbnails import PanelScraper, draw_thumbnails
 
 import skmeta
 import skmeta.learners  # Before autodoc: learners write their shared documentation when defined.
@@ -113,6 +118,7 @@ sphinx_gallery_conf = {
     "plot_gallery": True,
     "remove_config_comments": True,
     "thumbnail_size": (640, 400),
+    "image_scrapers": (PanelScraper(),),
 }
 
 html_theme = "pydata_sphinx_theme"
@@ -199,6 +205,11 @@ def write_priors(app):
     (folder / "shipped_priors.inc").write_text("\n".join(lines))
 
 
+def redraw_thumbnails(app):
+    """Let wide figures be shown by their first panel in the gallery."""
+    draw_thumbnails(Path(app.srcdir) / "auto_examples")
+
+
 def write_switcher(app, exception):
     """Write the list of versions that the menu in the header shows."""
     if SITE is None or exception is not None or app.builder.name != "html":
@@ -241,6 +252,7 @@ def setup(app):
     """Connect the functions above."""
     app.connect("builder-inited", check_reference)
     app.connect("builder-inited", write_priors)
+    app.connect("builder-inited", redraw_thumbnails, priority=900)  # after Sphinx-Gallery
     app.connect("build-finished", write_switcher)
     app.connect("html-collect-pages", drop_modules_without_source, priority=400)  # before viewcode
     app.connect("autodoc-skip-member", skip_member)
