@@ -163,6 +163,7 @@ class SearchStrategy:
         self._n_initial = check_count(default if n_initial is None else n_initial, "n_initial")
         self._scores: dict[int, float] = {}
         self._pending: dict[int, float] = {}  # candidate -> its expected score
+        self._is_outdated = False  # whether scores came after the expected ones
 
     def __len__(self) -> int:
         return self._size
@@ -185,6 +186,9 @@ class SearchStrategy:
             pool is exhausted.
         """
         check_count(n, "n")
+        if self._pending and self._is_outdated:
+            self._expect_pending()
+        self._is_outdated = False
         suggestions: list[Suggestion] = []
         while len(suggestions) < n and self._untried().any():
             suggestion = self._suggest()
@@ -221,6 +225,7 @@ class SearchStrategy:
             self._scores[int(index)] = float(score)
             self._seconds.observe(int(index), float(time))
             self._pending.pop(int(index), None)
+            self._is_outdated = True
 
     def set_pending(self, indices: Iterable[int], expected: Iterable[float]) -> None:
         """Replace the pending candidates by those that are evaluated elsewhere.
@@ -231,12 +236,15 @@ class SearchStrategy:
             Positions in the pool.
         expected : iterable of float
             Expected score of each candidate, as of `Suggestion.mean`; NaN before there are scores.
+            It is what was expected when the candidate was suggested. `ask` replaces it by what is
+            expected now.
         """
         self._pending = {
             int(index): float(mean)
             for index, mean in zip(indices, expected, strict=True)
             if index not in self._scores
         }
+        self._is_outdated = True
 
     @with_one_thread
     def extend(self, configurations: Sequence[Configuration]) -> range:
@@ -318,6 +326,17 @@ class SearchStrategy:
         for rows in self._unseen_estimators:
             if not np.isin(rows, seen).any():
                 return Suggestion(int(self._rng.choice(rows)), "initial design")
+        observed, predictions, weights, source = self._predict()
+        best = float(observed.y[: len(self._scores)].max())
+        # Expected improvement per second (Snoek et al., 2012, section 3.2).
+        log_seconds = self._seconds.log_seconds()
+        index = most_promising(predictions, weights, best, log_seconds, self._available())
+        mean, std = _mixture(predictions, weights, index)
+        location, scale = observed.location, observed.scale
+        return Suggestion(index, source, location + scale * mean, scale * std)
+
+    def _predict(self) -> tuple["_Observations", list[tuple[Array, Array]], Array, str]:
+        """Return what is known, the predictions of the models, their weights, and the source."""
         observed = self._observations()
         models = self._observe(observed)
         weights = _normalise(models)
@@ -326,14 +345,20 @@ class SearchStrategy:
         for model in (model for model, keep in zip(models, kept, strict=True) if not keep):
             model.forget()
         predictions = [model.predict() for model, keep in zip(models, kept, strict=True) if keep]
-        weights = weights[kept] / weights[kept].sum()
-        best = float(observed.y[: len(self._scores)].max())
-        # Expected improvement per second (Snoek et al., 2012, section 3.2).
-        log_seconds = self._seconds.log_seconds()
-        index = most_promising(predictions, weights, best, log_seconds, self._available())
-        mean, std = _mixture(predictions, weights, index)
-        location, scale = observed.location, observed.scale
-        return Suggestion(index, source, location + scale * mean, scale * std)
+        return observed, predictions, weights[kept] / weights[kept].sum(), source
+
+    def _expect_pending(self) -> None:
+        """Let pending candidates have the scores that are expected by what is known now.
+
+        Many scores may have come since a candidate of another worker was suggested.
+        """
+        if not np.isfinite([*self._scores.values()]).any():
+            return
+        pending, self._pending = [*self._pending], {}
+        observed, predictions, weights, _ = self._predict()
+        means = sum(w * mean[pending] for w, (mean, _) in zip(weights, predictions, strict=True))
+        expected = observed.location + observed.scale * np.asarray(means)
+        self._pending = dict(zip(pending, expected.tolist(), strict=True))
 
     def _design(self, seen: Sequence[int]) -> int:
         available = self._available()

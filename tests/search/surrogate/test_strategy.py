@@ -110,6 +110,24 @@ def test_a_candidate_that_is_pending_no_more_may_be_asked_for(prior):
     assert other.index != one.index
 
 
+@pytest.mark.parametrize("learned", [True, False])
+def test_what_others_evaluate_has_the_score_that_is_expected_now(prior, learned):
+    """Scores may have come since another worker suggested a candidate."""
+    suggested = []
+    for expected in (0.0, 100.0):  # what was expected then has no effect
+        strategy = make_strategy(prior if learned else None)
+        run(strategy, scores_of(9), 8)
+        pending = [index for index in range(40) if index not in strategy._scores][:3]
+        strategy.set_pending(pending, [expected] * 3)
+        [one] = strategy.ask(1)
+        suggested.append(one)
+        known = [*strategy._scores.values()]
+        for index in pending:
+            assert min(known) - 1 < strategy._pending[index] < max(known) + 1
+    assert suggested[0].index == suggested[1].index
+    np.testing.assert_allclose(suggested[0].mean, suggested[1].mean, rtol=1e-9)
+
+
 def test_a_batch_of_what_is_left():
     strategy = make_strategy(pool=POOL[:5])
     assert len(strategy.ask(3)) == 3
