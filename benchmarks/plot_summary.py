@@ -112,7 +112,8 @@ def draw_search(ax):
 def small_table_means(kind, measure):
     """Return a mean for each method, set and size, over the draws that all methods have.
 
-    The prior is the one that was measured last.
+    The prior is the one that was measured last. For classifications it is a pair like the one that
+    ships, each of which was trained on other sets than it is measured on.
     """
     lines = read_lines(f"small_tables-{kind}.jsonl.gz")
     last = [line["method"] for line in lines if line["method"].startswith("prior-")][-1]
@@ -140,7 +141,7 @@ def draw_small_tables(ax, kind, measure, ours, title, better):
     table = table[[ours, *peers]].dropna()
     order = table[peers].mean().sort_values(ascending=better == "lower").index[:3]
     sizes = sorted(table.index.unique("size"))
-    labels = {ours: "shipped prior"} | {m: SCIKIT_LEARN[m] for m in order}
+    labels = {ours: "prior for tables"} | {m: SCIKIT_LEARN[m] for m in order}
     wide = {label: table[method].unstack("size").dropna() for method, label in labels.items()}
     draw_curves(ax, sizes, wide)
     ax.set(xscale="log", xlabel="known rows" + (" of each class" if kind[0] == "c" else ""))
