@@ -12,6 +12,7 @@ up to 2,000 others are the test set, which no search sees. Scores are balanced a
 ``defaults``   the estimator as scikit-learn sets it up
 ``shipped``    MetaLearnedSearchCV with the default space and the shipped prior, 20 candidates
 ``plain``      the same without prior
+``racing``     the same with prior, and ``racing=True``: candidates that will not win are stopped
 ``random``     RandomizedSearchCV on the default space, 60 candidates (200 of cheap estimators)
 ``halving``    HalvingRandomSearchCV: 90 candidates on a ninth of the rows, then fewer on more: the
                rows of 30 candidates
@@ -23,6 +24,8 @@ estimator on the data set, where scores further below the median of random searc
 best one's distance from it count as that (an R2 of minus a million would else hide all other
 differences). What random search is expected to reach after k evaluations is exact,
 by order statistics of its candidates. Seconds are of the process, fits and search together.
+``ends`` of a line are the seconds after which each candidate was done. The lines of ``shipped`` of
+estimators that are not cheap are of version 0.1, which does not try the estimator as it is given.
 
 A line a run goes to ``benchmarks/results/search_day_one.jsonl.gz``; what is there is not run
 again.
@@ -62,8 +65,9 @@ from skmeta.search import MetaLearnedSearchCV, default_search_space, shipped_pri
 from skmeta.search.prior._shipped import load_shipped
 
 RESULTS = Path(__file__).parent / "results" / "search_day_one.jsonl.gz"
-METHODS = ("shipped", "random", "plain", "defaults", "optuna", "halving", "skopt")
+METHODS = ("shipped", "random", "plain", "racing", "defaults", "optuna", "halving", "skopt")
 N_SETS, MIN_ROWS, N_TRAIN, N_TEST, N_FOLDS = 30, 150, 600, 2000, 3
+OURS = ("shipped", "plain", "racing")
 N_OURS, N_PEERS, N_RANDOM, N_RANDOM_CHEAP = 20, 30, 60, 200
 CHEAP = (*list(CLASSIFIERS)[:6], *list(REGRESSORS)[:6])
 SKOPT = ("SVC", "RandomForestRegressor")
@@ -141,11 +145,12 @@ def make_search(method, estimator, name, dataset, n, **common):
     space = default_search_space(estimator)
     kind = type(estimator[-1]).__name__
     common = {"refit": False, "error_score": np.nan} | common
-    if method in ("shipped", "plain"):
+    if method in OURS:
         prior = None
-        if method == "shipped":
+        if method != "plain":
             metric = common["scoring"].__name__
             prior = load_shipped(kind, metric).without(datasets=same_origin(dataset))
+        common["racing"] = method == "racing"
         return MetaLearnedSearchCV(
             estimator, n_iter=n, prior=prior, history=False, random_state=0, **common
         )
@@ -224,7 +229,7 @@ def run(folder, method, name, dataset):
     line = {"method": method, "estimator": name, "data": dataset}
     if method == "defaults":
         return line | {"test": [round(metric(estimator.fit(X, y), X_test, y_test), 4)]}
-    n = N_OURS if method in ("shipped", "plain") else N_PEERS
+    n = N_OURS if method in OURS else N_PEERS
     if method == "random":
         n = N_RANDOM_CHEAP if name in CHEAP else N_RANDOM
     folds = (StratifiedKFold if is_classification else KFold)(N_FOLDS, shuffle=True, random_state=0)
@@ -234,6 +239,7 @@ def run(folder, method, name, dataset):
     begun = time.process_time()
     search.fit(X, y)
     total = time.process_time() - begun
+    ends = ends_of_candidates(search, np.array(_clock) - begun)
     # A fit that failed is scored by no call; its time counts to the next one.
     params, scores, costs = tried(search)
     known, found = {}, {"cost": [], "score": [], "test": []}
@@ -244,8 +250,18 @@ def run(folder, method, name, dataset):
         found["cost"].append(round(float(np.sum(costs[: k + 1])), 2))
         found["score"].append(round(float(scores[best]), 4))
         found["test"].append(known[best])
-    every = [round(float(s), 4) for s in scores] if method in ("random", "shipped", "plain") else []
-    return line | found | {"every": every, "seconds": round(total, 3)}
+    if method in ("random", *OURS):
+        found |= {"every": [round(float(s), 4) for s in scores], "ends": ends}
+    return line | found | {"seconds": round(total, 3)}
+
+
+def ends_of_candidates(search, clock):
+    """Return the seconds after which each candidate was done; none if a fit failed."""
+    results = getattr(search, "cv_results_", {})
+    n_folds = results.get("n_folds", np.full(len(results.get("params", ())), N_FOLDS))
+    if n_folds.sum() != len(clock):
+        return []
+    return clock[np.cumsum(n_folds).astype(int) - 1].round(3).tolist()
 
 
 def run_all(folder, methods, names, hours):
@@ -268,7 +284,7 @@ def run_all(folder, methods, names, hours):
             try:
                 line = run(folder, *cell)
             except Exception as error:  # a peer that does not run here is a result too
-                if cell[0] in ("shipped", "plain", "random", "defaults"):
+                if cell[0] in ("random", "defaults", *OURS):
                     raise
                 text = f"{type(error).__name__}: {error}"[:200]
                 line = dict(zip(("method", "estimator", "data"), cell, strict=True)) | {
@@ -296,16 +312,23 @@ def summarise():
     records = [line for line in lines() if "error" not in line]
     by_key = {(r["method"], r["estimator"], r["data"]): r for r in records}
     names = [n for n in (*CLASSIFIERS, *REGRESSORS) if any(k[1] == n for k in by_key)]
-    summary = {"estimators": {}}
+    summary = {"estimators": {}, "seconds, racing": {}, "against the estimator as given": {}}
+    all_sets = list(dict.fromkeys(k[2] for k in by_key))
     for name in names:
         sets = [
             d
-            for d in dict.fromkeys(k[2] for k in by_key)
+            for d in all_sets
             if all((m, name, d) in by_key for m in ("shipped", "plain", "random"))
         ]
         if sets:
             summary["estimators"][name] = describe(name, sets, by_key)
-            summary["estimators"][name]["seconds"] = seconds(name, sets, by_key)
+            summary["estimators"][name]["seconds"] = seconds(name, sets, by_key, "shipped")
+        raced = [d for d in all_sets if all((m, name, d) in by_key for m in ("racing", "random"))]
+        if raced:
+            summary["seconds, racing"][name] = seconds(name, raced, by_key, "racing")
+        given = [d for d in all_sets if ("shipped", name, d) in by_key]
+        if given and name in CHEAP:
+            summary["against the estimator as given"][name] = gains(name, given, by_key)
     for kind, of in (("classifiers", CLASSIFIERS), ("regressors", REGRESSORS)):
         ratios = [
             r["evaluations random search needs, over 10"]
@@ -316,8 +339,9 @@ def summarise():
             summary[f"geometric mean of ratios, {kind}"] = round(
                 float(np.exp(np.log(ratios).mean())), 2
             )
-    summary["test scores"] = test_scores(by_key, [m for m in METHODS if m != "skopt"])
-    summary["test scores, with skopt"] = test_scores(by_key, METHODS)
+    compared = [m for m in METHODS if m != "racing"]
+    summary["test scores"] = test_scores(by_key, [m for m in compared if m != "skopt"])
+    summary["test scores, with skopt"] = test_scores(by_key, compared)
     summary["test scores, ours and defaults"] = {
         kind: test_scores({k: v for k, v in by_key.items() if k[1] in of}, ["shipped", "defaults"])
         for kind, of in (
@@ -369,25 +393,44 @@ def describe(name, sets, by_key):
     }
 
 
-def seconds(name, sets, by_key):
+def gains(name, sets, by_key):
+    """Compare the best of ten and of twenty candidates with the second, the estimator as given."""
+    every = np.array([by_key["shipped", name, d]["every"] for d in sets], dtype=float)
+    given = every[:, 1]
+    return {"n_sets": len(sets)} | {
+        f"after {n}": {
+            "better": round(float((np.nanmax(every[:, :n], axis=1) > given).mean()), 3),
+            "worse": round(float((np.nanmax(every[:, :n], axis=1) < given).mean()), 3),
+        }
+        for n in (10, N_OURS)
+    }
+
+
+def seconds(name, sets, by_key, method):
     """Time of 60 random candidates, and of ours until their best score is reached, over it.
 
-    A search's candidates are taken to cost the same. Where ours does not reach it in 20, the
-    ratio is infinite.
+    Lines of version 0.1 have no ends; their candidates are taken to cost the same. Where ours
+    does not reach it in 20, the ratio is infinite.
     """
     theirs, ratios = [], []
     for dataset in sets:
-        ours, random = (by_key[m, name, dataset] for m in ("shipped", "random"))
+        ours, random = (by_key[m, name, dataset] for m in (method, "random"))
         goal = np.nanmax(np.array(random["every"][:N_RANDOM], dtype=float))
-        theirs.append(random["seconds"] * N_RANDOM / len(random["every"]))
+        theirs.append(ends(random)[min(N_RANDOM, len(random["every"])) - 1])
         reached = np.flatnonzero(np.array(ours["every"], dtype=float) >= goal)
-        share = (reached[0] + 1) / len(ours["every"]) if len(reached) else np.inf
-        ratios.append(ours["seconds"] * share / theirs[-1])
+        ratios.append((ends(ours)[reached[0]] if len(reached) else np.inf) / theirs[-1])
     return {
+        "n_sets": len(sets),
         "random search of 60, median": round(float(np.median(theirs)), 2),
         "ours to its best score, over it, median": round(float(np.median(ratios)), 3),
         "sets on which ours reaches it in 20": round(float(np.isfinite(ratios).mean()), 2),
     }
+
+
+def ends(line):
+    """Return the seconds after which each candidate was done."""
+    n = len(line["every"])
+    return line.get("ends") or [line["seconds"] * (k + 1) / n for k in range(n)]
 
 
 def table(summary):
@@ -417,7 +460,7 @@ def test_scores(by_key, methods):
     rows = []
     for method, name, dataset in by_key:
         line = by_key[method, name, dataset]
-        if method in ("shipped", "plain"):
+        if method in OURS:
             test = line["test"][min(9, len(line["test"]) - 1)]
         elif method == "random":
             test = line["test"][min(N_RANDOM, len(line["test"])) - 1]

@@ -29,6 +29,12 @@ _DRAWN_POOL = 1000
 # one, or after this many batches. Much of their cost does not depend on their number.
 _N_NEAR = 30
 _NEAR_EVERY = 3
+# A search without a prior begins with the first of the drawn candidates only, until so many have
+# been proposed, and adds none near the best one before so many have a score. Its model is not yet
+# good enough to tell near candidates apart. Chosen on sets that benchmarks/search_day_one.py does
+# not report.
+_FIRST_POOL, _N_WITH_FIRST_POOL = 200, 50
+_FIRST_NEAR = 10
 
 
 # Source of the candidate that leaves the estimator as it is.
@@ -132,12 +138,16 @@ class ModelProposer:
         self._target_scale = target_scale
         self._is_whole = space.size <= _WHOLE_POOL
         self._pool = space.sample(_WHOLE_POOL if self._is_whole else _DRAWN_POOL, self._rng)
+        self._knows_past = prior is not None and len(prior) > 0
+        self._later: list[Candidate] = []  # drawn, and not in the pool yet
+        if not (self._is_whole or self._knows_past):
+            self._later, self._pool = self._pool[_FIRST_POOL:], self._pool[:_FIRST_POOL]
         self._indices = {candidate_key(params): i for i, params in enumerate(self._pool)}
         self._strategy = SearchStrategy(self._describe(self._pool), prior, rng=self._rng)
         self._as_given = None if as_given is None else Trial.of(as_given, AS_GIVEN)
         self._as_given_untold = self._as_given
         self._is_timed = is_timed
-        self._n_asked = 0
+        self._n_asked = self._n_told = 0
         self._best: Candidate | None = None
         self._near_to: Candidate | None = None
         self._n_without_near = 0
@@ -147,6 +157,9 @@ class ModelProposer:
         """Return the next batch."""
         self._add_neighbours()
         n = min(self._batch_size, n)
+        if self._later and self._n_asked + n > _N_WITH_FIRST_POOL:
+            self._add(self._later)
+            self._later = []
         given = self._as_given if self._n_asked + n > 1 else None
         trials = self._suggest(n if given is None else n - 1)
         keys = {trial.key for trial in trials}
@@ -166,6 +179,7 @@ class ModelProposer:
     def tell(self, trials: Sequence[Trial], scores: Array, seconds: Array) -> None:
         """Pass scores on to the model. Candidates from elsewhere are added to the pool."""
         self._add([trial.params for trial in trials])
+        self._n_told += len(trials)
         indices = [self._indices[trial.key] for trial in trials]
         # A search that tells the model how uncertain the scores of stopped candidates are finds
         # slightly less (benchmarks/racing.py --replayed), so the model knows the scores only.
@@ -192,6 +206,8 @@ class ModelProposer:
 
     def _add_neighbours(self) -> None:
         if self._is_whole or self._best is None:
+            return
+        if not self._knows_past and self._n_told < _FIRST_NEAR:
             return
         if self._best is self._near_to and self._n_without_near < _NEAR_EVERY - 1:
             self._n_without_near += 1
