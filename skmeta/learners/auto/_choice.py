@@ -13,6 +13,10 @@ from skmeta.learners.auto._tasks import Design
 
 # Half of a 95% interval, in standard errors.
 _HALF_WIDTH = 1.96
+# A gain of a smaller share of the loss is none, however certain it is. InContextLearner mixes a
+# mixed-effects model in, so its losses can differ from those of HierarchicalLinear by almost
+# nothing in all tasks, and the standard error of the difference is as small.
+_NEGLIGIBLE = 1e-3
 
 
 def compared_tasks(results: Sequence[Result]) -> np.ndarray:
@@ -35,7 +39,8 @@ def rank(results: Sequence[Result], weights: np.ndarray) -> list[Result]:
     -------
     list of Result
         Learners of the last stage. The first is the simplest whose loss is within one standard
-        error of the least one, paired over tasks; the others follow by their loss.
+        error of the least one, paired over tasks, or within a thousandth of it; the others follow
+        by their loss.
     """
     finalists = [r for r in results if r.status == "compared"]
     if not finalists:
@@ -43,9 +48,10 @@ def rank(results: Sequence[Result], weights: np.ndarray) -> list[Result]:
     kept = compared_tasks(results)
     by_loss = sorted(finalists, key=lambda r: np.average(r.loss[kept], weights=weights[kept]))
     best = by_loss[0]
+    least = np.average(best.loss[kept], weights=weights[kept])
     for simple in finalists:
         gap, error = mean_and_error(simple.loss[kept] - best.loss[kept], weights[kept])
-        if simple is best or gap <= error:
+        if simple is best or gap <= max(error, _NEGLIGIBLE * abs(least)):
             return [simple, *(r for r in by_loss if r is not simple)]
     raise AssertionError("the best learner is among the learners")
 

@@ -48,8 +48,9 @@ class AutoLearner(DocLink, BaseEstimator):
     Learners with an outer loop race by successive halving: all of them have a quarter of their
     meta-iterations, and the best third has all of them (a quarter again if time is short). With
     fewer than 60 groups, each group is held out once (cross-fitting). Of the learners that are
-    left, the simplest one is chosen whose loss is within one standard error of the least loss, and
-    it is trained again on all tasks (of which a network keeps some for its own validation).
+    left, the simplest one is chosen whose loss is within one standard error of the least loss, or
+    within a thousandth of it. It is trained again on all tasks (of which a network keeps some for
+    its own validation).
 
     Plain models, without meta-learning, are compared on the same tasks, and ``summary_`` says
     whether meta-learning pays.

@@ -117,6 +117,13 @@ def test_the_simplest_learner_within_one_standard_error_is_chosen(advantage, noi
     assert "early" not in order
 
 
+@pytest.mark.parametrize(("gain", "first"), [(0.0005, "simple"), (0.002, "complex")])
+def test_a_certain_gain_of_almost_nothing_is_none(gain, first):
+    of_task = np.linspace(1, 9, 40)  # the gain has no standard error
+    results = [compared("simple", of_task), compared("complex", of_task - gain * of_task.mean())]
+    assert rank(results, np.ones(40))[0].name == first
+
+
 def test_learners_are_compared_on_tasks_that_all_of_them_had():
     half = np.r_[np.full(20, 1.0), np.full(20, np.nan)]
     whole = np.r_[np.full(20, 2.0), np.full(20, 0.0)]
