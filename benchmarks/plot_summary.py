@@ -167,7 +167,7 @@ def draw_groups(ax):
     for k, task in enumerate(("regression", "classification")):
         part = table[(table["task"] == task) & (table["shots"] == 5)]
         wide = part.pivot_table(index="set", columns="method", values="error")
-        present = [m for m in labels if m in wide and wide[m].notna().sum() >= 5]
+        present = [m for m in labels if m in wide and wide[m].notna().all()]
         whole = wide[["intercept", *present]].dropna()
         for method in present:
             ratios = np.log2(whole[method] / whole["intercept"])
