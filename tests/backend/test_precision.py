@@ -93,7 +93,7 @@ def test_a_processor_without_the_instructions_is_told(monkeypatch):
         ProtoNet(precision="bfloat16", n_way=2, n_iterations=1).fit(
             draw(40, 3).numpy(), [0, 1] * 20
         )
-    with pytest.raises(DeviceError, match="a CPU or a CUDA GPU, and device='meta'"):
+    with pytest.raises(DeviceError, match="a CPU or a CUDA GPU, which device='meta' is not"):
         check_bfloat16(torch.device("meta"))
 
 
