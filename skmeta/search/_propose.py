@@ -1,6 +1,7 @@
 """Which candidates a search tries next."""
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any, Protocol
 
 import numpy as np
@@ -178,23 +179,29 @@ class ModelProposer:
 
     def tell(self, trials: Sequence[Trial], scores: Array, seconds: Array) -> None:
         """Pass scores on to the model. Candidates from elsewhere are added to the pool."""
-        self._add([trial.params for trial in trials])
         self._n_told += len(trials)
-        indices = [self._indices[trial.key] for trial in trials]
+        # Of an estimator that does not list all of its parameters, the model can learn nothing.
+        complete = np.array([self._space.is_complete(t.params) for t in trials], dtype=bool)
+        modelled = list(compress(trials, complete))
+        self._add([trial.params for trial in modelled])
+        indices = [self._indices[trial.key] for trial in modelled]
         # A search that tells the model how uncertain the scores of stopped candidates are finds
         # slightly less (benchmarks/racing.py --replayed), so the model knows the scores only.
-        self._strategy.tell(indices, scores, seconds=seconds if self._is_timed else None)
-        for trial, score in zip(trials, scores, strict=True):
+        timed = seconds[complete] if self._is_timed else None
+        self._strategy.tell(indices, scores[complete], seconds=timed)
+        for trial in trials:
             if self._as_given_untold is not None and trial.key == self._as_given_untold.key:
                 self._as_given = self._as_given_untold = None  # it was on record
+        for trial, score in zip(modelled, scores[complete], strict=True):
             if score > self._best_score:
                 self._best_score, self._best = score, trial.params
 
     def sync(self, pending: Sequence[Trial], n_proposed: int) -> None:
         """Pass pending candidates on to the model, as if they were of the same batch."""
-        self._add([trial.params for trial in pending])
-        indices = [self._indices[trial.key] for trial in pending]
-        self._strategy.set_pending(indices, [trial.predicted_mean for trial in pending])
+        modelled = [trial for trial in pending if self._space.is_complete(trial.params)]
+        self._add([trial.params for trial in modelled])
+        indices = [self._indices[trial.key] for trial in modelled]
+        self._strategy.set_pending(indices, [trial.predicted_mean for trial in modelled])
         self._n_asked = n_proposed
         given = self._as_given_untold
         is_pending = given is not None and given.key in {trial.key for trial in pending}

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.model_selection import ParameterGrid
 
 from skmeta.search.space._keys import candidate_key, stable_repr
+from skmeta.search.space._parts import every_param
 from skmeta.search.space._space_checks import check_form, check_names, choices_of_parts
 from skmeta.search.space._values import (
     contains,
@@ -120,21 +121,28 @@ class SearchSpace:
         Returns
         -------
         dict or None
-            The estimator's own values of the parameters of a sub-space. None if it does not have
-            the parameters of any, or if the values are outside and that is not wanted.
+            The estimator's own values of the parameters of a sub-space, without those that its
+            ``get_params`` does not list. None if it does not have the parameters of any, or if
+            the values are outside and that is not wanted.
         """
-        current = estimator.get_params(deep=True)
+        current, known = estimator.get_params(deep=True), every_param(estimator)
         best: tuple[int, Candidate] | None = None
         for space in self.spaces:
-            if not set(space) <= set(current):
+            if not set(space) <= set(known):
                 continue
-            given = {name: current[name] for name in space}
-            n_outside = sum(not contains(space[name], value) for name, value in given.items())
+            # CatBoost does not list what was not set, and then chooses a value that no one knows.
+            given = {name: current[name] for name in space if name in current}
+            n_inside = sum(contains(space[name], value) for name, value in given.items())
+            n_outside = len(space) - n_inside
             if best is None or n_outside < best[0]:
                 best = n_outside, given
         if best is None or (best[0] and not even_outside):
             return None
         return best[1]
+
+    def is_complete(self, candidate: Candidate) -> bool:
+        """Return whether a candidate has all parameters of a sub-space."""
+        return any(set(space) <= set(candidate) for space in self.spaces)
 
     def sample(self, n: int, rng: np.random.Generator) -> list[Candidate]:
         """Return up to `n` different candidates, sampled as by RandomizedSearchCV.
