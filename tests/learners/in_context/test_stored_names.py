@@ -48,16 +48,21 @@ def test_fitted_estimators(old):
     np.testing.assert_allclose(again, old["mean"], **CLOSE)
 
 
-def without_line():
-    """Return the prior of regressions, without what version 0.2 added to the weights of 0.1."""
-    prior = load_table_prior("regression")
+def without_line(kind):
+    """Return the prior that ships, without what version 0.2 added to the weights of 0.1."""
+    prior = load_table_prior(kind)
     kept = {n: v for n, v in prior.tensors.items() if not n.startswith("table.line.")}
     assert len(kept) == len(prior.tensors) - 2
     return prior.replace(tensors=kept)
 
 
-def test_the_weights_of_the_regression_prior_that_ships(old):
-    reg = MetaFewShotRegressor(without_line(), n_estimators=4).fit(old["X"], old["t"])
+def test_the_weights_of_the_priors_that_ship(old):
+    """Those of classifications are of version 0.2, and so is what they predict."""
+    new = json.loads((DATA / "predictions-0.2.json").read_text())
+    clf = MetaFewShotClassifier(without_line("classification"), n_estimators=4)
+    clf.fit(old["X"], labels(old))
+    np.testing.assert_allclose(clf.predict_proba(old["X_query"]), new["shipped_proba"], **CLOSE)
+    reg = MetaFewShotRegressor(without_line("regression"), n_estimators=4).fit(old["X"], old["t"])
     np.testing.assert_allclose(reg.predict(old["X_query"]), old["shipped_mean"], **CLOSE)
 
 

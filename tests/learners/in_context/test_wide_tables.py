@@ -133,13 +133,17 @@ def test_folds_are_even_and_equal_rows_share_theirs():
 
 
 def test_probabilities_of_redundant_columns_are_sure():
-    rng = np.random.default_rng(0)
     y = np.arange(120) % 3
-    centre = 2 * rng.normal(size=(3, 5))
-    X = (centre[y] + rng.normal(size=(120, 5))) @ rng.normal(size=(5, 100))
-    clf = MetaFewShotClassifier().fit(X[:24], y[:24])
-    assert clf.adapted_["memory.power"] > 1
-    loss = log_loss(y[24:], clf.predict_proba(X[24:]))
-    clf.adapted_ = clf.adapted_ | {"memory.power": np.ones(())}
-    assert loss < 0.97 * log_loss(y[24:], clf.predict_proba(X[24:]))
+    powers, ratios = [], []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        centre = 2 * rng.normal(size=(3, 5))
+        X = (centre[y] + rng.normal(size=(120, 5))) @ rng.normal(size=(5, 100))
+        clf = MetaFewShotClassifier().fit(X[:24], y[:24])
+        powers.append(clf.adapted_["memory.power"])
+        loss = log_loss(y[24:], clf.predict_proba(X[24:]))
+        clf.adapted_ = clf.adapted_ | {"memory.power": np.ones(())}
+        ratios.append(loss / log_loss(y[24:], clf.predict_proba(X[24:])))
+    assert np.median(powers) > 1.2
+    assert np.exp(np.log(ratios).mean()) < 0.9
     assert "memory.power" not in MetaFewShotClassifier().fit(X[:24, :64], y[:24]).adapted_

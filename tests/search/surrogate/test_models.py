@@ -1,10 +1,12 @@
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 from scipy.stats import norm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
+from skmeta.search.surrogate import _models
 from skmeta.search.surrogate._gp import KernelPrior
 from skmeta.search.surrogate._kriging import Factor, krige
 from skmeta.search.surrogate._models import LearnedModels, PlainModel
@@ -13,7 +15,12 @@ X = np.random.default_rng(0).random((30, 2))
 K = Matern(0.5, nu=2.5)(X)
 ROWS = np.array([3, 11, 20, 5])
 Y = np.array([0.3, -1.1, 1.2, -0.4])
-SINGLE = 1e-5  # of what is computed with single precision
+
+
+@pytest.fixture(autouse=True)
+def double_precision(monkeypatch):
+    """Compute as exactly as the tests compare."""
+    monkeypatch.setattr(_models, "_PRECISION", np.float64)
 
 
 # -- the model without history -------------------------------------------------------------------
@@ -128,10 +135,8 @@ def test_a_past_turned_upside_down_is_taken_back():
     assert best_of(alike[:2]).evidence > best_of(opposed[:2]).evidence + 3
     assert best_of(opposed[2:]).evidence > best_of(opposed[:2]).evidence + 3
     # Where only co-variation is kept, the one is as likely as the other.
-    np.testing.assert_allclose(
-        best_of(opposed[2:]).evidence, best_of(alike[2:]).evidence, rtol=SINGLE
-    )
-    np.testing.assert_allclose(best_of(opposed[2:]).mean, -best_of(alike[2:]).mean, atol=SINGLE)
+    np.testing.assert_allclose(best_of(opposed[2:]).evidence, best_of(alike[2:]).evidence)
+    np.testing.assert_allclose(best_of(opposed[2:]).mean, -best_of(alike[2:]).mean, atol=1e-9)
 
 
 def test_neither_order_nor_copies_of_tasks_matter():
@@ -142,9 +147,9 @@ def test_neither_order_nor_copies_of_tasks_matter():
         predict(make_model(F, weights=np.array([0.125] * 8)), ROWS, Y),
     ):
         for a, b in zip(found, expected, strict=True):
-            np.testing.assert_allclose(a.mean, b.mean, atol=SINGLE)
-            np.testing.assert_allclose(a.std, b.std, atol=SINGLE)
-            np.testing.assert_allclose(a.evidence, b.evidence, rtol=SINGLE)
+            np.testing.assert_allclose(a.mean, b.mean, atol=1e-10)
+            np.testing.assert_allclose(a.std, b.std, atol=1e-10)
+            np.testing.assert_allclose(a.evidence, b.evidence)
 
 
 def test_a_task_without_weight_might_as_well_not_be_there():
@@ -155,16 +160,16 @@ def test_a_task_without_weight_might_as_well_not_be_there():
         predict(make_model(F[:5]), ROWS, Y),
         strict=True,
     ):
-        np.testing.assert_allclose(a.mean, b.mean, atol=SINGLE)
-        np.testing.assert_allclose(a.evidence, b.evidence, rtol=SINGLE)
+        np.testing.assert_allclose(a.mean, b.mean, atol=1e-10)
+        np.testing.assert_allclose(a.evidence, b.evidence)
 
 
 def test_offset_of_scores_moves_the_mean_only():
     model = make_model()
     for a, b in zip(predict(model, ROWS, Y), predict(model, ROWS, Y + 2), strict=True):
-        np.testing.assert_allclose(a.mean + 2, b.mean, atol=SINGLE)
-        np.testing.assert_allclose(a.std, b.std, atol=SINGLE)
-        np.testing.assert_allclose(a.evidence, b.evidence, rtol=SINGLE)
+        np.testing.assert_allclose(a.mean + 2, b.mean)
+        np.testing.assert_allclose(a.std, b.std)
+        np.testing.assert_allclose(a.evidence, b.evidence)
 
 
 def test_mixture_has_mean_and_covariance_of_the_past():
@@ -175,11 +180,11 @@ def test_mixture_has_mean_and_covariance_of_the_past():
     C, U = component._C.values, component._U.values
     surfaces_ = model.F
     mean = surfaces_.mean(0)
-    np.testing.assert_allclose(C.mean(0), mean, atol=SINGLE)
+    np.testing.assert_allclose(C.mean(0), mean, atol=1e-12)
     biased = (surfaces_ - mean).T @ (surfaces_ - mean) / 8
     between = (C - mean).T @ (C - mean) / 8
-    np.testing.assert_allclose(between + 0.3 * biased, biased, atol=SINGLE)
-    np.testing.assert_allclose(U.T @ U, 0.3 * np.cov(surfaces_.T), atol=SINGLE)
+    np.testing.assert_allclose(between + 0.3 * biased, biased, atol=1e-12)
+    np.testing.assert_allclose(U.T @ U, 0.3 * np.cov(surfaces_.T), atol=1e-12)
 
 
 def test_how_bad_a_bad_configuration_was_does_not_matter():
@@ -187,7 +192,7 @@ def test_how_bad_a_bad_configuration_was_does_not_matter():
     worse = predict(make_model(np.where(F < 0, 10 * F, F)), ROWS, Y)
     expected = predict(make_model(F), ROWS, Y)
     for i in (0, 1):  # the models that take the past at its word
-        np.testing.assert_allclose(worse[i].mean, expected[i].mean, atol=SINGLE)
+        np.testing.assert_allclose(worse[i].mean, expected[i].mean, atol=1e-12)
 
 
 def test_without_mean_good_and_bad_can_be_exchanged():
@@ -221,8 +226,8 @@ def test_what_is_appended_changes_nothing_for_the_others():
     after = predict(short, ROWS, Y)
     for a, b in zip(before, after, strict=True):
         assert len(b.mean) == 30
-        np.testing.assert_allclose(a.mean, b.mean[:24], atol=SINGLE)
-        np.testing.assert_allclose(a.std, b.std[:24], atol=SINGLE)
+        np.testing.assert_allclose(a.mean, b.mean[:24], atol=1e-10)
+        np.testing.assert_allclose(a.std, b.std[:24], atol=1e-10)
 
 
 def test_observations_in_any_order_and_number_are_those_of_a_new_model():
@@ -234,9 +239,9 @@ def test_observations_in_any_order_and_number_are_those_of_a_new_model():
         (ROWS[[1, 3]], Y[[1, 3]]),  # fewer
     ):
         for a, b in zip(predict(model, rows, y), predict(make_model(), rows, y), strict=True):
-            np.testing.assert_allclose(a.mean, b.mean, atol=SINGLE)
-            np.testing.assert_allclose(a.std, b.std, atol=SINGLE)
-            np.testing.assert_allclose(a.evidence, b.evidence, rtol=SINGLE)
+            np.testing.assert_allclose(a.mean, b.mean, atol=1e-10)
+            np.testing.assert_allclose(a.std, b.std, atol=1e-10)
+            np.testing.assert_allclose(a.evidence, b.evidence)
 
 
 def test_what_is_forgotten_is_computed_anew():
@@ -246,8 +251,8 @@ def test_what_is_forgotten_is_computed_anew():
         for component in other.observe(rows, Y[: len(rows)]):
             component.forget()
         for a, b in zip(found, predict(other, rows, Y[: len(rows)]), strict=True):
-            np.testing.assert_allclose(a.mean, b.mean, atol=SINGLE)
-            np.testing.assert_allclose(a.std, b.std, atol=SINGLE)
+            np.testing.assert_allclose(a.mean, b.mean, atol=1e-10)
+            np.testing.assert_allclose(a.std, b.std, atol=1e-10)
 
 
 def test_one_past_task_and_a_constant_one():
@@ -271,3 +276,14 @@ def test_deviations_are_honest():
         p = predict(model, np.arange(6), truth[:6])[0]
         inside.append(np.abs(truth[6:] - p.mean[6:]) < p.std[6:])
     assert abs(np.mean(inside) - (norm.cdf(1) - norm.cdf(-1))) < 0.15
+
+
+def test_single_precision_is_that_of_a_search(monkeypatch):
+    exact = predict(make_model(), ROWS, Y)
+    monkeypatch.undo()
+    assert np.dtype(_models._PRECISION) == "float32"
+    for a, b in zip(exact, predict(make_model(), ROWS, Y), strict=True):
+        assert not np.array_equal(a.mean, b.mean)
+        np.testing.assert_allclose(a.mean, b.mean, atol=1e-5)
+        np.testing.assert_allclose(a.std, b.std, atol=1e-5)
+        np.testing.assert_allclose(a.evidence, b.evidence, rtol=1e-5)
