@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from skmeta.backbones._cell_network import CellNetwork, Skip, Zero, check_cells
 from skmeta.backbones._conv4 import ConvBlock
+from skmeta.backbones._images import check_image_shape
 from skmeta.backbones._mlp import ACTIVATIONS
 from skmeta.backbones._normalization import EpisodeBatchNorm
 from skmeta.exceptions import BackboneError
@@ -141,11 +142,7 @@ def image_cells(
     learning, section 4 and appendix (the operations).
     """
     check_cells(n_cells, n_nodes, operations, tuple(IMAGE_OPERATIONS))
-    if len(input_shape) != 3:
-        raise BackboneError(
-            f"Backbone 'image_cells' needs images of shape (channels, height, width), but the "
-            f"input has shape {input_shape}. Pass input_shape, or use backbone='table_cells'."
-        )
+    check_image_shape("image_cells", input_shape, for_tables="table_cells")
     return CellNetwork(
         ConvBlock(input_shape[0], n_channels, "pool" if min(input_shape[1:]) > 1 else "none"),
         {name: partial(IMAGE_OPERATIONS[name], n_channels) for name in operations},

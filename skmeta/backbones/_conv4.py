@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skmeta.backbones._images import check_image_shape
 from skmeta.backbones._moments import convolved_moments
 from skmeta.backbones._normalization import EpisodeBatchNorm
 from skmeta.backbones._pooling import halve
@@ -110,11 +111,7 @@ def conv4(
     >>> conv4((1, 28, 28))(torch.zeros(5, 1, 28, 28)).shape
     torch.Size([5, 64])
     """
-    if len(input_shape) != 3:
-        raise BackboneError(
-            f"Backbone 'conv4' needs images of shape (channels, height, width), but the input "
-            f"has shape {input_shape}. Pass input_shape, or use backbone='mlp' for tables."
-        )
+    check_image_shape("conv4", input_shape)
     if downsample not in ("pool", "stride"):
         raise BackboneError(f"downsample must be 'pool' or 'stride', got {downsample!r}.")
     side = min(input_shape[1:])

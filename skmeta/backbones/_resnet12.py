@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skmeta.backbones._images import check_image_shape
 from skmeta.backbones._normalization import EpisodeBatchNorm
 from skmeta.backbones._pooling import halve
 from skmeta.exceptions import BackboneError
@@ -95,13 +96,12 @@ def resnet12(
     >>> resnet12((3, 32, 32), widths=(8, 16, 24, 32))(torch.zeros(5, 3, 32, 32)).shape
     torch.Size([5, 32])
     """
-    if len(input_shape) != 3:
-        raise BackboneError(
-            f"Backbone 'resnet12' needs images of shape (channels, height, width), but the input "
-            f"has shape {input_shape}. Pass input_shape, or use backbone='mlp' for tables."
-        )
+    check_image_shape("resnet12", input_shape)
     if len(widths) == 0 or any(width < 1 for width in widths):
-        raise BackboneError(f"widths must be one positive number or more, got {tuple(widths)}.")
+        raise BackboneError(
+            f"widths must be one positive number or more, got {tuple(widths)}. Pass the channels "
+            "of each block, such as (64, 160, 320, 640)."
+        )
     if min(input_shape[1:]) < 2 ** len(widths):
         raise BackboneError(
             f"Backbone 'resnet12' halves the image {len(widths)} times, but "
