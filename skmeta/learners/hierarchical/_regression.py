@@ -267,15 +267,16 @@ def fit_regression(
             log_noise, log_spread, ratio = _estimate_noise(statistics, found, log_noise, log_spread)
     if not varied_noise:
         log_spread = _LOG_SPREAD_BOUNDS[0]
+    log_scale_spread = _LOG_SCALE_SPREAD_BOUNDS[0]
+    if heavy_tails:
+        log_scale_spread = _estimate_scales(statistics, found, log_noise, log_spread)
     prior = RegressionPrior(
         found.mean,
         found.covariance,
         found.mean_covariance,
         log_noise,
         log_spread,
-        _estimate_scales(statistics, found, log_noise, log_spread)
-        if heavy_tails
-        else _LOG_SCALE_SPREAD_BOUNDS[0],
+        log_scale_spread,
     )
     return RegressionFit(prior, parameters, ratio)
 
