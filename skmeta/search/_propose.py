@@ -189,9 +189,9 @@ class ModelProposer:
         # slightly less (benchmarks/racing.py --replayed), so the model knows the scores only.
         timed = seconds[complete] if self._is_timed else None
         self._strategy.tell(indices, scores[complete], seconds=timed)
-        for trial in trials:
-            if self._as_given_untold is not None and trial.key == self._as_given_untold.key:
-                self._as_given = self._as_given_untold = None  # it was on record
+        given = self._as_given_untold
+        if given is not None and given.key in {trial.key for trial in trials}:
+            self._as_given = self._as_given_untold = None  # it was on record
         for trial, score in zip(modelled, scores[complete], strict=True):
             if score > self._best_score:
                 self._best_score, self._best = score, trial.params
@@ -201,7 +201,7 @@ class ModelProposer:
         modelled = [trial for trial in pending if self._space.is_complete(trial.params)]
         self._add([trial.params for trial in modelled])
         indices = [self._indices[trial.key] for trial in modelled]
-        self._strategy.set_pending(indices, [trial.predicted_mean for trial in modelled])
+        self._strategy.set_pending(indices)
         self._n_asked = n_proposed
         given = self._as_given_untold
         is_pending = given is not None and given.key in {trial.key for trial in pending}

@@ -117,7 +117,7 @@ class SharedSearch:
             unfinished = self._unfinished(state)
             if any(lease.is_expired for lease in unfinished):
                 n_lost = self._leases.take_over(self._batch_size, within=self._n_within(state))
-                if taken := self._without_the_deadly(n_lost):
+                if taken := self._without_fatal(n_lost):
                     return taken
                 if n_lost:
                     continue
@@ -139,19 +139,19 @@ class SharedSearch:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _without_the_deadly(self, n_lost: dict[str, int]) -> list[Trial]:
+    def _without_fatal(self, n_lost: dict[str, int]) -> list[Trial]:
         """Return the candidates to evaluate; the others killed too many workers, and failed."""
         taken = [self._trials[key] for key in n_lost]
-        deadly = [trial for trial in taken if n_lost[trial.key] >= _MOST_LOST]
-        for trial in deadly:
+        fatal = [trial for trial in taken if n_lost[trial.key] >= _MOST_LOST]
+        for trial in fatal:
             self._evaluator.fail(
                 trial,
                 f"{n_lost[trial.key]} workers of the shared search died while they evaluated the "
                 f"candidate {trial.params}, so it is not tried again. It may take more memory than "
                 "there is.",
             )
-        self._leases.drop([trial.key for trial in deadly])
-        return [trial for trial in taken if trial not in deadly]
+        self._leases.drop([trial.key for trial in fatal])
+        return [trial for trial in taken if trial not in fatal]
 
     def _catch_up(self) -> LeaseState:
         """Read what all workers did, and pass it on to the proposer."""

@@ -22,7 +22,7 @@ negligible evidence makes no predictions, which saves most of the time of a sugg
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,11 +203,10 @@ class LearnedModels:
         of_U, of_G, correlation = self._shared
         self._mean_variance = float((task_weights @ floored).var())
         no_mean = np.ones(1)
+        with_mean, without = _Past(U, of_U, C, correlation), _Past(G, of_G, None, correlation)
         self._groups = [
-            _Group(U, of_U, C, correlation, remainders, noise, task_weights, 0.0),
-            _Group(
-                G, of_G, None, correlation, remainders, noise, no_mean, _LOG_WEIGHT_WITHOUT_MEAN
-            ),
+            _Group(with_mean, remainders, noise, task_weights, 0.0),
+            _Group(without, remainders, noise, no_mean, _LOG_WEIGHT_WITHOUT_MEAN),
         ]
         self._growing = (self._F, C, U, G)
         self._order = _Order()
@@ -327,6 +326,27 @@ class _Shared:
         self._found.clear()
 
 
+class _Past(NamedTuple):
+    """What Gaussian processes know from past tasks, but for the variance t^2 of the remainder.
+
+    Attributes
+    ----------
+    U : GrowingColumns
+        Deviations of the past surfaces at the candidates.
+    covariance : _Shared
+        U' U of two sets of candidates.
+    C : GrowingColumns or None
+        Prior means at the candidates; None is a mean of 0.
+    correlation : _Shared
+        M of two sets of candidates.
+    """
+
+    U: GrowingColumns
+    covariance: _Shared
+    C: GrowingColumns | None
+    correlation: _Shared
+
+
 class _Group:
     """Gaussian processes of `LearnedModels` with covariance U' U + t^2 M, one for each t^2.
 
@@ -335,22 +355,18 @@ class _Group:
 
     def __init__(
         self,
-        U: GrowingColumns,
-        covariance: _Shared,
-        C: GrowingColumns | None,
-        correlation: _Shared,
+        past: _Past,
         remainders: Sequence[float],
         noise: float,
         p: Array,
         log_weight: float,
     ) -> None:
-        self._C = C
-        self._past, self._correlation = covariance, correlation
+        self._past = past
         self._remainders = np.array(remainders)
         self._noise = noise
         self._p = p
         self._log_weight = log_weight
-        self.components = [_Component(U, covariance, C, correlation, t) for t in remainders]
+        self.components = [_Component(past, t) for t in remainders]
         self.restart()
 
     def restart(self) -> None:
@@ -363,9 +379,10 @@ class _Group:
         """Replace the observations; `rows` begins with the rows of the previous call."""
         for m in range(len(self._factor), len(rows)):
             row, seen = rows[m], rows[: m + 1]
-            past, correlation = self._past([row], seen)[0], self._correlation([row], seen)[0]
-            covariance = past + self._remainders[:, None] * correlation
-            means = np.zeros(1) if self._C is None else self._C.values[:, row]
+            correlation = self._past.correlation([row], seen)[0]
+            remainder = self._remainders[:, None] * correlation
+            covariance = self._past.covariance([row], seen)[0] + remainder
+            means = np.zeros(1) if self._past.C is None else self._past.C.values[:, row]
             self._factor.append(covariance[:, :m], covariance[:, m] + self._noise, means)
         found = krige(self._factor, y, self._p)
         parts = zip(self.components, found, self._factor.L, self._factor.ones, strict=True)
@@ -381,16 +398,8 @@ class _Component:
     _kriging: Kriging
     _variance: Array
 
-    def __init__(
-        self,
-        U: GrowingColumns,
-        covariance: _Shared,
-        C: GrowingColumns | None,
-        correlation: _Shared,
-        remainder: float,
-    ) -> None:
-        self._U, self._C = U, C
-        self._past, self._correlation = covariance, correlation
+    def __init__(self, past: _Past, remainder: float) -> None:
+        self._past = past
         self._remainder = remainder
         self.forget()
 
@@ -400,19 +409,19 @@ class _Component:
 
     def predict(self) -> tuple[Array, Array]:
         """Return mean and standard deviation of all candidates' scores, each of shape (n,)."""
-        U = self._U.values
+        U = self._past.U.values
 
         def cross(observed: slice, candidates: slice) -> Array:
             rows = self._rows[observed]
-            past = self._past(rows, candidates)
-            return np.asarray(past + self._remainder * self._correlation(rows, candidates))
+            remainder = self._remainder * self._past.correlation(rows, candidates)
+            return np.asarray(self._past.covariance(rows, candidates) + remainder)
 
         self._candidates.update(self._L, self._ones, U.shape[1], cross)
         n_before = len(self._variance)
         if n_before < U.shape[1]:
             more = U[:, n_before:]
             self._variance = np.append(self._variance, (more * more).sum(0) + self._remainder)
-        C = None if self._C is None else self._C.values
+        C = None if self._past.C is None else self._past.C.values
         mean, variance = self._kriging.predict(self._candidates, self._variance, C)
         return mean.astype(np.float64), np.sqrt(variance.astype(np.float64))
 

@@ -227,23 +227,15 @@ class SearchStrategy:
             self._pending.pop(int(index), None)
             self._is_outdated = True
 
-    def set_pending(self, indices: Iterable[int], expected: Iterable[float]) -> None:
+    def set_pending(self, indices: Iterable[int]) -> None:
         """Replace the pending candidates by those that are evaluated elsewhere.
 
         Parameters
         ----------
         indices : iterable of int
-            Positions in the pool.
-        expected : iterable of float
-            Expected score of each candidate, as of `Suggestion.mean`; NaN before there are scores.
-            It is what was expected when the candidate was suggested. `ask` replaces it by what is
-            expected now.
+            Positions in the pool. `ask` lets them have the scores that are expected then.
         """
-        self._pending = {
-            int(index): float(mean)
-            for index, mean in zip(indices, expected, strict=True)
-            if index not in self._scores
-        }
+        self._pending = {int(i): float("nan") for i in indices if i not in self._scores}
         self._is_outdated = True
 
     @with_one_thread

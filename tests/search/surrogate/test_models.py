@@ -177,7 +177,7 @@ def test_mixture_has_mean_and_covariance_of_the_past():
     model = make_model(F, remainders=(0.0,))
     # From the parts that predict uses: prior means C, shared covariance of the deviations.
     [component, _] = model.observe(ROWS, Y)
-    C, U = component._C.values, component._U.values
+    C, U = component._past.C.values, component._past.U.values
     surfaces_ = model.F
     mean = surfaces_.mean(0)
     np.testing.assert_allclose(C.mean(0), mean, atol=1e-12)
