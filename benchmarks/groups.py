@@ -122,14 +122,14 @@ def _with_prior(split: Split, prior) -> list[Prediction]:
 
 
 def _meta_trained(split: Split, learner) -> list[Prediction]:
-    """Predictions from one prior for both numbers of known rows."""
-    key = (split.name, split.seed, type(learner).__name__)
-    if key not in _PRIORS:
-        _PRIORS[key] = _meta_trained_prior(split, learner)
-    return _with_prior(split, _PRIORS[key])
+    return _with_prior(split, _meta_trained_prior(split, learner))
 
 
 def _meta_trained_prior(split: Split, learner):
+    """One prior for both numbers of known rows."""
+    key = (split.name, split.seed, type(learner).__name__)
+    if key in _PRIORS:
+        return _PRIORS[key]
     from skmeta.exceptions import SkippedTasksWarning
 
     with warnings.catch_warnings():
@@ -140,6 +140,7 @@ def _meta_trained_prior(split: Split, learner):
             learner.set_params(task_type=split.task)
         learner.set_params(random_state=split.seed)
         learner.fit(split.X[split.train], split.y[split.train], groups=split.groups[split.train])
+    _PRIORS[key] = learner.prior_
     return learner.prior_
 
 
@@ -178,11 +179,8 @@ def protonet(split: Split) -> list[Prediction]:
     from skmeta import MetaFewShotClassifier
     from skmeta.learners import ProtoNet
 
-    key = (split.name, split.seed, "ProtoNet")
-    if key not in _PRIORS:
-        learner = ProtoNet(n_iterations=500, n_shot=(1, 5), n_query=5)
-        _PRIORS[key] = _meta_trained_prior(split, learner)
-    clf = MetaFewShotClassifier(_PRIORS[key])
+    learner = ProtoNet(n_iterations=500, n_shot=(1, 5), n_query=5)
+    clf = MetaFewShotClassifier(_meta_trained_prior(split, learner))
     return [_of_seen_classes(split, clf, split.X, known, q) for known, q in split.tests]
 
 

@@ -13,7 +13,7 @@ import matplotlib
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from thumbnails import PanelScraper, draw_thumbnails
+from thumbnails import SIZE, PanelScraper, draw_thumbnails
 
 import skmeta
 import skmeta.learners  # Before autodoc: learners write their shared documentation when defined.
@@ -117,7 +117,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "plot_gallery": True,
     "remove_config_comments": True,
-    "thumbnail_size": (640, 400),
+    "thumbnail_size": SIZE,
     "image_scrapers": (PanelScraper(),),
 }
 

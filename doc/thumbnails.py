@@ -11,7 +11,7 @@ from sphinx_gallery.scrapers import matplotlib_scraper
 from sphinx_gallery.utils import scale_image
 
 _WIDE = 1.7  # width over height, from which a figure with several panels is too wide
-_SIZE = (640, 400)
+SIZE = (640, 400)  # pixels
 _NUMBER = re.compile(r"sphinx_gallery_thumbnail_number = (\d+)")
 
 
@@ -22,8 +22,7 @@ class PanelScraper:
         return "PanelScraper"  # Sphinx compares the settings of two builds by their text.
 
     def __call__(self, block: Any, block_vars: dict[str, Any], conf: Any, **kwargs: Any) -> Any:
-        panels = [_first_panel(plt.figure(number)) for number in plt.get_fignums()]
-        drawn = [_draw(*panel) if panel else None for panel in panels]
+        drawn = [_draw_first_panel(plt.figure(number)) for number in plt.get_fignums()]
         text = matplotlib_scraper(block, block_vars, conf, **kwargs)
         paths = block_vars["image_path_iterator"].paths
         for path, content in zip(paths[len(paths) - len(drawn) :], drawn, strict=True):
@@ -49,23 +48,20 @@ def draw_thumbnails(gallery: Path) -> None:
         found = _NUMBER.search(source.read_text(encoding="utf-8"))
         panel = _panel_of(images / f"{name}_{int(found[1]) if found else 1:03d}.png")
         if panel.exists():
-            scale_image(str(panel), str(thumbnail), *_SIZE)
+            scale_image(str(panel), str(thumbnail), *SIZE)
 
 
 def _panel_of(image: Path) -> Path:
     return image.with_suffix(".panel.png")
 
 
-def _first_panel(figure: Figure) -> tuple[Figure, Any] | None:
+def _draw_first_panel(figure: Figure) -> bytes | None:
+    """Return the picture of the first panel of a wide figure, else None."""
     width, height = figure.get_size_inches()
     if len(figure.axes) < 2 or width / height < _WIDE:
         return None
-    return figure, figure.axes[0]
-
-
-def _draw(figure: Figure, axes: Any) -> bytes:
     figure.canvas.draw()
-    box = axes.get_tightbbox().transformed(figure.dpi_scale_trans.inverted())
+    box = figure.axes[0].get_tightbbox().transformed(figure.dpi_scale_trans.inverted())
     content = BytesIO()
     figure.savefig(content, format="png", dpi=200, bbox_inches=box.padded(0.06))
     return content.getvalue()
