@@ -113,7 +113,7 @@ _DAMAGE = (
     AttributeError,
     ArithmeticError,
     RecursionError,
-    NotImplementedError,
+    NotImplementedError,  # pyarrow, of a codec or an encoding that it does not have
     zlib.error,
 )
 

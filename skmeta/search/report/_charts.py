@@ -184,7 +184,7 @@ def slice_chart(fitted: FittedScores, one: Slice, metric: str) -> Markup:
             continue
         place = at.get(_key(value))
         if place is None:
-            place = x(float(value))  # type: ignore[arg-type]
+            place = x(float(value))  # type: ignore[arg-type]  # what is not in `at` is a number
         shape, class_ = ("circle", "dot") if score >= y.low else ("down", "low")
         height = y(max(score, y.low)) - (7 if score < y.low else 0)
         inner.add(marker(shape, place, height, class_, f"{value}: {number(score, 5)}"))
