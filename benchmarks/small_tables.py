@@ -35,6 +35,8 @@ tested on the others; ``--other`` is the prior for the sets whose origin the fir
 all, of the sets that have 200 rows to learn from. A random search scores 20 candidates of each peer
 by balanced accuracy in five folds.
 
+``--wide`` takes five sets of more than 64 columns, with 2, 5 and 10 rows of each class.
+
 ``--speed`` measures the processor time of ``fit`` and ``predict``, with 50 and 1,000 support rows,
 2,000 query rows and 20 features, beside that of a random forest of 100 trees. They are run in turns
 in one process, and the least time of each counts. ``OMP_NUM_THREADS=1`` takes one thread.
@@ -51,7 +53,7 @@ import os
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -87,6 +89,8 @@ from skmeta.priors import MetaPrior
 RESULTS = Path(__file__).parent / "results"
 SETS = {"all": slice(None), "development": slice(0, None, 2), "report": slice(1, None, 2)}
 SIZES = {"classification": (3, 5, 10, 20), "regression": (10, 20, 50)}
+WIDE = ("analcatdata_authorship", "dna", "mfeat_factors", "mfeat_fourier", "mfeat_pixel")
+WIDE_SIZES = [2, 5, 10]
 TUNED_SIZE, LEAST_TUNED, MOST_SUPPORT = 100, 200, 500
 N_CANDIDATES = 20
 N_QUERY = 400
@@ -366,12 +370,17 @@ def run(
             file.write(json.dumps(row) + "\n")
 
 
+def sets_of(kind: str, options: argparse.Namespace) -> Sequence[str]:
+    """The sets that the options ask for."""
+    return WIDE if options.wide else names_of(kind)[SETS[options.sets]]
+
+
 def jobs(
     kind: str, methods: dict[str, Callable[[], BaseEstimator]], options: argparse.Namespace
 ) -> Iterator[tuple[str, str, int]]:
     """Methods, sets and sizes; small ones first."""
     for size in options.sizes or SIZES[kind]:
-        for name in names_of(kind)[SETS[options.sets]]:
+        for name in sets_of(kind, options):
             for method in methods:
                 yield method, name, size
 
@@ -384,7 +393,7 @@ def summarize(kind: str, methods: list[str], ours: str | None, options: argparse
         "regression": ("error", "coverage", "seconds"),
     }[kind]
     for size in options.sizes or SIZES[kind]:
-        names = names_of(kind)[SETS[options.sets]]
+        names = sets_of(kind, options)
         names = [n for n in names if all((m, n, size) in done for m in methods)]
         if not names:
             continue
@@ -475,6 +484,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path)
     parser.add_argument("--summary", action="store_true", help="run nothing")
     parser.add_argument("--tuned", action="store_true", help="larger tables, tuned peers")
+    parser.add_argument("--wide", action="store_true", help="tables of many columns")
     parser.add_argument("--speed", action="store_true", help="time against a random forest")
     options = parser.parse_args()
     estimator = MetaFewShotClassifier if options.kind == "classification" else MetaFewShotRegressor
@@ -487,10 +497,13 @@ def main() -> None:
         path.write_text(json.dumps(record, indent=1) + "\n")
         return
     if options.results is None:
-        options.results = RESULTS / f"small_tables-{options.kind}.jsonl.gz"
+        sets = "wide" if options.wide else options.kind
+        options.results = RESULTS / f"small_tables-{sets}.jsonl.gz"
     peers = TUNED if options.tuned else PEERS[options.kind]
     if options.tuned:
         options.sizes = [TUNED_SIZE]
+    if options.wide:
+        options.sizes = WIDE_SIZES
     methods = {n: peers[n] for n in (peers if options.methods is None else options.methods)}
     name = None
     if prior is not None:
