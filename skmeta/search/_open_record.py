@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from skmeta._sklearn_compat import is_routing_enabled
 from skmeta.search._arguments import Arguments, resolve_history
 from skmeta.search._evaluate import Folds
 from skmeta.search._fit_params import FitData
@@ -135,13 +136,16 @@ def _describe_data(
     digested = fingerprint_data(data.X, data.y)
     names = canonical_names(estimator)
     early = [] if search.early_stopping is None else [stable_repr(search.early_stopping)]
+    given = {name: value for name, value in data.given.items() if name != "groups"}
     parts = (
         digested.digest,
         stable_repr(estimator),
         space.stable_repr(),
         stable_repr([list(map(np.asarray, split)) for split in folds.splits]),
         stable_repr(search.scoring),
-        stable_repr({name: v for name, v in data.given.items() if name != "groups"}),
+        stable_repr(given),
+        # Which part asks for what was given.
+        *([repr(search.get_metadata_routing())] if given and is_routing_enabled() else []),
         # With racing, candidates have fewer scores, so such a search is another one.
         *(["racing"] if search.racing else []),
         *early,

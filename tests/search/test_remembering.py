@@ -6,16 +6,19 @@ import numpy as np
 import pytest
 from scipy.stats import loguniform
 from searching import QUALITY, SPACE, assert_same, raising, scores_of
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_wine
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import Ridge
+from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import (
     GridSearchCV,
     KFold,
     cross_val_score,
 )
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
 from skmeta.exceptions import (
@@ -93,6 +96,68 @@ def test_another_search_does_not_resume(iris, path, change):
     other = MetaLearnedSearchCV(SVC(), SPACE, **settings).set_params(**change).fit(*iris)
     assert other.n_resumed_ == 0
     assert len(SearchHistory(path)) == 2
+
+
+def _scoring(value):
+    return lambda estimator, X, y: value
+
+
+def _shifting(value):
+    return make_pipeline(FunctionTransformer(lambda X: X + value), SVC())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"scoring": _scoring(0.1)}, {"scoring": _scoring(0.2)}),
+        ({"scoring": {"a": _scoring(0.1)}}, {"scoring": {"a": _scoring(0.2)}}),
+        (
+            {"scoring": make_scorer(lambda y, p: 0.1)},
+            {"scoring": make_scorer(lambda y, p: 0.1, greater_is_better=False)},
+        ),
+        ({"estimator": _shifting(1)}, {"estimator": _shifting(2)}),
+    ],
+    ids=["callable", "dict", "make_scorer", "transformer"],
+)
+def test_other_code_of_the_same_name_does_not_resume(iris, path, one, other):
+    for change in (one, other):
+        space = {"svc__C": SPACE["C"]} if "estimator" in change else {"C": SPACE["C"]}
+        search = MetaLearnedSearchCV(
+            SVC(), space, n_iter=2, cv=2, history=path, refit=False, random_state=0
+        ).set_params(**change)
+        assert search.fit(*iris).n_resumed_ == 0
+        assert search.fit(*iris).n_resumed_ == 2
+
+
+def test_what_has_no_effect_on_scores_may_change(iris, path, tmp_path):
+    def search(n_jobs, memory, depth=3):
+        forest = RandomForestClassifier(3, n_jobs=n_jobs, max_depth=depth, random_state=0)
+        return MetaLearnedSearchCV(
+            make_pipeline(StandardScaler(), forest, memory=memory),
+            {"randomforestclassifier__min_samples_leaf": [1, 2, 3]},
+            n_iter=2,
+            cv=2,
+            history=path,
+            random_state=0,
+        )
+
+    search(None, None).fit(*iris)
+    assert search(1, str(tmp_path / "cache")).fit(*iris).n_resumed_ == 2
+    assert search(1, str(tmp_path / "cache"), depth=4).fit(*iris).n_resumed_ == 0
+
+
+def test_another_request_for_weights_does_not_resume(iris, path):
+    weight = np.linspace(0.01, 1, 150)
+    found = []
+    with config_context(enable_metadata_routing=True):
+        for is_weighted in (True, False):
+            svc = SVC().set_fit_request(sample_weight=is_weighted)
+            scoring = make_scorer(accuracy_score).set_score_request(sample_weight=True)
+            search = MetaLearnedSearchCV(
+                svc, {"C": SPACE["C"]}, n_iter=2, cv=2, history=path, scoring=scoring
+            )
+            found.append(search.fit(*iris, sample_weight=weight).n_resumed_)
+    assert found == [0, 0]
 
 
 def test_other_data_do_not_resume_and_learn_a_prior(iris, path):

@@ -23,7 +23,7 @@ from sklearn.model_selection import (
     ShuffleSplit,
 )
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
 from skmeta.search import (
@@ -50,6 +50,18 @@ def test_the_whole_grid_equals_grid_search(iris, settings):
     assert ours.best_index_ == theirs.best_index_
     if settings.get("refit", True):
         np.testing.assert_array_equal(ours.predict(iris[0]), theirs.predict(iris[0]))
+
+
+def test_functions_of_one_name_are_several_values(iris):
+    grid = {"functiontransformer__func": [lambda X: X, lambda X: 0 * X, lambda X: -X[:, ::2]]}
+    pipe = make_pipeline(FunctionTransformer(), SVC())
+    theirs = GridSearchCV(pipe, grid, cv=3).fit(*iris)
+    ours = MetaLearnedSearchCV(pipe, grid, n_iter="all", cv=3).fit(*iris)
+    assert_same(scores_of(ours), scores_of(theirs))
+    space = {**grid, "svc__C": [1.0, 2.0]}
+    found = MetaLearnedSearchCV(pipe, space, n_iter=5, cv=3, random_state=0).fit(*iris)
+    assert found.stopped_by_ == "n_iter"
+    assert len(found.cv_results_["params"]) == 5
 
 
 @pytest.mark.parametrize("name", ["param_grid", "param_distributions"])
