@@ -45,7 +45,6 @@ __all__ = [
     "StrOptions",
     "callback_context",
     "check_method_params",
-    "check_refit_for_multimetric",
     "check_sample_weight",
     "clone_parametrized",
     "delayed",
@@ -73,7 +72,6 @@ __all__ = [
 PRIVATE_ATTRIBUTES: Mapping[type, tuple[str, ...]] = {
     BaseEstimator: ("_get_param_names", "_validate_params"),
     BaseSearchCV: (
-        "_check_refit_for_multimetric",
         "_format_results",
         "_get_routed_params_for_fit",
         "_get_scorers",
@@ -119,11 +117,6 @@ def resolve_scorers(search: BaseSearchCV) -> tuple[Any, Any]:
 def route_fit_params(search: BaseSearchCV, params: dict[str, Any]) -> Any:
     """Return the parameters of `fit` as ``.estimator.fit``, ``.splitter.split``, ..."""
     return search._get_routed_params_for_fit(params)
-
-
-def check_refit_for_multimetric(search: BaseSearchCV, scores: Mapping[str, Any]) -> None:
-    """Raise if `refit` names none of several metrics."""
-    search._check_refit_for_multimetric(scores)
 
 
 def format_results(

@@ -23,7 +23,6 @@ FOREIGN = {
     "_accept_sample_weight",
     "_apply",
     "_buffers",
-    "_check_refit_for_multimetric",
     "_estimator_type",
     "_format_results",
     "_functorch",

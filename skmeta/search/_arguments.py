@@ -121,8 +121,20 @@ def resolve_arguments(search: Any) -> Arguments:
     check_prior(search.prior)
     space = _resolve_space(search)
     space.check(search.estimator)
+    metrics = Metrics(
+        scorers,
+        search.estimator,
+        search.refit,
+        search.error_score,
+        needs_best=bool(search.return_predictions),
+    )
+    if metrics.is_multiple:
+        metrics.check_refit(metrics.names)
     if isinstance(search.refit, OneStandardError):
         search.refit.check_params(space.names)
+        search.refit.check_values(space.listed_values(search.refit.param))
+        if not callable(search.scoring):
+            search.refit.check_metric(metrics.names)
     n_iter = _resolve_n_iter(search, space)
     estimator = search.estimator
     if search.early_stopping is not None:
@@ -137,7 +149,7 @@ def resolve_arguments(search: Any) -> Arguments:
         walks_grid=search.n_iter == "all" or (n_iter == space.size and not _may_leave_out(search)),
         scorers=scorers,
         refit_metric=refit_metric,
-        metrics=Metrics(scorers, search.estimator, search.refit, search.error_score),
+        metrics=metrics,
         seed=_resolve_seed(search.random_state),
         as_given=space.as_given(estimator, even_outside=is_default_space),
     )

@@ -1,7 +1,7 @@
 """The metrics of a search, under names that mean the same in every search."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from inspect import signature
 from typing import Any
@@ -16,6 +16,7 @@ from skmeta._sklearn_compat import (
     scorer_parts,
     scorers_by_name,
 )
+from skmeta.search._refit import check_refit
 from skmeta.search.history import mask_password
 from skmeta.search.record import Evaluation
 from skmeta.search.space import stable_repr
@@ -37,9 +38,19 @@ class Metrics:
         As in the search. The first metric is maximised, unless this is the name of a metric or has
         an attribute ``metric`` that is.
     error_score : float or "raise"
+    needs_best : bool, default=False
+        Whether there must be a best candidate although none is refitted.
     """
 
-    def __init__(self, scorers: Any, estimator: Any, refit: Any, error_score: Any) -> None:
+    def __init__(
+        self,
+        scorers: Any,
+        estimator: Any,
+        refit: Any,
+        error_score: Any,
+        *,
+        needs_best: bool = False,
+    ) -> None:
         named = scorers_by_name(scorers)
         self.is_multiple = named is not None
         self.names = (
@@ -47,6 +58,8 @@ class Metrics:
             if named is not None
             else {"score": metric_name(scorers, estimator)}
         )
+        self._refit = refit
+        self._needs_best = needs_best
         self._wanted = getattr(refit, "metric", refit)
         self._error_score = error_score
 
@@ -56,6 +69,20 @@ class Metrics:
         if isinstance(self._wanted, str) and self._wanted in keys:
             return self._wanted
         return keys[0]
+
+    def check_refit(self, keys: Collection[str]) -> None:
+        """Raise if it is not said which of several metrics chooses the best candidate.
+
+        Parameters
+        ----------
+        keys : collection of str
+            The metrics by the user's names.
+
+        Raises
+        ------
+        ValueError
+        """
+        check_refit(self._refit, keys, needs_best=self._needs_best)
 
     @property
     def refit_metric(self) -> str:

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -229,9 +229,14 @@ class TrialRecorder:
         ------
         BudgetSpent
             If the time is over and at least one candidate was finished.
+        ValueError
+            If a callable returned several metrics, and `refit` chooses none of them.
         """
         if self.is_finished(trial):
             return
+        scores = output.get("test_scores")
+        if isinstance(scores, Mapping):
+            self._metrics.check_refit(scores)
         self.outputs[trial.key, fold] = output
         self._stop_if_lost(trial)
         if self.is_finished(trial):

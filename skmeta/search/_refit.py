@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from skmeta.exceptions import SearchSpaceError
 
-__all__ = ["OneStandardError", "one_standard_error", "result_metric"]
+__all__ = ["OneStandardError", "check_refit", "one_standard_error", "result_metric"]
 
 
 def one_standard_error(
@@ -46,10 +46,11 @@ def one_standard_error(
     Raises
     ------
     SearchSpaceError
-        When the rule is used, if no candidate has the parameter, or a value is no number.
+        When the search begins, if no candidate has the parameter, or a value is no number.
     ValueError
-        When the rule is used, if the metric is not among those of the search, or there is only
-        one fold, so that there is no standard error.
+        When the search begins, if the metric is not among those of the search, or there is only
+        one fold, so that there is no standard error. Searches of scikit-learn raise these errors
+        at their end.
 
     References
     ----------
@@ -99,6 +100,46 @@ class OneStandardError:
         order = np.lexsort((-means[eligible], complexity[eligible]))
         return int(eligible[order[0]])
 
+    def check_metric(self, metrics: Collection[str]) -> None:
+        """Raise if it is not said by which of the metrics of a search candidates are compared.
+
+        Parameters
+        ----------
+        metrics : collection of str
+
+        Raises
+        ------
+        ValueError
+        """
+        _choose(metrics, self.metric, None)
+
+    def check_n_folds(self, n_folds: int) -> None:
+        """Raise if there are too few folds for a standard error.
+
+        Parameters
+        ----------
+        n_folds : int
+
+        Raises
+        ------
+        ValueError
+        """
+        _check_n_folds(n_folds)
+
+    def check_values(self, values: Iterable[Any]) -> None:
+        """Raise if some values of the parameter are neither numbers nor None.
+
+        Parameters
+        ----------
+        values : iterable
+
+        Raises
+        ------
+        SearchSpaceError
+        """
+        for value in values:
+            self._number({self.param: value})
+
     def check_params(self, names: Collection[str]) -> None:
         """Raise if the parameter is not among those of a search.
 
@@ -138,6 +179,35 @@ class OneStandardError:
         return float(value)
 
 
+def check_refit(refit: Any, metrics: Collection[str], *, needs_best: bool = False) -> None:
+    """Raise if it is not said which of several metrics chooses the candidate to refit.
+
+    Parameters
+    ----------
+    refit : bool, str or callable
+        As of the search.
+    metrics : collection of str
+    needs_best : bool, default=False
+        Whether there must be a best candidate although none is refitted.
+
+    Raises
+    ------
+    ValueError
+    """
+    if isinstance(refit, OneStandardError):
+        refit.check_metric(metrics)
+    elif needs_best and not refit:
+        raise ValueError(
+            "return_predictions needs a best candidate, but refit=False does not say which of the "
+            f"metrics {list(metrics)} decides. Set refit to one of them."
+        )
+    elif refit and not callable(refit) and refit not in metrics:
+        raise ValueError(
+            f"scoring returns the metrics {list(metrics)}, but refit={refit!r} does not say which "
+            "of them decides. Set refit to one of them, to a callable, or to False."
+        )
+
+
 def result_metric(results: Mapping[str, Any], metric: str | None, default: Any = None) -> str:
     """Return a metric of ``cv_results_``.
 
@@ -161,6 +231,11 @@ def result_metric(results: Mapping[str, Any], metric: str | None, default: Any =
     """
     prefix = "mean_test_"
     metrics = [key.removeprefix(prefix) for key in results if key.startswith(prefix)]
+    return _choose(metrics, metric, default)
+
+
+def _choose(metrics: Collection[str], metric: str | None, default: Any) -> str:
+    metrics = list(metrics)
     chosen = metric if metric is not None else default
     if isinstance(chosen, str) and chosen in metrics:
         return chosen
@@ -177,9 +252,13 @@ def _standard_error(results: Mapping[str, Any], metric: str, row: int) -> float:
     folds: list[float] = []
     while (key := f"split{len(folds)}_test_{metric}") in results:
         folds.append(float(results[key][row]))
-    if len(folds) < 2:
-        raise ValueError(
-            f"one_standard_error needs scores on at least 2 folds, got {len(folds)}. Use another "
-            "cv, or refit=True."
-        )
+    _check_n_folds(len(folds))
     return float(np.std(folds, ddof=1)) / math.sqrt(len(folds))
+
+
+def _check_n_folds(n_folds: int) -> None:
+    if n_folds < 2:
+        raise ValueError(
+            f"one_standard_error needs scores on at least 2 folds, got {n_folds}. Use another cv, "
+            "or refit=True."
+        )

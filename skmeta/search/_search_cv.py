@@ -16,7 +16,6 @@ from skmeta._sklearn_compat import (
     Interval,
     StrOptions,
     callback_context,
-    check_refit_for_multimetric,
     fit_context,
     format_results,
     insert_error_scores,
@@ -36,6 +35,7 @@ from skmeta.search._evaluate import check_predictions, draw_folds, predict_out_o
 from skmeta.search._fit_params import FitData, check_fit_data
 from skmeta.search._open_record import open_record
 from skmeta.search._racing import expect_stopped, fill_folds
+from skmeta.search._refit import OneStandardError
 from skmeta.search._report import ReportMethods
 from skmeta.search._run import SearchOutcome, run_search
 from skmeta.search.early_stopping import refit_params, rounds_columns
@@ -349,6 +349,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         callbacks = callback_context(self, max_subtasks=1 + (self.refit is not False))
         with fit_task(callbacks, self, X=data.X, y=data.y, metadata=data.metadata):
             folds = draw_folds(self.cv, arguments.estimator, data, twice=self.shared)
+            if isinstance(self.refit, OneStandardError):
+                self.refit.check_n_folds(len(folds.splits))
             if self.return_predictions:
                 check_predictions(self.return_predictions, arguments, folds, data.n_rows)
             with open_record(search, arguments, data, folds) as record:
@@ -363,11 +365,6 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             self.search_time_ = outcome.seconds
             self._set_results(arguments, outcome)
             if self.return_predictions:
-                if not self.refit and self.multimetric_:
-                    raise ValueError(
-                        "return_predictions needs a best candidate, but refit=False does not say "
-                        "which of several metrics decides. Set refit to the name of one."
-                    )
                 self.cv_predictions_ = predict_out_of_fold(
                     self,
                     arguments.estimator,
@@ -391,7 +388,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         refit_metric = arguments.refit_metric
         # Which metrics a callable returns is not known before.
         if callable(self.scoring) and self.multimetric_:
-            check_refit_for_multimetric(self, first_scores)
+            arguments.metrics.check_refit(first_scores)
             refit_metric = self.refit
         candidates = [trial.params for trial in outcome.trials]
         columns = {} if arguments.walks_grid else outcome.columns()
@@ -402,6 +399,9 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         with expect_stopped(outcome.outputs, self.n_splits_):
             filled = fill_folds(outcome.outputs, self.n_splits_)
             results = format_results(self, candidates, self.n_splits_, filled, columns)
+        # A callable `refit` that fails costs no results.
+        self.scorer_ = scorers_by_name(arguments.scorers) or arguments.scorers
+        self.cv_results_ = results
         if self.refit or not self.multimetric_:
             self.best_index_ = select_best_index(self, refit_metric, results)
             if not callable(self.refit):
@@ -413,8 +413,6 @@ multimetric_, classes_, n_features_in_, feature_names_in_
                 n_rounds = results["n_rounds"][self.best_index_]
                 best = replace_parts(arguments.estimator, self.best_params_)
                 self.best_params_ = {**self.best_params_, **refit_params(best, n_rounds)}
-        self.scorer_ = scorers_by_name(arguments.scorers) or arguments.scorers
-        self.cv_results_ = results
 
     def _refit_best(self, arguments: Arguments, data: FitData, callbacks: Any) -> None:
         """Fit the best candidate on all rows."""

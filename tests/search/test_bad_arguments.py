@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from searching import GRID, QUALITY, SPACE
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC
@@ -26,7 +27,10 @@ from skmeta.search import (
     PastSearch,
     SearchHistory,
     SearchPrior,
+    one_standard_error,
 )
+
+TWO = {"scoring": ["accuracy", "f1_macro"]}
 
 
 @pytest.mark.parametrize(
@@ -54,12 +58,69 @@ from skmeta.search import (
         ({"dataset": ""}, ValueError, "dataset='' is empty"),
         ({"dataset": 3}, ValueError, "'dataset' parameter"),
         ({"estimator": []}, SearchSpaceError, "empty list"),
+        ({**TWO, "refit": True}, ValueError, "refit must be set to a scorer key"),
+        ({**TWO, "refit": False, "return_predictions": True}, ValueError, "needs a best candidate"),
+        ({**TWO, "refit": one_standard_error("C")}, ValueError, "none was named"),
+        ({**TWO, "refit": one_standard_error("C", metric="f1")}, ValueError, "metric='f1'"),
+        ({"refit": one_standard_error("C", metric="accuracy")}, ValueError, "metric='accuracy'"),
+        ({"refit": one_standard_error("c")}, SearchSpaceError, "Did you mean 'C'"),
+        (
+            {"param_distributions": GRID, "refit": one_standard_error("kernel")},
+            SearchSpaceError,
+            "has the value 'rbf'",
+        ),
+        (
+            {"cv": ShuffleSplit(1, random_state=0), "refit": one_standard_error("C")},
+            ValueError,
+            "at least 2 folds, got 1",
+        ),
     ],
 )
-def test_bad_settings_are_told_before_any_fit(iris, counted, settings, error, match):
-    estimator = SVC()
-    search = MetaLearnedSearchCV(estimator, SPACE).set_params(**settings)
+def test_bad_settings_are_told_before_any_fit(iris, counted, path, settings, error, match):
+    search = MetaLearnedSearchCV(SVC(), SPACE, history=path).set_params(**settings)
     with pytest.raises(error, match=match):
+        search.fit(*iris)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({}, r"returns the metrics \['hit', 'miss'\], but refit=True"),
+        ({"refit": "mis"}, "but refit='mis'"),
+        ({"refit": False, "return_predictions": True}, "needs a best candidate"),
+        ({"refit": one_standard_error("quality")}, "none was named"),
+    ],
+)
+def test_a_callable_with_several_metrics_is_told_after_one_fit(
+    iris, counted, path, settings, match
+):
+    def scoring(estimator, X, y):
+        return {"hit": 1.0, "miss": 0.0}
+
+    search = MetaLearnedSearchCV(counted(), QUALITY, scoring=scoring, history=path)
+    with pytest.raises(ValueError, match=match):
+        search.set_params(**settings).fit(*iris)
+    assert len(counted.fits) == 1
+
+
+def test_a_failing_rule_costs_no_results(iris):
+    def rule(results):
+        raise KeyError("no such column")
+
+    search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=3, refit=rule)
+    with pytest.raises(KeyError, match="no such column"):
+        search.fit(*iris)
+    assert len(search.cv_results_["params"]) == 3
+
+
+def test_a_parameter_of_a_step_that_may_be_switched_off(iris):
+    pipe = make_pipeline(PCA(), SVC())
+    space = {"pca": ["passthrough", PCA()], "pca__n_components": [1, 2], "svc__C": [1, 10]}
+    search = MetaLearnedSearchCV(pipe, space, n_iter=4)
+    with pytest.raises(
+        SearchSpaceError, match="'pca__n_components' for estimator Pipeline with pca='passthrough'"
+    ):
         search.fit(*iris)
 
 

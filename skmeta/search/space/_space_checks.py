@@ -80,7 +80,7 @@ def check_names(estimator: Any, spaces: Sequence[Mapping[str, Any]]) -> None:
             known = every_param(built)
             for name in space:
                 if name not in known and not _can_set(built, name, space[name]):
-                    raise SearchSpaceError(_unknown_name_message(name, known, built))
+                    raise SearchSpaceError(_unknown_name_message(name, known, built, parts))
 
 
 def choices_of_parts(
@@ -104,12 +104,14 @@ def _can_set(estimator: Any, name: str, source: Any) -> bool:
         return False
     try:
         replace_parts(estimator, {name: source[0]})
-    except ValueError:
+    except (ValueError, AttributeError):  # the second one if the part is "passthrough"
         return False
     return True
 
 
-def _unknown_name_message(name: str, known: Mapping[str, Any], estimator: Any) -> str:
+def _unknown_name_message(
+    name: str, known: Mapping[str, Any], estimator: Any, parts: Mapping[str, Any]
+) -> str:
     near = [other for other in known if other.rpartition("__")[2] == name]  # a forgotten step
     if not near:
         lower = {other.lower(): other for other in known}
@@ -117,7 +119,16 @@ def _unknown_name_message(name: str, known: Mapping[str, Any], estimator: Any) -
         near = [lower[other] for other in found]
     hint = f" Did you mean {near[0]!r}?" if near else ""
     own = sorted(n for n in known if "__" not in n)
+    kind = type(estimator).__name__
+    chosen = [part for part in parts if name.startswith(f"{part}__")]
+    if chosen and not near:
+        return (
+            f"Invalid parameter {name!r} for estimator {kind} with {chosen[0]}="
+            f"{parts[chosen[0]]!r}, which is one of its values in the search space. Pass a "
+            f"sub-space for each part: [{{{chosen[0]!r}: [...], {name!r}: ...}}, "
+            f"{{{chosen[0]!r}: [{parts[chosen[0]]!r}]}}]."
+        )
     return (
-        f"Invalid parameter {name!r} for estimator {type(estimator).__name__}: it has no such "
+        f"Invalid parameter {name!r} for estimator {kind}: it has no such "
         f"parameter, but the search space gives it values.{hint} Valid parameters are: {own!r}."
     )
