@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date, time, timedelta
 from numbers import Number
 from typing import Any, Self
 
@@ -22,8 +23,13 @@ __all__ = [
 ]
 
 # Types of pandas and polars columns of categories, in lower case, without their settings.
-_TYPES = frozenset({"category", "categorical", "enum", "str", "string", "large_string"})
-_TIMES = frozenset({"datetime64", "datetime", "timedelta64", "duration", "date", "time", "period"})
+_TYPES = frozenset(
+    {"category", "categorical", "dictionary", "enum", "str", "string", "large_string"}
+)
+_TIMES = frozenset(
+    {"datetime64", "datetime", "timedelta64", "duration", "date", "time", "period", "timestamp"}
+    | {"date32", "date64", "time32", "time64"}
+)
 # A category with fewer rows in the family is encoded as "other".
 _LEAST_ROWS = 10
 
@@ -47,7 +53,12 @@ def kind_of(column: Any) -> str:
 
 def check_no_times(column: Any) -> None:
     """Raise an error that says what to do if a column holds times."""
-    if kind_of(column) in _TIMES:
+    kind = kind_of(column)
+    # A database gives dates as objects of Python.
+    if kind in _TIMES or (
+        kind == "object"
+        and any(isinstance(v, (date, time, timedelta)) for v in labels_of(column))
+    ):
         raise ValueError(
             f"Column {column.name!r} holds times ({column.dtype}), which cannot be used as "
             "numbers. Convert it to numbers, such as days since a date, or leave it out."
@@ -66,7 +77,8 @@ def labels_of(column: Any) -> list[Any]:
     """Return the distinct values that are not missing."""
     there = column.drop_nulls() if hasattr(column, "drop_nulls") else column.dropna()
     try:
-        return list(there.unique())
+        # Not the method of polars, which does not know objects.
+        return list(dict.fromkeys(there)) if kind_of(column) == "object" else list(there.unique())
     except TypeError as error:
         raise ValueError(
             f"Column {column.name!r} holds values that are no categories: {error}. Convert them "
@@ -188,9 +200,8 @@ class ColumnEncoder:
 
 
 def _learn_categories(column: Any) -> dict[str, Any]:
-    values = list(column)
     counts: dict[Any, int] = {}
-    for value in values:
+    for value in column:
         counts[value] = counts.get(value, 0) + 1
     labels = sorted_labels(column)
     often = [label for label in labels if counts.get(label, 0) >= _LEAST_ROWS]
@@ -203,13 +214,20 @@ def _learn_categories(column: Any) -> dict[str, Any]:
 
 
 def _plain(label: Any) -> Any:
-    """Return a label as a value of Python, which can be written as JSON."""
-    return label.item() if isinstance(label, np.generic) else label
+    """Return a label as a value of Python that can be written as JSON, such as a string."""
+    label = label.item() if isinstance(label, np.generic) else label
+    return label if isinstance(label, (bool, int, float, str)) else str(label)
+
+
+def _missing(column: Any) -> np.ndarray:
+    """Whether each value of a column is missing."""
+    return np.array(column.is_null() if hasattr(column, "is_null") else column.isna(), bool)
 
 
 def _indicators(column: Any, known: Mapping[str, Any]) -> list[np.ndarray]:
-    values = [_plain(label) for label in column]
-    missing = np.array(column.is_null() if hasattr(column, "is_null") else column.isna(), bool)
+    missing = _missing(column)
+    # A missing value of pandas cannot be compared with a label.
+    values = [None if m else _plain(v) for m, v in zip(missing, column, strict=True)]
     parts = [np.array([v == label for v in values], bool) for label in known["categories"]]
     if known["has_other"]:
         parts.append(~missing & ~np.any([*parts, np.zeros(len(values), bool)], axis=0))
@@ -217,8 +235,8 @@ def _indicators(column: Any, known: Mapping[str, Any]) -> list[np.ndarray]:
 
 
 def _numbers(column: Any) -> np.ndarray:
-    values = column.to_numpy()
-    return np.asarray([np.nan if v is None else v for v in values], dtype=np.float64)
+    known = zip(_missing(column), column.to_numpy(), strict=True)
+    return np.asarray([np.nan if m else v for m, v in known], dtype=np.float64)
 
 
 def _filled(column: Any, known: Mapping[str, Any]) -> list[np.ndarray]:

@@ -1,5 +1,7 @@
 """Data frames of a family: encoded in the same way for each task, and kept by the prior."""
 
+import datetime
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -127,3 +129,61 @@ def test_missing_values_of_an_array():
     queries = [[0.0, 0.0, 0.0], [np.nan, 0.0, 0.0]]
     known, missing = reg.predict(queries)
     assert missing - known == pytest.approx(3.0, abs=0.4)
+
+
+def missing_in(dtype, labels, learner):
+    """Targets of a family with one column of a type of pandas, some of whose values are missing."""
+    values = pd.Series(np.resize(labels, 120), dtype=dtype)
+    values[::7] = pd.NA
+    groups = np.repeat(np.arange(12), 10)
+    y = np.random.default_rng(0).normal(size=120) + groups
+    frame = pd.DataFrame({"x": values, "z": np.arange(120.0)})
+    reg = learner.fit(frame, y, groups=groups).to_estimator().fit(frame[:5], y[:5])
+    return frame, reg
+
+
+@pytest.mark.parametrize(
+    ("dtype", "labels"),
+    [("boolean", [True, False]), ("string", ["a", "b"]), ("Int64", [1, 2]), ("Float64", [0.5, 1])],
+)
+def test_missing_values_of_pandas_types(dtype, labels):
+    frame, reg = missing_in(dtype, labels, HierarchicalLinear(effects="intercept"))
+    plain = frame.astype({"x": object if dtype == "string" else float})
+    groups = np.repeat(np.arange(12), 10)
+    y = np.random.default_rng(0).normal(size=120) + groups
+    same = HierarchicalLinear(effects="intercept").fit(plain, y, groups=groups)
+    expected = same.to_estimator().fit(plain[:5], y[:5]).predict(plain)
+    np.testing.assert_allclose(reg.predict(frame), expected, rtol=1e-10)
+    missing_in(dtype, labels, MAML(n_iterations=2, n_shot=3, n_query=3))
+
+
+def test_categories_that_are_no_strings_are_kept_as_strings(tmp_path):
+    ages = np.random.default_rng(0).uniform(20, 80, 120)
+    frame = pd.DataFrame({"age": pd.cut(ages, 3)})
+    groups = np.repeat(np.arange(12), 10)
+    prior = HierarchicalLinear(effects="intercept").fit(frame, ages, groups=groups).prior_
+    prior.save(tmp_path / "ages.skmeta")
+    reg = MetaFewShotRegressor(tmp_path / "ages.skmeta").fit(frame[:5], ages[:5])
+    assert reg.score(frame, ages) > 0.5
+
+
+@pytest.mark.parametrize("make", [MetaFewShotRegressor, HierarchicalLinear])
+def test_dates_as_objects_are_an_error(make):
+    days = [datetime.date(2024, 1, 1) + datetime.timedelta(k) for k in range(40)]
+    frame = pd.DataFrame({"day": pd.Series(days, dtype=object), "x": np.arange(40.0)})
+    groups = {} if make is MetaFewShotRegressor else {"groups": np.repeat([0, 1, 2, 3], 10)}
+    with pytest.raises(ValueError, match="Column 'day' holds times"):
+        make().fit(frame, np.arange(40.0) / 7, **groups)
+
+
+def test_types_of_arrow():
+    pa = pytest.importorskip("pyarrow")
+    colour = pd.Series(np.resize(["a", "b"], 40)).astype(
+        pd.ArrowDtype(pa.dictionary(pa.int32(), pa.string()))
+    )
+    y = np.arange(40.0) % 2
+    reg = MetaFewShotRegressor().fit(pd.DataFrame({"x": colour}), y)
+    np.testing.assert_allclose(reg.predict(pd.DataFrame({"x": colour[:2]})), [0, 1], atol=0.2)
+    day = pd.Series(pd.date_range("2024", periods=40)).astype("timestamp[ns][pyarrow]")
+    with pytest.raises(ValueError, match="Column 'day' holds times"):
+        MetaFewShotRegressor().fit(pd.DataFrame({"day": day}), y)
