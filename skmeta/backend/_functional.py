@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from skmeta.backbones import CellNetwork, EpisodeBatchNorm
+from skmeta.backend._attention import AttentionSpy, plain_attention
 
 State = dict[str, Tensor]
 """Named tensors: ``body.*`` weights, ``head.*``, ``stat.*`` normalisation statistics, ..."""
@@ -60,7 +62,9 @@ class Network:
         self._local = threading.local()
         self._in_bfloat16, self._device_type = in_bfloat16, device.type
         module = module.eval()
-        self.n_features, self.n_flops = _features_and_flops(module, input_shape)
+        with AttentionSpy() as spy, plain_attention:
+            self.n_features, self.n_flops = _features_and_flops(module, input_shape)
+        self._attention = plain_attention if spy.found else nullcontext()
         self._module = module.to(device)
         self.cells = module if isinstance(module, CellNetwork) else None
         self._statistics: State = {}
@@ -105,7 +109,8 @@ class Network:
             attributes[name] = state[key]
         for attributes, name, key in own.statistics:
             attributes[name] = values[key]
-        features = self._forward(own.module, x)
+        with self._attention:
+            features = self._forward(own.module, x)
         for attributes, name, key in own.statistics:
             values[key] = attributes[name]
         own.clear()

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from skmeta.backbones import build_backbone
@@ -147,3 +148,51 @@ def test_it_knows_whether_it_has_statistics(backbone, has):
     network, _ = make_network(backbone, params=PARAMS if has else {})
     assert network.has_statistics is has
     assert network.n_features == (16 if has else 40)
+
+
+class Attention(nn.Module):
+    """The columns of a row attend to each other, in one of three ways."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.embed = nn.Linear(1, 4)
+        self.layer = {
+            "encoder": nn.TransformerEncoderLayer(4, 2, 8, batch_first=True),
+            "attention": nn.MultiheadAttention(4, 2, batch_first=True),
+            "function": nn.Linear(4, 4),
+        }[how]
+        self.how = how
+
+    def forward(self, x):
+        h = self.embed(x[..., None])
+        if self.how == "attention":
+            return self.layer(h, h, h, need_weights=False)[0].mean(1)
+        if self.how == "function":
+            return F.scaled_dot_product_attention(self.layer(h), h, h).mean(1)
+        return self.layer(h).mean(1)
+
+
+@pytest.mark.parametrize("how", ["encoder", "attention", "function"])
+def test_attention_has_second_derivatives_and_can_be_vectorised(how):
+    torch.manual_seed(0)
+    network = Network(build_backbone(Attention(how), (3,)).double(), (3,), CPU)
+    state, x = network.initial_weights(), draw(2, 5, 3)
+
+    def inner_gradient(weight, rows):
+        def loss(weight):
+            return network.features(state | {"body.embed.weight": weight}, rows).square().sum()
+
+        return torch.func.grad(loss)(weight)
+
+    weight = state["body.embed.weight"].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda w: inner_gradient(w, x[0]), weight)
+    each = torch.stack([inner_gradient(weight, rows) for rows in x])
+    together = torch.func.vmap(lambda rows: inner_gradient(weight, rows))(x)
+    torch.testing.assert_close(together, each)
+
+
+def test_attention_outside_keeps_its_kernels():
+    network = Network(build_backbone(Attention("encoder"), (3,)), (3,), CPU)
+    network.features(network.initial_weights(), draw(2, 3).float())
+    assert torch.backends.mha.get_fastpath_enabled()
+    assert torch.backends.cuda.flash_sdp_enabled()
