@@ -136,11 +136,11 @@ def meta_train(
         if saved is not None:
             run.restore(saved)
     score = partial(_validation_metrics, validate)
-    if settings.n_iterations == 0:
+    if not run.n_iterations:
         run.record(ranks.share(partial(score, run.state)))
     began = time.perf_counter() - run.seconds
     bar = progress_bar(
-        settings.n_iterations,
+        run.n_iterations,
         "meta-training",
         "iterations",
         shown=bool(settings.verbose) and ranks.is_first,
@@ -212,7 +212,10 @@ class _Run:
         self.seconds = 0.0
         self.history: History = {}
         self.has_warned = False
-        self.optimizer = OPTIMIZERS[settings.optimizer](list(self.state.values()), lr=settings.lr)
+        # A state without tensors, such as that of ProtoNet on no network, has nothing to learn.
+        self.n_iterations = settings.n_iterations if state else 0
+        values = list(self.state.values()) or [torch.empty(0)]
+        self.optimizer = OPTIMIZERS[settings.optimizer](values, lr=settings.lr)
 
     def step(self, objective: Objective) -> dict[str, float]:
         done = self.iteration / self.settings.n_iterations
@@ -238,10 +241,10 @@ class _Run:
 
     def is_at_end(self) -> bool:
         is_late = self.deadline is not None and self.deadline.is_over()
-        return is_late or self.iteration == self.settings.n_iterations
+        return is_late or self.iteration == self.n_iterations
 
     def goes_on(self) -> bool:
-        if self.iteration >= self.settings.n_iterations or self.is_stale():
+        if self.iteration >= self.n_iterations or self.is_stale():
             return False
         return self.iteration == 0 or self.deadline is None or not self.deadline.is_over()
 

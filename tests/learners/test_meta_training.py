@@ -194,3 +194,19 @@ def test_label_noise_is_for_the_support_sets_of_meta_training(monkeypatch):
     assert "label_noise" not in learner.prior_.learner_params
     with pytest.raises(ValueError, match="The 'label_noise' parameter of ProtoNet must be"):
         ProtoNet(label_noise=1.0).fit(X, y)
+
+
+def test_a_learner_without_weights_is_only_validated():
+    X, y = make_classes()
+    bare = {n: v for n, v in SMALL.items() if n != "backbone_params"}
+    learner = ProtoNet(backbone="identity", **bare).fit(X, y)
+    assert learner.history_["iteration"] == [0]
+    assert len(learner.history_["validation_score"]) == 1
+    same = ProtoNet(backbone="identity", **bare).initial_prior(
+        X[np.isin(y, learner.prior_.trained_on)]
+    )
+    np.testing.assert_allclose(
+        learner.prior_.tensors["scaler.x_mean"], same.tensors["scaler.x_mean"]
+    )
+    clf = learner.to_estimator().fit(X, y)
+    assert clf.score(X, y) > 0.5
