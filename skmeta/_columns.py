@@ -56,8 +56,7 @@ def check_no_times(column: Any) -> None:
     kind = kind_of(column)
     # A database gives dates as objects of Python.
     if kind in _TIMES or (
-        kind == "object"
-        and any(isinstance(v, (date, time, timedelta)) for v in labels_of(column))
+        kind == "object" and any(isinstance(v, (date, time, timedelta)) for v in labels_of(column))
     ):
         raise ValueError(
             f"Column {column.name!r} holds times ({column.dtype}), which cannot be used as "

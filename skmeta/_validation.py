@@ -89,7 +89,13 @@ def check_labels(labels: Any, name: str, n_rows: int | None = None) -> np.ndarra
         )
     # From a list, NumPy would turn [1, "a"] into two strings, and None into "None".
     array = np.asarray(labels, dtype=object) if isinstance(labels, (list, tuple)) else labels
-    array = np.asarray(column_or_1d(np.asarray(array)))
+    array = np.asarray(array)
+    if array.ndim != 1 and array.shape[1:] != (1,):
+        raise ValueError(
+            f"{name} has the shape {array.shape}, but one label per row is needed. Pass a single "
+            "column."
+        )
+    array = array.ravel()
     if len(array) == 0:
         raise ValueError(f"{name} is empty. Pass one label for each row.")
     if n_rows is not None and len(array) != n_rows:

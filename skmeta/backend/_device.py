@@ -38,8 +38,9 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         resolved = torch.device(device)
         torch.empty(0, device=resolved)
     except (RuntimeError, AssertionError) as error:
+        why = str(error).splitlines()[0].rstrip(".")
         raise DeviceError(
-            f"device={str(device)!r} is not available here: {str(error).splitlines()[0]} "
+            f"device={str(device)!r} is not available here: {why}. "
             "Use device='auto' or device='cpu'."
         ) from error
     return resolved

@@ -207,7 +207,12 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         PriorMismatchError
             If the prior's learner predicts no distribution.
         """
-        levels = np.asarray(column_or_1d(quantiles), dtype=np.float64)
+        levels = np.asarray(quantiles, dtype=np.float64)
+        if levels.ndim != 1:
+            raise ValueError(
+                f"quantiles must be a list of levels, got {quantiles!r}. Pass (0.05, 0.5, 0.95) "
+                "for the median and an interval of 90%."
+            )
         if not ((levels > 0) & (levels < 1)).all():
             raise ValueError(
                 f"quantiles must be between 0 and 1, both excluded, got {quantiles!r}. Pass "

@@ -1,5 +1,7 @@
 """Bad input: each is an error that says what, where and what to do."""
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,15 @@ from skmeta.exceptions import (
     PriorMismatchError,
     SkippedTasksWarning,
 )
-from skmeta.learners import ANIL, MAML, FineTuning, MetaSGD, ProtoNet, Reptile
+from skmeta.learners import (
+    ANIL,
+    MAML,
+    FineTuning,
+    HierarchicalLinear,
+    MetaSGD,
+    ProtoNet,
+    Reptile,
+)
 from skmeta.learners._core import read_prior
 from skmeta.priors import MetaPrior
 
@@ -311,3 +321,47 @@ def test_a_loss_that_is_not_finite():
     learner = MAML(**SMALL | {"n_iterations": 50}, inner_lr=1e30, n_inner_steps=5)
     with pytest.raises(FloatingPointError, match="Lower inner_lr or meta_lr"):
         learner.fit(X, y, groups)
+
+
+@pytest.mark.parametrize("convert", [Decimal, float])
+def test_numbers_that_are_kept_as_objects_are_targets(convert):
+    X, y, groups = make_groups()
+    objects = np.array([convert(str(v)) for v in y], dtype=object)
+    found, same = (
+        HierarchicalLinear(effects="intercept").fit(X, t, groups=groups) for t in (objects, y)
+    )
+    assert found.prior_.kind == "regression"
+    np.testing.assert_array_equal(
+        found.prior_.tensors["head.weight"], same.prior_.tensors["head.weight"]
+    )
+
+
+def test_whole_numbers_that_are_kept_as_objects():
+    X, y, groups = make_groups()
+    codes = (y > 0).astype(object)
+    assert HierarchicalLinear().fit(X, codes, groups=groups).prior_.kind == "classification"
+    counts = np.arange(len(y)).astype(object)
+    with pytest.raises(EpisodeError, match=r"60 different whole numbers .*Set task_type="):
+        HierarchicalLinear().fit(X, counts, groups=groups)
+
+
+@pytest.mark.parametrize("kind", ["datetime64[D]", object])
+def test_groups_that_a_prior_cannot_keep(kind):
+    X, y, groups = make_groups()
+    days = (np.datetime64("2024-01-01") + groups).astype(kind)
+    with pytest.raises(EpisodeError, match=r"groups has labels of type date.*Convert them"):
+        HierarchicalLinear().fit(X, y, groups=days)
+
+
+def test_groups_of_several_columns():
+    X, y, groups = make_groups()
+    with pytest.raises(ValueError, match=r"groups has the shape \(60, 2\), but one label per row"):
+        HierarchicalLinear().fit(X, y, groups=np.stack([groups, groups], axis=1))
+
+
+@pytest.mark.parametrize("n_tasks", [0, -1, 2.5])
+def test_a_number_of_tasks_that_is_no_count(n_tasks):
+    X, y, groups = make_groups()
+    learner = HierarchicalLinear(effects="intercept").fit(X, y, groups=groups)
+    with pytest.raises(ValueError, match="n_tasks must be an integer of at least 1"):
+        learner.score_tasks(X, y, groups=groups + 100, n_tasks=n_tasks)

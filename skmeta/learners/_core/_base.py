@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._sklearn_compat import fit_context
+from skmeta._validation import check_count
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._docs import complete
 from skmeta.learners._core._evaluation import evaluate
@@ -122,7 +123,9 @@ class MetaLearner(Algorithm):
             Accuracy of each task, or mean squared error in squared units of ``y``.
         """
         check_is_fitted(self, "prior_")
-        results = evaluate(self, X, y, groups, n_tasks or self.n_validation_tasks)
+        if n_tasks is None:
+            n_tasks = self.n_validation_tasks
+        results = evaluate(self, X, y, groups, check_count(n_tasks, "n_tasks"))
         if self.prior_.kind == "classification":
             return results.accuracy()
         return results.squared_error()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from numbers import Number
 from typing import Any, Literal
 
 import numpy as np
@@ -98,7 +99,8 @@ def resolve_kind(task_type: str, y: Any, groups: Any, *, asks: bool = True) -> s
     EpisodeError
         If the targets do not fit the kind, or may be of both kinds.
     """
-    if np.asarray(y).dtype.kind == "f":
+    y = _plain_numbers(y)
+    if y.dtype.kind == "f":
         check_targets(y)  # Its error names the row; that of type_of_target does not.
     if task_type == "auto":
         if groups is None:
@@ -122,9 +124,19 @@ def resolve_kind(task_type: str, y: Any, groups: Any, *, asks: bool = True) -> s
     return task_type
 
 
-def _ask_about_whole_numbers(y: Any) -> None:
-    """Raise an error for whole numbers that may be classes or targets of a regression."""
+def _plain_numbers(y: Any) -> np.ndarray:
+    """Return targets as an array, of floats if they are numbers that are kept as objects."""
     values = np.asarray(y)
+    # A column of a database may hold Decimal, for example.
+    if values.dtype == object and all(
+        isinstance(v, Number) and not isinstance(v, bool | complex) for v in values.flat
+    ):
+        values = values.astype(np.float64)
+    return values
+
+
+def _ask_about_whole_numbers(values: np.ndarray) -> None:
+    """Raise an error for whole numbers that may be classes or targets of a regression."""
     if values.dtype.kind not in "iuf" or values.ndim != 1:
         return
     distinct = np.unique(values)
@@ -198,6 +210,9 @@ def make_problem(
         names = groups = check_labels(groups, "groups", len(X))
         if kind == "classification":
             labels = _at_least_two(np.unique(y) if labels is None else labels)
+        _check_can_be_kept(groups, "groups")
+    if kind == "classification":
+        _check_can_be_kept(y, "y")
 
     def source(rows: Any) -> TaskSource:
         sampler: EpisodeSampler
@@ -231,6 +246,15 @@ def make_problem(
         warnings.simplefilter("ignore", SkippedTasksWarning)
         train, validation = (source(rows) for rows in parts)
     return Problem(kind, names_kind, labels, train, validation)
+
+
+def _check_can_be_kept(labels: np.ndarray, name: str) -> None:
+    """Raise an error for labels, such as dates, that a prior cannot keep."""
+    if labels.dtype.kind not in "biufU":
+        raise EpisodeError(
+            f"{name} has labels of type {type(labels[0]).__name__}, but a prior keeps numbers and "
+            f"strings. Convert them, for example with [str(v) for v in {name}]."
+        )
 
 
 def _at_least_two(labels: np.ndarray) -> np.ndarray:
