@@ -9,11 +9,12 @@ import json
 import lzma
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-SOURCE = Path(os.environ["SKMETA_DATA"]) / "omniglot"
+SOURCE = Path(os.environ.get("SKMETA_DATA", "")) / "omniglot"
 TARGET = Path(__file__).parents[1] / "skmeta" / "datasets" / "data"
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
 
@@ -25,19 +26,18 @@ SPLITS = {"train": "train", "validation": "val", "test": "test"}
 THRESHOLD = 0.5
 
 
-def shrink(ink: np.ndarray) -> np.ndarray:
-    """Average (..., 105, 105) over the exact areas of 28 x 28 pixels, and binarise."""
+def ink_shares() -> Iterator[np.ndarray]:
+    """Yield the 20 drawings of each character: the shares of 28 x 28 pixels that ink covers."""
     # A line of 105 pixels, each cut into 4, is a line of 28 pixels of 15 pieces.
     average = np.kron(np.eye(28), np.ones(15)).reshape(28, 105, 4).sum(axis=2) / 15
-    # The margin keeps the pixels that are covered by exactly the threshold, as ink.
-    return average @ ink.astype(np.float64) @ average.T >= THRESHOLD - 1e-9
+    for part in ("background", "evaluation"):
+        for character in np.load(SOURCE / f"images_{part}.npz")["images"]:
+            yield average @ (~character).astype(np.float64) @ average.T
 
 
 def main() -> None:
-    images = [
-        np.load(SOURCE / f"images_{part}.npz")["images"] for part in ("background", "evaluation")
-    ]
-    small = np.concatenate([shrink(~character) for part in images for character in part[:, None]])
+    # The margin keeps the pixels that are covered by exactly the threshold, as ink.
+    small = np.stack([shares >= THRESHOLD - 1e-9 for shares in ink_shares()])
     packed = np.packbits(small.reshape(*small.shape[:2], -1), axis=-1)
     (TARGET / "omniglot.bin.xz").write_bytes(
         lzma.compress(packed.tobytes(), preset=9 | lzma.PRESET_EXTREME)

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from make_omniglot import ink_shares
 from scipy.ndimage import affine_transform
 from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -83,17 +84,35 @@ ITERATIONS = {
 
 
 @cache
-def load(protocol: str, seed: int) -> tuple[np.ndarray, ...]:
+def load(protocol: str, seed: int, gray: bool = False) -> tuple[np.ndarray, ...]:
     """Training and test rows of a protocol."""
     names = {"papers": ("trainval", "test"), "validation": ("train", "validation")}
     if protocol != "source":
         train, test = names[protocol]
         X, y = load_omniglot(subset=train, rotations=True, return_X_y=True, dtype=np.uint8)
-        return X, y, *load_omniglot(subset=test, return_X_y=True, dtype=np.uint8)
+        X_test, y_test = load_omniglot(subset=test, return_X_y=True, dtype=np.uint8)
+        return (as_gray(y), y, as_gray(y_test), y_test) if gray else (X, y, X_test, y_test)
     X, y = load_omniglot(subset="all", rotations=True, return_X_y=True, dtype=np.uint8)
     drawn = np.random.default_rng(seed).permutation(1623)
     train, test = np.isin(y % 1623, drawn[:64]), np.isin(y, drawn[64:84])
     return *augment(X[train], y[train], seed), X[test], y[test]
+
+
+@cache
+def gray_images() -> np.ndarray:
+    """Shares of ink of all 1,623 characters, from 0 to 255."""
+    return np.stack([np.rint(255 * shares).astype(np.uint8) for shares in ink_shares()])
+
+
+def as_gray(y: np.ndarray) -> np.ndarray:
+    """Rows of ``load_omniglot`` from its labels, with gray pixels from 0 to 1."""
+    labels = y[::20]
+    images = gray_images()[labels % 1623]
+    turned = [
+        np.rot90(drawings, k, axes=(1, 2))
+        for drawings, k in zip(images, labels // 1623, strict=True)
+    ]
+    return np.concatenate(turned).reshape(-1, 784) / np.float32(255)
 
 
 def augment(X: np.ndarray, y: np.ndarray, seed: int, n_copies: int = 4) -> tuple[np.ndarray, ...]:
@@ -151,10 +170,11 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=600)
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--gray", action="store_true", help="gray images, from SKMETA_DATA")
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
-    X, y, X_test, y_test = load(args.protocol, args.seed)
+    X, y, X_test, y_test = load(args.protocol, args.seed, args.gray)
     if args.learner == "baselines":
         record = {"protocol": args.protocol, "learner": "baselines", "seed": args.seed}
         report(record | baselines(X_test, y_test, args.evaluate, args.episodes))
@@ -163,6 +183,7 @@ def main() -> None:
     iterations = args.iterations or ITERATIONS.get((args.protocol, args.learner), 1000)
     settings = settings | {k: json.loads(v) for k, v in (s.split("=", 1) for s in args.set)}
     name = "-".join([args.protocol, args.learner, str(iterations), str(args.seed), *args.set])
+    name += "-gray" * args.gray
     runs = RESULTS / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     common = {
@@ -186,6 +207,7 @@ def main() -> None:
         "settings": settings,
         "iterations": iterations,
         "seed": args.seed,
+        "gray": args.gray,
         "minutes": learner.history_["seconds"][-1] / 60,
         "cpu_minutes": (usage.ru_utime + usage.ru_stime) / 60,
         "threads": torch.get_num_threads(),

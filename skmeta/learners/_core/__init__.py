@@ -4,13 +4,13 @@ from skmeta.learners._core._base import LEARNERS, MetaLearner
 from skmeta.learners._core._context import Context
 from skmeta.learners._core._gradient import GradientLearner, InnerLoopLearner, Memory, Point
 from skmeta.learners._core._heads import class_means, initial_head, loss, score
-from skmeta.learners._core._inputs import check_learner_rows, encode_rows, flatten_rows
-from skmeta.learners._core._prior_io import (
-    classes_in_common,
+from skmeta.learners._core._inputs import (
+    check_learner_rows,
     column_encoder,
-    read_prior,
-    write_prior,
+    encode_rows,
+    flatten_rows,
 )
+from skmeta.learners._core._prior_io import classes_in_common, read_prior, write_prior
 from skmeta.learners._core._ravel import (
     lstm_cell,
     lstm_weights,

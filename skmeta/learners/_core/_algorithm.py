@@ -30,6 +30,7 @@ from skmeta.exceptions import EpisodeError
 from skmeta.learners._core._context import Context
 from skmeta.learners._core._heads import loss, score
 from skmeta.learners._core._task_source import TaskSource
+from skmeta.priors import MetaPrior
 from skmeta.training import OUTER_LOOP_CONSTRAINTS
 
 # Parameters that some learners had in version 0.1, where they had no effect.
@@ -49,6 +50,7 @@ class Algorithm(DocLink, BaseEstimator, ABC):
     shots_per: str = "auto"
     transductive: bool = False
     standardize: Any = "auto"
+    prior: Any = None
     n_iterations: int = 1000
     meta_batch_size: int = 8
     meta_lr: float = 1e-3
@@ -90,6 +92,7 @@ class Algorithm(DocLink, BaseEstimator, ABC):
         "shots_per": [StrOptions({"auto", "class", "task"})],
         "transductive": ["boolean"],
         "standardize": ["boolean", StrOptions({"auto"})],
+        "prior": [MetaPrior, None],
         "label_noise": [Interval(Real, 0, 1, closed="left")],
         "augment": [str, list, tuple, callable, None],
         "superclass": [Mapping, callable, None],
@@ -107,6 +110,11 @@ class Algorithm(DocLink, BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.allow_nan
         return tags
+
+    def starting_prior(self) -> MetaPrior | None:
+        """Return the prior that meta-training starts from, unless :meth:`init_state` reads it."""
+        start: MetaPrior | None = self.prior
+        return start
 
     @abstractmethod
     def init_state(self, context: Context, generator: torch.Generator) -> State:

@@ -15,8 +15,7 @@ from skmeta._validation import check_count
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._docs import complete
 from skmeta.learners._core._evaluation import evaluate
-from skmeta.learners._core._fit import meta_fit
-from skmeta.learners._core._untrained import untrained_prior
+from skmeta.learners._core._fit import meta_fit, untrained_prior
 from skmeta.priors import MetaPrior
 
 _FITTED = ("prior_", "history_", "n_features_in_")

@@ -156,6 +156,12 @@ PARAMETERS = SHARED_PARAMETERS | {
         "Whether features (and targets of a regression) are centred and scaled by the "
         "meta-training rows; ``auto``: tables, but not images.",
     ),
+    "prior": (
+        "MetaPrior or None",
+        "Where meta-training starts: ``prior_`` of a learner with the same backbone, such as last "
+        "month's. Its network, its standardisation and what else the learners have in common are "
+        "taken over. None draws the weights.",
+    ),
     "n_iterations": ("int", "Meta-iterations, at most."),
     "label_noise": (
         "float",
@@ -237,7 +243,7 @@ GROUPS = {
     ),
     "Network": (
         *("backbone", "backbone_params", "input_shape", "head_init"),
-        *("transductive", "standardize"),
+        *("transductive", "standardize", "prior"),
     ),
     "Adaptation": (),  # All that no other group has.
     "Outer loop": (
@@ -271,7 +277,12 @@ def complete(cls: type) -> None:
     known = {name for members in GROUPS.values() for name in members}
     grouped["Adaptation"] = [n for n in names if n not in known and n in PARAMETERS]
     special = {"Of this learner": [n for n in names if n not in known and n not in PARAMETERS]}
-    described = [name for members in grouped.values() for name in members]
+    described = [
+        name
+        for members in grouped.values()
+        for name in members
+        if f"\n    {name} : " not in cls.__doc__
+    ]
     parameters = describe_parameters(cls, described, PARAMETERS)
     shared = {"parameters": parameters, "attributes": ATTRIBUTES}
     text = inspect.cleandoc(cls.__doc__) % shared

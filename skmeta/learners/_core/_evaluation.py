@@ -16,8 +16,8 @@ from skmeta.backend import Execution, State, TaskTensors, to_numpy
 from skmeta.exceptions import EpisodeError
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._heads import loss, score
-from skmeta.learners._core._inputs import encode_rows, flatten_rows
-from skmeta.learners._core._prior_io import RUN_PARAMETERS, column_encoder, read_prior
+from skmeta.learners._core._inputs import column_encoder, encode_rows, flatten_rows
+from skmeta.learners._core._prior_io import RUN_PARAMETERS, read_prior
 from skmeta.learners._core._session import Session, make_execution
 from skmeta.learners._core._task_source import TaskSource, make_problem, resolve_kind
 from skmeta.priors import MetaPrior

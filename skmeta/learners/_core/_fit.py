@@ -1,4 +1,4 @@
-"""Meta-training: from a table of tasks to a prior and a learning curve."""
+"""Meta-training: from a table of tasks to a prior and a learning curve; and the prior before it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from skmeta._random import check_rng
-from skmeta._sklearn_compat import get_feature_names
+from skmeta._sklearn_compat import get_feature_names, validate_params
 from skmeta.backend import Augmentation, Execution, Ranks, State, to_numpy
 from skmeta.exceptions import MigrationWarning, SkippedValidationWarning
 from skmeta.learners._core._algorithm import Algorithm
@@ -28,6 +28,7 @@ from skmeta.learners._core._inputs import (
 )
 from skmeta.learners._core._prior_io import write_prior
 from skmeta.learners._core._session import Session, make_execution, start_session
+from skmeta.learners._core._start import check_start, take_learned, with_earlier
 from skmeta.learners._core._task_source import Problem, TaskSource, make_problem, resolve_kind
 from skmeta.priors import MetaPrior
 from skmeta.tasks import with_wrong_labels
@@ -67,11 +68,14 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     rng = ranks.share(partial(check_rng, learner.random_state))
     feature_names = get_feature_names(X)
     rows, input_shape = flatten_rows(X, learner.input_shape)
-    rows, encoder = check_learner_rows(learner, rows)
+    start = learner.starting_prior()
+    rows, encoder = check_learner_rows(learner, rows, start)
     input_shape = resolve_input_shape(input_shape, learner.backbone, rows.shape[1])
     task_type = getattr(learner, "task_type", "auto")
     kind = resolve_kind(task_type, y, groups, asks=len(learner.kinds) > 1)
     learner.check_kind(kind)
+    if start is not None:
+        check_start(start, kind, learner.n_features_in_, feature_names)
     shots_per = learner.resolve_shots_per(kind, "classes" if groups is None else "groups")
     if kind == "classification" and shots_per == "task":
         _warn_of_shots(learner)
@@ -96,16 +100,17 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     if learner.augment is not None:
         n_new = train.n_outputs if problem.names_kind == "classes" else None
         augmentation = Augmentation(learner.augment, input_shape, n_new)
-    state = learner.begin_state(
-        session.context, session.adapter, session.scaler, session.draw_state(seed), train, rng
-    )
+    state = session.draw_state(seed)
+    if start is not None:
+        state = take_learned(start, state, learner.class_tensor, problem.labels)
+    state = learner.begin_state(session.context, session.adapter, session.scaler, state, train, rng)
     describe = partial(
         write_prior,
         session,
         n_features=learner.n_features_in_,
         feature_names=feature_names,
         classes=problem.labels,
-        trained_on=problem.train.sampler.names,
+        trained_on=with_earlier(start, problem.train.sampler.names, problem.names_kind),
         trained_on_kind=problem.names_kind,
         columns=None if encoder is None else encoder.columns,
     )
@@ -139,6 +144,37 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
             compare = partial(_compare, learner, session, validation, state, train, history)
             history = ranks.share(compare)
     return describe(state, n_iterations=int(history["iteration"][-1])), history
+
+
+def untrained_prior(
+    learner: Algorithm,
+    X: Any,
+    y: Any,
+    kind: str,
+    sample_weight: np.ndarray | None,
+    n_classes: int,
+) -> MetaPrior:
+    """Return the prior that meta-training would start from."""
+    validate_params(learner)
+    learner.check_kind(kind)
+    feature_names = get_feature_names(X)
+    rows, input_shape = flatten_rows(X, learner.input_shape)
+    rows = np.asarray(rows)
+    input_shape = resolve_input_shape(input_shape, learner.backbone, rows.shape[1])
+    n_outputs = n_classes if kind == "classification" else 1
+    session, seed = start_session(
+        learner,
+        check_rng(learner.random_state),
+        rows,
+        y,
+        n_outputs,
+        input_shape,
+        kind,
+        "classes",
+        sample_weight,
+    )
+    state = session.draw_state(seed)
+    return write_prior(session, state, n_features=rows.shape[1], feature_names=feature_names)
 
 
 def _objective(
@@ -237,6 +273,12 @@ _OF_VERSION_0_1: dict[str, dict[str, Any]] = {
 }
 
 
+# Parameters that most learners did not have in version 0.1, left out where they have no effect, and
+# those that a learner had.
+_LATER = frozenset(["augment", "superclass", "prior"])
+_EARLIER = {"InContextLearner": frozenset(["prior"])}
+
+
 def _fingerprint(
     learner: Algorithm, source: TaskSource, groups: Any, shots_per: str = "class"
 ) -> str:
@@ -244,7 +286,10 @@ def _fingerprint(
     params = learner.get_params(deep=False) | _OF_VERSION_0_1.get(type(learner).__name__, {})
     text = {n: repr(v) for n, v in params.items() if n not in _HARDWARE_PARAMETERS}
     del text["shots_per"]
-    for name in ("augment", "superclass"):  # Later parameters, left out where they have no effect.
+    start = learner.starting_prior()
+    if start is not None:
+        text["prior"] = start.digest
+    for name in _LATER - _EARLIER.get(type(learner).__name__, frozenset()):
         if getattr(learner, name) is None:
             del text[name]
     if shots_per == "task":  # In version 0.1 shots were those of each class.

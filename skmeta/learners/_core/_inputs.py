@@ -13,6 +13,7 @@ from skmeta._columns import ColumnEncoder, is_data_frame
 from skmeta._validation import check_rows
 from skmeta.backend import Scaler
 from skmeta.exceptions import BackboneError
+from skmeta.priors import MetaPrior
 
 
 def flatten_rows(X: Any, input_shape: tuple[int, ...] | None) -> tuple[Any, tuple[int, ...] | None]:
@@ -49,7 +50,9 @@ def flatten_rows(X: Any, input_shape: tuple[int, ...] | None) -> tuple[Any, tupl
     return np.asarray(X).reshape(shape[0], -1), found
 
 
-def check_learner_rows(learner: Any, X: Any) -> tuple[np.ndarray, ColumnEncoder | None]:
+def check_learner_rows(
+    learner: Any, X: Any, start: MetaPrior | None = None
+) -> tuple[np.ndarray, ColumnEncoder | None]:
     """Check the rows of a table for meta-training, and encode the columns of a data frame.
 
     Parameters
@@ -58,6 +61,8 @@ def check_learner_rows(learner: Any, X: Any) -> tuple[np.ndarray, ColumnEncoder 
         NaN in an array is an error unless it takes missing values.
     X : data frame or array-like of shape (n_samples, n_features)
         Rows of all tasks.
+    start : MetaPrior, optional
+        Where meta-training starts. It then has the encoder, which does not change.
 
     Returns
     -------
@@ -66,10 +71,16 @@ def check_learner_rows(learner: Any, X: Any) -> tuple[np.ndarray, ColumnEncoder 
     encoder : ColumnEncoder or None
         What encodes the data frames of a new task; None if the rows are numbers already.
     """
-    encoder = ColumnEncoder.learn(X, learner.allow_nan)
+    encoder = ColumnEncoder.learn(X, learner.allow_nan) if start is None else column_encoder(start)
     if encoder is not None:
         return encode_rows(learner, encoder, X, reset=True), encoder
     return check_rows(learner, X, reset=True, allow_nan=learner.allow_nan), None
+
+
+def column_encoder(prior: MetaPrior) -> ColumnEncoder | None:
+    """Return what encodes the data frames of a prior's family; None if its rows are numbers."""
+    columns = prior.provenance.get("columns")
+    return None if columns is None else ColumnEncoder(columns)
 
 
 def encode_rows(estimator: Any, encoder: ColumnEncoder, X: Any, *, reset: bool) -> np.ndarray:

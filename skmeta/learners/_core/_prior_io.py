@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from skmeta._columns import ColumnEncoder
 from skmeta._sklearn_compat import parameter_names
 from skmeta.backbones import build_backbone, check_backbone
-from skmeta.backend import Network, Scaler, State, state_to_numpy, state_to_torch
+from skmeta.backend import State, state_to_numpy, state_to_torch
 from skmeta.exceptions import PriorMismatchError
 from skmeta.learners._core._algorithm import REMOVED, Algorithm
 from skmeta.learners._core._session import Session
+from skmeta.learners._core._start import check_weights, scaler_of
 from skmeta.priors import MetaPrior
 
 # Parameters of the run and the machine rather than of the algorithm; a prior does not keep them.
@@ -159,14 +159,15 @@ def read_prior(
         learner,
         module,
         shape,
-        Scaler(*(prior.tensors[f"scaler.{n}"] for n in Scaler._fields)),
+        scaler_of(prior),
         kind=prior.kind,
         head=head,
         classes=classes,
         device=device,
         precision=precision,
     )
-    _check_weights(session.context.network, prior.tensors)
+    weights = session.context.network.initial_weights()
+    check_weights({n: tuple(v.shape) for n, v in weights.items()}, prior)
     if head == "learned" and max(classes) >= len(prior.tensors["head.weight"]):
         raise PriorMismatchError(
             f"The task has {len(classes)} classes, but the prior's head has learned rows for "
@@ -187,18 +188,6 @@ def _state_of(prior: MetaPrior, device: torch.device, dtype: torch.dtype) -> Sta
 def _check_named(prior: MetaPrior, shape: tuple[int, ...]) -> None:
     """Check the backbone that a prior names, once for each prior and shape of rows."""
     check_backbone(str(prior.backbone), shape, dict(prior.backbone_params), prior.tensors)
-
-
-def _check_weights(network: Network, tensors: Mapping[str, np.ndarray]) -> None:
-    expected = {n: tuple(v.shape) for n, v in network.initial_weights().items()}
-    found = {n: v.shape for n, v in tensors.items() if n.startswith("body.")}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            raise PriorMismatchError(
-                f"The backbone does not have the prior's weights: {name!r} has shape "
-                f"{expected.get(name)} in the module, {found.get(name)} in the prior. Give a "
-                "module of the architecture that the prior was trained with."
-            )
 
 
 def classes_in_common(prior: MetaPrior, learner_class: type[Algorithm]) -> np.ndarray | None:
@@ -222,9 +211,3 @@ def classes_in_common(prior: MetaPrior, learner_class: type[Algorithm]) -> np.nd
     if prior.classes is None or len(rows) != len(prior.classes):
         return None
     return prior.classes
-
-
-def column_encoder(prior: MetaPrior) -> ColumnEncoder | None:
-    """Return what encodes the data frames of a prior's family; None if its rows are numbers."""
-    columns = prior.provenance.get("columns")
-    return None if columns is None else ColumnEncoder(columns)

@@ -25,6 +25,7 @@ from skmeta.backend import (
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._context import Context
 from skmeta.learners._core._inputs import fit_scaler
+from skmeta.learners._core._start import load_weights, scaler_of
 
 
 @dataclass(frozen=True)
@@ -154,11 +155,18 @@ def start_session(
     seed = int(rng.integers(2**63))
     targets = np.asarray(y, dtype=np.float64) if kind == "regression" else None
     generator = torch.Generator().manual_seed(seed)
+    module = build_backbone(learner.backbone, input_shape, learner.backbone_params, generator)
+    prior = learner.starting_prior()
+    if prior is None:
+        scaler = fit_scaler(learner.standardize, X, targets, input_shape, sample_weight)
+    else:
+        load_weights(module, prior)
+        scaler = scaler_of(prior)
     session = Session.begin(
         learner,
-        build_backbone(learner.backbone, input_shape, learner.backbone_params, generator),
+        module,
         input_shape,
-        fit_scaler(learner.standardize, X, targets, input_shape, sample_weight),
+        scaler,
         kind=kind,
         head=learner.resolve_head(kind, names_kind),
         classes=range(n_outputs),

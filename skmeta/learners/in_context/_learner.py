@@ -227,6 +227,10 @@ class InContextLearner(MetaLearner):
         dtype = PRECISIONS[self.precision]
         return call_network(context.kind, self._sizes(), dtype, state, *args, **kw)
 
+    def starting_prior(self) -> None:
+        # Its network has no features of its own, and its scale is that of each table.
+        return None
+
     def init_state(self, context: Context, generator: torch.Generator) -> State:
         with torch.random.fork_rng(devices=[]):
             network = self.make_network(context.kind)

@@ -1,0 +1,206 @@
+"""Meta-training that goes on from a prior."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skmeta.datasets import load_omniglot, make_sinusoid_tasks
+from skmeta.exceptions import CheckpointError, PriorMismatchError
+from skmeta.few_shot import MetaFewShotClassifier
+from skmeta.learners import (
+    ANIL,
+    MAML,
+    HierarchicalLinear,
+    LSTMMetaLearner,
+    MetaSGD,
+    ProtoNet,
+    Reptile,
+)
+from skmeta.priors import load_table_prior
+
+SMALL = {
+    "backbone_params": {"hidden": (16,)},
+    "n_way": 3,
+    "n_shot": 2,
+    "n_query": 4,
+    "meta_batch_size": 2,
+    "n_iterations": 10,
+    "validation_fraction": 0.0,
+    "random_state": 0,
+}
+
+# A step that changes no number.
+AS_IT_IS = {"n_iterations": 1, "meta_optimizer": "sgd", "meta_lr": 1e-300}
+
+
+@pytest.fixture(scope="module")
+def classes():
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(12), 10)
+    return rng.normal(size=(12, 5))[y] + rng.normal(size=(len(y), 5)), y
+
+
+@pytest.fixture(scope="module")
+def sinusoids():
+    X, y, groups = make_sinusoid_tasks(n_tasks=40, random_state=0)
+    return X, y, groups
+
+
+def body(prior):
+    return {n: v for n, v in prior.tensors.items() if n.startswith(("body.", "scaler."))}
+
+
+@pytest.mark.parametrize("cls", [ANIL, MAML, MetaSGD, ProtoNet, Reptile, LSTMMetaLearner])
+def test_it_starts_with_what_was_learned(cls, classes):
+    X, y = classes
+    first = cls(**SMALL).fit(X[y < 8], y[y < 8]).prior_
+    settings = SMALL | AS_IT_IS | {"prior": first, "random_state": 1}
+    second = cls(**settings).fit(3 * X[y >= 8], y[y >= 8]).prior_
+    assert second.tensors.keys() == first.tensors.keys()
+    for name, value in first.tensors.items():
+        assert_array_equal(second.tensors[name], value, err_msg=name)
+    assert_array_equal(np.sort(second.trained_on), np.arange(12))
+    assert "prior" not in second.learner_params
+
+
+def test_regression_keeps_head_and_units(sinusoids):
+    X, y, groups = sinusoids
+    settings = SMALL | {"n_shot": 5}
+    first = MAML(**settings).fit(X, y, groups=groups).prior_
+    second = MAML(**settings | AS_IT_IS | {"prior": first}).fit(X, 5 * y, groups=groups)
+    for name, value in first.tensors.items():
+        assert_array_equal(second.prior_.tensors[name], value, err_msg=name)
+
+
+def test_it_goes_on_instead_of_beginning_anew(sinusoids):
+    X, y, groups = sinusoids
+    settings = SMALL | {"n_shot": 5, "n_query": 5, "validation_fraction": 0.2, "meta_lr": 0.01}
+    first = MAML(**settings | {"n_iterations": 150}).fit(X, y, groups=groups)
+    more = MAML(**settings | {"prior": first.prior_}).fit(X, y, groups=groups)
+    anew = MAML(**settings).fit(X, y, groups=groups)
+    assert more.history_["train_loss"][0] < 0.8 * anew.history_["train_loss"][0]
+
+
+def test_another_learner_takes_the_network(classes):
+    X, y = classes
+    first = ProtoNet(**SMALL).fit(X, y).prior_
+    maml = MAML(**SMALL | AS_IT_IS | {"prior": first}).fit(X, y).prior_
+    for name, value in body(first).items():
+        assert_array_equal(maml.tensors[name], value, err_msg=name)
+    # Without an inner step and with prototypes for a head, features decide alone.
+    new = MetaFewShotClassifier(first).fit(X[:20], y[:20])
+    assert new.score(X[:20], y[:20]) > 0.5
+
+
+def test_step_sizes_of_the_learner_start_as_they_do(classes):
+    X, y = classes
+    first = ProtoNet(**SMALL).fit(X, y).prior_
+    own = MetaSGD(**SMALL | AS_IT_IS).fit(X, y).prior_
+    after = MetaSGD(**SMALL | AS_IT_IS | {"prior": first}).fit(X, y).prior_
+    others = own.tensors.keys() - body(own).keys()
+    assert others
+    for name in others:
+        assert_array_equal(after.tensors[name], own.tensors[name], err_msg=name)
+
+
+def test_initial_prior_and_a_module_of_ones_own(classes):
+    X, y = classes
+    module = torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.Tanh())
+    before = module[0].weight.detach().clone()
+    settings = {n: v for n, v in SMALL.items() if n != "backbone_params"} | {"backbone": module}
+    first = ProtoNet(**settings).fit(X, y).prior_
+    learner = ProtoNet(**settings | AS_IT_IS | {"prior": first})
+    assert_array_equal(torch.as_tensor(before), module[0].weight.detach())
+    for start in (learner.initial_prior(X), learner.fit(X, y).prior_):
+        for name, value in body(first).items():
+            assert_array_equal(start.tensors[name], value, err_msg=name)
+
+
+def test_norms_of_each_step_start_from_those_of_the_prior():
+    X, y = load_omniglot(subset="validation", return_X_y=True)
+    settings = SMALL | {"backbone": "conv4", "backbone_params": {"n_channels": 4}, "meta_lr": 0.1}
+    first = ProtoNet(**settings).fit(X, y).prior_
+    options = AS_IT_IS | {"per_step_norm": True, "prior": first}
+    state = MAML(**settings | options).fit(X, y).prior_.tensors
+    steps = [n for n in state if not n.startswith(("body.", "scaler.", "head.", "lr."))]
+    assert steps
+    norms = np.concatenate([first.tensors[n] for n in first.tensors if n.endswith("norm.weight")])
+    assert np.abs(norms - 1).max() > 0.01
+    found = np.concatenate([state[n].ravel() for n in steps])
+    assert np.isin(norms, found).all()
+
+
+def test_columns_of_a_frame_keep_their_code():
+    rng = np.random.default_rng(0)
+    n = 240
+    frame = pd.DataFrame({"size": rng.normal(size=n), "kind": rng.choice(["a", "b", "c"], n)})
+    groups, y = np.repeat(np.arange(12), 20), rng.normal(size=n)
+    settings = SMALL | {"n_shot": 5}
+    first = MAML(**settings).fit(frame, y, groups=groups).prior_
+    few = frame.assign(kind=frame["kind"].where(frame["kind"] != "c", "d"))
+    second = MAML(**settings | {"prior": first}).fit(few, y, groups=groups).prior_
+    assert second.provenance["columns"] == first.provenance["columns"]
+
+
+def test_hierarchical_linear_on_learned_features(sinusoids):
+    X, y, groups = sinusoids
+    first = MAML(**SMALL | {"n_shot": 5, "n_iterations": 100}).fit(X, y, groups=groups).prior_
+    settings = {"backbone": "mlp", "backbone_params": {"hidden": (16,)}, "n_iterations": 0}
+    learned = HierarchicalLinear(**settings, prior=first).fit(X, y, groups=groups).prior_
+    for name, value in body(first).items():
+        assert_allclose(learned.tensors[name], value, rtol=1e-6, err_msg=name)
+
+
+TASKS = SMALL | {"n_shot": 3, "n_query": 3, "shots_per": "task"}
+
+
+def of_another_kind(X, y, groups, prior):
+    return MAML(**TASKS, prior=prior).fit(X, X[:, 0], groups=groups)
+
+
+def with_fewer_features(X, y, groups, prior):
+    return ProtoNet(**SMALL, prior=prior).fit(X[:, :3], y)
+
+
+def of_another_backbone(X, y, groups, prior):
+    return ProtoNet(**SMALL | {"backbone_params": {"hidden": (8,)}}, prior=prior).fit(X, y)
+
+
+def for_tables_of_any_width(X, y, groups, prior):
+    return ProtoNet(**SMALL, prior=load_table_prior("classification")).fit(X, y)
+
+
+def with_other_classes(X, y, groups, prior):
+    prior = MAML(**TASKS).fit(X, y % 2, groups=groups).prior_
+    labels = np.where(y % 2, "yes", "no")
+    return MAML(**TASKS, prior=prior).fit(X, labels, groups=groups)
+
+
+@pytest.mark.parametrize(
+    ("fit", "message"),
+    [
+        (of_another_kind, "cannot start from.*classification"),
+        (with_fewer_features, "3 features"),
+        (of_another_backbone, "hidden.*16"),
+        (for_tables_of_any_width, "any width.*InContextLearner"),
+        (with_other_classes, "'no', 'yes'.*parameters for"),
+    ],
+)
+def test_priors_that_do_not_fit(fit, message):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 5)), np.repeat(np.arange(6), 10)
+    prior = ProtoNet(**SMALL).fit(X, y).prior_
+    with pytest.raises(PriorMismatchError, match=message):
+        fit(X, y, np.tile(np.arange(10), 6), prior)
+
+
+def test_checkpoint_of_another_start(classes, tmp_path):
+    X, y = classes
+    priors = [ProtoNet(**SMALL | {"random_state": seed}).fit(X, y).prior_ for seed in (0, 1)]
+    settings = SMALL | {"checkpoint": tmp_path / "run"}
+    ProtoNet(**settings, prior=priors[0]).fit(X, y)
+    ProtoNet(**settings, prior=priors[0]).fit(X, y)
+    with pytest.raises(CheckpointError):
+        ProtoNet(**settings, prior=priors[1]).fit(X, y)
