@@ -369,6 +369,16 @@ class Algorithm(DocLink, BaseEstimator, ABC):
         """
         return "none"
 
+    def draws_tasks(self) -> bool:
+        """Return whether ``fit`` draws tasks; a learner in closed form may look at all rows at once.
+
+        Returns
+        -------
+        bool
+            True if there is an outer loop or a validation.
+        """
+        return self.n_iterations > 0 or self.validation_fraction > 0
+
     def needs_every_class(self, head: str) -> bool:
         """Return whether a task can only be learned from rows of each of its classes.
 

@@ -31,7 +31,7 @@ from skmeta.learners._core._session import Session, make_execution, start_sessio
 from skmeta.learners._core._start import check_start, take_learned, with_earlier
 from skmeta.learners._core._task_source import Problem, TaskSource, make_problem, resolve_kind
 from skmeta.priors import MetaPrior
-from skmeta.tasks import with_wrong_labels
+from skmeta.tasks import check_shots, with_wrong_labels
 from skmeta.training import TrainingSettings, meta_train, shared_deadline
 
 # Run parameters that do not change what is computed, so that a checkpoint outlives them.
@@ -79,13 +79,14 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     shots_per = learner.resolve_shots_per(kind, "classes" if groups is None else "groups")
     if kind == "classification" and shots_per == "task":
         _warn_of_shots(learner)
+    check_shots(learner.n_shot)
     problem = make_problem(
         kind,
         rows,
         y,
         groups,
         n_way=learner.n_way,
-        n_shot=learner.n_shot,
+        n_shot=learner.n_shot if learner.draws_tasks() else 1,
         n_query=learner.n_query,
         shots_per=shots_per,
         superclass=learner.superclass,

@@ -186,3 +186,17 @@ def test_alpaca_learns_features():
         learner.fit(X[train], y[train], groups=groups[train])
         scores[name] = learner.score(X[~train], y[~train], groups=groups[~train])
     assert scores["alpaca"] > 0.9 > scores["linear"]
+
+
+def test_groups_of_few_rows_are_used():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(100), 3)
+    X, effect = rng.normal(size=(300, 1)), rng.normal(size=100)
+    y = X[:, 0] + effect[groups] + 0.1 * rng.normal(size=300)
+    prior = HierarchicalLinear(effects="intercept").fit(X, y, groups=groups).prior_
+    assert len(prior.trained_on) == 100
+    assert MetaFewShotRegressor(prior).fit([[0.0]], [3.0]).predict([[1.0]]) == pytest.approx(4, 0.1)
+    # An outer loop and a validation draw tasks of n_shot rows.
+    for needs in ({"validation_fraction": 0.1}, {"n_iterations": 1}):
+        with pytest.raises(EpisodeError, match="None of the 100 groups can be a task"):
+            HierarchicalLinear(**needs).fit(X, y, groups=groups)
