@@ -299,6 +299,21 @@ def test_the_front_door_opens_without_a_database():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("make", "fit"),
+    [
+        ("skmeta.MetaFewShotRegressor()", "fit([[0.0], [1.0]], [0.0, 1.0])"),
+        (
+            "skmeta.learners.HierarchicalLinear()",
+            "fit([[k] for k in range(6)], [.1, .5, .2, .9, .3, .4], groups=[0, 0, 0, 1, 1, 1])",
+        ),
+    ],
+)
+def test_closed_forms_do_without_the_compiler_of_torch(make, fit):
+    code = f"import sys, skmeta.learners; {make}.{fit}; sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_plotting_is_imported_without_matplotlib():
     code = "import sys, skmeta.plotting; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -165,9 +165,13 @@ class _Copy:
 
 def _features_and_flops(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[int, int]:
     """Return the size of the output, and the operations of one row's forward pass."""
-    dtype = next((p.dtype for p in module.parameters()), torch.float32)
+    weight = next(module.parameters(), None)
+    if weight is None:
+        # There are no products to count, and the counter imports much of torch.
+        with torch.no_grad():
+            return int(module(torch.zeros(1, *input_shape)).shape[1]), 0
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        out = module(torch.zeros(1, *input_shape, dtype=dtype))
+        out = module(torch.zeros(1, *input_shape, dtype=weight.dtype))
     return int(out.shape[1]), int(counter.get_total_flops())
 
 

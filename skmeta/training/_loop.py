@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from os import PathLike
 from typing import Any
 
@@ -214,8 +214,13 @@ class _Run:
         self.has_warned = False
         # A state without tensors, such as that of ProtoNet on no network, has nothing to learn.
         self.n_iterations = settings.n_iterations if state else 0
-        values = list(self.state.values()) or [torch.empty(0)]
-        self.optimizer = OPTIMIZERS[settings.optimizer](values, lr=settings.lr)
+        self.lr = settings.lr
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The optimizer, made when it is needed: the first one imports much of torch."""
+        make_optimizer = OPTIMIZERS[self.settings.optimizer]
+        return make_optimizer(list(self.state.values()), lr=self.settings.lr)
 
     def step(self, objective: Objective) -> dict[str, float]:
         done = self.iteration / self.settings.n_iterations
@@ -231,7 +236,7 @@ class _Run:
             value.grad = gradient[name]
         if self.settings.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(list(self.state.values()), self.settings.clip_norm)
-        self.optimizer.param_groups[0]["lr"] = self._lr(done)
+        self.optimizer.param_groups[0]["lr"] = self.lr = self._lr(done)
         self.optimizer.step()
         self.iteration += 1
         return metrics
@@ -269,7 +274,7 @@ class _Run:
                 "Lower inner_lr or meta_lr, or lower clip_norm."
             )
         row = {"iteration": self.iteration} | metrics
-        row |= {"meta_lr": self.optimizer.param_groups[0]["lr"], "seconds": self.seconds}
+        row |= {"meta_lr": self.lr, "seconds": self.seconds}
         if self.history and self.history.keys() != row.keys():
             raise CheckpointError(
                 f"checkpoint={os.fspath(self.settings.checkpoint or '')!r} cannot be resumed: its "

@@ -370,7 +370,7 @@ class Algorithm(DocLink, BaseEstimator, ABC):
         return "none"
 
     def draws_tasks(self) -> bool:
-        """Return whether ``fit`` draws tasks; a learner in closed form may look at all rows at once.
+        """Return whether ``fit`` draws tasks; a learner in closed form may use all rows at once.
 
         Returns
         -------
