@@ -12,6 +12,10 @@ row on its own) and transductive (query rows normalised together, as the papers 
 ``--learner baselines`` needs no training: the nearest neighbour on pixels, and the same network
 fine-tuned on the support set from drawn weights.
 
+``--save FILE`` keeps the prior, and ``--start FILE`` goes on from one, of the same or another
+learner. ``--gray`` takes gray images in place of the black and white ones of the package: the
+share of ink of each pixel, from the originals in ``SKMETA_DATA``.
+
 Settings were chosen on the validation characters of the papers' split (``--protocol validation``)
 and on other seeds of ``source`` than the one reported. A run resumes where it
 was stopped; results are added to ``benchmarks/results/omniglot.jsonl``.
@@ -42,6 +46,7 @@ from skmeta.learners import (
     ProtoNet,
     Reptile,
 )
+from skmeta.priors import MetaPrior
 from skmeta.tasks import EpisodeSplit
 
 RESULTS = Path(__file__).parent / "results"
@@ -170,6 +175,8 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=600)
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=Path, help="prior that meta-training goes on from")
+    parser.add_argument("--save", type=Path, help="file for the prior")
     parser.add_argument("--gray", action="store_true", help="gray images, from SKMETA_DATA")
     args = parser.parse_args()
     if args.threads:
@@ -183,7 +190,7 @@ def main() -> None:
     iterations = args.iterations or ITERATIONS.get((args.protocol, args.learner), 1000)
     settings = settings | {k: json.loads(v) for k, v in (s.split("=", 1) for s in args.set)}
     name = "-".join([args.protocol, args.learner, str(iterations), str(args.seed), *args.set])
-    name += "-gray" * args.gray
+    name += "-gray" * args.gray + (f"-from-{args.start.stem}" if args.start else "")
     runs = RESULTS / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     common = {
@@ -197,9 +204,12 @@ def main() -> None:
         "verbose": 1,
         "checkpoint": runs / (name.replace("=", "_").replace('"', "") + ".ckpt"),
         "random_state": args.seed,
+        "prior": MetaPrior.load(args.start) if args.start else None,
     }
     learner = cls(**(common | settings))
     learner.fit(X, y)
+    if args.save:
+        learner.prior_.save(args.save)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     record = {
         "protocol": args.protocol,
@@ -208,6 +218,7 @@ def main() -> None:
         "iterations": iterations,
         "seed": args.seed,
         "gray": args.gray,
+        "start": args.start.stem if args.start else None,
         "minutes": learner.history_["seconds"][-1] / 60,
         "cpu_minutes": (usage.ru_utime + usage.ru_stime) / 60,
         "threads": torch.get_num_threads(),
