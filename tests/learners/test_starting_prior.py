@@ -13,6 +13,7 @@ from skmeta.learners import (
     ANIL,
     MAML,
     HierarchicalLinear,
+    InContextLearner,
     LSTMMetaLearner,
     MetaSGD,
     ProtoNet,
@@ -204,3 +205,12 @@ def test_checkpoint_of_another_start(classes, tmp_path):
     ProtoNet(**settings, prior=priors[0]).fit(X, y)
     with pytest.raises(CheckpointError):
         ProtoNet(**settings, prior=priors[1]).fit(X, y)
+
+
+def test_in_context_learner_remembers_earlier_tasks(classes):
+    X, y = classes
+    settings = {"width": 16, "n_layers": 1, "n_way": 3, "n_iterations": 2, "random_state": 0}
+    settings |= {"n_shot": 2, "n_query": 2, "validation_fraction": 0.0}
+    first = InContextLearner(**settings).fit(X[y < 8], y[y < 8]).prior_
+    second = InContextLearner(**settings, prior=first).fit(X[y >= 8], y[y >= 8]).prior_
+    assert_array_equal(np.sort(second.trained_on), np.arange(12))

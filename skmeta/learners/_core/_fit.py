@@ -111,7 +111,7 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
         n_features=learner.n_features_in_,
         feature_names=feature_names,
         classes=problem.labels,
-        trained_on=with_earlier(start, problem.train.sampler.names, problem.names_kind),
+        trained_on=with_earlier(learner.prior, problem.train.sampler.names, problem.names_kind),
         trained_on_kind=problem.names_kind,
         columns=None if encoder is None else encoder.columns,
     )

@@ -134,13 +134,13 @@ def take_learned(prior: MetaPrior, state: State, class_tensor: str, classes: Any
     return state | {n: torch.tensor(v).to(state[n]) for n, v in learned.items()}
 
 
-def with_earlier(prior: MetaPrior | None, names: np.ndarray, names_kind: str) -> np.ndarray:
+def with_earlier(prior: Any, names: np.ndarray, names_kind: str) -> np.ndarray:
     """Return the classes or groups that a prior has seen after meta-training went on from another.
 
     Parameters
     ----------
-    prior : MetaPrior or None
-        Where it started.
+    prior : MetaPrior, str or None
+        Where it started: one that ships, and has seen none, if it is a name.
     names : ndarray
         What it trains on.
     names_kind : {"classes", "groups"}
@@ -151,7 +151,9 @@ def with_earlier(prior: MetaPrior | None, names: np.ndarray, names_kind: str) ->
     ndarray
         These, and those of the prior if it has the same kind.
     """
-    if prior is None or prior.trained_on is None or prior.trained_on_kind != names_kind:
+    if not isinstance(prior, MetaPrior):
+        return names
+    if prior.trained_on is None or prior.trained_on_kind != names_kind:
         return names
     seen = np.asarray(prior.trained_on)
     return np.concatenate([names, seen[~np.isin(seen, names)]])
