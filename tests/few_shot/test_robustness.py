@@ -238,3 +238,23 @@ def test_rows_are_predicted_alike_whatever_their_number():
     proba = clf.predict_proba(X)
     alone = np.concatenate([clf.predict_proba(X[k : k + 1]) for k in (0, 255, 256, 599)])
     np.testing.assert_allclose(proba[[0, 255, 256, 599]], alone, rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 20])
+@pytest.mark.parametrize("value", [0.0, -5.0, 1e6])
+def test_targets_that_are_all_equal(value, n_rows):
+    X = np.random.default_rng(0).normal(size=(n_rows, 3))
+    reg = MetaFewShotRegressor().fit(X, np.full(n_rows, value))
+    mean, std = reg.predict(X, return_std=True)
+    np.testing.assert_allclose(mean, value, atol=1e-9, rtol=1e-9)
+    low, median, high = reg.predict_quantiles(X).T
+    np.testing.assert_allclose(median, value, atol=1e-6, rtol=1e-6)
+    np.testing.assert_allclose(high - median, median - low, rtol=1e-6)
+    assert (std > 0).all()
+
+
+def test_equal_targets_are_those_of_rows_with_a_weight():
+    X = np.random.default_rng(0).normal(size=(6, 3))
+    y, weight = np.array([2.0] * 5 + [9.0]), np.array([1.0] * 5 + [0.0])
+    reg = MetaFewShotRegressor().fit(X, y, sample_weight=weight)
+    np.testing.assert_allclose(reg.predict(X), 2.0)

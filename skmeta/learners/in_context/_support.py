@@ -155,7 +155,16 @@ def _standardise(state: Mapping[str, Tensor], rows: Rows) -> tuple[Tensor, State
         location, scale = shrunken_location_and_scale(state, residuals, rows.w)
     else:
         location, scale = location_and_scale(residuals, rows.w)
-    return (residuals - location) / scale, {"location": location, "scale": scale}
+    units = {"location": location, "scale": scale}
+    if not has_pooled_model(state):
+        units["is_constant"] = _are_equal(rows.y, rows.w).to(rows.y.dtype)
+    return (residuals - location) / scale, units
+
+
+def _are_equal(y: Tensor, w: Tensor) -> Tensor:
+    """Return whether all targets (n,) of positive weight are the same."""
+    largest = torch.where(w > 0, y, -math.inf).amax()
+    return largest == torch.where(w > 0, y, math.inf).amin()
 
 
 def select_columns(x: Tensor, columns: Tensor) -> Tensor:
@@ -263,6 +272,10 @@ def average_bins(outputs: Tensor) -> Tensor:
 
 def _tempered_bins(adapted: Mapping[str, Tensor], outputs: Tensor) -> Tensor:
     own = average_bins(outputs)
+    if "memory.is_constant" in adapted:
+        # If all known targets are equal, nothing says whether others are above or below them.
+        mirrored = torch.logaddexp(own, own.flip(-1)) - math.log(2)
+        own = torch.where(adapted["memory.is_constant"] > 0.5, mirrored, own)
     if not is_conditioned(adapted):
         return own
     return temper_bins(own, learned_temperature(adapted).to(own.dtype))
