@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 from torch import Tensor
 
-from skmeta._sklearn_compat import fit_context
+from skmeta._sklearn_compat import fit_context, parameter_names
 from skmeta._validation import check_labels, quote, quote_some
 from skmeta.backend import State, to_numpy
 from skmeta.exceptions import PriorMismatchError
@@ -171,7 +171,8 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
             )
         X, prior = self._check_support(X)
         y = column_or_1d(y, warn=True)
-        assert_all_finite(y, input_name="y")
+        if y.dtype.kind == "f":
+            assert_all_finite(y, input_name="y")
         y = check_labels(y, "y")
         check_classification_targets(y)
         check_consistent_length(X, y)
@@ -197,10 +198,16 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         unknown = [label for label in labels.tolist() if label not in known]
         is_limited = not LEARNERS[prior.learner].takes_other_classes
         if unknown and is_limited and _family_classes(prior) is not None:
+            has_head = "head_init" in parameter_names(LEARNERS[prior.learner])
+            advice = (
+                "Meta-train with head_init='shared', which takes any classes."
+                if has_head
+                else f"{prior.learner} learns tasks that share their classes: pass rows of these, "
+                "or use prior='tabular', which takes any classes."
+            )
             raise PriorMismatchError(
                 f"The prior's head knows the classes {quote_some(prior.classes)}, but y has "
-                f"{quote_some(unknown)}. Meta-train with head_init='shared', which takes any "
-                "classes."
+                f"{quote_some(unknown)}. {advice}"
             )
         return [known.get(label, -1) for label in labels.tolist()]
 

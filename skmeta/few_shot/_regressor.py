@@ -162,7 +162,9 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             The query set.
         return_std : bool, default=False
             Whether to return the standard deviation of the predicted distribution too. Priors of
-            :class:`~skmeta.learners.InContextLearner` know it.
+            :class:`~skmeta.learners.InContextLearner`,
+            :class:`~skmeta.learners.HierarchicalLinear` and :class:`~skmeta.learners.ALPaCA` know
+            it.
 
         Returns
         -------
@@ -185,7 +187,9 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     def predict_quantiles(self, X: Any, quantiles: Any = (0.05, 0.5, 0.95)) -> np.ndarray:
         """Predict quantiles of the target of each row.
 
-        Priors of :class:`~skmeta.learners.InContextLearner` know the distribution of a target.
+        Priors of :class:`~skmeta.learners.InContextLearner`,
+        :class:`~skmeta.learners.HierarchicalLinear` and :class:`~skmeta.learners.ALPaCA` know the
+        distribution of a target.
 
         Parameters
         ----------
@@ -224,9 +228,11 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         """Mean (n,), standard deviation (n,) and quantiles (n, q) of the targets."""
         check_is_fitted(self)
         if not hasattr(LEARNERS[self.prior_.learner], "predict_distribution"):
+            others = sorted(n for n, c in LEARNERS.items() if hasattr(c, "predict_distribution"))
             raise PriorMismatchError(
                 f"The prior was learned by {self.prior_.learner}, which predicts a number, but no "
-                "distribution. Use a prior of InContextLearner, or leave return_std out."
+                f"distribution. Use a prior of {', '.join(others[:-1])} or {others[-1]}, or call "
+                "predict(X)."
             )
 
         def compute(session: Session, adapted: State, x: Tensor) -> tuple[np.ndarray, ...]:

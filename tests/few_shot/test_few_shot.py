@@ -433,3 +433,23 @@ def test_a_refused_task_leaves_the_fitted_one_as_it_was():
         with pytest.raises(ValueError, match=r"sample_weight|non-zero|NaN"):
             clf.fit(X, y, sample_weight=sample_weight)
         np.testing.assert_allclose(clf.predict_proba(X), expected, **ROUNDING)
+
+
+@pytest.mark.parametrize("dtype", ["string", "str", object])
+def test_a_missing_label_is_named(dtype):
+    y = pd.Series(["a", "b", None, "b"], dtype=dtype)
+    with pytest.raises(ValueError, match="y has no value in row 2"):
+        MetaFewShotClassifier().fit(np.arange(8.0).reshape(4, 2), y)
+
+
+def test_advice_for_what_a_prior_does_not_know():
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    groups, y = np.repeat(np.arange(8), 5), X[:, 0] > 0
+    clf = HierarchicalLinear(effects="intercept").fit(X, y, groups=groups).to_estimator()
+    with pytest.raises(PriorMismatchError, match="pass rows of these, or use prior='tabular'"):
+        clf.fit(X[:4], ["x", "y", "x", "y"])
+    reg = MetaFewShotRegressor("scratch").fit(X[:6], X[:6, 0])
+    with pytest.raises(PriorMismatchError, match=r"of ALPaCA, .*HierarchicalLinear"):
+        reg.predict(X, return_std=True)
+    with pytest.raises(ValueError, match=r"quantiles must be a list of levels, got 0\.5"):
+        MetaFewShotRegressor().fit(X[:6], X[:6, 0]).predict_quantiles(X, 0.5)
