@@ -111,11 +111,18 @@ def _column_hashes(X: Any) -> list[NDArray[np.uint64]]:
         return [_hashes(X.iloc[:, i].to_numpy()) for i in range(X.shape[1])]
     if hasattr(X, "get_columns"):  # polars
         return [_hashes(column.to_numpy()) for column in X.get_columns()]
-    array = np.asarray(X)
+    if hasattr(X, "to_numpy"):  # a series
+        array = X.to_numpy()
+    else:
+        array = np.asarray(X, dtype=object if _is_texts(X) else None)
     if array.ndim == 0:
         raise TypeError("a scalar has no rows")
     array = array.reshape(len(array), -1)
     return [_hashes(array[:, i]) for i in range(array.shape[1])]
+
+
+def _is_texts(X: Any) -> bool:
+    return isinstance(X, (list, tuple)) and all(isinstance(text, str) for text in X)
 
 
 def _sparse_hashes(X: Any) -> list[NDArray[np.uint64]]:
@@ -130,9 +137,24 @@ def _hashes(values: NDArray[Any]) -> NDArray[np.uint64]:
         return (values.astype(np.float64) + 0.0).view(np.uint64)  # -0.0 becomes 0.0
     if values.dtype.kind in "mM":
         return values.astype(np.int64).view(np.uint64)
-    distinct, inverse = np.unique(values.astype(str), return_inverse=True)
-    codes = [hashlib.blake2b(v.encode(), digest_size=8).digest() for v in distinct]
-    return np.frombuffer(b"".join(codes), dtype="<u8").astype(np.uint64)[inverse]
+    # An array of strings would give each of them the length of the longest text.
+    texts = values.tolist() if values.dtype.kind in "OUS" else values.astype(str).tolist()
+    codes: dict[str, int] = {}
+    hashes = np.empty(len(texts), np.uint64)
+    for row, value in enumerate(texts):
+        text = _as_text(value)
+        if text not in codes:
+            digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+            codes[text] = int.from_bytes(digest, "little")
+        hashes[row] = codes[text]
+    return hashes
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, (list, tuple, np.ndarray)):
+        raise ValueError("a sequence has no text that is sure to be whole")
+    text = value.decode("ascii") if isinstance(value, bytes) else str(value)
+    return text.rstrip("\0")  # as in an array of strings
 
 
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
