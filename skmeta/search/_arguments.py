@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
+from inspect import isfunction
 from typing import Any
 
 import numpy as np
@@ -256,7 +257,13 @@ def _resolve_seed(random_state: Any) -> int:
 
 
 def _check_scoring(scoring: Any) -> None:
-    """Raise if a metric has a name that scikit-learn does not know."""
+    """Raise if a metric has a name that scikit-learn does not know, or is no scorer."""
+    if isfunction(scoring) and scoring.__module__.startswith("sklearn.metrics."):
+        raise ValueError(
+            f"scoring is the function {scoring.__name__}, which compares targets; a scorer is "
+            "called with an estimator, X and y. Pass the name of a scorer, such as 'accuracy', or "
+            f"make_scorer({scoring.__name__})."
+        )
     if isinstance(scoring, str):
         names: Iterable[Any] = [scoring]
     elif isinstance(scoring, Mapping):

@@ -4,10 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.stats import loguniform
 from searching import GRID, QUALITY, SPACE
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -55,6 +57,9 @@ TWO = {"scoring": ["accuracy", "f1_macro"]}
         ({"scoring": {"a": "roc"}}, ValueError, "Did you mean 'roc_auc'"),
         ({"prior": "historic"}, FileNotFoundError, "neither one of.*Did you mean 'history'"),
         ({"param_distributions": {"C": 1.0}}, TypeError, "'C' needs to be a list.*1.0"),
+        ({"param_distributions": {"C": loguniform}}, SearchSpaceError, "'C'.*cannot be sampled"),
+        ({"param_distributions": {1: [1, 2]}}, SearchSpaceError, "parameter 1, which is not a str"),
+        ({"scoring": accuracy_score}, ValueError, r"function accuracy_score.*make_scorer\(accur"),
         ({"dataset": ""}, ValueError, "dataset='' is empty"),
         ({"dataset": 3}, ValueError, "'dataset' parameter"),
         ({"estimator": []}, SearchSpaceError, "empty list"),

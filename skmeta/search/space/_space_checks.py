@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
+import numpy as np
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search.space._parts import every_param, replace_parts, structural_params
-from skmeta.search.space._values import is_distribution
+from skmeta.search.space._values import is_distribution, sample
 
 __all__ = ["check_form", "check_names", "choices_of_parts"]
 
@@ -24,7 +25,8 @@ def check_form(spaces: Any) -> None:
     Raises
     ------
     SearchSpaceError
-        If the space or one of its lists is empty.
+        If the space or one of its lists is empty, a name is no string, or a distribution cannot be
+        sampled.
     TypeError, ValueError
         What scikit-learn raises if a parameter has neither a list nor a distribution.
     """
@@ -42,7 +44,13 @@ def check_form(spaces: Any) -> None:
             ParameterGrid(listed)
             ParameterSampler(listed, 1)
         for name, source in space.items():
+            if not isinstance(name, str):
+                raise SearchSpaceError(
+                    f"The search space names the parameter {name!r}, which is not a string. Use "
+                    'the names of get_params(), such as "C" or "svc__C".'
+                )
             if is_distribution(source):
+                sample(name, source, 1, np.random.RandomState(0))
                 has_distribution = True
             elif hasattr(source, "__len__") and not isinstance(source, str) and not len(source):
                 raise SearchSpaceError(

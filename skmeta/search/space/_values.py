@@ -54,7 +54,7 @@ def sample(name: str, source: Any, n: int, random_state: np.random.RandomState) 
             values = list(source.rvs(size=n, random_state=random_state))
         else:
             values = [source.rvs(random_state=random_state) for _ in range(n)]
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise SearchSpaceError(
             f"The distribution of parameter {name!r}, {describe_values(source)}, cannot be sampled "
             f"({error}). Check its arguments; for a constant, pass a list of one value."
