@@ -14,7 +14,7 @@ from skmeta._optional import import_optional
 from skmeta._progress import ProgressBar, is_interactive, progress_bar
 from skmeta.search._refit import result_metric
 from skmeta.search.report import write_search_report
-from skmeta.search.space import Candidate, plain_value, short_names
+from skmeta.search.space import Candidate, short_names, shown_value
 
 __all__ = ["Progress", "ReportMethods", "leaderboard"]
 
@@ -115,7 +115,7 @@ class Progress:
         changed = [
             f"{self._names.get(name, name)}={_spell(value)}"
             for name, value in sorted(params.items())
-            if name not in before or plain_value(value) != plain_value(before[name])
+            if name not in before or shown_value(value) != shown_value(before[name])
         ]
         return " ".join(changed) or "no parameter changed"
 
@@ -143,8 +143,8 @@ class ReportMethods:
             ``score`` (mean over the folds), ``std``, ``source``, ``seconds`` (of all its fits),
             ``n_folds`` if candidates were raced, and one for each parameter. A parameter is named
             by the end of its name that belongs to no other one: ``svc__C`` is ``C``. Estimators
-            are shown by the names of their classes. A candidate that does not have a parameter
-            has NaN.
+            are shown by the names of their classes, pipelines by those of their steps. A candidate
+            that does not have a parameter has NaN.
 
         Raises
         ------
@@ -241,13 +241,13 @@ def leaderboard(search: Any, metric: str | None) -> Any:
 
 def _column(pandas: Any, name: str, candidates: Iterable[Mapping[str, Any]]) -> Any:
     """Return a parameter's values; NaN for candidates that do not have it."""
-    values = [plain_value(params.get(name, math.nan)) for params in candidates]
+    values = [shown_value(params.get(name, math.nan)) for params in candidates]
     # A value of None would become NaN in a column of numbers.
     return pandas.Series(values, dtype=object if None in values else None)
 
 
 def _spell(value: Any) -> str:
-    plain = plain_value(value)
+    plain = shown_value(value)
     return f"{plain:.4g}" if isinstance(plain, float) else str(plain)
 
 

@@ -13,7 +13,7 @@ from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -123,7 +123,7 @@ def test_the_leaderboard_of_a_choice():
     choice = [make_pipeline(StandardScaler(), SVC()), RandomForestClassifier(5)]
     found = MetaLearnedSearchCV(choice, n_iter=4, cv=2, random_state=0).fit(X, y)
     frame = found.leaderboard()
-    assert set(frame["model"]) == {"Pipeline", "RandomForestClassifier"}
+    assert set(frame["model"]) == {"StandardScaler+SVC", "RandomForestClassifier"}
     row = frame.index[frame["model"] == "RandomForestClassifier"][0]
     assert pd.isna(frame.loc[row, "C"])
 
@@ -209,3 +209,16 @@ def test_a_pickle_without_newer_parameters_has_their_defaults():
     np.testing.assert_array_equal(old.predict(X), found.predict(X))
     old.fit(X, y)
     assert old.best_params_ == found.best_params_
+
+
+def test_pipelines_are_told_apart(capsys, tmp_path):
+    pipes = [make_pipeline(StandardScaler(), SVC()), make_pipeline(MinMaxScaler(), SVC())]
+    found = MetaLearnedSearchCV(pipes, n_iter=2, cv=2, prior=None, random_state=0, verbose=1)
+    found.fit(X, y)
+    names = {"StandardScaler+SVC", "MinMaxScaler+SVC"}
+    assert set(found.leaderboard()["model"]) == names
+    told = capsys.readouterr().out
+    page = found.report(tmp_path / "report.html").read_text()
+    for name in names:
+        assert name in page
+    assert "model=MinMaxScaler+SVC" in told  # the first candidate has the first pipeline

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from skmeta.search.analysis import metric_name_of, metric_of
 from skmeta.search.report._code import code_of_estimator, code_of_params
 from skmeta.search.report._summary import CandidateSummary, PriorSummary, SearchSummary
-from skmeta.search.space import plain_value, short_names, signature
+from skmeta.search.space import short_names, shown_value, signature
 
 __all__ = ["summarise_search"]
 
@@ -67,7 +67,7 @@ def _candidates(results: Any, metric: str, n_splits: int) -> list[CandidateSumma
     sources = results.get("source", np.full(n, "grid"))
     return [
         CandidateSummary(
-            params={names[name]: plain_value(value) for name, value in params.items()},
+            params={names[name]: shown_value(value) for name, value in params.items()},
             score=_finite(results[f"mean_test_{metric}"][i]),
             std=_finite(results[f"std_test_{metric}"][i]),
             source=str(sources[i]),

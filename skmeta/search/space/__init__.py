@@ -4,6 +4,7 @@ from skmeta.search.space._configurations import (
     CandidateDescriber,
     canonical_configurations,
     plain_value,
+    shown_value,
 )
 from skmeta.search.space._defaults import (
     default_search_space,
@@ -44,6 +45,7 @@ __all__ = [
     "replace_parts",
     "scale_default_space",
     "short_names",
+    "shown_value",
     "signature",
     "stable_repr",
     "target_scale",

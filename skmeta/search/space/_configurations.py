@@ -25,7 +25,13 @@ from skmeta.search.space._parts import (
 )
 from skmeta.search.space._round_limit import EARLY_STOPPING, RoundLimit
 
-__all__ = ["CandidateDescriber", "canonical_configurations", "describe_estimator", "plain_value"]
+__all__ = [
+    "CandidateDescriber",
+    "canonical_configurations",
+    "describe_estimator",
+    "plain_value",
+    "shown_value",
+]
 
 _MAX_LENGTH = 8  # of a list whose values are shown
 _MAX_CHARACTERS = 120
@@ -132,6 +138,14 @@ def plain_value(value: Any) -> Value:
     if isinstance(value, (list, tuple)) and len(value) <= _MAX_LENGTH:
         return repr(value)
     return stable_repr(value)[:_MAX_CHARACTERS]
+
+
+def shown_value(value: Any) -> Value:
+    """Return a parameter's value as people read it: a pipeline by the classes of its steps."""
+    steps = getattr(value, "steps", None) if is_estimator(value) else None
+    if not isinstance(steps, list):
+        return plain_value(value)
+    return "+".join(type(step[1]).__name__ for step in steps if is_estimator(step[1]))
 
 
 def _value_without_secrets(owner: type, name: str, value: Any) -> Value:

@@ -1,7 +1,8 @@
-"""One thread for the linear algebra of a suggestion.
+"""How the linear algebra of a suggestion runs: in one thread, and underflow is zero.
 
 Its matrices are so small that a second thread saves nothing. Where other programs use the
-processors, waiting for that thread takes a hundred times as long as the work itself.
+processors, waiting for that thread takes a hundred times as long as the work itself. Expected
+improvements underflow, which is no error, whatever the user has set with ``np.seterr``.
 """
 
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any, TypeVar, cast
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
 __all__ = ["with_one_thread"]
@@ -21,7 +23,7 @@ _lock = threading.Lock()
 
 
 def with_one_thread(function: F) -> F:
-    """Decorate a function so that BLAS uses one thread while it runs.
+    """Decorate a function so that BLAS uses one thread while it runs, and underflow is zero.
 
     While one call has set the limit, other calls leave it as it is.
     """
@@ -29,9 +31,10 @@ def with_one_thread(function: F) -> F:
     @wraps(function)
     def limited(*args: Any, **kwargs: Any) -> Any:
         if not _lock.acquire(blocking=False):
-            return function(*args, **kwargs)
+            with np.errstate(under="ignore"):
+                return function(*args, **kwargs)
         try:
-            with _controller().limit(limits=1, user_api="blas"):
+            with _controller().limit(limits=1, user_api="blas"), np.errstate(under="ignore"):
                 return function(*args, **kwargs)
         finally:
             _lock.release()

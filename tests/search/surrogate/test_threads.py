@@ -1,8 +1,13 @@
 import threading
 
+import numpy as np
 import pytest
+from scipy.stats import loguniform
+from sklearn.datasets import load_iris
+from sklearn.svm import SVC
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from skmeta.search import MetaLearnedSearchCV
 from skmeta.search.surrogate._threads import with_one_thread
 
 
@@ -53,3 +58,15 @@ def test_a_call_in_another_thread_neither_waits_nor_changes_the_limit():
     assert inside(beside) == ({1}, {1})
     assert found == [({1}, {1})]
     assert n_threads() == before
+
+
+def test_underflow_is_no_error_whatever_numpy_is_told():
+    def tiny():
+        return np.exp(np.array([-1e4]))
+
+    with np.errstate(all="raise"):
+        assert with_one_thread(tiny)() == 0
+        with pytest.raises(FloatingPointError, match="underflow"):
+            tiny()
+        search = MetaLearnedSearchCV(SVC(), {"C": loguniform(1e-3, 1e3)}, n_iter=6, random_state=0)
+        assert search.fit(*load_iris(return_X_y=True)).best_score_ > 0.9
