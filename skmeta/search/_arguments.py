@@ -215,16 +215,18 @@ def _resolve_space(search: Any) -> SearchSpace:
 
 def _may_leave_out(search: Any) -> bool:
     """Whether a search may end before all candidates have scores on all folds."""
-    return search.time_budget is not None or search.stop_when_flat is not None or search.racing
+    return (
+        search.time_budget is not None or search.stop_when_flat is not None or bool(search.racing)
+    )
 
 
 def _resolve_n_iter(search: Any, space: SearchSpace) -> int:
     if search.n_iter == "all":
         if search.racing:
             raise ValueError(
-                "racing=True leaves out folds of candidates that will not win, but n_iter='all' "
-                "gives all scores of GridSearchCV. Set n_iter to a number of candidates, or racing "
-                "to False."
+                f"racing={search.racing} leaves out folds of candidates that will not win, but "
+                "n_iter='all' gives all scores of GridSearchCV. Set n_iter to a number of "
+                "candidates, or racing to False."
             )
         if search.stop_when_flat is not None:
             raise ValueError(

@@ -15,6 +15,7 @@ from skmeta.search._arguments import Arguments, resolve_history
 from skmeta.search._evaluate import Folds
 from skmeta.search._fit_params import FitData
 from skmeta.search._priors import Prior, resolve_prior
+from skmeta.search._racing import resolve_racing
 from skmeta.search.history import Leases, SearchHistory
 from skmeta.search.record import SearchRecord, fingerprint_data
 from skmeta.search.space import canonical_names, predictor_name, signature, stable_repr
@@ -147,7 +148,7 @@ def _describe_data(
         # Which part asks for what was given.
         *([repr(search.get_metadata_routing())] if given and is_routing_enabled() else []),
         # With racing, candidates have fewer scores, so such a search is another one.
-        *(["racing"] if search.racing else []),
+        *_racing_parts(search.racing),
         *early,
     )
     return replace(
@@ -166,3 +167,10 @@ def _describe_data(
 def _versions() -> dict[str, str]:
     names = ("skmeta", "scikit-learn", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _racing_parts(racing: bool | float) -> list[str]:
+    least, usual = resolve_racing(racing), resolve_racing(True)
+    if least is None:
+        return []
+    return ["racing"] if least == usual else [f"racing {least!r}"]

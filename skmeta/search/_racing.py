@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-__all__ = ["Race", "expect_stopped", "fill_folds"]
+__all__ = ["Race", "expect_stopped", "fill_folds", "resolve_racing"]
 
 # What scikit-learn's _fit_and_score returns: test_scores, fit_time, score_time, ...
 Output = dict[str, Any]
@@ -21,6 +21,24 @@ _MIN_PROBABILITY = 0.1
 # How many observations the best candidate's variance counts as, as a guess of the variance of
 # differences between candidates.
 _N_PRIOR = 2
+
+
+def resolve_racing(racing: bool | float) -> float | None:
+    """Return the smallest probability to win with which a candidate goes on.
+
+    Parameters
+    ----------
+    racing : bool or float
+        The parameter of a search.
+
+    Returns
+    -------
+    float or None
+        None if there is no racing.
+    """
+    if isinstance(racing, bool | np.bool_):
+        return _MIN_PROBABILITY if racing else None
+    return float(racing)
 
 
 class Race:
@@ -36,6 +54,11 @@ class Race:
     The best candidate is that of the batches before, so that candidates of a batch may be
     evaluated in any order.
 
+    Parameters
+    ----------
+    min_probability : float, default=0.1
+        A candidate is stopped if its probability is smaller.
+
     References
     ----------
     D. J. Spiegelhalter, L. S. Freedman, P. R. Blackburn (1986), "Monitoring clinical trials:
@@ -45,7 +68,8 @@ class Race:
     cross-validation", AutoML 2024.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, min_probability: float = _MIN_PROBABILITY) -> None:
+        self.min_probability = min_probability
         self._best: NDArray[np.float64] | None = None
         # Of the differences between candidates: sum of squares, and degrees of freedom.
         self._squares = 0.0
@@ -70,7 +94,7 @@ class Race:
         if not mean < 0:
             return math.isnan(mean)
         variance = self.variance(scores)
-        return variance == 0 or bool(ndtr(mean / math.sqrt(variance)) < _MIN_PROBABILITY)
+        return variance == 0 or bool(ndtr(mean / math.sqrt(variance)) < self.min_probability)
 
     def estimate(self, scores: Sequence[float]) -> float:
         """Return the expected mean over all folds of a stopped candidate.

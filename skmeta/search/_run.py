@@ -16,7 +16,7 @@ from skmeta.search._evaluate import FoldEvaluator, Folds
 from skmeta.search._fit_params import FitData
 from skmeta.search._open_record import OpenRecord
 from skmeta.search._propose import AS_GIVEN, GridProposer, ModelProposer, Proposer
-from skmeta.search._racing import Race
+from skmeta.search._racing import Race, resolve_racing
 from skmeta.search._recorder import (
     BudgetSpent,
     Output,
@@ -110,6 +110,7 @@ def run_search(
     KeyboardInterrupt
         If no candidate is finished.
     """
+    least = resolve_racing(search.racing)
     with (
         Progress(search, arguments.estimator, arguments.space.names, arguments.n_iter) as progress,
         _search_task(callbacks, search, arguments, folds) as context,
@@ -122,7 +123,7 @@ def run_search(
             history=record.history,
             search_id=record.search_id,
             deadline=None if search.time_budget is None else begun + search.time_budget,
-            race=Race() if search.racing else None,
+            race=None if least is None else Race(least),
             progress=progress,
             write_timeout=search.lease_timeout if search.shared else None,
         )

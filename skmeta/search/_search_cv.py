@@ -107,10 +107,10 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
     lease_timeout : float, default=60.0
         Seconds after which the candidate of a worker that has died is evaluated by another one,
         if the search is `shared`. A candidate at which three workers died counts as a failed fit.
-    racing : bool, default=False
-        Stop a candidate when the probability that it will beat the best candidate falls below 0.1.
-        The probability is computed from the differences between the two on the same folds. This
-        saves a fifth to two fifths of the fits, and may lose the best candidate. A stopped
+    racing : bool or float, default=False
+        Stop a candidate when the probability that it will beat the best candidate falls below this
+        number, at most 0.5; True is 0.1. The probability is computed from the differences between
+        the two on the same folds. A stopped
         candidate has NaN for the folds that were not run, and as its mean score, so that it ranks
         last. Its times are those of the folds that were run. If there are several metrics, that of
         `refit` decides. Not for ``n_iter="all"``.
@@ -242,7 +242,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "shared": ["boolean"],
         "lease_timeout": [Interval(Real, 0, None, closed="neither")],
-        "racing": ["boolean"],
+        "racing": ["boolean", Interval(Real, 0, 0.5, closed="right")],
         "early_stopping": [
             None,
             Interval(Real, 0, 1, closed="neither"),

@@ -71,7 +71,7 @@ def same_results(one, other):
             )
 
 
-def folds_by_the_rule(params, batch_size=1, n_draws=20000):
+def folds_by_the_rule(params, batch_size=1, least=0.1, n_draws=20000):
     """Number of folds that each candidate gets: the probability to win, by simulation.
 
     A decision that the simulation leaves open is NaN.
@@ -91,10 +91,10 @@ def folds_by_the_rule(params, batch_size=1, n_draws=20000):
                 mean = known.mean() + rng.normal(size=n_draws) * np.sqrt(variance / n)
                 rest = mean[:, None] + rng.normal(size=(n_draws, 5 - n)) * np.sqrt(variance)
                 wins = ((known.sum() + rest.sum(1)) > 0).mean()
-                if abs(wins - 0.1) < 0.02:
+                if abs(wins - least) < 0.02:
                     count = np.nan
                     break
-                if wins < 0.1:
+                if wins < least:
                     count = n
                     break
             counts.append(count)
@@ -108,11 +108,11 @@ def folds_by_the_rule(params, batch_size=1, n_draws=20000):
     return np.array(counts, dtype=float)
 
 
-@pytest.mark.parametrize("batch_size", [1, 4])
-def test_candidates_that_will_probably_not_win_are_stopped(batch_size):
-    found = search(batch_size=batch_size).fit(X, y)
+@pytest.mark.parametrize(("batch_size", "least"), [(1, 0.1), (4, 0.1), (1, 0.4)])
+def test_candidates_that_will_probably_not_win_are_stopped(batch_size, least):
+    found = search(batch_size=batch_size, racing=least).fit(X, y)
     results = found.cv_results_
-    expected = folds_by_the_rule(results["params"], batch_size)
+    expected = folds_by_the_rule(results["params"], batch_size, least)
     is_open = np.isnan(expected)
     assert is_open.sum() < 5
     np.testing.assert_array_equal(results["n_folds"][~is_open], expected[~is_open])
@@ -280,8 +280,9 @@ def test_a_time_budget_and_patience_hold():
 def test_a_race_needs_a_number_of_candidates():
     with pytest.raises(ValueError, match=r"racing=True .* n_iter='all'"):
         MetaLearnedSearchCV(Bowl(), {"p": [0.1, 0.2]}, n_iter="all", racing=True).fit(X, y)
-    with pytest.raises(ValueError, match="'racing' parameter"):
-        search(racing="yes").fit(X, y)
+    for racing in ("yes", 0.0, 0.6):
+        with pytest.raises(ValueError, match="'racing' parameter"):
+            search(racing=racing).fit(X, y)
     # All candidates of a small space are raced too.
     grid = {"p": [0.9, 0.3, 0.31, 0.8, 1.0, 0.0]}
     found = MetaLearnedSearchCV(
@@ -365,3 +366,12 @@ def test_folds_that_were_not_run_keep_mean_times():
     filled = fill_folds([run], 4)
     assert [output["fit_time"] for output in filled] == [1.0, 3.0, 2.0, 2.0]
     np.testing.assert_array_equal([o["test_scores"] for o in filled], [0.5, 0.7, np.nan, np.nan])
+
+
+def test_another_probability_is_another_search(tmp_path):
+    history = tmp_path / "h.db"
+    usual = search(history=history).fit(X, y)
+    assert search(history=history, racing=0.1).fit(X, y).n_resumed_ == 20  # True is 0.1.
+    bold = search(history=history, racing=0.4).fit(X, y)
+    assert bold.n_resumed_ == 0
+    assert bold.cv_results_["n_folds"].sum() < usual.cv_results_["n_folds"].sum()
