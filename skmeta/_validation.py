@@ -14,6 +14,7 @@ from sklearn.utils.validation import validate_data
 __all__ = [
     "check_count",
     "check_labels",
+    "check_plain_labels",
     "check_rows",
     "check_targets",
     "quote",
@@ -117,6 +118,38 @@ def check_labels(labels: Any, name: str, n_rows: int | None = None) -> np.ndarra
             f"Convert them to one type, for example with [str(v) for v in {name}]."
         )
     return np.array(array.tolist())
+
+
+def check_plain_labels(labels: Any, name: str, n_rows: int | None = None) -> np.ndarray:
+    """Return labels as :func:`check_labels` does, of a type that a file can keep.
+
+    Parameters
+    ----------
+    labels, name, n_rows
+        As for :func:`check_labels`.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
+        Numbers or strings.
+
+    Raises
+    ------
+    ValueError
+        If they are of another type, such as dates.
+
+    Examples
+    --------
+    >>> check_plain_labels([2, 1], "groups")
+    array([2, 1])
+    """
+    array = check_labels(labels, name, n_rows)
+    if array.dtype.kind not in "biufU":
+        raise ValueError(
+            f"{name} has labels of type {type(array[0]).__name__}, but a prior keeps numbers and "
+            f"strings. Convert them, for example with [str(v) for v in {name}]."
+        )
+    return array
 
 
 def check_rows(

@@ -60,7 +60,7 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         "n_inner_steps": [Interval(Integral, 0, None, closed="left"), None],
         "inner_lr": [Interval(Real, 0, None, closed="neither"), None],
         "transductive": ["boolean", None],
-        "n_estimators": [Interval(Integral, 1, None, closed="left"), None],
+        "n_estimators": [Interval(Integral, 1, 64, closed="both"), None],
         "device": [str, torch.device],
         "precision": [StrOptions({"auto", *PRECISIONS})],
         "random_state": ["random_state", np.random.Generator],

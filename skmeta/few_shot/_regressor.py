@@ -39,8 +39,8 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         Whether rows that are predicted together are normalised together; a row's prediction
         then depends on the others. None takes the prior's.
     n_estimators : int, default=None
-        Views of the rows that an :class:`~skmeta.learners.InContextLearner` averages; None takes
-        the prior's.
+        Views of the rows that an :class:`~skmeta.learners.InContextLearner` averages, at most 64;
+        None takes the prior's.
     device : str or torch.device, default="auto"
         Where to compute; ``"auto"`` takes a GPU if there is one.
     precision : {"auto", "float32", "float64"}, default="auto"

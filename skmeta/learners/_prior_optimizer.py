@@ -56,6 +56,11 @@ class PriorOptimizer(torch.optim.Optimizer):
     """
 
     def __init__(self, params: Iterable[Any], prior: MetaPrior, *, lr: float | None = None) -> None:
+        if not isinstance(prior, MetaPrior):
+            raise TypeError(
+                f"prior must be a MetaPrior, got {type(prior).__name__}. Pass the parameters "
+                "first, then prior_ of a fitted LearnedOptimizer."
+            )
         if prior.learner != "LearnedOptimizer":
             raise PriorMismatchError(
                 f"An optimizer needs a prior learned by LearnedOptimizer, but {prior!r} was "

@@ -453,3 +453,9 @@ def test_advice_for_what_a_prior_does_not_know():
         reg.predict(X, return_std=True)
     with pytest.raises(ValueError, match=r"quantiles must be a list of levels, got 0\.5"):
         MetaFewShotRegressor().fit(X[:6], X[:6, 0]).predict_quantiles(X, 0.5)
+
+
+def test_more_views_than_there_can_be():
+    with pytest.raises(ValueError, match=r"'n_estimators' parameter .* in the range \[1, 64\]"):
+        MetaFewShotRegressor(n_estimators=65).fit([[0.0], [1.0]], [0.0, 1.0])
+    MetaFewShotRegressor(n_estimators=64).fit([[0.0], [1.0]], [0.0, 1.0])

@@ -417,6 +417,8 @@ def test_bad_input(fitted):
     prior = MAML(n_iterations=1, random_state=0).fit(X, y, groups).prior_
     with pytest.raises(PriorMismatchError, match="needs a prior learned by LearnedOptimizer"):
         PriorOptimizer([start()], prior)
+    with pytest.raises(TypeError, match="prior must be a MetaPrior, got list"):
+        PriorOptimizer(prior, [start()])
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from skmeta.exceptions import (
 from skmeta.learners import (
     ANIL,
     MAML,
+    AutoLearner,
     FineTuning,
     HierarchicalLinear,
     MetaSGD,
@@ -349,8 +350,9 @@ def test_whole_numbers_that_are_kept_as_objects():
 def test_groups_that_a_prior_cannot_keep(kind):
     X, y, groups = make_groups()
     days = (np.datetime64("2024-01-01") + groups).astype(kind)
-    with pytest.raises(EpisodeError, match=r"groups has labels of type date.*Convert them"):
-        HierarchicalLinear().fit(X, y, groups=days)
+    for learner in (HierarchicalLinear(), AutoLearner(time_budget=1)):
+        with pytest.raises(ValueError, match=r"groups has labels of type date.*Convert them"):
+            learner.fit(X, y, groups=days)
 
 
 def test_groups_of_several_columns():

@@ -9,7 +9,7 @@ from torch import nn
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import BackboneError, EpisodeError
-from skmeta.learners import MAML, MetaNAS, ProtoNet
+from skmeta.learners import MAML, AutoLearner, MetaNAS, ProtoNet
 
 SMALL = {
     "n_way": 3,
@@ -46,6 +46,12 @@ def test_a_learner_does_not_predict():
         _ = learner.predict_proba
     with pytest.raises(AttributeError, match="'ProtoNet' object has no attribute 'colour'"):
         _ = learner.colour
+    with pytest.raises(
+        AttributeError, match=r"AutoLearner has no predict: .* Call fit first, then"
+    ):
+        AutoLearner().predict([[0.0]])
+    with pytest.raises(NotFittedError, match=r"AutoLearner is not fitted yet, .* no leaderboard_"):
+        _ = AutoLearner().leaderboard_
 
 
 def test_a_learner_becomes_an_estimator():

@@ -1,6 +1,6 @@
 """What learners share: base class, heads, inner loop, fit, evaluation, priors in and out."""
 
-from skmeta.learners._core._base import LEARNERS, MetaLearner
+from skmeta.learners._core._base import LEARNERS, MetaLearner, missing_attribute
 from skmeta.learners._core._context import Context
 from skmeta.learners._core._gradient import GradientLearner, InnerLoopLearner, Memory, Point
 from skmeta.learners._core._heads import class_means, initial_head, loss, score
@@ -41,6 +41,7 @@ __all__ = [
     "loss",
     "lstm_cell",
     "lstm_weights",
+    "missing_attribute",
     "preprocess_gradient",
     "ravel",
     "read_prior",

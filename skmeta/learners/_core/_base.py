@@ -35,7 +35,7 @@ class MetaLearner(Algorithm):
     if not TYPE_CHECKING:  # Else any attribute would pass for known.
 
         def __getattr__(self, name: str) -> Any:
-            raise _missing(self, name)
+            raise missing_attribute(self, name)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -197,7 +197,7 @@ class MetaLearner(Algorithm):
         return untrained_prior(self, X, y, kind, sample_weight, n_classes)
 
 
-def _missing(learner: Any, name: str) -> AttributeError:
+def missing_attribute(learner: Any, name: str) -> AttributeError:
     """Make the error for an attribute that a learner does not have, with what to do instead."""
     own, is_fitted = type(learner).__name__, "prior_" in vars(learner)
     if not is_fitted and (name in _FITTED or hasattr(type(learner), name)):

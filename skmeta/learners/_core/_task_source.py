@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from sklearn.utils.multiclass import type_of_target
 
-from skmeta._validation import check_labels, check_targets, quote_some
+from skmeta._validation import check_plain_labels, check_targets, quote_some
 from skmeta.exceptions import EpisodeError, SkippedTasksWarning
 from skmeta.tasks import (
     ClassEpisodes,
@@ -198,7 +198,7 @@ def make_problem(
     EpisodeError
         If the rows cannot form the tasks asked for.
     """
-    y = check_labels(y, "y", len(X)) if kind == "classification" else check_targets(y, len(X))
+    y = check_plain_labels(y, "y", len(X)) if kind == "classification" else check_targets(y, len(X))
     if groups is None:
         names, labels = y, None
     elif superclass is not None:
@@ -207,12 +207,9 @@ def make_problem(
             "one of them out."
         )
     else:
-        names = groups = check_labels(groups, "groups", len(X))
+        names = groups = check_plain_labels(groups, "groups", len(X))
         if kind == "classification":
             labels = _at_least_two(np.unique(y) if labels is None else labels)
-        _check_can_be_kept(groups, "groups")
-    if kind == "classification":
-        _check_can_be_kept(y, "y")
 
     def source(rows: Any) -> TaskSource:
         sampler: EpisodeSampler
@@ -246,15 +243,6 @@ def make_problem(
         warnings.simplefilter("ignore", SkippedTasksWarning)
         train, validation = (source(rows) for rows in parts)
     return Problem(kind, names_kind, labels, train, validation)
-
-
-def _check_can_be_kept(labels: np.ndarray, name: str) -> None:
-    """Raise an error for labels, such as dates, that a prior cannot keep."""
-    if labels.dtype.kind not in "biufU":
-        raise EpisodeError(
-            f"{name} has labels of type {type(labels[0]).__name__}, but a prior keeps numbers and "
-            f"strings. Convert them, for example with [str(v) for v in {name}]."
-        )
 
 
 def _at_least_two(labels: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 from os import PathLike
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -22,7 +22,13 @@ from skmeta._sklearn_compat import Interval, StrOptions, fit_context, get_featur
 from skmeta._validation import suggest_parameters
 from skmeta.backend import resolve_device
 from skmeta.exceptions import BaselineWarning, DivergenceWarning, EpisodeError
-from skmeta.learners._core import MetaLearner, check_learner_rows, flatten_rows, resolve_kind
+from skmeta.learners._core import (
+    MetaLearner,
+    check_learner_rows,
+    flatten_rows,
+    missing_attribute,
+    resolve_kind,
+)
 from skmeta.learners.auto._candidates import default_candidates, own_candidates, prepare
 from skmeta.learners.auto._choice import leaderboard_rows, rank, summarise
 from skmeta.learners.auto._plain import plain_losses
@@ -194,6 +200,11 @@ class AutoLearner(DocLink, BaseEstimator):
         self.checkpoint = checkpoint
         self.verbose = verbose
         self.random_state = random_state
+
+    if not TYPE_CHECKING:  # Else any attribute would pass for known.
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute(self, name)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

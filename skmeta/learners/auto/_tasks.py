@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skmeta._validation import check_labels, check_targets, quote_some
+from skmeta._validation import check_plain_labels, check_targets, quote_some
 from skmeta.exceptions import EpisodeError
 from skmeta.tasks import ClassEpisodes, check_shots
 
@@ -138,9 +138,9 @@ def design_groups(
     EpisodeError
         If there are too few groups, or classes.
     """
-    groups = check_labels(groups, "groups", len(X))
+    groups = check_plain_labels(groups, "groups", len(X))
     is_regression = kind == "regression"
-    y = check_targets(y, len(X)) if is_regression else check_labels(y, "y", len(X))
+    y = check_targets(y, len(X)) if is_regression else check_plain_labels(y, "y", len(X))
     if kind == "classification" and len(np.unique(y)) < 2:
         raise EpisodeError(
             f"y has one class, {quote_some(np.unique(y))}, but a classification needs two. Pass "
@@ -209,7 +209,7 @@ def design_classes(
     EpisodeError
         If there are fewer than 4 classes, or classes are too small.
     """
-    y = check_labels(y, "y", len(X))
+    y = check_plain_labels(y, "y", len(X))
     names, sizes = np.unique(y, return_counts=True)
     n_way = min(n_way, len(names) // 2)
     if n_way < 2:

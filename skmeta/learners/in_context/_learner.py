@@ -94,7 +94,8 @@ class InContextLearner(MetaLearner):
     ----------
     n_estimators : int or "auto", default="auto"
         Number of views that predictions average, at most 64. Meta-training uses one. ``"auto"`` is
-        one view if it has the whole table, and otherwise as many as there are parts, at most four.
+        one view if it has the whole table, and otherwise as many as there are parts, at most four
+        (twelve with more than 10 classes).
     max_rows : int, default=500
         Largest number of support rows of a view.
     width : int, default=128
