@@ -46,6 +46,8 @@ class Network:
         Floating-point operations of one row's forward pass.
     has_statistics : bool
         Whether the module has batch normalisations.
+    frozen : frozenset of str
+        Names of the weights that require no gradient, which nothing changes.
     norm_weights : list of str
         Names of the scales and shifts of batch normalisations.
     cells : CellNetwork or None
@@ -66,6 +68,9 @@ class Network:
             self.n_features, self.n_flops = _features_and_flops(module, input_shape)
         self._attention = plain_attention if spy.found else nullcontext()
         self._module = module.to(device)
+        self.frozen = frozenset(
+            f"body.{n}" for n, p in module.named_parameters() if not p.requires_grad
+        )
         self.cells = module if isinstance(module, CellNetwork) else None
         self._statistics: State = {}
         self.norm_weights: list[str] = []

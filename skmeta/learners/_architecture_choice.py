@@ -147,6 +147,11 @@ class AnnealedNetwork:
         """Whether the module has batch normalisations."""
         return self.network.has_statistics
 
+    @property
+    def frozen(self) -> frozenset[str]:
+        """Names of the weights that require no gradient."""
+        return self.network.frozen
+
     def features(self, state: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Features of ``x``, normalised by the statistics in ``state``."""
         return self.network.features(self._annealed(state), x)

@@ -7,9 +7,20 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_classification
+from torch import nn
 
 from skmeta.exceptions import OverlapWarning
-from skmeta.learners import ANIL, MAML, MetaSGD, ProtoNet, Reptile
+from skmeta.learners import (
+    ANIL,
+    MAML,
+    ALPaCA,
+    FineTuning,
+    LearnedOptimizer,
+    LSTMMetaLearner,
+    MetaSGD,
+    ProtoNet,
+    Reptile,
+)
 
 SMALL = {
     "backbone_params": {"hidden": (5,)},
@@ -210,3 +221,47 @@ def test_a_learner_without_weights_is_only_validated():
     )
     clf = learner.to_estimator().fit(X, y)
     assert clf.score(X, y) > 0.5
+
+
+@pytest.mark.parametrize(
+    "make", [ALPaCA, ANIL, FineTuning, LearnedOptimizer, LSTMMetaLearner, MAML, MetaSGD, Reptile]
+)
+def test_frozen_weights_stay(make):
+    module = nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 4))
+    module[0].requires_grad_(False)
+    settings = {n: v for n, v in SMALL.items() if n != "backbone_params"} | {"meta_lr": 0.1}
+    if "inner_lr" in make().get_params() and make is not ALPaCA:
+        settings["n_inner_steps"] = 2
+    if make is LearnedOptimizer:
+        settings["learn_start"] = True
+    X, y, groups = make_sinusoids(12, seed=0)
+    learner = make(backbone=module, **settings).fit(X, y, groups)
+    weight = module[0].weight.numpy()
+    np.testing.assert_array_equal(learner.prior_.tensors["body.0.weight"], weight)
+    moved = learner.prior_.tensors["body.2.weight"]
+    assert np.abs(moved - module[2].weight.detach().numpy()).max() > 1e-4
+    reg = learner.to_estimator().fit(X[:5], y[:5])
+    adapted = reg.adapted_.get("body.0.weight", weight)
+    np.testing.assert_array_equal(adapted, weight.astype(adapted.dtype))
+
+
+class RandomFeatures(nn.Module):
+    """Features with a fixed matrix, which is a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("frequency", torch.ones(1, 4))
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.layer(torch.cos(x @ self.frequency))
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_buffers_have_the_precision_of_the_rows(precision):
+    settings = {n: v for n, v in SMALL.items() if n != "backbone_params"}
+    X, y, groups = make_sinusoids(12, seed=0)
+    learner = MAML(backbone=RandomFeatures(), precision=precision, **settings).fit(X, y, groups)
+    reg = learner.to_estimator().fit(X[:5], y[:5])
+    single = learner.to_estimator(precision="float32").fit(X[:5], y[:5])
+    np.testing.assert_allclose(single.predict(X), reg.predict(X), rtol=1e-3, atol=1e-4)

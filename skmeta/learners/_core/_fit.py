@@ -203,6 +203,7 @@ def _objective(
         context = replace(session.context, progress=progress)
         found = learner.mean_gradient(context, state, tasks, execution)
         gradient, metrics = ranks.weighted_sum(found, share)
+        gradient = gradient | {n: torch.zeros_like(state[n]) for n in context.network.frozen}
         return gradient, {n: float(v) for n, v in metrics.items()}
 
     return objective

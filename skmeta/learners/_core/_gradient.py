@@ -245,13 +245,16 @@ class InnerLoopLearner(MetaLearner):
         self, context: Context, state: Mapping[str, Tensor], point: Point, support: Rows
     ) -> Point:
         fast, measured, memory, n_head_only = point
-        adapted = {n for n in fast if self.is_adapted(n)}
+        frozen = context.network.frozen & fast.keys()
+        adapted = {n for n in fast if self.is_adapted(n)} - frozen
         body = {n for n in adapted if n.startswith("body.")}
         moved = adapted - body if n_head_only else adapted
         if moved.isdisjoint(body) and measured is None:
             measured = context.network.measure(fast, support.x)
         inner_loss = self._support_loss(context, fast, moved, support, measured)
+        kept = {n: fast[n] for n in frozen}
         fast, memory, _ = self.descend(state, fast, memory, inner_loss, moved)
+        fast = fast | kept
         if not (moved.isdisjoint(body) and self.skips_zero_gradient()):
             measured = None
         return Point(fast, measured, memory, max(0, n_head_only - 1))

@@ -101,7 +101,8 @@ class Session:
         in_bfloat16 = precision == "bfloat16"
         if in_bfloat16:
             check_bfloat16(where)
-        network = Network(module, input_shape, where, in_bfloat16)
+        # Buffers of a module, such as random features, have the precision of its rows.
+        network = Network(module.to(dtype), input_shape, where, in_bfloat16)
         context = Context(network, kind, head, torch.as_tensor(list(classes), device=where))
         return cls(learner, context, TensorAdapter(input_shape, scaler, where, dtype), scaler)
 
