@@ -288,6 +288,16 @@ def test_a_full_disk_leaves_the_old_file(path, monkeypatch):
     assert os.listdir(path.parent) == [path.name]
 
 
+def test_a_folder_in_place_of_a_file(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with (
+        pytest.raises(IsADirectoryError, match=r"is a folder\. Give the path of a file in it"),
+        atomic_writer(tmp_path / "folder"),
+    ):
+        pass
+    assert os.listdir(tmp_path) == ["folder"]
+
+
 def test_a_missing_folder(tmp_path):
     with (
         pytest.raises(FileNotFoundError, match="Create it before 'file' is written to it"),

@@ -39,10 +39,16 @@ def atomic_writer(path: str | os.PathLike[str], *, mode: int = 0o666) -> Iterato
     ------
     FileNotFoundError
         If the folder does not exist.
+    IsADirectoryError
+        If the path is a folder.
     OSError
         If the file cannot be written.
     """
     target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(
+            errno.EISDIR, f"{str(target)!r} is a folder. Give the path of a file in it"
+        )
     if not target.parent.is_dir():
         raise FileNotFoundError(
             errno.ENOENT,
