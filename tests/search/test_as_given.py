@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import loguniform, randint, uniform
 from sklearn.datasets import load_iris
+from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -180,3 +181,21 @@ def test_parameters_that_get_params_does_not_list(monkeypatch, tmp_path, history
     assert "as given" not in narrow.cv_results_["source"]
     partly = SearchSpace(space).as_given(OnlyWhatWasSet(max_depth=3), even_outside=True)
     assert partly == {"max_depth": 3}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "space", "given"),
+    [
+        (SVC(), {"C": [1, 10, 100], "gamma": ["scale", 0.1, 0.01]}, {"C": 1, "gamma": "scale"}),
+        (make_pipeline(SVC()), {"svc__C": list(range(1, 9))}, {"svc__C": 1}),
+        # A share of all features is not one feature.
+        (ExtraTreesRegressor(), {"max_features": [1, 2, 3], "max_depth": [None, 5]}, None),
+        (SVC(), {"C": [True, 10, 100], "gamma": ["scale", 0.1]}, None),
+    ],
+)
+def test_whole_numbers_that_are_listed(estimator, space, given):
+    found = SearchSpace(space).as_given(estimator, even_outside=False)
+    assert found == given
+    assert {k: type(v) for k, v in (found or {}).items()} == {
+        k: type(v) for k, v in (given or {}).items()
+    }

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from inspect import signature
+from numbers import Real
 from typing import Any
 
 from sklearn.base import BaseEstimator, clone
+
+from skmeta._sklearn_compat import Interval
 
 __all__ = [
     "every_param",
@@ -13,6 +16,7 @@ __all__ = [
     "is_placeholder",
     "replace_parts",
     "structural_params",
+    "takes_reals_only",
 ]
 
 _PLACEHOLDERS = ("passthrough", "drop")
@@ -103,6 +107,28 @@ def structural_params(current: Mapping[str, Any], params: Mapping[str, Any]) -> 
         or is_placeholder(value)
         or (value is None and is_estimator(current.get(name)))
     }
+
+
+def takes_reals_only(estimator: Any, current: Mapping[str, Any], name: str) -> bool:
+    """Whether 1 and 1.0 mean the same for a parameter: ``max_features`` takes a count or a share.
+
+    Parameters
+    ----------
+    estimator : estimator
+    current : dict
+        Its ``get_params(deep=True)``.
+    name : str
+
+    Returns
+    -------
+    bool
+        False if the class does not declare it as scikit-learn's do.
+    """
+    part, _, leaf = name.rpartition("__")
+    owner = current.get(part) if part else estimator
+    declared = getattr(owner, "_parameter_constraints", {}).get(leaf, ())
+    kinds = {one.type for one in declared if isinstance(one, Interval)}
+    return kinds == {Real}
 
 
 def is_placeholder(value: Any) -> bool:

@@ -9,9 +9,10 @@ import numpy as np
 from sklearn.model_selection import ParameterGrid
 
 from skmeta.search.space._keys import candidate_key, stable_repr
-from skmeta.search.space._parts import every_param
+from skmeta.search.space._parts import every_param, takes_reals_only
 from skmeta.search.space._space_checks import check_form, check_names, choices_of_parts
 from skmeta.search.space._values import (
+    as_listed,
     contains,
     decode_value,
     describe_values,
@@ -126,9 +127,9 @@ class SearchSpace:
         Returns
         -------
         dict or None
-            The estimator's own values of the parameters of a sub-space, without those that its
-            ``get_params`` does not list. None if it does not have the parameters of any, or if
-            the values are outside and that is not wanted.
+            The estimator's own values of the parameters of a sub-space, as the space lists them (1
+            for 1.0), without those that its ``get_params`` does not list. None if it does not
+            have the parameters of any, or if the values are outside and that is not wanted.
         """
         current, known = estimator.get_params(deep=True), every_param(estimator)
         best: tuple[int, Candidate] | None = None
@@ -137,6 +138,9 @@ class SearchSpace:
                 continue
             # CatBoost does not list what was not set, and then chooses a value that no one knows.
             given = {name: current[name] for name in space if name in current}
+            for name in given:
+                if takes_reals_only(estimator, current, name):
+                    given[name] = as_listed(space[name], given[name])
             n_inside = sum(contains(space[name], value) for name, value in given.items())
             n_outside = len(space) - n_inside
             if best is None or n_outside < best[0]:

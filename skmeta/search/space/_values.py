@@ -9,6 +9,7 @@ from skmeta.exceptions import SearchSpaceError
 from skmeta.search.space._keys import stable_repr
 
 __all__ = [
+    "as_listed",
     "contains",
     "decode_value",
     "describe_values",
@@ -123,6 +124,14 @@ def position_of(source: list[Any], value: Any) -> int | None:
         if listed is value or stable_repr(listed) == wanted:
             return position
     return None
+
+
+def as_listed(source: Any, value: Any) -> Any:
+    """Return the number of a list that equals a value, such as 1 for 1.0, or else the value."""
+    if is_distribution(source) or isinstance(value, bool) or position_of(source, value) is not None:
+        return value
+    numbers = [v for v in source if isinstance(v, Real) and not isinstance(v, bool)]
+    return next((number for number in numbers if number == value), value)
 
 
 def contains(source: Any, value: Any) -> bool:
