@@ -170,7 +170,5 @@ def _versions() -> dict[str, str]:
 
 
 def _racing_parts(racing: bool | float) -> list[str]:
-    least, usual = resolve_racing(racing), resolve_racing(True)
-    if least is None:
-        return []
-    return ["racing"] if least == usual else [f"racing {least!r}"]
+    least = resolve_racing(racing)
+    return [] if least is None else [f"racing {least!r}"]

@@ -17,7 +17,7 @@ Output = dict[str, Any]
 
 
 # Chosen on searches with 3, 5 and 10 folds, see benchmarks/racing.py.
-_MIN_PROBABILITY = 0.1
+_MIN_PROBABILITY = 0.3
 # How many observations the best candidate's variance counts as, as a guess of the variance of
 # differences between candidates.
 _N_PRIOR = 2
@@ -56,7 +56,7 @@ class Race:
 
     Parameters
     ----------
-    min_probability : float, default=0.1
+    min_probability : float, default=0.3
         A candidate is stopped if its probability is smaller.
 
     References

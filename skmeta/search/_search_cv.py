@@ -109,7 +109,7 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
         if the search is `shared`. A candidate at which three workers died counts as a failed fit.
     racing : bool or float, default=False
         Stop a candidate when the probability that it will beat the best candidate falls below this
-        number, at most 0.5; True is 0.1. The probability is computed from the differences between
+        number, at most 0.5; True is 0.3. The probability is computed from the differences between
         the two on the same folds. A stopped
         candidate has NaN for the folds that were not run, and as its mean score, so that it ranks
         last. Its times are those of the folds that were run. If there are several metrics, that of

@@ -71,7 +71,7 @@ def same_results(one, other):
             )
 
 
-def folds_by_the_rule(params, batch_size=1, least=0.1, n_draws=20000):
+def folds_by_the_rule(params, batch_size=1, least=0.3, n_draws=20000):
     """Number of folds that each candidate gets: the probability to win, by simulation.
 
     A decision that the simulation leaves open is NaN.
@@ -108,11 +108,11 @@ def folds_by_the_rule(params, batch_size=1, least=0.1, n_draws=20000):
     return np.array(counts, dtype=float)
 
 
-@pytest.mark.parametrize(("batch_size", "least"), [(1, 0.1), (4, 0.1), (1, 0.4)])
+@pytest.mark.parametrize(("batch_size", "least"), [(1, True), (4, True), (1, 0.1)])
 def test_candidates_that_will_probably_not_win_are_stopped(batch_size, least):
     found = search(batch_size=batch_size, racing=least).fit(X, y)
     results = found.cv_results_
-    expected = folds_by_the_rule(results["params"], batch_size, least)
+    expected = folds_by_the_rule(results["params"], batch_size, 0.3 if least is True else least)
     is_open = np.isnan(expected)
     assert is_open.sum() < 5
     np.testing.assert_array_equal(results["n_folds"][~is_open], expected[~is_open])
@@ -371,7 +371,7 @@ def test_folds_that_were_not_run_keep_mean_times():
 def test_another_probability_is_another_search(tmp_path):
     history = tmp_path / "h.db"
     usual = search(history=history).fit(X, y)
-    assert search(history=history, racing=0.1).fit(X, y).n_resumed_ == 20  # True is 0.1.
-    bold = search(history=history, racing=0.4).fit(X, y)
-    assert bold.n_resumed_ == 0
-    assert bold.cv_results_["n_folds"].sum() < usual.cv_results_["n_folds"].sum()
+    assert search(history=history, racing=0.3).fit(X, y).n_resumed_ == 20  # True is 0.3.
+    timid = search(history=history, racing=0.1).fit(X, y)
+    assert timid.n_resumed_ == 0
+    assert timid.cv_results_["n_folds"].sum() > usual.cv_results_["n_folds"].sum()
