@@ -203,8 +203,10 @@ def check_refit(refit: Any, metrics: Collection[str], *, needs_best: bool = Fals
         )
     elif refit and not callable(refit) and refit not in metrics:
         raise ValueError(
-            f"scoring returns the metrics {list(metrics)}, but refit={refit!r} does not say which "
-            "of them decides. Set refit to one of them, to a callable, or to False."
+            # The first sentence is scikit-learn's.
+            "For multi-metric scoring, the parameter refit must be set to a scorer key or a "
+            f"callable to refit. scoring returns the metrics {list(metrics)}, and refit={refit!r} "
+            "is none of them. Set refit to one of them, to a callable, or to False."
         )
 
 

@@ -91,8 +91,8 @@ def test_bad_settings_are_told_before_any_fit(iris, counted, path, settings, err
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({}, r"returns the metrics \['hit', 'miss'\], but refit=True"),
-        ({"refit": "mis"}, "but refit='mis'"),
+        ({}, r"returns the metrics \['hit', 'miss'\], and refit=True"),
+        ({"refit": "mis"}, "and refit='mis'"),
         ({"refit": False, "return_predictions": True}, "needs a best candidate"),
         ({"refit": one_standard_error("quality")}, "none was named"),
     ],
