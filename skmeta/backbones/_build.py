@@ -93,7 +93,7 @@ torch.nn.Module
             # A new layer draws weights from torch's global generator, which must not change.
             with torch.random.fork_rng(devices=[]):
                 module = BACKBONES[backbone](tuple(input_shape), **params)
-        except TypeError as error:
+        except (TypeError, RuntimeError) as error:
             raise BackboneError(f"backbone_params of {backbone!r}: {error}") from error
         draw_parameters(module, torch.Generator() if generator is None else generator)
     elif isinstance(backbone, type):

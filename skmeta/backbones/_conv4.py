@@ -120,8 +120,8 @@ def conv4(
     if side == 0:
         raise BackboneError(
             f"Backbone 'conv4' halves the image {n_blocks} times, but input_shape={input_shape} "
-            f"is smaller than {2**n_blocks} pixels on a side. Lower n_blocks, or use "
-            "downsample='stride'."
+            f"is smaller than {2**n_blocks} pixels on a side. Images have the shape (channels, "
+            "height, width). If these do, lower n_blocks, or use downsample='stride'."
         )
     channels = [input_shape[0], *[n_channels] * n_blocks]
     blocks = [ConvBlock(channels[i], channels[i + 1], downsample) for i in range(n_blocks)]
