@@ -81,8 +81,8 @@ class TensorAdapter:
         self.device = device
         self.dtype = dtype
         # Copies, because torch warns about read-only arrays, such as those of a prior.
-        self._x_mean = torch.tensor(scaler.x_mean, dtype=dtype, device=device)
-        self._x_scale = torch.tensor(scaler.x_scale, dtype=dtype, device=device)
+        self._x = tuple(torch.tensor(v, dtype=torch.float64) for v in scaler[:2])
+        self._x_in: dict[torch.dtype, tuple[Tensor, ...]] = {}
         self._y_mean, self._y_scale = float(scaler.y_mean), float(scaler.y_scale)
 
     def upload(self, X: np.ndarray) -> Tensor:
@@ -91,8 +91,15 @@ class TensorAdapter:
 
     def inputs(self, rows: Tensor) -> Tensor:
         """Standardise and reshape rows (n_rows, n_features) of an uploaded table."""
-        x = (rows.to(self.dtype) - self._x_mean) / self._x_scale
-        return channels_last(x.reshape(-1, *self.input_shape))
+        # Rounded afterwards: a column of times or coordinates is far from zero, but not wide.
+        dtype = self.dtype
+        if rows.is_floating_point():
+            dtype = torch.promote_types(rows.dtype, dtype)
+        if dtype not in self._x_in:
+            self._x_in[dtype] = tuple(v.to(dtype).to(self.device) for v in self._x)
+        mean, scale = self._x_in[dtype]
+        x = (rows.to(dtype) - mean) / scale
+        return channels_last(x.to(self.dtype).reshape(-1, *self.input_shape))
 
     def rows(self, X: Tensor, y: np.ndarray, w: np.ndarray) -> Rows:
         """Make one set of a task from rows of an uploaded table."""

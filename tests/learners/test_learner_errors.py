@@ -210,6 +210,12 @@ def test_an_unknown_backbone():
         MAML(**BARE, backbone="resnet").fit(*make_classes())
 
 
+def test_a_backbone_parameter_out_of_range():
+    params = {"backbone": "conv4", "backbone_params": {"n_channels": -4}}
+    with pytest.raises(BackboneError, match=r"backbone_params of 'conv4': .* negative dimension"):
+        ProtoNet(**SMALL | params).fit(*make_classes(n_features=256))
+
+
 def test_a_backbone_parameter_that_does_not_exist():
     with pytest.raises(BackboneError, match=r"backbone_params of 'mlp': .*'widths'"):
         MAML(**BARE, backbone_params={"widths": (5,)}).fit(*make_classes())
@@ -221,7 +227,10 @@ def test_a_convolution_on_a_table():
 
 
 def test_images_that_are_too_small():
-    with pytest.raises(BackboneError, match=r"halves the image 3 times.*Lower n_blocks"):
+    with pytest.raises(
+        BackboneError,
+        match=r"halves the image 3 times.*\(channels, height, width\).*lower n_blocks",
+    ):
         MAML(**BARE, backbone="conv4", backbone_params={"n_blocks": 3}).fit(*make_classes())
 
 

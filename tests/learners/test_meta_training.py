@@ -265,3 +265,19 @@ def test_buffers_have_the_precision_of_the_rows(precision):
     reg = learner.to_estimator().fit(X[:5], y[:5])
     single = learner.to_estimator(precision="float32").fit(X[:5], y[:5])
     np.testing.assert_allclose(single.predict(X), reg.predict(X), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1.0, 1e8), (1e-15, 0.0), (1e-200, 0.0), (1e100, 0)])
+def test_columns_of_any_centre_and_scale(scale, offset):
+    X, y, groups = make_sinusoids(12, seed=0)
+    plain, other = (
+        MAML(**SMALL).fit(x, t, groups) for x, t in ((X, y), (scale * X + offset, scale * y))
+    )
+    np.testing.assert_allclose(
+        other.history_["train_loss"], plain.history_["train_loss"], rtol=1e-3
+    )
+    few, rest = slice(0, 5), slice(5, 10)
+    expected = plain.to_estimator().fit(X[few], y[few]).predict(X[rest])
+    reg = other.to_estimator().fit((scale * X + offset)[few], scale * y[few])
+    found = reg.predict((scale * X + offset)[rest]) / scale
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)

@@ -160,13 +160,14 @@ def _mean_and_scale(values: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.n
     w = np.where(np.isnan(values), 0.0, w.reshape(-1, *[1] * (values.ndim - 1)))
     total, values = w.sum(0), np.nan_to_num(values)
     total = np.where(total == 0, 1.0, total)
-    # Values so large that their squares would be infinite are measured in units of the largest.
+    # Values whose squares would be infinite, or zero, are measured in units of the largest.
     largest = abs(values).max(0, initial=0.0)
-    unit = np.where(largest > 1e100, largest, 1.0)
+    is_extreme = (largest > 1e100) | ((largest < 1e-100) & (largest > 0))
+    unit = np.where(is_extreme, largest, 1.0)
     values = values / unit
     mean = (w * values).sum(0) / total
     scale = np.sqrt((w * (values - mean) ** 2).sum(0) / total) * unit
     mean = mean * unit
     # Rounding can leave a constant column with a tiny scale. It must not be divided by it.
-    constant = scale <= 1e-12 * np.maximum(1.0, np.abs(mean))
+    constant = scale <= 1e-12 * np.abs(mean)
     return np.asarray(mean), np.where(constant, 1.0, scale)

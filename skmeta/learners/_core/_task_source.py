@@ -106,7 +106,7 @@ def resolve_kind(task_type: str, y: Any, groups: Any, *, asks: bool = True) -> s
         if groups is None:
             task_type = "classification"
         else:
-            continuous = type_of_target(y).startswith("continuous")
+            continuous = _is_continuous(y)
             if asks and not continuous:
                 _ask_about_whole_numbers(y)
             task_type = "regression" if continuous else "classification"
@@ -115,13 +115,19 @@ def resolve_kind(task_type: str, y: Any, groups: Any, *, asks: bool = True) -> s
             "Regressions need to know which rows form a task, but groups is None. Pass groups, "
             "one label per row, for example fit(X, y, groups=groups)."
         )
-    if task_type == "classification" and type_of_target(y).startswith("continuous"):
+    if task_type == "classification" and _is_continuous(y):
         raise EpisodeError(
             "The targets are continuous, but the tasks are classifications "
             f"({'groups is None' if groups is None else 'task_type was set'}). Pass groups to "
             "fit regressions, one task per group, or pass class labels as y."
         )
     return task_type
+
+
+def _is_continuous(y: np.ndarray) -> bool:
+    # A number that is larger than any integer of 64 bits is no reason to warn.
+    with np.errstate(invalid="ignore"):
+        return str(type_of_target(y)).startswith("continuous")
 
 
 def _plain_numbers(y: Any) -> np.ndarray:
