@@ -19,7 +19,6 @@ ORDER = "asserts the order of a grid, which is not kept where candidates are rac
 DIFFERENT = {
     **DIFFERENT_WITHOUT_RACING,
     "test_search_default_iid[RacingSearchCV-specialized_params1]": ORDER,
-    "test_search_cv_results_rank_tie_breaking": ORDER,
     "test_search_cv_timing": ORDER,
     "test_grid_search_with_multioutput_data": "reads the score of every fold",
     "test_random_search_cv_results_multimetric": (
