@@ -110,10 +110,11 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
     racing : bool or float, default=False
         Stop a candidate when the probability that it will beat the best candidate falls below this
         number, at most 0.5; True is 0.3. The probability is computed from the differences between
-        the two on the same folds. A stopped
-        candidate has NaN for the folds that were not run, and as its mean score, so that it ranks
-        last. Its times are those of the folds that were run. If there are several metrics, that of
-        `refit` decides. Not for ``n_iter="all"``.
+        the two on the same folds. That saves about half of the fits, and may lose the best
+        candidate; a smaller number saves less, and loses it less often. A stopped candidate has NaN
+        for the folds that were not run, and as its mean score, so that it ranks last. Its times are
+        those of the folds that were run. If there are several metrics, that of `refit` decides.
+        Not for ``n_iter="all"``.
     early_stopping : float or splitter, default=None
         Let boosting end when the loss on held rows does not improve any more. A number is the
         share of each fold's training rows that is held out; it is stratified for classifiers, and
