@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import resolve_scorers
 from skmeta.exceptions import SearchSpaceError
-from skmeta.search._metrics import Metrics
+from skmeta.search._metrics import Metrics, check_own_scores
 from skmeta.search._priors import check_prior
 from skmeta.search._refit import OneStandardError
 from skmeta.search.early_stopping import (
@@ -30,6 +30,7 @@ from skmeta.search.space import (
     default_search_space,
     expand_choices,
     is_estimator,
+    replace_parts,
     scale_default_space,
     target_scale,
 )
@@ -101,7 +102,8 @@ def resolve_arguments(search: Any) -> Arguments:
     Raises
     ------
     SearchSpaceError
-        If the space is given twice or empty, or does not fit the estimator or ``n_iter``.
+        If the space is given twice or empty, does not fit the estimator or ``n_iter``, or chooses
+        between kinds of estimators whose own scores cannot be compared.
     TypeError
         If a parameter of the space has a single value.
     ValueError
@@ -122,6 +124,9 @@ def resolve_arguments(search: Any) -> Arguments:
     check_prior(search.prior)
     space = _resolve_space(search)
     space.check(search.estimator)
+    if search.scoring is None:
+        choices = space.part_choices(search.estimator)
+        check_own_scores(replace_parts(search.estimator, parts) for parts in choices)
     metrics = Metrics(
         scorers,
         search.estimator,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.utils import get_tags
 
 from skmeta._sklearn_compat import (
     ScorerParts,
@@ -16,15 +17,16 @@ from skmeta._sklearn_compat import (
     scorer_parts,
     scorers_by_name,
 )
+from skmeta.exceptions import SearchSpaceError
 from skmeta.search._refit import check_refit
 from skmeta.search.history import mask_password
 from skmeta.search.record import Evaluation
-from skmeta.search.space import stable_repr
+from skmeta.search.space import predictor_name, stable_repr
 
 # Longer strings in the arguments of a scorer do not become part of a metric's name.
 _MAX_STRING = 30
 
-__all__ = ["Metrics", "metric_name", "metric_names"]
+__all__ = ["Metrics", "check_own_scores", "metric_name", "metric_names"]
 
 
 class Metrics:
@@ -160,6 +162,37 @@ def _name_of_own_score(estimator: Any) -> str:
     if is_classifier(estimator):
         return "accuracy"
     return "r2" if is_regressor(estimator) else f"{type(estimator).__name__}.score"
+
+
+def check_own_scores(estimators: Iterable[Any]) -> None:
+    """Raise if the ``score`` methods of some estimators do not measure the same.
+
+    Parameters
+    ----------
+    estimators : iterable of estimator
+        Those that say that they are of no kind are not compared.
+
+    Raises
+    ------
+    SearchSpaceError
+    """
+    kinds: dict[str, str] = {}
+    for estimator in estimators:
+        kind = get_tags(estimator).estimator_type
+        if kind is not None:
+            kinds.setdefault(kind, predictor_name(estimator))
+        if len(kinds) > 1:
+            (one, one_name), (other, other_name) = kinds.items()
+            raise SearchSpaceError(
+                f"The search chooses between {one_name} ({_spaced(one)}) and {other_name} "
+                f"({_spaced(other)}). scoring=None compares candidates by their own score methods, "
+                "which measure different things. Pass estimators of one kind, or set scoring to a "
+                "metric that is right for all of them."
+            )
+
+
+def _spaced(kind: str) -> str:
+    return kind.replace("_", " ")
 
 
 def metric_names(scorers: Mapping[str, Any], estimator: Any) -> dict[str, str]:

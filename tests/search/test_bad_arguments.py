@@ -7,8 +7,10 @@ import pytest
 from scipy.stats import loguniform
 from searching import GRID, QUALITY, SPACE
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
+from sklearn.ensemble import IsolationForest
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from sklearn.neighbors import KNeighborsClassifier
@@ -86,6 +88,32 @@ def test_bad_settings_are_told_before_any_fit(iris, counted, path, settings, err
     with pytest.raises(error, match=match):
         search.fit(*iris)
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("estimator", "space", "match"),
+    [
+        ([SVC(), Ridge()], None, r"SVC \(classifier\) and Ridge \(regressor\).*set scoring to"),
+        ([Ridge(), make_pipeline(PCA(), SVC())], None, r"Ridge \(regressor\) and SVC \(class"),
+        ([SVC(), IsolationForest()], None, r"IsolationForest \(outlier detector\)"),
+        ([SVC(), KMeans(2)], None, r"KMeans \(clusterer\)"),
+        (make_pipeline(SVC()), {"svc": [SVC(), Ridge()]}, r"Ridge \(regressor\)"),
+        (make_pipeline(SVC()), [{"svc__C": [1, 2]}, {"svc": [Ridge()]}], r"Ridge \(regressor\)"),
+    ],
+)
+def test_own_scores_of_different_kinds_are_not_compared(iris, path, estimator, space, match):
+    search = MetaLearnedSearchCV(estimator, space, n_iter=2, history=path)
+    with pytest.raises(SearchSpaceError, match=match):
+        search.fit(*iris)
+    assert not path.exists()
+
+
+def test_different_kinds_may_share_a_metric(iris):
+    X, y = iris
+    space = {"model": [RidgeClassifier(), Ridge()]}
+    pipe = Pipeline([("model", Ridge())])
+    found = MetaLearnedSearchCV(pipe, space, n_iter="all", scoring="r2").fit(X[:100], y[:100])
+    assert np.isfinite(found.cv_results_["mean_test_score"]).all()
 
 
 @pytest.mark.parametrize(
