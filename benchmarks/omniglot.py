@@ -4,7 +4,9 @@
     python benchmarks/omniglot.py --protocol papers --learner protonet
 
 Protocols: ``source`` takes 64 characters to learn from and 20 to test on, drawn at random from
-all 1,623 by ``--seed``; ``papers`` the split of Vinyals et al. (1,200 and 423). Training
+all 1,623 by ``--seed``; ``papers`` the split of Vinyals et al. (1,200 and 423); ``alphabets``
+learns from the 964 characters of 30 alphabets, and each test episode has characters of one of the
+20 other alphabets (Lake et al. 2015). Training
 characters are also turned by 90, 180 and 270 degrees, as extra classes; those of ``source`` are
 mirrored too, and each drawing is there in four distorted copies more. Accuracy is the mean over
 600 test episodes with 15 queries a class and a 95% confidence interval, inductive (each query
@@ -91,7 +93,11 @@ ITERATIONS = {
 @cache
 def load(protocol: str, seed: int, gray: bool = False) -> tuple[np.ndarray, ...]:
     """Training and test rows of a protocol."""
-    names = {"papers": ("trainval", "test"), "validation": ("train", "validation")}
+    names = {
+        "papers": ("trainval", "test"),
+        "validation": ("train", "validation"),
+        "alphabets": ("background", "evaluation"),
+    }
     if protocol != "source":
         train, test = names[protocol]
         X, y = load_omniglot(subset=train, rotations=True, return_X_y=True, dtype=np.uint8)
@@ -118,6 +124,12 @@ def as_gray(y: np.ndarray) -> np.ndarray:
         for drawings, k in zip(images, labels // 1623, strict=True)
     ]
     return np.concatenate(turned).reshape(-1, 784) / np.float32(255)
+
+
+def alphabet_of() -> dict[int, str]:
+    """The alphabet of each character."""
+    every = load_omniglot(subset="all", dtype=np.uint8)
+    return dict(zip(every.target.tolist(), every.alphabet, strict=True))
 
 
 def augment(X: np.ndarray, y: np.ndarray, seed: int, n_copies: int = 4) -> tuple[np.ndarray, ...]:
@@ -167,7 +179,9 @@ def baselines(X: np.ndarray, y: np.ndarray, pairs: list[str], episodes: int) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--protocol", choices=["source", "papers", "validation"], default="source")
+    parser.add_argument(
+        "--protocol", choices=["source", "papers", "validation", "alphabets"], default="source"
+    )
     parser.add_argument("--learner", choices=[*LEARNERS, "baselines"], default="maml")
     parser.add_argument("--iterations", type=int, default=None)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=JSON", help="more settings")
@@ -227,6 +241,8 @@ def main() -> None:
         n_way, n_shot = map(int, pair.split(","))
         for transductive in (False, True):
             learner.set_params(n_way=n_way, n_shot=n_shot, n_query=15, transductive=transductive)
+            if args.protocol == "alphabets":
+                learner.set_params(superclass=alphabet_of())
             scores = learner.score_tasks(X_test, y_test, n_tasks=args.episodes)
             mode = "transductive" if transductive else "inductive"
             record[f"{n_way}-way {n_shot}-shot {mode}"] = interval(scores)
