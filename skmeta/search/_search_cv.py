@@ -359,6 +359,9 @@ multimetric_, classes_, n_features_in_, feature_names_in_
                 outcome = run_search(
                     self, arguments, data, folds, record, begun=begun, callbacks=callbacks
                 )
+            # An earlier fit may have set attributes that this one does not set.
+            for name in [name for name in vars(self) if name.endswith("_")]:
+                delattr(self, name)
             self.n_splits_ = len(folds.splits)
             self.prior_ = record.prior
             self.prior_report_ = outcome.report
@@ -367,13 +370,9 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             self.search_time_ = outcome.seconds
             self._set_results(arguments, outcome)
             if self.return_predictions:
+                best = outcome.trials[self.best_index_].params
                 self.cv_predictions_ = predict_out_of_fold(
-                    self,
-                    arguments.estimator,
-                    arguments.scorers,
-                    data,
-                    folds,
-                    outcome.trials[self.best_index_].params,
+                    self, arguments.estimator, arguments.scorers, data, folds, best
                 )
             if self.refit:
                 self._refit_best(arguments, data, callbacks)

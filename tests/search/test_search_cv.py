@@ -170,6 +170,31 @@ def test_clone_pickle_and_repr(iris, path):
     assert clone(again).set_params(estimator__C=3).estimator.C == 3
 
 
+def test_a_later_fit_keeps_nothing_of_an_earlier_one(iris):
+    X, y = iris
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    search = MetaLearnedSearchCV(SVC(), GRID, n_iter="all", cv=3, return_predictions=True)
+    search.fit(frame, y)
+    refitted = {"best_estimator_", "refit_time_", "feature_names_in_"}
+    assert {"cv_predictions_", *refitted} <= fitted(search)
+    two = {"scoring": ["accuracy", "f1_macro"], "refit": False, "return_predictions": False}
+    changed = clone(search).set_params(**two).fit(frame, y)
+    assert fitted(search.set_params(**two).fit(frame, y)) == fitted(changed)
+    assert not {"best_index_", "best_params_", "best_score_"} & fitted(search)
+
+
+def test_a_fit_that_fails_leaves_the_earlier_one(iris):
+    search = MetaLearnedSearchCV(SVC(), GRID, n_iter="all", cv=3).fit(*iris)
+    before = fitted(search)
+    with pytest.raises(ValueError, match="scoring"):
+        search.set_params(scoring="acc").fit(*iris)
+    assert fitted(search) == before
+
+
+def fitted(search):
+    return {name for name in vars(search) if name.endswith("_")}
+
+
 def test_the_metric_to_maximise_is_the_one_refit_names(path):
     X, y = load_breast_cancer(return_X_y=True)
     search = MetaLearnedSearchCV(
