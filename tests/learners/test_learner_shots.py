@@ -1,5 +1,7 @@
 """Shots of the learners: rows in all for groups, ranges, and the kind of whole numbers."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,14 @@ def test_a_number_of_shots_has_a_new_meaning_for_groups():
     np.testing.assert_array_equal(weights[0], weights[1])
     np.testing.assert_array_equal(weights[0], weights[2])
     assert not np.array_equal(weights[0], weights[3])
+
+
+def test_a_newcomer_who_sets_no_number_is_not_warned():
+    X, y, groups = make_groups()
+    settings = {n: v for n, v in SMALL.items() if n not in ("n_shot", "n_query")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MAML(**settings).fit(X, y, groups)
 
 
 def test_protonet_has_rows_of_each_class():

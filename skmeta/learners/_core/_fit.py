@@ -256,6 +256,9 @@ def _warn_of_shots(learner: Algorithm) -> None:
     draws_tasks, is_new = learner.n_iterations > 0, not isinstance(learner.n_shot, Integral)
     if learner.shots_per != "auto" or is_new or not draws_tasks:
         return
+    defaults = type(learner)
+    if (learner.n_shot, learner.n_query) == (defaults.n_shot, defaults.n_query):
+        return  # Only who has set a number may have meant another one.
     warnings.warn(
         f"n_shot={learner.n_shot} and n_query={learner.n_query} count the rows of a group in all, "
         "whatever their class; in version 0.1 they counted the rows of each class. Set "
