@@ -15,7 +15,7 @@ FLOORS = [
     {
         *("_validation", "_columns", "_random", "_optional", "exceptions"),
         *("_sklearn_compat", "_torch_compat", "_files", "_renamed"),
-        *("_html", "_doc_link", "_docstrings", "_progress"),
+        *("_html", "_doc_link", "_docstrings", "_progress", "_fold_evaluation"),
     },
     {"tasks", "backbones"},
     {"datasets", "backend"},

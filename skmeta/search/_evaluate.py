@@ -4,8 +4,9 @@ scikit-learn's searches receive the results of a batch together. This one receiv
 so that it can record each candidate, keep to a time budget, and resume from its record.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -13,13 +14,13 @@ from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.model_selection import check_cv
-from sklearn.utils import get_tags
 
+from skmeta._fold_evaluation import Predictions, evaluate_fold, predict_fold
 from skmeta._sklearn_compat import Parallel, delayed, fit_and_score, has_callbacks, safe_indexing
 from skmeta.search._arguments import Arguments
 from skmeta.search._fit_params import FitData
 from skmeta.search._recorder import Output, Trial, TrialRecorder
-from skmeta.search.early_stopping import Held, hold_out, stop_early
+from skmeta.search.early_stopping import hold_out, stop_early
 from skmeta.search.space import Candidate, stable_repr
 
 __all__ = ["FoldEvaluator", "Folds", "check_predictions", "draw_folds", "predict_out_of_fold"]
@@ -131,20 +132,6 @@ def check_predictions(method: Any, arguments: Arguments, folds: Folds, n_rows: i
         )
 
 
-class Predictions(NamedTuple):
-    """Predictions of the test part of a fold.
-
-    Attributes
-    ----------
-    values : ndarray of shape (n_test,) or (n_test, n_outputs)
-    classes : ndarray or None
-        The classes that the columns stand for; None for labels and for regressions.
-    """
-
-    values: NDArray[Any]
-    classes: NDArray[Any] | None
-
-
 class FoldEvaluator:
     """Evaluates candidates on the folds of a search.
 
@@ -176,7 +163,7 @@ class FoldEvaluator:
     ) -> None:
         self._data = data
         self._splits = folds.splits
-        self._held = _hold_out(search.early_stopping, estimator, data, folds)
+        self._stopping = _stopping(search.early_stopping, estimator, data, folds)
         self._recorder = recorder
         self._estimator = clone(estimator)
         # The search goes along with each fit, but only if callbacks are to receive it.
@@ -236,7 +223,7 @@ class FoldEvaluator:
         assert self._recorder is not None
         for fold in range(len(self._splits)):
             task = {**self._task([trial], 0, fold, None), "caller": None, "parameters": None}
-            del task["held"]
+            del task["stopping"]
             self._recorder.observe(trial, fold, fit_and_score(_Failing(reason), **task))
 
     def predict(self, trial: Trial, method: str) -> dict[int, Predictions]:
@@ -256,7 +243,7 @@ class FoldEvaluator:
         tasks = [self._task([trial], 0, fold, None) for fold in range(len(self._splits))]
         # Callbacks are told of the search's evaluations only.
         found = self._parallel(
-            delayed(_predict)({**self._cloned(task), "caller": None}, method) for task in tasks
+            delayed(predict_fold)({**self._cloned(task), "caller": None}, method) for task in tasks
         )
         return dict(found)
 
@@ -287,7 +274,7 @@ class FoldEvaluator:
             "y": self._data.y,
             "train": train,
             "test": test,
-            "held": self._held[fold],
+            "stopping": self._stopping[fold],
             "parameters": trials[position].params,
             "split_progress": (fold, n_splits),
             "candidate_progress": (position, len(trials)),
@@ -306,7 +293,7 @@ class FoldEvaluator:
         if not tasks:
             return
         # Each estimator is cloned when its fit is about to begin.
-        results = self._parallel(delayed(_evaluate)(self._cloned(task)) for task in tasks)
+        results = self._parallel(delayed(evaluate_fold)(self._cloned(task)) for task in tasks)
         try:
             yield from results
         finally:
@@ -332,29 +319,20 @@ def _make_parallel(**settings: Any) -> Any:
         return Parallel(**settings)
 
 
-def _hold_out(
+def _stopping(
     early_stopping: Any, estimator: Any, data: FitData, folds: Folds
-) -> list[Held | None]:
-    """Return the rows of each fold on which early stopping computes the loss."""
+) -> list[Callable[[Any], Any] | None]:
+    """Return the context of each fold in which the fit of an estimator stops early."""
     if early_stopping is None:
         return [None] * len(folds.splits)
-    held: list[Held | None] = []
+    stopping: list[Callable[[Any], Any] | None] = []
     for train, _ in folds.splits:
         X, y = (safe_indexing(values, train) for values in (data.X, data.y))
         groups = data.given.get("groups")
         groups = None if groups is None else safe_indexing(groups, train)
-        held.append(hold_out(early_stopping, X, y, groups, is_classifier(estimator)))
-    return held
-
-
-def _evaluate(task: dict[str, Any]) -> tuple[int, int, Output]:
-    position, fold = task["candidate_progress"][0], task["split_progress"][0]
-    held = task.pop("held")
-    if held is None:
-        return position, fold, fit_and_score(**task)
-    with stop_early(task["estimator"], held) as found:
-        output = fit_and_score(**task)
-    return position, fold, {**output, "n_rounds": found.n_rounds}
+        held = hold_out(early_stopping, X, y, groups, is_classifier(estimator))
+        stopping.append(partial(stop_early, rows=held))
+    return stopping
 
 
 def predict_out_of_fold(
@@ -414,20 +392,3 @@ def _align(
     values = np.full((len(found.values), len(classes)), _OF_A_MISSING_CLASS[method])
     values[:, np.searchsorted(classes, found.classes)] = found.values
     return values
-
-
-def _predict(task: dict[str, Any], method: str) -> tuple[int, Predictions]:
-    """Fit one candidate on one fold, and predict the test part."""
-    fold, estimator = task["split_progress"][0], task["estimator"]
-    _evaluate({**task, "error_score": "raise"})
-    X = safe_indexing(task["X"], task["test"])
-    if get_tags(estimator).input_tags.pairwise:  # similarities to the rows of the training part
-        X = safe_indexing(X, task["train"], axis=1)
-    values = getattr(estimator, method)(X)
-    if isinstance(values, list):
-        raise ValueError(
-            f"{method} of several outputs at once has no single array. Use "
-            'return_predictions="predict".'
-        )
-    classes = None if method == "predict" else getattr(estimator, "classes_", None)
-    return fold, Predictions(np.asarray(values), classes)

@@ -1,0 +1,31 @@
+"""What a worker process of a search imports."""
+
+import subprocess
+import sys
+
+import pytest
+
+SEARCH = """
+import sys
+import warnings
+from sklearn.datasets import load_iris
+from sklearn.neighbors import KNeighborsClassifier
+from skmeta.search import MetaLearnedSearchCV
+
+def is_imported(estimator, X, y):
+    return float("skmeta.search" in sys.modules or "sqlalchemy" in sys.modules)
+
+if __name__ == "__main__":
+    warnings.simplefilter("error")
+    search = MetaLearnedSearchCV(
+        KNeighborsClassifier(), {"n_neighbors": [1, 2]}, n_iter="all", cv=2, history=False,
+        scoring=is_imported, return_predictions=True, n_jobs={n_jobs},
+    ).fit(*load_iris(return_X_y=True))
+    sys.exit(int(search.best_score_))
+"""
+
+
+@pytest.mark.parametrize(("n_jobs", "expected"), [(1, 1), (2, 0)])
+def test_a_worker_does_not_import_the_searches(n_jobs, expected):
+    code = SEARCH.replace("{n_jobs}", str(n_jobs))
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == expected
