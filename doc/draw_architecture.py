@@ -26,7 +26,7 @@ HOLDS = {
     "_sklearn_compat": "private scikit-learn",
     "_torch_compat": "versions of torch",
     "_files": "reading and writing files",
-    "_fold_evaluation": "fits in workers of searches",
+    "_fold_evaluation": "fits of searches",
     "exceptions": "errors, warnings",
     "_renamed": "old pickles",
     "_html": "HTML, escaped",
