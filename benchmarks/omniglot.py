@@ -191,6 +191,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=Path, help="prior that meta-training goes on from")
     parser.add_argument("--save", type=Path, help="file for the prior")
+    parser.add_argument("--within", action="store_true", help="train on tasks of one alphabet")
     parser.add_argument("--gray", action="store_true", help="gray images, from SKMETA_DATA")
     args = parser.parse_args()
     if args.threads:
@@ -204,7 +205,11 @@ def main() -> None:
     iterations = args.iterations or ITERATIONS.get((args.protocol, args.learner), 1000)
     settings = settings | {k: json.loads(v) for k, v in (s.split("=", 1) for s in args.set)}
     name = "-".join([args.protocol, args.learner, str(iterations), str(args.seed), *args.set])
-    name += "-gray" * args.gray + (f"-from-{args.start.stem}" if args.start else "")
+    name += (
+        "-within" * args.within
+        + "-gray" * args.gray
+        + (f"-from-{args.start.stem}" if args.start else "")
+    )
     runs = RESULTS / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     common = {
@@ -220,6 +225,9 @@ def main() -> None:
         "random_state": args.seed,
         "prior": MetaPrior.load(args.start) if args.start else None,
     }
+    if args.within:
+        of = alphabet_of()
+        common["superclass"] = {label: of[label % 1623] for label in np.unique(y).tolist()}
     learner = cls(**(common | settings))
     learner.fit(X, y)
     if args.save:
@@ -232,6 +240,7 @@ def main() -> None:
         "iterations": iterations,
         "seed": args.seed,
         "gray": args.gray,
+        "within": args.within,
         "start": args.start.stem if args.start else None,
         "minutes": learner.history_["seconds"][-1] / 60,
         "cpu_minutes": (usage.ru_utime + usage.ru_stime) / 60,
@@ -240,9 +249,9 @@ def main() -> None:
     for pair in args.evaluate:
         n_way, n_shot = map(int, pair.split(","))
         for transductive in (False, True):
+            superclass = alphabet_of() if args.protocol == "alphabets" else None
             learner.set_params(n_way=n_way, n_shot=n_shot, n_query=15, transductive=transductive)
-            if args.protocol == "alphabets":
-                learner.set_params(superclass=alphabet_of())
+            learner.set_params(superclass=superclass)
             scores = learner.score_tasks(X_test, y_test, n_tasks=args.episodes)
             mode = "transductive" if transductive else "inductive"
             record[f"{n_way}-way {n_shot}-shot {mode}"] = interval(scores)

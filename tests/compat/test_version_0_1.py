@@ -101,7 +101,9 @@ def test_fitted_learners(stem):
     found = {name: values for name, values in learner.history_.items() if name != "seconds"}
     assert found == EXPECTED[stem]["history"]
     name, _, kind = stem.rpartition("-")
-    assert_close(learner.score(*make_tasks(name, kind)), EXPECTED[stem]["score"])
+    # Version 0.1 rounded rows to single precision before it standardised them, not afterwards.
+    score = learner.score(*make_tasks(name, kind))
+    np.testing.assert_allclose(score, EXPECTED[stem]["score"], rtol=RTOL, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,7 @@ def _warn_of_shots(learner: Algorithm) -> None:
         return
     defaults = type(learner)
     if (learner.n_shot, learner.n_query) == (defaults.n_shot, defaults.n_query):
-        return  # Only who has set a number may have meant another one.
+        return  # The user has set no number.
     warnings.warn(
         f"n_shot={learner.n_shot} and n_query={learner.n_query} count the rows of a group in all, "
         "whatever their class; in version 0.1 they counted the rows of each class. Set "
