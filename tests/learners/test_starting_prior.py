@@ -90,8 +90,7 @@ def test_another_learner_takes_the_network(classes):
     maml = MAML(**SMALL | AS_IT_IS | {"prior": first}).fit(X, y).prior_
     for name, value in body(first).items():
         assert_array_equal(maml.tensors[name], value, err_msg=name)
-    # Without an inner step and with prototypes for a head, features decide alone.
-    new = MetaFewShotClassifier(first).fit(X[:20], y[:20])
+    new = MetaFewShotClassifier(maml).fit(X[:20], y[:20])
     assert new.score(X[:20], y[:20]) > 0.5
 
 
@@ -214,3 +213,9 @@ def test_in_context_learner_remembers_earlier_tasks(classes):
     first = InContextLearner(**settings).fit(X[y < 8], y[y < 8]).prior_
     second = InContextLearner(**settings, prior=first).fit(X[y >= 8], y[y >= 8]).prior_
     assert_array_equal(np.sort(second.trained_on), np.arange(12))
+
+
+@pytest.mark.parametrize("cls", [MAML, InContextLearner])
+def test_it_is_described_once(cls):
+    lines = [line.strip() for line in cls.__doc__.splitlines()]
+    assert sum(line.startswith("prior : ") for line in lines) == 1

@@ -277,15 +277,13 @@ def complete(cls: type) -> None:
     known = {name for members in GROUPS.values() for name in members}
     grouped["Adaptation"] = [n for n in names if n not in known and n in PARAMETERS]
     special = {"Of this learner": [n for n in names if n not in known and n not in PARAMETERS]}
-    described = [
-        name
-        for members in grouped.values()
-        for name in members
-        if f"\n    {name} : " not in cls.__doc__
-    ]
+    # What a learner describes itself stays as it is. Python 3.13 has cleaned its docstring already.
+    text = inspect.cleandoc(cls.__doc__)
+    named = [name for members in grouped.values() for name in members]
+    described = [name for name in named if f"\n{name} : " not in text]
     parameters = describe_parameters(cls, described, PARAMETERS)
     shared = {"parameters": parameters, "attributes": ATTRIBUTES}
-    text = inspect.cleandoc(cls.__doc__) % shared
+    text = text % shared
     listed = [
         textwrap.fill(f"* {group}: {', '.join(f'``{n}``' for n in members)}.", 96, **_BULLET)
         for group, members in (special | grouped).items()
