@@ -112,7 +112,13 @@ class Algorithm(DocLink, BaseEstimator, ABC):
         return tags
 
     def starting_prior(self) -> MetaPrior | None:
-        """Return the prior that meta-training starts from, unless :meth:`init_state` reads it."""
+        """Return the prior that meta-training starts from, unless :meth:`init_state` reads it.
+
+        Returns
+        -------
+        MetaPrior or None
+            None if weights are drawn, or if :meth:`init_state` takes them from ``prior``.
+        """
         start: MetaPrior | None = self.prior
         return start
 

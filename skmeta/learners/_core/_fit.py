@@ -1,4 +1,4 @@
-"""Meta-training: from a table of tasks to a prior and a learning curve; and the prior before it."""
+"""Meta-training: from a table of tasks to a prior and a learning curve. The untrained prior."""
 
 from __future__ import annotations
 

@@ -41,7 +41,8 @@ def check_start(prior: MetaPrior, kind: str, n_features: int, names: Sequence[st
         )
     if prior.input_shape is None:
         raise PriorMismatchError(
-            f"{prior!r} takes tables of any width. Only {prior.learner} can go on from it."
+            f"{prior!r} takes tables of any width. Only {prior.learner} can go on from it: use "
+            "that learner, or a prior that was meta-trained with this backbone."
         )
     prior.check_features(n_features, names)
 
