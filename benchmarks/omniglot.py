@@ -194,6 +194,10 @@ def main() -> None:
     parser.add_argument("--within", action="store_true", help="train on tasks of one alphabet")
     parser.add_argument("--gray", action="store_true", help="gray images, from SKMETA_DATA")
     args = parser.parse_args()
+    if args.gray and args.protocol == "source":
+        parser.error("--gray is for the other protocols: source has distorted copies.")
+    if args.within and args.protocol != "alphabets":
+        parser.error("--within is for the protocol alphabets.")
     if args.threads:
         torch.set_num_threads(args.threads)
     X, y, X_test, y_test = load(args.protocol, args.seed, args.gray)
