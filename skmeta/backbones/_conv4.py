@@ -12,6 +12,9 @@ from skmeta.backbones._normalization import EpisodeBatchNorm
 from skmeta.backbones._pooling import halve
 from skmeta.exceptions import BackboneError
 
+# Bytes of the wide maps that are computed before they are halved.
+_CACHE = 4 * 2**20
+
 
 class ConvBlock(nn.Module):
     """3x3 convolution, batch normalisation, halving of the resolution, ReLU.
@@ -44,29 +47,40 @@ class ConvBlock(nn.Module):
         # the maximum, and is applied to a quarter of the values.
         turn = torch.where(self.norm.weight < 0, -1.0, 1.0).to(x.dtype)
         weight = self.weight * turn[:, None, None, None]
+        maps = None
         if self.norm.training:
-            images, x = x, F.conv2d(x, weight, stride=self.stride, padding=1)
             if self.measures_patches:
-                self.norm.mean, self.norm.var = convolved_moments(images, weight, self.stride)
+                self.norm.mean, self.norm.var = convolved_moments(x, weight, self.stride)
             else:
-                self.norm.measure(x)
-            scale, shift = self._scale_and_shift(turn)
-            x = torch.addcmul(shift[:, None, None], self._halve(x), scale[:, None, None])
-        else:
-            scale, shift = self._scale_and_shift(turn)
+                maps = self._convolve(x, weight)
+                self.norm.measure(maps)
+        scale = self.norm.weight * turn * torch.rsqrt(self.norm.var + self.norm.eps)
+        shift = self.norm.bias - self.norm.mean * scale
+        if maps is not None:
+            return self._finish(maps, scale, shift)
+        if not self.norm.training:
             # The shift is added to the halved maps. As a bias of the convolution, its gradient
             # would pass over the large ones.
-            weight = weight * scale[:, None, None, None]
-            x = self._halve(F.conv2d(x, weight, stride=self.stride, padding=1))
-            x = x + shift[:, None, None]
-        return F.relu(x)
+            weight, scale = weight * scale[:, None, None, None], None
+        parts = x.split(self._n_images_at_once(x))
+        found = [self._finish(self._convolve(part, weight), scale, shift) for part in parts]
+        return torch.cat(found) if len(found) > 1 else found[0]
 
-    def _halve(self, x: Tensor) -> Tensor:
-        return halve(x) if self.pool else x
+    def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
+        return F.conv2d(x, weight, stride=self.stride, padding=1)
 
-    def _scale_and_shift(self, turn: Tensor) -> tuple[Tensor, Tensor]:
-        scale = self.norm.weight * turn * torch.rsqrt(self.norm.var + self.norm.eps)
-        return scale, self.norm.bias - self.norm.mean * scale
+    def _finish(self, maps: Tensor, scale: Tensor | None, shift: Tensor) -> Tensor:
+        maps, shift = halve(maps) if self.pool else maps, shift[:, None, None]
+        if scale is None:
+            return F.relu(maps + shift)
+        return F.relu(torch.addcmul(shift, maps, scale[:, None, None]))
+
+    def _n_images_at_once(self, x: Tensor) -> int:
+        """Images whose wide maps fit into a processor's cache."""
+        if x.device.type != "cpu" or not self.pool:
+            return len(x)
+        n_bytes = self.weight.shape[0] * x[0, 0].numel() * x.element_size()
+        return max(1, _CACHE // n_bytes)
 
 
 def conv4(

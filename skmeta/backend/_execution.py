@@ -249,6 +249,7 @@ class Execution:
         key: Hashable,
     ) -> Any:
         if self.mode != "vmap":
+            state = tree_map(channels_last, state)
             call = self._recorded(key, of_one, state, next(_each(tasks)))
             return self.mean(partial(call, state), tasks)
         total: Any = None

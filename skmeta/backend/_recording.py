@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 _MOST = 8
 # Largest difference from the function itself, over the norm of the result.
 _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
+# The same, if some of its operations are in half precision, where it rounds differently.
+_TOLERANCE_OF_HALF = 2e-2
 # The recording is compared with the function at another state than the one it was made at.
 _NUDGE = 1.01
 
@@ -95,7 +97,8 @@ def _record(
             return _unflatten(like[0], graph.forward(*tree_leaves((state, tasks))))
 
     nudged = tree_map(lambda x: _NUDGE * x if x.is_floating_point() else x, state)
-    if not _agree(replay(nudged, tasks), fn(nudged, tasks)):
+    tolerance = _TOLERANCE_OF_HALF if _has_half(graph) else None
+    if not _agree(replay(nudged, tasks), fn(nudged, tasks), tolerance):
         logger.debug(
             "The gradient is not recorded, because its recording differs from it. The backbone "
             "may branch on values, or draw random numbers."
@@ -118,9 +121,15 @@ def _unflatten(like: Any, leaves: Any) -> Any:
     return tree_map(lambda _: next(each), like)
 
 
-def _agree(found: Any, expected: Any) -> bool:
+def _has_half(graph: torch.fx.GraphModule) -> bool:
+    """Whether a graph converts tensors to half precision."""
+    return any(n.kwargs.get("dtype") in (torch.bfloat16, torch.float16) for n in graph.graph.nodes)
+
+
+def _agree(found: Any, expected: Any, tolerance: float | None = None) -> bool:
     pairs = list(zip(tree_leaves(found), tree_leaves(expected), strict=True))
     error = sum(float((a.double() - b.double()).square().sum()) for a, b in pairs) ** 0.5
     size = sum(float(b.double().square().sum()) for _, b in pairs) ** 0.5
-    # False for NaN, too.
-    return bool(error <= max(_TOLERANCE.get(b.dtype, 1e-2) for _, b in pairs) * size)
+    if tolerance is None:
+        tolerance = max(_TOLERANCE.get(b.dtype, 1e-2) for _, b in pairs)
+    return bool(error <= tolerance * size)  # False for NaN, too.

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from skmeta.backbones import BACKBONES, build_backbone, conv4, identity, mlp, resnet12
+from skmeta.backbones import BACKBONES, _conv4, build_backbone, conv4, identity, mlp, resnet12
 from skmeta.backbones._conv4 import ConvBlock
 from skmeta.exceptions import BackboneError
 
@@ -63,6 +63,29 @@ def test_conv4_with_folded_statistics_equals_conv4_that_measures(downsample):
     torch.testing.assert_close(module(x[:2]), measured[:2])
     module(draw(5, 2, 9, 8, seed=1))
     torch.testing.assert_close(module(x), measured)
+
+
+@pytest.mark.parametrize("measure", [False, True])
+@pytest.mark.parametrize("n_bytes", [1, 3 * 8 * 8 * 12 * 8])
+def test_images_computed_a_few_at_a_time_equal_all_at_once(n_bytes, measure, monkeypatch):
+    block = ConvBlock(1, 24, "pool").double()
+    assert block.measures_patches
+    x = torch.rand(7, 1, 8, 12, generator=torch.Generator().manual_seed(1)).double()
+    with torch.no_grad():
+        block.weight.normal_(generator=torch.Generator().manual_seed(0))
+        block.norm.weight[::2] = -1.0
+    block.train(measure)
+
+    def derivatives(n_bytes):
+        monkeypatch.setattr(_conv4, "_CACHE", n_bytes)
+        features = block(x)
+        values = features.square().sum(), features.sin().sum()
+        (first,) = torch.autograd.grad(values[0], block.weight, create_graph=True)
+        (second,) = torch.autograd.grad(first.square().sum() + values[1], block.weight)
+        return features, first, second
+
+    for found, expected in zip(derivatives(n_bytes), derivatives(10**9), strict=True):
+        torch.testing.assert_close(found, expected)
 
 
 def test_a_block_without_halving():
