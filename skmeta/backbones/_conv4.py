@@ -58,12 +58,15 @@ class ConvBlock(nn.Module):
         shift = self.norm.bias - self.norm.mean * scale
         if maps is not None:
             return self._finish(maps, scale, shift)
-        if not self.norm.training:
+        folded = not self.norm.training
+        if folded:
             # The shift is added to the halved maps. As a bias of the convolution, its gradient
             # would pass over the large ones.
-            weight, scale = weight * scale[:, None, None, None], None
-        parts = x.split(self._n_images_at_once(x))
-        found = [self._finish(self._convolve(part, weight), scale, shift) for part in parts]
+            weight = weight * scale[:, None, None, None]
+        found = [
+            self._finish(self._convolve(part, weight), None if folded else scale, shift)
+            for part in x.split(self._n_images_at_once(x))
+        ]
         return torch.cat(found) if len(found) > 1 else found[0]
 
     def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
