@@ -206,7 +206,9 @@ def main() -> None:
         report(record | baselines(X_test, y_test, args.evaluate, args.episodes))
         return
     cls, settings = LEARNERS[args.learner]
-    iterations = args.iterations or ITERATIONS.get((args.protocol, args.learner), 1000)
+    iterations = args.iterations
+    if iterations is None:
+        iterations = ITERATIONS.get((args.protocol, args.learner), 1000)
     settings = settings | {k: json.loads(v) for k, v in (s.split("=", 1) for s in args.set)}
     name = "-".join([args.protocol, args.learner, str(iterations), str(args.seed), *args.set])
     name += (

@@ -45,7 +45,7 @@ _MAX_ONE_HOT = 25_000_000
 _MAX_WEIGHT = 1e9
 
 # Parameters that a prior's learner may have too.
-_OVERRIDES = ("n_inner_steps", "inner_lr", "transductive", "n_estimators")
+_OVERRIDES = ("n_inner_steps", "inner_lr", "transductive", "test_time_augment", "n_estimators")
 
 Compute = Callable[[Session, State, Tensor], tuple[np.ndarray, ...]]
 
@@ -60,6 +60,7 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         "n_inner_steps": [Interval(Integral, 0, None, closed="left"), None],
         "inner_lr": [Interval(Real, 0, None, closed="neither"), None],
         "transductive": ["boolean", None],
+        "test_time_augment": [str, list, tuple, None],
         "n_estimators": [Interval(Integral, 1, 64, closed="both"), None],
         "device": [str, torch.device],
         "precision": [StrOptions({"auto", *PRECISIONS})],
@@ -74,6 +75,7 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         n_inner_steps=None,
         inner_lr=None,
         transductive=None,
+        test_time_augment=None,
         n_estimators=None,
         device="auto",
         precision="auto",
@@ -83,6 +85,7 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         self.n_inner_steps = n_inner_steps
         self.inner_lr = inner_lr
         self.transductive = transductive
+        self.test_time_augment = test_time_augment
         self.n_estimators = n_estimators
         self.device = device
         self.precision = precision
@@ -240,7 +243,7 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         adapter = session.adapter
         rows = adapter.rows(adapter.upload(X), y, weight)
         with torch.no_grad(), _execution(session, len(X)):
-            adapted = session.learner.adapt(session.context, state, rows, start)
+            adapted = session.adapt(state, rows, start)
         wrong = [name for name, value in adapted.items() if not _is_sound(name, value)]
         if wrong:
             raise ValueError(
@@ -327,7 +330,8 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
                 "MetaNAS; other learners choose no architecture."
             )
         session, adapted = self._open_session()
-        chosen: Architecture = cast(Any, session.learner).architecture(session.context, adapted)
+        first = session.states_of_views(adapted)[0]
+        chosen: Architecture = cast(Any, session.learner).architecture(session.context, first)
         return chosen
 
     # -------------------------------------------------------------------------- predict
@@ -363,7 +367,7 @@ def _execution(session: Session, n_rows: int) -> Execution:
 
 def _prepare(session: Session, adapted: State) -> State:
     with torch.no_grad():
-        return session.learner.prepare(session.context, adapted)
+        return session.prepare(adapted)
 
 
 def _on_device(adapted: dict[str, np.ndarray], session: Session) -> State:

@@ -43,6 +43,9 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     transductive : bool, default=None
         Whether rows that are predicted together are normalised together, as the papers do;
         a row's prediction then depends on the others. None takes the prior's.
+    test_time_augment : {"mirror", "rotations"}, list of these or None, default=None
+        Views of a task of images that predictions are averaged over: all its images are mirrored,
+        turned by 90, 180 and 270 degrees, or both. An empty list is none; None takes the prior's.
     n_estimators : int, default=None
         Views of the rows that an :class:`~skmeta.learners.InContextLearner` averages, at most 64;
         None takes the prior's.
@@ -268,7 +271,7 @@ def _family_classes(prior: MetaPrior | None) -> np.ndarray | None:
 
 
 def _logits(session: Session, adapted: State, x: Tensor) -> Tensor:
-    return session.learner.forward(session.context, adapted, x)
+    return session.forward(adapted, x)
 
 
 def _double(session: Session, adapted: State, x: Tensor) -> np.ndarray:

@@ -38,6 +38,9 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     transductive : bool, default=None
         Whether rows that are predicted together are normalised together; a row's prediction
         then depends on the others. None takes the prior's.
+    test_time_augment : {"mirror", "rotations"}, list of these or None, default=None
+        Views of a task of images that predictions are averaged over: all its images are mirrored,
+        turned by 90, 180 and 270 degrees, or both. An empty list is none; None takes the prior's.
     n_estimators : int, default=None
         Views of the rows that an :class:`~skmeta.learners.InContextLearner` averages, at most 64;
         None takes the prior's.
@@ -238,7 +241,13 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         def compute(session: Session, adapted: State, x: Tensor) -> tuple[np.ndarray, ...]:
             learner: Any = session.learner
             at = torch.as_tensor(levels, dtype=x.dtype, device=x.device)
-            mean, std, quantiles = learner.predict_distribution(session.context, adapted, x, at)
+            found_by_view = [
+                learner.predict_distribution(session.context, state, view(x), at)
+                for state, view in zip(session.states_of_views(adapted), session.views, strict=True)
+            ]
+            mean, std, quantiles = (
+                torch.stack(each).mean(0) for each in zip(*found_by_view, strict=True)
+            )
             to_units = session.adapter.targets
             # A difference of two predictions does not depend on the centre of the targets.
             spread = to_units(std) - to_units(torch.zeros_like(std))
@@ -249,5 +258,5 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
 
 
 def _mean(session: Session, adapted: State, x: Tensor) -> tuple[np.ndarray]:
-    outputs = session.learner.forward(session.context, adapted, x)
+    outputs = session.forward(adapted, x)
     return (session.adapter.targets(outputs[:, 0]).astype(np.float64, copy=False),)

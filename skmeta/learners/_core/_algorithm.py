@@ -49,6 +49,7 @@ class Algorithm(DocLink, BaseEstimator, ABC):
     n_query: int = 15
     shots_per: str = "auto"
     transductive: bool = False
+    test_time_augment: Any = "auto"
     standardize: Any = "auto"
     prior: Any = None
     n_iterations: int = 1000
@@ -91,6 +92,7 @@ class Algorithm(DocLink, BaseEstimator, ABC):
         "n_query": [Interval(Integral, 1, None, closed="left")],
         "shots_per": [StrOptions({"auto", "class", "task"})],
         "transductive": ["boolean"],
+        "test_time_augment": [str, list, tuple, None],
         "standardize": ["boolean", StrOptions({"auto"})],
         "prior": [MetaPrior, None],
         "label_noise": [Interval(Real, 0, 1, closed="left")],

@@ -151,6 +151,14 @@ PARAMETERS = SHARED_PARAMETERS | {
         "Whether batch normalisation uses the query set's own statistics, as the papers do, "
         "instead of the support set's. A row's prediction then depends on the rows beside it.",
     ),
+    "test_time_augment": (
+        '{"auto", "mirror", "rotations"}, list of these or None',
+        "Views of a new task of images: all its images are mirrored, turned by 90, 180 and 270 "
+        "degrees, or both. The task is learned in each view, and predictions are means over the "
+        "views, so that they take two, four or eight times as long. ``auto`` takes those of "
+        "``augment``, since meta-training then knows such tasks. Meta-training itself and its "
+        "validation do not use it.",
+    ),
     "standardize": (
         'bool or "auto"',
         "Whether features (and targets of a regression) are centred and scaled by the "
@@ -243,7 +251,7 @@ GROUPS = {
     ),
     "Network": (
         *("backbone", "backbone_params", "input_shape", "head_init"),
-        *("transductive", "standardize", "prior"),
+        *("transductive", "test_time_augment", "standardize", "prior"),
     ),
     "Adaptation": (),  # All that no other group has.
     "Outer loop": (

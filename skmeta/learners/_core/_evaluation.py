@@ -116,8 +116,9 @@ class ValidationTasks:
 
 
 def _metrics(session: Session, state: State, task: TaskTensors) -> dict[str, torch.Tensor]:
-    outputs = session.outputs(state, task)
-    kind = session.context.kind
+    # In one view: a validation compares states, and others would take longer.
+    learner, context, kind = session.learner, session.context, session.context.kind
+    outputs = learner.forward(context, learner.adapt(context, state, task.support), task.query.x)
     return {"loss": loss(kind, outputs, task.query), "score": score(kind, outputs, task.query)}
 
 
@@ -153,6 +154,8 @@ def evaluate(learner: Algorithm, X: Any, y: Any, groups: Any, n_tasks: int) -> E
     own = {n: v for n, v in learner.get_params(deep=False).items() if n not in RUN_PARAMETERS}
     if own.get("inner_lr") == "auto":
         own["inner_lr"] = prior.learner_params["inner_lr"]  # What was chosen.
+    if own["test_time_augment"] == "auto":
+        del own["test_time_augment"]  # The prior knows what was chosen.
     session, state = read_prior(
         prior,
         type(learner),

@@ -290,7 +290,7 @@ def _fingerprint(
     # As in version 0.1, so that its checkpoints can be resumed.
     params = learner.get_params(deep=False) | _OF_VERSION_0_1.get(type(learner).__name__, {})
     text = {n: repr(v) for n, v in params.items() if n not in _HARDWARE_PARAMETERS}
-    del text["shots_per"]
+    del text["shots_per"], text["test_time_augment"]  # The latter matters to predictions only.
     start = learner.starting_prior()
     if start is not None:
         text["prior"] = start.digest

@@ -16,6 +16,7 @@ from skmeta.exceptions import PriorMismatchError
 from skmeta.learners._core._algorithm import REMOVED, Algorithm
 from skmeta.learners._core._session import Session
 from skmeta.learners._core._start import check_weights, scaler_of
+from skmeta.learners._core._task_views import resolve_test_time_augment
 from skmeta.priors import MetaPrior
 
 # Parameters of the run and the machine rather than of the algorithm; a prior does not keep them.
@@ -68,6 +69,9 @@ def write_prior(
     settings = {n: v for n, v in params.items() if n not in RUN_PARAMETERS}
     if "head_init" in settings:
         settings["head_init"] = context.head
+    settings["test_time_augment"] = resolve_test_time_augment(
+        learner.test_time_augment, learner.augment
+    )
     own = isinstance(learner.backbone, torch.nn.Module)
     scaler = {f"scaler.{n}": np.asarray(v) for n, v in session.scaler._asdict().items()}
     versions: dict[str, Any] = {"torch": torch.__version__, "numpy": np.__version__}

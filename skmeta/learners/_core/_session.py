@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from skmeta.backend import (
     NETWORK_PRECISIONS,
     Execution,
     Network,
+    Rows,
     Scaler,
     State,
     TaskTensors,
@@ -26,6 +28,10 @@ from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._context import Context
 from skmeta.learners._core._inputs import fit_scaler
 from skmeta.learners._core._start import load_weights, scaler_of
+from skmeta.learners._core._task_views import TaskView, make_views, resolve_test_time_augment
+
+# Names of what the adaptation changed in one of several views.
+_VIEW = re.compile(r"view\d+\.")
 
 
 @dataclass(frozen=True)
@@ -42,12 +48,15 @@ class Session:
         Brings rows to the device.
     scaler : Scaler
         The standardisation that ``adapter`` applies.
+    views : tuple of TaskView
+        Views of a new task that predictions are averaged over.
     """
 
     learner: Algorithm
     context: Context
     adapter: TensorAdapter
     scaler: Scaler
+    views: tuple[TaskView, ...] = (TaskView(),)
 
     @classmethod
     def begin(
@@ -98,13 +107,16 @@ class Session:
             If the device is not there, or does not compute in bfloat16.
         """
         where, dtype = resolve_device(device), NETWORK_PRECISIONS[precision]
+        changes = resolve_test_time_augment(learner.test_time_augment, learner.augment)
+        views = make_views(changes, input_shape)
         in_bfloat16 = precision == "bfloat16"
         if in_bfloat16:
             check_bfloat16(where)
         # Buffers of a module, such as random features, have the precision of its rows.
         network = Network(module.to(dtype), input_shape, where, in_bfloat16)
         context = Context(network, kind, head, torch.as_tensor(list(classes), device=where))
-        return cls(learner, context, TensorAdapter(input_shape, scaler, where, dtype), scaler)
+        adapter = TensorAdapter(input_shape, scaler, where, dtype)
+        return cls(learner, context, adapter, scaler, views)
 
     def draw_state(self, seed: int) -> State:
         """Draw the learner's initial state.
@@ -123,8 +135,108 @@ class Session:
         state = self.learner.init_state(self.context, generator)
         return {n: v.to(self.adapter.device, self.adapter.dtype) for n, v in state.items()}
 
+    def adapt(self, state: State, support: Rows, start: State | None = None) -> State:
+        """Learn a new task in all views.
+
+        Parameters
+        ----------
+        state : dict of Tensor
+            The prior.
+        support : Rows
+            The support set.
+        start : dict of Tensor, optional
+            What an earlier call returned, to continue the adaptation from.
+
+        Returns
+        -------
+        dict of Tensor
+            The adapted state. With several views it has the prior, and under names that begin with
+            ``view0.``, ``view1.`` and so on what the adaptation changed or added in each.
+        """
+        learner, context = self.learner, self.context
+        if len(self.views) == 1:
+            return learner.adapt(context, state, support, start)
+        starts = [None] * len(self.views) if start is None else self.states_of_views(start)
+        found = dict(state)
+        for k, (view, at) in enumerate(zip(self.views, starts, strict=True)):
+            adapted = learner.adapt(context, state, support._replace(x=view(support.x)), at)
+            changed = {n: v for n, v in adapted.items() if v is not state.get(n)}
+            found |= {f"view{k}.{n}": v for n, v in changed.items()}
+        return found
+
+    def prepare(self, adapted: State) -> State:
+        """Compute once what each prediction for a task would compute again.
+
+        Parameters
+        ----------
+        adapted : dict of Tensor
+            What :meth:`adapt` returned.
+
+        Returns
+        -------
+        dict of Tensor
+            What :meth:`forward` takes in place of ``adapted``.
+        """
+        learner, context = self.learner, self.context
+        if len(self.views) == 1:
+            return learner.prepare(context, adapted)
+        found = _without_views(adapted)
+        for k, state in enumerate(self.states_of_views(adapted)):
+            prepared = learner.prepare(context, state)
+            found |= {f"view{k}.{n}": v for n, v in prepared.items() if v is not found.get(n)}
+        return found
+
+    def forward(self, adapted: State, x: Tensor) -> Tensor:
+        """Predict rows of a task, as the mean over all views.
+
+        Parameters
+        ----------
+        adapted : dict of Tensor
+            What :meth:`adapt` or :meth:`prepare` returned.
+        x : Tensor of shape (n_rows, *input_shape)
+            Rows.
+
+        Returns
+        -------
+        Tensor of shape (n_rows, n_outputs)
+            Logits, or standardised predictions. With several views, logits are means of logarithms
+            of probabilities.
+        """
+        learner, context = self.learner, self.context
+        if len(self.views) == 1:
+            return learner.forward(context, adapted, x)
+        states = self.states_of_views(adapted)
+        outputs = [
+            learner.forward(context, s, v(x)) for s, v in zip(states, self.views, strict=True)
+        ]
+        if context.kind == "classification":
+            outputs = [each.log_softmax(1) for each in outputs]
+        return torch.stack(outputs).mean(0)
+
+    def states_of_views(self, adapted: State) -> list[State]:
+        """Return the state of the learner in each view.
+
+        Parameters
+        ----------
+        adapted : dict of Tensor
+            What :meth:`adapt` or :meth:`prepare` returned.
+
+        Returns
+        -------
+        list of dict of Tensor
+            Adapted states, as the learner's own methods take them.
+        """
+        if len(self.views) == 1:
+            return [adapted]
+        prior, states = _without_views(adapted), []
+        for k in range(len(self.views)):
+            prefix = f"view{k}."
+            own = {n.removeprefix(prefix): v for n, v in adapted.items() if n.startswith(prefix)}
+            states.append(prior | own)
+        return states
+
     def outputs(self, state: State, task: TaskTensors) -> Tensor:
-        """Adapt to the support set of a task and predict its query set.
+        """Adapt to the support set of a task and predict its query set, in all views.
 
         Parameters
         ----------
@@ -138,8 +250,11 @@ class Session:
         Tensor of shape (n_query, n_outputs)
             Logits, or standardised predictions.
         """
-        adapted = self.learner.adapt(self.context, state, task.support)
-        return self.learner.forward(self.context, adapted, task.query.x)
+        return self.forward(self.adapt(state, task.support), task.query.x)
+
+
+def _without_views(adapted: State) -> State:
+    return {n: v for n, v in adapted.items() if not _VIEW.match(n)}
 
 
 def start_session(

@@ -1,0 +1,177 @@
+"""Test-time augmentation: predictions of images are means over turned and mirrored tasks."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+
+from skmeta import MetaFewShotClassifier
+from skmeta.learners import MAML, InContextLearner, MetaNAS, ProtoNet
+from skmeta.priors import MetaPrior
+
+SMALL = {
+    "backbone": "conv4",
+    "backbone_params": {"n_blocks": 2, "n_channels": 6},
+    "n_way": 3,
+    "n_shot": 2,
+    "n_iterations": 2,
+    "device": "cpu",
+    "random_state": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_digits(return_X_y=True)
+
+
+def turned(X, mirror, k):
+    images = X.reshape(-1, 8, 8)
+    images = images[:, :, ::-1] if mirror else images
+    return np.rot90(images, k, axes=(1, 2)).reshape(len(X), -1)
+
+
+def views(names):
+    mirrors = (False, True) if "mirror" in names else (False,)
+    return [(m, k) for m in mirrors for k in range(4 if "rotations" in names else 1)]
+
+
+@pytest.mark.parametrize("names", [["mirror"], ["rotations"], ["rotations", "mirror"]])
+@pytest.mark.parametrize("cls", [ProtoNet, MAML])
+def test_predictions_are_means_over_tasks_that_are_turned_and_mirrored(cls, names, digits):
+    X, y = digits
+    learner = cls(**SMALL).fit(X, y)
+    assert list(learner.prior_.learner_params["test_time_augment"]) == []
+    each = []
+    for mirror, k in views(names):
+        clf = learner.to_estimator(device="cpu").fit(turned(X[:30], mirror, k), y[:30])
+        each.append(np.log(clf.predict_proba(turned(X[30:50], mirror, k))))
+    expected = np.exp(np.mean(each, axis=0))
+    expected /= expected.sum(axis=1, keepdims=True)
+    clf = learner.to_estimator(device="cpu", test_time_augment=names).fit(X[:30], y[:30])
+    found = clf.predict_proba(X[30:50])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    assert abs(found - np.exp(each[0])).max() > 1e-4  # One view predicts otherwise.
+    np.testing.assert_array_equal(clf.predict(X[30:50]), clf.classes_[found.argmax(1)])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(clf)).predict_proba(X[30:50]), found)
+    # A task that is turned and mirrored is predicted alike.
+    again = clone(clf).fit(turned(X[:30], "mirror" in names, 0), y[:30])
+    other = again.predict_proba(turned(X[30:50], "mirror" in names, 0))
+    np.testing.assert_allclose(other, found, rtol=1e-3, atol=1e-5)
+
+
+def test_further_rows_are_learned_in_each_view(digits):
+    X, y = digits
+    learner = MAML(**SMALL, n_inner_steps=1, inner_lr=0.01).fit(X, y)
+    clf = learner.to_estimator(device="cpu", test_time_augment="mirror")
+    clf.partial_fit(X[:20], y[:20], classes=np.unique(y)).partial_fit(X[20:40], y[20:40])
+    each = []
+    for mirror in (False, True):
+        one = learner.to_estimator(device="cpu")
+        one.partial_fit(turned(X[:20], mirror, 0), y[:20], classes=np.unique(y))
+        one.partial_fit(turned(X[20:40], mirror, 0), y[20:40])
+        each.append(np.log(one.predict_proba(turned(X[40:60], mirror, 0))))
+    expected = np.exp(np.mean(each, axis=0))
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(clf.predict_proba(X[40:60]), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("augment", "expected"),
+    [
+        (None, []),
+        ("affine", []),
+        ("rotations", ["rotations"]),
+        (["affine", "rotations", "mirror"], ["mirror", "rotations"]),
+        ([lambda x: x, "mirror"], ["mirror"]),
+    ],
+)
+def test_auto_takes_what_made_classes_in_meta_training(augment, expected, digits, tmp_path):
+    X, y = digits
+    learner = ProtoNet(**SMALL, augment=augment).fit(X, y)
+    assert list(learner.prior_.learner_params["test_time_augment"]) == expected
+    learner.prior_.save(tmp_path / "prior.skmeta")
+    loaded = MetaPrior.load(tmp_path / "prior.skmeta")
+    clf = MetaFewShotClassifier(loaded, device="cpu").fit(X[:30], y[:30])
+    given = MetaFewShotClassifier(loaded, device="cpu", test_time_augment=expected)
+    given.fit(X[:30], y[:30])
+    np.testing.assert_array_equal(clf.predict_proba(X[:50]), given.predict_proba(X[:50]))
+    plain = MetaFewShotClassifier(loaded, device="cpu", test_time_augment=[]).fit(X[:30], y[:30])
+    differs = abs(plain.predict_proba(X[:50]) - clf.predict_proba(X[:50])).max() > 1e-6
+    assert differs == bool(expected)
+
+
+@pytest.mark.parametrize("execution", ["loop", "vmap"])
+@pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+def test_scores_of_tasks_are_those_of_the_estimator(execution, digits):
+    X, y = digits
+    learner = ProtoNet(**SMALL, augment="rotations", execution=execution).fit(X, y)
+    plain = clone(learner).set_params(test_time_augment=None).fit(X, y)
+    for name, value in learner.prior_.tensors.items():
+        # Meta-training does not depend on it.
+        np.testing.assert_array_equal(value, plain.prior_.tensors[name])
+    assert learner.history_["validation_score"] == plain.history_["validation_score"]
+    scores = learner.score_tasks(X, y, n_tasks=20)
+    assert (scores != plain.score_tasks(X, y, n_tasks=20)).any()
+    # What the prior knows holds, whatever `augment` is now.
+    np.testing.assert_array_equal(
+        learner.set_params(augment=None).score_tasks(X, y, n_tasks=20), scores
+    )
+    learner.set_params(test_time_augment=None)
+    np.testing.assert_array_equal(
+        learner.score_tasks(X, y, n_tasks=20), plain.score_tasks(X, y, n_tasks=20)
+    )
+
+
+def test_a_regression_of_images(digits):
+    X, y = digits
+    groups = np.arange(len(X)) % 40
+    learner = MAML(**SMALL, task_type="regression").fit(X, y + 0.5, groups)
+    each = []
+    for k in range(4):
+        one = learner.to_estimator(device="cpu").fit(turned(X[:20], False, k), y[:20])
+        each.append(one.predict(turned(X[20:40], False, k)))
+    reg = learner.to_estimator(device="cpu", test_time_augment="rotations").fit(X[:20], y[:20])
+    np.testing.assert_allclose(reg.predict(X[20:40]), np.mean(each, axis=0), rtol=1e-4)
+
+
+def test_the_chosen_architecture_is_that_of_the_task_itself(digits):
+    X, y = digits
+    settings = SMALL | {
+        "backbone": "image_cells",
+        "backbone_params": {"n_cells": 1, "n_nodes": 2, "n_channels": 4},
+        "input_shape": (1, 8, 8),
+    }
+    learner = MetaNAS(**settings, augment="rotations").fit(X, y)
+    clf = learner.to_estimator(device="cpu").fit(X[:30], y[:30])
+    plain = learner.to_estimator(device="cpu", test_time_augment=[]).fit(X[:30], y[:30])
+    assert clf.architecture_ == plain.architecture_
+
+
+@pytest.mark.parametrize(
+    ("params", "value", "match"),
+    [
+        ({}, "affine", "'affine' is unknown"),
+        ({}, ["rotations", 3], "3 is unknown"),
+        ({"input_shape": (1, 4, 16), "backbone_params": {"n_blocks": 2}}, "rotations", "square"),
+        ({"backbone": "mlp", "backbone_params": None}, "mirror", "images of shape"),
+    ],
+)
+def test_what_cannot_be_is_said_before_meta_training(params, value, match, digits):
+    X, y = digits
+    learner = ProtoNet(**(SMALL | params), test_time_augment=value)
+    with pytest.raises(ValueError, match=match):
+        learner.fit(X, y)
+    assert not hasattr(learner, "prior_")
+    prior = ProtoNet(**(SMALL | params)).fit(X, y).prior_
+    with pytest.raises(ValueError, match=match):
+        MetaFewShotClassifier(prior, device="cpu", test_time_augment=value).fit(X[:30], y[:30])
+
+
+def test_a_prior_of_tables_has_no_views(digits):
+    X, y = digits
+    with pytest.raises(ValueError, match="images of shape"):
+        MetaFewShotClassifier(test_time_augment="mirror", device="cpu").fit(X[:30], y[:30])
+    assert InContextLearner().test_time_augment == "auto"
