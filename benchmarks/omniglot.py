@@ -14,8 +14,9 @@ row on its own) and transductive (query rows normalised together, as the papers 
 ``--learner baselines`` needs no training: the nearest neighbour on pixels, and the same network
 fine-tuned on the support set from drawn weights.
 
-``--save FILE`` keeps the prior, and ``--start FILE`` goes on from one, of the same or another
-learner. ``--gray`` takes gray images in place of the black and white ones of the package: the
+Predictions of ``--set 'test_time_augment=["mirror", "rotations"]'`` are means over eight views of a
+task. ``--save FILE`` keeps the prior, and ``--start FILE`` goes on from one, of the same or another
+learner; with ``--iterations 0`` it is evaluated only. ``--gray`` takes gray images in place of the black and white ones of the package: the
 share of ink of each pixel, from the originals in ``SKMETA_DATA``.
 
 Settings were chosen on the validation characters of the papers' split (``--protocol validation``)
@@ -248,7 +249,7 @@ def main() -> None:
         "gray": args.gray,
         "within": args.within,
         "start": args.start.stem if args.start else None,
-        "minutes": learner.history_["seconds"][-1] / 60,
+        "minutes": learner.history_["seconds"][-1] / 60 if iterations else 0.0,
         "cpu_minutes": (usage.ru_utime + usage.ru_stime) / 60,
         "threads": torch.get_num_threads(),
     }
