@@ -236,7 +236,11 @@ def main() -> None:
         of = alphabet_of()
         common["superclass"] = {label: of[label % 1623] for label in np.unique(y).tolist()}
     learner = cls(**(common | settings))
-    learner.fit(X, y)
+    if iterations:
+        learner.fit(X, y)
+    else:
+        learner.set_params(n_iterations=1)
+        learner.prior_, learner.n_features_in_ = learner.prior, X.shape[1]
     if args.save:
         learner.prior_.save(args.save)
     usage = resource.getrusage(resource.RUSAGE_SELF)
