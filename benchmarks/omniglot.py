@@ -82,6 +82,7 @@ LEARNERS = {
     "reptile": (Reptile, {"inner_lr": 0.1, "n_inner_steps": 5}),
     "protonet": (ProtoNet, {"n_way": 20, "n_query": 5, "meta_batch_size": 2, "meta_lr": 0.002}),
 }
+MODES = ["inductive", "transductive"]
 # Of the figures in the documentation; 1,000 for what is not listed.
 ITERATIONS = {
     ("source", "protonet"): 1500,
@@ -187,6 +188,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=None)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=JSON", help="more settings")
     parser.add_argument("--evaluate", nargs="*", default=["5,1"], metavar="WAY,SHOT")
+    parser.add_argument("--modes", nargs="*", default=MODES, choices=MODES)
     parser.add_argument("--episodes", type=int, default=600)
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--seed", type=int, default=0)
@@ -259,12 +261,11 @@ def main() -> None:
     }
     for pair in args.evaluate:
         n_way, n_shot = map(int, pair.split(","))
-        for transductive in (False, True):
+        for mode in args.modes:
             superclass = alphabet_of() if args.protocol == "alphabets" else None
-            learner.set_params(n_way=n_way, n_shot=n_shot, n_query=15, transductive=transductive)
-            learner.set_params(superclass=superclass)
+            learner.set_params(n_way=n_way, n_shot=n_shot, n_query=15)
+            learner.set_params(superclass=superclass, transductive=mode == "transductive")
             scores = learner.score_tasks(X_test, y_test, n_tasks=args.episodes)
-            mode = "transductive" if transductive else "inductive"
             record[f"{n_way}-way {n_shot}-shot {mode}"] = interval(scores)
     report(record)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self, cast
@@ -22,9 +21,11 @@ from skmeta._sklearn_compat import (
     check_sample_weight,
     clone_parametrized,
     get_feature_names,
+    parameter_defaults,
     parameter_names,
 )
 from skmeta._validation import check_rows, suggest_parameters
+from skmeta._warnings import warn_caller
 from skmeta.backbones import Architecture
 from skmeta.backend import PRECISIONS, Execution, State, state_to_numpy, state_to_torch
 from skmeta.exceptions import PriorMismatchError, UnusedDataWarning
@@ -100,6 +101,10 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         cloned: Self = clone_parametrized(estimator)
         return cloned
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # A pickle of an older version lacks the parameters that came later.
+        super().__setstate__(parameter_defaults(type(self)) | state)
+
     def __getstate__(self) -> dict[str, Any]:
         # The session has a network and tensors on a device; it is opened again when needed.
         state: dict[str, Any] = dict(super().__getstate__())
@@ -168,19 +173,17 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         images = f"X has rows of shape {shape[1:]}, which are images"
         advice = "Meta-train a prior on images, such as ProtoNet(backbone='conv4')"
         if prior is None and self.prior is None:
-            warnings.warn(
+            warn_caller(
                 f"{images}, and the prior that ships is for tables, so a network is trained from "
                 f"scratch. {advice}, or set prior='scratch' to silence this warning.",
                 UnusedDataWarning,
-                stacklevel=5,
             )
         elif prior is not None and prior.input_shape is None:
-            warnings.warn(
+            warn_caller(
                 f"{images}, but the prior is for tables. It takes pixels for columns, and looks "
                 f"at some of them only. {advice}, or pass rows of shape (n_samples, n_features) "
                 "to silence this warning.",
                 UnusedDataWarning,
-                stacklevel=5,
             )
 
     def _check_weight(self, sample_weight: Any, X: np.ndarray) -> np.ndarray:
@@ -214,7 +217,7 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
             prior = learner.initial_prior(X, y, kind=self.kind, sample_weight=weight)
         session, state = self._start_session(prior, labels, len(X))
         n_classes = 0 if labels is None else len(labels)
-        warn_of_size(prior, session.learner, len(X), X.shape[1], n_classes, stacklevel=4)
+        warn_of_size(prior, session.learner, len(X), X.shape[1], n_classes)
         adapted = self._learn(session, state, X, y, weight, None)
         self.prior_ = prior
         if labels is not None:

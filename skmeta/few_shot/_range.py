@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
+from skmeta._warnings import warn_caller
 from skmeta.exceptions import UnusedDataWarning
 from skmeta.priors import MetaPrior
 
@@ -18,7 +18,7 @@ _LIMITS = {
 
 
 def warn_of_size(
-    prior: MetaPrior, learner: Any, n_rows: int, n_columns: int, n_classes: int, stacklevel: int
+    prior: MetaPrior, learner: Any, n_rows: int, n_columns: int, n_classes: int
 ) -> None:
     """Warn once of everything about a table that is larger than a prior was made for.
 
@@ -30,8 +30,6 @@ def warn_of_size(
         Its learner. Only learners with ``n_rows_used`` limit the size of a table.
     n_rows, n_columns, n_classes : int
         Size of the table; no classes for a regression.
-    stacklevel : int
-        As for :func:`warnings.warn`, from the caller on.
     """
     if not hasattr(learner, "n_rows_used"):
         return
@@ -53,8 +51,7 @@ def warn_of_size(
                     f"{alternative}"
                 )
     if found:
-        warnings.warn(
+        warn_caller(
             f"{' '.join(found)} Pass a smaller table to silence this warning.",
             UnusedDataWarning,
-            stacklevel=stacklevel + 1,
         )

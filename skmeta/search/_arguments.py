@@ -1,7 +1,6 @@
 """Check and resolve the arguments of a search, before any work."""
 
 import difflib
-import warnings
 from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import resolve_scorers
+from skmeta._warnings import warn_caller
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search._metrics import Metrics, check_own_scores
 from skmeta.search._priors import check_prior
@@ -247,11 +247,10 @@ def _resolve_n_iter(search: Any, space: SearchSpace) -> int:
             )
         return int(space.size)
     if search.n_iter > space.size:
-        warnings.warn(
+        warn_caller(
             f"The total space of parameters {space.size} is smaller than n_iter={search.n_iter}. "
             f"Running {space.size} iterations. For exhaustive searches, set n_iter='all'.",
             UserWarning,
-            stacklevel=2,
         )
         return int(space.size)
     return int(search.n_iter)

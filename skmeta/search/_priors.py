@@ -2,11 +2,11 @@
 
 import difflib
 import os
-import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryWarning, PriorMismatchError
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
 from skmeta.search.record import SearchRecord
@@ -142,10 +142,9 @@ def _learn(history: Any, record: SearchRecord) -> SearchPrior | None:
             _Hashable(history, key), record.estimator, record.refit_metric, record.fingerprint
         )
     except Exception as error:  # a history that fails in any way must not end the search
-        warnings.warn(
+        warn_caller(
             f"No prior could be learned from the history: {error} The search continues without it.",
             HistoryWarning,
-            stacklevel=2,
         )
         return None
 

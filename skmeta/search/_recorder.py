@@ -1,7 +1,6 @@
 """Keep track of the finished candidates of a search, and write them to the history."""
 
 import time
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryWarning, SearchStoppedWarning
 from skmeta.search._metrics import Metrics
 from skmeta.search._racing import Race
@@ -303,11 +303,10 @@ class TrialRecorder:
         except Exception as error:  # a history that fails in any way must not end the search
             if not self._warned:
                 self._warned = True
-                warnings.warn(
+                warn_caller(
                     f"The history could not be written: {error} The search continues. If it is "
                     "run again, candidates that are not on record will be evaluated again.",
                     HistoryWarning,
-                    stacklevel=2,
                 )
 
     def _evaluation(self, trial: Trial, outputs: list[Output]) -> Evaluation:
@@ -372,9 +371,8 @@ def warn_of_interrupt(n_done: int, n_iter: int) -> None:
     n_done, n_iter : int
         Numbers of finished and of wanted candidates.
     """
-    warnings.warn(
+    warn_caller(
         f"The search was interrupted after {n_done} of {n_iter} candidates. The best of them is "
         "kept. With a history, the same search continues from there.",
         SearchStoppedWarning,
-        stacklevel=3,
     )

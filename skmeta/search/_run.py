@@ -2,13 +2,13 @@
 
 import math
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
+from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryWarning
 from skmeta.search._arguments import Arguments
 from skmeta.search._callbacks import subtask
@@ -241,12 +241,11 @@ def _take_over(
 ) -> None:
     """Keep candidates on record that the search does not propose itself."""
     if is_replayed:
-        warnings.warn(
+        warn_caller(
             f"The history has {len(strays)} candidates of this search that it would not propose "
             "now, because batch_size, the prior or the version of skmeta has changed, or past "
             "searches were removed. They are kept, and the search continues from there.",
             HistoryWarning,
-            stacklevel=2,
         )
     recorder.show(strays)
     _tell(proposer, strays, recorder)

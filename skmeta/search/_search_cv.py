@@ -2,7 +2,6 @@
 
 import os
 import time
-from inspect import signature
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -20,6 +19,7 @@ from skmeta._sklearn_compat import (
     format_results,
     insert_error_scores,
     judge_failures,
+    parameter_defaults,
     scorers_by_name,
     search_constraints,
     select_best_index,
@@ -439,9 +439,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A pickle of an older version lacks the parameters that came later.
-        parameters = signature(MetaLearnedSearchCV.__init__).parameters.values()
-        defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-        super().__setstate__({**defaults, **state})
+        super().__setstate__(parameter_defaults(MetaLearnedSearchCV) | state)
 
     def __sklearn_tags__(self) -> Any:
         return super(MetaLearnedSearchCV, with_one_estimator(self)).__sklearn_tags__()

@@ -1,11 +1,11 @@
 """Warn if an evaluation uses classes or groups that meta-training has seen."""
 
-import warnings
 from typing import Any, Literal
 
 import numpy as np
 
 from skmeta._validation import quote_some
+from skmeta._warnings import warn_caller
 from skmeta.exceptions import OverlapWarning
 
 __all__ = ["warn_if_reused"]
@@ -48,10 +48,9 @@ def warn_if_reused(prior: Any, labels: np.ndarray, kind: Literal["classes", "gro
     evaluated = np.unique(np.asarray(labels)).tolist()
     reused = [label for label in evaluated if label in seen]
     if reused:
-        warnings.warn(
+        warn_caller(
             f"{len(reused)} of {len(evaluated)} {kind} were used to train the prior: "
             f"{quote_some(reused)}. The scores will be too good for new tasks. "
             "Divide the rows with skmeta.tasks.split_tasks before meta-training.",
             OverlapWarning,
-            stacklevel=3,
         )

@@ -1,11 +1,11 @@
 """Two ways to draw tasks: from the classes of a table, or from its groups."""
 
-import warnings
 from typing import Any, Protocol
 
 import numpy as np
 
 from skmeta._validation import check_count, check_labels, check_targets, quote, quote_some
+from skmeta._warnings import warn_caller
 from skmeta.exceptions import EpisodeError, SkippedTasksWarning
 from skmeta.tasks._shots import Shots, check_shots, draw_shots
 from skmeta.tasks._superclasses import Superclass, usable_superclasses
@@ -288,11 +288,10 @@ class GroupEpisodes:
         reason = f"Group {quote(names[k])} {why}"
         if not fit.any():
             raise EpisodeError(f"None of the {len(names)} groups can be a task. {reason}.")
-        warnings.warn(
+        warn_caller(
             f"{len(skipped)} of {len(names)} groups cannot be tasks and are left out: "
             f"{quote_some(names[skipped])}. {reason} to silence this warning.",
             SkippedTasksWarning,
-            stacklevel=3,
         )
 
     def sample(self, rng: np.random.Generator) -> Task:

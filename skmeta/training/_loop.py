@@ -6,7 +6,6 @@ import copy
 import math
 import os
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from skmeta._progress import progress_bar
+from skmeta._warnings import warn_caller
 from skmeta.backend import Ranks
 from skmeta.exceptions import CheckpointError, CheckpointWarning, DivergenceWarning
 from skmeta.training._checkpoint import load_checkpoint, prepare_checkpoint, save_checkpoint
@@ -257,10 +257,9 @@ class _Run:
         """Warn that the best validated state is kept; without one, the error stands."""
         if self.best is None:
             raise error
-        warnings.warn(
+        warn_caller(
             f"{error} The best validated state is kept, with the score {self.best_score:.4g}.",
             DivergenceWarning,
-            stacklevel=5,
         )
 
     def is_stale(self) -> bool:
@@ -313,11 +312,10 @@ class _Run:
             save_checkpoint(path, self.settings.fingerprint, self.saved())
         except OSError as error:
             if not self.has_warned:
-                warnings.warn(
+                warn_caller(
                     f"checkpoint={os.fspath(path)!r} cannot be written ({error}). Training goes "
                     "on, and each later checkpoint is tried again: free some space.",
                     CheckpointWarning,
-                    stacklevel=3,
                 )
             self.has_warned = True
         else:

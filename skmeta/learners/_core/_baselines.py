@@ -5,11 +5,11 @@ Notation: n rows, d features, k outputs (classes, or 1 for a regression).
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from skmeta._warnings import warn_caller
 from skmeta.exceptions import BaselineWarning
 from skmeta.learners._core._task_source import TaskSource
 from skmeta.tasks import GroupEpisodes, Task
@@ -121,13 +121,12 @@ def warn_if_beaten(learner: str, own: np.ndarray, baselines: Mapping[str, np.nda
     best = max(baselines, key=lambda name: baselines[name].mean())
     gain = baselines[best] - own
     if gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)):
-        warnings.warn(
+        warn_caller(
             f"The prior of {learner} scores {own.mean():.3g} on its {len(own)} validation tasks, "
             f"but {NAMES[best]}, without meta-learning, scores {baselines[best].mean():.3g} "
             "(history_ has both). Train for longer, on more tasks or with another learner or "
             "backbone, or use the plain model.",
             BaselineWarning,
-            stacklevel=5,
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -16,6 +15,7 @@ import torch
 
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import get_feature_names, validate_params
+from skmeta._warnings import warn_caller
 from skmeta.backend import Augmentation, Execution, Ranks, State, to_numpy
 from skmeta.exceptions import MigrationWarning, SkippedValidationWarning
 from skmeta.learners._core._algorithm import Algorithm
@@ -242,13 +242,12 @@ def _warn_of_no_validation(learner: Algorithm, problem: Problem) -> None:
     needed = f"n_way={learner.n_way} of the" if names_kind == "classes" else "one of the"
     if learner.superclass is not None:
         names_kind, needed, of_all = "superclasses", "one of the", "those with n_way classes"
-    warnings.warn(
+    warn_caller(
         f"validation_fraction={learner.validation_fraction} sets at least {needed} {names_kind} "
         f"aside, but that is more than a third of {of_all}. There is no "
         "validation, and the last state is kept. Give more "
         f"{names_kind}, or set validation_fraction=0.0 to silence this warning.",
         SkippedValidationWarning,
-        stacklevel=5,
     )
 
 
@@ -259,12 +258,11 @@ def _warn_of_shots(learner: Algorithm) -> None:
     defaults = type(learner)
     if (learner.n_shot, learner.n_query) == (defaults.n_shot, defaults.n_query):
         return  # The user has set no number.
-    warnings.warn(
+    warn_caller(
         f"n_shot={learner.n_shot} and n_query={learner.n_query} count the rows of a group in all, "
         "whatever their class; in version 0.1 they counted the rows of each class. Set "
         "shots_per='task' to silence this warning, or shots_per='class' for the old meaning.",
         MigrationWarning,
-        stacklevel=5,
     )
 
 

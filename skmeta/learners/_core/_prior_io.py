@@ -11,12 +11,11 @@ import torch
 
 from skmeta._sklearn_compat import parameter_names
 from skmeta.backbones import build_backbone, check_backbone
-from skmeta.backend import State, state_to_numpy, state_to_torch
+from skmeta.backend import State, resolve_test_time_augment, state_to_numpy, state_to_torch
 from skmeta.exceptions import PriorMismatchError
 from skmeta.learners._core._algorithm import REMOVED, Algorithm
 from skmeta.learners._core._session import Session
 from skmeta.learners._core._start import check_weights, scaler_of
-from skmeta.learners._core._task_views import resolve_test_time_augment
 from skmeta.priors import MetaPrior
 
 # Parameters of the run and the machine rather than of the algorithm; a prior does not keep them.

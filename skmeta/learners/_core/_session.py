@@ -20,15 +20,17 @@ from skmeta.backend import (
     Scaler,
     State,
     TaskTensors,
+    TaskView,
     TensorAdapter,
     check_bfloat16,
+    make_views,
     resolve_device,
+    resolve_test_time_augment,
 )
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._context import Context
 from skmeta.learners._core._inputs import fit_scaler
 from skmeta.learners._core._start import load_weights, scaler_of
-from skmeta.learners._core._task_views import TaskView, make_views, resolve_test_time_augment
 
 # Names of what the adaptation changed in one of several views.
 _VIEW = re.compile(r"view\d+\.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 from os import PathLike
@@ -20,6 +19,7 @@ from skmeta._progress import progress_bar
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context, get_feature_names
 from skmeta._validation import suggest_parameters
+from skmeta._warnings import warn_caller
 from skmeta.backend import resolve_device
 from skmeta.exceptions import BaselineWarning, DivergenceWarning, EpisodeError
 from skmeta.learners._core import (
@@ -268,7 +268,7 @@ class AutoLearner(DocLink, BaseEstimator):
         self.summary_ = summarise(design, [*results, *plain], chosen)
         self._leaderboard = leaderboard_rows([*plain, *results], chosen.name, design.weights)
         if self.summary_.endswith("is better."):
-            warnings.warn(self.summary_, BaselineWarning, stacklevel=3)
+            warn_caller(self.summary_, BaselineWarning)
         return self
 
     def _check_rng(self) -> np.random.Generator:
@@ -344,11 +344,10 @@ class AutoLearner(DocLink, BaseEstimator):
             except FAILURES as error:
                 reason = f"{result.name}: {error}"
                 if result is not order[-1]:
-                    warnings.warn(
+                    warn_caller(
                         f"The training of {result.name} on all tasks failed ({error}). The next "
                         "learner of the leaderboard is taken.",
                         DivergenceWarning,
-                        stacklevel=4,
                     )
             else:
                 return learner, result

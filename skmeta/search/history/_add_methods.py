@@ -1,9 +1,9 @@
 """Methods that add configurations that were measured elsewhere."""
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
+from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryFormatError, HistoryWarning
 from skmeta.search.history import _importers, _measurements, _queries
 from skmeta.search.history._reader import HistoryReader
@@ -213,12 +213,11 @@ class AddMethods(HistoryReader):
 
         self._store.run(work, write=True)
         if changed:
-            warnings.warn(
+            warn_caller(
                 f"{changed} configurations were measured before on {item.record.dataset_label!r}, "
                 "with other scores, which are kept. To replace them, call remove(dataset) first. "
                 "To keep both, give another dataset=.",
                 HistoryWarning,
-                stacklevel=3,
             )
         return self
 

@@ -5,11 +5,11 @@ halves of 64 bits. Rows that version 0.1 wrote have no digest.
 """
 
 import hashlib
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryFormatError, HistoryWarning
 
 __all__ = [
@@ -73,11 +73,10 @@ def warn_of_damage(name: str, rows: Sequence[DamagedRow]) -> None:
         return
     shown = "; ".join(map(str, rows[:_MAX_SHOWN]))
     more = f"; and {len(rows) - _MAX_SHOWN} more" if len(rows) > _MAX_SHOWN else ""
-    warnings.warn(
+    warn_caller(
         f"{name} has damaged rows, which are left out: {shown}{more}. List them with "
         "'python -m skmeta history check', and remove them with its option --remove.",
         HistoryWarning,
-        stacklevel=4,
     )
 
 

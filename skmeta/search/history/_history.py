@@ -1,11 +1,11 @@
 """``SearchHistory``: searches are recorded while they run, and read by later ones."""
 
 import os
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
+from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryError, HistoryWarning, SkmetaError
 from skmeta.search.history import _codec, _exchange, _queries
 from skmeta.search.history._add_methods import AddMethods
@@ -274,10 +274,9 @@ class SearchHistory(AddMethods):
                 with self._store.lock:
                     self._flush()
         except SkmetaError as error:
-            warnings.warn(
+            warn_caller(
                 f"Finished candidates are in memory only. {error}",
                 HistoryWarning,
-                stacklevel=2,
             )
         super().close()
 

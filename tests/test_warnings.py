@@ -1,0 +1,74 @@
+"""Warnings show the line of the caller, however deep in the package they arise."""
+
+import threading
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits, load_iris
+from sklearn.model_selection import cross_val_score
+from sklearn.tree import DecisionTreeClassifier
+
+from skmeta import MetaFewShotClassifier, MetaLearnedSearchCV
+from skmeta._warnings import warn_caller
+from skmeta.exceptions import OverlapWarning, SearchStoppedWarning, UnusedDataWarning
+from skmeta.learners import ProtoNet
+
+
+def caught(call, category):
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        call()
+    (one,) = [w for w in found if issubclass(w.category, category)]
+    return one
+
+
+def test_an_evaluation_on_known_classes():
+    X, y = load_digits(return_X_y=True)
+    learner = ProtoNet(n_way=3, n_shot=1, n_iterations=1, device="cpu", random_state=0).fit(X, y)
+    for call in (lambda: learner.score(X, y), lambda: learner.score_tasks(X, y, n_tasks=2)):
+        warning = caught(call, OverlapWarning)
+        assert warning.filename == __file__
+        assert warning.lineno == call.__code__.co_firstlineno
+
+
+class Interrupted(DecisionTreeClassifier):
+    def fit(self, X, y):
+        if self.max_depth == 3:
+            raise KeyboardInterrupt
+        return super().fit(X, y)
+
+
+def test_an_interrupted_search():
+    X, y = load_iris(return_X_y=True)
+    search = MetaLearnedSearchCV(
+        Interrupted(), {"max_depth": [1, 2, 3, 4]}, n_iter="all", prior=None, random_state=0
+    )
+    assert caught(lambda: search.fit(X, y), SearchStoppedWarning).filename == __file__
+
+
+def test_through_scikit_learn():
+    X, y = load_iris(return_X_y=True)
+    wide = np.tile(X, 600)
+    clf = MetaFewShotClassifier(n_estimators=1, device="cpu")
+    assert caught(lambda: clf.fit(wide, y), UnusedDataWarning).filename == __file__
+    call = lambda: cross_val_score(clf, wide, y, cv=[(np.arange(0, 150, 5), np.arange(1, 150, 50))])  # noqa: E731
+    assert caught(call, UnusedDataWarning).filename == __file__
+
+
+def test_a_thread_without_a_caller():
+    found = []
+
+    def run():
+        with warnings.catch_warnings(record=True) as each:
+            warnings.simplefilter("always")
+            warn_caller("said", UserWarning)
+        found.extend(each)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert [str(w.message) for w in found] == ["said"]
+    code = compile("warn_caller('alone', UserWarning)", warn_caller.__code__.co_filename, "exec")
+    with pytest.warns(UserWarning, match="alone"):
+        exec(code, {"warn_caller": warn_caller})
