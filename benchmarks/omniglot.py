@@ -16,8 +16,9 @@ fine-tuned on the support set from drawn weights.
 
 Predictions of ``--set 'test_time_augment=["mirror", "rotations"]'`` are means over eight views of a
 task. ``--save FILE`` keeps the prior, and ``--start FILE`` goes on from one, of the same or another
-learner; with ``--iterations 0`` it is evaluated only. ``--gray`` takes gray images in place of the black and white ones of the package: the
-share of ink of each pixel, from the originals in ``SKMETA_DATA``.
+learner; with ``--iterations 0`` it is evaluated only. ``--gray`` takes gray images in place of the
+black and white ones of the package: the share of ink of each pixel, from the originals in
+``SKMETA_DATA``.
 
 Settings were chosen on the validation characters of the papers' split (``--protocol validation``)
 and on other seeds of ``source`` than the one reported. A run resumes where it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import inspect
 import warnings
 from pathlib import Path
 
@@ -23,10 +23,8 @@ def warn_caller(message: str, category: type[Warning]) -> None:
     category : type
         Class of the warning.
     """
-    frame, level = sys._getframe(1), 2
-    while frame.f_code.co_filename.startswith(_BETWEEN):
-        if frame.f_back is None:  # A thread or a process of this package.
-            level = 2
-            break
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and frame.f_code.co_filename.startswith(_BETWEEN):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    # Without a frame outside, this is a thread or a process of the package.
+    warnings.warn(message, category, stacklevel=2 if frame is None else level)

@@ -13,7 +13,7 @@ import skmeta
 PACKAGE = Path(skmeta.__file__).parent
 FLOORS = [
     {
-        *("_validation", "_columns", "_random", "_optional", "exceptions"),
+        *("_validation", "_columns", "_random", "_optional", "_warnings", "exceptions"),
         *("_sklearn_compat", "_torch_compat", "_files", "_renamed"),
         *("_html", "_doc_link", "_docstrings", "_progress", "_fold_evaluation"),
     },
