@@ -32,7 +32,9 @@ new = load_omniglot(subset="evaluation")
 X_new, y_new = new.data, new.target
 
 # 1. Meta-train. An iteration draws two episodes of 20 characters; more ways than the five of the
-#    new tasks make a better embedding.
+#    new tasks make a better embedding. A character that is mirrored or turned is another character
+#    to learn from; for the same reason, a new task will be looked at mirrored and turned as well,
+#    and predictions are means over these eight views.
 print(f"Meta-training on {len(np.unique(y))} characters, 20 drawings each ...")
 learner = ProtoNet(
     backbone="conv4",
@@ -42,6 +44,7 @@ learner = ProtoNet(
     n_iterations=400,
     meta_batch_size=2,
     meta_lr=0.002,
+    augment=["mirror", "rotations"],
     n_validation_tasks=20,
     verbose=1,
     random_state=0,
