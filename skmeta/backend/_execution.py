@@ -61,7 +61,8 @@ class Execution:
     Parameters
     ----------
     mode : {"auto", "loop", "threads", "vmap"}, default="auto"
-        ``"auto"`` is vmap on a GPU and for small networks, threads for large ones on a CPU.
+        ``"auto"`` is vmap on a GPU and for small networks, threads for large ones on a CPU. Where
+        it would be vmap, but that is not possible, it is loop.
     device : torch.device
         Device of the tasks.
     flops_per_task : float
@@ -74,6 +75,8 @@ class Execution:
         a GPU's memory, or into 1 GiB on a CPU, by an estimate.
     bytes_per_task : float
         Approximate memory of one task's gradient, for that estimate.
+    can_vectorise : callable, optional
+        Returns whether vmap is possible, for ``"auto"``. By default it is.
     record : bool, default=False
         Whether a gradient is recorded and repeated, which pays after some hundred calls.
     """
@@ -87,12 +90,16 @@ class Execution:
         n_jobs: int | None = None,
         chunk_size: int | None = None,
         bytes_per_task: float = 0.0,
+        can_vectorise: Callable[[], bool] = lambda: True,
         record: bool = False,
     ) -> None:
         self._recorder = Recorder() if record else None
         self._is_small = _is_small(flops_per_task, device)
         if mode == "auto":
-            mode = "vmap" if self._is_small or device.type != "cpu" else "threads"
+            if self._is_small or device.type != "cpu":
+                mode = "vmap" if can_vectorise() else "loop"
+            else:
+                mode = "threads"
         self.mode = mode
         self.n_threads = torch.get_num_threads() if n_jobs is None else effective_n_jobs(n_jobs)
         if chunk_size is None and bytes_per_task > 0:

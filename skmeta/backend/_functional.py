@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import threading
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -15,6 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from skmeta.backbones import CellNetwork, EpisodeBatchNorm
 from skmeta.backend._attention import AttentionSpy, plain_attention
+
+logger = logging.getLogger(__name__)
 
 State = dict[str, Tensor]
 """Named tensors: ``body.*`` weights, ``head.*``, ``stat.*`` normalisation statistics, ..."""
@@ -90,6 +93,27 @@ class Network:
         # What is kept of the weights is the same for one row and for two.
         one, two = (_count_kept(self._module, like.new_zeros(n, *self.input_shape)) for n in (1, 2))
         return two - one
+
+    @cached_property
+    def can_vectorise(self) -> bool:
+        """Whether gradients for several tasks can be computed at once, by :func:`torch.func.vmap`.
+
+        It knows no rule for some operations, such as those of ``nn.GRU``, and no branch that
+        depends on values.
+        """
+        like = next(self._module.parameters(), torch.zeros(()))
+        weights = self.initial_weights()
+
+        def total(weights: State, x: Tensor) -> Tensor:
+            return self.measure(weights, x)[0].sum()
+
+        compute = torch.func.grad(total) if weights else total
+        try:
+            torch.func.vmap(compute, (None, 0))(weights, like.new_zeros(2, 2, *self.input_shape))
+        except Exception as error:  # Any module of a user's may fail for any reason.
+            logger.debug("The backbone cannot be vectorised over tasks: %s", error)
+            return False
+        return True
 
     def initial_weights(self) -> State:
         """Return the weights of the module, under names that begin with ``body.``."""

@@ -27,6 +27,7 @@ from skmeta.backend import (
     resolve_device,
     resolve_test_time_augment,
 )
+from skmeta.exceptions import BackboneError
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._context import Context
 from skmeta.learners._core._inputs import fit_scaler
@@ -299,17 +300,25 @@ WORTH_RECORDING = 500
 
 
 def make_execution(learner: Algorithm, session: Session) -> Execution:
+    network = session.context.network
     # A task runs forward and backward through support and query set: about three passes per row.
     rows = (np.max(learner.n_shot) + learner.n_query) * max(session.context.n_outputs, 1)
     # Each inner step keeps the values of the support set, and its derivatives about as many.
     n_passes = 1 + 2 * getattr(learner, "n_inner_steps", 0)
-    n_values = n_passes * rows * session.context.network.n_kept
+    n_values = n_passes * rows * network.n_kept
+    if learner.execution == "vmap" and not network.can_vectorise:
+        raise BackboneError(
+            "execution='vmap' is not possible with this backbone: torch.func.vmap has no rule for "
+            "one of its operations, or a branch of it depends on values. Use execution='loop' or "
+            "'threads', or 'auto', which chooses what is possible."
+        )
     return Execution(
         learner.execution,
         device=session.adapter.device,
-        flops_per_task=3.0 * float(rows) * session.context.network.n_flops,
+        flops_per_task=3.0 * float(rows) * network.n_flops,
         n_jobs=learner.n_jobs,
         chunk_size=learner.chunk_size,
         bytes_per_task=float(n_values * session.adapter.dtype.itemsize),
+        can_vectorise=lambda: network.can_vectorise,
         record=learner.n_iterations >= WORTH_RECORDING,
     )

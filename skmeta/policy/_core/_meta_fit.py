@@ -133,12 +133,14 @@ def make_execution(session: PolicySession) -> Execution:
     learner = session.learner
     # An inner step and its meta-gradient need about six passes over each step of each episode.
     rows = learner.n_episodes * session.max_steps
+    network = session.context.network
     return Execution(
         learner.execution,
         device=session.adapter.device,
-        flops_per_task=6.0 * rows * session.context.network.n_flops,
+        flops_per_task=6.0 * rows * network.n_flops,
         n_jobs=learner.n_jobs,
         chunk_size=learner.chunk_size,
+        can_vectorise=lambda: network.can_vectorise,
     )
 
 
