@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import warnings
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import joblib
 import sklearn
 
 # Frames of these packages stand between a user's line and what it is about.
-_BETWEEN = tuple(str(Path(file).parent) for file in (__file__, sklearn.__file__, joblib.__file__))
+_BETWEEN = tuple(
+    f"{Path(file).parent}{os.sep}" for file in (__file__, sklearn.__file__, joblib.__file__)
+)
 
 
 def warn_caller(message: str, category: type[Warning]) -> None:

@@ -27,7 +27,14 @@ from skmeta._sklearn_compat import (
 from skmeta._validation import check_rows, suggest_parameters
 from skmeta._warnings import warn_caller
 from skmeta.backbones import Architecture
-from skmeta.backend import PRECISIONS, Execution, State, state_to_numpy, state_to_torch
+from skmeta.backend import (
+    PRECISIONS,
+    Execution,
+    State,
+    resolve_test_time_augment,
+    state_to_numpy,
+    state_to_torch,
+)
 from skmeta.exceptions import PriorMismatchError, UnusedDataWarning
 from skmeta.few_shot._categories import CategoryCodes
 from skmeta.few_shot._prior_argument import is_fitted_learner, peek_prior, resolve_prior
@@ -228,7 +235,7 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         """Go on from the adapted state, with all rows given so far."""
         parts = zip(self._seen, (X, y, self._check_weight(sample_weight, X)), strict=True)
         X, y, weight = (np.concatenate(pair) for pair in parts)
-        session, state = self._start_session(self.prior_, self._labels(), len(X))
+        session, state = self._start_session(self.prior_, self._labels(), len(X), **self._settled())
         start = state | _on_device(self.adapted_, session)
         adapted = self._learn(session, state, X, y, weight, start)
         self._keep(session, state, adapted, (X, y, weight))
@@ -260,12 +267,18 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         changed = {n: v for n, v in adapted.items() if v is not state.get(n)}
         self.adapted_ = state_to_numpy(changed)
         self._seen = seen
+        learner = session.learner
+        self._views = resolve_test_time_augment(learner.test_time_augment, learner.augment)
         self._opened = self._session_key(), session, _prepare(session, adapted)
 
     # -------------------------------------------------------------------------- session
 
+    def _settled(self) -> dict[str, Any]:
+        """Settings that the adapted state depends on, whatever the parameters are now."""
+        return {"test_time_augment": getattr(self, "_views", [])}
+
     def _start_session(
-        self, prior: MetaPrior, labels: np.ndarray | None, n_rows: int
+        self, prior: MetaPrior, labels: np.ndarray | None, n_rows: int, **settled: Any
     ) -> tuple[Session, State]:
         """The prior's learner on the device, and the prior's state."""
         learner_class, precision = LEARNERS[prior.learner], self._resolve_precision(prior)
@@ -278,7 +291,7 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
             precision=precision,
             input_shape=(self.n_features_in_,),
             learner_precision="float32" if self.precision == "auto" and is_large else precision,
-            **self._overrides(learner_class),
+            **(self._overrides(learner_class) | settled),
         )
 
     def _open_session(self) -> tuple[Session, State]:
@@ -286,7 +299,9 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         key = self._session_key()
         found = getattr(self, "_opened", None)
         if found is None or found[0] != key:
-            session, state = self._start_session(self.prior_, self._labels(), len(self._seen[0]))
+            session, state = self._start_session(
+                self.prior_, self._labels(), len(self._seen[0]), **self._settled()
+            )
             adapted = state | _on_device(self.adapted_, session)
             found = key, session, _prepare(session, adapted)
             self._opened = found
@@ -305,7 +320,7 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         return "float64" if on_cpu and is_table else "float32"
 
     def _overrides(self, learner_class: type[MetaLearner]) -> dict[str, Any]:
-        given = {n: getattr(self, n) for n in _OVERRIDES if getattr(self, n) is not None}
+        given = {n: getattr(self, n) for n in _OVERRIDES if getattr(self, n) not in (None, "auto")}
         unknown = sorted(given.keys() - set(parameter_names(learner_class)))
         if unknown:
             raise ValueError(

@@ -78,6 +78,34 @@ def test_further_rows_are_learned_in_each_view(digits):
     np.testing.assert_allclose(clf.predict_proba(X[40:60]), expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize(("first", "then"), [("rotations", []), ([], "mirror")])
+def test_a_fitted_estimator_keeps_its_views(first, then, digits):
+    X, y = digits
+    learner = MAML(**SMALL).fit(X, y)
+    clf = learner.to_estimator(device="cpu", test_time_augment=first).fit(X[:30], y[:30])
+    expected = clf.predict_proba(X[30:50])
+    clf.set_params(test_time_augment=then)
+    np.testing.assert_array_equal(clf.predict_proba(X[30:50]), expected)
+    again = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(again.predict_proba(X[30:50]), expected)
+    other = learner.to_estimator(device="cpu", test_time_augment=first).fit(X[:30], y[:30])
+    found = clf.partial_fit(X[50:60], y[50:60]).predict_proba(X[30:50])
+    further = other.partial_fit(X[50:60], y[50:60]).predict_proba(X[30:50])
+    np.testing.assert_array_equal(found, further)
+    assert abs(clf.fit(X[:30], y[:30]).predict_proba(X[30:50]) - expected).max() > 1e-6
+
+
+def test_auto_of_an_estimator_is_that_of_the_prior(digits):
+    X, y = digits
+    learner = ProtoNet(**SMALL, augment="rotations").fit(X, y)
+    each = [
+        learner.to_estimator(device="cpu", test_time_augment=value).fit(X[:30], y[:30])
+        for value in (None, "auto", ["rotations"])
+    ]
+    for clf in each[1:]:
+        np.testing.assert_array_equal(clf.predict_proba(X), each[0].predict_proba(X))
+
+
 @pytest.mark.parametrize(
     ("augment", "expected"),
     [
