@@ -202,6 +202,8 @@ def main() -> None:
         parser.error("--gray is for the other protocols: source has distorted copies.")
     if args.within and args.protocol != "alphabets":
         parser.error("--within is for the protocol alphabets.")
+    if args.iterations == 0 and not args.start:
+        parser.error("--iterations 0 evaluates a prior: name its file with --start.")
     if args.threads:
         torch.set_num_threads(args.threads)
     X, y, X_test, y_test = load(args.protocol, args.seed, args.gray)

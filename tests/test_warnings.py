@@ -52,8 +52,9 @@ def test_through_scikit_learn():
     wide = np.tile(X, 600)
     clf = MetaFewShotClassifier(n_estimators=1, device="cpu")
     assert caught(lambda: clf.fit(wide, y), UnusedDataWarning).filename == __file__
-    call = lambda: cross_val_score(clf, wide, y, cv=[(np.arange(0, 150, 5), np.arange(1, 150, 50))])  # noqa: E731
-    assert caught(call, UnusedDataWarning).filename == __file__
+    cv = [(np.arange(0, 150, 5), np.arange(1, 150, 50))]
+    warning = caught(lambda: cross_val_score(clf, wide, y, cv=cv), UnusedDataWarning)
+    assert warning.filename == __file__
 
 
 def test_a_thread_without_a_caller():

@@ -47,7 +47,7 @@ class Augmentation:
         input_shape: tuple[int, ...],
         n_classes: int | None = None,
     ) -> None:
-        self._steps = _as_steps(augment)
+        self._steps = as_steps(augment)
         self._n_classes = n_classes
         for step in self._steps:
             _check_step(step, input_shape)
@@ -92,7 +92,8 @@ class Augmentation:
         )
 
 
-def _as_steps(augment: Step | Sequence[Step]) -> list[Step]:
+def as_steps(augment: Step | Sequence[Step]) -> list[Step]:
+    """Return the steps of ``augment`` as a list."""
     return [augment] if isinstance(augment, str) or callable(augment) else list(augment)
 
 

@@ -256,6 +256,7 @@ class Execution:
         key: Hashable,
     ) -> Any:
         if self.mode != "vmap":
+            # Or each convolution would convert its filters.
             state = tree_map(channels_last, state)
             call = self._recorded(key, of_one, state, next(_each(tasks)))
             return self.mean(partial(call, state), tasks)

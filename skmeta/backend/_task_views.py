@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from skmeta.backend._augmentation import as_steps
+
 NAMES = ("mirror", "rotations")
 
 
@@ -59,7 +61,7 @@ def resolve_test_time_augment(value: Any, augment: Any) -> list[str]:
     if value is None:
         return []
     if isinstance(value, str) and value == "auto":
-        steps = [augment] if isinstance(augment, str) or callable(augment) else augment or []
+        steps = [] if augment is None else as_steps(augment)
         return [name for name in NAMES if any(step == name for step in steps)]
     return [value] if isinstance(value, str) else list(value)
 

@@ -38,9 +38,10 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     transductive : bool, default=None
         Whether rows that are predicted together are normalised together; a row's prediction
         then depends on the others. None takes the prior's.
-    test_time_augment : {"mirror", "rotations"}, list of these or None, default=None
+    test_time_augment : {"auto", "mirror", "rotations"}, list of these or None, default=None
         Views of a task of images that predictions are averaged over: all its images are mirrored,
-        turned by 90, 180 and 270 degrees, or both. An empty list is none; None takes the prior's.
+        turned by 90, 180 and 270 degrees, or both. With an empty list there is one view; None and
+        ``"auto"`` take the prior's. What ``fit`` used holds until the next ``fit``.
     n_estimators : int, default=None
         Views of the rows that an :class:`~skmeta.learners.InContextLearner` averages, at most 64;
         None takes the prior's.

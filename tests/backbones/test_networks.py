@@ -66,7 +66,7 @@ def test_conv4_with_folded_statistics_equals_conv4_that_measures(downsample):
 
 
 @pytest.mark.parametrize("measure", [False, True])
-@pytest.mark.parametrize("n_bytes", [1, 3 * 8 * 8 * 12 * 8])
+@pytest.mark.parametrize("n_bytes", [1, 3 * 24 * 8 * 12 * 8])
 def test_images_computed_a_few_at_a_time_equal_all_at_once(n_bytes, measure, monkeypatch):
     block = ConvBlock(1, 24, "pool").double()
     assert block.measures_patches

@@ -143,12 +143,9 @@ class Session:
 
         Parameters
         ----------
-        state : dict of Tensor
-            The prior.
-        support : Rows
-            The support set.
-        start : dict of Tensor, optional
-            What an earlier call returned, to continue the adaptation from.
+        state, support, start
+            As :meth:`Algorithm.adapt` takes them; ``start`` is what an earlier call of this method
+            returned.
 
         Returns
         -------
@@ -156,16 +153,12 @@ class Session:
             The adapted state. With several views it has the prior, and under names that begin with
             ``view0.``, ``view1.`` and so on what the adaptation changed or added in each.
         """
-        learner, context = self.learner, self.context
-        if len(self.views) == 1:
-            return learner.adapt(context, state, support, start)
         starts = [None] * len(self.views) if start is None else self.states_of_views(start)
-        found = dict(state)
-        for k, (view, at) in enumerate(zip(self.views, starts, strict=True)):
-            adapted = learner.adapt(context, state, support._replace(x=view(support.x)), at)
-            changed = {n: v for n, v in adapted.items() if v is not state.get(n)}
-            found |= {f"view{k}.{n}": v for n, v in changed.items()}
-        return found
+        states = [
+            self.learner.adapt(self.context, state, support._replace(x=view(support.x)), at)
+            for view, at in zip(self.views, starts, strict=True)
+        ]
+        return _join(state, states)
 
     def prepare(self, adapted: State) -> State:
         """Compute once what each prediction for a task would compute again.
@@ -180,14 +173,8 @@ class Session:
         dict of Tensor
             What :meth:`forward` takes in place of ``adapted``.
         """
-        learner, context = self.learner, self.context
-        if len(self.views) == 1:
-            return learner.prepare(context, adapted)
-        found = _without_views(adapted)
-        for k, state in enumerate(self.states_of_views(adapted)):
-            prepared = learner.prepare(context, state)
-            found |= {f"view{k}.{n}": v for n, v in prepared.items() if v is not found.get(n)}
-        return found
+        states = [self.learner.prepare(self.context, s) for s in self.states_of_views(adapted)]
+        return _join(_without_views(adapted), states)
 
     def forward(self, adapted: State, x: Tensor) -> Tensor:
         """Predict rows of a task, as the mean over all views.
@@ -205,14 +192,11 @@ class Session:
             Logits, or standardised predictions. With several views, logits are means of logarithms
             of probabilities.
         """
-        learner, context = self.learner, self.context
-        if len(self.views) == 1:
-            return learner.forward(context, adapted, x)
-        states = self.states_of_views(adapted)
-        outputs = [
-            learner.forward(context, s, v(x)) for s, v in zip(states, self.views, strict=True)
-        ]
-        if context.kind == "classification":
+        pairs = zip(self.states_of_views(adapted), self.views, strict=True)
+        outputs = [self.learner.forward(self.context, state, view(x)) for state, view in pairs]
+        if len(outputs) == 1:
+            return outputs[0]
+        if self.context.kind == "classification":
             outputs = [each.log_softmax(1) for each in outputs]
         return torch.stack(outputs).mean(0)
 
@@ -254,6 +238,18 @@ class Session:
             Logits, or standardised predictions.
         """
         return self.forward(self.adapt(state, task.support), task.query.x)
+
+
+def _join(prior: State, states: Sequence[State]) -> State:
+    """Join the states of all views: that of a single view as it is, and changes from the prior."""
+    if len(states) == 1:
+        return states[0]
+    return prior | {
+        f"view{k}.{name}": value
+        for k, state in enumerate(states)
+        for name, value in state.items()
+        if value is not prior.get(name)
+    }
 
 
 def _without_views(adapted: State) -> State:
