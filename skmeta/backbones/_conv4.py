@@ -12,7 +12,7 @@ from skmeta.backbones._normalization import EpisodeBatchNorm
 from skmeta.backbones._pooling import halve
 from skmeta.exceptions import BackboneError
 
-# Bytes of the wide maps that are computed before they are halved.
+# Bytes of the wide maps that are computed at once, before they are halved.
 _CACHE = 4 * 2**20
 
 
@@ -47,17 +47,13 @@ class ConvBlock(nn.Module):
         # the maximum, and is applied to a quarter of the values.
         turn = torch.where(self.norm.weight < 0, -1.0, 1.0).to(x.dtype)
         weight = self.weight * turn[:, None, None, None]
-        maps = None
+        if self.norm.training and not self.measures_patches:
+            maps = self._convolve(x, weight)
+            self.norm.measure(maps)
+            return self._finish(maps, *self._scale_and_shift(turn))
         if self.norm.training:
-            if self.measures_patches:
-                self.norm.mean, self.norm.var = convolved_moments(x, weight, self.stride)
-            else:
-                maps = self._convolve(x, weight)
-                self.norm.measure(maps)
-        scale = self.norm.weight * turn * torch.rsqrt(self.norm.var + self.norm.eps)
-        shift = self.norm.bias - self.norm.mean * scale
-        if maps is not None:
-            return self._finish(maps, scale, shift)
+            self.norm.mean, self.norm.var = convolved_moments(x, weight, self.stride)
+        scale, shift = self._scale_and_shift(turn)
         folded = not self.norm.training
         if folded:
             # The shift is added to the halved maps. As a bias of the convolution, its gradient
@@ -77,6 +73,10 @@ class ConvBlock(nn.Module):
         if scale is None:
             return F.relu(maps + shift)
         return F.relu(torch.addcmul(shift, maps, scale[:, None, None]))
+
+    def _scale_and_shift(self, turn: Tensor) -> tuple[Tensor, Tensor]:
+        scale = self.norm.weight * turn * torch.rsqrt(self.norm.var + self.norm.eps)
+        return scale, self.norm.bias - self.norm.mean * scale
 
     def _n_images_at_once(self, x: Tensor) -> int:
         """Images whose wide maps fit into a processor's cache."""
