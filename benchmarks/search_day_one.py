@@ -45,13 +45,11 @@ import pandas as pd
 from make_search_priors import BOUND
 from make_searches import CLASSIFIERS, MAX_CLASSES, REGRESSORS, data_sets, make
 from origins import origin, same_origin
-from search_end_to_end import incumbents, tried
+from search_end_to_end import HalvingRandomSearchCV, incumbents, tried
 from search_tables import evaluations_needed, random_regret
 from sklearn.base import clone
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.metrics import balanced_accuracy_score, r2_score
 from sklearn.model_selection import (
-    HalvingRandomSearchCV,
     KFold,
     RandomizedSearchCV,
     StratifiedKFold,

@@ -52,10 +52,8 @@ from scipy.stats import loguniform, randint, uniform
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import (
-    HalvingRandomSearchCV,
     RandomizedSearchCV,
     StratifiedKFold,
     train_test_split,
@@ -66,6 +64,12 @@ from sklearn.svm import SVC
 from tqdm import tqdm
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
+
+try:
+    from sklearn.model_selection import HalvingRandomSearchCV
+except ImportError:  # up to scikit-learn 1.9
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+    from sklearn.model_selection import HalvingRandomSearchCV
 
 RESULTS = Path(__file__).parent / "results"
 DATA = (
