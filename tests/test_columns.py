@@ -138,7 +138,8 @@ def missing_in(dtype, labels, learner):
     groups = np.repeat(np.arange(12), 10)
     y = np.random.default_rng(0).normal(size=120) + groups
     frame = pd.DataFrame({"x": values, "z": np.arange(120.0)})
-    reg = learner.fit(frame, y, groups=groups).to_estimator().fit(frame[:5], y[:5])
+    learner.fit(frame, y, groups=groups)
+    reg = MetaFewShotRegressor(learner).fit(frame[:5], y[:5])
     return frame, reg
 
 
@@ -152,7 +153,7 @@ def test_missing_values_of_pandas_types(dtype, labels):
     groups = np.repeat(np.arange(12), 10)
     y = np.random.default_rng(0).normal(size=120) + groups
     same = HierarchicalLinear(effects="intercept").fit(plain, y, groups=groups)
-    expected = same.to_estimator().fit(plain[:5], y[:5]).predict(plain)
+    expected = MetaFewShotRegressor(same).fit(plain[:5], y[:5]).predict(plain)
     np.testing.assert_allclose(reg.predict(frame), expected, rtol=1e-10)
     missing_in(dtype, labels, MAML(n_iterations=2, n_shot=3, n_query=3))
 

@@ -264,7 +264,7 @@ def test_classes_of_the_family_get_a_probability(learner):
         # Few iterations; and groups of one class, which episodes leave out.
         warnings.simplefilter("ignore", BaselineWarning)
         warnings.simplefilter("ignore", SkippedTasksWarning)
-        clf = learner.fit(X, y, groups=groups).to_estimator()
+        clf = MetaFewShotClassifier(learner.fit(X, y, groups=groups))
     for few in (["low", "low"], ["low", "top"]):
         proba = clf.fit(X[:2], few).predict_proba(X)
         assert list(clf.classes_) == ["low", "middle", "top"]
@@ -445,7 +445,8 @@ def test_a_missing_label_is_named(dtype):
 def test_advice_for_what_a_prior_does_not_know():
     X = np.random.default_rng(0).normal(size=(40, 2))
     groups, y = np.repeat(np.arange(8), 5), X[:, 0] > 0
-    clf = HierarchicalLinear(effects="intercept").fit(X, y, groups=groups).to_estimator()
+    learner = HierarchicalLinear(effects="intercept").fit(X, y, groups=groups)
+    clf = MetaFewShotClassifier(learner)
     with pytest.raises(PriorMismatchError, match="pass rows of these, or use prior='tabular'"):
         clf.fit(X[:4], ["x", "y", "x", "y"])
     reg = MetaFewShotRegressor("scratch").fit(X[:6], X[:6, 0])

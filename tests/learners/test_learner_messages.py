@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.datasets import make_sinusoid_tasks
+from skmeta import MetaFewShotClassifier
 from skmeta.exceptions import BackboneError, EpisodeError
 from skmeta.learners import MAML, AutoLearner, MetaNAS, ProtoNet
 
@@ -42,7 +40,10 @@ def test_a_learner_does_not_predict():
     with pytest.raises(AttributeError, match=r"ProtoNet has no predict: .* Call fit first, then"):
         learner.predict([[0.0]])
     learner.fit(*make_classes())
-    with pytest.raises(AttributeError, match=r"Use to_estimator\(\) .*\.predict_proba\(\.\.\.\)"):
+    with pytest.raises(
+        AttributeError,
+        match=r"Use .*MetaFewShotClassifier\(learner\)\.fit\(.*\.predict_proba\(\.\.\.\)",
+    ):
         _ = learner.predict_proba
     with pytest.raises(AttributeError, match="'ProtoNet' object has no attribute 'colour'"):
         _ = learner.colour
@@ -54,27 +55,9 @@ def test_a_learner_does_not_predict():
         _ = AutoLearner().leaderboard_
 
 
-def test_a_learner_becomes_an_estimator():
-    X, y = make_classes()
-    learner = ProtoNet(**SMALL).fit(X, y)
-    clf = learner.to_estimator(device="cpu", transductive=True)
-    assert isinstance(clf, MetaFewShotClassifier)
-    assert clf.get_params()["prior"] is learner.prior_
-    assert clf.transductive
-    assert not hasattr(clf, "prior_")
-    assert clone(clf).fit(X[:30], y[:30]).predict(X[:2]).shape == (2,)
+def test_a_mistyped_parameter_of_an_estimator_with_a_learner():
     with pytest.raises(TypeError, match="n_trees"):
-        learner.to_estimator(n_trees=3)
-
-
-def test_a_learner_of_regressions_becomes_a_regressor():
-    learner = MAML(**SMALL).fit(*make_sinusoid_tasks(20, 10, random_state=0))
-    assert isinstance(learner.to_estimator(), MetaFewShotRegressor)
-
-
-def test_an_unfitted_learner_becomes_no_estimator():
-    with pytest.raises(NotFittedError, match="MAML is not fitted yet"):
-        MAML().to_estimator()
+        MetaFewShotClassifier(ProtoNet(), n_trees=3)
 
 
 def test_a_class_as_backbone():

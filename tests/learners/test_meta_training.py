@@ -9,6 +9,7 @@ import torch
 from sklearn.datasets import make_classification
 from torch import nn
 
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.exceptions import OverlapWarning
 from skmeta.learners import (
     ANIL,
@@ -219,7 +220,7 @@ def test_a_learner_without_weights_is_only_validated():
     np.testing.assert_allclose(
         learner.prior_.tensors["scaler.x_mean"], same.tensors["scaler.x_mean"]
     )
-    clf = learner.to_estimator().fit(X, y)
+    clf = MetaFewShotClassifier(learner).fit(X, y)
     assert clf.score(X, y) > 0.5
 
 
@@ -240,7 +241,7 @@ def test_frozen_weights_stay(make):
     np.testing.assert_array_equal(learner.prior_.tensors["body.0.weight"], weight)
     moved = learner.prior_.tensors["body.2.weight"]
     assert np.abs(moved - module[2].weight.detach().numpy()).max() > 1e-4
-    reg = learner.to_estimator().fit(X[:5], y[:5])
+    reg = MetaFewShotRegressor(learner).fit(X[:5], y[:5])
     adapted = reg.adapted_.get("body.0.weight", weight)
     np.testing.assert_array_equal(adapted, weight.astype(adapted.dtype))
 
@@ -262,8 +263,8 @@ def test_buffers_have_the_precision_of_the_rows(precision):
     settings = {n: v for n, v in SMALL.items() if n != "backbone_params"}
     X, y, groups = make_sinusoids(12, seed=0)
     learner = MAML(backbone=RandomFeatures(), precision=precision, **settings).fit(X, y, groups)
-    reg = learner.to_estimator().fit(X[:5], y[:5])
-    single = learner.to_estimator(precision="float32").fit(X[:5], y[:5])
+    reg = MetaFewShotRegressor(learner).fit(X[:5], y[:5])
+    single = MetaFewShotRegressor(learner, precision="float32").fit(X[:5], y[:5])
     np.testing.assert_allclose(single.predict(X), reg.predict(X), rtol=1e-3, atol=1e-4)
 
 
@@ -277,7 +278,7 @@ def test_columns_of_any_centre_and_scale(scale, offset):
         other.history_["train_loss"], plain.history_["train_loss"], rtol=1e-3
     )
     few, rest = slice(0, 5), slice(5, 10)
-    expected = plain.to_estimator().fit(X[few], y[few]).predict(X[rest])
-    reg = other.to_estimator().fit((scale * X + offset)[few], scale * y[few])
+    expected = MetaFewShotRegressor(plain).fit(X[few], y[few]).predict(X[rest])
+    reg = MetaFewShotRegressor(other).fit((scale * X + offset)[few], scale * y[few])
     found = reg.predict((scale * X + offset)[rest]) / scale
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)

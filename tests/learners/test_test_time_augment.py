@@ -7,7 +7,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 
-from skmeta import MetaFewShotClassifier
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.learners import MAML, InContextLearner, MetaNAS, ProtoNet
 from skmeta.priors import MetaPrior
 
@@ -46,11 +46,11 @@ def test_predictions_are_means_over_tasks_that_are_turned_and_mirrored(cls, name
     assert list(learner.prior_.learner_params["test_time_augment"]) == []
     each = []
     for mirror, k in views(names):
-        clf = learner.to_estimator(device="cpu").fit(turned(X[:30], mirror, k), y[:30])
+        clf = MetaFewShotClassifier(learner, device="cpu").fit(turned(X[:30], mirror, k), y[:30])
         each.append(np.log(clf.predict_proba(turned(X[30:50], mirror, k))))
     expected = np.exp(np.mean(each, axis=0))
     expected /= expected.sum(axis=1, keepdims=True)
-    clf = learner.to_estimator(device="cpu", test_time_augment=names).fit(X[:30], y[:30])
+    clf = MetaFewShotClassifier(learner, device="cpu", test_time_augment=names).fit(X[:30], y[:30])
     found = clf.predict_proba(X[30:50])
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
     assert abs(found - np.exp(each[0])).max() > 1e-4  # One view predicts otherwise.
@@ -65,11 +65,11 @@ def test_predictions_are_means_over_tasks_that_are_turned_and_mirrored(cls, name
 def test_further_rows_are_learned_in_each_view(digits):
     X, y = digits
     learner = MAML(**SMALL, n_inner_steps=1, inner_lr=0.01).fit(X, y)
-    clf = learner.to_estimator(device="cpu", test_time_augment="mirror")
+    clf = MetaFewShotClassifier(learner, device="cpu", test_time_augment="mirror")
     clf.partial_fit(X[:20], y[:20], classes=np.unique(y)).partial_fit(X[20:40], y[20:40])
     each = []
     for mirror in (False, True):
-        one = learner.to_estimator(device="cpu")
+        one = MetaFewShotClassifier(learner, device="cpu")
         one.partial_fit(turned(X[:20], mirror, 0), y[:20], classes=np.unique(y))
         one.partial_fit(turned(X[20:40], mirror, 0), y[20:40])
         each.append(np.log(one.predict_proba(turned(X[40:60], mirror, 0))))
@@ -82,13 +82,15 @@ def test_further_rows_are_learned_in_each_view(digits):
 def test_a_fitted_estimator_keeps_its_views(first, then, digits):
     X, y = digits
     learner = MAML(**SMALL).fit(X, y)
-    clf = learner.to_estimator(device="cpu", test_time_augment=first).fit(X[:30], y[:30])
+    clf = MetaFewShotClassifier(learner, device="cpu", test_time_augment=first).fit(X[:30], y[:30])
     expected = clf.predict_proba(X[30:50])
     clf.set_params(test_time_augment=then)
     np.testing.assert_array_equal(clf.predict_proba(X[30:50]), expected)
     again = pickle.loads(pickle.dumps(clf))
     np.testing.assert_array_equal(again.predict_proba(X[30:50]), expected)
-    other = learner.to_estimator(device="cpu", test_time_augment=first).fit(X[:30], y[:30])
+    other = MetaFewShotClassifier(learner, device="cpu", test_time_augment=first).fit(
+        X[:30], y[:30]
+    )
     found = clf.partial_fit(X[50:60], y[50:60]).predict_proba(X[30:50])
     further = other.partial_fit(X[50:60], y[50:60]).predict_proba(X[30:50])
     np.testing.assert_array_equal(found, further)
@@ -99,7 +101,7 @@ def test_auto_of_an_estimator_is_that_of_the_prior(digits):
     X, y = digits
     learner = ProtoNet(**SMALL, augment="rotations").fit(X, y)
     each = [
-        learner.to_estimator(device="cpu", test_time_augment=value).fit(X[:30], y[:30])
+        MetaFewShotClassifier(learner, device="cpu", test_time_augment=value).fit(X[:30], y[:30])
         for value in (None, "auto", ["rotations"])
     ]
     for clf in each[1:]:
@@ -159,9 +161,11 @@ def test_a_regression_of_images(digits):
     learner = MAML(**SMALL, task_type="regression").fit(X, y + 0.5, groups)
     each = []
     for k in range(4):
-        one = learner.to_estimator(device="cpu").fit(turned(X[:20], False, k), y[:20])
+        one = MetaFewShotRegressor(learner, device="cpu").fit(turned(X[:20], False, k), y[:20])
         each.append(one.predict(turned(X[20:40], False, k)))
-    reg = learner.to_estimator(device="cpu", test_time_augment="rotations").fit(X[:20], y[:20])
+    reg = MetaFewShotRegressor(learner, device="cpu", test_time_augment="rotations").fit(
+        X[:20], y[:20]
+    )
     np.testing.assert_allclose(reg.predict(X[20:40]), np.mean(each, axis=0), rtol=1e-4)
 
 
@@ -173,8 +177,8 @@ def test_the_chosen_architecture_is_that_of_the_task_itself(digits):
         "input_shape": (1, 8, 8),
     }
     learner = MetaNAS(**settings, augment="rotations").fit(X, y)
-    clf = learner.to_estimator(device="cpu").fit(X[:30], y[:30])
-    plain = learner.to_estimator(device="cpu", test_time_augment=[]).fit(X[:30], y[:30])
+    clf = MetaFewShotClassifier(learner, device="cpu").fit(X[:30], y[:30])
+    plain = MetaFewShotClassifier(learner, device="cpu", test_time_augment=[]).fit(X[:30], y[:30])
     assert clf.architecture_ == plain.architecture_
 
 

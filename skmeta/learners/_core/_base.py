@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
@@ -129,42 +128,6 @@ class MetaLearner(Algorithm):
             return results.accuracy()
         return results.squared_error()
 
-    def to_estimator(self, **params: Any) -> BaseEstimator:
-        """Make an estimator that learns a new task, starting from the prior.
-
-        Parameters
-        ----------
-        **params
-            Parameters of :class:`~skmeta.few_shot.MetaFewShotClassifier` or
-            :class:`~skmeta.few_shot.MetaFewShotRegressor`, such as ``n_inner_steps``.
-
-        Returns
-        -------
-        MetaFewShotClassifier or MetaFewShotRegressor
-            Not fitted yet; which one depends on the kind of the tasks.
-
-        Raises
-        ------
-        NotFittedError
-            If the learner is not fitted.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_digits
-        >>> from skmeta.learners import ProtoNet
-        >>> X, y = load_digits(return_X_y=True)
-        >>> learner = ProtoNet(n_way=3, n_iterations=10, random_state=0).fit(X[y < 9], y[y < 9])
-        >>> clf = learner.to_estimator(device="cpu").fit(X[:50], y[:50])
-        >>> clf.predict_proba(X[50:52]).shape
-        (2, 10)
-        """
-        # Upwards, and so imported here: only a caller who wants an estimator needs it.
-        from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
-
-        is_classification = self.prior_.kind == "classification"
-        estimator = MetaFewShotClassifier if is_classification else MetaFewShotRegressor
-        return estimator(self.prior_, **params)
-
     def initial_prior(
         self,
         X: Any,
@@ -207,10 +170,13 @@ def missing_attribute(learner: Any, name: str) -> AttributeError:
         )
         return error
     if name in _OF_ESTIMATORS:
-        first = "" if is_fitted else "Call fit first, then "
-        use = "to_estimator() to get an estimator for a new task: "
+        is_regression = name == "predict_quantiles" or (
+            is_fitted and vars(learner)["prior_"].kind == "regression"
+        )
+        estimator = "MetaFewShotRegressor" if is_regression else "MetaFewShotClassifier"
         return AttributeError(
             f"{own} has no {name}: it learns from many tasks how to learn a new one. "
-            f"{first or 'Use '}{use}learner.to_estimator().fit(X_new, y_new).{name}(...)."
+            f"{'Use' if is_fitted else 'Call fit first, then use'} an estimator for a new task: "
+            f"{estimator}(learner).fit(X_new, y_new).{name}(...)."
         )
     return AttributeError(f"{own!r} object has no attribute {name!r}")

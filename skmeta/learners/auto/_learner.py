@@ -388,23 +388,6 @@ class AutoLearner(DocLink, BaseEstimator):
         check_is_fitted(self, "prior_")
         return self.best_learner_.score(X, y, groups)
 
-    def to_estimator(self, **params: Any) -> BaseEstimator:
-        """Make an estimator that learns a new task, starting from the prior.
-
-        Parameters
-        ----------
-        **params
-            Parameters of :class:`~skmeta.few_shot.MetaFewShotClassifier` or
-            :class:`~skmeta.few_shot.MetaFewShotRegressor`.
-
-        Returns
-        -------
-        MetaFewShotClassifier or MetaFewShotRegressor
-            Not fitted yet; which one depends on the kind of the tasks.
-        """
-        check_is_fitted(self, "prior_")
-        return self.best_learner_.to_estimator(**params)
-
 
 class _Progress:
     """Progress, if it is wanted: one step for each run of a learner."""

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.exceptions import NotFittedError
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.exceptions import (
@@ -122,7 +121,7 @@ def test_classifications_by_groups_have_the_classes_of_all_groups():
     y[groups == 3] = "no"
     auto = AutoLearner(candidates=[HierarchicalLinear()], random_state=0).fit(X, y, groups)
     assert "log loss" in auto.summary_
-    clf = auto.to_estimator().fit(X[:2], ["yes", "yes"])
+    clf = MetaFewShotClassifier(auto).fit(X[:2], ["yes", "yes"])
     assert isinstance(clf, MetaFewShotClassifier)
     assert clf.classes_.tolist() == ["no", "yes"]
 
@@ -164,8 +163,6 @@ def test_estimators_take_it_and_pickles_keep_it(intercepts):
     expected = MetaFewShotRegressor(intercepts.prior_).fit(X[few], y[few]).predict(X[rest])
     for reg in (MetaFewShotRegressor(intercepts), clone(MetaFewShotRegressor(intercepts))):
         np.testing.assert_array_equal(reg.fit(X[few], y[few]).predict(X[rest]), expected)
-    found = intercepts.to_estimator(n_estimators=None).fit(X[few], y[few]).predict(X[rest])
-    np.testing.assert_array_equal(found, expected)
     loaded = pickle.loads(pickle.dumps(intercepts))
     assert loaded.prior_ == intercepts.prior_
     assert loaded.leaderboard_.equals(intercepts.leaderboard_)
@@ -185,8 +182,6 @@ def test_it_follows_scikit_learn():
     assert auto.get_params(deep=False) == params
     with pytest.raises(TypeError, match=r"time_budgets.*time_budget"):
         AutoLearner(time_budgets=3)
-    with pytest.raises(NotFittedError):
-        clone(auto).to_estimator()
     with pytest.raises(ValueError, match="not fitted"):
         MetaFewShotRegressor(clone(auto)).fit(X[:5], y[:5])
 
@@ -286,7 +281,7 @@ def test_frames_with_categories_and_missing_values(learner):
     assert auto.prior_.n_features_in == 2
     assert list(auto.prior_.feature_names_in) == ["size", "colour"]
     known = pd.DataFrame({"size": [0.0, 1.0], "colour": ["blue", "blue"]})
-    reg = auto.to_estimator().fit(known, [0.0, 1.0])
+    reg = MetaFewShotRegressor(auto).fit(known, [0.0, 1.0])
     new = pd.DataFrame({"size": [0.0, 0.0], "colour": ["red", "blue"]})
     red, blue = reg.predict(new)
     assert abs(red - blue - 3) < 0.5
