@@ -45,65 +45,13 @@ MOVED: dict[str, tuple[str, ...]] = {
     "learners._problem": ("learners._core._task_source", "learners._core._inputs"),
     "learners._table_members": ("learners.in_context._views",),
     "learners._table_training": ("learners.in_context._training",),
-    "search._acquisition": ("search.surrogate._acquisition",),
-    "search._choice": ("search._arguments",),
-    "search._codec": ("search.history._codec",),
-    "search._default_history": ("search.history._default",),
-    "search._describe": (
-        "search.space._names",
-        "search.space._configurations",
-        "search.space._keys",
-        "search.space._parts",
-    ),
-    "search._design": ("search.surrogate._initial_design",),
-    "search._encoding": ("search.space._encoding",),
-    "search._exchange": ("search.history._exchange",),
-    "search._fingerprint": ("search.record._fingerprint",),
-    "search._given": ("search._arguments",),
-    "search._gp": ("search.surrogate._gp",),
-    "search._history": (
-        "search.history._history",
-        "search.history._read_only",
-        "search.history._default",
-        "search.history._address",
-    ),
-    "search._joint": ("search.prior._joint",),
-    "search._ledger": ("search._recorder",),
-    "search._measured": ("search.history._importers",),
-    "search._models": ("search.surrogate._models",),
-    "search._past_task": ("search.prior._past_task",),
-    "search._prior": ("search.prior._prior",),
-    "search._prior_file": ("search.prior._file",),
-    "search._queries": ("search.history._queries",),
-    "search._reader": ("search.history._reader",),
-    "search._records": ("search.record._records",),
-    "search._schema": ("search.history._schema",),
-    "search._shipped": ("search.prior._shipped",),
-    "search._space": ("search.space._space", "search.space._values"),
-    "search._spaces": ("search.space._defaults", "search.space._default_table"),
-    "search._store": ("search.history._store",),
-    "search._streaming": ("_renamed",),
-    "search._strategy": ("search.surrogate._strategy",),
-    "search._surfaces": ("search.surrogate._surfaces",),
 }
 
 # Classes and functions that a pickle may hold and whose names have changed:
 # (old module, old name) -> (new module, new name), the modules without "skmeta.".
 RENAMED: dict[tuple[str, str], tuple[str, str]] = {
     ("backend._crossing", "Crossing"): ("backend._adapter", "TensorAdapter"),
-    ("search._history", "ReadOnly"): ("search.history._read_only", "ReadOnlyHistory"),
-    ("search._joint", "ChoicePrior"): (
-        "search.prior._algorithm_selection",
-        "AlgorithmSelectionPrior",
-    ),
-    # The folds of a fitted search.
-    ("search._streaming", "_as_it_is"): ("_renamed", "identity"),
 }
-
-
-def identity(value: Any) -> Any:
-    """Return a value unchanged."""
-    return value
 
 
 class _OldModule(ModuleType):

@@ -18,10 +18,6 @@ NAMES = [
     for module in PUBLIC
     for name in getattr(importlib.import_module(module), "__all__", [])
 ]
-# Names of version 0.1 that can still be imported.
-OLD_NAMES = {
-    "skmeta.search": {"ReadOnly": "ReadOnlyHistory", "ChoicePrior": "AlgorithmSelectionPrior"},
-}
 
 
 def parse(room):
@@ -44,16 +40,7 @@ def test_a_room_exports_all_that_it_imports(room):
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    old = set(OLD_NAMES.get(f"skmeta.{room}", ()))
-    assert imported - old == set(importlib.import_module(f"skmeta.{room}").__all__)
-
-
-@pytest.mark.parametrize("module", OLD_NAMES)
-def test_old_names_still_mean_the_same(module):
-    for old, new in OLD_NAMES[module].items():
-        room = importlib.import_module(module)
-        assert getattr(room, old) is getattr(room, new)
-        assert old not in room.__all__
+    assert imported == set(importlib.import_module(f"skmeta.{room}").__all__)
 
 
 @pytest.mark.parametrize("room", ROOMS)

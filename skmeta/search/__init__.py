@@ -2,7 +2,6 @@
 
 from skmeta.search._refit import one_standard_error
 from skmeta.search._search_cv import MetaLearnedSearchCV
-from skmeta.search.history import ReadOnly as ReadOnly
 from skmeta.search.history import (
     ReadOnlyHistory,
     SearchHistory,
@@ -18,7 +17,6 @@ from skmeta.search.prior import (
     describe_prior,
     shipped_priors,
 )
-from skmeta.search.prior import ChoicePrior as ChoicePrior
 from skmeta.search.record import Evaluation, PastSearch, RecordedSearch, SearchRecord
 from skmeta.search.space import default_search_space, register_search_space
 from skmeta.search.surrogate import SearchStrategy, Suggestion

@@ -160,6 +160,8 @@ def _describe_data(
         signature=signature(estimator),
         space={names.get(name, name): text for name, text in space.describe().items()},
         cv=repr(folds.splitter),
+        # `dataset_features`, what a prior knows of the data set besides its rows, is to be set
+        # here: dataset_features=...
         versions=_versions(),
     )
 

@@ -18,9 +18,6 @@ from typing import ClassVar
 
 import joblib
 import numpy as np
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 import skmeta
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
@@ -36,7 +33,6 @@ from skmeta.learners import (
     ProtoNet,
     Reptile,
 )
-from skmeta.search import MetaLearnedSearchCV, SearchHistory, SearchPrior
 
 N_FEATURES = 4
 SMALL = {
@@ -148,62 +144,6 @@ def write_few_shot(folder, expected):
             }
 
 
-def write_search(folder, expected):
-    """Write a history of two searches, its exports, a search prior and a fitted search."""
-    rng = np.random.default_rng(3)
-    history = SearchHistory(folder / "history.db")
-    for _ in range(2):
-        y = np.repeat([0, 1], 20)
-        X = rng.normal(size=(40, 3)) + y[:, None]
-        search = MetaLearnedSearchCV(
-            make_pipeline(StandardScaler(), KNeighborsClassifier(algorithm="brute")),
-            {"kneighborsclassifier__n_neighbors": list(range(1, 12))},
-            n_iter=6,
-            cv=2,
-            history=history,
-            prior="history",
-            random_state=0,
-        )
-        search.fit(X, y)
-    memory = SearchHistory().merge(history)
-    search.set_params(history=None)
-    expected["search"] = {
-        "best_params": search.best_params_,
-        "mean_test_score": search.cv_results_["mean_test_score"].tolist(),
-        "params": search.cv_results_["params"],
-        "X": X.tolist(),
-        "predictions": predict(search, X),
-        "prior": repr(search.prior_),
-    }
-    joblib.dump(search, folder / "search.joblib", compress=9)
-    (folder / "search.pickle").write_bytes(pickle.dumps(search))
-    joblib.dump(memory, folder / "history.joblib", compress=9)
-    for suffix in ("jsonl", "jsonl.gz", "parquet"):
-        history.export(folder / f"history.{suffix}")
-    expected["history"] = [describe(found) for found in history]
-    prior = SearchPrior.from_searches(history.searches())
-    prior.save(folder / "search_prior.safetensors")
-    prior.save(folder / "search_prior_half.safetensors", half=True)
-    joblib.dump(prior, folder / "search_prior.joblib", compress=9)
-    configurations = [{"KNeighborsClassifier.n_neighbors": k} for k in (1, 4, 9)]
-    expected["search_prior"] = {
-        "configurations": configurations,
-        "surfaces": prior.surfaces(configurations).tolist(),
-        "datasets": prior.datasets,
-    }
-    history.close()
-
-
-def describe(found):
-    """Return what a recorded search holds, as JSON knows it."""
-    return {
-        "fingerprint": found.record.fingerprint,
-        "estimator": found.record.estimator,
-        "configurations": [e.configuration for e in found.evaluations],
-        "scores": [{n: list(v) for n, v in e.scores.items()} for e in found.evaluations],
-    }
-
-
 def write_checkpoint(folder, expected):
     """Write the checkpoint of a run that was stopped half-way, and how it ends otherwise."""
     learner = MAML(n_inner_steps=2, **MLP, **SMALL | {"n_iterations": 8})
@@ -251,7 +191,7 @@ def find_names(folder):
             _Recorder(io.BytesIO(pickle.dumps(joblib.load(path)))).load()
         elif path.suffix == ".pickle":
             _Recorder(io.BytesIO(path.read_bytes())).load()
-    for room in ("backbones", "datasets", "few_shot", "learners", "priors", "search", "tasks"):
+    for room in ("backbones", "datasets", "few_shot", "learners", "priors", "tasks"):
         package = import_module(f"skmeta.{room}")
         for value in (getattr(package, name) for name in package.__all__):
             if isinstance(value, type) and value.__module__.startswith("skmeta."):
@@ -267,7 +207,6 @@ def main(folder):
     warnings.simplefilter("ignore")
     expected = {}
     write_few_shot(folder, expected)
-    write_search(folder, expected)
     write_checkpoint(folder, expected)
     expected["names"] = find_names(folder)
     names = ("numpy", "scipy", "scikit-learn", "torch", "joblib", "pandas", "pyarrow")

@@ -1,6 +1,5 @@
 """Files and pickles of version 0.1 load, predict as they did there, and resume."""
 
-import gzip
 import json
 import pickle
 import shutil
@@ -15,7 +14,6 @@ import pytest
 from make_data import (
     MLP,
     SMALL,
-    describe,
     fit_task,
     make_classes,
     make_task,
@@ -26,7 +24,6 @@ from make_data import (
 from skmeta._renamed import MOVED, RENAMED
 from skmeta.learners import MAML
 from skmeta.priors import MetaPrior
-from skmeta.search import SearchHistory, SearchPrior
 
 DATA = Path(__file__).parent / "data"
 EXPECTED = json.loads((DATA / "expected.json").read_text())
@@ -72,8 +69,8 @@ def test_renamed_classes_are_where_the_table_says():
 
 
 def test_other_modules_are_still_not_found():
-    with pytest.raises(ModuleNotFoundError, match=r"No module named 'skmeta\.search\._nothing'"):
-        import_module("skmeta.search._nothing")
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'skmeta\.tasks\._nothing'"):
+        import_module("skmeta.tasks._nothing")
 
 
 def test_old_names_cost_nothing_until_they_are_used():
@@ -125,54 +122,6 @@ def test_fitted_estimators_learn_more(name):
     estimator = load(DATA / f"{name}.estimator.joblib").partial_fit(X, labels)
     fresh = fit_task(MetaPrior.load(DATA / f"{name}.skmeta")).partial_fit(X, labels)
     assert_close(predict(estimator, query), predict(fresh, query))
-
-
-# -- search ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["search.joblib", "search.pickle"])
-def test_fitted_searches(name):
-    search, expected = load(DATA / name), EXPECTED["search"]
-    assert search.best_params_ == expected["best_params"]
-    assert search.cv_results_["params"] == expected["params"]
-    assert_close(search.cv_results_["mean_test_score"], expected["mean_test_score"])
-    assert_close(predict(search, expected["X"]), expected["predictions"])
-    assert repr(search.prior_) == expected["prior"]
-
-
-@pytest.mark.parametrize(
-    "name", ["search_prior.safetensors", "search_prior_half.safetensors", "search_prior.joblib"]
-)
-def test_search_priors(name):
-    expected = EXPECTED["search_prior"]
-    prior = load(DATA / name) if name.endswith("joblib") else SearchPrior.load(DATA / name)
-    assert list(prior.datasets) == expected["datasets"]
-    # Its tensors are float32.
-    surfaces = prior.surfaces(expected["configurations"])
-    np.testing.assert_allclose(surfaces, expected["surfaces"], rtol=1e-4, atol=1e-5)
-
-
-def test_a_history_file(tmp_path):
-    shutil.copy(DATA / "history.db", tmp_path)
-    with SearchHistory(tmp_path / "history.db") as history:
-        assert [describe(found) for found in history] == EXPECTED["history"]
-        assert len(SearchPrior.from_searches(history.searches())) == 2
-
-
-def test_a_history_in_a_pickle():
-    with load(DATA / "history.joblib") as history:
-        assert [describe(found) for found in history] == EXPECTED["history"]
-
-
-@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz", "parquet"])
-def test_exported_histories(suffix):
-    with SearchHistory().merge(DATA / f"history.{suffix}") as history:
-        assert [describe(found) for found in history] == EXPECTED["history"]
-
-
-def test_the_compressed_export_is_the_same_text():
-    text = gzip.decompress((DATA / "history.jsonl.gz").read_bytes())
-    assert text == (DATA / "history.jsonl").read_bytes()
 
 
 # -- checkpoints -----------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from skmeta.search.history._default import (
     use_history,
 )
 from skmeta.search.history._history import SearchHistory
-from skmeta.search.history._read_only import ReadOnly as ReadOnly
 from skmeta.search.history._read_only import ReadOnlyHistory
 from skmeta.search.history.leases import Lease, Leases, LeaseState, retry
 

@@ -22,7 +22,6 @@ class AddMethods(HistoryReader):
         dataset: str | None = None,
         X: Any = None,
         y: Any = None,
-        metafeatures: Mapping[str, float] | None = None,
         scoring: str | None = None,
         greater_is_better: bool | Mapping[str, bool] | None = None,
         fit_times: Any = None,
@@ -46,8 +45,6 @@ class AddMethods(HistoryReader):
             Name of the data set. It can be left out if X is given.
         X, y : array-like, optional
             The data set. Its fingerprint is kept, but no rows.
-        metafeatures : dict of str -> float, optional
-            Meta-features of the data set. They are kept; no search uses them.
         scoring : str, optional
             The metric, by default ``"score"``. If there are several, the one that was maximised.
         greater_is_better : bool or dict of str -> bool, optional
@@ -79,7 +76,7 @@ class AddMethods(HistoryReader):
         >>> history.searches(metric="accuracy")[0].scores
         array([0.8, 0.9])
         """
-        data = _importers.DataSet(name=dataset, X=X, y=y, metafeatures=metafeatures)
+        data = _importers.DataSet(name=dataset, X=X, y=y)
         measured = _measurements.measurements(
             params,
             scores,
@@ -98,7 +95,6 @@ class AddMethods(HistoryReader):
         dataset: str | None = None,
         X: Any = None,
         y: Any = None,
-        metafeatures: Mapping[str, float] | None = None,
         scoring: str | None = None,
         greater_is_better: bool | Mapping[str, bool] | None = None,
     ) -> Self:
@@ -111,7 +107,7 @@ class AddMethods(HistoryReader):
             halving search, only candidates that were scored with the most resources are added.
         estimator : estimator, class or str, optional
             The estimator that was configured; by default that of the search.
-        dataset, X, y, metafeatures
+        dataset, X, y
             As for `add`.
         scoring : str, optional
             The metric; by default that of the search, if its ``refit`` is a name.
@@ -148,7 +144,7 @@ class AddMethods(HistoryReader):
             scoring=scoring,
             greater_is_better=True if greater_is_better is None else greater_is_better,
         )
-        data = _importers.DataSet(name=dataset, X=X, y=y, metafeatures=metafeatures)
+        data = _importers.DataSet(name=dataset, X=X, y=y)
         return self._add(_importers.make_search(estimator, data, measured))
 
     def add_optuna(
@@ -159,7 +155,6 @@ class AddMethods(HistoryReader):
         dataset: str | None = None,
         X: Any = None,
         y: Any = None,
-        metafeatures: Mapping[str, float] | None = None,
         scoring: str | None = None,
         names: Mapping[str, str] | None = None,
     ) -> Self:
@@ -171,7 +166,7 @@ class AddMethods(HistoryReader):
             The study. Its direction tells whether greater values are better.
         estimator : estimator, class or str
             The estimator that was configured.
-        dataset, X, y, metafeatures
+        dataset, X, y
             As for `add`.
         scoring : str, optional
             Name of the objective's metric. If there are several objectives, the name of the one
@@ -197,7 +192,7 @@ class AddMethods(HistoryReader):
         4
         """
         measured = _measurements.measurements_of_study(study, names=names, scoring=scoring)
-        data = _importers.DataSet(name=dataset, X=X, y=y, metafeatures=metafeatures)
+        data = _importers.DataSet(name=dataset, X=X, y=y)
         return self._add(_importers.make_search(estimator, data, measured))
 
     def _add(self, item: RecordedSearch) -> Self:

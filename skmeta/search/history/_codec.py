@@ -218,7 +218,7 @@ def row_to_evaluation(row: Mapping[str, Any]) -> Evaluation:
 
 
 # Fields that queries filter by have their own column. The others are in one JSON text.
-_DETAILS = ("data_sketch", "signature", "space", "cv", "metrics", "metafeatures", "versions")
+_DETAILS = ("data_sketch", "signature", "space", "cv", "metrics", "dataset_features", "versions")
 
 
 def labels_without_name(data_digest: str) -> tuple[str, ...]:
@@ -237,8 +237,12 @@ def search_to_row(record: SearchRecord) -> Row:
         "space": dict(record.space),
         "cv": record.cv,
         "metrics": {name: int(sign) for name, sign in record.metrics.items()},
-        "metafeatures": dict(
-            zip(record.metafeatures, encode_numbers([*record.metafeatures.values()]), strict=True)
+        "dataset_features": dict(
+            zip(
+                record.dataset_features,
+                encode_numbers([*record.dataset_features.values()]),
+                strict=True,
+            )
         ),
         "versions": dict(record.versions),
         "seed": record.seed,
@@ -296,14 +300,14 @@ def _decode_details(text: Any) -> dict[str, Any]:
         raise ValueError(f"{missing[0]} is missing")
     if not all(type(sign) is int for sign in _mapping(details["metrics"]).values()):
         raise ValueError("metrics are no signs")
-    features = _mapping(details["metafeatures"])
+    features = _mapping(details["dataset_features"])
     return {
         "data_sketch": _decode_counts(dump(details["data_sketch"])),
         "signature": _text(details["signature"]),
         "space": {name: _text(value) for name, value in _mapping(details["space"]).items()},
         "cv": _text(details["cv"]),
         "metrics": dict(details["metrics"]),
-        "metafeatures": dict(zip(features, decode_numbers([*features.values()]), strict=True)),
+        "dataset_features": dict(zip(features, decode_numbers([*features.values()]), strict=True)),
         "versions": {name: _text(v) for name, v in _mapping(details["versions"]).items()},
         # Version 0.1 did not write these three.
         "seed": _count_or_none(details.get("seed")),

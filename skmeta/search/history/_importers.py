@@ -38,7 +38,6 @@ class DataSet:
     name: str | None
     X: Any = None
     y: Any = None
-    metafeatures: Mapping[str, float] | None = None
 
 
 def make_search(estimator: Any, data: DataSet, measured: Measurements) -> RecordedSearch:
@@ -69,7 +68,6 @@ def make_search(estimator: Any, data: DataSet, measured: Measurements) -> Record
         space=space,
         metrics=dict(measured.signs),
         refit_metric=measured.refit_metric,
-        metafeatures=_metafeatures(data),
         target_scale=_target_scale(estimator, data.y),
     )
     now = time.time()
@@ -143,10 +141,6 @@ def _check_name(data: DataSet, fingerprint: DataFingerprint) -> None:
             f"dataset must be the name of the data set, a text that is not empty, not "
             f"{data.name!r}. Give it, or give X and y."
         )
-
-
-def _metafeatures(data: DataSet) -> dict[str, float]:
-    return {str(name): float(value) for name, value in (data.metafeatures or {}).items()}
 
 
 def _evaluations(

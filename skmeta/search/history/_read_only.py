@@ -67,6 +67,3 @@ class ReadOnlyHistory(HistoryReader):
 
     def finish(self, search_id: int) -> None:
         """Do nothing."""
-
-
-ReadOnly = ReadOnlyHistory  # its name in version 0.1

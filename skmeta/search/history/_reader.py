@@ -382,7 +382,7 @@ def _make_past_search(
         estimator=record.estimator,
         data_digest=record.data_digest,
         data_sketch=record.data_sketch,
-        metafeatures=record.metafeatures,
+        dataset_features=record.dataset_features,
     )
 
 

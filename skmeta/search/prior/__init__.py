@@ -1,7 +1,6 @@
 """``SearchPrior``: scores of configurations, learned from past searches."""
 
 from skmeta.search.prior._algorithm_selection import AlgorithmSelectionPrior
-from skmeta.search.prior._algorithm_selection import ChoicePrior as ChoicePrior
 from skmeta.search.prior._joint import JointPrior
 from skmeta.search.prior._prior import SearchPrior
 from skmeta.search.prior._shipped import describe_prior, load_shipped, shipped_priors

@@ -140,8 +140,6 @@ class AlgorithmSelectionPrior:
         """Return whether past tasks tried the estimators of configurations, of shape (n,)."""
         return np.array([any(_uses(name, c) for name in self._priors) for c in configurations])
 
-    knows = covers  # its name in version 0.1
-
     def surfaces_of(self, Z: Array) -> Array:
         """Return the surfaces at configurations that `encode` encoded."""
         F = np.zeros((len(self), len(Z)))
@@ -154,9 +152,6 @@ class AlgorithmSelectionPrior:
             F[:, rows] = (scores - self._mean[:, None]) / self._deviation[:, None]
             start = end
         return F
-
-
-ChoicePrior = AlgorithmSelectionPrior  # its name in version 0.1
 
 
 def _uses(estimator: str, configuration: Mapping[str, Any]) -> bool:

@@ -104,8 +104,6 @@ class JointPrior:
         """Return whether past tasks tried the estimators of configurations, of shape (n,)."""
         return np.logical_or(*(part.covers(configurations) for part in self._parts))
 
-    knows = covers  # its name in version 0.1
-
     def surfaces_of(self, Z: Array) -> Array:
         """Return the surfaces at configurations that `encode` encoded."""
         Z = Z * np.sqrt(len(self._parts))

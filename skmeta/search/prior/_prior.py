@@ -219,8 +219,6 @@ class SearchPrior(Immutable):
         """Return whether past tasks tried the estimators of configurations: all True."""
         return np.ones(len(configurations), dtype=bool)
 
-    knows = covers  # its name in version 0.1
-
     def surfaces(
         self, configurations: Sequence[Configuration], names: Collection[str] | None = None
     ) -> Array:
@@ -338,8 +336,6 @@ class SearchPrior(Immutable):
         prior : SearchPrior
         """
         return self._take([self.datasets.index(name) for name in datasets])
-
-    ordered = select_datasets  # its name in version 0.1
 
     def _take(self, tasks: Sequence[int]) -> Self:
         at = np.asarray(tasks, dtype=np.intp)

@@ -101,8 +101,9 @@ class SearchRecord:
         smaller is better.
     refit_metric : str
         Metric that the search maximises.
-    metafeatures : dict of str -> float
-        Meta-features that the user gave. No search uses them.
+    dataset_features : dict of str -> float
+        Numbers that describe the data set, for priors; empty if unknown. A search writes them
+        when it opens its record, `skmeta.search._open_record`.
     versions : dict of str -> str
         Library -> its version.
     seed : int or None
@@ -125,7 +126,7 @@ class SearchRecord:
     signature: str = ""
     space: Mapping[str, str] = field(default_factory=dict)
     cv: str = ""
-    metafeatures: Mapping[str, float] = field(default_factory=dict)
+    dataset_features: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
     learned_until: tuple[str, int] | None = None
@@ -154,7 +155,7 @@ class PastSearch:
         Name of the metric.
     estimator : str
         As in `SearchRecord`.
-    data_digest, data_sketch, metafeatures
+    data_digest, data_sketch, dataset_features
         As in `SearchRecord`.
     n_folds : ndarray of shape (n_candidates,) or None
         Number of folds that each score is the mean of, as a search with racing stops some
@@ -168,7 +169,7 @@ class PastSearch:
     estimator: str = ""
     data_digest: str = ""
     data_sketch: tuple[int, ...] = ()
-    metafeatures: Mapping[str, float] = field(default_factory=dict)
+    dataset_features: Mapping[str, float] = field(default_factory=dict)
     n_folds: NDArray[np.intp] | None = None
 
 

@@ -86,16 +86,14 @@ def test_the_data_are_described_but_not_needed(iris):
     X, y = iris
     history = SearchHistory()
     history.add(SVC(), [{"C": 1.0}], [0.5], X=X, y=y)
-    history.add(SVC(), [{"C": 1.0}], [0.5], dataset="named", X=X, y=y, metafeatures={"mine": 3})
+    history.add(SVC(), [{"C": 1.0}], [0.5], dataset="named", X=X, y=y)
     history.add(SVC(), [{"C": 1.0}], [0.5], dataset="unseen")
     first, second, third = (search.record for search in history)
     assert first.dataset is None
     assert second.dataset == second.dataset_label == "named"
     assert first.dataset_label == first.data_digest[:12] == second.data_digest[:12] != ""
     assert first.data_sketch == second.data_sketch != ()
-    assert first.metafeatures == {}
-    assert second.metafeatures == {"mine": 3.0}
-    assert (third.data_digest, third.data_sketch, third.metafeatures) == ("", (), {})
+    assert (third.data_digest, third.data_sketch, third.dataset_features) == ("", (), {})
 
 
 def test_one_by_one_is_as_all_at_once():

@@ -47,7 +47,7 @@ RECORDS = st.builds(
     cv=NAMES,
     metrics=st.dictionaries(NAMES, st.sampled_from([1, -1]), max_size=3),
     refit_metric=st.text("abc", max_size=6),
-    metafeatures=st.dictionaries(NAMES, FLOATS, max_size=3),
+    dataset_features=st.dictionaries(NAMES, FLOATS, max_size=3),
     versions=st.dictionaries(NAMES, NAMES, max_size=3),
     seed=st.one_of(st.none(), st.integers(0, 2**64)),
     learned_until=st.one_of(st.none(), st.tuples(NAMES, st.integers(0, 2**40))),

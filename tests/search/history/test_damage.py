@@ -127,7 +127,7 @@ DETAILS = {
     "space": {},
     "cv": "",
     "metrics": {"accuracy": 1},
-    "metafeatures": {},
+    "dataset_features": {},
     "versions": {},
 }
 SEARCH_DAMAGE = [
@@ -138,7 +138,7 @@ SEARCH_DAMAGE = [
     *(("details", json.dumps({**DETAILS, name: 3})) for name in DETAILS),
     ("details", json.dumps({**DETAILS, "metrics": {"accuracy": "x"}})),
     ("details", json.dumps({**DETAILS, "data_sketch": ["x"]})),
-    ("details", json.dumps({**DETAILS, "metafeatures": {"a": "x"}})),
+    ("details", json.dumps({**DETAILS, "dataset_features": {"a": "x"}})),
     ("dataset", b"\xff"),
     ("data_digest", b"\xff"),
     ("refit_metric", b"\xff"),

@@ -35,7 +35,7 @@ def make_history(address=":memory:"):
         cv="KFold(2)",
         metrics={"accuracy": 1, "loss": -1},
         refit_metric="loss",
-        metafeatures={"a": NAN, "b": 0.1},
+        dataset_features={"a": NAN, "b": 0.1},
         versions={"scikit-learn": "1.9.1"},
     )
     search_id = history.begin(record)

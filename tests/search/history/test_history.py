@@ -25,7 +25,7 @@ FULL_RECORD = make_record(
     space={"SVC.C": "loguniform(0.1, 10)"},
     cv="StratifiedKFold(n_splits=5)",
     metrics={"accuracy": 1, "loss": -1},
-    metafeatures={"skew": NAN, "rows": 2.5, "ratio": -INF},
+    dataset_features={"skew": NAN, "rows": 2.5, "ratio": -INF},
     versions={"scikit-learn": "1.9.1"},
 )
 FULL_EVALUATION = make_evaluation(
@@ -71,7 +71,7 @@ def test_everything_comes_back(address, tmp_path, monkeypatch):
 def test_numpy_scalars_are_taken(history):
     search_id = record_all(
         history,
-        make_record(metafeatures={"rows": np.float32(0.5)}),
+        make_record(dataset_features={"rows": np.float32(0.5)}),
         make_evaluation(
             configuration={"a": np.int64(3), "b": np.float64(0.5), "c": np.bool_(True)},
             scores={"accuracy": (np.float64(0.5), np.float32(0.25))},
@@ -218,7 +218,7 @@ def test_a_past_search_carries_what_tells_data_sets_apart(history):
     assert past.dataset == FULL_RECORD.dataset
     assert past.data_digest == FULL_RECORD.data_digest
     assert past.data_sketch == FULL_RECORD.data_sketch
-    assert repr(past.metafeatures) == repr(FULL_RECORD.metafeatures)
+    assert repr(past.dataset_features) == repr(FULL_RECORD.dataset_features)
     assert past.estimator == "SVC"
     assert past.configurations == ({"SVC.C": 1.0},)
 

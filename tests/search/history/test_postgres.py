@@ -31,7 +31,7 @@ def url(postgres_url):
 
 
 def test_everything_comes_back(url):
-    record = make_record(dataset="cafés — 日本", metafeatures={"a": math.nan, "b": -math.inf})
+    record = make_record(dataset="cafés — 日本", dataset_features={"a": math.nan, "b": -math.inf})
     evaluation = make_evaluation(
         configuration={"SVC.C": math.inf, "SVC.tol": 0.1 + 0.2, "SVC.kernel": "a\0b", "n": 10**30},
         scores={"accuracy": (math.nan, 1 / 3)},
