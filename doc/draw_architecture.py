@@ -28,7 +28,6 @@ HOLDS = {
     "_files": "reading and writing files",
     "_fold_evaluation": "fits of searches",
     "exceptions": "errors, warnings",
-    "_renamed": "old pickles",
     "_html": "HTML, escaped",
     "_doc_link": "links to pages",
     "_docstrings": "shared docstrings",

@@ -7,8 +7,6 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from skmeta import _renamed
-
 if TYPE_CHECKING:
     from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
     from skmeta.priors import MetaPrior
@@ -26,8 +24,6 @@ try:
     __version__ = version("skmeta")
 except PackageNotFoundError:  # a source tree that was not installed
     __version__ = "0+unknown"
-
-_renamed.install()
 
 # Where each name of the front door lives. It is imported when first touched, so that
 # `import skmeta` does not load torch.

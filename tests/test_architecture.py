@@ -14,7 +14,7 @@ PACKAGE = Path(skmeta.__file__).parent
 FLOORS = [
     {
         *("_validation", "_columns", "_random", "_optional", "_warnings", "exceptions"),
-        *("_sklearn_compat", "_torch_compat", "_files", "_renamed"),
+        *("_sklearn_compat", "_torch_compat", "_files"),
         *("_html", "_doc_link", "_docstrings", "_progress", "_fold_evaluation"),
     },
     {"tasks", "backbones"},

@@ -149,7 +149,7 @@ def write_tensor_file(
 def read_tensor_file(
     path: str | os.PathLike[str], form: FileFormat, place: str | None = None
 ) -> tuple[dict[str, Any], Arrays]:
-    """Read a file that :func:`write_tensor_file` wrote, or version 0.1 before it.
+    """Read a file that :func:`write_tensor_file` wrote.
 
     Parameters
     ----------
@@ -163,8 +163,7 @@ def read_tensor_file(
     Returns
     -------
     record : dict
-        ``format_version``, ``skmeta_version`` and ``fields``. Files of format version 1 carry no
-        digest of the whole file.
+        ``format_version``, ``skmeta_version`` and ``fields``.
     tensors : dict of str to ndarray
         The arrays; they cannot be written to.
 
@@ -234,8 +233,7 @@ def parse_tensor_file(
             f"Give a file written by {form.source}."
         )
     record = _read_record(place, form, metadata[form.name])
-    has_digest = record["format_version"] > 1 or _DIGEST in metadata
-    if has_digest and not _matches(content, metadata.get(_DIGEST)):
+    if not _matches(content, metadata.get(_DIGEST)):
         raise form.error(
             f"{place} was altered after it was saved: its contents do not match its digest. "
             "Copy or save it again from a source that you trust."

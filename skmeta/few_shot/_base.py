@@ -21,7 +21,6 @@ from skmeta._sklearn_compat import (
     check_sample_weight,
     clone_parametrized,
     get_feature_names,
-    parameter_defaults,
     parameter_names,
 )
 from skmeta._validation import check_rows, suggest_parameters
@@ -107,10 +106,6 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
             estimator.prior = self.prior.prior_
         cloned: Self = clone_parametrized(estimator)
         return cloned
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        # A pickle of an older version lacks the parameters that came later.
-        super().__setstate__(parameter_defaults(type(self)) | state)
 
     def __getstate__(self) -> dict[str, Any]:
         # The session has a network and tensors on a device; it is opened again when needed.

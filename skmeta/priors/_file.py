@@ -49,16 +49,9 @@ def read_prior(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     record, tensors = read_tensor_file(path, FORMAT)
     fields: dict[str, Any] = record["fields"]
     missing = sorted(_FIELDS.keys() - fields.keys())
-    if record["format_version"] == 1 and "digest" not in record:
-        missing.append("its digest")
     if missing:
         raise PriorFormatError(
             f"{str(path)!r} lacks {', '.join(missing)}. Give a file written by MetaPrior.save."
-        )
-    if record["format_version"] == 1 and compute_digest(fields, tensors) != record["digest"]:
-        raise PriorFormatError(
-            f"{str(path)!r} was altered after it was saved: its contents do not match its "
-            "digest. Copy or save it again from a source that you trust."
         )
     wrong, broken = _find_wrong(fields), _find_broken(tensors)
     if wrong or broken:

@@ -8,6 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 from sklearn.base import clone
 
+from skmeta._files import write_tensor_file
 from skmeta.exceptions import PriorFormatError, SkmetaError
 from skmeta.search import PastSearch, SearchPrior
 from skmeta.search.prior import _file as prior_file
@@ -258,6 +259,9 @@ def test_files_that_are_no_priors(prior, tmp_path):
     save_file({"weights": np.zeros(3)}, path)
     with pytest.raises(PriorFormatError, match="not a search prior of skmeta"):
         SearchPrior.load(path)
+    write_tensor_file(path, prior_file.FORMAT, {}, {"X": np.zeros(3)})
+    with pytest.raises(PriorFormatError, match="a field that cannot be read: 'tasks' is missing"):
+        SearchPrior.load(path)
     assert issubclass(PriorFormatError, SkmetaError)
 
 
@@ -266,7 +270,7 @@ def test_files_that_are_no_priors(prior, tmp_path):
     [
         ("{", "its description cannot be read"),
         (json.dumps({"fields": {}}), "its description cannot be read"),
-        (json.dumps({"format_version": 1, "fields": {}}), "a field that cannot be read"),
+        (json.dumps({"format_version": 2, "fields": {}}), "do not match its digest"),
         (
             json.dumps({"format_version": 99, "skmeta_version": "7.1", "fields": {}}),
             "written by skmeta 7.1 with format 99.*Upgrade skmeta",
