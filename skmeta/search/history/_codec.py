@@ -218,7 +218,7 @@ def row_to_evaluation(row: Mapping[str, Any]) -> Evaluation:
 
 
 # Fields that queries filter by have their own column. The others are in one JSON text.
-_DETAILS = ("data_sketch", "signature", "space", "cv", "metrics", "dataset_features", "versions")
+_DETAILS = ("data_sketch", "signature", "space", "cv", "metrics", "versions")
 
 
 def labels_without_name(data_digest: str) -> tuple[str, ...]:
@@ -300,7 +300,7 @@ def _decode_details(text: Any) -> dict[str, Any]:
         raise ValueError(f"{missing[0]} is missing")
     if not all(type(sign) is int for sign in _mapping(details["metrics"]).values()):
         raise ValueError("metrics are no signs")
-    features = _mapping(details["dataset_features"])
+    features = _mapping(details.get("dataset_features", {}))
     return {
         "data_sketch": _decode_counts(dump(details["data_sketch"])),
         "signature": _text(details["signature"]),
