@@ -127,7 +127,6 @@ DETAILS = {
     "space": {},
     "cv": "",
     "metrics": {"accuracy": 1},
-    "dataset_features": {},
     "versions": {},
 }
 SEARCH_DAMAGE = [
