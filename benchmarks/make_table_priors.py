@@ -50,7 +50,7 @@ from torch import nn
 from skmeta.datasets.synthetic_tables._batches import draw_tables
 from skmeta.learners import InContextLearner
 from skmeta.learners.in_context import TableTransformer
-from skmeta.learners.in_context._stored_names import module_parameters
+from skmeta.learners.in_context._network_call import module_parameters
 from skmeta.learners.in_context._training import batch_loss
 from skmeta.priors import MetaPrior
 from skmeta.training import load_checkpoint, save_checkpoint

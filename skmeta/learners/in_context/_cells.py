@@ -1,6 +1,6 @@
-"""Describe the cells of a table in several forms, relative to their column in the support set.
+"""Describe the cells of a table by features, relative to their column in the support set.
 
-Notation: b tables, n support rows, m rows of either set, d columns, f = N_FORMS.
+Notation: b tables, n support rows, m rows of either set, d columns, f = N_CELL_FEATURES.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-N_FORMS = 17
+N_CELL_FEATURES = 17
 # Columns of a view, and codes for its classes.
 N_SLOTS, N_CODES = 64, 10
 _WAVES = (1.0, 2.0, 4.0)
@@ -81,7 +81,7 @@ def _rank(columns: dict[str, Tensor], value: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def describe_cells(columns: dict[str, Tensor], x: Tensor, own: Tensor | None = None) -> Tensor:
-    """Describe cells in several forms.
+    """Describe cells by features.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def describe_cells(columns: dict[str, Tensor], x: Tensor, own: Tensor | None = N
     Tensor of shape (b, m, d, f)
         Standardised value (bounded in two ways), rank, share of equal values, flag of a value
         that the support set lacks, sines and cosines of the rank, flag of a missing value. Then
-        come forms that are the same for the whole column: ``repeats``, ``binary``, the share of
+        come features that are the same for the whole column: ``repeats``, ``binary``, the share of
         values that are not missing, and the logarithms of the numbers of rows and columns.
     """
     missing = torch.isnan(x)

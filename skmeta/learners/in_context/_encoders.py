@@ -1,7 +1,7 @@
 """Encoders of the labels, cells and expert predictions of a table, for a transformer.
 
-Notation: b tables, n support rows, m query rows, d columns, f forms of a cell, e width of a cell,
-g soft bins of a column, v width of a label, D width of a row, s experts, c labels of a row.
+Notation: b tables, n support rows, m query rows, d columns, f features of a cell, e width of a
+cell, g soft bins of a column, v width of a label, D width of a row, s experts, c labels of a row.
 
 References: Qu et al. (2025), TabICL (columns encoded before rows); Gorishniy et al. (2022), On
 embeddings for numerical features in tabular deep learning (periodic and piecewise forms);
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmeta.learners.in_context._cells import N_FORMS
+from skmeta.learners.in_context._cells import N_CELL_FEATURES
 from skmeta.learners.in_context._experts import N_EXPERTS, fit_experts, predict_experts
 
 Memory = dict[str, Tensor]
@@ -50,8 +50,8 @@ class LabelEncoder(nn.Module):
         if self.codes is not None:
             return self.codes[y.long()]
         t = y.to(dtype)
-        forms = torch.stack([t.clamp(-4, 4), torch.asinh(t), torch.tanh(2 * t), t.sign()], -1)
-        code: Tensor = self.second(F.gelu(self.first(forms)))
+        features = torch.stack([t.clamp(-4, 4), torch.asinh(t), torch.tanh(2 * t), t.sign()], -1)
+        code: Tensor = self.second(F.gelu(self.first(features)))
         return code
 
 
@@ -75,17 +75,17 @@ class ExpertEncoder(nn.Module):
         self.join = nn.Linear(N_EXPERTS * (width + 1), token_width)
 
     def read(
-        self, forms: Tensor, label: Tensor, w: Tensor
+        self, cell_features: Tensor, label: Tensor, w: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Return parts (b, n, D) of the tokens, predictions (b, n, s, c), and fitted experts."""
-        with full_precision(forms):
-            predicted, nearest, fitted = fit_experts(forms, label, w)
+        with full_precision(cell_features):
+            predicted, nearest, fitted = fit_experts(cell_features, label, w)
         return self._join(predicted, nearest), predicted, fitted
 
-    def predict(self, fitted: dict[str, Tensor], forms: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, fitted: dict[str, Tensor], cell_features: Tensor) -> tuple[Tensor, Tensor]:
         """Return parts (b, m, D) of the tokens of query rows, and predictions (b, m, s, c)."""
-        with full_precision(forms):
-            predicted, nearest = predict_experts(fitted, forms)
+        with full_precision(cell_features):
+            predicted, nearest = predict_experts(fitted, cell_features)
         predicted = predicted.to(self.join.weight.dtype)
         return self._join(predicted, nearest), predicted
 
@@ -111,8 +111,8 @@ class ExpertEncoder(nn.Module):
         return token
 
 
-class ColumnEncoder(nn.Module):
-    """Encode cells by their own forms and by the labels of similar cells in their column.
+class CellEncoder(nn.Module):
+    """Encode cells by their own features and by the labels of similar cells in their column.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class ColumnEncoder(nn.Module):
         super().__init__()
         self.n_heads, self.n_bins = n_heads, n_bins
         self.n_label = width // 2
-        self.first = nn.Linear(N_FORMS, 2 * width)
+        self.first = nn.Linear(N_CELL_FEATURES, 2 * width)
         self.second = nn.Linear(2 * width, width)
         self.label = LabelEncoder(n_labels, self.n_label)
         self.bins = nn.Linear(width, n_heads * n_bins)
@@ -141,12 +141,12 @@ class ColumnEncoder(nn.Module):
         self.join = nn.Linear(width + prediction, 2 * width)
         self.agreement = nn.Linear(2 * prediction, 2 * width)
 
-    def read(self, forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Memory]:
+    def read(self, cell_features: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Memory]:
         """Encode support cells, and compute the memory that query cells need.
 
         Parameters
         ----------
-        forms : Tensor of shape (b, n, d, f)
+        cell_features : Tensor of shape (b, n, d, f)
             Support cells.
         y : Tensor of shape (b, n)
             Their labels.
@@ -160,9 +160,9 @@ class ColumnEncoder(nn.Module):
         memory : dict of Tensor
             The memory, for :meth:`predict`.
         """
-        cells = self._encode(forms)
+        cells = self._encode(cell_features)
         bins = self._bins(cells)
-        with full_precision(forms):
+        with full_precision(cell_features):
             prediction, memory = self._read_bins(bins, y, w.to(bins.dtype))
         agreement = self.agreement(memory.pop("agreed"))
         memory["agreement"] = agreement
@@ -186,14 +186,14 @@ class ColumnEncoder(nn.Module):
         agreed = torch.cat([agreed.flatten(2), power.flatten(2)], 2)
         return prediction, {"sums": sums, "counts": counts, "agreed": agreed}
 
-    def predict(self, memory: Memory, forms: Tensor) -> Tensor:
+    def predict(self, memory: Memory, cell_features: Tensor) -> Tensor:
         """Encode query cells.
 
         Parameters
         ----------
         memory : dict of Tensor
             Memory of the support set.
-        forms : Tensor of shape (b, m, d, f)
+        cell_features : Tensor of shape (b, m, d, f)
             Query cells.
 
         Returns
@@ -201,14 +201,14 @@ class ColumnEncoder(nn.Module):
         Tensor of shape (b, m, d, 2 e)
             The encoded cells.
         """
-        cells = self._encode(forms)
+        cells = self._encode(cell_features)
         bins = self._bins(cells)
-        with full_precision(forms):
+        with full_precision(cell_features):
             prediction = self._predict_from_bins(memory["sums"], memory["counts"], bins)
         return self._join(cells, prediction, memory["agreement"])
 
-    def _encode(self, forms: Tensor) -> Tensor:
-        cells: Tensor = self.second(F.gelu(self.first(forms.to(self.first.weight.dtype))))
+    def _encode(self, cell_features: Tensor) -> Tensor:
+        cells: Tensor = self.second(F.gelu(self.first(cell_features.to(self.first.weight.dtype))))
         return cells
 
     def _bins(self, cells: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ class Expert(NamedTuple):
     kernel : {"linear", "normal", "laplace", "waves", "equal"}
         Form of the kernel.
     cells : {"value", "rank", "waves"}
-        Form of the cells that the kernel compares.
+        Feature of the cells that the kernel compares.
     by_relevance : bool
         Whether columns are weighted by their relevance for the labels instead of equally.
     scale : float
@@ -62,12 +62,14 @@ _MAX_VALUES = 2**22
 _LEAST_RELEVANCE = 0.1
 
 
-def fit_experts(forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+def fit_experts(
+    cell_features: Tensor, y: Tensor, w: Tensor
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Fit the experts, and predict each support row from the others.
 
     Parameters
     ----------
-    forms : Tensor of shape (b, n, d, f)
+    cell_features : Tensor of shape (b, n, d, f)
         Support cells, as :func:`describe_cells` returned them.
     y : Tensor of shape (b, n, c)
         Centred labels. Of the other arguments, b may be 1: one table with several class orders.
@@ -83,7 +85,7 @@ def fit_experts(forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor, di
     fitted : dict of Tensor
         The fitted experts, for :func:`predict_experts`.
     """
-    cells = _cells(forms)
+    cells = _cells(cell_features)
     # Views of one table that differ in their class order have the same relevance.
     relevance = _relevance(cells, y[: len(w)], w)
     there = (w > 0).to(w.dtype)
@@ -129,14 +131,14 @@ def _fit_some(
     return predicted, (kernels * seen[:, None]).amax(3), dual
 
 
-def predict_experts(fitted: dict[str, Tensor], forms: Tensor) -> tuple[Tensor, Tensor]:
+def predict_experts(fitted: dict[str, Tensor], cell_features: Tensor) -> tuple[Tensor, Tensor]:
     """Predict query rows.
 
     Parameters
     ----------
     fitted : dict of Tensor
         What :func:`fit_experts` returned.
-    forms : Tensor of shape (b, m, d, f)
+    cell_features : Tensor of shape (b, m, d, f)
         Query cells.
 
     Returns
@@ -146,9 +148,9 @@ def predict_experts(fitted: dict[str, Tensor], forms: Tensor) -> tuple[Tensor, T
     nearest : Tensor of shape (b, m, s)
         Largest value of the kernel between a row and a row of the support set.
     """
-    cells, there, dual = _cells(forms), fitted["there"], fitted["dual"]
+    cells, there, dual = _cells(cell_features), fitted["there"], fitted["dual"]
     predicted, nearest, start = [], [], 0
-    for experts in _parts(there.numel() * forms.shape[1]):
+    for experts in _parts(there.numel() * cell_features.shape[1]):
         parts = [_kernel(e, cells, fitted, fitted["relevance"]) for e in experts]
         kernels = torch.stack(parts, 1)
         part = dual[:, start : start + len(experts)]
@@ -158,22 +160,26 @@ def predict_experts(fitted: dict[str, Tensor], forms: Tensor) -> tuple[Tensor, T
     return torch.cat(predicted, 1).transpose(1, 2), torch.cat(nearest, 1).transpose(1, 2)
 
 
-def _cells(forms: Tensor) -> dict[str, Tensor]:
+def _cells(cell_features: Tensor) -> dict[str, Tensor]:
     """Return the cells that kernels compare: (b, m, d), and (b, m, d, 6) for waves."""
-    share = forms.new_tensor([0.5, 0.3, 0.2] * 2).sqrt()
-    return {"value": forms[..., 1], "rank": forms[..., 2], "waves": forms[..., 5:11] * share}
+    share = cell_features.new_tensor([0.5, 0.3, 0.2] * 2).sqrt()
+    return {
+        "value": cell_features[..., 1],
+        "rank": cell_features[..., 2],
+        "waves": cell_features[..., 5:11] * share,
+    }
 
 
 def _relevance(cells: dict[str, Tensor], y: Tensor, w: Tensor) -> Tensor:
     """Return how much more each column is related to the labels than by chance, (b, d)."""
-    forms = torch.cat([cells["value"][..., None], cells["rank"][..., None], cells["waves"]], 3)
+    features = torch.cat([cells["value"][..., None], cells["rank"][..., None], cells["waves"]], 3)
     total = w.sum(1).clamp_min(1e-12)
     weight = w / total[:, None]
-    forms = forms - torch.einsum("bn,bndf->bdf", weight, forms)[:, None]
-    power = torch.einsum("bn,bndf->bdf", weight, forms**2)
-    shared = torch.einsum("bndf,bnc->bdfc", forms, weight[..., None] * y)
+    features = features - torch.einsum("bn,bndf->bdf", weight, features)[:, None]
+    power = torch.einsum("bn,bndf->bdf", weight, features**2)
+    shared = torch.einsum("bndf,bnc->bdfc", features, weight[..., None] * y)
     size = torch.einsum("bn,bnc->bc", weight, y * y)
-    # Squared correlation of each form with the labels.
+    # Squared correlation of each feature with the labels.
     share = (shared**2 / size.clamp_min(1e-9)[:, None, None]).sum(3) / power.clamp_min(1e-9)
     n_free = ((size > 1e-9).sum(1) - 1).clamp_min(1)
     by_chance = n_free / (total - 1).clamp_min(1.0)

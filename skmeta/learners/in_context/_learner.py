@@ -36,15 +36,14 @@ from skmeta.learners.in_context._network_call import (
     make_network,
     read_memory,
     store_memory,
+    stored_parameters,
 )
-from skmeta.learners.in_context._pooled_model import combine_with_pooled
 from skmeta.learners.in_context._start import (
     Comparison,
     add_mixed_model,
     compare_on_query,
     weights_of_prior,
 )
-from skmeta.learners.in_context._stored_names import stored_parameters
 from skmeta.learners.in_context._support import (
     VIEWS_OF_POWER,
     bin_log_probability,
@@ -326,9 +325,7 @@ class InContextLearner(MetaLearner):
         self, context: Context, adapted: Mapping[str, Tensor], x: Tensor, outputs: Tensor
     ) -> Tensor:
         own = class_log_probability(adapted, outputs)
-        if is_conditioned(adapted):
-            return mix_classes(context, adapted, x, own)
-        return combine_with_pooled(adapted, x, context.classes, own)
+        return mix_classes(context, adapted, x, own) if is_conditioned(adapted) else own
 
     def _outputs(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Return the outputs of the transformer for each view, (e, m, o)."""

@@ -8,7 +8,7 @@ sure of itself in a family unlike the tables it has learned from. c and T are es
 that the model has not seen, and meta-training continues from there.
 
 A mixture gives a probability to a class that the support set lacks, and one of its parts alone
-cannot do much harm. (A product of probabilities, as in priors of version 0.1, does neither.)
+cannot do much harm. (A product of probabilities does neither.)
 
 Notation: n support rows, m query rows, b bins, k noise levels, c classes.
 """

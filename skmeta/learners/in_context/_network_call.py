@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,19 +13,15 @@ from torch import Tensor
 from skmeta.backend import State
 from skmeta.learners.in_context._cells import N_CODES, N_SLOTS
 from skmeta.learners.in_context._encoders import Memory
-from skmeta.learners.in_context._stored_names import (
-    from_stored_name,
-    module_parameters,
-    to_stored_name,
-)
 from skmeta.learners.in_context._transformer import TableTransformer
 
-_MEMORY = "memory.of."
+# Prefixes of the names of a transformer's parameters, and of its memory, in a state.
+_PARAMETER, _MEMORY = "table.", "memory.of."
 # Tensors with this prefix are computed from the rows, and keep the precision of the rows.
 _EXACT = "column."
-# A parameter of the linear model, which networks of version 0.1 lack.
-_OF_LINE = "table.line.trust"
 _local = threading.local()
+
+Value = TypeVar("Value")
 
 
 class Sizes(NamedTuple):
@@ -37,7 +33,7 @@ class Sizes(NamedTuple):
     cell_width: int
 
 
-def make_network(kind: str, sizes: Sizes, has_line: bool = True) -> TableTransformer:
+def make_network(kind: str, sizes: Sizes) -> TableTransformer:
     """Build a transformer without drawing its weights.
 
     Parameters
@@ -46,8 +42,6 @@ def make_network(kind: str, sizes: Sizes, has_line: bool = True) -> TableTransfo
         What the tasks are.
     sizes : Sizes
         Its sizes.
-    has_line : bool, default=True
-        Whether a linear model is mixed in. Networks of version 0.1 have none.
 
     Returns
     -------
@@ -55,7 +49,7 @@ def make_network(kind: str, sizes: Sizes, has_line: bool = True) -> TableTransfo
         With a slot for each of 10 classes, or a bin for each part of a target's range.
     """
     n_labels = N_CODES if kind == "classification" else None
-    return TableTransformer(n_labels, **sizes._asdict(), n_slots=N_SLOTS, has_line=has_line)
+    return TableTransformer(n_labels, **sizes._asdict(), n_slots=N_SLOTS)
 
 
 def call_network(
@@ -72,7 +66,7 @@ def call_network(
     dtype : torch.dtype
         Precision of the weights.
     state : mapping of str to Tensor
-        Has the weights under their stored names.
+        Has the weights, by names that begin with ``table.``.
     *args, **kw
         For :meth:`TableTransformer.forward`.
 
@@ -83,7 +77,7 @@ def call_network(
     """
     # A call sets the weights of the module, so each thread needs its own module.
     modules = _local.__dict__.setdefault("modules", {})
-    key = kind, sizes, _OF_LINE in state
+    key = kind, sizes
     if key not in modules:
         # In another thread, because modules cannot draw weights under vmap.
         with ThreadPoolExecutor(1) as elsewhere:
@@ -92,14 +86,28 @@ def call_network(
     return torch.func.functional_call(modules[key], weights, args, kw)
 
 
-def _empty_network(kind: str, sizes: Sizes, has_line: bool) -> TableTransformer:
+def _empty_network(kind: str, sizes: Sizes) -> TableTransformer:
     with torch.device("meta"):
-        return make_network(kind, sizes, has_line)
+        return make_network(kind, sizes)
+
+
+def stored_parameters(network: TableTransformer) -> State:
+    """Return the parameters of a transformer by their names in a state, detached."""
+    return {_PARAMETER + n: p.detach() for n, p in network.named_parameters()}
+
+
+def module_parameters(state: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the parameters of a transformer that a state or a prior holds, by the module's names."""
+    return {
+        name.removeprefix(_PARAMETER): value
+        for name, value in state.items()
+        if name.startswith(_PARAMETER)
+    }
 
 
 def store_memory(memory: Memory) -> State:
     """Return a transformer's memory under its names in a state."""
-    return {_MEMORY + to_stored_name(name): value for name, value in memory.items()}
+    return {_MEMORY + name: value for name, value in memory.items()}
 
 
 def read_memory(state: Mapping[str, Tensor], dtype: torch.dtype) -> Memory:
@@ -120,7 +128,7 @@ def read_memory(state: Mapping[str, Tensor], dtype: torch.dtype) -> Memory:
     memory = {}
     for name, value in state.items():
         if name.startswith(_MEMORY):
-            name = from_stored_name(name.removeprefix(_MEMORY))
+            name = name.removeprefix(_MEMORY)
             memory[name] = value if name.startswith(_EXACT) else value.to(dtype)
     memory["slots"] = memory["slots"].long()
     return memory

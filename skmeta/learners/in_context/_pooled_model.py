@@ -1,16 +1,11 @@
-"""The units of a family of regressions, and the pooled models of priors of version 0.1.
+"""The units of a family of regressions: a pooled linear regression, and variance components.
 
 The transformer standardises each table on its own, so it does not use the units of columns and
 targets. In a family of tasks the units are the same: a pupil's intake score means the same in
 each school. So targets are measured from a linear regression on the rows of all tasks. Their
 location and scale are shrunken from those of the support set towards those of the family.
 
-In version 0.1, the predicted distribution was mixed with a normal distribution of the family
-(``family.share``), and probabilities of classes were multiplied by those of a logistic regression
-on the rows of all tasks, each to a power (``family.powers``). Priors that have these still predict
-the same; new ones have a mixed-effects model in their place (see `_mixture`).
-
-Notation: n rows, d columns, k bins, c classes; r = y - line(x) are residuals.
+Notation: n rows, d columns; residuals are those of the pooled regression.
 
 Reference: Laird and Ware (1982), Random-effects models for longitudinal data.
 """
@@ -21,19 +16,15 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from sklearn.linear_model import RidgeCV
 from torch import Tensor
 
 from skmeta.backend import State
-from skmeta.learners.in_context._binned import bin_edges
 
 _PENALTIES = np.logspace(-2, 4, 25)
 _MOST_ROWS = 1e6
 # Number of rows that the family's scale counts as at the start.
 _SPREAD_ROWS = 10.0
-# A step of meta-training changes the logit of the share by this many times its step size.
-_STEP_SCALE = 20.0
 
 
 def fit_mixed_model(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> State:
@@ -51,17 +42,17 @@ def fit_mixed_model(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> State:
     Returns
     -------
     dict of Tensor
-        ``family.weight`` (d,) and ``family.bias``, coefficients of the line.
+        ``family.weight`` (d,) and ``family.bias``, coefficients of the pooled regression.
         ``family.log_rows``, logarithm of the number of rows that the family's location counts as.
         ``family.log_scale``, logarithm of the family's scale, and ``family.log_scale_rows``,
         logarithm of the number of rows that it counts as.
     """
     x = np.nan_to_num(x)
-    line = RidgeCV(_PENALTIES).fit(x, y)
-    between, within = variance_components(y - line.predict(x), groups)
+    pooled = RidgeCV(_PENALTIES).fit(x, y)
+    between, within = variance_components(y - pooled.predict(x), groups)
     found = {
-        "weight": line.coef_,
-        "bias": line.intercept_,
+        "weight": pooled.coef_,
+        "bias": pooled.intercept_,
         "log_rows": np.log(np.clip(within / max(between, 1e-12), 1 / _MOST_ROWS, _MOST_ROWS)),
         "log_scale": np.log(max(within, 1e-12)) / 2,
         "log_scale_rows": np.log(_SPREAD_ROWS),
@@ -101,8 +92,8 @@ def has_pooled_model(state: Mapping[str, Tensor]) -> bool:
     return "family.weight" in state
 
 
-def pooled_line(state: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    """Return values (n,) of the family's line at rows (n, ...); 0 without a pooled model."""
+def predict_pooled(state: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """Return the pooled predictions (n,) of rows (n, ...); 0 without a pooled model."""
     if not has_pooled_model(state):
         return x.new_zeros(len(x))
     return torch.nan_to_num(x.flatten(1)) @ state["family.weight"] + state["family.bias"]
@@ -116,41 +107,3 @@ def shrunken_location_and_scale(
     rows = state["family.log_scale_rows"].exp()
     squares = (w * (residuals - location) ** 2).sum() + rows * (2 * state["family.log_scale"]).exp()
     return location, torch.sqrt(squares / (w.sum() + rows))
-
-
-def pooled_bin_log_probability(state: Mapping[str, Tensor]) -> Tensor:
-    """Return the log probabilities (k,) of bins under the family's normal distribution."""
-    spread = state["family.log_spread"].exp()
-    below = torch.special.ndtr(bin_edges().to(spread) / spread)
-    bins = F.pad(F.pad(below, (1, 0)), (0, 1), value=1.0).diff()
-    return torch.log(bins.clamp_min(torch.finfo(bins.dtype).tiny))
-
-
-def mix_with_pooled(state: Mapping[str, Tensor], log_probability: Tensor) -> Tensor:
-    """Mix log probabilities (..., k) of bins with the normal distribution of version 0.1."""
-    if "family.share" not in state:
-        return log_probability
-    share = _STEP_SCALE * state["family.share"].to(log_probability.dtype)
-    of_family = pooled_bin_log_probability(state).to(log_probability.dtype) + F.logsigmoid(share)
-    return torch.logaddexp(of_family, log_probability + F.logsigmoid(-share))
-
-
-def combine_with_pooled(
-    state: Mapping[str, Tensor], x: Tensor, classes: Tensor, log_probability: Tensor
-) -> Tensor:
-    """Combine log probabilities (n, c) of rows (n, ...) with the pooled model's, as logits.
-
-    ``classes`` holds the positions of the classes in the pooled model, -1 for an unknown class.
-    If a class is unknown, the pooled model is not used.
-    """
-    if "family.powers" not in state or bool((classes < 0).any()):
-        return log_probability
-    powers = state["family.powers"].to(log_probability.dtype)
-    pooled = pooled_class_log_probability(state, x, classes).to(log_probability.dtype)
-    return powers[0] * log_probability + powers[1] * pooled
-
-
-def pooled_class_log_probability(state: Mapping[str, Tensor], x: Tensor, classes: Tensor) -> Tensor:
-    """Return the log probabilities (n, c) of the pooled logistic regression at rows (n, ...)."""
-    weight, bias = state["family.weight"][classes], state["family.bias"][classes]
-    return F.log_softmax(torch.nan_to_num(x.flatten(1)) @ weight.T + bias, 1)

@@ -39,8 +39,6 @@ _N_TASKS, _FEWEST_TASKS = 64, 4
 # Shares of a limited time after which the estimates from the two halves of the tasks end, with
 # their comparisons, and that from all tasks.
 _ENDS_OF_HALVES, _END = (0.2, 0.4), 0.6
-# Names of parameters that priors of version 0.1 lack.
-_LINE = "table.line."
 
 Comparison = tuple[Tensor, Tensor, Tensor, Tensor]
 """Log probabilities of query targets by the transformer at each temperature (m, t) and by the
@@ -66,8 +64,7 @@ def weights_of_prior(
     Returns
     -------
     dict of Tensor
-        A state with the names and shapes of ``state``, without those that a prior of version
-        0.1 lacks.
+        A state with the names and shapes of ``state``.
 
     Raises
     ------
@@ -80,9 +77,6 @@ def weights_of_prior(
             f"Meta-training of an {learner} on {kind} tasks cannot start from {prior!r}. Give a "
             "prior of the same learner and kind."
         )
-    if not any(name.startswith(_LINE) for name in prior.tensors):
-        # A prior of version 0.1 goes on without a linear model.
-        state = {n: v for n, v in state.items() if not n.startswith(_LINE)}
     for name, value in state.items():
         found = prior.tensors[name].shape if name in prior.tensors else None
         if found != tuple(value.shape):

@@ -32,8 +32,7 @@ from skmeta.learners.in_context._mixture import (
 )
 from skmeta.learners.in_context._pooled_model import (
     has_pooled_model,
-    mix_with_pooled,
-    pooled_line,
+    predict_pooled,
     shrunken_location_and_scale,
 )
 from skmeta.learners.in_context._views import (
@@ -150,7 +149,7 @@ def _convert(
 
 def _standardise(state: Mapping[str, Tensor], rows: Rows) -> tuple[Tensor, State]:
     """Return targets (n,) in units of the support set, and these units."""
-    residuals = rows.y - pooled_line(state, rows.x)
+    residuals = rows.y - predict_pooled(state, rows.x)
     if has_pooled_model(state):
         location, scale = shrunken_location_and_scale(state, residuals, rows.w)
     else:
@@ -301,17 +300,17 @@ def bin_log_probability(adapted: Mapping[str, Tensor], x: Tensor, outputs: Tenso
     own = _tempered_bins(adapted, outputs)
     if is_conditioned(adapted):
         return mix_bins(adapted, x, bin_origin(adapted, x), adapted["memory.scale"], own)
-    return mix_with_pooled(adapted, own)
+    return own
 
 
 def bin_origin(adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
     """Return the targets (m,) at the middle of the bins of rows (m, ...)."""
-    return adapted["memory.location"] + pooled_line(adapted, x)
+    return adapted["memory.location"] + predict_pooled(adapted, x)
 
 
 def to_support_units(adapted: Mapping[str, Tensor], rows: Rows) -> Tensor:
     """Convert the targets of rows to units of the support set."""
-    centred = rows.y - pooled_line(adapted, rows.x) - adapted["memory.location"]
+    centred = rows.y - predict_pooled(adapted, rows.x) - adapted["memory.location"]
     return centred / adapted["memory.scale"]
 
 
@@ -322,12 +321,6 @@ def from_support_units(adapted: Mapping[str, Tensor], x: Tensor, values: Tensor)
 
 def mean_target(adapted: Mapping[str, Tensor], x: Tensor, outputs: Tensor) -> Tensor:
     """Return the means (m, 1) of the predicted distributions, in units of the targets."""
-    own = _tempered_bins(adapted, outputs)
-    if is_conditioned(adapted):
-        return mix_means(adapted, x, _mean_of_bins(adapted, x, own))
-    return _mean_of_bins(adapted, x, mix_with_pooled(adapted, own))
-
-
-def _mean_of_bins(adapted: Mapping[str, Tensor], x: Tensor, log_probability: Tensor) -> Tensor:
-    mean, _ = binned_moments(log_probability.exp())
-    return from_support_units(adapted, x, mean.to(x.dtype)[:, None])
+    mean, _ = binned_moments(_tempered_bins(adapted, outputs).exp())
+    own = from_support_units(adapted, x, mean.to(x.dtype)[:, None])
+    return mix_means(adapted, x, own) if is_conditioned(adapted) else own

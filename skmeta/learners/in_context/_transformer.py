@@ -1,11 +1,11 @@
 """A transformer that reads a labelled table and predicts further rows of it.
 
-Notation: b tables, n support rows, m query rows, d columns, f forms of a cell, e width of a cell,
-g soft bins of a column, D width of a row, s experts, c labels of a row, o outputs: one per class,
-or one per bin of the target's distribution.
+Notation: b tables, n support rows, m query rows, d columns, f features of a cell, e width of a
+cell, g soft bins of a column, D width of a row, s experts, c labels of a row, o outputs: one per
+class, or one per bin of the target's distribution.
 
-1. Each cell is described in f forms, relative to its column in the support set (``_cells``). A
-   small network, shared by all columns, encodes the forms.
+1. Each cell is described by f features, relative to its column in the support set (``_cells``). A
+   small network, shared by all columns, encodes them.
 2. Each column has g soft bins. The mean label of a bin over the support rows is a prediction from
    this column alone, and it is added to the code of the cell. A support row is left out of its
    own bins. The agreement of these predictions with the support labels is added, too.
@@ -15,7 +15,7 @@ or one per bin of the target's distribution.
 5. The tokens pass through a transformer in which all rows attend to the support rows. No row
    attends to a query row. The outputs are a weight of each expert at a row, and a correction.
    Before meta-training, the network predicts a fixed combination of the experts.
-6. A linear model in closed form is mixed in, by its evidence (``_line``).
+6. A linear model in closed form is mixed in, by its evidence (``_linear_model``).
 
 References: Mueller et al. (2022), Transformers can do Bayesian inference (support rows as
 context); Hollmann et al. (2023), TabPFN (tables; classes and columns permuted); ``_encoders`` has
@@ -33,14 +33,14 @@ from torch import Tensor, nn
 from skmeta.learners.in_context._binned import N_BINS, bin_edges
 from skmeta.learners.in_context._cells import describe_cells, measure_columns
 from skmeta.learners.in_context._encoders import (
-    ColumnEncoder,
+    CellEncoder,
     ExpertEncoder,
     LabelEncoder,
     Memory,
     full_precision,
 )
 from skmeta.learners.in_context._experts import N_EXPERTS
-from skmeta.learners.in_context._line import Line, mix_with_line
+from skmeta.learners.in_context._linear_model import LinearModel, mix_with_linear_model
 
 # How an untrained network combines the experts: factor of a class's label; width of a distribution
 # before softplus; smallest probability of a bin.
@@ -64,8 +64,6 @@ class TableTransformer(nn.Module):
         Width e of a cell.
     n_slots : int, default=64
         Largest number of columns.
-    has_line : bool, default=True
-        Whether to mix in the linear model. Networks of version 0.1 have none.
 
     Notes
     -----
@@ -81,12 +79,11 @@ class TableTransformer(nn.Module):
         n_heads: int = 4,
         cell_width: int = 32,
         n_slots: int = 64,
-        has_line: bool = True,
     ) -> None:
         super().__init__()
         self.n_labels = n_labels
-        self.line = Line(n_labels) if has_line else None
-        self.columns = ColumnEncoder(n_labels, cell_width)
+        self.linear_model = LinearModel(n_labels)
+        self.cells = CellEncoder(n_labels, cell_width)
         self.experts = ExpertEncoder(n_labels, cell_width // 2, width)
         self.label = LabelEncoder(n_labels, width)
         self.project = nn.Linear(2 * cell_width, width)
@@ -117,16 +114,15 @@ class TableTransformer(nn.Module):
                 nn.init.ones_(part.weight)
                 nn.init.zeros_(part.bias)
         nn.init.normal_(self.slots, 0.0, 1.0, generator)
-        nn.init.zeros_(self.columns.smoothing)
+        nn.init.zeros_(self.cells.smoothing)
         with torch.no_grad():
             for block in self._blocks():
                 # The sum of the residual branches has the size of one (Radford et al. 2019, 2.3).
                 for last in (block.output, block.feed_forward_out):
                     last.weight.div_(math.sqrt(len(self.blocks)))
             # Larger weights, so that bins separate neighbouring cells from the start.
-            self.columns.bins.weight.mul_(4.0)
-        if self.line is not None:
-            self.line.reset()
+            self.cells.bins.weight.mul_(4.0)
+        self.linear_model.reset()
         # Before meta-training, the experts have equal weights.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -184,18 +180,17 @@ class TableTransformer(nn.Module):
         with full_precision(x):
             columns = measure_columns(x, weight)
             # Ranks and means are exact; what follows has the precision of the weights.
-            forms = describe_cells(columns, x, weight).to(self.project.weight.dtype)
-            weight = weight.to(forms.dtype)
+            cell_features = describe_cells(columns, x, weight).to(self.project.weight.dtype)
+            weight = weight.to(cell_features.dtype)
             label, present = self.experts.centred_labels(y, weight)
-        h, memory = self.columns.read(forms, y, weight)
-        embedding, predicted, fitted = self.experts.read(forms, label, weight)
+        h, memory = self.cells.read(cell_features, y, weight)
+        embedding, predicted, fitted = self.experts.read(cell_features, label, weight)
         memory |= {f"column.{n}": v for n, v in columns.items()}
         memory |= {f"expert.{n}": v for n, v in fitted.items()}
-        if self.line is not None:
-            with full_precision(x):
-                fitted = self.line.read(forms, label, weight, predicted, present)
-            memory |= {f"line.{n}": v for n, v in fitted.items()}
-        dtype = forms.dtype
+        with full_precision(x):
+            fitted = self.linear_model.read(cell_features, label, weight, predicted, present)
+        memory |= {f"linear_model.{n}": v for n, v in fitted.items()}
+        dtype = cell_features.dtype
         memory["slots"] = slots
         bias = None
         if w is not None:
@@ -211,9 +206,11 @@ class TableTransformer(nn.Module):
 
     def _predict(self, memory: Memory, x: Tensor) -> Tensor:
         with full_precision(x):
-            forms = describe_cells(_part(memory, "column."), x).to(self.project.weight.dtype)
-        h = self.columns.predict(memory, forms)
-        embedding, predicted = self.experts.predict(_part(memory, "expert."), forms)
+            cell_features = describe_cells(_part(memory, "column."), x).to(
+                self.project.weight.dtype
+            )
+        h = self.cells.predict(memory, cell_features)
+        embedding, predicted = self.experts.predict(_part(memory, "expert."), cell_features)
         # A prepared memory is that of an estimator.
         weight = memory.get("row_weight")
         fast = weight is not None and not torch.is_grad_enabled()
@@ -225,23 +222,20 @@ class TableTransformer(nn.Module):
             token = block(token, keys, values, memory.get("bias"), fast)
         outputs: Tensor = self.head(F.gelu(self.hidden(self.norm(token))))
         with full_precision(x):
-            outputs, line = (
-                self._combine(outputs.to(predicted.dtype), predicted),
-                _part(memory, "line."),
-            )
-            return mix_with_line(line, forms, outputs) if line else outputs
+            outputs = self._combine(outputs.to(predicted.dtype), predicted)
+            return mix_with_linear_model(_part(memory, "linear_model."), cell_features, outputs)
 
     def _combine(self, outputs: Tensor, predicted: Tensor) -> Tensor:
         """Combine outputs and the experts' predictions (b, m, s, c) to logits (b, m, o)."""
         if self.n_labels is not None:
-            own, trust = outputs[..., : self.n_labels], outputs[..., self.n_labels :]
-            return own + (trust[..., None] * predicted).sum(2)
-        own, trust = outputs[..., :N_BINS], outputs[..., N_BINS:-N_EXPERTS]
+            own, weight = outputs[..., : self.n_labels], outputs[..., self.n_labels :]
+            return own + (weight[..., None] * predicted).sum(2)
+        own, weight = outputs[..., :N_BINS], outputs[..., N_BINS:-N_EXPERTS]
         spread = outputs[..., -N_EXPERTS:]
         # A mixture of logistic distributions around the experts' predictions.
         at = (bin_edges().to(predicted) - predicted) / (F.softplus(spread) + 0.01)[..., None]
         below = F.pad(F.pad(at.sigmoid(), (1, 0)), (0, 1), value=1.0)
-        mixed = (trust.softmax(2)[..., None] * below.diff()).sum(2)
+        mixed = (weight.softmax(2)[..., None] * below.diff()).sum(2)
         return own + torch.log(mixed + _FLOOR)
 
     def _blocks(self) -> list[Block]:

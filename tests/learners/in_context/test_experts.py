@@ -23,36 +23,36 @@ def describe(x, w=None, query=None):
     return describe_cells(columns, x, w) if query is None else describe_cells(columns, query)
 
 
-def fit(forms, y, w=None):
-    return fit_experts(forms, y, torch.ones(y.shape[:2], dtype=y.dtype) if w is None else w)
+def fit(cell_features, y, w=None):
+    return fit_experts(cell_features, y, torch.ones(y.shape[:2], dtype=y.dtype) if w is None else w)
 
 
 def test_a_support_row_is_predicted_by_the_others():
     x, y = draw(9)
-    forms = describe(x)
-    # The forms of the others stay as they are, and so does the relevance of columns.
-    found, nearest, whole = fit(forms, y)
+    cell_features = describe(x)
+    # The cell_features of the others stay as they are, and so does the relevance of columns.
+    found, nearest, whole = fit(cell_features, y)
     uniform = [k for k, expert in enumerate(EXPERTS) if not expert.by_relevance]
     for i in range(9):
         others = [k for k in range(9) if k != i]
-        _, _, fitted = fit(forms[:, others], y[:, others])
-        expected, near = predict_experts(fitted, forms[:, [i]])
+        _, _, fitted = fit(cell_features[:, others], y[:, others])
+        expected, near = predict_experts(fitted, cell_features[:, [i]])
         torch.testing.assert_close(found[:, [i]][:, :, uniform], expected[:, :, uniform])
         torch.testing.assert_close(nearest[:, [i]][:, :, uniform], near[:, :, uniform])
-    asked, _ = predict_experts(whole, forms)
+    asked, _ = predict_experts(whole, cell_features)
     assert not torch.allclose(asked, found, atol=0.1)
 
 
 def test_the_normal_kernel_is_that_of_a_gaussian_process():
     x, y = draw(12, c=1)
     query, _ = draw(5, seed=1)
-    forms = describe(x)
-    found, _ = predict_experts(fit(forms, y)[2], describe(x, query=query))
+    cell_features = describe(x)
+    found, _ = predict_experts(fit(cell_features, y)[2], describe(x, query=query))
     k = next(k for k, e in enumerate(EXPERTS) if e.kernel == "normal" and not e.by_relevance)
     scale = np.sqrt(4 / (2 * EXPERTS[k].scale))
     kernel = RBF(scale) + ConstantKernel(1.0)
     model = GaussianProcessRegressor(kernel, alpha=EXPERTS[k].noise, optimizer=None)
-    model.fit(forms[0, ..., 1].numpy(), y[0, :, 0].numpy())
+    model.fit(cell_features[0, ..., 1].numpy(), y[0, :, 0].numpy())
     expected = model.predict(describe(x, query=query)[0, ..., 1].numpy())
     np.testing.assert_allclose(found[0, :, k, 0], expected, atol=1e-8)
 
@@ -84,10 +84,10 @@ def test_experts_know_what_each_is_made_for(n):
     x, _ = draw(n + 40, d=5)
     targets = torch.stack([x[0, :, 0], torch.sin(2 * x[0, :, 2]), (x[0, :, 3] > 0.2).double()], 1)
     targets = (targets - targets.mean(0)) / targets.std(0)
-    forms = describe(x[:, :n], query=x)
+    cell_features = describe(x[:, :n], query=x)
     for c in range(3):
         y = targets[None, :, [c]]
-        predicted, _ = predict_experts(fit(forms[:, :n], y[:, :n])[2], forms[:, n:])
+        predicted, _ = predict_experts(fit(cell_features[:, :n], y[:, :n])[2], cell_features[:, n:])
         error = ((predicted - y[:, n:, None]) ** 2).mean((0, 1, 3))
         assert error.shape == (N_EXPERTS,)
         assert error.min() < (0.05, 0.3, 0.3)[c]

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import f_oneway, norm
-from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
@@ -13,7 +11,7 @@ from skmeta.backend import Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import HierarchicalLinear, InContextLearner
 from skmeta.learners._core import read_prior
-from skmeta.learners.in_context._binned import bin_edges, binned_moments
+from skmeta.learners.in_context._binned import bin_edges
 from skmeta.learners.in_context._mixture import (
     TEMPERATURES,
     estimate_weight,
@@ -22,8 +20,7 @@ from skmeta.learners.in_context._mixture import (
 )
 from skmeta.learners.in_context._pooled_model import (
     fit_mixed_model,
-    mix_with_pooled,
-    pooled_line,
+    predict_pooled,
     shrunken_location_and_scale,
     variance_components,
 )
@@ -82,25 +79,8 @@ def test_without_groups_of_two_rows_all_variance_is_within():
 
 
 def without_mixed_model(prior):
-    """Tensors of a prior as version 0.1 had them, without the model of the family."""
+    """Tensors of a prior without the model of the family."""
     return {n: v for n, v in prior.tensors.items() if not n.startswith("mixed.")}
-
-
-def test_the_family_alone_of_version_0_1_is_the_random_intercept_model(prior):
-    """With all trust in the family, predictions are those of an independent computation."""
-    X, y, groups = family()
-    tensors = without_mixed_model(prior) | estimate_of(X, y, groups)
-    tensors |= {"family.share": np.float32(10.0), "family.log_spread": np.float32(0.0)}
-    scaler = StandardScaler().fit(X)
-    line = RidgeCV(np.logspace(-2, 4, 25)).fit(scaler.transform(X), y)
-    between, within = variance_components(y - line.predict(scaler.transform(X)), groups)
-    X_new, y_new, _ = family(1, 40, seed=5)
-    fitted = MetaFewShotRegressor(prior.replace(tensors=tensors)).fit(X_new[:5], y_new[:5])
-    shift = (y_new[:5] - line.predict(scaler.transform(X_new[:5]))).mean()
-    expected = line.predict(scaler.transform(X_new[5:])) + shift * 5 * between / (
-        5 * between + within
-    )
-    np.testing.assert_allclose(fitted.predict(X_new[5:]), expected, rtol=1e-4)
 
 
 def estimate_of(X, y, groups):
@@ -261,50 +241,6 @@ def test_a_class_without_rows_has_a_probability(class_prior):
     np.testing.assert_allclose(clf.predict_proba(X[3:4])[0], p[3], atol=1e-9)
 
 
-def old_class_prior(class_prior):
-    """A prior as version 0.1 made it: a product of probabilities with a logistic regression's."""
-    X, y, _ = class_family()
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(X, y)
-    tensors = without_mixed_model(class_prior) | {
-        "family.weight": model[-1].coef_.astype(np.float32),
-        "family.bias": model[-1].intercept_.astype(np.float32),
-        "family.powers": np.float32([0.0, 1.0]),
-    }
-    return class_prior.replace(tensors=tensors), model
-
-
-def test_the_family_of_classes_alone_of_version_0_1_is_logistic_regression(class_prior):
-    X, y, _ = class_family()
-    old, model = old_class_prior(class_prior)
-    clf = MetaFewShotClassifier(old).fit(X[::100], y[::100])
-    np.testing.assert_allclose(clf.predict_proba(X), model.predict_proba(X), atol=1e-3)
-    # A task of two of the classes has their odds, and these classes only.
-    two = np.isin(y[::50], ["high", "low"])
-    clf.fit(X[::50][two], y[::50][two])
-    assert clf.classes_.tolist() == ["high", "low"]
-    p = model.predict_proba(X)[:, :2]
-    np.testing.assert_allclose(clf.predict_proba(X), p / p.sum(1, keepdims=True), atol=1e-3)
-
-
-def test_the_mixture_is_a_distribution():
-    state = {"family.weight": torch.zeros(1), "family.log_spread": torch.tensor(0.3)}
-    uniform = torch.full((2, len(bin_edges()) + 1), -np.log(len(bin_edges()) + 1))
-    for share, std in ((100.0, np.exp(0.3)), (-100.0, None)):
-        found = mix_with_pooled(state | {"family.share": torch.tensor(share)}, uniform)
-        np.testing.assert_allclose(found.exp().sum(1), 1, rtol=1e-5)
-        if std is None:
-            np.testing.assert_allclose(found, uniform, rtol=1e-5)
-        else:
-            mean, variance = binned_moments(found.exp())
-            np.testing.assert_allclose(mean, 0, atol=1e-4)
-            np.testing.assert_allclose(variance.sqrt(), std, rtol=0.02)
-    half = mix_with_pooled(state | {"family.share": torch.tensor(0.0)}, uniform).exp()
-    below = half[0, : len(bin_edges()) // 2].sum()
-    at = float(bin_edges()[len(bin_edges()) // 2 - 1])
-    expected = (norm.cdf(at / np.exp(0.3)) + len(bin_edges()) // 2 / len(uniform[0])) / 2
-    assert float(below) == pytest.approx(expected, abs=1e-5)
-
-
 @pytest.mark.parametrize("kind", ["regression", "classification"])
 def test_gradients_of_the_family_are_right(kind):
     """Against finite differences, in float64."""
@@ -400,7 +336,7 @@ def test_the_centre_lies_between_the_family_and_the_rows():
     X, y, groups = family()
     state = {n: torch.tensor(v) for n, v in estimate_of(X, y, groups).items()}
     x = torch.zeros(4, 3)
-    assert float(pooled_line(state, x)[0]) == pytest.approx(float(state["family.bias"]))
+    assert float(predict_pooled(state, x)[0]) == pytest.approx(float(state["family.bias"]))
     residuals = torch.full((4,), 2.0)
     centres = [
         float(shrunken_location_and_scale(state, residuals, torch.full((4,), w))[0])

@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.learners.in_context._binned import bin_edges, binned_moments
 from skmeta.learners.in_context._cells import describe_cells, measure_columns
-from skmeta.learners.in_context._line import Line, _fit, mix_with_line
+from skmeta.learners.in_context._linear_model import LinearModel, _fit, mix_with_linear_model
 
 PENALTIES = np.logspace(-4, 1, 9)
 
@@ -29,7 +29,7 @@ def describe(x, w=None, query=None):
 def fit(x, y, expert=None, present=None):
     w = torch.ones(x.shape[:2], dtype=y.dtype)
     expert = torch.zeros_like(y)[:, :, None] if expert is None else expert
-    line = Line(None if present is None else y.shape[2])
+    line = LinearModel(None if present is None else y.shape[2])
     line.reset()
     with torch.no_grad():
         return line.read(describe(x), y, w, expert, present)
@@ -77,7 +77,7 @@ def test_the_share_of_a_regression_follows_the_evidence(is_linear):
     share = [part["logit"].sigmoid().item() for part in fitted]
     assert share[0] < share[1]
     assert (share[1] > 0.9) == is_linear
-    mixed = mix_with_line(fitted[1], query, own)
+    mixed = mix_with_linear_model(fitted[1], query, own)
     torch.testing.assert_close(mixed.exp().sum(2), torch.ones_like(mixed[..., 0]))
     if is_linear:
         mean, variance = binned_moments(mixed.exp())
@@ -86,7 +86,7 @@ def test_the_share_of_a_regression_follows_the_evidence(is_linear):
         assert 0.5 < (residual**2).mean() / variance.mean() < 2
     # Without a share, the network's distribution stays.
     none = fitted[1] | {"logit": torch.tensor([-50.0], dtype=torch.float64)}
-    torch.testing.assert_close(mix_with_line(none, query, own), own.log_softmax(2))
+    torch.testing.assert_close(mix_with_linear_model(none, query, own), own.log_softmax(2))
 
 
 def test_classes_without_rows_have_no_probability_and_orders_of_classes_agree():
@@ -99,7 +99,7 @@ def test_classes_without_rows_have_no_probability_and_orders_of_classes_agree():
     both = [torch.cat([v[:, ..., :], v.flip(-1)]) for v in (label[:, :20], expert, present)]
     fitted = fit(x[:, :20], *both)
     own = torch.zeros(2, 20, 5, dtype=torch.float64)
-    p = mix_with_line(fitted, describe(x[:, :20], query=x[:, 20:]), own).exp()
+    p = mix_with_linear_model(fitted, describe(x[:, :20], query=x[:, 20:]), own).exp()
     torch.testing.assert_close(p[1], p[0].flip(1))
     torch.testing.assert_close(p.sum(2), torch.ones_like(p[..., 0]))
     assert (p[0, :, 2:] < 1e-30).all()
@@ -122,7 +122,7 @@ def test_rows_of_weight_zero_set_no_bounds():
     x, y = draw(8, c=1)
     w = torch.ones(1, 8, dtype=torch.float64)
     w[0, 3] = 0.0
-    line = Line(None)
+    line = LinearModel(None)
     line.reset()
     far = y.clone()
     far[0, 3] = 1e6
@@ -138,7 +138,7 @@ def test_one_class_has_all_the_probability():
     present = torch.tensor([[False, True, False]])
     zeros = torch.zeros(1, 6, 1, 3, dtype=torch.float64)
     fitted = fit(x, zeros[:, :, 0], zeros, present)
-    p = mix_with_line(fitted, describe(x), torch.ones(1, 6, 3, dtype=torch.float64)).exp()
+    p = mix_with_linear_model(fitted, describe(x), torch.ones(1, 6, 3, dtype=torch.float64)).exp()
     torch.testing.assert_close(p, present.double()[:, None].expand(1, 6, 3))
 
 

@@ -1,13 +1,13 @@
 """A linear model in closed form, mixed into the predictions by its evidence.
 
-The line is a ridge regression on the standardised columns; labels of classes are zeros and ones.
-It is fitted with several penalties, and each penalty is weighted by the likelihood of the support
-rows, each predicted from the others. The best penalty differs between tables by factors of a
-thousand: some tables are exactly linear, and others have little signal in many columns. The
-experts of ``_experts`` have fixed penalties.
+It is a ridge regression on the standardised columns; labels of classes are zeros and ones. Several
+penalties are tried, and each is weighted by the likelihood of the support rows, each predicted from
+the others. The best penalty differs between tables by factors of a thousand: some tables are
+exactly linear, and others have little signal in many columns. The experts of ``_experts`` have
+fixed penalties.
 
-The share of the line in the predictions depends on the evidence: on the likelihood of the rows left
-out by the line, against that by the best expert. Two numbers say how much the evidence counts. In
+Its share in the predictions depends on the evidence: on the likelihood of the rows left out by the
+linear model, against that by the best expert. Two numbers say how much the evidence counts. In
 classifications the share is at most one half.
 
 Notation: b tables, n support rows, m query rows, d columns, p = d + 1 coefficients, g penalties,
@@ -34,24 +34,24 @@ _LARGEST_VALUE = 6.0
 # The smallest mean squared error, as a share of the variance, that is told from another.
 _LEAST_ERROR = 1e-4
 # Values before meta-training, chosen on the development sets of benchmarks/small_tables.py.
-_TRUST_OF_CLASSES, _AHEAD_OF_CLASSES = 1.0, 1.0
-_TRUST_OF_TARGETS, _AHEAD_OF_TARGETS = 0.35, 2.0
-_ROWS_AHEAD = 10.0
-# The line has at most half of a mixture of classes.
+_EVIDENCE_WEIGHT_OF_CLASSES, _NETWORK_EVIDENCE_OF_CLASSES = 1.0, 1.0
+_EVIDENCE_WEIGHT_OF_TARGETS, _NETWORK_EVIDENCE_OF_TARGETS = 0.35, 2.0
+_ROWS_OF_NETWORK_EVIDENCE = 10.0
+# The linear model has at most half of a mixture of classes.
 _LARGEST_LOGIT_OF_CLASSES = 0.0
-# Steepness of the probabilities of classes by a line.
+# Steepness of the probabilities of classes by a linear model.
 _STEEPNESS = (1.0, 2.0, 4.0, 8.0, 16.0)
 _NEVER = -1e9
 # Scale of a logistic distribution of variance 1, and the smallest scale.
 _LOGISTIC, _LEAST_SCALE = math.sqrt(3) / math.pi, 0.01
 
 
-class Line(nn.Module):
+class LinearModel(nn.Module):
     """The linear model of tables of one kind.
 
-    Its parameters are ``trust``, how much the likelihoods count, and ``ahead``, the evidence that
-    the network has beforehand with 10 rows, as it is better than its best expert. It has less with
-    more rows: the likelihoods are then a better guide.
+    Its parameters are ``evidence_weight``, how much the likelihoods count, and
+    ``network_evidence``, the evidence for the network beforehand with 10 rows, as it is better than
+    its best expert. It has less with more rows: the likelihoods are then a better guide.
 
     Parameters
     ----------
@@ -62,45 +62,55 @@ class Line(nn.Module):
     def __init__(self, n_labels: int | None) -> None:
         super().__init__()
         self.n_labels = n_labels
-        self.trust, self.ahead = (nn.Parameter(torch.empty(())) for _ in range(2))
+        self.evidence_weight, self.network_evidence = (
+            nn.Parameter(torch.empty(())) for _ in range(2)
+        )
 
     def reset(self) -> None:
         """Set the parameters to their values before meta-training."""
-        nn.init.constant_(self.trust, _TRUST_OF_CLASSES if self.n_labels else _TRUST_OF_TARGETS)
-        nn.init.constant_(self.ahead, _AHEAD_OF_CLASSES if self.n_labels else _AHEAD_OF_TARGETS)
+        nn.init.constant_(
+            self.evidence_weight,
+            _EVIDENCE_WEIGHT_OF_CLASSES if self.n_labels else _EVIDENCE_WEIGHT_OF_TARGETS,
+        )
+        nn.init.constant_(
+            self.network_evidence,
+            _NETWORK_EVIDENCE_OF_CLASSES if self.n_labels else _NETWORK_EVIDENCE_OF_TARGETS,
+        )
 
     def read(
-        self, forms: Tensor, y: Tensor, w: Tensor, expert: Tensor, present: Tensor | None
+        self, cell_features: Tensor, y: Tensor, w: Tensor, expert: Tensor, present: Tensor | None
     ) -> dict[str, Tensor]:
-        """Fit the line to a support set.
+        """Fit the linear model to a support set.
 
         Parameters
         ----------
-        forms, y, w, expert, present
-            As :func:`fit_line` takes them.
+        cell_features, y, w, expert, present
+            As :func:`fit_linear_model` takes them.
 
         Returns
         -------
         dict of Tensor
-            For :func:`mix_with_line`.
+            For :func:`mix_with_linear_model`.
         """
-        fitted, gain = fit_line(forms, y, w, expert, present)
+        fitted, gain = fit_linear_model(cell_features, y, w, expert, present)
         n_rows = w.sum(1).clamp_min(1.0)
-        logit = self.trust * gain - self.ahead * _ROWS_AHEAD / n_rows
+        logit = (
+            self.evidence_weight * gain - self.network_evidence * _ROWS_OF_NETWORK_EVIDENCE / n_rows
+        )
         if present is not None:
             # Few rows may be separable by chance; the network then keeps at least its half.
             logit = logit.clamp_max(_LARGEST_LOGIT_OF_CLASSES)
         return fitted | {"logit": logit}
 
 
-def fit_line(
-    forms: Tensor, y: Tensor, w: Tensor, expert: Tensor, present: Tensor | None
+def fit_linear_model(
+    cell_features: Tensor, y: Tensor, w: Tensor, expert: Tensor, present: Tensor | None
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Fit the line, and compare it with the experts.
+    """Fit the linear model, and compare it with the experts.
 
     Parameters
     ----------
-    forms : Tensor of shape (b, n, d, f)
+    cell_features : Tensor of shape (b, n, d, f)
         Support cells, as :func:`describe_cells` returned them.
     y : Tensor of shape (b, n, c)
         Centred labels. Of the cells and weights, b may be 1: one table with several class orders.
@@ -117,9 +127,9 @@ def fit_line(
         ``coef`` (b, p, c), ``width`` (b,) of the distributions, ``low`` and ``high`` (b,), the
         bounds of predicted targets; for classifications ``present``.
     gain : Tensor of shape (b,)
-        Log likelihood of the rows left out by the line, less that by the best expert.
+        Log likelihood of the rows left out by the linear model, less that by the best expert.
     """
-    predicted, coef = _fit(forms, y, w)
+    predicted, coef = _fit(cell_features, y, w)
     total = w.sum(1).clamp_min(1.0)
     others = torch.cat([predicted[:, :, None], expert], 2)
     if present is None:
@@ -138,14 +148,16 @@ def fit_line(
     return fitted | {"coef": coef, "width": width}, gain
 
 
-def mix_with_line(fitted: dict[str, Tensor], forms: Tensor, outputs: Tensor) -> Tensor:
-    """Mix the distributions of query rows with those of the line.
+def mix_with_linear_model(
+    fitted: dict[str, Tensor], cell_features: Tensor, outputs: Tensor
+) -> Tensor:
+    """Mix the distributions of query rows with those of the linear model.
 
     Parameters
     ----------
     fitted : dict of Tensor
-        What :func:`fit_line` returned, and ``logit`` (b,) of the share of the line.
-    forms : Tensor of shape (b, m, d, f)
+        What :func:`fit_linear_model` returned, and ``logit`` (b,) of the share of the model.
+    cell_features : Tensor of shape (b, m, d, f)
         Query cells.
     outputs : Tensor of shape (b, m, o)
         Logits of the network.
@@ -155,28 +167,28 @@ def mix_with_line(fitted: dict[str, Tensor], forms: Tensor, outputs: Tensor) -> 
     Tensor of shape (b, m, o)
         Log probabilities; almost minus infinity for classes without rows.
     """
-    predicted = _rows(forms) @ fitted["coef"]
+    predicted = _rows(cell_features) @ fitted["coef"]
     width = fitted["width"][:, None, None]
     if "present" in fitted:
         absent = fitted["present"][:, None] < 0.5
         own = F.log_softmax(outputs.masked_fill(absent, _NEVER), 2)
-        line = F.log_softmax((width * predicted).masked_fill(absent, _NEVER), 2)
+        linear = F.log_softmax((width * predicted).masked_fill(absent, _NEVER), 2)
     else:
         low, high = (fitted[name][:, None, None] for name in ("low", "high"))
         scale = (_LOGISTIC * width).clamp_min(_LEAST_SCALE)
         predicted = predicted.maximum(low).minimum(high)
         below = torch.sigmoid((bin_edges().to(predicted) - predicted) / scale)
         share = F.pad(F.pad(below, (1, 0)), (0, 1), value=1.0).diff()
-        own, line = F.log_softmax(outputs, 2), torch.log(share + 1e-9)
+        own, linear = F.log_softmax(outputs, 2), torch.log(share + 1e-9)
     logit = fitted["logit"][:, None, None].to(own.dtype)
-    return torch.logaddexp(own + F.logsigmoid(-logit), line.to(own.dtype) + F.logsigmoid(logit))
+    return torch.logaddexp(own + F.logsigmoid(-logit), linear.to(own.dtype) + F.logsigmoid(logit))
 
 
-def _fit(forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+def _fit(cell_features: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     """Return predictions of support rows from the others (b, n, c), and coefficients (b, p, c)."""
     # The smallest penalties are lost in single precision. Some devices have no other.
-    dtype = y.dtype if forms.device.type == "mps" else torch.float64
-    a, target, weight = _rows(forms).to(dtype)[:, None], y.to(dtype)[:, None], w.to(dtype)
+    dtype = y.dtype if cell_features.device.type == "mps" else torch.float64
+    a, target, weight = _rows(cell_features).to(dtype)[:, None], y.to(dtype)[:, None], w.to(dtype)
     total = weight.sum(1).clamp_min(1.0)
     root = weight.sqrt()[:, None, :, None]
     penalty = torch.logspace(-4, 1, 9, dtype=dtype, device=a.device)[:, None, None]
@@ -200,16 +212,16 @@ def _fit(forms: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     return (chance * others).sum(1).to(y.dtype), (chance * coef).sum(1).to(y.dtype)
 
 
-def _rows(forms: Tensor) -> Tensor:
+def _rows(cell_features: Tensor) -> Tensor:
     """Return the standardised values of rows with a constant column, (b, m, p)."""
-    value = torch.sinh(forms[..., 0]).clamp(-_LARGEST_VALUE, _LARGEST_VALUE)
+    value = torch.sinh(cell_features[..., 0]).clamp(-_LARGEST_VALUE, _LARGEST_VALUE)
     return F.pad(value / math.sqrt(value.shape[2]), (0, 1), value=_OFFSET)
 
 
 def _class_evidence(others: Tensor, y: Tensor, w: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean log likelihood of rows left out (b, models), and the line's steepness (b,).
+    """Return the mean log likelihood of rows left out (b, models), and a steepness (b,).
 
-    Each class counts alike. The first model is the line.
+    Each class counts alike. The first model is the linear one, and so is the steepness.
     """
     is_class = (y > 0).to(y.dtype) * present[:, None]
     of_class = (w[:, :, None] * is_class).sum(1, keepdim=True).clamp_min(1e-12)
