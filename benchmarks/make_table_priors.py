@@ -13,8 +13,9 @@ weights at any time. ``--start FILE`` begins a new run from a prior of either ki
 that ships (``skmeta/priors/data``), with a new optimizer.
 
 ``--planned-hours H`` lets the step size fall linearly from the warm-up on, and ends the run after H
-hours of processor time (of the clock on a GPU), however often it was stopped in between; ``--optimizer muon`` uses Muon for the matrices of
-hidden layers. This goes on from the priors that ship::
+hours of processor time (of the clock on a GPU), however often it was stopped in between.
+``--optimizer muon`` uses Muon for the matrices of hidden layers. This goes on from the priors that
+ship::
 
     python benchmarks/make_table_priors.py regression --folder RUN --planned-hours 8 --hours 8 \\
         --start skmeta/priors/data/tables-regression.skmeta --optimizer muon --lr 3e-4 \\

@@ -97,7 +97,7 @@ def stored_parameters(network: TableTransformer) -> State:
 
 
 def module_parameters(state: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the parameters of a transformer that a state or a prior holds, by the module's names."""
+    """Return the transformer's parameters in a state or a prior, by the module's names."""
     return {
         name.removeprefix(_PARAMETER): value
         for name, value in state.items()
