@@ -160,6 +160,49 @@ class Session:
         ]
         return _join(state, states)
 
+    def adapt_groups(self, state: State, rows: Rows, codes: Tensor, n_groups: int) -> State:
+        """Learn many tasks in all views, one for each group of rows.
+
+        Parameters
+        ----------
+        state, rows, codes, n_groups
+            As :meth:`Algorithm.adapt_groups` takes them.
+
+        Returns
+        -------
+        dict of Tensor
+            What :meth:`forward_groups` takes.
+        """
+        states = [
+            self.learner.adapt_groups(
+                self.context, state, rows._replace(x=view(rows.x)), codes, n_groups
+            )
+            for view in self.views
+        ]
+        return _join(state, states)
+
+    def forward_groups(self, adapted: State, x: Tensor, codes: Tensor) -> Tensor:
+        """Predict rows of many groups, as the mean over all views.
+
+        Parameters
+        ----------
+        adapted : dict of Tensor
+            What :meth:`adapt_groups` returned.
+        x : Tensor of shape (n_rows, *input_shape)
+            Rows of all groups.
+        codes : Tensor of shape (n_rows,), int64
+            Group of each row.
+
+        Returns
+        -------
+        Tensor of shape (n_rows, n_outputs)
+            As :meth:`forward` returns it.
+        """
+        pairs = zip(self.states_of_views(adapted), self.views, strict=True)
+        return self._mean_of_views(
+            [self.learner.forward_groups(self.context, s, view(x), codes) for s, view in pairs]
+        )
+
     def prepare(self, adapted: State) -> State:
         """Compute once what each prediction for a task would compute again.
 
@@ -193,7 +236,11 @@ class Session:
             of probabilities.
         """
         pairs = zip(self.states_of_views(adapted), self.views, strict=True)
-        outputs = [self.learner.forward(self.context, state, view(x)) for state, view in pairs]
+        return self._mean_of_views(
+            [self.learner.forward(self.context, state, view(x)) for state, view in pairs]
+        )
+
+    def _mean_of_views(self, outputs: list[Tensor]) -> Tensor:
         if len(outputs) == 1:
             return outputs[0]
         if self.context.kind == "classification":

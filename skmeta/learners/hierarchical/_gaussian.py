@@ -185,8 +185,11 @@ def predictive(posterior: Posterior, z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def mixture_moments(mean: Tensor, variance: Tensor, log_weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and variance (n,) of mixtures of normals, given (k, n), (k, n) and (k,)."""
-    weight = log_weight.exp()[:, None]
+    """Return mean and variance (n,) of mixtures of normals, given (k, n), (k, n) and weights.
+
+    Log weights are the same for all mixtures, (k,), or those of each, (k, n).
+    """
+    weight = log_weight.exp().reshape(len(mean), -1)
     centre = (weight * mean).sum(0)
     return centre, (weight * (variance + (mean - centre) ** 2)).sum(0)
 
@@ -205,7 +208,7 @@ def mixture_quantiles(mean: Tensor, variance: Tensor, log_weight: Tensor, levels
     ----------
     mean, variance : Tensor of shape (k, n)
         Means and variances of the components.
-    log_weight : Tensor of shape (k,)
+    log_weight : Tensor of shape (k,) or (k, n)
         Logarithms of the components' probabilities.
     levels : Tensor of shape (l,)
         Between 0 and 1, both excluded.
@@ -215,7 +218,7 @@ def mixture_quantiles(mean: Tensor, variance: Tensor, log_weight: Tensor, levels
     Tensor of shape (n, l)
         The quantiles.
     """
-    scale, weight = variance.sqrt()[:, :, None], log_weight.exp()[:, None, None]
+    scale, weight = variance.sqrt()[:, :, None], log_weight.exp().reshape(len(mean), -1, 1)
     # A quantile of a mixture lies between those of its components.
     of_each = mean[:, :, None] + scale * torch.special.ndtri(levels)
     low, high = of_each.min(0).values, of_each.max(0).values

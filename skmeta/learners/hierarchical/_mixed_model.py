@@ -32,6 +32,13 @@ from skmeta.learners.hierarchical._gaussian import (
     predictive,
     regression_posterior,
 )
+from skmeta.learners.hierarchical._groups import (
+    GroupPosterior,
+    group_log_proba,
+    group_modes,
+    group_posteriors,
+    group_predictive,
+)
 from skmeta.learners.hierarchical._laplace import (
     ClassTask,
     class_codes,
@@ -146,18 +153,66 @@ def condition_mixed_model(
         What :func:`predict_targets` or :func:`predict_classes` needs.
     """
     z, w = z.double(), w.double()
-    mean, factor = _mean_of(model, classes is not None), model["factor"].double()
     if classes is None:
-        levels = noise_levels(model["log_noise"].double(), _double(model.get("log_spread")))
-        scales = effect_scales(_double(model.get("log_scale_spread")), like=z)
-        prior = (mean[:, 0], factor[0], *levels, *scales)
-        return regression_posterior(z, y.double(), w, *prior)._asdict()
-    codes = _codes_of(model, classes)
-    # Not F.one_hot, which looks at values, which vmap does not allow.
-    p = (y[:, None] == torch.arange(len(codes), device=z.device)).double()
-    task = ClassTask(z, p, w, mean, factor, codes)
+        return regression_posterior(z, y.double(), w, *_regression_prior(model, z))._asdict()
+    task = ClassTask(z, _indicators(y, classes), w, *_class_prior(model, classes))
     mode = mode_with_derivative(find_mode(task), task)
-    return {"mode": mode, "rows": z, "classes": p, "weights": w}
+    return {"mode": mode, "rows": z, "classes": task.p, "weights": w}
+
+
+def condition_groups(
+    model: Mapping[str, Tensor],
+    z: Tensor,
+    y: Tensor,
+    w: Tensor,
+    classes: Tensor | None,
+    codes: Tensor,
+    n_groups: int,
+) -> State:
+    """Condition the model on the rows of each of many groups, which may have none.
+
+    Parameters
+    ----------
+    model, z, y, w, classes
+        As :func:`condition_mixed_model` takes them, with the rows of all groups.
+    codes : Tensor of shape (n,), int64
+        Group of each row, from 0 on.
+    n_groups : int
+        Number of groups.
+
+    Returns
+    -------
+    dict of Tensor
+        What :func:`predict_group_targets` or :func:`predict_group_classes` needs.
+    """
+    z, w = z.double(), w.double()
+    if classes is None:
+        prior = _regression_prior(model, z)
+        return group_posteriors(z, y.double(), w, codes, n_groups, *prior)._asdict()
+    task = ClassTask(z, _indicators(y, classes), w, *_class_prior(model, classes))
+    mode = group_modes(task, codes, n_groups)
+    return {"mode": mode, "rows": z, "classes": task.p, "weights": w, "codes": codes}
+
+
+def predict_group_targets(
+    of_groups: Mapping[str, Tensor], z: Tensor, codes: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return means, variances and log weights (k, m) of the targets of rows (m, q) of groups."""
+    posterior = GroupPosterior(*(of_groups[name] for name in GroupPosterior._fields))
+    return group_predictive(posterior, z.double(), codes)
+
+
+def predict_group_classes(
+    model: Mapping[str, Tensor],
+    of_groups: Mapping[str, Tensor],
+    z: Tensor,
+    classes: Tensor,
+    codes: Tensor,
+) -> Tensor:
+    """Return log probabilities (m, c) of the classes of rows (m, q) of groups."""
+    mode, rows, p, w = (of_groups[n] for n in ("mode", "rows", "classes", "weights"))
+    task = ClassTask(rows, p, w, *_class_prior(model, classes))
+    return group_log_proba(mode, task, of_groups["codes"], z.double(), codes)
 
 
 def predict_targets(of_task: Mapping[str, Tensor], z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -172,10 +227,9 @@ def predict_classes(
 ) -> Tensor:
     """Return log probabilities (m, c) of the classes of rows (m, q), in double precision."""
     mode, rows, p, w = (of_task[n].double() for n in ("mode", "rows", "classes", "weights"))
-    mean, factor = _mean_of(model, True), model["factor"].double()
-    task = ClassTask(rows, p, w, mean, factor, _codes_of(model, classes))
+    task = ClassTask(rows, p, w, *_class_prior(model, classes))
     # Costs of a Newton step, per query row, with one matrix for each class or one for all.
-    is_cheaper = len(classes) * len(rows) ** 3 < (factor.shape[0] * factor.shape[1]) ** 3
+    is_cheaper = len(classes) * len(rows) ** 3 < (task.factor.shape[0] * task.factor.shape[1]) ** 3
     return (query_log_proba if is_cheaper else class_log_proba)(mode, task, z.double())
 
 
@@ -183,9 +237,23 @@ def _double(value: Tensor | None) -> Tensor | None:
     return None if value is None else value.double()
 
 
-def _codes_of(model: Mapping[str, Tensor], classes: Tensor) -> Tensor:
+def _regression_prior(model: Mapping[str, Tensor], like: Tensor) -> tuple[Tensor, ...]:
+    """Return m, L, and noise levels and scales with their log probabilities."""
+    levels = noise_levels(model["log_noise"].double(), _double(model.get("log_spread")))
+    scales = effect_scales(_double(model.get("log_scale_spread")), like=like)
+    return (_mean_of(model, False)[:, 0], model["factor"].double()[0], *levels, *scales)
+
+
+def _class_prior(model: Mapping[str, Tensor], classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the mean, the factor, and the codes of the classes of a task."""
     weight = model["weight"].double()
-    return class_codes(len(weight), weight)[classes]
+    codes = class_codes(len(weight), weight)[classes]
+    return _mean_of(model, True), model["factor"].double(), codes
+
+
+def _indicators(y: Tensor, classes: Tensor) -> Tensor:
+    # Not F.one_hot, which looks at values, which vmap does not allow.
+    return (y[:, None] == torch.arange(len(classes), device=y.device)).double()
 
 
 def _mean_of(model: Mapping[str, Tensor], has_classes: bool) -> Tensor:
