@@ -13,7 +13,6 @@ from skmeta.backend._augmentation import Augmentation
 from skmeta.backend._device import NETWORK_PRECISIONS, PRECISIONS, check_bfloat16, resolve_device
 from skmeta.backend._execution import MODES, Execution
 from skmeta.backend._functional import Network, State
-from skmeta.backend._groups import map_groups, split_groups
 from skmeta.backend._ranks import Ranks
 from skmeta.backend._task_views import TaskView, make_views, resolve_test_time_augment
 from skmeta.backend._trees import tree_leaves, tree_map
@@ -34,10 +33,8 @@ __all__ = [
     "TensorAdapter",
     "check_bfloat16",
     "make_views",
-    "map_groups",
     "resolve_device",
     "resolve_test_time_augment",
-    "split_groups",
     "state_to_numpy",
     "state_to_torch",
     "to_numpy",

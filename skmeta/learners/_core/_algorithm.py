@@ -25,11 +25,9 @@ from skmeta.backend import (
     State,
     TaskTensors,
     TensorAdapter,
-    map_groups,
-    split_groups,
 )
 from skmeta.exceptions import EpisodeError
-from skmeta.learners._core._context import Context
+from skmeta.learners._core._context import Context, GroupMethods
 from skmeta.learners._core._heads import loss, score
 from skmeta.learners._core._task_source import TaskSource
 from skmeta.priors import MetaPrior
@@ -40,7 +38,7 @@ REMOVED = frozenset({"head_init", "task_type", "first_order"})
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Algorithm(DocLink, BaseEstimator, ABC):
+class Algorithm(GroupMethods, DocLink, BaseEstimator, ABC):
     """A meta-learning algorithm: its settings, and pure methods that take the state they need."""
 
     backbone: Any = "mlp"
@@ -238,123 +236,6 @@ class Algorithm(DocLink, BaseEstimator, ABC):
             What :meth:`forward` takes in place of ``adapted``; by default ``adapted`` itself.
         """
         return dict(adapted)
-
-    def adapt_groups(
-        self,
-        context: Context,
-        state: Mapping[str, Tensor],
-        rows: Rows,
-        codes: Tensor,
-        n_groups: int,
-    ) -> State:
-        """Learn many tasks from their support sets: one for each group of rows.
-
-        A subclass may compute all groups at once, and may allow groups without rows.
-
-        Parameters
-        ----------
-        context : Context
-            Network, kind and head of the tasks.
-        state : mapping of str to Tensor
-            The prior.
-        rows : Rows
-            The support sets of all groups.
-        codes : Tensor of shape (n_rows,), int64
-            Group of each row, from 0 on.
-        n_groups : int
-            Number of groups.
-
-        Returns
-        -------
-        dict of Tensor
-            What :meth:`forward_groups` takes: by default ``state``, and under names that begin with
-            ``group0.``, ``group1.`` and so on what :meth:`adapt` changed or added in each group.
-
-        Raises
-        ------
-        EpisodeError
-            If a group has no rows, and the learner needs some.
-        """
-        adapted = dict(state)
-        for k, own in enumerate(split_groups(codes, n_groups)):
-            if len(own) == 0:
-                raise EpisodeError(
-                    f"Group {k} has no rows, but {type(self).__name__} learns a group from its "
-                    "rows. Leave the group out, or use HierarchicalLinear."
-                )
-            found = self.adapt(context, state, Rows(*(values[own] for values in rows)))
-            adapted |= {f"group{k}.{n}": v for n, v in found.items() if v is not state.get(n)}
-        return adapted
-
-    def forward_groups(
-        self, context: Context, adapted: Mapping[str, Tensor], x: Tensor, codes: Tensor
-    ) -> Tensor:
-        """Predict query rows of many groups.
-
-        Parameters
-        ----------
-        context : Context
-            Network, kind and head of the tasks.
-        adapted : mapping of str to Tensor
-            What :meth:`adapt_groups` returned.
-        x : Tensor of shape (n_rows, *input_shape)
-            Query rows of all groups.
-        codes : Tensor of shape (n_rows,), int64
-            Group of each row.
-
-        Returns
-        -------
-        Tensor of shape (n_rows, n_outputs)
-            Logits, or standardised predictions.
-        """
-
-        def predict(state: State, part: Tensor) -> tuple[Tensor]:
-            return (self.forward(context, self.prepare(context, state), part),)
-
-        return map_groups(predict, adapted, x, codes)[0]
-
-    def predict_distribution_groups(
-        self,
-        context: Context,
-        adapted: Mapping[str, Tensor],
-        x: Tensor,
-        codes: Tensor,
-        levels: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Predict the distribution of the targets of query rows of many groups.
-
-        Only learners that have ``predict_distribution`` can.
-
-        Parameters
-        ----------
-        context : Context
-            Network, kind and head of regressions.
-        adapted : mapping of str to Tensor
-            What :meth:`adapt_groups` returned.
-        x : Tensor of shape (n_rows, *input_shape)
-            Query rows of all groups.
-        codes : Tensor of shape (n_rows,), int64
-            Group of each row.
-        levels : Tensor of shape (n_levels,)
-            Levels of the quantiles.
-
-        Returns
-        -------
-        mean, std : Tensor of shape (n_rows,)
-            Means and standard deviations, in units of the targets given to :meth:`adapt_groups`.
-        quantiles : Tensor of shape (n_rows, n_levels)
-            Quantiles.
-        """
-        predict_distribution: Any = getattr(self, "predict_distribution")  # noqa: B009
-
-        def predict(state: State, part: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            found: tuple[Tensor, Tensor, Tensor] = predict_distribution(
-                context, self.prepare(context, state), part, levels
-            )
-            return found
-
-        mean, std, quantiles = map_groups(predict, adapted, x, codes)
-        return mean, std, quantiles
 
     def meta_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors

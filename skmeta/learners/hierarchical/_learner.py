@@ -258,27 +258,6 @@ class HierarchicalLinear(MetaLearner):
         codes: Tensor,
         n_groups: int,
     ) -> State:
-        """Compute the posteriors of all groups at once.
-
-        Parameters
-        ----------
-        context : Context
-            Network, kind and head of the tasks.
-        state : mapping of str to Tensor
-            The prior.
-        rows : Rows
-            Rows of all groups. A group without rows is predicted by what all groups share; its
-            uncertainty includes the differences between groups.
-        codes : Tensor of shape (n_rows,), int64
-            Group of each row, from 0 on.
-        n_groups : int
-            Number of groups.
-
-        Returns
-        -------
-        dict of Tensor
-            ``state``, and the posteriors under names that begin with ``groups.``.
-        """
         if context.network.has_statistics:
             # Each group has statistics of its own.
             return super().adapt_groups(context, state, rows, codes, n_groups)
