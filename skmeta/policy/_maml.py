@@ -137,7 +137,6 @@ def meta_loss(
     """
     *before, last = samples
     fast = session.begin(state)
-    memory: dict[str, Any] = {}
     beside = torch.zeros_like(last.credit)
     clip_ratio = learner.clip_ratio if learner.outer == "clip" else None
     gains: list[Tensor] = []
@@ -148,7 +147,7 @@ def meta_loss(
             beside = beside + learner.inner_kl_weight * kl / len(before)
         if learner.estimator == "e-maml":
             beside = beside + sampling_loss(log_prob, sample, last.credit)
-        fast, memory = session.step(state, fast, memory, sample)
+        fast = session.step(state, fast, k, sample)
         if learner.multi_step_loss:
             log_prob, _ = session.log_prob(fast, samples[k + 1])
             gains.append(outer_loss(log_prob, samples[k + 1], clip_ratio))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,6 +50,9 @@ class PolicyMetaSGD(PolicyMAML):
             inner_clip_norm=self.inner_clip_norm,
             first_order=self.first_order,
         )
+
+    def inner_memory(self, n_done: int) -> dict[str, Any]:
+        return {}
 
     def step_size_state(self, own: Mapping[str, Tensor]) -> State:
         return {f"rate.{n}": torch.full_like(v, self.inner_lr) for n, v in own.items()}

@@ -37,7 +37,8 @@ class MetaPolicy(DocLink, BaseEstimator):
     """A policy that adapts to a new environment after a few episodes, starting from a prior.
 
     ``fit`` plays episodes, takes a policy gradient step, and so on, as often as the prior was
-    meta-trained for. ``partial_fit`` adds one step.
+    meta-trained for. ``partial_fit`` adds one step. Steps beyond those of meta-training are half as
+    long, as in the MAML paper.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ class MetaPolicy(DocLink, BaseEstimator):
     n_inner_steps : int, optional
         Updates that ``fit`` makes; by default as many as in meta-training.
     inner_lr : float, optional
-        Step size of an update; by default that of meta-training.
+        Step size of an update; by default that of meta-training. Updates beyond those of
+        meta-training take half of it.
     max_episode_steps : int, optional
         Steps after which an episode is cut; by default as in meta-training.
     device : str or torch.device, default="auto"
@@ -194,8 +196,7 @@ class MetaPolicy(DocLink, BaseEstimator):
         sample = session.sample(episodes, stacked)
 
         def step(at: State, of_task: Sample) -> State:
-            # The inner steps of these learners depend on the number of earlier updates only.
-            return session.step(state, at, {"step": self.n_updates_}, of_task)[0]
+            return session.step(state, at, self.n_updates_, of_task)
 
         with torch.no_grad():
             stacked = torch.func.vmap(step)(stacked, sample)

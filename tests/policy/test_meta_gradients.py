@@ -209,7 +209,7 @@ def test_a_trust_region_step_stays_in_its_region_and_descends():
 
 
 def test_reptile_moves_to_where_the_steps_end():
-    _, session, state = begin()
+    _, session, state = begin(n_inner_steps=2)
     samples = listed_samples(session, state, 2)
     stacked = tuple(change(sample, lambda values: values[None]) for sample in samples)
     with Execution("loop", device=torch.device("cpu")) as execution:

@@ -61,6 +61,25 @@ def test_fit_makes_as_many_updates_as_in_meta_training(prior, family):
     assert two.returns_ == one_more.returns_
 
 
+def test_steps_beyond_those_of_meta_training_are_half_as_long(prior, family):
+    env = family.make(TASK)
+    policy = MetaPolicy(prior, random_state=0).fit(env, n_episodes=4)
+    first = policy.adapted_
+    later = policy.partial_fit(env, n_episodes=4).adapted_
+    # As if there had been two steps in meta-training.
+    of_two = prior.replace(learner_params={**prior.learner_params, "n_inner_steps": 2})
+    full = MetaPolicy(of_two, random_state=0).fit(env, n_episodes=4).adapted_
+    for name, value in first.items():
+        np.testing.assert_allclose(later[name] - value, (full[name] - value) / 2, atol=1e-7)
+        assert not np.array_equal(full[name], value)
+
+
+def test_a_prior_with_a_step_size_for_each_parameter(family):
+    prior = fitted(family, PolicyMetaSGD).prior_
+    policy = MetaPolicy(prior, random_state=0).fit(family.make(TASK), n_episodes=4)
+    assert all(not np.array_equal(v, prior.tensors[n]) for n, v in policy.adapted_.items())
+
+
 def test_zero_steps_are_the_prior(prior, family):
     policy = MetaPolicy(prior, n_inner_steps=0).fit(family.make(TASK))
     for name, value in policy.adapted_.items():

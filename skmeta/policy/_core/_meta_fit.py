@@ -167,6 +167,7 @@ def make_session(
         scaler,
         distribution,
         max_steps=int(family.max_episode_steps),
+        n_trained_steps=learner.n_inner_steps,
         device=learner.device,
         precision=learner.precision,
     )

@@ -119,6 +119,7 @@ def read_prior(
         Scaler(*(prior.tensors[f"scaler.{n}"] for n in Scaler._fields)),
         distribution,
         max_steps=int(max_steps or prior.learner_params["max_episode_steps"]),
+        n_trained_steps=int(prior.learner_params["n_inner_steps"]),
         device=device,
         precision=precision,
     )

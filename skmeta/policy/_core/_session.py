@@ -67,6 +67,8 @@ class PolicySession:
         What the network's outputs mean.
     max_steps : int
         Steps of an episode, at most.
+    n_trained_steps : int
+        Inner steps of meta-training. Later ones are half as long, as in the MAML paper.
     """
 
     learner: PolicySettings
@@ -76,6 +78,7 @@ class PolicySession:
     scaler: Scaler
     distribution: ActionDistribution
     max_steps: int
+    n_trained_steps: int
 
     @classmethod
     def on_device(
@@ -86,6 +89,7 @@ class PolicySession:
         distribution: ActionDistribution,
         *,
         max_steps: int,
+        n_trained_steps: int,
         device: str | torch.device,
         precision: str,
     ) -> PolicySession:
@@ -103,6 +107,8 @@ class PolicySession:
             What the outputs mean.
         max_steps : int
             Steps of an episode, at most.
+        n_trained_steps : int
+            Inner steps of meta-training.
         device : str or torch.device
             Where to compute.
         precision : {"float32", "float64"}
@@ -119,7 +125,9 @@ class PolicySession:
         context = Context(Network(module, shape, where), "policy", "learned", outputs)
         adapter = TensorAdapter(shape, scaler, where, dtype)
         inner = learner.inner_learner()
-        return cls(learner, inner, context, adapter, scaler, distribution, max_steps)
+        return cls(
+            learner, inner, context, adapter, scaler, distribution, max_steps, n_trained_steps
+        )
 
     def draw_state(self, seed: int) -> State:
         """Draw the initial state.
@@ -160,9 +168,7 @@ class PolicySession:
         outputs = self.outputs(fast, sample.x)
         return self.distribution.log_prob(fast, outputs, sample.action), outputs
 
-    def step(
-        self, state: Mapping[str, Tensor], fast: State, memory: dict[str, Any], sample: Sample
-    ) -> tuple[State, dict[str, Any]]:
+    def step(self, state: Mapping[str, Tensor], fast: State, n_done: int, sample: Sample) -> State:
         """Adapt by one step on the episodes of a task.
 
         Parameters
@@ -171,32 +177,32 @@ class PolicySession:
             The prior.
         fast : dict of Tensor
             The policy that played the episodes.
-        memory : dict
-            Of the inner optimizer; empty at the first step.
+        n_done : int
+            Number of earlier steps.
         sample : Sample
             The episodes.
 
         Returns
         -------
-        fast : dict of Tensor
+        dict of Tensor
             The adapted policy.
-        memory : dict
-            For the next step.
         """
 
         def loss(part: State) -> Tensor:
             log_prob, _ = self.log_prob(part, sample)
             return inner_loss(self.learner.estimator, log_prob, sample)
 
-        fast, memory, _ = self.inner.descend(state, fast, memory, loss)
-        return fast, memory
+        memory = self.learner.inner_memory(n_done)
+        adapted, _, _ = self.inner.descend(state, fast, memory, loss)
+        if 0 < self.n_trained_steps <= n_done:
+            return {n: v + 0.5 * (adapted[n] - v) for n, v in fast.items()}
+        return adapted
 
     def adapt(self, state: Mapping[str, Tensor], samples: Sequence[Sample]) -> State:
         """Adapt by one step on each sample."""
         fast = self.begin(state)
-        memory: dict[str, Any] = {}
-        for sample in samples:
-            fast, memory = self.step(state, fast, memory, sample)
+        for n_done, sample in enumerate(samples):
+            fast = self.step(state, fast, n_done, sample)
         return fast
 
     # --------------------------------------------------------------------------- episodes of tasks

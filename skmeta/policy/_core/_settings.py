@@ -99,6 +99,21 @@ class PolicySettings(DocLink, BaseEstimator, ABC):
             With the settings of this learner.
         """
 
+    def inner_memory(self, n_done: int) -> dict[str, Any]:
+        """Return what the inner learner remembers of earlier steps.
+
+        Parameters
+        ----------
+        n_done : int
+            Number of earlier steps.
+
+        Returns
+        -------
+        dict
+            As its ``update`` returns it.
+        """
+        return {"step": n_done}
+
     def step_size_state(self, own: Mapping[str, Tensor]) -> State:
         """Return the learned step sizes of the distribution's parameters.
 
