@@ -74,6 +74,7 @@ def iris_prior(head_init="shared", **settings):
     return learner.initial_prior(X, kind="classification", n_classes=3)
 
 
+@pytest.mark.slow
 def test_prior_beats_drawn_weights_on_new_characters(omniglot, image_prior):
     X, y = omniglot
     new = y >= 100
@@ -85,6 +86,7 @@ def test_prior_beats_drawn_weights_on_new_characters(omniglot, image_prior):
     assert difference.mean() > 2 * difference.std(ddof=1) / np.sqrt(len(difference))
 
 
+@pytest.mark.slow
 def test_prior_beats_scratch_on_new_sinusoids(sine_prior):
     X, y, groups = make_sinusoid_tasks(n_tasks=20, random_state=1)
     gains = []

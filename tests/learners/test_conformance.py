@@ -53,8 +53,9 @@ CASES = {
     "MetaNAS-reptile": MetaNAS(outer="reptile", annealing=(0.0, 0.5)),
     "LSTMMetaLearner-query_statistics": LSTMMetaLearner(query_statistics=True),
 }
+# A learner's variants, whose names have a dash, are slow.
 CHECKS = [
-    pytest.param(check, id=f"{case}-{name}")
+    pytest.param(check, id=f"{case}-{name}", marks=[pytest.mark.slow] if "-" in case else [])
     for case, learner in CASES.items()
     for name, check in learner_checks(learner)
 ]

@@ -61,7 +61,10 @@ def make_problem(learner, network):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    [c if c in ("maml", "protonet") else pytest.param(c, marks=pytest.mark.slow) for c in CASES],
+)
 def test_gradient_in_every_way_of_execution_equals_finite_differences(case, network, caplog):
     learner = CASES[case]
     context, state, tasks = make_problem(learner, network)

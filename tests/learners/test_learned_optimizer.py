@@ -193,6 +193,7 @@ def fitted():
     return learner.fit(X, y, groups)
 
 
+@pytest.mark.slow
 def test_meta_training_makes_it_a_better_optimizer(fitted):
     X, y, groups = make_sinusoid_tasks(20, 12, random_state=3)
     untrained = clone(fitted).set_params(n_iterations=1)

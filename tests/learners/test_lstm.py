@@ -230,6 +230,7 @@ def test_query_statistics_are_used_in_meta_training_only():
     assert not torch.allclose(outputs[0], outputs[2], rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_a_new_regression_takes_any_number_of_steps():
     X, y, groups = make_sinusoid_tasks(60, 20, random_state=0)
     learner = LSTMMetaLearner(n_shot=10, n_query=10, n_iterations=60, meta_lr=0.01, random_state=0)

@@ -52,8 +52,8 @@ def make_sinusoids(n_tasks, seed, n_rows=20):
     "learner",
     [
         MAML(inner_lr=0.05, meta_lr=0.01),
-        MetaSGD(inner_lr=0.05, meta_lr=0.01),
-        Reptile(inner_lr=0.05, meta_lr=0.3, n_inner_steps=10),
+        pytest.param(MetaSGD(inner_lr=0.05, meta_lr=0.01), marks=pytest.mark.slow),
+        pytest.param(Reptile(inner_lr=0.05, meta_lr=0.3, n_inner_steps=10), marks=pytest.mark.slow),
     ],
     ids=lambda learner: type(learner).__name__,
 )

@@ -266,6 +266,7 @@ def fitted():
     return learner.fit(X, y, groups)
 
 
+@pytest.mark.slow
 def test_meta_training_pays(fitted):
     X, y, groups = make_sinusoid_tasks(30, 15, random_state=9)
     groups = groups + 1000

@@ -35,6 +35,7 @@ def fit(learner, kind):
     return learner.set_params(n_way=3, n_shot=2, n_query=3).fit(rng.normal(size=(len(y), 4)), y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("execution", ["loop", "vmap"])
 @pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: type(learner).__name__)
 def test_a_recorded_fit_learns_the_same(learner, execution, monkeypatch, caplog):

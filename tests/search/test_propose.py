@@ -34,7 +34,7 @@ def test_a_search_with_a_prior_adds_them_at_once():
     assert found[2] > found[1] > 1000
 
 
-@pytest.mark.parametrize("batch_size", [30, 300])
+@pytest.mark.parametrize("batch_size", [30, pytest.param(300, marks=pytest.mark.slow)])
 def test_many_candidates_are_drawn_from_the_whole_pool(batch_size):
     proposer = make_proposer(batch_size=batch_size)
     first, second = proposer.ask(1000), proposer.ask(1000)  # the first ones have no score yet

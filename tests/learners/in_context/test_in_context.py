@@ -93,6 +93,7 @@ def make_task(n=24, d=5, n_classes=3, n_query=9, seed=0):
     return X[:n], np.arange(n) % n_classes, X[n:]
 
 
+@pytest.mark.slow
 def test_the_meta_loss_falls_and_predictions_are_good(trained):
     for kind, (_, before, after) in trained.items():
         assert after < before - 0.03, kind
@@ -332,6 +333,7 @@ def test_missing_values_are_allowed_where_the_prior_knows_them(priors):
         clf.fit(X, y)
 
 
+@pytest.mark.slow
 def test_meta_training_goes_on_from_a_prior():
     X, y, groups = make_table_tasks(30, 24, 4, n_classes=2, random_state=0)
     settings = {

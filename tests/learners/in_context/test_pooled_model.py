@@ -154,6 +154,7 @@ def class_prior():
     return learner.fit(X, y, groups).prior_
 
 
+@pytest.mark.slow
 def test_few_rows_of_a_known_family_of_classes_are_enough(class_prior):
     X, y, groups = class_family(60, 40, seed=1)
     assert class_prior.classes.tolist() == ["high", "low", "middle"]
