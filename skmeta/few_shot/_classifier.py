@@ -11,14 +11,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 from torch import Tensor
 
-from skmeta._sklearn_compat import fit_context, parameter_names
+from skmeta._sklearn_compat import fit_context
 from skmeta._validation import check_labels, quote, quote_some
 from skmeta.backend import State, to_numpy
-from skmeta.exceptions import PriorMismatchError
 from skmeta.few_shot._base import BaseMetaFewShot
-from skmeta.learners import LEARNERS
-from skmeta.learners._core import Session, classes_in_common
-from skmeta.priors import MetaPrior
+from skmeta.few_shot._classes import class_positions, family_classes
+from skmeta.learners._core import Session
 
 
 class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
@@ -67,8 +65,6 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         The prior used.
     adapted_ : dict of ndarray
         What the adaptation changed or added.
-    architecture_ : Architecture
-        Operations chosen for the task, for priors of :class:`~skmeta.learners.MetaNAS`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -93,7 +89,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     True
     """
 
-    kind: ClassVar[str] = "classification"
+    _kind: ClassVar[str] = "classification"
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -163,9 +159,9 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
                 f"classes={quote_some(np.unique(classes))} differ from those of the first call, "
                 f"{quote_some(self.classes_)}. Leave classes out, or fit anew."
             )
-        X, labels = self._check_rows(X, self.prior_), check_labels(y, "y")
+        X, labels = self._read_rows(X, self.prior_), check_labels(y, "y")
         check_consistent_length(X, labels)
-        self._adapt_more(X, _positions(labels, self.classes_), sample_weight)
+        self._fit_more_rows(X, class_positions(labels, self.classes_), sample_weight)
         return self
 
     def _fit(self, X: Any, y: Any, classes: np.ndarray | None, sample_weight: Any) -> Self:
@@ -173,7 +169,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
-        X, prior = self._check_support(X)
+        X, prior = self._read_support(X)
         y = column_or_1d(y, warn=True)
         if y.dtype.kind == "f":
             assert_all_finite(y, input_name="y")
@@ -182,38 +178,16 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         check_consistent_length(X, y)
         if classes is None:
             classes = np.unique(y)
-            family = _family_classes(prior)
+            family = family_classes(prior)
             if family is not None and np.isin(classes, family).all():
                 classes = np.sort(family)
-        labels = classes
-        if len(labels) < 2:
+        if len(classes) < 2:
             raise ValueError(
                 "A classification needs rows of 2 classes or more, but y has one class: "
-                f"{quote(labels[0])}."
+                f"{quote(classes[0])}."
             )
-        self._adapt(X, _positions(y, labels), sample_weight, prior, labels)
+        self._fit_rows(X, class_positions(y, classes), sample_weight, prior, classes)
         return self
-
-    def _head_rows(self, prior: MetaPrior, labels: np.ndarray | None) -> list[int]:
-        assert labels is not None
-        if prior.classes is None:
-            return list(range(len(labels)))
-        known = {label: k for k, label in enumerate(prior.classes.tolist())}
-        unknown = [label for label in labels.tolist() if label not in known]
-        is_limited = not LEARNERS[prior.learner].takes_other_classes
-        if unknown and is_limited and _family_classes(prior) is not None:
-            has_head = "head_init" in parameter_names(LEARNERS[prior.learner])
-            advice = (
-                "Meta-train with head_init='shared', which takes any classes."
-                if has_head
-                else f"{prior.learner} learns tasks that share their classes: pass rows of these, "
-                "or use prior='tabular', which takes any classes."
-            )
-            raise PriorMismatchError(
-                f"The prior's head knows the classes {quote_some(prior.classes)}, but y has "
-                f"{quote_some(unknown)}. {advice}"
-            )
-        return [known.get(label, -1) for label in labels.tolist()]
 
     def predict(self, X: Any) -> np.ndarray:
         """Most probable class of each row.
@@ -264,28 +238,9 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         return np.asarray(logits[:, 1] - logits[:, 0]) if logits.shape[1] == 2 else logits
 
 
-def _family_classes(prior: MetaPrior | None) -> np.ndarray | None:
-    """Return the classes that a prior's tasks have in common; None without any."""
-    if prior is None or prior.learner not in LEARNERS:
-        return None
-    return classes_in_common(prior, LEARNERS[prior.learner])
-
-
 def _logits(session: Session, adapted: State, x: Tensor) -> Tensor:
     return session.forward(adapted, x)
 
 
 def _double(session: Session, adapted: State, x: Tensor) -> np.ndarray:
     return to_numpy(_logits(session, adapted, x)).astype(np.float64, copy=False)
-
-
-def _positions(y: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Position of each label among the sorted labels of the classes."""
-    positions = np.searchsorted(labels, y).clip(max=len(labels) - 1)
-    unknown = labels[positions] != y
-    if unknown.any():
-        raise ValueError(
-            f"y has labels that are not among the classes: {quote_some(np.unique(y[unknown]))}. "
-            "Name them in the first call of partial_fit, or fit anew."
-        )
-    return positions.astype(np.int64, copy=False)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from skmeta._validation import suggest
-from skmeta.exceptions import SkmetaError
-from skmeta.learners import AutoLearner, MetaLearner
+from skmeta._warnings import warn_caller
+from skmeta.exceptions import PriorMismatchError, SkmetaError, UnusedDataWarning
+from skmeta.learners import LEARNERS, AutoLearner, MetaLearner
 from skmeta.priors import MetaPrior, load_table_prior
 
 NAMES = ("tabular", "scratch")
@@ -85,6 +86,69 @@ def is_fitted_learner(prior: Any) -> bool:
     return isinstance(prior, MetaLearner | AutoLearner) and "prior_" in vars(prior)
 
 
+def check_prior(prior: MetaPrior, kind: str, estimator: str) -> None:
+    """Check that an estimator can use a prior.
+
+    Parameters
+    ----------
+    prior : MetaPrior
+        The prior.
+    kind : {"classification", "regression"}
+        What the estimator learns.
+    estimator : str
+        Name of its class.
+
+    Raises
+    ------
+    PriorMismatchError
+        If the prior is for tasks of another kind, or its learner is unknown.
+    """
+    if prior.kind != kind:
+        other = {
+            "classification": "MetaFewShotClassifier",
+            "regression": "MetaFewShotRegressor",
+            "policy": "skmeta.policy.MetaPolicy",
+        }[prior.kind]
+        raise PriorMismatchError(
+            f"{estimator} needs a prior for {kind}, but {prior!r} is one for {prior.kind}. "
+            f"Use {other}."
+        )
+    if prior.learner not in LEARNERS:
+        raise PriorMismatchError(
+            f"The prior was learned by {prior.learner}, which is not among the learners "
+            f"known here: {', '.join(sorted(LEARNERS))}. Import the module that defines it."
+        )
+
+
+def warn_of_images(shape: tuple[int, ...], prior: MetaPrior | None, is_default: bool) -> None:
+    """Warn if images are learned without a prior for images.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the images of a task.
+    prior : MetaPrior or None
+        The prior; None learns from scratch.
+    is_default : bool
+        Whether the user gave no prior.
+    """
+    images = f"X has rows of shape {shape[1:]}, which are images"
+    advice = "Meta-train a prior on images, such as ProtoNet(backbone='conv4')"
+    if prior is None and is_default:
+        warn_caller(
+            f"{images}, and the prior that ships is for tables, so a network is trained from "
+            f"scratch. {advice}, or set prior='scratch' to silence this warning.",
+            UnusedDataWarning,
+        )
+    elif prior is not None and prior.input_shape is None:
+        warn_caller(
+            f"{images}, but the prior is for tables. It treats pixels as columns, and reads "
+            f"only some of them. {advice}, or pass rows of shape (n_samples, n_features) "
+            "to silence this warning.",
+            UnusedDataWarning,
+        )
+
+
 def _prior_of_learner(learner: MetaLearner | AutoLearner) -> MetaPrior:
     if not is_fitted_learner(learner):
         raise ValueError(
@@ -97,7 +161,7 @@ def _prior_of_learner(learner: MetaLearner | AutoLearner) -> MetaPrior:
 
 def _load(path: str) -> MetaPrior:
     if not Path(path).exists():
-        hint = suggest(path, NAMES) or " Pass the path of a file that is there."
+        hint = suggest(path, NAMES) or " Pass the path of a file that exists."
         raise ValueError(
             f"prior={path!r} is neither 'tabular' nor 'scratch', and there is no such file.{hint}"
         )

@@ -60,8 +60,6 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         The prior used.
     adapted_ : dict of ndarray
         What the adaptation changed or added.
-    architecture_ : Architecture
-        Operations chosen for the task, for priors of :class:`~skmeta.learners.MetaNAS`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -86,7 +84,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     True
     """
 
-    kind: ClassVar[str] = "regression"
+    _kind: ClassVar[str] = "regression"
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -120,8 +118,8 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
-        X, prior = self._check_support(X)
-        self._adapt(X, self._targets(X, y), sample_weight, prior)
+        X, prior = self._read_support(X)
+        self._fit_rows(X, _targets(X, y), sample_weight, prior)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -146,14 +144,9 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         """
         if not hasattr(self, "adapted_"):
             return self._fit(X, y, sample_weight)
-        X = self._check_rows(X, self.prior_)
-        self._adapt_more(X, self._targets(X, y), sample_weight)
+        X = self._read_rows(X, self.prior_)
+        self._fit_more_rows(X, _targets(X, y), sample_weight)
         return self
-
-    def _targets(self, X: np.ndarray, y: Any) -> np.ndarray:
-        targets = check_targets(column_or_1d(y, warn=True))
-        check_consistent_length(X, targets)
-        return targets
 
     def predict(
         self, X: Any, return_std: bool = False
@@ -256,6 +249,12 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             return tuple(v.astype(np.float64, copy=False) for v in found)
 
         return self._predict_rows(X, compute)
+
+
+def _targets(X: np.ndarray, y: Any) -> np.ndarray:
+    targets = check_targets(column_or_1d(y, warn=True))
+    check_consistent_length(X, targets)
+    return targets
 
 
 def _mean(session: Session, adapted: State, x: Tensor) -> tuple[np.ndarray]:

@@ -116,6 +116,25 @@ class MetaNAS(GradientLearner):
         chosen = network.logits(adapted[ALPHA]).argmax(1).tolist()
         return network.cells.describe(network.restrict(adapted[ALPHA]), chosen)
 
+    def task_attributes(
+        self, context: Context, adapted: Mapping[str, Tensor]
+    ) -> dict[str, Architecture]:
+        """Return what an estimator that learned a task shows of it.
+
+        Parameters
+        ----------
+        context : Context
+            Network, kind and head of the task.
+        adapted : mapping of str to Tensor
+            What :meth:`adapt` returned.
+
+        Returns
+        -------
+        dict
+            ``architecture_``: the operations chosen for the task.
+        """
+        return {"architecture_": self.architecture(context, adapted)}
+
     def init_state(self, context: Context, generator: torch.Generator) -> State:
         if len(self.annealing) != 2 or not 0 <= self.annealing[0] < self.annealing[1] <= 1:
             raise ValueError(

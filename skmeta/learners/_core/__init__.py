@@ -1,7 +1,7 @@
 """What learners share: base class, heads, inner loop, fit, evaluation, priors in and out."""
 
 from skmeta.learners._core._base import LEARNERS, MetaLearner, missing_attribute
-from skmeta.learners._core._context import Context
+from skmeta.learners._core._context import Context, TaskLimits
 from skmeta.learners._core._gradient import GradientLearner, InnerLoopLearner, Memory, Point
 from skmeta.learners._core._heads import class_means, initial_head, loss, score
 from skmeta.learners._core._inputs import (
@@ -30,6 +30,7 @@ __all__ = [
     "MetaLearner",
     "Point",
     "Session",
+    "TaskLimits",
     "TaskSource",
     "check_learner_rows",
     "class_means",

@@ -27,7 +27,7 @@ from skmeta.backend import (
     TensorAdapter,
 )
 from skmeta.exceptions import EpisodeError
-from skmeta.learners._core._context import Context, GroupMethods
+from skmeta.learners._core._context import Context, GroupMethods, TaskLimits
 from skmeta.learners._core._heads import loss, score
 from skmeta.learners._core._task_source import TaskSource
 from skmeta.priors import MetaPrior
@@ -81,6 +81,8 @@ class Algorithm(GroupMethods, DocLink, BaseEstimator, ABC):
     class_tensor: ClassVar[str] = "head.weight"
     # Whether a task may have classes for which a prior that has parameters of classes has none.
     takes_other_classes: ClassVar[bool] = False
+    # Sizes and values that the learner takes in a new task.
+    limits: ClassVar[TaskLimits] = TaskLimits()
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **OUTER_LOOP_CONSTRAINTS,

@@ -19,12 +19,14 @@ from skmeta.learners._core import (
     Context,
     MetaLearner,
     Session,
+    TaskLimits,
     TaskSource,
     loss,
     score,
     write_prior,
 )
 from skmeta.learners.in_context._binned import binned_loss, binned_moments, binned_quantiles
+from skmeta.learners.in_context._limits import TableLimits
 from skmeta.learners.in_context._mixture import (
     condition,
     is_conditioned,
@@ -165,6 +167,7 @@ class InContextLearner(MetaLearner):
     allow_nan: ClassVar[bool] = True
     class_tensor: ClassVar[str] = "mixed.weight"
     takes_other_classes: ClassVar[bool] = True
+    limits: ClassVar[TaskLimits] = TableLimits()
 
     # ------------------------------------------------------------------------------- network
 

@@ -10,6 +10,7 @@ from sklearn.metrics import log_loss
 
 from skmeta import MetaFewShotClassifier
 from skmeta.backend import Rows
+from skmeta.few_shot._adaptation import start_session
 from skmeta.learners.in_context._support import estimate_power
 from skmeta.learners.in_context._views import (
     add_components,
@@ -93,11 +94,11 @@ def test_a_cached_prediction_is_an_uncached_one():
     X, y = rng.normal(size=(60, 3)), np.arange(60) % 12
     clf = MetaFewShotClassifier("tabular").fit(X[:48], y[:48])
     cached = clf.predict_proba(X[48:])
-    session, _ = clf._open_session()
+    session, _ = clf._open()
     adapter = session.adapter
     rows = adapter.rows(adapter.upload(X[:48]), y[:48], np.ones(48))
     with torch.no_grad():
-        _, state = clf._start_session(clf.prior_, clf.classes_, 48)
+        _, state = start_session(clf.prior_, list(range(12)), clf._support, clf._settings())
         adapted = session.learner.adapt(session.context, state, rows)
         uncached = session.learner.forward(
             session.context, adapted, adapter.inputs(adapter.upload(X[48:]))

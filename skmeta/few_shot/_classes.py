@@ -1,0 +1,102 @@
+"""Classes of a task, and of the tasks that a prior was learned from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skmeta._sklearn_compat import parameter_names
+from skmeta._validation import quote_some
+from skmeta.exceptions import PriorMismatchError
+from skmeta.learners import LEARNERS
+from skmeta.learners._core import classes_in_common
+from skmeta.priors import MetaPrior
+
+
+def family_classes(prior: MetaPrior | None) -> np.ndarray | None:
+    """Return the classes that a prior's tasks have in common; None without any.
+
+    Parameters
+    ----------
+    prior : MetaPrior or None
+        The prior.
+
+    Returns
+    -------
+    ndarray of shape (n_classes,) or None
+        Their labels.
+    """
+    if prior is None or prior.learner not in LEARNERS:
+        return None
+    return classes_in_common(prior, LEARNERS[prior.learner])
+
+
+def head_rows(prior: MetaPrior, labels: np.ndarray | None) -> list[int]:
+    """Return the row of each output in the learned head of a prior.
+
+    Parameters
+    ----------
+    prior : MetaPrior
+        The prior.
+    labels : ndarray of shape (n_classes,) or None
+        Labels of the classes; None for a regression, which has one output.
+
+    Returns
+    -------
+    list of int of length n_outputs
+        -1 for a class that the prior does not know.
+
+    Raises
+    ------
+    PriorMismatchError
+        If the prior takes no other classes than its own.
+    """
+    if labels is None:
+        return [0]
+    if prior.classes is None:
+        return list(range(len(labels)))
+    known = {label: k for k, label in enumerate(prior.classes.tolist())}
+    unknown = [label for label in labels.tolist() if label not in known]
+    is_limited = not LEARNERS[prior.learner].takes_other_classes
+    if unknown and is_limited and family_classes(prior) is not None:
+        has_head = "head_init" in parameter_names(LEARNERS[prior.learner])
+        advice = (
+            "Meta-train with head_init='shared', which takes any classes."
+            if has_head
+            else f"{prior.learner} learns tasks that share their classes: pass rows of these, "
+            "or use prior='tabular', which takes any classes."
+        )
+        raise PriorMismatchError(
+            f"The prior's head knows the classes {quote_some(prior.classes)}, but y has "
+            f"{quote_some(unknown)}. {advice}"
+        )
+    return [known.get(label, -1) for label in labels.tolist()]
+
+
+def class_positions(y: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the position of each label among the sorted labels of the classes.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        Labels.
+    labels : ndarray of shape (n_classes,)
+        Sorted labels of the classes.
+
+    Returns
+    -------
+    ndarray of int of shape (n_samples,)
+        Positions.
+
+    Raises
+    ------
+    ValueError
+        If a label is not among those of the classes.
+    """
+    positions = np.searchsorted(labels, y).clip(max=len(labels) - 1)
+    unknown = labels[positions] != y
+    if unknown.any():
+        raise ValueError(
+            f"y has labels that are not among the classes: {quote_some(np.unique(y[unknown]))}. "
+            "Name them in the first call of partial_fit, or fit anew."
+        )
+    return positions.astype(np.int64, copy=False)
