@@ -34,7 +34,7 @@ def make_rows(n=60, seed=0):
 def test_the_global_generator_is_left_alone(prior, kind):
     X, y = make_rows()
     if prior == "maml":
-        prior = MAML(random_state=0).initial_prior(X, y.astype(float), kind=kind.kind, n_classes=3)
+        prior = MAML(random_state=0).initial_prior(X, y.astype(float), kind=kind._kind, n_classes=3)
     before = torch.random.get_rng_state()
     estimator = kind(prior, random_state=0).fit(X, y)
     estimator.predict(X)
