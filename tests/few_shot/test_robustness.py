@@ -200,11 +200,11 @@ def test_images_for_a_prior_of_tables():
 
 
 def test_a_session_is_kept_and_is_not_pickled(monkeypatch):
-    from skmeta.few_shot import _base
+    from skmeta.few_shot import _adaptation
 
     opened = []
-    real = _base.read_prior
-    monkeypatch.setattr(_base, "read_prior", lambda *a, **k: opened.append(1) or real(*a, **k))
+    real = _adaptation.read_prior
+    monkeypatch.setattr(_adaptation, "read_prior", lambda *a, **k: opened.append(1) or real(*a, **k))
     X, y = make_rows()
     clf = MetaFewShotClassifier(small_prior()).fit(X, y)
     expected = clf.predict_proba(X)
