@@ -204,7 +204,9 @@ def test_a_session_is_kept_and_is_not_pickled(monkeypatch):
 
     opened = []
     real = _adaptation.read_prior
-    monkeypatch.setattr(_adaptation, "read_prior", lambda *a, **k: opened.append(1) or real(*a, **k))
+    monkeypatch.setattr(
+        _adaptation, "read_prior", lambda *a, **k: opened.append(1) or real(*a, **k)
+    )
     X, y = make_rows()
     clf = MetaFewShotClassifier(small_prior()).fit(X, y)
     expected = clf.predict_proba(X)
