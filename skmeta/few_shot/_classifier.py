@@ -11,10 +11,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 from torch import Tensor
 
-from skmeta._sklearn_compat import fit_context
-from skmeta._validation import check_labels, quote, quote_some
+from skmeta._sklearn_compat import StrOptions, fit_context
+from skmeta._validation import check_labels, quote, quote_some, suggest_parameters
 from skmeta.backend import State, to_numpy
 from skmeta.few_shot._base import BaseMetaFewShot
+from skmeta.few_shot._class_weight import check_class_weight, class_weights
 from skmeta.few_shot._classes import class_positions, family_classes
 from skmeta.learners._core import Session
 
@@ -48,6 +49,11 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     n_estimators : int, default=None
         Views of the rows that an :class:`~skmeta.learners.InContextLearner` averages, at most 64;
         None takes the prior's.
+    class_weight : dict, "balanced" or None, default=None
+        Factors of the predicted probabilities, which are then normalised: the prior probability of
+        each class changes by its factor. A dict gives them by label; other classes have 1.
+        ``"balanced"`` is one over the frequency of the class in ``y``, so that all classes are
+        equally probable beforehand. A class without rows keeps 1.
     device : str or torch.device, default="auto"
         Where to compute; ``"auto"`` takes a GPU if there is one.
     precision : {"auto", "float32", "float64"}, default="auto"
@@ -61,6 +67,8 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     ----------
     classes_ : ndarray of shape (n_classes,)
         Sorted labels: those of ``y``, or those of the prior if its tasks share their classes.
+    class_weight_ : ndarray of shape (n_classes,)
+        Factor of each class.
     prior_ : MetaPrior
         The prior used.
     adapted_ : dict of ndarray
@@ -79,6 +87,9 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     Finn, Abbeel and Levine (2017), Model-agnostic meta-learning for fast adaptation of deep
     networks.
 
+    Saerens, Latinne and Decaestecker (2002), Adjusting the outputs of a classifier to new a priori
+    probabilities, equation 2.4 (``class_weight``).
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -90,6 +101,39 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     """
 
     _kind: ClassVar[str] = "classification"
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseMetaFewShot._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+    }
+
+    @suggest_parameters
+    def __init__(
+        self,
+        prior=None,
+        *,
+        n_inner_steps=None,
+        inner_lr=None,
+        transductive=None,
+        test_time_augment=None,
+        n_estimators=None,
+        class_weight=None,
+        device="auto",
+        precision="auto",
+        random_state=None,
+    ):
+        super().__init__(
+            prior,
+            n_inner_steps=n_inner_steps,
+            inner_lr=inner_lr,
+            transductive=transductive,
+            test_time_augment=test_time_augment,
+            n_estimators=n_estimators,
+            device=device,
+            precision=precision,
+            random_state=random_state,
+        )
+        self.class_weight = class_weight
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -162,7 +206,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         X, labels = self._read_rows(X, self.prior_), check_labels(y, "y")
         check_consistent_length(X, labels)
         self._fit_more_rows(X, class_positions(labels, self.classes_), sample_weight)
-        return self
+        return self._weigh_classes()
 
     def _fit(self, X: Any, y: Any, classes: np.ndarray | None, sample_weight: Any) -> Self:
         if y is None:
@@ -186,7 +230,13 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
                 "A classification needs rows of 2 classes or more, but y has one class: "
                 f"{quote(classes[0])}."
             )
+        check_class_weight(self.class_weight, classes)
         self._fit_rows(X, class_positions(y, classes), sample_weight, prior, classes)
+        return self._weigh_classes()
+
+    def _weigh_classes(self) -> Self:
+        _, y, weight = self._support
+        self.class_weight_ = class_weights(self.class_weight, self.classes_, y, weight)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -202,7 +252,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         ndarray of shape (n_samples,)
             Labels.
         """
-        (positions,) = self._predict_rows(X, lambda *at: (to_numpy(_logits(*at).argmax(1)),))
+        (positions,) = self._predict_rows(X, lambda *at: (self._logits(*at).argmax(1),))
         return np.asarray(self.classes_[positions])
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -218,7 +268,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of ``classes_``.
         """
-        (proba,) = self._predict_rows(X, lambda *at: (softmax(_double(*at), axis=1),))
+        (proba,) = self._predict_rows(X, lambda *at: (softmax(self._logits(*at), axis=1),))
         return proba
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -234,13 +284,9 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
             Logit of each class; for two classes, that of the second over the first.
         """
-        (logits,) = self._predict_rows(X, lambda *at: (_double(*at),))
+        (logits,) = self._predict_rows(X, lambda *at: (self._logits(*at),))
         return np.asarray(logits[:, 1] - logits[:, 0]) if logits.shape[1] == 2 else logits
 
-
-def _logits(session: Session, adapted: State, x: Tensor) -> Tensor:
-    return session.forward(adapted, x)
-
-
-def _double(session: Session, adapted: State, x: Tensor) -> np.ndarray:
-    return to_numpy(_logits(session, adapted, x)).astype(np.float64, copy=False)
+    def _logits(self, session: Session, adapted: State, x: Tensor) -> np.ndarray:
+        logits = to_numpy(session.forward(adapted, x)).astype(np.float64, copy=False)
+        return np.asarray(logits + np.log(self.class_weight_))
