@@ -29,8 +29,9 @@ on a set has not seen its origin, so there is one for each half; the model that 
 On a GPU (``--device cuda``) tables are drawn there. ``--amp``, the default on a GPU, computes the
 linear maps in bfloat16: on a processor with AVX-512-BF16 1.5 times as many tables per second.
 
-Each iteration draws the shape of its tables first: 3 to 300 support rows and 1 to 60 columns,
-small ones being more frequent, as many tables as make a fixed cost. The loss reported beside that
+Each iteration draws the shape of its tables first: 2 to 500 support rows (a prediction after more
+known rows averages views of 500) and 1 to 60 columns, small ones being more frequent, as many
+tables as make a fixed cost. The loss reported beside that
 of training is the one of the averaged weights on fixed tables of five shapes.
 """
 
@@ -81,10 +82,10 @@ class Config:
     beta2: float = 0.98
     clip_norm: float = 1.0
     average: float = 0.998
-    n_query: int = 48
+    n_query: int = 32
     cost: int = 90_000
     most_tasks: int = 64
-    largest_support: int = 300
+    largest_support: int = 500
     most_columns: int = 60
     real_share: float = 0.0
     origins: str = "none"
@@ -104,15 +105,15 @@ def draw_shape(
     config: Config, rng: np.random.Generator, real: RealTables | None = None
 ) -> tuple[int, int, int]:
     """Number of tables, support rows and columns of an iteration."""
-    n_support = round(math.exp(rng.uniform(math.log(3), math.log(config.largest_support + 1))))
+    n_support = round(math.exp(rng.uniform(math.log(2), math.log(config.largest_support + 1))))
     if real is None:
         n_columns = int(math.exp(rng.uniform(0, math.log(config.most_columns + 1))))
     else:
         n_columns = real.draw_columns(rng, n_support + config.n_query)
-    n_support = max(3, min(config.largest_support, n_support))
-    # What a row costs beside its cells is about that of 20 cells.
-    cost = (n_support + config.n_query) * (n_columns + 20)
-    return max(4, min(config.most_tasks, round(config.cost / cost))), n_support, n_columns
+    n_support = max(2, min(config.largest_support, n_support))
+    # A row costs as much as 20 cells beside its own, and 20 pairs of rows as much as one.
+    cost = (n_support + config.n_query) * (n_columns + 20 + n_support / 20)
+    return max(2, min(config.most_tasks, round(config.cost / cost))), n_support, n_columns
 
 
 class Run:

@@ -7,6 +7,7 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.preprocessing import PolynomialFeatures
 
 from skmeta.datasets import make_table_tasks
+from skmeta.datasets.synthetic_tables import _columns as _table_columns
 from skmeta.datasets.synthetic_tables import _functions as _table_functions
 
 
@@ -175,6 +176,114 @@ def test_products_need_pairs_of_columns():
     alone, both = np.median(shares, 0)
     assert alone < 0.5
     assert both > 0.95
+
+
+def linear_shares(function, d=4):
+    """Return R2 of linear regressions in 60 tasks of a function, and rows and values."""
+    generator = torch.Generator().manual_seed(0)
+    u = torch.randn(60, 300, d, generator=generator)
+    found = function(generator, u, torch.ones(60, d), 1)[..., 0]
+    parts = list(zip(u.double().numpy(), found.double().numpy(), strict=True))
+    return np.array([LinearRegression().fit(x, y).score(x, y) for x, y in parts]), parts
+
+
+def test_near_linear_functions_are_nearly_linear():
+    shares, _ = linear_shares(_table_functions.near_linear)
+    assert shares.min() > 0.75
+    assert 0.9 < np.median(shares) < 0.999
+
+
+def test_additive_functions_have_no_interactions():
+    shares, parts = linear_shares(_table_functions.additive, d=2)
+    assert np.median(shares) < 0.9
+    for x, y in parts[:20]:
+        one_by_one = np.hstack([np.vander(np.tanh(c / 2), 16)[:, :-1] for c in x.T])
+        products = np.c_[one_by_one, x[:, :1] * x[:, 1:]]
+        alone, both = (1 - LinearRegression().fit(z, y).score(z, y) for z in (one_by_one, products))
+        # A product explains nothing of what is left.
+        assert alone < 0.1
+        assert both > 0.9 * alone - 1e-4
+
+
+def test_switched_functions_are_linear_between_conditions():
+    shares, parts = linear_shares(_table_functions.switched, d=1)
+    assert np.median(shares) < 0.8
+    for x, y in parts[:20]:
+        order = x[:, 0].argsort()
+        slope = np.diff(y[order]) / np.diff(x[order, 0])
+        # Slopes are those of two or three parts, but for jumps between them and rounding.
+        values = np.unique(np.round(slope[np.diff(x[order, 0]) > 1e-3], 1), return_counts=True)[1]
+        assert np.sort(values)[-4:].sum() > 0.7 * values.sum()
+
+
+def test_neighbours_have_similar_values():
+    generator = torch.Generator().manual_seed(0)
+    u = torch.randn(20, 200, 2, generator=generator)
+    near = torch.cat([u, u + 1e-3], 1)
+    found = _table_functions.neighbours(generator, near, torch.ones(20, 2), 1)[..., 0]
+    same = (found[:, :200] == found[:, 200:]).double().mean()
+    assert 0.9 < same < 1
+    assert (found[:, :1] == found).double().mean() < 0.3
+
+
+def test_some_columns_are_dates():
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(200, 150, 6, generator=generator)
+    x, u = _table_columns.observe(generator, z)
+    assert torch.isfinite(x).all() & torch.isfinite(u).all()
+    is_whole = (x == x.round()).all(1)
+    n_levels = torch.tensor([[len(c.unique()) for c in task.T] for task in x])
+    assert 0.003 < (is_whole & (n_levels > 30) & (x.amax(1) > 1000)).double().mean() < 0.1
+    # The effect of a date may be a season, so that it does not rise with the date.
+    days = (is_whole & (n_levels > 30) & (x.amin(1) > 100)).nonzero()
+    ranks = [
+        np.corrcoef(x[t, :, j].argsort().argsort(), u[t, :, j].argsort().argsort())[0, 1]
+        for t, j in days
+    ]
+    assert min(np.abs(ranks)) < 0.5
+    assert max(ranks) > 0.95
+
+
+def test_values_are_missing_at_random_or_not():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(800, 200, 4, generator=generator)
+    y = torch.randn(800, 200, generator=generator)
+    missing = torch.isnan(_table_columns.remove_values(generator, x, y))
+    gone = missing.double()
+    share = gone.mean(1)
+    touched = (share > 0.1) & (share < 0.9)
+    assert 0.02 < touched.double().mean() < 0.2
+
+    def mean_of_missing(values):
+        return ((gone * values).sum(1) / gone.sum(1).clamp_min(1))[touched].abs()
+
+    by_value, by_label = mean_of_missing(x), mean_of_missing(y[:, :, None])
+    for found in (by_value, by_label):
+        assert (found < 0.2).double().mean() > 0.5
+        assert (found > 0.4).sum() >= 3
+    # The same rows in several columns.
+    both = (missing[..., 0] == missing[..., 1]).all(1) & touched[:, 0] & touched[:, 1]
+    assert both.sum() == 0  # rates differ
+    inside = (missing[..., 0] <= missing[..., 1]).all(1) | (missing[..., 1] <= missing[..., 0]).all(
+        1
+    )
+    assert (inside & touched[:, 0] & touched[:, 1]).sum() >= 3
+
+
+def test_targets_are_of_many_kinds():
+    y = by_task(*make_table_tasks(400, 200, 3, kind="regression", random_state=1))[1]
+    z = (y - y.mean(1, keepdims=True)) / y.std(1, keepdims=True)
+    heavy = (z**4).mean(1) > 15
+    assert 0.03 < heavy.mean() < 0.4
+    most = np.array([np.unique(row, return_counts=True)[1].max() for row in y]) / y.shape[1]
+    assert 0.05 < (most > 0.2).mean() < 0.5
+    assert (most < 0.02).mean() > 0.4
+
+
+def test_some_classes_are_rare(classifications):
+    _, y = classifications
+    count = [np.bincount(row)[np.bincount(row) > 0] for row in y]
+    assert np.mean([c.min() <= 0.05 * c.max() for c in count]) > 0.05
 
 
 def test_some_columns_repeat_others(classifications):

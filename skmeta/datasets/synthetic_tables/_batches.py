@@ -6,9 +6,10 @@ steps:
 1. Draw latent columns ``z`` (b, n, d): correlated normals, clusters, or nodes of a random causal
    network.
 2. Convert each to an observed column ``x`` (skewed, ordinal, categorical, ...) and a numeric
-   effect ``u``.
+   effect ``u`` (``_columns``).
 3. Compute scores: random functions of the effects, or further nodes of the causal network.
-4. Compute labels or targets from the scores, repeat a few columns, and remove values.
+4. Compute labels or targets from the scores (``_targets``), repeat a few columns, and remove
+   values (``_columns``).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from skmeta.datasets.synthetic_tables._columns import observe, remove_values
 from skmeta.datasets.synthetic_tables._functions import (
     ACTIVATIONS,
     FUNCTIONS,
@@ -29,9 +31,13 @@ from skmeta.datasets.synthetic_tables._functions import (
     standardize,
     uniform,
 )
+from skmeta.datasets.synthetic_tables._targets import (
+    MAX_CLASSES,
+    balance,
+    to_classes,
+    to_targets,
+)
 
-MAX_CLASSES = 10
-_MAX_LEVELS = 12
 # Share of tasks whose columns are correlated normals, clusters, or nodes of a causal network.
 _LATENTS = (0.45, 0.20, 0.35)
 # Share of the tasks with a causal network, or with clusters, whose labels come from the latent
@@ -91,18 +97,18 @@ def draw_tables(
     # Classes are balanced by leaving rows out, so twice as many rows are drawn.
     n_pool = 2 * n_samples if kind == "classification" else n_samples
     latents = _draw_latents(generator, n_tasks, max(n_pool, 16), n_features)
-    x, u = _observe(generator, latents.z)
+    x, u = observe(generator, latents.z)
     if kind == "regression":
         scores = _draw_scores(generator, u, latents, 1)
-        y = _to_targets(generator, scores[..., 0])
+        y = to_targets(generator, scores[..., 0])
         x, y = x[:, :n_samples], y[:, :n_samples]
     else:
         scores = _draw_scores(generator, u, latents, MAX_CLASSES)
-        y = _to_classes(generator, scores, n_samples, n_classes)
-        row = _balance(generator, y, n_samples)
+        y = to_classes(generator, scores, n_samples, n_classes)
+        row = balance(generator, y, n_samples)
         y = y.gather(1, row)
         x = x.gather(1, row[:, :, None].expand(-1, -1, n_features))
-    return _spoil(generator, x), y
+    return remove_values(generator, x, y), y
 
 
 def _draw_latents(generator: torch.Generator, b: int, n: int, d: int) -> Latents:
@@ -194,57 +200,6 @@ def _cauchy(generator: torch.Generator, *shape: int) -> Tensor:
     return torch.tan(math.pi * (uniform(generator, *shape, low=0.001, high=0.999) - 0.5))
 
 
-def _observe(generator: torch.Generator, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Return observed columns and their effects, both (b, n, d)."""
-    b, _, d = z.shape
-    rank = 0.5 * (1 + torch.erf(z / math.sqrt(2.0)))
-    # The columns of a task are numeric, discrete or both. Numeric columns may be warped.
-    share = torch.where(uniform(generator, b, 1) < 0.45, 0.0, uniform(generator, b, 1, high=1.3))
-    is_discrete = (uniform(generator, b, d) < share)[:, None]
-    numeric = _warp(generator, z, rank)
-    level, code, effect, is_named = _discretize(generator, rank)
-    discrete = torch.where(is_named, code, level)
-    x = torch.where(is_discrete, discrete, numeric)
-    u = torch.where(is_discrete, standardize(torch.where(is_named, effect, level)), z)
-    scale = torch.exp(normal(generator, b, 1, d))
-    shift = 2 * normal(generator, b, 1, d)
-    return torch.where(is_discrete, x, scale * (x + shift)), u
-
-
-def _warp(generator: torch.Generator, z: Tensor, rank: Tensor) -> Tensor:
-    """Apply monotone maps, which keep the ranks of a column, except for rounding and clipping."""
-    b, _, d = z.shape
-    strength = uniform(generator, b, 1, d)
-    warped = uniform(generator, b, 1, 1) < 0.7
-    kind = torch.where(warped, integers(generator, 0, 9, b, 1, d), 0)
-    x = z
-    options = (
-        torch.exp((0.3 + 2 * strength) * z.clamp(-5, 5)),
-        -torch.exp((0.3 + strength) * -z.clamp(-5, 5)),
-        z.sign() * z.abs() ** (0.3 + 3 * strength),
-        rank,
-        (z - strength).clamp_min(0),
-        torch.exp(1.5 * (z - strength).clamp(0, 4)) - 1,
-        torch.round((1 + 6 * strength) * z),
-    )
-    for k, option in enumerate(options, start=1):
-        x = torch.where(kind == k, option, x)
-    return x
-
-
-def _discretize(generator: torch.Generator, rank: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return ordered levels, unordered codes, effects of codes, and which columns have codes."""
-    b, _, d = rank.shape
-    most = torch.where(uniform(generator, b, 1, d) < 0.4, 2, _MAX_LEVELS)
-    n_levels = 2 + (uniform(generator, b, 1, d) * (most - 1)).long().clamp_max(_MAX_LEVELS - 2)
-    skew = torch.exp(normal(generator, b, 1, d))
-    level = (n_levels * rank.clamp(1e-6, 1 - 1e-6) ** skew).long()
-    codes = torch.argsort(uniform(generator, b, _MAX_LEVELS, d), 1).to(rank.dtype)
-    effects = normal(generator, b, _MAX_LEVELS, d)
-    is_named = uniform(generator, b, 1, d) < uniform(generator, b, 1, 1)
-    return level.to(rank.dtype), codes.gather(1, level), effects.gather(1, level), is_named
-
-
 def _draw_scores(generator: torch.Generator, u: Tensor, latents: Latents, k: int) -> Tensor:
     """Draw standardised scores (b, n, k) of the rows."""
     b, _, d = u.shape
@@ -268,106 +223,3 @@ def _draw_scores(generator: torch.Generator, u: Tensor, latents: Latents, k: int
     weight = uniform(generator, b, 1, 1) * (uniform(generator, b, 1, 1) < 0.3)
     own = latents.scores[..., :k]
     return standardize(torch.where(latents.is_own[:, None, None], own, scores + weight * trend))
-
-
-def _noise_level(generator: torch.Generator, b: int) -> Tensor:
-    level = torch.exp(uniform(generator, b, low=math.log(0.01), high=math.log(1.5)))
-    return torch.where(uniform(generator, b) < 0.2, 0.0, level)[:, None]
-
-
-def _to_classes(
-    generator: torch.Generator, scores: Tensor, n_samples: int, n_classes: int | None
-) -> Tensor:
-    """Return class positions (b, n): the highest score, or the interval of one score."""
-    b, n, _ = scores.shape
-    if n_classes is None:
-        most = max(2, min(MAX_CLASSES, n_samples // 3))
-        few = 2 + (uniform(generator, b) ** 2 * (most - 1)).long().clamp_max(most - 2)
-        c = torch.where(uniform(generator, b) < 0.35, 2, few)[:, None]
-    else:
-        c = torch.full((b, 1), n_classes, device=scores.device)
-    noise = _noise_level(generator, b)[:, :, None]
-    scores = scores + noise * normal(generator, *scores.shape)
-    # Standard deviation of the logarithms of the classes' shares.
-    spread = 1.2 * uniform(generator, b, 1) * (uniform(generator, b, 1) < 0.6)
-    bias = spread * normal(generator, b, MAX_CLASSES)
-    absent = torch.arange(MAX_CLASSES, device=scores.device) >= c
-    highest = (scores + bias[:, None]).masked_fill(absent[:, None], -math.inf).argmax(2)
-    interval = _intervals(generator, scores[..., 0], bias, c)
-    # With two classes, both ways are the same, except for functions with few values.
-    by_interval = uniform(generator, b, 1) < 0.4
-    y = torch.where(by_interval, interval, highest)
-    flip = 0.25 * uniform(generator, b, 1) * (uniform(generator, b, 1) < 0.25)
-    other = (uniform(generator, b, n) * c).long()
-    return torch.where(uniform(generator, b, n) < flip, other, y)
-
-
-def _intervals(generator: torch.Generator, score: Tensor, bias: Tensor, c: Tensor) -> Tensor:
-    """Cut a score at random quantiles; a class may have several of the intervals."""
-    b, n = score.shape
-    n_cuts = 16
-    repeated = uniform(generator, b, 1) < 0.3
-    n_intervals = torch.where(repeated, (2 * c).clamp_max(n_cuts), c)
-    index = torch.arange(n_cuts, device=score.device)[None]
-    owner = torch.where(repeated, (uniform(generator, b, n_cuts) * c).long(), index)
-    owner = torch.where(index < c, index, owner)
-    shuffled = torch.argsort(uniform(generator, b, n_cuts) + (index >= n_intervals), 1)
-    owner = owner.gather(1, shuffled)
-    share = torch.exp(bias.gather(1, owner.clamp_max(MAX_CLASSES - 1)))
-    share = share * (index < n_intervals)
-    upper = torch.cumsum(share / share.sum(1, keepdim=True), 1)
-    rank = score.argsort(1).argsort(1).to(score.dtype).add(0.5) / n
-    at = torch.searchsorted(upper, rank).minimum(n_intervals - 1)
-    return owner.gather(1, at)
-
-
-def _balance(generator: torch.Generator, y: Tensor, n_samples: int) -> Tensor:
-    """Draw rows (b, n_samples) without replacement; in many tasks, favour rare classes."""
-    b, n = y.shape
-    member = torch.nn.functional.one_hot(y, MAX_CLASSES)
-    count = member.sum(1).gather(1, y)
-    power = torch.where(uniform(generator, b, 1) < 0.5, 1.0, uniform(generator, b, 1))
-    power = torch.where(uniform(generator, b, 1) < 0.25, 0.0, power)
-    gumbel = -torch.log(-torch.log(uniform(generator, b, n, low=1e-6, high=1 - 1e-6)))
-    row = (gumbel - power * torch.log(count.to(gumbel.dtype))).topk(n_samples, 1).indices
-    return row.gather(1, torch.argsort(uniform(generator, b, n_samples), 1))
-
-
-def _to_targets(generator: torch.Generator, score: Tensor) -> Tensor:
-    """Return targets (b, n): scores with noise, in some tasks skewed, rounded or censored."""
-    b, n = score.shape
-    t = score + _noise_level(generator, b) * normal(generator, b, n) * torch.where(
-        uniform(generator, b, 1) < 0.2, score.abs(), 1.0
-    )
-    strength = uniform(generator, b, 1)
-    kind = torch.where(uniform(generator, b, 1) < 0.5, 0, integers(generator, 1, 5, b, 1))
-    options = (
-        torch.exp((0.3 + strength) * t.clamp(-5, 5)),
-        t.sign() * t.abs() ** (0.5 + 2 * strength),
-        t.maximum(-strength),
-        torch.round(t * (1 + 3 * strength)),
-        -torch.exp((0.3 + 0.7 * strength) * -t.clamp(-5, 5)),
-    )
-    for k, option in enumerate(options, start=1):
-        t = torch.where(kind == k, option, t)
-    size = torch.exp(normal(generator, b, 1))
-    return size * (standardize(t) + 2 * normal(generator, b, 1))
-
-
-def _spoil(generator: torch.Generator, x: Tensor) -> Tensor:
-    """Repeat columns of some tasks, and remove values.
-
-    Values are missing at random or above a threshold.
-    """
-    b, n, d = x.shape
-    clumsy = (uniform(generator, b, 1, 1) < 0.12) & (uniform(generator, b, 1, d) < 0.3)
-    another = x.roll(1, dims=2)
-    another = torch.where(uniform(generator, b, 1, d) < 0.3, another[:, :1], another)
-    x = torch.where(clumsy, another, x)
-    touched = (uniform(generator, b, 1, 1) < 0.2) & (uniform(generator, b, 1, d) < 0.5)
-    rate = 0.5 * uniform(generator, b, 1, d) ** 2
-    missing = uniform(generator, b, n, d) < rate
-    row = integers(generator, 0, n - 1, b, 1, d)
-    large = (x > x.gather(1, row)) & (uniform(generator, b, n, d) < 0.5)
-    missing = torch.where(uniform(generator, b, 1, d) < 0.2, large, missing)
-    return x.masked_fill(missing & touched, math.nan)

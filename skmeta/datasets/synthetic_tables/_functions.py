@@ -122,12 +122,18 @@ def network(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) ->
 
 
 def smooth(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
-    """Evaluate a draw from a Gaussian process, by random Fourier features."""
+    """Evaluate a draw from a Gaussian process, by random Fourier features.
+
+    Half of the tasks have a Gaussian kernel, the others the rougher Matern kernel of order 3/2,
+    whose frequencies have Student's t distribution with three degrees of freedom.
+    """
     b, _, d = u.shape
     n_waves = 48
     length = torch.exp(uniform(generator, b, 1, 1, low=-0.7, high=1.5))
     size = torch.sqrt((relevance * relevance).sum(1))[:, None, None]
     frequency = relevance[:, :, None] / size * normal(generator, b, d, n_waves) / length
+    tail = torch.sqrt((normal(generator, b, 3, n_waves) ** 2).mean(1, keepdim=True) + 1e-3)
+    frequency = frequency / torch.where(uniform(generator, b, 1, 1) < 0.5, tail, 1.0)
     phase = uniform(generator, b, 1, n_waves, high=2 * math.pi)
     return torch.cos(u @ frequency + phase) @ normal(generator, b, n_waves, k)
 
@@ -199,15 +205,72 @@ def prototypes(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int)
     return value.gather(1, nearest[:, :, None].expand(-1, -1, k))
 
 
+def additive(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
+    """Evaluate a sum of smooth functions of one column each, without interactions."""
+    b, _, d = u.shape
+    n_waves = 6
+    length = torch.exp(uniform(generator, b, 1, d, low=-0.5, high=1.5))
+    frequency = normal(generator, b, n_waves, d) / length
+    phase = uniform(generator, b, n_waves, 1, d, high=2 * math.pi)
+    size = normal(generator, b, n_waves, d, k) * relevance[:, None, :, None]
+    out = u.new_zeros(b, u.shape[1], k)
+    for wave in range(n_waves):
+        out += torch.cos(u * frequency[:, wave, None] + phase[:, wave]) @ size[:, wave]
+    return out
+
+
+def near_linear(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
+    """Evaluate weighted sums, and smaller sums of products or of smooth functions."""
+    straight = standardize(linear(generator, u, relevance, k))
+    bend = products if uniform(generator, 1) < 0.5 else smooth
+    share = 0.5 * uniform(generator, len(u), 1, 1)
+    return straight + share * standardize(bend(generator, u, relevance, k))
+
+
+def switched(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
+    """Evaluate weighted sums whose weights depend on one or two conditions."""
+    b, n, d = u.shape
+    n_conditions = int(integers(generator, 1, 2, 1))
+    column = draw_index(generator, relevance, n_conditions)
+    values = u.gather(2, column[:, None, :].expand(-1, n, -1))
+    row = integers(generator, 0, n - 1, b, 1, n_conditions)
+    bits = values > values.gather(1, row)
+    part = (bits * 2 ** torch.arange(n_conditions, device=u.device)).sum(2)
+    n_parts = 2**n_conditions
+    weight = relevance[:, None, :, None] * normal(generator, b, n_parts, d, k)
+    every = u[:, None] @ weight + normal(generator, b, n_parts, 1, k)
+    at = part[:, None, :, None].expand(-1, 1, -1, k)
+    return every.gather(1, at)[:, 0]
+
+
+def neighbours(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int) -> Tensor:
+    """Return the mean value of the nearest ones of many anchors, in one of two distances."""
+    b, n, d = u.shape
+    n_anchors, n_nearest = int(integers(generator, 16, 120, 1)), int(integers(generator, 1, 4, 1))
+    scaled = u * relevance[:, None, :]
+    anchors = torch.exp(0.2 * normal(generator, b, n_anchors, 1))
+    row = integers(generator, 0, n - 1, b, n_anchors, 1)
+    anchors = anchors * scaled.gather(1, row.expand(-1, -1, d))
+    power = 1.0 if uniform(generator, 1) < 0.5 else 2.0
+    nearest = torch.cdist(scaled, anchors, p=power).topk(n_nearest, dim=2, largest=False).indices
+    value = normal(generator, b, n_anchors, k)
+    at = nearest.flatten(1)[:, :, None].expand(-1, -1, k)
+    return value.gather(1, at).unflatten(1, (n, n_nearest)).mean(2)
+
+
 FUNCTIONS: tuple[tuple[float, Callable[..., Tensor]], ...] = (
-    (0.10, linear),
-    (0.16, weak_sums),
-    (0.05, products),
-    (0.18, network),
+    (0.08, linear),
+    (0.14, weak_sums),
+    (0.07, near_linear),
+    (0.04, products),
+    (0.06, switched),
+    (0.08, additive),
+    (0.14, network),
     (0.09, smooth),
-    (0.16, oblivious_trees),
-    (0.11, tree),
-    (0.08, rules),
-    (0.07, prototypes),
+    (0.13, oblivious_trees),
+    (0.08, tree),
+    (0.06, rules),
+    (0.04, prototypes),
+    (0.03, neighbours),
 )
 """Probability of each function, and the function."""

@@ -27,13 +27,17 @@ def make_table_tasks(
     """Make small tables, as varied as real ones.
 
     The latent columns of each task are correlated normals, clusters, or nodes of a random causal
-    network. They are observed as numbers (plain, skewed, heavy-tailed, censored, rounded),
-    ordinal levels, categories or binary flags; some columns repeat others, and some values are
-    missing. Labels are a function of some of the columns: linear, products, a network with mixed
-    activations, a smooth Gaussian process, a decision tree, a sum of oblivious trees, rules, or
-    the nearest prototype; or a sum of all columns, none of which stands out. In other tasks they
-    depend on further nodes of the network, or on the clusters. Classes are of equal or unequal
-    size, and the noise of labels varies.
+    network. They are observed as numbers (plain, skewed, heavy-tailed, censored, rounded), counts,
+    dates, ordinal levels, categories or binary flags. Some columns repeat others, and some values
+    are missing, at random or not.
+
+    Labels are a function of some of the columns: linear or nearly so, products, linear with
+    conditions, a sum of functions of one column, a network with mixed activations, a Gaussian
+    process, a decision tree, a sum of oblivious trees, rules, the nearest prototype or several
+    neighbours; or a sum of all columns, none of which stands out. In other tasks they depend on
+    further nodes of the network, or on the clusters. Classes are of equal, unequal or very unequal
+    size. Targets are plain, skewed, heavy-tailed, rounded, counts, censored, or zero in many rows.
+    The noise varies.
 
     A network that predicts such tasks from a few labelled rows has learned how to learn from a
     table: see :class:`~skmeta.learners.InContextLearner`.
@@ -85,7 +89,8 @@ def make_table_tasks(
     # torch is imported here, because most data sets do not need it.
     import torch
 
-    from skmeta.datasets.synthetic_tables._batches import MAX_CLASSES, draw_tables
+    from skmeta.datasets.synthetic_tables._batches import draw_tables
+    from skmeta.datasets.synthetic_tables._targets import MAX_CLASSES
 
     n_tasks = check_count(n_tasks, "n_tasks")
     n_samples = check_count(n_samples, "n_samples", 2)
