@@ -68,7 +68,12 @@ class PriorRegressor(MetaFewShotRegressor):
         MetaFewShotRegressor("scratch", random_state=0),
         PriorClassifier("scratch"),
         PriorRegressor("scratch", n_inner_steps=100),
-    ]
+    ],
+    expected_failed_checks=lambda estimator: (
+        {"check_class_weight_classifiers": "a network is surer of noisy rows than 1e7 to 1"}
+        if isinstance(estimator, MetaFewShotClassifier) and estimator.prior == "scratch"
+        else {}
+    ),
 )
 def test_estimators(estimator, check):
     check(estimator)
