@@ -9,12 +9,15 @@ from skmeta.learners.hierarchical._mixed_model import (
     predict_classes,
     predict_targets,
 )
+from skmeta.learners.hierarchical.crossed import CrossedFit, fit_crossed
 
 __all__ = [
     "ALPaCA",
+    "CrossedFit",
     "HierarchicalLinear",
     "condition_mixed_model",
     "estimate_mixed_model",
+    "fit_crossed",
     "mixture_log_density",
     "predict_classes",
     "predict_targets",

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from skmeta.learners.hierarchical._covariance import CovarianceShape
+from skmeta.learners.hierarchical._groups import GroupStatistics, group_statistics
 from skmeta.learners.hierarchical._newton import Evaluation
 
 LOG_NOISE_BOUNDS = (-9.0, 3.0)
@@ -33,16 +34,7 @@ _FLAT = 1e-5
 _ROUNDING = 1e-10
 
 
-class Statistics(NamedTuple):
-    """Sufficient statistics of the rows of each task; see the notation of the module."""
-
-    gram: Tensor
-    moment: Tensor
-    square: Tensor
-    n_rows: Tensor
-
-
-def task_statistics(z: np.ndarray, y: np.ndarray, codes: np.ndarray) -> Statistics:
+def task_statistics(z: np.ndarray, y: np.ndarray, codes: np.ndarray) -> GroupStatistics:
     """Compute the sufficient statistics of the rows of each task.
 
     Parameters
@@ -56,16 +48,11 @@ def task_statistics(z: np.ndarray, y: np.ndarray, codes: np.ndarray) -> Statisti
 
     Returns
     -------
-    Statistics
+    GroupStatistics
         A, b, c and n.
     """
-    order = np.argsort(codes, kind="stable")
-    sizes = np.bincount(codes)
-    parts = np.split(order, np.cumsum(sizes)[:-1])
-    gram = np.stack([z[rows].T @ z[rows] for rows in parts])
-    moment = np.stack([z[rows].T @ y[rows] for rows in parts])
-    square = np.bincount(codes, y * y)
-    return Statistics(*(torch.from_numpy(v) for v in (gram, moment, square, sizes.astype(float))))
+    of_z, of_y, of_tasks = (torch.from_numpy(values) for values in (z, y, codes))
+    return group_statistics(of_z, of_y, None, of_tasks, int(codes.max()) + 1)
 
 
 class Effects(NamedTuple):
@@ -81,12 +68,15 @@ class Effects(NamedTuple):
         Covariance of the estimate of m.
     effects : Tensor of shape (G, q)
         Effects of the tasks.
+    factor : Tensor of shape (q, k)
+        L.
     """
 
     mean: Tensor
     covariance: Tensor
     mean_covariance: Tensor
     effects: Tensor
+    factor: Tensor
 
 
 class _Parts(NamedTuple):
@@ -110,13 +100,13 @@ class GaussianEvidence:
 
     Parameters
     ----------
-    statistics : Statistics
+    statistics : GroupStatistics
         Sufficient statistics of the tasks.
     shape : CovarianceShape
         Form of S, and its shrinkage.
     """
 
-    def __init__(self, statistics: Statistics, shape: CovarianceShape) -> None:
+    def __init__(self, statistics: GroupStatistics, shape: CovarianceShape) -> None:
         self.statistics, self.shape = statistics, shape
 
     def evaluate(self, values: np.ndarray) -> Evaluation:
@@ -179,7 +169,7 @@ class GaussianEvidence:
         inverse = torch.cholesky_inverse(parts.h_root)
         covariance = self.shape.covariance(at)[0]
         effects = parts.score @ parts.factor @ parts.factor.T
-        return Effects(parts.mean, covariance, inverse, effects)
+        return Effects(parts.mean, covariance, inverse, effects, parts.factor)
 
     def _parts(self, at: Tensor) -> _Parts:
         gram, moment, _, _ = self.statistics

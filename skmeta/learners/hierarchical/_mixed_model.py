@@ -47,7 +47,7 @@ from skmeta.learners.hierarchical._laplace import (
     mode_with_derivative,
 )
 from skmeta.learners.hierarchical._regression import estimate_structures
-from skmeta.learners.hierarchical._structure import candidate_shapes
+from skmeta.learners.hierarchical._structure import candidate_shapes, content_order
 
 # A column is constant within tasks if less than this share of its variance is within tasks.
 _CONSTANT = 1e-8
@@ -90,6 +90,10 @@ def estimate_mixed_model(
     dict of Tensor
         The model, in double precision.
     """
+    order = content_order(z, y, tasks)
+    z, y, tasks = z[order], y[order], tasks[order]
+    # Tasks are numbered in this order, too.
+    tasks = np.cumsum(np.diff(tasks, prepend=tasks[:1]) != 0)
     codes = class_codes(n_classes, torch.from_numpy(z)) if n_classes else None
     n_predictors = 1 if codes is None else codes.shape[1]
     shape = CovarianceShape(_varies(z, tasks), n_predictors, rank, shrinkage)

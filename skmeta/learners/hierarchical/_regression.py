@@ -35,9 +35,9 @@ from skmeta.learners.hierarchical._gaussian_evidence import (
     LOG_RIDGE_BOUNDS,
     Effects,
     GaussianEvidence,
-    Statistics,
     task_statistics,
 )
+from skmeta.learners.hierarchical._groups import GroupStatistics
 from skmeta.learners.hierarchical._newton import Evaluation, minimise
 from skmeta.learners.hierarchical._structure import (
     Episodes,
@@ -56,8 +56,10 @@ _COARSE, _PRECISE = 1e-2, 1e-5
 _N_FINE_LEVELS = 61
 # Grid of log s that estimates its spread.
 _LOG_SCALES = torch.linspace(-2.4, 2.4, 25, dtype=torch.float64)
+# Tasks computed together, and factors of a product whose logarithm is taken.
+_TOGETHER, _FACTORS_PER_LOG = 512, 8
 # Where the standard deviation of log sigma over tasks starts.
-_START_SPREAD = 0.2
+_START_SPREAD, _LEAST_START_SPREAD = 0.2, 0.05
 
 
 class RegressionPrior(NamedTuple):
@@ -106,7 +108,7 @@ class RegressionFit(NamedTuple):
 
 
 def estimate_regression(
-    statistics: Statistics,
+    statistics: GroupStatistics,
     shape: CovarianceShape,
     *,
     varied_noise: bool,
@@ -116,7 +118,7 @@ def estimate_regression(
 
     Parameters
     ----------
-    statistics : Statistics
+    statistics : GroupStatistics
         Sufficient statistics of the tasks.
     shape : CovarianceShape
         Form of S, and its shrinkage.
@@ -181,7 +183,7 @@ def estimate_structures(
 
     def estimate(tasks: np.ndarray) -> list[RegressionPrior]:
         rows = torch.from_numpy(tasks)
-        part = Statistics(*(value[rows] for value in statistics))
+        part = GroupStatistics(*(value[rows] for value in statistics))
         starts = [fit._replace(ratio=fit.ratio[rows]) for fit in fits]
         return [
             fit_regression(part, shape, start=start, coarse=True, **options).prior
@@ -213,7 +215,7 @@ def _log_densities(
 
 
 def fit_regression(
-    statistics: Statistics,
+    statistics: GroupStatistics,
     shape: CovarianceShape,
     *,
     varied_noise: bool,
@@ -226,7 +228,7 @@ def fit_regression(
 
     Parameters
     ----------
-    statistics : Statistics
+    statistics : GroupStatistics
         Sufficient statistics of the tasks.
     shape : CovarianceShape
         Form of S, and its shrinkage.
@@ -253,6 +255,9 @@ def fit_regression(
         parameters, ratio = shape.extended(start.parameters, 2), start.ratio
         n_reweightings = 1 if coarse else _N_REWEIGHTINGS
     log_noise, log_spread = 0.0, float(np.log(_START_SPREAD))
+    if start is not None:
+        # Not from the lower bound, near which the likelihood is flat.
+        log_spread = max(start.prior.log_spread, float(np.log(_LEAST_START_SPREAD)))
     for _ in range(n_reweightings if varied_noise else 1):
         weighted = statistics._replace(
             gram=statistics.gram * ratio[:, None, None],
@@ -268,7 +273,9 @@ def fit_regression(
     if not varied_noise:
         log_spread = _LOG_SPREAD_BOUNDS[0]
     log_scale_spread = _LOG_SCALE_SPREAD_BOUNDS[0]
-    if heavy_tails:
+    if heavy_tails and coarse and start is not None:
+        log_scale_spread = start.prior.log_scale_spread
+    elif heavy_tails:
         log_scale_spread = _estimate_scales(statistics, found, log_noise, log_spread)
     prior = RegressionPrior(
         found.mean,
@@ -322,7 +329,7 @@ def _minimise(
 
 
 def _estimate_noise(
-    statistics: Statistics, found: Effects, log_noise: float, log_spread: float
+    statistics: GroupStatistics, found: Effects, log_noise: float, log_spread: float
 ) -> tuple[float, float, Tensor]:
     """Estimate mean and spread of log sigma over tasks by marginal likelihood, given m and S.
 
@@ -333,22 +340,15 @@ def _estimate_noise(
     ratio : Tensor of shape (G,)
         Expected precision of each task's noise, divided by that at the mean of log sigma.
     """
-    n_rows = statistics.n_rows
-    eigenvalues, shift, misfit = _principal_residuals(statistics, found)
+    parts = _principal_residuals(statistics, found).split(_TOGETHER)
     nodes, log_weight = noise_grid(_N_FINE_LEVELS)
 
     def at_levels(at: np.ndarray) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return log p (k, G) of levels and rows, and the derivatives in log sigma."""
-        log_sigma = (at[0] + np.exp(at[1]) * nodes)[:, None]
-        variance = torch.exp(2 * log_sigma)[..., None]
-        share = variance / (variance + eigenvalues)
-        fit = shift / variance**2 * share
-        squares = misfit / variance[..., 0]
-        value = log_weight[:, None] - n_rows * log_sigma
-        value = value - 0.5 * (squares - fit.sum(-1) + torch.log1p(eigenvalues / variance).sum(-1))
-        first = squares - (fit * (1 + share)).sum(-1) + (1 - share).sum(-1) - n_rows
-        second = (fit * (2 + 2 * share + 4 * share**2)).sum(-1) - 2 * squares
-        second = second - 2 * (share * (1 - share)).sum(-1)
+        log_sigma = at[0] + np.exp(at[1]) * nodes
+        each = [part.log_likelihood(log_sigma) for part in parts]
+        value, first, second = (torch.cat(of, 1) for of in zip(*each, strict=True))
+        value += log_weight[:, None]
         return value, torch.softmax(value, 0), first, second
 
     def evaluate(at: np.ndarray) -> Evaluation:
@@ -379,20 +379,13 @@ def _estimate_noise(
 
 
 def _estimate_scales(
-    statistics: Statistics, found: Effects, log_noise: float, log_spread: float
+    statistics: GroupStatistics, found: Effects, log_noise: float, log_spread: float
 ) -> float:
     """Estimate log tau by marginal likelihood, given m, S and the distribution of sigma."""
-    eigenvalues, shift, misfit = _principal_residuals(statistics, found)
+    parts = _principal_residuals(statistics, found).split(_TOGETHER)
     nodes, log_weight = noise_grid(_N_FINE_LEVELS)
-    variance = torch.exp(2 * (log_noise + np.exp(log_spread) * nodes))[:, None, None]
-    of_noise = log_weight[:, None] - 0.5 * statistics.n_rows * torch.log(variance[..., 0])
-    of_scale = []
-    for square in torch.exp(2 * _LOG_SCALES):
-        ratio = square * eigenvalues / variance
-        fit = (square * shift / (variance**2 * (1 + ratio))).sum(-1)
-        value = misfit / variance[..., 0] - fit + torch.log1p(ratio).sum(-1)
-        of_scale.append(torch.logsumexp(of_noise - 0.5 * value, 0))
-    evidence = torch.stack(of_scale)
+    log_sigma = log_noise + np.exp(log_spread) * nodes
+    evidence = torch.cat([part.evidence_of_scales(log_sigma, log_weight) for part in parts], 1)
 
     def risk(log_tau: float) -> float:
         log_share = torch.log_softmax(-0.5 * (_LOG_SCALES / np.exp(log_tau)) ** 2, 0)
@@ -401,24 +394,82 @@ def _estimate_scales(
     return float(minimize_scalar(risk, bounds=_LOG_SCALE_SPREAD_BOUNDS, method="bounded").x)
 
 
-def _principal_residuals(statistics: Statistics, found: Effects) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what the likelihood of the noise and of the scale of each task depends on.
+class _PrincipalResiduals(NamedTuple):
+    """What the likelihood of the noise and of the scale of each task depends on.
 
-    Returns
-    -------
-    eigenvalues : Tensor of shape (G, q)
-        Eigenvalues of L' A L, with L L' = S.
-    shift : Tensor of shape (G, q)
+    Attributes
+    ----------
+    eigenvalues : Tensor of shape (k, G)
+        Eigenvalues of L' A L, with L L' = S and k columns of L.
+    shift : Tensor of shape (k, G)
         Squares of L' (b - A m) in the basis of the eigenvectors.
     misfit : Tensor of shape (G,)
         Squared distance of the targets to Z m.
+    n_rows : Tensor of shape (G,)
+        Numbers of rows.
     """
-    gram, moment, square, _ = statistics
-    factor = torch.linalg.cholesky(found.covariance)
+
+    eigenvalues: Tensor
+    shift: Tensor
+    misfit: Tensor
+    n_rows: Tensor
+
+    def split(self, n_tasks: int) -> list[_PrincipalResiduals]:
+        """Divide into parts of so many tasks, whose arrays fit into the cache of a processor."""
+        each = zip(*(values.split(n_tasks, -1) for values in self), strict=True)
+        return [_PrincipalResiduals(*values) for values in each]
+
+    def log_likelihood(self, log_sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the log likelihood of levels (k,) of log sigma, and two derivatives, (k, G)."""
+        log_sigma = log_sigma[:, None]
+        variance = torch.exp(2 * log_sigma)
+        squares = self.misfit / variance
+        value = -self.n_rows * log_sigma - 0.5 * squares
+        first, second = squares - self.n_rows, -2 * squares
+        product = torch.ones_like(value)
+        for k, (eigenvalue, shift) in enumerate(zip(self.eigenvalues, self.shift, strict=True)):
+            share = variance / (variance + eigenvalue)
+            fit = share * (shift / variance**2)
+            value += 0.5 * fit
+            rest = 1 - share
+            first += rest - fit * (1 + share)
+            second += fit * (2 + 2 * share + 4 * share**2) - 2 * share * rest
+            product *= share
+            # Logarithms are slow, and a product of many shares could underflow.
+            if k % _FACTORS_PER_LOG == _FACTORS_PER_LOG - 1 or k == len(self.shift) - 1:
+                value += 0.5 * torch.log(product)
+                product.fill_(1.0)
+        return value, first, second
+
+    def evidence_of_scales(self, log_sigma: Tensor, log_weight: Tensor) -> Tensor:
+        """Return the log likelihood (l, G) of the grid of scales, with the noise summed out."""
+        variance = torch.exp(2 * log_sigma)[:, None]
+        known = log_weight[:, None] - self.n_rows * log_sigma[:, None]
+        known -= 0.5 * self.misfit / variance
+        of_scale = []
+        for square in torch.exp(2 * _LOG_SCALES):
+            value, product = known.clone(), torch.ones_like(known)
+            for k, (eigenvalue, shift) in enumerate(zip(self.eigenvalues, self.shift, strict=True)):
+                share = variance / (variance + square * eigenvalue)
+                value += share * ((0.5 * square) * shift / variance**2)
+                product *= share
+                if k % _FACTORS_PER_LOG == _FACTORS_PER_LOG - 1 or k == len(self.shift) - 1:
+                    value += 0.5 * torch.log(product)
+                    product.fill_(1.0)
+            of_scale.append(torch.logsumexp(value, 0))
+        return torch.stack(of_scale)
+
+
+def _principal_residuals(statistics: GroupStatistics, found: Effects) -> _PrincipalResiduals:
+    gram, moment, square, n_rows = statistics
+    factor = found.factor
+    if factor.shape[1] > len(factor):
+        factor = torch.linalg.cholesky(found.covariance)
     eigenvalues, vectors = torch.linalg.eigh(factor.T @ gram @ factor)
     residual = moment - gram @ found.mean
     shift = (vectors.mT @ (residual @ factor)[..., None])[..., 0] ** 2
     misfit = (
         square - 2 * moment @ found.mean + torch.einsum("p,gpq,q->g", found.mean, gram, found.mean)
     )
-    return eigenvalues.clamp_min(0.0), shift, misfit
+    eigenvalues = eigenvalues.clamp_min(0.0).T.contiguous()
+    return _PrincipalResiduals(eigenvalues, shift.T.contiguous(), misfit, n_rows)

@@ -45,6 +45,8 @@ _LEAST_TASKS = 8
 # Episodes are drawn from at most this many tasks of each half.
 _MOST_TASKS = 60
 _SEED = 0
+# Values of a column are the same if they differ by less than this share of its deviation.
+_SAME = 1e-9
 
 Prior = TypeVar("Prior", bound=tuple[Any, ...])
 
@@ -58,6 +60,51 @@ class Episodes(NamedTuple):
     query_z: Tensor  # (e, m, q)
     query_y: Tensor  # (e, m)
     query_w: Tensor  # (e, m)
+
+
+def content_order(z: np.ndarray, y: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return an order of the rows that depends on what is in them only.
+
+    The order of the rows of a table, the names of tasks and the units of columns are no
+    information. In this order, sums and draws from a fixed seed are the same whatever they are.
+    Tasks are sorted by size, then by a hash; so are the rows of a task. The hash is one of the
+    ranks of the values in each column.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n, q)
+        Rows.
+    y : ndarray of shape (n,)
+        Targets, or class positions.
+    codes : ndarray of shape (n,), int64
+        Task of each row, from 0 on.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+        Positions of the rows; those of a task are together.
+    """
+    keys = np.zeros(len(z), np.uint64)
+    for column in (*z.T, y):
+        order = np.argsort(column, kind="stable")
+        steps = np.diff(column[order], prepend=column[order[:1]])
+        # Values that differ by rounding errors only are the same.
+        ranks = np.empty(len(z), np.uint64)
+        ranks[order] = np.cumsum(steps > _SAME * max(float(np.std(column)), 1e-300))
+        keys = _mixed(keys + ranks)
+    by_task = np.argsort(codes, kind="stable")
+    sizes = np.bincount(codes)
+    of_task = np.add.reduceat(_mixed(keys)[by_task], np.cumsum(sizes) - sizes)
+    return np.lexsort((keys, of_task[codes], sizes[codes]))
+
+
+def _mixed(keys: np.ndarray) -> np.ndarray:
+    """Return a hash of unsigned integers: one step of SplitMix64."""
+    keys = keys + np.uint64(0x9E3779B97F4A7C15)
+    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    found: np.ndarray = keys ^ (keys >> np.uint64(31))
+    return found
 
 
 def candidate_shapes(shape: CovarianceShape, effects: str) -> list[CovarianceShape]:
@@ -132,7 +179,7 @@ def average_over_structures(
     equal = np.full(k, 1 / k)
     if n_tasks < _LEAST_TASKS:
         return blend(full, equal)
-    # The order of the rows of a table is no information, and a fixed seed makes fit deterministic.
+    # Tasks and rows are sorted by content, and a fixed seed makes fit deterministic.
     rng = np.random.default_rng(_SEED)
     order = rng.permutation(n_tasks)
     grid = _weight_grid(k)

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.learners import HierarchicalLinear
 from skmeta.learners.hierarchical._covariance import CovarianceShape
 from skmeta.learners.hierarchical._structure import (
     average_over_structures,
     blend,
     candidate_shapes,
+    content_order,
     draw_episodes,
 )
 
@@ -146,3 +148,51 @@ def test_collinear_columns_need_no_shrinkage():
     learner = HierarchicalLinear(shrinkage=0.0, effects="correlated")
     prior = learner.fit(X, y, groups=groups).prior_
     assert all(np.isfinite(value).all() for value in prior.tensors.values())
+
+
+@pytest.mark.parametrize("kind", ["regression", "classification"])
+def test_order_of_rows_names_of_groups_and_units_have_no_effect(kind):
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), rng.integers(3, 12, 40))
+    n = len(groups)
+    X = np.column_stack([rng.normal(size=n), rng.integers(3, size=n), rng.normal(size=n)])
+    eta = X[:, 0] * (1 + 0.7 * rng.normal(size=40))[groups] + rng.normal(size=40)[groups]
+    y = eta + rng.normal(size=n)
+    if kind == "classification":
+        y = (y > 0).astype(int)
+
+    def predict(X, y, groups, X_new, y_new, at):
+        prior = HierarchicalLinear(task_type=kind).fit(X, y, groups=groups).prior_
+        if kind == "classification":
+            return MetaFewShotClassifier(prior).fit(X_new, y_new).predict_proba(at)[:, 1]
+        return np.ravel(MetaFewShotRegressor(prior).fit(X_new, y_new).predict(at, return_std=True))
+
+    rows, at = np.flatnonzero(groups == 7), rng.normal(size=(20, 3))
+    expected = predict(X, y, groups, X[rows], y[rows], at)
+    order, names = rng.permutation(n), rng.permutation(1000)[:40]
+    moved = predict(X[order], y[order], names[groups][order], X[rows][::-1], y[rows][::-1], at)
+    np.testing.assert_allclose(moved, expected, rtol=0, atol=1e-8 * expected.std())
+    factor, shift = np.array([1.8, 1000.0, 0.01]), np.array([32.0, 5.0, -100.0])
+    scale, centre = (2.54, 100.0) if kind == "regression" else (1, 0)
+    found = predict(
+        *(X * factor + shift, y * scale + centre, groups),
+        *(X[rows] * factor + shift, y[rows] * scale + centre, at * factor + shift),
+    )
+    if kind == "regression":
+        found[:20] -= centre
+        found /= scale
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8 * expected.std())
+
+
+def test_rows_and_tasks_are_sorted_by_content():
+    rng = np.random.default_rng(0)
+    z, y = rng.normal(size=(60, 3)), rng.integers(2, size=60)
+    codes = rng.permutation(np.repeat(np.arange(10), 6))
+    order = content_order(z, y, codes)
+    assert (np.diff(codes[order]) != 0).sum() == 9
+    moved, names = rng.permutation(60), rng.permutation(10)
+    again = content_order(2 * z[moved] + 1, y[moved], names[codes[moved]])
+    np.testing.assert_array_equal(moved[again], order)
+    # One other value changes the order.
+    y[1] = 1 - y[1]
+    assert (content_order(z, y, codes) != order).any()
