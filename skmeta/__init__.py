@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
+    from skmeta.grouped import GroupedClassifier, GroupedRegressor
     from skmeta.priors import MetaPrior
     from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
 __all__ = [
+    "GroupedClassifier",
+    "GroupedRegressor",
     "MetaFewShotClassifier",
     "MetaFewShotRegressor",
     "MetaLearnedSearchCV",
@@ -28,6 +31,8 @@ except PackageNotFoundError:  # a source tree that was not installed
 # Where each name of the front door lives. It is imported when first touched, so that
 # `import skmeta` does not load torch.
 _ROOMS = {
+    "GroupedClassifier": "skmeta.grouped",
+    "GroupedRegressor": "skmeta.grouped",
     "MetaFewShotClassifier": "skmeta.few_shot",
     "MetaFewShotRegressor": "skmeta.few_shot",
     "MetaLearnedSearchCV": "skmeta.search",

@@ -1,0 +1,170 @@
+"""An order of rows and groups that depends on their content only.
+
+Sums of floating-point numbers depend on their order, and so do ties between splits of trees. With
+rows and groups in canonical order, and values that are standardised and rounded, predictions do not
+depend on the order of the rows, on the names of the groups or on the units of the columns.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Self
+
+import numpy as np
+
+# Standardised values are rounded to this many decimals. Other units change later ones.
+_DECIMALS = 10
+# A column whose standard deviation is below this share of its largest value is constant.
+_CONSTANT = 1e-9
+
+
+class Standardiser(NamedTuple):
+    """Centres and scales of columns.
+
+    Attributes
+    ----------
+    centre, scale : ndarray of shape (d,)
+        Means, and standard deviations; 1 for constant columns.
+    """
+
+    centre: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def learn(cls, X: np.ndarray) -> Self:
+        """Learn centres and scales of the columns of X (n, d), of values that are not NaN."""
+        # Sorted, so that the sums do not depend on the order of the rows; NaN comes last.
+        X = np.sort(X, axis=0)
+        known = ~np.isnan(X)
+        n = np.maximum(known.sum(0), 1)
+        centre = np.where(known, X, 0.0).sum(0) / n
+        scale = np.sqrt(np.where(known, (X - centre) ** 2, 0.0).sum(0) / n)
+        largest = np.where(known, abs(X), 0.0).max(0, initial=0.0)
+        return cls(centre, np.where(scale > _CONSTANT * largest, scale, 1.0))
+
+    def __call__(self, X: np.ndarray) -> np.ndarray:
+        """Return standardised columns, rounded."""
+        return np.round((X - self.centre) / self.scale, _DECIMALS) + 0.0
+
+    def restore(self, values: np.ndarray) -> np.ndarray:
+        """Return standardised values in their units."""
+        return np.asarray(values * self.scale + self.centre)
+
+
+class Order(NamedTuple):
+    """Distinct rows in canonical order.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (m,), int64
+        Position of the first occurrence of each distinct row.
+    codes : ndarray of shape (m,), int64
+        Group of each distinct row, numbered in canonical order.
+    counts : ndarray of shape (m,), int64
+        Number of occurrences.
+    members : ndarray of shape (n,), int64
+        Distinct row of each given row.
+    groups : ndarray of shape (n_groups,), int64
+        Given number of each group.
+    """
+
+    rows: np.ndarray
+    codes: np.ndarray
+    counts: np.ndarray
+    members: np.ndarray
+    groups: np.ndarray
+
+
+def canonical_order(content: np.ndarray, codes: np.ndarray) -> Order:
+    """Sort rows by their group and content, and groups by their size and content.
+
+    Parameters
+    ----------
+    content : ndarray of shape (n, k)
+        What the rows hold. NaN is larger than all numbers.
+    codes : ndarray of shape (n,), int64
+        Group of each row, from 0 on.
+
+    Returns
+    -------
+    Order
+        The order. Rows of a group that are equal become one.
+    """
+    order = np.lexsort(content.T[::-1])
+    at = content[order]
+    is_new = np.ones(len(at), bool)
+    same = (at[1:] == at[:-1]) | (np.isnan(at[1:]) & np.isnan(at[:-1]))
+    is_new[1:] = ~same.all(1)
+    ranks = np.empty(len(at), np.int64)
+    ranks[order] = np.cumsum(is_new)
+    # Whole numbers, so that the sums are exact.
+    sums = np.zeros((3, codes.max() + 1), np.int64)
+    for k in range(3):
+        np.add.at(sums[k], codes, ranks**k)
+    groups = np.lexsort(sums[::-1])
+    renumbered = np.empty_like(groups)
+    renumbered[groups] = np.arange(len(groups))
+    pairs = np.column_stack([renumbered[codes], ranks])
+    found, rows, members, counts = np.unique(
+        pairs, axis=0, return_index=True, return_inverse=True, return_counts=True
+    )
+    return Order(rows, found[:, 0], counts, members.ravel(), groups)
+
+
+def deal_groups(codes: np.ndarray, y: np.ndarray, n_folds: int) -> np.ndarray:
+    """Divide groups into folds of similar size and targets.
+
+    Groups are sorted by their size and the mean rank of their targets, and dealt to the folds
+    forwards and backwards in turn.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n,), int64
+        Group of each row, from 0 on.
+    y : ndarray of shape (n,)
+        Targets.
+    n_folds : int
+        Number of folds.
+
+    Returns
+    -------
+    ndarray of shape (n_groups,), int64
+        Fold of each group.
+    """
+    sizes = np.bincount(codes)
+    ranks = np.unique(y, return_inverse=True)[1]
+    order = np.lexsort((np.bincount(codes, ranks) / sizes, -sizes))
+    turn = np.arange(len(sizes)) % (2 * n_folds)
+    folds = np.empty(len(sizes), np.int64)
+    folds[order] = np.where(turn < n_folds, turn, 2 * n_folds - 1 - turn)
+    return folds
+
+
+def deal_rows(codes: np.ndarray, n_folds: int) -> np.ndarray:
+    """Divide the rows of each group, which are in canonical order, into folds.
+
+    Neighbours are alike, so each run of ``n_folds`` rows is shifted by one more than the last.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n,), int64
+        Group of each row.
+    n_folds : int
+        Number of folds.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+        Fold of each row.
+    """
+    place = places_in_groups(codes)
+    return (place + place // n_folds) % n_folds
+
+
+def places_in_groups(codes: np.ndarray) -> np.ndarray:
+    """Return the place (n,) of each row among the rows of its group."""
+    order = np.argsort(codes, kind="stable")
+    sizes = np.bincount(codes)
+    starts = np.cumsum(sizes) - sizes
+    place = np.empty(len(codes), np.int64)
+    place[order] = np.arange(len(codes)) - starts[codes[order]]
+    return place

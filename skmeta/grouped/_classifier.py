@@ -1,0 +1,204 @@
+"""A classifier for tables whose rows belong to groups."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, column_or_1d
+
+from skmeta._sklearn_compat import fit_context
+from skmeta._validation import check_labels, quote_some
+from skmeta.grouped._base import BaseGrouped
+
+
+class GroupedClassifier(ClassifierMixin, BaseGrouped):
+    """Classify rows of a table that belong to groups, such as visits to patients.
+
+    One ``fit`` learns what all groups share, how groups differ, and each known group. One
+    ``predict`` then takes rows of known groups, of new groups of which ``partial_fit`` was given
+    some rows, and of groups without any. Classes mean the same in all groups.
+
+    Parameters
+    ----------
+    groups : str, int or None, default=None
+        Name or position of the column of ``X`` that holds the groups: strings or whole numbers.
+        None takes all rows for one group, and uses the population alone.
+    population : "auto" or classifier, default="auto"
+        Learns what all groups share, from the other columns. It is fitted once for each fold of
+        groups, and a known group is predicted by the model that has not seen it. ``"auto"`` is
+        :class:`~sklearn.ensemble.HistGradientBoostingClassifier`, with the number of rounds that
+        is best on groups held out.
+    learner : "auto" or MetaLearner, default="auto"
+        Learns how groups differ: any learner of :mod:`skmeta.learners` that takes groups.
+        ``"auto"`` is :class:`~skmeta.learners.HierarchicalLinear`.
+    combine : {"auto", "population", "learner", "both"}, default="auto"
+        What predicts: the population; the learner, from the columns; or the learner, from the
+        columns and the log odds of the population. ``"auto"`` is a weighted mean of the
+        probabilities of all three. The weights follow from the log loss on groups that are held
+        out, and depend on the number of known rows.
+    unknown_groups : {"predict", "error"}, default="predict"
+        What to do with groups without known rows: predict them from what is shared, or raise an
+        error.
+    order : str, int or None, default=None
+        Name or position of a column of times. The known rows of a group that is held out are then
+        its earliest. The column is no feature.
+    n_folds : int, default=5
+        Number of folds of groups.
+    n_jobs : int, default=None
+        Number of population models that are fitted at once.
+    verbose : int, default=0
+        1 shows progress on standard error.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Sorted labels.
+    groups_ : list
+        Groups with known rows.
+    n_features_in_ : int
+        Number of columns, the groups included.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if ``X`` had some.
+
+    See Also
+    --------
+    GroupedRegressor : The same for numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta import GroupedClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> ward = np.repeat(np.arange(20), 10)
+    >>> X = np.column_stack([ward, rng.normal(size=200)])
+    >>> y = X[:, 1] + 2 * rng.normal(size=20)[ward] + 0.1 * rng.normal(size=200) > 0
+    >>> clf = GroupedClassifier(groups=0).fit(X, y)
+    >>> bool(clf.score(X, y) > 0.9)
+    True
+    """
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn what is shared, how groups differ, and each group.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            Rows of all groups, with the column of groups. Columns of strings are categories, and
+            values may be missing.
+        y : array-like of shape (n_samples,)
+            Class labels, of two classes or more.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights as numbers of repetitions. What the learner learns of the differences between
+            groups counts each row once; all else uses the weights.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the column of groups is not there, has a missing value or numbers with fractions, or
+            if there is one class only.
+        EpisodeError
+            If each row has its own group, or the groups are a copy of the target.
+
+        Warns
+        -----
+        UnusedDataWarning
+            If there are fewer than ten groups.
+        """
+        X, labels = self._checked(X, y, reset=True)
+        weight = self._weight(sample_weight, X)
+        classes = np.unique(labels)
+        if len(np.unique(labels[weight > 0])) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs rows of at least 2 classes, but all rows with a "
+                f"weight have one class: {quote_some(np.unique(labels[weight > 0]).tolist())}."
+            )
+        self.classes_ = classes
+        self._fit_table(X, np.searchsorted(classes, labels).astype(float), weight, len(classes))
+        return self
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Add known rows of new or known groups.
+
+        What was learned from all groups stays as it is. The first call is ``fit``.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            Rows, with the column of groups.
+        y : array-like of shape (n_samples,)
+            Class labels that ``fit`` has seen.
+        classes : array-like of shape (n_classes,), default=None
+            Ignored: the classes are those of the first call.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        if not hasattr(self, "model_"):
+            return self.fit(X, y, sample_weight)
+        X, labels = self._checked(X, y, reset=False)
+        unknown = np.setdiff1d(labels, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"y has classes that fit has not seen: {quote_some(unknown.tolist())}. It has seen "
+                f"{quote_some(self.classes_.tolist(), 8)}. Fit all rows again."
+            )
+        self._add_rows(X, np.searchsorted(self.classes_, labels).astype(float), sample_weight)
+        return self
+
+    def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        X = self._check_table(X, reset=reset)
+        labels = column_or_1d(y, warn=True)
+        check_classification_targets(labels)
+        labels = check_labels(labels, "y")
+        check_consistent_length(X, labels)
+        return X, labels
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Predict the probability of each class.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            Rows of known and new groups.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of ``classes_``.
+        """
+        mean = self._predictions(X).mean
+        return np.asarray(mean / mean.sum(1, keepdims=True))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict the class of each row.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            Rows of known and new groups.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+        """
+        found: np.ndarray = self.classes_[self.predict_proba(X).argmax(1)]
+        return found

@@ -1,0 +1,177 @@
+"""The columns of a grouped table: the groups, the order in time, and the others as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from skmeta._columns import ColumnEncoder, frame_columns, is_data_frame
+from skmeta._sklearn_compat import get_feature_names
+from skmeta._validation import quote_some, suggest
+
+
+def resolve_columns(X: Any, names: Any, parameter: str) -> list[int]:
+    """Return the positions of columns that were named.
+
+    Parameters
+    ----------
+    X : data frame or array-like of shape (n_samples, n_features)
+        The table.
+    names : str, int, or sequence of them
+        Names or positions of columns.
+    parameter : str
+        The parameter that has them, for errors.
+
+    Returns
+    -------
+    list of int
+        Positions, in the order given.
+
+    Raises
+    ------
+    ValueError
+        If a column is not there.
+    """
+    known = [str(column.name) for column in frame_columns(X)]
+    n_columns = len(known) or int(np.shape(X)[1])
+    given = [names] if isinstance(names, (str, Integral)) else list(names)
+    found = []
+    for name in given:
+        if isinstance(name, str):
+            if not known:
+                raise ValueError(
+                    f"{parameter}={name!r} is a name, but X is {type(X).__name__}, which has no "
+                    "names of columns. Pass a data frame, or the position of the column. In a "
+                    "pipeline, set_output(transform='pandas') keeps the names."
+                )
+            if name not in known:
+                hint = suggest(name, known) or f" It has {quote_some(known, 8)}."
+                raise ValueError(f"X has no column {name!r}, which {parameter} names.{hint}")
+            found.append(known.index(name))
+        elif isinstance(name, Integral) and not isinstance(name, bool):
+            if not -n_columns <= name < n_columns:
+                raise ValueError(
+                    f"{parameter}={name} is no position of a column: X has {n_columns} columns, "
+                    f"0 to {n_columns - 1}."
+                )
+            found.append(int(name) % n_columns)
+        else:
+            raise ValueError(f"{parameter} must be names or positions of columns, got {name!r}.")
+    if len(set(found)) < len(found):
+        raise ValueError(f"{parameter}={names!r} names a column twice. Name each once.")
+    return found
+
+
+def take_column(X: Any, position: int) -> np.ndarray:
+    """Return the values of a column; a missing one is None or NaN."""
+    if is_data_frame(X):
+        column = frame_columns(X)[position]
+        values = np.array(column.to_list(), dtype=object)
+        missing = np.array(column.is_null() if hasattr(column, "is_null") else column.isna(), bool)
+        values[missing] = None
+        return values
+    return np.asarray(X)[:, position]
+
+
+def group_labels(values: np.ndarray, name: str) -> np.ndarray:
+    """Return the labels of groups as objects of Python: whole numbers or strings.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        A column.
+    name : str
+        Its name, for errors.
+
+    Raises
+    ------
+    ValueError
+        If a label is missing, or is a number with a fraction.
+    """
+    labels = np.empty(len(values), dtype=object)
+    labels[:] = values.tolist()
+    missing = np.array([v is None or v != v for v in labels], bool)
+    if missing.any():
+        rows = np.flatnonzero(missing)
+        raise ValueError(
+            f"Group column {name} is missing in {len(rows)} rows: {quote_some(rows.tolist(), 5)}. "
+            "Drop these rows, or give them a group of their own."
+        )
+    for k, label in enumerate(labels):
+        if isinstance(label, float):
+            if not label.is_integer():
+                raise ValueError(
+                    f"Group column {name} holds numbers with fractions, such as {label!r} in row "
+                    f"{k}, but groups are labels. Name another column, or convert it to strings."
+                )
+            labels[k] = int(label)
+    return labels
+
+
+class FeatureColumns:
+    """Turn the columns that are no groups into numbers, in the same way for all tables.
+
+    Parameters
+    ----------
+    X : data frame or array-like of shape (n_samples, n_features)
+        The rows that are learned from.
+    left_out : sequence of int
+        Positions of columns that are no features.
+    """
+
+    def __init__(self, X: Any, left_out: Sequence[int]) -> None:
+        names = get_feature_names(X)
+        n_columns = np.shape(X)[1]
+        self.positions = [k for k in range(n_columns) if k not in set(left_out)]
+        self.names = [f"x{k}" if names is None else str(names[k]) for k in self.positions]
+        self.encoder: ColumnEncoder | None = None
+        if is_data_frame(X):
+            self.encoder = ColumnEncoder.learn(self._part(X), allow_nan=True)
+
+    def _part(self, X: Any) -> Any:
+        if hasattr(X, "get_columns"):
+            return X[:, self.positions]
+        return X.iloc[:, self.positions] if is_data_frame(X) else np.asarray(X)[:, self.positions]
+
+    def encode(self, X: Any) -> np.ndarray:
+        """Return columns (n, d) of numbers; NaN is a missing value."""
+        part = self._part(X)
+        if not self.positions:
+            return np.zeros((len(part), 0))
+        if self.encoder is not None:
+            found = self.encoder.encode(part)
+        else:
+            found = _as_numbers(part)
+        if np.isinf(found).any():
+            row = int(np.isinf(found).any(1).argmax())
+            raise ValueError(f"X contains infinity in row {row}. Drop the row, or clip its values.")
+        return found
+
+    def names_out(self) -> list[str]:
+        """Return the names of the encoded columns."""
+        if self.encoder is None:
+            return list(self.names)
+        found = []
+        for column in self.encoder.columns:
+            if "categories" in column:
+                found += [f"{column['name']}={label}" for label in column["categories"]]
+                found += [f"{column['name']}=other"] if column["has_other"] else []
+            else:
+                found.append(str(column["name"]))
+        return found
+
+
+def _as_numbers(part: Any) -> np.ndarray:
+    try:
+        if is_data_frame(part):
+            values = [np.asarray(c.to_numpy(), dtype=np.float64) for c in frame_columns(part)]
+            return np.column_stack(values)
+        return np.asarray(part, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"X holds values that are no numbers ({error}). Pass a data frame: its columns of "
+            "strings are taken for categories."
+        ) from error

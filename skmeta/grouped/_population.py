@@ -1,0 +1,218 @@
+"""What all groups share: an estimator that is cross-fitted over folds of groups."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.utils import get_tags
+from sklearn.utils.validation import has_fit_parameter
+
+from skmeta._sklearn_compat import Parallel, delayed
+
+# Numbers of rounds that are compared, and how many of them may pass without a lower loss.
+_ROUNDS = (5, 10, 15, 20, 30, 40, 50, 60, 80, 100, 125, 150, 200, 250, 300)
+_PATIENCE = 2
+# A lower loss is lower by this share.
+_LEAST_GAIN = 1e-3
+# Probabilities are not below this before their logarithms are taken.
+LEAST_PROBABILITY = 1e-3
+
+
+class Population:
+    """Models of the rows of all groups but those of one fold.
+
+    A group that the models were fitted on is predicted by the one that was fitted without it, and
+    a new group by the mean of all.
+
+    Parameters
+    ----------
+    models : list of estimator
+        One for each fold, fitted.
+    labels : ndarray of shape (n_classes,) or None
+        Class codes; None for a regression.
+    is_filled : bool
+        Whether missing values are filled for the models.
+    """
+
+    def __init__(self, models: list[Any], labels: np.ndarray | None, is_filled: bool) -> None:
+        self.models, self.labels, self.is_filled = models, labels, is_filled
+
+    def predict(self, X: np.ndarray, folds: np.ndarray) -> np.ndarray:
+        """Predict rows.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+            Rows.
+        folds : ndarray of shape (n,), int64
+            Fold of each row's group; -1 for new groups.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_classes)
+            Targets or probabilities.
+        """
+        shape = (len(X),) if self.labels is None else (len(X), len(self.labels))
+        found = np.empty(shape)
+        for k, model in enumerate(self.models):
+            rows = np.flatnonzero(folds == k)
+            if len(rows):
+                found[rows] = self._outputs(model, X[rows])
+        rows = np.flatnonzero(folds < 0)
+        if len(rows):
+            outputs = [self._outputs(model, X[rows]) for model in self.models]
+            found[rows] = np.mean(outputs, axis=0)
+        return found
+
+    def _outputs(self, model: Any, X: np.ndarray) -> np.ndarray:
+        return outputs_of(model, fill(X) if self.is_filled else X, self.labels)
+
+
+def fill(X: np.ndarray) -> np.ndarray:
+    """Replace missing values of standardised columns by their means, beside indicators."""
+    return np.hstack([np.nan_to_num(X), np.isnan(X).astype(float)])
+
+
+def outputs_of(model: Any, X: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    """Return predictions (n,), or probabilities (n, c) of all classes."""
+    if labels is None:
+        return np.asarray(model.predict(X), dtype=np.float64).reshape(len(X))
+    proba = np.zeros((len(X), len(labels)))
+    known = np.searchsorted(labels, model.classes_)
+    if hasattr(model, "predict_proba"):
+        proba[:, known] = model.predict_proba(X)
+    else:
+        proba[np.arange(len(X)), np.searchsorted(labels, model.predict(X))] = 1.0
+    proba = np.clip(proba, LEAST_PROBABILITY / 10, None)
+    return np.asarray(proba / proba.sum(1, keepdims=True))
+
+
+def log_odds(proba: np.ndarray) -> np.ndarray:
+    """Return log odds of probabilities (n, c): one column for two classes, else one for each."""
+    logs = np.log(np.clip(proba, LEAST_PROBABILITY, None))
+    if logs.shape[1] == 2:
+        return np.asarray(logs[:, 1:] - logs[:, :1])
+    return np.asarray(logs - logs.mean(1, keepdims=True))
+
+
+def fit_population(
+    estimator: Any,
+    X: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    folds: np.ndarray,
+    labels: np.ndarray | None,
+    *,
+    n_jobs: int | None = None,
+    report: Callable[[], None] = lambda: None,
+) -> tuple[Population, np.ndarray]:
+    """Fit one model for each fold, on the rows outside it.
+
+    Parameters
+    ----------
+    estimator : estimator or "auto"
+        A regressor or classifier. ``"auto"`` is gradient-boosted trees. Their number of rounds has
+        the least loss on the rows that the models have not seen.
+    X : ndarray of shape (n, d)
+        Standardised columns; NaN is a missing value.
+    y, weight : ndarray of shape (n,)
+        Targets or class codes, and weights.
+    folds : ndarray of shape (n,), int64
+        Fold of each row, from 0 on.
+    labels : ndarray of shape (n_classes,) or None
+        Class codes; None for a regression.
+    n_jobs : int, optional
+        Number of models that are fitted at once.
+    report : callable
+        Called after each fit.
+
+    Returns
+    -------
+    population : Population
+        The models.
+    unseen : ndarray of shape (n,) or (n, n_classes)
+        Predictions of each row by the model that has not seen it.
+    """
+    is_auto = isinstance(estimator, str)
+    is_filled = not is_auto and not get_tags(estimator).input_tags.allow_nan and np.isnan(X).any()
+    rows = fill(X) if is_filled else X
+    parts = [np.flatnonzero(folds != k) for k in range(folds.max() + 1)]
+    if len(parts) == 1:
+        parts = [np.arange(len(X))]
+    fit = _Fit(rows, y, weight, labels, n_jobs, report)
+    models = _boosted(fit, folds, parts) if is_auto else fit.each([estimator] * len(parts), parts)
+    population = Population(models, labels, bool(is_filled))
+    return population, population.predict(X, folds)
+
+
+class _Fit:
+    """Rows, and how models are fitted on parts of them."""
+
+    def __init__(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        weight: np.ndarray,
+        labels: np.ndarray | None,
+        n_jobs: int | None,
+        report: Callable[[], None],
+    ) -> None:
+        self.X, self.y, self.weight, self.labels = X, y, weight, labels
+        self.n_jobs, self.report = n_jobs, report
+
+    def each(self, models: list[Any], parts: list[np.ndarray]) -> list[Any]:
+        """Fit clones of models, each on its part of the rows."""
+        return self.again([clone(model) for model in models], parts)
+
+    def again(self, models: list[Any], parts: list[np.ndarray]) -> list[Any]:
+        """Fit models, each on its part of the rows."""
+        jobs = zip(models, parts, strict=True)
+        found = Parallel(n_jobs=self.n_jobs, prefer="threads")(
+            delayed(self._one)(model, rows) for model, rows in jobs
+        )
+        return list(found)
+
+    def _one(self, model: Any, rows: np.ndarray) -> Any:
+        weight = self.weight[rows]
+        # A constant weight is none, for estimators that take none.
+        params = {"sample_weight": weight} if has_fit_parameter(model, "sample_weight") else {}
+        model.fit(self.X[rows], self.y[rows], **params)
+        self.report()
+        return model
+
+    def loss(self, outputs: np.ndarray) -> float:
+        """Return the mean squared error or log loss."""
+        return float(np.average(losses_of(self.y, outputs), weights=self.weight))
+
+
+def losses_of(y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """Return squared errors of predictions (n,), or log losses of probabilities (n, c)."""
+    if outputs.ndim == 1:
+        return np.asarray((y - outputs) ** 2)
+    of_class = outputs[np.arange(len(y)), y.astype(np.int64)]
+    return np.asarray(-np.log(np.clip(of_class, LEAST_PROBABILITY, None)))
+
+
+def _boosted(fit: _Fit, folds: np.ndarray, parts: list[np.ndarray]) -> list[Any]:
+    """Fit boosted trees of each fold, with the same number of rounds."""
+    kind = HistGradientBoostingRegressor if fit.labels is None else HistGradientBoostingClassifier
+    settings: dict[str, Any] = {"early_stopping": False, "warm_start": True, "random_state": 0}
+    models: list[Any] = [kind(max_iter=1, **settings) for _ in parts]
+    best: list[Any] = models
+    least, n_worse = np.inf, 0
+    for n_rounds in _ROUNDS:
+        fit.again([model.set_params(max_iter=n_rounds) for model in models], parts)
+        unseen = Population(models, fit.labels, False).predict(fit.X, folds)
+        loss = fit.loss(unseen)
+        if loss < least * (1 - _LEAST_GAIN):
+            best, least, n_worse = copy.deepcopy(models), loss, 0
+            continue
+        n_worse += 1
+        if n_worse >= _PATIENCE:
+            break
+    return best

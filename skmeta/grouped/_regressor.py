@@ -1,0 +1,227 @@
+"""A regressor for tables whose rows belong to groups."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_consistent_length, column_or_1d
+
+from skmeta._sklearn_compat import fit_context
+from skmeta._validation import check_targets
+from skmeta.grouped._base import BaseGrouped
+from skmeta.grouped._mixture import PROBABILITIES
+
+
+class GroupedRegressor(RegressorMixin, BaseGrouped):
+    """Predict numbers in a table whose rows belong to groups, such as pupils to schools.
+
+    One ``fit`` learns what all groups share, how groups differ, and each known group. One
+    ``predict`` then takes rows of known groups, of new groups of which ``partial_fit`` was given
+    some rows, and of groups without any.
+
+    Parameters
+    ----------
+    groups : str, int or None, default=None
+        Name or position of the column of ``X`` that holds the groups: strings or whole numbers.
+        None takes all rows for one group, and uses the population alone.
+    population : "auto" or regressor, default="auto"
+        Learns what all groups share, from the other columns. It is fitted once for each fold of
+        groups, and a known group is predicted by the model that has not seen it. ``"auto"`` is
+        :class:`~sklearn.ensemble.HistGradientBoostingRegressor`, with the number of rounds that is
+        best on groups held out.
+    learner : "auto" or MetaLearner, default="auto"
+        Learns how groups differ: any learner of :mod:`skmeta.learners` that takes groups.
+        ``"auto"`` is :class:`~skmeta.learners.HierarchicalLinear`.
+    combine : {"auto", "population", "learner", "both"}, default="auto"
+        What predicts: the population; the learner, from the columns; or the learner, from the
+        columns and the predictions of the population. ``"auto"`` is a weighted mean of all three.
+        The weights follow from the errors on groups that are held out, and depend on the number of
+        known rows.
+    unknown_groups : {"predict", "error"}, default="predict"
+        What to do with groups without known rows: predict them from what is shared, or raise an
+        error.
+    order : str, int or None, default=None
+        Name or position of a column of times. The known rows of a group that is held out are then
+        its earliest. The column is no feature.
+    n_folds : int, default=5
+        Number of folds of groups.
+    n_jobs : int, default=None
+        Number of population models that are fitted at once.
+    verbose : int, default=0
+        1 shows progress on standard error.
+
+    Attributes
+    ----------
+    groups_ : list
+        Groups with known rows.
+    n_features_in_ : int
+        Number of columns, the groups included.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if ``X`` had some.
+
+    See Also
+    --------
+    GroupedClassifier : The same for classes.
+    skmeta.learners.HierarchicalLinear : The mixed-effects model.
+
+    Notes
+    -----
+    Predictions do not depend on the order of the rows, the names of the groups or the units of the
+    columns. Nothing is drawn at random.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta import GroupedRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> school = np.repeat(np.arange(30), 10)
+    >>> X = np.column_stack([school, rng.normal(size=300)])
+    >>> y = X[:, 1] + rng.normal(size=30)[school] + 0.1 * rng.normal(size=300)
+    >>> model = GroupedRegressor(groups=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True
+    >>> model.partial_fit([[99, 0.0]], [5.0]).predict([[99, 1.0], [100, 1.0]]).round()
+    array([5., 1.])
+    """
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn what is shared, how groups differ, and each group.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            Rows of all groups, with the column of groups. Columns of strings are categories, and
+            values may be missing.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights as numbers of repetitions. What the learner learns of the differences between
+            groups counts each row once; all else uses the weights.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the column of groups is not there, has a missing value or numbers with fractions, or
+            if rows or targets are no numbers.
+        EpisodeError
+            If each row has its own group, or the groups are a copy of the target.
+
+        Warns
+        -----
+        UnusedDataWarning
+            If there are fewer than ten groups.
+        """
+        X, targets = self._checked(X, y, reset=True)
+        self._fit_table(X, targets, sample_weight, 0)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Add known rows of new or known groups.
+
+        What was learned from all groups stays as it is. The first call is ``fit``.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            Rows, with the column of groups.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        if not hasattr(self, "model_"):
+            return self.fit(X, y, sample_weight)
+        X, targets = self._checked(X, y, reset=False)
+        self._add_rows(X, targets, sample_weight)
+        return self
+
+    def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        X = self._check_table(X, reset=reset)
+        targets = check_targets(column_or_1d(y, warn=True))
+        check_consistent_length(X, targets)
+        return X, targets
+
+    def predict(
+        self, X: Any, return_std: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Predict the target of each row.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            Rows of known and new groups.
+        return_std : bool, default=False
+            Whether to return standard deviations too. Those of new groups include the deviation
+            between groups.
+
+        Returns
+        -------
+        y_mean : ndarray of shape (n_samples,)
+            Predictions.
+        y_std : ndarray of shape (n_samples,)
+            Standard deviations, only if ``return_std`` is True.
+        """
+        found = self._predictions(X)
+        of_targets = self.model_.of_targets
+        mean = of_targets.restore(found.mean)
+        if not return_std:
+            return mean
+        assert found.std is not None
+        # Root mean square of the residuals over the predicted deviation.
+        ratio = np.sqrt(np.mean(found.quantiles**2, axis=1))
+        return mean, found.std * ratio * of_targets.scale
+
+    def predict_quantiles(self, X: Any, quantiles: Any = (0.05, 0.5, 0.95)) -> np.ndarray:
+        """Predict quantiles of the target of each row.
+
+        They are calibrated on groups that were held out.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            Rows of known and new groups.
+        quantiles : array-like of shape (n_quantiles,), default=(0.05, 0.5, 0.95)
+            Levels between 0 and 1, both excluded.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_quantiles)
+            Quantiles, in units of ``y``.
+
+        Raises
+        ------
+        ValueError
+            If a level is not between 0 and 1.
+        """
+        levels = np.asarray(quantiles, dtype=np.float64)
+        if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
+            raise ValueError(
+                f"quantiles must be a list of levels between 0 and 1, both excluded, got "
+                f"{quantiles!r}. Pass (0.05, 0.5, 0.95) for the median and an interval of 90%."
+            )
+        found = self._predictions(X)
+        assert found.std is not None
+        # Linear interpolation between the two nearest probabilities.
+        at = np.interp(levels, PROBABILITIES, np.arange(len(PROBABILITIES)))
+        low = np.floor(at).astype(int)
+        high = np.minimum(low + 1, len(PROBABILITIES) - 1)
+        ratio = found.quantiles[:, low] * (1 - (at - low)) + found.quantiles[:, high] * (at - low)
+        return self.model_.of_targets.restore(found.mean[:, None] + found.std[:, None] * ratio)
