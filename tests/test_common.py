@@ -11,7 +11,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta import (
+    GroupedClassifier,
+    GroupedRegressor,
+    MetaFewShotClassifier,
+    MetaFewShotRegressor,
+)
 from skmeta.learners import (
     ANIL,
     MAML,
@@ -68,6 +73,8 @@ class PriorRegressor(MetaFewShotRegressor):
         MetaFewShotRegressor("scratch", random_state=0),
         PriorClassifier("scratch"),
         PriorRegressor("scratch", n_inner_steps=100),
+        GroupedClassifier(),
+        GroupedRegressor(),
     ],
     expected_failed_checks=lambda estimator: (
         {"check_class_weight_classifiers": "a network is surer of noisy rows than 1e7 to 1"}

@@ -163,11 +163,6 @@ class BaseGrouped(DocLink, BaseEstimator):
     # ------------------------------------------------------------------------------ new rows
 
     def _add_rows(self, X: Any, y: np.ndarray, sample_weight: Any) -> None:
-        if not self._group_positions:
-            raise EpisodeError(
-                f"partial_fit adds rows of groups, but this {type(self).__name__} has groups=None. "
-                "Name the column of groups, or fit all rows again."
-            )
         labels = self._labels_of(X)
         codes, known = [], dict(self._codes)
         for label in labels:
@@ -198,6 +193,16 @@ class BaseGrouped(DocLink, BaseEstimator):
             f"{len(unknown)} groups have no known rows: {quote_some(unknown)} (row {row} is the "
             f"first).{hint} Pass rows of them to partial_fit, or set unknown_groups='predict'."
         )
+
+
+def has_groups(estimator: Any) -> bool:
+    """Return whether the estimator has a column of groups, to which rows can be added."""
+    if estimator.groups is None:
+        raise AttributeError(
+            f"{type(estimator).__name__}(groups=None) has no partial_fit, which adds rows of "
+            "groups. Name the column of groups, or fit all rows again."
+        )
+    return True
 
 
 def _silent(_: str) -> None:

@@ -6,12 +6,13 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 
 from skmeta._sklearn_compat import fit_context
 from skmeta._validation import check_labels, quote_some
-from skmeta.grouped._base import BaseGrouped
+from skmeta.grouped._base import BaseGrouped, has_groups
 
 
 class GroupedClassifier(ClassifierMixin, BaseGrouped):
@@ -125,6 +126,7 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         self._fit_table(X, np.searchsorted(classes, labels).astype(float), weight, len(classes))
         return self
 
+    @available_if(has_groups)
     @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Add known rows of new or known groups.
@@ -166,6 +168,8 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
             )
         X = self._check_table(X, reset=reset)
         labels = column_or_1d(y, warn=True)
+        if labels.dtype.kind == "f":
+            assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
         labels = check_labels(labels, "y")
         check_consistent_length(X, labels)
@@ -200,5 +204,5 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         ndarray of shape (n_samples,)
             Labels.
         """
-        found: np.ndarray = self.classes_[self.predict_proba(X).argmax(1)]
-        return found
+        best = self.predict_proba(X).argmax(1)
+        return np.asarray(self.classes_[best])

@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from skmeta.backend import State
 from skmeta.exceptions import SkmetaWarning
+from skmeta.learners import HierarchicalLinear
 from skmeta.learners._core import LEARNERS, Session, read_prior
 from skmeta.priors import MetaPrior
 
@@ -53,6 +54,12 @@ class GroupLearner:
         # The session has tensors on a device; it is opened again when needed.
         return self.__dict__ | {"_opened": None}
 
+    @property
+    def n_columns(self) -> int:
+        """Number of columns."""
+        assert self.prior.n_features_in is not None
+        return self.prior.n_features_in
+
     @classmethod
     def fit(cls, learner: Any, rows: Rows, codes: np.ndarray, n_classes: int) -> GroupLearner:
         """Learn from the rows of all groups.
@@ -77,15 +84,21 @@ class GroupLearner:
             learner.fit(rows.Z, rows.y, groups=codes)
         return cls(learner.prior_, n_classes)
 
-    def predict(self, known: Rows, Z: np.ndarray) -> Outputs:
-        """Predict rows of a group.
+    def predict(
+        self, known: Rows, codes_of_known: np.ndarray, Z: np.ndarray, codes: np.ndarray
+    ) -> Outputs:
+        """Predict rows of groups.
 
         Parameters
         ----------
         known : Rows
-            Rows of the group; may be none.
+            Known rows of the groups. A group may have none.
+        codes_of_known : ndarray of shape (n_known,), int64
+            Their groups, from 0 on.
         Z : ndarray of shape (n, d)
             Columns of the rows to predict.
+        codes : ndarray of shape (n,), int64
+            Their groups.
 
         Returns
         -------
@@ -93,43 +106,58 @@ class GroupLearner:
             Predictions of all classes, or of the targets.
         """
         session, state = self._session()
-        if len(known.y) == 0:
-            # One row of weight 0, since not every learner takes none.
-            known = Rows(np.zeros((1, Z.shape[1])), np.zeros(1), np.zeros(1))
+        n_groups = int(max(codes.max(), codes_of_known.max(initial=0))) + 1
+        if not isinstance(session.learner, HierarchicalLinear):
+            known, codes_of_known = _with_empty_rows(known, codes_of_known, n_groups)
         y = known.y.astype(np.int64) if self.n_classes else known.y
+        adapter = session.adapter
         with torch.no_grad():
-            support = session.adapter.rows(session.adapter.upload(known.Z), y, known.weight)
-            adapted = session.prepare(session.adapt(state, support))
-            return self._outputs(session, adapted, session.adapter.upload(Z))
+            support = adapter.rows(adapter.upload(known.Z), y, known.weight)
+            adapted = session.adapt_groups(state, support, adapter.upload(codes_of_known), n_groups)
+            x = adapter.inputs(adapter.upload(Z))
+            return self._outputs(session, adapted, x, adapter.upload(codes))
 
-    def _outputs(self, session: Session, adapted: State, Z: torch.Tensor) -> Outputs:
-        adapter, x = session.adapter, session.adapter.inputs(Z)
+    def _outputs(
+        self, session: Session, adapted: State, x: torch.Tensor, codes: torch.Tensor
+    ) -> Outputs:
+        targets = session.adapter.targets
         if self.n_classes:
-            logits = session.forward(adapted, x).double()
+            logits = session.forward_groups(adapted, x, codes).double()
             return Outputs(torch.softmax(logits, 1).cpu().numpy(), None)
         learner: Any = session.learner
         if not hasattr(learner, "predict_distribution"):
-            mean = adapter.targets(session.forward(adapted, x)[:, 0])
+            mean = targets(session.forward_groups(adapted, x, codes)[:, 0])
             return Outputs(mean.astype(np.float64), np.ones(len(mean)))
         states = session.states_of_views(adapted)
-        levels = torch.full((1,), 0.5, dtype=x.dtype, device=x.device)
+        levels = torch.full((0,), 0.5, dtype=x.dtype, device=x.device)
         found = [
-            learner.predict_distribution(session.context, of_view, view(x), levels)
+            learner.predict_distribution_groups(session.context, of_view, view(x), codes, levels)
             for of_view, view in zip(states, session.views, strict=True)
         ]
         mean, std = (torch.stack(each).mean(0) for each in list(zip(*found, strict=True))[:2])
-        spread = adapter.targets(std) - adapter.targets(torch.zeros_like(std))
-        return Outputs(adapter.targets(mean).astype(np.float64), spread.astype(np.float64))
+        spread = targets(std) - targets(torch.zeros_like(std))
+        return Outputs(targets(mean).astype(np.float64), spread.astype(np.float64))
 
     def _session(self) -> tuple[Session, State]:
         if self._opened is None:
-            assert self.prior.n_features_in is not None
             self._opened = read_prior(
                 self.prior,
                 LEARNERS[self.prior.learner],
                 classes=range(self.n_classes or 1),
                 device="cpu",
                 precision="float64",
-                input_shape=(self.prior.n_features_in,),
+                input_shape=(self.n_columns,),
             )
         return self._opened
+
+
+def _with_empty_rows(known: Rows, codes: np.ndarray, n_groups: int) -> tuple[Rows, np.ndarray]:
+    """Give each group without known rows a row of weight 0, for learners that need one."""
+    empty = np.setdiff1d(np.arange(n_groups), codes)
+    zeros = np.zeros(len(empty))
+    rows = Rows(
+        np.vstack([known.Z, np.zeros((len(empty), known.Z.shape[1]))]),
+        np.concatenate([known.y, zeros]),
+        np.concatenate([known.weight, zeros]),
+    )
+    return rows, np.concatenate([codes, empty])

@@ -241,13 +241,16 @@ class GroupedModel:
         n_folds = int(self.folds.max()) + 1
         # Enough groups are held out, and as few learners as that takes are fitted.
         n_held_out = min(n_folds, int(np.ceil(_ENOUGH_GROUPS * n_folds / self.n_groups)))
-        found: dict[float, list[Any]] = {}
+        found: dict[float, list[_Level]] = {}
         for fold in range(n_held_out if n_folds > 1 else 0):
             learners = self._learn(designs, table, fold_of_row != fold)
-            groups = np.flatnonzero(self.folds == fold)
-            for case in _cases(table, _some(groups, _MOST_GROUPS)):
-                outputs = self._case_outputs(learners, designs, table, unseen, case)
-                found.setdefault(case.level, []).append((case, outputs))
+            groups = _some(np.flatnonzero(self.folds == fold), _MOST_GROUPS)
+            cases: dict[float, list[_Case]] = {}
+            for case in _cases(table, groups):
+                cases.setdefault(case.level, []).append(case)
+            for level, of_level in cases.items():
+                outputs = self._case_outputs(learners, designs, table, unseen, of_level)
+                found.setdefault(level, []).append((of_level, *outputs))
             self.settings.report("groups held out")
         self.levels = self._find_levels(table, found)
         self.learners = self._learn(designs, table, np.ones(len(table.y), bool))
@@ -276,34 +279,39 @@ class GroupedModel:
         designs: dict[str, np.ndarray],
         table: Table,
         unseen: np.ndarray,
-        case: _Case,
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        found = []
+        cases: list[_Case],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return predictions (m, n) or (m, n, c) and standard deviations (m, n) of all queries."""
+        known, known_codes = _joined([case.known for case in cases])
+        query, codes = _joined([case.query for case in cases])
+        means, stds = [], []
         for name in self.members:
-            if name == POPULATION:
-                found.append((unseen[case.query], np.full(len(case.query), self.spread)))
-                continue
-            known = Rows(designs[name], table.y, table.weight).take(case.known)
-            mean, std = learners[name].predict(known, designs[name][case.query])
-            found.append((mean, np.zeros(len(mean)) if std is None else std))
-        return found
+            mean, std = unseen[query], np.full(len(query), self.spread)
+            if name != POPULATION:
+                rows = Rows(designs[name], table.y, table.weight).take(known)
+                mean, of_learner = learners[name].predict(
+                    rows, known_codes, designs[name][query], codes
+                )
+                std = np.zeros(len(mean)) if of_learner is None else of_learner
+            means.append(mean)
+            stds.append(std)
+        return np.stack(means), np.stack(stds)
 
-    def _find_levels(self, table: Table, found: dict[float, list[Any]]) -> list[Level]:
+    def _find_levels(self, table: Table, found: dict[float, list[_Level]]) -> list[Level]:
         levels = []
-        for _, cases in sorted(found.items()):
-            query = np.concatenate([case.query for case, _ in cases])
+        for _, parts in sorted(found.items()):
+            cases = [case for of_fold, _, _ in parts for case in of_fold]
+            query = np.concatenate([case.query for case in cases])
             if len(query) < _LEAST_ROWS:
                 continue
-            each = [[outputs[k] for _, outputs in cases] for k in range(len(self.members))]
-            mean = np.stack([np.concatenate([m for m, _ in of]) for of in each])
-            std = np.stack([np.concatenate([s for _, s in of]) for of in each])
-            n_groups = len({case.group for case, _ in cases})
-            n_known = float(np.expm1(np.mean([np.log1p(len(case.known)) for case, _ in cases])))
-            args = (mean, std, table.y[query], table.weight[query], n_known, n_groups)
-            levels.append(self._level(*args))
+            mean, std = (np.concatenate([part[k] for part in parts], axis=1) for k in (1, 2))
+            n_groups = len({case.group for case in cases})
+            n_known = float(np.expm1(np.mean([np.log1p(len(case.known)) for case in cases])))
+            y, weight = table.y[query], table.weight[query]
+            levels.append(self._level(mean, std, y, weight, n_known, n_groups))
         # Known groups that are not larger than a fixed number of rows say more than it.
         fixed, known = levels[:-1], levels[-1:]
-        return [lv for lv in fixed if lv.n_known < known[0].n_known / 1.5] + known
+        return [level for level in fixed if level.n_known < known[0].n_known / 1.5] + known
 
     def _level(self, mean, std, y, weight, n_known, n_groups) -> Level:
         level = weigh(mean, None if self.n_classes else std, y, weight, n_known, n_groups)
@@ -365,11 +373,12 @@ class GroupedModel:
             if name == POPULATION:
                 means[k], stds[k] = shared, self.spread
                 continue
-            for code, rows in _grouped(codes):
-                if weights[k, rows[0]] == 0:
-                    continue
+            rows = np.flatnonzero(weights[k] > 0)
+            if len(rows):
+                present, position = np.unique(codes[rows], return_inverse=True)
+                known, known_codes = self._rows_of(present, name)
                 Z = designs[name][rows]
-                found = self.learners[name].predict(self._rows_of(code, name, Z), Z)
+                found = self.learners[name].predict(known, known_codes, Z, position)
                 means[k, rows] = found.mean
                 stds[k, rows] = 0.0 if found.std is None else found.std
         std = None if self.n_classes else np.maximum(mix(stds, weights), 1e-12)
@@ -380,10 +389,16 @@ class GroupedModel:
             return 0
         return len(self._known[code][self._names()[0]].y)
 
-    def _rows_of(self, code: int, name: str, Z: np.ndarray) -> Rows:
-        if code in self._known:
-            return self._known[code][name]
-        return Rows(Z[:0], np.zeros(0), np.zeros(0))
+    def _rows_of(self, codes: np.ndarray, name: str) -> tuple[Rows, np.ndarray]:
+        """Return the known rows of groups, and the position of each row's group."""
+        parts = [self._known[code][name] if code in self._known else None for code in codes]
+        present = [(k, rows) for k, rows in enumerate(parts) if rows is not None]
+        if not present:
+            d = self.learners[name].n_columns
+            return Rows(np.zeros((0, d)), np.zeros(0), np.zeros(0)), np.zeros(0, np.int64)
+        positions = [np.full(len(rows.y), k) for k, rows in present]
+        fields = zip(*(rows for _, rows in present), strict=True)
+        return Rows(*(np.concatenate(field) for field in fields)), np.concatenate(positions)
 
 
 class _Case(NamedTuple):
@@ -393,6 +408,10 @@ class _Case(NamedTuple):
     group: int
     known: np.ndarray
     query: np.ndarray
+
+
+# Cases of a fold, with predictions and standard deviations of their queries.
+_Level = tuple[list[_Case], np.ndarray, np.ndarray]
 
 
 def _cases(table: Table, groups: np.ndarray) -> Iterator[_Case]:
@@ -432,12 +451,9 @@ def _rows_of_groups(codes: np.ndarray, n_groups: int) -> list[np.ndarray]:
     return np.split(order, np.cumsum(np.bincount(codes, minlength=n_groups))[:-1])
 
 
-def _grouped(codes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    order = np.argsort(codes, kind="stable")
-    starts = np.flatnonzero(np.diff(codes[order], prepend=np.nan) != 0)
-    for rows in np.split(order, starts[1:]):
-        if len(rows):
-            yield int(codes[rows[0]]), rows
+def _joined(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return all rows of parts, and the position of each row's part."""
+    return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 
 
 def _join(first: Rows, second: Rows) -> Rows:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
@@ -179,7 +180,9 @@ class _Fit:
 
     def _one(self, model: Any, rows: np.ndarray) -> Any:
         weight = self.weight[rows]
-        # A constant weight is none, for estimators that take none.
+        if self.labels is not None and len(np.unique(self.y[rows])) == 1:
+            # Not every classifier takes one class.
+            model = DummyClassifier(strategy="prior")
         params = {"sample_weight": weight} if has_fit_parameter(model, "sample_weight") else {}
         model.fit(self.X[rows], self.y[rows], **params)
         self.report()
@@ -203,14 +206,16 @@ def _boosted(fit: _Fit, folds: np.ndarray, parts: list[np.ndarray]) -> list[Any]
     kind = HistGradientBoostingRegressor if fit.labels is None else HistGradientBoostingClassifier
     settings: dict[str, Any] = {"early_stopping": False, "warm_start": True, "random_state": 0}
     models: list[Any] = [kind(max_iter=1, **settings) for _ in parts]
-    best: list[Any] = models
+    best: list[Any] = []
     least, n_worse = np.inf, 0
     for n_rounds in _ROUNDS:
-        fit.again([model.set_params(max_iter=n_rounds) for model in models], parts)
-        unseen = Population(models, fit.labels, False).predict(fit.X, folds)
+        for model in models:
+            model.set_params(max_iter=n_rounds)
+        found = fit.again(models, parts)
+        unseen = Population(found, fit.labels, False).predict(fit.X, folds)
         loss = fit.loss(unseen)
         if loss < least * (1 - _LEAST_GAIN):
-            best, least, n_worse = copy.deepcopy(models), loss, 0
+            best, least, n_worse = copy.deepcopy(found), loss, 0
             continue
         n_worse += 1
         if n_worse >= _PATIENCE:

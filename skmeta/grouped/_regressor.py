@@ -6,11 +6,12 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from skmeta._sklearn_compat import fit_context
 from skmeta._validation import check_targets
-from skmeta.grouped._base import BaseGrouped
+from skmeta.grouped._base import BaseGrouped, has_groups
 from skmeta.grouped._mixture import PROBABILITIES
 
 
@@ -123,6 +124,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         self._fit_table(X, targets, sample_weight, 0)
         return self
 
+    @available_if(has_groups)
     @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Add known rows of new or known groups.
