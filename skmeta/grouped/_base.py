@@ -18,11 +18,14 @@ from skmeta._validation import check_rows, quote, quote_some, suggest, suggest_p
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.grouped._columns import FeatureColumns, group_labels, resolve_columns, take_column
+from skmeta.grouped._ensemble import MEMBERS
 from skmeta.grouped._model import GroupedModel, Predictions, Settings
 from skmeta.learners import HierarchicalLinear
 
 # With fewer groups, differences between groups cannot be learned well.
 _FEW_GROUPS = 10
+# Rows are repeated if their number becomes at most so many times as large.
+_MOST_REPEATED = 10
 
 
 class BaseGrouped(DocLink, BaseEstimator):
@@ -32,7 +35,7 @@ class BaseGrouped(DocLink, BaseEstimator):
         "groups": [str, Integral, list, tuple, None],
         "population": [StrOptions({"auto"}), HasMethods(["fit", "predict"])],
         "learner": [StrOptions({"auto"}), HasMethods(["fit"])],
-        "combine": [StrOptions({"auto", "population", "learner", "both"})],
+        "combine": [StrOptions({"auto", *MEMBERS})],
         "unknown_groups": [StrOptions({"predict", "error"})],
         "order": [str, Integral, None],
         "n_folds": [Interval(Integral, 2, None, closed="left")],
@@ -43,17 +46,17 @@ class BaseGrouped(DocLink, BaseEstimator):
     @suggest_parameters
     def __init__(
         self,
-        groups=None,
+        groups: str | int | None = None,
         *,
-        population="auto",
-        learner="auto",
-        combine="auto",
-        unknown_groups="predict",
-        order=None,
-        n_folds=5,
-        n_jobs=None,
-        verbose=0,
-    ):
+        population: Any = "auto",
+        learner: Any = "auto",
+        combine: str = "auto",
+        unknown_groups: str = "predict",
+        order: str | int | None = None,
+        n_folds: int = 5,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
         self.groups = groups
         self.population = population
         self.learner = learner
@@ -82,21 +85,20 @@ class BaseGrouped(DocLink, BaseEstimator):
         left_out = [*self._group_positions, *([] if self.order is None else self._order_position)]
         self._features = FeatureColumns(X, left_out)
         numbers = self._features.encode(X)
-        used = weight > 0
-        if not used.all():
-            # Groups without a weight are unknown.
-            names, codes_used = _codes([labels[k] for k in np.flatnonzero(used)])
-        else:
-            codes_used = codes
-        steps = 3 if self.groups is not None else 1
+        # Whole weights repeat rows; others weight them.
+        is_whole = (weight == np.floor(weight)).all() and weight.sum() <= _MOST_REPEATED * len(X)
+        used = np.repeat(np.arange(len(X)), weight.astype(int)) if is_whole else weight.nonzero()[0]
+        weight = np.ones(len(X)) if is_whole else weight
+        # Groups without a weight are unknown.
+        names, codes = _codes([labels[k] for k in used])
         model = GroupedModel(self._settings(), n_classes)
-        with progress_bar(steps, "Groups", "steps", shown=bool(self.verbose)) as bar:
-            model.settings = model.settings._replace(report=lambda _: bar.update())
+        with progress_bar(None, "Grouped table", "models", shown=bool(self.verbose)) as bar:
+            model.settings = model.settings._replace(report=bar.update)
             order = model.fit(
                 numbers[used],
                 y[used],
                 weight[used],
-                codes_used,
+                codes,
                 None if times is None else times[used],
             )
         model.settings = model.settings._replace(report=_silent)
@@ -168,7 +170,6 @@ class BaseGrouped(DocLink, BaseEstimator):
         for label in labels:
             codes.append(known.setdefault(label, len(known)))
         model = copy.copy(self.model_)
-        model._known = dict(self.model_._known)
         model.add(self._features.encode(X), y, self._weight(sample_weight, X), np.array(codes))
         self.model_, self._codes, self.groups_ = model, known, list(known)
 
@@ -205,7 +206,7 @@ def has_groups(estimator: Any) -> bool:
     return True
 
 
-def _silent(_: str) -> None:
+def _silent() -> None:
     """Report nothing."""
 
 

@@ -43,7 +43,7 @@ class Standardiser(NamedTuple):
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
         """Return standardised columns, rounded."""
-        return np.round((X - self.centre) / self.scale, _DECIMALS) + 0.0
+        return np.asarray(np.round((X - self.centre) / self.scale, _DECIMALS) + 0.0)
 
     def restore(self, values: np.ndarray) -> np.ndarray:
         """Return standardised values in their units."""
@@ -51,26 +51,20 @@ class Standardiser(NamedTuple):
 
 
 class Order(NamedTuple):
-    """Distinct rows in canonical order.
+    """Rows in canonical order.
 
     Attributes
     ----------
-    rows : ndarray of shape (m,), int64
-        Position of the first occurrence of each distinct row.
-    codes : ndarray of shape (m,), int64
-        Group of each distinct row, numbered in canonical order.
-    counts : ndarray of shape (m,), int64
-        Number of occurrences.
-    members : ndarray of shape (n,), int64
-        Distinct row of each given row.
+    rows : ndarray of shape (n,), int64
+        Given position of each row.
+    codes : ndarray of shape (n,), int64
+        Group of each row, numbered in canonical order.
     groups : ndarray of shape (n_groups,), int64
         Given number of each group.
     """
 
     rows: np.ndarray
     codes: np.ndarray
-    counts: np.ndarray
-    members: np.ndarray
     groups: np.ndarray
 
 
@@ -87,7 +81,7 @@ def canonical_order(content: np.ndarray, codes: np.ndarray) -> Order:
     Returns
     -------
     Order
-        The order. Rows of a group that are equal become one.
+        The order.
     """
     order = np.lexsort(content.T[::-1])
     at = content[order]
@@ -103,11 +97,8 @@ def canonical_order(content: np.ndarray, codes: np.ndarray) -> Order:
     groups = np.lexsort(sums[::-1])
     renumbered = np.empty_like(groups)
     renumbered[groups] = np.arange(len(groups))
-    pairs = np.column_stack([renumbered[codes], ranks])
-    found, rows, members, counts = np.unique(
-        pairs, axis=0, return_index=True, return_inverse=True, return_counts=True
-    )
-    return Order(rows, found[:, 0], counts, members.ravel(), groups)
+    rows = np.lexsort((ranks, renumbered[codes]))
+    return Order(rows, renumbered[codes][rows], groups)
 
 
 def deal_groups(codes: np.ndarray, y: np.ndarray, n_folds: int) -> np.ndarray:
@@ -157,7 +148,7 @@ def deal_rows(codes: np.ndarray, n_folds: int) -> np.ndarray:
         Fold of each row.
     """
     place = places_in_groups(codes)
-    return (place + place // n_folds) % n_folds
+    return np.asarray((place + place // n_folds) % n_folds)
 
 
 def places_in_groups(codes: np.ndarray) -> np.ndarray:

@@ -35,11 +35,12 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
     learner : "auto" or MetaLearner, default="auto"
         Learns how groups differ: any learner of :mod:`skmeta.learners` that takes groups.
         ``"auto"`` is :class:`~skmeta.learners.HierarchicalLinear`.
-    combine : {"auto", "population", "learner", "both"}, default="auto"
-        What predicts: the population; the learner, from the columns; or the learner, from the
-        columns and the log odds of the population. ``"auto"`` is a weighted mean of the
-        probabilities of all three. The weights follow from the log loss on groups that are held
-        out, and depend on the number of known rows.
+    combine : {"auto", "population", "learner", "both", "trees"}, default="auto"
+        What predicts: the population; the learner, from the columns; the learner, from the columns
+        and the log odds of the population (``"both"``); or a second population, which has the log
+        odds of ``"both"`` as columns. ``"auto"`` is a weighted mean of the probabilities of all.
+        The weights follow from the log loss on groups that are held out, and depend on the number
+        of known rows.
     unknown_groups : {"predict", "error"}, default="predict"
         What to do with groups without known rows: predict them from what is shared, or raise an
         error.
@@ -93,8 +94,8 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         y : array-like of shape (n_samples,)
             Class labels, of two classes or more.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights as numbers of repetitions. What the learner learns of the differences between
-            groups counts each row once; all else uses the weights.
+            Weights as numbers of repetitions. If some are not whole numbers, what the learner
+            learns of the differences between groups counts each row once.
 
         Returns
         -------
@@ -150,7 +151,8 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
             The fitted estimator.
         """
         if not hasattr(self, "model_"):
-            return self.fit(X, y, sample_weight)
+            self.fit(X, y, sample_weight)
+            return self
         X, labels = self._checked(X, y, reset=False)
         unknown = np.setdiff1d(labels, self.classes_)
         if len(unknown):

@@ -52,7 +52,7 @@ def resolve_columns(X: Any, names: Any, parameter: str) -> list[int]:
                 raise ValueError(f"X has no column {name!r}, which {parameter} names.{hint}")
             found.append(known.index(name))
         elif isinstance(name, Integral) and not isinstance(name, bool):
-            if not -n_columns <= name < n_columns:
+            if not -n_columns <= int(name) < n_columns:
                 raise ValueError(
                     f"{parameter}={name} is no position of a column: X has {n_columns} columns, "
                     f"0 to {n_columns - 1}."

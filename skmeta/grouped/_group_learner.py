@@ -134,9 +134,9 @@ class GroupLearner:
             learner.predict_distribution_groups(session.context, of_view, view(x), codes, levels)
             for of_view, view in zip(states, session.views, strict=True)
         ]
-        mean, std = (torch.stack(each).mean(0) for each in list(zip(*found, strict=True))[:2])
+        centre, std = (torch.stack(each).mean(0) for each in list(zip(*found, strict=True))[:2])
         spread = targets(std) - targets(torch.zeros_like(std))
-        return Outputs(targets(mean).astype(np.float64), spread.astype(np.float64))
+        return Outputs(targets(centre).astype(np.float64), spread.astype(np.float64))
 
     def _session(self) -> tuple[Session, State]:
         if self._opened is None:

@@ -112,7 +112,7 @@ def weigh(
     of_each.append(float(np.average(losses_of(y, mixture), weights=row_weights)))
     quantiles = np.zeros(0)
     if stds is not None:
-        ratio = (y - mixture) / mix(stds, weights)
+        ratio = (y - mixture) / np.maximum(mix(stds, weights), 1e-300)
         quantiles = _weighted_quantiles(ratio, row_weights)
     return Level(n_known, weights, np.array(of_each), n_groups, quantiles)
 
@@ -121,7 +121,7 @@ def _weighted_quantiles(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     order = np.argsort(values, kind="stable")
     values, weights = values[order], weights[order]
     at = (np.cumsum(weights) - 0.5 * weights) / weights.sum()
-    return np.interp(PROBABILITIES, at, values)
+    return np.asarray(np.interp(PROBABILITIES, at, values))
 
 
 def interpolate(levels: Sequence[Level], n_known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

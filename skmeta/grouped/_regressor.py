@@ -35,11 +35,11 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     learner : "auto" or MetaLearner, default="auto"
         Learns how groups differ: any learner of :mod:`skmeta.learners` that takes groups.
         ``"auto"`` is :class:`~skmeta.learners.HierarchicalLinear`.
-    combine : {"auto", "population", "learner", "both"}, default="auto"
-        What predicts: the population; the learner, from the columns; or the learner, from the
-        columns and the predictions of the population. ``"auto"`` is a weighted mean of all three.
-        The weights follow from the errors on groups that are held out, and depend on the number of
-        known rows.
+    combine : {"auto", "population", "learner", "both", "trees"}, default="auto"
+        What predicts: the population; the learner, from the columns; the learner, from the columns
+        and the predictions of the population (``"both"``); or a second population, which has the
+        predictions of ``"both"`` as a column. ``"auto"`` is a weighted mean of all. The weights
+        follow from the errors on groups that are held out, and depend on the number of known rows.
     unknown_groups : {"predict", "error"}, default="predict"
         What to do with groups without known rows: predict them from what is shared, or raise an
         error.
@@ -99,8 +99,8 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights as numbers of repetitions. What the learner learns of the differences between
-            groups counts each row once; all else uses the weights.
+            Weights as numbers of repetitions. If some are not whole numbers, what the learner
+            learns of the differences between groups counts each row once.
 
         Returns
         -------
@@ -146,7 +146,8 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
             The fitted estimator.
         """
         if not hasattr(self, "model_"):
-            return self.fit(X, y, sample_weight)
+            self.fit(X, y, sample_weight)
+            return self
         X, targets = self._checked(X, y, reset=False)
         self._add_rows(X, targets, sample_weight)
         return self
@@ -186,7 +187,6 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         mean = of_targets.restore(found.mean)
         if not return_std:
             return mean
-        assert found.std is not None
         # Root mean square of the residuals over the predicted deviation.
         ratio = np.sqrt(np.mean(found.quantiles**2, axis=1))
         return mean, found.std * ratio * of_targets.scale
@@ -220,7 +220,6 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
                 f"{quantiles!r}. Pass (0.05, 0.5, 0.95) for the median and an interval of 90%."
             )
         found = self._predictions(X)
-        assert found.std is not None
         # Linear interpolation between the two nearest probabilities.
         at = np.interp(levels, PROBABILITIES, np.arange(len(PROBABILITIES)))
         low = np.floor(at).astype(int)

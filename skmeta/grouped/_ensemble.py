@@ -1,0 +1,181 @@
+"""The members of the mixture, and what each predicts for rows of groups.
+
+* ``population``: what all groups share;
+* ``learner``: how groups differ, in the columns;
+* ``both``: how groups differ, in the columns and the predictions of the population;
+* ``trees``: a second population, which has the predictions of ``both`` as columns. It learns how
+  what differs between groups depends on the columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from skmeta.grouped._canonical import deal_rows
+from skmeta.grouped._cases import Table
+from skmeta.grouped._group_learner import GroupLearner, Rows
+from skmeta.grouped._population import Population, fill, fit_population, log_odds
+
+POPULATION, LEARNER, BOTH, TREES = MEMBERS = ("population", "learner", "both", "trees")
+# Each of these parts of a group is predicted from the others, for the columns of ``trees``.
+_N_PARTS = 5
+# Least standard deviation, in units of that of the targets.
+_LEAST_STD = 1e-9
+
+
+class Ensemble:
+    """Members that were fitted on the rows of some groups.
+
+    Parameters
+    ----------
+    members : sequence of str
+        Their names.
+    n_classes : int
+        Number of classes; 0 for a regression.
+    spread : float
+        Root mean squared error of the population in groups it has not seen.
+    columns : ndarray of int64
+        Columns of the learners, among those that are filled.
+    """
+
+    def __init__(
+        self, members: tuple[str, ...], n_classes: int, spread: float, columns: np.ndarray
+    ) -> None:
+        self.members, self.n_classes = members, n_classes
+        self.spread, self.columns = spread, columns
+        self.learners: dict[str, GroupLearner] = {}
+        self.trees: Population | None = None
+        self.trees_ratio = 1.0
+
+    def fit_learners(self, learner: Any, table: Table) -> Ensemble:
+        """Fit the learners that members need.
+
+        Parameters
+        ----------
+        learner : MetaLearner or AutoLearner
+            Not changed.
+        table : Table
+            Rows of all groups to learn from. A learner counts rows, and takes no weights.
+
+        Returns
+        -------
+        Ensemble
+            Itself.
+        """
+        names = {BOTH if name == TREES else name for name in self.members} - {POPULATION}
+        for name in sorted(names):
+            rows = self._rows(name, table)
+            self.learners[name] = GroupLearner.fit(learner, rows, table.codes, self.n_classes)
+        return self
+
+    def fit_trees(
+        self,
+        population: Any,
+        table: Table,
+        folds: np.ndarray,
+        n_jobs: int | None,
+        report: Callable[[], None],
+    ) -> None:
+        """Fit the trees to predictions of each row from the others of its group.
+
+        Parameters
+        ----------
+        population : estimator or "auto"
+            Not changed.
+        table : Table
+            Rows of all groups.
+        folds : ndarray of shape (n,), int64
+            Fold of each row's group.
+        n_jobs : int or None
+            Number of models that are fitted at once.
+        report : callable
+            Called after each fit.
+        """
+        if TREES not in self.members:
+            return
+        parts = deal_rows(table.codes, _N_PARTS)
+        shape = table.shared.shape
+        mean, std = np.empty(shape), np.empty(len(table.y))
+        for part in range(int(parts.max()) + 1):
+            query = np.flatnonzero(parts == part)
+            known, at = table.take(np.flatnonzero(parts != part)), table.take(query)
+            mean[query], std[query] = self._learned(BOTH, known, at)
+        labels = np.arange(self.n_classes) if self.n_classes else None
+        X = self._tree_columns(table.X, mean, std)
+        self.trees, unseen = fit_population(
+            population, X, table.y, table.weight, folds, labels, n_jobs=n_jobs, report=report
+        )
+        if not self.n_classes:
+            ratio = (table.y - unseen) / std
+            self.trees_ratio = float(np.sqrt(np.average(ratio**2, weights=table.weight)))
+
+    def predict(
+        self, known: Table, at: Table, folds: np.ndarray, weights: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Predict rows by each member.
+
+        Parameters
+        ----------
+        known : Table
+            Known rows of the groups.
+        at : Table
+            Rows to predict; their targets are not used.
+        folds : ndarray of shape (n,), int64
+            Fold of each row's group; -1 for new groups.
+        weights : ndarray of shape (m, n), optional
+            Predictions with weight 0 are not computed.
+
+        Returns
+        -------
+        means : ndarray of shape (m, n) or (m, n, n_classes)
+            Predictions or probabilities.
+        stds : ndarray of shape (m, n)
+            Standard deviations.
+        """
+        m, n = len(self.members), len(at.y)
+        needed = np.ones((m, n), bool) if weights is None else weights > 0
+        means, stds = np.zeros((m, *at.shared.shape)), np.zeros((m, n))
+        of_both: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        for k, name in enumerate(self.members):
+            rows = np.flatnonzero(needed[k])
+            if name == POPULATION or not len(rows):
+                means[k], stds[k] = at.shared, self.spread
+            elif name == TREES:
+                assert self.trees is not None
+                if BOTH not in of_both:
+                    of_both[BOTH] = self._learned(BOTH, known, at)
+                X = self._tree_columns(at.X, *of_both[BOTH])[rows]
+                means[k, rows] = self.trees.predict(X, folds[rows])
+                stds[k, rows] = self.trees_ratio * of_both[BOTH][1][rows]
+            else:
+                found = self._learned(name, known, at.take(rows))
+                means[k, rows], stds[k, rows] = found
+                if name == BOTH and len(rows) == n:
+                    of_both[BOTH] = found
+        return means, stds
+
+    def _learned(self, name: str, known: Table, at: Table) -> tuple[np.ndarray, np.ndarray]:
+        """Return predictions (n,) or (n, c) of a learner, and standard deviations (n,)."""
+        present, position = np.unique(at.codes, return_inverse=True)
+        known = known.take(np.flatnonzero(np.isin(known.codes, present)))
+        codes_of_known = np.searchsorted(present, known.codes)
+        Z = self._rows(name, at).Z
+        found = self.learners[name].predict(self._rows(name, known), codes_of_known, Z, position)
+        if found.std is None:
+            return found.mean, np.zeros(len(position))
+        return found.mean, np.maximum(found.std, _LEAST_STD)
+
+    def _rows(self, name: str, table: Table) -> Rows:
+        Z = fill(table.X)[:, self.columns]
+        if name == BOTH:
+            Z = np.hstack([Z, self._as_columns(table.shared)])
+        return Rows(Z, table.y, table.weight)
+
+    def _tree_columns(self, X: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+        return np.hstack([X, self._as_columns(mean), std[:, None]])
+
+    def _as_columns(self, outputs: np.ndarray) -> np.ndarray:
+        return log_odds(outputs) if self.n_classes else outputs[:, None]
