@@ -9,7 +9,10 @@ A run is a family, a method and a seed. Each is tested in 40 tasks, the same for
 seed: 20 episodes, an update, 20 episodes, an update, ... The return is the mean over 20 episodes
 with the most likely actions, and with drawn actions beside it.
 
-``maml``        :class:`PolicyMAML`, three inner steps, each of which counts;
+``maml``        :class:`PolicyMAML`, three inner steps, each of which counts; of pendulums, one
+                inner step, and later updates half as long;
+``default``     :class:`PolicyMAML` with its default settings (one inner step) and 150 iterations,
+                tested after five updates, so that four are more than in meta-training;
 ``pretrained``  one policy for all tasks, by the same learner with ``n_inner_steps=0``, and as many
                 episodes in all; adapted by plain gradient steps;
 ``scratch``     drawn weights, adapted by plain gradient steps on as many episodes.
@@ -44,6 +47,7 @@ from skmeta.policy.environments import make_vector
 RESULTS = Path(__file__).parent / "results" / "policy.json"
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 N_TASKS, N_EPISODES, N_UPDATES = 40, 20, 3
+METHODS = ("maml", "default", "pretrained", "scratch")
 SHARED = {
     "hidden": (32, 32),
     "discount": 0.99,
@@ -60,7 +64,9 @@ META = {
     "learn_inner_lr": True,
     "multi_step_loss": True,
 }
-ITERATIONS = {"point": (500, 20), "cartpole": (60, 10), "pendulum": (100, 10)}
+# To swing up takes many outer steps: one inner step leaves episodes for twice as many.
+META_OWN = {"pendulum": {"n_inner_steps": 1, "multi_step_loss": False}}
+ITERATIONS = {"point": (500, 20), "cartpole": (60, 10), "pendulum": (200, 10)}
 # A pendulum's rewards are dense, and its swings take a second or two.
 OWN = {"pendulum": {"discount": 0.95, "gae_lambda": 0.95, "meta_lr": 1e-2}}
 
@@ -84,23 +90,31 @@ def make_family(name):
     }[name]()
 
 
+def meta_settings(family):
+    return META | META_OWN.get(family, {})
+
+
 def make_learner(family, method, seed, scratch):
     n_iterations, batch = ITERATIONS[family]
     settings = SHARED | OWN.get(family, {}) | {"random_state": seed, "meta_batch_size": batch}
     settings["checkpoint"] = scratch / f"policy-{family}-{method}-{seed}.checkpoint"
+    if method == "default":
+        own = {n: settings[n] for n in ("random_state", "checkpoint", "execution")}
+        return PolicyMAML(**own, n_iterations=150)
     if method == "maml":
-        return PolicyMAML(**settings | META, n_iterations=n_iterations)
+        return PolicyMAML(**settings | meta_settings(family), n_iterations=n_iterations)
     # One round of episodes in an iteration instead of one before and after each update.
+    n_rounds = meta_settings(family)["n_inner_steps"] + 1
     return PolicyMAML(
-        **settings, n_inner_steps=0, n_iterations=n_iterations * (N_UPDATES + 1), inner_lr=0.1
+        **settings, n_inner_steps=0, n_iterations=n_iterations * n_rounds, inner_lr=0.1
     )
 
 
-def measure(prior, name, seed, n_tasks, explore, **settings):
-    tester = PolicyMAML(**SHARED | OWN.get(name, {}) | settings, random_state=seed)
+def measure(prior, name, seed, n_tasks, explore, n_updates=N_UPDATES, **settings):
+    tester = PolicyMAML(**settings, random_state=seed)
     tester.prior_ = prior
     return tester.score_tasks(
-        make_family(name), n_tasks=n_tasks, n_updates=N_UPDATES, explore=explore
+        make_family(name), n_tasks=n_tasks, n_updates=n_updates, explore=explore
     )
 
 
@@ -115,12 +129,18 @@ def run(name, method, seed, scratch):
         prior = learner.fit(family).prior_
         history = {n: learner.history_[n] for n in ("iteration", "train_score")}
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    settings, found = dict(META), {}
-    if method != "maml":
+    common, found = SHARED | OWN.get(name, {}), {}
+    if method == "maml":
+        settings = common | meta_settings(name)
+    elif method == "default":
+        settings = {"execution": "loop", "n_updates": 5}
+    else:
         for rate in RATES:
-            tried = measure(prior, name, 2000 + seed, 20, False, inner_lr=rate, n_inner_steps=1)
+            own = common | {"inner_lr": rate, "n_inner_steps": 1}
+            tried = measure(prior, name, 2000 + seed, 20, False, **own)
             found[str(rate)] = float(np.nan_to_num(tried[1:].mean(), nan=-np.inf))
-        settings = {"n_inner_steps": 1, "inner_lr": float(max(found, key=found.get))}
+        best = float(max(found, key=found.get))
+        settings = common | {"n_inner_steps": 1, "inner_lr": best}
     returns = {
         key: measure(prior, name, 1000 + seed, N_TASKS, explore, **settings).round(3).tolist()
         for key, explore in (("likely", False), ("drawn", True))
@@ -193,11 +213,17 @@ def interval(values):
     return values.mean(), 1.96 * values.std(ddof=1) / np.sqrt(len(values))
 
 
+def strong_motors(seed):
+    """Whether the motor of each test pendulum can hold it against gravity, at any angle."""
+    tasks = make_family("pendulum").sample(N_TASKS, np.random.default_rng(1000 + seed))
+    return np.array([abs(task["m"]) * task["l"] * task["g"] < 4 for task in tasks])
+
+
 def report():
     results = json.loads(RESULTS.read_text())
     for family in ITERATIONS:
         runs = {}
-        for method in ("maml", "pretrained", "scratch"):
+        for method in METHODS:
             found = [r for k, r in results.items() if k.startswith(f"{family} {method} ")]
             if not found:
                 continue
@@ -207,6 +233,12 @@ def report():
                 runs[method, key] = each
                 cells = ["{:8.2f} ± {:5.2f}".format(*interval(row)) for row in each]
                 print(f"   {key:7s}", " ".join(cells))
+            if family == "pendulum":
+                likely = runs[method, "likely"]
+                strong = np.concatenate([strong_motors(r["seed"]) for r in found])
+                for name, rows in (("strong", strong), ("weak", ~strong)):
+                    cells = ["{:8.2f} ± {:5.2f}".format(*interval(x[rows])) for x in likely]
+                    print(f"   likely, {name} motors ({rows.sum()})", " ".join(cells))
         for method in ("pretrained", "scratch"):
             if {("maml", "likely"), (method, "likely")} <= runs.keys():
                 a, b = runs["maml", "likely"], runs[method, "likely"]
@@ -218,7 +250,7 @@ def report():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("family", choices=[*ITERATIONS, "speed", "report"])
-    parser.add_argument("method", nargs="?", choices=["maml", "pretrained", "scratch"])
+    parser.add_argument("method", nargs="?", choices=METHODS)
     parser.add_argument("seed", nargs="?", type=int, default=0)
     parser.add_argument("--scratch", type=Path, default=Path("."), help="folder of checkpoints")
     args = parser.parse_args()

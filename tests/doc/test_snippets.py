@@ -54,7 +54,10 @@ def check_output(expected, printed):
         assert abs(float(wanted) - float(found)) <= tolerance, printed
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    "name",
+    [n if n == "README.rst" else pytest.param(n, marks=pytest.mark.slow) for n in PAGES],
+)
 def test_a_page_runs_as_printed(name, tmp_path):
     for module in NEEDS.get(name, []):
         pytest.importorskip(module)

@@ -173,6 +173,7 @@ def interpreters(tmp_path):
         one.close()
 
 
+@pytest.mark.slow
 def test_a_search_killed_at_random_moments_is_the_same_search(tmp_path, interpreters):
     seed = int(os.environ.get("SKMETA_KILLS_SEED", random.randrange(1, 10**6)))
     print(f"SKMETA_KILLS_SEED={seed}")

@@ -103,6 +103,7 @@ def run(script, *arguments):
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0])
 def test_kills_at_random_moments(tmp_path, seed):
     output = run(KILLS, tmp_path, seed)
@@ -110,6 +111,7 @@ def test_kills_at_random_moments(tmp_path, seed):
     assert output.count(" kills") == 2
 
 
+@pytest.mark.slow
 def test_a_full_disk(tmp_path):
     output = run(FULL_DISK, tmp_path)
     assert "1 ['expected'" in output, output

@@ -28,6 +28,7 @@ def interrupt(counted, iris, path, after, **settings):
     counted.fits, counted.at = [], {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 3])
 @pytest.mark.parametrize("prior", [None, "history"])
 def test_it_is_the_same_after_any_fit(iris, counted, tmp_path, batch_size, prior):
