@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from skmeta._files import skmeta_version
+from skmeta._validation import count
 from skmeta.exceptions import HistoryError, HistoryFormatError, PriorFormatError
 from skmeta.search import (
     ReadOnlyHistory,
@@ -52,25 +53,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"skmeta {skmeta_version()}")
     groups = parser.add_subparsers(required=True, metavar="COMMAND")
-    of_history = _group(groups, "history", "show, check, copy and merge histories of searches")
-    of_prior = _group(groups, "prior", "build and describe priors of searches")
+    history = _group(groups, "history", "show, check, copy and merge histories of searches")
+    prior = _group(groups, "prior", "build and describe priors of searches")
 
-    _command(of_history, "show", _show, "show what a history holds")
-    check = _command(of_history, "check", _check, "list damaged rows; exit with 3 if there are any")
+    _command(history, "show", _show, "show what a history holds")
+    check = _command(history, "check", _check, "list damaged rows; exit with 3 if there are any")
     check.add_argument("--remove", action="store_true", help="delete the damaged rows")
-    export = _command(of_history, "export", _export, "write a history to a file to pass on")
+    export = _command(history, "export", _export, "write a history to a file to pass on")
     export.add_argument("target", metavar="FILE", help=".jsonl, .jsonl.gz or .parquet")
-    load = _command(of_history, "import", _merge, "add the searches of exported files")
+    load = _command(history, "import", _merge, "add the searches of exported files")
     load.add_argument("sources", metavar="FILE", nargs="+", help="what export wrote")
-    merge = _command(of_history, "merge", _merge, "add the searches of other histories")
+    merge = _command(history, "merge", _merge, "add the searches of other histories")
     merge.add_argument("sources", metavar="OTHER", nargs="+", help="path, or SQLAlchemy URL")
 
-    build = _command(of_prior, "build", _build, "learn a prior from a history")
+    build = _command(prior, "build", _build, "learn a prior from a history")
     build.add_argument("target", metavar="FILE", help="the file to write, such as svc.safetensors")
     build.add_argument("--estimator", required=True, help="class of the estimator, such as SVC")
     build.add_argument("--metric", required=True, help="name of the metric, such as accuracy")
     describe = _command(
-        of_prior, "describe", _describe, "describe a prior; list those that ship", history=False
+        prior, "describe", _describe, "describe a prior; list those that ship", history=False
     )
     describe.add_argument("name", metavar="NAME", nargs="?", help="an estimator's class, or a file")
     report = _command(groups, "report", _report, "write an HTML page about searches")
@@ -123,7 +124,7 @@ def _check(options: argparse.Namespace) -> int:
         print("No row is damaged.")
         return _SUCCESS
     print("\n".join(rows))
-    print(f"{len(rows)} damaged {'row' if len(rows) == 1 else 'rows'}", end="")
+    print(count(len(rows), "damaged rows"), end="")
     print(" removed." if options.remove else ". Remove them with --remove.")
     return _SUCCESS if options.remove else _DAMAGED
 
@@ -131,7 +132,7 @@ def _check(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> None:
     with ReadOnlyHistory(options.history) as history:
         history.export(options.target)
-        print(f"Wrote {len(history)} searches to {options.target}.")
+        print(f"Wrote {count(len(history), 'searches')} to {options.target}.")
 
 
 def _merge(options: argparse.Namespace) -> None:
@@ -139,7 +140,8 @@ def _merge(options: argparse.Namespace) -> None:
         for source in options.sources:
             before = len(history)
             history.merge(source)
-            print(f"Added {len(history) - before} searches of {mask_password(source)}.")
+            added = count(len(history) - before, "searches")
+            print(f"Added {added} of {mask_password(source)}.")
 
 
 def _build(options: argparse.Namespace) -> None:

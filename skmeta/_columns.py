@@ -13,7 +13,7 @@ import numpy as np
 from skmeta._validation import quote_some
 
 __all__ = [
-    "ColumnEncoder",
+    "FrameEncoder",
     "check_no_times",
     "frame_columns",
     "has_categories",
@@ -74,10 +74,10 @@ def has_categories(column: Any) -> bool:
 
 def labels_of(column: Any) -> list[Any]:
     """Return the distinct values that are not missing."""
-    there = column.drop_nulls() if hasattr(column, "drop_nulls") else column.dropna()
+    values = column.drop_nulls() if hasattr(column, "drop_nulls") else column.dropna()
     try:
         # Not the method of polars, which does not know objects.
-        return list(dict.fromkeys(there)) if kind_of(column) == "object" else list(there.unique())
+        return list(dict.fromkeys(values)) if kind_of(column) == "object" else list(values.unique())
     except TypeError as error:
         raise ValueError(
             f"Column {column.name!r} holds values that are no categories: {error}. Convert them "
@@ -99,7 +99,7 @@ def sorted_labels(column: Any) -> list[Any]:
         ) from error
 
 
-class ColumnEncoder:
+class FrameEncoder:
     """Encode data frames of a family of tasks as numbers, in the same way for each task.
 
     It learns from the rows of all tasks, and a prior keeps it. A category becomes an indicator.
@@ -136,7 +136,7 @@ class ColumnEncoder:
 
         Returns
         -------
-        ColumnEncoder or None
+        FrameEncoder or None
             None if the rows can be used as they are.
 
         Raises
@@ -144,20 +144,20 @@ class ColumnEncoder:
         ValueError
             If a column holds times, or categories of several types.
         """
-        found, is_needed = [], False
+        columns, is_needed = [], False
         for column in frame_columns(X):
             check_no_times(column)
             if has_categories(column):
-                found.append(_learn_categories(column))
+                columns.append(_learn_categories(column))
                 is_needed = True
                 continue
             values = _numbers(column)
             missing = np.isnan(values)
             fill = None if allow_nan else 0.0 if missing.all() else float(np.nanmedian(values))
             has_indicator = bool(missing.any()) and not allow_nan
-            found.append({"name": str(column.name), "fill": fill, "has_indicator": has_indicator})
+            columns.append({"name": str(column.name), "fill": fill, "has_indicator": has_indicator})
             is_needed = is_needed or has_indicator
-        return cls(found) if is_needed else None
+        return cls(columns) if is_needed else None
 
     def encode(self, X: Any) -> np.ndarray:
         """Encode rows.

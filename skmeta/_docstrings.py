@@ -33,7 +33,7 @@ SHARED_PARAMETERS = {
     "device": ("str or torch.device", "Where to compute; ``auto`` takes a GPU if there is one."),
     "checkpoint": (
         "path or None",
-        "File written at each evaluation. If it is there when ``fit`` begins, the run goes on "
+        "File written at each evaluation. If it exists when ``fit`` begins, the run goes on "
         "from it, to the same result as without a break. It needs an integer ``random_state``.",
     ),
     "verbose": ("int", "1 shows a progress bar."),

@@ -53,9 +53,9 @@ def evaluate_fold(task: dict[str, Any]) -> tuple[int, int, dict[str, Any]]:
     settings = {name: value for name, value in task.items() if name != "stopping"}
     if stopping is None:
         return position, fold, fit_and_score(**settings)
-    with stopping(task["estimator"]) as found:
+    with stopping(task["estimator"]) as stopped:
         output = fit_and_score(**settings)
-    return position, fold, {**output, "n_rounds": found.n_rounds}
+    return position, fold, {**output, "n_rounds": stopped.n_rounds}
 
 
 def predict_fold(task: dict[str, Any], method: str) -> tuple[int, Predictions]:

@@ -6,6 +6,8 @@ from typing import Any, Protocol, Self
 
 from tqdm.auto import tqdm
 
+from skmeta._validation import count
+
 __all__ = ["ProgressBar", "is_interactive", "progress_bar"]
 
 # Seconds between two lines of a log.
@@ -23,7 +25,7 @@ class ProgressBar(Protocol):
         """Add finished steps."""
 
     def set_postfix(self, values: dict[str, str], /, refresh: bool = True) -> Any:
-        """Set what is shown beside the number of steps."""
+        """Set what is shown after the number of steps."""
 
 
 def progress_bar(
@@ -48,7 +50,7 @@ def progress_bar(
     initial : int, default=0
         Steps that were finished before.
     delay : float, default=0.0
-        Seconds before a bar appears.
+        Seconds until a bar appears.
 
     Returns
     -------
@@ -113,7 +115,9 @@ class _Lines:
 
     def _write(self) -> None:
         self._last, self._written = time.monotonic(), self._done
-        of_all = "" if self._total is None else f"/{self._total}"
-        text = f"{self._description}: {self._done}{of_all} {self._unit}"
+        steps = count(self._done, self._unit)
+        if self._total is not None:
+            steps = f"{self._done}/{self._total} {self._unit}"
+        text = f"{self._description}: {steps}"
         seconds = f"{self._last - self._began:.0f} s"
         print(f"{text}, {seconds}{self._values}", file=sys.stderr, flush=True)

@@ -6,6 +6,9 @@ from typing import Any
 
 import torch
 
+LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
+"""What torch raises for a matrix that it cannot factorise or invert."""
+
 
 def apply_function(function: Any, *args: Any) -> Any:
     """Call an autograd function. Its ``apply`` has no types.
@@ -34,8 +37,8 @@ def has_bfloat16_instructions() -> bool:
         False too if torch cannot tell.
     """
     if hasattr(torch.cpu, "get_capabilities"):
-        found = torch.cpu.get_capabilities()
+        capabilities = torch.cpu.get_capabilities()
         # avx512_bf16 and amx_bf16 of x86, bf16 of ARM.
-        return any(bool(value) for name, value in found.items() if name.endswith("bf16"))
+        return any(bool(value) for name, value in capabilities.items() if name.endswith("bf16"))
     old = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # Until torch 2.9 or so.
     return old is not None and bool(old())

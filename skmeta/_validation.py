@@ -17,6 +17,7 @@ __all__ = [
     "check_plain_labels",
     "check_rows",
     "check_targets",
+    "count",
     "quote",
     "quote_some",
     "suggest",
@@ -254,6 +255,29 @@ def check_targets(y: Any, n_rows: int | None = None) -> np.ndarray:
             "target must be a finite number. Drop or impute these rows."
         )
     return array
+
+
+def count(number: int, plural: str) -> str:
+    """Return a number with its noun, such as ``"1 class"`` or ``"1,024 features"``.
+
+    Parameters
+    ----------
+    number : int
+        How many.
+    plural : str
+        What there are several of.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> count(1, "searches")
+    '1 search'
+    """
+    singular = plural.removesuffix("es" if plural.endswith(("sses", "ches")) else "s")
+    return f"{number:,} {singular if number == 1 else plural}"
 
 
 def quote(label: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import warnings
@@ -10,9 +11,11 @@ from pathlib import Path
 import joblib
 import sklearn
 
-# Frames of these packages stand between a user's line and what it is about.
-_BETWEEN = tuple(
-    f"{Path(file).parent}{os.sep}" for file in (__file__, sklearn.__file__, joblib.__file__)
+# Frames of these packages stand between a user's line and what it is about, and those of Python's
+# context managers that are used as decorators.
+_BETWEEN = (
+    *(f"{Path(file).parent}{os.sep}" for file in (__file__, sklearn.__file__, joblib.__file__)),
+    contextlib.__file__,
 )
 
 

@@ -8,7 +8,7 @@ import pytest
 from sklearn.preprocessing import OneHotEncoder
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
-from skmeta._columns import ColumnEncoder
+from skmeta._columns import FrameEncoder
 from skmeta.learners import MAML, HierarchicalLinear, InContextLearner
 
 
@@ -27,14 +27,14 @@ def family(n_tasks=40, n_rows=15, seed=0):
 
 def test_categories_are_encoded_like_one_hot():
     frame, _, _ = family()
-    encoder = ColumnEncoder.learn(frame[["colour"]], allow_nan=True)
+    encoder = FrameEncoder.learn(frame[["colour"]], allow_nan=True)
     expected = OneHotEncoder(sparse_output=False).fit_transform(frame[["colour"]])
     np.testing.assert_array_equal(encoder.encode(frame[["colour"]]), expected)
 
 
 def test_rare_new_and_missing_categories():
     labels = ["a"] * 20 + ["b"] * 20 + ["c"]
-    encoder = ColumnEncoder.learn(pd.DataFrame({"x": labels}), allow_nan=False)
+    encoder = FrameEncoder.learn(pd.DataFrame({"x": labels}), allow_nan=False)
     found = encoder.encode(pd.DataFrame({"x": ["a", "b", "c", "new", None]}))
     expected = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1], [0, 0, 0]]
     np.testing.assert_array_equal(found, expected)
@@ -42,19 +42,19 @@ def test_rare_new_and_missing_categories():
 
 def test_missing_numbers_get_an_indicator_if_the_learner_does_not_take_them():
     frame = pd.DataFrame({"x": [1.0, np.nan, 3.0], "z": [1.0, 2.0, 3.0]})
-    assert ColumnEncoder.learn(frame, allow_nan=True) is None
-    encoder = ColumnEncoder.learn(frame, allow_nan=False)
+    assert FrameEncoder.learn(frame, allow_nan=True) is None
+    encoder = FrameEncoder.learn(frame, allow_nan=False)
     np.testing.assert_array_equal(encoder.encode(frame), [[1, 0, 1], [2, 1, 2], [3, 0, 3]])
-    assert ColumnEncoder.learn(frame[["z"]], allow_nan=False) is None
-    assert ColumnEncoder.learn(frame.to_numpy(), allow_nan=False) is None
+    assert FrameEncoder.learn(frame[["z"]], allow_nan=False) is None
+    assert FrameEncoder.learn(frame.to_numpy(), allow_nan=False) is None
 
 
 def test_polars_gives_the_same():
     pl = pytest.importorskip("polars")
     frame, _, _ = family(4, 15)
-    encoder = ColumnEncoder.learn(frame, allow_nan=False)
+    encoder = FrameEncoder.learn(frame, allow_nan=False)
     of_polars = pl.DataFrame({n: [None if pd.isna(v) else v for v in frame[n]] for n in frame})
-    other = ColumnEncoder.learn(of_polars, allow_nan=False)
+    other = FrameEncoder.learn(of_polars, allow_nan=False)
     assert other.columns == encoder.columns
     np.testing.assert_array_equal(other.encode(of_polars), encoder.encode(frame))
 
@@ -62,7 +62,7 @@ def test_polars_gives_the_same():
 def test_times_are_an_error():
     frame = pd.DataFrame({"day": pd.to_datetime(["2024-01-01", "2024-01-02"])})
     with pytest.raises(ValueError, match=r"Column 'day' holds times .* days since a date"):
-        ColumnEncoder.learn(frame, allow_nan=True)
+        FrameEncoder.learn(frame, allow_nan=True)
 
 
 LEARNERS = {
@@ -188,3 +188,11 @@ def test_types_of_arrow():
     day = pd.Series(pd.date_range("2024", periods=40)).astype("timestamp[ns][pyarrow]")
     with pytest.raises(ValueError, match="Column 'day' holds times"):
         MetaFewShotRegressor().fit(pd.DataFrame({"day": day}), y)
+
+
+def test_a_task_without_rows_of_a_family_with_categories():
+    frame, reg = missing_in("string", ["a", "b"], HierarchicalLinear(effects="intercept"))
+    with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\)"):
+        reg.fit(frame[:0], [])
+    with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\)"):
+        reg.predict(frame[:0])

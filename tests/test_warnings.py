@@ -11,8 +11,13 @@ from sklearn.tree import DecisionTreeClassifier
 
 from skmeta import MetaFewShotClassifier, MetaLearnedSearchCV
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import OverlapWarning, SearchStoppedWarning, UnusedDataWarning
-from skmeta.learners import ProtoNet
+from skmeta.exceptions import (
+    OverlapWarning,
+    SearchStoppedWarning,
+    SkippedTasksWarning,
+    UnusedDataWarning,
+)
+from skmeta.learners import MAML, ProtoNet
 
 
 def caught(call, category):
@@ -30,6 +35,15 @@ def test_an_evaluation_on_known_classes():
         warning = caught(call, OverlapWarning)
         assert warning.filename == __file__
         assert warning.lineno == call.__code__.co_firstlineno
+
+
+def test_a_fit_that_leaves_groups_out():
+    groups = np.repeat(np.arange(12), [1, *[8] * 11])
+    X = np.random.default_rng(0).normal(size=(len(groups), 2))
+    settings = {"n_iterations": 1, "n_shot": 3, "n_query": 3, "n_validation_tasks": 2}
+    learner = MAML(**settings, device="cpu", random_state=0)
+    warning = caught(lambda: learner.fit(X, X[:, 0], groups), SkippedTasksWarning)
+    assert warning.filename == __file__
 
 
 class Interrupted(DecisionTreeClassifier):

@@ -264,19 +264,19 @@ def _read_regular(path: Path, form: FileFormat, place: str) -> bytes:
 def _read_record(place: str, form: FileFormat, text: str) -> dict[str, Any]:
     try:
         record = parse_json(text)
-        found = record["format_version"]
-        if type(found) is not int or found < 1:
-            raise ValueError(f"format_version is {found!r}")
-        fields = record["fields"] if found <= form.version else {}
+        version_read = record["format_version"]
+        if type(version_read) is not int or version_read < 1:
+            raise ValueError(f"format_version is {version_read!r}")
+        fields = record["fields"] if version_read <= form.version else {}
     except (ValueError, TypeError, LookupError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else error
         raise form.error(
             f"{place} was altered: its description cannot be read ({what}). Copy or save it again."
         ) from error
-    if found > form.version:
+    if version_read > form.version:
         raise form.error(
             f"{place} was written by skmeta {record.get('skmeta_version', 'unknown')} with "
-            f"format {found}; this version ({skmeta_version()}) reads up to format "
+            f"format {version_read}; this version ({skmeta_version()}) reads up to format "
             f"{form.version}. Upgrade skmeta to load it."
         )
     if not isinstance(fields, dict):
@@ -334,7 +334,7 @@ def _matches(content: bytes, digest: Any) -> bool:
     if content.count(where) != 1:
         return False
     view = memoryview(content)
-    found = hashlib.sha256(view[:at])
-    found.update(_ZEROS.encode())
-    found.update(view[at + len(_ZEROS) :])
-    return found.hexdigest() == digest
+    sha = hashlib.sha256(view[:at])
+    sha.update(_ZEROS.encode())
+    sha.update(view[at + len(_ZEROS) :])
+    return sha.hexdigest() == digest

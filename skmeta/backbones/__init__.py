@@ -1,24 +1,23 @@
 """Networks that turn a row into features."""
 
-from skmeta.backbones._architecture import Architecture, Edge
-from skmeta.backbones._build import BACKBONES, build_backbone, identity
+from skmeta.backbones._architecture import Architecture
+from skmeta.backbones._architecture import Edge as Edge
+from skmeta.backbones._build import BACKBONES as BACKBONES
+from skmeta.backbones._build import build_backbone as build_backbone
+from skmeta.backbones._build import identity
 from skmeta.backbones._cell_network import CellNetwork
 from skmeta.backbones._cells import cells, image_cells, table_cells
 from skmeta.backbones._conv4 import conv4
 from skmeta.backbones._mlp import mlp
 from skmeta.backbones._normalization import EpisodeBatchNorm
 from skmeta.backbones._resnet12 import resnet12
-from skmeta.backbones._shapes import check_backbone
+from skmeta.backbones._shapes import check_backbone as check_backbone
 
 __all__ = [
-    "BACKBONES",
     "Architecture",
     "CellNetwork",
-    "Edge",
     "EpisodeBatchNorm",
-    "build_backbone",
     "cells",
-    "check_backbone",
     "conv4",
     "identity",
     "image_cells",

@@ -206,14 +206,14 @@ def _used(shares: Tensor) -> list[list[bool]] | None:
     """Return which operations have a share, or None if tasks are vectorised."""
     flags = (shares.detach() > 0).flatten()
     try:
-        found = [flag for part in flags.split(len(_BITS)) for flag in _read_flags(part)]
+        values = [flag for part in flags.split(len(_BITS)) for flag in _read_flags(part)]
     except RuntimeError as error:
         # Under torch.func.vmap, each task has values of its own, and none can be read.
         if "vmap" not in str(error):
             raise
         return None
     n = shares.shape[1]
-    return [found[start : start + n] for start in range(0, len(found), n)]
+    return [values[start : start + n] for start in range(0, len(values), n)]
 
 
 def _read_flags(flags: Tensor) -> list[bool]:

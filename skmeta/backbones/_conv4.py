@@ -59,11 +59,11 @@ class ConvBlock(nn.Module):
             # The shift is added to the halved maps. As a bias of the convolution, its gradient
             # would pass over the large ones.
             weight = weight * scale[:, None, None, None]
-        found = [
+        parts = [
             self._finish(self._convolve(part, weight), None if folded else scale, shift)
             for part in x.split(self._n_images_at_once(x))
         ]
-        return torch.cat(found) if len(found) > 1 else found[0]
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.conv2d(x, weight, stride=self.stride, padding=1)

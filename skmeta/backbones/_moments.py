@@ -34,8 +34,8 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
         In the precision of ``x``; in float32 if that is bfloat16.
     """
     x = x.float() if x.dtype == torch.bfloat16 else x
-    found: tuple[Tensor, Tensor] = apply_function(_Moments, x)
-    return found
+    moments: tuple[Tensor, Tensor] = apply_function(_Moments, x)
+    return moments
 
 
 class _Moments(torch.autograd.Function):

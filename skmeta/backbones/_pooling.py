@@ -42,8 +42,8 @@ class _MaxPool(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> tuple[Tensor, Tensor]:
-        found: tuple[Tensor, Tensor] = F.max_pool2d_with_indices(x, (2, 2))
-        return found
+        pooled: tuple[Tensor, Tensor] = F.max_pool2d_with_indices(x, (2, 2))
+        return pooled
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
@@ -53,8 +53,8 @@ class _MaxPool(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> Tensor:
-        found: Tensor = apply_function(_Scatter, gradient, ctx.saved_tensors[0], ctx.size)
-        return found
+        scattered: Tensor = apply_function(_Scatter, gradient, ctx.saved_tensors[0], ctx.size)
+        return scattered
 
     @staticmethod
     def vmap(
@@ -81,8 +81,8 @@ class _Scatter(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (positions,) = ctx.saved_tensors
-        found = gradient.flatten(2).gather(2, positions.flatten(2))
-        return found.reshape(positions.shape), None, None
+        gathered = gradient.flatten(2).gather(2, positions.flatten(2))
+        return gathered.reshape(positions.shape), None, None
 
     @staticmethod
     def vmap(

@@ -41,12 +41,12 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_samples, in_channels, height, width) to half the height and width."""
-        found = x
+        out = x
         for convolve, norm in zip(self.convolutions[:-1], self.norms[:-1], strict=True):
-            found = F.leaky_relu(norm(convolve(found)), _SLOPE)
-        found = self.norms[-1](self.convolutions[-1](found))
+            out = F.leaky_relu(norm(convolve(out)), _SLOPE)
+        out = self.norms[-1](self.convolutions[-1](out))
         # The maximum commutes with the leaky ReLU, which then sees a quarter of the values.
-        return F.leaky_relu(halve(found + self.shortcut_norm(self.shortcut(x))), _SLOPE)
+        return F.leaky_relu(halve(out + self.shortcut_norm(self.shortcut(x))), _SLOPE)
 
 
 class _Mean(nn.Module):

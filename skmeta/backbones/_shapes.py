@@ -40,9 +40,9 @@ def check_backbone(
     PriorMismatchError
         If the backbone is unknown, or has other weights than the prior.
     """
-    found = {n: v.shape for n, v in tensors.items() if n.startswith("body.")}
+    given = {n: v.shape for n, v in tensors.items() if n.startswith("body.")}
     # Each layer has a tensor, and each edge of a cell a row in the tensor of the architecture.
-    max_layers = max([1, len(found), *(shape[0] for shape in found.values() if shape)])
+    max_layers = max([1, len(given), *(shape[0] for shape in given.values() if shape)])
     try:
         shapes = parameter_shapes(backbone, input_shape, params, max_layers=max_layers)
     except BackboneError as error:
@@ -50,12 +50,12 @@ def check_backbone(
             f"The prior names a backbone that cannot be built: {error} {_OTHER_FILE}"
         ) from error
     expected = {f"body.{n}": shape for n, shape in shapes.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
+    for name in sorted(expected.keys() | given.keys()):
+        if expected.get(name) != given.get(name):
             raise PriorMismatchError(
                 f"The backbone that the prior names, {backbone!r}, does not have the prior's "
                 f"weights: {name!r} has shape {expected.get(name)} in the backbone, "
-                f"{found.get(name)} in the prior. {_OTHER_FILE}"
+                f"{given.get(name)} in the prior. {_OTHER_FILE}"
             )
 
 

@@ -120,10 +120,10 @@ def _begin_run(client: Any, name: str, experiment_name: str | None, is_default: 
             return run.info
     experiment_id = "0"
     if experiment_name is not None:
-        found = client.get_experiment_by_name(experiment_name)
-        created = found is None
+        existing = client.get_experiment_by_name(experiment_name)
+        created = existing is None
         experiment_id = (
-            client.create_experiment(experiment_name) if created else found.experiment_id
+            client.create_experiment(experiment_name) if created else existing.experiment_id
         )
     return client.create_run(experiment_id, run_name=name).info
 
@@ -150,8 +150,8 @@ def _search_params(search: Any) -> dict[str, Any]:
 
 def _search_metrics(search: Any) -> list[tuple[str, float, int]]:
     names = ("best_score_", "refit_time_", "search_time_", "n_resumed_")
-    found = {name: getattr(search, name) for name in names if hasattr(search, name)}
-    metrics = [(name.rstrip("_"), float(value), 0) for name, value in found.items()]
+    results = {name: getattr(search, name) for name in names if hasattr(search, name)}
+    metrics = [(name.rstrip("_"), float(value), 0) for name, value in results.items()]
     metric = getattr(search.refit, "metric", search.refit)
     scores = search.cv_results_.get(f"mean_test_{'score' if metric is True else metric}")
     if scores is None:  # several metrics, and a function chooses
@@ -174,8 +174,8 @@ def _candidate_metrics(results: Mapping[str, Any], number: int) -> Iterator[tupl
     for column, values in results.items():
         if column == "params" or column.startswith("param_") or column == "source":
             continue
-        found = _FOLD.fullmatch(column)
-        name, step = (column, 0) if found is None else (found[2], int(found[1]))
+        match = _FOLD.fullmatch(column)
+        name, step = (column, 0) if match is None else (match[2], int(match[1]))
         yield name, float(values[number]), step
 
 

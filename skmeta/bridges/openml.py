@@ -179,14 +179,14 @@ def add_run(
     run = _read_description(folder)
     known = set(estimator.get_params(deep=True))
     if (folder / "trace.arff").exists():
-        found = _read_trace(folder / "trace.arff")
+        candidates = _read_trace(folder / "trace.arff")
     else:
         params = {n: v for n, v in _read_parameters(folder, run).items() if n in known}
-        found = [(params, _read_scores(folder, run, scoring))]
+        candidates = [(params, _read_scores(folder, run, scoring))]
     history.add(
         estimator,
-        [params for params, _ in found],
-        _as_table([scores for _, scores in found]),
+        [params for params, _ in candidates],
+        _as_table([scores for _, scores in candidates]),
         dataset=dataset or f"openml task {_text(run, 'task_id')}",
         X=X,
         y=y,
@@ -243,10 +243,12 @@ def _prediction_rows(search: MetaLearnedSearchCV, y: np.ndarray) -> list[list[in
 def _predictions(
     search: MetaLearnedSearchCV, rows: list[list[int]], y: np.ndarray, task_id: int
 ) -> dict[str, Any]:
-    found = search.cv_predictions_
+    predictions = search.cv_predictions_
     if is_classifier(search.estimator):
         classes = [str(label) for label in search.classes_]
-        shares = found if found.ndim == 2 else (found[:, None] == search.classes_).astype(float)
+        shares = predictions
+        if predictions.ndim == 1:
+            shares = (predictions[:, None] == search.classes_).astype(float)
         best = search.classes_[shares.argmax(axis=1)]
         # OpenML's learning curves have several samples of a fold; others have number 0.
         values = [
@@ -257,7 +259,7 @@ def _predictions(
         targets: list[tuple[str, Any]] = [("prediction", classes), ("correct", classes)]
         targets += [(f"confidence.{label}", "NUMERIC") for label in classes]
     else:
-        values = [[*place, row, float(found[row]), float(y[row])] for *place, row in rows]
+        values = [[*place, row, float(predictions[row]), float(y[row])] for *place, row in rows]
         names = ["repeat", "fold", "row_id"]
         targets = [("prediction", "NUMERIC"), ("truth", "NUMERIC")]
     attributes = [*((name, "NUMERIC") for name in names), *targets]
@@ -321,9 +323,9 @@ def _description(search: MetaLearnedSearchCV, task_id: int, details: str) -> byt
     measure, sign = _MEASURES.get(name, (name, 1))
     for fold in range(search.n_splits_):
         value = search.cv_results_[f"split{fold}_test_{column}"][search.best_index_]
-        found = ET.SubElement(output, _tag("evaluation"), repeat="0", fold=str(fold))
-        ET.SubElement(found, _tag("name")).text = measure
-        ET.SubElement(found, _tag("value")).text = repr(float(sign * value))
+        element = ET.SubElement(output, _tag("evaluation"), repeat="0", fold=str(fold))
+        ET.SubElement(element, _tag("name")).text = measure
+        ET.SubElement(element, _tag("value")).text = repr(float(sign * value))
     text: bytes = ET.tostring(run, encoding="utf-8", xml_declaration=True)
     return text
 
@@ -359,7 +361,7 @@ def _read_trace(path: Path) -> list[tuple[dict[str, Any], list[float]]]:
             trace = openml.runs.OpenMLRunTrace.trace_from_arff(arff.load(file))
     except (arff.ArffException, ValueError) as error:
         raise HistoryFormatError(f"{path} is no trace of OpenML: {error}") from error
-    found: dict[str, tuple[dict[str, Any], list[float]]] = {}
+    scores: dict[str, tuple[dict[str, Any], list[float]]] = {}
     for step in trace:
         params = {
             name.removeprefix(_IN_TRACE): _value(text)
@@ -367,8 +369,8 @@ def _read_trace(path: Path) -> list[tuple[dict[str, Any], list[float]]]:
             if text is not None
         }
         key = json.dumps(params, sort_keys=True, default=repr)
-        found.setdefault(key, (params, []))[1].append(float(step.evaluation))
-    return list(found.values())
+        scores.setdefault(key, (params, []))[1].append(float(step.evaluation))
+    return list(scores.values())
 
 
 def _value(text: Any) -> Any:
@@ -426,6 +428,6 @@ def _flow_parameters(flow: Any, prefix: str, prefixes: dict[str, str]) -> Iterat
 
 def _as_table(scores: list[list[float]]) -> np.ndarray:
     """Return the scores of the folds; their means, if candidates have different folds."""
-    if len({len(found) for found in scores}) > 1:
-        return np.array([[np.mean(found)] for found in scores])
+    if len({len(values) for values in scores}) > 1:
+        return np.array([[np.mean(values)] for values in scores])
     return np.array(scores)

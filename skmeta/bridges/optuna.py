@@ -148,8 +148,8 @@ ReadOnlyHistory or path-like, default="shipped"
             Those that all finished trials have, with more than one value.
         """
         with self._lock:
-            found = self._spaces.calculate(study)
-        return {name: source for name, source in found.items() if not source.single()}
+            common = self._spaces.calculate(study)
+        return {name: source for name, source in common.items() if not source.single()}
 
     def sample_relative(
         self, study: Any, trial: Any, search_space: dict[str, Any]
@@ -217,8 +217,8 @@ ReadOnlyHistory or path-like, default="shipped"
         if self._names.canonical([param_name]) <= {param_name}:
             return values[0]  # the prior does not know it
         # All parameters of a trial follow the same past data set, so that they fit together.
-        of_trial = np.random.default_rng([self._seed, trial.number])
-        task = of_trial.choice(len(self._prior), p=self._prior.task_weights)
+        trial_rng = np.random.default_rng([self._seed, trial.number])
+        task = trial_rng.choice(len(self._prior), p=self._prior.task_weights)
         Z = self._prior.encode(configurations, known)
         return values[int(self._prior.surfaces_of(Z)[task].argmax())]
 
@@ -264,9 +264,9 @@ class _Session:
         self._tell(study)
         if self.best is not None:
             self._add([self._near(self.best) for _ in range(_N_NEAR)])
-        found = self.strategy.ask(1)
-        if found:
-            return dict(self.pool[found[0].index])
+        suggestions = self.strategy.ask(1)
+        if suggestions:
+            return dict(self.pool[suggestions[0].index])
         # A small space is exhausted, but a study may go on.
         return dict(self.pool[int(self.rng.integers(len(self.pool)))])
 
@@ -320,8 +320,8 @@ class _Names:
         names = canonical_names(estimator)
         self._base = {name: plain_value(params[path]) for path, name in names.items()}
         ends = {end: path for path, end in short_names(names).items()}
-        found = {**{end: names[path] for end, path in ends.items()}, **names}
-        self._known = {**found, **given}
+        paths = {**{end: names[path] for end, path in ends.items()}, **names}
+        self._known = {**paths, **given}
 
     def canonical(self, names: Sequence[str]) -> set[str]:
         """Return the canonical names of parameters; unknown ones keep their own."""
@@ -351,10 +351,10 @@ def _resolve(prior: Any, estimator: Any, metric: str) -> Prior | None:
     name = predictor_name(estimator)
     if is_history:
         return SearchPrior.from_searches(prior.searches(estimator=name, metric=metric))
-    found = load_shipped(name, metric)
-    if found is None:
+    shipped = load_shipped(name, metric)
+    if shipped is None:
         raise ValueError(f"No prior ships for {name}. Pass a prior or a history, or prior=None.")
-    return found
+    return shipped
 
 
 def _identity(study: Any, space: Mapping[str, Any]) -> tuple[Any, ...]:

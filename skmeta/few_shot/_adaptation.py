@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from skmeta._sklearn_compat import parameter_names
+from skmeta._torch_compat import LinAlgError
 from skmeta.backend import Execution, State
-from skmeta.few_shot._support import Support
+from skmeta.few_shot._support import SupportSet
 from skmeta.learners import LEARNERS, MetaLearner
 from skmeta.learners._core import Session, read_prior
 from skmeta.priors import MetaPrior
@@ -23,7 +24,7 @@ _MAX_ROWS, _MAX_OUTPUTS = 512, 2**22
 Compute = Callable[[Session, State, Tensor], tuple[np.ndarray, ...]]
 
 
-class Settings(NamedTuple):
+class RunSettings(NamedTuple):
     """Parameters of an estimator that say how the learner of its prior runs.
 
     Attributes
@@ -33,7 +34,7 @@ class Settings(NamedTuple):
     precision : {"auto", "float32", "float64"}
         Precision of the adaptation.
     overrides : dict
-        Settings of the learner to use in place of the prior's.
+        Parameters of the learner to use in place of the prior's.
     """
 
     device: Any
@@ -42,7 +43,7 @@ class Settings(NamedTuple):
 
 
 def start_session(
-    prior: MetaPrior, head_rows: list[int], support: Support, settings: Settings
+    prior: MetaPrior, head_rows: list[int], support: SupportSet, settings: RunSettings
 ) -> tuple[Session, State]:
     """Put the learner of a prior on the device.
 
@@ -52,9 +53,9 @@ def start_session(
         The prior.
     head_rows : list of int of length n_outputs
         Row of each output in a learned head.
-    support : Support
+    support : SupportSet
         The support set; its size decides the precision.
-    settings : Settings
+    settings : RunSettings
         How the learner runs.
 
     Returns
@@ -87,7 +88,7 @@ def start_session(
     )
 
 
-def adapt(session: Session, state: State, support: Support, start: State | None = None) -> State:
+def adapt(session: Session, state: State, support: SupportSet, start: State | None = None) -> State:
     """Adapt to a support set, and check that the adapted state is finite.
 
     Parameters
@@ -96,7 +97,7 @@ def adapt(session: Session, state: State, support: Support, start: State | None 
         The learner.
     state : dict of Tensor
         The prior's state.
-    support : Support
+    support : SupportSet
         The support set.
     start : dict of Tensor, optional
         What an earlier call returned, to continue from.
@@ -113,15 +114,20 @@ def adapt(session: Session, state: State, support: Support, start: State | None 
     """
     X, y, weight = support
     rows = session.adapter.rows(session.adapter.upload(X), y, weight)
-    with torch.no_grad(), _execution(session, len(X)):
-        adapted = session.adapt(state, rows, start)
+    try:
+        with torch.no_grad(), _execution(session, len(X)):
+            adapted = session.adapt(state, rows, start)
+    except LinAlgError as error:
+        raise ValueError(
+            f"The adaptation to these {len(X)} rows needs a matrix that cannot be factorised; "
+            f"{_describe_size(X, y)} If this does not help, meta-train again with a lower meta_lr."
+        ) from error
     limits = session.learner.limits
     wrong = next((n for n, value in adapted.items() if not limits.is_sound(n, value)), None)
     if wrong is not None:
         raise ValueError(
             f"The adaptation to these {len(X)} rows ends in values that are not finite "
-            f"({wrong!r}); the largest value of X is {np.nanmax(abs(X)):g}, of y "
-            f"{abs(y).max():g}. Scale X and y to moderate numbers, or lower inner_lr."
+            f"({wrong!r}); {_describe_size(X, y)}"
         )
     return adapted
 
@@ -235,6 +241,13 @@ def _check_overrides(overrides: dict[str, Any], learner_class: type[MetaLearner]
 def _execution(session: Session, n_rows: int) -> Execution:
     flops = n_rows * session.context.network.n_flops
     return Execution("loop", device=session.adapter.device, flops_per_task=flops)
+
+
+def _describe_size(X: np.ndarray, y: np.ndarray) -> str:
+    return (
+        f"the largest value of X is {np.nanmax(abs(X)):g}, of y {abs(y).max():g}. Scale X and y to "
+        "moderate numbers, or lower inner_lr."
+    )
 
 
 def _check_finite(values: np.ndarray) -> None:

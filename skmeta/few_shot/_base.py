@@ -28,7 +28,7 @@ from skmeta.backend import (
 )
 from skmeta.few_shot._adaptation import (
     Compute,
-    Settings,
+    RunSettings,
     adapt,
     predict,
     prepare,
@@ -44,9 +44,9 @@ from skmeta.few_shot._prior_argument import (
     resolve_prior,
     warn_of_images,
 )
-from skmeta.few_shot._support import Support
+from skmeta.few_shot._support import SupportSet
 from skmeta.learners import LEARNERS, FineTuning
-from skmeta.learners._core import Session, column_encoder, encode_rows, flatten_rows
+from skmeta.learners._core import Session, encode_rows, flatten_rows, frame_encoder
 from skmeta.priors import MetaPrior
 
 # Parameters that a prior's learner may have too.
@@ -132,7 +132,7 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
 
     def _read_rows(self, X: Any, prior: MetaPrior | None, reset: bool = False) -> np.ndarray:
         X, _ = flatten_rows(X, None)
-        encoder = None if prior is None else column_encoder(prior)
+        encoder = None if prior is None else frame_encoder(prior)
         if encoder is not None:
             return encode_rows(self, encoder, X, reset=reset)
         if not _allows_nan(prior):
@@ -159,7 +159,7 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         labels: np.ndarray | None = None,
     ) -> None:
         """Learn a task from rows; ``labels`` are those of its classes."""
-        support = Support.check(X, y, sample_weight)
+        support = SupportSet.check(X, y, sample_weight)
         if not support.weight.any():
             raise ValueError("sample_weight is 0 for every row. Give at least one a weight.")
         if prior is None:
@@ -169,16 +169,16 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
 
     def _fit_more_rows(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> None:
         """Go on from the adapted state, with all rows given so far."""
-        support = self._support.join(Support.check(X, y, sample_weight))
+        support = self._support.join(SupportSet.check(X, y, sample_weight))
         labels = getattr(self, "classes_", None)
         self._adapt(support, self.prior_, labels, self._fitted_settings(), self.adapted_)
 
     def _adapt(
         self,
-        support: Support,
+        support: SupportSet,
         prior: MetaPrior,
         labels: np.ndarray | None,
-        settings: Settings,
+        settings: RunSettings,
         start: dict[str, np.ndarray] | None = None,
     ) -> None:
         """Adapt a prior to a support set, or go on from an adapted state."""
@@ -231,12 +231,12 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         """Return what a session depends on."""
         return self._settings(), id(self.prior_), id(self.adapted_)
 
-    def _settings(self) -> Settings:
+    def _settings(self) -> RunSettings:
         values = {name: getattr(self, name) for name in _OVERRIDES}
         overrides = {name: value for name, value in values.items() if value not in (None, "auto")}
-        return Settings(str(self.device), self.precision, overrides)
+        return RunSettings(str(self.device), self.precision, overrides)
 
-    def _fitted_settings(self) -> Settings:
+    def _fitted_settings(self) -> RunSettings:
         """Return the settings with those that the adapted state depends on as they were in fit."""
         settings = self._settings()
         views = {"test_time_augment": self._views}

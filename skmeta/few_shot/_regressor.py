@@ -235,18 +235,18 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         def compute(session: Session, adapted: State, x: Tensor) -> tuple[np.ndarray, ...]:
             learner: Any = session.learner
             at = torch.as_tensor(levels, dtype=x.dtype, device=x.device)
-            found_by_view = [
+            distributions = [
                 learner.predict_distribution(session.context, state, view(x), at)
                 for state, view in zip(session.states_of_views(adapted), session.views, strict=True)
             ]
             mean, std, quantiles = (
-                torch.stack(each).mean(0) for each in zip(*found_by_view, strict=True)
+                torch.stack(each).mean(0) for each in zip(*distributions, strict=True)
             )
             to_units = session.adapter.targets
             # A difference of two predictions does not depend on the centre of the targets.
             spread = to_units(std) - to_units(torch.zeros_like(std))
-            found = to_units(mean), spread, to_units(quantiles)
-            return tuple(v.astype(np.float64, copy=False) for v in found)
+            in_units = to_units(mean), spread, to_units(quantiles)
+            return tuple(v.astype(np.float64, copy=False) for v in in_units)
 
         return self._predict_rows(X, compute)
 

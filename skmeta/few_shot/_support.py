@@ -11,7 +11,7 @@ from skmeta._sklearn_compat import check_sample_weight
 _MAX_WEIGHT = 1e9
 
 
-class Support(NamedTuple):
+class SupportSet(NamedTuple):
     """The support set of a task.
 
     Attributes
@@ -41,7 +41,7 @@ class Support(NamedTuple):
 
         Returns
         -------
-        Support
+        SupportSet
             The support set.
 
         Raises
@@ -58,6 +58,6 @@ class Support(NamedTuple):
             )
         return cls(X, y, weight)
 
-    def join(self, other: Support) -> Support:
+    def join(self, other: SupportSet) -> SupportSet:
         """Return the rows of both."""
-        return Support(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
+        return SupportSet(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))

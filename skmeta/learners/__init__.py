@@ -1,8 +1,8 @@
 """Meta-learning algorithms."""
 
 from skmeta.learners._anil import ANIL
+from skmeta.learners._core import LEARNERS as LEARNERS
 from skmeta.learners._core import (
-    LEARNERS,
     Context,
     GradientLearner,
     InnerLoopLearner,
@@ -23,7 +23,6 @@ from skmeta.learners.in_context import InContextLearner
 
 __all__ = [
     "ANIL",
-    "LEARNERS",
     "MAML",
     "ALPaCA",
     "AutoLearner",

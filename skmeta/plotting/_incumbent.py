@@ -111,9 +111,9 @@ def _draw_points(display: Any, ax: Any, bottom: float, height: float) -> None:
 
 def _colors_of(sources: NDArray[Any]) -> dict[str, Any]:
     """Return the colour of each source, in the order of first appearance."""
-    found = dict.fromkeys(sources.tolist())
-    others = [s for s in found if s not in _SOURCE_COLORS]
+    names = dict.fromkeys(sources.tolist())
+    others = [s for s in names if s not in _SOURCE_COLORS]
     if others == ["candidate"]:
         return {"candidate": "tab:blue"}
     extra = {s: _OTHER_COLORS[k % len(_OTHER_COLORS)] for k, s in enumerate(others)}
-    return {s: _SOURCE_COLORS.get(s) or extra[s] for s in found}
+    return {s: _SOURCE_COLORS.get(s) or extra[s] for s in names}

@@ -169,15 +169,15 @@ class SearchDisplay:
 
     def _fitted(self) -> FittedScores:
         """Return a model of the scores."""
-        found = fit_scores(self.params, self.scores)
-        if found is None:
+        fitted = fit_scores(self.params, self.scores)
+        if fitted is None:
             n = len(self.scores) - self.n_failed
             raise ValueError(
                 f"Importance, slices and contours need at least {MIN_CANDIDATES} candidates with "
                 f"a score, different scores and a parameter that varies; {n} candidates have a "
                 "score. Evaluate more candidates."
             )
-        return found
+        return fitted
 
     @classmethod
     def from_estimator(

@@ -91,18 +91,25 @@ def choose_parameters(
     return chosen
 
 
-def draw_importance(ax: Any, found: Importance, labels: dict[str, str]) -> Any:
+def draw_importance(ax: Any, importance: Importance, labels: dict[str, str]) -> Any:
     """Draw one bar per parameter, the largest on top, with its interval."""
     if ax is None:
         plt = import_optional("matplotlib.pyplot", "plot")
-        _, ax = plt.subplots(figsize=(6, 0.45 * len(found.names) + 1.3), layout="constrained")
-    places = np.arange(len(found.names))[::-1]
-    errors = np.abs(np.stack([found.low, found.high]) - found.values)
-    ax.barh(places, found.values, height=0.6, color="C0", zorder=2)
+        _, ax = plt.subplots(figsize=(6, 0.45 * len(importance.names) + 1.3), layout="constrained")
+    places = np.arange(len(importance.names))[::-1]
+    errors = np.abs(np.stack([importance.low, importance.high]) - importance.values)
+    ax.barh(places, importance.values, height=0.6, color="C0", zorder=2)
     ax.errorbar(
-        found.values, places, xerr=errors, fmt="none", ecolor="black", capsize=3, lw=1.2, zorder=3
+        importance.values,
+        places,
+        xerr=errors,
+        fmt="none",
+        ecolor="black",
+        capsize=3,
+        lw=1.2,
+        zorder=3,
     )
-    ax.set_yticks(places, [labels.get(name, name) for name in found.names])
+    ax.set_yticks(places, [labels.get(name, name) for name in importance.names])
     ax.set(xlim=(0, 1.02), xlabel="share of the variance of the score, and 90% interval")
     ax.grid(axis="x", color="0.88", zorder=0)
     ax.set_axisbelow(True)
@@ -175,13 +182,13 @@ def draw_contour(
         plt = import_optional("matplotlib.pyplot", "plot")
         _, ax = plt.subplots(figsize=(5.6, 4.3), layout="constrained")
     names = (pair[0], pair[1])
-    found = contour(fitted, names)
-    x, y = (ValueAxis(one) for one in found.axes)
-    low, high = float(found.mean.min()), float(found.mean.max())
+    surface = contour(fitted, names)
+    x, y = (ValueAxis(one) for one in surface.axes)
+    low, high = float(surface.mean.min()), float(surface.mean.max())
     floor = max(low, score_floor(fitted.scores))
     if floor >= high:
         floor = low
-    shown = np.maximum(found.mean, floor)
+    shown = np.maximum(surface.mean, floor)
     mesh = None
     for rows, y_edges in y.blocks():
         for columns, x_edges in x.blocks():
@@ -194,7 +201,7 @@ def draw_contour(
         lines = ax.contour(
             x.numbers,
             y.numbers,
-            found.mean[:n_y, :n_x],
+            surface.mean[:n_y, :n_x],
             levels=levels,
             colors="black",
             linewidths=0.8,

@@ -78,15 +78,15 @@ class ValueAxis:
     def blocks(self) -> list[tuple[slice, Array]]:
         """Return the parts of the axis: which values, and the edges of their cells."""
         n = len(self.numbers)
-        found: list[tuple[slice, Array]] = []
+        parts: list[tuple[slice, Array]] = []
         if n:
             inner = (self.numbers[1:] + self.numbers[:-1]) / 2
             ends = (0.0, self._end) if n > 1 else (0.0, max(self._end, 0.05))
-            found.append((slice(0, n), np.array([ends[0], *inner, ends[1]])))
+            parts.append((slice(0, n), np.array([ends[0], *inner, ends[1]])))
         for k, place in enumerate(self.places):
             edges = np.array([place - 0.4 * self.width, place + 0.4 * self.width])
-            found.append((slice(n + k, n + k + 1), edges))
-        return found
+            parts.append((slice(n + k, n + k + 1), edges))
+        return parts
 
     def _scale(self, numbers: Array) -> Array:
         return np.log10(numbers) if self._is_log else numbers

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from skmeta._validation import count
 from skmeta.exceptions import PriorMismatchError
 
 _MAX_NAMES_SHOWN = 5
@@ -51,12 +52,6 @@ def check_features(
         lines += ["Feature names must be in the same order as in meta-training."]
     lines += ["Rename or reorder the columns of X, or give X without names."]
     raise PriorMismatchError("\n".join(lines))
-
-
-def count(number: int, plural: str) -> str:
-    """Return a number with its noun, such as ``"1 class"`` or ``"1,024 features"``."""
-    singular = {"classes": "class"}.get(plural, plural.removesuffix("s"))
-    return f"{number:,} {singular if number == 1 else plural}"
 
 
 def _listed(names: Sequence[str]) -> list[str]:

@@ -10,8 +10,9 @@ from typing import Any, NoReturn, Self, TypeVar
 import numpy as np
 
 from skmeta._html import facts_table
+from skmeta._validation import count
 from skmeta.exceptions import PriorFormatError, PriorMismatchError
-from skmeta.priors._features import check_features, count
+from skmeta.priors._features import check_features
 from skmeta.priors._file import compute_digest, read_prior, write_prior
 from skmeta.priors._values import freeze, freeze_labels, freeze_tensor, freeze_tuple, thaw
 

@@ -29,7 +29,7 @@ def usable_superclasses(
 
     Returns
     -------
-    of : ndarray of shape (n_names,), int64
+    positions : ndarray of shape (n_names,), int64
         Position of the superclass of each class.
     usable : ndarray of int64
         Positions of superclasses with ``n_way`` classes or more.
@@ -41,22 +41,22 @@ def usable_superclasses(
     """
     keys = names.tolist()
     if callable(superclass):
-        found = [superclass(key) for key in keys]
+        assigned = [superclass(key) for key in keys]
     else:
         missing = [key for key in keys if key not in superclass]
         if missing:
             raise EpisodeError(
                 f"superclass has no entry for {quote_some(missing)}. Give every class of y one."
             )
-        found = [superclass[key] for key in keys]
+        assigned = [superclass[key] for key in keys]
     try:
-        labels, of = np.unique(np.array(found), return_inverse=True)
+        labels, positions = np.unique(np.array(assigned), return_inverse=True)
     except TypeError as error:
         raise EpisodeError(
             f"superclass must give labels of one kind, such as strings, but they cannot be sorted: "
             f"{error}."
         ) from error
-    counts = np.bincount(of)
+    counts = np.bincount(positions)
     usable = np.flatnonzero(counts >= n_way)
     if len(usable) == 0:
         k = int(counts.argmax())
@@ -64,4 +64,4 @@ def usable_superclasses(
             f"The largest superclass, {quote(labels[k])}, has {counts[k]} classes, but "
             f"n_way={n_way}. Lower n_way, or set superclass=None."
         )
-    return of.astype(np.int64), usable
+    return positions.astype(np.int64), usable

@@ -36,7 +36,7 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def check_learner(learner: MetaLearner, *, kinds: Sequence[str] | None = None) -> None:
+def check_learner(learner: MetaLearner, *, kinds: Sequence[str] | None = None) -> list[str]:
     """Check that a learner meets the contract of a :class:`~skmeta.learners.MetaLearner`.
 
     The learner itself is not changed: each check works on a clone with a small network, float64
@@ -48,6 +48,11 @@ def check_learner(learner: MetaLearner, *, kinds: Sequence[str] | None = None) -
         An instance, of skmeta's learners or of your own.
     kinds : sequence of {"classification", "regression"}, optional
         Kinds of tasks to check it on; by default ``learner.kinds``.
+
+    Returns
+    -------
+    list of str
+        What was checked, and on which kind of tasks.
 
     Raises
     ------
@@ -62,10 +67,14 @@ def check_learner(learner: MetaLearner, *, kinds: Sequence[str] | None = None) -
     --------
     >>> from skmeta.learners import ProtoNet
     >>> from skmeta.testing import check_learner
-    >>> check_learner(ProtoNet())
+    >>> check_learner(ProtoNet())[1]
+    'meta_gradient_is_right[classification]'
     """
-    for _, check in learner_checks(learner, kinds=kinds):
+    passed = []
+    for name, check in learner_checks(learner, kinds=kinds):
         check()
+        passed.append(name)
+    return passed
 
 
 def learner_checks(

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from skmeta._progress import progress_bar
+from skmeta._torch_compat import LinAlgError
 from skmeta._warnings import warn_caller
 from skmeta.backend import Ranks
 from skmeta.exceptions import CheckpointError, CheckpointWarning, DivergenceWarning
@@ -161,7 +162,7 @@ def meta_train(
                 run.seconds, found = ranks.share(partial(_timed, score, run.state, began))
                 metrics |= found
                 run.record(metrics)
-            except FloatingPointError as error:
+            except (FloatingPointError, LinAlgError) as error:
                 run.fall_back(error)
                 break
             bar.set_postfix({name: f"{value:.4g}" for name, value in metrics.items()})
@@ -253,8 +254,13 @@ class _Run:
             return False
         return self.iteration == 0 or self.deadline is None or not self.deadline.is_over()
 
-    def fall_back(self, error: FloatingPointError) -> None:
+    def fall_back(self, error: Exception) -> None:
         """Warn that the best validated state is kept; without one, the error stands."""
+        if isinstance(error, LinAlgError):
+            error = FloatingPointError(
+                f"A matrix cannot be factorised at iteration {self.iteration} of the "
+                "meta-training. Lower inner_lr or meta_lr, or lower clip_norm."
+            )
         if self.best is None:
             raise error
         warn_caller(

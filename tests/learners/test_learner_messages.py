@@ -1,13 +1,16 @@
 """What a learner says to those who take it for an estimator, or mistype a name."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from skmeta import MetaFewShotClassifier
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import BackboneError, EpisodeError
-from skmeta.learners import MAML, AutoLearner, MetaNAS, ProtoNet
+from skmeta.learners import MAML, ALPaCA, AutoLearner, MetaNAS, ProtoNet
 
 SMALL = {
     "n_way": 3,
@@ -84,3 +87,32 @@ def test_missing_groups():
     X, y = make_classes()
     with pytest.raises(EpisodeError, match="if each task is a group of rows, pass groups"):
         ProtoNet(**SMALL).fit(X, y % 2)
+
+
+def test_a_learner_that_is_no_dataclass():
+    class Warmer(ProtoNet):
+        temperature: float = 1.0
+
+    with pytest.raises(TypeError, match=r"Warmer is no dataclass, so 'temperature' .* Write @data"):
+        Warmer()
+
+    class Plain(ProtoNet):
+        note: ClassVar[str] = "no parameter"
+
+    assert Plain(n_way=3).n_way == 3
+
+
+@pytest.mark.parametrize("meta_lr", [9.0, 1e6])
+def test_a_meta_learning_rate_that_is_absurd(meta_lr):
+    X, y, groups = make_sinusoid_tasks(20, 10, random_state=0)
+    with pytest.raises(FloatingPointError, match=r"at iteration \d.* Lower inner_lr or meta_lr"):
+        ALPaCA(n_iterations=20, meta_lr=meta_lr, device="cpu", random_state=0).fit(X, y, groups)
+
+
+def test_a_state_from_which_no_task_can_be_learned():
+    X, y, groups = make_sinusoid_tasks(20, 10, random_state=0)
+    learner = ALPaCA(n_iterations=0, device="cpu", random_state=0).fit(X, y, groups)
+    tensors = {n: 1e200 * t.astype(float) for n, t in learner.prior_.tensors.items()}
+    reg = MetaFewShotRegressor(learner.prior_.replace(tensors=tensors), device="cpu")
+    with pytest.raises(ValueError, match=r"The adaptation to these 5 rows .* Scale X and y"):
+        reg.fit(X[:5], y[:5])

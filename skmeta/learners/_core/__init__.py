@@ -6,9 +6,9 @@ from skmeta.learners._core._gradient import GradientLearner, InnerLoopLearner, M
 from skmeta.learners._core._heads import class_means, initial_head, loss, score
 from skmeta.learners._core._inputs import (
     check_learner_rows,
-    column_encoder,
     encode_rows,
     flatten_rows,
+    frame_encoder,
 )
 from skmeta.learners._core._prior_io import classes_in_common, read_prior, write_prior
 from skmeta.learners._core._ravel import (
@@ -35,9 +35,9 @@ __all__ = [
     "check_learner_rows",
     "class_means",
     "classes_in_common",
-    "column_encoder",
     "encode_rows",
     "flatten_rows",
+    "frame_encoder",
     "initial_head",
     "loss",
     "lstm_cell",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import get_annotations
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -35,6 +36,16 @@ class MetaLearner(Algorithm):
 
         def __getattr__(self, name: str) -> Any:
             raise missing_attribute(self, name)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        parameters = [n for n, kind in get_annotations(cls).items() if "ClassVar" not in str(kind)]
+        if parameters and "__dataclass_fields__" not in vars(cls):
+            raise TypeError(
+                f"{cls.__name__} is no dataclass, so {parameters[0]!r} is not a parameter of it. "
+                "Write @dataclass(kw_only=True, eq=False, repr=False) above the class."
+            )
+        learner: Self = super().__new__(cls)
+        return learner
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -16,7 +16,7 @@ from skmeta.backend import Execution, State, TaskTensors, to_numpy
 from skmeta.exceptions import EpisodeError
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._heads import loss, score
-from skmeta.learners._core._inputs import column_encoder, encode_rows, flatten_rows
+from skmeta.learners._core._inputs import encode_rows, flatten_rows, frame_encoder
 from skmeta.learners._core._prior_io import RUN_PARAMETERS, read_prior
 from skmeta.learners._core._session import Session, make_execution
 from skmeta.learners._core._task_source import TaskSource, make_problem, resolve_kind
@@ -126,7 +126,7 @@ def evaluate(learner: Algorithm, X: Any, y: Any, groups: Any, n_tasks: int) -> E
     """Learn tasks from their support sets and predict their query sets."""
     prior: MetaPrior = learner.prior_
     rows, _ = flatten_rows(X, learner.input_shape)
-    encoder = column_encoder(prior)
+    encoder = frame_encoder(prior)
     if encoder is not None:
         rows = encode_rows(learner, encoder, rows, reset=False)
     else:

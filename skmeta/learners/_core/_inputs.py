@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-from sklearn.utils import assert_all_finite
+from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from skmeta._columns import ColumnEncoder, is_data_frame
+from skmeta._columns import FrameEncoder, is_data_frame
 from skmeta._validation import check_rows
 from skmeta.backend import Scaler
 from skmeta.exceptions import BackboneError
@@ -52,7 +52,7 @@ def flatten_rows(X: Any, input_shape: tuple[int, ...] | None) -> tuple[Any, tupl
 
 def check_learner_rows(
     learner: Any, X: Any, start: MetaPrior | None = None
-) -> tuple[np.ndarray, ColumnEncoder | None]:
+) -> tuple[np.ndarray, FrameEncoder | None]:
     """Check the rows of a table for meta-training, and encode the columns of a data frame.
 
     Parameters
@@ -68,22 +68,22 @@ def check_learner_rows(
     -------
     rows : ndarray of shape (n_samples, n_encoded)
         Numbers.
-    encoder : ColumnEncoder or None
+    encoder : FrameEncoder or None
         What encodes the data frames of a new task; None if the rows are numbers already.
     """
-    encoder = ColumnEncoder.learn(X, learner.allow_nan) if start is None else column_encoder(start)
+    encoder = FrameEncoder.learn(X, learner.allow_nan) if start is None else frame_encoder(start)
     if encoder is not None:
         return encode_rows(learner, encoder, X, reset=True), encoder
     return check_rows(learner, X, reset=True, allow_nan=learner.allow_nan), None
 
 
-def column_encoder(prior: MetaPrior) -> ColumnEncoder | None:
+def frame_encoder(prior: MetaPrior) -> FrameEncoder | None:
     """Return what encodes the data frames of a prior's family; None if its rows are numbers."""
     columns = prior.provenance.get("columns")
-    return None if columns is None else ColumnEncoder(columns)
+    return None if columns is None else FrameEncoder(columns)
 
 
-def encode_rows(estimator: Any, encoder: ColumnEncoder, X: Any, *, reset: bool) -> np.ndarray:
+def encode_rows(estimator: Any, encoder: FrameEncoder, X: Any, *, reset: bool) -> np.ndarray:
     """Encode the rows of a data frame, with its columns checked or remembered by an estimator."""
     if not is_data_frame(X):
         raise ValueError(
@@ -92,8 +92,9 @@ def encode_rows(estimator: Any, encoder: ColumnEncoder, X: Any, *, reset: bool) 
         )
     # Check names and number of the columns before one is taken for another.
     validate_data(estimator, X, reset=reset, skip_check_array=True)
-    rows = encoder.encode(X)
-    assert_all_finite(rows, allow_nan=True, input_name="X")
+    rows: np.ndarray = check_array(
+        encoder.encode(X), ensure_all_finite="allow-nan", estimator=estimator, input_name="X"
+    )
     return rows
 
 

@@ -54,7 +54,7 @@ def write_prior(
     n_features, feature_names, classes, trained_on, trained_on_kind
         As :class:`~skmeta.priors.MetaPrior` takes them.
     columns : sequence of mapping, optional
-        How the columns of data frames are encoded; see :func:`column_encoder`.
+        How the columns of data frames are encoded; see :func:`frame_encoder`.
     **provenance
         Where the state comes from.
 

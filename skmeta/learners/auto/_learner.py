@@ -12,7 +12,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta._columns import ColumnEncoder
+from skmeta._columns import FrameEncoder
 from skmeta._doc_link import DocLink
 from skmeta._optional import import_optional
 from skmeta._progress import progress_bar
@@ -281,7 +281,7 @@ class AutoLearner(DocLink, BaseEstimator):
 
     def _design(
         self, X: Any, y: Any, groups: Any, rng: np.random.Generator
-    ) -> tuple[Design, ColumnEncoder | None]:
+    ) -> tuple[Design, FrameEncoder | None]:
         rows, shape = flatten_rows(X, self.input_shape)
         rows, encoder = check_learner_rows(self, rows)
         kind = resolve_kind(self.task_type, y, groups)
@@ -292,7 +292,7 @@ class AutoLearner(DocLink, BaseEstimator):
             design = design_classes(rows, y, shape, self.n_way, self.n_shot, self.n_query, rng)
         return design, encoder
 
-    def _describe_columns(self, names: Any, encoder: ColumnEncoder | None) -> None:
+    def _describe_columns(self, names: Any, encoder: FrameEncoder | None) -> None:
         """Let the prior and the chosen learner know the columns of the data frame."""
         if encoder is None and (names is None or self.prior_.n_features_in is None):
             return  # a prior for tables of any columns, or nothing to tell

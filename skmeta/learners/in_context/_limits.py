@@ -35,10 +35,10 @@ class TableLimits(TaskLimits):
         learner, prior, n_rows, n_columns, n_classes
             As of the base class.
         """
-        found = []
+        messages = []
         n_used = learner.n_rows_used(n_rows, n_classes)
         if n_used < n_rows:
-            found.append(
+            messages.append(
                 f"X has {n_rows:,} rows, but the views of the prior have {n_used:,} rows in all "
                 f"({learner.max_rows} each), so that some rows are not used. Raise n_estimators "
                 "for more views."
@@ -48,13 +48,13 @@ class TableLimits(TaskLimits):
             for what, size in (("rows", n_rows), ("columns", n_columns), ("classes", n_classes)):
                 limit, alternative = _LIMITS[what]
                 if size > limit:
-                    found.append(
+                    messages.append(
                         f"{size:,} {what} are more than the {limit:,} that the prior is made for. "
                         f"{alternative}"
                     )
-        if found:
+        if messages:
             warn_caller(
-                f"{' '.join(found)} Pass a smaller table to silence this warning.",
+                f"{' '.join(messages)} Pass a smaller table to silence this warning.",
                 UnusedDataWarning,
             )
 
