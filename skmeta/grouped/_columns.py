@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skmeta._columns import ColumnEncoder, frame_columns, is_data_frame
+from skmeta._columns import FrameEncoder, frame_columns, is_data_frame
 from skmeta._sklearn_compat import get_feature_names
 from skmeta._validation import quote_some, suggest
 
@@ -127,9 +127,9 @@ class FeatureColumns:
         n_columns = np.shape(X)[1]
         self.positions = [k for k in range(n_columns) if k not in set(left_out)]
         self.names = [f"x{k}" if names is None else str(names[k]) for k in self.positions]
-        self.encoder: ColumnEncoder | None = None
+        self.encoder: FrameEncoder | None = None
         if is_data_frame(X):
-            self.encoder = ColumnEncoder.learn(self._part(X), allow_nan=True)
+            self.encoder = FrameEncoder.learn(self._part(X), allow_nan=True)
 
     def _part(self, X: Any) -> Any:
         if hasattr(X, "get_columns"):
