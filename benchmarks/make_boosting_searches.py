@@ -33,7 +33,8 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
-from skmeta.search import Evaluation, SearchHistory
+from skmeta.search import SearchHistory
+from skmeta.search.record import CandidateRecord
 from skmeta.search.space import candidate_key, canonical_configurations
 
 BOOSTERS = {
@@ -103,7 +104,7 @@ def search(history, folder, name, dataset, n_configurations, end):
     estimator = getattr(import_module(package), name)(**settings)
     candidates = design(estimator, n_configurations, seed=f"{name} {dataset['name']}")
     fingerprint = f"make_boosting_searches 1: {name} on {dataset['name']}"
-    known = {e.key for e in history.evaluations(fingerprint)}
+    known = {e.key for e in history.candidates(fingerprint)}
     todo = [c for c in candidates if candidate_key(c) not in known]
     if not todo:
         return
@@ -149,7 +150,7 @@ def evaluate(package, estimator, candidate, X, y, splits, scoring):
     for key, by_fold in found.items():
         # The one at its own rounds comes last: what is on record is told by it.
         named = candidate if key is not EARLY else {**candidate, rounds_name: EARLY}
-        yield Evaluation(
+        yield CandidateRecord(
             configuration=canonical_configurations(estimator, [named])[0],
             key=candidate_key(named),
             scores={m: rounded([scores[m] for scores in by_fold], 4) for m in scoring},

@@ -29,7 +29,8 @@ from sklearn.preprocessing import LabelEncoder, StandardScaler
 from sklearn.utils import all_estimators
 from tqdm import tqdm
 
-from skmeta.search import Evaluation, SearchHistory, SearchRecord, default_search_space
+from skmeta.search import SearchHistory, default_search_space
+from skmeta.search.record import CandidateRecord, SearchRecord
 from skmeta.search.record._fingerprint import fingerprint_data
 from skmeta.search.space import (
     SearchSpace,
@@ -179,7 +180,7 @@ def search(history, folder, name, dataset, n_configurations, end):
     estimator = make(name)
     candidates = design(estimator, n_configurations, seed=f"{name} {dataset['name']}")
     fingerprint = f"make_searches 2: {name} on {dataset['name']}"
-    known = {e.key for e in history.evaluations(fingerprint)}
+    known = {e.key for e in history.candidates(fingerprint)}
     todo = [c for c in candidates if candidate_key(c) not in known]
     if not todo:
         return
@@ -292,7 +293,7 @@ def evaluate(estimator, candidate, X, y, splits, scoring):
             error_score=np.nan,
         )
     scores = {name: rounded(found[f"test_{name}"], 4) for name in scoring}
-    return Evaluation(
+    return CandidateRecord(
         configuration=canonical_configurations(estimator, [candidate])[0],
         key=candidate_key(candidate),
         scores=scores,

@@ -16,7 +16,7 @@ shipped prior without the set itself. Proposals take no time. Time is in units o
 seconds for one candidate. Reported are the candidates and the time after which the mean
 (normalised) regret is that of one worker after 30 candidates.
 
-**Processes.** Eight processes run ``MetaLearnedSearchCV(shared=True)`` on the database that
+**Processes.** Eight processes run ``SearchHistory(shared=True)`` on the database that
 ``SKMETA_TEST_POSTGRES`` names, without prior, 64 candidates, each of which sleeps. One of them is
 killed by SIGKILL while it evaluates its second candidate, and another takes its place. Compared is
 one process with ``batch_size=8``.
@@ -327,7 +327,8 @@ def as_key(params):
 def work(known, address, result, hangs_at):
     """Run one worker, and write its results into a file."""
     begun = time.process_time()
-    search, X, y = make_search(known, address, hangs_at, shared=True, lease_timeout=LEASE_TIMEOUT)
+    history = SearchHistory(address, shared=True, lease_timeout=LEASE_TIMEOUT)
+    search, X, y = make_search(known, history, hangs_at)
     search.fit(X, y)
     with open(result, "wb") as file:
         pickle.dump((search.cv_results_, time.process_time() - begun), file)

@@ -48,7 +48,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from skmeta.search import MetaLearnedSearchCV, default_search_space
-from skmeta.search._racing import Race
+from skmeta.search._stopping import FoldRace
 from skmeta.search.surrogate import SearchStrategy
 
 RESULTS = Path(__file__).parent / "results" / "racing.jsonl"
@@ -173,14 +173,14 @@ def compare(pairs):
     }
 
 
-class BelowWorstFold(Race):
+class BelowWorstFold(FoldRace):
     """Stops candidates whose running mean is below the best candidate's worst fold."""
 
     def is_lost(self, scores):
         return self.has_begun and np.mean(scores) < self._best.min()
 
 
-class BelowMean(Race):
+class BelowMean(FoldRace):
     """Stops candidates whose running mean is below the best candidate's mean."""
 
     def is_lost(self, scores):
@@ -214,7 +214,7 @@ def replay(folds, race):
     return n_fits / folds.size, folds.mean(1).max() - won
 
 
-class Posterior(Race):
+class Posterior(FoldRace):
     """Also uses what the surrogate expects of the candidate."""
 
     threshold = 0.1
@@ -282,8 +282,8 @@ def compare_replays():
     rules = {
         "all folds": None,
         "forgiving": BelowWorstFold,
-        "racing below 0.1": partial(Race, 0.1),
-        "racing": Race,
+        "racing below 0.1": partial(FoldRace, 0.1),
+        "racing": FoldRace,
         "posterior below 0.1": Posterior,
         "posterior below 0.2": BoldPosterior,
     }
@@ -315,7 +315,7 @@ def compare_rules():
     searches = recorded()
     rows = []
     rules = {"forgiving": BelowWorstFold, "mean": BelowMean}
-    rules |= {"racing below 0.1": partial(Race, 0.1), "racing": Race}
+    rules |= {"racing below 0.1": partial(FoldRace, 0.1), "racing": FoldRace}
     for name, rule in rules.items():
         share, loss = np.array([replay(folds, rule()) for folds in searches]).T
         rows.append(

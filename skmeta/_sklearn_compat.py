@@ -57,7 +57,6 @@ __all__ = [
     "is_passthrough_scorer",
     "is_routing_enabled",
     "judge_failures",
-    "parameter_defaults",
     "parameter_names",
     "resolve_scorers",
     "route_fit_params",
@@ -94,12 +93,6 @@ _HAS_CALLBACKS = {"callback_ctx", "caller"} <= set(signature(_fit_and_score).par
 def parameter_names(kind: Any) -> list[str]:
     """Return the names of the constructor's parameters of a class of estimators, sorted."""
     return list(kind._get_param_names())
-
-
-def parameter_defaults(kind: Any) -> dict[str, Any]:
-    """Return the defaults of the constructor's parameters of a class, by name."""
-    parameters = signature(kind.__init__).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
 def validate_params(estimator: Any) -> None:

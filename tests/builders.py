@@ -6,7 +6,7 @@ import torch
 from skmeta.backbones import build_backbone
 from skmeta.backend import Network, Rows, TaskTensors
 from skmeta.learners import Context
-from skmeta.search.record import Evaluation, SearchRecord
+from skmeta.search.record import CandidateRecord, SearchRecord
 
 CPU = torch.device("cpu")
 
@@ -77,7 +77,7 @@ def make_evaluation(key="k", scores=(0.5, 0.7), **changes):
     """Build an evaluation; ``scores`` are those of "accuracy", or a dict over metrics."""
     values = {"configuration": {"SVC.C": 1.0}, "key": key}
     by_metric = scores if isinstance(scores, dict) else {"accuracy": tuple(scores)}
-    return Evaluation(**{**values, "scores": by_metric, **changes})
+    return CandidateRecord(**{**values, "scores": by_metric, **changes})
 
 
 def record_all(history, record, *evaluations):

@@ -19,7 +19,7 @@ from scipy.stats import loguniform
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
-from skmeta.search import MetaLearnedSearchCV
+from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
 SPACE = {"C": loguniform(1e-2, 1e3), "gamma": loguniform(1e-5, 1e-1)}
 
@@ -60,7 +60,7 @@ def main():
     search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=args.candidates, cv=4, random_state=0)
     with ExitStack() as opened:
         if args.backend == "shared":
-            search.set_params(shared=True, history=args.history)
+            search.set_params(history=SearchHistory(args.history, shared=True))
         else:
             connect(args.backend, args.address, opened)
             opened.enter_context(joblib.parallel_config(args.backend))

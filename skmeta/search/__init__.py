@@ -6,7 +6,6 @@ from skmeta.search.history import (
     ReadOnlyHistory,
     SearchHistory,
     default_history,
-    open_history,
     set_default_history,
     use_history,
 )
@@ -17,28 +16,23 @@ from skmeta.search.prior import (
     describe_prior,
     shipped_priors,
 )
-from skmeta.search.record import Evaluation, PastSearch, RecordedSearch, SearchRecord
+from skmeta.search.record import PastSearch
 from skmeta.search.space import default_search_space, register_search_space
-from skmeta.search.surrogate import SearchStrategy, Suggestion
+from skmeta.search.surrogate import SearchStrategy
 
 __all__ = [
     "AlgorithmSelectionPrior",
-    "Evaluation",
     "JointPrior",
     "MetaLearnedSearchCV",
     "PastSearch",
     "ReadOnlyHistory",
-    "RecordedSearch",
     "SearchHistory",
     "SearchPrior",
-    "SearchRecord",
     "SearchStrategy",
-    "Suggestion",
     "default_history",
     "default_search_space",
     "describe_prior",
     "one_standard_error",
-    "open_history",
     "register_search_space",
     "set_default_history",
     "shipped_priors",

@@ -1,10 +1,10 @@
-"""The folds of a search, and candidates evaluated on them, one result at a time.
+"""The folds of a search, and candidates evaluated on them, one fold at a time.
 
 scikit-learn's searches receive the results of a batch together. This one receives them one by one,
 so that it can record each candidate, keep to a time budget, and resume from its record.
 """
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple, Self
@@ -19,16 +19,24 @@ from skmeta._fold_evaluation import Predictions, evaluate_fold, predict_fold
 from skmeta._sklearn_compat import Parallel, delayed, fit_and_score, has_callbacks, safe_indexing
 from skmeta.search._arguments import Arguments
 from skmeta.search._fit_params import FitData
-from skmeta.search._recorder import Output, Trial, TrialRecorder
+from skmeta.search._stopping import FoldRace
+from skmeta.search._trials import Trial
 from skmeta.search.early_stopping import hold_out, stop_early
 from skmeta.search.space import Candidate, stable_repr
 
-__all__ = ["FoldEvaluator", "Folds", "check_predictions", "draw_folds", "predict_out_of_fold"]
+__all__ = [
+    "FoldEvaluator",
+    "Folds",
+    "check_predictions",
+    "check_same_folds",
+    "draw_folds",
+    "predict_out_of_fold",
+]
 
 
 _N_CHECKED = 8  # candidates that are asked for the method that predicts
 # What stands for a class that a fold's training part lacks.
-_OF_A_MISSING_CLASS = {"predict_proba": 0.0, "predict_log_proba": -np.inf}
+_MISSING_CLASS = {"predict_proba": 0.0, "predict_log_proba": -np.inf}
 
 
 class Folds(NamedTuple):
@@ -45,7 +53,7 @@ class Folds(NamedTuple):
     splits: list[Any]
 
 
-def draw_folds(cv: Any, estimator: Any, data: FitData, *, twice: bool = False) -> Folds:
+def draw_folds(cv: Any, estimator: Any, data: FitData) -> Folds:
     """Draw the folds.
 
     Parameters
@@ -54,8 +62,6 @@ def draw_folds(cv: Any, estimator: Any, data: FitData, *, twice: bool = False) -
         As of the search.
     estimator : estimator
     data : FitData
-    twice : bool, default=False
-        Whether other processes draw the folds too, so that they must be the same each time.
 
     Returns
     -------
@@ -64,8 +70,7 @@ def draw_folds(cv: Any, estimator: Any, data: FitData, *, twice: bool = False) -
     Raises
     ------
     ValueError
-        If there are no folds, or another number than the splitter's ``get_n_splits`` returns, or
-        others when they are drawn `twice`.
+        If there are no folds, or another number than the splitter's ``get_n_splits`` returns.
     """
     splitter = check_cv(cv, data.y, classifier=is_classifier(estimator))
     n_splits = splitter.get_n_splits(data.X, data.y, **data.split_params)
@@ -80,14 +85,28 @@ def draw_folds(cv: Any, estimator: Any, data: FitData, *, twice: bool = False) -
             "No fits were performed. Was the CV iterator empty? Were there no candidates? "
             "Pass a splitter, or a list of splits: an iterator is empty after its first use."
         )
-    if twice:
-        again = splitter.split(data.X, data.y, **data.split_params)
-        if stable_repr(_as_arrays(splits)) != stable_repr(_as_arrays(again)):
-            raise ValueError(
-                f"shared=True needs the same folds in all processes, but cv={splitter!r} draws "
-                "others each time. Give it an integer as random_state, or pass a list of splits."
-            )
     return Folds(splitter, splits)
+
+
+def check_same_folds(folds: Folds, data: FitData) -> None:
+    """Raise if a splitter draws other folds each time, as other processes draw them too.
+
+    Parameters
+    ----------
+    folds : Folds
+    data : FitData
+
+    Raises
+    ------
+    ValueError
+    """
+    again = folds.splitter.split(data.X, data.y, **data.split_params)
+    if stable_repr(_as_arrays(folds.splits)) != stable_repr(_as_arrays(again)):
+        raise ValueError(
+            "A shared history needs the same folds in all processes, but "
+            f"cv={folds.splitter!r} draws others each time. Give it an integer as random_state, or "
+            "pass a list of splits."
+        )
 
 
 def _as_arrays(splits: Iterable[Any]) -> list[list[NDArray[Any]]]:
@@ -142,36 +161,28 @@ class FoldEvaluator:
     search : MetaLearnedSearchCV
         Gives ``n_jobs``, ``pre_dispatch``, ``verbose``, ``error_score`` and
         ``return_train_score``.
-    estimator : estimator
-    scorers : scorer
+    arguments : Arguments
     data : FitData
     folds : Folds
-    recorder : TrialRecorder or None
-        Knows which folds are on record, and receives each result in the order in which they
-        finish. An exception that it raises ends the tasks that are running. None if nothing is
-        evaluated, but only predicted.
+    race : FoldRace
+        Decides which candidates are stopped before their last fold.
     """
 
     def __init__(
-        self,
-        search: Any,
-        estimator: Any,
-        scorers: Any,
-        data: FitData,
-        folds: Folds,
-        recorder: TrialRecorder | None,
+        self, search: Any, arguments: Arguments, data: FitData, folds: Folds, race: FoldRace
     ) -> None:
         self._data = data
         self._splits = folds.splits
-        self._stopping = _stopping(search.early_stopping, estimator, data, folds)
-        self._recorder = recorder
-        self._estimator = clone(estimator)
+        self._stopping = _stopping(search.early_stopping, arguments.estimator, data, folds)
+        self._metrics = arguments.metrics
+        self._race = race
+        self._estimator = clone(arguments.estimator)
         # The search goes along with each fit, but only if callbacks are to receive it.
         self._caller = search if has_callbacks(search) else None
         self._n_workers = effective_n_jobs(search.n_jobs)
         self._parallel = _make_parallel(n_jobs=search.n_jobs, pre_dispatch=search.pre_dispatch)
         self._settings = {
-            "scorer": scorers,
+            "scorer": arguments.scorers,
             "fit_params": data.fit_params,
             "score_params": data.score_params,
             "return_train_score": search.return_train_score,
@@ -190,41 +201,56 @@ class FoldEvaluator:
     def __exit__(self, *exception: Any) -> None:
         self._parallel.__exit__(*exception)
 
-    def __call__(self, trials: Sequence[Trial], context: Any = None) -> None:
-        """Evaluate the folds of some candidates that are not on record.
+    def evaluate(
+        self, trials: Sequence[Trial], context: Any = None
+    ) -> Generator[Trial, None, None]:
+        """Evaluate the missing folds of candidates.
 
         Parameters
         ----------
         trials : sequence of Trial
-            Equal ones are evaluated once.
+            They receive their results.
         context : callback context or None
             Becomes the parent of each fit's.
-        """
-        assert self._recorder is not None
-        while tasks := self._next_tasks(trials, context):
-            with closing(self._run(tasks)) as results:
-                for position, fold, output in results:
-                    self._recorder.observe(trials[position], fold, output)
 
-    def fail(self, trial: Trial, reason: str) -> None:
-        """Record a candidate as if all of its fits had failed.
-
-        Parameters
-        ----------
-        trial : Trial
-        reason : str
-            Why it is not evaluated.
+        Yields
+        ------
+        Trial
+            The candidate that has received the result of a fold. If the caller stops, the fits
+            that are running are ended.
 
         Raises
         ------
-        RuntimeError
-            If `error_score` is ``"raise"``.
+        ValueError
+            If a callable returned several metrics, and `refit` chooses none of them.
         """
-        assert self._recorder is not None
-        for fold in range(len(self._splits)):
-            task = {**self._task([trial], 0, fold, None), "caller": None, "parameters": None}
-            del task["stopping"]
-            self._recorder.observe(trial, fold, fit_and_score(_Failing(reason), **task))
+        for trial in trials:
+            for fold in range(len(self._splits) if trial.obstacle and not trial.is_finished else 0):
+                self._receive(trial, fold, self._failure(trial, fold))
+                yield trial
+        while tasks := self._next_tasks(trials, context):
+            with closing(self._run(tasks)) as results:
+                for position, fold, output in results:
+                    trial = trials[position]
+                    # The number of processors must have no effect on the search, so the result of
+                    # a fold that ran while its candidate was stopped is dropped.
+                    if not trial.is_finished:
+                        self._receive(trial, fold, output)
+                        yield trial
+
+    def _receive(self, trial: Trial, fold: int, output: dict[str, Any]) -> None:
+        scores = output.get("test_scores")
+        if isinstance(scores, Mapping):
+            self._metrics.check_refit(scores)
+        trial.outputs[fold] = output
+        trial.settle(self._metrics, self._race, len(self._splits))
+
+    def _failure(self, trial: Trial, fold: int) -> dict[str, Any]:
+        """Return the output of a fit that fails because of the trial's obstacle."""
+        task = {**self._task([trial], 0, fold, None), "caller": None, "parameters": None}
+        del task["stopping"]
+        output: dict[str, Any] = fit_and_score(_Failing(trial.obstacle), **task)
+        return output
 
     def predict(self, trial: Trial, method: str) -> dict[int, Predictions]:
         """Fit a candidate on the training part of each fold, and predict the test part.
@@ -242,25 +268,24 @@ class FoldEvaluator:
         """
         tasks = [self._task([trial], 0, fold, None) for fold in range(len(self._splits))]
         # Callbacks are told of the search's evaluations only.
-        found = self._parallel(
+        predictions = self._parallel(
             delayed(predict_fold)({**self._cloned(task), "caller": None}, method) for task in tasks
         )
-        return dict(found)
+        return dict(predictions)
 
     def _next_tasks(self, trials: Sequence[Trial], context: Any) -> list[dict[str, Any]]:
         """Return the fits that are missing; in a race, as many as there are processors for."""
-        assert self._recorder is not None
         unfinished: dict[str, int] = {}
         for position, trial in enumerate(trials):
-            if not self._recorder.is_finished(trial):
+            if not trial.is_finished:
                 unfinished.setdefault(trial.key, position)
         most = len(self._splits)
-        if self._recorder.race is not None and self._recorder.race.has_begun:
+        if self._race.has_begun:
             most = max(1, self._n_workers // max(1, len(unfinished)))
         tasks = []
-        for key, position in unfinished.items():
-            outputs = self._recorder.outputs
-            missing = [f for f in range(len(self._splits)) if (key, f) not in outputs]
+        for position in unfinished.values():
+            outputs = trials[position].outputs
+            missing = [fold for fold in range(len(self._splits)) if fold not in outputs]
             tasks += [self._task(trials, position, fold, context) for fold in missing[:most]]
         return tasks
 
@@ -289,7 +314,9 @@ class FoldEvaluator:
     def _cloned(self, task: dict[str, Any]) -> dict[str, Any]:
         return {"estimator": clone(self._estimator), **task}
 
-    def _run(self, tasks: list[dict[str, Any]]) -> Generator[tuple[int, int, Output], None, None]:
+    def _run(
+        self, tasks: list[dict[str, Any]]
+    ) -> Generator[tuple[int, int, dict[str, Any]], None, None]:
         if not tasks:
             return
         # Each estimator is cloned when its fit is about to begin.
@@ -304,7 +331,7 @@ class FoldEvaluator:
 class _Failing(BaseEstimator):
     """An estimator whose fit fails."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str | None) -> None:
         self.reason = reason
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
@@ -336,7 +363,7 @@ def _stopping(
 
 
 def predict_out_of_fold(
-    search: Any, estimator: Any, scorers: Any, data: FitData, folds: Folds, params: Candidate
+    search: Any, arguments: Arguments, data: FitData, folds: Folds, params: Candidate
 ) -> NDArray[Any]:
     """Predict each row by a candidate that was fitted without it.
 
@@ -344,8 +371,7 @@ def predict_out_of_fold(
     ----------
     search : MetaLearnedSearchCV
         Gives ``return_predictions``, and what `FoldEvaluator` reads of it.
-    estimator : estimator
-    scorers : scorer
+    arguments : Arguments
     data : FitData
     folds : Folds
         Each row is in the test part of one of them.
@@ -363,11 +389,11 @@ def predict_out_of_fold(
         stands for that.
     """
     method = _method(search.return_predictions)
-    with FoldEvaluator(search, estimator, scorers, data, folds, None) as evaluator:
-        found = evaluator.predict(Trial.of(params, "best"), method)
-    labels = [p.classes for p in found.values() if p.classes is not None]
+    with FoldEvaluator(search, arguments, data, folds, FoldRace(None)) as evaluator:
+        predictions = evaluator.predict(Trial.propose(params, "best"), method)
+    labels = [p.classes for p in predictions.values() if p.classes is not None]
     classes = np.unique(np.concatenate(labels)) if labels else None
-    aligned = {fold: _align(p, classes, method, fold) for fold, p in found.items()}
+    aligned = {fold: _align(p, classes, method, fold) for fold, p in predictions.items()}
     rows = np.arange(data.n_rows)
     order = np.concatenate([rows[folds.splits[fold][1]] for fold in aligned])
     return np.asarray(np.concatenate([*aligned.values()])[np.argsort(order)])
@@ -378,17 +404,17 @@ def _method(method: Any) -> str:
 
 
 def _align(
-    found: Predictions, classes: NDArray[Any] | None, method: str, fold: int
+    predictions: Predictions, classes: NDArray[Any] | None, method: str, fold: int
 ) -> NDArray[Any]:
     """Return predictions with one column for each class of any fold."""
-    if classes is None or found.classes is None or len(found.classes) == len(classes):
-        return found.values
-    if method not in _OF_A_MISSING_CLASS or found.values.ndim != 2:
+    if classes is None or predictions.classes is None or len(predictions.classes) == len(classes):
+        return predictions.values
+    if method not in _MISSING_CLASS or predictions.values.ndim != 2:
         raise ValueError(
-            f"The training part of fold {fold} has {len(found.classes)} of {len(classes)} classes, "
-            f"so its {method} cannot be joined with that of the other folds. Use StratifiedKFold, "
-            'or return_predictions="predict_proba".'
+            f"The training part of fold {fold} has {len(predictions.classes)} of {len(classes)} "
+            f"classes, so its {method} cannot be joined with that of the other folds. Use "
+            'StratifiedKFold, or return_predictions="predict_proba".'
         )
-    values = np.full((len(found.values), len(classes)), _OF_A_MISSING_CLASS[method])
-    values[:, np.searchsorted(classes, found.classes)] = found.values
+    values = np.full((len(predictions.values), len(classes)), _MISSING_CLASS[method])
+    values[:, np.searchsorted(classes, predictions.classes)] = predictions.values
     return values

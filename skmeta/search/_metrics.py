@@ -20,7 +20,7 @@ from skmeta._sklearn_compat import (
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search._refit import check_refit
 from skmeta.search.history import mask_password
-from skmeta.search.record import Evaluation
+from skmeta.search.record import CandidateRecord
 from skmeta.search.space import predictor_name, stable_repr
 
 # Longer strings in the arguments of a scorer do not become part of a metric's name.
@@ -98,33 +98,51 @@ class Metrics:
             return dict.fromkeys(self.names, np.nan)
         return dict(scores) if isinstance(scores, Mapping) else {"score": float(scores)}
 
-    def output_of(self, evaluation: Evaluation, fold: int) -> dict[str, Any]:
+    def fold_scores(self, outputs: Sequence[dict[str, Any]]) -> list[float]:
+        """Return the score of each fold by the metric to maximise; NaN if the fit failed."""
+        scores = [self.scores_of(output) for output in outputs]
+        key = self.objective(scores[0])
+        return [own.get(key, np.nan) for own in scores]
+
+    def by_name(self, outputs: Sequence[dict[str, Any]], kind: str) -> dict[str, tuple[float, ...]]:
+        """Return the scores of each fold by the metrics' names in a history; empty for no fold."""
+        if not outputs:
+            return {}
+        scores = [self.scores_of(output, kind) for output in outputs]
+        # A callable `scoring` may return metrics that were not known before.
+        keys = max(scores, key=lambda own: sum(value == value for value in own.values()))
+        return {
+            self.names.get(key, key): tuple(float(own.get(key, np.nan)) for own in scores)
+            for key in keys
+        }
+
+    def output_of(self, candidate: CandidateRecord, fold: int) -> dict[str, Any]:
         """Return what scikit-learn would have computed for a fold that is on record."""
         keys = {name: key for key, name in self.names.items()}
         output: dict[str, Any] = {
-            "fit_error": evaluation.error if _failed(evaluation, fold) else None,
-            "test_scores": self._scores(evaluation, evaluation.scores, keys, fold),
-            "n_test_samples": evaluation.n_test_samples[fold],
-            "fit_time": evaluation.fit_times[fold],
-            "score_time": evaluation.score_times[fold],
+            "fit_error": candidate.error if _failed(candidate, fold) else None,
+            "test_scores": self._scores(candidate, candidate.scores, keys, fold),
+            "n_test_samples": candidate.n_test_samples[fold],
+            "fit_time": candidate.fit_times[fold],
+            "score_time": candidate.score_times[fold],
         }
-        if evaluation.n_rounds:
-            output["n_rounds"] = evaluation.n_rounds[fold]
-        if evaluation.train_scores:
-            output["train_scores"] = self._scores(evaluation, evaluation.train_scores, keys, fold)
+        if candidate.n_rounds:
+            output["n_rounds"] = candidate.n_rounds[fold]
+        if candidate.train_scores:
+            output["train_scores"] = self._scores(candidate, candidate.train_scores, keys, fold)
         return output
 
     def _scores(
         self,
-        evaluation: Evaluation,
+        candidate: CandidateRecord,
         scores: Mapping[str, Sequence[float]],
         keys: Mapping[str, str],
         fold: int,
     ) -> Any:
-        found = {keys.get(name, name): values[fold] for name, values in scores.items()}
-        if _failed(evaluation, fold) and self._error_score != "raise":
-            found = dict.fromkeys(found, self._error_score)
-        return found["score"] if set(found) == {"score"} and not self.is_multiple else found
+        own = {keys.get(name, name): values[fold] for name, values in scores.items()}
+        if _failed(candidate, fold) and self._error_score != "raise":
+            own = dict.fromkeys(own, self._error_score)
+        return own["score"] if set(own) == {"score"} and not self.is_multiple else own
 
 
 def metric_name(scorer: Any, estimator: Any) -> str:
@@ -277,7 +295,7 @@ def _strings_in(value: Any) -> list[str]:
     return []
 
 
-def _failed(evaluation: Evaluation, fold: int) -> bool:
-    return evaluation.error is not None and all(
-        np.isnan(values[fold]) for values in evaluation.scores.values()
+def _failed(candidate: CandidateRecord, fold: int) -> bool:
+    return candidate.error is not None and all(
+        np.isnan(values[fold]) for values in candidate.scores.values()
     )

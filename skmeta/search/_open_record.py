@@ -12,10 +12,10 @@ import numpy as np
 
 from skmeta._sklearn_compat import is_routing_enabled
 from skmeta.search._arguments import Arguments, resolve_history
-from skmeta.search._evaluate import Folds
+from skmeta.search._evaluate import Folds, check_same_folds
 from skmeta.search._fit_params import FitData
 from skmeta.search._priors import Prior, resolve_prior
-from skmeta.search._racing import resolve_racing
+from skmeta.search._stopping import resolve_racing
 from skmeta.search.history import Leases, SearchHistory
 from skmeta.search.record import SearchRecord, fingerprint_data
 from skmeta.search.space import canonical_names, predictor_name, signature, stable_repr
@@ -78,11 +78,9 @@ def open_record(
         history = resolve_history(search.history)
         if history is not None and history is not search.history:
             opened.callback(history.close)
-        if search.shared and not isinstance(history, SearchHistory):
-            raise ValueError(
-                f"shared=True needs a history that all processes write, but history is {history!r}."
-                " Pass the URL of a server, such as postgresql://..., or on one machine a file."
-            )
+        is_shared = history is not None and history.shared
+        if is_shared:
+            check_same_folds(folds, data)
         if history is None and (arguments.walks_grid or search.prior is None):
             yield OpenRecord(None, None, None, arguments.seed, False)
             return
@@ -92,7 +90,7 @@ def open_record(
         is_replayed = False
         if history is not None:
             known = history.find(record.fingerprint)
-            if known is None and search.shared:
+            if known is None and is_shared:
                 # Of workers that begin at the same time, one enters its seed and position.
                 history.begin(replace(record, learned_until=history.position()))
                 known = history.find(record.fingerprint)
@@ -109,10 +107,10 @@ def open_record(
         search_id = None if history is None else history.begin(record)
         assert record.seed is not None
         leases = None
-        if search.shared:
+        if is_shared:
             assert isinstance(history, SearchHistory)
             assert search_id is not None
-            leases = history.leases(search_id, search.lease_timeout)
+            leases = history.leases(search_id)
         yield OpenRecord(history, search_id, prior, record.seed, is_replayed, leases)
 
 

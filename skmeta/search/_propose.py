@@ -1,14 +1,12 @@
 """Which candidates a search tries next."""
 
 from collections.abc import Sequence
-from itertools import compress
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skmeta.search._priors import Prior
-from skmeta.search._recorder import Trial
+from skmeta.search._trials import Trial
 from skmeta.search.space import (
     Candidate,
     CandidateDescriber,
@@ -19,8 +17,6 @@ from skmeta.search.space import (
 from skmeta.search.surrogate import SearchStrategy
 
 __all__ = ["AS_GIVEN", "GridProposer", "ModelProposer", "Proposer"]
-
-Array = NDArray[np.float64]
 
 # A finite space up to this size is in the pool as a whole. From others, _DRAWN_POOL candidates are
 # drawn at the start.
@@ -48,17 +44,8 @@ class Proposer(Protocol):
     def ask(self, n: int) -> list[Trial]:
         """Return the next batch of at most `n` candidates; an empty one if there are no more."""
 
-    def tell(self, trials: Sequence[Trial], scores: Array, seconds: Array) -> None:
-        """Take note of scores and seconds.
-
-        Parameters
-        ----------
-        trials : sequence of Trial
-        scores : ndarray of shape (n_trials,)
-            NaN if a fit failed.
-        seconds : ndarray of shape (n_trials,)
-            Of a fold.
-        """
+    def tell(self, trials: Sequence[Trial]) -> None:
+        """Take note of the scores and seconds of finished candidates."""
 
     def sync(self, pending: Sequence[Trial], n_proposed: int) -> None:
         """Take note of the candidates that other workers of a shared search evaluate now.
@@ -84,13 +71,16 @@ class GridProposer:
     """
 
     def __init__(self, space: SearchSpace) -> None:
-        self._trials = [Trial.of(params, "grid") for params in space.grid()]
+        trials = [Trial.propose(params, "grid") for params in space.grid()]
+        # Equal candidates are evaluated once.
+        distinct = {trial.key: trial for trial in reversed(trials)}
+        self._trials = [distinct[trial.key] for trial in trials]
 
     def ask(self, n: int) -> list[Trial]:
         """Return all candidates."""
         return self._trials
 
-    def tell(self, trials: Sequence[Trial], scores: Array, seconds: Array) -> None:
+    def tell(self, trials: Sequence[Trial]) -> None:
         """Do nothing, since the order is fixed."""
 
     def sync(self, pending: Sequence[Trial], n_proposed: int) -> None:
@@ -145,7 +135,7 @@ class ModelProposer:
             self._later, self._pool = self._pool[_FIRST_POOL:], self._pool[:_FIRST_POOL]
         self._indices = {candidate_key(params): i for i, params in enumerate(self._pool)}
         self._strategy = SearchStrategy(self._describe(self._pool), prior, rng=self._rng)
-        self._as_given = None if as_given is None else Trial.of(as_given, AS_GIVEN)
+        self._as_given = None if as_given is None else Trial.propose(as_given, AS_GIVEN)
         self._as_given_untold = self._as_given
         self._is_timed = is_timed
         self._n_asked = self._n_told = 0
@@ -175,26 +165,28 @@ class ModelProposer:
 
     def _suggest(self, n: int) -> list[Trial]:
         suggestions = self._strategy.ask(n) if n else []
-        return [Trial.of(self._pool[s.index], s.source, s.mean, s.std) for s in suggestions]
+        return [Trial.propose(self._pool[s.index], s.source, s.mean, s.std) for s in suggestions]
 
-    def tell(self, trials: Sequence[Trial], scores: Array, seconds: Array) -> None:
+    def tell(self, trials: Sequence[Trial]) -> None:
         """Pass scores on to the model. Candidates from elsewhere are added to the pool."""
         self._n_told += len(trials)
         # Of an estimator that does not list all of its parameters, the model can learn nothing.
-        complete = np.array([self._space.is_complete(t.params) for t in trials], dtype=bool)
-        modelled = list(compress(trials, complete))
+        modelled = [trial for trial in trials if self._space.is_complete(trial.params)]
         self._add([trial.params for trial in modelled])
-        indices = [self._indices[trial.key] for trial in modelled]
         # A search that tells the model how uncertain the scores of stopped candidates are finds
         # slightly less (benchmarks/racing.py --replayed), so the model knows the scores only.
-        timed = seconds[complete] if self._is_timed else None
-        self._strategy.tell(indices, scores[complete], seconds=timed)
+        seconds = [np.mean(trial.seconds) for trial in modelled] if self._is_timed else None
+        self._strategy.tell(
+            [self._indices[trial.key] for trial in modelled],
+            np.array([trial.score for trial in modelled]),
+            seconds=None if seconds is None else np.array(seconds),
+        )
         given = self._as_given_untold
         if given is not None and given.key in {trial.key for trial in trials}:
             self._as_given = self._as_given_untold = None  # it was on record
-        for trial, score in zip(modelled, scores[complete], strict=True):
-            if score > self._best_score:
-                self._best_score, self._best = score, trial.params
+        for trial in modelled:
+            if trial.score > self._best_score:
+                self._best_score, self._best = trial.score, trial.params
 
     def sync(self, pending: Sequence[Trial], n_proposed: int) -> None:
         """Pass pending candidates on to the model, as if they were of the same batch."""

@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmeta._optional import import_optional
 from skmeta._progress import ProgressBar, is_interactive, progress_bar
 from skmeta.search._refit import result_metric
+from skmeta.search._trials import Trial
 from skmeta.search.report import write_search_report
 from skmeta.search.space import Candidate, short_names, shown_value
 
@@ -51,7 +52,7 @@ class Progress:
         self._given = estimator.get_params(deep=True)
         self._best_params: Candidate = {}
         self._best = -np.inf
-        self._n_shown = 0
+        self._n_shown = self._n_splits = 0
 
     def __enter__(self) -> Self:
         self._bar.__enter__()
@@ -62,33 +63,18 @@ class Progress:
 
     def begin(self, n_splits: int) -> None:
         """Tell how many fits there will be, as scikit-learn does."""
+        self._n_splits = n_splits
         self._tell(
             f"Fitting {n_splits} folds for each of {self._n_iter} candidates, "
             f"totalling {self._n_iter * n_splits} fits"
         )
 
-    def show(
-        self,
-        params: Candidate,
-        source: str,
-        score: float,
-        seconds: float,
-        folds: Sequence[float] = (),
-    ) -> None:
-        """Show a finished candidate.
-
-        Parameters
-        ----------
-        params : dict
-        source : str
-            Why it was tried, or that it was on record.
-        score : float
-            NaN if a fit failed.
-        seconds : float
-            Of all its fits.
-        folds : sequence of float, default=()
-            Score of each fold, shown with ``verbose=2``.
-        """
+    def show(self, trial: Trial) -> None:
+        """Show a finished candidate."""
+        params, score = trial.params, trial.score
+        source = "on record" if trial.is_on_record else trial.source
+        if trial.is_stopped:
+            source += f", stopped after {trial.n_folds} of {self._n_splits} folds"
         self._n_shown += 1
         changed = self._changed(params)
         if score > self._best:
@@ -99,10 +85,10 @@ class Progress:
         best = self._best if np.isfinite(self._best) else math.nan
         line = (
             f"{self._n_shown:>{width}}/{self._n_iter}: score {score:.5g}, best {best:.5g}, "
-            f"{source}, {seconds:.2g} s"
+            f"{source}, {sum(trial.seconds):.2g} s"
         )
         if self._verbose > 1:  # All parameters stand below, so the changed ones are not repeated.
-            scores = " ".join(f"{fold:.5g}" for fold in folds)
+            scores = " ".join(f"{fold:.5g}" for fold in trial.fold_scores)
             values = " ".join(f"{self._names.get(n, n)}={_spell(v)}" for n, v in params.items())
             self._tell(line)
             self._tell(f"{'':>{2 * width + 3}}folds {scores}; {values or 'no parameter'}")

@@ -1,84 +1,134 @@
-"""The loop of a search: propose, evaluate, record, until done."""
+"""One search from its arguments to the fitted model, stage by stage.
+
+1. Resolve the arguments, and draw the folds.
+2. Open the record, and learn the prior from what is on record.
+3. Until there are enough candidates: propose some, evaluate them, write them down.
+4. Set the results.
+5. Refit the best candidate.
+
+No stage calls back into the one before it.
+"""
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
+from sklearn.base import clone
 
-from skmeta._warnings import warn_caller
-from skmeta.exceptions import HistoryWarning
-from skmeta.search._arguments import Arguments
-from skmeta.search._callbacks import subtask
-from skmeta.search._evaluate import FoldEvaluator, Folds
-from skmeta.search._fit_params import FitData
-from skmeta.search._open_record import OpenRecord
-from skmeta.search._propose import AS_GIVEN, GridProposer, ModelProposer, Proposer
-from skmeta.search._racing import Race, resolve_racing
-from skmeta.search._recorder import (
-    BudgetSpent,
-    Output,
-    Trial,
-    TrialRecorder,
-    n_since_best,
-    warn_of_interrupt,
+from skmeta._sklearn_compat import (
+    callback_context,
+    format_results,
+    insert_error_scores,
+    judge_failures,
+    scorers_by_name,
+    select_best_index,
 )
+from skmeta._warnings import warn_caller
+from skmeta.exceptions import HistoryWarning, SearchStoppedWarning
+from skmeta.search._arguments import (
+    Arguments,
+    in_target_units,
+    resolve_arguments,
+    with_one_estimator,
+)
+from skmeta.search._callbacks import fit_task, refit_task, subtask
+from skmeta.search._evaluate import (
+    FoldEvaluator,
+    Folds,
+    check_predictions,
+    draw_folds,
+    predict_out_of_fold,
+)
+from skmeta.search._fit_params import FitData, check_fit_data
+from skmeta.search._open_record import OpenRecord, open_record
+from skmeta.search._propose import AS_GIVEN, GridProposer, ModelProposer, Proposer
+from skmeta.search._refit import OneStandardError
 from skmeta.search._report import Progress
-from skmeta.search._shared import SharedSearch
+from skmeta.search._shared import SharedBatches
+from skmeta.search._stopping import (
+    Budget,
+    BudgetSpent,
+    FoldRace,
+    expect_stopped,
+    fill_folds,
+    resolve_racing,
+)
+from skmeta.search._trials import Trial, TrialRecord, enter_race, n_since_best
+from skmeta.search.early_stopping import refit_params, rounds_columns
+from skmeta.search.space import replace_parts
 
-__all__ = ["SearchOutcome", "run_search"]
+__all__ = ["run_search"]
+
+
+def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
+    """Run a search, and set its attributes.
+
+    Parameters
+    ----------
+    search : MetaLearnedSearchCV
+    X, y : array-like
+    params : dict
+        Parameters of ``fit``.
+    """
+    begun = time.monotonic()
+    single = with_one_estimator(search)
+    arguments = resolve_arguments(single)
+    data = check_fit_data(single, arguments.space, X, y, params)
+    arguments = in_target_units(arguments, data.y)
+    callbacks = callback_context(search, max_subtasks=1 + (search.refit is not False))
+    with fit_task(callbacks, search, X=data.X, y=data.y, metadata=data.metadata):
+        folds = draw_folds(search.cv, arguments.estimator, data)
+        if isinstance(search.refit, OneStandardError):
+            search.refit.check_n_folds(len(folds.splits))
+        if search.return_predictions:
+            check_predictions(search.return_predictions, arguments, folds, data.n_rows)
+        with open_record(single, arguments, data, folds) as record:
+            outcome = _evaluate_candidates(
+                search, arguments, data, folds, record, begun=begun, callbacks=callbacks
+            )
+        # An earlier fit may have set attributes that this one does not set.
+        for name in [name for name in vars(search) if name.endswith("_")]:
+            delattr(search, name)
+        search.n_splits_ = len(folds.splits)
+        search.prior_ = record.prior
+        search.prior_report_ = outcome.report
+        search.stopped_by_ = outcome.stopped_by
+        search.n_resumed_ = sum(trial.is_on_record for trial in outcome.trials)
+        search.search_time_ = time.monotonic() - begun
+        _set_results(search, arguments, outcome.trials)
+        if search.return_predictions:
+            best = outcome.trials[search.best_index_].params
+            search.cv_predictions_ = predict_out_of_fold(search, arguments, data, folds, best)
+        if search.refit:
+            _refit_best(search, arguments, data, callbacks)
+
+
+# -- candidates -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class SearchOutcome:
+class _Outcome:
     """What a search found.
 
     Attributes
     ----------
     trials : list of Trial
         The finished candidates, in the order in which they were proposed.
-    outputs : list of list of dict
-        The results of each candidate's folds. There are fewer than folds if it was stopped.
     report : dict
         Weights of past searches and of the models.
     stopped_by : str
-    n_resumed : int
-        Number of candidates that were on record.
-    seconds : float
     """
 
     trials: list[Trial]
-    outputs: list[list[Output]]
     report: dict[str, Any]
     stopped_by: str
-    n_resumed: int
-    seconds: float
-
-    def columns(self) -> dict[str, list[Any]]:
-        """Return the columns of ``cv_results_`` that scikit-learn's searches do not have."""
-        return {
-            "source": [trial.source for trial in self.trials],
-            "predicted_mean_score": [trial.predicted_mean for trial in self.trials],
-            "predicted_std_score": [trial.predicted_std for trial in self.trials],
-        }
-
-    def prefer_as_given(self, best: int, rank: NDArray[Any]) -> int:
-        """Return the estimator as given in place of a best candidate that is no better.
-
-        Parameters
-        ----------
-        best : int
-            Position of the best candidate.
-        rank : ndarray of shape (n_candidates,)
-        """
-        sources = [trial.source for trial in self.trials]
-        given = sources.index(AS_GIVEN) if AS_GIVEN in sources else best
-        return given if rank[given] == rank[best] else best
 
 
-def run_search(
+def _evaluate_candidates(
     search: Any,
     arguments: Arguments,
     data: FitData,
@@ -87,176 +137,275 @@ def run_search(
     *,
     begun: float,
     callbacks: Any,
-) -> SearchOutcome:
-    """Evaluate candidates until there are enough, the time is over, or the user stops it.
-
-    Parameters
-    ----------
-    search : MetaLearnedSearchCV
-    arguments : Arguments
-    data : FitData
-    folds : Folds
-    record : OpenRecord
-    begun : float
-        When the search began, in seconds of `time.monotonic`.
-    callbacks : callback context or None
-
-    Returns
-    -------
-    SearchOutcome
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If no candidate is finished.
-    """
-    least = resolve_racing(search.racing)
-    with (
-        Progress(search, arguments.estimator, arguments.space.names, arguments.n_iter) as progress,
-        _search_task(callbacks, search, arguments, folds) as context,
-    ):
-        recorder = TrialRecorder(
-            estimator=arguments.estimator,
-            space=arguments.space,
-            metrics=arguments.metrics,
-            n_splits=len(folds.splits),
-            history=record.history,
-            search_id=record.search_id,
-            deadline=None if search.time_budget is None else begun + search.time_budget,
-            race=None if least is None else Race(least),
-            progress=progress,
-            write_timeout=search.lease_timeout if search.shared else None,
-        )
-        if record.leases is None:
-            recorder.recall(with_train_scores=search.return_train_score)
-        progress.begin(len(folds.splits))
-        proposer: Proposer
-        if arguments.walks_grid:
-            proposer = GridProposer(arguments.space)
-        else:
-            proposer = ModelProposer(
-                arguments.estimator,
-                arguments.space,
-                record.prior,
-                record.seed,
-                search.batch_size,
-                arguments.as_given,
-                is_timed=search.time_budget is not None,
-                target_scale=arguments.target_scale,
-            )
-        evaluator = FoldEvaluator(
-            search, arguments.estimator, arguments.scorers, data, folds, recorder
-        )
-        with evaluator:
-
-            def evaluate(batch: list[Trial]) -> None:
-                if arguments.walks_grid and not search.shared:
-                    evaluator(batch, context)
-                    return
-                n_fits = len(batch) * len(folds.splits)
-                with subtask(context, search, "batch", n_fits, sequential=False) as part:
-                    evaluator(batch, part)
-
-            if record.leases is not None:
-                shared = SharedSearch(
-                    search, arguments, proposer, recorder, record.leases, evaluator
-                )
-                done, stopped_by = shared.run(evaluate)
-            else:
-                done, stopped_by = _propose_and_evaluate(
-                    proposer,
-                    evaluate,
-                    recorder,
-                    arguments.n_iter,
-                    record.is_replayed,
-                    search.stop_when_flat,
-                )
-    return SearchOutcome(
-        trials=done,
-        outputs=[[dict(output) for output in recorder.outputs_of(trial)] for trial in done],
-        report=proposer.report(),
-        stopped_by=stopped_by,
-        n_resumed=sum(trial.key not in recorder.evaluated for trial in done),
-        seconds=time.monotonic() - begun,
+) -> _Outcome:
+    """Evaluate candidates until there are enough, the time is over, or the user stops it."""
+    n_splits, names = len(folds.splits), arguments.space.names
+    race = FoldRace(resolve_racing(search.racing))
+    budget = Budget(search.time_budget, begun)
+    proposer = _make_proposer(search, arguments, record)
+    trial_record = TrialRecord(
+        arguments, record.history, record.search_id, n_splits, race, search.return_train_score
     )
+    batches: _Batches
+    if record.leases is None:
+        batches = _SoloBatches(search, arguments, proposer, trial_record, race, record.is_replayed)
+    else:
+        batches = SharedBatches(
+            search, arguments, proposer, trial_record, race, budget, record.leases
+        )
+    with (
+        Progress(search, arguments.estimator, names, arguments.n_iter) as progress,
+        _search_task(callbacks, search, arguments, record, n_splits) as context,
+        FoldEvaluator(search, arguments, data, folds, race) as evaluator,
+    ):
+        progress.begin(n_splits)
+        try:
+            with record.leases or nullcontext():
+                while batch := batches.next_batch():
+                    with (
+                        _batch_task(context, search, arguments, record, batch, n_splits) as part,
+                        closing(evaluator.evaluate(batch, part)) as results,
+                    ):
+                        for trial in results:
+                            if trial.is_finished:
+                                budget.add(trial.results)
+                                progress.show(trial)
+                                trial_record.write(trial)
+                            budget.check()
+                    for trial in batches.take_back(batch):
+                        progress.show(trial)
+            for trial in batches.take_back([]):
+                progress.show(trial)
+            trial_record.end()
+            stopped_by = batches.stopped_by
+        except BudgetSpent:
+            stopped_by = "time_budget"
+        except KeyboardInterrupt:
+            if not batches.finished():
+                raise
+            _warn_of_interrupt(len(batches.finished()), arguments.n_iter)
+            stopped_by = "interrupt"
+    return _Outcome(batches.finished(), proposer.report(), stopped_by)
 
 
-def _propose_and_evaluate(
-    proposer: Proposer,
-    evaluate: Callable[[list[Trial]], None],
-    recorder: TrialRecorder,
-    n_iter: int,
-    is_replayed: bool,
-    patience: int | None,
-) -> tuple[list[Trial], str]:
-    """Return the finished candidates, and why the search stopped.
+class _Batches(Protocol):
+    """The batches of a search: each follows from the results of those before."""
+
+    @property
+    def stopped_by(self) -> str:
+        """Why the search has ended."""
+
+    def next_batch(self) -> list[Trial]:
+        """Return candidates to evaluate; none if the search is at its end."""
+
+    def take_back(self, batch: list[Trial]) -> list[Trial]:
+        """Take note of a batch that was evaluated; return those that were not shown yet."""
+
+    def finished(self) -> list[Trial]:
+        """Return the finished candidates, in the order in which they were proposed."""
+
+
+class _SoloBatches:
+    """The batches of a search that one process runs.
 
     A resumed search proposes the same candidates again. Those on record are not evaluated: the
     model receives their recorded scores.
     """
-    done: list[Trial] = []
-    stopped_by = "n_iter"
-    agrees = True  # all proposals so far were on record
-    try:
-        while len(done) < n_iter:
-            batch = proposer.ask(n_iter - len(done))
-            if not batch:
-                stopped_by = "exhausted"
-                break
-            if agrees and not all(map(recorder.is_finished, batch)):
-                agrees = False
-                strays = recorder.recalled_trials(but=[*done, *batch])[: n_iter - len(done)]
-                if strays:
-                    _take_over(strays, proposer, recorder, is_replayed)
-                    done += strays
-                    batch = batch[: n_iter - len(done)]
-            try:
-                evaluate(batch)
-            finally:
-                finished = [trial for trial in batch if recorder.is_finished(trial)]
-                done += map(recorder.as_recorded, finished)
-            recorder.show([trial for trial in batch if trial.key in recorder.recalled])
-            _tell(proposer, batch, recorder)
-            recorder.admit(batch)
-            if patience is not None and n_since_best(recorder.scores(done)) >= patience:
-                stopped_by = "flat"
-                break
-    except BudgetSpent:
-        return done, "time_budget"
-    except KeyboardInterrupt:
-        if not done:
-            raise
-        warn_of_interrupt(len(done), n_iter)
-        return done, "interrupt"
-    recorder.finish()
-    return done, stopped_by
+
+    def __init__(
+        self,
+        search: Any,
+        arguments: Arguments,
+        proposer: Proposer,
+        record: TrialRecord,
+        race: FoldRace,
+        is_replayed: bool,
+    ) -> None:
+        self.stopped_by = "n_iter"
+        self._n_iter = arguments.n_iter
+        self._patience = search.stop_when_flat
+        self._proposer = proposer
+        self._record = record
+        self._race = race
+        self._is_replayed = is_replayed
+        self._agrees = True  # all proposals so far were on record
+        self._trials: list[Trial] = []
+        self._unshown: list[Trial] = []
+        record.read()
+
+    def next_batch(self) -> list[Trial]:
+        """Return the next batch."""
+        n_left = self._n_iter - len(self._trials)
+        if n_left <= 0 or self.stopped_by == "flat":
+            return []
+        batch = self._proposer.ask(n_left)
+        if not batch:
+            self.stopped_by = "exhausted"
+        for trial in batch:
+            if not trial.is_finished:
+                self._record.restore(trial)
+        if self._agrees and not all(trial.is_finished for trial in batch):
+            self._agrees = False
+            others = self._record.others([*self._trials, *batch])[:n_left]
+            if others:
+                self._take_over(others)
+            batch = batch[: n_left - len(others)]
+        self._trials += batch
+        return batch
+
+    def take_back(self, batch: list[Trial]) -> list[Trial]:
+        """Tell the proposer the scores."""
+        self._tell(batch)
+        if self._patience is not None and n_since_best(self._scores()) >= self._patience:
+            self.stopped_by = "flat"
+        unshown = [*self._unshown, *(trial for trial in batch if trial.is_on_record)]
+        self._unshown = []
+        return unshown
+
+    def finished(self) -> list[Trial]:
+        """Return the finished candidates."""
+        return [trial for trial in self._trials if trial.is_finished]
+
+    def _scores(self) -> list[float]:
+        return [trial.score for trial in self._trials]
+
+    def _tell(self, trials: list[Trial]) -> None:
+        self._proposer.tell(trials)
+        enter_race(trials, self._race)
+
+    def _take_over(self, others: list[Trial]) -> None:
+        """Keep candidates on record that the search does not propose itself."""
+        if self._is_replayed:
+            warn_caller(
+                f"The history has {len(others)} candidates of this search that it would not "
+                "propose now, because batch_size, the prior or the version of skmeta has changed, "
+                "or past searches were removed. They are kept, and the search continues from "
+                "there.",
+                HistoryWarning,
+            )
+        self._trials += others
+        self._unshown += others
+        self._tell(others)
 
 
-def _tell(proposer: Proposer, trials: list[Trial], recorder: TrialRecorder) -> None:
-    proposer.tell(trials, recorder.scores(trials), recorder.seconds(trials))
+def _make_proposer(search: Any, arguments: Arguments, record: OpenRecord) -> Proposer:
+    if arguments.walks_grid:
+        return GridProposer(arguments.space)
+    return ModelProposer(
+        arguments.estimator,
+        arguments.space,
+        record.prior,
+        record.seed,
+        search.batch_size,
+        arguments.as_given,
+        is_timed=search.time_budget is not None,
+        target_scale=arguments.target_scale,
+    )
 
 
-def _take_over(
-    strays: list[Trial], proposer: Proposer, recorder: TrialRecorder, is_replayed: bool
-) -> None:
-    """Keep candidates on record that the search does not propose itself."""
-    if is_replayed:
-        warn_caller(
-            f"The history has {len(strays)} candidates of this search that it would not propose "
-            "now, because batch_size, the prior or the version of skmeta has changed, or past "
-            "searches were removed. They are kept, and the search continues from there.",
-            HistoryWarning,
-        )
-    recorder.show(strays)
-    _tell(proposer, strays, recorder)
-    recorder.admit(strays)
-
-
-def _search_task(callbacks: Any, search: Any, arguments: Arguments, folds: Folds) -> Any:
+def _search_task(
+    callbacks: Any, search: Any, arguments: Arguments, record: OpenRecord, n_splits: int
+) -> Any:
     """Return the task that callbacks see: of all fits of a grid, else of all batches."""
-    if arguments.walks_grid and not search.shared:
-        n_fits = arguments.n_iter * len(folds.splits)
-        return subtask(callbacks, search, "search", n_fits, sequential=False)
+    if arguments.walks_grid and record.leases is None:
+        return subtask(callbacks, search, "search", arguments.n_iter * n_splits, sequential=False)
     # A worker may take over candidates of others one by one.
-    size = 1 if search.shared else search.batch_size
+    size = search.batch_size if record.leases is None else 1
     return subtask(callbacks, search, "search", math.ceil(arguments.n_iter / size))
+
+
+@contextmanager
+def _batch_task(
+    context: Any,
+    search: Any,
+    arguments: Arguments,
+    record: OpenRecord,
+    batch: list[Trial],
+    n_splits: int,
+) -> Iterator[Any]:
+    """Tell callbacks of a batch. That of a grid is the whole search."""
+    if arguments.walks_grid and record.leases is None:
+        yield context
+        return
+    with subtask(context, search, "batch", len(batch) * n_splits, sequential=False) as part:
+        yield part
+
+
+def _warn_of_interrupt(n_done: int, n_iter: int) -> None:
+    warn_caller(
+        f"The search was interrupted after {n_done} of {n_iter} candidates. The best of them is "
+        "kept. With a history, the same search continues from there.",
+        SearchStoppedWarning,
+    )
+
+
+# -- results --------------------------------------------------------------------------------------
+
+
+def _set_results(search: Any, arguments: Arguments, trials: list[Trial]) -> None:
+    """Set ``cv_results_``, and the best candidate."""
+    by_trial = [[dict(output) for output in trial.results] for trial in trials]
+    outputs = [output for own in by_trial for output in own]
+    judge_failures(outputs, search.error_score)
+    if callable(search.scoring):
+        insert_error_scores(outputs, search.error_score)
+    first_scores = outputs[0]["test_scores"]
+    search.multimetric_ = isinstance(first_scores, dict)
+    refit_metric = arguments.refit_metric
+    # Which metrics a callable returns is not known before.
+    if callable(search.scoring) and search.multimetric_:
+        arguments.metrics.check_refit(first_scores)
+        refit_metric = search.refit
+    columns = {} if arguments.walks_grid else _prediction_columns(trials)
+    if search.racing:
+        columns["n_folds"] = [len(own) for own in by_trial]
+    if search.early_stopping is not None:
+        columns |= rounds_columns(by_trial, search.n_splits_)
+    with expect_stopped(by_trial, search.n_splits_):
+        filled = fill_folds(by_trial, search.n_splits_)
+        candidates = [trial.params for trial in trials]
+        results = format_results(search, candidates, search.n_splits_, filled, columns)
+    # A callable `refit` that fails costs no results.
+    search.scorer_ = scorers_by_name(arguments.scorers) or arguments.scorers
+    search.cv_results_ = results
+    if search.refit or not search.multimetric_:
+        search.best_index_ = select_best_index(search, refit_metric, results)
+        if not callable(search.refit):
+            rank = results[f"rank_test_{refit_metric}"]
+            search.best_index_ = _prefer_as_given(trials, search.best_index_, rank)
+            search.best_score_ = results[f"mean_test_{refit_metric}"][search.best_index_]
+        search.best_params_ = results["params"][search.best_index_]
+        if search.early_stopping is not None:
+            n_rounds = results["n_rounds"][search.best_index_]
+            best = replace_parts(arguments.estimator, search.best_params_)
+            search.best_params_ = {**search.best_params_, **refit_params(best, n_rounds)}
+
+
+def _prediction_columns(trials: list[Trial]) -> dict[str, list[Any]]:
+    """Return the columns of ``cv_results_`` that scikit-learn's searches do not have."""
+    return {
+        "source": [trial.source for trial in trials],
+        "predicted_mean_score": [trial.predicted_mean for trial in trials],
+        "predicted_std_score": [trial.predicted_std for trial in trials],
+    }
+
+
+def _prefer_as_given(trials: list[Trial], best: int, rank: NDArray[Any]) -> int:
+    """Return the estimator as given in place of a best candidate that is no better."""
+    sources = [trial.source for trial in trials]
+    given = sources.index(AS_GIVEN) if AS_GIVEN in sources else best
+    return given if rank[given] == rank[best] else best
+
+
+def _refit_best(search: Any, arguments: Arguments, data: FitData, callbacks: Any) -> None:
+    """Fit the best candidate on all rows."""
+    # Parameters are cloned too: they may be estimators.
+    best = clone(arguments.estimator).set_params(**clone(search.best_params_, safe=False))
+    targets = () if data.y is None else (data.y,)
+    search.best_estimator_ = best
+    with refit_task(callbacks, search, best, data):
+        begun = time.time()
+        best.fit(data.X, *targets, **data.fit_params)
+        search.refit_time_ = time.time() - begun
+    if hasattr(best, "feature_names_in_"):
+        search.feature_names_in_ = best.feature_names_in_

@@ -1,12 +1,10 @@
 """The search that remembers."""
 
 import os
-import time
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import clone
 
 from skmeta._doc_link import DocLink
 from skmeta._sklearn_compat import (
@@ -14,34 +12,14 @@ from skmeta._sklearn_compat import (
     HasMethods,
     Interval,
     StrOptions,
-    callback_context,
     fit_context,
-    format_results,
-    insert_error_scores,
-    judge_failures,
-    parameter_defaults,
-    scorers_by_name,
     search_constraints,
-    select_best_index,
 )
-from skmeta.search._arguments import (
-    Arguments,
-    in_target_units,
-    resolve_arguments,
-    with_one_estimator,
-)
-from skmeta.search._callbacks import fit_task, refit_task
-from skmeta.search._evaluate import check_predictions, draw_folds, predict_out_of_fold
-from skmeta.search._fit_params import FitData, check_fit_data
-from skmeta.search._open_record import open_record
-from skmeta.search._racing import expect_stopped, fill_folds
-from skmeta.search._refit import OneStandardError
+from skmeta.search._arguments import with_one_estimator
 from skmeta.search._report import ReportMethods
-from skmeta.search._run import SearchOutcome, run_search
-from skmeta.search.early_stopping import refit_params, rounds_columns
+from skmeta.search._run import run_search
 from skmeta.search.history import ReadOnlyHistory, SearchHistory, hide_password
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior
-from skmeta.search.space import replace_parts
 
 __all__ = ["MetaLearnedSearchCV"]
 
@@ -83,7 +61,8 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
         Where past searches are read from and this one is written to, candidate by candidate. A
         path is a SQLite file; text with ``://`` is a database URL. None is the history that
         :func:`use_history` or :func:`set_default_history` named, if any; False is no history. A
-        search that is in the history already, unfinished or not, is resumed: see Notes.
+        search that is in the history already, unfinished or not, is resumed: see Notes. With
+        ``SearchHistory(..., shared=True)``, several processes work on one search.
     dataset : str, default=None
         Name of the data set in the history; by default a digest of its rows.
     prior : "auto", "history", "shipped", None, a prior or path-like, default="auto"
@@ -99,14 +78,6 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
         Number of candidates that are proposed at a time. It does not depend on `n_jobs`, so a seed
         gives the same result on any machine. With 1, each candidate uses all scores so far, and the
         fewest candidates are needed. Use more if there are more processors than folds.
-    shared : bool, default=False
-        Share the search with other processes or machines: each of them runs the same ``fit`` with
-        the same `history`, a server's URL or, on one machine, a file. No candidate is evaluated
-        twice, and all of them end with the same ``cv_results_``. `n_iter` is the number of
-        candidates of all together. See :ref:`shared_searches`.
-    lease_timeout : float, default=60.0
-        Seconds after which the candidate of a worker that has died is evaluated by another one,
-        if the search is `shared`. A candidate at which three workers died counts as a failed fit.
     racing : bool or float, default=False
         Stop a candidate when the probability that it will beat the best candidate falls below this
         number, at most 0.5; True is 0.3. The probability is computed from the differences between
@@ -181,7 +152,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     stopped_by_ : str
         ``"n_iter"``, ``"exhausted"``, ``"flat"``, ``"time_budget"`` or ``"interrupt"``.
     n_resumed_ : int
-        Number of candidates that were on record, or that other workers of a `shared` search
+        Number of candidates that were on record, or that other workers of a shared search
         evaluated.
     search_time_ : float
         Seconds of the search, without the refit.
@@ -242,8 +213,6 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         # Unknown names are refused with the nearest one, which is more than StrOptions does.
         "scoring": [str, callable, list, tuple, dict, None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "shared": ["boolean"],
-        "lease_timeout": [Interval(Real, 0, None, closed="neither")],
         "racing": ["boolean", Interval(Real, 0, 0.5, closed="right")],
         "early_stopping": [
             None,
@@ -269,8 +238,6 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         prior="auto",
         exclude_same_data=False,
         batch_size=1,
-        shared=False,
-        lease_timeout=60.0,
         racing=False,
         early_stopping=None,
         time_budget=None,
@@ -306,8 +273,6 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         self.prior = prior
         self.exclude_same_data = exclude_same_data
         self.batch_size = batch_size
-        self.shared = shared
-        self.lease_timeout = lease_timeout
         self.racing = racing
         self.early_stopping = early_stopping
         self.time_budget = time_budget
@@ -316,14 +281,21 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         self.random_state = random_state
         self.return_predictions = return_predictions
 
-    @property
-    def history(self):
-        # A URL may hold a password, which no representation of the search may show.
-        return hide_password(self.__dict__["history"])
+    def get_params(self, deep=True):
+        """Return the parameters, as of any estimator.
 
-    @history.setter
-    def history(self, history):
-        self.__dict__["history"] = hide_password(history)
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to return those of the estimator too.
+
+        Returns
+        -------
+        params : dict
+            All that shows an estimator shows these, so a URL's password is hidden in its ``repr``.
+        """
+        params = super().get_params(deep)
+        return params | {"history": hide_password(params["history"])}
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
@@ -343,90 +315,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         -------
         self : MetaLearnedSearchCV
         """
-        begun = time.monotonic()
-        search = with_one_estimator(self)
-        arguments = resolve_arguments(search)
-        data = check_fit_data(search, arguments.space, X, y, params)
-        arguments = in_target_units(arguments, data.y)
-        callbacks = callback_context(self, max_subtasks=1 + (self.refit is not False))
-        with fit_task(callbacks, self, X=data.X, y=data.y, metadata=data.metadata):
-            folds = draw_folds(self.cv, arguments.estimator, data, twice=self.shared)
-            if isinstance(self.refit, OneStandardError):
-                self.refit.check_n_folds(len(folds.splits))
-            if self.return_predictions:
-                check_predictions(self.return_predictions, arguments, folds, data.n_rows)
-            with open_record(search, arguments, data, folds) as record:
-                outcome = run_search(
-                    self, arguments, data, folds, record, begun=begun, callbacks=callbacks
-                )
-            # An earlier fit may have set attributes that this one does not set.
-            for name in [name for name in vars(self) if name.endswith("_")]:
-                delattr(self, name)
-            self.n_splits_ = len(folds.splits)
-            self.prior_ = record.prior
-            self.prior_report_ = outcome.report
-            self.stopped_by_ = outcome.stopped_by
-            self.n_resumed_ = outcome.n_resumed
-            self.search_time_ = outcome.seconds
-            self._set_results(arguments, outcome)
-            if self.return_predictions:
-                best = outcome.trials[self.best_index_].params
-                self.cv_predictions_ = predict_out_of_fold(
-                    self, arguments.estimator, arguments.scorers, data, folds, best
-                )
-            if self.refit:
-                self._refit_best(arguments, data, callbacks)
+        run_search(self, X, y, params)
         return self
-
-    def _set_results(self, arguments: Arguments, outcome: SearchOutcome) -> None:
-        """Set ``cv_results_``, and the best candidate."""
-        outputs = [output for own in outcome.outputs for output in own]
-        judge_failures(outputs, self.error_score)
-        if callable(self.scoring):
-            insert_error_scores(outputs, self.error_score)
-        first_scores = outputs[0]["test_scores"]
-        self.multimetric_ = isinstance(first_scores, dict)
-        refit_metric = arguments.refit_metric
-        # Which metrics a callable returns is not known before.
-        if callable(self.scoring) and self.multimetric_:
-            arguments.metrics.check_refit(first_scores)
-            refit_metric = self.refit
-        candidates = [trial.params for trial in outcome.trials]
-        columns = {} if arguments.walks_grid else outcome.columns()
-        if self.racing:
-            columns["n_folds"] = [len(own) for own in outcome.outputs]
-        if self.early_stopping is not None:
-            columns |= rounds_columns(outcome.outputs, self.n_splits_)
-        with expect_stopped(outcome.outputs, self.n_splits_):
-            filled = fill_folds(outcome.outputs, self.n_splits_)
-            results = format_results(self, candidates, self.n_splits_, filled, columns)
-        # A callable `refit` that fails costs no results.
-        self.scorer_ = scorers_by_name(arguments.scorers) or arguments.scorers
-        self.cv_results_ = results
-        if self.refit or not self.multimetric_:
-            self.best_index_ = select_best_index(self, refit_metric, results)
-            if not callable(self.refit):
-                rank = results[f"rank_test_{refit_metric}"]
-                self.best_index_ = outcome.prefer_as_given(self.best_index_, rank)
-                self.best_score_ = results[f"mean_test_{refit_metric}"][self.best_index_]
-            self.best_params_ = results["params"][self.best_index_]
-            if self.early_stopping is not None:
-                n_rounds = results["n_rounds"][self.best_index_]
-                best = replace_parts(arguments.estimator, self.best_params_)
-                self.best_params_ = {**self.best_params_, **refit_params(best, n_rounds)}
-
-    def _refit_best(self, arguments: Arguments, data: FitData, callbacks: Any) -> None:
-        """Fit the best candidate on all rows."""
-        # Parameters are cloned too: they may be estimators.
-        best = clone(arguments.estimator).set_params(**clone(self.best_params_, safe=False))
-        targets = () if data.y is None else (data.y,)
-        self.best_estimator_ = best
-        with refit_task(callbacks, self, best, data):
-            begun = time.time()
-            best.fit(data.X, *targets, **data.fit_params)
-            self.refit_time_ = time.time() - begun
-        if hasattr(best, "feature_names_in_"):
-            self.feature_names_in_ = best.feature_names_in_
 
     def get_metadata_routing(self) -> Any:
         """Return which metadata the estimator, the scorer and the splitter ask for.
@@ -436,10 +326,6 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         routing : MetadataRouter
         """
         return super(MetaLearnedSearchCV, with_one_estimator(self)).get_metadata_routing()
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        # A pickle of an older version lacks the parameters that came later.
-        super().__setstate__(parameter_defaults(MetaLearnedSearchCV) | state)
 
     def __sklearn_tags__(self) -> Any:
         return super(MetaLearnedSearchCV, with_one_estimator(self)).__sklearn_tags__()

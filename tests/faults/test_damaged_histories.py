@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from skmeta.exceptions import HistoryError, HistoryFormatError, HistoryWarning
-from skmeta.search import Evaluation, ReadOnlyHistory, SearchHistory, SearchRecord
+from skmeta.search import ReadOnlyHistory, SearchHistory
+from skmeta.search.record import CandidateRecord, SearchRecord
 
 if os.name == "nt":
     pytest.skip("the guards on time and memory need POSIX", allow_module_level=True)
@@ -49,7 +50,7 @@ def make_history():
                 )
                 search = history.begin(record)
                 for k in range(6):
-                    evaluation = Evaluation(
+                    evaluation = CandidateRecord(
                         key=f"key {k}",
                         configuration={
                             "SVC.C": 0.5 + k,
@@ -78,7 +79,7 @@ def flatten(history):
         name = item.record.fingerprint
         # No digest covers when it finished, since version 0.1 may write that later.
         found[name] = (item.record, item.started)
-        found |= {(name, e.key): e for e in item.evaluations}
+        found |= {(name, e.key): e for e in item.candidates}
     return found
 
 
@@ -136,7 +137,7 @@ def test_damaged_bytes(path, scores, damage):
     check(path, scores)
 
 
-TABLES = ("skmeta_search", "skmeta_evaluation", "skmeta_about")
+TABLES = ("skmeta_search", "skmeta_candidate", "skmeta_about")
 VALUES = (
     JUNK.filter(lambda v: v is None or isinstance(v, bool | int | float | str)).filter(
         lambda v: not isinstance(v, int) or abs(v) < 2**63
@@ -196,7 +197,7 @@ def change(path, statement, *values):
 
 def test_a_number_that_was_changed_is_seen(path, scores):
     path.write_bytes(CONTENT)
-    change(path, "UPDATE skmeta_evaluation SET scores = replace(scores, '0.75', '0.85')")
+    change(path, "UPDATE skmeta_candidate SET scores = replace(scores, '0.75', '0.85')")
     with ReadOnlyHistory(path) as history:
         with pytest.warns(HistoryWarning, match="configuration, scores do not match their digest"):
             assert len(scores_of(history)) == 10
@@ -205,7 +206,7 @@ def test_a_number_that_was_changed_is_seen(path, scores):
 
 def test_rows_of_version_0_1_have_no_digest(path, scores):
     path.write_bytes(CONTENT)
-    for table in ("skmeta_search", "skmeta_evaluation"):
+    for table in ("skmeta_search", "skmeta_candidate"):
         change(path, f"UPDATE {table} SET digest = NULL")
     held, found, warned = read(path)
     assert held == HELD

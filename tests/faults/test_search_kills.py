@@ -145,7 +145,7 @@ class Search:
 
     def n_recorded(self):
         with SearchHistory(self.path) as history:
-            return sum(len(item.evaluations) for item in history if item.record.data_digest)
+            return sum(len(item.candidates) for item in history if item.record.data_digest)
 
     def has_begun(self):
         with SearchHistory(self.path) as history:

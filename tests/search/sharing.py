@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
 
-from skmeta.search import MetaLearnedSearchCV
+from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
 N_ITER, N_FOLDS = 12, 2
 GRID = {"quality": np.linspace(0, 1, 500).tolist()}
@@ -47,14 +47,13 @@ class Logged(ClassifierMixin, BaseEstimator):
         return 1 - (self.quality - 0.3) ** 2
 
 
-def make(address, **settings):
+def make(address, lease_timeout=60.0, **settings):
     settings = {"n_iter": N_ITER, "random_state": 0, **settings}
     return MetaLearnedSearchCV(
         Logged(),
         GRID,
         cv=N_FOLDS,
-        history=address,
-        shared=True,
+        history=SearchHistory(address, shared=True, lease_timeout=lease_timeout),
         refit=False,
         progress=False,
         **settings,

@@ -275,7 +275,7 @@ def test_a_fit_parameter_that_something_may_take_is_passed_on(iris, estimator, s
     assert np.isfinite(search.best_score_)
 
 
-@pytest.mark.parametrize("step", ["find", "position", "searches", "begin", "evaluations"])
+@pytest.mark.parametrize("step", ["find", "position", "searches", "begin", "candidates"])
 def test_the_error_of_opening_is_the_one_that_happened(iris, path, monkeypatch, step):
     closed = []
 

@@ -14,7 +14,7 @@ from sklearn.svm import SVC
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 from skmeta.search._propose import ModelProposer
-from skmeta.search._racing import Race, fill_folds
+from skmeta.search._stopping import FoldRace, fill_folds
 
 X, y = np.arange(50.0).reshape(-1, 1), np.arange(50) % 2
 FOLDS = KFold(5)
@@ -194,7 +194,7 @@ def test_the_record_has_the_folds_that_were_run(tmp_path):
     assert np.isfinite(folds_of(plain)).all()
     raced, _ = SearchHistory(tmp_path / "h.db")
     n_folds = found.cv_results_["n_folds"]
-    for evaluation, scores, n in zip(raced.evaluations, folds_of(found), n_folds, strict=True):
+    for evaluation, scores, n in zip(raced.candidates, folds_of(found), n_folds, strict=True):
         [recorded] = evaluation.scores.values()
         assert recorded == tuple(scores[:n])
         assert len(evaluation.fit_times) == n
@@ -293,7 +293,7 @@ def test_a_race_needs_a_number_of_candidates():
 
 
 def test_a_race_begins_with_its_first_candidate():
-    race = Race()
+    race = FoldRace()
     assert not race.has_begun
     assert not race.is_lost([-1.0])
     race.enter([np.nan, 1.0])
@@ -307,14 +307,14 @@ def test_a_race_begins_with_its_first_candidate():
 
 
 def test_without_any_variance_the_first_difference_decides():
-    race = Race()
+    race = FoldRace()
     race.enter([0.5, 0.5, 0.5])
     assert race.is_lost([0.499])
     assert not race.is_lost([0.5])
 
 
 def test_hard_folds_are_hard_for_all():
-    race = Race()
+    race = FoldRace()
     race.enter([0.2, 0.8, 0.5])
     race.enter([0.21, 0.79, 0.49])
     assert not race.is_lost([0.2])  # far below the best mean, but so was the best one
@@ -328,9 +328,9 @@ def test_the_model_is_told_of_stopped_candidates_what_was_expected(monkeypatch):
     told = {}
     tell = ModelProposer.tell
 
-    def spy(self, trials, scores, seconds):
-        told.update(zip([trial.params["p"] for trial in trials], scores, strict=True))
-        tell(self, trials, scores, seconds)
+    def spy(self, trials):
+        told.update((trial.params["p"], trial.score) for trial in trials)
+        tell(self, trials)
 
     monkeypatch.setattr(ModelProposer, "tell", spy)
     found = search().fit(X, y)
@@ -346,7 +346,7 @@ def test_the_model_is_told_of_stopped_candidates_what_was_expected(monkeypatch):
 
 def test_variance_is_that_of_the_folds_to_come():
     rng = np.random.default_rng(0)
-    race = Race()
+    race = FoldRace()
     n, n_run, deviation = 10, 3, 0.02
     race.enter(np.full(n, 0.8))
     for _ in range(300):
@@ -355,7 +355,7 @@ def test_variance_is_that_of_the_folds_to_come():
     folds = deviation * rng.normal(size=(20_000, n))
     error = folds.mean(axis=1) - folds[:, :n_run].mean(axis=1)
     assert race.variance(np.full(n_run, 0.7)) == pytest.approx(error.var(), rel=0.1)
-    assert np.isnan(Race().variance([0.7]))
+    assert np.isnan(FoldRace().variance([0.7]))
 
 
 def test_folds_that_were_not_run_keep_mean_times():

@@ -41,7 +41,7 @@ def test_each_candidate_is_on_record_when_its_last_fold_is(iris, counted, path):
     search = MetaLearnedSearchCV(counted(), QUALITY, **settings)
     with pytest.raises(RuntimeError, match="power cut"):
         search.set_params(error_score="raise").fit(*iris)
-    assert len(SearchHistory(path).evaluations(1)) == 2
+    assert len(SearchHistory(path).candidates(1)) == 2
 
     counted.fits, counted.at = [], {}
     search.set_params(error_score=np.nan, random_state=1).fit(*iris)

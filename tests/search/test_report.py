@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import loguniform
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
@@ -195,20 +195,6 @@ def test_a_parameter_named_like_a_column_does_not_replace_it():
     found = MetaLearnedSearchCV(Named(), {"std": [1, 2]}, n_iter="all").fit(X, y)
     assert list(found.leaderboard()["std"]) == [0, 0]
     assert list(found.leaderboard()["param_std"]) == [2, 1]
-
-
-def test_a_pickle_without_newer_parameters_has_their_defaults():
-    found = search(n_iter=2).fit(X, y)
-    state = found.__getstate__()
-    for name in ("dataset", "racing", "stop_when_flat"):
-        del state[name]
-    old = MetaLearnedSearchCV.__new__(MetaLearnedSearchCV)
-    old.__setstate__(state)
-    assert clone(old).get_params()["racing"] is False
-    assert old.random_state == 0
-    np.testing.assert_array_equal(old.predict(X), found.predict(X))
-    old.fit(X, y)
-    assert old.best_params_ == found.best_params_
 
 
 def test_pipelines_are_told_apart(capsys, tmp_path):

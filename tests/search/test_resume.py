@@ -10,7 +10,8 @@ from sklearn.datasets import load_wine
 from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryWarning
-from skmeta.search import MetaLearnedSearchCV, ReadOnlyHistory, SearchHistory, SearchRecord
+from skmeta.search import MetaLearnedSearchCV, ReadOnlyHistory, SearchHistory
+from skmeta.search.record import SearchRecord
 
 N_ITER, N_FOLDS = 8, 2
 
@@ -102,14 +103,14 @@ def test_a_read_only_history_is_gone_on_from(iris, counted, tmp_path, path):
 def test_predictions_are_on_record(iris, path):
     search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=8, cv=3, history=path, random_state=0)
     results = search.fit(*iris).cv_results_
-    evaluations = SearchHistory(path).evaluations(1)
+    evaluations = SearchHistory(path).candidates(1)
     for name in ("predicted_mean_score", "predicted_std_score"):
         np.testing.assert_array_equal([getattr(e, name) for e in evaluations], results[name])
 
 
 def test_candidates_that_would_not_be_proposed_are_kept(iris, counted, path):
     interrupt(counted, iris, path, 12, batch_size=1)
-    on_record = [evaluation.key for evaluation in SearchHistory(path).evaluations(1)]
+    on_record = [evaluation.key for evaluation in SearchHistory(path).candidates(1)]
     assert len(on_record) == 6
     search = make(counted(), path, batch_size=4)
     with pytest.warns(HistoryWarning, match="candidates of this search that it would not propose"):
@@ -117,7 +118,7 @@ def test_candidates_that_would_not_be_proposed_are_kept(iris, counted, path):
     assert search.n_resumed_ == 6
     assert len(search.cv_results_["params"]) == N_ITER
     assert len(counted.fits) == 2 * N_FOLDS + 1
-    evaluations = {e.key: e for e in SearchHistory(path).evaluations(1)}
+    evaluations = {e.key: e for e in SearchHistory(path).candidates(1)}
     assert list(evaluations)[:6] == on_record
     qualities = {e.configuration["Counted.quality"] for e in evaluations.values()}
     assert qualities == {params["quality"] for params in search.cv_results_["params"]}

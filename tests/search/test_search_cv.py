@@ -153,14 +153,6 @@ def test_sparse_and_pairwise_input_and_groups(iris, path):
     assert weighted.n_resumed_ == 0
 
 
-def test_a_search_pickled_by_version_0_1_has_no_dataset(iris):
-    state = MetaLearnedSearchCV(SVC(), SPACE, n_iter=2, random_state=0).__getstate__()
-    del state["dataset"]
-    old = MetaLearnedSearchCV.__new__(MetaLearnedSearchCV)
-    old.__setstate__(state)
-    assert clone(old).fit(*iris).get_params()["dataset"] is None
-
-
 def test_clone_pickle_and_repr(iris, path):
     search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=4, history=SearchHistory(path))
     copy = clone(search).fit(*iris)
@@ -265,7 +257,7 @@ def test_failed_candidates_are_recorded_and_avoided(iris, counted, path, error_s
     )
     # Told once, as by a search that evaluates all at once.
     assert sum(w.category is FitFailedWarning for w in caught) == 1
-    evaluations = SearchHistory(path).evaluations(1)
+    evaluations = SearchHistory(path).candidates(1)
     assert [e.error is not None for e in evaluations] == failed.tolist()
     assert all("too large" in e.error for e, bad in zip(evaluations, failed, strict=True) if bad)
     with warnings.catch_warnings():

@@ -1,5 +1,7 @@
 """A shared search, with workers that come one after the other in one process."""
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy.stats import loguniform
@@ -14,11 +16,11 @@ from skmeta.search import MetaLearnedSearchCV, ReadOnlyHistory, SearchHistory
 N_ITER, N_FOLDS = 8, 2
 
 
-def make(estimator, path, space=QUALITY, **settings):
+def make(estimator, path, space=QUALITY, shared=True, **settings):
     # A worker that waits for a lease that was not given back does not end within the test.
-    settings = {"n_iter": N_ITER, "random_state": 3, "shared": True, **settings}
-    settings = {"cv": N_FOLDS, "lease_timeout": 1000, **settings}
-    return MetaLearnedSearchCV(estimator, space, history=path, **settings)
+    history = SearchHistory(path, shared=True, lease_timeout=1000) if shared else path
+    settings = {"n_iter": N_ITER, "random_state": 3, "cv": N_FOLDS, **settings}
+    return MetaLearnedSearchCV(estimator, space, history=history, **settings)
 
 
 @pytest.mark.parametrize(
@@ -131,17 +133,23 @@ def test_removing_the_data_set_removes_the_leases(iris, counted, path):
     assert again.n_resumed_ == 0
 
 
-@pytest.mark.parametrize("kind", ["none", "false", "read only"])
-def test_a_history_is_needed_that_others_can_write(iris, path, kind):
-    SearchHistory(path).close()
-    history = {"none": None, "false": False, "read only": ReadOnlyHistory(path)}[kind]
-    with pytest.raises(ValueError, match=r"shared=True needs a history .* Pass the URL"):
-        make(SVC(), history, GRID, n_iter=3).fit(*iris)
+def test_a_history_in_memory_is_refused():
+    with pytest.raises(HistoryError, match=r"this one is in memory\. Give the path of a file"):
+        SearchHistory(shared=True)
 
 
-def test_a_history_in_memory_is_refused(iris):
-    with pytest.raises(HistoryError, match="cannot be shared with other processes"):
-        make(SVC(), SearchHistory(), GRID, n_iter=3).fit(*iris)
+@pytest.mark.parametrize("timeout", [0, -1.0, float("nan")])
+def test_a_lease_lasts_some_time(path, timeout):
+    with pytest.raises(ValueError, match="lease_timeout must be a positive number of seconds"):
+        SearchHistory(path, shared=True, lease_timeout=timeout)
+
+
+def test_copies_are_shared_too(path):
+    history = SearchHistory(path, shared=True, lease_timeout=5)
+    copied = pickle.loads(pickle.dumps(history))
+    assert (copied.shared, copied.lease_timeout) == (True, 5.0)
+    assert repr(copied) == repr(history) == f"SearchHistory({str(path)!r}, shared=True)"
+    assert not ReadOnlyHistory(history).shared
 
 
 def test_folds_must_be_the_same_in_all_processes(iris, path):

@@ -129,7 +129,7 @@ def test_a_history_keeps_values_and_priors_learn_relative_ones(rows, path):
         past = {one.dataset: one for one in history.searches(estimator="SVR")}
     large = recorded[f"times {UNIT}"]
     assert large.record.target_scale == pytest.approx(UNIT)
-    assert [e.configuration["SVR.C"] for e in large.evaluations] == [1e3, 1e4, 1e5]
+    assert [e.configuration["SVR.C"] for e in large.candidates] == [1e3, 1e4, 1e5]
     for dataset in ("times 1", f"times {UNIT}"):
         found = [c["SVR.C"] for c in past[dataset].configurations]
         assert found == pytest.approx(space["C"])

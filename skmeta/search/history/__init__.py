@@ -9,10 +9,9 @@ from skmeta.search.history._default import (
 )
 from skmeta.search.history._history import SearchHistory
 from skmeta.search.history._read_only import ReadOnlyHistory
-from skmeta.search.history.leases import Lease, Leases, LeaseState, retry
+from skmeta.search.history.leases import Leases, LeaseState, retry
 
 __all__ = [
-    "Lease",
     "LeaseState",
     "Leases",
     "ReadOnlyHistory",

@@ -7,7 +7,7 @@ from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryFormatError, HistoryWarning
 from skmeta.search.history import _importers, _measurements, _queries
 from skmeta.search.history._reader import HistoryReader
-from skmeta.search.record import Evaluation, RecordedSearch
+from skmeta.search.record import CandidateRecord, RecordedSearch
 
 
 class AddMethods(HistoryReader):
@@ -201,10 +201,10 @@ class AddMethods(HistoryReader):
         def work(connection: Any) -> None:
             nonlocal changed
             search_id = _queries.ensure_search(connection, item.record, item.started)
-            known, _ = _queries.read_evaluations(connection, search_id)
-            before = {e.key: e.scores for e in known}
+            known, _ = _queries.read_candidates(connection, search_id)
+            before = {one.key: one.scores for one in known}
             _queries.merge_search(connection, item)
-            changed = _count_changed(before, item.evaluations)
+            changed = _count_changed(before, item.candidates)
 
         self._store.run(work, write=True)
         if changed:
@@ -217,10 +217,10 @@ class AddMethods(HistoryReader):
         return self
 
 
-def _count_changed(before: dict[str, Any], evaluations: Iterable[Evaluation]) -> int:
+def _count_changed(before: dict[str, Any], candidates: Iterable[CandidateRecord]) -> int:
     """Return how many candidates have other scores than one of the same key before them."""
     seen, changed = dict(before), set()
-    for one in evaluations:
+    for one in candidates:
         first = seen.setdefault(one.key, one.scores)
         if repr(dict(first)) != repr(dict(one.scores)):  # NaN is not equal to itself
             changed.add(one.key)

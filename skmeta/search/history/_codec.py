@@ -1,8 +1,12 @@
-"""Evaluations and searches as rows of text, and back.
+"""Records as rows of text, and back.
+
+A field that queries read has a column of its own; one JSON text, ``details``, has the others. How a
+field is written follows from its type, and a field with its default is not written. So a field that
+is added later is missing in older rows, which can still be read.
 
 The texts are strict JSON, so that a database or another language can read them. JSON has no
 non-finite numbers. In a configuration, NaN is written as ``{"float": "nan"}``, which differs from
-all other values. In a list of numbers, NaN is ``null`` and infinity is ``"Infinity"``.
+all other values. Elsewhere, NaN is ``null`` and infinity is ``"Infinity"``.
 
 For a damaged row, functions raise a `HistoryFormatError` that names the column.
 """
@@ -10,12 +14,14 @@ For a damaged row, functions raise a `HistoryFormatError` that names the column.
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from dataclasses import MISSING, fields
+from functools import cache
+from typing import Any, NamedTuple, TypeVar, cast, get_type_hints
 
 import numpy as np
 
 from skmeta.exceptions import HistoryFormatError
-from skmeta.search.record import Configuration, Evaluation, SearchRecord, Value
+from skmeta.search.record import CandidateRecord, Configuration, SearchRecord, Value
 
 Row = dict[str, Any]
 T = TypeVar("T")
@@ -23,9 +29,13 @@ T = TypeVar("T")
 _NON_FINITE = ("nan", "inf", "-inf")
 _INFINITIES = ("Infinity", "-Infinity")
 
+# Fields that have a column. Those in `JSON_COLUMNS` are JSON in it, as `details` is.
+CANDIDATE_FIELDS = ("key", "configuration", "scores")
+SEARCH_FIELDS = ("fingerprint", "dataset", "data_digest", "estimator", "refit_metric")
+JSON_COLUMNS = {"configuration", "scores", "details"}
+
 # Some databases require a length of columns that are compared.
 KEY_LENGTH = 128
-SOURCE_LENGTH = 32
 
 
 def dump(value: Any) -> str:
@@ -33,111 +43,69 @@ def dump(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
-def encode_configuration(configuration: Configuration) -> str:
-    """Return a configuration as JSON. Its values must be plain."""
-    return dump({str(name): _encode_value(name, v) for name, v in configuration.items()})
+def candidate_to_row(candidate: CandidateRecord) -> Row:
+    """Return the columns of a candidate."""
+    if len(candidate.key) > KEY_LENGTH:
+        raise HistoryFormatError(
+            f"A candidate's key has at most {KEY_LENGTH} characters, got {candidate.key!r}. "
+            "Shorten it."
+        )
+    return _to_row(candidate, CANDIDATE_FIELDS)
+
+
+def row_to_candidate(row: Mapping[str, Any]) -> CandidateRecord:
+    """Return the candidate that `candidate_to_row` encoded.
+
+    Raises
+    ------
+    HistoryFormatError
+        If a column is damaged; the message names it.
+    """
+    return _from_row(CandidateRecord, CANDIDATE_FIELDS, row)
+
+
+def search_to_row(record: SearchRecord) -> Row:
+    """Return the columns of a search. The column ``dataset`` has the label of an unnamed one."""
+    row = _to_row(record, SEARCH_FIELDS) | {"dataset": record.dataset_label}
+    return row | {name: _clean(row[name]) for name in ("dataset", "estimator", "refit_metric")}
+
+
+def row_to_search(row: Mapping[str, Any]) -> SearchRecord:
+    """Return the record that `search_to_row` encoded.
+
+    Raises
+    ------
+    HistoryFormatError
+        If a column is damaged; the message names it.
+    """
+    label = decode_column(row, "dataset", _read_text)
+    digest = decode_column(row, "data_digest", _read_text)
+    name = None if label == unnamed_label(digest) else label
+    return _from_row(SearchRecord, SEARCH_FIELDS, {**row, "dataset": name})
+
+
+def unnamed_label(data_digest: str) -> str:
+    """Return what the column ``dataset`` holds where the user gave no name."""
+    return data_digest[:12]
+
+
+def row_to_times(row: Mapping[str, Any]) -> tuple[float, float | None]:
+    """Return when a search started and finished, in seconds since 1970."""
+    finished = decode_column(row, "finished", lambda t: None if t is None else _read_time(t))
+    return decode_column(row, "started", _read_time), finished
 
 
 def decode_configuration(text: str) -> dict[str, Value]:
-    """Return the configuration that `encode_configuration` wrote."""
-    values: dict[str, Value] = _parse(text, dict)
+    """Return the configuration in a column."""
+    values: dict[str, Value] = _parse(text)
     if text.count("{") == 1 and "[" not in text:  # almost always, all values are plain
         return values
-    return {name: _decode_value(value) for name, value in values.items()}
-
-
-def _decode_value(value: Any) -> Value:
-    if isinstance(value, dict):
-        if [*value] != ["float"] or value["float"] not in _NON_FINITE:
-            raise ValueError(f"{value!r:.60} is no value of a parameter")
-        return float(value["float"])
-    if isinstance(value, list):
-        raise ValueError(f"{value!r:.60} is no value of a parameter")
-    found: Value = value
-    return found
-
-
-def _encode_value(name: str, value: Any) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"float": repr(float(value))}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise HistoryFormatError(
-        f"Parameter {name!r} has a value of type {type(value).__name__}, but a history holds bool, "
-        "int, float, str and None. Describe the value by a name or a number."
-    )
-
-
-def encode_numbers(values: Sequence[float]) -> list[Any]:
-    """Return numbers for a JSON list, with null for NaN."""
-    numbers = [v.item() if isinstance(v, np.generic) else v for v in values]
-    return [v if math.isfinite(v) else _name_non_finite(v) for v in numbers]
-
-
-def _name_non_finite(value: float) -> str | None:
-    return None if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-
-
-def decode_numbers(values: Any) -> tuple[float, ...]:
-    """Return the floats that `encode_numbers` wrote."""
-    if not isinstance(values, list):
-        raise ValueError(f"{values!r:.60} is no list of numbers")
-    return tuple(map(_decode_number, values))
-
-
-def _decode_number(value: Any) -> float:
-    if value is None:
-        return math.nan
-    # Most values are floats, and this runs for each score of a history.
-    if type(value) is float or type(value) is int or value in _INFINITIES:
-        return float(value)
-    raise ValueError(f"{value!r:.60} is no number")
-
-
-def _encode_by_name(numbers: Mapping[str, Sequence[float]]) -> str:
-    return dump({name: encode_numbers(values) for name, values in numbers.items()})
+    return _read_configuration(values)
 
 
 def decode_scores(text: str) -> dict[str, tuple[float, ...]]:
-    """Return metric -> score of each fold."""
-    return {name: decode_numbers(values) for name, values in _parse(text, dict).items()}
-
-
-def _encode_or_none(numbers: Sequence[float]) -> str | None:
-    return dump(encode_numbers(numbers)) if len(numbers) else None
-
-
-def _decode_list(text: str | None) -> tuple[float, ...]:
-    return decode_numbers(_parse(text, list)) if text else ()
-
-
-def _decode_counts(text: str | None) -> tuple[int, ...]:
-    counts = _parse(text, list) if text else []
-    if not all(type(count) is int for count in counts):
-        raise ValueError(f"{counts!r:.60} is no list of counts")
-    return tuple(counts)
-
-
-def _parse(text: Any, kind: type) -> Any:
-    """Return parsed JSON, checked for its kind."""
-    if not isinstance(text, str):
-        raise ValueError(f"a {type(text).__name__}, not text")
-    value = json.loads(text, parse_constant=_refuse_constant)
-    if not isinstance(value, kind):
-        raise ValueError(f"JSON of a {type(value).__name__}, not of a {kind.__name__}")
-    return value
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not in JSON")
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"a {type(value).__name__}, not text")
-    return value
+    """Return metric -> score of each fold, from a column."""
+    return _read_by_name(_parse(text), _read_numbers)
 
 
 def decode_column(row: Mapping[str, Any], name: str, decode: Callable[[Any], T]) -> T:
@@ -150,14 +118,104 @@ def decode_column(row: Mapping[str, Any], name: str, decode: Callable[[Any], T])
         raise HistoryFormatError(f"{name} is damaged: {str(error)[:120]}") from error
 
 
-def _encode_float(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+# -- records --------------------------------------------------------------------------------------
 
 
-def _decode_float(value: Any) -> float:
-    if value is not None and not isinstance(value, (int, float)):
-        raise ValueError(f"{value!r:.60} is no number")
-    return math.nan if value is None else float(value)
+def _to_row(record: Any, columns: Sequence[str]) -> Row:
+    row: Row = {}
+    details = {}
+    kind: Any = type(record)
+    for name, (form, default) in _forms(kind).items():
+        value = getattr(record, name)
+        if name in columns:
+            written = form.write(value)
+            row[name] = dump(written) if name in JSON_COLUMNS else written
+        elif repr(value) != repr(default):  # NaN is not equal to itself
+            details[name] = form.write(value)
+    return {**row, "details": dump(details)}
+
+
+def _from_row(kind: type[T], columns: Sequence[str], row: Mapping[str, Any]) -> T:
+    forms = _forms(cast(Any, kind))
+
+    def read(name: str) -> Callable[[Any], Any]:
+        if name in JSON_COLUMNS:
+            return lambda text: forms[name].form.read(_parse(text))
+        return forms[name].form.read
+
+    def build(text: Any) -> T:
+        details = _parse(text)
+        others = {n: forms[n].form.read(v) for n, v in details.items() if n in forms}
+        return kind(**values, **others)
+
+    values = {name: decode_column(row, name, read(name)) for name in columns}
+    return decode_column(row, "details", build)
+
+
+class _Form(NamedTuple):
+    """How values of one type become JSON, and are read from it."""
+
+    write: Callable[[Any], Any]
+    read: Callable[[Any], Any]
+
+
+class _Field(NamedTuple):
+    form: _Form
+    default: Any
+
+
+@cache
+def _forms(kind: Any) -> dict[str, _Field]:
+    """Return the form and default of each field of a record."""
+    hints = get_type_hints(kind)
+    return {
+        field.name: _Field(
+            _FORMS[hints[field.name]],
+            field.default if field.default_factory is MISSING else field.default_factory(),
+        )
+        for field in fields(kind)
+    }
+
+
+# -- forms ----------------------------------------------------------------------------------------
+
+
+def _write_number(value: Any) -> Any:
+    number = value.item() if isinstance(value, np.generic) else value
+    if math.isfinite(number):
+        return number
+    return None if math.isnan(number) else ("Infinity" if number > 0 else "-Infinity")
+
+
+def _read_number(value: Any) -> float:
+    if value is None:
+        return math.nan
+    # Most values are floats, and this runs for each score of a history.
+    if type(value) is float or type(value) is int or value in _INFINITIES:
+        return float(value)
+    raise ValueError(f"{value!r:.60} is no number")
+
+
+def _write_numbers(values: Sequence[float]) -> list[Any]:
+    return [_write_number(value) for value in values]
+
+
+def _read_numbers(values: Any) -> tuple[float, ...]:
+    if not isinstance(values, list):
+        raise ValueError(f"{values!r:.60} is no list of numbers")
+    return tuple(map(_read_number, values))
+
+
+def _read_count(value: Any) -> int:
+    if type(value) is not int:
+        raise ValueError(f"{value!r:.60} is no count")
+    return value
+
+
+def _read_counts(values: Any) -> tuple[int, ...]:
+    if not isinstance(values, list):
+        raise ValueError(f"{values!r:.60} is no list of counts")
+    return tuple(map(_read_count, values))
 
 
 def _clean(text: str) -> str:
@@ -165,170 +223,55 @@ def _clean(text: str) -> str:
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
-def evaluation_to_row(evaluation: Evaluation) -> Row:
-    """Return the columns of an evaluation."""
-    e = evaluation
-    if len(e.key) > KEY_LENGTH or len(e.source) > SOURCE_LENGTH:
-        raise HistoryFormatError(
-            f"An evaluation's key has at most {KEY_LENGTH} characters and its source at most "
-            f"{SOURCE_LENGTH}, got {e.key!r} and {e.source!r}. Shorten them."
-        )
-    return {
-        "key": e.key,
-        "configuration": encode_configuration(e.configuration),
-        "params": e.params,
-        "scores": _encode_by_name(e.scores),
-        "train_scores": _encode_by_name(e.train_scores) if e.train_scores else None,
-        "fit_times": _encode_or_none(e.fit_times),
-        "score_times": _encode_or_none(e.score_times),
-        "n_test_samples": _encode_or_none(e.n_test_samples),
-        "n_rounds": _encode_or_none(e.n_rounds),
-        "error": None if e.error is None else _clean(e.error),
-        "source": e.source,
-        "predicted_mean_score": _encode_float(e.predicted_mean_score),
-        "predicted_std_score": _encode_float(e.predicted_std_score),
-    }
+def _read_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"a {type(value).__name__}, not text")
+    return value
 
 
-def row_to_evaluation(row: Mapping[str, Any]) -> Evaluation:
-    """Return the evaluation that `evaluation_to_row` encoded.
-
-    Raises
-    ------
-    HistoryFormatError
-        If a column is damaged; the message names it.
-    """
-    # Histories of version 0.1 lack these columns.
-    row = {"predicted_mean_score": None, "predicted_std_score": None, "n_rounds": None, **row}
-    return Evaluation(
-        key=decode_column(row, "key", _text),
-        configuration=decode_column(row, "configuration", decode_configuration),
-        params=decode_column(row, "params", lambda text: _text(text or "")),
-        scores=decode_column(row, "scores", decode_scores),
-        train_scores=decode_column(row, "train_scores", lambda t: decode_scores(t) if t else {}),
-        fit_times=decode_column(row, "fit_times", _decode_list),
-        score_times=decode_column(row, "score_times", _decode_list),
-        n_test_samples=decode_column(row, "n_test_samples", _decode_counts),
-        n_rounds=decode_column(row, "n_rounds", _decode_list),
-        error=decode_column(row, "error", lambda text: None if text is None else _text(text)),
-        source=decode_column(row, "source", _text),
-        predicted_mean_score=decode_column(row, "predicted_mean_score", _decode_float),
-        predicted_std_score=decode_column(row, "predicted_std_score", _decode_float),
-    )
-
-
-# Fields that queries filter by have their own column. The others are in one JSON text.
-_DETAILS = ("data_sketch", "signature", "space", "cv", "metrics", "versions")
-
-
-def labels_without_name(data_digest: str) -> tuple[str, ...]:
-    """Return what the column ``dataset`` holds where the user gave no name.
-
-    It is the digest's first 12 characters; version 0.1 also wrote the whole digest.
-    """
-    return ("", data_digest, data_digest[:12])
-
-
-def search_to_row(record: SearchRecord) -> Row:
-    """Return the columns of a search."""
-    details = {
-        "data_sketch": [int(v) for v in record.data_sketch],
-        "signature": record.signature,
-        "space": dict(record.space),
-        "cv": record.cv,
-        "metrics": {name: int(sign) for name, sign in record.metrics.items()},
-        "dataset_features": dict(
-            zip(
-                record.dataset_features,
-                encode_numbers([*record.dataset_features.values()]),
-                strict=True,
-            )
-        ),
-        "versions": dict(record.versions),
-        "seed": record.seed,
-        "learned_until": record.learned_until and list(record.learned_until),
-        "target_scale": float(record.target_scale),
-    }
-    return {
-        "fingerprint": record.fingerprint,
-        "dataset": _clean(record.dataset_label),
-        "data_digest": record.data_digest,
-        "estimator": _clean(record.estimator),
-        "refit_metric": _clean(record.refit_metric),
-        "details": dump(details),
-    }
-
-
-def row_to_search(row: Mapping[str, Any]) -> SearchRecord:
-    """Return the record that `search_to_row` encoded.
-
-    Raises
-    ------
-    HistoryFormatError
-        If a column is damaged; the message names it.
-    """
-    details = decode_column(row, "details", _decode_details)
-    digest = decode_column(row, "data_digest", _text)
-    label = decode_column(row, "dataset", _text)
-    return SearchRecord(
-        fingerprint=decode_column(row, "fingerprint", _text),
-        dataset=None if label in labels_without_name(digest) else label,
-        data_digest=digest,
-        estimator=decode_column(row, "estimator", _text),
-        refit_metric=decode_column(row, "refit_metric", _text),
-        **details,
-    )
-
-
-def decode_time(value: Any) -> float:
-    """Return a time in seconds since 1970."""
+def _read_time(value: Any) -> float:
     if not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError(f"{value!r:.60} is no time")
     return float(value)
 
 
-def row_to_times(row: Mapping[str, Any]) -> tuple[float, float | None]:
-    """Return when a search started and finished."""
-    finished = decode_column(row, "finished", lambda t: None if t is None else decode_time(t))
-    return decode_column(row, "started", decode_time), finished
+def _write_configuration(configuration: Configuration) -> Any:
+    return {str(name): _write_value(name, value) for name, value in configuration.items()}
 
 
-def _decode_details(text: Any) -> dict[str, Any]:
-    details = _parse(text, dict)
-    missing = [name for name in _DETAILS if name not in details]
-    if missing:
-        raise ValueError(f"{missing[0]} is missing")
-    if not all(type(sign) is int for sign in _mapping(details["metrics"]).values()):
-        raise ValueError("metrics are no signs")
-    features = _mapping(details.get("dataset_features", {}))
-    return {
-        "data_sketch": _decode_counts(dump(details["data_sketch"])),
-        "signature": _text(details["signature"]),
-        "space": {name: _text(value) for name, value in _mapping(details["space"]).items()},
-        "cv": _text(details["cv"]),
-        "metrics": dict(details["metrics"]),
-        "dataset_features": dict(zip(features, decode_numbers([*features.values()]), strict=True)),
-        "versions": {name: _text(v) for name, v in _mapping(details["versions"]).items()},
-        # Version 0.1 did not write these three.
-        "seed": _count_or_none(details.get("seed")),
-        "learned_until": _decode_position(details.get("learned_until")),
-        "target_scale": _decode_scale(details.get("target_scale", 1.0)),
-    }
+def _write_value(name: str, value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": repr(float(value))}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise HistoryFormatError(
+        f"Parameter {name!r} has a value of type {type(value).__name__}, but a history holds bool, "
+        "int, float, str and None. Describe the value by a name or a number."
+    )
 
 
-def _count_or_none(value: Any) -> int | None:
-    if value is not None and type(value) is not int:
-        raise ValueError(f"{value!r:.60} is no count")
-    return value
+def _read_configuration(values: Any) -> dict[str, Value]:
+    return _read_by_name(values, _read_value)
 
 
-def _decode_scale(value: Any) -> float:
-    if type(value) not in (int, float) or not 0 < value < math.inf:
-        raise ValueError(f"{value!r:.60} is no scale of targets")
-    return float(value)
+def _read_value(value: Any) -> Value:
+    if isinstance(value, dict):
+        if [*value] != ["float"] or value["float"] not in _NON_FINITE:
+            raise ValueError(f"{value!r:.60} is no value of a parameter")
+        return float(value["float"])
+    if isinstance(value, list):
+        raise ValueError(f"{value!r:.60} is no value of a parameter")
+    plain: Value = value
+    return plain
 
 
-def _decode_position(value: Any) -> tuple[str, int] | None:
+def _write_position(position: tuple[str, int] | None) -> list[Any] | None:
+    return None if position is None else [*position]
+
+
+def _read_position(value: Any) -> tuple[str, int] | None:
     if value is None:
         return None
     if not isinstance(value, list) or [type(part) for part in value] != [str, int]:
@@ -336,7 +279,52 @@ def _decode_position(value: Any) -> tuple[str, int] | None:
     return value[0], value[1]
 
 
-def _mapping(value: Any) -> dict[str, Any]:
+def _read_by_name(values: Any, read: Callable[[Any], T]) -> dict[str, T]:
+    if not isinstance(values, dict):
+        raise ValueError(f"{values!r:.60} is no object")
+    return {name: read(value) for name, value in values.items()}
+
+
+def _parse(text: Any) -> Any:
+    """Return a parsed JSON object."""
+    value = json.loads(_read_text(text), parse_constant=_refuse_constant)
     if not isinstance(value, dict):
-        raise ValueError(f"{value!r:.60} is no object")
+        raise ValueError(f"JSON of a {type(value).__name__}, not of an object")
     return value
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not in JSON")
+
+
+def _or_none(form: _Form) -> _Form:
+    return _Form(
+        lambda value: None if value is None else form.write(value),
+        lambda value: None if value is None else form.read(value),
+    )
+
+
+def _by_name(form: _Form) -> _Form:
+    return _Form(
+        lambda values: {name: form.write(value) for name, value in values.items()},
+        lambda values: _read_by_name(values, form.read),
+    )
+
+
+_NUMBER, _NUMBERS = _Form(_write_number, _read_number), _Form(_write_numbers, _read_numbers)
+_COUNT, _COUNTS = _Form(int, _read_count), _Form(lambda v: [*map(int, v)], _read_counts)
+_TEXT = _Form(str, _read_text)
+_FORMS: dict[Any, _Form] = {
+    str: _TEXT,
+    str | None: _or_none(_Form(_clean, _read_text)),
+    int | None: _or_none(_COUNT),
+    float: _NUMBER,
+    tuple[float, ...]: _NUMBERS,
+    tuple[int, ...]: _COUNTS,
+    tuple[str, int] | None: _Form(_write_position, _read_position),
+    Configuration: _Form(_write_configuration, _read_configuration),
+    Mapping[str, tuple[float, ...]]: _by_name(_NUMBERS),
+    Mapping[str, float]: _by_name(_NUMBER),
+    Mapping[str, int]: _by_name(_COUNT),
+    Mapping[str, str]: _by_name(_TEXT),
+}

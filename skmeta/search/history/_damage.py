@@ -1,7 +1,7 @@
 """Damaged rows: they are left out with a warning, and can be listed and removed.
 
-Each row has a digest, which detects damage even if the row can still be read. The digest has two
-halves of 64 bits. Rows that version 0.1 wrote have no digest.
+Each row has a digest, which detects damage even if the row can still be read. The digest of a
+candidate has two parts: one of the columns that a prior is learned from, and one of the others.
 """
 
 import hashlib
@@ -15,30 +15,21 @@ from skmeta.exceptions import HistoryFormatError, HistoryWarning
 __all__ = [
     "DamagedRow",
     "check_digest",
-    "digest_of_evaluation",
-    "digest_of_search",
+    "row_digest",
     "warn_of_damage",
 ]
 
 _MAX_SHOWN = 5
-_HALF = 16  # hexadecimal digits
-# Columns of the two halves: those that a prior is learned from, and the others.
-_EVALUATION = (
-    ("search_id", "configuration", "scores"),
-    (
-        *("search_id", "key", "params", "train_scores", "fit_times", "score_times"),
-        *("n_test_samples", "error", "source", "predicted_mean_score", "predicted_std_score"),
-        "n_rounds",
+_LENGTH = 16  # of the digest of some columns, in hexadecimal digits
+# Kind of row -> columns of each part of its digest. ``finished`` is not among them: it is written
+# later.
+_PARTS = {
+    "search": (
+        ("fingerprint", "data_digest", "estimator", "refit_metric", "details"),
+        ("dataset", "started"),
     ),
-)
-# Columns that were added later. They are part of the digest only if they are not empty.
-_LATER = ("n_rounds",)
-# Columns of the two halves: those that never change, and others that do. ``finished`` is not among
-# them, since version 0.1 may write it to a row that has a digest.
-_SEARCH = (
-    ("fingerprint", "data_digest", "estimator", "refit_metric", "details"),
-    ("dataset", "started"),
-)
+    "candidate": (("search_id", "configuration", "scores"), ("search_id", "key", "details")),
+}
 
 
 @dataclass(frozen=True, order=True)
@@ -48,7 +39,7 @@ class DamagedRow:
     Attributes
     ----------
     kind : str
-        ``"search"`` or ``"evaluation"``.
+        ``"search"`` or ``"candidate"``.
     id : int
         The row's id in its table.
     search_id : int
@@ -63,8 +54,8 @@ class DamagedRow:
     reason: str
 
     def __str__(self) -> str:
-        of = f" of search {self.search_id}" if self.kind == "evaluation" else ""
-        return f"{self.kind} {self.id}{of}: {self.reason}"
+        owner = f" of search {self.search_id}" if self.kind == "candidate" else ""
+        return f"{self.kind} {self.id}{owner}: {self.reason}"
 
 
 def warn_of_damage(name: str, rows: Sequence[DamagedRow]) -> None:
@@ -80,46 +71,42 @@ def warn_of_damage(name: str, rows: Sequence[DamagedRow]) -> None:
     )
 
 
-def digest_of_evaluation(row: Mapping[str, Any]) -> str:
-    """Return the digest of a candidate's row, which has its ``search_id``."""
-    return "".join(_digest(row, columns) for columns in _EVALUATION)
-
-
-def digest_of_search(row: Mapping[str, Any]) -> str:
-    """Return the digest of a search's row."""
-    return "".join(_digest(row, columns) for columns in _SEARCH)
-
-
-def check_digest(row: Mapping[str, Any], kind: str) -> None:
-    """Compare a row with its digest. A half whose columns are not all there is not compared.
+def row_digest(row: Mapping[str, Any], kind: str) -> str:
+    """Return the digest of a row; that of a candidate has its ``search_id``.
 
     Parameters
     ----------
     row : mapping
         Columns and their values.
-    kind : {"search", "evaluation"}
-        What the row stands for.
+    kind : {"search", "candidate"}
+    """
+    return "".join(_digest(row, columns) for columns in _PARTS[kind])
+
+
+def check_digest(row: Mapping[str, Any], kind: str) -> None:
+    """Compare a row with its digest. A part whose columns were not all read is not compared.
+
+    Parameters
+    ----------
+    row : mapping
+        Columns and their values, and the ``digest``.
+    kind : {"search", "candidate"}
 
     Raises
     ------
     HistoryFormatError
         If they differ.
     """
-    expected = row.get("digest")
-    if expected is None:
-        return
-    halves = _SEARCH if kind == "search" else _EVALUATION
-    for k, columns in enumerate(halves):
-        if not all(column in row or column in _LATER for column in columns):
-            continue
-        if not isinstance(expected, str) or len(expected) != _HALF * len(halves):
-            raise HistoryFormatError("digest is damaged")
-        if expected[k * _HALF : (k + 1) * _HALF] != _digest(row, columns):
+    digest, parts = row["digest"], _PARTS[kind]
+    if not isinstance(digest, str) or len(digest) != _LENGTH * len(parts):
+        raise HistoryFormatError("digest is damaged")
+    for k, columns in enumerate(parts):
+        expected = digest[k * _LENGTH : (k + 1) * _LENGTH]
+        if all(column in row for column in columns) and expected != _digest(row, columns):
             raise HistoryFormatError(f"{', '.join(columns)} do not match their digest")
 
 
 def _digest(row: Mapping[str, Any], columns: Sequence[str]) -> str:
     # `ascii` gives the same text in every version of Python, and is fast.
-    values = [row.get(c) for c in columns if c not in _LATER or row.get(c) is not None]
-    text = ascii(values).encode("ascii")
-    return hashlib.blake2b(text, digest_size=_HALF // 2).hexdigest()
+    text = ascii([row[column] for column in columns]).encode("ascii")
+    return hashlib.blake2b(text, digest_size=_LENGTH // 2).hexdigest()

@@ -17,7 +17,7 @@ from skmeta._files import atomic_writer
 from skmeta._optional import import_optional
 from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search.history import _codec
-from skmeta.search.record import RecordedSearch
+from skmeta.search.record import CandidateRecord, RecordedSearch
 
 # The row of each search, and those of its candidates.
 SearchRows = list[tuple[Mapping[str, Any], list[Mapping[str, Any]]]]
@@ -26,32 +26,10 @@ FORMAT = "skmeta.history"
 VERSION = 1
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 
-_SEARCH_COLUMNS = (
-    "fingerprint",
-    "dataset",
-    "data_digest",
-    "estimator",
-    "refit_metric",
-    "details",
-    "started",
-    "finished",
-)
-_EVALUATION_COLUMNS = (
-    "key",
-    "configuration",
-    "params",
-    "scores",
-    "train_scores",
-    "fit_times",
-    "score_times",
-    "n_test_samples",
-    "n_rounds",
-    "error",
-    "source",
-    "predicted_mean_score",
-    "predicted_std_score",
-)
-_NUMBER_COLUMNS = ("started", "finished", "predicted_mean_score", "predicted_std_score")
+_SEARCH_COLUMNS = (*_codec.SEARCH_FIELDS, "details", "started", "finished")
+# Parquet has a search and its candidate in one row, so this column has another name there.
+_CANDIDATE_DETAILS = "candidate_details"
+_CANDIDATE_COLUMNS = (*_codec.CANDIDATE_FIELDS, _CANDIDATE_DETAILS)
 
 
 def write_file(path: Path, searches: Iterable[RecordedSearch]) -> None:
@@ -89,7 +67,7 @@ def read_file(path: Path) -> list[RecordedSearch]:
         )
     try:
         rows = _read_parquet(path) if kind == ".parquet" else _read_lines(path)
-        return [_to_recorded(search, evaluations) for search, evaluations in rows]
+        return [_to_recorded(search, candidates) for search, candidates in rows]
     except _ForeignFileError as error:
         raise HistoryFormatError(str(error)) from None
     except (OSError, EOFError) as error:
@@ -142,30 +120,17 @@ def _lines(searches: Iterable[RecordedSearch]) -> Iterator[dict[str, Any]]:
     yield {"format": FORMAT, "version": VERSION}
     for search in searches:
         yield {"search": _parse_columns(_search_row(search))}
-        for evaluation in search.evaluations:
-            yield {"evaluation": _parse_columns(_codec.evaluation_to_row(evaluation))}
-
-
-# Columns that hold JSON. In a line, they are JSON themselves and not text.
-_JSON_COLUMNS = {
-    "details",
-    "configuration",
-    "scores",
-    "train_scores",
-    "fit_times",
-    "score_times",
-    "n_test_samples",
-    "n_rounds",
-}
+        for candidate in search.candidates:
+            yield {"candidate": _parse_columns(_codec.candidate_to_row(candidate))}
 
 
 def _parse_columns(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: json.loads(v) if v and k in _JSON_COLUMNS else v for k, v in row.items()}
+    """Return a row whose JSON texts are JSON themselves."""
+    return {k: json.loads(v) if k in _codec.JSON_COLUMNS else v for k, v in row.items()}
 
 
 def _dump_columns(row: Mapping[str, Any]) -> dict[str, Any]:
-    keep = {k: v for k, v in row.items() if v is None or k not in _JSON_COLUMNS}
-    return {**keep, **{k: _codec.dump(v) for k, v in row.items() if k not in keep}}
+    return {k: _codec.dump(v) if k in _codec.JSON_COLUMNS else v for k, v in row.items()}
 
 
 def _write_lines(
@@ -194,24 +159,24 @@ def _read_lines(path: Path) -> SearchRows:
             if "search" in line:
                 rows.append((_dump_columns(line["search"]), []))
             else:
-                rows[-1][1].append(_dump_columns(line["evaluation"]))
+                rows[-1][1].append(_dump_columns(line["candidate"]))
     return rows
 
 
 def _to_recorded(
-    search: Mapping[str, Any], evaluations: Iterable[Mapping[str, Any]]
+    search: Mapping[str, Any], candidates: Iterable[Mapping[str, Any]]
 ) -> RecordedSearch:
     started, finished = _codec.row_to_times(search)
     return RecordedSearch(
         record=_codec.row_to_search(search),
-        evaluations=tuple(_codec.row_to_evaluation(row) for row in evaluations),
+        candidates=tuple(_codec.row_to_candidate(row) for row in candidates),
         started=started,
         finished=finished,
     )
 
 
-def _check_format(path: Path, found: object, version: object) -> None:
-    if found != FORMAT or type(version) is not int:
+def _check_format(path: Path, kind: object, version: object) -> None:
+    if kind != FORMAT or type(version) is not int:
         raise _ForeignFileError(
             f"{str(path)!r} is not an exported history. Give a file that SearchHistory.export "
             "wrote, or a table of scores to SearchHistory.add."
@@ -226,19 +191,27 @@ def _check_format(path: Path, found: object, version: object) -> None:
 def _write_parquet(file: BinaryIO, searches: Iterable[RecordedSearch]) -> None:
     arrow = import_optional("pyarrow", "history")
     parquet = import_optional("pyarrow.parquet", "history")
-    nothing = dict.fromkeys(_EVALUATION_COLUMNS)
     rows = [
         {**_search_row(search), **row}
         for search in searches
-        for row in [_codec.evaluation_to_row(e) for e in search.evaluations] or [nothing]
+        for row in [_parquet_columns(one) for one in search.candidates] or [{}]
     ]
-    kinds = dict.fromkeys(_NUMBER_COLUMNS, arrow.float64())
+    times = ("started", "finished")
     schema = arrow.schema(
-        [(n, kinds.get(n, arrow.string())) for n in (*_SEARCH_COLUMNS, *_EVALUATION_COLUMNS)],
+        [
+            (name, arrow.float64() if name in times else arrow.string())
+            for name in (*_SEARCH_COLUMNS, *_CANDIDATE_COLUMNS)
+        ],
         metadata={"format": FORMAT, "version": str(VERSION)},
     )
     table = arrow.Table.from_pylist(rows, schema=schema)
     parquet.write_table(table, file, compression="zstd")
+
+
+def _parquet_columns(candidate: CandidateRecord) -> dict[str, Any]:
+    row = _codec.candidate_to_row(candidate)
+    row[_CANDIDATE_DETAILS] = row.pop("details")
+    return row
 
 
 def _read_parquet(path: Path) -> SearchRows:
@@ -253,5 +226,13 @@ def _read_parquet(path: Path) -> SearchRows:
     for row in rows:
         by_search.setdefault(row["fingerprint"], []).append(row)
     return [
-        (group[0], [row for row in group if row["key"] is not None]) for group in by_search.values()
+        (
+            group[0],
+            [
+                {**row, "details": row[_CANDIDATE_DETAILS]}
+                for row in group
+                if row["key"] is not None
+            ],
+        )
+        for group in by_search.values()
     ]

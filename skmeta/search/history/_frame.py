@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from skmeta._optional import import_optional
-from skmeta.search.record import Evaluation, RecordedSearch
+from skmeta.search.record import CandidateRecord, RecordedSearch
 
 __all__ = ["to_frame"]
 
@@ -29,9 +29,9 @@ def to_frame(searches: Sequence[RecordedSearch], *, all_columns: bool) -> Any:
     """Return a DataFrame with one row per candidate; see `HistoryReader.to_frame`."""
     pandas = import_optional("pandas", "history")
     rows = [
-        _row(number, search, evaluation)
+        _row(number, search, candidate)
         for number, search in enumerate(searches)
-        for evaluation in search.evaluations
+        for candidate in search.candidates
     ]
     frame = pandas.DataFrame(rows)
     scores = [name for name in frame.columns if name.startswith("mean_test_")]
@@ -54,9 +54,9 @@ def _is_informative(column: Any) -> bool:
     return values.nunique() > 1 and not is_digest.all()
 
 
-def _row(number: int, search: RecordedSearch, evaluation: Evaluation) -> dict[str, Any]:
+def _row(number: int, search: RecordedSearch, candidate: CandidateRecord) -> dict[str, Any]:
     metric = search.record.refit_metric
-    folds = evaluation.scores.get(metric, ())
+    folds = candidate.scores.get(metric, ())
     return {
         "search": number,
         "dataset": search.record.dataset_label,
@@ -64,13 +64,13 @@ def _row(number: int, search: RecordedSearch, evaluation: Evaluation) -> dict[st
         "metric": metric,
         "score": _mean(folds) * search.record.metrics.get(metric, 1),
         "score_std": float(np.std(folds)) if len(folds) > 1 else np.nan,
-        "mean_fit_time": _mean(evaluation.fit_times),
-        "mean_score_time": _mean(evaluation.score_times),
-        "error": evaluation.error,
-        "source": evaluation.source,
-        **{name: getattr(evaluation, name) for name in _PREDICTIONS},
-        **{f"mean_test_{name}": _mean(values) for name, values in evaluation.scores.items()},
-        **evaluation.configuration,
+        "mean_fit_time": _mean(candidate.fit_times),
+        "mean_score_time": _mean(candidate.score_times),
+        "error": candidate.error,
+        "source": candidate.source,
+        **{name: getattr(candidate, name) for name in _PREDICTIONS},
+        **{f"mean_test_{name}": _mean(values) for name, values in candidate.scores.items()},
+        **candidate.configuration,
     }
 
 

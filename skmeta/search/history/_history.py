@@ -12,9 +12,9 @@ from skmeta.search.history._add_methods import AddMethods
 from skmeta.search.history._address import MEMORY, address_of
 from skmeta.search.history._read_only import ReadOnlyHistory
 from skmeta.search.history._reader import HistoryReader
-from skmeta.search.history._store import Store
+from skmeta.search.history._store import HistoryStore
 from skmeta.search.history.leases import Leases
-from skmeta.search.record import Evaluation, RecordedSearch, SearchRecord
+from skmeta.search.record import CandidateRecord, RecordedSearch, SearchRecord
 
 _Pending = tuple[SearchRecord, _codec.Row]
 
@@ -32,11 +32,21 @@ class SearchHistory(AddMethods):
         it. A string with ``://`` is an SQLAlchemy URL, such as
         ``postgresql://user@host/database`` (``pip install skmeta[postgres]``). ``":memory:"``
         lives as long as the object.
+    shared : bool, default=False
+        Let several processes or machines work on one search: each of them runs the same ``fit``
+        with this history, a file on one machine or a server's URL. No candidate is evaluated
+        twice, all of them end with the same ``cv_results_``, and `n_iter` is the number of
+        candidates of all together. See :ref:`shared_searches`.
+    lease_timeout : float, default=60.0
+        Seconds after which the candidate of a worker of a shared search that has died is evaluated
+        by another one. A candidate at which three workers died counts as a failed fit.
 
     Raises
     ------
     HistoryError
-        If it cannot be opened or written.
+        If it cannot be opened or written, or is in memory and is to be shared.
+    ValueError
+        If `lease_timeout` is not positive.
     HistoryFormatError
         If there is something else in that place, or a history of a newer format.
 
@@ -64,8 +74,27 @@ class SearchHistory(AddMethods):
 
     _read_only = False
 
-    def __init__(self, path_or_url: str | os.PathLike[str] = MEMORY) -> None:
-        super().__init__(Store(address_of(path_or_url)))
+    def __init__(
+        self,
+        path_or_url: str | os.PathLike[str] = MEMORY,
+        *,
+        shared: bool = False,
+        lease_timeout: float = 60.0,
+    ) -> None:
+        if not lease_timeout > 0:
+            raise ValueError(
+                f"lease_timeout must be a positive number of seconds, got {lease_timeout!r}. "
+                "Leave it out for a minute."
+            )
+        address = address_of(path_or_url)
+        if shared and address == MEMORY:
+            raise HistoryError(
+                "shared=True needs a history that all processes write, but this one is in memory. "
+                "Give the path of a file, which processes of one machine share, or the URL of a "
+                "server, such as postgresql://..."
+            )
+        super().__init__(HistoryStore(address))
+        self._state |= {"shared": bool(shared), "lease_timeout": float(lease_timeout)}
         self._records: dict[int, SearchRecord] = {}
         self._pending: list[_Pending] = []
 
@@ -92,7 +121,7 @@ class SearchHistory(AddMethods):
         self._records[search_id] = record
         return search_id
 
-    def record(self, search_id: int, evaluation: Evaluation) -> None:
+    def record(self, search_id: int, candidate: CandidateRecord) -> None:
         """Write a finished candidate. It is durable when this method returns.
 
         If the search has a candidate with the same ``key``, that one is kept. A candidate that
@@ -102,7 +131,7 @@ class SearchHistory(AddMethods):
         ----------
         search_id : int
             Id that `begin` returned.
-        evaluation : Evaluation
+        candidate : CandidateRecord
             The candidate.
 
         Raises
@@ -110,7 +139,7 @@ class SearchHistory(AddMethods):
         HistoryError
             If the database cannot be written now.
         """
-        row = _codec.evaluation_to_row(evaluation)
+        row = _codec.candidate_to_row(candidate)
         with self._store.lock:
             self._pending.append((self._record_of(search_id), row))
             self._flush()
@@ -126,40 +155,33 @@ class SearchHistory(AddMethods):
         fingerprint = self._record_of(search_id).fingerprint
 
         def work(connection: Any) -> None:
-            found = _queries.find_search(connection, fingerprint)
-            if found is not None:
-                _queries.finish_search(connection, found)
+            known = _queries.find_search(connection, fingerprint)
+            if known is not None:
+                _queries.finish_search(connection, known)
 
         with self._store.lock:
             self._flush()
             self._store.run(work, write=True)
 
-    def leases(self, search_id: int, timeout: float = 60.0) -> Leases:
+    def leases(self, search_id: int) -> Leases:
         """Return the leases of a worker that shares a search with others.
 
         Parameters
         ----------
         search_id : int
             Id that `begin` returned.
-        timeout : float, default=60.0
-            Seconds after which other workers take over the candidates of a worker that has died.
 
         Returns
         -------
         Leases
             Those of this worker.
-
-        Raises
-        ------
-        HistoryError
-            If the history is in memory, where no other process can use it.
         """
-        if self._store.in_memory:
-            raise HistoryError(
-                f"{self!r} cannot be shared with other processes. Give the path of a file, which "
-                "processes of one machine share, or the URL of a server, such as postgresql://..."
-            )
-        return Leases(self._store, search_id, timeout)
+        return Leases(self._store, search_id, self.lease_timeout)
+
+    @property
+    def lease_timeout(self) -> float:
+        """Return the seconds after which a worker of a shared search counts as dead."""
+        return float(self._state["lease_timeout"])
 
     @classmethod
     def from_cv_results(
@@ -312,7 +334,7 @@ def _write(connection: Any, batch: list[_Pending]) -> None:
     for fingerprint, rows in by_search.items():
         # The search is found by its fingerprint: if the file was replaced, ids have changed.
         search_id = _queries.ensure_search(connection, records[fingerprint])
-        _queries.insert_evaluations(connection, search_id, rows)
+        _queries.insert_candidates(connection, search_id, rows)
 
 
 def _searches_in(

@@ -11,9 +11,9 @@ from typing import Any
 from skmeta.exceptions import HistoryFormatError
 from skmeta.search.history._measurements import Measurements, Params
 from skmeta.search.record import (
+    CandidateRecord,
     Configuration,
     DataFingerprint,
-    Evaluation,
     RecordedSearch,
     SearchRecord,
     fingerprint_data,
@@ -73,7 +73,7 @@ def make_search(estimator: Any, data: DataSet, measured: Measurements) -> Record
     now = time.time()
     return RecordedSearch(
         record=record,
-        evaluations=tuple(_evaluations(configurations, keys, measured)),
+        candidates=tuple(_candidates(configurations, keys, measured)),
         started=now,
         finished=now,
     )
@@ -143,11 +143,11 @@ def _check_name(data: DataSet, fingerprint: DataFingerprint) -> None:
         )
 
 
-def _evaluations(
+def _candidates(
     configurations: Sequence[Configuration], keys: Sequence[str], measured: Measurements
-) -> Iterable[Evaluation]:
+) -> Iterable[CandidateRecord]:
     for k, (configuration, key) in enumerate(zip(configurations, keys, strict=True)):
-        yield Evaluation(
+        yield CandidateRecord(
             configuration=configuration,
             key=key,
             scores={name: folds[k] for name, folds in measured.scores.items()},

@@ -11,14 +11,9 @@ import sqlalchemy as sa
 
 from skmeta.exceptions import HistoryFormatError
 from skmeta.search.history import _codec
-from skmeta.search.history._damage import (
-    DamagedRow,
-    check_digest,
-    digest_of_evaluation,
-    digest_of_search,
-)
-from skmeta.search.history._schema import about, evaluation, missing_columns, search
-from skmeta.search.record import Evaluation, RecordedSearch, SearchRecord
+from skmeta.search.history._damage import DamagedRow, check_digest, row_digest
+from skmeta.search.history._schema import about, candidate, search
+from skmeta.search.record import CandidateRecord, RecordedSearch, SearchRecord
 
 _FEW_KEYS = 100  # the most that are listed in a query
 
@@ -26,27 +21,20 @@ Rows = Sequence[dict[str, Any]]
 Damage = list[DamagedRow]
 
 
-def _every_column(table: sa.Table) -> sa.Select[Any]:
-    # A history of version 0.1 that is opened for reading lacks columns, so none is named.
-    return sa.select(sa.literal_column("*")).select_from(table)
-
-
 # Statements that are executed for each candidate. Building them took longer than executing them.
-_SEARCH_OF_FINGERPRINT = _every_column(search).where(
+_SEARCH_OF_FINGERPRINT = sa.select(search).where(
     search.c.fingerprint == sa.bindparam("fingerprint")
 )
-_EVALUATIONS = _every_column(evaluation).where(evaluation.c.search_id == sa.bindparam("search_id"))
-_EVALUATIONS_OF_KEYS = _EVALUATIONS.where(
-    evaluation.c.key.in_(sa.bindparam("keys", expanding=True))
-)
-_INSERT_EVALUATIONS = sa.insert(evaluation)
+_CANDIDATES = sa.select(candidate).where(candidate.c.search_id == sa.bindparam("search_id"))
+_CANDIDATES_OF_KEYS = _CANDIDATES.where(candidate.c.key.in_(sa.bindparam("keys", expanding=True)))
+_INSERT_CANDIDATES = sa.insert(candidate)
 
 
 def find_search(connection: sa.Connection, fingerprint: str) -> int | None:
     """Return the id of a search, or None."""
     query = sa.select(search.c.id).where(search.c.fingerprint == fingerprint)
-    found: int | None = connection.execute(query).scalar()
-    return found
+    search_id: int | None = connection.execute(query).scalar()
+    return search_id
 
 
 def find_record(connection: sa.Connection, search_id: int) -> SearchRecord | None:
@@ -57,7 +45,7 @@ def find_record(connection: sa.Connection, search_id: int) -> SearchRecord | Non
     HistoryFormatError
         If it is damaged.
     """
-    rows = _read(connection, _every_column(search).where(search.c.id == search_id))
+    rows = _read(connection, sa.select(search).where(search.c.id == search_id))
     return decode_search(rows[0]) if rows else None
 
 
@@ -68,21 +56,19 @@ def ensure_search(
 
     A damaged record is replaced. A data set without a name gets the name in `record`.
     """
-    for found in _read(connection, _SEARCH_OF_FINGERPRINT, {"fingerprint": record.fingerprint}):
-        _repair_search(connection, found, record)
+    for known in _read(connection, _SEARCH_OF_FINGERPRINT, {"fingerprint": record.fingerprint}):
+        _repair_search(connection, known, record)
         if record.dataset is not None:
-            _name_dataset(connection, found["id"], found["dataset"], record)
-        return int(found["id"])
+            _name_dataset(connection, known["id"], known["dataset"], record)
+        return int(known["id"])
     row = {**_codec.search_to_row(record), "started": time.time() if started is None else started}
-    row["digest"] = digest_of_search(row)
+    row["digest"] = row_digest(row, "search")
     key = connection.execute(sa.insert(search).values(row)).inserted_primary_key
     assert key is not None
     return int(key[0])
 
 
-def insert_evaluations(
-    connection: sa.Connection, search_id: int, rows: Iterable[_codec.Row]
-) -> int:
+def insert_candidates(connection: sa.Connection, search_id: int, rows: Iterable[_codec.Row]) -> int:
     """Insert the candidates that a search does not have yet; return how many.
 
     A damaged candidate of the same key is replaced.
@@ -93,21 +79,21 @@ def insert_evaluations(
         lock = sa.select(search.c.id).where(search.c.id == search_id).with_for_update()
         connection.execute(lock)
     values: dict[str, Any] = {"search_id": search_id}
-    query = _EVALUATIONS
+    query = _CANDIDATES
     if len(wanted) <= _FEW_KEYS:
-        query, values = _EVALUATIONS_OF_KEYS, {**values, "keys": list(wanted)}
+        query, values = _CANDIDATES_OF_KEYS, {**values, "keys": list(wanted)}
     for row in _read(connection, query, values):
         if row["key"] not in wanted:
             continue
-        if _decode_evaluations([row])[1]:
-            _delete_rows(connection, evaluation, [row["id"]])
+        if _decode_candidates([row])[1]:
+            _delete_rows(connection, candidate, [row["id"]])
         else:
             del wanted[row["key"]]
     new = [{"search_id": search_id, **row} for row in reversed(wanted.values())]
     for row in new:
-        row["digest"] = digest_of_evaluation(row)
+        row["digest"] = row_digest(row, "candidate")
     if new:
-        connection.execute(_INSERT_EVALUATIONS, new)
+        connection.execute(_INSERT_CANDIDATES, new)
     return len(new)
 
 
@@ -123,8 +109,8 @@ def merge_search(connection: sa.Connection, item: RecordedSearch) -> int:
     search_id = ensure_search(connection, item.record, item.started)
     if item.finished is not None:
         finish_search(connection, search_id, item.finished)
-    rows = [_codec.evaluation_to_row(e) for e in item.evaluations]
-    return insert_evaluations(connection, search_id, rows)
+    rows = [_codec.candidate_to_row(one) for one in item.candidates]
+    return insert_candidates(connection, search_id, rows)
 
 
 def remove_dataset(connection: sa.Connection, dataset: str) -> int:
@@ -135,22 +121,22 @@ def remove_dataset(connection: sa.Connection, dataset: str) -> int:
     return len(ids)
 
 
-def read_evaluations(
+def read_candidates(
     connection: sa.Connection, search_id: int, keys: Collection[str] | None = None
-) -> tuple[list[Evaluation], Damage]:
+) -> tuple[list[CandidateRecord], Damage]:
     """Return the candidates of a search, in the order in which they were recorded.
 
     With `keys`, only these.
     """
-    query = _every_column(evaluation).where(evaluation.c.search_id == search_id)
+    query = sa.select(candidate).where(candidate.c.search_id == search_id)
     if keys is not None:
-        query = query.where(evaluation.c.key.in_(list(keys)))
-    return _decode_evaluations(_read(connection, query.order_by(evaluation.c.id)))
+        query = query.where(candidate.c.key.in_(list(keys)))
+    return _decode_candidates(_read(connection, query.order_by(candidate.c.id)))
 
 
 def read_searches(connection: sa.Connection, classes: Collection[str] | None) -> Rows:
     """Return the rows of searches that tried one of some estimator classes (None: of all)."""
-    query = _every_column(search).order_by(search.c.id)
+    query = sa.select(search).order_by(search.c.id)
     if classes is not None:
         known: Iterable[Any] = connection.execute(sa.select(search.c.estimator).distinct())
         names = [name for (name,) in known if not set(classes).isdisjoint(str(name).split("|"))]
@@ -167,17 +153,10 @@ def read_scores(
     """
     names = {row["estimator"] for row in searches}
     ids = sa.select(search.c.id).where(search.c.estimator.in_(names))
-    columns = [
-        evaluation.c.id,
-        evaluation.c.search_id,
-        evaluation.c.configuration,
-        evaluation.c.scores,
-    ]
-    if not any(column is evaluation.c.digest for column in missing_columns(connection)):
-        columns.append(evaluation.c.digest)
-    query = sa.select(*columns).where(evaluation.c.search_id.in_(ids)).order_by(evaluation.c.id)
+    columns = [candidate.c[n] for n in ("id", "search_id", "configuration", "scores", "digest")]
+    query = sa.select(*columns).where(candidate.c.search_id.in_(ids)).order_by(candidate.c.id)
     if last_id is not None:
-        query = query.where(evaluation.c.id <= last_id)
+        query = query.where(candidate.c.id <= last_id)
     rows: dict[int, list[dict[str, Any]]] = {row["id"]: [] for row in searches}
     for row in _read(connection, query):
         if row["search_id"] in rows:
@@ -189,8 +168,8 @@ def read_all(connection: sa.Connection) -> tuple[list[RecordedSearch], Damage]:
     """Return all searches with their candidates."""
     searches: list[RecordedSearch] = []
     damage: Damage = []
-    for row in _read(connection, _every_column(search).order_by(search.c.id)):
-        evaluations, damaged = read_evaluations(connection, row["id"])
+    for row in _read(connection, sa.select(search).order_by(search.c.id)):
+        candidates, damaged = read_candidates(connection, row["id"])
         damage += damaged
         try:
             started, finished = _codec.row_to_times(row)
@@ -201,7 +180,7 @@ def read_all(connection: sa.Connection) -> tuple[list[RecordedSearch], Damage]:
         searches.append(
             RecordedSearch(
                 record=record,
-                evaluations=tuple(evaluations),
+                candidates=tuple(candidates),
                 started=started,
                 finished=finished,
             )
@@ -230,7 +209,7 @@ def find_damage(connection: sa.Connection) -> Damage:
 def remove_damage(connection: sa.Connection) -> Damage:
     """Delete all damaged rows, and the candidates of damaged searches; return the rows."""
     damage = find_damage(connection)
-    _delete_rows(connection, evaluation, [row.id for row in damage if row.kind == "evaluation"])
+    _delete_rows(connection, candidate, [row.id for row in damage if row.kind == "candidate"])
     _delete_searches(connection, [row.id for row in damage if row.kind == "search"])
     return damage
 
@@ -248,7 +227,7 @@ def read_token(connection: sa.Connection) -> tuple[Any, ...]:
     identity = connection.execute(sa.select(about.c.value).where(about.c.name == "id")).scalar()
     numbers = [
         tuple(connection.execute(sa.select(sa.func.count(), sa.func.max(t.c.id))).one())
-        for t in (search, evaluation)
+        for t in (search, candidate)
     ]
     latest = connection.execute(sa.select(sa.func.max(search.c.started))).scalar()
     return (identity, latest, *numbers)
@@ -257,7 +236,7 @@ def read_token(connection: sa.Connection) -> tuple[Any, ...]:
 def read_position(connection: sa.Connection) -> tuple[str, int]:
     """Return the history's identity and the id of its last candidate."""
     identity = connection.execute(sa.select(about.c.value).where(about.c.name == "id")).scalar()
-    last_id = connection.execute(sa.select(sa.func.max(evaluation.c.id))).scalar()
+    last_id = connection.execute(sa.select(sa.func.max(candidate.c.id))).scalar()
     return str(identity), int(last_id or 0)
 
 
@@ -268,9 +247,9 @@ def describe(connection: sa.Connection) -> list[tuple[str, int, int, int]]:
             search.c.estimator,
             sa.func.count(search.c.dataset.distinct()),
             sa.func.count(search.c.id.distinct()),
-            sa.func.count(evaluation.c.id),
+            sa.func.count(candidate.c.id),
         )
-        .outerjoin(evaluation, evaluation.c.search_id == search.c.id)
+        .outerjoin(candidate, candidate.c.search_id == search.c.id)
         .group_by(search.c.estimator)
         .order_by(search.c.estimator)
     )
@@ -287,17 +266,17 @@ def _read(
     return [dict(zip(names, row, strict=True)) for row in result]
 
 
-def _decode_evaluations(rows: Rows) -> tuple[list[Evaluation], Damage]:
-    evaluations: list[Evaluation] = []
+def _decode_candidates(rows: Rows) -> tuple[list[CandidateRecord], Damage]:
+    candidates: list[CandidateRecord] = []
     damage: Damage = []
     for row in rows:
         try:
-            found = _codec.row_to_evaluation(row)
-            check_digest(row, "evaluation")
-            evaluations.append(found)
+            decoded = _codec.row_to_candidate(row)
+            check_digest(row, "candidate")
+            candidates.append(decoded)
         except HistoryFormatError as error:
-            damage.append(DamagedRow("evaluation", row["id"], row["search_id"], str(error)))
-    return evaluations, damage
+            damage.append(DamagedRow("candidate", row["id"], row["search_id"], str(error)))
+    return candidates, damage
 
 
 def _repair_search(connection: sa.Connection, row: dict[str, Any], record: SearchRecord) -> None:
@@ -305,42 +284,41 @@ def _repair_search(connection: sa.Connection, row: dict[str, Any], record: Searc
         decode_search(row)
     except HistoryFormatError:
         values = _codec.search_to_row(record)
-        values["digest"] = digest_of_search({**row, **values})
+        values["digest"] = row_digest({**row, **values}, "search")
         connection.execute(sa.update(search).where(search.c.id == row["id"]).values(values))
 
 
 def _find_orphans(connection: sa.Connection) -> Damage:
     """Return the candidates whose search is gone."""
-    query = sa.select(evaluation.c.id, evaluation.c.search_id)
-    found: Iterable[Any] = connection.execute(
-        query.where(evaluation.c.search_id.not_in(sa.select(search.c.id)))
+    query = sa.select(candidate.c.id, candidate.c.search_id)
+    orphans: Iterable[Any] = connection.execute(
+        query.where(candidate.c.search_id.not_in(sa.select(search.c.id)))
     )
-    return [DamagedRow("evaluation", row[0], row[1], "its search is gone") for row in found]
+    return [DamagedRow("candidate", row[0], row[1], "its search is gone") for row in orphans]
 
 
 def _name_dataset(
     connection: sa.Connection, search_id: int, known: Any, record: SearchRecord
 ) -> None:
-    labels = _codec.labels_without_name(record.data_digest)
-    if known not in labels:
+    label = _codec.unnamed_label(record.data_digest)
+    if known != label:
         return
     row = _codec.search_to_row(record)
-    unnamed = search.c.dataset.in_(labels)
-    query = _every_column(search).where(search.c.id == search_id, unnamed).with_for_update()
-    for found in _read(connection, query):
+    unnamed = search.c.dataset == label
+    query = sa.select(search).where(search.c.id == search_id, unnamed).with_for_update()
+    for before in _read(connection, query):
         changed = {"dataset": row["dataset"]}
         try:
-            check_digest(found, "search")
+            check_digest(before, "search")
         except HistoryFormatError:
             continue  # A new digest would hide the damage.
-        if found["digest"] is not None:
-            changed["digest"] = digest_of_search({**found, **changed})
+        changed["digest"] = row_digest({**before, **changed}, "search")
         connection.execute(sa.update(search).where(search.c.id == search_id).values(changed))
 
 
 def _delete_searches(connection: sa.Connection, ids: Collection[int]) -> None:
     for one in ids:
-        connection.execute(sa.delete(evaluation).where(evaluation.c.search_id == one))
+        connection.execute(sa.delete(candidate).where(candidate.c.search_id == one))
     _delete_rows(connection, search, ids)
 
 

@@ -5,8 +5,8 @@ import os
 from skmeta.search.history import _queries
 from skmeta.search.history._address import address_of
 from skmeta.search.history._reader import HistoryReader
-from skmeta.search.history._store import Store
-from skmeta.search.record import Evaluation, SearchRecord
+from skmeta.search.history._store import HistoryStore
+from skmeta.search.record import CandidateRecord, SearchRecord
 
 
 class ReadOnlyHistory(HistoryReader):
@@ -42,7 +42,7 @@ class ReadOnlyHistory(HistoryReader):
         if isinstance(history, HistoryReader):
             super().__init__(history._store)
         else:
-            super().__init__(Store(address_of(history), read_only=True))
+            super().__init__(HistoryStore(address_of(history), read_only=True))
 
     def begin(self, record: SearchRecord) -> int:
         """Return the id of a search, or 0 if it is not in the history.
@@ -57,12 +57,12 @@ class ReadOnlyHistory(HistoryReader):
         int
             The id, or 0.
         """
-        found = self._store.run(
+        search_id = self._store.run(
             lambda connection: _queries.find_search(connection, record.fingerprint)
         )
-        return found or 0
+        return search_id or 0
 
-    def record(self, search_id: int, evaluation: Evaluation) -> None:
+    def record(self, search_id: int, candidate: CandidateRecord) -> None:
         """Do nothing."""
 
     def finish(self, search_id: int) -> None:

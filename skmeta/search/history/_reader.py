@@ -14,8 +14,14 @@ from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search.history import _codec, _exchange, _frame, _queries
 from skmeta.search.history._address import MEMORY
 from skmeta.search.history._damage import DamagedRow, check_digest, warn_of_damage
-from skmeta.search.history._store import Store
-from skmeta.search.record import Configuration, Evaluation, PastSearch, RecordedSearch, SearchRecord
+from skmeta.search.history._store import HistoryStore
+from skmeta.search.record import (
+    CandidateRecord,
+    Configuration,
+    PastSearch,
+    RecordedSearch,
+    SearchRecord,
+)
 from skmeta.search.space import relative_configuration
 
 _opening = threading.Lock()
@@ -26,28 +32,29 @@ class HistoryReader:
 
     _read_only: ClassVar[bool]
 
-    def __init__(self, store: Store) -> None:
-        self._opened: Store | None = store
+    def __init__(self, store: HistoryStore) -> None:
+        self._opened: HistoryStore | None = store
         self._state: dict[str, Any] = {
             "address": store.address,
             "name": store.name,
             "content": None,
+            "shared": False,
         }
 
     @property
-    def _store(self) -> Store:
+    def _store(self) -> HistoryStore:
         # A copy opens its database when it is first used. So a fitted search can be loaded on a
         # machine that does not have the history.
         if self._opened is None:
             with _opening:
                 if self._opened is None:
                     address, content = self._state["address"], self._state["content"]
-                    self._opened = Store(address, read_only=self._read_only, content=content)
+                    self._opened = HistoryStore(address, read_only=self._read_only, content=content)
         return self._opened
 
-    def evaluations(
+    def candidates(
         self, search: int | str, keys: Collection[str] | None = None
-    ) -> list[Evaluation]:
+    ) -> list[CandidateRecord]:
         """Return the finished candidates of a search, in the order in which they were recorded.
 
         Parameters
@@ -59,7 +66,7 @@ class HistoryReader:
 
         Returns
         -------
-        evaluations : list of Evaluation
+        candidates : list of CandidateRecord
             Empty if there is no such search.
 
         Warns
@@ -68,15 +75,17 @@ class HistoryReader:
             If rows are damaged. They are left out.
         """
 
-        def work(connection: Any) -> tuple[list[Evaluation], list[DamagedRow]]:
-            found = _queries.find_search(connection, search) if isinstance(search, str) else search
-            if found is None:
+        def work(connection: Any) -> tuple[list[CandidateRecord], list[DamagedRow]]:
+            search_id = search if isinstance(search, int) else None
+            if isinstance(search, str):
+                search_id = _queries.find_search(connection, search)
+            if search_id is None:
                 return [], []
-            return _queries.read_evaluations(connection, found, keys)
+            return _queries.read_candidates(connection, search_id, keys)
 
-        evaluations, damage = self._store.run(work)
+        candidates, damage = self._store.run(work)
         warn_of_damage(self._store.place, damage)
-        return evaluations
+        return candidates
 
     def find(self, fingerprint: str) -> SearchRecord | None:
         """Return the record of a search.
@@ -111,9 +120,9 @@ class HistoryReader:
         return record
 
     def position(self) -> tuple[str, int]:
-        """Return the history's identity and the number of its last evaluation.
+        """Return the history's identity and the number of its last candidate.
 
-        Evaluations that are written later have greater numbers.
+        Candidates that are written later have greater numbers.
         """
         return self._store.run(_queries.read_position)
 
@@ -138,7 +147,7 @@ class HistoryReader:
         exclude : str or collection of str, default=()
             Data sets to leave out, by name or digest, or searches, by fingerprint.
         until : tuple of (str, int), optional
-            Keep evaluations up to this `position` of this history. The position of another
+            Keep candidates up to this `position` of this history. The position of another
             history has no effect.
 
         Returns
@@ -171,7 +180,7 @@ class HistoryReader:
             last_id = until[1] if until is not None and is_own else None
             return rows, _queries.read_scores(connection, rows, last_id)
 
-        rows, evaluations = self._store.run(work)
+        rows, candidates = self._store.run(work)
         past, damage = [], []
         for row in rows:
             if excluded.isdisjoint((row["dataset"], row["data_digest"], row["fingerprint"])):
@@ -180,7 +189,7 @@ class HistoryReader:
                 except HistoryFormatError as error:
                     damage.append(DamagedRow("search", row["id"], row["id"], str(error)))
                     continue
-                past.append(_make_past_search(record, evaluations[row["id"]], metric, damage))
+                past.append(_make_past_search(record, candidates[row["id"]], metric, damage))
         warn_of_damage(self._store.place, damage)
         return [one for one in past if np.isfinite(one.scores).any()]
 
@@ -297,6 +306,11 @@ class HistoryReader:
         address = self._state["address"]
         return None if address == MEMORY or "://" in address else Path(address)
 
+    @property
+    def shared(self) -> bool:
+        """Return whether several processes work on one search."""
+        return bool(self._state["shared"])
+
     def __iter__(self) -> Iterator[RecordedSearch]:
         # Everything is read first, so that no transaction stays open between steps of the caller.
         searches, damage = self._store.run(_queries.read_all)
@@ -311,7 +325,8 @@ class HistoryReader:
         return True  # an empty history can still record
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._state['name']!r})"
+        shared = ", shared=True" if self.shared else ""
+        return f"{type(self).__name__}({self._state['name']!r}{shared})"
 
     def _repr_html_(self) -> str:
         """Return what the history holds as an HTML table, for notebooks."""
@@ -365,9 +380,9 @@ def _make_past_search(
         try:
             configuration = _codec.decode_column(row, "configuration", _codec.decode_configuration)
             scores = _codec.decode_column(row, "scores", _codec.decode_scores)
-            check_digest(row, "evaluation")
+            check_digest(row, "candidate")
         except HistoryFormatError as error:
-            damage.append(DamagedRow("evaluation", row["id"], row["search_id"], str(error)))
+            damage.append(DamagedRow("candidate", row["id"], row["search_id"], str(error)))
         else:
             configurations.append(configuration)
             folds.append(scores.get(chosen, ()))

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from skmeta.exceptions import HistoryFormatError
-from skmeta.search.history._codec import KEY_LENGTH, SOURCE_LENGTH
+from skmeta.search.history._codec import KEY_LENGTH
 
 FORMAT = "skmeta.history"
 VERSION = 1
@@ -23,6 +23,8 @@ about = sa.Table(
     sa.Column("value", sa.Text, nullable=False),
 )
 
+# A field that a query reads has a column; the others are in the JSON of `details` (see `_codec`).
+# Each row has the digest of its other columns (see `_damage`).
 search = sa.Table(
     "skmeta_search",
     _tables,
@@ -35,12 +37,12 @@ search = sa.Table(
     sa.Column("details", sa.Text, nullable=False),
     sa.Column("started", sa.Double, nullable=False),  # seconds since 1970
     sa.Column("finished", sa.Double),
-    sa.Column("digest", sa.String(32)),  # not in version 0.1
+    sa.Column("digest", sa.String(32), nullable=False),
     sqlite_autoincrement=True,  # an id is never used again, so every change can be detected
 )
 
-evaluation = sa.Table(
-    "skmeta_evaluation",
+candidate = sa.Table(
+    "skmeta_candidate",
     _tables,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column(
@@ -48,21 +50,31 @@ evaluation = sa.Table(
     ),
     sa.Column("key", sa.String(KEY_LENGTH), nullable=False),
     sa.Column("configuration", sa.Text, nullable=False),
-    sa.Column("params", sa.Text),
     sa.Column("scores", sa.Text, nullable=False),
-    sa.Column("train_scores", sa.Text),
-    sa.Column("fit_times", sa.Text),
-    sa.Column("score_times", sa.Text),
-    sa.Column("n_test_samples", sa.Text),
-    sa.Column("error", sa.Text),
-    sa.Column("source", sa.String(SOURCE_LENGTH), nullable=False),
-    # Version 0.1 did not have these: `add_columns` adds them.
-    sa.Column("predicted_mean_score", sa.Double),
-    sa.Column("predicted_std_score", sa.Double),
-    sa.Column("digest", sa.String(32)),
-    sa.Column("n_rounds", sa.Text),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("digest", sa.String(32), nullable=False),
     sa.UniqueConstraint("search_id", "key"),
     sqlite_autoincrement=True,
+)
+
+# A candidate that a worker of a shared search evaluates, or has evaluated.
+lease = sa.Table(
+    "skmeta_lease",
+    _tables,
+    sa.Column(
+        "search_id",
+        sa.Integer,
+        sa.ForeignKey(search.c.id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("key", sa.String(KEY_LENGTH), nullable=False),
+    sa.Column("candidate", sa.Text, nullable=False),
+    sa.Column("worker", sa.String(255), nullable=False),
+    sa.Column("expires", sa.Double, nullable=False),  # seconds since 1970 by the database's clock
+    sa.Column("n_starts", sa.Integer, nullable=False),  # of workers that did not give it back
+    sa.UniqueConstraint("search_id", "key"),
 )
 
 # An arbitrary number: the key of PostgreSQL's advisory lock while tables are created.
@@ -85,44 +97,15 @@ def exists(connection: sa.Connection, place: str) -> bool:
     return True
 
 
-def creation_lock(connection: sa.Connection) -> None:
-    """Make other processes wait until this transaction has created its tables or columns."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
-
-
 def create(connection: sa.Connection, place: str) -> None:
     """Create the tables, unless another process was faster."""
-    creation_lock(connection)
+    if connection.dialect.name == "postgresql":  # other processes wait
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
     if exists(connection, place):
         return
     _tables.create_all(connection)
     values = {"format": FORMAT, "version": str(VERSION), "id": secrets.token_hex(16)}
     connection.execute(sa.insert(about), [{"name": k, "value": v} for k, v in values.items()])
-
-
-def missing_columns(connection: sa.Connection) -> list[sa.Column[Any]]:
-    """Return the columns of this version that an older version's tables lack.
-
-    Columns are only ever added, and may be empty, so the format stays the same: version 0.1 can
-    still read and write a history to which they were added.
-    """
-    missing = []
-    for table in (search, evaluation):
-        with _damage_is_named():
-            columns = sa.inspect(connection).get_columns(table.name)
-        present = {column["name"] for column in columns}
-        missing += [column for column in table.columns if column.name not in present]
-    return missing
-
-
-def add_columns(connection: sa.Connection) -> None:
-    """Add the columns that an older version's tables lack, unless another process was faster."""
-    creation_lock(connection)
-    for column in missing_columns(connection):
-        kind = column.type.compile(connection.dialect)
-        statement = f"ALTER TABLE {column.table.name} ADD COLUMN {column.name} {kind}"
-        connection.exec_driver_sql(statement)
 
 
 @contextmanager

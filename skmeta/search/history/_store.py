@@ -33,10 +33,10 @@ BUSY_SECONDS = 30.0  # how long a process waits for other processes to finish wr
 _SHORT_BUSY_SECONDS = 1.0
 _ATTEMPTS = 5
 
-_stores: "weakref.WeakSet[Store]" = weakref.WeakSet()
+_stores: "weakref.WeakSet[HistoryStore]" = weakref.WeakSet()
 
 
-class Store:
+class HistoryStore:
     """A database with the tables of a history.
 
     SQLite keeps its rollback journal: write-ahead logging breaks on network file systems, needs a
@@ -140,8 +140,6 @@ class Store:
                 )
         elif not found:
             self.run(lambda connection: _schema.create(connection, place), write=True)
-        elif self.run(_schema.missing_columns):
-            self.run(_schema.add_columns, write=True)
         self._may_create_file = False
 
     def _make_engine(self, content: bytes | None) -> sa.Engine:
@@ -259,7 +257,6 @@ _ADVICE = (
     ("unable to open", "It was moved or deleted, or may not be opened: look at its path."),
     ("disk i/o", "The disk failed or is full: check its space and health."),
     ("no such table", "Its tables are gone: restore the file, or open it again."),
-    ("must be owner", "Let the owner of its tables open it once, to add new columns to them."),
     ("connection", "Check that the server runs, and the host, port, user and database."),
 )
 

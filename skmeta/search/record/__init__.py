@@ -2,8 +2,8 @@
 
 from skmeta.search.record._fingerprint import DataFingerprint, fingerprint_data, sketch_similarity
 from skmeta.search.record._records import (
+    CandidateRecord,
     Configuration,
-    Evaluation,
     PastSearch,
     RecordedSearch,
     SearchRecord,
@@ -11,9 +11,9 @@ from skmeta.search.record._records import (
 )
 
 __all__ = [
+    "CandidateRecord",
     "Configuration",
     "DataFingerprint",
-    "Evaluation",
     "PastSearch",
     "RecordedSearch",
     "SearchRecord",

@@ -17,8 +17,10 @@ Configuration = Mapping[str, Value]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """Scores and times of one candidate on every fold.
+class CandidateRecord:
+    """One candidate of a search: its parameters, and its scores and times on every fold.
+
+    One without scores is being evaluated by a worker of a shared search.
 
     Attributes
     ----------
@@ -51,7 +53,7 @@ class Evaluation:
 
     configuration: Configuration
     key: str
-    scores: Mapping[str, tuple[float, ...]]
+    scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     params: str = ""
     train_scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     fit_times: tuple[float, ...] = ()
@@ -65,10 +67,15 @@ class Evaluation:
 
     def __eq__(self, other: object) -> bool:
         # Of tuples, so that a score that is missing (NaN) equals itself in every version of Python.
-        if not isinstance(other, Evaluation):
+        if not isinstance(other, CandidateRecord):
             return NotImplemented
         names = [f.name for f in fields(self)]
         return tuple(getattr(self, n) for n in names) == tuple(getattr(other, n) for n in names)
+
+    @property
+    def seconds(self) -> float:
+        """Return the seconds of all its fits and scores."""
+        return float(np.sum(self.fit_times) + np.sum(self.score_times))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +114,9 @@ class SearchRecord:
     versions : dict of str -> str
         Library -> its version.
     seed : int or None
-        Seed from which the candidates follow; None in a record of version 0.1.
+        Seed from which the candidates follow; None if they were measured elsewhere.
     learned_until : tuple of (str, int) or None
-        Position in the history (its identity, and the id of its last evaluation) up to which the
+        Position in the history (its identity, and the id of its last candidate) up to which the
         search's prior was learned. A resumed search learns from the same past searches.
     target_scale : float
         Standard deviation of the targets of a regression. Parameters that have the target's unit,
@@ -131,6 +138,10 @@ class SearchRecord:
     seed: int | None = None
     learned_until: tuple[str, int] | None = None
     target_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.target_scale < math.inf:
+            raise ValueError(f"target_scale must be positive and finite, got {self.target_scale}")
 
     @property
     def dataset_label(self) -> str:
@@ -181,13 +192,13 @@ class RecordedSearch:
     ----------
     record : SearchRecord
         Description of the search.
-    evaluations : tuple of Evaluation
+    candidates : tuple of CandidateRecord
         Finished candidates, in the order in which they were recorded.
-    started, finished : float or None
+    started, finished : float
         Seconds since 1970. ``finished`` is None while the search runs, and if it was cut short.
     """
 
     record: SearchRecord
-    evaluations: tuple[Evaluation, ...]
+    candidates: tuple[CandidateRecord, ...]
     started: float
     finished: float | None = None

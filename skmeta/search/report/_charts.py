@@ -58,8 +58,8 @@ def incumbent(summary: SearchSummary) -> Markup:
     chart.band(places, low, high, "band")
     chart.line(places, mean, "expected")
     shapes = _shapes([c.source for c in summary.candidates])
-    for place, candidate in zip(places, summary.candidates, strict=True):
-        chart.add(_candidate_mark(chart, int(place), candidate, shapes))
+    for place, candidate, score in zip(places, summary.candidates, scores, strict=True):
+        chart.add(_candidate_mark(chart, int(place), candidate.source, float(score), shapes))
     best = np.maximum(np.fmax.accumulate(scores), y.low)
     chart.steps(places, best, "best")
     if summary.best is not None and math.isfinite(scores[summary.best]):
@@ -81,10 +81,9 @@ def incumbent(summary: SearchSummary) -> Markup:
     return join(chart.render(), legend(items))
 
 
-def _candidate_mark(chart: Chart, place: int, candidate: Any, shapes: Any) -> Markup:
-    shape, class_ = shapes[candidate.source]
-    score = candidate.score
-    text = f"Candidate {place}, {candidate.source}: {number(score, 5)}"
+def _candidate_mark(chart: Chart, place: int, source: str, score: float, shapes: Any) -> Markup:
+    shape, class_ = shapes[source]
+    text = f"Candidate {place}, {source}: {number(score, 5)}"
     bottom = chart.y.start - 7
     if math.isnan(score):
         return marker("cross", chart.x(place), bottom, "failed", f"Candidate {place}: no score")
@@ -202,13 +201,15 @@ def slice_chart(fitted: FittedScores, one: Slice, metric: str) -> Markup:
 def predictions(summary: SearchSummary) -> Markup | None:
     """Draw expected and measured scores; None if fewer than two scores were expected."""
     known = [
-        c for c in summary.candidates if math.isfinite(c.predicted_mean) and math.isfinite(c.score)
+        (one, float(score))
+        for one, score in zip(summary.candidates, summary.scores, strict=True)
+        if math.isfinite(one.predicted_mean_score) and math.isfinite(score)
     ]
     if len(known) < 2:
         return None
     floor = score_floor(summary.scores)
-    shown = [c for c in known if c.score >= floor] or known
-    values = [v for c in shown for v in (c.score, max(c.predicted_mean, floor))]
+    shown = [(one, score) for one, score in known if score >= floor] or known
+    values = [v for one, score in shown for v in (score, max(one.predicted_mean_score, floor))]
     y = _score_scale([min(values), max(values)])
     x = Scale(y.low, y.high, _LEFT + 8, _RIGHT - 8)
     chart = Chart(
@@ -220,18 +221,18 @@ def predictions(summary: SearchSummary) -> Markup | None:
     )
     chart.line([x.low, x.high], [x.low, x.high], "expected")
     shapes = _shapes([c.source for c in summary.candidates])
-    for c in shown:
-        shape, class_ = shapes[c.source]
-        height, std = y(c.score), c.predicted_std if math.isfinite(c.predicted_std) else 0.0
-        middle = float(np.clip(c.predicted_mean, x.low, x.high))
-        ends = [x(float(np.clip(c.predicted_mean + sign * std, x.low, x.high))) for sign in (-1, 1)]
+    for one, score in shown:
+        shape, class_ = shapes[one.source]
+        mean, std = one.predicted_mean_score, np.nan_to_num(one.predicted_std_score)
+        height, middle = y(score), float(np.clip(mean, x.low, x.high))
+        ends = [x(float(np.clip(mean + sign * std, x.low, x.high))) for sign in (-1, 1)]
         chart.add(tag("path", d=f"M{ends[0]:.1f} {height:.1f}H{ends[1]:.1f}", class_="error"))
-        text = f"expected {number(c.predicted_mean, 5)}, measured {number(c.score, 5)}"
+        text = f"expected {number(mean, 5)}, measured {number(score, 5)}"
         chart.add(marker(shape, x(middle), height, class_, text))
     items = [
         (marker(s, 0, 0, c), source)
         for source, (s, c) in shapes.items()
-        if source in {one.source for one in shown}
+        if source in {one.source for one, _ in shown}
     ]
     items.append((tag("path", d="M-9 0H9", class_="expected"), "expected = measured"))
     return join(chart.render(), legend(items))
@@ -255,9 +256,9 @@ def timeline(summary: SearchSummary) -> Markup:
     begun = 0.0
     for place, c in enumerate(summary.candidates, start=1):
         y = chart.y(place) - 0.4 * row
-        text = f"Candidate {place}: fits {number(c.fit_seconds, 3)} s, scores "
-        text += f"{number(c.score_seconds, 3)} s"
-        for seconds, class_ in ((c.fit_seconds, "fit"), (c.score_seconds, "scoring")):
+        fits, scores = float(np.sum(c.fit_times)), float(np.sum(c.score_times))
+        text = f"Candidate {place}: fits {number(fits, 3)} s, scores {number(scores, 3)} s"
+        for seconds, class_ in ((fits, "fit"), (scores, "scoring")):
             seconds = seconds if math.isfinite(seconds) else 0.0
             width = chart.x(begun + seconds) - chart.x(begun)
             box = {"x": f"{chart.x(begun):.1f}", "y": f"{y:.1f}", "height": f"{0.8 * row:.1f}"}

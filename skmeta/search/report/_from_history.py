@@ -1,20 +1,14 @@
 """Summary of a search of a history."""
 
-import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 
-from skmeta.search.record import (
-    Configuration,
-    Evaluation,
-    RecordedSearch,
-    SearchRecord,
-    Value,
-)
+from skmeta.search.record import Configuration, RecordedSearch, SearchRecord
 from skmeta.search.report._code import code_of_configuration
-from skmeta.search.report._summary import CandidateSummary, SearchSummary
+from skmeta.search.report._summary import SearchSummary
 
 __all__ = ["summarise_recorded"]
 
@@ -33,23 +27,28 @@ def summarise_recorded(search: RecordedSearch) -> SearchSummary:
     record = search.record
     names = _searched(search)
     labels = _labels(names)
-    candidates = [_candidate(evaluation, record, labels) for evaluation in search.evaluations]
-    scores = np.array([c.score for c in candidates])
-    best = int(np.nanargmax(scores)) if np.isfinite(scores).any() else None
-    code = "# The search has no candidate with a score."
-    if best is not None:
-        configuration = search.evaluations[best].configuration
-        code = code_of_configuration({n: configuration[n] for n in names if n in configuration})
-    return SearchSummary(
+    candidates = [
+        replace(one, configuration=_shown(one.configuration, labels)) for one in search.candidates
+    ]
+    metric = record.refit_metric
+    summary = SearchSummary(
         estimator=_estimator_text(record),
         dataset=record.dataset_label or None,
-        metric=record.refit_metric,
+        metric=metric,
+        score_key=metric,
+        sign=record.metrics.get(metric, 1),
         candidates=candidates,
-        best=best,
-        code=code,
+        best=None,
+        code="# The search has no candidate with a score.",
         facts=_facts(search),
         versions=dict(record.versions),
     )
+    if not np.isfinite(summary.scores).any():
+        return summary
+    best = int(np.nanargmax(summary.scores))
+    configuration = search.candidates[best].configuration
+    code = code_of_configuration({n: configuration[n] for n in names if n in configuration})
+    return replace(summary, best=best, code=code)
 
 
 def _estimator_text(record: SearchRecord) -> str:
@@ -61,11 +60,11 @@ def _estimator_text(record: SearchRecord) -> str:
 def _searched(search: RecordedSearch) -> list[str]:
     """Return the parameters that the search varied, under canonical names."""
     values: dict[str, set[str]] = {}
-    for evaluation in search.evaluations:
-        for name, value in evaluation.configuration.items():
+    for candidate in search.candidates:
+        for name, value in candidate.configuration.items():
             values.setdefault(name, set()).add(repr(value))
     # A search over pipelines' steps knows its parameters by other names, so those that vary count.
-    return [n for n, found in values.items() if n in search.record.space or len(found) > 1]
+    return [n for n, own in values.items() if n in search.record.space or len(own) > 1]
 
 
 def _labels(names: Sequence[str]) -> dict[str, str]:
@@ -77,38 +76,14 @@ def _labels(names: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _candidate(
-    evaluation: Evaluation, record: SearchRecord, labels: Mapping[str, str]
-) -> CandidateSummary:
-    metric = record.refit_metric
-    folds = evaluation.scores.get(metric, ())
-    mean = _mean(folds) * record.metrics.get(metric, 1)
-    return CandidateSummary(
-        params=_shown(evaluation.configuration, labels),
-        score=mean if math.isfinite(mean) else math.nan,
-        std=float(np.std(folds)) if len(folds) > 1 else math.nan,
-        source=evaluation.source,
-        fit_seconds=float(np.sum(evaluation.fit_times)),
-        score_seconds=float(np.sum(evaluation.score_times)),
-        predicted_mean=evaluation.predicted_mean_score,
-        predicted_std=evaluation.predicted_std_score,
-        others={name: _mean(v) for name, v in evaluation.scores.items() if name != metric},
-        error=evaluation.error,
-    )
-
-
-def _shown(configuration: Configuration, labels: Mapping[str, str]) -> dict[str, Value]:
+def _shown(configuration: Configuration, labels: Mapping[str, str]) -> Configuration:
     return {label: configuration[name] for name, label in labels.items() if name in configuration}
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if len(values) else math.nan
 
 
 def _facts(search: RecordedSearch) -> dict[str, str]:
     record = search.record
-    n_folds = max((len(next(iter(e.scores.values()), ())) for e in search.evaluations), default=0)
-    facts = {"Candidates": str(len(search.evaluations)), "Folds": str(n_folds)}
+    n_folds = max((len(next(iter(e.scores.values()), ())) for e in search.candidates), default=0)
+    facts = {"Candidates": str(len(search.candidates)), "Folds": str(n_folds)}
     if record.cv:
         facts["Splitter"] = record.cv
     if search.started is not None:

@@ -1,6 +1,5 @@
 """Summary of a fitted search."""
 
-import math
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -10,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmeta.search.analysis import metric_name_of, metric_of
+from skmeta.search.record import CandidateRecord
 from skmeta.search.report._code import code_of_estimator, code_of_params
-from skmeta.search.report._summary import CandidateSummary, PriorSummary, SearchSummary
+from skmeta.search.report._summary import PriorSummary, SearchSummary
 from skmeta.search.space import short_names, shown_value, signature
 
 __all__ = ["summarise_search"]
@@ -37,7 +37,8 @@ def summarise_search(search: Any) -> SearchSummary:
         estimator=_estimator_text(search),
         dataset=search.dataset,
         metric=metric_name_of(search, metric) or metric,
-        candidates=_candidates(search.cv_results_, metric, search.n_splits_),
+        score_key=metric,
+        candidates=_candidates(search.cv_results_, search.n_splits_),
         best=_best(search, metric),
         code=_code(search),
         facts=_facts(search),
@@ -52,37 +53,31 @@ def _estimator_text(search: Any) -> str:
     return " or ".join(signature(part) for part in parts)
 
 
-def _candidates(results: Any, metric: str, n_splits: int) -> list[CandidateSummary]:
+def _candidates(results: Any, n_splits: int) -> list[CandidateRecord]:
     candidates = results["params"]
     n = len(candidates)
     names = short_names(dict.fromkeys(name for params in candidates for name in params))
     n_folds = np.asarray(results.get("n_folds", np.full(n, n_splits)))
+    metrics = [key.removeprefix("mean_test_") for key in results if key.startswith("mean_test_")]
     unknown = np.full(n, np.nan)
-    others = [
-        key.removeprefix("mean_test_")
-        for key in results
-        if key.startswith("mean_test_") and key != f"mean_test_{metric}"
-    ]
     predicted = [results.get(f"predicted_{kind}_score", unknown) for kind in ("mean", "std")]
     sources = results.get("source", np.full(n, "grid"))
     return [
-        CandidateSummary(
-            params={names[name]: shown_value(value) for name, value in params.items()},
-            score=_finite(results[f"mean_test_{metric}"][i]),
-            std=_finite(results[f"std_test_{metric}"][i]),
+        CandidateRecord(
+            configuration={names[name]: shown_value(value) for name, value in params.items()},
+            key=str(i),
+            scores={
+                metric: tuple(float(results[f"split{k}_test_{metric}"][i]) for k in range(n_splits))
+                for metric in metrics
+            },
+            fit_times=(float(results["mean_fit_time"][i]),) * int(n_folds[i]),
+            score_times=(float(results["mean_score_time"][i]),) * int(n_folds[i]),
             source=str(sources[i]),
-            fit_seconds=float(results["mean_fit_time"][i] * n_folds[i]),
-            score_seconds=float(results["mean_score_time"][i] * n_folds[i]),
-            predicted_mean=_finite(predicted[0][i]),
-            predicted_std=_finite(predicted[1][i]),
-            others={name: float(results[f"mean_test_{name}"][i]) for name in others},
+            predicted_mean_score=float(predicted[0][i]),
+            predicted_std_score=float(predicted[1][i]),
         )
         for i, params in enumerate(candidates)
     ]
-
-
-def _finite(value: Any) -> float:
-    return float(value) if np.isfinite(value) else math.nan
 
 
 def _best(search: Any, metric: str) -> int | None:

@@ -83,14 +83,14 @@ def _best(summary: SearchSummary) -> Markup:
         tag("pre", tag("code", summary.code), tabindex="0"),
         class_="code",
     )
-    if best is None:
+    if best is None or summary.best is None:
         return join(tag("p", "No candidate has a score."), code)
     return join(
-        tag("p", number(best.score, 5), class_="score"),
+        tag("p", number(summary.scores[summary.best], 5), class_="score"),
         tag(
             "p",
             f"Mean {summary.metric} over the folds; its standard deviation over them is "
-            f"{number(best.std, 3)}. Candidate {(summary.best or 0) + 1} of "
+            f"{number(summary.stds[summary.best], 3)}. Candidate {summary.best + 1} of "
             f"{len(summary.candidates)}, tried as: {best.source}.",
         ),
         code,
@@ -116,7 +116,7 @@ def _leaderboard(summary: SearchSummary, identifier: str) -> Markup:
     constant = [name for name in summary.parameters if name not in summary.varying]
     note = None
     if constant:
-        values = summary.candidates[0].params
+        values = summary.candidates[0].configuration
         text = ", ".join(f"{name} = {values[name]}" for name in constant)
         note = tag("p", f"The same in all candidates: {text}.", class_="quiet")
     return join(
@@ -127,7 +127,7 @@ def _leaderboard(summary: SearchSummary, identifier: str) -> Markup:
 
 
 def _parameters(summary: SearchSummary) -> Markup:
-    fitted = fit_scores([c.params for c in summary.candidates], summary.scores, summary.best)
+    fitted = fit_scores([c.configuration for c in summary.candidates], summary.scores, summary.best)
     if fitted is None:
         return tag(
             "p",
@@ -223,8 +223,8 @@ def _past_tasks(prior: PriorSummary) -> Markup:
 
 
 def _time(summary: SearchSummary) -> Markup:
-    fits = float(np.nansum([c.fit_seconds for c in summary.candidates]))
-    scores = float(np.nansum([c.score_seconds for c in summary.candidates]))
+    fits = float(np.nansum([np.sum(c.fit_times) for c in summary.candidates]))
+    scores = float(np.nansum([np.sum(c.score_times) for c in summary.candidates]))
     longest = max(
         range(len(summary.candidates)),
         key=lambda i: summary.candidates[i].seconds if _known(summary, i) else -1.0,

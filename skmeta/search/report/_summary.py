@@ -1,55 +1,15 @@
 """What a report shows of a search, wherever the search comes from."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skmeta.search.record import Value
+from skmeta.search.record import CandidateRecord
 
-__all__ = ["CandidateSummary", "PriorSummary", "SearchSummary"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CandidateSummary:
-    """One candidate.
-
-    Attributes
-    ----------
-    params : dict
-        Parameters under short names, with plain values.
-    score, std : float
-        Mean and standard deviation over the folds; NaN if a fit failed.
-    source : str
-        Why the candidate was tried.
-    fit_seconds, score_seconds : float
-        Of all its folds.
-    predicted_mean, predicted_std : float
-        The score that was expected, and its standard deviation; NaN if there was no model.
-    others : dict of str -> float
-        Mean scores by other metrics.
-    error : str or None
-        Last line of the traceback, if a fit failed and it is known.
-    """
-
-    params: Mapping[str, Value]
-    score: float
-    std: float
-    source: str
-    fit_seconds: float
-    score_seconds: float
-    predicted_mean: float = math.nan
-    predicted_std: float = math.nan
-    others: Mapping[str, float] = field(default_factory=dict)
-    error: str | None = None
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of all its fits and scores."""
-        return self.fit_seconds + self.score_seconds
+__all__ = ["PriorSummary", "SearchSummary"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +46,12 @@ class SearchSummary:
         Name of the data set.
     metric : str
         Name of the score.
-    candidates : tuple of CandidateSummary
-        In the order in which they were evaluated.
+    score_key : str
+        Its key among the scores of the candidates.
+    sign : int
+        1 if a greater score is better, else -1.
+    candidates : sequence of CandidateRecord
+        In the order in which they were evaluated. Their configurations have short names.
     best : int or None
         Position of the chosen candidate.
     code : str
@@ -102,12 +66,14 @@ class SearchSummary:
     estimator: str
     dataset: str | None
     metric: str
-    candidates: Sequence[CandidateSummary]
+    score_key: str
+    candidates: Sequence[CandidateRecord]
     best: int | None
     code: str
     facts: Mapping[str, str]
     versions: Mapping[str, str]
     prior: PriorSummary | None = None
+    sign: int = 1
 
     @property
     def title(self) -> str:
@@ -116,11 +82,29 @@ class SearchSummary:
 
     @cached_property
     def scores(self) -> NDArray[np.float64]:
-        """Scores of the candidates; NaN if a fit failed."""
-        return np.array([c.score for c in self.candidates], dtype=np.float64)
+        """Mean score of each candidate over the folds, greater is better; NaN if a fit failed."""
+        scores = self.sign * self.mean_scores(self.score_key)
+        return np.where(np.isfinite(scores), scores, np.nan)
+
+    @cached_property
+    def stds(self) -> NDArray[np.float64]:
+        """Standard deviation of the scores over the folds; NaN if a fit failed."""
+        folds = [candidate.scores.get(self.score_key, ()) for candidate in self.candidates]
+        return np.array([np.std(own) if len(own) > 1 else np.nan for own in folds])
+
+    def mean_scores(self, key: str) -> NDArray[np.float64]:
+        """Return the mean of each candidate's scores by one metric; NaN where there are none."""
+        folds = [candidate.scores.get(key, ()) for candidate in self.candidates]
+        return np.array([np.mean(own) if len(own) else np.nan for own in folds], dtype=np.float64)
 
     @property
-    def best_candidate(self) -> CandidateSummary | None:
+    def other_metrics(self) -> tuple[str, ...]:
+        """Keys of the metrics besides the score."""
+        keys = dict.fromkeys(key for one in self.candidates for key in one.scores)
+        return tuple(key for key in keys if key != self.score_key)
+
+    @property
+    def best_candidate(self) -> CandidateRecord | None:
         """The chosen candidate."""
         return None if self.best is None else self.candidates[self.best]
 
@@ -132,7 +116,7 @@ class SearchSummary:
     @cached_property
     def parameters(self) -> tuple[str, ...]:
         """Parameters of all candidates, in the order of their first appearance."""
-        return tuple(dict.fromkeys(name for c in self.candidates for name in c.params))
+        return tuple(dict.fromkeys(name for c in self.candidates for name in c.configuration))
 
     @cached_property
     def varying(self) -> tuple[str, ...]:
@@ -141,5 +125,5 @@ class SearchSummary:
         return tuple(
             name
             for name in self.parameters
-            if len({repr(c.params.get(name, missing)) for c in self.candidates}) > 1
+            if len({repr(c.configuration.get(name, missing)) for c in self.candidates}) > 1
         )

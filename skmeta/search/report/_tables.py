@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 
 from skmeta._html import Markup, join, tag
+from skmeta.search.record import CandidateRecord
 from skmeta.search.report._axes import number
-from skmeta.search.report._summary import CandidateSummary, SearchSummary
+from skmeta.search.report._summary import SearchSummary
 
 __all__ = ["facts", "filter_bar", "leaderboard", "overview", "sources_table", "versions_table"]
 
 
 def leaderboard(summary: SearchSummary, identifier: str) -> Markup:
     """Return the candidates, the best one first."""
-    candidates = summary.candidates
-    others = list(dict.fromkeys(name for c in candidates for name in c.others))
+    candidates, scores = summary.candidates, summary.scores.tolist()
+    others = {key: summary.mean_scores(key) for key in summary.other_metrics}
     texts = {name for name in summary.varying if _is_text(name, candidates)}
     has_error = any(c.error for c in candidates)
     headings = [
@@ -31,7 +32,7 @@ def leaderboard(summary: SearchSummary, identifier: str) -> Markup:
         *([_heading("error", text=True)] if has_error else []),
     ]
     # Of equal scores, the chosen candidate comes first.
-    keys = [(math.isnan(c.score), -c.score, i != summary.best, i) for i, c in enumerate(candidates)]
+    keys = [(math.isnan(score), -score, i != summary.best, i) for i, score in enumerate(scores)]
     order = sorted(range(len(candidates)), key=lambda i: keys[i])
     ranks = _ranks(summary.scores)
     rows = []
@@ -40,9 +41,9 @@ def leaderboard(summary: SearchSummary, identifier: str) -> Markup:
         cells = [
             tag("th", ranks[i] or "-", scope="row", data_v=ranks[i] or ""),
             _number(i + 1),
-            _number(c.score, 5, missing="no score"),
-            _number(c.std, 3),
-            *(_number(c.others.get(name, math.nan), 5) for name in others),
+            _number(scores[i], 5, missing="no score"),
+            _number(summary.stds[i], 3),
+            *(_number(means[i], 5) for means in others.values()),
             tag("td", c.source, class_="text"),
             _number(c.seconds, 3),
             *(_value(c, name, name in texts) for name in summary.varying),
@@ -66,14 +67,13 @@ def overview(summaries: Sequence[SearchSummary], targets: Sequence[str | None]) 
     ]
     rows = []
     for k, (one, target) in enumerate(zip(summaries, targets, strict=True), start=1):
-        best = one.best_candidate
         label = f"{k}" if target is None else tag("a", f"{k}", href=f"#{target}")
         cells = [
             tag("th", label, scope="row", data_v=k),
             tag("td", one.dataset or "", class_="text"),
             tag("td", one.estimator, class_="text"),
             tag("td", one.metric, class_="text"),
-            _number(math.nan if best is None else best.score, 5),
+            _number(math.nan if one.best is None else one.scores[one.best], 5),
             _number(len(one.candidates)),
             _number(one.seconds, 3),
         ]
@@ -91,14 +91,14 @@ def sources_table(summary: SearchSummary) -> Markup:
     before = np.fmax.accumulate(np.concatenate([[-np.inf], scores]))[:-1]
     rows = []
     for source in dict.fromkeys(c.source for c in summary.candidates):
-        of = np.array([c.source == source for c in summary.candidates])
-        known = scores[of & np.isfinite(scores)]
-        improved = int((scores[of] > before[of]).sum())
+        own = np.array([c.source == source for c in summary.candidates])
+        known = scores[own & np.isfinite(scores)]
+        improved = int((scores[own] > before[own]).sum())
         rows.append(
             tag(
                 "tr",
                 tag("th", source, scope="row", class_="text"),
-                _number(int(of.sum())),
+                _number(int(own.sum())),
                 _number(known.max() if len(known) else math.nan, 5),
                 _number(known.mean() if len(known) else math.nan, 5),
                 _number(improved),
@@ -162,18 +162,18 @@ def _number(value: float, digits: int = 6, missing: str = "-") -> Markup:
     return tag("td", number(value, digits), data_v=repr(float(value)))
 
 
-def _value(candidate: CandidateSummary, name: str, is_text: bool) -> Markup:
+def _value(candidate: CandidateRecord, name: str, is_text: bool) -> Markup:
     class_ = "text" if is_text else None
-    if name not in candidate.params:
+    if name not in candidate.configuration:
         return tag("td", "-", class_=class_, data_v="")
-    value = candidate.params[name]
+    value = candidate.configuration[name]
     if isinstance(value, int | float) and not isinstance(value, bool):
         return tag("td", number(value), class_=class_, data_v=repr(value))
     return tag("td", str(value), class_=class_, title=value if len(str(value)) > 30 else None)
 
 
-def _is_text(name: str, candidates: Sequence[CandidateSummary]) -> bool:
-    values = [c.params[name] for c in candidates if name in c.params]
+def _is_text(name: str, candidates: Sequence[CandidateRecord]) -> bool:
+    values = [c.configuration[name] for c in candidates if name in c.configuration]
     return not any(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
 
 

@@ -222,7 +222,7 @@ def test_a_search_is_resumed(tmp_path):
             == 0
         )
     with SearchHistory(tmp_path / "searches.db") as history:
-        stopped = next(iter(history)).evaluations[0]
+        stopped = next(iter(history)).candidates[0]
         assert stopped.n_rounds == tuple(
             first.cv_results_[f"split{fold}_n_rounds"][0] for fold in (0, 1)
         )

@@ -51,7 +51,7 @@ def test_folds_metrics_and_times_are_kept():
         fit_times=[0.1, 0.2],
         score_times=[[0.1, 0.2], [0.3, 0.4]],
     )
-    first, second = next(iter(history)).evaluations
+    first, second = next(iter(history)).candidates
     assert first.scores == {"accuracy": (0.5, 0.7), "my_loss": (1.0, 2.0)}
     assert math.isnan(second.scores["accuracy"][0])
     assert (first.fit_times, first.score_times) == ((0.1,), (0.1, 0.2))
@@ -106,7 +106,7 @@ def test_one_by_one_is_as_all_at_once():
     assert len(apart) == 1
     [a], [b] = together, apart
     assert a.record == b.record
-    assert a.evaluations == b.evaluations
+    assert a.candidates == b.candidates
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from skmeta.exceptions import HistoryError, SkmetaError
 from skmeta.search import MetaLearnedSearchCV, ReadOnlyHistory, SearchHistory
 from skmeta.search.history import hide_password, mask_password
 from skmeta.search.history._address import secrets_of
-from skmeta.search.history._store import Store, translate
+from skmeta.search.history._store import HistoryStore, translate
 
 SECRET = "hunter2"
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="files of POSIX systems")
@@ -183,4 +183,4 @@ def test_the_mode_of_a_file_that_is_there_is_kept(tmp_path):
 
 def test_a_path_that_cannot_be_one_is_an_error():
     with pytest.raises((SkmetaError, ValueError), match="null"):
-        Store("a\0b.db")
+        HistoryStore("a\0b.db")

@@ -1,15 +1,14 @@
 """Properties of rows that hold for all evaluations and searches, and for all damage to them."""
 
 import json
-import math
 from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skmeta.exceptions import HistoryFormatError
-from skmeta.search import Evaluation, SearchRecord
 from skmeta.search.history import _codec
+from skmeta.search.record import CandidateRecord, SearchRecord
 
 FLOATS = st.floats()  # NaN and infinities too
 TEXTS = st.text(max_size=8)
@@ -20,7 +19,7 @@ BY_METRIC = st.dictionaries(NAMES, FOLDS, max_size=3)
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), max_size=_codec.KEY_LENGTH)
 
 EVALUATIONS = st.builds(
-    Evaluation,
+    CandidateRecord,
     configuration=st.dictionaries(NAMES, VALUES, max_size=4),
     key=KEYS,
     params=NAMES,
@@ -75,8 +74,8 @@ def shown(value):
 @settings(deadline=None)
 @given(EVALUATIONS)
 def test_an_evaluation_comes_back(evaluation):
-    row = _codec.evaluation_to_row(evaluation)
-    assert shown(_codec.row_to_evaluation(row)) == shown(evaluation)
+    row = _codec.candidate_to_row(evaluation)
+    assert shown(_codec.row_to_candidate(row)) == shown(evaluation)
 
 
 @settings(deadline=None)
@@ -85,12 +84,9 @@ def test_texts_of_an_evaluation_are_strict_json(evaluation):
     def refuse(name):
         raise AssertionError(f"{name} is no JSON")
 
-    row = _codec.evaluation_to_row(evaluation)
-    for name in ("configuration", "scores", "train_scores", "fit_times", "score_times"):
-        if row[name] is not None:
-            json.loads(row[name], parse_constant=refuse)
-    for name in ("predicted_mean_score", "predicted_std_score"):
-        assert row[name] is None or math.isfinite(row[name])
+    row = _codec.candidate_to_row(evaluation)
+    for name in _codec.JSON_COLUMNS:
+        json.loads(row[name], parse_constant=refuse)
 
 
 @settings(deadline=None)
@@ -107,20 +103,20 @@ def read_or_message(read, row):
         return str(error)
 
 
-EVALUATION = Evaluation(configuration={"a": 1}, key="k", scores={"m": (0.5,)})
+EVALUATION = CandidateRecord(configuration={"a": 1}, key="k", scores={"m": (0.5,)})
 RECORD = SearchRecord(fingerprint="f", estimator="SVC", metrics={"m": 1}, refit_metric="m")
 
 
 @settings(deadline=None)
-@given(st.sampled_from(sorted(_codec.evaluation_to_row(EVALUATION))), DAMAGE)
+@given(st.sampled_from(sorted(_codec.candidate_to_row(EVALUATION))), DAMAGE)
 def test_a_damaged_evaluation_is_read_or_refused_by_name(column, damage):
-    row = {**_codec.evaluation_to_row(EVALUATION), column: damage}
-    found = read_or_message(_codec.row_to_evaluation, row)
+    row = {**_codec.candidate_to_row(EVALUATION), column: damage}
+    found = read_or_message(_codec.row_to_candidate, row)
     if isinstance(found, str):
         assert found.startswith(f"{column} is damaged: ")
     else:  # what is read can be written again
         found = replace(found, key="k", source="added", error=None)
-        again = _codec.row_to_evaluation(_codec.evaluation_to_row(found))
+        again = _codec.row_to_candidate(_codec.candidate_to_row(found))
         assert shown(again) == shown(found)
 
 

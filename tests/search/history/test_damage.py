@@ -11,13 +11,12 @@ from sklearn.svm import SVC
 from skmeta.__main__ import main
 from skmeta.exceptions import HistoryFormatError, HistoryWarning
 from skmeta.search import (
-    Evaluation,
     MetaLearnedSearchCV,
     ReadOnlyHistory,
     SearchHistory,
     SearchPrior,
-    SearchRecord,
 )
+from skmeta.search.record import CandidateRecord, SearchRecord
 
 DEEP = "[" * 100_000
 JSON_DAMAGE = [
@@ -37,27 +36,31 @@ JSON_DAMAGE = [
     b"\xff\xfe",
     7,
 ]
-LIST_DAMAGE = ["[", "{}", '["x"]', "[null, {}]", "[NaN]", DEEP, b"[\xff]", "0.5"]
 CONFIGURATION_DAMAGE = ["{", "[]", '{"a": [1]}', '{"a": {"float": "x"}}', '{"a": {"b": 1}}', DEEP]
+LIST_DAMAGE = [3, {}, ["x"], [None, {}], "0.5"]
+# Fields in the JSON of the details.
+FIELD_DAMAGE = {
+    "train_scores": [3, {"accuracy": 0.5}, {"accuracy": ["x"]}],
+    "fit_times": LIST_DAMAGE,
+    "score_times": LIST_DAMAGE,
+    "n_rounds": LIST_DAMAGE,
+    "n_test_samples": [*LIST_DAMAGE, [1.5], [None]],
+    "params": [3],
+    "error": [3],
+    "source": [None],
+    "predicted_mean_score": ["x", True],
+}
 DAMAGE = [
     *(("scores", value) for value in JSON_DAMAGE),
-    *(("train_scores", value) for value in JSON_DAMAGE if value != ""),
     *(("configuration", value) for value in CONFIGURATION_DAMAGE),
-    *(("fit_times", value) for value in LIST_DAMAGE),
-    *(("score_times", value) for value in LIST_DAMAGE),
-    *(("n_rounds", value) for value in LIST_DAMAGE),
-    *(("n_test_samples", value) for value in [*LIST_DAMAGE, "[1.5]", "[null]"]),
-    ("params", b"\xff"),
-    ("error", b"\xff"),
-    ("source", b"\xff"),
+    *(("details", value) for value in ["{", "", "[]", DEEP, b"\xff", 7, '{"error": NaN}']),
+    *(("details", json.dumps({n: v})) for n, values in FIELD_DAMAGE.items() for v in values),
     ("key", b"\xff"),
-    ("predicted_mean_score", "x"),
-    ("predicted_std_score", b"x"),
 ]
 
 
 def make_evaluation(key):
-    return Evaluation(
+    return CandidateRecord(
         configuration={"SVC.C": float(len(key))},
         key=key,
         scores={"accuracy": (0.5, 0.6)},
@@ -96,21 +99,21 @@ def execute(path, statement, *values):
     connection.close()
 
 
-def damage_evaluation(path, column, value):
-    execute(path, f"UPDATE skmeta_evaluation SET {column} = ? WHERE id = 2", value)
+def damage_candidate(path, column, value):
+    execute(path, f"UPDATE skmeta_candidate SET {column} = ? WHERE id = 2", value)
 
 
 @pytest.mark.parametrize(("column", "value"), DAMAGE, ids=lambda value: str(value)[:20])
 def test_a_damaged_candidate_is_left_out_with_a_warning(path, column, value):
-    damage_evaluation(path, column, value)
+    damage_candidate(path, column, value)
     history = SearchHistory(path)
-    with pytest.warns(HistoryWarning, match=f"evaluation 2 of search 1: {column} is damaged"):
-        kept = history.evaluations(1)
+    with pytest.warns(HistoryWarning, match=f"candidate 2 of search 1: {column} is damaged"):
+        kept = history.candidates(1)
     assert kept == [make_evaluation("k"), make_evaluation("kkk")]
-    with pytest.warns(HistoryWarning, match="evaluation 2 of search 1"):
+    with pytest.warns(HistoryWarning, match="candidate 2 of search 1"):
         first, second = history
-    assert first.evaluations == tuple(kept)
-    assert len(second.evaluations) == 3
+    assert first.candidates == tuple(kept)
+    assert len(second.candidates) == 3
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HistoryWarning)
         assert len(history.searches()) == 2
@@ -118,7 +121,7 @@ def test_a_damaged_candidate_is_left_out_with_a_warning(path, column, value):
         history.export(path.with_name("out.jsonl"))
         history.export(path.with_name("out.parquet"))
     for name in ("out.jsonl", "out.parquet"):
-        assert [len(s.evaluations) for s in SearchHistory().merge(path.with_name(name))] == [2, 3]
+        assert [len(s.candidates) for s in SearchHistory().merge(path.with_name(name))] == [2, 3]
 
 
 DETAILS = {
@@ -133,9 +136,12 @@ SEARCH_DAMAGE = [
     ("details", "{"),
     ("details", "[]"),
     ("details", DEEP),
-    *(("details", json.dumps({k: v for k, v in DETAILS.items() if k != n})) for n in DETAILS),
+    ("details", json.dumps({k: v for k, v in DETAILS.items() if k != "metrics"})),
     *(("details", json.dumps({**DETAILS, name: 3})) for name in DETAILS),
     ("details", json.dumps({**DETAILS, "metrics": {"accuracy": "x"}})),
+    ("details", json.dumps({**DETAILS, "target_scale": 0.0})),
+    ("details", json.dumps({**DETAILS, "seed": 0.5})),
+    ("details", json.dumps({**DETAILS, "learned_until": ["x"]})),
     ("details", json.dumps({**DETAILS, "data_sketch": ["x"]})),
     ("details", json.dumps({**DETAILS, "dataset_features": {"a": "x"}})),
     ("dataset", b"\xff"),
@@ -155,7 +161,7 @@ def test_a_damaged_search_is_left_out_with_a_warning(path, column, value):
         warnings.simplefilter("ignore", HistoryWarning)
         assert [search.record.dataset for search in history] == ["set b"]
         assert [past.dataset for past in history.searches()] == ["set b"]
-    assert len(history.evaluations(1)) == 3
+    assert len(history.candidates(1)) == 3
 
 
 @pytest.mark.parametrize(("column", "value"), [("started", "x"), ("finished", "x")])
@@ -166,8 +172,8 @@ def test_a_damaged_time_is_named(path, column, value):
 
 
 def test_a_prior_learns_from_the_rows_that_are_left(path):
-    damage_evaluation(path, "scores", "{")
-    with pytest.warns(HistoryWarning, match="evaluation 2 of search 1"):
+    damage_candidate(path, "scores", "{")
+    with pytest.warns(HistoryWarning, match="candidate 2 of search 1"):
         searches = SearchHistory(path).searches()
     assert [len(past.configurations) for past in searches] == [2, 3]
     SearchPrior.from_searches(searches)
@@ -184,32 +190,32 @@ def test_a_search_with_a_damaged_row_goes_on(tmp_path):
         ).fit(X, y)
 
     search(3)
-    damage_evaluation(path, "scores", "{")
-    with pytest.warns(HistoryWarning, match="evaluation 2 of search 1: scores is damaged"):
+    damage_candidate(path, "scores", "{")
+    with pytest.warns(HistoryWarning, match="candidate 2 of search 1: scores is damaged"):
         resumed = search(5)
     assert resumed.n_resumed_ == 2
     assert len(resumed.cv_results_["params"]) == 5
     # The candidate was evaluated again, and its new row took the place of the damaged one.
     with SearchHistory(path) as history:
         assert history.damaged_rows() == []
-        assert len(history.evaluations(1)) == 5
+        assert len(history.candidates(1)) == 5
 
 
 def test_a_damaged_candidate_is_replaced(path):
-    damage_evaluation(path, "scores", "{")
+    damage_candidate(path, "scores", "{")
     with SearchHistory(path) as history:
         history.record(1, make_evaluation("k"))  # sound, and stays
         history.record(1, make_evaluation("kk"))
         assert history.damaged_rows() == []
-        assert [e.key for e in history.evaluations(1)] == ["k", "kkk", "kk"]
+        assert [e.key for e in history.candidates(1)] == ["k", "kkk", "kk"]
 
 
 def test_many_damaged_rows_are_counted(path):
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE skmeta_evaluation SET scores = '{'")
+        connection.execute("UPDATE skmeta_candidate SET scores = '{'")
     connection.close()
-    with pytest.warns(HistoryWarning, match="evaluation 5 of search 2: .*; and 1 more. List them"):
-        assert [search.evaluations for search in SearchHistory(path)] == [(), ()]
+    with pytest.warns(HistoryWarning, match="candidate 5 of search 2: .*; and 1 more. List them"):
+        assert [search.candidates for search in SearchHistory(path)] == [(), ()]
 
 
 def test_a_search_of_a_damaged_record_cannot_be_looked_up(path):
@@ -227,20 +233,20 @@ def test_check_of_a_sound_history(path, capsys):
 
 
 def test_check_lists_and_removes(path, capsys):
-    damage_evaluation(path, "scores", "{")
+    damage_candidate(path, "scores", "{")
     execute(path, "UPDATE skmeta_search SET details = '{' WHERE id = 2")
-    execute(path, "UPDATE skmeta_evaluation SET search_id = 99 WHERE id = 6")
+    execute(path, "UPDATE skmeta_candidate SET search_id = 99 WHERE id = 6")
     assert main(["history", "check", str(path)]) == 3
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("evaluation 2 of search 1: scores is damaged: ")
-    assert lines[1] == "evaluation 6 of search 99: its search is gone"
+    assert lines[0].startswith("candidate 2 of search 1: scores is damaged: ")
+    assert lines[1] == "candidate 6 of search 99: its search is gone"
     assert lines[2].startswith("search 2: details is damaged: ")
     assert lines[3] == "3 damaged rows. Remove them with --remove."
     assert main(["history", "check", str(path), "--remove"]) == 0
     assert capsys.readouterr().out.splitlines()[3] == "3 damaged rows removed."
     assert main(["history", "check", str(path)]) == 0
     [search] = ReadOnlyHistory(path)
-    assert [e.key for e in search.evaluations] == ["k", "kkk"]
+    assert [e.key for e in search.candidates] == ["k", "kkk"]
 
 
 @pytest.mark.parametrize("options", [[], ["--remove"]])

@@ -15,7 +15,7 @@ from sklearn.svm import SVC
 from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search import ReadOnlyHistory, SearchHistory
 from skmeta.search.history import _exchange
-from skmeta.search.record import Evaluation, SearchRecord
+from skmeta.search.record import CandidateRecord, SearchRecord
 
 NAN, INF = math.nan, math.inf
 SUFFIXES = [".jsonl", ".jsonl.gz", ".parquet"]
@@ -46,7 +46,7 @@ def make_history(address=":memory:"):
         "four": None,
         "five": "x",
     }.items():
-        evaluation = Evaluation(
+        evaluation = CandidateRecord(
             configuration={"SVC.C": value, "SVC.shrinking": True, "SVC.max_iter": -1},
             key=key,
             scores={"accuracy": (0.5, 1 / 3), "loss": (NAN, -INF)},
@@ -92,10 +92,10 @@ def test_what_is_there_stays_and_what_is_new_is_added(suffix, tmp_path):
     other = SearchHistory()
     [full, _] = history
     search_id = other.begin(full.record)
-    mine = Evaluation(configuration={}, key="one", scores={"loss": (0.0,)})
+    mine = CandidateRecord(configuration={}, key="one", scores={"loss": (0.0,)})
     other.record(search_id, mine)
     other.merge(path)
-    merged = other.evaluations("a")
+    merged = other.candidates("a")
     assert merged[0] == mine
     assert [e.key for e in merged] == ["one", "two", "three", "four", "five"]
     assert [search.finished is not None for search in other] == [True, False]
@@ -128,8 +128,8 @@ def test_other_programs_read_the_files(tmp_path):
     lines = [json.loads(text, parse_constant=refuse) for text in texts]
     assert lines[0] == {"format": "skmeta.history", "version": 1}
     assert lines[1]["search"]["dataset"] == "cafés"
-    assert lines[2]["evaluation"]["configuration"]["SVC.C"] == 0.1 + 0.2
-    assert lines[2]["evaluation"]["scores"] == {
+    assert lines[2]["candidate"]["configuration"]["SVC.C"] == 0.1 + 0.2
+    assert lines[2]["candidate"]["scores"] == {
         "accuracy": [0.5, 1 / 3],
         "loss": [None, "-Infinity"],
     }

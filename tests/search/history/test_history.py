@@ -63,7 +63,7 @@ def test_everything_comes_back(address, tmp_path, monkeypatch):
     [search] = history
     # NaN differs from itself, but repr shows every digit.
     assert repr(search.record) == repr(FULL_RECORD)
-    assert repr(search.evaluations) == repr((FULL_EVALUATION,))
+    assert repr(search.candidates) == repr((FULL_EVALUATION,))
     assert search.started > 1e9
     assert search.finished is None
 
@@ -78,7 +78,7 @@ def test_numpy_scalars_are_taken(history):
             n_test_samples=(np.int64(5), np.int32(5)),
         ),
     )
-    [evaluation] = history.evaluations(search_id)
+    [evaluation] = history.candidates(search_id)
     assert evaluation.configuration == {"a": 3, "b": 0.5, "c": True}
     assert evaluation.configuration["c"] is True
     assert evaluation.scores == {"accuracy": (0.5, 0.25)}
@@ -87,7 +87,7 @@ def test_numpy_scalars_are_taken(history):
 
 def test_texts_that_databases_refuse_are_escaped(history):
     search_id = record_all(history, make_record(), make_evaluation(error="a\0b\udc80"))
-    assert history.evaluations(search_id)[0].error == r"a\x00b\udc80"
+    assert history.candidates(search_id)[0].error == r"a\x00b\udc80"
 
 
 def test_what_is_not_plain_is_refused_and_does_not_stop_the_next(history):
@@ -97,13 +97,13 @@ def test_what_is_not_plain_is_refused_and_does_not_stop_the_next(history):
     with pytest.raises(HistoryFormatError, match="key"):
         history.record(search_id, make_evaluation("k" * 200))
     history.record(search_id, make_evaluation("good"))
-    assert [e.key for e in history.evaluations(search_id)] == ["good"]
+    assert [e.key for e in history.candidates(search_id)] == ["good"]
 
 
 def test_the_file_holds_strict_json(history):
     record_all(history, FULL_RECORD, FULL_EVALUATION)
     connection = sqlite3.connect(history.path)
-    rows = connection.execute("SELECT configuration, scores, fit_times FROM skmeta_evaluation")
+    rows = connection.execute("SELECT configuration, scores, details FROM skmeta_candidate")
     texts = [*rows.fetchone(), *connection.execute("SELECT details FROM skmeta_search").fetchone()]
     connection.close()
 
@@ -140,9 +140,9 @@ def test_equal_fingerprints_are_the_same_search(history):
 def test_candidates_come_back_in_order_and_once(history):
     search_id = record_all(history, make_record(), *map(make_evaluation, "cab"))
     history.record(search_id, make_evaluation("a", scores=(0.0, 0.0)))
-    assert history.evaluations(search_id) == [make_evaluation(key) for key in "cab"]
-    assert history.evaluations("f") == history.evaluations(search_id)
-    assert history.evaluations("unknown") == history.evaluations(99) == []
+    assert history.candidates(search_id) == [make_evaluation(key) for key in "cab"]
+    assert history.candidates("f") == history.candidates(search_id)
+    assert history.candidates("unknown") == history.candidates(99) == []
 
 
 def test_a_finished_search_knows_when(history):
@@ -167,7 +167,7 @@ def test_a_copy_goes_on_with_the_search(history):
     other = pickle.loads(pickle.dumps(history))
     other.record(search_id, make_evaluation("a"))
     other.finish(search_id)
-    assert [e.key for e in history.evaluations(search_id)] == ["a"]
+    assert [e.key for e in history.candidates(search_id)] == ["a"]
 
 
 # Past searches, as the prior sees them.
@@ -279,4 +279,4 @@ def test_removing_a_data_set_leaves_the_others(history):
     assert history.remove("a") == 1
     assert history.remove("a") == 0
     assert [search.record.dataset for search in history] == ["b"]
-    assert history.evaluations("a") == []
+    assert history.candidates("a") == []

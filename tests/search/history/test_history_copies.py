@@ -54,7 +54,7 @@ def test_a_history_in_memory_is_copied_by_value():
     history = SearchHistory()
     record_all(history, make_record(), make_evaluation())
     other = pickle.loads(pickle.dumps(history))
-    assert other.evaluations("f") == history.evaluations("f")
+    assert other.candidates("f") == history.candidates("f")
     other.begin(make_record("g"))
     assert (len(history), len(other)) == (1, 2)
     again = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(other))))
@@ -75,7 +75,7 @@ def test_searches_of_scikit_learn_take_a_history_along(history):
 
     X, y = load_iris(return_X_y=True)
     GridSearchCV(Remembering(history=history), {"C": [1.0, 2.0]}, n_jobs=1).fit(X, y)
-    assert {e.key for e in history.evaluations("f")} == {"1.0", "2.0"}
+    assert {e.key for e in history.candidates("f")} == {"1.0", "2.0"}
 
 
 @pytest.mark.parametrize("address", [":memory:", "file"])
@@ -90,7 +90,7 @@ def test_threads_share_a_history(address, tmp_path):
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(work, range(6)))
-    assert sorted(len(search.evaluations) for search in history) == [20, 20, 20]
+    assert sorted(len(search.candidates) for search in history) == [20, 20, 20]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -111,7 +111,7 @@ thread.start()
 inside.wait()
 child = os.fork()
 if child == 0:
-    history.evaluations(search_id)
+    history.candidates(search_id)
     os._exit(0)
 leave.set()
 thread.join()
@@ -125,4 +125,4 @@ history.record(search_id, make_evaluation("parent"))
 """
     folder = Path(__file__).parents[2]  # of builders.py
     subprocess.run([sys.executable, "-c", script], check=True, cwd=folder, timeout=60)
-    assert [e.key for e in history.evaluations("f")] == ["child", "parent"]
+    assert [e.key for e in history.candidates("f")] == ["child", "parent"]

@@ -164,10 +164,10 @@ def test_a_full_disk_keeps_candidates_until_there_is_room(history):
     for k in range(3):
         with pytest.raises(HistoryError, match=f"full.* Free some space.*next: {k + 1}"):
             history.record(search_id, make_evaluation(f"b{k}", configuration=large))
-    assert len(history.evaluations(search_id)) == 1
+    assert len(history.candidates(search_id)) == 1
     full = False
     history.record(search_id, make_evaluation("c"))
-    assert [e.key for e in history.evaluations(search_id)] == ["a", "b0", "b1", "b2", "c"]
+    assert [e.key for e in history.candidates(search_id)] == ["a", "b0", "b1", "b2", "c"]
 
 
 def test_a_full_disk_is_known_before_the_first_fit(history):
@@ -189,7 +189,7 @@ def test_a_vanished_file_does_not_come_back_empty(history):
     assert not history.path.exists()
     away.rename(history.path)
     history.finish(search_id)
-    assert [e.key for e in history.evaluations(search_id)] == ["a", "b"]
+    assert [e.key for e in history.candidates(search_id)] == ["a", "b"]
 
 
 def test_a_replaced_file_gets_the_search_and_not_a_wrong_one(history, tmp_path):
@@ -198,8 +198,8 @@ def test_a_replaced_file_gets_the_search_and_not_a_wrong_one(history, tmp_path):
     assert other.begin(make_record("other")) == search_id
     shutil.move(other.path, history.path)
     history.record(search_id, make_evaluation("b"))
-    assert history.evaluations("other") == []
-    assert [e.key for e in history.evaluations("mine")] == ["b"]
+    assert history.candidates("other") == []
+    assert [e.key for e in history.candidates("mine")] == ["b"]
 
 
 def test_closing_writes_what_waited_or_warns(history):
@@ -212,7 +212,7 @@ def test_closing_writes_what_waited_or_warns(history):
         history.close()
     away.rename(history.path)
     history.close()
-    assert [e.key for e in SearchHistory(away.with_name(history.path.name)).evaluations("f")] == [
+    assert [e.key for e in SearchHistory(away.with_name(history.path.name)).candidates("f")] == [
         "b"
     ]
 
@@ -226,7 +226,7 @@ def test_a_locked_file_is_waited_for(history):
     history.record(search_id, make_evaluation())
     release.join()
     blocker.close()
-    assert len(history.evaluations(search_id)) == 1
+    assert len(history.candidates(search_id)) == 1
 
 
 def test_a_file_that_stays_locked_is_an_error_and_waited_for_less_the_next_time(
@@ -245,7 +245,7 @@ def test_a_file_that_stays_locked_is_an_error_and_waited_for_less_the_next_time(
     blocker.close()
     history.record(search_id, make_evaluation("2"))
     assert not history._store._timed_out
-    assert [e.key for e in history.evaluations(search_id)] == ["0", "1", "2"]
+    assert [e.key for e in history.candidates(search_id)] == ["0", "1", "2"]
 
 
 UNPRIVILEGED = """

@@ -13,10 +13,10 @@ from skmeta.search import (
     ReadOnlyHistory,
     SearchHistory,
     default_history,
-    open_history,
     set_default_history,
     use_history,
 )
+from skmeta.search.history import open_history
 from skmeta.search.history._address import mask_password
 
 # A history that is only read.
@@ -32,10 +32,10 @@ def test_read_only_reads_and_writes_nothing(history):
     ]:
         assert len(reading.searches()) == 1
         search_id = reading.begin(make_record("a"))
-        assert reading.evaluations(search_id) == [make_evaluation()]
+        assert reading.candidates(search_id) == [make_evaluation()]
         reading.record(search_id, make_evaluation("b"))
         new = reading.begin(make_record("new"))
-        assert reading.evaluations(new) == []
+        assert reading.candidates(new) == []
         reading.record(new, make_evaluation())
         reading.finish(new)
         assert len(pickle.loads(pickle.dumps(reading))) == 1

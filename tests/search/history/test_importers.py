@@ -42,7 +42,7 @@ def test_a_grid_search_is_added_whole(iris):
     [past] = history.searches(estimator="SVC")
     np.testing.assert_allclose(past.scores, search.cv_results_["mean_test_score"])
     assert [c["SVC.gamma"] for c in past.configurations] == [0.1, "scale", 0.1, "scale"]
-    for k, evaluation in enumerate(recorded.evaluations):
+    for k, evaluation in enumerate(recorded.candidates):
         folds = [search.cv_results_[f"split{i}_test_score"][k] for i in range(3)]
         assert evaluation.scores["score"] == tuple(folds)
         train = [search.cv_results_[f"split{i}_train_score"][k] for i in range(3)]

@@ -7,8 +7,8 @@ import pytest
 from builders import make_evaluation, make_record
 
 from skmeta.exceptions import HistoryError
-from skmeta.search import SearchHistory
-from skmeta.search.history import Lease, retry
+from skmeta.search.history import retry
+from skmeta.search.history.leases import Leases
 
 LONG = 1000.0
 
@@ -19,15 +19,19 @@ def search_id(history):
 
 
 def lease(key):
-    return Lease(key, "{}", "model", 0.5, 0.1)
+    return make_evaluation(key, {}, params="{}", source="model", predicted_mean_score=0.5)
+
+
+def leases_of(history, search_id, timeout):
+    return Leases(history._store, search_id, timeout)
 
 
 def keys(state):
-    return [one.key for one in state.leases]
+    return [one.key for one in state.leased]
 
 
 def test_positions_are_in_the_order_of_the_proposals(history, search_id):
-    one, other = history.leases(search_id, LONG), history.leases(search_id, LONG)
+    one, other = leases_of(history, search_id, LONG), leases_of(history, search_id, LONG)
     history.record(search_id, make_evaluation("before"))
     assert one.claim([lease("b"), lease("a")], one.read())
     assert other.claim([lease("c")], other.read())
@@ -36,11 +40,11 @@ def test_positions_are_in_the_order_of_the_proposals(history, search_id):
     assert keys(state) == ["b", "a", "c"]
     assert state.finished == ("before", "c")
     assert state.order == ["before", "b", "a", "c"]
-    assert state.leases[0] == lease("b")
+    assert state.leased[0] == lease("b")
 
 
 def test_a_proposal_that_knows_less_is_refused(history, search_id):
-    one, other = history.leases(search_id, LONG), history.leases(search_id, LONG)
+    one, other = leases_of(history, search_id, LONG), leases_of(history, search_id, LONG)
     seen = other.read()
     assert one.claim([lease("a")], seen)
     assert not other.claim([lease("a")], seen)
@@ -53,46 +57,46 @@ def test_a_proposal_that_knows_less_is_refused(history, search_id):
 
 
 def test_only_what_has_expired_is_taken_over(history, search_id):
-    short, long = history.leases(search_id, 1e-3), history.leases(search_id, LONG)
+    short, long = leases_of(history, search_id, 1e-3), leases_of(history, search_id, LONG)
     assert short.claim([lease("a"), lease("b"), lease("c")], short.read())
     history.record(search_id, make_evaluation("a"))
     time.sleep(0.01)
-    assert [one.is_expired for one in short.read().leases] == [True] * 3
+    assert short.read().expired == {"a", "b", "c"}
     assert list(long.take_over(1, within=3)) == ["b"]
     assert not long.take_over(5, within=2)  # "a" is finished
     assert list(long.take_over(5, within=3)) == ["c"]
     assert not long.take_over(5, within=3)
-    assert [one.is_expired for one in long.read().leases] == [True, False, False]
+    assert long.read().expired == {"a"}
 
 
 def test_leases_are_given_back_at_the_end(history, search_id):
-    with history.leases(search_id, LONG) as one:
+    with leases_of(history, search_id, LONG) as one:
         assert one.claim([lease("a"), lease("b")], one.read())
         one.drop(["a"])  # is recorded
         history.record(search_id, make_evaluation("a"))
-        other = history.leases(search_id, LONG)
+        other = leases_of(history, search_id, LONG)
         assert not other.take_over(5, within=5)
     assert other.take_over(5, within=5) == {"b": 0}
 
 
 def test_workers_that_died_are_counted(history, search_id):
-    short = history.leases(search_id, 1e-3)
+    short = leases_of(history, search_id, 1e-3)
     assert short.claim([lease("a")], short.read())
     for n_lost in (1, 2):
         time.sleep(0.01)
         assert short.take_over(5, within=5) == {"a": n_lost}
-    with history.leases(search_id, LONG) as one:  # gives it back
+    with leases_of(history, search_id, LONG) as one:  # gives it back
         time.sleep(0.01)
         assert one.take_over(5, within=5) == {"a": 3}
-    one = history.leases(search_id, LONG).__enter__()
+    one = leases_of(history, search_id, LONG).__enter__()
     assert one.take_over(5, within=5) == {"a": 3}
     one.__exit__(BrokenExecutor)  # the candidate killed a process of joblib
-    assert history.leases(search_id, LONG).take_over(5, within=5) == {"a": 4}
+    assert leases_of(history, search_id, LONG).take_over(5, within=5) == {"a": 4}
 
 
 def test_a_worker_renews_what_it_holds(history, search_id):
     """The lease of a worker that lives is valid long after it was given."""
-    with history.leases(search_id, 1.0) as one:
+    with leases_of(history, search_id, 1.0) as one:
         assert one.claim([lease("a")], one.read())
         first = expiry(history)
         deadline = time.monotonic() + 60
@@ -107,27 +111,10 @@ def expiry(history):
 
 
 def test_a_search_that_is_removed_takes_its_leases_along(history, search_id):
-    leases = history.leases(search_id, LONG)
+    leases = leases_of(history, search_id, LONG)
     assert leases.claim([lease("a")], leases.read())
     history.remove(make_record().data_digest)
-    assert leases.read().leases == ()
-
-
-def test_a_history_without_shared_searches_has_no_table_of_leases(history, search_id):
-    text = "SELECT count(*) FROM sqlite_master WHERE name = 'skmeta_lease'"
-
-    def count(connection):
-        return connection.exec_driver_sql(text).scalar_one()
-
-    assert history._store.run(count) == 0
-    history.leases(search_id)
-    assert history._store.run(count) == 1
-
-
-def test_memory_cannot_be_shared():
-    history = SearchHistory()
-    with pytest.raises(HistoryError, match=r"cannot be shared .* Give the path of a file"):
-        history.leases(history.begin(make_record()))
+    assert leases.read().leased == ()
 
 
 def test_a_history_that_fails_is_tried_again():

@@ -34,5 +34,5 @@ def test_a_search_is_recorded_although_a_column_misses_values(dropped):
         recorded.cv_results_["mean_test_score"], without.cv_results_["mean_test_score"]
     )
     [search] = history
-    assert len(search.evaluations) == 3
+    assert len(search.candidates) == 3
     assert len(search.record.data_sketch) == 64

@@ -45,7 +45,7 @@ def test_everything_comes_back(url):
         history.finish(search_id)
         [search] = history
         assert repr(search.record) == repr(record)
-        assert repr(search.evaluations) == repr((evaluation,))
+        assert repr(search.candidates) == repr((evaluation,))
         assert search.finished >= search.started
 
 
@@ -72,7 +72,7 @@ def test_other_programs_read_the_texts(url):
         history.record(
             history.begin(make_record()), make_evaluation(configuration={"SVC.C": math.nan})
         )
-        query = "SELECT configuration::jsonb, scores::jsonb FROM skmeta_evaluation"
+        query = "SELECT configuration::jsonb, scores::jsonb FROM skmeta_candidate"
         row = history._store.run(lambda connection: connection.execute(sa.text(query)).one())
         assert json.loads(json.dumps(row[0])) == {"SVC.C": {"float": "nan"}}
 
@@ -81,7 +81,7 @@ def test_a_copy_opens_the_same_database(url):
     with SearchHistory(url) as history, pickle.loads(pickle.dumps(history)) as other:
         search_id = other.begin(make_record())
         history.record(search_id, make_evaluation())
-        assert other.evaluations(search_id) == [make_evaluation()]
+        assert other.candidates(search_id) == [make_evaluation()]
 
 
 def test_read_only_writes_nothing(url):
@@ -115,7 +115,7 @@ def test_a_lost_connection_is_made_anew(url):
         )
         other._store.run(lambda connection: connection.execute(statement).all())
         history.record(search_id, make_evaluation())
-        assert len(history.evaluations(search_id)) == 1
+        assert len(history.candidates(search_id)) == 1
 
 
 def test_an_error_names_no_password(url):
@@ -135,7 +135,7 @@ def test_a_fork_leaves_the_parents_connection_alone(url):
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
         history.record(search_id, make_evaluation("parent"))
-        assert [e.key for e in history.evaluations(search_id)] == ["child", "parent"]
+        assert [e.key for e in history.candidates(search_id)] == ["child", "parent"]
 
 
 # Several processes.
@@ -176,7 +176,7 @@ def test_processes_write_at_once(url, kill, tmp_path):
     assert codes == [-signal.SIGKILL if kill else 0, 0, 0]
 
     with SearchHistory(url) as history:
-        recorded = {s.record.fingerprint: [e.key for e in s.evaluations] for s in history}
+        recorded = {s.record.fingerprint: [e.key for e in s.candidates] for s in history}
     for log in logs:
         for line in log.read_text().splitlines():
             name, _, key = line.partition(" ")

@@ -31,7 +31,7 @@ def run_searches(path, process, log):
     for number in range(N_SEARCHES):
         name = f"{process}-{number}"
         search_id = history.begin(make_record(name, dataset=name))
-        done = {evaluation.key for evaluation in history.evaluations(search_id)}
+        done = {evaluation.key for evaluation in history.candidates(search_id)}
         for candidate in range(N_CANDIDATES):
             evaluation = make_evaluation(candidate)
             if evaluation.key not in done:
@@ -75,7 +75,7 @@ def check_every_line_is_recorded(path, logs):
     for log in logs:
         for line in read_lines(log):
             name, candidate = line.split()
-            recorded = history.evaluations(name)
+            recorded = history.candidates(name)
             assert recorded.count(make_evaluation(int(candidate))) == 1, line
 
 
@@ -106,7 +106,7 @@ def test_killing_one_of_eight_processes_loses_no_finished_candidate(tmp_path):
     assert after[: len(before)] == before
     searches = list(SearchHistory(path))
     assert len(searches) == N_PROCESSES * N_SEARCHES
-    assert all(len(search.evaluations) == N_CANDIDATES for search in searches)
+    assert all(len(search.candidates) == N_CANDIDATES for search in searches)
     assert all(search.finished is not None for search in searches)
     assert check_file(path) == [("ok",)]
 
@@ -122,7 +122,7 @@ def test_a_process_killed_inside_a_transaction_leaves_no_trace_of_it(tmp_path):
     worker.join()
     assert worker.exitcode == -signal.SIGKILL
     history.record(search_id, make_evaluation(1))
-    assert history.evaluations(search_id) == [make_evaluation(0), make_evaluation(1)]
+    assert history.candidates(search_id) == [make_evaluation(0), make_evaluation(1)]
     assert check_file(path) == [("ok",)]
 
 
@@ -130,8 +130,8 @@ def die_while_writing(path, search_id):
     from skmeta.search.history import _codec, _queries
 
     def work(connection):
-        rows = [_codec.evaluation_to_row(make_evaluation(k)) for k in range(100, 20_000)]
-        _queries.insert_evaluations(connection, search_id, rows)
+        rows = [_codec.candidate_to_row(make_evaluation(k)) for k in range(100, 20_000)]
+        _queries.insert_candidates(connection, search_id, rows)
         os.kill(os.getpid(), signal.SIGKILL)
 
     SearchHistory(path)._store.run(work, write=True)

@@ -230,7 +230,7 @@ def test_one_search_of_a_history_from_the_command_line(evil, ordinary, reported,
     page = Page(text)
     assert page.all("details") == []
     best = max(
-        np.mean(e.scores["accuracy"]) for e in list(reported)[names.index("iris")].evaluations
+        np.mean(e.scores["accuracy"]) for e in list(reported)[names.index("iris")].candidates
     )
     assert float(rows_of(text)[1][2]) == pytest.approx(best, rel=1e-4)
     assert re.search(r"SVC\(C=.*, gamma=.*\)", code_of(page))

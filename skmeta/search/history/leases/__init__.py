@@ -1,5 +1,5 @@
 """Leases: which worker of a shared search evaluates which candidate."""
 
-from skmeta.search.history.leases._leases import Lease, Leases, LeaseState, retry
+from skmeta.search.history.leases._leases import Leases, LeaseState, retry
 
-__all__ = ["Lease", "LeaseState", "Leases", "retry"]
+__all__ = ["LeaseState", "Leases", "retry"]

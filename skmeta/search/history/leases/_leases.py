@@ -1,7 +1,7 @@
 """``Leases``: one worker's view of the candidates of a shared search."""
 
 import contextlib
-import math
+import json
 import os
 import secrets
 import socket
@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 from skmeta.exceptions import HistoryError, HistoryFormatError
-from skmeta.search.history._store import Store
+from skmeta.search.history._codec import candidate_to_row, dump, row_to_candidate
+from skmeta.search.history._store import HistoryStore
 from skmeta.search.history.leases import _table
+from skmeta.search.record import CandidateRecord
 
 T = TypeVar("T")
 
@@ -23,44 +25,22 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts to reach a d
 
 
 @dataclass(frozen=True)
-class Lease:
-    """A candidate that a worker proposed.
-
-    Attributes
-    ----------
-    key : str
-        Digest of the candidate.
-    params : str
-        The candidate as JSON.
-    source : str
-        Why it was proposed.
-    predicted_mean, predicted_std : float
-        Mean and standard deviation of the predicted score; NaN without a model.
-    is_expired : bool
-        Whether its worker has not renewed it in time, or has given it back.
-    """
-
-    key: str
-    params: str
-    source: str
-    predicted_mean: float = math.nan
-    predicted_std: float = math.nan
-    is_expired: bool = False
-
-
-@dataclass(frozen=True)
 class LeaseState:
     """The candidates of a shared search at one moment.
 
     Attributes
     ----------
-    leases : tuple of Lease
-        All candidates that workers proposed, finished or not, in the order of the proposals.
+    leased : tuple of CandidateRecord
+        All candidates that workers proposed, finished or not, in the order of the proposals. They
+        have no scores.
+    expired : frozenset of str
+        Keys of those whose worker has not renewed the lease in time, or has given it back.
     finished : tuple of str
         Keys of the finished candidates, in the order in which they were recorded.
     """
 
-    leases: tuple[Lease, ...]
+    leased: tuple[CandidateRecord, ...]
+    expired: frozenset[str]
     finished: tuple[str, ...]
 
     @property
@@ -69,7 +49,7 @@ class LeaseState:
 
         Candidates that a search recorded before it was shared come first.
         """
-        leased = [lease.key for lease in self.leases]
+        leased = [one.key for one in self.leased]
         known = set(leased)
         return [*(key for key in self.finished if key not in known), *leased]
 
@@ -82,7 +62,7 @@ class Leases:
 
     Parameters
     ----------
-    store : Store
+    store : HistoryStore
         The database of a history.
     search_id : int
         The search's number in the history.
@@ -90,7 +70,7 @@ class Leases:
         Seconds after which a lease that is not renewed expires.
     """
 
-    def __init__(self, store: Store, search_id: int, timeout: float) -> None:
+    def __init__(self, store: HistoryStore, search_id: int, timeout: float) -> None:
         self.timeout = timeout
         self.worker = f"{socket.gethostname()[:100]}:{os.getpid()}:{secrets.token_hex(8)}"
         self._store = store
@@ -98,8 +78,6 @@ class Leases:
         self._held: frozenset[str] = frozenset()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="skmeta-leases", daemon=True)
-        if self._run(_table.is_missing):
-            self._run(_table.create, write=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -123,27 +101,22 @@ class Leases:
     def read(self) -> LeaseState:
         """Return the candidates as they are now."""
         rows, finished, now = self._run(lambda c: _table.read(c, self._search_id))
-        leases = tuple(
-            Lease(
-                row["key"],
-                row["params"],
-                row["source"],
-                _float(row["predicted_mean_score"]),
-                _float(row["predicted_std_score"]),
-                row["expires"] <= now,
-            )
-            for row in rows
-        )
-        return LeaseState(leases, tuple(finished))
+        leased = tuple(row_to_candidate(json.loads(row["candidate"])) for row in rows)
+        expired = frozenset(row["key"] for row in rows if row["expires"] <= now)
+        return LeaseState(leased, expired, tuple(finished))
 
     def claim(
-        self, leases: Sequence[Lease], seen: LeaseState, *, if_none_finished: bool = False
+        self,
+        candidates: Sequence[CandidateRecord],
+        seen: LeaseState,
+        *,
+        if_none_finished: bool = False,
     ) -> bool:
         """Lease new candidates.
 
         Parameters
         ----------
-        leases : sequence of Lease
+        candidates : sequence of CandidateRecord
             Candidates that no worker has proposed.
         seen : LeaseState
             What was known when they were proposed.
@@ -156,29 +129,22 @@ class Leases:
             False if another worker has proposed a candidate since then. Nothing is leased then.
         """
         rows = [
-            {
-                "key": lease.key,
-                "params": lease.params,
-                "source": lease.source,
-                "predicted_mean_score": _or_none(lease.predicted_mean),
-                "predicted_std_score": _or_none(lease.predicted_std),
-                "worker": self.worker,
-            }
-            for lease in leases
+            {"key": one.key, "candidate": dump(candidate_to_row(one)), "worker": self.worker}
+            for one in candidates
         ]
         is_mine = self._run(
             lambda connection: _table.insert(
                 connection,
                 self._search_id,
                 rows,
-                n_leases=len(seen.leases),
+                n_leases=len(seen.leased),
                 n_finished=len(seen.finished) if if_none_finished else None,
                 timeout=self.timeout,
             ),
             write=True,
         )
         if is_mine:
-            self._held |= {lease.key for lease in leases}
+            self._held |= {one.key for one in candidates}
         return is_mine
 
     def take_over(self, n: int, within: int) -> dict[str, int]:
@@ -196,14 +162,14 @@ class Leases:
         dict of str to int
             Their keys, and how many workers died while they evaluated the candidate.
         """
-        found = self._run(
+        n_lost = self._run(
             lambda connection: _table.take(
                 connection, self._search_id, self.worker, n, within, self.timeout
             ),
             write=True,
         )
-        self._held |= set(found)
-        return found
+        self._held |= set(n_lost)
+        return n_lost
 
     def drop(self, keys: Collection[str]) -> None:
         """Stop renewing leases, because their candidates are recorded."""
@@ -253,11 +219,3 @@ def retry(work: Callable[[], T], seconds: float) -> T:
                 raise
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
-
-
-def _float(value: float | None) -> float:
-    return math.nan if value is None else float(value)
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)

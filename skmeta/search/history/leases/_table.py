@@ -1,4 +1,4 @@
-"""The table of leases. It is created when the first shared search of a history begins.
+"""Queries and statements on the table of leases, each within one transaction.
 
 A row is a candidate that a worker proposed. It stays when the candidate is finished, since its
 position is the candidate's place in the results.
@@ -11,55 +11,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from skmeta.search.history._codec import KEY_LENGTH, SOURCE_LENGTH
-from skmeta.search.history._schema import creation_lock, evaluation, search
+from skmeta.search.history._schema import candidate, lease, search
 
 Row = dict[str, Any]
-
-_WORKER_LENGTH = 255
-
-_tables = sa.MetaData()
-lease = sa.Table(
-    "skmeta_lease",
-    _tables,
-    sa.Column(
-        "search_id",
-        sa.Integer,
-        sa.ForeignKey(search.c.id, ondelete="CASCADE"),
-        primary_key=True,
-        autoincrement=False,
-    ),
-    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("key", sa.String(KEY_LENGTH), nullable=False),
-    sa.Column("params", sa.Text, nullable=False),
-    sa.Column("source", sa.String(SOURCE_LENGTH), nullable=False),
-    sa.Column("predicted_mean_score", sa.Double),
-    sa.Column("predicted_std_score", sa.Double),
-    sa.Column("worker", sa.String(_WORKER_LENGTH), nullable=False),
-    sa.Column("expires", sa.Double, nullable=False),  # seconds since 1970 by the database's clock
-    sa.Column("n_starts", sa.Integer, nullable=False),  # of workers that did not give it back
-    sa.UniqueConstraint("search_id", "key"),
-)
-
-
-def is_missing(connection: sa.Connection) -> bool:
-    """Return whether a history has no table of leases yet."""
-    return not sa.inspect(connection).has_table(lease.name)
-
-
-def create(connection: sa.Connection) -> None:
-    """Create the table, unless another process was faster."""
-    creation_lock(connection)
-    if is_missing(connection):
-        _tables.create_all(connection, tables=[lease])
 
 
 def read(connection: sa.Connection, search_id: int) -> tuple[list[Row], list[str], float]:
     """Return the leases by position, the keys of finished candidates, and the time."""
     query = sa.select(lease).where(lease.c.search_id == search_id).order_by(lease.c.position)
     rows = [dict(row._mapping) for row in connection.execute(query)]
-    keys = sa.select(evaluation.c.key).where(evaluation.c.search_id == search_id)
-    finished: list[str] = list(connection.execute(keys.order_by(evaluation.c.id)).scalars())
+    keys = sa.select(candidate.c.key).where(candidate.c.search_id == search_id)
+    finished: list[str] = list(connection.execute(keys.order_by(candidate.c.id)).scalars())
     return rows, finished, _now(connection)
 
 
@@ -80,7 +42,7 @@ def insert(
     _lock(connection, search_id)
     if _count(connection, lease, search_id) != n_leases:
         return False
-    if n_finished is not None and _count(connection, evaluation, search_id) != n_finished:
+    if n_finished is not None and _count(connection, candidate, search_id) != n_finished:
         return False
     expires = _now(connection) + timeout
     connection.execute(
@@ -109,7 +71,7 @@ def take(
     """
     _lock(connection, search_id)
     now = _now(connection)
-    finished = sa.select(evaluation.c.key).where(evaluation.c.search_id == search_id)
+    finished = sa.select(candidate.c.key).where(candidate.c.search_id == search_id)
     query = (
         sa.select(lease.c.key, lease.c.n_starts)
         .where(lease.c.search_id == search_id, lease.c.expires <= now, lease.c.position < within)
@@ -117,12 +79,12 @@ def take(
         .order_by(lease.c.position)
         .limit(n)
     )
-    found = {row.key: int(row.n_starts) for row in connection.execute(query)}
-    if found:
-        mine = sa.update(lease).where(lease.c.search_id == search_id, lease.c.key.in_(list(found)))
+    n_lost = {row.key: int(row.n_starts) for row in connection.execute(query)}
+    if n_lost:
+        mine = sa.update(lease).where(lease.c.search_id == search_id, lease.c.key.in_(list(n_lost)))
         changed = {"worker": worker, "expires": now + timeout, "n_starts": lease.c.n_starts + 1}
         connection.execute(mine.values(changed))
-    return found
+    return n_lost
 
 
 def renew(

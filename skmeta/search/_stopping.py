@@ -1,6 +1,10 @@
-"""Racing over folds: a candidate that will not win is stopped before its last fold."""
+"""What ends early: a candidate that will not win, and a search whose time is over.
+
+Racing over folds stops a candidate before its last fold.
+"""
 
 import math
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-__all__ = ["Race", "expect_stopped", "fill_folds", "resolve_racing"]
+__all__ = [
+    "Budget",
+    "BudgetSpent",
+    "FoldRace",
+    "expect_stopped",
+    "fill_folds",
+    "resolve_racing",
+]
 
 # What scikit-learn's _fit_and_score returns: test_scores, fit_time, score_time, ...
 Output = dict[str, Any]
@@ -21,6 +32,38 @@ _MIN_PROBABILITY = 0.3
 # How many observations the best candidate's variance counts as, as a guess of the variance of
 # differences between candidates.
 _N_PRIOR = 2
+
+
+class BudgetSpent(Exception):
+    """Raised when the time budget is used up, to end the search."""
+
+
+class Budget:
+    """The time of a search.
+
+    Parameters
+    ----------
+    seconds : float or None
+        None is without end.
+    begun : float
+        When the search began, in seconds of `time.monotonic`.
+    """
+
+    def __init__(self, seconds: float | None, begun: float) -> None:
+        self._deadline = math.inf if seconds is None else begun + seconds
+        self._fit_times: list[float] = []
+
+    def add(self, outputs: Sequence[Output]) -> None:
+        """Take note of the results of a finished candidate."""
+        self._fit_times.append(float(np.mean([output["fit_time"] for output in outputs])))
+
+    def check(self) -> None:
+        """Raise `BudgetSpent` if the time is over, and at least one candidate is finished."""
+        # The budget includes the refit, which takes about as long as the fit of a fold.
+        if self._fit_times:
+            reserve = float(np.median(self._fit_times))
+            if time.monotonic() + reserve > self._deadline:
+                raise BudgetSpent
 
 
 def resolve_racing(racing: bool | float) -> float | None:
@@ -41,7 +84,7 @@ def resolve_racing(racing: bool | float) -> float | None:
     return float(racing)
 
 
-class Race:
+class FoldRace:
     """Decides after each fold of a candidate whether the candidate goes on.
 
     It is stopped when the probability that it will beat the best candidate, on average over all
@@ -56,8 +99,8 @@ class Race:
 
     Parameters
     ----------
-    min_probability : float, default=0.3
-        A candidate is stopped if its probability is smaller.
+    min_probability : float or None, default=0.3
+        A candidate is stopped if its probability is smaller. None stops none.
 
     References
     ----------
@@ -68,12 +111,17 @@ class Race:
     cross-validation", AutoML 2024.
     """
 
-    def __init__(self, min_probability: float = _MIN_PROBABILITY) -> None:
+    def __init__(self, min_probability: float | None = _MIN_PROBABILITY) -> None:
         self.min_probability = min_probability
         self._best: NDArray[np.float64] | None = None
         # Of the differences between candidates: sum of squares, and degrees of freedom.
         self._squares = 0.0
         self._n_free = 0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether candidates may be stopped."""
+        return self.min_probability is not None
 
     @property
     def has_begun(self) -> bool:
@@ -88,7 +136,7 @@ class Race:
         scores : sequence of float
             One per fold, in the order of the folds, but not of all folds. NaN if the fit failed.
         """
-        if self._best is None:
+        if self._best is None or self.min_probability is None:
             return False
         mean = float(self._differences(scores).mean())
         if not mean < 0:
@@ -129,12 +177,12 @@ class Race:
         if self._best is None:
             return math.nan
         n, n_run = len(self._best), len(scores)
-        own = _squares_of(self._differences(scores))
+        own = _sum_of_squares(self._differences(scores))
         squares = self._squares + own + _N_PRIOR * float(self._best.var(ddof=1))
-        of_a_fold = squares / (self._n_free + n_run - 1 + _N_PRIOR)
+        fold_variance = squares / (self._n_free + n_run - 1 + _N_PRIOR)
         # The mean over all folds is n_run / n of what is known, and (n - n_run) / n of what is
         # predicted, with variance (1 / n_run + 1 / (n - n_run)) of a fold's.
-        return of_a_fold * (n - n_run) / (n * n_run)
+        return fold_variance * (n - n_run) / (n * n_run)
 
     def enter(self, scores: Sequence[float]) -> None:
         """Compare later candidates with this one, if it is the best so far.
@@ -145,10 +193,10 @@ class Race:
             One per fold, of all folds.
         """
         entered = np.array(scores)
-        if not np.isfinite(entered).all():
+        if not self.is_on or not np.isfinite(entered).all():
             return
         if self._best is not None:
-            self._squares += _squares_of(self._differences(scores))
+            self._squares += _sum_of_squares(self._differences(scores))
             self._n_free += len(scores) - 1
         if self._best is None or entered.mean() > self._best.mean():
             self._best = entered
@@ -159,7 +207,7 @@ class Race:
         return np.asarray(np.array(scores) - self._best[: len(scores)])
 
 
-def _squares_of(differences: NDArray[np.float64]) -> float:
+def _sum_of_squares(differences: NDArray[np.float64]) -> float:
     return float(((differences - differences.mean()) ** 2).sum())
 
 
