@@ -204,16 +204,6 @@ def test_a_number_that_was_changed_is_seen(path, scores):
         assert len(history.damaged_rows()) == 2
 
 
-def test_rows_of_version_0_1_have_no_digest(path, scores):
-    path.write_bytes(CONTENT)
-    for table in ("skmeta_search", "skmeta_candidate"):
-        change(path, f"UPDATE {table} SET digest = NULL")
-    held, found, warned = read(path)
-    assert held == HELD
-    assert found == scores
-    assert not warned
-
-
 def test_a_data_set_that_is_named_later_keeps_a_digest(path):
     settings = {
         "fingerprint": "one",
