@@ -45,7 +45,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.utils import all_estimators
 
-from skmeta.search import MetaLearnedSearchCV, default_search_space
+from skmeta.search import MetaLearnedSearchCV, SearchHistory, default_search_space
 from skmeta.search.prior import load_shipped
 from skmeta.search.space import (
     CandidateDescriber,
