@@ -68,6 +68,8 @@ from group_tables import (
     table_names,
 )
 
+from skmeta.learners import TaskSampling
+
 _PRIORS: dict = {}
 RESULTS = Path(__file__).parent / "results" / "groups.csv"
 CALIBRATION = RESULTS.with_name("group_calibration.csv")
@@ -134,9 +136,10 @@ def _meta_trained_prior(split: Split, learner):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SkippedTasksWarning)
-        if split.task == "classification" and not learner.needs_every_class("learned"):
-            learner.set_params(shots_per="task")
-        if "task_type" in learner.get_params(deep=False):
+        names = learner.get_params(deep=False)
+        if "sampling" in names and not learner.needs_every_class("learned"):
+            learner.set_params(sampling=TaskSampling("task"))
+        if "task_type" in names:
             learner.set_params(task_type=split.task)
         learner.set_params(random_state=split.seed)
         learner.fit(split.X[split.train], split.y[split.train], groups=split.groups[split.train])

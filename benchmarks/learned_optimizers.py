@@ -27,9 +27,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmeta.learners import LearnedOptimizer
+from skmeta.learners import LearnedOptimizer, OptimizerTraining, Validation
 from skmeta.learners._core import read_prior
-from skmeta.learners._learned_update import learned_step
+from skmeta.learners.learned_optimizers._learned_update import learned_step
 
 RESULTS = Path(__file__).parent / "results"
 STEPS = (20, 100)
@@ -107,17 +107,15 @@ def meta_train(family: str, horizon: int, n_iterations: int) -> LearnedOptimizer
     runs.mkdir(parents=True, exist_ok=True)
     learner = LearnedOptimizer(
         **settings,
-        objective="support",
+        training=OptimizerTraining(20, objective="support"),
         n_inner_steps=horizon,
-        truncation=20,
         n_shot=n_rows,
         n_query=1,
         standardize=False,
         meta_batch_size=64,
         meta_lr=0.003,
         n_iterations=n_iterations,
-        validation_fraction=0.0,
-        evaluate_every=20,
+        validation=Validation(0.0, every=20),
         checkpoint=runs / f"optimizer-{family}-{horizon}-{n_iterations}.ckpt",
         execution="vmap",
         device="cpu",

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from skmeta.learners import MAML, ProtoNet
+from skmeta.learners import MAML, ProtoNet, Validation
 
 RESULTS = Path(__file__).parent / "results"
 SIDE = 84
@@ -93,8 +93,7 @@ def main() -> None:
         "n_query": 15,
         "n_iterations": args.iterations,
         "augment": mirror_at_random,
-        "validation_fraction": 0.0,
-        "evaluate_every": 200,
+        "validation": Validation(0.0, every=200),
         "verbose": 1,
         "checkpoint": runs / f"{name}.ckpt",
         "random_state": args.seed,

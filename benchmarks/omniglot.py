@@ -14,7 +14,7 @@ row on its own) and transductive (query rows normalised together, as the papers 
 ``--learner baselines`` needs no training: the nearest neighbour on pixels, and the same network
 fine-tuned on the support set from drawn weights.
 
-Predictions of ``--set 'test_time_augment=["mirror", "rotations"]'`` are means over eight views of a
+Predictions of ``--views mirror rotations`` are means over eight views of a
 task. ``--save FILE`` keeps the prior, and ``--start FILE`` goes on from one, of the same or another
 learner; with ``--iterations 0`` it is evaluated only. ``--gray`` takes gray images in place of the
 black and white ones of the package: the share of ink of each pixel, from the originals in
@@ -43,12 +43,17 @@ from skmeta.datasets import load_omniglot
 from skmeta.learners import (
     ANIL,
     MAML,
+    ArchitectureSearch,
+    ExecutionOptions,
     FineTuning,
     LSTMMetaLearner,
+    MAMLPlusPlus,
     MetaNAS,
     MetaSGD,
     ProtoNet,
     Reptile,
+    TaskSampling,
+    Validation,
 )
 from skmeta.priors import MetaPrior
 from skmeta.tasks import EpisodeSplit
@@ -61,15 +66,20 @@ LEARNERS = {
     "fomaml": (MAML, STEP | {"first_order": True}),
     "mamlpp": (
         MAML,
-        STEP | {"inner_lr": 0.1, "n_inner_steps": 2, "learn_inner_lr": True, "per_step_norm": True},
+        STEP
+        | {
+            "inner_lr": 0.1,
+            "n_inner_steps": 2,
+            "plus_plus": MAMLPlusPlus(learn_inner_lr=True, per_step_norm=True),
+        },
     ),
     "metanas": (
         MetaNAS,
         STEP
         | {"backbone": "image_cells", "input_shape": (1, 28, 28), "n_inner_steps": 2}
         | {"backbone_params": {"n_channels": 48}, "max_parameters": 112_000}
-        | {"inner_lr": 0.1, "architecture_lr": 0.0}
-        | {"annealing": (0.0, 0.15), "temperature": (0.03, 0.005)},
+        | {"inner_lr": 0.1}
+        | {"search": ArchitectureSearch(0.0, temperature=(0.03, 0.005), annealing=(0.0, 0.15))},
     ),
     "anil": (ANIL, STEP),
     "metasgd": (MetaSGD, STEP),
@@ -188,6 +198,7 @@ def main() -> None:
     parser.add_argument("--learner", choices=[*LEARNERS, "baselines"], default="maml")
     parser.add_argument("--iterations", type=int, default=None)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=JSON", help="more settings")
+    parser.add_argument("--views", nargs="*", default="auto", help="test-time augmentation")
     parser.add_argument("--evaluate", nargs="*", default=["5,1"], metavar="WAY,SHOT")
     parser.add_argument("--modes", nargs="*", default=MODES, choices=MODES)
     parser.add_argument("--episodes", type=int, default=600)
@@ -215,7 +226,7 @@ def main() -> None:
     iterations = args.iterations
     if iterations is None:
         iterations = ITERATIONS.get((args.protocol, args.learner), 1000)
-    settings = settings | {k: json.loads(v) for k, v in (s.split("=", 1) for s in args.set)}
+    changes = {k: json.loads(v) for k, v in (s.split("=", 1) for s in args.set)}
     name = "-".join([args.protocol, args.learner, str(iterations), str(args.seed), *args.set])
     name += (
         "-within" * args.within
@@ -230,8 +241,9 @@ def main() -> None:
         "n_shot": 1,
         "n_query": 15,
         "n_iterations": iterations,
-        "validation_fraction": 0.0,
-        "evaluate_every": 100,
+        "validation": Validation(0.0, every=100),
+        "execution": ExecutionOptions(),
+        "sampling": TaskSampling(),
         "verbose": 1,
         "checkpoint": runs / (name.replace("=", "_").replace('"', "") + ".ckpt"),
         "random_state": args.seed,
@@ -239,8 +251,9 @@ def main() -> None:
     }
     if args.within:
         of = alphabet_of()
-        common["superclass"] = {label: of[label % 1623] for label in np.unique(y).tolist()}
-    learner = cls(**(common | settings))
+        of_label = {label: of[label % 1623] for label in np.unique(y).tolist()}
+        common["sampling"] = TaskSampling(superclass=of_label)
+    learner = cls(**(common | settings)).set_params(**changes)
     if iterations:
         learner.fit(X, y)
     else:
@@ -252,7 +265,8 @@ def main() -> None:
     record = {
         "protocol": args.protocol,
         "learner": args.learner,
-        "settings": settings,
+        "settings": settings | changes,
+        "views": args.views,
         "iterations": iterations,
         "seed": args.seed,
         "gray": args.gray,
@@ -267,17 +281,21 @@ def main() -> None:
         for mode in args.modes:
             superclass = alphabet_of() if args.protocol == "alphabets" else None
             learner.set_params(n_way=n_way, n_shot=n_shot, n_query=15)
-            learner.set_params(superclass=superclass, transductive=mode == "transductive")
-            scores = learner.score_tasks(X_test, y_test, n_tasks=args.episodes)
+            learner.set_params(
+                sampling=TaskSampling(superclass=superclass), transductive=mode == "transductive"
+            )
+            scores = learner.score_tasks(
+                X_test, y_test, n_tasks=args.episodes, test_time_augment=args.views
+            )
             record[f"{n_way}-way {n_shot}-shot {mode}"] = interval(scores)
     report(record)
 
 
 def report(record: dict) -> None:
     """Print a result and keep it."""
-    print(json.dumps(record, indent=1))
+    print(json.dumps(record, indent=1, default=repr))
     with open(RESULTS / "omniglot.jsonl", "a") as file:
-        file.write(json.dumps(record) + "\n")
+        file.write(json.dumps(record, default=repr) + "\n")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ RESULTS = Path(__file__).parent / "results"
 
 def train(folder: Path, n_iterations: int, clock_name: str, precision: str) -> None:
     from skmeta.datasets import load_omniglot
-    from skmeta.learners import MAML
+    from skmeta.learners import MAML, ExecutionOptions, Validation
 
     clock, times = getattr(time, clock_name), []
 
@@ -44,9 +44,10 @@ def train(folder: Path, n_iterations: int, clock_name: str, precision: str) -> N
     Timed.__name__ = "MAML"
     learner = Timed(
         backbone="conv4", backbone_params={"n_channels": 32}, n_shot=1, inner_lr=0.4,
-        meta_batch_size=8, n_iterations=n_iterations, evaluate_every=n_iterations,
-        validation_fraction=0.0, n_jobs=1, execution="loop", device="cpu", random_state=0,
-        precision=precision,
+        meta_batch_size=8, n_iterations=n_iterations,
+        validation=Validation(0.0, every=n_iterations),
+        execution=ExecutionOptions("loop", precision=precision, n_jobs=1),
+        device="cpu", random_state=0,
     ).fit(X, y)  # fmt: skip
     rank = os.environ.get("RANK", "0")
     seconds = (times[-1] - times[N_FIRST]) / (len(times) - 1 - N_FIRST)

@@ -35,7 +35,12 @@ from sklearn.datasets import load_digits
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
 from skmeta.backbones import build_backbone
-from skmeta.learners import MAML, FineTuning, MetaSGD
+from skmeta.learners import (
+    MAML,
+    FineTuning,
+    MetaSGD,
+    TaskSampling,
+)
 from skmeta.tasks import ClassEpisodes, GroupEpisodes, Task, split_tasks, with_wrong_labels
 
 RESULTS = Path(__file__).parent / "results"
@@ -135,8 +140,8 @@ def image_prior(name: str, label_noise: float, iterations: int | None) -> MetaPr
             "n_way": 5,
             "n_shot": 5,
             "n_iterations": iterations,
-            "label_noise": label_noise,
-            "validation_fraction": 0.0,
+            "sampling": TaskSampling(label_noise=label_noise),
+            "validation": 0,
             "verbose": 1,
             "checkpoint": path.with_suffix(".ckpt"),
             "random_state": 0,
@@ -223,7 +228,7 @@ def table_prior(name: str, label_noise: float, X, y, groups, iterations: int | N
         n_query=20,
         n_iterations=iterations or 500,
         meta_batch_size=16,
-        label_noise=label_noise,
+        sampling=TaskSampling(label_noise=label_noise),
         random_state=0,
     )
     if name == "scratch":

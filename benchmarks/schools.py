@@ -50,7 +50,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmeta.few_shot import MetaFewShotRegressor
-from skmeta.learners import ANIL, MAML, InContextLearner, MetaNAS, MetaSGD
+from skmeta.learners import (
+    ANIL,
+    MAML,
+    ArchitectureSearch,
+    InContextLearner,
+    MetaNAS,
+    MetaSGD,
+    Validation,
+)
 from skmeta.learners.in_context._pooled_model import variance_components
 from skmeta.priors import load_table_prior
 
@@ -68,9 +76,7 @@ GRID = [(hidden, n) for hidden in ((16,), (40, 40)) for n in (200, 400)]
 # Of MetaNAS.
 CELLS = {
     "first_order": False,
-    "architecture_lr": 0.0,
-    "annealing": (0.0, 0.15),
-    "temperature": (0.1, 0.01),
+    "search": ArchitectureSearch(0.0, temperature=(0.1, 0.01), annealing=(0.0, 0.15)),
 }
 N_DRAWS = 3
 FEWEST_QUERY_ROWS = 5
@@ -94,7 +100,7 @@ def train(cls, X, y, schools, n_shot: int, seed: int, fixed: tuple | None = None
             meta_batch_size=8,
             meta_lr=2e-4,
             n_iterations=200,
-            validation_fraction=0.0,
+            validation=0,
             random_state=seed,
         )
         return learner.fit(X, y, groups=schools).prior_, None
@@ -118,9 +124,7 @@ def train(cls, X, y, schools, n_shot: int, seed: int, fixed: tuple | None = None
             n_inner_steps=1,
             meta_batch_size=16,
             n_iterations=n_iterations,
-            validation_fraction=validation_fraction,
-            n_validation_tasks=320,
-            evaluate_every=n_iterations,
+            validation=Validation(validation_fraction, n_tasks=320, every=n_iterations),
             random_state=seed,
         ).fit(X, y, groups=schools)
 
@@ -243,7 +247,7 @@ def main() -> None:
         print(f"{key}: {json.dumps(found, indent=1)}")
         results = json.loads(path.read_text()) if path.exists() else {}
         results[key] = found
-        path.write_text(json.dumps(results, indent=1) + "\n")
+        path.write_text(json.dumps(results, indent=1, default=repr) + "\n")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,14 @@ import numpy as np
 import torch
 
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import MAML, MetaNAS, MetaSGD
+from skmeta.learners import (
+    MAML,
+    ArchitectureSearch,
+    MetaNAS,
+    MetaOptimizer,
+    MetaSGD,
+    Validation,
+)
 
 RESULTS = Path(__file__).parent / "results"
 STEPS = (1, 5, 10)
@@ -41,8 +48,7 @@ PAPER = {
     "n_query": 10,
     "meta_batch_size": 25,
     "meta_lr": 1e-3,
-    "schedule": "constant",
-    "clip_norm": None,
+    "meta_optimizer": MetaOptimizer(schedule="constant", clip_norm=None),
     "standardize": False,
     "n_iterations": 70_000,
 }
@@ -51,19 +57,21 @@ TUNED = PAPER | {
     "n_shot": 5,
     "n_query": 15,
     "meta_lr": 3e-3,
-    "schedule": "cosine",
+    "meta_optimizer": MetaOptimizer(schedule="cosine"),
     "n_iterations": 40_000,
 }
 CELLS = {
     "backbone": "table_cells",
     "max_parameters": 1720,
     "first_order": False,
-    "architecture_lr": 0.0,
-    "annealing": (0.0, 0.3),
-    "temperature": (0.3, 0.03),
+    "search": ArchitectureSearch(0.0, temperature=(0.3, 0.03), annealing=(0.0, 0.3)),
 }
 # No inner step: the squared error of all tasks at once.
-FIT_ALL = PAPER | {"n_inner_steps": 0, "schedule": "cosine", "n_iterations": 20_000}
+FIT_ALL = PAPER | {
+    "n_inner_steps": 0,
+    "meta_optimizer": MetaOptimizer(schedule="cosine", clip_norm=None),
+    "n_iterations": 20_000,
+}
 SETTINGS = {
     "maml-paper": (MAML, PAPER),
     "maml": (MAML, TUNED),
@@ -109,8 +117,7 @@ def main() -> None:
         run = "-".join(["sinusoid", name, str(args.seed), *args.set]).replace("=", "_")
         common = {
             "backbone": "mlp",
-            "validation_fraction": 0.0,
-            "evaluate_every": 1000,
+            "validation": Validation(0.0, every=1000),
             "checkpoint": runs / f"{run}.ckpt",
             "verbose": 1,
             "random_state": args.seed,
@@ -133,13 +140,13 @@ def main() -> None:
             learner.set_params(inner_lr=record["fine_tuning_lr"])
         found = errors(learner, 1001, 2000) if args.validate else errors(learner, 1002, 1000)
         record |= {f"mse_{k}": interval(e) for k, e in zip(STEPS, found, strict=True)}
-        print(name, json.dumps(record))
+        print(name, json.dumps(record, default=repr))
         path = RESULTS / "sinusoid.json"
         if args.validate:
             path = runs / "sinusoid-validation.json"
         results = json.loads(path.read_text()) if path.exists() else {}
         results["-".join([name, *args.set])] = record
-        path.write_text(json.dumps(results, indent=1) + "\n")
+        path.write_text(json.dumps(results, indent=1, default=repr) + "\n")
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ class Problem:
             n_inner_steps=1,
             transductive=transductive,
         )
-        return Session.begin(
+        return Session.open(
             learner,
             build_backbone(self.network, self.shape, None, torch.Generator().manual_seed(0)),
             self.shape,

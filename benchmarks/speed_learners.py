@@ -101,7 +101,7 @@ def iteration(
     sampler, rng = ClassEpisodes(y, 5, 1, 15), np.random.default_rng(0)
     one, zero = np.ones(()), np.zeros(())
     generator = torch.Generator().manual_seed(0)
-    session = Session.begin(
+    session = Session.open(
         learner,
         build_backbone(learner.backbone, SHAPE, learner.backbone_params, generator),
         SHAPE,

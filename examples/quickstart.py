@@ -19,7 +19,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from skmeta import MetaFewShotClassifier, MetaPrior
 from skmeta.datasets import load_omniglot
-from skmeta.learners import FineTuning, ProtoNet
+from skmeta.learners import FineTuning, ProtoNet, Validation
 from skmeta.plotting import EpisodeDisplay
 from skmeta.tasks import EpisodeSplit
 
@@ -45,7 +45,7 @@ learner = ProtoNet(
     meta_batch_size=2,
     meta_lr=0.002,
     augment=["mirror", "rotations"],
-    n_validation_tasks=20,
+    validation=Validation(n_tasks=20),
     verbose=1,
     random_state=0,
 )

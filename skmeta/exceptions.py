@@ -17,7 +17,6 @@ __all__ = [
     "HistoryFormatError",
     "HistoryWarning",
     "InvalidEnvironmentError",
-    "MigrationWarning",
     "OverlapWarning",
     "PriorFormatError",
     "PriorMismatchError",
@@ -89,10 +88,6 @@ class OverlapWarning(SkmetaWarning):
 
 class DivergenceWarning(SkmetaWarning):
     """A meta-training diverged; the best state or the next learner is kept."""
-
-
-class MigrationWarning(SkmetaWarning):
-    """A parameter means something else than in an earlier version."""
 
 
 class SkippedTasksWarning(SkmetaWarning):

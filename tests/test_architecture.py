@@ -36,7 +36,11 @@ INNER_FLOORS = {
         {"report"},
         {""},
     ],
-    "learners": [{"_core"}, {"auto", "hierarchical", "in_context"}, {""}],
+    "learners": [
+        {"_core"},
+        {"architecture", "auto", "hierarchical", "in_context", "learned_optimizers"},
+        {""},
+    ],
     "datasets": [{"synthetic_tables"}, {""}],
     "policy": [{"environments"}, {"_core"}, {""}],
 }

@@ -67,9 +67,16 @@ def test_times_are_an_error():
 
 LEARNERS = {
     "linear": HierarchicalLinear(),
-    "maml": MAML(n_shot=4, n_query=8, n_iterations=2, random_state=0),
+    "maml": MAML(n_shot=4, n_query=8, n_iterations=2, validation=0, random_state=0),
     "in context": InContextLearner(
-        width=16, n_layers=1, n_heads=2, cell_width=4, n_shot=4, n_iterations=1, random_state=0
+        width=16,
+        n_layers=1,
+        n_heads=2,
+        cell_width=4,
+        n_shot=4,
+        n_iterations=1,
+        validation=0,
+        random_state=0,
     ),
 }
 
@@ -77,7 +84,7 @@ LEARNERS = {
 @pytest.mark.parametrize("name", LEARNERS)
 def test_a_prior_keeps_the_encoder_of_its_family(name, tmp_path):
     frame, y, groups = family()
-    learner = LEARNERS[name].set_params(validation_fraction=0.0)
+    learner = LEARNERS[name]
     prior = learner.fit(frame, y, groups=groups).prior_
     assert prior.n_features_in == 2
     assert prior.feature_names_in == ("size", "colour")

@@ -202,7 +202,7 @@ def test_a_terminal_and_a_notebook_get_a_bar(monkeypatch):
 
 
 def test_meta_training_writes_plain_lines(capsys):
-    ProtoNet(n_way=3, n_iterations=3, validation_fraction=0, verbose=1, random_state=0).fit(X, y)
+    ProtoNet(n_way=3, n_iterations=3, validation=0, verbose=1, random_state=0).fit(X, y)
     error = capsys.readouterr().err
     assert error.splitlines()[-1].startswith("meta-training: 3/3 iterations, ")
     assert is_plain(error)

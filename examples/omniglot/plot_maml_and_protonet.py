@@ -22,7 +22,7 @@ from sklearn.model_selection import cross_val_score
 
 from skmeta import MetaFewShotClassifier
 from skmeta.datasets import load_omniglot
-from skmeta.learners import MAML, ProtoNet
+from skmeta.learners import MAML, ProtoNet, Validation
 from skmeta.plotting import EpisodeDisplay, LearningCurveDisplay
 from skmeta.tasks import EpisodeSplit
 
@@ -47,8 +47,7 @@ settings = {
     "n_shot": 1,
     "n_query": 5,
     "n_iterations": 250,
-    "evaluate_every": 25,
-    "n_validation_tasks": 50,
+    "validation": Validation(n_tasks=50, every=25),
     "meta_batch_size": 8,
     "meta_lr": 0.003,
     "random_state": 0,

@@ -20,7 +20,7 @@ import numpy as np
 
 from skmeta import MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import MAML, MetaNAS
+from skmeta.learners import MAML, MetaNAS, Validation
 from skmeta.plotting import ArchitectureDisplay
 
 X, y, groups = make_sinusoid_tasks(n_tasks=2000, n_samples=20, random_state=0)
@@ -34,7 +34,7 @@ settings = {
     "meta_batch_size": 25,
     "meta_lr": 0.003,
     "standardize": False,
-    "evaluate_every": 800,
+    "validation": Validation(every=800),
     "random_state": 0,
 }
 learner = MetaNAS(

@@ -17,7 +17,12 @@ import numpy as np
 
 from skmeta import MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import MAML, FineTuning, MetaSGD
+from skmeta.learners import (
+    MAML,
+    FineTuning,
+    MetaSGD,
+    Validation,
+)
 from skmeta.plotting import AdaptationDisplay
 
 X, y, groups = make_sinusoid_tasks(n_tasks=2000, n_samples=20, random_state=0)
@@ -36,7 +41,7 @@ settings = {
     "n_query": 15,
     "n_iterations": 1500,
     "meta_batch_size": 25,
-    "evaluate_every": 500,
+    "validation": Validation(every=500),
     "random_state": 0,
 }
 learners = {

@@ -20,20 +20,20 @@ import numpy as np
 import torch
 
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import LearnedOptimizer
+from skmeta.learners import LearnedOptimizer, OptimizerTraining
 
 X, y, groups = make_sinusoid_tasks(n_tasks=2000, n_samples=21, random_state=0)
 learner = LearnedOptimizer(
     backbone="mlp",
     backbone_params={"hidden": (20,), "activation": "tanh"},
-    objective="support",
+    training=OptimizerTraining(objective="support"),
     n_inner_steps=20,
     n_shot=20,
     n_query=1,
     meta_batch_size=16,
     meta_lr=0.01,
     n_iterations=200,
-    validation_fraction=0.0,
+    validation=0,
     standardize=False,
     random_state=0,
 ).fit(X, y, groups=groups)

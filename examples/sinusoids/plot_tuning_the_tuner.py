@@ -34,7 +34,7 @@ learner = MAML(
     n_query=15,
     n_iterations=150,
     meta_lr=0.003,
-    validation_fraction=0.0,
+    validation=0,
     random_state=0,
 )
 learner.set_fit_request(groups=True).set_score_request(groups=True)

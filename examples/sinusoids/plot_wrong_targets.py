@@ -3,7 +3,7 @@ Wrong targets
 =============
 
 Labels are made by people and by instruments, and some are wrong. A learner that adapts to five or
-ten rows believes each of them. ``label_noise=`` makes a part of the support labels of
+ten rows believes each of them. ``label_noise`` makes a part of the support labels of
 *meta-training* wrong, while those of the queries stay right: to do well there, a prior must learn
 not to trust every single row.
 """
@@ -18,7 +18,7 @@ import numpy as np
 
 from skmeta import MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import MetaSGD
+from skmeta.learners import MetaSGD, TaskSampling, Validation
 from skmeta.tasks import GroupEpisodes, with_wrong_labels
 
 X, y, groups = make_sinusoid_tasks(n_tasks=2000, n_samples=25, random_state=0)
@@ -31,12 +31,14 @@ settings = {
     "n_iterations": 1000,
     "meta_batch_size": 25,
     "meta_lr": 0.003,
-    "evaluate_every": 500,
+    "validation": Validation(every=500),
     "random_state": 0,
 }
 priors = {
     "right targets": MetaSGD(**settings).fit(X, y, groups=groups).prior_,
-    "label_noise=0.3": MetaSGD(label_noise=0.3, **settings).fit(X, y, groups=groups).prior_,
+    "label_noise=0.3": MetaSGD(sampling=TaskSampling(label_noise=0.3), **settings)
+    .fit(X, y, groups=groups)
+    .prior_,
 }
 
 # %%

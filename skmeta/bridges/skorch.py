@@ -264,7 +264,7 @@ class PriorNetClassifier(_PriorNet, _Classifier):
     >>> from skmeta.learners import ProtoNet
     >>> X, y = load_digits(return_X_y=True)
     >>> learner = ProtoNet(
-    ...     backbone="mlp", n_way=3, n_iterations=5, validation_fraction=0.0, random_state=0
+    ...     backbone="mlp", n_way=3, n_iterations=5, validation=0, random_state=0
     ... )
     >>> prior = learner.fit(X[y < 8], y[y < 8]).prior_
     >>> few = [*(y == 8).nonzero()[0][:5], *(y == 9).nonzero()[0][:5]]

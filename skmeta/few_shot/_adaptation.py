@@ -179,7 +179,7 @@ def predict(
         If a prediction is not finite.
     """
     size = max(1, min(_MAX_ROWS, _MAX_OUTPUTS // session.context.n_outputs))
-    if session.learner.transductive:
+    if session.context.transductive:
         size = len(X)
     adapter, results = session.adapter, None
     with torch.no_grad(), _execution(session, min(size, len(X))):
@@ -229,7 +229,9 @@ def _choose_precision(prior: MetaPrior, device: Any) -> str:
 
 
 def _check_overrides(overrides: dict[str, Any], learner_class: type[MetaLearner]) -> None:
-    unknown = sorted(overrides.keys() - set(parameter_names(learner_class)))
+    # Views are not the learner's business: each is learned as a task of its own.
+    known = {"test_time_augment", *parameter_names(learner_class)}
+    unknown = sorted(overrides.keys() - known)
     if unknown:
         raise ValueError(
             f"{unknown[0]}={overrides[unknown[0]]} does not apply to a prior learned by "

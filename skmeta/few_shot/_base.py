@@ -22,7 +22,6 @@ from skmeta._validation import check_rows, suggest_parameters
 from skmeta.backend import (
     PRECISIONS,
     State,
-    resolve_test_time_augment,
     state_to_numpy,
     state_to_torch,
 )
@@ -195,7 +194,7 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         changed = {n: v for n, v in adapted.items() if v is not state.get(n)}
         self.adapted_ = state_to_numpy(changed)
         self._support = support
-        self._views = resolve_test_time_augment(learner.test_time_augment, learner.augment)
+        self._views = session.changes
         self._set_task_attributes(task_attributes(session, adapted))
         self._opened = self._opening(), session, prepared
 

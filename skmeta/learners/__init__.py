@@ -4,29 +4,39 @@ from skmeta.learners._anil import ANIL
 from skmeta.learners._core import LEARNERS as LEARNERS
 from skmeta.learners._core import (
     Context,
+    ExecutionOptions,
     GradientLearner,
     InnerLoopLearner,
     MetaLearner,
+    MetaOptimizer,
+    NetworkLearner,
+    TaskSampling,
+    Validation,
 )
 from skmeta.learners._fine_tuning import FineTuning
-from skmeta.learners._learned_optimizer import LearnedOptimizer
-from skmeta.learners._lstm import LSTMMetaLearner
-from skmeta.learners._maml import MAML
+from skmeta.learners._maml import MAML, MAMLPlusPlus
 from skmeta.learners._meta_sgd import MetaSGD
-from skmeta.learners._metanas import MetaNAS
-from skmeta.learners._prior_optimizer import PriorOptimizer
 from skmeta.learners._protonet import ProtoNet
 from skmeta.learners._reptile import Reptile
+from skmeta.learners.architecture import ArchitectureSearch, MetaNAS
 from skmeta.learners.auto import AutoLearner
 from skmeta.learners.hierarchical import ALPaCA, HierarchicalLinear
 from skmeta.learners.in_context import InContextLearner
+from skmeta.learners.learned_optimizers import (
+    LearnedOptimizer,
+    LSTMMetaLearner,
+    OptimizerTraining,
+    PriorOptimizer,
+)
 
 __all__ = [
     "ANIL",
     "MAML",
     "ALPaCA",
+    "ArchitectureSearch",
     "AutoLearner",
     "Context",
+    "ExecutionOptions",
     "FineTuning",
     "GradientLearner",
     "HierarchicalLinear",
@@ -34,10 +44,16 @@ __all__ = [
     "InnerLoopLearner",
     "LSTMMetaLearner",
     "LearnedOptimizer",
+    "MAMLPlusPlus",
     "MetaLearner",
     "MetaNAS",
+    "MetaOptimizer",
     "MetaSGD",
+    "NetworkLearner",
+    "OptimizerTraining",
     "PriorOptimizer",
     "ProtoNet",
     "Reptile",
+    "TaskSampling",
+    "Validation",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -41,7 +41,7 @@ class FineTuning(InnerLoopLearner):
     'FineTuning'
     """
 
-    inner_lr: float = 0.01
+    inner_lr: Any = 0.01
     n_inner_steps: int = 200
 
     default_head: ClassVar[str] = "zeros"
@@ -77,7 +77,7 @@ class FineTuning(InnerLoopLearner):
                 "use initial_prior, or another learner."
             )
         rows = Rows(*(torch.cat(parts) for parts in zip(task.support, task.query, strict=True)))
-        start, _ = self.start(context, state, rows)
+        start, _ = self.first_fast(context, state, rows)
         if context.network.has_statistics:
             start |= context.network.measure(start, rows.x)[1]
         outputs = self.forward(context, start, rows.x)

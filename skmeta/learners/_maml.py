@@ -6,14 +6,70 @@ import copy
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from skmeta._docstrings import SHARED_PARAMETERS
 from skmeta._sklearn_compat import Interval
 from skmeta.backend import State, TaskTensors
-from skmeta.learners._core import Context, GradientLearner, Memory, initial_head, loss, score
+from skmeta.learners._core import (
+    Context,
+    Declared,
+    GradientLearner,
+    Memory,
+    initial_head,
+    loss,
+    parameter,
+    score,
+)
+
+
+@dataclass(repr=False)
+class MAMLPlusPlus(Declared):
+    """The options of MAML++, for the parameter ``plus_plus`` of MAML and ANIL.
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    References
+    ----------
+    Antoniou, Edwards and Storkey (2019), How to train your MAML, section 4.
+
+    Examples
+    --------
+    >>> from skmeta.learners import MAML, MAMLPlusPlus
+    >>> learner = MAML(plus_plus=MAMLPlusPlus(learn_inner_lr=True), n_inner_steps=5)
+    """
+
+    multi_step_loss: float = parameter(
+        0.0,
+        "float",
+        "Share of the meta-training, from its start, in which the query losses after all inner "
+        "steps count, with weights that go over to the last one; 0: the last one only.",
+        Interval(Real, 0, 1, closed="both"),
+        role="training",
+    )
+    first_order_until: float = parameter(
+        0.0,
+        "float",
+        "Share of the meta-training, from its start, in which the meta-gradient is of first order.",
+        Interval(Real, 0, 1, closed="both"),
+        role="training",
+    )
+    learn_inner_lr: bool = parameter(
+        False, *SHARED_PARAMETERS["learn_inner_lr"], "boolean", role="training"
+    )
+    per_step_norm: bool = parameter(
+        False,
+        "bool",
+        "Whether batch normalisations have scales and shifts of their own after each step, which "
+        "are learned, but not adapted.",
+        "boolean",
+        role="training",
+    )
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -23,8 +79,8 @@ class MAML(GradientLearner):
     theta' = theta - inner_lr * gradient of the support loss; theta descends the query loss at
     theta', through the inner gradient (second order), or not (``first_order=True``, FOMAML).
 
-    The options of MAML++ are ``multi_step_loss``, ``first_order_until``, ``learn_inner_lr`` and
-    ``per_step_norm``; all are off by default. Its cosine schedule is that of all learners.
+    ``plus_plus`` has the options of MAML++; all are off by default. Its cosine schedule is that of
+    all learners.
 
     Parameters
     ----------
@@ -59,34 +115,35 @@ class MAML(GradientLearner):
     MetaPrior(MAML on mlp, regression, 1 feature, trained on 45 groups, ...)
     """
 
-    multi_step_loss: float = 0.0
-    first_order_until: float = 0.0
-    learn_inner_lr: bool = False
-    per_step_norm: bool = False
+    plus_plus: Any = parameter(
+        None,
+        "MAMLPlusPlus or None",
+        "Options of MAML++ (Antoniou et al. 2019).",
+        MAMLPlusPlus,
+        None,
+        role="training",
+    )
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **GradientLearner._parameter_constraints,
-        "multi_step_loss": [Interval(Real, 0, 1, closed="both")],
-        "first_order_until": [Interval(Real, 0, 1, closed="both")],
-        "learn_inner_lr": ["boolean"],
-        "per_step_norm": ["boolean"],
-    }
-
-    def skips_zero_gradient(self) -> bool:
-        return not self.per_step_norm
+    def skips_zero_gradient(self, state: Mapping[str, Tensor]) -> bool:
+        return not any(n.startswith("norm.") for n in state)
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
         state = super().init_state(context, generator)
-        n_steps = max(1, self.n_inner_steps)
+        n_steps, options = max(1, self.n_inner_steps), self._options
         own: State = {}
-        if self.learn_inner_lr:
+        if options.learn_inner_lr:
             # A head that starts from zero or from prototypes is adapted, too.
             names = {*state, *initial_head("shared", 1, 1, generator)}
             rate = torch.full((n_steps,), self.inner_lr)
             own |= {f"rate.{n}": rate.clone() for n in sorted(names) if self.is_adapted(n)}
-        if self.per_step_norm:
+        if options.per_step_norm:
             own |= {f"norm.{n}": state[n].repeat(n_steps, 1) for n in context.network.norm_weights}
         return state | own
+
+    @property
+    def _options(self) -> MAMLPlusPlus:
+        options: MAMLPlusPlus = self.plus_plus or MAMLPlusPlus()
+        return options
 
     def update(
         self,
@@ -106,41 +163,39 @@ class MAML(GradientLearner):
         def of_step(values: Tensor) -> Tensor:
             return values[min(step, len(values) - 1)]
 
-        rates = {n: of_step(state[f"rate.{n}"]) for n in fast} if self.learn_inner_lr else {}
+        rates = {n: of_step(state[r]) for n in fast if (r := f"rate.{n}") in state}
         new = {n: v - rates.get(n, self.inner_lr) * gradient[n] for n, v in fast.items()}
-        if self.per_step_norm:
-            new |= {
-                n.removeprefix("norm."): of_step(v)
-                for n, v in state.items()
-                if n.startswith("norm.")
-            }
+        norms = {n.removeprefix("norm."): v for n, v in state.items() if n.startswith("norm.")}
+        new |= {n: of_step(v) for n, v in norms.items()}
         return new, {"step": step + 1}
 
     def meta_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        if context.progress < self.first_order_until and not self.first_order:
+        options = self._options
+        if context.progress < options.first_order_until and not self.first_order:
             learner = copy.copy(self)
             learner.first_order = True
             return learner.meta_loss(context, state, task)
-        if context.progress < self.multi_step_loss and self.n_inner_steps > 1:
+        if context.progress < options.multi_step_loss and self.n_inner_steps > 1:
             return self._multi_step_loss(context, state, task)
         return super().meta_loss(context, state, task)
 
     def recording_key(self, context: Context) -> Hashable:
         if not type(self).__module__.startswith("skmeta."):
             return None  # A subclass may depend on anything.
-        if context.progress < self.multi_step_loss and self.n_inner_steps > 1:
+        options = self._options
+        if context.progress < options.multi_step_loss and self.n_inner_steps > 1:
             return None  # Weights change at each iteration.
-        return "first-order" if context.progress < self.first_order_until else "exact"
+        return "first-order" if context.progress < options.first_order_until else "exact"
 
     def _multi_step_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        weights = step_weights(self.n_inner_steps, context.progress / self.multi_step_loss)
+        annealed = context.progress / self._options.multi_step_loss
         point = self._start_point(context, state, task.support)
         total = task.query.w.new_zeros(())
-        for weight in weights:
+        for weight in step_weights(self.n_inner_steps, annealed):
             point = self._take_step(context, state, point, task.support)
             adapted = self._final_state(context, point, task.support)
             outputs = self.forward(context, adapted, task.query.x)

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from skmeta.backend import Rows, State
-from skmeta.learners._core import Context, MetaLearner, class_means
+from skmeta.learners._core import Context, NetworkLearner, class_means
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class ProtoNet(MetaLearner):
+class ProtoNet(NetworkLearner):
     """Prototypical network: the nearest class mean in a learned embedding.
 
     There is no inner loop: a task is learned by one pass over its support set. It is the fastest
@@ -67,7 +67,7 @@ class ProtoNet(MetaLearner):
         return dict(state) | statistics | {"prototypes": prototypes, "offset": offset}
 
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        features, centres = self._features(context, adapted, x), adapted["prototypes"]
+        features, centres = context.features(adapted, x), adapted["prototypes"]
         # -|f - c|^2 (Snell et al. 2017, equation 2), as a product of matrices.
         squares = (centres * centres).sum(1) + (features * features).sum(1, keepdim=True)
         return adapted["offset"] + 2 * features @ centres.T - squares

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
-import torch
 from torch import Tensor
 
-from skmeta.backend import Rows, State, TaskTensors
-from skmeta.learners._core import Context, InnerLoopLearner, MetaLearner, loss, score
+from skmeta.backend import State, TaskTensors
+from skmeta.learners._core import Context, InnerLoopLearner, reptile_gradient
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -44,9 +44,8 @@ class Reptile(InnerLoopLearner):
     """
 
     n_inner_steps: int = 5
-    meta_optimizer: str = "sgd"
+    meta_optimizer: Any = "sgd"  # With a linear schedule.
     meta_lr: float = 1.0
-    schedule: str = "linear"
 
     def recording_key(self, context: Context) -> Hashable:
         # A subclass may depend on anything.
@@ -56,42 +55,3 @@ class Reptile(InnerLoopLearner):
         self, context: Context, state: State, task: TaskTensors
     ) -> tuple[State, dict[str, Tensor]]:
         return reptile_gradient(self, context, state, task)
-
-
-def reptile_gradient(
-    learner: MetaLearner, context: Context, state: State, task: TaskTensors
-) -> tuple[State, dict[str, Tensor]]:
-    """Compute Reptile's meta-gradient: the state minus its adaptation to all rows of a task.
-
-    Parameters
-    ----------
-    learner : MetaLearner
-        Adapts to the task.
-    context : Context
-        Network, kind and head of the task.
-    state : dict of Tensor
-        The prior.
-    task : TaskTensors
-        The task.
-
-    Returns
-    -------
-    gradient : dict of Tensor
-        With the names and shapes of ``state``.
-    metrics : dict of Tensor
-        ``"loss"`` and ``"score"``.
-    """
-    rows = Rows(*(torch.cat(parts) for parts in zip(task.support, task.query, strict=True)))
-    adapted = learner.adapt(context, state, rows)
-    outputs = learner.forward(context, adapted, task.query.x)
-    gradient = {n: _difference(v, adapted[n]) for n, v in state.items()}
-    metrics = {
-        "loss": loss(context.kind, outputs, task.query),
-        "score": score(context.kind, outputs, task.query),
-    }
-    return gradient, metrics
-
-
-def _difference(before: Tensor, after: Tensor) -> Tensor:
-    # A row shared by all classes moves towards the mean of the rows after training.
-    return before - (after if after.shape == before.shape else after.mean(0, keepdim=True))

@@ -55,10 +55,10 @@ class LearningCurveDisplay:
     Examples
     --------
     >>> from sklearn.datasets import load_digits
-    >>> from skmeta.learners import ProtoNet
+    >>> from skmeta.learners import ProtoNet, Validation
     >>> from skmeta.plotting import LearningCurveDisplay
     >>> X, y = load_digits(return_X_y=True)
-    >>> settings = {"n_iterations": 20, "evaluate_every": 5, "n_validation_tasks": 5}
+    >>> settings = {"n_iterations": 20, "validation": Validation(n_tasks=5, every=5)}
     >>> learner = ProtoNet(n_way=3, random_state=0, **settings).fit(X, y)
     >>> display = LearningCurveDisplay.from_estimator(learner)
     >>> display.metric_name, len(display.iteration)

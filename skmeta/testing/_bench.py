@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from skmeta.backbones import EpisodeBatchNorm, build_backbone
 from skmeta.backend import Execution, Rows, Scaler, State, TaskTensors
-from skmeta.learners import Context, MetaLearner
-from skmeta.learners._core import Session, read_prior
+from skmeta.learners import Context, ExecutionOptions, MetaLearner, TaskSampling, Validation
+from skmeta.learners._core import Session, read_prior, read_settings
 from skmeta.priors import MetaPrior
 
 N_FEATURES = 4
@@ -35,19 +35,13 @@ _SMALL: dict[str, Any] = {
     "n_way": N_WAY,
     "n_shot": 2,
     "n_query": 2,
-    "shots_per": "class",
+    "sampling": TaskSampling("class"),
     "transductive": False,
     "n_iterations": 6,
     "meta_batch_size": 2,
-    "validation_fraction": 0.25,
-    "n_validation_tasks": 4,
-    "evaluate_every": 2,
-    "patience": None,
+    "validation": Validation(0.25, n_tasks=4, every=2),
     "device": "cpu",
-    "precision": "float64",
-    "execution": "loop",
-    "chunk_size": None,
-    "n_jobs": None,
+    "execution": ExecutionOptions("loop", precision="float64"),
     "checkpoint": None,
     "verbose": 0,
     "random_state": 0,
@@ -57,14 +51,23 @@ _SMALL: dict[str, Any] = {
 def small_clone(learner: MetaLearner, **changes: Any) -> MetaLearner:
     """Clone a learner with settings under which a fit takes a moment."""
     settings = dict(_SMALL)
-    if str(learner.backbone).endswith("cells"):
+    if _is_made_of_cells(learner):
         settings |= {"backbone": "cells", "backbone_params": _CELLS}
     if hasattr(learner, "n_inner_steps"):
         settings["n_inner_steps"] = min(learner.n_inner_steps, 2)
     small: MetaLearner = clone(learner)
     names = small.get_params(deep=False)
-    small.set_params(**{n: v for n, v in settings.items() if n in names} | changes)
+    small.set_params(**{n: v for n, v in (settings | changes).items() if n in names})
     return small
+
+
+def has_outer_loop(learner: MetaLearner) -> bool:
+    """Whether a learner is meta-trained by iterations."""
+    return read_settings(learner).n_iterations > 0
+
+
+def _is_made_of_cells(learner: MetaLearner) -> bool:
+    return str(read_settings(learner).backbone).endswith("cells")
 
 
 @dataclass(frozen=True)
@@ -139,9 +142,9 @@ def make_bench(
     small = small_clone(learner, **changes)
     scaler = Scaler(np.zeros(()), np.ones(()), np.zeros(()), np.ones(()))
     n_outputs = N_WAY if kind == "classification" else 1
-    session = Session.begin(
+    session = Session.open(
         small,
-        _make_module(network, small.backbone, generator),
+        _make_module(network, read_settings(small).backbone, generator),
         (N_FEATURES,),
         scaler,
         kind=kind,

@@ -14,10 +14,11 @@ import torch
 from sklearn.base import clone
 from sklearn.utils import get_tags
 
-from skmeta.learners import MetaLearner
+from skmeta.learners import ExecutionOptions, MetaLearner, TaskSampling
 from skmeta.priors import MetaPrior
 from skmeta.testing._bench import (
     N_FEATURES,
+    has_outer_loop,
     make_grouped_table,
     make_table,
     predict_with_prior,
@@ -29,12 +30,14 @@ from skmeta.testing._bench import (
 def fit_is_reproducible(learner: MetaLearner, kind: str) -> None:
     """The same random_state gives the same prior, bit by bit, for one thread and two."""
     table = make_table(learner, kind)
-    runs = [{}, {}, {"execution": "threads", "n_jobs": 1}, {"execution": "threads", "n_jobs": 2}]
+    threads = [ExecutionOptions("threads", precision="float64", n_jobs=n) for n in (1, 2)]
+    runs = [{}, {}, *({"execution": execution} for execution in threads)]
     fits = [small_clone(learner, **changes).fit(*table) for changes in runs]
     _assert_same_prior(fits[1].prior_, fits[0].prior_, "a second fit")
     _assert_same_prior(fits[3].prior_, fits[2].prior_, "a fit with n_jobs=2 instead of 1")
-    other = small_clone(learner, random_state=1).fit(*table)
-    assert _learned_differs(other, fits[0]), "random_state has no effect"
+    if has_outer_loop(learner):
+        other = small_clone(learner, random_state=1).fit(*table)
+        assert _learned_differs(other, fits[0]), "random_state has no effect"
 
 
 def global_random_numbers_are_left_alone(learner: MetaLearner, kind: str) -> None:
@@ -59,9 +62,10 @@ def groups_are_learned(learner: MetaLearner, kind: str) -> None:
     """Tasks may be groups. Some groups, and a new task, may lack a class."""
     needs_all = learner.needs_every_class(learner.resolve_head(kind, "groups"))
     shots_per = "class" if needs_all or kind == "regression" else "task"
-    fitted = small_clone(learner, shots_per=shots_per).fit(*make_grouped_table(kind))
+    fitted = small_clone(learner, sampling=TaskSampling(shots_per)).fit(*make_grouped_table(kind))
     unseen = make_grouped_table(kind, seed=1)
-    assert np.isfinite(fitted.history_["train_loss"]).all(), "the loss over groups is not finite"
+    losses = fitted.history_.get("train_loss", [])
+    assert np.isfinite(losses).all(), "the loss over groups is not finite"
     assert np.isfinite(fitted.score(*unseen)), "the score over groups is not finite"
     tasks: tuple[tuple[int, ...], ...] = ((0, 1, 2), (0, 2), (2, 1))
     for classes in tasks if kind == "classification" else ((0,),):
@@ -82,12 +86,12 @@ def fit_changes_the_state_and_keeps_the_parameters(learner: MetaLearner, kind: s
     assert small.get_params() == params, "fit changed a constructor parameter"
     assert small.n_features_in_ == N_FEATURES
     assert small.prior_.kind == kind
+    if not has_outer_loop(learner):
+        return
     assert small.history_["iteration"] == [2, 4, 6], "history_ needs one entry per evaluation"
     assert np.isfinite(small.history_["validation_score"]).all()
     # Without validation the last state is kept, so each iteration shows.
-    short, longer = (
-        small_clone(learner, n_iterations=n, validation_fraction=0.0).fit(*table) for n in (1, 3)
-    )
+    short, longer = (small_clone(learner, n_iterations=n, validation=0).fit(*table) for n in (1, 3))
     assert _learned_differs(longer, short), "the number of iterations has no effect"
 
 
@@ -110,6 +114,8 @@ def score_is_a_finite_number(learner: MetaLearner, kind: str) -> None:
 
 def interrupted_fit_resumes_exactly(learner: MetaLearner, kind: str) -> None:
     """A fit that is interrupted and started again gives the result of an uninterrupted one."""
+    if not has_outer_loop(learner):
+        return
     table = make_table(learner, kind)
     expected = small_clone(learner).fit(*table)
     with tempfile.TemporaryDirectory() as folder:
@@ -173,13 +179,15 @@ def parameters_follow_scikit_learn(learner: MetaLearner, kind: str) -> None:
     copy: MetaLearner = clone(small)
     assert type(copy) is type(small)
     assert copy.get_params() == params, "clone changes a parameter"
-    assert copy.set_params(n_way=7) is copy, "set_params does not return self"
-    assert copy.n_way == 7
-    assert small.n_way != 7, "a clone shares its parameters with the original"
+    assert copy.set_params(n_query=7) is copy, "set_params does not return self"
+    assert copy.n_query == 7
+    assert small.n_query != 7, "a clone shares its parameters with the original"
     assert isinstance(raised_by(lambda: copy.set_params(no_such_parameter=1)), ValueError), (
         "set_params accepts a parameter that does not exist"
     )
-    assert set(params) == set(vars(small)), "the constructor stores more, or less, than its inputs"
+    assert set(vars(small)) == set(small.get_params(deep=False)), (
+        "the constructor stores more, or less, than its inputs"
+    )
     assert type(small).__name__ in repr(small), "repr does not name the class"
     assert pickle.loads(pickle.dumps(small)).get_params() == params, "pickling loses a parameter"
 
@@ -204,7 +212,7 @@ def bad_input_is_refused(learner: MetaLearner, kind: str) -> None:
         "y that is too short": lambda: small_clone(learner).fit(X, y[:-1], groups),
         "an X without rows": lambda: small_clone(learner).fit(X[:0], y[:0], groups),
     }
-    for name in {"head_init", "task_type", "schedule"} & set(learner.get_params(deep=False)):
+    for name in {"head_init", "task_type", "meta_optimizer"} & set(learner.get_params(deep=False)):
         unknown = small_clone(learner, **{name: "?"})
         calls[f"an unknown {name}"] = partial(unknown.fit, X, y, groups)
     if not get_tags(learner).input_tags.allow_nan:

@@ -9,7 +9,13 @@ from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, Network, check_bfloat16
 from skmeta.backend import _device as device_module
 from skmeta.exceptions import DeviceError
-from skmeta.learners import MAML, InContextLearner, ProtoNet
+from skmeta.learners import (
+    MAML,
+    ExecutionOptions,
+    InContextLearner,
+    ProtoNet,
+    Validation,
+)
 
 CPU = torch.device("cpu")
 
@@ -78,8 +84,9 @@ def test_a_learner_trains_in_bfloat16(learner_class):
     for precision in ("float32", "bfloat16"):
         learner = learner_class(
             backbone="conv4", backbone_params={"n_channels": 8, "n_blocks": 2},
-            n_way=2, n_shot=2, n_query=5, n_iterations=15, evaluate_every=15,
-            n_validation_tasks=20, validation_fraction=0.2, precision=precision, device="cpu",
+            n_way=2, n_shot=2, n_query=5, n_iterations=15, device="cpu",
+            validation=Validation(0.2, n_tasks=20, every=15),
+            execution=ExecutionOptions(precision=precision),
             random_state=0,
         ).fit(images, y)  # fmt: skip
         assert learner.prior_.tensors["body.0.weight"].dtype == np.dtype("float32")
@@ -90,7 +97,7 @@ def test_a_learner_trains_in_bfloat16(learner_class):
 def test_a_processor_without_the_instructions_is_told(monkeypatch):
     monkeypatch.setattr(device_module, "has_bfloat16_instructions", lambda: False)
     with pytest.raises(DeviceError, match="needs a processor with AVX-512-BF16 or AMX"):
-        ProtoNet(precision="bfloat16", n_way=2, n_iterations=1).fit(
+        ProtoNet(execution=ExecutionOptions(precision="bfloat16"), n_way=2, n_iterations=1).fit(
             draw(40, 3).numpy(), [0, 1] * 20
         )
     with pytest.raises(DeviceError, match="a CPU or a CUDA GPU, which device='meta' is not"):
@@ -98,6 +105,6 @@ def test_a_processor_without_the_instructions_is_told(monkeypatch):
 
 
 def test_learners_in_closed_form_and_of_tables_have_no_bfloat16():
-    learner = InContextLearner(precision="bfloat16")
+    learner = InContextLearner(execution=ExecutionOptions(precision="bfloat16"))
     with pytest.raises(ValueError, match="'precision' parameter"):
         learner.fit(np.zeros((4, 2)), [0, 1, 0, 1])

@@ -12,7 +12,13 @@ from sklearn.metrics import r2_score
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import PriorMismatchError
-from skmeta.learners import MAML, HierarchicalLinear, MetaNAS, ProtoNet
+from skmeta.learners import (
+    MAML,
+    HierarchicalLinear,
+    MetaNAS,
+    ProtoNet,
+    TaskSampling,
+)
 from skmeta.priors import MetaPrior
 
 pytest.importorskip("skorch")
@@ -105,7 +111,7 @@ def test_batch_normalisation_has_the_statistics_of_the_rows(data):
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(8), 6)
     X = rng.uniform(size=(48, 64)) + 0.1 * y[:, None]
-    learner = ProtoNet(n_way=3, n_shot=2, n_query=2, validation_fraction=0, **IMAGES, **QUICK)
+    learner = ProtoNet(n_way=3, n_shot=2, n_query=2, validation=0, **IMAGES, **QUICK)
     prior = learner.fit(X[y < 5], y[y < 5]).prior_
     X, y = X[y >= 5], y[y >= 5] - 5
     settings = {"module__prior": prior, "lr": 0.0, "max_epochs": 1, "verbose": 0}
@@ -122,7 +128,7 @@ def test_batch_normalisation_has_the_statistics_of_the_rows(data):
 def test_classes_with_rows_of_their_own_in_the_head(data):
     X, y = data
     groups = np.arange(len(y)) % 4
-    settings = {"task_type": "classification", "shots_per": "task"}
+    settings = {"task_type": "classification", "sampling": TaskSampling("task")}
     learner = MAML(backbone="mlp", n_shot=8, n_query=8, **settings, **QUICK)
     prior = learner.fit(X, y % 3, groups=groups).prior_
     module = PriorModule(prior, 2)

@@ -27,7 +27,15 @@ from skmeta.exceptions import (
     SkippedTasksWarning,
     UnusedDataWarning,
 )
-from skmeta.learners import ANIL, MAML, FineTuning, HierarchicalLinear, MetaSGD, ProtoNet
+from skmeta.learners import (
+    ANIL,
+    MAML,
+    FineTuning,
+    HierarchicalLinear,
+    MetaSGD,
+    ProtoNet,
+    TaskSampling,
+)
 from skmeta.priors import MetaPrior, load_table_prior
 from skmeta.tasks import EpisodeSplit
 
@@ -53,7 +61,7 @@ def image_prior(omniglot):
         n_shot=1,
         n_query=5,
         n_iterations=60,
-        validation_fraction=0.0,
+        validation=0,
         meta_lr=1e-2,
         random_state=0,
     )
@@ -235,9 +243,9 @@ def test_learned_head_knows_its_classes():
     groups = np.repeat(np.arange(30), 20)
     X = rng.normal(size=(600, 3))
     y = np.where(X[:, 0] + 0.3 * rng.normal(size=30)[groups] > 0, "sick", "well")
-    learner = MAML(n_shot=2, n_query=4, shots_per="class", n_iterations=200, random_state=0).fit(
-        X, y, groups=groups
-    )
+    learner = MAML(
+        n_shot=2, n_query=4, sampling=TaskSampling("class"), n_iterations=200, random_state=0
+    ).fit(X, y, groups=groups)
     assert list(learner.prior_.classes) == ["sick", "well"]
     clf = MetaFewShotClassifier(learner.prior_, n_inner_steps=0)
     # No step is taken: the meaning of the labels comes from the earlier tasks alone.

@@ -12,7 +12,11 @@ from sklearn.model_selection import cross_val_score
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.exceptions import UnusedDataWarning
-from skmeta.learners import MAML, InContextLearner, ProtoNet
+from skmeta.learners import (
+    MAML,
+    InContextLearner,
+    ProtoNet,
+)
 from skmeta.priors import load_table_prior
 
 
@@ -150,7 +154,7 @@ def test_an_unknown_parameter_is_answered_with_the_nearest():
 
 def test_a_fitted_learner_and_a_path_are_priors(tmp_path):
     X, y = load_iris(return_X_y=True)
-    learner = ProtoNet(n_way=2, n_shot=2, n_query=2, n_iterations=1, validation_fraction=0.0)
+    learner = ProtoNet(n_way=2, n_shot=2, n_query=2, n_iterations=1, validation=0)
     learner.fit(X, y)
     learner.prior_.save(tmp_path / "iris.skmeta")
     expected = MetaFewShotClassifier(learner.prior_).fit(X, y).predict_proba(X)

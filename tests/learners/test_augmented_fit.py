@@ -6,7 +6,13 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 
-from skmeta.learners import MAML, ProtoNet, Reptile
+from skmeta.learners import (
+    MAML,
+    ProtoNet,
+    Reptile,
+    TaskSampling,
+    Validation,
+)
 
 X, Y = load_digits(return_X_y=True)
 IMAGES = X.reshape(-1, 1, 8, 8).astype(np.float32)
@@ -17,10 +23,8 @@ SMALL = {
     "n_shot": 2,
     "n_query": 3,
     "n_iterations": 3,
-    "evaluate_every": 3,
+    "validation": Validation(0.2, n_tasks=5, every=3),
     "meta_batch_size": 2,
-    "n_validation_tasks": 5,
-    "validation_fraction": 0.2,
     "device": "cpu",
     "random_state": 0,
 }
@@ -53,7 +57,9 @@ def test_a_function_sees_the_tasks_of_meta_training_only():
 
 
 def test_a_prior_keeps_neither(tmp_path):
-    learner = ProtoNet(**SMALL, augment=torch.neg, superclass=lambda k: k % 3)
+    learner = ProtoNet(
+        **SMALL, augment=torch.neg, sampling=TaskSampling(superclass=lambda k: k % 3)
+    )
     learner.fit(IMAGES, Y)
     learner.prior_.save(tmp_path / "prior.skmeta")
     assert not {"augment", "superclass"} & set(learner.prior_.learner_params)

@@ -7,13 +7,16 @@ from skmeta.learners import (
     LEARNERS,
     MAML,
     ALPaCA,
+    ArchitectureSearch,
     FineTuning,
     HierarchicalLinear,
     InContextLearner,
     LearnedOptimizer,
     LSTMMetaLearner,
+    MAMLPlusPlus,
     MetaNAS,
     MetaSGD,
+    OptimizerTraining,
     ProtoNet,
     Reptile,
 )
@@ -28,10 +31,7 @@ CASES = {
     "MAML-clipped": MAML(inner_clip_norm=0.1),
     "ANIL": ANIL(n_inner_steps=2),
     "MAML-options": MAML(
-        multi_step_loss=0.8,
-        first_order_until=0.2,
-        learn_inner_lr=True,
-        per_step_norm=True,
+        plus_plus=MAMLPlusPlus(0.8, first_order_until=0.2, learn_inner_lr=True, per_step_norm=True),
         n_inner_steps=2,
     ),
     "MetaSGD": MetaSGD(),
@@ -45,12 +45,12 @@ CASES = {
     "LSTMMetaLearner": LSTMMetaLearner(),
     "LearnedOptimizer": LearnedOptimizer(),
     "LearnedOptimizer-learn_start": LearnedOptimizer(
-        learn_start=True, objective="support", parameter_scaling=1.0, truncation=1
+        training=OptimizerTraining(1, objective="support", learn_start=True, parameter_scaling=1.0),
     ),
     "LSTMMetaLearner-second_order": LSTMMetaLearner(first_order=False, head_init="shared"),
     "MetaNAS": MetaNAS(),
     "MetaNAS-second_order": MetaNAS(first_order=False, max_parameters=100),
-    "MetaNAS-reptile": MetaNAS(outer="reptile", annealing=(0.0, 0.5)),
+    "MetaNAS-reptile": MetaNAS(outer="reptile", search=ArchitectureSearch(annealing=(0.0, 0.5))),
     "LSTMMetaLearner-query_statistics": LSTMMetaLearner(query_statistics=True),
 }
 # A learner's variants, whose names have a dash, are slow.

@@ -40,7 +40,7 @@ def make_problem(learner, network):
     head_init = getattr(learner, "head_init", "auto")
     head = "shared" if head_init == "auto" else head_init
     scaler = Scaler(*map(np.float64, (0, 1, 0, 1)))
-    session = Session.begin(
+    session = Session.open(
         learner, build_backbone(backbone, SHAPE, params, generator), SHAPE, scaler,
         kind="classification", head=head, classes=range(N_WAY), device="cpu",
         precision="float64",

@@ -14,13 +14,26 @@ from sklearn.datasets import load_digits
 
 from skmeta.backbones import build_backbone
 from skmeta.backend import Augmentation, Execution, Rows, Scaler, TaskTensors, resolve_device
-from skmeta.learners import ANIL, MAML, LSTMMetaLearner, MetaSGD, ProtoNet, Reptile
+from skmeta.learners import (
+    ANIL,
+    MAML,
+    ExecutionOptions,
+    LSTMMetaLearner,
+    MAMLPlusPlus,
+    MetaSGD,
+    ProtoNet,
+    Reptile,
+    Validation,
+)
 from skmeta.learners._core import Session
 
 META = torch.device("meta")
 SHAPE, N_WAY, N_TASKS = (1, 8, 8), 3, 2
 LEARNERS = [
-    MAML(n_inner_steps=2, learn_inner_lr=True, per_step_norm=True),
+    MAML(
+        n_inner_steps=2,
+        plus_plus=MAMLPlusPlus(learn_inner_lr=True, per_step_norm=True),
+    ),
     MAML(head_init="prototype", first_order=True),
     MAML(transductive=True, inner_clip_norm=1.0),
     ANIL(head_init="zeros"),
@@ -47,7 +60,7 @@ def make_tasks():
 def test_a_meta_gradient_stays_on_its_device(learner, mode, backbone):
     params = {"conv4": {"n_channels": 4, "n_blocks": 2}, "mlp": {"hidden": (4,)}}[backbone]
     generator = torch.Generator().manual_seed(0)
-    session = Session.begin(
+    session = Session.open(
         learner, build_backbone(backbone, SHAPE, params, generator), SHAPE,
         Scaler(*map(np.float64, (0, 1, 0, 1))), kind="classification",
         head=learner.resolve_head("classification", "classes"), classes=range(N_WAY), device=META,
@@ -83,9 +96,9 @@ def test_another_device_learns_what_the_cpu_learns(learner, execution):
         resolve_device(device)  # An error if it is not there.
         fitted = clone(learner).set_params(
             backbone="conv4", backbone_params={"n_channels": 4, "n_blocks": 2}, n_way=2, n_shot=2,
-            n_query=3, n_iterations=3, evaluate_every=3, n_validation_tasks=5,
-            validation_fraction=0.2, meta_batch_size=2, execution=execution, device=device,
-            precision="float64", random_state=0,
+            n_query=3, n_iterations=3, validation=Validation(0.2, n_tasks=5, every=3),
+ meta_batch_size=2, execution=ExecutionOptions(execution, precision="float64"), device=device,
+ random_state=0,
         ).fit(X.reshape(-1, *SHAPE) / 16, y)  # fmt: skip
         found.append(fitted.prior_.tensors)
     for name, value in found[0].items():

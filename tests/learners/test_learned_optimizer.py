@@ -15,8 +15,14 @@ from torch import nn
 from skmeta import MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import PriorMismatchError
-from skmeta.learners import MAML, LearnedOptimizer, PriorOptimizer
-from skmeta.learners._safeguard import bound_step
+from skmeta.learners import (
+    MAML,
+    LearnedOptimizer,
+    OptimizerTraining,
+    PriorOptimizer,
+    Validation,
+)
+from skmeta.learners.learned_optimizers._safeguard import bound_step
 
 N_FEATURES, N_HIDDEN = 3, 4
 
@@ -83,7 +89,7 @@ class PlainOptimizer(nn.Module):
 def plain_meta_gradient(learner, state, task, noise):
     """The loop of the paper: steps, losses, and a backward pass every ``truncation`` steps."""
     rule = PlainOptimizer(state)
-    rows = task.query if learner.objective == "query" else task.support
+    rows = task.query if learner.training.objective == "query" else task.support
     theta = {n: noise.get(f"start.{n}", v) for n, v in state.items() if is_weight(n)}
     leaves = theta = {n: v.clone().requires_grad_() for n, v in theta.items()}
     scale, memory, total = noise.get("scale", torch.ones(())), None, 0.0
@@ -95,7 +101,7 @@ def plain_meta_gradient(learner, state, task, noise):
         pieces = (learner.inner_lr * scale * update).split([v.numel() for v in theta.values()])
         theta = {n: v + p.reshape(v.shape) for (n, v), p in zip(theta.items(), pieces, strict=True)}
         total = total + plain_loss(theta, rows) / learner.n_inner_steps
-        if k % learner.truncation == 0 or k == learner.n_inner_steps:
+        if k % learner.training.truncation == 0 or k == learner.n_inner_steps:
             total.backward()
             theta = {n: v.detach() for n, v in theta.items()}
             memory = [tuple(part.detach() for part in pair) for pair in memory]
@@ -107,7 +113,8 @@ def plain_meta_gradient(learner, state, task, noise):
 @pytest.mark.parametrize("objective", ["query", "support"])
 def test_meta_gradient_is_that_of_the_papers_loop(truncation, objective):
     learner = make_learner(
-        truncation=truncation, objective=objective, parameter_scaling=0.7, inner_lr=0.3
+        training=OptimizerTraining(truncation, objective=objective, parameter_scaling=0.7),
+        inner_lr=0.3,
     )
     context, task = make_context(), make_task()
     state = make_state(learner, context)
@@ -122,7 +129,9 @@ def test_meta_gradient_is_that_of_the_papers_loop(truncation, objective):
 
 
 def test_a_learned_start_receives_the_gradient_of_the_first_segment():
-    learner = make_learner(truncation=2, learn_start=True)
+    learner = make_learner(
+        training=OptimizerTraining(2, learn_start=True),
+    )
     context, task = make_context(), make_task()
     state = make_state(learner, context)
     gradient, _ = learner.meta_gradient(context, state, task)
@@ -135,7 +144,8 @@ def test_a_learned_start_receives_the_gradient_of_the_first_segment():
 @pytest.mark.parametrize("learn_start", [False, True])
 def test_exact_gradient_equals_finite_differences(learn_start):
     learner = make_learner(
-        first_order=False, truncation=None, learn_start=learn_start, parameter_scaling=0.5
+        first_order=False,
+        training=OptimizerTraining(None, learn_start=learn_start, parameter_scaling=0.5),
     )
     context, task = make_context(), make_task()
     state = make_state(learner, context)
@@ -157,7 +167,10 @@ def test_exact_gradient_equals_finite_differences(learn_start):
 
 
 def test_each_task_has_a_start_and_scales_of_its_own():
-    learner, context = make_learner(parameter_scaling=2.0), make_context()
+    learner, context = (
+        make_learner(training=OptimizerTraining(parameter_scaling=2.0)),
+        make_context(),
+    )
     state = make_state(learner, context)
     draws = [learner._draw(context, state, make_task(seed)) for seed in range(40)]
     again = learner._draw(context, state, make_task(0))
@@ -179,13 +192,13 @@ def fitted():
     X, y, groups = make_sinusoid_tasks(100, 12, random_state=0)
     learner = LearnedOptimizer(
         backbone_params={"hidden": (10,)},
-        objective="support",
+        training=OptimizerTraining(objective="support"),
         n_hidden=8,
         n_inner_steps=10,
         n_shot=10,
         n_query=2,
         n_iterations=150,
-        evaluate_every=50,
+        validation=Validation(every=50),
         meta_lr=0.01,
         device="cpu",
         random_state=0,
@@ -428,5 +441,8 @@ def test_bad_input(fitted):
 )
 def test_parameters_out_of_range(name, value):
     X, y, groups = make_sinusoid_tasks(30, 20, random_state=0)
-    with pytest.raises(ValueError, match=f"The '{name}' parameter of LearnedOptimizer must be"):
-        LearnedOptimizer(**{name: value}).fit(X, y, groups)
+    learner = LearnedOptimizer(training=OptimizerTraining())
+    prefix = "" if name in learner.get_params(deep=False) else "training__"
+    learner.set_params(**{f"{prefix}{name}": value})
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of .* must be"):
+        learner.fit(X, y, groups)

@@ -19,11 +19,16 @@ from skmeta.learners import (
     ANIL,
     MAML,
     AutoLearner,
+    ExecutionOptions,
     FineTuning,
     HierarchicalLinear,
+    MAMLPlusPlus,
+    MetaOptimizer,
     MetaSGD,
     ProtoNet,
     Reptile,
+    TaskSampling,
+    Validation,
 )
 from skmeta.learners._core import read_prior
 from skmeta.priors import MetaPrior
@@ -33,10 +38,10 @@ SMALL = {
     "n_way": 3,
     "n_shot": 2,
     "n_query": 2,
-    "shots_per": "class",
+    "sampling": TaskSampling("class"),
     "n_iterations": 1,
     "meta_batch_size": 2,
-    "n_validation_tasks": 2,
+    "validation": Validation(n_tasks=2),
     "device": "cpu",
     "random_state": 0,
 }
@@ -104,14 +109,14 @@ def test_a_class_with_too_few_rows_is_named():
     names = np.array([f"class {k}" for k in y])
     keep = np.r_[: len(y) - 4]
     with pytest.raises(EpisodeError, match=r"Class 'class \d+' has 2 rows, .* need 4\. Lower n_qu"):
-        ProtoNet(**SMALL, validation_fraction=0.0).fit(X[keep], names[keep])
+        ProtoNet(**SMALL | {"validation": 0}).fit(X[keep], names[keep])
 
 
 def test_a_group_that_is_too_small_is_left_out_with_a_warning():
     X, y, groups = make_groups()
     groups[groups == 9], groups[-2:] = 8, 9
     with pytest.warns(SkippedTasksWarning, match=r"1 of .* groups cannot be tasks .*: 9"):
-        learner = MAML(**SMALL, validation_fraction=0.0).fit(X, y, groups)
+        learner = MAML(**SMALL | {"validation": 0}).fit(X, y, groups)
     assert 9 not in learner.prior_.trained_on
 
 
@@ -120,7 +125,7 @@ def test_a_group_with_one_class_is_left_out_with_a_warning():
     y = (target > np.median(target)).astype(int)
     y[groups == 4] = 1
     with pytest.warns(SkippedTasksWarning, match=r"Group 4 has a single class, but a task needs 2"):
-        learner = MAML(**SMALL, validation_fraction=0.0).fit(X, y, groups)
+        learner = MAML(**SMALL | {"validation": 0}).fit(X, y, groups)
     assert 4 not in learner.prior_.trained_on
 
 
@@ -269,17 +274,31 @@ def test_parameters_for_a_users_module():
         ("inner_lr", 0),
         ("n_inner_steps", -1),
         ("meta_lr", "fast"),
-        ("meta_optimizer", "lion"),
-        ("schedule", "step"),
         ("head_init", "random"),
-        ("precision", "float16"),
-        ("execution", "processes"),
-        ("validation_fraction", 1.0),
+        ("sampling", "class"),
+        ("plus_plus", True),
         ("random_state", "seed"),
     ],
 )
 def test_parameters_out_of_range(name, value):
     with pytest.raises(ValueError, match=f"The '{name}' parameter of MAML must be"):
+        MAML(**SMALL | {name: value}).fit(*make_classes())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("meta_optimizer", "lion", "The 'name' parameter of MetaOptimizer must be"),
+        ("meta_optimizer", MetaOptimizer(schedule="step"), "The 'schedule' parameter of MetaOpti"),
+        ("execution", "processes", "The 'mode' parameter of ExecutionOptions must be"),
+        ("execution", ExecutionOptions(precision="float16"), "The 'precision' parameter of Exec"),
+        ("validation", 1.0, "The 'fraction' parameter of Validation must be"),
+        ("validation", Validation(patience=0), "The 'patience' parameter of Validation must be"),
+        ("plus_plus", MAMLPlusPlus(learn_inner_lr=2), "The 'learn_inner_lr' parameter of MAMLPlus"),
+    ],
+)
+def test_options_out_of_range(name, value, match):
+    with pytest.raises(ValueError, match=match):
         MAML(**SMALL | {name: value}).fit(*make_classes())
 
 

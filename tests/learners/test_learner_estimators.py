@@ -10,7 +10,15 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.utils import estimator_checks
 
-from skmeta.learners import ANIL, LEARNERS, MAML, MetaSGD, ProtoNet, Reptile
+from skmeta.learners import (
+    ANIL,
+    LEARNERS,
+    MAML,
+    MetaSGD,
+    ProtoNet,
+    Reptile,
+    Validation,
+)
 
 OURS = {n: cls for n, cls in LEARNERS.items() if cls.__module__.startswith("skmeta.")}
 # Those of scikit-learn's checks that draw no data, for a fit of a learner needs tasks.
@@ -69,7 +77,7 @@ def routed():
     with config_context(enable_metadata_routing=True):
         learner = MetaSGD(
             backbone_params={"hidden": (5,)}, n_shot=4, n_query=4, n_iterations=2, device="cpu",
-            meta_batch_size=2, n_validation_tasks=2, random_state=0,
+            meta_batch_size=2, validation=Validation(n_tasks=2), random_state=0,
         )  # fmt: skip
         yield learner.set_fit_request(groups=True).set_score_request(groups=True)
 

@@ -10,7 +10,14 @@ from torch import nn
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import BackboneError, EpisodeError
-from skmeta.learners import MAML, ALPaCA, AutoLearner, MetaNAS, ProtoNet
+from skmeta.learners import (
+    MAML,
+    ALPaCA,
+    AutoLearner,
+    MetaNAS,
+    ProtoNet,
+    Validation,
+)
 
 SMALL = {
     "n_way": 3,
@@ -18,7 +25,7 @@ SMALL = {
     "n_query": 2,
     "n_iterations": 1,
     "meta_batch_size": 2,
-    "n_validation_tasks": 2,
+    "validation": Validation(n_tasks=2),
     "device": "cpu",
     "random_state": 0,
 }

@@ -1,20 +1,27 @@
 """Shots of the learners: rows in all for groups, ranges, and the kind of whole numbers."""
 
-import warnings
-
 import numpy as np
 import pytest
 
 from skmeta import MetaFewShotClassifier
-from skmeta.exceptions import EpisodeError, MigrationWarning
-from skmeta.learners import MAML, ALPaCA, HierarchicalLinear, MetaSGD, ProtoNet
+from skmeta.exceptions import EpisodeError
+from skmeta.learners import (
+    MAML,
+    ALPaCA,
+    HierarchicalLinear,
+    MetaSGD,
+    ProtoNet,
+    TaskSampling,
+    Validation,
+)
+from skmeta.learners._core._task_source import resolve_shots_per
 
 SMALL = {
     "backbone_params": {"hidden": (8,)},
     "n_query": 6,
     "n_iterations": 20,
     "meta_batch_size": 2,
-    "n_validation_tasks": 4,
+    "validation": Validation(n_tasks=4),
     "random_state": 0,
 }
 
@@ -31,7 +38,7 @@ def make_groups(n_groups=12, n_rows=12, seed=0):
 def test_groups_of_one_class_are_learned_from(learner):
     X, y, groups = make_groups()
     y[groups == 3] = 1
-    fitted = learner(**SMALL, n_shot=(2, 6), validation_fraction=0.0).fit(X, y, groups)
+    fitted = learner(**SMALL | {"n_shot": (2, 6), "validation": 0}).fit(X, y, groups)
     assert 3 in fitted.prior_.trained_on
     assert np.isfinite(fitted.history_["train_loss"]).all()
     assert np.isfinite(fitted.score(X, y, groups + 100))
@@ -40,37 +47,27 @@ def test_groups_of_one_class_are_learned_from(learner):
     assert (proba > 0).all()
 
 
-def test_a_number_of_shots_has_a_new_meaning_for_groups():
+def test_shots_of_groups_count_rows_in_all():
     X, y, groups = make_groups()
-    with pytest.warns(MigrationWarning, match="n_shot=3 and n_query=6 count the rows of a group"):
-        new = MAML(**SMALL, n_shot=3).fit(X, y, groups)
-    # Told explicitly, or as a range, there is nothing to warn of.
-    same = MAML(**SMALL, n_shot=3, shots_per="task").fit(X, y, groups)
+    new = MAML(**SMALL, n_shot=3).fit(X, y, groups)
+    same = MAML(**SMALL, n_shot=3, sampling=TaskSampling("task")).fit(X, y, groups)
     as_range = MAML(**SMALL, n_shot=(3, 3)).fit(X, y, groups)
-    old = MAML(**SMALL, n_shot=3, shots_per="class").fit(X, y, groups)
-    weights = [f.prior_.tensors["head.weight"] for f in (new, same, as_range, old)]
+    of_class = MAML(**SMALL, n_shot=3, sampling=TaskSampling("class")).fit(X, y, groups)
+    weights = [f.prior_.tensors["head.weight"] for f in (new, same, as_range, of_class)]
     np.testing.assert_array_equal(weights[0], weights[1])
     np.testing.assert_array_equal(weights[0], weights[2])
     assert not np.array_equal(weights[0], weights[3])
 
 
-def test_a_newcomer_who_sets_no_number_is_not_warned():
-    X, y, groups = make_groups()
-    settings = {n: v for n, v in SMALL.items() if n not in ("n_shot", "n_query")}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        MAML(**settings).fit(X, y, groups)
-
-
 def test_protonet_has_rows_of_each_class():
     X, y, groups = make_groups()
-    assert ProtoNet().resolve_shots_per("classification", "groups") == "class"
-    assert MAML(head_init="prototype").resolve_shots_per("classification", "groups") == "class"
+    for learner in (ProtoNet(), MAML(head_init="prototype")):
+        assert resolve_shots_per(learner, "auto", "classification", groups) == "class"
     ProtoNet(**SMALL, n_shot=2).fit(X, y, groups)  # Warnings are errors.
     with pytest.raises(EpisodeError, match="this learner needs rows of each class"):
-        ProtoNet(**SMALL, shots_per="task").fit(X, y, groups)
+        ProtoNet(**SMALL, sampling=TaskSampling("task")).fit(X, y, groups)
     with pytest.raises(EpisodeError, match="tasks are drawn from classes"):
-        MAML(**SMALL, shots_per="task").fit(X, groups)
+        MAML(**SMALL, sampling=TaskSampling("task")).fit(X, groups)
 
 
 @pytest.mark.parametrize(

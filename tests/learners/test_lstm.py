@@ -1,6 +1,7 @@
 """The LSTM meta-learner against the paper's equations, coordinate by coordinate."""
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import builders
@@ -15,8 +16,9 @@ from torch import nn
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.backbones import EpisodeBatchNorm
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import LSTMMetaLearner, _lstm
-from skmeta.learners._core import preprocess_gradient, ravel
+from skmeta.learners import LSTMMetaLearner
+from skmeta.learners.learned_optimizers import _lstm
+from skmeta.learners.learned_optimizers._recurrent import preprocess_gradient, ravel
 
 N_FEATURES, N_WAY, N_HIDDEN, N_STEPS = 3, 3, 4, 3
 STEP = 1e-6
@@ -162,7 +164,7 @@ def test_the_initial_weights_receive_a_gradient():
 
 def test_meta_training_moves_the_initial_weights():
     X, y, groups = make_sinusoid_tasks(30, 20, random_state=0)
-    settings = {"n_hidden": 4, "random_state": 0, "validation_fraction": 0.0, "device": "cpu"}
+    settings = {"n_hidden": 4, "random_state": 0, "validation": 0, "device": "cpu"}
     one, more = (
         LSTMMetaLearner(n_iterations=n, **settings).fit(X, y, groups).prior_.tensors for n in (1, 5)
     )
@@ -214,17 +216,15 @@ def test_query_statistics_are_used_in_meta_training_only():
         net[0].bias.zero_()
     context, task = make_context(module=net), make_task()
     paper, default = make_learner(query_statistics=True), make_learner()
-    transductive = make_learner(transductive=True)
+    transductive = replace(context, transductive=True)
     state = make_state(default, context)
-    losses = [
-        float(learner.meta_loss(context, state, task)[0])
-        for learner in (paper, default, transductive)
-    ]
+    cases = [(paper, context), (default, context), (default, transductive)]
+    losses = [float(learner.meta_loss(at, state, task)[0]) for learner, at in cases]
     assert losses[0] == pytest.approx(losses[2], rel=1e-9)
     assert abs(losses[0] - losses[1]) > 1e-3
     outputs = [
-        learner.forward(context, learner.adapt(context, state, task.support), task.query.x)
-        for learner in (paper, default, transductive)
+        learner.forward(at, learner.adapt(at, state, task.support), task.query.x)
+        for learner, at in cases
     ]
     torch.testing.assert_close(outputs[0], outputs[1], rtol=1e-9, atol=1e-12)
     assert not torch.allclose(outputs[0], outputs[2], rtol=1e-2)

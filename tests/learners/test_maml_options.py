@@ -14,16 +14,18 @@ from skmeta import MetaFewShotClassifier
 from skmeta.backbones import EpisodeBatchNorm
 from skmeta.backend import Execution, Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import ANIL, MAML
+from skmeta.learners import (
+    ANIL,
+    MAML,
+    MAMLPlusPlus,
+    Validation,
+)
 from skmeta.learners._core._gradient import clip
 from skmeta.learners._maml import step_weights
 
 N_FEATURES, N_WAY, STEP = 3, 3, 1e-6
 ALL = {
-    "multi_step_loss": 0.8,
-    "first_order_until": 0.1,
-    "learn_inner_lr": True,
-    "per_step_norm": True,
+    "plus_plus": MAMLPlusPlus(0.8, first_order_until=0.1, learn_inner_lr=True, per_step_norm=True),
 }
 
 
@@ -86,7 +88,7 @@ def test_weights_of_the_multi_step_loss_are_the_authors(n_steps):
 
 @pytest.mark.parametrize(("progress", "annealed"), [(0.0, 0.0), (0.2, 0.5), (0.4, 1.0), (1.0, 1.0)])
 def test_multi_step_loss_is_the_weighted_sum_of_the_query_losses(progress, annealed):
-    learner = MAML(n_inner_steps=3, inner_lr=0.3, multi_step_loss=0.4)
+    learner = MAML(n_inner_steps=3, inner_lr=0.3, plus_plus=MAMLPlusPlus(0.4))
     context, (support, query) = make_context(progress), make_task()
     leaves = {n: v.requires_grad_() for n, v in make_state(learner, context).items()}
     path = plain_path(leaves, support, lambda name, step: 0.3, 3)[1:]
@@ -103,7 +105,10 @@ def test_multi_step_loss_is_the_weighted_sum_of_the_query_losses(progress, annea
 
 
 def test_learned_step_sizes_belong_to_a_tensor_and_a_step():
-    learner, context = MAML(n_inner_steps=2, learn_inner_lr=True), make_context()
+    learner, context = (
+        MAML(n_inner_steps=2, plus_plus=MAMLPlusPlus(learn_inner_lr=True)),
+        make_context(),
+    )
     state, (support, _) = make_state(learner, context), make_task()
     assert state["rate.head.weight"].shape == (2,)
     with torch.enable_grad():
@@ -119,7 +124,7 @@ def test_learned_step_sizes_belong_to_a_tensor_and_a_step():
 @pytest.mark.parametrize("head", ["learned", "shared", "zeros", "prototype"])
 def test_all_options_start_as_plain_maml(head):
     settings = {"n_inner_steps": 3, "inner_lr": 0.25}
-    plain, options = MAML(**settings), MAML(**settings, learn_inner_lr=True)
+    plain, options = MAML(**settings), MAML(**settings, plus_plus=MAMLPlusPlus(learn_inner_lr=True))
     context, support = make_context(head=head), make_task().support
     state = {n: v.double() for n, v in options.init_state(context, torch.Generator()).items()}
     found, expected = (each.adapt(context, state, support) for each in (options, plain))
@@ -128,14 +133,17 @@ def test_all_options_start_as_plain_maml(head):
 
 
 def test_anil_learns_step_sizes_of_the_head_alone():
-    learner = ANIL(learn_inner_lr=True, n_inner_steps=2)
+    learner = ANIL(plus_plus=MAMLPlusPlus(learn_inner_lr=True), n_inner_steps=2)
     state = learner.init_state(make_context(head="zeros"), torch.Generator())
     rates = {n for n in state if n.startswith("rate.")}
     assert rates == {"rate.head.weight", "rate.head.bias"}
 
 
 def test_normalisations_have_scales_of_their_own_after_each_step():
-    learner, context = MAML(n_inner_steps=2, inner_lr=0.3, per_step_norm=True), make_context()
+    learner, context = (
+        MAML(n_inner_steps=2, inner_lr=0.3, plus_plus=MAMLPlusPlus(per_step_norm=True)),
+        make_context(),
+    )
     state, (support, query) = make_state(learner, context), make_task()
     leaves = {n: v.clone().requires_grad_() for n, v in state.items()}
 
@@ -153,7 +161,7 @@ def test_normalisations_have_scales_of_their_own_after_each_step():
 
 
 def test_the_meta_gradient_is_of_first_order_until_it_is_not():
-    learner = MAML(n_inner_steps=2, inner_lr=0.3, first_order_until=0.5)
+    learner = MAML(n_inner_steps=2, inner_lr=0.3, plus_plus=MAMLPlusPlus(first_order_until=0.5))
     state, task = make_state(learner, make_context()), make_task()
     for progress, first_order in ((0.0, True), (0.49, True), (0.5, False), (1.0, False)):
         found, _ = learner.meta_gradient(make_context(progress), state, task)
@@ -233,10 +241,13 @@ def test_meta_training_says_how_far_it_is(monkeypatch):
     monkeypatch.setattr(MAML, "mean_gradient", mean_gradient)
     monkeypatch.setattr(MAML, "adapt", adapt)
     X, y, groups = make_sinusoid_tasks(20, 20, random_state=0)
-    settings = {"evaluate_every": 2, "execution": "loop", "n_validation_tasks": 1}
-    MAML(n_iterations=4, multi_step_loss=1.0, n_inner_steps=2, random_state=0, **settings).fit(
-        X, y, groups
-    )
+    settings = {
+        "validation": Validation(n_tasks=1, every=2),
+        "execution": "loop",
+    }
+    MAML(
+        n_iterations=4, plus_plus=MAMLPlusPlus(1.0), n_inner_steps=2, random_state=0, **settings
+    ).fit(X, y, groups)
     assert [p for what, p in told if what == "train"] == [0.0, 0.25, 0.5, 0.75]
     # A validation, or a new task, is always that of the end.
     assert [p for what, p in told if what == "adapt"] == [1.0, 1.0]
@@ -245,8 +256,15 @@ def test_meta_training_says_how_far_it_is(monkeypatch):
 def test_a_new_task_can_take_more_steps_than_there_are_step_sizes():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(60, 3)), np.repeat(np.arange(12), 5)
-    learner = MAML(n_way=3, n_shot=2, n_query=2, n_inner_steps=2, learn_inner_lr=True,
-                   n_iterations=3, random_state=0).fit(X, y)  # fmt: skip
+    learner = MAML(
+        n_way=3,
+        n_shot=2,
+        n_query=2,
+        n_inner_steps=2,
+        plus_plus=MAMLPlusPlus(learn_inner_lr=True),
+        n_iterations=3,
+        random_state=0,
+    ).fit(X, y)
     for n_steps in (0, 1, 5):
         clf = MetaFewShotClassifier(learner.prior_, n_inner_steps=n_steps).fit(X[:15], y[:15])
         assert np.isfinite(clf.decision_function(X)).all()
@@ -256,5 +274,5 @@ def test_a_new_task_can_take_more_steps_than_there_are_step_sizes():
 @pytest.mark.parametrize("value", [-0.1, 1.1])
 def test_shares_out_of_range(name, value):
     X, y, groups = make_sinusoid_tasks(20, 20, random_state=0)
-    with pytest.raises(ValueError, match=f"The '{name}' parameter of MAML must be"):
-        MAML(**{name: value}).fit(X, y, groups)
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of MAMLPlusPlus must be"):
+        MAML(plus_plus=MAMLPlusPlus(**{name: value})).fit(X, y, groups)

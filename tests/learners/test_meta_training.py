@@ -15,12 +15,16 @@ from skmeta.learners import (
     ANIL,
     MAML,
     ALPaCA,
+    ExecutionOptions,
     FineTuning,
     LearnedOptimizer,
     LSTMMetaLearner,
     MetaSGD,
+    OptimizerTraining,
     ProtoNet,
     Reptile,
+    TaskSampling,
+    Validation,
 )
 
 SMALL = {
@@ -30,7 +34,7 @@ SMALL = {
     "n_query": 2,
     "n_iterations": 4,
     "meta_batch_size": 2,
-    "n_validation_tasks": 4,
+    "validation": Validation(n_tasks=4),
     "device": "cpu",
     "random_state": 0,
 }
@@ -59,7 +63,12 @@ def make_sinusoids(n_tasks, seed, n_rows=20):
 )
 def test_query_loss_falls_on_sinusoids(learner):
     learner.set_params(
-        n_shot=10, n_query=10, n_iterations=300, evaluate_every=50, device="cpu", random_state=0
+        n_shot=10,
+        n_query=10,
+        n_iterations=300,
+        validation=Validation(every=50),
+        device="cpu",
+        random_state=0,
     )
     X, y, groups = make_sinusoids(200, seed=0)
     learner.fit(X, y, groups)
@@ -86,7 +95,7 @@ def test_meta_training_helps_on_new_classes():
 
 def test_score_warns_where_classes_are_reused():
     X, y = make_classes()
-    learner = ProtoNet(**SMALL, validation_fraction=0.0).fit(X, y)
+    learner = ProtoNet(**SMALL | {"validation": 0}).fit(X, y)
     with pytest.warns(OverlapWarning, match="12 of 12 classes were used to train the prior"):
         learner.score(X, y)
     assert 0 <= learner.score(*make_classes(first=100)) <= 1
@@ -101,10 +110,10 @@ def test_score_warns_where_groups_are_reused():
 
 def test_validation_tasks_are_not_trained_on():
     X, y = make_classes()
-    prior = ProtoNet(**SMALL, validation_fraction=0.3).fit(X, y).prior_
+    prior = ProtoNet(**SMALL | {"validation": 0.3}).fit(X, y).prior_
     assert len(prior.trained_on) == 8
     assert prior.trained_on_kind == "classes"
-    learner = ProtoNet(**SMALL, validation_fraction=0.0).fit(X, y)
+    learner = ProtoNet(**SMALL | {"validation": 0}).fit(X, y)
     assert len(learner.prior_.trained_on) == 12
     assert "validation_score" not in learner.history_
 
@@ -112,7 +121,7 @@ def test_validation_tasks_are_not_trained_on():
 def test_groups_of_one_classification_share_a_learned_head():
     X, label = make_classification(240, 4, n_redundant=0, random_state=0)
     groups, y = np.repeat(np.arange(20), 12), np.where(label == 1, "yes", "no")
-    learner = MAML(**SMALL, shots_per="class").fit(X, y, groups)
+    learner = MAML(**SMALL, sampling=TaskSampling("class")).fit(X, y, groups)
     prior = learner.prior_
     assert prior.learner_params["head_init"] == "learned"
     assert list(prior.classes) == ["no", "yes"]
@@ -124,8 +133,8 @@ def test_groups_of_one_classification_share_a_learned_head():
 
 def test_standardisation_makes_a_prior_independent_of_units():
     X, y = make_classes()
-    a = ProtoNet(**SMALL, precision="float64").fit(X, y)
-    b = ProtoNet(**SMALL, precision="float64").fit(1000 * X + 5, y)
+    a = ProtoNet(**SMALL, execution=ExecutionOptions(precision="float64")).fit(X, y)
+    b = ProtoNet(**SMALL, execution=ExecutionOptions(precision="float64")).fit(1000 * X + 5, y)
     for name in a.prior_.tensors:
         if name.startswith("body."):
             np.testing.assert_allclose(a.prior_.tensors[name], b.prior_.tensors[name], rtol=1e-6)
@@ -139,7 +148,9 @@ def test_predictions_of_a_regression_are_in_the_units_of_the_targets():
     unseen = make_sinusoids(10, seed=1)
     errors = []
     for unit in (1.0, 100.0):
-        learner = MAML(**SMALL, precision="float64").fit(X, unit * y, groups)
+        learner = MAML(**SMALL, execution=ExecutionOptions(precision="float64")).fit(
+            X, unit * y, groups
+        )
         X_new, y_new, groups_new = unseen
         errors.append(learner.score_tasks(X_new, unit * y_new, groups_new))
     np.testing.assert_allclose(errors[1], 1e4 * errors[0], rtol=1e-6)
@@ -196,7 +207,9 @@ def test_label_noise_is_for_the_support_sets_of_meta_training(monkeypatch):
         return original(self, context, state, tasks, execution)
 
     monkeypatch.setattr(ProtoNet, "mean_gradient", record)
-    learner = ProtoNet(**SMALL | {"meta_batch_size": 50}, label_noise=0.3).fit(X, y)
+    learner = ProtoNet(
+        **SMALL | {"meta_batch_size": 50}, sampling=TaskSampling(label_noise=0.3)
+    ).fit(X, y)
     support, query = (torch.stack(part) for part in zip(*seen, strict=True))
     counts = torch.stack([(support == k).sum(2) for k in range(3)], 2)
     # Two rows of each class, unless a label is wrong; the query set is in order.
@@ -204,8 +217,8 @@ def test_label_noise_is_for_the_support_sets_of_meta_training(monkeypatch):
     assert 0.05 < share_in_order < 0.5
     assert torch.stack([(query == k).sum(2) for k in range(3)]).unique().tolist() == [2]
     assert "label_noise" not in learner.prior_.learner_params
-    with pytest.raises(ValueError, match="The 'label_noise' parameter of ProtoNet must be"):
-        ProtoNet(label_noise=1.0).fit(X, y)
+    with pytest.raises(ValueError, match="The 'label_noise' parameter of TaskSampling must be"):
+        ProtoNet(sampling=TaskSampling(label_noise=1.0)).fit(X, y)
 
 
 def test_a_learner_without_weights_is_only_validated():
@@ -234,7 +247,7 @@ def test_frozen_weights_stay(make):
     if "inner_lr" in make().get_params() and make is not ALPaCA:
         settings["n_inner_steps"] = 2
     if make is LearnedOptimizer:
-        settings["learn_start"] = True
+        settings["training"] = OptimizerTraining(learn_start=True)
     X, y, groups = make_sinusoids(12, seed=0)
     learner = make(backbone=module, **settings).fit(X, y, groups)
     weight = module[0].weight.numpy()
@@ -262,7 +275,9 @@ class RandomFeatures(nn.Module):
 def test_buffers_have_the_precision_of_the_rows(precision):
     settings = {n: v for n, v in SMALL.items() if n != "backbone_params"}
     X, y, groups = make_sinusoids(12, seed=0)
-    learner = MAML(backbone=RandomFeatures(), precision=precision, **settings).fit(X, y, groups)
+    learner = MAML(
+        backbone=RandomFeatures(), execution=ExecutionOptions(precision=precision), **settings
+    ).fit(X, y, groups)
     reg = MetaFewShotRegressor(learner).fit(X[:5], y[:5])
     single = MetaFewShotRegressor(learner, precision="float32").fit(X[:5], y[:5])
     np.testing.assert_allclose(single.predict(X), reg.predict(X), rtol=1e-3, atol=1e-4)

@@ -13,8 +13,13 @@ from skmeta.backbones import _cell_network, build_backbone
 from skmeta.backend import Execution, Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import BackboneError
-from skmeta.learners import MAML, MetaNAS, _architecture_choice
-from skmeta.learners._architecture_choice import ALPHA, anneal, raise_selected, select_operations
+from skmeta.learners import (
+    MAML,
+    ArchitectureSearch,
+    MetaNAS,
+)
+from skmeta.learners.architecture import _choice
+from skmeta.learners.architecture._choice import ALPHA, anneal, raise_selected, select_operations
 from skmeta.priors import MetaPrior
 
 N_FEATURES, N_WAY, STEP = 3, 3, 1e-6
@@ -81,7 +86,7 @@ def test_sharpening_ends_in_one_operation_and_starts_with_all():
 
 @pytest.mark.parametrize("n_steps", [0, 1, 4])
 def test_sharpness_rises_with_steps_and_meta_training(n_steps):
-    learner = MetaNAS(n_inner_steps=n_steps, annealing=(0.2, 0.6))
+    learner = MetaNAS(n_inner_steps=n_steps, search=ArchitectureSearch(annealing=(0.2, 0.6)))
 
     def sharpness(progress):
         context = make_context(progress)
@@ -95,7 +100,10 @@ def test_sharpness_rises_with_steps_and_meta_training(n_steps):
 
 
 def test_an_adapted_network_computes_only_what_was_chosen():
-    learner, context = MetaNAS(n_inner_steps=2, temperature=(1.0, 0.05)), make_context()
+    learner, context = (
+        MetaNAS(n_inner_steps=2, search=ArchitectureSearch(temperature=(1.0, 0.05))),
+        make_context(),
+    )
     state, (support, query) = make_state(learner, context), make_task()
     adapted = learner.adapt(context, state, support)
     assert not torch.equal(adapted[ALPHA], state[ALPHA])
@@ -134,7 +142,10 @@ def test_what_is_pruned_is_not_computed_and_changes_nothing(first_order, monkeyp
 
 @pytest.mark.parametrize("budget", [60, 100, 140, None])
 def test_a_task_keeps_to_the_budget(budget):
-    learner, context = MetaNAS(max_parameters=budget, architecture_lr=3.0), make_context()
+    learner, context = (
+        MetaNAS(max_parameters=budget, search=ArchitectureSearch(3.0)),
+        make_context(),
+    )
     for seed in range(5):
         state = make_state(learner, context, scale=1.0)
         adapted = learner.adapt(context, state, make_task(seed).support)
@@ -162,7 +173,7 @@ def test_an_operation_above_the_budget_leaves_room_for_others():
 
 
 def test_a_budget_of_many_units_is_rounded_and_kept(monkeypatch):
-    monkeypatch.setattr(_architecture_choice, "_MOST_UNITS", 4)
+    monkeypatch.setattr(_choice, "_MOST_UNITS", 4)
     context = make_context()
     cells = context.network.cells
     for budget in (70, 100, 130, 145):
@@ -189,9 +200,8 @@ def test_exact_gradient_equals_finite_differences(progress, budget):
         first_order=False,
         n_inner_steps=2,
         inner_lr=0.3,
-        temperature=(1.0, 0.5),
+        search=ArchitectureSearch(1.0 if budget is None else 0.0, temperature=(1.0, 0.5)),
         max_parameters=budget,
-        architecture_lr=1.0 if budget is None else 0.0,
     )
     context = make_context(progress)
     state = make_state(learner, context)
@@ -220,7 +230,9 @@ def test_exact_gradient_equals_finite_differences(progress, budget):
 
 def test_images_in_every_way_of_execution():
     shape = (1, 8, 8)
-    learner = MetaNAS(n_inner_steps=1, first_order=False, temperature=(1.0, 0.5))
+    learner = MetaNAS(
+        n_inner_steps=1, first_order=False, search=ArchitectureSearch(temperature=(1.0, 0.5))
+    )
     context = make_context(0.4, shape=shape, n_channels=3, n_cells=2)
     state, tasks = make_state(learner, context, 0.1), [make_task(s, shape=shape) for s in (2, 3)]
     stacked = TaskTensors(*(Rows(*map(torch.stack, zip(*pair, strict=True)))
@@ -236,7 +248,9 @@ def test_images_in_every_way_of_execution():
 
 def test_reptile_outside_moves_weights_and_architecture_to_the_end():
     learner = MetaNAS(
-        outer="reptile", n_inner_steps=2, temperature=(1.0, 0.05), annealing=(0.2, 0.7)
+        outer="reptile",
+        n_inner_steps=2,
+        search=ArchitectureSearch(temperature=(1.0, 0.05), annealing=(0.2, 0.7)),
     )
     context = make_context(0.5)
     state, task = make_state(learner, context), make_task()
@@ -301,8 +315,8 @@ def test_bad_input():
     with pytest.raises(BackboneError, match="backbone='mlp' has none"):
         MetaNAS(backbone="mlp").fit(X, y, groups)
     with pytest.raises(ValueError, match=r"annealing must be two rising shares .* \(0.5, 0.2\)"):
-        MetaNAS(annealing=(0.5, 0.2)).fit(X, y, groups)
+        MetaNAS(search=ArchitectureSearch(annealing=(0.5, 0.2))).fit(X, y, groups)
     for wrong in ((0.0, 0.0), (0.1, 0.2), (0.1,)):
         with pytest.raises(ValueError, match="temperature must be two positive numbers"):
-            MetaNAS(temperature=wrong).fit(X, y, groups)
+            MetaNAS(search=ArchitectureSearch(temperature=wrong)).fit(X, y, groups)
     assert isinstance(MAML(backbone="cells", n_iterations=2).fit(X, y, groups).prior_, MetaPrior)

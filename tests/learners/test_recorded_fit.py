@@ -4,20 +4,31 @@ import numpy as np
 import pytest
 
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import ANIL, MAML, LSTMMetaLearner, MetaSGD, ProtoNet, Reptile
+from skmeta.learners import (
+    ANIL,
+    MAML,
+    LSTMMetaLearner,
+    MAMLPlusPlus,
+    MetaSGD,
+    ProtoNet,
+    Reptile,
+    Validation,
+)
 from skmeta.learners._core import _session
 
 SMALL = {
     "backbone_params": {"hidden": (8,)},
     "n_iterations": 8,
-    "evaluate_every": 8,
+    "validation": Validation(n_tasks=4, every=8),
     "meta_batch_size": 3,
-    "n_validation_tasks": 4,
     "device": "cpu",
     "random_state": 0,
 }
 LEARNERS = [
-    MAML(n_inner_steps=2, multi_step_loss=0.5, first_order_until=0.25, learn_inner_lr=True),
+    MAML(
+        n_inner_steps=2,
+        plus_plus=MAMLPlusPlus(0.5, first_order_until=0.25, learn_inner_lr=True),
+    ),
     ANIL(),
     MetaSGD(),
     ProtoNet(),

@@ -12,12 +12,14 @@ from skmeta.few_shot import MetaFewShotClassifier
 from skmeta.learners import (
     ANIL,
     MAML,
-    HierarchicalLinear,
+    ALPaCA,
     InContextLearner,
     LSTMMetaLearner,
+    MAMLPlusPlus,
     MetaSGD,
     ProtoNet,
     Reptile,
+    TaskSampling,
 )
 from skmeta.priors import load_table_prior
 
@@ -28,7 +30,7 @@ SMALL = {
     "n_query": 4,
     "meta_batch_size": 2,
     "n_iterations": 10,
-    "validation_fraction": 0.0,
+    "validation": 0,
     "random_state": 0,
 }
 
@@ -77,7 +79,7 @@ def test_regression_keeps_head_and_units(sinusoids):
 
 def test_it_goes_on_instead_of_beginning_anew(sinusoids):
     X, y, groups = sinusoids
-    settings = SMALL | {"n_shot": 5, "n_query": 5, "validation_fraction": 0.2, "meta_lr": 0.01}
+    settings = SMALL | {"n_shot": 5, "n_query": 5, "validation": 0.2, "meta_lr": 0.01}
     first = MAML(**settings | {"n_iterations": 150}).fit(X, y, groups=groups)
     more = MAML(**settings | {"prior": first.prior_}).fit(X, y, groups=groups)
     anew = MAML(**settings).fit(X, y, groups=groups)
@@ -122,7 +124,7 @@ def test_norms_of_each_step_start_from_those_of_the_prior():
     X, y = load_omniglot(subset="validation", return_X_y=True)
     settings = SMALL | {"backbone": "conv4", "backbone_params": {"n_channels": 4}, "meta_lr": 0.1}
     first = ProtoNet(**settings).fit(X, y).prior_
-    options = AS_IT_IS | {"per_step_norm": True, "prior": first}
+    options = AS_IT_IS | {"plus_plus": MAMLPlusPlus(per_step_norm=True), "prior": first}
     state = MAML(**settings | options).fit(X, y).prior_.tensors
     steps = [n for n in state if not n.startswith(("body.", "scaler.", "head.", "lr."))]
     assert steps
@@ -144,16 +146,16 @@ def test_columns_of_a_frame_keep_their_code():
     assert second.provenance["columns"] == first.provenance["columns"]
 
 
-def test_hierarchical_linear_on_learned_features(sinusoids):
+def test_mixed_models_on_learned_features(sinusoids):
     X, y, groups = sinusoids
     first = MAML(**SMALL | {"n_shot": 5, "n_iterations": 100}).fit(X, y, groups=groups).prior_
     settings = {"backbone": "mlp", "backbone_params": {"hidden": (16,)}, "n_iterations": 0}
-    learned = HierarchicalLinear(**settings, prior=first).fit(X, y, groups=groups).prior_
+    learned = ALPaCA(**settings, prior=first).fit(X, y, groups=groups).prior_
     for name, value in body(first).items():
         assert_allclose(learned.tensors[name], value, rtol=1e-6, err_msg=name)
 
 
-TASKS = SMALL | {"n_shot": 3, "n_query": 3, "shots_per": "task"}
+TASKS = SMALL | {"n_shot": 3, "n_query": 3, "sampling": TaskSampling("task")}
 
 
 def of_another_kind(X, y, groups, prior):
@@ -209,7 +211,7 @@ def test_checkpoint_of_another_start(classes, tmp_path):
 def test_in_context_learner_remembers_earlier_tasks(classes):
     X, y = classes
     settings = {"width": 16, "n_layers": 1, "n_way": 3, "n_iterations": 2, "random_state": 0}
-    settings |= {"n_shot": 2, "n_query": 2, "validation_fraction": 0.0}
+    settings |= {"n_shot": 2, "n_query": 2, "validation": 0}
     first = InContextLearner(**settings).fit(X[y < 8], y[y < 8]).prior_
     second = InContextLearner(**settings, prior=first).fit(X[y >= 8], y[y >= 8]).prior_
     assert_array_equal(np.sort(second.trained_on), np.arange(12))

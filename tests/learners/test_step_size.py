@@ -5,7 +5,12 @@ import pytest
 from sklearn.base import clone
 
 from skmeta import MetaFewShotRegressor
-from skmeta.learners import MAML, MetaSGD, Reptile
+from skmeta.learners import (
+    MAML,
+    MetaSGD,
+    Reptile,
+    Validation,
+)
 from skmeta.learners._core import _gradient
 
 SMALL = {
@@ -15,7 +20,7 @@ SMALL = {
     "n_query": 5,
     "n_iterations": 20,
     "meta_batch_size": 2,
-    "n_validation_tasks": 8,
+    "validation": Validation(n_tasks=8),
     "device": "cpu",
     "random_state": 0,
 }
@@ -50,8 +55,8 @@ def test_the_step_size_with_the_least_validation_loss_is_chosen(monkeypatch):
     X, y, groups = make_lines()
     found = {}
     for size in (1e-4, 0.1):
-        trial = MAML(**{**SMALL, "inner_lr": size, "validation_fraction": 0.2})
-        trial.set_params(n_iterations=2, evaluate_every=2)
+        trial = MAML(**{**SMALL, "inner_lr": size})
+        trial.set_params(n_iterations=2, validation=Validation(0.2, n_tasks=8, every=2))
         found[size] = min(trial.fit(X, y, groups=groups).history_["validation_loss"])
     assert found[0.1] < found[1e-4]
     # A step that diverges is no candidate.

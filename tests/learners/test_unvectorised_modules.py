@@ -7,7 +7,14 @@ from torch import nn
 
 from skmeta.backend import Execution, Network
 from skmeta.exceptions import BackboneError
-from skmeta.learners import ANIL, MAML, MetaSGD, ProtoNet, Reptile
+from skmeta.learners import (
+    ANIL,
+    MAML,
+    MetaSGD,
+    ProtoNet,
+    Reptile,
+    Validation,
+)
 
 
 class Recurrent(nn.Module):
@@ -46,7 +53,7 @@ SETTINGS = {
     "n_shot": 2,
     "n_query": 2,
     "n_iterations": 2,
-    "n_validation_tasks": 3,
+    "validation": Validation(n_tasks=3),
     "device": "cpu",
     "random_state": 0,
 }

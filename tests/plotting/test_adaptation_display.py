@@ -7,7 +7,7 @@ from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import MAML, ProtoNet
 from skmeta.plotting import AdaptationDisplay
 
-SHORT = {"n_iterations": 2, "validation_fraction": 0.0, "random_state": 0}
+SHORT = {"n_iterations": 2, "validation": 0, "random_state": 0}
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import MAML, ProtoNet
+from skmeta.learners import MAML, ProtoNet, Validation
 from skmeta.plotting import LearningCurveDisplay
 
-SHORT = {"n_iterations": 6, "evaluate_every": 2, "n_validation_tasks": 2, "random_state": 0}
+SHORT = {"n_iterations": 6, "validation": Validation(n_tasks=2, every=2), "random_state": 0}
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def regression():
 def classification():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(120, 3)), np.repeat(np.arange(12), 10)
-    return ProtoNet(n_way=2, n_shot=1, n_query=3, validation_fraction=0.0, **SHORT).fit(X, y)
+    return ProtoNet(n_way=2, n_shot=1, n_query=3, validation=0, **SHORT).fit(X, y)
 
 
 def test_curves_are_those_of_the_history(regression):

@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from skmeta.learners import LEARNERS, MAML, MetaLearner, ProtoNet
+from skmeta.learners import MAML, MetaLearner, ProtoNet
 from skmeta.testing import check_learner, learner_checks
 
 
@@ -18,18 +18,6 @@ class TemperedProtoNet(ProtoNet):
 
     def forward(self, context, adapted, x):
         return super().forward(context, adapted, x) / self.temperature
-
-
-del LEARNERS["TemperedProtoNet"]
-
-
-@pytest.fixture(autouse=True)
-def registry():
-    """Learners that a test defines are forgotten after it."""
-    before = dict(LEARNERS)
-    yield
-    for name in set(LEARNERS) - set(before):
-        del LEARNERS[name]
 
 
 def fails(learner, check, match, kind="classification"):

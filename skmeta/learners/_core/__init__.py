@@ -1,37 +1,60 @@
 """What learners share: base class, heads, inner loop, fit, evaluation, priors in and out."""
 
+from skmeta.learners._core._algorithm import learner_name
 from skmeta.learners._core._base import LEARNERS, MetaLearner, missing_attribute
 from skmeta.learners._core._context import Context, TaskLimits
-from skmeta.learners._core._gradient import GradientLearner, InnerLoopLearner, Memory, Point
-from skmeta.learners._core._heads import class_means, initial_head, loss, score
+from skmeta.learners._core._gradient import (
+    GradientLearner,
+    InnerLoopLearner,
+    Memory,
+    Point,
+)
+from skmeta.learners._core._heads import (
+    class_means,
+    initial_head,
+    loss,
+    reptile_gradient,
+    score,
+)
 from skmeta.learners._core._inputs import (
     check_learner_rows,
     encode_rows,
     flatten_rows,
     frame_encoder,
 )
-from skmeta.learners._core._prior_io import classes_in_common, read_prior, write_prior
-from skmeta.learners._core._ravel import (
-    lstm_cell,
-    lstm_weights,
-    preprocess_gradient,
-    ravel,
-    unravel,
+from skmeta.learners._core._options import (
+    ExecutionOptions,
+    MetaOptimizer,
+    TaskSampling,
+    Validation,
+    read_settings,
+    task_type_parameter,
 )
+from skmeta.learners._core._outer_loop import NetworkLearner, OuterLoopLearner
+from skmeta.learners._core._parameters import Declared, as_option, parameter
+from skmeta.learners._core._prior_io import classes_in_common, read_prior, write_prior
 from skmeta.learners._core._session import Session
 from skmeta.learners._core._task_source import TaskSource, resolve_kind
 
 __all__ = [
     "LEARNERS",
     "Context",
+    "Declared",
+    "ExecutionOptions",
     "GradientLearner",
     "InnerLoopLearner",
     "Memory",
     "MetaLearner",
+    "MetaOptimizer",
+    "NetworkLearner",
+    "OuterLoopLearner",
     "Point",
     "Session",
     "TaskLimits",
+    "TaskSampling",
     "TaskSource",
+    "Validation",
+    "as_option",
     "check_learner_rows",
     "class_means",
     "classes_in_common",
@@ -39,15 +62,15 @@ __all__ = [
     "flatten_rows",
     "frame_encoder",
     "initial_head",
+    "learner_name",
     "loss",
-    "lstm_cell",
-    "lstm_weights",
     "missing_attribute",
-    "preprocess_gradient",
-    "ravel",
+    "parameter",
     "read_prior",
+    "read_settings",
+    "reptile_gradient",
     "resolve_kind",
     "score",
-    "unravel",
+    "task_type_parameter",
     "write_prior",
 ]

@@ -6,17 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from numbers import Integral, Real
-from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from skmeta._doc_link import DocLink
-from skmeta._sklearn_compat import Interval, StrOptions, parameter_names
 from skmeta.backend import (
     NETWORK_PRECISIONS,
     Execution,
@@ -26,53 +22,19 @@ from skmeta.backend import (
     TaskTensors,
     TensorAdapter,
 )
-from skmeta.exceptions import EpisodeError
 from skmeta.learners._core._context import Context, GroupMethods, TaskLimits
 from skmeta.learners._core._heads import loss, score
+from skmeta.learners._core._parameters import Declared
 from skmeta.learners._core._task_source import TaskSource
-from skmeta.priors import MetaPrior
-from skmeta.training import OUTER_LOOP_CONSTRAINTS
-
-# Parameters that some learners had in version 0.1, where they had no effect.
-REMOVED = frozenset({"head_init", "task_type", "first_order"})
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Algorithm(GroupMethods, DocLink, BaseEstimator, ABC):
-    """A meta-learning algorithm: its settings, and pure methods that take the state they need."""
+class Algorithm(GroupMethods, DocLink, Declared, ABC):
+    """The contract of an algorithm, for authors of learners: methods without side effects.
 
-    backbone: Any = "mlp"
-    backbone_params: dict[str, Any] | None = None
-    input_shape: tuple[int, ...] | None = None
-    n_way: int = 5
-    n_shot: int | tuple[int, int] = 5
-    n_query: int = 15
-    shots_per: str = "auto"
-    transductive: bool = False
-    test_time_augment: Any = "auto"
-    standardize: Any = "auto"
-    prior: Any = None
-    n_iterations: int = 1000
-    meta_batch_size: int = 8
-    meta_lr: float = 1e-3
-    meta_optimizer: str = "adam"
-    schedule: str = "cosine"
-    clip_norm: float | None = 10.0
-    label_noise: float = 0.0
-    augment: Any = None
-    superclass: Any = None
-    validation_fraction: float = 0.1
-    n_validation_tasks: int = 100
-    evaluate_every: int = 100
-    patience: int | None = None
-    device: Any = "auto"
-    precision: str = "float32"
-    execution: str = "auto"
-    chunk_size: int | None = None
-    n_jobs: int | None = None
-    checkpoint: str | PathLike[str] | None = None
-    verbose: int = 0
-    random_state: Any = None
+    State is passed in and returned, never kept on the learner. Users call the methods of
+    :class:`MetaLearner`.
+    """
 
     kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")
     # Whether a value of a row may be missing (NaN).
@@ -83,48 +45,15 @@ class Algorithm(GroupMethods, DocLink, BaseEstimator, ABC):
     takes_other_classes: ClassVar[bool] = False
     # Sizes and values that the learner takes in a new task.
     limits: ClassVar[TaskLimits] = TaskLimits()
-
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **OUTER_LOOP_CONSTRAINTS,
-        "backbone": "no_validation",  # build_backbone names what is wrong.
-        "backbone_params": [dict, None],
-        "input_shape": [tuple, list, None],
-        "n_way": [Interval(Integral, 2, None, closed="left")],
-        "n_shot": [Interval(Integral, 1, None, closed="left"), tuple, list],
-        "n_query": [Interval(Integral, 1, None, closed="left")],
-        "shots_per": [StrOptions({"auto", "class", "task"})],
-        "transductive": ["boolean"],
-        "test_time_augment": [str, list, tuple, None],
-        "standardize": ["boolean", StrOptions({"auto"})],
-        "prior": [MetaPrior, None],
-        "label_noise": [Interval(Real, 0, 1, closed="left")],
-        "augment": [str, list, tuple, callable, None],
-        "superclass": [Mapping, callable, None],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "n_validation_tasks": [Interval(Integral, 1, None, closed="left")],
-        "precision": [StrOptions(set(NETWORK_PRECISIONS))],
-    }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore a pickle; parameters that this class had in an earlier version are dropped."""
-        names = parameter_names(type(self))
-        super().__setstate__({n: v for n, v in state.items() if n in names or n not in REMOVED})
+    # Whether init_state itself takes the weights of the parameter ``prior``.
+    loads_prior: ClassVar[bool] = False
+    # What it may compute in.
+    precisions: ClassVar[tuple[str, ...]] = tuple(NETWORK_PRECISIONS)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.allow_nan
         return tags
-
-    def starting_prior(self) -> MetaPrior | None:
-        """Return the prior that meta-training starts from, unless :meth:`init_state` reads it.
-
-        Returns
-        -------
-        MetaPrior or None
-            None if weights are drawn, or if :meth:`init_state` takes them from ``prior``.
-        """
-        start: MetaPrior | None = self.prior
-        return start
 
     @abstractmethod
     def init_state(self, context: Context, generator: torch.Generator) -> State:
@@ -143,7 +72,7 @@ class Algorithm(GroupMethods, DocLink, BaseEstimator, ABC):
             The state that meta-training changes.
         """
 
-    def begin_state(
+    def estimate_state(
         self,
         context: Context,
         adapter: TensorAdapter,
@@ -152,7 +81,7 @@ class Algorithm(GroupMethods, DocLink, BaseEstimator, ABC):
         source: TaskSource,
         rng: np.random.Generator,
     ) -> State:
-        """Make the state that meta-training begins with, from the one drawn and the rows given.
+        """Estimate a part of the state in closed form, before the outer loop.
 
         Parameters
         ----------
@@ -343,25 +272,6 @@ class Algorithm(GroupMethods, DocLink, BaseEstimator, ABC):
         )
         return mean
 
-    def check_kind(self, kind: str) -> None:
-        """Raise an error if the learner is not made for tasks of this kind.
-
-        Parameters
-        ----------
-        kind : {"classification", "regression"}
-            What the tasks are.
-
-        Raises
-        ------
-        EpisodeError
-            If they are of a kind that the learner cannot learn.
-        """
-        if kind not in self.kinds:
-            raise EpisodeError(
-                f"{type(self).__name__} learns {' and '.join(self.kinds)} tasks, but these are "
-                f"{kind} tasks. Use a learner of {kind} tasks, such as MAML or MetaSGD."
-            )
-
     def resolve_head(self, kind: str, names_kind: str) -> str:
         """Choose what the linear head of a new task starts from.
 
@@ -379,16 +289,6 @@ class Algorithm(GroupMethods, DocLink, BaseEstimator, ABC):
         """
         return "none"
 
-    def draws_tasks(self) -> bool:
-        """Return whether ``fit`` draws tasks; a learner in closed form may use all rows at once.
-
-        Returns
-        -------
-        bool
-            True if there is an outer loop or a validation.
-        """
-        return self.n_iterations > 0 or self.validation_fraction > 0
-
     def needs_every_class(self, head: str) -> bool:
         """Return whether a task can only be learned from rows of each of its classes.
 
@@ -404,45 +304,11 @@ class Algorithm(GroupMethods, DocLink, BaseEstimator, ABC):
         """
         return False
 
-    def resolve_shots_per(self, kind: str, names_kind: str) -> str:
-        """Decide whether ``n_shot`` counts the rows of each class, or of a task in all.
 
-        Parameters
-        ----------
-        kind : {"classification", "regression"}
-            What the tasks are.
-        names_kind : {"classes", "groups"}
-            What tasks are drawn from.
+def learner_name(cls: type) -> str:
+    """Return the name of a learner in priors; for a class of another package, with its module.
 
-        Returns
-        -------
-        {"class", "task"}
-            With ``shots_per="auto"``, rows in all for groups, unless the learner needs rows of
-            each class.
-
-        Raises
-        ------
-        EpisodeError
-            If ``shots_per="task"`` cannot be.
-        """
-        if kind == "regression":
-            return "task"
-        needs_all = self.needs_every_class(self.resolve_head(kind, names_kind))
-        if self.shots_per == "task" and (names_kind == "classes" or needs_all):
-            why = (
-                "tasks are drawn from classes, with as many rows of each"
-                if names_kind == "classes"
-                else "this learner needs rows of each class of a task"
-            )
-            raise EpisodeError(
-                f"shots_per='task' draws rows whatever their class, but {why}. Set "
-                "shots_per='class'."
-            )
-        if self.shots_per != "auto":
-            return self.shots_per
-        return "class" if names_kind == "classes" or needs_all else "task"
-
-    def _features(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        if self.transductive and context.network.has_statistics:
-            return context.network.measure(adapted, x)[0]
-        return context.network.features(adapted, x)
+    So a class named like one of skmeta's learners does not take its place.
+    """
+    is_ours = cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+    return cls.__name__ if is_ours else f"{cls.__module__}.{cls.__qualname__}"

@@ -4,33 +4,74 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from inspect import get_annotations
-from typing import TYPE_CHECKING, Any, Self
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta._sklearn_compat import fit_context
+from skmeta._sklearn_compat import Interval, fit_context, parameter_names
 from skmeta._validation import check_count
-from skmeta.learners._core._algorithm import Algorithm
-from skmeta.learners._core._docs import complete
+from skmeta.learners._core._algorithm import Algorithm, learner_name
 from skmeta.learners._core._evaluation import evaluate
 from skmeta.learners._core._fit import meta_fit, untrained_prior
+from skmeta.learners._core._parameters import parameter, shared_parameter
 from skmeta.priors import MetaPrior
+from skmeta.training import OUTER_LOOP_CONSTRAINTS
 
 _FITTED = ("prior_", "history_", "n_features_in_")
 _OF_ESTIMATORS = ("predict", "predict_proba", "predict_quantiles", "decision_function", "classes_")
 
 LEARNERS: dict[str, type[MetaLearner]] = {}
+"""Learners by the name that a prior keeps: see :func:`learner_name`."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class MetaLearner(Algorithm):
-    """Base class of the meta-learners: settings, with pure methods.
+    """Base class of the meta-learners: what is fitted to many tasks to learn new ones.
 
     A subclass writes ``init_state``, ``adapt`` and ``forward``; one that does not descend the
-    query loss writes ``meta_gradient`` too.
+    query loss writes ``meta_gradient`` too. This class has the parameters of a learner in closed
+    form; :class:`NetworkLearner` adds an outer loop and a network.
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
     """
+
+    n_shot: int | tuple[int, int] = parameter(
+        5,
+        "int or tuple of two ints",
+        "Support rows of a task: of each class if tasks are drawn from classes, in all if they are "
+        "groups. A range ``(low, high)`` draws the number for each task, so that one prior serves "
+        "few and many rows.",
+        Interval(Integral, 1, None, closed="left"),
+        tuple,
+        list,
+    )
+    n_query: int = parameter(
+        15,
+        "int",
+        "Query rows of a task, counted as ``n_shot``.",
+        Interval(Integral, 1, None, closed="left"),
+    )
+    device: Any = shared_parameter("device", "auto", role="machine")
+    random_state: Any = parameter(
+        None,
+        "int, Generator, RandomState or None",
+        "Seed of the drawn weights and tasks.",
+        *OUTER_LOOP_CONSTRAINTS["random_state"],
+        role="training",
+    )
+
+    # Methods and properties, beyond those of this class, that tab completion shows.
+    for_users: ClassVar[tuple[str, ...]] = ()
 
     if not TYPE_CHECKING:  # Else any attribute would pass for known.
 
@@ -49,8 +90,15 @@ class MetaLearner(Algorithm):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        LEARNERS[cls.__name__] = cls
-        complete(cls)
+        needed = (getattr(cls, name) for name in ("init_state", "adapt", "forward"))
+        if not any(getattr(method, "__isabstractmethod__", False) for method in needed):
+            LEARNERS[learner_name(cls)] = cls
+
+    def __dir__(self) -> list[str]:
+        """Return what is for users: the methods of the contract are for authors of learners."""
+        own = {n for n in vars(MetaLearner) if callable(getattr(MetaLearner, n))}
+        shown = own | set(dir(BaseEstimator)) | set(parameter_names(type(self))) | set(vars(self))
+        return sorted(shown | set(self.for_users))
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
@@ -86,8 +134,9 @@ class MetaLearner(Algorithm):
     def score(self, X: Any, y: Any, groups: Any = None) -> float:
         """Return the mean accuracy (R2 for regression) on tasks, each learned from its support set.
 
-        ``n_validation_tasks`` tasks of ``n_way`` classes, ``n_shot`` and ``n_query`` are drawn
-        with ``random_state``. For regression, R2 is over the query rows of all tasks together.
+        Tasks of ``n_way`` classes, ``n_shot`` and ``n_query`` are drawn with ``random_state``, as
+        many as a validation has (100 by default). For regression, R2 is over the query rows of all
+        tasks together.
 
         Parameters
         ----------
@@ -109,13 +158,19 @@ class MetaLearner(Algorithm):
             If classes or groups of the meta-training are used again.
         """
         check_is_fitted(self, "prior_")
-        results = evaluate(self, X, y, groups, self.n_validation_tasks)
+        results = evaluate(self, X, y, groups)
         if self.prior_.kind == "classification":
             return float(results.accuracy().mean())
         return results.r2()
 
     def score_tasks(
-        self, X: Any, y: Any, groups: Any = None, *, n_tasks: int | None = None
+        self,
+        X: Any,
+        y: Any,
+        groups: Any = None,
+        *,
+        n_tasks: int | None = None,
+        test_time_augment: Any = "auto",
     ) -> np.ndarray:
         """Score each of many tasks, for confidence intervals.
 
@@ -124,7 +179,10 @@ class MetaLearner(Algorithm):
         X, y, groups : array-like
             As for :meth:`score`.
         n_tasks : int, optional
-            Number of tasks drawn; by default ``n_validation_tasks``.
+            Number of tasks drawn; by default those of a validation.
+        test_time_augment : {"auto", "mirror", "rotations"}, list of these or None, default="auto"
+            Views of a task of images, as for the few-shot estimators. ``"auto"`` takes those of
+            ``augment``.
 
         Returns
         -------
@@ -132,9 +190,8 @@ class MetaLearner(Algorithm):
             Accuracy of each task, or mean squared error in squared units of ``y``.
         """
         check_is_fitted(self, "prior_")
-        if n_tasks is None:
-            n_tasks = self.n_validation_tasks
-        results = evaluate(self, X, y, groups, check_count(n_tasks, "n_tasks"))
+        n_tasks = None if n_tasks is None else check_count(n_tasks, "n_tasks")
+        results = evaluate(self, X, y, groups, n_tasks, test_time_augment)
         if self.prior_.kind == "classification":
             return results.accuracy()
         return results.squared_error()

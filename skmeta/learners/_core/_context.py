@@ -36,6 +36,10 @@ class Context:
         Row of each output in a learned head; its length alone matters to other heads.
     progress : float
         Share of the meta-training that is done; 1 for a new task.
+    transductive : bool
+        Whether batch normalisation uses the query set's own statistics.
+    dtype : torch.dtype
+        Precision of a learner's own network, where it may be lower than that of its rows.
     """
 
     network: Network
@@ -43,6 +47,8 @@ class Context:
     head: str
     classes: Tensor
     progress: float = 1.0
+    transductive: bool = False
+    dtype: torch.dtype = torch.float32
 
     @property
     def n_outputs(self) -> int:
@@ -53,6 +59,12 @@ class Context:
     def has_equal_rows(self) -> bool:
         """Whether a task's head starts with the same row for every class."""
         return self.kind == "classification" and self.head in ("shared", "zeros")
+
+    def features(self, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """Features of query rows, normalised by the statistics of the support set or their own."""
+        if self.transductive and self.network.has_statistics:
+            return self.network.measure(adapted, x)[0]
+        return self.network.features(adapted, x)
 
 
 class GroupMethods:

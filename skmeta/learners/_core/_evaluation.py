@@ -14,12 +14,18 @@ from skmeta._random import check_rng
 from skmeta._validation import check_rows
 from skmeta.backend import Execution, State, TaskTensors, to_numpy
 from skmeta.exceptions import EpisodeError
-from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._heads import loss, score
 from skmeta.learners._core._inputs import encode_rows, flatten_rows, frame_encoder
-from skmeta.learners._core._prior_io import RUN_PARAMETERS, read_prior
+from skmeta.learners._core._options import read_settings
+from skmeta.learners._core._parameters import settings_by_role
+from skmeta.learners._core._prior_io import read_prior
 from skmeta.learners._core._session import Session, make_execution
-from skmeta.learners._core._task_source import TaskSource, make_problem, resolve_kind
+from skmeta.learners._core._task_source import (
+    TaskSource,
+    make_problem,
+    resolve_kind,
+    resolve_shots_per,
+)
 from skmeta.priors import MetaPrior
 from skmeta.tasks import warn_if_reused
 
@@ -72,32 +78,39 @@ class ValidationTasks:
         How tasks are computed.
     source : TaskSource
         Where they are drawn from.
+    n_tasks : int
+        Number of tasks.
     seed : int
         Draws them.
 
     Attributes
     ----------
     tasks : list of Task
-        ``n_validation_tasks`` tasks.
+        ``n_tasks`` tasks.
     """
 
     def __init__(
-        self, session: Session, execution: Execution, source: TaskSource, seed: int
+        self,
+        session: Session,
+        execution: Execution,
+        source: TaskSource,
+        n_tasks: int,
+        seed: int,
     ) -> None:
         rng = np.random.default_rng(seed)
         self.source = source
-        self.tasks = [source.sampler.sample(rng) for _ in range(session.learner.n_validation_tasks)]
+        self.tasks = [source.sampler.sample(rng) for _ in range(n_tasks)]
         self._session, self._execution = session, execution
         self._table = session.adapter.upload(source.X)
 
     def metrics(self, state: State) -> dict[str, float]:
         """Mean ``"loss"`` and ``"score"`` of a state."""
         totals = {"loss": 0.0, "score": 0.0}
-        for n_tasks, batch in self._batches():
+        for size, batch in self._batches():
             with torch.no_grad():
                 found = self._execution.mean(partial(_metrics, self._session, state), batch)
             for name in totals:
-                totals[name] += float(found[name]) * n_tasks
+                totals[name] += float(found[name]) * size
         return {n: v / len(self.tasks) for n, v in totals.items()}
 
     def scores(self, state: State) -> np.ndarray:
@@ -122,10 +135,18 @@ def _metrics(session: Session, state: State, task: TaskTensors) -> dict[str, tor
     return {"loss": loss(kind, outputs, task.query), "score": score(kind, outputs, task.query)}
 
 
-def evaluate(learner: Algorithm, X: Any, y: Any, groups: Any, n_tasks: int) -> Evaluation:
+def evaluate(
+    learner: Any,
+    X: Any,
+    y: Any,
+    groups: Any,
+    n_tasks: int | None = None,
+    test_time_augment: Any = "auto",
+) -> Evaluation:
     """Learn tasks from their support sets and predict their query sets."""
     prior: MetaPrior = learner.prior_
-    rows, _ = flatten_rows(X, learner.input_shape)
+    settings = read_settings(learner)
+    rows, _ = flatten_rows(X, settings.input_shape)
     encoder = frame_encoder(prior)
     if encoder is not None:
         rows = encode_rows(learner, encoder, rows, reset=False)
@@ -142,32 +163,33 @@ def evaluate(learner: Algorithm, X: Any, y: Any, groups: Any, n_tasks: int) -> E
         rows,
         y,
         groups,
-        n_way=learner.n_way,
-        n_shot=learner.n_shot,
-        n_query=learner.n_query,
-        shots_per=learner.resolve_shots_per(prior.kind, "classes" if groups is None else "groups"),
+        n_way=settings.n_way,
+        n_shot=settings.n_shot,
+        n_query=settings.n_query,
+        shots_per=resolve_shots_per(learner, settings.sampling.shots_per, prior.kind, groups),
         labels=prior.classes,
-        superclass=learner.superclass,
+        superclass=settings.sampling.superclass,
     )
     source = problem.train
     warn_if_reused(prior, source.sampler.names, problem.names_kind)
-    own = {n: v for n, v in learner.get_params(deep=False).items() if n not in RUN_PARAMETERS}
+    own = {name: getattr(learner, name) for name, _ in settings_by_role(learner, "prior")}
     if own.get("inner_lr") == "auto":
         own["inner_lr"] = prior.learner_params["inner_lr"]  # What was chosen.
-    if own["test_time_augment"] == "auto":
-        del own["test_time_augment"]  # The prior knows what was chosen.
     session, state = read_prior(
         prior,
         type(learner),
         classes=range(source.n_outputs),
-        device=learner.device,
-        precision=learner.precision,
+        device=settings.device,
+        precision=settings.execution.precision,
+        # The prior knows what was chosen.
+        test_time_augment=None if test_time_augment == "auto" else test_time_augment or [],
         **{n: v for n, v in own.items() if n != "head_init"},
     )
-    rng = check_rng(learner.random_state)
+    rng = check_rng(settings.random_state)
     table = session.adapter.upload(rows)
     found = []
-    with make_execution(session.learner, session) as execution, torch.no_grad():
+    n_tasks = settings.validation.n_tasks if n_tasks is None else n_tasks
+    with make_execution(session, settings) as execution, torch.no_grad():
         for start in range(0, n_tasks, EVALUATION_BATCH):
             size = min(EVALUATION_BATCH, n_tasks - start)
             tasks = [source.sampler.sample(rng) for _ in range(size)]

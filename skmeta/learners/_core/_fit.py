@@ -1,47 +1,64 @@
-"""Meta-training: from a table of tasks to a prior and a learning curve. The untrained prior."""
+"""Meta-training, from a table of tasks to a prior and a learning curve, in stages.
+
+:func:`meta_fit` reads from top to bottom: the table, its tasks, the state to begin with, the outer
+loop, the comparison with plain models, the prior. :func:`untrained_prior` ends before the loop.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from numbers import Integral
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
+from skmeta._columns import FrameEncoder
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import get_feature_names, validate_params
 from skmeta._warnings import warn_caller
+from skmeta.backbones import build_backbone
 from skmeta.backend import Augmentation, Execution, Ranks, State, to_numpy
-from skmeta.exceptions import MigrationWarning, SkippedValidationWarning
-from skmeta.learners._core._algorithm import Algorithm
+from skmeta.exceptions import EpisodeError, SkippedValidationWarning
+from skmeta.learners._core._algorithm import Algorithm, learner_name
 from skmeta.learners._core._baselines import LEAST_TASKS, baseline_scores, warn_if_beaten
 from skmeta.learners._core._evaluation import ValidationTasks
 from skmeta.learners._core._inputs import (
     check_learner_rows,
+    fit_scaler,
     flatten_rows,
     resolve_input_shape,
 )
-from skmeta.learners._core._prior_io import write_prior
-from skmeta.learners._core._session import Session, make_execution, start_session
-from skmeta.learners._core._start import check_start, take_learned, with_earlier
-from skmeta.learners._core._task_source import Problem, TaskSource, make_problem, resolve_kind
+from skmeta.learners._core._options import Settings, read_settings
+from skmeta.learners._core._parameters import settings_by_role
+from skmeta.learners._core._prior_io import (
+    check_start,
+    load_weights,
+    scaler_of,
+    take_learned,
+    with_earlier,
+    write_prior,
+)
+from skmeta.learners._core._session import Session, make_execution
+from skmeta.learners._core._task_source import (
+    Problem,
+    TaskSource,
+    make_problem,
+    resolve_kind,
+    resolve_shots_per,
+)
 from skmeta.priors import MetaPrior
 from skmeta.tasks import check_shots, with_wrong_labels
 from skmeta.training import TrainingSettings, meta_train, shared_deadline
 
-# Run parameters that do not change what is computed, so that a checkpoint outlives them.
-_HARDWARE_PARAMETERS = frozenset(
-    ["device", "execution", "chunk_size", "n_jobs", "checkpoint", "verbose"]
-)
+History = dict[str, list[float]]
 
 
 @shared_deadline()
-def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, dict[str, Any]]:
+def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, History]:
     """Meta-train a learner.
 
     Parameters
@@ -58,92 +75,24 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     history : dict of list
         The learning curve.
     """
-    if learner.checkpoint is not None and not isinstance(learner.random_state, Integral):
-        raise ValueError(
-            f"checkpoint={str(learner.checkpoint)!r} can only be resumed with the same tasks, but "
-            f"random_state is {learner.random_state!r}. Set random_state to an integer."
-        )
-    ranks = Ranks.join()
+    settings, ranks = read_settings(learner), Ranks.join()
     # One stream of random numbers, whatever random_state is: each process draws the same tasks.
-    rng = ranks.share(partial(check_rng, learner.random_state))
-    feature_names = get_feature_names(X)
-    rows, input_shape = flatten_rows(X, learner.input_shape)
-    start = learner.starting_prior()
-    rows, encoder = check_learner_rows(learner, rows, start)
-    input_shape = resolve_input_shape(input_shape, learner.backbone, rows.shape[1])
-    task_type = getattr(learner, "task_type", "auto")
-    kind = resolve_kind(task_type, y, groups, asks=len(learner.kinds) > 1)
-    learner.check_kind(kind)
-    if start is not None:
-        check_start(start, kind, learner.n_features_in_, feature_names)
-    shots_per = learner.resolve_shots_per(kind, "classes" if groups is None else "groups")
-    if kind == "classification" and shots_per == "task":
-        _warn_of_shots(learner)
-    check_shots(learner.n_shot)
-    problem = make_problem(
-        kind,
-        rows,
-        y,
-        groups,
-        n_way=learner.n_way,
-        n_shot=learner.n_shot if learner.draws_tasks() else 1,
-        n_query=learner.n_query,
-        shots_per=shots_per,
-        superclass=learner.superclass,
-        validation_fraction=learner.validation_fraction,
-        rng=rng,
-    )
-    train = problem.train
-    session, seed = start_session(
-        learner, rng, train.X, train.y, train.n_outputs, input_shape, kind, problem.names_kind
-    )
-    augmentation = None
-    if learner.augment is not None:
-        n_new = train.n_outputs if problem.names_kind == "classes" else None
-        augmentation = Augmentation(learner.augment, input_shape, n_new)
-    state = session.draw_state(seed)
-    if start is not None:
-        state = take_learned(start, state, learner.class_tensor, problem.labels)
-    state = learner.begin_state(session.context, session.adapter, session.scaler, state, train, rng)
-    describe = partial(
-        write_prior,
-        session,
-        n_features=learner.n_features_in_,
-        feature_names=feature_names,
-        classes=problem.labels,
-        trained_on=with_earlier(learner.prior, problem.train.sampler.names, problem.names_kind),
-        trained_on_kind=problem.names_kind,
-        columns=None if encoder is None else encoder.columns,
-    )
+    rng = ranks.share(partial(check_rng, settings.random_state))
+    table = _read_table(learner, settings, X)
+    problem = _read_tasks(learner, settings, table, y, groups, rng)
+    session, seed = _open_session(learner, settings, table, problem, rng)
+    state = _first_state(session, settings, table, problem, seed, rng)
+    describe = _describe(session, settings, table, problem)
     describe(state)  # Settings that a prior cannot keep are refused before the long work.
-    counted = shots_per if kind == "classification" else "class"
-    settings = TrainingSettings(
-        n_iterations=learner.n_iterations,
-        optimizer=learner.meta_optimizer,
-        lr=learner.meta_lr,
-        schedule=learner.schedule,
-        clip_norm=learner.clip_norm,
-        evaluate_every=learner.evaluate_every,
-        patience=learner.patience,
-        verbose=int(learner.verbose),
-        checkpoint=learner.checkpoint,
-        fingerprint=_fingerprint(learner, problem.train, groups, counted)
-        if learner.checkpoint
-        else "",
-    )
+    outer_loop = _outer_loop(settings, learner, problem, groups)
     validation_seed = int(rng.integers(2**63))
-    with make_execution(learner, session) as execution:
-        validation = None
-        if problem.validation is not None:
-            validation = ValidationTasks(session, execution, problem.validation, validation_seed)
-        elif learner.validation_fraction > 0:
-            _warn_of_no_validation(learner, problem)
-        objective = _objective(session, execution, problem.train, ranks, augmentation)
+    with make_execution(session, settings) as execution:
+        objective = _objective(session, settings, execution, problem, ranks)
+        validation = _validation(session, settings, execution, problem, validation_seed)
         validate = None if validation is None else validation.metrics
-        state, history = meta_train(state, objective, validate, settings, rng, ranks)
+        state, history = meta_train(state, objective, validate, outer_loop, rng, ranks)
         if validation is not None:
-            compare = partial(_compare, learner, session, validation, state, train, history)
-            history = ranks.share(compare)
+            history = ranks.share(partial(_compare, session, problem, validation, state, history))
     return describe(state, n_iterations=int(history["iteration"][-1])), history
 
 
@@ -157,69 +106,250 @@ def untrained_prior(
 ) -> MetaPrior:
     """Return the prior that meta-training would start from."""
     validate_params(learner)
-    learner.check_kind(kind)
-    feature_names = get_feature_names(X)
-    rows, input_shape = flatten_rows(X, learner.input_shape)
+    settings = read_settings(learner)
+    _check_kind(learner, kind)
+    names = get_feature_names(X)
+    rows, shape = flatten_rows(X, settings.input_shape)
     rows = np.asarray(rows)
-    input_shape = resolve_input_shape(input_shape, learner.backbone, rows.shape[1])
+    shape = resolve_input_shape(shape, settings.backbone, rows.shape[1])
     n_outputs = n_classes if kind == "classification" else 1
-    session, seed = start_session(
-        learner,
-        check_rng(learner.random_state),
-        rows,
-        y,
-        n_outputs,
-        input_shape,
-        kind,
-        "classes",
-        sample_weight,
-    )
+    source = TaskSource(rows, y, None, cast(Any, None), n_outputs)  # No task is drawn.
+    problem = Problem(kind, "classes", None, source, None)
+    table = _Table(rows, shape, rows.shape[1], names, None, _prior_to_load(learner, settings))
+    rng = check_rng(settings.random_state)
+    session, seed = _open_session(learner, settings, table, problem, rng, sample_weight)
     state = session.draw_state(seed)
-    return write_prior(session, state, n_features=rows.shape[1], feature_names=feature_names)
+    return write_prior(session, state, n_features=table.n_features, feature_names=names)
+
+
+# ---------------------------------------------------------------------------------- the table
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Rows of all tasks as numbers, what is known of their columns, and the prior to start from."""
+
+    rows: np.ndarray
+    input_shape: tuple[int, ...]
+    n_features: int
+    names: Any
+    encoder: FrameEncoder | None
+    start: MetaPrior | None
+
+
+def _read_table(learner: Algorithm, settings: Settings, X: Any) -> _Table:
+    names, start = get_feature_names(X), _prior_to_load(learner, settings)
+    rows, shape = flatten_rows(X, settings.input_shape)
+    rows, encoder = check_learner_rows(learner, rows, start)
+    shape = resolve_input_shape(shape, settings.backbone, rows.shape[1])
+    return _Table(rows, shape, learner.n_features_in_, names, encoder, start)
+
+
+def _prior_to_load(learner: Algorithm, settings: Settings) -> MetaPrior | None:
+    return None if learner.loads_prior else cast("MetaPrior | None", settings.prior)
+
+
+# ---------------------------------------------------------------------------------- its tasks
+
+
+def _read_tasks(
+    learner: Algorithm,
+    settings: Settings,
+    table: _Table,
+    y: Any,
+    groups: Any,
+    rng: np.random.Generator,
+) -> Problem:
+    kind = resolve_kind(settings.task_type, y, groups, asks=len(learner.kinds) > 1)
+    _check_kind(learner, kind)
+    if table.start is not None:
+        check_start(table.start, kind, table.n_features, table.names)
+    check_shots(settings.n_shot)
+    problem = make_problem(
+        kind,
+        table.rows,
+        y,
+        groups,
+        n_way=settings.n_way,
+        n_shot=settings.n_shot if settings.draws_tasks else 1,
+        n_query=settings.n_query,
+        shots_per=resolve_shots_per(learner, settings.sampling.shots_per, kind, groups),
+        superclass=settings.sampling.superclass,
+        validation_fraction=settings.validation.fraction,
+        rng=rng,
+    )
+    if problem.validation is None and settings.validation.fraction > 0:
+        _warn_of_no_validation(settings, problem)
+    return problem
+
+
+def _check_kind(learner: Algorithm, kind: str) -> None:
+    if kind not in learner.kinds:
+        raise EpisodeError(
+            f"{type(learner).__name__} learns {' and '.join(learner.kinds)} tasks, but these are "
+            f"{kind} tasks. Use a learner of {kind} tasks, such as MAML or MetaSGD."
+        )
+
+
+def _warn_of_no_validation(settings: Settings, problem: Problem) -> None:
+    names_kind: str = problem.names_kind
+    of_all = f"the {len(problem.train.sampler.names)} there are"
+    needed = f"n_way={settings.n_way} of the" if names_kind == "classes" else "one of the"
+    if settings.sampling.superclass is not None:
+        names_kind, needed, of_all = "superclasses", "one of the", "those with n_way classes"
+    warn_caller(
+        f"validation={settings.validation.fraction} sets at least {needed} {names_kind} "
+        f"aside, but that is more than a third of {of_all}. There is no "
+        "validation, and the last state is kept. Give more "
+        f"{names_kind}, or set validation=0 to silence this warning.",
+        SkippedValidationWarning,
+    )
+
+
+# --------------------------------------------------------------------- the state to begin with
+
+
+def _open_session(
+    learner: Algorithm,
+    settings: Settings,
+    table: _Table,
+    problem: Problem,
+    rng: np.random.Generator,
+    sample_weight: np.ndarray | None = None,
+) -> tuple[Session, int]:
+    """Put the network on the device; also return the seed of what is drawn on it."""
+    seed, train, shape = int(rng.integers(2**63)), problem.train, table.input_shape
+    targets = np.asarray(train.y, dtype=np.float64) if problem.kind == "regression" else None
+    generator = torch.Generator().manual_seed(seed)
+    module = build_backbone(settings.backbone, shape, settings.backbone_params, generator)
+    if table.start is None:
+        scaler = fit_scaler(settings.standardize, train.X, targets, shape, sample_weight)
+    else:
+        load_weights(module, table.start)
+        scaler = scaler_of(table.start)
+    session = Session.open(
+        learner,
+        module,
+        shape,
+        scaler,
+        kind=problem.kind,
+        head=learner.resolve_head(problem.kind, problem.names_kind),
+        classes=range(train.n_outputs),
+        device=settings.device,
+        precision=settings.execution.precision,
+    )
+    return session, seed + 1
+
+
+def _first_state(
+    session: Session,
+    settings: Settings,
+    table: _Table,
+    problem: Problem,
+    seed: int,
+    rng: np.random.Generator,
+) -> State:
+    """Draw the state, take over what a prior has, and estimate what has a closed form."""
+    state, learner = session.draw_state(seed), session.learner
+    if table.start is not None:
+        state = take_learned(table.start, state, learner.class_tensor, problem.labels)
+    return learner.estimate_state(
+        session.context, session.adapter, session.scaler, state, problem.train, rng
+    )
+
+
+# ---------------------------------------------------------------------------- the outer loop
+
+
+def _outer_loop(
+    settings: Settings, learner: Algorithm, problem: Problem, groups: Any
+) -> TrainingSettings:
+    return TrainingSettings(
+        n_iterations=settings.n_iterations,
+        optimizer=settings.meta_optimizer.name,
+        lr=settings.meta_lr,
+        schedule=settings.meta_optimizer.resolve_schedule(),
+        clip_norm=settings.meta_optimizer.clip_norm,
+        evaluate_every=settings.validation.every,
+        patience=settings.validation.patience,
+        verbose=int(settings.verbose),
+        checkpoint=settings.checkpoint,
+        fingerprint=_fingerprint(learner, settings, problem, groups) if settings.checkpoint else "",
+    )
+
+
+def _fingerprint(learner: Algorithm, settings: Settings, problem: Problem, groups: Any) -> str:
+    """Identify a run: its learner, the settings that results depend on, and its rows."""
+    params = dict(settings_by_role(learner, "prior", "training"))
+    if isinstance(params.get("prior"), MetaPrior):
+        params["prior"] = params["prior"].digest
+    text = {name: repr(value) for name, value in params.items()}
+    name = learner_name(type(learner))
+    digest = hashlib.sha256(json.dumps([name, text], sort_keys=True).encode())
+    train = problem.train
+    digest.update(np.ascontiguousarray(train.X).tobytes())
+    for values in (train.y, groups):
+        digest.update(np.asarray(values).astype(str).tobytes())
+    if isinstance(settings.backbone, torch.nn.Module):
+        for value in settings.backbone.state_dict().values():
+            digest.update(to_numpy(value).tobytes())
+    return digest.hexdigest()
 
 
 def _objective(
-    session: Session,
-    execution: Execution,
-    source: TaskSource,
-    ranks: Ranks,
-    augmentation: Augmentation | None,
+    session: Session, settings: Settings, execution: Execution, problem: Problem, ranks: Ranks
 ) -> Callable[[State, np.random.Generator, float], tuple[State, dict[str, float]]]:
-    learner = session.learner
+    source, n_tasks = problem.train, settings.meta_batch_size
+    augmentation = None
+    if settings.augment is not None:
+        n_new = source.n_outputs if problem.names_kind == "classes" else None
+        augmentation = Augmentation(settings.augment, session.adapter.input_shape, n_new)
     table = session.adapter.upload(source.X)
-    own = ranks.part(learner.meta_batch_size)
-    share = (own.stop - own.start) / learner.meta_batch_size
+    own = ranks.part(n_tasks)
+    share = (own.stop - own.start) / n_tasks
+    noise = settings.sampling.label_noise
 
     def objective(
         state: State, rng: np.random.Generator, progress: float
     ) -> tuple[State, dict[str, float]]:
-        batch = [source.sampler.sample(rng) for _ in range(learner.meta_batch_size)]
-        if learner.label_noise > 0:
-            batch = [with_wrong_labels(task, learner.label_noise, rng) for task in batch]
+        batch = [source.sampler.sample(rng) for _ in range(n_tasks)]
+        if noise > 0:
+            batch = [with_wrong_labels(task, noise, rng) for task in batch]
         tasks = session.adapter.tasks(table, batch[own])
         if augmentation is not None:
             # A seed for each task of the meta-batch, whoever computes it.
             tasks = augmentation(tasks, rng.integers(2**63, size=len(batch))[own])
         context = replace(session.context, progress=progress)
-        found = learner.mean_gradient(context, state, tasks, execution)
-        gradient, metrics = ranks.weighted_sum(found, share)
+        result = session.learner.mean_gradient(context, state, tasks, execution)
+        gradient, metrics = ranks.weighted_sum(result, share)
         gradient = gradient | {n: torch.zeros_like(state[n]) for n in context.network.frozen}
         return gradient, {n: float(v) for n, v in metrics.items()}
 
     return objective
 
 
+def _validation(
+    session: Session, settings: Settings, execution: Execution, problem: Problem, seed: int
+) -> ValidationTasks | None:
+    if problem.validation is None:
+        return None
+    n_tasks = settings.validation.n_tasks
+    return ValidationTasks(session, execution, problem.validation, n_tasks, seed)
+
+
+# ------------------------------------------------------------------------- what was learned
+
+
 def _compare(
-    learner: Algorithm,
     session: Session,
+    problem: Problem,
     validation: ValidationTasks,
     state: State,
-    train: TaskSource,
-    history: dict[str, list[float]],
-) -> dict[str, list[float]]:
+    history: History,
+) -> History:
     """Return the history with the scores of plain baselines, and warn if one is better."""
     baselines = baseline_scores(
-        train,
+        problem.train,
         validation.tasks,
         validation.source.X,
         session.context.kind,
@@ -232,76 +362,22 @@ def _compare(
         history[f"{name}_score"] = [float(scores.mean())] * n
     # A learning curve of one point is no serious training.
     if n > 1 and len(validation.tasks) >= LEAST_TASKS:
-        warn_if_beaten(type(learner).__name__, validation.scores(state), baselines)
+        warn_if_beaten(type(session.learner).__name__, validation.scores(state), baselines)
     return history
 
 
-def _warn_of_no_validation(learner: Algorithm, problem: Problem) -> None:
-    names_kind: str = problem.names_kind
-    of_all = f"the {len(problem.train.sampler.names)} there are"
-    needed = f"n_way={learner.n_way} of the" if names_kind == "classes" else "one of the"
-    if learner.superclass is not None:
-        names_kind, needed, of_all = "superclasses", "one of the", "those with n_way classes"
-    warn_caller(
-        f"validation_fraction={learner.validation_fraction} sets at least {needed} {names_kind} "
-        f"aside, but that is more than a third of {of_all}. There is no "
-        "validation, and the last state is kept. Give more "
-        f"{names_kind}, or set validation_fraction=0.0 to silence this warning.",
-        SkippedValidationWarning,
+def _describe(
+    session: Session, settings: Settings, table: _Table, problem: Problem
+) -> Callable[..., MetaPrior]:
+    """Return what makes a prior of a state: the rows it was trained on, and their columns."""
+    names = problem.train.sampler.names
+    return partial(
+        write_prior,
+        session,
+        n_features=table.n_features,
+        feature_names=table.names,
+        classes=problem.labels,
+        trained_on=with_earlier(settings.prior, names, problem.names_kind),
+        trained_on_kind=problem.names_kind,
+        columns=None if table.encoder is None else table.encoder.columns,
     )
-
-
-def _warn_of_shots(learner: Algorithm) -> None:
-    draws_tasks, is_new = learner.n_iterations > 0, not isinstance(learner.n_shot, Integral)
-    if learner.shots_per != "auto" or is_new or not draws_tasks:
-        return
-    defaults = type(learner)
-    if (learner.n_shot, learner.n_query) == (defaults.n_shot, defaults.n_query):
-        return  # The user has set no number.
-    warn_caller(
-        f"n_shot={learner.n_shot} and n_query={learner.n_query} count the rows of a group in all, "
-        "whatever their class; in version 0.1 they counted the rows of each class. Set "
-        "shots_per='task' to silence this warning, or shots_per='class' for the old meaning.",
-        MigrationWarning,
-    )
-
-
-# Parameters of version 0.1 that had no effect, and the only value that mattered to a fingerprint.
-_OF_VERSION_0_1: dict[str, dict[str, Any]] = {
-    "ProtoNet": {"head_init": "auto", "task_type": "auto"},
-    "Reptile": {"first_order": True},
-    "FineTuning": {"first_order": True},
-    # The number of views matters to predictions only; its default was 4.
-    "InContextLearner": {"head_init": "zeros", "n_estimators": 4},
-}
-
-
-# Parameters that most learners did not have in version 0.1, left out where they have no effect, and
-# those that a learner had.
-_LATER = frozenset(["augment", "superclass", "prior"])
-_EARLIER = {"InContextLearner": frozenset(["prior"])}
-
-
-def _fingerprint(
-    learner: Algorithm, source: TaskSource, groups: Any, shots_per: str = "class"
-) -> str:
-    # As in version 0.1, so that its checkpoints can be resumed.
-    params = learner.get_params(deep=False) | _OF_VERSION_0_1.get(type(learner).__name__, {})
-    text = {n: repr(v) for n, v in params.items() if n not in _HARDWARE_PARAMETERS}
-    del text["shots_per"], text["test_time_augment"]  # The latter matters to predictions only.
-    start = learner.starting_prior()
-    if start is not None:
-        text["prior"] = start.digest
-    for name in _LATER - _EARLIER.get(type(learner).__name__, frozenset()):
-        if getattr(learner, name) is None:
-            del text[name]
-    if shots_per == "task":  # In version 0.1 shots were those of each class.
-        text["shots_per"] = shots_per
-    digest = hashlib.sha256(json.dumps([type(learner).__name__, text], sort_keys=True).encode())
-    digest.update(np.ascontiguousarray(source.X).tobytes())
-    digest.update(np.asarray(source.y).astype(str).tobytes())
-    digest.update(np.asarray(groups).astype(str).tobytes())
-    if isinstance(learner.backbone, torch.nn.Module):
-        for value in learner.backbone.state_dict().values():
-            digest.update(to_numpy(value).tobytes())
-    return digest.hexdigest()

@@ -15,7 +15,6 @@ from torch import Tensor
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import Rows, State
 from skmeta.exceptions import SkmetaWarning
-from skmeta.learners._core._base import MetaLearner
 from skmeta.learners._core._context import Context
 from skmeta.learners._core._heads import (
     HEADS,
@@ -25,6 +24,9 @@ from skmeta.learners._core._heads import (
     prototype_head,
     start_head,
 )
+from skmeta.learners._core._options import Validation, task_type_parameter
+from skmeta.learners._core._outer_loop import NetworkLearner
+from skmeta.learners._core._parameters import as_option, parameter
 
 Memory = dict[str, Any]
 """What an inner optimizer carries from step to step: tensors, and the number of steps."""
@@ -62,30 +64,61 @@ class Point(NamedTuple):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class InnerLoopLearner(MetaLearner):
+class InnerLoopLearner(NetworkLearner):
     """A learner that adapts a network and a linear head by gradient steps.
 
     A subclass defines a step (:meth:`update`), and may define which tensors a task adapts
     (:meth:`is_adapted`).
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
     """
 
-    task_type: str = "auto"
-    head_init: str = "auto"
-    inner_lr: Any = 0.1  # A float, or "auto".
-    n_inner_steps: int = 1
-    inner_clip_norm: float | None = None
+    task_type: str = task_type_parameter()
+    head_init: str = parameter(
+        "auto",
+        '{"auto", "shared", "zeros", "prototype", "learned"}',
+        "What the linear head of a new task starts from. ``prototype``: the class means of the "
+        "support set (Proto-MAML); ``shared``: one learned row for all classes (UNICORN-MAML); "
+        "``zeros``: zero; ``learned``: a learned row for each class, as in the MAML paper, for "
+        "tasks whose classes mean the same in all (or with ``n_way`` classes at most). ``auto`` "
+        "is ``learned`` for groups and regressions; for tasks drawn from classes it is "
+        "``prototype``, or ``zeros`` for FineTuning. Where all rows are equal (``shared``, "
+        "``zeros``), the first gradient step moves the head alone.",
+        StrOptions(set(HEADS)),
+    )
+    inner_lr: Any = parameter(
+        0.1,
+        'float or "auto"',
+        "Step size of the inner loop (alpha in the papers). ``auto`` meta-trains for a tenth of "
+        "the iterations with each of four step sizes, from 0.01 to 0.3, and takes the one with the "
+        "least loss on held-out tasks. A run that is resumed from a checkpoint tries them again: "
+        "give ``random_state``, so that it finds the same.",
+        Interval(Real, 0, None, closed="neither"),
+        StrOptions({"auto"}),
+    )
+    n_inner_steps: int = parameter(
+        1,
+        "int",
+        "Number of gradient steps of the adaptation to a task.",
+        Interval(Integral, 0, None, closed="left"),
+    )
+    inner_clip_norm: float | None = parameter(
+        None,
+        "float or None",
+        "Largest norm of an inner gradient; None does not clip. On support sets with wrong labels "
+        "gradients are far longer than meta-training has seen.",
+        Interval(Real, 0, None, closed="neither"),
+        None,
+    )
 
     # What head_init="auto" means for tasks whose classes are new each time.
     default_head: ClassVar[str] = "prototype"
-
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **MetaLearner._parameter_constraints,
-        "task_type": [StrOptions({"auto", "classification", "regression"})],
-        "head_init": [StrOptions(set(HEADS))],
-        "inner_lr": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
-        "n_inner_steps": [Interval(Integral, 0, None, closed="left")],
-        "inner_clip_norm": [Interval(Real, 0, None, closed="neither"), None],
-    }
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
         if not isinstance(self.inner_lr, str):
@@ -99,7 +132,7 @@ class InnerLoopLearner(MetaLearner):
                 setattr(self, name, value)
         return self
 
-    fit.__doc__ = MetaLearner.fit.__doc__
+    fit.__doc__ = NetworkLearner.fit.__doc__
 
     def is_first_order(self) -> bool:
         """Whether the outer gradient ignores how the inner gradients depend on the prior."""
@@ -120,7 +153,7 @@ class InnerLoopLearner(MetaLearner):
         """Whether a task adapts the tensor of this name."""
         return True
 
-    def skips_zero_gradient(self) -> bool:
+    def skips_zero_gradient(self, state: Mapping[str, Tensor]) -> bool:
         """Return whether a step does not change a tensor whose gradient is zero."""
         return True
 
@@ -239,7 +272,7 @@ class InnerLoopLearner(MetaLearner):
             return Point({n: v for n, v in start.items() if not n.startswith("stat.")}, None, {}, 0)
         # Equal rows of the head give equal logits. The loss of a classification then has no
         # gradient in the body, of any order, and the first step need not look for it.
-        return Point(*self.start(context, state, support), {}, int(context.has_equal_rows))
+        return Point(*self.first_fast(context, state, support), {}, int(context.has_equal_rows))
 
     def _take_step(
         self, context: Context, state: Mapping[str, Tensor], point: Point, support: Rows
@@ -255,7 +288,7 @@ class InnerLoopLearner(MetaLearner):
         kept = {n: fast[n] for n in frozen}
         fast, memory, _ = self.descend(state, fast, memory, inner_loss, moved)
         fast = fast | kept
-        if not (moved.isdisjoint(body) and self.skips_zero_gradient()):
+        if not (moved.isdisjoint(body) and self.skips_zero_gradient(state)):
             measured = None
         return Point(fast, measured, memory, max(0, n_head_only - 1))
 
@@ -290,9 +323,9 @@ class InnerLoopLearner(MetaLearner):
         return inner_loss
 
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        return linear(adapted, self._features(context, adapted, x))
+        return linear(adapted, context.features(adapted, x))
 
-    def start(
+    def first_fast(
         self, context: Context, state: Mapping[str, Tensor], support: Rows
     ) -> tuple[State, Measured | None]:
         """Return what a task starts from: the body, and a head sized by its classes.
@@ -327,14 +360,23 @@ class GradientLearner(InnerLoopLearner):
     """An :class:`InnerLoopLearner` whose meta-gradient goes through the inner loop.
 
     ``first_order=True`` leaves the second derivatives out.
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
     """
 
-    first_order: bool = False
-
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **InnerLoopLearner._parameter_constraints,
-        "first_order": ["boolean"],
-    }
+    first_order: bool = parameter(
+        False,
+        "bool",
+        "Whether the meta-gradient ignores how the inner gradients depend on the prior: faster, "
+        "and often nearly as good.",
+        "boolean",
+    )
 
     def is_first_order(self) -> bool:
         return self.first_order
@@ -359,14 +401,15 @@ def choose_step_size(learner: InnerLoopLearner, X: Any, y: Any, groups: Any) -> 
         The step size; 0.1 if there are too few tasks to hold some out.
     """
     n_iterations = max(1, round(_TRIAL_SHARE * learner.n_iterations))
+    validation = clone(as_option(Validation, learner.validation)).set_params(every=n_iterations)
+    validation.fraction = max(validation.fraction, _TRIAL_VALIDATION)
     losses = {}
     for step_size in _STEP_SIZES:
         # Clones copy a generator of random numbers too, so all trials have the same tasks.
         trial = clone(learner).set_params(
             inner_lr=step_size,
             n_iterations=n_iterations,
-            evaluate_every=n_iterations,
-            validation_fraction=max(learner.validation_fraction, _TRIAL_VALIDATION),
+            validation=validation,
             checkpoint=None,
             verbose=0,
         )

@@ -1,4 +1,4 @@
-"""Linear heads sized by the task, and the losses on top of them.
+"""Linear heads sized by the task, the losses on top of them, and what Reptile descends.
 
 Notation: n rows, d features, k outputs (classes, or 1 for a regression).
 """
@@ -6,12 +6,13 @@ Notation: n rows, d features, k outputs (classes, or 1 for a regression).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skmeta.backend import Rows, State
+from skmeta.backend import Rows, State, TaskTensors
 
 HEADS = ("auto", "shared", "zeros", "prototype", "learned")
 
@@ -173,3 +174,42 @@ def score(kind: str, outputs: Tensor, rows: Rows) -> Tensor:
         hits = (outputs.argmax(1) == rows.y).to(rows.w.dtype)
         return (rows.w * hits).sum() / rows.w.sum()
     return -loss(kind, outputs, rows)
+
+
+def reptile_gradient(
+    learner: Any, context: Any, state: State, task: TaskTensors
+) -> tuple[State, dict[str, Tensor]]:
+    """Compute Reptile's meta-gradient: the state minus its adaptation to all rows of a task.
+
+    Parameters
+    ----------
+    learner : Algorithm
+        Adapts to the task.
+    context : Context
+        Network, kind and head of the task.
+    state : dict of Tensor
+        The prior.
+    task : TaskTensors
+        The task.
+
+    Returns
+    -------
+    gradient : dict of Tensor
+        With the names and shapes of ``state``.
+    metrics : dict of Tensor
+        ``"loss"`` and ``"score"``.
+    """
+    rows = Rows(*(torch.cat(parts) for parts in zip(task.support, task.query, strict=True)))
+    adapted = learner.adapt(context, state, rows)
+    outputs = learner.forward(context, adapted, task.query.x)
+    gradient = {n: _difference(v, adapted[n]) for n, v in state.items()}
+    metrics = {
+        "loss": loss(context.kind, outputs, task.query),
+        "score": score(context.kind, outputs, task.query),
+    }
+    return gradient, metrics
+
+
+def _difference(before: Tensor, after: Tensor) -> Tensor:
+    # A row shared by all classes moves towards the mean of the rows after training.
+    return before - (after if after.shape == before.shape else after.mean(0, keepdim=True))

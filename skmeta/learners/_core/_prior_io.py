@@ -8,27 +8,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from skmeta._sklearn_compat import parameter_names
+from skmeta._validation import quote_some
 from skmeta.backbones import build_backbone, check_backbone
-from skmeta.backend import State, resolve_test_time_augment, state_to_numpy, state_to_torch
+from skmeta.backend import Scaler, State, state_to_numpy, state_to_torch
 from skmeta.exceptions import PriorMismatchError
-from skmeta.learners._core._algorithm import REMOVED, Algorithm
+from skmeta.learners._core._algorithm import Algorithm, learner_name
+from skmeta.learners._core._options import read_settings
+from skmeta.learners._core._parameters import declarations, option_class, settings_by_role
 from skmeta.learners._core._session import Session
-from skmeta.learners._core._start import check_weights, scaler_of
 from skmeta.priors import MetaPrior
 
-# Parameters of the run and the machine rather than of the algorithm; a prior does not keep them.
-RUN_PARAMETERS = frozenset(
-    {
-        *("backbone", "backbone_params", "input_shape", "prior"),
-        *("n_iterations", "meta_batch_size", "meta_lr", "meta_optimizer", "schedule", "clip_norm"),
-        *("label_noise", "augment", "superclass"),
-        *("validation_fraction", "n_validation_tasks", "evaluate_every", "patience"),
-        *("device", "precision", "execution", "chunk_size", "n_jobs"),
-        *("checkpoint", "verbose", "random_state"),
-    }
-)
+# The setting of a prior that says in which views predictions are averaged; no learner reads it.
+_VIEWS = "test_time_augment"
 
 
 def write_prior(
@@ -64,24 +58,23 @@ def write_prior(
         The prior.
     """
     learner, context = session.learner, session.context
-    params = learner.get_params(deep=False)
-    settings = {n: v for n, v in params.items() if n not in RUN_PARAMETERS}
+    settings = dict(settings_by_role(learner, "prior"))
     if "head_init" in settings:
         settings["head_init"] = context.head
-    settings["test_time_augment"] = resolve_test_time_augment(
-        learner.test_time_augment, learner.augment
-    )
-    own = isinstance(learner.backbone, torch.nn.Module)
+    if session.changes:
+        settings[_VIEWS] = list(session.changes)
+    named = read_settings(learner)
+    own = isinstance(named.backbone, torch.nn.Module)
     scaler = {f"scaler.{n}": np.asarray(v) for n, v in session.scaler._asdict().items()}
     versions: dict[str, Any] = {"torch": torch.__version__, "numpy": np.__version__}
     if columns is not None:
         versions["columns"] = columns
     return MetaPrior(
         state_to_numpy(state) | scaler,
-        learner=type(learner).__name__,
+        learner=learner_name(type(learner)),
         learner_params=settings,
-        backbone=type(learner.backbone).__qualname__ if own else learner.backbone,
-        backbone_params=learner.backbone_params or {},
+        backbone=type(named.backbone).__qualname__ if own else named.backbone,
+        backbone_params=named.backbone_params or {},
         kind=context.kind,
         n_features_in=n_features,
         feature_names_in=None if feature_names is None else list(feature_names),
@@ -90,7 +83,7 @@ def write_prior(
         trained_on=trained_on,
         trained_on_kind=trained_on_kind,
         provenance=provenance | versions,
-        module=learner.backbone if own else None,
+        module=named.backbone if own else None,
     )
 
 
@@ -103,6 +96,7 @@ def read_prior(
     precision: str,
     input_shape: tuple[int, ...] = (),
     learner_precision: str | None = None,
+    test_time_augment: Any = None,
     **overrides: Any,
 ) -> tuple[Session, State]:
     """Make a learner and its state of a prior.
@@ -122,8 +116,9 @@ def read_prior(
     input_shape : tuple of int, default=()
         Shape of one row, for a prior that takes rows of any shape.
     learner_precision : {"float32", "float64"}, optional
-        Value of the learner's own ``precision``, if it computes in a lower precision than its
-        rows have.
+        Precision of a network that a learner has of its own; by default float32.
+    test_time_augment : "auto", str, sequence of str or None, default=None
+        Views of a task; by default those that the prior was meta-trained for.
     **overrides
         Settings of the learner to use instead of the prior's.
 
@@ -145,10 +140,18 @@ def read_prior(
             f"The prior was trained with a module of yours, {prior.backbone}. Load it with "
             "MetaPrior.load(path, module=...) and a module of the same architecture."
         )
-    names = parameter_names(learner_class)
-    settings = {n: v for n, v in prior.learner_params.items() if n in names or n not in REMOVED}
-    if learner_precision is not None:
-        settings["precision"] = learner_precision
+    settings, declared = dict(prior.learner_params), declarations(learner_class)
+    views = settings.pop(_VIEWS, [])
+    for name, value in settings.items():
+        kind = option_class(declared.get(name))
+        if kind is not None and isinstance(value, Mapping):
+            settings[name] = kind(**value)
+    unknown = sorted(settings.keys() - set(parameter_names(learner_class)))
+    if unknown:
+        raise PriorMismatchError(
+            f"{prior!r} has the setting {unknown[0]!r}, but {learner_class.__name__} has no such "
+            "parameter. Meta-train it anew, or use the version of the learner that wrote it."
+        )
     learner = learner_class(**(settings | overrides))
     # A learner without head_init has one kind of head.
     names_kind = prior.trained_on_kind or "classes"
@@ -158,7 +161,7 @@ def read_prior(
         _check_named(prior, shape)
     backbone = prior.module if prior.module is not None else str(prior.backbone)
     module = build_backbone(backbone, shape, dict(prior.backbone_params))
-    session = Session.begin(
+    session = Session.open(
         learner,
         module,
         shape,
@@ -168,6 +171,8 @@ def read_prior(
         classes=classes,
         device=device,
         precision=precision,
+        own_precision=learner_precision or "float32",
+        test_time_augment=views if test_time_augment is None else test_time_augment,
     )
     weights = session.context.network.initial_weights()
     check_weights({n: tuple(v.shape) for n, v in weights.items()}, prior)
@@ -214,3 +219,151 @@ def classes_in_common(prior: MetaPrior, learner_class: type[Algorithm]) -> np.nd
     if prior.classes is None or len(rows) != len(prior.classes):
         return None
     return prior.classes
+
+
+# Where meta-training starts: drawn values, or those of a prior.
+
+
+def check_start(prior: MetaPrior, kind: str, n_features: int, names: Sequence[str] | None) -> None:
+    """Check that meta-training on some tasks can start from a prior.
+
+    Parameters
+    ----------
+    prior : MetaPrior
+        Where it starts.
+    kind : {"classification", "regression"}
+        Kind of the tasks.
+    n_features : int
+        Number of their features.
+    names : sequence of str or None
+        Names of the features.
+
+    Raises
+    ------
+    PriorMismatchError
+        If the prior is of another kind or has other features.
+    """
+    if prior.kind != kind:
+        raise PriorMismatchError(
+            f"Meta-training on {kind} tasks cannot start from {prior!r}, which is for "
+            f"{prior.kind}. Give a prior for {kind}."
+        )
+    if prior.input_shape is None:
+        raise PriorMismatchError(
+            f"{prior!r} takes tables of any width. Only {prior.learner} can go on from it: use "
+            "that learner, or a prior that was meta-trained with this backbone."
+        )
+    prior.check_features(n_features, names)
+
+
+def load_weights(module: nn.Module, prior: MetaPrior) -> None:
+    """Give a network the weights of a prior.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Changed in place.
+    prior : MetaPrior
+        Its backbone must be the same.
+
+    Raises
+    ------
+    PriorMismatchError
+        If it is another one.
+    """
+    own = {f"body.{n}": p for n, p in module.named_parameters()}
+    check_weights({n: tuple(p.shape) for n, p in own.items()}, prior)
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(torch.tensor(prior.tensors[name]))
+
+
+def check_weights(expected: Mapping[str, tuple[int, ...]], prior: MetaPrior) -> None:
+    """Check that a prior has the weights of a network.
+
+    Parameters
+    ----------
+    expected : mapping of str to tuple of int
+        Shapes of the network's weights.
+    prior : MetaPrior
+        The prior.
+
+    Raises
+    ------
+    PriorMismatchError
+        If its weights have other names or shapes.
+    """
+    found = {n: tuple(v.shape) for n, v in prior.tensors.items() if n.startswith("body.")}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise PriorMismatchError(
+                f"The backbone does not have the prior's weights: {name!r} has shape "
+                f"{expected.get(name)} in the module, {found.get(name)} in the prior. Give a "
+                "module of the architecture that the prior was trained with: it has "
+                f"backbone={prior.backbone!r} and backbone_params={dict(prior.backbone_params)}."
+            )
+
+
+def scaler_of(prior: MetaPrior) -> Scaler:
+    """Return the standardisation of a prior's features and targets."""
+    return Scaler(*(prior.tensors[f"scaler.{n}"] for n in Scaler._fields))
+
+
+def take_learned(prior: MetaPrior, state: State, class_tensor: str, classes: Any) -> State:
+    """Replace drawn tensors by those that a prior has.
+
+    Parameters
+    ----------
+    prior : MetaPrior
+        Where meta-training starts.
+    state : dict of Tensor
+        What was drawn.
+    class_tensor : str
+        Name of the tensor with a row for each class.
+    classes : ndarray or None
+        The classes, if all tasks have the same.
+
+    Returns
+    -------
+    dict of Tensor
+        Tensors that the prior lacks, or has in another shape, stay as they were drawn.
+
+    Raises
+    ------
+    PriorMismatchError
+        If the prior has rows for other classes.
+    """
+    both = None if classes is None or prior.classes is None else (classes, prior.classes)
+    has_rows = class_tensor in state and class_tensor in prior.tensors
+    if has_rows and both is not None and not np.array_equal(*both):
+        raise PriorMismatchError(
+            f"The tasks have the classes {quote_some(both[0])}, but {prior!r} has parameters for "
+            f"{quote_some(both[1])}. Start from a prior for the same classes, or set prior=None."
+        )
+    learned = {n: v for n, v in prior.tensors.items() if n in state and v.shape == state[n].shape}
+    return state | {n: torch.tensor(v).to(state[n]) for n, v in learned.items()}
+
+
+def with_earlier(prior: Any, names: np.ndarray, names_kind: str) -> np.ndarray:
+    """Return the classes or groups that a prior has seen after meta-training went on from another.
+
+    Parameters
+    ----------
+    prior : MetaPrior, str or None
+        Where it started: one that ships, and has seen none, if it is a name.
+    names : ndarray
+        What it trains on.
+    names_kind : {"classes", "groups"}
+        What they are.
+
+    Returns
+    -------
+    ndarray
+        These, and those of the prior if it has the same kind.
+    """
+    if not isinstance(prior, MetaPrior):
+        return names
+    if prior.trained_on is None or prior.trained_on_kind != names_kind:
+        return names
+    seen = np.asarray(prior.trained_on)
+    return np.concatenate([names, seen[~np.isin(seen, names)]])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from skmeta.backbones import build_backbone
 from skmeta.backend import (
     NETWORK_PRECISIONS,
     Execution,
@@ -30,8 +30,7 @@ from skmeta.backend import (
 from skmeta.exceptions import BackboneError
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._context import Context
-from skmeta.learners._core._inputs import fit_scaler
-from skmeta.learners._core._start import load_weights, scaler_of
+from skmeta.learners._core._options import Settings, read_setting
 
 # Names of what the adaptation changed in one of several views.
 _VIEW = re.compile(r"view\d+\.")
@@ -51,18 +50,18 @@ class Session:
         Brings rows to the device.
     scaler : Scaler
         The standardisation that ``adapter`` applies.
-    views : tuple of TaskView
-        Views of a new task that predictions are averaged over.
+    changes : tuple of str
+        Test-time augmentation: names of the changes that make the views of a new task.
     """
 
     learner: Algorithm
     context: Context
     adapter: TensorAdapter
     scaler: Scaler
-    views: tuple[TaskView, ...] = (TaskView(),)
+    changes: tuple[str, ...] = ()
 
     @classmethod
-    def begin(
+    def open(
         cls,
         learner: Algorithm,
         module: torch.nn.Module,
@@ -74,6 +73,8 @@ class Session:
         classes: Sequence[int],
         device: str | torch.device,
         precision: str,
+        own_precision: str | None = None,
+        test_time_augment: Any = "auto",
     ) -> Session:
         """Put a network on a device.
 
@@ -98,6 +99,10 @@ class Session:
         precision : {"float32", "float64", "bfloat16"}
             Precision of the tensors; with ``"bfloat16"`` that of the network's products, and the
             tensors have float32.
+        own_precision : {"float32", "float64"}, optional
+            Precision of a network that a learner has of its own; by default that of the tensors.
+        test_time_augment : "auto", str, sequence of str or None, default="auto"
+            Views of a task; see :func:`resolve_test_time_augment`.
 
         Returns
         -------
@@ -110,16 +115,28 @@ class Session:
             If the device is not there, or does not compute in bfloat16.
         """
         where, dtype = resolve_device(device), NETWORK_PRECISIONS[precision]
-        changes = resolve_test_time_augment(learner.test_time_augment, learner.augment)
-        views = make_views(changes, input_shape)
+        augment = read_setting(learner, "augment")
+        changes = resolve_test_time_augment(test_time_augment, augment)
         in_bfloat16 = precision == "bfloat16"
         if in_bfloat16:
             check_bfloat16(where)
         # Buffers of a module, such as random features, have the precision of its rows.
         network = Network(module.to(dtype), input_shape, where, in_bfloat16)
-        context = Context(network, kind, head, torch.as_tensor(list(classes), device=where))
+        context = Context(
+            network,
+            kind,
+            head,
+            torch.as_tensor(list(classes), device=where),
+            transductive=read_setting(learner, "transductive"),
+            dtype=NETWORK_PRECISIONS[own_precision or precision],
+        )
         adapter = TensorAdapter(input_shape, scaler, where, dtype)
-        return cls(learner, context, adapter, scaler, views)
+        return cls(learner, context, adapter, scaler, tuple(changes))
+
+    @cached_property
+    def views(self) -> tuple[TaskView, ...]:
+        """Views of a new task that predictions are averaged over."""
+        return make_views(self.changes, self.adapter.input_shape)
 
     def draw_state(self, seed: int) -> State:
         """Draw the learner's initial state.
@@ -303,65 +320,31 @@ def _without_views(adapted: State) -> State:
     return {n: v for n, v in adapted.items() if not _VIEW.match(n)}
 
 
-def start_session(
-    learner: Algorithm,
-    rng: np.random.Generator,
-    X: np.ndarray,
-    y: Any,
-    n_outputs: int,
-    input_shape: tuple[int, ...],
-    kind: str,
-    names_kind: str,
-    sample_weight: np.ndarray | None = None,
-) -> tuple[Session, int]:
-    seed = int(rng.integers(2**63))
-    targets = np.asarray(y, dtype=np.float64) if kind == "regression" else None
-    generator = torch.Generator().manual_seed(seed)
-    module = build_backbone(learner.backbone, input_shape, learner.backbone_params, generator)
-    prior = learner.starting_prior()
-    if prior is None:
-        scaler = fit_scaler(learner.standardize, X, targets, input_shape, sample_weight)
-    else:
-        load_weights(module, prior)
-        scaler = scaler_of(prior)
-    session = Session.begin(
-        learner,
-        module,
-        input_shape,
-        scaler,
-        kind=kind,
-        head=learner.resolve_head(kind, names_kind),
-        classes=range(n_outputs),
-        device=learner.device,
-        precision=learner.precision,
-    )
-    return session, seed + 1
-
-
 # Fewer meta-iterations than this do not make up for the time that recording takes.
 WORTH_RECORDING = 500
 
 
-def make_execution(learner: Algorithm, session: Session) -> Execution:
-    network = session.context.network
+def make_execution(session: Session, settings: Settings) -> Execution:
+    """Decide how the tasks of a meta-training are computed."""
+    network, options = session.context.network, settings.execution
     # A task runs forward and backward through support and query set: about three passes per row.
-    rows = (np.max(learner.n_shot) + learner.n_query) * max(session.context.n_outputs, 1)
+    rows = (np.max(settings.n_shot) + settings.n_query) * max(session.context.n_outputs, 1)
     # Each inner step keeps the values of the support set, and its derivatives about as many.
-    n_passes = 1 + 2 * getattr(learner, "n_inner_steps", 0)
+    n_passes = 1 + 2 * settings.n_inner_steps
     n_values = n_passes * rows * network.n_kept
-    if learner.execution == "vmap" and not network.can_vectorise:
+    if options.mode == "vmap" and not network.can_vectorise:
         raise BackboneError(
             "execution='vmap' is not possible with this backbone: torch.func.vmap has no rule for "
             "one of its operations, or a branch of it depends on values. Use execution='loop' or "
             "'threads', or 'auto', which chooses what is possible."
         )
     return Execution(
-        learner.execution,
+        options.mode,
         device=session.adapter.device,
         flops_per_task=3.0 * float(rows) * network.n_flops,
-        n_jobs=learner.n_jobs,
-        chunk_size=learner.chunk_size,
+        n_jobs=options.n_jobs,
+        chunk_size=options.chunk_size,
         bytes_per_task=float(n_values * session.adapter.dtype.itemsize),
         can_vectorise=lambda: network.can_vectorise,
-        record=learner.n_iterations >= WORTH_RECORDING,
+        record=settings.n_iterations >= WORTH_RECORDING,
     )

@@ -156,6 +156,48 @@ def _ask_about_whole_numbers(values: np.ndarray) -> None:
         )
 
 
+def resolve_shots_per(learner: Any, shots_per: str, kind: str, groups: Any) -> str:
+    """Decide whether ``n_shot`` counts the rows of each class, or of a task in all.
+
+    Parameters
+    ----------
+    learner : Algorithm
+        May need rows of each class.
+    shots_per : {"auto", "class", "task"}
+        What the user says.
+    kind : {"classification", "regression"}
+        What the tasks are.
+    groups : array-like or None
+        What ``fit`` was given.
+
+    Returns
+    -------
+    {"class", "task"}
+        With ``"auto"``, rows in all for groups, unless the learner needs rows of each class.
+
+    Raises
+    ------
+    EpisodeError
+        If ``"task"`` cannot be.
+    """
+    if kind == "regression":
+        return "task"
+    names_kind = "classes" if groups is None else "groups"
+    needs_all = learner.needs_every_class(learner.resolve_head(kind, names_kind))
+    if shots_per == "task" and (groups is None or needs_all):
+        why = (
+            "tasks are drawn from classes, with as many rows of each"
+            if groups is None
+            else "this learner needs rows of each class of a task"
+        )
+        raise EpisodeError(
+            f"shots_per='task' draws rows whatever their class, but {why}. Set shots_per='class'."
+        )
+    if shots_per != "auto":
+        return shots_per
+    return "class" if groups is None or needs_all else "task"
+
+
 def make_problem(
     kind: str,
     X: np.ndarray,

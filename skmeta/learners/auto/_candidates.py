@@ -10,20 +10,15 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
-from skmeta.learners._core import LEARNERS, MetaLearner
+from skmeta.learners._core import LEARNERS, MetaLearner, Validation, read_settings
 from skmeta.learners.auto._tasks import Design
 
 # Step sizes of inner loops that are tried on tables.
 _STEP_SIZES = (0.02, 0.1)
 # A candidate with an outer loop validates seldom, and ends when it gets no better.
-_PATIENT = {
-    "validation_fraction": 0.15,
-    "n_validation_tasks": 32,
-    "evaluate_every": 100,
-    "patience": 5,
-}
+_PATIENT = {"validation": Validation(0.15, n_tasks=32, every=100, patience=5)}
 # Fine-tuning has a good start, so a validation would cost more than it gains.
-_FINE_TUNED = {"prior": "tabular", "n_iterations": 200, "meta_lr": 2e-4, "validation_fraction": 0.0}
+_FINE_TUNED = {"prior": "tabular", "n_iterations": 200, "meta_lr": 2e-4, "validation": 0.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +42,7 @@ class Candidate:
     @property
     def has_outer_loop(self) -> bool:
         """Whether more meta-iterations may make it better."""
-        return not self.is_shipped and self.learner.n_iterations > 0
+        return not self.is_shipped and read_settings(self.learner).n_iterations > 0
 
     def configured(self, share: float, seed: int) -> MetaLearner:
         """Return a learner for a share of the meta-iterations.
@@ -64,11 +59,10 @@ class Candidate:
         MetaLearner
             Not fitted.
         """
-        learner: MetaLearner = clone(self.learner)
-        n_iterations = learner.n_iterations
+        learner: MetaLearner = clone(self.learner).set_params(random_state=seed)
+        n_iterations = read_settings(learner).n_iterations
         if n_iterations:
-            n_iterations = max(1, round(share * n_iterations))
-        learner.set_params(n_iterations=n_iterations, random_state=seed)
+            learner.set_params(n_iterations=max(1, round(share * n_iterations)))
         return learner
 
 
@@ -165,23 +159,24 @@ def prepare(
         if design.kind not in candidate.learner.kinds:
             continue
         learner: MetaLearner = clone(candidate.learner)
+        known, names = read_settings(learner), learner.get_params(deep=False)
+        execution, sampling = clone(known.execution), clone(known.sampling)
+        if design.groups is not None and design.kind == "classification":
+            needs_all = learner.needs_every_class(learner.resolve_head(design.kind, "groups"))
+            sampling.shots_per = "class" if needs_all else "task"
         settings: dict[str, Any] = {
             "n_shot": design.n_shot,
             "n_query": design.n_query,
+            "n_way": design.n_way if design.groups is None else known.n_way,
+            "sampling": sampling,
+            "task_type": design.kind,
+            "input_shape": known.input_shape or (design.input_shape if design.is_image else None),
             "device": device,
-            "n_jobs": n_jobs,
+            "execution": execution.set_params(n_jobs=n_jobs),
             "checkpoint": None,
             "verbose": 0,
         }
-        if design.groups is None:
-            settings["n_way"] = design.n_way
-        elif design.kind == "classification":
-            needs_all = learner.needs_every_class(learner.resolve_head(design.kind, "groups"))
-            settings["shots_per"] = "class" if needs_all else "task"
-        if "task_type" in learner.get_params(deep=False):
-            settings["task_type"] = design.kind
-        if design.is_image and learner.input_shape is None:
-            settings["input_shape"] = design.input_shape
+        settings = {name: value for name, value in settings.items() if name in names}
         found.append(
             Candidate(candidate.name, learner.set_params(**settings), candidate.is_shipped)
         )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from numbers import Integral
+from typing import Any, ClassVar
 
+from skmeta._sklearn_compat import Interval
+from skmeta.learners._core import NetworkLearner
 from skmeta.learners.hierarchical._learner import HierarchicalLinear
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class ALPaCA(HierarchicalLinear):
+class ALPaCA(NetworkLearner, HierarchicalLinear):
     """Bayesian linear regression on the features of a learned network.
 
     The last layer of a task is drawn from a normal distribution that all tasks share. A new task
@@ -62,9 +65,9 @@ class ALPaCA(HierarchicalLinear):
     >>> mean, std = reg.predict(X[5:20], return_std=True)
     """
 
-    backbone: Any = "mlp"
-    n_iterations: int = 1000
-    validation_fraction: float = 0.1
-    precision: str = "float32"
     varied_noise: bool = False
     heavy_tails: bool = False
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "n_iterations": [Interval(Integral, 0, None, closed="left")],
+    }

@@ -15,7 +15,15 @@ from torch import Tensor
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import PRECISIONS, Rows, Scaler, State, TaskTensors, TensorAdapter, to_numpy
 from skmeta.exceptions import EpisodeError, SkippedTasksWarning
-from skmeta.learners._core import Context, MetaLearner, TaskSource, loss, score
+from skmeta.learners._core import (
+    Context,
+    MetaLearner,
+    TaskSource,
+    loss,
+    read_settings,
+    score,
+    task_type_parameter,
+)
 from skmeta.learners.hierarchical._gaussian import (
     mixture_log_density,
     mixture_moments,
@@ -86,9 +94,8 @@ class HierarchicalLinear(MetaLearner):
 
     Notes
     -----
-    ``fit`` uses all rows of all groups. ``n_shot`` and ``n_query`` have an effect on validation
-    and ``score`` only. With ``n_iterations`` above 0, gradient steps on the predictive loss of
-    query rows follow.
+    ``fit`` uses all rows of all groups. ``n_shot``, ``n_query`` and ``random_state`` have an effect
+    on ``score`` only.
 
     The slope of a column that is constant within each group is the same in all groups.
 
@@ -123,11 +130,7 @@ class HierarchicalLinear(MetaLearner):
     array([6.])
     """
 
-    backbone: Any = "identity"
-    task_type: str = "auto"
-    n_iterations: int = 0
-    validation_fraction: float = 0.0
-    precision: str = "float64"
+    task_type: str = task_type_parameter()
     effects: str = "auto"
     rank: int = 2
     shrinkage: float = 1.0
@@ -135,10 +138,6 @@ class HierarchicalLinear(MetaLearner):
     heavy_tails: bool = True
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **MetaLearner._parameter_constraints,
-        "precision": [StrOptions(set(PRECISIONS))],
-        "task_type": [StrOptions({"auto", "classification", "regression"})],
-        "n_iterations": [Interval(Integral, 0, None, closed="left")],
         "effects": [StrOptions(set(EFFECTS))],
         "rank": [Interval(Integral, 0, None, closed="left")],
         "shrinkage": [Interval(Real, 0, None, closed="left")],
@@ -147,6 +146,7 @@ class HierarchicalLinear(MetaLearner):
     }
 
     allow_nan: ClassVar[bool] = True
+    precisions: ClassVar[tuple[str, ...]] = tuple(PRECISIONS)
 
     def resolve_head(self, kind: str, names_kind: str) -> str:
         return "learned"
@@ -168,7 +168,7 @@ class HierarchicalLinear(MetaLearner):
             drawn["head.log_scale_spread"] = torch.tensor(-2.0)
         return context.network.initial_weights() | drawn
 
-    def begin_state(
+    def estimate_state(
         self,
         context: Context,
         adapter: TensorAdapter,
@@ -179,7 +179,9 @@ class HierarchicalLinear(MetaLearner):
     ) -> State:
         assert source.groups is not None
         # An outer loop needs time, too.
-        deadline = start_deadline(share=_ESTIMATE_SHARE if self.n_iterations else 1.0)
+        deadline = start_deadline(
+            share=_ESTIMATE_SHARE if read_settings(self).n_iterations else 1.0
+        )
         tasks = np.unique(source.groups, return_inverse=True)[1]
         missing = np.flatnonzero(np.isnan(source.X).any(0))
         if len(missing):
@@ -296,7 +298,7 @@ class HierarchicalLinear(MetaLearner):
         return mean, variance.sqrt(), mixture_quantiles(*parts, levels.double())
 
     def _query_design(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        return _design(adapted, x, self._features(context, adapted, torch.nan_to_num(x)))
+        return _design(adapted, x, context.features(adapted, torch.nan_to_num(x)))
 
     def meta_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
@@ -389,7 +391,7 @@ class HierarchicalLinear(MetaLearner):
                 "tasks drawn from classes use ProtoNet."
             )
         with warnings.catch_warnings():
-            if self.n_iterations == 0:
+            if not read_settings(self).draws_tasks:
                 # Groups that are too small for an episode, or have one class, are used, too.
                 warnings.simplefilter("ignore", SkippedTasksWarning)
             super().fit(X, y, groups)

@@ -17,12 +17,13 @@ from skmeta.backbones import build_backbone
 from skmeta.backend import PRECISIONS, Rows, Scaler, State, TaskTensors, TensorAdapter
 from skmeta.learners._core import (
     Context,
-    MetaLearner,
+    OuterLoopLearner,
     Session,
     TaskLimits,
     TaskSource,
     loss,
     score,
+    task_type_parameter,
     write_prior,
 )
 from skmeta.learners.in_context._binned import binned_loss, binned_moments, binned_quantiles
@@ -65,7 +66,7 @@ from skmeta.priors import MetaPrior
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class InContextLearner(MetaLearner):
+class InContextLearner(OuterLoopLearner):
     """A transformer whose context is the support set, without any training on the task.
 
     Meta-training on many tables teaches it to learn from a table. Adaptation stores the labelled
@@ -141,8 +142,7 @@ class InContextLearner(MetaLearner):
     'classification'
     """
 
-    backbone: Any = "identity"
-    task_type: str = "auto"
+    task_type: str = task_type_parameter()
     n_estimators: int | str = "auto"
     max_rows: int = 500
     width: int = 128
@@ -152,9 +152,6 @@ class InContextLearner(MetaLearner):
     prior: Any = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **MetaLearner._parameter_constraints,
-        "precision": [StrOptions(set(PRECISIONS))],
-        "task_type": [StrOptions({"auto", "classification", "regression"})],
         "n_estimators": [Interval(Integral, 1, 64, closed="both"), StrOptions({"auto"})],
         "max_rows": [Interval(Integral, 1, None, closed="left")],
         "width": [Interval(Integral, 1, None, closed="left")],
@@ -168,6 +165,9 @@ class InContextLearner(MetaLearner):
     class_tensor: ClassVar[str] = "mixed.weight"
     takes_other_classes: ClassVar[bool] = True
     limits: ClassVar[TaskLimits] = TableLimits()
+    # Its network has no features of its own, and its scale is that of each table.
+    loads_prior: ClassVar[bool] = True
+    precisions: ClassVar[tuple[str, ...]] = tuple(PRECISIONS)
 
     # ------------------------------------------------------------------------------- network
 
@@ -211,7 +211,7 @@ class InContextLearner(MetaLearner):
             A prior without a fixed number of features, classes or scale.
         """
         zero, one = np.zeros(()), np.ones(())
-        session = Session.begin(
+        session = Session.open(
             self,
             build_backbone("identity", (1,)),
             (1,),
@@ -227,12 +227,7 @@ class InContextLearner(MetaLearner):
         return prior.replace(input_shape=None)
 
     def _call(self, context: Context, state: Mapping[str, Tensor], *args: Any, **kw: Any) -> Any:
-        dtype = PRECISIONS[self.precision]
-        return call_network(context.kind, self._sizes(), dtype, state, *args, **kw)
-
-    def starting_prior(self) -> None:
-        # Its network has no features of its own, and its scale is that of each table.
-        return None
+        return call_network(context.kind, self._sizes(), context.dtype, state, *args, **kw)
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
         with torch.random.fork_rng(devices=[]):
@@ -243,7 +238,7 @@ class InContextLearner(MetaLearner):
             return state
         return weights_of_prior(self.prior, type(self).__name__, context.kind, state)
 
-    def begin_state(
+    def estimate_state(
         self,
         context: Context,
         adapter: TensorAdapter,
@@ -313,9 +308,8 @@ class InContextLearner(MetaLearner):
         return min(n_rows, self.max_rows * e)
 
     def prepare(self, context: Context, adapted: Mapping[str, Tensor]) -> State:
-        dtype = PRECISIONS[self.precision]
-        memory = self._call(context, adapted, memory=read_memory(adapted, dtype))
-        weights = {n: v.to(dtype) for n, v in adapted.items() if n.startswith("table.")}
+        memory = self._call(context, adapted, memory=read_memory(adapted, context.dtype))
+        weights = {n: v.to(context.dtype) for n, v in adapted.items() if n.startswith("table.")}
         return dict(adapted) | weights | store_memory(memory)
 
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
@@ -334,8 +328,8 @@ class InContextLearner(MetaLearner):
         """Return the outputs of the transformer for each view, (e, m, o)."""
         prefix = "memory.component."
         components = {n.removeprefix(prefix): v for n, v in adapted.items() if n.startswith(prefix)}
-        features = add_components(components, self._features(context, adapted, x))
-        memory = read_memory(adapted, PRECISIONS[self.precision])
+        features = add_components(components, context.features(adapted, x))
+        memory = read_memory(adapted, context.dtype)
         tables = features.expand(len(memory["column.mean"]), -1, -1)
         views = select_columns(tables, adapted["memory.columns"].long())
         outputs: Tensor = self._call(context, adapted, views, memory=memory)

@@ -27,7 +27,7 @@ from skmeta.learners import (
 from skmeta.learners.auto._race import Race
 
 SMALL_MAML = MAML(
-    backbone_params={"hidden": (8,), "activation": "tanh"}, n_iterations=8, validation_fraction=0.0
+    backbone_params={"hidden": (8,), "activation": "tanh"}, n_iterations=8, validation=0
 )
 
 
@@ -94,7 +94,7 @@ def test_a_network_is_chosen_for_sinusoids():
         backbone_params={"hidden": (16, 16), "activation": "tanh"},
         n_iterations=100,
         meta_lr=1e-2,
-        validation_fraction=0.0,
+        validation=0,
     )
     auto = AutoLearner(candidates=[HierarchicalLinear(), network], n_shot=10, random_state=0)
     auto.fit(*make_sinusoids())
@@ -129,9 +129,7 @@ def test_classifications_by_groups_have_the_classes_of_all_groups():
 def test_classes_are_held_out_if_there_are_no_groups():
     X, y = load_digits(return_X_y=True)
     X, y = X[:400], y[:400]
-    learners = [
-        ProtoNet(backbone_params={"hidden": (32,)}, n_iterations=20, validation_fraction=0.0)
-    ]
+    learners = [ProtoNet(backbone_params={"hidden": (32,)}, n_iterations=20, validation=0)]
     auto = AutoLearner(candidates=learners, n_way=3, n_shot=(1, 5), random_state=0)
     with pytest.warns(BaselineWarning, match=r"does not pay here.*\(own rows\) is better\.$"):
         auto.fit(X, y)
@@ -145,9 +143,7 @@ def test_images_are_learned_by_a_convolution():
     X, y = load_digits(return_X_y=True)
     X, y = X[:200].reshape(-1, 1, 8, 8), y[:200]
     blocks = {"n_channels": 4, "n_blocks": 2}
-    conv = ProtoNet(
-        backbone="conv4", backbone_params=blocks, n_iterations=2, validation_fraction=0.0
-    )
+    conv = ProtoNet(backbone="conv4", backbone_params=blocks, n_iterations=2, validation=0)
     auto = AutoLearner(candidates=[conv], n_way=3, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BaselineWarning)

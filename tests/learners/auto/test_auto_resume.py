@@ -173,9 +173,9 @@ def test_held_out_classes_are_not_learned_from():
 
 def test_protonet_keeps_shots_of_each_class_by_groups():
     X, target, groups = make_intercepts()
-    small = ProtoNet(backbone_params={"hidden": (4,)}, n_iterations=1, validation_fraction=0.0)
+    small = ProtoNet(backbone_params={"hidden": (4,)}, n_iterations=1, validation=0)
     auto = AutoLearner(candidates=[small], n_shot=(2, 4), random_state=0)
     with pytest.warns(BaselineWarning, match="does not pay"):  # after one iteration
         auto.fit(X, (target > 0).astype(int), groups)
-    assert auto.best_learner_.shots_per == "class"
+    assert auto.best_learner_.sampling.shots_per == "class"
     assert auto.best_learner_.n_shot == (2, 4)

@@ -8,7 +8,12 @@ from sklearn.linear_model import Ridge
 from sklearn.neighbors import NearestCentroid
 
 from skmeta.exceptions import BaselineWarning, SkippedValidationWarning
-from skmeta.learners import MAML, InContextLearner, ProtoNet
+from skmeta.learners import (
+    MAML,
+    InContextLearner,
+    ProtoNet,
+    Validation,
+)
 from skmeta.learners._core._baselines import (
     baseline_scores,
     fit_ridge,
@@ -22,10 +27,8 @@ SMALL = {
     "n_shot": 3,
     "n_query": 3,
     "n_iterations": 4,
-    "evaluate_every": 2,
+    "validation": Validation(0.3, n_tasks=12, every=2),
     "meta_batch_size": 2,
-    "n_validation_tasks": 12,
-    "validation_fraction": 0.3,
     "device": "cpu",
     "random_state": 0,
 }
@@ -126,7 +129,9 @@ def test_a_prior_that_wins_is_not():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"n_validation_tasks": 9}, {"n_iterations": 2}], ids=["few tasks", "one point"]
+    "changes",
+    [{"validation": Validation(n_tasks=9)}, {"n_iterations": 2}],
+    ids=["few tasks", "one point"],
 )
 def test_a_comparison_that_means_little_warns_of_nothing(changes):
     X, y, groups = make_lines()
@@ -149,7 +154,11 @@ def test_a_learner_of_tables_with_missing_values_is_compared():
     X[::5, 0] = np.nan
     params = {n: v for n, v in SMALL.items() if n != "backbone_params"}
     learner = InContextLearner(
-        width=8, n_layers=1, n_heads=2, cell_width=4, **params | {"n_validation_tasks": 4}
+        width=8,
+        n_layers=1,
+        n_heads=2,
+        cell_width=4,
+        **params | {"validation": Validation(n_tasks=4)},
     ).fit(X, y, groups)
     assert np.isfinite(learner.history_["pooled_ridge_score"]).all()
 

@@ -6,7 +6,7 @@ import torch
 
 from skmeta.backbones import build_backbone
 from skmeta.exceptions import EpisodeError
-from skmeta.learners import MAML, HierarchicalLinear
+from skmeta.learners import MAML, ALPaCA, ExecutionOptions, HierarchicalLinear
 from skmeta.learners._core import read_prior
 from skmeta.learners.hierarchical._groups import batches_of_groups, group_statistics
 
@@ -121,7 +121,7 @@ def test_a_table_without_rows_of_any_group():
 
 @pytest.mark.parametrize("kind", ["regression", "classification"])
 def test_other_learners_take_one_group_after_another(kind):
-    options = {"backbone_params": {"hidden": (4,)}, "n_iterations": 2, "validation_fraction": 0.0}
+    options = {"backbone_params": {"hidden": (4,)}, "n_iterations": 2, "validation": 0}
     session, state = open_session(MAML(**options, random_state=0), kind)
     rows, codes, at, codes_at = rows_of_groups(session, kind, sizes=[3, 5, 2])
     adapted = session.adapt_groups(state, rows, codes, 3)
@@ -136,7 +136,9 @@ def test_other_learners_take_one_group_after_another(kind):
 def test_batch_statistics_of_a_backbone_are_those_of_each_group():
     module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
     build_backbone(module, (3,), None, torch.Generator())
-    session, state = open_session(HierarchicalLinear(backbone=module), "regression")
+    learner = ALPaCA(backbone=module, n_iterations=0, validation=0)
+    learner.set_params(execution=ExecutionOptions(precision="float64"))
+    session, state = open_session(learner, "regression")
     assert session.context.network.has_statistics
     rows, codes, at, codes_at = rows_of_groups(session, "regression", sizes=[4, 5])
     found = session.forward_groups(session.adapt_groups(state, rows, codes, 2), at, codes_at)

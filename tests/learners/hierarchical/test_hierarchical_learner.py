@@ -9,7 +9,7 @@ from sleepstudy import load_sleepstudy
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.exceptions import EpisodeError
-from skmeta.learners import ALPaCA, HierarchicalLinear
+from skmeta.learners import ALPaCA, ExecutionOptions, HierarchicalLinear
 from skmeta.learners._core import read_prior
 from skmeta.learners.hierarchical import _classification, _regression
 from skmeta.priors import MetaPrior
@@ -138,26 +138,18 @@ def test_std_and_quantiles_belong_together():
     assert std[-1] > std[0]  # Further from the rows that are known.
 
 
-def test_validation_is_kept_in_the_history():
-    X, y, subjects = load_sleepstudy()
-    learner = HierarchicalLinear(validation_fraction=0.3, random_state=0)
-    history = learner.fit(X, y, groups=subjects).history_
-    assert history["iteration"] == [0]
-    assert 0 < history["validation_loss"][0] < 1
-    assert "validation_loss" not in HierarchicalLinear().fit(X, y, groups=subjects).history_
-
-
 def test_alpaca_on_the_rows_themselves_is_the_hierarchical_model():
     X, y, subjects = load_sleepstudy()
     linear = HierarchicalLinear().fit(X, y, groups=subjects).prior_
-    settings = {"backbone": "identity", "precision": "float64", "random_state": 0}
+    settings = {"backbone": "identity", "random_state": 0}
+    settings |= {"execution": ExecutionOptions(precision="float64")}
     settings |= {"varied_noise": True, "heavy_tails": True}
-    same = ALPaCA(n_iterations=0, validation_fraction=0.0, **settings)
+    same = ALPaCA(n_iterations=0, validation=0, **settings)
     same.fit(X, y, groups=subjects)
     for name, value in linear.tensors.items():
         np.testing.assert_array_equal(same.prior_.tensors[name], value)
     # The closed form is close to what meta-training by gradient steps finds from there.
-    learner = ALPaCA(n_iterations=150, n_shot=4, n_query=6, validation_fraction=0.0, **settings)
+    learner = ALPaCA(n_iterations=150, n_shot=4, n_query=6, validation=0, **settings)
     trained = learner.fit(X, y, groups=subjects).prior_
     for few in (slice(0, 4), slice(10, 14)):
         found, expected = (
@@ -197,6 +189,6 @@ def test_groups_of_few_rows_are_used():
     assert len(prior.trained_on) == 100
     assert MetaFewShotRegressor(prior).fit([[0.0]], [3.0]).predict([[1.0]]) == pytest.approx(4, 0.1)
     # An outer loop and a validation draw tasks of n_shot rows.
-    for needs in ({"validation_fraction": 0.1}, {"n_iterations": 1}):
+    for needs in ({"validation": 0.1}, {"n_iterations": 1}):
         with pytest.raises(EpisodeError, match="None of the 100 groups can be a task"):
-            HierarchicalLinear(**needs).fit(X, y, groups=groups)
+            ALPaCA(**{"n_iterations": 0, "validation": 0} | needs).fit(X, y, groups=groups)

@@ -10,7 +10,7 @@ from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
 from skmeta.datasets import make_table_tasks
 from skmeta.datasets.synthetic_tables._batches import draw_tables
 from skmeta.exceptions import PriorMismatchError
-from skmeta.learners import InContextLearner, ProtoNet
+from skmeta.learners import InContextLearner, ProtoNet, TaskSampling
 from skmeta.learners.in_context._cells import N_SLOTS
 from skmeta.learners.in_context._network_call import module_parameters
 from skmeta.learners.in_context._training import batch_loss
@@ -338,7 +338,7 @@ def test_meta_training_goes_on_from_a_prior():
     X, y, groups = make_table_tasks(30, 24, 4, n_classes=2, random_state=0)
     settings = {
         **SMALL,
-        "shots_per": "class",
+        "sampling": TaskSampling("class"),
         "n_shot": 6,
         "n_query": 6,
         "n_iterations": 3,
@@ -368,7 +368,12 @@ def test_a_prior_of_another_kind_or_size_is_refused(priors, changes, message):
     learner = InContextLearner(
         **(
             SMALL
-            | {"n_shot": 2, "n_query": 2, "shots_per": "class", "prior": priors["classification"]}
+            | {
+                "n_shot": 2,
+                "n_query": 2,
+                "sampling": TaskSampling("class"),
+                "prior": priors["classification"],
+            }
             | changes
         )
     )
@@ -383,7 +388,7 @@ def test_wrong_parameters_are_refused():
         ({"n_estimators": 65}, "n_estimators"),
     ):
         with pytest.raises(ValueError, match=message):
-            InContextLearner(shots_per="task", **changes).fit(X, y, groups)
+            InContextLearner(sampling=TaskSampling("task"), **changes).fit(X, y, groups)
 
 
 def test_other_priors_predict_no_distribution():
@@ -463,7 +468,7 @@ def test_batch_loss_leaves_out_classes_that_the_support_set_lacks(trained):
 
 def test_only_its_own_priors_serve_any_width():
     X, y = load_iris(return_X_y=True)
-    learner = ProtoNet(n_way=2, n_shot=2, n_query=2, n_iterations=1, validation_fraction=0.0)
+    learner = ProtoNet(n_way=2, n_shot=2, n_query=2, n_iterations=1, validation=0)
     prior = learner.fit(X, y).prior_
     with pytest.raises(PriorMismatchError, match="3 features"):
         MetaFewShotClassifier(prior).fit(X[:, :3], y)

@@ -9,7 +9,12 @@ from sklearn.preprocessing import StandardScaler
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
 from skmeta.backend import Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import HierarchicalLinear, InContextLearner
+from skmeta.learners import (
+    ExecutionOptions,
+    HierarchicalLinear,
+    InContextLearner,
+    TaskSampling,
+)
 from skmeta.learners._core import read_prior
 from skmeta.learners.in_context._binned import bin_edges
 from skmeta.learners.in_context._mixture import (
@@ -27,11 +32,11 @@ from skmeta.learners.in_context._pooled_model import (
 
 SMALL = {"width": 16, "n_layers": 2, "n_heads": 2, "cell_width": 4}
 FIT = {
-    "shots_per": "class",
+    "sampling": TaskSampling("class"),
     "n_shot": 5,
     "n_query": 20,
     "n_iterations": 2,
-    "validation_fraction": 0.0,
+    "validation": 0,
 }
 
 
@@ -249,7 +254,9 @@ def test_gradients_of_the_family_are_right(kind):
     n_outputs = 1
     if kind == "classification":
         y, n_outputs = np.arange(len(y)) % 3, 3
-    learner = InContextLearner(**SMALL, **FIT, precision="float64", random_state=0)
+    learner = InContextLearner(
+        **SMALL, **FIT, execution=ExecutionOptions(precision="float64"), random_state=0
+    )
     state = {
         n: torch.tensor(v, dtype=torch.float64)
         for n, v in learner.fit(X, y, groups).prior_.tensors.items()

@@ -14,10 +14,75 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
-from skmeta.backend import Execution, Rows, State, TaskTensors, to_numpy, tree_map
-from skmeta.learners._core import Context, GradientLearner, Memory, Point, loss, score
-from skmeta.learners._learned_update import initial_rule, learned_step
-from skmeta.learners._prior_optimizer import PriorOptimizer
+from skmeta.backend import Execution, State, TaskTensors, to_numpy, tree_map
+from skmeta.learners._core import (
+    Context,
+    Declared,
+    GradientLearner,
+    Memory,
+    Point,
+    loss,
+    parameter,
+    score,
+)
+from skmeta.learners.learned_optimizers._learned_update import initial_rule, learned_step
+from skmeta.learners.learned_optimizers._prior_optimizer import PriorOptimizer
+from skmeta.learners.learned_optimizers._recurrent import N_HIDDEN
+
+
+@dataclass(repr=False)
+class OptimizerTraining(Declared):
+    """What a learned optimizer is trained on, for the parameter ``training``.
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    Examples
+    --------
+    >>> from skmeta.learners import LearnedOptimizer, OptimizerTraining
+    >>> learner = LearnedOptimizer(training=OptimizerTraining(objective="support"))
+    """
+
+    truncation: int | None = parameter(
+        20,
+        "int or None",
+        "Number of steps that meta-training back-propagates through at once; None: all of them.",
+        Interval(Integral, 1, None, closed="left"),
+        None,
+        role="training",
+    )
+    objective: str = parameter(
+        "query",
+        '{"query", "support"}',
+        "Loss that meta-training descends: that of the query set, to learn tasks of few rows, or "
+        "that of the support set, to minimise a given loss.",
+        StrOptions({"query", "support"}),
+        role="training",
+    )
+    learn_start: bool = parameter(
+        False,
+        "bool",
+        "Whether the weights that a task starts from are learned, too. An optimizer for other "
+        "networks should know many starts.",
+        "boolean",
+        role="training",
+    )
+    loss_scaling: float = parameter(
+        1.0,
+        "float",
+        "Meta-training multiplies the loss that the optimizer sees by exp(u), with u in "
+        "[-loss_scaling, loss_scaling] for each task.",
+        Interval(Real, 0, None, closed="left"),
+        role="training",
+    )
+    parameter_scaling: float = parameter(
+        0.0,
+        "float",
+        "The same for each parameter: the optimizer sees each one multiplied by its own factor.",
+        Interval(Real, 0, None, closed="left"),
+        role="training",
+    )
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -43,10 +108,10 @@ class LearnedOptimizer(GradientLearner):
 
     Notes
     -----
-    In meta-training each task has its own scales and, unless ``learn_start``, its own start: the
-    drawn weights with the entries of each tensor permuted. Both are computed from the task's
-    support rows, so that a run can be repeated. Back-propagation through ``truncation`` steps at
-    once keeps memory constant in the horizon.
+    In meta-training each task has its own scales and, unless ``training`` says otherwise, its own
+    start: the drawn weights with the entries of each tensor permuted. Both are computed from the
+    task's support rows, so that a run can be repeated. Back-propagation through a limited number
+    of steps at once keeps memory constant in the horizon.
 
     A new task may take more steps than the horizon. Three rules keep them from diverging. Updates
     beyond the horizon shrink as horizon / step. One that does not point downhill is replaced by a
@@ -72,26 +137,23 @@ class LearnedOptimizer(GradientLearner):
     >>> optimizer = learner.optimizer(network.parameters())
     """
 
-    inner_lr: float = 0.1
+    inner_lr: Any = 0.1
     n_inner_steps: int = 20
     first_order: bool = True
-    n_hidden: int = 20
-    truncation: int | None = 20
-    objective: str = "query"
-    learn_start: bool = False
-    loss_scaling: float = 1.0
-    parameter_scaling: float = 0.0
+    n_hidden: int = parameter(20, *N_HIDDEN)
+    training: Any = parameter(
+        None,
+        "OptimizerTraining or None",
+        "What the optimizer is trained on.",
+        OptimizerTraining,
+        None,
+        role="training",
+    )
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **GradientLearner._parameter_constraints,
-        "n_hidden": [Interval(Integral, 1, None, closed="left")],
-        "truncation": [Interval(Integral, 1, None, closed="left"), None],
         "n_inner_steps": [Interval(Integral, 1, None, closed="left")],
-        "objective": [StrOptions({"query", "support"})],
-        "learn_start": ["boolean"],
-        "loss_scaling": [Interval(Real, 0, None, closed="left")],
-        "parameter_scaling": [Interval(Real, 0, None, closed="left")],
     }
+    for_users: ClassVar[tuple[str, ...]] = ("optimizer",)
 
     def optimizer(self, params: Iterable[Any], *, lr: float | None = None) -> PriorOptimizer:
         """Make an optimizer for a training loop in torch.
@@ -112,7 +174,7 @@ class LearnedOptimizer(GradientLearner):
         check_is_fitted(self, "prior_")
         return PriorOptimizer(params, self.prior_, lr=lr)
 
-    def skips_zero_gradient(self) -> bool:
+    def skips_zero_gradient(self, state: Mapping[str, Tensor]) -> bool:
         return False
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
@@ -132,6 +194,11 @@ class LearnedOptimizer(GradientLearner):
 
     # --------------------------------------------------------------------------- meta-training
 
+    @property
+    def _options(self) -> OptimizerTraining:
+        options: OptimizerTraining = self.training or OptimizerTraining()
+        return options
+
     def meta_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -143,7 +210,7 @@ class LearnedOptimizer(GradientLearner):
     def meta_gradient(
         self, context: Context, state: State, task: TaskTensors
     ) -> tuple[State, dict[str, Tensor]]:
-        """Compute the gradient of the mean loss, through ``truncation`` steps at once."""
+        """Compute the gradient of the mean loss, through some steps at once."""
         return self._gradient(context, state, (task, self._draw(context, state, task)))
 
     def mean_gradient(
@@ -165,7 +232,7 @@ class LearnedOptimizer(GradientLearner):
         total: State | None = None
         carry, done = None, 0
         while done < self.n_inner_steps:
-            n_steps = min(self.truncation or self.n_inner_steps, self.n_inner_steps - done)
+            n_steps = min(self._options.truncation or self.n_inner_steps, self.n_inner_steps - done)
             segment = partial(self._segment, context, item, n_steps, carry)
             gradient, (carry, metrics) = torch.func.grad(segment, has_aux=True)(state)
             total = gradient if total is None else tree_map(torch.add, total, gradient)
@@ -190,7 +257,7 @@ class LearnedOptimizer(GradientLearner):
             point = point._replace(memory=scales)
         else:
             point = Point(carry[0], None, carry[1], 0)
-        rows = task.query if self.objective == "query" else task.support
+        rows = task.query if self._options.objective == "query" else task.support
         total = task.query.w.new_zeros(())
         for _ in range(n_steps):
             point = self._take_step(context, state, point, task.support)
@@ -205,7 +272,7 @@ class LearnedOptimizer(GradientLearner):
 
     def _draw(self, context: Context, state: Mapping[str, Tensor], task: TaskTensors) -> State:
         """Draw the scales of a task, and the weights that it starts from."""
-        support: Rows = task.support
+        support, options = task.support, self._options
         seen = support.w > 0
         content = b"".join(to_numpy(values[seen]).tobytes() for values in support)
         generator = torch.Generator().manual_seed(zlib.crc32(content))
@@ -214,12 +281,12 @@ class LearnedOptimizer(GradientLearner):
             draw = 2 * torch.rand(n, generator=generator, dtype=torch.float64) - 1
             return torch.exp(width * draw).to(support.w)
 
-        noise = {"loss_scale": scale(self.loss_scaling, 1)[0]}
-        if self.parameter_scaling > 0:
+        noise = {"loss_scale": scale(options.loss_scaling, 1)[0]}
+        if options.parameter_scaling > 0:
             n_body = sum(v.numel() for n, v in state.items() if n.startswith("body."))
             n_head = context.n_outputs * (context.network.n_features + 1)
-            noise["scale"] = scale(self.parameter_scaling, n_body + n_head)
-        if not self.learn_start:
+            noise["scale"] = scale(options.parameter_scaling, n_body + n_head)
+        if not options.learn_start:
             for name, value in state.items():
                 if name.startswith(("body.", "head.")):
                     order = torch.randperm(value.numel(), generator=generator).to(value.device)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from skmeta.backend import State, state_to_torch
 from skmeta.exceptions import PriorMismatchError
-from skmeta.learners._learned_update import RULE, learned_step
+from skmeta.learners.learned_optimizers._learned_update import RULE, learned_step
 from skmeta.priors import MetaPrior
 
 

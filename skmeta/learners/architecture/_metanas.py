@@ -15,9 +15,69 @@ from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backbones import Architecture
 from skmeta.backend import Execution, Network, Rows, State, TaskTensors
 from skmeta.exceptions import BackboneError
-from skmeta.learners._architecture_choice import ALPHA, AnnealedNetwork
-from skmeta.learners._core import Context, GradientLearner, Memory, read_prior
-from skmeta.learners._reptile import reptile_gradient
+from skmeta.learners._core import (
+    Context,
+    Declared,
+    GradientLearner,
+    Memory,
+    parameter,
+    read_prior,
+    reptile_gradient,
+)
+from skmeta.learners.architecture._choice import ALPHA, AnnealedNetwork
+
+
+@dataclass(repr=False)
+class ArchitectureSearch(Declared):
+    """How MetaNAS chooses operations, for its parameter ``search``.
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    Examples
+    --------
+    >>> from skmeta.learners import ArchitectureSearch, MetaNAS
+    >>> learner = MetaNAS(search=ArchitectureSearch(annealing=(0.0, 0.3)), max_parameters=2000)
+    """
+
+    lr: float = parameter(
+        0.001,
+        "float",
+        "Step size of the inner loop for the architecture parameters.",
+        Interval(Real, 0, None, closed="left"),
+    )
+    temperature: tuple[float, float] = parameter(
+        (0.1, 0.01),
+        "tuple of two floats",
+        "Temperature of the softmax over operations at first, and when the choice is made. "
+        "Architecture parameters start near 0 and move by about ``meta_lr`` an iteration: the "
+        "lower the temperature, the sooner the preferred operations have most of the network.",
+        tuple,
+        list,
+    )
+    annealing: tuple[float, float] = parameter(
+        (0.0, 0.15),
+        "tuple of two floats",
+        "Shares of the meta-training at which annealing begins and ends: before the first, all "
+        "operations are mixed; after the second, one per edge is left.",
+        tuple,
+        list,
+        role="training",
+    )
+
+    def check(self) -> None:
+        """Raise an error if a pair is not in order."""
+        if len(self.annealing) != 2 or not 0 <= self.annealing[0] < self.annealing[1] <= 1:
+            raise ValueError(
+                f"annealing must be two rising shares between 0 and 1, got {self.annealing}. "
+                "Pass (0.0, 0.3) to have the choice made in the first 30%."
+            )
+        if len(self.temperature) != 2 or not 0 < self.temperature[1] <= self.temperature[0]:
+            raise ValueError(
+                "temperature must be two positive numbers, the larger one first, got "
+                f"{self.temperature}. Pass (0.1, 0.01), or (1, 0.01) for a softer start."
+            )
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -42,7 +102,7 @@ class MetaNAS(GradientLearner):
     -----
     For a new task, the sharpness rises evenly over the n inner steps and the decision: 1 / (n + 1),
     2 / (n + 1), ..., 1. Meta-training multiplies it by a factor that rises from 0 to 1 between the
-    two shares of ``annealing``.
+    two shares that ``search.annealing`` gives.
 
     With a budget, the selected architecture has the largest sum of alphas among all architectures
     within the budget. It is found exactly, except that costs are rounded to a two-thousandth of
@@ -68,25 +128,34 @@ class MetaNAS(GradientLearner):
     """
 
     backbone: Any = "cells"
-    inner_lr: float = 0.1
     n_inner_steps: int = 3
     first_order: bool = True
-    architecture_lr: float = 0.001
-    temperature: tuple[float, float] = (0.1, 0.01)
-    annealing: tuple[float, float] = (0.0, 0.15)
-    max_parameters: int | None = None
-    outer: str = "maml"
+    search: Any = parameter(
+        None,
+        "ArchitectureSearch or None",
+        "How operations are chosen.",
+        ArchitectureSearch,
+        None,
+    )
+    max_parameters: int | None = parameter(
+        None,
+        "int or None",
+        "Budget of the network that is left when the choice is made, without the head.",
+        Interval(Integral, 1, None, closed="left"),
+        None,
+    )
+    outer: str = parameter(
+        "maml",
+        '{"maml", "reptile"}',
+        "How meta-training moves the prior: by the gradient of the query loss after adaptation, or "
+        "towards where adaptation ends.",
+        StrOptions({"maml", "reptile"}),
+        role="training",
+    )
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **GradientLearner._parameter_constraints,
-        "architecture_lr": [Interval(Real, 0, None, closed="left")],
-        "temperature": [tuple, list],
-        "annealing": [tuple, list],
-        "max_parameters": [Interval(Integral, 1, None, closed="left"), None],
-        "outer": [StrOptions({"maml", "reptile"})],
-    }
+    for_users: ClassVar[tuple[str, ...]] = ("architecture_",)
 
-    def skips_zero_gradient(self) -> bool:
+    def skips_zero_gradient(self, state: Mapping[str, Tensor]) -> bool:
         return False  # The choice becomes sharper without a gradient, too.
 
     @property
@@ -136,16 +205,7 @@ class MetaNAS(GradientLearner):
         return {"architecture_": self.architecture(context, adapted)}
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
-        if len(self.annealing) != 2 or not 0 <= self.annealing[0] < self.annealing[1] <= 1:
-            raise ValueError(
-                f"annealing must be two rising shares between 0 and 1, got {self.annealing}. "
-                "Pass (0.0, 0.3) to have the choice made in the first 30%."
-            )
-        if len(self.temperature) != 2 or not 0 < self.temperature[1] <= self.temperature[0]:
-            raise ValueError(
-                "temperature must be two positive numbers, the larger one first, got "
-                f"{self.temperature}. Pass (0.1, 0.01), or (1, 0.01) for a softer start."
-            )
+        self._options.check()
         cells = self._annealed_network(context, 0).cells
         least = cells.n_fixed_parameters() + int(cells.cheapest().sum())
         if self.max_parameters is not None and self.max_parameters < least:
@@ -179,7 +239,7 @@ class MetaNAS(GradientLearner):
         value: Tensor,
     ) -> tuple[State, Memory]:
         """One inner step of weights and architecture (Elsken et al. 2020, equation 3)."""
-        rates = {ALPHA: self.architecture_lr}
+        rates = {ALPHA: self._options.lr}
         return {n: v - rates.get(n, self.inner_lr) * gradient[n] for n, v in fast.items()}, memory
 
     def meta_gradient(
@@ -206,10 +266,16 @@ class MetaNAS(GradientLearner):
                 f"MetaNAS chooses the operations of cells, but backbone={self.backbone!r} has "
                 "none. Use 'cells', 'image_cells' or 'table_cells', or a CellNetwork of your own."
             )
-        begin, end = self.annealing
+        options = self._options
+        begin, end = options.annealing
         done = 1.0 if context.progress >= end else (context.progress - begin) / (end - begin)
         sharpness = max(done, 0.0) * (step + 1) / (self.n_inner_steps + 1)
         cells = context.network.cells
         return AnnealedNetwork(
-            context.network, cells, self.max_parameters, sharpness, self.temperature
+            context.network, cells, self.max_parameters, sharpness, options.temperature
         )
+
+    @property
+    def _options(self) -> ArchitectureSearch:
+        options: ArchitectureSearch = self.search or ArchitectureSearch()
+        return options

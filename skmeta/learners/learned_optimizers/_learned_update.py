@@ -12,8 +12,14 @@ import torch
 from torch import Tensor
 
 from skmeta.backend import State
-from skmeta.learners._core import lstm_cell, lstm_weights, preprocess_gradient, ravel, unravel
-from skmeta.learners._safeguard import bound_step, guard_loss, select_step
+from skmeta.learners.learned_optimizers._recurrent import (
+    lstm_cell,
+    lstm_weights,
+    preprocess_gradient,
+    ravel,
+    unravel,
+)
+from skmeta.learners.learned_optimizers._safeguard import bound_step, guard_loss, select_step
 
 _LAYERS = ("lstm.0", "lstm.1")
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
-from numbers import Integral, Real
+from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any, ClassVar
 
 import torch
@@ -14,10 +13,9 @@ from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import State, TaskTensors
-from skmeta.learners._core import (
-    Context,
-    GradientLearner,
-    Memory,
+from skmeta.learners._core import Context, GradientLearner, Memory, parameter
+from skmeta.learners.learned_optimizers._recurrent import (
+    N_HIDDEN,
     lstm_cell,
     lstm_weights,
     preprocess_gradient,
@@ -72,20 +70,24 @@ class LSTMMetaLearner(GradientLearner):
     'LSTMMetaLearner'
     """
 
-    inner_lr: float = 0.01
+    inner_lr: Any = 0.01
     n_inner_steps: int = 5
     first_order: bool = True
-    n_hidden: int = 20
-    query_statistics: bool = False
+    n_hidden: int = parameter(20, *N_HIDDEN)
+    query_statistics: bool = parameter(
+        False,
+        "bool",
+        "Whether meta-training normalises query rows by their own batch statistics, as the paper "
+        "does; predictions stay as ``transductive`` says.",
+        "boolean",
+        role="training",
+    )
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **GradientLearner._parameter_constraints,
         "inner_lr": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
-        "n_hidden": [Interval(Integral, 1, None, closed="left")],
-        "query_statistics": ["boolean"],
     }
 
-    def skips_zero_gradient(self) -> bool:
+    def skips_zero_gradient(self, state: Mapping[str, Tensor]) -> bool:
         return False  # The forget gate changes weights without a gradient, too.
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
@@ -138,9 +140,7 @@ class LSTMMetaLearner(GradientLearner):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         if not self.query_statistics:
             return super().meta_loss(context, state, task)
-        learner = copy.copy(self)
-        learner.query_statistics, learner.transductive = False, True
-        return learner.meta_loss(context, state, task)
+        return super().meta_loss(replace(context, transductive=True), state, task)
 
 
 def _step(rule: State, theta: Tensor, slope: Tensor, memory: Memory) -> tuple[Tensor, Memory]:

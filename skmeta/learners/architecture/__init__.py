@@ -1,0 +1,5 @@
+"""MetaNAS: the architecture of a network is learned together with its weights."""
+
+from skmeta.learners.architecture._metanas import ArchitectureSearch, MetaNAS
+
+__all__ = ["ArchitectureSearch", "MetaNAS"]
