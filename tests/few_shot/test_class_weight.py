@@ -72,7 +72,7 @@ def test_the_weights_of_rows_count_as_repetitions(imbalanced):
 def test_labels_of_any_kind_and_priors_of_other_learners():
     X, y = load_iris(return_X_y=True)
     names = np.array(["a", "b", "c"])[y]
-    learner = ProtoNet(n_way=2, n_shot=2, n_query=2, n_iterations=1, validation_fraction=0.0)
+    learner = ProtoNet(n_way=2, n_shot=2, n_query=2, n_iterations=1, validation=0)
     prior = learner.fit(X, y).prior_
     plain, weighted = (
         MetaFewShotClassifier(prior, class_weight=w).fit(X[::5], names[::5]).predict_proba(X)
