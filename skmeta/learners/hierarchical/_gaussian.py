@@ -28,7 +28,8 @@ from torch import Tensor
 N_NOISE_LEVELS = 13
 _FURTHEST_LEVEL = 3.0
 _N_SCALES, _FURTHEST_SCALE = 7, 2.5
-_N_BISECTIONS = 60
+# Bisections of an interval around a quantile, and Newton steps after them.
+_N_BISECTIONS, _N_NEWTON_STEPS = 20, 3
 
 
 class Posterior(NamedTuple):
@@ -202,7 +203,7 @@ def mixture_log_density(mean: Tensor, variance: Tensor, log_weight: Tensor, y: T
 
 
 def mixture_quantiles(mean: Tensor, variance: Tensor, log_weight: Tensor, levels: Tensor) -> Tensor:
-    """Compute quantiles of mixtures of normal distributions by bisection.
+    """Compute quantiles of mixtures of normal distributions by bisection and Newton's method.
 
     Parameters
     ----------
@@ -228,4 +229,10 @@ def mixture_quantiles(mean: Tensor, variance: Tensor, log_weight: Tensor, levels
         low = torch.where(below < levels, middle, low)
         high = torch.where(below < levels, high, middle)
     found: Tensor = (low + high) / 2
+    for _ in range(_N_NEWTON_STEPS):
+        u = (found - mean[:, :, None]) / scale
+        gap = (weight * torch.special.ndtr(u)).sum(0) - levels
+        density = (weight / scale * torch.exp(-0.5 * u**2)).sum(0) / math.sqrt(2 * math.pi)
+        step = gap / density.clamp_min(torch.finfo(density.dtype).tiny)
+        found = torch.minimum(torch.maximum(found - step, low), high)
     return found

@@ -119,6 +119,12 @@ def information(
     coefficients: Tensor, z: Tensor, p: Tensor, w: Tensor, codes: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return gradient (..., q, j) and information A (..., j, q, j, q) of the log likelihood."""
+    if codes.shape == (2, 1):
+        sign = codes[1] - codes[0]
+        second = torch.sigmoid((z @ coefficients) * sign)
+        gradient = z.mT @ (w[..., None] * (p[..., 1:] - second) * sign)
+        weighted = (w[..., None] * second * (1 - second)) * z
+        return gradient, (z.mT @ weighted)[..., None, :, None, :]
     proba = torch.softmax(z @ coefficients @ codes.T, -1)
     gradient = z.mT @ (w[..., None] * ((p - proba) @ codes))
     centred = codes - (proba @ codes)[..., None, :]

@@ -85,6 +85,7 @@ def test_predictions_are_those_of_dense_algebra(storage, monkeypatch):
     if storage == "sparse":
         monkeypatch.setattr(_system, "_DENSE_SIZE", 0)
         monkeypatch.setattr(_system, "_DENSE_SHARE", 2.0)
+        monkeypatch.setattr(_system, "_INVERSE_SIZE", 0)
     X, y, codes = table()
     fit = fit_crossed(X, y, codes, terms=[[0, 1], [0]])
     z, covariance = dense(fit, X, codes)
@@ -226,3 +227,18 @@ def test_time_that_is_over_ends_the_optimisation():
     )
     assert np.isfinite(short.deviance)
     assert short.deviance > whole.deviance
+
+
+@pytest.mark.parametrize("is_classification", [False, True])
+def test_order_of_rows_names_of_levels_and_units_have_no_effect(is_classification):
+    rng = np.random.default_rng(4)
+    X, y, codes = table(4, 300)
+    y = (y > 1).astype(float) if is_classification else y
+    options = {"terms": [[0, 1, 2], [0]], "is_classification": is_classification, "ridge": True}
+    expected = fit_crossed(X, y, codes, **options).predict(X, codes)
+    order, names = rng.permutation(300), rng.permutation(12)
+    renamed = np.column_stack([names[codes[:, 0]], codes[:, 1]])
+    unit = 1.0 if is_classification else 2.54
+    fit = fit_crossed(X[order], unit * y[order], renamed[order], **options)
+    for found, values in zip(fit.predict(X, renamed), expected, strict=True):
+        np.testing.assert_allclose(found, unit * values, atol=1e-8)

@@ -12,6 +12,8 @@ from scipy.sparse.linalg import splu
 
 # What is left of M is dense up to this size, or from this share of entries on.
 _DENSE_SIZE, _DENSE_SHARE = 1500, 0.2
+# Its inverse is computed for variances up to this size.
+_INVERSE_SIZE = 4000
 # Rows whose variances are computed together.
 _CHUNK = 2048
 
@@ -118,16 +120,16 @@ class System:
         first = sparse.csr_array(rows[:, : self.n_first] @ self.inverse_root.T)
         found = np.asarray(first.multiply(first).sum(1)).ravel()
         second = sparse.csr_array(rows[:, self.n_first :] - first @ self.across)
-        if self._inverse is not None:
-            found += np.asarray(second.multiply(second @ self._inverse).sum(1)).ravel()
-            return found
         for start in range(0, len(found) if second.shape[1] else 0, _CHUNK):
-            dense = second[start : start + _CHUNK].toarray()
+            part = second[start : start + _CHUNK]
+            if self._inverse is not None:
+                found[start : start + _CHUNK] += part.multiply(part @ self._inverse).sum(1)
+                continue
+            dense = part.toarray()
             found[start : start + _CHUNK] += (dense * self.rest(dense.T).T).sum(1)
         return found
 
     @cached_property
     def _inverse(self) -> np.ndarray | None:
-        if self._dense is None:
-            return None
-        return np.asarray(cho_solve(self._dense, np.eye(len(self._dense[0]))))
+        size = self.across.shape[1]
+        return self.rest(np.eye(size)) if size <= _INVERSE_SIZE else None
