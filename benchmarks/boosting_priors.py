@@ -68,6 +68,7 @@ def compare(name, metric, searches, others):
     for search in searches:
         names = same_origin(search.dataset)
         left = [prior.without(datasets=names) for prior in priors.values()]
+        left = [prior.conditioned_on(search.dataset_features) for prior in left]
         for kind, rows in regrets.items():
             kept = [
                 k

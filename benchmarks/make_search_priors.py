@@ -13,6 +13,7 @@ import os
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +28,7 @@ from tqdm import tqdm
 
 from skmeta.search import PastSearch, SearchHistory, SearchPrior, SearchStrategy
 from skmeta.search.prior import _shipped as shipped
+from skmeta.search.record import dataset_features
 from skmeta.search.space import relative_configuration
 from skmeta.search.surrogate._surfaces import winsorize_scores
 
@@ -54,6 +56,7 @@ N_SEARCHES_OF_BOOSTING, N_CONFIGURATIONS_OF_BOOSTING = 12, 20
 TRANSLATED = {"CatBoostClassifier": ("accuracy", "balanced_accuracy")}
 # Priors that do not help on recorded searches, by the same benchmark.
 WITHOUT_GAIN = {("CatBoostRegressor", "neg_mean_absolute_error")}
+MAX_ROWS = 1000  # of which the features of a data set are computed
 # Worse scores count as this bad: below the median, in distances of the best from it. An R2 of
 # minus a million would else leave no difference between all others.
 BOUND = 2.0
@@ -73,7 +76,7 @@ def main():
     parser.add_argument("--estimators", nargs="*", default=[*CLASSIFIERS, *REGRESSORS])
     options = parser.parse_args()
     with open_history(options.history) as history:
-        cards, sketches = shipped.read_cards()
+        cards, datasets = shipped.read_cards()
         for name in tqdm(options.estimators):
             made = new_card(name)
             for metric in METRICS:
@@ -85,11 +88,18 @@ def main():
                 past = translated_searches(history, name, metric) or searches
                 prior = SearchPrior.from_searches(past)
                 written = shipped.write(name, metric, prior)
-                sketches |= {s.dataset: s.data_sketch for s in past if len(s.data_sketch)}
+                datasets |= {
+                    s.dataset: {
+                        "sketch": [*map(int, s.data_sketch)],
+                        "features": rounded(s.dataset_features),
+                    }
+                    for s in past
+                    if len(s.data_sketch)
+                }
                 made["metrics"][metric] = describe(prior, searches) | written
             if made["metrics"]:
                 cards[name] = made
-    shipped.write_cards(cards, sketches)
+    shipped.write_cards(cards, datasets)
 
 
 def open_history(path):
@@ -105,9 +115,27 @@ def own_searches(history, name, metric):
         past = history.searches(estimator=name, metric=one)
         found += [s for s in past if s.metric == one]  # and not another one in its stead
     found = [without_unknown_defaults(name, in_target_units(name, s)) for s in found]
+    found = [replace(s, dataset_features=features(s.dataset, is_classifier(name))) for s in found]
     n = N_CONFIGURATIONS_OF_BOOSTING if name in BOOSTERS else N_CONFIGURATIONS
     found = [s for s in found if len(s.scores) >= n and np.isfinite(s.scores).mean() > 0.5]
     return without_constants(found)
+
+
+@cache
+def features(dataset, is_classification):
+    """Return the features of a set that was searched on."""
+    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
+    X, y = load(folder, dataset, MAX_ROWS, is_classification)
+    return dataset_features(X, y, is_classification=is_classification)
+
+
+def is_classifier(name):
+    return name.endswith(("Classifier", "SVC", "LogisticRegression"))
+
+
+def rounded(features):
+    """Return features that take little room in a file."""
+    return {name: round(value, 4) for name, value in features.items()}
 
 
 def without_unknown_defaults(name, search):
@@ -207,6 +235,7 @@ def describe(prior, searches):
         if np.ptp(scores) < 1e-9:
             continue
         left = prior.without(datasets=same_origin(search.dataset))
+        left = left.conditioned_on(search.dataset_features)
         strategy = SearchStrategy(search.configurations, left, rng=np.random.default_rng(0))
         rows = []
         for _ in range(10):

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 
 from skmeta._sklearn_compat import is_routing_enabled
 from skmeta.search._arguments import Arguments, resolve_history
@@ -17,7 +18,7 @@ from skmeta.search._fit_params import FitData
 from skmeta.search._priors import Prior, resolve_prior
 from skmeta.search._stopping import resolve_racing
 from skmeta.search.history import Leases, SearchHistory
-from skmeta.search.record import SearchRecord, fingerprint_data
+from skmeta.search.record import SearchRecord, dataset_features, fingerprint_data
 from skmeta.search.space import canonical_names, predictor_name, signature, stable_repr
 
 __all__ = ["OpenRecord", "open_record"]
@@ -84,7 +85,7 @@ def open_record(
         if history is None and (arguments.walks_grid or search.prior is None):
             yield OpenRecord(None, None, None, arguments.seed, False)
             return
-        record = _describe(arguments)
+        record = _describe(arguments, data)
         if history is not None or search.exclude_same_data:
             record = _describe_data(record, search, arguments, data, folds)
         is_replayed = False
@@ -114,7 +115,7 @@ def open_record(
         yield OpenRecord(history, search_id, prior, record.seed, is_replayed, leases)
 
 
-def _describe(arguments: Arguments) -> SearchRecord:
+def _describe(arguments: Arguments, data: FitData) -> SearchRecord:
     metrics = arguments.metrics
     choices = arguments.space.part_choices(arguments.estimator)
     return SearchRecord(
@@ -123,6 +124,9 @@ def _describe(arguments: Arguments) -> SearchRecord:
         metrics=dict.fromkeys(metrics.names.values(), 1),
         refit_metric=metrics.refit_metric,
         seed=arguments.seed,
+        dataset_features=dataset_features(
+            data.X, data.y, is_classification=is_classifier(arguments.estimator)
+        ),
         target_scale=arguments.target_scale,
     )
 
@@ -158,8 +162,6 @@ def _describe_data(
         signature=signature(estimator),
         space={names.get(name, name): text for name, text in space.describe().items()},
         cv=repr(folds.splitter),
-        # `dataset_features`, what a prior knows of the data set besides its rows, is to be set
-        # here: dataset_features=...
         versions=_versions(),
     )
 

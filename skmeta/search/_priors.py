@@ -73,7 +73,11 @@ def resolve_prior(
             part and part.without(data_digests=[record.data_digest], data_sketch=record.data_sketch)
             for part in parts
         ]
-    known = [part for part in parts if part is not None and len(part)]
+    known = [
+        part.conditioned_on(record.dataset_features)
+        for part in parts
+        if part is not None and len(part)
+    ]
     if len(known) < 2:
         return known[0] if known else None
     return JointPrior(*known)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from skmeta.search.prior._immutable import describe_in_html
 from skmeta.search.prior._prior import SearchPrior
+from skmeta.search.prior._resemblance import weights_by_resemblance
 from skmeta.search.record import Configuration
 
 __all__ = ["AlgorithmSelectionPrior"]
@@ -41,7 +42,9 @@ class AlgorithmSelectionPrior:
     datasets : tuple of str of length n_tasks
         The data sets that all priors have, sorted.
     task_weights : ndarray of shape (n_tasks,)
-        Weights of the tasks. All are equal, and they sum to 1.
+        Weights of the tasks, which sum to 1. They are equal, except after `conditioned_on`.
+    pooled_weights : ndarray of shape (n_tasks,)
+        Weights whatever the data set at hand: all are equal.
 
     Examples
     --------
@@ -57,10 +60,14 @@ class AlgorithmSelectionPrior:
     AlgorithmSelectionPrior(1 task, SVC | LogisticRegression)
     """
 
-    def __init__(self, priors: Mapping[str, SearchPrior]) -> None:
+    def __init__(
+        self, priors: Mapping[str, SearchPrior], task_weights: Array | None = None
+    ) -> None:
         shared = sorted(set.intersection(*(set(prior.datasets) for prior in priors.values())))
         self._priors = {name: prior.select_datasets(shared) for name, prior in priors.items()}
         self.datasets = tuple(shared)
+        self.pooled_weights = np.full(len(shared), 1 / max(1, len(shared)))
+        self.task_weights = self.pooled_weights if task_weights is None else task_weights
         levels = np.array([prior.levels for prior in self._priors.values()])
         # Mean and deviation of a task's scores, with equal weights of the estimators.
         location, scale = levels[:, :, 0], levels[:, :, 1]
@@ -83,6 +90,29 @@ class AlgorithmSelectionPrior:
             for name, prior in self._priors.items()
         }
         return AlgorithmSelectionPrior(left)
+
+    def conditioned_on(self, dataset_features: Mapping[str, float]) -> "AlgorithmSelectionPrior":
+        """Weight the past data sets by their resemblance, as `SearchPrior.conditioned_on` does."""
+        if not len(self):
+            return self
+        parts = list(self._priors.values())
+        surfaces = self.surfaces_of(self._reference())
+        noise = np.mean([prior.noise for prior in parts], axis=0)
+        past = parts[0].dataset_features
+        weights = weights_by_resemblance(surfaces, noise, past, dataset_features)
+        return AlgorithmSelectionPrior(self._priors, weights)
+
+    def _reference(self) -> Array:
+        """Return some configurations of each estimator's past searches, encoded."""
+        found = [prior.reference() for prior in self._priors.values()]
+        Z = np.zeros((sum(map(len, found)), self.n_columns))
+        row = column = 0
+        for own in found:
+            rows = slice(row, row + len(own))
+            Z[rows, column] = 1.0
+            Z[rows, column + 1 : column + 1 + own.shape[1]] = own
+            row, column = row + len(own), column + 1 + own.shape[1]
+        return Z
 
     def __len__(self) -> int:
         return len(self.datasets)
@@ -109,11 +139,6 @@ class AlgorithmSelectionPrior:
     def n_columns(self) -> int:
         """Number of columns of `encode`."""
         return sum(1 + prior.n_columns for prior in self._priors.values())
-
-    @property
-    def task_weights(self) -> Array:
-        """Weight of each past task, of shape (n_tasks,); they sum to 1."""
-        return np.full(len(self), 1 / max(1, len(self)))
 
     def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
         """Encode configurations: an indicator per estimator, and the columns of the chosen one.

@@ -29,6 +29,7 @@ _LABELS: dict[str, type] = {
     "data_digest": str,
     "data_sketch": list,
     "n_evaluations": int,
+    "dataset_features": dict,
 }
 
 
@@ -66,6 +67,8 @@ def _read_tasks(described: Any) -> list[PastTask]:
             raise ValueError(f"n_evaluations of a task is {task['n_evaluations']}")
         if any(type(v) is not int or not 0 <= v < 2**64 for v in task["data_sketch"]):
             raise ValueError("data_sketch of a task holds more than 64-bit numbers")
+        if any(type(v) not in (int, float) for v in task["dataset_features"].values()):
+            raise ValueError("dataset_features of a task holds more than numbers")
     return [PastTask.from_json(task) for task in described]
 
 

@@ -10,7 +10,7 @@ F       (T, n)           surfaces of past tasks
 ======  ===============  ====================================================================
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,11 +82,22 @@ class JointPrior:
 
     @property
     def task_weights(self) -> Array:
-        """Weight of each past task, of shape (n_tasks,); they sum to 1."""
-        n_own, n_shipped = map(len, self._parts)
-        share = n_own / (n_own + _N_EQUAL)
-        weights = [np.full(n_own, share / n_own), np.full(n_shipped, (1 - share) / n_shipped)]
-        return np.concatenate(weights)
+        """Weight of each past task for the data set at hand, (n_tasks,); they sum to 1."""
+        return self._joined(*(part.task_weights for part in self._parts))
+
+    @property
+    def pooled_weights(self) -> Array:
+        """Weight of each past task for any data set, of shape (n_tasks,); they sum to 1."""
+        return self._joined(*(part.pooled_weights for part in self._parts))
+
+    @staticmethod
+    def _joined(own: Array, shipped: Array) -> Array:
+        share = len(own) / (len(own) + _N_EQUAL)
+        return np.concatenate([share * own, (1 - share) * shipped])
+
+    def conditioned_on(self, dataset_features: Mapping[str, float]) -> "JointPrior":
+        """Weight the past searches of each part by the resemblance of their data sets."""
+        return JointPrior(*(part.conditioned_on(dataset_features) for part in self._parts))
 
     def __repr__(self) -> str:
         return f"JointPrior({', '.join(map(repr, self._parts))})"

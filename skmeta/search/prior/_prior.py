@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +12,7 @@ from skmeta.search.prior._file import read_file, write_file
 from skmeta.search.prior._immutable import Immutable
 from skmeta.search.prior._kernel_sums import weighted_kernel_sums
 from skmeta.search.prior._past_task import PastTask
+from skmeta.search.prior._resemblance import weights_by_resemblance
 from skmeta.search.record import Configuration, PastSearch
 from skmeta.search.space import Encoding, parameter_names
 from skmeta.search.surrogate import (
@@ -30,6 +30,7 @@ Array32 = NDArray[np.float32]
 _WINSOR_FACTOR = 2.0
 _BY_EVALUATION = ("X", "weights")
 _BY_TASK = ("offsets", "noise", "uncertainty", "levels")
+_N_REFERENCE = 100  # configurations by whose scores past tasks are compared
 
 
 class SearchPrior(Immutable):
@@ -47,6 +48,8 @@ class SearchPrior(Immutable):
         Number of past searches. Each has at least two different scores.
     datasets : tuple of str of length n_tasks
         Data set of each past search.
+    task_weights : ndarray of shape (n_tasks,)
+        Weight of each past search, which sum to 1. They are equal, except after `conditioned_on`.
     metrics : tuple of str
         The metrics of the scores, sorted.
     estimators : tuple of str
@@ -83,9 +86,14 @@ class SearchPrior(Immutable):
     _tasks: tuple[PastTask, ...]
     _tensors: dict[str, Array32]
     _ends: NDArray[np.intp]
+    _task_weights: Array
 
     def __init__(
-        self, encoding: Encoding, tasks: Sequence[PastTask], tensors: dict[str, Any]
+        self,
+        encoding: Encoding,
+        tasks: Sequence[PastTask],
+        tensors: dict[str, Any],
+        task_weights: Array | None = None,
     ) -> None:
         # Writing to the instance's dict avoids __setattr__, which raises an error.
         frozen = {}
@@ -93,8 +101,13 @@ class SearchPrior(Immutable):
             frozen[name] = np.array(tensor, dtype="<f4", order="C")
             frozen[name].setflags(write=False)
         sizes = [task.n_evaluations for task in tasks]
+        equal = np.full(len(tasks), 1 / max(1, len(tasks)))
         vars(self).update(
-            _encoding=encoding, _tasks=tuple(tasks), _tensors=frozen, _ends=np.cumsum([0, *sizes])
+            _encoding=encoding,
+            _tasks=tuple(tasks),
+            _tensors=frozen,
+            _ends=np.cumsum([0, *sizes]),
+            _task_weights=equal if task_weights is None else task_weights,
         )
 
     @classmethod
@@ -143,8 +156,17 @@ class SearchPrior(Immutable):
 
     @property
     def task_weights(self) -> Array:
-        """Weight of each past task, of shape (n_tasks,); all are equal and sum to 1."""
+        return self._task_weights.copy()
+
+    @property
+    def pooled_weights(self) -> Array:
+        """Weight of each past task whatever the data set at hand: all are equal."""
         return np.full(self.n_tasks, 1 / max(1, self.n_tasks))
+
+    @property
+    def dataset_features(self) -> tuple[dict[str, float], ...]:
+        """Features of the data set of each past task, as `PastSearch` has them."""
+        return tuple(dict(task.dataset_features) for task in self._tasks)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -272,6 +294,36 @@ class SearchPrior(Immutable):
         scale = float(np.cov(surface, scores, bias=True)[0, 1] / spread) if spread > 1e-12 else 0.0
         return float(scores.mean() - scale * surface.mean()), scale
 
+    # -- the data set at hand ------------------------------------------------------------------
+
+    def conditioned_on(self, dataset_features: Mapping[str, float]) -> Self:
+        """Weight the past searches by how much their data sets resemble the one at hand.
+
+        How much resemblance counts is learned from the past searches: by how well each is
+        predicted from the others.
+
+        Parameters
+        ----------
+        dataset_features : dict of str -> float
+            Features of the data set at hand, as `PastSearch` has them.
+
+        Returns
+        -------
+        prior : SearchPrior
+            All weights are equal if features are unknown, or tell nothing. Files do not keep
+            the weights.
+        """
+        Z = self.reference()
+        past = self.dataset_features
+        weights = weights_by_resemblance(self.surfaces_of(Z), self.noise, past, dataset_features)
+        return type(self)(self._encoding, self._tasks, self._tensors, weights)
+
+    def reference(self) -> Array:
+        """Return some configurations of past searches, encoded."""
+        X = self._tensors["X"]
+        rows = np.linspace(0, len(X) - 1, min(len(X), _N_REFERENCE)).astype(np.intp)
+        return np.asarray(X[rows], dtype=np.float64)
+
     # -- leaving tasks out ---------------------------------------------------------------------
 
     def without(
@@ -344,21 +396,32 @@ class SearchPrior(Immutable):
         tensors: dict[str, Any] = {"length_scales": self._tensors["length_scales"]}
         tensors |= {name: self._tensors[name][every] for name in _BY_EVALUATION}
         tensors |= {name: self._tensors[name][at] for name in _BY_TASK}
-        return type(self)(self._encoding, [self._tasks[t] for t in at], tensors)
+        left = self._task_weights[at]
+        weights = left / left.sum() if left.sum() else None
+        return type(self)(self._encoding, [self._tasks[t] for t in at], tensors, weights)
 
-    def with_sketches(self, sketches: Mapping[str, Sequence[int]]) -> Self:
-        """Replace the sketches by which near duplicates of data sets are found.
+    def with_datasets(
+        self,
+        sketches: Mapping[str, Sequence[int]],
+        dataset_features: Mapping[str, Mapping[str, float]],
+    ) -> Self:
+        """Replace what is known of the data sets.
 
         Parameters
         ----------
         sketches : dict of str -> sequence of int
-            Data set -> its sketch. Data sets that are not named get none.
+            Data set -> the sketch that near duplicates are found by.
+        dataset_features : dict of str -> dict of str -> float
+            Data set -> its features. Data sets that are not named get none, and no sketch.
 
         Returns
         -------
         prior : SearchPrior
         """
-        tasks = [replace(t, data_sketch=tuple(sketches.get(t.dataset, ()))) for t in self._tasks]
+        tasks = [
+            task.about(sketches.get(task.dataset, ()), dataset_features.get(task.dataset, {}))
+            for task in self._tasks
+        ]
         return type(self)(self._encoding, tasks, self._tensors)
 
     # -- files ---------------------------------------------------------------------------------
@@ -409,7 +472,7 @@ class SearchPrior(Immutable):
     # -- comparison and pickling ---------------------------------------------------------------
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._encoding, self._tasks, dict(self._tensors))
+        return type(self), (self._encoding, self._tasks, dict(self._tensors), self._task_weights)
 
     def __len__(self) -> int:
         return self.n_tasks
@@ -419,6 +482,7 @@ class SearchPrior(Immutable):
             isinstance(other, SearchPrior)
             and (self._encoding, self._tasks) == (other._encoding, other._tasks)
             and all(np.array_equal(self._tensors[n], other._tensors[n]) for n in self._tensors)
+            and np.array_equal(self._task_weights, other._task_weights)
         )
 
     def __hash__(self) -> int:

@@ -3,19 +3,17 @@
 A file holds the prior of one estimator and metric. ``benchmarks/make_search_priors.py`` learned
 it, and it is loaded when a search first needs it. ``cards.json`` describes the origin of each
 prior. It also holds the SHA-256 digest of each file, which detects a damaged installation.
-``sketches.safetensors`` holds the sketches that find near duplicates of their data sets.
+``datasets.json`` holds, for each data set, the sketch that finds near duplicates and the features
+that find similar data sets.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from safetensors.numpy import load_file, save
 
 from skmeta.exceptions import PriorFormatError
 from skmeta.search.prior._algorithm_selection import AlgorithmSelectionPrior
@@ -25,7 +23,7 @@ __all__ = ["describe_prior", "load_shipped", "shipped_priors"]
 
 _FOLDER = Path(__file__).parent / "data"
 _CARDS = "cards.json"
-_SKETCHES = "sketches.safetensors"
+_DATASETS = "datasets.json"
 _DIGEST = "sha256"
 
 # Pattern of a metric -> the most similar metrics, best first; the last line is for all others.
@@ -145,25 +143,27 @@ def _fitting(
 def _load(estimator: str, metric: str) -> SearchPrior:
     path = _FOLDER / _file_name(estimator, metric)
     _check_digest(path, _cards()[estimator]["metrics"][metric])
-    prior = SearchPrior.load(path)
-    return prior.with_sketches({name: sketch.tolist() for name, sketch in _sketches().items()})
+    sketches = {name: about["sketch"] for name, about in _datasets().items()}
+    features = {name: about["features"] for name, about in _datasets().items()}
+    return SearchPrior.load(path).with_datasets(sketches, features)
 
 
 @cache
 def _contents() -> dict[str, Any]:
-    """Return the cards by the name of the estimator, and the digest of the sketches."""
+    """Return the cards by the name of the estimator, and the digest of the data sets' file."""
     return dict(json.loads((_FOLDER / _CARDS).read_text()))
 
 
 @cache
 def _cards() -> dict[str, Any]:
-    return {name: card for name, card in _contents().items() if name != _SKETCHES}
+    return {name: card for name, card in _contents().items() if name != _DATASETS}
 
 
 @cache
-def _sketches() -> dict[str, np.ndarray]:
-    _check_digest(_FOLDER / _SKETCHES, _contents().get(_SKETCHES, {}))
-    return dict(load_file(_FOLDER / _SKETCHES))
+def _datasets() -> dict[str, Any]:
+    """Return the sketch and the features of each data set."""
+    _check_digest(_FOLDER / _DATASETS, _contents().get(_DATASETS, {}))
+    return dict(json.loads((_FOLDER / _DATASETS).read_text()))
 
 
 def _check_digest(path: Path, card: Mapping[str, Any]) -> None:
@@ -187,26 +187,26 @@ def _file_name(estimator: str, metric: str) -> str:
 
 
 def write(estimator: str, metric: str, prior: SearchPrior) -> dict[str, str]:
-    """Write one prior to the package's folder, in half precision and without sketches.
+    """Write one prior to the package's folder, in half precision; of its data sets, the names only.
 
     Returns the digest of the file, for its card.
     """
     _FOLDER.mkdir(exist_ok=True)
     path = _FOLDER / _file_name(estimator, metric)
-    prior.with_sketches({}).save(path, half=True)
+    prior.with_datasets({}, {}).save(path, half=True)
     return {_DIGEST: _digest_of(path)}
 
 
 def read_cards() -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return all cards and sketches."""
-    return dict(_cards()), dict(_sketches())
+    """Return all cards, and what is known of all data sets."""
+    return dict(_cards()), dict(_datasets())
 
 
-def write_cards(cards: Mapping[str, Any], sketches: Mapping[str, Sequence[int]]) -> None:
-    """Write all cards and sketches to the package's folder."""
-    arrays = {name: np.array(sketch, dtype=np.uint64) for name, sketch in sketches.items()}
-    (_FOLDER / _SKETCHES).write_bytes(save(arrays))
-    contents = {**cards, _SKETCHES: {_DIGEST: _digest_of(_FOLDER / _SKETCHES)}}
+def write_cards(cards: Mapping[str, Any], datasets: Mapping[str, Any]) -> None:
+    """Write all cards, and sketch and features of all data sets, to the package's folder."""
+    path = _FOLDER / _DATASETS
+    path.write_text(json.dumps(datasets, separators=(",", ":"), sort_keys=True) + "\n")
+    contents = {**cards, _DATASETS: {_DIGEST: _digest_of(path)}}
     (_FOLDER / _CARDS).write_text(json.dumps(contents, indent=1) + "\n")
-    for cached in (_fitting, _load, _contents, _cards, _sketches):
+    for cached in (_fitting, _load, _contents, _cards, _datasets):
         cached.cache_clear()

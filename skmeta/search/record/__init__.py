@@ -1,5 +1,6 @@
 """Records of past searches, and fingerprints of data sets."""
 
+from skmeta.search.record._dataset_features import dataset_features
 from skmeta.search.record._fingerprint import DataFingerprint, fingerprint_data, sketch_similarity
 from skmeta.search.record._records import (
     CandidateRecord,
@@ -18,6 +19,7 @@ __all__ = [
     "RecordedSearch",
     "SearchRecord",
     "Value",
+    "dataset_features",
     "fingerprint_data",
     "sketch_similarity",
 ]

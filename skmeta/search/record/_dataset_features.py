@@ -1,56 +1,54 @@
-"""Features of a data set that a prior compares it with past data sets by.
+"""Features of a data set, by which a prior finds the past data sets that are like it.
 
 Notation
 
 ======  ===============  ====================================================================
 symbol  shape            meaning
 ======  ===============  ====================================================================
-X       (n, d)           a sample of the rows; numbers, imputed and standardised
-Y       (n, k)           an indicator per class, or the standardised target
-K       (n, n)           kernel of the rows
+X       (n, d)           a sample of the rows: numbers, imputed and standardised
+Y       (n, k)           an indicator of each class, or the standardised target
+K       (n, n)           Gaussian kernel of the rows
 ======  ===============  ====================================================================
 
-Besides sizes and moments they are *landmarks*: cross-validated scores of simple models on a few
+Besides sizes and moments there are *landmarks*: cross-validated scores of simple models on a few
 hundred rows (Pfahringer, Bensusan and Giraud-Carrier, 2000, "Meta-learning by landmarking various
-learning algorithms"). All are numbers; no row of the data can be told from them.
+learning algorithms"). All features are aggregates, so no row can be told from them.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from sklearn.tree import DecisionTreeRegressor
 
-from skmeta._columns import frame_columns, has_categories, is_data_frame, kind_of
+from skmeta._columns import frame_columns, has_categories, is_data_frame
 
 __all__ = ["dataset_features"]
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
-Predictor = Callable[[Array, Array, Array], list[Array]]
 
-_MAX_ROWS, _MAX_COLUMNS, _N_FOLDS = 300, 100, 3
-_MAX_CLASSES = 50  # landmarks of more are of the most frequent ones
+_MAX_ROWS, _MAX_COLUMNS, _MAX_CLASSES, _N_FOLDS = 300, 60, 50, 3
 _FEW_VALUES = 10
 _NEIGHBOURS = (1, 5, 20)
-_RIDGES = (1e-4, 1e-1, 1e1)  # penalties per row
-_KERNELS = ((0.3, 1e-2), (3.0, 1e-2), (0.3, 1.0))  # squared inverse width times d, penalty
-_TREES = (
+_PENALTIES = (1e-4, 1e-1, 1e1)  # of ridge regression, per row
+_KERNELS = ((0.3, 1e-2), (3.0, 1e-2), (0.3, 1.0))  # inverse squared width times d, and penalty
+_TREES: tuple[dict[str, Any], ...] = (
     {"max_depth": 1},
     {"max_depth": 3},
-    {"max_depth": None},
-    {"max_depth": None, "min_samples_leaf": 10},
+    {},
+    {"min_samples_leaf": 10},
 )
-_N_TREES = 8  # of the small forest
+_N_RANDOM_TREES = 8
+_TINY = 1e-12
 
 
 def dataset_features(X: Any, y: Any, *, is_classification: bool) -> dict[str, float]:
-    """Compute what a prior compares data sets by.
+    """Compute the features of a data set.
 
-    The same data give the same features. The cost does not grow with the number of rows, except
-    for what it takes to sort the targets.
+    The same data give the same features. At most 300 rows and 60 columns are looked at.
 
     Parameters
     ----------
@@ -64,44 +62,43 @@ def dataset_features(X: Any, y: Any, *, is_classification: bool) -> dict[str, fl
     Returns
     -------
     dict of str -> float
-        Name of each feature -> its value, which is finite. Empty if X is not a table of numbers
-        and categories, or y not one column.
+        Name of each feature -> its value, which is finite. It is empty if X is no table of
+        numbers and categories, if y is no single column, or if all targets are equal.
 
     Examples
     --------
     >>> from sklearn.datasets import load_iris
     >>> features = dataset_features(*load_iris(return_X_y=True), is_classification=True)
-    >>> features["log_classes"].round(2), features["score_ridge_0"] > 0.5
-    (np.float64(1.1), np.True_)
+    >>> round(features["log_classes"], 2), features["mean_score"] > 0.5
+    (1.1, True)
     """
     try:
-        target = np.asarray(y)
-        n = len(target)
-        if target.ndim != 1 or n < 2 * _N_FOLDS or _n_rows(X) != n:
-            return {}
-        target = _codes(target) if is_classification else target.astype(np.float64)
-        if not np.isfinite(target).all() or np.ptp(target) == 0:
+        target = _as_numbers(y, is_classification)
+        if len(target) != (X.shape[0] if hasattr(X, "shape") else len(X)):
             return {}
         rows, folds = _sample(target, is_classification)
-        raw, is_category = _numbers(X, rows)
-    except (TypeError, ValueError):  # texts, images, ragged lists
+        values, is_category, n_columns = _table(X, rows)
+    except (TypeError, ValueError, IndexError):  # texts, images, ragged lists, several targets
         return {}
-    features = _sizes(n, _n_columns(X))
-    features |= _of_target(target, is_classification)
-    X_sample, found = _of_columns(raw, is_category)
-    features |= found | _landmarks(X_sample, target[rows], folds, is_classification)
+    columns, features = _of_columns(values, is_category)
+    features |= _of_sizes(len(target), n_columns)
+    features |= _of_classes(target) if is_classification else _of_target(target)
+    features |= _landmarks(columns, target[rows], folds, is_classification)
     return {name: float(value) for name, value in features.items()}
 
 
-# -- rows and columns ------------------------------------------------------------------------------
+# -- a sample of the table -------------------------------------------------------------------------
 
 
-def _n_rows(X: Any) -> int:
-    return int(X.shape[0]) if hasattr(X, "shape") else len(X)
-
-
-def _n_columns(X: Any) -> int:
-    return int(X.shape[1]) if hasattr(X, "shape") else len(X[0])
+def _as_numbers(y: Any, is_classification: bool) -> Array:
+    """Return the targets, classes as 0, 1, ...; a ValueError if there is nothing to predict."""
+    target = np.asarray(y)
+    if target.ndim != 1 or len(target) < 2 * _N_FOLDS:
+        raise ValueError("not one column of targets")
+    target = _codes(target) if is_classification else target.astype(np.float64)
+    if not np.isfinite(target).all() or not np.ptp(target):
+        raise ValueError("targets are missing, or all are equal")
+    return target
 
 
 def _codes(labels: NDArray[Any]) -> Array:
@@ -109,7 +106,7 @@ def _codes(labels: NDArray[Any]) -> Array:
 
 
 def _sample(target: Array, is_classification: bool) -> tuple[Rows, Rows]:
-    """Return some rows, and the fold of each, both stratified by the target."""
+    """Return some rows and their folds, both stratified by the target."""
     shuffled = np.random.default_rng(0).permutation(len(target))
     if is_classification:
         counts = np.bincount(target.astype(np.intp))
@@ -120,39 +117,61 @@ def _sample(target: Array, is_classification: bool) -> tuple[Rows, Rows]:
     return order[chosen], np.arange(len(chosen)) % _N_FOLDS
 
 
-def _numbers(X: Any, rows: Rows) -> tuple[Array, NDArray[np.bool_]]:
-    """Return some rows as numbers, with NaN for missing values, and which columns are categories."""
-    columns = np.arange(_n_columns(X))
-    if len(columns) > _MAX_COLUMNS:
-        columns = np.sort(np.random.default_rng(0).permutation(len(columns))[:_MAX_COLUMNS])
+def _table(X: Any, rows: Rows) -> tuple[Array, NDArray[np.bool_], int]:
+    """Return some rows and columns with NaN where values are missing.
+
+    Returns
+    -------
+    values : ndarray of shape (n_rows, n_some_columns)
+    is_category : ndarray of bool of shape (n_some_columns,)
+    n_columns : int
+        Number of all columns.
+    """
     if is_data_frame(X):
-        frames = frame_columns(X)
-        pairs = [_of_frame(frames[i], rows) for i in columns]
-        values = np.column_stack([numbers for numbers, _ in pairs])
-        return values, np.array([flag for _, flag in pairs])
-    if sp.issparse(X):
-        values = X.tocsr()[rows][:, columns].toarray().astype(np.float64)
-    else:
-        values = np.asarray(X)[rows]
-        values = values[:, columns].astype(np.float64)
-    values[~np.isfinite(values)] = np.nan
-    return values, np.zeros(len(columns), dtype=bool)
+        frame = frame_columns(X)
+        chosen = [frame[i] for i in _some_columns(len(frame))]
+        is_category = np.array([has_categories(column) for column in chosen])
+        cells = [np.array(column.to_numpy()[rows], dtype=object) for column in chosen]
+        return _numbers(cells, is_category), is_category, len(frame)
+    table: Any = X.tocsr()[rows] if sp.issparse(X) else np.asarray(X)[rows]
+    if table.ndim != 2:
+        raise ValueError("not a table")
+    values: Any = table[:, _some_columns(table.shape[1])]
+    values = values.toarray() if sp.issparse(X) else values
+    if values.dtype.kind in "biuf":
+        values = values.astype(np.float64)
+        values[~np.isfinite(values)] = np.nan
+        return values, np.zeros(values.shape[1], dtype=bool), table.shape[1]
+    is_category = np.array([any(isinstance(v, str) for v in column) for column in values.T])
+    return _numbers(list(values.T), is_category), is_category, table.shape[1]
 
 
-def _of_frame(column: Any, rows: Rows) -> tuple[Array, bool]:
-    is_category = has_categories(column)
-    values = column.to_numpy()[rows] if not is_category else np.array(list(column), object)[rows]
-    if not is_category and kind_of(column) not in ("bool", "boolean"):
-        numbers = np.array([np.nan if v is None else v for v in values.tolist()], np.float64)
-        return np.where(np.isfinite(numbers), numbers, np.nan), False
-    texts = np.array([str(value) for value in values])
-    return _codes(texts), is_category
+def _some_columns(n_columns: int) -> Rows:
+    return np.sort(np.random.default_rng(0).permutation(n_columns)[:_MAX_COLUMNS])
 
 
-# -- moments ---------------------------------------------------------------------------------------
+def _numbers(columns: list[NDArray[Any]], is_category: NDArray[np.bool_]) -> Array:
+    found = [
+        _codes(np.array([str(value) for value in column]))
+        if category
+        else np.array([_number(value) for value in column])
+        for column, category in zip(columns, is_category, strict=True)
+    ]
+    return np.column_stack(found)
 
 
-def _sizes(n: int, d: int) -> dict[str, Any]:
+def _number(value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):  # missing, or a time
+        return float("nan")
+    return number if np.isfinite(number) else float("nan")
+
+
+# -- sizes and moments -----------------------------------------------------------------------------
+
+
+def _of_sizes(n: int, d: int) -> dict[str, Any]:
     return {
         "log_rows": np.log(n),
         "log_columns": np.log(d),
@@ -160,18 +179,19 @@ def _sizes(n: int, d: int) -> dict[str, Any]:
     }
 
 
-def _of_target(target: Array, is_classification: bool) -> dict[str, Any]:
-    if is_classification:
-        shares = np.bincount(target.astype(np.intp)) / len(target)
-        shares = shares[shares > 0]
-        return {
-            "log_classes": np.log(len(shares)),
-            "class_entropy": -(shares * np.log(shares)).sum() / np.log(len(shares)),
-            "log_smallest_class": np.log(shares.min()),
-            "largest_class": shares.max(),
-        }
+def _of_classes(target: Array) -> dict[str, Any]:
+    shares = np.bincount(target.astype(np.intp)) / len(target)
+    return {
+        "log_classes": np.log(len(shares)),
+        "class_entropy": -(shares * np.log(shares)).sum() / np.log(len(shares)),
+        "log_smallest_class": np.log(shares.min()),
+        "largest_class": shares.max(),
+    }
+
+
+def _of_target(target: Array) -> dict[str, Any]:
     low, median, high = np.quantile(target, [0.05, 0.5, 0.95])
-    spread = max(high - low, 1e-12 * np.ptp(target))
+    spread = max(high - low, 1e-6 * np.ptp(target))
     return {
         "target_asymmetry": (high + low - 2 * median) / spread,
         "log_target_range": np.log(np.ptp(target) / spread),
@@ -179,17 +199,18 @@ def _of_target(target: Array, is_classification: bool) -> dict[str, Any]:
     }
 
 
-def _of_columns(raw: Array, is_category: NDArray[np.bool_]) -> tuple[Array, dict[str, Any]]:
-    """Return the columns imputed and standardised, and features of them."""
-    is_missing = np.isnan(raw)
+def _of_columns(values: Array, is_category: NDArray[np.bool_]) -> tuple[Array, dict[str, Any]]:
+    """Return the columns that vary, imputed and standardised, and features of all."""
+    is_missing = np.isnan(values)
     counts = np.maximum((~is_missing).sum(0), 1)
-    mean = np.where(is_missing, 0.0, raw).sum(0) / counts
-    centred = np.where(is_missing, 0.0, raw - mean)
-    scale = np.sqrt((centred**2).mean(0))
-    varies = scale > 1e-12 * np.maximum(np.abs(mean), 1e-300)
-    X = centred[:, varies] / scale[varies]
-    n_distinct = np.array([len(np.unique(column)) for column in raw.T])
-    found = {
+    mean = np.where(is_missing, 0.0, values / counts).sum(0)
+    centred = np.where(is_missing, 0.0, values - mean)
+    largest = np.abs(centred).max(0)
+    varies = largest > _TINY * np.abs(mean)
+    X = centred[:, varies] / largest[varies]  # first, as squares of large numbers overflow
+    X /= np.sqrt((X * X).mean(0))
+    n_distinct = np.array([len(np.unique(column)) for column in values.T])
+    found: dict[str, Any] = {
         "missing": is_missing.mean(),
         "categories": is_category.mean(),
         "few_valued": (n_distinct <= _FEW_VALUES).mean(),
@@ -200,10 +221,10 @@ def _of_columns(raw: Array, is_category: NDArray[np.bool_]) -> tuple[Array, dict
         "effective_rank": 0.0,
     }
     if X.shape[1]:
-        found["log_tail"] = np.log(np.mean(X**4, axis=0)).mean()
-        spectrum = np.linalg.svd(X, compute_uv=False) ** 2
-        shares = spectrum / spectrum.sum()
-        entropy = -(shares * np.log(np.maximum(shares, 1e-300))).sum()
+        shares = np.linalg.svd(X, compute_uv=False) ** 2
+        shares /= shares.sum()
+        entropy = -(shares * np.log(np.maximum(shares, _TINY))).sum()
+        found["log_tail"] = np.log((X**4).mean(0)).mean()
         found["first_component"] = shares[0]
         found["effective_rank"] = np.exp(entropy) / X.shape[1]
     return X, found
@@ -212,119 +233,97 @@ def _of_columns(raw: Array, is_category: NDArray[np.bool_]) -> tuple[Array, dict
 # -- landmarks -------------------------------------------------------------------------------------
 
 
+class _Fold(NamedTuple):
+    """Rows to learn from and rows to predict, with their squared distances."""
+
+    X: Array
+    Y: Array
+    X_test: Array
+    within: Array  # distances of the rows to learn from
+    between: Array  # those of the rows to predict, (n_test, n_train)
+
+
 def _landmarks(X: Array, target: Array, folds: Rows, is_classification: bool) -> dict[str, Any]:
-    """Return cross-validated scores: 0 by chance, 1 without error."""
+    """Return the mean score, and by how much the score of each model differs from it.
+
+    A score is 0 by chance and 1 without error.
+    """
     if is_classification:
-        target = _codes(target)
-        Y = np.eye(int(target.max()) + 1)[target.astype(np.intp)]
+        classes = _codes(target).astype(np.intp)
+        Y = np.eye(classes.max() + 1)[classes]
     else:
-        Y = ((target - target.mean()) / target.std())[:, None]
+        Y = ((target - target.mean()) / max(target.std(), _TINY))[:, None]
+    if not X.shape[1]:
+        X = np.zeros((len(X), 1))
+    squares = (X * X).sum(1)
+    distances = np.maximum(squares[:, None] + squares - 2 * X @ X.T, 0)
     predicted: dict[str, Array] = {}
-    distances = _squared_distances(X)
-    for fold in range(_N_FOLDS):
-        train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        for name, values in _predict_fold(X, Y, target, distances, train, test, is_classification):
+    for k in range(_N_FOLDS):
+        train, test = np.flatnonzero(folds != k), np.flatnonzero(folds == k)
+        within, between = distances[np.ix_(train, train)], distances[np.ix_(test, train)]
+        fold = _Fold(X[train], Y[train], X[test], within, between)
+        for name, values in _predictions(fold, is_classification):
             predicted.setdefault(name, np.empty_like(Y))[test] = values
     score = _balanced_accuracy if is_classification else _r2
-    found = {f"score_{name}": score(Y, values) for name, values in predicted.items()}
-    return found
+    scores = {name: score(Y, values) for name, values in predicted.items()}
+    mean = float(np.mean([*scores.values()]))
+    return {"mean_score": mean} | {f"score_{name}": s - mean for name, s in scores.items()}
 
 
-def _predict_fold(
-    X: Array,
-    Y: Array,
-    target: Array,
-    distances: Array,
-    train: Rows,
-    test: Rows,
-    is_classification: bool,
-) -> list[tuple[str, Array]]:
-    found = []
-    between = distances[np.ix_(test, train)]
-    nearest = np.argsort(between, axis=1, kind="stable")
+def _predictions(fold: _Fold, is_classification: bool) -> Iterator[tuple[str, Array]]:
+    """Yield name and predictions of each model, of shape (n_test, k)."""
+    nearest = np.argsort(fold.between, axis=1, kind="stable")
     for k in _NEIGHBOURS:
-        found.append((f"neighbours_{k}", Y[train][nearest[:, :k]].mean(1)))
-    mean = Y[train].mean(0)
-    for i, values in enumerate(_ridge(X[train], Y[train] - mean, X[test])):
-        found.append((f"ridge_{i}", mean + values))
-    within = distances[np.ix_(train, train)]
-    d = max(1, X.shape[1])
+        yield f"neighbours_{k}", fold.Y[nearest[:, :k]].mean(1)
+    for i, values in enumerate(_ridge(fold)):
+        yield f"ridge_{i}", values
+    mean, d = fold.Y.mean(0), fold.X.shape[1]
     for i, (gamma, penalty) in enumerate(_KERNELS):
-        K = np.exp(-gamma / d * within)
-        weights = np.linalg.solve(K + penalty * np.eye(len(train)), Y[train] - mean)
-        found.append((f"kernel_{i}", mean + np.exp(-gamma / d * between) @ weights))
+        K = np.exp(-gamma / d * fold.within) + penalty * np.eye(len(fold.X))
+        weights = np.linalg.solve(K, fold.Y - mean)
+        yield f"kernel_{i}", mean + np.exp(-gamma / d * fold.between) @ weights
     if is_classification:
-        found.append(("bayes", _naive_bayes(X[train], Y[train], X[test])))
-    found += _trees(X, Y, target, train, test, is_classification)
-    return found
+        yield "bayes", _naive_bayes(fold)
+    for i, settings in enumerate(_TREES):
+        yield f"tree_{i}", _tree(fold, random_state=0, **settings)
+    random = {"splitter": "random", "max_features": "sqrt" if is_classification else None}
+    trees = [_tree(fold, random_state=seed, **random) for seed in range(_N_RANDOM_TREES)]
+    yield "forest", np.mean(trees, axis=0)
 
 
-def _squared_distances(X: Array) -> Array:
-    squares = (X * X).sum(1)
-    return np.maximum(squares[:, None] + squares - 2 * X @ X.T, 0)
+def _ridge(fold: _Fold) -> list[Array]:
+    """Return predictions of ridge regression for each penalty, by one decomposition."""
+    centre, mean = fold.X.mean(0), fold.Y.mean(0)
+    U, s, Vt = np.linalg.svd(fold.X - centre, full_matrices=False)
+    projected, rotated = U.T @ (fold.Y - mean), (fold.X_test - centre) @ Vt.T
+    shrink = [s / (s * s + penalty * len(fold.X)) for penalty in _PENALTIES]
+    return [mean + rotated @ (factor[:, None] * projected) for factor in shrink]
 
 
-def _ridge(X: Array, Y: Array, X_test: Array) -> list[Array]:
-    U, s, Vt = np.linalg.svd(X - X.mean(0), full_matrices=False)
-    projected, rotated = U.T @ Y, (X_test - X.mean(0)) @ Vt.T
-    shrink = [s / (s * s + penalty * len(X)) for penalty in _RIDGES]
-    return [rotated @ (factor[:, None] * projected) for factor in shrink]
+def _naive_bayes(fold: _Fold) -> Array:
+    """Return log densities of Gaussian naive Bayes, from which only the class is read."""
+    counts = np.maximum(fold.Y.sum(0), _TINY)[:, None]  # a class may have no row in the fold
+    mean = fold.Y.T @ fold.X / counts
+    variance = np.maximum(fold.Y.T @ fold.X**2 / counts - mean**2, 1e-3)
+    squared = fold.X_test**2 @ (1 / variance).T - 2 * fold.X_test @ (mean / variance).T
+    constant = (mean**2 / variance + np.log(variance)).sum(1)
+    return np.asarray(np.log(counts[:, 0]) - 0.5 * (squared + constant))
 
 
-def _naive_bayes(X: Array, Y: Array, X_test: Array) -> Array:
-    counts = np.maximum(Y.sum(0), 1e-9)[:, None]
-    mean = Y.T @ X / counts
-    variance = np.maximum(Y.T @ X**2 / counts - mean**2, 1e-3)
-    # Of classes without rows the density is that of the others' noise.
-    log_density = -0.5 * (
-        ((X_test[:, None] - mean) ** 2 / variance).sum(2) + np.log(variance).sum(1)
-    ) + np.log(counts[:, 0] / len(X))
-    log_density -= log_density.max(1, keepdims=True)
-    density = np.exp(log_density)
-    return np.asarray(density / density.sum(1, keepdims=True))
-
-
-def _trees(
-    X: Array, Y: Array, target: Array, train: Rows, test: Rows, is_classification: bool
-) -> list[tuple[str, Array]]:
-    kind = DecisionTreeClassifier if is_classification else DecisionTreeRegressor
-    if not X.shape[1]:
-        return []
-    X32 = X.astype(np.float32)
-
-    def predict(**settings: Any) -> Array:
-        tree = kind(random_state=0, **settings).fit(X32[train], Y[train] if False else y_of)
-        if not is_classification:
-            return np.asarray(tree.predict(X32[test]).reshape(len(test), -1))
-        values = np.zeros((len(test), Y.shape[1]))
-        values[:, tree.classes_.astype(np.intp)] = tree.predict_proba(X32[test])
-        return values
-
-    y_of = target[train] if is_classification else Y[train, 0]
-    found = [(f"tree_{i}", predict(**settings)) for i, settings in enumerate(_TREES)]
-    forest = np.mean(
-        [predict_random(kind, X32, y_of, train, test, seed, Y.shape[1], is_classification) for seed in range(_N_TREES)],
-        axis=0,
-    )
-    return [*found, ("forest", forest)]
-
-
-def predict_random(kind, X32, y_of, train, test, seed, k, is_classification):
-    tree = kind(random_state=seed, splitter="random", max_features=max(1, int(X32.shape[1] ** 0.5)) if is_classification else None).fit(X32[train], y_of)
-    if not is_classification:
-        return tree.predict(X32[test])[:, None]
-    values = np.zeros((len(test), k))
-    values[:, tree.classes_.astype(np.intp)] = tree.predict_proba(X32[test])
-    return values
+def _tree(fold: _Fold, **settings: Any) -> Array:
+    """Return predictions of a tree. Squared errors of indicators are Gini impurities."""
+    tree = DecisionTreeRegressor(**settings).fit(fold.X, fold.Y)
+    return np.asarray(tree.predict(fold.X_test).reshape(len(fold.X_test), -1))
 
 
 def _balanced_accuracy(Y: Array, predicted: Array) -> float:
     k = Y.shape[1]
+    if k == 1:  # a sample without the rare classes
+        return 1.0
     is_right = Y[np.arange(len(Y)), predicted.argmax(1)]
-    recall = (Y.T @ is_right) / Y.sum(0)
-    return float((recall.mean() - 1 / k) / (1 - 1 / k))
+    recall = float((Y.T @ is_right / Y.sum(0)).mean())
+    return float((recall - 1 / k) / (1 - 1 / k))
 
 
 def _r2(Y: Array, predicted: Array) -> float:
-    residual = ((Y - predicted) ** 2).mean() / Y.var()
-    return float(max(1 - residual, -1.0))
+    return max(1 - float(((Y - predicted) ** 2).mean()), -1.0)  # Y has variance 1

@@ -6,10 +6,11 @@ Notation
 symbol  shape            meaning
 ======  ===============  ====================================================================
 F       (T, n)           surfaces of T past tasks at n candidates, low values raised to a floor
-w       (T,)             weights of the past tasks, with sum 1
-mu      (n,)             their weighted mean
-U       (T, n)           sqrt(w_t / (1 - sum w^2)) (F_t - mu): U' U is their covariance
-G       (T, n)           sqrt(w_t) F_t without the floor: G' G is their second moment
+w       (T,)             probabilities of the past tasks to be like the new one, with sum 1
+p       (T,)             weights of the past tasks in the covariance, with sum 1
+mu      (n,)             their mean, with weights w
+U       (T, n)           sqrt(p_t / (1 - sum p^2)) (F_t - mu): U' U is their covariance
+G       (T, n)           sqrt(p_t) F_t without the floor: G' G is their second moment
 C       (T, n)           prior means of the new task: the past surfaces, shrunken towards mu
 M       (n, n)           Matern 5/2 correlation of the candidates
 t^2     scalar           variance of what past tasks do not explain, the remainder
@@ -174,7 +175,10 @@ class LearnedModels:
     Z : ndarray of shape (n, d)
         Candidates, encoded and divided by the length scales.
     task_weights : ndarray of shape (n_tasks,)
-        Weights of the past tasks; they sum to 1.
+        Probability of each past task to be like the new one; they sum to 1.
+    pooled_weights : ndarray of shape (n_tasks,)
+        Weights of the past tasks in the covariance, whatever the new task is; they sum to 1. They
+        also tell whether the past tasks agree. Few similar tasks would have a poor covariance.
     remainders : sequence of float
         Variances that past tasks do not explain.
     noise : float
@@ -187,21 +191,28 @@ class LearnedModels:
     """
 
     def __init__(
-        self, F: Array, Z: Array, task_weights: Array, remainders: Sequence[float], noise: float
+        self,
+        F: Array,
+        Z: Array,
+        task_weights: Array,
+        pooled_weights: Array,
+        remainders: Sequence[float],
+        noise: float,
     ) -> None:
         self._moments = _moments(F)
         self._floored_moments = _moments(np.maximum(F, _FLOOR))
         self._w = task_weights
         # A single past task has no covariance.
-        self._weights = np.sqrt(task_weights)[:, None]
-        self._n_free = max(1 - float(task_weights @ task_weights), 1e-9)
+        self._weights = np.sqrt(pooled_weights)[:, None]
+        self._n_free = max(1 - float(pooled_weights @ pooled_weights), 1e-9)
         floored, *columns = self._columns(F)
         self._F = GrowingColumns(floored)
         self._Z = GrowingColumns(Z.T.astype(_PRECISION))
         C, U, G = (GrowingColumns(values.astype(_PRECISION)) for values in columns)
         self._shared = [_Shared(f) for f in (_second_moment(U), _second_moment(G), self._matern)]
         of_U, of_G, correlation = self._shared
-        self._mean_variance = float((task_weights @ floored).var())
+        self._pooled_weights = pooled_weights
+        self._mean_variance = float((pooled_weights @ floored).var())
         no_mean = np.ones(1)
         with_mean, without = _Past(U, of_U, C, correlation), _Past(G, of_G, None, correlation)
         self._groups = [
@@ -219,7 +230,7 @@ class LearnedModels:
     @property
     def mean_task_correlation(self) -> float:
         """Mean correlation between the surfaces of two past tasks; 1 if there is only one task."""
-        squared = float(self._w @ self._w)
+        squared = float(self._pooled_weights @ self._pooled_weights)
         if squared > 1 - 1e-9:
             return 1.0
         return (self._mean_variance - squared) / (1 - squared)

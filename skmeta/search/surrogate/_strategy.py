@@ -63,7 +63,11 @@ class TaskSurfaces(Protocol):
 
     @property
     def task_weights(self) -> Array:
-        """Weight of each past task, of shape (n_tasks,); they sum to 1."""
+        """Weight of each past task for the data set at hand, (n_tasks,); they sum to 1."""
+
+    @property
+    def pooled_weights(self) -> Array:
+        """Weight of each past task for any data set, of shape (n_tasks,); they sum to 1."""
 
     def __len__(self) -> int: ...
 
@@ -295,8 +299,8 @@ class SearchStrategy:
         Z = self._prior.encode(pool, self._names)
         n_nodes = _N_NODES * (1 + max(1, len({frozenset(c) for c in pool})))
         self._surfaces = SurfaceInterpolation(self._prior.surfaces_of, Z, n_nodes)
-        weights = self._prior.task_weights
-        model = LearnedModels(self._surfaces.F, Z, weights, _REMAINDERS, _NOISE)
+        weights = self._prior.task_weights, self._prior.pooled_weights
+        model = LearnedModels(self._surfaces.F, Z, *weights, _REMAINDERS, _NOISE)
         # Past tasks that do not predict each other will not predict this one.
         return model if model.mean_task_correlation > _MIN_TASK_CORRELATION else None
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -19,17 +21,26 @@ from skmeta.search.surrogate._strategy import SearchStrategy
 C = np.geomspace(1e-3, 1e3, 25)
 
 
-def make_prior(estimator, n_tasks, *, best=1.0, level=0.5, scale=0.1, prefix="set"):
+def make_searches(estimator, n_tasks, *, best=1.0, level=0.5, scale=0.1, prefix="set", step=0.1):
     """Tasks whose scores fall off with the distance from the best value."""
     searches = []
     for task in range(n_tasks):
-        optimum = np.log10(best) + 0.1 * task
+        optimum = np.log10(best) + step * task
         scores = level + scale * np.exp(-((np.log10(C) - optimum) ** 2) / 4)
         configurations = tuple({f"{estimator}.C": float(c)} for c in C)
         searches.append(
-            PastSearch(dataset=f"{prefix} {task}", configurations=configurations, scores=scores)
+            PastSearch(
+                dataset=f"{prefix} {task}",
+                configurations=configurations,
+                scores=scores,
+                dataset_features={"size": float(task)},
+            )
         )
-    return SearchPrior.from_searches(searches)
+    return searches
+
+
+def make_prior(*args, **kwargs):
+    return SearchPrior.from_searches(make_searches(*args, **kwargs))
 
 
 def test_levels_turn_surfaces_into_scores():
@@ -67,6 +78,40 @@ def test_the_more_the_user_has_searched_the_more_it_weighs():
         shares.append(weights[:n].sum())
     assert shares == sorted(shares)
     np.testing.assert_allclose(shares[1], 0.5)
+
+
+def test_each_part_is_conditioned_on_the_data_set():
+    own, shipped = (make_prior("SVC", 8, prefix=prefix, step=0.5) for prefix in ("own", "other"))
+    joint = JointPrior(own, shipped).conditioned_on({"size": 6.0})
+    share = 8 / 13
+    for part, weights, whole in (
+        (own, joint.task_weights[:8], share),
+        (shipped, joint.task_weights[8:], 1 - share),
+    ):
+        np.testing.assert_allclose(weights, whole * part.conditioned_on({"size": 6.0}).task_weights)
+        assert weights[6] > 2 * weights[0]
+    np.testing.assert_allclose(joint.pooled_weights, JointPrior(own, shipped).task_weights)
+
+
+def test_a_choice_is_conditioned_on_the_data_set():
+    """Which estimator is best goes with the feature."""
+    rising, falling = (
+        SearchPrior.from_searches(
+            [
+                replace(s, scores=s.scores + sign * 0.1 * (s.dataset_features["size"] - 4))
+                for s in make_searches(name, 9)
+            ]
+        )
+        for name, sign in (("SVC", 1), ("Ridge", -1))
+    )
+    choice = AlgorithmSelectionPrior({"SVC": rising, "Ridge": falling})
+    Z = choice.encode([{"SVC.C": 1.0}, {"Ridge.C": 1.0}], {"SVC.C", "Ridge.C"})
+    for size, best in ((0.5, 1), (7.5, 0)):
+        conditioned = choice.conditioned_on({"size": size})
+        np.testing.assert_allclose(conditioned.task_weights.sum(), 1)
+        F = conditioned.task_weights @ conditioned.surfaces_of(Z)
+        assert F.argmax() == best
+    assert choice.pooled_weights.tolist() == choice.task_weights.tolist() == [1 / 9] * 9
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ import copy
 import json
 import os
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -173,7 +174,7 @@ def test_without_data_of_a_digest_or_like_a_sketch():
     )
     assert prior.without(data_sketch=(1, 2)) is prior, "sketches of another length say nothing"
     assert prior.without(data_digests=["d2", ""]).datasets == ("set 0", "set 1", "set 3")
-    replaced = prior.with_sketches({"set 3": (1, 2, 3, 4)})
+    replaced = prior.with_datasets({"set 3": (1, 2, 3, 4)}, {})
     assert replaced.without(data_sketch=(1, 2, 3, 4)).datasets == ("set 0", "set 1", "set 2")
 
 
@@ -183,6 +184,44 @@ def test_select_and_ordered(prior):
     assert ordered.datasets == ("set 2", "set 0")
     expected = prior.surfaces(CONFIGURATIONS)[[2, 0]]
     np.testing.assert_allclose(ordered.surfaces(CONFIGURATIONS), expected, **ROUNDING)
+
+
+# -- the data set at hand --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def described():
+    """Twelve searches whose best value of C goes with a feature of the data set."""
+    kinds = [t % 3 for t in range(12)]
+    searches = [
+        replace(make_search(kind), dataset=f"set {t:02}", dataset_features={"size": float(kind)})
+        for t, kind in enumerate(kinds)
+    ]
+    return SearchPrior.from_searches(searches)
+
+
+def test_past_searches_on_similar_data_weigh_more(described):
+    conditioned = described.conditioned_on({"size": 2.0})
+    assert described.task_weights.tolist() == [1 / 12] * 12, "the prior itself is as it was"
+    np.testing.assert_allclose(conditioned.task_weights.sum(), 1)
+    alike = np.arange(12) % 3 == 2
+    assert conditioned.task_weights[alike].sum() > 0.8
+    assert conditioned.pooled_weights.tolist() == [1 / 12] * 12
+
+
+def test_weights_need_features(described, prior):
+    assert prior.conditioned_on({"size": 1.0}).task_weights.tolist() == [0.25] * 4
+    for unknown in ({}, {"another": 1.0}):
+        assert described.conditioned_on(unknown).task_weights.tolist() == [1 / 12] * 12
+
+
+def test_weights_of_those_that_are_left_sum_to_one(described):
+    conditioned = described.conditioned_on({"size": 0.0})
+    left = conditioned.without(datasets=["set 00"])
+    expected = conditioned.task_weights[1:] / conditioned.task_weights[1:].sum()
+    np.testing.assert_allclose(left.task_weights, expected)
+    again = pickle.loads(pickle.dumps(conditioned))
+    assert again == conditioned != described
 
 
 # -- files -----------------------------------------------------------------------------------------
@@ -215,12 +254,18 @@ def test_an_empty_prior_can_be_saved(tmp_path):
 
 def test_labels_are_saved(tmp_path):
     search = make_search(
-        0, metric="f1", estimator="SVC", data_digest="abc", data_sketch=(np.uint64(2**64 - 1), 7)
+        0,
+        metric="f1",
+        estimator="SVC",
+        data_digest="abc",
+        data_sketch=(np.uint64(2**64 - 1), 7),
+        dataset_features={"log_rows": 5.0, "unknown": np.nan},
     )
     prior = SearchPrior.from_searches([search])
     prior.save(tmp_path / "prior")
     loaded = SearchPrior.load(tmp_path / "prior")
     assert (loaded.metrics, loaded.estimators) == (("f1",), ("SVC",))
+    assert loaded.dataset_features == ({"log_rows": 5.0},), "what is not finite is unknown"
     assert len(loaded.without(data_digests=["abc"])) == 0
     assert len(loaded.without(data_sketch=(2**64 - 1, 7))) == 0
 

@@ -25,12 +25,12 @@ from skmeta.search import (
     shipped_priors,
 )
 from skmeta.search.prior import _shipped as shipped
+from skmeta.search.record import dataset_features
 from skmeta.search.space import SearchSpace, canonical_configurations
 from skmeta.search.space._boosting_table import BOOSTING_SPACES
 from skmeta.search.space._default_table import DEFAULT_SPACES
 
-FILES = sorted(shipped._FOLDER.glob("*.safetensors"))
-PRIORS = [path for path in FILES if path.name != shipped._SKETCHES]
+PRIORS = sorted(shipped._FOLDER.glob("*.safetensors"))
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +55,9 @@ def test_every_file_has_a_digest():
         for name in shipped_priors()
         for metric, card in shipped._cards()[name]["metrics"].items()
     }
-    digests[shipped._SKETCHES] = shipped._contents()[shipped._SKETCHES]["sha256"]
-    assert digests == {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in FILES}
+    digests[shipped._DATASETS] = shipped._contents()[shipped._DATASETS]["sha256"]
+    files = [*PRIORS, shipped._FOLDER / shipped._DATASETS]
+    assert digests == {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 @pytest.fixture
@@ -64,10 +65,10 @@ def installed(tmp_path, monkeypatch):
     """A copy of two files and the cards, in use in place of the installed ones."""
 
     def clear():
-        for cached in ("_fitting", "_load", "_contents", "_cards", "_sketches"):
+        for cached in ("_fitting", "_load", "_contents", "_cards", "_datasets"):
             getattr(shipped, cached).cache_clear()
 
-    for name in ("SVC.accuracy.safetensors", shipped._SKETCHES, shipped._CARDS):
+    for name in ("SVC.accuracy.safetensors", shipped._DATASETS, shipped._CARDS):
         shutil.copy(shipped._FOLDER / name, tmp_path)
     monkeypatch.setattr(shipped, "_FOLDER", tmp_path)
     clear()
@@ -75,7 +76,7 @@ def installed(tmp_path, monkeypatch):
     clear()
 
 
-@pytest.mark.parametrize("name", ["SVC.accuracy.safetensors", shipped._SKETCHES])
+@pytest.mark.parametrize("name", ["SVC.accuracy.safetensors", shipped._DATASETS])
 def test_a_file_that_was_altered_is_refused(name, installed):
     content = bytearray((installed / name).read_bytes())
     content[-9] ^= 1
@@ -85,12 +86,12 @@ def test_a_file_that_was_altered_is_refused(name, installed):
 
 
 def test_a_file_is_written_with_its_digest(installed):
-    cards, sketches = shipped.read_cards()
+    cards, datasets = shipped.read_cards()
     prior = shipped.load_shipped("SVC", "accuracy").without(datasets=["adult"])
     assert prior.n_tasks < shipped.load_shipped("SVC", "accuracy").n_tasks
     cards["SVC"]["metrics"]["accuracy"] |= shipped.write("SVC", "accuracy", prior)
-    del sketches["adult"]
-    shipped.write_cards(cards, sketches)
+    del datasets["adult"]
+    shipped.write_cards(cards, datasets)
     assert shipped.load_shipped("SVC", "accuracy").datasets == prior.datasets
 
 
@@ -136,6 +137,30 @@ def test_near_duplicates_of_the_data_are_known(wine):
         search = MetaLearnedSearchCV(KNeighborsClassifier(), n_iter=2, cv=3, random_state=0)
         search.set_params(exclude_same_data=exclude).fit(*wine)
         assert ("wine_recognition" in search.prior_.datasets) is not exclude
+
+
+@pytest.mark.parametrize(("task", "name"), [("SVC", "accuracy"), ("SVR", "r2")])
+def test_the_data_set_at_hand_sets_the_weights(task, name):
+    """Features that ship are those that a search computes, but for rounding."""
+    prior = shipped.load_shipped(task, name)
+    X, y = load_wine(return_X_y=True)
+    features = dataset_features(X, y, is_classification=task == "SVC")
+    known = [past for past in prior.dataset_features if past]
+    assert len(known) > 20
+    assert all(past.keys() == features.keys() for past in known)
+    weights = prior.conditioned_on(features).task_weights
+    assert weights.max() > 2 * prior.task_weights.max()
+    if task == "SVC":
+        own = prior.dataset_features[prior.datasets.index("wine_recognition")]
+        np.testing.assert_allclose([own[n] for n in features], [*features.values()], atol=0.05)
+
+
+def test_a_search_weighs_past_searches_by_their_data(wine):
+    search = MetaLearnedSearchCV(KNeighborsClassifier(), n_iter=2, cv=3, random_state=0).fit(*wine)
+    expected = shipped.load_shipped("KNeighborsClassifier", "accuracy").conditioned_on(
+        dataset_features(*wine, is_classification=True)
+    )
+    np.testing.assert_array_equal(search.prior_.task_weights, expected.task_weights)
 
 
 @pytest.mark.parametrize(

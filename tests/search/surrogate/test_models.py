@@ -88,7 +88,7 @@ def surfaces(n_tasks=8):
 def make_model(F=None, remainders=(0.1, 1.0), weights=None, n=30):
     F = surfaces() if F is None else F
     weights = np.full(len(F), 1 / len(F)) if weights is None else weights
-    return LearnedModels(F[:, :n], X[:n] / 0.5, weights, remainders, 0.03)
+    return LearnedModels(F[:, :n], X[:n] / 0.5, weights, weights, remainders, 0.03)
 
 
 class Prediction(NamedTuple):

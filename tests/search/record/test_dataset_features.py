@@ -1,0 +1,127 @@
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from sklearn.datasets import load_diabetes, load_iris, load_wine, make_moons
+
+from skmeta.search.record import dataset_features
+
+polars = pytest.importorskip("polars")
+
+
+@pytest.fixture(scope="module")
+def wine():
+    return load_wine(return_X_y=True)
+
+
+def of(X, y, is_classification=True):
+    return dataset_features(X, y, is_classification=is_classification)
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    np.testing.assert_allclose([*found.values()], [*expected.values()], atol=1e-8)
+
+
+def test_every_data_set_has_the_same_finite_features(wine):
+    for is_classification, sets in (
+        (True, [wine, load_iris(return_X_y=True), (np.ones((30, 3)), np.arange(30) % 2)]),
+        (False, [load_diabetes(return_X_y=True), wine]),
+    ):
+        found = [of(*one, is_classification) for one in sets]
+        assert len({frozenset(one) for one in found}) == 1
+        assert all(np.isfinite([*one.values()]).all() for one in found)
+
+
+def test_sizes_and_classes(wine):
+    found = of(*wine)
+    assert found["log_rows"] == pytest.approx(np.log(178))
+    assert found["log_columns"] == pytest.approx(np.log(13))
+    shares = np.array([59, 71, 48]) / 178
+    assert found["log_classes"] == pytest.approx(np.log(3))
+    assert found["class_entropy"] == pytest.approx(-(shares * np.log(shares)).sum() / np.log(3))
+    assert found["largest_class"] == pytest.approx(71 / 178)
+
+
+def test_landmarks_tell_models_apart():
+    X, y = make_moons(300, noise=0.1, random_state=0)
+    found = of(X, y)
+    assert found["score_kernel_1"] > found["score_ridge_1"] + 0.1
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 10))
+    found = of(X, (X.sum(1) > 0).astype(int))
+    assert found["score_ridge_1"] > found["score_tree_2"] + 0.1
+    assert abs(of(X, rng.permutation(300) % 2)["mean_score"]) < 0.15, "chance is about 0"
+    found = of(X, X[:, 0] + 0.01 * X[:, 1], is_classification=False)
+    assert found["mean_score"] + found["score_ridge_0"] > 0.99, "no error is 1"
+
+
+def test_units_of_columns_and_names_of_classes_do_not_matter(wine):
+    X, y = wine
+    expected = of(X, y)
+    assert_same(of(1e6 * X - 3, np.array(["a", "b", "c"])[y]), expected)
+    assert_same(of(X * 1e-200, y), expected)
+    X, y = load_diabetes(return_X_y=True)
+    assert_same(of(X, 1024 * y, False), of(X, y, False))
+
+
+def test_every_kind_of_table_is_read(wine):
+    X, y = wine
+    expected = of(X, y)
+    names = [f"c{i}" for i in range(13)]
+    for table in (
+        X.tolist(),
+        sp.csr_array(X),
+        X.astype(object),
+        pd.DataFrame(X, columns=names),
+        pd.DataFrame(X, columns=names).convert_dtypes(),
+        polars.DataFrame(X, schema=names),
+    ):
+        assert_same(of(table, y), expected)
+
+
+def test_categories_and_missing_values(wine):
+    X, y = wine
+    frame = pd.DataFrame(X)
+    frame[0] = pd.Categorical(np.array(["low", "high"])[(X[:, 0] > 13).astype(int)])
+    frame.loc[::2, 1] = np.nan
+    found = of(frame, y)
+    assert found["categories"] == pytest.approx(1 / 13)
+    assert found["missing"] == pytest.approx(0.5 / 13)
+    assert found["binary"] == pytest.approx(1 / 13)
+    assert found["mean_score"] > 0.5
+    assert of(frame.astype(object).to_numpy(), y)["categories"] == pytest.approx(1 / 13)
+
+
+def test_a_large_table_is_sampled():
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=5000)
+    X = sp.random_array((5000, 400), density=0.01, rng=rng, format="csr")
+    found = of(X, y)
+    assert found["log_rows"] == pytest.approx(np.log(5000))
+    assert found["log_columns"] == pytest.approx(np.log(400))
+    assert of(X, y) == found
+
+
+def test_rare_classes():
+    X = np.random.default_rng(0).standard_normal((2000, 3))
+    assert of(X, np.arange(2000) == 7)["log_smallest_class"] == pytest.approx(np.log(1 / 2000))
+    assert of(X, np.arange(2000) // 2)["log_classes"] == pytest.approx(np.log(1000))
+
+
+@pytest.mark.parametrize(
+    ("X", "y"),
+    [
+        (["a text", "another"] * 10, np.arange(20) % 2),
+        (np.zeros((20, 4, 4)), np.arange(20) % 2),
+        ([[1.0], [1.0, 2.0]] * 10, np.arange(20) % 2),
+        (np.eye(20), np.zeros(20)),
+        (np.eye(20), np.eye(20)),
+        (np.eye(20), np.arange(19) % 2),
+        (np.eye(4), np.arange(4) % 2),
+        (np.eye(20), None),
+    ],
+    ids=["texts", "images", "ragged", "constant", "outputs", "lengths", "few rows", "no target"],
+)
+def test_what_is_no_table_with_a_target_has_no_features(X, y):
+    assert of(X, y) == {}
