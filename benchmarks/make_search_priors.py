@@ -74,8 +74,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("history", help="what make_searches.py recorded, or exported")
     parser.add_argument("--estimators", nargs="*", default=[*CLASSIFIERS, *REGRESSORS])
+    parser.add_argument("--measure", action="store_true", help="only what cards say of regrets")
     options = parser.parse_args()
     with open_history(options.history) as history:
+        if options.measure:
+            measure(history, options.estimators)
+            return
         cards, datasets = shipped.read_cards()
         for name in tqdm(options.estimators):
             made = new_card(name)
@@ -100,6 +104,16 @@ def main():
             if made["metrics"]:
                 cards[name] = made
     shipped.write_cards(cards, datasets)
+
+
+def measure(history, names):
+    """Measure the shipped priors again, and write it to their cards."""
+    for name in tqdm(names):
+        cards, datasets = shipped.read_cards()
+        for metric, card in cards[name]["metrics"].items():
+            searches = own_searches(history, name, metric) + published_searches(name, metric)
+            card |= describe(shipped.load_shipped(name, metric), searches)
+        shipped.write_cards(cards, datasets)
 
 
 def open_history(path):
