@@ -48,8 +48,7 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 Index = Sequence[int] | slice
 
-# Type of arrays with a column for each candidate, most of which a suggestion reads. Twice as many
-# digits would take twice as long to read.
+# Type of arrays with a column per candidate. Twice as many digits take twice as long to read.
 _PRECISION = np.float32
 
 # Chosen on the development half of benchmarks/search_tables.py.
@@ -165,8 +164,8 @@ class LearnedModels:
     kernel density estimate: each component has the surface of one past task as its mean, and a
     share of the past tasks' covariance. The surfaces are shrunken towards their mean, so that
     mean and covariance of the mixture are those of the past tasks (West, 1993). The second model
-    has a constant mean and the covariance of the past tasks only. It does not change if the past
-    surfaces are multiplied by -1, which exchanges good and bad candidates.
+    has a constant mean and the covariance of the past tasks only, which stay the same if good and
+    bad candidates are exchanged.
 
     Parameters
     ----------
@@ -175,10 +174,9 @@ class LearnedModels:
     Z : ndarray of shape (n, d)
         Candidates, encoded and divided by the length scales.
     task_weights : ndarray of shape (n_tasks,)
-        Probability of each past task to be like the new one; they sum to 1.
+        Probability of each past task to be like the new one.
     pooled_weights : ndarray of shape (n_tasks,)
-        Weights of the past tasks in the covariance, whatever the new task is; they sum to 1. They
-        also tell whether the past tasks agree. Few similar tasks would have a poor covariance.
+        Weights of the past tasks in the covariance, since few similar ones have a poor one.
     remainders : sequence of float
         Variances that past tasks do not explain.
     noise : float
@@ -211,7 +209,7 @@ class LearnedModels:
         C, U, G = (GrowingColumns(values.astype(_PRECISION)) for values in columns)
         self._shared = [_Shared(f) for f in (_second_moment(U), _second_moment(G), self._matern)]
         of_U, of_G, correlation = self._shared
-        self._pooled_weights = pooled_weights
+        self._p = pooled_weights
         self._mean_variance = float((pooled_weights @ floored).var())
         no_mean = np.ones(1)
         with_mean, without = _Past(U, of_U, C, correlation), _Past(G, of_G, None, correlation)
@@ -230,7 +228,7 @@ class LearnedModels:
     @property
     def mean_task_correlation(self) -> float:
         """Mean correlation between the surfaces of two past tasks; 1 if there is only one task."""
-        squared = float(self._pooled_weights @ self._pooled_weights)
+        squared = float(self._p @ self._p)
         if squared > 1 - 1e-9:
             return 1.0
         return (self._mean_variance - squared) / (1 - squared)

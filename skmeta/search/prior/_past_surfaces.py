@@ -1,0 +1,238 @@
+"""The surfaces of past searches: what a prior holds, and what it says of configurations."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmeta.search.prior._immutable import Immutable
+from skmeta.search.prior._kernel_sums import weighted_kernel_sums
+from skmeta.search.prior._past_task import PastTask
+from skmeta.search.record import Configuration
+from skmeta.search.space import Encoding, parameter_names
+from skmeta.search.surrogate import matern, scale_columns
+
+Array = NDArray[np.float64]
+Array32 = NDArray[np.float32]
+
+_N_REFERENCE = 100  # configurations by whose scores past tasks are compared
+
+
+class PastSurfaces(Immutable):
+    """Surfaces of past searches, which say what scores they expect of configurations.
+
+    Parameters
+    ----------
+    encoding : Encoding
+        How configurations become columns.
+    tasks : sequence of PastTask
+        Labels of the past searches.
+    tensors : dict of str -> array
+        What `learn_surfaces` returns, and ``levels``.
+    task_weights : ndarray of shape (n_tasks,), default=None
+        Weights of the past searches, which sum to 1; equal by default.
+    """
+
+    _encoding: Encoding
+    _tasks: tuple[PastTask, ...]
+    _tensors: dict[str, Array32]
+    _ends: NDArray[np.intp]
+    _task_weights: Array
+
+    def __init__(
+        self,
+        encoding: Encoding,
+        tasks: Sequence[PastTask],
+        tensors: dict[str, Any],
+        task_weights: Array | None = None,
+    ) -> None:
+        # Writing to the instance's dict avoids __setattr__, which raises an error.
+        frozen = {}
+        for name, tensor in tensors.items():
+            frozen[name] = np.array(tensor, dtype="<f4", order="C")
+            frozen[name].setflags(write=False)
+        sizes = [task.n_evaluations for task in tasks]
+        equal = np.full(len(tasks), 1 / max(1, len(tasks)))
+        vars(self).update(
+            _encoding=encoding,
+            _tasks=tuple(tasks),
+            _tensors=frozen,
+            _ends=np.cumsum([0, *sizes]),
+            _task_weights=equal if task_weights is None else task_weights,
+        )
+
+    # -- facts ---------------------------------------------------------------------------------
+
+    @property
+    def n_tasks(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        return tuple(task.dataset for task in self._tasks)
+
+    @property
+    def task_weights(self) -> Array:
+        return self._task_weights.copy()
+
+    @property
+    def pooled_weights(self) -> Array:
+        """Weight of each past task whatever the data set at hand: all are equal."""
+        return np.full(self.n_tasks, 1 / max(1, self.n_tasks))
+
+    @property
+    def dataset_features(self) -> tuple[dict[str, float], ...]:
+        """Features of the data set of each past task, as `PastSearch` has them."""
+        return tuple(dict(task.dataset_features) for task in self._tasks)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(sorted({task.metric for task in self._tasks}))
+
+    @property
+    def estimators(self) -> tuple[str, ...]:
+        return tuple(sorted({task.estimator for task in self._tasks}))
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return self._encoding.parameters
+
+    @property
+    def n_evaluations(self) -> int:
+        return sum(task.n_evaluations for task in self._tasks)
+
+    @property
+    def uncertainty(self) -> Array:
+        return self._tensors["uncertainty"].astype(np.float64)
+
+    @property
+    def noise(self) -> Array:
+        """Variance of the noise of each task's standardised scores, of shape (n_tasks,)."""
+        return self._tensors["noise"].astype(np.float64)
+
+    @property
+    def levels(self) -> Array:
+        """Location and scale of each task's scores, of shape (n_tasks, 2).
+
+        A task's score at x is about ``location + scale * surface(x)``.
+        """
+        return self._tensors["levels"].astype(np.float64)
+
+    @property
+    def encoding(self) -> Encoding:
+        """How configurations become columns, with the ranges of the past searches."""
+        return self._encoding
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of `encode`."""
+        return self._encoding.n_columns
+
+    @property
+    def length_scales(self) -> dict[str, float]:
+        scales = self._length_scales[self._encoding.groups]
+        return {name: float(scales[c].min()) for name, c in self._encoding.columns.items()}
+
+    @property
+    def _length_scales(self) -> Array:
+        return self._tensors["length_scales"].astype(np.float64)
+
+    def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
+        """Encode configurations, each column divided by its length scale.
+
+        Parameters
+        ----------
+        configurations : sequence of dict
+            Canonical names to values.
+        names : collection of str
+            The parameters that the search varies.
+
+        Returns
+        -------
+        ndarray of shape (n_configurations, n_columns)
+        """
+        X = self._encoding.transform(configurations, names)
+        return scale_columns(X, self._encoding.groups, self._length_scales)
+
+    def covers(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
+        """Return whether past tasks tried the estimators of configurations: all True."""
+        return np.ones(len(configurations), dtype=bool)
+
+    def surfaces(
+        self, configurations: Sequence[Configuration], names: Collection[str] | None = None
+    ) -> Array:
+        """Return the scores of configurations that each past task predicts.
+
+        Parameters
+        ----------
+        configurations : sequence of dict
+            Names independent of pipeline steps (``"SVC.C"``) to values.
+        names : collection of str, default=None
+            The parameters that the search varies; by default all parameters of `configurations`.
+
+        Returns
+        -------
+        ndarray of shape (n_tasks, n_configurations)
+            Standardised: 0 is the task's mean over configurations and 1 its deviation. Greater
+            is better.
+        """
+        known = parameter_names(configurations) if names is None else names
+        return self.surfaces_of(self.encode(configurations, known))
+
+    def surfaces_of(self, Z: Array) -> Array:
+        """Return the surfaces at configurations that `encode` encoded.
+
+        Parameters
+        ----------
+        Z : ndarray of shape (n_configurations, n_columns)
+            The configurations.
+
+        Returns
+        -------
+        ndarray of shape (n_tasks, n_configurations)
+        """
+        if not self.n_tasks:
+            return np.empty((0, len(Z)))
+        sums = weighted_kernel_sums(
+            self._tensors["X"], self._tensors["weights"], self._ends, Z.astype(np.float32)
+        )
+        return np.asarray(self._tensors["offsets"][:, None] + sums)
+
+    def _surface(self, t: int, Z32: Array32) -> Array:
+        rows = slice(self._ends[t], self._ends[t + 1])
+        weights = self._tensors["weights"][rows]
+        found = self._tensors["offsets"][t] + matern(Z32, self._tensors["X"][rows]) @ weights
+        return np.asarray(found, dtype=np.float64)
+
+    def _level(self, t: int, scores: Array) -> tuple[float, float]:
+        """Return the least-squares location and scale of a task's scores on its surface."""
+        surface = self._surface(t, self._tensors["X"][self._ends[t] : self._ends[t + 1]])
+        spread = surface.var()
+        scale = float(np.cov(surface, scores, bias=True)[0, 1] / spread) if spread > 1e-12 else 0.0
+        return float(scores.mean() - scale * surface.mean()), scale
+
+    def reference(self) -> Array:
+        """Return some configurations of past searches, encoded."""
+        X = self._tensors["X"]
+        rows = np.linspace(0, len(X) - 1, min(len(X), _N_REFERENCE)).astype(np.intp)
+        return np.asarray(X[rows], dtype=np.float64)
+
+    # -- comparison and pickling ---------------------------------------------------------------
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._encoding, self._tasks, dict(self._tensors), self._task_weights)
+
+    def __len__(self) -> int:
+        return self.n_tasks
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, type(self))
+            and (self._encoding, self._tasks) == (other._encoding, other._tasks)
+            and all(np.array_equal(self._tensors[n], other._tensors[n]) for n in self._tensors)
+            and np.array_equal(self._task_weights, other._task_weights)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self._encoding, self._tasks))
