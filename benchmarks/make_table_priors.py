@@ -238,7 +238,11 @@ class Run:
     def restore(self, saved: dict) -> None:
         """Go on from a checkpoint."""
         self.network.load_state_dict(saved["network"])
-        self.average = {n: v.detach().to(self.device) for n, v in saved["average"].items()}
+        # In the order of the parameters, whatever order the file has.
+        self.average = {
+            n: saved["average"][n].detach().to(self.device)
+            for n, _ in self.network.named_parameters()
+        }
         for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
         self.rng.bit_generator.state = saved["rng"]

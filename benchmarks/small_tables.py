@@ -37,6 +37,11 @@ by balanced accuracy in five folds.
 
 ``--wide`` takes five sets of more than 64 columns, with 2, 5 and 10 rows of each class.
 
+``--imbalanced`` takes the sets of two classes of which one has at most a quarter of the rows, with
+50, 100 and 200 rows of the classes' own frequencies, but at least three of each. Measured is the
+average precision of the rare class, too. Methods whose names end in "balanced" have
+``class_weight="balanced"``.
+
 ``--speed`` measures the processor time of ``fit`` and ``predict``, with 50 and 1,000 support rows,
 2,000 query rows and 20 features, beside that of a random forest of 100 trees. They are run in turns
 in one process, and the least time of each counts. ``OMP_NUM_THREADS=1`` takes one thread.
@@ -54,7 +59,7 @@ import time
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,6 +81,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.metrics import average_precision_score
 from sklearn.model_selection import RandomizedSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -91,6 +97,7 @@ SETS = {"all": slice(None), "development": slice(0, None, 2), "report": slice(1,
 SIZES = {"classification": (3, 5, 10, 20), "regression": (10, 20, 50)}
 WIDE = ("analcatdata_authorship", "dna", "mfeat_factors", "mfeat_fourier", "mfeat_pixel")
 WIDE_SIZES = [2, 5, 10]
+IMBALANCED_SIZES, LARGEST_RARE_SHARE, LEAST_IMBALANCED = [50, 100, 200], 0.25, 250
 TUNED_SIZE, LEAST_TUNED, MOST_SUPPORT = 100, 200, 500
 N_CANDIDATES = 20
 N_QUERY = 400
@@ -128,6 +135,20 @@ PEERS: dict[str, dict[str, Callable[[], BaseEstimator]]] = {
         "process": gaussian_process,
         "boosting": lambda: scaled(GradientBoostingRegressor(random_state=0)),
     },
+}
+
+
+IMBALANCED: dict[str, Callable[[], BaseEstimator]] = {
+    f"{name}{' balanced' if weight else ''}": partial(make, weight)
+    for name, make in {
+        "logistic": lambda weight: scaled(LogisticRegression(max_iter=1000, class_weight=weight)),
+        "svc": lambda weight: scaled(SVC(class_weight=weight)),
+        "forest": lambda weight: RandomForestClassifier(class_weight=weight, random_state=0),
+        "boosting": lambda weight: HistGradientBoostingClassifier(
+            class_weight=weight, random_state=0
+        ),
+    }.items()
+    for weight in (None, "balanced")
 }
 
 
@@ -202,6 +223,33 @@ def load(name: str) -> tuple[np.ndarray, np.ndarray]:
     return np.delete(table, target, 1), table[:, target]
 
 
+@cache
+def imbalanced_names() -> list[str]:
+    """Sets of two classes of unequal size."""
+    names = []
+    for name in names_of("classification"):
+        count = np.unique(load(name)[1], return_counts=True)[1]
+        is_rare = len(count) == 2 and count.min() <= LARGEST_RARE_SHARE * count.sum()
+        if is_rare and count.sum() >= LEAST_IMBALANCED:
+            names.append(name)
+    return names
+
+
+def draw_imbalanced(
+    name: str, size: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Support and query rows of the classes' own frequencies; class 1 is the rare one."""
+    X, y = load(name)
+    values, count = np.unique(y, return_counts=True)
+    y = (y == values[count.argmin()]).astype(int)
+    rng = np.random.default_rng([zlib.crc32(name.encode()), size, seed])
+    n_rare = max(3, round(size * y.mean()))
+    rare, others = (rng.permutation(np.flatnonzero(y == c)) for c in (1, 0))
+    support = rng.permutation(np.concatenate([rare[:n_rare], others[: size - n_rare]]))
+    query = rng.permutation(np.setdiff1d(np.arange(len(y)), support))[: 5 * N_QUERY]
+    return X[support], y[support], X[query], y[query]
+
+
 def draw(
     kind: str, name: str, size: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -271,6 +319,8 @@ def classify(model: BaseEstimator, part: tuple[np.ndarray, ...]) -> dict:
             p = model.predict_proba(X_query)
     seconds = time.perf_counter() - began
     scores = classification_scores(p, predicted, y_query)
+    if p.shape[1] == 2:
+        scores["precision"] = float(average_precision_score(y_query, p[:, 1]))
     return scores | {"floor": calibration_floor(p), "seconds": seconds}
 
 
@@ -310,24 +360,29 @@ class Ours(NamedTuple):
         One, or one for each half of the origins.
     n_estimators : int or None
         Number of views.
+    class_weight : str or None
+        Weights of classes.
     """
 
     estimator: type[BaseEstimator]
     priors: tuple[MetaPrior, ...]
     n_estimators: int | None
+    class_weight: str | None = None
 
     def for_set(self, name: str) -> BaseEstimator:
         """The estimator for a set."""
         for prior in self.priors:
             seen = prior.provenance.get("config", {}).get("origins", "none")
             if half_of(name) is None or seen == "none" or seen in set(HALVES) - {half_of(name)}:
-                return self.estimator(prior, n_estimators=self.n_estimators, device="cpu")
+                weight = {"class_weight": self.class_weight} if self.class_weight else {}
+                return self.estimator(prior, n_estimators=self.n_estimators, device="cpu", **weight)
         raise ValueError(f"All priors have seen the origin of {name}. Pass another with --other.")
 
     def name(self) -> str:
         """Name in the results."""
         name = "prior-" + "+".join(prior.digest[:8] for prior in self.priors)
-        return name + (f"-{self.n_estimators}" if self.n_estimators else "")
+        name += f"-{self.n_estimators}" if self.n_estimators else ""
+        return f"{name} {self.class_weight}" if self.class_weight else name
 
 
 # -- running -------------------------------------------------------------------------------------
@@ -357,14 +412,18 @@ def run(
             continue
         if kind == "regression" and len(load(name)[1]) < size + 10:
             continue
-        if size == TUNED_SIZE and len(draw(kind, name, size, 0)[1]) < LEAST_TUNED:
+        if options.tuned and len(draw(kind, name, size, 0)[1]) < LEAST_TUNED:
             continue
         for seed in range(len(scores), options.draws):
             with warnings.catch_warnings():
                 # Of models that do not converge on so few rows.
                 warnings.simplefilter("ignore")
                 model = make.for_set(name) if isinstance(make, Ours) else make()
-                found = one(model, draw(kind, name, size, seed))
+                if options.imbalanced:
+                    part = draw_imbalanced(name, size, seed)
+                else:
+                    part = draw(kind, name, size, seed)
+                found = one(model, part)
             scores.append({n: np.round(v, 6).tolist() for n, v in found.items()})
         with gzip.open(options.results, "at") as file:
             file.write(json.dumps(row) + "\n")
@@ -372,6 +431,8 @@ def run(
 
 def sets_of(kind: str, options: argparse.Namespace) -> Sequence[str]:
     """The sets that the options ask for."""
+    if options.imbalanced:
+        return imbalanced_names()
     return WIDE if options.wide else names_of(kind)[SETS[options.sets]]
 
 
@@ -392,6 +453,8 @@ def summarize(kind: str, methods: list[str], ours: str | None, options: argparse
         "classification": ("accuracy", "log_loss", "brier", "calibration", "floor", "seconds"),
         "regression": ("error", "coverage", "seconds"),
     }[kind]
+    if options.imbalanced:
+        measures = ("accuracy", "precision", "log_loss", "seconds")
     for size in options.sizes or SIZES[kind]:
         names = sets_of(kind, options)
         names = [n for n in names if all((m, n, size) in done for m in methods)]
@@ -399,7 +462,8 @@ def summarize(kind: str, methods: list[str], ours: str | None, options: argparse
             continue
         n_draws = min(len(done[m, n, size]["scores"]) for m in methods for n in names)
         print(
-            f"\n{size} rows{' a class' * (kind == 'classification')}: {len(names)} sets, "
+            f"\n{size} rows{' a class' * (kind == 'classification' and not options.imbalanced)}: "
+            f"{len(names)} sets, "
             f"{n_draws} draws"
         )
         table = {
@@ -485,6 +549,7 @@ def main() -> None:
     parser.add_argument("--summary", action="store_true", help="run nothing")
     parser.add_argument("--tuned", action="store_true", help="larger tables, tuned peers")
     parser.add_argument("--wide", action="store_true", help="tables of many columns")
+    parser.add_argument("--imbalanced", action="store_true", help="classes of unequal size")
     parser.add_argument("--speed", action="store_true", help="time against a random forest")
     options = parser.parse_args()
     estimator = MetaFewShotClassifier if options.kind == "classification" else MetaFewShotRegressor
@@ -498,17 +563,23 @@ def main() -> None:
         return
     if options.results is None:
         sets = "wide" if options.wide else options.kind
+        sets = "imbalanced" if options.imbalanced else sets
         options.results = RESULTS / f"small_tables-{sets}.jsonl.gz"
     peers = TUNED if options.tuned else PEERS[options.kind]
     if options.tuned:
         options.sizes = [TUNED_SIZE]
     if options.wide:
         options.sizes = WIDE_SIZES
+    if options.imbalanced:
+        peers, options.sizes = IMBALANCED, IMBALANCED_SIZES
     methods = {n: peers[n] for n in (peers if options.methods is None else options.methods)}
     name = None
     if prior is not None:
         priors = (prior,) if options.other is None else (prior, MetaPrior.load(options.other))
         ours = Ours(estimator, priors, options.n_estimators)
+        if options.imbalanced:
+            methods[ours.name()] = ours
+            ours = ours._replace(class_weight="balanced")
         name = ours.name()
         methods[name] = ours
     if not options.summary:

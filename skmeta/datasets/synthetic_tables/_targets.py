@@ -40,7 +40,7 @@ def to_classes(
     scores = scores + noise * normal(generator, *scores.shape)
     # Standard deviation of the logarithms of the classes' shares.
     spread = 1.2 * uniform(generator, b, 1) * (uniform(generator, b, 1) < 0.6)
-    spread = torch.where(uniform(generator, b, 1) < 0.1, 2.5, spread)
+    spread = torch.where(uniform(generator, b, 1) < 0.1, 1.8, spread)
     bias = spread * normal(generator, b, MAX_CLASSES)
     absent = torch.arange(MAX_CLASSES, device=scores.device) >= c
     highest = (scores + bias[:, None]).masked_fill(absent[:, None], -math.inf).argmax(2)

@@ -335,7 +335,7 @@ def test_missing_values_are_allowed_where_the_prior_knows_them(priors):
 
 @pytest.mark.slow
 def test_meta_training_goes_on_from_a_prior():
-    X, y, groups = make_table_tasks(30, 24, 4, n_classes=2, random_state=0)
+    X, y, groups = make_table_tasks(30, 24, 4, n_classes=2, random_state=2)
     settings = {
         **SMALL,
         "sampling": TaskSampling("class"),
@@ -364,7 +364,7 @@ def test_meta_training_goes_on_from_a_prior():
     ],
 )
 def test_a_prior_of_another_kind_or_size_is_refused(priors, changes, message):
-    X, y, groups = make_table_tasks(12, 24, 4, n_classes=2, random_state=0)
+    X, y, groups = make_table_tasks(12, 24, 4, n_classes=2, random_state=1)
     learner = InContextLearner(
         **(
             SMALL
@@ -382,7 +382,7 @@ def test_a_prior_of_another_kind_or_size_is_refused(priors, changes, message):
 
 
 def test_wrong_parameters_are_refused():
-    X, y, groups = make_table_tasks(12, 24, 4, n_classes=2, random_state=0)
+    X, y, groups = make_table_tasks(12, 24, 4, n_classes=2, random_state=1)
     for changes, message in (
         ({"n_heads": 5}, "n_heads=5 must divide width=128"),
         ({"n_estimators": 65}, "n_estimators"),
@@ -496,7 +496,7 @@ def test_the_prior_that_ships_predicts_distributions():
 
 
 def test_fine_tuning_begins_with_the_prior_that_ships():
-    X, y, groups = make_table_tasks(12, 24, 4, n_classes=2, random_state=0)
+    X, y, groups = make_table_tasks(12, 24, 4, n_classes=2, random_state=1)
     learner = InContextLearner(
         prior="tabular", n_shot=(4, 8), n_query=8, n_iterations=1, meta_lr=1e-12, random_state=0
     )
