@@ -35,7 +35,7 @@ def check_class_weight(class_weight: Any, labels: np.ndarray) -> None:
                 f"class_weight has a weight of {quote(label)}, but the classes are "
                 f"{quote_some(labels)}. Leave it out."
             )
-        if not (isinstance(weight, Real) and 0 < weight < np.inf):
+        if not (isinstance(weight, Real) and 0 < float(weight) < np.inf):
             raise ValueError(
                 f"class_weight is {weight!r} for {quote(label)}, but a weight is a finite number "
                 "above 0. Leave the class out for weight 1."

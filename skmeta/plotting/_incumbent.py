@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skmeta._optional import import_optional
-from skmeta.search.analysis import score_floor
+from skmeta.search.analysis import pad_range, style_sources
 
 __all__ = ["draw_incumbent"]
 
-_SOURCE_COLORS = {"initial design": "0.45", "prior": "tab:orange", "model": "tab:blue"}
+_SOURCE_COLORS = {
+    "initial design": "0.45",
+    "prior": "tab:orange",
+    "model": "tab:blue",
+    "candidate": "tab:blue",
+}
 # Shapes differ, too, so that the picture can be read without its colours.
 _SOURCE_MARKERS = {"initial design": "o", "as given": "s", "prior": "D", "model": "^"}
 _OTHER_MARKERS = ("P", "p", "h", "X", "8")
@@ -59,16 +63,14 @@ def _limits(display: Any, ax: Any, show_expected: bool) -> tuple[float, float]:
     """Return the limits of the scores' axis, which include earlier drawings."""
     early = max(2, len(display.scores) // 10)
     shown = [
-        score_floor(display.scores),
+        display.chart.floor,
         *display.incumbent[: early + 1][-1:],
         *display.incumbent[-1:],
     ]
     if show_expected:
         shown += [*display.expected.mean[:2][-1:], *display.expected.high[-1:]]
     shown = [value for value in shown if np.isfinite(value)] or [0.0]
-    low, high = min(shown), max(shown)
-    room = (high - low) or 0.1 * abs(high) or 1.0
-    low, high = low - 0.12 * room, high + 0.12 * room
+    low, high = pad_range(min(shown), max(shown), 0.12, 0.12)
     if ax.has_data():
         low, high = min(low, ax.get_ylim()[0]), max(high, ax.get_ylim()[1])
     return float(low), float(high)
@@ -88,7 +90,7 @@ def _draw_points(display: Any, ax: Any, bottom: float, height: float) -> None:
     sources = np.array(display.sources or ["candidate"] * len(x))
     size = float(np.clip(2400 / max(len(x), 1), 10, 40))
     edge = bottom + 0.03 * height
-    colors = _colors_of(sources)
+    colors = style_sources(sources.tolist(), _SOURCE_COLORS, _OTHER_COLORS)
     for k, (source, color) in enumerate(colors.items()):
         shape = _SOURCE_MARKERS.get(source, "o" if len(colors) == 1 else _OTHER_MARKERS[k % 5])
         of = sources == source
@@ -107,13 +109,3 @@ def _draw_points(display: Any, ax: Any, bottom: float, height: float) -> None:
         ax.scatter(
             x[failed], np.full(failed.sum(), edge), 30, marker="x", color="tab:red", label=label
         )
-
-
-def _colors_of(sources: NDArray[Any]) -> dict[str, Any]:
-    """Return the colour of each source, in the order of first appearance."""
-    names = dict.fromkeys(sources.tolist())
-    others = [s for s in names if s not in _SOURCE_COLORS]
-    if others == ["candidate"]:
-        return {"candidate": "tab:blue"}
-    extra = {s: _OTHER_COLORS[k % len(_OTHER_COLORS)] for k, s in enumerate(others)}
-    return {s: _SOURCE_COLORS.get(s) or extra[s] for s in names}

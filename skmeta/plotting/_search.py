@@ -23,7 +23,7 @@ from skmeta.search.analysis import (
     ExpectedIncumbent,
     FittedScores,
     Importance,
-    expected_incumbent,
+    IncumbentChart,
     finite_or_nan,
     fit_scores,
     metric_name_of,
@@ -143,14 +143,19 @@ class SearchDisplay:
     # -- the record ----------------------------------------------------------------------------
 
     @property
+    def chart(self) -> IncumbentChart:
+        """Best score so far, what random orders would give, and the lowest score to draw."""
+        return IncumbentChart.of(self.scores, self.reference)
+
+    @property
     def incumbent(self) -> Array:
         """Best score so far."""
-        return np.fmax.accumulate(self.scores) if len(self.scores) else self.scores
+        return self.chart.incumbent
 
     @property
     def expected(self) -> ExpectedIncumbent:
         """Expected best score so far of candidates in random order, and its quantiles."""
-        return expected_incumbent(self.scores if self.reference is None else self.reference)
+        return self.chart.expected
 
     @property
     def best_index(self) -> int | None:

@@ -15,6 +15,7 @@ from skmeta.search.analysis import (
     Importance,
     Slice,
     contour,
+    pad_range,
     parameter_importance,
     score_floor,
     score_slice,
@@ -123,8 +124,7 @@ def draw_slices(
     axes = make_axes(ax, len(names))
     floor = score_floor(fitted.scores)
     top = float(np.nanmax(fitted.scores))
-    room = (top - floor) or 0.1 * abs(top) or 1.0
-    limits = (floor - 0.08 * room, top + 0.15 * room)
+    limits = pad_range(floor, top, 0.08, 0.15)
     for k, (panel, name) in enumerate(zip(axes, names, strict=True)):
         one = score_slice(fitted, name)
         axis = draw_effect(panel, one, "C0")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmeta._optional import import_optional
+from skmeta.search.analysis import TimelineChart
 
 __all__ = ["draw_timeline", "seconds_of"]
 
@@ -24,7 +25,7 @@ def seconds_of(cv_results: Any, keep: NDArray[np.intp]) -> tuple[Array, Array] |
         np.asarray(cv_results[f"mean_{kind}_time"], dtype=np.float64) * n_folds
         for kind in ("fit", "score")
     )
-    return np.nan_to_num(fits[keep]), np.nan_to_num(scores[keep])
+    return fits[keep], scores[keep]
 
 
 def draw_timeline(ax: Any, fits: Array, scores: Array, best: int | None) -> Any:
@@ -42,20 +43,20 @@ def draw_timeline(ax: Any, fits: Array, scores: Array, best: int | None) -> Any:
     -------
     ax : matplotlib Axes
     """
+    chart = TimelineChart.of(fits, scores)
     n = len(fits)
     if ax is None:
         plt = import_optional("matplotlib.pyplot", "plot")
         height = float(np.clip(0.16 * n + 1.4, 2.4, 7))
         _, ax = plt.subplots(figsize=(7, height), layout="constrained")
-    ends = np.cumsum(fits + scores)
-    begins = ends - fits - scores
     places = np.arange(1, n + 1)
-    ax.barh(places, fits, left=begins, height=0.8, color="C0", label="fits", zorder=2)
+    ax.barh(places, chart.fits, left=chart.begins, height=0.8, color="C0", label="fits", zorder=2)
     style = {"color": "white", "edgecolor": "C0", "hatch": "////", "linewidth": 0.6}
-    ax.barh(places, scores, left=begins + fits, height=0.8, label="scores", zorder=2, **style)
+    middle = chart.begins + chart.fits
+    ax.barh(places, chart.scores, left=middle, height=0.8, label="scores", zorder=2, **style)
     if best is not None:
         marker = {"color": "#c2185b", "markersize": 13, "mec": "white", "linestyle": ""}
-        ax.plot(ends[best], best + 1, marker="*", label="best", zorder=4, **marker)
+        ax.plot(chart.ends[best], best + 1, marker="*", label="best", zorder=4, **marker)
     ax.set(xlabel="seconds of fitting and scoring, over all folds", ylabel="candidate")
     ax.set_ylim(n + 0.9, 0.1)  # the first one on top
     ax.yaxis.get_major_locator().set_params(integer=True)

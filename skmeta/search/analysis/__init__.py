@@ -1,5 +1,11 @@
 """What a finished search tells: which parameter matters, where scores are good, what took time."""
 
+from skmeta.search.analysis._chart_records import (
+    IncumbentChart,
+    TimelineChart,
+    pad_range,
+    style_sources,
+)
 from skmeta.search.analysis._cv_results import (
     metric_name_of,
     metric_of,
@@ -28,8 +34,10 @@ __all__ = [
     "ExpectedIncumbent",
     "FittedScores",
     "Importance",
+    "IncumbentChart",
     "PriorEffect",
     "Slice",
+    "TimelineChart",
     "contour",
     "expected_incumbent",
     "finite_or_nan",
@@ -37,10 +45,12 @@ __all__ = [
     "metric_name_of",
     "metric_of",
     "most_resources",
+    "pad_range",
     "parameter_importance",
     "prior_effects",
     "reference_scores",
     "score_floor",
     "score_slice",
     "sliced_parameters",
+    "style_sources",
 ]

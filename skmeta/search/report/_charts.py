@@ -11,9 +11,12 @@ from skmeta._html import Markup, join, tag
 from skmeta.search.analysis import (
     FittedScores,
     Importance,
+    IncumbentChart,
     Slice,
-    expected_incumbent,
+    TimelineChart,
+    pad_range,
     score_floor,
+    style_sources,
 )
 from skmeta.search.report._axes import Chart, Scale, legend, marker, number
 from skmeta.search.report._summary import SearchSummary
@@ -42,9 +45,8 @@ _OTHERS = (("plus", "c4"), ("circle", "c5"), ("square", "c4"), ("diamond", "c5")
 def incumbent(summary: SearchSummary) -> Markup:
     """Draw the best score so far, and every candidate."""
     scores = summary.scores
-    n = len(scores)
-    floor = score_floor(scores)
-    y = _score_scale([floor, float(np.nanmax(scores))])
+    n, record = len(scores), IncumbentChart.of(scores)
+    y = _score_scale([record.floor, float(np.nanmax(scores))])
     chart = Chart(
         f"Best {summary.metric} so far after each of {n} candidates",
         Scale(1, max(n, 2), _LEFT + 8, _RIGHT - 8),
@@ -54,13 +56,13 @@ def incumbent(summary: SearchSummary) -> Markup:
     )
     chart.x_ticks = [(chart.x(v), str(int(v))) for v in chart.x.ticks() if v >= 1 and v == int(v)]
     places = np.arange(1, n + 1)
-    mean, low, high = (np.maximum(curve, y.low) for curve in expected_incumbent(scores))
+    mean, low, high = (np.maximum(curve, y.low) for curve in record.expected)
     chart.band(places, low, high, "band")
     chart.line(places, mean, "expected")
-    shapes = _shapes([c.source for c in summary.candidates])
+    shapes = style_sources([c.source for c in summary.candidates], _SHAPES, _OTHERS)
     for place, candidate, score in zip(places, summary.candidates, scores, strict=True):
         chart.add(_candidate_mark(chart, int(place), candidate.source, float(score), shapes))
-    best = np.maximum(np.fmax.accumulate(scores), y.low)
+    best = np.maximum(record.incumbent, y.low)
     chart.steps(places, best, "best")
     if summary.best is not None and math.isfinite(scores[summary.best]):
         at = chart.x(summary.best + 1), chart.y(scores[summary.best])
@@ -220,7 +222,7 @@ def predictions(summary: SearchSummary) -> Markup | None:
         f"measured {summary.metric}",
     )
     chart.line([x.low, x.high], [x.low, x.high], "expected")
-    shapes = _shapes([c.source for c in summary.candidates])
+    shapes = style_sources([c.source for c in summary.candidates], _SHAPES, _OTHERS)
     for one, score in shown:
         shape, class_ = shapes[one.source]
         mean, std = one.predicted_mean_score, np.nan_to_num(one.predicted_std_score)
@@ -242,7 +244,11 @@ def timeline(summary: SearchSummary) -> Markup:
     """Draw when each candidate would begin and end, one after the other."""
     n = len(summary.candidates)
     height = float(np.clip(6 * n, 60, 260)) + 70
-    total = max(summary.seconds, 1e-9)
+    record = TimelineChart.of(
+        [np.sum(c.fit_times) for c in summary.candidates],
+        [np.sum(c.score_times) for c in summary.candidates],
+    )
+    total = max(float(record.ends[-1]), 1e-9)
     chart = Chart(
         f"Seconds of fitting and scoring of {n} candidates, one after the other",
         Scale(0, total, _LEFT, _RIGHT),
@@ -253,13 +259,12 @@ def timeline(summary: SearchSummary) -> Markup:
     )
     chart.y_ticks = [v for v in chart.y.ticks() if v >= 1 and v == int(v)] or [1]
     row = (height - 72) / n
-    begun = 0.0
     for place, c in enumerate(summary.candidates, start=1):
+        at, begun = place - 1, float(record.begins[place - 1])
         y = chart.y(place) - 0.4 * row
-        fits, scores = float(np.sum(c.fit_times)), float(np.sum(c.score_times))
+        fits, scores = float(record.fits[at]), float(record.scores[at])
         text = f"Candidate {place}: fits {number(fits, 3)} s, scores {number(scores, 3)} s"
         for seconds, class_ in ((fits, "fit"), (scores, "scoring")):
-            seconds = seconds if math.isfinite(seconds) else 0.0
             width = chart.x(begun + seconds) - chart.x(begun)
             box = {"x": f"{chart.x(begun):.1f}", "y": f"{y:.1f}", "height": f"{0.8 * row:.1f}"}
             chart.add(
@@ -268,7 +273,7 @@ def timeline(summary: SearchSummary) -> Markup:
                 )
             )
             begun += seconds
-        if place - 1 == summary.best:
+        if at == summary.best:
             chart.add(
                 marker("star", min(chart.x(begun) + 12, _RIGHT), chart.y(place), "star", "Best")
             )
@@ -281,16 +286,7 @@ def timeline(summary: SearchSummary) -> Markup:
 
 
 def _score_scale(shown: Sequence[float]) -> Scale:
-    low, high = min(shown), max(shown)
-    room = (high - low) or 0.1 * abs(high) or 1.0
-    return Scale(low - 0.06 * room, high + 0.08 * room, _BOTTOM, _TOP)
-
-
-def _shapes(sources: Sequence[str]) -> dict[str, tuple[str, str]]:
-    found = dict.fromkeys(sources)
-    others = [source for source in found if source not in _SHAPES]
-    extra = {source: _OTHERS[k % len(_OTHERS)] for k, source in enumerate(others)}
-    return {source: _SHAPES.get(source) or extra[source] for source in found}
+    return Scale(*pad_range(min(shown), max(shown), 0.06, 0.08), _BOTTOM, _TOP)
 
 
 def _percent(share: float) -> str:
