@@ -259,8 +259,8 @@ def timeline(summary: SearchSummary) -> Markup:
     )
     chart.y_ticks = [v for v in chart.y.ticks() if v >= 1 and v == int(v)] or [1]
     row = (height - 72) / n
-    for place, c in enumerate(summary.candidates, start=1):
-        at, begun = place - 1, float(record.begins[place - 1])
+    for at, begun in enumerate(record.begins.tolist()):
+        place = at + 1
         y = chart.y(place) - 0.4 * row
         fits, scores = float(record.fits[at]), float(record.scores[at])
         text = f"Candidate {place}: fits {number(fits, 3)} s, scores {number(scores, 3)} s"
