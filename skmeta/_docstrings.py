@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Mapping
-
-__all__ = ["SHARED_PARAMETERS", "describe_parameters"]
+__all__ = ["SHARED_PARAMETERS"]
 
 SHARED_PARAMETERS = {
     "inner_lr": ("float", "Step size of the inner loop (alpha in the papers)."),
@@ -38,30 +35,3 @@ SHARED_PARAMETERS = {
     ),
     "verbose": ("int", "1 shows a progress bar."),
 }
-
-
-def describe_parameters(
-    cls: type, names: Iterable[str], texts: Mapping[str, tuple[str, str]]
-) -> str:
-    """Write the section of parameters of a learner's docstring.
-
-    Parameters
-    ----------
-    cls : type
-        The learner. Its attributes are the defaults.
-    names : iterable of str
-        Parameters to describe.
-    texts : mapping of str to pair of str
-        Type and description of each.
-
-    Returns
-    -------
-    str
-        As numpydoc reads it.
-    """
-    lines = []
-    for name in names:
-        kind, text = texts[name]
-        lines += [f"{name} : {kind}, default={getattr(cls, name)!r}"]
-        lines += ["    " + line for line in textwrap.wrap(text, 88)]
-    return "\n".join(lines)

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from skmeta._docstrings import SHARED_PARAMETERS
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import Execution, State
-from skmeta.learners import MAML, GradientLearner
+from skmeta.learners import MAML, GradientLearner, MAMLPlusPlus
+from skmeta.learners._core import parameter
 from skmeta.policy._core import (
     PolicyLearner,
     PolicySession,
@@ -57,24 +59,55 @@ class PolicyMAML(PolicyLearner):
     MetaPrior(PolicyMAML on mlp, policy, 2 features, ...)
     """
 
-    first_order: bool = False
-    learn_inner_lr: bool = False
-    multi_step_loss: bool = False
-    outer: str = "clip"
-    clip_ratio: float = 0.3
-    inner_kl_weight: float = 5e-4
-    max_kl: float = 0.01
-
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **PolicyLearner._parameter_constraints,
-        "first_order": ["boolean"],
-        "learn_inner_lr": ["boolean"],
-        "multi_step_loss": ["boolean"],
-        "outer": [StrOptions({"clip", "trust_region"})],
-        "clip_ratio": [Interval(Real, 0, None, closed="neither")],
-        "inner_kl_weight": [Interval(Real, 0, None, closed="left")],
-        "max_kl": [Interval(Real, 0, None, closed="neither")],
-    }
+    first_order: bool = parameter(
+        False,
+        "bool",
+        "Whether the meta-gradient ignores how the inner gradients depend on the prior.",
+        "boolean",
+        role="training",
+    )
+    learn_inner_lr: bool = parameter(
+        False, *SHARED_PARAMETERS["learn_inner_lr"], "boolean", role="training"
+    )
+    multi_step_loss: bool = parameter(
+        False,
+        "bool",
+        "Whether the policy after each update counts for the meta-gradient, all alike, instead of "
+        "the policy after the last update alone.",
+        "boolean",
+        role="training",
+    )
+    outer: str = parameter(
+        "clip",
+        '{"clip", "trust_region"}',
+        "Outer step: the optimizer on a clipped ratio (ProMP), or a natural gradient step within a "
+        "trust region (as in the MAML paper), which ignores ``meta_lr``, ``meta_optimizer``, "
+        "``schedule`` and ``clip_norm``.",
+        StrOptions({"clip", "trust_region"}),
+        role="training",
+    )
+    clip_ratio: float = parameter(
+        0.3,
+        "float",
+        "The ratio of new to old probabilities counts up to one plus or minus this (epsilon).",
+        Interval(Real, 0, None, closed="neither"),
+        role="training",
+    )
+    inner_kl_weight: float = parameter(
+        5e-4,
+        "float",
+        "Weight of the divergence of the policies before each update from those that played "
+        "(eta in ProMP), for ``outer='clip'``.",
+        Interval(Real, 0, None, closed="left"),
+        role="training",
+    )
+    max_kl: float = parameter(
+        0.01,
+        "float",
+        "Size of the trust region: largest mean divergence of an outer step.",
+        Interval(Real, 0, None, closed="neither"),
+        role="training",
+    )
 
     def inner_learner(self) -> GradientLearner:
         return MAML(
@@ -82,7 +115,7 @@ class PolicyMAML(PolicyLearner):
             n_inner_steps=self.n_inner_steps,
             inner_clip_norm=self.inner_clip_norm,
             first_order=self.first_order,
-            learn_inner_lr=self.learn_inner_lr,
+            plus_plus=MAMLPlusPlus(learn_inner_lr=self.learn_inner_lr),
         )
 
     def step_size_state(self, own: Mapping[str, Tensor]) -> State:

@@ -184,7 +184,7 @@ def test_no_environment(prior):
 
 def test_a_prior_of_tables():
     X, y = np.random.default_rng(0).normal(size=(40, 2)), np.repeat([0, 1, 2, 3], 10)
-    settings = {"n_way": 2, "n_shot": 2, "n_query": 2, "validation_fraction": 0.0}
+    settings = {"n_way": 2, "n_shot": 2, "n_query": 2, "validation": 0}
     tables = ProtoNet(**settings, n_iterations=1, random_state=0).fit(X, y)
     with pytest.raises(PriorMismatchError, match="learned by ProtoNet for classification"):
         MetaPolicy(tables.prior_).fit(PointNavigation().make(TASK))

@@ -31,7 +31,13 @@ from skmeta.learners._core._options import (
     task_type_parameter,
 )
 from skmeta.learners._core._outer_loop import NetworkLearner, OuterLoopLearner
-from skmeta.learners._core._parameters import Declared, as_option, parameter
+from skmeta.learners._core._parameters import (
+    Declared,
+    as_option,
+    parameter,
+    settings_by_role,
+    shared_parameter,
+)
 from skmeta.learners._core._prior_io import classes_in_common, read_prior, write_prior
 from skmeta.learners._core._session import Session
 from skmeta.learners._core._task_source import TaskSource, resolve_kind
@@ -71,6 +77,8 @@ __all__ = [
     "reptile_gradient",
     "resolve_kind",
     "score",
+    "settings_by_role",
+    "shared_parameter",
     "task_type_parameter",
     "write_prior",
 ]

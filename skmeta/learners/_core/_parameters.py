@@ -13,7 +13,7 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, field
-from typing import Any
+from typing import Any, ClassVar
 
 from sklearn.base import BaseEstimator
 
@@ -67,6 +67,8 @@ def shared_parameter(name: str, default: Any, role: str = "training") -> Any:
 
 class Declared(BaseEstimator):
     """Completes constraints and docstrings of its subclasses by their declared parameters."""
+
+    shared_attributes: ClassVar[str] = ATTRIBUTES
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -142,7 +144,7 @@ def settings_by_role(estimator: Any, *roles: str) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def complete(cls: type) -> None:
+def complete(cls: type[Declared]) -> None:
     """Write declared parameters and shared attributes into the docstring of a class.
 
     Parameters
@@ -161,4 +163,6 @@ def complete(cls: type) -> None:
         default = default.default if isinstance(default, Field) else default
         lines += [f"{name} : {declared.metadata['kind']}, default={default!r}"]
         lines += ["    " + line for line in textwrap.wrap(declared.metadata["text"], 88)]
-    cls.__doc__ = text % {"parameters": "\n".join(lines), "attributes": ATTRIBUTES} + "\n"
+    cls.__doc__ = (
+        text % {"parameters": "\n".join(lines), "attributes": cls.shared_attributes} + "\n"
+    )

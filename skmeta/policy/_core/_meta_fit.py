@@ -14,6 +14,7 @@ import torch
 from skmeta._random import check_rng
 from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, Scaler, State, to_numpy
+from skmeta.learners._core import learner_name, settings_by_role
 from skmeta.policy._core._distributions import ActionDistribution, make_distribution
 from skmeta.policy._core._prior_io import read_prior, write_prior
 from skmeta.policy._core._rollout import collect
@@ -25,10 +26,6 @@ from skmeta.policy.environments import TaskFamily, make_vector
 from skmeta.priors import MetaPrior
 from skmeta.training import TrainingSettings, meta_train
 
-# Parameters that do not change the result, so a checkpoint is valid for other values of them.
-_HARDWARE_PARAMETERS = frozenset(
-    ["device", "execution", "chunk_size", "n_jobs", "checkpoint", "verbose"]
-)
 # Tasks and episodes of random actions that the scale of observations is measured on.
 _SCALE_TASKS, _SCALE_EPISODES = 20, 5
 
@@ -252,10 +249,9 @@ def _validation(
 
 
 def _fingerprint(learner: PolicySettings, family: TaskFamily) -> str:
-    params = learner.get_params(deep=False)
-    text = {n: repr(v) for n, v in params.items() if n not in _HARDWARE_PARAMETERS}
+    text = {n: repr(v) for n, v in settings_by_role(learner, "prior", "training")}
     # The tasks that a family draws identify it.
     tasks = [repr(task) for task in family.sample(3, np.random.default_rng(0))]
-    parts = [type(learner).__name__, text, type(family).__name__, tasks]
+    parts = [learner_name(type(learner)), text, type(family).__name__, tasks]
     digest = json.dumps([*parts, int(family.max_episode_steps)], sort_keys=True)
     return hashlib.sha256(digest.encode()).hexdigest()

@@ -10,20 +10,12 @@ import torch
 from skmeta.backbones import build_backbone, check_backbone
 from skmeta.backend import Scaler, State, state_to_numpy, state_to_torch
 from skmeta.exceptions import PriorMismatchError
+from skmeta.learners._core import learner_name, settings_by_role
 from skmeta.policy._core._distributions import restore_distribution
 from skmeta.policy._core._session import PolicySession
 from skmeta.policy._core._settings import POLICY_LEARNERS
 from skmeta.priors import MetaPrior
 
-# Parameters of the run and the machine rather than of the algorithm; a prior does not keep them.
-_RUN_PARAMETERS = frozenset(
-    {
-        *("hidden", "activation", "n_iterations", "n_outer_steps", "meta_batch_size", "meta_lr"),
-        *("meta_optimizer", "schedule", "clip_norm", "n_validation_tasks", "evaluate_every"),
-        *("patience", "device", "precision", "execution", "chunk_size", "n_jobs", "checkpoint"),
-        *("verbose", "random_state"),
-    }
-)
 # Begins the names of an adapted policy's tensors, in a file of one.
 ADAPTED = "adapted."
 _SPACES = ("action_space", "max_episode_steps")
@@ -47,13 +39,12 @@ def write_prior(session: PolicySession, state: State, **provenance: Any) -> Meta
         Of kind ``"policy"``.
     """
     learner = session.learner
-    params = learner.get_params(deep=False)
-    settings = {n: v for n, v in params.items() if n not in _RUN_PARAMETERS}
+    settings = dict(settings_by_role(learner, "prior"))
     scaler = {f"scaler.{n}": np.asarray(v) for n, v in session.scaler._asdict().items()}
     spaces = {"action_space": session.distribution.describe()}
     return MetaPrior(
         state_to_numpy(state) | scaler,
-        learner=type(learner).__name__,
+        learner=learner_name(type(learner)),
         learner_params=settings | spaces | {"max_episode_steps": session.max_steps},
         backbone="mlp",
         backbone_params={"hidden": tuple(learner.hidden), "activation": learner.activation},
