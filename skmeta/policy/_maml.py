@@ -155,7 +155,7 @@ def meta_loss(
     learner : PolicyMAML
         The settings.
     session : PolicySession
-        The learner at work.
+        Learner, network and distribution of actions.
     state : dict of Tensor
         The prior.
     samples : tuple of Sample of length n_inner_steps + 1
@@ -170,16 +170,16 @@ def meta_loss(
     """
     *before, last = samples
     fast = session.begin(state)
-    beside = torch.zeros_like(last.credit)
+    penalty = torch.zeros_like(last.credit)
     clip_ratio = learner.clip_ratio if learner.outer == "clip" else None
     gains: list[Tensor] = []
     for k, sample in enumerate(before):
         log_prob, outputs = session.log_prob(fast, sample)
         if learner.outer == "clip" and learner.inner_kl_weight > 0:
             kl = mean_kl(session.distribution, fast, outputs, sample)
-            beside = beside + learner.inner_kl_weight * kl / len(before)
+            penalty = penalty + learner.inner_kl_weight * kl / len(before)
         if learner.estimator == "e-maml":
-            beside = beside + sampling_loss(log_prob, sample, last.credit)
+            penalty = penalty + sampling_loss(log_prob, sample, last.credit)
         fast = session.step(state, fast, k, sample)
         if learner.multi_step_loss:
             log_prob, _ = session.log_prob(fast, samples[k + 1])
@@ -187,7 +187,7 @@ def meta_loss(
     if not gains:
         log_prob, _ = session.log_prob(fast, last)
         gains.append(outer_loss(log_prob, last, clip_ratio))
-    value = torch.stack(gains).mean() + beside
+    value = torch.stack(gains).mean() + penalty
     return value, value
 
 
@@ -197,7 +197,7 @@ def meta_kl(session: PolicySession, state: State, samples: tuple[Sample, ...]) -
     Parameters
     ----------
     session : PolicySession
-        The learner at work.
+        Learner, network and distribution of actions.
     state : dict of Tensor
         The prior.
     samples : tuple of Sample of length n_inner_steps + 1

@@ -195,8 +195,8 @@ class MetaPolicy(DocLink, BaseEstimator):
         episodes = self._play(session, stacked, env, n_episodes, self.rng_)
         sample = session.sample(episodes, stacked)
 
-        def step(at: State, of_task: Sample) -> State:
-            return session.step(state, at, self.n_updates_, of_task)
+        def step(at: State, sample: Sample) -> State:
+            return session.step(state, at, self.n_updates_, sample)
 
         with torch.no_grad():
             stacked = torch.func.vmap(step)(stacked, sample)
@@ -287,8 +287,8 @@ class MetaPolicy(DocLink, BaseEstimator):
         fast = self._fast(session)
         with torch.no_grad():
             action = choose(session, fast, session.outputs(fast, session.standardise(rows)))
-        found = session.distribution.to_environment(to_numpy(action))
-        return found if seen.ndim == 2 else found[0]
+        actions = session.distribution.to_environment(to_numpy(action))
+        return actions if seen.ndim == 2 else actions[0]
 
     def score(self, env: Any, y: Any = None, *, n_episodes: int = 20) -> float:
         """Return the mean return with the most likely actions.
@@ -371,7 +371,7 @@ class MetaPolicy(DocLink, BaseEstimator):
         path : str or path-like
             The file.
         **params
-            Parameters of the policy beside the prior.
+            Parameters of the policy except the prior.
 
         Returns
         -------

@@ -58,8 +58,8 @@ class PolicyReptile(PolicyLearner):
         samples: tuple[Sample, ...],
         execution: Execution,
     ) -> tuple[State, Tensor]:
-        found: tuple[State, Tensor] = execution.mean(partial(_towards, session, state), samples)
-        return found
+        gradient: tuple[State, Tensor] = execution.mean(partial(_towards, session, state), samples)
+        return gradient
 
 
 def _towards(

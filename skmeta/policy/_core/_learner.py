@@ -41,7 +41,7 @@ class PolicyLearner(PolicySettings):
         Parameters
         ----------
         session : PolicySession
-            The learner at work.
+            Learner, network and distribution of actions.
         state : dict of Tensor
             The prior.
         samples : tuple of Sample of length n_inner_steps + 1

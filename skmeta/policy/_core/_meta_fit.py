@@ -117,12 +117,14 @@ def evaluate(
         samples, returns = session.sample_tasks(state, env, n_tasks, n_updates, execution, rng)
         if explore:
             return returns
-        found = []
+        returns_likely = []
         for k in range(n_updates + 1):
             with torch.no_grad():
                 fast = session.adapt_tasks(state, samples[:k], n_tasks, execution)
-            found.append(session.play(env, fast, n_tasks, rng, explore=False).returns.mean(1))
-        return np.stack(found)
+            returns_likely.append(
+                session.play(env, fast, n_tasks, rng, explore=False).returns.mean(1)
+            )
+        return np.stack(returns_likely)
 
 
 def make_execution(session: PolicySession) -> Execution:

@@ -1,4 +1,4 @@
-"""A policy learner's state, written down as a prior and brought back."""
+"""Write a policy learner's state as a prior, and read it back."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _SPACES = ("action_space", "max_episode_steps")
 
 
 def write_prior(session: PolicySession, state: State, **provenance: Any) -> MetaPrior:
-    """Write down what a policy learner knows.
+    """Make a prior of the state of a policy learner.
 
     Parameters
     ----------
     session : PolicySession
-        The learner at work.
+        Learner, network and distribution of actions.
     state : dict of Tensor
         Its state.
     **provenance
@@ -63,7 +63,7 @@ def read_prior(
     max_steps: int | None = None,
     **overrides: Any,
 ) -> tuple[PolicySession, State]:
-    """Bring a prior back to life.
+    """Make a policy learner and its state of a prior.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def read_prior(
     Returns
     -------
     session : PolicySession
-        The learner at work.
+        Learner, network and distribution of actions.
     state : dict of Tensor
         Its state.
 

@@ -117,7 +117,7 @@ class PolicySession:
         Returns
         -------
         PolicySession
-            The learner at work.
+            Learner, network and distribution of actions.
         """
         where, dtype = resolve_device(device), PRECISIONS[precision]
         shape = scaler.x_mean.shape
@@ -160,8 +160,8 @@ class PolicySession:
     def outputs(self, fast: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Return outputs (..., k) of the network for standardised observations (..., d)."""
         flat = x.reshape(-1, x.shape[-1])
-        found: Tensor = self.inner.forward(self.context, fast, flat)
-        return found.reshape(*x.shape[:-1], found.shape[-1])
+        outputs: Tensor = self.inner.forward(self.context, fast, flat)
+        return outputs.reshape(*x.shape[:-1], outputs.shape[-1])
 
     def log_prob(self, fast: Mapping[str, Tensor], sample: Sample) -> tuple[Tensor, Tensor]:
         """Return log probabilities (E, T) of the actions, and the outputs (E, T, k)."""
@@ -236,12 +236,12 @@ class PolicySession:
         own = {n: fast[n].unsqueeze(1) for n in self.distribution.initial_state()}
 
         def act(seen: np.ndarray) -> np.ndarray:
-            found = self._stacked_outputs(layers, self.standardise(seen))
+            outputs = self._stacked_outputs(layers, self.standardise(seen))
             if not explore:
-                return to_numpy(self.distribution.mode(found))
+                return to_numpy(self.distribution.mode(outputs))
             noise = self.distribution.draw_noise(rng, seen.shape[:2])
             tensor = torch.as_tensor(noise, dtype=adapter.dtype, device=adapter.device)
-            return to_numpy(self.distribution.sample(own, found, tensor))
+            return to_numpy(self.distribution.sample(own, outputs, tensor))
 
         with torch.no_grad():
             to_environment = self.distribution.to_environment

@@ -104,9 +104,9 @@ def check_environment(observation_space: Any, action_space: Any, prior: MetaPrio
             f"meta-trained on {prior.n_features_in}. Give an environment of the same family, or "
             "meta-train a prior on this one."
         )
-    found = make_distribution(action_space, 1.0)
+    distribution = make_distribution(action_space, 1.0)
     expected = prior.learner_params["action_space"]
-    described = found.describe()
+    described = distribution.describe()
     same = described["kind"] == expected["kind"] and all(
         np.array_equal(described[n], expected[n]) for n in expected if n != "kind"
     )

@@ -38,7 +38,7 @@ class Sample(NamedTuple):
     outputs : Tensor of shape (E, T, k)
         Of the network of pi_0.
     old : dict of Tensor
-        Parameters of pi_0's distribution beside the outputs.
+        Parameters of pi_0's distribution other than the outputs.
     credit : Tensor of shape ()
         How much better than other tasks the episodes were, as a mean over steps; for E-MAML.
     """

@@ -64,8 +64,8 @@ def trust_region_step(
     def product(vector: State) -> State:
         def of_one(task: Any) -> State:
             slope = torch.func.grad(partial(_swapped, kl, task))
-            found: State = torch.func.grad(lambda at: _dot(slope(at), vector))(state)
-            return found
+            product: State = torch.func.grad(lambda at: _dot(slope(at), vector))(state)
+            return product
 
         with torch.no_grad():
             curved: State = execution.mean(of_one, tasks)

@@ -63,8 +63,8 @@ class PointVectorEnv(NumpyVectorEnv):
 
         def distance(at: np.ndarray) -> np.ndarray:
             x, y = (at * 0.8 + 0.5) * _PIXELS
-            found: np.ndarray = np.hypot(columns - x, _PIXELS - 1 - rows - y)
-            return found
+            distance: np.ndarray = np.hypot(columns - x, _PIXELS - 1 - rows - y)
+            return distance
 
         goal, point = distance(self._goal[:, 0]), distance(self.state[:, 0])
         picture[np.abs(goal - 9) < 2] = (214, 39, 40)
