@@ -304,7 +304,7 @@ def _plain(value: Any) -> Any:
 
 def _metric_column(search: MetaLearnedSearchCV) -> str:
     prefix = "mean_test_"
-    [name] = [key for key in search.cv_results_ if key.startswith(prefix)]
+    [name] = [str(key) for key in search.cv_results_ if key.startswith(prefix)]
     return name.removeprefix(prefix)
 
 

@@ -255,7 +255,8 @@ def neighbours(generator: torch.Generator, u: Tensor, relevance: Tensor, k: int)
     nearest = torch.cdist(scaled, anchors, p=power).topk(n_nearest, dim=2, largest=False).indices
     value = normal(generator, b, n_anchors, k)
     at = nearest.flatten(1)[:, :, None].expand(-1, -1, k)
-    return value.gather(1, at).unflatten(1, (n, n_nearest)).mean(2)
+    means: Tensor = value.gather(1, at).unflatten(1, (n, n_nearest)).mean(2)
+    return means
 
 
 FUNCTIONS: tuple[tuple[float, Callable[..., Tensor]], ...] = (

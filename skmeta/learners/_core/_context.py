@@ -61,7 +61,7 @@ class Context:
         return self.kind == "classification" and self.head in ("shared", "zeros")
 
     def features(self, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """Features of query rows, normalised by the statistics of the support set or their own."""
+        """Return features of query rows, by statistics of the support set or of their own."""
         if self.transductive and self.network.has_statistics:
             return self.network.measure(adapted, x)[0]
         return self.network.features(adapted, x)
