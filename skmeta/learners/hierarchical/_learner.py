@@ -97,7 +97,8 @@ class HierarchicalLinear(MetaLearner):
     ``fit`` uses all rows of all groups. ``n_shot``, ``n_query`` and ``random_state`` have an effect
     on ``score`` only.
 
-    The slope of a column that is constant within each group is the same in all groups.
+    The slope of a column that is constant within each group is the same in all groups. The order of
+    the rows, the names of the groups and the units of columns and targets have no effect.
 
     NaN is a missing value. It is replaced by the column's mean over the family, and each column in
     which the family has missing values gets an indicator beside it.
