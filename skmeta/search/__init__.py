@@ -1,6 +1,6 @@
 """Hyperparameter search that remembers."""
 
-from skmeta.search._refit import one_standard_error
+from skmeta.search._refit import best_within, neg_model_size, one_standard_error
 from skmeta.search._search_cv import MetaLearnedSearchCV
 from skmeta.search.history import (
     ReadOnlyHistory,
@@ -29,9 +29,11 @@ __all__ = [
     "SearchHistory",
     "SearchPrior",
     "SearchStrategy",
+    "best_within",
     "default_history",
     "default_search_space",
     "describe_prior",
+    "neg_model_size",
     "one_standard_error",
     "register_search_space",
     "set_default_history",

@@ -1,7 +1,7 @@
 """Check and resolve the arguments of a search, before any work."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from inspect import isfunction
@@ -17,7 +17,7 @@ from skmeta._warnings import warn_caller
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search._metrics import Metrics, check_own_scores
 from skmeta.search._priors import check_prior
-from skmeta.search._refit import OneStandardError
+from skmeta.search._refit import BestWithin, OneStandardError
 from skmeta.search.early_stopping import (
     check_early_stopping,
     limit_rounds,
@@ -28,8 +28,10 @@ from skmeta.search.space import (
     Candidate,
     SearchSpace,
     default_search_space,
+    every_param,
     expand_choices,
     is_estimator,
+    kept_params,
     replace_parts,
     scale_default_space,
     target_scale,
@@ -70,6 +72,10 @@ class Arguments:
         Determines the candidates.
     as_given : dict or None
         The candidate that leaves the estimator as it is, if it is to be tried.
+    start : list of dict
+        The candidates to try first.
+    notes : list of str
+        What a user may not expect: lines to show before the first candidate.
     target_scale : float
         Standard deviation of the targets of a regression, else 1.0: the unit in which models of
         the score see parameters such as SVR's ``C``.
@@ -84,6 +90,8 @@ class Arguments:
     metrics: Metrics
     seed: int
     as_given: Candidate | None
+    start: list[Candidate]
+    notes: list[str]
     target_scale: float = 1.0
 
 
@@ -139,25 +147,32 @@ def resolve_arguments(search: Any) -> Arguments:
     if isinstance(search.refit, OneStandardError):
         search.refit.check_params(space.names)
         search.refit.check_values(space.listed_values(search.refit.param))
-        if not callable(search.scoring):
-            search.refit.check_metric(metrics.names)
+    if isinstance(search.refit, OneStandardError | BestWithin) and not callable(search.scoring):
+        search.refit.check_metric(metrics.names)
     n_iter = _resolve_n_iter(search, space)
     estimator = search.estimator
     if search.early_stopping is not None:
         check_early_stopping(search.early_stopping, estimator, space)
         estimator = limit_rounds(estimator, space)
     is_default_space = search.param_distributions is None and search.param_grid is None
+    as_given = space.as_given(estimator, even_outside=is_default_space)
+    start = [_complete(space, estimator, k, one) for k, one in enumerate(search.start or ())]
+    # If every candidate will be evaluated, they are in GridSearchCV's order.
+    walks_grid = search.n_iter == "all" or (n_iter == space.size and not _may_leave_out(search))
     return Arguments(
         estimator=estimator,
         space=space,
         n_iter=n_iter,
-        # If every candidate will be evaluated, they are in GridSearchCV's order.
-        walks_grid=search.n_iter == "all" or (n_iter == space.size and not _may_leave_out(search)),
+        walks_grid=walks_grid,
         scorers=scorers,
         refit_metric=refit_metric,
         metrics=metrics,
         seed=_resolve_seed(search.random_state),
-        as_given=space.as_given(estimator, even_outside=is_default_space),
+        as_given=as_given,
+        start=start,
+        notes=list(
+            _notes(search.estimator, space, is_default_space, walks_grid or as_given is not None)
+        ),
     )
 
 
@@ -219,10 +234,45 @@ def _resolve_space(search: Any) -> SearchSpace:
 
 
 def _may_leave_out(search: Any) -> bool:
-    """Whether a search may end before all candidates have scores on all folds."""
-    return (
-        search.time_budget is not None or search.stop_when_flat is not None or bool(search.racing)
-    )
+    """Whether a search may end early, or begins with candidates of the user's."""
+    ends_early = (search.time_budget, search.stop_when_flat, search.target_score, search.start)
+    return bool(search.racing) or any(value is not None for value in ends_early)
+
+
+def _complete(
+    space: SearchSpace, estimator: Any, position: int, given: Mapping[str, Any]
+) -> Candidate:
+    """Return one candidate of ``start``."""
+    if not isinstance(given, Mapping) or not given:
+        raise TypeError(
+            f"start[{position}] must be a dict of parameters, got {given!r}. Pass a list such as "
+            '[{"C": 10.0}].'
+        )
+    try:
+        return space.complete(estimator, given)
+    except (SearchSpaceError, ValueError) as error:
+        unknown = [name for name in given if name not in space.names]
+        near = [n for n in space.names if unknown and n.lower() == unknown[0].lower()]
+        near += difflib.get_close_matches(unknown[0], space.names, n=1) if unknown else []
+        hint = f" Did you mean {near[0]!r} for {unknown[0]!r}?" if near else ""
+        raise SearchSpaceError(
+            f"start[{position}] does not fit the search space: {error}.{hint} The parameters of "
+            f"the search are {space.names}."
+        ) from error
+
+
+def _notes(
+    estimator: Any, space: SearchSpace, is_default_space: bool, tries_given: bool
+) -> Iterator[str]:
+    if is_default_space:
+        kept = ", ".join(f"{name}={value!r}" for name, value in kept_params(estimator).items())
+        yield f"Searched by default: {', '.join(space.names)}."
+        if kept:
+            yield f"Kept as they were set: {kept}. Pass param_distributions to search them."
+    elif not tries_given and (outside := space.outside(estimator)):
+        values = every_param(estimator)
+        text = ", ".join(f"{name}={values[name]!r}" for name in outside if name in values)
+        yield f"The estimator as given is not tried: the space does not contain {text}."
 
 
 def _resolve_n_iter(search: Any, space: SearchSpace) -> int:
@@ -233,11 +283,18 @@ def _resolve_n_iter(search: Any, space: SearchSpace) -> int:
                 "n_iter='all' gives all scores of GridSearchCV. Set n_iter to a number of "
                 "candidates, or racing to False."
             )
-        if search.stop_when_flat is not None:
+        for name in ("stop_when_flat", "target_score"):
+            if (value := getattr(search, name)) is not None:
+                raise ValueError(
+                    f"{name}={value} ends a search before all candidates are evaluated, but "
+                    "n_iter='all' asks for all of them. Set n_iter to a number of candidates, or "
+                    f"{name} to None."
+                )
+        if search.start is not None:
             raise ValueError(
-                f"stop_when_flat={search.stop_when_flat} ends a search before all candidates are "
-                "evaluated, but n_iter='all' asks for all of them. Set n_iter to a number of "
-                "candidates, or stop_when_flat to None."
+                "start names candidates to try first, but n_iter='all' evaluates the whole space "
+                "in the order of GridSearchCV. Set n_iter to a number of candidates, or leave "
+                "start out."
             )
         if not np.isfinite(space.size):
             drawn = [n for s in space.spaces for n in s if hasattr(s[n], "rvs")]

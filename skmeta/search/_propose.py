@@ -109,6 +109,8 @@ class ModelProposer:
         Whether an estimator that takes longer has to promise more.
     target_scale : float, default=1.0
         The model sees parameters that have the target's unit relative to it.
+    start : sequence of dict, default=()
+        Candidates to propose first.
     """
 
     def __init__(
@@ -121,6 +123,7 @@ class ModelProposer:
         as_given: Candidate | None = None,
         is_timed: bool = False,
         target_scale: float = 1.0,
+        start: Sequence[Candidate] = (),
     ) -> None:
         self._describer = CandidateDescriber(estimator)
         self._space = space
@@ -137,6 +140,8 @@ class ModelProposer:
         self._strategy = SearchStrategy(self._describe(self._pool), prior, rng=self._rng)
         self._as_given = None if as_given is None else Trial.propose(as_given, AS_GIVEN)
         self._as_given_untold = self._as_given
+        started = {trial.key: trial for trial in (Trial.propose(p, "start") for p in start)}
+        self._start = list(started.values())
         self._is_timed = is_timed
         self._n_asked = self._n_told = 0
         self._best: Candidate | None = None
@@ -146,8 +151,12 @@ class ModelProposer:
 
     def ask(self, n: int) -> list[Trial]:
         """Return the next batch."""
-        self._add_neighbours()
         n = min(self._batch_size, n)
+        if self._start:
+            trials, self._start = self._start[:n], self._start[n:]
+            self._n_asked += len(trials)
+            return trials
+        self._add_neighbours()
         if self._later and self._n_asked + n > _N_WITH_FIRST_POOL:
             self._add(self._later)
             self._later = []
@@ -170,6 +179,8 @@ class ModelProposer:
     def tell(self, trials: Sequence[Trial]) -> None:
         """Pass scores on to the model. Candidates from elsewhere are added to the pool."""
         self._n_told += len(trials)
+        known = {trial.key for trial in trials}
+        self._start = [trial for trial in self._start if trial.key not in known]
         # Of an estimator that does not list all of its parameters, the model can learn nothing.
         modelled = [trial for trial in trials if self._space.is_complete(trial.params)]
         self._add([trial.params for trial in modelled])
@@ -182,7 +193,7 @@ class ModelProposer:
             seconds=None if seconds is None else np.array(seconds),
         )
         given = self._as_given_untold
-        if given is not None and given.key in {trial.key for trial in trials}:
+        if given is not None and given.key in known:
             self._as_given = self._as_given_untold = None  # it was on record
         for trial in modelled:
             if trial.score > self._best_score:
@@ -195,9 +206,10 @@ class ModelProposer:
         indices = [self._indices[trial.key] for trial in modelled]
         self._strategy.set_pending(indices)
         self._n_asked = n_proposed
+        known = {trial.key for trial in pending}
+        self._start = [trial for trial in self._start if trial.key not in known]
         given = self._as_given_untold
-        is_pending = given is not None and given.key in {trial.key for trial in pending}
-        self._as_given = None if is_pending else given
+        self._as_given = None if given is not None and given.key in known else given
 
     def report(self) -> dict[str, Any]:
         """Return the weights of past searches and of the models."""

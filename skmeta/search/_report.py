@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta._optional import import_optional
 from skmeta._progress import ProgressBar, is_interactive, progress_bar
-from skmeta.search._refit import result_metric
+from skmeta.search._arguments import Arguments
+from skmeta.search._refit import BestWithin, result_metric
 from skmeta.search._trials import Trial
 from skmeta.search.report import write_search_report
 from skmeta.search.space import Candidate, short_names, shown_value
@@ -21,8 +23,6 @@ __all__ = ["Progress", "ReportMethods", "leaderboard"]
 
 # No handler is added: without one, Python shows warnings only.
 _LOG = logging.getLogger("skmeta.search")
-
-_OWN_COLUMNS = ("rank", "score", "std", "source", "seconds", "n_folds")
 
 
 class Progress:
@@ -35,21 +35,21 @@ class Progress:
     ----------
     search : MetaLearnedSearchCV
         Gives ``progress`` and ``verbose``.
-    estimator : estimator
-        The first candidate is compared with its parameters.
-    names : iterable of str
-        Parameters that candidates may have.
-    n_iter : int
-        Number of candidates.
+    arguments : Arguments
+        Its estimator is what the first candidate is compared with.
+    begun : float
+        When the search began, in seconds of `time.monotonic`.
     """
 
-    def __init__(self, search: Any, estimator: Any, names: Iterable[str], n_iter: int) -> None:
-        self._bar = _progress_bar(search.progress, search.verbose, n_iter)
+    def __init__(self, search: Any, arguments: Arguments, begun: float) -> None:
+        self._bar = _progress_bar(search.progress, search.verbose, arguments.n_iter)
         self._verbose = search.verbose
-        self._n_iter = n_iter
-        self._names = short_names(names)
+        self._n_iter = arguments.n_iter
+        self._notes = arguments.notes
+        self._begun = begun
+        self._names = short_names(arguments.space.names)
         # Among the parameters of the estimator as given, those of the best candidate so far.
-        self._given = estimator.get_params(deep=True)
+        self._given = arguments.estimator.get_params(deep=True)
         self._best_params: Candidate = {}
         self._best = -np.inf
         self._n_shown = self._n_splits = 0
@@ -68,6 +68,8 @@ class Progress:
             f"Fitting {n_splits} folds for each of {self._n_iter} candidates, "
             f"totalling {self._n_iter * n_splits} fits"
         )
+        for note in self._notes:
+            self._tell(note)
 
     def show(self, trial: Trial) -> None:
         """Show a finished candidate."""
@@ -76,8 +78,9 @@ class Progress:
         if trial.is_stopped:
             source += f", stopped after {trial.n_folds} of {self._n_splits} folds"
         self._n_shown += 1
-        changed = self._changed(params)
+        shown = self._changed(params)
         if score > self._best:
+            shown = self._spell(params) or "no parameter"
             self._best, self._best_params = score, params
             self._bar.set_postfix({"best": f"{score:.5g}"}, refresh=False)
         self._bar.update(1)
@@ -85,25 +88,29 @@ class Progress:
         best = self._best if np.isfinite(self._best) else math.nan
         line = (
             f"{self._n_shown:>{width}}/{self._n_iter}: score {score:.5g}, best {best:.5g}, "
-            f"{source}, {sum(trial.seconds):.2g} s"
+            f"{source}, fits {_seconds(sum(trial.seconds))}, "
+            f"wall {_seconds(time.monotonic() - self._begun)}"
         )
         if self._verbose > 1:  # All parameters stand below, so the changed ones are not repeated.
             scores = " ".join(f"{fold:.5g}" for fold in trial.fold_scores)
-            values = " ".join(f"{self._names.get(n, n)}={_spell(v)}" for n, v in params.items())
             self._tell(line)
-            self._tell(f"{'':>{2 * width + 3}}folds {scores}; {values or 'no parameter'}")
+            values = self._spell(params) or "no parameter"
+            self._tell(f"{'':>{2 * width + 3}}folds {scores}; {values}")
         else:
-            self._tell(f"{line}, {changed}")
+            self._tell(f"{line}, {shown}")
 
     def _changed(self, params: Candidate) -> str:
         """Return the parameters that differ from those of the best candidate so far."""
         before = {**self._given, **self._best_params}
-        changed = [
-            f"{self._names.get(name, name)}={_spell(value)}"
+        changed = {
+            name: value
             for name, value in sorted(params.items())
             if name not in before or shown_value(value) != shown_value(before[name])
-        ]
-        return " ".join(changed) or "no parameter changed"
+        }
+        return self._spell(changed) or "no parameter changed"
+
+    def _spell(self, params: Mapping[str, Any]) -> str:
+        return " ".join(f"{self._names.get(n, n)}={_spell(v)}" for n, v in params.items())
 
     def _tell(self, line: str) -> None:
         _LOG.info("%s", line)
@@ -127,7 +134,10 @@ class ReportMethods:
         frame : pandas.DataFrame
             One row per candidate; its index is the row of ``cv_results_``. Columns are ``rank``,
             ``score`` (mean over the folds), ``std``, ``source``, ``seconds`` (of all its fits),
-            ``n_folds`` if candidates were raced, and one for each parameter. A parameter is named
+            ``n_folds`` if candidates were raced, and one for each parameter. With
+            :func:`best_within` as `refit`, there is one for each limited quantity, ``within`` is
+            whether all limits are kept, and ``front`` whether no other candidate is at least as
+            good in the score and in each of them. A parameter is named
             by the end of its name that belongs to no other one: ``svc__C`` is ``C``. Estimators
             are shown by the names of their classes, pipelines by those of their steps. A candidate
             that does not have a parameter has NaN.
@@ -213,11 +223,14 @@ def leaderboard(search: Any, metric: str | None) -> Any:
         "source": results.get("source", np.full(len(candidates), "grid")),
         "seconds": (results["mean_fit_time"] + results["mean_score_time"]) * n_folds,
     }
+    if isinstance(search.refit, BestWithin):
+        columns |= search.refit.columns(results, chosen)
     if "n_folds" in results:
         columns["n_folds"] = n_folds
+    own = set(columns)
     names = sorted({name for params in candidates for name in params})
     for name, short in short_names(names).items():
-        label = f"param_{name}" if short in _OWN_COLUMNS else short
+        label = f"param_{name}" if short in own else short
         columns[label] = _column(pandas, name, candidates)
     frame = pandas.DataFrame(columns)
     # Of equal ranks, the candidate that was refitted comes first.
@@ -235,6 +248,10 @@ def _column(pandas: Any, name: str, candidates: Iterable[Mapping[str, Any]]) -> 
 def _spell(value: Any) -> str:
     plain = shown_value(value)
     return f"{plain:.4g}" if isinstance(plain, float) else str(plain)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
 def _progress_bar(progress: Any, verbose: int, total: int) -> ProgressBar:

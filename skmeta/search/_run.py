@@ -57,7 +57,7 @@ from skmeta.search._stopping import (
     fill_folds,
     resolve_racing,
 )
-from skmeta.search._trials import Trial, TrialRecord, enter_race, n_since_best
+from skmeta.search._trials import Trial, TrialRecord, enter_race, n_since_best, reaches
 from skmeta.search.early_stopping import refit_params, rounds_columns
 from skmeta.search.space import replace_parts
 
@@ -94,6 +94,7 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         for name in [name for name in vars(search) if name.endswith("_")]:
             delattr(search, name)
         search.n_splits_ = len(folds.splits)
+        search.n_samples_fit_ = data.n_rows
         search.prior_ = record.prior
         search.prior_report_ = outcome.report
         search.stopped_by_ = outcome.stopped_by
@@ -139,7 +140,7 @@ def _evaluate_candidates(
     callbacks: Any,
 ) -> _Outcome:
     """Evaluate candidates until there are enough, the time is over, or the user stops it."""
-    n_splits, names = len(folds.splits), arguments.space.names
+    n_splits = len(folds.splits)
     race = FoldRace(resolve_racing(search.racing))
     budget = Budget(search.time_budget, begun)
     proposer = _make_proposer(search, arguments, record)
@@ -154,7 +155,7 @@ def _evaluate_candidates(
             search, arguments, proposer, trial_record, race, budget, record.leases
         )
     with (
-        Progress(search, arguments.estimator, names, arguments.n_iter) as progress,
+        Progress(search, arguments, begun) as progress,
         _search_task(callbacks, search, arguments, record, n_splits) as context,
         FoldEvaluator(search, arguments, data, folds, race) as evaluator,
     ):
@@ -224,6 +225,7 @@ class _SoloBatches:
         self.stopped_by = "n_iter"
         self._n_iter = arguments.n_iter
         self._patience = search.stop_when_flat
+        self._target = search.target_score
         self._proposer = proposer
         self._record = record
         self._race = race
@@ -236,7 +238,7 @@ class _SoloBatches:
     def next_batch(self) -> list[Trial]:
         """Return the next batch."""
         n_left = self._n_iter - len(self._trials)
-        if n_left <= 0 or self.stopped_by == "flat":
+        if n_left <= 0 or self.stopped_by != "n_iter":
             return []
         batch = self._proposer.ask(n_left)
         if not batch:
@@ -256,7 +258,9 @@ class _SoloBatches:
     def take_back(self, batch: list[Trial]) -> list[Trial]:
         """Tell the proposer the scores."""
         self._tell(batch)
-        if self._patience is not None and n_since_best(self._scores()) >= self._patience:
+        if reaches(self._scores(), self._target):
+            self.stopped_by = "target_score"
+        elif self._patience is not None and n_since_best(self._scores()) >= self._patience:
             self.stopped_by = "flat"
         unshown = [*self._unshown, *(trial for trial in batch if trial.is_on_record)]
         self._unshown = []
@@ -300,6 +304,7 @@ def _make_proposer(search: Any, arguments: Arguments, record: OpenRecord) -> Pro
         arguments.as_given,
         is_timed=search.time_budget is not None,
         target_scale=arguments.target_scale,
+        start=arguments.start,
     )
 
 

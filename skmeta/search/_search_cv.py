@@ -49,9 +49,10 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
     param_distributions : dict or list of dict, default=None
         Parameters and, for each, a list of values or a distribution with a ``rvs`` method, as in
         :mod:`scipy.stats`. Each of several dicts is a sub-space. None is
-        :func:`default_search_space`. A dict that only chooses between parts, such as
-        ``{"clf": [SVC(), RandomForestClassifier()]}``, gets the default space of each part, unless
-        ``n_iter="all"``. Leave it out with a list of estimators.
+        :func:`default_search_space`: parameters that you set on the estimator are not searched. A
+        dict that only chooses between parts, such as ``{"clf": [SVC(), LogisticRegression()]}``,
+        gets the default space of each part, unless ``n_iter="all"``. Leave it out with a list of
+        estimators.
     param_grid : dict or list of dict, default=None
         The same, by GridSearchCV's name.
     n_iter : int or "all", default=10
@@ -105,14 +106,22 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
     stop_when_flat : int, default=None
         Stop when the best score has not improved for this number of candidates. None evaluates
         all `n_iter` candidates. Not for ``n_iter="all"``.
+    target_score : float, default=None
+        Stop when a candidate has at least this score. Not for ``n_iter="all"``.
+    start : list of dict, default=None
+        Parameters to try first, such as the best ones that you know. A parameter that a dict
+        leaves out has the estimator's value. Values outside of the space are tried too. They are
+        among the `n_iter` candidates. Not for ``n_iter="all"``.
     scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score : optional
         As in :class:`~sklearn.model_selection.RandomizedSearchCV`. If `refit` does not name one
         of several metrics, the search maximises the first one. :func:`one_standard_error` is a
-        rule for `refit` that prefers simple candidates.
+        rule for `refit` that prefers simple candidates, :func:`best_within` one that keeps limits
+        of time, model size or other metrics.
         With ``verbose=1`` there is one line per candidate, in the order in which they finish: its
-        number, score, the best score so far, why it was tried, seconds, and the parameters that
-        differ from the best candidate so far (from the estimator, for the first one).
-        ``verbose=2`` has all parameters instead, and the score of each fold, on a second line.
+        number, score, the best score so far, why it was tried, the seconds of its fits and scores
+        added up, the seconds on the clock since the search began, and parameters: all of a new
+        best candidate, and of others those that differ from the best one.
+        ``verbose=2`` has all parameters, and the score of each fold, on a second line.
     return_predictions : bool or str, default=False
         Set ``cv_predictions_``: what the best candidate predicts for each row when it is fitted on
         the folds that do not have the row. This fits it once more per fold, and `time_budget` does
@@ -131,8 +140,9 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
     cv_results_ : dict of ndarray
         As in RandomizedSearchCV, and, unless every candidate of a finite space is evaluated:
         ``source``, why each candidate was tried (``"initial design"``, ``"as given"``,
-        ``"prior"`` or ``"model"``), ``predicted_mean_score`` and ``predicted_std_score``, the
-        score that was expected just before and its standard deviation (NaN for the first two).
+        ``"start"``, ``"prior"`` or ``"model"``), ``predicted_mean_score`` and
+        ``predicted_std_score``, the score that was expected just before and its standard deviation
+        (NaN for the first three).
         With `racing`, ``n_folds``, the number of folds that were run. With `early_stopping`,
         ``split<k>_n_rounds``, the number of rounds of each fold, and ``n_rounds``, their median
         rounded up; NaN if the candidate cannot stop early.
@@ -150,12 +160,15 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         Weight of each past search, and of the model that learned from them (the rest is the weight
         of the model without history).
     stopped_by_ : str
-        ``"n_iter"``, ``"exhausted"``, ``"flat"``, ``"time_budget"`` or ``"interrupt"``.
+        ``"n_iter"``, ``"exhausted"``, ``"flat"``, ``"target_score"``, ``"time_budget"`` or
+        ``"interrupt"``.
     n_resumed_ : int
         Number of candidates that were on record, or that other workers of a shared search
         evaluated.
     search_time_ : float
         Seconds of the search, without the refit.
+    n_samples_fit_ : int
+        Number of rows of the data.
 
     Raises
     ------
@@ -220,6 +233,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             HasMethods(["split", "get_n_splits"]),
         ],
         "time_budget": [None, Interval(Real, 0, None, closed="neither")],
+        "start": [list, tuple, None],
+        "target_score": [Real, None],
         "stop_when_flat": [None, Interval(Integral, 1, None, closed="left")],
         "progress": ["boolean", StrOptions({"auto"})],
         "return_predictions": ["boolean", StrOptions(_METHODS)],
@@ -242,6 +257,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         early_stopping=None,
         time_budget=None,
         stop_when_flat=None,
+        target_score=None,
+        start=None,
         scoring=None,
         n_jobs=None,
         refit=True,
@@ -277,6 +294,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         self.early_stopping = early_stopping
         self.time_budget = time_budget
         self.stop_when_flat = stop_when_flat
+        self.target_score = target_score
+        self.start = start
         self.progress = progress
         self.random_state = random_state
         self.return_predictions = return_predictions

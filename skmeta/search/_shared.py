@@ -13,7 +13,7 @@ from skmeta.exceptions import HistoryError, SearchSpaceError
 from skmeta.search._arguments import Arguments
 from skmeta.search._propose import Proposer
 from skmeta.search._stopping import Budget, FoldRace
-from skmeta.search._trials import Trial, TrialRecord, enter_race, n_since_best
+from skmeta.search._trials import Trial, TrialRecord, enter_race, n_since_best, reaches
 from skmeta.search.history import Leases, LeaseState
 from skmeta.search.record import CandidateRecord
 
@@ -31,7 +31,7 @@ class SharedBatches:
     Parameters
     ----------
     search : MetaLearnedSearchCV
-        Gives ``batch_size`` and ``stop_when_flat``.
+        Gives ``batch_size``, ``stop_when_flat`` and ``target_score``.
     arguments : Arguments
     proposer : Proposer
     record : TrialRecord
@@ -52,6 +52,7 @@ class SharedBatches:
     ) -> None:
         self._batch_size = search.batch_size
         self._patience = search.stop_when_flat
+        self._target = search.target_score
         self._n_iter = arguments.n_iter
         self._walks_grid = arguments.walks_grid
         self._proposer = proposer
@@ -67,8 +68,8 @@ class SharedBatches:
     @property
     def stopped_by(self) -> str:
         """Why the search has ended."""
-        if self._is_flat():
-            return "flat"
+        if self._ended_by() is not None:
+            return str(self._ended_by())
         return "n_iter" if len(self.finished()) >= self._n_iter else "exhausted"
 
     def next_batch(self) -> list[Trial]:
@@ -96,7 +97,7 @@ class SharedBatches:
                 candidates = [self._encode(trial) for trial in batch]
                 batch = [self._decode(one) for one in candidates]  # as other workers see them
                 # Whether the search goes on may depend on the latest score.
-                has_patience = self._patience is not None
+                has_patience = self._patience is not None or self._target is not None
                 if self._leases.claim(candidates, state, if_none_finished=has_patience):
                     self._add(batch)
                     self._order += [trial.key for trial in batch]
@@ -147,7 +148,7 @@ class SharedBatches:
 
     def _propose(self, state: LeaseState) -> list[Trial]:
         n_left = self._n_iter - len(self._order)
-        if n_left <= 0 or self._is_flat():
+        if n_left <= 0 or self._ended_by() is not None:
             return []
         known = set(self._order)
         # A grid proposes all of its candidates.
@@ -165,16 +166,17 @@ class SharedBatches:
         n_before = len(self._order) - len(state.leased)
         return max(0, self._n_iter - n_before)
 
-    def _is_flat(self) -> bool:
-        """Return whether the best score stopped improving.
+    def _ended_by(self) -> str | None:
+        """Return why no further candidates are proposed; None if some are.
 
         Only candidates before the first unfinished one are compared, so that all workers agree.
         """
-        if self._patience is None:
-            return False
         n = next((k for k, key in enumerate(self._order) if key not in self._told), None)
         scores = [self._trials[key].score for key in self._order[:n]]
-        return any(n_since_best(scores[:k]) >= self._patience for k in range(1, len(scores) + 1))
+        if reaches(scores, self._target):
+            return "target_score"
+        lengths = range(1, len(scores) + 1) if self._patience is not None else ()
+        return "flat" if any(n_since_best(scores[:k]) >= self._patience for k in lengths) else None
 
     def _add(self, trials: Iterable[Trial]) -> None:
         self._trials.update((trial.key, trial) for trial in trials)

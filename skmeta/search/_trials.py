@@ -16,7 +16,7 @@ from skmeta.search.history import retry
 from skmeta.search.record import CandidateRecord
 from skmeta.search.space import Candidate, CandidateDescriber, candidate_key
 
-__all__ = ["Trial", "TrialRecord", "enter_race", "n_since_best"]
+__all__ = ["Trial", "TrialRecord", "enter_race", "n_since_best", "reaches"]
 
 
 @dataclass(eq=False)
@@ -112,6 +112,11 @@ def n_since_best(scores: Sequence[float]) -> int:
     if np.isnan(scores).all():
         return len(scores)
     return len(scores) - 1 - int(np.nanargmax(scores))
+
+
+def reaches(scores: Sequence[float], target: float | None) -> bool:
+    """Return whether one of the scores is at least the target, if there is one."""
+    return target is not None and any(score >= target for score in scores)
 
 
 class TrialRecord:

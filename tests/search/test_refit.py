@@ -11,8 +11,13 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from skmeta.exceptions import SearchSpaceError
-from skmeta.search import MetaLearnedSearchCV, one_standard_error
+from skmeta.exceptions import SearchSpaceError, SkmetaWarning
+from skmeta.search import (
+    MetaLearnedSearchCV,
+    best_within,
+    neg_model_size,
+    one_standard_error,
+)
 
 X, y = load_iris(return_X_y=True)
 
@@ -121,3 +126,91 @@ def test_what_cannot_be_compared_is_an_error():
     with pytest.raises(ValueError, match="got metric='c'"):
         one_standard_error("p", metric="c")(several)
     assert one_standard_error("p", metric="b")(several) == 2
+
+
+# Limits.
+
+TIMED = {
+    "params": [{}] * 5,
+    "mean_test_a": np.array([0.9, 0.8, 0.7, 0.7, np.nan]),
+    "mean_test_b": np.array([0.1, 0.5, 0.5, 0.9, 0.9]),
+    "mean_score_time": np.array([3.0, 2.0, 1.0, 1.5, 0.1]),
+    "mean_fit_time": np.ones(5),
+}
+
+
+@pytest.mark.parametrize(
+    ("limits", "row"),
+    [
+        ({}, 0),
+        ({"score_time": 3.0}, 0),
+        ({"score_time": 2.9}, 1),
+        ({"score_time": 1.9}, 2),  # of equal ones the first
+        ({"b": 0.2}, 1),
+        ({"b": 0.6}, 3),
+        ({"b": 0.5, "score_time": 1.2}, 2),
+        ({"fit_time": 1.0}, 0),
+    ],
+)
+def test_the_best_within_limits(limits, row):
+    assert best_within(limits, metric="a")(TIMED) == row
+
+
+def test_no_candidate_within_the_limits():
+    # Over by 50% and 10%: the failed candidate, which is the fastest, is not chosen.
+    rule = best_within({"score_time": 0.9, "b": 0.6}, metric="a")
+    with pytest.warns(SkmetaWarning, match=r"No candidate keeps the limits .*least is taken"):
+        assert rule(TIMED) == 2
+
+
+def test_a_leaderboard_shows_the_front():
+    rule = best_within({"score_time": 2.5, "b": 0.3}, metric="a")
+    columns = rule.columns(TIMED, "a")
+    assert columns["within"].tolist() == [False, True, True, True, True]
+    # The third is worse than the fourth in b, and faster; the last one failed.
+    assert columns["front"].tolist() == [True, True, True, True, False]
+    slower = {**TIMED, "mean_score_time": np.array([3.0, 2.0, 2.0, 1.5, 0.1])}
+    assert rule.columns(slower, "a")["front"].tolist() == [True, True, False, True, False]
+
+
+@pytest.mark.parametrize("kind", [MetaLearnedSearchCV, GridSearchCV])
+def test_the_smallest_model_that_is_good_enough(kind):
+    tree = DecisionTreeClassifier(random_state=0)
+    scoring = {"accuracy": "accuracy", "size": neg_model_size}
+    grid = {"max_depth": [1, 2, 3, 4, 5]}
+    settings = {"n_iter": "all"} if kind is MetaLearnedSearchCV else {}
+    found = kind(tree, grid, scoring=scoring, refit=False, **settings).fit(X, y)
+    sizes = found.cv_results_["mean_test_size"]
+    assert (np.diff(sizes) <= 0).all()
+    rule = best_within({"size": float(sizes[1])}, metric="accuracy")
+    limited = kind(tree, grid, scoring=scoring, refit=rule, **settings).fit(X, y)
+    assert limited.best_params_ == {"max_depth": 2}
+    assert limited.best_estimator_.get_depth() == 2
+    if kind is MetaLearnedSearchCV:
+        frame = limited.leaderboard()
+        assert list(frame.columns[5:]) == ["size", "within", "front", "max_depth"]
+        assert frame.loc[[0, 1], "within"].all()
+        assert not frame.loc[[2, 3, 4], "within"].any()
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (best_within({"tiem": 1.0}), r"limits 'tiem', which is none of \['fit_time', 'score_time'"),
+        (best_within({"score_tim": 1.0}), r"Did you mean 'score_time'\?"),
+        (best_within({"fit_time": "1 s"}), r"limits 'fit_time' by '1 s', which is no finite"),
+        (
+            best_within({}, metric="f1"),
+            r"The metrics of the search .* got metric='f1'",
+        ),
+    ],
+)
+def test_a_limit_that_cannot_be_kept_is_refused_at_the_start(rule, message):
+    with pytest.raises(ValueError, match=message):
+        MetaLearnedSearchCV(SVC(), {"C": [1, 2]}, n_iter="all", refit=rule).fit(X, y)
+
+
+def test_a_limit_can_be_pickled_and_cloned():
+    search = MetaLearnedSearchCV(SVC(), {"C": [1, 2]}, refit=best_within({"fit_time": 1.0}))
+    rule = clone(search).refit
+    assert pickle.loads(pickle.dumps(rule)) == rule == best_within({"fit_time": 1.0})

@@ -30,11 +30,17 @@ def search(n_iter=6, **settings):
     return MetaLearnedSearchCV(pipe, SPACE, n_iter=n_iter, **settings)
 
 
-LINE = re.compile(r"\s*(\d+)/6: score (\S+), best (\S+), ([a-z ]+), (\S+) s, (.+)")
+LINE = re.compile(
+    r"\s*(\d+)/6: score (\S+), best (\S+), ([a-z ]+), fits ([0-9.]+) s, wall ([0-9.]+) s, (.+)"
+)
+
+
+NOTE = "The estimator as given is not tried: the space does not contain svc__gamma='scale'."
 
 
 def check_lines(lines, found):
-    first, *lines = lines
+    first, note, *lines = lines
+    assert note == NOTE
     assert first == "Fitting 3 folds for each of 6 candidates, totalling 18 fits"
     scores = found.cv_results_["mean_test_score"]
     parsed = [LINE.fullmatch(line).groups() for line in lines]
@@ -43,9 +49,15 @@ def check_lines(lines, found):
     best = np.maximum.accumulate(scores)
     np.testing.assert_allclose([float(p[2]) for p in parsed], best, rtol=1e-4)
     assert [p[3] for p in parsed] == list(found.cv_results_["source"])
-    for (*_, changed), params in zip(parsed, found.cv_results_["params"], strict=True):
+    walls = [float(p[5]) for p in parsed]
+    assert walls == sorted(walls)
+    highest = -np.inf
+    rows = zip(parsed, found.cv_results_["params"], scores, strict=True)
+    for (*_, changed), params, score in rows:
         shown = dict(pair.split("=") for pair in changed.split(" "))
-        assert set(shown) <= {"C", "gamma"}
+        # All of a new best candidate.
+        assert set(shown) == {"C", "gamma"} if score > highest else set(shown) <= {"C", "gamma"}
+        highest = max(highest, score)
         for name, value in shown.items():
             assert float(value) == pytest.approx(params[f"svc__{name}"], rel=1e-3)
 
@@ -59,7 +71,7 @@ def test_verbose_prints_one_line_per_candidate(capsys):
 
 def test_verbose_2_adds_the_folds_and_all_parameters(capsys):
     found = search(n_iter=2, verbose=2, n_jobs=1).fit(X, y)
-    _, *lines = capsys.readouterr().out.splitlines()
+    _, _, *lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
     results = found.cv_results_
     assert not any("=" in line for line in lines[::2])  # parameters are shown once
@@ -68,6 +80,20 @@ def test_verbose_2_adds_the_folds_and_all_parameters(capsys):
         expected = [results[f"split{k}_test_score"][row] for k in range(3)]
         np.testing.assert_allclose([float(text) for text in folds.split()], expected, rtol=1e-4)
         assert {pair.split("=")[0] for pair in params.split()} == {"C", "gamma"}
+
+
+def test_a_default_space_and_what_is_kept_are_named(capsys):
+    forest = RandomForestClassifier(max_features=2, n_estimators=5, random_state=0)
+    found = MetaLearnedSearchCV(forest, n_iter=1, cv=2, prior=None, verbose=1).fit(X, y)
+    _, searched, kept, _ = capsys.readouterr().out.splitlines()
+    assert (
+        searched
+        == "Searched by default: bootstrap, criterion, min_samples_leaf, min_samples_split."
+    )
+    assert kept == "Kept as they were set: max_features=2. Pass param_distributions to search them."
+    assert found.best_estimator_.max_features == 2
+    MetaLearnedSearchCV(SVC(), {"C": [1, 2]}, n_iter="all", cv=2, verbose=1).fit(X, y)
+    assert len(capsys.readouterr().out.splitlines()) == 3
 
 
 def test_nothing_is_printed_by_default(capsys):
@@ -88,14 +114,15 @@ def test_only_changed_parameters_are_shown(capsys):
     grid = [{"max_depth": [3], "criterion": ["gini", "entropy"]}, {"max_depth": [1]}]
     tree = DecisionTreeClassifier(max_depth=3, random_state=0)
     MetaLearnedSearchCV(tree, grid, n_iter="all", verbose=1).fit(X, y)
-    ends = [line.rpartition(" s, ")[2] for line in capsys.readouterr().out.splitlines()[1:]]
-    assert ends == ["no parameter changed", "criterion=entropy", "max_depth=1"]
+    first, *ends = [line.rpartition(" s, ")[2] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert first == "criterion=gini max_depth=3"  # a new best one, in full
+    assert ends == ["criterion=entropy", "max_depth=1"]
 
 
 def test_candidates_on_record_are_shown_as_such(tmp_path, capsys):
     search(n_iter=4, history=tmp_path / "h.db").fit(X, y)
     search(n_iter=6, history=tmp_path / "h.db", verbose=1).fit(X, y)
-    sources = [LINE.fullmatch(line)[4] for line in capsys.readouterr().out.splitlines()[1:]]
+    sources = [LINE.fullmatch(line)[4] for line in capsys.readouterr().out.splitlines()[2:]]
     assert sources[:4] == ["on record"] * 4
     assert "on record" not in sources[4:]
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmeta.search.analysis import metric_name_of, metric_of
+from skmeta.search.prior import JointPrior
 from skmeta.search.record import CandidateRecord
 from skmeta.search.report._code import code_of_estimator, code_of_params
 from skmeta.search.report._summary import PriorSummary, SearchSummary
@@ -106,11 +107,12 @@ def _facts(search: Any) -> dict[str, str]:
     }
     if hasattr(search, "refit_time_"):
         facts["Refit"] = f"{search.refit_time_:.3g} s"
+    facts["Rows"] = f"{search.n_samples_fit_:,}"
     n_features = (
         getattr(search, "n_features_in_", None) if hasattr(search, "best_estimator_") else None
     )
     if n_features is not None:
-        facts["Columns"] = str(n_features)
+        facts["Columns"] = f"{n_features:,}"
     return facts
 
 
@@ -129,8 +131,23 @@ def _prior(search: Any) -> PriorSummary | None:
     if search.prior_ is None or not report:
         return None
     return PriorSummary(
-        text=repr(search.prior_),
+        text=_describe_prior(search.prior_),
         learned_weight=float(report["learned_weight"]),
         datasets=tuple(map(str, report["datasets"])),
         task_weights=np.asarray(report["task_weights"], dtype=np.float64),
+    )
+
+
+def _describe_prior(prior: Any) -> str:
+    if isinstance(prior, JointPrior):
+        own, shipped = map(_describe_prior, prior.parts)
+        return f"{own} (your own), and {shipped} (shipped with the package)"
+    n_searches, n_datasets = len(prior), len(set(prior.datasets))
+    searches = "1 past search" if n_searches == 1 else f"{n_searches:,} past searches"
+    datasets = "1 data set" if n_datasets == 1 else f"{n_datasets:,} data sets"
+    estimators = [name.replace("|", " or ") for name in prior.estimators if name]
+    kinds = f" of {', '.join(estimators)}" if estimators else ""
+    metrics = [metric for metric in getattr(prior, "metrics", ()) if metric]
+    return f"{searches}{kinds} on {datasets}" + (
+        f", scored by {', '.join(metrics)}" if metrics else ""
     )

@@ -107,8 +107,10 @@ def _progress(summary: SearchSummary) -> Markup:
     return _figure(
         incumbent(summary),
         "Every candidate in the order of evaluation, and the best score so far. The dashed line is "
-        "what the same candidates would have given on average in random order; the band holds 80% "
-        "of the orders.",
+        "not another search: it is the best score so far if these same candidates came in random "
+        "order, on average over all orders, and the band holds 80% of the orders. It may lie above "
+        "the search's own line, since late candidates, which the search found by the scores of "
+        "the early ones, come early in many orders.",
     )
 
 
@@ -175,7 +177,7 @@ def _prior(summary: SearchSummary) -> Markup:
     prior = summary.prior
     if prior is not None:
         share = f"{prior.learned_weight:.0%}"
-        parts.append(tag("p", f"Prior: {prior.text}."))
+        parts.append(tag("p", f"The search began with what is known from {prior.text}."))
         parts.append(
             tag(
                 "p",

@@ -143,7 +143,8 @@ def _table(
         class_=None if identifier is None else "sortable",
     )
     # What scrolls must be reached with the keyboard.
-    return tag("div", table, class_="scroll", tabindex="0", role="group", aria_label=caption)
+    class_ = "scroll" if identifier is None else "scroll wide"
+    return tag("div", table, class_=class_, tabindex="0", role="group", aria_label=caption)
 
 
 def _heading(name: str, *, text: bool = False, sort: str | None = None) -> Markup:

@@ -9,12 +9,13 @@ from skmeta.search.space._configurations import (
 from skmeta.search.space._defaults import (
     default_search_space,
     expand_choices,
+    kept_params,
     register_search_space,
 )
 from skmeta.search.space._encoding import Domain, Encoding, is_logarithmic, parameter_names
 from skmeta.search.space._keys import candidate_key, stable_repr
 from skmeta.search.space._names import canonical_names, predictor_name, short_names, signature
-from skmeta.search.space._parts import is_estimator, replace_parts
+from skmeta.search.space._parts import every_param, is_estimator, replace_parts
 from skmeta.search.space._round_limit import RoundLimit
 from skmeta.search.space._space import Candidate, SearchSpace
 from skmeta.search.space._target_units import (
@@ -34,9 +35,11 @@ __all__ = [
     "canonical_configurations",
     "canonical_names",
     "default_search_space",
+    "every_param",
     "expand_choices",
     "is_estimator",
     "is_logarithmic",
+    "kept_params",
     "parameter_names",
     "plain_value",
     "predictor_name",

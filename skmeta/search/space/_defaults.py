@@ -7,10 +7,10 @@ from typing import Any
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search.space._boosting_table import BOOSTING_SPACES
 from skmeta.search.space._default_table import DEFAULT_SPACES, Space
-from skmeta.search.space._parts import is_estimator, is_placeholder, replace_parts
-from skmeta.search.space._values import is_distribution
+from skmeta.search.space._parts import is_estimator, is_placeholder, replace_parts, set_params_of
+from skmeta.search.space._values import contains, is_distribution
 
-__all__ = ["default_search_space", "expand_choices", "register_search_space"]
+__all__ = ["default_search_space", "expand_choices", "kept_params", "register_search_space"]
 
 _registered: dict[type, Space | list[Space]] = {}
 
@@ -33,12 +33,15 @@ def default_search_space(estimator: Any) -> Space | list[Space]:
     -------
     dict, or list of dict
         Parameters with lists of values or scipy distributions, as for RandomizedSearchCV and
-        MetaLearnedSearchCV. Several dicts are sub-spaces, for example one for each kernel.
+        MetaLearnedSearchCV. Several dicts are sub-spaces, for example one for each kernel. A
+        parameter that was set to another value than the default of its class is left out, so that
+        it keeps its value.
 
     Raises
     ------
     SearchSpaceError
-        If neither the estimator nor any of its parts has a default space.
+        If neither the estimator nor any of its parts has a default space, or all parameters of
+        the space were set.
 
     See Also
     --------
@@ -53,6 +56,12 @@ def default_search_space(estimator: Any) -> Space | list[Space]:
     ['ridge__alpha']
     """
     spaces = _default_of_parts(estimator)
+    if spaces == [{}] and (kept := kept_params(estimator)):
+        values = ", ".join(f"{name}={value!r}" for name, value in kept.items())
+        raise SearchSpaceError(
+            f"All parameters of the default search space were set ({values}), and what is set is "
+            "kept. Leave one at its default, or pass param_distributions to search it."
+        )
     if spaces == [{}]:
         known = {name for table in _TABLES.values() for name in table}
         known |= {kind.__name__ for kind in _registered}
@@ -158,7 +167,7 @@ def _default_of_parts(estimator: Any) -> list[Space]:
     """Return the sub-spaces of an estimator: its own, or all combinations of its parts'."""
     own = _default_of_class(type(estimator))
     if own is not None:
-        return own
+        return _without_set(estimator, own)
     spaces: list[Space] = [{}]
     for name, part in {**estimator.get_params(deep=False), **_steps(estimator)}.items():
         if is_estimator(part):
@@ -167,6 +176,47 @@ def _default_of_parts(estimator: Any) -> list[Space]:
                 for space in _default_of_parts(part)
             ]
             spaces = [{**one, **other} for one in spaces for other in prefixed]
+    return spaces
+
+
+def kept_params(estimator: Any) -> dict[str, Any]:
+    """Return the parameters that the default space has, and that were set, with their values.
+
+    Parameters
+    ----------
+    estimator : estimator
+
+    Returns
+    -------
+    dict
+    """
+    own = _default_of_class(type(estimator))
+    if own is not None:
+        names = {name for space in own for name in space}
+        return {name: v for name, v in set_params_of(estimator).items() if name in names}
+    kept: dict[str, Any] = {}
+    for part_name, part in {**estimator.get_params(deep=False), **_steps(estimator)}.items():
+        if is_estimator(part):
+            kept |= {f"{part_name}__{name}": value for name, value in kept_params(part).items()}
+    return kept
+
+
+def _without_set(estimator: Any, spaces: list[Space]) -> list[Space]:
+    """Return sub-spaces without the parameters that were set.
+
+    Of sub-spaces for the values of a parameter, such as ``kernel``, those for its value are left.
+    If there is none, the parameters that all sub-spaces have are searched.
+    """
+    for name, value in set_params_of(estimator).items():
+        if not any(name in space for space in spaces):
+            continue
+        fitting = [one for one in spaces if name not in one or contains(one[name], value)]
+        if len(spaces) > 1 and not fitting:
+            shared = set.intersection(*map(set, spaces))
+            spaces = [{n: source for n, source in spaces[0].items() if n in shared}]
+        elif len(spaces) > 1:
+            spaces = fitting
+        spaces = [{n: source for n, source in one.items() if n != name} for one in spaces]
     return spaces
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "is_list_of_parts",
     "is_placeholder",
     "replace_parts",
+    "set_params_of",
     "structural_params",
     "takes_reals_only",
 ]
@@ -66,6 +67,34 @@ def every_param(estimator: Any) -> dict[str, Any]:
             if declared.default is not declared.empty:
                 params.setdefault(f"{prefix}{name}", declared.default)
     return params
+
+
+def set_params_of(estimator: Any) -> dict[str, Any]:
+    """Return the parameters of an estimator that differ from the defaults of its class.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its parts are not looked into.
+
+    Returns
+    -------
+    dict
+    """
+    try:
+        declared = signature(type(estimator)).parameters
+    except (TypeError, ValueError):  # a class without a signature
+        return {}
+    return {
+        name: value
+        for name, value in estimator.get_params(deep=False).items()
+        if name not in declared or not _is_equal(value, declared[name].default)
+    }
+
+
+def _is_equal(one: Any, other: Any) -> bool:
+    # 1 and True are equal, and mean different things to some estimators.
+    return one is other or (type(one) is type(other) and repr(one) == repr(other))
 
 
 def replace_parts(estimator: Any, parts: Mapping[str, Any]) -> Any:

@@ -8,8 +8,14 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import ParameterGrid
 
+from skmeta.exceptions import SearchSpaceError
 from skmeta.search.space._keys import candidate_key, stable_repr
-from skmeta.search.space._parts import every_param, takes_reals_only
+from skmeta.search.space._parts import (
+    every_param,
+    replace_parts,
+    structural_params,
+    takes_reals_only,
+)
 from skmeta.search.space._space_checks import check_form, check_names, choices_of_parts
 from skmeta.search.space._values import (
     as_listed,
@@ -19,6 +25,7 @@ from skmeta.search.space._values import (
     encode_value,
     is_distribution,
     perturb,
+    plain_list,
     sample,
 )
 
@@ -62,7 +69,10 @@ class SearchSpace:
         listed = [spaces] if isinstance(spaces, Mapping) else list(spaces)
         # ParameterGrid sorts too, and the grid has to come in its order.
         self.spaces: list[dict[str, Any]] = [
-            {name: s[name] if is_distribution(s[name]) else list(s[name]) for name in sorted(s)}
+            {
+                name: s[name] if is_distribution(s[name]) else plain_list(s[name])
+                for name in sorted(s)
+            }
             for s in listed
         ]
 
@@ -131,23 +141,73 @@ class SearchSpace:
             for 1.0), without those that its ``get_params`` does not list. None if it does not
             have the parameters of any, or if the values are outside and that is not wanted.
         """
+        nearest = self._nearest(estimator)
+        return None if nearest is None or (nearest[1] and not even_outside) else nearest[0]
+
+    def outside(self, estimator: Any) -> list[str]:
+        """Return the parameters whose values in an estimator the space does not contain.
+
+        Parameters
+        ----------
+        estimator : estimator
+
+        Returns
+        -------
+        list of str
+            Of the sub-space that contains most of its values.
+        """
+        nearest = self._nearest(estimator)
+        return [] if nearest is None else nearest[1]
+
+    def complete(self, estimator: Any, given: Mapping[str, Any]) -> Candidate:
+        """Return the candidate with some given values.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Has the values of the parameters that are not given. Where the space has a list without
+            that value, it is the first of the list.
+        given : dict
+            They need not be in the space.
+
+        Returns
+        -------
+        dict
+
+        Raises
+        ------
+        SearchSpaceError
+            If no sub-space has all of the given parameters.
+        """
+        fitting = SearchSpace([one for one in self.spaces if set(given) <= set(one)] or self.spaces)
+        parts = structural_params(estimator.get_params(deep=True), given)
+        nearest = fitting._nearest(replace_parts(estimator, parts), given)
+        if not given or nearest is None or not set(given) <= set(nearest[0]):
+            raise SearchSpaceError(f"no sub-space has all of the parameters {sorted(given)}")
+        return nearest[0]
+
+    def _nearest(
+        self, estimator: Any, given: Mapping[str, Any] | None = None
+    ) -> tuple[Candidate, list[str]] | None:
+        """Return an estimator's values of the sub-space that contains most, and those outside."""
         current, known = estimator.get_params(deep=True), every_param(estimator)
-        best: tuple[int, Candidate] | None = None
+        nearest: tuple[Candidate, list[str]] | None = None
         for space in self.spaces:
             if not set(space) <= set(known):
                 continue
-            # CatBoost does not list what was not set, and then chooses a value that no one knows.
-            given = {name: current[name] for name in space if name in current}
-            for name in given:
+            # CatBoost does not list what was not set, and then chooses a value of its own.
+            own = {name: current[name] for name in space if name in current}
+            for name in own:
                 if takes_reals_only(estimator, current, name):
-                    given[name] = as_listed(space[name], given[name])
-            n_inside = sum(contains(space[name], value) for name, value in given.items())
-            n_outside = len(space) - n_inside
-            if best is None or n_outside < best[0]:
-                best = n_outside, given
-        if best is None or (best[0] and not even_outside):
-            return None
-        return best[1]
+                    own[name] = as_listed(space[name], own[name])
+            if given is not None:
+                listed = {n: s[0] for n, s in space.items() if not is_distribution(s)}
+                inside = {n: v for n, v in own.items() if contains(space[n], v)}
+                own = {name: (own | listed | inside | dict(given)).get(name) for name in space}
+            outside = [n for n in space if n not in own or not contains(space[n], own[n])]
+            if nearest is None or len(outside) < len(nearest[1]):
+                nearest = own, outside
+        return nearest
 
     def is_complete(self, candidate: Candidate) -> bool:
         """Return whether a candidate has all parameters of a sub-space."""

@@ -1,5 +1,6 @@
 """Values of one parameter: sampled from its list or distribution, moved, described and encoded."""
 
+from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
@@ -16,6 +17,7 @@ __all__ = [
     "encode_value",
     "is_distribution",
     "perturb",
+    "plain_list",
     "sample",
 ]
 
@@ -29,6 +31,11 @@ _MAX_CHARACTERS = 60  # of a value
 def is_distribution(source: Any) -> bool:
     """Return whether a parameter has a distribution, and not a list of values."""
     return hasattr(source, "rvs")
+
+
+def plain_list(values: Iterable[Any]) -> list[Any]:
+    """Return a list, with Python's numbers in place of NumPy's."""
+    return [value.item() if isinstance(value, np.generic) else value for value in values]
 
 
 def sample(name: str, source: Any, n: int, random_state: np.random.RandomState) -> list[Any]:
@@ -52,7 +59,7 @@ def sample(name: str, source: Any, n: int, random_state: np.random.RandomState) 
         return [source[k] for k in random_state.randint(len(source), size=n)]
     try:
         if hasattr(source, "dist"):  # one of SciPy, its parameters fixed
-            values = list(source.rvs(size=n, random_state=random_state))
+            values = np.asarray(source.rvs(size=n, random_state=random_state)).tolist()
         else:
             values = [source.rvs(random_state=random_state) for _ in range(n)]
     except (TypeError, ValueError) as error:
@@ -96,7 +103,7 @@ def perturb(
     if np.isnan(moved).any():  # a constant distribution, such as uniform(2, 0), has no quantiles
         return [value] * n
     # The quantiles of a distribution of integers are floats.
-    return [int(m) for m in moved] if isinstance(value, Integral) else list(moved)
+    return [int(m) for m in moved] if isinstance(value, Integral) else [*map(float, moved)]
 
 
 def _perturb_in_list(

@@ -3,7 +3,7 @@ import pytest
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.decomposition import PCA
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import ParameterSampler, RandomizedSearchCV
 from sklearn.naive_bayes import GaussianNB
@@ -181,3 +181,29 @@ def test_a_search_over_a_list_remembers(iris, tmp_path):
 def test_bad_lists(iris, estimators, settings, error, match):
     with pytest.raises(error, match=match):
         MetaLearnedSearchCV(estimators, **settings).fit(*iris)
+
+
+# What a user set is kept.
+
+
+def test_a_parameter_that_was_set_is_not_searched():
+    assert "max_iter" in default_search_space(HistGradientBoostingClassifier())
+    boosting = HistGradientBoostingClassifier(max_iter=15, random_state=0)
+    assert "max_iter" not in default_search_space(boosting)
+    pipe = make_pipeline(StandardScaler(), boosting)
+    name = "histgradientboostingclassifier__max_iter"
+    assert name not in default_search_space(pipe)
+    assert name in default_search_space(pipe.set_params(**{name: 100}))  # the default
+    assert set(default_search_space(pipe)) >= {name}
+
+
+def test_the_sub_spaces_of_a_value_that_was_set():
+    space = default_search_space(SVC(kernel="poly"))
+    assert sorted(space) == ["C", "coef0", "degree", "gamma"]
+    # There is no sub-space for this kernel.
+    assert sorted(default_search_space(SVC(kernel="linear"))) == ["C", "gamma"]
+
+
+def test_nothing_is_left_to_search():
+    with pytest.raises(SearchSpaceError, match=r"All parameters .* were set \(alpha=3\.0\)"):
+        default_search_space(Ridge(alpha=3.0))
