@@ -50,11 +50,11 @@ def test_a_space_that_excludes_it_is_kept_to():
 
 def test_a_default_space_does_not_exclude_it(tmp_path):
     path = tmp_path / "history.db"
-    first = search(make_pipeline(StandardScaler(), SVC(gamma="auto")), history=path)
+    first = search(make_pipeline(StandardScaler(), SVC()), history=path)
     given = first.cv_results_["params"][1]
-    assert given["svc__gamma"] == "auto"
+    assert given["svc__gamma"] == "scale"
     # It can be read from a history again, although the space does not contain it.
-    again = search(make_pipeline(StandardScaler(), SVC(gamma="auto")), history=path)
+    again = search(make_pipeline(StandardScaler(), SVC()), history=path)
     assert again.n_resumed_ == 6
     assert again.cv_results_["params"][1] == given
     assert again.cv_results_["source"][1] == "as given"

@@ -161,7 +161,10 @@ def test_the_code_makes_the_best_estimator(ordinary, page_of_ordinary):
 
 def test_the_page_tells_what_the_prior_contributed(ordinary, page_of_ordinary):
     text = "".join(data for _, data in Page(page_of_ordinary).texts)
-    assert repr(ordinary.prior_) in text
+    n_tasks = len(ordinary.prior_)
+    known = f"{n_tasks} past searches of SVC on {n_tasks} data sets, scored by accuracy."
+    assert f"The search began with what is known from {known}" in text
+    assert repr(ordinary.prior_) not in text
     report = ordinary.prior_report_
     likeliest = report["datasets"][int(np.argmax(report["task_weights"]))]
     assert likeliest in text
@@ -253,3 +256,13 @@ def test_old_searches_of_a_long_history_are_in_the_overview_only(tmp_path):
     assert len(page.all("details")) == 25
     assert "set 0" in page.text_of("td")
     assert any("--search NUMBER" in text for text in page.text_of("p"))
+
+
+def test_facts_of_the_data_and_a_wide_leaderboard(ordinary, tmp_path):
+    page = ordinary.report(tmp_path / "report.html").read_text()
+    assert "<dt>Rows</dt><dd>150</dd>" in page
+    assert "<dt>Columns</dt><dd>4</dd>" in page
+    assert ordinary.n_samples_fit_ == 150
+    # It may be wider than the column of text.
+    assert '<div class="scroll wide" tabindex="0"' in page
+    assert "The dashed line is not another search" in page
