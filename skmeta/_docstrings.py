@@ -11,6 +11,16 @@ SHARED_PARAMETERS = {
         "Whether the step size is learned, one for each tensor and step; ``inner_lr`` is where it "
         "starts. Steps beyond those of the meta-training take the last one.",
     ),
+    "task_type": (
+        '{"auto", "classification", "regression"}',
+        "What the tasks are. ``auto`` is a regression if groups are given and ``y`` is "
+        "continuous, a classification for labels and for the codes 0, 1, ... of at most ten "
+        "classes. Other whole numbers may be either, and ``fit`` asks for a ``task_type``.",
+    ),
+    "n_hidden": (
+        "int",
+        "Hidden units of the learned optimizer's LSTM, which has a state for each weight.",
+    ),
     "meta_batch_size": ("int", "Tasks of a meta-iteration."),
     "meta_lr": ("float", "Step size of the outer loop (beta in the papers) at its start."),
     "meta_optimizer": ('{"adam", "sgd"}', "Optimizer of the outer loop."),

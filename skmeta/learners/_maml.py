@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skmeta._docstrings import SHARED_PARAMETERS
 from skmeta._sklearn_compat import Interval
 from skmeta.backend import State, TaskTensors
 from skmeta.learners._core import (
@@ -32,6 +31,14 @@ class MAMLPlusPlus(Declared):
 
     Parameters
     ----------
+    multi_step_loss : float, default=0.0
+        Share of the meta-training, from its start, in which the query losses after all inner steps
+        count, with weights that go over to the last one; 0: the last one only.
+    first_order_until : float, default=0.0
+        Share of the meta-training, from its start, in which the meta-gradient is of first order.
+    per_step_norm : bool, default=False
+        Whether batch normalisations have scales and shifts of their own after each step, which are
+        learned, but not adapted.
     %(parameters)s
 
     References
@@ -44,32 +51,10 @@ class MAMLPlusPlus(Declared):
     >>> learner = MAML(plus_plus=MAMLPlusPlus(learn_inner_lr=True), n_inner_steps=5)
     """
 
-    multi_step_loss: float = parameter(
-        0.0,
-        "float",
-        "Share of the meta-training, from its start, in which the query losses after all inner "
-        "steps count, with weights that go over to the last one; 0: the last one only.",
-        Interval(Real, 0, 1, closed="both"),
-        role="training",
-    )
-    first_order_until: float = parameter(
-        0.0,
-        "float",
-        "Share of the meta-training, from its start, in which the meta-gradient is of first order.",
-        Interval(Real, 0, 1, closed="both"),
-        role="training",
-    )
-    learn_inner_lr: bool = parameter(
-        False, *SHARED_PARAMETERS["learn_inner_lr"], "boolean", role="training"
-    )
-    per_step_norm: bool = parameter(
-        False,
-        "bool",
-        "Whether batch normalisations have scales and shifts of their own after each step, which "
-        "are learned, but not adapted.",
-        "boolean",
-        role="training",
-    )
+    multi_step_loss: float = parameter(0.0, Interval(Real, 0, 1, closed="both"), role="training")
+    first_order_until: float = parameter(0.0, Interval(Real, 0, 1, closed="both"), role="training")
+    learn_inner_lr: bool = parameter(False, "boolean", role="training")
+    per_step_norm: bool = parameter(False, "boolean", role="training")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -84,6 +69,8 @@ class MAML(GradientLearner):
 
     Parameters
     ----------
+    plus_plus : MAMLPlusPlus or None, default=None
+        Options of MAML++ (Antoniou et al. 2019).
     %(parameters)s
 
     Attributes
@@ -115,14 +102,7 @@ class MAML(GradientLearner):
     MetaPrior(MAML on mlp, regression, 1 feature, trained on 45 groups, ...)
     """
 
-    plus_plus: Any = parameter(
-        None,
-        "MAMLPlusPlus or None",
-        "Options of MAML++ (Antoniou et al. 2019).",
-        MAMLPlusPlus,
-        None,
-        role="training",
-    )
+    plus_plus: Any = parameter(None, MAMLPlusPlus, None, role="training")
 
     def skips_zero_gradient(self, state: Mapping[str, Tensor]) -> bool:
         return not any(n.startswith("norm.") for n in state)

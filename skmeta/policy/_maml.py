@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skmeta._docstrings import SHARED_PARAMETERS
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import Execution, State
 from skmeta.learners import MAML, GradientLearner, MAMLPlusPlus
@@ -38,6 +37,22 @@ class PolicyMAML(PolicyLearner):
 
     Parameters
     ----------
+    first_order : bool, default=False
+        Whether the meta-gradient ignores how the inner gradients depend on the prior.
+    multi_step_loss : bool, default=False
+        Whether the policy after each update counts for the meta-gradient, all alike, instead of
+        the policy after the last update alone.
+    outer : {"clip", "trust_region"}, default="clip"
+        Outer step: the optimizer on a clipped ratio (ProMP), or a natural gradient step within a
+        trust region (as in the MAML paper), which ignores ``meta_lr``, ``meta_optimizer``,
+        ``schedule`` and ``clip_norm``.
+    clip_ratio : float, default=0.3
+        The ratio of new to old probabilities counts up to one plus or minus this (epsilon).
+    inner_kl_weight : float, default=5e-4
+        Weight of the divergence of the policies before each update from those that played (eta in
+        ProMP), for ``outer='clip'``.
+    max_kl : float, default=0.01
+        Size of the trust region: largest mean divergence of an outer step.
     %(parameters)s
 
     Attributes
@@ -59,55 +74,15 @@ class PolicyMAML(PolicyLearner):
     MetaPrior(PolicyMAML on mlp, policy, 2 features, ...)
     """
 
-    first_order: bool = parameter(
-        False,
-        "bool",
-        "Whether the meta-gradient ignores how the inner gradients depend on the prior.",
-        "boolean",
-        role="training",
-    )
-    learn_inner_lr: bool = parameter(
-        False, *SHARED_PARAMETERS["learn_inner_lr"], "boolean", role="training"
-    )
-    multi_step_loss: bool = parameter(
-        False,
-        "bool",
-        "Whether the policy after each update counts for the meta-gradient, all alike, instead of "
-        "the policy after the last update alone.",
-        "boolean",
-        role="training",
-    )
-    outer: str = parameter(
-        "clip",
-        '{"clip", "trust_region"}',
-        "Outer step: the optimizer on a clipped ratio (ProMP), or a natural gradient step within a "
-        "trust region (as in the MAML paper), which ignores ``meta_lr``, ``meta_optimizer``, "
-        "``schedule`` and ``clip_norm``.",
-        StrOptions({"clip", "trust_region"}),
-        role="training",
-    )
-    clip_ratio: float = parameter(
-        0.3,
-        "float",
-        "The ratio of new to old probabilities counts up to one plus or minus this (epsilon).",
-        Interval(Real, 0, None, closed="neither"),
-        role="training",
-    )
+    first_order: bool = parameter(False, "boolean", role="training")
+    learn_inner_lr: bool = parameter(False, "boolean", role="training")
+    multi_step_loss: bool = parameter(False, "boolean", role="training")
+    outer: str = parameter("clip", StrOptions({"clip", "trust_region"}), role="training")
+    clip_ratio: float = parameter(0.3, Interval(Real, 0, None, closed="neither"), role="training")
     inner_kl_weight: float = parameter(
-        5e-4,
-        "float",
-        "Weight of the divergence of the policies before each update from those that played "
-        "(eta in ProMP), for ``outer='clip'``.",
-        Interval(Real, 0, None, closed="left"),
-        role="training",
+        5e-4, Interval(Real, 0, None, closed="left"), role="training"
     )
-    max_kl: float = parameter(
-        0.01,
-        "float",
-        "Size of the trust region: largest mean divergence of an outer step.",
-        Interval(Real, 0, None, closed="neither"),
-        role="training",
-    )
+    max_kl: float = parameter(0.01, Interval(Real, 0, None, closed="neither"), role="training")
 
     def inner_learner(self) -> GradientLearner:
         return MAML(

@@ -38,37 +38,38 @@ class MetaLearner(Algorithm):
 
     Parameters
     ----------
+    n_shot : int or tuple of two ints, default=5
+        Support rows of a task: of each class if tasks are drawn from classes, in all if they are
+        groups. A range ``(low, high)`` draws the number for each task, so that one prior serves
+        few and many rows.
+    n_query : int, default=15
+        Query rows of a task, counted as ``n_shot``.
+    random_state : int, Generator, RandomState or None, default=None
+        Seed of the drawn weights and tasks.
     %(parameters)s
 
     Attributes
     ----------
-    %(attributes)s
+    prior_ : MetaPrior
+        What was learned.
+    history_ : dict of list
+        Learning curve, one entry for each evaluation: ``iteration``, ``train_loss``,
+        ``train_score``, ``validation_loss``, ``validation_score`` (accuracy, or minus the squared
+        error in standardised units), ``meta_lr``, ``seconds``. For comparison, the same in each
+        entry, the scores of plain models on the validation tasks: ``nearest_mean_score``,
+        ``task_ridge_score``, ``pooled_ridge_score`` (those that apply).
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if ``X`` had some.
     """
 
     n_shot: int | tuple[int, int] = parameter(
-        5,
-        "int or tuple of two ints",
-        "Support rows of a task: of each class if tasks are drawn from classes, in all if they are "
-        "groups. A range ``(low, high)`` draws the number for each task, so that one prior serves "
-        "few and many rows.",
-        Interval(Integral, 1, None, closed="left"),
-        tuple,
-        list,
+        5, Interval(Integral, 1, None, closed="left"), tuple, list
     )
-    n_query: int = parameter(
-        15,
-        "int",
-        "Query rows of a task, counted as ``n_shot``.",
-        Interval(Integral, 1, None, closed="left"),
-    )
+    n_query: int = parameter(15, Interval(Integral, 1, None, closed="left"))
     device: Any = shared_parameter("device", "auto", role="machine")
-    random_state: Any = parameter(
-        None,
-        "int, Generator, RandomState or None",
-        "Seed of the drawn weights and tasks.",
-        *OUTER_LOOP_CONSTRAINTS["random_state"],
-        role="training",
-    )
+    random_state: Any = parameter(None, *OUTER_LOOP_CONSTRAINTS["random_state"], role="training")
 
     # Methods and properties, beyond those of this class, that tab completion shows.
     for_users: ClassVar[tuple[str, ...]] = ()

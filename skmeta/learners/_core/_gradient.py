@@ -72,6 +72,24 @@ class InnerLoopLearner(NetworkLearner):
 
     Parameters
     ----------
+    head_init : {"auto", "shared", "zeros", "prototype", "learned"}, default="auto"
+        What the linear head of a new task starts from. ``prototype``: the class means of the
+        support set (Proto-MAML); ``shared``: one learned row for all classes (UNICORN-MAML);
+        ``zeros``: zero; ``learned``: a learned row for each class, as in the MAML paper, for tasks
+        whose classes mean the same in all (or with ``n_way`` classes at most). ``auto`` is
+        ``learned`` for groups and regressions; for tasks drawn from classes it is ``prototype``,
+        or ``zeros`` for FineTuning. Where all rows are equal (``shared``, ``zeros``), the first
+        gradient step moves the head alone.
+    inner_lr : float or "auto", default=0.1
+        Step size of the inner loop (alpha in the papers). ``auto`` meta-trains for a tenth of the
+        iterations with each of four step sizes, from 0.01 to 0.3, and takes the one with the least
+        loss on held-out tasks. A run that is resumed from a checkpoint tries them again: give
+        ``random_state``, so that it finds the same.
+    n_inner_steps : int, default=1
+        Number of gradient steps of the adaptation to a task.
+    inner_clip_norm : float or None, default=None
+        Largest norm of an inner gradient; None does not clip. On support sets with wrong labels
+        gradients are far longer than meta-training has seen.
     %(parameters)s
 
     Attributes
@@ -80,42 +98,10 @@ class InnerLoopLearner(NetworkLearner):
     """
 
     task_type: str = task_type_parameter()
-    head_init: str = parameter(
-        "auto",
-        '{"auto", "shared", "zeros", "prototype", "learned"}',
-        "What the linear head of a new task starts from. ``prototype``: the class means of the "
-        "support set (Proto-MAML); ``shared``: one learned row for all classes (UNICORN-MAML); "
-        "``zeros``: zero; ``learned``: a learned row for each class, as in the MAML paper, for "
-        "tasks whose classes mean the same in all (or with ``n_way`` classes at most). ``auto`` "
-        "is ``learned`` for groups and regressions; for tasks drawn from classes it is "
-        "``prototype``, or ``zeros`` for FineTuning. Where all rows are equal (``shared``, "
-        "``zeros``), the first gradient step moves the head alone.",
-        StrOptions(set(HEADS)),
-    )
-    inner_lr: Any = parameter(
-        0.1,
-        'float or "auto"',
-        "Step size of the inner loop (alpha in the papers). ``auto`` meta-trains for a tenth of "
-        "the iterations with each of four step sizes, from 0.01 to 0.3, and takes the one with the "
-        "least loss on held-out tasks. A run that is resumed from a checkpoint tries them again: "
-        "give ``random_state``, so that it finds the same.",
-        Interval(Real, 0, None, closed="neither"),
-        StrOptions({"auto"}),
-    )
-    n_inner_steps: int = parameter(
-        1,
-        "int",
-        "Number of gradient steps of the adaptation to a task.",
-        Interval(Integral, 0, None, closed="left"),
-    )
-    inner_clip_norm: float | None = parameter(
-        None,
-        "float or None",
-        "Largest norm of an inner gradient; None does not clip. On support sets with wrong labels "
-        "gradients are far longer than meta-training has seen.",
-        Interval(Real, 0, None, closed="neither"),
-        None,
-    )
+    head_init: str = parameter("auto", StrOptions(set(HEADS)))
+    inner_lr: Any = parameter(0.1, Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}))
+    n_inner_steps: int = parameter(1, Interval(Integral, 0, None, closed="left"))
+    inner_clip_norm: float | None = parameter(None, Interval(Real, 0, None, closed="neither"), None)
 
     # What head_init="auto" means for tasks whose classes are new each time.
     default_head: ClassVar[str] = "prototype"
@@ -363,6 +349,9 @@ class GradientLearner(InnerLoopLearner):
 
     Parameters
     ----------
+    first_order : bool, default=False
+        Whether the meta-gradient ignores how the inner gradients depend on the prior: faster, and
+        often nearly as good.
     %(parameters)s
 
     Attributes
@@ -370,13 +359,7 @@ class GradientLearner(InnerLoopLearner):
     %(attributes)s
     """
 
-    first_order: bool = parameter(
-        False,
-        "bool",
-        "Whether the meta-gradient ignores how the inner gradients depend on the prior: faster, "
-        "and often nearly as good.",
-        "boolean",
-    )
+    first_order: bool = parameter(False, "boolean")
 
     def is_first_order(self) -> bool:
         return self.first_order

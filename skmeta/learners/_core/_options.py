@@ -30,6 +30,13 @@ class Validation(Declared):
 
     Parameters
     ----------
+    fraction : float, default=0.1
+        Share of the classes or groups that is set aside to choose the best state by; at least
+        ``n_way`` classes, and none if that were more than a third.
+    n_tasks : int, default=100
+        Tasks of a validation, and of ``score``.
+    every : int, default=100
+        Iterations between two validations, rows of ``history_`` and checkpoints.
     %(parameters)s
 
     Examples
@@ -39,28 +46,9 @@ class Validation(Declared):
     Validation(fraction=0.2, patience=3)
     """
 
-    fraction: float = parameter(
-        0.1,
-        "float",
-        "Share of the classes or groups that is set aside to choose the best state by; at least "
-        "``n_way`` classes, and none if that were more than a third.",
-        Interval(Real, 0, 1, closed="left"),
-        role="training",
-    )
-    n_tasks: int = parameter(
-        100,
-        "int",
-        "Tasks of a validation, and of ``score``.",
-        Interval(Integral, 1, None, closed="left"),
-        role="training",
-    )
-    every: int = parameter(
-        100,
-        "int",
-        "Iterations between two validations, rows of ``history_`` and checkpoints.",
-        Interval(Integral, 1, None, closed="left"),
-        role="training",
-    )
+    fraction: float = parameter(0.1, Interval(Real, 0, 1, closed="left"), role="training")
+    n_tasks: int = parameter(100, Interval(Integral, 1, None, closed="left"), role="training")
+    every: int = parameter(100, Interval(Integral, 1, None, closed="left"), role="training")
     patience: int | None = shared_parameter("patience", None)
 
 
@@ -70,6 +58,11 @@ class MetaOptimizer(Declared):
 
     Parameters
     ----------
+    name : {"adam", "sgd"}, default="adam"
+        The algorithm.
+    schedule : {"auto", "constant", "linear", "cosine"}, default="auto"
+        How ``meta_lr`` falls towards 0 at the last iteration. ``auto``: ``cosine`` for Adam,
+        ``linear`` for SGD.
     %(parameters)s
 
     Examples
@@ -78,17 +71,8 @@ class MetaOptimizer(Declared):
     >>> learner = MAML(meta_optimizer=MetaOptimizer("sgd", clip_norm=None), meta_lr=0.1)
     """
 
-    name: str = parameter(
-        "adam", '{"adam", "sgd"}', "The algorithm.", StrOptions(set(OPTIMIZERS)), role="training"
-    )
-    schedule: str = parameter(
-        "auto",
-        '{"auto", "constant", "linear", "cosine"}',
-        "How ``meta_lr`` falls towards 0 at the last iteration. ``auto``: ``cosine`` for Adam, "
-        "``linear`` for SGD.",
-        StrOptions({"auto", *SCHEDULES}),
-        role="training",
-    )
+    name: str = parameter("adam", StrOptions(set(OPTIMIZERS)), role="training")
+    schedule: str = parameter("auto", StrOptions({"auto", *SCHEDULES}), role="training")
     clip_norm: float | None = shared_parameter("clip_norm", 10.0)
 
     def resolve_schedule(self) -> str:
@@ -104,7 +88,17 @@ class ExecutionOptions(Declared):
 
     Parameters
     ----------
-    %(parameters)s
+    mode : {"auto", "loop", "threads", "vmap"}, default="auto"
+        How the tasks of a meta-iteration are computed: one by one, one thread per task, or
+        vectorised. ``auto`` chooses by device and size.
+    precision : {"float32", "float64", "bfloat16"}, default="float32"
+        Precision of meta-training. With ``bfloat16``, a network's convolutions and products of
+        matrices are computed in it, while weights and statistics stay in float32; it needs a
+        processor with AVX-512-BF16 or AMX, or a GPU.
+    chunk_size : int or None, default=None
+        Tasks vectorised at once; None: as many as fit into 1 GiB, or half of a GPU's memory.
+    n_jobs : int or None, default=None
+        Threads over tasks: -1 is one per core, None all that torch uses.
 
     Examples
     --------
@@ -112,39 +106,12 @@ class ExecutionOptions(Declared):
     >>> learner = MAML(execution=ExecutionOptions(precision="float64", n_jobs=2))
     """
 
-    mode: str = parameter(
-        "auto",
-        '{"auto", "loop", "threads", "vmap"}',
-        "How the tasks of a meta-iteration are computed: one by one, one thread per task, or "
-        "vectorised. ``auto`` chooses by device and size.",
-        StrOptions(set(MODES)),
-        role="machine",
-    )
-    precision: str = parameter(
-        "float32",
-        '{"float32", "float64", "bfloat16"}',
-        "Precision of meta-training. With ``bfloat16``, a network's convolutions and products of "
-        "matrices are computed in it, while weights and statistics stay in float32; it needs a "
-        "processor with AVX-512-BF16 or AMX, or a GPU.",
-        StrOptions(set(NETWORK_PRECISIONS)),
-        role="training",
-    )
+    mode: str = parameter("auto", StrOptions(set(MODES)), role="machine")
+    precision: str = parameter("float32", StrOptions(set(NETWORK_PRECISIONS)), role="training")
     chunk_size: int | None = parameter(
-        None,
-        "int or None",
-        "Tasks vectorised at once; None: as many as fit into 1 GiB, or half of a GPU's memory.",
-        Interval(Integral, 1, None, closed="left"),
-        None,
-        role="machine",
+        None, Interval(Integral, 1, None, closed="left"), None, role="machine"
     )
-    n_jobs: int | None = parameter(
-        None,
-        "int or None",
-        "Threads over tasks: -1 is one per core, None all that torch uses.",
-        Integral,
-        None,
-        role="machine",
-    )
+    n_jobs: int | None = parameter(None, Integral, None, role="machine")
 
 
 @dataclass(repr=False)
@@ -153,7 +120,17 @@ class TaskSampling(Declared):
 
     Parameters
     ----------
-    %(parameters)s
+    shots_per : {"auto", "class", "task"}, default="auto"
+        What ``n_shot`` and ``n_query`` count in classifications by groups. ``task``: rows in all,
+        drawn as they come, so that a class may be absent and a group may have one class.
+        ``class``: rows of each class. ``auto``: ``task``, unless the learner needs rows of each
+        class (ProtoNet, and heads that start from prototypes).
+    superclass : mapping, callable or None, default=None
+        From a class to its superclass, such as the alphabet of a character. The classes of a task
+        are then drawn from one superclass, and whole superclasses are set aside for validation.
+    label_noise : float, default=0.0
+        Share of the support labels that are made wrong in meta-training, but not in validation, so
+        that the prior learns not to trust each of them.
 
     Examples
     --------
@@ -161,47 +138,14 @@ class TaskSampling(Declared):
     >>> learner = ProtoNet(sampling=TaskSampling(superclass=lambda name: name.split("/")[0]))
     """
 
-    shots_per: str = parameter(
-        "auto",
-        '{"auto", "class", "task"}',
-        "What ``n_shot`` and ``n_query`` count in classifications by groups. ``task``: rows in "
-        "all, drawn as they come, so that a class may be absent and a group may have one class. "
-        "``class``: rows of each class. ``auto``: ``task``, unless the learner needs rows of each "
-        "class (ProtoNet, and heads that start from prototypes).",
-        StrOptions({"auto", "class", "task"}),
-        role="training",
-    )
-    superclass: Any = parameter(
-        None,
-        "mapping, callable or None",
-        "From a class to its superclass, such as the alphabet of a character. The classes of a "
-        "task are then drawn from one superclass, and whole superclasses are set aside for "
-        "validation.",
-        Mapping,
-        callable,
-        None,
-        role="training",
-    )
-    label_noise: float = parameter(
-        0.0,
-        "float",
-        "Share of the support labels that are made wrong in meta-training, but not in validation, "
-        "so that the prior learns not to trust each of them.",
-        Interval(Real, 0, 1, closed="left"),
-        role="training",
-    )
+    shots_per: str = parameter("auto", StrOptions({"auto", "class", "task"}), role="training")
+    superclass: Any = parameter(None, Mapping, callable, None, role="training")
+    label_noise: float = parameter(0.0, Interval(Real, 0, 1, closed="left"), role="training")
 
 
 def task_type_parameter() -> Any:
     """Declare what the tasks are, for learners of both kinds."""
-    return parameter(
-        "auto",
-        '{"auto", "classification", "regression"}',
-        "What the tasks are. ``auto`` is a regression if groups are given and ``y`` is "
-        "continuous, a classification for labels and for the codes 0, 1, ... of at most ten "
-        "classes. Other whole numbers may be either, and ``fit`` asks for a ``task_type``.",
-        StrOptions({"auto", "classification", "regression"}),
-    )
+    return parameter("auto", StrOptions({"auto", "classification", "regression"}))
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,26 @@ class OuterLoopLearner(MetaLearner):
 
     Parameters
     ----------
+    n_way : int, default=5
+        Classes of a task that is drawn from classes. With groups it has no effect: a task then has
+        all classes.
+    sampling : TaskSampling or None, default=None
+        How the rows of a task are drawn.
+    prior : MetaPrior or None, default=None
+        Where meta-training starts: ``prior_`` of a learner with the same backbone, such as last
+        month's. Its network, its standardisation and what else the learners have in common are
+        taken over. None draws the weights.
+    n_iterations : int, default=1000
+        Meta-iterations, at most.
+    meta_optimizer : {"adam", "sgd"} or MetaOptimizer, default="adam"
+        Optimizer of the outer loop. A :class:`MetaOptimizer` also says how the step size falls and
+        how gradients are clipped.
+    validation : float or Validation, default=0.1
+        Share of the classes or groups that is set aside to choose the best state by; 0: none. A
+        :class:`Validation` also says how often, on how many tasks, and when to stop early.
+    execution : {"auto", "loop", "threads", "vmap"} or ExecutionOptions, default="auto"
+        How the tasks of a meta-iteration are computed. An :class:`ExecutionOptions` also sets the
+        precision, the number of threads and the tasks vectorised at once.
     %(parameters)s
 
     Attributes
@@ -32,67 +52,15 @@ class OuterLoopLearner(MetaLearner):
     %(attributes)s
     """
 
-    n_way: int = parameter(
-        5,
-        "int",
-        "Classes of a task that is drawn from classes. With groups it has no effect: a task then "
-        "has all classes.",
-        Interval(Integral, 2, None, closed="left"),
-    )
-    sampling: Any = parameter(
-        None,
-        "TaskSampling or None",
-        "How the rows of a task are drawn.",
-        TaskSampling,
-        None,
-        role="training",
-    )
-    prior: Any = parameter(
-        None,
-        "MetaPrior or None",
-        "Where meta-training starts: ``prior_`` of a learner with the same backbone, such as last "
-        "month's. Its network, its standardisation and what else the learners have in common are "
-        "taken over. None draws the weights.",
-        MetaPrior,
-        None,
-        role="training",
-    )
-    n_iterations: int = parameter(
-        1000,
-        "int",
-        "Meta-iterations, at most.",
-        Interval(Integral, 1, None, closed="left"),
-        role="training",
-    )
+    n_way: int = parameter(5, Interval(Integral, 2, None, closed="left"))
+    sampling: Any = parameter(None, TaskSampling, None, role="training")
+    prior: Any = parameter(None, MetaPrior, None, role="training")
+    n_iterations: int = parameter(1000, Interval(Integral, 1, None, closed="left"), role="training")
     meta_batch_size: int = shared_parameter("meta_batch_size", 8)
     meta_lr: float = shared_parameter("meta_lr", 1e-3)
-    meta_optimizer: Any = parameter(
-        "adam",
-        '{"adam", "sgd"} or MetaOptimizer',
-        "Optimizer of the outer loop. A :class:`MetaOptimizer` also says how the step size falls "
-        "and how gradients are clipped.",
-        str,
-        MetaOptimizer,
-        role="training",
-    )
-    validation: Any = parameter(
-        0.1,
-        "float or Validation",
-        "Share of the classes or groups that is set aside to choose the best state by; 0: none. A "
-        ":class:`Validation` also says how often, on how many tasks, and when to stop early.",
-        Real,
-        Validation,
-        role="training",
-    )
-    execution: Any = parameter(
-        "auto",
-        '{"auto", "loop", "threads", "vmap"} or ExecutionOptions',
-        "How the tasks of a meta-iteration are computed. An :class:`ExecutionOptions` also sets "
-        "the precision, the number of threads and the tasks vectorised at once.",
-        str,
-        ExecutionOptions,
-        role="machine",
-    )
+    meta_optimizer: Any = parameter("adam", str, MetaOptimizer, role="training")
+    validation: Any = parameter(0.1, Real, Validation, role="training")
+    execution: Any = parameter("auto", str, ExecutionOptions, role="machine")
     checkpoint: str | PathLike[str] | None = shared_parameter("checkpoint", None, role="machine")
     verbose: int = shared_parameter("verbose", 0, role="machine")
 
@@ -103,6 +71,27 @@ class NetworkLearner(OuterLoopLearner):
 
     Parameters
     ----------
+    backbone : str or torch.nn.Module, default="mlp"
+        Network that turns a row into features: ``"mlp"``, ``"conv4"``, ``"resnet12"``,
+        ``"identity"``, ``"cells"``, ``"image_cells"`` or ``"table_cells"``. A module of your own
+        maps ``(n_rows, *input_shape)`` to ``(n_rows, n_features)``; dropout in it is inactive.
+    backbone_params : dict or None, default=None
+        Keyword arguments of a named backbone, such as ``{'hidden': (64, 64)}``.
+    input_shape : tuple of int or None, default=None
+        Shape that a row is given to the backbone in, such as ``(1, 28, 28)``. None takes it from
+        ``X``; a square grey image is assumed for ``conv4`` and ``resnet12``.
+    standardize : bool or "auto", default="auto"
+        Whether features (and targets of a regression) are centred and scaled by the meta-training
+        rows; ``auto``: tables, but not images.
+    augment : str, callable, list of these or None, default=None
+        Changes the images of meta-training tasks, but not of validation: ``'affine'`` turns,
+        shears, scales and shifts each image; ``'mirror'`` and ``'rotations'`` mirror and turn
+        those of a class alike, so that they are those of another class; a callable takes and
+        returns the images of one task, a tensor ``(n_rows, channels, height, width)``, such as a
+        transform of torchvision's v2.
+    transductive : bool, default=False
+        Whether batch normalisation uses the query set's own statistics, as the papers do, instead
+        of the support set's. A row's prediction then depends on the rows beside it.
     %(parameters)s
 
     Attributes
@@ -110,60 +99,9 @@ class NetworkLearner(OuterLoopLearner):
     %(attributes)s
     """
 
-    backbone: Any = parameter(  # build_backbone checks it.
-        "mlp",
-        '{"mlp", "conv4", "resnet12", "identity", "cells", "image_cells", "table_cells"} or '
-        "torch.nn.Module",
-        "Network that turns a row into features. A module of your own maps "
-        "``(n_rows, *input_shape)`` to ``(n_rows, n_features)``; dropout in it is inactive.",
-        role="training",
-    )
-    backbone_params: dict[str, Any] | None = parameter(
-        None,
-        "dict or None",
-        "Keyword arguments of a named backbone, such as ``{'hidden': (64, 64)}``.",
-        dict,
-        None,
-        role="training",
-    )
-    input_shape: tuple[int, ...] | None = parameter(
-        None,
-        "tuple of int or None",
-        "Shape that a row is given to the backbone in, such as ``(1, 28, 28)``. None takes it "
-        "from ``X``; a square grey image is assumed for ``conv4`` and ``resnet12``.",
-        tuple,
-        list,
-        None,
-        role="training",
-    )
-    standardize: bool | str = parameter(
-        "auto",
-        'bool or "auto"',
-        "Whether features (and targets of a regression) are centred and scaled by the "
-        "meta-training rows; ``auto``: tables, but not images.",
-        "boolean",
-        StrOptions({"auto"}),
-        role="training",
-    )
-    augment: Any = parameter(
-        None,
-        "str, callable, list of these or None",
-        "Changes the images of meta-training tasks, but not of validation: ``'affine'`` turns, "
-        "shears, scales and shifts each image; ``'mirror'`` and ``'rotations'`` mirror and turn "
-        "those of a class alike, so that they are those of another class; a callable takes and "
-        "returns the images of one task, a tensor ``(n_rows, channels, height, width)``, such as a "
-        "transform of torchvision's v2.",
-        str,
-        list,
-        tuple,
-        callable,
-        None,
-        role="training",
-    )
-    transductive: bool = parameter(
-        False,
-        "bool",
-        "Whether batch normalisation uses the query set's own statistics, as the papers do, "
-        "instead of the support set's. A row's prediction then depends on the rows beside it.",
-        "boolean",
-    )
+    backbone: Any = parameter("mlp", role="training")
+    backbone_params: dict[str, Any] | None = parameter(None, dict, None, role="training")
+    input_shape: tuple[int, ...] | None = parameter(None, tuple, list, None, role="training")
+    standardize: bool | str = parameter("auto", "boolean", StrOptions({"auto"}), role="training")
+    augment: Any = parameter(None, str, list, tuple, callable, None, role="training")
+    transductive: bool = parameter(False, "boolean")

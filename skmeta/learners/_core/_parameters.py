@@ -1,4 +1,7 @@
-"""One declaration of a parameter: its default, what it may be, its description, and who reads it.
+"""Parameters of learners: each is declared once, in the class that has it first.
+
+The declaration has its default, what it may be, and who reads it. The docstring of the same class
+describes it; those of the classes below take the description over.
 
 Roles of a parameter:
 
@@ -10,10 +13,11 @@ Roles of a parameter:
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, field
-from typing import Any, ClassVar
+from dataclasses import Field, field
+from typing import Any
 
 from sklearn.base import BaseEstimator
 
@@ -21,30 +25,14 @@ from skmeta._docstrings import SHARED_PARAMETERS
 from skmeta._sklearn_compat import parameter_names, validate_params
 from skmeta.training import OUTER_LOOP_CONSTRAINTS
 
-ATTRIBUTES = """\
-prior_ : MetaPrior
-    What was learned.
-history_ : dict of list
-    Learning curve, one entry for each evaluation: ``iteration``, ``train_loss``, ``train_score``,
-    ``validation_loss``, ``validation_score`` (accuracy, or minus the squared error in
-    standardised units), ``meta_lr``, ``seconds``. For comparison, the same in each entry, the
-    scores of plain models on the validation tasks: ``nearest_mean_score``, ``task_ridge_score``,
-    ``pooled_ridge_score`` (those that apply).
-n_features_in_ : int
-    Number of features.
-feature_names_in_ : ndarray of shape (n_features_in_,)
-    Their names, if ``X`` had some."""
 
-
-def parameter(default: Any, kind: str, text: str, *constraints: Any, role: str = "prior") -> Any:
+def parameter(default: Any, *constraints: Any, role: str = "prior") -> Any:
     """Declare a parameter of a learner, as a field of its dataclass.
 
     Parameters
     ----------
     default : object
         Its default.
-    kind, text : str
-        Type and description, for the docstring.
     *constraints
         What it may be, as scikit-learn's ``_parameter_constraints`` say it; by default anything. A
         class of options among them lets a learner take its first setting in place of an instance.
@@ -56,19 +44,16 @@ def parameter(default: Any, kind: str, text: str, *constraints: Any, role: str =
     dataclasses.Field
         The declaration.
     """
-    metadata = {"kind": kind, "text": text, "constraints": list(constraints), "role": role}
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata={"constraints": list(constraints), "role": role})
 
 
 def shared_parameter(name: str, default: Any, role: str = "training") -> Any:
     """Declare a parameter that learners of policies have, too."""
-    return parameter(default, *SHARED_PARAMETERS[name], *OUTER_LOOP_CONSTRAINTS[name], role=role)
+    return parameter(default, *OUTER_LOOP_CONSTRAINTS[name], role=role)
 
 
 class Declared(BaseEstimator):
     """Completes constraints and docstrings of its subclasses by their declared parameters."""
-
-    shared_attributes: ClassVar[str] = ATTRIBUTES
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -144,25 +129,43 @@ def settings_by_role(estimator: Any, *roles: str) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def complete(cls: type[Declared]) -> None:
-    """Write declared parameters and shared attributes into the docstring of a class.
+def complete(cls: type) -> None:
+    """Write what a class inherits into its docstring.
 
     Parameters
     ----------
     cls : type
-        ``%(parameters)s`` and ``%(attributes)s`` in its docstring are replaced. What it describes
-        itself stays as it is.
+        ``%(parameters)s`` in its docstring is replaced by the parameters that its base classes
+        describe, with its own defaults; ``%(attributes)s`` by the attributes.
     """
-    if cls.__doc__ is None or "%(parameters)s" not in cls.__doc__:
+    text = inspect.cleandoc(cls.__doc__ or "")
+    if "%(parameters)s" not in text:
         return
-    text, lines = inspect.cleandoc(cls.__doc__), []
-    for name, declared in declarations(cls).items():
-        if f"\n{name} : " in text:
-            continue
-        default = getattr(cls, name, MISSING)
-        default = default.default if isinstance(default, Field) else default
-        lines += [f"{name} : {declared.metadata['kind']}, default={default!r}"]
-        lines += ["    " + line for line in textwrap.wrap(declared.metadata["text"], 88)]
-    cls.__doc__ = (
-        text % {"parameters": "\n".join(lines), "attributes": cls.shared_attributes} + "\n"
-    )
+    parameters = {n: f"{n} : {kind}\n{_wrap(of)}" for n, (kind, of) in SHARED_PARAMETERS.items()}
+    attributes: dict[str, str] = {}
+    for base in reversed(cls.__mro__[1:]):
+        described = inspect.cleandoc(vars(base).get("__doc__") or "")
+        parameters |= _entries(described, "Parameters")
+        attributes |= _entries(described, "Attributes")
+    own = _entries(text, "Parameters")
+    lines = []
+    for name in declarations(cls):
+        if name not in own and name in parameters:
+            header, _, description = parameters[name].partition("\n")
+            default = getattr(cls, name)
+            default = default.default if isinstance(default, Field) else default
+            lines.append(f"{header.partition(', default=')[0]}, default={default!r}\n{description}")
+    shared = {"parameters": "\n".join(lines), "attributes": "\n".join(attributes.values())}
+    cls.__doc__ = text % shared + "\n"
+
+
+def _entries(text: str, section: str) -> dict[str, str]:
+    """Return the entries of a section of a numpydoc docstring, by name."""
+    body = text.partition(f"{section}\n{'-' * len(section)}\n")[2]
+    body = re.split(r"\n\n\w[\w ]*\n---", body)[0].strip()
+    entries = [entry for entry in re.split(r"\n(?=\w+ : )", body) if " : " in entry]
+    return {entry.partition(" : ")[0]: entry for entry in entries}
+
+
+def _wrap(text: str) -> str:
+    return textwrap.indent(textwrap.fill(text, 88), "    ")

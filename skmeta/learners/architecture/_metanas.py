@@ -33,7 +33,15 @@ class ArchitectureSearch(Declared):
 
     Parameters
     ----------
-    %(parameters)s
+    lr : float, default=0.001
+        Step size of the inner loop for the architecture parameters.
+    temperature : tuple of two floats, default=(0.1, 0.01)
+        Temperature of the softmax over operations at first, and when the choice is made.
+        Architecture parameters start near 0 and move by about ``meta_lr`` an iteration: the lower
+        the temperature, the sooner the preferred operations have most of the network.
+    annealing : tuple of two floats, default=(0.0, 0.15)
+        Shares of the meta-training at which annealing begins and ends: before the first, all
+        operations are mixed; after the second, one per edge is left.
 
     Examples
     --------
@@ -41,30 +49,9 @@ class ArchitectureSearch(Declared):
     >>> learner = MetaNAS(search=ArchitectureSearch(annealing=(0.0, 0.3)), max_parameters=2000)
     """
 
-    lr: float = parameter(
-        0.001,
-        "float",
-        "Step size of the inner loop for the architecture parameters.",
-        Interval(Real, 0, None, closed="left"),
-    )
-    temperature: tuple[float, float] = parameter(
-        (0.1, 0.01),
-        "tuple of two floats",
-        "Temperature of the softmax over operations at first, and when the choice is made. "
-        "Architecture parameters start near 0 and move by about ``meta_lr`` an iteration: the "
-        "lower the temperature, the sooner the preferred operations have most of the network.",
-        tuple,
-        list,
-    )
-    annealing: tuple[float, float] = parameter(
-        (0.0, 0.15),
-        "tuple of two floats",
-        "Shares of the meta-training at which annealing begins and ends: before the first, all "
-        "operations are mixed; after the second, one per edge is left.",
-        tuple,
-        list,
-        role="training",
-    )
+    lr: float = parameter(0.001, Interval(Real, 0, None, closed="left"))
+    temperature: tuple[float, float] = parameter((0.1, 0.01), tuple, list)
+    annealing: tuple[float, float] = parameter((0.0, 0.15), tuple, list, role="training")
 
     def check(self) -> None:
         """Raise an error if a pair is not in order."""
@@ -92,6 +79,13 @@ class MetaNAS(GradientLearner):
 
     Parameters
     ----------
+    search : ArchitectureSearch or None, default=None
+        How operations are chosen.
+    max_parameters : int or None, default=None
+        Budget of the network that is left when the choice is made, without the head.
+    outer : {"maml", "reptile"}, default="maml"
+        How meta-training moves the prior: by the gradient of the query loss after adaptation, or
+        towards where adaptation ends.
     %(parameters)s
 
     Attributes
@@ -130,28 +124,9 @@ class MetaNAS(GradientLearner):
     backbone: Any = "cells"
     n_inner_steps: int = 3
     first_order: bool = True
-    search: Any = parameter(
-        None,
-        "ArchitectureSearch or None",
-        "How operations are chosen.",
-        ArchitectureSearch,
-        None,
-    )
-    max_parameters: int | None = parameter(
-        None,
-        "int or None",
-        "Budget of the network that is left when the choice is made, without the head.",
-        Interval(Integral, 1, None, closed="left"),
-        None,
-    )
-    outer: str = parameter(
-        "maml",
-        '{"maml", "reptile"}',
-        "How meta-training moves the prior: by the gradient of the query loss after adaptation, or "
-        "towards where adaptation ends.",
-        StrOptions({"maml", "reptile"}),
-        role="training",
-    )
+    search: Any = parameter(None, ArchitectureSearch, None)
+    max_parameters: int | None = parameter(None, Interval(Integral, 1, None, closed="left"), None)
+    outer: str = parameter("maml", StrOptions({"maml", "reptile"}), role="training")
 
     for_users: ClassVar[tuple[str, ...]] = ("architecture_",)
 

@@ -27,7 +27,6 @@ from skmeta.learners._core import (
 )
 from skmeta.learners.learned_optimizers._learned_update import initial_rule, learned_step
 from skmeta.learners.learned_optimizers._prior_optimizer import PriorOptimizer
-from skmeta.learners.learned_optimizers._recurrent import N_HIDDEN
 
 
 @dataclass(repr=False)
@@ -36,7 +35,19 @@ class OptimizerTraining(Declared):
 
     Parameters
     ----------
-    %(parameters)s
+    truncation : int or None, default=20
+        Number of steps that meta-training back-propagates through at once; None: all of them.
+    objective : {"query", "support"}, default="query"
+        Loss that meta-training descends: that of the query set, to learn tasks of few rows, or
+        that of the support set, to minimise a given loss.
+    learn_start : bool, default=False
+        Whether the weights that a task starts from are learned, too. An optimizer for other
+        networks should know many starts.
+    loss_scaling : float, default=1.0
+        Meta-training multiplies the loss that the optimizer sees by exp(u), with u in
+        [-loss_scaling, loss_scaling] for each task.
+    parameter_scaling : float, default=0.0
+        The same for each parameter: the optimizer sees each one multiplied by its own factor.
 
     Examples
     --------
@@ -45,43 +56,13 @@ class OptimizerTraining(Declared):
     """
 
     truncation: int | None = parameter(
-        20,
-        "int or None",
-        "Number of steps that meta-training back-propagates through at once; None: all of them.",
-        Interval(Integral, 1, None, closed="left"),
-        None,
-        role="training",
+        20, Interval(Integral, 1, None, closed="left"), None, role="training"
     )
-    objective: str = parameter(
-        "query",
-        '{"query", "support"}',
-        "Loss that meta-training descends: that of the query set, to learn tasks of few rows, or "
-        "that of the support set, to minimise a given loss.",
-        StrOptions({"query", "support"}),
-        role="training",
-    )
-    learn_start: bool = parameter(
-        False,
-        "bool",
-        "Whether the weights that a task starts from are learned, too. An optimizer for other "
-        "networks should know many starts.",
-        "boolean",
-        role="training",
-    )
-    loss_scaling: float = parameter(
-        1.0,
-        "float",
-        "Meta-training multiplies the loss that the optimizer sees by exp(u), with u in "
-        "[-loss_scaling, loss_scaling] for each task.",
-        Interval(Real, 0, None, closed="left"),
-        role="training",
-    )
+    objective: str = parameter("query", StrOptions({"query", "support"}), role="training")
+    learn_start: bool = parameter(False, "boolean", role="training")
+    loss_scaling: float = parameter(1.0, Interval(Real, 0, None, closed="left"), role="training")
     parameter_scaling: float = parameter(
-        0.0,
-        "float",
-        "The same for each parameter: the optimizer sees each one multiplied by its own factor.",
-        Interval(Real, 0, None, closed="left"),
-        role="training",
+        0.0, Interval(Real, 0, None, closed="left"), role="training"
     )
 
 
@@ -96,6 +77,8 @@ class LearnedOptimizer(GradientLearner):
 
     Parameters
     ----------
+    training : OptimizerTraining or None, default=None
+        What the optimizer is trained on.
     %(parameters)s
 
     Attributes
@@ -140,15 +123,8 @@ class LearnedOptimizer(GradientLearner):
     inner_lr: Any = 0.1
     n_inner_steps: int = 20
     first_order: bool = True
-    n_hidden: int = parameter(20, *N_HIDDEN)
-    training: Any = parameter(
-        None,
-        "OptimizerTraining or None",
-        "What the optimizer is trained on.",
-        OptimizerTraining,
-        None,
-        role="training",
-    )
+    n_hidden: int = parameter(20, Interval(Integral, 1, None, closed="left"))
+    training: Any = parameter(None, OptimizerTraining, None, role="training")
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_inner_steps": [Interval(Integral, 1, None, closed="left")],

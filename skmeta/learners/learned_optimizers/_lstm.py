@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import torch
@@ -15,7 +15,6 @@ from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import State, TaskTensors
 from skmeta.learners._core import Context, GradientLearner, Memory, parameter
 from skmeta.learners.learned_optimizers._recurrent import (
-    N_HIDDEN,
     lstm_cell,
     lstm_weights,
     preprocess_gradient,
@@ -41,6 +40,9 @@ class LSTMMetaLearner(GradientLearner):
 
     Parameters
     ----------
+    query_statistics : bool, default=False
+        Whether meta-training normalises query rows by their own batch statistics, as the paper
+        does; predictions stay as ``transductive`` says.
     %(parameters)s
 
     Attributes
@@ -73,15 +75,8 @@ class LSTMMetaLearner(GradientLearner):
     inner_lr: Any = 0.01
     n_inner_steps: int = 5
     first_order: bool = True
-    n_hidden: int = parameter(20, *N_HIDDEN)
-    query_statistics: bool = parameter(
-        False,
-        "bool",
-        "Whether meta-training normalises query rows by their own batch statistics, as the paper "
-        "does; predictions stay as ``transductive`` says.",
-        "boolean",
-        role="training",
-    )
+    n_hidden: int = parameter(20, Interval(Integral, 1, None, closed="left"))
+    query_statistics: bool = parameter(False, "boolean", role="training")
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "inner_lr": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],

@@ -7,20 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from numbers import Integral
 
 import torch
 from torch import Tensor
 
-from skmeta._sklearn_compat import Interval
 from skmeta.backend import State
-
-# Declaration of the parameter n_hidden of both learners.
-N_HIDDEN = (
-    "int",
-    "Hidden units of the learned optimizer's LSTM, which has a state for each weight.",
-    Interval(Integral, 1, None, closed="left"),
-)
 
 # "p = 10 worked well in our experiments" (Andrychowicz et al. 2016, appendix A).
 _P = 10.0

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from os import PathLike
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor
 
 from skmeta._doc_link import DocLink
-from skmeta._docstrings import SHARED_PARAMETERS
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import PRECISIONS, State
 from skmeta.learners import GradientLearner
@@ -26,179 +25,109 @@ POLICY_LEARNERS: dict[str, type[PolicySettings]] = {}
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class PolicySettings(DocLink, Declared, ABC):
-    """Settings of a policy learner, and its inner step."""
+    """Settings of a policy learner, and its inner step.
 
-    hidden: tuple[int, ...] = parameter(
-        (64, 64),
-        "tuple of int",
-        "Width of each hidden layer of the policy.",
-        tuple,
-        list,
-        role="training",
-    )
-    activation: str = parameter(
-        "tanh",
-        '{"relu", "tanh", "gelu", "silu"}',
-        "Applied after each layer.",
-        str,
-        role="training",
-    )
-    initial_std: float = parameter(
-        1.0,
-        "float",
-        "Standard deviation of a Gaussian policy at first, in half the range of an action. It is "
-        "learned, and adapted to a task.",
-        Interval(Real, 0, None, closed="neither"),
-    )
+    Parameters
+    ----------
+    hidden : tuple of int, default=(64, 64)
+        Width of each hidden layer of the policy.
+    activation : {"relu", "tanh", "gelu", "silu"}, default="tanh"
+        Applied after each layer.
+    initial_std : float, default=1.0
+        Standard deviation of a Gaussian policy at first, in half the range of an action. It is
+        learned, and adapted to a task.
+    initial_head_scale : float, default=0.1
+        Size of the output layer's first weights; the smaller, the less the first policy depends on
+        the observation.
+    n_inner_steps : int, default=1
+        Updates of a task's policy, each on ``n_episodes`` new episodes. With 0, one policy is
+        trained for all tasks by plain policy gradients. Updates beyond these are half as long.
+    inner_clip_norm : float or None, default=None
+        Largest norm of an inner gradient; None does not clip.
+    estimator : {"lvc", "dice", "likelihood", "e-maml"}, default="lvc"
+        How an inner gradient depends on the policy whose episodes it is estimated from, which the
+        meta-gradient sees. ``lvc``: ProMP's estimator, of low variance; ``dice``: exact in
+        expectation, of higher variance; ``likelihood``: episodes are taken as given; ``e-maml``:
+        ``likelihood``, and the outcome is credited to the episodes too, which is exact for any
+        number of episodes, of the highest variance.
+    n_episodes : int, default=20
+        Episodes of a task before each update, and after the last one.
+    discount : float, default=0.99
+        Weight of a reward one step later (gamma).
+    gae_lambda : float, default=1.0
+        Weight of longer estimates in generalised advantages; with 1 an advantage is the return
+        minus the baseline.
+    baseline : {"linear", "none"}, default="linear"
+        Expected return that advantages are relative to: linear in observation and time, fitted for
+        each task anew, or zero.
+    standardize_advantages : bool, default=True
+        Whether the advantages of a task are centred and scaled over its steps.
+    standardize : bool, default=True
+        Whether observations are centred and scaled by what random actions lead to.
+    n_iterations : int, default=300
+        Meta-iterations, each with new tasks and episodes.
+    n_outer_steps : int, default=1
+        Steps of the outer optimizer on the episodes of a meta-iteration.
+    n_validation_tasks : int, default=0
+        Tasks set aside, whose mean return chooses the best state; 0: the last state is taken.
+    precision : {"float32", "float64"}, default="float32"
+        Precision of meta-training.
+    execution : {"auto", "loop", "threads", "vmap"}, default="auto"
+        How the tasks of a meta-iteration are computed: one by one, a thread each, or vectorised.
+        ``auto`` chooses by device and size.
+    chunk_size : int or None, default=None
+        Tasks vectorised at once; None: all of a meta-batch.
+    n_jobs : int or None, default=None
+        Threads over tasks, -1: one per core; None: as many as torch uses.
+    random_state : int, Generator, RandomState or None, default=None
+        Seed of the drawn weights, tasks and episodes.
+
+    Attributes
+    ----------
+    prior_ : MetaPrior
+        What was learned; give it to :class:`~skmeta.policy.MetaPolicy`.
+    history_ : dict of list
+        Learning curve, one entry every ``evaluate_every`` iterations: ``iteration``,
+        ``train_loss``, ``train_score`` and ``validation_score`` (mean return after adaptation),
+        ``meta_lr``, ``seconds``.
+    """
+
+    hidden: tuple[int, ...] = parameter((64, 64), tuple, list, role="training")
+    activation: str = parameter("tanh", str, role="training")
+    initial_std: float = parameter(1.0, Interval(Real, 0, None, closed="neither"))
     initial_head_scale: float = parameter(
-        0.1,
-        "float",
-        "Size of the output layer's first weights; the smaller, the less the first policy depends "
-        "on the observation.",
-        Interval(Real, 0, None, closed="left"),
-        role="training",
+        0.1, Interval(Real, 0, None, closed="left"), role="training"
     )
-    inner_lr: float = parameter(
-        0.1, *SHARED_PARAMETERS["inner_lr"], Interval(Real, 0, None, closed="neither")
-    )
-    n_inner_steps: int = parameter(
-        1,
-        "int",
-        "Updates of a task's policy, each on ``n_episodes`` new episodes. With 0, one policy is "
-        "trained for all tasks by plain policy gradients. Updates beyond these are half as long.",
-        Interval(Integral, 0, None, closed="left"),
-    )
-    inner_clip_norm: float | None = parameter(
-        None,
-        "float or None",
-        "Largest norm of an inner gradient; None does not clip.",
-        Interval(Real, 0, None, closed="neither"),
-        None,
-    )
-    estimator: str = parameter(
-        "lvc",
-        '{"lvc", "dice", "likelihood", "e-maml"}',
-        "How an inner gradient depends on the policy whose episodes it is estimated from, which "
-        "the meta-gradient sees. ``lvc``: ProMP's estimator, of low variance; ``dice``: exact in "
-        "expectation, of higher variance; ``likelihood``: episodes are taken as given; ``e-maml``: "
-        "``likelihood``, and the outcome is credited to the episodes too, which is exact for any "
-        "number of episodes, of the highest variance.",
-        StrOptions(set(ESTIMATORS)),
-    )
-    n_episodes: int = parameter(
-        20,
-        "int",
-        "Episodes of a task before each update, and after the last one.",
-        Interval(Integral, 1, None, closed="left"),
-    )
-    discount: float = parameter(
-        0.99,
-        "float",
-        "Weight of a reward one step later (gamma).",
-        Interval(Real, 0, 1, closed="right"),
-    )
-    gae_lambda: float = parameter(
-        1.0,
-        "float",
-        "Weight of longer estimates in generalised advantages; with 1 an advantage is the return "
-        "minus the baseline.",
-        Interval(Real, 0, 1, closed="both"),
-    )
-    baseline: str = parameter(
-        "linear",
-        '{"linear", "none"}',
-        "Expected return that advantages are relative to: linear in observation and time, fitted "
-        "for each task anew, or zero.",
-        StrOptions(set(BASELINES)),
-    )
-    standardize_advantages: bool = parameter(
-        True,
-        "bool",
-        "Whether the advantages of a task are centred and scaled over its steps.",
-        "boolean",
-    )
-    standardize: bool = parameter(
-        True,
-        "bool",
-        "Whether observations are centred and scaled by what random actions lead to.",
-        "boolean",
-        role="training",
-    )
-    n_iterations: int = parameter(
-        300,
-        "int",
-        "Meta-iterations, each with new tasks and episodes.",
-        *OUTER_LOOP_CONSTRAINTS["n_iterations"],
-        role="training",
-    )
-    n_outer_steps: int = parameter(
-        1,
-        "int",
-        "Steps of the outer optimizer on the episodes of a meta-iteration.",
-        Interval(Integral, 1, None, closed="left"),
-        role="training",
-    )
+    inner_lr: float = parameter(0.1, Interval(Real, 0, None, closed="neither"))
+    n_inner_steps: int = parameter(1, Interval(Integral, 0, None, closed="left"))
+    inner_clip_norm: float | None = parameter(None, Interval(Real, 0, None, closed="neither"), None)
+    estimator: str = parameter("lvc", StrOptions(set(ESTIMATORS)))
+    n_episodes: int = parameter(20, Interval(Integral, 1, None, closed="left"))
+    discount: float = parameter(0.99, Interval(Real, 0, 1, closed="right"))
+    gae_lambda: float = parameter(1.0, Interval(Real, 0, 1, closed="both"))
+    baseline: str = parameter("linear", StrOptions(set(BASELINES)))
+    standardize_advantages: bool = parameter(True, "boolean")
+    standardize: bool = parameter(True, "boolean", role="training")
+    n_iterations: int = parameter(300, *OUTER_LOOP_CONSTRAINTS["n_iterations"], role="training")
+    n_outer_steps: int = parameter(1, Interval(Integral, 1, None, closed="left"), role="training")
     meta_batch_size: int = shared_parameter("meta_batch_size", 20)
     meta_lr: float = shared_parameter("meta_lr", 1e-3)
     meta_optimizer: str = shared_parameter("meta_optimizer", "adam")
     schedule: str = shared_parameter("schedule", "constant")
     clip_norm: float | None = shared_parameter("clip_norm", None)
     n_validation_tasks: int = parameter(
-        0,
-        "int",
-        "Tasks set aside, whose mean return chooses the best state; 0: the last state is taken.",
-        Interval(Integral, 0, None, closed="left"),
-        role="training",
+        0, Interval(Integral, 0, None, closed="left"), role="training"
     )
     evaluate_every: int = shared_parameter("evaluate_every", 10)
     patience: int | None = shared_parameter("patience", None)
     device: Any = shared_parameter("device", "auto", role="machine")
-    precision: str = parameter(
-        "float32",
-        '{"float32", "float64"}',
-        "Precision of meta-training.",
-        StrOptions(set(PRECISIONS)),
-        role="training",
-    )
-    execution: str = parameter(
-        "auto",
-        '{"auto", "loop", "threads", "vmap"}',
-        "How the tasks of a meta-iteration are computed: one by one, a thread each, or "
-        "vectorised. ``auto`` chooses by device and size.",
-        *OUTER_LOOP_CONSTRAINTS["execution"],
-        role="machine",
-    )
-    chunk_size: int | None = parameter(
-        None,
-        "int or None",
-        "Tasks vectorised at once; None: all of a meta-batch.",
-        *OUTER_LOOP_CONSTRAINTS["chunk_size"],
-        role="machine",
-    )
-    n_jobs: int | None = parameter(
-        None,
-        "int or None",
-        "Threads over tasks, -1: one per core; None: as many as torch uses.",
-        *OUTER_LOOP_CONSTRAINTS["n_jobs"],
-        role="machine",
-    )
+    precision: str = parameter("float32", StrOptions(set(PRECISIONS)), role="training")
+    execution: str = parameter("auto", *OUTER_LOOP_CONSTRAINTS["execution"], role="machine")
+    chunk_size: int | None = parameter(None, *OUTER_LOOP_CONSTRAINTS["chunk_size"], role="machine")
+    n_jobs: int | None = parameter(None, *OUTER_LOOP_CONSTRAINTS["n_jobs"], role="machine")
     checkpoint: str | PathLike[str] | None = shared_parameter("checkpoint", None, role="machine")
     verbose: int = shared_parameter("verbose", 0, role="machine")
-    random_state: Any = parameter(
-        None,
-        "int, Generator, RandomState or None",
-        "Seed of the drawn weights, tasks and episodes.",
-        *OUTER_LOOP_CONSTRAINTS["random_state"],
-        role="training",
-    )
-
-    shared_attributes: ClassVar[str] = """\
-prior_ : MetaPrior
-    What was learned; give it to :class:`~skmeta.policy.MetaPolicy`.
-history_ : dict of list
-    Learning curve, one entry every ``evaluate_every`` iterations: ``iteration``,
-    ``train_loss``, ``train_score`` and ``validation_score`` (mean return after adaptation),
-    ``meta_lr``, ``seconds``."""
+    random_state: Any = parameter(None, *OUTER_LOOP_CONSTRAINTS["random_state"], role="training")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
