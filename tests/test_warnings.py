@@ -17,7 +17,7 @@ from skmeta.exceptions import (
     SkippedTasksWarning,
     UnusedDataWarning,
 )
-from skmeta.learners import MAML, ProtoNet
+from skmeta.learners import MAML, ProtoNet, Validation
 
 
 def caught(call, category):
@@ -40,7 +40,7 @@ def test_an_evaluation_on_known_classes():
 def test_a_fit_that_leaves_groups_out():
     groups = np.repeat(np.arange(12), [1, *[8] * 11])
     X = np.random.default_rng(0).normal(size=(len(groups), 2))
-    settings = {"n_iterations": 1, "n_shot": 3, "n_query": 3, "n_validation_tasks": 2}
+    settings = {"n_iterations": 1, "n_shot": 3, "n_query": 3, "validation": Validation(n_tasks=2)}
     learner = MAML(**settings, device="cpu", random_state=0)
     warning = caught(lambda: learner.fit(X, X[:, 0], groups), SkippedTasksWarning)
     assert warning.filename == __file__

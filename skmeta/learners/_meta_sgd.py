@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -50,6 +51,8 @@ class MetaSGD(GradientLearner):
     ['rate.head.bias', 'rate.head.weight']
     """
 
+    can_be_recorded: ClassVar[bool] = True
+
     def init_state(self, context: Context, generator: torch.Generator) -> State:
         state = super().init_state(context, generator)
         # A head that starts from zero or from prototypes has no learned weights, but learned step
@@ -57,10 +60,6 @@ class MetaSGD(GradientLearner):
         adapted = initial_head("shared", context.network.n_features, 1, generator) | state
         rates = {f"rate.{n}": torch.full_like(v, self.inner_lr) for n, v in adapted.items()}
         return state | rates
-
-    def recording_key(self, context: Context) -> Hashable:
-        # A subclass may depend on anything.
-        return "exact" if type(self) is MetaSGD else None
 
     def _start_point(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -44,16 +44,13 @@ class ProtoNet(NetworkLearner):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("classification",)
+    can_be_recorded: ClassVar[bool] = True
 
     def needs_every_class(self, head: str) -> bool:
         return True
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
         return context.network.initial_weights()
-
-    def recording_key(self, context: Context) -> Hashable:
-        # A subclass may depend on anything.
-        return "exact" if type(self) is ProtoNet else None
 
     def adapt(
         self,

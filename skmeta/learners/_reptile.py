@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -47,9 +46,7 @@ class Reptile(InnerLoopLearner):
     meta_optimizer: Any = "sgd"  # With a linear schedule.
     meta_lr: float = 1.0
 
-    def recording_key(self, context: Context) -> Hashable:
-        # A subclass may depend on anything.
-        return "exact" if type(self) is Reptile else None
+    can_be_recorded: ClassVar[bool] = True
 
     def meta_gradient(
         self, context: Context, state: State, task: TaskTensors

@@ -1,15 +1,12 @@
 """Checkpoints: files from which a killed run resumes bit for bit.
 
 Checkpoints are tensor files, as priors are. The state of a run is written as JSON, in which the
-name of a tensor stands for each array. Version 0.1 wrote checkpoints with ``torch.save``. They are
-read by torch's unpickler for weights, which runs no code.
+name of a tensor stands for each array.
 """
 
 from __future__ import annotations
 
-import io
 import os
-import zipfile
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,6 @@ from skmeta.exceptions import CheckpointError
 FORMAT = FileFormat("skmeta.checkpoint", 2, "a checkpoint", "meta-training", CheckpointError)
 
 _ADVICE = "Give another path, or delete the file to start anew."
-_ZIP = b"PK\3\4"  # torch.save writes zip files
 
 # Keys of JSON objects that stand for what JSON does not have.
 _TENSOR, _ARRAY, _TUPLE, _PAIRS = "$tensor", "$array", "$tuple", "$pairs"
@@ -106,17 +102,15 @@ def load_checkpoint(path: str | PathLike[str], fingerprint: str) -> dict[str, An
     try:
         if not path.exists():
             return None
-        is_old = path.is_file() and _starts_with_zip(path)
-        found, content = _read_0_1(path) if is_old else _read(path)
+        owner, content = _read(path)
     except OSError as error:
         raise CheckpointError(
             f"checkpoint={os.fspath(path)!r} cannot be read ({error}). {_ADVICE}"
         ) from error
-    if found != fingerprint:
-        old = " Version 0.1 began it, whose learners had other parameters." if is_old else ""
+    if owner != fingerprint:
         raise CheckpointError(
-            f"checkpoint={os.fspath(path)!r} belongs to a run with other parameters or data."
-            f"{old} {_ADVICE}"
+            f"checkpoint={os.fspath(path)!r} belongs to a run with other parameters or data. "
+            f"{_ADVICE}"
         )
     return content
 
@@ -137,31 +131,6 @@ def _read(path: Path) -> tuple[Any, dict[str, Any]]:
             f"{place} cannot be read as a checkpoint of skmeta: {error}. {_ADVICE}"
         ) from error
     return fields["fingerprint"], content
-
-
-def _starts_with_zip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(_ZIP)) == _ZIP
-
-
-def _read_0_1(path: Path) -> tuple[Any, dict[str, Any]]:
-    """Read a checkpoint of version 0.1, to be removed in version 0.4."""
-    content = path.read_bytes()
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as file:
-            damaged = file.testzip()
-        if damaged is not None:
-            raise ValueError(f"{damaged!r} in it is damaged.")
-        saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        if saved["format"] != 1:
-            raise ValueError(f"it has format {saved['format']!r}.")
-        return saved["fingerprint"], dict(saved["content"])
-    except Exception as error:  # torch raises whatever a damaged file leads it to
-        reason = str(error).partition("\n")[0] or "the file ends too early."
-        raise CheckpointError(
-            f"checkpoint={os.fspath(path)!r} cannot be read as a checkpoint of skmeta: {reason} "
-            f"{_ADVICE}"
-        ) from error
 
 
 def _pack(value: Any, tensors: dict[str, np.ndarray]) -> Any:

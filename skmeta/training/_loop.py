@@ -328,9 +328,6 @@ class _Run:
             self.has_warned = False
 
     def restore(self, saved: dict[str, Any]) -> None:
-        optimizer = saved.get("optimizer")
-        if isinstance(optimizer, dict) and "param_groups" in optimizer:  # of version 0.1
-            saved = saved | {"optimizer": optimizer["state"]}
         make_optimizer = OPTIMIZERS[self.settings.optimizer]
         check_saved(saved, self.state, make_optimizer, self.settings.n_iterations, self.rng)
         for name, value in self.state.items():

@@ -56,7 +56,8 @@ def test_a_recorded_fit_learns_the_same(learner, execution, monkeypatch, caplog)
         monkeypatch.setattr(_session, "WORTH_RECORDING", least)
         with caplog.at_level("DEBUG", "skmeta.backend"):
             fitted = fit(
-                type(learner)(**learner.get_params() | SMALL | {"execution": execution}), kind
+                type(learner)(**learner.get_params(deep=False) | SMALL | {"execution": execution}),
+                kind,
             )
         found.append(fitted.prior_.tensors)
     assert not [r for r in caplog.records if r.name.startswith("skmeta")]

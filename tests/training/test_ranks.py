@@ -40,12 +40,12 @@ if dies == "True" and rank == 1:
                 os.kill(os.getpid(), 9)
             return super().mean_gradient(*args)
 
-    Dies.__name__ = name
+    Dies.__name__, Dies.__module__ = name, learner_class.__module__
     learner_class = Dies
 X, y, groups = make_sinusoid_tasks(n_tasks=40, random_state=0)
 learner = learner_class(
-    n_shot=5, n_query=5, meta_batch_size=5, n_iterations=int(n_iterations), evaluate_every=10,
-    patience=4, n_validation_tasks=8, backbone_params={"hidden": (8,)}, device="cpu",
+    n_shot=5, n_query=5, meta_batch_size=5, n_iterations=int(n_iterations),
+    validation=learners.Validation(n_tasks=8, every=10, patience=4), backbone_params={"hidden": (8,)}, device="cpu",
     random_state=None if seed == "None" else int(seed), verbose=1,
     checkpoint=None if seed == "None" else folder / "checkpoint",
 ).fit(X, y, groups)

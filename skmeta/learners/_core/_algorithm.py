@@ -47,6 +47,8 @@ class Algorithm(GroupMethods, DocLink, Declared, ABC):
     limits: ClassVar[TaskLimits] = TaskLimits()
     # Whether init_state itself takes the weights of the parameter ``prior``.
     loads_prior: ClassVar[bool] = False
+    # Whether the meta-gradient depends on nothing but the state and the task. It is not inherited.
+    can_be_recorded: ClassVar[bool] = False
     # What it may compute in.
     precisions: ClassVar[tuple[str, ...]] = tuple(NETWORK_PRECISIONS)
 
@@ -208,9 +210,10 @@ class Algorithm(GroupMethods, DocLink, Declared, ABC):
         Returns
         -------
         hashable or None
-            By default None: the meta-gradient is not recorded.
+            By default None, which means that the meta-gradient is not recorded, unless the class
+            itself says that it ``can_be_recorded``: a subclass may depend on anything.
         """
-        return None
+        return "exact" if vars(type(self)).get("can_be_recorded") else None
 
     def meta_gradient(
         self, context: Context, state: State, task: TaskTensors

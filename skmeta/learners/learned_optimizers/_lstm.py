@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -78,6 +78,8 @@ class LSTMMetaLearner(GradientLearner):
     n_hidden: int = parameter(20, Interval(Integral, 1, None, closed="left"))
     query_statistics: bool = parameter(False, "boolean", role="training")
 
+    can_be_recorded: ClassVar[bool] = True
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "inner_lr": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
     }
@@ -125,10 +127,6 @@ class LSTMMetaLearner(GradientLearner):
             "gates.before": gates[:, self.n_hidden + 1 :],
             "gates.bias": torch.stack([state[f"gate.{n}.bias"] for n in ("forget", "input")]),
         }
-
-    def recording_key(self, context: Context) -> Hashable:
-        # A subclass may depend on anything.
-        return "exact" if type(self) is LSTMMetaLearner else None
 
     def meta_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
