@@ -377,7 +377,8 @@ X = np.random.default_rng(0).normal(size=(len(y), 64))
 learner = MAML(
     backbone="conv4", backbone_params={"n_channels": 4, "n_blocks": 2}, n_way=3, n_shot=1,
     n_query=2, n_iterations=int(sys.argv[2]), meta_batch_size=4,
-    validation=Validation(n_tasks=4, every=10), device="cpu", random_state=0, checkpoint=sys.argv[3] or None,
+    validation=Validation(n_tasks=4, every=10), device="cpu", random_state=0,
+    checkpoint=sys.argv[3] or None,
 )
 learner.fit(X, y).prior_.save(sys.argv[1])
 """

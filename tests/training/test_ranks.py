@@ -45,7 +45,8 @@ if dies == "True" and rank == 1:
 X, y, groups = make_sinusoid_tasks(n_tasks=40, random_state=0)
 learner = learner_class(
     n_shot=5, n_query=5, meta_batch_size=5, n_iterations=int(n_iterations),
-    validation=learners.Validation(n_tasks=8, every=10, patience=4), backbone_params={"hidden": (8,)}, device="cpu",
+    validation=learners.Validation(n_tasks=8, every=10, patience=4),
+    backbone_params={"hidden": (8,)}, device="cpu",
     random_state=None if seed == "None" else int(seed), verbose=1,
     checkpoint=None if seed == "None" else folder / "checkpoint",
 ).fit(X, y, groups)
