@@ -20,7 +20,9 @@ def regression():
 def classification():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(120, 3)), np.repeat(np.arange(12), 10)
-    return ProtoNet(n_way=2, n_shot=1, n_query=3, validation=0, **SHORT).fit(X, y)
+    return ProtoNet(
+        n_way=2, n_shot=1, n_query=3, **SHORT | {"validation": Validation(0.0, every=2)}
+    ).fit(X, y)
 
 
 def test_curves_are_those_of_the_history(regression):

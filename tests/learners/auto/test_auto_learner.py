@@ -272,7 +272,9 @@ def test_frames_with_categories_and_missing_values(learner):
     X = pd.DataFrame({"size": rng.normal(size=288), "colour": rng.choice(["red", "blue"], 288)})
     y = X["size"] + 3 * (X["colour"] == "red") + rng.normal(size=24)[groups]
     X.loc[::17, "size"] = np.nan
-    learner = clone(learner).set_params(n_iterations=0) if learner.allow_nan else learner
+    learner = clone(learner)
+    if "n_iterations" in learner.get_params(deep=False):
+        learner.set_params(n_iterations=0)
     auto = AutoLearner(candidates=[learner], random_state=0).fit(X, y, groups=groups)
     assert auto.prior_.n_features_in == 2
     assert list(auto.prior_.feature_names_in) == ["size", "colour"]
