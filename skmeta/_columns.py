@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, time, timedelta
-from numbers import Number
+from numbers import Integral, Number
 from typing import Any, Self
 
 import numpy as np
 
-from skmeta._validation import quote_some
+from skmeta._validation import quote_some, suggest
 
 __all__ = [
     "FrameEncoder",
@@ -19,7 +19,10 @@ __all__ = [
     "has_categories",
     "is_data_frame",
     "labels_of",
+    "resolve_columns",
     "sorted_labels",
+    "take_column",
+    "times_of",
 ]
 
 # Types of pandas and polars columns of categories, in lower case, without their settings.
@@ -97,6 +100,103 @@ def sorted_labels(column: Any) -> list[Any]:
             f"Column {column.name!r} has categories that cannot be put in an order: "
             f"{quote_some(labels)}. Convert them to one type, for example with astype(str)."
         ) from error
+
+
+def resolve_columns(X: Any, names: Any, parameter: str) -> list[int]:
+    """Return the positions of columns that were named.
+
+    Parameters
+    ----------
+    X : data frame or array-like of shape (n_samples, n_features)
+        The table.
+    names : str, int, or sequence of them
+        Names or positions of columns.
+    parameter : str
+        The parameter that has them, for errors.
+
+    Returns
+    -------
+    list of int
+        Positions, in the order given.
+
+    Raises
+    ------
+    ValueError
+        If a column is not there.
+    """
+    known = [str(column.name) for column in frame_columns(X)]
+    n_columns = len(known) or int(np.shape(X)[1])
+    given = [names] if isinstance(names, (str, Integral)) else list(names)
+    found = []
+    for name in given:
+        if isinstance(name, str):
+            if not known:
+                raise ValueError(
+                    f"{parameter}={name!r} is a name, but X is {type(X).__name__}, which has no "
+                    "names of columns. Pass a data frame, or the position of the column. In a "
+                    "pipeline, set_output(transform='pandas') keeps the names."
+                )
+            if name not in known:
+                hint = suggest(name, known) or f" It has {quote_some(known, 8)}."
+                raise ValueError(f"X has no column {name!r}, which {parameter} names.{hint}")
+            found.append(known.index(name))
+        elif isinstance(name, Integral) and not isinstance(name, bool):
+            if not -n_columns <= int(name) < n_columns:
+                raise ValueError(
+                    f"{parameter}={name} is no position of a column: X has {n_columns} columns, "
+                    f"0 to {n_columns - 1}."
+                )
+            found.append(int(name) % n_columns)
+        else:
+            raise ValueError(f"{parameter} must be names or positions of columns, got {name!r}.")
+    if len(set(found)) < len(found):
+        raise ValueError(f"{parameter}={names!r} names a column twice. Name each once.")
+    return found
+
+
+def take_column(X: Any, position: int) -> np.ndarray:
+    """Return the values of a column; a missing one is None or NaN."""
+    if is_data_frame(X):
+        column = frame_columns(X)[position]
+        values = np.array(column.to_list(), dtype=object)
+        missing = np.array(column.is_null() if hasattr(column, "is_null") else column.isna(), bool)
+        values[missing] = None
+        return values
+    return np.asarray(X)[:, position]
+
+
+def times_of(X: Any, name: str | int) -> np.ndarray:
+    """Return the ranks of the values of a column in ascending order, such as those of dates.
+
+    Parameters
+    ----------
+    X : data frame or array-like of shape (n_samples, n_features)
+        The table.
+    name : str or int
+        Name or position of the column.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Equal values have the same rank.
+
+    Raises
+    ------
+    ValueError
+        If the column is not there, or cannot be sorted.
+    """
+    values = take_column(X, resolve_columns(X, name, "order")[0])
+    missing = np.array([v is None or v != v for v in values.tolist()], bool)
+    try:
+        ranks = np.unique(values, return_inverse=True)[1] if not missing.any() else None
+    except TypeError:
+        ranks = None
+    if ranks is None:
+        raise ValueError(
+            f"Column {name!r}, which order names, cannot be sorted. Fill missing values, and give "
+            "it one type."
+        )
+    return np.asarray(ranks, dtype=np.float64)
 
 
 class FrameEncoder:

@@ -10,14 +10,14 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmeta._columns import is_data_frame
+from skmeta._columns import is_data_frame, resolve_columns, take_column, times_of
 from skmeta._doc_link import DocLink
 from skmeta._progress import progress_bar
 from skmeta._sklearn_compat import HasMethods, Interval, StrOptions, check_sample_weight
 from skmeta._validation import check_rows, quote, quote_some, suggest, suggest_parameters
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
-from skmeta.grouped._columns import FeatureColumns, group_labels, resolve_columns, take_column
+from skmeta.grouped._columns import FeatureColumns, group_labels
 from skmeta.grouped._ensemble import MEMBERS
 from skmeta.grouped._model import GroupedModel, Predictions, Settings
 from skmeta.learners import HierarchicalLinear
@@ -78,7 +78,8 @@ class BaseGrouped(DocLink, BaseEstimator):
     def _fit_table(self, X: Any, y: np.ndarray, sample_weight: Any, n_classes: int) -> None:
         """Fit to rows that were checked; y are targets or class codes."""
         weight = self._weight(sample_weight, X)
-        labels, times = self._labels_of(X, reset=True), self._times(X)
+        labels = self._labels_of(X)
+        times = None if self.order is None else times_of(X, self.order)
         names, codes = _codes(labels)
         if self.groups is not None:
             _check_groups(names, codes, y, self._group_name())
@@ -130,7 +131,7 @@ class BaseGrouped(DocLink, BaseEstimator):
             )
         return X
 
-    def _labels_of(self, X: Any, reset: bool = False) -> list[Any]:
+    def _labels_of(self, X: Any) -> list[Any]:
         if not self._group_positions:
             return [None] * len(X)
         values = take_column(X, self._group_positions[0])
@@ -139,19 +140,6 @@ class BaseGrouped(DocLink, BaseEstimator):
     def _group_name(self) -> str:
         given = self.groups[0] if isinstance(self.groups, (list, tuple)) else self.groups
         return quote(given)
-
-    def _times(self, X: Any) -> np.ndarray | None:
-        if not self._order_position:
-            return None
-        values = take_column(X, self._order_position[0])
-        try:
-            # Ranks, so that dates and numbers are alike.
-            return np.unique(values, return_inverse=True)[1].astype(float)
-        except TypeError as error:
-            raise ValueError(
-                f"Column {self.order!r}, which order names, cannot be sorted ({error}). Fill "
-                "missing values, and give it one type."
-            ) from error
 
     def _weight(self, sample_weight: Any, X: Any) -> np.ndarray:
         rows = np.empty((len(X), 1))

@@ -3,77 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from skmeta._columns import FrameEncoder, frame_columns, is_data_frame
 from skmeta._sklearn_compat import get_feature_names
-from skmeta._validation import quote_some, suggest
-
-
-def resolve_columns(X: Any, names: Any, parameter: str) -> list[int]:
-    """Return the positions of columns that were named.
-
-    Parameters
-    ----------
-    X : data frame or array-like of shape (n_samples, n_features)
-        The table.
-    names : str, int, or sequence of them
-        Names or positions of columns.
-    parameter : str
-        The parameter that has them, for errors.
-
-    Returns
-    -------
-    list of int
-        Positions, in the order given.
-
-    Raises
-    ------
-    ValueError
-        If a column is not there.
-    """
-    known = [str(column.name) for column in frame_columns(X)]
-    n_columns = len(known) or int(np.shape(X)[1])
-    given = [names] if isinstance(names, (str, Integral)) else list(names)
-    found = []
-    for name in given:
-        if isinstance(name, str):
-            if not known:
-                raise ValueError(
-                    f"{parameter}={name!r} is a name, but X is {type(X).__name__}, which has no "
-                    "names of columns. Pass a data frame, or the position of the column. In a "
-                    "pipeline, set_output(transform='pandas') keeps the names."
-                )
-            if name not in known:
-                hint = suggest(name, known) or f" It has {quote_some(known, 8)}."
-                raise ValueError(f"X has no column {name!r}, which {parameter} names.{hint}")
-            found.append(known.index(name))
-        elif isinstance(name, Integral) and not isinstance(name, bool):
-            if not -n_columns <= int(name) < n_columns:
-                raise ValueError(
-                    f"{parameter}={name} is no position of a column: X has {n_columns} columns, "
-                    f"0 to {n_columns - 1}."
-                )
-            found.append(int(name) % n_columns)
-        else:
-            raise ValueError(f"{parameter} must be names or positions of columns, got {name!r}.")
-    if len(set(found)) < len(found):
-        raise ValueError(f"{parameter}={names!r} names a column twice. Name each once.")
-    return found
-
-
-def take_column(X: Any, position: int) -> np.ndarray:
-    """Return the values of a column; a missing one is None or NaN."""
-    if is_data_frame(X):
-        column = frame_columns(X)[position]
-        values = np.array(column.to_list(), dtype=object)
-        missing = np.array(column.is_null() if hasattr(column, "is_null") else column.isna(), bool)
-        values[missing] = None
-        return values
-    return np.asarray(X)[:, position]
+from skmeta._validation import quote_some
 
 
 def group_labels(values: np.ndarray, name: str) -> np.ndarray:

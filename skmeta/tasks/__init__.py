@@ -1,5 +1,6 @@
 """What a task is, and how tasks are drawn from a table (NumPy only)."""
 
+from skmeta.tasks._known_rows import KnownRowsGroupKFold
 from skmeta.tasks._noise import with_wrong_labels
 from skmeta.tasks._overlap import warn_if_reused as warn_if_reused
 from skmeta.tasks._samplers import ClassEpisodes, GroupEpisodes
@@ -14,6 +15,7 @@ __all__ = [
     "ClassEpisodes",
     "EpisodeSplit",
     "GroupEpisodes",
+    "KnownRowsGroupKFold",
     "Task",
     "split_tasks",
     "with_wrong_labels",

@@ -190,6 +190,9 @@ class GroupEpisodes:
         What ``n_shot`` and ``n_query`` count in a classification. ``"class"``: rows of each class
         that the group has. ``"task"``: rows in all, drawn at random whatever their classes, so
         that a support set may lack a class, and a group may have a single one.
+    order : array-like of shape (n_samples,), optional
+        Times, or anything that can be sorted. The support rows of a group are then its earliest,
+        and the query rows those that follow. By default, both are drawn at random.
 
     Attributes
     ----------
@@ -231,6 +234,7 @@ class GroupEpisodes:
         *,
         classes: Any = None,
         shots_per: str = "class",
+        order: Any = None,
     ) -> None:
         if shots_per not in ("class", "task"):
             raise ValueError(f"shots_per must be 'class' or 'task', got {shots_per!r}.")
@@ -260,7 +264,10 @@ class GroupEpisodes:
         n_usable = np.bincount(owner[sizes >= 2], minlength=len(names))
         fit = self._is_task(counts, n_present, n_usable)
         self._report_skipped(names, counts, n_present, fit)
-        rows = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
+        self._is_ordered = order is not None
+        times = np.zeros(len(codes)) if order is None else check_labels(order, "order", len(codes))
+        # Sorted by group, and by time within it.
+        rows = np.split(np.lexsort((times, codes)), np.cumsum(counts)[:-1])
         self._rows = [rows[k] for k in np.flatnonzero(fit)]
         self.names, self.n_usable = names[fit], n_usable[fit]
 
@@ -322,7 +329,8 @@ class GroupEpisodes:
         -------
         Task
         """
-        rows = rng.permutation(self._rows[position])
+        rows = self._rows[position]
+        rows = rows if self._is_ordered else rng.permutation(rows)
         if self.classes is None:
             return self._regression(position, rows, rng)
         rows = rows[np.argsort(self._stratum[rows], kind="stable")]
@@ -350,7 +358,7 @@ class GroupEpisodes:
         )
 
     def _regression(self, position: int, rows: np.ndarray, rng: np.random.Generator) -> Task:
-        """Divide the rows of a group, in a random order; they are more than the fewest shots."""
+        """Divide the rows of a group, in their order; they are more than the fewest shots."""
         n_shot = draw_shots(rng, self._low, max(self._low, min(self._high, len(rows) - 1)))
         support, w_support = _fill(rows[:n_shot], self._high)
         query, w_query = _fill(rows[n_shot : n_shot + self.n_query], self.n_query)

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.multiclass import type_of_target
 
+from skmeta._columns import times_of
 from skmeta._random import check_rng
 from skmeta._validation import check_count, check_labels
 from skmeta.exceptions import EpisodeError
@@ -118,6 +119,10 @@ class EpisodeSplit(BaseCrossValidator):
         What ``y`` is. A regression needs ``groups``. "auto" asks
         :func:`~sklearn.utils.multiclass.type_of_target`, which takes whole numbers for classes:
         set it to "regression" if your targets are whole numbers.
+    order : str, int or None, default=None
+        Name or position of a column of ``X`` that holds times. With ``groups``, the support rows
+        of a group are then its earliest, and the query rows those that follow. Validation with
+        random rows is too optimistic if groups drift.
     prior : object or None, default=None
         The prior of the estimator that is evaluated, with ``trained_on`` and
         ``trained_on_kind``. If it was trained on classes or groups of this table, ``split`` warns.
@@ -151,6 +156,7 @@ class EpisodeSplit(BaseCrossValidator):
         n_episodes: int = 100,
         *,
         target_type: Literal["auto", "classification", "regression"] = "auto",
+        order: str | int | None = None,
         prior: Any = None,
         random_state: Any = None,
     ) -> None:
@@ -159,6 +165,7 @@ class EpisodeSplit(BaseCrossValidator):
         self.n_query = n_query
         self.n_episodes = n_episodes
         self.target_type = target_type
+        self.order = order
         self.prior = prior
         self.random_state = random_state
 
@@ -184,7 +191,7 @@ class EpisodeSplit(BaseCrossValidator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Only its number of rows matters.
+            Only its number of rows matters, and the column that ``order`` names.
         y : array-like of shape (n_samples,)
             Classes or targets.
         groups : array-like of shape (n_samples,) or None, default=None
@@ -212,7 +219,8 @@ class EpisodeSplit(BaseCrossValidator):
         if groups is None:
             tasks = self._class_episodes(y, rng)
         else:
-            tasks = self._group_episodes(y, check_labels(groups, "groups", len(y)), rng)
+            times = None if self.order is None else times_of(X, self.order)
+            tasks = self._group_episodes(y, check_labels(groups, "groups", len(y)), times, rng)
         return (
             (task.support[task.w_support > 0], task.query[task.w_query > 0])
             for task in islice(tasks, n_episodes)
@@ -230,10 +238,15 @@ class EpisodeSplit(BaseCrossValidator):
         return (sampler.sample(rng) for _ in repeat(None))
 
     def _group_episodes(
-        self, y: np.ndarray, groups: np.ndarray, rng: np.random.Generator
+        self,
+        y: np.ndarray,
+        groups: np.ndarray,
+        times: np.ndarray | None,
+        rng: np.random.Generator,
     ) -> Iterator[Task]:
         classes = np.unique(y) if self._is_classification(y) else None
-        sampler = GroupEpisodes(y, groups, self.n_shot, self.n_query, classes=classes)
+        settings: dict[str, Any] = {"classes": classes, "order": times}
+        sampler = GroupEpisodes(y, groups, self.n_shot, self.n_query, **settings)
         n_way = None if self.n_way is None else check_count(self.n_way, "n_way", 2)
         if classes is None and n_way is not None:
             raise EpisodeError(f"n_way={n_way}, but y holds regression targets. Leave n_way out.")

@@ -246,6 +246,7 @@ def missing_attribute(learner: Any, name: str) -> AttributeError:
         return AttributeError(
             f"{own} has no {name}: it learns from many tasks how to learn a new one. "
             f"{'Use' if is_fitted else 'Call fit first, then use'} an estimator for a new task: "
-            f"{estimator}(learner).fit(X_new, y_new).{name}(...)."
+            f"{estimator}(learner).fit(X_new, y_new).{name}(...). A whole table of groups is "
+            f"predicted by skmeta.Grouped{estimator.removeprefix('MetaFewShot')}(groups=...)."
         )
     return AttributeError(f"{own!r} object has no attribute {name!r}")

@@ -1,0 +1,144 @@
+"""Cross-validation over groups of which some rows are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.model_selection import BaseCrossValidator
+
+from skmeta._columns import times_of
+from skmeta._random import check_rng
+from skmeta._validation import check_count, check_labels
+from skmeta.exceptions import EpisodeError
+
+__all__ = ["KnownRowsGroupKFold"]
+
+
+class KnownRowsGroupKFold(BaseCrossValidator):
+    """Cross-validation over groups, with some known rows of each group held out.
+
+    The groups are divided into folds. In each split, ``n_known`` rows of each group of a fold go
+    into the training rows, and its other rows are the test rows. So any model of scikit-learn
+    competes fairly on groups of which few rows are known: as a column of groups, as dummies, or
+    without groups. :class:`~sklearn.model_selection.KFold` measures known groups, and
+    :class:`~sklearn.model_selection.GroupKFold` new groups without rows.
+
+    Parameters
+    ----------
+    n_known : int, default=5
+        Number of known rows of each group held out. With 0, this is a
+        :class:`~sklearn.model_selection.GroupKFold`. A group with no more rows has no test rows.
+    n_splits : int, default=5
+        Number of folds of groups, at least 2.
+    order : str, int or None, default=None
+        Name or position of a column of ``X`` that holds times. The known rows of a group are then
+        its earliest; otherwise they are drawn at random.
+    random_state : int, Generator, RandomState or None, default=None
+        Draws the folds and the known rows. Pass an int for the same splits at each call.
+
+    See Also
+    --------
+    EpisodeSplit : One group in each split, and nothing else to learn from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta.tasks import KnownRowsGroupKFold
+    >>> groups = np.repeat(["a", "b", "c"], 4)
+    >>> cv = KnownRowsGroupKFold(n_known=1, n_splits=3, random_state=0)
+    >>> for train, test in cv.split(np.zeros((12, 1)), groups=groups):
+    ...     print(len(train), groups[test])
+    9 ['c' 'c' 'c']
+    9 ['b' 'b' 'b']
+    9 ['a' 'a' 'a']
+    """
+
+    # Lets scikit-learn's metadata routing pass ``groups`` on without being asked.
+    __metadata_request__split: ClassVar[dict[str, bool]] = {"groups": True}
+
+    def __init__(
+        self,
+        n_known: int = 5,
+        n_splits: int = 5,
+        *,
+        order: str | int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.n_known = n_known
+        self.n_splits = n_splits
+        self.order = order
+        self.random_state = random_state
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Return ``n_splits``.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            Ignored.
+
+        Returns
+        -------
+        int
+        """
+        return check_count(self.n_splits, "n_splits", 2)
+
+    def split(
+        self, X: Any, y: Any = None, groups: Any = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Divide the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Only its number of rows matters, and the column that ``order`` names.
+        y : object
+            Ignored.
+        groups : array-like of shape (n_samples,)
+            The group of each row.
+
+        Yields
+        ------
+        train, test : ndarray of shape (n_rows,), int64
+            Rows to fit on, and rows to score on.
+
+        Raises
+        ------
+        EpisodeError
+            If there are fewer groups than splits, or a fold has no test rows.
+        """
+        if groups is None:
+            raise EpisodeError(
+                "KnownRowsGroupKFold divides groups, but groups is None. Pass groups, one label "
+                "per row, for example cross_val_score(model, X, y, groups=X['school'], cv=...)."
+            )
+        n_splits, n_known = self.get_n_splits(), check_count(self.n_known, "n_known", 0)
+        n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+        names, codes = np.unique(check_labels(groups, "groups", n_rows), return_inverse=True)
+        if len(names) < n_splits:
+            raise EpisodeError(
+                f"n_splits={n_splits}, but there are {len(names)} groups. Lower n_splits."
+            )
+        rng = check_rng(self.random_state)
+        # Drawn without an order in time too, so that the folds do not depend on it.
+        ranks = rng.permutation(n_rows).astype(np.float64)
+        fold_of_group = rng.permutation(len(names)) % n_splits
+        if self.order is not None:
+            ranks = times_of(X, self.order)
+        order = np.lexsort((ranks, codes))
+        sizes = np.bincount(codes)
+        place = np.empty(n_rows, dtype=np.int64)
+        place[order] = np.arange(n_rows) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        folds = np.where(place < n_known, -1, fold_of_group[codes])
+        counts = np.bincount(folds[folds >= 0], minlength=n_splits)
+        if counts.min() == 0:
+            raise EpisodeError(
+                f"Fold {counts.argmin()} has no test rows: none of its groups has more than "
+                f"n_known={n_known} rows. Lower n_known or n_splits."
+            )
+        return (
+            (np.flatnonzero(folds != fold), np.flatnonzero(folds == fold))
+            for fold in range(n_splits)
+        )
