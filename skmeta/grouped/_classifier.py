@@ -35,10 +35,11 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
     learner : "auto" or MetaLearner, default="auto"
         Learns how groups differ: any learner of :mod:`skmeta.learners` that takes groups.
         ``"auto"`` is :class:`~skmeta.learners.HierarchicalLinear`.
-    combine : {"auto", "population", "learner", "both", "trees"}, default="auto"
+    combine : {"auto", "population", "learner", "both", "trees", "rows"}, default="auto"
         What predicts: the population; the learner, from the columns; the learner, from the columns
-        and the log odds of the population (``"both"``); or a second population, which has the log
-        odds of ``"both"`` as columns. ``"auto"`` is a weighted mean of the probabilities of all.
+        and the log odds of the population (``"both"``); a second population, which has the log
+        odds of ``"both"`` as columns (``"trees"``); or the same, fitted on rows of the group, too
+        (``"rows"``, for known groups). ``"auto"`` is a weighted mean of the probabilities of all.
         The weights follow from the log loss on groups that are held out, and depend on the number
         of known rows.
     unknown_groups : {"predict", "error"}, default="predict"

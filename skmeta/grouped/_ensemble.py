@@ -4,7 +4,9 @@
 * ``learner``: how groups differ, in the columns;
 * ``both``: how groups differ, in the columns and the predictions of the population;
 * ``trees``: a second population, which has the predictions of ``both`` as columns. It learns how
-  what differs between groups depends on the columns.
+  what differs between groups depends on the columns;
+* ``rows``: the same, cross-fitted over rows in place of groups. It has seen rows of the group, and
+  predicts known groups only: columns that are constant in a group tell it which group it is.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from skmeta.grouped._cases import Table
 from skmeta.grouped._group_learner import GroupLearner, Rows
 from skmeta.grouped._population import Population, fill, fit_population, log_odds
 
-POPULATION, LEARNER, BOTH, TREES = MEMBERS = ("population", "learner", "both", "trees")
+MEMBERS = ("population", "learner", "both", "trees", "rows")
+POPULATION, LEARNER, BOTH, TREES, ROWS = MEMBERS
 # Each of these parts of a group is predicted from the others, for the columns of ``trees``.
 _N_PARTS = 5
 # Least standard deviation, in units of that of the targets.
@@ -47,8 +50,8 @@ class Ensemble:
         self.members, self.n_classes = members, n_classes
         self.spread, self.columns = spread, columns
         self.learners: dict[str, GroupLearner] = {}
-        self.trees: Population | None = None
-        self.trees_ratio = 1.0
+        self.trees: dict[str, Population] = {}
+        self.ratios: dict[str, float] = {}
 
     def fit_learners(self, learner: Any, table: Table) -> Ensemble:
         """Fit the learners that members need.
@@ -65,7 +68,7 @@ class Ensemble:
         Ensemble
             Itself.
         """
-        names = {BOTH if name == TREES else name for name in self.members} - {POPULATION}
+        names = {BOTH if name in (TREES, ROWS) else name for name in self.members} - {POPULATION}
         for name in sorted(names):
             rows = self._rows(name, table)
             self.learners[name] = GroupLearner.fit(learner, rows, table.codes, self.n_classes)
@@ -78,7 +81,7 @@ class Ensemble:
         folds: np.ndarray,
         n_jobs: int | None,
         report: Callable[[], None],
-    ) -> None:
+    ) -> np.ndarray:
         """Fit the trees to predictions of each row from the others of its group.
 
         Parameters
@@ -93,24 +96,34 @@ class Ensemble:
             Number of models that are fitted at once.
         report : callable
             Called after each fit.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_classes)
+            Predictions of ``rows`` by models that have not seen the row.
         """
-        if TREES not in self.members:
-            return
+        names = [name for name in (TREES, ROWS) if name in self.members]
+        unseen = table.shared
+        if not names:
+            return unseen
         parts = deal_rows(table.codes, _N_PARTS)
-        shape = table.shared.shape
-        mean, std = np.empty(shape), np.empty(len(table.y))
+        mean, std = np.empty(table.shared.shape), np.empty(len(table.y))
         for part in range(int(parts.max()) + 1):
             query = np.flatnonzero(parts == part)
             known, at = table.take(np.flatnonzero(parts != part)), table.take(query)
             mean[query], std[query] = self._learned(BOTH, known, at)
         labels = np.arange(self.n_classes) if self.n_classes else None
         X = self._tree_columns(table.X, mean, std)
-        self.trees, unseen = fit_population(
-            population, X, table.y, table.weight, folds, labels, n_jobs=n_jobs, report=report
-        )
-        if not self.n_classes:
-            ratio = (table.y - unseen) / std
-            self.trees_ratio = float(np.sqrt(np.average(ratio**2, weights=table.weight)))
+        for name in names:
+            by = folds if name == TREES else parts
+            self.trees[name], unseen = fit_population(
+                population, X, table.y, table.weight, by, labels, n_jobs=n_jobs, report=report
+            )
+            self.ratios[name] = 1.0
+            if not self.n_classes:
+                squares = ((table.y - unseen) / std) ** 2
+                self.ratios[name] = float(np.sqrt(np.average(squares, weights=table.weight)))
+        return unseen
 
     def predict(
         self, known: Table, at: Table, folds: np.ndarray, weights: np.ndarray | None = None
@@ -143,13 +156,14 @@ class Ensemble:
             rows = np.flatnonzero(needed[k])
             if name == POPULATION or not len(rows):
                 means[k], stds[k] = at.shared, self.spread
-            elif name == TREES:
-                assert self.trees is not None
+            elif name in (TREES, ROWS):
                 if BOTH not in of_both:
                     of_both[BOTH] = self._learned(BOTH, known, at)
                 X = self._tree_columns(at.X, *of_both[BOTH])[rows]
-                means[k, rows] = self.trees.predict(X, folds[rows])
-                stds[k, rows] = self.trees_ratio * of_both[BOTH][1][rows]
+                # A model of rows has no fold of its own for a row to predict.
+                by = folds[rows] if name == TREES else np.full(len(rows), -1)
+                means[k, rows] = self.trees[name].predict(X, by)
+                stds[k, rows] = self.ratios[name] * of_both[BOTH][1][rows]
             else:
                 found = self._learned(name, known, at.take(rows))
                 means[k, rows], stds[k, rows] = found

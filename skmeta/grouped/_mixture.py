@@ -22,7 +22,7 @@ from scipy.special import softmax
 from skmeta.grouped._population import losses_of
 
 # Steps of the grid from 0 to 1.
-_N_STEPS = 8
+_N_STEPS = 6
 # Rows of a group are dependent, and count like this number of rows in all.
 _N_INDEPENDENT = 3.0
 # Probabilities of the quantiles of standardised residuals that are kept.

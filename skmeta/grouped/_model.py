@@ -15,12 +15,12 @@ from skmeta.grouped._canonical import (
     deal_rows,
 )
 from skmeta.grouped._cases import Case, Table, joined, make_cases, some
-from skmeta.grouped._ensemble import MEMBERS, POPULATION, Ensemble
+from skmeta.grouped._ensemble import MEMBERS, POPULATION, ROWS, Ensemble
 from skmeta.grouped._mixture import Level, interpolate, mix, weigh
 from skmeta.grouped._population import fill, fit_population
 
 # Groups that are held out in all, and of one fold, at most.
-_ENOUGH_GROUPS, _MOST_GROUPS = 60, 40
+_ENOUGH_GROUPS, _MOST_GROUPS = 30, 40
 # A level needs this many rows to predict.
 _LEAST_ROWS = 10
 # Weights below this are 0.
@@ -91,7 +91,9 @@ class GroupedModel:
     def __init__(self, settings: Settings, n_classes: int) -> None:
         self.settings, self.n_classes = settings, n_classes
         self.labels = np.arange(n_classes) if n_classes else None
+        # Of groups that were not there at fit, and of those that were.
         self.levels: list[Level] = []
+        self.known_levels: list[Level] = []
 
     def fit(
         self,
@@ -161,11 +163,12 @@ class GroupedModel:
         self.ensemble = ensemble()
         self.ensemble.fit_learners(settings.learner, self.known)
         settings.report()
-        self.ensemble.fit_trees(
+        self._unseen = self.ensemble.fit_trees(
             settings.population, self.known, row_folds, settings.n_jobs, settings.report
         )
         if members == (POPULATION,):
             self.levels = [self._level(shared[None], np.full((1, len(y)), spread), self.known, 0.0)]
+            self.known_levels = self.levels
         else:
             self._find_levels(ensemble, times)
         return order
@@ -191,7 +194,7 @@ class GroupedModel:
         for fold in range(n_held_out):
             others = table.take(np.flatnonzero(row_folds != fold))
             members = ensemble().fit_learners(self.settings.learner, others)
-            members.trees, members.trees_ratio = self.ensemble.trees, self.ensemble.trees_ratio
+            members.trees, members.ratios = self.ensemble.trees, self.ensemble.ratios
             groups = some(np.flatnonzero(self.folds == fold), _MOST_GROUPS)
             for level, cases in make_cases(table.codes, times, groups).items():
                 known, known_codes = joined([case.known for case in cases])
@@ -203,26 +206,49 @@ class GroupedModel:
                 )
                 found.setdefault(level, []).append((cases, *outputs))
             self.settings.report()
-        joined_folds = (self._join_folds(parts) for _, parts in sorted(found.items()))
+        self.levels = self._join_levels(found, with_rows=False)
+        self.known_levels = self._join_levels(found, with_rows=True)
+
+    def _join_levels(self, found: dict[float, list[_Found]], with_rows: bool) -> list[Level]:
+        joined_folds = (
+            self._join_folds(parts, with_rows and level == np.inf)
+            for level, parts in sorted(found.items())
+        )
         levels = [level for level in joined_folds if level is not None]
         fixed, last = levels[:-1], levels[-1:]
-        self.levels = [lv for lv in fixed if lv.n_known < last[0].n_known / _NEAR] + last
+        return [level for level in fixed if level.n_known < last[0].n_known / _NEAR] + last
 
-    def _join_folds(self, parts: list[_Found]) -> Level | None:
+    def _join_folds(self, parts: list[_Found], with_rows: bool) -> Level | None:
         cases = [case for of_fold, _, _ in parts for case in of_fold]
         query = np.concatenate([case.query for case in cases])
         if len(query) < min(_LEAST_ROWS, self.n_groups):
             return None
         means, stds = (np.concatenate([part[k] for part in parts], axis=1) for k in (1, 2))
         n_known = float(np.expm1(np.mean([np.log1p(len(case.known)) for case in cases])))
-        return self._level(means, stds, self.known.take(query), n_known)
+        used = np.ones(len(means), bool)
+        if ROWS in self.ensemble.members:
+            k = self.ensemble.members.index(ROWS)
+            means[k] = self._unseen[query]
+            used[k] = with_rows or len(used) == 1
+        return self._level(means, stds, self.known.take(query), n_known, used)
 
-    def _level(self, means: np.ndarray, stds: np.ndarray, at: Table, n_known: float) -> Level:
+    def _level(
+        self,
+        means: np.ndarray,
+        stds: np.ndarray,
+        at: Table,
+        n_known: float,
+        used: np.ndarray | None = None,
+    ) -> Level:
+        """Find the weights of the members that are used; those of others are 0."""
+        used = np.ones(len(means), bool) if used is None else used
         n_groups = len(np.unique(at.codes))
-        of_regression = None if self.n_classes else stds
-        level = weigh(means, of_regression, at.y, at.weight, n_known, n_groups)
-        weights = np.where(level.weights < _LEAST_WEIGHT, 0.0, level.weights)
-        return level._replace(weights=weights / weights.sum())
+        of_regression = None if self.n_classes else stds[used]
+        found = weigh(means[used], of_regression, at.y, at.weight, n_known, n_groups)
+        weights, losses = np.zeros(len(used)), np.full(len(used) + 1, np.nan)
+        weights[used] = np.where(found.weights < _LEAST_WEIGHT, 0.0, found.weights)
+        losses[np.append(used, True)] = found.losses
+        return found._replace(weights=weights / weights.sum(), losses=losses)
 
     # ------------------------------------------------------------------------------ new rows
 
@@ -257,6 +283,10 @@ class GroupedModel:
         counts = np.bincount(self.known.codes)
         n_known = np.where(codes >= 0, counts[codes], 0)
         weights, quantiles = interpolate(self.levels, n_known)
+        is_old = (codes >= 0) & (codes < self.n_groups)
+        of_known, quantiles_of_known = interpolate(self.known_levels, n_known)
+        weights = np.where(is_old, of_known, weights)
+        quantiles = np.where(is_old[:, None], quantiles_of_known, quantiles)
         means, stds = self.ensemble.predict(self.known, at, self._folds_of(codes), weights)
         return Predictions(mix(means, weights), mix(stds, weights), quantiles)
 

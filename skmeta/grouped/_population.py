@@ -183,7 +183,9 @@ class _Fit:
         if self.labels is not None and len(np.unique(self.y[rows])) == 1:
             # Not every classifier takes one class.
             model = DummyClassifier(strategy="prior")
-        params = {"sample_weight": weight} if has_fit_parameter(model, "sample_weight") else {}
+        # Equal weights are none: some estimators take none, and others take longer with them.
+        is_weighted = np.ptp(weight) > 0 and has_fit_parameter(model, "sample_weight")
+        params = {"sample_weight": weight} if is_weighted else {}
         model.fit(self.X[rows], self.y[rows], **params)
         self.report()
         return model
