@@ -18,6 +18,7 @@ from skmeta._validation import check_rows, quote, quote_some, suggest, suggest_p
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.grouped._columns import FeatureColumns, group_labels
+from skmeta.grouped._effects import Coefficients, as_frame, coefficients, summarise
 from skmeta.grouped._ensemble import MEMBERS
 from skmeta.grouped._model import GroupedModel, Predictions, Settings
 from skmeta.learners import HierarchicalLinear
@@ -149,6 +150,36 @@ class BaseGrouped(DocLink, BaseEstimator):
         if not weight.any():
             raise ValueError("sample_weight is 0 for every row. Give at least one a weight.")
         return weight
+
+    # ------------------------------------------------------------------------------ what was found
+
+    @property
+    def effects_(self) -> Any:
+        """Effects of the learner as a pandas data frame, for all groups with known rows.
+
+        The row ``shared`` is a new group, and its deviations are those between groups. ``rows`` are
+        the known rows, ``intercept`` the prediction for an average row of the table, and the others
+        slopes in units of the column. Columns that end in ``std`` are standard deviations. Effects
+        of classifications are on the log odds.
+        """
+        found = self._coefficients()
+        if found is None:
+            raise AttributeError(
+                f"This {type(self).__name__} has no effects_: it has no learner. Name a column of "
+                "groups, and set combine='auto', 'learner' or 'both'."
+            )
+        counts = np.bincount(self.model_.known.codes, minlength=len(self.groups_))
+        labels = getattr(self, "classes_", None)
+        return as_frame(found, self.groups_, counts, None if labels is None else labels.tolist())
+
+    @property
+    def summary_(self) -> str:
+        """Whether the group matters, how much, and what the mixture was compared with."""
+        return summarise(self.model_, self._coefficients())
+
+    def _coefficients(self) -> Coefficients | None:
+        check_is_fitted(self, "model_")
+        return coefficients(self.model_, self._features.names_out())
 
     # ------------------------------------------------------------------------------ new rows
 

@@ -70,7 +70,7 @@ class Ensemble:
         """
         names = {BOTH if name in (TREES, ROWS) else name for name in self.members} - {POPULATION}
         for name in sorted(names):
-            rows = self._rows(name, table)
+            rows = self.rows_of(name, table)
             self.learners[name] = GroupLearner.fit(learner, rows, table.codes, self.n_classes)
         return self
 
@@ -176,13 +176,14 @@ class Ensemble:
         present, position = np.unique(at.codes, return_inverse=True)
         known = known.take(np.flatnonzero(np.isin(known.codes, present)))
         codes_of_known = np.searchsorted(present, known.codes)
-        Z = self._rows(name, at).Z
-        found = self.learners[name].predict(self._rows(name, known), codes_of_known, Z, position)
+        Z = self.rows_of(name, at).Z
+        found = self.learners[name].predict(self.rows_of(name, known), codes_of_known, Z, position)
         if found.std is None:
             return found.mean, np.zeros(len(position))
         return found.mean, np.maximum(found.std, _LEAST_STD)
 
-    def _rows(self, name: str, table: Table) -> Rows:
+    def rows_of(self, name: str, table: Table) -> Rows:
+        """Return the rows of a table with the columns of a learner."""
         Z = fill(table.X)[:, self.columns]
         if name == BOTH:
             Z = np.hstack([Z, self._as_columns(table.shared)])

@@ -105,6 +105,25 @@ class GroupLearner:
         Outputs
             Predictions of all classes, or of the targets.
         """
+        return self.predict_with_noise(known, codes_of_known, Z, codes)[0]
+
+    def predict_with_noise(
+        self, known: Rows, codes_of_known: np.ndarray, Z: np.ndarray, codes: np.ndarray
+    ) -> tuple[Outputs, np.ndarray | None]:
+        """Predict rows of groups, and return the deviation of the noise of each group.
+
+        Parameters
+        ----------
+        known, codes_of_known, Z, codes
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        outputs : Outputs
+            Predictions.
+        noise : ndarray of shape (n_groups,) or None
+            Standard deviations; None if the learner does not know them.
+        """
         session, state = self._session()
         n_groups = int(max(codes.max(), codes_of_known.max(initial=0))) + 1
         if not isinstance(session.learner, HierarchicalLinear):
@@ -115,7 +134,12 @@ class GroupLearner:
             support = adapter.rows(adapter.upload(known.Z), y, known.weight)
             adapted = session.adapt_groups(state, support, adapter.upload(codes_of_known), n_groups)
             x = adapter.inputs(adapter.upload(Z))
-            return self._outputs(session, adapted, x, adapter.upload(codes))
+            outputs = self._outputs(session, adapted, x, adapter.upload(codes))
+        if "groups.log_weight" not in adapted or self.n_classes:
+            return outputs, None
+        variances = adapted["groups.log_weight"].exp() @ adapted["groups.noise"] ** 2
+        noise = adapter.targets(variances.sqrt()) - adapter.targets(torch.zeros_like(variances))
+        return outputs, noise
 
     def _outputs(
         self, session: Session, adapted: State, x: torch.Tensor, codes: torch.Tensor

@@ -58,6 +58,11 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     ----------
     groups_ : list
         Groups with known rows.
+    effects_ : pandas.DataFrame
+        What is shared, and a row for each group: intercept and slopes of the learner, with
+        standard deviations.
+    summary_ : str
+        Whether the group matters, how much, and what the mixture was compared with.
     n_features_in_ : int
         Number of columns, the groups included.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -1,0 +1,164 @@
+"""What a fitted model says of the groups: effects, and whether groups matter.
+
+The learner's prediction is linear in the columns of a row, given the group: for a regression in the
+target, for a classification in the log odds. So its coefficients follow from its predictions for an
+average row, and for rows that differ from it in one column. The variance of a prediction is a
+quadratic form of the row plus that of the noise, so deviations of the coefficients follow, too.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skmeta._optional import import_optional
+from skmeta.grouped._ensemble import BOTH, LEARNER, POPULATION
+from skmeta.grouped._group_learner import Outputs
+from skmeta.grouped._mixture import Level
+from skmeta.grouped._model import GroupedModel
+from skmeta.grouped._population import log_odds
+
+_NAMES = {
+    "population": "population",
+    "learner": "learner",
+    "both": "learner on population",
+    "trees": "trees on learner",
+    "rows": "trees that know the group",
+}
+
+
+class Coefficients(NamedTuple):
+    """Coefficients of each known group, and last those of a new group.
+
+    Attributes
+    ----------
+    names : list of str
+        ``intercept``, which is the prediction for an average row, then the columns.
+    mean : ndarray of shape (n_groups + 1, q, r)
+        Coefficients of r outputs: the target, the log odds of the second of two classes, or those
+        of each class.
+    std : ndarray of shape (n_groups + 1, q) or None
+        Standard deviations; of a new group, those between groups.
+    """
+
+    names: list[str]
+    mean: np.ndarray
+    std: np.ndarray | None
+
+
+def coefficients(model: GroupedModel, names: list[str]) -> Coefficients | None:
+    """Return the coefficients of the learner; None without one.
+
+    Parameters
+    ----------
+    model : GroupedModel
+        Fitted.
+    names : list of str
+        Names of the columns of the model.
+    """
+    ensemble = model.ensemble
+    name = LEARNER if LEARNER in ensemble.learners else BOTH
+    if name not in ensemble.learners:
+        return None
+    learner = ensemble.learners[name]
+    known = ensemble.rows_of(name, model.known)
+    n_groups, d = int(model.known.codes.max()) + 1, learner.n_columns
+    centre = known.Z.mean(0)
+    # An average row, then rows one unit above and below it in each column.
+    points = np.vstack([centre, centre + np.eye(d), centre - np.eye(d)])
+    codes = np.repeat(np.arange(n_groups + 1), len(points))
+    Z = np.tile(points, (n_groups + 1, 1))
+    found, noise = learner.predict_with_noise(known, model.known.codes, Z, codes)
+    outputs = log_odds(found.mean) if model.n_classes else found.mean[:, None]
+    by_group = outputs.reshape(n_groups + 1, len(points), -1)
+    middle, above = by_group[:, :1], by_group[:, 1 : d + 1]
+    mean = np.concatenate([middle, above - middle], axis=1)
+    all_names, units = _columns(model, names, name)
+    std = None if noise is None else _deviations(found, noise, n_groups + 1, d)
+    if not model.n_classes:
+        scale = float(model.of_targets.scale)
+        mean = scale * mean
+        mean[:, 0] += float(model.of_targets.centre)
+        std = None if std is None else scale * std / units
+    return Coefficients(all_names, mean / units[:, None], std)
+
+
+def _deviations(found: Outputs, noise: np.ndarray, n_groups: int, d: int) -> np.ndarray:
+    """Return standard deviations (n_groups, d + 1) of the coefficients."""
+    assert found.std is not None
+    variance = (found.std**2).reshape(n_groups, -1)
+    middle, above, below = variance[:, :1], variance[:, 1 : d + 1], variance[:, d + 1 :]
+    each = np.concatenate([middle - noise[:, None] ** 2, (above + below) / 2 - middle], axis=1)
+    return np.asarray(np.sqrt(np.maximum(each, 0.0)))
+
+
+def _columns(model: GroupedModel, names: list[str], learner: str) -> tuple[list[str], np.ndarray]:
+    """Return names of the coefficients, and their units: standard deviations of the columns."""
+    filled = [*names, *(f"{name} is missing" for name in names)]
+    scales = np.concatenate([model.of_columns.scale, np.ones(len(names))])
+    kept = model.ensemble.columns
+    found, units = [filled[k] for k in kept], scales[kept].tolist()
+    if learner == BOTH:
+        n_more = model.n_classes if model.n_classes > 2 else 1
+        found += [POPULATION] if n_more == 1 else [f"{POPULATION} {k}" for k in range(n_more)]
+        units += [1.0] * n_more
+    return ["intercept", *found], np.array([1.0, *units])
+
+
+def summarise(model: GroupedModel, shared: Coefficients | None) -> str:
+    """Return in words whether groups matter, and what predicts them best."""
+    n_groups, n_rows = model.n_groups, len(model.known.y)
+    what = "Log loss" if model.n_classes else "Squared error, as a share of the variance of y,"
+    if model.ensemble.members == (POPULATION,):
+        text = "the population alone" if n_groups > 1 else "one group, so the population alone"
+        return f"{n_rows} rows, predicted by {text}. {what} in unseen rows: {_loss(model, -1)}."
+    lines = [f"{n_rows} rows of {n_groups} groups."]
+    last = model.known_levels[-1]
+    if model.ensemble.members[0] == POPULATION:
+        less = 1 - last.losses[-1] / last.losses[0]
+        verdict = "The group matters" if less > 0.02 else "The group matters little"
+        lines[0] += f" {verdict}: for known groups the loss is {less:.0%} less than without it."
+    if shared is not None and shared.std is not None:
+        between = shared.std[-1, 0] ** 2
+        total = float(model.of_targets.scale) ** 2
+        lines[0] += f" Groups differ by {shared.std[-1, 0]:.3g} in the mean"
+        lines[0] += f" ({between / total:.0%} of the variance of y)."
+    lines.append(f"{what} in groups held out, and the weights of the mixture:")
+    lines += [_line(model, level) for level in [*model.levels[:-1], last]]
+    return "\n".join(lines)
+
+
+def _line(model: GroupedModel, level: Level) -> str:
+    is_last = level is model.known_levels[-1]
+    n_known = round(level.n_known)
+    of = "known groups" if is_last else f"{n_known} known rows" if n_known else "no known row"
+    parts = [
+        f"{_NAMES[name]} {loss:.3f} (weight {weight:.2f})"
+        for name, loss, weight in zip(
+            model.ensemble.members, level.losses, level.weights, strict=False
+        )
+        if np.isfinite(loss)
+    ]
+    return f"  {of}: {', '.join(parts)}; mixture {level.losses[-1]:.3f}"
+
+
+def _loss(model: GroupedModel, k: int) -> str:
+    return f"{model.levels[0].losses[k]:.3f}"
+
+
+def as_frame(
+    found: Coefficients, groups: list[Any], counts: np.ndarray, labels: list[Any] | None
+) -> Any:
+    """Return a pandas data frame of coefficients, the shared ones first."""
+    pandas = import_optional("pandas", "effects_")
+    order = [len(groups), *range(len(groups))]
+    columns: dict[str, np.ndarray] = {"rows": np.append(counts, counts.sum())[order]}
+    n_outputs = found.mean.shape[2]
+    for j in range(n_outputs):
+        of = "" if n_outputs == 1 or labels is None else f" ({labels[j]})"
+        for k, name in enumerate(found.names):
+            columns[f"{name}{of}"] = found.mean[order, k, j]
+            if found.std is not None:
+                columns[f"{name}{of} std"] = found.std[order, k]
+    return pandas.DataFrame(columns, index=pandas.Index(["shared", *groups], name="group"))

@@ -1,0 +1,370 @@
+"""GroupedRegressor and GroupedClassifier: known groups, new ones, and new ones with few rows."""
+
+import copy
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.model_selection import GroupKFold, KFold, cross_val_predict, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmeta import GroupedClassifier, GroupedRegressor
+from skmeta.exceptions import EpisodeError, UnusedDataWarning
+from skmeta.learners import MAML
+from skmeta.tasks import KnownRowsGroupKFold
+from tests.grouped.conftest import make_table
+
+# One member and no choice between members, where the choice does not matter.
+QUICK = {"population": LinearRegression(), "combine": "both", "n_folds": 2}
+
+
+def rows_of(group, n=1, x=0.0):
+    return pd.DataFrame({"school": [group] * n, "x": [x] * n, "colour": ["blue"] * n})
+
+
+# ------------------------------------------------------------------------------------ regression
+
+
+def test_known_groups_are_predicted_with_their_effects(regressor, table):
+    at = pd.concat([rows_of(f"g{k}") for k in range(len(table.effects))])
+    assert np.corrcoef(regressor.predict(at), table.effects)[0, 1] > 0.98
+
+
+def test_one_call_predicts_known_and_new_groups(regressor):
+    known, new = rows_of("g3"), rows_of("nowhere")
+    both = regressor.predict(pd.concat([known, new, known]))
+    assert both[0] == both[2]
+    np.testing.assert_allclose(
+        both[:2], [regressor.predict(known)[0], regressor.predict(new)[0]], rtol=1e-12
+    )
+
+
+def test_a_new_group_without_rows_has_the_deviation_between_groups(regressor, table):
+    mean, std = regressor.predict(rows_of("nowhere"), return_std=True)
+    of_known = regressor.predict(rows_of("g3"), return_std=True)[1]
+    assert abs(mean[0] - table.effects.mean()) < 0.5
+    assert 0.6 < std[0] / table.effects.std() < 1.7
+    assert of_known[0] < 0.6 * std[0]
+
+
+def test_few_rows_of_a_new_group_are_enough(regressor):
+    model = copy.deepcopy(regressor)
+    before = regressor.predict(rows_of("new"))
+    model.partial_fit(rows_of("new", 3), [3.0, 3.1, 2.9])
+    assert abs(model.predict(rows_of("new"))[0] - 3.0) < 0.4
+    assert "new" in model.groups_
+    # What other groups have learned stays, and so does the model that was copied.
+    np.testing.assert_array_equal(model.predict(rows_of("g3")), regressor.predict(rows_of("g3")))
+    np.testing.assert_array_equal(regressor.predict(rows_of("new")), before)
+
+
+def test_more_rows_of_a_known_group_move_it(table):
+    model = GroupedRegressor("school", **QUICK).fit(table.X, table.y)
+    before = model.predict(rows_of("g3"))[0]
+    model.partial_fit(rows_of("g3", 20), np.full(20, before + 2))
+    assert before + 0.5 < model.predict(rows_of("g3"))[0] < before + 2.1
+
+
+def test_partial_fit_in_two_parts_is_one(table):
+    model = GroupedRegressor("school", **QUICK).fit(table.X, table.y)
+    apart, at_once = copy.deepcopy(model), copy.deepcopy(model)
+    apart.partial_fit(rows_of("new", 2), [1.0, 2.0]).partial_fit(rows_of("new"), [3.0])
+    at_once.partial_fit(rows_of("new", 3), [1.0, 2.0, 3.0])
+    np.testing.assert_allclose(apart.predict(rows_of("new")), at_once.predict(rows_of("new")))
+
+
+def test_intervals_hold_what_they_say():
+    table = make_table(n_groups=40, seed=1)
+    is_new = table.X["school"].isin([f"g{k}" for k in range(20)]).to_numpy()
+    model = GroupedRegressor("school").fit(table.X[~is_new], table.y[~is_new])
+    low, median, high = model.predict_quantiles(table.X[is_new]).T
+    covered = np.mean((table.y[is_new] >= low) & (table.y[is_new] <= high))
+    assert 0.7 < covered <= 1.0
+    assert (low < median).all()
+    assert (median < high).all()
+
+
+@pytest.mark.parametrize("levels", [[0.0, 0.5], [1.5], 0.5])
+def test_levels_lie_between_0_and_1(regressor, levels):
+    with pytest.raises(ValueError, match="between 0 and 1, both excluded"):
+        regressor.predict_quantiles(rows_of("g3"), levels)
+
+
+def test_a_table_without_group_differences_is_predicted_by_the_population(table):
+    rng = np.random.default_rng(0)
+    y = np.sin(3 * table.X["x"]) + 0.1 * rng.normal(size=len(table.X))
+    model = GroupedRegressor("school", population=Ridge(), n_folds=2).fit(table.X, y)
+    shared = GroupedRegressor("school", population=Ridge(), combine="population", n_folds=2)
+    shared.fit(table.X, y)
+    errors = [np.mean((m.predict(table.X) - y) ** 2) for m in (model, shared)]
+    assert errors[0] < 1.1 * errors[1]
+
+
+# -------------------------------------------------------------------------------- classification
+
+
+def test_classes_have_probabilities_in_known_and_new_groups(classifier, table):
+    proba = classifier.predict_proba(table.X)
+    np.testing.assert_allclose(proba.sum(1), 1.0)
+    assert classifier.score(table.X, np.where(table.y > 0.5, "yes", "no")) > 0.85
+    new = classifier.predict_proba(rows_of("nowhere"))
+    assert new.shape == (1, 2)
+    assert 0.05 < new[0, 0] < 0.95
+
+
+def test_few_rows_move_the_class_of_a_new_group(classifier):
+    model = copy.deepcopy(classifier).partial_fit(rows_of("new", 4, x=-1.0), ["yes"] * 4)
+    before, after = (m.predict_proba(rows_of("new"))[0, 1] for m in (classifier, model))
+    assert after > before + 0.2
+    with pytest.raises(ValueError, match="classes that fit has not seen: 'maybe'"):
+        model.partial_fit(rows_of("new"), ["maybe"])
+
+
+def test_three_classes(table):
+    y = np.digitize(table.y, [-0.5, 1.0])
+    clf = GroupedClassifier("school", combine="both", n_folds=2).fit(table.X, y)
+    assert clf.score(table.X, y) > 0.75
+    assert "intercept (1)" in clf.effects_.columns
+
+
+# ------------------------------------------------------------------------------- what was learned
+
+
+def test_effects_are_those_of_the_groups(regressor, table):
+    effects = regressor.effects_
+    assert effects.index[0] == "shared"
+    of_groups = effects.loc[[f"g{k}" for k in range(len(table.effects))], "intercept"]
+    assert np.corrcoef(of_groups, table.effects)[0, 1] > 0.98
+    assert abs(effects.loc["shared", "x"] - 1.0) < 0.1
+    assert abs(effects.loc["shared", "intercept std"] / table.effects.std() - 1) < 0.3
+    # Ten rows with noise of 0.3, of an intercept.
+    assert 0.05 < effects.loc["g3", "intercept std"] < 0.2
+    assert effects.loc["g3", "rows"] == 10
+
+
+def test_the_summary_says_whether_groups_matter(regressor):
+    assert "240 rows of 24 groups. The group matters" in regressor.summary_
+    assert "known groups: population" in regressor.summary_
+
+
+def test_without_a_learner_there_are_no_effects(table):
+    model = GroupedRegressor("school", population=Ridge(), combine="population", n_folds=2)
+    model.fit(table.X, table.y)
+    with pytest.raises(AttributeError, match="no effects_: it has no learner"):
+        model.effects_  # noqa: B018
+    assert "the population alone" in model.summary_
+
+
+# --------------------------------------------------------------------------------- what replaces
+
+
+def test_members_can_be_replaced(table):
+    learner = MAML(n_iterations=5, n_shot=3, n_query=3, random_state=0)
+    model = GroupedRegressor("school", learner=learner, **QUICK).fit(table.X, table.y)
+    assert np.isfinite(model.predict(rows_of("nowhere"))).all()
+    assert np.isfinite(model.predict(rows_of("g3"))).all()
+
+
+def test_groups_none_is_the_population(table):
+    X = table.X[["x"]]
+    model = GroupedRegressor(population=LinearRegression()).fit(X, table.y)
+    expected = LinearRegression().fit(X, table.y).predict(X)
+    np.testing.assert_allclose(model.predict(X), expected, atol=0.05)
+    assert not hasattr(model, "partial_fit")
+
+
+def test_whole_weights_repeat_rows(table):
+    weight = np.arange(len(table.y)) % 3
+    repeated = np.repeat(np.arange(len(table.y)), weight)
+    weighted = GroupedRegressor("school", **QUICK).fit(table.X, table.y, sample_weight=weight)
+    expected = GroupedRegressor("school", **QUICK).fit(table.X.iloc[repeated], table.y[repeated])
+    np.testing.assert_allclose(weighted.predict(table.X), expected.predict(table.X), rtol=1e-8)
+
+
+def test_other_weights_count(table):
+    weight = np.where(table.X["x"] > 0, 1.0, 1e-6) * 0.7
+    model = GroupedRegressor("school", **QUICK).fit(table.X, table.y + (table.X["x"] < 0), weight)
+    assert abs(model.predict(rows_of("g3")) - model.predict(rows_of("g3", x=-1.0)) - 1.0) < 0.5
+
+
+# -------------------------------------------------------------------------------- scikit-learn
+
+
+def test_pickles_and_clones(regressor, table):
+    found = pickle.loads(pickle.dumps(regressor))
+    np.testing.assert_array_equal(found.predict(table.X), regressor.predict(table.X))
+    assert clone(regressor).get_params()["groups"] == "school"
+
+
+@pytest.mark.parametrize(
+    "cv", [KFold(2), GroupKFold(2), KnownRowsGroupKFold(2, 2, random_state=0)], ids=str
+)
+def test_cross_validation_needs_no_setting(cv, table):
+    model = GroupedRegressor("school", **QUICK)
+    groups = table.X["school"]
+    scores = cross_val_score(model, table.X, table.y, groups=groups, cv=cv, error_score="raise")
+    assert np.isfinite(scores).all()
+
+
+def test_cross_val_predict(table):
+    model = GroupedRegressor("school", **QUICK)
+    found = cross_val_predict(model, table.X, table.y, cv=KFold(2, shuffle=True, random_state=0))
+    assert np.corrcoef(found, table.y)[0, 1] > 0.9
+
+
+def test_a_pipeline_keeps_the_name_of_the_column(table):
+    columns = make_column_transformer(
+        (StandardScaler(), ["x"]), remainder="passthrough", verbose_feature_names_out=False
+    ).set_output(transform="pandas")
+    pipe = make_pipeline(columns, GroupedRegressor("school", **QUICK)).fit(table.X, table.y)
+    expected = GroupedRegressor("school", **QUICK).fit(table.X, table.y)
+    np.testing.assert_allclose(pipe.predict(table.X), expected.predict(table.X), rtol=1e-7)
+
+
+def test_polars_arrays_and_positions_agree(regressor, table):
+    polars = pytest.importorskip("polars")
+    model = GroupedRegressor("school", **QUICK).fit(table.X, table.y)
+    of_polars = GroupedRegressor(0, **QUICK).fit(polars.from_pandas(table.X), table.y)
+    found = of_polars.predict(polars.from_pandas(table.X))
+    np.testing.assert_allclose(found, model.predict(table.X), rtol=1e-9)
+    numbers = table.X.assign(
+        school=table.X["school"].str[1:].astype(int), colour=(table.X["colour"] == "red") * 1.0
+    )
+    of_array = GroupedRegressor(-3, **QUICK).fit(numbers.to_numpy(), table.y)
+    np.testing.assert_allclose(
+        of_array.predict(numbers.to_numpy()), model.predict(table.X), rtol=1e-7
+    )
+
+
+def test_missing_values_and_unknown_categories(table):
+    X = table.X.copy()
+    X.loc[::7, "x"] = np.nan
+    X.loc[::11, "colour"] = None
+    model = GroupedRegressor("school", **QUICK).fit(X, table.y)
+    at = rows_of("g3").assign(colour="green", x=np.nan)
+    assert np.isfinite(model.predict(at)).all()
+    assert "x is missing" in model.effects_.columns
+
+
+def test_n_jobs_changes_nothing(table, regressor):
+    model = GroupedRegressor("school", n_jobs=2).fit(table.X, table.y)
+    np.testing.assert_array_equal(model.predict(table.X), regressor.predict(table.X))
+
+
+def test_progress_is_shown_on_request(table, capsys):
+    GroupedRegressor("school", verbose=1, **QUICK).fit(table.X, table.y)
+    assert "Grouped table" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------ invariance
+
+
+@pytest.mark.parametrize("kind", [GroupedRegressor, GroupedClassifier])
+def test_order_names_and_units_change_nothing(kind):
+    table = make_table(n_groups=12, n_rows=8, seed=2)
+    rng = np.random.default_rng(1)
+    y = table.y if kind is GroupedRegressor else (table.y > 0.5).astype(int)
+    rows = rng.permutation(len(y))
+    names = dict(zip(table.X["school"].unique(), rng.permutation(12), strict=True))
+
+    def changed(X):
+        return X.assign(school=X["school"].map(names), x=X["x"] * 2.54 + 32)
+
+    first = kind("school").fit(table.X, y)
+    if kind is GroupedClassifier:
+        second = kind("school").fit(changed(table.X).iloc[rows], y[rows])
+        found = [first.predict_proba(table.X), second.predict_proba(changed(table.X))]
+    else:
+        second = kind("school").fit(changed(table.X).iloc[rows], 1.8 * y[rows] + 32)
+        found = [first.predict(table.X), (second.predict(changed(table.X)) - 32) / 1.8]
+    assert abs(found[0] - found[1]).max() < 1e-8 * np.std(found[0])
+
+
+# ----------------------------------------------------------------------------------------- time
+
+
+def test_known_rows_of_groups_held_out_are_their_earliest():
+    """Groups drift, so their last rows are far from their first ones."""
+    rng = np.random.default_rng(0)
+    group, month = np.repeat(np.arange(30), 12), np.tile(np.arange(12), 30)
+    drift = np.cumsum(rng.normal(size=(30, 12)), axis=1).ravel()
+    X = pd.DataFrame({"shop": group, "month": month, "x": rng.normal(size=360)})
+    y = drift + 0.1 * X["x"]
+    rows = rng.permutation(360)
+    kinds = {"combine": "learner", "n_folds": 2}
+    drawn = GroupedRegressor("shop", **kinds).fit(X.iloc[rows].drop(columns="month"), y[rows])
+    in_time = GroupedRegressor("shop", order="month", **kinds).fit(X.iloc[rows], y[rows])
+    of_known = [model.model_.known_levels[-1].losses[-1] for model in (in_time, drawn)]
+    assert of_known[0] > 1.5 * of_known[1]
+
+
+# ------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ("shcool", "no column 'shcool', which groups names. Did you mean 'school'"),
+        (7, "groups=7 is no position of a column: X has 3 columns"),
+        ([1.5], "groups must be names or positions"),
+        ("x", "holds numbers with fractions, such as"),
+    ],
+)
+def test_the_column_of_groups_must_be_there(groups, message, table):
+    with pytest.raises(ValueError, match=message):
+        GroupedRegressor(groups, **QUICK).fit(table.X, table.y)
+
+
+def test_a_name_needs_a_data_frame(table):
+    with pytest.raises(ValueError, match="which has no names of columns"):
+        GroupedRegressor("school").fit(table.X[["x"]].to_numpy(), table.y)
+
+
+def test_a_missing_group_names_its_rows(table):
+    X = table.X.copy()
+    X.loc[[4, 9], "school"] = None
+    with pytest.raises(ValueError, match="'school' is missing in 2 rows: 4, 9"):
+        GroupedRegressor("school").fit(X, table.y)
+
+
+def test_unknown_groups_can_be_refused(table):
+    model = GroupedRegressor("school", unknown_groups="error", **QUICK).fit(table.X, table.y)
+    with pytest.raises(ValueError, match="1 groups have no known rows: 'g33'"):
+        model.predict(rows_of("g33"))
+    assert np.isfinite(model.partial_fit(rows_of("g33"), [1.0]).predict(rows_of("g33")))
+
+
+def test_groups_must_group(table):
+    X = table.X.assign(school=np.arange(len(table.X)))
+    with pytest.raises(EpisodeError, match="Each of the 240 rows has a group of its own"):
+        GroupedRegressor("school").fit(X, table.y)
+
+
+def test_a_copy_of_the_target_is_no_group(table):
+    y = table.X["school"].str[1:].astype(float)
+    with pytest.raises(EpisodeError, match="'school' is a copy of the target"):
+        GroupedRegressor("school").fit(table.X, y)
+
+
+def test_few_groups_are_warned_of():
+    table = make_table(n_groups=4)
+    with pytest.warns(UnusedDataWarning, match="There are 4 groups in column 'school'"):
+        model = GroupedRegressor("school", **QUICK).fit(table.X, table.y)
+    assert np.isfinite(model.predict(table.X)).all()
+
+
+def test_one_class_is_too_few(table):
+    with pytest.raises(ValueError, match="needs rows of at least 2 classes"):
+        GroupedClassifier("school").fit(table.X, np.zeros(len(table.X)))
+
+
+def test_infinite_values_name_their_row(table):
+    with pytest.raises(ValueError, match="infinity in row 5"):
+        GroupedRegressor("school").fit(
+            table.X.assign(x=[*[0.0] * 5, np.inf, *[0.0] * 234]), table.y
+        )
