@@ -115,9 +115,16 @@ class Ensemble:
         labels = np.arange(self.n_classes) if self.n_classes else None
         X = self._tree_columns(table.X, mean, std)
         for name in names:
-            by = folds if name == TREES else parts
             self.trees[name], unseen = fit_population(
-                population, X, table.y, table.weight, by, labels, n_jobs=n_jobs, report=report
+                population,
+                X,
+                table.y,
+                table.weight,
+                folds if name == TREES else parts,
+                labels,
+                n_jobs=n_jobs,
+                report=report,
+                refit=name == ROWS,
             )
             self.ratios[name] = 1.0
             if not self.n_classes:

@@ -24,7 +24,7 @@ from skmeta.grouped._population import losses_of
 # Steps of the grid from 0 to 1.
 _N_STEPS = 6
 # Rows of a group are dependent, and count like this number of rows in all.
-_N_INDEPENDENT = 3.0
+_N_INDEPENDENT = 10.0
 # Probabilities of the quantiles of standardised residuals that are kept.
 PROBABILITIES = np.linspace(0.0025, 0.9975, 200)
 

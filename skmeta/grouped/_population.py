@@ -111,6 +111,7 @@ def fit_population(
     *,
     n_jobs: int | None = None,
     report: Callable[[], None] = lambda: None,
+    refit: bool = False,
 ) -> tuple[Population, np.ndarray]:
     """Fit one model for each fold, on the rows outside it.
 
@@ -131,6 +132,8 @@ def fit_population(
         Number of models that are fitted at once.
     report : callable
         Called after each fit.
+    refit : bool, default=False
+        Whether new rows are predicted by one model that is fitted on all rows.
 
     Returns
     -------
@@ -148,7 +151,13 @@ def fit_population(
     fit = _Fit(rows, y, weight, labels, n_jobs, report)
     models = _boosted(fit, folds, parts) if is_auto else fit.each([estimator] * len(parts), parts)
     population = Population(models, labels, bool(is_filled))
-    return population, population.predict(X, folds)
+    unseen = population.predict(X, folds)
+    if refit:
+        # Of the same number of rounds.
+        model = models[0] if is_auto else estimator
+        of_all = fit.each([model], [np.arange(len(X))])
+        population = Population(of_all, labels, bool(is_filled))
+    return population, unseen
 
 
 class _Fit:

@@ -3,6 +3,7 @@
 from skmeta.plotting._adaptation import AdaptationDisplay
 from skmeta.plotting._architecture import ArchitectureDisplay
 from skmeta.plotting._episode import EpisodeDisplay
+from skmeta.plotting._group_effects import GroupEffectsDisplay
 from skmeta.plotting._learning_curve import LearningCurveDisplay
 from skmeta.plotting._prior import PriorDisplay
 from skmeta.plotting._search import SearchDisplay
@@ -11,6 +12,7 @@ __all__ = [
     "AdaptationDisplay",
     "ArchitectureDisplay",
     "EpisodeDisplay",
+    "GroupEffectsDisplay",
     "LearningCurveDisplay",
     "PriorDisplay",
     "SearchDisplay",

@@ -1,0 +1,148 @@
+"""Plot the effects of groups with intervals."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from skmeta._optional import import_optional
+from skmeta._validation import suggest
+
+__all__ = ["GroupEffectsDisplay"]
+
+# Half the width of an interval of 95%, in standard deviations.
+_HALF_WIDTH = 1.96
+# More groups than this have no labels.
+_MOST_LABELS = 40
+
+
+class GroupEffectsDisplay:
+    """Effects of groups with intervals, sorted: the caterpillar plot of mixed models.
+
+    Create a display with :meth:`from_estimator`, and draw it again with :meth:`plot`.
+
+    Parameters
+    ----------
+    groups : sequence
+        Names of the groups.
+    effect : array-like of shape (n_groups,)
+        Effect of each group.
+    std : array-like of shape (n_groups,) or None, default=None
+        Standard deviations.
+    shared : float or None, default=None
+        The effect of a group without rows.
+    name : str, default="intercept"
+        What differs between groups.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes of the drawing.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    order_ : ndarray of shape (n_groups,), int64
+        Position of each group that is drawn, from the least effect to the largest.
+
+    Examples
+    --------
+    >>> from skmeta.plotting import GroupEffectsDisplay
+    >>> display = GroupEffectsDisplay(groups=["b", "a"], effect=[2.0, 1.0], std=[0.5, 0.1])
+    >>> display.plot().order_
+    array([1, 0])
+    """
+
+    def __init__(
+        self,
+        *,
+        groups: Any,
+        effect: Any,
+        std: Any = None,
+        shared: float | None = None,
+        name: str = "intercept",
+    ) -> None:
+        self.groups = groups
+        self.effect = effect
+        self.std = std
+        self.shared = shared
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, effect: str = "intercept", ax: Any = None, **line_kw: Any
+    ) -> Self:
+        """Draw the effects of a fitted estimator of grouped tables.
+
+        Parameters
+        ----------
+        estimator : GroupedRegressor or GroupedClassifier
+            Fitted.
+        effect : str, default="intercept"
+            A column of its ``effects_``: the intercept, or the slope of a column.
+        ax : matplotlib Axes or None, default=None
+            Where to draw. None makes a figure.
+        **line_kw
+            Passed to :meth:`matplotlib.axes.Axes.errorbar`.
+
+        Returns
+        -------
+        GroupEffectsDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If there is no such effect.
+        """
+        frame = estimator.effects_
+        if effect not in frame.columns:
+            raise ValueError(
+                f"There is no effect {effect!r}.{suggest(effect, frame.columns)} effects_ has "
+                f"{', '.join(map(repr, frame.columns))}."
+            )
+        of_groups = frame.iloc[1:]
+        std = of_groups.get(f"{effect} std")
+        display = cls(
+            groups=list(of_groups.index),
+            effect=of_groups[effect].to_numpy(),
+            std=None if std is None else std.to_numpy(),
+            shared=float(frame[effect].iloc[0]),
+            name=effect,
+        )
+        return display.plot(ax=ax, **line_kw)
+
+    def plot(self, *, ax: Any = None, **line_kw: Any) -> Self:
+        """Draw the effects.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw. None makes a figure.
+        **line_kw
+            Passed to :meth:`matplotlib.axes.Axes.errorbar`.
+
+        Returns
+        -------
+        GroupEffectsDisplay
+            Itself.
+        """
+        if ax is None:
+            _, ax = import_optional("matplotlib.pyplot", "plot").subplots()
+        effect = np.asarray(self.effect, dtype=np.float64)
+        self.order_ = np.argsort(effect, kind="stable")
+        height = np.arange(len(effect))
+        half = None
+        if self.std is not None:
+            half = _HALF_WIDTH * np.asarray(self.std, dtype=np.float64)[self.order_]
+        settings = {"fmt": "o", "markersize": 3, "elinewidth": 1, "color": "tab:blue"} | line_kw
+        ax.errorbar(effect[self.order_], height, xerr=half, **settings)
+        if self.shared is not None:
+            ax.axvline(self.shared, color="0.6", linewidth=1, zorder=0)
+        ax.set_xlabel(self.name if half is None else f"{self.name}, with 95% intervals")
+        if len(effect) <= _MOST_LABELS:
+            ax.set_yticks(height, [str(self.groups[k]) for k in self.order_])
+        else:
+            ax.set_yticks([])
+            ax.set_ylabel(f"{len(effect)} groups, sorted")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
