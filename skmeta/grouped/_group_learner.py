@@ -134,12 +134,22 @@ class GroupLearner:
             support = adapter.rows(adapter.upload(known.Z), y, known.weight)
             adapted = session.adapt_groups(state, support, adapter.upload(codes_of_known), n_groups)
             x = adapter.inputs(adapter.upload(Z))
-            outputs = self._outputs(session, adapted, x, adapter.upload(codes))
+            outputs = self._finite(self._outputs(session, adapted, x, adapter.upload(codes)))
         if "groups.log_weight" not in adapted or self.n_classes:
             return outputs, None
         variances = adapted["groups.log_weight"].exp() @ adapted["groups.noise"] ** 2
         noise = adapter.targets(variances.sqrt()) - adapter.targets(torch.zeros_like(variances))
         return outputs, noise
+
+    def _finite(self, outputs: Outputs) -> Outputs:
+        """Predict the mean, or all classes alike, where a learner cannot without rows."""
+        is_wrong = ~np.isfinite(outputs.mean)
+        if not is_wrong.any():
+            return outputs
+        # Targets are standardised.
+        instead = 1 / self.n_classes if self.n_classes else 0.0
+        std = None if outputs.std is None else np.where(is_wrong, 1.0, outputs.std)
+        return Outputs(np.where(is_wrong, instead, outputs.mean), std)
 
     def _outputs(
         self, session: Session, adapted: State, x: torch.Tensor, codes: torch.Tensor

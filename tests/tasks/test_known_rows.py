@@ -42,7 +42,7 @@ def test_with_an_order_known_rows_are_the_earliest():
 
 
 def test_episodes_in_order():
-    days = np.random.default_rng(0).permutation(len(GROUPS)).astype(float)
+    days = np.random.default_rng(0).permutation(len(GROUPS)) + 0.5
     cv = EpisodeSplit(n_shot=2, n_query=9, n_episodes=8, order=0, random_state=0)
     for support, query in cv.split(days[:, None], days, groups=GROUPS):
         assert days[support].max() < days[query].min()
