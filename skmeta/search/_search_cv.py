@@ -314,7 +314,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             All that shows an estimator shows these, so a URL's password is hidden in its ``repr``.
         """
         params = super().get_params(deep)
-        return params | {"history": hide_password(params["history"])}
+        # A subclass may leave the parameter out.
+        return params | {n: hide_password(params[n]) for n in ("history",) if n in params}
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
