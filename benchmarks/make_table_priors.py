@@ -183,8 +183,10 @@ class Run:
         # Early weights are forgotten faster.
         keep = min(config.average, (1 + self.iteration) / (10 + self.iteration))
         with torch.no_grad():
-            parameters = list(self.network.parameters())
-            torch._foreach_lerp_(list(self.average.values()), parameters, 1 - keep)
+            # By name: a checkpoint may list them in another order.
+            parameters = dict(self.network.named_parameters())
+            averages = [self.average[name] for name in parameters]
+            torch._foreach_lerp_(averages, list(parameters.values()), 1 - keep)
         self.recent.append((loss.item(), scores.mean().item()))
         self.iteration += 1
         self.n_tasks += b

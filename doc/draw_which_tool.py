@@ -10,13 +10,13 @@ from pathlib import Path
 
 QUESTION = "What do you have?"
 ANSWERS = (
-    (("A model to tune,", "again and again"), ("MetaLearnedSearchCV",), "search"),
     (
         ("One small table,", "nothing else"),
         ("MetaFewShotClassifier", "MetaFewShotRegressor"),
         "few",
     ),
-    (("A table whose rows", "belong to groups"), ("AutoLearner,", "HierarchicalLinear"), "few"),
+    (("A table whose rows", "belong to groups"), ("GroupedClassifier", "GroupedRegressor"), "few"),
+    (("A model to tune,", "again and again"), ("MetaLearnedSearchCV",), "search"),
     (("Classes that are new", "in each task"), ("ProtoNet, MAML", "on conv4 or mlp"), "few"),
     (("Environments", "that differ"), ("PolicyMAML,", "MetaPolicy"), "policy"),
 )

@@ -65,7 +65,7 @@ scratch = FineTuning(backbone="conv4", n_inner_steps=10, inner_lr=0.003, random_
 methods = {
     "MetaFewShotClassifier(prior)": MetaFewShotClassifier(prior),
     "same network, before meta-training": MetaFewShotClassifier(
-        learner.initial_prior(X), test_time_augment=None
+        learner.initial_prior(X), test_time_augment=[]
     ),
     "same network, trained on the five drawings": MetaFewShotClassifier(scratch.initial_prior(X)),
     "logistic regression on pixels": LogisticRegression(),
