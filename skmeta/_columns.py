@@ -63,7 +63,8 @@ def check_no_times(column: Any) -> None:
     ):
         raise ValueError(
             f"Column {column.name!r} holds times ({column.dtype}), which cannot be used as "
-            "numbers. Convert it to numbers, such as days since a date, or leave it out."
+            "numbers. Convert it to numbers, such as days since a date, put TableVectorizer of the "
+            "package skrub in front, or leave it out."
         )
 
 

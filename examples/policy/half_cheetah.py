@@ -1,6 +1,6 @@
 """A cheetah that is told neither its direction nor its speed, in MuJoCo.
 
-    pip install 'skmeta[mujoco]'
+    pip install '.[mujoco]'
     python examples/policy/half_cheetah.py direction --iterations 200
     python examples/policy/half_cheetah.py velocity --iterations 200
 

@@ -210,7 +210,7 @@ def test_what_is_refused(prior):
 def test_optuna_is_asked_for_if_it_is_not_there(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     monkeypatch.delitem(sys.modules, "skmeta.bridges.optuna")
-    with pytest.raises(ImportError, match=r"pip install skmeta\[optuna\]"):
+    with pytest.raises(ImportError, match=r"pip install '\.\[optuna\]'"):
         import skmeta.bridges.optuna  # noqa: F401
 
 

@@ -18,7 +18,7 @@ PAGES = [
 NEEDS = {
     "doc/bridges.rst": ["mlflow", "openml", "optuna", "skorch"],
     "doc/policy.rst": ["gymnasium"],
-    "doc/searches.rst": ["optuna", "pyarrow"],
+    "doc/small_tables.rst": ["skrub"],
 }
 SECONDS = 600
 BLOCK = re.compile(r"^\.\. code-block:: (python|text)\n((?:[ ]+.*\n|\n)+)", re.M)

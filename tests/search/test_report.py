@@ -190,7 +190,7 @@ def test_a_leaderboard_needs_a_fitted_search_and_pandas(monkeypatch):
         search().leaderboard()
     found = search(n_iter=2).fit(X, y)
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r"pip install skmeta\[history\]"):
+    with pytest.raises(ImportError, match=r"pip install '\.\[history\]'"):
         found.leaderboard()
 
 

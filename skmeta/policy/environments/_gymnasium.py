@@ -10,7 +10,7 @@ try:
 except ModuleNotFoundError as error:
     raise ImportError(
         "skmeta.policy needs gymnasium (1.0 or later), which is not installed. "
-        "Install it: pip install 'skmeta[rl]'"
+        "Install it: pip install '.[rl]'"
     ) from error
 
 __all__ = ["CartPoleEnv", "gymnasium", "load_env_creator"]

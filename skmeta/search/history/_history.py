@@ -30,7 +30,7 @@ class SearchHistory(AddMethods):
     path_or_url : str or path-like, default=":memory:"
         A path is a SQLite file. If it does not exist, it is created, and only its owner can read
         it. A string with ``://`` is an SQLAlchemy URL, such as
-        ``postgresql://user@host/database`` (``pip install skmeta[postgres]``). ``":memory:"``
+        ``postgresql://user@host/database`` (``pip install '.[postgres]'``). ``":memory:"``
         lives as long as the object.
     shared : bool, default=False
         Let several processes or machines work on one search: each of them runs the same ``fit``
