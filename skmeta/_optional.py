@@ -38,6 +38,6 @@ def import_optional(name: str, extra: str) -> ModuleType:
         if error.name is None or error.name.partition(".")[0] != package:
             raise  # It is there, but something that it needs is not.
         raise ImportError(
-            f"This needs {package}, which is not installed. In a copy of the repository, install it "
-            f"with: pip install '.[{extra}]'"
+            f"This needs {package}, which is not installed. In a copy of the repository, install "
+            f"it with: pip install '.[{extra}]'"
         ) from error
