@@ -1,0 +1,174 @@
+"""What a shipped prior is worth, on candidates that were scored before: no fit is run.
+
+    SKMETA_DATA=... python benchmarks/search_replay.py
+    SKMETA_DATA=... python benchmarks/search_replay.py --summary
+
+``search_day_one.py`` has scored up to 200 random candidates of the default space, of twelve cheap
+estimators on up to 30 data sets each. Here a search chooses among these candidates. Past searches
+on data sets of the same origin are left out of the prior, published ones included.
+
+``without``       no prior
+``prior``         all past searches have the same weight
+``conditioned``   past searches on similar data sets weigh more, which is what a search does
+
+Regret is the distance of the best score so far from the best of all candidates, over the distance
+of the median from the best. Lower scores than the median less twice that distance count as that.
+What random search is expected to reach is exact. Intervals are 95% bootstrap intervals over data
+sets. A line per search goes to ``results/search_replay.jsonl``, and what is there is not run again.
+"""
+
+import argparse
+import json
+import os
+import time
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from make_search_priors import BOUND
+from make_searches import CLASSIFIERS, make
+from origins import same_origin
+from search_day_one import CHEAP, lines, load
+from search_tables import random_regret
+from sklearn.model_selection import ParameterSampler
+from tqdm import tqdm
+
+from skmeta.search import SearchStrategy, default_search_space
+from skmeta.search.prior import load_shipped
+from skmeta.search.record import dataset_features
+from skmeta.search.space import canonical_configurations, relative_configuration
+from skmeta.search.surrogate import winsorize_scores
+
+RESULTS = Path(__file__).parent / "results" / "search_replay.jsonl"
+SUMMARY = RESULTS.with_suffix(".json")
+METHODS = ("without", "prior", "conditioned")
+AFTER = (1, 3, 5, 10, 20)
+N_BOOTSTRAP = 2000
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--summary", action="store_true")
+    options = parser.parse_args()
+    if not options.summary:
+        run_all(Path(os.environ["SKMETA_DATA"]) / "tabular")
+    summary = summarise()
+    SUMMARY.write_text(json.dumps(summary, indent=1) + "\n")
+    print(json.dumps(summary, indent=1))
+
+
+def run_all(folder):
+    done = {(r["method"], r["estimator"], r["data"]) for r in read()}
+    recorded = [r for r in lines() if r["method"] == "random" and r["estimator"] in CHEAP]
+    recorded = [r for r in recorded if "error" not in r]
+    with RESULTS.open("a") as file:
+        for r in tqdm(recorded):
+            name, dataset = r["estimator"], r["data"]
+            todo = [m for m in METHODS if (m, name, dataset) not in done]
+            scores = winsorize_scores(np.array(r["every"], dtype=float), BOUND)
+            spread = scores.max() - np.median(scores)
+            if not todo or spread < 1e-9:
+                continue
+            configurations = candidates(folder, name, dataset, len(scores))
+            for method in todo:
+                prior = prior_of(folder, method, name, dataset)
+                begun = time.process_time()
+                best = search(configurations, scores, prior)
+                seconds = (time.process_time() - begun) / len(best)
+                regret = ((scores.max() - best) / spread).round(4).tolist()
+                line = {"method": method, "estimator": name, "data": dataset, "regret": regret}
+                line["ms"] = round(1000 * seconds, 2)
+                file.write(json.dumps(line, separators=(",", ":")) + "\n")
+            random = random_regret(scores) * np.ptp(scores) / spread
+            line = {"method": "random", "estimator": name, "data": dataset}
+            line["regret"] = random.round(4).tolist()
+            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+            file.flush()
+
+
+@cache
+def table(folder, dataset, is_classification):
+    """Return the deviation of the target, and the features of the rows that were searched on."""
+    X, y, _, _ = load(folder, dataset, is_classification)
+    features = dataset_features(X, y, is_classification=is_classification)
+    return 1.0 if is_classification else float(np.std(y)), features
+
+
+def candidates(folder, name, dataset, n):
+    """Return the candidates that random search drew, in its order."""
+    estimator = make(name)
+    drawn = list(ParameterSampler(default_search_space(estimator), n, random_state=0))
+    scale, _ = table(folder, dataset, name in CLASSIFIERS)
+    found = canonical_configurations(estimator, drawn)
+    return [relative_configuration(one, scale) for one in found]
+
+
+def prior_of(folder, method, name, dataset):
+    if method == "without":
+        return None
+    metric = "balanced_accuracy" if name in CLASSIFIERS else "r2"
+    prior = load_shipped(name, metric).without(datasets=same_origin(dataset))
+    if method == "prior":
+        return prior
+    return prior.conditioned_on(table(folder, dataset, name in CLASSIFIERS)[1])
+
+
+def search(configurations, scores, prior):
+    """Return the best score after each evaluation."""
+    strategy = SearchStrategy(configurations, prior, rng=np.random.default_rng(0))
+    found = []
+    while len(found) < min(max(AFTER), len(scores)):
+        index = strategy.ask()[0].index
+        strategy.tell([index], [scores[index]])
+        found.append(scores[index])
+    return np.maximum.accumulate(found)
+
+
+def read():
+    if not RESULTS.exists():
+        return []
+    return [json.loads(line) for line in RESULTS.read_text().splitlines()]
+
+
+def summarise():
+    """Return mean and median regrets, and ratios of means, of each estimator and of all."""
+    by_key = {(r["method"], r["estimator"], r["data"]): r for r in read()}
+    pairs = [k[1:] for k in by_key if all((m, *k[1:]) in by_key for m in METHODS)]
+    summary = {}
+    for name in (*CHEAP, "all"):
+        chosen = sorted({p for p in pairs if name in (p[0], "all")})
+        if not chosen:
+            continue
+        regrets = {
+            method: np.array([[by_key[method, *p]["regret"][k - 1] for k in AFTER] for p in chosen])
+            for method in (*METHODS, "random")
+        }
+        found = {"pairs": len(chosen), "after": list(AFTER)}
+        for method, values in regrets.items():
+            found[method] = values.mean(0).round(3).tolist()
+            if name == "all":
+                found[f"{method}, median"] = np.median(values, axis=0).round(3).tolist()
+        for method in ("prior", "conditioned"):
+            found |= ratio(regrets[method], regrets["without"], method)
+        if name == "all":
+            found["ms, median"] = {
+                m: float(np.median([by_key[m, *p]["ms"] for p in chosen])) for m in METHODS
+            }
+        summary[name] = found
+    return summary
+
+
+def ratio(ours, theirs, method):
+    """Return the ratio of mean regrets, and its interval, after each number of evaluations."""
+    rows = np.random.default_rng(0).integers(len(ours), size=(N_BOOTSTRAP, len(ours)))
+    least = 1e-6  # where there is no regret left
+    drawn = (ours[rows].mean(1) + least) / (theirs[rows].mean(1) + least)
+    whole = (ours.mean(0) + least) / (theirs.mean(0) + least)
+    return {
+        f"{method} over without": whole.round(2).tolist(),
+        f"interval, {method}": np.percentile(drawn, [2.5, 97.5], axis=0).T.round(2).tolist(),
+    }
+
+
+if __name__ == "__main__":
+    main()
