@@ -48,8 +48,6 @@ from skmeta.search.surrogate._strategy import SearchStrategy
 
 RESULTS = Path(__file__).parent / "results"
 N_EVALUATIONS = 30
-# A suggestion of TPE takes milliseconds, one of the GP sampler half a second after some dozens.
-N_EVALUATIONS_OF_PEERS = {"optuna-tpe": 100, "optuna-gp": 30}
 SHOWN = (1, 3, 5, 10, 15, 20, 30)
 N_BOOTSTRAP = 2000
 ARFF = {
@@ -185,7 +183,7 @@ def run_optuna(kind: str, table: str, task: Task, seed: int) -> list[int]:
     X = encoding.transform(task.configurations)
     study = optuna.create_study(direction="maximize", sampler=samplers[kind](seed=seed))
     rows: list[int] = []
-    while len(rows) < min(N_EVALUATIONS_OF_PEERS[kind], len(task.scores)):
+    while len(rows) < min(N_EVALUATIONS, len(task.scores)):
         trial = study.ask(space)
         x = encoding.transform([trial.params], encoding.parameters)
         distance = ((X - x) ** 2).sum(1)

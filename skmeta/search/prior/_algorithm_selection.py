@@ -20,6 +20,7 @@ from skmeta.search.prior._immutable import describe_in_html
 from skmeta.search.prior._prior import SearchPrior
 from skmeta.search.prior._resemblance import weights_by_resemblance
 from skmeta.search.record import Configuration
+from skmeta.search.surrogate import with_one_thread
 
 __all__ = ["AlgorithmSelectionPrior"]
 
@@ -91,6 +92,7 @@ class AlgorithmSelectionPrior:
         }
         return AlgorithmSelectionPrior(left)
 
+    @with_one_thread
     def conditioned_on(self, dataset_features: Mapping[str, float]) -> "AlgorithmSelectionPrior":
         """Weight the past data sets by their resemblance, as `SearchPrior.conditioned_on` does."""
         if not len(self):

@@ -14,7 +14,12 @@ from skmeta.search.prior._past_task import PastTask
 from skmeta.search.prior._resemblance import weights_by_resemblance
 from skmeta.search.record import PastSearch
 from skmeta.search.space import Encoding
-from skmeta.search.surrogate import learn_surfaces, standardise, winsorize_scores
+from skmeta.search.surrogate import (
+    learn_surfaces,
+    standardise,
+    winsorize_scores,
+    with_one_thread,
+)
 
 Array = NDArray[np.float64]
 
@@ -109,6 +114,7 @@ class SearchPrior(PastSurfaces):
 
     # -- the data set at hand ------------------------------------------------------------------
 
+    @with_one_thread
     def conditioned_on(self, dataset_features: Mapping[str, float]) -> Self:
         """Weight the past searches by how much their data sets resemble the one at hand.
 

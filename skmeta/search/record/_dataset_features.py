@@ -73,13 +73,18 @@ def dataset_features(X: Any, y: Any, *, is_classification: bool) -> dict[str, fl
     (1.1, True)
     """
     try:
-        target = _as_numbers(y, is_classification)
-        if len(target) != (X.shape[0] if hasattr(X, "shape") else len(X)):
-            return {}
-        rows, folds = _sample(target, is_classification)
-        values, is_category, n_columns = _table(X, rows)
+        with np.errstate(all="ignore"):  # kernels underflow
+            return _features(X, y, is_classification)
     except (TypeError, ValueError, IndexError):  # texts, images, ragged lists, several targets
         return {}
+
+
+def _features(X: Any, y: Any, is_classification: bool) -> dict[str, float]:
+    target = _as_numbers(y, is_classification)
+    if len(target) != (X.shape[0] if hasattr(X, "shape") else len(X)):
+        raise ValueError("X and y differ in length")
+    rows, folds = _sample(target, is_classification)
+    values, is_category, n_columns = _table(X, rows)
     columns, features = _of_columns(values, is_category)
     features |= _of_sizes(len(target), n_columns)
     features |= _of_classes(target) if is_classification else _of_target(target)

@@ -4,6 +4,7 @@ from skmeta.search.surrogate._gp import matern, scale_columns
 from skmeta.search.surrogate._score_model import ScoreModel
 from skmeta.search.surrogate._strategy import SearchStrategy, Suggestion
 from skmeta.search.surrogate._surfaces import learn_surfaces, standardise, winsorize_scores
+from skmeta.search.surrogate._threads import with_one_thread
 
 __all__ = [
     "ScoreModel",
@@ -14,4 +15,5 @@ __all__ = [
     "scale_columns",
     "standardise",
     "winsorize_scores",
+    "with_one_thread",
 ]

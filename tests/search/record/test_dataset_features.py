@@ -103,6 +103,13 @@ def test_a_large_table_is_sampled():
     assert of(X, y) == found
 
 
+def test_very_large_and_very_small_numbers(wine):
+    X, y = wine
+    with np.errstate(all="raise"):
+        assert all(np.isfinite([*of(1e308 * np.sign(X - X.mean(0)), y).values()]))
+        assert_same(of(1e-150 * X, y), of(X, y))
+
+
 def test_rare_classes():
     X = np.random.default_rng(0).standard_normal((2000, 3))
     assert of(X, np.arange(2000) == 7)["log_smallest_class"] == pytest.approx(np.log(1 / 2000))
