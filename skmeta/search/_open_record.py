@@ -149,7 +149,7 @@ def _describe_data(
         stable_repr(given),
         # Which part asks for what was given.
         *([repr(search.get_metadata_routing())] if given and is_routing_enabled() else []),
-        # With racing, candidates have fewer scores, so such a search is another one.
+        # Racing leaves out scores, so a search with it is not resumed without it.
         *_racing_parts(search.racing),
         *early,
     )

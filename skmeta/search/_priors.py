@@ -145,7 +145,7 @@ def _learn(history: Any, record: SearchRecord) -> SearchPrior | None:
         return _learn_once(
             _Hashable(history, key), record.estimator, record.refit_metric, record.fingerprint
         )
-    except Exception as error:  # a history that fails in any way must not end the search
+    except Exception as error:  # a failing history must not end the search
         warn_caller(
             f"No prior could be learned from the history: {error} The search continues without it.",
             HistoryWarning,

@@ -256,6 +256,6 @@ def _seconds(seconds: float) -> str:
 
 def _progress_bar(progress: Any, verbose: int, total: int) -> ProgressBar:
     automatic = progress == "auto"
-    # Lines of candidates would tear a bar apart.
+    # The lines of the candidates would break the bar.
     shown = (is_interactive() and verbose <= 0) if automatic else bool(progress)
     return progress_bar(total, "search", "candidates", shown=shown, delay=2 if automatic else 0)

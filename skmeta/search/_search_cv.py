@@ -315,7 +315,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         """
         params = super().get_params(deep)
         # A subclass may leave the parameter out.
-        return params | {n: hide_password(params[n]) for n in ("history",) if n in params}
+        return {n: hide_password(v) if n == "history" else v for n, v in params.items()}
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:

@@ -249,7 +249,7 @@ class TrialRecord:
             return
         try:
             write()
-        except Exception as error:  # a history that fails in any way must not end the search
+        except Exception as error:  # a failing history must not end the search
             if not self._has_warned:
                 self._has_warned = True
                 warn_caller(

@@ -64,15 +64,17 @@ def prior_effects(prior: Any) -> list[PriorEffect]:
     list of PriorEffect
         Those on which the expected score depends most come first.
     """
-    found = []
+    effects = []
     for origin, part in _parts(prior):
         rng = np.random.default_rng(0)
         tasks = np.unique(np.linspace(0, len(part) - 1, _MAX_TASKS).round().astype(np.intp))
         thinned = part.select(np.isin(np.arange(len(part)), tasks).tolist())
         domains = part.encoding.domains
         rows = _draw(domains, rng)
-        found += [_effect(thinned, origin, name, domain, rows) for name, domain in domains.items()]
-    return sorted(found, key=lambda effect: -effect.spread)
+        effects += [
+            _effect(thinned, origin, name, domain, rows) for name, domain in domains.items()
+        ]
+    return sorted(effects, key=lambda effect: -effect.spread)
 
 
 def _parts(prior: Any) -> Iterator[tuple[str, SearchPrior]]:

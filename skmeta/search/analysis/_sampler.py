@@ -59,11 +59,11 @@ class Marginal:
     def place(self, shares: NDArray[np.float64]) -> list[Value]:
         """Return the numbers at shares of the range, from 0 to 1."""
         if self.is_log:
-            found = self.low * (self.high / self.low) ** shares
+            numbers = self.low * (self.high / self.low) ** shares
         else:
-            found = self.low * (1 - shares) + self.high * shares
-        found = np.clip(found, self.low, self.high)  # rounding
-        return [round(v) for v in found.tolist()] if self.is_whole else found.tolist()
+            numbers = self.low * (1 - shares) + self.high * shares
+        numbers = np.clip(numbers, self.low, self.high)  # rounding
+        return [round(v) for v in numbers.tolist()] if self.is_whole else numbers.tolist()
 
     def draw(self, n: int, rng: np.random.Generator) -> list[Value]:
         """Return random values."""
@@ -126,14 +126,14 @@ class ConfigurationSampler:
 
     def draw(self, n: int, rng: np.random.Generator) -> list[dict[str, Value]]:
         """Return random configurations."""
-        found: list[dict[str, Value]] = [{} for _ in range(n)]
+        drawn: list[dict[str, Value]] = [{} for _ in range(n)]
         chosen = rng.integers(len(self._spaces), size=n)
         for k, space in enumerate(self._spaces):
             rows = np.flatnonzero(chosen == k)
             for name, marginal in space.items():
                 for row, value in zip(rows, marginal.draw(len(rows), rng), strict=True):
-                    found[row][name] = value
-        return found
+                    drawn[row][name] = value
+        return drawn
 
     def redraw(
         self, rows: Sequence[Configuration], name: str, rng: np.random.Generator
@@ -147,15 +147,15 @@ class ConfigurationSampler:
         fresh = self.draw(len(rows), rng)
         if name in self.structural:
             return [self._move(row, other) for row, other in zip(rows, fresh, strict=True)]
-        found = [dict(row) for row in rows]
+        redrawn = [dict(row) for row in rows]
         for k, key in enumerate(self._keys):
             if name not in key:
                 continue
-            own = [row for row in found if frozenset(row) == key]
+            own = [row for row in redrawn if frozenset(row) == key]
             values = self._spaces[k][name].draw(len(own), rng)
             for row, value in zip(own, values, strict=True):
                 row[name] = value
-        return found
+        return redrawn
 
     def _move(self, row: Configuration, other: Configuration) -> dict[str, Value]:
         kept = {n: v for n, v in row.items() if n in other and n not in self.structural}
@@ -165,13 +165,13 @@ class ConfigurationSampler:
         if len(self._spaces) < 2:
             return ()
         shared = set.intersection(*(set(space) for space in self._spaces))
-        found = [
+        structural = [
             name
             for name in sorted(shared)
             if all(space[name].is_constant for space in self._spaces)
             and len({_text(own[name]) for own in self._constants}) > 1
         ]
-        return tuple(found) or (SUBSPACE,)
+        return tuple(structural) or (SUBSPACE,)
 
 
 def is_number(value: Any) -> bool:

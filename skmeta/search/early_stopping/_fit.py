@@ -1,11 +1,10 @@
 """Fits of a fold that stop early, on rows of the fold's own training part.
 
 scikit-learn's evaluation of a fold sets a candidate's parameters, calls ``estimator.fit`` with the
-training rows, and scores the estimator. For the time of this one call, ``fit`` of the instance is
-another function: it divides the rows, and hands those that are held out to the part that predicts.
-The steps of a pipeline before it are fitted as ever, by the pipeline itself, on the other rows; the
-held rows pass through them afterwards. So metadata is routed as without early stopping, and the
-scorer sees the very estimator.
+training rows, and scores the estimator. During this one call, ``fit`` of the instance is another
+function: it divides the rows, and passes the held rows to the part that predicts. A pipeline fits
+the steps before that part on the other rows, as usual; they transform the held rows afterwards. So
+metadata is routed as without early stopping, and the scorer sees the estimator itself.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -44,7 +43,7 @@ def stop_early(estimator: Any, rows: Held) -> Iterator[FoundRounds]:
     FoundRounds
         What the fit found.
     """
-    found = FoundRounds()
+    rounds = FoundRounds()
 
     def fit(X: Any, y: Any = None, **params: Any) -> Any:
         predictor = find_predictor(estimator)
@@ -53,19 +52,21 @@ def stop_early(estimator: Any, rows: Held) -> Iterator[FoundRounds]:
         part = predictor.estimator
         if predictor.adapter.draws_rows:
             part.set_params(validation_fraction=rows.share)
-            with _replaced_fit(part, _fit_on_own_rows(predictor, found)):
+            with _replaced_fit(part, _fit_on_own_rows(predictor, rounds)):
                 whole = original if predictor.pipelines else part.fit
                 return whole(X, y, **params)
         kept = check_method_params(X, params=params, indices=rows.kept)
         held = check_method_params(X, params=params, indices=rows.held)
-        fit_predictor = _fit_beside(predictor, X, y, rows, _Counterparts(kept, held), found)
+        fit_predictor = _fit_with_held_rows(
+            predictor, X, y, rows, _Counterparts(kept, held), rounds
+        )
         with _replaced_fit(part, fit_predictor):
             whole = original if predictor.pipelines else part.fit
             return whole(safe_indexing(X, rows.kept), safe_indexing(y, rows.kept), **kept)
 
     original = estimator.fit
     with _replaced_fit(estimator, fit):
-        yield found
+        yield rounds
 
 
 @contextmanager
@@ -97,10 +98,10 @@ class _Counterparts:
         return next((held for kept, held in self._pairs if kept is value), None)
 
 
-def _fit_beside(
-    predictor: Predictor, X: Any, y: Any, rows: Held, held: _Counterparts, found: FoundRounds
+def _fit_with_held_rows(
+    predictor: Predictor, X: Any, y: Any, rows: Held, held: _Counterparts, rounds: FoundRounds
 ) -> Callable[..., Any]:
-    """Return the fit of what predicts, beside the held rows."""
+    """Return the fit of what predicts, which is handed the held rows too."""
 
     def fit(X_kept: Any, y_kept: Any = None, **params: Any) -> Any:
         assert predictor.adapter is not None
@@ -112,19 +113,19 @@ def _fit_beside(
             X_held, safe_indexing(y, rows.held), held.of(params.get("sample_weight"))
         )
         with _own_fit(estimator):
-            found.n_rounds = predictor.adapter.fit(estimator, X_kept, y_kept, held_rows, params)
+            rounds.n_rounds = predictor.adapter.fit(estimator, X_kept, y_kept, held_rows, params)
         return estimator
 
     return fit
 
 
-def _fit_on_own_rows(predictor: Predictor, found: FoundRounds) -> Callable[..., Any]:
+def _fit_on_own_rows(predictor: Predictor, rounds: FoundRounds) -> Callable[..., Any]:
     """Return the fit of what predicts and draws the held rows itself."""
 
     def fit(X: Any, y: Any = None, **params: Any) -> Any:
         assert predictor.adapter is not None
         with _own_fit(predictor.estimator):
-            found.n_rounds = predictor.adapter.fit(
+            rounds.n_rounds = predictor.adapter.fit(
                 predictor.estimator, X, y, HeldRows(None, None, None), params
             )
         return predictor.estimator

@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import type_of_target
 
 __all__ = ["Held", "hold_out"]
 
-# The same rows for all candidates, whatever the seed of the search.
+# All candidates have the same held rows, whatever the seed of the search.
 _SEED = 0
 
 

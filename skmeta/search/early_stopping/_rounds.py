@@ -24,8 +24,8 @@ def typical_rounds(outputs: Sequence[Mapping[str, Any]]) -> float:
     float
         NaN if no fold stopped early.
     """
-    found = [output["n_rounds"] for output in outputs if not math.isnan(output["n_rounds"])]
-    return float(math.ceil(np.median(found))) if found else math.nan
+    rounds = [output["n_rounds"] for output in outputs if not math.isnan(output["n_rounds"])]
+    return float(math.ceil(np.median(rounds))) if rounds else math.nan
 
 
 def rounds_columns(

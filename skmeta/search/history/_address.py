@@ -105,11 +105,13 @@ def secrets_of(address: str) -> list[str]:
         url = sa.make_url(str(address))
     except (ArgumentError, ValueError):
         return []
-    found = [] if url.password is None else [str(url.password)]
+    secrets = [] if url.password is None else [str(url.password)]
     for name, value in url.query.items():
         if _SECRET_PARAMETER.search(name):
-            found += [value] if isinstance(value, str) else list(value)
-    spelled = {text for one in found if one for text in (one, quote(one, safe=""), quote_plus(one))}
+            secrets += [value] if isinstance(value, str) else list(value)
+    spelled = {
+        text for one in secrets if one for text in (one, quote(one, safe=""), quote_plus(one))
+    }
     return sorted(spelled, key=len, reverse=True)
 
 
@@ -218,7 +220,7 @@ def _check_kind(path: Path) -> None:
 
 
 def _check_permission(path: Path) -> None:
-    # SQLite writes its journal beside the file, so the folder has to be writable too.
+    # SQLite writes its journal to the same folder, which has to be writable too.
     for what, place in (("folder", path.parent), ("file", path)):
         if place.exists() and not os.access(place, os.W_OK):
             raise HistoryError(

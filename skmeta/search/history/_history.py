@@ -183,41 +183,6 @@ class SearchHistory(AddMethods):
         """Return the seconds after which a worker of a shared search counts as dead."""
         return float(self._state["lease_timeout"])
 
-    @classmethod
-    def from_cv_results(
-        cls,
-        search_or_results: Any,
-        estimator: Any = None,
-        *,
-        history: str | os.PathLike[str] = MEMORY,
-        **options: Any,
-    ) -> Self:
-        """Return a history with a finished search of scikit-learn. See `add_cv_results`.
-
-        Parameters
-        ----------
-        search_or_results, estimator, **options : object
-            As for `add_cv_results`.
-        history : str or path-like, default=":memory:"
-            Path or URL of the history.
-        """
-        return cls(history).add_cv_results(search_or_results, estimator, **options)
-
-    @classmethod
-    def from_optuna(
-        cls, study: Any, estimator: Any, *, history: str | os.PathLike[str] = MEMORY, **options: Any
-    ) -> Self:
-        """Return a history with the finished trials of a study of Optuna. See `add_optuna`.
-
-        Parameters
-        ----------
-        study, estimator, **options : object
-            As for `add_optuna`.
-        history : str or path-like, default=":memory:"
-            Path or URL of the history.
-        """
-        return cls(history).add_optuna(study, estimator, **options)
-
     def merge(self, other: "SearchHistory | ReadOnlyHistory | str | os.PathLike[str]") -> Self:
         """Add all searches of another history. What is there already is left as it is.
 

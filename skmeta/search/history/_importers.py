@@ -100,8 +100,8 @@ def _describe(
     configurations = canonical_configurations(instance, params)
     keys = [candidate_key(one) for one in params]
     names = canonical_names(instance)
-    found = {names[name] for one in params for name in one if name in names}
-    space = dict.fromkeys(sorted(found), _ADDED)
+    searched = {names[name] for one in params for name in one if name in names}
+    space = dict.fromkeys(sorted(searched), _ADDED)
     return predictor_name(instance, params), signature(instance), space, configurations, keys
 
 

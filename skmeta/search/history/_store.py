@@ -131,14 +131,14 @@ class HistoryStore:
 
     def _prepare(self) -> None:
         place = self.place
-        found = self.run(lambda connection: _schema.exists(connection, place))
+        exists = self.run(lambda connection: _schema.exists(connection, place))
         if self.read_only:
-            if not found:
+            if not exists:
                 raise HistoryFormatError(
                     f"{place} holds no history, and a read-only one is not created. "
                     "Record a search first, or give another place."
                 )
-        elif not found:
+        elif not exists:
             self.run(lambda connection: _schema.create(connection, place), write=True)
         self._may_create_file = False
 

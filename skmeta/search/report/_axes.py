@@ -152,27 +152,27 @@ class Chart:
         x_ticks = self.x_ticks
         if x_ticks is None:
             x_ticks = [(self.x(v), number(v)) for v in self.x.ticks()]
-        found = []
+        marks = []
         for value in self.y_ticks or (self.y.ticks() if self.y_title else ()):
             at = self.y(value)
             ends = {"x1": f"{left:g}", "x2": f"{right:g}", "y1": f"{at:.1f}", "y2": f"{at:.1f}"}
-            found.append(tag("line", **ends, class_="grid"))
-            found.append(_text(left - 6, at + 4, number(value), "end"))
+            marks.append(tag("line", **ends, class_="grid"))
+            marks.append(_text(left - 6, at + 4, number(value), "end"))
         for at, text in x_ticks:
-            found.append(_text(at, lowest + 18, text, "middle"))
+            marks.append(_text(at, lowest + 18, text, "middle"))
             ends = {
                 "x1": f"{at:.1f}",
                 "x2": f"{at:.1f}",
                 "y1": f"{lowest:g}",
                 "y2": f"{lowest + 4:g}",
             }
-            found.append(tag("line", **ends, class_="axis"))
+            marks.append(tag("line", **ends, class_="axis"))
         ends = {"x1": f"{left:g}", "x2": f"{right:g}", "y1": f"{lowest:g}", "y2": f"{lowest:g}"}
-        found.append(tag("line", **ends, class_="axis"))
-        found.append(_text((left + right) / 2, self.height - 6, self.x_title, "middle", "title"))
+        marks.append(tag("line", **ends, class_="axis"))
+        marks.append(_text((left + right) / 2, self.height - 6, self.x_title, "middle", "title"))
         if self.y_title:
-            found.append(_text(4, highest - 10, self.y_title, "start", "title"))
-        return found
+            marks.append(_text(4, highest - 10, self.y_title, "start", "title"))
+        return marks
 
 
 def _text(x: float, y: float, text: str, anchor: str, class_: str = "tick") -> Markup:

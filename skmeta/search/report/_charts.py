@@ -139,13 +139,13 @@ def bars(
     return chart.render()
 
 
-def importance_bars(found: Importance) -> Markup:
+def importance_bars(importance: Importance) -> Markup:
     """Draw the importance of the parameters."""
     return bars(
         "Importance of each parameter, with its 90% interval",
-        found.names,
-        found.values,
-        (found.low, found.high),
+        importance.names,
+        importance.values,
+        (importance.low, importance.high),
         "share of the variance of the score",
     )
 

@@ -105,12 +105,12 @@ def code_of_configuration(configuration: Mapping[str, Value]) -> str:
 
 
 def _imports(classes: Iterable[type]) -> list[str]:
-    found = {
+    modules = {
         (_public_module(cls.__module__), cls.__name__)
         for cls in classes
         if cls.__module__ != "__main__"
     }
-    return [f"from {module} import {name}" for module, name in sorted(found)]
+    return [f"from {module} import {name}" for module, name in sorted(modules)]
 
 
 def _public_module(module: str) -> str:

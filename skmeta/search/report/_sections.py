@@ -69,10 +69,8 @@ def _section(heading: str, title: str, content: Markup) -> Markup:
 
 
 def _facts(summary: SearchSummary) -> dict[str, str]:
-    found = {"Estimator": summary.estimator}
-    if summary.dataset:
-        found["Data set"] = summary.dataset
-    return {**found, "Score": summary.metric, **summary.facts}
+    dataset = {"Data set": summary.dataset} if summary.dataset else {}
+    return {"Estimator": summary.estimator, **dataset, "Score": summary.metric, **summary.facts}
 
 
 def _best(summary: SearchSummary) -> Markup:
@@ -136,16 +134,16 @@ def _parameters(summary: SearchSummary) -> Markup:
             f"Importance and slices need at least {MIN_CANDIDATES} candidates with a score, "
             "different scores, and a parameter that varies.",
         )
-    found = parameter_importance(fitted)
+    importance = parameter_importance(fitted)
     figures = [
         _figure(
-            importance_bars(found),
+            importance_bars(importance),
             "Importance: the share of the variance of the score, over the region that was tried, "
             "that a parameter accounts for, alone or with others. Lines are 90% intervals: what "
             "these scores leave open.",
         )
     ]
-    figures += _slices(fitted, found.names, summary.metric)
+    figures += _slices(fitted, importance.names, summary.metric)
     return join(
         tag(
             "p",

@@ -111,7 +111,7 @@ def _only_chooses_parts(space: Any) -> bool:
 
 
 def _expand(estimator: Any, space: Mapping[str, Any]) -> list[Space]:
-    found = []
+    expanded = []
     for parts in product(*space.values()):
         chosen = dict(zip(space, parts, strict=True))
         fixed = {name: [part] for name, part in chosen.items()}
@@ -119,8 +119,8 @@ def _expand(estimator: Any, space: Mapping[str, Any]) -> list[Space]:
             defaults = _default_of_parts(replace_parts(estimator, chosen))
         except ValueError:  # the check of the space will tell which name is wrong
             return [dict(space)]
-        found += [{**fixed, **default} for default in defaults]
-    return found
+        expanded += [{**fixed, **default} for default in defaults]
+    return expanded
 
 
 def register_search_space(

@@ -80,14 +80,14 @@ def predictor_name(estimator: Any, candidates: Iterable[Mapping[str, Any]] = ())
     >>> predictor_name(Pipeline([("clf", SVC())]))
     'SVC'
     """
-    found = {}
+    classes = {}
     current = estimator.get_params(deep=True)
     for params in candidates:
         parts = structural_params(current, params)
         key = candidate_key(parts)
-        if key not in found:
-            found[key] = _final_class(replace_parts(estimator, parts))
-    return "|".join(sorted(set(found.values()) or {_final_class(estimator)}))
+        if key not in classes:
+            classes[key] = _final_class(replace_parts(estimator, parts))
+    return "|".join(sorted(set(classes.values()) or {_final_class(estimator)}))
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:

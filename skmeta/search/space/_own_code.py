@@ -86,10 +86,10 @@ def _of_class(owner: type) -> Iterator[Any]:
         for name, member in sorted(vars(base).items()):
             # Of class and static methods, properties, and cached properties.
             inner = [getattr(member, key, None) for key in ("__func__", "fget", "func")]
-            for found in (unwrap(member) if callable(member) else member, *inner):
-                if isinstance(found, FunctionType):
+            for inner_member in (unwrap(member) if callable(member) else member, *inner):
+                if isinstance(inner_member, FunctionType):
                     yield name
-                    yield found
+                    yield inner_member
 
 
 def _of_function(function: FunctionType) -> Iterator[Any]:

@@ -234,13 +234,13 @@ class SearchSpace:
         if self.size <= n:
             return list(_distinct(self.grid()).values())
         random_state = np.random.RandomState(rng.integers(2**32, dtype=np.uint32))
-        found: dict[str, Candidate] = {}
+        distinct: dict[str, Candidate] = {}
         for _ in range(4):  # a few rounds, since distributions of integers repeat themselves
-            for candidate in _draw(self.spaces, n - len(found), sample, random_state):
-                found.setdefault(candidate_key(candidate), candidate)
-            if len(found) >= n:
+            for candidate in _draw(self.spaces, n - len(distinct), sample, random_state):
+                distinct.setdefault(candidate_key(candidate), candidate)
+            if len(distinct) >= n:
                 break
-        return list(found.values())
+        return list(distinct.values())
 
     def neighbours(self, candidate: Candidate, n: int, rng: np.random.Generator) -> list[Candidate]:
         """Return up to `n` different candidates near one.
@@ -261,7 +261,7 @@ class SearchSpace:
         """
         random_state = np.random.RandomState(rng.integers(2**32, dtype=np.uint32))
         near = [space for space in self.spaces if set(space) == set(candidate)]
-        found = {candidate_key(candidate): candidate}
+        near_by = {candidate_key(candidate): candidate}
 
         def move(
             name: str, source: Any, size: int, random_state: np.random.RandomState
@@ -271,10 +271,10 @@ class SearchSpace:
             return [candidate[name] if keep else m for keep, m in zip(kept, moved, strict=True)]
 
         for moved in _draw(near, 2 * n, move, random_state) if near else []:
-            if len(found) > n:
+            if len(near_by) > n:
                 break
-            found.setdefault(candidate_key(moved), moved)
-        return list(found.values())[1:]
+            near_by.setdefault(candidate_key(moved), moved)
+        return list(near_by.values())[1:]
 
     def stable_repr(self) -> str:
         """Return text that is equal for equal spaces, in this process and in others."""
@@ -286,7 +286,7 @@ class SearchSpace:
         for space in self.spaces:
             for name, source in space.items():
                 texts.setdefault(name, []).append(describe_values(source))
-        return {name: " or ".join(dict.fromkeys(found)) for name, found in texts.items()}
+        return {name: " or ".join(dict.fromkeys(own)) for name, own in texts.items()}
 
     def encode(self, candidate: Candidate) -> str:
         """Return JSON from which `decode` rebuilds a candidate, or "" if it cannot.
@@ -348,14 +348,14 @@ def _draw(
     for position, space in enumerate(spaces):
         rows = np.flatnonzero(chosen == position)
         for name, source in space.items():
-            found = values(name, source, len(rows), random_state)
-            for row, value in zip(rows, found, strict=True):
+            drawn = values(name, source, len(rows), random_state)
+            for row, value in zip(rows, drawn, strict=True):
                 candidates[row][name] = value
     return candidates
 
 
 def _distinct(candidates: Sequence[Candidate]) -> dict[str, Candidate]:
-    found: dict[str, Candidate] = {}
+    distinct: dict[str, Candidate] = {}
     for candidate in candidates:
-        found.setdefault(candidate_key(candidate), candidate)
-    return found
+        distinct.setdefault(candidate_key(candidate), candidate)
+    return distinct

@@ -123,8 +123,8 @@ def _unknown_name_message(
     near = [other for other in known if other.rpartition("__")[2] == name]  # a forgotten step
     if not near:
         lower = {other.lower(): other for other in known}
-        found = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
-        near = [lower[other] for other in found]
+        close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
+        near = [lower[other] for other in close]
     hint = f" Did you mean {near[0]!r}?" if near else ""
     own = sorted(n for n in known if "__" not in n)
     kind = type(estimator).__name__

@@ -59,7 +59,7 @@ def sample(name: str, source: Any, n: int, random_state: np.random.RandomState) 
         return [source[k] for k in random_state.randint(len(source), size=n)]
     try:
         if hasattr(source, "dist"):  # one of SciPy, its parameters fixed
-            values = np.asarray(source.rvs(size=n, random_state=random_state)).tolist()
+            values = plain_list(source.rvs(size=n, random_state=random_state))
         else:
             values = [source.rvs(random_state=random_state) for _ in range(n)]
     except (TypeError, ValueError) as error:

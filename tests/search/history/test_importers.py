@@ -56,7 +56,7 @@ def test_the_metric_of_a_search_is_kept(scoring, iris):
     model = make_pipeline(StandardScaler(), LogisticRegression())
     grid = {"logisticregression__C": [0.1, 1.0]}
     search = fit(GridSearchCV(model, grid, scoring=scoring, cv=3), iris)
-    [past] = SearchHistory.from_cv_results(search, dataset="iris").searches()
+    [past] = SearchHistory().add_cv_results(search, dataset="iris").searches()
     assert past.metric == scoring
     np.testing.assert_allclose(past.scores, search.cv_results_["mean_test_score"])
 
@@ -153,7 +153,7 @@ def make_study(direction="maximize"):
 @pytest.mark.parametrize(("direction", "sign"), [("maximize", 1), ("minimize", -1)])
 def test_a_study_is_added_without_what_was_pruned(direction, sign):
     study = make_study(direction)
-    [past] = SearchHistory.from_optuna(study, SVC(), dataset="d").searches()
+    [past] = SearchHistory().add_optuna(study, SVC(), dataset="d").searches()
     trials = [t for t in study.trials if t.number != 2]
     assert [c["SVC.C"] for c in past.configurations] == [t.params["C"] for t in trials]
     assert [c["SVC.kernel"] for c in past.configurations] == [t.params["kernel"] for t in trials]
