@@ -21,7 +21,8 @@ drawn. Measured are the squared error, divided by that of the mean of the drawn 
 the 90% interval holds the target.
 
 Peers have scikit-learn's defaults, on scaled features where needed, and medians for missing
-values; probabilities of SVC come from sigmoid calibration. All methods see the same draws. Printed
+values; probabilities of SVC come from sigmoid calibration. EvoForest-Tab is a peer where the
+package ``evoforest-tab`` is installed. All methods see the same draws. Printed
 is the mean over sets of the mean over draws, the mean rank, and the difference between the prior
 and each peer with a 95% interval from a bootstrap over sets.
 
@@ -60,6 +61,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -150,6 +152,32 @@ IMBALANCED: dict[str, Callable[[], BaseEstimator]] = {
     }.items()
     for weight in (None, "balanced")
 }
+
+
+class EvoForest:
+    """EvoForest-Tab with its defaults, after means for missing values."""
+
+    def __init__(self, kind: str) -> None:
+        import evoforest_tab
+
+        self.imputer = SimpleImputer(keep_empty_features=True)
+        self.estimator = getattr(evoforest_tab, f"EvoForestTab{kind}")()
+        if kind == "Classifier":
+            self.predict_proba = lambda X: self.estimator.predict_proba(self.imputer.transform(X))
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> "EvoForest":
+        """Fit."""
+        self.estimator.fit(self.imputer.fit_transform(X), y)
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Predict."""
+        return self.estimator.predict(self.imputer.transform(X))
+
+
+if find_spec("evoforest_tab"):
+    PEERS["classification"]["evoforest"] = partial(EvoForest, "Classifier")
+    PEERS["regression"]["evoforest"] = partial(EvoForest, "Regressor")
 
 
 def tuned(estimator: BaseEstimator, space: dict) -> BaseEstimator:

@@ -1,0 +1,74 @@
+"""Meta-training of the table priors, on a tiny network."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from skmeta.datasets.synthetic_tables._batches import draw_tables
+from skmeta.learners.in_context._training import batch_loss
+from skmeta.priors import MetaPrior
+from skmeta.training import load_checkpoint, save_checkpoint
+
+
+@pytest.fixture
+def make(monkeypatch):
+    """The script, as a module."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    import make_table_priors
+
+    return make_table_priors
+
+
+def start(make, kind="classification", **changes):
+    tiny = make.Config(
+        kind,
+        width=16,
+        n_layers=1,
+        n_heads=2,
+        cell_width=4,
+        optimizer="muon",
+        warm_up=2,
+        n_query=6,
+        cost=2000,
+        most_tasks=4,
+        largest_support=12,
+        most_columns=4,
+    )
+    return make.Run(dataclasses.replace(tiny, **changes), "cpu", amp=False)
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_a_run_goes_on_from_its_checkpoint_to_the_bit(make, kind, tmp_path):
+    whole, first, second = (start(make, kind) for _ in range(3))
+    for _ in range(4):
+        whole.step()
+    for _ in range(2):
+        first.step()
+    save_checkpoint(tmp_path / "run", "tiny", first.saved())
+    second.restore(load_checkpoint(tmp_path / "run", "tiny"))
+    for _ in range(2):
+        second.step()
+    assert (second.iteration, second.n_tasks) == (whole.iteration, whole.n_tasks)
+    for name, value in whole.network.named_parameters():
+        assert torch.equal(dict(second.network.named_parameters())[name], value)
+        assert torch.equal(second.average[name], whole.average[name])
+        assert not torch.equal(dict(first.network.named_parameters())[name], value)
+
+
+def test_a_larger_network_starts_with_the_predictions_of_a_smaller_one(make, tmp_path):
+    small = start(make)
+    for _ in range(3):
+        small.step()
+    small.export(tmp_path / "prior.skmeta")
+    prior = MetaPrior.load(tmp_path / "prior.skmeta")
+    losses = []
+    for n_layers in (1, 3):
+        run = start(make, n_layers=n_layers)
+        run.begin_from(prior)
+        x, y = draw_tables(torch.Generator().manual_seed(0), 5, 20, 3)
+        generator = torch.Generator().manual_seed(0)
+        losses.append(batch_loss(run.network, "classification", x, y, 10, generator)[0])
+    torch.testing.assert_close(*losses)
+    assert prior.provenance["n_iterations"] == 3
