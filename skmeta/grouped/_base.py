@@ -18,6 +18,7 @@ from skmeta._validation import check_rows, quote, quote_some, suggest, suggest_p
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.grouped._columns import FeatureColumns, group_labels
+from skmeta.grouped._crossed import CrossedModel
 from skmeta.grouped._effects import Coefficients, as_frame, coefficients, summarise
 from skmeta.grouped._ensemble import MEMBERS
 from skmeta.grouped._model import GroupedModel, Predictions, Settings
@@ -47,7 +48,7 @@ class BaseGrouped(DocLink, BaseEstimator):
     @suggest_parameters
     def __init__(
         self,
-        groups: str | int | None = None,
+        groups: str | int | list[str | int] | None = None,
         *,
         population: Any = "auto",
         learner: Any = "auto",
@@ -79,34 +80,39 @@ class BaseGrouped(DocLink, BaseEstimator):
     def _fit_table(self, X: Any, y: np.ndarray, sample_weight: Any, n_classes: int) -> None:
         """Fit to rows that were checked; y are targets or class codes."""
         weight = self._weight(sample_weight, X)
-        labels = self._labels_of(X)
+        factors = self._labels_of(X)
         times = None if self.order is None else times_of(X, self.order)
-        names, codes = _codes(labels)
-        if self.groups is not None:
-            _check_groups(names, codes, y, self._group_name())
-        left_out = [*self._group_positions, *([] if self.order is None else self._order_position)]
-        self._features = FeatureColumns(X, left_out)
+        for position, labels in enumerate(factors if self.groups is not None else []):
+            _check_groups(*_codes(labels), y, self._group_name(position))
+        self._features = FeatureColumns(X, [*self._group_positions, *self._order_position])
         numbers = self._features.encode(X)
         # Whole weights repeat rows; others weight them.
         is_whole = (weight == np.floor(weight)).all() and weight.sum() <= _MOST_REPEATED * len(X)
         used = np.repeat(np.arange(len(X)), weight.astype(int)) if is_whole else weight.nonzero()[0]
         weight = np.ones(len(X)) if is_whole else weight
         # Groups without a weight are unknown.
-        names, codes = _codes([labels[k] for k in used])
-        model = GroupedModel(self._settings(), n_classes)
+        found = [_codes([labels[k] for k in used]) for labels in factors]
+        names, codes = [n for n, _ in found], np.column_stack([c for _, c in found])
         with progress_bar(None, "Grouped table", "models", shown=bool(self.verbose)) as bar:
-            model.settings = model.settings._replace(report=bar.update)
-            order = model.fit(
-                numbers[used],
-                y[used],
-                weight[used],
-                codes,
-                None if times is None else times[used],
-            )
-        model.settings = model.settings._replace(report=_silent)
-        self.model_ = model
-        self.groups_ = [names[k] for k in order.groups.tolist()]
-        self._codes = {name: k for k, name in enumerate(self.groups_)}
+            settings = self._settings()._replace(report=bar.update)
+            if len(factors) > 1:
+                self.model_: Any = CrossedModel(settings, n_classes)
+                _check_whole(is_whole)
+                self.model_.fit(numbers[used], y[used], codes)
+            else:
+                self.model_ = GroupedModel(settings, n_classes)
+                at = None if times is None else times[used]
+                args = (numbers[used], y[used], weight[used], codes[:, 0], at)
+                order = self.model_.fit(*args)
+                names = [[names[0][k] for k in order.groups.tolist()]]
+        self.model_.settings = self._settings()
+        self._codes = [{label: k for k, label in enumerate(of_factor)} for of_factor in names]
+        self._name_groups()
+
+    def _name_groups(self) -> None:
+        self.groups_ = [list(known) for known in self._codes]
+        if len(self.groups_) == 1:
+            self.groups_ = self.groups_[0]
 
     def _settings(self) -> Settings:
         learner = HierarchicalLinear() if isinstance(self.learner, str) else self.learner
@@ -123,24 +129,27 @@ class BaseGrouped(DocLink, BaseEstimator):
             self._group_positions = (
                 [] if self.groups is None else resolve_columns(X, self.groups, "groups")
             )
-            if len(self._group_positions) > 1:
-                raise ValueError(
-                    f"groups={self.groups!r} names {len(self._group_positions)} columns. Name one."
-                )
             self._order_position = (
                 [] if self.order is None else resolve_columns(X, self.order, "order")
             )
         return X
 
-    def _labels_of(self, X: Any) -> list[Any]:
+    def _labels_of(self, X: Any) -> list[list[Any]]:
+        """Return the labels of all rows, for each column of groups."""
         if not self._group_positions:
-            return [None] * len(X)
-        values = take_column(X, self._group_positions[0])
-        return list(group_labels(values, self._group_name()))
+            return [[None] * len(X)]
+        return [
+            list(group_labels(take_column(X, position), self._group_name(k)))
+            for k, position in enumerate(self._group_positions)
+        ]
 
-    def _group_name(self) -> str:
-        given = self.groups[0] if isinstance(self.groups, (list, tuple)) else self.groups
-        return quote(given)
+    def _group_name(self, k: int) -> str:
+        given: Any = self.groups if isinstance(self.groups, (list, tuple)) else [self.groups]
+        return quote(given[k])
+
+    def _names_of_factors(self) -> list[str]:
+        assert isinstance(self.groups, (list, tuple))
+        return [str(name) for name in self.groups]
 
     def _weight(self, sample_weight: Any, X: Any) -> np.ndarray:
         rows = np.empty((len(X), 1))
@@ -162,12 +171,18 @@ class BaseGrouped(DocLink, BaseEstimator):
         slopes in units of the column. Columns that end in ``std`` are standard deviations. Effects
         of classifications are on the log odds.
         """
+        check_is_fitted(self, "model_")
+        has_none = AttributeError(
+            f"This {type(self).__name__} has no effects_: it has no learner. Name a column of "
+            "groups, and set combine='auto', 'learner' or 'both'."
+        )
+        if isinstance(self.model_, CrossedModel):
+            if not self.model_.fits:
+                raise has_none
+            return self.model_.effects(self._names_of_factors(), self.groups_)
         found = self._coefficients()
         if found is None:
-            raise AttributeError(
-                f"This {type(self).__name__} has no effects_: it has no learner. Name a column of "
-                "groups, and set combine='auto', 'learner' or 'both'."
-            )
+            raise has_none
         counts = np.bincount(self.model_.known.codes, minlength=len(self.groups_))
         labels = getattr(self, "classes_", None)
         return as_frame(found, self.groups_, counts, None if labels is None else labels.tolist())
@@ -175,43 +190,66 @@ class BaseGrouped(DocLink, BaseEstimator):
     @property
     def summary_(self) -> str:
         """Whether the group matters, how much, and what the mixture was compared with."""
+        check_is_fitted(self, "model_")
+        if isinstance(self.model_, CrossedModel):
+            return self.model_.summary(self._names_of_factors())
         return summarise(self.model_, self._coefficients())
 
     def _coefficients(self) -> Coefficients | None:
-        check_is_fitted(self, "model_")
         return coefficients(self.model_, self._features.names_out())
 
     # ------------------------------------------------------------------------------ new rows
 
     def _add_rows(self, X: Any, y: np.ndarray, sample_weight: Any) -> None:
-        labels = self._labels_of(X)
-        codes, known = [], dict(self._codes)
-        for label in labels:
-            codes.append(known.setdefault(label, len(known)))
-        model = copy.copy(self.model_)
-        model.add(self._features.encode(X), y, self._weight(sample_weight, X), np.array(codes))
-        self.model_, self._codes, self.groups_ = model, known, list(known)
+        factors, known = self._labels_of(X), [dict(codes) for codes in self._codes]
+        codes = np.column_stack(
+            [
+                [of_factor.setdefault(label, len(of_factor)) for label in labels]
+                for labels, of_factor in zip(factors, known, strict=True)
+            ]
+        )
+        weight, numbers = self._weight(sample_weight, X), self._features.encode(X)
+        if isinstance(self.model_, CrossedModel):
+            _check_whole(bool((weight == 1).all()))
+            self.model_ = self.model_.add(numbers, y, codes)
+        else:
+            model = copy.copy(self.model_)
+            model.add(numbers, y, weight, codes[:, 0])
+            self.model_ = model
+        self._codes = known
+        self._name_groups()
 
     def _predictions(self, X: Any) -> Predictions:
         check_is_fitted(self, "model_")
         X = self._check_table(X, reset=False)
-        labels = self._labels_of(X)
-        if not self._group_positions:
-            codes = np.full(len(labels), -1)
-        else:
-            codes = np.array([self._codes.get(label, -1) for label in labels], dtype=np.int64)
-            self._check_unknown(labels, codes)
-        return self.model_.predict(self._features.encode(X), codes)
+        factors = self._labels_of(X)
+        codes = np.full((len(factors[0]), len(factors)), -1)
+        for f, labels in enumerate(factors if self._group_positions else []):
+            codes[:, f] = [self._codes[f].get(label, -1) for label in labels]
+            self._check_unknown(labels, codes[:, f], list(self._codes[f]))
+        several = isinstance(self.model_, CrossedModel)
+        found: Predictions = self.model_.predict(
+            self._features.encode(X), codes if several else codes[:, 0]
+        )
+        return found
 
-    def _check_unknown(self, labels: list[Any], codes: np.ndarray) -> None:
+    def _check_unknown(self, labels: list[Any], codes: np.ndarray, known: list[Any]) -> None:
         if self.unknown_groups != "error" or (codes >= 0).all():
             return
         row = int((codes < 0).argmax())
         unknown = list(dict.fromkeys(labels[k] for k in np.flatnonzero(codes < 0)))
-        hint = suggest(labels[row], [g for g in self.groups_ if isinstance(g, str)])
+        hint = suggest(labels[row], [g for g in known if isinstance(g, str)])
         raise ValueError(
             f"{len(unknown)} groups have no known rows: {quote_some(unknown)} (row {row} is the "
             f"first).{hint} Pass rows of them to partial_fit, or set unknown_groups='predict'."
+        )
+
+
+def _check_whole(is_whole: bool) -> None:
+    if not is_whole:
+        raise ValueError(
+            "With several columns of groups, sample_weight must be small whole numbers at fit, and "
+            "1 at partial_fit. Repeat rows, or name one column of groups."
         )
 
 

@@ -24,9 +24,12 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
 
     Parameters
     ----------
-    groups : str, int or None, default=None
+    groups : str, int, list of them or None, default=None
         Name or position of the column of ``X`` that holds the groups: strings or whole numbers.
-        None takes all rows for one group, and uses the population alone.
+        Several columns may be nested (districts, schools) or crossed (users, items): each of their
+        groups has an effect on the intercept, and all are estimated together, as ``"both"`` says.
+        Nested groups need names that are unique in the table. None takes all rows for one group,
+        and uses the population alone.
     population : "auto" or classifier, default="auto"
         Learns what all groups share, from the other columns. It is fitted once for each fold of
         groups, and a known group is predicted by the model that has not seen it. ``"auto"`` is
@@ -60,7 +63,7 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
     classes_ : ndarray of shape (n_classes,)
         Sorted labels.
     groups_ : list
-        Groups with known rows.
+        Groups with known rows; of several columns, a list for each.
     effects_ : pandas.DataFrame
         What is shared, and a row for each group: intercept and slopes of the learner, with
         standard deviations.

@@ -24,9 +24,12 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
 
     Parameters
     ----------
-    groups : str, int or None, default=None
+    groups : str, int, list of them or None, default=None
         Name or position of the column of ``X`` that holds the groups: strings or whole numbers.
-        None takes all rows for one group, and uses the population alone.
+        Several columns may be nested (districts, schools) or crossed (users, items): each of their
+        groups has an effect on the intercept, and all are estimated together, as ``"both"`` says.
+        Nested groups need names that are unique in the table. None takes all rows for one group,
+        and uses the population alone.
     population : "auto" or regressor, default="auto"
         Learns what all groups share, from the other columns. It is fitted once for each fold of
         groups, and a known group is predicted by the model that has not seen it. ``"auto"`` is
@@ -57,7 +60,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     Attributes
     ----------
     groups_ : list
-        Groups with known rows.
+        Groups with known rows; of several columns, a list for each.
     effects_ : pandas.DataFrame
         What is shared, and a row for each group: intercept and slopes of the learner, with
         standard deviations.
@@ -190,7 +193,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         """
         found = self._predictions(X)
         of_targets = self.model_.of_targets
-        mean = of_targets.restore(found.mean)
+        mean: np.ndarray = of_targets.restore(found.mean)
         if not return_std:
             return mean
         # Root mean square of the residuals over the predicted deviation.
@@ -231,4 +234,5 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         low = np.floor(at).astype(int)
         high = np.minimum(low + 1, len(PROBABILITIES) - 1)
         ratio = found.quantiles[:, low] * (1 - (at - low)) + found.quantiles[:, high] * (at - low)
-        return self.model_.of_targets.restore(found.mean[:, None] + found.std[:, None] * ratio)
+        values = found.mean[:, None] + found.std[:, None] * ratio
+        return np.asarray(self.model_.of_targets.restore(values))
