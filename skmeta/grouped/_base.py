@@ -144,8 +144,7 @@ class BaseGrouped(DocLink, BaseEstimator):
         ]
 
     def _group_name(self, k: int) -> str:
-        given: Any = self.groups if isinstance(self.groups, (list, tuple)) else [self.groups]
-        return quote(given[k])
+        return quote(self.groups[k] if isinstance(self.groups, (list, tuple)) else self.groups)
 
     def _names_of_factors(self) -> list[str]:
         assert isinstance(self.groups, (list, tuple))
