@@ -13,7 +13,7 @@ __all__ = ["fit_task", "refit_task", "subtask"]
 def subtask(
     parent: Any, caller: Any, name: str, n_subtasks: int, *, sequential: bool = True
 ) -> Iterator[Any]:
-    """Tell callbacks that a part of a search begins and ends.
+    """Call the callbacks at the beginning and the end of a part of a search.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def subtask(
 
 @contextmanager
 def refit_task(parent: Any, caller: Any, estimator: Any, data: FitData) -> Iterator[None]:
-    """Tell callbacks that the best candidate is fitted, and pass them on to it.
+    """Call the callbacks when the best candidate is fitted, and pass them on to it.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def refit_task(parent: Any, caller: Any, estimator: Any, data: FitData) -> Itera
 
 @contextmanager
 def fit_task(context: Any, caller: Any, **data: Any) -> Iterator[None]:
-    """Tell callbacks that a task begins and ends, also if it ends early.
+    """Call the callbacks at the beginning and the end of a task, also if it ends early.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ __all__ = [
 
 
 _N_CHECKED = 8  # candidates that are asked for the method that predicts
-# What stands for a class that a fold's training part lacks.
+# Prediction for a class that the training part of a fold lacks.
 _MISSING_CLASS = {"predict_proba": 0.0, "predict_log_proba": -np.inf}
 
 
@@ -59,7 +59,7 @@ def draw_folds(cv: Any, estimator: Any, data: FitData) -> Folds:
     Parameters
     ----------
     cv : int, splitter, iterable or None
-        As of the search.
+        The parameter of the search.
     estimator : estimator
     data : FitData
 
@@ -267,7 +267,7 @@ class FoldEvaluator:
             By the position of the fold.
         """
         tasks = [self._task([trial], 0, fold, None) for fold in range(len(self._splits))]
-        # Callbacks are told of the search's evaluations only.
+        # Callbacks are called for the search's evaluations only.
         predictions = self._parallel(
             delayed(predict_fold)({**self._cloned(task), "caller": None}, method) for task in tasks
         )

@@ -42,7 +42,7 @@ class OpenRecord:
         Whether the record has the seed of this very search, so that the same candidates are
         proposed again, in the same order.
     leases : Leases or None
-        Of this process, if the search is shared with others.
+        Leases of this process, if the search is shared with others.
     """
 
     history: Any
@@ -92,7 +92,7 @@ def open_record(
         if history is not None:
             known = history.find(record.fingerprint)
             if known is None and is_shared:
-                # Of workers that begin at the same time, one enters its seed and position.
+                # If several workers begin at the same time, one enters its seed and position.
                 history.begin(replace(record, learned_until=history.position()))
                 known = history.find(record.fingerprint)
             if known is None:

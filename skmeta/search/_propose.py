@@ -39,7 +39,7 @@ AS_GIVEN = "as given"
 
 
 class Proposer(Protocol):
-    """Proposes candidates in batches, and is told their scores."""
+    """Proposes candidates in batches, and learns from their scores."""
 
     def ask(self, n: int) -> list[Trial]:
         """Return the next batch of at most `n` candidates; an empty one if there are no more."""
@@ -181,11 +181,11 @@ class ModelProposer:
         self._n_told += len(trials)
         known = {trial.key for trial in trials}
         self._start = [trial for trial in self._start if trial.key not in known]
-        # Of an estimator that does not list all of its parameters, the model can learn nothing.
+        # The model cannot learn from candidates that do not list all of their parameters.
         modelled = [trial for trial in trials if self._space.is_complete(trial.params)]
         self._add([trial.params for trial in modelled])
-        # A search that tells the model how uncertain the scores of stopped candidates are finds
-        # slightly less (benchmarks/racing.py --replayed), so the model knows the scores only.
+        # The model is not given the uncertainty of the scores of stopped candidates: searches
+        # with it found slightly worse candidates (benchmarks/racing.py --replayed).
         seconds = [np.mean(trial.seconds) for trial in modelled] if self._is_timed else None
         self._strategy.tell(
             [self._indices[trial.key] for trial in modelled],

@@ -356,7 +356,7 @@ def check_refit(refit: Any, metrics: Collection[str], *, needs_best: bool = Fals
     Parameters
     ----------
     refit : bool, str or callable
-        As of the search.
+        The parameter of the search.
     metrics : collection of str
     needs_best : bool, default=False
         Whether there must be a best candidate although none is refitted.

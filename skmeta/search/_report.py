@@ -48,7 +48,7 @@ class Progress:
         self._notes = arguments.notes
         self._begun = begun
         self._names = short_names(arguments.space.names)
-        # Among the parameters of the estimator as given, those of the best candidate so far.
+        # A candidate is compared with these, after the best one so far has replaced its own.
         self._given = arguments.estimator.get_params(deep=True)
         self._best_params: Candidate = {}
         self._best = -np.inf
@@ -62,7 +62,7 @@ class Progress:
         self._bar.__exit__(*exception)
 
     def begin(self, n_splits: int) -> None:
-        """Tell how many fits there will be, as scikit-learn does."""
+        """Show how many fits there will be, and what a user may not expect."""
         self._n_splits = n_splits
         self._tell(
             f"Fitting {n_splits} folds for each of {self._n_iter} candidates, "
@@ -233,7 +233,7 @@ def leaderboard(search: Any, metric: str | None) -> Any:
         label = f"param_{name}" if short in own else short
         columns[label] = _column(pandas, name, candidates)
     frame = pandas.DataFrame(columns)
-    # Of equal ranks, the candidate that was refitted comes first.
+    # The candidate that was refitted comes first among equal ranks.
     is_other = np.arange(len(candidates)) != getattr(search, "best_index_", -1)
     return frame.iloc[np.lexsort((is_other, frame["rank"]))]
 

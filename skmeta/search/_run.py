@@ -256,7 +256,7 @@ class _SoloBatches:
         return batch
 
     def take_back(self, batch: list[Trial]) -> list[Trial]:
-        """Tell the proposer the scores."""
+        """Pass the scores on to the proposer."""
         self._tell(batch)
         if reaches(self._scores(), self._target):
             self.stopped_by = "target_score"
@@ -328,7 +328,7 @@ def _batch_task(
     batch: list[Trial],
     n_splits: int,
 ) -> Iterator[Any]:
-    """Tell callbacks of a batch. That of a grid is the whole search."""
+    """Return the task of a batch for callbacks; a grid is one batch, the whole search."""
     if arguments.walks_grid and record.leases is None:
         yield context
         return

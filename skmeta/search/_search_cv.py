@@ -223,7 +223,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         "prior": [None, str, os.PathLike, SearchPrior, AlgorithmSelectionPrior, JointPrior],
         "dataset": [str, None],
         "exclude_same_data": ["boolean"],
-        # Unknown names are refused with the nearest one, which is more than StrOptions does.
+        # Names are checked later, so that the error can name the nearest one.
         "scoring": [str, callable, list, tuple, dict, None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "racing": ["boolean", Interval(Real, 0, 0.5, closed="right")],

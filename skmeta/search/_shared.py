@@ -19,7 +19,7 @@ from skmeta.search.record import CandidateRecord
 
 __all__ = ["SharedBatches"]
 
-# So many workers may die while they evaluate a candidate; it counts as failed then.
+# A candidate counts as failed when this many workers have died while they evaluated it.
 _MOST_LOST = 3
 # Seconds between looks at the history, while other workers evaluate the last candidates.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0

@@ -114,7 +114,7 @@ class FoldRace:
     def __init__(self, min_probability: float | None = _MIN_PROBABILITY) -> None:
         self.min_probability = min_probability
         self._best: NDArray[np.float64] | None = None
-        # Of the differences between candidates: sum of squares, and degrees of freedom.
+        # Sum of squares and degrees of freedom of the differences between candidates.
         self._squares = 0.0
         self._n_free = 0
 
@@ -150,7 +150,7 @@ class FoldRace:
         Parameters
         ----------
         scores : sequence of float
-            Of the folds that were run.
+            Scores of the folds that were run.
 
         Returns
         -------
@@ -167,7 +167,7 @@ class FoldRace:
         Parameters
         ----------
         scores : sequence of float
-            Of the folds that were run; at least one.
+            Scores of the folds that were run; at least one.
 
         Returns
         -------

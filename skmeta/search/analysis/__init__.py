@@ -1,4 +1,4 @@
-"""What a finished search tells: which parameter matters, where scores are good, what took time."""
+"""Analysis of a finished search: which parameters matter, where scores are good, what took time."""
 
 from skmeta.search.analysis._chart_records import (
     IncumbentChart,

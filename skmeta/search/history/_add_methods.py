@@ -163,7 +163,7 @@ class AddMethods(HistoryReader):
         Parameters
         ----------
         study : optuna.study.Study
-            The study. Its direction tells whether greater values are better.
+            The study. Whether greater values are better follows from its direction.
         estimator : estimator, class or str
             The estimator that was configured.
         dataset, X, y

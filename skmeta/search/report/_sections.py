@@ -46,7 +46,7 @@ def search_sections(summary: SearchSummary, prefix: str, level: int) -> Markup:
     prefix : str
         Begins the ids of its elements.
     level : int
-        Of the headings.
+        Level of the headings.
     """
     heading = f"h{level}"
     parts: list[Markup | None] = [facts(_facts(summary))]

@@ -31,7 +31,7 @@ def leaderboard(summary: SearchSummary, identifier: str) -> Markup:
         *(_heading(name, text=name in texts) for name in summary.varying),
         *([_heading("error", text=True)] if has_error else []),
     ]
-    # Of equal scores, the chosen candidate comes first.
+    # The chosen candidate comes first among equal scores.
     keys = [(math.isnan(score), -score, i != summary.best, i) for i, score in enumerate(scores)]
     order = sorted(range(len(candidates)), key=lambda i: keys[i])
     ranks = _ranks(summary.scores)

@@ -101,7 +101,7 @@ def _only_chooses_parts(space: Any) -> bool:
     if not isinstance(space, Mapping):
         return False
     sources = list(space.values())
-    # The check of the space tells what is neither a list nor a distribution.
+    # The check of the space raises for what is neither a list nor a distribution.
     if any(is_distribution(source) or not isinstance(source, Iterable) for source in sources):
         return False
     values = [value for source in sources for value in source]
@@ -204,8 +204,8 @@ def kept_params(estimator: Any) -> dict[str, Any]:
 def _without_set(estimator: Any, spaces: list[Space]) -> list[Space]:
     """Return sub-spaces without the parameters that were set.
 
-    Of sub-spaces for the values of a parameter, such as ``kernel``, those for its value are left.
-    If there is none, the parameters that all sub-spaces have are searched.
+    If sub-spaces differ in the values of a set parameter, such as ``kernel``, those that contain
+    its value are kept. If there are none, the parameters that all sub-spaces have are searched.
     """
     for name, value in set_params_of(estimator).items():
         if not any(name in space for space in spaces):

@@ -14,5 +14,5 @@ class RoundLimit(int):
     """
 
     def __deepcopy__(self, memo: object) -> "RoundLimit":
-        # As of other integers. scikit-learn's clone asks for the very object with CatBoost.
+        # Copies are the same object, as for other integers: scikit-learn's clone checks that.
         return self

@@ -154,7 +154,7 @@ class SearchSpace:
         Returns
         -------
         list of str
-            Of the sub-space that contains most of its values.
+            Those of the sub-space that contains most of its values.
         """
         nearest = self._nearest(estimator)
         return [] if nearest is None else nearest[1]
