@@ -66,7 +66,7 @@ class CandidateRecord:
     predicted_std_score: float = math.nan
 
     def __eq__(self, other: object) -> bool:
-        # Tuples are compared, so that a missing score (NaN) equals itself in every version of Python.
+        # Tuples are compared, so that a missing score (NaN) equals itself in every Python.
         if not isinstance(other, CandidateRecord):
             return NotImplemented
         names = [f.name for f in fields(self)]
