@@ -3,8 +3,7 @@
     python doc/draw_architecture.py
 
 Floors and inner rooms are those of ``tests/test_architecture.py``, which fails if an import goes
-up.
-Lines of code are counted, so that the drawing shows where the code is.
+up. Lines of code are counted, so that the drawing shows where the code is.
 """
 
 import runpy
@@ -27,6 +26,7 @@ HOLDS = {
     "_torch_compat": "versions of torch",
     "_files": "reading and writing files",
     "_fold_evaluation": "fits of searches",
+    "_warnings": "the caller's line",
     "exceptions": "errors, warnings",
     "_html": "HTML, escaped",
     "_doc_link": "links to pages",
@@ -40,7 +40,8 @@ HOLDS = {
     "training": "the outer loop",
     "priors": "MetaPrior",
     "learners": "one algorithm per file",
-    "few_shot": "estimators of new tasks",
+    "few_shot": "one new task",
+    "grouped": "tables of tasks",
     "search": "MetaLearnedSearchCV",
     "policy": "reinforcement learning",
     "testing": "conformance checks",
