@@ -181,8 +181,7 @@ class PolicySettings(DocLink, Declared, ABC):
         Returns
         -------
         dict
-            ``optimizer``, ``lr``, ``schedule`` and ``clip_norm`` of
-            :class:`~skmeta.training.TrainingSettings`.
+            Its ``optimizer``, ``lr``, ``schedule`` and ``clip_norm``.
         """
         return {
             "optimizer": self.meta_optimizer,
