@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sklearn.base import is_classifier
+
 from skmeta.exceptions import HistoryFormatError
 from skmeta.search.history._measurements import Measurements, Params
 from skmeta.search.record import (
@@ -16,6 +18,7 @@ from skmeta.search.record import (
     DataFingerprint,
     RecordedSearch,
     SearchRecord,
+    dataset_features,
     fingerprint_data,
 )
 from skmeta.search.space import (
@@ -68,6 +71,7 @@ def make_search(estimator: Any, data: DataSet, measured: Measurements) -> Record
         space=space,
         metrics=dict(measured.signs),
         refit_metric=measured.refit_metric,
+        dataset_features=_features(estimator, data),
         target_scale=_target_scale(estimator, data.y),
     )
     now = time.time()
@@ -132,6 +136,14 @@ def _is_of_a_part(name: str, params: Mapping[str, Any]) -> bool:
 
 def _fingerprint(data: DataSet) -> DataFingerprint:
     return DataFingerprint("", ()) if data.X is None else fingerprint_data(data.X, data.y)
+
+
+def _features(estimator: Any, data: DataSet) -> dict[str, float]:
+    """Return the features of a data set; none if it is unknown whether its targets are classes."""
+    if data.X is None or isinstance(estimator, str):
+        return {}
+    instance = estimator() if isinstance(estimator, type) else estimator
+    return dataset_features(data.X, data.y, is_classification=is_classifier(instance))
 
 
 def _check_name(data: DataSet, fingerprint: DataFingerprint) -> None:

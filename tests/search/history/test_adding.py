@@ -11,7 +11,7 @@ from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryFormatError, HistoryWarning
 from skmeta.search import SearchHistory
-from skmeta.search.record import SearchRecord, fingerprint_data
+from skmeta.search.record import SearchRecord, dataset_features, fingerprint_data
 
 NAN = math.nan
 
@@ -93,6 +93,7 @@ def test_the_data_are_described_but_not_needed(iris):
     assert second.dataset == second.dataset_label == "named"
     assert first.dataset_label == first.data_digest[:12] == second.data_digest[:12] != ""
     assert first.data_sketch == second.data_sketch != ()
+    assert first.dataset_features == dataset_features(X, y, is_classification=True) != {}
     assert (third.data_digest, third.data_sketch, third.dataset_features) == ("", (), {})
 
 
