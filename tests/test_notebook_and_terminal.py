@@ -28,7 +28,7 @@ from skmeta.search import (
 )
 
 X, y = load_iris(return_X_y=True)
-ROOMS = ("few_shot", "learners", "policy", "search")
+ROOMS = ("few_shot", "grouped", "learners", "policy", "search")
 ESTIMATORS = {
     cls: f"skmeta.{room}.{name}"
     for room in ROOMS

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmeta._doc_link import DocLink
 from skmeta.backend import (
     NETWORK_PRECISIONS,
     Execution,
@@ -29,7 +28,7 @@ from skmeta.learners._core._task_source import TaskSource
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Algorithm(GroupMethods, DocLink, Declared, ABC):
+class Algorithm(GroupMethods, Declared, ABC):
     """The contract of an algorithm, for authors of learners: methods without side effects.
 
     State is passed in and returned, never kept on the learner. Users call the methods of

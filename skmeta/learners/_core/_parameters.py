@@ -21,6 +21,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
+from skmeta._doc_link import DocLink
 from skmeta._docstrings import SHARED_PARAMETERS
 from skmeta._sklearn_compat import parameter_names, validate_params
 from skmeta.training import OUTER_LOOP_CONSTRAINTS
@@ -52,7 +53,7 @@ def shared_parameter(name: str, default: Any, role: str = "training") -> Any:
     return parameter(default, *OUTER_LOOP_CONSTRAINTS[name], role=role)
 
 
-class Declared(BaseEstimator):
+class Declared(DocLink, BaseEstimator):
     """Completes constraints and docstrings of its subclasses by their declared parameters."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

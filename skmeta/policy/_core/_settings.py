@@ -11,7 +11,6 @@ from typing import Any
 
 from torch import Tensor
 
-from skmeta._doc_link import DocLink
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import PRECISIONS, State
 from skmeta.learners import GradientLearner
@@ -24,7 +23,7 @@ POLICY_LEARNERS: dict[str, type[PolicySettings]] = {}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class PolicySettings(DocLink, Declared, ABC):
+class PolicySettings(Declared, ABC):
     """Settings of a policy learner, and its inner step.
 
     Parameters

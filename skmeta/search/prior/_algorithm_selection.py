@@ -37,13 +37,15 @@ class AlgorithmSelectionPrior:
     ----------
     priors : dict of str -> SearchPrior
         Class of the estimator -> its prior. Other estimators are unknown to the prior.
+    task_weights : ndarray of shape (n_tasks,), default=None
+        Weights of the tasks, which sum to 1. None: equal weights.
 
     Attributes
     ----------
     datasets : tuple of str of length n_tasks
         The data sets that all priors have, sorted.
     task_weights : ndarray of shape (n_tasks,)
-        Weights of the tasks, which sum to 1. They are equal, except after `conditioned_on`.
+        As given. `conditioned_on` returns a prior with larger weights of similar data sets.
     pooled_weights : ndarray of shape (n_tasks,)
         Weights whatever the data set at hand: all are equal.
 

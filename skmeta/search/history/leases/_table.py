@@ -19,7 +19,7 @@ Row = dict[str, Any]
 def read(connection: sa.Connection, search_id: int) -> tuple[list[Row], list[str], float]:
     """Return the leases by position, the keys of finished candidates, and the time."""
     query = sa.select(lease).where(lease.c.search_id == search_id).order_by(lease.c.position)
-    rows = [dict(row._mapping) for row in connection.execute(query)]
+    rows = [dict(row) for row in connection.execute(query).mappings()]
     keys = sa.select(candidate.c.key).where(candidate.c.search_id == search_id)
     finished: list[str] = list(connection.execute(keys.order_by(candidate.c.id)).scalars())
     return rows, finished, _now(connection)
