@@ -108,7 +108,7 @@ def test_a_learner_is_not_begun_in_the_time_for_the_last_training(monkeypatch):
 def test_lines_of_progress_name_the_learner(capsys):
     make_auto(candidates=[HierarchicalLinear()], verbose=1).fit(*make_intercepts())
     printed = capsys.readouterr().err  # which is no terminal
-    assert printed.startswith("AutoLearner: 1 runs, ")
+    assert printed.startswith("AutoLearner: 1 run, ")
     assert "learner=HierarchicalLinear" in printed
     assert all(c.isprintable() for c in printed.replace("\n", ""))
 

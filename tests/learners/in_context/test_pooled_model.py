@@ -271,6 +271,7 @@ def test_gradients_of_the_family_are_right(kind):
         classes=range(n_outputs),
         device="cpu",
         precision="float64",
+        learner_precision="float64",
     )
 
     def loss(at):
