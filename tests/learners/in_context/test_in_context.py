@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.datasets import load_diabetes, load_digits, load_iris
+from sklearn.datasets import load_diabetes, load_iris
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
 from skmeta.datasets import make_table_tasks
@@ -405,21 +405,6 @@ def test_levels_of_quantiles_are_checked(priors):
     reg = MetaFewShotRegressor(priors["regression"]).fit(X, np.arange(len(X)))
     with pytest.raises(ValueError, match="quantiles must be between 0 and 1"):
         reg.predict_quantiles(X_query, [0.0, 0.5])
-
-
-def test_a_network_below_makes_columns_of_images():
-    X, y = load_digits(return_X_y=True)
-    learner = InContextLearner(
-        **SMALL,
-        backbone="mlp",
-        backbone_params={"hidden": (70,)},
-        standardize="auto",
-        n_way=3,
-        n_iterations=2,
-        random_state=0,
-    ).fit(X, y)
-    clf = MetaFewShotClassifier(learner.prior_).fit(X[:40], y[:40])
-    assert clf.predict_proba(X[40:50]).shape == (10, 10)
 
 
 def test_batch_loss_is_that_of_the_learner(trained):
