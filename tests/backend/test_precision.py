@@ -106,5 +106,5 @@ def test_a_processor_without_the_instructions_is_told(monkeypatch):
 
 def test_learners_in_closed_form_and_of_tables_have_no_bfloat16():
     learner = InContextLearner(execution=ExecutionOptions(precision="bfloat16"))
-    with pytest.raises(ValueError, match="float32 or float64, but .* precision='bfloat16'"):
+    with pytest.raises(ValueError, match=r"float32 or float64, but .* precision='bfloat16'"):
         learner.fit(np.zeros((4, 2)), [0, 1, 0, 1])
