@@ -81,14 +81,18 @@ def set_params_of(estimator: Any) -> dict[str, Any]:
     -------
     dict
     """
-    try:
-        declared = signature(type(estimator)).parameters
-    except (TypeError, ValueError):  # a class without a signature
-        return {}
+    defaults: dict[str, Any] = {}
+    # A class such as XGBClassifier passes parameters on to the constructor of its base.
+    for base in reversed(type(estimator).__mro__):
+        try:
+            declared = signature(base).parameters
+        except (TypeError, ValueError):  # a class without a signature
+            continue
+        defaults |= {n: p.default for n, p in declared.items() if p.default is not p.empty}
     return {
         name: value
         for name, value in estimator.get_params(deep=False).items()
-        if name not in declared or not _is_equal(value, declared[name].default)
+        if not _is_equal(value, defaults.get(name))
     }
 
 

@@ -204,6 +204,30 @@ def test_the_sub_spaces_of_a_value_that_was_set():
     assert sorted(default_search_space(SVC(kernel="linear"))) == ["C", "gamma"]
 
 
+class Base(BaseEstimator):
+    def __init__(self, depth=None, rate=0.1, rounds=100):
+        self.depth, self.rate, self.rounds = depth, rate, rounds
+
+
+class PassesOn(Base):
+    """As XGBoost's estimators, whose constructor takes any parameter of its base."""
+
+    def __init__(self, *, rounds=50, **others):
+        super().__init__(rounds=rounds, **others)
+
+    def get_params(self, deep=True):
+        return dict(vars(self))
+
+
+def test_defaults_of_a_base_class(registered):
+    space = {"depth": [1, 2], "rate": [0.1, 1.0], "rounds": [50, 100]}
+    register_search_space(PassesOn, space)
+    assert default_search_space(PassesOn()) == space
+    assert sorted(default_search_space(PassesOn(depth=2))) == ["rate", "rounds"]
+    assert sorted(default_search_space(PassesOn(rounds=100))) == ["depth", "rate"]
+    assert sorted(default_search_space(PassesOn(rate=True))) == ["depth", "rounds"]
+
+
 def test_nothing_is_left_to_search():
     with pytest.raises(SearchSpaceError, match=r"All parameters .* were set \(alpha=3\.0\)"):
         default_search_space(Ridge(alpha=3.0))
