@@ -98,8 +98,8 @@ def _features(X: Any, y: Any, is_classification: bool) -> dict[str, float]:
 def _as_numbers(y: Any, is_classification: bool) -> Array:
     """Return the targets, classes as 0, 1, ...; a ValueError if there is nothing to predict."""
     target = np.asarray(y)
-    if target.ndim != 1 or len(target) < 2 * _N_FOLDS:
-        raise ValueError("not one column of targets")
+    if target.ndim != 1 or target.dtype.kind == "c" or len(target) < 2 * _N_FOLDS:
+        raise ValueError("not one column of real targets")
     target = _codes(target) if is_classification else target.astype(np.float64)
     if not np.isfinite(target).all() or not np.ptp(target):
         raise ValueError("targets are missing, or all are equal")
@@ -139,8 +139,8 @@ def _table(X: Any, rows: Rows) -> tuple[Array, NDArray[np.bool_], int]:
         cells = [np.array(column.to_numpy()[rows], dtype=object) for column in chosen]
         return _numbers(cells, is_category), is_category, len(frame)
     table: Any = X.tocsr()[rows] if sp.issparse(X) else np.asarray(X)[rows]
-    if table.ndim != 2:
-        raise ValueError("not a table")
+    if table.ndim != 2 or table.dtype.kind == "c" or not table.shape[1]:
+        raise ValueError("not a table of real numbers or categories")
     values: Any = table[:, _some_columns(table.shape[1])]
     values = values.toarray() if sp.issparse(X) else values
     if values.dtype.kind in "biuf":

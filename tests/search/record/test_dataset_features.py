@@ -127,8 +127,14 @@ def test_rare_classes():
         (np.eye(20), np.arange(19) % 2),
         (np.eye(4), np.arange(4) % 2),
         (np.eye(20), None),
+        (np.empty((20, 0)), np.arange(20) % 2),
+        (np.eye(20) * 1j, np.arange(20) % 2),
+        (np.eye(20), np.arange(20) * 1j),
     ],
-    ids=["texts", "images", "ragged", "constant", "outputs", "lengths", "few rows", "no target"],
+    ids=[
+        *("texts", "images", "ragged", "constant", "outputs", "lengths", "few rows", "no target"),
+        *("no columns", "complex rows", "complex targets"),
+    ],
 )
 def test_what_is_no_table_with_a_target_has_no_features(X, y):
     assert of(X, y) == {}
