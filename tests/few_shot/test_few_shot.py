@@ -46,10 +46,13 @@ ROUNDING = {"rtol": 1e-4, "atol": 1e-6}
 
 @pytest.fixture(scope="module")
 def omniglot():
-    """Characters of five alphabets to learn from, of one to test on."""
+    """Characters of five alphabets to learn from, of one to test on; not to be changed."""
     data = load_omniglot(subset="background")
     few = np.isin(data.target, np.arange(120))
-    return data.data[few], data.target[few]
+    X, y = data.data[few], data.target[few]
+    X.setflags(write=False)
+    y.setflags(write=False)
+    return X, y
 
 
 @pytest.fixture(scope="module")
@@ -425,7 +428,7 @@ def test_a_table_starts_from_the_prior_that_ships_and_images_from_drawn_weights(
     reg = MetaFewShotRegressor().fit(X[::5, :3], X[::5, 3])
     assert reg.prior_ is load_table_prior("regression")
     assert reg.score(X[:, :3], X[:, 3]) > 0.85
-    images, labels = omniglot[0][:40].reshape(-1, 1, 28, 28), omniglot[1][:40]
+    images, labels = omniglot[0][:40].reshape(-1, 1, 28, 28).copy(), omniglot[1][:40]
     with pytest.warns(UnusedDataWarning, match=r"are images.*trained from scratch.*'scratch'"):
         clf = MetaFewShotClassifier(random_state=0).fit(images[::2], labels[::2])
     assert clf.prior_.learner == "FineTuning"
