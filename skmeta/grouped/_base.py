@@ -18,7 +18,7 @@ from skmeta._validation import check_rows, quote, quote_some, suggest, suggest_p
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.grouped._columns import FeatureColumns, group_labels
-from skmeta.grouped._crossed import CrossedModel
+from skmeta.grouped._crossed import CrossedModel, check_factors, check_settings
 from skmeta.grouped._effects import Coefficients, as_frame, coefficients, summarise
 from skmeta.grouped._ensemble import MEMBERS
 from skmeta.grouped._model import GroupedModel, Predictions, Settings
@@ -98,7 +98,9 @@ class BaseGrouped(DocLink, BaseEstimator):
             if len(factors) > 1:
                 self.model_: Any = CrossedModel(settings, n_classes)
                 _check_whole(is_whole)
-                self.model_.fit(numbers[used], y[used], codes)
+                check_factors(codes, self._names_of_factors())
+                given = self.model_.fit(numbers[used], y[used], codes)
+                names = [[n[k] for k in g.tolist()] for n, g in zip(names, given, strict=True)]
             else:
                 self.model_ = GroupedModel(settings, n_classes)
                 at = None if times is None else times[used]
@@ -129,6 +131,13 @@ class BaseGrouped(DocLink, BaseEstimator):
             self._group_positions = (
                 [] if self.groups is None else resolve_columns(X, self.groups, "groups")
             )
+            if self.groups is not None and not self._group_positions:
+                raise ValueError(
+                    f"groups={self.groups!r} names no column. Name one or several, or set "
+                    "groups=None."
+                )
+            if len(self._group_positions) > 1:
+                check_settings(self.learner, self.combine, self.order)
             self._order_position = (
                 [] if self.order is None else resolve_columns(X, self.order, "order")
             )
@@ -168,7 +177,8 @@ class BaseGrouped(DocLink, BaseEstimator):
         The row ``shared`` is a new group, and its deviations are those between groups. ``rows`` are
         the known rows, ``intercept`` the prediction for an average row of the table, and the others
         slopes in units of the column. Columns that end in ``std`` are standard deviations. Effects
-        of classifications are on the log odds.
+        of classifications are on the log odds. With several columns of groups, the index names
+        the column and the group, and ``intercept`` is what the group adds.
         """
         check_is_fitted(self, "model_")
         has_none = AttributeError(
@@ -178,20 +188,23 @@ class BaseGrouped(DocLink, BaseEstimator):
         if isinstance(self.model_, CrossedModel):
             if not self.model_.fits:
                 raise has_none
-            return self.model_.effects(self._names_of_factors(), self.groups_)
+            return self.model_.effects(self._names_of_factors(), self.groups_, self._class_labels())
         found = self._coefficients()
         if found is None:
             raise has_none
         counts = np.bincount(self.model_.known.codes, minlength=len(self.groups_))
+        return as_frame(found, self.groups_, counts, self._class_labels())
+
+    def _class_labels(self) -> list[Any] | None:
         labels = getattr(self, "classes_", None)
-        return as_frame(found, self.groups_, counts, None if labels is None else labels.tolist())
+        return None if labels is None else list(labels.tolist())
 
     @property
     def summary_(self) -> str:
         """Whether the group matters, how much, and what the mixture was compared with."""
         check_is_fitted(self, "model_")
         if isinstance(self.model_, CrossedModel):
-            return self.model_.summary(self._names_of_factors())
+            return self.model_.summary(self._names_of_factors(), self._class_labels())
         return summarise(self.model_, self._coefficients())
 
     def _coefficients(self) -> Coefficients | None:
@@ -225,8 +238,10 @@ class BaseGrouped(DocLink, BaseEstimator):
         codes = np.full((len(factors[0]), len(factors)), -1)
         for f, labels in enumerate(factors if self._group_positions else []):
             codes[:, f] = [self._codes[f].get(label, -1) for label in labels]
-            self._check_unknown(labels, codes[:, f], list(self._codes[f]))
         several = isinstance(self.model_, CrossedModel)
+        codes = self.model_.within_parents(codes) if several else codes
+        for f, labels in enumerate(factors if self._group_positions else []):
+            self._check_unknown(labels, codes[:, f], list(self._codes[f]))
         found: Predictions = self.model_.predict(
             self._features.encode(X), codes if several else codes[:, 0]
         )

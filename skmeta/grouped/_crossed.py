@@ -3,26 +3,74 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 
 from skmeta._optional import import_optional
+from skmeta._validation import quote, quote_some
+from skmeta.exceptions import EpisodeError
 from skmeta.grouped._canonical import Standardiser, canonical_order, deal_groups
-from skmeta.grouped._ensemble import LEARNER, POPULATION
+from skmeta.grouped._ensemble import BOTH, LEARNER, POPULATION
 from skmeta.grouped._mixture import PROBABILITIES
 from skmeta.grouped._model import Predictions, Settings
-from skmeta.grouped._population import fill, fit_population, log_odds
+from skmeta.grouped._population import Population, fill, fit_population, log_odds
 from skmeta.learners.hierarchical import CrossedFit, fit_crossed
+
+# Settings of `combine` for several columns of groups.
+_COMBINE = ("auto", POPULATION, LEARNER, BOTH)
+# The least share of a row's variance that its own target does not explain.
+_LEAST_LEFT = 1e-6
+
+
+def check_settings(learner: Any, combine: str, order: Any) -> None:
+    """Raise an error if a setting is for one column of groups only."""
+    if not isinstance(learner, str):
+        rule = f"learner={type(learner).__name__}", "learner='auto'"
+    elif combine not in _COMBINE:
+        rule = f"combine={combine!r}", f"combine to one of {quote_some(_COMBINE, 4)}"
+    elif order is not None:
+        rule = f"order={order!r}", "order=None"
+    else:
+        return
+    raise ValueError(
+        f"{rule[0]} is for one column of groups, but groups names several. Set {rule[1]}, or name "
+        "one column."
+    )
+
+
+def check_factors(codes: np.ndarray, names: list[str]) -> None:
+    """Raise an error if a column of groups has one group, or is the same as another one."""
+    for f, name in enumerate(names):
+        if codes[:, f].max() == 0:
+            raise EpisodeError(
+                f"Group column {quote(name)} has one group only, so nothing says how its groups "
+                "differ. Leave it out of groups."
+            )
+        for g in range(f):
+            if _parents(codes, f, g) is not None and _parents(codes, g, f) is not None:
+                raise EpisodeError(
+                    f"Group columns {quote(names[g])} and {quote(name)} divide the rows into the "
+                    "same groups. Name one of them."
+                )
+
+
+def _parents(codes: np.ndarray, f: int, g: int) -> np.ndarray | None:
+    """Return the level of factor g for each level of f; None if f is not nested in g."""
+    parents = np.empty(codes[:, f].max() + 1, np.int64)
+    parents[codes[:, f]] = codes[:, g]
+    return parents if (parents[codes[:, f]] == codes[:, g]).all() else None
 
 
 class CrossedModel:
     """A population, and a mixed model with an intercept for each level of each factor.
 
     The mixed model has the columns of the table and the predictions of the population. The folds of
-    the population are those of the levels of the first factor. Levels have numbers; -1 is one
-    without known rows: its effect is 0.
+    the population are those of the levels of the first factor that has enough. Levels have numbers;
+    -1 is one without known rows: its effect is 0. A factor is nested in another one if each of its
+    levels occurs with one level of the other. A level is then known beside that one only.
 
     Parameters
     ----------
@@ -36,7 +84,7 @@ class CrossedModel:
         self.settings, self.n_classes = settings, n_classes
         self.labels = np.arange(n_classes) if n_classes else None
 
-    def fit(self, X: np.ndarray, y: np.ndarray, codes: np.ndarray) -> None:
+    def fit(self, X: np.ndarray, y: np.ndarray, codes: np.ndarray) -> list[np.ndarray]:
         """Fit the population and the mixed model.
 
         Parameters
@@ -47,6 +95,11 @@ class CrossedModel:
             Targets or class codes.
         codes : ndarray of shape (n, n_factors), int64
             Levels, from 0 on.
+
+        Returns
+        -------
+        list of ndarray of shape (n_levels,)
+            For each factor, the given number of each level of this model.
         """
         self.of_columns = Standardiser.learn(X)
         X, settings = self.of_columns(X), self.settings
@@ -55,32 +108,49 @@ class CrossedModel:
             y = self.of_targets(y)
         # The order of the rows and the numbers of the levels follow from their content.
         orders = [canonical_order(np.column_stack([X, y]), column) for column in codes.T]
-        rows = orders[0].rows
+        given = [order.groups for order in orders]
+        columns = zip(given, codes.T, strict=True)
+        codes = np.column_stack([np.argsort(groups)[column] for groups, column in columns])
+        rows = np.lexsort((*codes.T, y, *X.T))
         X, y, codes = X[rows], y[rows], codes[rows]
-        n_folds = min(settings.n_folds, len(orders[0].groups))
-        of_level = deal_groups(orders[0].codes, y, n_folds)
-        self.folds = np.empty_like(of_level)
-        self.folds[orders[0].groups] = of_level
-        self.population, shared = fit_population(
-            settings.population,
-            X,
-            y,
-            np.ones(len(y)),
-            self.folds[codes[:, 0]],
-            self.labels,
-            n_jobs=settings.n_jobs,
-            report=settings.report,
-        )
+        n_levels = [len(groups) for groups in given]
+        enough = [f for f, n in enumerate(n_levels) if n >= 2 * settings.n_folds]
+        self.fold_factor = enough[0] if enough else int(np.argmax(n_levels))
+        own = codes[:, self.fold_factor]
+        self.folds = deal_groups(own, y, min(settings.n_folds, n_levels[self.fold_factor]))
         filled = fill(X)
         self.columns = np.flatnonzero(filled.max(0, initial=-1e9) > filled.min(0, initial=1e9))
+        # What is shared without a population: the mean, or the shares of the classes.
+        self.mean = (
+            np.bincount(y.astype(int), minlength=self.n_classes) / len(y)
+            if self.n_classes
+            else np.array(y.mean())
+        )
+        self.population: Population | None = None
+        shared = np.repeat(self.mean[None], len(y), axis=0)
+        if settings.combine != LEARNER and len(self.columns):
+            self.population, shared = fit_population(
+                settings.population,
+                X,
+                y,
+                np.ones(len(y)),
+                self.folds[own],
+                self.labels,
+                n_jobs=settings.n_jobs,
+                report=settings.report,
+            )
         self.spread = 0.0 if self.n_classes else float(np.std(y - shared))
         self._rows = (X, shared, y, codes)
+        self.of_design = Standardiser.learn(self._columns(X, shared))
         self._estimate()
+        return given
 
     def _estimate(self) -> None:
         """Estimate the mixed model from all known rows."""
         X, shared, y, codes = self._rows
         self.counts = [np.bincount(column) for column in codes.T]
+        pairs = itertools.permutations(range(codes.shape[1]), 2)
+        self.parents = {pair: _parents(codes, *pair) for pair in pairs}
         self.fits: list[CrossedFit] = []
         if self.settings.combine == POPULATION:
             return
@@ -88,17 +158,22 @@ class CrossedModel:
         of_classes = range(1 if self.n_classes == 2 else 0, self.n_classes)
         targets = [(y == k).astype(float) for k in of_classes] if self.n_classes else [y]
         for target in targets:
-            is_classes = bool(self.n_classes)
+            is_classes, ridge = bool(self.n_classes), design.shape[1] > 1
             self.fits.append(
-                fit_crossed(design, target, codes, is_classification=is_classes, ridge=True)
+                fit_crossed(design, target, codes, is_classification=is_classes, ridge=ridge)
             )
+        if not self.n_classes:
+            self.quantiles = _left_out_quantiles(self.fits[0], design, y, codes)
         self.settings.report()
 
+    def _columns(self, X: np.ndarray, shared: np.ndarray) -> np.ndarray:
+        columns = fill(X)[:, self.columns]
+        if self.population is None:
+            return columns
+        return np.hstack([columns, log_odds(shared) if self.n_classes else shared[:, None]])
+
     def _design(self, X: np.ndarray, shared: np.ndarray) -> np.ndarray:
-        parts = [np.ones((len(X), 1)), fill(X)[:, self.columns]]
-        if self.settings.combine != LEARNER:
-            parts.append(log_odds(shared) if self.n_classes else shared[:, None])
-        return np.hstack(parts)
+        return np.hstack([np.ones((len(X), 1)), self.of_design(self._columns(X, shared))])
 
     def add(self, X: np.ndarray, y: np.ndarray, codes: np.ndarray) -> CrossedModel:
         """Return a model with more known rows. The population stays as it is.
@@ -118,10 +193,26 @@ class CrossedModel:
         return found
 
     def _shared(self, X: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        first = codes[:, 0]
-        is_known = (first >= 0) & (first < len(self.folds))
-        folds = np.where(is_known, self.folds[np.where(is_known, first, 0)], -1)
+        if self.population is None:
+            return np.repeat(self.mean[None], len(X), axis=0)
+        own = codes[:, self.fold_factor]
+        is_known = (own >= 0) & (own < len(self.folds))
+        folds = np.where(is_known, self.folds[np.where(is_known, own, 0)], -1)
         return self.population.predict(X, folds)
+
+    def within_parents(self, codes: np.ndarray) -> np.ndarray:
+        """Return codes (n, n_factors), -1 for levels beside another level than they are nested in.
+
+        Parameters
+        ----------
+        codes : ndarray of shape (n, n_factors), int64
+            Levels by their labels; -1 for those without known rows.
+        """
+        found = codes.copy()
+        for (f, g), parents in self.parents.items():
+            if parents is not None:
+                found[parents[codes[:, f]] != codes[:, g], f] = -1
+        return found
 
     def predict(self, X: np.ndarray, codes: np.ndarray) -> Predictions:
         """Predict rows.
@@ -140,18 +231,21 @@ class CrossedModel:
         """
         X = self.of_columns(X)
         shared = self._shared(X, codes)
-        quantiles = np.tile(ndtri(PROBABILITIES), (len(X), 1))
         if not self.fits:
+            quantiles = np.tile(ndtri(PROBABILITIES), (len(X), 1))
             return Predictions(shared, np.full(len(X), self.spread), quantiles)
         design = self._design(X, shared)
         if self.n_classes:
             each = [fit.predict_proba(design, codes) for fit in self.fits]
             proba = np.column_stack([1 - each[0], each[0]] if len(each) == 1 else each)
-            return Predictions(proba / proba.sum(1, keepdims=True), np.zeros(len(X)), quantiles)
+            proba /= proba.sum(1, keepdims=True)
+            return Predictions(proba, np.zeros(len(X)), np.zeros((len(X), 0)))
         mean, std = self.fits[0].predict(design, codes, noise=True)
-        return Predictions(mean, std, quantiles)
+        return Predictions(mean, std, np.tile(self.quantiles, (len(X), 1)))
 
-    def effects(self, names: list[str], levels: list[list[Any]]) -> Any:
+    def effects(
+        self, names: list[str], levels: list[list[Any]], classes: list[Any] | None = None
+    ) -> Any:
         """Return a pandas data frame of the effects of all levels.
 
         Parameters
@@ -160,6 +254,8 @@ class CrossedModel:
             Names of the factors.
         levels : list of list
             Labels of their levels.
+        classes : list, optional
+            Labels of the classes. Of more than two, each has columns of its own.
 
         Returns
         -------
@@ -169,36 +265,59 @@ class CrossedModel:
         """
         pandas = import_optional("pandas", "effects_")
         scale = 1.0 if self.n_classes else float(self.of_targets.scale)
-        fit, parts = self.fits[-1], []
+        parts = []
         for f, (name, labels) in enumerate(zip(names, levels, strict=True)):
-            between = float(np.sqrt(fit.covariances[f][0, 0]))
             index = pandas.MultiIndex.from_product([[name], ["shared", *labels]])
             counts = self.counts[f]
-            columns = {
-                "rows": np.r_[counts.sum(), counts],
-                "intercept": scale * np.r_[0.0, fit.effects[f][:, 0]],
-                "intercept std": scale * np.r_[between, fit.effect_std(f)[:, 0]],
-            }
+            columns = {"rows": np.r_[counts.sum(), counts]}
+            for fit, of in zip(self.fits, self._names_of_fits(classes), strict=True):
+                between = float(np.sqrt(fit.covariances[f][0, 0]))
+                columns[f"intercept{of}"] = scale * np.r_[0.0, fit.effects[f][:, 0]]
+                columns[f"intercept{of} std"] = scale * np.r_[between, fit.effect_std(f)[:, 0]]
             parts.append(pandas.DataFrame(columns, index=index))
         return pandas.concat(parts).rename_axis(["column", "group"])
 
-    def summary(self, names: list[str]) -> str:
+    def _names_of_fits(self, classes: list[Any] | None) -> list[str]:
+        if classes is None or len(self.fits) == 1:
+            return [""] * len(self.fits)
+        return [f" ({label})" for label in classes]
+
+    def summary(self, names: list[str], classes: list[Any] | None = None) -> str:
         """Return in words how much groups differ.
 
         Parameters
         ----------
         names : list of str
             Names of the factors.
+        classes : list, optional
+            Labels of the classes.
         """
         n_rows = len(self._rows[2])
         if not self.fits:
             return f"{n_rows} rows, predicted by the population alone."
         scale = 1.0 if self.n_classes else float(self.of_targets.scale)
-        fit, what = self.fits[-1], "log odds" if self.n_classes else "target"
+        what = "log odds" if self.n_classes else "target"
         lines = [f"{n_rows} rows. Deviations of the {what}:"]
-        for name, counts, covariance in zip(names, self.counts, fit.covariances, strict=True):
-            between = scale * float(np.sqrt(covariance[0, 0]))
-            lines.append(f"  between the {len(counts)} groups of {name}: {between:.4g}")
+        for f, name in enumerate(names):
+            outer = [names[g] for g in range(len(names)) if self.parents.get((f, g)) is not None]
+            nested = f", nested in {' and '.join(outer)}" if outer else ""
+            for fit, of in zip(self.fits, self._names_of_fits(classes), strict=True):
+                between = scale * float(np.sqrt(fit.covariances[f][0, 0]))
+                of_groups = f"{len(self.counts[f])} groups of {name}{nested}{of}"
+                lines.append(f"  between the {of_groups}: {between:.4g}")
         if not self.n_classes:
-            lines.append(f"  of the rest: {scale * fit.sigma:.4g}")
+            lines.append(f"  of the rest: {scale * self.fits[0].sigma:.4g}")
         return "\n".join(lines)
+
+
+def _left_out_quantiles(
+    fit: CrossedFit, design: np.ndarray, y: np.ndarray, codes: np.ndarray
+) -> np.ndarray:
+    """Return quantiles of residuals over the predicted deviation, each row left out in turn.
+
+    The residual of a row that is left out is its residual over 1 - h, and its predicted variance is
+    sigma^2 / (1 - h), where sigma^2 h is the variance of its fitted value.
+    """
+    mean, std = fit.predict(design, codes)
+    left = np.maximum(1 - (std / fit.sigma) ** 2, _LEAST_LEFT)
+    return np.asarray(np.quantile((y - mean) / (fit.sigma * np.sqrt(left)), PROBABILITIES))

@@ -1,80 +1,360 @@
-"""Several columns of groups, nested and crossed."""
+"""GroupedRegressor and GroupedClassifier with several columns of groups, nested or crossed."""
 
 import copy
+import pickle
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LinearRegression
+from sklearn.base import clone
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from skmeta import GroupedClassifier, GroupedRegressor
+from skmeta.exceptions import EpisodeError, UnusedDataWarning
+from skmeta.learners import HierarchicalLinear
+from skmeta.learners.hierarchical.crossed import _system
+from tests.learners.hierarchical.crossed_tables import load_pastes, load_penicillin
 
+NAMES = ["user", "item"]
 QUICK = {"population": LinearRegression(), "n_folds": 2}
+
+
+class Ratings(NamedTuple):
+    """Rows of users and items, their targets, and the effects of both."""
+
+    X: pd.DataFrame
+    y: np.ndarray
+    of_user: np.ndarray
+    of_item: np.ndarray
+
+
+def make_ratings(n=400, seed=0):
+    rng = np.random.default_rng(seed)
+    user, item = rng.integers(20, size=n), rng.integers(12, size=n)
+    of_user, of_item = rng.normal(size=20), 0.5 * rng.normal(size=12)
+    x = rng.normal(size=n)
+    y = np.sin(2 * x) + of_user[user] + of_item[item] + 0.2 * rng.normal(size=n)
+    names = np.array([f"u{k}" for k in range(20)])
+    return Ratings(pd.DataFrame({"user": names[user], "item": item, "x": x}), y, of_user, of_item)
 
 
 @pytest.fixture(scope="module")
 def ratings():
-    rng = np.random.default_rng(0)
-    user, item = rng.integers(25, size=500), rng.integers(15, size=500)
-    of_user, of_item = rng.normal(size=25), 0.5 * rng.normal(size=15)
-    X = pd.DataFrame({"user": user, "item": item, "x": rng.normal(size=500)})
-    y = 2 * X["x"] + of_user[user] + of_item[item] + 0.2 * rng.normal(size=500)
-    return X, y.to_numpy(), of_user, of_item
+    return make_ratings()
 
 
 @pytest.fixture(scope="module")
 def model(ratings):
-    X, y, *_ = ratings
-    return GroupedRegressor(["user", "item"], **QUICK).fit(X, y)
+    return GroupedRegressor(NAMES).fit(ratings.X, ratings.y)
 
 
 def row(user, item, x=0.0):
     return pd.DataFrame({"user": [user], "item": [item], "x": [x]})
 
 
-def test_effects_of_crossed_factors(model, ratings):
-    *_, of_user, of_item = ratings
-    effects = model.effects_["intercept"]
-    for name, truth in (("user", of_user), ("item", of_item)):
-        found = effects[name].loc[list(range(len(truth)))]
-        assert np.corrcoef(found, truth)[0, 1] > 0.98
-    between = model.effects_["intercept std"].loc[[("user", "shared"), ("item", "shared")]]
-    np.testing.assert_allclose(between, [1.0, 0.5], rtol=0.4)
-    assert "between the 25 groups of user" in model.summary_
+def deviations(model):
+    return model.effects_["intercept std"].xs("shared", level="group").to_dict()
 
 
-def test_a_new_level_keeps_the_effect_of_the_other_factor(model):
-    best, worst = (
-        model.effects_["intercept"]["item"].drop("shared").agg(f) for f in ("idxmax", "idxmin")
-    )
-    at = pd.concat([row(99, best), row(99, worst)])
-    mean, std = model.predict(at, return_std=True)
-    assert mean[0] > mean[1] + 0.5
-    assert std[0] > model.predict(row(3, best), return_std=True)[1][0]
+def frame(codes, names):
+    return pd.DataFrame(codes, columns=names)
 
 
-def test_few_rows_of_a_new_level(model):
-    found = copy.deepcopy(model).partial_fit(pd.concat([row(99, 3)] * 5), [4.0] * 5)
-    assert found.predict(row(99, 3))[0] > model.predict(row(99, 3))[0] + 1
-    assert 99 in found.groups_[0]
+# -------------------------------------------------------------------------------- lme4's numbers
 
 
-def test_order_and_names_change_nothing(model, ratings):
-    X, y, *_ = ratings
-    rows = np.random.default_rng(1).permutation(len(y))
-    renamed = X.assign(user=X["user"].map(lambda k: f"u{(7 * k) % 25}"))
-    other = GroupedRegressor(["user", "item"], **QUICK).fit(renamed.iloc[rows], y[rows])
-    assert abs(other.predict(renamed) - model.predict(X)).max() < 1e-6 * y.std()
+@pytest.mark.parametrize("combine", ["auto", "learner"])
+def test_pastes_are_those_of_lme4(combine):
+    y, codes = load_pastes()
+    X = frame(codes, ["batch", "cask"])
+    model = GroupedRegressor(["batch", "cask"], combine=combine).fit(X, y)
+    found = deviations(model)
+    np.testing.assert_allclose([found["cask"], found["batch"]], [2.9041, 1.2874], atol=1e-4)
+    np.testing.assert_allclose(model.predict(frame([[99, 99]], X.columns)), 60.0533, atol=1e-4)
+    assert "of the rest: 0.8234" in model.summary_
+    assert "between the 30 groups of cask, nested in batch: 2.904" in model.summary_
 
 
-def test_classes_with_several_factors(ratings):
-    X, y, *_ = ratings
-    clf = GroupedClassifier(["user", "item"], n_folds=2).fit(X, y > 0)
-    assert clf.score(X, y > 0) > 0.85
-    np.testing.assert_allclose(clf.predict_proba(X).sum(1), 1.0)
+def test_penicillin_is_that_of_lme4():
+    y, codes = load_penicillin()
+    X = frame(codes, ["plate", "sample"])
+    with pytest.warns(UnusedDataWarning, match="There are 6 groups in column 'sample'"):
+        model = GroupedRegressor(["plate", "sample"], combine="learner").fit(X, y)
+    found = deviations(model)
+    np.testing.assert_allclose([found["plate"], found["sample"]], [0.8467, 1.9316], atol=1e-4)
+    of_sample = model.effects_["intercept"]["sample"].loc[list(range(6))]
+    expected = [2.1871, -1.0105, 1.9379, -0.0969, -0.0138, -3.0037]
+    np.testing.assert_allclose(of_sample, expected, atol=2e-3)
+    np.testing.assert_allclose(model.predict(frame([[99, 99]], X.columns)), 22.9722, atol=1e-4)
+    assert "of the rest: 0.5499" in model.summary_
+
+
+# ------------------------------------------------------------------------------------ regression
+
+
+def test_effects_of_both_factors_are_found(model, ratings):
+    effects = model.effects_
+    for name, labels, truth in (
+        ("user", [f"u{k}" for k in range(20)], ratings.of_user),
+        ("item", list(range(12)), ratings.of_item),
+    ):
+        own = effects.loc[name].loc[labels]
+        assert np.corrcoef(own["intercept"], truth)[0, 1] > 0.97
+        gap = own["intercept"] - truth
+        assert 0.3 < (gap - gap.mean()).std() / own["intercept std"].mean() < 2.5
+        assert own["rows"].sum() == len(ratings.y)
+    found = deviations(model)
+    assert abs(found["user"] / ratings.of_user.std() - 1) < 0.3
+    assert abs(found["item"] / ratings.of_item.std() - 1) < 0.4
+    assert [len(groups) for groups in model.groups_] == [20, 12]
+
+
+def test_the_population_learns_what_is_not_linear(model, ratings):
+    linear = GroupedRegressor(NAMES, combine="learner").fit(ratings.X, ratings.y)
+    new = make_ratings(seed=0, n=400)
+    rng = np.random.default_rng(5)
+    X = new.X.assign(x=rng.normal(size=400))
+    user, item = X["user"].str[1:].astype(int), X["item"]
+    truth = np.sin(2 * X["x"]) + new.of_user[user] + new.of_item[item]
+    errors = [np.mean((m.predict(X) - truth) ** 2) for m in (model, linear)]
+    assert errors[0] < 0.5 * errors[1]
+
+
+def test_a_new_level_keeps_the_effect_of_the_other_factor(model, ratings):
+    best = f"u{ratings.of_user.argmax()}"
+    worst = f"u{ratings.of_user.argmin()}"
+    mean, std = model.predict(pd.concat([row(best, 99), row(worst, 99)]), return_std=True)
+    assert mean[0] - mean[1] > 0.7 * np.ptp(ratings.of_user)
+    of_known = model.predict(row(best, 3), return_std=True)[1][0]
+    of_new = model.predict(row("nobody", 99), return_std=True)[1][0]
+    assert of_known < std[0] < of_new
+    variance = sum(d**2 for d in deviations(model).values())
+    assert abs(of_new**2 / (variance + of_known**2) - 1) < 0.25
+
+
+def test_intervals_hold_what_they_say(ratings):
+    is_train = np.arange(len(ratings.y)) % 4 > 0
+    model = GroupedRegressor(NAMES, **QUICK).fit(ratings.X[is_train], ratings.y[is_train])
+    low, median, high = model.predict_quantiles(ratings.X[~is_train]).T
+    y = ratings.y[~is_train]
+    assert 0.82 < np.mean((y >= low) & (y <= high)) < 0.97
+    assert (low < median).all()
+    assert (median < high).all()
+
+
+def test_residuals_are_those_of_fits_without_the_row():
+    rng = np.random.default_rng(0)
+    X = frame(np.column_stack([np.arange(60) % 12, np.arange(60) % 11]), NAMES)
+    y = rng.normal(size=12)[X["user"]] + rng.normal(size=11)[X["item"]] + rng.normal(size=60)
+    model = GroupedRegressor(NAMES, combine="learner").fit(X, y)
+    ratio = []
+    for k in range(60):
+        rest = X.index != k
+        other = GroupedRegressor(NAMES, combine="learner").fit(X[rest], y[rest])
+        found = other._predictions(X[~rest])
+        ratio.append((other.model_.of_targets(y[k]) - found.mean[0]) / found.std[0])
+    # Variances are estimated again without the row, so the quantiles are close.
+    expected = np.quantile(ratio, [0.1, 0.5, 0.9])
+    found = model.model_.quantiles[[19, 100, 179]]
+    np.testing.assert_allclose(found, expected, atol=0.2)
+
+
+# ---------------------------------------------------------------------------------------- nested
+
+
+def test_schools_in_districts():
+    rng = np.random.default_rng(0)
+    school = np.repeat(np.arange(36), 6)
+    district = school // 3
+    of_district, of_school = 2 * rng.normal(size=12), rng.normal(size=36)
+    X = pd.DataFrame({"district": district, "school": school, "x": rng.normal(size=216)})
+    y = (X["x"] + of_district[district] + of_school[school] + 0.3 * rng.normal(size=216)).to_numpy()
+    model = GroupedRegressor(["district", "school"], **QUICK).fit(X, y)
+
+    def predict(district, school):
+        at = pd.DataFrame({"district": [district], "school": [school], "x": [0.0]})
+        return np.ravel(model.predict(at, return_std=True))
+
+    best, worst = of_district.argmax(), of_district.argmin()
+    # A new school in a known district has the effect of the district.
+    assert predict(best, 99)[0] > predict(99, 99)[0] + 1 > predict(worst, 99)[0] + 2
+    assert predict(best, 3 * best)[1] < predict(best, 99)[1] < predict(99, 99)[1]
+    # The label of a school counts within its district.
+    np.testing.assert_array_equal(predict(worst, 3 * best), predict(worst, 99))
+    np.testing.assert_array_equal(predict(99, 3 * best), predict(99, 99))
+
+
+# -------------------------------------------------------------------------------- classification
+
+
+def test_two_classes(ratings):
+    y = np.where(ratings.y > 0, "yes", "no")
+    population = LogisticRegression()
+    clf = GroupedClassifier(NAMES, population=population, n_folds=2).fit(ratings.X, y)
+    assert clf.score(ratings.X, y) > 0.8
+    proba = clf.predict_proba(pd.concat([ratings.X[:20], row("nobody", 99)]))
+    np.testing.assert_allclose(proba.sum(1), 1.0)
+    assert 0.2 < proba[-1, 0] < 0.8
+    assert "Deviations of the log odds" in clf.summary_
+
+
+def test_three_classes(ratings):
+    y = np.digitize(ratings.y, [-0.5, 0.7])
+    population = LogisticRegression()
+    clf = GroupedClassifier(NAMES, population=population, n_folds=2).fit(ratings.X, y)
+    assert clf.score(ratings.X, y) > 0.65
+    np.testing.assert_allclose(clf.predict_proba(ratings.X).sum(1), 1.0)
+    assert {"intercept (0)", "intercept (2) std"} <= {*clf.effects_.columns}
+    assert "groups of item (1)" in clf.summary_
+
+
+# ------------------------------------------------------------------------------------ invariance
+
+
+@pytest.mark.parametrize("kind", [GroupedRegressor, GroupedClassifier])
+def test_order_names_and_units_change_nothing(kind):
+    X, y, *_ = make_ratings(150, seed=3)
+    y = y if kind is GroupedRegressor else (y > 0).astype(int)
+    rng = np.random.default_rng(1)
+    rows, names = rng.permutation(150), rng.permutation(20)
+
+    def changed(X):
+        users = X["user"].map(lambda u: int(names[int(u[1:])]))
+        return X.assign(user=users, x=X["x"] * 2.54 + 32)
+
+    population = LinearRegression() if kind is GroupedRegressor else LogisticRegression()
+    options = {"population": population, "n_folds": 2}
+    first = kind(NAMES, **options).fit(X, y)
+    unit = 1.8 if kind is GroupedRegressor else 1
+    second = kind(NAMES, **options).fit(changed(X).iloc[rows], unit * y[rows])
+    if kind is GroupedClassifier:
+        found = [first.predict_proba(X), second.predict_proba(changed(X))]
+    else:
+        found = [first.predict(X), second.predict(changed(X)) / unit]
+    assert abs(found[0] - found[1]).max() < 1e-8 * np.std(found[0])
+
+
+def test_a_list_of_one_name_is_the_name(ratings):
+    X = ratings.X.drop(columns="item")
+    options = QUICK | {"combine": "both"}
+    one, of_list = (GroupedRegressor(g, **options).fit(X, ratings.y) for g in ("user", ["user"]))
+    np.testing.assert_array_equal(one.predict(X), of_list.predict(X))
+    assert hasattr(of_list, "partial_fit")
+
+
+def test_polars_arrays_pickles_and_clones_agree(ratings):
+    polars = pytest.importorskip("polars")
+    expected = GroupedRegressor(NAMES, **QUICK).fit(ratings.X, ratings.y).predict(ratings.X)
+    X = polars.from_pandas(ratings.X)
+    model = GroupedRegressor((0, 1), **QUICK).fit(X, ratings.y)
+    found = pickle.loads(pickle.dumps(clone(model).fit(X, ratings.y)))
+    np.testing.assert_allclose(found.predict(X), expected, rtol=1e-9)
+    numbers = ratings.X.assign(user=ratings.X["user"].str[1:].astype(int)).to_numpy()
+    of_array = GroupedRegressor([0, 1], **QUICK).fit(numbers, ratings.y)
+    np.testing.assert_allclose(of_array.predict(numbers), expected, rtol=1e-9)
+    assert set(of_array.effects_.index.get_level_values("column")) == {"0", "1"}
+
+
+def test_sparse_systems_can_be_pickled(ratings, monkeypatch):
+    monkeypatch.setattr(_system, "_DENSE_SIZE", 0)
+    monkeypatch.setattr(_system, "_DENSE_SHARE", 2.0)
+    monkeypatch.setattr(_system, "_INVERSE_SIZE", 0)
+    model = GroupedRegressor(NAMES, **QUICK).fit(ratings.X, ratings.y)
+    found = pickle.loads(pickle.dumps(model)).predict(ratings.X, return_std=True)
+    for values, expected in zip(found, model.predict(ratings.X, return_std=True), strict=True):
+        np.testing.assert_array_equal(values, expected)
+
+
+def test_whole_weights_repeat_rows(ratings):
+    weight = np.arange(len(ratings.y)) % 3
+    repeated = np.repeat(np.arange(len(ratings.y)), weight)
+    weighted = GroupedRegressor(NAMES, **QUICK).fit(ratings.X, ratings.y, sample_weight=weight)
+    expected = GroupedRegressor(NAMES, **QUICK).fit(ratings.X.iloc[repeated], ratings.y[repeated])
+    np.testing.assert_allclose(weighted.predict(ratings.X), expected.predict(ratings.X), rtol=1e-8)
+
+
+def test_missing_values(ratings):
+    X = ratings.X.copy()
+    X.loc[::7, "x"] = np.nan
+    model = GroupedRegressor(NAMES, **QUICK).fit(X, ratings.y)
+    assert np.isfinite(model.predict(row("u3", 4, np.nan))).all()
+
+
+def test_targets_without_noise_are_predicted(ratings):
+    X = ratings.X[NAMES]
+    y = ratings.of_item[X["item"]] + (X["user"].str[1:].astype(int) - 9.5)
+    model = GroupedRegressor(NAMES).fit(X, y)
+    np.testing.assert_allclose(model.predict(X), y, atol=0.01)
+    constant = GroupedRegressor(NAMES).fit(X, np.full(len(X), 3.0))
+    np.testing.assert_allclose(constant.predict(X), 3.0)
+
+
+# ------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"groups": ["user", "itme"]}, "no column 'itme', which groups names. Did you mean 'item'"),
+        ({"groups": ["user", "user"]}, "names a column twice"),
+        ({"groups": ["user", "x"]}, "'x' holds numbers with fractions, such as"),
+        ({"groups": []}, "names no column"),
+        ({"combine": "trees"}, "combine='trees' is for one column of groups"),
+        (
+            {"learner": HierarchicalLinear()},
+            "learner=HierarchicalLinear is for one column",
+        ),
+        ({"order": "x"}, "order='x' is for one column of groups"),
+    ],
+)
+def test_settings_that_do_not_fit(options, message, ratings):
+    with pytest.raises(ValueError, match=message):
+        GroupedRegressor(**({"groups": NAMES} | QUICK | options)).fit(ratings.X, ratings.y)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (lambda X: np.arange(len(X)), "Each of the 400 rows has a group of its own"),
+        (lambda X: X["user"].str.upper(), "'user' and 'item' divide the rows into the same groups"),
+    ],
+)
+def test_each_column_must_group(column, message, ratings):
+    X = ratings.X.assign(item=column(ratings.X))
+    with pytest.raises(EpisodeError, match=message):
+        GroupedRegressor(NAMES, **QUICK).fit(X, ratings.y)
+
+
+@pytest.mark.filterwarnings("ignore:There are 1 groups")
+def test_a_column_of_one_group_is_refused(ratings):
+    with pytest.raises(EpisodeError, match="'item' has one group only"):
+        GroupedRegressor(NAMES, **QUICK).fit(ratings.X.assign(item=1), ratings.y)
+
+
+def test_a_missing_group_names_its_column(ratings):
+    X = ratings.X.astype({"item": object})
+    X.loc[[4, 9], "item"] = None
+    with pytest.raises(ValueError, match="'item' is missing in 2 rows: 4, 9"):
+        GroupedRegressor(NAMES, **QUICK).fit(X, ratings.y)
+
+
+def test_unknown_groups_can_be_refused(ratings):
+    model = GroupedRegressor(NAMES, unknown_groups="error", **QUICK).fit(ratings.X, ratings.y)
+    assert np.isfinite(model.predict(row("u3", 4))).all()
+    with pytest.raises(ValueError, match="1 groups have no known rows: 'u33'"):
+        model.predict(row("u33", 4))
+
+
+def test_few_rows_of_a_new_level(ratings):
+    model = GroupedRegressor(NAMES, **QUICK).fit(ratings.X, ratings.y)
+    before = model.predict(row("new", 3))[0]
+    found = copy.deepcopy(model).partial_fit(pd.concat([row("new", 3)] * 5), [before + 2.0] * 5)
+    assert before + 1 < found.predict(row("new", 3))[0] < before + 2.1
+    assert "new" in found.groups_[0]
+    np.testing.assert_array_equal(model.predict(row("new", 3))[0], before)
 
 
 def test_fractional_weights_are_refused(ratings):
-    X, y, *_ = ratings
     with pytest.raises(ValueError, match="sample_weight must be small whole numbers"):
-        GroupedRegressor(["user", "item"], **QUICK).fit(X, y, np.full(len(y), 0.5))
+        GroupedRegressor(NAMES, **QUICK).fit(ratings.X, ratings.y, np.full(len(ratings.y), 0.5))

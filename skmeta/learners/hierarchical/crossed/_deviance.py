@@ -13,6 +13,8 @@ from skmeta.learners.hierarchical.crossed._system import Layout, System
 
 # Relative addition to the diagonal of the information on beta, against rounding errors.
 _ROUNDING = 1e-10
+# The least sum of squares that is left, as a share of that of the targets.
+_LEAST_LEFT = 1e-14
 # Precision of the intercept of a classification: its standard deviation is 10 logits.
 _FLAT_LOGIT = 0.01
 _LOG_RIDGE_BOUNDS = (-6.0, 4.0)
@@ -106,6 +108,7 @@ class Problem:
         u = solved[:, -1] - solved[:, :-1] @ beta
         log_det = 2 * float(np.log(np.diag(root[0])).sum())
         squares = float(of_y - explained[-1, -1] - beta @ moment)
+        squares = max(squares, _LEAST_LEFT * of_y, 1e-300)
         return Solution(beta, u, scaling, system, solved[:, :-1], root, log_det, squares, log_ridge)
 
     def _of_fixed(self, found: Solution) -> tuple[float, int]:

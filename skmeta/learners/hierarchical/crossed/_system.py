@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -88,25 +89,28 @@ class System:
         self.across = sparse.csr_array(self.inverse_root @ m[:n_first, n_first:])
         rest = sparse.csr_array(m[n_first:, n_first:] - self.across.T @ self.across)
         size = rest.shape[0]
-        self._dense, self._sparse = None, None
+        self._dense, self._rest = None, None
         if size and (size <= _DENSE_SIZE or rest.nnz > _DENSE_SHARE * size**2):
             self._dense = cho_factor(rest.toarray(), lower=True)
             self.log_det += 2 * float(np.log(np.diag(self._dense[0])).sum())
         elif size:
-            symmetric = {"SymmetricMode": True}
-            self._sparse = splu(
-                sparse.csc_array(rest),
-                permc_spec="MMD_AT_PLUS_A",
-                diag_pivot_thresh=0.0,
-                options=symmetric,
-            )
+            self._rest = sparse.csc_array(rest)
             self.log_det += float(np.log(np.abs(self._sparse.U.diagonal())).sum())
+
+    @cached_property
+    def _sparse(self) -> Any:
+        options = {"SymmetricMode": True}
+        return splu(self._rest, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A sparse factorisation cannot be pickled, so it is computed again.
+        return {name: value for name, value in self.__dict__.items() if name != "_sparse"}
 
     def rest(self, right: np.ndarray) -> np.ndarray:
         """Solve S x = right."""
         if self._dense is not None:
             return np.asarray(cho_solve(self._dense, right))
-        return right if self._sparse is None else np.asarray(self._sparse.solve(right))
+        return right if self._rest is None else np.asarray(self._sparse.solve(right))
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Solve M x = right (width, k)."""
