@@ -5,8 +5,8 @@
 * ``both``: how groups differ, in the columns and the predictions of the population;
 * ``trees``: a second population, which has the predictions of ``both`` as columns. It learns how
   what differs between groups depends on the columns;
-* ``rows``: the same, cross-fitted over rows in place of groups. It has seen rows of the group, and
-  predicts known groups only: columns that are constant in a group tell it which group it is.
+* ``rows``: the same, cross-fitted over rows in place of groups, with the group as a category. It
+  has seen rows of the group, and predicts known groups only.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ MEMBERS = ("population", "learner", "both", "trees", "rows")
 POPULATION, LEARNER, BOTH, TREES, ROWS = MEMBERS
 # Each of these parts of a group is predicted from the others, for the columns of ``trees``.
 _N_PARTS = 5
+# Trees of known groups have the group as a category, if there are no more of them.
+_MOST_CATEGORIES = 250
 # Least standard deviation, in units of that of the targets.
 _LEAST_STD = 1e-9
 
@@ -52,6 +54,7 @@ class Ensemble:
         self.learners: dict[str, GroupLearner] = {}
         self.trees: dict[str, Population] = {}
         self.ratios: dict[str, float] = {}
+        self.has_category = False
 
     def fit_learners(self, learner: Any, table: Table) -> Ensemble:
         """Fit the learners that members need.
@@ -113,18 +116,22 @@ class Ensemble:
             known, at = table.take(np.flatnonzero(parts != part)), table.take(query)
             mean[query], std[query] = self._learned(BOTH, known, at)
         labels = np.arange(self.n_classes) if self.n_classes else None
-        X = self._tree_columns(table.X, mean, std)
+        n_groups = int(table.codes.max()) + 1
+        self.has_category = isinstance(population, str) and n_groups <= _MOST_CATEGORIES
         for name in names:
+            X = self._tree_columns(name, table, mean, std)
+            is_rows = name == ROWS
             self.trees[name], unseen = fit_population(
                 population,
                 X,
                 table.y,
                 table.weight,
-                folds if name == TREES else parts,
+                parts if is_rows else folds,
                 labels,
                 n_jobs=n_jobs,
                 report=report,
-                refit=name == ROWS,
+                refit=is_rows,
+                categories=[X.shape[1] - 1] if is_rows and self.has_category else (),
             )
             self.ratios[name] = 1.0
             if not self.n_classes:
@@ -166,7 +173,7 @@ class Ensemble:
             elif name in (TREES, ROWS):
                 if BOTH not in of_both:
                     of_both[BOTH] = self._learned(BOTH, known, at)
-                X = self._tree_columns(at.X, *of_both[BOTH])[rows]
+                X = self._tree_columns(name, at, *of_both[BOTH])[rows]
                 # A model of rows has no fold of its own for a row to predict.
                 by = folds[rows] if name == TREES else np.full(len(rows), -1)
                 means[k, rows] = self.trees[name].predict(X, by)
@@ -196,8 +203,14 @@ class Ensemble:
             Z = np.hstack([Z, self._as_columns(table.shared)])
         return Rows(Z, table.y, table.weight)
 
-    def _tree_columns(self, X: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-        return np.hstack([X, self._as_columns(mean), std[:, None]])
+    def _tree_columns(
+        self, name: str, table: Table, mean: np.ndarray, std: np.ndarray
+    ) -> np.ndarray:
+        parts = [table.X, self._as_columns(mean), std[:, None]]
+        if name == ROWS and self.has_category:
+            # The groups of fit; others are not predicted by these trees.
+            parts.append(np.minimum(table.codes, _MOST_CATEGORIES - 1.0)[:, None])
+        return np.hstack(parts)
 
     def _as_columns(self, outputs: np.ndarray) -> np.ndarray:
         return log_odds(outputs) if self.n_classes else outputs[:, None]

@@ -195,6 +195,7 @@ class GroupedModel:
             others = table.take(np.flatnonzero(row_folds != fold))
             members = ensemble().fit_learners(self.settings.learner, others)
             members.trees, members.ratios = self.ensemble.trees, self.ensemble.ratios
+            members.has_category = self.ensemble.has_category
             groups = some(np.flatnonzero(self.folds == fold), _MOST_GROUPS)
             for level, cases in make_cases(table.codes, times, groups).items():
                 known, known_codes = joined([case.known for case in cases])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,7 @@ def fit_population(
     n_jobs: int | None = None,
     report: Callable[[], None] = lambda: None,
     refit: bool = False,
+    categories: Sequence[int] = (),
 ) -> tuple[Population, np.ndarray]:
     """Fit one model for each fold, on the rows outside it.
 
@@ -134,6 +135,8 @@ def fit_population(
         Called after each fit.
     refit : bool, default=False
         Whether new rows are predicted by one model that is fitted on all rows.
+    categories : sequence of int, default=()
+        Columns of trees that hold codes of categories.
 
     Returns
     -------
@@ -149,7 +152,11 @@ def fit_population(
     if len(parts) == 1:
         parts = [np.arange(len(X))]
     fit = _Fit(rows, y, weight, labels, n_jobs, report)
-    models = _boosted(fit, folds, parts) if is_auto else fit.each([estimator] * len(parts), parts)
+    models = (
+        _boosted(fit, folds, parts, categories)
+        if is_auto
+        else fit.each([estimator] * len(parts), parts)
+    )
     population = Population(models, labels, bool(is_filled))
     unseen = population.predict(X, folds)
     if refit:
@@ -212,10 +219,13 @@ def losses_of(y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     return np.asarray(-np.log(np.clip(of_class, LEAST_PROBABILITY, None)))
 
 
-def _boosted(fit: _Fit, folds: np.ndarray, parts: list[np.ndarray]) -> list[Any]:
+def _boosted(
+    fit: _Fit, folds: np.ndarray, parts: list[np.ndarray], categories: Sequence[int]
+) -> list[Any]:
     """Fit boosted trees of each fold, with the same number of rounds."""
     kind = HistGradientBoostingRegressor if fit.labels is None else HistGradientBoostingClassifier
     settings: dict[str, Any] = {"early_stopping": False, "warm_start": True, "random_state": 0}
+    settings["categorical_features"] = list(categories) or None
     models: list[Any] = [kind(max_iter=1, **settings) for _ in parts]
     best: list[Any] = []
     least, n_worse = np.inf, 0
