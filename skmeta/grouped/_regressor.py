@@ -93,7 +93,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     >>> bool(model.score(X, y) > 0.9)
     True
     >>> model.partial_fit([[99, 0.0]], [5.0]).predict([[99, 1.0], [100, 1.0]]).round()
-    array([5., 1.])
+    array([6., 1.])
     """
 
     @fit_context(prefer_skip_nested_validation=False)

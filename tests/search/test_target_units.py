@@ -1,7 +1,10 @@
 """Parameters in units of the target: models and searches do not depend on the target's unit."""
 
+import json
+
 import numpy as np
 import pytest
+from builders import make_record
 from scipy.stats import loguniform
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
@@ -11,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR, NuSVR
 
+from skmeta.exceptions import HistoryFormatError
 from skmeta.search import MetaLearnedSearchCV, SearchHistory, default_search_space
 from skmeta.search.history import _codec
 from skmeta.search.space import SearchSpace, relative_configuration, target_scale
@@ -102,7 +106,9 @@ def test_a_search_does_not_depend_on_the_unit(name, prior, rows):
             "SVR": SVR(C=unit, epsilon=0.1 * unit, tol=1e-6 * unit),
             "Lasso": Lasso(alpha=unit, tol=1e-8),
         }[name]
-        search = MetaLearnedSearchCV(model, n_iter=4, cv=3, random_state=0, prior=prior)
+        # Given, so that the parameters that are set are searched too.
+        space = default_search_space(type(model)())
+        search = MetaLearnedSearchCV(model, space, n_iter=4, cv=3, random_state=0, prior=prior)
         found.append(search.fit(X, y * unit).cv_results_)
     np.testing.assert_array_equal(found[0]["source"], found[1]["source"])
     for one, other in zip(found[0]["params"], found[1]["params"], strict=True):
@@ -138,5 +144,7 @@ def test_a_history_keeps_values_and_priors_learn_relative_ones(rows, path):
 
 @pytest.mark.parametrize("value", [0, -1.0, "1", None, True])
 def test_a_damaged_scale_is_refused(value):
-    with pytest.raises(ValueError, match="no scale of targets"):
-        _codec._decode_scale(value)
+    row = _codec.search_to_row(make_record(target_scale=2.0))
+    details = json.loads(row["details"]) | {"target_scale": value}
+    with pytest.raises(HistoryFormatError, match=r"details|target_scale"):
+        _codec.row_to_search(row | {"details": json.dumps(details)})
