@@ -42,7 +42,7 @@ _TREES: tuple[dict[str, Any], ...] = (
     {"min_samples_leaf": 10},
 )
 _N_RANDOM_TREES = 8
-_TINY = 1e-12
+_TINY, _DIGITS = 1e-12, 10
 
 
 def dataset_features(X: Any, y: Any, *, is_classification: bool) -> dict[str, float]:
@@ -100,7 +100,12 @@ def _as_numbers(y: Any, is_classification: bool) -> Array:
     target = np.asarray(y)
     if target.ndim != 1 or target.dtype.kind == "c" or len(target) < 2 * _N_FOLDS:
         raise ValueError("not one column of real targets")
-    target = _codes(target) if is_classification else target.astype(np.float64)
+    if is_classification:
+        target = _codes(target)
+    else:
+        target = target.astype(np.float64)
+        # Rounded, so that the unit of the target does not decide ties between splits of a tree.
+        target = np.round((target - target.mean()) / max(target.std(), _TINY), _DIGITS)
     if not np.isfinite(target).all() or not np.ptp(target):
         raise ValueError("targets are missing, or all are equal")
     return target
@@ -257,7 +262,7 @@ def _landmarks(X: Array, target: Array, folds: Rows, is_classification: bool) ->
         classes = _codes(target).astype(np.intp)
         Y = np.eye(classes.max() + 1)[classes]
     else:
-        Y = ((target - target.mean()) / max(target.std(), _TINY))[:, None]
+        Y = (target - target.mean())[:, None] / max(target.std(), _TINY)
     if not X.shape[1]:
         X = np.zeros((len(X), 1))
     squares = (X * X).sum(1)
