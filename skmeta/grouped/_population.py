@@ -12,6 +12,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
+from threadpoolctl import threadpool_limits
 
 from skmeta._sklearn_compat import Parallel, delayed
 
@@ -202,7 +203,10 @@ class _Fit:
         # Equal weights are none: some estimators take none, and others take longer with them.
         is_weighted = np.ptp(weight) > 0 and has_fit_parameter(model, "sample_weight")
         params = {"sample_weight": weight} if is_weighted else {}
-        model.fit(self.X[rows], self.y[rows], **params)
+        # Models that are fitted at once share the cores.
+        limit = None if self.n_jobs in (None, 1) else 1
+        with threadpool_limits(limit, user_api="openmp"):
+            model.fit(self.X[rows], self.y[rows], **params)
         self.report()
         return model
 
