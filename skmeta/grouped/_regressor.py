@@ -210,7 +210,8 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         X : data frame or array-like of shape (n_samples, n_features)
             Rows of known and new groups.
         quantiles : array-like of shape (n_quantiles,), default=(0.05, 0.5, 0.95)
-            Levels between 0 and 1, both excluded.
+            Levels between 0 and 1, both excluded. Levels below 0.0025 and above 0.9975 are taken
+            for these.
 
         Returns
         -------

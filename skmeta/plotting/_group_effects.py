@@ -69,7 +69,13 @@ class GroupEffectsDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, *, effect: str = "intercept", ax: Any = None, **line_kw: Any
+        cls,
+        estimator: Any,
+        *,
+        effect: str = "intercept",
+        column: Any = None,
+        ax: Any = None,
+        **line_kw: Any,
     ) -> Self:
         """Draw the effects of a fitted estimator of grouped tables.
 
@@ -79,6 +85,9 @@ class GroupEffectsDisplay:
             Fitted.
         effect : str, default="intercept"
             A column of its ``effects_``: the intercept, or the slope of a column.
+        column : str or None, default=None
+            Column of groups whose effects are drawn, if the estimator has several. None draws the
+            first.
         ax : matplotlib Axes or None, default=None
             Where to draw. None makes a figure.
         **line_kw
@@ -92,9 +101,17 @@ class GroupEffectsDisplay:
         Raises
         ------
         ValueError
-            If there is no such effect.
+            If there is no such effect, or no such column of groups.
         """
         frame = estimator.effects_
+        columns = frame.index.unique(0) if frame.index.nlevels > 1 else [estimator.groups]
+        column = columns[0] if column is None else column
+        if column not in columns:
+            raise ValueError(
+                f"There is no column of groups {column!r}.{suggest(column, columns)} Name one of "
+                f"{', '.join(map(repr, columns))}."
+            )
+        frame = frame.loc[column] if frame.index.nlevels > 1 else frame
         if effect not in frame.columns:
             raise ValueError(
                 f"There is no effect {effect!r}.{suggest(effect, frame.columns)} effects_ has "

@@ -15,7 +15,8 @@ r = V'L'Z'W (y - Z m) and eigenvalues lambda.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -379,10 +380,7 @@ def group_log_proba(
     few = c * support.sizes[own] ** 3 < (j * q) ** 3
     for is_few, method in ((True, query_log_proba), (False, class_log_proba)):
         side = torch.nonzero(few == is_few)[:, 0]
-
-        def predict(mode: Tensor, z: Tensor, p: Tensor, w: Tensor, at: Tensor) -> Tensor:
-            return method(mode, task._replace(z=z, p=p, w=w), at)  # noqa: B023
-
+        predict = partial(_log_proba, method, task)
         n_values = _MOST_QUERIES * c * max(j * q, c)
         for part in _similar(support.sizes[own[side]], n_values):
             of = side[part]
@@ -392,3 +390,16 @@ def group_log_proba(
             log_p = torch.func.vmap(predict)(*parts)
             found[asked[is_asked > 0]] = log_p[is_asked > 0]
     return found
+
+
+def _log_proba(
+    method: Callable[[Tensor, ClassTask, Tensor], Tensor],
+    task: ClassTask,
+    mode: Tensor,
+    z: Tensor,
+    p: Tensor,
+    w: Tensor,
+    at: Tensor,
+) -> Tensor:
+    """Predict the query rows of one group."""
+    return method(mode, task._replace(z=z, p=p, w=w), at)

@@ -1,0 +1,52 @@
+"""The display of effects draws the groups of one column, from the least effect to the largest."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from skmeta import GroupedRegressor
+from skmeta.plotting import GroupEffectsDisplay
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(0)
+    user, item = np.divmod(np.arange(144), 12)
+    effect = rng.normal(size=12)
+    X = np.column_stack([user, item, rng.normal(size=144)])
+    return X, effect[user] + 0.1 * item + X[:, 2] + 0.1 * rng.normal(size=144), effect
+
+
+def test_groups_are_sorted_by_effect_with_intervals_around_them(table):
+    X, y, effect = table
+    model = GroupedRegressor(0, combine="learner").fit(X[:, [0, 2]], y)
+    display = GroupEffectsDisplay.from_estimator(model)
+    assert [display.groups[k] for k in display.order_] == np.argsort(effect).tolist()
+    assert len(display.groups) == 12
+    points = display.ax_.lines[0].get_xdata()
+    np.testing.assert_array_equal(points, np.sort(display.effect))
+    half = 1.959964 * display.std[display.order_]
+    ends = np.array([line[:, 0] for line in display.ax_.collections[0].get_segments()])
+    np.testing.assert_allclose(ends, np.column_stack([points - half, points + half]), rtol=1e-4)
+    plt.close("all")
+
+
+def test_of_several_columns_one_is_drawn(table):
+    X, y, effect = table
+    model = GroupedRegressor([0, 1], combine="learner").fit(X, y)
+    first, second = (GroupEffectsDisplay.from_estimator(model, column=c) for c in ("0", "1"))
+    of_users = dict(zip(first.groups, first.effect, strict=True))
+    assert np.corrcoef([of_users[k] for k in range(12)], effect)[0, 1] > 0.99
+    of_items = dict(zip(second.groups, second.effect, strict=True))
+    assert np.corrcoef([of_items[k] for k in range(12)], np.arange(12))[0, 1] > 0.99
+    assert second.shared == 0.0
+    with pytest.raises(ValueError, match=r"no column of groups 'user'.*'0', '1'"):
+        GroupEffectsDisplay.from_estimator(model, column="user")
+    plt.close("all")
+
+
+def test_an_effect_that_is_not_there_is_an_error(table):
+    X, y, _ = table
+    model = GroupedRegressor(0, combine="learner").fit(X[:, [0, 2]], y)
+    with pytest.raises(ValueError, match="There is no effect 'intercpt'"):
+        GroupEffectsDisplay.from_estimator(model, effect="intercpt")
