@@ -158,6 +158,12 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         -------
         self : object
             The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the columns are not those of ``fit``, a group is missing, or
+            if ``y`` has a class that ``fit`` has not seen.
         """
         if not hasattr(self, "model_"):
             self.fit(X, y, sample_weight)

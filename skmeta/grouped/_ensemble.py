@@ -139,6 +139,16 @@ class Ensemble:
                 self.ratios[name] = float(np.sqrt(np.average(squares, weights=table.weight)))
         return unseen
 
+    def share_trees(self, other: Ensemble) -> None:
+        """Take the trees of another ensemble, which were cross-fitted on all groups.
+
+        Parameters
+        ----------
+        other : Ensemble
+            The ensemble, with its trees.
+        """
+        self.trees, self.ratios, self.has_category = other.trees, other.ratios, other.has_category
+
     def predict(
         self, known: Table, at: Table, folds: np.ndarray, weights: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:

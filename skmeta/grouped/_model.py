@@ -194,8 +194,7 @@ class GroupedModel:
         for fold in range(n_held_out):
             others = table.take(np.flatnonzero(row_folds != fold))
             members = ensemble().fit_learners(self.settings.learner, others)
-            members.trees, members.ratios = self.ensemble.trees, self.ensemble.ratios
-            members.has_category = self.ensemble.has_category
+            members.share_trees(self.ensemble)
             groups = some(np.flatnonzero(self.folds == fold), _MOST_GROUPS)
             for level, cases in make_cases(table.codes, times, groups).items():
                 known, known_codes = joined([case.known for case in cases])

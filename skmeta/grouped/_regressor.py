@@ -153,6 +153,12 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         -------
         self : object
             The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the columns are not those of ``fit``, a group is missing, or
+            if rows or targets are no numbers.
         """
         if not hasattr(self, "model_"):
             self.fit(X, y, sample_weight)
