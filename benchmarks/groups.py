@@ -132,10 +132,10 @@ def _meta_trained_prior(split: Split, learner):
     key = (split.name, split.seed, type(learner).__name__)
     if key in _PRIORS:
         return _PRIORS[key]
-    from skmeta.exceptions import SkippedTasksWarning
+    from skmeta.exceptions import UnusedDataWarning
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SkippedTasksWarning)
+        warnings.simplefilter("ignore", UnusedDataWarning)
         names = learner.get_params(deep=False)
         if "sampling" in names and not learner.needs_every_class("learned"):
             learner.set_params(sampling=TaskSampling("task"))

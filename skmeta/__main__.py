@@ -8,7 +8,7 @@ from typing import Any
 
 from skmeta._files import skmeta_version
 from skmeta._validation import count
-from skmeta.exceptions import HistoryError, HistoryFormatError, PriorFormatError
+from skmeta.exceptions import HistoryError, HistoryFormatError, PriorError
 from skmeta.search import (
     ReadOnlyHistory,
     SearchHistory,
@@ -22,7 +22,7 @@ from skmeta.search.report import write_history_report
 __all__ = ["main"]
 
 _SUCCESS, _FAILURE, _DAMAGED = 0, 1, 3
-_EXPECTED = (HistoryError, HistoryFormatError, PriorFormatError, ImportError, OSError, ValueError)
+_EXPECTED = (HistoryError, HistoryFormatError, PriorError, ImportError, OSError, ValueError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

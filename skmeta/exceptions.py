@@ -8,8 +8,6 @@ __all__ = [
     "BackboneError",
     "BaselineWarning",
     "CheckpointError",
-    "CheckpointWarning",
-    "DeviceError",
     "DistributedError",
     "DivergenceWarning",
     "EpisodeError",
@@ -18,12 +16,9 @@ __all__ = [
     "HistoryWarning",
     "InvalidEnvironmentError",
     "OverlapWarning",
-    "PriorFormatError",
-    "PriorMismatchError",
+    "PriorError",
     "SearchSpaceError",
     "SearchStoppedWarning",
-    "SkippedTasksWarning",
-    "SkippedValidationWarning",
     "SkmetaError",
     "SkmetaWarning",
     "UnusedDataWarning",
@@ -46,16 +41,8 @@ class BackboneError(SkmetaError, ValueError):
     """A backbone is unknown, or does not fit the shape of the input."""
 
 
-class DeviceError(SkmetaError, RuntimeError):
-    """The requested device is not available."""
-
-
-class PriorFormatError(SkmetaError, ValueError):
-    """A prior file is truncated, altered, foreign, or of a newer format."""
-
-
-class PriorMismatchError(SkmetaError, ValueError):
-    """The data differ from what the prior was learned on."""
+class PriorError(SkmetaError, ValueError):
+    """A prior cannot be read, or does not fit the data, the learner or the estimator."""
 
 
 class CheckpointError(SkmetaError, ValueError):
@@ -90,14 +77,6 @@ class DivergenceWarning(SkmetaWarning):
     """A meta-training diverged; the best state or the next learner is kept."""
 
 
-class SkippedTasksWarning(SkmetaWarning):
-    """Some groups were too small to be tasks and were left out."""
-
-
-class SkippedValidationWarning(SkmetaWarning):
-    """There were too few classes or groups to set some aside for validation."""
-
-
 class BaselineWarning(SkmetaWarning):
     """A plain model without meta-learning beats a prior on the prior's own validation tasks."""
 
@@ -106,13 +85,9 @@ class SearchStoppedWarning(SkmetaWarning):
     """A search ended before its last candidate; the best so far was kept."""
 
 
-class CheckpointWarning(SkmetaWarning):
-    """A checkpoint could not be written; training went on."""
-
-
 class HistoryWarning(SkmetaWarning):
-    """Part of a search was not recorded or not read, or was changed when it was recorded."""
+    """A record on disk is incomplete: part of it was not written, not read, or was changed."""
 
 
 class UnusedDataWarning(SkmetaWarning):
-    """Rows, columns or a prior have no effect, or less than the user may expect."""
+    """Rows, groups, columns or a prior have no effect, or less than the user may expect."""

@@ -23,9 +23,9 @@ from skmeta._files import (
     write_tensor_file,
 )
 from skmeta._files._tensor_file import MAX_HEADER
-from skmeta.exceptions import PriorFormatError
+from skmeta.exceptions import PriorError
 
-FORM = FileFormat("skmeta.test", 2, "a test", "Test.save", PriorFormatError)
+FORM = FileFormat("skmeta.test", 2, "a test", "Test.save", PriorError)
 FIELDS = {
     "text": "é\n",
     "none": None,
@@ -127,17 +127,17 @@ def test_each_flipped_bit_is_seen(path):
         for bit in range(8):
             damaged = bytearray(content)
             damaged[i] ^= 1 << bit
-            with pytest.raises(PriorFormatError, match=r"^'file' (is|was) "):
+            with pytest.raises(PriorError, match=r"^'file' (is|was) "):
                 parse_tensor_file(bytes(damaged), FORM, "'file'")
 
 
 def test_each_length_is_seen(path):
     content = path.read_bytes()
     for n in range(len(content)):
-        with pytest.raises(PriorFormatError, match=r"is not a test of skmeta|was cut short"):
+        with pytest.raises(PriorError, match=r"is not a test of skmeta|was cut short"):
             parse_tensor_file(content[:n], FORM, "'file'")
     path.write_bytes(content + b"\0")
-    with pytest.raises(PriorFormatError, match="1 bytes follow the last tensor"):
+    with pytest.raises(PriorError, match="1 bytes follow the last tensor"):
         read_tensor_file(path, FORM)
 
 
@@ -145,7 +145,7 @@ def test_a_digest_cannot_be_left_out(path):
     header, data = parts_of(path)
     del header["__metadata__"]["sha256"]
     path.write_bytes(pack(header, data))
-    with pytest.raises(PriorFormatError, match="was altered after it was saved"):
+    with pytest.raises(PriorError, match="was altered after it was saved"):
         read_tensor_file(path, FORM)
 
 
@@ -184,7 +184,7 @@ ENTRY = {"dtype": "F64", "shape": [2], "data_offsets": [0, 16]}
 def test_tensors_that_do_not_fit(path, entries, match):
     record = {FORM.name: json.dumps({"format_version": 2, "fields": {}})}
     path.write_bytes(pack({"__metadata__": record} | entries, bytes(16)))
-    with pytest.raises(PriorFormatError, match=match):
+    with pytest.raises(PriorError, match=match):
         read_tensor_file(path, FORM)
 
 
@@ -208,7 +208,7 @@ def test_tensors_that_do_not_fit(path, entries, match):
 )
 def test_other_files(path, content, match):
     path.write_bytes(content)
-    with pytest.raises(PriorFormatError, match=match):
+    with pytest.raises(PriorError, match=match):
         read_tensor_file(path, FORM)
 
 
@@ -216,7 +216,7 @@ def test_other_files(path, content, match):
 @pytest.mark.filterwarnings("error")
 def test_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(PriorFormatError, match=r"pipe' is not a file\. Give a file written by"):
+    with pytest.raises(PriorError, match=r"pipe' is not a file\. Give a file written by"):
         read_tensor_file(tmp_path / "pipe", FORM)
     with pytest.raises(OSError, match=r"Is a directory|denied"):
         read_tensor_file(tmp_path, FORM)

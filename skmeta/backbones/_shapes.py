@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from skmeta.backbones._build import BACKBONES
-from skmeta.exceptions import BackboneError, PriorMismatchError
+from skmeta.exceptions import BackboneError, PriorError
 
 _OTHER_FILE = "Give a file that MetaPrior.save wrote."
 
@@ -37,7 +37,7 @@ def check_backbone(
 
     Raises
     ------
-    PriorMismatchError
+    PriorError
         If the backbone is unknown, or has other weights than the prior.
     """
     given = {n: v.shape for n, v in tensors.items() if n.startswith("body.")}
@@ -46,13 +46,13 @@ def check_backbone(
     try:
         shapes = parameter_shapes(backbone, input_shape, params, max_layers=max_layers)
     except BackboneError as error:
-        raise PriorMismatchError(
+        raise PriorError(
             f"The prior names a backbone that cannot be built: {error} {_OTHER_FILE}"
         ) from error
     expected = {f"body.{n}": shape for n, shape in shapes.items()}
     for name in sorted(expected.keys() | given.keys()):
         if expected.get(name) != given.get(name):
-            raise PriorMismatchError(
+            raise PriorError(
                 f"The backbone that the prior names, {backbone!r}, does not have the prior's "
                 f"weights: {name!r} has shape {expected.get(name)} in the backbone, "
                 f"{given.get(name)} in the prior. {_OTHER_FILE}"

@@ -6,7 +6,6 @@ import torch
 
 from skmeta._torch_compat import has_bfloat16_instructions
 from skmeta.backend._ranks import local_device
-from skmeta.exceptions import DeviceError
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 # Of networks: with bfloat16 only the products of a network are computed in it.
@@ -29,7 +28,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
 
     Raises
     ------
-    DeviceError
+    ValueError
         If the device is unknown or not available.
     """
     if device == "auto":
@@ -39,7 +38,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         torch.empty(0, device=resolved)
     except (RuntimeError, AssertionError) as error:
         why = str(error).splitlines()[0].rstrip(".")
-        raise DeviceError(
+        raise ValueError(
             f"device={str(device)!r} is not available here: {why}. "
             "Use device='auto' or device='cpu'."
         ) from error
@@ -56,7 +55,7 @@ def check_bfloat16(device: torch.device) -> None:
 
     Raises
     ------
-    DeviceError
+    ValueError
         If it has no instructions for it. Emulation would be slower than float32.
     """
     if device.type == "cpu":
@@ -69,7 +68,7 @@ def check_bfloat16(device: torch.device) -> None:
     else:
         is_able, needed = False, "a CPU or a CUDA GPU"
     if not is_able:
-        raise DeviceError(
+        raise ValueError(
             f"precision='bfloat16' needs {needed}, which device={str(device)!r} is not. Use "
             "precision='float32'."
         )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from skmeta._optional import import_optional
 from skmeta.backbones import CellNetwork, EpisodeBatchNorm, build_backbone, check_backbone
-from skmeta.exceptions import PriorMismatchError
+from skmeta.exceptions import PriorError
 from skmeta.priors import MetaPrior
 
 skorch = import_optional("skorch", "skorch")
@@ -55,7 +55,7 @@ class PriorModule(nn.Module):
     ------
     TypeError
         If `prior` is not a MetaPrior.
-    PriorMismatchError
+    PriorError
         If the prior has no network that a new task starts from, needs a module that is missing, or
         has learned rows for fewer classes.
 
@@ -90,7 +90,7 @@ class PriorModule(nn.Module):
         backbone = prior.module if prior.module is not None else str(prior.backbone)
         self.body = build_backbone(backbone, self.input_shape, dict(prior.backbone_params))
         if isinstance(self.body, CellNetwork):
-            raise PriorMismatchError(
+            raise PriorError(
                 f"A prior of {prior.learner} chooses the operations of its network for each task, "
                 "so that PriorModule cannot start from it. Use MAML or ProtoNet, for example."
             )
@@ -211,7 +211,7 @@ class _PriorNet(_Net):
         """Make the module, and check that its prior is for tasks of this kind."""
         done = super().initialize_module()
         if self.module_.kind != self.kind:
-            raise PriorMismatchError(
+            raise PriorError(
                 f"{type(self).__name__} needs a prior for {self.kind}, got one for "
                 f"{self.module_.kind}."
             )
@@ -248,7 +248,7 @@ class PriorNetClassifier(_PriorNet, _Classifier):
 
     Raises
     ------
-    PriorMismatchError
+    PriorError
         If the prior is one for regressions, or has no network to start from.
 
     Notes
@@ -329,7 +329,7 @@ class PriorNetRegressor(_PriorNet, _Regressor):
 
     Raises
     ------
-    PriorMismatchError
+    PriorError
         If the prior is one for classifications, or has no network to start from.
 
     Notes
@@ -385,13 +385,13 @@ class PriorNetRegressor(_PriorNet, _Regressor):
 def _check(prior: MetaPrior) -> tuple[int, ...]:
     """Check that a prior has a network to start from, and return the shape of a row."""
     if prior.needs_module:
-        raise PriorMismatchError(
+        raise PriorError(
             f"The prior was trained with a module of yours, {prior.backbone}. Load it with "
             "MetaPrior.load(path, module=...) and a module of the same architecture."
         )
     has_body = any(name.startswith("body.") for name in prior.tensors)
     if prior.backbone is None or prior.input_shape is None or not has_body:
-        raise PriorMismatchError(
+        raise PriorError(
             f"A prior of {prior.learner} has no network whose weights a new task starts from. Use "
             "a prior of MAML or ProtoNet, for example."
         )
@@ -411,7 +411,7 @@ def _make_head(prior: MetaPrior, n_features: int, n_outputs: int) -> nn.Linear:
         biases = torch.tensor(prior.tensors["head.bias"])
         if len(rows) > 1 or prior.learner_params.get(_HEAD) == "learned":
             if n_outputs > len(rows):
-                raise PriorMismatchError(
+                raise PriorError(
                     f"The task has {n_outputs} outputs, but the prior's head has learned rows for "
                     f"{len(rows)}. Meta-train with head_init='shared', which takes any number of "
                     "classes."

@@ -6,7 +6,7 @@ import numpy as np
 
 from skmeta._sklearn_compat import parameter_names
 from skmeta._validation import quote_some
-from skmeta.exceptions import PriorMismatchError
+from skmeta.exceptions import PriorError
 from skmeta.learners import LEARNERS
 from skmeta.learners._core import classes_in_common
 from skmeta.priors import MetaPrior
@@ -47,7 +47,7 @@ def head_rows(prior: MetaPrior, labels: np.ndarray | None) -> list[int]:
 
     Raises
     ------
-    PriorMismatchError
+    PriorError
         If the prior takes no other classes than its own.
     """
     if labels is None:
@@ -65,7 +65,7 @@ def head_rows(prior: MetaPrior, labels: np.ndarray | None) -> list[int]:
             else f"{prior.learner} learns tasks that share their classes: pass rows of these, "
             "or use prior='tabular', which takes any classes."
         )
-        raise PriorMismatchError(
+        raise PriorError(
             f"The prior's head knows the classes {quote_some(prior.classes)}, but y has "
             f"{quote_some(unknown)}. {advice}"
         )

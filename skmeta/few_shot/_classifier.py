@@ -159,7 +159,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         ------
         ValueError
             If rows are not finite, or there is one class only.
-        PriorMismatchError
+        PriorError
             If the rows or labels are not those that the prior was learned for.
         """
         return self._fit(X, y, None, sample_weight)

@@ -9,7 +9,7 @@ from typing import Any
 
 from skmeta._validation import suggest
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import PriorMismatchError, SkmetaError, UnusedDataWarning
+from skmeta.exceptions import PriorError, SkmetaError, UnusedDataWarning
 from skmeta.learners import LEARNERS, AutoLearner, MetaLearner
 from skmeta.priors import MetaPrior, load_table_prior
 
@@ -100,7 +100,7 @@ def check_prior(prior: MetaPrior, kind: str, estimator: str) -> None:
 
     Raises
     ------
-    PriorMismatchError
+    PriorError
         If the prior is for tasks of another kind, or its learner is unknown.
     """
     if prior.kind != kind:
@@ -109,12 +109,12 @@ def check_prior(prior: MetaPrior, kind: str, estimator: str) -> None:
             "regression": "MetaFewShotRegressor",
             "policy": "skmeta.policy.MetaPolicy",
         }[prior.kind]
-        raise PriorMismatchError(
+        raise PriorError(
             f"{estimator} needs a prior for {kind}, but {prior!r} is one for {prior.kind}. "
             f"Use {other}."
         )
     if prior.learner not in LEARNERS:
-        raise PriorMismatchError(
+        raise PriorError(
             f"The prior was learned by {prior.learner}, which is not among the learners "
             f"known here: {', '.join(sorted(LEARNERS))}. Import the module that defines it."
         )

@@ -13,7 +13,7 @@ from torch import Tensor
 from skmeta._sklearn_compat import fit_context
 from skmeta._validation import check_targets
 from skmeta.backend import State
-from skmeta.exceptions import PriorMismatchError
+from skmeta.exceptions import PriorError
 from skmeta.few_shot._base import BaseMetaFewShot
 from skmeta.learners import LEARNERS
 from skmeta.learners._core import Session
@@ -108,7 +108,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         ------
         ValueError
             If rows or targets are not finite.
-        PriorMismatchError
+        PriorError
             If the rows are not those that the prior was learned for.
         """
         return self._fit(X, y, sample_weight)
@@ -172,7 +172,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
 
         Raises
         ------
-        PriorMismatchError
+        PriorError
             If ``return_std`` is True, and the prior's learner predicts no distribution.
         """
         if return_std:
@@ -205,7 +205,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         ------
         ValueError
             If a level is not between 0 and 1.
-        PriorMismatchError
+        PriorError
             If the prior's learner predicts no distribution.
         """
         levels = np.asarray(quantiles, dtype=np.float64)
@@ -226,7 +226,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         check_is_fitted(self)
         if not hasattr(LEARNERS[self.prior_.learner], "predict_distribution"):
             others = sorted(n for n, c in LEARNERS.items() if hasattr(c, "predict_distribution"))
-            raise PriorMismatchError(
+            raise PriorError(
                 f"The prior was learned by {self.prior_.learner}, which predicts a number, but no "
                 f"distribution. Use a prior of {', '.join(others[:-1])} or {others[-1]}, or call "
                 "predict(X)."

@@ -19,7 +19,7 @@ from skmeta._random import check_rng
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context
 from skmeta._validation import check_count
 from skmeta.backend import PRECISIONS, State, state_to_numpy, state_to_torch, to_numpy
-from skmeta.exceptions import InvalidEnvironmentError, PriorFormatError
+from skmeta.exceptions import InvalidEnvironmentError, PriorError
 from skmeta.policy._core import (
     ADAPTED,
     Episodes,
@@ -136,7 +136,7 @@ class MetaPolicy(DocLink, BaseEstimator):
 
         Raises
         ------
-        PriorMismatchError
+        PriorError
             If the environment has other spaces than those of meta-training.
         InvalidEnvironmentError
             If an observation or a reward is not a finite number.
@@ -380,13 +380,13 @@ class MetaPolicy(DocLink, BaseEstimator):
 
         Raises
         ------
-        PriorFormatError
+        PriorError
             If the file is not one of a policy.
         """
         saved = MetaPrior.load(path)
         done = saved.provenance.get("policy")
         if done is None:
-            raise PriorFormatError(
+            raise PriorError(
                 f"{str(path)!r} holds a prior, but no adapted policy. Load it with "
                 "MetaPrior.load, and give it to MetaPolicy."
             )

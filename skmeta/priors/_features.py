@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from skmeta._validation import count
-from skmeta.exceptions import PriorMismatchError
+from skmeta.exceptions import PriorError
 
 _MAX_NAMES_SHOWN = 5
 
@@ -29,11 +29,11 @@ def check_features(
 
     Raises
     ------
-    PriorMismatchError
+    PriorError
         If they differ.
     """
     if n_expected is not None and n_given != n_expected:
-        raise PriorMismatchError(
+        raise PriorError(
             f"X has {count(n_given, 'features')}, but the prior was meta-trained on "
             f"{count(n_expected, 'features')}. Give data with the same features, or meta-train a "
             "prior on data with these."
@@ -51,7 +51,7 @@ def check_features(
     if not unseen and not missing:
         lines += ["Feature names must be in the same order as in meta-training."]
     lines += ["Rename or reorder the columns of X, or give X without names."]
-    raise PriorMismatchError("\n".join(lines))
+    raise PriorError("\n".join(lines))
 
 
 def _listed(names: Sequence[str]) -> list[str]:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from skmeta._files import FileFormat, read_tensor_file, write_tensor_file
-from skmeta.exceptions import PriorFormatError
+from skmeta.exceptions import PriorError
 
-FORMAT = FileFormat("skmeta.prior", 2, "a prior", "MetaPrior.save", PriorFormatError)
+FORMAT = FileFormat("skmeta.prior", 2, "a prior", "MetaPrior.save", PriorError)
 
 # Fields of a prior, and what they are in JSON.
 _FIELDS: dict[str, tuple[type, ...]] = {
@@ -50,13 +50,13 @@ def read_prior(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     fields: dict[str, Any] = record["fields"]
     missing = sorted(_FIELDS.keys() - fields.keys())
     if missing:
-        raise PriorFormatError(
+        raise PriorError(
             f"{str(path)!r} lacks {', '.join(missing)}. Give a file written by MetaPrior.save."
         )
     wrong, broken = _find_wrong(fields), _find_broken(tensors)
     if wrong or broken:
         what = f"{wrong}={fields[wrong]!r:.40}" if wrong else f"NaN or infinity in {broken!r}"
-        raise PriorFormatError(
+        raise PriorError(
             f"{str(path)!r} holds a field that is not allowed: {what}. "
             "Give a file written by MetaPrior.save."
         )

@@ -11,7 +11,7 @@ import numpy as np
 
 from skmeta._html import facts_table
 from skmeta._validation import count
-from skmeta.exceptions import PriorFormatError, PriorMismatchError
+from skmeta.exceptions import PriorError
 from skmeta.priors._features import check_features
 from skmeta.priors._file import compute_digest, read_prior, write_prior
 from skmeta.priors._values import freeze, freeze_labels, freeze_tensor, freeze_tuple, thaw
@@ -308,7 +308,7 @@ class MetaPrior:
 
         Raises
         ------
-        PriorMismatchError
+        PriorError
             If the number, the names or the order of the features differ.
         """
         check_features(self.n_features_in, self.feature_names_in, X_n_features, feature_names)
@@ -355,23 +355,23 @@ class MetaPrior:
         ------
         FileNotFoundError
             If there is no such file.
-        PriorFormatError
+        PriorError
             If the file is truncated, altered, not a prior, or of a newer format; if a tensor
             holds NaN or infinity.
-        PriorMismatchError
+        PriorError
             If `module` is given for a prior whose backbone comes with skmeta.
         """
         path = Path(path)
         fields, tensors = read_prior(path)
         if module is not None and not fields["user_module"]:
-            raise PriorMismatchError(
+            raise PriorError(
                 f"module was given, but the prior in {str(path)!r} has the backbone "
                 f"{fields['backbone']!r} of skmeta. Load it without module."
             )
         try:
             return _rebuild(cls, tensors, fields, module)
         except (TypeError, ValueError, OverflowError) as error:
-            raise PriorFormatError(
+            raise PriorError(
                 f"{str(path)!r} holds a field that is not allowed: {error} "
                 "Give a file written by MetaPrior.save."
             ) from error

@@ -3,7 +3,7 @@
 from functools import cache
 from pathlib import Path
 
-from skmeta.exceptions import PriorMismatchError
+from skmeta.exceptions import PriorError
 from skmeta.priors._prior import MetaPrior
 
 _FOLDER = Path(__file__).parent / "data"
@@ -30,7 +30,7 @@ def load_table_prior(kind: str) -> MetaPrior:
 
     Raises
     ------
-    PriorMismatchError
+    PriorError
         If none ships for tasks of this kind.
 
     Examples
@@ -42,7 +42,7 @@ def load_table_prior(kind: str) -> MetaPrior:
     path = _FOLDER / f"tables-{kind}.skmeta"
     if not path.exists():
         known = sorted(p.stem.removeprefix("tables-") for p in _FOLDER.glob("tables-*.skmeta"))
-        raise PriorMismatchError(
+        raise PriorError(
             f"No prior ships for {kind} tables, but for: {', '.join(known) or 'none'}. "
             "Meta-train one with InContextLearner, or leave prior out."
         )

@@ -117,7 +117,7 @@ def resolve_arguments(search: Any) -> Arguments:
     ValueError
         If ``scoring``, ``refit``, ``history`` or ``dataset`` is wrong, ``n_iter="all"`` is given
         together with ``stop_when_flat`` or ``racing``, or nothing can stop early that should.
-    FileNotFoundError, PriorFormatError
+    FileNotFoundError, PriorError
         If ``prior`` names nothing that can be read.
     """
     _check_scoring(search.scoring)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import HistoryWarning, PriorMismatchError
+from skmeta.exceptions import HistoryWarning, PriorError
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
 from skmeta.search.record import SearchRecord
 
@@ -64,7 +64,7 @@ def resolve_prior(
 
     Raises
     ------
-    PriorMismatchError
+    PriorError
         If the user's own prior is of other estimators.
     """
     parts = _parts(given, record, history)
@@ -106,7 +106,7 @@ def _check_estimators(parts: list[Any], estimator: str) -> None:
     known = set().union(*map(_estimators_of, parts))
     wanted = set(estimator.split("|"))
     if known and known.isdisjoint(wanted):
-        raise PriorMismatchError(
+        raise PriorError(
             f"prior was learned from searches of {_spell(known)}, but this search is of "
             f"{_spell(wanted)}. Pass a prior of {_spell(wanted)}, or prior='auto'."
         )

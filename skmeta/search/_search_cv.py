@@ -176,7 +176,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         If the space is given twice or empty, or names a parameter that the estimator does not
         have; if none is given and nothing in the estimator has a default one; if it chooses between
         classifiers and regressors, or other kinds of estimators, without `scoring`.
-    PriorMismatchError
+    PriorError
         If `prior` was learned from searches of other estimators.
     HistoryError, HistoryFormatError
         If the history cannot be opened. Once the search runs, a failing history only warns.

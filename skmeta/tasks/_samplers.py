@@ -6,7 +6,7 @@ import numpy as np
 
 from skmeta._validation import check_count, check_labels, check_targets, quote, quote_some
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import EpisodeError, SkippedTasksWarning
+from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.tasks._shots import Shots, check_shots, draw_shots
 from skmeta.tasks._superclasses import Superclass, usable_superclasses
 from skmeta.tasks._task import Task
@@ -211,7 +211,7 @@ class GroupEpisodes:
 
     Warns
     -----
-    SkippedTasksWarning
+    UnusedDataWarning
         Once, if some groups cannot be tasks: they have no row left for the query set or, if
         shots are those of each class, a single class.
 
@@ -298,7 +298,7 @@ class GroupEpisodes:
         warn_caller(
             f"{len(skipped)} of {len(names)} groups cannot be tasks and are left out: "
             f"{quote_some(names[skipped])}. {reason} to silence this warning.",
-            SkippedTasksWarning,
+            UnusedDataWarning,
         )
 
     def sample(self, rng: np.random.Generator) -> Task:

@@ -8,7 +8,6 @@ from sklearn.datasets import load_digits
 from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, Network, check_bfloat16
 from skmeta.backend import _device as device_module
-from skmeta.exceptions import DeviceError
 from skmeta.learners import (
     MAML,
     ExecutionOptions,
@@ -96,11 +95,11 @@ def test_a_learner_trains_in_bfloat16(learner_class):
 
 def test_a_processor_without_the_instructions_is_told(monkeypatch):
     monkeypatch.setattr(device_module, "has_bfloat16_instructions", lambda: False)
-    with pytest.raises(DeviceError, match="needs a processor with AVX-512-BF16 or AMX"):
+    with pytest.raises(ValueError, match="needs a processor with AVX-512-BF16 or AMX"):
         ProtoNet(
             execution=ExecutionOptions(precision="bfloat16"), n_way=2, n_iterations=1, validation=0
         ).fit(draw(40, 3).numpy(), [0, 1] * 20)
-    with pytest.raises(DeviceError, match="a CPU or a CUDA GPU, which device='meta' is not"):
+    with pytest.raises(ValueError, match="a CPU or a CUDA GPU, which device='meta' is not"):
         check_bfloat16(torch.device("meta"))
 
 

@@ -16,7 +16,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from safetensors.numpy import load
 
-from skmeta.exceptions import CheckpointError, DivergenceWarning, PriorFormatError
+from skmeta.exceptions import CheckpointError, DivergenceWarning, PriorError
 from skmeta.priors import MetaPrior
 from skmeta.search import PastSearch, SearchPrior
 from skmeta.training import TrainingSettings, load_checkpoint, meta_train
@@ -87,7 +87,7 @@ def test_damaged_priors(path, damage):
     if path.read_bytes() == PRIOR:
         MetaPrior.load(path)
         return
-    with bounded(), pytest.raises(PriorFormatError, match=r"file' (is|was|holds|lacks) .*\.$"):
+    with bounded(), pytest.raises(PriorError, match=r"file' (is|was|holds|lacks) .*\.$"):
         MetaPrior.load(path)
 
 
@@ -98,7 +98,7 @@ def test_edited_priors(path, content):
     with bounded():
         try:
             prior = MetaPrior.load(path)
-        except PriorFormatError:
+        except PriorError:
             return
     # It holds what another reader finds in the file.
     tensors, record = load(content), record_of(content, "skmeta.prior")
@@ -142,7 +142,7 @@ def test_damaged_search_priors(path, damage):
     if path.read_bytes() == SEARCH_PRIOR:
         SearchPrior.load(path)
         return
-    with bounded(), pytest.raises(PriorFormatError, match=r"file' (is|was|holds|lacks) .*\.$"):
+    with bounded(), pytest.raises(PriorError, match=r"file' (is|was|holds|lacks) .*\.$"):
         SearchPrior.load(path)
 
 
@@ -153,7 +153,7 @@ def test_edited_search_priors(path, content):
     with bounded():
         try:
             prior = SearchPrior.load(path)
-        except PriorFormatError:
+        except PriorError:
             return
         F = prior.surfaces([{"SVC.C": 0.5, "SVC.kernel": "a"}, {}])
     assert F.shape == (len(prior), 2)
@@ -228,8 +228,8 @@ def test_edited_checkpoints(path, content):
 
 DEEP = "[" * 2000 + "]" * 2000
 KINDS = {
-    "skmeta.prior": (PRIOR, MetaPrior.load, PriorFormatError),
-    "skmeta.search_prior": (SEARCH_PRIOR, SearchPrior.load, PriorFormatError),
+    "skmeta.prior": (PRIOR, MetaPrior.load, PriorError),
+    "skmeta.search_prior": (SEARCH_PRIOR, SearchPrior.load, PriorError),
     "skmeta.checkpoint": (CHECKPOINT, lambda path: train(path, 6), CheckpointError),
 }
 
@@ -291,5 +291,5 @@ def test_a_search_prior_with_a_wrong_number_of_evaluations(path, n):
     record["fields"]["tasks"][0]["n_evaluations"] = n
     header["__metadata__"]["skmeta.search_prior"] = json.dumps(record)
     path.write_bytes(pack(header, data))
-    with bounded(), pytest.raises(PriorFormatError, match="holds a field that cannot be read"):
+    with bounded(), pytest.raises(PriorError, match="holds a field that cannot be read"):
         SearchPrior.load(path)

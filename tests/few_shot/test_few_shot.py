@@ -21,10 +21,8 @@ from skmeta.datasets import load_omniglot, make_sinusoid_tasks
 from skmeta.exceptions import (
     BackboneError,
     BaselineWarning,
-    DeviceError,
     OverlapWarning,
-    PriorMismatchError,
-    SkippedTasksWarning,
+    PriorError,
     UnusedDataWarning,
 )
 from skmeta.learners import (
@@ -253,7 +251,7 @@ def test_learned_head_knows_its_classes():
     clf = MetaFewShotClassifier(learner.prior_, n_inner_steps=0)
     # No step is taken: the meaning of the labels comes from the earlier tasks alone.
     assert clf.fit(X[:4], ["well", "sick", "well", "sick"]).score(X, y) > 0.85
-    with pytest.raises(PriorMismatchError, match=r"knows the classes 'sick', 'well'.*has 'dead'"):
+    with pytest.raises(PriorError, match=r"knows the classes 'sick', 'well'.*has 'dead'"):
         clf.fit(X[:2], ["dead", "well"])
     # Rows of one class are enough: the other is known from the earlier tasks.
     assert list(clf.fit(X[:3], ["well"] * 3).classes_) == ["sick", "well"]
@@ -276,7 +274,7 @@ def test_classes_of_the_family_get_a_probability(learner):
     with warnings.catch_warnings():
         # Few iterations; and groups of one class, which episodes leave out.
         warnings.simplefilter("ignore", BaselineWarning)
-        warnings.simplefilter("ignore", SkippedTasksWarning)
+        warnings.simplefilter("ignore", UnusedDataWarning)
         clf = MetaFewShotClassifier(learner.fit(X, y, groups=groups))
     for few in (["low", "low"], ["low", "top"]):
         proba = clf.fit(X[:2], few).predict_proba(X)
@@ -305,7 +303,7 @@ def test_users_module_needs_to_be_given_again(tmp_path):
     assert clf.score(X, y) > 0.8
     prior.save(tmp_path / "own.skmeta")
     bare = MetaPrior.load(tmp_path / "own.skmeta")
-    with pytest.raises(PriorMismatchError, match=r"a module of yours, Sequential.*module="):
+    with pytest.raises(PriorError, match=r"a module of yours, Sequential.*module="):
         MetaFewShotClassifier(bare).fit(X, y)
     again = MetaPrior.load(tmp_path / "own.skmeta", module=module)
     np.testing.assert_allclose(
@@ -314,7 +312,7 @@ def test_users_module_needs_to_be_given_again(tmp_path):
         **ROUNDING,
     )
     other = MetaPrior.load(tmp_path / "own.skmeta", module=torch.nn.Linear(4, 3))
-    with pytest.raises(PriorMismatchError, match=r"does not have the prior's weights: 'body.0"):
+    with pytest.raises(PriorError, match=r"does not have the prior's weights: 'body.0"):
         MetaFewShotClassifier(other).fit(X, y)
 
 
@@ -372,18 +370,18 @@ def test_classifier_answers_bad_labels():
 def test_rows_must_be_those_of_the_prior():
     X, y = load_iris(return_X_y=True, as_frame=True)
     clf = MetaFewShotClassifier(iris_prior())
-    with pytest.raises(PriorMismatchError, match=r"3 features.*4"):
+    with pytest.raises(PriorError, match=r"3 features.*4"):
         clf.fit(X.iloc[:, :3], y)
-    with pytest.raises(PriorMismatchError, match="petal width"):
+    with pytest.raises(PriorError, match="petal width"):
         clf.fit(X.rename(columns={"petal width (cm)": "width"}), y)
-    with pytest.raises(PriorMismatchError, match=r"needs a prior for regression.*Classifier"):
+    with pytest.raises(PriorError, match=r"needs a prior for regression.*Classifier"):
         MetaFewShotRegressor(iris_prior()).fit(X, y)
 
 
 def test_a_head_of_learned_rows_has_a_number_of_classes():
     X, y = load_iris(return_X_y=True)
     prior = ANIL(head_init="learned", n_way=2).initial_prior(X, n_classes=2)
-    with pytest.raises(PriorMismatchError, match=r"3 classes, but .* learned rows for 2"):
+    with pytest.raises(PriorError, match=r"3 classes, but .* learned rows for 2"):
         MetaFewShotClassifier(prior).fit(X, y)
 
 
@@ -392,14 +390,14 @@ def test_settings_that_do_not_apply_are_refused():
     prior = ProtoNet().initial_prior(X)
     with pytest.raises(ValueError, match=r"inner_lr=0\.1 does not apply .* by ProtoNet"):
         MetaFewShotClassifier(prior, inner_lr=0.1).fit(X, y)
-    with pytest.raises(PriorMismatchError, match=r"learned by Other, which is not among"):
+    with pytest.raises(PriorError, match=r"learned by Other, which is not among"):
         MetaFewShotClassifier(prior.replace(learner="Other")).fit(X, y)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
 def test_missing_gpu_is_named():
     X, y = load_iris(return_X_y=True)
-    with pytest.raises(DeviceError, match=r"device='cuda' is not available.*device='cpu'"):
+    with pytest.raises(ValueError, match=r"device='cuda' is not available.*device='cpu'"):
         MetaFewShotClassifier(device="cuda").fit(X, y)
 
 
@@ -460,10 +458,10 @@ def test_advice_for_what_a_prior_does_not_know():
     groups, y = np.repeat(np.arange(8), 5), X[:, 0] > 0
     learner = HierarchicalLinear(effects="intercept").fit(X, y, groups=groups)
     clf = MetaFewShotClassifier(learner)
-    with pytest.raises(PriorMismatchError, match="pass rows of these, or use prior='tabular'"):
+    with pytest.raises(PriorError, match="pass rows of these, or use prior='tabular'"):
         clf.fit(X[:4], ["x", "y", "x", "y"])
     reg = MetaFewShotRegressor("scratch").fit(X[:6], X[:6, 0])
-    with pytest.raises(PriorMismatchError, match=r"of ALPaCA, .*HierarchicalLinear"):
+    with pytest.raises(PriorError, match=r"of ALPaCA, .*HierarchicalLinear"):
         reg.predict(X, return_std=True)
     with pytest.raises(ValueError, match=r"quantiles must be a list of levels, got 0\.5"):
         MetaFewShotRegressor().fit(X[:6], X[:6, 0]).predict_quantiles(X, 0.5)

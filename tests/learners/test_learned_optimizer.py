@@ -14,7 +14,7 @@ from torch import nn
 
 from skmeta import MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.exceptions import PriorMismatchError
+from skmeta.exceptions import PriorError
 from skmeta.learners import (
     MAML,
     LearnedOptimizer,
@@ -429,7 +429,7 @@ def test_bad_input(fitted):
         LearnedOptimizer().optimizer([start()])
     X, y, groups = make_sinusoid_tasks(20, 20, random_state=0)
     prior = MAML(n_iterations=1, random_state=0).fit(X, y, groups).prior_
-    with pytest.raises(PriorMismatchError, match="needs a prior learned by LearnedOptimizer"):
+    with pytest.raises(PriorError, match="needs a prior learned by LearnedOptimizer"):
         PriorOptimizer([start()], prior)
     with pytest.raises(TypeError, match="prior must be a MetaPrior, got list"):
         PriorOptimizer(prior, [start()])

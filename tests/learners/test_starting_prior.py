@@ -7,7 +7,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmeta.datasets import load_omniglot, make_sinusoid_tasks
-from skmeta.exceptions import CheckpointError, PriorMismatchError
+from skmeta.exceptions import CheckpointError, PriorError
 from skmeta.few_shot import MetaFewShotClassifier
 from skmeta.learners import (
     ANIL,
@@ -194,7 +194,7 @@ def test_priors_that_do_not_fit(fit, message):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(60, 5)), np.repeat(np.arange(6), 10)
     prior = ProtoNet(**SMALL).fit(X, y).prior_
-    with pytest.raises(PriorMismatchError, match=message):
+    with pytest.raises(PriorError, match=message):
         fit(X, y, np.tile(np.arange(10), 6), prior)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skmeta import MetaFewShotClassifier
-from skmeta.exceptions import SkippedTasksWarning
+from skmeta.exceptions import UnusedDataWarning
 from skmeta.learners import (
     ANIL,
     MAML,
@@ -68,9 +68,9 @@ def test_groups_that_are_too_small_are_reported_once():
     learner = MAML(
         **{**SMALL, "n_iterations": 1, "sampling": TaskSampling("task"), "validation": 0.3}
     )
-    with pytest.warns(SkippedTasksWarning, match="10 of 20 groups cannot be tasks") as caught:
+    with pytest.warns(UnusedDataWarning, match="10 of 20 groups cannot be tasks") as caught:
         learner.fit(X[small], y[small], groups=groups[small])
-    assert len([w for w in caught if w.category is SkippedTasksWarning]) == 1
+    assert len([w for w in caught if w.category is UnusedDataWarning]) == 1
 
 
 def test_protonet_scores_groups():

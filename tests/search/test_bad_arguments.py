@@ -21,8 +21,7 @@ from skmeta.exceptions import (
     HistoryError,
     HistoryFormatError,
     HistoryWarning,
-    PriorFormatError,
-    PriorMismatchError,
+    PriorError,
     SearchSpaceError,
 )
 from skmeta.search import (
@@ -208,7 +207,7 @@ def test_a_prior_of_another_estimator_is_refused(iris, counted, path, tmp_path, 
         prior = tmp_path / "forest.prior"
     search = MetaLearnedSearchCV(counted(), QUALITY, prior=prior, history=path)
     with pytest.raises(
-        PriorMismatchError,
+        PriorError,
         match="searches of RandomForestClassifier, but this search is of Counted",
     ):
         search.fit(*iris)
@@ -299,7 +298,7 @@ def test_a_history_does_not_hide_a_wrong_prior(iris, path):
     with pytest.raises(FileNotFoundError, match=r"prior='typo\.prior'"):
         search.fit(*iris)
     path.with_name("text.prior").write_text("not a prior")
-    with pytest.raises(PriorFormatError, match=r"text\.prior"):
+    with pytest.raises(PriorError, match=r"text\.prior"):
         search.set_params(prior=path.with_name("text.prior")).fit(*iris)
 
 

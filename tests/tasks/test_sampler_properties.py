@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from skmeta.exceptions import EpisodeError, SkippedTasksWarning
+from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.tasks import ClassEpisodes, EpisodeSplit, GroupEpisodes, split_tasks, with_wrong_labels
 
 seeds = st.integers(0, 2**32 - 1)
@@ -26,7 +26,7 @@ def grouped_rows(draw):
 def build(sampler, *args, **settings):
     """Build a sampler, or give the example up if no task can be drawn from the table."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SkippedTasksWarning)
+        warnings.simplefilter("ignore", UnusedDataWarning)
         try:
             return sampler(*args, **settings)
         except EpisodeError:

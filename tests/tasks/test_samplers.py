@@ -5,7 +5,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from skmeta.exceptions import EpisodeError, SkippedTasksWarning
+from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.tasks import ClassEpisodes, GroupEpisodes
 
 
@@ -180,7 +180,7 @@ def test_groups_too_small_are_left_out_with_one_warning():
     assert len(caught) == 1
     assert caught[0].filename == __file__
     assert list(sampler.names) == ["b"]
-    with pytest.warns(SkippedTasksWarning, match=message):
+    with pytest.warns(UnusedDataWarning, match=message):
         GroupEpisodes(np.ones(14), groups, n_shot=3, n_query=1)
 
 

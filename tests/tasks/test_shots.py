@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skmeta.exceptions import SkippedTasksWarning
+from skmeta.exceptions import UnusedDataWarning
 from skmeta.tasks import ClassEpisodes, GroupEpisodes
 
 
@@ -69,7 +69,7 @@ def test_groups_of_one_class_take_part(rng):
 
 def test_a_group_without_a_query_row_is_left_out():
     groups = np.repeat(["a", "b"], [6, 2])
-    with pytest.warns(SkippedTasksWarning, match=r"Group 'b' has 2 rows, but n_shot=\(2, 4\) and"):
+    with pytest.warns(UnusedDataWarning, match=r"Group 'b' has 2 rows, but n_shot=\(2, 4\) and"):
         GroupEpisodes(np.arange(8) % 2, groups, (2, 4), 4, classes=[0, 1], shots_per="task")
 
 

@@ -22,7 +22,7 @@ from skmeta._sklearn_compat import get_feature_names, validate_params
 from skmeta._warnings import warn_caller
 from skmeta.backbones import build_backbone
 from skmeta.backend import Augmentation, Execution, Ranks, State, to_numpy
-from skmeta.exceptions import EpisodeError, SkippedValidationWarning
+from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.learners._core._algorithm import Algorithm, learner_name
 from skmeta.learners._core._baselines import LEAST_TASKS, baseline_scores, warn_if_beaten
 from skmeta.learners._core._evaluation import ValidationTasks
@@ -202,7 +202,7 @@ def _warn_of_no_validation(settings: Settings, problem: Problem) -> None:
         f"aside, but that is more than a third of {of_all}. There is no "
         "validation, and the last state is kept. Give more "
         f"{names_kind}, or set validation=0 to silence this warning.",
-        SkippedValidationWarning,
+        UnusedDataWarning,
     )
 
 

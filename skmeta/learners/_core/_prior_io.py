@@ -14,7 +14,7 @@ from skmeta._sklearn_compat import parameter_names
 from skmeta._validation import quote_some
 from skmeta.backbones import build_backbone, check_backbone
 from skmeta.backend import Scaler, State, state_to_numpy, state_to_torch
-from skmeta.exceptions import PriorMismatchError
+from skmeta.exceptions import PriorError
 from skmeta.learners._core._algorithm import Algorithm, learner_name
 from skmeta.learners._core._options import read_settings
 from skmeta.learners._core._parameters import declarations, option_class, settings_by_role
@@ -131,12 +131,12 @@ def read_prior(
 
     Raises
     ------
-    PriorMismatchError
+    PriorError
         If the prior needs a module that is missing, or another one than that given, or has
         learned rows for fewer classes, or if its tensors are not those of the backbone it names.
     """
     if prior.needs_module:
-        raise PriorMismatchError(
+        raise PriorError(
             f"The prior was trained with a module of yours, {prior.backbone}. Load it with "
             "MetaPrior.load(path, module=...) and a module of the same architecture."
         )
@@ -148,7 +148,7 @@ def read_prior(
             settings[name] = kind(**value)
     unknown = sorted(settings.keys() - set(parameter_names(learner_class)))
     if unknown:
-        raise PriorMismatchError(
+        raise PriorError(
             f"{prior!r} has the setting {unknown[0]!r}, but {learner_class.__name__} has no such "
             "parameter. Meta-train it anew, or use the version of the learner that wrote it."
         )
@@ -177,7 +177,7 @@ def read_prior(
     weights = session.context.network.initial_weights()
     check_weights({n: tuple(v.shape) for n, v in weights.items()}, prior)
     if head == "learned" and max(classes) >= len(prior.tensors["head.weight"]):
-        raise PriorMismatchError(
+        raise PriorError(
             f"The task has {len(classes)} classes, but the prior's head has learned rows for "
             f"{len(prior.tensors['head.weight'])}. Meta-train with head_init='shared', which takes "
             "any number of classes."
@@ -240,16 +240,16 @@ def check_start(prior: MetaPrior, kind: str, n_features: int, names: Sequence[st
 
     Raises
     ------
-    PriorMismatchError
+    PriorError
         If the prior is of another kind or has other features.
     """
     if prior.kind != kind:
-        raise PriorMismatchError(
+        raise PriorError(
             f"Meta-training on {kind} tasks cannot start from {prior!r}, which is for "
             f"{prior.kind}. Give a prior for {kind}."
         )
     if prior.input_shape is None:
-        raise PriorMismatchError(
+        raise PriorError(
             f"{prior!r} takes tables of any width. Only {prior.learner} can go on from it: use "
             "that learner, or a prior that was meta-trained with this backbone."
         )
@@ -268,7 +268,7 @@ def load_weights(module: nn.Module, prior: MetaPrior) -> None:
 
     Raises
     ------
-    PriorMismatchError
+    PriorError
         If it is another one.
     """
     own = {f"body.{n}": p for n, p in module.named_parameters()}
@@ -290,13 +290,13 @@ def check_weights(expected: Mapping[str, tuple[int, ...]], prior: MetaPrior) -> 
 
     Raises
     ------
-    PriorMismatchError
+    PriorError
         If its weights have other names or shapes.
     """
     found = {n: tuple(v.shape) for n, v in prior.tensors.items() if n.startswith("body.")}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
-            raise PriorMismatchError(
+            raise PriorError(
                 f"The backbone does not have the prior's weights: {name!r} has shape "
                 f"{expected.get(name)} in the module, {found.get(name)} in the prior. Give a "
                 "module of the architecture that the prior was trained with: it has "
@@ -330,13 +330,13 @@ def take_learned(prior: MetaPrior, state: State, class_tensor: str, classes: Any
 
     Raises
     ------
-    PriorMismatchError
+    PriorError
         If the prior has rows for other classes.
     """
     both = None if classes is None or prior.classes is None else (classes, prior.classes)
     has_rows = class_tensor in state and class_tensor in prior.tensors
     if has_rows and both is not None and not np.array_equal(*both):
-        raise PriorMismatchError(
+        raise PriorError(
             f"The tasks have the classes {quote_some(both[0])}, but {prior!r} has parameters for "
             f"{quote_some(both[1])}. Start from a prior for the same classes, or set prior=None."
         )

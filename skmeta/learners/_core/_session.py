@@ -111,7 +111,7 @@ class Session:
 
         Raises
         ------
-        DeviceError
+        ValueError
             If the device is not there, or does not compute in bfloat16.
         """
         where, dtype = resolve_device(device), NETWORK_PRECISIONS[precision]

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.utils.multiclass import type_of_target
 
 from skmeta._validation import check_plain_labels, check_targets, quote_some
-from skmeta.exceptions import EpisodeError, SkippedTasksWarning
+from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.tasks import (
     ClassEpisodes,
     EpisodeSampler,
@@ -288,7 +288,7 @@ def make_problem(
         # One warning of all groups that cannot be tasks, and not one for each part.
         source(slice(None))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SkippedTasksWarning)
+        warnings.simplefilter("ignore", UnusedDataWarning)
         train, validation = (source(rows) for rows in parts)
     return Problem(kind, names_kind, labels, train, validation)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import PRECISIONS, Rows, Scaler, State, TaskTensors, TensorAdapter, to_numpy
-from skmeta.exceptions import EpisodeError, SkippedTasksWarning
+from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.learners._core import (
     Context,
     MetaLearner,
@@ -394,7 +394,7 @@ class HierarchicalLinear(MetaLearner):
         with warnings.catch_warnings():
             if not read_settings(self).draws_tasks:
                 # Groups that are too small for an episode, or have one class, are used, too.
-                warnings.simplefilter("ignore", SkippedTasksWarning)
+                warnings.simplefilter("ignore", UnusedDataWarning)
             super().fit(X, y, groups)
         return self
 

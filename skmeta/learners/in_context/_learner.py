@@ -430,7 +430,7 @@ class InContextLearner(OuterLoopLearner):
         ------
         EpisodeError
             If the rows cannot form the tasks asked for.
-        PriorMismatchError
+        PriorError
             If ``prior`` is of another learner, kind or size.
         """
         super().fit(X, y, groups)

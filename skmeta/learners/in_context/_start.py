@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from skmeta.backend import Rows, Scaler, State, TaskTensors, TensorAdapter, to_numpy
-from skmeta.exceptions import PriorMismatchError
+from skmeta.exceptions import PriorError
 from skmeta.learners._core import Context, TaskSource
 from skmeta.learners.hierarchical import estimate_mixed_model
 from skmeta.learners.in_context._binned import binned_loss
@@ -68,12 +68,12 @@ def weights_of_prior(
 
     Raises
     ------
-    PriorMismatchError
+    PriorError
         If the prior is of another learner, kind or size.
     """
     prior = load_table_prior(kind) if isinstance(given, str) else given
     if prior.learner != learner or prior.kind != kind:
-        raise PriorMismatchError(
+        raise PriorError(
             f"Meta-training of an {learner} on {kind} tasks cannot start from {prior!r}. Give a "
             "prior of the same learner and kind."
         )
@@ -82,7 +82,7 @@ def weights_of_prior(
         if found != tuple(value.shape):
             params = prior.learner_params
             sizes = {n: params.get(n) for n in ("width", "n_layers", "n_heads", "cell_width")}
-            raise PriorMismatchError(
+            raise PriorError(
                 f"The prior's {name!r} has shape {found}, but the learner's has "
                 f"{tuple(value.shape)}. Set {sizes} and the backbone as the prior has them."
             )

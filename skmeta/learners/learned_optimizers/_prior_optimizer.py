@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from skmeta.backend import State, state_to_torch
-from skmeta.exceptions import PriorMismatchError
+from skmeta.exceptions import PriorError
 from skmeta.learners.learned_optimizers._learned_update import RULE, learned_step
 from skmeta.priors import MetaPrior
 
@@ -34,7 +34,7 @@ class PriorOptimizer(torch.optim.Optimizer):
 
     Raises
     ------
-    PriorMismatchError
+    PriorError
         If the prior was not learned by a LearnedOptimizer.
     ValueError
         If ``lr`` is not positive.
@@ -62,7 +62,7 @@ class PriorOptimizer(torch.optim.Optimizer):
                 "first, then prior_ of a fitted LearnedOptimizer."
             )
         if prior.learner != "LearnedOptimizer":
-            raise PriorMismatchError(
+            raise PriorError(
                 f"An optimizer needs a prior learned by LearnedOptimizer, but {prior!r} was "
                 f"learned by {prior.learner}."
             )

@@ -9,7 +9,7 @@ import torch
 
 from skmeta.backbones import build_backbone, check_backbone
 from skmeta.backend import Scaler, State, state_to_numpy, state_to_torch
-from skmeta.exceptions import PriorMismatchError
+from skmeta.exceptions import PriorError
 from skmeta.learners._core import learner_name, settings_by_role
 from skmeta.policy._core._distributions import restore_distribution
 from skmeta.policy._core._session import PolicySession
@@ -87,12 +87,12 @@ def read_prior(
 
     Raises
     ------
-    PriorMismatchError
+    PriorError
         If the prior is not that of a policy, or its tensors are not those of the network it
         names.
     """
     if prior.learner not in POLICY_LEARNERS:
-        raise PriorMismatchError(
+        raise PriorError(
             f"The prior was learned by {prior.learner}, but a policy needs one of "
             f"{', '.join(sorted(POLICY_LEARNERS))}. Meta-train one of these, or import the module "
             "that defines the learner."

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skmeta.exceptions import InvalidEnvironmentError, PriorMismatchError
+from skmeta.exceptions import InvalidEnvironmentError, PriorError
 from skmeta.policy._core._distributions import make_distribution
 from skmeta.policy.environments import gymnasium
 from skmeta.priors import MetaPrior
@@ -87,19 +87,19 @@ def check_environment(observation_space: Any, action_space: Any, prior: MetaPrio
 
     Raises
     ------
-    PriorMismatchError
+    PriorError
         If they differ.
     InvalidEnvironmentError
         If no policy can act in the environment.
     """
     if prior.kind != "policy":
-        raise PriorMismatchError(
+        raise PriorError(
             f"The prior was learned by {prior.learner} for {prior.kind}, but a policy needs one of "
             "a policy learner, such as PolicyMAML. Meta-train one."
         )
     n_features = check_observation_space(observation_space, standardize=True)
     if n_features != prior.n_features_in:
-        raise PriorMismatchError(
+        raise PriorError(
             f"The environment's observations have {n_features} values, but the prior was "
             f"meta-trained on {prior.n_features_in}. Give an environment of the same family, or "
             "meta-train a prior on this one."
@@ -111,7 +111,7 @@ def check_environment(observation_space: Any, action_space: Any, prior: MetaPrio
         np.array_equal(described[n], expected[n]) for n in expected if n != "kind"
     )
     if not same:
-        raise PriorMismatchError(
+        raise PriorError(
             f"The environment's actions are {_describe(described)}, but the prior was meta-trained "
             f"on {_describe(expected)}. Give an environment of the same family, or wrap it, for "
             "example in gymnasium.wrappers.RescaleAction."

@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 
 from skmeta._files import FileFormat, read_tensor_file, write_tensor_file
-from skmeta.exceptions import PriorFormatError
+from skmeta.exceptions import PriorError
 from skmeta.search.prior._past_task import PastTask
 from skmeta.search.space import Encoding
 
-FORMAT = FileFormat(
-    "skmeta.search_prior", 2, "a search prior", "SearchPrior.save", PriorFormatError
-)
+FORMAT = FileFormat("skmeta.search_prior", 2, "a search prior", "SearchPrior.save", PriorError)
 
 # Beyond these, arithmetic in double and in single precision overflows.
 _LARGE = 1e300
@@ -49,7 +47,7 @@ def read_file(path: Path) -> tuple[Encoding, list[PastTask], Tensors]:
         _check_tensors(tensors, [t.n_evaluations for t in tasks], encoding.n_columns, n_groups)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise PriorFormatError(
+        raise PriorError(
             f"{str(path)!r} holds a field that cannot be read: {what}. "
             "Give a file written by SearchPrior.save."
         ) from error

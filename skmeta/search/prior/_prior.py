@@ -278,7 +278,7 @@ class SearchPrior(PastSurfaces):
         ------
         FileNotFoundError
             If there is no such file.
-        PriorFormatError
+        PriorError
             If the file is truncated, altered, not a search prior, or of a newer format, or if its
             contents do not fit together.
         """

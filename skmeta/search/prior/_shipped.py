@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from skmeta.exceptions import PriorFormatError
+from skmeta.exceptions import PriorError
 from skmeta.search.prior._algorithm_selection import AlgorithmSelectionPrior
 from skmeta.search.prior._prior import SearchPrior
 
@@ -169,7 +169,7 @@ def _datasets() -> dict[str, Any]:
 def _check_digest(path: Path, card: Mapping[str, Any]) -> None:
     """Raise an error unless a file has the digest that its card holds."""
     if _digest_of(path) != card.get(_DIGEST):
-        raise PriorFormatError(
+        raise PriorError(
             f"{str(path)!r}, which ships with skmeta, was altered after it was made: its contents "
             f"do not match the digest in {_CARDS}. Install skmeta again."
         )

@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import NearestCentroid
 
-from skmeta.exceptions import BaselineWarning, SkippedValidationWarning
+from skmeta.exceptions import BaselineWarning, UnusedDataWarning
 from skmeta.learners import (
     MAML,
     InContextLearner,
@@ -165,9 +165,9 @@ def test_a_learner_of_tables_with_missing_values_is_compared():
 
 def test_a_validation_that_is_skipped_is_told():
     X, y = make_classes(n_classes=6)
-    with pytest.warns(SkippedValidationWarning, match=r"n_way=3 .* a third of the 6 there are"):
+    with pytest.warns(UnusedDataWarning, match=r"n_way=3 .* a third of the 6 there are"):
         learner = ProtoNet(**SMALL, n_way=3).fit(X, y)
     assert "validation_score" not in learner.history_
     X, y, groups = make_lines(n_groups=2)
-    with pytest.warns(SkippedValidationWarning, match="one of the groups"):
+    with pytest.warns(UnusedDataWarning, match="one of the groups"):
         MAML(**SMALL).fit(X, y, groups)

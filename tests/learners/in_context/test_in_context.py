@@ -9,7 +9,7 @@ from sklearn.datasets import load_diabetes, load_iris
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
 from skmeta.datasets import make_table_tasks
 from skmeta.datasets.synthetic_tables._batches import draw_tables
-from skmeta.exceptions import PriorMismatchError
+from skmeta.exceptions import PriorError
 from skmeta.learners import InContextLearner, ProtoNet, TaskSampling
 from skmeta.learners.in_context._cells import N_SLOTS
 from skmeta.learners.in_context._network_call import module_parameters
@@ -377,7 +377,7 @@ def test_a_prior_of_another_kind_or_size_is_refused(priors, changes, message):
             | changes
         )
     )
-    with pytest.raises(PriorMismatchError, match=message):
+    with pytest.raises(PriorError, match=message):
         learner.fit(X, y, groups)
 
 
@@ -394,9 +394,9 @@ def test_wrong_parameters_are_refused():
 def test_other_priors_predict_no_distribution():
     X = np.random.default_rng(0).normal(size=(20, 2))
     reg = MetaFewShotRegressor("scratch", random_state=0).fit(X, X[:, 0])
-    with pytest.raises(PriorMismatchError, match="FineTuning, which predicts a number"):
+    with pytest.raises(PriorError, match="FineTuning, which predicts a number"):
         reg.predict(X, return_std=True)
-    with pytest.raises(PriorMismatchError, match="no distribution"):
+    with pytest.raises(PriorError, match="no distribution"):
         reg.predict_quantiles(X)
 
 
@@ -455,7 +455,7 @@ def test_only_its_own_priors_serve_any_width():
     X, y = load_iris(return_X_y=True)
     learner = ProtoNet(n_way=2, n_shot=2, n_query=2, n_iterations=1, validation=0)
     prior = learner.fit(X, y).prior_
-    with pytest.raises(PriorMismatchError, match="3 features"):
+    with pytest.raises(PriorError, match="3 features"):
         MetaFewShotClassifier(prior).fit(X[:, :3], y)
 
 
@@ -492,5 +492,5 @@ def test_fine_tuning_begins_with_the_prior_that_ships():
 
 
 def test_a_kind_without_a_prior_is_an_error():
-    with pytest.raises(PriorMismatchError, match="No prior ships for rankings tables"):
+    with pytest.raises(PriorError, match="No prior ships for rankings tables"):
         load_table_prior("rankings")

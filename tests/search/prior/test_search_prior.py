@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 from sklearn.base import clone
 
 from skmeta._files import write_tensor_file
-from skmeta.exceptions import PriorFormatError, SkmetaError
+from skmeta.exceptions import PriorError, SkmetaError
 from skmeta.search import PastSearch, SearchPrior
 from skmeta.search.prior import _file as prior_file
 
@@ -296,18 +296,18 @@ def test_files_that_are_no_priors(prior, tmp_path):
     prior.save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(PriorFormatError, match="cut short"):
+    with pytest.raises(PriorError, match="cut short"):
         SearchPrior.load(path)
     path.write_text("not a prior")
-    with pytest.raises(PriorFormatError, match="not a safetensors file"):
+    with pytest.raises(PriorError, match="not a safetensors file"):
         SearchPrior.load(path)
     save_file({"weights": np.zeros(3)}, path)
-    with pytest.raises(PriorFormatError, match="not a search prior of skmeta"):
+    with pytest.raises(PriorError, match="not a search prior of skmeta"):
         SearchPrior.load(path)
     write_tensor_file(path, prior_file.FORMAT, {}, {"X": np.zeros(3)})
-    with pytest.raises(PriorFormatError, match="a field that cannot be read: 'tasks' is missing"):
+    with pytest.raises(PriorError, match="a field that cannot be read: 'tasks' is missing"):
         SearchPrior.load(path)
-    assert issubclass(PriorFormatError, SkmetaError)
+    assert issubclass(PriorError, SkmetaError)
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ def test_files_that_are_no_priors(prior, tmp_path):
 )
 def test_descriptions_that_cannot_be_read(tmp_path, record, message):
     save_file({"X": np.zeros(3)}, tmp_path / "prior", metadata={prior_file.FORMAT.name: record})
-    with pytest.raises(PriorFormatError, match=message):
+    with pytest.raises(PriorError, match=message):
         SearchPrior.load(tmp_path / "prior")
 
 

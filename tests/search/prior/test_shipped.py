@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils import all_estimators
 
-from skmeta.exceptions import PriorFormatError
+from skmeta.exceptions import PriorError
 from skmeta.search import (
     AlgorithmSelectionPrior,
     JointPrior,
@@ -81,7 +81,7 @@ def test_a_file_that_was_altered_is_refused(name, installed):
     content = bytearray((installed / name).read_bytes())
     content[-9] ^= 1
     (installed / name).write_bytes(content)
-    with pytest.raises(PriorFormatError, match=rf"{name}'.* was altered.*Install skmeta again"):
+    with pytest.raises(PriorError, match=rf"{name}'.* was altered.*Install skmeta again"):
         shipped.load_shipped("SVC", "accuracy")
 
 
