@@ -8,7 +8,6 @@ __all__ = [
     "BackboneError",
     "BaselineWarning",
     "CheckpointError",
-    "DistributedError",
     "DivergenceWarning",
     "EpisodeError",
     "HistoryError",
@@ -27,10 +26,6 @@ __all__ = [
 
 class SkmetaError(Exception):
     """Base class of every error that skmeta raises itself."""
-
-
-class DistributedError(SkmetaError, RuntimeError):
-    """Several processes cannot share a meta-training."""
 
 
 class EpisodeError(SkmetaError, ValueError):

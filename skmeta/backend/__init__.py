@@ -17,7 +17,6 @@ from skmeta.backend._device import resolve_device as resolve_device
 from skmeta.backend._execution import MODES as MODES
 from skmeta.backend._execution import Execution as Execution
 from skmeta.backend._functional import Network, State
-from skmeta.backend._ranks import Ranks as Ranks
 from skmeta.backend._task_views import TaskView as TaskView
 from skmeta.backend._task_views import make_views as make_views
 from skmeta.backend._task_views import resolve_test_time_augment as resolve_test_time_augment

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from skmeta._torch_compat import has_bfloat16_instructions
-from skmeta.backend._ranks import local_device
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 # Of networks: with bfloat16 only the products of a network are computed in it.
@@ -32,7 +31,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         If the device is unknown or not available.
     """
     if device == "auto":
-        return local_device() if torch.cuda.is_available() else torch.device("cpu")
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
         torch.empty(0, device=resolved)

@@ -1,7 +1,6 @@
 """What a task is, and how tasks are drawn from a table (NumPy only)."""
 
 from skmeta.tasks._known_rows import KnownRowsGroupKFold
-from skmeta.tasks._noise import with_wrong_labels
 from skmeta.tasks._overlap import warn_if_reused as warn_if_reused
 from skmeta.tasks._samplers import ClassEpisodes, GroupEpisodes
 from skmeta.tasks._samplers import EpisodeSampler as EpisodeSampler
@@ -18,5 +17,4 @@ __all__ = [
     "KnownRowsGroupKFold",
     "Task",
     "split_tasks",
-    "with_wrong_labels",
 ]

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from skmeta.backend import Ranks
-
 
 class Deadline:
     """A span of time.
@@ -17,22 +15,17 @@ class Deadline:
     ----------
     seconds : float
         Its length.
-    ranks : Ranks
-        Processes that run the loop together, by the clock of rank 0.
     began : float, optional
         When it began, by :func:`time.perf_counter`; by default now.
     """
 
-    def __init__(
-        self, seconds: float, ranks: Ranks | None = None, began: float | None = None
-    ) -> None:
+    def __init__(self, seconds: float, began: float | None = None) -> None:
         self.seconds = seconds
-        self._ranks = ranks or Ranks()
         self._began = time.perf_counter() if began is None else began
 
     def is_over(self) -> bool:
         """Return whether the time has passed."""
-        return self._ranks.share(lambda: time.perf_counter() - self._began >= self.seconds)
+        return time.perf_counter() - self._began >= self.seconds
 
     def progress(self) -> float:
         """Return how far the second half has passed, from 0 to 1.
@@ -41,8 +34,7 @@ class Deadline:
         """
         if self.seconds <= 0:
             return 1.0
-        seconds = self._ranks.share(lambda: time.perf_counter() - self._began)
-        passed = seconds / self.seconds
+        passed = (time.perf_counter() - self._began) / self.seconds
         return min(1.0, max(0.0, 2 * passed - 1))
 
 
@@ -91,15 +83,13 @@ def shared_deadline() -> Iterator[None]:
         _BEGAN.reset(token)
 
 
-def start_deadline(ranks: Ranks | None = None, share: float = 1.0) -> Deadline | None:
+def start_deadline(share: float = 1.0) -> Deadline | None:
     """Return the deadline of a part of a meta-training.
 
     The time counts from the beginning of the meta-training, or from now outside of one.
 
     Parameters
     ----------
-    ranks : Ranks, optional
-        The processes that share the work; all of them end at the same time.
     share : float, default=1.0
         Share of the time after which this part ends.
 
@@ -109,4 +99,4 @@ def start_deadline(ranks: Ranks | None = None, share: float = 1.0) -> Deadline |
         None without a limit.
     """
     seconds = _CURRENT.get()
-    return None if seconds is None else Deadline(share * seconds, ranks, _BEGAN.get())
+    return None if seconds is None else Deadline(share * seconds, _BEGAN.get())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 import time
@@ -19,11 +18,9 @@ from torch import Tensor
 from skmeta._progress import progress_bar
 from skmeta._torch_compat import LinAlgError
 from skmeta._warnings import warn_caller
-from skmeta.backend import Ranks
 from skmeta.exceptions import CheckpointError, DivergenceWarning, HistoryWarning
 from skmeta.training._checkpoint import load_checkpoint, prepare_checkpoint, save_checkpoint
 from skmeta.training._deadline import Deadline, start_deadline
-from skmeta.training._resume import check_saved
 
 State = dict[str, Tensor]
 History = dict[str, list[float]]
@@ -86,7 +83,6 @@ def meta_train(
     validate: Callable[[State], dict[str, float]] | None,
     settings: TrainingSettings,
     rng: np.random.Generator,
-    ranks: Ranks | None = None,
 ) -> tuple[State, History]:
     """Minimise a meta-objective.
 
@@ -103,9 +99,6 @@ def meta_train(
         Settings of the loop.
     rng : numpy.random.Generator
         The only source of randomness.
-    ranks : Ranks, optional
-        Processes that run this loop together; ``objective`` returns the same on each. Rank 0
-        validates, writes checkpoints and shows progress.
 
     Returns
     -------
@@ -130,21 +123,17 @@ def meta_train(
     DivergenceWarning
         If the loss or the state is not finite; the best validated state is returned.
     """
-    ranks = ranks or Ranks()
-    run = _Run(state, settings, rng, start_deadline(ranks))
-    if settings.checkpoint is not None:
-        saved = ranks.share(partial(_read_checkpoint, settings))
-        if saved is not None:
-            run.restore(saved)
+    run = _Run(state, settings, rng, start_deadline())
+    run.resume()
     score = partial(_validation_metrics, validate)
     if not run.n_iterations:
-        run.record(ranks.share(partial(score, run.state)))
+        run.record(score(run.state))
     began = time.perf_counter() - run.seconds
     bar = progress_bar(
         run.n_iterations,
         "meta-training",
         "iterations",
-        shown=bool(settings.verbose) and ranks.is_first,
+        shown=bool(settings.verbose),
         initial=run.iteration,
     )
     with bar:
@@ -159,29 +148,16 @@ def meta_train(
                     f"train_{k}": float(np.mean([m[k] for m in recent])) for k in ("loss", "score")
                 }
                 recent.clear()
-                run.seconds, found = ranks.share(partial(_timed, score, run.state, began))
-                metrics |= found
+                # The seconds of a validation belong to the next row.
+                run.seconds = time.perf_counter() - began
+                metrics |= score(run.state)
                 run.record(metrics)
             except (FloatingPointError, LinAlgError) as error:
                 run.fall_back(error)
                 break
             bar.set_postfix({name: f"{value:.4g}" for name, value in metrics.items()})
-            if ranks.is_first:
-                run.save()
+            run.save()
     return (run.best if run.best is not None else run.state), run.history
-
-
-def _timed(
-    score: Callable[[State], dict[str, float]], state: State, began: float
-) -> tuple[float, dict[str, float]]:
-    # The seconds of validations belong to the next row, as they did with one process.
-    return time.perf_counter() - began, score(state)
-
-
-def _read_checkpoint(settings: TrainingSettings) -> dict[str, Any] | None:
-    assert settings.checkpoint is not None
-    prepare_checkpoint(settings.checkpoint)
-    return load_checkpoint(settings.checkpoint, settings.fingerprint)
 
 
 def _validation_metrics(
@@ -327,19 +303,30 @@ class _Run:
         else:
             self.has_warned = False
 
-    def restore(self, saved: dict[str, Any]) -> None:
-        make_optimizer = OPTIMIZERS[self.settings.optimizer]
-        check_saved(saved, self.state, make_optimizer, self.settings.n_iterations, self.rng)
+    def resume(self) -> None:
+        """Go on from the checkpoint, if there is one."""
+        if self.settings.checkpoint is None:
+            return
+        prepare_checkpoint(self.settings.checkpoint)
+        saved = load_checkpoint(self.settings.checkpoint, self.settings.fingerprint)
+        if saved is None:
+            return
+        try:
+            self._restore(saved)
+        except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
+            raise CheckpointError(
+                f"checkpoint={os.fspath(self.settings.checkpoint)!r} cannot be resumed: what it "
+                f"holds does not fit the run ({error}). Delete the file to start anew."
+            ) from error
+
+    def _restore(self, saved: dict[str, Any]) -> None:
         for name, value in self.state.items():
             value.copy_(saved["state"][name])
         best = saved["best"]
         device = next(iter(self.state.values())).device
         self.best = None if best is None else {n: v.to(device) for n, v in best.items()}
-        self.best_score = saved["best_score"]
-        self.n_stale = saved["n_stale"]
-        self.iteration = saved["iteration"]
-        self.seconds = saved["seconds"]
-        self.history = copy.deepcopy(saved["history"])
+        for name in ("best_score", "n_stale", "iteration", "seconds", "history"):
+            setattr(self, name, saved[name])
         # Step sizes and the like are those of the settings, which the fingerprint stands for.
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": saved["optimizer"], "param_groups": groups})

@@ -197,30 +197,6 @@ def test_pandas_names_are_kept_and_checked():
         learner.score(frame[["b", "a", "c", "d"]], y + 100)
 
 
-def test_label_noise_is_for_the_support_sets_of_meta_training(monkeypatch):
-    X, y = make_classes(n_classes=30, n_rows=10)
-    seen = []
-    original = ProtoNet.mean_gradient
-
-    def record(self, context, state, tasks, execution):
-        seen.append((tasks.support.y.clone(), tasks.query.y.clone()))
-        return original(self, context, state, tasks, execution)
-
-    monkeypatch.setattr(ProtoNet, "mean_gradient", record)
-    learner = ProtoNet(
-        **SMALL | {"meta_batch_size": 50}, sampling=TaskSampling(label_noise=0.3)
-    ).fit(X, y)
-    support, query = (torch.stack(part) for part in zip(*seen, strict=True))
-    counts = torch.stack([(support == k).sum(2) for k in range(3)], 2)
-    # Two rows of each class, unless a label is wrong; the query set is in order.
-    share_in_order = (counts == 2).all(2).double().mean()
-    assert 0.05 < share_in_order < 0.5
-    assert torch.stack([(query == k).sum(2) for k in range(3)]).unique().tolist() == [2]
-    assert "label_noise" not in learner.prior_.learner_params
-    with pytest.raises(ValueError, match="The 'label_noise' parameter of TaskSampling must be"):
-        ProtoNet(sampling=TaskSampling(label_noise=1.0)).fit(X, y)
-
-
 def test_a_learner_without_weights_is_only_validated():
     X, y = make_classes()
     bare = {n: v for n, v in SMALL.items() if n != "backbone_params"}

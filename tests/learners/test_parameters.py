@@ -77,7 +77,7 @@ def test_options_are_tuned_and_cloned_as_parameters_are():
         ({"execution": ExecutionOptions(precision="float64")}, False),
         ({"validation": Validation(patience=2)}, False),
         ({"plus_plus": MAMLPlusPlus(learn_inner_lr=True)}, False),
-        ({"sampling": TaskSampling(label_noise=0.1)}, False),
+        ({"sampling": TaskSampling("class")}, False),
         ({"n_way": 3}, False),
     ],
 )

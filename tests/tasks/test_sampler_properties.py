@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
-from skmeta.tasks import ClassEpisodes, EpisodeSplit, GroupEpisodes, split_tasks, with_wrong_labels
+from skmeta.tasks import ClassEpisodes, EpisodeSplit, GroupEpisodes, split_tasks
 
 seeds = st.integers(0, 2**32 - 1)
 counts = st.integers(1, 4)
@@ -133,17 +133,3 @@ def test_splits_are_episodes(table, n_shot, n_query, seed):
         assert len(np.unique(groups[rows])) == 1
         assert set(y[query]) <= set(y[support])
     assert [s.tolist() for s, _ in found] == [s.tolist() for s, _ in again]
-
-
-@given(grouped_rows(), st.sampled_from([0.0, 0.3, 1.0]), seeds)
-def test_wrong_labels_are_other_labels_of_the_task(table, share, seed):
-    groups, y = table
-    sampler = build(GroupEpisodes, y, groups, 2, 2, classes=list("xyz"))
-    rng = np.random.default_rng(seed)
-    task = sampler.sample(rng)
-    noisy = with_wrong_labels(task, share, rng)
-    assert set(noisy.y_support.tolist()) <= {0, 1, 2}
-    is_wrong = noisy.y_support != task.y_support
-    assert is_wrong.all() if share == 1 else not is_wrong.any() or share > 0
-    for name in ("support", "query", "y_query", "w_support", "w_query"):
-        assert (getattr(noisy, name) == getattr(task, name)).all()

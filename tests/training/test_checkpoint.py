@@ -18,7 +18,6 @@ from skmeta.exceptions import CheckpointError, HistoryWarning
 from skmeta.learners import MAML, ExecutionOptions, ProtoNet, Validation
 from skmeta.training import TrainingSettings, load_checkpoint, meta_train, save_checkpoint
 from skmeta.training._checkpoint import FORMAT
-from skmeta.training._resume import KEYS
 
 
 def run(path=None, n_iterations=12, stop_at=None, validate=True, optimizer="adam", **settings):
@@ -180,28 +179,10 @@ def test_a_flipped_bit_is_refused(tmp_path):
     [
         {"state": {}},
         {"state": {"w": torch.zeros(4, dtype=torch.float64)}},
-        {"state": {"w": torch.zeros(5)}},
-        {"state": {"w": torch.full((5,), torch.nan, dtype=torch.float64)}},
-        {"state": {"w": [0.0] * 5}},
         {"state": None},
-        {"best": {}},
-        {"best": None},
-        {"best_score": math.nan},
-        {"best_score": "high"},
-        {"n_stale": -1},
-        {"iteration": 10**12},
-        {"iteration": 2.0},
-        {"seconds": math.inf},
-        {"seconds": -1.0},
-        {"history": {}},
-        {"history": {"iteration": [1]}},
-        {"history": 3},
-        {"optimizer": {}},
-        {"optimizer": {0: {"step": torch.tensor(1.0)}}},
         {"optimizer": 3},
         {"rng": {}},
         {"rng": {"bit_generator": "MT19937"}},
-        {"rng": None},
     ],
     ids=lambda change: str(change)[:40],
 )
@@ -211,18 +192,6 @@ def test_content_that_does_not_fit_the_run_is_refused(tmp_path, change):
         run(path, stop_at=4)
     save_checkpoint(path, "one", load_checkpoint(path, "one") | change)
     with pytest.raises(CheckpointError, match=r"does not fit the run \(.*\)\. Delete the file"):
-        run(path)
-
-
-@pytest.mark.parametrize("name", sorted(KEYS))
-def test_content_that_is_missing_is_named(tmp_path, name):
-    path = tmp_path / "file"
-    with pytest.raises(KeyboardInterrupt):
-        run(path, stop_at=4)
-    content = load_checkpoint(path, "one")
-    del content[name]
-    save_checkpoint(path, "one", content)
-    with pytest.raises(CheckpointError, match=rf"does not fit the run \({name} is missing\)"):
         run(path)
 
 

@@ -21,7 +21,7 @@ from skmeta._random import check_rng
 from skmeta._sklearn_compat import get_feature_names, validate_params
 from skmeta._warnings import warn_caller
 from skmeta.backbones import build_backbone
-from skmeta.backend import Augmentation, Execution, Ranks, State, to_numpy
+from skmeta.backend import Augmentation, Execution, State, to_numpy
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.learners._core._algorithm import Algorithm, learner_name
 from skmeta.learners._core._baselines import LEAST_TASKS, baseline_scores, warn_if_beaten
@@ -51,7 +51,7 @@ from skmeta.learners._core._task_source import (
     resolve_shots_per,
 )
 from skmeta.priors import MetaPrior
-from skmeta.tasks import check_shots, with_wrong_labels
+from skmeta.tasks import check_shots
 from skmeta.training import TrainingSettings, meta_train, shared_deadline
 
 History = dict[str, list[float]]
@@ -75,9 +75,8 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     history : dict of list
         The learning curve.
     """
-    settings, ranks = read_settings(learner), Ranks.join()
-    # One stream of random numbers, whatever random_state is: each process draws the same tasks.
-    rng = ranks.share(partial(check_rng, settings.random_state))
+    settings = read_settings(learner)
+    rng = check_rng(settings.random_state)
     table = _read_table(learner, settings, X)
     problem = _read_tasks(learner, settings, table, y, groups, rng)
     session, seed = _open_session(learner, settings, table, problem, rng)
@@ -87,12 +86,12 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     outer_loop = _outer_loop(settings, learner, problem, groups)
     validation_seed = int(rng.integers(2**63))
     with make_execution(session, settings) as execution:
-        objective = _objective(session, settings, execution, problem, ranks)
+        objective = _objective(session, settings, execution, problem)
         validation = _validation(session, settings, execution, problem, validation_seed)
         validate = None if validation is None else validation.metrics
-        state, history = meta_train(state, objective, validate, outer_loop, rng, ranks)
+        state, history = meta_train(state, objective, validate, outer_loop, rng)
         if validation is not None:
-            history = ranks.share(partial(_compare, session, problem, validation, state, history))
+            history = _compare(session, problem, validation, state, history)
     return describe(state, n_iterations=int(history["iteration"][-1])), history
 
 
@@ -297,7 +296,7 @@ def _fingerprint(learner: Algorithm, settings: Settings, problem: Problem, group
 
 
 def _objective(
-    session: Session, settings: Settings, execution: Execution, problem: Problem, ranks: Ranks
+    session: Session, settings: Settings, execution: Execution, problem: Problem
 ) -> Callable[[State, np.random.Generator, float], tuple[State, dict[str, float]]]:
     source, n_tasks = problem.train, settings.meta_batch_size
     augmentation = None
@@ -305,23 +304,16 @@ def _objective(
         n_new = source.n_outputs if problem.names_kind == "classes" else None
         augmentation = Augmentation(settings.augment, session.adapter.input_shape, n_new)
     table = session.adapter.upload(source.X)
-    own = ranks.part(n_tasks)
-    share = (own.stop - own.start) / n_tasks
-    noise = settings.sampling.label_noise
 
     def objective(
         state: State, rng: np.random.Generator, progress: float
     ) -> tuple[State, dict[str, float]]:
         batch = [source.sampler.sample(rng) for _ in range(n_tasks)]
-        if noise > 0:
-            batch = [with_wrong_labels(task, noise, rng) for task in batch]
-        tasks = session.adapter.tasks(table, batch[own])
+        tasks = session.adapter.tasks(table, batch)
         if augmentation is not None:
-            # A seed for each task of the meta-batch, whoever computes it.
-            tasks = augmentation(tasks, rng.integers(2**63, size=len(batch))[own])
+            tasks = augmentation(tasks, rng.integers(2**63, size=len(batch)))
         context = replace(session.context, progress=progress)
-        result = session.learner.mean_gradient(context, state, tasks, execution)
-        gradient, metrics = ranks.weighted_sum(result, share)
+        gradient, metrics = session.learner.mean_gradient(context, state, tasks, execution)
         gradient = gradient | {n: torch.zeros_like(state[n]) for n in context.network.frozen}
         return gradient, {n: float(v) for n, v in metrics.items()}
 

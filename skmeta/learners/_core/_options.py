@@ -128,9 +128,6 @@ class TaskSampling(Declared):
     superclass : mapping, callable or None, default=None
         From a class to its superclass, such as the alphabet of a character. The classes of a task
         are then drawn from one superclass, and whole superclasses are set aside for validation.
-    label_noise : float, default=0.0
-        Share of the support labels that are made wrong in meta-training, but not in validation, so
-        that the prior learns not to trust each of them.
 
     Examples
     --------
@@ -140,7 +137,6 @@ class TaskSampling(Declared):
 
     shots_per: str = parameter("auto", StrOptions({"auto", "class", "task"}), role="training")
     superclass: Any = parameter(None, Mapping, callable, None, role="training")
-    label_noise: float = parameter(0.0, Interval(Real, 0, 1, closed="left"), role="training")
 
 
 def task_type_parameter() -> Any:
