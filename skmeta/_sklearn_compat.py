@@ -47,6 +47,7 @@ __all__ = [
     "check_method_params",
     "check_sample_weight",
     "clone_parametrized",
+    "cut_rounds",
     "delayed",
     "fit_and_score",
     "fit_context",
@@ -98,6 +99,11 @@ def parameter_names(kind: Any) -> list[str]:
 def validate_params(estimator: Any) -> None:
     """Raise if a parameter of an estimator violates its constraints."""
     estimator._validate_params()
+
+
+def cut_rounds(model: Any, n_rounds: int) -> None:
+    """Keep the first rounds of fitted HistGradientBoosting trees."""
+    del model._predictors[n_rounds:]
 
 
 # -- searches --------------------------------------------------------------------------------

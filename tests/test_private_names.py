@@ -7,7 +7,9 @@ import ast
 import importlib
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.metrics import check_scoring, get_scorer
 from sklearn.svm import SVC
 
@@ -34,6 +36,7 @@ FOREIGN = {
     "_kwargs",
     "_modules",
     "_parameters",
+    "_predictors",
     "_pytree",
     "_response_method",
     "_run_search",
@@ -145,3 +148,14 @@ def test_private_attributes_that_the_compatibility_module_uses_are_there():
         *(n for n in compat.PRIVATE_MULTIMETRIC_ATTRIBUTES if not hasattr(several, n)),
     ]
     assert missing == [], "these private attributes have moved: mend _sklearn_compat.py"
+
+
+def test_trees_are_cut_after_a_round():
+    from skmeta._sklearn_compat import cut_rounds
+
+    X = np.linspace(0, 1, 60)[:, None]
+    model = HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=5).fit(X, X[:, 0])
+    third = list(model.staged_predict(X))[2]
+    cut_rounds(model, 3)
+    assert model.n_iter_ == 3
+    np.testing.assert_array_equal(model.predict(X), third)

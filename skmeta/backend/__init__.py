@@ -20,6 +20,7 @@ from skmeta.backend._functional import Network, State
 from skmeta.backend._task_views import TaskView as TaskView
 from skmeta.backend._task_views import make_views as make_views
 from skmeta.backend._task_views import resolve_test_time_augment as resolve_test_time_augment
+from skmeta.backend._threads import one_thread_if_small as one_thread_if_small
 from skmeta.backend._trees import tree_leaves as tree_leaves
 from skmeta.backend._trees import tree_map as tree_map
 

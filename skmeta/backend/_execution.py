@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -14,6 +14,7 @@ from joblib import effective_n_jobs
 from torch import Tensor
 
 from skmeta.backend._recording import Recorder
+from skmeta.backend._threads import one_intra_op_thread
 from skmeta.backend._trees import tree_leaves, tree_map
 
 State = dict[str, Tensor]
@@ -35,21 +36,6 @@ def _memory_budget(device: torch.device) -> float:
     if device.type == "cuda":
         return float(torch.cuda.get_device_properties(device).total_memory) / 2
     return float(2**30)
-
-
-@contextmanager
-def _one_intra_op_thread() -> Iterator[None]:
-    """Keep torch from dividing small operations among threads, which costs more than it saves.
-
-    On a busy machine the cost is much higher, because threads wait for each other at each
-    operation.
-    """
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)
 
 
 class Execution:
@@ -111,7 +97,7 @@ class Execution:
     def __enter__(self) -> Execution:
         if self._is_small or self.mode == "threads":
             # Torch has one global number of threads. It is 1 as long as the pool exists.
-            self._stack.enter_context(_one_intra_op_thread())
+            self._stack.enter_context(one_intra_op_thread())
         if self.mode == "threads":
             self._pool = ThreadPoolExecutor(
                 self.n_threads, "skmeta", initializer=torch.set_num_threads, initargs=(1,)

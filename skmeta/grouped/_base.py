@@ -16,6 +16,7 @@ from skmeta._progress import progress_bar
 from skmeta._sklearn_compat import HasMethods, Interval, StrOptions, check_sample_weight
 from skmeta._validation import check_rows, quote, quote_some, suggest, suggest_parameters
 from skmeta._warnings import warn_caller
+from skmeta.backend import one_thread_if_small
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.grouped._columns import FeatureColumns, group_labels
 from skmeta.grouped._crossed import CrossedModel, check_factors, check_settings
@@ -93,7 +94,10 @@ class BaseGrouped(DocLink, BaseEstimator):
         # Groups without a weight are unknown.
         found = [_codes([labels[k] for k in used]) for labels in factors]
         names, codes = [n for n, _ in found], np.column_stack([c for _, c in found])
-        with progress_bar(None, "Grouped table", "models", shown=bool(self.verbose)) as bar:
+        with (
+            one_thread_if_small(numbers.size),
+            progress_bar(None, "Grouped table", "models", shown=bool(self.verbose)) as bar,
+        ):
             settings = self._settings()._replace(report=bar.update)
             if len(factors) > 1:
                 self.model_: Any = CrossedModel(settings, n_classes)
@@ -242,9 +246,9 @@ class BaseGrouped(DocLink, BaseEstimator):
         codes = self.model_.within_parents(codes) if several else codes
         for f, labels in enumerate(factors if self._group_positions else []):
             self._check_unknown(labels, codes[:, f], list(self._codes[f]))
-        found: Predictions = self.model_.predict(
-            self._features.encode(X), codes if several else codes[:, 0]
-        )
+        numbers = self._features.encode(X)
+        with one_thread_if_small(numbers.size):
+            found: Predictions = self.model_.predict(numbers, codes if several else codes[:, 0])
         return found
 
     def _check_unknown(self, labels: list[Any], codes: np.ndarray, known: list[Any]) -> None:

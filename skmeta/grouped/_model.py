@@ -21,6 +21,8 @@ from skmeta.grouped._population import fill, fit_population
 
 # Groups that are held out in all, and of one fold, at most.
 _ENOUGH_GROUPS, _MOST_GROUPS = 30, 40
+# The learners that predict them are fitted on so many others, at most.
+_MOST_OTHERS = 300
 # A level needs this many rows to predict.
 _LEAST_ROWS = 10
 # Weights below this are 0.
@@ -192,7 +194,8 @@ class GroupedModel:
         n_held_out = min(n_folds, int(np.ceil(_ENOUGH_GROUPS * n_folds / self.n_groups)))
         found: dict[float, list[_Found]] = {}
         for fold in range(n_held_out):
-            others = table.take(np.flatnonzero(row_folds != fold))
+            kept = some(np.flatnonzero(self.folds != fold), _MOST_OTHERS)
+            others = table.take(np.flatnonzero(np.isin(table.codes, kept)))
             members = ensemble().fit_learners(self.settings.learner, others)
             members.share_trees(self.ensemble)
             groups = some(np.flatnonzero(self.folds == fold), _MOST_GROUPS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,12 +14,13 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits
 
-from skmeta._sklearn_compat import Parallel, delayed
+from skmeta._sklearn_compat import Parallel, cut_rounds, delayed
 
-# Numbers of rounds that are compared, and how many of them may pass without a lower loss.
-_ROUNDS = (5, 10, 15, 20, 30, 40, 50, 60, 80, 100, 125, 150, 200, 250, 300)
-_PATIENCE = 2
-# A lower loss is lower by this share.
+# Numbers of rounds that are fitted, one after the other.
+_ROUNDS = (20, 40, 80, 160, 320)
+# More are fitted if the best number of rounds is more than this share of them.
+_LATE = 0.75
+# Fewer rounds are better unless more have a loss that is lower by this share.
 _LEAST_GAIN = 1e-3
 # Probabilities are not below this before their logarithms are taken.
 LEAST_PROBABILITY = 1e-3
@@ -84,14 +85,17 @@ def outputs_of(model: Any, X: np.ndarray, labels: np.ndarray | None) -> np.ndarr
     """Return predictions (n,), or probabilities (n, c) of all classes."""
     if labels is None:
         return np.asarray(model.predict(X), dtype=np.float64).reshape(len(X))
-    proba = np.zeros((len(X), len(labels)))
-    known = np.searchsorted(labels, model.classes_)
     if hasattr(model, "predict_proba"):
-        proba[:, known] = model.predict_proba(X)
-    else:
-        proba[np.arange(len(X)), np.searchsorted(labels, model.predict(X))] = 1.0
-    proba = np.clip(proba, LEAST_PROBABILITY / 10, None)
-    return np.asarray(proba / proba.sum(1, keepdims=True))
+        return _of_all_classes(model.predict_proba(X), model, labels)
+    return _of_all_classes(model.predict(X)[:, None] == model.classes_, model, labels)
+
+
+def _of_all_classes(proba: np.ndarray, model: Any, labels: np.ndarray) -> np.ndarray:
+    """Return probabilities (n, c) of all classes from those of the model's."""
+    found = np.full((len(proba), len(labels)), LEAST_PROBABILITY / 10)
+    known = np.searchsorted(labels, model.classes_)
+    found[:, known] = np.maximum(proba, LEAST_PROBABILITY / 10)
+    return np.asarray(found / found.sum(1, keepdims=True))
 
 
 def log_odds(proba: np.ndarray) -> np.ndarray:
@@ -210,9 +214,17 @@ class _Fit:
         self.report()
         return model
 
-    def loss(self, outputs: np.ndarray) -> float:
-        """Return the mean squared error or log loss."""
-        return float(np.average(losses_of(self.y, outputs), weights=self.weight))
+    def losses_by_round(self, model: Any, rows: np.ndarray, n_rounds: int) -> np.ndarray:
+        """Return the sum of the losses of rows after each round of boosting."""
+        X, y, weight = self.X[rows], self.y[rows], self.weight[rows]
+        if not len(rows) or isinstance(model, DummyClassifier):
+            outputs: Any = itertools.repeat(outputs_of(model, X, self.labels), n_rounds)
+        elif self.labels is None:
+            outputs = model.staged_predict(X)
+        else:
+            each = model.staged_predict_proba(X)
+            outputs = (_of_all_classes(proba, model, self.labels) for proba in each)
+        return np.array([weight @ losses_of(y, found) for found in outputs])
 
 
 def losses_of(y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
@@ -231,18 +243,17 @@ def _boosted(
     settings: dict[str, Any] = {"early_stopping": False, "warm_start": True, "random_state": 0}
     settings["categorical_features"] = list(categories) or None
     models: list[Any] = [kind(max_iter=1, **settings) for _ in parts]
-    best: list[Any] = []
-    least, n_worse = np.inf, 0
+    held_out = [np.flatnonzero(folds == k) for k in range(len(parts))]
     for n_rounds in _ROUNDS:
         for model in models:
             model.set_params(max_iter=n_rounds)
         found = fit.again(models, parts)
-        unseen = Population(found, fit.labels, False).predict(fit.X, folds)
-        loss = fit.loss(unseen)
-        if loss < least * (1 - _LEAST_GAIN):
-            best, least, n_worse = copy.deepcopy(found), loss, 0
-            continue
-        n_worse += 1
-        if n_worse >= _PATIENCE:
+        each = zip(found, held_out, strict=True)
+        losses = np.sum([fit.losses_by_round(model, rows, n_rounds) for model, rows in each], 0)
+        best = int(np.argmax(losses <= losses.min() * (1 + _LEAST_GAIN))) + 1
+        if best <= _LATE * n_rounds:
             break
-    return best
+    for model in found:
+        if not isinstance(model, DummyClassifier):
+            cut_rounds(model.set_params(max_iter=best), best)
+    return found

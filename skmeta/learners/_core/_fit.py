@@ -21,7 +21,7 @@ from skmeta._random import check_rng
 from skmeta._sklearn_compat import get_feature_names, validate_params
 from skmeta._warnings import warn_caller
 from skmeta.backbones import build_backbone
-from skmeta.backend import Augmentation, Execution, State, to_numpy
+from skmeta.backend import Augmentation, Execution, State, one_thread_if_small, to_numpy
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.learners._core._algorithm import Algorithm, learner_name
 from skmeta.learners._core._baselines import LEAST_TASKS, baseline_scores, warn_if_beaten
@@ -252,9 +252,11 @@ def _first_state(
     state, learner = session.draw_state(seed), session.learner
     if table.start is not None:
         state = take_learned(table.start, state, learner.class_tensor, problem.labels)
-    return learner.estimate_state(
-        session.context, session.adapter, session.scaler, state, problem.train, rng
-    )
+    source = problem.train
+    with one_thread_if_small(source.X.size):
+        return learner.estimate_state(
+            session.context, session.adapter, session.scaler, state, source, rng
+        )
 
 
 # ---------------------------------------------------------------------------- the outer loop

@@ -42,8 +42,8 @@ _SHARES_OF_CORRELATED = (0.0, 1 / 2, 1.0)
 _N_INDEPENDENT = 3.0
 # With fewer tasks, all forms get the same weight.
 _LEAST_TASKS = 8
-# Episodes are drawn from at most this many tasks of each half.
-_MOST_TASKS = 60
+# Estimates of a half are from at most this many tasks, and episodes of the other.
+_MOST_ESTIMATED, _MOST_TASKS = 300, 60
 _SEED = 0
 # Values of a column are the same if they differ by less than this share of its deviation.
 _SAME = 1e-9
@@ -187,7 +187,7 @@ def average_over_structures(
     for held_out, others in ((order[::2], order[1::2]), (order[1::2], order[::2])):
         if is_over is not None and is_over():
             break
-        estimates = estimate(np.sort(others))
+        estimates = estimate(np.sort(others[:_MOST_ESTIMATED]))
         tried = [blend(estimates, weights) for weights in grid]
         scores = score(tried, np.sort(held_out)[:_MOST_TASKS], rng)
         if scores is not None:
@@ -242,7 +242,8 @@ def draw_episodes(
     if not support:
         return None
     parts = []
-    for sets, length in ((support, max(_SIZES)), (query, _N_QUERY)):
+    for sets in (support, query):
+        length = max(map(len, sets))
         rows = np.stack([np.resize(part, length) for part in sets])
         there = np.stack([np.arange(length) < len(part) for part in sets])
         parts += [z[rows], y[rows], there.astype(float)]
