@@ -1,4 +1,4 @@
-"""Run the searches that the shipped priors of LightGBM, XGBoost and CatBoost are learned from.
+"""Run the searches that the shipped priors of LightGBM and XGBoost are learned from.
 
     SKMETA_DATA=<folder> python benchmarks/make_boosting_searches.py searches.db
 
@@ -42,16 +42,8 @@ BOOSTERS = {
     "LGBMRegressor": ("lightgbm", {"n_jobs": 1, "verbose": -1, "random_state": 0}),
     "XGBClassifier": ("xgboost", {"n_jobs": 1, "random_state": 0}),
     "XGBRegressor": ("xgboost", {"n_jobs": 1, "random_state": 0}),
-    "CatBoostClassifier": (
-        "catboost",
-        {"thread_count": 1, "silent": True, "random_seed": 0, "allow_writing_files": False},
-    ),
-    "CatBoostRegressor": (
-        "catboost",
-        {"thread_count": 1, "silent": True, "random_seed": 0, "allow_writing_files": False},
-    ),
 }
-DEFAULT_ROUNDS = {"lightgbm": 100, "xgboost": 100, "catboost": 1000}
+DEFAULT_ROUNDS = 100
 EARLY = "early stopping"  # the configuration's value of the number of rounds
 MAX_ROWS = 500
 MAX_ROUNDS, PATIENCE, HELD = 1000, 20, 0.1
@@ -135,13 +127,12 @@ def metrics(estimator, y):
 
 def evaluate(package, estimator, candidate, X, y, splits, scoring):
     """Evaluate one configuration on all folds: with early stopping, and at its own rounds."""
-    rounds_name = "iterations" if package == "catboost" else "n_estimators"
-    n_rounds = candidate.get(rounds_name, DEFAULT_ROUNDS[package])
+    n_rounds = candidate.get("n_estimators", DEFAULT_ROUNDS)
     found = {EARLY: [], n_rounds: []}
     fit_times, score_times = [], {EARLY: [], n_rounds: []}
     for train, test in splits:
         begun = time.perf_counter()
-        model, best = fit(package, estimator, candidate, rounds_name, n_rounds, X[train], y[train])
+        model, best = fit(package, estimator, candidate, n_rounds, X[train], y[train])
         fit_times.append(time.perf_counter() - begun)
         for key, n in ((n_rounds, n_rounds), (EARLY, best)):
             begun = time.perf_counter()
@@ -155,7 +146,7 @@ def evaluate(package, estimator, candidate, X, y, splits, scoring):
             score_times[key].append(time.perf_counter() - begun)
     for key, by_fold in found.items():
         # The one at its own rounds comes last: what is on record is told by it.
-        named = candidate if key is not EARLY else {**candidate, rounds_name: EARLY}
+        named = candidate if key is not EARLY else {**candidate, "n_estimators": EARLY}
         yield CandidateRecord(
             configuration=canonical_configurations(estimator, [named])[0],
             key=candidate_key(named),
@@ -195,9 +186,9 @@ class Stopper:
         return stopped and n >= self._n_rounds
 
 
-def fit(package, estimator, candidate, rounds_name, n_rounds, X, y):
+def fit(package, estimator, candidate, n_rounds, X, y):
     """Return a model of at least `n_rounds` rounds, and the rounds of early stopping."""
-    settings = {**candidate, rounds_name: max(n_rounds, MAX_ROUNDS)}
+    settings = {**candidate, "n_estimators": max(n_rounds, MAX_ROUNDS)}
     model = type(estimator)(**{**estimator.get_params(), **settings})
     stratify = y if is_classifier(model) else None
     X, X_held, y, y_held = train_test_split(X, y, test_size=HELD, stratify=stratify, random_state=0)
@@ -233,17 +224,7 @@ def fit_xgboost(model, X, y, held, stopper):
     model.set_params(callbacks=None)
 
 
-def fit_catboost(model, X, y, held, stopper):
-    class Follow:
-        def after_iteration(self, info):
-            [losses] = info.metrics["validation"].values()
-            stopper.observe(losses[-1])
-            return not stopper.is_done
-
-    model.fit(X, y, eval_set=held, use_best_model=False, callbacks=[Follow()])
-
-
-FIT = {"lightgbm": fit_lightgbm, "xgboost": fit_xgboost, "catboost": fit_catboost}
+FIT = {"lightgbm": fit_lightgbm, "xgboost": fit_xgboost}
 
 
 class Truncated(BaseEstimator):
@@ -261,7 +242,6 @@ class Truncated(BaseEstimator):
         return {
             "lightgbm": {"num_iteration": self.n_rounds},
             "xgboost": {"iteration_range": (0, self.n_rounds)},
-            "catboost": {"ntree_end": self.n_rounds},
         }[self.package]
 
     def predict(self, X):

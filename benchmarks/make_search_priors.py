@@ -19,7 +19,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from boosting_transfer import source_of, transfer
 from make_boosting_searches import BOOSTERS
 from make_searches import CLASSIFIERS, REGRESSORS, load
 from origins import same_origin
@@ -51,11 +50,6 @@ PUBLISHED = {
 # on record with early stopping and without, has fewer.
 N_SEARCHES, N_CONFIGURATIONS = 20, 30
 N_SEARCHES_OF_BOOSTING, N_CONFIGURATIONS_OF_BOOSTING = 12, 20
-# Metrics by which searches of LightGBM, with translated parameters, teach more of an estimator than
-# its own few searches (benchmarks/boosting_priors.py).
-TRANSLATED = {"CatBoostClassifier": ("accuracy", "balanced_accuracy")}
-# Priors that do not help on recorded searches, by the same benchmark.
-WITHOUT_GAIN = {("CatBoostRegressor", "neg_mean_absolute_error")}
 MAX_ROWS = 1000  # of which the features of a data set are computed
 # Worse scores count as this bad: below the median, in distances of the best from it. An R2 of
 # minus a million would else leave no difference between all others.
@@ -63,7 +57,6 @@ BOUND = 2.0
 SOURCES = {
     "own": "searches by benchmarks/make_searches.py on sets of PMLB and UCI",
     "boosting": "searches by benchmarks/make_boosting_searches.py on sets of PMLB and UCI",
-    "translated": "searches of LightGBM with translated parameters: {}",
     "forest": "van Rijn and Hutter (2018), github.com/janvanrijn/openml-pimp, BSD-3-Clause",
     "svc": "van Rijn et al., github.com/janvanrijn/openml-multitask, BSD-3-Clause",
     "adaboost": "van Rijn and Hutter (2018), github.com/janvanrijn/openml-pimp, BSD-3-Clause",
@@ -84,20 +77,17 @@ def main():
         for name in tqdm(options.estimators):
             made = new_card(name)
             for metric in METRICS:
-                if (name, metric) in WITHOUT_GAIN:
-                    continue
                 searches = own_searches(history, name, metric) + published_searches(name, metric)
                 if len(searches) < (N_SEARCHES_OF_BOOSTING if name in BOOSTERS else N_SEARCHES):
                     continue
-                past = translated_searches(history, name, metric) or searches
-                prior = SearchPrior.from_searches(past)
+                prior = SearchPrior.from_searches(searches)
                 written = shipped.write(name, metric, prior)
                 datasets |= {
                     s.dataset: {
                         "sketch": [*map(int, s.data_sketch)],
                         "features": rounded(s.dataset_features),
                     }
-                    for s in past
+                    for s in searches
                     if len(s.data_sketch)
                 }
                 made["metrics"][metric] = describe(prior, searches) | written
@@ -128,7 +118,7 @@ def own_searches(history, name, metric):
     for one in METRICS[metric]:
         past = history.searches(estimator=name, metric=one)
         found += [s for s in past if s.metric == one]  # and not another one in its stead
-    found = [without_unknown_defaults(name, in_target_units(name, s)) for s in found]
+    found = [in_target_units(name, s) for s in found]
     found = [replace(s, dataset_features=features(s.dataset, is_classifier(name))) for s in found]
     n = N_CONFIGURATIONS_OF_BOOSTING if name in BOOSTERS else N_CONFIGURATIONS
     found = [s for s in found if len(s.scores) >= n and np.isfinite(s.scores).mean() > 0.5]
@@ -152,18 +142,6 @@ def rounded(features):
     return {name: round(value, 4) for name, value in features.items()}
 
 
-def without_unknown_defaults(name, search):
-    """Return a search without CatBoost's defaults, which depend on the data and are not on record.
-
-    CatBoost's ``get_params`` lists only what was set.
-    """
-    if not name.startswith("CatBoost"):
-        return search
-    kept = [k for k, c in enumerate(search.configurations) if f"{name}.depth" in c]
-    configurations = tuple(search.configurations[k] for k in kept)
-    return replace(search, configurations=configurations, scores=[search.scores[k] for k in kept])
-
-
 def in_target_units(name, search):
     """Return a search with parameters in units of the target's standard deviation.
 
@@ -175,13 +153,6 @@ def in_target_units(name, search):
     _, y = load(folder, search.dataset, REGRESSORS[name], False)
     found = [relative_configuration(c, float(np.std(y))) for c in search.configurations]
     return replace(search, configurations=tuple(found))
-
-
-def translated_searches(history, name, metric):
-    """Return searches of LightGBM in place of an estimator's own, or none."""
-    if metric not in TRANSLATED.get(name, ()):
-        return []
-    return transfer(name, own_searches(history, source_of(name), metric))
 
 
 def without_constants(searches):
@@ -225,18 +196,13 @@ def new_card(name):
     versions = {one: version(one) for one in ("scikit-learn", "numpy", "skmeta")}
     if name in BOOSTERS:
         sources = ["boosting"]
-        packages = [BOOSTERS[name][0]]  # a distribution may have another name, such as xgboost-cpu
-        if name in TRANSLATED:
-            sources.append("translated")
-            packages.append(BOOSTERS[source_of(name)][0])
-        versions |= {package: import_module(package).__version__ for package in packages}
+        package = BOOSTERS[name][0]  # a distribution may have another name, such as xgboost-cpu
+        versions[package] = import_module(package).__version__
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "versions": versions,
         "licence": "BSD-3-Clause",
-        "sources": [
-            SOURCES[source].format(", ".join(TRANSLATED.get(name, ()))) for source in sources
-        ],
+        "sources": [SOURCES[source] for source in sources],
         "metrics": {},
     }
 
@@ -250,13 +216,8 @@ def describe(prior, searches):
             continue
         left = prior.without(datasets=same_origin(search.dataset))
         left = left.conditioned_on(search.dataset_features)
-        strategy = SearchStrategy(search.configurations, left, rng=np.random.default_rng(0))
-        rows = []
-        for _ in range(10):
-            index = strategy.ask()[0].index
-            strategy.tell([index], [scores[index]])
-            rows.append(index)
-        regrets.append((scores.max() - scores[rows].max()) / np.ptp(scores))
+        best = best_so_far(search.configurations, scores, left, 10)
+        regrets.append((scores.max() - best[-1]) / np.ptp(scores))
         random.append(random_regret(scores))
     n = min(map(len, random))
     curve = np.mean([r[:n] for r in random], axis=0)
@@ -270,6 +231,17 @@ def describe(prior, searches):
         ),
         "evaluations on record": n,
     }
+
+
+def best_so_far(configurations, scores, prior, n):
+    """Return the best score after each of n evaluations, as far as there are candidates."""
+    strategy = SearchStrategy(configurations, prior, rng=np.random.default_rng(0))
+    found = []
+    while len(found) < min(n, len(scores)):
+        index = strategy.ask()[0].index
+        strategy.tell([index], [scores[index]])
+        found.append(scores[index])
+    return np.maximum.accumulate(found)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from make_search_priors import BOUND
+from make_search_priors import BOUND, best_so_far
 from make_searches import CLASSIFIERS, make
 from origins import same_origin
 from search_day_one import CHEAP, lines, load
@@ -34,7 +34,7 @@ from search_tables import random_regret
 from sklearn.model_selection import ParameterSampler
 from tqdm import tqdm
 
-from skmeta.search import SearchStrategy, default_search_space
+from skmeta.search import default_search_space
 from skmeta.search.prior import load_shipped
 from skmeta.search.record import dataset_features
 from skmeta.search.space import canonical_configurations, relative_configuration
@@ -77,7 +77,7 @@ def run_all(folder):
                 if method == LIMIT and not len(prior):
                     continue
                 begun = time.process_time()
-                best = search(configurations, scores, prior)
+                best = best_so_far(configurations, scores, prior, max(AFTER))
                 seconds = (time.process_time() - begun) / len(best)
                 regret = ((scores.max() - best) / spread).round(4).tolist()
                 line = {"method": method, "estimator": name, "data": dataset, "regret": regret}
@@ -119,17 +119,6 @@ def prior_of(folder, method, name, dataset):
     if method == "prior":
         return prior
     return prior.conditioned_on(table(folder, dataset, name in CLASSIFIERS)[1])
-
-
-def search(configurations, scores, prior):
-    """Return the best score after each evaluation."""
-    strategy = SearchStrategy(configurations, prior, rng=np.random.default_rng(0))
-    found = []
-    while len(found) < min(max(AFTER), len(scores)):
-        index = strategy.ask()[0].index
-        strategy.tell([index], [scores[index]])
-        found.append(scores[index])
-    return np.maximum.accumulate(found)
 
 
 def read():

@@ -107,7 +107,7 @@ def test_each_prior_orders_the_default_space(path):
     assert prior.estimators == (name,)
     assert list(prior.datasets) == card["datasets"]
     assert prior.n_evaluations == card["n_evaluations"]
-    assert len(prior) >= (12 if name.startswith(("XGB", "CatBoost")) else 20)
+    assert len(prior) >= (17 if name.startswith("XGB") else 20)
     # Some of its parameters are those of the default space, and they matter.
     if name in CLASSES:
         estimator = make_booster(name)

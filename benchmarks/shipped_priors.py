@@ -1,0 +1,107 @@
+"""Every shipped prior against none, on recorded searches whose origin it leaves out: no fit is run.
+
+    SKMETA_DATA=... python benchmarks/shipped_priors.py
+
+A search chooses among the recorded configurations of a data set, with the prior that is learned
+from other origins and conditioned on the data set, and without a prior. LightGBM's and XGBoost's
+configurations with early stopping and those with a fixed number of rounds are searched by
+themselves. Regret and low scores count as in ``search_replay.py``, and what random search is
+expected to reach is exact. Intervals are of the ratio of mean regrets, by bootstrap over data sets.
+``results/shipped_priors.json`` has a figure of each estimator and metric, and what is there is not
+run again. A prior that is behind none does not ship.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from make_boosting_searches import BOOSTERS, EARLY
+from make_search_priors import (
+    BOUND,
+    best_so_far,
+    open_history,
+    own_searches,
+    published_searches,
+)
+from origins import same_origin
+from search_tables import random_regret
+from tqdm import tqdm
+
+from skmeta.search.prior import load_shipped
+from skmeta.search.prior._shipped import read_cards
+from skmeta.search.surrogate import winsorize_scores
+
+FOLDER = Path(__file__).parent / "results"
+RESULTS = FOLDER / "shipped_priors.json"
+AFTER = (1, 3, 5, 10)
+METHODS = ("with", "without", "random")
+
+
+def main():
+    found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    pairs = [(name, metric) for name, card in read_cards()[0].items() for metric in card["metrics"]]
+    histories = [
+        open_history(str(FOLDER / f"{name}.parquet")) for name in ("searches", "boosting_searches")
+    ]
+    for name, metric in tqdm(pairs):
+        if any(key.startswith(f"{name}, {metric}") for key in found):
+            continue
+        searches = own_searches(histories[name in BOOSTERS], name, metric)
+        found |= compare(name, metric, searches + published_searches(name, metric))
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    print(json.dumps(summarise(found), indent=1))
+
+
+def compare(name, metric, searches):
+    """Return regrets of one estimator and metric; of boosting, by the kind of configurations."""
+    prior = load_shipped(name, metric)
+    rounds = f"{name}.n_estimators"
+    kinds = {", early stopping": [], ", fixed rounds": []} if name in BOOSTERS else {"": []}
+    for search in searches:
+        left = prior.without(datasets=same_origin(search.dataset))
+        left = left.conditioned_on(search.dataset_features)
+        for kind, rows in kinds.items():
+            kept = [
+                k
+                for k, one in enumerate(search.configurations)
+                if not kind or (one[rounds] == EARLY) == (kind == ", early stopping")
+            ]
+            scores = winsorize_scores(np.array(search.scores, dtype=float)[kept], BOUND)
+            spread = scores.max() - np.median(scores)
+            if len(kept) <= max(AFTER) or spread < 1e-9:
+                continue
+            tried = [search.configurations[k] for k in kept]
+            best = [best_so_far(tried, scores, p, max(AFTER)) for p in (left, None)]
+            regrets = [*(scores.max() - best), random_regret(scores) * np.ptp(scores)]
+            rows.append([[regret[k - 1] / spread for k in AFTER] for regret in regrets])
+    return {f"{name}, {metric}{kind}": describe(np.array(rows)) for kind, rows in kinds.items()}
+
+
+def describe(regrets):
+    """Return mean regrets and their ratio, of an array of shape (n_sets, n_methods, n_after)."""
+    drawn = np.random.default_rng(0).integers(len(regrets), size=(2000, len(regrets)))
+    means, samples = regrets.mean(0), regrets[drawn].mean(1) + 1e-6  # where none is left
+    summary = {"sets": len(regrets), "after": list(AFTER)}
+    summary |= dict(zip(METHODS, means.round(3).tolist(), strict=True))
+    summary["with over without"] = ((means[0] + 1e-6) / (means[1] + 1e-6)).round(2).tolist()
+    interval = np.percentile(samples[:, 0] / samples[:, 1], [2.5, 97.5], axis=0)
+    return summary | {"interval": interval.T.round(2).tolist()}
+
+
+def summarise(found):
+    """Return where a prior is behind none, and the geometric mean of all ratios."""
+    ratios = np.array([one["with over without"] for one in found.values()])
+    return {
+        "figures": ratios.size,
+        "geometric mean": np.exp(np.log(np.maximum(ratios, 0.01)).mean(0)).round(3).tolist(),
+        "behind none": {
+            f"{key}, after {n}": (one["with over without"][k], one["interval"][k])
+            for key, one in found.items()
+            for k, n in enumerate(AFTER)
+            if one["with over without"][k] > 1
+        },
+    }
+
+
+if __name__ == "__main__":
+    main()
