@@ -19,12 +19,8 @@ from skmeta._progress import progress_bar
 from skmeta.learners import ProtoNet
 from skmeta.priors import MetaPrior
 from skmeta.search import (
-    AlgorithmSelectionPrior,
-    JointPrior,
     MetaLearnedSearchCV,
-    PastSearch,
     SearchHistory,
-    SearchPrior,
 )
 
 X, y = load_iris(return_X_y=True)
@@ -132,28 +128,6 @@ def test_a_history_is_a_table(tmp_path):
     (tmp_path / "h.db").write_bytes(b"no database" * 100)
     assert html != history._repr_html_()
     assert "SearchHistory" in history._repr_html_()
-
-
-def test_a_prior_of_searches_is_a_table():
-    past = [
-        PastSearch(
-            dataset=f"<set {k}>",
-            configurations=({"SVC.C": 1.0}, {"SVC.C": 10.0}),
-            scores=np.array([0.8, 0.9]),
-            estimator="SVC",
-            metric="accuracy",
-        )
-        for k in range(10)
-    ]
-    html = SearchPrior.from_searches(past)._repr_html_()
-    for text in ("SearchPrior", "<td>10</td>", "<td>20</td>", "SVC.C", "accuracy", "2 more"):
-        assert text in html
-    assert "&lt;set 0&gt;" in html
-    assert "<set" not in html
-    several = AlgorithmSelectionPrior({"SVC": SearchPrior.from_searches(past)})
-    assert '<th scope="row">estimators</th><td>SVC</td>' in several._repr_html_()
-    joint = JointPrior(SearchPrior.from_searches(past[:4]), SearchPrior.from_searches(past[4:]))
-    assert joint._repr_html_().count("<table>") == 2
 
 
 # -- progress --------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Hyperparameter search that remembers."""
 
-from skmeta.search._refit import best_within, neg_model_size, one_standard_error
+from skmeta.search._refit import best_within, neg_model_size
 from skmeta.search._search_cv import MetaLearnedSearchCV
 from skmeta.search.history import (
     ReadOnlyHistory,
@@ -17,7 +17,7 @@ from skmeta.search.prior import (
     shipped_priors,
 )
 from skmeta.search.record import PastSearch
-from skmeta.search.space import default_search_space, register_search_space
+from skmeta.search.space import default_search_space
 from skmeta.search.surrogate import SearchStrategy
 
 __all__ = [
@@ -34,8 +34,6 @@ __all__ = [
     "default_search_space",
     "describe_prior",
     "neg_model_size",
-    "one_standard_error",
-    "register_search_space",
     "set_default_history",
     "shipped_priors",
     "use_history",

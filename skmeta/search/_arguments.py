@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from inspect import isfunction
 from typing import Any
 
@@ -15,9 +15,9 @@ from skmeta._random import check_rng
 from skmeta._sklearn_compat import resolve_scorers
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import SearchSpaceError
-from skmeta.search._metrics import Metrics, check_own_scores
+from skmeta.search._metrics import Metrics
 from skmeta.search._priors import check_prior
-from skmeta.search._refit import BestWithin, OneStandardError
+from skmeta.search._refit import BestWithin
 from skmeta.search.early_stopping import (
     check_early_stopping,
     limit_rounds,
@@ -32,14 +32,11 @@ from skmeta.search.space import (
     expand_choices,
     is_estimator,
     kept_params,
-    replace_parts,
-    scale_default_space,
     target_scale,
 )
 
 __all__ = [
     "Arguments",
-    "in_target_units",
     "resolve_arguments",
     "resolve_history",
     "with_one_estimator",
@@ -95,13 +92,15 @@ class Arguments:
     target_scale: float = 1.0
 
 
-def resolve_arguments(search: Any) -> Arguments:
+def resolve_arguments(search: Any, y: Any) -> Arguments:
     """Check the constructor's parameters of a search and resolve them.
 
     Parameters
     ----------
     search : MetaLearnedSearchCV
         With one estimator.
+    y : array-like or None
+        Targets, whose standard deviation is the unit of some default ranges.
 
     Returns
     -------
@@ -110,15 +109,13 @@ def resolve_arguments(search: Any) -> Arguments:
     Raises
     ------
     SearchSpaceError
-        If the space is given twice or empty, does not fit the estimator or ``n_iter``, or chooses
-        between kinds of estimators whose own scores cannot be compared.
+        If the space is given twice or empty, or does not fit the estimator or ``n_iter``.
     TypeError
         If a parameter of the space has a single value.
     ValueError
-        If ``scoring``, ``refit``, ``history`` or ``dataset`` is wrong, ``n_iter="all"`` is given
-        together with ``stop_when_flat`` or ``racing``, or nothing can stop early that should.
-    FileNotFoundError, PriorError
-        If ``prior`` names nothing that can be read.
+        If ``scoring``, ``refit``, ``history``, ``prior`` or ``dataset`` is wrong, if
+        ``n_iter="all"`` is given together with ``stop_when_flat`` or ``racing``, or if nothing can
+        stop early that should.
     """
     _check_scoring(search.scoring)
     scorers, refit_metric = resolve_scorers(search)
@@ -130,11 +127,9 @@ def resolve_arguments(search: Any) -> Arguments:
     if search.dataset == "":
         raise ValueError("dataset='' is empty. Pass the data set's name, or None.")
     check_prior(search.prior)
-    space = _resolve_space(search)
+    scale = target_scale(search.estimator, y)
+    space = _resolve_space(search, scale)
     space.check(search.estimator)
-    if search.scoring is None:
-        choices = space.part_choices(search.estimator)
-        check_own_scores(replace_parts(search.estimator, parts) for parts in choices)
     metrics = Metrics(
         scorers,
         search.estimator,
@@ -144,10 +139,7 @@ def resolve_arguments(search: Any) -> Arguments:
     )
     if metrics.is_multiple:
         metrics.check_refit(metrics.names)
-    if isinstance(search.refit, OneStandardError):
-        search.refit.check_params(space.names)
-        search.refit.check_values(space.listed_values(search.refit.param))
-    if isinstance(search.refit, OneStandardError | BestWithin) and not callable(search.scoring):
+    if isinstance(search.refit, BestWithin) and not callable(search.scoring):
         search.refit.check_metric(metrics.names)
     n_iter = _resolve_n_iter(search, space)
     estimator = search.estimator
@@ -173,24 +165,8 @@ def resolve_arguments(search: Any) -> Arguments:
         notes=list(
             _notes(search.estimator, space, is_default_space, walks_grid or as_given is not None)
         ),
+        target_scale=scale,
     )
-
-
-def in_target_units(arguments: Arguments, y: Any) -> Arguments:
-    """Return the arguments with default ranges in units of the targets' standard deviation.
-
-    Parameters
-    ----------
-    arguments : Arguments
-    y : array-like or None
-
-    Returns
-    -------
-    Arguments
-    """
-    scale = target_scale(arguments.estimator, y)
-    space = scale_default_space(arguments.estimator, arguments.space, scale)
-    return replace(arguments, space=space, target_scale=scale)
 
 
 def resolve_history(given: Any) -> SearchHistory | ReadOnlyHistory | None:
@@ -210,7 +186,7 @@ def resolve_history(given: Any) -> SearchHistory | ReadOnlyHistory | None:
     return None if given is False else open_history(given)
 
 
-def _resolve_space(search: Any) -> SearchSpace:
+def _resolve_space(search: Any, scale: float) -> SearchSpace:
     given = [search.param_distributions, search.param_grid]
     if all(space is not None for space in given):
         raise SearchSpaceError(
@@ -219,9 +195,9 @@ def _resolve_space(search: Any) -> SearchSpace:
         )
     chosen = given[0] if given[0] is not None else given[1]
     if chosen is None:
-        chosen = default_search_space(search.estimator)
+        chosen = default_search_space(search.estimator, target_scale=scale)
     elif search.n_iter != "all" and isinstance(chosen, (Mapping, list, tuple)):
-        chosen = expand_choices(search.estimator, chosen)
+        chosen = expand_choices(search.estimator, chosen, scale)
     space = SearchSpace(chosen)
     if search.early_stopping is not None:
         space = SearchSpace(without_default_rounds(search.estimator, chosen))
@@ -277,25 +253,13 @@ def _notes(
 
 def _resolve_n_iter(search: Any, space: SearchSpace) -> int:
     if search.n_iter == "all":
-        if search.racing:
-            raise ValueError(
-                f"racing={search.racing} leaves out folds of candidates that will not win, but "
-                "n_iter='all' gives all scores of GridSearchCV. Set n_iter to a number of "
-                "candidates, or racing to False."
-            )
-        for name in ("stop_when_flat", "target_score"):
-            if (value := getattr(search, name)) is not None:
+        for name in ("racing", "stop_when_flat", "target_score", "start"):
+            if (value := getattr(search, name)) not in (None, False):
                 raise ValueError(
-                    f"{name}={value} ends a search before all candidates are evaluated, but "
-                    "n_iter='all' asks for all of them. Set n_iter to a number of candidates, or "
-                    f"{name} to None."
+                    f"{name}={value} does not go with n_iter='all', which evaluates the whole "
+                    "space as GridSearchCV does. Set n_iter to a number of candidates, or leave "
+                    f"{name} out."
                 )
-        if search.start is not None:
-            raise ValueError(
-                "start names candidates to try first, but n_iter='all' evaluates the whole space "
-                "in the order of GridSearchCV. Set n_iter to a number of candidates, or leave "
-                "start out."
-            )
         if not np.isfinite(space.size):
             drawn = [n for s in space.spaces for n in s if hasattr(s[n], "rvs")]
             raise SearchSpaceError(

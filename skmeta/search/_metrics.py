@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
-from sklearn.utils import get_tags
 
 from skmeta._sklearn_compat import (
     ScorerParts,
@@ -17,16 +16,15 @@ from skmeta._sklearn_compat import (
     scorer_parts,
     scorers_by_name,
 )
-from skmeta.exceptions import SearchSpaceError
 from skmeta.search._refit import check_refit
 from skmeta.search.history import mask_password
 from skmeta.search.record import CandidateRecord
-from skmeta.search.space import predictor_name, stable_repr
+from skmeta.search.space import stable_repr
 
-# Longer strings in the arguments of a scorer do not become part of a metric's name.
-_MAX_STRING = 30
+# Longer arguments of a scorer do not become part of a metric's name.
+_MAX_TEXT = 30
 
-__all__ = ["Metrics", "check_own_scores", "metric_name", "metric_names"]
+__all__ = ["Metrics", "metric_name", "metric_names"]
 
 
 class Metrics:
@@ -182,37 +180,6 @@ def _name_of_own_score(estimator: Any) -> str:
     return "r2" if is_regressor(estimator) else f"{type(estimator).__name__}.score"
 
 
-def check_own_scores(estimators: Iterable[Any]) -> None:
-    """Raise if the ``score`` methods of some estimators do not measure the same.
-
-    Parameters
-    ----------
-    estimators : iterable of estimator
-        Those that say that they are of no kind are not compared.
-
-    Raises
-    ------
-    SearchSpaceError
-    """
-    kinds: dict[str, str] = {}
-    for estimator in estimators:
-        kind = get_tags(estimator).estimator_type
-        if kind is not None:
-            kinds.setdefault(kind, predictor_name(estimator))
-        if len(kinds) > 1:
-            (one, one_name), (other, other_name) = kinds.items()
-            raise SearchSpaceError(
-                f"The search chooses between {one_name} ({_spaced(one)}) and {other_name} "
-                f"({_spaced(other)}). scoring=None compares candidates by their own score methods, "
-                "which measure different things. Pass estimators of one kind, or set scoring to a "
-                "metric that is right for all of them."
-            )
-
-
-def _spaced(kind: str) -> str:
-    return kind.replace("_", " ")
-
-
 def metric_names(scorers: Mapping[str, Any], estimator: Any) -> dict[str, str]:
     """Return the name of each of several scorers, by the name that the user gave it.
 
@@ -268,31 +235,12 @@ def _spell(parts: ScorerParts) -> str:
 
 
 def _spell_value(value: Any) -> str:
-    """Return the text of an argument, without passwords and long strings.
-
-    The name of a metric is stored in histories, and a long string may be a secret.
-    """
-    strings = _strings_in(value)
-    shown = [mask_password(text) for text in strings]
-    if shown == strings and all(len(text) <= _MAX_STRING for text in shown):
-        return repr(value)
-    if isinstance(value, str) and len(shown[0]) <= _MAX_STRING:
-        return repr(shown[0])
-    # The digest makes the names of different metrics different. It does not depend on passwords.
-    text = stable_repr(value if shown == strings else shown)
+    """Return the text of an argument; of a long one a digest, as it may hold a secret."""
+    text = repr(value)
+    if len(text) <= _MAX_TEXT and mask_password(text) == text:
+        return text
+    text = stable_repr(value)
     return f"digest:{hashlib.sha256(text.encode('utf-8', 'backslashreplace')).hexdigest()[:12]}"
-
-
-def _strings_in(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, Mapping):
-        value = [*value, *value.values()]
-    if isinstance(value, list | tuple | set | frozenset):
-        return [text for item in value for text in _strings_in(item)]
-    if isinstance(value, np.ndarray):
-        return _strings_in(value.tolist())
-    return []
 
 
 def _failed(candidate: CandidateRecord, fold: int) -> bool:

@@ -1,9 +1,7 @@
 """Choose the prior of a search: the user's own, one learned from the history, or a shipped one."""
 
 import difflib
-import os
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from skmeta._warnings import warn_caller
@@ -23,23 +21,20 @@ def check_prior(given: Any) -> None:
 
     Parameters
     ----------
-    given : "auto", "history", "shipped", None, a prior or path-like
+    given : "auto", "history", "shipped", None or a prior
 
     Raises
     ------
-    FileNotFoundError
-        With the nearest kind of prior, or the nearest file in the folder.
+    ValueError
+        With the nearest kind of prior.
     """
-    if given is None or isinstance(given, Prior) or given in _KINDS or os.path.isfile(given):
+    if given is None or isinstance(given, Prior) or given in _KINDS:
         return
-    looks_like_path = Path(given).name != str(given) or Path(given).suffix
-    kinds_like = difflib.get_close_matches(str(given), _KINDS, n=1, cutoff=0.5)
-    near = _files_like(given) if looks_like_path else kinds_like or _files_like(given)
+    near = difflib.get_close_matches(given, _KINDS, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    kinds = ", ".join(map(repr, _KINDS))
-    raise FileNotFoundError(
-        f"prior={given!r} is neither one of {kinds} nor a file.{hint} Pass one of these, a "
-        "SearchPrior, or the path of a file that SearchPrior.save wrote."
+    raise ValueError(
+        f"prior={given!r} is none of {', '.join(map(repr, _KINDS))}.{hint} Pass one of these, a "
+        "SearchPrior (SearchPrior.load reads a file), or None."
     )
 
 
@@ -50,7 +45,7 @@ def resolve_prior(
 
     Parameters
     ----------
-    given : "auto", "history", "shipped", None, a prior or path-like
+    given : "auto", "history", "shipped", None or a prior
     record : SearchRecord
         The search.
     history : history or None
@@ -92,12 +87,10 @@ def _parts(
         own: list[Any] = list(given.parts)
     elif isinstance(given, SearchPrior | AlgorithmSelectionPrior):
         own = [given]
-    elif given in _KINDS:
+    else:
         learned = _learn(history, record) if given != "shipped" and history is not None else None
         ships = given != "history"
         return [learned, load_shipped(record.estimator, record.refit_metric) if ships else None]
-    else:
-        own = [SearchPrior.load(given)]
     _check_estimators(own, record.estimator)
     return own
 
@@ -122,18 +115,6 @@ def _estimators_of(prior: SearchPrior | AlgorithmSelectionPrior) -> set[str]:
 
 def _spell(names: set[str]) -> str:
     return " or ".join(sorted(names))
-
-
-def _files_like(given: Any) -> list[str]:
-    path = Path(given).expanduser()
-    try:
-        names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
-    except OSError:  # no such folder, or one that cannot be read
-        return []
-    return [
-        str(path.parent / name)
-        for name in difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
-    ]
 
 
 # -- the user's own searches ---------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import difflib
 import math
 import pickle
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -12,181 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import SearchSpaceError, SkmetaWarning
+from skmeta.exceptions import SkmetaWarning
 
 __all__ = [
     "BestWithin",
-    "OneStandardError",
     "best_within",
     "check_refit",
     "neg_model_size",
-    "one_standard_error",
     "result_metric",
 ]
-
-
-def one_standard_error(
-    param: str, *, smaller_is_simpler: bool = True, metric: str | None = None
-) -> "OneStandardError":
-    """Return a rule for ``refit``: the simplest candidate about as good as the best one.
-
-    The rule takes the candidates whose mean score is at most one standard error below the best
-    one. Among them it chooses the one with the simplest value of a parameter, and of equally
-    simple ones the one with the best score. The standard error is that of the best candidate's
-    mean over the folds.
-
-    Parameters
-    ----------
-    param : str
-        Parameter by which candidates are compared, as in the search space. Its values have to be
-        numbers or None. None counts as infinity, which is what it means for ``max_depth`` and
-        ``max_leaf_nodes``. Candidates without the parameter are not chosen.
-    smaller_is_simpler : bool, default=True
-        True for a depth or a number of leaves, False for the strength of a penalty.
-    metric : str, default=None
-        Metric to compare by, if the search has several: a key of ``scoring``. The search then
-        maximises it.
-
-    Returns
-    -------
-    rule : callable
-        Takes ``cv_results_`` and returns the row of the chosen candidate. It can be passed as
-        ``refit`` to the searches of scikit-learn too, and it can be pickled.
-
-    Raises
-    ------
-    SearchSpaceError
-        When the search begins, if no candidate has the parameter, or a value is no number.
-    ValueError
-        When the search begins, if the metric is not among those of the search, or there is only
-        one fold, so that there is no standard error. Searches of scikit-learn raise these errors
-        at their end.
-
-    References
-    ----------
-    T. Hastie, R. Tibshirani, J. Friedman (2009), "The Elements of Statistical Learning", second
-    edition, section 7.10.1.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.tree import DecisionTreeClassifier
-    >>> from skmeta.search import MetaLearnedSearchCV, one_standard_error
-    >>> X, y = load_iris(return_X_y=True)
-    >>> search = MetaLearnedSearchCV(
-    ...     DecisionTreeClassifier(random_state=0),
-    ...     {"max_depth": [1, 2, 3, 4, 5, 6]},
-    ...     n_iter="all",
-    ...     refit=one_standard_error("max_depth"),
-    ... ).fit(X, y)
-    >>> search.best_params_
-    {'max_depth': 3}
-    """
-    return OneStandardError(param, smaller_is_simpler, metric)
-
-
-@dataclass(frozen=True)
-class OneStandardError:
-    """The rule that `one_standard_error` returns; see there for its attributes."""
-
-    param: str
-    smaller_is_simpler: bool = True
-    metric: str | None = None
-
-    def __call__(self, results: Mapping[str, Any]) -> int:
-        """Return the row of ``cv_results_`` of the simplest candidate within one standard error."""
-        metric = result_metric(results, self.metric)
-        means = np.asarray(results[f"mean_test_{metric}"], dtype=np.float64)
-        complexity = self._complexity(results["params"])
-        if np.isnan(means).all():
-            return 0
-        best = int(np.nanargmax(means))
-        margin = _standard_error(results, metric, best)
-        # Rounding must not decide between candidates with equal folds.
-        near = means >= means[best] - margin - 1e-12 * abs(means[best])
-        eligible = np.flatnonzero(near & ~np.isnan(complexity))
-        if not len(eligible):
-            return best
-        order = np.lexsort((-means[eligible], complexity[eligible]))
-        return int(eligible[order[0]])
-
-    def check_metric(self, metrics: Collection[str]) -> None:
-        """Raise if it is not said by which of the metrics of a search candidates are compared.
-
-        Parameters
-        ----------
-        metrics : collection of str
-
-        Raises
-        ------
-        ValueError
-        """
-        _choose(metrics, self.metric, None)
-
-    def check_n_folds(self, n_folds: int) -> None:
-        """Raise if there are too few folds for a standard error.
-
-        Parameters
-        ----------
-        n_folds : int
-
-        Raises
-        ------
-        ValueError
-        """
-        _check_n_folds(n_folds)
-
-    def check_values(self, values: Iterable[Any]) -> None:
-        """Raise if some values of the parameter are neither numbers nor None.
-
-        Parameters
-        ----------
-        values : iterable
-
-        Raises
-        ------
-        SearchSpaceError
-        """
-        for value in values:
-            self._number({self.param: value})
-
-    def check_params(self, names: Collection[str]) -> None:
-        """Raise if the parameter is not among those of a search.
-
-        Parameters
-        ----------
-        names : collection of str
-
-        Raises
-        ------
-        SearchSpaceError
-        """
-        if self.param not in names:
-            # Names without the step's prefix or in another case come first, then typing errors.
-            near = [name for name in names if name.lower().endswith(self.param.lower())]
-            near += difflib.get_close_matches(self.param, names, n=1, cutoff=0.5)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise SearchSpaceError(
-                f"one_standard_error({self.param!r}) names a parameter that no candidate has.{hint}"
-                f" The parameters of the search are {sorted(names)}."
-            )
-
-    def _complexity(self, candidates: Collection[Mapping[str, Any]]) -> NDArray[np.float64]:
-        """Return how complex each candidate is; NaN for one without the parameter."""
-        self.check_params({name for params in candidates for name in params})
-        values = [self._number(params) for params in candidates]
-        return np.array(values) if self.smaller_is_simpler else -np.array(values)
-
-    def _number(self, params: Mapping[str, Any]) -> float:
-        value = params.get(self.param, math.nan)
-        if value is None:
-            return math.inf
-        if not isinstance(value, Real):
-            raise SearchSpaceError(
-                f"one_standard_error({self.param!r}) compares numbers, but a candidate has the "
-                f"value {value!r}. Name a parameter whose values are numbers or None."
-            )
-        return float(value)
 
 
 def best_within(limits: Mapping[str, float], *, metric: str | None = None) -> "BestWithin":
@@ -365,7 +199,7 @@ def check_refit(refit: Any, metrics: Collection[str], *, needs_best: bool = Fals
     ------
     ValueError
     """
-    if isinstance(refit, OneStandardError | BestWithin):
+    if isinstance(refit, BestWithin):
         refit.check_metric(metrics)
     elif needs_best and not refit:
         raise ValueError(
@@ -418,20 +252,3 @@ def _choose(metrics: Collection[str], metric: str | None, default: Any) -> str:
     raise ValueError(
         f"The metrics of the search are {metrics}; {given}. Set metric to one of them."
     )
-
-
-def _standard_error(results: Mapping[str, Any], metric: str, row: int) -> float:
-    """Return the standard error of a candidate's mean score over the folds."""
-    folds: list[float] = []
-    while (key := f"split{len(folds)}_test_{metric}") in results:
-        folds.append(float(results[key][row]))
-    _check_n_folds(len(folds))
-    return float(np.std(folds, ddof=1)) / math.sqrt(len(folds))
-
-
-def _check_n_folds(n_folds: int) -> None:
-    if n_folds < 2:
-        raise ValueError(
-            f"one_standard_error needs scores on at least 2 folds, got {n_folds}. Use another cv, "
-            "or refit=True."
-        )

@@ -31,7 +31,6 @@ from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryWarning, SearchStoppedWarning
 from skmeta.search._arguments import (
     Arguments,
-    in_target_units,
     resolve_arguments,
     with_one_estimator,
 )
@@ -46,7 +45,6 @@ from skmeta.search._evaluate import (
 from skmeta.search._fit_params import FitData, check_fit_data
 from skmeta.search._open_record import OpenRecord, open_record
 from skmeta.search._propose import AS_GIVEN, GridProposer, ModelProposer, Proposer
-from skmeta.search._refit import OneStandardError
 from skmeta.search._report import Progress
 from skmeta.search._shared import SharedBatches
 from skmeta.search._stopping import (
@@ -76,14 +74,11 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     """
     begun = time.monotonic()
     single = with_one_estimator(search)
-    arguments = resolve_arguments(single)
+    arguments = resolve_arguments(single, y)
     data = check_fit_data(single, arguments.space, X, y, params)
-    arguments = in_target_units(arguments, data.y)
     callbacks = callback_context(search, max_subtasks=1 + (search.refit is not False))
     with fit_task(callbacks, search, X=data.X, y=data.y, metadata=data.metadata):
         folds = draw_folds(search.cv, arguments.estimator, data)
-        if isinstance(search.refit, OneStandardError):
-            search.refit.check_n_folds(len(folds.splits))
         if search.return_predictions:
             check_predictions(search.return_predictions, arguments, folds, data.n_rows)
         with open_record(single, arguments, data, folds) as record:

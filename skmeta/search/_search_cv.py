@@ -66,11 +66,11 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
         ``SearchHistory(..., shared=True)``, several processes work on one search.
     dataset : str, default=None
         Name of the data set in the history; by default a digest of its rows.
-    prior : "auto", "history", "shipped", None, a prior or path-like, default="auto"
+    prior : "auto", "history", "shipped", None or a prior, default="auto"
         What is known from past searches. ``"history"`` is learned from the history, ``"shipped"``
         comes with the package for this kind of estimator (:func:`describe_prior`), ``"auto"``
-        joins both, and None uses none. A :class:`SearchPrior`, the path of its file, or
-        ``prior_`` of another search is taken as it is.
+        joins both, and None uses none. A :class:`SearchPrior`, or ``prior_`` of another search,
+        is taken as it is.
     exclude_same_data : bool, default=False
         Leave out what the prior knows of this very data set, or of one that shares half of its
         rows. Set it if the outcome is compared with scores on rows that past searches saw, as in
@@ -114,9 +114,8 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
         among the `n_iter` candidates. Not for ``n_iter="all"``.
     scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score : optional
         As in :class:`~sklearn.model_selection.RandomizedSearchCV`. If `refit` does not name one
-        of several metrics, the search maximises the first one. :func:`one_standard_error` is a
-        rule for `refit` that prefers simple candidates, :func:`best_within` one that keeps limits
-        of time, model size or other metrics.
+        of several metrics, the search maximises the first one. :func:`best_within` is a rule for
+        `refit` that keeps limits of time, model size or other metrics.
         With ``verbose=1`` there is one line per candidate, in the order in which they finish: its
         number, score, the best score so far, why it was tried, the seconds of its fits and scores
         added up, the seconds on the clock since the search began, and parameters: all of a new
@@ -174,8 +173,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     ------
     SearchSpaceError
         If the space is given twice or empty, or names a parameter that the estimator does not
-        have; if none is given and nothing in the estimator has a default one; if it chooses between
-        classifiers and regressors, or other kinds of estimators, without `scoring`.
+        have; if none is given and nothing in the estimator has a default one.
     PriorError
         If `prior` was learned from searches of other estimators.
     HistoryError, HistoryFormatError
@@ -187,7 +185,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     --------
     SearchHistory : The record of past searches.
     SearchPrior : What is learned from it.
-    one_standard_error : A rule for `refit`.
+    best_within : A rule for `refit`.
 
     Notes
     -----
@@ -220,7 +218,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         "param_grid": [dict, list, tuple, None],
         "n_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"all"})],
         "history": [None, bool, str, os.PathLike, SearchHistory, ReadOnlyHistory],
-        "prior": [None, str, os.PathLike, SearchPrior, AlgorithmSelectionPrior, JointPrior],
+        "prior": [None, str, SearchPrior, AlgorithmSelectionPrior, JointPrior],
         "dataset": [str, None],
         "exclude_same_data": ["boolean"],
         # Names are checked later, so that the error can name the nearest one.

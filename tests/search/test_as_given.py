@@ -162,7 +162,7 @@ class OnlyWhatWasSet:
 @pytest.mark.parametrize("history", [None, "history.db"])
 def test_parameters_that_get_params_does_not_list(monkeypatch, tmp_path, history):
     space = {"max_depth": randint(1, 6), "min_samples_leaf": randint(1, 9)}
-    monkeypatch.setattr(_arguments, "default_search_space", lambda estimator: space, raising=True)
+    monkeypatch.setattr(_arguments, "default_search_space", lambda estimator, **scale: space)
     settings = {"history": tmp_path / history} if history else {}
     found = search(OnlyWhatWasSet(random_state=0), n_iter=8, **settings)
     params, sources = found.cv_results_["params"], list(found.cv_results_["source"])

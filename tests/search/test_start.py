@@ -117,8 +117,8 @@ def test_what_does_not_fit_is_refused(iris, start, error, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"start": [{"C": 1}]}, "start names candidates to try first, but n_iter='all'"),
-        ({"target_score": 0.9}, "target_score=0.9 ends a search before all candidates"),
+        ({"start": [{"C": 1}]}, r"start=.* does not go with n_iter='all'"),
+        ({"target_score": 0.9}, "target_score=0.9 does not go with n_iter='all'"),
     ],
 )
 def test_a_whole_grid_takes_neither(iris, settings, message):

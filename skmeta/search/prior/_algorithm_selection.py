@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmeta.search.prior._immutable import describe_in_html
 from skmeta.search.prior._prior import SearchPrior
 from skmeta.search.prior._resemblance import weights_by_resemblance
 from skmeta.search.record import Configuration
@@ -126,10 +125,6 @@ class AlgorithmSelectionPrior:
     def __repr__(self) -> str:
         tasks = "1 task" if len(self) == 1 else f"{len(self)} tasks"
         return f"AlgorithmSelectionPrior({tasks}, {' | '.join(self._priors)})"
-
-    def _repr_html_(self) -> str:
-        """Return what the prior knows as an HTML table, for notebooks."""
-        return describe_in_html(self)
 
     @property
     def estimators(self) -> tuple[str, ...]:

@@ -1,11 +1,6 @@
 """Base class of immutable objects, which clones and copies share."""
 
-from collections.abc import Sequence
 from typing import Any, NoReturn, Self
-
-from skmeta._html import facts_table
-
-_MOST_SHOWN = 8  # names in one line of a table
 
 
 class Immutable:
@@ -33,29 +28,3 @@ class Immutable:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
-
-    def _repr_html_(self) -> str:
-        """Return what the prior knows as an HTML table, for notebooks."""
-        return describe_in_html(self)
-
-
-def describe_in_html(prior: Any) -> str:
-    """Return what a prior of searches knows as an HTML table."""
-    n_evaluations = getattr(prior, "n_evaluations", None)
-    facts = {
-        "past searches": len(prior),
-        "estimators": _list(getattr(prior, "estimators", None)),
-        "metrics": _list(getattr(prior, "metrics", None)),
-        "configurations": None if n_evaluations is None else f"{n_evaluations:,}",
-        "parameters": _list(getattr(prior, "parameters", None)),
-        "data sets": _list(getattr(prior, "datasets", None)),
-    }
-    return facts_table(type(prior).__name__, facts)
-
-
-def _list(names: Sequence[str] | None) -> str | None:
-    if names is None:
-        return None
-    shown = list(dict.fromkeys(names))
-    more = len(shown) - _MOST_SHOWN
-    return ", ".join(shown[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")

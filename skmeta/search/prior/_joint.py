@@ -102,10 +102,6 @@ class JointPrior:
     def __repr__(self) -> str:
         return f"JointPrior({', '.join(map(repr, self._parts))})"
 
-    def _repr_html_(self) -> str:
-        """Return what both parts know as HTML tables, for notebooks."""
-        return "".join(part._repr_html_() for part in self._parts)
-
     def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
         """Encode configurations by each part; squared distances are means over the parts."""
         blocks = [part.encode(configurations, names) for part in self._parts]

@@ -7,6 +7,8 @@ from typing import Any, Self
 
 from skmeta.search.record import PastSearch, sketch_similarity
 
+_NEAR_DUPLICATE = 0.5  # similarity of sketches
+
 
 @dataclass(frozen=True)
 class PastTask:
@@ -50,13 +52,12 @@ class PastTask:
         datasets: Collection[str],
         data_digests: Collection[str],
         data_sketch: Sequence[int],
-        threshold: float,
     ) -> bool:
         """Return whether the search was on one of some data sets, or on a near duplicate."""
         return (
             self.dataset in datasets
             or (self.data_digest != "" and self.data_digest in data_digests)
-            or sketch_similarity(self.data_sketch, data_sketch) >= threshold
+            or sketch_similarity(self.data_sketch, data_sketch) >= _NEAR_DUPLICATE
         )
 
     def about(self, sketch: Sequence[int], dataset_features: Mapping[str, float]) -> Self:

@@ -147,7 +147,6 @@ class SearchPrior(PastSurfaces):
         datasets: Collection[str] = (),
         data_digests: Collection[str] = (),
         data_sketch: Sequence[int] = (),
-        threshold: float = 0.5,
     ) -> Self:
         """Leave out the past searches on some data sets.
 
@@ -158,19 +157,15 @@ class SearchPrior(PastSurfaces):
         data_digests : collection of str
             Digests of their rows.
         data_sketch : sequence of int
-            MinHash sketch of a data set. Past data sets with at least the similarity `threshold`
-            are near duplicates and are left out.
-        threshold : float, default=0.5
-            Similarity from which data sets count as near duplicates.
+            MinHash sketch of a data set. Past data sets that share half of its rows are near
+            duplicates and are left out.
 
         Returns
         -------
         prior : SearchPrior
             The surfaces of the other searches do not change.
         """
-        left_out = [
-            task.is_on(datasets, data_digests, data_sketch, threshold) for task in self._tasks
-        ]
+        left_out = [task.is_on(datasets, data_digests, data_sketch) for task in self._tasks]
         return self.select([not left for left in left_out])
 
     def select(self, mask: Sequence[bool]) -> Self:

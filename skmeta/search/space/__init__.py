@@ -10,7 +10,6 @@ from skmeta.search.space._defaults import (
     default_search_space,
     expand_choices,
     kept_params,
-    register_search_space,
 )
 from skmeta.search.space._encoding import Domain, Encoding, is_logarithmic, parameter_names
 from skmeta.search.space._keys import candidate_key, stable_repr
@@ -20,7 +19,6 @@ from skmeta.search.space._round_limit import RoundLimit
 from skmeta.search.space._space import Candidate, SearchSpace
 from skmeta.search.space._target_units import (
     relative_configuration,
-    scale_default_space,
     target_scale,
 )
 
@@ -43,10 +41,8 @@ __all__ = [
     "parameter_names",
     "plain_value",
     "predictor_name",
-    "register_search_space",
     "relative_configuration",
     "replace_parts",
-    "scale_default_space",
     "short_names",
     "shown_value",
     "signature",

@@ -1,4 +1,4 @@
-"""Default search spaces: of an estimator, of a pipeline's steps together, and of a user's class."""
+"""Default search spaces: of an estimator, and of a pipeline's steps together."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
@@ -8,11 +8,10 @@ from skmeta.exceptions import SearchSpaceError
 from skmeta.search.space._boosting_table import BOOSTING_SPACES
 from skmeta.search.space._default_table import DEFAULT_SPACES, Space
 from skmeta.search.space._parts import is_estimator, is_placeholder, replace_parts, set_params_of
+from skmeta.search.space._target_units import in_target_units
 from skmeta.search.space._values import contains, is_distribution
 
-__all__ = ["default_search_space", "expand_choices", "kept_params", "register_search_space"]
-
-_registered: dict[type, Space | list[Space]] = {}
+__all__ = ["default_search_space", "expand_choices", "kept_params"]
 
 # Package -> class -> space.
 _TABLES: Mapping[str, Mapping[str, Space | list[Space]]] = {
@@ -21,13 +20,16 @@ _TABLES: Mapping[str, Mapping[str, Space | list[Space]]] = {
 }
 
 
-def default_search_space(estimator: Any) -> Space | list[Space]:
+def default_search_space(estimator: Any, *, target_scale: float = 1.0) -> Space | list[Space]:
     """Return the default search space of an estimator, or of all steps of a pipeline.
 
     Parameters
     ----------
     estimator : estimator
         If its class has no default space, its parts are searched that have one.
+    target_scale : float, default=1.0
+        Standard deviation of the targets, by which ranges in units of the target are multiplied.
+        A search without a space does that itself.
 
     Returns
     -------
@@ -43,10 +45,6 @@ def default_search_space(estimator: Any) -> Space | list[Space]:
         If neither the estimator nor any of its parts has a default space, or all parameters of
         the space were set.
 
-    See Also
-    --------
-    register_search_space : Give a class of your own a default space.
-
     Examples
     --------
     >>> from sklearn.linear_model import Ridge
@@ -55,7 +53,7 @@ def default_search_space(estimator: Any) -> Space | list[Space]:
     >>> sorted(default_search_space(make_pipeline(StandardScaler(), Ridge())))
     ['ridge__alpha']
     """
-    spaces = _default_of_parts(estimator)
+    spaces = _default_of_parts(estimator, target_scale)
     if spaces == [{}] and (kept := kept_params(estimator)):
         values = ", ".join(f"{name}={value!r}" for name, value in kept.items())
         raise SearchSpaceError(
@@ -64,16 +62,14 @@ def default_search_space(estimator: Any) -> Space | list[Space]:
         )
     if spaces == [{}]:
         known = {name for table in _TABLES.values() for name in table}
-        known |= {kind.__name__ for kind in _registered}
         raise SearchSpaceError(
-            f"{type(estimator).__name__} has no default search space. Pass param_distributions, "
-            "or give the class one with skmeta.search.register_search_space. There are spaces for "
-            f"{', '.join(sorted(known))}."
+            f"{type(estimator).__name__} has no default search space. Pass param_distributions. "
+            f"There are spaces for {', '.join(sorted(known))}."
         )
     return spaces[0] if len(spaces) == 1 else spaces
 
 
-def expand_choices(estimator: Any, space: Any) -> Any:
+def expand_choices(estimator: Any, space: Any, target_scale: float = 1.0) -> Any:
     """Add the default space of each part to sub-spaces that only choose between parts.
 
     Parameters
@@ -85,6 +81,8 @@ def expand_choices(estimator: Any, space: Any) -> Any:
         ``"passthrough"``, ``"drop"`` or None, such as
         ``{"clf": [SVC(), RandomForestClassifier()]}``. It becomes one sub-space for each
         combination of parts. Other sub-spaces are returned unchanged.
+    target_scale : float, default=1.0
+        As in `default_search_space`.
 
     Returns
     -------
@@ -93,7 +91,7 @@ def expand_choices(estimator: Any, space: Any) -> Any:
     expanded: list[Any] = []
     listed: Sequence[Any] = [space] if isinstance(space, Mapping) else space
     for one in listed:
-        expanded += _expand(estimator, one) if _only_chooses_parts(one) else [one]
+        expanded += _expand(estimator, one, target_scale) if _only_chooses_parts(one) else [one]
     return expanded[0] if len(expanded) == 1 else expanded
 
 
@@ -110,70 +108,30 @@ def _only_chooses_parts(space: Any) -> bool:
     )
 
 
-def _expand(estimator: Any, space: Mapping[str, Any]) -> list[Space]:
+def _expand(estimator: Any, space: Mapping[str, Any], target_scale: float) -> list[Space]:
     expanded = []
     for parts in product(*space.values()):
         chosen = dict(zip(space, parts, strict=True))
         fixed = {name: [part] for name, part in chosen.items()}
         try:
-            defaults = _default_of_parts(replace_parts(estimator, chosen))
+            defaults = _default_of_parts(replace_parts(estimator, chosen), target_scale)
         except ValueError:  # the check of the space will tell which name is wrong
             return [dict(space)]
         expanded += [{**fixed, **default} for default in defaults]
     return expanded
 
 
-def register_search_space(
-    estimator_class: type, space: Mapping[str, Any] | Sequence[Mapping[str, Any]]
-) -> None:
-    """Set the default search space of a class of estimators.
-
-    Parameters
-    ----------
-    estimator_class : type
-        It also holds for subclasses that have no space of their own.
-    space : dict or list of dict
-        As for MetaLearnedSearchCV, with names of parameters that have no prefix.
-
-    Raises
-    ------
-    TypeError
-        If `estimator_class` is not a class.
-    SearchSpaceError
-        If the space is empty.
-
-    Examples
-    --------
-    >>> from scipy.stats import loguniform
-    >>> from sklearn.linear_model import BayesianRidge
-    >>> register_search_space(BayesianRidge, {"alpha_1": loguniform(1e-8, 1e-2)})
-    >>> sorted(default_search_space(BayesianRidge()))
-    ['alpha_1']
-    """
-    if not isinstance(estimator_class, type):
-        raise TypeError(
-            f"estimator_class must be a class, got {estimator_class!r}. Pass "
-            f"{type(estimator_class).__name__}, not an instance of it."
-        )
-    listed = [space] if isinstance(space, Mapping) else list(space)
-    if not listed or not all(listed):
-        raise SearchSpaceError(
-            f"The search space of {estimator_class.__name__} is empty. Name at least one parameter."
-        )
-    _registered[estimator_class] = [dict(one) for one in listed]
-
-
-def _default_of_parts(estimator: Any) -> list[Space]:
+def _default_of_parts(estimator: Any, target_scale: float) -> list[Space]:
     """Return the sub-spaces of an estimator: its own, or all combinations of its parts'."""
-    own = _default_of_class(type(estimator))
-    if own is not None:
-        return _without_set(estimator, own)
+    kind, own = _default_of_class(type(estimator))
+    if own:
+        return [in_target_units(kind, s, target_scale) for s in _without_set(estimator, own)]
     spaces: list[Space] = [{}]
     for name, part in {**estimator.get_params(deep=False), **_steps(estimator)}.items():
         if is_estimator(part):
             prefixed = [
                 {f"{name}__{key}": value for key, value in space.items()}
-                for space in _default_of_parts(part)
+                for space in _default_of_parts(part, target_scale)
             ]
             spaces = [{**one, **other} for one in spaces for other in prefixed]
     return spaces
@@ -190,8 +148,8 @@ def kept_params(estimator: Any) -> dict[str, Any]:
     -------
     dict
     """
-    own = _default_of_class(type(estimator))
-    if own is not None:
+    _, own = _default_of_class(type(estimator))
+    if own:
         names = {name for space in own for name in space}
         return {name: v for name, v in set_params_of(estimator).items() if name in names}
     kept: dict[str, Any] = {}
@@ -225,12 +183,11 @@ def _steps(estimator: Any) -> dict[str, Any]:
     return {step[0]: step[1] for step in named}
 
 
-def _default_of_class(kind: type) -> list[Space] | None:
+def _default_of_class(kind: type) -> tuple[str, list[Space]]:
+    """Return the sub-spaces of a class or its base, and the name of that; an empty list if none."""
     for base in kind.__mro__:
-        space = _registered.get(base)
-        if space is None:
-            package = base.__module__.partition(".")[0]
-            space = _TABLES.get(package, {}).get(base.__name__)
+        package = base.__module__.partition(".")[0]
+        space = _TABLES.get(package, {}).get(base.__name__)
         if space is not None:
-            return [dict(one) for one in ([space] if isinstance(space, dict) else space)]
-    return None
+            return base.__name__, [dict(s) for s in ([space] if isinstance(space, dict) else space)]
+    return "", []

@@ -90,11 +90,6 @@ class SearchSpace:
         """Return all candidates of a finite space, in the order of ParameterGrid."""
         return list(ParameterGrid(self.spaces))
 
-    def listed_values(self, name: str) -> list[Any]:
-        """Return the values of a parameter in all sub-spaces that have a list of them."""
-        sources = [space[name] for space in self.spaces if name in space]
-        return [value for s in sources if not is_distribution(s) for value in s]
-
     def check(self, estimator: Any) -> None:
         """Raise if an estimator lacks a parameter of the space.
 

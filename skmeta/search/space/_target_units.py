@@ -10,7 +10,7 @@ ElasticNet is left out. The L1 part of its penalty has the target's unit, and th
 On recorded searches, the prior was worse with a relative ``alpha``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
@@ -19,11 +19,9 @@ from sklearn.base import is_regressor
 from sklearn.compose import TransformedTargetRegressor
 
 from skmeta.search.record import Configuration, Value
-from skmeta.search.space._default_table import DEFAULT_SPACES
-from skmeta.search.space._parts import replace_parts
-from skmeta.search.space._space import SearchSpace
+from skmeta.search.space._default_table import Space
 
-__all__ = ["relative_configuration", "scale_default_space", "target_scale"]
+__all__ = ["in_target_units", "relative_configuration", "target_scale"]
 
 # Class -> parameter -> power of the target's unit.
 _UNITS: Mapping[str, Mapping[str, int]] = {
@@ -95,51 +93,24 @@ def relative_configuration(configuration: Configuration, scale: float) -> Config
     return {**configuration, **changed} if changed else configuration
 
 
-def scale_default_space(estimator: Any, space: SearchSpace, scale: float) -> SearchSpace:
-    """Return a space whose default ranges are in units of the target's standard deviation.
+def in_target_units(kind: str, space: Space, scale: float) -> Space:
+    """Return a default space with ranges in units of the target's standard deviation.
 
     Parameters
     ----------
-    estimator : estimator
-    space : SearchSpace
-        Only the very distributions of the default spaces are changed, not those of a user.
+    kind : str
+        Class of the estimator.
+    space : dict
+        Its space, for targets with deviation 1.
     scale : float
         What `target_scale` returned.
 
     Returns
     -------
-    SearchSpace
+    dict
     """
-    if scale == 1.0:
-        return space
-    scaled = []
-    for sub_space in space.spaces:
-        powers = dict(_powers(estimator, sub_space))
-        scaled.append(
-            {
-                name: _times(source, scale ** powers[name]) if name in powers else source
-                for name, source in sub_space.items()
-            }
-        )
-    return SearchSpace(scaled)
-
-
-def _powers(estimator: Any, sub_space: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """Yield the parameters of a sub-space that have their default range in units of the target."""
-    for parts in SearchSpace([dict(sub_space)]).part_choices(estimator):
-        built = replace_parts(estimator, parts)
-        params = built.get_params(deep=True)
-        for name, source in sub_space.items():
-            prefix, _, leaf = name.rpartition("__")
-            kind = type(params.get(prefix, None) if prefix else built).__name__
-            power = _UNITS.get(kind, {}).get(leaf)
-            if power is not None and any(source is one for one in _defaults(kind, leaf)):
-                yield name, power
-
-
-def _defaults(kind: str, name: str) -> list[Any]:
-    spaces = DEFAULT_SPACES.get(kind, [])
-    return [one.get(name) for one in ([spaces] if isinstance(spaces, dict) else spaces)]
+    powers = _UNITS.get(kind, {}) if scale != 1.0 else {}
+    return {n: _times(s, scale ** powers[n]) if n in powers else s for n, s in space.items()}
 
 
 def _times(distribution: Any, factor: float) -> Any:

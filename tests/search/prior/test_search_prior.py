@@ -167,11 +167,6 @@ def test_without_data_of_a_digest_or_like_a_sketch():
         ]
     )
     assert prior.without(data_sketch=(1, 2, 3, 4)).datasets == ("set 2", "set 3")
-    assert prior.without(data_sketch=(1, 2, 3, 4), threshold=0.9).datasets == (
-        "set 1",
-        "set 2",
-        "set 3",
-    )
     assert prior.without(data_sketch=(1, 2)) is prior, "sketches of another length say nothing"
     assert prior.without(data_digests=["d2", ""]).datasets == ("set 0", "set 1", "set 3")
     replaced = prior.with_datasets({"set 3": (1, 2, 3, 4)}, {})

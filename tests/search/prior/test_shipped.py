@@ -219,7 +219,9 @@ def test_the_users_own_searches_join(wine, tmp_path):
 
 def test_a_prior_that_is_no_file_is_told_before_any_fit(wine):
     search = MetaLearnedSearchCV(Ridge(), n_iter=2, prior="histroy")
-    with pytest.raises(FileNotFoundError, match="neither one of 'auto', 'history', 'shipped' nor"):
+    with pytest.raises(
+        ValueError, match=r"none of 'auto', 'history', 'shipped'.*Did you mean 'history'"
+    ):
         search.fit(*wine)
 
 

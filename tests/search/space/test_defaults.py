@@ -13,19 +13,11 @@ from sklearn.svm import SVC
 from sklearn.utils import all_estimators
 
 from skmeta.exceptions import SearchSpaceError
-from skmeta.search import MetaLearnedSearchCV, default_search_space, register_search_space
+from skmeta.search import MetaLearnedSearchCV, default_search_space
 from skmeta.search.space import _defaults as spaces
 from skmeta.search.space._default_table import DEFAULT_SPACES
 
 ESTIMATORS = {name: kind for name, kind in all_estimators() if name in DEFAULT_SPACES}
-
-
-@pytest.fixture
-def registered():
-    before = dict(spaces._registered)
-    yield
-    spaces._registered.clear()
-    spaces._registered.update(before)
 
 
 def test_the_table_names_estimators_of_scikit_learn():
@@ -63,22 +55,6 @@ def test_no_default_space():
         default_search_space(GaussianNB())
     with pytest.raises(SearchSpaceError, match="GaussianNB has no default search space"):
         MetaLearnedSearchCV(GaussianNB()).fit([[0.0], [1.0]] * 5, [0, 1] * 5)
-
-
-def test_users_register_their_own(registered):
-    class Mine(Ridge):
-        pass
-
-    assert list(default_search_space(Mine())) == ["alpha"], "a subclass inherits the space"
-    register_search_space(Mine, {"alpha": [1, 2], "solver": ["svd", "lsqr"]})
-    assert default_search_space(Mine()) == {"alpha": [1, 2], "solver": ["svd", "lsqr"]}
-    assert list(default_search_space(Ridge())) == ["alpha"]
-    register_search_space(GaussianNB, [{"var_smoothing": [1e-9]}, {"var_smoothing": [1e-3]}])
-    assert len(default_search_space(make_pipeline(GaussianNB()))) == 2
-    with pytest.raises(TypeError, match="must be a class"):
-        register_search_space(GaussianNB(), {"var_smoothing": [1]})
-    with pytest.raises(SearchSpaceError, match="empty"):
-        register_search_space(GaussianNB, {})
 
 
 def test_a_class_of_the_same_name_elsewhere_has_no_space():
@@ -219,9 +195,14 @@ class PassesOn(Base):
         return dict(vars(self))
 
 
-def test_defaults_of_a_base_class(registered):
+def test_defaults_of_a_base_class(monkeypatch):
     space = {"depth": [1, 2], "rate": [0.1, 1.0], "rounds": [50, 100]}
-    register_search_space(PassesOn, space)
+    monkeypatch.setitem(spaces._TABLES, PassesOn.__module__, {"PassesOn": space})
+
+    class Mine(PassesOn):
+        pass
+
+    assert default_search_space(Mine()) == space, "a subclass inherits the space"
     assert default_search_space(PassesOn()) == space
     assert sorted(default_search_space(PassesOn(depth=2))) == ["rate", "rounds"]
     assert sorted(default_search_space(PassesOn(rounds=100))) == ["depth", "rate"]
