@@ -88,7 +88,7 @@ def errors(learner, seed: int, n_tasks: int) -> np.ndarray:
     found = []
     for n_steps in STEPS:
         learner.set_params(n_inner_steps=n_steps, n_shot=5, n_query=N_QUERY)
-        found.append(learner.score_tasks(X, y, groups + 10**6, n_tasks=n_tasks))
+        found.append(-learner.score_tasks(X, y, groups + 10**6, n_tasks=n_tasks))
     return np.stack(found)
 
 

@@ -6,6 +6,7 @@ Supported are scikit-learn 1.6 and newer.
 """
 
 from collections.abc import Mapping
+from importlib import import_module
 from inspect import signature
 from typing import Any, NamedTuple
 
@@ -38,6 +39,7 @@ except ImportError as error:
 
 __all__ = [
     "BaseSearchCV",
+    "CallbackSupport",
     "HasMethods",
     "Interval",
     "Parallel",
@@ -49,6 +51,7 @@ __all__ = [
     "clone_parametrized",
     "cut_rounds",
     "delayed",
+    "drop_callbacks",
     "fit_and_score",
     "fit_context",
     "format_results",
@@ -66,6 +69,7 @@ __all__ = [
     "scorers_by_name",
     "search_constraints",
     "select_best_index",
+    "share_callback_parent",
     "validate_params",
 ]
 
@@ -86,6 +90,11 @@ PRIVATE_MULTIMETRIC_ATTRIBUTES = ("_scorers",)
 
 # Callbacks came with 1.9.
 _HAS_CALLBACKS = {"callback_ctx", "caller"} <= set(signature(_fit_and_score).parameters)
+CallbackSupport: type = (
+    import_module("sklearn.callback").CallbackSupportMixin
+    if _HAS_CALLBACKS
+    else type("CallbackSupport", (), {})
+)
 
 
 # -- estimators ------------------------------------------------------------------------------
@@ -154,16 +163,27 @@ def fit_and_score(
 # -- callbacks -------------------------------------------------------------------------------
 
 
-def callback_context(search: Any, max_subtasks: int) -> Any:
+def callback_context(estimator: Any, max_subtasks: int | None) -> Any:
     """Return the callback context of one call of `fit`; None before scikit-learn 1.9."""
     if not _HAS_CALLBACKS:
         return None
-    return search._init_callback_context(max_subtasks=max_subtasks)
+    return estimator._init_callback_context(max_subtasks=max_subtasks)
 
 
-def has_callbacks(search: Any) -> bool:
+def has_callbacks(estimator: Any) -> bool:
     """Whether callbacks were set on an estimator."""
-    return bool(getattr(search, "_skl_callbacks", ()))
+    return bool(getattr(estimator, "_skl_callbacks", ()))
+
+
+def drop_callbacks(estimator: Any) -> None:
+    """Remove the callbacks of an estimator, if it has some."""
+    vars(estimator).pop("_skl_callbacks", None)
+
+
+def share_callback_parent(estimator: Any, clone: Any) -> None:
+    """Let the clone of an estimator report to the same meta-estimator as the estimator."""
+    if "_parent_callback_ctx" in vars(estimator):
+        clone._parent_callback_ctx = estimator._parent_callback_ctx
 
 
 # -- scorers ---------------------------------------------------------------------------------

@@ -143,14 +143,15 @@ class AdaptationDisplay:
             varied, values = "n_inner_steps", n_inner_steps or range(2 * own_steps + 1)
         else:
             varied, values = "n_shot", n_shot or (1, 2, 5, 10)
+        is_classification = learner.prior_.kind == "classification"
         scores = []
         for value in values:
             # A copy: clone would forget what the learner has learned.
             changed = copy.copy(learner).set_params(
                 **{varied: int(value), "random_state": random_state}
             )
-            scores.append(changed.score_tasks(X, y, groups, n_tasks=n_tasks))
-        is_classification = learner.prior_.kind == "classification"
+            found = changed.score_tasks(X, y, groups, n_tasks=n_tasks)
+            scores.append(found if is_classification else -found)
         display = cls(
             values=np.asarray(values),
             scores=np.asarray(scores),

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from skmeta._callbacks import FitTask, fit_task, refit_task, subtask
 from skmeta._sklearn_compat import (
     callback_context,
     format_results,
@@ -34,7 +35,6 @@ from skmeta.search._arguments import (
     resolve_arguments,
     with_one_estimator,
 )
-from skmeta.search._callbacks import fit_task, refit_task, subtask
 from skmeta.search._evaluate import (
     FoldEvaluator,
     Folds,
@@ -151,7 +151,7 @@ def _evaluate_candidates(
         )
     with (
         Progress(search, arguments, begun) as progress,
-        _search_task(callbacks, search, arguments, record, n_splits) as context,
+        _search_task(callbacks, search, arguments, record, n_splits) as whole,
         FoldEvaluator(search, arguments, data, folds, race) as evaluator,
     ):
         progress.begin(n_splits)
@@ -159,8 +159,8 @@ def _evaluate_candidates(
             with record.leases or nullcontext():
                 while batch := batches.next_batch():
                     with (
-                        _batch_task(context, search, arguments, record, batch, n_splits) as part,
-                        closing(evaluator.evaluate(batch, part)) as results,
+                        _batch_task(whole, search, arguments, record, batch, n_splits) as part,
+                        closing(evaluator.evaluate(batch, part.context)) as results,
                     ):
                         for trial in results:
                             if trial.is_finished:
@@ -316,18 +316,18 @@ def _search_task(
 
 @contextmanager
 def _batch_task(
-    context: Any,
+    whole: FitTask,
     search: Any,
     arguments: Arguments,
     record: OpenRecord,
     batch: list[Trial],
     n_splits: int,
-) -> Iterator[Any]:
+) -> Iterator[FitTask]:
     """Return the task of a batch for callbacks; a grid is one batch, the whole search."""
     if arguments.walks_grid and record.leases is None:
-        yield context
+        yield whole
         return
-    with subtask(context, search, "batch", len(batch) * n_splits, sequential=False) as part:
+    with subtask(whole.context, search, "batch", len(batch) * n_splits, sequential=False) as part:
         yield part
 
 
@@ -403,7 +403,7 @@ def _refit_best(search: Any, arguments: Arguments, data: FitData, callbacks: Any
     best = clone(arguments.estimator).set_params(**clone(search.best_params_, safe=False))
     targets = () if data.y is None else (data.y,)
     search.best_estimator_ = best
-    with refit_task(callbacks, search, best, data):
+    with refit_task(callbacks, search, best, X=data.X, y=data.y, metadata=data.metadata):
         begun = time.time()
         best.fit(data.X, *targets, **data.fit_params)
         search.refit_time_ = time.time() - begun

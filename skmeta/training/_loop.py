@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 from os import PathLike
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skmeta._callbacks import FitTask, IterationTask
 from skmeta._progress import progress_bar
 from skmeta._torch_compat import LinAlgError
 from skmeta._warnings import warn_caller
@@ -83,6 +85,8 @@ def meta_train(
     validate: Callable[[State], dict[str, float]] | None,
     settings: TrainingSettings,
     rng: np.random.Generator,
+    iteration_task: IterationTask | None = None,
+    fitted: Callable[[State, History], dict[str, Any]] | None = None,
 ) -> tuple[State, History]:
     """Minimise a meta-objective.
 
@@ -99,6 +103,11 @@ def meta_train(
         Settings of the loop.
     rng : numpy.random.Generator
         The only source of randomness.
+    iteration_task : callable, optional
+        Opens the task that callbacks see of an iteration, and that may end the loop.
+    fitted : callable, optional
+        ``fitted(state, history)`` returns the attributes of an estimator that is fitted to the
+        state, for callbacks; it is called when an iteration is evaluated.
 
     Returns
     -------
@@ -136,28 +145,34 @@ def meta_train(
         shown=bool(settings.verbose),
         initial=run.iteration,
     )
+    recent: list[dict[str, float]] = []
+
+    def evaluate() -> None:
+        metrics = {f"train_{k}": float(np.mean([m[k] for m in recent])) for k in ("loss", "score")}
+        recent.clear()
+        # The seconds of a validation belong to the next row.
+        run.seconds = time.perf_counter() - began
+        metrics |= score(run.state)
+        run.record(metrics)
+        bar.set_postfix({name: f"{value:.4g}" for name, value in metrics.items()})
+        run.save()
+
     with bar:
-        recent: list[dict[str, float]] = []
-        while run.goes_on():
-            try:
-                recent.append(run.step(objective))
-                bar.update()
-                if run.iteration % settings.evaluate_every and not run.is_at_end():
-                    continue
-                metrics = {
-                    f"train_{k}": float(np.mean([m[k] for m in recent])) for k in ("loss", "score")
-                }
-                recent.clear()
-                # The seconds of a validation belong to the next row.
-                run.seconds = time.perf_counter() - began
-                metrics |= score(run.state)
-                run.record(metrics)
-            except (FloatingPointError, LinAlgError) as error:
-                run.fall_back(error)
-                break
-            bar.set_postfix({name: f"{value:.4g}" for name, value in metrics.items()})
-            run.save()
-    return (run.best if run.best is not None else run.state), run.history
+        try:
+            while run.goes_on():
+                with iteration_task() if iteration_task else nullcontext(FitTask(None)) as task:
+                    recent.append(run.step(objective))
+                    bar.update()
+                    if run.iteration % settings.evaluate_every == 0 or run.is_at_end():
+                        evaluate()
+                        task.fitted = fitted and partial(fitted, run.chosen, run.history)
+                if task.is_stopped:
+                    if recent:
+                        evaluate()
+                    break
+        except (FloatingPointError, LinAlgError) as error:
+            run.fall_back(error)
+    return run.chosen, run.history
 
 
 def _validation_metrics(
@@ -198,6 +213,11 @@ class _Run:
         """The optimizer, made when it is needed: the first one imports much of torch."""
         make_optimizer = OPTIMIZERS[self.settings.optimizer]
         return make_optimizer(list(self.state.values()), lr=self.settings.lr)
+
+    @property
+    def chosen(self) -> State:
+        """The best state by validation, or the last one without validation."""
+        return self.state if self.best is None else self.best
 
     def step(self, objective: Objective) -> dict[str, float]:
         done = self.iteration / self.settings.n_iterations

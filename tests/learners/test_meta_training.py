@@ -146,14 +146,15 @@ def test_standardisation_makes_a_prior_independent_of_units():
 def test_predictions_of_a_regression_are_in_the_units_of_the_targets():
     X, y, groups = make_sinusoids(30, seed=0)
     unseen = make_sinusoids(10, seed=1)
-    errors = []
+    scores = []
     for unit in (1.0, 100.0):
         learner = MAML(**SMALL, execution=ExecutionOptions(precision="float64")).fit(
             X, unit * y, groups
         )
         X_new, y_new, groups_new = unseen
-        errors.append(learner.score_tasks(X_new, unit * y_new, groups_new))
-    np.testing.assert_allclose(errors[1], 1e4 * errors[0], rtol=1e-6)
+        scores.append(learner.score_tasks(X_new, unit * y_new, groups_new))
+    np.testing.assert_allclose(scores[1], 1e4 * scores[0], rtol=1e-6)
+    assert (scores[0] < 0).all()  # higher is better, as for score
 
 
 def test_images_may_come_flat_or_in_shape():

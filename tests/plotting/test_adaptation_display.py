@@ -31,7 +31,7 @@ def test_scores_are_those_of_the_learner_with_as_many_steps(sinusoids):
     learner, *data = sinusoids
     display = AdaptationDisplay.from_estimator(learner, *data, n_tasks=6)
     assert list(display.values) == [0, 1, 2, 3, 4]  # twice the learner's own
-    np.testing.assert_array_equal(display.scores[2], learner.score_tasks(*data, n_tasks=6))
+    np.testing.assert_array_equal(display.scores[2], -learner.score_tasks(*data, n_tasks=6))
     assert learner.n_inner_steps == 2
     # Without a step, all tasks have the prior's own prediction; more steps differ.
     assert np.abs(display.scores[0] - display.scores[1]).max() > 1e-6

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta._sklearn_compat import Interval, fit_context, parameter_names
+from skmeta._sklearn_compat import CallbackSupport, Interval, fit_context, parameter_names
 from skmeta._validation import check_count
 from skmeta.learners._core._algorithm import Algorithm, learner_name
 from skmeta.learners._core._evaluation import evaluate
@@ -29,7 +29,7 @@ LEARNERS: dict[str, type[MetaLearner]] = {}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class MetaLearner(Algorithm):
+class MetaLearner(CallbackSupport, Algorithm):
     """Base class of the meta-learners: what is fitted to many tasks to learn new ones.
 
     A subclass writes ``init_state``, ``adapt`` and ``forward``; one that does not descend the
@@ -98,7 +98,8 @@ class MetaLearner(Algorithm):
     def __dir__(self) -> list[str]:
         """Return what is for users: the methods of the contract are for authors of learners."""
         own = {n for n in vars(MetaLearner) if callable(getattr(MetaLearner, n))}
-        shown = own | set(dir(BaseEstimator)) | set(parameter_names(type(self))) | set(vars(self))
+        known = set(dir(BaseEstimator)) | set(dir(CallbackSupport))
+        shown = own | known | set(parameter_names(type(self))) | set(vars(self))
         return sorted(shown | set(self.for_users))
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -188,14 +189,15 @@ class MetaLearner(Algorithm):
         Returns
         -------
         ndarray of shape (n_tasks,)
-            Accuracy of each task, or mean squared error in squared units of ``y``.
+            Accuracy of each task, or minus its mean squared error in squared units of ``y``: higher
+            is better.
         """
         check_is_fitted(self, "prior_")
         n_tasks = None if n_tasks is None else check_count(n_tasks, "n_tasks")
         results = evaluate(self, X, y, groups, n_tasks, test_time_augment)
         if self.prior_.kind == "classification":
             return results.accuracy()
-        return results.squared_error()
+        return -results.squared_error()
 
     def initial_prior(
         self,

@@ -16,9 +16,15 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from skmeta._callbacks import fit_task, subtask
 from skmeta._columns import FrameEncoder
 from skmeta._random import check_rng
-from skmeta._sklearn_compat import get_feature_names, validate_params
+from skmeta._sklearn_compat import (
+    callback_context,
+    get_feature_names,
+    has_callbacks,
+    validate_params,
+)
 from skmeta._warnings import warn_caller
 from skmeta.backbones import build_backbone
 from skmeta.backend import Augmentation, Execution, State, one_thread_if_small, to_numpy
@@ -85,14 +91,41 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     describe(state)  # Settings that a prior cannot keep are refused before the long work.
     outer_loop = _outer_loop(settings, learner, problem, groups)
     validation_seed = int(rng.integers(2**63))
-    with make_execution(session, settings) as execution:
+    context, data = _callbacks(learner, outer_loop, X, y, groups)
+    with (
+        make_execution(session, settings) as execution,
+        fit_task(context, learner, **data) as task,
+    ):
         objective = _objective(session, settings, execution, problem)
         validation = _validation(session, settings, execution, problem, validation_seed)
         validate = None if validation is None else validation.metrics
-        state, history = meta_train(state, objective, validate, outer_loop, rng)
+        iteration_task = fitted = None
+        if has_callbacks(learner):
+            iteration_task = partial(subtask, context, learner, "meta-iteration", **data)
+            fitted = partial(_fitted, describe)
+        state, history = meta_train(
+            state, objective, validate, outer_loop, rng, iteration_task, fitted
+        )
         if validation is not None:
             history = _compare(session, problem, validation, state, history)
-    return describe(state, n_iterations=int(history["iteration"][-1])), history
+        result = _fitted(describe, state, history)
+        task.fitted = lambda: result
+    return result["prior_"], result["history_"]
+
+
+def _callbacks(
+    learner: Algorithm, outer_loop: TrainingSettings, X: Any, y: Any, groups: Any
+) -> tuple[Any, dict[str, Any]]:
+    """Return the callback context of a fit, and what callbacks see of the data."""
+    metadata = None if groups is None else {"groups": groups}
+    data = {"X": X, "y": y, "metadata": metadata}
+    return callback_context(learner, outer_loop.n_iterations), data
+
+
+def _fitted(describe: Callable[..., MetaPrior], state: State, history: History) -> dict[str, Any]:
+    """Return the attributes of a learner whose meta-training has led to a state."""
+    prior = describe(state, n_iterations=int(history["iteration"][-1]))
+    return {"prior_": prior, "history_": {n: list(values) for n, values in history.items()}}
 
 
 def untrained_prior(

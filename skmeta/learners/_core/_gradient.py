@@ -12,7 +12,12 @@ import torch
 from sklearn.base import clone
 from torch import Tensor
 
-from skmeta._sklearn_compat import Interval, StrOptions
+from skmeta._sklearn_compat import (
+    Interval,
+    StrOptions,
+    drop_callbacks,
+    share_callback_parent,
+)
 from skmeta.backend import Rows, State
 from skmeta.exceptions import SkmetaWarning
 from skmeta.learners._core._context import Context
@@ -112,6 +117,7 @@ class InnerLoopLearner(NetworkLearner):
             return self
         fitted = clone(self)
         fitted.inner_lr = choose_step_size(self, X, y, groups)
+        share_callback_parent(self, fitted)
         fitted.fit(X, y, groups)
         for name, value in vars(fitted).items():
             if name.endswith("_"):
@@ -396,6 +402,7 @@ def choose_step_size(learner: InnerLoopLearner, X: Any, y: Any, groups: Any) -> 
             checkpoint=None,
             verbose=0,
         )
+        drop_callbacks(trial)
         with warnings.catch_warnings():
             # What is wrong with the data is reported by the meta-training that follows.
             warnings.simplefilter("ignore", SkmetaWarning)

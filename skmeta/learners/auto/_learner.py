@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from numbers import Integral, Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -12,12 +13,20 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skmeta._callbacks import fit_task, refit_task
 from skmeta._columns import FrameEncoder
 from skmeta._doc_link import DocLink
 from skmeta._optional import import_optional
 from skmeta._progress import progress_bar
 from skmeta._random import check_rng
-from skmeta._sklearn_compat import Interval, StrOptions, fit_context, get_feature_names
+from skmeta._sklearn_compat import (
+    CallbackSupport,
+    Interval,
+    StrOptions,
+    callback_context,
+    fit_context,
+    get_feature_names,
+)
 from skmeta._validation import suggest_parameters
 from skmeta._warnings import warn_caller
 from skmeta.backend import resolve_device
@@ -32,13 +41,13 @@ from skmeta.learners._core import (
 from skmeta.learners.auto._candidates import default_candidates, own_candidates, prepare
 from skmeta.learners.auto._choice import leaderboard_rows, rank, summarise
 from skmeta.learners.auto._plain import plain_losses
-from skmeta.learners.auto._race import FAILURES, Race, Result
+from skmeta.learners.auto._race import FAILURES, Race, Result, RunTask
 from skmeta.learners.auto._store import Clock, Store, fingerprint
 from skmeta.learners.auto._tasks import Design, design_classes, design_groups
 from skmeta.priors import MetaPrior
 
 
-class AutoLearner(DocLink, BaseEstimator):
+class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
     """Find the learner that suits the tasks, within a time budget.
 
     ``fit`` holds out tasks, trains several learners on the others, and compares what they predict
@@ -246,6 +255,16 @@ class AutoLearner(DocLink, BaseEstimator):
         DivergenceWarning
             If the training of the chosen learner on all tasks fails, and the next one is taken.
         """
+        context = callback_context(self, None)  # How many learners have time is not known.
+        metadata = None if groups is None else {"groups": groups}
+        with fit_task(context, self, X=X, y=y, metadata=metadata) as task:
+            self._fit(X, y, groups, partial(refit_task, context, self))
+            task.fitted = dict  # All attributes are set.
+        if self.summary_.endswith("is better."):
+            warn_caller(self.summary_, BaselineWarning)
+        return self
+
+    def _fit(self, X: Any, y: Any, groups: Any, run_task: RunTask) -> None:
         resolve_device(self.device)
         rng = self._check_rng()
         clock = Clock(self.time_budget)
@@ -255,7 +274,7 @@ class AutoLearner(DocLink, BaseEstimator):
         store = Store(self.checkpoint, self._fingerprint(design) if self.checkpoint else "")
         clock = Clock(self.time_budget, clock.spent() + store.spent)
         with self._progress() as report:
-            race = Race(design, learners, store, clock, seed, self.device, report)
+            race = Race(design, learners, store, clock, seed, self.device, report, run_task)
             plain = [
                 Result(name, loss, "plain", seconds=seconds)
                 for name, (loss, seconds) in plain_losses(design).items()
@@ -267,9 +286,6 @@ class AutoLearner(DocLink, BaseEstimator):
         self.history_ = race.history
         self.summary_ = summarise(design, [*results, *plain], chosen)
         self._leaderboard = leaderboard_rows([*plain, *results], chosen.name, design.weights)
-        if self.summary_.endswith("is better."):
-            warn_caller(self.summary_, BaselineWarning)
-        return self
 
     def _check_rng(self) -> np.random.Generator:
         if self.checkpoint is not None and not isinstance(self.random_state, Integral):

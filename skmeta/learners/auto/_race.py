@@ -19,7 +19,9 @@ import time
 import warnings
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,6 +80,14 @@ class Result:
     error: str = ""
 
 
+RunTask = Callable[[MetaLearner, str], AbstractContextManager[Any]]
+"""Opens the task that callbacks see of the fit of a learner, by its name."""
+
+
+def _no_task(learner: MetaLearner, name: str) -> AbstractContextManager[Any]:
+    return nullcontext()
+
+
 @dataclass(eq=False)
 class Race:
     """Learners, the tasks they are compared on, and the time they have.
@@ -98,6 +108,8 @@ class Race:
         Where to compute.
     report : callable
         Is told the name of a learner before each run, and its loss after it.
+    run_task : callable
+        Opens the task that callbacks see of a fit, given the learner and a name.
     history : dict of list
         One entry for each run.
     """
@@ -109,6 +121,7 @@ class Race:
     seed: int
     device: str | torch.device
     report: Callable[[str, float | None], None]
+    run_task: RunTask = _no_task
     history: dict[str, list[object]] = field(default_factory=dict)
     # Seconds that a run takes beyond the limit of its training, by candidate; and these limits.
     _overhead: dict[str, float] = field(default_factory=dict)
@@ -249,7 +262,8 @@ class Race:
         design, began = self.design, time.perf_counter()
         tasks = [design.tasks[k] for k in design.of_fold(fold)]
         try:
-            learner = self.fit(candidate, design.folds[fold], stage, limit)
+            name = _key(candidate, fold, stage)
+            learner = self.fit(candidate, design.folds[fold], stage, limit, name)
             of_training = time.perf_counter() - began
             loss = losses_of_prior(learner.prior_, design, tasks, self.device, _finite(limit))
         except FAILURES as error:
@@ -265,7 +279,7 @@ class Race:
         return Run(loss, int(iterations), seconds, limited, problem)
 
     def fit(
-        self, candidate: Candidate, rows: np.ndarray, stage: int, limit: float | None
+        self, candidate: Candidate, rows: np.ndarray, stage: int, limit: float | None, name: str
     ) -> MetaLearner:
         """Train a learner.
 
@@ -279,6 +293,8 @@ class Race:
             0 is a share of the meta-iterations, 1 all of them.
         limit : float or None
             Seconds of its training.
+        name : str
+            What callbacks call it.
 
         Returns
         -------
@@ -293,7 +309,11 @@ class Race:
             check_rows(learner, design.X[rows], reset=True, allow_nan=True)
             learner.prior_, learner.history_ = load_table_prior(design.kind), {}
             return learner
-        with warnings.catch_warnings(), time_limit(_finite(limit)):
+        with (
+            warnings.catch_warnings(),
+            time_limit(_finite(limit)),
+            self.run_task(learner, name),
+        ):
             # Groups that are too small and plain models that are better are in the leaderboard.
             warnings.simplefilter("ignore", SkmetaWarning)
             learner.fit(design.X[rows], design.y[rows], groups)
@@ -314,7 +334,8 @@ class Race:
         """
         rows, stage = np.arange(len(self.design.X)), self._stages.get(candidate.name, 0)
         stage = stage if candidate.has_outer_loop else 1
-        return self.fit(candidate, rows, stage, self._limits.get(candidate.name))
+        limit = self._limits.get(candidate.name)
+        return self.fit(candidate, rows, stage, limit, f"{candidate.name}, all tasks")
 
     # -------------------------------------------------------------------------------- results
 

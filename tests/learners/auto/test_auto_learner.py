@@ -205,10 +205,10 @@ def test_the_next_learner_is_taken_if_the_last_training_fails(monkeypatch):
     X, y, groups = make_intercepts()
     fit = Race.fit
 
-    def fails_at_last(self, candidate, rows, stage, limit):
+    def fails_at_last(self, candidate, rows, *arguments):
         if candidate.name == "HierarchicalLinear" and len(rows) == len(X):
             raise FloatingPointError("it is not finite")
-        return fit(self, candidate, rows, stage, limit)
+        return fit(self, candidate, rows, *arguments)
 
     monkeypatch.setattr(Race, "fit", fails_at_last)
     auto = AutoLearner(candidates=[HierarchicalLinear(), SMALL_MAML], n_shot=5, random_state=0)

@@ -1,0 +1,192 @@
+"""scikit-learn's callbacks on learners and on AutoLearner."""
+
+import numpy as np
+import pytest
+from builders import make_classes
+from sklearn.base import clone
+
+from skmeta.datasets import make_sinusoid_tasks
+from skmeta.learners import (
+    MAML,
+    AutoLearner,
+    HierarchicalLinear,
+    MetaOptimizer,
+    ProtoNet,
+    Validation,
+)
+
+callback = pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
+
+
+class Recorder:
+    """Notes each task as it begins and ends; asks for an end at the iteration ``stop``."""
+
+    def __init__(self, stop=None):
+        self.stop = stop
+        self.begun, self.ended, self.fitted = [], [], {}
+        self.n_setups = self.n_teardowns = 0
+
+    def setup(self, estimator, context):
+        self.n_setups += 1
+
+    def teardown(self, estimator, context):
+        self.n_teardowns += 1
+
+    def on_fit_task_begin(self, estimator, context):
+        self.begun.append((context.estimator_name, context.task_name, context.task_id))
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+        self.ended.append((context.estimator_name, context.task_name, context.task_id))
+        if fitted_estimator is not None:
+            self.fitted[context.task_name, context.task_id] = fitted_estimator
+        return context.task_name == "meta-iteration" and context.task_id + 1 == self.stop
+
+
+def scores(learner, X, y, groups=None):
+    return {"score": learner.score(X, y, groups)}
+
+
+class Propagated(Recorder):
+    max_propagation_depth = 1
+
+
+def small_maml(**settings):
+    return MAML(
+        **{
+            "n_iterations": 7,
+            "validation": Validation(0.2, n_tasks=4, every=3),
+            "backbone_params": {"hidden": (4,)},
+            "meta_batch_size": 2,
+            "n_shot": 2,
+            "n_query": 3,
+            "random_state": 0,
+            **settings,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def sinusoids():
+    return make_sinusoid_tasks(n_tasks=20, n_samples=8, random_state=0)
+
+
+def test_each_iteration_is_a_task(sinusoids):
+    seen = Recorder()
+    small_maml().set_callbacks(seen).fit(*sinusoids)
+    iterations = [("MAML", "meta-iteration", k) for k in range(7)]
+    assert seen.begun == [("MAML", "fit", 0), *iterations]
+    assert seen.ended == [*iterations, ("MAML", "fit", 0)]
+    assert seen.n_setups == seen.n_teardowns == 1
+
+
+def test_callbacks_change_nothing(sinusoids):
+    plain = small_maml().fit(*sinusoids)
+    watched = small_maml().set_callbacks(Recorder()).fit(*sinusoids)
+    assert watched.prior_.digest == plain.prior_.digest
+    assert watched.history_.keys() == plain.history_.keys()
+    assert watched.history_["validation_loss"] == plain.history_["validation_loss"]
+
+
+def test_what_is_fitted_so_far_comes_with_each_evaluation(sinusoids):
+    seen = Recorder()
+    constant = {"meta_optimizer": MetaOptimizer(schedule="constant")}
+    learner = small_maml(**constant).set_callbacks(seen).fit(*sinusoids)
+    evaluated = [("meta-iteration", k) for k in (2, 5, 6)]
+    assert list(seen.fitted) == [*evaluated, ("fit", 0)]
+    # As if the fit had ended there.
+    first = seen.fitted["meta-iteration", 2]
+    assert first.history_["iteration"] == [3]
+    expected = small_maml(n_iterations=3, **constant).fit(*sinusoids)
+    for name, tensor in expected.prior_.tensors.items():
+        np.testing.assert_array_equal(first.prior_.tensors[name], tensor)
+    assert seen.fitted["fit", 0].prior_.digest == learner.prior_.digest
+
+
+@pytest.mark.parametrize("stop", [3, 4])
+def test_a_callback_ends_the_fit(sinusoids, stop):
+    learner = small_maml().set_callbacks(Recorder(stop)).fit(*sinusoids)
+    # The last iteration is evaluated, whether or not it was due.
+    assert learner.history_["iteration"] == [3, stop][: 1 + (stop > 3)]
+
+
+def test_scores_of_scikit_learns_monitor():
+    X, y = make_classes(n_classes=8, spread=3.0)
+    monitor = callback.ScoringMonitor(scoring=scores)
+    learner = ProtoNet(
+        n_way=2, n_shot=1, n_query=2, n_iterations=2, validation=0, random_state=0
+    ).set_callbacks(monitor)
+    learner.fit(X, y)
+    rows = monitor.get_logs().data
+    assert [row["task_name"] for row in rows] == ["fit", "meta-iteration"]
+    with pytest.warns(UserWarning, match="meta-training"):
+        assert rows[0]["score"] == learner.score(X, y)
+
+
+def test_scores_of_groups(sinusoids):
+    monitor = callback.ScoringMonitor(scoring=scores)
+    small_maml().set_callbacks(monitor).fit(*sinusoids)
+    found = [row["score"] for row in monitor.get_logs().data]
+    assert len(found) == 4
+    assert np.isfinite(found).all()
+
+
+def test_progress_of_scikit_learn_is_shown(sinusoids, capsys):
+    pytest.importorskip("rich")
+    small_maml().set_callbacks(callback.ProgressBar()).fit(*sinusoids)
+    assert "MAML - fit" in capsys.readouterr().out
+
+
+def test_a_learner_in_closed_form_is_one_task(sinusoids):
+    seen = Recorder()
+    learner = HierarchicalLinear().set_callbacks(seen).fit(*sinusoids)
+    assert seen.begun == seen.ended == [("HierarchicalLinear", "fit", 0)]
+    assert seen.fitted["fit", 0].prior_.digest == learner.prior_.digest
+
+
+def test_a_chosen_step_size_has_one_tree_of_tasks(sinusoids):
+    seen = Recorder()
+    small_maml(inner_lr="auto", n_iterations=3).set_callbacks(seen).fit(*sinusoids)
+    assert [name for _, name, _ in seen.ended] == ["meta-iteration"] * 3 + ["fit"]
+    assert seen.n_setups == seen.n_teardowns == 1
+
+
+def test_teardown_follows_an_error(sinusoids):
+    seen = Recorder()
+    X, y, groups = sinusoids
+    with pytest.raises(ValueError, match="159 values for 160 rows"):
+        small_maml().set_callbacks(seen).fit(X, y[:-1], groups)
+    learner = small_maml(inner_lr=1e30).set_callbacks(seen)
+    with pytest.raises(FloatingPointError, match="Lower inner_lr"):
+        learner.fit(*sinusoids)
+    assert seen.n_setups == seen.n_teardowns == 1  # that of the second fit
+    assert len(seen.begun) == len(seen.ended)
+
+
+def test_auto_learner_passes_callbacks_on(sinusoids):
+    seen, own = Propagated(), Recorder()
+    auto = AutoLearner(
+        None, candidates=[HierarchicalLinear(), small_maml(n_shot=5)], random_state=0
+    ).set_callbacks(seen, own)
+    auto.fit(*sinusoids)
+    assert own.begun[0] == own.ended[-1] == ("AutoLearner", "fit", 0)
+    runs = [name for kind, name, _ in own.ended if kind == "AutoLearner"]
+    chosen = type(auto.best_learner_).__name__
+    assert runs[-2:] == [f"{chosen}, all tasks", "fit"]
+    assert {r.split(",")[0] for r in runs[:-2]} == {"HierarchicalLinear", "MAML"}
+    # A propagated callback sees the iterations within the runs; the other one does not.
+    assert any(name == "meta-iteration" for _, name, _ in seen.ended)
+    assert not any(name == "meta-iteration" for _, name, _ in own.ended)
+    assert seen.n_setups == seen.n_teardowns == 1
+    assert own.fitted["fit", 0].prior_.digest == auto.prior_.digest
+
+
+def test_clones_keep_callbacks():
+    seen = Recorder()
+    for estimator in (small_maml(), AutoLearner()):
+        assert clone(estimator.set_callbacks(seen)).set_callbacks() is not estimator
+    with pytest.raises(TypeError, match="FitCallback"):
+        small_maml().set_callbacks("progress")
+
+
+def test_callbacks_are_shown_to_users():
+    assert "set_callbacks" in dir(MAML())
