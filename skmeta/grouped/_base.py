@@ -131,6 +131,11 @@ class BaseGrouped(DocLink, BaseEstimator):
         else:
             X = X if is_data_frame(X) else np.asarray(X)
             validate_data(self, X, reset=reset, skip_check_array=True)
+            if not len(X):
+                raise ValueError(
+                    f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is "
+                    f"required by {type(self).__name__}. Pass at least one row."
+                )
         if reset:
             self._group_positions = (
                 [] if self.groups is None else resolve_columns(X, self.groups, "groups")

@@ -368,3 +368,11 @@ def test_infinite_values_name_their_row(table):
         GroupedRegressor("school").fit(
             table.X.assign(x=[*[0.0] * 5, np.inf, *[0.0] * 234]), table.y
         )
+
+
+@pytest.mark.parametrize("kind", [GroupedRegressor, GroupedClassifier])
+def test_a_table_without_rows_says_so(kind, table, regressor):
+    with pytest.raises(ValueError, match=f"0 sample.* minimum of 1 is required by {kind.__name__}"):
+        kind("school").fit(table.X.iloc[:0], table.y[:0])
+    with pytest.raises(ValueError, match="0 sample"):
+        regressor.predict(table.X.iloc[:0])
