@@ -53,7 +53,6 @@ INVENTORIES = {
     "pandas": "https://pandas.pydata.org/docs/",
     "matplotlib": "https://matplotlib.org/stable/",
     "optuna": "https://optuna.readthedocs.io/en/stable/",
-    "skorch": "https://skorch.readthedocs.io/en/stable/",
     "gymnasium": "https://gymnasium.farama.org/",
 }
 
@@ -78,8 +77,7 @@ nitpick_ignore_regex = [
     (r"py:.*", rf"{name}\..*") for name in INVENTORIES if name not in intersphinx_mapping
 ]
 nitpick_ignore = [
-    # Inherited docstrings of skorch, Gymnasium and torch name things without their module.
-    ("py:class", "Checkpoint"),
+    # Inherited docstrings of Gymnasium and torch name things without their module.
     ("py:meth", "set_np_random_through_seed"),
     ("py:attr", "_np_random"),
     ("py:attr", "_np_random_seed"),

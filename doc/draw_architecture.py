@@ -45,7 +45,7 @@ HOLDS = {
     "search": "MetaLearnedSearchCV",
     "policy": "reinforcement learning",
     "testing": "conformance checks",
-    "bridges": "Optuna, MLflow, skorch, OpenML",
+    "bridges": "Optuna, MLflow, torch",
     "__init__": "the public names",
     "__main__": "the command line",
 }

@@ -13,30 +13,23 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta._optional import import_optional
 from skmeta.search import MetaLearnedSearchCV
-from skmeta.search.space import plain_value, signature
+from skmeta.search.space import plain_value
 
 mlflow = import_optional("mlflow", "mlflow")
 
 __all__ = ["log_search"]
 
+Metrics = list[tuple[str, float, int]]  # name, value and step
+
 # Limits of MLflow: characters of a value, and entries of one batch.
 _LONGEST_PARAM = 500
-_LONGEST_TAG = 5000
 _MOST_METRICS = 1000
-_MOST_PARAMS = 100
 _FOLD = re.compile(r"split(\d+)_(.+)")
 _SETTINGS = ("n_iter", "racing", "early_stopping", "batch_size", "time_budget", "random_state")
+_RESULTS = ("best_score_", "refit_time_", "search_time_", "n_resumed_")
 
 
-def log_search(
-    search: Any,
-    *,
-    run_name: str | None = None,
-    experiment_name: str | None = None,
-    tracking_uri: str | None = None,
-    tags: Mapping[str, str] | None = None,
-    report: bool = True,
-) -> str:
+def log_search(search: Any, *, run_name: str | None = None, report: bool = True) -> str:
     """Log a fitted search to MLflow.
 
     The search is one run. It has the best parameters, the best score, the settings of the search,
@@ -50,16 +43,6 @@ def log_search(
         A :class:`~skmeta.search.MetaLearnedSearchCV`, or a search of scikit-learn.
     run_name : str, default=None
         Name of the run, by default the class of the estimator.
-    experiment_name : str, default=None
-        The experiment, which is created if it does not exist. By default the one that MLflow is
-        set to, or its default one if `tracking_uri` is given. If a run is open there, the run of
-        the search is nested in it.
-    tracking_uri : str, default=None
-        Where to log: a folder, a database such as ``"sqlite:///mlflow.db"``, or a server. By
-        default the one that MLflow is set to. New versions of MLflow take a folder only if the
-        environment variable ``MLFLOW_ALLOW_FILE_STORE`` is ``true``.
-    tags : dict of str to str, default=None
-        Tags of the run of the search.
     report : bool, default=True
         Add the page that ``search.report`` writes as ``report.html``, if the search has one.
 
@@ -77,68 +60,36 @@ def log_search(
 
     Notes
     -----
+    Runs go to the tracking server and the experiment that ``mlflow.set_tracking_uri`` and
+    ``mlflow.set_experiment`` have set. If a run is open, the run of the search is nested in it.
+
     The status of a candidate is ``FINISHED`` if it has a score, ``KILLED`` if racing stopped it,
     and ``FAILED`` if a fit failed. Values that are not finite are left out. Parameters longer than
     500 characters are cut.
 
     Examples
     --------
+    >>> import mlflow
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.svm import SVC
     >>> from skmeta import MetaLearnedSearchCV
     >>> from skmeta.bridges.mlflow import log_search
     >>> search = MetaLearnedSearchCV(SVC(), n_iter=10, random_state=0)
-    >>> X, y = load_iris(return_X_y=True)
-    >>> run_id = log_search(search.fit(X, y), tracking_uri="sqlite:///mlflow.db")  # doctest: +SKIP
+    >>> mlflow.set_tracking_uri("sqlite:///mlflow.db")  # doctest: +SKIP
+    >>> run_id = log_search(search.fit(*load_iris(return_X_y=True)))  # doctest: +SKIP
     """
     check_is_fitted(search, "cv_results_")
-    client = mlflow.MlflowClient(tracking_uri=tracking_uri)
     name = run_name or type(search.estimator).__name__
-    info = _begin_run(client, name, experiment_name, is_default=tracking_uri is None)
-    run_id: str = info.run_id
-    ended = "FAILED"
-    try:
-        for tag, value in {**_search_tags(search), **(tags or {})}.items():
-            client.set_tag(run_id, tag, value)
-        _log(client, run_id, _search_params(search), _search_metrics(search))
+    with mlflow.start_run(run_name=name, nested=True) as run:
+        mlflow.set_tag("search", type(search).__name__)
+        _log(run, _search_params(search), _search_metrics(search))
         if report and isinstance(search, MetaLearnedSearchCV):
             with tempfile.TemporaryDirectory() as folder:
-                client.log_artifact(run_id, str(search.report(Path(folder) / "report.html")))
+                mlflow.log_artifact(str(search.report(Path(folder) / "report.html")))
         for number, params in enumerate(search.cv_results_["params"]):
-            _log_candidate(client, info, search, number, params)
-        ended = "FINISHED"
-    finally:
-        client.set_terminated(run_id, status=ended)
+            _log_candidate(run, search, number, params)
+    run_id: str = run.info.run_id
     return run_id
-
-
-def _begin_run(client: Any, name: str, experiment_name: str | None, is_default: bool) -> Any:
-    """Begin the run of a search, and return what MLflow knows of it."""
-    if experiment_name is None and is_default:
-        # Only this function of MLflow knows the experiment that the user has set.
-        with mlflow.start_run(run_name=name, nested=True) as run:
-            return run.info
-    experiment_id = "0"
-    if experiment_name is not None:
-        existing = client.get_experiment_by_name(experiment_name)
-        created = existing is None
-        experiment_id = (
-            client.create_experiment(experiment_name) if created else existing.experiment_id
-        )
-    return client.create_run(experiment_id, run_name=name).info
-
-
-def _search_tags(search: Any) -> dict[str, str]:
-    tags = {"estimator": _classes(search.estimator), "search": type(search).__name__}
-    for name in ("dataset", "stopped_by_"):
-        if getattr(search, name, None) is not None:
-            tags[name.rstrip("_")] = str(getattr(search, name))
-    return {name: value[:_LONGEST_TAG] for name, value in tags.items()}
-
-
-def _classes(estimator: Any) -> str:
-    is_list = isinstance(estimator, list | tuple)
-    return ", ".join(map(signature, estimator)) if is_list else signature(estimator)
 
 
 def _search_params(search: Any) -> dict[str, Any]:
@@ -148,9 +99,8 @@ def _search_params(search: Any) -> dict[str, Any]:
     return {**plain, "n_splits": search.n_splits_, **best}
 
 
-def _search_metrics(search: Any) -> list[tuple[str, float, int]]:
-    names = ("best_score_", "refit_time_", "search_time_", "n_resumed_")
-    results = {name: getattr(search, name) for name in names if hasattr(search, name)}
+def _search_metrics(search: Any) -> Metrics:
+    results = {name: getattr(search, name) for name in _RESULTS if hasattr(search, name)}
     metrics = [(name.rstrip("_"), float(value), 0) for name, value in results.items()]
     metric = getattr(search.refit, "metric", search.refit)
     scores = search.cv_results_.get(f"mean_test_{'score' if metric is True else metric}")
@@ -160,13 +110,14 @@ def _search_metrics(search: Any) -> list[tuple[str, float, int]]:
     return [*metrics, *(("best_so_far", float(v), k) for k, v in enumerate(so_far))]
 
 
-def _log_candidate(client: Any, parent: Any, search: Any, number: int, params: Any) -> None:
-    tags = {"mlflow.parentRunId": parent.run_id}
+def _log_candidate(parent: Any, search: Any, number: int, params: Mapping[str, Any]) -> None:
+    client = mlflow.MlflowClient()
+    tags = {"mlflow.parentRunId": parent.info.run_id}
     if "source" in search.cv_results_:
         tags["source"] = str(search.cv_results_["source"][number])
-    run = client.create_run(parent.experiment_id, run_name=f"candidate {number}", tags=tags)
-    metrics = list(_candidate_metrics(search.cv_results_, number))
-    _log(client, run.info.run_id, params, metrics)
+    experiment = parent.info.experiment_id
+    run = client.create_run(experiment, run_name=f"candidate {number}", tags=tags)
+    _log(run, params, list(_candidate_metrics(search.cv_results_, number)))
     client.set_terminated(run.info.run_id, status=_status(search, number))
 
 
@@ -188,24 +139,21 @@ def _status(search: Any, number: int) -> str:
     return "KILLED" if is_stopped else "FAILED"
 
 
-def _log(
-    client: Any, run_id: str, params: Mapping[str, Any], metrics: list[tuple[str, float, int]]
-) -> None:
-    """Log parameters and metrics, as many at a time as MLflow takes."""
-    now = int(1000 * time.time())
+def _log(run: Any, params: Mapping[str, Any], metrics: Metrics) -> None:
+    """Log parameters, and metrics in as few requests as MLflow allows."""
+    client, run_id, now = mlflow.MlflowClient(), run.info.run_id, int(1000 * time.time())
+    entries = [
+        mlflow.entities.Param(_clean(name), str(plain_value(value))[:_LONGEST_PARAM])
+        for name, value in params.items()
+    ]
+    client.log_batch(run_id, params=entries)
     values = [
         mlflow.entities.Metric(_clean(name), value, now, step)
         for name, value, step in metrics
         if math.isfinite(value)
     ]
-    entries = [
-        mlflow.entities.Param(_clean(name), str(plain_value(value))[:_LONGEST_PARAM])
-        for name, value in params.items()
-    ]
     for start in range(0, len(values), _MOST_METRICS):
         client.log_batch(run_id, metrics=values[start : start + _MOST_METRICS])
-    for start in range(0, len(entries), _MOST_PARAMS):
-        client.log_batch(run_id, params=entries[start : start + _MOST_PARAMS])
 
 
 def _clean(name: str) -> str:

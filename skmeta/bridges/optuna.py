@@ -1,7 +1,6 @@
 """A sampler for Optuna that starts from a search prior."""
 
 import math
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,14 +9,7 @@ from typing import Any
 import numpy as np
 
 from skmeta._optional import import_optional
-from skmeta.search import (
-    AlgorithmSelectionPrior,
-    JointPrior,
-    ReadOnlyHistory,
-    SearchHistory,
-    SearchPrior,
-    SearchStrategy,
-)
+from skmeta.search import AlgorithmSelectionPrior, JointPrior, SearchPrior, SearchStrategy
 from skmeta.search.prior import load_shipped
 from skmeta.search.space import canonical_names, plain_value, predictor_name, short_names
 
@@ -45,10 +37,9 @@ class PriorSampler(BaseSampler):
 
     Parameters
     ----------
-    prior : "shipped", None, SearchPrior, JointPrior, AlgorithmSelectionPrior, SearchHistory, \
-ReadOnlyHistory or path-like, default="shipped"
-        What past searches taught. ``"shipped"`` comes with skmeta for the class of `estimator`. A
-        history is learned from; a path is a file that ``SearchPrior.save`` wrote. None uses none.
+    prior : "shipped", None, SearchPrior, JointPrior or AlgorithmSelectionPrior, default="shipped"
+        What past searches taught. ``"shipped"`` comes with skmeta for the class of `estimator`.
+        ``SearchPrior.from_searches`` learns one from a history. None uses none.
     estimator : estimator, default=None
         What is tuned. A parameter of a trial is found by its name, as for ``set_params``, or by
         the end of that name: ``"C"`` is ``svc__C`` of a pipeline, if no other parameter is. Values
@@ -57,8 +48,7 @@ ReadOnlyHistory or path-like, default="shipped"
         Name in the trials -> name in the prior, such as ``{"penalty": "SVC.C"}``. Goes before
         `estimator`.
     metric : str, default="accuracy"
-        Name of the value that the study optimises, by which a prior is chosen: it has no effect
-        if `prior` is one already.
+        Name of the value that the study optimises, by which a shipped prior is chosen.
     seed : int, default=None
         Determines the trials, if they do not run in parallel.
 
@@ -67,7 +57,7 @@ ReadOnlyHistory or path-like, default="shipped"
     ImportError
         If Optuna is not installed.
     ValueError
-        If ``prior="shipped"`` or a history is given without an estimator, or no prior ships for it.
+        If ``prior="shipped"`` is given without an estimator, or no prior ships for it.
 
     See Also
     --------
@@ -341,19 +331,19 @@ class _Names:
 def _resolve(prior: Any, estimator: Any, metric: str) -> Prior | None:
     if prior is None or isinstance(prior, Prior):
         return prior
-    is_history = isinstance(prior, SearchHistory | ReadOnlyHistory)
-    if not is_history and prior != "shipped":
-        return SearchPrior.load(os.fspath(prior))
+    if prior != "shipped":
+        raise ValueError(
+            f"prior must be 'shipped', None, or a prior of skmeta, got {prior!r}. "
+            "SearchPrior.from_searches makes one of past searches, and SearchPrior.load reads one."
+        )
     if estimator is None:
         raise ValueError(
-            f"prior={prior!r} needs the estimator that is tuned: pass estimator=SVC(), for example."
+            "prior='shipped' needs the estimator that is tuned: pass estimator=SVC(), for example."
         )
     name = predictor_name(estimator)
-    if is_history:
-        return SearchPrior.from_searches(prior.searches(estimator=name, metric=metric))
     shipped = load_shipped(name, metric)
     if shipped is None:
-        raise ValueError(f"No prior ships for {name}. Pass a prior or a history, or prior=None.")
+        raise ValueError(f"No prior ships for {name}. Pass a prior, or prior=None.")
     return shipped
 
 

@@ -24,8 +24,11 @@ class Shaky(KNeighborsClassifier):
 @pytest.fixture
 def uri(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "default").as_uri())
-    return (tmp_path / "runs").as_uri()
+    uri = (tmp_path / "runs").as_uri()
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_experiment("flowers")
+    yield uri
+    mlflow.set_tracking_uri(None)
 
 
 def children(client, run_id):
@@ -38,13 +41,13 @@ def test_candidates_are_nested_runs(uri, iris):
     search = MetaLearnedSearchCV(
         KNeighborsClassifier(), {"n_neighbors": [1, 5, 9, 11]}, n_iter=3, cv=3, random_state=0
     ).fit(*iris)
-    run_id = log_search(search, experiment_name="flowers", tracking_uri=uri, tags={"by": "me"})
+    run_id = log_search(search)
     client = mlflow.MlflowClient(tracking_uri=uri)
     parent = client.get_run(run_id)
     assert parent.info.status == "FINISHED"
     assert parent.info.run_name == "KNeighborsClassifier"
     assert client.get_experiment(parent.info.experiment_id).name == "flowers"
-    assert parent.data.tags["by"] == "me"
+    assert parent.data.tags["search"] == "MetaLearnedSearchCV"
     assert parent.data.metrics["best_score"] == search.best_score_
     best = search.best_params_["n_neighbors"]
     assert parent.data.params["best_n_neighbors"] == str(best)
@@ -77,7 +80,7 @@ def test_a_search_of_scikit_learn_and_a_failed_fit(uri, iris):
         refit="accuracy",
         cv=2,
     ).fit(*iris)
-    run_id = log_search(search, run_name="grid", tracking_uri=uri)
+    run_id = log_search(search, run_name="grid")
     client = mlflow.MlflowClient(tracking_uri=uri)
     assert client.get_run(run_id).info.run_name == "grid"
     assert client.list_artifacts(run_id) == []
@@ -98,38 +101,30 @@ def test_a_candidate_that_racing_stopped(uri, iris):
     ).fit(*iris)
     stopped = search.cv_results_["n_folds"] < 5
     assert stopped.any()
-    run_id = log_search(search, tracking_uri=uri, report=False)
+    run_id = log_search(search, report=False)
     statuses = [run.info.status for run in children(mlflow.MlflowClient(uri), run_id)]
     assert statuses == ["KILLED" if one else "FINISHED" for one in stopped]
 
 
-def test_the_open_run_s_experiment_is_used(uri, iris):
-    mlflow.set_tracking_uri(uri)
-    try:
-        mlflow.set_experiment("mine")
-        with mlflow.start_run() as open_run:
-            search = GridSearchCV(DummyClassifier(), {"random_state": [0]}, cv=2).fit(*iris)
-            run_id = log_search(search)
-        found = mlflow.MlflowClient().get_run(run_id)
-        assert found.info.experiment_id == open_run.info.experiment_id
-        assert found.data.tags["mlflow.parentRunId"] == open_run.info.run_id
-    finally:
-        mlflow.set_tracking_uri(None)
+def test_the_run_is_nested_in_an_open_one(uri, iris):
+    with mlflow.start_run() as open_run:
+        search = GridSearchCV(DummyClassifier(), {"random_state": [0]}, cv=2).fit(*iris)
+        run_id = log_search(search)
+    found = mlflow.MlflowClient().get_run(run_id)
+    assert found.data.tags["mlflow.parentRunId"] == open_run.info.run_id
 
 
 def test_a_search_that_is_not_fitted(uri):
     with pytest.raises(NotFittedError, match="not fitted"):
-        log_search(GridSearchCV(DummyClassifier(), {"random_state": [0]}), tracking_uri=uri)
+        log_search(GridSearchCV(DummyClassifier(), {"random_state": [0]}))
 
 
 def test_a_run_that_cannot_be_logged_has_failed(uri, iris):
     search = GridSearchCV(DummyClassifier(), {"random_state": [0]}, cv=2).fit(*iris)
     search.cv_results_["split0_test_score"] = ["no number"]
     with pytest.raises(ValueError, match="could not convert"):
-        log_search(search, tracking_uri=uri)
-    [parent] = [
-        run
-        for run in mlflow.MlflowClient(uri).search_runs(["0"])
-        if "mlflow.parentRunId" not in run.data.tags
-    ]
+        log_search(search)
+    runs = mlflow.search_runs(output_format="list")
+    [parent] = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert parent.info.status == "FAILED"
+    assert mlflow.active_run() is None

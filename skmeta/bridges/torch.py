@@ -1,23 +1,16 @@
-"""Networks of skorch that start from a prior."""
+"""A torch module that starts from a prior, for skorch, Lightning or a training loop."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skmeta._optional import import_optional
 from skmeta.backbones import CellNetwork, EpisodeBatchNorm, build_backbone, check_backbone
 from skmeta.exceptions import PriorError
 from skmeta.priors import MetaPrior
 
-skorch = import_optional("skorch", "skorch")
-_Net: Any = skorch.NeuralNet
-_Classifier: Any = skorch.NeuralNetClassifier
-_Regressor: Any = skorch.NeuralNetRegressor
-
-__all__ = ["PriorModule", "PriorNetClassifier", "PriorNetRegressor"]
+__all__ = ["PriorModule"]
 
 _HEAD = "head_init"  # the parameter of learners
 _MOMENTUM = 0.1  # of the statistics of batch normalisations, as in torch
@@ -59,10 +52,15 @@ class PriorModule(nn.Module):
         If the prior has no network that a new task starts from, needs a module that is missing, or
         has learned rows for fewer classes.
 
+    Notes
+    -----
+    Outputs of a regression are in the units of the targets. Divide a squared error by
+    ``y_scale ** 2``, so that the step size does not depend on the unit.
+
     Examples
     --------
     >>> import torch
-    >>> from skmeta.bridges.skorch import PriorModule
+    >>> from skmeta.bridges.torch import PriorModule
     >>> from skmeta.datasets import make_sinusoid_tasks
     >>> from skmeta.learners import MAML
     >>> X, y, groups = make_sinusoid_tasks(20, random_state=0)
@@ -173,213 +171,6 @@ class PriorModule(nn.Module):
 
     def _norms(self) -> Iterator[EpisodeBatchNorm]:
         return (part for part in self.body.modules() if isinstance(part, EpisodeBatchNorm))
-
-
-class _PriorNet(_Net):
-    """What both nets share: the training rows determine the size and the start of the head."""
-
-    kind: str
-    module_: PriorModule
-
-    def fit(self, X: Any, y: Any, **fit_params: Any) -> Any:
-        self._note(y)
-        return super().fit(X, self._targets(y), **fit_params)
-
-    def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any) -> Any:
-        if not getattr(self, "initialized_", False):
-            self._note(y if classes is None else classes)
-        return super().partial_fit(X, self._targets(y), classes, **fit_params)
-
-    def get_params_for(self, prefix: str) -> dict[str, Any]:
-        """Return the parameters of a part; for the module, with the number of outputs.
-
-        Parameters
-        ----------
-        prefix : str
-            The part, such as ``"module"``.
-
-        Returns
-        -------
-        dict of str to object
-        """
-        params: dict[str, Any] = super().get_params_for(prefix)
-        if prefix == "module" and hasattr(self, "_n_outputs"):
-            params = {"n_outputs": self._n_outputs} | params
-        return params
-
-    def initialize_module(self) -> Any:
-        """Make the module, and check that its prior is for tasks of this kind."""
-        done = super().initialize_module()
-        if self.module_.kind != self.kind:
-            raise PriorError(
-                f"{type(self).__name__} needs a prior for {self.kind}, got one for "
-                f"{self.module_.kind}."
-            )
-        return done
-
-    def _note(self, y: Any) -> None:
-        self._n_outputs = 1
-
-    def _targets(self, y: Any) -> Any:
-        return y
-
-
-class PriorNetClassifier(_PriorNet, _Classifier):
-    """A classifier of skorch whose network starts from a prior.
-
-    It has all parameters of skorch's ``NeuralNetClassifier``: optimizers, schedules, callbacks,
-    mini-batches. Few steps suffice: with ``batch_size=-1``, ``lr`` and ``max_epochs`` of the
-    prior's ``inner_lr`` and ``n_inner_steps``, and ``SGD``, the default optimizer, it does what
-    MAML does in a new task.
-
-    Parameters
-    ----------
-    module : type, default=PriorModule
-        :class:`PriorModule`, or a subclass.
-    *args
-        As of skorch's ``NeuralNetClassifier``.
-    criterion : type, default=torch.nn.CrossEntropyLoss
-        The loss of logits.
-    train_split : callable, default=None
-        How rows are held out for validation. By default none are, as there are few.
-    **kwargs
-        ``module__prior`` is required; ``module__freeze_body=True`` trains the head only. Others are
-        those of skorch's ``NeuralNetClassifier``.
-
-    Raises
-    ------
-    PriorError
-        If the prior is one for regressions, or has no network to start from.
-
-    Notes
-    -----
-    As in skorch, classes are the integers from 0 to the number of classes - 1. If the rows come
-    from a ``Dataset`` and y is None, ``module__n_outputs`` has to be given, and a head that would
-    start from class means starts from zero.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_digits
-    >>> from skmeta.bridges.skorch import PriorNetClassifier
-    >>> from skmeta.learners import ProtoNet
-    >>> X, y = load_digits(return_X_y=True)
-    >>> learner = ProtoNet(
-    ...     backbone="mlp", n_way=3, n_iterations=5, validation=0, random_state=0
-    ... )
-    >>> prior = learner.fit(X[y < 8], y[y < 8]).prior_
-    >>> few = [*(y == 8).nonzero()[0][:5], *(y == 9).nonzero()[0][:5]]
-    >>> net = PriorNetClassifier(module__prior=prior, max_epochs=3, lr=0.001, verbose=0)
-    >>> net.fit(X[few], y[few] - 8).predict(X[few]).shape
-    (10,)
-    """
-
-    kind = "classification"
-
-    def __init__(
-        self,
-        module: Any = PriorModule,
-        *args: Any,
-        criterion: Any = nn.CrossEntropyLoss,
-        train_split: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(module, *args, criterion=criterion, train_split=train_split, **kwargs)
-
-    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Start the head from the class means, if meta-training did so.
-
-        Parameters
-        ----------
-        net : PriorNetClassifier
-            This net.
-        X : array-like of shape (n_samples, n_features)
-            Training rows.
-        y : array-like of shape (n_samples,)
-            Their classes.
-        **kwargs
-            As skorch passes them.
-        """
-        super().on_train_begin(net, X, y, **kwargs)
-        if isinstance(X, np.ndarray | Tensor) and y is not None:
-            where = self.module_.x_mean.device
-            self.module_.start(torch.as_tensor(X, device=where), torch.as_tensor(y, device=where))
-
-    def _note(self, y: Any) -> None:
-        if y is not None:
-            self._n_outputs = int(np.max(np.asarray(y))) + 1
-
-    def _targets(self, y: Any) -> Any:
-        return np.asarray(y, dtype=np.int64) if isinstance(y, np.ndarray | list) else y
-
-
-class PriorNetRegressor(_PriorNet, _Regressor):
-    """A regressor of skorch whose network starts from a prior.
-
-    Parameters
-    ----------
-    module : type, default=PriorModule
-        :class:`PriorModule`, or a subclass.
-    *args
-        As of skorch's ``NeuralNetRegressor``.
-    train_split : callable, default=None
-        How rows are held out for validation. By default none are, as there are few.
-    **kwargs
-        ``module__prior`` is required; ``module__freeze_body=True`` trains the head only. Others are
-        those of skorch's ``NeuralNetRegressor``.
-
-    Raises
-    ------
-    PriorError
-        If the prior is one for classifications, or has no network to start from.
-
-    Notes
-    -----
-    The loss is that of standardised targets, so a step size does not depend on their unit.
-    Predictions have the shape (n_samples, 1), as in skorch; targets may also have the shape
-    (n_samples,).
-
-    Examples
-    --------
-    >>> from skmeta.bridges.skorch import PriorNetRegressor
-    >>> from skmeta.datasets import make_sinusoid_tasks
-    >>> from skmeta.learners import MAML
-    >>> X, y, groups = make_sinusoid_tasks(20, random_state=0)
-    >>> learner = MAML(n_iterations=2, n_shot=5, n_query=5, random_state=0)
-    >>> prior = learner.fit(X[groups > 0], y[groups > 0], groups=groups[groups > 0]).prior_
-    >>> net = PriorNetRegressor(module__prior=prior, max_epochs=3, verbose=0)
-    >>> net.fit(X[groups == 0], y[groups == 0]).predict(X[:4]).shape
-    (4, 1)
-    """
-
-    kind = "regression"
-
-    def __init__(
-        self, module: Any = PriorModule, *args: Any, train_split: Any = None, **kwargs: Any
-    ) -> None:
-        super().__init__(module, *args, train_split=train_split, **kwargs)
-
-    def get_loss(self, y_pred: Tensor, y_true: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the loss of standardised targets.
-
-        Parameters
-        ----------
-        y_pred, y_true : Tensor of shape (n_samples, 1)
-            Predictions and targets, in the units of the targets.
-        *args, **kwargs
-            As skorch passes them.
-
-        Returns
-        -------
-        Tensor of shape ()
-        """
-        mean, scale = self.module_.y_mean, self.module_.y_scale
-        y_true = torch.as_tensor(y_true).to(y_pred)
-        return super().get_loss((y_pred - mean) / scale, (y_true - mean) / scale, *args, **kwargs)
-
-    def _targets(self, y: Any) -> Any:
-        if not isinstance(y, np.ndarray | list):
-            return y
-        return np.asarray(y, dtype=np.float32).reshape(len(y), -1)
 
 
 def _check(prior: MetaPrior) -> tuple[int, ...]:
