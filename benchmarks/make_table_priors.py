@@ -58,13 +58,13 @@ import torch
 from origins import HALVES
 from real_tables import RealTables, load_tables
 from small_tables import SETS, names_of
+from synthetic_tables.batches import draw_tables
+from table_loss import batch_loss
 from torch import nn
 
-from skmeta.datasets.synthetic_tables._batches import draw_tables
 from skmeta.learners import InContextLearner
 from skmeta.learners.in_context import TableTransformer
 from skmeta.learners.in_context._network_call import module_parameters
-from skmeta.learners.in_context._training import batch_loss
 from skmeta.priors import MetaPrior
 from skmeta.training import load_checkpoint, save_checkpoint
 

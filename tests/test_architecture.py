@@ -41,7 +41,6 @@ INNER_FLOORS = {
         {"architecture", "auto", "hierarchical", "in_context", "learned_optimizers"},
         {""},
     ],
-    "datasets": [{"synthetic_tables"}, {""}],
     "policy": [{"environments"}, {"_core"}, {""}],
 }
 # Wings: they share a floor and know nothing of each other. Other rooms of a floor may import

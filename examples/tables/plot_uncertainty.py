@@ -13,8 +13,7 @@ targets in ten. The prior that ships for small tables has been meta-trained to s
 # Probabilities of classes
 # ------------------------
 # The probability of the predicted class is compared with the share of predictions that are right:
-# on 60 synthetic tables, 25 rows of each being labelled, and on four tables that come with
-# scikit-learn, 5 rows of each class, 4 draws of each table.
+# on four tables that come with scikit-learn, with 5 rows of each class and 4 draws of each table.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,20 +24,10 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.datasets import make_table_tasks
-
-
-def synthetic_tasks():
-    """Labelled and other rows of tables that were made up."""
-    X, y, groups = make_table_tasks(60, 100, 6, random_state=0)
-    for task in range(60):
-        X_task, y_task = X[groups == task], y[groups == task]
-        if len(set(y_task[:25])) > 1:
-            yield X_task[:25], y_task[:25], X_task[25:], y_task[25:]
 
 
 def real_tasks():
-    """The same of tables of scikit-learn."""
+    """Labelled and other rows of tables of scikit-learn."""
     for load in (load_breast_cancer, load_digits, load_iris, load_wine):
         X, y = load(return_X_y=True)
         for seed in range(4):
@@ -53,40 +42,36 @@ models = {
     "random forest": RandomForestClassifier(random_state=0),
     "Gaussian naive Bayes": make_pipeline(SimpleImputer(keep_empty_features=True), GaussianNB()),
 }
-_, axes = plt.subplots(2, 3, figsize=(11, 7), sharex=True, sharey=True, layout="constrained")
-for row, tasks in zip(axes, (synthetic_tasks, real_tasks), strict=True):
-    sure = {name: [] for name in models}
-    right = {name: [] for name in models}
-    for X_few, y_few, X_rest, y_rest in tasks():
-        for name, model in models.items():
-            p = model.fit(X_few, y_few).predict_proba(X_rest)
-            sure[name].append(p.max(1))
-            right[name].append(model.classes_[p.argmax(1)] == y_rest)
-    for ax, name in zip(row, models, strict=True):
-        p, hit = np.concatenate(sure[name]), np.concatenate(right[name])
-        place = np.clip((10 * p).astype(int), 0, 9)
-        n = np.bincount(place, minlength=10)
-        kept = n >= 10
-        mean_p, mean_hit = (np.bincount(place, v, 10)[kept] / n[kept] for v in (p, hit))
-        error = (n[kept] * abs(mean_p - mean_hit)).sum() / n[kept].sum()
-        ax.plot([0, 1], [0, 1], ":", color="0.5")
-        middle = np.arange(10) / 10 + 0.05
-        ax.bar(middle, n / n.sum(), 0.09, color="0.85", label="share of predictions")
-        ax.plot(mean_p, mean_hit, "o-", color="tab:blue", label="share that is right")
-        ax.set_title(f"{name}\n{hit.mean():.0%} right, calibration error {error:.3f}")
-        ax.set(xlim=(0, 1), ylim=(0, 1))
-for row, text in zip(axes, ("synthetic tables", "tables of scikit-learn"), strict=True):
-    row[0].set_ylabel(text)
-for ax in axes[1]:
+sure = {name: [] for name in models}
+right = {name: [] for name in models}
+for X_few, y_few, X_rest, y_rest in real_tasks():
+    for name, model in models.items():
+        p = model.fit(X_few, y_few).predict_proba(X_rest)
+        sure[name].append(p.max(1))
+        right[name].append(model.classes_[p.argmax(1)] == y_rest)
+_, axes = plt.subplots(1, 3, figsize=(11, 4), sharex=True, sharey=True, layout="constrained")
+for ax, name in zip(axes, models, strict=True):
+    p, hit = np.concatenate(sure[name]), np.concatenate(right[name])
+    place = np.clip((10 * p).astype(int), 0, 9)
+    n = np.bincount(place, minlength=10)
+    kept = n >= 10
+    mean_p, mean_hit = (np.bincount(place, v, 10)[kept] / n[kept] for v in (p, hit))
+    error = (n[kept] * abs(mean_p - mean_hit)).sum() / n[kept].sum()
+    ax.plot([0, 1], [0, 1], ":", color="0.5")
+    middle = np.arange(10) / 10 + 0.05
+    ax.bar(middle, n / n.sum(), 0.09, color="0.85", label="share of predictions")
+    ax.plot(mean_p, mean_hit, "o-", color="tab:blue", label="share that is right")
+    ax.set_title(f"{name}\n{hit.mean():.0%} right, calibration error {error:.3f}")
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+for ax in axes:
     ax.set_xlabel("probability of the predicted class")
-axes[0, 0].legend(loc="upper left", fontsize="small")
+axes[0].legend(loc="upper left", fontsize="small")
 plt.show()
 
 # %%
-# On tables like those of its meta-training, the prior's probabilities are what they say. Textbook
-# tables are cleaner than most, which it cannot know after five rows of each class, so that it is
-# right more often than it says, as a forest is, though less so. Naive Bayes errs on the side that
-# costs more.
+# These tables are cleaner than most, which the prior cannot know after five rows of each class. It
+# is right more often than it says, as a forest is, though less so. Naive Bayes errs on the side
+# that costs more.
 
 # %%
 # Intervals of numbers

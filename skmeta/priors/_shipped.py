@@ -15,7 +15,7 @@ def load_table_prior(kind: str) -> MetaPrior:
 
     Its weights, in half precision, are those of an
     :class:`~skmeta.learners.InContextLearner` that ``benchmarks/make_table_priors.py``
-    meta-trained on synthetic tables (:func:`~skmeta.datasets.make_table_tasks`). That of
+    meta-trained on synthetic tables (``benchmarks/synthetic_tables``). That of
     classifications then saw real tables, too. ``prior.provenance`` says how, and names them.
 
     Parameters

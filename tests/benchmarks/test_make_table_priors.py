@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from synthetic_tables.batches import draw_tables
+from table_loss import batch_loss
 
-from skmeta.datasets.synthetic_tables._batches import draw_tables
-from skmeta.learners.in_context._training import batch_loss
 from skmeta.priors import MetaPrior
 from skmeta.training import load_checkpoint, save_checkpoint
 

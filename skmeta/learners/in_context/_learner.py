@@ -70,10 +70,9 @@ class InContextLearner(OuterLoopLearner):
     """A transformer whose context is the support set, without any training on the task.
 
     Meta-training on many tables teaches it to learn from a table. Adaptation stores the labelled
-    rows as context, and one forward pass predicts. A prior meta-trained on
-    :func:`~skmeta.datasets.make_table_tasks` takes tables of any width; NaN is a missing value.
-    The column encoder standardises each column by the support set, so the scale of a feature has
-    no effect.
+    rows as context, and one forward pass predicts. The prior that ships takes tables of any width;
+    NaN is a missing value. The column encoder standardises each column by the support set, so the
+    scale of a feature has no effect.
 
     The predicted probabilities are averages over ``n_estimators`` views of the task, which permute
     columns and classes. Views depend on the contents of the table only, so the order of rows,
@@ -132,9 +131,11 @@ class InContextLearner(OuterLoopLearner):
 
     Examples
     --------
-    >>> from skmeta.datasets import make_table_tasks
+    >>> import numpy as np
     >>> from skmeta.learners import InContextLearner
-    >>> X, y, groups = make_table_tasks(50, 30, 4, n_classes=2, random_state=1)
+    >>> rng = np.random.default_rng(0)
+    >>> X, groups = rng.normal(size=(1500, 4)), np.repeat(range(50), 30)
+    >>> y = ((X * rng.normal(size=(50, 4))[groups]).sum(1) > 0).astype(int)
     >>> learner = InContextLearner(
     ...     width=16, n_layers=2, n_shot=(3, 20), n_iterations=5, random_state=0
     ... )

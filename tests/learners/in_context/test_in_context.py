@@ -5,15 +5,15 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
+from synthetic_tables import make_table_tasks
+from synthetic_tables.batches import draw_tables
+from table_loss import batch_loss
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
-from skmeta.datasets import make_table_tasks
-from skmeta.datasets.synthetic_tables._batches import draw_tables
 from skmeta.exceptions import PriorError
 from skmeta.learners import InContextLearner, ProtoNet, TaskSampling
 from skmeta.learners.in_context._cells import N_SLOTS
 from skmeta.learners.in_context._network_call import module_parameters
-from skmeta.learners.in_context._training import batch_loss
 from skmeta.learners.in_context._views import choose_views
 from skmeta.priors import load_table_prior
 

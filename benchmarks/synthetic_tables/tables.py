@@ -81,7 +81,7 @@ def make_table_tasks(
 
     Examples
     --------
-    >>> from skmeta.datasets import make_table_tasks
+    >>> from synthetic_tables import make_table_tasks
     >>> X, y, groups = make_table_tasks(n_tasks=3, n_samples=20, n_features=5, random_state=0)
     >>> X.shape, y.shape, int(groups.max())
     ((60, 5), (60,), 2)
@@ -89,8 +89,8 @@ def make_table_tasks(
     # torch is imported here, because most data sets do not need it.
     import torch
 
-    from skmeta.datasets.synthetic_tables._batches import draw_tables
-    from skmeta.datasets.synthetic_tables._targets import MAX_CLASSES
+    from synthetic_tables.batches import draw_tables
+    from synthetic_tables.targets import MAX_CLASSES
 
     n_tasks = check_count(n_tasks, "n_tasks")
     n_samples = check_count(n_samples, "n_samples", 2)

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from skmeta.datasets.synthetic_tables._functions import (
+from synthetic_tables.functions import (
     integers,
     normal,
     standardize,

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from skmeta.datasets.synthetic_tables._functions import (
+from synthetic_tables.functions import (
     integers,
     normal,
     standardize,

@@ -20,8 +20,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skmeta.datasets.synthetic_tables._columns import observe, remove_values
-from skmeta.datasets.synthetic_tables._functions import (
+from synthetic_tables.columns import observe, remove_values
+from synthetic_tables.functions import (
     ACTIVATIONS,
     FUNCTIONS,
     activate,
@@ -31,7 +31,7 @@ from skmeta.datasets.synthetic_tables._functions import (
     standardize,
     uniform,
 )
-from skmeta.datasets.synthetic_tables._targets import (
+from synthetic_tables.targets import (
     MAX_CLASSES,
     balance,
     to_classes,

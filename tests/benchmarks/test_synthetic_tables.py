@@ -7,10 +7,9 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import cross_val_predict
 from sklearn.preprocessing import PolynomialFeatures
-
-from skmeta.datasets import make_table_tasks
-from skmeta.datasets.synthetic_tables import _columns as _table_columns
-from skmeta.datasets.synthetic_tables import _functions as _table_functions
+from synthetic_tables import columns as _table_columns
+from synthetic_tables import functions as _table_functions
+from synthetic_tables import make_table_tasks
 
 
 def by_task(X, y, groups):
