@@ -17,6 +17,7 @@ PAGES = [
 ]
 NEEDS = {
     "doc/bridges.rst": ["mlflow", "optuna", "skorch"],
+    "doc/learners.rst": ["sklearn.callback"],
     "doc/policy.rst": ["gymnasium"],
     "doc/small_tables.rst": ["skrub"],
 }
