@@ -19,7 +19,7 @@ if __name__ == "__main__":
     warnings.simplefilter("error")
     search = MetaLearnedSearchCV(
         KNeighborsClassifier(), {"n_neighbors": [1, 2]}, n_iter="all", cv=2, history=False,
-        scoring=is_imported, return_predictions=True, n_jobs={n_jobs},
+        scoring=is_imported, n_jobs={n_jobs},
     ).fit(*load_iris(return_X_y=True))
     sys.exit(int(search.best_score_))
 """

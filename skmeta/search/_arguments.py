@@ -135,7 +135,6 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
         search.estimator,
         search.refit,
         search.error_score,
-        needs_best=bool(search.return_predictions),
     )
     if metrics.is_multiple:
         metrics.check_refit(metrics.names)

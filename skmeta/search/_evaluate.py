@@ -15,28 +15,21 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.model_selection import check_cv
 
-from skmeta._fold_evaluation import Predictions, evaluate_fold, predict_fold
+from skmeta._fold_evaluation import evaluate_fold
 from skmeta._sklearn_compat import Parallel, delayed, fit_and_score, has_callbacks, safe_indexing
 from skmeta.search._arguments import Arguments
 from skmeta.search._fit_params import FitData
 from skmeta.search._stopping import FoldRace
 from skmeta.search._trials import Trial
 from skmeta.search.early_stopping import hold_out, stop_early
-from skmeta.search.space import Candidate, stable_repr
+from skmeta.search.space import stable_repr
 
 __all__ = [
     "FoldEvaluator",
     "Folds",
-    "check_predictions",
     "check_same_folds",
     "draw_folds",
-    "predict_out_of_fold",
 ]
-
-
-_N_CHECKED = 8  # candidates that are asked for the method that predicts
-# Prediction for a class that the training part of a fold lacks.
-_MISSING_CLASS = {"predict_proba": 0.0, "predict_log_proba": -np.inf}
 
 
 class Folds(NamedTuple):
@@ -111,44 +104,6 @@ def check_same_folds(folds: Folds, data: FitData) -> None:
 
 def _as_arrays(splits: Iterable[Any]) -> list[list[NDArray[Any]]]:
     return [list(map(np.asarray, split)) for split in splits]
-
-
-def check_predictions(method: Any, arguments: Arguments, folds: Folds, n_rows: int) -> None:
-    """Raise if out-of-fold predictions of the best candidate cannot be made.
-
-    Parameters
-    ----------
-    method : str or True
-        What predicts; True is ``"predict"``.
-    arguments : Arguments
-    folds : Folds
-    n_rows : int
-        Number of rows of the data.
-
-    Raises
-    ------
-    ValueError
-        If a row is not in the test part of exactly one fold, or a candidate has no such method.
-    """
-    name = _method(method)
-    for params in arguments.space.sample(_N_CHECKED, np.random.default_rng(0)):
-        model = clone(arguments.estimator).set_params(**clone(params, safe=False))
-        if not hasattr(model, name):
-            raise ValueError(
-                f"return_predictions={method!r}, but the candidate {params} has no {name}. Use "
-                "return_predictions=True for the predictions themselves, or an estimator and a "
-                f"space whose candidates all have {name}."
-            )
-    tested = np.zeros(n_rows, dtype=np.intp)
-    for _, test in folds.splits:
-        np.add.at(tested, np.arange(n_rows)[test], 1)
-    wrong = np.flatnonzero(tested != 1)
-    if len(wrong):
-        raise ValueError(
-            f"return_predictions needs each row to be tested once, but cv tests row {wrong[0]} "
-            f"{tested[wrong[0]]} times. Use a splitter such as KFold or StratifiedKFold, or set "
-            "return_predictions=False."
-        )
 
 
 class FoldEvaluator:
@@ -252,27 +207,6 @@ class FoldEvaluator:
         output: dict[str, Any] = fit_and_score(_Failing(trial.obstacle), **task)
         return output
 
-    def predict(self, trial: Trial, method: str) -> dict[int, Predictions]:
-        """Fit a candidate on the training part of each fold, and predict the test part.
-
-        Parameters
-        ----------
-        trial : Trial
-        method : str
-            Name of the method that predicts.
-
-        Returns
-        -------
-        dict of int -> Predictions
-            By the position of the fold.
-        """
-        tasks = [self._task([trial], 0, fold, None) for fold in range(len(self._splits))]
-        # Callbacks are called for the search's evaluations only.
-        predictions = self._parallel(
-            delayed(predict_fold)({**self._cloned(task), "caller": None}, method) for task in tasks
-        )
-        return dict(predictions)
-
     def _next_tasks(self, trials: Sequence[Trial], context: Any) -> list[dict[str, Any]]:
         """Return the fits that are missing; in a race, as many as there are processors for."""
         unfinished: dict[str, int] = {}
@@ -360,61 +294,3 @@ def _stopping(
         held = hold_out(early_stopping, X, y, groups, is_classifier(estimator))
         stopping.append(partial(stop_early, rows=held))
     return stopping
-
-
-def predict_out_of_fold(
-    search: Any, arguments: Arguments, data: FitData, folds: Folds, params: Candidate
-) -> NDArray[Any]:
-    """Predict each row by a candidate that was fitted without it.
-
-    Parameters
-    ----------
-    search : MetaLearnedSearchCV
-        Gives ``return_predictions``, and what `FoldEvaluator` reads of it.
-    arguments : Arguments
-    data : FitData
-    folds : Folds
-        Each row is in the test part of one of them.
-    params : dict
-        The candidate.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,) or (n_samples, n_outputs)
-
-    Raises
-    ------
-    ValueError
-        If the training part of a fold lacks a class, and the predictions are such that nothing
-        stands for that.
-    """
-    method = _method(search.return_predictions)
-    with FoldEvaluator(search, arguments, data, folds, FoldRace(None)) as evaluator:
-        predictions = evaluator.predict(Trial.propose(params, "best"), method)
-    labels = [p.classes for p in predictions.values() if p.classes is not None]
-    classes = np.unique(np.concatenate(labels)) if labels else None
-    aligned = {fold: _align(p, classes, method, fold) for fold, p in predictions.items()}
-    rows = np.arange(data.n_rows)
-    order = np.concatenate([rows[folds.splits[fold][1]] for fold in aligned])
-    return np.asarray(np.concatenate([*aligned.values()])[np.argsort(order)])
-
-
-def _method(method: Any) -> str:
-    return "predict" if method is True else str(method)
-
-
-def _align(
-    predictions: Predictions, classes: NDArray[Any] | None, method: str, fold: int
-) -> NDArray[Any]:
-    """Return predictions with one column for each class of any fold."""
-    if classes is None or predictions.classes is None or len(predictions.classes) == len(classes):
-        return predictions.values
-    if method not in _MISSING_CLASS or predictions.values.ndim != 2:
-        raise ValueError(
-            f"The training part of fold {fold} has {len(predictions.classes)} of {len(classes)} "
-            f"classes, so its {method} cannot be joined with that of the other folds. Use "
-            'StratifiedKFold, or return_predictions="predict_proba".'
-        )
-    values = np.full((len(predictions.values), len(classes)), _MISSING_CLASS[method])
-    values[:, np.searchsorted(classes, predictions.classes)] = predictions.values
-    return values

@@ -38,8 +38,6 @@ class Metrics:
         As in the search. The first metric is maximised, unless this is the name of a metric or has
         an attribute ``metric`` that is.
     error_score : float or "raise"
-    needs_best : bool, default=False
-        Whether there must be a best candidate although none is refitted.
     """
 
     def __init__(
@@ -48,8 +46,6 @@ class Metrics:
         estimator: Any,
         refit: Any,
         error_score: Any,
-        *,
-        needs_best: bool = False,
     ) -> None:
         named = scorers_by_name(scorers)
         self.is_multiple = named is not None
@@ -59,7 +55,6 @@ class Metrics:
             else {"score": metric_name(scorers, estimator)}
         )
         self._refit = refit
-        self._needs_best = needs_best
         self._wanted = getattr(refit, "metric", refit)
         self._error_score = error_score
 
@@ -82,7 +77,7 @@ class Metrics:
         ------
         ValueError
         """
-        check_refit(self._refit, keys, needs_best=self._needs_best)
+        check_refit(self._refit, keys)
 
     @property
     def refit_metric(self) -> str:

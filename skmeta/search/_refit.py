@@ -184,7 +184,7 @@ class BestWithin:
         return np.where(np.isnan(excess), np.inf, excess)
 
 
-def check_refit(refit: Any, metrics: Collection[str], *, needs_best: bool = False) -> None:
+def check_refit(refit: Any, metrics: Collection[str]) -> None:
     """Raise if it is not said which of several metrics chooses the candidate to refit.
 
     Parameters
@@ -192,8 +192,6 @@ def check_refit(refit: Any, metrics: Collection[str], *, needs_best: bool = Fals
     refit : bool, str or callable
         The parameter of the search.
     metrics : collection of str
-    needs_best : bool, default=False
-        Whether there must be a best candidate although none is refitted.
 
     Raises
     ------
@@ -201,11 +199,6 @@ def check_refit(refit: Any, metrics: Collection[str], *, needs_best: bool = Fals
     """
     if isinstance(refit, BestWithin):
         refit.check_metric(metrics)
-    elif needs_best and not refit:
-        raise ValueError(
-            "return_predictions needs a best candidate, but refit=False does not say which of the "
-            f"metrics {list(metrics)} decides. Set refit to one of them."
-        )
     elif refit and not callable(refit) and refit not in metrics:
         raise ValueError(
             # The first sentence is scikit-learn's.

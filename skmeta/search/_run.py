@@ -38,9 +38,7 @@ from skmeta.search._arguments import (
 from skmeta.search._evaluate import (
     FoldEvaluator,
     Folds,
-    check_predictions,
     draw_folds,
-    predict_out_of_fold,
 )
 from skmeta.search._fit_params import FitData, check_fit_data
 from skmeta.search._open_record import OpenRecord, open_record
@@ -79,8 +77,6 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     callbacks = callback_context(search, max_subtasks=1 + (search.refit is not False))
     with fit_task(callbacks, search, X=data.X, y=data.y, metadata=data.metadata):
         folds = draw_folds(search.cv, arguments.estimator, data)
-        if search.return_predictions:
-            check_predictions(search.return_predictions, arguments, folds, data.n_rows)
         with open_record(single, arguments, data, folds) as record:
             outcome = _evaluate_candidates(
                 search, arguments, data, folds, record, begun=begun, callbacks=callbacks
@@ -96,9 +92,6 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         search.n_resumed_ = sum(trial.is_on_record for trial in outcome.trials)
         search.search_time_ = time.monotonic() - begun
         _set_results(search, arguments, outcome.trials)
-        if search.return_predictions:
-            best = outcome.trials[search.best_index_].params
-            search.cv_predictions_ = predict_out_of_fold(search, arguments, data, folds, best)
         if search.refit:
             _refit_best(search, arguments, data, callbacks)
 

@@ -23,8 +23,6 @@ from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior
 
 __all__ = ["MetaLearnedSearchCV"]
 
-_METHODS = {"predict", "predict_proba", "predict_log_proba", "decision_function"}
-
 
 class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
     """Search over hyperparameters that remembers what earlier searches found.
@@ -121,12 +119,6 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
         added up, the seconds on the clock since the search began, and parameters: all of a new
         best candidate, and of others those that differ from the best one.
         ``verbose=2`` has all parameters, and the score of each fold, on a second line.
-    return_predictions : bool or str, default=False
-        Set ``cv_predictions_``: what the best candidate predicts for each row when it is fitted on
-        the folds that do not have the row. This fits it once more per fold, and `time_budget` does
-        not count that. True means
-        ``"predict"``; ``"predict_proba"``, ``"predict_log_proba"`` and ``"decision_function"``
-        are other methods. Each row has to be in one test fold.
     progress : bool or "auto", default="auto"
         Show a progress bar with the best score so far. ``"auto"`` shows it in a terminal or a
         notebook, from the third second on, unless `verbose` is set. Where standard error is a
@@ -149,10 +141,6 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
 multimetric_, classes_, n_features_in_, feature_names_in_
         As in RandomizedSearchCV. With `early_stopping`, ``best_params_`` has the number of rounds
         of the refit too.
-    cv_predictions_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        Out-of-fold predictions of the best candidate, with `return_predictions`. They may be used
-        to stack models, to calibrate them, or to look at their errors. The best candidate was
-        chosen by its score on the same rows, so that a score of these predictions is optimistic.
     prior_ : SearchPrior, AlgorithmSelectionPrior, JointPrior or None
         The prior that was used; None if nothing was known.
     prior_report_ : dict
@@ -235,7 +223,6 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         "target_score": [Real, None],
         "stop_when_flat": [None, Interval(Integral, 1, None, closed="left")],
         "progress": ["boolean", StrOptions({"auto"})],
-        "return_predictions": ["boolean", StrOptions(_METHODS)],
         "random_state": ["random_state", np.random.Generator],
     }
 
@@ -267,7 +254,6 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         random_state=None,
         error_score=np.nan,
         return_train_score=False,
-        return_predictions=False,
     ):
         super().__init__(
             estimator=estimator,
@@ -296,7 +282,6 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         self.start = start
         self.progress = progress
         self.random_state = random_state
-        self.return_predictions = return_predictions
 
     def get_params(self, deep=True):
         """Return the parameters, as of any estimator.

@@ -63,7 +63,6 @@ TWO = {"scoring": ["accuracy", "f1_macro"]}
         ({"dataset": 3}, ValueError, "'dataset' parameter"),
         ({"estimator": []}, SearchSpaceError, "empty list"),
         ({**TWO, "refit": True}, ValueError, "refit must be set to a scorer key"),
-        ({**TWO, "refit": False, "return_predictions": True}, ValueError, "needs a best candidate"),
         ({**TWO, "refit": best_within({})}, ValueError, "none was named"),
         ({**TWO, "refit": best_within({}, metric="f1")}, ValueError, "metric='f1'"),
     ],
@@ -80,7 +79,6 @@ def test_bad_settings_are_told_before_any_fit(iris, counted, path, settings, err
     [
         ({}, r"returns the metrics \['hit', 'miss'\], and refit=True"),
         ({"refit": "mis"}, "and refit='mis'"),
-        ({"refit": False, "return_predictions": True}, "needs a best candidate"),
         ({"refit": best_within({})}, "none was named"),
     ],
 )

@@ -165,11 +165,11 @@ def test_clone_pickle_and_repr(iris, path):
 def test_a_later_fit_keeps_nothing_of_an_earlier_one(iris):
     X, y = iris
     frame = pd.DataFrame(X, columns=list("abcd"))
-    search = MetaLearnedSearchCV(SVC(), GRID, n_iter="all", cv=3, return_predictions=True)
+    search = MetaLearnedSearchCV(SVC(), GRID, n_iter="all", cv=3)
     search.fit(frame, y)
     refitted = {"best_estimator_", "refit_time_", "feature_names_in_"}
-    assert {"cv_predictions_", *refitted} <= fitted(search)
-    two = {"scoring": ["accuracy", "f1_macro"], "refit": False, "return_predictions": False}
+    assert refitted <= fitted(search)
+    two = {"scoring": ["accuracy", "f1_macro"], "refit": False}
     changed = clone(search).set_params(**two).fit(frame, y)
     assert fitted(search.set_params(**two).fit(frame, y)) == fitted(changed)
     assert not {"best_index_", "best_params_", "best_score_"} & fitted(search)
