@@ -20,7 +20,13 @@ from skmeta.backend import one_thread_if_small
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.grouped._columns import FeatureColumns, group_labels
 from skmeta.grouped._crossed import CrossedModel, check_factors, check_settings
-from skmeta.grouped._effects import Coefficients, as_frame, coefficients, summarise
+from skmeta.grouped._effects import (
+    Coefficients,
+    as_frame,
+    coefficients,
+    losses_frame,
+    summarise,
+)
 from skmeta.grouped._ensemble import MEMBERS
 from skmeta.grouped._model import GroupedModel, Predictions, Settings
 from skmeta.learners import HierarchicalLinear
@@ -215,6 +221,22 @@ class BaseGrouped(DocLink, BaseEstimator):
         if isinstance(self.model_, CrossedModel):
             return self.model_.summary(self._names_of_factors(), self._class_labels())
         return summarise(self.model_, self._coefficients())
+
+    @property
+    def losses_(self) -> Any:
+        """Losses in groups that were held out, as a pandas data frame.
+
+        A row for each number of known rows of such a group, and the row ``most`` where most of its
+        rows are known. A column for each part of the mixture, and one for the mixture. Squared
+        errors are shares of the variance of y; classifications have log losses.
+        """
+        check_is_fitted(self, "model_")
+        if isinstance(self.model_, CrossedModel):
+            raise AttributeError(
+                f"This {type(self).__name__} has no losses_: with several columns of groups, no "
+                "groups are held out. Score it by cross_val_score."
+            )
+        return losses_frame(self.model_)
 
     def _coefficients(self) -> Coefficients | None:
         return coefficients(self.model_, self._features.names_out())

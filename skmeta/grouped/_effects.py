@@ -125,14 +125,31 @@ def summarise(model: GroupedModel, shared: Coefficients | None) -> str:
         lines[0] += f" Groups differ by {shared.std[-1, 0]:.3g} in the mean"
         lines[0] += f" ({between / total:.0%} of the variance of y)."
     lines.append(f"{what} in groups held out, and the weights of the mixture:")
-    lines += [_line(model, level) for level in [*model.levels[:-1], last]]
+    lines += [_line(model, level) for level in _levels(model)]
     return "\n".join(lines)
 
 
+def losses_frame(model: GroupedModel) -> Any:
+    """Return a pandas data frame of the losses by number of known rows."""
+    pandas = import_optional("pandas", "losses_")
+    columns = [*(_NAMES[name] for name in model.ensemble.members), "mixture"]
+    levels = _levels(model)
+    index = pandas.Index([_n_known(model, level) for level in levels], name="known rows")
+    return pandas.DataFrame([level.losses for level in levels], index=index, columns=columns)
+
+
+def _levels(model: GroupedModel) -> list[Level]:
+    """Return the levels of new groups, then that of known ones."""
+    return [*model.levels[:-1], model.known_levels[-1]]
+
+
+def _n_known(model: GroupedModel, level: Level) -> str:
+    return "most" if level is model.known_levels[-1] else f"{level.n_known:.0f}"
+
+
 def _line(model: GroupedModel, level: Level) -> str:
-    is_last = level is model.known_levels[-1]
-    n_known = round(level.n_known)
-    of = "known groups" if is_last else f"{n_known} known rows" if n_known else "no known row"
+    n_known = _n_known(model, level)
+    of = {"most": "known groups", "0": "no known row"}.get(n_known, f"{n_known} known rows")
     parts = [
         f"{_NAMES[name]} {loss:.3f} (weight {weight:.2f})"
         for name, loss, weight in zip(

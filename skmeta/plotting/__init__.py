@@ -4,6 +4,7 @@ from skmeta.plotting._adaptation import AdaptationDisplay
 from skmeta.plotting._architecture import ArchitectureDisplay
 from skmeta.plotting._episode import EpisodeDisplay
 from skmeta.plotting._group_effects import GroupEffectsDisplay
+from skmeta.plotting._group_losses import GroupLossDisplay
 from skmeta.plotting._learning_curve import LearningCurveDisplay
 from skmeta.plotting._prior import PriorDisplay
 from skmeta.plotting._search import SearchDisplay
@@ -13,6 +14,7 @@ __all__ = [
     "ArchitectureDisplay",
     "EpisodeDisplay",
     "GroupEffectsDisplay",
+    "GroupLossDisplay",
     "LearningCurveDisplay",
     "PriorDisplay",
     "SearchDisplay",
