@@ -17,7 +17,6 @@ from skmeta.search import (
     shipped_priors,
 )
 from skmeta.search.history import mask_password
-from skmeta.search.report import write_history_report
 
 __all__ = ["main"]
 
@@ -74,13 +73,6 @@ def _parser() -> argparse.ArgumentParser:
         prior, "describe", _describe, "describe a prior; list those that ship", history=False
     )
     describe.add_argument("name", metavar="NAME", nargs="?", help="an estimator's class, or a file")
-    report = _command(groups, "report", _report, "write an HTML page about searches")
-    report.add_argument(
-        "--output", metavar="FILE", default="report.html", help="the page (default: report.html)"
-    )
-    report.add_argument(
-        "--search", metavar="NUMBER", type=int, help="only this search, from 1 in their order"
-    )
     return parser
 
 
@@ -156,12 +148,6 @@ def _build(options: argparse.Namespace) -> None:
             )
     prior.save(options.target)
     print(f"Wrote {prior} to {options.target}.")
-
-
-def _report(options: argparse.Namespace) -> None:
-    with ReadOnlyHistory(options.history) as history:
-        path = write_history_report(history, options.output, search=options.search)
-        print(f"Wrote {path}.")
 
 
 def _describe(options: argparse.Namespace) -> None:

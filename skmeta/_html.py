@@ -6,7 +6,7 @@ from typing import Any
 
 __all__ = ["Markup", "facts_table", "join", "table", "tag"]
 
-_VOID = frozenset({"br", "circle", "input", "line", "meta", "path", "rect"})
+_VOID = frozenset({"br", "circle", "img", "input", "line", "meta", "path", "rect"})
 
 
 class Markup(str):

@@ -6,8 +6,7 @@ from skmeta.plotting._episode import EpisodeDisplay
 from skmeta.plotting._group_effects import GroupEffectsDisplay
 from skmeta.plotting._group_losses import GroupLossDisplay
 from skmeta.plotting._learning_curve import LearningCurveDisplay
-from skmeta.plotting._prior import PriorDisplay
-from skmeta.plotting._search import SearchDisplay
+from skmeta.search.report import SearchDisplay
 
 __all__ = [
     "AdaptationDisplay",
@@ -16,6 +15,5 @@ __all__ = [
     "GroupEffectsDisplay",
     "GroupLossDisplay",
     "LearningCurveDisplay",
-    "PriorDisplay",
     "SearchDisplay",
 ]

@@ -159,7 +159,7 @@ class ReportMethods:
 
         It shows the best parameters as code, the progress, a leaderboard that can be sorted and
         filtered, the importance of the parameters, the expected score along each of them, what
-        past searches contributed, seconds, and versions.
+        past searches contributed, and versions.
 
         Parameters
         ----------
@@ -177,6 +177,8 @@ class ReportMethods:
         ------
         NotFittedError
             Before ``fit``.
+        ImportError
+            If pandas or matplotlib is not installed.
         FileNotFoundError
             If the folder of the file does not exist.
 

@@ -1,11 +1,5 @@
-"""Analysis of a finished search: which parameters matter, where scores are good, what took time."""
+"""Analysis of a finished search: which parameters matter, and where scores are good."""
 
-from skmeta.search.analysis._chart_records import (
-    IncumbentChart,
-    TimelineChart,
-    pad_range,
-    style_sources,
-)
 from skmeta.search.analysis._cv_results import (
     metric_name_of,
     metric_of,
@@ -25,32 +19,25 @@ from skmeta.search.analysis._incumbent import (
     finite_or_nan,
     score_floor,
 )
-from skmeta.search.analysis._prior_effects import PriorEffect, prior_effects
-from skmeta.search.analysis._slices import Contour, Slice, contour, score_slice, sliced_parameters
+from skmeta.search.analysis._sampler import is_number
+from skmeta.search.analysis._slices import Slice, score_slice, sliced_parameters
 
 __all__ = [
     "MIN_CANDIDATES",
-    "Contour",
     "ExpectedIncumbent",
     "FittedScores",
     "Importance",
-    "IncumbentChart",
-    "PriorEffect",
     "Slice",
-    "TimelineChart",
-    "contour",
     "expected_incumbent",
     "finite_or_nan",
     "fit_scores",
+    "is_number",
     "metric_name_of",
     "metric_of",
     "most_resources",
-    "pad_range",
     "parameter_importance",
-    "prior_effects",
     "reference_scores",
     "score_floor",
     "score_slice",
     "sliced_parameters",
-    "style_sources",
 ]

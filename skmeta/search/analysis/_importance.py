@@ -44,21 +44,16 @@ class FittedScores:
     scores : ndarray of shape (n_candidates,)
     model : ScoreModel
     sampler : ConfigurationSampler
-    chosen : int or None, default=None
-        Position of the candidate that was chosen; None if it is the one with the best score.
     """
 
     configurations: tuple[Configuration, ...]
     scores: NDArray[np.float64]
     model: ScoreModel
     sampler: ConfigurationSampler
-    chosen: int | None = None
 
     @property
     def best(self) -> Configuration:
-        """The chosen candidate, or the one with the best score."""
-        if self.chosen is not None and np.isfinite(self.scores[self.chosen]):
-            return self.configurations[self.chosen]
+        """The candidate with the best score."""
         return self.configurations[int(np.nanargmax(self.scores))]
 
 
@@ -82,9 +77,7 @@ class Importance:
     high: NDArray[np.float64]
 
 
-def fit_scores(
-    params: Sequence[Mapping[str, Any]], scores: Any, chosen: int | None = None
-) -> FittedScores | None:
+def fit_scores(params: Sequence[Mapping[str, Any]], scores: Any) -> FittedScores | None:
     """Fit a model to the scores of a search.
 
     Parameters
@@ -93,8 +86,6 @@ def fit_scores(
         Parameters of the candidates.
     scores : array-like of shape (n_candidates,)
         Greater is better; NaN for a candidate that failed.
-    chosen : int or None, default=None
-        The candidate through which slices go. None is the one with the best score.
 
     Returns
     -------
@@ -112,7 +103,7 @@ def fit_scores(
     except ValueError:  # equal scores, or no parameter that varies
         return None
     tried = [c for c, score in zip(configurations, values, strict=True) if np.isfinite(score)]
-    return FittedScores(configurations, values, model, ConfigurationSampler(tried), chosen)
+    return FittedScores(configurations, values, model, ConfigurationSampler(tried))
 
 
 def parameter_importance(fitted: FittedScores) -> Importance:

@@ -1,5 +1,6 @@
-"""Reports of searches: one HTML page that holds all it needs."""
+"""Pictures of a finished search, and an HTML report that holds all it needs."""
 
-from skmeta.search.report._page import write_history_report, write_search_report
+from skmeta.search.report._display import SearchDisplay
+from skmeta.search.report._page import write_search_report
 
-__all__ = ["write_history_report", "write_search_report"]
+__all__ = ["SearchDisplay", "write_search_report"]

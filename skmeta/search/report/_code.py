@@ -1,19 +1,16 @@
 """Best parameters as Python that can be copied."""
 
 import ast
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 
-from skmeta.search.record import Value
 from skmeta.search.space import is_estimator
 
-__all__ = ["code_of_configuration", "code_of_estimator", "code_of_params"]
+__all__ = ["code_of_best", "code_of_estimator"]
 
-_STEP = re.compile(r"final_step|step_\d+")
 _ENDLESS = 1_000_000  # characters of a representation before it is cut
 
 
@@ -45,63 +42,20 @@ def code_of_estimator(estimator: Any) -> str | None:
     return _checked("\n".join([*_imports(classes), "", f"model = {_spell(bare, 8)}"]))
 
 
-def code_of_params(params: Mapping[str, Any]) -> str:
-    """Return Python that sets parameters.
+def code_of_best(search: Any) -> str:
+    """Return Python that makes the best estimator of a search, or sets its parameters.
 
     Parameters
     ----------
-    params : dict
-        For ``set_params``.
+    search : MetaLearnedSearchCV
+        Fitted.
 
     Returns
     -------
     str
-
-    Examples
-    --------
-    >>> print(code_of_params({"C": 10.0}))
-    best_params = {
-        'C': 10.0,
-    }
-    estimator.set_params(**best_params)
     """
-    nested = [
-        value
-        for one in params.values()
-        if is_estimator(one)
-        for value in [one, *one.get_params(deep=True).values()]
-    ]
-    imports = _imports([type(value) for value in nested if is_estimator(value)])
-    lines = [*imports, *([""] if imports else []), "best_params = {"]
-    lines += [f"    {name!r}: {_spell(value, 8)}," for name, value in params.items()]
-    return "\n".join([*lines, "}", "estimator.set_params(**best_params)"])
-
-
-def code_of_configuration(configuration: Mapping[str, Value]) -> str:
-    """Return a configuration of a history as calls of the classes.
-
-    Parameters
-    ----------
-    configuration : dict
-        Canonical names, such as ``"SVC.C"``, to values.
-
-    Returns
-    -------
-    str
-        One line per class.
-
-    Examples
-    --------
-    >>> code_of_configuration({"SVC.C": 10.0, "SVC.kernel": "rbf"})
-    "SVC(C=10.0, kernel='rbf')"
-    """
-    calls: dict[str, list[str]] = {}
-    for name, value in configuration.items():
-        owner, _, leaf = name.rpartition(".")
-        if _STEP.fullmatch(leaf):  # tells which class a step is, and is no parameter
-            continue
-        calls.setdefault(owner, []).append(f"{leaf}={value!r}")
-    return "\n".join(f"{owner or 'dict'}({', '.join(own)})" for owner, own in calls.items())
+    code = code_of_estimator(search.best_estimator_) if hasattr(search, "best_estimator_") else None
+    return code or f"estimator.set_params(**{_spell(search.best_params_, 4)})"
 
 
 def _imports(classes: Iterable[type]) -> list[str]:

@@ -1,109 +1,130 @@
-"""The sections of the report of one search."""
+"""The sections of the report of a search."""
 
+import base64
+import io
 import math
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import numpy as np
 
 from skmeta._html import Markup, join, tag
-from skmeta.search.analysis import (
-    MIN_CANDIDATES,
-    FittedScores,
-    fit_scores,
-    parameter_importance,
-    score_slice,
-    sliced_parameters,
-)
-from skmeta.search.report._axes import number
-from skmeta.search.report._charts import (
-    bars,
-    importance_bars,
-    incumbent,
-    predictions,
-    slice_chart,
-    timeline,
-)
-from skmeta.search.report._summary import PriorSummary, SearchSummary
-from skmeta.search.report._tables import (
-    facts,
-    filter_bar,
-    leaderboard,
-    sources_table,
-    versions_table,
-)
+from skmeta._optional import import_optional
+from skmeta.search.analysis import MIN_CANDIDATES, metric_of
+from skmeta.search.prior import JointPrior
+from skmeta.search.report._code import code_of_best
+from skmeta.search.report._display import SearchDisplay
+from skmeta.search.space import signature
 
-__all__ = ["search_sections"]
+__all__ = ["describe_estimator", "search_sections"]
 
-_MOST_SLICES = 8
+_PACKAGES = ("skmeta", "scikit-learn", "numpy", "scipy")
 _MOST_TASKS = 8
 
 
-def search_sections(summary: SearchSummary, prefix: str, level: int) -> Markup:
-    """Return the report of one search.
+def search_sections(search: Any) -> Markup:
+    """Return the report of a fitted search.
 
     Parameters
     ----------
-    summary : SearchSummary
-    prefix : str
-        Begins the ids of its elements.
-    level : int
-        Level of the headings.
+    search : MetaLearnedSearchCV
+        Fitted.
+
+    Returns
+    -------
+    Markup
     """
-    heading = f"h{level}"
-    parts: list[Markup | None] = [facts(_facts(summary))]
-    if not summary.candidates:
-        return join(*parts, tag("p", "The search has no candidate yet."))
-    parts.append(_section(heading, "Best candidate", _best(summary)))
-    if np.isfinite(summary.scores).any():
-        parts.append(_section(heading, "Progress", _progress(summary)))
-    parts.append(_section(heading, "Leaderboard", _leaderboard(summary, f"{prefix}-candidates")))
-    parts.append(_section(heading, "Parameters", _parameters(summary)))
-    parts.append(_section(heading, "What past searches contributed", _prior(summary)))
-    parts.append(_section(heading, "Time", _time(summary)))
-    if summary.versions:
-        parts.append(_section(heading, "Versions", versions_table(summary.versions)))
-    return join(*parts)
+    plt = import_optional("matplotlib.pyplot", "plot")
+    wanted = getattr(search.refit, "metric", search.refit)
+    metric = metric_of(search.cv_results_, wanted if isinstance(wanted, str) else None)
+    frame = search.leaderboard(metric)
+    with plt.ioff(), plt.rc_context({"svg.hashsalt": "skmeta", "figure.facecolor": "white"}):
+        display = SearchDisplay.from_estimator(search, metric=metric, name="")
+        sections = {
+            "Best candidate": _best(search, frame, display.metric_name),
+            "Progress": _progress(display),
+            "Leaderboard": _leaderboard(frame, getattr(search, "best_index_", -1)),
+            "Parameters": _parameters(display),
+            "What past searches contributed": _prior(search, frame),
+        }
+    return join(
+        _facts(_search_facts(search, display.metric_name)),
+        *(tag("section", tag("h2", title), content) for title, content in sections.items()),
+        tag("section", tag("h2", "Versions"), _facts(_versions())),
+    )
 
 
-def _section(heading: str, title: str, content: Markup) -> Markup:
-    return tag("section", tag(heading, title), content)
+def describe_estimator(search: Any) -> str:
+    """Return the classes of what was tuned."""
+    given = search.estimator
+    return " or ".join(map(signature, given if isinstance(given, list | tuple) else [given]))
 
 
-def _facts(summary: SearchSummary) -> dict[str, str]:
-    dataset = {"Data set": summary.dataset} if summary.dataset else {}
-    return {"Estimator": summary.estimator, **dataset, "Score": summary.metric, **summary.facts}
+# -- sections --------------------------------------------------------------------------------------
 
 
-def _best(summary: SearchSummary) -> Markup:
-    best = summary.best_candidate
+def _search_facts(search: Any, metric: str) -> dict[str, Any]:
+    results = search.cv_results_
+    resumed = f", {search.n_resumed_} of them on record before" if search.n_resumed_ else ""
+    fits, scores = (
+        float(np.nansum(results[f"mean_{kind}_time"] * results.get("n_folds", search.n_splits_)))
+        for kind in ("fit", "score")
+    )
+    refit = getattr(search, "refit_time_", None)
+    return {
+        "Estimator": describe_estimator(search),
+        "Data set": search.dataset,
+        "Score": metric,
+        "Candidates": f"{len(results['params'])}{resumed}",
+        "Folds": search.n_splits_,
+        "Ended by": search.stopped_by_,
+        "Search": f"{search.search_time_:.3g} s",
+        "Fits and scores, added over all folds": f"{fits:.3g} s and {scores:.3g} s",
+        "Refit": None if refit is None else f"{refit:.3g} s",
+        "Rows": f"{search.n_samples_fit_:,}",
+        "Columns": f"{search.n_features_in_:,}" if hasattr(search, "n_features_in_") else None,
+    }
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:  # a source tree that was not installed
+            versions[name] = "unknown"
+    return versions
+
+
+def _best(search: Any, frame: Any, metric: str) -> Markup:
+    at = int(getattr(search, "best_index_", frame.index[0]))
+    best = frame.loc[at]
+    if not math.isfinite(best["score"]):
+        return tag("p", "No candidate has a score.")
     code = tag(
         "div",
         tag("button", "Copy", type="button", hidden=True, aria_label="Copy the code"),
-        tag("pre", tag("code", summary.code), tabindex="0"),
+        tag("pre", tag("code", code_of_best(search)), tabindex="0"),
         class_="code",
     )
-    if best is None or summary.best is None:
-        return join(tag("p", "No candidate has a score."), code)
-    return join(
-        tag("p", number(summary.scores[summary.best], 5), class_="score"),
-        tag(
-            "p",
-            f"Mean {summary.metric} over the folds; its standard deviation over them is "
-            f"{number(summary.stds[summary.best], 3)}. Candidate {summary.best + 1} of "
-            f"{len(summary.candidates)}, tried as: {best.source}.",
-        ),
-        code,
-        tag(
-            "p",
-            "The best score of many candidates is optimistic. Score the refitted model on rows "
-            "that the search has not seen.",
-            class_="quiet",
-        ),
+    text = (
+        f"Mean {metric} over the folds; its standard deviation over them is {best['std']:.3g}. "
+        f"Candidate {at + 1} of {len(frame)}, tried as: {best['source']}."
     )
+    warning = (
+        "The best score of many candidates is optimistic. Score the refitted model on rows that "
+        "the search has not seen."
+    )
+    score = tag("p", f"{best['score']:.5g}", class_="score")
+    return join(score, tag("p", text), code, tag("p", warning, class_="quiet"))
 
 
-def _progress(summary: SearchSummary) -> Markup:
+def _progress(display: SearchDisplay) -> Markup:
     return _figure(
-        incumbent(summary),
+        display,
+        f"Best {display.metric_name} so far after each of {len(display.scores)} candidates",
         "Every candidate in the order of evaluation, and the best score so far. The dashed line is "
         "not another search: it is the best score so far if these same candidates came in random "
         "order, on average over all orders, and the band holds 80% of the orders. It may lie above "
@@ -112,140 +133,155 @@ def _progress(summary: SearchSummary) -> Markup:
     )
 
 
-def _leaderboard(summary: SearchSummary, identifier: str) -> Markup:
-    constant = [name for name in summary.parameters if name not in summary.varying]
-    note = None
-    if constant:
-        values = summary.candidates[0].configuration
-        text = ", ".join(f"{name} = {values[name]}" for name in constant)
-        note = tag("p", f"The same in all candidates: {text}.", class_="quiet")
-    return join(
-        filter_bar(identifier, "Show rows with these words"),
-        leaderboard(summary, identifier),
-        note,
+def _leaderboard(frame: Any, chosen: int) -> Markup:
+    names = ["rank", "candidate", *(name for name in frame if name != "rank")]
+    table = frame.assign(candidate=frame.index + 1)[names]
+    bar = tag(
+        "div",
+        tag("label", "Show rows with these words", for_="candidates-filter"),
+        tag("input", type="search", id="candidates-filter", autocomplete="off", spellcheck="false"),
+        tag("span", role="status", class_="quiet"),
+        class_="filter",
+        data_table="candidates",
+        hidden=True,
     )
+    caption = f"All {len(frame)} candidates, the best one first."
+    rows = list(table.itertuples(index=False, name=None))
+    place = next((k for k, at in enumerate(frame.index) if at == chosen), -1)
+    return join(bar, _table(caption, names, rows, "candidates", place))
 
 
-def _parameters(summary: SearchSummary) -> Markup:
-    fitted = fit_scores([c.configuration for c in summary.candidates], summary.scores, summary.best)
-    if fitted is None:
+def _parameters(display: SearchDisplay) -> Markup:
+    try:
+        display.plot("importance")
+    except ValueError:
         return tag(
             "p",
             f"Importance and slices need at least {MIN_CANDIDATES} candidates with a score, "
             "different scores, and a parameter that varies.",
         )
-    importance = parameter_importance(fitted)
-    figures = [
-        _figure(
-            importance_bars(importance),
-            "Importance: the share of the variance of the score, over the region that was tried, "
-            "that a parameter accounts for, alone or with others. Lines are 90% intervals: what "
-            "these scores leave open.",
-        )
-    ]
-    figures += _slices(fitted, importance.names, summary.metric)
-    return join(
-        tag(
-            "p",
-            "Computed with a Gaussian process that was fitted to the scores of this search. Very "
-            "low scores are raised, so that they do not hide the differences between good ones.",
-        ),
-        tag("div", *figures, class_="pictures"),
+    importance = _figure(
+        display,
+        "Importance of each parameter, with its 90% interval",
+        "Importance: the share of the variance of the score, over the region that was tried, that "
+        "a parameter accounts for, alone or with others. Lines are 90% intervals: what these "
+        "scores leave open.",
     )
-
-
-def _slices(fitted: FittedScores, names: tuple[str, ...], metric: str) -> list[Markup]:
-    shown = [name for name in names if name in sliced_parameters(fitted)][:_MOST_SLICES]
-    return [
-        _figure(
-            slice_chart(fitted, score_slice(fitted, name), metric),
-            join(
-                "Expected score along ",
-                tag("code", name),
-                " with the other parameters of the best candidate, and its 90% interval. Points "
-                "are candidates with the same parameters, whose other values differ.",
-            ),
-        )
-        for name in shown
-    ]
-
-
-def _prior(summary: SearchSummary) -> Markup:
-    parts: list[Markup | None] = []
-    prior = summary.prior
-    if prior is not None:
-        share = f"{prior.learned_weight:.0%}"
-        parts.append(tag("p", f"The search began with what is known from {prior.text}."))
-        parts.append(
-            tag(
-                "p",
-                f"After the last candidate, models that learned from past searches had {share} of "
-                "the weight, and the model without them the rest. Models are weighted by how "
-                "probable they made the scores of this search.",
-            )
-        )
-    else:
-        parts.append(tag("p", "No prior was used, or it is not on record."))
-    parts.append(sources_table(summary))
-    figures = []
-    drawn = predictions(summary)
-    if drawn is not None:
-        figures.append(
-            _figure(
-                drawn,
-                "The score that the model expected just before a candidate was evaluated, with one "
-                "standard deviation, and the score that was measured.",
-            )
-        )
-    if prior is not None and len(prior.datasets):
-        figures.append(_past_tasks(prior))
-    parts.append(tag("div", *figures, class_="pictures") if figures else None)
-    return join(*parts)
-
-
-def _past_tasks(prior: PriorSummary) -> Markup:
-    order = np.argsort(-prior.task_weights, kind="stable")[:_MOST_TASKS]
-    names = [prior.datasets[t] for t in order]
-    chart = bars(
-        "Probability of the past data sets that are most like this one",
-        names,
-        prior.task_weights[order],
-        None,
-        "probability",
-    )
-    n_tasks = len(prior.datasets)
-    others = f" The other {n_tasks - len(order)} are less probable." if n_tasks > len(order) else ""
-    return _figure(
-        chart,
-        "Past data sets that predict the scores of this search best: the probability of each, if "
-        f"this data set is like one of them.{others}",
-    )
-
-
-def _time(summary: SearchSummary) -> Markup:
-    fits = float(np.nansum([np.sum(c.fit_times) for c in summary.candidates]))
-    scores = float(np.nansum([np.sum(c.score_times) for c in summary.candidates]))
-    longest = max(
-        range(len(summary.candidates)),
-        key=lambda i: summary.candidates[i].seconds if _known(summary, i) else -1.0,
+    slices = _figure(
+        display.plot("slice"),
+        f"Expected {display.metric_name} along each parameter",
+        "Expected score along each parameter with the other parameters of the best candidate, and "
+        "its 90% interval. Points are candidates with the same parameters, whose other values "
+        "differ.",
     )
     text = (
-        f"Fits took {number(fits, 3)} s and scores {number(scores, 3)} s, added over all folds. "
-        f"Candidate {longest + 1} took longest: "
-        f"{number(summary.candidates[longest].seconds, 3)} s."
+        "Computed with a Gaussian process that was fitted to the scores of this search. Very low "
+        "scores are raised, so that they do not hide the differences between good ones."
     )
-    return join(
-        tag("p", text),
-        _figure(
-            timeline(summary),
-            "Seconds of each candidate, as if one came after the other.",
-        ),
+    return join(tag("p", text), importance, slices)
+
+
+def _prior(search: Any, frame: Any) -> Markup:
+    report, prior = search.prior_report_, search.prior_
+    if prior is None or not report:
+        return join(tag("p", "No prior was used."), _sources(frame))
+    text = (
+        f"After the last candidate, models that learned from past searches had "
+        f"{report['learned_weight']:.0%} of the weight, and the model without them the rest. "
+        "Models are weighted by how probable they made the scores of this search."
     )
+    weights = np.asarray(report["task_weights"])
+    likeliest = np.argsort(-weights, kind="stable")[:_MOST_TASKS]
+    tasks = _table(
+        "Past data sets that predict the scores of this search best: the probability of each, if "
+        "this data set is like one of them.",
+        ["data set", "probability"],
+        [(str(report["datasets"][t]), float(weights[t])) for t in likeliest],
+    )
+    known = f"The search began with what is known from {_describe_prior(prior)}."
+    return join(tag("p", known), tag("p", text), _sources(frame), tasks if len(weights) else None)
 
 
-def _known(summary: SearchSummary, i: int) -> bool:
-    return math.isfinite(summary.candidates[i].seconds)
+def _describe_prior(prior: Any) -> str:
+    if isinstance(prior, JointPrior):
+        own, shipped = map(_describe_prior, prior.parts)
+        return f"{own} (your own), and {shipped} (shipped with the package)"
+    n_searches, n_datasets = len(prior), len(set(prior.datasets))
+    searches = "1 past search" if n_searches == 1 else f"{n_searches:,} past searches"
+    datasets = "1 data set" if n_datasets == 1 else f"{n_datasets:,} data sets"
+    estimators = [name.replace("|", " or ") for name in prior.estimators if name]
+    kinds = f" of {', '.join(estimators)}" if estimators else ""
+    metrics = [metric for metric in getattr(prior, "metrics", ()) if metric]
+    scored = f", scored by {', '.join(metrics)}" if metrics else ""
+    return f"{searches}{kinds} on {datasets}{scored}"
 
 
-def _figure(picture: Markup, caption: str) -> Markup:
-    return tag("figure", picture, tag("figcaption", caption))
+def _sources(frame: Any) -> Markup:
+    """Return what the candidates of each source achieved."""
+    ordered = frame.sort_index()
+    scores = ordered["score"]
+    is_new_best = scores > scores.cummax().shift(fill_value=-np.inf)
+    rows = [
+        (source, len(own), float(own.max()), float(own.mean()), int(is_new_best[own.index].sum()))
+        for source, own in scores.groupby(ordered["source"], sort=False)
+    ]
+    headings = ["source", "candidates", "best", "mean", "new best scores"]
+    return _table("What the candidates of each source achieved.", headings, rows)
+
+
+# -- parts of a page -------------------------------------------------------------------------------
+
+
+def _facts(facts: Mapping[str, Any]) -> Markup:
+    pairs = (tag("div", tag("dt", k), tag("dd", v)) for k, v in facts.items() if v is not None)
+    return tag("dl", join(*pairs), class_="facts")
+
+
+def _figure(display: SearchDisplay, label: str, caption: str) -> Markup:
+    """Return the picture of a display, which is closed."""
+    file = io.BytesIO()
+    display.figure_.savefig(file, format="svg", metadata={"Date": None})
+    import_optional("matplotlib.pyplot", "plot").close(display.figure_)
+    source = f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return tag("figure", tag("img", src=source, alt=label), tag("figcaption", caption))
+
+
+def _table(
+    caption: str,
+    headings: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    identifier: str | None = None,
+    chosen: int = -1,
+) -> Markup:
+    """Return a table; the page's script sorts and filters one with an identifier."""
+    rows = list(rows)
+    is_text = [any(isinstance(row[k], str) for row in rows) for k in range(len(headings))]
+    classes = ["text" if text else None for text in is_text]
+    head = [
+        tag("th", name, scope="col", class_=class_)
+        for name, class_ in zip(headings, classes, strict=True)
+    ]
+    body = [
+        tag("tr", *map(_cell, row, classes), class_="chosen" if k == chosen else None)
+        for k, row in enumerate(rows)
+    ]
+    table = tag(
+        "table",
+        tag("caption", caption),
+        tag("thead", tag("tr", *head)),
+        tag("tbody", *body),
+        id=identifier,
+        class_=None if identifier is None else "sortable",
+    )
+    # What scrolls must be reached with the keyboard.
+    class_ = "scroll" if identifier is None else "scroll wide"
+    return tag("div", table, class_=class_, tabindex="0", role="group", aria_label=caption)
+
+
+def _cell(value: Any, class_: str | None) -> Markup:
+    if not isinstance(value, float | np.floating):
+        title = value if isinstance(value, str) and len(value) > 30 else None
+        return tag("td", value, class_=class_, title=title)
+    is_known = math.isfinite(value)
+    text = f"{value:.5g}" if is_known else "-"
+    return tag("td", text, class_=class_, data_v=repr(float(value)) if is_known else "")

@@ -6,7 +6,6 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from skmeta.search.analysis import (
-    contour,
     fit_scores,
     parameter_importance,
     score_slice,
@@ -142,17 +141,13 @@ def test_a_slice_follows_the_function(fitted):
     assert score_slice(fitted, "C").is_log
 
 
-def test_a_slice_goes_through_the_chosen_candidate():
+def test_a_slice_goes_through_the_best_candidate():
     params = draw(12)
     scores = [additive(c) for c in params]
-    worst = int(np.argmin(scores))
-    fitted = fit_scores(params, scores, chosen=worst)
-    assert fitted.best == params[worst]
-    grid = [{**params[worst], "x": float(x)} for x in score_slice(fitted, "x").numbers]
+    fitted = fit_scores(params, scores)
+    assert fitted.best == params[int(np.argmax(scores))]
+    grid = [{**fitted.best, "x": float(x)} for x in score_slice(fitted, "x").numbers]
     np.testing.assert_array_equal(score_slice(fitted, "x").mean, fitted.model.predict(grid)[0])
-    assert fit_scores(params, scores).best == params[int(np.argmax(scores))]
-    scores[3] = np.nan
-    assert fit_scores(params, scores, chosen=3).best == params[int(np.nanargmax(scores))]
 
 
 def test_a_slice_of_values_without_an_order(fitted):
@@ -174,11 +169,3 @@ def test_whole_numbers_stay_whole():
     params = [{"n": n} for n in (1, 2, 3, 4, 5, 8)]
     one = score_slice(fit_scores(params, [0.1, 0.2, 0.5, 0.6, 0.4, 0.3]), "n")
     assert list(one.numbers) == [1, 2, 3, 4, 5, 6, 7, 8]
-
-
-def test_a_contour_has_the_slices_of_its_axes(fitted):
-    found = contour(fitted, ("x", "kind"))
-    columns, rows = found.ticks
-    assert found.mean.shape == found.std.shape == (len(rows), len(columns))
-    grid = [{**fitted.best, "x": x, "kind": k} for k in rows for x in columns]
-    np.testing.assert_array_equal(found.mean.ravel(), fitted.model.predict(grid)[0])

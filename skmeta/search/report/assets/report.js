@@ -68,15 +68,3 @@ for (const button of document.querySelectorAll(".code button")) {
   });
   button.hidden = false;
 }
-
-// A link to a search that is folded away opens it.
-function unfold() {
-  const target = location.hash && document.getElementById(location.hash.slice(1));
-  const folded = target && target.closest("details");
-  if (folded) {
-    folded.open = true;
-    target.scrollIntoView();
-  }
-}
-addEventListener("hashchange", unfold);
-unfold();

@@ -1,11 +1,11 @@
-"""Importance, slices, contour and timeline of a search."""
+"""Importance and slices of a search."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from scipy.stats import loguniform
 from sklearn.datasets import load_iris
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.model_selection import RandomizedSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -14,7 +14,7 @@ from skmeta.plotting import SearchDisplay
 from skmeta.search.analysis import fit_scores, parameter_importance, score_slice
 
 X, y = load_iris(return_X_y=True)
-MODEL_KINDS = ("importance", "slice", "contour")
+MODEL_KINDS = ("importance", "slice")
 
 
 @pytest.fixture(scope="module")
@@ -62,39 +62,6 @@ def test_a_slice_on_given_axes(search):
         display.plot("slice", ax)
 
 
-def test_the_contour_marks_the_best_candidate(search):
-    display = SearchDisplay.from_estimator(search, kind="contour", parameters=["C", "gamma"])
-    ax = display.ax_
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("C", "gamma")
-    *_, star = (line for line in ax.lines if line.get_marker() == "*")
-    points = next(line for line in ax.lines if line.get_marker() == "o")
-    assert len(points.get_xdata()) == 14
-    best = int(np.argmax(search.cv_results_["mean_test_score"]))
-    assert star.get_xdata()[0] == points.get_xdata()[best]
-    assert star.get_ydata()[0] == points.get_ydata()[best]
-    # Numbers and the string have blocks of their own.
-    assert len([c for c in ax.collections if hasattr(c, "get_coordinates")]) == 2
-
-
-def test_the_timeline_adds_up(search):
-    display = SearchDisplay.from_estimator(search, kind="timeline")
-    results = search.cv_results_
-    fits, scores = display.ax_.containers[:2]
-    np.testing.assert_allclose([b.get_width() for b in fits], 3 * results["mean_fit_time"])
-    np.testing.assert_allclose([b.get_width() for b in scores], 3 * results["mean_score_time"])
-    ends = [b.get_x() + b.get_width() for b in scores]
-    np.testing.assert_allclose([b.get_x() for b in fits], [0, *ends[:-1]])
-    assert {b.get_hatch() for b in scores} == {"////"}
-
-
-def test_seconds_of_several_metrics():
-    search = GridSearchCV(
-        SVC(), {"C": [1, 10]}, cv=4, scoring=["accuracy", "f1_macro"], refit="accuracy"
-    ).fit(X, y)
-    display = SearchDisplay.from_estimator(search)
-    np.testing.assert_allclose(display.fit_seconds, 4 * search.cv_results_["mean_fit_time"])
-
-
 @pytest.mark.parametrize("kind", MODEL_KINDS)
 def test_too_few_candidates(kind):
     display = SearchDisplay(scores=[0.1, 0.2, 0.3, np.nan], params=[{"C": c} for c in range(4)])
@@ -106,11 +73,6 @@ def test_what_cannot_be_drawn(search):
     display = SearchDisplay.from_estimator(search)
     with pytest.raises(ValueError, match=r"svc__C.*got \['depth'\]"):
         display.plot("slice", parameters=["depth"])
-    with pytest.raises(ValueError, match="kind='contour' needs two parameters"):
-        display.plot("contour", parameters=["C"])
-    bare = SearchDisplay(scores=[0.1, 0.2], params=[{"C": 1}, {"C": 2}])
-    with pytest.raises(ValueError, match="has no times"):
-        bare.plot("timeline")
 
 
 def test_sources_have_marks_of_their_own():
@@ -126,7 +88,7 @@ def test_sources_have_marks_of_their_own():
     assert len(shapes) == 5
 
 
-@pytest.mark.parametrize("kind", [*MODEL_KINDS, "timeline"])
+@pytest.mark.parametrize("kind", MODEL_KINDS)
 def test_pictures_can_be_saved(search, kind, tmp_path):
     display = SearchDisplay.from_estimator(search, kind=kind)
     display.figure_.savefig(tmp_path / "picture.png", dpi=40)

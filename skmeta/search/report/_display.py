@@ -1,6 +1,4 @@
-"""Plot a finished search: its progress, its parameters, their importance, and its time."""
-
-from __future__ import annotations
+"""Plot a finished search: its progress, its parameters and their importance."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -9,21 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta.plotting._incumbent import draw_incumbent
-from skmeta.plotting._parallel import draw_parallel
-from skmeta.plotting._surrogate import (
-    choose_parameters,
-    draw_contour,
-    draw_importance,
-    draw_slices,
-)
-from skmeta.plotting._timeline import draw_timeline, seconds_of
 from skmeta.search.analysis import (
     MIN_CANDIDATES,
     ExpectedIncumbent,
     FittedScores,
     Importance,
-    IncumbentChart,
+    expected_incumbent,
     finite_or_nan,
     fit_scores,
     metric_name_of,
@@ -33,17 +22,20 @@ from skmeta.search.analysis import (
     reference_scores,
     score_floor,
 )
+from skmeta.search.report._effects import choose_parameters, draw_importance, draw_slices
+from skmeta.search.report._incumbent import draw_incumbent
+from skmeta.search.report._parallel import draw_parallel
 from skmeta.search.space import short_names
 
 __all__ = ["SearchDisplay"]
 
 Array = NDArray[np.float64]
 
-_KINDS = ("incumbent", "parallel", "importance", "slice", "contour", "timeline")
+_KINDS = ("incumbent", "parallel", "importance", "slice")
 
 
 class SearchDisplay:
-    """Best score of a search over the evaluations, its parameters and what they do, or its time.
+    """Best score of a search over the evaluations, or its parameters and what they do.
 
     It draws :class:`~skmeta.search.MetaLearnedSearchCV` and every search of scikit-learn. Create a
     display with :meth:`from_estimator` or :meth:`from_cv_results`. Draw it again, or draw the other
@@ -63,8 +55,6 @@ class SearchDisplay:
         Name of the scores, for the axis.
     name : str or None, default=None
         Name of the search, for the legend.
-    fit_seconds, score_seconds : array-like of shape (n_candidates,) or None, default=None
-        Seconds of fitting and scoring of each candidate.
 
     Attributes
     ----------
@@ -128,8 +118,6 @@ class SearchDisplay:
         reference: Any = None,
         metric_name: str = "score",
         name: str | None = None,
-        fit_seconds: Any = None,
-        score_seconds: Any = None,
     ) -> None:
         self.scores = finite_or_nan(scores)
         self.params = list(params)
@@ -137,25 +125,18 @@ class SearchDisplay:
         self.reference = None if reference is None else finite_or_nan(reference)
         self.metric_name = metric_name
         self.name = name
-        self.fit_seconds = fit_seconds
-        self.score_seconds = score_seconds
 
     # -- the record ----------------------------------------------------------------------------
 
     @property
-    def chart(self) -> IncumbentChart:
-        """Best score so far, what random orders would give, and the lowest score to draw."""
-        return IncumbentChart.of(self.scores, self.reference)
-
-    @property
     def incumbent(self) -> Array:
         """Best score so far."""
-        return self.chart.incumbent
+        return np.asarray(np.fmax.accumulate(self.scores)) if len(self.scores) else self.scores
 
     @property
     def expected(self) -> ExpectedIncumbent:
         """Expected best score so far of candidates in random order, and its quantiles."""
-        return self.chart.expected
+        return expected_incumbent(self.scores if self.reference is None else self.reference)
 
     @property
     def best_index(self) -> int | None:
@@ -178,7 +159,7 @@ class SearchDisplay:
         if fitted is None:
             n = len(self.scores) - self.n_failed
             raise ValueError(
-                f"Importance, slices and contours need at least {MIN_CANDIDATES} candidates with "
+                f"Importance and slices need at least {MIN_CANDIDATES} candidates with "
                 f"a score, different scores and a parameter that varies; {n} candidates have a "
                 "score. Evaluate more candidates."
             )
@@ -285,7 +266,6 @@ class SearchDisplay:
         _check_kind(kind)
         metric = metric_of(cv_results, metric)
         keep = most_resources(cv_results)
-        fits, seconds = seconds_of(cv_results, keep) or (None, None)
         display = cls(
             scores=np.asarray(cv_results[f"mean_test_{metric}"], dtype=float)[keep],
             params=[cv_results["params"][i] for i in keep],
@@ -293,8 +273,6 @@ class SearchDisplay:
             reference=reference_scores(reference, metric),
             metric_name=metric if metric_name is None else metric_name,
             name=name,
-            fit_seconds=fits,
-            score_seconds=seconds,
         )
         return display.plot(kind, ax, **plot_kw)
 
@@ -315,8 +293,7 @@ class SearchDisplay:
 
         Parameters
         ----------
-        kind : {"incumbent", "parallel", "importance", "slice", "contour", "timeline"}, \
-default="incumbent"
+        kind : {"incumbent", "parallel", "importance", "slice"}, default="incumbent"
             ``"incumbent"`` draws the best score over the evaluations. Each candidate is a point in
             the colour of its source. A dashed line is the expected best score of the same number
             of evaluations in random order, and a band holds 80% of the orders. Low scores are
@@ -324,15 +301,12 @@ default="incumbent"
             ``"parallel"`` draws one axis per parameter and one line per candidate, in the colour
             of its score, with the best candidate on top. An axis is logarithmic if its values span
             two decades or more. Parameters that never vary are left out. *not set* is a parameter
-            that the candidate's sub-space does not have. Lines fan out at a category, with better
-            candidates higher.
+            that the candidate's sub-space does not have.
             ``"importance"`` draws one bar per parameter: the share of the variance of the score
             that it accounts for, alone or with others, and its 90% interval.
             ``"slice"`` draws the expected score along each parameter, with its 90% interval, while
             the others are those of the best candidate, which is a star. Points are candidates.
-            ``"contour"`` does so for two parameters. These three are computed with a Gaussian
-            process that is fitted to the scores.
-            ``"timeline"`` draws the seconds of each candidate, as if one came after the other.
+            These two are computed with a Gaussian process that is fitted to the scores.
         ax : matplotlib Axes, array of them, or None, default=None
             Where to draw; for kind ``"slice"``, one per parameter. None makes a figure.
         show_points : bool, default=True
@@ -343,11 +317,10 @@ default="incumbent"
             Colour of the incumbent, for kind ``"incumbent"``, so that several searches can be
             drawn on the same axes. None takes black, or another colour if the axes have lines.
         cmap : str or matplotlib Colormap, default="YlGnBu"
-            Colours of the scores, for kinds ``"parallel"`` and ``"contour"``; low scores share one
-            colour.
+            Colours of the scores, for kind ``"parallel"``; low scores share one colour.
         parameters : sequence of str or None, default=None
-            Parameters for kinds ``"slice"`` and ``"contour"``, by their names or by the ends of
-            these. None takes the most important ones: up to six, or two.
+            Parameters for kind ``"slice"``, by their names or by the ends of these. None takes
+            the most important ones, up to six.
 
         Returns
         -------
@@ -357,8 +330,8 @@ default="incumbent"
         Raises
         ------
         ValueError
-            If ``kind`` or a parameter is unknown, or there is too little to draw: fewer than six
-            candidates with a score, for the kinds that need a model, or no times.
+            If ``kind`` or a parameter is unknown, or fewer than six candidates have a score and
+            the kind needs a model.
         """
         _check_kind(kind)
         if kind == "parallel":
@@ -372,29 +345,17 @@ default="incumbent"
             )
         elif kind == "incumbent":
             self.ax_ = draw_incumbent(self, ax, show_points, show_expected, color)
-        elif kind == "timeline":
-            self.ax_ = draw_timeline(ax, *self._seconds(), self.best_index)
         else:
-            self.ax_ = self._draw_model(kind, ax, parameters, cmap)
+            self.ax_ = self._draw_model(kind, ax, parameters)
         self.figure_ = np.ravel(self.ax_)[0].figure
         return self
 
-    def _seconds(self) -> tuple[Array, Array]:
-        if self.fit_seconds is None or self.score_seconds is None:
-            raise ValueError(
-                "The display has no times. Pass fit_seconds and score_seconds, or make it with "
-                "from_estimator."
-            )
-        return np.asarray(self.fit_seconds), np.asarray(self.score_seconds)
-
-    def _draw_model(self, kind: str, ax: Any, parameters: Sequence[str] | None, cmap: Any) -> Any:
+    def _draw_model(self, kind: str, ax: Any, parameters: Sequence[str] | None) -> Any:
         fitted = self._fitted()
         labels = short_names(dict.fromkeys(name for params in self.params for name in params))
         if kind == "importance":
             return draw_importance(ax, parameter_importance(fitted), labels)
-        names = choose_parameters(fitted, parameters, labels, pair=kind == "contour")
-        if kind == "contour":
-            return draw_contour(ax, fitted, names, labels, self.metric_name, cmap)
+        names = choose_parameters(fitted, parameters, labels)
         axes = draw_slices(ax, fitted, names, labels, self.metric_name)
         return axes if len(axes) > 1 else axes[0]
 

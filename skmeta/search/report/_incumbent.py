@@ -1,26 +1,23 @@
 """The best score of a search over its evaluations."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 
-from skmeta._optional import import_optional
-from skmeta.search.analysis import pad_range, style_sources
+from skmeta.search.analysis import score_floor
+from skmeta.search.report._axes import subplots
 
 __all__ = ["draw_incumbent"]
 
-_SOURCE_COLORS = {
-    "initial design": "0.45",
-    "prior": "tab:orange",
-    "model": "tab:blue",
-    "candidate": "tab:blue",
-}
 # Shapes differ, too, so that the picture can be read without its colours.
-_SOURCE_MARKERS = {"initial design": "o", "as given": "s", "prior": "D", "model": "^"}
-_OTHER_MARKERS = ("P", "p", "h", "X", "8")
-_OTHER_COLORS = ("tab:green", "tab:purple", "tab:brown", "tab:pink", "tab:olive")
+_STYLES = {
+    "initial design": ("o", "0.45"),
+    "as given": ("s", "black"),
+    "prior": ("D", "tab:orange"),
+    "model": ("^", "tab:blue"),
+    "candidate": ("o", "tab:blue"),
+}
+_OTHER_STYLES = (("P", "tab:green"), ("p", "tab:purple"), ("h", "tab:brown"), ("X", "tab:pink"))
 
 
 def draw_incumbent(
@@ -28,9 +25,7 @@ def draw_incumbent(
 ) -> Any:
     """Draw the incumbent of a display, its candidates, and what random orders would give."""
     if ax is None:
-        _, ax = import_optional("matplotlib.pyplot", "plot").subplots(
-            figsize=(7, 4.2), layout="constrained"
-        )
+        ax = subplots(7, 4.2)
     if color is None:
         color = f"C{len(ax.lines)}" if ax.lines else "black"
     bottom, top = _limits(display, ax, show_expected)
@@ -39,7 +34,7 @@ def draw_incumbent(
     if show_points:
         _draw_points(display, ax, bottom, top - bottom)
     x = np.arange(1, len(display.scores) + 1)
-    label = "best so far" if display.name is None else f"{display.name}, best so far"
+    label = f"{display.name}, best so far" if display.name else "best so far"
     if display.best_index is not None:
         at, best = display.best_index, display.scores[display.best_index]
         ax.plot(at + 1, best, "*", color=color, markersize=13, mec="white", zorder=6)
@@ -63,14 +58,16 @@ def _limits(display: Any, ax: Any, show_expected: bool) -> tuple[float, float]:
     """Return the limits of the scores' axis, which include earlier drawings."""
     early = max(2, len(display.scores) // 10)
     shown = [
-        display.chart.floor,
+        score_floor(display.scores),
         *display.incumbent[: early + 1][-1:],
         *display.incumbent[-1:],
     ]
     if show_expected:
         shown += [*display.expected.mean[:2][-1:], *display.expected.high[-1:]]
     shown = [value for value in shown if np.isfinite(value)] or [0.0]
-    low, high = pad_range(min(shown), max(shown), 0.12, 0.12)
+    low, high = min(shown), max(shown)
+    room = 0.12 * ((high - low) or 0.1 * abs(high) or 1.0)
+    low, high = low - room, high + room
     if ax.has_data():
         low, high = min(low, ax.get_ylim()[0]), max(high, ax.get_ylim()[1])
     return float(low), float(high)
@@ -90,9 +87,8 @@ def _draw_points(display: Any, ax: Any, bottom: float, height: float) -> None:
     sources = np.array(display.sources or ["candidate"] * len(x))
     size = float(np.clip(2400 / max(len(x), 1), 10, 40))
     edge = bottom + 0.03 * height
-    colors = style_sources(sources.tolist(), _SOURCE_COLORS, _OTHER_COLORS)
-    for k, (source, color) in enumerate(colors.items()):
-        shape = _SOURCE_MARKERS.get(source, "o" if len(colors) == 1 else _OTHER_MARKERS[k % 5])
+    for k, source in enumerate(dict.fromkeys(sources.tolist())):
+        shape, color = _STYLES.get(source, _OTHER_STYLES[k % len(_OTHER_STYLES)])
         of = sources == source
         seen = of & ~failed & ~hidden
         style = {"color": color, "linewidth": 0, "zorder": 3, "clip_on": False}

@@ -1,0 +1,114 @@
+"""Pictures of what a model of the scores says: importance and slices."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from skmeta.search.analysis import (
+    FittedScores,
+    Importance,
+    Slice,
+    parameter_importance,
+    score_floor,
+    score_slice,
+    sliced_parameters,
+)
+from skmeta.search.report._axes import BEST, place_values, subplots
+
+__all__ = ["choose_parameters", "draw_importance", "draw_slices"]
+
+_MOST_SLICES = 6
+
+
+def choose_parameters(
+    fitted: FittedScores, wanted: Sequence[str] | None, labels: dict[str, str]
+) -> list[str]:
+    """Return the parameters to draw: those that are named, or the most important ones.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown.
+    """
+    known = sliced_parameters(fitted)
+    by_label = {labels.get(name, name): name for name in known}
+    chosen = [by_label.get(name, name) for name in wanted or ()]
+    if wanted is None:
+        order = parameter_importance(fitted).names
+        chosen = [name for name in order if name in known][:_MOST_SLICES]
+    if not chosen or not set(chosen) <= set(known):
+        raise ValueError(
+            f"parameters must be some of those that vary in the sub-space of the best candidate, "
+            f"{known}, got {chosen}."
+        )
+    return chosen
+
+
+def draw_importance(ax: Any, importance: Importance, labels: dict[str, str]) -> Any:
+    """Draw one bar per parameter, the largest on top, with its interval."""
+    if ax is None:
+        ax = subplots(6, 0.45 * len(importance.names) + 1.3)
+    places = np.arange(len(importance.names))[::-1]
+    errors = np.abs(np.stack([importance.low, importance.high]) - importance.values)
+    style = {"capsize": 3, "error_kw": {"lw": 1.2}, "height": 0.6, "color": "C0"}
+    ax.barh(places, importance.values, xerr=errors, zorder=2, **style)
+    ax.set_yticks(places, [labels.get(name, name) for name in importance.names])
+    ax.set(xlim=(0, 1.02), xlabel="share of the variance of the score, and 90% interval")
+    ax.grid(axis="x", color="0.88", zorder=0)
+    return ax
+
+
+def draw_slices(
+    ax: Any, fitted: FittedScores, names: Sequence[str], labels: dict[str, str], metric: str
+) -> np.ndarray:
+    """Draw the expected score along each parameter, through the best candidate."""
+    axes = _panels(ax, len(names))
+    low, high = score_floor(fitted.scores), float(np.nanmax(fitted.scores))
+    room = (high - low) or 0.1 * abs(high) or 1.0
+    limits = low - 0.08 * room, high + 0.15 * room
+    for k, (panel, name) in enumerate(zip(axes, names, strict=True)):
+        _draw_slice(panel, fitted, score_slice(fitted, name), limits)
+        panel.set(xlabel=labels.get(name, name), ylim=limits)
+        panel.set_ylabel(metric if k % 3 == 0 or ax is not None else "")
+    return axes
+
+
+def _panels(ax: Any, n: int) -> np.ndarray:
+    if ax is None:
+        n_columns, n_rows = min(n, 3), math.ceil(n / 3)
+        size = (3.4 * n_columns, 2.9 * n_rows)
+        grid = subplots(*size, nrows=n_rows, ncols=n_columns, squeeze=False).ravel()
+        for unused in grid[n:]:
+            unused.remove()
+        return np.asarray(grid[:n])
+    given = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
+    if len(given) != n:
+        raise ValueError(
+            f"ax must have one Axes per parameter, {n}, got {len(given)}. Pass ax=None, or "
+            "name fewer parameters."
+        )
+    return given
+
+
+def _draw_slice(panel: Any, fitted: FittedScores, one: Slice, limits: tuple[float, float]) -> None:
+    place = place_values(panel, one)
+    if len(one.numbers):
+        panel.fill_between(one.numbers, one.low, one.high, color="C0", alpha=0.2, lw=0, zorder=1)
+        panel.plot(one.numbers, one.mean, color="C0", lw=2, zorder=3)
+    if len(one.values):
+        errors = np.abs(np.stack([one.value_low, one.value_high]) - one.value_mean)
+        style = {"fmt": "_", "ms": 14, "mew": 2, "lw": 1.2, "color": "C0", "zorder": 3}
+        panel.errorbar([place(v) for v in one.values], one.value_mean, yerr=errors, **style)
+    bottom = limits[0] + 0.03 * (limits[1] - limits[0])
+    for configuration, score in zip(fitted.configurations, fitted.scores, strict=True):
+        # Other sub-spaces may have other ranges.
+        if configuration.keys() != fitted.best.keys() or math.isnan(score):
+            continue
+        is_low = score < limits[0]
+        style = {"marker": "v", "color": "0.6"} if is_low else {"marker": "o", "color": "0.25"}
+        at = place(configuration[one.name]), bottom if is_low else score
+        panel.plot(*at, ls="", ms=4, alpha=0.6, zorder=2, **style)
+    best = place(fitted.best[one.name]), float(np.nanmax(fitted.scores))
+    panel.plot(*best, "*", color=BEST, ms=12, mec="white", zorder=5)
