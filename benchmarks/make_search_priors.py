@@ -9,6 +9,7 @@ from, and how a search on a data set whose origin is left out does.
 """
 
 import argparse
+import json
 import os
 from collections import Counter
 from dataclasses import replace
@@ -73,7 +74,7 @@ def main():
         if options.measure:
             measure(history, options.estimators)
             return
-        cards, datasets = shipped.read_cards()
+        cards, datasets = read_cards()
         for name in tqdm(options.estimators):
             made = new_card(name)
             for metric in METRICS:
@@ -81,7 +82,7 @@ def main():
                 if len(searches) < (N_SEARCHES_OF_BOOSTING if name in BOOSTERS else N_SEARCHES):
                     continue
                 prior = SearchPrior.from_searches(searches)
-                written = shipped.write(name, metric, prior)
+                written = write_prior(name, metric, prior)
                 datasets |= {
                     s.dataset: {
                         "sketch": [*map(int, s.data_sketch)],
@@ -93,17 +94,39 @@ def main():
                 made["metrics"][metric] = describe(prior, searches) | written
             if made["metrics"]:
                 cards[name] = made
-    shipped.write_cards(cards, datasets)
+    write_cards(cards, datasets)
 
 
 def measure(history, names):
     """Measure the shipped priors again, and write it to their cards."""
     for name in tqdm(names):
-        cards, datasets = shipped.read_cards()
+        cards, datasets = read_cards()
         for metric, card in cards[name]["metrics"].items():
             searches = own_searches(history, name, metric) + published_searches(name, metric)
             card |= describe(shipped.load_shipped(name, metric), searches)
-        shipped.write_cards(cards, datasets)
+        write_cards(cards, datasets)
+
+
+def read_cards():
+    """Return all cards, and what is known of all data sets."""
+    return dict(shipped._cards()), dict(shipped._datasets())
+
+
+def write_prior(estimator, metric, prior):
+    """Write one prior to the package; of its data sets, the names only. Return its digest."""
+    path = shipped._FOLDER / shipped._file_name(estimator, metric)
+    prior.with_datasets({}, {}).save(path)
+    return {shipped._DIGEST: shipped._digest_of(path)}
+
+
+def write_cards(cards, datasets):
+    """Write all cards, and sketch and features of all data sets, to the package."""
+    path = shipped._FOLDER / shipped._DATASETS
+    path.write_text(json.dumps(datasets, separators=(",", ":"), sort_keys=True) + "\n")
+    contents = {**cards, shipped._DATASETS: {shipped._DIGEST: shipped._digest_of(path)}}
+    (shipped._FOLDER / shipped._CARDS).write_text(json.dumps(contents, indent=1) + "\n")
+    for name in ("_fitting", "_load", "_contents", "_cards", "_datasets"):
+        getattr(shipped, name).cache_clear()
 
 
 def open_history(path):

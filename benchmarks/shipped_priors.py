@@ -22,13 +22,13 @@ from make_search_priors import (
     open_history,
     own_searches,
     published_searches,
+    read_cards,
 )
 from origins import same_origin
 from search_tables import random_regret
 from tqdm import tqdm
 
 from skmeta.search.prior import load_shipped
-from skmeta.search.prior._shipped import read_cards
 from skmeta.search.surrogate import winsorize_scores
 
 FOLDER = Path(__file__).parent / "results"

@@ -170,7 +170,7 @@ def check_reference(app):
 
 def write_priors(app):
     """Write the cards of the shipped priors as tables, for ``shipped_priors.rst``."""
-    cards, _ = _shipped.read_cards()
+    cards = _shipped._cards()
     rows, sources, names = [], {}, set()
     for estimator, card in cards.items():
         for metric, found in card["metrics"].items():

@@ -36,6 +36,8 @@ _FIRST_NEAR = 10
 
 # Source of the candidate that leaves the estimator as it is.
 AS_GIVEN = "as given"
+# Its place. With a prior, it comes when it is the most promising one, and there at the latest.
+_GIVEN_WITHOUT_PRIOR, _GIVEN_WITH_PRIOR = 2, 5
 
 
 class Proposer(Protocol):
@@ -104,7 +106,8 @@ class ModelProposer:
     seed : int
     batch_size : int
     as_given : dict or None
-        The candidate that leaves the estimator as it is; it is proposed as the second one.
+        The candidate that leaves the estimator as it is. It is the second one without a prior. With
+        one, it competes with the others, and is the fifth one at the latest.
     is_timed : bool, default=False
         Whether an estimator that takes longer has to promise more.
     target_scale : float, default=1.0
@@ -140,6 +143,9 @@ class ModelProposer:
         self._strategy = SearchStrategy(self._describe(self._pool), prior, rng=self._rng)
         self._as_given = None if as_given is None else Trial.propose(as_given, AS_GIVEN)
         self._as_given_untold = self._as_given
+        self._given_at = _GIVEN_WITH_PRIOR if self._knows_past else _GIVEN_WITHOUT_PRIOR
+        if as_given is not None and self._knows_past and space.is_complete(as_given):
+            self._add([as_given])
         started = {trial.key: trial for trial in (Trial.propose(p, "start") for p in start)}
         self._start = list(started.values())
         self._is_timed = is_timed
@@ -160,7 +166,7 @@ class ModelProposer:
         if self._later and self._n_asked + n > _N_WITH_FIRST_POOL:
             self._add(self._later)
             self._later = []
-        given = self._as_given if self._n_asked + n > 1 else None
+        given = self._as_given if self._n_asked + n >= self._given_at else None
         trials = self._suggest(n if given is None else n - 1)
         keys = {trial.key for trial in trials}
         if self._as_given is not None and self._as_given.key in keys:
@@ -168,13 +174,17 @@ class ModelProposer:
             trials += self._suggest(n - len(trials))
         elif given is not None:
             self._as_given = None
-            trials.insert(max(0, 1 - self._n_asked), given)
+            trials.insert(max(0, self._given_at - 1 - self._n_asked), given)
         self._n_asked += len(trials)
         return trials
 
     def _suggest(self, n: int) -> list[Trial]:
         suggestions = self._strategy.ask(n) if n else []
-        return [Trial.propose(self._pool[s.index], s.source, s.mean, s.std) for s in suggestions]
+        trials = [Trial.propose(self._pool[s.index], s.source, s.mean, s.std) for s in suggestions]
+        for trial in trials:
+            if self._as_given is not None and trial.key == self._as_given.key:
+                trial.source = AS_GIVEN
+        return trials
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Pass scores on to the model. Candidates from elsewhere are added to the pool."""

@@ -35,8 +35,10 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
     does not use them. The two are weighted by how well they predict the scores seen so far, so a
     misleading past costs little. Without past searches, the search is a Bayesian optimisation.
 
-    The second candidate is the estimator as it is given, unless the space that was passed excludes
-    its values. It is kept if no other candidate scores better.
+    One candidate is the estimator as it is given, unless the space that was passed excludes its
+    values. Without past searches it is the second one. With them, it comes when it is the most
+    promising one, and as the fifth one at the latest. It is kept if no other candidate scores
+    better.
 
     Parameters
     ----------

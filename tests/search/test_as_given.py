@@ -27,14 +27,26 @@ def search(estimator, space=None, n_iter=6, **settings):
     return MetaLearnedSearchCV(estimator, space, n_iter=n_iter, **settings).fit(X, y)
 
 
-@pytest.mark.parametrize("prior", [None, "shipped"])
 @pytest.mark.parametrize("batch_size", [1, 4])
-def test_it_is_the_second_candidate(prior, batch_size):
-    found = search(SVC(C=7.5), {"C": C}, prior=prior, batch_size=batch_size).cv_results_
+def test_it_is_the_second_candidate_without_a_prior(batch_size):
+    found = search(SVC(C=7.5), {"C": C}, batch_size=batch_size).cv_results_
     assert found["params"][1] == {"C": 7.5}
     assert list(found["source"]).count("as given") == 1
     assert found["source"][1] == "as given"
     assert np.isnan(found["predicted_mean_score"][1])
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_it_is_the_fifth_with_a_prior_that_expects_little_of_it(batch_size):
+    found = search(SVC(C=0.011), {"C": C}, prior="shipped", batch_size=batch_size).cv_results_
+    assert found["params"][4] == {"C": 0.011}
+    assert [k for k, source in enumerate(found["source"]) if source == "as given"] == [4]
+
+
+def test_it_comes_earlier_if_the_prior_expects_much_of_it():
+    best = search(SVC(), {"C": C}, n_iter=1, prior="shipped").best_params_["C"]
+    found = search(SVC(C=best), {"C": C}, prior="shipped").cv_results_
+    assert list(found["source"]).index("as given") == 0
 
 
 def test_a_single_candidate_is_the_priors_best():
@@ -85,7 +97,7 @@ def test_it_is_tried_once_if_the_search_proposes_it_itself():
 
 def test_the_score_is_never_below_that_of_the_defaults():
     for estimator in (LogisticRegression(max_iter=200), KNeighborsClassifier()):
-        found = search(estimator, n_iter=3, prior="shipped")
+        found = search(estimator, n_iter=5, prior="shipped")
         given = list(found.cv_results_["source"]).index("as given")
         assert found.best_score_ >= found.cv_results_["mean_test_score"][given]
 

@@ -251,7 +251,7 @@ def test_a_prior_of_the_users_own(iris, tmp_path):
     assert 0.5 < np.log10(search.best_params_["C"]) < 1.5
     prior.save(tmp_path / "prior")
     [saved] = tmp_path.iterdir()
-    loaded = clone(search).set_params(prior=saved).fit(*iris)
+    loaded = clone(search).set_params(prior=SearchPrior.load(saved)).fit(*iris)
     assert loaded.best_params_ == search.best_params_
     plain = clone(search).set_params(prior=None).fit(*iris)
     assert plain.prior_ is None

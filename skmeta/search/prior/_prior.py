@@ -236,25 +236,20 @@ class SearchPrior(PastSurfaces):
 
     # -- files ---------------------------------------------------------------------------------
 
-    def save(self, path: str | os.PathLike[str], *, half: bool = False) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the prior to a file, whole or not at all, without pickle.
 
         Parameters
         ----------
         path : str or path-like
             The file; an existing one is replaced. Its folder must exist.
-        half : bool, default=False
-            Write configurations in half precision. The file is smaller, and nothing is lost,
-            since `from_searches` rounds configurations to half precision.
         """
         fields = {
             "encoding": self._encoding.to_json(),
             "tasks": [task.to_json() for task in self._tasks],
         }
-        tensors = dict(self._tensors)
-        if half:
-            tensors["X"] = tensors["X"].astype("<f2")
-        write_file(Path(path), fields, tensors)
+        # Nothing is lost, since `from_searches` rounds configurations to half precision.
+        write_file(Path(path), fields, {**self._tensors, "X": self._tensors["X"].astype("<f2")})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

@@ -181,32 +181,3 @@ def _digest_of(path: Path) -> str:
 
 def _file_name(estimator: str, metric: str) -> str:
     return f"{estimator}.{metric}.safetensors"
-
-
-# -- for benchmarks/make_search_priors.py --------------------------------------------------------
-
-
-def write(estimator: str, metric: str, prior: SearchPrior) -> dict[str, str]:
-    """Write one prior to the package's folder, in half precision; of its data sets, the names only.
-
-    Returns the digest of the file, for its card.
-    """
-    _FOLDER.mkdir(exist_ok=True)
-    path = _FOLDER / _file_name(estimator, metric)
-    prior.with_datasets({}, {}).save(path, half=True)
-    return {_DIGEST: _digest_of(path)}
-
-
-def read_cards() -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return all cards, and what is known of all data sets."""
-    return dict(_cards()), dict(_datasets())
-
-
-def write_cards(cards: Mapping[str, Any], datasets: Mapping[str, Any]) -> None:
-    """Write all cards, and sketch and features of all data sets, to the package's folder."""
-    path = _FOLDER / _DATASETS
-    path.write_text(json.dumps(datasets, separators=(",", ":"), sort_keys=True) + "\n")
-    contents = {**cards, _DATASETS: {_DIGEST: _digest_of(path)}}
-    (_FOLDER / _CARDS).write_text(json.dumps(contents, indent=1) + "\n")
-    for cached in (_fitting, _load, _contents, _cards, _datasets):
-        cached.cache_clear()

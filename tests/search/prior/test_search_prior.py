@@ -233,14 +233,6 @@ def test_saved_and_loaded_agree(prior, tmp_path):
     np.testing.assert_allclose(found, prior.surfaces(CONFIGURATIONS), **ROUNDING)
 
 
-def test_half_precision_is_smaller_and_loses_nothing(prior, tmp_path):
-    """Surfaces are learned at configurations that half precision can hold."""
-    prior.save(tmp_path / "whole")
-    prior.save(tmp_path / "half", half=True)
-    assert (tmp_path / "half").stat().st_size < (tmp_path / "whole").stat().st_size
-    assert SearchPrior.load(tmp_path / "half") == prior
-
-
 def test_an_empty_prior_can_be_saved(tmp_path):
     empty = SearchPrior.from_searches([])
     empty.save(tmp_path / "empty")
