@@ -21,9 +21,9 @@ The baselines' step size is the best of ``RATES`` by the mean return after 1, 2 
 20 tasks that are neither trained nor tested on. Families:
 
 ``point``     2D navigation;
-``cartpole``  length, mass and force of ``CartPole``, and the two actions are swapped in half of the
+``cartpole``  length, mass and force of CartPole, and the two actions are swapped in half of the
               tasks (a motor of unknown polarity);
-``pendulum``  gravity, length and mass of ``Pendulum``, and a motor of unknown polarity (a
+``pendulum``  gravity, length and mass of Pendulum, and a motor of unknown polarity (a
               negative mass turns the torque round and leaves the fall as it is).
 
 Settings were chosen with seeds and test tasks that are not reported. A run that was stopped goes on
@@ -41,7 +41,7 @@ import numpy as np
 import torch
 from scipy.stats import uniform
 
-from skmeta.policy import CartPole, Pendulum, PointNavigation, PolicyMAML
+from skmeta.policy import EnvironmentFamily, PointNavigation, PolicyMAML
 from skmeta.policy.environments import make_vector
 
 RESULTS = Path(__file__).parent / "results" / "policy.json"
@@ -83,11 +83,23 @@ class Polarity:
 
 
 def make_family(name):
-    return {
-        "point": PointNavigation,
-        "cartpole": lambda: CartPole(force_mag=Polarity(5, 15)),
-        "pendulum": lambda: Pendulum(m=Polarity(0.5, 1), l=uniform(0.5, 0.5), g=uniform(8, 4)),
-    }[name]()
+    if name == "point":
+        return PointNavigation()
+    env_id, parameters = {
+        "cartpole": (
+            "CartPole-v1",
+            {
+                "length": uniform(0.25, 0.75),
+                "masspole": uniform(0.05, 0.45),
+                "force_mag": Polarity(5, 15),
+            },
+        ),
+        "pendulum": (
+            "Pendulum-v1",
+            {"g": uniform(8, 4), "m": Polarity(0.5, 1), "l": uniform(0.5, 0.5)},
+        ),
+    }[name]
+    return EnvironmentFamily(env_id, parameters, max_episode_steps=200)
 
 
 def meta_settings(family):
@@ -162,11 +174,8 @@ def speed():
     """Simulation alone, with actions drawn beforehand, and its share of an iteration."""
     rng = np.random.default_rng(0)
     found = {}
-    for name, family in (
-        ("point", PointNavigation()),
-        ("cartpole", CartPole()),
-        ("pendulum", Pendulum()),
-    ):
+    for name in ITERATIONS:
+        family = make_family(name)
         steps = family.max_episode_steps
         env = make_vector(family, family.sample(20, rng), N_EPISODES)
         env.reset(seed=0)

@@ -1,33 +1,35 @@
-"""MAML for policies, with the outer steps of ProMP and of the MAML paper."""
+"""MAML for policies."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from numbers import Real
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
 import torch
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skmeta._sklearn_compat import Interval, StrOptions
-from skmeta.backend import Execution, State
+from skmeta._sklearn_compat import fit_context, validate_params
+from skmeta.backend import State
 from skmeta.learners import MAML, GradientLearner, MAMLPlusPlus
 from skmeta.learners._core import parameter
 from skmeta.policy._core import (
-    PolicyLearner,
     PolicySession,
+    PolicySettings,
     Sample,
-    mean_kl,
-    outer_loss,
-    sampling_loss,
-    trust_region_step,
+    evaluate,
+    initial_prior,
+    meta_fit,
+    surrogate_loss,
 )
+from skmeta.policy.environments import TaskFamily
+from skmeta.priors import MetaPrior
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class PolicyMAML(PolicyLearner):
+class PolicyMAML(PolicySettings):
     """Model-agnostic meta-learning of a policy: weights from which a few updates suffice.
 
     In each task of a meta-batch the policy plays ``n_episodes`` episodes, takes a policy gradient
@@ -42,17 +44,6 @@ class PolicyMAML(PolicyLearner):
     multi_step_loss : bool, default=False
         Whether the policy after each update counts for the meta-gradient, all alike, instead of
         the policy after the last update alone.
-    outer : {"clip", "trust_region"}, default="clip"
-        Outer step: the optimizer on a clipped ratio (ProMP), or a natural gradient step within a
-        trust region (as in the MAML paper), which ignores ``meta_lr``, ``meta_optimizer``,
-        ``schedule`` and ``clip_norm``.
-    clip_ratio : float, default=0.3
-        The ratio of new to old probabilities counts up to one plus or minus this (epsilon).
-    inner_kl_weight : float, default=5e-4
-        Weight of the divergence of the policies before each update from those that played (eta in
-        ProMP), for ``outer='clip'``.
-    max_kl : float, default=0.01
-        Size of the trust region: largest mean divergence of an outer step.
     %(parameters)s
 
     Attributes
@@ -63,7 +54,8 @@ class PolicyMAML(PolicyLearner):
     ----------
     Finn, Abbeel and Levine (2017), Model-agnostic meta-learning for fast adaptation of deep
     networks, algorithm 3.
-    Rothfuss, Lee, Clavera, Asfour and Abbeel (2019), ProMP: proximal meta-policy search.
+    Rothfuss, Lee, Clavera, Asfour and Abbeel (2019), ProMP: proximal meta-policy search, for the
+    estimators.
 
     Examples
     --------
@@ -77,12 +69,6 @@ class PolicyMAML(PolicyLearner):
     first_order: bool = parameter(False, "boolean", role="training")
     learn_inner_lr: bool = parameter(False, "boolean", role="training")
     multi_step_loss: bool = parameter(False, "boolean", role="training")
-    outer: str = parameter("clip", StrOptions({"clip", "trust_region"}), role="training")
-    clip_ratio: float = parameter(0.3, Interval(Real, 0, None, closed="neither"), role="training")
-    inner_kl_weight: float = parameter(
-        5e-4, Interval(Real, 0, None, closed="left"), role="training"
-    )
-    max_kl: float = parameter(0.01, Interval(Real, 0, None, closed="neither"), role="training")
 
     def inner_learner(self) -> GradientLearner:
         return MAML(
@@ -99,36 +85,104 @@ class PolicyMAML(PolicyLearner):
         n_steps = max(1, self.n_inner_steps)
         return {f"rate.{n}": torch.full((n_steps,), self.inner_lr) for n in own}
 
-    def outer_optimizer(self) -> dict[str, Any]:
-        if self.outer == "trust_region":
-            # The gradient is the whole step; the outer loop only applies it.
-            return {"optimizer": "sgd", "lr": 1.0, "schedule": "constant", "clip_norm": None}
-        return super().outer_optimizer()
+    # ------------------------------------------------------------------------------ for users
 
-    def meta_gradient(
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, family: TaskFamily, y: Any = None) -> Self:
+        """Meta-train on the tasks of a family.
+
+        Parameters
+        ----------
+        family : TaskFamily
+            Draws tasks and makes their environments.
+        y : None
+            Not used; here for pipelines.
+
+        Returns
+        -------
+        self : object
+            With ``prior_`` and ``history_``.
+
+        Raises
+        ------
+        InvalidEnvironmentError
+            If a policy cannot learn in the family's environments.
+        CheckpointError
+            If the checkpoint belongs to another run.
+        """
+        self.prior_, self.history_ = meta_fit(self, family, meta_loss)
+        return self
+
+    def score(self, family: TaskFamily, y: Any = None) -> float:
+        """Return the mean return in new tasks after ``n_inner_steps`` updates, without exploration.
+
+        Parameters
+        ----------
+        family : TaskFamily
+            Draws the tasks, with ``random_state``.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        float
+            The mean return.
+        """
+        return float(self.score_tasks(family)[-1].mean())
+
+    def score_tasks(
         self,
-        session: PolicySession,
-        state: State,
-        samples: tuple[Sample, ...],
-        execution: Execution,
-    ) -> tuple[State, Tensor]:
-        loss = partial(meta_loss, self, session)
-        if self.outer == "trust_region":
-            return trust_region_step(
-                loss, partial(meta_kl, session), state, samples, execution, self.max_kl
-            )
-        return execution.gradient(loss, state, samples)
+        family: TaskFamily,
+        *,
+        n_tasks: int = 40,
+        n_updates: int | None = None,
+        explore: bool = False,
+    ) -> np.ndarray:
+        """Return the mean return in each of many tasks, before and after each update.
+
+        Parameters
+        ----------
+        family : TaskFamily
+            Draws the tasks, with ``random_state``.
+        n_tasks : int, default=40
+            Number of tasks.
+        n_updates : int, optional
+            Number of updates, each on ``n_episodes`` episodes; by default ``n_inner_steps``.
+        explore : bool, default=False
+            Whether to measure with drawn actions instead of the most likely ones.
+
+        Returns
+        -------
+        ndarray of shape (n_updates + 1, n_tasks)
+            Mean returns over ``n_episodes`` episodes.
+        """
+        check_is_fitted(self, "prior_")
+        return evaluate(self, self.prior_, family, n_tasks, n_updates, explore)
+
+    def initial_prior(self, family: TaskFamily) -> MetaPrior:
+        """Return the prior before any meta-training, with random weights, for comparisons.
+
+        Parameters
+        ----------
+        family : TaskFamily
+            Gives the spaces, and the scale of observations.
+
+        Returns
+        -------
+        MetaPrior
+            The prior.
+        """
+        validate_params(self)
+        return initial_prior(self, family)
 
 
 def meta_loss(
-    learner: PolicyMAML, session: PolicySession, state: State, samples: tuple[Sample, ...]
+    session: PolicySession, state: State, samples: tuple[Sample, ...]
 ) -> tuple[Tensor, Tensor]:
     """Return the loss of a task after adaptation, from episodes before and after each update.
 
     Parameters
     ----------
-    learner : PolicyMAML
-        The settings.
     session : PolicySession
         Learner, network and distribution of actions.
     state : dict of Tensor
@@ -140,49 +194,19 @@ def meta_loss(
     -------
     loss : Tensor of shape ()
         What the prior descends.
-    gain : Tensor of shape ()
+    loss : Tensor of shape ()
         The same, to be recorded.
     """
     *before, last = samples
     fast = session.begin(state)
-    penalty = torch.zeros_like(last.credit)
-    clip_ratio = learner.clip_ratio if learner.outer == "clip" else None
-    gains: list[Tensor] = []
+    losses: list[Tensor] = []
     for k, sample in enumerate(before):
-        log_prob, outputs = session.log_prob(fast, sample)
-        if learner.outer == "clip" and learner.inner_kl_weight > 0:
-            kl = mean_kl(session.distribution, fast, outputs, sample)
-            penalty = penalty + learner.inner_kl_weight * kl / len(before)
-        if learner.estimator == "e-maml":
-            penalty = penalty + sampling_loss(log_prob, sample, last.credit)
         fast = session.step(state, fast, k, sample)
-        if learner.multi_step_loss:
-            log_prob, _ = session.log_prob(fast, samples[k + 1])
-            gains.append(outer_loss(log_prob, samples[k + 1], clip_ratio))
-    if not gains:
-        log_prob, _ = session.log_prob(fast, last)
-        gains.append(outer_loss(log_prob, last, clip_ratio))
-    value = torch.stack(gains).mean() + penalty
+        if session.learner.multi_step_loss:
+            losses.append(
+                surrogate_loss("lvc", session.log_prob(fast, samples[k + 1]), samples[k + 1])
+            )
+    if not losses:
+        losses.append(surrogate_loss("lvc", session.log_prob(fast, last), last))
+    value = torch.stack(losses).mean()
     return value, value
-
-
-def meta_kl(session: PolicySession, state: State, samples: tuple[Sample, ...]) -> Tensor:
-    """Return the mean divergence of an adapted policy from the one that played its episodes.
-
-    Parameters
-    ----------
-    session : PolicySession
-        Learner, network and distribution of actions.
-    state : dict of Tensor
-        The prior.
-    samples : tuple of Sample of length n_inner_steps + 1
-        Episodes of one task.
-
-    Returns
-    -------
-    Tensor of shape ()
-        The divergence.
-    """
-    *before, last = samples
-    fast = session.adapt(state, before)
-    return mean_kl(session.distribution, fast, session.outputs(fast, last.x), last)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from numbers import Integral, Real
-from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -19,9 +18,8 @@ from skmeta._random import check_rng
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context
 from skmeta._validation import check_count
 from skmeta.backend import PRECISIONS, State, state_to_numpy, state_to_torch, to_numpy
-from skmeta.exceptions import InvalidEnvironmentError, PriorError
+from skmeta.exceptions import InvalidEnvironmentError
 from skmeta.policy._core import (
-    ADAPTED,
     Episodes,
     PolicySession,
     Sample,
@@ -343,64 +341,6 @@ class MetaPolicy(DocLink, BaseEstimator):
             yield np.asarray(seen), float(reward)
             if terminated or truncated:
                 return
-
-    # ----------------------------------------------------------------------------------- files
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the adapted policy and its prior to one file, without pickle.
-
-        Parameters
-        ----------
-        path : str or path-like
-            Where to write. The folder must exist.
-        """
-        check_is_fitted(self)
-        adapted = {f"{ADAPTED}{n}": v for n, v in self.adapted_.items()}
-        done = {"n_updates": self.n_updates_, "returns": list(self.returns_)}
-        self.prior.replace(
-            tensors={**self.prior.tensors, **adapted},
-            provenance={**self.prior.provenance, "policy": done},
-        ).save(path)
-
-    @classmethod
-    def load(cls, path: str | PathLike[str], **params: Any) -> Self:
-        """Read an adapted policy from a file that :meth:`save` wrote.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file.
-        **params
-            Parameters of the policy except the prior.
-
-        Returns
-        -------
-        MetaPolicy
-            The policy, fitted.
-
-        Raises
-        ------
-        PriorError
-            If the file is not one of a policy.
-        """
-        saved = MetaPrior.load(path)
-        done = saved.provenance.get("policy")
-        if done is None:
-            raise PriorError(
-                f"{str(path)!r} holds a prior, but no adapted policy. Load it with "
-                "MetaPrior.load, and give it to MetaPolicy."
-            )
-        prior = saved.replace(
-            tensors={n: v for n, v in saved.tensors.items() if not n.startswith(ADAPTED)},
-            provenance={n: v for n, v in saved.provenance.items() if n != "policy"},
-        )
-        policy = cls(prior, **params)
-        policy._reset(*policy._session())
-        names = [n for n in saved.tensors if n.startswith(ADAPTED)]
-        policy.adapted_ = {n.removeprefix(ADAPTED): np.array(saved.tensors[n]) for n in names}
-        policy.n_updates_ = int(done["n_updates"])
-        policy.returns_ = list(done["returns"])
-        return policy
 
 
 @lru_cache(maxsize=4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -246,17 +246,10 @@ def predict_with_prior(
     return np.asarray(found.numpy())
 
 
-def assert_close(found: Any, expected: Any, what: str, rtol: float = 1e-8) -> None:
-    """Compare trees of tensors up to rounding."""
-    torch.testing.assert_close(
-        found, expected, rtol=rtol, atol=1e-10, msg=lambda text: f"{what}: {text}"
-    )
-
-
-def raised_by(call: Callable[[], Any]) -> Exception | None:
-    """The error that a call raises, if any."""
+def assert_close(found: Any, expected: Any, what: str, exact: bool = False) -> None:
+    """Compare trees of tensors, up to rounding or exactly."""
+    rtol, atol = (0.0, 0.0) if exact else (1e-8, 1e-10)
     try:
-        call()
-    except Exception as error:  # Whatever it is, the check says what it should have been.
-        return error
-    return None
+        torch.testing.assert_close(found, expected, rtol=rtol, atol=atol)
+    except AssertionError as error:
+        raise AssertionError(f"{what}: {error}") from None

@@ -10,9 +10,8 @@ import gymnasium
 import numpy as np
 import torch
 
-from skmeta.policy import NumpyVectorEnv
 from skmeta.policy._core import Episodes
-from skmeta.policy.environments import SingleEnv
+from skmeta.policy.environments import NumpyVectorEnv, SingleEnv
 
 HORIZON = 3
 # Probability of state 1 next, and reward, by state and action.
@@ -112,9 +111,7 @@ def listed(session, fast, only=None):
 
 def change(sample, function):
     """Apply a function to every tensor of a sample."""
-    fields = sample._asdict()
-    old = {n: function(v) for n, v in fields.pop("old").items()}
-    return type(sample)(**{n: function(v) for n, v in fields.items()}, old=old)
+    return type(sample)(*map(function, sample))
 
 
 def differences(function, state, step=1e-5):

@@ -1,5 +1,7 @@
 """The estimator: adapts, acts, saves, and refuses what does not fit."""
 
+import pickle
+
 import gymnasium
 import numpy as np
 import pytest
@@ -11,7 +13,6 @@ from skmeta.exceptions import InvalidEnvironmentError, PriorError
 from skmeta.few_shot import MetaFewShotClassifier
 from skmeta.learners import ProtoNet
 from skmeta.policy import (
-    CartPole,
     EnvironmentFamily,
     MetaPolicy,
     PointNavigation,
@@ -44,9 +45,13 @@ def prior(family):
     return fitted(family).prior_
 
 
+def cartpoles():
+    return EnvironmentFamily("CartPole-v1", {"length": uniform(0.25, 0.75)}, max_episode_steps=15)
+
+
 @pytest.fixture(scope="module")
 def cartpole_prior():
-    return fitted(CartPole(max_episode_steps=15)).prior_
+    return fitted(cartpoles()).prior_
 
 
 def test_fit_makes_as_many_updates_as_in_meta_training(prior, family):
@@ -148,15 +153,12 @@ def test_scikit_learn_conventions(prior, family):
 
 def test_a_policy_survives_a_file(prior, family, tmp_path):
     policy = MetaPolicy(prior, random_state=0).fit(family.make(TASK), n_episodes=4)
-    policy.save(tmp_path / "policy")
-    loaded = MetaPolicy.load(tmp_path / "policy", random_state=0)
+    loaded = pickle.loads(pickle.dumps(policy))
     rows = np.random.default_rng(0).normal(size=(5, 2))
     assert np.array_equal(loaded.predict(rows), policy.predict(rows))
     assert loaded.prior == prior
     assert (loaded.n_updates_, loaded.returns_) == (1, policy.returns_)
     prior.save(tmp_path / "prior")
-    with pytest.raises(PriorError, match="holds a prior, but no adapted policy"):
-        MetaPolicy.load(tmp_path / "prior")
     again = MetaPolicy(MetaPrior.load(tmp_path / "prior"), random_state=0)
     again.fit(family.make(TASK), n_episodes=4)
     assert np.array_equal(again.predict(rows), policy.predict(rows))
@@ -269,7 +271,7 @@ def test_dictionaries_are_flattened_by_the_user():
 
 def test_unbounded_observations_need_a_scale():
     with pytest.raises(InvalidEnvironmentError, match=r"unbounded in dimensions \[1, 3\]"):
-        fitted(CartPole(max_episode_steps=15), standardize=False)
+        fitted(cartpoles(), standardize=False)
 
 
 def test_something_that_is_no_family():

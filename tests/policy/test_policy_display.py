@@ -1,18 +1,9 @@
-"""Displays and moving pictures of policies."""
+"""Displays of policies."""
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from skmeta.exceptions import InvalidEnvironmentError
-from skmeta.policy import (
-    MetaPolicy,
-    Pendulum,
-    PointNavigation,
-    PolicyDisplay,
-    PolicyMAML,
-    render_gif,
-)
+from skmeta.policy import MetaPolicy, PointNavigation, PolicyDisplay, PolicyMAML
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -69,22 +60,3 @@ def test_what_a_display_refuses(prior, family):
         PolicyDisplay.from_priors({"MAML": prior}, family, kind="graph")
     with pytest.raises(ValueError, match="priors is empty"):
         PolicyDisplay.from_priors({}, family)
-
-
-def test_an_episode_becomes_a_gif(prior, family, tmp_path):
-    env = family.make({"goal_x": 0.3, "goal_y": 0.3})
-    policy = MetaPolicy(prior, random_state=0).fit(env, n_episodes=2)
-    path = render_gif(policy, env, tmp_path / "episode.gif")
-    with Image.open(path) as picture:
-        assert picture.size == (240, 240)
-        assert 1 < picture.n_frames <= 11
-
-
-def test_an_environment_that_does_not_render(tmp_path):
-    family = Pendulum(max_episode_steps=5)
-    settings = {"hidden": (8,), "n_iterations": 1, "meta_batch_size": 2, "n_episodes": 2}
-    prior = PolicyMAML(**settings, random_state=0).fit(family).prior_
-    env = family.make({"g": 9.0, "m": 1.0, "l": 1.0})
-    policy = MetaPolicy(prior, random_state=0).fit(env, n_episodes=2)
-    with pytest.raises(InvalidEnvironmentError, match="made with render_mode='rgb_array'"):
-        render_gif(policy, env, tmp_path / "episode.gif")

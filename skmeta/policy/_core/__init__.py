@@ -7,36 +7,32 @@ from skmeta.policy._core._advantages import (
     standardise,
 )
 from skmeta.policy._core._distributions import Categorical, Gaussian, make_distribution
-from skmeta.policy._core._learner import PolicyLearner
-from skmeta.policy._core._prior_io import ADAPTED, read_prior
+from skmeta.policy._core._meta_fit import evaluate, initial_prior, meta_fit
+from skmeta.policy._core._prior_io import read_prior
 from skmeta.policy._core._rollout import Episodes, collect, concatenate
 from skmeta.policy._core._session import PolicySession
-from skmeta.policy._core._settings import POLICY_LEARNERS
+from skmeta.policy._core._settings import PolicySettings
 from skmeta.policy._core._spaces import check_environment
-from skmeta.policy._core._surrogate import Sample, inner_loss, mean_kl, outer_loss, sampling_loss
-from skmeta.policy._core._trust_region import trust_region_step
+from skmeta.policy._core._surrogate import Sample, surrogate_loss
 
 __all__ = [
-    "ADAPTED",
-    "POLICY_LEARNERS",
     "Categorical",
     "Episodes",
     "Gaussian",
-    "PolicyLearner",
     "PolicySession",
+    "PolicySettings",
     "Sample",
     "check_environment",
     "collect",
     "concatenate",
     "discounted_sums",
+    "evaluate",
     "generalised_advantages",
-    "inner_loss",
+    "initial_prior",
     "linear_baseline",
     "make_distribution",
-    "mean_kl",
-    "outer_loss",
+    "meta_fit",
     "read_prior",
-    "sampling_loss",
     "standardise",
-    "trust_region_step",
+    "surrogate_loss",
 ]

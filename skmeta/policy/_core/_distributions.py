@@ -55,16 +55,6 @@ class ActionDistribution(ABC):
         """Return the log density or log probability of actions, of the leading shape."""
 
     @abstractmethod
-    def kl(
-        self,
-        old_state: Mapping[str, Tensor],
-        old_outputs: Tensor,
-        state: Mapping[str, Tensor],
-        outputs: Tensor,
-    ) -> Tensor:
-        """Return the Kullback-Leibler divergence of the new distribution from the old one."""
-
-    @abstractmethod
     def to_environment(self, action: np.ndarray) -> np.ndarray:
         """Convert actions to the units of the environment."""
 
@@ -115,17 +105,6 @@ class Gaussian(ActionDistribution):
         constant = log_std.sum() + 0.5 * self.n_outputs * math.log(2 * math.pi)
         return -0.5 * (z * z).sum(-1) - constant
 
-    def kl(
-        self,
-        old_state: Mapping[str, Tensor],
-        old_outputs: Tensor,
-        state: Mapping[str, Tensor],
-        outputs: Tensor,
-    ) -> Tensor:
-        old, new = _log_std(old_state), _log_std(state)
-        squares = (2 * (old - new)).exp() + ((old_outputs - outputs) * (-new).exp()) ** 2
-        return (new - old + 0.5 * (squares - 1)).sum(-1)
-
     def to_environment(self, action: np.ndarray) -> np.ndarray:
         scaled = self._centre + self._scale * np.asarray(action, np.float64)
         clipped: np.ndarray = np.clip(scaled, self.low, self.high)
@@ -165,16 +144,6 @@ class Categorical(ActionDistribution):
     def log_prob(self, state: Mapping[str, Tensor], outputs: Tensor, action: Tensor) -> Tensor:
         log_p = F.log_softmax(outputs, -1)
         return log_p.gather(-1, action.long().unsqueeze(-1)).squeeze(-1)
-
-    def kl(
-        self,
-        old_state: Mapping[str, Tensor],
-        old_outputs: Tensor,
-        state: Mapping[str, Tensor],
-        outputs: Tensor,
-    ) -> Tensor:
-        old, new = F.log_softmax(old_outputs, -1), F.log_softmax(outputs, -1)
-        return (old.exp() * (old - new)).sum(-1)
 
     def to_environment(self, action: np.ndarray) -> np.ndarray:
         return np.asarray(np.asarray(action, np.int64) + self.start)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -30,13 +31,11 @@ from skmeta.training import TrainingSettings, meta_train
 _SCALE_TASKS, _SCALE_EPISODES = 20, 5
 
 
-MetaGradient = Callable[
-    [PolicySession, State, tuple[Sample, ...], Execution], tuple[State, torch.Tensor]
-]
+MetaLoss = Callable[[PolicySession, State, tuple[Sample, ...]], tuple[torch.Tensor, torch.Tensor]]
 
 
 def meta_fit(
-    learner: PolicySettings, family: TaskFamily, meta_gradient: MetaGradient
+    learner: PolicySettings, family: TaskFamily, loss: MetaLoss
 ) -> tuple[MetaPrior, dict[str, Any]]:
     """Meta-train a policy learner.
 
@@ -46,8 +45,8 @@ def meta_fit(
         The settings.
     family : TaskFamily
         The tasks.
-    meta_gradient : callable
-        What the outer loop descends by.
+    loss : callable
+        What the outer loop descends, of one task.
 
     Returns
     -------
@@ -64,25 +63,25 @@ def meta_fit(
     rng = check_rng(learner.random_state)
     session, state = make_session(learner, family, rng)
     write_prior(session, state)  # Settings that a prior cannot keep are refused before the work.
-    n_steps = learner.n_outer_steps
     settings = TrainingSettings(
-        n_iterations=learner.n_iterations * n_steps,
-        # Checkpoints fall between two meta-batches, whose episodes are not saved.
-        evaluate_every=learner.evaluate_every * n_steps,
+        n_iterations=learner.n_iterations,
+        optimizer=learner.meta_optimizer,
+        lr=learner.meta_lr,
+        schedule=learner.schedule,
+        clip_norm=learner.clip_norm,
+        evaluate_every=learner.evaluate_every,
         patience=learner.patience,
         verbose=int(learner.verbose),
         checkpoint=learner.checkpoint,
         fingerprint=_fingerprint(learner, family) if learner.checkpoint else "",
-        **learner.outer_optimizer(),
     )
     validation_seed = int(rng.integers(2**63))
     with make_execution(session) as execution:
         validate = None
         if learner.n_validation_tasks:
             validate = _validation(session, execution, family, validation_seed)
-        objective = _Objective(session, execution, family, meta_gradient)
+        objective = _objective(session, execution, family, loss)
         state, history = meta_train(state, objective, validate, settings, rng)
-    history["iteration"] = [i / n_steps for i in history["iteration"]]
     return write_prior(session, state, n_iterations=int(history["iteration"][-1])), history
 
 
@@ -103,7 +102,7 @@ def evaluate(
     session, state = read_prior(
         prior,
         device=learner.device,
-        precision=learner.precision,
+        precision=learner.execution_options.precision,
         n_inner_steps=learner.n_inner_steps,
         inner_lr=learner.inner_lr,
         n_episodes=learner.n_episodes,
@@ -129,16 +128,16 @@ def evaluate(
 
 def make_execution(session: PolicySession) -> Execution:
     """Return the execution of the tasks of a learner."""
-    learner = session.learner
+    learner, options = session.learner, session.learner.execution_options
     # An inner step and its meta-gradient need about six passes over each step of each episode.
     rows = learner.n_episodes * session.max_steps
     network = session.context.network
     return Execution(
-        learner.execution,
+        options.mode,
         device=session.adapter.device,
         flops_per_task=6.0 * rows * network.n_flops,
-        n_jobs=learner.n_jobs,
-        chunk_size=learner.chunk_size,
+        n_jobs=options.n_jobs,
+        chunk_size=options.chunk_size,
         can_vectorise=lambda: network.can_vectorise,
     )
 
@@ -158,7 +157,7 @@ def make_session(
         if learner.standardize
         else (Scaler(np.zeros(n_features), np.ones(n_features), np.zeros(()), np.ones(())))
     )
-    backbone_params = {"hidden": tuple(learner.hidden), "activation": learner.activation}
+    backbone_params = {"hidden": tuple(learner.hidden), "activation": "tanh"}
     generator = torch.Generator().manual_seed(seed)
     session = PolicySession.on_device(
         learner,
@@ -168,7 +167,7 @@ def make_session(
         max_steps=int(family.max_episode_steps),
         n_trained_steps=learner.n_inner_steps,
         device=learner.device,
-        precision=learner.precision,
+        precision=learner.execution_options.precision,
     )
     return session, session.draw_state(seed + 1)
 
@@ -196,39 +195,23 @@ def _measure_scale(
     return Scaler(rows.mean(0), scale, np.zeros(()), np.ones(()))
 
 
-class _Objective:
-    """Draws a meta-batch every ``n_outer_steps`` calls, and descends on it."""
+def _objective(
+    session: PolicySession, execution: Execution, family: TaskFamily, loss: MetaLoss
+) -> Callable[[State, np.random.Generator, float], tuple[State, dict[str, float]]]:
+    learner = session.learner
 
-    def __init__(
-        self,
-        session: PolicySession,
-        execution: Execution,
-        family: TaskFamily,
-        meta_gradient: MetaGradient,
-    ) -> None:
-        self.session, self.execution, self.family = session, execution, family
-        self.meta_gradient = meta_gradient
-        self._n_left = 0
-        self._samples: tuple[Sample, ...] = ()
-        self._score = 0.0
-
-    def __call__(
-        self, state: State, rng: np.random.Generator, progress: float
+    def objective(
+        state: State, rng: np.random.Generator, progress: float
     ) -> tuple[State, dict[str, float]]:
-        learner = self.session.learner
-        if self._n_left == 0:
-            n_tasks = learner.meta_batch_size
-            env = make_vector(
-                self.family, list(self.family.sample(n_tasks, rng)), learner.n_episodes
-            )
-            self._samples, returns = self.session.sample_tasks(
-                state, env, n_tasks, learner.n_inner_steps, self.execution, rng
-            )
-            self._score = float(returns[-1].mean())
-            self._n_left = learner.n_outer_steps
-        self._n_left -= 1
-        gradient, loss = self.meta_gradient(self.session, state, self._samples, self.execution)
-        return gradient, {"loss": float(loss), "score": self._score}
+        n_tasks = learner.meta_batch_size
+        env = make_vector(family, list(family.sample(n_tasks, rng)), learner.n_episodes)
+        samples, returns = session.sample_tasks(
+            state, env, n_tasks, learner.n_inner_steps, execution, rng
+        )
+        gradient, value = execution.gradient(partial(loss, session), state, samples)
+        return gradient, {"loss": float(value), "score": float(returns[-1].mean())}
+
+    return objective
 
 
 def _validation(

@@ -16,8 +16,6 @@ from skmeta.policy._core._session import PolicySession
 from skmeta.policy._core._settings import POLICY_LEARNERS
 from skmeta.priors import MetaPrior
 
-# Begins the names of an adapted policy's tensors, in a file of one.
-ADAPTED = "adapted."
 _SPACES = ("action_space", "max_episode_steps")
 
 
@@ -47,7 +45,7 @@ def write_prior(session: PolicySession, state: State, **provenance: Any) -> Meta
         learner=learner_name(type(learner)),
         learner_params=settings | spaces | {"max_episode_steps": session.max_steps},
         backbone="mlp",
-        backbone_params={"hidden": tuple(learner.hidden), "activation": learner.activation},
+        backbone_params={"hidden": tuple(learner.hidden), "activation": "tanh"},
         kind="policy",
         n_features_in=session.context.network.input_shape[0],
         input_shape=session.context.network.input_shape,
@@ -102,7 +100,8 @@ def read_prior(
     network = dict(prior.backbone_params)
     shape = tuple(prior.input_shape or ())
     check_backbone(str(prior.backbone), shape, network, prior.tensors)
-    learner = POLICY_LEARNERS[prior.learner](**(settings | network | overrides))
+    settings |= {"hidden": network["hidden"]} | overrides
+    learner = POLICY_LEARNERS[prior.learner](**settings)
     distribution = restore_distribution(described, learner.initial_std)
     session = PolicySession.on_device(
         learner,

@@ -6,14 +6,13 @@ Notation: M tasks, E episodes of each, T steps, d features, k outputs, K inner s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from skmeta.backend import (
@@ -35,14 +34,8 @@ from skmeta.policy._core._advantages import (
 from skmeta.policy._core._distributions import ActionDistribution
 from skmeta.policy._core._rollout import Episodes, collect
 from skmeta.policy._core._settings import PolicySettings
-from skmeta.policy._core._surrogate import Sample, inner_loss
+from skmeta.policy._core._surrogate import Sample, surrogate_loss
 
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": torch.relu,
-    "tanh": torch.tanh,
-    "gelu": F.gelu,
-    "silu": F.silu,
-}
 # Parameters that are learned, and are the same for all tasks.
 _NOT_ADAPTED = ("rate.", "norm.")
 
@@ -163,10 +156,9 @@ class PolicySession:
         outputs: Tensor = self.inner.forward(self.context, fast, flat)
         return outputs.reshape(*x.shape[:-1], outputs.shape[-1])
 
-    def log_prob(self, fast: Mapping[str, Tensor], sample: Sample) -> tuple[Tensor, Tensor]:
-        """Return log probabilities (E, T) of the actions, and the outputs (E, T, k)."""
-        outputs = self.outputs(fast, sample.x)
-        return self.distribution.log_prob(fast, outputs, sample.action), outputs
+    def log_prob(self, fast: Mapping[str, Tensor], sample: Sample) -> Tensor:
+        """Return the log probabilities (E, T) of the actions."""
+        return self.distribution.log_prob(fast, self.outputs(fast, sample.x), sample.action)
 
     def step(self, state: Mapping[str, Tensor], fast: State, n_done: int, sample: Sample) -> State:
         """Adapt by one step on the episodes of a task.
@@ -189,8 +181,8 @@ class PolicySession:
         """
 
         def loss(part: State) -> Tensor:
-            log_prob, _ = self.log_prob(part, sample)
-            return inner_loss(self.learner.estimator, log_prob, sample)
+            log_prob = self.log_prob(part, sample)
+            return surrogate_loss(self.learner.estimator, log_prob, sample)
 
         memory = self.learner.inner_memory(n_done)
         adapted, _, _ = self.inner.descend(state, fast, memory, loss)
@@ -260,10 +252,9 @@ class PolicySession:
 
         An episode has many steps, and a policy is small: this is most of the cost of playing.
         """
-        activation = _ACTIVATIONS[self.learner.activation]
         *hidden, (weight, bias) = layers
         for w, b in hidden:
-            x = activation(torch.baddbmm(b, x, w))
+            x = torch.tanh(torch.baddbmm(b, x, w))
         return torch.baddbmm(bias, x, weight)
 
     def standardise(self, seen: np.ndarray) -> Tensor:
@@ -300,9 +291,6 @@ class PolicySession:
         )
         if learner.standardize_advantages:
             advantage = standardise(advantage, weight)
-        mean = episodes.reward.sum((1, 2)) / weight.sum((1, 2))
-        others = (mean.sum() - mean) / max(1, len(mean) - 1)
-        credit = mean - others if len(mean) > 1 else mean
 
         def tensor(values: np.ndarray) -> Tensor:
             return torch.as_tensor(values, dtype=adapter.dtype, device=adapter.device)
@@ -313,16 +301,7 @@ class PolicySession:
         with torch.no_grad():
             outputs = torch.func.vmap(self.outputs)(fast, x)
             log_prob = torch.func.vmap(self.distribution.log_prob)(own, outputs, action)
-        return Sample(
-            x,
-            action,
-            tensor(weight),
-            tensor(advantage),
-            log_prob,
-            outputs,
-            own,
-            tensor(credit),
-        )
+        return Sample(x, action, tensor(weight), tensor(advantage), log_prob)
 
     def sample_tasks(
         self,

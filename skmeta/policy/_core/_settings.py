@@ -12,9 +12,9 @@ from typing import Any
 from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
-from skmeta.backend import PRECISIONS, State
-from skmeta.learners import GradientLearner
-from skmeta.learners._core import Declared, learner_name, parameter, shared_parameter
+from skmeta.backend import State
+from skmeta.learners import ExecutionOptions, GradientLearner
+from skmeta.learners._core import Declared, as_option, learner_name, parameter, shared_parameter
 from skmeta.policy._core._advantages import BASELINES
 from skmeta.policy._core._surrogate import ESTIMATORS
 from skmeta.training import OUTER_LOOP_CONSTRAINTS
@@ -29,9 +29,7 @@ class PolicySettings(Declared, ABC):
     Parameters
     ----------
     hidden : tuple of int, default=(64, 64)
-        Width of each hidden layer of the policy.
-    activation : {"relu", "tanh", "gelu", "silu"}, default="tanh"
-        Applied after each layer.
+        Width of each hidden layer of the policy; tanh is applied after each.
     initial_std : float, default=1.0
         Standard deviation of a Gaussian policy at first, in half the range of an action. It is
         learned, and adapted to a task.
@@ -43,12 +41,10 @@ class PolicySettings(Declared, ABC):
         trained for all tasks by plain policy gradients. Updates beyond these are half as long.
     inner_clip_norm : float or None, default=None
         Largest norm of an inner gradient; None does not clip.
-    estimator : {"lvc", "dice", "likelihood", "e-maml"}, default="lvc"
+    estimator : {"lvc", "dice"}, default="lvc"
         How an inner gradient depends on the policy whose episodes it is estimated from, which the
         meta-gradient sees. ``lvc``: ProMP's estimator, of low variance; ``dice``: exact in
-        expectation, of higher variance; ``likelihood``: episodes are taken as given; ``e-maml``:
-        ``likelihood``, and the outcome is credited to the episodes too, which is exact for any
-        number of episodes, of the highest variance.
+        expectation, of higher variance.
     n_episodes : int, default=20
         Episodes of a task before each update, and after the last one.
     discount : float, default=0.99
@@ -65,19 +61,11 @@ class PolicySettings(Declared, ABC):
         Whether observations are centred and scaled by what random actions lead to.
     n_iterations : int, default=300
         Meta-iterations, each with new tasks and episodes.
-    n_outer_steps : int, default=1
-        Steps of the outer optimizer on the episodes of a meta-iteration.
     n_validation_tasks : int, default=0
         Tasks set aside, whose mean return chooses the best state; 0: the last state is taken.
-    precision : {"float32", "float64"}, default="float32"
-        Precision of meta-training.
-    execution : {"auto", "loop", "threads", "vmap"}, default="auto"
+    execution : {"auto", "loop", "threads", "vmap"} or ExecutionOptions, default="auto"
         How the tasks of a meta-iteration are computed: one by one, a thread each, or vectorised.
         ``auto`` chooses by device and size.
-    chunk_size : int or None, default=None
-        Tasks vectorised at once; None: all of a meta-batch.
-    n_jobs : int or None, default=None
-        Threads over tasks, -1: one per core; None: as many as torch uses.
     random_state : int, Generator, RandomState or None, default=None
         Seed of the drawn weights, tasks and episodes.
 
@@ -92,7 +80,6 @@ class PolicySettings(Declared, ABC):
     """
 
     hidden: tuple[int, ...] = parameter((64, 64), tuple, list, role="training")
-    activation: str = parameter("tanh", str, role="training")
     initial_std: float = parameter(1.0, Interval(Real, 0, None, closed="neither"))
     initial_head_scale: float = parameter(
         0.1, Interval(Real, 0, None, closed="left"), role="training"
@@ -108,7 +95,6 @@ class PolicySettings(Declared, ABC):
     standardize_advantages: bool = parameter(True, "boolean")
     standardize: bool = parameter(True, "boolean", role="training")
     n_iterations: int = parameter(300, *OUTER_LOOP_CONSTRAINTS["n_iterations"], role="training")
-    n_outer_steps: int = parameter(1, Interval(Integral, 1, None, closed="left"), role="training")
     meta_batch_size: int = shared_parameter("meta_batch_size", 20)
     meta_lr: float = shared_parameter("meta_lr", 1e-3)
     meta_optimizer: str = shared_parameter("meta_optimizer", "adam")
@@ -120,10 +106,7 @@ class PolicySettings(Declared, ABC):
     evaluate_every: int = shared_parameter("evaluate_every", 10)
     patience: int | None = shared_parameter("patience", None)
     device: Any = shared_parameter("device", "auto", role="machine")
-    precision: str = parameter("float32", StrOptions(set(PRECISIONS)), role="training")
-    execution: str = parameter("auto", *OUTER_LOOP_CONSTRAINTS["execution"], role="machine")
-    chunk_size: int | None = parameter(None, *OUTER_LOOP_CONSTRAINTS["chunk_size"], role="machine")
-    n_jobs: int | None = parameter(None, *OUTER_LOOP_CONSTRAINTS["n_jobs"], role="machine")
+    execution: Any = parameter("auto", str, ExecutionOptions, role="machine")
     checkpoint: str | PathLike[str] | None = shared_parameter("checkpoint", None, role="machine")
     verbose: int = shared_parameter("verbose", 0, role="machine")
     random_state: Any = parameter(None, *OUTER_LOOP_CONSTRAINTS["random_state"], role="training")
@@ -131,6 +114,12 @@ class PolicySettings(Declared, ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         POLICY_LEARNERS[learner_name(cls)] = cls
+
+    @property
+    def execution_options(self) -> ExecutionOptions:
+        """The options that ``execution`` stands for."""
+        options: ExecutionOptions = as_option(ExecutionOptions, self.execution)
+        return options
 
     # ---------------------------------------------------------------- the algorithm: pure methods
 
@@ -173,18 +162,3 @@ class PolicySettings(Declared, ABC):
             None by default.
         """
         return {}
-
-    def outer_optimizer(self) -> dict[str, Any]:
-        """Return the optimizer of the outer loop.
-
-        Returns
-        -------
-        dict
-            Its ``optimizer``, ``lr``, ``schedule`` and ``clip_norm``.
-        """
-        return {
-            "optimizer": self.meta_optimizer,
-            "lr": self.meta_lr,
-            "schedule": self.schedule,
-            "clip_norm": self.clip_norm,
-        }

@@ -2,9 +2,7 @@
 
 from skmeta.policy.environments._cartpole import CartPoleVectorEnv
 from skmeta.policy.environments._family import (
-    CartPole,
     EnvironmentFamily,
-    Pendulum,
     TaskFamily,
     make_vector,
 )
@@ -14,11 +12,9 @@ from skmeta.policy.environments._point import PointNavigation, PointVectorEnv
 from skmeta.policy.environments._vector import NumpyVectorEnv, SingleEnv
 
 __all__ = [
-    "CartPole",
     "CartPoleVectorEnv",
     "EnvironmentFamily",
     "NumpyVectorEnv",
-    "Pendulum",
     "PendulumVectorEnv",
     "PointNavigation",
     "PointVectorEnv",

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
-from scipy import stats
 
 from skmeta._validation import check_count
 from skmeta.exceptions import InvalidEnvironmentError
@@ -237,77 +236,3 @@ class EnvironmentFamily:
         if vector_class is not None and self.parameters.keys() <= vector_class.defaults.keys():
             return vector_class(each, self.max_episode_steps)
         return gymnasium.vector.SyncVectorEnv([partial(self.make, task) for task in each])
-
-
-class CartPole(EnvironmentFamily):
-    """Poles on carts that differ in length, mass and force of the motor.
-
-    Parameters
-    ----------
-    length : distribution, default=scipy.stats.uniform(0.25, 0.75)
-        Half the length of the pole, in metres.
-    masspole : distribution, default=scipy.stats.uniform(0.05, 0.45)
-        Mass of the pole, in kilograms.
-    force_mag : distribution, default=scipy.stats.uniform(5, 10)
-        Force of a push, in newtons. Where it is negative the two actions are swapped.
-    max_episode_steps : int, default=200
-        Steps of an episode, at most.
-
-    Examples
-    --------
-    >>> from skmeta.policy import CartPole
-    >>> CartPole().env_id
-    'CartPole-v1'
-    """
-
-    def __init__(
-        self,
-        length: Any = None,
-        masspole: Any = None,
-        force_mag: Any = None,
-        max_episode_steps: int = 200,
-    ) -> None:
-        given = {"length": length, "masspole": masspole, "force_mag": force_mag}
-        usual = {"length": (0.25, 0.75), "masspole": (0.05, 0.45), "force_mag": (5, 10)}
-        super().__init__(
-            "CartPole-v1", _with_defaults(given, usual), max_episode_steps=max_episode_steps
-        )
-
-
-class Pendulum(EnvironmentFamily):
-    """Pendulums to swing up that differ in gravity, length and mass.
-
-    Parameters
-    ----------
-    g : distribution, default=scipy.stats.uniform(6, 8)
-        Gravity, in metres per second squared.
-    m : distribution, default=scipy.stats.uniform(0.5, 1)
-        Mass, in kilograms.
-    l : distribution, default=scipy.stats.uniform(0.5, 1)
-        Length, in metres.
-    max_episode_steps : int, default=200
-        Steps of an episode.
-
-    Examples
-    --------
-    >>> from skmeta.policy import Pendulum
-    >>> Pendulum().action_space
-    Box(-2.0, 2.0, (1,), float32)
-    """
-
-    def __init__(
-        self,
-        g: Any = None,
-        m: Any = None,
-        l: Any = None,  # noqa: E741 -- Gymnasium's name
-        max_episode_steps: int = 200,
-    ) -> None:
-        usual = {"g": (6, 8), "m": (0.5, 1), "l": (0.5, 1)}
-        given = _with_defaults({"g": g, "m": m, "l": l}, usual)
-        super().__init__("Pendulum-v1", given, max_episode_steps=max_episode_steps)
-
-
-def _with_defaults(
-    given: Mapping[str, Any], usual: Mapping[str, tuple[float, float]]
-) -> dict[str, Any]:
-    return {n: stats.uniform(*usual[n]) if v is None else v for n, v in given.items()}

@@ -13,7 +13,6 @@ from skmeta.policy.environments._vector import NumpyVectorEnv, Parameters, Singl
 
 _MAX_STEP = 0.1
 _CLOSE = 0.01
-_PIXELS = 240
 
 
 class PointVectorEnv(NumpyVectorEnv):
@@ -55,21 +54,6 @@ class PointVectorEnv(NumpyVectorEnv):
 
     def observe(self) -> np.ndarray:
         return self.state.T.astype(np.float32)
-
-    def render(self) -> Any:
-        """Return a picture of the first episode: the goal as a ring, the point as a disc."""
-        picture = np.full((_PIXELS, _PIXELS, 3), 255, dtype=np.uint8)
-        rows, columns = np.mgrid[:_PIXELS, :_PIXELS]
-
-        def distance(at: np.ndarray) -> np.ndarray:
-            x, y = (at * 0.8 + 0.5) * _PIXELS
-            distance: np.ndarray = np.hypot(columns - x, _PIXELS - 1 - rows - y)
-            return distance
-
-        goal, point = distance(self._goal[:, 0]), distance(self.state[:, 0])
-        picture[np.abs(goal - 9) < 2] = (214, 39, 40)
-        picture[point < 5] = (31, 119, 180)
-        return picture
 
 
 class PointNavigation:

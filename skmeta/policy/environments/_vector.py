@@ -33,7 +33,6 @@ class NumpyVectorEnv(gymnasium.vector.VectorEnv):
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 -- as Gymnasium declares it
-        "render_modes": ["rgb_array"],
         "autoreset_mode": "Disabled",
     }
     defaults: ClassVar[Parameters] = {}
@@ -41,7 +40,6 @@ class NumpyVectorEnv(gymnasium.vector.VectorEnv):
     def __init__(self, tasks: Sequence[Parameters], max_episode_steps: int) -> None:
         self.num_envs = len(tasks)
         self.max_episode_steps = max_episode_steps
-        self.render_mode = "rgb_array"
         # Autoreset modes are an enumeration from Gymnasium 1.1 on.
         modes = getattr(gymnasium.vector, "AutoresetMode", None)
         if modes is not None:
@@ -86,7 +84,7 @@ class NumpyVectorEnv(gymnasium.vector.VectorEnv):
         seed : int, optional
             Seed of all episodes together.
         options : dict, optional
-            ``{"reset_mask": ndarray of bool of shape (num_envs,)}`` resets some episodes only.
+            Not used.
 
         Returns
         -------
@@ -96,13 +94,9 @@ class NumpyVectorEnv(gymnasium.vector.VectorEnv):
             Empty.
         """
         super().reset(seed=seed)
-        first = self.begin(self.np_random, self.num_envs)
-        mask = (options or {}).get("reset_mask")
-        if mask is None or not self.state.size:
-            mask = np.ones(self.num_envs, dtype=bool)
-        self.state = np.where(mask, first, self.state) if self.state.size else first
+        self.state = self.begin(self.np_random, self.num_envs)
         for flags in (self._steps, self._terminated, self._truncated):
-            flags[mask] = 0
+            flags[:] = 0
         return self.observe(), {}
 
     def step(
@@ -138,16 +132,6 @@ class NumpyVectorEnv(gymnasium.vector.VectorEnv):
         self._truncated = self._steps >= self.max_episode_steps
         return self.observe(), rewards, terminated.copy(), self._truncated.copy(), {}
 
-    def close(self, **kwargs: Any) -> None:
-        """End the use of the environment.
-
-        Parameters
-        ----------
-        **kwargs
-            As Gymnasium's vector environments take them; there is nothing to release.
-        """
-        super().close(**kwargs)
-
 
 class SingleEnv(gymnasium.Env):
     """One episode of a :class:`NumpyVectorEnv` as an ordinary environment.
@@ -158,17 +142,11 @@ class SingleEnv(gymnasium.Env):
         With ``num_envs=1``.
     """
 
-    metadata: dict[str, Any] = {  # noqa: RUF012 -- as Gymnasium declares it
-        "render_modes": ["rgb_array"],
-        "render_fps": 20,
-    }
-
     def __init__(self, vector: NumpyVectorEnv) -> None:
         self.vector = vector
         self.observation_space = vector.single_observation_space
         self.action_space = vector.single_action_space
         self.max_episode_steps = vector.max_episode_steps
-        self.render_mode = "rgb_array"
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -181,7 +159,3 @@ class SingleEnv(gymnasium.Env):
         """Advance by one step; see :meth:`NumpyVectorEnv.step`."""
         observations, rewards, terminated, truncated, info = self.vector.step(np.asarray([action]))
         return observations[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), info
-
-    def render(self) -> Any:
-        """Return a picture (height, width, 3) of the episode, uint8."""
-        return self.vector.render()

@@ -5,11 +5,15 @@ import numpy as np
 import pytest
 from scipy.stats import uniform
 
-from skmeta.policy import CartPole, EnvironmentFamily, Pendulum, PointNavigation
+from skmeta.policy import EnvironmentFamily, PointNavigation
 from skmeta.policy.environments import CartPoleVectorEnv, PendulumVectorEnv
 
+LENGTHS = {"length": uniform(0.25, 0.75), "masspole": uniform(0.05, 0.45)}
+CARTPOLE = EnvironmentFamily("CartPole-v1", LENGTHS, max_episode_steps=200)
+PENDULUM = EnvironmentFamily("Pendulum-v1", {n: uniform(0.5, 1) for n in ("g", "m", "l")})
 
-@pytest.mark.parametrize("family", [CartPole(), Pendulum()], ids=lambda f: f.env_id)
+
+@pytest.mark.parametrize("family", [CARTPOLE, PENDULUM], ids=lambda f: f.env_id)
 def test_numpy_agrees_with_gymnasium_step_by_step(family):
     rng = np.random.default_rng(0)
     tasks = family.sample(6, rng)
@@ -68,14 +72,6 @@ def test_an_episode_that_is_over_stays_as_it_is():
     np.testing.assert_allclose(seen, [[0.0, 0.1], [0.0, 0.2]], atol=1e-6)
 
 
-def test_some_episodes_can_be_reset():
-    env = PointNavigation().make_vector([{"goal_x": 0.5, "goal_y": 0.5}], 2)
-    env.reset(seed=0)
-    env.step(np.full((2, 2), 0.1))
-    seen, _ = env.reset(options={"reset_mask": np.array([True, False])})
-    np.testing.assert_allclose(seen, [[0, 0], [0.1, 0.1]], atol=1e-6)
-
-
 def test_standing_still_costs_a_hundred_mean_distances():
     family = PointNavigation()
     env = family.make_vector(family.sample(20_000, np.random.default_rng(0)), 1)
@@ -99,7 +95,6 @@ def test_steps_are_clipped_to_a_tenth():
     env.reset(seed=0)
     seen, *_ = env.step(np.array([7.0, -0.05]))
     np.testing.assert_allclose(seen, [0.1, -0.05], atol=1e-7)
-    assert env.render().shape == (240, 240, 3)
 
 
 def test_attributes_and_constructor_arguments_are_set():
@@ -111,7 +106,7 @@ def test_attributes_and_constructor_arguments_are_set():
 
 
 def test_what_the_constructor_of_cartpole_computes_follows():
-    env = CartPole().make({"length": 1.0, "masspole": 0.5}).unwrapped
+    env = CARTPOLE.make({"length": 1.0, "masspole": 0.5}).unwrapped
     assert env.total_mass == 1.5
     assert env.polemass_length == 0.5
 
