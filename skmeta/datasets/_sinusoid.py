@@ -21,9 +21,9 @@ def make_sinusoid_tasks(
     return_parameters: bool = False,
     random_state: Any = None,
 ) -> tuple[np.ndarray, ...]:
-    r"""Make regression tasks :math:`y = A \sin(x - \varphi)`, the sinusoids of Finn et al.
+    """Make regression tasks ``y = A sin(x - phi)``, the sinusoids of Finn et al.
 
-    Each task has an amplitude :math:`A`, a phase :math:`\varphi` and points `x`, drawn uniformly
+    Each task has an amplitude ``A``, a phase ``phi`` and points `x`, drawn uniformly
     from the given ranges.
 
     Parameters
