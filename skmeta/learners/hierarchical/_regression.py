@@ -51,6 +51,8 @@ from skmeta.learners.hierarchical._structure import (
 )
 
 _N_REWEIGHTINGS = 3
+# The fit of twice as many tasks, or more, starts from that of so many.
+_ENOUGH_TASKS = 400
 # Decreases of minus the log likelihood that end the optimisation.
 _COARSE, _PRECISE = 1e-2, 1e-5
 # Where the standard deviation of log sigma over tasks starts.
@@ -174,15 +176,19 @@ def estimate_structures(
         before = fits[-1] if fits else None
         if before and is_over is not None and is_over():
             break
-        fits.append(fit_regression(statistics, shape, start=before, **options))
+        fits.append(_fit_many(statistics, shape, before, options))
 
     def estimate(tasks: np.ndarray) -> list[RegressionPrior]:
         rows = torch.from_numpy(tasks)
-        part = GroupStatistics(*(value[rows] for value in statistics))
-        starts = [fit._replace(ratio=fit.ratio[rows]) for fit in fits]
         return [
-            fit_regression(part, shape, start=start, coarse=True, **options).prior
-            for shape, start in zip(shapes, starts, strict=False)
+            fit_regression(
+                _some(statistics, rows),
+                shape,
+                start=fit._replace(ratio=fit.ratio[rows]),
+                coarse=True,
+                **options,
+            ).prior
+            for shape, fit in zip(shapes, fits, strict=False)
         ]
 
     def score(
@@ -195,6 +201,32 @@ def estimate_structures(
         return np.stack([_log_densities(prior, episodes, *varies) for prior in priors])
 
     return average_over_structures([fit.prior for fit in fits], codes, estimate, score, is_over)
+
+
+def _fit_many(
+    statistics: GroupStatistics,
+    shape: CovarianceShape,
+    before: RegressionFit | None,
+    options: dict[str, Any],
+) -> RegressionFit:
+    """Fit all tasks; if they are many, start from a fit of some of them."""
+    n_tasks = len(statistics.n_rows)
+    if n_tasks < 2 * _ENOUGH_TASKS:
+        return fit_regression(statistics, shape, start=before, **options)
+    rows = torch.linspace(0, n_tasks - 1, _ENOUGH_TASKS).round().long()
+    of_some = before and before._replace(ratio=before.ratio[rows])
+    first = fit_regression(_some(statistics, rows), shape, start=of_some, **options)
+    ratio = torch.ones_like(statistics.n_rows)
+    if options["varied_noise"]:
+        found = GaussianEvidence(statistics, shape).estimates(first.parameters)
+        prior = first.prior
+        ratio = estimate_noise(statistics, found, prior.log_noise, prior.log_spread)[2]
+    start = first._replace(ratio=ratio)
+    return fit_regression(statistics, shape, start=start, coarse=True, **options)
+
+
+def _some(statistics: GroupStatistics, tasks: Tensor) -> GroupStatistics:
+    return GroupStatistics(*(value[tasks] for value in statistics))
 
 
 def _log_densities(

@@ -24,7 +24,10 @@ from skmeta.learners.hierarchical._gaussian import (
     regression_posterior,
 )
 from skmeta.learners.hierarchical._gaussian_evidence import GaussianEvidence, task_statistics
-from skmeta.learners.hierarchical._regression import estimate_regression
+from skmeta.learners.hierarchical._regression import (
+    estimate_regression,
+    estimate_structures,
+)
 
 
 def estimate(X, y, groups, *, rank=1, varies=None, shrinkage=0.0, **varied):
@@ -68,6 +71,27 @@ def test_sleepstudy_agrees_with_lme4():
     np.testing.assert_allclose(covariance[0, 1] / deviations.prod(), 0.066, atol=1e-3)
     np.testing.assert_allclose(noise, 25.592, rtol=1e-3)
     np.testing.assert_allclose(np.sqrt(np.diag(mean_covariance)), [6.825, 1.546], rtol=1e-3)
+
+
+def test_the_fit_of_many_tasks_starts_from_some_and_ends_where_that_of_all_does():
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(900), 5)
+    z = np.column_stack([np.ones(len(codes)), rng.normal(size=len(codes))])
+    effects = rng.normal(size=(900, 2)) @ [[0.6, 0.2], [0.0, 0.3]]
+    noise = np.exp(0.3 * rng.normal(size=900))[codes]
+    y = (z * effects[codes]).sum(1) + 0.5 * noise * rng.normal(size=len(codes))
+    shape = CovarianceShape(torch.tensor([True, True]), 1, 1, 0.0)
+    varied = {"varied_noise": True, "heavy_tails": False}
+    found = estimate_structures(z, y, codes, [shape], **varied)
+    expected = estimate_regression(task_statistics(z, y, codes), shape, **varied)
+    np.testing.assert_allclose(found.covariance, expected.covariance, rtol=0.01)
+    np.testing.assert_allclose(found.mean, expected.mean, atol=1e-3)
+    np.testing.assert_allclose(found.log_noise, expected.log_noise, atol=5e-3)
+    np.testing.assert_allclose(found.log_spread, expected.log_spread, atol=0.02)
+    # Estimates from a part alone are further off.
+    part = codes < 400
+    of_part = estimate_structures(z[part], y[part], codes[part], [shape], **varied)
+    assert abs(of_part.covariance / expected.covariance - 1).max() > 0.02
 
 
 def test_sleepstudy_agrees_with_statsmodels():
