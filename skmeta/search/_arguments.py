@@ -35,13 +35,6 @@ from skmeta.search.space import (
     target_scale,
 )
 
-__all__ = [
-    "Arguments",
-    "resolve_arguments",
-    "resolve_history",
-    "with_one_estimator",
-]
-
 # The only step of a pipeline that chooses between estimators.
 _STEP = "model"
 # Number of bits of a drawn seed: integers in the JSON of some databases have 64, one for the sign.

@@ -24,13 +24,6 @@ from skmeta.search._trials import Trial
 from skmeta.search.early_stopping import hold_out, stop_early
 from skmeta.search.space import stable_repr
 
-__all__ = [
-    "FoldEvaluator",
-    "Folds",
-    "check_same_folds",
-    "draw_folds",
-]
-
 
 class Folds(NamedTuple):
     """The folds of a search. They are drawn once, so all candidates are scored on the same rows.

@@ -11,8 +11,6 @@ from skmeta._sklearn_compat import check_method_params, is_routing_enabled, rout
 from skmeta.search.early_stopping import check_held_rows
 from skmeta.search.space import SearchSpace
 
-__all__ = ["FitData", "check_fit_data"]
-
 
 class FitData(NamedTuple):
     """The arguments of `fit`.

@@ -24,8 +24,6 @@ from skmeta.search.space import stable_repr
 # Longer arguments of a scorer do not become part of a metric's name.
 _MAX_TEXT = 30
 
-__all__ = ["Metrics", "metric_name", "metric_names"]
-
 
 class Metrics:
     """The metrics of a search, and which of them the search maximises.

@@ -21,8 +21,6 @@ from skmeta.search.history import Leases, SearchHistory
 from skmeta.search.record import SearchRecord, dataset_features, fingerprint_data
 from skmeta.search.space import canonical_names, predictor_name, signature, stable_repr
 
-__all__ = ["OpenRecord", "open_record"]
-
 
 @dataclass(frozen=True)
 class OpenRecord:
@@ -140,6 +138,7 @@ def _describe_data(
     names = canonical_names(estimator)
     early = [] if search.early_stopping is None else [stable_repr(search.early_stopping)]
     given = {name: value for name, value in data.given.items() if name != "groups"}
+    least = resolve_racing(search.racing)
     parts = (
         digested.digest,
         stable_repr(estimator),
@@ -150,7 +149,7 @@ def _describe_data(
         # Which part asks for what was given.
         *([repr(search.get_metadata_routing())] if given and is_routing_enabled() else []),
         # Racing leaves out scores, so a search with it is not resumed without it.
-        *_racing_parts(search.racing),
+        *([] if least is None else [f"racing {least!r}"]),
         *early,
     )
     return replace(
@@ -162,15 +161,8 @@ def _describe_data(
         signature=signature(estimator),
         space={names.get(name, name): text for name, text in space.describe().items()},
         cv=repr(folds.splitter),
-        versions=_versions(),
+        versions={
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("skmeta", "scikit-learn", "numpy")},
+        },
     )
-
-
-def _versions() -> dict[str, str]:
-    names = ("skmeta", "scikit-learn", "numpy")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
-
-
-def _racing_parts(racing: bool | float) -> list[str]:
-    least = resolve_racing(racing)
-    return [] if least is None else [f"racing {least!r}"]

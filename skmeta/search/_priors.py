@@ -9,8 +9,6 @@ from skmeta.exceptions import HistoryWarning, PriorError
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
 from skmeta.search.record import SearchRecord
 
-__all__ = ["Prior", "check_prior", "resolve_prior"]
-
 Prior = SearchPrior | AlgorithmSelectionPrior | JointPrior
 
 _KINDS = ("auto", "history", "shipped")

@@ -1,7 +1,7 @@
 """Which candidates a search tries next."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +15,6 @@ from skmeta.search.space import (
     relative_configuration,
 )
 from skmeta.search.surrogate import SearchStrategy
-
-__all__ = ["AS_GIVEN", "GridProposer", "ModelProposer", "Proposer"]
 
 # A finite space up to this size is in the pool as a whole. From others, _DRAWN_POOL candidates are
 # drawn at the start.
@@ -38,30 +36,6 @@ _FIRST_NEAR = 10
 AS_GIVEN = "as given"
 # Its place. With a prior, it comes when it is the most promising one, and there at the latest.
 _GIVEN_WITHOUT_PRIOR, _GIVEN_WITH_PRIOR = 2, 5
-
-
-class Proposer(Protocol):
-    """Proposes candidates in batches, and learns from their scores."""
-
-    def ask(self, n: int) -> list[Trial]:
-        """Return the next batch of at most `n` candidates; an empty one if there are no more."""
-
-    def tell(self, trials: Sequence[Trial]) -> None:
-        """Take note of the scores and seconds of finished candidates."""
-
-    def sync(self, pending: Sequence[Trial], n_proposed: int) -> None:
-        """Take note of the candidates that other workers of a shared search evaluate now.
-
-        Parameters
-        ----------
-        pending : sequence of Trial
-            They replace all that were pending before, those that `ask` returned included.
-        n_proposed : int
-            Number of candidates that all workers have proposed, finished or not.
-        """
-
-    def report(self) -> dict[str, Any]:
-        """Return the weights of past searches and of the models."""
 
 
 class GridProposer:
@@ -210,7 +184,15 @@ class ModelProposer:
                 self._best_score, self._best = trial.score, trial.params
 
     def sync(self, pending: Sequence[Trial], n_proposed: int) -> None:
-        """Pass pending candidates on to the model, as if they were of the same batch."""
+        """Pass candidates that other workers evaluate on to the model, as if of the same batch.
+
+        Parameters
+        ----------
+        pending : sequence of Trial
+            They replace all that were pending before, those that `ask` returned included.
+        n_proposed : int
+            Number of candidates that all workers have proposed, finished or not.
+        """
         modelled = [trial for trial in pending if self._space.is_complete(trial.params)]
         self._add([trial.params for trial in modelled])
         indices = [self._indices[trial.key] for trial in modelled]
@@ -250,3 +232,6 @@ class ModelProposer:
     def _describe(self, candidates: Sequence[Candidate]) -> list[Any]:
         described = self._describer(candidates)
         return [relative_configuration(one, self._target_scale) for one in described]
+
+
+Proposer = GridProposer | ModelProposer

@@ -14,14 +14,6 @@ from numpy.typing import NDArray
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import SkmetaWarning
 
-__all__ = [
-    "BestWithin",
-    "best_within",
-    "check_refit",
-    "neg_model_size",
-    "result_metric",
-]
-
 
 def best_within(limits: Mapping[str, float], *, metric: str | None = None) -> "BestWithin":
     """Return a rule for ``refit``: the best candidate that keeps some limits.

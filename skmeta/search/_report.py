@@ -19,8 +19,6 @@ from skmeta.search._trials import Trial
 from skmeta.search.report import write_search_report
 from skmeta.search.space import Candidate, short_names, shown_value
 
-__all__ = ["Progress", "ReportMethods", "leaderboard"]
-
 # No handler is added: without one, Python shows warnings only.
 _LOG = logging.getLogger("skmeta.search")
 
@@ -121,6 +119,10 @@ class Progress:
 class ReportMethods:
     """Methods of a search that show what it found."""
 
+    cv_results_: Any
+    n_splits_: int
+    refit: Any
+
     def leaderboard(self, metric: str | None = None) -> Any:
         """Return the candidates as a DataFrame of pandas, the best one first.
 
@@ -152,7 +154,32 @@ class ReportMethods:
             If the metric is not among those of the search, or has to be named.
         """
         check_is_fitted(self, "cv_results_")
-        return leaderboard(self, metric)
+        pandas = import_optional("pandas", "history")
+        results = self.cv_results_
+        wanted = getattr(self.refit, "metric", self.refit)
+        chosen = result_metric(results, metric, default=wanted)
+        candidates = results["params"]
+        n_folds = results.get("n_folds", self.n_splits_)
+        columns = {
+            "rank": results[f"rank_test_{chosen}"],
+            "score": results[f"mean_test_{chosen}"],
+            "std": results[f"std_test_{chosen}"],
+            "source": results.get("source", np.full(len(candidates), "grid")),
+            "seconds": (results["mean_fit_time"] + results["mean_score_time"]) * n_folds,
+        }
+        if isinstance(self.refit, BestWithin):
+            columns |= self.refit.columns(results, chosen)
+        if "n_folds" in results:
+            columns["n_folds"] = n_folds
+        own = set(columns)
+        names = sorted({name for params in candidates for name in params})
+        for name, short in short_names(names).items():
+            label = f"param_{name}" if short in own else short
+            columns[label] = _column(pandas, name, candidates)
+        frame = pandas.DataFrame(columns)
+        # The candidate that was refitted comes first among equal ranks.
+        is_other = np.arange(len(candidates)) != getattr(self, "best_index_", -1)
+        return frame.iloc[np.lexsort((is_other, frame["rank"]))]
 
     def report(self, path: str | os.PathLike[str], *, title: str | None = None) -> Path:
         """Write an HTML page about the search: one file that loads nothing from elsewhere.
@@ -190,54 +217,6 @@ class ReportMethods:
         """
         check_is_fitted(self, "cv_results_")
         return write_search_report(self, path, title)
-
-
-def leaderboard(search: Any, metric: str | None) -> Any:
-    """Return the candidates of a fitted search as a DataFrame, the best one first.
-
-    Parameters
-    ----------
-    search : MetaLearnedSearchCV
-    metric : str or None
-        By default that of ``refit``, or the only one.
-
-    Returns
-    -------
-    pandas.DataFrame
-
-    Raises
-    ------
-    ImportError
-        If pandas is not installed.
-    ValueError
-        If the metric is not among those of the search, or has to be named.
-    """
-    pandas = import_optional("pandas", "history")
-    results = search.cv_results_
-    wanted = getattr(search.refit, "metric", search.refit)
-    chosen = result_metric(results, metric, default=wanted)
-    candidates = results["params"]
-    n_folds = results.get("n_folds", search.n_splits_)
-    columns = {
-        "rank": results[f"rank_test_{chosen}"],
-        "score": results[f"mean_test_{chosen}"],
-        "std": results[f"std_test_{chosen}"],
-        "source": results.get("source", np.full(len(candidates), "grid")),
-        "seconds": (results["mean_fit_time"] + results["mean_score_time"]) * n_folds,
-    }
-    if isinstance(search.refit, BestWithin):
-        columns |= search.refit.columns(results, chosen)
-    if "n_folds" in results:
-        columns["n_folds"] = n_folds
-    own = set(columns)
-    names = sorted({name for params in candidates for name in params})
-    for name, short in short_names(names).items():
-        label = f"param_{name}" if short in own else short
-        columns[label] = _column(pandas, name, candidates)
-    frame = pandas.DataFrame(columns)
-    # The candidate that was refitted comes first among equal ranks.
-    is_other = np.arange(len(candidates)) != getattr(search, "best_index_", -1)
-    return frame.iloc[np.lexsort((is_other, frame["rank"]))]
 
 
 def _column(pandas: Any, name: str, candidates: Iterable[Mapping[str, Any]]) -> Any:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from numpy.typing import NDArray
 from sklearn.base import clone
@@ -56,8 +56,6 @@ from skmeta.search._stopping import (
 from skmeta.search._trials import Trial, TrialRecord, enter_race, n_since_best, reaches
 from skmeta.search.early_stopping import refit_params, rounds_columns
 from skmeta.search.space import replace_parts
-
-__all__ = ["run_search"]
 
 
 def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
@@ -135,7 +133,7 @@ def _evaluate_candidates(
     trial_record = TrialRecord(
         arguments, record.history, record.search_id, n_splits, race, search.return_train_score
     )
-    batches: _Batches
+    batches: _SoloBatches | SharedBatches
     if record.leases is None:
         batches = _SoloBatches(search, arguments, proposer, trial_record, race, record.is_replayed)
     else:
@@ -175,23 +173,6 @@ def _evaluate_candidates(
             _warn_of_interrupt(len(batches.finished()), arguments.n_iter)
             stopped_by = "interrupt"
     return _Outcome(batches.finished(), proposer.report(), stopped_by)
-
-
-class _Batches(Protocol):
-    """The batches of a search: each follows from the results of those before."""
-
-    @property
-    def stopped_by(self) -> str:
-        """Why the search has ended."""
-
-    def next_batch(self) -> list[Trial]:
-        """Return candidates to evaluate; none if the search is at its end."""
-
-    def take_back(self, batch: list[Trial]) -> list[Trial]:
-        """Take note of a batch that was evaluated; return those that were not shown yet."""
-
-    def finished(self) -> list[Trial]:
-        """Return the finished candidates, in the order in which they were proposed."""
 
 
 class _SoloBatches:

@@ -21,8 +21,6 @@ from skmeta.search._run import run_search
 from skmeta.search.history import ReadOnlyHistory, SearchHistory, hide_password
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior
 
-__all__ = ["MetaLearnedSearchCV"]
-
 
 class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
     """Search over hyperparameters that remembers what earlier searches found.

@@ -17,8 +17,6 @@ from skmeta.search._trials import Trial, TrialRecord, enter_race, n_since_best, 
 from skmeta.search.history import Leases, LeaseState
 from skmeta.search.record import CandidateRecord
 
-__all__ = ["SharedBatches"]
-
 # A candidate counts as failed when this many workers have died while they evaluated it.
 _MOST_LOST = 3
 # Seconds between looks at the history, while other workers evaluate the last candidates.

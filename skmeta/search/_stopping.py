@@ -14,15 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-__all__ = [
-    "Budget",
-    "BudgetSpent",
-    "FoldRace",
-    "expect_stopped",
-    "fill_folds",
-    "resolve_racing",
-]
-
 # What scikit-learn's _fit_and_score returns: test_scores, fit_time, score_time, ...
 Output = dict[str, Any]
 
@@ -236,7 +227,7 @@ def fill_folds(outputs: Sequence[Sequence[Output]], n_splits: int) -> list[Outpu
 
 @contextmanager
 def expect_stopped(outputs: Sequence[Sequence[Output]], n_splits: int) -> Iterator[None]:
-    """Ignore scikit-learn's warning about missing scores if all computed scores are finite.
+    """Ignore scikit-learn's warning about missing scores if candidates were stopped.
 
     Parameters
     ----------
@@ -244,16 +235,8 @@ def expect_stopped(outputs: Sequence[Sequence[Output]], n_splits: int) -> Iterat
         The results of each candidate; fewer than `n_splits` if it was stopped.
     n_splits : int
     """
-    is_any_stopped = any(len(own) < n_splits for own in outputs)
-    are_finite = all(
-        np.isfinite(_values(output[kind])).all()
-        for own in outputs
-        for output in own
-        for kind in ("test_scores", "train_scores")
-        if kind in output
-    )
     with warnings.catch_warnings():
-        if is_any_stopped and are_finite:
+        if any(len(own) < n_splits for own in outputs):
             warnings.filterwarnings("ignore", "One or more of the .* scores are non-finite")
         yield
 
@@ -271,7 +254,3 @@ def _missing_fold(own: Sequence[Output]) -> Output:
         for kind in ("fit_time", "score_time")
     }
     return {**own[0], **scores, **times}
-
-
-def _values(scores: Any) -> list[float]:
-    return list(scores.values()) if isinstance(scores, Mapping) else [scores]

@@ -16,8 +16,6 @@ from skmeta.search.history import retry
 from skmeta.search.record import CandidateRecord
 from skmeta.search.space import Candidate, CandidateDescriber, candidate_key
 
-__all__ = ["Trial", "TrialRecord", "enter_race", "n_since_best", "reaches"]
-
 
 @dataclass(eq=False)
 class Trial:

@@ -21,8 +21,6 @@ from skmeta.search.prior._resemblance import weights_by_resemblance
 from skmeta.search.record import Configuration
 from skmeta.search.surrogate import with_one_thread
 
-__all__ = ["AlgorithmSelectionPrior"]
-
 Array = NDArray[np.float64]
 
 

@@ -19,8 +19,6 @@ from skmeta.search.prior._algorithm_selection import AlgorithmSelectionPrior
 from skmeta.search.prior._prior import SearchPrior
 from skmeta.search.record import Configuration
 
-__all__ = ["JointPrior"]
-
 Array = NDArray[np.float64]
 Part = SearchPrior | AlgorithmSelectionPrior
 

@@ -19,8 +19,6 @@ from skmeta.exceptions import PriorError
 from skmeta.search.prior._algorithm_selection import AlgorithmSelectionPrior
 from skmeta.search.prior._prior import SearchPrior
 
-__all__ = ["describe_prior", "load_shipped", "shipped_priors"]
-
 _FOLDER = Path(__file__).parent / "data"
 _CARDS = "cards.json"
 _DATASETS = "datasets.json"

@@ -20,8 +20,6 @@ from scipy.stats import loguniform, uniform
 
 from skmeta.search.space._default_table import Space
 
-__all__ = ["BOOSTING_SPACES"]
-
 _ROUNDS = [25, 35, 50, 70, 100, 140, 200, 280, 400, 560, 800, 1000]
 # [PBB19] 2^-10 to 1, [WWWZ21] 2^-10 to 1.
 _LEARNING_RATE = loguniform(1e-2, 0.5)

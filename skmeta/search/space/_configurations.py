@@ -25,14 +25,6 @@ from skmeta.search.space._parts import (
 )
 from skmeta.search.space._round_limit import EARLY_STOPPING, RoundLimit
 
-__all__ = [
-    "CandidateDescriber",
-    "canonical_configurations",
-    "describe_estimator",
-    "plain_value",
-    "shown_value",
-]
-
 _MAX_LENGTH = 8  # of a list whose values are shown
 _MAX_CHARACTERS = 120
 

@@ -11,8 +11,6 @@ from skmeta.search.space._parts import is_estimator, is_placeholder, replace_par
 from skmeta.search.space._target_units import in_target_units
 from skmeta.search.space._values import contains, is_distribution
 
-__all__ = ["default_search_space", "expand_choices", "kept_params"]
-
 # Package -> class -> space.
 _TABLES: Mapping[str, Mapping[str, Space | list[Space]]] = {
     "sklearn": DEFAULT_SPACES,

@@ -14,8 +14,6 @@ import numpy as np
 from skmeta.search.space._own_code import name_of, own_code
 from skmeta.search.space._parts import is_estimator
 
-__all__ = ["candidate_key", "stable_repr"]
-
 # Parameters of estimators that have no effect on scores.
 _NO_EFFECT = {"memory", "n_jobs", "verbose"}
 

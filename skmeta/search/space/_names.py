@@ -15,8 +15,6 @@ from skmeta.search.space._parts import (
     structural_params,
 )
 
-__all__ = ["canonical_names", "predictor_name", "short_names", "signature"]
-
 
 def canonical_names(estimator: Any, searched: Iterable[str] = ()) -> dict[str, str]:
     """Return the canonical name of each parameter of an estimator.

@@ -9,17 +9,6 @@ from sklearn.base import BaseEstimator, clone
 
 from skmeta._sklearn_compat import Interval
 
-__all__ = [
-    "every_param",
-    "is_estimator",
-    "is_list_of_parts",
-    "is_placeholder",
-    "replace_parts",
-    "set_params_of",
-    "structural_params",
-    "takes_reals_only",
-]
-
 _PLACEHOLDERS = ("passthrough", "drop")
 
 

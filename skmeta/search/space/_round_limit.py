@@ -1,7 +1,5 @@
 """A limit on boosting rounds: not the number itself, which early stopping finds."""
 
-__all__ = ["EARLY_STOPPING", "RoundLimit"]
-
 # Value of the number of rounds in the configurations of searches with early stopping. It is a kind
 # of its own, so that priors tell it from any fixed number.
 EARLY_STOPPING = "early stopping"

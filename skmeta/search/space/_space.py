@@ -29,8 +29,6 @@ from skmeta.search.space._values import (
     sample,
 )
 
-__all__ = ["Candidate", "SearchSpace"]
-
 Candidate = dict[str, Any]
 
 # Probability that a local step leaves a parameter as it is.

@@ -12,8 +12,6 @@ from skmeta.exceptions import SearchSpaceError
 from skmeta.search.space._parts import every_param, replace_parts, structural_params
 from skmeta.search.space._values import is_distribution, sample
 
-__all__ = ["check_form", "check_names", "choices_of_parts"]
-
 
 def check_form(spaces: Any) -> None:
     """Raise if a search space is not a dict, or list of dicts, of lists and distributions.

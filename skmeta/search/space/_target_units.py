@@ -21,8 +21,6 @@ from sklearn.compose import TransformedTargetRegressor
 from skmeta.search.record import Configuration, Value
 from skmeta.search.space._default_table import Space
 
-__all__ = ["in_target_units", "relative_configuration", "target_scale"]
-
 # Class -> parameter -> power of the target's unit.
 _UNITS: Mapping[str, Mapping[str, int]] = {
     "SVR": {"C": 1, "epsilon": 1},

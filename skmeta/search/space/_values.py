@@ -9,18 +9,6 @@ import numpy as np
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search.space._keys import stable_repr
 
-__all__ = [
-    "as_listed",
-    "contains",
-    "decode_value",
-    "describe_values",
-    "encode_value",
-    "is_distribution",
-    "perturb",
-    "plain_list",
-    "sample",
-]
-
 # Standard deviation of a local step: in units of a distribution's own quantiles, or of the
 # length of a list of numbers.
 _STEP_SIZE = 0.1

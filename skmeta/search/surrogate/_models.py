@@ -23,7 +23,7 @@ negligible evidence makes no predictions, which saves most of the time of a sugg
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,20 +55,6 @@ _PRECISION = np.float32
 _FLOOR = 0.0  # smallest value of past surfaces, in standard deviations from their mean
 _BANDWIDTH = 0.3  # share of the past tasks' covariance that each component of the mixture has
 _LOG_WEIGHT_WITHOUT_MEAN = -2.0  # log prior weight of the models that use the covariance only
-
-
-class Model(Protocol):
-    """A model of the score that has observed some scores."""
-
-    @property
-    def log_weight(self) -> float:
-        """Log prior weight plus the log density of the observations."""
-
-    def predict(self) -> tuple[Array, Array]:
-        """Return mean and standard deviation of all candidates' scores, each of shape (n,)."""
-
-    def forget(self) -> None:
-        """Free the arrays that only predictions need; the next prediction computes them again."""
 
 
 class PlainModel:
@@ -241,7 +227,7 @@ class LearnedModels:
         for shared in self._shared:
             shared.clear()
 
-    def observe(self, rows: Rows, y: Array) -> Sequence[Model]:
+    def observe(self, rows: Rows, y: Array) -> list["_Component"]:
         """Replace the observations.
 
         Parameters
@@ -253,7 +239,7 @@ class LearnedModels:
 
         Returns
         -------
-        list of Model
+        list of _Component
             One per variance of the remainder and kind of model.
         """
         if not self._order.update(rows, y):
@@ -438,6 +424,9 @@ class _Component:
         """Free the arrays that only predictions need."""
         self._candidates = WhitenedCandidates(_PRECISION)
         self._variance = np.empty(0, _PRECISION)
+
+
+Model = PlainModel | _Component
 
 
 def _second_moment(U: GrowingColumns) -> Callable[[Index, Index], Array]:

@@ -38,8 +38,6 @@ from skmeta.search.surrogate._gp import (
 )
 from skmeta.search.surrogate._surfaces import standardise, winsorize_scores
 
-__all__ = ["ScoreModel"]
-
 Array = NDArray[np.float64]
 
 _WINSOR_FACTOR = 2.0  # as for the surfaces of past searches

@@ -28,8 +28,6 @@ from skmeta.search.surrogate._seconds import SecondsModel
 from skmeta.search.surrogate._surfaces import winsorize_scores
 from skmeta.search.surrogate._threads import with_one_thread
 
-__all__ = ["SearchStrategy", "Suggestion", "TaskSurfaces"]
-
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 

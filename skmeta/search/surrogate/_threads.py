@@ -13,8 +13,6 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["with_one_thread"]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 # The number of threads belongs to the process. If two searches in threads of their own changed it,
