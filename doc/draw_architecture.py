@@ -32,6 +32,7 @@ HOLDS = {
     "_doc_link": "links to pages",
     "_docstrings": "shared docstrings",
     "_progress": "progress bars",
+    "_callbacks": "callbacks",
     "tasks": "what a task is",
     "backbones": "networks",
     "plotting": "displays",
