@@ -340,7 +340,7 @@ def _check_groups(names: list[Any], codes: np.ndarray, y: np.ndarray, column: st
             )
     if n_groups < _FEW_GROUPS:
         warn_caller(
-            f"There are {n_groups} groups in column {column}. Differences between groups cannot be "
-            f"learned well from fewer than {_FEW_GROUPS}: compare with groups=None.",
+            f"Column {column} has fewer than {_FEW_GROUPS} groups ({n_groups}). Differences "
+            "between groups cannot be learned well from so few: compare with groups=None.",
             UnusedDataWarning,
         )

@@ -63,8 +63,9 @@ class FeatureColumns:
         n_columns = np.shape(X)[1]
         self.positions = [k for k in range(n_columns) if k not in set(left_out)]
         self.names = [f"x{k}" if names is None else str(names[k]) for k in self.positions]
+        self.names = self.names or ["constant"]
         self.encoder: FrameEncoder | None = None
-        if is_data_frame(X):
+        if is_data_frame(X) and self.positions:
             self.encoder = FrameEncoder.learn(self._part(X), allow_nan=True)
 
     def _part(self, X: Any) -> Any:
@@ -73,10 +74,10 @@ class FeatureColumns:
         return X.iloc[:, self.positions] if is_data_frame(X) else np.asarray(X)[:, self.positions]
 
     def encode(self, X: Any) -> np.ndarray:
-        """Return columns (n, d) of numbers; NaN is a missing value."""
+        """Return columns (n, d) of numbers; NaN is a missing value. Without columns, one is 0."""
         part = self._part(X)
         if not self.positions:
-            return np.zeros((len(part), 0))
+            return np.zeros((len(part), 1))
         if self.encoder is not None:
             found = self.encoder.encode(part)
         else:

@@ -81,7 +81,10 @@ def coefficients(model: GroupedModel, names: list[str]) -> Coefficients | None:
         mean = scale * mean
         mean[:, 0] += float(model.of_targets.centre)
         std = None if std is None else scale * std / units
-    return Coefficients(all_names, mean / units[:, None], std)
+    # The column of a table without columns has no slope.
+    kept = np.flatnonzero(np.append(True, known.Z.max(0) > known.Z.min(0)))
+    mean, std = mean / units[:, None], None if std is None else std[:, kept]
+    return Coefficients([all_names[k] for k in kept], mean[:, kept], std)
 
 
 def _deviations(found: Outputs, noise: np.ndarray, n_groups: int, d: int) -> np.ndarray:

@@ -152,7 +152,9 @@ class GroupedModel:
         if not self.n_classes:
             spread = max(float(np.sqrt(np.average((y - shared) ** 2, weights=weight))), 1e-12)
         filled = fill(X)
-        varies = np.flatnonzero(filled.max(0, initial=-np.inf) > filled.min(0, initial=np.inf))
+        varies = np.flatnonzero(filled.max(0) > filled.min(0))
+        if not len(varies):
+            varies = np.array([0])  # A learner needs a column.
         members: tuple[str, ...] = (settings.combine,)
         if settings.combine == "auto":
             members = MEMBERS

@@ -353,7 +353,7 @@ def test_a_copy_of_the_target_is_no_group(table):
 
 def test_few_groups_are_warned_of():
     table = make_table(n_groups=4)
-    with pytest.warns(UnusedDataWarning, match="There are 4 groups in column 'school'"):
+    with pytest.warns(UnusedDataWarning, match=r"'school' has fewer than 10 groups \(4\)"):
         model = GroupedRegressor("school", **QUICK).fit(table.X, table.y)
     assert np.isfinite(model.predict(table.X)).all()
 
@@ -376,3 +376,22 @@ def test_a_table_without_rows_says_so(kind, table, regressor):
         kind("school").fit(table.X.iloc[:0], table.y[:0])
     with pytest.raises(ValueError, match="0 sample"):
         regressor.predict(table.X.iloc[:0])
+
+
+@pytest.mark.parametrize("kind", [GroupedRegressor, GroupedClassifier])
+def test_a_table_of_groups_alone_predicts_shrunken_means(kind):
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(20), 8)
+    y = rng.normal(size=20)[groups] + 0.5 * rng.normal(size=160)
+    X = pd.DataFrame({"shop": groups})
+    model = kind("shop", combine="learner")
+    if kind is GroupedClassifier:
+        predicted = model.fit(X, y > 0).predict_proba(X)[:, 1]
+        mean = pd.Series(y > 0).groupby(groups).transform("mean").to_numpy()
+    else:
+        predicted = model.fit(X, y).predict(X)
+        mean = pd.Series(y).groupby(groups).transform("mean").to_numpy()
+    # Between the mean of the group and that of all.
+    assert abs(predicted - mean.mean()).max() < abs(mean - mean.mean()).max()
+    assert np.corrcoef(predicted, mean)[0, 1] > 0.98
+    assert not any("constant" in name for name in model.effects_.columns)
