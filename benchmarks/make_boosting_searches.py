@@ -18,6 +18,7 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+import recorded
 from make_searches import (
     FIRST,
     MAX_CLASSES_OF_BOOSTING,
@@ -62,13 +63,13 @@ def main():
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
     with SearchHistory(options.history) as history:
         if options.export and options.export.exists():
-            history.merge(options.export)
+            recorded.add_file(history, options.export)
         for name, dataset in tqdm(plan(folder, options.estimators, options.n_sets), smoothing=0.01):
             if time.monotonic() > end:
                 break
             search(history, folder, name, dataset, options.n_configurations, end)
         if options.export:
-            history.export(options.export)
+            recorded.write_file(history, options.export)
         print(history.describe())
 
 

@@ -23,10 +23,11 @@ import numpy as np
 from make_boosting_searches import BOOSTERS
 from make_searches import CLASSIFIERS, REGRESSORS, load
 from origins import same_origin
+from recorded import open_history
 from search_tables import evaluations_needed, load_table, random_regret
 from tqdm import tqdm
 
-from skmeta.search import PastSearch, SearchHistory, SearchPrior, SearchStrategy
+from skmeta.search import PastSearch, SearchPrior, SearchStrategy
 from skmeta.search.prior import _shipped as shipped
 from skmeta.search.record import dataset_features
 from skmeta.search.space import relative_configuration
@@ -127,12 +128,6 @@ def write_cards(cards, datasets):
     (shipped._FOLDER / shipped._CARDS).write_text(json.dumps(contents, indent=1) + "\n")
     for name in ("_fitting", "_load", "_contents", "_cards", "_datasets"):
         getattr(shipped, name).cache_clear()
-
-
-def open_history(path):
-    if path.endswith((".parquet", ".jsonl", ".jsonl.gz")):
-        return SearchHistory(":memory:").merge(path)
-    return SearchHistory(path)
 
 
 def own_searches(history, name, metric):

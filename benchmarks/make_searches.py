@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import recorded
 from scipy.stats import qmc
 from sklearn.base import clone, is_classifier
 from sklearn.impute import SimpleImputer
@@ -101,14 +102,14 @@ def main():
     k, n = map(int, options.part.split("/"))
     with SearchHistory(options.history) as history:
         if options.export and options.export.exists():
-            history.merge(options.export)
+            recorded.add_file(history, options.export)
         work = plan(folder, options.estimators, options.first)[k::n]
         for name, dataset in tqdm(work, unit="search", smoothing=0.01):
             if time.monotonic() > end:
                 break
             search(history, folder, name, dataset, options.n_configurations, end)
         if options.export:
-            history.export(options.export)
+            recorded.write_file(history, options.export)
         print(history.describe())
 
 

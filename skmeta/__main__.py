@@ -10,7 +10,6 @@ from skmeta._files import skmeta_version
 from skmeta._validation import count
 from skmeta.exceptions import HistoryError, HistoryFormatError, PriorError
 from skmeta.search import (
-    ReadOnlyHistory,
     SearchHistory,
     SearchPrior,
     describe_prior,
@@ -20,7 +19,6 @@ from skmeta.search.history import mask_password
 
 __all__ = ["main"]
 
-_SUCCESS, _FAILURE, _DAMAGED = 0, 1, 3
 _EXPECTED = (HistoryError, HistoryFormatError, PriorError, ImportError, OSError, ValueError)
 
 
@@ -35,15 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0 if the command succeeded, 1 if it failed, 3 if ``history check`` found
-        damaged rows and did not remove them. Wrong usage exits with 2.
+        Exit status: 0 if the command succeeded, 1 if it failed. Wrong usage exits with 2.
     """
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options) or _SUCCESS
+        options.run(options)
     except _EXPECTED as error:
         print(f"skmeta: {error}", file=sys.stderr)
-        return _FAILURE
+        return 1
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,17 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"skmeta {skmeta_version()}")
     groups = parser.add_subparsers(required=True, metavar="COMMAND")
-    history = _group(groups, "history", "show, check, copy and merge histories of searches")
+    history = _group(groups, "history", "show and merge histories of searches")
     prior = _group(groups, "prior", "build and describe priors of searches")
 
     _command(history, "show", _show, "show what a history holds")
-    check = _command(history, "check", _check, "list damaged rows; exit with 3 if there are any")
-    check.add_argument("--remove", action="store_true", help="delete the damaged rows")
-    export = _command(history, "export", _export, "write a history to a file to pass on")
-    export.add_argument("target", metavar="FILE", help=".jsonl, .jsonl.gz or .parquet")
-    load = _command(history, "import", _merge, "add the searches of exported files")
-    load.add_argument("sources", metavar="FILE", nargs="+", help="what export wrote")
-    merge = _command(history, "merge", _merge, "add the searches of other histories")
+    merge = _command(history, "merge", _merge, "add the searches of other histories, or copy one")
     merge.add_argument("sources", metavar="OTHER", nargs="+", help="path, or SQLAlchemy URL")
 
     build = _command(prior, "build", _build, "learn a prior from a history")
@@ -84,7 +76,7 @@ def _group(groups: Any, name: str, text: str) -> Any:
 def _command(
     commands: Any,
     name: str,
-    run: Callable[[argparse.Namespace], int | None],
+    run: Callable[[argparse.Namespace], None],
     text: str,
     history: bool = True,
 ) -> argparse.ArgumentParser:
@@ -102,29 +94,8 @@ def _sentence(text: str) -> str:
 
 
 def _show(options: argparse.Namespace) -> None:
-    with ReadOnlyHistory(options.history) as history:
+    with SearchHistory(options.history, read_only=True) as history:
         print(history.describe())
-
-
-def _check(options: argparse.Namespace) -> int:
-    with ReadOnlyHistory(options.history) as reading:  # a wrong path must not make a history
-        rows = reading.damaged_rows()
-    if rows and options.remove:
-        with SearchHistory(options.history) as history:
-            rows = history.remove_damaged_rows()
-    if not rows:
-        print("No row is damaged.")
-        return _SUCCESS
-    print("\n".join(rows))
-    print(count(len(rows), "damaged rows"), end="")
-    print(" removed." if options.remove else ". Remove them with --remove.")
-    return _SUCCESS if options.remove else _DAMAGED
-
-
-def _export(options: argparse.Namespace) -> None:
-    with ReadOnlyHistory(options.history) as history:
-        history.export(options.target)
-        print(f"Wrote {count(len(history), 'searches')} to {options.target}.")
 
 
 def _merge(options: argparse.Namespace) -> None:
@@ -137,7 +108,7 @@ def _merge(options: argparse.Namespace) -> None:
 
 
 def _build(options: argparse.Namespace) -> None:
-    with ReadOnlyHistory(options.history) as history:
+    with SearchHistory(options.history, read_only=True) as history:
         searches = history.searches(estimator=options.estimator, metric=options.metric)
         prior = SearchPrior.from_searches(searches)
         if not len(prior):

@@ -30,11 +30,9 @@ def test_show(path, capsys):
     assert capsys.readouterr().out.split()[-4:] == ["SVC", "3", "3", "27"]
 
 
-@pytest.mark.parametrize("name", ["out.parquet", "out.jsonl", "out.jsonl.gz"])
-def test_export_and_import(path, tmp_path, capsys, name):
-    exported, other = tmp_path / name, tmp_path / "other.db"
-    assert main(["history", "export", str(path), str(exported)]) == 0
-    assert main(["history", "import", str(other), str(exported)]) == 0
+def test_merge(path, tmp_path, capsys):
+    other = tmp_path / "other.db"
+    assert main(["history", "merge", str(other), str(path)]) == 0
     assert "Added 3 searches" in capsys.readouterr().out
     # What is there already stays as it is.
     assert main(["history", "merge", str(other), str(path)]) == 0
@@ -64,8 +62,7 @@ def test_describe_what_ships(capsys):
     ("arguments", "match"),
     [
         (["history", "show", "nowhere.db"], "does not exist"),
-        (["history", "export", "{path}", "searches.txt"], "parquet"),
-        (["history", "import", "{path}", "nowhere.parquet"], "nowhere.parquet"),
+        (["history", "merge", "{path}", "nowhere.db"], "does not exist"),
         (["prior", "describe", "Nothing"], "No prior ships for 'Nothing'"),
         (["prior", "build", "{path}", "x", "--estimator", "NuSVC", "--metric", "r2"], "NuSVC"),
     ],

@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from skmeta.plotting import SearchDisplay
-from skmeta.search import MetaLearnedSearchCV, ReadOnlyHistory, SearchHistory
+from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
 folder = tempfile.TemporaryDirectory()
 path = Path(folder.name) / "searches.db"
@@ -84,10 +84,11 @@ plt.show()
 #
 # - ``exclude_same_data=True`` leaves out what the prior knows of this data set and of those that
 #   share half of its rows, as the training part of an outer fold does;
-# - ``ReadOnlyHistory`` keeps the inner searches out of the history, which they would fill with
+# - ``read_only=True`` keeps the inner searches out of the history, which they would fill with
 #   parts of one data set.
 
-nested = clone(search).set_params(n_iter=10, history=ReadOnlyHistory(path), exclude_same_data=True)
+reading = SearchHistory(path, read_only=True)
+nested = clone(search).set_params(n_iter=10, history=reading, exclude_same_data=True)
 n_before = len(SearchHistory(path))
 outer = RepeatedStratifiedKFold(n_splits=5, n_repeats=3, random_state=0)
 scores = cross_validate(nested, X, y, cv=outer, return_estimator=True)

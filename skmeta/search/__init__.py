@@ -2,13 +2,7 @@
 
 from skmeta.search._refit import best_within, neg_model_size
 from skmeta.search._search_cv import MetaLearnedSearchCV
-from skmeta.search.history import (
-    ReadOnlyHistory,
-    SearchHistory,
-    default_history,
-    set_default_history,
-    use_history,
-)
+from skmeta.search.history import SearchHistory
 from skmeta.search.prior import (
     AlgorithmSelectionPrior,
     JointPrior,
@@ -25,16 +19,12 @@ __all__ = [
     "JointPrior",
     "MetaLearnedSearchCV",
     "PastSearch",
-    "ReadOnlyHistory",
     "SearchHistory",
     "SearchPrior",
     "SearchStrategy",
     "best_within",
-    "default_history",
     "default_search_space",
     "describe_prior",
     "neg_model_size",
-    "set_default_history",
     "shipped_priors",
-    "use_history",
 ]

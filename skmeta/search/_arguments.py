@@ -23,7 +23,6 @@ from skmeta.search.early_stopping import (
     limit_rounds,
     without_default_rounds,
 )
-from skmeta.search.history import ReadOnlyHistory, SearchHistory, default_history, open_history
 from skmeta.search.space import (
     Candidate,
     SearchSpace,
@@ -115,7 +114,7 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
     if search.history is True:
         raise ValueError(
             "history=True does not say where to keep it. Pass a path, such as "
-            "history='searches.db', or set a default with skmeta.search.set_default_history."
+            "history='searches.db', or name one in the environment variable SKMETA_HISTORY."
         )
     if search.dataset == "":
         raise ValueError("dataset='' is empty. Pass the data set's name, or None.")
@@ -159,23 +158,6 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
         ),
         target_scale=scale,
     )
-
-
-def resolve_history(given: Any) -> SearchHistory | ReadOnlyHistory | None:
-    """Open the history that a parameter means.
-
-    Parameters
-    ----------
-    given : None, False, str, path-like, SearchHistory or ReadOnlyHistory
-
-    Returns
-    -------
-    SearchHistory, ReadOnlyHistory or None
-        None for no history.
-    """
-    if given is None:
-        return default_history()
-    return None if given is False else open_history(given)
 
 
 def _resolve_space(search: Any, scale: float) -> SearchSpace:

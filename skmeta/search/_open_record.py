@@ -12,12 +12,12 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from skmeta._sklearn_compat import is_routing_enabled
-from skmeta.search._arguments import Arguments, resolve_history
+from skmeta.search._arguments import Arguments
 from skmeta.search._evaluate import Folds, check_same_folds
 from skmeta.search._fit_params import FitData
 from skmeta.search._priors import Prior, resolve_prior
 from skmeta.search._stopping import resolve_racing
-from skmeta.search.history import Leases, SearchHistory
+from skmeta.search.history import Leases, open_history
 from skmeta.search.record import SearchRecord, dataset_features, fingerprint_data
 from skmeta.search.space import canonical_names, predictor_name, signature, stable_repr
 
@@ -74,7 +74,7 @@ def open_record(
         A history that this function opened is closed afterwards, also if a later step fails.
     """
     with ExitStack() as opened:
-        history = resolve_history(search.history)
+        history = open_history(search.history)
         if history is not None and history is not search.history:
             opened.callback(history.close)
         is_shared = history is not None and history.shared
@@ -107,7 +107,7 @@ def open_record(
         assert record.seed is not None
         leases = None
         if is_shared:
-            assert isinstance(history, SearchHistory)
+            assert history is not None
             assert search_id is not None
             leases = history.leases(search_id)
         yield OpenRecord(history, search_id, prior, record.seed, is_replayed, leases)

@@ -18,7 +18,7 @@ from skmeta._sklearn_compat import (
 from skmeta.search._arguments import with_one_estimator
 from skmeta.search._report import ReportMethods
 from skmeta.search._run import run_search
-from skmeta.search.history import ReadOnlyHistory, SearchHistory, hide_password
+from skmeta.search.history import SearchHistory, hide_password
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior
 
 
@@ -56,11 +56,11 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
     n_iter : int or "all", default=10
         Number of candidates, including those that a resumed search finished before. ``"all"``
         evaluates a finite space in the order of GridSearchCV, and gives exactly its results.
-    history : None, False, str, path-like, SearchHistory or ReadOnlyHistory, default=None
+    history : None, False, str, path-like or SearchHistory, default=None
         Where past searches are read from and this one is written to, candidate by candidate. A
         path is a SQLite file; text with ``://`` is a database URL. None is the history that
-        :func:`use_history` or :func:`set_default_history` named, if any; False is no history. A
-        search that is in the history already, unfinished or not, is resumed: see Notes. With
+        the environment variable ``SKMETA_HISTORY`` names, if any; False is no history. A search
+        that is in the history already, unfinished or not, is resumed: see Notes. With
         ``SearchHistory(..., shared=True)``, several processes work on one search.
     dataset : str, default=None
         Name of the data set in the history; by default a digest of its rows.
@@ -205,7 +205,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         "param_distributions": [dict, list, tuple, None],
         "param_grid": [dict, list, tuple, None],
         "n_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"all"})],
-        "history": [None, bool, str, os.PathLike, SearchHistory, ReadOnlyHistory],
+        "history": [None, bool, str, os.PathLike, SearchHistory],
         "prior": [None, str, SearchPrior, AlgorithmSelectionPrior, JointPrior],
         "dataset": [str, None],
         "exclude_same_data": ["boolean"],

@@ -206,7 +206,7 @@ class SharedBatches:
             raise HistoryError(
                 f"The history has a candidate of the shared search (key {key}) that lacks "
                 "parameters, folds, or scores on training rows, or that is damaged. Use the same "
-                "return_train_score in all workers; SearchHistory.remove_damaged_rows deletes "
-                "damaged candidates."
+                "return_train_score in all workers. SearchHistory.remove(dataset) deletes damaged "
+                "searches."
             )
         return trial

@@ -28,10 +28,8 @@ from skmeta.exceptions import (
 from skmeta.search import (
     MetaLearnedSearchCV,
     PastSearch,
-    ReadOnlyHistory,
     SearchHistory,
     SearchPrior,
-    use_history,
 )
 
 
@@ -197,7 +195,7 @@ def test_same_data_can_be_left_out(iris, path):
     MetaLearnedSearchCV(SVC(), SPACE, n_iter=6, history=path, random_state=0).fit(X, y)
     settings = {
         "n_iter": 4,
-        "history": ReadOnlyHistory(path),
+        "history": SearchHistory(path, read_only=True),
         "prior": "history",
         "random_state": 0,
     }
@@ -214,20 +212,20 @@ def test_a_read_only_history_is_read_and_not_written(iris, path):
         *load_wine(return_X_y=True)
     )
     before = SearchHistory(path).version_token()
-    search = MetaLearnedSearchCV(
-        SVC(), SPACE, n_iter=4, history=ReadOnlyHistory(path), prior="history", random_state=0
-    )
+    settings = {"n_iter": 4, "history": SearchHistory(path, read_only=True), "prior": "history"}
+    search = MetaLearnedSearchCV(SVC(), SPACE, random_state=0, **settings)
     scores = cross_val_score(search, *iris, cv=3, n_jobs=2)
     assert (scores > 0.8).all()
     assert SearchHistory(path).version_token() == before
     assert len(search.fit(*iris).prior_) == 1
 
 
-def test_the_default_history(iris, path):
+def test_the_default_history(iris, path, monkeypatch):
     search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=3, random_state=0)
-    with use_history(path):
-        search.fit(*iris)
-        clone(search).set_params(history=False).fit(iris[0][:100], iris[1][:100])
+    monkeypatch.setenv("SKMETA_HISTORY", str(path))
+    search.fit(*iris)
+    clone(search).set_params(history=False).fit(iris[0][:100], iris[1][:100])
+    monkeypatch.delenv("SKMETA_HISTORY")
     search.fit(iris[0][:90], iris[1][:90])
     assert len(SearchHistory(path)) == 1
 

@@ -10,7 +10,7 @@ from sklearn.datasets import load_wine
 from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryWarning
-from skmeta.search import MetaLearnedSearchCV, ReadOnlyHistory, SearchHistory
+from skmeta.search import MetaLearnedSearchCV, SearchHistory
 from skmeta.search.record import SearchRecord
 
 N_ITER, N_FOLDS = 8, 2
@@ -95,7 +95,7 @@ def test_a_longer_search_begins_like_the_shorter_one(iris, path, tmp_path):
 def test_a_read_only_history_is_gone_on_from(iris, counted, tmp_path, path):
     expected = make(counted(), tmp_path / "whole.db").fit(*iris)
     interrupt(counted, iris, path, 9)
-    found = make(counted(), ReadOnlyHistory(path), random_state=8).fit(*iris)
+    found = make(counted(), SearchHistory(path, read_only=True), random_state=8).fit(*iris)
     assert_same(scores_of(found), scores_of(expected))
     assert found.n_resumed_ == 4
 

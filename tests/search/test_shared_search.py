@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryError, SearchSpaceError, SearchStoppedWarning
-from skmeta.search import MetaLearnedSearchCV, ReadOnlyHistory, SearchHistory
+from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
 N_ITER, N_FOLDS = 8, 2
 
@@ -149,7 +149,6 @@ def test_copies_are_shared_too(path):
     copied = pickle.loads(pickle.dumps(history))
     assert (copied.shared, copied.lease_timeout) == (True, 5.0)
     assert repr(copied) == repr(history) == f"SearchHistory({str(path)!r}, shared=True)"
-    assert not ReadOnlyHistory(history).shared
 
 
 def test_folds_must_be_the_same_in_all_processes(iris, path):

@@ -89,30 +89,24 @@ class AddMethods(HistoryReader):
 
     def add_cv_results(
         self,
-        search_or_results: Any,
-        estimator: Any = None,
+        search: Any,
         *,
         dataset: str | None = None,
         X: Any = None,
         y: Any = None,
         scoring: str | None = None,
-        greater_is_better: bool | Mapping[str, bool] | None = None,
     ) -> Self:
         """Add a finished search of scikit-learn.
 
         Parameters
         ----------
-        search_or_results : fitted search, dict or DataFrame
-            A ``GridSearchCV``, ``RandomizedSearchCV`` or similar, or its ``cv_results_``. Of a
-            halving search, only candidates that were scored with the most resources are added.
-        estimator : estimator, class or str, optional
-            The estimator that was configured; by default that of the search.
+        search : fitted search
+            A ``GridSearchCV``, ``RandomizedSearchCV`` or similar. Of a halving search, only
+            candidates that were scored with the most resources are added.
         dataset, X, y
             As for `add`.
         scoring : str, optional
-            The metric; by default that of the search, if its ``refit`` is a name.
-        greater_is_better : bool or dict of str -> bool, optional
-            By default, greater is better for all metrics, as in scikit-learn.
+            The metric; by default that of the search, if its ``scoring`` or ``refit`` is a name.
 
         Returns
         -------
@@ -130,22 +124,14 @@ class AddMethods(HistoryReader):
         >>> len(history.to_frame())
         3
         """
-        results = getattr(search_or_results, "cv_results_", search_or_results)
-        if results is not search_or_results:
-            scoring = scoring or _measurements.metric_of_search(search_or_results)
-            estimator = search_or_results.estimator if estimator is None else estimator
-        if estimator is None or not hasattr(results, "keys"):
+        if not hasattr(search, "cv_results_"):
             raise HistoryFormatError(
-                "Give a fitted search, or its cv_results_ together with estimator=...; got "
-                f"{type(search_or_results).__name__} and estimator={estimator!r}."
+                f"add_cv_results needs a fitted search, such as GridSearchCV, got {search!r:.100}. "
+                "Scores from elsewhere are added with add(estimator, params, scores)."
             )
-        measured = _measurements.measurements_of_cv_results(
-            results,
-            scoring=scoring,
-            greater_is_better=True if greater_is_better is None else greater_is_better,
-        )
+        measured = _measurements.measurements_of_search(search, scoring)
         data = _importers.DataSet(name=dataset, X=X, y=y)
-        return self._add(_importers.make_search(estimator, data, measured))
+        return self._add(_importers.make_search(search.estimator, data, measured))
 
     def add_optuna(
         self,
@@ -163,14 +149,14 @@ class AddMethods(HistoryReader):
         Parameters
         ----------
         study : optuna.study.Study
-            The study. Whether greater values are better follows from its direction.
+            The study, with one objective. Whether greater values are better follows from its
+            direction.
         estimator : estimator, class or str
             The estimator that was configured.
         dataset, X, y
             As for `add`.
         scoring : str, optional
-            Name of the objective's metric. If there are several objectives, the name of the one
-            that the search maximises.
+            Name of the objective's metric, by default ``"score"``.
         names : dict of str -> str, optional
             Name of a parameter in the study -> its name in the estimator, if they differ:
             ``{"c": "svc__C"}``.

@@ -2,7 +2,6 @@
 
 import os
 import re
-import stat
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -142,7 +141,7 @@ def file_of(address: str) -> Path | None:
     Raises
     ------
     HistoryError
-        If the URL asks for a driver or options of SQLite that are not used.
+        If a URL of SQLite is more than a path.
     """
     if address == MEMORY:
         return None
@@ -151,20 +150,12 @@ def file_of(address: str) -> Path | None:
     url = parse_url(address)
     if url.get_backend_name() != "sqlite":
         return None
-    if url.drivername not in ("sqlite", "sqlite+pysqlite"):
+    plain = url.drivername in ("sqlite", "sqlite+pysqlite") and not url.query
+    if not plain or not url.database or url.database.startswith((":", "file:")) or url.host:
         raise HistoryError(
-            f"The driver {url.drivername!r} of the history's URL is not supported: a history in a "
-            "file is plain SQLite, without encryption. Give the path of the file."
-        )
-    if not url.database or url.database.startswith((":", "file:")):
-        raise HistoryError(
-            f"The URL {mask_password(address)!r} has no plain path to a file. Give the path, "
-            f"or {MEMORY!r} for a history in memory."
-        )
-    if url.query or url.host or url.username or url.password:
-        raise HistoryError(
-            f"The URL {mask_password(address)!r} is more than the path of a file, and its other "
-            "parts would be ignored. Give the path itself."
+            f"The URL {mask_password(address)!r} is not just the path of a SQLite file, and its "
+            f"other parts would be ignored. Give the path itself, or {MEMORY!r} for a history in "
+            "memory."
         )
     return Path(url.database).expanduser()
 
@@ -180,7 +171,11 @@ def check_file(path: Path, read_only: bool) -> None:
     HistoryFormatError
         If the file is not a SQLite database.
     """
-    _check_kind(path)
+    if path.exists() and not path.is_file():
+        raise HistoryError(
+            f"{str(path)!r} is no regular file, but a folder, a pipe or a device. Give the path of "
+            "a file."
+        )
     if not path.parent.is_dir():
         raise HistoryError(
             f"The folder {str(path.parent)!r} does not exist. Create it before a history is "
@@ -197,43 +192,14 @@ def check_file(path: Path, read_only: bool) -> None:
         _check_permission(path)
 
 
-_KINDS = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
-
-
-def _check_kind(path: Path) -> None:
-    try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError):  # it does not exist, or later checks raise an error
-        return
-    for is_kind, kind in _KINDS:
-        if is_kind(mode):
-            raise HistoryError(
-                f"{str(path)!r} is {kind}, and a history needs a regular file. "
-                + ("Give the path of a file in it." if is_kind is stat.S_ISDIR else "Give another.")
-            )
-
-
 def _check_permission(path: Path) -> None:
     # SQLite writes its journal to the same folder, which has to be writable too.
     for what, place in (("folder", path.parent), ("file", path)):
         if place.exists() and not os.access(place, os.W_OK):
             raise HistoryError(
                 f"The {what} {str(place)!r} cannot be written, and the history needs to. "
-                "Change its permissions, choose another, or read it with ReadOnlyHistory(path)."
+                "Change its permissions, choose another, or open it with read_only=True."
             )
-
-
-_HEADERS = {
-    b"PAR1": "a parquet file; SearchHistory.merge reads one that was exported",
-    b"{": "a text; SearchHistory.merge reads JSON lines that were exported",
-    b"\x1f\x8b": "a compressed file; SearchHistory.merge reads what was exported as .jsonl.gz",
-}
 
 
 def _check_header(path: Path) -> None:
@@ -247,9 +213,7 @@ def _check_header(path: Path) -> None:
         ) from error
     if header in (b"", b"SQLite format 3\0"):  # an empty file is an empty database
         return
-    known = (what for start, what in _HEADERS.items() if header.startswith(start))
-    what = next(known, f"something else (it begins with {header!r})")
     raise HistoryFormatError(
-        f"{str(path)!r} is not a history, nor a SQLite database, but {what}. "
+        f"{str(path)!r} is not a history, nor a SQLite database: it begins with {header!r}. "
         "Give the path of a history, or of a file that does not exist yet."
     )

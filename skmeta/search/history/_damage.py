@@ -1,4 +1,4 @@
-"""Damaged rows: they are left out with a warning, and can be listed and removed.
+"""Damaged rows: they are left out with a warning.
 
 Each row has a digest, which detects damage even if the row can still be read. The digest of a
 candidate has two parts: one of the columns that a prior is learned from, and one of the others.
@@ -32,7 +32,7 @@ _PARTS = {
 }
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class DamagedRow:
     """A row of a history that cannot be read.
 
@@ -65,8 +65,8 @@ def warn_of_damage(name: str, rows: Sequence[DamagedRow]) -> None:
     shown = "; ".join(map(str, rows[:_MAX_SHOWN]))
     more = f"; and {len(rows) - _MAX_SHOWN} more" if len(rows) > _MAX_SHOWN else ""
     warn_caller(
-        f"{name} has damaged rows, which are left out: {shown}{more}. List them with "
-        "'python -m skmeta history check', and remove them with its option --remove.",
+        f"{name} has damaged rows, which are left out: {shown}{more}. A search that is run again "
+        "evaluates its damaged candidates anew and replaces their rows.",
         HistoryWarning,
     )
 

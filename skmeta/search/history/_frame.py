@@ -11,47 +11,25 @@ from skmeta.search.record import CandidateRecord, RecordedSearch
 __all__ = ["to_frame"]
 
 _COLUMNS = (
-    "search",
-    "dataset",
-    "estimator",
-    "metric",
-    "score",
-    "score_std",
-    "mean_fit_time",
-    "mean_score_time",
-    "error",
-    "source",
+    *("search", "dataset", "estimator", "metric", "score", "score_std"),
+    *("mean_fit_time", "mean_score_time", "source", "error"),
 )
-_PREDICTIONS = ("predicted_mean_score", "predicted_std_score")
 
 
-def to_frame(searches: Sequence[RecordedSearch], *, all_columns: bool) -> Any:
+def to_frame(searches: Sequence[RecordedSearch]) -> Any:
     """Return a DataFrame with one row per candidate; see `HistoryReader.to_frame`."""
-    pandas = import_optional("pandas", "history")
     rows = [
         _row(number, search, candidate)
         for number, search in enumerate(searches)
         for candidate in search.candidates
     ]
-    frame = pandas.DataFrame(rows)
-    scores = [name for name in frame.columns if name.startswith("mean_test_")]
-    first = [*_COLUMNS, *_PREDICTIONS] if all_columns else [*_COLUMNS]
-    params = [n for n in frame.columns if n not in {*_COLUMNS, *_PREDICTIONS, *scores}]
-    if not all_columns:
-        searched = {name for search in searches for name in search.record.space}
-        params = [n for n in params if n in searched or _is_informative(frame[n])]
-        # What a column would only repeat: no errors, and the mean that is the score already.
-        first = [n for n in first if n != "error" or frame[n].notna().any()] if rows else first
-        if all([*search.record.metrics.values()] == [1] for search in searches):
-            scores = []
-    return frame.reindex(columns=[*first, *sorted(scores), *sorted(params)])
-
-
-def _is_informative(column: Any) -> bool:
-    """Return whether a parameter that no search varied has several values to show."""
-    values = column.dropna().astype(str)
-    is_digest = values.str.startswith("digest:")
-    return values.nunique() > 1 and not is_digest.all()
+    frame = import_optional("pandas", "history").DataFrame(rows)
+    scores = sorted(name for name in frame.columns if name.startswith("mean_test_"))
+    searched = {name for search in searches for name in search.record.space}
+    params = sorted(name for name in frame.columns if "." in name)
+    # A parameter that no search varied is shown if it differs between searches.
+    params = [n for n in params if n in searched or frame[n].dropna().astype(str).nunique() > 1]
+    return frame.reindex(columns=[*_COLUMNS, *scores, *params])
 
 
 def _row(number: int, search: RecordedSearch, candidate: CandidateRecord) -> dict[str, Any]:
@@ -66,9 +44,8 @@ def _row(number: int, search: RecordedSearch, candidate: CandidateRecord) -> dic
         "score_std": float(np.std(folds)) if len(folds) > 1 else np.nan,
         "mean_fit_time": _mean(candidate.fit_times),
         "mean_score_time": _mean(candidate.score_times),
-        "error": candidate.error,
         "source": candidate.source,
-        **{name: getattr(candidate, name) for name in _PREDICTIONS},
+        "error": candidate.error,
         **{f"mean_test_{name}": _mean(values) for name, values in candidate.scores.items()},
         **candidate.configuration,
     }

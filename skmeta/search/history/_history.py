@@ -1,20 +1,18 @@
 """``SearchHistory``: searches are recorded while they run, and read by later ones."""
 
 import os
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Self
 
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryError, HistoryWarning, SkmetaError
-from skmeta.search.history import _codec, _exchange, _queries
+from skmeta.search.history import _codec, _queries
 from skmeta.search.history._add_methods import AddMethods
 from skmeta.search.history._address import MEMORY, address_of
-from skmeta.search.history._read_only import ReadOnlyHistory
-from skmeta.search.history._reader import HistoryReader
 from skmeta.search.history._store import HistoryStore
 from skmeta.search.history.leases import Leases
-from skmeta.search.record import CandidateRecord, RecordedSearch, SearchRecord
+from skmeta.search.record import CandidateRecord, SearchRecord
+
+VARIABLE = "SKMETA_HISTORY"  # the environment variable that names the default history
 
 _Pending = tuple[SearchRecord, _codec.Row]
 
@@ -40,6 +38,10 @@ class SearchHistory(AddMethods):
     lease_timeout : float, default=60.0
         Seconds after which the candidate of a worker of a shared search that has died is evaluated
         by another one. A candidate at which three workers died counts as a failed fit.
+    read_only : bool, default=False
+        Read an existing history, and never write it. Use it for nested cross-validation: what the
+        inner searches find on parts of the data must not be recorded. A search that was recorded
+        earlier is still resumed.
 
     Raises
     ------
@@ -55,8 +57,7 @@ class SearchHistory(AddMethods):
     Clones, and copies in other processes, use the same database. A history in memory is copied to
     other processes by value, and what they write is lost.
 
-    Rows that were damaged are left out with a warning. `damaged_rows` lists them, and
-    `remove_damaged_rows` deletes them.
+    Rows that were damaged are left out with a warning.
 
     Examples
     --------
@@ -72,14 +73,13 @@ class SearchHistory(AddMethods):
     >>> folder.cleanup()
     """
 
-    _read_only = False
-
     def __init__(
         self,
         path_or_url: str | os.PathLike[str] = MEMORY,
         *,
         shared: bool = False,
         lease_timeout: float = 60.0,
+        read_only: bool = False,
     ) -> None:
         if not lease_timeout > 0:
             raise ValueError(
@@ -93,8 +93,8 @@ class SearchHistory(AddMethods):
                 "Give the path of a file, which processes of one machine share, or the URL of a "
                 "server, such as postgresql://..."
             )
-        super().__init__(HistoryStore(address))
-        self._state |= {"shared": bool(shared), "lease_timeout": float(lease_timeout)}
+        store = HistoryStore(address, read_only=read_only)
+        super().__init__(store, shared=bool(shared), lease_timeout=float(lease_timeout))
         self._records: dict[int, SearchRecord] = {}
         self._pending: list[_Pending] = []
 
@@ -113,8 +113,11 @@ class SearchHistory(AddMethods):
         Returns
         -------
         search_id : int
-            Id of the search in this history.
+            Id of the search in this history; 0 if it is read only and does not have the search.
         """
+        if self.read_only:
+            find = _queries.find_search
+            return self._store.run(lambda connection: find(connection, record.fingerprint)) or 0
         search_id = self._store.run(
             lambda connection: _queries.ensure_search(connection, record), write=True
         )
@@ -139,6 +142,8 @@ class SearchHistory(AddMethods):
         HistoryError
             If the database cannot be written now.
         """
+        if self.read_only:
+            return
         row = _codec.candidate_to_row(candidate)
         with self._store.lock:
             self._pending.append((self._record_of(search_id), row))
@@ -152,6 +157,8 @@ class SearchHistory(AddMethods):
         search_id : int
             Id that `begin` returned.
         """
+        if self.read_only:
+            return
         fingerprint = self._record_of(search_id).fingerprint
 
         def work(connection: Any) -> None:
@@ -183,14 +190,13 @@ class SearchHistory(AddMethods):
         """Return the seconds after which a worker of a shared search counts as dead."""
         return float(self._state["lease_timeout"])
 
-    def merge(self, other: "SearchHistory | ReadOnlyHistory | str | os.PathLike[str]") -> Self:
+    def merge(self, other: "SearchHistory | str | os.PathLike[str]") -> Self:
         """Add all searches of another history. What is there already is left as it is.
 
         Parameters
         ----------
-        other : SearchHistory, ReadOnlyHistory, str or path-like
-            A history, its path or URL, or a file that `export` wrote (``.jsonl``, ``.jsonl.gz``
-            or ``.parquet``).
+        other : SearchHistory, str or path-like
+            A history, or its path or URL.
 
         Returns
         -------
@@ -210,7 +216,8 @@ class SearchHistory(AddMethods):
         >>> len(mine.merge(yours).merge(yours))
         2
         """
-        items = list(_searches_in(other))
+        source = other if isinstance(other, SearchHistory) else SearchHistory(other, read_only=True)
+        items = list(source)
 
         def work(connection: Any) -> None:
             for item in items:
@@ -235,16 +242,6 @@ class SearchHistory(AddMethods):
         return self._store.run(
             lambda connection: _queries.remove_dataset(connection, dataset), write=True
         )
-
-    def remove_damaged_rows(self) -> list[str]:
-        """Delete the rows that cannot be read, and the candidates of damaged searches.
-
-        Returns
-        -------
-        rows : list of str
-            Descriptions of the rows, as `damaged_rows` returns them.
-        """
-        return [str(row) for row in self._store.run(_queries.remove_damage, write=True)]
 
     def close(self) -> None:
         """Write candidates that are still in memory, and close the database.
@@ -302,12 +299,24 @@ def _write(connection: Any, batch: list[_Pending]) -> None:
         _queries.insert_candidates(connection, search_id, rows)
 
 
-def _searches_in(
-    other: SearchHistory | ReadOnlyHistory | str | os.PathLike[str],
-) -> Iterable[RecordedSearch]:
-    if isinstance(other, HistoryReader):
-        return other
-    address = address_of(other)
-    if "://" not in address and _exchange.is_exchange_file(Path(address)):
-        return _exchange.read_file(Path(address).expanduser())
-    return ReadOnlyHistory(address)
+def open_history(
+    given: SearchHistory | str | os.PathLike[str] | bool | None,
+) -> SearchHistory | None:
+    """Open the history that the parameter of a search means.
+
+    Parameters
+    ----------
+    given : SearchHistory, str, path-like, False or None
+        A path or URL is opened. None means the history that the environment variable
+        ``SKMETA_HISTORY`` names, if any, and False no history.
+
+    Returns
+    -------
+    SearchHistory or None
+        The history.
+    """
+    if given is None:
+        given = os.environ.get(VARIABLE) or False
+    if isinstance(given, bool):
+        return None
+    return given if isinstance(given, SearchHistory) else SearchHistory(given)

@@ -163,7 +163,6 @@ def _candidates(
             configuration=configuration,
             key=key,
             scores={name: folds[k] for name, folds in measured.scores.items()},
-            train_scores={name: folds[k] for name, folds in measured.train_scores.items()},
             fit_times=measured.fit_times[k],
             score_times=measured.score_times[k],
         )

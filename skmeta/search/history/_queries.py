@@ -201,19 +201,6 @@ def decode_search(row: dict[str, Any]) -> SearchRecord:
     return record
 
 
-def find_damage(connection: sa.Connection) -> Damage:
-    """Return all damaged rows, and candidates whose search is gone."""
-    return sorted(read_all(connection)[1])
-
-
-def remove_damage(connection: sa.Connection) -> Damage:
-    """Delete all damaged rows, and the candidates of damaged searches; return the rows."""
-    damage = find_damage(connection)
-    _delete_rows(connection, candidate, [row.id for row in damage if row.kind == "candidate"])
-    _delete_searches(connection, [row.id for row in damage if row.kind == "search"])
-    return damage
-
-
 def count_searches(connection: sa.Connection) -> int:
     """Return the number of searches."""
     return int(connection.execute(sa.select(sa.func.count()).select_from(search)).scalar_one())

@@ -1,17 +1,16 @@
 """Methods of a history that only read."""
 
-import os
 import threading
 from collections.abc import Collection, Hashable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skmeta._html import table, tag
 from skmeta.exceptions import HistoryError, HistoryFormatError
-from skmeta.search.history import _codec, _exchange, _frame, _queries
+from skmeta.search.history import _codec, _frame, _queries
 from skmeta.search.history._address import MEMORY
 from skmeta.search.history._damage import DamagedRow, check_digest, warn_of_damage
 from skmeta.search.history._store import HistoryStore
@@ -30,16 +29,10 @@ _opening = threading.Lock()
 class HistoryReader:
     """Methods of a history that only read."""
 
-    _read_only: ClassVar[bool]
-
-    def __init__(self, store: HistoryStore) -> None:
+    def __init__(self, store: HistoryStore, **settings: Any) -> None:
         self._opened: HistoryStore | None = store
-        self._state: dict[str, Any] = {
-            "address": store.address,
-            "name": store.name,
-            "content": None,
-            "shared": False,
-        }
+        place = {"address": store.address, "name": store.name, "content": None}
+        self._state: dict[str, Any] = {**place, "read_only": store.read_only, **settings}
 
     @property
     def _store(self) -> HistoryStore:
@@ -48,8 +41,8 @@ class HistoryReader:
         if self._opened is None:
             with _opening:
                 if self._opened is None:
-                    address, content = self._state["address"], self._state["content"]
-                    self._opened = HistoryStore(address, read_only=self._read_only, content=content)
+                    settings = {name: self._state[name] for name in ("read_only", "content")}
+                    self._opened = HistoryStore(self._state["address"], **settings)
         return self._opened
 
     def candidates(
@@ -193,23 +186,6 @@ class HistoryReader:
         warn_of_damage(self._store.place, damage)
         return [one for one in past if np.isfinite(one.scores).any()]
 
-    def damaged_rows(self) -> list[str]:
-        """Return a description of each row that cannot be read.
-
-        Returns
-        -------
-        rows : list of str
-            The kind and id of each row, its search, and which column is damaged. Empty if the
-            history is sound.
-
-        Examples
-        --------
-        >>> from skmeta.search import SearchHistory
-        >>> SearchHistory().damaged_rows()
-        []
-        """
-        return [str(row) for row in self._store.run(_queries.find_damage)]
-
     def version_token(self) -> Hashable:
         """Return a value that changes when searches or candidates are added or removed.
 
@@ -237,20 +213,13 @@ class HistoryReader:
         lines += [f"{a:<{width}}  {b:>9}  {c:>8}  {d:>10}" for a, b, c, d in rows]
         return "\n".join(lines)
 
-    def to_frame(self, all: bool = False) -> Any:
+    def to_frame(self) -> Any:
         """Return a pandas DataFrame with one row per candidate.
 
         Columns are the search (``search``, ``dataset``, ``estimator``, ``metric``), its result
-        (``score``, signed so that greater is better, ``score_std``, ``mean_test_<metric>``,
-        times, ``error``), ``source``, and the parameters under canonical names.
-
-        Parameters
-        ----------
-        all : bool, default=False
-            Show all columns. By default, a parameter is left out if no search varied it and it
-            has one value in all rows or only digests of values. So is what the model expected
-            (``predicted_mean_score``, ``predicted_std_score``), ``error`` if there was none, and
-            ``mean_test_<metric>`` if it is the score in all searches.
+        (``score``, signed so that greater is better, ``score_std``, times, ``source``, ``error``,
+        ``mean_test_<metric>``), and the parameters under canonical names. A parameter is left out
+        if no search varied it and it has the same value in all of them.
 
         Returns
         -------
@@ -272,28 +241,7 @@ class HistoryReader:
         0    iris       SVC    0.8    1.0
         1    iris       SVC    0.9   10.0
         """
-        return _frame.to_frame(list(self), all_columns=all)
-
-    def export(self, path: str | os.PathLike[str]) -> None:
-        """Write the whole history to a file that `SearchHistory.merge` reads.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The suffix selects the format: ``.jsonl`` and ``.jsonl.gz`` are JSON lines,
-            ``.parquet`` is parquet. An existing file is replaced.
-
-        Raises
-        ------
-        HistoryError
-            If the file cannot be written.
-
-        Warns
-        -----
-        HistoryWarning
-            If rows are damaged. They are left out.
-        """
-        _exchange.write_file(Path(path).expanduser(), self)
+        return _frame.to_frame(list(self))
 
     def close(self) -> None:
         """Close the database. A later use opens it again."""
@@ -305,6 +253,11 @@ class HistoryReader:
         """Return the file of the history; None if it is in memory or on a server."""
         address = self._state["address"]
         return None if address == MEMORY or "://" in address else Path(address)
+
+    @property
+    def read_only(self) -> bool:
+        """Return whether the history is never written."""
+        return bool(self._state["read_only"])
 
     @property
     def shared(self) -> bool:
@@ -325,8 +278,8 @@ class HistoryReader:
         return True  # an empty history can still record
 
     def __repr__(self) -> str:
-        shared = ", shared=True" if self.shared else ""
-        return f"{type(self).__name__}({self._state['name']!r}{shared})"
+        settings = (f", {name}=True" for name in ("shared", "read_only") if self._state[name])
+        return f"{type(self).__name__}({self._state['name']!r}{''.join(settings)})"
 
     def _repr_html_(self) -> str:
         """Return what the history holds as an HTML table, for notebooks."""

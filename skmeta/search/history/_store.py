@@ -70,6 +70,11 @@ class HistoryStore:
 
     def run(self, work: Callable[[sa.Connection], T], *, write: bool = False) -> T:
         """Run work in one transaction. Retry while other processes lock the database."""
+        if write and self.read_only:
+            raise HistoryError(
+                f"{self.place} was opened with read_only=True and cannot be changed. Open it "
+                "without read_only."
+            )
         deadline = time.monotonic() + self._timeout
         for attempt in itertools.count():
             try:
@@ -168,6 +173,7 @@ class HistoryStore:
         )
         connection.text_factory = _decode_text
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA trusted_schema = OFF")  # the file may come from a stranger
         return connection
 
 
@@ -228,11 +234,6 @@ def _make_server_engine(address: str) -> sa.Engine:
             f"The driver of {url.drivername!r} cannot be loaded ({error}). Install it, or use "
             "a path (SQLite) or postgresql://..."
         ) from error
-    if engine.dialect.is_async:
-        raise HistoryError(
-            f"The driver {url.drivername!r} is asynchronous, and a history needs one that is not. "
-            "Use postgresql://..., for example."
-        )
     return engine
 
 
@@ -245,9 +246,7 @@ def _is_transient(error: Exception) -> bool:
     return any(word in text for word in ("is locked", "deadlock", "serializ"))
 
 
-_READ_ONLY_ADVICE = (
-    "It cannot be written: change its permissions, or read it with ReadOnlyHistory(...)."
-)
+_READ_ONLY_ADVICE = "It cannot be written: change its permissions, or open it with read_only=True."
 _ADVICE = (
     ("locked", "Another program holds it: close what has it open for writing."),
     ("readonly", _READ_ONLY_ADVICE),

@@ -145,15 +145,15 @@ ADD = {"estimator": SVC(), "params": [{"C": 1.0}], "scores": [0.5], "dataset": "
     [
         ({"scores": [0.5, 0.6]}, "2 were given for the 1 dicts in params"),
         ({"scores": ["good"]}, "must be numbers, or lists of numbers"),
-        ({"scores": {}}, "scores is empty"),
+        ({"scores": {}}, r"one of \[\]; got None"),
         (
             {"scores": {"accuracy": [1], "recall": [1]}},
             r"one of \['accuracy', 'recall'\]; got None",
         ),
         ({"scores": {"accuracy": [1]}, "scoring": "recall"}, "got 'recall'"),
         ({"fit_times": [1, 2]}, "fit_times: 2 were given"),
-        ({"params": {"C": [1.0]}}, "a list of dicts, one per candidate, not a dict"),
-        ({"params": ["C"]}, r"params\[0\] must be a dict of parameters, not 'C'"),
+        ({"params": {"C": [1.0]}}, r"a list of dicts, .* got {'C': \[1.0\]}"),
+        ({"params": ["C"]}, r"a list of dicts, .* got \['C'\]"),
         ({"params": [{"c": 1.0}]}, r"params\[0\] has 'c', which SVC does not have"),
         ({"params": [{"gama": 1.0}]}, "Did you mean 'gamma'"),
         ({"estimator": 3}, "estimator must be an estimator, its class or the class's name, not 3"),

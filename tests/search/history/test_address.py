@@ -6,6 +6,7 @@ import re
 import socket
 import stat
 import traceback
+from functools import partial
 
 import pytest
 from sklearn.base import clone
@@ -14,12 +15,13 @@ from sklearn.svm import SVC
 
 from skmeta.__main__ import main
 from skmeta.exceptions import HistoryError, SkmetaError
-from skmeta.search import MetaLearnedSearchCV, ReadOnlyHistory, SearchHistory
+from skmeta.search import MetaLearnedSearchCV, SearchHistory
 from skmeta.search.history import hide_password, mask_password
 from skmeta.search.history._address import secrets_of
 from skmeta.search.history._store import HistoryStore, translate
 
 SECRET = "hunter2"
+READ_ONLY = partial(SearchHistory, read_only=True)
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="files of POSIX systems")
 
 MASKED = [
@@ -80,8 +82,8 @@ def test_a_search_shows_no_password():
     [
         ("postgresql://user:hunter2@host:port/db", "cannot be parsed"),
         ("postgresql+nothing://user:hunter2@host/db", "driver of 'postgresql.nothing' cannot"),
-        ("sqlite+pysqlcipher://:hunter2@/x.db", "'sqlite.pysqlcipher'.* is not supported: "),
-        ("sqlite+aiosqlite:///x.db", "'sqlite.aiosqlite'.* is not supported"),
+        ("sqlite+pysqlcipher://:hunter2@/x.db", "its other parts would be ignored"),
+        ("sqlite+aiosqlite:///x.db", "its other parts would be ignored"),
         ("sqlite:///x.db?password=hunter2", "its other parts would be ignored"),
         ("sqlite://user:hunter2@host/x.db", "its other parts would be ignored"),
         ("postgresql://user:hunter2@127.0.0.1:1/none", "cannot be used now"),
@@ -89,7 +91,7 @@ def test_a_search_shows_no_password():
         ("postgresql://127.0.0.1:1/none?nonsense=1&password=hunter2", "cannot be used"),
     ],
 )
-@pytest.mark.parametrize("open_it", [SearchHistory, ReadOnlyHistory])
+@pytest.mark.parametrize("open_it", [SearchHistory, READ_ONLY])
 def test_no_error_shows_a_password(url, match, open_it, tmp_path, monkeypatch):
     if "127.0.0.1" in url:
         pytest.importorskip("psycopg")
@@ -119,17 +121,11 @@ def test_the_command_line_shows_no_password(capsys):
     assert SECRET not in captured.out + captured.err
 
 
-def test_a_driver_that_waits_for_an_event_loop_is_refused():
-    pytest.importorskip("asyncpg")
-    with pytest.raises(HistoryError, match="is asynchronous"):
-        SearchHistory("postgresql+asyncpg://host/db")
-
-
 # Only regular files.
 
 
 @needs_posix
-@pytest.mark.parametrize("open_it", [SearchHistory, ReadOnlyHistory, SearchHistory().merge])
+@pytest.mark.parametrize("open_it", [SearchHistory, READ_ONLY, SearchHistory().merge])
 @pytest.mark.parametrize("kind", ["fifo", "folder", "device", "socket", "link to a fifo"])
 def test_what_is_no_regular_file_is_refused_at_once(open_it, kind, tmp_path):
     path = tmp_path / "it"
@@ -145,16 +141,8 @@ def test_what_is_no_regular_file_is_refused_at_once(open_it, kind, tmp_path):
     else:
         os.mkfifo(tmp_path / "fifo")
         path.symlink_to(tmp_path / "fifo")
-    name = {"folder": "folder", "device": "device", "socket": "socket"}.get(kind, "named pipe")
-    with pytest.raises(HistoryError, match=f"is a {name}, and a history needs a regular file"):
+    with pytest.raises(HistoryError, match="is no regular file"):
         open_it(path)
-
-
-@needs_posix
-def test_a_fifo_is_no_exported_history(tmp_path):
-    os.mkfifo(tmp_path / "pipe.jsonl")
-    with pytest.raises(HistoryError, match="is not a file"):
-        SearchHistory().merge(tmp_path / "pipe.jsonl")
 
 
 @needs_posix
@@ -163,13 +151,9 @@ def test_files_are_for_their_owner_only(tmp_path):
     try:
         with SearchHistory(tmp_path / "searches.db") as history:
             history.add(SVC(), [{"C": 1.0}], [0.5], dataset="iris")
-            for name in ("out.jsonl", "out.jsonl.gz", "out.parquet"):
-                history.export(tmp_path / name)
     finally:
         os.umask(before)
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
-    names = ("searches.db", "out.jsonl", "out.jsonl.gz", "out.parquet")
-    assert modes == dict.fromkeys(names, 0o600)
+    assert stat.S_IMODE((tmp_path / "searches.db").stat().st_mode) == 0o600
 
 
 @needs_posix

@@ -17,7 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryError
-from skmeta.search import ReadOnlyHistory, SearchHistory
+from skmeta.search import SearchHistory
 
 
 def test_clones_and_copies_share_the_database(history):
@@ -38,7 +38,7 @@ def test_a_pickle_finds_its_file_from_another_folder(tmp_path, monkeypatch):
 
 
 def test_a_pickle_loads_where_its_file_is_not(history):
-    contents = [pickle.dumps(history), pickle.dumps(ReadOnlyHistory(history.path))]
+    contents = [pickle.dumps(history), pickle.dumps(SearchHistory(history.path, read_only=True))]
     shutil.move(history.path.parent, history.path.parent.with_name("away"))
     for content in contents:
         other = pickle.loads(content)
@@ -59,8 +59,6 @@ def test_a_history_in_memory_is_copied_by_value():
     assert (len(history), len(other)) == (1, 2)
     again = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(other))))
     assert len(again) == 2
-    reading = pickle.loads(pickle.dumps(ReadOnlyHistory(history)))
-    assert len(reading) == 1
 
 
 def test_searches_of_scikit_learn_take_a_history_along(history):

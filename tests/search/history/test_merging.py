@@ -1,0 +1,137 @@
+"""Histories are merged, and shown as data frames."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.pipeline import Pipeline
+from sklearn.svm import SVC
+
+from skmeta.exceptions import HistoryError
+from skmeta.search import SearchHistory
+from skmeta.search.record import CandidateRecord, SearchRecord
+
+NAN, INF = math.nan, math.inf
+
+
+def make_history(address=":memory:"):
+    """A history with every kind of value, a search without candidates, and a finished one."""
+    history = SearchHistory(address)
+    record = SearchRecord(
+        fingerprint="a",
+        dataset="cafés",
+        data_digest="abc",
+        data_sketch=(1, 2**31 - 1),
+        estimator="SVC|Ridge",
+        signature="Pipeline(StandardScaler, SVC)",
+        space={"SVC.C": "loguniform(0.1, 10)"},
+        cv="KFold(2)",
+        metrics={"accuracy": 1, "loss": -1},
+        refit_metric="loss",
+        dataset_features={"a": NAN, "b": 0.1},
+        versions={"scikit-learn": "1.9.1"},
+    )
+    search_id = history.begin(record)
+    for key, value in {
+        "one": 0.1 + 0.2,
+        "two": INF,
+        "three": NAN,
+        "four": None,
+        "five": "x",
+    }.items():
+        evaluation = CandidateRecord(
+            configuration={"SVC.C": value, "SVC.shrinking": True, "SVC.max_iter": -1},
+            key=key,
+            scores={"accuracy": (0.5, 1 / 3), "loss": (NAN, -INF)},
+            train_scores={} if value is None else {"loss": (1.0, 2.0)},
+            fit_times=(0.1, 0.2),
+            error="ValueError: no" if value is None else None,
+            source="prior",
+        )
+        history.record(search_id, evaluation)
+    history.finish(search_id)
+    history.begin(
+        SearchRecord(
+            fingerprint="b", dataset="d", estimator="SVC", metrics={"m": 1}, refit_metric="m"
+        )
+    )
+    return history
+
+
+def content(history):
+    return [repr(search) for search in history]
+
+
+# Merging.
+
+
+@pytest.mark.parametrize("make", [lambda p: p, str, SearchHistory])
+def test_another_history_is_merged(make, tmp_path):
+    path = tmp_path / "other.db"
+    history = make_history(path)
+    assert content(SearchHistory().merge(make(path))) == content(history)
+    assert content(history.merge(history)) == content(SearchHistory(path))
+
+
+def test_what_is_there_stays_and_what_is_new_is_added(tmp_path):
+    history = make_history(tmp_path / "other.db")
+    other = SearchHistory()
+    [full, _] = history
+    search_id = other.begin(full.record)
+    mine = CandidateRecord(configuration={}, key="one", scores={"loss": (0.0,)})
+    other.record(search_id, mine)
+    other.merge(history)
+    merged = other.candidates("a")
+    assert merged[0] == mine
+    assert [e.key for e in merged] == ["one", "two", "three", "four", "five"]
+    assert [search.finished is not None for search in other] == [True, False]
+
+
+def test_merging_what_is_not_there_creates_nothing(tmp_path):
+    with pytest.raises(HistoryError, match="does not exist"):
+        SearchHistory().merge(tmp_path / "none.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Tables.
+
+
+def test_to_frame_has_one_row_per_candidate():
+    frame = make_history().to_frame()
+    assert len(frame) == 5
+    assert set(frame["dataset"]) == {"cafés"}
+    assert set(frame["metric"]) == {"loss"}
+    np.testing.assert_allclose(frame["mean_test_accuracy"], (0.5 + 1 / 3) / 2)
+    assert frame["score"].isna().all()
+    assert frame["mean_fit_time"].tolist() == pytest.approx([0.15] * 5)
+    assert frame["SVC.C"].tolist()[:2] == [0.1 + 0.2, INF]
+    assert frame["error"].notna().sum() == 1
+
+
+def test_to_frame_leaves_out_what_tells_nothing():
+    history = SearchHistory()
+    with_secret = Pipeline([("clf", SVC(tol=0.5))])
+    with_secret.set_params(memory="secret")
+    history.add(with_secret, [{"clf__C": 1.0}], [0.5], dataset="a")
+    history.add(
+        SVC(gamma=0.1), [{"C": 2.0}, {"C": 2.0, "shrinking": True}], [0.5, 0.6], dataset="b"
+    )
+    # Searched, or with several values; no constants.
+    parameters = [name for name in history.to_frame() if "." in name]
+    assert parameters == ["SVC.C", "SVC.gamma", "SVC.shrinking", "SVC.tol"]
+
+
+def test_to_frame_signs_the_score():
+    history = SearchHistory().add(
+        SVC(), [{"C": 1.0}], [[2.0, 4.0]], dataset="d", scoring="loss", greater_is_better=False
+    )
+    [row] = history.to_frame().to_dict("records")
+    assert row["score"] == -3.0
+    assert row["mean_test_loss"] == 3.0
+    assert row["score_std"] == 1.0
+
+
+def test_an_empty_history_is_an_empty_frame():
+    frame = SearchHistory().to_frame()
+    assert len(frame) == 0
+    assert "dataset" in frame
