@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmeta.learners import LearnedOptimizer, OptimizerTraining, Validation
+from skmeta.learners import LearnedOptimizer, Validation
 from skmeta.learners._core import read_prior
 from skmeta.learners.learned_optimizers._learned_update import learned_step
 
@@ -107,7 +107,7 @@ def meta_train(family: str, horizon: int, n_iterations: int) -> LearnedOptimizer
     runs.mkdir(parents=True, exist_ok=True)
     learner = LearnedOptimizer(
         **settings,
-        training=OptimizerTraining(20, objective="support"),
+        objective="support",
         n_inner_steps=horizon,
         n_shot=n_rows,
         n_query=1,

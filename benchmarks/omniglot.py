@@ -76,7 +76,7 @@ LEARNERS = {
     "metanas": (
         MetaNAS,
         STEP
-        | {"backbone": "image_cells", "input_shape": (1, 28, 28), "n_inner_steps": 2}
+        | {"backbone": "cells", "input_shape": (1, 28, 28), "n_inner_steps": 2}
         | {"backbone_params": {"n_channels": 48}, "max_parameters": 112_000}
         | {"inner_lr": 0.1}
         | {"search": ArchitectureSearch(0.0, temperature=(0.03, 0.005), annealing=(0.0, 0.15))},

@@ -108,7 +108,7 @@ def train(cls, X, y, schools, n_shot: int, seed: int, fixed: tuple | None = None
     def learner(hidden: tuple[int, ...], n_iterations: int, validation_fraction: float):
         if cls is MetaNAS:
             settings = {
-                "backbone": "table_cells",
+                "backbone": "cells",
                 "backbone_params": {"width": hidden[0], "activation": "tanh"},
                 "max_parameters": n_parameters(X.shape[1], *hidden),
                 **CELLS,

@@ -61,7 +61,7 @@ TUNED = PAPER | {
     "n_iterations": 40_000,
 }
 CELLS = {
-    "backbone": "table_cells",
+    "backbone": "cells",
     "max_parameters": 1720,
     "first_order": False,
     "search": ArchitectureSearch(0.0, temperature=(0.3, 0.03), annealing=(0.0, 0.3)),

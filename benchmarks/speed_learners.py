@@ -67,7 +67,7 @@ def pairs(n_steps: int) -> dict[str, tuple[MetaLearner, MetaLearner, float]]:
     steps = {"n_inner_steps": n_steps}
     maml = {n: conv4(MAML, n, first_order=True, **steps) for n in (32, 64)}
     cells = MetaNAS(
-        backbone="image_cells",
+        backbone="cells",
         backbone_params={"n_channels": 48},
         max_parameters=112_000,
         **steps,

@@ -51,7 +51,6 @@ __all__ = [
     "clone_parametrized",
     "cut_rounds",
     "delayed",
-    "drop_callbacks",
     "fit_and_score",
     "fit_context",
     "format_results",
@@ -69,7 +68,6 @@ __all__ = [
     "scorers_by_name",
     "search_constraints",
     "select_best_index",
-    "share_callback_parent",
     "validate_params",
 ]
 
@@ -173,17 +171,6 @@ def callback_context(estimator: Any, max_subtasks: int | None) -> Any:
 def has_callbacks(estimator: Any) -> bool:
     """Whether callbacks were set on an estimator."""
     return bool(getattr(estimator, "_skl_callbacks", ()))
-
-
-def drop_callbacks(estimator: Any) -> None:
-    """Remove the callbacks of an estimator, if it has some."""
-    vars(estimator).pop("_skl_callbacks", None)
-
-
-def share_callback_parent(estimator: Any, clone: Any) -> None:
-    """Let the clone of an estimator report to the same meta-estimator as the estimator."""
-    if "_parent_callback_ctx" in vars(estimator):
-        clone._parent_callback_ctx = estimator._parent_callback_ctx
 
 
 # -- scorers ---------------------------------------------------------------------------------

@@ -3,10 +3,7 @@
 import hashlib
 import json
 import os
-import signal
 import stat
-import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -19,7 +16,6 @@ from skmeta._files import (
     parse_json,
     parse_tensor_file,
     read_tensor_file,
-    remove_leftovers,
     write_tensor_file,
 )
 from skmeta._files._tensor_file import MAX_HEADER
@@ -306,42 +302,6 @@ def _umask():
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-WRITER = """
-import sys, time
-from skmeta._files import atomic_writer
-with atomic_writer(sys.argv[1]) as file:
-    file.write(b"new")
-    file.flush()
-    print("writing", flush=True)
-    time.sleep(60)
-"""
-
-
-@pytest.fixture
-def writer(path):
-    process = subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE)
-    assert process.stdout.readline() == b"writing\n"
-    yield process
-    process.kill()
-    process.communicate()
-
-
-@posix
-def test_what_a_killed_writer_left_is_removed_by_the_next(path, writer):
-    before = path.read_bytes()
-    (path.parent / ".file.notes.part").mkdir()  # a folder is nobody's leftover
-    remove_leftovers(path)
-    write_tensor_file(path.with_name("other"), FORM, {}, {})
-    writing = set(os.listdir(path.parent)) - {"file", "other", ".file.notes.part"}
-    assert len(writing) == 1, "the file of a process that is alive was removed"
-    writer.send_signal(signal.SIGKILL)
-    writer.wait()
-    assert path.read_bytes() == before
-    assert writing < set(os.listdir(path.parent))
-    write_tensor_file(path, FORM, {}, {})
-    assert set(os.listdir(path.parent)) == {"file", "other", ".file.notes.part"}
 
 
 def test_many_writers_of_one_file(tmp_path):

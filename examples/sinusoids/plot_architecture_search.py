@@ -38,7 +38,7 @@ settings = {
     "random_state": 0,
 }
 learner = MetaNAS(
-    backbone="table_cells",
+    backbone="cells",
     backbone_params={"width": 20},
     max_parameters=460,
     **settings,

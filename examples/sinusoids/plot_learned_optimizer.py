@@ -20,13 +20,13 @@ import numpy as np
 import torch
 
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import LearnedOptimizer, OptimizerTraining
+from skmeta.learners import LearnedOptimizer
 
 X, y, groups = make_sinusoid_tasks(n_tasks=2000, n_samples=21, random_state=0)
 learner = LearnedOptimizer(
     backbone="mlp",
     backbone_params={"hidden": (20,), "activation": "tanh"},
-    training=OptimizerTraining(objective="support"),
+    objective="support",
     n_inner_steps=20,
     n_shot=20,
     n_query=1,

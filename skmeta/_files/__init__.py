@@ -1,6 +1,6 @@
 """Files of every kind: written whole or not at all, and checked before anything is used."""
 
-from skmeta._files._atomic import atomic_writer, remove_leftovers
+from skmeta._files._atomic import atomic_writer
 from skmeta._files._json import dump_json, parse_json
 from skmeta._files._tensor_file import (
     FileFormat,
@@ -17,7 +17,6 @@ __all__ = [
     "parse_json",
     "parse_tensor_file",
     "read_tensor_file",
-    "remove_leftovers",
     "skmeta_version",
     "write_tensor_file",
 ]

@@ -4,9 +4,8 @@ from skmeta.backbones._architecture import Architecture
 from skmeta.backbones._architecture import Edge as Edge
 from skmeta.backbones._build import BACKBONES as BACKBONES
 from skmeta.backbones._build import build_backbone as build_backbone
-from skmeta.backbones._build import identity
-from skmeta.backbones._cell_network import CellNetwork
-from skmeta.backbones._cells import cells, image_cells, table_cells
+from skmeta.backbones._cell_network import CellNetwork as CellNetwork
+from skmeta.backbones._cells import cells
 from skmeta.backbones._conv4 import conv4
 from skmeta.backbones._mlp import mlp
 from skmeta.backbones._normalization import EpisodeBatchNorm
@@ -15,13 +14,9 @@ from skmeta.backbones._shapes import check_backbone as check_backbone
 
 __all__ = [
     "Architecture",
-    "CellNetwork",
     "EpisodeBatchNorm",
     "cells",
     "conv4",
-    "identity",
-    "image_cells",
     "mlp",
     "resnet12",
-    "table_cells",
 ]

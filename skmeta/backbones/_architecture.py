@@ -51,7 +51,7 @@ class Architecture:
     Examples
     --------
     >>> from skmeta.backbones import build_backbone
-    >>> cells = build_backbone("table_cells", (3,), {"n_cells": 1, "n_nodes": 1, "width": 8})
+    >>> cells = build_backbone("cells", (3,), {"n_cells": 1, "n_nodes": 1, "width": 8})
     >>> cells.describe([[3.0, 0.0, 0.0, 0.0, 0.0]])
     Architecture(1 edge, 104 of 320 parameters)
       cell 0: 0 -> 1  linear    0.87

@@ -12,7 +12,7 @@ from torch import nn
 
 from skmeta._validation import suggest
 from skmeta.backbones._cell_network import CellNetwork
-from skmeta.backbones._cells import Filter, cells, image_cells, table_cells
+from skmeta.backbones._cells import Filter, cells
 from skmeta.backbones._conv4 import ConvBlock, conv4
 from skmeta.backbones._mlp import mlp
 from skmeta.backbones._normalization import convert_batch_norm, refuse_lazy
@@ -42,8 +42,6 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "mlp": mlp,
     "identity": identity,
     "cells": cells,
-    "image_cells": image_cells,
-    "table_cells": table_cells,
 }
 
 
@@ -57,7 +55,7 @@ def build_backbone(
 
     Parameters
     ----------
-    backbone : {"conv4", "resnet12", "mlp", "identity", "cells", "image_cells", "table_cells"} or \
+    backbone : {"conv4", "resnet12", "mlp", "identity", "cells", "cells", "cells"} or \
 torch.nn.Module
         A name, or a module of your own. A module is copied, keeps its weights, and has its batch
         normalisations replaced by :class:`EpisodeBatchNorm`.

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from skmeta.backbones._cell_network import CellNetwork, Skip, Zero, check_cells
 from skmeta.backbones._conv4 import ConvBlock
-from skmeta.backbones._images import check_image_shape
 from skmeta.backbones._mlp import ACTIVATIONS
 from skmeta.backbones._normalization import EpisodeBatchNorm
 from skmeta.exceptions import BackboneError
@@ -100,7 +99,7 @@ TABLE_OPERATIONS: dict[str, Callable[[int, Callable[[], nn.Module]], nn.Module]]
 }
 
 
-def image_cells(
+def _image_cells(
     input_shape: tuple[int, ...],
     *,
     n_channels: int = 32,
@@ -108,43 +107,10 @@ def image_cells(
     n_nodes: int = 2,
     operations: Sequence[str] = tuple(IMAGE_OPERATIONS),
 ) -> CellNetwork:
-    """Build a network of cells for images; a cell has one architecture for each of its edges.
-
-    The first block is that of ``conv4``. Every node normalises its sum by the statistics of the
-    episode; after each cell the resolution is halved.
-
-    Parameters
-    ----------
-    input_shape : tuple of int
-        (channels, height, width) of an image.
-    n_channels : int, default=32
-        Channels of all cells.
-    n_cells, n_nodes : int, default=3 and 2
-        Cells, and nodes of each.
-    operations : sequence of str, default=all
-        What an edge can be: ``"conv_3x3"``, ``"sep_conv_3x3"``, ``"sep_conv_5x5"`` and
-        ``"dil_conv_3x3"`` (one filter per channel, then a mixture of the channels),
-        ``"max_pool_3x3"``, ``"skip"``, ``"none"``.
-
-    Returns
-    -------
-    CellNetwork
-        Maps (n_samples, channels, height, width) to (n_samples, n_features).
-
-    Raises
-    ------
-    BackboneError
-        If the input is not an image, or an operation is unknown.
-
-    References
-    ----------
-    Elsken, Staffler, Metzen and Hutter (2020), Meta-learning of neural architectures for few-shot
-    learning, section 4 and appendix (the operations).
-    """
+    """Build cells for images: the first block is that of ``conv4``, each cell halves the image."""
     check_cells(n_cells, n_nodes, operations, tuple(IMAGE_OPERATIONS))
-    check_image_shape("image_cells", input_shape, for_tables="table_cells")
     return CellNetwork(
-        ConvBlock(input_shape[0], n_channels, "pool" if min(input_shape[1:]) > 1 else "none"),
+        ConvBlock(input_shape[0], n_channels, pool=min(input_shape[1:]) > 1),
         {name: partial(IMAGE_OPERATIONS[name], n_channels) for name in operations},
         lambda: nn.Sequential(OrderedDict(norm=EpisodeBatchNorm(n_channels), relu=nn.ReLU())),
         Halve(),
@@ -153,7 +119,7 @@ def image_cells(
     )
 
 
-def table_cells(
+def _table_cells(
     input_shape: tuple[int, ...],
     *,
     width: int = 40,
@@ -163,35 +129,7 @@ def table_cells(
     normalize: bool = False,
     operations: Sequence[str] = tuple(TABLE_OPERATIONS),
 ) -> CellNetwork:
-    """Build a network of cells for tables.
-
-    Parameters
-    ----------
-    input_shape : tuple of int
-        Shape of one row; it is flattened.
-    width : int, default=40
-        Features of all cells.
-    n_cells, n_nodes : int, default=1 and 2
-        Cells, and nodes of each.
-    activation : {"relu", "tanh", "gelu", "silu"}, default="relu"
-        Of the first layer, and in the operations.
-    normalize : bool, default=False
-        Whether nodes normalise their sums by the statistics of the episode.
-    operations : sequence of str, default=all
-        What an edge can be: ``"linear"`` (with the activation), ``"gated"`` (a linear layer whose
-        outputs are gated by another's), ``"residual"`` (a linear layer, added to its input),
-        ``"skip"``, ``"none"``.
-
-    Returns
-    -------
-    CellNetwork
-        Maps (n_samples, *input_shape) to (n_samples, width).
-
-    Raises
-    ------
-    BackboneError
-        If an operation or the activation is unknown.
-    """
+    """Build cells for tables."""
     check_cells(n_cells, n_nodes, operations, tuple(TABLE_OPERATIONS))
     if activation not in ACTIVATIONS:
         raise BackboneError(f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}.")
@@ -207,18 +145,34 @@ def table_cells(
 
 
 def cells(input_shape: tuple[int, ...], **params: Any) -> CellNetwork:
-    """Build :func:`image_cells` for rows that are images, :func:`table_cells` for others.
+    """Build a network of cells, whose operations :class:`~skmeta.learners.MetaNAS` chooses.
 
     Parameters
     ----------
     input_shape : tuple of int
-        Shape of one row.
+        Shape of one row: (channels, height, width) of an image, or that of a row of a table.
     **params
-        Parameters of these functions.
+        ``n_cells`` and ``n_nodes``: cells, and nodes of each (3 and 2 for images, 1 and 2 for
+        tables). ``operations``: names of what an edge can be; by default all. For images they are
+        ``"conv_3x3"``, ``"sep_conv_3x3"``, ``"sep_conv_5x5"``, ``"dil_conv_3x3"``,
+        ``"max_pool_3x3"``, ``"skip"`` and ``"none"``; for tables ``"linear"``, ``"gated"``,
+        ``"residual"``, ``"skip"`` and ``"none"``. Images have ``n_channels=32`` in all cells.
+        Tables have ``width=40`` features in all cells, ``activation="relu"`` (or ``"tanh"``,
+        ``"gelu"``, ``"silu"``), and ``normalize=False``: whether nodes normalise their sums.
 
     Returns
     -------
-    CellNetwork
-        The network.
+    torch.nn.Module
+        Maps (n_samples, *input_shape) to (n_samples, n_features).
+
+    Raises
+    ------
+    BackboneError
+        If an operation or the activation is unknown.
+
+    References
+    ----------
+    Elsken, Staffler, Metzen and Hutter (2020), Meta-learning of neural architectures for few-shot
+    learning, section 4 and appendix (the operations).
     """
-    return (image_cells if len(input_shape) == 3 else table_cells)(input_shape, **params)
+    return (_image_cells if len(input_shape) == 3 else _table_cells)(input_shape, **params)

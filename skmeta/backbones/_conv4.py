@@ -27,16 +27,15 @@ class ConvBlock(nn.Module):
     ----------
     in_channels, out_channels : int
         Channels before and after.
-    downsample : {"pool", "stride", "none"}
-        2x2 max-pooling, a convolution of stride 2, or neither.
+    pool : bool, default=True
+        Whether the resolution is halved, by 2x2 max-pooling.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, downsample: str) -> None:
+    def __init__(self, in_channels: int, out_channels: int, pool: bool = True) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, 3, 3))
         self.norm = EpisodeBatchNorm(out_channels)
-        self.stride = 2 if downsample == "stride" else 1
-        self.pool = downsample == "pool"
+        self.pool = pool
         # A patch has 9 * in_channels values. With few of them, statistics of the patches cost less
         # than those of the output.
         self.measures_patches = 2 * 9 * in_channels <= out_channels
@@ -52,7 +51,7 @@ class ConvBlock(nn.Module):
             self.norm.measure(maps)
             return self._finish(maps, *self._scale_and_shift(turn))
         if self.norm.training:
-            self.norm.mean, self.norm.var = convolved_moments(x, weight, self.stride)
+            self.norm.mean, self.norm.var = convolved_moments(x, weight)
         scale, shift = self._scale_and_shift(turn)
         folded = not self.norm.training
         if folded:
@@ -66,7 +65,7 @@ class ConvBlock(nn.Module):
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
-        return F.conv2d(x, weight, stride=self.stride, padding=1)
+        return F.conv2d(x, weight, padding=1)
 
     def _finish(self, maps: Tensor, scale: Tensor | None, shift: Tensor) -> Tensor:
         maps, shift = halve(maps) if self.pool else maps, shift[:, None, None]
@@ -91,7 +90,6 @@ def conv4(
     *,
     n_channels: int = 64,
     n_blocks: int = 4,
-    downsample: str = "pool",
 ) -> nn.Module:
     """Build the network of Vinyals et al. (2016), used by MAML and its successors.
 
@@ -103,9 +101,6 @@ def conv4(
         Filters of each block.
     n_blocks : int, default=4
         Number of blocks.
-    downsample : {"pool", "stride"}, default="pool"
-        How a block halves the resolution: 2x2 max-pooling, or a convolution of stride 2, as MAML
-        (Finn et al. 2017, section 5.2) uses on Omniglot.
 
     Returns
     -------
@@ -129,17 +124,12 @@ def conv4(
     torch.Size([5, 64])
     """
     check_image_shape("conv4", input_shape)
-    if downsample not in ("pool", "stride"):
-        raise BackboneError(f"downsample must be 'pool' or 'stride', got {downsample!r}.")
-    side = min(input_shape[1:])
-    for _ in range(n_blocks):
-        side = side // 2 if downsample == "pool" else (side + 1) // 2
-    if side == 0:
+    if min(input_shape[1:]) < 2**n_blocks:
         raise BackboneError(
             f"Backbone 'conv4' halves the image {n_blocks} times, but input_shape={input_shape} "
             f"is smaller than {2**n_blocks} pixels on a side. Images have the shape (channels, "
-            "height, width). If these do, lower n_blocks, or use downsample='stride'."
+            "height, width). If these do, lower n_blocks."
         )
     channels = [input_shape[0], *[n_channels] * n_blocks]
-    blocks = [ConvBlock(channels[i], channels[i + 1], downsample) for i in range(n_blocks)]
+    blocks = [ConvBlock(channels[i], channels[i + 1]) for i in range(n_blocks)]
     return nn.Sequential(*blocks, nn.Flatten())

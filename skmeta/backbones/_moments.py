@@ -65,7 +65,7 @@ class _Moments(torch.autograd.Function):
         return torch.addcmul(level.reshape(shape), x, slope.reshape(shape))
 
 
-def convolved_moments(x: Tensor, weight: Tensor, stride: int = 1) -> tuple[Tensor, Tensor]:
+def convolved_moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Compute the moments of a 3x3 convolution's output, without the output.
 
     Mean and covariance S of the input's 3x3 patches are enough: the output w.p of a patch p has
@@ -78,26 +78,22 @@ def convolved_moments(x: Tensor, weight: Tensor, stride: int = 1) -> tuple[Tenso
         Images.
     weight : Tensor of shape (c, c_in, 3, 3)
         Filters.
-    stride : int, default=1
-        Step of the convolution, whose padding is 1.
 
     Returns
     -------
     mean, var : Tensor of shape (c,)
-        Moments of ``conv2d(x, weight, stride=stride, padding=1)``.
+        Moments of ``conv2d(x, weight, padding=1)``.
     """
     with torch.autocast(x.device.type, enabled=False):
-        return _convolved_moments(x, weight, stride)
+        return _convolved_moments(x, weight)
 
 
-def _convolved_moments(x: Tensor, weight: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+def _convolved_moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     height, width = x.shape[2:]
     padded = F.pad(x, (1, 1, 1, 1))
     shifts = [(i, j) for i in range(3) for j in range(3)]
     # (c_in, 9, m), in the order of a filter's entries.
-    patches = torch.stack(
-        [padded[:, :, i : i + height : stride, j : j + width : stride] for i, j in shifts]
-    )
+    patches = torch.stack([padded[:, :, i : i + height, j : j + width] for i, j in shifts])
     patches = patches.permute(2, 0, 1, 3, 4).reshape(9 * x.shape[1], -1)
     centre = patches.mean(1)
     centred = patches - centre[:, None]

@@ -18,7 +18,6 @@ def load_omniglot(
     subset: str = "background",
     rotations: bool = False,
     return_X_y: bool = False,
-    as_frame: bool = False,
     dtype: Any = np.float32,
 ) -> Any:
     """Load Omniglot: 1,623 handwritten characters, each drawn by 20 people (classification).
@@ -43,8 +42,6 @@ def load_omniglot(
         Add each class rotated counter-clockwise by 90, 180 and 270 degrees, as further classes.
     return_X_y : bool, default=False
         Return ``(data, target)`` instead of a Bunch.
-    as_frame : bool, default=False
-        Return `data` as a pandas DataFrame and `target` as a Series.
     dtype : dtype, default=numpy.float32
         Type of `data` and `images`.
 
@@ -53,9 +50,9 @@ def load_omniglot(
     data : :class:`~sklearn.utils.Bunch`
         Dictionary-like object, with the following attributes.
 
-        data : {ndarray, DataFrame} of shape (n_samples, 784)
+        data : ndarray of shape (n_samples, 784)
             The images, row by row; 1 is ink. Sorted by class, then drawer.
-        target : {ndarray, Series} of shape (n_samples,), int64
+        target : ndarray of shape (n_samples,), int64
             The class, from 0 to 1622: the background set, then the evaluation set. The number does
             not depend on `subset`. A class rotated `k` times by 90 degrees has number
             ``target + 1623 * k``.
@@ -70,8 +67,6 @@ def load_omniglot(
             Who drew it, from 0 to 19: one of the 20 people that drew this alphabet.
         feature_names : list of str
             ``"pixel_0_0"`` to ``"pixel_27_27"``, row and column.
-        frame : DataFrame of shape (n_samples, 785) or None
-            `data` and `target`, if `as_frame` is True.
         DESCR : str
             Description of the data set.
 
@@ -103,17 +98,12 @@ def load_omniglot(
     y = np.repeat(np.concatenate([index + N_CLASSES * k for k in turns]), N_DRAWERS)
     feature_names = [f"pixel_{row}_{column}" for row in range(SIDE) for column in range(SIDE)]
 
-    frame = None
-    if as_frame:
-        frame = _frame(X, y, feature_names)
-        X, y = frame[feature_names], frame["target"]
     if return_X_y:
         return X, y
     alphabet = np.array([name.split("/")[0] for name in names])
     return Bunch(
         data=X,
         target=y,
-        frame=frame,
         target_names=np.array(
             [names[i] + (f"/rot{90 * k:03}" if k else "") for k in turns for i in index]
         ),
@@ -154,11 +144,3 @@ def _select(subset: str, split: np.ndarray) -> np.ndarray:
     else:
         chosen = np.isin(split, ("train", "validation") if subset == "trainval" else subset)
     return np.flatnonzero(chosen)
-
-
-def _frame(X: np.ndarray, y: np.ndarray, feature_names: list[str]) -> Any:
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise ImportError("as_frame=True needs pandas. Install it: pip install pandas.") from error
-    return pd.DataFrame(X, columns=feature_names).assign(target=y)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from skmeta._validation import suggest
@@ -39,7 +36,7 @@ def resolve_prior(prior: Any, kind: str, is_table: bool = True) -> MetaPrior | N
     TypeError
         If the argument is something else.
     ValueError
-        If it is a learner that is not fitted, or a string that is neither a name nor a file.
+        If it is a learner that is not fitted, or a string that is no name.
     """
     if prior is None:
         prior = NAMES[0] if is_table else NAMES[1]
@@ -54,11 +51,12 @@ def resolve_prior(prior: Any, kind: str, is_table: bool = True) -> MetaPrior | N
         )
     if isinstance(prior, str) and prior in NAMES:
         return load_table_prior(kind) if prior == "tabular" else None
-    if isinstance(prior, str | os.PathLike):
-        return _load(os.fspath(prior))
+    if isinstance(prior, str):
+        hint = suggest(prior, NAMES) or " A file is read by MetaPrior.load."
+        raise ValueError(f"prior={prior!r} is neither 'tabular' nor 'scratch'.{hint}")
     raise TypeError(
-        "prior must be a MetaPrior, a fitted meta-learner, the path of a prior, 'tabular', "
-        f"'scratch' or None, got {prior!r} of type {type(prior).__name__}."
+        "prior must be a MetaPrior, a fitted meta-learner, 'tabular', 'scratch' or None, got "
+        f"{prior!r} of type {type(prior).__name__}."
     )
 
 
@@ -157,19 +155,3 @@ def _prior_of_learner(learner: MetaLearner | AutoLearner) -> MetaPrior:
         )
     prior: MetaPrior = vars(learner)["prior_"]
     return prior
-
-
-def _load(path: str) -> MetaPrior:
-    if not Path(path).exists():
-        hint = suggest(path, NAMES) or " Pass the path of a file that exists."
-        raise ValueError(
-            f"prior={path!r} is neither 'tabular' nor 'scratch', and there is no such file.{hint}"
-        )
-    status = os.stat(path)
-    return _load_version(path, status.st_mtime_ns, status.st_size)
-
-
-@lru_cache(maxsize=4)
-def _load_version(path: str, changed_at: int, size: int) -> MetaPrior:
-    """Read a file once for as long as it does not change."""
-    return MetaPrior.load(path)

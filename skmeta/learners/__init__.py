@@ -25,7 +25,6 @@ from skmeta.learners.in_context import InContextLearner
 from skmeta.learners.learned_optimizers import (
     LearnedOptimizer,
     LSTMMetaLearner,
-    OptimizerTraining,
     PriorOptimizer,
 )
 
@@ -50,7 +49,6 @@ __all__ = [
     "MetaOptimizer",
     "MetaSGD",
     "NetworkLearner",
-    "OptimizerTraining",
     "PriorOptimizer",
     "ProtoNet",
     "Reptile",

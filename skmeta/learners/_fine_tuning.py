@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -41,7 +41,7 @@ class FineTuning(InnerLoopLearner):
     'FineTuning'
     """
 
-    inner_lr: Any = 0.01
+    inner_lr: float = 0.01
     n_inner_steps: int = 200
 
     default_head: ClassVar[str] = "zeros"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from skmeta._files import FileFormat, read_tensor_file, remove_leftovers, write_tensor_file
+from skmeta._files import FileFormat, read_tensor_file, write_tensor_file
 from skmeta.exceptions import CheckpointError
 
 FORMAT = FileFormat("skmeta.checkpoint", 2, "a checkpoint", "meta-training", CheckpointError)
@@ -26,7 +26,7 @@ _TENSOR, _ARRAY, _TUPLE, _PAIRS = "$tensor", "$array", "$tuple", "$pairs"
 
 
 def prepare_checkpoint(path: str | PathLike[str]) -> None:
-    """Make the folder of a checkpoint, and remove what killed runs left there.
+    """Make the folder of a checkpoint.
 
     Parameters
     ----------
@@ -50,7 +50,6 @@ def prepare_checkpoint(path: str | PathLike[str]) -> None:
             f"checkpoint={os.fspath(path)!r} cannot be written ({error}). "
             "Give the path of a file in a folder that you may write to."
         ) from error
-    remove_leftovers(path)
 
 
 def save_checkpoint(path: str | PathLike[str], fingerprint: str, content: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from skmeta.backbones import BACKBONES, Architecture, CellNetwork, build_backbone
+from skmeta.backbones import Architecture, CellNetwork, build_backbone
 from skmeta.exceptions import BackboneError
 
 
@@ -43,7 +43,7 @@ def plain_operation(edge, name, x):
 
 
 def test_a_mixed_edge_is_the_weighted_sum_of_its_operations():
-    network = make("image_cells", (2, 6, 6), n_channels=4, n_cells=1, n_nodes=1).train()
+    network = make("cells", (2, 6, 6), n_channels=4, n_cells=1, n_nodes=1).train()
     with torch.no_grad():
         network.architecture.copy_(torch.randn(1, 7, generator=torch.Generator().manual_seed(1)))
     x = torch.randn(5, 2, 6, 6, dtype=torch.float64)
@@ -59,7 +59,7 @@ def test_a_mixed_edge_is_the_weighted_sum_of_its_operations():
 
 @pytest.mark.parametrize("name", ["conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "max_pool_3x3"])
 def test_a_decided_network_is_the_plain_one_with_and_without_gradients(name):
-    network = make("image_cells", (1, 9, 9), n_channels=4, n_cells=2).train()
+    network = make("cells", (1, 9, 9), n_channels=4, n_cells=2).train()
     decide(network, [name, "none", "sep_conv_3x3", "skip", name, name])
     x = torch.randn(5, 1, 9, 9, dtype=torch.float64)
     first, second = network.edges[:3], network.edges[3:]
@@ -74,7 +74,7 @@ def test_a_decided_network_is_the_plain_one_with_and_without_gradients(name):
 
 
 def test_operations_without_a_share_are_computed_only_where_tasks_are_vectorised():
-    network = decide(make("table_cells", (3,), n_nodes=1), ["skip"])
+    network = decide(make("cells", (3,), n_nodes=1), ["skip"])
     with torch.no_grad():
         network.edges[0]["linear"][0].weight.fill_(torch.nan)
     x = torch.ones(2, 3).double()
@@ -96,7 +96,7 @@ def test_operations_without_a_share_are_computed_only_where_tasks_are_vectorised
 def test_table_operations_are_what_their_names_say():
     x = torch.randn(4, 3, dtype=torch.float64)
     for name in ("linear", "gated", "residual", "skip"):
-        network = decide(make("table_cells", (3,), width=6, n_nodes=1, activation="tanh"), [name])
+        network = decide(make("cells", (3,), width=6, n_nodes=1, activation="tanh"), [name])
         h, module = network.stem(x), network.edges[0][name]
         if name == "linear":
             expected = torch.tanh(F.linear(h, module[0].weight, module[0].bias))
@@ -112,14 +112,14 @@ def test_table_operations_are_what_their_names_say():
 
 
 def test_operations_are_of_one_size_at_the_start():
-    network = make("image_cells", (1, 20, 20), n_channels=16, n_cells=1, n_nodes=1)
+    network = make("cells", (1, 20, 20), n_channels=16, n_cells=1, n_nodes=1)
     x = torch.randn(20, 16, 20, 20, dtype=torch.float64)
     for name in ("conv_3x3", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3"):
         assert 0.5 < network.edges[0][name](x).std() < 1.5, name
 
 
 def test_parameters_are_counted():
-    network = make("image_cells", (1, 28, 28), n_channels=8, n_cells=2, n_nodes=2)
+    network = make("cells", (1, 28, 28), n_channels=8, n_cells=2, n_nodes=2)
     costs = dict(zip(network.operations, network.costs()[1].tolist(), strict=True))
     assert costs["conv_3x3"] == 8 * 8 * 9
     assert costs["sep_conv_5x5"] == 8 * 25 + 64
@@ -134,7 +134,7 @@ def test_parameters_are_counted():
 
 
 def test_an_architecture_is_readable():
-    network = make("table_cells", (3,), width=8, n_cells=2)
+    network = make("cells", (3,), width=8, n_cells=2)
     found = network.describe(torch.zeros(6, 5), [0, 4, 3, 1, 4, 2])
     assert repr(found).splitlines() == [
         "Architecture(6 edges, 320 of 1,760 parameters)",
@@ -157,25 +157,18 @@ def test_cells_are_those_of_the_input():
         network = make("cells", shape)
         assert isinstance(network, CellNetwork)
         assert name in network.operations
-    assert set(BACKBONES) >= {"cells", "image_cells", "table_cells"}
 
 
 @pytest.mark.parametrize(
-    ("name", "params", "match"),
+    ("shape", "params", "match"),
     [
-        ("image_cells", {"operations": ("conv_7x7",)}, "must be different names among"),
-        ("table_cells", {"operations": ("none",)}, "must have one besides 'none'"),
-        ("table_cells", {"operations": ("skip", "skip")}, "must be different names among"),
-        ("table_cells", {"n_cells": 0}, "n_cells and n_nodes must be 1 or more"),
-        ("table_cells", {"activation": "sine"}, "activation must be one of"),
+        ((1, 8, 8), {"operations": ("conv_7x7",)}, "must be different names among"),
+        ((4,), {"operations": ("none",)}, "must have one besides 'none'"),
+        ((4,), {"operations": ("skip", "skip")}, "must be different names among"),
+        ((4,), {"n_cells": 0}, "n_cells and n_nodes must be 1 or more"),
+        ((4,), {"activation": "sine"}, "activation must be one of"),
     ],
 )
-def test_bad_parameters(name, params, match):
-    shape = (1, 8, 8) if name == "image_cells" else (4,)
+def test_bad_parameters(shape, params, match):
     with pytest.raises(BackboneError, match=match):
-        build_backbone(name, shape, params)
-
-
-def test_images_have_three_axes():
-    with pytest.raises(BackboneError, match="'image_cells' needs images of shape"):
-        build_backbone("image_cells", (8,))
+        build_backbone("cells", shape, params)

@@ -42,16 +42,15 @@ def test_moments_in_single_precision(layout):
         torch.testing.assert_close(found, expected.float(), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [(6, 6), (5, 7)])
-def test_moments_of_a_convolution_without_its_output(size, stride):
+def test_moments_of_a_convolution_without_its_output(size):
     x, weight = draw(4, 2, *size), draw(5, 2, 3, 3, seed=1)
-    expected = primitive(F.conv2d(x, weight, stride=stride, padding=1))
-    for found, value in zip(convolved_moments(x, weight, stride), expected, strict=True):
+    expected = primitive(F.conv2d(x, weight, padding=1))
+    for found, value in zip(convolved_moments(x, weight), expected, strict=True):
         torch.testing.assert_close(found, value, rtol=1e-10, atol=1e-10)
     inputs = x.requires_grad_(), weight.requires_grad_()
-    assert torch.autograd.gradcheck(lambda *a: convolved_moments(*a, stride), inputs)
-    assert torch.autograd.gradgradcheck(lambda *a: convolved_moments(*a, stride), inputs)
+    assert torch.autograd.gradcheck(convolved_moments, inputs)
+    assert torch.autograd.gradgradcheck(convolved_moments, inputs)
 
 
 @pytest.mark.parametrize("size", [(4, 4), (5, 7)])

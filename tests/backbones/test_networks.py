@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from skmeta.backbones import BACKBONES, _conv4, build_backbone, conv4, identity, mlp, resnet12
+from skmeta.backbones import BACKBONES, _conv4, build_backbone, conv4, mlp, resnet12
+from skmeta.backbones._build import identity
 from skmeta.backbones._conv4 import ConvBlock
 from skmeta.exceptions import BackboneError
 
@@ -15,8 +16,8 @@ def draw(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def make_conv4(downsample="pool", shape=(2, 9, 8)):
-    params = {"n_channels": 4, "n_blocks": 2, "downsample": downsample}
+def make_conv4(shape=(2, 9, 8)):
+    params = {"n_channels": 4, "n_blocks": 2}
     module = build_backbone("conv4", shape, params, torch.Generator().manual_seed(0)).double()
     with torch.no_grad():
         for block in module[:2]:
@@ -29,7 +30,7 @@ def make_conv4(downsample="pool", shape=(2, 9, 8)):
 def plain_block(block):
     """The block as the papers write it: convolution, normalisation, ReLU, pooling."""
     out, into = block.weight.shape[:2]
-    conv = nn.Conv2d(into, out, 3, stride=block.stride, padding=1, bias=False)
+    conv = nn.Conv2d(into, out, 3, padding=1, bias=False)
     norm = nn.BatchNorm2d(out)
     parts = [conv, norm, nn.ReLU(), *([nn.MaxPool2d(2)] if block.pool else [])]
     plain = nn.Sequential(*parts).double()
@@ -40,9 +41,8 @@ def plain_block(block):
     return plain
 
 
-@pytest.mark.parametrize("downsample", ["pool", "stride"])
-def test_conv4_is_convolution_normalisation_relu_and_pooling(downsample):
-    module, x = make_conv4(downsample), draw(5, 2, 9, 8)
+def test_conv4_is_convolution_normalisation_relu_and_pooling():
+    module, x = make_conv4(), draw(5, 2, 9, 8)
     plain = nn.Sequential(*map(plain_block, module[:2]), nn.Flatten())
     torch.testing.assert_close(module(x), plain(x))
     plain(x).pow(2).sum().backward()
@@ -53,9 +53,8 @@ def test_conv4_is_convolution_normalisation_relu_and_pooling(downsample):
         torch.testing.assert_close(block.norm.bias.grad, expected[1].bias.grad)
 
 
-@pytest.mark.parametrize("downsample", ["pool", "stride"])
-def test_conv4_with_folded_statistics_equals_conv4_that_measures(downsample):
-    module, x = make_conv4(downsample), draw(5, 2, 9, 8)
+def test_conv4_with_folded_statistics_equals_conv4_that_measures():
+    module, x = make_conv4(), draw(5, 2, 9, 8)
     measured = module(x).detach()
     module.eval()
     torch.testing.assert_close(module(x), measured)
@@ -89,7 +88,7 @@ def test_images_computed_a_few_at_a_time_equal_all_at_once(n_bytes, measure, mon
 
 
 def test_a_block_without_halving():
-    block = ConvBlock(2, 3, "none").double()
+    block = ConvBlock(2, 3, pool=False).double()
     nn.init.normal_(block.weight, generator=torch.Generator().manual_seed(0))
     x = draw(4, 2, 5, 5)
     assert block(x).shape == (4, 3, 5, 5)
@@ -100,13 +99,10 @@ def test_a_block_without_halving():
     ("shape", "params", "n_features"),
     [
         ((1, 28, 28), {}, 64),
-        ((1, 28, 28), {"downsample": "stride"}, 256),
         ((3, 84, 84), {}, 1600),
         ((3, 84, 84), {"n_channels": 32}, 800),
         ((1, 8, 8), {"n_blocks": 3}, 64),
-        ((1, 8, 8), {"downsample": "stride"}, 64),
         ((2, 9, 12), {"n_blocks": 2, "n_channels": 4}, 24),
-        ((2, 9, 12), {"n_blocks": 2, "n_channels": 4, "downsample": "stride"}, 36),
     ],
 )
 def test_conv4_output_size(shape, params, n_features):
@@ -191,7 +187,6 @@ def test_resnet12_that_does_not_fit(shape, params, match):
         ((784,), {}, r"shape \(784,\). Pass input_shape, or use backbone='mlp'"),
         ((1, 28), {}, r"needs images of shape \(channels, height, width\)"),
         ((1, 15, 28), {}, r"smaller than 16 pixels on a side.*lower n_blocks"),
-        ((1, 28, 28), {"downsample": "mean"}, "downsample must be 'pool' or 'stride', got 'mean'"),
     ],
 )
 def test_conv4_that_does_not_fit(shape, params, match):

@@ -9,11 +9,11 @@ from skmeta.exceptions import PriorError
 BACKBONES = [
     ("mlp", (3,), {"hidden": (4, 5), "activation": "tanh"}),
     ("conv4", (1, 28, 28), {"n_channels": 3}),
-    ("conv4", (2, 9, 9), {"n_blocks": 1, "downsample": "stride"}),
+    ("conv4", (2, 9, 9), {"n_blocks": 1}),
     ("resnet12", (3, 9, 8), {"widths": (4, 5, 6)}),
     ("cells", (3,), {"n_cells": 2, "n_nodes": 3, "operations": ("skip", "none")}),
-    ("table_cells", (3,), {"width": 4, "normalize": True}),
-    ("image_cells", (1, 8, 8), {"n_channels": 2, "n_cells": 1}),
+    ("cells", (3,), {"width": 4, "normalize": True}),
+    ("cells", (1, 8, 8), {"n_channels": 2, "n_cells": 1}),
     ("identity", (4,), {}),
 ]
 
@@ -49,8 +49,8 @@ def test_the_weights_of_each_backbone_are_its_own(backbone, shape, params):
         ("conv4", (1, 99, 99), {"n_blocks": 10**9}, "ask for 1,000,000,000 layers"),
         ("resnet12", (3, 99, 99), {"widths": (1,) * 10**5}, "ask for 100,000 layers, but at most"),
         ("resnet12", (3, 99, 99), {"widths": 4}, "cannot be built: backbone_params of 'resnet12'"),
-        ("table_cells", (3,), {"n_nodes": 10**6}, "ask for 500,000,500,000 layers"),
-        ("table_cells", (3,), {"n_cells": [0] * 9}, "n_cells is a list, but must be an integer"),
+        ("cells", (3,), {"n_nodes": 10**6}, "ask for 500,000,500,000 layers"),
+        ("cells", (3,), {"n_cells": [0] * 9}, "n_cells is a list, but must be an integer"),
         ("MyNet", (3,), {}, "backbone must be one of .* got 'MyNet'"),
     ],
 )

@@ -200,6 +200,6 @@ def test_what_is_refused(sinusoids):
     plain = HierarchicalLinear(n_shot=5, n_query=5).fit(X, y, groups=groups).prior_
     with pytest.raises(PriorError, match="HierarchicalLinear has no network"):
         PriorModule(plain)
-    chosen = MetaNAS(backbone="table_cells", n_shot=5, n_query=5, **QUICK)
+    chosen = MetaNAS(backbone="cells", n_shot=5, n_query=5, **QUICK)
     with pytest.raises(PriorError, match="chooses the operations of its network"):
         PriorModule(chosen.fit(X, y, groups=groups).prior_)

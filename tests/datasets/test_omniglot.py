@@ -1,5 +1,4 @@
 import numpy as np
-import pandas as pd
 import pytest
 
 from skmeta.datasets import load_omniglot
@@ -83,21 +82,9 @@ def test_containers(dtype):
     bunch = load_omniglot(subset="validation", dtype=dtype)
     assert bunch.data.dtype == bunch.images.dtype == dtype
     assert bunch.target.dtype == np.int64
-    assert bunch.frame is None
     X, y = load_omniglot(subset="validation", return_X_y=True, dtype=dtype)
     np.testing.assert_array_equal(X, bunch.data)
     np.testing.assert_array_equal(y, bunch.target)
-
-
-def test_as_frame():
-    bunch = load_omniglot(subset="validation", as_frame=True)
-    X, y = load_omniglot(subset="validation", as_frame=True, return_X_y=True)
-    pd.testing.assert_frame_equal(X, bunch.data)
-    pd.testing.assert_series_equal(y, bunch.target)
-    assert list(X.columns) == bunch.feature_names
-    assert bunch.frame.shape == (3440, 785)
-    row, column = 5, 17
-    np.testing.assert_array_equal(X[f"pixel_{row}_{column}"], bunch.images[:, row, column])
 
 
 def test_unknown_subset_is_answered_with_the_known():

@@ -70,8 +70,6 @@ for optimizer in ("adam", "sgd"):
     _, status = os.waitpid(fork(checkpoint, "found", optimizer), 0)
     assert status == 0, status
     assert (folder / "found").read_bytes() == (folder / "expected").read_bytes(), optimizer
-    left = [name for name in os.listdir(folder) if name.endswith((".part", ".tmp"))]
-    assert left == [], left
     print(optimizer, killed, "kills", flush=True)
 """
 

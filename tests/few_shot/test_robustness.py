@@ -17,7 +17,6 @@ from skmeta.learners import (
     InContextLearner,
     ProtoNet,
 )
-from skmeta.priors import load_table_prior
 
 
 def small_prior(kind="classification", **settings):
@@ -152,22 +151,16 @@ def test_an_unknown_parameter_is_answered_with_the_nearest():
         MetaFewShotRegressor(zz=3)
 
 
-def test_a_fitted_learner_and_a_path_are_priors(tmp_path):
+def test_a_fitted_learner_is_a_prior():
     X, y = load_iris(return_X_y=True)
     learner = ProtoNet(n_way=2, n_shot=2, n_query=2, n_iterations=1, validation=0)
     learner.fit(X, y)
-    learner.prior_.save(tmp_path / "iris.skmeta")
     expected = MetaFewShotClassifier(learner.prior_).fit(X, y).predict_proba(X)
-    for prior in (learner, tmp_path / "iris.skmeta", str(tmp_path / "iris.skmeta")):
-        clf = MetaFewShotClassifier(prior).fit(X, y)
-        assert clf.prior is prior
-        np.testing.assert_allclose(clf.predict_proba(X), expected, rtol=1e-12)
-        np.testing.assert_allclose(clone(clf).fit(X, y).predict_proba(X), expected, rtol=1e-12)
-        assert np.isfinite(cross_val_score(MetaFewShotClassifier(prior), X, y, cv=2)).all()
-    # A file that changes is read again.
-    clf = MetaFewShotClassifier(tmp_path / "iris.skmeta")
-    load_table_prior("classification").save(tmp_path / "iris.skmeta")
-    assert clf.fit(X[::5], y[::5]).prior_.learner == "InContextLearner"
+    clf = MetaFewShotClassifier(learner).fit(X, y)
+    assert clf.prior is learner
+    np.testing.assert_allclose(clf.predict_proba(X), expected, rtol=1e-12)
+    np.testing.assert_allclose(clone(clf).fit(X, y).predict_proba(X), expected, rtol=1e-12)
+    assert np.isfinite(cross_val_score(MetaFewShotClassifier(learner), X, y, cv=2)).all()
 
 
 def test_rows_that_no_view_has_are_named():

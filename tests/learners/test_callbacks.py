@@ -143,13 +143,6 @@ def test_a_learner_in_closed_form_is_one_task(sinusoids):
     assert seen.fitted["fit", 0].prior_.digest == learner.prior_.digest
 
 
-def test_a_chosen_step_size_has_one_tree_of_tasks(sinusoids):
-    seen = Recorder()
-    small_maml(inner_lr="auto", n_iterations=3).set_callbacks(seen).fit(*sinusoids)
-    assert [name for _, name, _ in seen.ended] == ["meta-iteration"] * 3 + ["fit"]
-    assert seen.n_setups == seen.n_teardowns == 1
-
-
 def test_teardown_follows_an_error(sinusoids):
     seen = Recorder()
     X, y, groups = sinusoids

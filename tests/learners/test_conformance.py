@@ -16,7 +16,6 @@ from skmeta.learners import (
     MAMLPlusPlus,
     MetaNAS,
     MetaSGD,
-    OptimizerTraining,
     ProtoNet,
     Reptile,
 )
@@ -44,14 +43,11 @@ CASES = {
     "FineTuning": FineTuning(head_init="learned"),
     "LSTMMetaLearner": LSTMMetaLearner(),
     "LearnedOptimizer": LearnedOptimizer(),
-    "LearnedOptimizer-learn_start": LearnedOptimizer(
-        training=OptimizerTraining(1, objective="support", learn_start=True, parameter_scaling=1.0),
-    ),
+    "LearnedOptimizer-support": LearnedOptimizer(truncation=1, objective="support"),
     "LSTMMetaLearner-second_order": LSTMMetaLearner(first_order=False, head_init="shared"),
     "MetaNAS": MetaNAS(),
     "MetaNAS-second_order": MetaNAS(first_order=False, max_parameters=100),
-    "MetaNAS-reptile": MetaNAS(outer="reptile", search=ArchitectureSearch(annealing=(0.0, 0.5))),
-    "LSTMMetaLearner-query_statistics": LSTMMetaLearner(query_statistics=True),
+    "MetaNAS-annealing": MetaNAS(search=ArchitectureSearch(annealing=(0.0, 0.5))),
 }
 # A learner's variants, whose names have a dash, are slow.
 CHECKS = [

@@ -18,7 +18,6 @@ from skmeta.exceptions import PriorError
 from skmeta.learners import (
     MAML,
     LearnedOptimizer,
-    OptimizerTraining,
     PriorOptimizer,
     Validation,
 )
@@ -89,19 +88,19 @@ class PlainOptimizer(nn.Module):
 def plain_meta_gradient(learner, state, task, noise):
     """The loop of the paper: steps, losses, and a backward pass every ``truncation`` steps."""
     rule = PlainOptimizer(state)
-    rows = task.query if learner.training.objective == "query" else task.support
+    rows = task.query if learner.objective == "query" else task.support
     theta = {n: noise.get(f"start.{n}", v) for n, v in state.items() if is_weight(n)}
     leaves = theta = {n: v.clone().requires_grad_() for n, v in theta.items()}
-    scale, memory, total = noise.get("scale", torch.ones(())), None, 0.0
+    memory, total = None, 0.0
     for k in range(1, learner.n_inner_steps + 1):
         at = {n: v.detach().requires_grad_() for n, v in theta.items()}
         grads = torch.autograd.grad(plain_loss(at, task.support), at.values())
-        slope = torch.cat([g.reshape(-1) for g in grads]) * noise["loss_scale"] * scale
+        slope = torch.cat([g.reshape(-1) for g in grads]) * noise["loss_scale"]
         update, memory = rule(slope, memory)
-        pieces = (learner.inner_lr * scale * update).split([v.numel() for v in theta.values()])
+        pieces = (learner.inner_lr * update).split([v.numel() for v in theta.values()])
         theta = {n: v + p.reshape(v.shape) for (n, v), p in zip(theta.items(), pieces, strict=True)}
         total = total + plain_loss(theta, rows) / learner.n_inner_steps
-        if k % learner.training.truncation == 0 or k == learner.n_inner_steps:
+        if k % learner.truncation == 0 or k == learner.n_inner_steps:
             total.backward()
             theta = {n: v.detach() for n, v in theta.items()}
             memory = [tuple(part.detach() for part in pair) for pair in memory]
@@ -112,10 +111,7 @@ def plain_meta_gradient(learner, state, task, noise):
 @pytest.mark.parametrize("truncation", [1, 2, 5])
 @pytest.mark.parametrize("objective", ["query", "support"])
 def test_meta_gradient_is_that_of_the_papers_loop(truncation, objective):
-    learner = make_learner(
-        training=OptimizerTraining(truncation, objective=objective, parameter_scaling=0.7),
-        inner_lr=0.3,
-    )
+    learner = make_learner(truncation=truncation, objective=objective, inner_lr=0.3)
     context, task = make_context(), make_task()
     state = make_state(learner, context)
     gradient, _ = learner.meta_gradient(context, state, task)
@@ -128,30 +124,13 @@ def test_meta_gradient_is_that_of_the_papers_loop(truncation, objective):
             torch.testing.assert_close(gradient[name], expected[name], rtol=1e-8, atol=1e-11)
 
 
-def test_a_learned_start_receives_the_gradient_of_the_first_segment():
-    learner = make_learner(
-        training=OptimizerTraining(2, learn_start=True),
-    )
-    context, task = make_context(), make_task()
-    state = make_state(learner, context)
-    gradient, _ = learner.meta_gradient(context, state, task)
-    expected = plain_meta_gradient(learner, state, task, learner._draw(context, state, task))
-    for name in filter(is_weight, state):
-        assert gradient[name].abs().max() > 1e-6, name
-        torch.testing.assert_close(gradient[name], expected[name], rtol=1e-8, atol=1e-11)
-
-
-@pytest.mark.parametrize("learn_start", [False, True])
-def test_exact_gradient_equals_finite_differences(learn_start):
-    learner = make_learner(
-        first_order=False,
-        training=OptimizerTraining(None, learn_start=learn_start, parameter_scaling=0.5),
-    )
+def test_exact_gradient_equals_finite_differences():
+    learner = make_learner(first_order=False, truncation=None)
     context, task = make_context(), make_task()
     state = make_state(learner, context)
     gradient, _ = learner.meta_gradient(context, state, task)
     generator = torch.Generator().manual_seed(3)
-    moved = [n for n in state if n != "horizon" and (learn_start or not is_weight(n))]
+    moved = [n for n in state if n != "horizon" and not is_weight(n)]
     for _ in range(3):
         direction = {n: torch.randn(state[n].shape, generator=generator).double() for n in moved}
         up, down = (
@@ -166,11 +145,8 @@ def test_exact_gradient_equals_finite_differences(learn_start):
         assert found == pytest.approx((up - down) / 2e-6, rel=1e-5, abs=1e-8)
 
 
-def test_each_task_has_a_start_and_scales_of_its_own():
-    learner, context = (
-        make_learner(training=OptimizerTraining(parameter_scaling=2.0)),
-        make_context(),
-    )
+def test_each_task_has_a_start_and_a_scale_of_its_own():
+    learner, context = make_learner(), make_context()
     state = make_state(learner, context)
     draws = [learner._draw(context, state, make_task(seed)) for seed in range(40)]
     again = learner._draw(context, state, make_task(0))
@@ -179,8 +155,6 @@ def test_each_task_has_a_start_and_scales_of_its_own():
     assert scales.abs().max() <= 1
     assert scales.min() < -0.8
     assert scales.max() > 0.8
-    assert len(draws[0]["scale"]) == sum(v.numel() for n, v in state.items() if is_weight(n))
-    assert 1.5 < draws[0]["scale"].log().abs().max() <= 2
     name = "body.1.weight"
     assert not torch.equal(draws[0][f"start.{name}"], draws[1][f"start.{name}"])
     entries = draws[0][f"start.{name}"].reshape(-1).sort().values
@@ -192,7 +166,7 @@ def fitted():
     X, y, groups = make_sinusoid_tasks(100, 12, random_state=0)
     learner = LearnedOptimizer(
         backbone_params={"hidden": (10,)},
-        training=OptimizerTraining(objective="support"),
+        objective="support",
         n_hidden=8,
         n_inner_steps=10,
         n_shot=10,
@@ -437,12 +411,10 @@ def test_bad_input(fitted):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("n_inner_steps", 0), ("truncation", 0), ("objective", "both"), ("loss_scaling", -1.0)],
+    [("n_inner_steps", 0), ("truncation", 0), ("objective", "both")],
 )
 def test_parameters_out_of_range(name, value):
     X, y, groups = make_sinusoid_tasks(30, 20, random_state=0)
-    learner = LearnedOptimizer(training=OptimizerTraining())
-    prefix = "" if name in learner.get_params(deep=False) else "training__"
-    learner.set_params(**{f"{prefix}{name}": value})
+    learner = LearnedOptimizer(**{name: value})
     with pytest.raises(ValueError, match=f"The '{name}' parameter of .* must be"):
         learner.fit(X, y, groups)

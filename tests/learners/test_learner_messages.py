@@ -78,7 +78,7 @@ def test_a_class_as_backbone():
         ProtoNet(**SMALL, backbone=Net).fit(*make_classes())
 
 
-@pytest.mark.parametrize(("name", "near"), [("conv5", "conv4"), ("table_cell", "table_cells")])
+@pytest.mark.parametrize(("name", "near"), [("conv5", "conv4"), ("cell", "cells")])
 def test_a_mistyped_backbone(name, near):
     with pytest.raises(BackboneError, match=rf"got '{name}'\. Did you mean '{near}'\?"):
         ProtoNet(**SMALL, backbone=name).fit(*make_classes())

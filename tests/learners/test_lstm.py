@@ -1,7 +1,6 @@
 """The LSTM meta-learner against the paper's equations, coordinate by coordinate."""
 
 import math
-from dataclasses import replace
 from functools import partial
 
 import builders
@@ -11,10 +10,8 @@ import torch
 import torch.nn.functional as F
 from builders import tiny_mlp
 from scipy.special import expit
-from torch import nn
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.backbones import EpisodeBatchNorm
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import LSTMMetaLearner
 from skmeta.learners.learned_optimizers import _lstm
@@ -203,31 +200,6 @@ def test_preprocessing(x):
     (slope,) = torch.autograd.grad(found.sum(), value)
     expected = 1 / (10 * x) if abs(x) >= math.exp(-10) else math.exp(10)
     assert float(slope) == pytest.approx(expected)
-
-
-def test_query_statistics_are_used_in_meta_training_only():
-    def module():
-        return nn.Sequential(nn.Linear(N_FEATURES, 4), EpisodeBatchNorm(4), nn.Tanh())
-
-    generator = torch.Generator().manual_seed(3)
-    net = module()
-    with torch.no_grad():
-        net[0].weight.copy_(torch.randn(4, N_FEATURES, generator=generator))
-        net[0].bias.zero_()
-    context, task = make_context(module=net), make_task()
-    paper, default = make_learner(query_statistics=True), make_learner()
-    transductive = replace(context, transductive=True)
-    state = make_state(default, context)
-    cases = [(paper, context), (default, context), (default, transductive)]
-    losses = [float(learner.meta_loss(at, state, task)[0]) for learner, at in cases]
-    assert losses[0] == pytest.approx(losses[2], rel=1e-9)
-    assert abs(losses[0] - losses[1]) > 1e-3
-    outputs = [
-        learner.forward(at, learner.adapt(at, state, task.support), task.query.x)
-        for learner, at in cases
-    ]
-    torch.testing.assert_close(outputs[0], outputs[1], rtol=1e-9, atol=1e-12)
-    assert not torch.allclose(outputs[0], outputs[2], rtol=1e-2)
 
 
 @pytest.mark.slow

@@ -17,10 +17,8 @@ from skmeta.learners import (
     ALPaCA,
     ExecutionOptions,
     FineTuning,
-    LearnedOptimizer,
     LSTMMetaLearner,
     MetaSGD,
-    OptimizerTraining,
     ProtoNet,
     Reptile,
     TaskSampling,
@@ -215,7 +213,7 @@ def test_a_learner_without_weights_is_only_validated():
 
 
 @pytest.mark.parametrize(
-    "make", [ALPaCA, ANIL, FineTuning, LearnedOptimizer, LSTMMetaLearner, MAML, MetaSGD, Reptile]
+    "make", [ALPaCA, ANIL, FineTuning, LSTMMetaLearner, MAML, MetaSGD, Reptile]
 )
 def test_frozen_weights_stay(make):
     module = nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 4))
@@ -223,8 +221,6 @@ def test_frozen_weights_stay(make):
     settings = {n: v for n, v in SMALL.items() if n != "backbone_params"} | {"meta_lr": 0.1}
     if "inner_lr" in make().get_params() and make is not ALPaCA:
         settings["n_inner_steps"] = 2
-    if make is LearnedOptimizer:
-        settings["training"] = OptimizerTraining(learn_start=True)
     X, y, groups = make_sinusoids(12, seed=0)
     learner = make(backbone=module, **settings).fit(X, y, groups)
     weight = module[0].weight.numpy()

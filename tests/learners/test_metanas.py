@@ -246,22 +246,6 @@ def test_images_in_every_way_of_execution():
             torch.testing.assert_close(other[name], found[0][name], rtol=1e-7, atol=1e-10)
 
 
-def test_reptile_outside_moves_weights_and_architecture_to_the_end():
-    learner = MetaNAS(
-        outer="reptile",
-        n_inner_steps=2,
-        search=ArchitectureSearch(temperature=(1.0, 0.05), annealing=(0.2, 0.7)),
-    )
-    context = make_context(0.5)
-    state, task = make_state(learner, context), make_task()
-    gradient, _ = learner.meta_gradient(context, state, task)
-    rows = Rows(*(torch.cat(parts) for parts in zip(*task, strict=True)))
-    adapted = learner.adapt(context, state, rows)
-    for name in (ALPHA, "body.edges.0.linear.0.weight"):
-        torch.testing.assert_close(gradient[name], state[name] - adapted[name])
-        assert gradient[name].abs().max() > 0
-
-
 @pytest.fixture(scope="module")
 def fitted():
     X, y, groups = make_sinusoid_tasks(200, 15, random_state=0)

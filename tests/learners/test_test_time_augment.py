@@ -166,7 +166,7 @@ def test_a_regression_of_images(digits):
 def test_the_chosen_architecture_is_that_of_the_task_itself(digits):
     X, y = digits
     settings = SMALL | {
-        "backbone": "image_cells",
+        "backbone": "cells",
         "backbone_params": {"n_cells": 1, "n_nodes": 2, "n_channels": 4},
         "input_shape": (1, 8, 8),
     }

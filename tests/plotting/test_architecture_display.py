@@ -10,7 +10,7 @@ from skmeta.plotting import ArchitectureDisplay
 
 
 def test_shares_and_choices_are_drawn():
-    network = build_backbone("table_cells", (3,), {"width": 8})
+    network = build_backbone("cells", (3,), {"width": 8})
     alpha = torch.tensor([[0.0, 1, 2, 3, 9], [0.0, 0, 0, 0, 5], [3.0, 0, 0, 0, 0]])
     fitted = SimpleNamespace(architecture_=network.describe(alpha))
     display = ArchitectureDisplay.from_estimator(fitted)

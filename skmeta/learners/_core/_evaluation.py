@@ -173,8 +173,6 @@ def evaluate(
     source = problem.train
     warn_if_reused(prior, source.sampler.names, problem.names_kind)
     own = {name: getattr(learner, name) for name, _ in settings_by_role(learner, "prior")}
-    if own.get("inner_lr") == "auto":
-        own["inner_lr"] = prior.learner_params["inner_lr"]  # What was chosen.
     session, state = read_prior(
         prior,
         type(learner),

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple
 
 import torch
-from sklearn.base import clone
 from torch import Tensor
 
-from skmeta._sklearn_compat import (
-    Interval,
-    StrOptions,
-    drop_callbacks,
-    share_callback_parent,
-)
+from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import Rows, State
-from skmeta.exceptions import SkmetaWarning
 from skmeta.learners._core._context import Context
 from skmeta.learners._core._heads import (
     HEADS,
@@ -29,22 +21,15 @@ from skmeta.learners._core._heads import (
     prototype_head,
     start_head,
 )
-from skmeta.learners._core._options import Validation, task_type_parameter
+from skmeta.learners._core._options import task_type_parameter
 from skmeta.learners._core._outer_loop import NetworkLearner
-from skmeta.learners._core._parameters import as_option, parameter
+from skmeta.learners._core._parameters import parameter
 
 Memory = dict[str, Any]
 """What an inner optimizer carries from step to step: tensors, and the number of steps."""
 
 Measured = tuple[Tensor, State]
 """Features of a support set, and their normalisation statistics."""
-
-
-# Step sizes that inner_lr="auto" tries, and the share of the meta-iterations of each trial. A trial
-# is measured on at least this share of the tasks.
-_STEP_SIZES = (0.01, 0.03, 0.1, 0.3)
-_TRIAL_SHARE, _TRIAL_VALIDATION = 0.1, 0.2
-_DEFAULT_STEP_SIZE = 0.1
 
 
 class Point(NamedTuple):
@@ -85,11 +70,8 @@ class InnerLoopLearner(NetworkLearner):
         ``learned`` for groups and regressions; for tasks drawn from classes it is ``prototype``,
         or ``zeros`` for FineTuning. Where all rows are equal (``shared``, ``zeros``), the first
         gradient step moves the head alone.
-    inner_lr : float or "auto", default=0.1
-        Step size of the inner loop (alpha in the papers). ``auto`` meta-trains for a tenth of the
-        iterations with each of four step sizes, from 0.01 to 0.3, and takes the one with the least
-        loss on held-out tasks. A run that is resumed from a checkpoint tries them again: give
-        ``random_state``, so that it finds the same.
+    inner_lr : float, default=0.1
+        Step size of the inner loop (alpha in the papers).
     n_inner_steps : int, default=1
         Number of gradient steps of the adaptation to a task.
     inner_clip_norm : float or None, default=None
@@ -104,27 +86,12 @@ class InnerLoopLearner(NetworkLearner):
 
     task_type: str = task_type_parameter()
     head_init: str = parameter("auto", StrOptions(set(HEADS)))
-    inner_lr: Any = parameter(0.1, Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}))
+    inner_lr: float = parameter(0.1, Interval(Real, 0, None, closed="neither"))
     n_inner_steps: int = parameter(1, Interval(Integral, 0, None, closed="left"))
     inner_clip_norm: float | None = parameter(None, Interval(Real, 0, None, closed="neither"), None)
 
     # What head_init="auto" means for tasks whose classes are new each time.
     default_head: ClassVar[str] = "prototype"
-
-    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
-        if not isinstance(self.inner_lr, str):
-            super().fit(X, y, groups)
-            return self
-        fitted = clone(self)
-        fitted.inner_lr = choose_step_size(self, X, y, groups)
-        share_callback_parent(self, fitted)
-        fitted.fit(X, y, groups)
-        for name, value in vars(fitted).items():
-            if name.endswith("_"):
-                setattr(self, name, value)
-        return self
-
-    fit.__doc__ = NetworkLearner.fit.__doc__
 
     def is_first_order(self) -> bool:
         """Whether the outer gradient ignores how the inner gradients depend on the prior."""
@@ -369,50 +336,6 @@ class GradientLearner(InnerLoopLearner):
 
     def is_first_order(self) -> bool:
         return self.first_order
-
-
-def choose_step_size(learner: InnerLoopLearner, X: Any, y: Any, groups: Any) -> float:
-    """Choose the step size of the inner loop on held-out tasks.
-
-    A learner is meta-trained for a tenth of its iterations with each of a few step sizes. The one
-    with the least validation loss is chosen.
-
-    Parameters
-    ----------
-    learner : InnerLoopLearner
-        Its settings; ``inner_lr`` is ignored.
-    X, y, groups
-        As ``fit`` takes them.
-
-    Returns
-    -------
-    float
-        The step size; 0.1 if there are too few tasks to hold some out.
-    """
-    n_iterations = max(1, round(_TRIAL_SHARE * learner.n_iterations))
-    validation = clone(as_option(Validation, learner.validation)).set_params(every=n_iterations)
-    validation.fraction = max(validation.fraction, _TRIAL_VALIDATION)
-    losses = {}
-    for step_size in _STEP_SIZES:
-        # Clones copy a generator of random numbers too, so all trials have the same tasks.
-        trial = clone(learner).set_params(
-            inner_lr=step_size,
-            n_iterations=n_iterations,
-            validation=validation,
-            checkpoint=None,
-            verbose=0,
-        )
-        drop_callbacks(trial)
-        with warnings.catch_warnings():
-            # What is wrong with the data is reported by the meta-training that follows.
-            warnings.simplefilter("ignore", SkmetaWarning)
-            try:
-                history = trial.fit(X, y, groups).history_
-            except ArithmeticError:  # The step is too long.
-                continue
-        if "validation_loss" in history:
-            losses[step_size] = min(history["validation_loss"])
-    return min(losses, key=lambda size: losses[size]) if losses else _DEFAULT_STEP_SIZE
 
 
 def clip(gradient: State, largest: float) -> State:

@@ -104,11 +104,8 @@ def resolve_input_shape(
     """Return the shape of one row; without one, a convolution takes square grey images."""
     if input_shape is None:
         side = math.isqrt(n_features)
-        if (
-            isinstance(backbone, str)
-            and backbone in ("conv4", "resnet12", "image_cells")
-            and side * side == n_features
-        ):
+        is_convolution = isinstance(backbone, str) and backbone in ("conv4", "resnet12")
+        if is_convolution and side * side == n_features:
             return (1, side, side)
         return (n_features,)
     if math.prod(input_shape) != n_features:

@@ -73,8 +73,8 @@ class NetworkLearner(OuterLoopLearner):
     ----------
     backbone : str or torch.nn.Module, default="mlp"
         Network that turns a row into features: ``"mlp"``, ``"conv4"``, ``"resnet12"``,
-        ``"identity"``, ``"cells"``, ``"image_cells"`` or ``"table_cells"``. A module of your own
-        maps ``(n_rows, *input_shape)`` to ``(n_rows, n_features)``; dropout in it is inactive.
+        ``"identity"`` or ``"cells"``. A module of your own maps
+        ``(n_rows, *input_shape)`` to ``(n_rows, n_features)``; dropout in it is inactive.
     backbone_params : dict or None, default=None
         Keyword arguments of a named backbone, such as ``{'hidden': (64, 64)}``.
     input_shape : tuple of int or None, default=None

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
 
-from skmeta._sklearn_compat import Interval, StrOptions
+from skmeta._sklearn_compat import Interval
 from skmeta.backbones import Architecture
-from skmeta.backend import Execution, Network, Rows, State, TaskTensors
+from skmeta.backend import Network, Rows, State
 from skmeta.exceptions import BackboneError
 from skmeta.learners._core import (
     Context,
@@ -22,7 +21,6 @@ from skmeta.learners._core import (
     Memory,
     parameter,
     read_prior,
-    reptile_gradient,
 )
 from skmeta.learners.architecture._choice import ALPHA, AnnealedNetwork
 
@@ -83,9 +81,6 @@ class MetaNAS(GradientLearner):
         How operations are chosen.
     max_parameters : int or None, default=None
         Budget of the network that is left when the choice is made, without the head.
-    outer : {"maml", "reptile"}, default="maml"
-        How meta-training moves the prior: by the gradient of the query loss after adaptation, or
-        towards where adaptation ends.
     %(parameters)s
 
     Attributes
@@ -126,7 +121,6 @@ class MetaNAS(GradientLearner):
     first_order: bool = True
     search: Any = parameter(None, ArchitectureSearch, None)
     max_parameters: int | None = parameter(None, Interval(Integral, 1, None, closed="left"), None)
-    outer: str = parameter("maml", StrOptions({"maml", "reptile"}), role="training")
 
     for_users: ClassVar[tuple[str, ...]] = ("architecture_",)
 
@@ -217,20 +211,6 @@ class MetaNAS(GradientLearner):
         rates = {ALPHA: self._options.lr}
         return {n: v - rates.get(n, self.inner_lr) * gradient[n] for n, v in fast.items()}, memory
 
-    def meta_gradient(
-        self, context: Context, state: State, task: TaskTensors
-    ) -> tuple[State, dict[str, Tensor]]:
-        if self.outer == "reptile":
-            return reptile_gradient(self, context, state, task)
-        return super().meta_gradient(context, state, task)
-
-    def mean_gradient(
-        self, context: Context, state: State, tasks: TaskTensors, execution: Execution
-    ) -> tuple[State, dict[str, Tensor]]:
-        if self.outer == "reptile":
-            return super().mean_gradient(context, state, tasks, execution)
-        return execution.gradient(partial(self.meta_loss, context), state, tasks)
-
     def _annealed(self, context: Context, step: int) -> Context:
         return replace(context, network=cast(Network, self._annealed_network(context, step)))
 
@@ -239,7 +219,7 @@ class MetaNAS(GradientLearner):
         if context.network.cells is None:
             raise BackboneError(
                 f"MetaNAS chooses the operations of cells, but backbone={self.backbone!r} has "
-                "none. Use 'cells', 'image_cells' or 'table_cells', or a CellNetwork of your own."
+                "none. Use backbone='cells'."
             )
         options = self._options
         begin, end = options.annealing

@@ -2,9 +2,8 @@
 
 from skmeta.learners.learned_optimizers._learned_optimizer import (
     LearnedOptimizer,
-    OptimizerTraining,
 )
 from skmeta.learners.learned_optimizers._lstm import LSTMMetaLearner
 from skmeta.learners.learned_optimizers._prior_optimizer import PriorOptimizer
 
-__all__ = ["LSTMMetaLearner", "LearnedOptimizer", "OptimizerTraining", "PriorOptimizer"]
+__all__ = ["LSTMMetaLearner", "LearnedOptimizer", "PriorOptimizer"]

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, ClassVar
 
 import torch
@@ -17,7 +17,6 @@ from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import Execution, State, TaskTensors, to_numpy, tree_map
 from skmeta.learners._core import (
     Context,
-    Declared,
     GradientLearner,
     Memory,
     Point,
@@ -28,42 +27,9 @@ from skmeta.learners._core import (
 from skmeta.learners.learned_optimizers._learned_update import initial_rule, learned_step
 from skmeta.learners.learned_optimizers._prior_optimizer import PriorOptimizer
 
-
-@dataclass(repr=False)
-class OptimizerTraining(Declared):
-    """What a learned optimizer is trained on, for the parameter ``training``.
-
-    Parameters
-    ----------
-    truncation : int or None, default=20
-        Number of steps that meta-training back-propagates through at once; None: all of them.
-    objective : {"query", "support"}, default="query"
-        Loss that meta-training descends: that of the query set, to learn tasks of few rows, or
-        that of the support set, to minimise a given loss.
-    learn_start : bool, default=False
-        Whether the weights that a task starts from are learned, too. An optimizer for other
-        networks should know many starts.
-    loss_scaling : float, default=1.0
-        Meta-training multiplies the loss that the optimizer sees by exp(u), with u in
-        [-loss_scaling, loss_scaling] for each task.
-    parameter_scaling : float, default=0.0
-        The same for each parameter: the optimizer sees each one multiplied by its own factor.
-
-    Examples
-    --------
-    >>> from skmeta.learners import LearnedOptimizer, OptimizerTraining
-    >>> learner = LearnedOptimizer(training=OptimizerTraining(objective="support"))
-    """
-
-    truncation: int | None = parameter(
-        20, Interval(Integral, 1, None, closed="left"), None, role="training"
-    )
-    objective: str = parameter("query", StrOptions({"query", "support"}), role="training")
-    learn_start: bool = parameter(False, "boolean", role="training")
-    loss_scaling: float = parameter(1.0, Interval(Real, 0, None, closed="left"), role="training")
-    parameter_scaling: float = parameter(
-        0.0, Interval(Real, 0, None, closed="left"), role="training"
-    )
+# Meta-training multiplies the loss that the optimizer sees by exp(u), with u in [-1, 1], for each
+# task.
+_LOSS_SCALING = 1.0
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -77,8 +43,11 @@ class LearnedOptimizer(GradientLearner):
 
     Parameters
     ----------
-    training : OptimizerTraining or None, default=None
-        What the optimizer is trained on.
+    truncation : int or None, default=20
+        Number of steps that meta-training back-propagates through at once; None: all of them.
+    objective : {"query", "support"}, default="query"
+        Loss that meta-training descends: that of the query set, to learn tasks of few rows, or
+        that of the support set, to minimise a given loss.
     %(parameters)s
 
     Attributes
@@ -91,8 +60,8 @@ class LearnedOptimizer(GradientLearner):
 
     Notes
     -----
-    In meta-training each task has its own scales and, unless ``training`` says otherwise, its own
-    start: the drawn weights with the entries of each tensor permuted. Both are computed from the
+    In meta-training each task has its own scale of the loss and its own start: the drawn weights
+    with the entries of each tensor permuted. Both are computed from the
     task's support rows, so that a run can be repeated. Back-propagation through a limited number
     of steps at once keeps memory constant in the horizon.
 
@@ -120,11 +89,14 @@ class LearnedOptimizer(GradientLearner):
     >>> optimizer = learner.optimizer(network.parameters())
     """
 
-    inner_lr: Any = 0.1
+    inner_lr: float = 0.1
     n_inner_steps: int = 20
     first_order: bool = True
     n_hidden: int = parameter(20, Interval(Integral, 1, None, closed="left"))
-    training: Any = parameter(None, OptimizerTraining, None, role="training")
+    truncation: int | None = parameter(
+        20, Interval(Integral, 1, None, closed="left"), None, role="training"
+    )
+    objective: str = parameter("query", StrOptions({"query", "support"}), role="training")
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_inner_steps": [Interval(Integral, 1, None, closed="left")],
@@ -170,11 +142,6 @@ class LearnedOptimizer(GradientLearner):
 
     # --------------------------------------------------------------------------- meta-training
 
-    @property
-    def _options(self) -> OptimizerTraining:
-        options: OptimizerTraining = self.training or OptimizerTraining()
-        return options
-
     def meta_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -208,7 +175,7 @@ class LearnedOptimizer(GradientLearner):
         total: State | None = None
         carry, done = None, 0
         while done < self.n_inner_steps:
-            n_steps = min(self._options.truncation or self.n_inner_steps, self.n_inner_steps - done)
+            n_steps = min(self.truncation or self.n_inner_steps, self.n_inner_steps - done)
             segment = partial(self._segment, context, item, n_steps, carry)
             gradient, (carry, metrics) = torch.func.grad(segment, has_aux=True)(state)
             total = gradient if total is None else tree_map(torch.add, total, gradient)
@@ -229,11 +196,10 @@ class LearnedOptimizer(GradientLearner):
         if carry is None:
             start = {n.removeprefix("start."): v for n, v in noise.items() if "start." in n}
             point = self._start_point(context, state | start, task.support)
-            scales: Memory = {n: v for n, v in noise.items() if "scale" in n}
-            point = point._replace(memory=scales)
+            point = point._replace(memory={"loss_scale": noise["loss_scale"]})
         else:
             point = Point(carry[0], None, carry[1], 0)
-        rows = task.query if self._options.objective == "query" else task.support
+        rows = task.query if self.objective == "query" else task.support
         total = task.query.w.new_zeros(())
         for _ in range(n_steps):
             point = self._take_step(context, state, point, task.support)
@@ -247,24 +213,15 @@ class LearnedOptimizer(GradientLearner):
         return total / self.n_inner_steps, ((point.fast, point.memory), metrics)
 
     def _draw(self, context: Context, state: Mapping[str, Tensor], task: TaskTensors) -> State:
-        """Draw the scales of a task, and the weights that it starts from."""
-        support, options = task.support, self._options
+        """Draw the scale of a task's loss, and the weights that it starts from."""
+        support = task.support
         seen = support.w > 0
         content = b"".join(to_numpy(values[seen]).tobytes() for values in support)
         generator = torch.Generator().manual_seed(zlib.crc32(content))
-
-        def scale(width: float, n: int) -> Tensor:
-            draw = 2 * torch.rand(n, generator=generator, dtype=torch.float64) - 1
-            return torch.exp(width * draw).to(support.w)
-
-        noise = {"loss_scale": scale(options.loss_scaling, 1)[0]}
-        if options.parameter_scaling > 0:
-            n_body = sum(v.numel() for n, v in state.items() if n.startswith("body."))
-            n_head = context.n_outputs * (context.network.n_features + 1)
-            noise["scale"] = scale(options.parameter_scaling, n_body + n_head)
-        if not options.learn_start:
-            for name, value in state.items():
-                if name.startswith(("body.", "head.")):
-                    order = torch.randperm(value.numel(), generator=generator).to(value.device)
-                    noise[f"start.{name}"] = value.reshape(-1)[order].reshape(value.shape)
+        draw = 2 * torch.rand(1, generator=generator, dtype=torch.float64) - 1
+        noise = {"loss_scale": torch.exp(_LOSS_SCALING * draw).to(support.w)[0]}
+        for name, value in state.items():
+            if name.startswith(("body.", "head.")):
+                order = torch.randperm(value.numel(), generator=generator).to(value.device)
+                noise[f"start.{name}"] = value.reshape(-1)[order].reshape(value.shape)
         return noise

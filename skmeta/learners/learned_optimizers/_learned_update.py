@@ -101,13 +101,12 @@ def learned_step(
         memory["guard"], theta, slope = guard_loss(
             memory["guard"], theta, slope, value, step, state["horizon"]
         )
-    seen = preprocess_gradient(slope * memory.get("loss_scale", 1.0) * memory.get("scale", 1.0))
+    seen = preprocess_gradient(slope * memory.get("loss_scale", 1.0))
     for name in _LAYERS:
         before = (memory.get(f"{name}.{n}") for n in ("hidden", "cell"))
         seen, cell = lstm_cell(state, name, seen, *before)
         memory |= {f"{name}.hidden": seen, f"{name}.cell": cell}
     update = lr * (state["out.weight"] @ seen + state["out.bias"])
-    update = update * memory.get("scale", 1.0)
     if is_guarded:
         update = bound_step(update, slope, step, state["horizon"])
     if is_guarded and value is not None:

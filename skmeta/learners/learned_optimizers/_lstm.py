@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from skmeta._sklearn_compat import Interval, StrOptions
-from skmeta.backend import State, TaskTensors
+from skmeta._sklearn_compat import Interval
+from skmeta.backend import State
 from skmeta.learners._core import Context, GradientLearner, Memory, parameter
 from skmeta.learners.learned_optimizers._recurrent import (
     lstm_cell,
@@ -40,9 +40,6 @@ class LSTMMetaLearner(GradientLearner):
 
     Parameters
     ----------
-    query_statistics : bool, default=False
-        Whether meta-training normalises query rows by their own batch statistics, as the paper
-        does; predictions stay as ``transductive`` says.
     %(parameters)s
 
     Attributes
@@ -51,11 +48,10 @@ class LSTMMetaLearner(GradientLearner):
 
     Notes
     -----
-    The paper normalises query rows by their own statistics in meta-training and, for a new
-    task, by the support set's; ``query_statistics=True`` does so. By default both use the
-    support set's. Statistics are those at the adapted weights; the authors' code averages them
-    over the steps. When an adaptation is continued (``partial_fit``), the LSTM starts again from
-    the adapted weights.
+    The paper normalises query rows by their own statistics in meta-training and, for a new task, by
+    the support set's. Here both use the support set's. Statistics are those at the adapted weights;
+    the authors' code averages them over the steps. When an adaptation is continued
+    (``partial_fit``), the LSTM starts again from the adapted weights.
 
     References
     ----------
@@ -72,16 +68,15 @@ class LSTMMetaLearner(GradientLearner):
     'LSTMMetaLearner'
     """
 
-    inner_lr: Any = 0.01
+    inner_lr: float = 0.01
     n_inner_steps: int = 5
     first_order: bool = True
     n_hidden: int = parameter(20, Interval(Integral, 1, None, closed="left"))
-    query_statistics: bool = parameter(False, "boolean", role="training")
 
     can_be_recorded: ClassVar[bool] = True
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "inner_lr": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
+        "inner_lr": [Interval(Real, 0, 1, closed="neither")],
     }
 
     def skips_zero_gradient(self, state: Mapping[str, Tensor]) -> bool:
@@ -127,13 +122,6 @@ class LSTMMetaLearner(GradientLearner):
             "gates.before": gates[:, self.n_hidden + 1 :],
             "gates.bias": torch.stack([state[f"gate.{n}.bias"] for n in ("forget", "input")]),
         }
-
-    def meta_loss(
-        self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        if not self.query_statistics:
-            return super().meta_loss(context, state, task)
-        return super().meta_loss(replace(context, transductive=True), state, task)
 
 
 def _step(rule: State, theta: Tensor, slope: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
