@@ -17,6 +17,7 @@ up to 2,000 others are the test set, which no search sees. Scores are balanced a
 ``halving``    HalvingRandomSearchCV: 90 candidates on a ninth of the rows, then fewer on more: the
                rows of 30 candidates
 ``optuna``     OptunaSearchCV (TPE), 30 candidates; conditional spaces are joined to one
+``optuna-gp``  the same with Optuna's GPSampler, of the estimators that are named
 ``skopt``      BayesSearchCV, 30 candidates, of two estimators, as it is slow
 
 Regret is normalised by the best and the worst validation score that any method found for the
@@ -24,8 +25,8 @@ estimator on the data set, where scores further below the median of random searc
 best one's distance from it count as that (an R2 of minus a million would else hide all other
 differences). What random search is expected to reach after k evaluations is exact,
 by order statistics of its candidates. Seconds are of the process, fits and search together.
-``ends`` of a line are the seconds after which each candidate was done. Lines of ``shipped-0.1`` are
-those of version 0.1, which does not try the estimator as it is given; nothing reads them.
+``ends`` of a line are the seconds after which each candidate was done, and ``given`` is the
+position of the estimator as it was given.
 
 A line a run goes to ``benchmarks/results/search_day_one.jsonl.gz``; what is there is not run
 again.
@@ -64,6 +65,7 @@ from skmeta.search.prior._shipped import load_shipped
 
 RESULTS = Path(__file__).parent / "results" / "search_day_one.jsonl.gz"
 METHODS = ("shipped", "random", "plain", "racing", "defaults", "optuna", "halving", "skopt")
+EXTRA = "optuna-gp"
 N_SETS, MIN_ROWS, N_TRAIN, N_TEST, N_FOLDS = 30, 150, 600, 2000, 3
 OURS = ("shipped", "plain", "racing")
 N_OURS, N_PEERS, N_RANDOM, N_RANDOM_CHEAP = 20, 30, 60, 200
@@ -172,12 +174,15 @@ def make_search(method, estimator, name, dataset, n, **common):
             if isinstance(source, list):
                 joined[key] = list(dict.fromkeys([*joined[key], *source]))
     joined = {k: v for k, v in joined.items() if not (isinstance(v, list) and len(v) == 1)}
-    if method == "optuna":
+    if method in ("optuna", EXTRA):
         import optuna
         from optuna_integration import OptunaSearchCV
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         given = {key: for_optuna(source) for key, source in joined.items()}
+        if method == EXTRA:
+            sampler = optuna.samplers.GPSampler(seed=0)
+            common["study"] = optuna.create_study(direction="maximize", sampler=sampler)
         return OptunaSearchCV(estimator, given, n_trials=n, random_state=0, **common)
     from skopt import BayesSearchCV
 
@@ -250,6 +255,9 @@ def run(folder, method, name, dataset):
         found["test"].append(known[best])
     if method in ("random", *OURS):
         found |= {"every": [round(float(s), 4) for s in scores], "ends": ends}
+    if method in OURS:
+        sources = [*search.cv_results_["source"]]
+        found["given"] = sources.index("as given") if "as given" in sources else None
     return line | found | {"seconds": round(total, 3)}
 
 
@@ -392,9 +400,10 @@ def describe(name, sets, by_key):
 
 
 def gains(name, sets, by_key):
-    """Compare the best of ten and of twenty candidates with the second, the estimator as given."""
-    every = np.array([by_key["shipped", name, d]["every"] for d in sets], dtype=float)
-    given = every[:, 1]
+    """Compare the best of ten and of twenty candidates with the estimator as given."""
+    found = [by_key["shipped", name, d] for d in sets]
+    every = np.array([line["every"] for line in found], dtype=float)
+    given = np.array([line["every"][line["given"]] for line in found], dtype=float)
     return {"n_sets": len(sets)} | {
         f"after {n}": {
             "better": round(float((np.nanmax(every[:, :n], axis=1) > given).mean()), 3),
@@ -407,8 +416,7 @@ def gains(name, sets, by_key):
 def seconds(name, sets, by_key, method):
     """Time of 60 random candidates, and of ours until their best score is reached, over it.
 
-    Lines of version 0.1 have no ends; their candidates are taken to cost the same. Where ours
-    does not reach it in 20, the ratio is infinite.
+    Where ours does not reach it in 20, the ratio is infinite.
     """
     theirs, ratios = [], []
     for dataset in sets:
@@ -484,7 +492,7 @@ def test_scores(by_key, methods):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--methods", nargs="*", default=METHODS, choices=METHODS)
+    parser.add_argument("--methods", nargs="*", default=METHODS, choices=[*METHODS, EXTRA])
     parser.add_argument("--estimators", nargs="*", default=None)
     parser.add_argument("--hours", type=float, default=float("inf"))
     parser.add_argument("--summary", action="store_true")

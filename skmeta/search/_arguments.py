@@ -1,14 +1,12 @@
 """Check and resolve the arguments of a search, before any work."""
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
 from inspect import isfunction
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import get_scorer_names
 from sklearn.pipeline import Pipeline
 
 from skmeta._random import check_rng
@@ -201,12 +199,8 @@ def _complete(
     try:
         return space.complete(estimator, given)
     except (SearchSpaceError, ValueError) as error:
-        unknown = [name for name in given if name not in space.names]
-        near = [n for n in space.names if unknown and n.lower() == unknown[0].lower()]
-        near += difflib.get_close_matches(unknown[0], space.names, n=1) if unknown else []
-        hint = f" Did you mean {near[0]!r} for {unknown[0]!r}?" if near else ""
         raise SearchSpaceError(
-            f"start[{position}] does not fit the search space: {error}.{hint} The parameters of "
+            f"start[{position}] does not fit the search space: {error}. The parameters of "
             f"the search are {space.names}."
         ) from error
 
@@ -258,39 +252,13 @@ def _resolve_seed(random_state: Any) -> int:
 
 
 def _check_scoring(scoring: Any) -> None:
-    """Raise if a metric has a name that scikit-learn does not know, or is no scorer."""
+    """Raise if a function of `sklearn.metrics` is given in place of a scorer."""
     if isfunction(scoring) and scoring.__module__.startswith("sklearn.metrics."):
         raise ValueError(
             f"scoring is the function {scoring.__name__}, which compares targets; a scorer is "
             "called with an estimator, X and y. Pass the name of a scorer, such as 'accuracy', or "
             f"make_scorer({scoring.__name__})."
         )
-    if isinstance(scoring, str):
-        names: Iterable[Any] = [scoring]
-    elif isinstance(scoring, Mapping):
-        names = scoring.values()
-    else:
-        names = scoring if isinstance(scoring, list | tuple | set) else []
-    known = get_scorer_names()
-    for name in names:
-        if isinstance(name, str) and name not in known:
-            raise ValueError(
-                f"The 'scoring' parameter of MetaLearnedSearchCV has {name!r}, which is not the "
-                f"name of a scorer of scikit-learn.{_nearest_scorer(name, known)} "
-                "sklearn.metrics.get_scorer_names() lists all of them."
-            )
-
-
-def _nearest_scorer(name: str, known: list[str]) -> str:
-    # Abbreviations ("acc", "mae") come first, then typing errors.
-    near = [other for other in known if other.startswith(name.lower())]
-    near += [other for other in known if _initials(other) == name.lower()]
-    near += difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-    return f" Did you mean {near[0]!r}?" if near else ""
-
-
-def _initials(name: str) -> str:
-    return "".join(word[0] for word in name.removeprefix("neg_").split("_") if word)
 
 
 # -- algorithm selection (CASH): a list of estimators as one pipeline and its search space ---------

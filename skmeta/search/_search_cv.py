@@ -209,7 +209,6 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         "prior": [None, str, SearchPrior, AlgorithmSelectionPrior, JointPrior],
         "dataset": [str, None],
         "exclude_same_data": ["boolean"],
-        # Names are checked later, so that the error can name the nearest one.
         "scoring": [str, callable, list, tuple, dict, None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "racing": ["boolean", Interval(Real, 0, 0.5, closed="right")],
