@@ -17,8 +17,6 @@ from skmeta.search import (
 )
 from skmeta.search.history import mask_password
 
-__all__ = ["main"]
-
 _EXPECTED = (HistoryError, HistoryFormatError, PriorError, ImportError, OSError, ValueError)
 
 

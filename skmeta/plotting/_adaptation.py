@@ -11,8 +11,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta._optional import import_optional
 
-__all__ = ["AdaptationDisplay"]
-
 _LABELS = {"n_inner_steps": "gradient steps", "n_shot": "support rows"}
 _MARKERS = ("o", "s", "D", "^", "v")
 _LINES = ("-", "--", "-.", ":")

@@ -8,8 +8,6 @@ import numpy as np
 
 from skmeta._optional import import_optional
 
-__all__ = ["ArchitectureDisplay"]
-
 
 class ArchitectureDisplay:
     """Shares of the operations of each edge, and the chosen operation.

@@ -10,8 +10,6 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skmeta._optional import import_optional
 
-__all__ = ["EpisodeDisplay"]
-
 # In units of one image: space between images, and between the support and the query set.
 _GAP, _DIVIDE = 0.12, 0.6
 _N_LETTERS = 9  # number of letters that fit below a frame

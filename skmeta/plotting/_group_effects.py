@@ -9,8 +9,6 @@ import numpy as np
 from skmeta._optional import import_optional
 from skmeta._validation import suggest
 
-__all__ = ["GroupEffectsDisplay"]
-
 # Half the width of an interval of 95%, in standard deviations.
 _HALF_WIDTH = 1.96
 # More groups than this have no labels.

@@ -9,8 +9,6 @@ import numpy as np
 
 from skmeta._optional import import_optional
 
-__all__ = ["GroupLossDisplay"]
-
 
 class GroupLossDisplay:
     """Loss in groups that were held out, by the number of their known rows.

@@ -10,8 +10,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta._optional import import_optional
 
-__all__ = ["LearningCurveDisplay"]
-
 _METRICS = ("auto", "score", "loss")
 # Plain models whose scores a learner's history has, and their line styles.
 _BASELINES = {

@@ -6,8 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier, is_regressor
 
-__all__ = ["metric_name_of", "metric_of", "most_resources", "reference_scores"]
-
 
 def metric_of(cv_results: Any, metric: str | None) -> str:
     """Check the name of a metric of a search; None returns the first metric."""

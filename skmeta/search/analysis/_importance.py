@@ -24,8 +24,6 @@ from skmeta.search.record import Configuration
 from skmeta.search.space import plain_value
 from skmeta.search.surrogate import ScoreModel
 
-__all__ = ["MIN_CANDIDATES", "FittedScores", "Importance", "fit_scores", "parameter_importance"]
-
 # With fewer candidates, intervals would reach from 0 to 1.
 MIN_CANDIDATES = 6
 _N_ROWS = 1024

@@ -5,8 +5,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ExpectedIncumbent", "expected_incumbent", "finite_or_nan", "score_floor"]
-
 Array = NDArray[np.float64]
 
 # Share of the orders between the edges of the band around the expected score.

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from skmeta.search.record import Configuration, Value
 from skmeta.search.space import is_logarithmic
 
-__all__ = ["SUBSPACE", "ConfigurationSampler", "is_number"]
-
 # Stands for the choice between sub-spaces that no single parameter makes.
 SUBSPACE = "(sub-space)"
 

@@ -9,8 +9,6 @@ from skmeta.search.analysis._importance import FittedScores
 from skmeta.search.analysis._sampler import is_number
 from skmeta.search.record import Value
 
-__all__ = ["Slice", "score_slice", "sliced_parameters"]
-
 Array = NDArray[np.float64]
 
 _N_POINTS = 41

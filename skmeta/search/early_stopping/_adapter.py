@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from inspect import signature
 from typing import Any, ClassVar, NamedTuple
 
-__all__ = ["Adapter", "HeldRows"]
-
 # Rounds without improvement after which fits stop, unless the estimator has its own number. As in
 # Grinsztajn, Oyallon & Varoquaux (2022), "Why do tree-based models still outperform deep learning
 # on typical tabular data?", Appendix.

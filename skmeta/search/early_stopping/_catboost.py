@@ -6,8 +6,6 @@ from typing import Any
 from skmeta._optional import import_optional
 from skmeta.search.early_stopping._adapter import Adapter, HeldRows
 
-__all__ = ["CatBoost"]
-
 _FEATURES = ("cat_features", "text_features", "embedding_features")
 
 

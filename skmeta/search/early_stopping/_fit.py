@@ -17,8 +17,6 @@ from skmeta.search.early_stopping._adapter import HeldRows
 from skmeta.search.early_stopping._held_rows import Held
 from skmeta.search.early_stopping._predictor import Predictor, find_predictor
 
-__all__ = ["FoundRounds", "stop_early"]
-
 
 @dataclass
 class FoundRounds:

@@ -13,8 +13,6 @@ from sklearn.model_selection import (
 )
 from sklearn.utils.multiclass import type_of_target
 
-__all__ = ["Held", "hold_out"]
-
 # All candidates have the same held rows, whatever the seed of the search.
 _SEED = 0
 

@@ -7,8 +7,6 @@ from typing import Any
 from skmeta._optional import import_optional
 from skmeta.search.early_stopping._adapter import Adapter, HeldRows
 
-__all__ = ["LightGBM"]
-
 
 class LightGBM(Adapter):
     """LightGBM's ``LGBMClassifier``, ``LGBMRegressor`` and ``LGBMRanker``."""

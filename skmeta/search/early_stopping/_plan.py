@@ -17,8 +17,6 @@ from skmeta.search.space import (
 # Parameters of fit for held rows.
 _HELD_ROWS = {"eval_set", "eval_X", "X_val"}
 
-__all__ = ["check_early_stopping", "check_held_rows", "limit_rounds", "without_default_rounds"]
-
 
 def check_early_stopping(early_stopping: Any, estimator: Any, space: SearchSpace) -> None:
     """Raise if nothing that a search tries can stop early.

@@ -8,8 +8,6 @@ from skmeta.search.early_stopping._lightgbm import LightGBM
 from skmeta.search.early_stopping._sklearn import GradientBoosting, HistGradientBoosting
 from skmeta.search.early_stopping._xgboost import XGBoost
 
-__all__ = ["KNOWN_ESTIMATORS", "Predictor", "find_predictor"]
-
 # Package and class -> adapter. Classes are known by name, so that no package is imported.
 _ADAPTERS: dict[tuple[str, str], Adapter] = {
     ("lightgbm", "LGBMModel"): LightGBM(),

@@ -8,8 +8,6 @@ import numpy as np
 
 from skmeta.search.early_stopping._predictor import find_predictor
 
-__all__ = ["refit_params", "rounds_columns", "typical_rounds"]
-
 
 def typical_rounds(outputs: Sequence[Mapping[str, Any]]) -> float:
     """Return the median number of rounds over a candidate's folds, rounded up.

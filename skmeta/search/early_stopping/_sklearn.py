@@ -8,8 +8,6 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from skmeta.search.early_stopping._adapter import Adapter, HeldRows
 
-__all__ = ["GradientBoosting", "HistGradientBoosting"]
-
 # Since scikit-learn 1.7.
 _TAKES_ROWS = "X_val" in signature(HistGradientBoostingClassifier.fit).parameters
 

@@ -5,8 +5,6 @@ from typing import Any
 
 from skmeta.search.early_stopping._adapter import Adapter, HeldRows
 
-__all__ = ["XGBoost"]
-
 
 class XGBoost(Adapter):
     """XGBoost's ``XGBClassifier`` and ``XGBRegressor``."""

@@ -10,17 +10,6 @@ from sqlalchemy.exc import ArgumentError
 
 from skmeta.exceptions import HistoryError, HistoryFormatError
 
-__all__ = [
-    "MEMORY",
-    "address_of",
-    "check_file",
-    "file_of",
-    "hide_password",
-    "mask_password",
-    "parse_url",
-    "secrets_of",
-]
-
 MEMORY = ":memory:"
 MASK = "***"
 

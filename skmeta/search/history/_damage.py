@@ -12,13 +12,6 @@ from typing import Any
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryFormatError, HistoryWarning
 
-__all__ = [
-    "DamagedRow",
-    "check_digest",
-    "row_digest",
-    "warn_of_damage",
-]
-
 _MAX_SHOWN = 5
 _LENGTH = 16  # of the digest of some columns, in hexadecimal digits
 # Kind of row -> columns of each part of its digest. ``finished`` is not among them: it is written

@@ -8,8 +8,6 @@ import numpy as np
 from skmeta._optional import import_optional
 from skmeta.search.record import CandidateRecord, RecordedSearch
 
-__all__ = ["to_frame"]
-
 _COLUMNS = (
     *("search", "dataset", "estimator", "metric", "score", "score_std"),
     *("mean_fit_time", "mean_score_time", "source", "error"),

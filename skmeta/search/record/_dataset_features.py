@@ -25,8 +25,6 @@ from sklearn.tree import DecisionTreeRegressor
 
 from skmeta._columns import frame_columns, has_categories, is_data_frame
 
-__all__ = ["dataset_features"]
-
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 

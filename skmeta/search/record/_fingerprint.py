@@ -15,8 +15,6 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-__all__ = ["DataFingerprint", "fingerprint_data", "sketch_similarity"]
-
 _N_PERMUTATIONS = 64
 # Odd multipliers permute the numbers modulo 2^64.
 _MULTIPLIERS = np.random.default_rng(20_17).integers(

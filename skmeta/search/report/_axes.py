@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from skmeta._optional import import_optional
 from skmeta.search.analysis import Slice, is_number
 
-__all__ = ["BEST", "number_ticks", "place_values", "shorten", "subplots"]
-
 BEST = "#c2185b"  # colour of the best candidate
 _STEP = 0.17  # from one value that is no number to the next, as a share of the range of numbers
 

@@ -9,8 +9,6 @@ from sklearn.base import clone
 
 from skmeta.search.space import is_estimator
 
-__all__ = ["code_of_best", "code_of_estimator"]
-
 _ENDLESS = 1_000_000  # characters of a representation before it is cut
 
 

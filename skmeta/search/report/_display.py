@@ -27,8 +27,6 @@ from skmeta.search.report._incumbent import draw_incumbent
 from skmeta.search.report._parallel import draw_parallel
 from skmeta.search.space import short_names
 
-__all__ = ["SearchDisplay"]
-
 Array = NDArray[np.float64]
 
 _KINDS = ("incumbent", "parallel", "importance", "slice")

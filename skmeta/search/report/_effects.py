@@ -17,8 +17,6 @@ from skmeta.search.analysis import (
 )
 from skmeta.search.report._axes import BEST, place_values, subplots
 
-__all__ = ["choose_parameters", "draw_importance", "draw_slices"]
-
 _MOST_SLICES = 6
 
 

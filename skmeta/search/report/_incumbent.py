@@ -7,8 +7,6 @@ import numpy as np
 from skmeta.search.analysis import score_floor
 from skmeta.search.report._axes import subplots
 
-__all__ = ["draw_incumbent"]
-
 # Shapes differ, too, so that the picture can be read without its colours.
 _STYLES = {
     "initial design": ("o", "0.45"),

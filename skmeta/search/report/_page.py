@@ -11,8 +11,6 @@ from skmeta._files import atomic_writer
 from skmeta._html import Markup, tag
 from skmeta.search.report._sections import describe_estimator, search_sections
 
-__all__ = ["write_search_report"]
-
 
 def write_search_report(search: Any, path: str | os.PathLike[str], title: str | None) -> Path:
     """Write the report of a fitted search.

@@ -12,8 +12,6 @@ from skmeta._optional import import_optional
 from skmeta.search.analysis import is_number
 from skmeta.search.report._axes import BEST, number_ticks, shorten, subplots
 
-__all__ = ["ParameterAxis", "draw_parallel", "parameter_axes"]
-
 Array = NDArray[np.float64]
 Ticks = list[tuple[float, str]]
 

@@ -18,8 +18,6 @@ from skmeta.search.report._code import code_of_best
 from skmeta.search.report._display import SearchDisplay
 from skmeta.search.space import signature
 
-__all__ = ["describe_estimator", "search_sections"]
-
 _PACKAGES = ("skmeta", "scikit-learn", "numpy", "scipy")
 _MOST_TASKS = 8
 
