@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,48 +47,30 @@ def _parser() -> argparse.ArgumentParser:
         prog="skmeta", description="Histories of searches, and priors learned from them."
     )
     parser.add_argument("--version", action="version", version=f"skmeta {skmeta_version()}")
-    groups = parser.add_subparsers(required=True, metavar="COMMAND")
-    history = _group(groups, "history", "show and merge histories of searches")
-    prior = _group(groups, "prior", "build and describe priors of searches")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    history: Any = commands.add_parser("history", help="show and merge histories of searches")
+    history = history.add_subparsers(required=True, metavar="COMMAND")
+    prior: Any = commands.add_parser("prior", help="build and describe priors of searches")
+    prior = prior.add_subparsers(required=True, metavar="COMMAND")
+    place: Any = {"metavar": "HISTORY", "help": "path, or SQLAlchemy URL"}
 
-    _command(history, "show", _show, "show what a history holds")
-    merge = _command(history, "merge", _merge, "add the searches of other histories, or copy one")
-    merge.add_argument("sources", metavar="OTHER", nargs="+", help="path, or SQLAlchemy URL")
-
-    build = _command(prior, "build", _build, "learn a prior from a history")
+    show = history.add_parser("show", help="show what a history holds")
+    show.add_argument("history", **place)
+    show.set_defaults(run=_show)
+    merge = history.add_parser("merge", help="add the searches of other histories, or copy one")
+    merge.add_argument("history", **place)
+    merge.add_argument("sources", nargs="+", **place)
+    merge.set_defaults(run=_merge)
+    build = prior.add_parser("build", help="learn a prior from a history")
+    build.add_argument("history", **place)
     build.add_argument("target", metavar="FILE", help="the file to write, such as svc.safetensors")
     build.add_argument("--estimator", required=True, help="class of the estimator, such as SVC")
     build.add_argument("--metric", required=True, help="name of the metric, such as accuracy")
-    describe = _command(
-        prior, "describe", _describe, "describe a prior; list those that ship", history=False
-    )
+    build.set_defaults(run=_build)
+    describe = prior.add_parser("describe", help="describe a prior; list those that ship")
     describe.add_argument("name", metavar="NAME", nargs="?", help="an estimator's class, or a file")
+    describe.set_defaults(run=_describe)
     return parser
-
-
-def _group(groups: Any, name: str, text: str) -> Any:
-    parser = groups.add_parser(name, help=text, description=_sentence(text))
-    return parser.add_subparsers(required=True, metavar="COMMAND")
-
-
-def _command(
-    commands: Any,
-    name: str,
-    run: Callable[[argparse.Namespace], None],
-    text: str,
-    history: bool = True,
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=text, description=_sentence(text)
-    )
-    parser.set_defaults(run=run)
-    if history:
-        parser.add_argument("history", metavar="HISTORY", help="path, or SQLAlchemy URL")
-    return parser
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:] + "."
 
 
 def _show(options: argparse.Namespace) -> None:

@@ -9,7 +9,6 @@ from sklearn.utils import indexable
 
 from skmeta._sklearn_compat import check_method_params, is_routing_enabled, route_fit_params
 from skmeta.search.early_stopping import check_held_rows
-from skmeta.search.space import SearchSpace
 
 
 class FitData(NamedTuple):
@@ -43,16 +42,13 @@ class FitData(NamedTuple):
         return None if weight is None else {"sample_weight": weight}
 
 
-def check_fit_data(
-    search: Any, space: SearchSpace, X: Any, y: Any, params: Mapping[str, Any]
-) -> FitData:
+def check_fit_data(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> FitData:
     """Check the data and the parameters of `fit`, and route these.
 
     Parameters
     ----------
     search : MetaLearnedSearchCV
         With one estimator.
-    space : SearchSpace
     X, y : array-like
     params : dict
         Parameters of `fit`.
@@ -66,7 +62,7 @@ def check_fit_data(
     TypeError
         If ``fit`` of the estimator does not take one of the parameters.
     ValueError
-        If rows for early stopping are given twice, or cannot be drawn as wanted.
+        If rows for early stopping are given twice.
     """
     X, y = indexable(X, y)
     given = check_method_params(X, params=params)
@@ -74,7 +70,7 @@ def check_fit_data(
     if not is_routing_enabled():
         _check_taken(search.estimator, given)
     if search.early_stopping is not None:
-        check_held_rows(search.early_stopping, search.estimator, space, given)
+        check_held_rows(search.early_stopping, given)
     routed = route_fit_params(search, dict(given))
     return FitData(
         X, y, routed.estimator.fit, routed.scorer.score, routed.splitter.split, dict(given)

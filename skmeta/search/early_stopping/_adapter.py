@@ -36,13 +36,10 @@ class Adapter(ABC):
         Names of the parameter for the number of rounds, the usual one first.
     patience_names : tuple of str
         Names of the parameter for the number of rounds without improvement.
-    draws_rows : bool
-        Whether the estimator draws the rows itself, as a share of those that it is fitted on.
     """
 
     rounds_names: ClassVar[tuple[str, ...]]
     patience_names: ClassVar[tuple[str, ...]]
-    draws_rows: bool = False
 
     @abstractmethod
     def fit(

@@ -48,11 +48,6 @@ def stop_early(estimator: Any, rows: Held) -> Iterator[FoundRounds]:
         if predictor.adapter is None:
             return original(X, y, **params)
         part = predictor.estimator
-        if predictor.adapter.draws_rows:
-            part.set_params(validation_fraction=rows.share)
-            with _replaced_fit(part, _fit_on_own_rows(predictor, rounds)):
-                whole = original if predictor.pipelines else part.fit
-                return whole(X, y, **params)
         kept = check_method_params(X, params=params, indices=rows.kept)
         held = check_method_params(X, params=params, indices=rows.held)
         fit_predictor = _fit_with_held_rows(
@@ -113,20 +108,6 @@ def _fit_with_held_rows(
         with _own_fit(estimator):
             rounds.n_rounds = predictor.adapter.fit(estimator, X_kept, y_kept, held_rows, params)
         return estimator
-
-    return fit
-
-
-def _fit_on_own_rows(predictor: Predictor, rounds: FoundRounds) -> Callable[..., Any]:
-    """Return the fit of what predicts and draws the held rows itself."""
-
-    def fit(X: Any, y: Any = None, **params: Any) -> Any:
-        assert predictor.adapter is not None
-        with _own_fit(predictor.estimator):
-            rounds.n_rounds = predictor.adapter.fit(
-                predictor.estimator, X, y, HeldRows(None, None, None), params
-            )
-        return predictor.estimator
 
     return fit
 

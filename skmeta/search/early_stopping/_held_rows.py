@@ -29,11 +29,6 @@ class Held(NamedTuple):
     kept: NDArray[np.intp]
     held: NDArray[np.intp]
 
-    @property
-    def share(self) -> float:
-        """Return the share of the rows that is held out."""
-        return len(self.held) / (len(self.held) + len(self.kept))
-
 
 def hold_out(early_stopping: Any, X: Any, y: Any, groups: Any, is_classification: bool) -> Held:
     """Choose the rows on which early stopping computes the loss.

@@ -50,16 +50,12 @@ def check_early_stopping(early_stopping: Any, estimator: Any, space: SearchSpace
             )
 
 
-def check_held_rows(
-    early_stopping: Any, estimator: Any, space: SearchSpace, given: Mapping[str, Any]
-) -> None:
-    """Raise if held rows were given, or an estimator would draw them otherwise than is wanted.
+def check_held_rows(early_stopping: Any, given: Mapping[str, Any]) -> None:
+    """Raise if held rows are among the parameters of ``fit``.
 
     Parameters
     ----------
     early_stopping : float or splitter
-    estimator : estimator
-    space : SearchSpace
     given : dict
         Parameters of ``fit``.
 
@@ -72,19 +68,6 @@ def check_held_rows(
             raise ValueError(
                 f"fit got {name!r}, and early_stopping={early_stopping!r} holds out rows of each "
                 "fold itself. Leave one of the two out."
-            )
-    groups = given.get("groups")
-    if groups is None and not hasattr(early_stopping, "split"):
-        return
-    for one in [find_predictor(estimator), *_candidates(estimator, space.spaces)]:
-        if one.adapter is not None and one.adapter.draws_rows:
-            kind = type(one.estimator).__name__
-            reason = "groups were given" if groups is not None else "it is a splitter"
-            raise ValueError(
-                f"early_stopping={early_stopping!r}: {reason}, but {kind} draws the rows for early "
-                "stopping itself, at random. Pass a share and no groups, or use an estimator that "
-                "takes rows (LightGBM, XGBoost, CatBoost; HistGradientBoosting from scikit-learn "
-                "1.7 on)."
             )
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from skmeta.search.early_stopping._adapter import Adapter
 from skmeta.search.early_stopping._catboost import CatBoost
 from skmeta.search.early_stopping._lightgbm import LightGBM
-from skmeta.search.early_stopping._sklearn import GradientBoosting, HistGradientBoosting
+from skmeta.search.early_stopping._sklearn import HistGradientBoosting
 from skmeta.search.early_stopping._xgboost import XGBoost
 
 # Package and class -> adapter. Classes are known by name, so that no package is imported.
@@ -15,12 +15,10 @@ _ADAPTERS: dict[tuple[str, str], Adapter] = {
     ("catboost", "CatBoost"): CatBoost(),
     ("sklearn", "HistGradientBoostingClassifier"): HistGradientBoosting(),
     ("sklearn", "HistGradientBoostingRegressor"): HistGradientBoosting(),
-    ("sklearn", "GradientBoostingClassifier"): GradientBoosting(),
-    ("sklearn", "GradientBoostingRegressor"): GradientBoosting(),
 }
 KNOWN_ESTIMATORS = (
-    "estimators of LightGBM, XGBoost and CatBoost, and HistGradientBoosting and GradientBoosting "
-    "of scikit-learn, alone or as the last step of a pipeline"
+    "estimators of LightGBM, XGBoost and CatBoost, and HistGradientBoosting of scikit-learn, alone "
+    "or as the last step of a pipeline"
 )
 
 
