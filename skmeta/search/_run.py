@@ -71,7 +71,7 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     begun = time.monotonic()
     single = with_one_estimator(search)
     arguments = resolve_arguments(single, y)
-    data = check_fit_data(single, arguments.space, X, y, params)
+    data = check_fit_data(single, X, y, params)
     callbacks = callback_context(search, max_subtasks=1 + (search.refit is not False))
     with fit_task(callbacks, search, X=data.X, y=data.y, metadata=data.metadata):
         folds = draw_folds(search.cv, arguments.estimator, data)
