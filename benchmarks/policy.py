@@ -39,9 +39,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from policy_environments import VectorFamily
 from scipy.stats import uniform
 
-from skmeta.policy import EnvironmentFamily, PointNavigation, PolicyMAML
+from skmeta.policy import PointNavigation, PolicyMAML
 from skmeta.policy.environments import make_vector
 
 RESULTS = Path(__file__).parent / "results" / "policy.json"
@@ -99,7 +100,7 @@ def make_family(name):
             {"g": uniform(8, 4), "m": Polarity(0.5, 1), "l": uniform(0.5, 0.5)},
         ),
     }[name]
-    return EnvironmentFamily(env_id, parameters, max_episode_steps=200)
+    return VectorFamily(env_id, parameters, max_episode_steps=200)
 
 
 def meta_settings(family):

@@ -16,9 +16,10 @@ MAML looks for a policy that finds any goal after a few updates, each on 20 epis
 
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
 
-from skmeta.policy import MetaPolicy, PointNavigation, PolicyDisplay, PolicyMAML
+from skmeta.policy import MetaPolicy, PointNavigation, PolicyMAML
 
 family = PointNavigation()
 settings = {"hidden": (32, 32), "meta_batch_size": 10, "meta_lr": 1e-2, "random_state": 0}
@@ -61,14 +62,53 @@ print("before: {:.1f}, after two updates: {:.1f}".format(*returns))
 # %%
 # Returns in 20 new tasks, before and after each update, with 95% intervals.
 
-PolicyDisplay.from_priors(policies, family, n_tasks=20, n_updates=3, random_state=1)
+
+def adapt(policy, task, seed):
+    """Returns and paths in a task, before and after each of three updates of 20 episodes."""
+    many, one = family.make_vector([task], 20), family.make(task)
+    policy = MetaPolicy(**policy.get_params() | {"n_inner_steps": 0, "random_state": seed})
+    policy.fit(many)
+    returns, paths = [], []
+    for n_done in range(4):
+        if n_done > 0:
+            policy.partial_fit(many, n_episodes=20)
+        returns.append(policy.score(many, n_episodes=20))
+        seen, _ = one.reset(seed=seed)
+        path, over = [seen], False
+        while not over:
+            seen, _, terminated, truncated, _ = one.step(policy.predict(seen))
+            path.append(seen)
+            over = terminated or truncated
+        paths.append(np.array(path))
+    return returns, paths
+
+
+tasks = family.sample(20, np.random.default_rng(1))
+found = {
+    name: [adapt(policy, task, seed) for seed, task in enumerate(tasks)]
+    for name, policy in policies.items()
+}
+_, ax = plt.subplots()
+for (name, each), marker in zip(found.items(), "osD", strict=True):
+    returns = np.array([r for r, _ in each])
+    half = 1.96 * returns.std(0, ddof=1) / len(returns) ** 0.5
+    ax.errorbar(range(4), returns.mean(0), half, marker=marker, capsize=3, label=name)
+ax.set(xlabel="updates", ylabel="mean return", xticks=range(4))
+ax.legend()
+plt.show()
 
 # %%
 # The paths of an episode: before any update the policy stays around the middle. One update turns it
 # towards the goal.
 
-display = PolicyDisplay.from_priors(
-    policies, family, kind="paths", n_tasks=4, n_updates=3, random_state=2
-)
-display.figure_.suptitle("Before and after 1, 2 and 3 updates")
-display.figure_.tight_layout()
+size = {"figsize": (10, 7.5), "sharex": True, "sharey": True, "layout": "constrained"}
+figure, axes = plt.subplots(3, 4, **size)
+figure.suptitle("Before and after 1, 2 and 3 updates")
+colors = ["0.6", *plt.get_cmap("viridis")(np.linspace(0, 1, 3))]
+for row, (name, each) in zip(axes, found.items(), strict=True):
+    row[0].set_ylabel(name)
+    for ax, task, (_, paths) in zip(row, tasks, each, strict=False):
+        for path, color in zip(paths, colors, strict=True):
+            ax.plot(*path.T, ".-", color=color, markersize=3)
+        ax.plot(task["goal_x"], task["goal_y"], "r*", markersize=12)
+plt.show()

@@ -1,6 +1,5 @@
 """Policies that adapt to a new environment: meta-reinforcement learning."""
 
-from skmeta.policy._display import PolicyDisplay
 from skmeta.policy._maml import PolicyMAML
 from skmeta.policy._meta_sgd import PolicyMetaSGD
 from skmeta.policy._policy import MetaPolicy
@@ -10,7 +9,6 @@ __all__ = [
     "EnvironmentFamily",
     "MetaPolicy",
     "PointNavigation",
-    "PolicyDisplay",
     "PolicyMAML",
     "PolicyMetaSGD",
     "TaskFamily",

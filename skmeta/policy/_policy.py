@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -312,35 +312,6 @@ class MetaPolicy(DocLink, BaseEstimator):
         rng = check_rng(self.random_state)
         episodes = self._play(session, stacked, env, n_episodes, rng, explore=False)
         return float(episodes.returns.mean())
-
-    def play(self, env: Any, *, seed: int | None = None) -> Iterator[tuple[np.ndarray, float]]:
-        """Play one episode with the most likely actions.
-
-        Parameters
-        ----------
-        env : gymnasium.Env
-            The environment.
-        seed : int, optional
-            Seed of the episode.
-
-        Yields
-        ------
-        observation : ndarray of shape (n_features,)
-            The first one, and that after each step.
-        reward : float
-            Of the step; 0 at first.
-        """
-        check_is_fitted(self)
-        check_environment(*_spaces(env), self.prior)
-        limit = self.max_episode_steps or int(self.prior.learner_params["max_episode_steps"])
-        seen, _ = env.reset(seed=seed)
-        yield np.asarray(seen), 0.0
-        for _ in range(limit):
-            action = self.predict(seen)
-            seen, reward, terminated, truncated, _ = env.step(action)
-            yield np.asarray(seen), float(reward)
-            if terminated or truncated:
-                return
 
 
 @lru_cache(maxsize=4)

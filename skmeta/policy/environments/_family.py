@@ -6,16 +6,14 @@ import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from skmeta._validation import check_count
 from skmeta.exceptions import InvalidEnvironmentError
-from skmeta.policy.environments._cartpole import CartPoleVectorEnv
 from skmeta.policy.environments._gymnasium import CartPoleEnv, gymnasium, load_env_creator
-from skmeta.policy.environments._pendulum import PendulumVectorEnv
-from skmeta.policy.environments._vector import NumpyVectorEnv, Parameters
+from skmeta.policy.environments._vector import Parameters
 
 
 @runtime_checkable
@@ -93,8 +91,7 @@ class EnvironmentFamily:
 
     Notes
     -----
-    ``CartPole-v1`` and ``Pendulum-v1`` are simulated for all episodes at once with NumPy. Other
-    environments are stepped one by one. An attribute is set after the constructor has run; what
+    Environments are stepped one by one. An attribute is set after the constructor has run; what
     the constructor computed from it is not computed anew, except for ``CartPole-v1``.
 
     Examples
@@ -106,11 +103,6 @@ class EnvironmentFamily:
     >>> sorted(task)
     ['l', 'm']
     """
-
-    _vector_classes: ClassVar[dict[str, type[NumpyVectorEnv]]] = {
-        "CartPole-v1": CartPoleVectorEnv,
-        "Pendulum-v1": PendulumVectorEnv,
-    }
 
     def __init__(
         self,
@@ -215,24 +207,3 @@ class EnvironmentFamily:
             inner.total_mass = inner.masscart + inner.masspole
             inner.polemass_length = inner.masspole * inner.length
         return env
-
-    def make_vector(self, tasks: Sequence[Parameters], n_episodes: int) -> Any:
-        """Make ``n_episodes`` environments of each task, in the order of the tasks.
-
-        Parameters
-        ----------
-        tasks : sequence of mapping
-            The tasks.
-        n_episodes : int
-            Environments of each task.
-
-        Returns
-        -------
-        gymnasium.vector.VectorEnv
-            Of ``len(tasks) * n_episodes`` environments.
-        """
-        each = [task for task in tasks for _ in range(n_episodes)]
-        vector_class = self._vector_classes.get(self.env_id)
-        if vector_class is not None and self.parameters.keys() <= vector_class.defaults.keys():
-            return vector_class(each, self.max_episode_steps)
-        return gymnasium.vector.SyncVectorEnv([partial(self.make, task) for task in each])
