@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from skmeta.learners.hierarchical._covariance import CovarianceShape
+from skmeta.learners.hierarchical._laplace import STEP_SIZES
 from skmeta.learners.hierarchical._newton import Evaluation
 
 LOG_RIDGE_BOUNDS = (-6.0, 2.0)
@@ -39,7 +40,6 @@ _SIZE_RATIO = 1.5
 # to first order, so the error is its square.
 _TOLERANCE = 1e-3
 _MOST_STEPS = 50
-_STEP_SIZES = (1.0, 0.5, 0.2, 0.05, 0.01, 1e-3, 0.0)
 # Largest last step of a mode that counts as found.
 _LAST_STEP = 0.1
 
@@ -302,9 +302,9 @@ def _find_mode(batch: Batch, mean: Tensor, factor: Tensor, u: Tensor, tolerance:
         if bool((tried >= now).all()):
             eta, u, now = eta + change, u + step, tried
             continue
-        values = torch.stack([joint(eta + s * change, u + s * step) for s in _STEP_SIZES])
+        values = torch.stack([joint(eta + s * change, u + s * step) for s in STEP_SIZES])
         now, best = values.max(0)
-        size = torch.tensor(_STEP_SIZES, dtype=z.dtype)[best]
+        size = torch.tensor(STEP_SIZES, dtype=z.dtype)[best]
         eta, u = eta + size[:, None, None] * change, u + size[:, None] * step
     late = step @ factor.T
     score = score - (information @ late[..., None])[..., 0]

@@ -19,7 +19,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from skmeta.learners.hierarchical._laplace import ClassTask
+from skmeta.learners.hierarchical._laplace import STEP_SIZES, ClassTask
 from skmeta.learners.hierarchical._structure import Episodes
 
 # Newton's method stops when no value of a predictor changes by more than this.
@@ -29,7 +29,6 @@ _MOST_STEPS = 25
 _N_QUERY_STEPS = 4
 # Number of query rows computed at once, to bound the memory.
 _CHUNK = 64
-_STEP_SIZES = (1.0, 0.5, 0.2, 0.05, 0.0)
 
 
 def target_log_densities(
@@ -285,12 +284,12 @@ def _find_mode(
     """
     kernel, offset = posterior.kernel, posterior.offset
     f = offset + (kernel @ a[..., None])[..., 0]
-    sizes = torch.tensor(_STEP_SIZES, dtype=f.dtype, device=f.device)
+    sizes = torch.tensor(STEP_SIZES, dtype=f.dtype, device=f.device)
     for _ in range(n_steps):
         step = posterior.newton(f) - a
         change = (kernel @ step[..., None])[..., 0]
         tried = []
-        for size in _STEP_SIZES:
+        for size in STEP_SIZES:
             at, deviation = a + size * step, f - offset + size * change
             penalty = 0.5 * (at * deviation).flatten(1).sum(1)
             tried.append(posterior.log_likelihood(offset + deviation) - penalty)

@@ -27,7 +27,8 @@ N_NEWTON_STEPS = 25
 _N_QUERY_STEPS = 4
 # Number of query rows computed at once, to bound the memory.
 _CHUNK = 64
-_STEP_SIZES = (1.0, 0.5, 0.2, 0.05, 0.0)
+# Where the likelihood is almost flat, Newton steps are far too long.
+STEP_SIZES = (1.0, 0.5, 0.2, 0.05, 0.01, 2e-3, 0.0)
 
 
 class ClassTask(NamedTuple):
@@ -158,7 +159,7 @@ def find_mode(
         step = _solve(precision, gradient).unflatten(-1, (j, q))
         if tolerance is not None and float(step.abs().max()) < tolerance:
             break
-        tried = torch.stack([u + size * step for size in _STEP_SIZES])
+        tried = torch.stack([u + size * step for size in STEP_SIZES])
         values = torch.stack([log_joint(at, task) for at in tried])
         best = values.argmax(0)
         u = torch.take_along_dim(tried, best[None, ..., None, None], 0)[0]

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from skmeta.learners.hierarchical._class_evidence import ClassEvidence, batch_tasks
 from skmeta.learners.hierarchical._classification import estimate_classification
 from skmeta.learners.hierarchical._covariance import CovarianceShape
+from skmeta.learners.hierarchical._function_space import query_log_proba
 from skmeta.learners.hierarchical._laplace import (
     ClassTask,
     class_codes,
@@ -105,6 +106,24 @@ def laplace_evidence(z, y, scale, n_classes):
     return -whole.evaluate(at).value + 0.5 * float(
         torch.logdet(information) - torch.logdet(of_mean)
     )
+
+
+@pytest.mark.parametrize(("mean", "scale"), [(-9.7, 20.0), (-9.7, 5.0), (3.0, 1.0), (-30.0, 30.0)])
+@pytest.mark.parametrize("labels", [[0], [1], [1, 1, 0], [1, 1, 1, 0, 0, 1, 0, 1]])
+def test_a_mode_is_found_from_a_prior_that_is_far_off(mean, scale, labels):
+    # Where the prior has its mean, the likelihood is almost flat.
+    y = np.array(labels)
+    z = torch.ones(len(y), 1).double()
+    of_prior = torch.tensor([[mean]]).double(), torch.tensor([[[scale]]]).double()
+    p, w = torch.from_numpy(np.eye(2)[y]), torch.ones(len(y)).double()
+    task = ClassTask(z, p, w, *of_prior, class_codes(2, z))
+    eta = mean + scale * np.linspace(-12, 12, 100_001)
+    log_p = norm.logpdf(eta, mean, scale) - np.logaddexp(0, -eta[:, None] * (2 * y - 1)).sum(1)
+    weight = np.exp(log_p - logsumexp(log_p))
+    mode = find_mode(task)
+    for log_proba in (class_log_proba, query_log_proba):
+        found = float(log_proba(mode, task, torch.ones(1, 1).double()).exp()[0, 1])
+        np.testing.assert_allclose(found, weight @ expit(eta), atol=0.03)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
