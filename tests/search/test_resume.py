@@ -38,7 +38,7 @@ def test_it_is_the_same_after_any_fit(iris, counted, tmp_path, batch_size, prior
         configurations = [{"quality": float(value)} for value in values]
         scores = -((values - shift) ** 2)
         name = f"past {shift}"
-        SearchHistory(path).add("Counted", configurations, scores, dataset=name, scoring="accuracy")
+        SearchHistory(path).add(counted(), configurations, scores, dataset=name, scoring="accuracy")
 
     settings = {"batch_size": batch_size, "prior": prior}
     whole = tmp_path / "whole.db"

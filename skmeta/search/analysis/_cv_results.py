@@ -10,10 +10,6 @@ from sklearn.base import is_classifier, is_regressor
 def metric_of(cv_results: Any, metric: str | None) -> str:
     """Check the name of a metric of a search; None returns the first metric."""
     known = [str(key)[10:] for key in cv_results if str(key).startswith("mean_test_")]
-    if not known:
-        raise ValueError(
-            "cv_results has no column mean_test_<metric>. Give the cv_results_ of a fitted search."
-        )
     if metric is None:
         return known[0]
     if metric not in known:
@@ -30,10 +26,10 @@ def most_resources(cv_results: Any) -> NDArray[np.intp]:
 
 
 def reference_scores(reference: Any, metric: str) -> Any:
-    """Return the scores of a search, of its ``cv_results_``, or of an array."""
-    results = getattr(reference, "cv_results_", reference)
-    if results is None or not hasattr(results, "keys"):
-        return results
+    """Return the scores of a fitted search; an array is returned as it is."""
+    results = getattr(reference, "cv_results_", None)
+    if results is None:
+        return reference
     scores = results[f"mean_test_{metric_of(results, metric)}"]
     return np.asarray(scores, dtype=float)[most_resources(results)]
 

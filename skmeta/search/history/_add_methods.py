@@ -1,13 +1,13 @@
 """Methods that add configurations that were measured elsewhere."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryFormatError, HistoryWarning
 from skmeta.search.history import _importers, _measurements, _queries
 from skmeta.search.history._reader import HistoryReader
-from skmeta.search.record import CandidateRecord, RecordedSearch
+from skmeta.search.record import RecordedSearch
 
 
 class AddMethods(HistoryReader):
@@ -24,8 +24,6 @@ class AddMethods(HistoryReader):
         y: Any = None,
         scoring: str | None = None,
         greater_is_better: bool | Mapping[str, bool] | None = None,
-        fit_times: Any = None,
-        score_times: Any = None,
     ) -> Self:
         """Add configurations that were measured elsewhere, as one past search.
 
@@ -34,9 +32,8 @@ class AddMethods(HistoryReader):
 
         Parameters
         ----------
-        estimator : estimator, class or str
-            The estimator that was configured. With the name of a class, such as ``"SVC"``,
-            `params` are parameters of that class.
+        estimator : estimator
+            The estimator that was configured.
         params : sequence of dict
             Parameters of each configuration, as for ``set_params``.
         scores : array-like of shape (n_candidates,) or (n_candidates, n_folds), or dict of those
@@ -49,8 +46,6 @@ class AddMethods(HistoryReader):
             The metric, by default ``"score"``. If there are several, the one that was maximised.
         greater_is_better : bool or dict of str -> bool, optional
             It is required for metrics that are not scorers of scikit-learn.
-        fit_times, score_times : array-like of shape (n_candidates,) or (n_candidates, n_folds)
-            Seconds.
 
         Returns
         -------
@@ -76,16 +71,10 @@ class AddMethods(HistoryReader):
         >>> history.searches(metric="accuracy")[0].scores
         array([0.8, 0.9])
         """
-        data = _importers.DataSet(name=dataset, X=X, y=y)
         measured = _measurements.measurements(
-            params,
-            scores,
-            scoring=scoring,
-            greater_is_better=greater_is_better,
-            fit_times=fit_times,
-            score_times=score_times,
+            params, scores, scoring=scoring, greater_is_better=greater_is_better
         )
-        return self._add(_importers.make_search(estimator, data, measured))
+        return self._add(_importers.make_search(estimator, dataset, X, y, measured))
 
     def add_cv_results(
         self,
@@ -130,8 +119,7 @@ class AddMethods(HistoryReader):
                 "Scores from elsewhere are added with add(estimator, params, scores)."
             )
         measured = _measurements.measurements_of_search(search, scoring)
-        data = _importers.DataSet(name=dataset, X=X, y=y)
-        return self._add(_importers.make_search(search.estimator, data, measured))
+        return self._add(_importers.make_search(search.estimator, dataset, X, y, measured))
 
     def add_optuna(
         self,
@@ -151,7 +139,7 @@ class AddMethods(HistoryReader):
         study : optuna.study.Study
             The study, with one objective. Whether greater values are better follows from its
             direction.
-        estimator : estimator, class or str
+        estimator : estimator
             The estimator that was configured.
         dataset, X, y
             As for `add`.
@@ -178,36 +166,23 @@ class AddMethods(HistoryReader):
         4
         """
         measured = _measurements.measurements_of_study(study, names=names, scoring=scoring)
-        data = _importers.DataSet(name=dataset, X=X, y=y)
-        return self._add(_importers.make_search(estimator, data, measured))
+        return self._add(_importers.make_search(estimator, dataset, X, y, measured))
 
     def _add(self, item: RecordedSearch) -> Self:
-        changed = 0
-
-        def work(connection: Any) -> None:
-            nonlocal changed
+        def work(connection: Any) -> int:
             search_id = _queries.ensure_search(connection, item.record, item.started)
             known, _ = _queries.read_candidates(connection, search_id)
-            before = {one.key: one.scores for one in known}
+            before = {one.key: repr(one.scores) for one in known}  # NaN is not equal to itself
             _queries.merge_search(connection, item)
-            changed = _count_changed(before, item.candidates)
+            scores = [(before.get(one.key), repr(one.scores)) for one in item.candidates]
+            return sum(old is not None and old != new for old, new in scores)
 
-        self._store.run(work, write=True)
-        if changed:
+        n_changed = self._store.run(work, write=True)
+        if n_changed:
             warn_caller(
-                f"{changed} configurations were measured before on {item.record.dataset_label!r}, "
-                "with other scores, which are kept. To replace them, call remove(dataset) first. "
+                f"{n_changed} configurations were measured before on {item.record.dataset_label!r},"
+                " with other scores, which are kept. To replace them, call remove(dataset) first. "
                 "To keep both, give another dataset=.",
                 HistoryWarning,
             )
         return self
-
-
-def _count_changed(before: dict[str, Any], candidates: Iterable[CandidateRecord]) -> int:
-    """Return how many candidates have other scores than one of the same key before them."""
-    seen, changed = dict(before), set()
-    for one in candidates:
-        first = seen.setdefault(one.key, one.scores)
-        if repr(dict(first)) != repr(dict(one.scores)):  # NaN is not equal to itself
-            changed.add(one.key)
-    return len(changed)

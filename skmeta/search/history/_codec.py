@@ -80,14 +80,9 @@ def row_to_search(row: Mapping[str, Any]) -> SearchRecord:
         If a column is damaged; the message names it.
     """
     label, digest = (decode_column(row, name, _text) for name in ("dataset", "data_digest"))
-    name = None if label == unnamed_label(digest) else label
+    name = None if label == digest[:12] else label
     record: SearchRecord = _from_row(SearchRecord, SEARCH_FIELDS, {**row, "dataset": name})
     return record
-
-
-def unnamed_label(data_digest: str) -> str:
-    """Return what the column ``dataset`` holds where the user gave no name."""
-    return data_digest[:12]
 
 
 def row_to_times(row: Mapping[str, Any]) -> tuple[float, float | None]:

@@ -11,16 +11,14 @@ from typing import Any
 
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryFormatError, HistoryWarning
+from skmeta.search.history._codec import SEARCH_FIELDS
 
 _MAX_SHOWN = 5
 _LENGTH = 16  # of the digest of some columns, in hexadecimal digits
 # Kind of row -> columns of each part of its digest. ``finished`` is not among them: it is written
 # later.
 _PARTS = {
-    "search": (
-        ("fingerprint", "data_digest", "estimator", "refit_metric", "details"),
-        ("dataset", "started"),
-    ),
+    "search": ((*SEARCH_FIELDS, "details", "started"),),
     "candidate": (("search_id", "configuration", "scores"), ("search_id", "key", "details")),
 }
 

@@ -17,14 +17,12 @@ DEFAULT_METRIC = "score"
 
 @dataclass(frozen=True, kw_only=True)
 class Measurements:
-    """Configurations, with scores and times of each."""
+    """Configurations, with the scores of each."""
 
     params: Params
     scores: Mapping[str, Folds]
     signs: Mapping[str, int]
     refit_metric: str
-    fit_times: Folds
-    score_times: Folds
 
 
 def measurements(
@@ -33,8 +31,6 @@ def measurements(
     *,
     scoring: str | None = None,
     greater_is_better: bool | Mapping[str, bool] | None = None,
-    fit_times: Any = None,
-    score_times: Any = None,
 ) -> Measurements:
     """Return checked measurements of configurations."""
     candidates = _check_params(params)
@@ -51,8 +47,6 @@ def measurements(
         scores={name: _check_folds(f"scores of {name!r}", v, n) for name, v in by_metric.items()},
         signs={name: _sign(name, greater_is_better) for name in by_metric},
         refit_metric=str(chosen),
-        fit_times=_check_folds("fit_times", fit_times, n),
-        score_times=_check_folds("score_times", score_times, n),
     )
 
 
@@ -83,8 +77,6 @@ def _sign(name: str, greater_is_better: bool | Mapping[str, bool] | None) -> int
 
 def _check_folds(what: str, values: Any, n_candidates: int) -> Folds:
     """Return one tuple of floats per candidate, from a number or a list of numbers for each."""
-    if values is None:
-        return [()] * n_candidates
     rows = list(values)
     if len(rows) != n_candidates:
         raise HistoryFormatError(
@@ -116,8 +108,6 @@ def measurements_of_search(search: Any, scoring: str | None) -> Measurements:
         {recorded[name]: _folds(columns, name) for name in names},
         scoring=metric,
         greater_is_better=True,
-        fit_times=columns["mean_fit_time"],
-        score_times=columns["mean_score_time"],
     )
 
 
@@ -143,5 +133,4 @@ def measurements_of_study(
         [t.value if t.state.name == "COMPLETE" else np.nan for t in trials],
         scoring=scoring,
         greater_is_better=study.direction.name == "MAXIMIZE",
-        fit_times=[trial.duration.total_seconds() if trial.duration else () for trial in trials],
     )

@@ -54,12 +54,10 @@ def ensure_search(
 ) -> int:
     """Return the id of a search, and insert it if it is not there.
 
-    A damaged record is replaced. A data set without a name gets the name in `record`.
+    A damaged record is replaced.
     """
     for known in _read(connection, _SEARCH_OF_FINGERPRINT, {"fingerprint": record.fingerprint}):
         _repair_search(connection, known, record)
-        if record.dataset is not None:
-            _name_dataset(connection, known["id"], known["dataset"], record)
         return int(known["id"])
     row = {**_codec.search_to_row(record), "started": time.time() if started is None else started}
     row["digest"] = row_digest(row, "search")
@@ -282,25 +280,6 @@ def _find_orphans(connection: sa.Connection) -> Damage:
         query.where(candidate.c.search_id.not_in(sa.select(search.c.id)))
     )
     return [DamagedRow("candidate", row[0], row[1], "its search is gone") for row in orphans]
-
-
-def _name_dataset(
-    connection: sa.Connection, search_id: int, known: Any, record: SearchRecord
-) -> None:
-    label = _codec.unnamed_label(record.data_digest)
-    if known != label:
-        return
-    row = _codec.search_to_row(record)
-    unnamed = search.c.dataset == label
-    query = sa.select(search).where(search.c.id == search_id, unnamed).with_for_update()
-    for before in _read(connection, query):
-        changed = {"dataset": row["dataset"]}
-        try:
-            check_digest(before, "search")
-        except HistoryFormatError:
-            continue  # A new digest would hide the damage.
-        changed["digest"] = row_digest({**before, **changed}, "search")
-        connection.execute(sa.update(search).where(search.c.id == search_id).values(changed))
 
 
 def _delete_searches(connection: sa.Connection, ids: Collection[int]) -> None:

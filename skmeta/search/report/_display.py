@@ -36,7 +36,7 @@ class SearchDisplay:
     """Best score of a search over the evaluations, or its parameters and what they do.
 
     It draws :class:`~skmeta.search.MetaLearnedSearchCV` and every search of scikit-learn. Create a
-    display with :meth:`from_estimator` or :meth:`from_cv_results`. Draw it again, or draw the other
+    display with :meth:`from_estimator`. Draw it again, or draw the other
     kind of picture, with :meth:`plot`.
 
     Parameters
@@ -177,6 +177,9 @@ class SearchDisplay:
     ) -> Self:
         """Draw a fitted search.
 
+        Of a halving search, the candidates with the most resources are drawn: scores on fewer
+        rows cannot be compared with theirs.
+
         Parameters
         ----------
         search : MetaLearnedSearchCV, GridSearchCV, RandomizedSearchCV or alike
@@ -184,9 +187,9 @@ class SearchDisplay:
         metric : str or None, default=None
             Which of several metrics. None takes the one that the search was refitted by, or the
             first.
-        reference : fitted search, dict, DataFrame or array-like, default=None
-            A random search on the same data, space and folds, to compare with: fitted, its
-            ``cv_results_``, or its scores.
+        reference : fitted search or array-like, default=None
+            A random search on the same data, space and folds, to compare with: fitted, or its
+            scores.
         name : str or None, default=None
             Name for the legend; None takes the name of the class.
         kind, ax, **plot_kw : optional
@@ -205,72 +208,19 @@ class SearchDisplay:
             If ``metric`` or ``kind`` is unknown.
         """
         check_is_fitted(search, "cv_results_")
+        _check_kind(kind)
+        results = search.cv_results_
         if metric is None and isinstance(search.refit, str):
             metric = search.refit
-        return cls.from_cv_results(
-            search.cv_results_,
-            metric=metric,
-            reference=reference,
-            metric_name=metric_name_of(search, metric),
-            name=type(search).__name__ if name is None else name,
-            kind=kind,
-            ax=ax,
-            **plot_kw,
-        )
-
-    @classmethod
-    def from_cv_results(
-        cls,
-        cv_results: Any,
-        *,
-        metric: str | None = None,
-        reference: Any = None,
-        metric_name: str | None = None,
-        name: str | None = None,
-        kind: str = "incumbent",
-        ax: Any = None,
-        **plot_kw: Any,
-    ) -> Self:
-        """Draw the ``cv_results_`` of a search.
-
-        Of a halving search, the candidates with the most resources are drawn: scores on fewer
-        rows cannot be compared with theirs.
-
-        Parameters
-        ----------
-        cv_results : dict or DataFrame
-            The ``cv_results_``.
-        metric : str or None, default=None
-            Which of several metrics; None takes the first.
-        reference : optional
-            As for :meth:`from_estimator`.
-        metric_name : str or None, default=None
-            Label of the axis; None writes ``metric``, or ``"score"``.
-        name : str or None, default=None
-            Name for the legend.
-        kind, ax, **plot_kw : optional
-            As for :meth:`plot`.
-
-        Returns
-        -------
-        SearchDisplay
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError
-            If there are no scores, or ``metric`` or ``kind`` is unknown.
-        """
-        _check_kind(kind)
-        metric = metric_of(cv_results, metric)
-        keep = most_resources(cv_results)
+        column = metric_of(results, metric)
+        keep = most_resources(results)
         display = cls(
-            scores=np.asarray(cv_results[f"mean_test_{metric}"], dtype=float)[keep],
-            params=[cv_results["params"][i] for i in keep],
-            sources=[cv_results["source"][i] for i in keep] if "source" in cv_results else None,
-            reference=reference_scores(reference, metric),
-            metric_name=metric if metric_name is None else metric_name,
-            name=name,
+            scores=np.asarray(results[f"mean_test_{column}"], dtype=float)[keep],
+            params=[results["params"][i] for i in keep],
+            sources=[results["source"][i] for i in keep] if "source" in results else None,
+            reference=reference_scores(reference, column),
+            metric_name=metric_name_of(search, metric) or column,
+            name=type(search).__name__ if name is None else name,
         )
         return display.plot(kind, ax, **plot_kw)
 

@@ -2,7 +2,6 @@ from itertools import permutations
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 from halving import HalvingGridSearchCV
 from scipy.stats import loguniform
@@ -99,9 +98,9 @@ def test_a_reference_is_what_the_curve_is_of():
     assert "same candidates in random order, expected" in labels_of(display_of(FEW).plot())
 
 
-def test_a_reference_may_be_a_search_its_results_or_scores(multimetric):
+def test_a_reference_may_be_a_search_or_scores(multimetric):
     results = multimetric.cv_results_
-    for reference in (multimetric, results, pd.DataFrame(results), results["mean_test_accuracy"]):
+    for reference in (multimetric, results["mean_test_accuracy"]):
         display = SearchDisplay.from_estimator(multimetric, metric="accuracy", reference=reference)
         np.testing.assert_array_equal(display.reference, results["mean_test_accuracy"])
 
@@ -112,13 +111,6 @@ def test_the_metric_can_be_chosen(multimetric, given):
     metric = given or "neg_log_loss"
     np.testing.assert_array_equal(display.scores, multimetric.cv_results_[f"mean_test_{metric}"])
     assert display.ax_.get_ylabel() == metric
-
-
-def test_results_alone_are_enough(multimetric):
-    for results in (multimetric.cv_results_, pd.DataFrame(multimetric.cv_results_)):
-        display = SearchDisplay.from_cv_results(results)
-        assert display.metric_name == "accuracy"
-        assert len(display.params) == 6
 
 
 def test_points_have_the_colour_of_their_source():
@@ -278,8 +270,6 @@ def test_bad_arguments_are_refused(multimetric):
         SearchDisplay.from_estimator(multimetric, kind="bars")
     with pytest.raises(ValueError, match=r"metric must be one of .*'accuracy'.* got 'f1'"):
         SearchDisplay.from_estimator(multimetric, metric="f1")
-    with pytest.raises(ValueError, match="no column mean_test_"):
-        SearchDisplay.from_cv_results({"params": []})
     with pytest.raises(NotFittedError, match="not fitted"):
         SearchDisplay.from_estimator(GridSearchCV(SVC(), {"C": [1.0]}))
 
