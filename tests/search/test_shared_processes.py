@@ -124,4 +124,4 @@ def test_a_candidate_that_kills_its_workers_fails(context, address, tmp_path):
     assert "3 workers of the shared search died while they evaluated the candidate" in told
     assert f"{{'quality': {deadly}}}" in told
     with SearchHistory(address) as history:
-        assert history.to_frame(all=True)["error"].str.contains("3 workers").sum() == 1
+        assert history.to_frame()["error"].str.contains("3 workers").sum() == 1
