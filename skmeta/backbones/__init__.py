@@ -11,6 +11,7 @@ from skmeta.backbones._mlp import mlp
 from skmeta.backbones._normalization import EpisodeBatchNorm
 from skmeta.backbones._resnet12 import resnet12
 from skmeta.backbones._shapes import check_backbone as check_backbone
+from skmeta.backbones._shapes import check_weights as check_weights
 
 __all__ = [
     "Architecture",

@@ -49,13 +49,34 @@ def check_backbone(
         raise PriorError(
             f"The prior names a backbone that cannot be built: {error} {_OTHER_FILE}"
         ) from error
-    expected = {f"body.{n}": shape for n, shape in shapes.items()}
+    check_weights({f"body.{n}": shape for n, shape in shapes.items()}, tensors, _OTHER_FILE)
+
+
+def check_weights(
+    expected: Mapping[str, tuple[int, ...]], tensors: Mapping[str, np.ndarray], advice: str
+) -> None:
+    """Check that a prior has the weights of a backbone.
+
+    Parameters
+    ----------
+    expected : mapping of str to tuple of int
+        Shapes of the backbone's weights, ``body.*``.
+    tensors : mapping of str to ndarray
+        Tensors of the prior.
+    advice : str
+        What to do if they differ.
+
+    Raises
+    ------
+    PriorError
+        If the prior's have other names or shapes.
+    """
+    given = {n: v.shape for n, v in tensors.items() if n.startswith("body.")}
     for name in sorted(expected.keys() | given.keys()):
         if expected.get(name) != given.get(name):
             raise PriorError(
-                f"The backbone that the prior names, {backbone!r}, does not have the prior's "
-                f"weights: {name!r} has shape {expected.get(name)} in the backbone, "
-                f"{given.get(name)} in the prior. {_OTHER_FILE}"
+                f"The backbone does not have the prior's weights: {name!r} has shape "
+                f"{expected.get(name)} in the backbone, {given.get(name)} in the prior. {advice}"
             )
 
 

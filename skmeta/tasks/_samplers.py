@@ -200,9 +200,6 @@ class GroupEpisodes:
         The groups that tasks are drawn from, sorted.
     n_classes : int or None
         The number of ``classes``, or None in a regression.
-    n_usable : ndarray of shape (n_names,), int64
-        How many classes have both support and query rows in a group (1 in a regression, and
-        with ``shots_per="task"``).
 
     Raises
     ------
@@ -269,7 +266,7 @@ class GroupEpisodes:
         # Sorted by group, and by time within it.
         rows = np.split(np.lexsort((times, codes)), np.cumsum(counts)[:-1])
         self._rows = [rows[k] for k in np.flatnonzero(fit)]
-        self.names, self.n_usable = names[fit], n_usable[fit]
+        self.names = names[fit]
 
     def _is_task(
         self, counts: np.ndarray, n_present: np.ndarray, n_usable: np.ndarray

@@ -1,7 +1,6 @@
 """Divide a table by its tasks: for meta-training, and for scikit-learn's ``cv=``."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import islice, repeat
 from typing import Any, ClassVar, Literal
 
@@ -105,9 +104,7 @@ class EpisodeSplit(BaseCrossValidator):
     Parameters
     ----------
     n_way : int or None, default=None
-        Number of classes in an episode. None takes all classes or, with ``groups``, all that the
-        group has. With ``groups``, an episode draws ``n_way`` of the group's classes with two rows
-        or more, and groups with fewer such classes are not visited.
+        Number of classes in an episode that is drawn from classes; None takes all.
     n_shot : int, default=1
         Number of support rows of each class; in a regression, of each group.
     n_query : int, default=15
@@ -247,20 +244,15 @@ class EpisodeSplit(BaseCrossValidator):
         classes = np.unique(y) if self._is_classification(y) else None
         settings: dict[str, Any] = {"classes": classes, "order": times}
         sampler = GroupEpisodes(y, groups, self.n_shot, self.n_query, **settings)
-        n_way = None if self.n_way is None else check_count(self.n_way, "n_way", 2)
-        if classes is None and n_way is not None:
-            raise EpisodeError(f"n_way={n_way}, but y holds regression targets. Leave n_way out.")
-        visited = np.flatnonzero(sampler.n_usable >= (n_way or 1))
-        if len(visited) == 0:
+        if self.n_way is not None:
             raise EpisodeError(
-                f"No group has n_way={n_way} classes with two rows or more each; the "
-                f"group with the most has {sampler.n_usable.max()}. Lower n_way."
+                f"n_way={self.n_way} is for tasks that are drawn from classes, but groups was "
+                "passed. Leave n_way out: a task has the classes of its group."
             )
         if classes is not None:
             warn_if_reused(self.prior, classes, "classes")
-        warn_if_reused(self.prior, sampler.names[visited], "groups")
-        tasks = (sampler.episode(k, rng) for k in _rounds(visited, rng))
-        return tasks if n_way is None else (_restrict(task, n_way, rng) for task in tasks)
+        warn_if_reused(self.prior, sampler.names, "groups")
+        return (sampler.episode(k, rng) for k in _rounds(len(sampler.names), rng))
 
     def _is_classification(self, y: np.ndarray) -> bool:
         kinds = ("auto", "classification", "regression")
@@ -271,17 +263,7 @@ class EpisodeSplit(BaseCrossValidator):
         return self.target_type == "classification"
 
 
-def _rounds(positions: np.ndarray, rng: np.random.Generator) -> Iterator[int]:
+def _rounds(n: int, rng: np.random.Generator) -> Iterator[int]:
     """Visit all positions in random order, again and again."""
     while True:
-        yield from rng.permutation(positions).tolist()
-
-
-def _restrict(task: Task, n_way: int, rng: np.random.Generator) -> Task:
-    """Keep the rows of ``n_way`` of the classes that have query rows."""
-    drawn = rng.choice(np.unique(task.y_query[task.w_query > 0]), n_way, replace=False)
-    return replace(
-        task,
-        w_support=task.w_support * np.isin(task.y_support, drawn),
-        w_query=task.w_query * np.isin(task.y_query, drawn),
-    )
+        yield from rng.permutation(n).tolist()

@@ -1,8 +1,14 @@
 """What learners share: base class, heads, inner loop, fit, evaluation, priors in and out."""
 
-from skmeta.learners._core._algorithm import learner_name
-from skmeta.learners._core._base import LEARNERS, MetaLearner, missing_attribute
-from skmeta.learners._core._context import Context, TaskLimits
+from skmeta.learners._core._algorithm import TaskLimits, learner_name
+from skmeta.learners._core._base import (
+    LEARNERS,
+    MetaLearner,
+    NetworkLearner,
+    OuterLoopLearner,
+    missing_attribute,
+)
+from skmeta.learners._core._context import Context
 from skmeta.learners._core._gradient import (
     GradientLearner,
     InnerLoopLearner,
@@ -30,7 +36,6 @@ from skmeta.learners._core._options import (
     read_settings,
     task_type_parameter,
 )
-from skmeta.learners._core._outer_loop import NetworkLearner, OuterLoopLearner
 from skmeta.learners._core._parameters import (
     Declared,
     as_option,
@@ -38,7 +43,13 @@ from skmeta.learners._core._parameters import (
     settings_by_role,
     shared_parameter,
 )
-from skmeta.learners._core._prior_io import classes_in_common, read_prior, write_prior
+from skmeta.learners._core._prior_io import (
+    classes_in_common,
+    read_prior,
+    scaler_of,
+    state_of,
+    write_prior,
+)
 from skmeta.learners._core._session import Session
 from skmeta.learners._core._task_source import TaskSource, resolve_kind
 
@@ -76,9 +87,11 @@ __all__ = [
     "read_settings",
     "reptile_gradient",
     "resolve_kind",
+    "scaler_of",
     "score",
     "settings_by_role",
     "shared_parameter",
+    "state_of",
     "task_type_parameter",
     "write_prior",
 ]

@@ -21,10 +21,82 @@ from skmeta.backend import (
     TaskTensors,
     TensorAdapter,
 )
-from skmeta.learners._core._context import Context, GroupMethods, TaskLimits
+from skmeta.learners._core._context import Context
+from skmeta.learners._core._groups import GroupMethods
 from skmeta.learners._core._heads import loss, score
 from skmeta.learners._core._parameters import Declared
 from skmeta.learners._core._task_source import TaskSource
+from skmeta.priors import MetaPrior
+
+# Labels of each row as zeros and ones.
+_MAX_ONE_HOT = 25_000_000
+
+
+class TaskLimits:
+    """Limits of a learner that computes a logit for each row and class of the support set.
+
+    A learner with other limits has an object of a subclass as its attribute ``limits``.
+    """
+
+    def check_size(
+        self, learner: object, prior: MetaPrior, n_rows: int, n_columns: int, n_classes: int
+    ) -> None:
+        """Raise an error or warn if a task is too large.
+
+        Parameters
+        ----------
+        learner : MetaLearner
+            The learner, with the settings of the task.
+        prior : MetaPrior
+            The prior.
+        n_rows, n_columns, n_classes : int
+            Size of the support set; no classes for a regression.
+
+        Raises
+        ------
+        ValueError
+            If it does not fit into memory.
+        """
+        if n_rows * n_classes > _MAX_ONE_HOT:
+            raise ValueError(
+                f"{n_rows:,} rows of {n_classes:,} classes make {n_rows * n_classes:,} logits, but "
+                f"a prior of this kind takes at most {_MAX_ONE_HOT:,} in fit. Pass fewer rows or "
+                "classes, or use prior='tabular', whose memory does not grow with their product."
+            )
+
+    def network_precision(self, precision: str, n_cells: int) -> str:
+        """Choose the precision in which the network of a learner reads a table.
+
+        Parameters
+        ----------
+        precision : {"float32", "float64"}
+            Precision of the rows.
+        n_cells : int
+            Number of rows times number of columns.
+
+        Returns
+        -------
+        {"float32", "float64"}
+            By default ``precision``.
+        """
+        return precision
+
+    def is_sound(self, name: str, value: Tensor) -> bool:
+        """Return whether a tensor of an adapted state has the values that it may have.
+
+        Parameters
+        ----------
+        name : str
+            Name of the tensor.
+        value : Tensor
+            The tensor.
+
+        Returns
+        -------
+        bool
+            By default whether all values are finite.
+        """
+        return bool(value.isfinite().all())
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

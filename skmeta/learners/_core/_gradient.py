@@ -12,6 +12,7 @@ from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import Rows, State
+from skmeta.learners._core._base import NetworkLearner
 from skmeta.learners._core._context import Context
 from skmeta.learners._core._heads import (
     HEADS,
@@ -22,7 +23,6 @@ from skmeta.learners._core._heads import (
     start_head,
 )
 from skmeta.learners._core._options import task_type_parameter
-from skmeta.learners._core._outer_loop import NetworkLearner
 from skmeta.learners._core._parameters import parameter
 
 Memory = dict[str, Any]

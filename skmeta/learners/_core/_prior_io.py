@@ -12,7 +12,7 @@ from torch import nn
 
 from skmeta._sklearn_compat import parameter_names
 from skmeta._validation import quote_some
-from skmeta.backbones import build_backbone, check_backbone
+from skmeta.backbones import build_backbone, check_backbone, check_weights
 from skmeta.backend import Scaler, State, state_to_numpy, state_to_torch
 from skmeta.exceptions import PriorError
 from skmeta.learners._core._algorithm import Algorithm, learner_name
@@ -161,6 +161,8 @@ def read_prior(
         _check_named(prior, shape)
     backbone = prior.module if prior.module is not None else str(prior.backbone)
     module = build_backbone(backbone, shape, dict(prior.backbone_params))
+    if prior.module is not None:
+        _check_module(module, prior)
     session = Session.open(
         learner,
         module,
@@ -174,19 +176,17 @@ def read_prior(
         own_precision=learner_precision or "float32",
         test_time_augment=views if test_time_augment is None else test_time_augment,
     )
-    weights = session.context.network.initial_weights()
-    check_weights({n: tuple(v.shape) for n, v in weights.items()}, prior)
     if head == "learned" and max(classes) >= len(prior.tensors["head.weight"]):
         raise PriorError(
             f"The task has {len(classes)} classes, but the prior's head has learned rows for "
             f"{len(prior.tensors['head.weight'])}. Meta-train with head_init='shared', which takes "
             "any number of classes."
         )
-    return session, dict(_state_of(prior, session.adapter.device, session.adapter.dtype))
+    return session, dict(state_of(prior, session.adapter.device, session.adapter.dtype))
 
 
 @lru_cache(maxsize=2)
-def _state_of(prior: MetaPrior, device: torch.device, dtype: torch.dtype) -> State:
+def state_of(prior: MetaPrior, device: torch.device, dtype: torch.dtype) -> State:
     """The state of a prior. It is cached for the next task: the methods of learners are pure."""
     tensors = {n: v for n, v in prior.tensors.items() if not n.startswith("scaler.")}
     return state_to_torch(tensors, device, dtype)
@@ -271,37 +271,19 @@ def load_weights(module: nn.Module, prior: MetaPrior) -> None:
     PriorError
         If it is another one.
     """
-    own = {f"body.{n}": p for n, p in module.named_parameters()}
-    check_weights({n: tuple(p.shape) for n, p in own.items()}, prior)
+    _check_module(module, prior)
     with torch.no_grad():
-        for name, parameter in own.items():
-            parameter.copy_(torch.tensor(prior.tensors[name]))
+        for name, parameter in module.named_parameters():
+            parameter.copy_(torch.tensor(prior.tensors[f"body.{name}"]))
 
 
-def check_weights(expected: Mapping[str, tuple[int, ...]], prior: MetaPrior) -> None:
-    """Check that a prior has the weights of a network.
-
-    Parameters
-    ----------
-    expected : mapping of str to tuple of int
-        Shapes of the network's weights.
-    prior : MetaPrior
-        The prior.
-
-    Raises
-    ------
-    PriorError
-        If its weights have other names or shapes.
-    """
-    found = {n: tuple(v.shape) for n, v in prior.tensors.items() if n.startswith("body.")}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            raise PriorError(
-                f"The backbone does not have the prior's weights: {name!r} has shape "
-                f"{expected.get(name)} in the module, {found.get(name)} in the prior. Give a "
-                "module of the architecture that the prior was trained with: it has "
-                f"backbone={prior.backbone!r} and backbone_params={dict(prior.backbone_params)}."
-            )
+def _check_module(module: nn.Module, prior: MetaPrior) -> None:
+    shapes = {f"body.{n}": tuple(p.shape) for n, p in module.named_parameters()}
+    advice = (
+        "Give a module of the architecture that the prior was trained with: it has "
+        f"backbone={prior.backbone!r} and backbone_params={dict(prior.backbone_params)}."
+    )
+    check_weights(shapes, prior.tensors, advice)
 
 
 def scaler_of(prior: MetaPrior) -> Scaler:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from skmeta.backbones import build_backbone, check_backbone
-from skmeta.backend import Scaler, State, state_to_numpy, state_to_torch
+from skmeta.backend import State, state_to_numpy
 from skmeta.exceptions import PriorError
-from skmeta.learners._core import learner_name, settings_by_role
+from skmeta.learners._core import learner_name, scaler_of, settings_by_role, state_of
 from skmeta.policy._core._distributions import restore_distribution
 from skmeta.policy._core._session import PolicySession
 from skmeta.policy._core._settings import POLICY_LEARNERS
@@ -106,13 +106,11 @@ def read_prior(
     session = PolicySession.on_device(
         learner,
         build_backbone(str(prior.backbone), shape, network),
-        Scaler(*(prior.tensors[f"scaler.{n}"] for n in Scaler._fields)),
+        scaler_of(prior),
         distribution,
         max_steps=int(max_steps or prior.learner_params["max_episode_steps"]),
         n_trained_steps=int(prior.learner_params["n_inner_steps"]),
         device=device,
         precision=precision,
     )
-    tensors = {n: v for n, v in prior.tensors.items() if not n.startswith("scaler.")}
-    state = state_to_torch(tensors, session.adapter.device, session.adapter.dtype)
-    return session, state
+    return session, dict(state_of(prior, session.adapter.device, session.adapter.dtype))
