@@ -21,7 +21,6 @@ import numpy as np
 from skmeta import MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import MAML, MetaNAS, Validation
-from skmeta.plotting import ArchitectureDisplay
 
 X, y, groups = make_sinusoid_tasks(n_tasks=2000, n_samples=20, random_state=0)
 settings = {
@@ -59,9 +58,8 @@ for name, fitted in {"MetaNAS": learner, "MLP": mlp}.items():
 # %%
 # What was chosen
 # ---------------
-# ``architecture_`` of an estimator that was fitted to a task prints as a table, and
-# :class:`~skmeta.plotting.ArchitectureDisplay` draws it: the shares of the operations before the
-# decision, and a dot on what was left.
+# ``architecture_`` of an estimator that was fitted to a task prints as a table. It has the share of
+# each operation before the decision, by edge.
 
 x_few = np.array([[-4.2], [-2.5], [-0.5], [1.2], [2.1]])
 y_few = 3.5 * np.sin(x_few[:, 0] - 1.0)
@@ -77,5 +75,10 @@ left.plot(x_line, reg.predict(x_line), color="tab:red", lw=2, label="MetaNAS")
 left.scatter(x_few, y_few, color="k", zorder=3, label="five points")
 left.set(title="a new task", xlabel="x", ylabel="target", ylim=(-4, 7))
 left.legend(loc="upper center", ncols=2)
-ArchitectureDisplay.from_estimator(reg, ax=right)
+shares = reg.architecture_.shares
+names = list(dict.fromkeys(name for edge in shares for name in edge))
+image = right.imshow([[edge.get(name, np.nan) for name in names] for edge in shares], cmap="Blues")
+right.set_xticks(range(len(names)), names, rotation=45)
+right.set(title="share of each operation", ylabel="edge")
+fig.colorbar(image, ax=right)
 plt.show()

@@ -1,7 +1,6 @@
 """Displays: compute a record first, then draw it with matplotlib."""
 
 from skmeta.plotting._adaptation import AdaptationDisplay
-from skmeta.plotting._architecture import ArchitectureDisplay
 from skmeta.plotting._episode import EpisodeDisplay
 from skmeta.plotting._group_effects import GroupEffectsDisplay
 from skmeta.plotting._group_losses import GroupLossDisplay
@@ -10,7 +9,6 @@ from skmeta.search.report import SearchDisplay
 
 __all__ = [
     "AdaptationDisplay",
-    "ArchitectureDisplay",
     "EpisodeDisplay",
     "GroupEffectsDisplay",
     "GroupLossDisplay",
