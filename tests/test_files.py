@@ -192,7 +192,6 @@ def test_tensors_that_do_not_fit(path, entries, match):
         ((2**40).to_bytes(8, "little") + b"{}", "is not a safetensors file"),
         (pack(b"{]", b""), "header cannot be read"),
         (pack(b"{\xff}", b""), "header cannot be read"),
-        (pack(b'{"a":1,"a":1}', b""), "a key is there twice"),
         (pack(b'{"a":' + b"[" * 2000 + b"]" * 2000 + b"}", b""), "nested more than 32 deep"),
         (pack(b'{"a":' + b"[" * 200_000 + b"}", b""), "nested more than 32 deep|header cannot"),
         (pack({}, b""), "a safetensors file, but not a test of skmeta"),
@@ -223,10 +222,6 @@ def test_a_pipe_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("1e999", "1e999 is out of range"),
-        ("[-1e400]", "out of range"),
-        ("1" * 41, "a number of 41 digits is out of range"),
-        ('{"a": 1, "a": 2}', "a key is there twice"),
         ("[" * 33 + "]" * 33, "nested more than 32 deep"),
         ("[" * 100_000 + "]" * 100_000, "nested more than 32 deep"),
         ("{", "Expecting"),

@@ -83,6 +83,8 @@ class TensorAdapter:
         # Copies, because torch warns about read-only arrays, such as those of a prior.
         self._x = tuple(torch.tensor(v, dtype=torch.float64) for v in scaler[:2])
         self._x_in: dict[torch.dtype, tuple[Tensor, ...]] = {}
+        # The learner of tables standardises by the support set.
+        self._changes_x = bool((scaler.x_mean != 0).any() or (scaler.x_scale != 1).any())
         self._y_mean, self._y_scale = float(scaler.y_mean), float(scaler.y_scale)
 
     def upload(self, X: np.ndarray) -> Tensor:
@@ -91,6 +93,8 @@ class TensorAdapter:
 
     def inputs(self, rows: Tensor) -> Tensor:
         """Standardise and reshape rows (n_rows, n_features) of an uploaded table."""
+        if not self._changes_x:
+            return channels_last(rows.to(self.dtype).reshape(-1, *self.input_shape))
         # Rounded afterwards: a column of times or coordinates is far from zero, but not wide.
         dtype = self.dtype
         if rows.is_floating_point():

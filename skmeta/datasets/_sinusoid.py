@@ -14,17 +14,14 @@ def make_sinusoid_tasks(
     n_tasks: int = 100,
     n_samples: int = 20,
     *,
-    amplitude: tuple[float, float] = (0.1, 5.0),
-    phase: tuple[float, float] = (0.0, np.pi),
-    x_range: tuple[float, float] = (-5.0, 5.0),
     noise: float = 0.0,
     return_parameters: bool = False,
     random_state: Any = None,
 ) -> tuple[np.ndarray, ...]:
     """Make regression tasks ``y = A sin(x - phi)``, the sinusoids of Finn et al.
 
-    Each task has an amplitude ``A``, a phase ``phi`` and points `x`, drawn uniformly
-    from the given ranges.
+    Each task has an amplitude ``A`` from 0.1 to 5, a phase ``phi`` from 0 to pi and points ``x`` from
+    -5 to 5, all drawn uniformly.
 
     Parameters
     ----------
@@ -32,12 +29,6 @@ def make_sinusoid_tasks(
         Number of tasks.
     n_samples : int, default=20
         Number of points of each task.
-    amplitude : tuple of two floats, default=(0.1, 5.0)
-        Lowest and highest amplitude.
-    phase : tuple of two floats, default=(0, pi)
-        Lowest and highest phase, in radians.
-    x_range : tuple of two floats, default=(-5, 5)
-        Lowest and highest `x`.
     noise : float, default=0.0
         Standard deviation of the Gaussian noise added to `y`.
     return_parameters : bool, default=False
@@ -72,21 +63,10 @@ def make_sinusoid_tasks(
     if not noise >= 0:
         raise ValueError(f"noise must be a standard deviation of at least 0, got {noise!r}.")
     rng = check_rng(random_state)
-    parameters = np.column_stack(
-        [
-            rng.uniform(*_check_range(amplitude, "amplitude"), size=n_tasks),
-            rng.uniform(*_check_range(phase, "phase"), size=n_tasks),
-        ]
-    )
-    x = rng.uniform(*_check_range(x_range, "x_range"), size=(n_tasks, n_samples))
+    amplitude, phase = rng.uniform(0.1, 5.0, n_tasks), rng.uniform(0.0, np.pi, n_tasks)
+    parameters = np.column_stack([amplitude, phase])
+    x = rng.uniform(-5.0, 5.0, size=(n_tasks, n_samples))
     y = parameters[:, :1] * np.sin(x - parameters[:, 1:]) + noise * rng.standard_normal(x.shape)
     groups = np.repeat(np.arange(n_tasks), n_samples)
     made = x.reshape(-1, 1), y.ravel(), groups
     return (*made, parameters) if return_parameters else made
-
-
-def _check_range(value: Any, name: str) -> tuple[float, float]:
-    ends = np.asarray(value)
-    if ends.shape == (2,) and ends.dtype.kind in "iuf" and -np.inf < ends[0] <= ends[1] < np.inf:
-        return float(ends[0]), float(ends[1])
-    raise ValueError(f"{name} must be two finite numbers, the lower one first, got {value!r}.")

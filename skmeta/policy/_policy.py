@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -236,37 +235,6 @@ class MetaPolicy(DocLink, BaseEstimator):
         ndarray or int
             One action, or one per observation, in the environment's units.
         """
-
-        def most_likely(session: PolicySession, fast: State, outputs: torch.Tensor) -> torch.Tensor:
-            return session.distribution.mode(outputs)
-
-        return self._act(observation, most_likely)
-
-    def sample(self, observation: Any) -> Any:
-        """Draw an action, as in the episodes that the policy learns from.
-
-        Parameters
-        ----------
-        observation : array-like of shape (n_features,) or (n_observations, n_features)
-            One observation, or several.
-
-        Returns
-        -------
-        ndarray or int
-            One action, or one per observation, in the environment's units.
-        """
-
-        def draw(session: PolicySession, fast: State, outputs: torch.Tensor) -> torch.Tensor:
-            noise = session.distribution.draw_noise(self.rng_, (len(outputs),))
-            return session.distribution.sample(fast, outputs, torch.as_tensor(noise).to(outputs))
-
-        return self._act(observation, draw)
-
-    def _act(
-        self,
-        observation: Any,
-        choose: Callable[[PolicySession, State, torch.Tensor], torch.Tensor],
-    ) -> Any:
         check_is_fitted(self)
         seen = np.asarray(observation, dtype=np.float64)
         rows = np.atleast_2d(seen)
@@ -284,7 +252,7 @@ class MetaPolicy(DocLink, BaseEstimator):
         session, _ = self._session()
         fast = self._fast(session)
         with torch.no_grad():
-            action = choose(session, fast, session.outputs(fast, session.standardise(rows)))
+            action = session.distribution.mode(session.outputs(fast, session.standardise(rows)))
         actions = session.distribution.to_environment(to_numpy(action))
         return actions if seen.ndim == 2 else actions[0]
 
