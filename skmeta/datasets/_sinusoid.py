@@ -20,8 +20,8 @@ def make_sinusoid_tasks(
 ) -> tuple[np.ndarray, ...]:
     """Make regression tasks ``y = A sin(x - phi)``, the sinusoids of Finn et al.
 
-    Each task has an amplitude ``A`` from 0.1 to 5, a phase ``phi`` from 0 to pi and points ``x`` from
-    -5 to 5, all drawn uniformly.
+    Each task has an amplitude ``A`` from 0.1 to 5, a phase ``phi`` from 0 to pi and points ``x``
+    from -5 to 5, all drawn uniformly.
 
     Parameters
     ----------
