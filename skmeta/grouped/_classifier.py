@@ -67,6 +67,9 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
     effects_ : pandas.DataFrame
         What is shared, and a row for each group: intercept and slopes of the learner, with
         standard deviations.
+    losses_ : pandas.DataFrame
+        Losses in groups that were held out, by the number of their known rows, of each part of the
+        mixture and of the mixture.
     summary_ : str
         Whether the group matters, how much, and what the mixture was compared with.
     n_features_in_ : int
