@@ -210,7 +210,9 @@ class _Fit:
         # Models that are fitted at once share the cores.
         limit = None if self.n_jobs in (None, 1) else 1
         with threadpool_limits(limit, user_api="openmp"):
-            model.fit(self.X[rows], self.y[rows], **params)
+            # Trees need a value in each column.
+            X = np.where(np.isnan(self.X[rows]).all(0), 0.0, self.X[rows])
+            model.fit(X, self.y[rows], **params)
         self.report()
         return model
 

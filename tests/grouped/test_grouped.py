@@ -395,3 +395,18 @@ def test_a_table_of_groups_alone_predicts_shrunken_means(kind):
     assert abs(predicted - mean.mean()).max() < abs(mean - mean.mean()).max()
     assert np.corrcoef(predicted, mean)[0, 1] > 0.98
     assert not any("constant" in name for name in model.effects_.columns)
+
+
+def test_a_column_without_values_changes_nothing():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(15), 6)
+    X = np.column_stack([groups, rng.normal(size=90)])
+    y = rng.normal(size=15)[groups] + X[:, 1]
+    # In a fold, the column of one group's values has none.
+    values = np.where(groups == 3, rng.normal(size=90), np.nan)
+    expected = GroupedRegressor(0, combine="both").fit(X, y).predict(X)
+    empty = np.column_stack([X, np.full(90, np.nan)])
+    found = GroupedRegressor(0, combine="both").fit(empty, y).predict(empty)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    of_one = np.column_stack([X, values])
+    assert GroupedRegressor(0, combine="both").fit(of_one, y).score(of_one, y) > 0.9
