@@ -1,5 +1,6 @@
 """The parameters of learners: what they are, and how options group those for experts."""
 
+import inspect
 import re
 from types import SimpleNamespace
 
@@ -95,6 +96,13 @@ def test_tab_completion_shows_what_is_for_users():
     assert {"fit", "score", "score_tasks", "initial_prior", "inner_lr", "set_params"} <= shown
     assert not {"init_state", "estimate_state", "adapt", "forward", "meta_loss", "kinds"} & shown
     assert "optimizer" in dir(LearnedOptimizer())
+
+
+@pytest.mark.parametrize("kind", [MAML, ProtoNet])
+def test_the_signature_of_a_class_shows_its_parameters(kind):
+    shown = inspect.signature(kind).parameters
+    assert shown.keys() == kind().get_params(deep=False).keys()
+    assert shown["n_shot"].default == 5
 
 
 def test_a_class_of_the_same_name_does_not_take_the_place_of_ours():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from inspect import get_annotations
+from inspect import Signature, get_annotations, signature
 from numbers import Integral, Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -39,6 +39,14 @@ _OF_ESTIMATORS = ("predict", "predict_proba", "predict_quantiles", "decision_fun
 
 LEARNERS: dict[str, type[MetaLearner]] = {}
 """Learners by the name that a prior keeps: see :func:`learner_name`."""
+
+
+class _ConstructorSignature:
+    """The signature of a class, which is that of its ``__init__``."""
+
+    def __get__(self, instance: Any, owner: type) -> Signature:
+        own = signature(owner.__init__)  # type: ignore[misc]
+        return own.replace(parameters=[*own.parameters.values()][1:])
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -84,6 +92,8 @@ class MetaLearner(CallbackSupport, Algorithm):
     device: Any = shared_parameter("device", "auto", role="machine")
     random_state: Any = parameter(None, *OUTER_LOOP_CONSTRAINTS["random_state"], role="training")
 
+    # inspect.signature would show that of __new__.
+    __signature__: ClassVar[Any] = _ConstructorSignature()
     # Methods and properties, beyond those of this class, that tab completion shows.
     for_users: ClassVar[tuple[str, ...]] = ()
 
