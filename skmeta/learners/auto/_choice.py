@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from skmeta.learners.auto._losses import mean_and_error
+from skmeta.learners.auto._plain import TREES
 from skmeta.learners.auto._race import Result
 from skmeta.learners.auto._tasks import Design
 
@@ -135,7 +136,10 @@ def summarise(design: Design, results: Sequence[Result], chosen: Result) -> str:
         text += f" The plain model ({best.name.removesuffix(' (plain)')}) is better."
     elif gain <= error:
         text += f" The plain model ({best.name.removesuffix(' (plain)')}) does as well."
-    elif chosen.name == "HierarchicalLinear":
+    if best.name == TREES and gain <= error:
+        kind = "GroupedClassifier" if design.kind == "classification" else "GroupedRegressor"
+        text += f" {kind} learns trees and groups together."
+    elif gain > error and chosen.name == "HierarchicalLinear":
         text += " A mixed-effects model is all that these tasks need: no network is better by more "
         text += "than one standard error."
     return text

@@ -29,7 +29,7 @@ from skmeta._sklearn_compat import (
 )
 from skmeta._validation import suggest_parameters
 from skmeta._warnings import warn_caller
-from skmeta.backend import resolve_device
+from skmeta.backend import one_thread_if_small, resolve_device
 from skmeta.exceptions import BaselineWarning, DivergenceWarning, EpisodeError
 from skmeta.learners._core import (
     MetaLearner,
@@ -260,7 +260,7 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
         with fit_task(context, self, X=X, y=y, metadata=metadata) as task:
             self._fit(X, y, groups, partial(refit_task, context, self))
             task.fitted = dict  # All attributes are set.
-        if self.summary_.endswith("is better."):
+        if "is better." in self.summary_:
             warn_caller(self.summary_, BaselineWarning)
         return self
 
@@ -275,10 +275,9 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
         clock = Clock(self.time_budget, clock.spent() + store.spent)
         with self._progress() as report:
             race = Race(design, learners, store, clock, seed, self.device, report, run_task)
-            plain = [
-                Result(name, loss, "plain", seconds=seconds)
-                for name, (loss, seconds) in plain_losses(design).items()
-            ]
+            with one_thread_if_small(design.X.size):
+                losses = plain_losses(design)
+            plain = [Result(n, loss, "plain", seconds=s) for n, (loss, s) in losses.items()]
             results = race.run()
             self.best_learner_, chosen = self._refit(race, results)
         self.prior_: MetaPrior = self.best_learner_.prior_

@@ -11,13 +11,14 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, RidgeCV
 
 from skmeta.learners.auto._losses import loss_of_task
 from skmeta.learners.auto._tasks import Design, HeldOutTask
 
 POOLED, OWN, BOTH = "pooled rows (plain)", "own rows (plain)", "pooled and own rows (plain)"
-NEAREST = "nearest class mean (plain)"
+NEAREST, TREES = "nearest class mean (plain)", "boosted trees on pooled rows (plain)"
 
 _PENALTIES = np.logspace(-2, 4, 13)
 # Penalties of the difference between the coefficients of a task and those of all rows.
@@ -42,8 +43,9 @@ def plain_losses(design: Design) -> dict[str, tuple[np.ndarray, float]]:
         Loss of each task, and seconds. For groups, a ridge or logistic regression on the rows of
         all tasks (``POOLED``), on those of the task (``OWN``), and on both (``BOTH``):
         coefficients of the task are pulled towards those of all rows, as strongly as is best on
-        these tasks. For tasks drawn from classes, ``OWN`` (with up to 500 features) and the
-        nearest class mean (``NEAREST``).
+        these tasks; and gradient-boosted trees on the rows of all tasks (``TREES``). For tasks
+        drawn from classes, ``OWN`` (with up to 500 features) and the nearest class mean
+        (``NEAREST``).
     """
     found: dict[str, np.ndarray] = {}
     seconds: dict[str, float] = {}
@@ -51,7 +53,7 @@ def plain_losses(design: Design) -> dict[str, tuple[np.ndarray, float]]:
         positions = design.of_fold(fold)
         X, models = _standardised(design.X, train), {}
         if design.groups is not None:
-            models = _grouped_models(design, X, train)
+            models = _grouped_models(design, X, train) | _pooled_trees(design, X, train)
         elif X.shape[1] <= _MOST_FEATURES:
             models[OWN] = _own_classifier
         if design.groups is None:
@@ -122,6 +124,23 @@ def _grouped_models(design: Design, X: np.ndarray, train: np.ndarray) -> dict[st
     for pull in _PULLS:
         models[f"{BOTH} {pull}"] = _pulled_classes(logits, pull)
     return models
+
+
+def _pooled_trees(design: Design, X: np.ndarray, train: np.ndarray) -> dict[str, Predict]:
+    if design.kind == "regression":
+        regressor = HistGradientBoostingRegressor(random_state=0).fit(X[train], design.y[train])
+        return {TREES: lambda _x, _y, query: np.asarray(regressor.predict(query))}
+    present = np.flatnonzero(np.isin(design.labels, design.y[train]))
+    if len(present) < 2:
+        return {}
+    classifier = HistGradientBoostingClassifier(random_state=0).fit(X[train], design.y[train])
+
+    def predict(_x: np.ndarray, _y: np.ndarray, query: np.ndarray) -> np.ndarray:
+        proba = np.zeros((len(query), len(design.labels)))
+        proba[:, present] = classifier.predict_proba(query)
+        return proba
+
+    return {TREES: predict}
 
 
 def _line(x: np.ndarray, coefficients: np.ndarray) -> np.ndarray:

@@ -79,6 +79,7 @@ def test_the_leaderboard_says_what_was_compared(intercepts):
     assert set(board.learner) == {
         *("HierarchicalLinear", "MAML"),
         *("pooled rows (plain)", "own rows (plain)", "pooled and own rows (plain)"),
+        "boosted trees on pooled rows (plain)",
     }
     assert (board.n_tasks == 30).all()
     assert board.loss.is_monotonic_increasing

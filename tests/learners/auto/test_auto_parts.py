@@ -9,7 +9,15 @@ from skmeta import MetaFewShotRegressor
 from skmeta.learners import HierarchicalLinear
 from skmeta.learners.auto._choice import leaderboard_rows, rank, summarise
 from skmeta.learners.auto._losses import losses_of_prior, mean_and_error
-from skmeta.learners.auto._plain import BOTH, OWN, POOLED, _change, _pulled_line, plain_losses
+from skmeta.learners.auto._plain import (
+    BOTH,
+    OWN,
+    POOLED,
+    TREES,
+    _change,
+    _pulled_line,
+    plain_losses,
+)
 from skmeta.learners.auto._race import Result
 from skmeta.learners.auto._tasks import Design, design_groups
 
@@ -21,13 +29,29 @@ def test_pooled_rows_are_a_ridge_regression():
     groups, y = np.repeat(np.arange(9), 10), X[:, 0] + RNG.normal(size=90)
     design = design_groups("regression", X, y, groups, 4, 15, np.random.default_rng(0))
     losses = plain_losses(design)
-    assert set(losses) == {POOLED, OWN, BOTH}
+    assert set(losses) == {POOLED, OWN, BOTH, TREES}
     for k, task in enumerate(design.tasks):
         train = design.folds[task.fold]
         centre, scale = X[train].mean(0), X[train].std(0)
         model = RidgeCV(np.logspace(-2, 4, 13)).fit((X[train] - centre) / scale, y[train])
         error = model.predict((X[task.query] - centre) / scale) - y[task.query]
         assert losses[POOLED][0][k] == pytest.approx(np.mean(error**2) / y.var(), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["regression", "classification"])
+def test_trees_are_a_plain_model_that_summary_points_at(kind):
+    rng = np.random.default_rng(0)
+    X, groups = rng.uniform(-2, 2, (600, 2)), np.repeat(np.arange(60), 10)
+    y = (X[:, 0] * X[:, 1] > 0).astype(float)
+    design = design_groups(kind, X, y, groups, 4, 15, np.random.default_rng(0))
+    losses = {name: loss for name, (loss, _) in plain_losses(design).items()}
+    assert losses[TREES].mean() < 0.5 * min(losses[POOLED].mean(), losses[BOTH].mean())
+    plain = [compared(name, loss, "plain") for name, loss in losses.items()]
+    own = compared("HierarchicalLinear", losses[POOLED])
+    text = summarise(design, [*plain, own], own)
+    assert "The plain model (boosted trees on pooled rows) is better." in text
+    assert text.endswith("learns trees and groups together.")
+    assert ("GroupedClassifier" in text) == (kind == "classification")
 
 
 def test_a_pulled_line_is_a_ridge_regression_of_the_residuals():
