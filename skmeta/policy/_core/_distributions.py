@@ -6,7 +6,6 @@ Notation: k outputs, d action dimensions; leading axes are free.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,47 +22,7 @@ from skmeta.policy.environments import gymnasium
 _MIN_LOG_STD = math.log(0.01)
 
 
-class ActionDistribution(ABC):
-    """Distribution over actions, given the outputs of a policy network.
-
-    Attributes
-    ----------
-    n_outputs : int
-        k.
-    """
-
-    n_outputs: int
-
-    @abstractmethod
-    def initial_state(self) -> State:
-        """Return the parameters that do not depend on the observation."""
-
-    @abstractmethod
-    def draw_noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Draw the random numbers of :meth:`sample`, for actions of leading shape ``shape``."""
-
-    @abstractmethod
-    def sample(self, state: Mapping[str, Tensor], outputs: Tensor, noise: Tensor) -> Tensor:
-        """Return actions computed from ``noise``, in the policy's own units."""
-
-    @abstractmethod
-    def mode(self, outputs: Tensor) -> Tensor:
-        """Return the most likely action."""
-
-    @abstractmethod
-    def log_prob(self, state: Mapping[str, Tensor], outputs: Tensor, action: Tensor) -> Tensor:
-        """Return the log density or log probability of actions, of the leading shape."""
-
-    @abstractmethod
-    def to_environment(self, action: np.ndarray) -> np.ndarray:
-        """Convert actions to the units of the environment."""
-
-    @abstractmethod
-    def describe(self) -> dict[str, Any]:
-        """Return the description of the action space that a prior keeps."""
-
-
-class Gaussian(ActionDistribution):
+class Gaussian:
     """Independent normal distributions around the outputs.
 
     One unit is half the range of an action, so that a policy can be drawn alike for any
@@ -88,33 +47,40 @@ class Gaussian(ActionDistribution):
             self._scale = np.where(bounded, (self.high - self.low) / 2, 1.0)
 
     def initial_state(self) -> State:
+        """Return the parameters that do not depend on the observation."""
         return {"log_std": torch.full((self.n_outputs,), math.log(self.initial_std))}
 
     def draw_noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Draw the random numbers of :meth:`sample`, for actions of leading shape ``shape``."""
         return rng.standard_normal((*shape, self.n_outputs))
 
     def sample(self, state: Mapping[str, Tensor], outputs: Tensor, noise: Tensor) -> Tensor:
+        """Return actions computed from ``noise``, in the policy's own units."""
         return outputs + _log_std(state).exp() * noise
 
     def mode(self, outputs: Tensor) -> Tensor:
+        """Return the most likely action."""
         return outputs
 
     def log_prob(self, state: Mapping[str, Tensor], outputs: Tensor, action: Tensor) -> Tensor:
+        """Return the log density or log probability of actions, of the leading shape."""
         log_std = _log_std(state)
         z = (action - outputs) * (-log_std).exp()
         constant = log_std.sum() + 0.5 * self.n_outputs * math.log(2 * math.pi)
         return -0.5 * (z * z).sum(-1) - constant
 
     def to_environment(self, action: np.ndarray) -> np.ndarray:
+        """Convert actions to the units of the environment."""
         scaled = self._centre + self._scale * np.asarray(action, np.float64)
         clipped: np.ndarray = np.clip(scaled, self.low, self.high)
         return clipped.astype(np.float32)
 
     def describe(self) -> dict[str, Any]:
+        """Return the description of the action space that a prior keeps."""
         return {"kind": "gaussian", "low": self.low.tolist(), "high": self.high.tolist()}
 
 
-class Categorical(ActionDistribution):
+class Categorical:
     """One of ``n`` actions, with the outputs as logits.
 
     Parameters
@@ -129,27 +95,38 @@ class Categorical(ActionDistribution):
         self.n_outputs, self.start = int(n), int(start)
 
     def initial_state(self) -> State:
+        """Return the parameters that do not depend on the observation."""
         return {}
 
     def draw_noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Draw the random numbers of :meth:`sample`, for actions of leading shape ``shape``."""
         return rng.gumbel(size=(*shape, self.n_outputs))
 
     def sample(self, state: Mapping[str, Tensor], outputs: Tensor, noise: Tensor) -> Tensor:
+        """Return actions computed from ``noise``, in the policy's own units."""
         # The largest of logits with Gumbel noise has the probabilities of the softmax.
         return (outputs + noise).argmax(-1)
 
     def mode(self, outputs: Tensor) -> Tensor:
+        """Return the most likely action."""
         return outputs.argmax(-1)
 
     def log_prob(self, state: Mapping[str, Tensor], outputs: Tensor, action: Tensor) -> Tensor:
+        """Return the log density or log probability of actions, of the leading shape."""
         log_p = F.log_softmax(outputs, -1)
         return log_p.gather(-1, action.long().unsqueeze(-1)).squeeze(-1)
 
     def to_environment(self, action: np.ndarray) -> np.ndarray:
+        """Convert actions to the units of the environment."""
         return np.asarray(np.asarray(action, np.int64) + self.start)
 
     def describe(self) -> dict[str, Any]:
+        """Return the description of the action space that a prior keeps."""
         return {"kind": "categorical", "n": self.n_outputs, "start": self.start}
+
+
+ActionDistribution = Gaussian | Categorical
+"""Distribution over actions, given the outputs of a policy network."""
 
 
 def _log_std(state: Mapping[str, Tensor]) -> Tensor:
