@@ -28,6 +28,7 @@ State = dict[str, Tensor]
 History = dict[str, list[float]]
 Objective = Callable[[State, np.random.Generator, float], tuple[State, dict[str, float]]]
 
+_CURE = "Lower meta_lr or clip_norm, or inner_lr if the learner has one."
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "sgd": torch.optim.SGD,
@@ -227,7 +228,7 @@ class _Run:
         if not math.isfinite(metrics["loss"]):
             raise FloatingPointError(
                 f"The meta-training loss is {metrics['loss']} at iteration {self.iteration}. "
-                "Lower inner_lr or meta_lr, or lower clip_norm."
+                + _CURE
             )
         for name, value in self.state.items():
             value.grad = gradient[name]
@@ -255,7 +256,7 @@ class _Run:
         if isinstance(error, LinAlgError):
             error = FloatingPointError(
                 f"A matrix cannot be factorised at iteration {self.iteration} of the "
-                "meta-training. Lower inner_lr or meta_lr, or lower clip_norm."
+                f"meta-training. {_CURE}"
             )
         if self.best is None:
             raise error
@@ -272,7 +273,7 @@ class _Run:
         if broken:
             raise FloatingPointError(
                 f"The meta-trained {broken[0]!r} is not finite at iteration {self.iteration}. "
-                "Lower inner_lr or meta_lr, or lower clip_norm."
+                + _CURE
             )
         row = {"iteration": self.iteration} | metrics
         row |= {"meta_lr": self.lr, "seconds": self.seconds}

@@ -149,7 +149,7 @@ def test_teardown_follows_an_error(sinusoids):
     with pytest.raises(ValueError, match="159 values for 160 rows"):
         small_maml().set_callbacks(seen).fit(X, y[:-1], groups)
     learner = small_maml(inner_lr=1e30).set_callbacks(seen)
-    with pytest.raises(FloatingPointError, match="Lower inner_lr"):
+    with pytest.raises(FloatingPointError, match="Lower meta_lr"):
         learner.fit(*sinusoids)
     assert seen.n_setups == seen.n_teardowns == 1  # that of the second fit
     assert len(seen.begun) == len(seen.ended)

@@ -339,7 +339,7 @@ def test_a_prior_whose_module_is_missing_or_another(tmp_path):
 
     with pytest.raises(PriorError, match="trained with a module of yours, Linear"):
         use(MetaPrior.load(tmp_path / "prior"))
-    with pytest.raises(PriorError, match=r"'body.bias' has shape \(5,\) in the module"):
+    with pytest.raises(PriorError, match=r"'body.bias' has shape \(5,\) in the backbone"):
         use(MetaPrior.load(tmp_path / "prior", module=nn.Linear(4, 5)))
     use(MetaPrior.load(tmp_path / "prior", module=nn.Linear(4, 3)))
 
@@ -347,7 +347,7 @@ def test_a_prior_whose_module_is_missing_or_another(tmp_path):
 def test_a_loss_that_is_not_finite():
     X, y, groups = make_groups()
     learner = MAML(**SMALL | {"n_iterations": 50}, inner_lr=1e30, n_inner_steps=5)
-    with pytest.raises(FloatingPointError, match="Lower inner_lr or meta_lr"):
+    with pytest.raises(FloatingPointError, match="Lower meta_lr or clip_norm"):
         learner.fit(X, y, groups)
 
 

@@ -112,7 +112,7 @@ def test_a_learner_that_is_no_dataclass():
 @pytest.mark.parametrize("meta_lr", [9.0, 1e6])
 def test_a_meta_learning_rate_that_is_absurd(meta_lr):
     X, y, groups = make_sinusoid_tasks(20, 10, random_state=0)
-    with pytest.raises(FloatingPointError, match=r"at iteration \d.* Lower inner_lr or meta_lr"):
+    with pytest.raises(FloatingPointError, match=r"at iteration \d.* Lower meta_lr or clip_norm"):
         ALPaCA(n_iterations=20, meta_lr=meta_lr, device="cpu", random_state=0).fit(X, y, groups)
 
 

@@ -266,7 +266,7 @@ def test_weights_that_are_no_longer_finite_end_the_run(tmp_path):
 
     settings = TrainingSettings(4, evaluate_every=2, checkpoint=tmp_path / "file")
     with pytest.raises(
-        FloatingPointError, match=r"'w' is not finite at iteration 2\. Lower inner_lr"
+        FloatingPointError, match=r"'w' is not finite at iteration 2\. Lower meta_lr"
     ):
         meta_train({"w": torch.ones(2)}, objective, None, settings, np.random.default_rng(0))
     assert not (tmp_path / "file").exists()

@@ -88,7 +88,7 @@ def test_the_best_state_is_kept_if_a_run_diverges():
 
 
 def test_without_a_validated_state_it_is_an_error():
-    with pytest.raises(FloatingPointError, match="Lower inner_lr or meta_lr"):
+    with pytest.raises(FloatingPointError, match="Lower meta_lr or clip_norm"):
         train(diverge_at(5))
     with pytest.raises(FloatingPointError, match="inf at iteration 1"):
         train(diverge_at(1), lambda state: {"loss": 0.0, "score": 0.0})

@@ -156,7 +156,7 @@ def test_a_loss_that_is_not_finite_is_an_error(loss):
         gradient, metrics = objective(state, rng)
         return gradient, metrics | {"loss": loss if float(state["w"][0]) < 2.5 else 1.0}
 
-    match = rf"meta-training loss is {loss} at iteration \d+\. Lower inner_lr or meta_lr"
+    match = rf"meta-training loss is {loss} at iteration \d+\. Lower meta_lr or clip_norm"
     with pytest.raises(FloatingPointError, match=match):
         train(fn=fail, lr=0.1, n_iterations=100)
 
