@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmeta._optional import import_optional
-from skmeta.search.analysis import Slice, is_number
+from skmeta.search.report._sampler import is_number
+from skmeta.search.report._slices import Slice
 
 BEST = "#c2185b"  # colour of the best candidate
 _STEP = 0.17  # from one value that is no number to the next, as a share of the range of numbers

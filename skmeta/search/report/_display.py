@@ -7,22 +7,26 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta.search.analysis import (
-    MIN_CANDIDATES,
+from skmeta.search.report._curves import (
     ExpectedIncumbent,
-    FittedScores,
-    Importance,
     expected_incumbent,
     finite_or_nan,
-    fit_scores,
+    score_floor,
+)
+from skmeta.search.report._cv_results import (
     metric_name_of,
     metric_of,
     most_resources,
-    parameter_importance,
     reference_scores,
-    score_floor,
 )
 from skmeta.search.report._effects import choose_parameters, draw_importance, draw_slices
+from skmeta.search.report._importance import (
+    MIN_CANDIDATES,
+    FittedScores,
+    Importance,
+    fit_scores,
+    parameter_importance,
+)
 from skmeta.search.report._incumbent import draw_incumbent
 from skmeta.search.report._parallel import draw_parallel
 from skmeta.search.space import short_names

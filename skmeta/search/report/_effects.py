@@ -6,16 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from skmeta.search.analysis import (
-    FittedScores,
-    Importance,
-    Slice,
-    parameter_importance,
-    score_floor,
-    score_slice,
-    sliced_parameters,
-)
 from skmeta.search.report._axes import BEST, place_values, subplots
+from skmeta.search.report._curves import score_floor
+from skmeta.search.report._importance import FittedScores, Importance, parameter_importance
+from skmeta.search.report._slices import Slice, score_slice, sliced_parameters
 
 _MOST_SLICES = 6
 

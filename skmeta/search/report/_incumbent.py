@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from skmeta.search.analysis import score_floor
 from skmeta.search.report._axes import subplots
+from skmeta.search.report._curves import score_floor
 
 # Shapes differ, too, so that the picture can be read without its colours.
 _STYLES = {

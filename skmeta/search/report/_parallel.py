@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmeta._optional import import_optional
-from skmeta.search.analysis import is_number
 from skmeta.search.report._axes import BEST, number_ticks, shorten, subplots
+from skmeta.search.report._sampler import is_number
+from skmeta.search.space import short_names
 
 Array = NDArray[np.float64]
 Ticks = list[tuple[float, str]]
@@ -136,7 +137,8 @@ def draw_parallel(
     for x, axis in enumerate([*axes, ParameterAxis(label, heights, ticks)]):
         ax.plot([x, x], [0, 1], color="0.25", linewidth=1, zorder=5)
         _write_ticks(ax, x, axis.ticks, is_last=x == len(axes))
-    names = [text.replace("__", "__\n") if len(text) > 14 else text for text in _tails(axes)]
+    labels = short_names(axis.name for axis in axes).values()
+    names = [text.replace("__", "__\n") if len(text) > 14 else text for text in labels]
     ax.set_xticks(range(len(names) + 1), [*names, label], fontsize="small")
     ax.set(xlim=(-0.35, len(names) + 0.5), ylim=(-0.12, 1.06), yticks=[])
     ax.xaxis.tick_top()
@@ -190,13 +192,6 @@ def _write_ticks(ax: Any, x: float, ticks: Ticks, *, is_last: bool) -> None:
     for y, text in ticks:
         ax.plot([x - 0.012, x + 0.012], [y, y], color="0.25", linewidth=1, zorder=5)
         ax.annotate(text, (x, y), (shift, 0), textcoords="offset points", ha=side, **style)
-
-
-def _tails(axes: Sequence[ParameterAxis]) -> list[str]:
-    """Remove the names of steps from parameter names, if the result is unambiguous."""
-    names = [axis.name for axis in axes]
-    tails = [name.rpartition("__")[2] for name in names]
-    return [t if tails.count(t) == 1 else n for t, n in zip(tails, names, strict=True)]
 
 
 def _write_best(

@@ -12,10 +12,11 @@ import numpy as np
 
 from skmeta._html import Markup, join, tag
 from skmeta._optional import import_optional
-from skmeta.search.analysis import MIN_CANDIDATES, metric_of
 from skmeta.search.prior import JointPrior
 from skmeta.search.report._code import code_of_best
+from skmeta.search.report._cv_results import metric_of
 from skmeta.search.report._display import SearchDisplay
+from skmeta.search.report._importance import MIN_CANDIDATES
 from skmeta.search.space import signature
 
 _PACKAGES = ("skmeta", "scikit-learn", "numpy", "scipy")

@@ -11,7 +11,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from skmeta.plotting import SearchDisplay
-from skmeta.search.analysis import fit_scores, parameter_importance, score_slice
+from skmeta.search.report._importance import fit_scores, parameter_importance
+from skmeta.search.report._slices import score_slice
 
 X, y = load_iris(return_X_y=True)
 MODEL_KINDS = ("importance", "slice")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skmeta.search.analysis._importance import FittedScores
-from skmeta.search.analysis._sampler import is_number
 from skmeta.search.record import Value
+from skmeta.search.report._importance import FittedScores
+from skmeta.search.report._sampler import is_number
 
 Array = NDArray[np.float64]
 

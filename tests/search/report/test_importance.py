@@ -5,12 +5,8 @@ import pytest
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from skmeta.search.analysis import (
-    fit_scores,
-    parameter_importance,
-    score_slice,
-    sliced_parameters,
-)
+from skmeta.search.report._importance import fit_scores, parameter_importance
+from skmeta.search.report._slices import score_slice, sliced_parameters
 
 
 def draw(n, seed=0):

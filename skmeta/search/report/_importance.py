@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmeta.search.analysis._sampler import ConfigurationSampler
 from skmeta.search.record import Configuration
+from skmeta.search.report._sampler import ConfigurationSampler
 from skmeta.search.space import plain_value
 from skmeta.search.surrogate import ScoreModel
 
