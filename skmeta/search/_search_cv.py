@@ -133,7 +133,7 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
         ``source``, why each candidate was tried (``"initial design"``, ``"as given"``,
         ``"start"``, ``"prior"`` or ``"model"``), ``predicted_mean_score`` and
         ``predicted_std_score``, the score that was expected just before and its standard deviation
-        (NaN for the first three).
+        (NaN if no model chose it).
         With `racing`, ``n_folds``, the number of folds that were run. With `early_stopping`,
         ``split<k>_n_rounds``, the number of rounds of each fold, and ``n_rounds``, their median
         rounded up; NaN if the candidate cannot stop early.
