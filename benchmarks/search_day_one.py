@@ -348,14 +348,12 @@ def summarise():
     compared = [m for m in METHODS if m != "racing"]
     summary["test scores"] = test_scores(by_key, [m for m in compared if m != "skopt"])
     summary["test scores, with skopt"] = test_scores(by_key, compared)
+    ours = {name for method, name, _ in by_key if method == "shipped"}
+    kinds = {"all": ours, "cheap": ours & set(CHEAP), "others": ours - set(CHEAP)}
     summary["test scores, ours and defaults"] = {
         kind: test_scores({k: v for k, v in by_key.items() if k[1] in of}, ["shipped", "defaults"])
-        for kind, of in (
-            ("all", names),
-            ("cheap", CHEAP),
-            ("others", set(names) - set(CHEAP)),
-            *((name, [name]) for name in names if ("shipped", name) in {k[:2] for k in by_key}),
-        )
+        for kind, of in (kinds | {name: {name} for name in names if name in ours}).items()
+        if of
     }
     return summary
 
