@@ -103,12 +103,13 @@ plt.show()
 
 size = {"figsize": (10, 7.5), "sharex": True, "sharey": True, "layout": "constrained"}
 figure, axes = plt.subplots(3, 4, **size)
-figure.suptitle("Before and after 1, 2 and 3 updates")
-colors = ["0.6", *plt.get_cmap("viridis")(np.linspace(0, 1, 3))]
+colors = ["0.6", *plt.get_cmap("viridis")([0.0, 0.4, 0.75])]
+labels = ["before", "1 update", "2 updates", "3 updates"]
 for row, (name, each) in zip(axes, found.items(), strict=True):
     row[0].set_ylabel(name)
     for ax, task, (_, paths) in zip(row, tasks, each, strict=False):
-        for path, color in zip(paths, colors, strict=True):
-            ax.plot(*path.T, ".-", color=color, markersize=3)
-        ax.plot(task["goal_x"], task["goal_y"], "r*", markersize=12)
+        for path, color, label in zip(paths, colors, labels, strict=True):
+            ax.plot(*path.T, ".-", color=color, markersize=3, label=label)
+        ax.plot(task["goal_x"], task["goal_y"], "r*", markersize=12, label="goal")
+figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
 plt.show()
