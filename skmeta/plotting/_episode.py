@@ -12,6 +12,7 @@ from skmeta._optional import import_optional
 
 # In units of one image: space between images, and between the support and the query set.
 _GAP, _DIVIDE = 0.12, 0.6
+_COLUMN, _ROW = 1 + _GAP, 1 + 3 * _GAP
 _N_LETTERS = 9  # number of letters that fit below a frame
 
 
@@ -210,40 +211,41 @@ class EpisodeDisplay:
         """
         plt = import_optional("matplotlib.pyplot", "plot")
         classes = self.classes
-        rows = [self._row(label, max_query) for label in classes]
-        n_support = max(len(support) for support, _ in rows)
-        n_query = max(len(query) for _, query in rows)
-        left = n_support * (1 + _GAP) + _DIVIDE
-        width = left + n_query * (1 + _GAP)
-        height = len(classes) * (1 + 3 * _GAP)
+        support = [np.flatnonzero(self.support_labels == label) for label in classes]
+        query = [np.flatnonzero(self.query_labels == label)[:max_query] for label in classes]
+        left = max(map(len, support)) * _COLUMN + _DIVIDE
+        width, height = left + max(map(len, query)) * _COLUMN, len(classes) * _ROW
         if ax is None:
             size = (0.8 * width + 1.5, 0.8 * height + 0.8)
             _, ax = plt.subplots(figsize=size, layout="constrained")
-        palette = plt.get_cmap("tab10" if len(classes) <= 10 else "hsv")
-        colors = [
-            palette(k if len(classes) <= 10 else k / len(classes)) for k in range(len(classes))
-        ]
-        for k, (support, query) in enumerate(rows):
-            y = k * (1 + 3 * _GAP)
-            for j, i in enumerate(support):
-                _draw_image(ax, self.support_images[i], j * (1 + _GAP), y, colors[k], cmap)
-            for j, i in enumerate(query):
-                predicted = int(np.searchsorted(classes, self.predictions[i]))
-                x = left + j * (1 + _GAP)
+        n = len(classes)
+        palette = plt.get_cmap("tab10" if n <= 10 else "hsv")
+        colors = [palette(k if n <= 10 else k / n) for k in range(n)]
+        for k in range(n):
+            y = k * _ROW
+            for j, i in enumerate(support[k]):
+                _draw_image(ax, self.support_images[i], j * _COLUMN, y, colors[k], cmap)
+            for j, i in enumerate(query[k]):
+                predicted, x = (
+                    int(np.searchsorted(classes, self.predictions[i])),
+                    left + j * _COLUMN,
+                )
                 _draw_image(ax, self.query_images[i], x, y, colors[predicted], cmap)
                 if predicted != k:
-                    _mark_wrong(ax, x, y, _text(classes[predicted]), colors[predicted])
-        if len(self.query_labels):
-            ax.axvline(left - (_DIVIDE + _GAP) / 2, color="0.7", linewidth=1)
-        _dress(ax, width, height, left, [_text(label) for label in classes], colors)
+                    _name_prediction(ax, x, y, str(classes[predicted]), colors[predicted])
+        ax.axvline(left - (_DIVIDE + _GAP) / 2, color="0.7", linewidth=1)
+        ax.set(xlim=(-0.1, width), ylim=(height, -0.1), aspect="equal")
+        middles = [(left - _DIVIDE - _GAP) / 2, (left + width - _GAP) / 2]
+        ax.set_xticks(middles, ["support", "query"])
+        ax.xaxis.tick_top()
+        ax.set_yticks(np.arange(n) * _ROW + 0.5, classes.astype(str))
+        for tick, color in zip(ax.get_yticklabels(), colors, strict=True):
+            tick.set_color(color)
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
         ax.set_title(f"accuracy {self.accuracy:.0%} of {len(self.predictions)} query images")
         self.ax_, self.figure_ = ax, ax.figure
         return self
-
-    def _row(self, label: Any, max_query: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the positions of the support and query images of a class."""
-        query = np.flatnonzero(self.query_labels == label)
-        return np.flatnonzero(self.support_labels == label), query[:max_query]
 
 
 def _as_images(X: Any, image_shape: tuple[int, ...] | None) -> np.ndarray:
@@ -277,33 +279,13 @@ def _square(n_features: int) -> tuple[int, int]:
 
 
 def _draw_image(ax: Any, image: np.ndarray, x: float, y: float, color: Any, cmap: Any) -> None:
-    # Rows of the picture go down, because `_dress` inverts the axis.
+    # Rows of the picture go down, because the axis is inverted.
     ax.imshow(image, cmap=cmap, extent=(x, x + 1, y + 1, y), interpolation="nearest")
     frame_x, frame_y = [x, x + 1, x + 1, x, x], [y, y, y + 1, y + 1, y]
     ax.plot(frame_x, frame_y, color=color, linewidth=2.5, solid_joinstyle="miter")
 
 
-def _mark_wrong(ax: Any, x: float, y: float, label: str, color: Any) -> None:
-    ax.plot([x, x + 1], [y, y + 1], color=color, linewidth=1, alpha=0.4)
-    ax.plot([x, x + 1], [y + 1, y], color=color, linewidth=1, alpha=0.4)
+def _name_prediction(ax: Any, x: float, y: float, label: str, color: Any) -> None:
     # A wider text would overlap the next one. The colour identifies the class.
     text = f"→ {label}" if len(label) <= _N_LETTERS else f"→ {label[: _N_LETTERS - 1]}…"
     ax.text(x + 0.5, y + 1.06, text, color=color, fontsize=7, ha="center", va="top", weight="bold")
-
-
-def _dress(
-    ax: Any, width: float, height: float, left: float, labels: list[str], colors: list[Any]
-) -> None:
-    ax.set(xlim=(-0.1, width), ylim=(height, -0.1), aspect="equal")
-    ax.set_xticks([(left - _DIVIDE - _GAP) / 2, (left + width - _GAP) / 2], ["support", "query"])
-    ax.xaxis.tick_top()
-    ax.set_yticks([k * (1 + 3 * _GAP) + 0.5 for k in range(len(labels))], labels)
-    for tick, color in zip(ax.get_yticklabels(), colors, strict=True):
-        tick.set_color(color)
-    ax.tick_params(length=0)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-
-
-def _text(label: Any) -> str:
-    return str(label)
