@@ -5,7 +5,7 @@ An optimizer that was learned, in a training loop of your own
 Adam treats every problem alike. Who trains the same kind of network again and again, on data of the
 same kind, can learn an optimizer from that: a small network which reads each parameter's gradients
 and says how far to move it. :class:`~skmeta.learners.LearnedOptimizer` meta-trains it, and
-``learner.optimizer(...)`` takes the place of ``torch.optim.Adam(...)``.
+``PriorOptimizer(...)`` takes the place of ``torch.optim.Adam(...)``.
 """
 
 # %%
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import LearnedOptimizer
+from skmeta.learners import LearnedOptimizer, PriorOptimizer
 
 X, y, groups = make_sinusoid_tasks(n_tasks=2000, n_samples=21, random_state=0)
 learner = LearnedOptimizer(
@@ -82,7 +82,7 @@ best = min(tried, key=tried.get)
 curves = {
     "Adam, lr=0.001": [train(k, adam(0.001)) for k in range(30)],
     f"Adam, lr={best}, tuned for 20 steps": [train(k, adam(best)) for k in range(30)],
-    "learned": [train(k, learner.optimizer) for k in range(30)],
+    "learned": [train(k, lambda params: PriorOptimizer(params, learner.prior_)) for k in range(30)],
 }
 for name, losses in curves.items():
     mean = np.mean(losses, axis=0)

@@ -17,8 +17,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     Parameters
     ----------
     device : str or torch.device, default="auto"
-        ``"auto"`` takes a GPU if there is one, the CPU otherwise. Processes that ``torchrun``
-        started take a GPU each.
+        ``"auto"`` takes a GPU if there is one, the CPU otherwise.
 
     Returns
     -------

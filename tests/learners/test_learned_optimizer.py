@@ -212,7 +212,7 @@ def test_the_optimizer_takes_the_steps_of_the_learner(fitted):
     scale = {n: prior.tensors[f"scaler.{n}"] for n in ("x_mean", "x_scale", "y_mean", "y_scale")}
     x = torch.tensor((X - scale["x_mean"]) / scale["x_scale"])
     target = torch.tensor((y - scale["y_mean"]) / scale["y_scale"])
-    optimizer = fitted.optimizer(net.parameters())
+    optimizer = PriorOptimizer(net.parameters(), prior)
     for _ in range(35):
         optimizer.zero_grad()
         loss = F.mse_loss(net(x)[:, 0], target)
@@ -398,9 +398,7 @@ def test_parameters_of_float32_and_any_shape(fitted):
 
 def test_bad_input(fitted):
     with pytest.raises(ValueError, match="lr must be positive, got -1"):
-        fitted.optimizer([start()], lr=-1)
-    with pytest.raises(ValueError, match="This LearnedOptimizer instance is not fitted yet"):
-        LearnedOptimizer().optimizer([start()])
+        PriorOptimizer([start()], fitted.prior_, lr=-1)
     X, y, groups = make_sinusoid_tasks(20, 20, random_state=0)
     prior = MAML(n_iterations=1, random_state=0).fit(X, y, groups).prior_
     with pytest.raises(PriorError, match="needs a prior learned by LearnedOptimizer"):

@@ -15,8 +15,8 @@ from skmeta.learners import (
     FineTuning,
     HierarchicalLinear,
     InContextLearner,
-    LearnedOptimizer,
     MAMLPlusPlus,
+    MetaNAS,
     MetaOptimizer,
     ProtoNet,
     Reptile,
@@ -95,7 +95,7 @@ def test_tab_completion_shows_what_is_for_users():
     shown = {name for name in dir(MAML()) if not name.startswith("_")}
     assert {"fit", "score", "score_tasks", "initial_prior", "inner_lr", "set_params"} <= shown
     assert not {"init_state", "estimate_state", "adapt", "forward", "meta_loss", "kinds"} & shown
-    assert "optimizer" in dir(LearnedOptimizer())
+    assert "architecture_" in dir(MetaNAS())
 
 
 @pytest.mark.parametrize("kind", [MAML, ProtoNet])

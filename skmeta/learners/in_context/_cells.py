@@ -34,29 +34,29 @@ def measure_columns(x: Tensor, w: Tensor) -> dict[str, Tensor]:
         (b, 1), the weight of all rows; ``sorted`` (b, d, n) and ``below`` (b, d, n + 1), the
         sorted values and the weight below each.
     """
-    there = w[:, :, None] * ~torch.isnan(x)
+    known = w[:, :, None] * ~torch.isnan(x)
     value = torch.nan_to_num(x)
-    total = there.sum(1)
+    total = known.sum(1)
     safe = total.clamp_min(1e-12)
     unit = safe_unit(value.abs().amax(1))
-    mean = (there * (value / unit[:, None])).sum(1) / safe
+    mean = (known * (value / unit[:, None])).sum(1) / safe
     centred = value / unit[:, None] - mean[:, None]
     # The root of 0 has no gradient.
-    scale = torch.sqrt(((there * centred * centred).sum(1) / safe).clamp_min(1e-36)) * unit
+    scale = torch.sqrt(((known * centred * centred).sum(1) / safe).clamp_min(1e-36)) * unit
     mean = mean * unit
     # A constant column is divided by its absolute value, so another value of a query row is large.
     size = mean.abs() + (mean == 0)
     scale = torch.where(scale > 64 * torch.finfo(x.dtype).eps * size, scale, size)
-    ordered, order = torch.where(there > 0, x, math.inf).transpose(1, 2).contiguous().sort(2)
-    weight = there.transpose(1, 2).gather(2, order)
+    ordered, order = torch.where(known > 0, x, math.inf).transpose(1, 2).contiguous().sort(2)
+    weight = known.transpose(1, 2).gather(2, order)
     below = torch.cat([torch.zeros_like(weight[..., :1]), weight.cumsum(2)], 2)
     columns = {"mean": mean, "scale": scale, "total": total, "size": w.sum(1, keepdim=True)}
     columns |= {"sorted": ordered, "below": below}
     low, equal = _rank(columns, value)
-    low_of_all = torch.where(there > 0, low, 0.0).amax(1, keepdim=True)
+    low_of_all = torch.where(known > 0, low, 0.0).amax(1, keepdim=True)
     extreme = (low == 0) | (low == low_of_all)
-    columns["binary"] = (extreme | (there == 0)).all(1).to(x.dtype)
-    columns["repeats"] = (there * (equal - 1).clamp_min(0)).sum(1) / (
+    columns["binary"] = (extreme | (known == 0)).all(1).to(x.dtype)
+    columns["repeats"] = (known * (equal - 1).clamp_min(0)).sum(1) / (
         (total * (total - 1)).clamp_min(1.0)
     )
     return columns
@@ -103,20 +103,20 @@ def describe_cells(columns: dict[str, Tensor], x: Tensor, own: Tensor | None = N
     """
     missing = torch.isnan(x)
     value = torch.nan_to_num(x)
-    there = (~missing).to(x.dtype)
+    known = (~missing).to(x.dtype)
     # Halves, because the difference of two large values may overflow.
     z = (value / 2 - columns["mean"][:, None] / 2) / (columns["scale"][:, None] / 2)
     low, equal = _rank(columns, value)
     total = columns["total"][:, None].expand_as(low)
     if own is not None:
-        itself = own[:, :, None].clamp_max(1.0) * there
+        itself = own[:, :, None].clamp_max(1.0) * known
         equal, total = (equal - itself).clamp_min(0), total - itself
     safe = total.clamp_min(1e-6)
     rank = torch.where(total > 1e-6, 2 * (low + 0.5 * equal) / safe - 1, 0.0).clamp(-1, 1)
     cells = [torch.asinh(z), z.clamp(-3, 3), rank, equal / safe, (equal <= 1e-6).to(x.dtype)]
     cells += [torch.sin(math.pi * wave * rank) for wave in _WAVES]
     cells += [torch.cos(math.pi * wave * rank) for wave in _WAVES]
-    cells = [cell * there for cell in cells] + [missing.to(x.dtype)]
+    cells = [cell * known for cell in cells] + [missing.to(x.dtype)]
     of_column = [
         columns["repeats"],
         columns["binary"],

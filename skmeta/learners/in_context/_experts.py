@@ -88,13 +88,13 @@ def fit_experts(
     cells = _cells(cell_features)
     # Views of one table that differ in their class order have the same relevance.
     relevance = _relevance(cells, y[: len(w)], w)
-    there = (w > 0).to(w.dtype)
+    has_weight = (w > 0).to(w.dtype)
     found = [
-        _fit_some(experts, cells, relevance, there, y, w)
+        _fit_some(experts, cells, relevance, has_weight, y, w)
         for experts in _parts(len(w) * w.shape[1] ** 2)
     ]
     predicted, nearest, dual = (torch.cat(parts, 1) for parts in zip(*found, strict=True))
-    fitted = cells | {"there": there, "relevance": relevance, "dual": dual}
+    fitted = cells | {"has_weight": has_weight, "relevance": relevance, "dual": dual}
     return predicted.transpose(1, 2), nearest.transpose(1, 2), fitted
 
 
@@ -109,7 +109,7 @@ def _fit_some(
     experts: tuple[Expert, ...],
     cells: dict[str, Tensor],
     relevance: Tensor,
-    there: Tensor,
+    has_weight: Tensor,
     y: Tensor,
     w: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -127,7 +127,7 @@ def _fit_some(
     times = w.clamp_min(1.0)[:, None, :, None]
     without = (times - 1) / noise + inverse.diagonal(dim1=2, dim2=3)[..., None] / times
     predicted = y[:, None] - dual / without.clamp_min(1e-6)
-    seen = there[:, None, :] - itself * (2 - w).clamp(0, 1)[:, :, None]
+    seen = has_weight[:, None, :] - itself * (2 - w).clamp(0, 1)[:, :, None]
     return predicted, (kernels * seen[:, None]).amax(3), dual
 
 
@@ -148,14 +148,14 @@ def predict_experts(fitted: dict[str, Tensor], cell_features: Tensor) -> tuple[T
     nearest : Tensor of shape (b, m, s)
         Largest value of the kernel between a row and a row of the support set.
     """
-    cells, there, dual = _cells(cell_features), fitted["there"], fitted["dual"]
+    cells, has_weight, dual = _cells(cell_features), fitted["has_weight"], fitted["dual"]
     predicted, nearest, start = [], [], 0
-    for experts in _parts(there.numel() * cell_features.shape[1]):
+    for experts in _parts(has_weight.numel() * cell_features.shape[1]):
         parts = [_kernel(e, cells, fitted, fitted["relevance"]) for e in experts]
         kernels = torch.stack(parts, 1)
         part = dual[:, start : start + len(experts)]
         predicted.append(kernels @ part + part.sum(2, keepdim=True))
-        nearest.append((kernels * there[:, None, None, :]).amax(3))
+        nearest.append((kernels * has_weight[:, None, None, :]).amax(3))
         start += len(experts)
     return torch.cat(predicted, 1).transpose(1, 2), torch.cat(nearest, 1).transpose(1, 2)
 

@@ -136,9 +136,9 @@ def fit_linear_model(
         squared = (others - y[:, :, None])[..., 0] ** 2
         error = (w[:, :, None] * squared).sum(1) / total[:, None] + _LEAST_ERROR
         evidence, width = -0.5 * torch.log(error), error[:, 0].sqrt()
-        there = w > 0
-        low = y[..., 0].masked_fill(~there, math.inf).amin(1)
-        high = y[..., 0].masked_fill(~there, -math.inf).amax(1)
+        has_weight = w > 0
+        low = y[..., 0].masked_fill(~has_weight, math.inf).amin(1)
+        high = y[..., 0].masked_fill(~has_weight, -math.inf).amax(1)
         margin = 0.5 * (high - low)
         fitted = {"low": low - margin, "high": high + margin}
     else:

@@ -347,15 +347,15 @@ def _part_of_rows(row_key: Tensor, y: Tensor, w: Tensor, n_classes: int, e: int)
     """
     n = len(row_key)
     order = _shuffle(row_key, 1, 1)[0]
-    there = (w > 0)[order]
+    has_weight = (w > 0)[order]
     due = torch.arange(n, device=y.device).to(row_key.dtype)
     if n_classes:
-        before = _earlier_of_same_class(y[order], there.to(row_key.dtype))
-        size = _sum_by_class(there.to(row_key.dtype), y[order], n_classes)
+        before = _earlier_of_same_class(y[order], has_weight.to(row_key.dtype))
+        size = _sum_by_class(has_weight.to(row_key.dtype), y[order], n_classes)
         # The k-th of m rows of a class is due at (k - 0.5) / m.
         due = (before + 0.5) / size.clamp_min(1.0)[y[order]]
-    order = order[due.masked_fill(~there, math.inf).argsort(stable=True)]
-    place, total = torch.arange(n, device=y.device)[None], there.sum()
+    order = order[due.masked_fill(~has_weight, math.inf).argsort(stable=True)]
+    place, total = torch.arange(n, device=y.device)[None], has_weight.sum()
     start = torch.arange(e, device=y.device)[:, None] * total // e
     turned = torch.remainder(place - start, total)
     if n_classes:
@@ -367,7 +367,7 @@ def _part_of_rows(row_key: Tensor, y: Tensor, w: Tensor, n_classes: int, e: int)
     return order[turned.argsort(1)]
 
 
-def _earlier_of_same_class(y: Tensor, there: Tensor) -> Tensor:
+def _earlier_of_same_class(y: Tensor, has_weight: Tensor) -> Tensor:
     """Count the rows of the same class before each row, in the order of the rows.
 
     Parameters
@@ -384,6 +384,6 @@ def _earlier_of_same_class(y: Tensor, there: Tensor) -> Tensor:
     """
     by_class = y.argsort(stable=True)
     sorted_y = y[by_class]
-    total = F.pad(there[by_class].cumsum(0), (1, 0))
+    total = F.pad(has_weight[by_class].cumsum(0), (1, 0))
     before = total[1:] - total[torch.searchsorted(sorted_y, sorted_y)] - 1
     return torch.zeros_like(before).scatter(0, by_class, before)

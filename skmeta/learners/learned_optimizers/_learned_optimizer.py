@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
 from typing import Any, ClassVar
 
 import torch
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
@@ -25,7 +24,6 @@ from skmeta.learners._core import (
     score,
 )
 from skmeta.learners.learned_optimizers._learned_update import initial_rule, learned_step
-from skmeta.learners.learned_optimizers._prior_optimizer import PriorOptimizer
 
 # Meta-training multiplies the loss that the optimizer sees by exp(u), with u in [-1, 1], for each
 # task.
@@ -38,8 +36,8 @@ class LearnedOptimizer(GradientLearner):
 
     An LSTM of two layers, the same for all parameters but with a memory for each, reads their
     gradients; its output times ``inner_lr`` is added to them. It descends the mean loss over
-    ``n_inner_steps`` steps, the horizon. :meth:`optimizer` makes a ``torch.optim.Optimizer`` of it,
-    for training loops of your own.
+    ``n_inner_steps`` steps, the horizon. :class:`PriorOptimizer` is a ``torch.optim.Optimizer`` of
+    it, for training loops of your own.
 
     Parameters
     ----------
@@ -61,9 +59,9 @@ class LearnedOptimizer(GradientLearner):
     Notes
     -----
     In meta-training each task has its own scale of the loss and its own start: the drawn weights
-    with the entries of each tensor permuted. Both are computed from the
-    task's support rows, so that a run can be repeated. Back-propagation through a limited number
-    of steps at once keeps memory constant in the horizon.
+    with the entries of each tensor permuted. Both are computed from the task's support rows, so
+    that a run can be repeated. Back-propagation through a limited number of steps at once keeps
+    memory constant in the horizon.
 
     A new task may take more steps than the horizon. Three rules keep them from diverging. Updates
     beyond the horizon shrink as horizon / step. One that does not point downhill is replaced by a
@@ -82,11 +80,11 @@ class LearnedOptimizer(GradientLearner):
     Examples
     --------
     >>> from skmeta.datasets import make_sinusoid_tasks
-    >>> from skmeta.learners import LearnedOptimizer
+    >>> from skmeta.learners import LearnedOptimizer, PriorOptimizer
     >>> X, y, groups = make_sinusoid_tasks(n_tasks=50, random_state=0)
     >>> learner = LearnedOptimizer(n_iterations=5, random_state=0).fit(X, y, groups=groups)
     >>> network = torch.nn.Linear(3, 2)
-    >>> optimizer = learner.optimizer(network.parameters())
+    >>> optimizer = PriorOptimizer(network.parameters(), learner.prior_)
     """
 
     inner_lr: float = 0.1
@@ -101,26 +99,6 @@ class LearnedOptimizer(GradientLearner):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_inner_steps": [Interval(Integral, 1, None, closed="left")],
     }
-    for_users: ClassVar[tuple[str, ...]] = ("optimizer",)
-
-    def optimizer(self, params: Iterable[Any], *, lr: float | None = None) -> PriorOptimizer:
-        """Make an optimizer for a training loop in torch.
-
-        Parameters
-        ----------
-        params : iterable of Tensor or dict
-            Parameters, or groups of them, as torch's optimizers take them.
-        lr : float, optional
-            What the network's outputs are multiplied by; by default ``inner_lr`` of the
-            meta-training.
-
-        Returns
-        -------
-        PriorOptimizer
-            The optimizer.
-        """
-        check_is_fitted(self, "prior_")
-        return PriorOptimizer(params, self.prior_, lr=lr)
 
     def skips_zero_gradient(self, state: Mapping[str, Tensor]) -> bool:
         return False
