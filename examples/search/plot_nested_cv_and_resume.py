@@ -61,10 +61,10 @@ print(f"of {n_short + 10} candidates, {longer.n_resumed_} were on record")
 display = SearchDisplay.from_estimator(longer, name="breast cancer")
 display.ax_.axvline(longer.n_resumed_ + 0.5, color="tab:red", linestyle=":")
 display.ax_.annotate(
-    "resumed here ",
+    " resumed here",
     (longer.n_resumed_ + 0.5, 0.5),
     xycoords=("data", "axes fraction"),
-    ha="right",
+    ha="left",
     color="tab:red",
 )
 plt.show()

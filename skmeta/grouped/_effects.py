@@ -152,7 +152,8 @@ def _n_known(model: GroupedModel, level: Level) -> str:
 
 def _line(model: GroupedModel, level: Level) -> str:
     n_known = _n_known(model, level)
-    of = {"most": "known groups", "0": "no known row"}.get(n_known, f"{n_known} known rows")
+    few = {"most": "known groups", "0": "no known row", "1": "1 known row"}
+    of = few.get(n_known, f"{n_known} known rows")
     parts = [
         f"{_NAMES[name]} {loss:.3f} (weight {weight:.2f})"
         for name, loss, weight in zip(
