@@ -348,6 +348,9 @@ def summarise():
     compared = [m for m in METHODS if m != "racing"]
     summary["test scores"] = test_scores(by_key, [m for m in compared if m != "skopt"])
     summary["test scores, with skopt"] = test_scores(by_key, compared)
+    summary["beside TPE"] = beside(by_key, ("random", "optuna", "shipped"))
+    both = ("random", "optuna", EXTRA, "plain", "shipped")
+    summary["beside TPE and GPSampler"] = beside(by_key, both)
     ours = {name for method, name, _ in by_key if method == "shipped"}
     kinds = {"all": ours, "cheap": ours & set(CHEAP), "others": ours - set(CHEAP)}
     summary["test scores, ours and defaults"] = {
@@ -395,6 +398,43 @@ def describe(name, sets, by_key):
         ),
         "share of sets worse than plain at 10": round(float((ours[:, 9] > plain[:, 9]).mean()), 2),
     }
+
+
+def beside(by_key, methods):
+    """Compare regrets of the validation score with those of other methods, on all common pairs."""
+    pairs = sorted({k[1:] for k in by_key if all((m, *k[1:]) in by_key for m in methods)})
+    rows = []
+    for pair in pairs:
+        found = {m: np.array(by_key[m, *pair]["score"], dtype=float) for m in methods[1:]}
+        every = np.array(by_key["random", *pair]["every"], dtype=float)
+        best, median = (
+            max(np.nanmax(every), *(s.max() for s in found.values())),
+            np.nanmedian(every),
+        )
+        floor = max(np.nanmin(every), median - BOUND * (best - median))
+        spread = best - floor
+        if spread < 1e-9:
+            continue
+        every = np.fmax(every, floor)
+        random = best - every.max() + random_regret(every) * np.ptp(every)
+        ours = [
+            best - np.fmax(s[[min(k, len(s)) - 1 for k in SHOWN]], floor) for s in found.values()
+        ]
+        rows.append(np.array([random[[k - 1 for k in SHOWN]], *ours]) / spread)
+    rows = np.array(rows)
+    drawn = rows[np.random.default_rng(0).integers(len(rows), size=(N_BOOTSTRAP, len(rows)))].mean(
+        1
+    )
+    summary = {"pairs": len(rows), "after": SHOWN}
+    for k, method in enumerate(methods):
+        ratios = drawn[:, -1] / drawn[:, k]
+        summary[method] = {
+            "mean": rows[:, k].mean(0).round(3).tolist(),
+            "median": np.median(rows[:, k], axis=0).round(3).tolist(),
+            "ours over it": (rows[:, -1].mean(0) / rows[:, k].mean(0)).round(2).tolist(),
+            "interval": np.percentile(ratios, [2.5, 97.5], axis=0).T.round(2).tolist(),
+        }
+    return summary
 
 
 def gains(name, sets, by_key):
