@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import cache
-from types import NoneType, UnionType
+from types import UnionType
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -96,12 +96,14 @@ def decode_configuration(text: str) -> dict[str, Value]:
     values: dict[str, Value] = _parse(text)
     if text.count("{") == 1 and "[" not in text:  # almost always, all values are plain
         return values
-    return cast(dict[str, Value], _read(values, Configuration))
+    return cast(dict[str, Value], _reader(Configuration)(values))
 
 
 def decode_scores(text: str) -> dict[str, tuple[float, ...]]:
     """Return metric -> score of each fold, from a column."""
-    return cast(dict[str, tuple[float, ...]], _read(_parse(text), Mapping[str, tuple[float, ...]]))
+    return cast(
+        dict[str, tuple[float, ...]], _reader(Mapping[str, tuple[float, ...]])(_parse(text))
+    )
 
 
 def decode_column(row: Mapping[str, Any], name: str, decode: Callable[[Any], T]) -> T:
@@ -129,16 +131,16 @@ def _to_row(record: Any, columns: Sequence[str]) -> Row:
 
 
 def _from_row(kind: Any, columns: Sequence[str], row: Mapping[str, Any]) -> Any:
-    hints = _hints(kind)
+    readers = _readers(kind)
 
     def read(name: str) -> Any:
         def decode(value: Any) -> Any:
-            return _read(_parse(value) if name in JSON_COLUMNS else value, hints[name])
+            return readers[name](_parse(value) if name in JSON_COLUMNS else value)
 
         return decode_column(row, name, decode)
 
     def build(text: Any) -> Any:
-        others = {n: _read(v, hints[n]) for n, v in _parse(text).items() if n in hints}
+        others = {n: readers[n](v) for n, v in _parse(text).items() if n in readers}
         return kind(**values, **others)
 
     values = {name: read(name) for name in columns}
@@ -146,8 +148,8 @@ def _from_row(kind: Any, columns: Sequence[str], row: Mapping[str, Any]) -> Any:
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _readers(kind: Any) -> dict[str, Callable[[Any], Any]]:
+    return {name: _reader(hint) for name, hint in get_type_hints(kind).items()}
 
 
 @cache
@@ -168,26 +170,31 @@ def _plain(value: Any) -> Any:
     return dict(value)  # another mapping; what is none raises an error
 
 
-def _read(value: Any, hint: Any) -> Any:
-    """Return a value from JSON as one of a type; a ValueError if it is of another."""
+@cache
+def _reader(hint: Any) -> Callable[[Any], Any]:
+    """Return what reads a value of a type from JSON, and raises a ValueError for another one."""
     kind, parts = get_origin(hint), get_args(hint)
-    if kind is UnionType:
-        if value is None and NoneType in parts:
-            return None
-        known = [part for part in parts if type(value) is part] or [parts[0]]
-        return _read(value, known[0])
-    if kind is tuple and isinstance(value, list):
-        if parts == (float, ...) and all(type(v) is float for v in value):
-            return tuple(value)  # almost always, and this runs for the scores of a history
-        kinds = parts[:1] * len(value) if parts[-1] is ... else parts
-        return tuple(_read(v, k) for v, k in zip(value, kinds, strict=True))
-    if kind is not None and issubclass(kind, Mapping) and isinstance(value, dict):
-        return {name: _read(one, parts[1]) for name, one in value.items()}
-    if hint is float and type(value) is int:
-        return float(value)
-    if type(value) is hint:
-        return value
-    raise ValueError(f"{value!r:.60} is not of type {hint}")
+    readers = [_reader(part) for part in parts if part is not ...]
+    are_floats = parts == (float, ...)
+
+    def read(value: Any) -> Any:
+        if type(value) is hint:
+            return value
+        if kind is UnionType:
+            own = [one for one, part in zip(readers, parts, strict=True) if type(value) is part]
+            return (own or readers)[0](value)
+        if kind is tuple and isinstance(value, list):
+            if are_floats and all(type(v) is float for v in value):
+                return tuple(value)  # almost always, and this runs for the scores of a history
+            ordered = readers * len(value) if parts[-1] is ... else readers
+            return tuple(one(v) for one, v in zip(ordered, value, strict=True))
+        if kind is Mapping and isinstance(value, dict):
+            return {name: readers[1](v) for name, v in value.items()}
+        if hint is float and type(value) is int:
+            return float(value)
+        raise ValueError(f"{value!r:.60} is not of type {hint}")
+
+    return read
 
 
 def _parse(text: Any) -> Any:
