@@ -44,28 +44,6 @@ class ClassFit(NamedTuple):
     parameters: np.ndarray
 
 
-def estimate_classification(
-    batches: list[Batch], shape: CovarianceShape, n_classes: int
-) -> ClassPrior:
-    """Maximise the marginal likelihood of all tasks.
-
-    Parameters
-    ----------
-    batches : list of Batch
-        Rows of the tasks.
-    shape : CovarianceShape
-        Form of S, and its shrinkage.
-    n_classes : int
-        c.
-
-    Returns
-    -------
-    ClassPrior
-        The estimates.
-    """
-    return fit_classification(batches, shape, n_classes).prior
-
-
 def estimate_class_structures(
     z: np.ndarray,
     y: np.ndarray,

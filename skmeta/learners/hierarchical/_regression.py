@@ -104,36 +104,6 @@ class RegressionFit(NamedTuple):
     ratio: Tensor
 
 
-def estimate_regression(
-    statistics: GroupStatistics,
-    shape: CovarianceShape,
-    *,
-    varied_noise: bool,
-    heavy_tails: bool = False,
-) -> RegressionPrior:
-    """Maximise the marginal likelihood of all tasks.
-
-    Parameters
-    ----------
-    statistics : GroupStatistics
-        Sufficient statistics of the tasks.
-    shape : CovarianceShape
-        Form of S, and its shrinkage.
-    varied_noise : bool
-        Whether sigma differs between tasks.
-    heavy_tails : bool
-        Whether s does.
-
-    Returns
-    -------
-    RegressionPrior
-        The estimates.
-    """
-    return fit_regression(
-        statistics, shape, varied_noise=varied_noise, heavy_tails=heavy_tails
-    ).prior
-
-
 def estimate_structures(
     z: np.ndarray,
     y: np.ndarray,

@@ -8,7 +8,7 @@ from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
 from skmeta.learners.hierarchical._class_evidence import ClassEvidence, batch_tasks
-from skmeta.learners.hierarchical._classification import estimate_classification
+from skmeta.learners.hierarchical._classification import fit_classification
 from skmeta.learners.hierarchical._covariance import CovarianceShape
 from skmeta.learners.hierarchical._function_space import query_log_proba
 from skmeta.learners.hierarchical._laplace import (
@@ -155,7 +155,7 @@ def test_variance_of_intercepts_is_found():
     y = (eta + rng.logistic(size=6000) > 0).astype(int)
     z = np.column_stack([np.ones(6000), X])
     shape = CovarianceShape(torch.tensor([True, True]), 1, 1, 1.0)
-    found = estimate_classification(batch_tasks(z, y, groups, 2), shape, 2)
+    found = fit_classification(batch_tasks(z, y, groups, 2), shape, 2).prior
     np.testing.assert_allclose(found.mean[:, 0], [0.5, 1.0], atol=0.2)
     np.testing.assert_allclose(found.covariance[0, 0, 0].sqrt(), 1.2, rtol=0.1)
     assert found.covariance[0, 1, 1].sqrt() < 0.15
@@ -171,7 +171,7 @@ def test_variance_is_found_where_tasks_have_mostly_one_class():
     z = np.column_stack([np.ones(1800), rng.normal(size=(1800, 2))])
     shape = CovarianceShape(torch.tensor([True, False, False]), 4, 0, 1.0)
     batches = batch_tasks(z, y, groups, 4)
-    found = estimate_classification(batches, shape, 4)
+    found = fit_classification(batches, shape, 4).prior
     # Laplace's approximation is rough here, and what all classes share is not identified.
     between = found.covariance[:, 0, 0]
     np.testing.assert_allclose((between[:, None] + between).sqrt(), 3.0 * 2**0.5, rtol=0.45)
@@ -188,6 +188,6 @@ def test_labels_of_classes_do_not_matter():
     groups = np.repeat(np.arange(9), 10)
     turn = np.array([2, 0, 1])
     shape = CovarianceShape(torch.ones(3, dtype=bool), 3, 1, 1.0)
-    first = estimate_classification(batch_tasks(z, y, groups, 3), shape, 3)
-    second = estimate_classification(batch_tasks(z, turn[y], groups, 3), shape, 3)
+    first = fit_classification(batch_tasks(z, y, groups, 3), shape, 3).prior
+    second = fit_classification(batch_tasks(z, turn[y], groups, 3), shape, 3).prior
     torch.testing.assert_close(second.mean[:, turn], first.mean, atol=2e-3, rtol=0)

@@ -25,8 +25,8 @@ from skmeta.learners.hierarchical._gaussian import (
 )
 from skmeta.learners.hierarchical._gaussian_evidence import GaussianEvidence, task_statistics
 from skmeta.learners.hierarchical._regression import (
-    estimate_regression,
     estimate_structures,
+    fit_regression,
 )
 
 
@@ -36,8 +36,8 @@ def estimate(X, y, groups, *, rank=1, varies=None, shrinkage=0.0, **varied):
     z = np.column_stack([np.ones(len(X)), X])
     varies = torch.ones(z.shape[1], dtype=bool) if varies is None else torch.tensor(varies)
     shape = CovarianceShape(varies, 1, rank, shrinkage)
-    varied = {"varied_noise": False} | varied
-    return estimate_regression(task_statistics(z, y, codes), shape, **varied)
+    varied = {"varied_noise": False, "heavy_tails": False} | varied
+    return fit_regression(task_statistics(z, y, codes), shape, **varied).prior
 
 
 def in_raw_units(prior, X, y):
@@ -83,7 +83,7 @@ def test_the_fit_of_many_tasks_starts_from_some_and_ends_where_that_of_all_does(
     shape = CovarianceShape(torch.tensor([True, True]), 1, 1, 0.0)
     varied = {"varied_noise": True, "heavy_tails": False}
     found = estimate_structures(z, y, codes, [shape], **varied)
-    expected = estimate_regression(task_statistics(z, y, codes), shape, **varied)
+    expected = fit_regression(task_statistics(z, y, codes), shape, **varied).prior
     np.testing.assert_allclose(found.covariance, expected.covariance, rtol=0.01)
     np.testing.assert_allclose(found.mean, expected.mean, atol=1e-3)
     np.testing.assert_allclose(found.log_noise, expected.log_noise, atol=5e-3)
