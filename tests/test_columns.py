@@ -171,7 +171,7 @@ def test_categories_that_are_no_strings_are_kept_as_strings(tmp_path):
     groups = np.repeat(np.arange(12), 10)
     prior = HierarchicalLinear(effects="intercept").fit(frame, ages, groups=groups).prior_
     prior.save(tmp_path / "ages.skmeta")
-    reg = MetaFewShotRegressor(tmp_path / "ages.skmeta").fit(frame[:5], ages[:5])
+    reg = MetaFewShotRegressor(MetaPrior.load(tmp_path / "ages.skmeta")).fit(frame[:5], ages[:5])
     assert reg.score(frame, ages) > 0.5
 
 

@@ -14,6 +14,7 @@ import time
 
 import numpy as np
 import pytest
+from sklearn.svm import SVC
 
 from skmeta.search import SearchHistory
 
@@ -27,6 +28,16 @@ N_ITER, N_FOLDS = 14, 3
 
 # Imports once, and forks a process for each run: a line of arguments starts one, an empty line
 # waits for its end.
+
+
+class LoggedSVC(SVC):
+    """Has the name and the parameters of the estimator of the script."""
+
+    def __init__(self, log=None, C=1.0, gamma="scale"):
+        super().__init__(C=C, gamma=gamma)
+        self.log = log
+
+
 SCRIPT = textwrap.dedent(
     """
     import json, os, sys, traceback
@@ -157,7 +168,7 @@ class Search:
         configurations = [{"C": c, "gamma": g} for c, g in grid]
         with SearchHistory(self.path) as history:
             history.add(
-                "LoggedSVC", configurations, scores, dataset=name, scoring="balanced_accuracy"
+                LoggedSVC(), configurations, scores, dataset=name, scoring="balanced_accuracy"
             )
 
     def _start(self, n_jobs):

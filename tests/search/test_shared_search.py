@@ -90,7 +90,7 @@ def test_workers_keep_the_seed_and_the_past_of_the_first(iris, counted, path):
         values = np.linspace(0.01, 1, 12)
         configurations = [{"quality": float(value)} for value in values]
         SearchHistory(path).add(
-            "Counted",
+            counted(),
             configurations,
             -((values - shift) ** 2),
             dataset=f"past {shift}",

@@ -15,12 +15,22 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 ORDER = "asserts the order of a grid, which is not kept where candidates are raced"
 
+FOLDS = "reads the score of every fold"
+CALLS = "its scorer fails at calls that are not made where candidates are raced"
+
 # test, or test[case] -> why it cannot hold here.
 DIFFERENT = {
     **DIFFERENT_WITHOUT_RACING,
     "test_search_default_iid[RacingSearchCV-specialized_params1]": ORDER,
     "test_search_cv_timing": ORDER,
-    "test_grid_search_with_multioutput_data": "reads the score of every fold",
+    "test_grid_search_with_multioutput_data": FOLDS,
+    "test_search_cv_results_rank_tie_breaking": FOLDS,
+    "test_searchcv_raise_warning_with_non_finite_score[RacingSearchCV-specialized_params1-False]": (
+        CALLS
+    ),
+    "test_searchcv_raise_warning_with_non_finite_score[RacingSearchCV-specialized_params1-True]": (
+        CALLS
+    ),
     "test_random_search_cv_results_multimetric": (
         "compares searches that maximise different metrics, by which candidates are stopped"
     ),

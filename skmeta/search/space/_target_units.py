@@ -50,11 +50,10 @@ def target_scale(estimator: Any, y: Any) -> float:
         return 1.0
     if any(isinstance(part, TransformedTargetRegressor) for part in parts):
         return 1.0
-    if np.iscomplexobj(y):  # fit will tell
-        return 1.0
     try:
-        targets = np.asarray(y, dtype=np.float64)
-    except (TypeError, ValueError):  # sparse, or no numbers: fit will tell
+        values = np.asarray(y)
+        targets = values.astype(np.float64) if values.dtype.kind != "c" else np.zeros(0)
+    except (TypeError, ValueError):  # sparse, or no numbers: fit will tell, as of complex ones
         return 1.0
     with np.errstate(all="ignore"):
         scale = float(np.sqrt(np.mean(np.var(targets, axis=0)))) if targets.size else 1.0
