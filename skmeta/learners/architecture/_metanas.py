@@ -94,11 +94,12 @@ class MetaNAS(GradientLearner):
     two shares that ``search.annealing`` gives.
 
     With a budget, the selected architecture has the largest sum of alphas among all architectures
-    within the budget. It is found exactly, except that costs are rounded to a two-thousandth of
-    the budget if the sizes of the operations have no large common divisor. An operation with a
-    larger alpha than the selected one takes part in the soft choice with its alpha mirrored to
-    below that of the selected one, and keeps the gradient of its own alpha (straight-through). An operation that exceeds the budget by itself is left out. The
-    paper has a fixed number of inputs for each node instead.
+    within the budget. It is found exactly, except that costs are rounded to a two-thousandth of the
+    budget if the sizes of the operations have no large common divisor. An operation with a larger
+    alpha than the selected one takes part in the soft choice with its alpha mirrored to below that
+    of the selected one, and keeps the gradient of its own alpha (straight-through). An operation
+    that exceeds the budget by itself is left out. The paper has a fixed number of inputs for each
+    node instead.
 
     References
     ----------
