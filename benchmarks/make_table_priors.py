@@ -19,8 +19,8 @@ hours of processor time (of the clock on a GPU), however often it was stopped in
 ``--real-share 0.6 --origins first`` draws 60% of the batches from real tables, those of the first
 half of all origins (``real_tables.py``; ``SKMETA_DATA`` is their folder). A model that is reported
 on a set has not seen its origin, so there is one for each half; the model that ships goes on with
-``--origins both``. This goes on from the models of the first half (the prior for regression that
-ships has seen no real table); ``real_loss`` in the records is that on development sets
+``--origins both`` (for regression, the model of the first half ships). This goes on from the models
+of the first half; ``real_loss`` in the records is that on development sets
 of the other half, to be compared with the row of no iterations::
 
     python benchmarks/make_table_priors.py classification --folder RUN --planned-hours 10 \\
@@ -28,7 +28,7 @@ of the other half, to be compared with the row of no iterations::
         --real-share 0.6 --optimizer muon --lr 5e-4 --warm-up 100 --threads 1 \\
         --record RUN/record.json
     python benchmarks/make_table_priors.py regression --folder RUN --planned-hours 10 --hours 3 \\
-        --start benchmarks/results/tables-regression-first.skmeta --origins first \\
+        --start skmeta/priors/data/tables-regression.skmeta --origins first \\
         --real-share 0.6 --optimizer muon --lr 5e-4 --warm-up 100 --threads 1 \\
         --record RUN/record.json
 

@@ -15,8 +15,8 @@ def load_table_prior(kind: str) -> MetaPrior:
 
     Its weights, in half precision, are those of an
     :class:`~skmeta.learners.InContextLearner` that ``benchmarks/make_table_priors.py``
-    meta-trained on synthetic tables (``benchmarks/synthetic_tables``). That of
-    classifications then saw real tables, too. ``prior.provenance`` says how, and names them.
+    meta-trained on synthetic tables (``benchmarks/synthetic_tables``), then on real tables, too.
+    ``prior.provenance`` says how, and names them.
 
     Parameters
     ----------
