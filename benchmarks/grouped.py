@@ -461,7 +461,8 @@ def read(path: Path = RESULTS) -> pd.DataFrame:
             )
     columns = ["task", "table", "seed", "method", "regime", "error", "seconds", "covered"]
     found = pd.DataFrame(rows, columns=columns)
-    return found.groupby(["task", "table", "method", "regime"], as_index=False).mean(numeric_only=True)
+    cells = found.groupby(["task", "table", "method", "regime"], as_index=False)
+    return cells.mean(numeric_only=True)
 
 
 def summarise(found: pd.DataFrame, methods: list[str] | None = None) -> None:
