@@ -89,7 +89,10 @@ def log_joint(u: Tensor, task: ClassTask) -> Tensor:
     Tensor of shape (...)
         The values.
     """
-    logits = task.logits(u)
+    return _log_joint(task.logits(u), u, task)
+
+
+def _log_joint(logits: Tensor, u: Tensor, task: ClassTask) -> Tensor:
     of_rows = (task.p * logits).sum(-1) - torch.logsumexp(logits, -1)
     return (task.w * of_rows).sum(-1) - 0.5 * (u**2).sum((-2, -1))
 
@@ -154,15 +157,19 @@ def find_mode(
     task = ClassTask(*(value.detach() for value in task))
     j, q = task.factor.shape[:2]
     u = task.z.new_zeros(*task.z.shape[:-2], j, q) if start is None else start
+    sizes = torch.tensor(STEP_SIZES, dtype=u.dtype, device=u.device)
+    logits = task.logits(u)
     for _ in range(n_steps):
         gradient, precision = newton_parts(u, task)
         step = _solve(precision, gradient).unflatten(-1, (j, q))
         if tolerance is not None and float(step.abs().max()) < tolerance:
             break
-        tried = torch.stack([u + size * step for size in STEP_SIZES])
-        values = torch.stack([log_joint(at, task) for at in tried])
-        best = values.argmax(0)
-        u = torch.take_along_dim(tried, best[None, ..., None, None], 0)[0]
+        change = task.logits(u + step) - logits
+        values = torch.stack(
+            [_log_joint(logits + size * change, u + size * step, task) for size in STEP_SIZES]
+        )
+        best = sizes[values.argmax(0)][..., None, None]
+        u, logits = u + best * step, logits + best * change
     return u
 
 
