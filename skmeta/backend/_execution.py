@@ -14,7 +14,7 @@ from joblib import effective_n_jobs
 from torch import Tensor
 
 from skmeta.backend._recording import Recorder
-from skmeta.backend._threads import one_intra_op_thread
+from skmeta.backend._threads import one_thread
 from skmeta.backend._trees import tree_leaves, tree_map
 
 State = dict[str, Tensor]
@@ -97,7 +97,7 @@ class Execution:
     def __enter__(self) -> Execution:
         if self._is_small or self.mode == "threads":
             # Torch has one global number of threads. It is 1 as long as the pool exists.
-            self._stack.enter_context(one_intra_op_thread())
+            self._stack.enter_context(one_thread())
         if self.mode == "threads":
             self._pool = ThreadPoolExecutor(
                 self.n_threads, "skmeta", initializer=torch.set_num_threads, initargs=(1,)
