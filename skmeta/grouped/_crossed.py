@@ -16,7 +16,14 @@ from skmeta.grouped._canonical import Standardiser, canonical_order, deal_groups
 from skmeta.grouped._ensemble import BOTH, LEARNER, POPULATION
 from skmeta.grouped._mixture import PROBABILITIES
 from skmeta.grouped._model import Predictions, Settings
-from skmeta.grouped._population import Population, fill, fit_population, log_odds
+from skmeta.grouped._population import (
+    Population,
+    fill,
+    fit_population,
+    folds_of,
+    log_odds,
+    varying,
+)
 from skmeta.learners.hierarchical import CrossedFit, fit_crossed
 
 # Settings of `combine` for several columns of groups.
@@ -118,8 +125,7 @@ class CrossedModel:
         self.fold_factor = enough[0] if enough else int(np.argmax(n_levels))
         own = codes[:, self.fold_factor]
         self.folds = deal_groups(own, y, min(settings.n_folds, n_levels[self.fold_factor]))
-        filled = fill(X)
-        self.columns = np.flatnonzero(filled.max(0, initial=-1e9) > filled.min(0, initial=1e9))
+        self.columns = varying(fill(X))
         # What is shared without a population: the mean, or the shares of the classes.
         self.mean = (
             np.bincount(y.astype(int), minlength=self.n_classes) / len(y)
@@ -195,9 +201,7 @@ class CrossedModel:
     def _shared(self, X: np.ndarray, codes: np.ndarray) -> np.ndarray:
         if self.population is None:
             return np.repeat(self.mean[None], len(X), axis=0)
-        own = codes[:, self.fold_factor]
-        is_known = (own >= 0) & (own < len(self.folds))
-        folds = np.where(is_known, self.folds[np.where(is_known, own, 0)], -1)
+        folds = folds_of(self.folds, codes[:, self.fold_factor])
         return self.population.predict(X, folds)
 
     def within_parents(self, codes: np.ndarray) -> np.ndarray:

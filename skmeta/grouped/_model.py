@@ -17,7 +17,7 @@ from skmeta.grouped._canonical import (
 from skmeta.grouped._cases import Case, Table, joined, make_cases, some
 from skmeta.grouped._ensemble import MEMBERS, POPULATION, ROWS, Ensemble
 from skmeta.grouped._mixture import Level, interpolate, mix, weigh
-from skmeta.grouped._population import fill, fit_population
+from skmeta.grouped._population import fill, fit_population, folds_of, varying
 
 # Groups that are held out in all, and of one fold, at most.
 _ENOUGH_GROUPS, _MOST_GROUPS = 30, 40
@@ -151,10 +151,9 @@ class GroupedModel:
         spread = 0.0
         if not self.n_classes:
             spread = max(float(np.sqrt(np.average((y - shared) ** 2, weights=weight))), 1e-12)
-        filled = fill(X)
-        varies = np.flatnonzero(filled.max(0) > filled.min(0))
-        if not len(varies):
-            varies = np.array([0])  # A learner needs a column.
+        columns = varying(fill(X))
+        if not len(columns):
+            columns = np.array([0])  # A learner needs a column.
         members: tuple[str, ...] = (settings.combine,)
         if settings.combine == "auto":
             members = MEMBERS
@@ -162,7 +161,7 @@ class GroupedModel:
             members = (POPULATION,)
 
         def ensemble() -> Ensemble:
-            return Ensemble(members, self.n_classes, spread, varies)
+            return Ensemble(members, self.n_classes, spread, columns)
 
         self.ensemble = ensemble()
         self.ensemble.fit_learners(settings.learner, self.known)
@@ -292,13 +291,9 @@ class GroupedModel:
         of_known, quantiles_of_known = interpolate(self.known_levels, n_known)
         weights = np.where(is_old, of_known, weights)
         quantiles = np.where(is_old[:, None], quantiles_of_known, quantiles)
-        means, stds = self.ensemble.predict(self.known, at, self._folds_of(codes), weights)
+        means, stds = self.ensemble.predict(self.known, at, folds_of(self.folds, codes), weights)
         return Predictions(mix(means, weights), mix(stds, weights), quantiles)
 
     def _table(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray) -> Table:
         X = self.of_columns(X)
-        return Table(X, self.population.predict(X, self._folds_of(codes)), y, weight, codes)
-
-    def _folds_of(self, codes: np.ndarray) -> np.ndarray:
-        is_known = (codes >= 0) & (codes < self.n_groups)
-        return np.where(is_known, self.folds[np.where(is_known, codes, 0)], -1)
+        return Table(X, self.population.predict(X, folds_of(self.folds, codes)), y, weight, codes)

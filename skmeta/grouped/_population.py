@@ -81,6 +81,25 @@ def fill(X: np.ndarray) -> np.ndarray:
     return np.hstack([np.nan_to_num(X), np.isnan(X).astype(float)])
 
 
+def varying(X: np.ndarray) -> np.ndarray:
+    """Return the positions of the columns of X (n, d) that are not constant."""
+    return np.flatnonzero(X.max(0) > X.min(0))
+
+
+def folds_of(folds: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return the fold of each row's group; -1 for groups that have none.
+
+    Parameters
+    ----------
+    folds : ndarray of shape (n_groups,), int64
+        Fold of each group of fit.
+    codes : ndarray of shape (n,), int64
+        Group of each row; -1, or numbers from ``n_groups`` on, for others.
+    """
+    is_known = (codes >= 0) & (codes < len(folds))
+    return np.where(is_known, folds[np.where(is_known, codes, 0)], -1)
+
+
 def outputs_of(model: Any, X: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
     """Return predictions (n,), or probabilities (n, c) of all classes."""
     if labels is None:
