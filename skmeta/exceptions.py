@@ -8,6 +8,7 @@ __all__ = [
     "BackboneError",
     "BaselineWarning",
     "CheckpointError",
+    "CheckpointWarning",
     "DivergenceWarning",
     "EpisodeError",
     "HistoryError",
@@ -80,8 +81,12 @@ class SearchStoppedWarning(SkmetaWarning):
     """A search ended before its last candidate; the best so far was kept."""
 
 
+class CheckpointWarning(SkmetaWarning):
+    """A checkpoint could not be written; training went on."""
+
+
 class HistoryWarning(SkmetaWarning):
-    """A record on disk is incomplete: part of it was not written, not read, or was changed."""
+    """A history is incomplete: part of it was not written, not read, or was changed."""
 
 
 class UnusedDataWarning(SkmetaWarning):

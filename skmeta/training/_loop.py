@@ -20,7 +20,7 @@ from skmeta._callbacks import FitTask, IterationTask
 from skmeta._progress import progress_bar
 from skmeta._torch_compat import LinAlgError
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import CheckpointError, DivergenceWarning, HistoryWarning
+from skmeta.exceptions import CheckpointError, CheckpointWarning, DivergenceWarning
 from skmeta.training._checkpoint import load_checkpoint, prepare_checkpoint, save_checkpoint
 from skmeta.training._deadline import Deadline, start_deadline
 
@@ -128,7 +128,7 @@ def meta_train(
 
     Warns
     -----
-    HistoryWarning
+    CheckpointWarning
         If the checkpoint can no longer be written, as on a full disk; training goes on.
     DivergenceWarning
         If the loss or the state is not finite; the best validated state is returned.
@@ -318,7 +318,7 @@ class _Run:
                 warn_caller(
                     f"checkpoint={os.fspath(path)!r} cannot be written ({error}). Training goes "
                     "on, and each later checkpoint is tried again: free some space.",
-                    HistoryWarning,
+                    CheckpointWarning,
                 )
             self.has_warned = True
         else:

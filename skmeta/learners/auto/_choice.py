@@ -100,7 +100,7 @@ def leaderboard_rows(
     return sorted(rows, key=lambda row: order[row["learner"]])
 
 
-def summarise(design: Design, results: Sequence[Result], chosen: Result) -> str:
+def summarise(design: Design, results: Sequence[Result], chosen: Result) -> tuple[str, bool]:
     """Say whether meta-learning pays.
 
     Parameters
@@ -114,8 +114,10 @@ def summarise(design: Design, results: Sequence[Result], chosen: Result) -> str:
 
     Returns
     -------
-    str
+    text : str
         One to three sentences.
+    is_beaten : bool
+        Whether a plain model is better beyond doubt.
     """
     kept, weights = ~np.isnan(chosen.loss), design.weights
     plain = [r for r in results if r.status == "plain"]
@@ -123,7 +125,7 @@ def summarise(design: Design, results: Sequence[Result], chosen: Result) -> str:
     own, _ = mean_and_error(chosen.loss[kept], weights[kept])
     facts = f"on {kept.sum()} held-out tasks {chosen.name} has a {measure} of {own:.3g}"
     if not plain:
-        return f"{facts[0].upper()}{facts[1:]}."
+        return f"{facts[0].upper()}{facts[1:]}.", False
     best = min(plain, key=lambda r: np.average(r.loss[kept], weights=weights[kept]))
     other, _ = mean_and_error(best.loss[kept], weights[kept])
     gain, error = mean_and_error(best.loss[kept] - chosen.loss[kept], weights[kept])
@@ -132,7 +134,8 @@ def summarise(design: Design, results: Sequence[Result], chosen: Result) -> str:
         f"{verdict}: {facts}, the best plain model, {best.name.removesuffix(' (plain)')}, has "
         f"{other:.3g} (difference {gain:.2g} ± {_HALF_WIDTH * error:.2g})."
     )
-    if gain < -_HALF_WIDTH * error:
+    is_beaten = bool(gain < -_HALF_WIDTH * error)
+    if is_beaten:
         text += f" The plain model ({best.name.removesuffix(' (plain)')}) is better."
     elif gain <= error:
         text += f" The plain model ({best.name.removesuffix(' (plain)')}) does as well."
@@ -142,7 +145,7 @@ def summarise(design: Design, results: Sequence[Result], chosen: Result) -> str:
     elif gain > error and chosen.name == "HierarchicalLinear":
         text += " A mixed-effects model is all that these tasks need: no network is better by more "
         text += "than one standard error."
-    return text
+    return text, is_beaten
 
 
 def _verdict(gain: float, error: float) -> str:

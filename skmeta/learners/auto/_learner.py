@@ -258,13 +258,14 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
         context = callback_context(self, None)  # How many learners have time is not known.
         metadata = None if groups is None else {"groups": groups}
         with fit_task(context, self, X=X, y=y, metadata=metadata) as task:
-            self._fit(X, y, groups, partial(refit_task, context, self))
+            is_beaten = self._fit(X, y, groups, partial(refit_task, context, self))
             task.fitted = dict  # All attributes are set.
-        if "is better." in self.summary_:
+        if is_beaten:
             warn_caller(self.summary_, BaselineWarning)
         return self
 
-    def _fit(self, X: Any, y: Any, groups: Any, run_task: RunTask) -> None:
+    def _fit(self, X: Any, y: Any, groups: Any, run_task: RunTask) -> bool:
+        """Set the attributes; return whether a plain model is better than the chosen learner."""
         resolve_device(self.device)
         rng = self._check_rng()
         clock = Clock(self.time_budget)
@@ -283,8 +284,9 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
         self.prior_: MetaPrior = self.best_learner_.prior_
         self._describe_columns(get_feature_names(X), encoder)
         self.history_ = race.history
-        self.summary_ = summarise(design, [*results, *plain], chosen)
+        self.summary_, is_beaten = summarise(design, [*results, *plain], chosen)
         self._leaderboard = leaderboard_rows([*plain, *results], chosen.name, design.weights)
+        return is_beaten
 
     def _check_rng(self) -> np.random.Generator:
         if self.checkpoint is not None and not isinstance(self.random_state, Integral):

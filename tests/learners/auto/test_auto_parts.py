@@ -48,8 +48,9 @@ def test_trees_are_a_plain_model_that_summary_points_at(kind):
     assert losses[TREES].mean() < 0.5 * min(losses[POOLED].mean(), losses[BOTH].mean())
     plain = [compared(name, loss, "plain") for name, loss in losses.items()]
     own = compared("HierarchicalLinear", losses[POOLED])
-    text = summarise(design, [*plain, own], own)
+    text, is_beaten = summarise(design, [*plain, own], own)
     assert "The plain model (boosted trees on pooled rows) is better." in text
+    assert is_beaten
     assert text.endswith("learns trees and groups together.")
     assert ("GroupedClassifier" in text) == (kind == "classification")
 
@@ -171,11 +172,11 @@ def test_the_summary_says_whether_meta_learning_pays(gain, verdict):
     own = compared("HierarchicalLinear", 5.0 - gain + noise)
     tasks = [None] * 40
     design = _design_of(tasks)
-    text = summarise(design, [plain, own], own)
+    text, is_beaten = summarise(design, [plain, own], own)
     assert text.startswith(f"{verdict}: on 40 held-out tasks HierarchicalLinear has a squared")
     assert f"pooled rows, has 5 (difference {gain:.2g} ± 0.39)" in text
     assert ("The plain model (pooled rows) does as well" in text) == (gain == 0.1)
-    assert ("The plain model (pooled rows) is better" in text) == (gain == -1.0)
+    assert ("The plain model (pooled rows) is better" in text) == (gain == -1.0) == is_beaten
     assert ("mixed-effects model" in text) == (gain > 0.2)
 
 
