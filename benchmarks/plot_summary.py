@@ -152,25 +152,28 @@ def draw_small_tables(ax, kind, measure, ours, title, better):
 
 def draw_groups(ax):
     """The error of each method over that of a random-intercept model, by task and known rows."""
-    table = pd.read_csv(RESULTS / "groups.csv")
-    table = table[table["split"] == 0]
+    rows = [
+        {"task": line["task"], "set": line["cell"][0], "method": line["cell"][2]}
+        | {"error": line["error"]["new 5"]}
+        for line in read_lines("grouped.jsonl")
+    ]
+    table = pd.DataFrame(rows)
     labels = {
-        "auto": "AutoLearner",
-        "hierarchical": "HierarchicalLinear",
-        "in_context": "InContextLearner",
-        "slopes": "random slopes",
-        "boosted": "boosted trees, all rows",
+        "grouped": "Grouped estimator",
+        "boosted_target": "boosted, group target-encoded",
+        "lightgbm": "LightGBM, group as category",
+        "boosted": "boosted, without group",
         "pooled": "one linear model",
-        "own": "own rows only",
+        "lego": "scikit-lego",
     }
     places = {}
     for k, task in enumerate(("regression", "classification")):
-        part = table[(table["task"] == task) & (table["shots"] == 5)]
+        part = table[table["task"] == task]
         wide = part.pivot_table(index="set", columns="method", values="error")
         present = [m for m in labels if m in wide and wide[m].notna().all()]
-        whole = wide[["intercept", *present]].dropna()
+        whole = wide[["gp_intercepts", *present]].dropna()
         for method in present:
-            ratios = np.log2(whole[method] / whole["intercept"])
+            ratios = np.log2(whole[method] / whole["gp_intercepts"])
             mean, low, high = interval(ratios)
             y = places.setdefault(method, len(places)) + 0.16 * (2 * k - 1)
             style = STYLES[k]
