@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
+LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-defined]  # has no stub
 """What torch raises for a matrix that it cannot factorise or invert."""
 
 

@@ -45,7 +45,7 @@ class _ConstructorSignature:
     """The signature of a class, which is that of its ``__init__``."""
 
     def __get__(self, instance: Any, owner: type) -> Signature:
-        own = signature(owner.__init__)  # type: ignore[misc]
+        own = signature(owner.__init__)  # type: ignore[misc]  # of the class itself, not of an instance
         return own.replace(parameters=[*own.parameters.values()][1:])
 
 
