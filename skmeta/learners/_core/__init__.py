@@ -1,97 +1,42 @@
 """What learners share: base class, heads, inner loop, fit, evaluation, priors in and out."""
 
-from skmeta.learners._core._algorithm import TaskLimits, learner_name
-from skmeta.learners._core._base import (
-    LEARNERS,
-    MetaLearner,
-    NetworkLearner,
-    OuterLoopLearner,
-    missing_attribute,
-)
-from skmeta.learners._core._context import Context
-from skmeta.learners._core._gradient import (
-    GradientLearner,
-    InnerLoopLearner,
-    Memory,
-    Point,
-)
-from skmeta.learners._core._heads import (
-    class_means,
-    initial_head,
-    loss,
-    reptile_gradient,
-    score,
-)
-from skmeta.learners._core._inputs import (
-    check_learner_rows,
-    encode_rows,
-    flatten_rows,
-    frame_encoder,
-)
-from skmeta.learners._core._options import (
-    ExecutionOptions,
-    MetaOptimizer,
-    TaskSampling,
-    Validation,
-    read_settings,
-    task_type_parameter,
-)
-from skmeta.learners._core._parameters import (
-    Declared,
-    as_option,
-    parameter,
-    settings_by_role,
-    shared_parameter,
-)
-from skmeta.learners._core._prior_io import (
-    classes_in_common,
-    read_prior,
-    scaler_of,
-    state_of,
-    write_prior,
-)
-from skmeta.learners._core._session import Session
-from skmeta.learners._core._task_source import TaskSource, resolve_kind
-
-__all__ = [
-    "LEARNERS",
-    "Context",
-    "Declared",
-    "ExecutionOptions",
-    "GradientLearner",
-    "InnerLoopLearner",
-    "Memory",
-    "MetaLearner",
-    "MetaOptimizer",
-    "NetworkLearner",
-    "OuterLoopLearner",
-    "Point",
-    "Session",
-    "TaskLimits",
-    "TaskSampling",
-    "TaskSource",
-    "Validation",
-    "as_option",
-    "check_learner_rows",
-    "class_means",
-    "classes_in_common",
-    "encode_rows",
-    "flatten_rows",
-    "frame_encoder",
-    "initial_head",
-    "learner_name",
-    "loss",
-    "missing_attribute",
-    "parameter",
-    "read_prior",
-    "read_settings",
-    "reptile_gradient",
-    "resolve_kind",
-    "scaler_of",
-    "score",
-    "settings_by_role",
-    "shared_parameter",
-    "state_of",
-    "task_type_parameter",
-    "write_prior",
-]
+from skmeta.learners._core._algorithm import TaskLimits as TaskLimits
+from skmeta.learners._core._algorithm import learner_name as learner_name
+from skmeta.learners._core._base import LEARNERS as LEARNERS
+from skmeta.learners._core._base import MetaLearner as MetaLearner
+from skmeta.learners._core._base import NetworkLearner as NetworkLearner
+from skmeta.learners._core._base import OuterLoopLearner as OuterLoopLearner
+from skmeta.learners._core._base import missing_attribute as missing_attribute
+from skmeta.learners._core._context import Context as Context
+from skmeta.learners._core._gradient import GradientLearner as GradientLearner
+from skmeta.learners._core._gradient import InnerLoopLearner as InnerLoopLearner
+from skmeta.learners._core._gradient import Memory as Memory
+from skmeta.learners._core._gradient import Point as Point
+from skmeta.learners._core._heads import class_means as class_means
+from skmeta.learners._core._heads import initial_head as initial_head
+from skmeta.learners._core._heads import loss as loss
+from skmeta.learners._core._heads import reptile_gradient as reptile_gradient
+from skmeta.learners._core._heads import score as score
+from skmeta.learners._core._inputs import check_learner_rows as check_learner_rows
+from skmeta.learners._core._inputs import encode_rows as encode_rows
+from skmeta.learners._core._inputs import flatten_rows as flatten_rows
+from skmeta.learners._core._inputs import frame_encoder as frame_encoder
+from skmeta.learners._core._options import ExecutionOptions as ExecutionOptions
+from skmeta.learners._core._options import MetaOptimizer as MetaOptimizer
+from skmeta.learners._core._options import TaskSampling as TaskSampling
+from skmeta.learners._core._options import Validation as Validation
+from skmeta.learners._core._options import read_settings as read_settings
+from skmeta.learners._core._options import task_type_parameter as task_type_parameter
+from skmeta.learners._core._parameters import Declared as Declared
+from skmeta.learners._core._parameters import as_option as as_option
+from skmeta.learners._core._parameters import parameter as parameter
+from skmeta.learners._core._parameters import settings_by_role as settings_by_role
+from skmeta.learners._core._parameters import shared_parameter as shared_parameter
+from skmeta.learners._core._prior_io import classes_in_common as classes_in_common
+from skmeta.learners._core._prior_io import read_prior as read_prior
+from skmeta.learners._core._prior_io import scaler_of as scaler_of
+from skmeta.learners._core._prior_io import state_of as state_of
+from skmeta.learners._core._prior_io import write_prior as write_prior
+from skmeta.learners._core._session import Session as Session
+from skmeta.learners._core._task_source import TaskSource as TaskSource
+from skmeta.learners._core._task_source import resolve_kind as resolve_kind

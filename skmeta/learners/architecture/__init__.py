@@ -1,5 +1,4 @@
 """MetaNAS: the architecture of a network is learned together with its weights."""
 
-from skmeta.learners.architecture._metanas import ArchitectureSearch, MetaNAS
-
-__all__ = ["ArchitectureSearch", "MetaNAS"]
+from skmeta.learners.architecture._metanas import ArchitectureSearch as ArchitectureSearch
+from skmeta.learners.architecture._metanas import MetaNAS as MetaNAS

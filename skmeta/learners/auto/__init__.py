@@ -1,5 +1,3 @@
 """AutoLearner: a race of learners on held-out tasks."""
 
-from skmeta.learners.auto._learner import AutoLearner
-
-__all__ = ["AutoLearner"]
+from skmeta.learners.auto._learner import AutoLearner as AutoLearner

@@ -1,6 +1,4 @@
 """The tabular learner: views, transformer, experts, binned distributions."""
 
-from skmeta.learners.in_context._learner import InContextLearner
-from skmeta.learners.in_context._transformer import TableTransformer
-
-__all__ = ["InContextLearner", "TableTransformer"]
+from skmeta.learners.in_context._learner import InContextLearner as InContextLearner
+from skmeta.learners.in_context._transformer import TableTransformer as TableTransformer

@@ -1,9 +1,7 @@
 """Learned optimizers: LSTMs whose outputs are the steps of gradient descent."""
 
 from skmeta.learners.learned_optimizers._learned_optimizer import (
-    LearnedOptimizer,
+    LearnedOptimizer as LearnedOptimizer,
 )
-from skmeta.learners.learned_optimizers._lstm import LSTMMetaLearner
-from skmeta.learners.learned_optimizers._prior_optimizer import PriorOptimizer
-
-__all__ = ["LSTMMetaLearner", "LearnedOptimizer", "PriorOptimizer"]
+from skmeta.learners.learned_optimizers._lstm import LSTMMetaLearner as LSTMMetaLearner
+from skmeta.learners.learned_optimizers._prior_optimizer import PriorOptimizer as PriorOptimizer

@@ -1,5 +1,5 @@
 """Leases: which worker of a shared search evaluates which candidate."""
 
-from skmeta.search.history.leases._leases import Leases, LeaseState, retry
-
-__all__ = ["LeaseState", "Leases", "retry"]
+from skmeta.search.history.leases._leases import Leases as Leases
+from skmeta.search.history.leases._leases import LeaseState as LeaseState
+from skmeta.search.history.leases._leases import retry as retry
