@@ -42,6 +42,7 @@ import torch
 from policy_environments import VectorFamily
 from scipy.stats import uniform
 
+from skmeta.learners import MetaOptimizer
 from skmeta.policy import PointNavigation, PolicyMAML
 from skmeta.policy.environments import make_vector
 
@@ -54,10 +55,9 @@ SHARED = {
     "discount": 0.99,
     "gae_lambda": 0.98,
     "meta_lr": 5e-3,
-    "schedule": "cosine",
+    "meta_optimizer": MetaOptimizer(clip_norm=None),
     "n_episodes": N_EPISODES,
     "execution": "loop",
-    "evaluate_every": 10,
 }
 META = {
     "n_inner_steps": N_UPDATES,

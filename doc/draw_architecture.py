@@ -30,7 +30,6 @@ HOLDS = {
     "exceptions": "errors, warnings",
     "_html": "HTML, escaped",
     "_doc_link": "links to pages",
-    "_docstrings": "shared docstrings",
     "_progress": "progress bars",
     "_callbacks": "callbacks",
     "tasks": "what a task is",

@@ -3,6 +3,7 @@
 import os
 from functools import cache
 from importlib.metadata import PackageNotFoundError, metadata
+from typing import ClassVar
 
 __all__ = ["DocLink", "documentation_url"]
 
@@ -18,6 +19,8 @@ class DocLink:
     inherit from an estimator have none, either.
     """
 
+    # The room where the name is public, if it is not that of the module.
+    public_room: ClassVar[str] = ""
     # The names are scikit-learn's.
     _doc_link_module = "skmeta"
 
@@ -31,7 +34,8 @@ class DocLink:
     def _doc_link_url_param_generator(self) -> dict[str, str]:
         # Names are documented where they are public: skmeta.learners, and not a room within it.
         package, room, *_ = [*type(self).__module__.split("."), ""]
-        return {"estimator_module": f"{package}.{room}", "estimator_name": type(self).__name__}
+        module = f"{package}.{self.public_room or room}"
+        return {"estimator_module": module, "estimator_name": type(self).__name__}
 
 
 def documentation_url() -> str | None:

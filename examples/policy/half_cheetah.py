@@ -13,6 +13,7 @@ import argparse
 
 import gymnasium
 
+from skmeta.learners import Validation
 from skmeta.policy import PolicyMAML
 
 
@@ -71,7 +72,7 @@ def main():
         meta_batch_size=args.tasks,
         n_episodes=args.episodes,
         learn_inner_lr=True,
-        evaluate_every=1,
+        validation=Validation(0.0, every=1),
         checkpoint=args.checkpoint,
         verbose=1,
         random_state=0,

@@ -19,11 +19,12 @@ import time
 import matplotlib.pyplot as plt
 import numpy as np
 
+from skmeta.learners import MetaOptimizer
 from skmeta.policy import MetaPolicy, PointNavigation, PolicyMAML
 
 family = PointNavigation()
 settings = {"hidden": (32, 32), "meta_batch_size": 10, "meta_lr": 1e-2, "random_state": 0}
-settings |= {"gae_lambda": 0.98, "schedule": "cosine"}
+settings |= {"gae_lambda": 0.98, "meta_optimizer": MetaOptimizer(clip_norm=None)}
 began = time.perf_counter()
 learner = PolicyMAML(
     n_iterations=80,

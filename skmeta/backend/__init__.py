@@ -12,11 +12,11 @@ from skmeta.backend._adapter import to_numpy as to_numpy
 from skmeta.backend._augmentation import Augmentation as Augmentation
 from skmeta.backend._device import NETWORK_PRECISIONS as NETWORK_PRECISIONS
 from skmeta.backend._device import PRECISIONS as PRECISIONS
-from skmeta.backend._device import check_bfloat16 as check_bfloat16
 from skmeta.backend._device import resolve_device as resolve_device
 from skmeta.backend._execution import MODES as MODES
 from skmeta.backend._execution import Execution as Execution
 from skmeta.backend._functional import Network, State
+from skmeta.backend._on_device import open_network as open_network
 from skmeta.backend._task_views import TaskView as TaskView
 from skmeta.backend._task_views import make_views as make_views
 from skmeta.backend._task_views import resolve_test_time_augment as resolve_test_time_augment

@@ -16,6 +16,7 @@ from torch import Tensor
 from skmeta.backend._recording import Recorder
 from skmeta.backend._threads import one_thread
 from skmeta.backend._trees import tree_leaves, tree_map
+from skmeta.exceptions import BackboneError
 
 State = dict[str, Tensor]
 
@@ -79,6 +80,12 @@ class Execution:
         can_vectorise: Callable[[], bool] = lambda: True,
         record: bool = False,
     ) -> None:
+        if mode == "vmap" and not can_vectorise():
+            raise BackboneError(
+                "execution='vmap' is not possible with this backbone: torch.func.vmap has no rule "
+                "for one of its operations, or a branch of it depends on values. Use "
+                "execution='loop' or 'threads', or 'auto', which chooses what is possible."
+            )
         self._recorder = Recorder() if record else None
         self._is_small = _is_small(flops_per_task, device)
         if mode == "auto":

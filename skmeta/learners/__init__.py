@@ -4,14 +4,11 @@ from skmeta.learners._anil import ANIL
 from skmeta.learners._core import LEARNERS as LEARNERS
 from skmeta.learners._core import (
     Context,
-    ExecutionOptions,
     GradientLearner,
     InnerLoopLearner,
     MetaLearner,
-    MetaOptimizer,
     NetworkLearner,
     TaskSampling,
-    Validation,
 )
 from skmeta.learners._fine_tuning import FineTuning
 from skmeta.learners._maml import MAML, MAMLPlusPlus
@@ -27,6 +24,7 @@ from skmeta.learners.learned_optimizers import (
     LSTMMetaLearner,
     PriorOptimizer,
 )
+from skmeta.training import ExecutionOptions, MetaOptimizer, Validation
 
 __all__ = [
     "ANIL",

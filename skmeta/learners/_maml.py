@@ -15,14 +15,13 @@ from skmeta._sklearn_compat import Interval
 from skmeta.backend import State, TaskTensors
 from skmeta.learners._core import (
     Context,
-    Declared,
     GradientLearner,
     Memory,
     initial_head,
     loss,
-    parameter,
     score,
 )
+from skmeta.training import Declared, parameter
 
 
 @dataclass(repr=False)
@@ -36,10 +35,12 @@ class MAMLPlusPlus(Declared):
         count, with weights that go over to the last one; 0: the last one only.
     first_order_until : float, default=0.0
         Share of the meta-training, from its start, in which the meta-gradient is of first order.
+    learn_inner_lr : bool, default=False
+        Whether the step size is learned, one for each tensor and step; ``inner_lr`` is where it
+        starts. Steps beyond those of the meta-training take the last one.
     per_step_norm : bool, default=False
         Whether batch normalisations have scales and shifts of their own after each step, which are
         learned, but not adapted.
-    %(parameters)s
 
     References
     ----------

@@ -14,7 +14,6 @@ from torch import Tensor
 from skmeta._sklearn_compat import fit_context, validate_params
 from skmeta.backend import State
 from skmeta.learners import MAML, GradientLearner, MAMLPlusPlus
-from skmeta.learners._core import parameter
 from skmeta.policy._core import (
     PolicySession,
     PolicySettings,
@@ -26,6 +25,7 @@ from skmeta.policy._core import (
 )
 from skmeta.policy.environments import TaskFamily
 from skmeta.priors import MetaPrior
+from skmeta.training import parameter
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -41,6 +41,9 @@ class PolicyMAML(PolicySettings):
     ----------
     first_order : bool, default=False
         Whether the meta-gradient ignores how the inner gradients depend on the prior.
+    learn_inner_lr : bool, default=False
+        Whether the step size is learned, one for each tensor and step; ``inner_lr`` is where it
+        starts. Steps beyond those of the meta-training take the last one.
     multi_step_loss : bool, default=False
         Whether the policy after each update counts for the meta-gradient, all alike, instead of
         the policy after the last update alone.

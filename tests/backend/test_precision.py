@@ -6,8 +6,9 @@ import torch
 from sklearn.datasets import load_digits
 
 from skmeta.backbones import build_backbone
-from skmeta.backend import Execution, Network, check_bfloat16
+from skmeta.backend import Execution, Network
 from skmeta.backend import _device as device_module
+from skmeta.backend._device import check_bfloat16
 from skmeta.learners import (
     MAML,
     ExecutionOptions,

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from tabular import Tabular
 
 from skmeta.exceptions import CheckpointError
-from skmeta.learners import ExecutionOptions
+from skmeta.learners import ExecutionOptions, Validation
 from skmeta.policy import EnvironmentFamily, PointNavigation, PolicyMAML, PolicyMetaSGD
 from skmeta.priors import MetaPrior
 
@@ -23,7 +23,7 @@ SMALL = {
     "n_iterations": 4,
     "meta_batch_size": 3,
     "n_episodes": 4,
-    "evaluate_every": 2,
+    "validation": Validation(0.0, every=2),
     "random_state": 0,
 }
 LEARNERS = [
@@ -108,6 +108,7 @@ def _same_type(family, n):
 
 KILLED = """
     import os, signal, sys
+    from skmeta.learners import Validation
     from skmeta.policy import PointNavigation, PolicyMAML
 
     class Killer(PointNavigation):
@@ -119,8 +120,8 @@ KILLED = """
             return super().sample(n, rng)
 
     learner = PolicyMAML(
-        hidden=(8,), n_iterations=6, meta_batch_size=3, n_episodes=4, evaluate_every=2,
-        random_state=0, checkpoint={path!r},
+        hidden=(8,), n_iterations=6, meta_batch_size=3, n_episodes=4,
+        validation=Validation(0.0, every=2), random_state=0, checkpoint={path!r},
     )
     print(learner.fit(Killer()).prior_.digest)
 """
@@ -179,7 +180,9 @@ def test_other_families(family):
 
 
 def test_validation_chooses_the_best_state():
-    learner = PolicyMAML(**SMALL, n_validation_tasks=5).fit(PointNavigation())
+    learner = PolicyMAML(**SMALL | {"validation": Validation(n_tasks=5, every=2)}).fit(
+        PointNavigation()
+    )
     scores = learner.history_["validation_score"]
     assert len(scores) == 2
     assert all(np.isfinite(scores))

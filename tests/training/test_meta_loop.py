@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from skmeta.training import SCHEDULES, TrainingSettings, meta_train
+from skmeta.training import TrainingSettings, meta_train
+from skmeta.training._loop import SCHEDULES
 
 
 def start():

@@ -1,7 +1,6 @@
 """What learners share: base class, heads, inner loop, fit, evaluation, priors in and out."""
 
 from skmeta.learners._core._algorithm import TaskLimits as TaskLimits
-from skmeta.learners._core._algorithm import learner_name as learner_name
 from skmeta.learners._core._base import LEARNERS as LEARNERS
 from skmeta.learners._core._base import MetaLearner as MetaLearner
 from skmeta.learners._core._base import NetworkLearner as NetworkLearner
@@ -21,21 +20,11 @@ from skmeta.learners._core._inputs import check_learner_rows as check_learner_ro
 from skmeta.learners._core._inputs import encode_rows as encode_rows
 from skmeta.learners._core._inputs import flatten_rows as flatten_rows
 from skmeta.learners._core._inputs import frame_encoder as frame_encoder
-from skmeta.learners._core._options import ExecutionOptions as ExecutionOptions
-from skmeta.learners._core._options import MetaOptimizer as MetaOptimizer
 from skmeta.learners._core._options import TaskSampling as TaskSampling
-from skmeta.learners._core._options import Validation as Validation
 from skmeta.learners._core._options import read_settings as read_settings
 from skmeta.learners._core._options import task_type_parameter as task_type_parameter
-from skmeta.learners._core._parameters import Declared as Declared
-from skmeta.learners._core._parameters import as_option as as_option
-from skmeta.learners._core._parameters import parameter as parameter
-from skmeta.learners._core._parameters import settings_by_role as settings_by_role
-from skmeta.learners._core._parameters import shared_parameter as shared_parameter
 from skmeta.learners._core._prior_io import classes_in_common as classes_in_common
 from skmeta.learners._core._prior_io import read_prior as read_prior
-from skmeta.learners._core._prior_io import scaler_of as scaler_of
-from skmeta.learners._core._prior_io import state_of as state_of
 from skmeta.learners._core._prior_io import write_prior as write_prior
 from skmeta.learners._core._session import Session as Session
 from skmeta.learners._core._task_source import TaskSource as TaskSource

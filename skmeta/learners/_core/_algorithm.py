@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from skmeta.backend import (
-    NETWORK_PRECISIONS,
     Execution,
     Rows,
     Scaler,
@@ -24,9 +23,9 @@ from skmeta.backend import (
 from skmeta.learners._core._context import Context
 from skmeta.learners._core._groups import GroupMethods
 from skmeta.learners._core._heads import loss, score
-from skmeta.learners._core._parameters import Declared
 from skmeta.learners._core._task_source import TaskSource
 from skmeta.priors import MetaPrior
+from skmeta.training import FitSettings
 
 # Labels of each row as zeros and ones.
 _MAX_ONE_HOT = 25_000_000
@@ -100,7 +99,7 @@ class TaskLimits:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Algorithm(GroupMethods, Declared, ABC):
+class Algorithm(GroupMethods, FitSettings, ABC):
     """The contract of an algorithm, for authors of learners: methods without side effects.
 
     State is passed in and returned, never kept on the learner. Users call the methods of
@@ -120,8 +119,6 @@ class Algorithm(GroupMethods, Declared, ABC):
     loads_prior: ClassVar[bool] = False
     # Whether the meta-gradient depends on nothing but the state and the task. It is not inherited.
     can_be_recorded: ClassVar[bool] = False
-    # What it may compute in.
-    precisions: ClassVar[tuple[str, ...]] = tuple(NETWORK_PRECISIONS)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -377,12 +374,3 @@ class Algorithm(GroupMethods, Declared, ABC):
             By default False: a class without rows is known from other tasks.
         """
         return False
-
-
-def learner_name(cls: type) -> str:
-    """Return the name of a learner in priors; for a class of another package, with its module.
-
-    So a class named like one of skmeta's learners does not take its place.
-    """
-    is_ours = cls.__module__.partition(".")[0] == __name__.partition(".")[0]
-    return cls.__name__ if is_ours else f"{cls.__module__}.{cls.__qualname__}"

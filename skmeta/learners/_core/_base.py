@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from inspect import Signature, get_annotations, signature
-from numbers import Integral, Real
-from os import PathLike
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -21,18 +20,12 @@ from skmeta._sklearn_compat import (
     parameter_names,
 )
 from skmeta._validation import check_count
-from skmeta.learners._core._algorithm import Algorithm, learner_name
+from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._evaluation import evaluate
 from skmeta.learners._core._fit import meta_fit, untrained_prior
-from skmeta.learners._core._options import (
-    ExecutionOptions,
-    MetaOptimizer,
-    TaskSampling,
-    Validation,
-)
-from skmeta.learners._core._parameters import parameter, shared_parameter
+from skmeta.learners._core._options import TaskSampling
 from skmeta.priors import MetaPrior
-from skmeta.training import OUTER_LOOP_CONSTRAINTS
+from skmeta.training import OuterLoopSettings, learner_name, parameter
 
 _FITTED = ("prior_", "history_", "n_features_in_")
 _OF_ESTIMATORS = ("predict", "predict_proba", "predict_quantiles", "decision_function", "classes_")
@@ -65,8 +58,6 @@ class MetaLearner(CallbackSupport, Algorithm):
         few and many rows.
     n_query : int, default=15
         Query rows of a task, counted as ``n_shot``.
-    random_state : int, Generator, RandomState or None, default=None
-        Seed of the drawn weights and tasks.
     %(parameters)s
 
     Attributes
@@ -89,8 +80,6 @@ class MetaLearner(CallbackSupport, Algorithm):
         5, Interval(Integral, 1, None, closed="left"), tuple, list
     )
     n_query: int = parameter(15, Interval(Integral, 1, None, closed="left"))
-    device: Any = shared_parameter("device", "auto", role="machine")
-    random_state: Any = parameter(None, *OUTER_LOOP_CONSTRAINTS["random_state"], role="training")
 
     # inspect.signature would show that of __new__.
     __signature__: ClassVar[Any] = _ConstructorSignature()
@@ -278,7 +267,7 @@ def missing_attribute(learner: Any, name: str) -> AttributeError:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class OuterLoopLearner(MetaLearner):
+class OuterLoopLearner(OuterLoopSettings, MetaLearner):
     """A learner that is meta-trained by an outer loop.
 
     Parameters
@@ -292,17 +281,6 @@ class OuterLoopLearner(MetaLearner):
         Where meta-training starts: ``prior_`` of a learner with the same backbone, such as last
         month's. Its network, its standardisation and what else the learners have in common are
         taken over. None draws the weights.
-    n_iterations : int, default=1000
-        Meta-iterations, at most.
-    meta_optimizer : {"adam", "sgd"} or MetaOptimizer, default="adam"
-        Optimizer of the outer loop. A :class:`MetaOptimizer` also says how the step size falls and
-        how gradients are clipped.
-    validation : float or Validation, default=0.1
-        Share of the classes or groups that is set aside to choose the best state by; 0: none. A
-        :class:`Validation` also says how often, on how many tasks, and when to stop early.
-    execution : {"auto", "loop", "threads", "vmap"} or ExecutionOptions, default="auto"
-        How the tasks of a meta-iteration are computed. An :class:`ExecutionOptions` also sets the
-        precision, the number of threads and the tasks vectorised at once.
     %(parameters)s
 
     Attributes
@@ -313,14 +291,6 @@ class OuterLoopLearner(MetaLearner):
     n_way: int = parameter(5, Interval(Integral, 2, None, closed="left"))
     sampling: Any = parameter(None, TaskSampling, None, role="training")
     prior: Any = parameter(None, MetaPrior, None, role="training")
-    n_iterations: int = parameter(1000, Interval(Integral, 1, None, closed="left"), role="training")
-    meta_batch_size: int = shared_parameter("meta_batch_size", 8)
-    meta_lr: float = shared_parameter("meta_lr", 1e-3)
-    meta_optimizer: Any = parameter("adam", str, MetaOptimizer, role="training")
-    validation: Any = parameter(0.1, Real, Validation, role="training")
-    execution: Any = parameter("auto", str, ExecutionOptions, role="machine")
-    checkpoint: str | PathLike[str] | None = shared_parameter("checkpoint", None, role="machine")
-    verbose: int = shared_parameter("verbose", 0, role="machine")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -17,7 +17,6 @@ from skmeta.exceptions import EpisodeError
 from skmeta.learners._core._heads import loss, score
 from skmeta.learners._core._inputs import encode_rows, flatten_rows, frame_encoder
 from skmeta.learners._core._options import read_settings
-from skmeta.learners._core._parameters import settings_by_role
 from skmeta.learners._core._prior_io import read_prior
 from skmeta.learners._core._session import Session, make_execution
 from skmeta.learners._core._task_source import (
@@ -28,6 +27,7 @@ from skmeta.learners._core._task_source import (
 )
 from skmeta.priors import MetaPrior
 from skmeta.tasks import warn_if_reused
+from skmeta.training import settings_by_role
 
 # Tasks evaluated at once; bounds the memory of an evaluation.
 EVALUATION_BATCH = 32

@@ -6,8 +6,6 @@ loop, the comparison with plain models, the prior. :func:`untrained_prior` ends 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,7 +27,7 @@ from skmeta._warnings import warn_caller
 from skmeta.backbones import build_backbone
 from skmeta.backend import Augmentation, Execution, State, one_thread_if_small, to_numpy
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
-from skmeta.learners._core._algorithm import Algorithm, learner_name
+from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._baselines import LEAST_TASKS, baseline_scores, warn_if_beaten
 from skmeta.learners._core._evaluation import ValidationTasks
 from skmeta.learners._core._inputs import (
@@ -39,11 +37,9 @@ from skmeta.learners._core._inputs import (
     resolve_input_shape,
 )
 from skmeta.learners._core._options import Settings, read_settings
-from skmeta.learners._core._parameters import settings_by_role
 from skmeta.learners._core._prior_io import (
     check_start,
     load_weights,
-    scaler_of,
     take_learned,
     with_earlier,
     write_prior,
@@ -58,7 +54,14 @@ from skmeta.learners._core._task_source import (
 )
 from skmeta.priors import MetaPrior
 from skmeta.tasks import check_shots
-from skmeta.training import TrainingSettings, meta_train, shared_deadline
+from skmeta.training import (
+    TrainingSettings,
+    fingerprint,
+    meta_train,
+    scaler_of,
+    shared_deadline,
+    training_settings,
+)
 
 History = dict[str, list[float]]
 
@@ -298,36 +301,12 @@ def _first_state(
 def _outer_loop(
     settings: Settings, learner: Algorithm, problem: Problem, groups: Any
 ) -> TrainingSettings:
-    return TrainingSettings(
-        n_iterations=settings.n_iterations,
-        optimizer=settings.meta_optimizer.name,
-        lr=settings.meta_lr,
-        schedule=settings.meta_optimizer.resolve_schedule(),
-        clip_norm=settings.meta_optimizer.clip_norm,
-        evaluate_every=settings.validation.every,
-        patience=settings.validation.patience,
-        verbose=int(settings.verbose),
-        checkpoint=settings.checkpoint,
-        fingerprint=_fingerprint(learner, settings, problem, groups) if settings.checkpoint else "",
-    )
-
-
-def _fingerprint(learner: Algorithm, settings: Settings, problem: Problem, groups: Any) -> str:
-    """Identify a run: its learner, the settings that results depend on, and its rows."""
-    params = dict(settings_by_role(learner, "prior", "training"))
-    if isinstance(params.get("prior"), MetaPrior):
-        params["prior"] = params["prior"].digest
-    text = {name: repr(value) for name, value in params.items()}
-    name = learner_name(type(learner))
-    digest = hashlib.sha256(json.dumps([name, text], sort_keys=True).encode())
-    train = problem.train
-    digest.update(np.ascontiguousarray(train.X).tobytes())
-    for values in (train.y, groups):
-        digest.update(np.asarray(values).astype(str).tobytes())
-    if isinstance(settings.backbone, torch.nn.Module):
-        for value in settings.backbone.state_dict().values():
-            digest.update(to_numpy(value).tobytes())
-    return digest.hexdigest()
+    identity = ""
+    if settings.checkpoint:
+        module, train = settings.backbone, problem.train
+        weights = module.state_dict().values() if isinstance(module, torch.nn.Module) else ()
+        identity = fingerprint(learner, train.X, train.y, groups, *map(to_numpy, weights))
+    return training_settings(vars(settings), identity)
 
 
 def _objective(

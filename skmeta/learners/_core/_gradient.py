@@ -23,7 +23,7 @@ from skmeta.learners._core._heads import (
     start_head,
 )
 from skmeta.learners._core._options import task_type_parameter
-from skmeta.learners._core._parameters import parameter
+from skmeta.training import parameter
 
 Memory = dict[str, Any]
 """What an inner optimizer carries from step to step: tensors, and the number of steps."""
@@ -62,6 +62,10 @@ class InnerLoopLearner(NetworkLearner):
 
     Parameters
     ----------
+    task_type : {"auto", "classification", "regression"}, default="auto"
+        What the tasks are. ``auto`` is a regression if groups are given and ``y`` is continuous, a
+        classification for labels and for the codes 0, 1, ... of at most ten classes. Other whole
+        numbers may be either, and ``fit`` asks for a ``task_type``.
     head_init : {"auto", "shared", "zeros", "prototype", "learned"}, default="auto"
         What the linear head of a new task starts from. ``prototype``: the class means of the
         support set (Proto-MAML); ``shared``: one learned row for all classes (UNICORN-MAML);

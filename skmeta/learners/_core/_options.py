@@ -1,117 +1,24 @@
-"""Options, small groups of settings for experts; and all settings of a run, in one place."""
+"""How tasks are drawn; and all settings of a run, in one place."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from numbers import Integral, Real
 from os import PathLike
 from typing import Any
 
 import torch
 
-from skmeta._sklearn_compat import Interval, StrOptions, parameter_names
-from skmeta.backend import MODES, NETWORK_PRECISIONS
-from skmeta.learners._core._parameters import (
-    Declared,
-    as_option,
-    declarations,
-    option_class,
-    parameter,
-    shared_parameter,
-)
+from skmeta._sklearn_compat import StrOptions
 from skmeta.priors import MetaPrior
-from skmeta.training import OPTIMIZERS, SCHEDULES
-
-
-@dataclass(repr=False)
-class Validation(Declared):
-    """How meta-training is validated, for the parameter ``validation``.
-
-    Parameters
-    ----------
-    fraction : float, default=0.1
-        Share of the classes or groups that is set aside to choose the best state by; at least
-        ``n_way`` classes, and none if that were more than a third.
-    n_tasks : int, default=100
-        Tasks of a validation, and of ``score``.
-    every : int, default=100
-        Iterations between two validations, rows of ``history_`` and checkpoints.
-    %(parameters)s
-
-    Examples
-    --------
-    >>> from skmeta.learners import MAML, Validation
-    >>> MAML(validation=Validation(0.2, patience=5)).set_params(validation__patience=3).validation
-    Validation(fraction=0.2, patience=3)
-    """
-
-    fraction: float = parameter(0.1, Interval(Real, 0, 1, closed="left"), role="training")
-    n_tasks: int = parameter(100, Interval(Integral, 1, None, closed="left"), role="training")
-    every: int = parameter(100, Interval(Integral, 1, None, closed="left"), role="training")
-    patience: int | None = shared_parameter("patience", None)
-
-
-@dataclass(repr=False)
-class MetaOptimizer(Declared):
-    """The optimizer of the outer loop, for the parameter ``meta_optimizer``.
-
-    Parameters
-    ----------
-    name : {"adam", "sgd"}, default="adam"
-        The algorithm.
-    schedule : {"auto", "constant", "linear", "cosine"}, default="auto"
-        How ``meta_lr`` falls towards 0 at the last iteration. ``auto``: ``cosine`` for Adam,
-        ``linear`` for SGD.
-    %(parameters)s
-
-    Examples
-    --------
-    >>> from skmeta.learners import MAML, MetaOptimizer
-    >>> learner = MAML(meta_optimizer=MetaOptimizer("sgd", clip_norm=None), meta_lr=0.1)
-    """
-
-    name: str = parameter("adam", StrOptions(set(OPTIMIZERS)), role="training")
-    schedule: str = parameter("auto", StrOptions({"auto", *SCHEDULES}), role="training")
-    clip_norm: float | None = shared_parameter("clip_norm", 10.0)
-
-    def resolve_schedule(self) -> str:
-        """Return the schedule that ``"auto"`` stands for."""
-        if self.schedule != "auto":
-            return self.schedule
-        return "linear" if self.name == "sgd" else "cosine"
-
-
-@dataclass(repr=False)
-class ExecutionOptions(Declared):
-    """How meta-training computes, for the parameter ``execution``.
-
-    Parameters
-    ----------
-    mode : {"auto", "loop", "threads", "vmap"}, default="auto"
-        How the tasks of a meta-iteration are computed: one by one, one thread per task, or
-        vectorised. ``auto`` chooses by device and size.
-    precision : {"float32", "float64", "bfloat16"}, default="float32"
-        Precision of meta-training. With ``bfloat16``, a network's convolutions and products of
-        matrices are computed in it, while weights and statistics stay in float32; it needs a
-        processor with AVX-512-BF16 or AMX, or a GPU.
-    chunk_size : int or None, default=None
-        Tasks vectorised at once; None: as many as fit into 1 GiB, or half of a GPU's memory.
-    n_jobs : int or None, default=None
-        Threads over tasks: -1 is one per core, None all that torch uses.
-
-    Examples
-    --------
-    >>> from skmeta.learners import ExecutionOptions, MAML
-    >>> learner = MAML(execution=ExecutionOptions(precision="float64", n_jobs=2))
-    """
-
-    mode: str = parameter("auto", StrOptions(set(MODES)), role="machine")
-    precision: str = parameter("float32", StrOptions(set(NETWORK_PRECISIONS)), role="training")
-    chunk_size: int | None = parameter(
-        None, Interval(Integral, 1, None, closed="left"), None, role="machine"
-    )
-    n_jobs: int | None = parameter(None, Integral, None, role="machine")
+from skmeta.training import (
+    Declared,
+    ExecutionOptions,
+    MetaOptimizer,
+    Validation,
+    parameter,
+    read_parameters,
+)
 
 
 @dataclass(repr=False)
@@ -205,24 +112,8 @@ def read_settings(learner: Any) -> Settings:
     ValueError
         If an option has a value that is not allowed, or a checkpoint could not be resumed.
     """
-    values = {name: getattr(learner, name) for name in parameter_names(type(learner))}
-    for name, declared in declarations(type(learner)).items():
-        if (kind := option_class(declared)) is not None:
-            values[name] = as_option(kind, values[name])
-    given = {f.name: values[f.name] for f in fields(Settings) if f.name in values}
-    settings = Settings(**given)
-    precision = settings.execution.precision
-    if precision not in learner.precisions:
-        raise ValueError(
-            f"{type(learner).__name__} computes in {' or '.join(learner.precisions)}, but "
-            f"execution has precision={precision!r}. Set one of these."
-        )
-    if settings.checkpoint is not None and not isinstance(settings.random_state, Integral):
-        raise ValueError(
-            f"checkpoint={str(settings.checkpoint)!r} can only be resumed with the same tasks, but "
-            f"random_state is {settings.random_state!r}. Set random_state to an integer."
-        )
-    return settings
+    values = read_parameters(learner)
+    return Settings(**{f.name: values[f.name] for f in fields(Settings) if f.name in values})
 
 
 def read_setting(learner: Any, name: str) -> Any:

@@ -13,13 +13,20 @@ from torch import nn
 from skmeta._sklearn_compat import parameter_names
 from skmeta._validation import quote_some
 from skmeta.backbones import build_backbone, check_backbone, check_weights
-from skmeta.backend import Scaler, State, state_to_numpy, state_to_torch
+from skmeta.backend import State
 from skmeta.exceptions import PriorError
-from skmeta.learners._core._algorithm import Algorithm, learner_name
+from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._options import read_settings
-from skmeta.learners._core._parameters import declarations, option_class, settings_by_role
 from skmeta.learners._core._session import Session
 from skmeta.priors import MetaPrior
+from skmeta.training import (
+    declarations,
+    make_prior,
+    option_class,
+    scaler_of,
+    settings_by_role,
+    state_of,
+)
 
 # The setting of a prior that says in which views predictions are averaged; no learner reads it.
 _VIEWS = "test_time_augment"
@@ -65,24 +72,23 @@ def write_prior(
         settings[_VIEWS] = list(session.changes)
     named = read_settings(learner)
     own = isinstance(named.backbone, torch.nn.Module)
-    scaler = {f"scaler.{n}": np.asarray(v) for n, v in session.scaler._asdict().items()}
-    versions: dict[str, Any] = {"torch": torch.__version__, "numpy": np.__version__}
     if columns is not None:
-        versions["columns"] = columns
-    return MetaPrior(
-        state_to_numpy(state) | scaler,
-        learner=learner_name(type(learner)),
+        provenance["columns"] = columns
+    return make_prior(
+        learner,
+        context.network,
+        session.scaler,
+        state,
+        provenance=provenance,
         learner_params=settings,
         backbone=type(named.backbone).__qualname__ if own else named.backbone,
         backbone_params=named.backbone_params or {},
         kind=context.kind,
         n_features_in=n_features,
         feature_names_in=None if feature_names is None else list(feature_names),
-        input_shape=context.network.input_shape,
         classes=classes,
         trained_on=trained_on,
         trained_on_kind=trained_on_kind,
-        provenance=provenance | versions,
         module=named.backbone if own else None,
     )
 
@@ -185,13 +191,6 @@ def read_prior(
     return session, dict(state_of(prior, session.adapter.device, session.adapter.dtype))
 
 
-@lru_cache(maxsize=2)
-def state_of(prior: MetaPrior, device: torch.device, dtype: torch.dtype) -> State:
-    """The state of a prior. It is cached for the next task: the methods of learners are pure."""
-    tensors = {n: v for n, v in prior.tensors.items() if not n.startswith("scaler.")}
-    return state_to_torch(tensors, device, dtype)
-
-
 @lru_cache(maxsize=4)
 def _check_named(prior: MetaPrior, shape: tuple[int, ...]) -> None:
     """Check the backbone that a prior names, once for each prior and shape of rows."""
@@ -284,11 +283,6 @@ def _check_module(module: nn.Module, prior: MetaPrior) -> None:
         f"backbone={prior.backbone!r} and backbone_params={dict(prior.backbone_params)}."
     )
     check_weights(shapes, prior.tensors, advice)
-
-
-def scaler_of(prior: MetaPrior) -> Scaler:
-    """Return the standardisation of a prior's features and targets."""
-    return Scaler(*(prior.tensors[f"scaler.{n}"] for n in Scaler._fields))
 
 
 def take_learned(prior: MetaPrior, state: State, class_tensor: str, classes: Any) -> State:

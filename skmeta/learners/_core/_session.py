@@ -15,19 +15,16 @@ from torch import Tensor
 from skmeta.backend import (
     NETWORK_PRECISIONS,
     Execution,
-    Network,
     Rows,
     Scaler,
     State,
     TaskTensors,
     TaskView,
     TensorAdapter,
-    check_bfloat16,
     make_views,
-    resolve_device,
+    open_network,
     resolve_test_time_augment,
 )
-from skmeta.exceptions import BackboneError
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._context import Context
 from skmeta.learners._core._options import Settings, read_setting
@@ -114,23 +111,17 @@ class Session:
         ValueError
             If the device is not there, or does not compute in bfloat16.
         """
-        where, dtype = resolve_device(device), NETWORK_PRECISIONS[precision]
         augment = read_setting(learner, "augment")
         changes = resolve_test_time_augment(test_time_augment, augment)
-        in_bfloat16 = precision == "bfloat16"
-        if in_bfloat16:
-            check_bfloat16(where)
-        # Buffers of a module, such as random features, have the precision of its rows.
-        network = Network(module.to(dtype), input_shape, where, in_bfloat16)
+        network, adapter = open_network(module, input_shape, scaler, device, precision)
         context = Context(
             network,
             kind,
             head,
-            torch.as_tensor(list(classes), device=where),
+            torch.as_tensor(list(classes), device=adapter.device),
             transductive=read_setting(learner, "transductive"),
             dtype=NETWORK_PRECISIONS[own_precision or precision],
         )
-        adapter = TensorAdapter(input_shape, scaler, where, dtype)
         return cls(learner, context, adapter, scaler, tuple(changes))
 
     @cached_property
@@ -326,25 +317,16 @@ WORTH_RECORDING = 500
 
 def make_execution(session: Session, settings: Settings) -> Execution:
     """Decide how the tasks of a meta-training are computed."""
-    network, options = session.context.network, settings.execution
+    network = session.context.network
     # A task runs forward and backward through support and query set: about three passes per row.
     rows = (np.max(settings.n_shot) + settings.n_query) * max(session.context.n_outputs, 1)
     # Each inner step keeps the values of the support set, and its derivatives about as many.
     n_passes = 1 + 2 * settings.n_inner_steps
     n_values = n_passes * rows * network.n_kept
-    if options.mode == "vmap" and not network.can_vectorise:
-        raise BackboneError(
-            "execution='vmap' is not possible with this backbone: torch.func.vmap has no rule for "
-            "one of its operations, or a branch of it depends on values. Use execution='loop' or "
-            "'threads', or 'auto', which chooses what is possible."
-        )
-    return Execution(
-        options.mode,
-        device=session.adapter.device,
-        flops_per_task=3.0 * float(rows) * network.n_flops,
-        n_jobs=options.n_jobs,
-        chunk_size=options.chunk_size,
+    return settings.execution.open(
+        network,
+        session.adapter.device,
+        3.0 * float(rows) * network.n_flops,
         bytes_per_task=float(n_values * session.adapter.dtype.itemsize),
-        can_vectorise=lambda: network.can_vectorise,
         record=settings.n_iterations >= WORTH_RECORDING,
     )

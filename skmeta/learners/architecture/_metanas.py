@@ -16,13 +16,12 @@ from skmeta.backend import Network, Rows, State
 from skmeta.exceptions import BackboneError
 from skmeta.learners._core import (
     Context,
-    Declared,
     GradientLearner,
     Memory,
-    parameter,
     read_prior,
 )
 from skmeta.learners.architecture._choice import ALPHA, AnnealedNetwork
+from skmeta.training import Declared, parameter
 
 
 @dataclass(repr=False)

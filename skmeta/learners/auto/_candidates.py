@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
-from skmeta.learners._core import LEARNERS, MetaLearner, Validation, read_settings
+from skmeta.learners._core import LEARNERS, MetaLearner, read_settings
 from skmeta.learners.auto._tasks import Design
+from skmeta.training import Validation
 
 # Step sizes of inner loops that are tried on tables.
 _STEP_SIZES = (0.02, 0.1)

@@ -42,9 +42,10 @@ from skmeta.learners.auto._candidates import default_candidates, own_candidates,
 from skmeta.learners.auto._choice import leaderboard_rows, rank, summarise
 from skmeta.learners.auto._plain import plain_losses
 from skmeta.learners.auto._race import FAILURES, Race, Result, RunTask
-from skmeta.learners.auto._store import Clock, Store, fingerprint
+from skmeta.learners.auto._store import Clock, Store
 from skmeta.learners.auto._tasks import Design, design_classes, design_groups
 from skmeta.priors import MetaPrior
+from skmeta.training import check_resumable, fingerprint
 
 
 class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
@@ -267,7 +268,8 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
     def _fit(self, X: Any, y: Any, groups: Any, run_task: RunTask) -> bool:
         """Set the attributes; return whether a plain model is better than the chosen learner."""
         resolve_device(self.device)
-        rng = self._check_rng()
+        check_resumable(self.checkpoint, self.random_state)
+        rng = check_rng(self.random_state)
         clock = Clock(self.time_budget)
         design, encoder = self._design(X, y, groups, rng)
         seed = int(rng.integers(2**31))
@@ -287,14 +289,6 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
         self.summary_, is_beaten = summarise(design, [*results, *plain], chosen)
         self._leaderboard = leaderboard_rows([*plain, *results], chosen.name, design.weights)
         return is_beaten
-
-    def _check_rng(self) -> np.random.Generator:
-        if self.checkpoint is not None and not isinstance(self.random_state, Integral):
-            raise ValueError(
-                f"checkpoint={str(self.checkpoint)!r} can only be resumed with the same tasks, but "
-                f"random_state is {self.random_state!r}. Set random_state to an integer."
-            )
-        return check_rng(self.random_state)
 
     def _design(
         self, X: Any, y: Any, groups: Any, rng: np.random.Generator
@@ -346,7 +340,7 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
         machine = {"device", "n_jobs", "checkpoint", "verbose", "time_budget"}
         params = self.get_params(deep=False)
         settings = {name: value for name, value in params.items() if name not in machine}
-        return fingerprint(settings, design.X, design.y, design.groups)
+        return fingerprint(self, design.X, design.y, design.groups, settings=settings)
 
     def _progress(self) -> _Progress:
         return _Progress(bool(self.verbose))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
 from dataclasses import asdict, dataclass
@@ -123,27 +121,3 @@ class Store:
                 f"checkpoint={str(self._path)!r} cannot be written ({error}). Free some space, or "
                 "give another path."
             ) from error
-
-
-def fingerprint(settings: dict[str, Any], *arrays: Any) -> str:
-    """Identify a race by its settings and data.
-
-    Parameters
-    ----------
-    settings : dict
-        Parameters that change the result.
-    *arrays : ndarray or None
-        Rows, labels and groups.
-
-    Returns
-    -------
-    str
-        SHA-256, 64 hexadecimal digits.
-    """
-    text = json.dumps({name: repr(value) for name, value in settings.items()}, sort_keys=True)
-    digest = hashlib.sha256(text.encode())
-    for array in arrays:
-        values = np.asarray(array)
-        is_number = values.dtype.kind in "biuf"
-        digest.update((values if is_number else values.astype(str)).tobytes())
-    return digest.hexdigest()

@@ -67,6 +67,10 @@ class HierarchicalLinear(MetaLearner):
 
     Parameters
     ----------
+    task_type : {"auto", "classification", "regression"}, default="auto"
+        What the tasks are. ``auto`` is a regression if groups are given and ``y`` is continuous, a
+        classification for labels and for the codes 0, 1, ... of at most ten classes. Other whole
+        numbers may be either, and ``fit`` asks for a ``task_type``.
     effects : {"auto", "intercept", "slopes", "correlated"}, default="auto"
         Which coefficients differ between tasks: the intercept only; the intercept and the slopes,
         independently of each other; or both, with correlations. ``"auto"`` estimates all three.

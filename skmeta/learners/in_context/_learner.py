@@ -93,6 +93,10 @@ class InContextLearner(OuterLoopLearner):
 
     Parameters
     ----------
+    task_type : {"auto", "classification", "regression"}, default="auto"
+        What the tasks are. ``auto`` is a regression if groups are given and ``y`` is continuous, a
+        classification for labels and for the codes 0, 1, ... of at most ten classes. Other whole
+        numbers may be either, and ``fit`` asks for a ``task_type``.
     n_estimators : int or "auto", default="auto"
         Number of views that predictions average, at most 64. Meta-training uses one. ``"auto"`` is
         one view if it has the whole table, and otherwise as many as there are parts, at most four

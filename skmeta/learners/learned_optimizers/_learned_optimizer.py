@@ -20,10 +20,10 @@ from skmeta.learners._core import (
     Memory,
     Point,
     loss,
-    parameter,
     score,
 )
 from skmeta.learners.learned_optimizers._learned_update import initial_rule, learned_step
+from skmeta.training import parameter
 
 # Meta-training multiplies the loss that the optimizer sees by exp(u), with u in [-1, 1], for each
 # task.
@@ -46,6 +46,8 @@ class LearnedOptimizer(GradientLearner):
     objective : {"query", "support"}, default="query"
         Loss that meta-training descends: that of the query set, to learn tasks of few rows, or
         that of the support set, to minimise a given loss.
+    n_hidden : int, default=20
+        Hidden units of the learned optimizer's LSTM, which has a state for each weight.
     %(parameters)s
 
     Attributes

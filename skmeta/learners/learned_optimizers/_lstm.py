@@ -13,7 +13,7 @@ from torch import Tensor
 
 from skmeta._sklearn_compat import Interval
 from skmeta.backend import State
-from skmeta.learners._core import Context, GradientLearner, Memory, parameter
+from skmeta.learners._core import Context, GradientLearner, Memory
 from skmeta.learners.learned_optimizers._recurrent import (
     lstm_cell,
     lstm_weights,
@@ -21,6 +21,7 @@ from skmeta.learners.learned_optimizers._recurrent import (
     ravel,
     unravel,
 )
+from skmeta.training import parameter
 
 # Forget gates start almost open and input gates almost closed (section 3.3).
 _FORGET_BIAS = 5.0
@@ -40,6 +41,8 @@ class LSTMMetaLearner(GradientLearner):
 
     Parameters
     ----------
+    n_hidden : int, default=20
+        Hidden units of the learned optimizer's LSTM, which has a state for each weight.
     %(parameters)s
 
     Attributes

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from functools import partial
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,7 +12,6 @@ import torch
 from skmeta._random import check_rng
 from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, Scaler, State, to_numpy
-from skmeta.learners._core import learner_name, settings_by_role
 from skmeta.policy._core._distributions import ActionDistribution, make_distribution
 from skmeta.policy._core._prior_io import read_prior, write_prior
 from skmeta.policy._core._rollout import collect
@@ -25,7 +21,14 @@ from skmeta.policy._core._spaces import check_environment, check_family, check_o
 from skmeta.policy._core._surrogate import Sample
 from skmeta.policy.environments import TaskFamily, make_vector
 from skmeta.priors import MetaPrior
-from skmeta.training import TrainingSettings, meta_train
+from skmeta.training import (
+    ExecutionOptions,
+    Validation,
+    fingerprint,
+    meta_train,
+    read_parameters,
+    training_settings,
+)
 
 # Tasks and episodes of random actions that the scale of observations is measured on.
 _SCALE_TASKS, _SCALE_EPISODES = 20, 5
@@ -55,31 +58,18 @@ def meta_fit(
     history : dict of list
         The learning curve.
     """
-    if learner.checkpoint is not None and not isinstance(learner.random_state, Integral):
-        raise ValueError(
-            f"checkpoint={str(learner.checkpoint)!r} can only be resumed with the same tasks, but "
-            f"random_state is {learner.random_state!r}. Set random_state to an integer."
-        )
+    values = read_parameters(learner)
     rng = check_rng(learner.random_state)
     session, state = make_session(learner, family, rng)
     write_prior(session, state)  # Settings that a prior cannot keep are refused before the work.
-    settings = TrainingSettings(
-        n_iterations=learner.n_iterations,
-        optimizer=learner.meta_optimizer,
-        lr=learner.meta_lr,
-        schedule=learner.schedule,
-        clip_norm=learner.clip_norm,
-        evaluate_every=learner.evaluate_every,
-        patience=learner.patience,
-        verbose=int(learner.verbose),
-        checkpoint=learner.checkpoint,
-        fingerprint=_fingerprint(learner, family) if learner.checkpoint else "",
-    )
+    settings = training_settings(values, _identity(learner, family) if learner.checkpoint else "")
     validation_seed = int(rng.integers(2**63))
     with make_execution(session) as execution:
         validate = None
-        if learner.n_validation_tasks:
-            validate = _validation(session, execution, family, validation_seed)
+        if values["validation"].fraction > 0:
+            validate = _validation(
+                session, values["validation"], execution, family, validation_seed
+            )
         objective = _objective(session, execution, family, loss)
         state, history = meta_train(state, objective, validate, settings, rng)
     return write_prior(session, state, n_iterations=int(history["iteration"][-1])), history
@@ -102,7 +92,7 @@ def evaluate(
     session, state = read_prior(
         prior,
         device=learner.device,
-        precision=learner.execution_options.precision,
+        precision=read_parameters(learner)["execution"].precision,
         n_inner_steps=learner.n_inner_steps,
         inner_lr=learner.inner_lr,
         n_episodes=learner.n_episodes,
@@ -128,18 +118,11 @@ def evaluate(
 
 def make_execution(session: PolicySession) -> Execution:
     """Return the execution of the tasks of a learner."""
-    learner, options = session.learner, session.learner.execution_options
+    learner, network = session.learner, session.context.network
     # An inner step and its meta-gradient need about six passes over each step of each episode.
-    rows = learner.n_episodes * session.max_steps
-    network = session.context.network
-    return Execution(
-        options.mode,
-        device=session.adapter.device,
-        flops_per_task=6.0 * rows * network.n_flops,
-        n_jobs=options.n_jobs,
-        chunk_size=options.chunk_size,
-        can_vectorise=lambda: network.can_vectorise,
-    )
+    flops = 6.0 * learner.n_episodes * session.max_steps * network.n_flops
+    options: ExecutionOptions = read_parameters(learner)["execution"]
+    return options.open(network, session.adapter.device, flops)
 
 
 def make_session(
@@ -167,7 +150,7 @@ def make_session(
         max_steps=int(family.max_episode_steps),
         n_trained_steps=learner.n_inner_steps,
         device=learner.device,
-        precision=learner.execution_options.precision,
+        precision=read_parameters(learner)["execution"].precision,
     )
     return session, session.draw_state(seed + 1)
 
@@ -215,10 +198,13 @@ def _objective(
 
 
 def _validation(
-    session: PolicySession, execution: Execution, family: TaskFamily, seed: int
+    session: PolicySession,
+    validation: Validation,
+    execution: Execution,
+    family: TaskFamily,
+    seed: int,
 ) -> Callable[[State], dict[str, float]]:
-    learner = session.learner
-    n_tasks = learner.n_validation_tasks
+    learner, n_tasks = session.learner, validation.n_tasks
     tasks = list(family.sample(n_tasks, np.random.default_rng(seed)))
 
     def validate(state: State) -> dict[str, float]:
@@ -233,10 +219,7 @@ def _validation(
     return validate
 
 
-def _fingerprint(learner: PolicySettings, family: TaskFamily) -> str:
-    text = {n: repr(v) for n, v in settings_by_role(learner, "prior", "training")}
+def _identity(learner: PolicySettings, family: TaskFamily) -> str:
     # The tasks that a family draws identify it.
     tasks = [repr(task) for task in family.sample(3, np.random.default_rng(0))]
-    parts = [learner_name(type(learner)), text, type(family).__name__, tasks]
-    digest = json.dumps([*parts, int(family.max_episode_steps)], sort_keys=True)
-    return hashlib.sha256(digest.encode()).hexdigest()
+    return fingerprint(learner, [type(family).__name__, *tasks, str(family.max_episode_steps)])

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 
 from skmeta.backbones import build_backbone, check_backbone
-from skmeta.backend import State, state_to_numpy
+from skmeta.backend import State
 from skmeta.exceptions import PriorError
-from skmeta.learners._core import learner_name, scaler_of, settings_by_role, state_of
 from skmeta.policy._core._distributions import restore_distribution
 from skmeta.policy._core._session import PolicySession
 from skmeta.policy._core._settings import POLICY_LEARNERS
 from skmeta.priors import MetaPrior
+from skmeta.training import make_prior, scaler_of, settings_by_role, state_of
 
 _SPACES = ("action_space", "max_episode_steps")
 
@@ -36,20 +35,20 @@ def write_prior(session: PolicySession, state: State, **provenance: Any) -> Meta
     MetaPrior
         Of kind ``"policy"``.
     """
-    learner = session.learner
+    learner, network = session.learner, session.context.network
     settings = dict(settings_by_role(learner, "prior"))
-    scaler = {f"scaler.{n}": np.asarray(v) for n, v in session.scaler._asdict().items()}
     spaces = {"action_space": session.distribution.describe()}
-    return MetaPrior(
-        state_to_numpy(state) | scaler,
-        learner=learner_name(type(learner)),
+    return make_prior(
+        learner,
+        network,
+        session.scaler,
+        state,
+        provenance=provenance,
         learner_params=settings | spaces | {"max_episode_steps": session.max_steps},
         backbone="mlp",
         backbone_params={"hidden": tuple(learner.hidden), "activation": "tanh"},
         kind="policy",
-        n_features_in=session.context.network.input_shape[0],
-        input_shape=session.context.network.input_shape,
-        provenance=provenance | {"torch": torch.__version__, "numpy": np.__version__},
+        n_features_in=network.input_shape[0],
     )
 
 

@@ -16,13 +16,11 @@ import torch
 from torch import Tensor
 
 from skmeta.backend import (
-    PRECISIONS,
     Execution,
-    Network,
     Scaler,
     State,
     TensorAdapter,
-    resolve_device,
+    open_network,
     to_numpy,
 )
 from skmeta.learners import Context, GradientLearner
@@ -112,11 +110,9 @@ class PolicySession:
         PolicySession
             Learner, network and distribution of actions.
         """
-        where, dtype = resolve_device(device), PRECISIONS[precision]
-        shape = scaler.x_mean.shape
-        outputs = torch.arange(distribution.n_outputs, device=where)
-        context = Context(Network(module, shape, where), "policy", "learned", outputs)
-        adapter = TensorAdapter(shape, scaler, where, dtype)
+        network, adapter = open_network(module, scaler.x_mean.shape, scaler, device, precision)
+        outputs = torch.arange(distribution.n_outputs, device=adapter.device)
+        context = Context(network, "policy", "learned", outputs)
         inner = learner.inner_learner()
         return cls(
             learner, inner, context, adapter, scaler, distribution, max_steps, n_trained_steps

@@ -6,24 +6,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from os import PathLike
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
-from skmeta.backend import State
-from skmeta.learners import ExecutionOptions, GradientLearner
-from skmeta.learners._core import Declared, as_option, learner_name, parameter, shared_parameter
+from skmeta.backend import PRECISIONS, State
+from skmeta.learners import GradientLearner
 from skmeta.policy._core._advantages import BASELINES
 from skmeta.policy._core._surrogate import ESTIMATORS
-from skmeta.training import OUTER_LOOP_CONSTRAINTS
+from skmeta.training import OuterLoopSettings, learner_name, parameter
 
 POLICY_LEARNERS: dict[str, type[PolicySettings]] = {}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class PolicySettings(Declared, ABC):
+class PolicySettings(OuterLoopSettings, ABC):
     """Settings of a policy learner, and its inner step.
 
     Parameters
@@ -36,6 +34,8 @@ class PolicySettings(Declared, ABC):
     initial_head_scale : float, default=0.1
         Size of the output layer's first weights; the smaller, the less the first policy depends on
         the observation.
+    inner_lr : float, default=0.1
+        Step size of the inner loop (alpha in the papers).
     n_inner_steps : int, default=1
         Updates of a task's policy, each on ``n_episodes`` new episodes. With 0, one policy is
         trained for all tasks by plain policy gradients. Updates beyond these are half as long.
@@ -61,21 +61,24 @@ class PolicySettings(Declared, ABC):
         Whether observations are centred and scaled by what random actions lead to.
     n_iterations : int, default=300
         Meta-iterations, each with new tasks and episodes.
-    n_validation_tasks : int, default=0
-        Tasks set aside, whose mean return chooses the best state; 0: the last state is taken.
-    execution : {"auto", "loop", "threads", "vmap"} or ExecutionOptions, default="auto"
-        How the tasks of a meta-iteration are computed: one by one, a thread each, or vectorised.
-        ``auto`` chooses by device and size.
+    meta_optimizer : {"adam", "sgd"} or MetaOptimizer, default="adam"
+        Optimizer of the outer loop. A name stands for a constant step size and no clipping; a
+        :class:`~skmeta.learners.MetaOptimizer` sets both.
+    validation : float or Validation, default=0.0
+        With 0 the last state is taken. Above 0 it is the state with the best mean return in tasks
+        set aside, as many as the ``n_tasks`` of a :class:`~skmeta.learners.Validation`. A number
+        stands for one entry of ``history_`` every 10 iterations.
     random_state : int, Generator, RandomState or None, default=None
         Seed of the drawn weights, tasks and episodes.
+    %(parameters)s
 
     Attributes
     ----------
     prior_ : MetaPrior
         What was learned; give it to :class:`~skmeta.policy.MetaPolicy`.
     history_ : dict of list
-        Learning curve, one entry every ``evaluate_every`` iterations: ``iteration``,
-        ``train_loss``, ``train_score`` and ``validation_score`` (mean return after adaptation),
+        Learning curve, one entry for each evaluation: ``iteration``, ``train_loss``,
+        ``train_score`` and ``validation_score`` (mean return after adaptation),
         ``meta_lr``, ``seconds``.
     """
 
@@ -94,32 +97,19 @@ class PolicySettings(Declared, ABC):
     baseline: str = parameter("linear", StrOptions(set(BASELINES)))
     standardize_advantages: bool = parameter(True, "boolean")
     standardize: bool = parameter(True, "boolean", role="training")
-    n_iterations: int = parameter(300, *OUTER_LOOP_CONSTRAINTS["n_iterations"], role="training")
-    meta_batch_size: int = shared_parameter("meta_batch_size", 20)
-    meta_lr: float = shared_parameter("meta_lr", 1e-3)
-    meta_optimizer: str = shared_parameter("meta_optimizer", "adam")
-    schedule: str = shared_parameter("schedule", "constant")
-    clip_norm: float | None = shared_parameter("clip_norm", None)
-    n_validation_tasks: int = parameter(
-        0, Interval(Integral, 0, None, closed="left"), role="training"
-    )
-    evaluate_every: int = shared_parameter("evaluate_every", 10)
-    patience: int | None = shared_parameter("patience", None)
-    device: Any = shared_parameter("device", "auto", role="machine")
-    execution: Any = parameter("auto", str, ExecutionOptions, role="machine")
-    checkpoint: str | PathLike[str] | None = shared_parameter("checkpoint", None, role="machine")
-    verbose: int = shared_parameter("verbose", 0, role="machine")
-    random_state: Any = parameter(None, *OUTER_LOOP_CONSTRAINTS["random_state"], role="training")
+    n_iterations: int = 300
+    meta_batch_size: int = 20
+    validation: Any = 0.0
+
+    precisions: ClassVar[tuple[str, ...]] = tuple(PRECISIONS)
+    option_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "meta_optimizer": {"schedule": "constant", "clip_norm": None},
+        "validation": {"every": 10},
+    }
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         POLICY_LEARNERS[learner_name(cls)] = cls
-
-    @property
-    def execution_options(self) -> ExecutionOptions:
-        """The options that ``execution`` stands for."""
-        options: ExecutionOptions = as_option(ExecutionOptions, self.execution)
-        return options
 
     # ---------------------------------------------------------------- the algorithm: pure methods
 

@@ -1,4 +1,4 @@
-"""Parameters of learners: each is declared once, in the class that has it first.
+"""Parameters of learners of all kinds: each is declared once, in the class that has it first.
 
 The declaration has its default, what it may be, and who reads it. The docstring of the same class
 describes it; those of the classes below take the description over.
@@ -14,17 +14,14 @@ from __future__ import annotations
 
 import inspect
 import re
-import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import Field, field
-from typing import Any
+from typing import Any, ClassVar
 
 from sklearn.base import BaseEstimator
 
 from skmeta._doc_link import DocLink
-from skmeta._docstrings import SHARED_PARAMETERS
 from skmeta._sklearn_compat import parameter_names, validate_params
-from skmeta.training import OUTER_LOOP_CONSTRAINTS
 
 
 def parameter(default: Any, *constraints: Any, role: str = "prior") -> Any:
@@ -48,13 +45,11 @@ def parameter(default: Any, *constraints: Any, role: str = "prior") -> Any:
     return field(default=default, metadata={"constraints": list(constraints), "role": role})
 
 
-def shared_parameter(name: str, default: Any, role: str = "training") -> Any:
-    """Declare a parameter that learners of policies have, too."""
-    return parameter(default, *OUTER_LOOP_CONSTRAINTS[name], role=role)
-
-
 class Declared(DocLink, BaseEstimator):
     """Completes constraints and docstrings of its subclasses by their declared parameters."""
+
+    # Other settings of an option of which only the first one is given, by parameter.
+    option_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -69,13 +64,13 @@ class Declared(DocLink, BaseEstimator):
 
 
 def declarations(cls: type, *, inherited: bool = True) -> dict[str, Field[Any]]:
-    """Return the declared parameters of a class by name, those of its base classes first."""
+    """Return the declared parameters of a class by name, its own first."""
     found: dict[str, Field[Any]] = {}
-    for base in reversed(cls.__mro__ if inherited else (cls,)):
+    for base in cls.__mro__ if inherited else (cls,):
         known = dict(vars(base)) | vars(base).get("__dataclass_fields__", {})
         for name in inspect.get_annotations(base):
             if isinstance(known.get(name), Field) and known[name].metadata:
-                found[name] = known[name]
+                found.setdefault(name, known[name])
     return found
 
 
@@ -85,7 +80,7 @@ def option_class(declared: Field[Any] | None) -> type[Declared] | None:
     return next((k for k in kinds if isinstance(k, type) and issubclass(k, Declared)), None)
 
 
-def as_option(kind: type[Declared], value: Any) -> Any:
+def as_option(kind: type[Declared], value: Any, **others: Any) -> Any:
     """Return an option as its object: one that is given, or one made of its first setting.
 
     Parameters
@@ -94,15 +89,28 @@ def as_option(kind: type[Declared], value: Any) -> Any:
         Class of the option.
     value : object
         An instance, its first setting, or None for its defaults.
+    **others
+        Its other settings, if it is not an instance.
 
     Returns
     -------
     object
         An instance with values that are allowed.
     """
-    option = value if isinstance(value, kind) else kind() if value is None else kind(value)
-    validate_params(option)
-    return option
+    if not isinstance(value, kind):
+        value = kind(**others) if value is None else kind(value, **others)
+    validate_params(value)
+    return value
+
+
+def options_of(estimator: Any) -> dict[str, Any]:
+    """Return the options of an estimator as their objects, by parameter."""
+    found = {}
+    for name, declared in declarations(type(estimator)).items():
+        if (kind := option_class(declared)) is not None:
+            others = estimator.option_defaults.get(name, {})
+            found[name] = as_option(kind, getattr(estimator, name), **others)
+    return found
 
 
 def settings_by_role(estimator: Any, *roles: str) -> Iterator[tuple[str, Any]]:
@@ -120,14 +128,31 @@ def settings_by_role(estimator: Any, *roles: str) -> Iterator[tuple[str, Any]]:
     tuple of str and object
         A parameter.
     """
-    declared = declarations(type(estimator))
+    declared, options = declarations(type(estimator)), options_of(estimator)
     for name in parameter_names(type(estimator)):
-        value, kind = getattr(estimator, name), option_class(declared.get(name))
-        if kind is not None:
-            if nested := dict(settings_by_role(as_option(kind, value), *roles)):
+        if name in options:
+            if nested := dict(settings_by_role(options[name], *roles)):
                 yield name, nested
         elif (declared[name].metadata["role"] if name in declared else "prior") in roles:
-            yield name, value
+            yield name, getattr(estimator, name)
+
+
+def learner_name(cls: type) -> str:
+    """Return the name by which a prior and the registries know a class of learners.
+
+    Parameters
+    ----------
+    cls : type
+        The class.
+
+    Returns
+    -------
+    str
+        Its bare name for a learner of this package, with the module for one of a user's: a user's
+        class named as one of ours is another.
+    """
+    is_ours = cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+    return cls.__name__ if is_ours else f"{cls.__module__}.{cls.__qualname__}"
 
 
 def complete(cls: type) -> None:
@@ -142,7 +167,7 @@ def complete(cls: type) -> None:
     text = inspect.cleandoc(cls.__doc__ or "")
     if "%(parameters)s" not in text:
         return
-    parameters = {n: f"{n} : {kind}\n{_wrap(of)}" for n, (kind, of) in SHARED_PARAMETERS.items()}
+    parameters: dict[str, str] = {}
     attributes: dict[str, str] = {}
     for base in reversed(cls.__mro__[1:]):
         described = inspect.cleandoc(vars(base).get("__doc__") or "")
@@ -166,7 +191,3 @@ def _entries(text: str, section: str) -> dict[str, str]:
     body = re.split(r"\n\n\w[\w ]*\n---", body)[0].strip()
     entries = [entry for entry in re.split(r"\n(?=\w+ : )", body) if " : " in entry]
     return {entry.partition(" : ")[0]: entry for entry in entries}
-
-
-def _wrap(text: str) -> str:
-    return textwrap.indent(textwrap.fill(text, 88), "    ")

@@ -1,0 +1,316 @@
+"""What each meta-training is told: the outer loop, and small groups of settings for experts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from os import PathLike
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from skmeta._sklearn_compat import Interval, StrOptions, parameter_names
+from skmeta.backend import MODES, NETWORK_PRECISIONS, Execution, Network
+from skmeta.training._loop import OPTIMIZERS, SCHEDULES, TrainingSettings
+from skmeta.training._parameters import (
+    Declared,
+    learner_name,
+    options_of,
+    parameter,
+    settings_by_role,
+)
+
+
+@dataclass(repr=False)
+class Validation(Declared):
+    """How meta-training is validated, for the parameter ``validation``.
+
+    Parameters
+    ----------
+    fraction : float, default=0.1
+        Share of the classes or groups that is set aside to choose the best state by; at least
+        ``n_way`` classes, and none if that were more than a third. Policies are validated on new
+        tasks, unless it is 0.
+    n_tasks : int, default=100
+        Tasks of a validation, and of ``score``.
+    every : int, default=100
+        Iterations between two validations, rows of ``history_`` and checkpoints.
+    patience : int or None, default=None
+        Validations without a better score after which meta-training ends; None: never.
+
+    Examples
+    --------
+    >>> from skmeta.learners import MAML, Validation
+    >>> MAML(validation=Validation(0.2, patience=5)).set_params(validation__patience=3).validation
+    Validation(fraction=0.2, patience=3)
+    """
+
+    public_room: ClassVar[str] = "learners"
+
+    fraction: float = parameter(0.1, Interval(Real, 0, 1, closed="left"), role="training")
+    n_tasks: int = parameter(100, Interval(Integral, 1, None, closed="left"), role="training")
+    every: int = parameter(100, Interval(Integral, 1, None, closed="left"), role="training")
+    patience: int | None = parameter(
+        None, Interval(Integral, 1, None, closed="left"), None, role="training"
+    )
+
+
+@dataclass(repr=False)
+class MetaOptimizer(Declared):
+    """The optimizer of the outer loop, for the parameter ``meta_optimizer``.
+
+    Parameters
+    ----------
+    name : {"adam", "sgd"}, default="adam"
+        The algorithm.
+    schedule : {"auto", "constant", "linear", "cosine"}, default="auto"
+        How ``meta_lr`` falls towards 0 at the last iteration. ``auto``: ``cosine`` for Adam,
+        ``linear`` for SGD.
+    clip_norm : float or None, default=10.0
+        Largest norm of the meta-gradient; None does not clip.
+
+    Examples
+    --------
+    >>> from skmeta.learners import MAML, MetaOptimizer
+    >>> learner = MAML(meta_optimizer=MetaOptimizer("sgd", clip_norm=None), meta_lr=0.1)
+    """
+
+    public_room: ClassVar[str] = "learners"
+
+    name: str = parameter("adam", StrOptions(set(OPTIMIZERS)), role="training")
+    schedule: str = parameter("auto", StrOptions({"auto", *SCHEDULES}), role="training")
+    clip_norm: float | None = parameter(
+        10.0, Interval(Real, 0, None, closed="neither"), None, role="training"
+    )
+
+    def resolve_schedule(self) -> str:
+        """Return the schedule that ``"auto"`` stands for."""
+        if self.schedule != "auto":
+            return self.schedule
+        return "linear" if self.name == "sgd" else "cosine"
+
+
+@dataclass(repr=False)
+class ExecutionOptions(Declared):
+    """How meta-training computes, for the parameter ``execution``.
+
+    Parameters
+    ----------
+    mode : {"auto", "loop", "threads", "vmap"}, default="auto"
+        How the tasks of a meta-iteration are computed: one by one, one thread per task, or
+        vectorised. ``auto`` chooses by device and size.
+    precision : {"float32", "float64", "bfloat16"}, default="float32"
+        Precision of meta-training. With ``bfloat16``, a network's convolutions and products of
+        matrices are computed in it, while weights and statistics stay in float32; it needs a
+        processor with AVX-512-BF16 or AMX, or a GPU.
+    chunk_size : int or None, default=None
+        Tasks vectorised at once; None: as many as fit into 1 GiB, or half of a GPU's memory.
+    n_jobs : int or None, default=None
+        Threads over tasks: -1 is one per core, None all that torch uses.
+
+    Examples
+    --------
+    >>> from skmeta.learners import ExecutionOptions, MAML
+    >>> learner = MAML(execution=ExecutionOptions(precision="float64", n_jobs=2))
+    """
+
+    public_room: ClassVar[str] = "learners"
+
+    mode: str = parameter("auto", StrOptions(set(MODES)), role="machine")
+    precision: str = parameter("float32", StrOptions(set(NETWORK_PRECISIONS)), role="training")
+    chunk_size: int | None = parameter(
+        None, Interval(Integral, 1, None, closed="left"), None, role="machine"
+    )
+    n_jobs: int | None = parameter(None, Integral, None, role="machine")
+
+    def open(
+        self, network: Network, device: torch.device, flops_per_task: float, **more: Any
+    ) -> Execution:
+        """Decide how tasks are computed.
+
+        Parameters
+        ----------
+        network : Network
+            What each task is computed with.
+        device : torch.device
+            Where to compute.
+        flops_per_task : float
+            Operations of a task.
+        **more
+            Other settings of the execution.
+
+        Returns
+        -------
+        Execution
+            To be entered.
+        """
+        return Execution(
+            self.mode,
+            device=device,
+            flops_per_task=flops_per_task,
+            n_jobs=self.n_jobs,
+            chunk_size=self.chunk_size,
+            can_vectorise=lambda: network.can_vectorise,
+            **more,
+        )
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class FitSettings(Declared):
+    """What each learner is told, with an outer loop or without.
+
+    Parameters
+    ----------
+    device : str or torch.device, default="auto"
+        Where to compute; ``auto`` takes a GPU if there is one.
+    random_state : int, Generator, RandomState or None, default=None
+        Seed of the drawn weights and tasks.
+    """
+
+    # What it may compute in.
+    precisions: ClassVar[tuple[str, ...]] = tuple(NETWORK_PRECISIONS)
+
+    device: Any = parameter("auto", str, torch.device, role="machine")
+    random_state: Any = parameter(None, "random_state", np.random.Generator, role="training")
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class OuterLoopSettings(FitSettings):
+    """What a learner with an outer loop is told.
+
+    Parameters
+    ----------
+    n_iterations : int, default=1000
+        Meta-iterations, at most.
+    meta_batch_size : int, default=8
+        Tasks of a meta-iteration.
+    meta_lr : float, default=0.001
+        Step size of the outer loop (beta in the papers) at its start.
+    meta_optimizer : {"adam", "sgd"} or MetaOptimizer, default="adam"
+        Optimizer of the outer loop. A :class:`~skmeta.learners.MetaOptimizer` also says how the
+        step size falls and how gradients are clipped.
+    validation : float or Validation, default=0.1
+        Share of the classes or groups that is set aside to choose the best state by; 0: none. A
+        :class:`~skmeta.learners.Validation` also says how often, on how many tasks, and when to
+        stop early.
+    execution : {"auto", "loop", "threads", "vmap"} or ExecutionOptions, default="auto"
+        How the tasks of a meta-iteration are computed. An
+        :class:`~skmeta.learners.ExecutionOptions` also sets the precision, the number of threads
+        and the tasks vectorised at once.
+    checkpoint : path or None, default=None
+        File written at each evaluation. If it exists when ``fit`` begins, the run goes on from it,
+        to the same result as without a break. It needs an integer ``random_state``.
+    verbose : int, default=0
+        1 shows a progress bar.
+    """
+
+    n_iterations: int = parameter(1000, Interval(Integral, 1, None, closed="left"), role="training")
+    meta_batch_size: int = parameter(8, Interval(Integral, 1, None, closed="left"), role="training")
+    meta_lr: float = parameter(1e-3, Interval(Real, 0, None, closed="neither"), role="training")
+    meta_optimizer: Any = parameter("adam", str, MetaOptimizer, role="training")
+    validation: Any = parameter(0.1, Real, Validation, role="training")
+    execution: Any = parameter("auto", str, ExecutionOptions, role="machine")
+    checkpoint: str | PathLike[str] | None = parameter(None, str, PathLike, None, role="machine")
+    verbose: int = parameter(0, "verbose", role="machine")
+
+
+def read_parameters(learner: FitSettings) -> dict[str, Any]:
+    """Read the parameters of a learner, with its options as objects.
+
+    Parameters
+    ----------
+    learner : FitSettings
+        The learner.
+
+    Returns
+    -------
+    dict
+        A number or a string in place of an option is its first setting.
+
+    Raises
+    ------
+    ValueError
+        If an option has a value that is not allowed, or a checkpoint could not be resumed.
+    """
+    values = {name: getattr(learner, name) for name in parameter_names(type(learner))}
+    values |= options_of(learner)
+    precision = values["execution"].precision if "execution" in values else None
+    if precision not in (None, *learner.precisions):
+        raise ValueError(
+            f"{type(learner).__name__} computes in {' or '.join(learner.precisions)}, but "
+            f"execution has precision={precision!r}. Set one of these."
+        )
+    check_resumable(values.get("checkpoint"), learner.random_state)
+    return values
+
+
+def check_resumable(checkpoint: str | PathLike[str] | None, random_state: Any) -> None:
+    """Check that a run with a checkpoint draws the same tasks again when it is resumed."""
+    if checkpoint is not None and not isinstance(random_state, Integral):
+        raise ValueError(
+            f"checkpoint={str(checkpoint)!r} can only be resumed with the same tasks, but "
+            f"random_state is {random_state!r}. Set random_state to an integer."
+        )
+
+
+def training_settings(values: Mapping[str, Any], fingerprint: str) -> TrainingSettings:
+    """Return the settings of the outer loop.
+
+    Parameters
+    ----------
+    values : mapping
+        Parameters of a learner, as :func:`read_parameters` returns them.
+    fingerprint : str
+        Identifies the run.
+
+    Returns
+    -------
+    TrainingSettings
+        The settings.
+    """
+    optimizer, validation = values["meta_optimizer"], values["validation"]
+    return TrainingSettings(
+        n_iterations=values["n_iterations"],
+        optimizer=optimizer.name,
+        lr=values["meta_lr"],
+        schedule=optimizer.resolve_schedule(),
+        clip_norm=optimizer.clip_norm,
+        evaluate_every=validation.every,
+        patience=validation.patience,
+        verbose=int(values["verbose"]),
+        checkpoint=values["checkpoint"],
+        fingerprint=fingerprint,
+    )
+
+
+def fingerprint(learner: Any, *content: Any, settings: Mapping[str, Any] | None = None) -> str:
+    """Identify a run by its settings and data, so that no other run takes its checkpoint.
+
+    Parameters
+    ----------
+    learner : object
+        The learner.
+    *content
+        Arrays that its result depends on.
+    settings : mapping, optional
+        Its settings; by default the declared ones that a result depends on.
+
+    Returns
+    -------
+    str
+        Hexadecimal digits.
+    """
+    if settings is None:
+        settings = dict(settings_by_role(learner, "prior", "training"))
+    text = {name: repr(getattr(value, "digest", value)) for name, value in settings.items()}
+    names = [learner_name(type(learner)), text]
+    digest = hashlib.sha256(json.dumps(names, sort_keys=True).encode())
+    for part in content:
+        values = np.asarray(part)
+        is_number = values.dtype.kind in "biuf"
+        digest.update(np.ascontiguousarray(values if is_number else values.astype(str)).tobytes())
+    return digest.hexdigest()
