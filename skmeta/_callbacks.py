@@ -8,8 +8,6 @@ from typing import Any
 
 from skmeta.exceptions import OverlapWarning
 
-__all__ = ["FitTask", "IterationTask", "fit_task", "refit_task", "subtask"]
-
 
 @dataclass
 class FitTask:

@@ -12,19 +12,6 @@ import numpy as np
 
 from skmeta._validation import quote_some, suggest
 
-__all__ = [
-    "FrameEncoder",
-    "check_no_times",
-    "frame_columns",
-    "has_categories",
-    "is_data_frame",
-    "labels_of",
-    "resolve_columns",
-    "sorted_labels",
-    "take_column",
-    "times_of",
-]
-
 # Types of pandas and polars columns of categories, in lower case, without their settings.
 _TYPES = frozenset(
     {"category", "categorical", "dictionary", "enum", "str", "string", "large_string"}

@@ -5,8 +5,6 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, metadata
 from typing import ClassVar
 
-__all__ = ["DocLink", "documentation_url"]
-
 _VARIABLE = "SKMETA_DOC_URL"
 _LABEL = "documentation"
 

@@ -9,8 +9,6 @@ from typing import Any
 
 from skmeta._sklearn_compat import fit_and_score
 
-__all__ = ["evaluate_fold"]
-
 
 def evaluate_fold(task: dict[str, Any]) -> tuple[int, int, dict[str, Any]]:
     """Fit one candidate on the training part of a fold, and score it on the test part.

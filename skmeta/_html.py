@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-__all__ = ["Markup", "facts_table", "join", "table", "tag"]
-
 _VOID = frozenset({"br", "circle", "img", "input", "line", "meta", "path", "rect"})
 
 

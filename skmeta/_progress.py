@@ -2,30 +2,14 @@
 
 import sys
 import time
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from tqdm.auto import tqdm
 
 from skmeta._validation import count
 
-__all__ = ["ProgressBar", "is_interactive", "progress_bar"]
-
 # Seconds between two lines of a log.
 _EVERY = 30.0
-
-
-class ProgressBar(Protocol):
-    """What is shown while work goes on, used as a context."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *exception: Any) -> Any: ...
-
-    def update(self, n: int = 1) -> Any:
-        """Add finished steps."""
-
-    def set_postfix(self, values: dict[str, str], /, refresh: bool = True) -> Any:
-        """Set what is shown after the number of steps."""
 
 
 def progress_bar(
@@ -36,7 +20,7 @@ def progress_bar(
     shown: bool,
     initial: int = 0,
     delay: float = 0.0,
-) -> ProgressBar:
+) -> Any:
     """Return what shows the progress of work on standard error.
 
     Parameters
@@ -54,13 +38,14 @@ def progress_bar(
 
     Returns
     -------
-    ProgressBar
-        A bar of tqdm in a terminal or a notebook. Where standard error is a file or a pipe, lines
-        without control characters: the first and the last step, and every half minute.
+    object
+        A context with ``update`` and ``set_postfix``: a bar of tqdm in a terminal or a notebook.
+        Where standard error is a file or a pipe, lines without control characters: the first and
+        the last step, and every half minute.
     """
     if shown and not is_interactive():
         return _Lines(total, description, unit, initial)
-    bar: ProgressBar = tqdm(
+    return tqdm(
         total=total,
         initial=initial,
         desc=description,
@@ -69,7 +54,6 @@ def progress_bar(
         delay=delay,
         file=sys.stderr,
     )
-    return bar
 
 
 def is_interactive() -> bool:

@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["check_rng"]
-
 
 def check_rng(random_state: Any = None) -> np.random.Generator:
     """Turn ``random_state`` into a NumPy generator, without touching any global state.

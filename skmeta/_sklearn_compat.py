@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import sklearn
 
 try:
-    from sklearn.base import BaseEstimator
     from sklearn.base import _clone_parametrized as clone_parametrized
     from sklearn.base import _fit_context as fit_context
     from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
@@ -70,21 +69,6 @@ __all__ = [
     "select_best_index",
     "validate_params",
 ]
-
-# Private methods and class attributes that the functions below use, for the test.
-PRIVATE_ATTRIBUTES: Mapping[type, tuple[str, ...]] = {
-    BaseEstimator: ("_get_param_names", "_validate_params"),
-    BaseSearchCV: (
-        "_format_results",
-        "_get_routed_params_for_fit",
-        "_get_scorers",
-        "_parameter_constraints",
-        "_select_best_index",
-    ),
-}
-# Private attributes of instances.
-PRIVATE_SCORER_ATTRIBUTES = ("_score_func", "_sign", "_kwargs", "_response_method")
-PRIVATE_MULTIMETRIC_ATTRIBUTES = ("_scorers",)
 
 # Callbacks came with 1.9.
 _HAS_CALLBACKS = {"callback_ctx", "caller"} <= set(signature(_fit_and_score).parameters)

@@ -11,19 +11,6 @@ import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import validate_data
 
-__all__ = [
-    "check_count",
-    "check_labels",
-    "check_plain_labels",
-    "check_rows",
-    "check_targets",
-    "count",
-    "quote",
-    "quote_some",
-    "suggest",
-    "suggest_parameters",
-]
-
 
 def check_count(value: Any, name: str, minimum: int = 1) -> int:
     """Return ``value`` as an int, or say which parameter is not a count.

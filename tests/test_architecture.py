@@ -15,7 +15,7 @@ FLOORS = [
     {
         *("_validation", "_columns", "_random", "_optional", "_warnings", "exceptions"),
         *("_sklearn_compat", "_torch_compat", "_files"),
-        *("_html", "_doc_link", "_progress", "_callbacks", "_fold_evaluation"),
+        *("_html", "_doc_link", "_progress", "_callbacks", "_fold_evaluation", "_immutable"),
     },
     {"tasks", "backbones"},
     {"datasets", "backend"},

@@ -1,7 +1,6 @@
 """Networks that turn a row into features."""
 
 from skmeta.backbones._architecture import Architecture
-from skmeta.backbones._architecture import Edge as Edge
 from skmeta.backbones._build import BACKBONES as BACKBONES
 from skmeta.backbones._build import build_backbone as build_backbone
 from skmeta.backbones._cell_network import CellNetwork as CellNetwork

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-__all__ = ["load_omniglot"]
-
 N_CLASSES, N_BACKGROUND, N_DRAWERS, SIDE = 1623, 964, 20, 28
 SUBSETS = ("background", "evaluation", "all", "train", "validation", "trainval", "test")
 

@@ -7,8 +7,6 @@ import numpy as np
 from skmeta._random import check_rng
 from skmeta._validation import check_count
 
-__all__ = ["make_sinusoid_tasks"]
-
 
 def make_sinusoid_tasks(
     n_tasks: int = 100,

@@ -10,7 +10,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta._optional import import_optional
 
-_METRICS = ("auto", "score", "loss")
+# What is drawn of the history, what it is called, and its sign if it comes from a score.
+_METRICS = {
+    "classification": ("score", "accuracy", 1.0),
+    "regression": ("loss", "squared error (standardised)", -1.0),
+    "policy": ("score", "mean return", 1.0),
+}
 # Plain models whose scores a learner's history has, and their line styles.
 _BASELINES = {
     "nearest_mean": ("nearest class mean", ":"),
@@ -85,21 +90,16 @@ class LearningCurveDisplay:
         cls,
         learner: Any,
         *,
-        metric: str = "auto",
         baselines: bool = True,
         ax: Any = None,
         **line_kw: Any,
     ) -> Self:
-        """Draw the history of a fitted meta-learner.
+        """Draw the history of a fitted meta-learner: accuracy, squared error or mean return.
 
         Parameters
         ----------
         learner : MetaLearner
             A fitted learner.
-        metric : {"auto", "score", "loss"}, default="auto"
-            ``"score"`` is the accuracy of classifications, ``"loss"`` the cross-entropy or the
-            squared error in standardised units; ``"auto"`` takes the score of classifications
-            and the loss of regressions.
         baselines : bool, default=True
             Draw the metric of plain models on the validation tasks too, if the history has it.
         ax : matplotlib Axes or None, default=None
@@ -116,23 +116,18 @@ class LearningCurveDisplay:
         ------
         NotFittedError
             If the learner is not fitted.
-        ValueError
-            If ``metric`` is unknown.
         """
         check_is_fitted(learner, ["history_", "prior_"])
-        if metric not in _METRICS:
-            raise ValueError(f"metric must be one of {_METRICS}, got {metric!r}.")
-        kind, history = learner.prior_.kind, learner.history_
-        if metric == "auto":
-            metric = "score" if kind == "classification" else "loss"
+        history = learner.history_
+        metric, name, sign = _METRICS[learner.prior_.kind]
         validation = history.get(f"validation_{metric}")
         display = cls(
             iteration=np.asarray(history["iteration"]),
             train=np.asarray(history[f"train_{metric}"]),
             validation=None if validation is None else np.asarray(validation),
-            metric_name=_metric_name(kind, metric),
+            metric_name=name,
             estimator_name=type(learner).__name__,
-            baselines=_baselines(history, kind, metric) if baselines else None,
+            baselines=_baselines(history, sign) if baselines else None,
         )
         return display.plot(ax, **line_kw)
 
@@ -158,9 +153,8 @@ class LearningCurveDisplay:
             curves.append(("validation tasks", self.validation, "-"))
         name = "" if self.estimator_name is None else f"{self.estimator_name}, "
         self.lines_ = []
-        color = (
-            None  # The two curves of a learner share a colour, so that learners can be compared.
-        )
+        # The two curves of a learner share a colour, so that learners can be compared.
+        color = None
         for label, values, style in curves:
             kw = {"linestyle": style, "label": name + label, "color": color} | line_kw
             (line,) = ax.plot(self.iteration, values, **kw)
@@ -180,24 +174,10 @@ class LearningCurveDisplay:
         return self
 
 
-def _baselines(history: Mapping[str, Any], kind: str, metric: str) -> dict[str, float]:
-    """Return the metric of each plain model; a history has scores of them, and no losses."""
-    if metric == "loss" and kind == "classification":
-        return {}
-    # The loss of a regression is minus its score.
-    sign = -1.0 if metric == "loss" else 1.0
+def _baselines(history: Mapping[str, Any], sign: float) -> dict[str, float]:
+    """Return the metric of the plain models that a history has."""
     return {
         label: sign * history[f"{name}_score"][-1]
         for name, (label, _) in _BASELINES.items()
         if history.get(f"{name}_score")
     }
-
-
-def _metric_name(kind: str, metric: str) -> str:
-    names = {
-        ("classification", "score"): "accuracy",
-        ("classification", "loss"): "cross-entropy",
-        ("regression", "score"): "minus squared error (standardised)",
-        ("regression", "loss"): "squared error (standardised)",
-    }
-    return names[kind, metric]

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from skmeta._html import facts_table
+from skmeta._immutable import Immutable
 from skmeta._validation import count
 from skmeta.exceptions import PriorError
 from skmeta.priors._features import check_features
@@ -36,7 +37,7 @@ _TRAINED_ON_KINDS = ("classes", "groups")
 Prior = TypeVar("Prior", bound="MetaPrior")
 
 
-class MetaPrior:
+class MetaPrior(Immutable):
     """What a meta-learner carries from earlier tasks to the next.
 
     A prior is immutable. Clones and copies of an estimator share one prior. Two priors are equal
@@ -129,6 +130,7 @@ class MetaPrior:
     provenance: Mapping[str, Any]
     module: Any
     _user_module: bool
+    _advice = "Make a changed prior with prior.replace(...)."
 
     def __init__(
         self,
@@ -183,27 +185,6 @@ class MetaPrior:
         )
 
     # -- immutable and shared ------------------------------------------------------------------
-
-    def __setattr__(self, name: str, value: Any) -> NoReturn:
-        raise AttributeError(
-            f"A MetaPrior is immutable, so {name!r} cannot be set. "
-            f"Make a changed prior with prior.replace({name}=...)."
-        )
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(
-            f"A MetaPrior is immutable, so {name!r} cannot be deleted. "
-            "Make a changed prior with prior.replace(...)."
-        )
-
-    def __sklearn_clone__(self) -> Self:
-        return self
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         tensors = dict(self.tensors)

@@ -1,6 +1,5 @@
 """Check the arguments of `fit`, and divide them between estimator, scorer and splitter."""
 
-import difflib
 from collections.abc import Mapping
 from inspect import Parameter, signature
 from typing import Any, NamedTuple
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 from sklearn.utils import indexable
 
 from skmeta._sklearn_compat import check_method_params, is_routing_enabled, route_fit_params
+from skmeta._validation import suggest
 from skmeta.search.early_stopping import check_held_rows
 
 
@@ -87,9 +87,8 @@ def _check_taken(estimator: Any, given: Mapping[str, Any]) -> None:
         return
     for name in given:
         if name not in known and name != "groups":
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"It takes: {', '.join(known)}."
+            hint = suggest(name, known) or f" It takes: {', '.join(known)}."
             raise TypeError(
                 f"fit got the parameter {name!r}, which {type(estimator).__name__}.fit does not "
-                f"take; every fit would fail. {hint}"
+                f"take; every fit would fail.{hint}"
             )

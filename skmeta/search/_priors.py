@@ -1,9 +1,9 @@
 """Choose the prior of a search: the user's own, one learned from the history, or a shipped one."""
 
-import difflib
 from functools import lru_cache
 from typing import Any
 
+from skmeta._validation import suggest
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryWarning, PriorError
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
@@ -28,11 +28,9 @@ def check_prior(given: Any) -> None:
     """
     if given is None or isinstance(given, Prior) or given in _KINDS:
         return
-    near = difflib.get_close_matches(given, _KINDS, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
     raise ValueError(
-        f"prior={given!r} is none of {', '.join(map(repr, _KINDS))}.{hint} Pass one of these, a "
-        "SearchPrior (SearchPrior.load reads a file), or None."
+        f"prior={given!r} is none of {', '.join(map(repr, _KINDS))}.{suggest(given, _KINDS)} Pass "
+        "one of these, a SearchPrior (SearchPrior.load reads a file), or None."
     )
 
 

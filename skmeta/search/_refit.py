@@ -1,6 +1,5 @@
 """Rules that choose the candidate to refit."""
 
-import difflib
 import math
 import pickle
 from collections.abc import Collection, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skmeta._validation import suggest
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import SkmetaWarning
 
@@ -127,11 +127,9 @@ class BestWithin:
         known = [*_TIMES, *metrics]
         for name, limit in self.limits.items():
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
                 raise ValueError(
-                    f"best_within limits {name!r}, which is none of {known}.{hint} Use one of "
-                    "these, or add a scorer of that name to scoring."
+                    f"best_within limits {name!r}, which is none of {known}.{suggest(name, known)} "
+                    "Use one of these, or add a scorer of that name to scoring."
                 )
             if not isinstance(limit, Real) or not math.isfinite(limit):
                 raise ValueError(

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._optional import import_optional
-from skmeta._progress import ProgressBar, is_interactive, progress_bar
+from skmeta._progress import is_interactive, progress_bar
 from skmeta.search._arguments import Arguments
 from skmeta.search._refit import BestWithin, result_metric
 from skmeta.search._trials import Trial
@@ -235,7 +235,7 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
-def _progress_bar(progress: Any, verbose: int, total: int) -> ProgressBar:
+def _progress_bar(progress: Any, verbose: int, total: int) -> Any:
     automatic = progress == "auto"
     # The lines of the candidates would break the bar.
     shown = (is_interactive() and verbose <= 0) if automatic else bool(progress)

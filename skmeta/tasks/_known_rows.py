@@ -13,8 +13,6 @@ from skmeta._random import check_rng
 from skmeta._validation import check_count, check_labels
 from skmeta.exceptions import EpisodeError
 
-__all__ = ["KnownRowsGroupKFold"]
-
 
 class KnownRowsGroupKFold(BaseCrossValidator):
     """Cross-validation over groups, with some known rows of each group held out.

@@ -8,8 +8,6 @@ from skmeta._validation import quote_some
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import OverlapWarning
 
-__all__ = ["warn_if_reused"]
-
 
 def warn_if_reused(prior: Any, labels: np.ndarray, kind: Literal["classes", "groups"]) -> None:
     """Warn if an evaluation uses classes or groups that the prior was trained on.

@@ -1,38 +1,15 @@
 """Two ways to draw tasks: from the classes of a table, or from its groups."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from skmeta._validation import check_count, check_labels, check_targets, quote, quote_some
+from skmeta._validation import check_count, check_labels, check_targets, count, quote, quote_some
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.tasks._shots import Shots, check_shots, draw_shots
 from skmeta.tasks._superclasses import Superclass, usable_superclasses
 from skmeta.tasks._task import Task
-
-__all__ = ["ClassEpisodes", "EpisodeSampler", "GroupEpisodes"]
-
-
-class EpisodeSampler(Protocol):
-    """A protocol for objects that draw tasks, all of one shape.
-
-    Attributes
-    ----------
-    names : ndarray
-        The classes or groups that tasks are drawn from.
-    n_classes : int or None
-        The number of outputs that every task has, or None in a regression.
-    """
-
-    names: np.ndarray
-
-    @property
-    def n_classes(self) -> int | None: ...
-
-    def sample(self, rng: np.random.Generator) -> Task:
-        """Draw one task."""
-        ...
 
 
 class ClassEpisodes:
@@ -123,9 +100,10 @@ class ClassEpisodes:
         small = [k for k, rows in enumerate(self._rows) if len(rows) < needed]
         if small:
             first, several = small[0], len(small) > 1
+            n_rows = count(len(self._rows[first]), "rows")
             in_all = f" In all, {len(small)} classes have too few." if several else ""
             raise EpisodeError(
-                f"Class {quote(self.names[first])} has {_rows(len(self._rows[first]))}, but "
+                f"Class {quote(self.names[first])} has {n_rows}, but "
                 f"n_shot={self.n_shot} and n_query={self.n_query} need {needed}.{in_all} "
                 f"Lower n_query, or drop the class{'es' if several else ''}."
             )
@@ -283,7 +261,7 @@ class GroupEpisodes:
             return
         k = skipped[0]
         if not self._is_stratified:
-            why = f"has {_rows(counts[k])}, but n_shot={self.n_shot} and a query row need "
+            why = f"has {count(counts[k], 'rows')}, but n_shot={self.n_shot} and a query row need "
             why += f"{self._low + 1}. Lower n_shot, or drop the groups"
         elif n_present[k] < 2:
             why = "has a single class, but a task needs 2. Drop the groups, or merge them"
@@ -328,8 +306,6 @@ class GroupEpisodes:
         """
         rows = self._rows[position]
         rows = rows if self._is_ordered else rng.permutation(rows)
-        if self.classes is None:
-            return self._regression(position, rows, rng)
         rows = rows[np.argsort(self._stratum[rows], kind="stable")]
         stratum = self._stratum[rows]
         first, size = np.unique(stratum, return_index=True, return_counts=True)[1:]
@@ -354,20 +330,9 @@ class GroupEpisodes:
             name=self.names[position],
         )
 
-    def _regression(self, position: int, rows: np.ndarray, rng: np.random.Generator) -> Task:
-        """Divide the rows of a group, in their order; they are more than the fewest shots."""
-        n_shot = draw_shots(rng, self._low, max(self._low, min(self._high, len(rows) - 1)))
-        support, w_support = _fill(rows[:n_shot], self._high)
-        query, w_query = _fill(rows[n_shot : n_shot + self.n_query], self.n_query)
-        return Task(
-            support=support,
-            query=query,
-            y_support=self._y[support],
-            y_query=self._y[query],
-            w_support=w_support,
-            w_query=w_query,
-            name=self.names[position],
-        )
+
+EpisodeSampler = ClassEpisodes | GroupEpisodes
+"""Draws tasks from a table: ``sample(rng)``. ``names`` are the classes or groups it draws from."""
 
 
 def _fill(rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -390,7 +355,3 @@ def _positions(labels: Any, names: np.ndarray, where: str = "classes") -> np.nda
             f"Remove them, or add them to {other}."
         )
     return np.array([known[label] for label in distinct.tolist()], dtype=np.int64)[inverse]
-
-
-def _rows(n: int) -> str:
-    return f"{n} row{'' if n == 1 else 's'}"

@@ -16,8 +16,6 @@ from skmeta.tasks._overlap import warn_if_reused
 from skmeta.tasks._samplers import ClassEpisodes, GroupEpisodes
 from skmeta.tasks._task import Task
 
-__all__ = ["EpisodeSplit", "split_tasks"]
-
 
 def split_tasks(
     labels: Any, sizes: Sequence[float] = (0.6, 0.2, 0.2), *, random_state: Any = None

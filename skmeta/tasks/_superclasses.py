@@ -10,8 +10,6 @@ from skmeta.exceptions import EpisodeError
 
 Superclass = Mapping[Any, Any] | Callable[[Any], Any]
 
-__all__ = ["Superclass", "usable_superclasses"]
-
 
 def usable_superclasses(
     names: np.ndarray, superclass: Superclass, n_way: int

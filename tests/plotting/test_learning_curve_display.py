@@ -6,6 +6,7 @@ from sklearn.exceptions import NotFittedError
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import MAML, ProtoNet, Validation
 from skmeta.plotting import LearningCurveDisplay
+from skmeta.policy import PointNavigation, PolicyMAML
 
 SHORT = {"n_iterations": 6, "validation": Validation(n_tasks=2, every=2), "random_state": 0}
 
@@ -45,10 +46,12 @@ def test_without_validation_there_is_one_curve_of_the_accuracy(classification):
     assert display.ax_.get_xlabel() == "meta-iteration"
 
 
-@pytest.mark.parametrize("metric", ["loss", "score"])
-def test_the_metric_can_be_chosen(regression, metric):
-    display = LearningCurveDisplay.from_estimator(regression, metric=metric)
-    np.testing.assert_array_equal(display.train, regression.history_[f"train_{metric}"])
+def test_the_curve_of_a_policy_is_its_mean_return():
+    learner = PolicyMAML(hidden=(4,), n_iterations=1, meta_batch_size=2, n_episodes=2)
+    learner.fit(PointNavigation(max_episode_steps=5))
+    display = LearningCurveDisplay.from_estimator(learner)
+    np.testing.assert_array_equal(display.train, learner.history_["train_score"])
+    assert display.metric_name == "mean return"
 
 
 def test_draws_on_the_axes_given(regression):
@@ -66,9 +69,7 @@ def test_can_be_drawn_again(regression):
     assert display.ax_ is not first
 
 
-def test_bad_arguments_are_refused(regression):
-    with pytest.raises(ValueError, match=r"metric must be one of .* got 'accuracy'"):
-        LearningCurveDisplay.from_estimator(regression, metric="accuracy")
+def test_a_learner_that_is_not_fitted_is_refused():
     with pytest.raises(NotFittedError, match="not fitted"):
         LearningCurveDisplay.from_estimator(MAML())
 
@@ -82,8 +83,6 @@ def test_plain_models_are_lines(regression):
     heights = [line.get_ydata()[0] for line in display.baseline_lines_]
     scores = [regression.history_[f"{name}_score"][-1] for name in ("task_ridge", "pooled_ridge")]
     np.testing.assert_allclose(heights, -np.array(scores))  # a loss is minus the score
-    by_score = LearningCurveDisplay.from_estimator(regression, metric="score")
-    np.testing.assert_allclose([*by_score.baselines.values()], scores)
     without = LearningCurveDisplay.from_estimator(regression, baselines=False)
     assert without.baseline_lines_ == []
 
@@ -93,11 +92,3 @@ def test_two_learners_in_one_picture_have_each_baseline_once_in_the_legend(regre
     again = LearningCurveDisplay.from_estimator(regression, ax=display.ax_)
     labels = [text.get_text() for text in again.ax_.get_legend().get_texts()]
     assert labels.count("ridge regression on each task") == 1
-
-
-def test_a_cross_entropy_has_no_plain_models_beside_it():
-    rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(240, 3)), np.repeat(np.arange(24), 10)
-    learner = ProtoNet(n_way=2, n_shot=1, n_query=3, **SHORT).fit(X, y)
-    assert LearningCurveDisplay.from_estimator(learner, metric="loss").baselines == {}
-    assert "nearest class mean" in LearningCurveDisplay.from_estimator(learner).baselines

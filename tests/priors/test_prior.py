@@ -176,7 +176,7 @@ def test_it_copies_what_it_is_given():
 
 def test_nothing_can_be_changed():
     prior = make_prior()
-    with pytest.raises(AttributeError, match=r"'kind' cannot be set.*prior\.replace\(kind="):
+    with pytest.raises(AttributeError, match=r"'kind' cannot be set.*prior\.replace\("):
         prior.kind = "regression"
     with pytest.raises(AttributeError, match=r"'kind' cannot be deleted.*prior\.replace"):
         del prior.kind

@@ -18,6 +18,7 @@ from skmeta.learners._core._heads import reptile_gradient as reptile_gradient
 from skmeta.learners._core._heads import score as score
 from skmeta.learners._core._inputs import check_learner_rows as check_learner_rows
 from skmeta.learners._core._inputs import encode_rows as encode_rows
+from skmeta.learners._core._inputs import fit_scaler as fit_scaler
 from skmeta.learners._core._inputs import flatten_rows as flatten_rows
 from skmeta.learners._core._inputs import frame_encoder as frame_encoder
 from skmeta.learners._core._options import TaskSampling as TaskSampling

@@ -11,6 +11,7 @@ import numpy as np
 
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import BaselineWarning
+from skmeta.learners._core._inputs import fit_scaler
 from skmeta.learners._core._task_source import TaskSource
 from skmeta.tasks import GroupEpisodes, Task
 
@@ -64,10 +65,10 @@ def baseline_scores(
         classes), ``"pooled_ridge"`` for tables whose tasks are groups.
     """
     has_ridge = not is_image and X.shape[1] <= _MOST_FEATURES
-    centre, scale = (0.0, 1.0) if is_image else _centre_and_scale(train.X)
+    scaler = fit_scaler(not is_image, train.X, None, train.X.shape[1:])
 
     def standardise(rows: np.ndarray) -> np.ndarray:
-        return np.nan_to_num((rows - centre) / scale)
+        return np.asarray(np.nan_to_num((rows - scaler.x_mean) / scaler.x_scale))
 
     k = train.n_outputs
     pooled = None
@@ -170,15 +171,6 @@ def fit_ridge(
     else:
         coefficients = a.T @ np.linalg.solve(a @ a.T + _PENALTY * np.eye(n), b)
     return lambda rows: (rows - x_mean) @ coefficients + t_mean
-
-
-def _centre_and_scale(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    known = ~np.isnan(X)
-    count = np.maximum(known.sum(0), 1)
-    centre: np.ndarray = np.where(known, X, 0.0).sum(0) / count
-    spread = np.sqrt((np.where(known, X - centre, 0.0) ** 2).sum(0) / count)
-    constant = spread <= 1e-12 * np.maximum(1.0, np.abs(centre))
-    return centre, np.asarray(np.where(constant, 1.0, spread))
 
 
 def _outputs(y: np.ndarray, kind: str, k: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, RidgeCV
 
+from skmeta.learners._core import fit_scaler
 from skmeta.learners.auto._losses import loss_of_task
 from skmeta.learners.auto._tasks import Design, HeldOutTask
 
@@ -51,7 +52,8 @@ def plain_losses(design: Design) -> dict[str, tuple[np.ndarray, float]]:
     seconds: dict[str, float] = {}
     for fold, train in enumerate(design.folds):
         positions = design.of_fold(fold)
-        X, models = _standardised(design.X, train), {}
+        scaler, models = fit_scaler(True, design.X[train], None, design.input_shape), {}
+        X = np.nan_to_num((design.X - scaler.x_mean) / scaler.x_scale)
         if design.groups is not None:
             models = _grouped_models(design, X, train) | _pooled_trees(design, X, train)
         elif X.shape[1] <= _MOST_FEATURES:
@@ -76,17 +78,6 @@ def _best_pull(
         best = min(pulls.values(), key=lambda v: float(np.average(v, weights=weights)))
         kept[BOTH] = best, sum(seconds[name] for name in pulls)
     return kept
-
-
-def _standardised(X: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Standardise by the rows to learn from; a missing value becomes the mean."""
-    rows = X[train].astype(np.float64)
-    known = ~np.isnan(rows)
-    n = np.maximum(known.sum(0), 1)
-    centre = np.where(known, rows, 0.0).sum(0) / n
-    spread = np.sqrt(np.where(known, (rows - centre) ** 2, 0.0).sum(0) / n)
-    spread[spread <= 1e-12 * np.maximum(1.0, abs(centre))] = 1.0
-    return np.asarray(np.nan_to_num((X - centre) / spread))
 
 
 def _loss(design: Design, X: np.ndarray, task: HeldOutTask, predict: Predict) -> float:

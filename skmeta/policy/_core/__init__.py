@@ -1,18 +1,10 @@
 """Parts shared by policy learners: settings, episodes, advantages, surrogates, fit, priors."""
 
-from skmeta.policy._core._advantages import discounted_sums as discounted_sums
-from skmeta.policy._core._advantages import generalised_advantages as generalised_advantages
-from skmeta.policy._core._advantages import linear_baseline as linear_baseline
-from skmeta.policy._core._advantages import standardise as standardise
-from skmeta.policy._core._distributions import Categorical as Categorical
-from skmeta.policy._core._distributions import Gaussian as Gaussian
-from skmeta.policy._core._distributions import make_distribution as make_distribution
 from skmeta.policy._core._meta_fit import evaluate as evaluate
 from skmeta.policy._core._meta_fit import initial_prior as initial_prior
 from skmeta.policy._core._meta_fit import meta_fit as meta_fit
 from skmeta.policy._core._prior_io import read_prior as read_prior
 from skmeta.policy._core._rollout import Episodes as Episodes
-from skmeta.policy._core._rollout import collect as collect
 from skmeta.policy._core._rollout import concatenate as concatenate
 from skmeta.policy._core._session import PolicySession as PolicySession
 from skmeta.policy._core._settings import PolicySettings as PolicySettings

@@ -1,6 +1,5 @@
 """Importers: configurations that were measured elsewhere become one past search."""
 
-import difflib
 import hashlib
 import json
 import time
@@ -9,6 +8,7 @@ from typing import Any
 
 from sklearn.base import is_classifier
 
+from skmeta._validation import suggest
 from skmeta.exceptions import HistoryFormatError
 from skmeta.search.history._measurements import Measurements, Params
 from skmeta.search.record import (
@@ -92,11 +92,10 @@ def _check_names(estimator: Any, params: Params) -> None:
     for number, one in enumerate(params):
         for name in one:
             if name not in known and not _is_of_a_part(name, one):
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f"Did you mean {close[0]!r}?" if close else "See estimator.get_params()."
+                hint = suggest(name, known) or " See estimator.get_params()."
                 raise HistoryFormatError(
                     f"params[{number}] has {name!r}, which {type(estimator).__name__} does not "
-                    f"have. {hint}"
+                    f"have.{hint}"
                 )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmeta._html import table, tag
+from skmeta._immutable import Uncopied
 from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search.history import _codec, _frame, _queries
 from skmeta.search.history._address import MEMORY
@@ -26,7 +27,7 @@ from skmeta.search.space import relative_configuration
 _opening = threading.Lock()
 
 
-class HistoryReader:
+class HistoryReader(Uncopied):
     """Methods of a history that only read."""
 
     def __init__(self, store: HistoryStore, **settings: Any) -> None:
@@ -294,15 +295,6 @@ class HistoryReader:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self  # clones of a search write to the same history
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __sklearn_clone__(self) -> Self:
-        return self
 
     def __getstate__(self) -> dict[str, Any]:
         if self._opened is not None and self._opened.in_memory:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skmeta._validation import count
 from skmeta.search.prior._prior import SearchPrior
 from skmeta.search.prior._resemblance import weights_by_resemblance
 from skmeta.search.record import Configuration
@@ -91,7 +92,7 @@ class AlgorithmSelectionPrior:
         }
         return AlgorithmSelectionPrior(left)
 
-    @with_one_thread
+    @with_one_thread()
     def conditioned_on(self, dataset_features: Mapping[str, float]) -> "AlgorithmSelectionPrior":
         """Weight the past data sets by their resemblance, as `SearchPrior.conditioned_on` does."""
         if not len(self):
@@ -121,8 +122,7 @@ class AlgorithmSelectionPrior:
         return len(self.datasets)
 
     def __repr__(self) -> str:
-        tasks = "1 task" if len(self) == 1 else f"{len(self)} tasks"
-        return f"AlgorithmSelectionPrior({tasks}, {' | '.join(self._priors)})"
+        return f"AlgorithmSelectionPrior({count(len(self), 'tasks')}, {' | '.join(self._priors)})"
 
     @property
     def estimators(self) -> tuple[str, ...]:

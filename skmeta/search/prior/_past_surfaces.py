@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmeta.search.prior._immutable import Immutable
+from skmeta._immutable import Immutable
 from skmeta.search.prior._kernel_sums import weighted_kernel_sums
 from skmeta.search.prior._past_task import PastTask
 from skmeta.search.record import Configuration
@@ -34,6 +34,7 @@ class PastSurfaces(Immutable):
         Weights of the past searches, which sum to 1; equal by default.
     """
 
+    _advice = "Make another with from_searches, or with without(...)."
     _encoding: Encoding
     _tasks: tuple[PastTask, ...]
     _tensors: dict[str, Array32]

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from skmeta._validation import count
 from skmeta.search.prior._file import read_file, write_file
 from skmeta.search.prior._past_surfaces import PastSurfaces
 from skmeta.search.prior._past_task import PastTask
@@ -114,7 +115,7 @@ class SearchPrior(PastSurfaces):
 
     # -- the data set at hand ------------------------------------------------------------------
 
-    @with_one_thread
+    @with_one_thread()
     def conditioned_on(self, dataset_features: Mapping[str, float]) -> Self:
         """Weight the past searches by how much their data sets resemble the one at hand.
 
@@ -277,9 +278,9 @@ class SearchPrior(PastSurfaces):
     def __repr__(self) -> str:
         metrics = ", ".join(map(repr, self.metrics)) or "none"
         return (
-            f"SearchPrior({_count(self.n_tasks, 'task')}, "
-            f"{_count(self.n_evaluations, 'evaluation')} of "
-            f"{_count(len(self.parameters), 'parameter')}, metric {metrics})"
+            f"SearchPrior({count(self.n_tasks, 'tasks')}, "
+            f"{count(self.n_evaluations, 'evaluations')} of "
+            f"{count(len(self.parameters), 'parameters')}, metric {metrics})"
         )
 
 
@@ -289,7 +290,3 @@ def _noise_factors(search: PastSearch) -> Array:
         return np.ones(len(search.configurations))
     counts = np.maximum(search.n_folds, 1)  # a failed candidate may have none
     return np.asarray(counts.max() / counts)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

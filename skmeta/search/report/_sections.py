@@ -5,13 +5,15 @@ import io
 import math
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
+from skmeta._files import skmeta_version
 from skmeta._html import Markup, join, tag
 from skmeta._optional import import_optional
+from skmeta._validation import count
 from skmeta.search.prior import JointPrior
 from skmeta.search.report._code import code_of_best
 from skmeta.search.report._cv_results import metric_of
@@ -19,7 +21,7 @@ from skmeta.search.report._display import SearchDisplay
 from skmeta.search.report._importance import MIN_CANDIDATES
 from skmeta.search.space import signature
 
-_PACKAGES = ("skmeta", "scikit-learn", "numpy", "scipy")
+_PACKAGES = ("scikit-learn", "numpy", "scipy")
 _MOST_TASKS = 8
 
 
@@ -88,13 +90,8 @@ def _search_facts(search: Any, metric: str) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:  # a source tree that was not installed
-            versions[name] = "unknown"
-    return versions
+    versions = {"python": platform.python_version(), "skmeta": skmeta_version()}
+    return versions | {name: version(name) for name in _PACKAGES}
 
 
 def _best(search: Any, frame: Any, metric: str) -> Markup:
@@ -206,12 +203,11 @@ def _describe_prior(prior: Any) -> str:
         own, shipped = map(_describe_prior, prior.parts)
         return f"{own} (your own), and {shipped} (shipped with the package)"
     n_searches, n_datasets = len(prior), len(set(prior.datasets))
-    searches = "1 past search" if n_searches == 1 else f"{n_searches:,} past searches"
-    datasets = "1 data set" if n_datasets == 1 else f"{n_datasets:,} data sets"
     estimators = [name.replace("|", " or ") for name in prior.estimators if name]
     kinds = f" of {', '.join(estimators)}" if estimators else ""
     metrics = [metric for metric in getattr(prior, "metrics", ()) if metric]
     scored = f", scored by {', '.join(metrics)}" if metrics else ""
+    searches, datasets = count(n_searches, "past searches"), count(n_datasets, "data sets")
     return f"{searches}{kinds} on {datasets}{scored}"
 
 

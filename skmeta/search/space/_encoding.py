@@ -31,32 +31,6 @@ _INDICATOR = math.sqrt(0.5)
 
 
 @dataclass(frozen=True)
-class Domain:
-    """The values of one parameter.
-
-    Attributes
-    ----------
-    low, high : float
-        Range of the numbers.
-    is_log : bool
-        Whether they are on a log scale.
-    has_numbers : bool
-        Whether there are at least two different ones.
-    values : tuple
-        The other values.
-    may_be_absent : bool
-        Whether some configurations do not have the parameter.
-    """
-
-    low: float
-    high: float
-    is_log: bool
-    has_numbers: bool
-    values: tuple[Value, ...]
-    may_be_absent: bool
-
-
-@dataclass(frozen=True)
 class _Parameter:
     """Encoding of one parameter.
 
@@ -85,12 +59,6 @@ class _Parameter:
     @property
     def n_columns(self) -> int:
         return int(self.has_number) + len(self.kinds)
-
-    def domain(self) -> Domain:
-        """Return the values of the parameter."""
-        low, high = (math.exp(v) if self.log else v for v in (self.low, self.high))
-        others = tuple(_value_of(k) for k in self.kinds if k not in (_ABSENT, _NUMBER))
-        return Domain(low, high, self.log, self.has_number, others, _ABSENT in self.kinds)
 
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
         """Return the columns of values, one per configuration; `_ABSENT_VALUE` is no value."""
@@ -174,11 +142,6 @@ class Encoding:
     def parameters(self) -> tuple[str, ...]:
         """Return the names of the parameters that have columns, sorted."""
         return tuple(p.name for p in self._parameters)
-
-    @property
-    def domains(self) -> dict[str, Domain]:
-        """Return the values of each parameter."""
-        return {p.name: p.domain() for p in self._parameters}
 
     @property
     def n_columns(self) -> int:
@@ -288,14 +251,6 @@ def _kind(value: Value | _Missing) -> str:
     if isinstance(value, int | float | np.number):
         return "float:nan" if value != value else _NUMBER
     return f"{type(value).__name__}:{value}"
-
-
-def _value_of(kind: str) -> Value:
-    """Return the value that `_kind` named."""
-    name, _, text = kind.partition(":")
-    if name == "str":
-        return text
-    return {"bool:True": True, "bool:False": False, "float:nan": math.nan}.get(kind)
 
 
 def is_logarithmic(numbers: NDArray[np.float64]) -> bool:

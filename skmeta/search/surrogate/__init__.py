@@ -4,7 +4,6 @@ from skmeta.search.surrogate._gp import matern as matern
 from skmeta.search.surrogate._gp import scale_columns as scale_columns
 from skmeta.search.surrogate._score_model import ScoreModel as ScoreModel
 from skmeta.search.surrogate._strategy import SearchStrategy as SearchStrategy
-from skmeta.search.surrogate._strategy import Suggestion as Suggestion
 from skmeta.search.surrogate._surfaces import learn_surfaces as learn_surfaces
 from skmeta.search.surrogate._surfaces import standardise as standardise
 from skmeta.search.surrogate._surfaces import winsorize_scores as winsorize_scores

@@ -137,7 +137,7 @@ class SearchStrategy:
         design, each estimator that the prior does not know is tried once.
     """
 
-    @with_one_thread
+    @with_one_thread()
     def __init__(
         self,
         pool: Sequence[Configuration],
@@ -172,7 +172,7 @@ class SearchStrategy:
 
     # -- ask and tell --------------------------------------------------------------------------
 
-    @with_one_thread
+    @with_one_thread()
     def ask(self, n: int = 1) -> list[Suggestion]:
         """Suggest candidates to try together.
 
@@ -240,7 +240,7 @@ class SearchStrategy:
         self._pending = {int(i): float("nan") for i in indices if i not in self._scores}
         self._is_outdated = True
 
-    @with_one_thread
+    @with_one_thread()
     def extend(self, configurations: Sequence[Configuration]) -> range:
         """Add candidates to the pool.
 
@@ -264,7 +264,7 @@ class SearchStrategy:
             self._size += len(configurations)
         return range(start, self._size)
 
-    @with_one_thread
+    @with_one_thread()
     def report(self) -> dict[str, Any]:
         """Report the weights of past tasks and models, given the scores so far.
 

@@ -6,38 +6,33 @@ improvements underflow, which is no error, whatever the user has set with ``np.s
 """
 
 import threading
-from collections.abc import Callable
-from functools import cache, wraps
-from typing import Any, TypeVar, cast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 # The number of threads belongs to the process. If two searches in threads of their own changed it,
 # the one that ends last would restore the limit of the other one.
 _lock = threading.Lock()
 
 
-def with_one_thread(function: F) -> F:
-    """Decorate a function so that BLAS uses one thread while it runs, and underflow is zero.
+@contextmanager
+def with_one_thread() -> Iterator[None]:
+    """Let BLAS use one thread in a function that this decorates, and underflow be zero.
 
     While one call has set the limit, other calls leave it as it is.
     """
-
-    @wraps(function)
-    def limited(*args: Any, **kwargs: Any) -> Any:
+    with np.errstate(under="ignore"):
         if not _lock.acquire(blocking=False):
-            with np.errstate(under="ignore"):
-                return function(*args, **kwargs)
+            yield
+            return
         try:
-            with _controller().limit(limits=1, user_api="blas"), np.errstate(under="ignore"):
-                return function(*args, **kwargs)
+            with _controller().limit(limits=1, user_api="blas"):
+                yield
         finally:
             _lock.release()
-
-    return cast("F", limited)
 
 
 @cache

@@ -21,7 +21,7 @@ def n_threads():
     return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
 
 
-@with_one_thread
+@with_one_thread()
 def inside(then=n_threads):
     return n_threads(), then()
 
@@ -65,7 +65,7 @@ def test_underflow_is_no_error_whatever_numpy_is_told():
         return np.exp(np.array([-1e4]))
 
     with np.errstate(all="raise"):
-        assert with_one_thread(tiny)() == 0
+        assert with_one_thread()(tiny)() == 0
         with pytest.raises(FloatingPointError, match="underflow"):
             tiny()
         search = MetaLearnedSearchCV(SVC(), {"C": loguniform(1e-3, 1e3)}, n_iter=6, random_state=0)
