@@ -3,17 +3,18 @@ A prior for your own family of tables
 =====================================
 
 A prior ships for tables that have no past (:class:`~skmeta.few_shot.MetaFewShotRegressor` takes
-it by default). It measures each table on its own: of a new school it knows nothing but the pupils
-it is shown. Where there *are* earlier tables of the same kind, meta-training can go on from that
-prior. :class:`~skmeta.learners.InContextLearner` then also keeps what tasks have in common in
-absolute terms: what a point of the intake test is worth, what an average school is like, and how
-much schools differ.
+it by default). It knows nothing of a new school but the pupils that it is shown. Where there *are*
+earlier tables of the same kind, meta-training can go on from that prior.
+:class:`~skmeta.learners.InContextLearner` then also keeps what tasks have in common in absolute
+terms: what a point of the intake test is worth, what an average school is like, and how much
+schools differ.
 """
 
 # %%
 # Fine-tuning
 # -----------
-# Of 63 schools, two thirds are there to learn from [1]_. ``groups`` says which rows are one task.
+# Two thirds of the 63 schools are there to learn from [1]_. ``groups`` says which rows are one
+# task.
 
 from pathlib import Path
 
@@ -47,9 +48,9 @@ print(f"{school.iloc[new].nunique()} schools are new")
 # %%
 # From two pupils to forty
 # ------------------------
-# What the other pupils of each new school score, predicted from more and more of its pupils: by the
-# prior that ships, by the same after fine-tuning, and by a network that Meta-SGD has meta-trained
-# for ten pupils.
+# The scores of the other pupils of each new school are predicted from more and more of its pupils:
+# by the prior that ships, by the same after fine-tuning, and by a network that Meta-SGD has
+# meta-trained for ten pupils.
 
 sgd = MetaSGD(
     backbone="mlp",
@@ -85,7 +86,7 @@ print(mean.round(3))
 # How sure it is
 # --------------
 # Five pupils of one school are known. The prior as it ships has to learn from them what the intake
-# test is worth. The fine-tuned one knows, and asks them only how this school differs.
+# test is worth. The fine-tuned prior knows that, and learns from them only how this school differs.
 
 pupils = rng.permutation(np.flatnonzero(school == school.iloc[new].value_counts().index[0]))
 few, rest = pupils[:5], pupils[5:]

@@ -2,8 +2,8 @@
 A search that remembers
 =======================
 
-Whoever tunes the same kind of model week after week starts each search from nothing, although the
-good settings of one data set are seldom bad ones of the next.
+If you tune the same kind of model week after week, each search starts from nothing, although good
+settings of one data set are seldom bad for the next.
 :class:`~skmeta.search.MetaLearnedSearchCV` writes every candidate into a *history*, and starts the
 next search, on other data, from what is there.
 """
@@ -13,9 +13,9 @@ next search, on other data, from what is there.
 # %%
 # A week of data sets
 # -------------------
-# On each day there are 250 handwritten digits that were not there before, and another question:
-# is the digit one of these five? The five are drawn anew each day. The days have no row in
-# common and another target each; what they share is the kind of data.
+# Each day brings 250 new handwritten digits and another question: is the digit one of these five?
+# The five are drawn anew each day. The days have no row in common; what they share is the kind of
+# data.
 
 import tempfile
 from pathlib import Path
@@ -100,8 +100,8 @@ for k in range(6):
     )
 
 # %%
-# The report says which days were trusted: the probability of each, were Sunday just like one of
-# them, and the share of the models that learned from the past against the one that did not.
+# The report says which days were trusted: the weight of each day, and the share of the models that
+# learned from the past against the one that did not.
 
 report = sunday.prior_report_
 print(f"share of the models with history: {report['learned_weight']:.2f}")
@@ -121,8 +121,8 @@ plt.show()
 # -------------------------
 # Hence the same for every day, with what the other six taught, and with two seeds each. The prior
 # is learned from the history once, and ``exclude_same_data=True`` leaves out what it knows of the
-# day that is searched. What is drawn is the distance of the best score so far to the best score
-# that any search found on that day, on average over days and seeds.
+# day that is searched. The picture shows the distance of the best score so far to the best score
+# that any search found on that day, as a mean over days and seeds.
 
 prior = SearchPrior.from_searches(SearchHistory(path).searches(estimator="SVC"))
 gaps = {"random search": [], "without history": [], "with history": []}

@@ -31,9 +31,9 @@ X, y, groups = make_sinusoid_tasks(n_tasks=2000, n_samples=20, random_state=0)
 # Three priors
 # ------------
 # MAML learns initial weights; Meta-SGD learns a step size for each weight too. Both are trained to
-# be good after five gradient steps. The third is no meta-learning: one network fitted to all tasks
-# at once, then fine-tuned. It learns the mean of all sinusoids, which is a poor place to start
-# from. Training is kept short here.
+# be good after five gradient steps. The third is not meta-learned: one network is fitted to all
+# tasks at once, then fine-tuned. It learns the mean of all sinusoids, which is a poor place to
+# start from. Meta-training is kept short here.
 
 settings = {
     "backbone_params": {"activation": "tanh"},  # bounded, so that no step goes too far

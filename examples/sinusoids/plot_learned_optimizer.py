@@ -2,10 +2,10 @@
 An optimizer that was learned, in a training loop of your own
 =============================================================
 
-Adam treats every problem alike. Who trains the same kind of network again and again, on data of the
-same kind, can learn an optimizer from that: a small network which reads each parameter's gradients
-and says how far to move it. :class:`~skmeta.learners.LearnedOptimizer` meta-trains it, and
-``PriorOptimizer(...)`` takes the place of ``torch.optim.Adam(...)``.
+Adam treats every problem alike. If you train the same kind of network again and again, on data of
+the same kind, you can learn an optimizer from that: a small network that reads the gradients of
+each parameter and says how far to move it. :class:`~skmeta.learners.LearnedOptimizer` meta-trains
+it, and ``PriorOptimizer(...)`` takes the place of ``torch.optim.Adam(...)``.
 """
 
 # %%
@@ -46,7 +46,7 @@ learner = LearnedOptimizer(
 
 
 def train(seed, make_optimizer, n_steps=100):
-    """Losses of a network that is fitted to a sinusoid that nobody has seen."""
+    """Losses of a network that is fitted to a new sinusoid."""
     torch.manual_seed(seed)
     x = 10 * torch.rand(20, 1) - 5
     amplitude, phase = torch.rand(2) * torch.tensor([4.9, 3.14])
@@ -89,9 +89,9 @@ for name, losses in curves.items():
     print(f"{name}: {mean[20]:.3f} after 20 steps, {mean[100]:.3f} after 100")
 
 # %%
-# The learned optimizer has no step size to tune. Beyond its horizon it keeps going down, in steps
-# that become shorter; there a tuned Adam overtakes it, since 20 steps are all that was learned.
-# Meta-training is kept short here: the benchmarks say what a longer one brings.
+# The learned optimizer has no step size to tune. Beyond the 20 steps that it was trained for, its
+# steps become shorter, and a tuned Adam overtakes it. Meta-training is kept short here:
+# :doc:`/benchmarks/regressions` says what a longer one brings.
 
 fig, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
 for (name, losses), color in zip(curves.items(), ("0.7", "tab:blue", "tab:red"), strict=True):

@@ -11,9 +11,8 @@ small tables.
 # %%
 # The texts
 # ---------
-# What functions and classes of SciPy say about themselves: the first paragraphs of their
-# docstrings (BSD licence), read from the installed package. The label is the part of SciPy that
-# they belong to.
+# They are the first paragraphs of the docstrings of SciPy's functions and classes (BSD licence),
+# read from the installed package. The label is the part of SciPy that they belong to.
 
 import importlib
 import inspect

@@ -2,8 +2,8 @@
 How sure to be after few rows
 =============================
 
-After few rows nobody can be right all the time, but one can know how often one is. Of predictions
-with a probability of 70%, seven in ten should be right, and an interval of 90% should hold nine
+After few rows no model is right all the time, but it can know how often it is. Seven in ten
+predictions with a probability of 70% should be right, and an interval of 90% should hold nine
 targets in ten. The prior that ships for small tables has been meta-trained to say such numbers.
 """
 
@@ -70,8 +70,8 @@ plt.show()
 
 # %%
 # These tables are cleaner than most, which the prior cannot know after five rows of each class. It
-# is right more often than it says, as a forest is, though less so. Naive Bayes errs on the side
-# that costs more.
+# is right more often than it says, and a forest even more so. Naive Bayes is right less often than
+# it says, which costs more.
 
 # %%
 # Intervals of numbers
