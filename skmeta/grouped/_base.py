@@ -27,7 +27,7 @@ from skmeta.grouped._effects import (
     losses_frame,
     summarise,
 )
-from skmeta.grouped._ensemble import MEMBERS
+from skmeta.grouped._ensemble import LEARNER, MEMBERS
 from skmeta.grouped._model import GroupedModel, Predictions, Settings
 from skmeta.learners import HierarchicalLinear
 
@@ -44,7 +44,7 @@ class BaseGrouped(DocLink, BaseEstimator):
         "groups": [str, Integral, list, tuple, None],
         "population": [StrOptions({"auto"}), HasMethods(["fit", "predict"])],
         "learner": [StrOptions({"auto"}), HasMethods(["fit"])],
-        "combine": [StrOptions({"auto", *MEMBERS})],
+        "combine": [StrOptions({"auto", LEARNER, *MEMBERS})],
         "unknown_groups": [StrOptions({"predict", "error"})],
         "order": [str, Integral, None],
         "n_folds": [Interval(Integral, 2, None, closed="left")],
@@ -198,7 +198,7 @@ class BaseGrouped(DocLink, BaseEstimator):
         check_is_fitted(self, "model_")
         has_none = AttributeError(
             f"This {type(self).__name__} has no effects_: it has no learner. Name a column of "
-            "groups, and set combine='auto', 'learner' or 'both'."
+            "groups, and do not set combine='population'."
         )
         if isinstance(self.model_, CrossedModel):
             if not self.model_.fits:
@@ -239,7 +239,8 @@ class BaseGrouped(DocLink, BaseEstimator):
         return losses_frame(self.model_)
 
     def _coefficients(self) -> Coefficients | None:
-        return coefficients(self.model_, self._features.names_out())
+        with one_thread_if_small(self.model_.known.X.size):
+            return coefficients(self.model_, self._features.names_out())
 
     # ------------------------------------------------------------------------------ new rows
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skmeta._optional import import_optional
-from skmeta.grouped._ensemble import BOTH, LEARNER, POPULATION
+from skmeta.grouped._ensemble import LEARNER, POPULATION
 from skmeta.grouped._group_learner import Outputs
 from skmeta.grouped._mixture import Level
 from skmeta.grouped._model import GroupedModel
@@ -48,7 +48,7 @@ class Coefficients(NamedTuple):
 
 
 def coefficients(model: GroupedModel, names: list[str]) -> Coefficients | None:
-    """Return the coefficients of the learner; None without one.
+    """Return the coefficients of the learner on the columns; None without a learner.
 
     Parameters
     ----------
@@ -57,12 +57,10 @@ def coefficients(model: GroupedModel, names: list[str]) -> Coefficients | None:
     names : list of str
         Names of the columns of the model.
     """
-    ensemble = model.ensemble
-    name = LEARNER if LEARNER in ensemble.learners else BOTH
-    if name not in ensemble.learners:
+    learner = model.linear_learner()
+    if learner is None:
         return None
-    learner = ensemble.learners[name]
-    known = ensemble.rows_of(name, model.known)
+    known = model.ensemble.rows_of(LEARNER, model.known)
     n_groups, d = int(model.known.codes.max()) + 1, learner.n_columns
     centre = known.Z.mean(0)
     # An average row, then rows one unit above and below it in each column.
@@ -74,7 +72,7 @@ def coefficients(model: GroupedModel, names: list[str]) -> Coefficients | None:
     by_group = outputs.reshape(n_groups + 1, len(points), -1)
     middle, above = by_group[:, :1], by_group[:, 1 : d + 1]
     mean = np.concatenate([middle, above - middle], axis=1)
-    all_names, units = _columns(model, names, name)
+    all_names, units = _columns(model, names)
     std = None if noise is None else _deviations(found, noise, n_groups + 1, d)
     if not model.n_classes:
         scale = float(model.of_targets.scale)
@@ -96,17 +94,12 @@ def _deviations(found: Outputs, noise: np.ndarray, n_groups: int, d: int) -> np.
     return np.asarray(np.sqrt(np.maximum(each, 0.0)))
 
 
-def _columns(model: GroupedModel, names: list[str], learner: str) -> tuple[list[str], np.ndarray]:
+def _columns(model: GroupedModel, names: list[str]) -> tuple[list[str], np.ndarray]:
     """Return names of the coefficients, and their units: standard deviations of the columns."""
-    filled = [*names, *(f"{name} is missing" for name in names)]
-    scales = np.concatenate([model.of_columns.scale, np.ones(len(names))])
-    kept = model.ensemble.columns
-    found, units = [filled[k] for k in kept], scales[kept].tolist()
-    if learner == BOTH:
-        n_more = model.n_classes if model.n_classes > 2 else 1
-        found += [POPULATION] if n_more == 1 else [f"{POPULATION} {k}" for k in range(n_more)]
-        units += [1.0] * n_more
-    return ["intercept", *found], np.array([1.0, *units])
+    filled = ["intercept", *names, *(f"{name} is missing" for name in names)]
+    scales = np.concatenate([[1.0], model.of_columns.scale, np.ones(len(names))])
+    kept = np.append(0, 1 + model.ensemble.columns)
+    return [filled[k] for k in kept], scales[kept]
 
 
 def summarise(model: GroupedModel, shared: Coefficients | None) -> str:

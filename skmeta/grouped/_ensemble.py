@@ -1,12 +1,14 @@
 """The members of the mixture, and what each predicts for rows of groups.
 
 * ``population``: what all groups share;
-* ``learner``: how groups differ, in the columns;
 * ``both``: how groups differ, in the columns and the predictions of the population;
-* ``trees``: a second population, which has the predictions of ``both`` as columns. It learns how
-  what differs between groups depends on the columns;
-* ``rows``: the same, cross-fitted over rows in place of groups, with the group as a category. It
-  has seen rows of the group, and predicts known groups only.
+* ``trees``: a second population. In a regression it learns what ``both`` leaves, and is added to it;
+  in a classification it has the predictions of ``both`` as columns;
+* ``rows``: a population that has the predictions of ``both`` and the group as columns, cross-fitted
+  over rows in place of groups. It has seen rows of the group, and predicts known groups only.
+
+``learner``, how groups differ in the columns alone, was no gain beside these. It can be taken in
+place of the mixture, and it gives the effects.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ from skmeta.grouped._cases import Table
 from skmeta.grouped._group_learner import GroupLearner, Rows
 from skmeta.grouped._population import Population, fill, fit_population, log_odds
 
-MEMBERS = ("population", "learner", "both", "trees", "rows")
-POPULATION, LEARNER, BOTH, TREES, ROWS = MEMBERS
+MEMBERS = ("population", "both", "trees", "rows")
+POPULATION, BOTH, TREES, ROWS = MEMBERS
+LEARNER = "learner"
 # Each of these parts of a group is predicted from the others, for the columns of ``trees``.
 _N_PARTS = 5
 # Trees of known groups have the group as a category, if there are no more of them.
@@ -73,9 +76,13 @@ class Ensemble:
         """
         names = {BOTH if name in (TREES, ROWS) else name for name in self.members} - {POPULATION}
         for name in sorted(names):
-            rows = self.rows_of(name, table)
-            self.learners[name] = GroupLearner.fit(learner, rows, table.codes, self.n_classes)
+            self.fit_learner(name, learner, table)
         return self
+
+    def fit_learner(self, name: str, learner: Any, table: Table) -> None:
+        """Fit the learner of a member."""
+        rows = self.rows_of(name, table)
+        self.learners[name] = GroupLearner.fit(learner, rows, table.codes, self.n_classes)
 
     def fit_trees(
         self,
@@ -121,10 +128,11 @@ class Ensemble:
         for name in names:
             X = self._tree_columns(name, table, mean, std)
             is_rows = name == ROWS
+            adds = self._adds(name)
             self.trees[name], unseen = fit_population(
                 population,
                 X,
-                table.y,
+                table.y - mean if adds else table.y,
                 table.weight,
                 parts if is_rows else folds,
                 labels,
@@ -133,6 +141,7 @@ class Ensemble:
                 refit=is_rows,
                 categories=[X.shape[1] - 1] if is_rows and self.has_category else (),
             )
+            unseen = mean + unseen if adds else unseen
             self.ratios[name] = 1.0
             if not self.n_classes:
                 squares = ((table.y - unseen) / std) ** 2
@@ -187,6 +196,8 @@ class Ensemble:
                 # A model of rows has no fold of its own for a row to predict.
                 by = folds[rows] if name == TREES else np.full(len(rows), -1)
                 means[k, rows] = self.trees[name].predict(X, by)
+                if self._adds(name):
+                    means[k, rows] += of_both[BOTH][0][rows]
                 stds[k, rows] = self.ratios[name] * of_both[BOTH][1][rows]
             else:
                 found = self._learned(name, known, at.take(rows))
@@ -216,11 +227,17 @@ class Ensemble:
     def _tree_columns(
         self, name: str, table: Table, mean: np.ndarray, std: np.ndarray
     ) -> np.ndarray:
+        if self._adds(name):
+            return table.X
         parts = [table.X, self._as_columns(mean), std[:, None]]
         if name == ROWS and self.has_category:
             # The groups of fit; others are not predicted by these trees.
             parts.append(np.minimum(table.codes, _MOST_CATEGORIES - 1.0)[:, None])
         return np.hstack(parts)
+
+    def _adds(self, name: str) -> bool:
+        """Return whether trees predict what is left, and are added to the predictions of both."""
+        return name == TREES and not self.n_classes
 
     def _as_columns(self, outputs: np.ndarray) -> np.ndarray:
         return log_odds(outputs) if self.n_classes else outputs[:, None]

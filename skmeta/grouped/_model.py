@@ -15,7 +15,8 @@ from skmeta.grouped._canonical import (
     deal_rows,
 )
 from skmeta.grouped._cases import Case, Table, joined, make_cases, some
-from skmeta.grouped._ensemble import MEMBERS, POPULATION, ROWS, Ensemble
+from skmeta.grouped._ensemble import LEARNER, MEMBERS, POPULATION, ROWS, Ensemble
+from skmeta.grouped._group_learner import GroupLearner
 from skmeta.grouped._mixture import Level, interpolate, mix, weigh
 from skmeta.grouped._population import fill, fit_population, folds_of, varying
 
@@ -134,6 +135,7 @@ class GroupedModel:
         parts = [X, y[:, None]] if times is None else [X, y[:, None], times[:, None]]
         order = canonical_order(np.hstack(parts), codes)
         rows, codes, settings = order.rows, order.codes, self.settings
+        self.n_rows = len(rows)
         X, y, weight = X[rows], y[rows], weight[rows]
         times = None if times is None else times[rows]
         row_folds = self._deal(codes, y)
@@ -253,6 +255,17 @@ class GroupedModel:
         weights[used] = np.where(found.weights < _LEAST_WEIGHT, 0.0, found.weights)
         losses[np.append(used, True)] = found.losses
         return found._replace(weights=weights / weights.sum(), losses=losses)
+
+    def linear_learner(self) -> GroupLearner | None:
+        """Return the learner on the columns, from the rows of fit; None without a learner.
+
+        The mixture does not need it, so it is fitted when it is asked for.
+        """
+        learners = self.ensemble.learners
+        if learners and LEARNER not in learners:
+            of_fit = self.known.take(np.arange(self.n_rows))
+            self.ensemble.fit_learner(LEARNER, self.settings.learner, of_fit)
+        return learners.get(LEARNER)
 
     # ------------------------------------------------------------------------------ new rows
 
