@@ -187,8 +187,9 @@ class BaseGrouped(DocLink, BaseEstimator):
 
     @property
     def effects_(self) -> Any:
-        """Effects of the learner as a pandas data frame, for all groups with known rows.
+        """Effects of the learner on the columns, as a pandas data frame with a row for each group.
 
+        The learner is fitted when the effects are first read, unless it alone predicts.
         The row ``shared`` is a new group, and its deviations are those between groups. ``rows`` are
         the known rows, ``intercept`` the prediction for an average row of the table, and the others
         slopes in units of the column. Columns that end in ``std`` are standard deviations. Effects

@@ -42,9 +42,9 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         What predicts: the population; the learner, from the columns; the learner, from the columns
         and the log odds of the population (``"both"``); a second population, which has the log
         odds of ``"both"`` as columns (``"trees"``); or the same, fitted on rows of the group, too
-        (``"rows"``, for known groups). ``"auto"`` is a weighted mean of the probabilities of all.
-        The weights follow from the log loss on groups that are held out, and depend on the number
-        of known rows.
+        (``"rows"``, for known groups). ``"auto"`` is a weighted mean of the probabilities of all
+        but the learner alone. The weights follow from the log loss on groups that are held out, and
+        depend on the number of known rows.
     unknown_groups : {"predict", "error"}, default="predict"
         What to do with groups without known rows: predict them from what is shared, or raise an
         error.

@@ -2,8 +2,8 @@
 
 * ``population``: what all groups share;
 * ``both``: how groups differ, in the columns and the predictions of the population;
-* ``trees``: a second population. In a regression it learns what ``both`` leaves, and is added to it;
-  in a classification it has the predictions of ``both`` as columns;
+* ``trees``: a second population. In a regression it learns what ``both`` leaves, and is added to
+  it; in a classification it has the predictions of ``both`` as columns;
 * ``rows``: a population that has the predictions of ``both`` and the group as columns, cross-fitted
   over rows in place of groups. It has seen rows of the group, and predicts known groups only.
 

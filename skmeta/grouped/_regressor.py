@@ -40,10 +40,11 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         ``"auto"`` is :class:`~skmeta.learners.HierarchicalLinear`.
     combine : {"auto", "population", "learner", "both", "trees", "rows"}, default="auto"
         What predicts: the population; the learner, from the columns; the learner, from the columns
-        and the predictions of the population (``"both"``); a second population, which has the
-        predictions of ``"both"`` as a column (``"trees"``); or the same, fitted on rows of the
-        group, too (``"rows"``, for known groups). ``"auto"`` is a weighted mean of all. The weights
-        follow from the errors on groups that are held out, and depend on the number of known rows.
+        and the predictions of the population (``"both"``); the same, plus a second population,
+        which is fitted to what is left (``"trees"``); or a population that is fitted on rows of the
+        group, too, and has the predictions of ``"both"`` as a column (``"rows"``, for known
+        groups). ``"auto"`` is a weighted mean of all but the learner alone. The weights follow from
+        the errors on groups that are held out, and depend on the number of known rows.
     unknown_groups : {"predict", "error"}, default="predict"
         What to do with groups without known rows: predict them from what is shared, or raise an
         error.

@@ -147,6 +147,32 @@ def test_effects_are_those_of_the_groups(regressor, table):
     assert effects.loc["g3", "rows"] == 10
 
 
+def test_effects_are_learned_from_the_rows_of_fit(table):
+    is_new = table.X["school"] == "g3"
+    model = GroupedRegressor("school", **QUICK).fit(table.X[~is_new], table.y[~is_new])
+    later = copy.deepcopy(model).partial_fit(table.X[is_new], table.y[is_new])
+    # They are first read after the new rows were added. The average row is another one then.
+    shared, before = (each.effects_.loc["shared"] for each in (later, model))
+    slopes = [name for name in before.index if not name.startswith(("rows", "intercept"))]
+    assert "x" in slopes
+    np.testing.assert_allclose(shared[slopes], before[slopes], rtol=1e-9)
+    assert "g3" in later.effects_.index
+
+
+def test_trees_of_a_regression_are_added_to_the_learner(table):
+    X = table.X[["school", "x"]]
+    at = pd.DataFrame({"school": "nowhere", "x": np.linspace(-2.0, 2.0, 7)})
+    settings = {"population": LinearRegression(), "n_folds": 2}
+    both, trees = (
+        GroupedRegressor("school", combine=name, **settings).fit(X, table.y).predict(at)
+        for name in ("both", "trees")
+    )
+    # What a linear population adds is linear.
+    added = trees - both
+    assert abs(added).max() > 1e-6
+    np.testing.assert_allclose(added, np.polyval(np.polyfit(at["x"], added, 1), at["x"]), atol=1e-9)
+
+
 def test_the_summary_says_whether_groups_matter(regressor):
     assert "240 rows of 24 groups. The group matters" in regressor.summary_
     assert "known groups: population" in regressor.summary_
