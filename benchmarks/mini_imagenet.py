@@ -1,7 +1,7 @@
 """Few-shot classification of Mini-ImageNet, from a copy that you have.
 
     python benchmarks/mini_imagenet.py FOLDER                   # scores on the validation classes
-    python benchmarks/mini_imagenet.py FOLDER --backbone resnet12 --part test
+    python benchmarks/mini_imagenet.py FOLDER --learner maml --part test
 
 The images are not in this repository, and nothing is downloaded. ``FOLDER`` holds the split of Ravi
 and Larochelle (2017): ``train.csv``, ``val.csv`` and ``test.csv`` with the columns ``filename`` and
@@ -74,7 +74,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--learner", choices=LEARNERS, default="protonet")
-    parser.add_argument("--backbone", choices=["conv4", "resnet12"], default="conv4")
     parser.add_argument("--part", choices=PARTS[1:], default="val", help="what is scored")
     parser.add_argument("--iterations", type=int, default=20_000)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=JSON", help="more settings")
@@ -86,10 +85,10 @@ def main() -> None:
     settings = settings | {k: json.loads(v) for k, v in (s.split("=", 1) for s in args.set)}
     runs = RESULTS / "runs"
     runs.mkdir(parents=True, exist_ok=True)
-    names = ["mini_imagenet", args.learner, args.backbone, args.iterations, args.seed, *args.set]
+    names = ["mini_imagenet", args.learner, args.iterations, args.seed, *args.set]
     name = "-".join(map(str, names)).replace("=", "_").replace('"', "").replace("/", "_")
     common = {
-        "backbone": args.backbone,
+        "backbone": "conv4",
         "n_query": 15,
         "n_iterations": args.iterations,
         "augment": mirror_at_random,
@@ -103,7 +102,7 @@ def main() -> None:
     X, y = load(args.folder, args.part)
     record = {
         "learner": args.learner,
-        "backbone": args.backbone,
+        "backbone": "conv4",
         "settings": settings,
         "iterations": args.iterations,
         "seed": args.seed,

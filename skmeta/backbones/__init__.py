@@ -8,7 +8,6 @@ from skmeta.backbones._cells import cells
 from skmeta.backbones._conv4 import conv4
 from skmeta.backbones._mlp import mlp
 from skmeta.backbones._normalization import EpisodeBatchNorm
-from skmeta.backbones._resnet12 import resnet12
 from skmeta.backbones._shapes import check_backbone as check_backbone
 from skmeta.backbones._shapes import check_weights as check_weights
 
@@ -18,5 +17,4 @@ __all__ = [
     "cells",
     "conv4",
     "mlp",
-    "resnet12",
 ]

@@ -16,7 +16,6 @@ from skmeta.backbones._cells import Filter, cells
 from skmeta.backbones._conv4 import ConvBlock, conv4
 from skmeta.backbones._mlp import mlp
 from skmeta.backbones._normalization import convert_batch_norm, refuse_lazy
-from skmeta.backbones._resnet12 import resnet12
 from skmeta.exceptions import BackboneError
 
 
@@ -38,7 +37,6 @@ def identity(input_shape: tuple[int, ...]) -> nn.Module:
 
 BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "conv4": conv4,
-    "resnet12": resnet12,
     "mlp": mlp,
     "identity": identity,
     "cells": cells,
@@ -55,7 +53,7 @@ def build_backbone(
 
     Parameters
     ----------
-    backbone : {"conv4", "resnet12", "mlp", "identity", "cells", "cells", "cells"} or \
+    backbone : {"conv4", "mlp", "identity", "cells"} or \
 torch.nn.Module
         A name, or a module of your own. A module is copied, keeps its weights, and has its batch
         normalisations replaced by :class:`EpisodeBatchNorm`.
@@ -121,11 +119,11 @@ def draw_parameters(module: nn.Module, generator: torch.Generator) -> None:
     for part in module.modules():
         if isinstance(part, Filter | CellNetwork):
             part.draw_weights(generator)
-        elif isinstance(part, nn.Linear | nn.Conv2d | ConvBlock):
+        elif isinstance(part, nn.Linear | ConvBlock):
             fan_in = part.weight[0].numel()
             bound = 1 / math.sqrt(fan_in)
             nn.init.uniform_(part.weight, -bound, bound, generator)
-            if isinstance(part, nn.Linear | nn.Conv2d) and part.bias is not None:
+            if isinstance(part, nn.Linear):
                 nn.init.uniform_(part.bias, -bound, bound, generator)
 
 

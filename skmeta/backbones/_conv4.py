@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmeta.backbones._images import check_image_shape
 from skmeta.backbones._moments import convolved_moments
 from skmeta.backbones._normalization import EpisodeBatchNorm
 from skmeta.backbones._pooling import halve
@@ -123,7 +122,11 @@ def conv4(
     >>> conv4((1, 28, 28))(torch.zeros(5, 1, 28, 28)).shape
     torch.Size([5, 64])
     """
-    check_image_shape("conv4", input_shape)
+    if len(input_shape) != 3:
+        raise BackboneError(
+            "Backbone 'conv4' needs images of shape (channels, height, width), but the input has "
+            f"shape {input_shape}. Pass input_shape, or use backbone='mlp' for tables."
+        )
     if min(input_shape[1:]) < 2**n_blocks:
         raise BackboneError(
             f"Backbone 'conv4' halves the image {n_blocks} times, but input_shape={input_shape} "

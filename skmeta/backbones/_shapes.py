@@ -137,5 +137,5 @@ def _count_layers(params: Mapping[str, Any]) -> int:
         if type(count) is not int:
             raise TypeError(f"{name} is a {type(count).__name__}, but must be an integer")
     n_edges = counts["n_cells"] * counts["n_nodes"] * (counts["n_nodes"] + 1) // 2
-    n_hidden = max(len(params.get(name, ())) for name in ("hidden", "widths"))
+    n_hidden = len(params.get("hidden", ()))
     return max(n_hidden, int(counts["n_blocks"]), int(n_edges))

@@ -44,7 +44,7 @@ from skmeta.few_shot._prior_argument import (
     warn_of_images,
 )
 from skmeta.few_shot._support import SupportSet
-from skmeta.learners import LEARNERS, FineTuning
+from skmeta.learners import LEARNERS
 from skmeta.learners._core import Session, encode_rows, flatten_rows, frame_encoder
 from skmeta.priors import MetaPrior
 
@@ -66,7 +66,6 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         "n_estimators": [Interval(Integral, 1, 64, closed="both"), None],
         "device": [str, torch.device],
         "precision": [StrOptions({"auto", *PRECISIONS})],
-        "random_state": ["random_state", np.random.Generator],
     }
 
     @suggest_parameters
@@ -81,7 +80,6 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         n_estimators=None,
         device="auto",
         precision="auto",
-        random_state=None,
     ):
         self.prior = prior
         self.n_inner_steps = n_inner_steps
@@ -91,7 +89,6 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         self.n_estimators = n_estimators
         self.device = device
         self.precision = precision
-        self.random_state = random_state
 
     def __sklearn_clone__(self) -> Self:
         estimator = self
@@ -117,21 +114,20 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
 
     # ------------------------------------------------------------------------------ fit
 
-    def _read_support(self, X: Any) -> tuple[np.ndarray, MetaPrior | None]:
-        """Read the rows of a new task and the prior to start from; None learns from scratch."""
+    def _read_support(self, X: Any) -> tuple[np.ndarray, MetaPrior]:
+        """Read the rows of a new task and the prior to start from."""
         shape, names = getattr(X, "shape", ()), get_feature_names(X)
-        prior = resolve_prior(self.prior, self._kind, len(shape) <= 2)
+        prior = resolve_prior(self.prior, self._kind)
         rows = self._read_rows(X, prior, reset=True)
-        if prior is not None:
-            check_prior(prior, self._kind, type(self).__name__)
-            prior.check_features(self.n_features_in_, names)
-        if len(shape) > 2:
-            warn_of_images(tuple(shape), prior, self.prior is None)
+        check_prior(prior, self._kind, type(self).__name__)
+        prior.check_features(self.n_features_in_, names)
+        if len(shape) > 2 and prior.input_shape is None:
+            warn_of_images(tuple(shape))
         return rows, prior
 
-    def _read_rows(self, X: Any, prior: MetaPrior | None, reset: bool = False) -> np.ndarray:
+    def _read_rows(self, X: Any, prior: MetaPrior, reset: bool = False) -> np.ndarray:
         X, _ = flatten_rows(X, None)
-        encoder = None if prior is None else frame_encoder(prior)
+        encoder = frame_encoder(prior)
         if encoder is not None:
             return encode_rows(self, encoder, X, reset=reset)
         if not _allows_nan(prior):
@@ -139,7 +135,7 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         if is_data_frame(X):
             # Check names and number of the columns before one is taken for another.
             validate_data(self, X, reset=reset, skip_check_array=True)
-        if prior is not None and prior.n_features_in is not None:
+        if prior.n_features_in is not None:
             # Codes would depend on the rows of this task alone.
             return check_rows(self, X, reset=reset, allow_nan=True)
         if reset:
@@ -154,16 +150,13 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         X: np.ndarray,
         y: np.ndarray,
         sample_weight: Any,
-        prior: MetaPrior | None,
+        prior: MetaPrior,
         labels: np.ndarray | None = None,
     ) -> None:
         """Learn a task from rows; ``labels`` are those of its classes."""
         support = SupportSet.check(X, y, sample_weight)
         if not support.weight.any():
             raise ValueError("sample_weight is 0 for every row. Give at least one a weight.")
-        if prior is None:
-            learner = FineTuning(random_state=self.random_state, device="cpu")
-            prior = learner.initial_prior(X, y, kind=self._kind, sample_weight=support.weight)
         self._adapt(support, prior, labels, self._settings())
 
     def _fit_more_rows(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> None:

@@ -12,12 +12,12 @@ from skmeta.learners._core import classes_in_common
 from skmeta.priors import MetaPrior
 
 
-def family_classes(prior: MetaPrior | None) -> np.ndarray | None:
+def family_classes(prior: MetaPrior) -> np.ndarray | None:
     """Return the classes that a prior's tasks have in common; None without any.
 
     Parameters
     ----------
-    prior : MetaPrior or None
+    prior : MetaPrior
         The prior.
 
     Returns
@@ -25,8 +25,6 @@ def family_classes(prior: MetaPrior | None) -> np.ndarray | None:
     ndarray of shape (n_classes,) or None
         Their labels.
     """
-    if prior is None or prior.learner not in LEARNERS:
-        return None
     return classes_in_common(prior, LEARNERS[prior.learner])
 
 

@@ -1,4 +1,4 @@
-"""The ``prior`` argument of an estimator: a prior, a learner, a file or a name."""
+"""The ``prior`` argument of an estimator: a prior, a learner or a name."""
 
 from __future__ import annotations
 
@@ -10,26 +10,21 @@ from skmeta.exceptions import PriorError, SkmetaError, UnusedDataWarning
 from skmeta.learners import LEARNERS, AutoLearner, MetaLearner
 from skmeta.priors import MetaPrior, load_table_prior
 
-NAMES = ("tabular", "scratch")
 
-
-def resolve_prior(prior: Any, kind: str, is_table: bool = True) -> MetaPrior | None:
+def resolve_prior(prior: Any, kind: str) -> MetaPrior:
     """Return the prior that an argument stands for.
 
     Parameters
     ----------
-    prior : MetaPrior, MetaLearner, str, path-like or None
+    prior : MetaPrior, MetaLearner, str or None
         The argument, as the estimators describe it.
     kind : {"classification", "regression"}
         What the task is.
-    is_table : bool, default=True
-        Whether the rows are a table, rather than images. None stands for ``"tabular"`` if so, and
-        for ``"scratch"`` otherwise.
 
     Returns
     -------
-    MetaPrior or None
-        None means to learn from scratch.
+    MetaPrior
+        That which ships for tables if None is given.
 
     Raises
     ------
@@ -38,8 +33,8 @@ def resolve_prior(prior: Any, kind: str, is_table: bool = True) -> MetaPrior | N
     ValueError
         If it is a learner that is not fitted, or a string that is no name.
     """
-    if prior is None:
-        prior = NAMES[0] if is_table else NAMES[1]
+    if prior is None or (isinstance(prior, str) and prior == "tabular"):
+        return load_table_prior(kind)
     if isinstance(prior, MetaPrior):
         return prior
     if isinstance(prior, MetaLearner | AutoLearner):
@@ -49,13 +44,11 @@ def resolve_prior(prior: Any, kind: str, is_table: bool = True) -> MetaPrior | N
             f"prior={prior.__name__} is a class. Make a learner of it, {prior.__name__}(), call "
             "fit first, then pass the learner or its prior_."
         )
-    if isinstance(prior, str) and prior in NAMES:
-        return load_table_prior(kind) if prior == "tabular" else None
     if isinstance(prior, str):
-        hint = suggest(prior, NAMES) or " A file is read by MetaPrior.load."
-        raise ValueError(f"prior={prior!r} is neither 'tabular' nor 'scratch'.{hint}")
+        hint = suggest(prior, ["tabular"]) or " A file is read by MetaPrior.load."
+        raise ValueError(f"prior={prior!r} is not 'tabular'.{hint}")
     raise TypeError(
-        "prior must be a MetaPrior, a fitted meta-learner, 'tabular', 'scratch' or None, got "
+        "prior must be a MetaPrior, a fitted meta-learner, 'tabular' or None, got "
         f"{prior!r} of type {type(prior).__name__}."
     )
 
@@ -118,33 +111,26 @@ def check_prior(prior: MetaPrior, kind: str, estimator: str) -> None:
         )
 
 
-def warn_of_images(shape: tuple[int, ...], prior: MetaPrior | None, is_default: bool) -> None:
-    """Warn if images are learned without a prior for images.
+def warn_of_images(shape: tuple[int, ...]) -> None:
+    """Warn that a prior for tables reads images.
 
     Parameters
     ----------
     shape : tuple of int
-        Shape of the images of a task.
-    prior : MetaPrior or None
-        The prior; None learns from scratch.
-    is_default : bool
-        Whether the user gave no prior.
+        Shape of the images.
+
+    Warns
+    -----
+    UnusedDataWarning
+        It is no way to learn images.
     """
-    images = f"X has rows of shape {shape[1:]}, which are images"
-    advice = "Meta-train a prior on images, such as ProtoNet(backbone='conv4')"
-    if prior is None and is_default:
-        warn_caller(
-            f"{images}, and the prior that ships is for tables, so a network is trained from "
-            f"scratch. {advice}, or set prior='scratch' to silence this warning.",
-            UnusedDataWarning,
-        )
-    elif prior is not None and prior.input_shape is None:
-        warn_caller(
-            f"{images}, but the prior is for tables. It treats pixels as columns, and reads "
-            f"only some of them. {advice}, or pass rows of shape (n_samples, n_features) "
-            "to silence this warning.",
-            UnusedDataWarning,
-        )
+    warn_caller(
+        f"X has rows of shape {shape[1:]}, which are images, but the prior is for tables. It "
+        "treats pixels as columns, and reads only some of them. Meta-train a prior on images, such "
+        "as ProtoNet(backbone='conv4'), take drawn weights, such as FineTuning(backbone='conv4')."
+        "initial_prior(X), or pass rows of shape (n_samples, n_features) to silence this warning.",
+        UnusedDataWarning,
+    )
 
 
 def _prior_of_learner(learner: MetaLearner | AutoLearner) -> MetaPrior:

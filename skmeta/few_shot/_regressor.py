@@ -24,13 +24,12 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
 
     Parameters
     ----------
-    prior : MetaPrior, MetaLearner, str, path-like or None, default=None
-        What earlier tasks taught: a prior, a fitted meta-learner (its ``prior_`` is used), or the
-        path of a file that :meth:`MetaPrior.save <skmeta.priors.MetaPrior.save>` wrote.
+    prior : MetaPrior, MetaLearner, "tabular" or None, default=None
+        What earlier tasks taught: a prior (:meth:`MetaPrior.load <skmeta.priors.MetaPrior.load>`
+        reads one), or a fitted meta-learner, whose ``prior_`` is used.
         ``"tabular"`` is the prior that ships for any small table. Its rows may have missing values
         and, in a data frame, columns of categories (:func:`~skmeta.priors.load_table_prior`).
-        ``"scratch"`` is none: a small network with drawn weights is trained on the rows given.
-        None means ``"tabular"`` for a table, and ``"scratch"`` for images.
+        None means ``"tabular"``. ``FineTuning().initial_prior(X)`` is a network with drawn weights.
     n_inner_steps : int, default=None
         Gradient steps of the adaptation; None takes the prior's.
     inner_lr : float, default=None
@@ -51,8 +50,6 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         Precision of the adaptation. ``"auto"`` is float64 for tables on a CPU. The network of an
         :class:`~skmeta.learners.InContextLearner` then reads tables of 1,000 cells or more in
         float32, which changes probabilities by about 1e-6 and takes a third of the time.
-    random_state : int, Generator, RandomState or None, default=None
-        Draws the weights where there is no prior.
 
     Attributes
     ----------

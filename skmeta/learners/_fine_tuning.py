@@ -20,8 +20,8 @@ class FineTuning(InnerLoopLearner):
 
     Fitted on groups, it pretrains one model for all of them together (one learned head); a new
     task continues from there with ``n_inner_steps`` of Adam. Unfitted,
-    :meth:`~skmeta.learners.MetaLearner.initial_prior` gives drawn weights: training from
-    scratch, which is what the few-shot estimators do with ``prior="scratch"``.
+    :meth:`~skmeta.learners.MetaLearner.initial_prior` gives drawn weights: a
+    few-shot estimator with that prior is trained from scratch.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""conv4, resnet12, mlp, identity and users' modules."""
+"""conv4, mlp, identity and users' modules."""
 
 import copy
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from skmeta.backbones import BACKBONES, _conv4, build_backbone, conv4, mlp, resnet12
+from skmeta.backbones import BACKBONES, _conv4, build_backbone, conv4, mlp
 from skmeta.backbones._build import identity
 from skmeta.backbones._conv4 import ConvBlock
 from skmeta.exceptions import BackboneError
@@ -113,72 +113,6 @@ def test_conv4_is_as_large_as_in_the_papers():
     # 112,000 weights without the head; convolutions have no bias, as the normalisation has one.
     n_weights = sum(p.numel() for p in conv4((1, 28, 28)).parameters())
     assert n_weights == 9 * 64 + 3 * 9 * 64 * 64 + 4 * 2 * 64
-
-
-def make_resnet12(shape=(3, 9, 8)):
-    params = {"widths": (4, 5)}
-    module = build_backbone("resnet12", shape, params, torch.Generator().manual_seed(0)).double()
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for name, value in module.named_parameters():
-            if "norm" in name:
-                value += 0.5 * torch.randn(value.shape, generator=generator, dtype=value.dtype)
-    return module
-
-
-def plain_residual_block(block, x):
-    """The block as the papers write it, with the normalisation of torch."""
-
-    def normalise(values, norm):
-        return nn.functional.batch_norm(
-            values, None, None, norm.weight, norm.bias, training=True, eps=norm.eps
-        )
-
-    out = x
-    for k, (convolution, norm) in enumerate(zip(block.convolutions, block.norms, strict=True)):
-        out = normalise(nn.functional.conv2d(out, convolution.weight, padding=1), norm)
-        out = nn.functional.leaky_relu(out, 0.1) if k < 2 else out
-    beside = normalise(nn.functional.conv2d(x, block.shortcut.weight), block.shortcut_norm)
-    return nn.functional.max_pool2d(nn.functional.leaky_relu(out + beside, 0.1), 2)
-
-
-def test_resnet12_is_that_of_the_papers():
-    module, x = make_resnet12(), draw(5, 3, 9, 8)
-    expected = x
-    for block in module[:2]:
-        expected = plain_residual_block(block, expected)
-    expected = expected.mean((2, 3))
-    torch.testing.assert_close(module(x), expected)
-    weights = list(module.parameters())
-    wanted = torch.autograd.grad(expected.pow(2).sum(), weights)
-    for found, one in zip(
-        torch.autograd.grad(module(x).pow(2).sum(), weights), wanted, strict=True
-    ):
-        torch.testing.assert_close(found, one)
-    module.eval()
-    torch.testing.assert_close(module(x[:2]), expected[:2])  # a row depends on itself alone
-
-
-def test_resnet12_is_as_large_as_in_the_papers():
-    with torch.device("meta"):
-        module = resnet12((3, 84, 84))
-        assert module(torch.empty(2, 3, 84, 84)).shape == (2, 640)
-        assert module(torch.empty(2, 3, 32, 32)).shape == (2, 640)
-    assert sum(p.numel() for p in module.parameters()) == pytest.approx(12.4e6, rel=0.01)
-
-
-@pytest.mark.parametrize(
-    ("shape", "params", "match"),
-    [
-        ((784,), {}, r"'resnet12' needs images .* use backbone='mlp'"),
-        ((3, 15, 28), {}, r"smaller than 16 pixels on a side\. Pass fewer widths"),
-        ((3, 28, 28), {"widths": ()}, r"widths must be one positive number or more, got \(\)"),
-        ((3, 28, 28), {"widths": (4, 0)}, r"widths must be .* got \(4, 0\)"),
-    ],
-)
-def test_resnet12_that_does_not_fit(shape, params, match):
-    with pytest.raises(BackboneError, match=match):
-        resnet12(shape, **params)
 
 
 @pytest.mark.parametrize(

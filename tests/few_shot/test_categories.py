@@ -9,6 +9,7 @@ import pytest
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.few_shot._categories import CategoryCodes
+from skmeta.learners import FineTuning
 
 ROWS = 40
 
@@ -114,7 +115,7 @@ def test_columns_must_be_of_the_same_type_and_name():
     with pytest.raises(ValueError, match=r"'colour' holds values that are no categories: unhash"):
         clf.fit(X.assign(colour=[["blue"]] * ROWS), y)
     with pytest.raises(ValueError, match=r"X holds strings .* with OneHotEncoder"):
-        MetaFewShotClassifier("scratch").fit(X, y)
+        MetaFewShotClassifier(FineTuning().initial_prior(np.ones((4, 4)))).fit(X, y)
     with pytest.raises(ValueError, match=r"X holds strings .* Pass a data frame"):
         MetaFewShotClassifier().fit(X.to_numpy(), y)
     with pytest.raises(ValueError, match=r"y holds strings .* use a classifier"):

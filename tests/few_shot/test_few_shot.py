@@ -83,6 +83,10 @@ def iris_prior(head_init="shared", **settings):
     return learner.initial_prior(X, kind="classification", n_classes=3)
 
 
+def drawn_prior(X):
+    return FineTuning(random_state=0).initial_prior(X, kind="regression")
+
+
 @pytest.mark.slow
 def test_prior_beats_drawn_weights_on_new_characters(omniglot, image_prior):
     X, y = omniglot
@@ -96,7 +100,7 @@ def test_prior_beats_drawn_weights_on_new_characters(omniglot, image_prior):
 
 
 @pytest.mark.slow
-def test_prior_beats_scratch_on_new_sinusoids(sine_prior):
+def test_prior_beats_drawn_weights_on_new_sinusoids(sine_prior):
     X, y, groups = make_sinusoid_tasks(n_tasks=20, random_state=1)
     gains = []
     for group in range(20):
@@ -105,7 +109,7 @@ def test_prior_beats_scratch_on_new_sinusoids(sine_prior):
         errors = [
             np.mean((reg.fit(X[few], y[few]).predict(X[rest]) - y[rest]) ** 2)
             for reg in (
-                MetaFewShotRegressor("scratch", random_state=0),
+                MetaFewShotRegressor(drawn_prior(X)),
                 MetaFewShotRegressor(sine_prior),
             )
         ]
@@ -234,7 +238,7 @@ def test_partial_fit_goes_on_from_the_adapted_weights():
     np.testing.assert_allclose(twice.predict_proba(X), once.predict_proba(X), rtol=1e-7)
     assert abs(half - once.predict_proba(X)).max() > 1e-3
     X, y, _ = make_sinusoid_tasks(n_tasks=1, random_state=0)
-    reg = MetaFewShotRegressor("scratch", random_state=0).partial_fit(X[:5], y[:5])
+    reg = MetaFewShotRegressor(drawn_prior(X)).partial_fit(X[:5], y[:5])
     before = reg.score(X, y)
     assert reg.partial_fit(X[5:], y[5:]).score(X, y) > before
 
@@ -333,8 +337,8 @@ def test_settings_of_the_prior_can_be_overridden(sine_prior):
 
 
 BAD_ROWS = [
-    ("scratch", np.nan, "Input X contains NaN"),
-    ("scratch", np.inf, "Input X contains infinity"),
+    ("drawn", np.nan, "Input X contains NaN"),
+    ("drawn", np.inf, "Input X contains infinity"),
     ("tabular", np.inf, "Input X contains infinity"),
 ]
 
@@ -342,8 +346,11 @@ BAD_ROWS = [
 @pytest.mark.parametrize(("prior", "value", "message"), BAD_ROWS)
 def test_rows_must_be_finite(prior, value, message):
     X, y = load_iris(return_X_y=True)
+    drawn = prior == "drawn"
+    clf = MetaFewShotClassifier(iris_prior() if drawn else prior)
+    reg = MetaFewShotRegressor(drawn_prior(X) if drawn else prior)
     X[3, 1] = value
-    for estimator in (MetaFewShotClassifier(prior), MetaFewShotRegressor(prior)):
+    for estimator in (clf, reg):
         with pytest.raises(ValueError, match=message):
             estimator.fit(X, y)
 
@@ -408,16 +415,7 @@ def test_images_need_a_backbone_that_fits():
         MAML(backbone="conv4", input_shape=(1, 5, 5)).initial_prior(np.zeros((4, 16)))
 
 
-def test_scratch_is_fine_tuning_from_drawn_weights():
-    X, y = load_iris(return_X_y=True)
-    prior = FineTuning(random_state=0).initial_prior(X)
-    given = MetaFewShotClassifier(prior).fit(X, y)
-    scratch = MetaFewShotClassifier("scratch", random_state=0).fit(X, y)
-    assert scratch.prior_ == prior
-    np.testing.assert_allclose(given.predict_proba(X), scratch.predict_proba(X), **ROUNDING)
-
-
-def test_a_table_starts_from_the_prior_that_ships_and_images_from_drawn_weights(omniglot):
+def test_a_task_starts_from_the_prior_that_ships():
     X, y = load_iris(return_X_y=True)
     clf = MetaFewShotClassifier().fit(X[::10], y[::10])
     assert clf.prior_ is load_table_prior("classification")
@@ -426,14 +424,6 @@ def test_a_table_starts_from_the_prior_that_ships_and_images_from_drawn_weights(
     reg = MetaFewShotRegressor().fit(X[::5, :3], X[::5, 3])
     assert reg.prior_ is load_table_prior("regression")
     assert reg.score(X[:, :3], X[:, 3]) > 0.85
-    images, labels = omniglot[0][:40].reshape(-1, 1, 28, 28).copy(), omniglot[1][:40]
-    with pytest.warns(UnusedDataWarning, match=r"are images.*trained from scratch.*'scratch'"):
-        clf = MetaFewShotClassifier(random_state=0).fit(images[::2], labels[::2])
-    assert clf.prior_.learner == "FineTuning"
-    assert clf.score(images, labels) > 0.6
-    images[0, 0, 0, 0] = np.nan  # Allowed in a table only.
-    with pytest.raises(ValueError, match="contains NaN"):
-        clf.fit(images, labels)
 
 
 def test_a_refused_task_leaves_the_fitted_one_as_it_was():
@@ -460,7 +450,7 @@ def test_advice_for_what_a_prior_does_not_know():
     clf = MetaFewShotClassifier(learner)
     with pytest.raises(PriorError, match="pass rows of these, or use prior='tabular'"):
         clf.fit(X[:4], ["x", "y", "x", "y"])
-    reg = MetaFewShotRegressor("scratch").fit(X[:6], X[:6, 0])
+    reg = MetaFewShotRegressor(drawn_prior(X)).fit(X[:6], X[:6, 0])
     with pytest.raises(PriorError, match=r"of ALPaCA, .*HierarchicalLinear"):
         reg.predict(X, return_std=True)
     with pytest.raises(ValueError, match=r"quantiles must be a list of levels, got 0\.5"):

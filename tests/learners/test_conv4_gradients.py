@@ -18,7 +18,6 @@ from skmeta.learners._core import Session
 SHAPE, N_WAY, N_TASKS = (1, 8, 8), 3, 3
 NETWORKS = {
     "pool": ("conv4", {"n_channels": 4, "n_blocks": 2}),
-    "residual": ("resnet12", {"widths": (3, 4)}),
 }
 STEP = 1e-6
 CASES = {

@@ -283,7 +283,7 @@ def test_the_architecture_can_be_read(fitted, tmp_path):
     assert fitted.architecture_.n_parameters <= 900
     again = MetaFewShotRegressor(fitted.prior_).partial_fit(X, y).partial_fit(X, y)
     assert again.architecture_.n_parameters <= 900
-    again.set_params(prior="scratch").fit(X, y)
+    again.set_params(prior="tabular").fit(X, y)
     assert not hasattr(again, "architecture_"), "it is that of the last fit"
 
 

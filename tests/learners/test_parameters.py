@@ -2,7 +2,6 @@
 
 import inspect
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,8 +22,7 @@ from skmeta.learners import (
     TaskSampling,
     Validation,
 )
-from skmeta.learners._core import read_settings
-from skmeta.learners._core._fit import _fingerprint
+from skmeta.training import fingerprint
 
 OURS = {n: cls for n, cls in LEARNERS.items() if cls.__module__.startswith("skmeta.")}
 REMOVED = [
@@ -83,9 +81,8 @@ def test_options_are_tuned_and_cloned_as_parameters_are():
     ],
 )
 def test_a_checkpoint_belongs_to_runs_that_compute_the_same(changes, is_same):
-    problem = SimpleNamespace(train=SimpleNamespace(X=np.arange(6.0).reshape(3, 2), y=[0, 1, 2]))
     first, second = (
-        _fingerprint(learner, read_settings(learner), problem, None)
+        fingerprint(learner, np.arange(6.0), [0, 1, 2], None)
         for learner in (MAML(random_state=0), MAML(random_state=0, **changes))
     )
     assert (first == second) == is_same

@@ -218,7 +218,6 @@ class MetaLearner(CallbackSupport, Algorithm):
         *,
         kind: str = "classification",
         n_classes: int = 2,
-        sample_weight: np.ndarray | None = None,
     ) -> MetaPrior:
         """Return the prior before any meta-training: drawn weights, and the scale of the rows.
 
@@ -232,15 +231,13 @@ class MetaLearner(CallbackSupport, Algorithm):
             What the tasks are.
         n_classes : int, default=2
             Rows of a learned head.
-        sample_weight : ndarray of shape (n_samples,), optional
-            Weights of the rows in the standardisation.
 
         Returns
         -------
         MetaPrior
             To compare with, or to start from.
         """
-        return untrained_prior(self, X, y, kind, sample_weight, n_classes)
+        return untrained_prior(self, X, y, kind, n_classes)
 
 
 def missing_attribute(learner: Any, name: str) -> AttributeError:
@@ -300,14 +297,14 @@ class NetworkLearner(OuterLoopLearner):
     Parameters
     ----------
     backbone : str or torch.nn.Module, default="mlp"
-        Network that turns a row into features: ``"mlp"``, ``"conv4"``, ``"resnet12"``,
+        Network that turns a row into features: ``"mlp"``, ``"conv4"``,
         ``"identity"`` or ``"cells"``. A module of your own maps
         ``(n_rows, *input_shape)`` to ``(n_rows, n_features)``; dropout in it is inactive.
     backbone_params : dict or None, default=None
         Keyword arguments of a named backbone, such as ``{'hidden': (64, 64)}``.
     input_shape : tuple of int or None, default=None
         Shape that a row is given to the backbone in, such as ``(1, 28, 28)``. None takes it from
-        ``X``; a square grey image is assumed for ``conv4`` and ``resnet12``.
+        ``X``; a square grey image is assumed for ``conv4``.
     standardize : bool or "auto", default="auto"
         Whether features (and targets of a regression) are centred and scaled by the meta-training
         rows; ``auto``: tables, but not images.

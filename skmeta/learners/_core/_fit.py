@@ -136,7 +136,6 @@ def untrained_prior(
     X: Any,
     y: Any,
     kind: str,
-    sample_weight: np.ndarray | None,
     n_classes: int,
 ) -> MetaPrior:
     """Return the prior that meta-training would start from."""
@@ -152,7 +151,7 @@ def untrained_prior(
     problem = Problem(kind, "classes", None, source, None)
     table = _Table(rows, shape, rows.shape[1], names, None, _prior_to_load(learner, settings))
     rng = check_rng(settings.random_state)
-    session, seed = _open_session(learner, settings, table, problem, rng, sample_weight)
+    session, seed = _open_session(learner, settings, table, problem, rng)
     state = session.draw_state(seed)
     return write_prior(session, state, n_features=table.n_features, feature_names=names)
 
@@ -250,7 +249,6 @@ def _open_session(
     table: _Table,
     problem: Problem,
     rng: np.random.Generator,
-    sample_weight: np.ndarray | None = None,
 ) -> tuple[Session, int]:
     """Put the network on the device; also return the seed of what is drawn on it."""
     seed, train, shape = int(rng.integers(2**63)), problem.train, table.input_shape
@@ -258,7 +256,7 @@ def _open_session(
     generator = torch.Generator().manual_seed(seed)
     module = build_backbone(settings.backbone, shape, settings.backbone_params, generator)
     if table.start is None:
-        scaler = fit_scaler(settings.standardize, train.X, targets, shape, sample_weight)
+        scaler = fit_scaler(settings.standardize, train.X, targets, shape)
     else:
         load_weights(module, table.start)
         scaler = scaler_of(table.start)

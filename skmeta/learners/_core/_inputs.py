@@ -104,7 +104,7 @@ def resolve_input_shape(
     """Return the shape of one row; without one, a convolution takes square grey images."""
     if input_shape is None:
         side = math.isqrt(n_features)
-        is_convolution = isinstance(backbone, str) and backbone in ("conv4", "resnet12")
+        is_convolution = isinstance(backbone, str) and backbone == "conv4"
         if is_convolution and side * side == n_features:
             return (1, side, side)
         return (n_features,)
@@ -121,7 +121,6 @@ def fit_scaler(
     X: np.ndarray,
     y: np.ndarray | None,
     input_shape: tuple[int, ...],
-    sample_weight: np.ndarray | None = None,
 ) -> Scaler:
     """Compute the centre and scale of features and targets.
 
@@ -135,27 +134,24 @@ def fit_scaler(
         Targets of a regression.
     input_shape : tuple of int
         Shape of one row.
-    sample_weight : ndarray of shape (n_samples,), optional
-        Weights.
 
     Returns
     -------
     Scaler
         Constant features keep scale 1.
     """
-    w = np.ones(len(X)) if sample_weight is None else sample_weight
     zero, one = np.zeros(()), np.ones(())
     x_mean, x_scale, y_mean, y_scale = zero, one, zero, one
     if standardize is True or (standardize == "auto" and len(input_shape) == 1):
-        x_mean, x_scale = _mean_and_scale(X, w)
+        x_mean, x_scale = _mean_and_scale(X)
     if y is not None and standardize is not False:
-        y_mean, y_scale = _mean_and_scale(y, w)
+        y_mean, y_scale = _mean_and_scale(y)
     return Scaler(x_mean, x_scale, y_mean, y_scale)
 
 
-def _mean_and_scale(values: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _mean_and_scale(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     values = np.asarray(values, dtype=np.float64)
-    w = np.where(np.isnan(values), 0.0, w.reshape(-1, *[1] * (values.ndim - 1)))
+    w = np.where(np.isnan(values), 0.0, 1.0)
     total, values = w.sum(0), np.nan_to_num(values)
     total = np.where(total == 0, 1.0, total)
     # Values whose squares would be infinite, or zero, are measured in units of the largest.

@@ -11,7 +11,7 @@ from table_loss import batch_loss
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
 from skmeta.exceptions import PriorError
-from skmeta.learners import InContextLearner, ProtoNet, TaskSampling
+from skmeta.learners import FineTuning, InContextLearner, ProtoNet, TaskSampling
 from skmeta.learners.in_context._cells import N_SLOTS
 from skmeta.learners.in_context._network_call import module_parameters
 from skmeta.learners.in_context._views import choose_views
@@ -317,7 +317,7 @@ def test_number_of_views_can_be_changed(priors):
     assert not np.allclose(clf.predict_proba(X_query), more.predict_proba(X_query), atol=1e-4)
     X, y = load_iris(return_X_y=True)
     with pytest.raises(ValueError, match=r"n_estimators=3 does not apply .* FineTuning"):
-        MetaFewShotClassifier("scratch", n_estimators=3).fit(X, y)
+        MetaFewShotClassifier(FineTuning().initial_prior(X), n_estimators=3).fit(X, y)
 
 
 def test_missing_values_are_allowed_where_the_prior_knows_them(priors):
@@ -327,7 +327,11 @@ def test_missing_values_are_allowed_where_the_prior_knows_them(priors):
     assert clf.__sklearn_tags__().input_tags.allow_nan
     assert np.isfinite(clf.fit(X, y).predict_proba(X_query)).all()
     assert MetaFewShotClassifier().__sklearn_tags__().input_tags.allow_nan
-    assert not MetaFewShotClassifier("scratch").__sklearn_tags__().input_tags.allow_nan
+    assert (
+        not MetaFewShotClassifier(FineTuning().initial_prior([[0.0]]))
+        .__sklearn_tags__()
+        .input_tags.allow_nan
+    )
     X[0, 0] = np.inf
     with pytest.raises(ValueError, match="contains infinity"):
         clf.fit(X, y)
@@ -393,7 +397,8 @@ def test_wrong_parameters_are_refused():
 
 def test_other_priors_predict_no_distribution():
     X = np.random.default_rng(0).normal(size=(20, 2))
-    reg = MetaFewShotRegressor("scratch", random_state=0).fit(X, X[:, 0])
+    prior = FineTuning(random_state=0).initial_prior(X, kind="regression")
+    reg = MetaFewShotRegressor(prior).fit(X, X[:, 0])
     with pytest.raises(PriorError, match="FineTuning, which predicts a number"):
         reg.predict(X, return_std=True)
     with pytest.raises(PriorError, match="no distribution"):
