@@ -36,37 +36,38 @@ print(f"{len(np.unique(y))} characters to learn from, {len(np.unique(y_new))} to
 # %%
 # Meta-training
 # -------------
-# A network with 16 filters instead of the usual 64 learns less, but fast. ``history_`` holds the
-# learning curve: the tasks met in meta-training, and tasks over a tenth of the classes that was set
-# aside.
+# A network with 32 filters in place of the usual 64 learns fast. A mirrored or turned character
+# counts as another character (``augment``). ``history_`` holds the learning curve: the tasks of
+# meta-training, and tasks of a tenth of the classes that was set aside.
 
 settings = {
     "backbone": "conv4",
-    "backbone_params": {"n_channels": 16},
-    "n_way": 5,
+    "backbone_params": {"n_channels": 32},
+    "n_way": 20,
     "n_shot": 1,
-    "n_query": 5,
+    "n_query": 2,
     "n_iterations": 250,
-    "validation": Validation(n_tasks=50, every=25),
-    "meta_batch_size": 8,
-    "meta_lr": 0.003,
+    "validation": Validation(n_tasks=10, every=25),
+    "meta_batch_size": 2,
+    "meta_lr": 0.004,
+    "augment": ["mirror", "rotations"],
     "random_state": 0,
 }
-maml = MAML(inner_lr=0.4, n_inner_steps=1, **settings).fit(X, y)
+maml = MAML(inner_lr=0.1, n_inner_steps=1, **settings).fit(X, y)
 protonet = ProtoNet(**settings).fit(X, y)
 
 _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for learner in (maml, protonet):
     LearningCurveDisplay.from_estimator(learner, ax=ax)
-ax.axhline(0.2, color="0.6", linewidth=1)
+ax.axhline(0.05, color="0.6", linewidth=1)
 ax.annotate(
     "guessing",
-    (settings["n_iterations"], 0.2),
+    (settings["n_iterations"], 0.05),
     xytext=(0, 3),
     ha="right",
     textcoords="offset points",
 )
-ax.set(title="Learning to learn five characters", ylim=(0, 1))
+ax.set(title="Learning to learn twenty characters", ylim=(0, 1))
 plt.show()
 
 # %%
@@ -74,20 +75,21 @@ plt.show()
 # -------------
 # Each split of :class:`~skmeta.tasks.EpisodeSplit` is a task: fit on one drawing of each of five
 # characters, classify others. Given the prior, it would warn if a class had been seen before.
+# Predictions are means over eight mirrored and turned views of the task.
 
 for learner in (maml, protonet):
     cv = EpisodeSplit(
-        n_way=5, n_shot=1, n_query=15, n_episodes=100, prior=learner.prior_, random_state=0
+        n_way=5, n_shot=1, n_query=15, n_episodes=50, prior=learner.prior_, random_state=0
     )
     scores = cross_val_score(MetaFewShotClassifier(learner.prior_), X_new, y_new, cv=cv)
     half_width = 1.96 * scores.std(ddof=1) / np.sqrt(len(scores))
     print(f"{type(learner).__name__:<9} {scores.mean():.1%} ± {half_width:.1%}")
 
 # %%
-# More classes than in meta-training
-# ----------------------------------
+# Another number of classes
+# -------------------------
 # The number of classes is that of the rows given to ``fit``: here eight letters of one alphabet,
-# although meta-training knew tasks of five. Letters of one alphabet are more alike than characters
+# although meta-training had tasks of twenty. Letters of one alphabet are more alike than characters
 # drawn from twenty alphabets, so this is harder.
 
 alphabet = evaluation.alphabet == "Glagolitic"

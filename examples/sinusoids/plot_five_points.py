@@ -71,7 +71,8 @@ for ax, (name, prior) in zip(axes, priors.items(), strict=True):
         label = "before" if n_steps == 0 else f"{n_steps} step{'s' * (n_steps > 1)}"
         ax.plot(x_line, reg.predict(x_line), "--", color=color, label=label)
     ax.plot(x_few, y_few, "o", color="black", label="the five points", zorder=3)
-    ax.set(title=name, ylim=(-4.6, 4.6))
+    ax.set(title=name, xlabel="x", ylim=(-4.6, 4.6))
+axes[0].set_ylabel("target")
 axes[0].legend(loc="lower left", fontsize="small")
 plt.show()
 
@@ -79,8 +80,7 @@ plt.show()
 # And 200 others
 # --------------
 # :class:`~skmeta.plotting.AdaptationDisplay` draws tasks, learns each from five points with every
-# number of steps, and shows the squared error on 100 others, with a 95% interval. Step sizes that
-# were learned for five steps may be too long for ten.
+# number of steps, and shows the squared error on 100 others, with a 95% interval.
 
 X_new, y_new, groups_new = make_sinusoid_tasks(n_tasks=200, n_samples=105, random_state=1)
 groups_new += 10_000  # Tasks of their own: names seen before would be warned of.

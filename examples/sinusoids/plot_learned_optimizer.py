@@ -89,9 +89,9 @@ for name, losses in curves.items():
     print(f"{name}: {mean[20]:.3f} after 20 steps, {mean[100]:.3f} after 100")
 
 # %%
-# The learned optimizer has no step size to tune. Beyond the 20 steps that it was trained for, its
-# steps become shorter, and a tuned Adam overtakes it. Meta-training is kept short here:
-# :doc:`/benchmarks/regressions` says what a longer one brings.
+# The learned optimizer is as good as a tuned Adam, and has no step size to tune. Beyond the 20
+# steps that it was trained for, its steps become shorter, and a tuned Adam overtakes it.
+# Meta-training is kept short here: :doc:`/benchmarks/regressions` says what a longer one brings.
 
 fig, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
 for (name, losses), color in zip(curves.items(), ("0.7", "tab:blue", "tab:red"), strict=True):
