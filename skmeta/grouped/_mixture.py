@@ -2,11 +2,13 @@
 
 Groups are held out, and of each of them some rows are known. Weights that are not negative and sum
 to 1 are tried on a grid. Their mean is taken, each counted by its likelihood on the groups held
-out: a few groups leave much uncertain, and the best weights on them would be too extreme.
+out: a few groups leave much uncertain, and the best weights on them would be too extreme. Rows of a
+group err alike, above all if none of them is known. So the groups are drawn anew many times, by the
+Bayesian bootstrap, and the weights are means over these draws.
 
 Notation: m predictions, g grid points, n rows.
 
-References: Wolpert (1992), Stacked generalization; Breiman (1996), Stacked regressions; Yao,
+References: Rubin (1981), The Bayesian bootstrap; Breiman (1996), Stacked regressions; Yao,
 Vehtari, Simpson and Gelman (2018), Using stacking to average Bayesian predictive distributions.
 """
 
@@ -25,6 +27,8 @@ from skmeta.grouped._population import losses_of
 _N_STEPS = 6
 # Rows of a group are dependent, and count like this number of rows in all.
 _N_INDEPENDENT = 10.0
+# Draws of the bootstrap, from a fixed seed.
+_N_DRAWS, _SEED = 100, 0
 # Probabilities of the quantiles of standardised residuals that are kept.
 PROBABILITIES = np.linspace(0.0025, 0.9975, 200)
 
@@ -40,8 +44,6 @@ class Level(NamedTuple):
         Weights of the predictions.
     losses : ndarray of shape (m + 1,)
         Mean loss of each prediction, and of their mixture.
-    n_groups : int
-        Number of groups held out.
     quantiles : ndarray of shape (len(PROBABILITIES),)
         Quantiles of the residuals over the predicted standard deviation; of a regression.
     """
@@ -49,7 +51,6 @@ class Level(NamedTuple):
     n_known: float
     weights: np.ndarray
     losses: np.ndarray
-    n_groups: int
     quantiles: np.ndarray
 
 
@@ -74,8 +75,8 @@ def weigh(
     stds: np.ndarray | None,
     y: np.ndarray,
     row_weights: np.ndarray,
+    codes: np.ndarray,
     n_known: float,
-    n_groups: int,
 ) -> Level:
     """Find the weights of predictions of rows of groups that were held out.
 
@@ -89,10 +90,10 @@ def weigh(
         Targets or class codes.
     row_weights : ndarray of shape (n,)
         Weights of the rows.
+    codes : ndarray of shape (n,), int64
+        Groups of the rows.
     n_known : float
         Number of known rows.
-    n_groups : int
-        Number of groups.
 
     Returns
     -------
@@ -100,13 +101,22 @@ def weigh(
         Weights, losses and the calibration.
     """
     grid = weight_grid(len(outputs))
-    losses = np.array(
-        [np.average(losses_of(y, mix(outputs, weights)), weights=row_weights) for weights in grid]
+    groups = np.unique(codes, return_inverse=True)[1]
+    totals = np.bincount(groups, row_weights)
+    # Each group counts alike, whatever the number of its rows.
+    by_group = np.array(
+        [
+            np.bincount(groups, row_weights * losses_of(y, mix(outputs, weights))) / totals
+            for weights in grid
+        ]
     )
-    n_independent = min(_N_INDEPENDENT * n_groups, len(y))
+    draws = np.random.default_rng(_SEED).dirichlet(np.ones(len(totals)), _N_DRAWS)
+    losses = draws @ by_group.T
+    least = losses.min(1, keepdims=True)
+    n_independent = min(_N_INDEPENDENT * len(totals), len(y))
     # Of normal distributions with the variance that is the least loss.
-    scale = 1.0 if stds is None else 2 * max(float(losses.min()), 1e-300)
-    weights = softmax(-n_independent * (losses - losses.min()) / scale) @ grid
+    scale = 1.0 if stds is None else 2 * np.maximum(least, 1e-300)
+    weights = softmax(-n_independent * (losses - least) / scale, axis=1).mean(0) @ grid
     of_each = [float(np.average(losses_of(y, each), weights=row_weights)) for each in outputs]
     mixture = mix(outputs, weights)
     of_each.append(float(np.average(losses_of(y, mixture), weights=row_weights)))
@@ -114,7 +124,7 @@ def weigh(
     if stds is not None:
         ratio = (y - mixture) / np.maximum(mix(stds, weights), 1e-300)
         quantiles = _weighted_quantiles(ratio, row_weights)
-    return Level(n_known, weights, np.array(of_each), n_groups, quantiles)
+    return Level(n_known, weights, np.array(of_each), quantiles)
 
 
 def _weighted_quantiles(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

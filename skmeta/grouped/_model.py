@@ -248,9 +248,8 @@ class GroupedModel:
     ) -> Level:
         """Find the weights of the members that are used; those of others are 0."""
         used = np.ones(len(means), bool) if used is None else used
-        n_groups = len(np.unique(at.codes))
         of_regression = None if self.n_classes else stds[used]
-        found = weigh(means[used], of_regression, at.y, at.weight, n_known, n_groups)
+        found = weigh(means[used], of_regression, at.y, at.weight, at.codes, n_known)
         weights, losses = np.zeros(len(used)), np.full(len(used) + 1, np.nan)
         weights[used] = np.where(found.weights < _LEAST_WEIGHT, 0.0, found.weights)
         losses[np.append(used, True)] = found.losses
