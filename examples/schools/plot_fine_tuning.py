@@ -102,13 +102,15 @@ for ax, label in zip(others, ["as it ships", "fine-tuned"], strict=True):
     reg = MetaFewShotRegressor(priors[label]).fit(X.iloc[few], y.iloc[few])
     low, high = reg.predict_quantiles(X.iloc[rest], [0.05, 0.95]).T
     inside = np.mean((low <= y.iloc[rest]) & (y.iloc[rest] <= high))
-    ax.vlines(X["standLRT"].iloc[rest], low, high, color="tab:blue", alpha=0.25)
-    ax.plot(X["standLRT"].iloc[rest], reg.predict(X.iloc[rest]), ".", color="tab:blue")
-    ax.plot(X["standLRT"].iloc[rest], y.iloc[rest], "x", color="0.6", markersize=4)
-    ax.plot(X["standLRT"].iloc[few], y.iloc[few], "o", color="tab:red")
+    score = X["standLRT"].to_numpy()
+    ax.vlines(score[rest], low, high, color="tab:blue", alpha=0.25)
+    ax.plot(score[rest], reg.predict(X.iloc[rest]), ".", color="tab:blue", label="predicted")
+    ax.plot(score[rest], y.iloc[rest], "x", color="0.6", markersize=4, label="other pupils")
+    ax.plot(score[few], y.iloc[few], "o", color="tab:red", label="known pupils")
     ax.set(title=f"{label}: {inside:.0%} within the 90% intervals", xlabel="intake score")
     ax.set_ylim(y.min(), y.max())
 others[0].set_ylabel("examination score")
+others[1].legend(loc="lower right", fontsize="small", ncols=3, columnspacing=0.8)
 plt.show()
 
 # %%

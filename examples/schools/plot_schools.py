@@ -16,6 +16,7 @@ to learn from ten pupils. There are several, and ``AutoLearner`` finds the one t
 # The table
 # ---------
 
+import textwrap
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -51,13 +52,14 @@ print(X.assign(school=school, score=y).groupby("school").first().head())
 known, new = split_tasks(school, (0.67, 0.33), random_state=0)
 auto = AutoLearner(time_budget=40, n_shot=(5, 10), random_state=0)
 auto.fit(X.iloc[known], y.iloc[known], groups=school.iloc[known])
-print(auto.leaderboard_[["learner", "loss", "low", "high", "seconds", "status"]].round(3))
+columns = ["learner", "loss", "low", "high", "seconds", "status"]
+print(auto.leaderboard_[columns].round(2).to_string(index=False))
 
 # %%
 # The summary says in words what the leaderboard shows. If a mixed-effects model is all that is
 # needed, ``HierarchicalLinear().fit(X, y, groups=school)`` is the same without a race.
 
-print(auto.summary_)
+print(textwrap.fill(auto.summary_, 90))
 
 # %%
 # Against ridge regression
