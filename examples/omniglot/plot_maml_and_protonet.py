@@ -7,8 +7,6 @@ an embedding in which the nearest class mean is the answer. Both are meta-traine
 while, on small networks, and then asked for characters of alphabets that they have never seen.
 """
 
-# sphinx_gallery_thumbnail_number = 2
-
 # %%
 # Earlier tasks and new tasks
 # ---------------------------
@@ -16,6 +14,7 @@ while, on small networks, and then asked for characters of alphabets that they h
 # here; integers would do. All drawings of a character go to one side: what is judged is how well
 # *new* classes are learned.
 
+# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.model_selection import cross_val_score

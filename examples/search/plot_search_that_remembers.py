@@ -8,8 +8,6 @@ settings of one data set are seldom bad for the next.
 next search, on other data, from what is there.
 """
 
-# sphinx_gallery_thumbnail_number = 3
-
 # %%
 # A week of data sets
 # -------------------
@@ -17,6 +15,7 @@ next search, on other data, from what is there.
 # The five are drawn anew each day. The days have no row in common; what they share is the kind of
 # data.
 
+# sphinx_gallery_thumbnail_number = 3
 import tempfile
 from pathlib import Path
 

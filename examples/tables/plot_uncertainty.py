@@ -7,14 +7,13 @@ predictions with a probability of 70% should be right, and an interval of 90% sh
 targets in ten. The prior that ships for small tables has been meta-trained to say such numbers.
 """
 
-# sphinx_gallery_thumbnail_number = 2
-
 # %%
 # Probabilities of classes
 # ------------------------
 # The probability of the predicted class is compared with the share of predictions that are right:
 # on four tables that come with scikit-learn, with 5 rows of each class and 4 draws of each table.
 
+# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine

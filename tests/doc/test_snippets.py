@@ -23,6 +23,7 @@ NEEDS = {
 }
 SECONDS = 600
 BLOCK = re.compile(r"^\.\. code-block:: (python|text)\n((?:[ ]+.*\n|\n)+)", re.M)
+LITERAL = re.compile(r"^(?!\.\. )\S.*::\n\n((?:[ ]{4}.*\n|\n)+)|^::\n\n((?:[ ]{4}.*\n|\n)+)", re.M)
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])")
 
 
@@ -78,3 +79,9 @@ def test_a_page_runs_as_printed(name, tmp_path):
     for (line, language, _), (_, following, expected) in itertools.pairwise(blocks):
         if language == "python" and following == "text":
             check_output(expected, outputs[str(line)])
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.rst", *sorted((ROOT / "doc").glob("*.rst"))])
+def test_code_that_is_not_run_is_a_command_of_the_shell(page):
+    blocks = ["".join(found) for found in LITERAL.findall(page.read_text(encoding="utf-8") + "\n")]
+    assert all(block.split()[0] in ("pip", "python") for block in blocks), blocks
