@@ -1,11 +1,13 @@
-"""Two priors for regressions on the same draws of real tables that neither has seen.
+"""Two priors for tables on the same draws of real sets that neither has seen.
 
-    SKMETA_DATA=... python benchmarks/compare_table_priors.py FILE --before FILE
+    SKMETA_DATA=... python benchmarks/compare_table_priors.py regression
+    SKMETA_DATA=... python benchmarks/compare_table_priors.py classification FILE --before FILE
 
-By default the prior that ships is compared with the one it was trained from. Sets are those of the
-second half of the origins, development and report sets, as the prior that ships has seen the first.
-Printed are the mean errors, how often 90% intervals hold the target, and the mean change of the
-error in percent with a 95% interval by a bootstrap over sets.
+By default the prior for regressions that ships is compared with the one it was trained from. Sets
+are those of the second half of the origins, development and report sets, as these priors have seen
+the first. Sizes are known rows, of each class in a classification. Printed are the means of the
+measures, and the mean change with a 95% interval by a bootstrap over sets: of the error and the log
+loss in percent, of the balanced accuracy in points.
 """
 
 import argparse
@@ -13,49 +15,63 @@ from pathlib import Path
 
 import numpy as np
 from origins import half_of
-from small_tables import draw, names_of, regress
+from small_tables import classify, draw, names_of, regress
 
-from skmeta import MetaFewShotRegressor, MetaPrior
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
 from skmeta.priors import load_table_prior
 
 RESULTS = Path(__file__).parent / "results"
-DRAWS = {10: 3, 20: 3, 50: 3, 150: 2, 400: 2}
+# Draws of each size.
+DRAWS = {
+    "regression": {10: 3, 20: 3, 50: 3, 150: 2, 400: 2},
+    "classification": {3: 2, 5: 2, 10: 2, 20: 2},
+}
+MEASURES = {"regression": ("error", "coverage"), "classification": ("log_loss", "accuracy")}
 
 
-def measure(prior: MetaPrior, name: str, size: int) -> tuple[float, float] | None:
-    """Mean error and coverage over the draws of a set; None if it has too few rows."""
-    draws = [draw("regression", name, size, k) for k in range(DRAWS[size])]
+def measure(kind: str, prior: MetaPrior, name: str, size: int) -> list[float] | None:
+    """Mean measures over the draws of a set; None if it has too few rows."""
+    draws = [draw(kind, name, size, k) for k in range(DRAWS[kind][size])]
     if any(min(map(len, part)) == 0 for part in draws):
         return None
-    scores = [regress(MetaFewShotRegressor(prior, device="cpu"), part) for part in draws]
-    return tuple(float(np.mean([s[key] for s in scores])) for key in ("error", "coverage"))
+    if kind == "regression":
+        scores = [regress(MetaFewShotRegressor(prior, device="cpu"), part) for part in draws]
+    else:
+        scores = [classify(MetaFewShotClassifier(prior, device="cpu"), part) for part in draws]
+    return [float(np.mean([s[key] for s in scores])) for key in MEASURES[kind]]
+
+
+def interval(change: np.ndarray) -> str:
+    """The mean of the change, and its interval."""
+    rng = np.random.default_rng(0)
+    means = change[rng.integers(len(change), size=(2000, len(change)))].mean(1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return f"{change.mean():+.1f} ({low:.1f} to {high:.1f})"
 
 
 def main() -> None:
     """Compare and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kind", choices=DRAWS)
     parser.add_argument("prior", type=Path, nargs="?")
     parser.add_argument(
         "--before", type=Path, default=RESULTS / "tables-regression-synthetic.skmeta"
     )
-    parser.add_argument("--sizes", type=int, nargs="*", choices=DRAWS, default=list(DRAWS))
+    parser.add_argument("--sizes", type=int, nargs="*")
     options = parser.parse_args()
-    prior = MetaPrior.load(options.prior) if options.prior else load_table_prior("regression")
+    kind = options.kind
+    prior = MetaPrior.load(options.prior) if options.prior else load_table_prior(kind)
     priors = prior, MetaPrior.load(options.before)
-    names = [name for name in names_of("regression") if half_of(name) == "second"]
-    for size in options.sizes:
-        found = [[measure(prior, name, size) for prior in priors] for name in names]
+    names = [name for name in names_of(kind) if half_of(name) == "second"]
+    for size in options.sizes or DRAWS[kind]:
+        found = [[measure(kind, prior, name, size) for prior in priors] for name in names]
         values = np.array([pair for pair in found if None not in pair])
-        change = np.log(values[:, 0, 0] / values[:, 1, 0])
-        rng = np.random.default_rng(0)
-        means = change[rng.integers(len(change), size=(2000, len(change)))].mean(1)
-        low, high = 100 * np.expm1(np.quantile(means, [0.025, 0.975]))
-        print(
-            f"{size} rows, {len(values)} sets: error and coverage {values[:, 0].mean(0).round(3)}, "
-            f"before {values[:, 1].mean(0).round(3)}; {100 * np.expm1(change.mean()):+.1f}% "
-            f"({low:.1f} to {high:.1f})",
-            flush=True,
-        )
+        of_loss = 100 * np.log(values[:, 0, 0] / values[:, 1, 0])
+        text = f"{size} rows, {len(values)} sets: {MEASURES[kind]} {values[:, 0].mean(0).round(3)}"
+        text += f", before {values[:, 1].mean(0).round(3)}; loss {interval(of_loss)} %"
+        if kind == "classification":
+            text += f", accuracy {interval(100 * (values[:, 0, 1] - values[:, 1, 1]))} points"
+        print(text, flush=True)
 
 
 if __name__ == "__main__":
