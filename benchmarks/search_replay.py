@@ -132,7 +132,7 @@ def smooth_order(configurations, scores):
     X, groups = encoding.transform(configurations), encoding.groups
     n_groups, y = int(groups.max()) + 1, (scores - scores.mean()) / scores.std()
     rows = np.unique(np.linspace(0, len(y) - 1, N_KERNEL_ROWS).astype(int))
-    theta = fit_kernel(group_distances(X[rows], groups, n_groups), y[rows], KernelPrior())
+    theta = fit_kernel([group_distances(X[rows], groups, n_groups)], [y[rows]], KernelPrior())
     Z = scale_columns(X, groups, np.exp(theta[:n_groups]))
     amplitude, noise = np.exp(theta[n_groups:])
     inverse = np.linalg.inv(amplitude * matern(Z, Z) + (noise + 1e-6) * np.eye(len(y)))

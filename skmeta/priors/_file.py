@@ -15,7 +15,7 @@ from skmeta.exceptions import PriorError
 FORMAT = FileFormat("skmeta.prior", 2, "a prior", "MetaPrior.save", PriorError)
 
 # Fields of a prior, and what they are in JSON.
-_FIELDS: dict[str, tuple[type, ...]] = {
+FIELDS: dict[str, tuple[type, ...]] = {
     "learner": (str,),
     "learner_params": (dict,),
     "backbone": (str, NoneType),
@@ -48,7 +48,7 @@ def read_prior(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the fields and tensors of a prior file, checked against its digest."""
     record, tensors = read_tensor_file(path, FORMAT)
     fields: dict[str, Any] = record["fields"]
-    missing = sorted(_FIELDS.keys() - fields.keys())
+    missing = sorted(FIELDS.keys() - fields.keys())
     if missing:
         raise PriorError(
             f"{str(path)!r} lacks {', '.join(missing)}. Give a file written by MetaPrior.save."
@@ -77,7 +77,7 @@ def compute_digest(fields: Mapping[str, Any], tensors: Mapping[str, np.ndarray])
 
 def _find_wrong(fields: Mapping[str, Any]) -> str | None:
     """Return the name of a field of another type than it should have, if there is one."""
-    for name, types in _FIELDS.items():
+    for name, types in FIELDS.items():
         items = fields[name] if name in _ITEMS and isinstance(fields[name], list) else ()
         if type(fields[name]) not in types or any(type(v) is not _ITEMS[name] for v in items):
             return name

@@ -14,23 +14,11 @@ from skmeta._immutable import Immutable
 from skmeta._validation import count
 from skmeta.exceptions import PriorError
 from skmeta.priors._features import check_features
-from skmeta.priors._file import compute_digest, read_prior, write_prior
+from skmeta.priors._file import FIELDS, compute_digest, read_prior, write_prior
 from skmeta.priors._values import freeze, freeze_labels, freeze_tensor, freeze_tuple, thaw
 
-_FIELDS = (
-    "learner",
-    "learner_params",
-    "backbone",
-    "backbone_params",
-    "kind",
-    "n_features_in",
-    "feature_names_in",
-    "input_shape",
-    "classes",
-    "trained_on",
-    "trained_on_kind",
-    "provenance",
-)
+# All fields but the tensors and the module.
+_FIELDS = tuple(name for name in FIELDS if name != "user_module")
 _KINDS = ("classification", "regression", "policy")
 _TRAINED_ON_KINDS = ("classes", "groups")
 
@@ -245,6 +233,13 @@ class MetaPrior(Immutable):
         """Whether the backbone is a user's network that was not given."""
         return self._user_module and self.module is None
 
+    @property
+    def _trained_on(self) -> str | None:
+        kind = self.trained_on_kind
+        if self.trained_on is None or kind is None:
+            return None
+        return count(len(self.trained_on), kind)
+
     def __repr__(self) -> str:
         parts = [self.learner if self.backbone is None else f"{self.learner} on {self.backbone}"]
         if self.needs_module:
@@ -252,16 +247,13 @@ class MetaPrior(Immutable):
         parts.append(self.kind)
         if self.n_features_in is not None:
             parts.append(count(self.n_features_in, "features"))
-        if self.trained_on is not None and self.trained_on_kind is not None:
-            parts.append(f"trained on {count(len(self.trained_on), self.trained_on_kind)}")
+        if self._trained_on is not None:
+            parts.append(f"trained on {self._trained_on}")
         parts.append(count(self.n_parameters, "parameters"))
         return f"{type(self).__name__}({', '.join(parts)}, digest {self.digest[:6]}…)"
 
     def _repr_html_(self) -> str:
         """Return what the prior is as an HTML table, for notebooks."""
-        trained_on = None
-        if self.trained_on is not None and self.trained_on_kind is not None:
-            trained_on = count(len(self.trained_on), self.trained_on_kind)
         facts = {
             "learner": self.learner,
             "settings": _spell(self.learner_params),
@@ -270,7 +262,7 @@ class MetaPrior(Immutable):
             "tasks": self.kind,
             "features": self.n_features_in,
             "classes": None if self.classes is None else len(self.classes),
-            "trained on": trained_on,
+            "trained on": self._trained_on,
             "parameters": f"{self.n_parameters:,}",
             "origin": _spell(self.provenance),
             "digest": self.digest[:12],

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from skmeta.backend import Network, Scaler, State, state_to_numpy, state_to_torch
+from skmeta.backend import Scaler, State, state_to_numpy, state_to_torch
 from skmeta.priors import MetaPrior
 from skmeta.training._parameters import learner_name
 
 
 def make_prior(
     learner: Any,
-    network: Network,
     scaler: Scaler,
     state: State,
     *,
@@ -29,8 +28,6 @@ def make_prior(
     ----------
     learner : object
         The learner.
-    network : Network
-        Its network.
     scaler : Scaler
         Its standardisation.
     state : dict of Tensor
@@ -49,7 +46,6 @@ def make_prior(
     return MetaPrior(
         state_to_numpy(state) | {f"scaler.{n}": np.asarray(v) for n, v in scaler._asdict().items()},
         learner=learner_name(type(learner)),
-        input_shape=network.input_shape,
         provenance=dict(provenance) | versions,
         **fields,
     )

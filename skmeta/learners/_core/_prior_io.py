@@ -76,7 +76,6 @@ def write_prior(
         provenance["columns"] = columns
     return make_prior(
         learner,
-        context.network,
         session.scaler,
         state,
         provenance=provenance,
@@ -84,6 +83,7 @@ def write_prior(
         backbone=type(named.backbone).__qualname__ if own else named.backbone,
         backbone_params=named.backbone_params or {},
         kind=context.kind,
+        input_shape=context.network.input_shape,
         n_features_in=n_features,
         feature_names_in=None if feature_names is None else list(feature_names),
         classes=classes,

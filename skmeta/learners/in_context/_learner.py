@@ -13,18 +13,15 @@ import torch
 from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
-from skmeta.backbones import build_backbone
 from skmeta.backend import PRECISIONS, Rows, Scaler, State, TaskTensors, TensorAdapter
 from skmeta.learners._core import (
     Context,
     OuterLoopLearner,
-    Session,
     TaskLimits,
     TaskSource,
     loss,
     score,
     task_type_parameter,
-    write_prior,
 )
 from skmeta.learners.in_context._binned import binned_loss, binned_moments, binned_quantiles
 from skmeta.learners.in_context._limits import TableLimits
@@ -63,6 +60,7 @@ from skmeta.learners.in_context._support import (
 from skmeta.learners.in_context._transformer import TableTransformer
 from skmeta.learners.in_context._views import add_components, n_views
 from skmeta.priors import MetaPrior
+from skmeta.training import make_prior, settings_by_role
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -216,20 +214,17 @@ class InContextLearner(OuterLoopLearner):
             A prior without a fixed number of features, classes or scale.
         """
         zero, one = np.zeros(()), np.ones(())
-        session = Session.open(
+        return make_prior(
             self,
-            build_backbone("identity", (1,)),
-            (1,),
             Scaler(zero, one, zero, one),
+            {n: p.cpu().float() for n, p in stored_parameters(network).items()},
+            provenance=provenance,
+            learner_params=dict(settings_by_role(self, "prior")),
+            backbone="identity",
+            backbone_params={},
             kind=kind,
-            head=self.resolve_head(kind, "groups"),
-            classes=range(1),
-            device="cpu",
-            precision="float32",
+            n_features_in=None,
         )
-        state = {n: p.cpu().float() for n, p in stored_parameters(network).items()}
-        prior = write_prior(session, state, n_features=None, feature_names=None, **provenance)
-        return prior.replace(input_shape=None)
 
     def _call(self, context: Context, state: Mapping[str, Tensor], *args: Any, **kw: Any) -> Any:
         return call_network(context.kind, self._sizes(), context.dtype, state, *args, **kw)

@@ -40,7 +40,6 @@ def write_prior(session: PolicySession, state: State, **provenance: Any) -> Meta
     spaces = {"action_space": session.distribution.describe()}
     return make_prior(
         learner,
-        network,
         session.scaler,
         state,
         provenance=provenance,
@@ -49,6 +48,7 @@ def write_prior(session: PolicySession, state: State, **provenance: Any) -> Meta
         backbone_params={"hidden": tuple(learner.hidden), "activation": "tanh"},
         kind="policy",
         n_features_in=network.input_shape[0],
+        input_shape=network.input_shape,
     )
 
 

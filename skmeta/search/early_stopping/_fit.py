@@ -63,16 +63,17 @@ def stop_early(estimator: Any, rows: Held) -> Iterator[FoundRounds]:
 
 
 @contextmanager
-def _replaced_fit(estimator: Any, fit: Callable[..., Any]) -> Iterator[None]:
-    """Set ``fit`` of an instance; what it had before comes back in the end."""
-    before = vars(estimator).get("fit")
-    vars(estimator)["fit"] = fit
+def _replaced_fit(estimator: Any, fit: Callable[..., Any] | None) -> Iterator[None]:
+    """Let an instance have another ``fit``; None for that of its class."""
+    before, own = vars(estimator).pop("fit", None), vars(estimator)
+    if fit is not None:
+        own["fit"] = fit
     try:
         yield
     finally:
-        del vars(estimator)["fit"]
+        own.pop("fit", None)
         if before is not None:
-            vars(estimator)["fit"] = before
+            own["fit"] = before
 
 
 class _Counterparts:
@@ -105,21 +106,11 @@ def _fit_with_held_rows(
         held_rows = HeldRows(
             X_held, safe_indexing(y, rows.held), held.of(params.get("sample_weight"))
         )
-        with _own_fit(estimator):
+        with _replaced_fit(estimator, None):
             rounds.n_rounds = predictor.adapter.fit(estimator, X_kept, y_kept, held_rows, params)
         return estimator
 
     return fit
-
-
-@contextmanager
-def _own_fit(estimator: Any) -> Iterator[None]:
-    """Let an instance have the ``fit`` of its class."""
-    replaced = vars(estimator).pop("fit")
-    try:
-        yield
-    finally:
-        vars(estimator)["fit"] = replaced
 
 
 def _transform(pipeline: Any, X: Any) -> Any:

@@ -289,14 +289,10 @@ class SearchHistory(AddMethods):
 
 
 def _write(connection: Any, batch: list[_Pending]) -> None:
-    by_search: dict[str, list[_codec.Row]] = {}
-    records = {record.fingerprint: record for record, _ in batch}
     for record, row in batch:
-        by_search.setdefault(record.fingerprint, []).append(row)
-    for fingerprint, rows in by_search.items():
         # The search is found by its fingerprint: if the file was replaced, ids have changed.
-        search_id = _queries.ensure_search(connection, records[fingerprint])
-        _queries.insert_candidates(connection, search_id, rows)
+        search_id = _queries.ensure_search(connection, record)
+        _queries.insert_candidates(connection, search_id, [row])
 
 
 def open_history(

@@ -84,7 +84,7 @@ def insert_candidates(connection: sa.Connection, search_id: int, rows: Iterable[
         if row["key"] not in wanted:
             continue
         if _decode_candidates([row])[1]:
-            _delete_rows(connection, candidate, [row["id"]])
+            connection.execute(sa.delete(candidate).where(candidate.c.id == row["id"]))
         else:
             del wanted[row["key"]]
     new = [{"search_id": search_id, **row} for row in reversed(wanted.values())]
@@ -114,9 +114,8 @@ def merge_search(connection: sa.Connection, item: RecordedSearch) -> int:
 def remove_dataset(connection: sa.Connection, dataset: str) -> int:
     """Delete the searches on a data set, given by its name or digest; return how many."""
     chosen = sa.or_(search.c.dataset == dataset, search.c.data_digest == dataset)
-    ids: list[int] = list(connection.execute(sa.select(search.c.id).where(chosen)).scalars())
-    _delete_searches(connection, ids)
-    return len(ids)
+    # Their candidates and leases go with them.
+    return connection.execute(sa.delete(search).where(chosen)).rowcount
 
 
 def read_candidates(
@@ -280,14 +279,3 @@ def _find_orphans(connection: sa.Connection) -> Damage:
         query.where(candidate.c.search_id.not_in(sa.select(search.c.id)))
     )
     return [DamagedRow("candidate", row[0], row[1], "its search is gone") for row in orphans]
-
-
-def _delete_searches(connection: sa.Connection, ids: Collection[int]) -> None:
-    for one in ids:
-        connection.execute(sa.delete(candidate).where(candidate.c.search_id == one))
-    _delete_rows(connection, search, ids)
-
-
-def _delete_rows(connection: sa.Connection, table: sa.Table, ids: Collection[int]) -> None:
-    for one in ids:
-        connection.execute(sa.delete(table).where(table.c.id == one))

@@ -132,56 +132,31 @@ def negative_log_posterior(
 
 
 def fit_kernel(
-    D: Array,
-    y: Array,
+    D: Sequence[Array],
+    y: Sequence[Array],
     prior: KernelPrior,
     start: Array | None = None,
     max_iter: int = 40,
 ) -> Array:
-    """Maximise the posterior density of theta, by L-BFGS from `start` or the prior's mean.
+    """Find the most probable kernel of one task, or of several that share it.
 
     Parameters
     ----------
-    D : ndarray of shape (g, n, n)
-        Squared distances, by group.
-    y : ndarray of shape (n,)
-        Standardised scores.
+    D : sequence of ndarray of shape (n_groups, n, n)
+        Squared distances of each task.
+    y : sequence of ndarray of shape (n,)
+        Standardised scores of each task.
     prior : KernelPrior
-        Prior distribution of theta.
-    start : ndarray of shape (g + 2,), default=None
-        Initial theta.
+        The prior of the kernel, which counts once.
+    start : ndarray of shape (n_groups + 2,) or None, default=None
+        Where to start; None for the mean of the prior.
     max_iter : int, default=40
-        Largest number of iterations.
+        Number of iterations, at most.
 
     Returns
     -------
-    ndarray of shape (g + 2,)
-    """
-    mean, deviation = prior.moments(len(D))
-    bounds = list(zip(mean - 4 * deviation, mean + 4 * deviation, strict=True))
-    result = minimize(
-        negative_log_posterior,
-        mean if start is None else start,
-        args=(D, y, prior),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        options={"maxiter": max_iter},
-    )
-    return np.asarray(result.x)
-
-
-def fit_kernel_of_tasks(D: Sequence[Array], y: Sequence[Array], prior: KernelPrior) -> Array:
-    """Maximise the posterior density of the theta that tasks share, of shape (g + 2,).
-
-    Parameters
-    ----------
-    D : sequence of ndarray of shape (g, n_t, n_t)
-        Squared distances of each task.
-    y : sequence of ndarray of shape (n_t,)
-        Standardised scores of each task.
-    prior : KernelPrior
-        Prior distribution of theta.
+    ndarray of shape (n_groups + 2,)
+        The logarithms of the kernel's parameters.
     """
     mean, deviation = prior.moments(len(D[0]))
     share = prior.shared_by(len(D))
@@ -191,9 +166,13 @@ def fit_kernel_of_tasks(D: Sequence[Array], y: Sequence[Array], prior: KernelPri
         values, gradients = zip(*found, strict=True)
         return sum(values), np.sum(gradients, axis=0)
 
-    bounds = list(zip(mean - 4 * deviation, mean + 4 * deviation, strict=True))
     result = minimize(
-        objective, mean, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 25}
+        objective,
+        mean if start is None else start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=list(zip(mean - 4 * deviation, mean + 4 * deviation, strict=True)),
+        options={"maxiter": max_iter},
     )
     return np.asarray(result.x)
 

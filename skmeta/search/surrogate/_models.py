@@ -126,7 +126,7 @@ class PlainModel:
         rows, y, n_measured = self._observed
         if n_measured > self._refit * self._fitted_on:
             D = group_distances(self.X[rows[:n_measured]], self._groups, self._n_groups)
-            self._theta = fit_kernel(D, y[:n_measured], self._prior, self._theta, max_iter=15)
+            self._theta = fit_kernel([D], [y[:n_measured]], self._prior, self._theta, max_iter=15)
             self._fitted_on = n_measured
         amplitude, noise, Z = self._kernel(self._theta, slice(None))
         cross = amplitude * matern(Z[rows], Z)

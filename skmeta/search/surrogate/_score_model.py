@@ -230,7 +230,7 @@ def _thin_out(scores: Array, kept: NDArray[np.intp]) -> NDArray[np.intp]:
 def _sample_kernels(D: Array, y: Array, rng: np.random.Generator) -> list[Array]:
     """Sample hyperparameters from the Laplace approximation of their posterior."""
     prior = KernelPrior()
-    mode = fit_kernel(D, y, prior)
+    mode = fit_kernel([D], [y], prior)
     steps = _STEP * np.eye(len(mode))
     gradients = [
         negative_log_posterior(mode + step, D, y, prior)[1]

@@ -10,9 +10,9 @@ times are told. The weight of models that learned from a misleading history fall
 observed.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,33 +50,6 @@ _N_NODES = 128
 # Smallest weight of a model that takes part in a suggestion. It is small, because the expected
 # improvement of one model may exceed that of the others by orders of magnitude.
 _MIN_WEIGHT = 1e-2
-
-
-class TaskSurfaces(Protocol):
-    """Interface of the priors that a strategy takes, such as `SearchPrior`."""
-
-    @property
-    def datasets(self) -> tuple[str, ...]:
-        """Data set of each past task."""
-
-    @property
-    def task_weights(self) -> Array:
-        """Weight of each past task for the data set at hand, (n_tasks,); they sum to 1."""
-
-    @property
-    def pooled_weights(self) -> Array:
-        """Weight of each past task for any data set, of shape (n_tasks,); they sum to 1."""
-
-    def __len__(self) -> int: ...
-
-    def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
-        """Encode configurations of a search that varies the parameters `names`."""
-
-    def covers(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
-        """Return whether past tasks tried the estimators of configurations, of shape (n,)."""
-
-    def surfaces_of(self, Z: Array) -> Array:
-        """Return each past task's score at encoded configurations, of shape (n_tasks, n)."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +114,7 @@ class SearchStrategy:
     def __init__(
         self,
         pool: Sequence[Configuration],
-        prior: TaskSurfaces | None = None,
+        prior: Any = None,
         *,
         rng: np.random.Generator,
         n_initial: int | None = None,

@@ -29,7 +29,7 @@ from skmeta.search.space import Encoding
 from skmeta.search.surrogate._gp import (
     KernelPrior,
     cholesky,
-    fit_kernel_of_tasks,
+    fit_kernel,
     group_distances,
     matern,
     scale_columns,
@@ -70,7 +70,7 @@ def learn_surfaces(
     prior = KernelPrior()
     if n_groups == 0 or not y:
         return _nothing_learned(encoding, n_groups)
-    theta = fit_kernel_of_tasks(*_kernel_sample(X, y, groups, n_groups), prior)
+    theta = fit_kernel(*_kernel_sample(X, y, groups, n_groups), prior, max_iter=25)
     scales = np.exp(theta[:n_groups])
     # Files store single precision, so loaded and learned surfaces agree.
     scales = scales.astype(np.float32).astype(np.float64)

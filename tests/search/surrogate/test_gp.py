@@ -11,7 +11,6 @@ from skmeta.search.surrogate._gp import (
     cholesky,
     correlation,
     fit_kernel,
-    fit_kernel_of_tasks,
     group_distances,
     matern,
     negative_log_posterior,
@@ -93,7 +92,7 @@ def test_posterior_is_scikit_learns(data):
 def test_fitted_kernel_is_a_stationary_point_of_greatest_density(data):
     X, y = data
     D = group_distances(X, GROUPS, 2)
-    theta = fit_kernel(D, y, KernelPrior(), max_iter=200)
+    theta = fit_kernel([D], [y], KernelPrior(), max_iter=200)
     value, gradient = negative_log_posterior(theta, D, y, KernelPrior())
     assert np.abs(gradient).max() < 1e-2
     others = theta + 0.3 * np.random.default_rng(0).standard_normal((20, 4))
@@ -104,21 +103,20 @@ def test_length_scales_tell_what_matters():
     rng = np.random.default_rng(0)
     X = rng.random((60, 2))
     y = np.sin(8 * X[:, 0])
-    theta = fit_kernel(group_distances(X, np.array([0, 1]), 2), y / y.std(), KernelPrior())
+    theta = fit_kernel([group_distances(X, np.array([0, 1]), 2)], [y / y.std()], KernelPrior())
     assert np.exp(theta[1]) > 3 * np.exp(theta[0])
 
 
 def test_tasks_share_a_kernel(data):
     X, y = data
     D = group_distances(X, GROUPS, 2)
-    alone = fit_kernel(D, y, KernelPrior())
+    alone = fit_kernel([D], [y], KernelPrior())
     # The prior counts once, however many tasks there are.
-    np.testing.assert_allclose(fit_kernel_of_tasks([D], [y], KernelPrior()), alone, atol=1e-3)
-    twice = fit_kernel_of_tasks([D, D], [y, y], KernelPrior())
+    twice = fit_kernel([D, D], [y, y], KernelPrior())
     assert np.abs(twice - alone).max() > 1e-3
-    reversed_ = fit_kernel_of_tasks([D, D[:, :6, :6]], [y, y[:6]], KernelPrior())
+    reversed_ = fit_kernel([D, D[:, :6, :6]], [y, y[:6]], KernelPrior())
     np.testing.assert_allclose(
-        fit_kernel_of_tasks([D[:, :6, :6], D], [y[:6], y], KernelPrior()), reversed_, atol=1e-6
+        fit_kernel([D[:, :6, :6], D], [y[:6], y], KernelPrior()), reversed_, atol=1e-6
     )
 
 
