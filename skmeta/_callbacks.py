@@ -55,18 +55,12 @@ def fit_task(context: Any, caller: Any, **data: Any) -> Iterator[FitTask]:
     try:
         yield task
     finally:
-        with _expect_overlap() if task.fitted else nullcontext():
+        with warnings.catch_warnings():
+            if task.fitted:  # Callbacks score the rows of the fit.
+                warnings.simplefilter("ignore", OverlapWarning)
             task.is_stopped = context.call_on_fit_task_end(
                 estimator=caller, reconstruction_attributes=task.fitted, **data
             )
-
-
-@contextmanager
-def _expect_overlap() -> Iterator[None]:
-    """Silence the warning of tasks that are used again: callbacks score the rows of the fit."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", OverlapWarning)
-        yield
 
 
 @contextmanager
@@ -77,6 +71,7 @@ def subtask(
     n_subtasks: int | None = 0,
     *,
     sequential: bool = True,
+    estimator: Any = None,
     **data: Any,
 ) -> Iterator[FitTask]:
     """Call the callbacks at the beginning and the end of a part of a task.
@@ -90,33 +85,8 @@ def subtask(
         The most parts that this part has itself; None: not known.
     sequential : bool, default=True
         Whether those come one after the other.
-    **data : dict
-        ``X``, ``y`` and ``metadata`` of the task.
-
-    Yields
-    ------
-    task : FitTask
-    """
-    context = parent and parent.subcontext(
-        task_name=name, max_subtasks=n_subtasks, sequential_subtasks=sequential
-    )
-    with fit_task(context, caller, **data) as task:
-        yield task
-
-
-@contextmanager
-def refit_task(
-    parent: Any, caller: Any, estimator: Any, name: str = "refit-with-best-params", **data: Any
-) -> Iterator[FitTask]:
-    """Call the callbacks when a part of an estimator is fitted, and pass them on to it.
-
-    Parameters
-    ----------
-    parent : callback context or None
-    caller : estimator
-    estimator : estimator
-        What is fitted.
-    name : str, default="refit-with-best-params"
+    estimator : estimator, default=None
+        What is fitted in this part; callbacks are passed on to it.
     **data : dict
         ``X``, ``y`` and ``metadata`` of the task.
 
@@ -127,9 +97,9 @@ def refit_task(
     if parent is None:
         yield FitTask(None)
         return
-    context = parent.subcontext(task_name=name)
-    with (
-        context.propagate_callback_context(estimator),
-        fit_task(context, caller, **data) as task,
-    ):
+    context = parent.subcontext(
+        task_name=name, max_subtasks=n_subtasks, sequential_subtasks=sequential
+    )
+    passed_on = context.propagate_callback_context(estimator) if estimator else nullcontext()
+    with passed_on, fit_task(context, caller, **data) as task:
         yield task

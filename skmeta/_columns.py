@@ -76,6 +76,18 @@ def labels_of(column: Any) -> list[Any]:
         ) from error
 
 
+def check_type(column: Any, had_categories: bool, when: str) -> None:
+    """Raise an error if a column with values has categories now, but had none, or vice versa."""
+    has = has_categories(column)
+    labels = labels_of(column) if has != had_categories else []
+    if labels:
+        was, now = (("numbers", "categories")[x] for x in (had_categories, has))
+        raise ValueError(
+            f"Column {column.name!r} had {was} {when}, but has {now} now: {quote_some(labels)}. "
+            "Give it the same type in both."
+        )
+
+
 def sorted_labels(column: Any) -> list[Any]:
     """Return the categories in their order."""
     if getattr(column.dtype, "ordered", False):
@@ -147,8 +159,7 @@ def take_column(X: Any, position: int) -> np.ndarray:
     if is_data_frame(X):
         column = frame_columns(X)[position]
         values = np.array(column.to_list(), dtype=object)
-        missing = np.array(column.is_null() if hasattr(column, "is_null") else column.isna(), bool)
-        values[missing] = None
+        values[_missing(column)] = None
         return values
     return np.asarray(X)[:, position]
 
@@ -275,13 +286,8 @@ class FrameEncoder:
             )
         parts: list[np.ndarray] = []
         for column, known in zip(columns, self.columns, strict=True):
-            has, had = has_categories(column), "categories" in known
-            if has != had and labels_of(column):
-                was, now = (("numbers", "categories")[x] for x in (had, has))
-                raise ValueError(
-                    f"Column {column.name!r} holds {was} in the prior's family, but {now} now: "
-                    f"{quote_some(labels_of(column))}. Give it the same type in both."
-                )
+            had = "categories" in known
+            check_type(column, had, "in the prior's family")
             parts += _indicators(column, known) if had else _filled(column, known)
         return np.column_stack(parts).astype(np.float64)
 

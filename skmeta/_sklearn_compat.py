@@ -36,38 +36,23 @@ except ImportError as error:
         "skmeta."
     ) from error
 
+# What is passed on as it is.
 __all__ = [
     "BaseSearchCV",
-    "CallbackSupport",
     "HasMethods",
     "Interval",
     "Parallel",
-    "ScorerParts",
     "StrOptions",
-    "callback_context",
     "check_method_params",
     "check_sample_weight",
     "clone_parametrized",
-    "cut_rounds",
     "delayed",
-    "fit_and_score",
     "fit_context",
-    "format_results",
     "get_feature_names",
-    "has_callbacks",
     "insert_error_scores",
-    "is_passthrough_scorer",
     "is_routing_enabled",
     "judge_failures",
-    "parameter_names",
-    "resolve_scorers",
-    "route_fit_params",
     "safe_indexing",
-    "scorer_parts",
-    "scorers_by_name",
-    "search_constraints",
-    "select_best_index",
-    "validate_params",
 ]
 
 # Callbacks came with 1.9.

@@ -142,9 +142,10 @@ def check_output(module: nn.Module, input_shape: tuple[int, ...]) -> None:
     BackboneError
         If the network fails on rows of that shape, or does not return one vector per row.
     """
+    dtype = next((p.dtype for p in module.parameters()), torch.float32)
     try:
         with torch.no_grad():
-            out = module(torch.zeros(2, *input_shape, dtype=_dtype(module)))
+            out = module(torch.zeros(2, *input_shape, dtype=dtype))
     except (RuntimeError, ValueError, IndexError) as error:
         raise BackboneError(
             f"The backbone does not fit rows of shape {tuple(input_shape)}: {error} "
@@ -156,7 +157,3 @@ def check_output(module: nn.Module, input_shape: tuple[int, ...]) -> None:
             "The backbone must map (n_samples, ...) to (n_samples, n_features), but for 2 rows "
             f"it returned {shape}. End it with torch.nn.Flatten()."
         )
-
-
-def _dtype(module: nn.Module) -> torch.dtype:
-    return next((p.dtype for p in module.parameters()), torch.float32)

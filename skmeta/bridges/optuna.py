@@ -172,7 +172,7 @@ class PriorSampler(BaseSampler):
         if not search_space:
             return {}
         with self._lock:
-            if self._session is None or not self._session.is_of(study, search_space):
+            if self._session is None or self._session.key != _identity(study, search_space):
                 rng = np.random.default_rng([self._seed, trial.number])
                 self._session = _Session.begin(study, search_space, self._names, self._prior, rng)
             return self._session.suggest(study)
@@ -244,10 +244,6 @@ class _Session:
         strategy = SearchStrategy(names.configurations(pool), prior, rng=rng)
         positions = {_key(params): i for i, params in enumerate(pool)}
         return cls(_identity(study, space), space, names, strategy, pool, rng, positions)
-
-    def is_of(self, study: Any, space: dict[str, Any]) -> bool:
-        """Return whether the session belongs to a study and search space."""
-        return self.key == _identity(study, space)
 
     def suggest(self, study: Any) -> dict[str, Any]:
         """Take note of finished trials, and return the next candidate."""

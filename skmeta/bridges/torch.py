@@ -1,6 +1,6 @@
 """A torch module that starts from a prior, for skorch, Lightning or a training loop."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -97,7 +97,8 @@ class PriorModule(nn.Module):
             for name, parameter in self.body.named_parameters():
                 parameter.copy_(torch.tensor(weights[name]))
                 parameter.requires_grad_(not freeze_body)
-        self.head = _make_head(prior, self._width(), n_outputs)
+            width = int(self.body.eval()(torch.zeros(1, *self.input_shape)).shape[1])
+        self.head = _make_head(prior, width, n_outputs)
         for name in ("x_mean", "x_scale", "y_mean", "y_scale"):
             value = torch.tensor(prior.tensors[f"scaler.{name}"], dtype=torch.float32)
             self.register_buffer(name, value)
@@ -154,7 +155,8 @@ class PriorModule(nn.Module):
     def _features(self, X: Tensor) -> Tensor:
         rows = X.to(self.x_mean.dtype).reshape(len(X), -1)
         rows = ((rows - self.x_mean) / self.x_scale).reshape(-1, *self.input_shape)
-        before = [(norm, norm.mean, norm.var) for norm in self._norms()]
+        norms = (part for part in self.body.modules() if isinstance(part, EpisodeBatchNorm))
+        before = [(norm, norm.mean, norm.var) for norm in norms]
         features: Tensor = self.body(rows)
         if self.training and before:
             # Episodes keep the statistics of their support set; batches are averaged.
@@ -164,13 +166,6 @@ class PriorModule(nn.Module):
                 norm.var = var.lerp(norm.var.detach(), share)
             self.n_batches += 1
         return features
-
-    @torch.no_grad()
-    def _width(self) -> int:
-        return int(self.body.eval()(torch.zeros(1, *self.input_shape)).shape[1])
-
-    def _norms(self) -> Iterator[EpisodeBatchNorm]:
-        return (part for part in self.body.modules() if isinstance(part, EpisodeBatchNorm))
 
 
 def _check(prior: MetaPrior) -> tuple[int, ...]:

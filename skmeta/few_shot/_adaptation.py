@@ -186,9 +186,6 @@ def predict(
         for start in range(0, len(X), size):
             part = X[start : start + size]
             arrays = compute(session, prepared, adapter.inputs(adapter.upload(part)))
-            if len(part) == len(X):
-                results = arrays
-                break
             if results is None:
                 # Filled in part by part: a list of parts would need their memory twice.
                 results = tuple(np.empty((len(X), *v.shape[1:]), v.dtype) for v in arrays)

@@ -114,8 +114,12 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
 
     # ------------------------------------------------------------------------------ fit
 
-    def _read_support(self, X: Any) -> tuple[np.ndarray, MetaPrior]:
+    def _read_support(self, X: Any, y: Any) -> tuple[np.ndarray, MetaPrior]:
         """Read the rows of a new task and the prior to start from."""
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
         shape, names = getattr(X, "shape", ()), get_feature_names(X)
         prior = resolve_prior(self.prior, self._kind)
         rows = self._read_rows(X, prior, reset=True)

@@ -8,12 +8,11 @@ import numpy as np
 
 from skmeta._columns import (
     check_no_times,
+    check_type,
     frame_columns,
     has_categories,
-    labels_of,
     sorted_labels,
 )
-from skmeta._validation import quote_some
 
 
 class CategoryCodes:
@@ -67,14 +66,8 @@ class CategoryCodes:
             )
         codes = {}
         for k, column in enumerate(columns):
-            had, has = k in self.codes, has_categories(column)
-            if has != had and labels_of(column):
-                was, now = (("numbers", "categories")[x] for x in (had, has))
-                raise ValueError(
-                    f"Column {column.name!r} had {was} at fit, but has {now} now: "
-                    f"{quote_some(labels_of(column))}. Give it the same type in both."
-                )
-            if had:
+            check_type(column, k in self.codes, "at fit")
+            if k in self.codes:
                 known = self.codes[k]
                 codes[k] = np.array([known.get(label, np.nan) for label in column])
         return _replace(X, codes) if codes else X

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from skmeta._sklearn_compat import parameter_names
 from skmeta._validation import quote_some
 from skmeta.exceptions import PriorError
 from skmeta.learners import LEARNERS
-from skmeta.learners._core import classes_in_common
 from skmeta.priors import MetaPrior
 
 
 def family_classes(prior: MetaPrior) -> np.ndarray | None:
-    """Return the classes that a prior's tasks have in common; None without any.
+    """Return the classes that a prior's tasks have in common, if it has parameters for each.
+
+    A new task may then lack some of them.
 
     Parameters
     ----------
@@ -23,9 +23,12 @@ def family_classes(prior: MetaPrior) -> np.ndarray | None:
     Returns
     -------
     ndarray of shape (n_classes,) or None
-        Their labels.
+        Their labels; None if a task may have any classes.
     """
-    return classes_in_common(prior, LEARNERS[prior.learner])
+    rows = prior.tensors.get(LEARNERS[prior.learner].class_tensor, ())
+    if prior.classes is None or len(rows) != len(prior.classes):
+        return None
+    return prior.classes
 
 
 def head_rows(prior: MetaPrior, labels: np.ndarray | None) -> list[int]:
@@ -56,16 +59,10 @@ def head_rows(prior: MetaPrior, labels: np.ndarray | None) -> list[int]:
     unknown = [label for label in labels.tolist() if label not in known]
     is_limited = not LEARNERS[prior.learner].takes_other_classes
     if unknown and is_limited and family_classes(prior) is not None:
-        has_head = "head_init" in parameter_names(LEARNERS[prior.learner])
-        advice = (
-            "Meta-train with head_init='shared', which takes any classes."
-            if has_head
-            else f"{prior.learner} learns tasks that share their classes: pass rows of these, "
-            "or use prior='tabular', which takes any classes."
-        )
         raise PriorError(
-            f"The prior's head knows the classes {quote_some(prior.classes)}, but y has "
-            f"{quote_some(unknown)}. {advice}"
+            f"{prior.learner} learned tasks that share the classes {quote_some(prior.classes)}, "
+            f"but y has {quote_some(unknown)}. Pass rows of these classes, or a prior that takes "
+            "any: prior='tabular', or one of a learner with head_init='shared'."
         )
     return [known.get(label, -1) for label in labels.tolist()]
 

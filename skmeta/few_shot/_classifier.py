@@ -204,11 +204,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         return self._weigh_classes()
 
     def _fit(self, X: Any, y: Any, classes: np.ndarray | None, sample_weight: Any) -> Self:
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None."
-            )
-        X, prior = self._read_support(X)
+        X, prior = self._read_support(X, y)
         y = column_or_1d(y, warn=True)
         if y.dtype.kind == "f":
             assert_all_finite(y, input_name="y")

@@ -111,11 +111,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         return self._fit(X, y, sample_weight)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None."
-            )
-        X, prior = self._read_support(X)
+        X, prior = self._read_support(X, y)
         self._fit_rows(X, _targets(X, y), sample_weight, prior)
         return self
 

@@ -175,9 +175,12 @@ class MetaPolicy(DocLink, BaseEstimator):
 
     def _session(self) -> tuple[PolicySession, State]:
         given = {"n_inner_steps": self.n_inner_steps, "inner_lr": self.inner_lr}
-        overrides = tuple((n, v) for n, v in given.items() if v is not None)
         return _session_of(
-            self.prior, self.device, self.precision, self.max_episode_steps, overrides
+            self.prior,
+            device=self.device,
+            precision=self.precision,
+            max_steps=self.max_episode_steps,
+            **{name: value for name, value in given.items() if value is not None},
         )
 
     def _reset(self, session: PolicySession, state: State) -> None:
@@ -282,18 +285,8 @@ class MetaPolicy(DocLink, BaseEstimator):
         return float(episodes.returns.mean())
 
 
-@lru_cache(maxsize=4)
-def _session_of(
-    prior: MetaPrior,
-    device: str | torch.device,
-    precision: str,
-    max_steps: int | None,
-    overrides: tuple[tuple[str, Any], ...],
-) -> tuple[PolicySession, State]:
-    """Session and state of a fitted policy, kept for the next step of an episode."""
-    return read_prior(
-        prior, device=device, precision=precision, max_steps=max_steps, **dict(overrides)
-    )
+# The session and state of a fitted policy, kept for the next step of an episode.
+_session_of = lru_cache(maxsize=4)(read_prior)
 
 
 class _OneEnv:

@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-from skmeta._validation import count
+from skmeta._validation import count, quote_some
 from skmeta.exceptions import PriorError
-
-_MAX_NAMES_SHOWN = 5
 
 
 def check_features(
@@ -41,19 +39,12 @@ def check_features(
     if expected is None or given is None or list(expected) == list(map(str, given)):
         return
     names = list(map(str, given))
-    lines = ["The feature names should match those that the prior was meta-trained on."]
     unseen = [name for name in names if name not in set(expected)]
     missing = [name for name in expected if name not in set(names)]
-    if unseen:
-        lines += ["Feature names unseen in meta-training:", *_listed(unseen)]
-    if missing:
-        lines += ["Feature names seen in meta-training, yet now missing:", *_listed(missing)]
-    if not unseen and not missing:
-        lines += ["Feature names must be in the same order as in meta-training."]
-    lines += ["Rename or reorder the columns of X, or give X without names."]
-    raise PriorError("\n".join(lines))
-
-
-def _listed(names: Sequence[str]) -> list[str]:
-    lines = [f"- {name}" for name in names[:_MAX_NAMES_SHOWN]]
-    return lines + ["- ..."] * (len(names) > _MAX_NAMES_SHOWN)
+    found = [f" {quote_some(unseen, 5)} were not there."] * bool(unseen)
+    found += [f" {quote_some(missing, 5)} are missing now."] * bool(missing)
+    raise PriorError(
+        "The feature names should match those that the prior was meta-trained on."
+        f"{''.join(found) or ' Their order differs.'} Rename or reorder the columns of X, or give "
+        "X without names."
+    )

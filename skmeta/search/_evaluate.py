@@ -238,16 +238,15 @@ class FoldEvaluator:
             **self._settings,
         }
 
-    def _cloned(self, task: dict[str, Any]) -> dict[str, Any]:
-        return {"estimator": clone(self._estimator), **task}
-
     def _run(
         self, tasks: list[dict[str, Any]]
     ) -> Generator[tuple[int, int, dict[str, Any]], None, None]:
         if not tasks:
             return
         # Each estimator is cloned when its fit is about to begin.
-        results = self._parallel(delayed(evaluate_fold)(self._cloned(task)) for task in tasks)
+        results = self._parallel(
+            delayed(evaluate_fold)({"estimator": clone(self._estimator), **task}) for task in tasks
+        )
         try:
             yield from results
         finally:

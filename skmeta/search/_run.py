@@ -19,7 +19,7 @@ from typing import Any
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from skmeta._callbacks import FitTask, fit_task, refit_task, subtask
+from skmeta._callbacks import FitTask, fit_task, subtask
 from skmeta._sklearn_compat import (
     callback_context,
     format_results,
@@ -377,7 +377,9 @@ def _refit_best(search: Any, arguments: Arguments, data: FitData, callbacks: Any
     best = clone(arguments.estimator).set_params(**clone(search.best_params_, safe=False))
     targets = () if data.y is None else (data.y,)
     search.best_estimator_ = best
-    with refit_task(callbacks, search, best, X=data.X, y=data.y, metadata=data.metadata):
+    task = "refit-with-best-params"
+    given = {"X": data.X, "y": data.y, "metadata": data.metadata}
+    with subtask(callbacks, search, task, estimator=best, **given):
         begun = time.time()
         best.fit(data.X, *targets, **data.fit_params)
         search.refit_time_ = time.time() - begun

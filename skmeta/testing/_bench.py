@@ -51,7 +51,7 @@ _SMALL: dict[str, Any] = {
 def small_clone(learner: MetaLearner, **changes: Any) -> MetaLearner:
     """Clone a learner with settings under which a fit takes a moment."""
     settings = dict(_SMALL)
-    if _is_made_of_cells(learner):
+    if str(read_settings(learner).backbone).endswith("cells"):
         settings |= {"backbone": "cells", "backbone_params": _CELLS}
     if hasattr(learner, "n_inner_steps"):
         settings["n_inner_steps"] = min(learner.n_inner_steps, 2)
@@ -64,10 +64,6 @@ def small_clone(learner: MetaLearner, **changes: Any) -> MetaLearner:
 def has_outer_loop(learner: MetaLearner) -> bool:
     """Whether a learner is meta-trained by iterations."""
     return read_settings(learner).n_iterations > 0
-
-
-def _is_made_of_cells(learner: MetaLearner) -> bool:
-    return str(read_settings(learner).backbone).endswith("cells")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The one outer loop, its settings, checkpoints and priors, for learners of all kinds."""
 
 from skmeta.training._checkpoint import load_checkpoint as load_checkpoint
-from skmeta.training._checkpoint import prepare_checkpoint as prepare_checkpoint
+from skmeta.training._checkpoint import resume_checkpoint as resume_checkpoint
 from skmeta.training._checkpoint import save_checkpoint as save_checkpoint
 from skmeta.training._deadline import shared_deadline as shared_deadline
 from skmeta.training._deadline import start_deadline as start_deadline

@@ -7,6 +7,7 @@ name of a tensor stands for each array.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,40 @@ def load_checkpoint(path: str | PathLike[str], fingerprint: str) -> dict[str, An
             f"{_ADVICE}"
         )
     return content
+
+
+def resume_checkpoint(
+    path: str | PathLike[str] | None, fingerprint: str, restore: Callable[[dict[str, Any]], None]
+) -> None:
+    """Go on from a checkpoint, if there is one.
+
+    Parameters
+    ----------
+    path : path or None
+        The file; None keeps no checkpoint.
+    fingerprint : str
+        Identifies the run.
+    restore : callable
+        Takes what was saved.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read or written, is damaged, or belongs to another run.
+    """
+    if path is None:
+        return
+    prepare_checkpoint(path)
+    saved = load_checkpoint(path, fingerprint)
+    if saved is None:
+        return
+    try:
+        restore(saved)
+    except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"checkpoint={os.fspath(path)!r} cannot be resumed: what it holds does not fit the run "
+            f"({error}). Delete the file to start anew."
+        ) from error
 
 
 def _read(path: Path) -> tuple[Any, dict[str, Any]]:

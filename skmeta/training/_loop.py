@@ -20,8 +20,8 @@ from skmeta._callbacks import FitTask, IterationTask
 from skmeta._progress import progress_bar
 from skmeta._torch_compat import LinAlgError
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import CheckpointError, CheckpointWarning, DivergenceWarning
-from skmeta.training._checkpoint import load_checkpoint, prepare_checkpoint, save_checkpoint
+from skmeta.exceptions import CheckpointWarning, DivergenceWarning
+from skmeta.training._checkpoint import resume_checkpoint, save_checkpoint
 from skmeta.training._deadline import Deadline, start_deadline
 
 State = dict[str, Tensor]
@@ -134,8 +134,12 @@ def meta_train(
         If the loss or the state is not finite; the best validated state is returned.
     """
     run = _Run(state, settings, rng, start_deadline())
-    run.resume()
-    score = partial(_validation_metrics, validate)
+    resume_checkpoint(settings.checkpoint, settings.fingerprint, run.restore)
+
+    def score(state: State) -> dict[str, float]:
+        metrics = validate(state) if validate else {}
+        return {f"validation_{name}": value for name, value in metrics.items()}
+
     if not run.n_iterations:
         run.record(score(run.state))
     began = time.perf_counter() - run.seconds
@@ -174,14 +178,6 @@ def meta_train(
         except (FloatingPointError, LinAlgError) as error:
             run.fall_back(error)
     return run.chosen, run.history
-
-
-def _validation_metrics(
-    validate: Callable[[State], dict[str, float]] | None, state: State
-) -> dict[str, float]:
-    if validate is None:
-        return {}
-    return {f"validation_{k}": v for k, v in validate(state).items()}
 
 
 class _Run:
@@ -234,13 +230,11 @@ class _Run:
             value.grad = gradient[name]
         if self.settings.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(list(self.state.values()), self.settings.clip_norm)
-        self.optimizer.param_groups[0]["lr"] = self.lr = self._lr(done)
+        self.lr = self.settings.lr * SCHEDULES[self.settings.schedule](done)
+        self.optimizer.param_groups[0]["lr"] = self.lr
         self.optimizer.step()
         self.iteration += 1
         return metrics
-
-    def _lr(self, done: float) -> float:
-        return self.settings.lr * SCHEDULES[self.settings.schedule](done)
 
     def is_at_end(self) -> bool:
         is_late = self.deadline is not None and self.deadline.is_over()
@@ -277,12 +271,6 @@ class _Run:
             )
         row = {"iteration": self.iteration} | metrics
         row |= {"meta_lr": self.lr, "seconds": self.seconds}
-        if self.history and self.history.keys() != row.keys():
-            raise CheckpointError(
-                f"checkpoint={os.fspath(self.settings.checkpoint or '')!r} cannot be resumed: its "
-                f"history has the columns {', '.join(self.history)}, but {', '.join(row)} are "
-                "recorded. Delete the file to start anew."
-            )
         for name, value in row.items():
             self.history.setdefault(name, []).append(value)
         score = metrics.get("validation_score")
@@ -324,23 +312,8 @@ class _Run:
         else:
             self.has_warned = False
 
-    def resume(self) -> None:
-        """Go on from the checkpoint, if there is one."""
-        if self.settings.checkpoint is None:
-            return
-        prepare_checkpoint(self.settings.checkpoint)
-        saved = load_checkpoint(self.settings.checkpoint, self.settings.fingerprint)
-        if saved is None:
-            return
-        try:
-            self._restore(saved)
-        except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
-            raise CheckpointError(
-                f"checkpoint={os.fspath(self.settings.checkpoint)!r} cannot be resumed: what it "
-                f"holds does not fit the run ({error}). Delete the file to start anew."
-            ) from error
-
-    def _restore(self, saved: dict[str, Any]) -> None:
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go on from what a checkpoint holds."""
         for name, value in self.state.items():
             value.copy_(saved["state"][name])
         best = saved["best"]

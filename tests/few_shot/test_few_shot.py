@@ -448,7 +448,7 @@ def test_advice_for_what_a_prior_does_not_know():
     groups, y = np.repeat(np.arange(8), 5), X[:, 0] > 0
     learner = HierarchicalLinear(effects="intercept").fit(X, y, groups=groups)
     clf = MetaFewShotClassifier(learner)
-    with pytest.raises(PriorError, match="pass rows of these, or use prior='tabular'"):
+    with pytest.raises(PriorError, match="Pass rows of these classes, or a prior"):
         clf.fit(X[:4], ["x", "y", "x", "y"])
     reg = MetaFewShotRegressor(drawn_prior(X)).fit(X[:6], X[:6, 0])
     with pytest.raises(PriorError, match=r"of ALPaCA, .*HierarchicalLinear"):

@@ -24,7 +24,6 @@ from skmeta.learners._core._inputs import frame_encoder as frame_encoder
 from skmeta.learners._core._options import TaskSampling as TaskSampling
 from skmeta.learners._core._options import read_settings as read_settings
 from skmeta.learners._core._options import task_type_parameter as task_type_parameter
-from skmeta.learners._core._prior_io import classes_in_common as classes_in_common
 from skmeta.learners._core._prior_io import read_prior as read_prior
 from skmeta.learners._core._prior_io import write_prior as write_prior
 from skmeta.learners._core._session import Session as Session

@@ -197,29 +197,6 @@ def _check_named(prior: MetaPrior, shape: tuple[int, ...]) -> None:
     check_backbone(str(prior.backbone), shape, dict(prior.backbone_params), prior.tensors)
 
 
-def classes_in_common(prior: MetaPrior, learner_class: type[Algorithm]) -> np.ndarray | None:
-    """Return the classes that all tasks of a prior have in common, if it has parameters for each.
-
-    A new task may then lack some of them.
-
-    Parameters
-    ----------
-    prior : MetaPrior
-        The prior.
-    learner_class : type
-        Its algorithm.
-
-    Returns
-    -------
-    ndarray or None
-        None if a task may have any classes.
-    """
-    rows = prior.tensors.get(learner_class.class_tensor, ())
-    if prior.classes is None or len(rows) != len(prior.classes):
-        return None
-    return prior.classes
-
-
 # Where meta-training starts: drawn values, or those of a prior.
 
 

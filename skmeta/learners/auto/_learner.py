@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from numbers import Integral, Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -13,7 +12,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta._callbacks import fit_task, refit_task
+from skmeta._callbacks import fit_task, subtask
 from skmeta._columns import FrameEncoder
 from skmeta._doc_link import DocLink
 from skmeta._optional import import_optional
@@ -259,7 +258,12 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
         context = callback_context(self, None)  # How many learners have time is not known.
         metadata = None if groups is None else {"groups": groups}
         with fit_task(context, self, X=X, y=y, metadata=metadata) as task:
-            is_beaten = self._fit(X, y, groups, partial(refit_task, context, self))
+            is_beaten = self._fit(
+                X,
+                y,
+                groups,
+                lambda learner, name: subtask(context, self, name, estimator=learner),
+            )
             task.fitted = dict  # All attributes are set.
         if is_beaten:
             warn_caller(self.summary_, BaselineWarning)

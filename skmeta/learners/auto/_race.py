@@ -84,10 +84,6 @@ RunTask = Callable[[MetaLearner, str], AbstractContextManager[Any]]
 """Opens the task that callbacks see of the fit of a learner, by its name."""
 
 
-def _no_task(learner: MetaLearner, name: str) -> AbstractContextManager[Any]:
-    return nullcontext()
-
-
 @dataclass(eq=False)
 class Race:
     """Learners, the tasks they are compared on, and the time they have.
@@ -121,7 +117,7 @@ class Race:
     seed: int
     device: str | torch.device
     report: Callable[[str, float | None], None]
-    run_task: RunTask = _no_task
+    run_task: RunTask = lambda learner, name: nullcontext()
     history: dict[str, list[object]] = field(default_factory=dict)
     # Seconds that a run takes beyond the limit of its training, by candidate; and these limits.
     _overhead: dict[str, float] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from skmeta.exceptions import CheckpointError
-from skmeta.training import load_checkpoint, prepare_checkpoint, save_checkpoint
+from skmeta.training import resume_checkpoint, save_checkpoint
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,25 +78,11 @@ class Store:
         self.runs: dict[str, Run] = {}
         self.spent = 0.0
         self._path, self._fingerprint = path, fingerprint
-        if path is None:
-            return
-        prepare_checkpoint(path)
-        saved = load_checkpoint(path, fingerprint)
-        if saved is not None:
-            self._restore(saved)
+        resume_checkpoint(path, fingerprint, self._restore)
 
     def _restore(self, saved: dict[str, Any]) -> None:
-        try:
-            self.runs = {key: Run(**fields) for key, fields in saved["runs"].items()}
-            self.spent = float(saved["spent"])
-            sound = all(isinstance(run.loss, np.ndarray) for run in self.runs.values())
-        except (AttributeError, KeyError, TypeError, ValueError):
-            sound = False
-        if not sound or not 0 <= self.spent < math.inf:
-            raise CheckpointError(
-                "The checkpoint cannot be resumed: what it holds is no race of learners. Delete "
-                "the file to start anew."
-            )
+        self.runs = {key: Run(**fields) for key, fields in saved["runs"].items()}
+        self.spent = float(saved["spent"])
 
     def add(self, key: str, run: Run, spent: float) -> None:
         """Keep a run, and write the checkpoint.

@@ -69,7 +69,9 @@ def learn_surfaces(
     n_groups = int(groups.max()) + 1 if len(groups) else 0
     prior = KernelPrior()
     if n_groups == 0 or not y:
-        return _nothing_learned(encoding, n_groups)
+        nothing = dict.fromkeys(("weights", "offsets", "noise", "uncertainty"), np.empty(0))
+        X_of_none = np.empty((0, encoding.n_columns))
+        return {"length_scales": np.ones(n_groups), "X": X_of_none, **nothing}
     theta = fit_kernel(*_kernel_sample(X, y, groups, n_groups), prior, max_iter=25)
     scales = np.exp(theta[:n_groups])
     # Files store single precision, so loaded and learned surfaces agree.
@@ -90,18 +92,6 @@ def learn_surfaces(
         "offsets": offsets,
         "noise": noise,
         "uncertainty": uncertainty,
-    }
-
-
-def _nothing_learned(encoding: Encoding, n_groups: int) -> dict[str, Any]:
-    empty = np.empty(0)
-    return {
-        "length_scales": np.ones(n_groups),
-        "X": np.empty((0, encoding.n_columns)),
-        "weights": empty,
-        "offsets": empty,
-        "noise": empty,
-        "uncertainty": empty,
     }
 
 
