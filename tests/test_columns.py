@@ -117,7 +117,7 @@ def test_what_does_not_fit_the_family_is_an_error():
     reg = MetaFewShotRegressor(prior).fit(frame[:5], y[:5])
     with pytest.raises(ValueError, match="Pass a data frame with the same columns"):
         reg.predict(np.zeros((2, 2)))
-    with pytest.raises(ValueError, match="'colour' holds categories in the prior's family, but nu"):
+    with pytest.raises(ValueError, match="'colour' had categories in the prior's family, but ha"):
         reg.predict(frame[:2].assign(colour=[1.0, 2.0]))
     numbers = HierarchicalLinear().fit(frame[["size"]], y, groups=groups).prior_
     with pytest.raises(ValueError, match="X holds strings"):

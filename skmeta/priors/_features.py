@@ -41,10 +41,10 @@ def check_features(
     names = list(map(str, given))
     unseen = [name for name in names if name not in set(expected)]
     missing = [name for name in expected if name not in set(names)]
-    found = [f" {quote_some(unseen, 5)} were not there."] * bool(unseen)
-    found += [f" {quote_some(missing, 5)} are missing now."] * bool(missing)
+    found = f" Unseen in meta-training: {quote_some(unseen, 5)}." if unseen else ""
+    found += f" Missing now: {quote_some(missing, 5)}." if missing else ""
     raise PriorError(
         "The feature names should match those that the prior was meta-trained on."
-        f"{''.join(found) or ' Their order differs.'} Rename or reorder the columns of X, or give "
+        f"{found or ' Their order differs.'} Rename or reorder the columns of X, or give "
         "X without names."
     )

@@ -461,8 +461,8 @@ def test_features_that_fit():
     ("n_features", "names", "match"),
     [
         (1, None, "X has 1 feature, but the prior was meta-trained on 3 features. Give data"),
-        (3, ["a", "b", "d"], r"(?s)unseen in meta-training:\n- d\n.*now missing:\n- c\nRename"),
-        (3, ["a", "c", "b"], "must be in the same order"),
+        (3, ["a", "b", "d"], r"Unseen in meta-training: 'd'\. Missing now: 'c'\. Rename"),
+        (3, ["a", "c", "b"], "Their order differs"),
     ],
 )
 def test_features_that_do_not_fit(n_features, names, match):
@@ -473,5 +473,5 @@ def test_features_that_do_not_fit(n_features, names, match):
 def test_long_lists_of_names_are_cut():
     names = [f"x{i}" for i in range(9)]
     prior = make_prior(n_features_in=9, feature_names_in=names)
-    with pytest.raises(PriorError, match=r"(?s)unseen.*- y4\n- \.\.\.\n.*- x4\n- \.\.\."):
+    with pytest.raises(PriorError, match=r"Unseen.*'y4' and 4 more.*'x4' and 4 more"):
         prior.check_features(9, [f"y{i}" for i in range(9)])
