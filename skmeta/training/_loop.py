@@ -241,7 +241,9 @@ class _Run:
         return is_late or self.iteration == self.n_iterations
 
     def goes_on(self) -> bool:
-        if self.iteration >= self.n_iterations or self.is_stale():
+        patience = self.settings.patience
+        is_stale = patience is not None and self.n_stale >= patience
+        if self.iteration >= self.n_iterations or is_stale:
             return False
         return self.iteration == 0 or self.deadline is None or not self.deadline.is_over()
 
@@ -258,9 +260,6 @@ class _Run:
             f"{error} The best validated state is kept, with the score {self.best_score:.4g}.",
             DivergenceWarning,
         )
-
-    def is_stale(self) -> bool:
-        return self.settings.patience is not None and self.n_stale >= self.settings.patience
 
     def record(self, metrics: dict[str, float]) -> None:
         broken = [n for n, v in self.state.items() if not bool(torch.isfinite(v).all())]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from numbers import Integral, Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -280,7 +281,7 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
         learners = self._candidates(design)
         store = Store(self.checkpoint, self._fingerprint(design) if self.checkpoint else "")
         clock = Clock(self.time_budget, clock.spent() + store.spent)
-        with self._progress() as report:
+        with _progress(bool(self.verbose)) as report:
             race = Race(design, learners, store, clock, seed, self.device, report, run_task)
             with one_thread_if_small(design.X.size):
                 losses = plain_losses(design)
@@ -346,9 +347,6 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
         settings = {name: value for name, value in params.items() if name not in machine}
         return fingerprint(self, design.X, design.y, design.groups, settings=settings)
 
-    def _progress(self) -> _Progress:
-        return _Progress(bool(self.verbose))
-
     def _refit(self, race: Race, results: Sequence[Result]) -> tuple[MetaLearner, Result]:
         """Train the chosen learner on all tasks; if that fails, the next one."""
         by_name = {candidate.name: candidate for candidate in race.candidates}
@@ -404,26 +402,20 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
         return self.best_learner_.score(X, y, groups)
 
 
-class _Progress:
+@contextmanager
+def _progress(is_shown: bool) -> Iterator[Callable[[str, float | None], None]]:
     """Progress, if it is wanted: one step for each run of a learner."""
+    least = np.inf
+    with progress_bar(None, "AutoLearner", "runs", shown=is_shown) as bar:
 
-    def __init__(self, is_shown: bool) -> None:
-        self._bar = progress_bar(None, "AutoLearner", "runs", shown=is_shown)
-        self._best = np.inf
+        def report(name: str, loss: float | None) -> None:
+            nonlocal least
+            least = least if loss is None else min(least, loss)
+            bar.set_postfix({"learner": name, "least loss": f"{least:.3g}"})
+            if loss is not None:
+                bar.update()
 
-    def __enter__(self) -> _Progress:
-        self._bar.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.__exit__(*error)
-
-    def __call__(self, name: str, loss: float | None) -> None:
-        if loss is not None:
-            self._best = min(self._best, loss)
-        self._bar.set_postfix({"learner": name, "least loss": f"{self._best:.3g}"})
-        if loss is not None:
-            self._bar.update()
+        yield report
 
 
 def _check_learners(given: Sequence[Any]) -> None:

@@ -43,11 +43,6 @@ TEMPERATURES = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
 _LOG_BOUNDS = (-5.0, 8.0)
 
 
-def has_mixed_model(state: Mapping[str, Tensor]) -> bool:
-    """Return whether a state holds a mixed-effects model."""
-    return _MODEL + "weight" in state
-
-
 def name_mixed_model(model: Mapping[str, Tensor], c: float, temperature: float) -> State:
     """Return a model, c and T under their names in a state."""
     named = {_MODEL + name: value for name, value in model.items()}
@@ -82,7 +77,7 @@ def condition(context: Context, state: Mapping[str, Tensor], rows: Rows) -> Stat
         Tensors that :func:`mix_classes` and :func:`mix_bins` need; none without a model, or if
         the task has a class that the model does not know.
     """
-    if not has_mixed_model(state):
+    if _MODEL + "weight" not in state:  # without a mixed-effects model
         return {}
     classes = context.classes if context.kind == "classification" else None
     if classes is not None and bool((classes < 0).any()):

@@ -89,7 +89,9 @@ class HistoryStore:
             except (SQLAlchemyError, sqlite3.Error) as error:
                 self._timed_out = time.monotonic() > deadline or attempt == _ATTEMPTS - 1
                 if self._timed_out or not _is_transient(error):
-                    raise self._translate(error) from self._cause(error)
+                    # An error that names a secret is not shown as the cause.
+                    cause = error if self._mask(str(error)) == str(error) else None
+                    raise translate(error, self.place, self._mask) from cause
                 time.sleep(0.05 * 4**attempt)
             else:
                 self._timed_out = False
@@ -116,13 +118,6 @@ class HistoryStore:
     def _timeout(self) -> float:
         """Return how long to wait for other processes, in seconds."""
         return _SHORT_BUSY_SECONDS if self._timed_out else BUSY_SECONDS
-
-    def _translate(self, error: Exception) -> SkmetaError:
-        return translate(error, self.place, self._mask)
-
-    def _cause(self, error: Exception) -> Exception | None:
-        """Return an error that may be shown as the cause of another, or None."""
-        return error if self._mask(str(error)) == str(error) else None
 
     def _mask(self, text: str) -> str:
         for secret in self._secrets:
