@@ -255,7 +255,7 @@ def test_learned_head_knows_its_classes():
     clf = MetaFewShotClassifier(learner.prior_, n_inner_steps=0)
     # No step is taken: the meaning of the labels comes from the earlier tasks alone.
     assert clf.fit(X[:4], ["well", "sick", "well", "sick"]).score(X, y) > 0.85
-    with pytest.raises(PriorError, match=r"knows the classes 'sick', 'well'.*has 'dead'"):
+    with pytest.raises(PriorError, match=r"share the classes 'sick', 'well'.*has 'dead'"):
         clf.fit(X[:2], ["dead", "well"])
     # Rows of one class are enough: the other is known from the earlier tasks.
     assert list(clf.fit(X[:3], ["well"] * 3).classes_) == ["sick", "well"]
