@@ -24,8 +24,8 @@ of the first half; ``real_loss`` in the records is that on development sets
 of the other half, to be compared with the row of no iterations::
 
     python benchmarks/make_table_priors.py classification --folder RUN --planned-hours 10 \\
-        --hours 3 --start benchmarks/results/tables-classification-first.skmeta --origins first \\
-        --real-share 0.6 --optimizer muon --lr 5e-4 --warm-up 100 --threads 1 \\
+        --hours 3 --start benchmarks/results/tables-classification-first-longer.skmeta \\
+        --origins first --real-share 0.6 --optimizer muon --lr 5e-4 --warm-up 100 --threads 1 \\
         --record RUN/record.json
     python benchmarks/make_table_priors.py regression --folder RUN --planned-hours 10 --hours 3 \\
         --start skmeta/priors/data/tables-regression.skmeta --origins first \\
