@@ -100,6 +100,8 @@ def subtask(
     context = parent.subcontext(
         task_name=name, max_subtasks=n_subtasks, sequential_subtasks=sequential
     )
-    passed_on = context.propagate_callback_context(estimator) if estimator else nullcontext()
+    passed_on = (
+        context.propagate_callback_context(estimator) if estimator is not None else nullcontext()
+    )
     with passed_on, fit_task(context, caller, **data) as task:
         yield task

@@ -54,7 +54,7 @@ def _prior(kind: str, n_features: int) -> MetaPrior:
 class PriorClassifier(MetaFewShotClassifier):
     """scikit-learn's checks come in many widths, and a prior has one."""
 
-    def _read_support(self, X):
+    def _read_support(self, X, y):
         rows = self._read_rows(X, self.prior, reset=True)
         return rows, _prior("classification", rows.shape[1])
 
@@ -62,7 +62,7 @@ class PriorClassifier(MetaFewShotClassifier):
 class PriorRegressor(MetaFewShotRegressor):
     """As above."""
 
-    def _read_support(self, X):
+    def _read_support(self, X, y):
         rows = self._read_rows(X, self.prior, reset=True)
         return rows, _prior("regression", rows.shape[1])
 
