@@ -57,7 +57,7 @@ def coefficients(model: GroupedModel, names: list[str]) -> Coefficients | None:
     names : list of str
         Names of the columns of the model.
     """
-    learner = model.linear_learner()
+    learner = model.learner_on_columns()
     if learner is None:
         return None
     known = model.ensemble.rows_of(LEARNER, model.known)

@@ -7,8 +7,8 @@
 * ``rows``: a population that has the predictions of ``both`` and the group as columns, cross-fitted
   over rows in place of groups. It has seen rows of the group, and predicts known groups only.
 
-``learner``, how groups differ in the columns alone, was no gain beside these. It can be taken in
-place of the mixture, and it gives the effects.
+``learner``, how groups differ in the columns alone, is not in the mixture. It can be taken in place
+of it, and it gives the effects.
 """
 
 from __future__ import annotations

@@ -255,7 +255,7 @@ class GroupedModel:
         losses[np.append(used, True)] = found.losses
         return found._replace(weights=weights / weights.sum(), losses=losses)
 
-    def linear_learner(self) -> GroupLearner | None:
+    def learner_on_columns(self) -> GroupLearner | None:
         """Return the learner on the columns, from the rows of fit; None without a learner.
 
         The mixture does not need it, so it is fitted when it is asked for.

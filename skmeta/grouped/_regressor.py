@@ -83,7 +83,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     Notes
     -----
     Predictions do not depend on the order of the rows, the names of the groups or the units of the
-    columns. Nothing is drawn at random.
+    columns. All draws are from a fixed seed.
 
     Examples
     --------

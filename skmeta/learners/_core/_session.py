@@ -79,23 +79,14 @@ class Session:
         ----------
         learner : Algorithm
             Settings of the algorithm.
-        module : torch.nn.Module
-            Maps (n_rows, *input_shape) to (n_rows, n_features).
-        input_shape : tuple of int
-            Shape of one row.
-        scaler : Scaler
-            Standardisation of features and targets.
+        module, input_shape, scaler, device, precision
+            As for :func:`~skmeta.backend.open_network`.
         kind : {"classification", "regression"}
             What the tasks are.
         head : {"none", "shared", "zeros", "prototype", "learned"}
             What a task's linear head starts from.
         classes : sequence of int of length n_outputs
             Row of each output in a learned head.
-        device : str or torch.device
-            Where to compute.
-        precision : {"float32", "float64", "bfloat16"}
-            Precision of the tensors; with ``"bfloat16"`` that of the network's products, and the
-            tensors have float32.
         own_precision : {"float32", "float64"}, optional
             Precision of a network that a learner has of its own; by default that of the tensors.
         test_time_augment : "auto", str, sequence of str or None, default="auto"
