@@ -1,9 +1,10 @@
 """Two priors for tables on the same draws of real sets that neither has seen.
 
     SKMETA_DATA=... python benchmarks/compare_table_priors.py regression
-    SKMETA_DATA=... python benchmarks/compare_table_priors.py classification FILE --before FILE
+    SKMETA_DATA=... python benchmarks/compare_table_priors.py classification
 
-By default the prior for regressions that ships is compared with the one it was trained from. Sets
+By default the prior for regressions that ships is compared with the one it was trained from, and
+the classifier of the first half of the origins, after 90 more minutes, with the one before. Sets
 are those of the second half of the origins, development and report sets, as these priors have seen
 the first. Sizes are known rows, of each class in a classification. Printed are the means of the
 measures, and the mean change with a 95% interval by a bootstrap over sets: of the error and the log
@@ -21,6 +22,11 @@ from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
 from skmeta.priors import load_table_prior
 
 RESULTS = Path(__file__).parent / "results"
+BEFORE = {
+    "regression": RESULTS / "tables-regression-synthetic.skmeta",
+    "classification": RESULTS / "tables-classification-first.skmeta",
+}
+LONGER = RESULTS / "tables-classification-first-longer.skmeta"
 # Draws of each size.
 DRAWS = {
     "regression": {10: 3, 20: 3, 50: 3, 150: 2, 400: 2},
@@ -54,14 +60,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kind", choices=DRAWS)
     parser.add_argument("prior", type=Path, nargs="?")
-    parser.add_argument(
-        "--before", type=Path, default=RESULTS / "tables-regression-synthetic.skmeta"
-    )
+    parser.add_argument("--before", type=Path)
     parser.add_argument("--sizes", type=int, nargs="*")
     options = parser.parse_args()
     kind = options.kind
-    prior = MetaPrior.load(options.prior) if options.prior else load_table_prior(kind)
-    priors = prior, MetaPrior.load(options.before)
+    if options.prior is None and kind == "regression":
+        prior = load_table_prior(kind)
+    else:
+        # The classifier that ships has seen both halves of the origins.
+        prior = MetaPrior.load(options.prior or LONGER)
+    priors = prior, MetaPrior.load(options.before or BEFORE[kind])
     names = [name for name in names_of(kind) if half_of(name) == "second"]
     for size in options.sizes or DRAWS[kind]:
         found = [[measure(kind, prior, name, size) for prior in priors] for name in names]
