@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.special import gammaln
 from tqdm import tqdm
 
@@ -212,6 +213,94 @@ def optuna_space(task: Task, encoding: Encoding) -> dict[str, Any]:
     return space
 
 
+def run_syne_tune(kind: str, table: str, task: Task, seed: int) -> list[int]:
+    """Rows nearest to what syne-tune 0.16 proposes, which knows scores of the other data sets."""
+    from syne_tune.optimizer.schedulers.transfer_learning.quantile_based import (
+        quantile_based_searcher as quantile,
+    )
+    from syne_tune.optimizer.schedulers.transfer_learning.transfer_learning_task_evaluation import (
+        TransferLearningTaskEvaluations as Evaluations,
+    )
+    from syne_tune.optimizer.schedulers.transfer_learning.zero_shot import ZeroShotTransfer
+
+    tasks = load_table(table)
+    every = [c for t in tasks for c in t.configurations]
+    encoding = Encoding.from_configurations(every)
+    space = syne_tune_space(every, encoding)
+
+    def past(t: Task, configurations: Sequence[dict[str, Any]], scores: np.ndarray) -> Evaluations:
+        rows = [{name: as_text(c[name]) for name in space} for c in configurations]
+        losses = -scores.reshape(-1, 1, 1, 1)
+        return Evaluations(space, pd.DataFrame(rows), ["loss"], losses)
+
+    others = [(i, t) for i, t in enumerate(tasks) if t.name != task.name]
+    if kind == "syne-tune-zero-shot":
+        at = next(i for i, t in enumerate(tasks) if t.name == task.name)
+        scores = {i: interpolated(table)[i][at] for i, _ in others}
+        evaluations = {t.name: past(t, task.configurations, scores[i]) for i, t in others}
+        scheduler = ZeroShotTransfer(
+            space, "loss", evaluations, sort_transfer_learning_evaluations=False, random_seed=seed
+        )
+        propose = scheduler.get_config  # `suggest` draws at random.
+    else:
+        evaluations = {t.name: past(t, t.configurations, t.scores) for _, t in others}
+        propose = quantile.QuantileBasedSurrogateSearcher(
+            space, evaluations, random_seed=seed
+        ).suggest
+    values = {name: {as_text(c[name]): c[name] for c in every} for name in space}
+    X = encoding.transform(task.configurations)
+    rows: list[int] = []
+    while len(rows) < min(N_EVALUATIONS, len(task.scores)):
+        proposed = propose()
+        if proposed is None:  # It has proposed all of its candidates.
+            break
+        params = {name: values[name].get(value, value) for name, value in proposed.items()}
+        params = task.configurations[0] | params  # Those that are constant are not proposed.
+        distance = ((X - encoding.transform([params], encoding.parameters)) ** 2).sum(1)
+        distance[rows] = np.inf
+        rows.append(int(distance.argmin()))
+    return rows
+
+
+@cache
+def interpolated(table: str) -> list[list[np.ndarray]]:
+    """Scores of each data set at the configurations of each, by boosted trees as in syne-tune.
+
+    Its own imputation draws other configurations for each data set, and fails in version 0.16.
+    """
+    import xgboost
+
+    tasks = load_table(table)
+    encoding = Encoding.from_configurations([c for t in tasks for c in t.configurations])
+    X = [encoding.transform(t.configurations) for t in tasks]
+    models = [xgboost.XGBRegressor().fit(x, t.scores) for x, t in zip(X, tasks, strict=True)]
+    return [[model.predict(x) for x in X] for model in models]
+
+
+def as_text(value: Any) -> Any:
+    """syne-tune's categories are texts."""
+    return str(value) if isinstance(value, bool | str) or value is None else value
+
+
+def syne_tune_space(configurations: Sequence[dict[str, Any]], encoding: Encoding) -> dict[str, Any]:
+    from syne_tune import config_space
+
+    logs = {d["name"]: d["log"] for d in encoding.to_json()}
+    space: dict[str, Any] = {}
+    for name in encoding.parameters:
+        values = {as_text(c[name]) for c in configurations}
+        if len(values) == 1:
+            continue
+        if any(isinstance(v, str) for v in values):
+            space[name] = config_space.choice(sorted(map(str, values)))
+            continue
+        kind = ("log" if logs[name] else "") + (
+            "randint" if all(isinstance(v, int) for v in values) else "uniform"
+        )
+        space[name] = getattr(config_space, kind)(min(values), max(values))
+    return space
+
+
 METHODS: dict[str, tuple[Callable[[str, str, Task, int], list[int]], int]] = {
     "learned": (run_ours, 1),
     "relearned": (run_ours, 1),
@@ -220,12 +309,14 @@ METHODS: dict[str, tuple[Callable[[str, str, Task, int], list[int]], int]] = {
     "shuffled": (run_ours, 1),
     "optuna-tpe": (run_optuna, 1),
     "optuna-gp": (run_optuna, 1),
+    "syne-tune-zero-shot": (run_syne_tune, 1),
+    "syne-tune-quantile": (run_syne_tune, 1),
 }
 
 
 def has_space(method: str, table: str) -> bool:
-    """Optuna's samplers have no conditional space in this form."""
-    return not (method.startswith("optuna") and table == "oboe")
+    """The samplers of others have no conditional space in this form."""
+    return not (method.startswith(("optuna", "syne-tune")) and table == "oboe")
 
 
 def regrets(task: Task, rows: Sequence[int]) -> np.ndarray:
