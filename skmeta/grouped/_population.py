@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble import (
+    ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits
@@ -20,6 +24,10 @@ from skmeta._sklearn_compat import Parallel, cut_rounds, delayed
 _ROUNDS = (20, 40, 80, 160, 320)
 # More are fitted if the best number of rounds is more than this share of them.
 _LATE = 0.75
+# Extremely randomised trees, for tables of no more rows. Chosen on development tables of
+# benchmarks/grouped.py, which have fewer.
+_RANDOMISED = {"n_estimators": 50, "min_samples_leaf": 3, "max_features": 0.5, "random_state": 0}
+_MOST_RANDOMISED = 10_000
 # Fewer rounds are better unless more have a loss that is lower by this share.
 _LEAST_GAIN = 1e-3
 # Probabilities are not below this before their logarithms are taken.
@@ -144,7 +152,8 @@ def fit_population(
     ----------
     estimator : estimator or "auto"
         A regressor or classifier. ``"auto"`` is gradient-boosted trees. Their number of rounds has
-        the least loss on the rows that the models have not seen.
+        the least loss on the rows that the models have not seen. In a regression of up to 10,000
+        rows it is the mean of these and of extremely randomised trees, unless there is a refit.
     X : ndarray of shape (n, d)
         Standardised columns; NaN is a missing value.
     y, weight : ndarray of shape (n,)
@@ -176,11 +185,14 @@ def fit_population(
     if len(parts) == 1:
         parts = [np.arange(len(X))]
     fit = _Fit(rows, y, weight, labels, n_jobs, report)
-    models = (
-        _boosted(fit, folds, parts, categories)
-        if is_auto
-        else fit.each([estimator] * len(parts), parts)
-    )
+    if is_auto:
+        models = _boosted(fit, folds, parts, categories)
+        if labels is None and not refit and len(y) <= _MOST_RANDOMISED:
+            # Averaged with extremely randomised trees (Geurts et al., 2006).
+            randomised = fit.each([ExtraTreesRegressor(**_RANDOMISED)] * len(parts), parts)
+            models = [_Mean(both) for both in zip(models, randomised, strict=True)]
+    else:
+        models = fit.each([estimator] * len(parts), parts)
     population = Population(models, labels, bool(is_filled))
     unseen = population.predict(X, folds)
     if refit:
@@ -278,3 +290,14 @@ def _boosted(
         if not isinstance(model, DummyClassifier):
             cut_rounds(model.set_params(max_iter=best), best)
     return found
+
+
+class _Mean:
+    """The mean of fitted regressors."""
+
+    def __init__(self, models: Sequence[Any]) -> None:
+        self.models = models
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Predict rows (n, d)."""
+        return np.asarray(np.mean([model.predict(X) for model in self.models], axis=0))

@@ -34,7 +34,8 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         Learns what all groups share, from the other columns. It is fitted once for each fold of
         groups, and a known group is predicted by the model that has not seen it. ``"auto"`` is
         :class:`~sklearn.ensemble.HistGradientBoostingRegressor`, with the number of rounds that is
-        best on groups held out.
+        best on groups held out. Up to 10,000 rows, it is averaged with
+        :class:`~sklearn.ensemble.ExtraTreesRegressor`.
     learner : "auto" or MetaLearner, default="auto"
         Learns how groups differ: any learner of :mod:`skmeta.learners` that takes groups.
         ``"auto"`` is :class:`~skmeta.learners.HierarchicalLinear`.
