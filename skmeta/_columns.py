@@ -250,7 +250,7 @@ class FrameEncoder:
                 columns.append(_learn_categories(column))
                 is_needed = True
                 continue
-            values = _numbers(column)
+            values = numbers_of(column)
             missing = np.isnan(values)
             fill = None if allow_nan else 0.0 if missing.all() else float(np.nanmedian(values))
             has_indicator = bool(missing.any()) and not allow_nan
@@ -258,13 +258,15 @@ class FrameEncoder:
             is_needed = is_needed or has_indicator
         return cls(columns) if is_needed else None
 
-    def encode(self, X: Any) -> np.ndarray:
+    def encode(self, X: Any, when: str = "in the prior's family") -> np.ndarray:
         """Encode rows.
 
         Parameters
         ----------
         X : data frame of shape (n_samples, n_features)
             Rows with the columns of the family, in their order.
+        when : str, default="in the prior's family"
+            Where these columns were learned, for errors.
 
         Returns
         -------
@@ -287,7 +289,7 @@ class FrameEncoder:
         parts: list[np.ndarray] = []
         for column, known in zip(columns, self.columns, strict=True):
             had = "categories" in known
-            check_type(column, had, "in the prior's family")
+            check_type(column, had, when)
             parts += _indicators(column, known) if had else _filled(column, known)
         return np.column_stack(parts).astype(np.float64)
 
@@ -327,13 +329,24 @@ def _indicators(column: Any, known: Mapping[str, Any]) -> list[np.ndarray]:
     return [part.astype(float) for part in parts]
 
 
-def _numbers(column: Any) -> np.ndarray:
-    known = zip(_missing(column), column.to_numpy(), strict=True)
+def numbers_of(column: Any) -> np.ndarray:
+    """Return a column of numbers; a missing one is NaN.
+
+    Raises
+    ------
+    ValueError
+        If the column holds times.
+    """
+    check_no_times(column)
+    values = column.to_numpy()
+    if values.dtype.kind in "biuf":
+        return np.asarray(values, dtype=np.float64)
+    known = zip(_missing(column), values, strict=True)
     return np.asarray([np.nan if m else v for m, v in known], dtype=np.float64)
 
 
 def _filled(column: Any, known: Mapping[str, Any]) -> list[np.ndarray]:
-    values = _numbers(column)
+    values = numbers_of(column)
     missing = np.isnan(values)
     if known["fill"] is None:
         return [values]

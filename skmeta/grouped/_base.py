@@ -7,14 +7,21 @@ from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmeta._columns import is_data_frame, resolve_columns, take_column, times_of
 from skmeta._doc_link import DocLink
 from skmeta._progress import progress_bar
 from skmeta._sklearn_compat import HasMethods, Interval, StrOptions, check_sample_weight
-from skmeta._validation import check_rows, quote, quote_some, suggest, suggest_parameters
+from skmeta._validation import (
+    check_rows,
+    count,
+    quote,
+    quote_some,
+    suggest,
+    suggest_parameters,
+)
 from skmeta._warnings import warn_caller
 from skmeta.backend import one_thread_if_small
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
@@ -29,7 +36,7 @@ from skmeta.grouped._effects import (
 )
 from skmeta.grouped._ensemble import LEARNER, MEMBERS
 from skmeta.grouped._model import GroupedModel, Predictions, Settings
-from skmeta.learners import HierarchicalLinear
+from skmeta.learners import AutoLearner, HierarchicalLinear, MetaLearner
 
 # With fewer groups, differences between groups cannot be learned well.
 _FEW_GROUPS = 10
@@ -43,7 +50,7 @@ class BaseGrouped(DocLink, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "groups": [str, Integral, list, tuple, None],
         "population": [StrOptions({"auto"}), HasMethods(["fit", "predict"])],
-        "learner": [StrOptions({"auto"}), HasMethods(["fit"])],
+        "learner": [StrOptions({"auto"}), MetaLearner, AutoLearner],
         "combine": [StrOptions({"auto", LEARNER, *MEMBERS})],
         "unknown_groups": [StrOptions({"predict", "error"})],
         "order": [str, Integral, None],
@@ -86,6 +93,12 @@ class BaseGrouped(DocLink, BaseEstimator):
 
     def _fit_table(self, X: Any, y: np.ndarray, sample_weight: Any, n_classes: int) -> None:
         """Fit to rows that were checked; y are targets or class codes."""
+        is_other, own = (is_regressor, "classifier") if n_classes else (is_classifier, "regressor")
+        if not isinstance(self.population, str) and is_other(self.population):
+            raise ValueError(
+                f"The population of {type(self).__name__} must be a {own}, got "
+                f"{type(self.population).__name__}. Pass one, or 'auto'."
+            )
         weight = self._weight(sample_weight, X)
         factors = self._labels_of(X)
         times = None if self.order is None else times_of(X, self.order)
@@ -93,10 +106,9 @@ class BaseGrouped(DocLink, BaseEstimator):
             _check_groups(*_codes(labels), y, self._group_name(position))
         self._features = FeatureColumns(X, [*self._group_positions, *self._order_position])
         numbers = self._features.encode(X)
-        # Whole weights repeat rows; others weight them.
-        is_whole = (weight == np.floor(weight)).all() and weight.sum() <= _MOST_REPEATED * len(X)
-        used = np.repeat(np.arange(len(X)), weight.astype(int)) if is_whole else weight.nonzero()[0]
-        weight = np.ones(len(X)) if is_whole else weight
+        used, weight = _used(weight)
+        self._weight_unit = float(weight.mean())
+        weight = weight / self._weight_unit
         # Groups without a weight are unknown.
         found = [_codes([labels[k] for k in used]) for labels in factors]
         names, codes = [n for n, _ in found], np.column_stack([c for _, c in found])
@@ -107,14 +119,14 @@ class BaseGrouped(DocLink, BaseEstimator):
             settings = self._settings()._replace(report=bar.update)
             if len(factors) > 1:
                 self.model_: Any = CrossedModel(settings, n_classes)
-                _check_whole(is_whole)
+                _check_whole(weight)
                 check_factors(codes, self._names_of_factors())
                 given = self.model_.fit(numbers[used], y[used], codes)
                 names = [[n[k] for k in g.tolist()] for n, g in zip(names, given, strict=True)]
             else:
                 self.model_ = GroupedModel(settings, n_classes)
                 at = None if times is None else times[used]
-                args = (numbers[used], y[used], weight[used], codes[:, 0], at)
+                args = (numbers[used], y[used], weight, codes[:, 0], at)
                 order = self.model_.fit(*args)
                 names = [[names[0][k] for k in order.groups.tolist()]]
         self.model_.settings = self._settings()
@@ -135,7 +147,12 @@ class BaseGrouped(DocLink, BaseEstimator):
         if not is_data_frame(X) and (self.groups is None or _is_numeric(X)):
             X = check_rows(self, X, reset=reset, allow_nan=True)
         else:
-            X = X if is_data_frame(X) else np.asarray(X)
+            given, X = X, X if is_data_frame(X) else np.asarray(X)
+            if len(np.shape(X)) != 2:
+                raise ValueError(
+                    "X must be a data frame or an array of rows and columns, got "
+                    f"{type(given).__name__}. Convert it."
+                )
             validate_data(self, X, reset=reset, skip_check_array=True)
             if not len(X):
                 raise ValueError(
@@ -247,15 +264,17 @@ class BaseGrouped(DocLink, BaseEstimator):
 
     def _add_rows(self, X: Any, y: np.ndarray, sample_weight: Any) -> None:
         factors, known = self._labels_of(X), [dict(codes) for codes in self._codes]
+        used, weight = _used(self._weight(sample_weight, X))
+        weight = weight if (weight == 1).all() else weight / self._weight_unit
+        numbers, y = self._features.encode(X)[used], y[used]
         codes = np.column_stack(
             [
-                [of_factor.setdefault(label, len(of_factor)) for label in labels]
+                [of_factor.setdefault(labels[k], len(of_factor)) for k in used]
                 for labels, of_factor in zip(factors, known, strict=True)
             ]
         )
-        weight, numbers = self._weight(sample_weight, X), self._features.encode(X)
         if isinstance(self.model_, CrossedModel):
-            _check_whole(bool((weight == 1).all()))
+            _check_whole(weight)
             self.model_ = self.model_.add(numbers, y, codes)
         else:
             model = copy.copy(self.model_)
@@ -271,6 +290,8 @@ class BaseGrouped(DocLink, BaseEstimator):
         codes = np.full((len(factors[0]), len(factors)), -1)
         for f, labels in enumerate(factors if self._group_positions else []):
             codes[:, f] = [self._codes[f].get(label, -1) for label in labels]
+            if (codes[:, f] < 0).all():
+                self._check_type(labels[0], next(iter(self._codes[f])), self._group_name(f))
         several = isinstance(self.model_, CrossedModel)
         codes = self.model_.within_parents(codes) if several else codes
         for f, labels in enumerate(factors if self._group_positions else []):
@@ -280,6 +301,14 @@ class BaseGrouped(DocLink, BaseEstimator):
             found: Predictions = self.model_.predict(numbers, codes if several else codes[:, 0])
         return found
 
+    def _check_type(self, label: Any, known: Any, column: str) -> None:
+        if type(label) is not type(known):
+            warn_caller(
+                f"No row has a group that fit has seen. Column {column} holds labels such as "
+                f"{label!r} now, and had some such as {known!r} at fit. Give it the same type.",
+                UnusedDataWarning,
+            )
+
     def _check_unknown(self, labels: list[Any], codes: np.ndarray, known: list[Any]) -> None:
         if self.unknown_groups != "error" or (codes >= 0).all():
             return
@@ -287,16 +316,26 @@ class BaseGrouped(DocLink, BaseEstimator):
         unknown = list(dict.fromkeys(labels[k] for k in np.flatnonzero(codes < 0)))
         hint = suggest(labels[row], [g for g in known if isinstance(g, str)])
         raise ValueError(
-            f"{len(unknown)} groups have no known rows: {quote_some(unknown)} (row {row} is the "
-            f"first).{hint} Pass rows of them to partial_fit, or set unknown_groups='predict'."
+            f"{count(len(unknown), 'groups')} without known rows: {quote_some(unknown)} (row {row} "
+            f"is the first).{hint} Pass rows of them to partial_fit, or set "
+            "unknown_groups='predict'."
         )
 
 
-def _check_whole(is_whole: bool) -> None:
-    if not is_whole:
+def _used(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows with a weight, and their weights: whole weights repeat rows instead."""
+    if (weight == np.floor(weight)).all() and weight.sum() <= _MOST_REPEATED * len(weight):
+        used = np.repeat(np.arange(len(weight)), weight.astype(int))
+        return used, np.ones(len(used))
+    used = np.flatnonzero(weight)
+    return used, weight[used]
+
+
+def _check_whole(weight: np.ndarray) -> None:
+    if (weight != 1).any():
         raise ValueError(
-            "With several columns of groups, sample_weight must be small whole numbers at fit, and "
-            "1 at partial_fit. Repeat rows, or name one column of groups."
+            "With several columns of groups, sample_weight must be small whole numbers. Repeat "
+            "rows, or name one column of groups."
         )
 
 

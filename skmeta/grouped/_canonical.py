@@ -14,7 +14,7 @@ import numpy as np
 # Standardised values are rounded to this many decimals. Other units change later ones.
 _DECIMALS = 10
 # A column whose standard deviation is below this share of its largest value is constant.
-_CONSTANT = 1e-9
+_CONSTANT = 1e-12
 
 
 class Standardiser(NamedTuple):

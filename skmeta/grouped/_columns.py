@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from skmeta._columns import FrameEncoder, frame_columns, is_data_frame
+from skmeta._columns import (
+    FrameEncoder,
+    check_no_times,
+    frame_columns,
+    is_data_frame,
+    numbers_of,
+)
 from skmeta._sklearn_compat import get_feature_names
 from skmeta._validation import quote_some
 
@@ -41,7 +47,8 @@ def group_labels(values: np.ndarray, name: str) -> np.ndarray:
             if not label.is_integer():
                 raise ValueError(
                     f"Group column {name} holds numbers with fractions, such as {label!r} in row "
-                    f"{k}, but groups are labels. Name another column, or convert it to strings."
+                    f"{k}, but groups are labels. Name another column, convert it to strings, or "
+                    "keep it out of a scaler."
                 )
             labels[k] = int(label)
     return labels
@@ -79,7 +86,7 @@ class FeatureColumns:
         if not self.positions:
             return np.zeros((len(part), 1))
         if self.encoder is not None:
-            found = self.encoder.encode(part)
+            found = self.encoder.encode(part, "at fit")
         else:
             found = _as_numbers(part)
         if np.isinf(found).any():
@@ -102,10 +109,11 @@ class FeatureColumns:
 
 
 def _as_numbers(part: Any) -> np.ndarray:
+    for column in frame_columns(part):
+        check_no_times(column)
     try:
         if is_data_frame(part):
-            values = [np.asarray(c.to_numpy(), dtype=np.float64) for c in frame_columns(part)]
-            return np.column_stack(values)
+            return np.column_stack([numbers_of(column) for column in frame_columns(part)])
         return np.asarray(part, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(

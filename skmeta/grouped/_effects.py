@@ -104,7 +104,7 @@ def _columns(model: GroupedModel, names: list[str]) -> tuple[list[str], np.ndarr
 
 def summarise(model: GroupedModel, shared: Coefficients | None) -> str:
     """Return in words whether groups matter, and what predicts them best."""
-    n_groups, n_rows = model.n_groups, len(model.known.y)
+    n_groups, n_rows = int(model.known.codes.max()) + 1, len(model.known.y)
     what = "Log loss" if model.n_classes else "Squared error, as a share of the variance of y,"
     if model.ensemble.members == (POPULATION,):
         text = "the population alone" if n_groups > 1 else "one group, so the population alone"
@@ -112,9 +112,10 @@ def summarise(model: GroupedModel, shared: Coefficients | None) -> str:
     lines = [f"{n_rows} rows of {n_groups} groups."]
     last = model.known_levels[-1]
     if model.ensemble.members[0] == POPULATION:
-        less = 1 - last.losses[-1] / last.losses[0]
+        less = 1 - last.losses[-1] / last.losses[0] if last.losses[0] > 0 else 0.0
         verdict = "The group matters" if less > 0.02 else "The group matters little"
-        lines[0] += f" {verdict}: for known groups the loss is {less:.0%} less than without it."
+        change = f"{abs(less):.0%} {'less' if less >= 0 else 'more'}"
+        lines[0] += f" {verdict}: for known groups the loss is {change} than without it."
     if shared is not None and shared.std is not None:
         between = shared.std[-1, 0] ** 2
         total = float(model.of_targets.scale) ** 2
@@ -172,7 +173,10 @@ def as_frame(
     for j in range(n_outputs):
         of = "" if n_outputs == 1 or labels is None else f" ({labels[j]})"
         for k, name in enumerate(found.names):
-            columns[f"{name}{of}"] = found.mean[order, k, j]
+            label = f"{name}{of}"
+            while label in columns:
+                label += " (column)"
+            columns[label] = found.mean[order, k, j]
             if found.std is not None:
-                columns[f"{name}{of} std"] = found.std[order, k]
+                columns[f"{label} std"] = found.std[order, k]
     return pandas.DataFrame(columns, index=pandas.Index(["shared", *groups], name="group"))

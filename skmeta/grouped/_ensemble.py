@@ -30,8 +30,9 @@ LEARNER = "learner"
 _N_PARTS = 5
 # Trees of known groups have the group as a category, if there are no more of them.
 _MOST_CATEGORIES = 250
-# Least standard deviation, in units of that of the targets.
-_LEAST_STD = 1e-9
+# Least standard deviation: this in units of that of the targets, and this share of the root mean
+# square of all. A group with equal targets would pass for one without noise.
+_LEAST_STD, _LEAST_SHARE = 1e-9, 0.1
 
 
 class Ensemble:
@@ -57,6 +58,7 @@ class Ensemble:
         self.learners: dict[str, GroupLearner] = {}
         self.trees: dict[str, Population] = {}
         self.ratios: dict[str, float] = {}
+        self.least_std = _LEAST_STD
         self.has_category = False
 
     def fit_learners(self, learner: Any, table: Table) -> Ensemble:
@@ -112,16 +114,20 @@ class Ensemble:
         ndarray of shape (n,) or (n, n_classes)
             Predictions of ``rows`` by models that have not seen the row.
         """
-        names = [name for name in (TREES, ROWS) if name in self.members]
         unseen = table.shared
-        if not names:
+        if not self.learners:
             return unseen
+        names = [name for name in (TREES, ROWS) if name in self.members]
+        base = BOTH if BOTH in self.learners else LEARNER
         parts = deal_rows(table.codes, _N_PARTS)
         mean, std = np.empty(table.shared.shape), np.empty(len(table.y))
         for part in range(int(parts.max()) + 1):
             query = np.flatnonzero(parts == part)
             known, at = table.take(np.flatnonzero(parts != part)), table.take(query)
-            mean[query], std[query] = self._learned(BOTH, known, at)
+            mean[query], std[query] = self._learned(base, known, at)
+        typical = float(np.sqrt(np.average(std**2, weights=table.weight)))
+        self.least_std = max(_LEAST_SHARE * typical, _LEAST_STD)
+        std = np.maximum(std, self.least_std)
         labels = np.arange(self.n_classes) if self.n_classes else None
         n_groups = int(table.codes.max()) + 1
         self.has_category = isinstance(population, str) and n_groups <= _MOST_CATEGORIES
@@ -144,8 +150,9 @@ class Ensemble:
             unseen = mean + unseen if adds else unseen
             self.ratios[name] = 1.0
             if not self.n_classes:
-                squares = ((table.y - unseen) / std) ** 2
-                self.ratios[name] = float(np.sqrt(np.average(squares, weights=table.weight)))
+                errors = np.average((table.y - unseen) ** 2, weights=table.weight)
+                expected = np.average(std**2, weights=table.weight)
+                self.ratios[name] = float(np.sqrt(errors / expected))
         return unseen
 
     def share_trees(self, other: Ensemble) -> None:
@@ -157,6 +164,7 @@ class Ensemble:
             The ensemble, with its trees.
         """
         self.trees, self.ratios, self.has_category = other.trees, other.ratios, other.has_category
+        self.least_std = other.least_std
 
     def predict(
         self, known: Table, at: Table, folds: np.ndarray, weights: np.ndarray | None = None
@@ -215,7 +223,7 @@ class Ensemble:
         found = self.learners[name].predict(self.rows_of(name, known), codes_of_known, Z, position)
         if found.std is None:
             return found.mean, np.zeros(len(position))
-        return found.mean, np.maximum(found.std, _LEAST_STD)
+        return found.mean, np.maximum(found.std, self.least_std)
 
     def rows_of(self, name: str, table: Table) -> Rows:
         """Return the rows of a table with the columns of a learner."""

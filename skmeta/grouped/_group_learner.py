@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from skmeta.backend import State
 from skmeta.exceptions import SkmetaWarning
+from skmeta.grouped._population import with_all_classes
 from skmeta.learners import HierarchicalLinear
 from skmeta.learners._core import LEARNERS, Session, read_prior
 from skmeta.priors import MetaPrior
@@ -44,10 +45,12 @@ class GroupLearner:
         What a learner has learned.
     n_classes : int
         Number of classes; 0 for a regression.
+    present : ndarray of int64
+        Classes that the learner has seen. Others are improbable.
     """
 
-    def __init__(self, prior: MetaPrior, n_classes: int) -> None:
-        self.prior, self.n_classes = prior, n_classes
+    def __init__(self, prior: MetaPrior, n_classes: int, present: np.ndarray) -> None:
+        self.prior, self.n_classes, self.present = prior, n_classes, present
         self._opened: tuple[Session, State] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -81,8 +84,10 @@ class GroupLearner:
         with warnings.catch_warnings():
             # What is better, or too small, is found out on groups that are held out.
             warnings.simplefilter("ignore", SkmetaWarning)
-            learner.fit(rows.Z, rows.y, groups=codes)
-        return cls(learner.prior_, n_classes)
+            present = np.unique(rows.y).astype(np.int64) if n_classes else np.arange(0)
+            y = np.searchsorted(present, rows.y) if n_classes else rows.y
+            learner.fit(rows.Z, y, groups=codes)
+        return cls(learner.prior_, n_classes, present)
 
     def predict(
         self, known: Rows, codes_of_known: np.ndarray, Z: np.ndarray, codes: np.ndarray
@@ -126,15 +131,20 @@ class GroupLearner:
         """
         session, state = self._session()
         n_groups = int(max(codes.max(), codes_of_known.max(initial=0))) + 1
+        if len(self.present) < self.n_classes:
+            seen = np.flatnonzero(np.isin(known.y, self.present))
+            known, codes_of_known = known.take(seen), codes_of_known[seen]
         if not isinstance(session.learner, HierarchicalLinear):
             known, codes_of_known = _with_empty_rows(known, codes_of_known, n_groups)
-        y = known.y.astype(np.int64) if self.n_classes else known.y
+        y = np.searchsorted(self.present, known.y) if self.n_classes else known.y
         adapter = session.adapter
         with torch.no_grad():
             support = adapter.rows(adapter.upload(known.Z), y, known.weight)
             adapted = session.adapt_groups(state, support, adapter.upload(codes_of_known), n_groups)
             x = adapter.inputs(adapter.upload(Z))
             outputs = self._finite(self._outputs(session, adapted, x, adapter.upload(codes)))
+        if len(self.present) < self.n_classes:
+            outputs = Outputs(with_all_classes(outputs.mean, self.present, self.n_classes), None)
         if "groups.log_weight" not in adapted or self.n_classes:
             return outputs, None
         variances = adapted["groups.log_weight"].exp() @ adapted["groups.noise"] ** 2
@@ -147,7 +157,7 @@ class GroupLearner:
         if not is_wrong.any():
             return outputs
         # Targets are standardised.
-        instead = 1 / self.n_classes if self.n_classes else 0.0
+        instead = 1 / len(self.present) if self.n_classes else 0.0
         std = None if outputs.std is None else np.where(is_wrong, 1.0, outputs.std)
         return Outputs(np.where(is_wrong, instead, outputs.mean), std)
 
@@ -177,7 +187,7 @@ class GroupLearner:
             self._opened = read_prior(
                 self.prior,
                 LEARNERS[self.prior.learner],
-                classes=range(self.n_classes or 1),
+                classes=range(len(self.present) or 1),
                 device="cpu",
                 precision="float64",
                 input_shape=(self.n_columns,),

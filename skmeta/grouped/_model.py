@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skmeta.exceptions import EpisodeError
 from skmeta.grouped._canonical import (
     Order,
     Standardiser,
@@ -156,13 +157,11 @@ class GroupedModel:
         columns = varying(fill(X))
         if not len(columns):
             columns = np.array([0])  # A learner needs a column.
-        members: tuple[str, ...] = (settings.combine,)
-        if settings.combine == "auto":
-            members = MEMBERS
+        members = MEMBERS if settings.combine == "auto" else (settings.combine,)
         if self.n_groups == 1:
             members = (POPULATION,)
 
-        def ensemble() -> Ensemble:
+        def ensemble(members: tuple[str, ...] = members) -> Ensemble:
             return Ensemble(members, self.n_classes, spread, columns)
 
         self.ensemble = ensemble()
@@ -171,11 +170,17 @@ class GroupedModel:
         self._unseen = self.ensemble.fit_trees(
             settings.population, self.known, row_folds, settings.n_jobs, settings.report
         )
-        if members == (POPULATION,):
+        if members != (POPULATION,):
+            self._find_levels(ensemble, times)
+        if not self.levels:
+            if members not in (MEMBERS, (POPULATION,)):
+                raise EpisodeError(
+                    "No group can be held out, as too few others have two rows of several classes "
+                    f"or targets. Set combine='population', got {settings.combine!r}."
+                )
+            self.ensemble = ensemble((POPULATION,))
             self.levels = [self._level(shared[None], np.full((1, len(y)), spread), self.known, 0.0)]
             self.known_levels = self.levels
-        else:
-            self._find_levels(ensemble, times)
         return order
 
     def _deal(self, codes: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -199,6 +204,8 @@ class GroupedModel:
         for fold in range(n_held_out):
             kept = some(np.flatnonzero(self.folds != fold), _MOST_OTHERS)
             others = table.take(np.flatnonzero(np.isin(table.codes, kept)))
+            if not _can_learn(others, self.n_classes):
+                continue
             members = ensemble().fit_learners(self.settings.learner, others)
             members.share_trees(self.ensemble)
             groups = some(np.flatnonzero(self.folds == fold), _MOST_GROUPS)
@@ -309,3 +316,9 @@ class GroupedModel:
     def _table(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray) -> Table:
         X = self.of_columns(X)
         return Table(X, self.population.predict(X, folds_of(self.folds, codes)), y, weight, codes)
+
+
+def _can_learn(table: Table, n_classes: int) -> bool:
+    """Return whether a learner can learn how groups differ."""
+    has_pair = bool(np.bincount(table.codes).max() > 1)
+    return has_pair and (not n_classes or len(np.unique(table.y)) > 1)

@@ -118,10 +118,13 @@ def outputs_of(model: Any, X: np.ndarray, labels: np.ndarray | None) -> np.ndarr
 
 
 def _of_all_classes(proba: np.ndarray, model: Any, labels: np.ndarray) -> np.ndarray:
-    """Return probabilities (n, c) of all classes from those of the model's."""
-    found = np.full((len(proba), len(labels)), LEAST_PROBABILITY / 10)
-    known = np.searchsorted(labels, model.classes_)
-    found[:, known] = np.maximum(proba, LEAST_PROBABILITY / 10)
+    return with_all_classes(proba, np.searchsorted(labels, model.classes_), len(labels))
+
+
+def with_all_classes(proba: np.ndarray, present: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return probabilities (n, n_classes) from those of the classes that are present."""
+    found = np.full((len(proba), n_classes), LEAST_PROBABILITY / 10)
+    found[:, present] = np.maximum(proba, LEAST_PROBABILITY / 10)
     return np.asarray(found / found.sum(1, keepdims=True))
 
 

@@ -28,6 +28,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         Name or position of the column of ``X`` that holds the groups: strings or whole numbers.
         Several columns may be nested (districts, schools) or crossed (users, items): each of their
         groups has an effect on the intercept, and all are estimated together, as ``"both"`` says.
+        The first with enough groups gives the folds of the population.
         Nested groups need names that are unique in the table. None takes all rows for one group,
         and uses the population alone.
     population : "auto" or regressor, default="auto"
@@ -113,8 +114,9 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights as numbers of repetitions. If some are not whole numbers, what the learner
-            learns of the differences between groups counts each row once.
+            Weights as numbers of repetitions. If some are not whole numbers, they are divided by
+            their mean, and what the learner learns of the differences between groups counts each
+            row once.
 
         Returns
         -------
@@ -152,7 +154,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights.
+            Weights, in the units of those of ``fit``.
 
         Returns
         -------

@@ -83,7 +83,7 @@ class GroupEffectsDisplay:
             Fitted.
         effect : str, default="intercept"
             A column of its ``effects_``: the intercept, or the slope of a column.
-        column : str or None, default=None
+        column : str, int or None, default=None
             Column of groups whose effects are drawn, if the estimator has several. None draws the
             first.
         ax : matplotlib Axes or None, default=None
@@ -103,11 +103,13 @@ class GroupEffectsDisplay:
         """
         frame = estimator.effects_
         columns = frame.index.unique(0) if frame.index.nlevels > 1 else [estimator.groups]
-        column = columns[0] if column is None else column
-        if column not in columns:
+        # A list of one column is that column; effects_ names columns by strings.
+        known = [str(of[0] if isinstance(of, (list, tuple)) else of) for of in columns]
+        column = known[0] if column is None else str(column)
+        if column not in known:
             raise ValueError(
-                f"There is no column of groups {column!r}.{suggest(column, columns)} Name one of "
-                f"{', '.join(map(repr, columns))}."
+                f"There is no column of groups {column!r}.{suggest(column, known)} Name one of "
+                f"{', '.join(map(repr, known))}."
             )
         frame = frame.loc[column] if frame.index.nlevels > 1 else frame
         if effect not in frame.columns:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -218,6 +218,77 @@ def test_other_weights_count(table):
     assert abs(model.predict(rows_of("g3")) - model.predict(rows_of("g3", x=-1.0)) - 1.0) < 0.5
 
 
+def test_fractional_weights_are_relative(table):
+    model = GroupedRegressor("school", **QUICK).fit(table.X, table.y)
+    weighted = GroupedRegressor("school", **QUICK)
+    weighted.fit(table.X, table.y, np.full(len(table.y), 1 / len(table.y)))
+    np.testing.assert_allclose(weighted.predict(table.X), model.predict(table.X), rtol=1e-8)
+
+
+def test_rows_without_weight_are_not_known(regressor):
+    some, all_rows = copy.deepcopy(regressor), copy.deepcopy(regressor)
+    some.partial_fit(rows_of("new", 2), [3.0, 3.1])
+    all_rows.partial_fit(
+        rows_of("new", 9), [3.0, 3.1] + 7 * [50.0], sample_weight=[1] * 2 + [0] * 7
+    )
+    assert all_rows.effects_.loc["new", "rows"] == 2
+    assert all_rows.predict(rows_of("new")) == some.predict(rows_of("new"))
+
+
+def test_groups_with_equal_targets_do_not_widen_the_others():
+    # A learner takes a shop without a sale for one without noise.
+    rng = np.random.default_rng(0)
+    shop, x = np.repeat(np.arange(40), 10), rng.normal(size=400)
+    y = rng.poisson(np.exp(0.5 * x - 1 + 1.2 * rng.normal(size=40)[shop])).astype(float)
+    X = pd.DataFrame({"shop": shop, "x": x})
+    assert (pd.Series(y).groupby(shop).max() == 0).any()
+    mean, std = GroupedRegressor("shop").fit(X, y).predict(X, return_std=True)
+    error = np.sqrt(np.mean((mean - y) ** 2))
+    assert 0.3 < np.median(std) / error < 1.5
+    assert std.min() > 0.05 * error
+    assert std.max() < 6 * y.std()
+
+
+@pytest.mark.parametrize("kind", [GroupedRegressor, GroupedClassifier])
+def test_one_group_with_rows_among_groups_of_one_row(kind):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"g": ["big"] * 40 + [f"s{k}" for k in range(40)], "x": rng.normal(size=80)})
+    y = X["x"] + rng.normal(size=80)
+    y = y if kind is GroupedRegressor else y > 0
+    model = kind("g").fit(X, y)
+    alone = kind("g", combine="population").fit(X, y)
+    np.testing.assert_allclose(model.predict(X), alone.predict(X))
+    with pytest.raises(EpisodeError, match="Set combine='population', got 'both'"):
+        kind("g", combine="both").fit(X, y)
+
+
+@pytest.mark.parametrize("rare", ["a", "z"])
+def test_a_class_of_one_group_is_predicted_there(rare):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"g": np.repeat(np.arange(16), 10), "x": rng.normal(size=160)})
+    y = np.where(X["g"] < 1, rare, np.where(X["x"] > 0, "m", "n"))
+    model = GroupedClassifier("g", population=LogisticRegression(), combine="both", n_folds=2).fit(
+        X, y
+    )
+    proba = model.predict_proba(X)
+    np.testing.assert_allclose(proba.sum(1), 1.0)
+    assert (model.predict(X)[y != rare] == y[y != rare]).mean() > 0.95
+    at = list(model.classes_).index(rare)
+    assert proba[y == rare, at].mean() > 3 * proba[y != rare, at].mean()
+    assert np.isfinite(model.effects_.to_numpy()).all()
+
+
+def test_names_of_effects_are_not_taken_twice(table):
+    X = table.X.assign(
+        rows=table.X["x"], intercept=0.5 * table.X["x"] + np.arange(len(table.y)) % 3
+    )
+    X["x std"] = np.arange(len(table.y)) % 5
+    effects = GroupedRegressor("school", **QUICK).fit(X, table.y).effects_
+    assert effects.columns.is_unique
+    assert (effects["rows"].iloc[1:] == 10).all()
+    assert {"rows (column)", "intercept (column)", "x std (column) std"} <= set(effects.columns)
+
+
 # -------------------------------------------------------------------------------- scikit-learn
 
 
@@ -360,7 +431,7 @@ def test_a_missing_group_names_its_rows(table):
 
 def test_unknown_groups_can_be_refused(table):
     model = GroupedRegressor("school", unknown_groups="error", **QUICK).fit(table.X, table.y)
-    with pytest.raises(ValueError, match="1 groups have no known rows: 'g33'"):
+    with pytest.raises(ValueError, match="1 group without known rows: 'g33'"):
         model.predict(rows_of("g33"))
     assert np.isfinite(model.partial_fit(rows_of("g33"), [1.0]).predict(rows_of("g33")))
 
@@ -394,6 +465,42 @@ def test_infinite_values_name_their_row(table):
         GroupedRegressor("school").fit(
             table.X.assign(x=[*[0.0] * 5, np.inf, *[0.0] * 234]), table.y
         )
+
+
+def test_columns_of_another_type_are_refused_at_predict(regressor, table):
+    plain = GroupedRegressor("school", **QUICK).fit(table.X[["school", "x"]], table.y)
+    with pytest.raises(ValueError, match="'x' holds times"):
+        plain.predict(table.X[["school", "x"]].assign(x=pd.Timestamp("2020-01-01")))
+    with pytest.raises(ValueError, match="had categories at fit, but has numbers"):
+        regressor.predict(table.X.assign(colour=1.0))
+    with pytest.warns(UnusedDataWarning, match="labels such as 3 now, and had some such as 'g"):
+        plain.predict(table.X[["school", "x"]].assign(school=3))
+
+
+def test_missing_values_of_nullable_columns(table):
+    X = table.X[["school"]].assign(b=pd.array([True, None] * 120, dtype="boolean"))
+    expected = table.X[["school"]].assign(b=[1.0, np.nan] * 120)
+    np.testing.assert_array_equal(
+        GroupedRegressor("school", **QUICK).fit(X, table.y).predict(X),
+        GroupedRegressor("school", **QUICK).fit(expected, table.y).predict(expected),
+    )
+
+
+def test_population_and_table_must_be_of_the_right_kind(table):
+    with pytest.raises(ValueError, match="must be a classifier, got Ridge"):
+        GroupedClassifier("school", population=Ridge()).fit(table.X, table.y > 0)
+    with pytest.raises(ValueError, match=r"must be a data frame or an array.*got Series"):
+        GroupedRegressor("school").fit(table.X["school"], table.y)
+
+
+def test_constant_targets_and_useless_groups_are_put_in_words(table):
+    constant = GroupedRegressor("school", **QUICK | {"combine": "auto"}).fit(table.X, np.ones(240))
+    assert "nan" not in constant.summary_
+    chance = np.random.default_rng(0).normal(size=240)
+    summary = GroupedRegressor("school").fit(table.X, chance).summary_
+    assert "-" not in summary.split("\n")[0]
+    model = copy.deepcopy(constant).partial_fit(rows_of("new"), [1.0])
+    assert model.summary_.startswith("241 rows of 25 groups")
 
 
 @pytest.mark.parametrize("kind", [GroupedRegressor, GroupedClassifier])
