@@ -21,10 +21,10 @@ drawn. Measured are the squared error, divided by that of the mean of the drawn 
 the 90% interval holds the target.
 
 Peers have scikit-learn's defaults, on scaled features where needed, and medians for missing
-values; probabilities of SVC come from sigmoid calibration. EvoForest-Tab is a peer where the
-package ``evoforest-tab`` is installed. All methods see the same draws. Printed
-is the mean over sets of the mean over draws, the mean rank, and the difference between the prior
-and each peer with a 95% interval from a bootstrap over sets.
+values; probabilities of SVC come from sigmoid calibration. EvoForest-Tab and the tuned defaults of
+pytabkit are peers where the packages ``evoforest-tab`` and ``pytabkit`` are installed. All methods
+see the same draws. Printed is the mean over sets of the mean over draws, the mean rank, and the
+difference between the prior and each peer with a 95% interval from a bootstrap over sets.
 
 Every second set is for development: choices between methods were made on it. The others are for
 reports; ``--sets report`` takes these only.
@@ -61,6 +61,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -154,18 +155,15 @@ IMBALANCED: dict[str, Callable[[], BaseEstimator]] = {
 }
 
 
-class EvoForest:
-    """EvoForest-Tab with its defaults, after means for missing values."""
+class Imputed:
+    """An estimator that takes no missing values, after means for them."""
 
-    def __init__(self, kind: str) -> None:
-        import evoforest_tab
+    def __init__(self, estimator: BaseEstimator) -> None:
+        self.imputer, self.estimator = SimpleImputer(keep_empty_features=True), estimator
+        if hasattr(estimator, "predict_proba"):
+            self.predict_proba = lambda X: estimator.predict_proba(self.imputer.transform(X))
 
-        self.imputer = SimpleImputer(keep_empty_features=True)
-        self.estimator = getattr(evoforest_tab, f"EvoForestTab{kind}")()
-        if kind == "Classifier":
-            self.predict_proba = lambda X: self.estimator.predict_proba(self.imputer.transform(X))
-
-    def fit(self, X: np.ndarray, y: np.ndarray) -> "EvoForest":
+    def fit(self, X: np.ndarray, y: np.ndarray) -> "Imputed":
         """Fit."""
         self.estimator.fit(self.imputer.fit_transform(X), y)
         return self
@@ -175,9 +173,19 @@ class EvoForest:
         return self.estimator.predict(self.imputer.transform(X))
 
 
-if find_spec("evoforest_tab"):
-    PEERS["classification"]["evoforest"] = partial(EvoForest, "Classifier")
-    PEERS["regression"]["evoforest"] = partial(EvoForest, "Regressor")
+def of_package(package: str, name: str, **settings: object) -> Imputed:
+    """An estimator of a package that is not always there."""
+    return Imputed(getattr(import_module(package), name)(**settings))
+
+
+PYTABKIT = ("RealMLP_TD", "TabM_D", "CatBoost_TD", "LGBM_TD")
+for _kind, _class in (("classification", "Classifier"), ("regression", "Regressor")):
+    if find_spec("evoforest_tab"):
+        PEERS[_kind]["evoforest"] = partial(of_package, "evoforest_tab", f"EvoForestTab{_class}")
+    if find_spec("pytabkit"):
+        for _name in PYTABKIT:
+            _settings = {"device": "cpu", "random_state": 0, "n_threads": 1}
+            PEERS[_kind][_name] = partial(of_package, "pytabkit", f"{_name}_{_class}", **_settings)
 
 
 def tuned(estimator: BaseEstimator, space: dict) -> BaseEstimator:
