@@ -233,8 +233,11 @@ def mixed_lm(case: Case) -> Prediction | None:
     design, scale = sm.add_constant(X[:, keep], has_constant="add"), y.std()
     # Columns that are linear combinations of others have no estimate.
     _, pivots = _independent(design)
-    fitted = sm.MixedLM(y / scale, design[:, pivots], groups).fit(reml=True)
-    effects = {g: float(v.iloc[0]) for g, v in fitted.random_effects.items()}
+    try:
+        fitted = sm.MixedLM(y / scale, design[:, pivots], groups).fit(reml=True)
+        effects = {g: float(v.iloc[0]) for g, v in fitted.random_effects.items()}
+    except (np.linalg.LinAlgError, ValueError):  # A variance of 0 makes its matrices singular.
+        return None
     fixed = sm.add_constant(at[:, keep], has_constant="add")[:, pivots] @ fitted.fe_params
     return Prediction(scale * (fixed + np.array([effects.get(g, 0.0) for g in at_groups])))
 
@@ -449,11 +452,13 @@ def run(cell: tuple[str, int, str]) -> dict[str, Any] | None:
     return line | ({"covered": covered} if covered else {})
 
 
-def read(path: Path = RESULTS) -> pd.DataFrame:
-    """Return one row for each table, method and regime: means over the splits."""
+def read(path: Path = RESULTS, splits: int = 1) -> pd.DataFrame:
+    """Return one row for each table, method and regime that has all splits: means over them."""
     rows = []
     for line in read_lines(path):
         name, seed, method = line["cell"]
+        if seed >= splits:
+            continue
         for regime, value in line["error"].items():
             covered = line.get("covered", {}).get(regime, np.nan)
             rows.append(
@@ -461,7 +466,8 @@ def read(path: Path = RESULTS) -> pd.DataFrame:
             )
     columns = ["task", "table", "seed", "method", "regime", "error", "seconds", "covered"]
     found = pd.DataFrame(rows, columns=columns)
-    cells = found.groupby(["task", "table", "method", "regime"], as_index=False)
+    cells = found.groupby(["task", "table", "method", "regime"])
+    cells = cells.filter(lambda of_cell: len(of_cell) == splits).groupby(cells.keys, as_index=False)
     return cells.mean(numeric_only=True)
 
 
@@ -501,7 +507,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     if arguments.summary:
-        summarise(read(arguments.results))
+        summarise(read(arguments.results, arguments.splits))
         return
     names = arguments.sets or table_names()
     if arguments.development:
