@@ -68,6 +68,8 @@ class MetaSGD(GradientLearner):
         support: Rows,
         start: State | None = None,
     ) -> Point:
+        if start is not None:
+            start = {n: v for n, v in start.items() if not n.startswith("rate.")}
         point = super()._start_point(context, state, support, start)
         rates = {n: state[f"rate.{n}"] for n in point.fast}
         if context.head == "learned":

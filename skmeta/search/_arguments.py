@@ -29,6 +29,7 @@ from skmeta.search.space import (
     expand_choices,
     is_estimator,
     kept_params,
+    only_chooses_parts,
     target_scale,
 )
 
@@ -136,7 +137,8 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
         check_early_stopping(search.early_stopping, estimator, space)
         estimator = limit_rounds(estimator, space)
     is_default_space = search.param_distributions is None and search.param_grid is None
-    as_given = space.as_given(estimator, even_outside=is_default_space)
+    is_default = is_default_space or only_chooses_parts(search.param_distributions)
+    as_given = space.as_given(estimator, even_outside=is_default)
     start = [_complete(space, estimator, k, one) for k, one in enumerate(search.start or ())]
     # If every candidate will be evaluated, they are in GridSearchCV's order.
     walks_grid = search.n_iter == "all" or (n_iter == space.size and not _may_leave_out(search))
@@ -191,7 +193,7 @@ def _complete(
     space: SearchSpace, estimator: Any, position: int, given: Mapping[str, Any]
 ) -> Candidate:
     """Return one candidate of ``start``."""
-    if not isinstance(given, Mapping) or not given:
+    if not isinstance(given, Mapping):
         raise TypeError(
             f"start[{position}] must be a dict of parameters, got {given!r}. Pass a list such as "
             '[{"C": 10.0}].'

@@ -91,10 +91,10 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
         groups stay together if ``fit`` is given ``groups``. Of a splitter, the last split of the
         training rows is used. Rows that score the candidate are never used. The refit is on all
         rows, with the median number of rounds over the folds. For LightGBM, XGBoost, CatBoost
-        (extra ``boosting``), and scikit-learn's HistGradientBoosting and GradientBoosting, alone or
-        as the last step of a pipeline; other estimators of a choice are fitted on all rows of the
-        fold. A fit has at most the estimator's number of rounds, or 1,000 if that is the default
-        of its class. It stops after as many rounds without improvement as the estimator says
+        (extra ``boosting``), and scikit-learn's HistGradientBoosting, alone or as the last step of
+        a pipeline; other estimators of a choice are fitted on all rows of the fold. A fit has at
+        most the estimator's number of rounds, or 1,000 if that is the default of its class. It
+        stops after as many rounds without improvement as the estimator says
         (``early_stopping_rounds``, ``n_iter_no_change``, ``od_wait``), or 20. The number of rounds
         is not searched, unless the given space has it: its values are limits then.
     time_budget : float, default=None

@@ -228,6 +228,15 @@ def test_what_the_adaptation_left_alone_is_not_stored_again():
     assert {n for n in prior.tensors if n.startswith("body.")} <= set(clf.adapted_)
 
 
+def test_partial_fit_with_step_sizes_of_each_weight():
+    X, y, _ = make_sinusoid_tasks(n_tasks=1, random_state=0)
+    prior = MetaSGD(random_state=0, inner_lr=0.02).initial_prior(X, kind="regression")
+    reg = MetaFewShotRegressor(prior).partial_fit(X[:5], y[:5])
+    twice = MetaFewShotRegressor(prior).partial_fit(X[:5], y[:5]).partial_fit(X[:5], y[:5])
+    loss = np.mean((reg.predict(X[:5]) - y[:5]) ** 2)
+    assert np.mean((twice.predict(X[:5]) - y[:5]) ** 2) < 0.99 * loss
+
+
 def test_partial_fit_goes_on_from_the_adapted_weights():
     X, y = load_iris(return_X_y=True)
     prior = iris_prior("zeros").replace(feature_names_in=None)

@@ -35,6 +35,11 @@ def test_the_scores_are_learned_from(iris, counted):
     assert found.best_params_["quality"] == pytest.approx(0.3, abs=0.05)
 
 
+def test_an_empty_dict_is_the_estimator_as_it_is(iris):
+    found = make(SVC(C=2.5, gamma=0.7), start=[{}], n_iter=2).fit(*iris)
+    assert found.cv_results_["params"][0] == {"C": 2.5, "gamma": 0.7}
+
+
 def test_a_value_outside_of_the_space_is_tried(iris):
     found = make(SVC(), start=[{"C": 1e5, "gamma": "scale"}], n_iter=3).fit(*iris)
     assert found.cv_results_["params"][0] == {"C": 1e5, "gamma": "scale"}
@@ -105,7 +110,6 @@ def test_workers_of_a_shared_search_try_them_once(iris, counted, path):
     [
         ([{"c": 1.0}], SearchSpaceError, r"start\[0\] does not fit .* are \['C', 'gamma'\]"),
         ([{"C": 1.0}, {"kernel": "rbf"}], SearchSpaceError, r"start\[1\] .* are \['C', 'gamma'\]"),
-        ([{}], TypeError, r"start\[0\] must be a dict of parameters, got {}"),
         ([1.0], TypeError, r"start\[0\] must be a dict of parameters, got 1.0"),
     ],
 )

@@ -116,6 +116,9 @@ _MLP: Space = {
     "early_stopping": [False, True],
 }
 
+# A parameter that is set, and what it rules out.
+RULED_OUT = {"oob_score": "bootstrap", "max_samples": "bootstrap", "penalty": "loss", "metric": "p"}
+
 DEFAULT_SPACES: dict[str, Space | list[Space]] = {
     # -- classifiers --------------------------------------------------------------------------
     "LogisticRegression": {"C": loguniform(1e-5, 1e5), "class_weight": _BALANCE},  # [PBB19]

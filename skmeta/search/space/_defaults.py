@@ -6,7 +6,7 @@ from typing import Any
 
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search.space._boosting_table import BOOSTING_SPACES
-from skmeta.search.space._default_table import DEFAULT_SPACES, Space
+from skmeta.search.space._default_table import DEFAULT_SPACES, RULED_OUT, Space
 from skmeta.search.space._parts import is_estimator, is_placeholder, replace_parts, set_params_of
 from skmeta.search.space._target_units import in_target_units
 from skmeta.search.space._values import contains, is_distribution
@@ -89,13 +89,14 @@ def expand_choices(estimator: Any, space: Any, target_scale: float = 1.0) -> Any
     expanded: list[Any] = []
     listed: Sequence[Any] = [space] if isinstance(space, Mapping) else space
     for one in listed:
-        expanded += _expand(estimator, one, target_scale) if _only_chooses_parts(one) else [one]
+        expanded += _expand(estimator, one, target_scale) if only_chooses_parts(one) else [one]
     return expanded[0] if len(expanded) == 1 else expanded
 
 
-def _only_chooses_parts(space: Any) -> bool:
+def only_chooses_parts(space: Any) -> bool:
+    """Return whether a sub-space has estimators as values only, or all of a list's do."""
     if not isinstance(space, Mapping):
-        return False
+        return isinstance(space, (list, tuple)) and all(map(only_chooses_parts, space))
     sources = list(space.values())
     # The check of the space raises for what is neither a list nor a distribution.
     if any(is_distribution(source) or not isinstance(source, Iterable) for source in sources):
@@ -158,21 +159,23 @@ def kept_params(estimator: Any) -> dict[str, Any]:
 
 
 def _without_set(estimator: Any, spaces: list[Space]) -> list[Space]:
-    """Return sub-spaces without the parameters that were set.
+    """Return sub-spaces without the parameters that were set, and those that these rule out.
 
     If sub-spaces differ in the values of a set parameter, such as ``kernel``, those that contain
     its value are kept. If there are none, the parameters that all sub-spaces have are searched.
     """
     for name, value in set_params_of(estimator).items():
-        if not any(name in space for space in spaces):
-            continue
+        left = name if any(name in one for one in spaces) else RULED_OUT.get(name)
         fitting = [one for one in spaces if name not in one or contains(one[name], value)]
         if len(spaces) > 1 and not fitting:
             shared = set.intersection(*map(set, spaces))
             spaces = [{n: source for n, source in spaces[0].items() if n in shared}]
         elif len(spaces) > 1:
             spaces = fitting
-        spaces = [{n: source for n, source in one.items() if n != name} for one in spaces]
+        # Parameters of a part that was set are left out with it.
+        spaces = [
+            {n: source for n, source in one.items() if n.split("__")[0] != left} for one in spaces
+        ]
     return spaces
 
 

@@ -175,7 +175,7 @@ class SearchSpace:
         fitting = SearchSpace([one for one in self.spaces if set(given) <= set(one)] or self.spaces)
         parts = structural_params(estimator.get_params(deep=True), given)
         nearest = fitting._nearest(replace_parts(estimator, parts), given)
-        if not given or nearest is None or not set(given) <= set(nearest[0]):
+        if nearest is None or not set(given) <= set(nearest[0]):
             raise SearchSpaceError(f"no sub-space has all of the parameters {sorted(given)}")
         return nearest[0]
 

@@ -137,7 +137,7 @@ def contains(source: Any, value: Any) -> bool:
         return False
     low, high = source.support()
     # Distributions of integers have a probability mass function.
-    is_whole = not hasattr(source.dist, "pmf") or float(value).is_integer()
+    is_whole = not hasattr(getattr(source, "dist", source), "pmf") or float(value).is_integer()
     return bool(low <= value <= high) and is_whole
 
 

@@ -3,13 +3,19 @@ import pytest
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.decomposition import PCA
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import ParameterSampler, RandomizedSearchCV
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import all_estimators
 
 from skmeta.exceptions import SearchSpaceError
@@ -123,7 +129,7 @@ def test_the_whole_choice_is_walked_as_it_is(iris):
 def test_a_list_of_estimators(iris):
     scaled = LogisticRegression(max_iter=5000)
     listed = [make_pipeline(StandardScaler(), SVC()), GaussianNB(), scaled]
-    search = MetaLearnedSearchCV(listed, n_iter=9, cv=3, random_state=0)
+    search = MetaLearnedSearchCV(listed, n_iter=12, cv=3, random_state=0)
     clone(search)
     assert "GaussianNB" in repr(search)
     search.fit(*iris)
@@ -212,3 +218,23 @@ def test_defaults_of_a_base_class(monkeypatch):
 def test_nothing_is_left_to_search():
     with pytest.raises(SearchSpaceError, match=r"All parameters .* were set \(alpha=3\.0\)"):
         default_search_space(Ridge(alpha=3.0))
+
+
+def test_parameters_of_a_part_that_was_set_are_kept():
+    assert "estimator__max_depth" in default_search_space(AdaBoostClassifier())
+    own = AdaBoostClassifier(DecisionTreeClassifier(max_depth=2))
+    assert set(default_search_space(own)) == {"n_estimators", "learning_rate"}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "left_out"),
+    [
+        (RandomForestClassifier(oob_score=True), "bootstrap"),
+        (RandomForestClassifier(max_samples=0.5), "bootstrap"),
+        (LinearSVC(penalty="l1"), "loss"),
+        (KNeighborsClassifier(metric="cosine"), "p"),
+    ],
+)
+def test_parameters_that_a_set_one_rules_out_are_left_out(estimator, left_out):
+    every = default_search_space(type(estimator)())
+    assert set(every) - set(default_search_space(estimator)) == {left_out}

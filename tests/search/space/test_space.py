@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from scipy.stats import expon, loguniform, norm, randint, uniform
+from scipy.stats import expon, loguniform, norm, randint, rv_discrete, rv_histogram, uniform
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import ParameterGrid
 from sklearn.pipeline import Pipeline
@@ -185,3 +185,20 @@ class OnlyNan:
 def test_distributions_that_have_no_values(source, match):
     with pytest.raises(SearchSpaceError, match=match):
         SearchSpace({"p": source}).sample(3, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("values", "inside", "outside"),
+    [
+        (uniform, 0.5, 2.0),
+        (rv_discrete(values=([3, 7], [0.5, 0.5])), 7, 7.5),
+        (rv_histogram(np.histogram(np.linspace(1, 5, 50), 5)), 2.5, 9.0),
+    ],
+    ids=["not frozen", "rv_discrete", "rv_histogram"],
+)
+def test_distributions_that_are_not_frozen(values, inside, outside):
+    space = SearchSpace({"C": values})
+    drawn = space.sample(3, np.random.default_rng(0))
+    assert all(values.support()[0] <= one["C"] <= values.support()[1] for one in drawn)
+    assert space.outside(SVC(C=inside)) == []
+    assert space.outside(SVC(C=outside)) == ["C"]
