@@ -175,8 +175,8 @@ class GroupedModel:
         if not self.levels:
             if members not in (MEMBERS, (POPULATION,)):
                 raise EpisodeError(
-                    "No group can be held out, as too few others have two rows of several classes "
-                    f"or targets. Set combine='population', got {settings.combine!r}."
+                    "No group can be held out: the others have a row each, or rows of one class. "
+                    f"Set combine='population', got {settings.combine!r}."
                 )
             self.ensemble = ensemble((POPULATION,))
             self.levels = [self._level(shared[None], np.full((1, len(y)), spread), self.known, 0.0)]
