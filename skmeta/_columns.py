@@ -289,6 +289,7 @@ class FrameEncoder:
         parts: list[np.ndarray] = []
         for column, known in zip(columns, self.columns, strict=True):
             had = "categories" in known
+            check_no_times(column)
             check_type(column, had, when)
             parts += _indicators(column, known) if had else _filled(column, known)
         return np.column_stack(parts).astype(np.float64)
@@ -330,14 +331,7 @@ def _indicators(column: Any, known: Mapping[str, Any]) -> list[np.ndarray]:
 
 
 def numbers_of(column: Any) -> np.ndarray:
-    """Return a column of numbers; a missing one is NaN.
-
-    Raises
-    ------
-    ValueError
-        If the column holds times.
-    """
-    check_no_times(column)
+    """Return a column of numbers; a missing one is NaN."""
     values = column.to_numpy()
     if values.dtype.kind in "biuf":
         return np.asarray(values, dtype=np.float64)

@@ -291,7 +291,7 @@ class BaseGrouped(DocLink, BaseEstimator):
         for f, labels in enumerate(factors if self._group_positions else []):
             codes[:, f] = [self._codes[f].get(label, -1) for label in labels]
             if (codes[:, f] < 0).all():
-                self._check_type(labels[0], next(iter(self._codes[f])), self._group_name(f))
+                self._warn_of_type(labels[0], next(iter(self._codes[f])), self._group_name(f))
         several = isinstance(self.model_, CrossedModel)
         codes = self.model_.within_parents(codes) if several else codes
         for f, labels in enumerate(factors if self._group_positions else []):
@@ -301,7 +301,7 @@ class BaseGrouped(DocLink, BaseEstimator):
             found: Predictions = self.model_.predict(numbers, codes if several else codes[:, 0])
         return found
 
-    def _check_type(self, label: Any, known: Any, column: str) -> None:
+    def _warn_of_type(self, label: Any, known: Any, column: str) -> None:
         if type(label) is not type(known):
             warn_caller(
                 f"No row has a group that fit has seen. Column {column} holds labels such as "

@@ -96,6 +96,8 @@ class Ensemble:
     ) -> np.ndarray:
         """Fit the trees to predictions of each row from the others of its group.
 
+        The deviations of these predictions give the least one.
+
         Parameters
         ----------
         population : estimator or "auto"

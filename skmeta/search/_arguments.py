@@ -29,7 +29,6 @@ from skmeta.search.space import (
     expand_choices,
     is_estimator,
     kept_params,
-    only_chooses_parts,
     target_scale,
 )
 
@@ -137,8 +136,7 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
         check_early_stopping(search.early_stopping, estimator, space)
         estimator = limit_rounds(estimator, space)
     is_default_space = search.param_distributions is None and search.param_grid is None
-    is_default = is_default_space or only_chooses_parts(search.param_distributions)
-    as_given = space.as_given(estimator, even_outside=is_default)
+    as_given = space.as_given(estimator, even_outside=is_default_space)
     start = [_complete(space, estimator, k, one) for k, one in enumerate(search.start or ())]
     # If every candidate will be evaluated, they are in GridSearchCV's order.
     walks_grid = search.n_iter == "all" or (n_iter == space.size and not _may_leave_out(search))

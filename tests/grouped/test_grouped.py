@@ -225,6 +225,13 @@ def test_fractional_weights_are_relative(table):
     np.testing.assert_allclose(weighted.predict(table.X), model.predict(table.X), rtol=1e-8)
 
 
+def test_a_target_far_from_zero_is_not_constant(table):
+    far = GroupedRegressor("school", **QUICK).fit(table.X, table.y + 1e10)
+    near = GroupedRegressor("school", **QUICK).fit(table.X, table.y)
+    assert far.summary_.split("(")[1] == near.summary_.split("(")[1]
+    np.testing.assert_allclose(far.predict(table.X) - 1e10, near.predict(table.X), atol=1e-4)
+
+
 def test_rows_without_weight_are_not_known(regressor):
     some, all_rows = copy.deepcopy(regressor), copy.deepcopy(regressor)
     some.partial_fit(rows_of("new", 2), [3.0, 3.1])

@@ -211,11 +211,3 @@ def test_whole_numbers_that_are_listed(estimator, space, given):
     assert {k: type(v) for k, v in (found or {}).items()} == {
         k: type(v) for k, v in (given or {}).items()
     }
-
-
-def test_it_is_tried_in_a_choice_whose_default_space_excludes_it():
-    choice = [make_pipeline(StandardScaler(), SVC()), KNeighborsClassifier(n_neighbors=3)]
-    found = search(choice, n_iter=5, prior="shipped").cv_results_
-    assert list(found["source"]).count("as given") == 1
-    given = found["params"][list(found["source"]).index("as given")]
-    assert "scale" in given.values()

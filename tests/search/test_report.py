@@ -226,7 +226,7 @@ def test_a_parameter_named_like_a_column_does_not_replace_it():
 
 def test_pipelines_are_told_apart(capsys, tmp_path):
     pipes = [make_pipeline(StandardScaler(), SVC()), make_pipeline(MinMaxScaler(), SVC())]
-    found = MetaLearnedSearchCV(pipes, n_iter=6, cv=2, prior=None, random_state=0, verbose=1)
+    found = MetaLearnedSearchCV(pipes, n_iter=2, cv=2, prior=None, random_state=0, verbose=1)
     found.fit(X, y)
     names = {"StandardScaler+SVC", "MinMaxScaler+SVC"}
     assert set(found.leaderboard()["model"]) == names

@@ -7,7 +7,6 @@ from skmeta.search.space._configurations import shown_value as shown_value
 from skmeta.search.space._defaults import default_search_space as default_search_space
 from skmeta.search.space._defaults import expand_choices as expand_choices
 from skmeta.search.space._defaults import kept_params as kept_params
-from skmeta.search.space._defaults import only_chooses_parts as only_chooses_parts
 from skmeta.search.space._encoding import Encoding as Encoding
 from skmeta.search.space._encoding import is_logarithmic as is_logarithmic
 from skmeta.search.space._encoding import parameter_names as parameter_names

@@ -89,14 +89,13 @@ def expand_choices(estimator: Any, space: Any, target_scale: float = 1.0) -> Any
     expanded: list[Any] = []
     listed: Sequence[Any] = [space] if isinstance(space, Mapping) else space
     for one in listed:
-        expanded += _expand(estimator, one, target_scale) if only_chooses_parts(one) else [one]
+        expanded += _expand(estimator, one, target_scale) if _only_chooses_parts(one) else [one]
     return expanded[0] if len(expanded) == 1 else expanded
 
 
-def only_chooses_parts(space: Any) -> bool:
-    """Return whether a sub-space has estimators as values only, or all of a list's do."""
+def _only_chooses_parts(space: Any) -> bool:
     if not isinstance(space, Mapping):
-        return isinstance(space, (list, tuple)) and all(map(only_chooses_parts, space))
+        return False
     sources = list(space.values())
     # The check of the space raises for what is neither a list nor a distribution.
     if any(is_distribution(source) or not isinstance(source, Iterable) for source in sources):

@@ -129,7 +129,7 @@ def test_the_whole_choice_is_walked_as_it_is(iris):
 def test_a_list_of_estimators(iris):
     scaled = LogisticRegression(max_iter=5000)
     listed = [make_pipeline(StandardScaler(), SVC()), GaussianNB(), scaled]
-    search = MetaLearnedSearchCV(listed, n_iter=12, cv=3, random_state=0)
+    search = MetaLearnedSearchCV(listed, n_iter=9, cv=3, random_state=0)
     clone(search)
     assert "GaussianNB" in repr(search)
     search.fit(*iris)
