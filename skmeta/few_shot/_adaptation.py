@@ -21,7 +21,7 @@ from skmeta.priors import MetaPrior
 # values of as many rows fit into the cache of a processor.
 _MAX_ROWS, _MAX_OUTPUTS = 512, 2**22
 
-Compute = Callable[[Session, State, Tensor], tuple[np.ndarray, ...]]
+Compute = Callable[[Session, State, Tensor, np.ndarray], tuple[np.ndarray, ...]]
 
 
 class RunSettings(NamedTuple):
@@ -165,8 +165,8 @@ def predict(
     X : ndarray of shape (n_samples, n_encoded)
         Rows.
     compute : callable
-        Takes the session, the state and rows on the device, and returns arrays with one entry per
-        row.
+        Takes the session, the state, rows on the device and the same rows as they were given, and
+        returns arrays with one entry per row.
 
     Returns
     -------
@@ -185,7 +185,7 @@ def predict(
     with torch.no_grad(), _execution(session, min(size, len(X))):
         for start in range(0, len(X), size):
             part = X[start : start + size]
-            arrays = compute(session, prepared, adapter.inputs(adapter.upload(part)))
+            arrays = compute(session, prepared, adapter.inputs(adapter.upload(part)), part)
             if results is None:
                 # Filled in part by part: a list of parts would need their memory twice.
                 results = tuple(np.empty((len(X), *v.shape[1:]), v.dtype) for v in arrays)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import copy
+from abc import abstractmethod
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
 
 from skmeta._columns import is_data_frame
 from skmeta._doc_link import DocLink
@@ -34,6 +36,7 @@ from skmeta.few_shot._adaptation import (
     start_session,
     task_attributes,
 )
+from skmeta.few_shot._boosting import fit_trees
 from skmeta.few_shot._categories import CategoryCodes
 from skmeta.few_shot._classes import head_rows
 from skmeta.few_shot._prior_argument import (
@@ -184,13 +187,22 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         begin = None if start is None else state | _on_device(start, session)
         adapted = adapt(session, state, support, begin)
         prepared = prepare(session, adapted)
+        trees = None
+        if _is_for_any_table(prior):
+
+            def predict_from(part: SupportSet, X: np.ndarray) -> np.ndarray:
+                of_part = prepare(session, adapt(session, state, part))
+                return predict(session, of_part, X, self._predict_own)[0]
+
+            trees = fit_trees(support, n_classes, predict_from)
         # All of it is set at the end, so that an error leaves the estimator as it was.
         self.prior_ = prior
         if labels is not None:
             self.classes_ = labels
         changed = {n: v for n, v in adapted.items() if v is not state.get(n)}
         self.adapted_ = state_to_numpy(changed)
-        self._support = support
+        self._support, self._trees = support, trees
+        self.boosting_share_ = 0.0 if trees is None else trees.share
         self._views = session.changes
         self._set_task_attributes(task_attributes(session, adapted))
         self._opened = self._opening(), session, prepared
@@ -203,6 +215,12 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         self._task_attributes = tuple(values)
 
     # -------------------------------------------------------------------------- predict
+
+    @abstractmethod
+    def _predict_own(
+        self, session: Session, adapted: State, x: Tensor, rows: np.ndarray
+    ) -> tuple[np.ndarray]:
+        """Return what the prior alone predicts: probabilities (n, c), or means (n,)."""
 
     def _predict_rows(self, X: Any, compute: Compute) -> tuple[np.ndarray, ...]:
         """Return the arrays that ``compute`` makes of rows."""
@@ -247,3 +265,7 @@ def _allows_nan(prior: MetaPrior | None) -> bool:
     """Whether the prior's learner knows what to do where a value is missing."""
     learner_class = None if prior is None else LEARNERS.get(prior.learner)
     return learner_class is not None and learner_class.allow_nan
+
+
+def _is_for_any_table(prior: MetaPrior) -> bool:
+    return _allows_nan(prior) and prior.n_features_in is None

@@ -19,6 +19,9 @@ from skmeta.few_shot._class_weight import check_class_weight, class_weights
 from skmeta.few_shot._classes import class_positions, family_classes
 from skmeta.learners._core import Session
 
+# The logarithm of a probability of 0 is that of the smallest number.
+_LEAST_PROBABILITY = np.finfo(np.float64).tiny
+
 
 class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     """Classify after a few labelled rows, starting from what earlier tasks taught.
@@ -66,6 +69,9 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         Sorted labels: those of ``y``, or those of the prior if its tasks share their classes.
     class_weight_ : ndarray of shape (n_classes,)
         Factor of each class.
+    boosting_share_ : float
+        Share of boosted trees in the prediction. It is above 0 only with a prior for any table and
+        200 rows or more, and is the best one for held-out rows.
     prior_ : MetaPrior
         The prior used.
     adapted_ : dict of ndarray
@@ -278,6 +284,19 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         (logits,) = self._predict_rows(X, lambda *at: (self._logits(*at),))
         return np.asarray(logits[:, 1] - logits[:, 0]) if logits.shape[1] == 2 else logits
 
-    def _logits(self, session: Session, adapted: State, x: Tensor) -> np.ndarray:
-        logits = to_numpy(session.forward(adapted, x)).astype(np.float64, copy=False)
+    def _logits(self, session: Session, adapted: State, x: Tensor, rows: np.ndarray) -> np.ndarray:
+        if self._trees is None:
+            logits = _forward(session, adapted, x)
+        else:
+            (own,) = self._predict_own(session, adapted, x, rows)
+            logits = np.log(np.maximum(self._trees.mix(own, rows), _LEAST_PROBABILITY))
         return np.asarray(logits + np.log(self.class_weight_))
+
+    def _predict_own(
+        self, session: Session, adapted: State, x: Tensor, rows: np.ndarray
+    ) -> tuple[np.ndarray]:
+        return (softmax(_forward(session, adapted, x), axis=1),)
+
+
+def _forward(session: Session, adapted: State, x: Tensor) -> np.ndarray:
+    return np.asarray(to_numpy(session.forward(adapted, x)), dtype=np.float64)

@@ -2,3 +2,4 @@
 
 from skmeta.learners.in_context._learner import InContextLearner as InContextLearner
 from skmeta.learners.in_context._transformer import TableTransformer as TableTransformer
+from skmeta.learners.in_context._views import divide_rows as divide_rows

@@ -99,7 +99,7 @@ class InContextLearner(OuterLoopLearner):
         Number of views that predictions average, at most 64. Meta-training uses one. ``"auto"`` is
         one view if it has the whole table, and otherwise as many as there are parts, at most four
         (twelve with more than 10 classes).
-    max_rows : int, default=500
+    max_rows : int, default=1000
         Largest number of support rows of a view.
     width : int, default=128
         Width of the transformer.
@@ -147,7 +147,7 @@ class InContextLearner(OuterLoopLearner):
 
     task_type: str = task_type_parameter()
     n_estimators: int | str = "auto"
-    max_rows: int = 500
+    max_rows: int = 1000
     width: int = 128
     n_layers: int = 4
     n_heads: int = 4

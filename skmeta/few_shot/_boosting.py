@@ -1,0 +1,127 @@
+"""Boosted trees beside the prior, for tables of 200 rows and more.
+
+A prior for any table was meta-trained on few rows. With many, trees find what it does not, such as
+interactions of several columns. A prediction is then the mixture (1 - s) p + s q of the prior's p
+and the trees' q. The share s is the best one for held-out rows, which both predict from the others:
+a quarter of the rows, or of a large table about a thousand.
+
+Notation: n rows, m held-out rows, c classes, r = 21 shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+from skmeta.few_shot._support import SupportSet
+from skmeta.learners.in_context import divide_rows
+
+_LEAST_ROWS = 200
+# Held out is one of so many folds; of a large table, about a thousand rows.
+_N_FOLDS, _ROWS_OF_FOLD = 4, 1000
+_SHARES = np.linspace(0, 1, 21)
+_LEAST_PROBABILITY = 1e-7
+# Chosen on the development sets of benchmarks/small_tables.py; a class has trees of its own.
+_MOST_TREES, _ROUNDS = 1000, 100
+_SETTINGS: dict[str, Any] = {"min_samples_leaf": 10, "early_stopping": False, "random_state": 0}
+# Weights that are whole numbers repeat their rows, up to so many times in the mean.
+_MOST_REPETITIONS = 10
+
+Model: TypeAlias = HistGradientBoostingClassifier | HistGradientBoostingRegressor
+
+
+class BoostedTrees(NamedTuple):
+    """Boosted trees of a task.
+
+    Attributes
+    ----------
+    model : HistGradientBoostingClassifier or HistGradientBoostingRegressor
+        The trees.
+    n_classes : int
+        c; 0 for a regression.
+    share : float
+        s, between 0 and 1.
+    spread : float
+        Root mean squared error of the mixture on held-out rows, over that of the prior; 1 for a
+        classification.
+    """
+
+    model: Model
+    n_classes: int
+    share: float
+    spread: float
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return the trees' probabilities (n, c), or their predictions (n,)."""
+        if not self.n_classes:
+            return np.asarray(self.model.predict(X))
+        # Held-out rows may be all rows of a class.
+        found = np.zeros((len(X), self.n_classes))
+        found[:, self.model.classes_] = self.model.predict_proba(X)
+        return found
+
+    def mix(self, own: np.ndarray, X: np.ndarray) -> np.ndarray:
+        """Mix the prior's predictions, of the same shape, with those of the trees."""
+        return np.asarray((1 - self.share) * own + self.share * self.predict(X))
+
+
+def fit_trees(
+    support: SupportSet, n_classes: int, predict: Callable[[SupportSet, np.ndarray], np.ndarray]
+) -> BoostedTrees | None:
+    """Fit boosted trees, and find their share.
+
+    Parameters
+    ----------
+    support : SupportSet
+        The rows of a table.
+    n_classes : int
+        c; 0 for a regression.
+    predict : callable
+        Takes a support set and rows, and returns the prior's probabilities or means of these rows.
+
+    Returns
+    -------
+    BoostedTrees or None
+        None if there are too few rows, or if their share is 0.
+    """
+    X, y, weight = support = SupportSet(*(part[support.weight > 0] for part in support))
+    if weight.sum() < _LEAST_ROWS:
+        return None
+    rows, of_class = torch.from_numpy(X).double(), y if n_classes else np.zeros(len(y), int)
+    labels, w = torch.from_numpy(of_class).long(), torch.from_numpy(weight)
+    n_folds = max(_N_FOLDS, len(y) // _ROWS_OF_FOLD)
+    fold = divide_rows(rows, labels, w, max(1, n_classes), n_folds).numpy()
+    kept, held = np.flatnonzero(fold > 0), np.flatnonzero(fold == 0)
+    if len(held) == 0 or len(np.unique(y[kept])) < 2:
+        return None
+    part = SupportSet(*(v[kept] for v in support))
+    trees = BoostedTrees(_fit(part, n_classes), n_classes, 0.0, 1.0)
+    own, other = predict(part, X[held]), trees.predict(X[held])
+    shares = _SHARES.reshape(-1, *[1] * own.ndim)
+    mixed = (1 - shares) * own + shares * other
+    if n_classes:
+        loss = -np.log(np.maximum(mixed[:, np.arange(len(held)), y[held]], _LEAST_PROBABILITY))
+    else:
+        loss = (mixed - y[held]) ** 2
+    mean = loss @ weight[held] / weight[held].sum()
+    best = int(mean.argmin())
+    if best == 0:
+        return None
+    spread = 1.0 if n_classes else float(np.sqrt(mean[best] / mean[0]))
+    return BoostedTrees(_fit(support, n_classes), n_classes, float(_SHARES[best]), spread)
+
+
+def _fit(support: SupportSet, n_classes: int) -> Model:
+    X, y, weight = support
+    if (weight == np.round(weight)).all() and weight.mean() <= _MOST_REPETITIONS:
+        # A leaf counts rows, so that a weight has to be as many rows.
+        times = weight.astype(int)
+        X, y, weight = X.repeat(times, 0), y.repeat(times), np.ones(times.sum())
+    rounds = max(1, min(_ROUNDS, _MOST_TREES // max(1, n_classes)))
+    kind = HistGradientBoostingClassifier if n_classes else HistGradientBoostingRegressor
+    model: Model = kind(max_iter=rounds, **_SETTINGS).fit(X, y, sample_weight=weight)
+    return model

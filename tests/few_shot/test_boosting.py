@@ -1,0 +1,144 @@
+"""Boosted trees beside a prior for any table."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
+
+SETTINGS = {"min_samples_leaf": 10, "early_stopping": False, "random_state": 0}
+
+
+def make_table(n, seed=0):
+    """A product of signs, which is no sum of effects of columns, and noise columns."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 6))
+    return X, np.sign(X[:, 0] * X[:, 1] * X[:, 2])
+
+
+def make_classes(n, seed=0):
+    X, y = make_table(n, seed)
+    return X, np.where(y > 0, "up", "down")
+
+
+def without_trees(estimator):
+    alone = copy.copy(estimator)
+    alone._trees = None
+    return alone
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return MetaFewShotClassifier(device="cpu").fit(*make_classes(400))
+
+
+@pytest.fixture(scope="module")
+def regressor():
+    X, y = make_table(400)
+    return MetaFewShotRegressor(device="cpu").fit(X, 5 + 2 * y)
+
+
+def test_trees_find_what_the_prior_does_not(classifier, regressor):
+    X, y = make_table(500, seed=1)
+    labels = np.where(y > 0, "up", "down")
+    assert classifier.boosting_share_ > 0.5
+    assert classifier.score(X, labels) > without_trees(classifier).score(X, labels) + 0.1
+    assert regressor.score(X, 5 + 2 * y) > without_trees(regressor).score(X, 5 + 2 * y) + 0.1
+
+
+def test_probabilities_are_a_mixture(classifier):
+    X, y = make_classes(400)
+    new = make_table(50, seed=1)[0]
+    trees = HistGradientBoostingClassifier(**SETTINGS).fit(X, y).predict_proba(new)
+    own, share = without_trees(classifier).predict_proba(new), classifier.boosting_share_
+    found = classifier.predict_proba(new)
+    np.testing.assert_allclose(found, (1 - share) * own + share * trees, atol=1e-9)
+    np.testing.assert_array_equal(classifier.predict(new), classifier.classes_[found.argmax(1)])
+    margin = np.log(found[:, 1] / found[:, 0])
+    np.testing.assert_allclose(classifier.decision_function(new), margin, rtol=1e-6)
+
+
+def test_distribution_of_a_regression_moves_to_the_mixture(regressor):
+    X, y = make_table(400)
+    new = make_table(50, seed=1)[0]
+    trees = HistGradientBoostingRegressor(**SETTINGS).fit(X, 5 + 2 * y).predict(new)
+    alone, share = without_trees(regressor), regressor.boosting_share_
+    own, own_std = alone.predict(new, return_std=True)
+    mean, std = regressor.predict(new, return_std=True)
+    np.testing.assert_allclose(mean, (1 - share) * own + share * trees, atol=1e-9)
+    np.testing.assert_allclose(mean, regressor.predict(new), atol=1e-9)
+    factor = std / own_std
+    np.testing.assert_allclose(factor, factor[0], rtol=1e-9)
+    assert 0 < factor[0] < 1
+    levels = np.array([0.05, 0.5, 0.95])
+    at = alone.predict_quantiles(new, levels) - own[:, None]
+    moved = mean[:, None] + factor[0] * at
+    np.testing.assert_allclose(regressor.predict_quantiles(new, levels), moved, atol=1e-9)
+
+
+def test_share_is_the_best_one_for_rows_that_both_have_not_seen():
+    # Labels are noise: the trees learn the rows by heart, and are worse than the prior.
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(300, 4)), rng.integers(2, size=300)
+    assert MetaFewShotClassifier(device="cpu").fit(X, y).boosting_share_ < 0.3
+    assert MetaFewShotRegressor(device="cpu").fit(X, rng.normal(size=300)).boosting_share_ < 0.3
+
+
+def test_few_rows_have_none():
+    clf = MetaFewShotClassifier(device="cpu").fit(*make_classes(199))
+    assert clf.boosting_share_ == 0
+    weight = np.r_[np.ones(199), np.zeros(50)]
+    same = MetaFewShotClassifier(device="cpu")
+    X, y = make_classes(249)
+    assert same.fit(X, y, sample_weight=weight).boosting_share_ == 0
+
+
+def test_order_of_rows_and_of_classes_has_no_effect(classifier):
+    X, y = make_classes(400)
+    new = make_table(50, seed=1)[0]
+    order = np.random.default_rng(0).permutation(400)
+    other = MetaFewShotClassifier(device="cpu").fit(X[order], y[order])
+    np.testing.assert_allclose(other.predict_proba(new), classifier.predict_proba(new), atol=1e-4)
+    renamed = MetaFewShotClassifier(device="cpu").fit(X, np.where(y == "up", "a", "b"))
+    np.testing.assert_allclose(
+        renamed.predict_proba(new)[:, ::-1], classifier.predict_proba(new), atol=1e-4
+    )
+
+
+def test_weight_of_two_is_two_rows():
+    X, y = make_table(500)
+    weight = np.random.default_rng(0).integers(0, 3, size=500).astype(float)
+    rows = np.repeat(np.arange(500), weight.astype(int))
+    new = make_table(50, seed=1)[0]
+    by_weight = MetaFewShotRegressor(device="cpu").fit(X, y, sample_weight=weight)
+    by_rows = MetaFewShotRegressor(device="cpu").fit(X[rows], y[rows])
+    assert by_rows.boosting_share_ == by_weight.boosting_share_ > 0
+    np.testing.assert_allclose(by_weight.predict(new), by_rows.predict(new), atol=1e-4)
+
+
+def test_further_rows_copies_and_pickles(classifier):
+    X, y = make_classes(400)
+    new = make_table(50, seed=1)[0]
+    expected = classifier.predict_proba(new)
+    grown = MetaFewShotClassifier(device="cpu").fit(X[:150], y[:150])
+    assert grown.boosting_share_ == 0
+    grown.partial_fit(X[150:], y[150:])
+    np.testing.assert_allclose(grown.predict_proba(new), expected, rtol=1e-6, atol=1e-6)
+    again = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_array_equal(again.predict_proba(new), expected)
+    assert not hasattr(clone(classifier), "boosting_share_")
+
+
+def test_a_class_of_one_row_and_missing_values():
+    X, y = make_classes(300)
+    y = y.astype(object)
+    y[0] = "once"
+    X[::7, 3] = np.nan
+    clf = MetaFewShotClassifier(device="cpu").fit(X, y)
+    proba = clf.predict_proba(X[:20])
+    np.testing.assert_allclose(proba.sum(1), 1)
+    assert (proba > 0).all()
