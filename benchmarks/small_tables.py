@@ -33,8 +33,9 @@ A prior that learned from the real tables of one half of all origins (``make_tab
 tested on the others; ``--other`` is the prior for the sets whose origin the first one has seen.
 
 ``--tuned`` compares with tuned peers on larger tables: 100 rows of each class, but at most 500 in
-all, of the sets that have 200 rows to learn from. A random search scores 20 candidates of each peer
-by balanced accuracy in five folds.
+all, and 500 of each, but at most 1,000 in all, of the sets that have 200 or 500 rows to learn from;
+regressions of 200, 500 and 1,000 rows. A random search scores 20 candidates of each of
+scikit-learn's peers by balanced accuracy or R2 in five folds, and pytabkit's have tuned defaults.
 
 ``--wide`` takes five sets of more than 64 columns, with 2, 5 and 10 rows of each class.
 
@@ -70,13 +71,15 @@ import numpy as np
 import torch
 from origins import HALVES, half_of
 from scipy.stats import loguniform, randint, uniform
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import make_classification, make_regression
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
@@ -90,7 +93,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, SVR
 
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.priors import MetaPrior
@@ -101,7 +104,9 @@ SIZES = {"classification": (3, 5, 10, 20), "regression": (10, 20, 50)}
 WIDE = ("analcatdata_authorship", "dna", "mfeat_factors", "mfeat_fourier", "mfeat_pixel")
 WIDE_SIZES = [2, 5, 10]
 IMBALANCED_SIZES, LARGEST_RARE_SHARE, LEAST_IMBALANCED = [50, 100, 200], 0.25, 250
-TUNED_SIZE, LEAST_TUNED, MOST_SUPPORT = 100, 200, 500
+TUNED_SIZES = {"classification": (100, 500), "regression": (200, 500, 1000)}
+# Rows of all classes together, by rows of each class: at most, and at least with tuned peers.
+MOST_SUPPORT, LEAST_TUNED = {500: 1000}, {100: 200, 500: 500}
 N_CANDIDATES = 20
 N_QUERY = 400
 N_BOOTSTRAP = 2000
@@ -190,38 +195,53 @@ for _kind, _class in (("classification", "Classifier"), ("regression", "Regresso
 
 def tuned(estimator: BaseEstimator, space: dict) -> BaseEstimator:
     """A random search."""
+    scoring = "balanced_accuracy" if is_classifier(estimator) else "r2"
     return RandomizedSearchCV(
-        estimator, space, n_iter=N_CANDIDATES, scoring="balanced_accuracy", random_state=0
+        estimator, space, n_iter=N_CANDIDATES, scoring=scoring, random_state=0
     )
 
 
-TUNED: dict[str, Callable[[], BaseEstimator]] = {
-    "tuned logistic": lambda: tuned(
-        scaled(LogisticRegression(max_iter=1000)),
-        {"logisticregression__C": loguniform(1e-3, 1e3)},
-    ),
-    "tuned svc": lambda: tuned(
-        scaled(SVC()), {"svc__C": loguniform(1e-2, 1e3), "svc__gamma": loguniform(1e-4, 10)}
-    ),
-    "tuned forest": lambda: tuned(
-        RandomForestClassifier(random_state=0),
-        {
-            "max_features": uniform(0.1, 0.9),
-            "min_samples_leaf": randint(1, 10),
-            "criterion": ["gini", "entropy"],
-        },
-    ),
-    "tuned boosting": lambda: tuned(
-        HistGradientBoostingClassifier(random_state=0),
-        {
-            "learning_rate": loguniform(0.01, 0.5),
-            "max_leaf_nodes": randint(3, 32),
-            "min_samples_leaf": randint(1, 30),
-            "l2_regularization": loguniform(1e-6, 10),
-            "max_iter": randint(20, 200),
-        },
-    ),
+FOREST_SPACE = {"max_features": uniform(0.1, 0.9), "min_samples_leaf": randint(1, 10)}
+BOOSTING_SPACE = {
+    "learning_rate": loguniform(0.01, 0.5),
+    "max_leaf_nodes": randint(3, 32),
+    "min_samples_leaf": randint(1, 30),
+    "l2_regularization": loguniform(1e-6, 10),
+    "max_iter": randint(20, 200),
 }
+TUNED: dict[str, dict[str, Callable[[], BaseEstimator]]] = {
+    "classification": {
+        "tuned logistic": lambda: tuned(
+            scaled(LogisticRegression(max_iter=1000)),
+            {"logisticregression__C": loguniform(1e-3, 1e3)},
+        ),
+        "tuned svc": lambda: tuned(
+            scaled(SVC()), {"svc__C": loguniform(1e-2, 1e3), "svc__gamma": loguniform(1e-4, 10)}
+        ),
+        "tuned forest": lambda: tuned(
+            RandomForestClassifier(random_state=0),
+            {**FOREST_SPACE, "criterion": ["gini", "entropy"]},
+        ),
+        "tuned boosting": lambda: tuned(
+            HistGradientBoostingClassifier(random_state=0), BOOSTING_SPACE
+        ),
+    },
+    "regression": {
+        "tuned ridge": lambda: scaled(RidgeCV(np.logspace(-3, 3, 20))),
+        "tuned svr": lambda: TransformedTargetRegressor(
+            tuned(
+                scaled(SVR()), {"svr__C": loguniform(1e-2, 1e3), "svr__gamma": loguniform(1e-4, 10)}
+            ),
+            transformer=StandardScaler(),
+        ),
+        "tuned forest": lambda: tuned(RandomForestRegressor(random_state=0), FOREST_SPACE),
+        "tuned boosting": lambda: tuned(
+            HistGradientBoostingRegressor(random_state=0), BOOSTING_SPACE
+        ),
+    },
+}
+for _kind, _tuned in TUNED.items():
+    _tuned |= {name: PEERS[_kind][name] for name in PYTABKIT if name in PEERS[_kind]}
 
 
 # -- sets ----------------------------------------------------------------------------------------
@@ -297,7 +317,7 @@ def draw(
         support, query = rows[:size], rows[size:]
     else:
         y = np.unique(y, return_inverse=True)[1]
-        size = min(size, MOST_SUPPORT // (y.max() + 1))
+        size = min(size, MOST_SUPPORT.get(size, 500) // (y.max() + 1))
         parts = [rng.permutation(np.flatnonzero(y == c)) for c in range(y.max() + 1)]
         kept = [min(size, len(part) - max(1, len(part) // 3)) for part in parts]
         support = np.concatenate([part[:n] for part, n in zip(parts, kept, strict=True)])
@@ -448,7 +468,7 @@ def run(
             continue
         if kind == "regression" and len(load(name)[1]) < size + 10:
             continue
-        if options.tuned and len(draw(kind, name, size, 0)[1]) < LEAST_TUNED:
+        if options.tuned and len(draw(kind, name, size, 0)[1]) < LEAST_TUNED.get(size, 0):
             continue
         for seed in range(len(scores), options.draws):
             with warnings.catch_warnings():
@@ -601,9 +621,9 @@ def main() -> None:
         sets = "wide" if options.wide else options.kind
         sets = "imbalanced" if options.imbalanced else sets
         options.results = RESULTS / f"small_tables-{sets}.jsonl.gz"
-    peers = TUNED if options.tuned else PEERS[options.kind]
+    peers = (TUNED if options.tuned else PEERS)[options.kind]
     if options.tuned:
-        options.sizes = [TUNED_SIZE]
+        options.sizes = options.sizes or TUNED_SIZES[options.kind]
     if options.wide:
         options.sizes = WIDE_SIZES
     if options.imbalanced:

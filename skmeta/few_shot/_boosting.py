@@ -2,8 +2,9 @@
 
 A prior for any table was meta-trained on few rows. With many, trees find what it does not, such as
 interactions of several columns. A prediction is then the mixture (1 - s) p + s q of the prior's p
-and the trees' q. The share s is the best one for held-out rows, which both predict from the others:
-a quarter of the rows, or of a large table about a thousand.
+and the trees' q. Held-out rows, which both predict from the others, tell the share s: a quarter of
+the rows, or of a large table about a thousand. It is the mean of its posterior distribution,
+because few rows do not tell a share of 1, with which trees are too sure of themselves.
 
 Notation: n rows, m held-out rows, c classes, r = 21 shares.
 """
@@ -15,16 +16,17 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from skmeta.few_shot._support import SupportSet
-from skmeta.learners.in_context import divide_rows
+from skmeta.learners.in_context import divide_rows, relative_weight
 
 _LEAST_ROWS = 200
 # Held out is one of so many folds; of a large table, about a thousand rows.
 _N_FOLDS, _ROWS_OF_FOLD = 4, 1000
 _SHARES = np.linspace(0, 1, 21)
-_LEAST_PROBABILITY = 1e-7
+_LEAST_PROBABILITY, _LEAST_ERROR = 1e-7, 1e-9
 # Chosen on the development sets of benchmarks/small_tables.py; a class has trees of its own.
 _MOST_TREES, _ROUNDS = 1000, 100
 _SETTINGS: dict[str, Any] = {"min_samples_leaf": 10, "early_stopping": False, "random_state": 0}
@@ -86,14 +88,16 @@ def fit_trees(
     Returns
     -------
     BoostedTrees or None
-        None if there are too few rows, or if their share is 0.
+        None if there are too few rows.
     """
-    X, y, weight = support = SupportSet(*(part[support.weight > 0] for part in support))
-    if weight.sum() < _LEAST_ROWS:
+    X, y, weight = SupportSet(*(part[support.weight > 0] for part in support))
+    w = relative_weight(torch.from_numpy(weight))
+    if w.sum() < _LEAST_ROWS:
         return None
-    rows, of_class = torch.from_numpy(X).double(), y if n_classes else np.zeros(len(y), int)
-    labels, w = torch.from_numpy(of_class).long(), torch.from_numpy(weight)
+    support, weight = SupportSet(X, y, w.numpy()), w.numpy()
+    labels = torch.from_numpy(y if n_classes else np.zeros(len(y))).long()
     n_folds = max(_N_FOLDS, len(y) // _ROWS_OF_FOLD)
+    rows = torch.from_numpy(X).double()
     fold = divide_rows(rows, labels, w, max(1, n_classes), n_folds).numpy()
     kept, held = np.flatnonzero(fold > 0), np.flatnonzero(fold == 0)
     if len(held) == 0 or len(np.unique(y[kept])) < 2:
@@ -103,16 +107,19 @@ def fit_trees(
     own, other = predict(part, X[held]), trees.predict(X[held])
     shares = _SHARES.reshape(-1, *[1] * own.ndim)
     mixed = (1 - shares) * own + shares * other
+    n_held = weight[held].sum()
     if n_classes:
         loss = -np.log(np.maximum(mixed[:, np.arange(len(held)), y[held]], _LEAST_PROBABILITY))
+        log_likelihood = -loss @ weight[held]
     else:
-        loss = (mixed - y[held]) ** 2
-    mean = loss @ weight[held] / weight[held].sum()
-    best = int(mean.argmin())
-    if best == 0:
-        return None
-    spread = 1.0 if n_classes else float(np.sqrt(mean[best] / mean[0]))
-    return BoostedTrees(_fit(support, n_classes), n_classes, float(_SHARES[best]), spread)
+        squared = (mixed - y[held]) ** 2 @ weight[held] / n_held
+        squared = np.maximum(squared, _LEAST_ERROR * y.var())
+        log_likelihood = -0.5 * n_held * np.log(squared)
+    share = float(softmax(log_likelihood) @ _SHARES)
+    spread = 1.0
+    if not n_classes:
+        spread = float(np.sqrt(np.interp(share, _SHARES, squared) / squared[0]))
+    return BoostedTrees(_fit(support, n_classes), n_classes, share, min(1.0, spread))
 
 
 def _fit(support: SupportSet, n_classes: int) -> Model:

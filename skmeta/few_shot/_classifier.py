@@ -71,7 +71,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         Factor of each class.
     boosting_share_ : float
         Share of boosted trees in the prediction. It is above 0 only with a prior for any table and
-        200 rows or more, and is the best one for held-out rows.
+        200 rows or more, and held-out rows tell it.
     prior_ : MetaPrior
         The prior used.
     adapted_ : dict of ndarray

@@ -55,7 +55,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     ----------
     boosting_share_ : float
         Share of boosted trees in the prediction. It is above 0 only with a prior for any table and
-        200 rows or more, and is the best one for held-out rows.
+        200 rows or more, and held-out rows tell it.
     prior_ : MetaPrior
         The prior used.
     adapted_ : dict of ndarray

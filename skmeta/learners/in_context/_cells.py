@@ -24,7 +24,7 @@ def measure_columns(x: Tensor, w: Tensor) -> dict[str, Tensor]:
     x : Tensor of shape (b, n, d)
         Rows; NaN is a missing value.
     w : Tensor of shape (b, n)
-        Weights: the number of repetitions of each row. 0 leaves a row out.
+        Weights of the rows. 0 leaves a row out.
 
     Returns
     -------
@@ -56,10 +56,36 @@ def measure_columns(x: Tensor, w: Tensor) -> dict[str, Tensor]:
     low_of_all = torch.where(known > 0, low, 0.0).amax(1, keepdim=True)
     extreme = (low == 0) | (low == low_of_all)
     columns["binary"] = (extreme | (known == 0)).all(1).to(x.dtype)
-    columns["repeats"] = (known * (equal - 1).clamp_min(0)).sum(1) / (
-        (total * (total - 1)).clamp_min(1.0)
-    )
+    own = left_out_weight(w)[:, :, None]
+    pairs = (known * (total[:, None] - own)).sum(1)
+    columns["repeats"] = (known * (equal - own).clamp_min(0)).sum(1) / pairs.clamp_min(1.0)
     return columns
+
+
+def relative_weight(w: Tensor) -> Tensor:
+    """Divide weights (n,) that are not whole numbers by their mean over rows that have one."""
+    is_whole = (w == w.round()).all()
+    return torch.where(is_whole, w, w * ((w > 0).sum() / w.sum()))
+
+
+def left_out_weight(w: Tensor) -> Tensor:
+    """Return the weight that is left out where a row is predicted from the others.
+
+    Weights that are all whole numbers are numbers of equal rows, of which one is left out. Others
+    say how much a row counts, and the whole row is left out.
+
+    Parameters
+    ----------
+    w : Tensor of shape (..., n)
+        Weights of the rows of tables.
+
+    Returns
+    -------
+    Tensor of shape (..., n)
+        At most `w`.
+    """
+    is_whole = (w == w.round()).all(-1, keepdim=True)
+    return torch.where(is_whole, w.clamp_max(1.0), w)
 
 
 def safe_unit(largest: Tensor) -> Tensor:
@@ -90,8 +116,8 @@ def describe_cells(columns: dict[str, Tensor], x: Tensor, own: Tensor | None = N
     x : Tensor of shape (b, m, d)
         Rows of the support set or of the query set; NaN is a missing value.
     own : Tensor of shape (b, m), optional
-        Weight of each row in the ranks, which is subtracted. A support row is then compared with
-        the other rows only, as a query row is.
+        Weight of each row in the ranks. What :func:`left_out_weight` returns of it is subtracted:
+        a support row is then compared with the other rows only, as a query row is.
 
     Returns
     -------
@@ -109,7 +135,7 @@ def describe_cells(columns: dict[str, Tensor], x: Tensor, own: Tensor | None = N
     low, equal = _rank(columns, value)
     total = columns["total"][:, None].expand_as(low)
     if own is not None:
-        itself = own[:, :, None].clamp_max(1.0) * known
+        itself = left_out_weight(own)[:, :, None] * known
         equal, total = (equal - itself).clamp_min(0), total - itself
     safe = total.clamp_min(1e-6)
     rank = torch.where(total > 1e-6, 2 * (low + 0.5 * equal) / safe - 1, 0.0).clamp(-1, 1)

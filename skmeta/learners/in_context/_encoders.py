@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmeta.learners.in_context._cells import N_CELL_FEATURES
+from skmeta.learners.in_context._cells import N_CELL_FEATURES, left_out_weight
 from skmeta.learners.in_context._experts import N_EXPERTS, fit_experts, predict_experts
 
 Memory = dict[str, Tensor]
@@ -170,7 +170,7 @@ class CellEncoder(nn.Module):
 
     def _read_bins(self, bins: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Memory]:
         """Return predictions of support cells from their bins, and the memory of the bins."""
-        own = w.clamp_max(1.0)
+        own = left_out_weight(w)
         code = self.label(y, bins.dtype)
         share = w / w.sum(1, keepdim=True).clamp_min(1e-12)
         code = code - (share[:, :, None] * code).sum(1, keepdim=True)

@@ -19,6 +19,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from skmeta.learners.in_context._cells import left_out_weight
+
 
 class Expert(NamedTuple):
     """A kernel regression.
@@ -123,11 +125,13 @@ def _fit_some(
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(system))
     inverse = root[:, None, :, None] * inverse * root[:, None, None, :]
     dual = inverse @ y[:, None]
-    # The prediction leaves out one of the w repetitions of the row.
-    times = w.clamp_min(1.0)[:, None, :, None]
-    without = (times - 1) / noise + inverse.diagonal(dim1=2, dim2=3)[..., None] / times
+    # As if the row were two rows, with the weights that is left out and that remains.
+    out = left_out_weight(w)
+    share = torch.where(w > 0, out / w.clamp_min(1e-12), 1.0)[:, None, :, None]
+    rest = (w - out)[:, None, :, None]
+    without = rest / noise + inverse.diagonal(dim1=2, dim2=3)[..., None] * share
     predicted = y[:, None] - dual / without.clamp_min(1e-6)
-    seen = has_weight[:, None, :] - itself * (2 - w).clamp(0, 1)[:, :, None]
+    seen = has_weight[:, None, :] - itself * (rest[:, 0] <= 0)
     return predicted, (kernels * seen[:, None]).amax(3), dual
 
 

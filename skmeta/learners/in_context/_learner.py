@@ -24,6 +24,7 @@ from skmeta.learners._core import (
     task_type_parameter,
 )
 from skmeta.learners.in_context._binned import binned_loss, binned_moments, binned_quantiles
+from skmeta.learners.in_context._cells import relative_weight
 from skmeta.learners.in_context._limits import TableLimits
 from skmeta.learners.in_context._mixture import (
     condition,
@@ -77,7 +78,8 @@ class InContextLearner(OuterLoopLearner):
     columns and classes has no effect. A view of a large table has a part of it: ``max_rows`` rows,
     and 64 columns or, in every second view, the first 21 principal components of all columns. With
     more than 10 classes, several classes share a code, and other classes share it in each view
-    (error-correcting output codes). The weight of a row is a number of repetitions.
+    (error-correcting output codes). Weights
+    that are whole numbers are numbers of equal rows; others are divided by their mean.
 
     For regressions it predicts a distribution: see ``return_std`` and ``predict_quantiles`` of
     :class:`~skmeta.few_shot.MetaFewShotRegressor`.
@@ -281,6 +283,7 @@ class InContextLearner(OuterLoopLearner):
         self, context: Context, state: Mapping[str, Tensor], rows: Rows, n_estimators: int | str
     ) -> State:
         features, statistics = context.network.measure(state, rows.x)
+        rows = rows._replace(w=relative_weight(rows.w))
         n_classes = context.n_outputs if context.kind == "classification" else 0
         support = view_support(state, features, rows, n_classes, n_estimators, self.max_rows)
         memory = self._call(context, state, support.x, support.y, support.w, support.slots)

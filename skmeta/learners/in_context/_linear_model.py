@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skmeta.learners.in_context._binned import bin_edges
+from skmeta.learners.in_context._cells import left_out_weight
 
 # The constant column is larger than the others, so its coefficient is penalised less.
 _OFFSET = 3.0
@@ -200,15 +201,15 @@ def _fit(cell_features: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     q, r = torch.linalg.qr(both)
     q = q[:, :, : rows.shape[2]]
     coef = torch.linalg.solve_triangular(r, q.mT @ (root * target), upper=True)
-    # Without one repetition of the row (equation 5.12 for one row of a linear model).
-    once = (weight > 0) / weight.clamp_min(1.0)
-    leverage = once[:, None, :, None] * (q * q).sum(3, keepdim=True)
+    # Without the weight that is left out (equation 5.12 for one row of a linear model).
+    share = left_out_weight(weight) / weight.clamp_min(1e-12)
+    leverage = share[:, None, :, None] * (q * q).sum(3, keepdim=True)
     others = (a @ coef - leverage * target) / (1 - leverage).clamp_min(1e-9)
     squared = ((others - target) ** 2).sum(3)
     error = (weight[:, None] * squared).sum(2) / total[:, None]
     variance = (weight * (target[:, 0] ** 2).sum(2)).sum(1) / total
-    share = error / variance.clamp_min(1e-12)[:, None] + _LEAST_ERROR
-    chance = torch.softmax(-0.5 * total[:, None] * torch.log(share), 1)[:, :, None, None]
+    unexplained = error / variance.clamp_min(1e-12)[:, None] + _LEAST_ERROR
+    chance = torch.softmax(-0.5 * total[:, None] * torch.log(unexplained), 1)[:, :, None, None]
     return (chance * others).sum(1).to(y.dtype), (chance * coef).sum(1).to(y.dtype)
 
 

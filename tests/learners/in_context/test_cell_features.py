@@ -93,6 +93,16 @@ def test_binary_columns_are_marked():
     np.testing.assert_array_equal(describe(support)[0, :, BINARY], [1, 0, 1, 1])
 
 
+def test_a_row_whose_weight_is_no_whole_number_is_left_out_whole():
+    support, w = np.round(draw(8, 3), 1), np.array([0.5, 2, 1, 3, 1, 0.7, 1.5, 2])
+    support[1, 2] = np.nan
+    found = describe(support, w=w, own=True)
+    for i in range(8):
+        others = np.arange(8) != i
+        expected = describe(support[others], support[[i]], w=w[others])
+        np.testing.assert_allclose(found[i][:, [2, 3]], expected[0][:, [2, 3]], atol=1e-12)
+
+
 @pytest.mark.parametrize("own", [True, False])
 def test_weights_are_repetitions(own):
     support = np.round(draw(8, 3), 1)

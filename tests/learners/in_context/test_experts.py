@@ -27,15 +27,17 @@ def fit(cell_features, y, w=None):
     return fit_experts(cell_features, y, torch.ones(y.shape[:2], dtype=y.dtype) if w is None else w)
 
 
-def test_a_support_row_is_predicted_by_the_others():
+@pytest.mark.parametrize("weights", [1.0, [0.3, 1, 2, 1.7, 0.6, 3, 1, 1, 0.2]])
+def test_a_support_row_is_predicted_by_the_others(weights):
     x, y = draw(9)
-    cell_features = describe(x)
+    w = torch.ones(1, 9, dtype=torch.float64) * torch.tensor(weights, dtype=torch.float64)
+    cell_features = describe(x, w)
     # The cell_features of the others stay as they are, and so does the relevance of columns.
-    found, nearest, whole = fit(cell_features, y)
+    found, nearest, whole = fit(cell_features, y, w)
     uniform = [k for k, expert in enumerate(EXPERTS) if not expert.by_relevance]
     for i in range(9):
         others = [k for k in range(9) if k != i]
-        _, _, fitted = fit(cell_features[:, others], y[:, others])
+        _, _, fitted = fit(cell_features[:, others], y[:, others], w[:, others])
         expected, near = predict_experts(fitted, cell_features[:, [i]])
         torch.testing.assert_close(found[:, [i]][:, :, uniform], expected[:, :, uniform])
         torch.testing.assert_close(nearest[:, [i]][:, :, uniform], near[:, :, uniform])

@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
+from sklearn.utils.class_weight import compute_sample_weight
 from synthetic_tables import make_table_tasks
 from synthetic_tables.batches import draw_tables
 from table_loss import batch_loss
@@ -173,6 +174,25 @@ def test_weights_are_repetitions(priors):
     repeated = clf.fit(np.repeat(X, w, 0), np.repeat(y, w)).predict_proba(X_query)
     np.testing.assert_allclose(weighted, repeated, atol=1e-5)
     assert not np.allclose(weighted, clf.fit(X, y).predict_proba(X_query), atol=1e-4)
+
+
+def test_weights_that_are_no_whole_numbers_are_relative():
+    rng = np.random.default_rng(0)
+    X, noise = rng.normal(size=(540, 3)), rng.normal(size=540)
+    y = X[:, 0] + noise
+    reg = MetaFewShotRegressor(device="cpu")
+    expected = reg.fit(X[:40], y[:40]).predict(X[40:], return_std=True)
+    equal = reg.fit(X[:40], y[:40], sample_weight=np.full(40, 1.3))
+    np.testing.assert_allclose(equal.predict(X[40:], return_std=True), expected, atol=1e-5)
+    low, _, high = reg.fit(X[:40], y[:40], rng.uniform(0.3, 3, 40)).predict_quantiles(X[40:]).T
+    assert 0.8 < ((low <= y[40:]) & (y[40:] <= high)).mean() < 0.97
+    # Thirty rows of one class and ten of the other: weights make up for it, as in other models.
+    kept = np.r_[np.flatnonzero(y < 0)[:30], np.flatnonzero(y > 0)[:10]]
+    labels = y > 0
+    weight = compute_sample_weight("balanced", labels[kept])
+    clf = MetaFewShotClassifier(device="cpu")
+    mean = [clf.fit(X[kept], labels[kept], w).predict_proba(X)[:, 1].mean() for w in (None, weight)]
+    assert mean[0] + 0.05 < mean[1] < 0.6
 
 
 def test_ranks_are_taken_before_values_are_rounded(priors):

@@ -35,22 +35,28 @@ def fit(x, y, expert=None, present=None):
         return line.read(describe(x), y, w, expert, present)
 
 
-def test_the_line_is_a_mixture_of_ridge_regressions():
+@pytest.mark.parametrize("weights", [1.0, [0.3, 1, 2, 1.7, 0.6, 3, 1, 1, 0.2, 1, 1, 0.5]])
+def test_the_line_is_a_mixture_of_ridge_regressions(weights):
     n, d, x, y = 12, 4, *draw(12)
-    z = (x[0] - x[0].mean(0)) / x[0].std(0, correction=0)
-    columns, target = np.c_[z.numpy() / np.sqrt(d), np.full(n, 3.0)], y[0].numpy()
+    w = np.ones(n) * weights
+    centred = x[0].numpy() - np.average(x[0].numpy(), weights=w, axis=0)
+    z = centred / np.sqrt(np.average(centred**2, weights=w, axis=0))
+    columns, target = np.c_[z / np.sqrt(d), np.full(n, 3.0)], y[0].numpy()
     others, coef = [], []
     for penalty in PENALTIES:
         model = Ridge(penalty, fit_intercept=False)
-        coef.append(model.fit(columns, target).coef_.T)
+        coef.append(model.fit(columns, target, w).coef_.T)
         kept = ~np.eye(n, dtype=bool)
         left_out = [
-            model.fit(columns[kept[i]], target[kept[i]]).predict(columns[[i]])[0] for i in range(n)
+            model.fit(columns[kept[i]], target[kept[i]], w[kept[i]]).predict(columns[[i]])[0]
+            for i in range(n)
         ]
         others.append(left_out)
-    share = ((np.array(others) - target) ** 2).sum(2).mean(1) / (target**2).sum(1).mean() + 1e-4
-    chance = share ** (-n / 2) / (share ** (-n / 2)).sum()
-    predicted, found = _fit(describe(x), y, torch.ones(1, n, dtype=torch.float64))
+    error = ((np.array(others) - target) ** 2).sum(2) @ w
+    share = error / ((target**2).sum(1) @ w) + 1e-4
+    chance = share ** (-w.sum() / 2) / (share ** (-w.sum() / 2)).sum()
+    weight = torch.from_numpy(w)[None]
+    predicted, found = _fit(describe(x, weight), y, weight)
     np.testing.assert_allclose(predicted[0], np.einsum("g,gnc->nc", chance, others), atol=1e-8)
     np.testing.assert_allclose(found[0], np.einsum("g,gpc->pc", chance, coef), atol=1e-8)
 
