@@ -28,7 +28,7 @@ _N_FOLDS, _ROWS_OF_FOLD = 4, 1000
 _SHARES = np.linspace(0, 1, 21)
 _LEAST_PROBABILITY, _LEAST_ERROR = 1e-7, 1e-9
 # Chosen on the development sets of benchmarks/small_tables.py; a class has trees of its own.
-_MOST_TREES, _ROUNDS = 1000, 100
+_MOST_TREES, _ROUNDS, _MOST_CLASSES = 1000, 100, 20
 _SETTINGS: dict[str, Any] = {"min_samples_leaf": 10, "early_stopping": False, "random_state": 0}
 # Weights that are whole numbers repeat their rows, up to so many times in the mean.
 _MOST_REPETITIONS = 10
@@ -88,11 +88,11 @@ def fit_trees(
     Returns
     -------
     BoostedTrees or None
-        None if there are too few rows.
+        None if there are too few rows, or more than 20 classes.
     """
     X, y, weight = SupportSet(*(part[support.weight > 0] for part in support))
     w = relative_weight(torch.from_numpy(weight))
-    if w.sum() < _LEAST_ROWS:
+    if w.sum() < _LEAST_ROWS or n_classes > _MOST_CLASSES:
         return None
     support, weight = SupportSet(X, y, w.numpy()), w.numpy()
     labels = torch.from_numpy(y if n_classes else np.zeros(len(y))).long()
@@ -128,7 +128,7 @@ def _fit(support: SupportSet, n_classes: int) -> Model:
         # A leaf counts rows, so that a weight has to be as many rows.
         times = weight.astype(int)
         X, y, weight = X.repeat(times, 0), y.repeat(times), np.ones(times.sum())
-    rounds = max(1, min(_ROUNDS, _MOST_TREES // max(1, n_classes)))
+    rounds = min(_ROUNDS, _MOST_TREES // max(1, n_classes))
     kind = HistGradientBoostingClassifier if n_classes else HistGradientBoostingRegressor
     model: Model = kind(max_iter=rounds, **_SETTINGS).fit(X, y, sample_weight=weight)
     return model
