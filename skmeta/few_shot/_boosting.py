@@ -6,7 +6,7 @@ and the trees' q. Held-out rows, which both predict from the others, tell the sh
 the rows, or of a large table about a thousand. It is the mean of its posterior distribution,
 because few rows do not tell a share of 1, with which trees are too sure of themselves.
 
-Notation: n rows, m held-out rows, c classes, r = 21 shares.
+Notation: n rows, c classes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scipy.special import softmax
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from skmeta.few_shot._support import SupportSet
-from skmeta.learners.in_context import divide_rows, relative_weight
+from skmeta.learners.in_context import divide_rows, location_and_scale, relative_weight
 
 _LEAST_ROWS = 200
 # Held out is one of so many folds; of a large table, about a thousand rows.
@@ -42,7 +42,9 @@ class BoostedTrees(NamedTuple):
     Attributes
     ----------
     model : HistGradientBoostingClassifier or HistGradientBoostingRegressor
-        The trees.
+        The trees; of a regression, for standardised targets.
+    location, scale : float
+        Mean and standard deviation of the targets; 0 and 1 for a classification.
     n_classes : int
         c; 0 for a regression.
     share : float
@@ -54,13 +56,15 @@ class BoostedTrees(NamedTuple):
 
     model: Model
     n_classes: int
-    share: float
-    spread: float
+    location: float = 0.0
+    scale: float = 1.0
+    share: float = 0.0
+    spread: float = 1.0
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the trees' probabilities (n, c), or their predictions (n,)."""
         if not self.n_classes:
-            return np.asarray(self.model.predict(X))
+            return np.asarray(self.location + self.scale * self.model.predict(X))
         # Held-out rows may be all rows of a class.
         found = np.zeros((len(X), self.n_classes))
         found[:, self.model.classes_] = self.model.predict_proba(X)
@@ -103,32 +107,32 @@ def fit_trees(
     if len(held) == 0 or len(np.unique(y[kept])) < 2:
         return None
     part = SupportSet(*(v[kept] for v in support))
-    trees = BoostedTrees(_fit(part, n_classes), n_classes, 0.0, 1.0)
+    trees = _fit(part, n_classes)
     own, other = predict(part, X[held]), trees.predict(X[held])
     shares = _SHARES.reshape(-1, *[1] * own.ndim)
-    mixed = (1 - shares) * own + shares * other
-    n_held = weight[held].sum()
+    mixed, n_held = (1 - shares) * own + shares * other, weight[held].sum()
     if n_classes:
         loss = -np.log(np.maximum(mixed[:, np.arange(len(held)), y[held]], _LEAST_PROBABILITY))
-        log_likelihood = -loss @ weight[held]
-    else:
-        squared = (mixed - y[held]) ** 2 @ weight[held] / n_held
-        squared = np.maximum(squared, _LEAST_ERROR * y.var())
-        log_likelihood = -0.5 * n_held * np.log(squared)
-    share = float(softmax(log_likelihood) @ _SHARES)
-    spread = 1.0
-    if not n_classes:
-        spread = float(np.sqrt(np.interp(share, _SHARES, squared) / squared[0]))
-    return BoostedTrees(_fit(support, n_classes), n_classes, share, min(1.0, spread))
+        share = softmax(-loss @ weight[held]) @ _SHARES
+        return _fit(support, n_classes)._replace(share=float(share))
+    squared = ((mixed - y[held]) / trees.scale) ** 2 @ weight[held] / n_held + _LEAST_ERROR
+    share = softmax(-0.5 * n_held * np.log(squared)) @ _SHARES
+    spread = np.sqrt(np.interp(share, _SHARES, squared) / squared[0])
+    return _fit(support, n_classes)._replace(share=float(share), spread=min(1.0, float(spread)))
 
 
-def _fit(support: SupportSet, n_classes: int) -> Model:
+def _fit(support: SupportSet, n_classes: int) -> BoostedTrees:
     X, y, weight = support
+    location, scale = 0.0, 1.0
+    if not n_classes:
+        units = location_and_scale(torch.from_numpy(y), torch.from_numpy(weight))
+        location, scale = (float(unit) for unit in units)
+        y = (y - location) / scale
     if (weight == np.round(weight)).all() and weight.mean() <= _MOST_REPETITIONS:
         # A leaf counts rows, so that a weight has to be as many rows.
         times = weight.astype(int)
         X, y, weight = X.repeat(times, 0), y.repeat(times), np.ones(times.sum())
     rounds = min(_ROUNDS, _MOST_TREES // max(1, n_classes))
     kind = HistGradientBoostingClassifier if n_classes else HistGradientBoostingRegressor
-    model: Model = kind(max_iter=rounds, **_SETTINGS).fit(X, y, sample_weight=weight)
-    return model
+    model = kind(max_iter=rounds, **_SETTINGS).fit(X, y, sample_weight=weight)
+    return BoostedTrees(model, n_classes, location, scale)

@@ -20,6 +20,12 @@ def make_table(n, seed=0):
     return X, np.sign(X[:, 0] * X[:, 1] * X[:, 2])
 
 
+def make_targets(n, seed=0):
+    """With noise, because the last digit decides between splits that are equally good."""
+    X, y = make_table(n, seed)
+    return X, 5 + 2 * y + np.random.default_rng(seed).normal(size=n) / 10
+
+
 def make_classes(n, seed=0):
     X, y = make_table(n, seed)
     return X, np.where(y > 0, "up", "down")
@@ -38,16 +44,15 @@ def classifier():
 
 @pytest.fixture(scope="module")
 def regressor():
-    X, y = make_table(400)
-    return MetaFewShotRegressor(device="cpu").fit(X, 5 + 2 * y)
+    return MetaFewShotRegressor(device="cpu").fit(*make_targets(400))
 
 
 def test_trees_find_what_the_prior_does_not(classifier, regressor):
-    X, y = make_table(500, seed=1)
-    labels = np.where(y > 0, "up", "down")
+    X, labels = make_classes(500, seed=1)
     assert classifier.boosting_share_ > 0.5
     assert classifier.score(X, labels) > without_trees(classifier).score(X, labels) + 0.1
-    assert regressor.score(X, 5 + 2 * y) > without_trees(regressor).score(X, 5 + 2 * y) + 0.1
+    X, y = make_targets(500, seed=1)
+    assert regressor.score(X, y) > without_trees(regressor).score(X, y) + 0.1
 
 
 def test_probabilities_are_a_mixture(classifier):
@@ -63,13 +68,13 @@ def test_probabilities_are_a_mixture(classifier):
 
 
 def test_distribution_of_a_regression_moves_to_the_mixture(regressor):
-    X, y = make_table(400)
+    X, y = make_targets(400)
     new = make_table(50, seed=1)[0]
-    trees = HistGradientBoostingRegressor(**SETTINGS).fit(X, 5 + 2 * y).predict(new)
+    trees = HistGradientBoostingRegressor(**SETTINGS).fit(X, y).predict(new)
     alone, share = without_trees(regressor), regressor.boosting_share_
     own, own_std = alone.predict(new, return_std=True)
     mean, std = regressor.predict(new, return_std=True)
-    np.testing.assert_allclose(mean, (1 - share) * own + share * trees, atol=1e-9)
+    np.testing.assert_allclose(mean, (1 - share) * own + share * trees, atol=1e-4)
     np.testing.assert_allclose(mean, regressor.predict(new), atol=1e-9)
     factor = std / own_std
     np.testing.assert_allclose(factor, factor[0], rtol=1e-9)
@@ -144,3 +149,11 @@ def test_a_class_of_one_row_and_missing_values():
     proba = clf.predict_proba(X[:20])
     np.testing.assert_allclose(proba.sum(1), 1)
     assert (proba > 0).all()
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_units_of_the_targets(regressor, unit):
+    X, y = make_targets(400)
+    new = make_table(50, seed=1)[0]
+    found = MetaFewShotRegressor(device="cpu").fit(X, unit * y).predict(new) / unit
+    np.testing.assert_allclose(found, regressor.predict(new), atol=1e-3)
