@@ -26,14 +26,15 @@ _LEAST_ROWS = 10
 
 def is_data_frame(X: Any) -> bool:
     """Return whether X is a data frame of pandas or polars."""
-    return hasattr(X, "get_columns") or hasattr(X, "iloc")
+    is_table = len(getattr(X, "shape", ())) == 2
+    return is_table and (hasattr(X, "get_columns") or hasattr(X, "iloc"))
 
 
 def frame_columns(X: Any) -> list[Any]:
     """Return the columns of a data frame; an empty list for anything else."""
-    if hasattr(X, "get_columns"):
-        return list(X.get_columns())
-    return [column for _, column in X.items()] if is_data_frame(X) else []
+    if not is_data_frame(X):
+        return []
+    return list(X.get_columns()) if hasattr(X, "get_columns") else [c for _, c in X.items()]
 
 
 def kind_of(column: Any) -> str:

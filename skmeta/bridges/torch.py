@@ -1,11 +1,13 @@
 """A torch module that starts from a prior, for skorch, Lightning or a training loop."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skmeta._validation import check_count
 from skmeta.backbones import CellNetwork, EpisodeBatchNorm, build_backbone, check_backbone
 from skmeta.exceptions import PriorError
 from skmeta.priors import MetaPrior
@@ -98,7 +100,7 @@ class PriorModule(nn.Module):
                 parameter.copy_(torch.tensor(weights[name]))
                 parameter.requires_grad_(not freeze_body)
             width = int(self.body.eval()(torch.zeros(1, *self.input_shape)).shape[1])
-        self.head = _make_head(prior, width, n_outputs)
+        self.head = _make_head(prior, width, check_count(n_outputs, "n_outputs"))
         for name in ("x_mean", "x_scale", "y_mean", "y_scale"):
             value = torch.tensor(prior.tensors[f"scaler.{name}"], dtype=torch.float32)
             self.register_buffer(name, value)
@@ -142,9 +144,15 @@ class PriorModule(nn.Module):
         if bool(self.is_started) or self.kind == "regression":
             return
         was_training, n_outputs = self.training, self.head.out_features
+        classes = torch.as_tensor(y, device=self.x_mean.device).long()
+        if classes.shape != (len(X),) or bool(((classes < 0) | (classes >= n_outputs)).any()):
+            raise ValueError(
+                f"y must have a class from 0 to {n_outputs - 1} for each of the {len(X)} rows, got "
+                f"{y}. Raise n_outputs, or encode the classes with LabelEncoder."
+            )
         features = self.train()._features(X)
         self.train(was_training)
-        members = nn.functional.one_hot(y.long(), n_outputs).to(features.dtype)
+        members = nn.functional.one_hot(classes, n_outputs).to(features.dtype)
         counts = members.sum(0)
         means = members.T @ features / counts[:, None].clamp_min(1)
         # -|f - c|^2 is 2 c f - |c|^2, and a term that all classes share.
@@ -153,7 +161,14 @@ class PriorModule(nn.Module):
         self.is_started.fill_(True)
 
     def _features(self, X: Tensor) -> Tensor:
-        rows = X.to(self.x_mean.dtype).reshape(len(X), -1)
+        rows = torch.as_tensor(X).to(self.x_mean)
+        width = math.prod(self.input_shape)
+        if rows.shape[1:] not in ((width,), self.input_shape):
+            raise ValueError(
+                f"X has the shape {tuple(rows.shape)}, but the prior is for rows of shape "
+                f"{self.input_shape} or ({width},). Give X one of these."
+            )
+        rows = rows.reshape(len(rows), -1)
         rows = ((rows - self.x_mean) / self.x_scale).reshape(-1, *self.input_shape)
         norms = (part for part in self.body.modules() if isinstance(part, EpisodeBatchNorm))
         before = [(norm, norm.mean, norm.var) for norm in norms]

@@ -133,7 +133,7 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         return rows, prior
 
     def _read_rows(self, X: Any, prior: MetaPrior, reset: bool = False) -> np.ndarray:
-        X, _ = flatten_rows(X, None)
+        X, _ = flatten_rows(X, prior.input_shape)
         encoder = frame_encoder(prior)
         if encoder is not None:
             return encode_rows(self, encoder, X, reset=reset)

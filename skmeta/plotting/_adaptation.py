@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._optional import import_optional
+from skmeta._validation import check_count
 
 _LABELS = {"n_inner_steps": "gradient steps", "n_shot": "support rows"}
 _MARKERS = ("o", "s", "D", "^", "v")
@@ -127,27 +128,37 @@ class AdaptationDisplay:
         ------
         NotFittedError
             If the learner is not fitted.
+        TypeError
+            If `learner` is no meta-learner.
         ValueError
-            If both `n_inner_steps` and `n_shot` are given, or the learner has no gradient steps.
+            If both `n_inner_steps` and `n_shot` are given, one of them is not a count, or the
+            learner has no gradient steps.
         """
-        check_is_fitted(learner, "prior_")
         name = type(learner).__name__
+        if not hasattr(type(learner), "score_tasks"):
+            raise TypeError(
+                f"learner must be a fitted meta-learner, such as MAML(), got {name}. Of an "
+                "AutoLearner, pass best_learner_; of another estimator, the learner of its prior."
+            )
+        check_is_fitted(learner, "prior_")
         own_steps = learner.get_params(deep=False).get("n_inner_steps")
         if n_inner_steps is not None and n_shot is not None:
             raise ValueError("Give n_inner_steps or n_shot: one picture has one of them as axis.")
         if n_inner_steps is not None and own_steps is None:
             raise ValueError(f"{name} adapts without gradient steps. Give n_shot instead.")
         if n_shot is None and own_steps is not None:
-            varied, values = "n_inner_steps", n_inner_steps or range(2 * own_steps + 1)
+            varied, least, given = "n_inner_steps", 0, n_inner_steps
+            default: Sequence[int] = range(2 * own_steps + 1)
         else:
-            varied, values = "n_shot", n_shot or (1, 2, 5, 10)
+            varied, least, given, default = "n_shot", 1, n_shot, (1, 2, 5, 10)
+        values = [check_count(v, varied, least) for v in (default if given is None else given)]
+        if not values:
+            raise ValueError(f"{varied} is empty. Give at least one number.")
         is_classification = learner.prior_.kind == "classification"
         scores = []
         for value in values:
             # A copy: clone would forget what the learner has learned.
-            changed = copy.copy(learner).set_params(
-                **{varied: int(value), "random_state": random_state}
-            )
+            changed = copy.copy(learner).set_params(**{varied: value, "random_state": random_state})
             found = changed.score_tasks(X, y, groups, n_tasks=n_tasks)
             scores.append(found if is_classification else -found)
         display = cls(

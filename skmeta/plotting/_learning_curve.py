@@ -116,10 +116,20 @@ class LearningCurveDisplay:
         ------
         NotFittedError
             If the learner is not fitted.
+        ValueError
+            If it has no learning curve, because it has no outer loop.
         """
         check_is_fitted(learner, ["history_", "prior_"])
         history = learner.history_
         metric, name, sign = _METRICS[learner.prior_.kind]
+        if f"train_{metric}" not in history:
+            other = (
+                " Its leaderboard_ compares learners." if hasattr(learner, "leaderboard_") else ""
+            )
+            raise ValueError(
+                f"{type(learner).__name__} was fitted without an outer loop, so it has no learning "
+                f"curve.{other}"
+            )
         validation = history.get(f"validation_{metric}")
         display = cls(
             iteration=np.asarray(history["iteration"]),

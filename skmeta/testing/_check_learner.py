@@ -87,6 +87,9 @@ def learner_checks(
     check : callable
         Takes no arguments; raises an AssertionError if the check fails.
     """
+    if isinstance(learner, type):
+        name = learner.__name__
+        raise TypeError(f"learner is the class {name}. Pass an instance, such as {name}().")
     for kind in learner.kinds if kinds is None else kinds:
         for check in CHECKS:
             name = f"{check.__name__}[{kind}]"

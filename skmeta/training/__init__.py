@@ -8,6 +8,7 @@ from skmeta.training._deadline import start_deadline as start_deadline
 from skmeta.training._deadline import time_limit as time_limit
 from skmeta.training._loop import TrainingSettings as TrainingSettings
 from skmeta.training._loop import meta_train as meta_train
+from skmeta.training._options import N_JOBS as N_JOBS
 from skmeta.training._options import ExecutionOptions as ExecutionOptions
 from skmeta.training._options import FitSettings as FitSettings
 from skmeta.training._options import MetaOptimizer as MetaOptimizer

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from skmeta._identity import stable_repr
 from skmeta._sklearn_compat import Interval, StrOptions, parameter_names
 from skmeta.backend import MODES, NETWORK_PRECISIONS, Execution, Network
 from skmeta.training._loop import OPTIMIZERS, SCHEDULES, TrainingSettings
@@ -22,6 +23,13 @@ from skmeta.training._parameters import (
     options_of,
     parameter,
     settings_by_role,
+)
+
+# -1 is one thread per core, -2 one less.
+N_JOBS = (
+    Interval(Integral, 1, None, closed="left"),
+    Interval(Integral, None, -1, closed="right"),
+    None,
 )
 
 
@@ -125,7 +133,7 @@ class ExecutionOptions(Declared):
     chunk_size: int | None = parameter(
         None, Interval(Integral, 1, None, closed="left"), None, role="machine"
     )
-    n_jobs: int | None = parameter(None, Integral, None, role="machine")
+    n_jobs: int | None = parameter(None, *N_JOBS, role="machine")
 
     def open(
         self, network: Network, device: torch.device, flops_per_task: float, **more: Any
@@ -306,7 +314,7 @@ def fingerprint(learner: Any, *content: Any, settings: Mapping[str, Any] | None 
     """
     if settings is None:
         settings = dict(settings_by_role(learner, "prior", "training"))
-    text = {name: repr(getattr(value, "digest", value)) for name, value in settings.items()}
+    text = {n: stable_repr(getattr(value, "digest", value)) for n, value in settings.items()}
     names = [learner_name(type(learner)), text]
     digest = hashlib.sha256(json.dumps(names, sort_keys=True).encode())
     for part in content:

@@ -16,12 +16,13 @@ import inspect
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from sklearn.base import BaseEstimator
 
 from skmeta._doc_link import DocLink
 from skmeta._sklearn_compat import parameter_names, validate_params
+from skmeta._validation import suggest
 
 
 def parameter(default: Any, *constraints: Any, role: str = "prior") -> Any:
@@ -45,11 +46,22 @@ def parameter(default: Any, *constraints: Any, role: str = "prior") -> Any:
     return field(default=default, metadata={"constraints": list(constraints), "role": role})
 
 
+class _ConstructorSignature:
+    """The signature of a class, which is that of its ``__init__``."""
+
+    def __get__(self, instance: Any, owner: type) -> inspect.Signature:
+        own = inspect.signature(owner.__init__)  # type: ignore[misc]  # of the class itself
+        return own.replace(parameters=[*own.parameters.values()][1:])
+
+
 class Declared(DocLink, BaseEstimator):
     """Completes constraints and docstrings of its subclasses by their declared parameters."""
 
     # Other settings of an option of which only the first one is given, by parameter.
     option_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    # inspect.signature would show that of __new__.
+    __signature__: ClassVar[Any] = _ConstructorSignature()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -61,6 +73,22 @@ class Declared(DocLink, BaseEstimator):
             constraints |= vars(base).get("_parameter_constraints", {})
         cls._parameter_constraints = {n: c or "no_validation" for n, c in constraints.items()}
         complete(cls)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        known = parameter_names(cls)
+        for name in kwargs.keys() - set(known):
+            hint = suggest(name, known) or f" It has {', '.join(known)}."
+            raise TypeError(f"{cls.__name__} has no parameter {name!r}.{hint}")
+        made: Self = super().__new__(cls)
+        return made
+
+    def set_params(self, **params: Any) -> Self:
+        # An option of which only the first setting is given becomes an object that has the others.
+        for name in {key.partition("__")[0] for key in params if "__" in key}:
+            if (option := options_of(self).get(name)) is not None:
+                setattr(self, name, option)
+        super().set_params(**params)
+        return self
 
 
 def declarations(cls: type, *, inherited: bool = True) -> dict[str, Field[Any]]:

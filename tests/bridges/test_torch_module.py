@@ -203,3 +203,28 @@ def test_what_is_refused(sinusoids):
     chosen = MetaNAS(backbone="cells", n_shot=5, n_query=5, **QUICK)
     with pytest.raises(PriorError, match="chooses the operations of its network"):
         PriorModule(chosen.fit(X, y, groups=groups).prior_)
+
+
+def test_rows_classes_and_outputs_that_do_not_fit(data):
+    prior, (X, y) = maml_prior(data, head_init="prototype"), new_task(data)
+    for n_outputs in (0, -2):
+        with pytest.raises(ValueError, match="n_outputs must be an integer of at least 1"):
+            PriorModule(prior, n_outputs)
+    module = PriorModule(prior, 3)
+    for rows in (torch.zeros(2, 7), torch.zeros(2, 1), torch.zeros(4)):
+        with pytest.raises(ValueError, match=r"X has the shape .* rows of shape \(4,\)"):
+            module(rows)
+    for classes in (y + 1, y - 1, y[:2]):
+        with pytest.raises(ValueError, match="y must have a class from 0 to 2 for each of the 18"):
+            module.start(X, classes)
+    module.start(X, y)
+    again = start(make_net(prior), X, y).module_
+    assert torch.equal(module.head.weight, again.head.weight)
+
+
+def test_images_with_channels_last_are_refused():
+    learner = ProtoNet(**IMAGES | {"input_shape": (3, 8, 8)}, random_state=0)
+    module = PriorModule(learner.initial_prior(np.ones((2, 192))), 2)
+    assert module(torch.zeros(2, 3, 8, 8)).shape == module(torch.zeros(2, 192)).shape == (2, 2)
+    with pytest.raises(ValueError, match=r"shape \(2, 8, 8, 3\), .* \(3, 8, 8\) or \(192,\)"):
+        module(torch.zeros(2, 8, 8, 3))

@@ -30,6 +30,8 @@ from skmeta.learners import (
     MAML,
     FineTuning,
     HierarchicalLinear,
+    LSTMMetaLearner,
+    MAMLPlusPlus,
     MetaSGD,
     ProtoNet,
     TaskSampling,
@@ -406,6 +408,11 @@ def test_settings_that_do_not_apply_are_refused():
     prior = ProtoNet().initial_prior(X)
     with pytest.raises(ValueError, match=r"inner_lr=0\.1 does not apply .* by ProtoNet"):
         MetaFewShotClassifier(prior, inner_lr=0.1).fit(X, y)
+    rates = MAML(plus_plus=MAMLPlusPlus(learn_inner_lr=True))
+    for learner in (MetaSGD(), LSTMMetaLearner(), rates):
+        with pytest.raises(ValueError, match=r"inner_lr=0\.1 .* step sizes are learned"):
+            MetaFewShotClassifier(learner.initial_prior(X), inner_lr=0.1).fit(X, y)
+    MetaFewShotClassifier(MAML().initial_prior(X), inner_lr=0.1).fit(X, y)
     with pytest.raises(PriorError, match=r"learned by Other, which is not among"):
         MetaFewShotClassifier(prior.replace(learner="Other")).fit(X, y)
 

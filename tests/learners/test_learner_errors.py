@@ -3,11 +3,14 @@
 from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from builders import make_classes
+from numpy.testing import assert_array_equal
 from torch import nn
 
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.exceptions import (
     BackboneError,
     EpisodeError,
@@ -394,3 +397,62 @@ def test_a_number_of_tasks_that_is_no_count(n_tasks):
     learner = HierarchicalLinear(effects="intercept").fit(X, y, groups=groups)
     with pytest.raises(ValueError, match="n_tasks must be an integer of at least 1"):
         learner.score_tasks(X, y, groups=groups + 100, n_tasks=n_tasks)
+
+
+def test_images_of_another_shape_than_those_of_the_prior():
+    rng = np.random.default_rng(0)
+    X, y = rng.random((30, 3, 8, 8)), np.repeat(np.arange(5), 6)
+    learner = ProtoNet(**CONV | {"validation": 0}).fit(X, y)
+    last, wrong = X.transpose(0, 2, 3, 1), r"rows of shape \(8, 8, 3\), but input_shape=\(3, 8, 8\)"
+    clf = MetaFewShotClassifier(learner).fit(X[:12], y[:12])
+    for call in (
+        lambda: learner.score(last, y),
+        lambda: MetaFewShotClassifier(learner).fit(last[:12], y[:12]),
+        lambda: clf.predict(last),
+    ):
+        with pytest.raises(BackboneError, match=wrong):
+            call()
+
+
+def test_grey_images_need_no_axis_of_channels():
+    rng = np.random.default_rng(0)
+    X, y = rng.random((30, 8, 8)), np.repeat(np.arange(5), 6)
+    settings = CONV | {"validation": 0}
+    with pytest.raises(BackboneError, match=r"the input has shape \(8, 8\)\. Pass input_shape"):
+        ProtoNet(**settings).fit(X, y)
+    expected = ProtoNet(**settings).fit(X[:, None], y)
+    for rows in (X, X.tolist(), list(X), X[..., None]):
+        found = ProtoNet(**settings, input_shape=(1, 8, 8)).fit(rows, y)
+        assert found.prior_.digest == expected.prior_.digest
+    few = MetaFewShotClassifier(expected).fit(X[:12], y[:12])
+    assert_array_equal(few.predict(X.tolist()), few.predict(X[:, None]))
+
+
+@pytest.mark.parametrize(
+    ("X", "params", "match"),
+    [
+        (np.arange(6.0), {}, "Expected 2D array, got 1D array"),
+        ([[1.0, np.inf], [2.0, 3.0]], {}, "contains infinity"),
+        (np.ones((4, 2)), {"n_classes": -3}, "n_classes must be an integer of at least 2, got -3"),
+        (np.ones((4, 2)), {"y": [0, 1, 0]}, "y has 3 values for 4 rows"),
+        (np.ones((4, 2)), {"y": [0.5], "kind": "regression"}, "y has 1 values for 4 rows"),
+        (np.ones((4, 2)), {"kind": "reg"}, "kind must be 'classification' or 'regr.*got 'reg'"),
+    ],
+)
+def test_a_prior_before_any_training_has_the_checks_of_fit(X, params, match):
+    learner = FineTuning()
+    with pytest.raises(ValueError, match=match):
+        learner.initial_prior(X, **params)
+    assert not vars(learner).keys() & {"n_features_in_", "prior_"}
+
+
+def test_a_prior_before_any_training_knows_categories():
+    frame = pd.DataFrame({"colour": ["red", "blue", "green"] * 20, "size": np.arange(60.0)})
+    reg = MetaFewShotRegressor(FineTuning().initial_prior(frame, kind="regression"))
+    assert reg.fit(frame[:12], frame["size"][:12]).predict(frame).shape == (60,)
+
+
+@pytest.mark.parametrize("make", [MetaFewShotRegressor, MAML])
+def test_a_series_is_no_table(make):
+    with pytest.raises(ValueError, match=r"[Ee]xpected (a )?2"):
+        make().fit(pd.Series(np.arange(40.0)), np.arange(40.0) / 7)

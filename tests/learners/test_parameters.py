@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 
 from skmeta.learners import (
@@ -109,3 +110,55 @@ def test_a_class_of_the_same_name_does_not_take_the_place_of_ours():
         assert LEARNERS["elsewhere.MAML"] is own
     finally:
         del LEARNERS["elsewhere.MAML"]
+
+
+def defined(source):
+    """What a piece of source defines, each time as another object."""
+    space = {"__name__": "own"}
+    exec(source, space)
+    return space["made"]
+
+
+LSTM = "import torch\ntorch.manual_seed({})\nmade = torch.nn.LSTM(3, 2)"
+OBJECT = "class Noise:\n    def __call__(self, x): return x + {}\nmade = Noise()"
+
+
+@pytest.mark.parametrize(
+    "source", ["def made(x): return x + {}", "made = lambda x, by={}: x + by", OBJECT, LSTM]
+)
+@pytest.mark.parametrize("name", ["augment", "sampling", "backbone"])
+def test_a_checkpoint_knows_a_callable_by_what_it_does(name, source):
+    def identity(number):
+        value = defined(source.format(number))
+        value = TaskSampling(superclass=value) if name == "sampling" else value
+        return fingerprint(MAML(random_state=0, **{name: value}))
+
+    state = torch.get_rng_state()
+    first, again, other = identity(1), identity(1), identity(2)
+    torch.set_rng_state(state)
+    assert first == again
+    assert first != other
+
+
+def test_a_setting_of_an_option_that_is_given_by_its_first():
+    learner = MAML(validation=0.2, execution="loop")
+    learner.set_params(validation__patience=3, execution__n_jobs=2, inner_lr=0.3)
+    assert learner.validation == Validation(0.2, patience=3)
+    assert learner.execution == ExecutionOptions("loop", n_jobs=2)
+    assert learner.inner_lr == 0.3
+
+
+def test_no_threads():
+    with pytest.raises(ValueError, match="The 'n_jobs' parameter of ExecutionOptions must be"):
+        MAML(execution=ExecutionOptions(n_jobs=0)).initial_prior(np.ones((4, 2)))
+
+
+def test_a_mistyped_parameter():
+    with pytest.raises(
+        TypeError, match=r"^MAML has no parameter 'inner_rl'\. Did you mean 'inner_lr'"
+    ):
+        MAML(inner_rl=0.1)
+    with pytest.raises(
+        TypeError, match=r"^Validation has no parameter 'size'\. It has every, frac"
+    ):
+        Validation(size=3)

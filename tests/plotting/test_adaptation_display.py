@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 
+from skmeta import MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import MAML, ProtoNet
+from skmeta.learners import MAML, AutoLearner, ProtoNet
 from skmeta.plotting import AdaptationDisplay
 
 SHORT = {"n_iterations": 2, "validation": 0, "random_state": 0}
@@ -78,3 +79,28 @@ def test_what_is_refused(sinusoids, classes):
         AdaptationDisplay.from_estimator(*classes, n_inner_steps=[1])
     with pytest.raises(NotFittedError, match="not fitted"):
         AdaptationDisplay.from_estimator(MAML(), *data)
+
+
+def test_numbers_may_be_arrays_and_must_be_counts(sinusoids):
+    learner, *data = sinusoids
+    display = AdaptationDisplay.from_estimator(
+        learner, *data, n_inner_steps=np.arange(2), n_tasks=2
+    )
+    assert list(display.values) == [0, 1]
+    display = AdaptationDisplay.from_estimator(learner, *data, n_shot=np.array([1, 2]), n_tasks=2)
+    assert list(display.values) == [1, 2]
+    for params, match in (
+        ({"n_inner_steps": [-1, 2]}, "n_inner_steps must be an integer of at least 0, got -1"),
+        ({"n_inner_steps": [0.5]}, r"n_inner_steps must be an integer of at least 0, got 0\.5"),
+        ({"n_inner_steps": []}, "n_inner_steps is empty"),
+        ({"n_shot": [0, 2]}, "n_shot must be an integer of at least 1, got 0"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            AdaptationDisplay.from_estimator(learner, *data, **params)
+
+
+def test_estimators_that_are_no_learner(sinusoids):
+    learner, X, y, groups = sinusoids
+    for estimator in (MetaFewShotRegressor(learner).fit(X, y), AutoLearner()):
+        with pytest.raises(TypeError, match=r"must be a fitted meta-learner.*pass best_learner_"):
+            AdaptationDisplay.from_estimator(estimator, X, y, groups)

@@ -1,10 +1,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import MAML, ProtoNet, Validation
+from skmeta.learners import MAML, AutoLearner, HierarchicalLinear, ProtoNet, Validation
 from skmeta.plotting import LearningCurveDisplay
 from skmeta.policy import PointNavigation, PolicyMAML
 
@@ -92,3 +93,13 @@ def test_two_learners_in_one_picture_have_each_baseline_once_in_the_legend(regre
     again = LearningCurveDisplay.from_estimator(regression, ax=display.ax_)
     labels = [text.get_text() for text in again.ax_.get_legend().get_texts()]
     assert labels.count("ridge regression on each task") == 1
+
+
+def test_learners_without_an_outer_loop_have_no_curve():
+    X, y, groups = make_sinusoid_tasks(n_tasks=30, random_state=0)
+    closed = HierarchicalLinear(effects="intercept")
+    with pytest.raises(ValueError, match=r"HierarchicalLinear .* has no learning curve"):
+        LearningCurveDisplay.from_estimator(clone(closed).fit(X, y, groups))
+    auto = AutoLearner(candidates=[closed], random_state=0).fit(X, y, groups)
+    with pytest.raises(ValueError, match=r"AutoLearner .* Its leaderboard_ compares learners"):
+        LearningCurveDisplay.from_estimator(auto)

@@ -46,6 +46,11 @@ def test_a_users_own_learner_passes():
     assert check_learner(TemperedProtoNet()) == names
 
 
+def test_check_learner_refuses_a_class():
+    with pytest.raises(TypeError, match=r"the class ProtoNet\. Pass an instance, .* ProtoNet\(\)"):
+        check_learner(ProtoNet)
+
+
 def test_check_learner_names_the_first_failure():
     class Constant(ProtoNet):
         def forward(self, context, adapted, x):

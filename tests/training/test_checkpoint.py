@@ -313,6 +313,16 @@ def test_other_data_or_another_learner_is_another_run(tmp_path):
             learner(**SETTINGS, checkpoint=tmp_path / "file").fit(rows, y)
 
 
+def test_other_validation_rows_are_another_run(tmp_path):
+    X, y = make_classes()
+    settings = SETTINGS | {"validation": Validation(0.2, n_tasks=2, every=2)}
+    prior = MAML(**settings, checkpoint=tmp_path / "file").fit(X, y).prior_
+    held_out = ~np.isin(y, prior.trained_on)
+    assert held_out.any()
+    with pytest.raises(CheckpointError, match="belongs to a run with other parameters or data"):
+        MAML(**settings, checkpoint=tmp_path / "file").fit(X + 9 * held_out[:, None], y)
+
+
 def test_other_groups_are_another_run(tmp_path):
     X, y = make_classes()
     settings = SETTINGS | {"validation": 0, "n_shot": 1}

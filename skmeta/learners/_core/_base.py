@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from inspect import Signature, get_annotations, signature
+from inspect import get_annotations
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -32,14 +32,6 @@ _OF_ESTIMATORS = ("predict", "predict_proba", "predict_quantiles", "decision_fun
 
 LEARNERS: dict[str, type[MetaLearner]] = {}
 """Learners by the name that a prior keeps: see :func:`learner_name`."""
-
-
-class _ConstructorSignature:
-    """The signature of a class, which is that of its ``__init__``."""
-
-    def __get__(self, instance: Any, owner: type) -> Signature:
-        own = signature(owner.__init__)  # type: ignore[misc]  # of the class itself, not of an instance
-        return own.replace(parameters=[*own.parameters.values()][1:])
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -81,8 +73,6 @@ class MetaLearner(CallbackSupport, Algorithm):
     )
     n_query: int = parameter(15, Interval(Integral, 1, None, closed="left"))
 
-    # inspect.signature would show that of __new__.
-    __signature__: ClassVar[Any] = _ConstructorSignature()
     # Methods and properties, beyond those of this class, that tab completion shows.
     for_users: ClassVar[tuple[str, ...]] = ()
 
@@ -98,8 +88,7 @@ class MetaLearner(CallbackSupport, Algorithm):
                 f"{cls.__name__} is no dataclass, so {parameters[0]!r} is not a parameter of it. "
                 "Write @dataclass(kw_only=True, eq=False, repr=False) above the class."
             )
-        learner: Self = super().__new__(cls)
-        return learner
+        return super().__new__(cls, *args, **kwargs)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -146,7 +146,7 @@ def evaluate(
     """Learn tasks from their support sets and predict their query sets."""
     prior: MetaPrior = learner.prior_
     settings = read_settings(learner)
-    rows, _ = flatten_rows(X, settings.input_shape)
+    rows, _ = flatten_rows(X, prior.input_shape)
     encoder = frame_encoder(prior)
     if encoder is not None:
         rows = encode_rows(learner, encoder, rows, reset=False)

@@ -6,6 +6,7 @@ loop, the comparison with plain models, the prior. :func:`untrained_prior` ends 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,9 +24,10 @@ from skmeta._sklearn_compat import (
     has_callbacks,
     validate_params,
 )
+from skmeta._validation import check_count, check_plain_labels, check_targets
 from skmeta._warnings import warn_caller
 from skmeta.backbones import build_backbone
-from skmeta.backend import Augmentation, Execution, State, one_thread_if_small, to_numpy
+from skmeta.backend import Augmentation, Execution, State, one_thread_if_small
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._baselines import LEAST_TASKS, baseline_scores, warn_if_beaten
@@ -140,20 +142,25 @@ def untrained_prior(
 ) -> MetaPrior:
     """Return the prior that meta-training would start from."""
     validate_params(learner)
+    learner = copy.copy(learner)  # It gets the number of features.
     settings = read_settings(learner)
+    if kind not in ("classification", "regression"):
+        raise ValueError(f"kind must be 'classification' or 'regression', got {kind!r}.")
     _check_kind(learner, kind)
-    names = get_feature_names(X)
-    rows, shape = flatten_rows(X, settings.input_shape)
-    rows = np.asarray(rows)
-    shape = resolve_input_shape(shape, settings.backbone, rows.shape[1])
-    n_outputs = n_classes if kind == "classification" else 1
-    source = TaskSource(rows, y, None, cast(Any, None), n_outputs)  # No task is drawn.
+    table = _read_table(learner, settings, X)
+    if y is not None:
+        n = len(table.rows)
+        y = check_targets(y, n) if kind == "regression" else check_plain_labels(y, "y", n)
+    n_outputs = check_count(n_classes, "n_classes", 2) if kind == "classification" else 1
+    source = TaskSource(table.rows, y, None, cast(Any, None), n_outputs)  # No task is drawn.
     problem = Problem(kind, "classes", None, source, None)
-    table = _Table(rows, shape, rows.shape[1], names, None, _prior_to_load(learner, settings))
     rng = check_rng(settings.random_state)
     session, seed = _open_session(learner, settings, table, problem, rng)
     state = session.draw_state(seed)
-    return write_prior(session, state, n_features=table.n_features, feature_names=names)
+    columns = None if table.encoder is None else table.encoder.columns
+    return write_prior(
+        session, state, n_features=table.n_features, feature_names=table.names, columns=columns
+    )
 
 
 # ---------------------------------------------------------------------------------- the table
@@ -301,9 +308,9 @@ def _outer_loop(
 ) -> TrainingSettings:
     identity = ""
     if settings.checkpoint:
-        module, train = settings.backbone, problem.train
-        weights = module.state_dict().values() if isinstance(module, torch.nn.Module) else ()
-        identity = fingerprint(learner, train.X, train.y, groups, *map(to_numpy, weights))
+        parts = [part for part in (problem.train, problem.validation) if part is not None]
+        rows = [values for part in parts for values in (part.X, part.y)]
+        identity = fingerprint(learner, *rows, groups)
     return training_settings(vars(settings), identity)
 
 

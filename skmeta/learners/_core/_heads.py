@@ -129,7 +129,7 @@ def class_means(features: Tensor, rows: Rows, k: int) -> tuple[Tensor, Tensor]:
     """
     member = _membership(rows.y, features.new_empty(len(rows.y), k)) * rows.w[:, None]
     weight = member.sum(0)
-    means = (member.T @ features) / weight[:, None].clamp_min(1e-12)
+    means = (member.T @ features) / torch.where(weight > 0, weight, 1.0)[:, None]
     return means, torch.where(weight > 0, 0.0, -1e9).to(features.dtype)
 
 

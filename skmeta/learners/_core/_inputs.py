@@ -22,9 +22,9 @@ def flatten_rows(X: Any, input_shape: tuple[int, ...] | None) -> tuple[Any, tupl
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
-        A table, or images.
+        A table, or images. Axes of length 1 may be left out.
     input_shape : tuple of int or None
-        Shape of one row, if the user gave it.
+        Shape of one row, if the user gave it or the prior has it.
 
     Returns
     -------
@@ -38,16 +38,19 @@ def flatten_rows(X: Any, input_shape: tuple[int, ...] | None) -> tuple[Any, tupl
     BackboneError
         If images have another shape than ``input_shape``.
     """
+    if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) > 1:
+        X = np.asarray(X)
     shape: tuple[int, ...] = getattr(X, "shape", ())
+    known = None if input_shape is None else tuple(input_shape)
     if len(shape) <= 2:
-        return X, None if input_shape is None else tuple(input_shape)
+        return X, known
     found = tuple(int(n) for n in shape[1:])
-    if input_shape is not None and tuple(input_shape) != found:
+    if known is not None and [n for n in known if n != 1] != [n for n in found if n != 1]:
         raise BackboneError(
-            f"X has rows of shape {found}, but input_shape={tuple(input_shape)}. Leave "
-            "input_shape out, or reshape X."
+            f"X has rows of shape {found}, but input_shape={known}. Give X this shape; "
+            "np.moveaxis(X, -1, 1) moves channels from the end to the front."
         )
-    return np.asarray(X).reshape(shape[0], -1), found
+    return np.asarray(X).reshape(shape[0], -1), known or found
 
 
 def check_learner_rows(

@@ -26,6 +26,7 @@ from skmeta._sklearn_compat import (
     callback_context,
     fit_context,
     get_feature_names,
+    validate_params,
 )
 from skmeta._validation import suggest_parameters
 from skmeta._warnings import warn_caller
@@ -45,7 +46,7 @@ from skmeta.learners.auto._race import FAILURES, Race, Result, RunTask
 from skmeta.learners.auto._store import Clock, Store
 from skmeta.learners.auto._tasks import Design, design_classes, design_groups
 from skmeta.priors import MetaPrior
-from skmeta.training import check_resumable, fingerprint
+from skmeta.training import N_JOBS, check_resumable, fingerprint
 
 
 class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
@@ -116,11 +117,11 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
     summary_ : str
         Whether meta-learning pays, in a few sentences.
     leaderboard_ : pandas.DataFrame
-        Learners and plain models, the least loss first, with the columns ``learner``, ``loss``
-        (log loss, or squared error over the variance of all targets), ``standard_error``, ``low``
-        and ``high`` (a 95% interval over tasks), ``n_tasks``, ``n_iterations``, ``seconds``,
-        ``chosen`` and ``status``: ``compared``, ``plain``, ``stopped`` after the first run,
-        ``no time``, or why it failed.
+        Learners and plain models, the least loss first, but learners that were stopped, failed or
+        had no time last. The columns are ``learner``, ``loss`` (log loss, or squared error over
+        the variance of all targets), ``standard_error``, ``low`` and ``high`` (a 95% interval over
+        tasks), ``n_tasks``, ``n_iterations``, ``seconds``, ``chosen`` and ``status``:
+        ``compared``, ``plain``, ``stopped`` after the first run, ``no time``, or why it failed.
     history_ : dict of list
         One entry for each run of a learner: ``learner``, ``stage``, ``fold``, ``loss``,
         ``n_iterations`` and ``seconds``.
@@ -175,7 +176,7 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
         "n_query": [Interval(Integral, 1, None, closed="left")],
         "input_shape": [tuple, list, None],
         "device": [str, torch.device],
-        "n_jobs": [Integral, None],
+        "n_jobs": [*N_JOBS],
         "checkpoint": [str, PathLike, None],
         "verbose": ["verbose"],
         "random_state": ["random_state", np.random.Generator],
@@ -254,7 +255,8 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
             If a plain model is better than the chosen learner, and a 95% interval of the difference
             excludes zero.
         DivergenceWarning
-            If the training of the chosen learner on all tasks fails, and the next one is taken.
+            If a learner of ``candidates`` fails; or if the training of the chosen learner on all
+            tasks does, and the next one is taken.
         """
         context = callback_context(self, None)  # How many learners have time is not known.
         metadata = None if groups is None else {"groups": groups}
@@ -293,6 +295,13 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
         self.history_ = race.history
         self.summary_, is_beaten = summarise(design, [*results, *plain], chosen)
         self._leaderboard = leaderboard_rows([*plain, *results], chosen.name, design.weights)
+        for result in results:
+            if result.error and not isinstance(self.candidates, str):
+                warn_caller(
+                    f"{result.name} failed ({result.error}). It is not compared. Change it, or "
+                    "leave it out of candidates.",
+                    DivergenceWarning,
+                )
         return is_beaten
 
     def _design(
@@ -339,12 +348,17 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
                 f"{' with missing values' if np.isnan(design.X).any() else ''}. Add another "
                 "learner, or leave candidates='auto'."
             )
+        if not isinstance(given, str):
+            for candidate in found:  # What is wrong with one is an error before the race.
+                candidate.learner.initial_prior(design.X, kind=design.kind)
         return found
 
     def _fingerprint(self, design: Design) -> str:
         machine = {"device", "n_jobs", "checkpoint", "verbose", "time_budget"}
         params = self.get_params(deep=False)
         settings = {name: value for name, value in params.items() if name not in machine}
+        if not isinstance(self.candidates, str):
+            settings["candidates"] = [fingerprint(learner) for learner in self.candidates]
         return fingerprint(self, design.X, design.y, design.groups, settings=settings)
 
     def _refit(self, race: Race, results: Sequence[Result]) -> tuple[MetaLearner, Result]:
@@ -426,3 +440,5 @@ def _check_learners(given: Sequence[Any]) -> None:
             "candidates must be 'auto' or a list of learners, such as [HierarchicalLinear(), "
             f"MAML()], got {what}."
         )
+    for learner in given:
+        validate_params(learner)

@@ -1,5 +1,7 @@
 """Search spaces: default spaces, candidates, names of parameters, encoding."""
 
+from skmeta._identity import candidate_key as candidate_key
+from skmeta._identity import stable_repr as stable_repr
 from skmeta.search.space._configurations import CandidateDescriber as CandidateDescriber
 from skmeta.search.space._configurations import canonical_configurations as canonical_configurations
 from skmeta.search.space._configurations import plain_value as plain_value
@@ -10,8 +12,6 @@ from skmeta.search.space._defaults import kept_params as kept_params
 from skmeta.search.space._encoding import Encoding as Encoding
 from skmeta.search.space._encoding import is_logarithmic as is_logarithmic
 from skmeta.search.space._encoding import parameter_names as parameter_names
-from skmeta.search.space._keys import candidate_key as candidate_key
-from skmeta.search.space._keys import stable_repr as stable_repr
 from skmeta.search.space._names import canonical_names as canonical_names
 from skmeta.search.space._names import predictor_name as predictor_name
 from skmeta.search.space._names import short_names as short_names

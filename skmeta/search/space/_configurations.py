@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from skmeta._identity import candidate_key, stable_repr
 from skmeta._sklearn_compat import StrOptions
 from skmeta.search.record import Configuration, Value
-from skmeta.search.space._keys import candidate_key, stable_repr
 from skmeta.search.space._names import canonical_names
 from skmeta.search.space._parts import (
     is_estimator,

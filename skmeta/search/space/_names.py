@@ -7,7 +7,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from skmeta.search.space._keys import candidate_key
+from skmeta._identity import candidate_key
 from skmeta.search.space._parts import (
     is_estimator,
     is_list_of_parts,

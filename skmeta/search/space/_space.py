@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import ParameterGrid
 
+from skmeta._identity import candidate_key, stable_repr
 from skmeta.exceptions import SearchSpaceError
-from skmeta.search.space._keys import candidate_key, stable_repr
 from skmeta.search.space._parts import (
     every_param,
     replace_parts,

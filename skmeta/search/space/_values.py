@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from skmeta._identity import stable_repr
 from skmeta.exceptions import SearchSpaceError
-from skmeta.search.space._keys import stable_repr
 
 # Standard deviation of a local step: in units of a distribution's own quantiles, or of the
 # length of a list of numbers.

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from test_auto_learner import SMALL_MAML, make_intercepts
 
 from skmeta.exceptions import BaselineWarning, CheckpointError
-from skmeta.learners import AutoLearner, HierarchicalLinear, ProtoNet
+from skmeta.learners import MAML, AutoLearner, HierarchicalLinear, ProtoNet
 from skmeta.learners.auto._candidates import default_candidates
 from skmeta.learners.auto._race import Race
 from skmeta.learners.auto._store import Clock
@@ -179,3 +180,18 @@ def test_protonet_keeps_shots_of_each_class_by_groups():
         auto.fit(X, (target > 0).astype(int), groups)
     assert auto.best_learner_.sampling.shots_per == "class"
     assert auto.best_learner_.n_shot == (2, 4)
+
+
+def test_a_checkpoint_knows_the_candidates(tmp_path):
+    # The text of many numbers is cut short, and that of a module has no weights.
+    deep = MAML(backbone_params={"hidden": (2,) * 32}, n_iterations=1, validation=0)
+    deeper = clone(deep).set_params(backbone_params={"hidden": (2,) * 32 + (3,)})
+    assert repr([deep]) == repr([deeper])
+    modules = [MAML(backbone=torch.nn.Linear(2, 3), n_iterations=1, validation=0) for _ in range(2)]
+    for number, (given, other) in enumerate([(deep, deeper), modules]):
+        race = tmp_path / str(number)
+        auto = make_auto(candidates=[given], checkpoint=race, time_budget=None)
+        with pytest.warns(BaselineWarning):
+            auto.fit(*make_intercepts())
+        with pytest.raises(CheckpointError, match="belongs to a run with other parameters or data"):
+            clone(auto).set_params(candidates=[other]).fit(*make_intercepts())

@@ -113,3 +113,12 @@ def test_the_prior_keeps_the_head_that_was_chosen(head_init, grouped, resolved):
     learned_rows = {"shared": 1, "learned": 2}.get(resolved)
     weight = learner.prior_.tensors.get("head.weight")
     assert (None if weight is None else len(weight)) == learned_rows
+
+
+def test_class_means_do_not_depend_on_the_unit_of_the_weights():
+    features = torch.randn(6, 4, generator=generator(), dtype=torch.float64)
+    w, y = np.arange(1.0, 7.0), [0, 1, 0, 1, 0, 1]
+    expected, _ = class_means(features, make_rows(y, w), 3)
+    found, offset = class_means(features, make_rows(y, 1e-30 * w), 3)
+    torch.testing.assert_close(found, expected)
+    assert offset.tolist() == [0.0, 0.0, -1e9]

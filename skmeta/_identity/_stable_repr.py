@@ -1,4 +1,4 @@
-"""Keys of candidates, and the text that they are digests of."""
+"""Text that is equal for equal values, and the keys of candidates, which are digests of it."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,8 +11,7 @@ from typing import Any
 import joblib
 import numpy as np
 
-from skmeta.search.space._own_code import name_of, own_code
-from skmeta.search.space._parts import is_estimator
+from skmeta._identity._own_code import name_of, own_code
 
 # Parameters of estimators that have no effect on scores.
 _NO_EFFECT = {"memory", "n_jobs", "verbose"}
@@ -52,6 +51,8 @@ def _text(value: Any, within: tuple[Any, ...]) -> str:
     """Return the text of a value, by name if it is one of those that it belongs to."""
     if isinstance(value, np.generic):
         value = value.item()
+    if hasattr(value, "detach"):  # A tensor's pickle has addresses of memory.
+        value = value.detach().cpu().double().numpy()
     if value is None or isinstance(value, (bool, int, float, str)):
         # 1 and 1.0 differ: max_features, for example, takes a count or a share.
         return repr(value)
@@ -72,7 +73,7 @@ def _text(value: Any, within: tuple[Any, ...]) -> str:
         return f"{of(value.__self__)}.{of(value.__func__)}"
     if callable(value) and hasattr(value, "__qualname__"):
         return name_of(value)
-    if is_estimator(value):
+    if hasattr(value, "get_params"):
         return f"{of(type(value))}({of(_params_that_matter(value))})"
     if hasattr(value, "rvs") and hasattr(value, "dist"):  # a frozen distribution of scipy
         return f"rvs{of([type(value.dist).__name__, list(value.args), dict(value.kwds)])}"
@@ -80,6 +81,8 @@ def _text(value: Any, within: tuple[Any, ...]) -> str:
         return f"partial{of([value.func, value.args, value.keywords])}"
     if _is_plain(value):
         return f"{of(type(value))}({of(vars(value))})"
+    if hasattr(value, "state_dict"):  # a module of torch with a pickle of its own
+        return f"{of(type(value))}({value!r}, {of(value.state_dict())})"
     try:
         return f"{type(value).__name__}:{joblib.hash(value)}"
     except Exception:  # pickling runs code of the object, which may raise anything
