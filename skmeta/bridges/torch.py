@@ -144,7 +144,8 @@ class PriorModule(nn.Module):
         if bool(self.is_started) or self.kind == "regression":
             return
         was_training, n_outputs = self.training, self.head.out_features
-        classes = torch.as_tensor(y, device=self.x_mean.device).long()
+        is_number = isinstance(y, Tensor) or np.asarray(y).dtype.kind in "biu"
+        classes = torch.as_tensor(y if is_number else [], device=self.x_mean.device).long()
         if classes.shape != (len(X),) or bool(((classes < 0) | (classes >= n_outputs)).any()):
             raise ValueError(
                 f"y must have a class from 0 to {n_outputs - 1} for each of the {len(X)} rows, got "
@@ -164,9 +165,9 @@ class PriorModule(nn.Module):
         rows = torch.as_tensor(X).to(self.x_mean)
         width = math.prod(self.input_shape)
         if rows.shape[1:] not in ((width,), self.input_shape):
+            known = " or ".join(dict.fromkeys([str(self.input_shape), f"({width},)"]))
             raise ValueError(
-                f"X has the shape {tuple(rows.shape)}, but the prior is for rows of shape "
-                f"{self.input_shape} or ({width},). Give X one of these."
+                f"X has the shape {tuple(rows.shape)}, but the prior is for rows of shape {known}."
             )
         rows = rows.reshape(len(rows), -1)
         rows = ((rows - self.x_mean) / self.x_scale).reshape(-1, *self.input_shape)

@@ -123,12 +123,10 @@ class LearningCurveDisplay:
         history = learner.history_
         metric, name, sign = _METRICS[learner.prior_.kind]
         if f"train_{metric}" not in history:
-            other = (
-                " Its leaderboard_ compares learners." if hasattr(learner, "leaderboard_") else ""
-            )
+            is_auto = hasattr(learner, "leaderboard_")
             raise ValueError(
-                f"{type(learner).__name__} was fitted without an outer loop, so it has no learning "
-                f"curve.{other}"
+                f"{type(learner).__name__} has no learning curve. "
+                + ("Its leaderboard_ compares learners." if is_auto else "It has no outer loop.")
             )
         validation = history.get(f"validation_{metric}")
         display = cls(
