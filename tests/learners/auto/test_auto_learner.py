@@ -281,7 +281,7 @@ def test_frames_with_categories_and_missing_values(learner):
     X.loc[::17, "size"] = np.nan
     learner = clone(learner)
     if "n_iterations" in learner.get_params(deep=False):
-        learner.set_params(n_iterations=1, meta_batch_size=1)
+        learner.set_params(n_iterations=1, meta_batch_size=1, validation=0)
     auto = AutoLearner(candidates=[learner], random_state=0).fit(X, y, groups=groups)
     assert auto.prior_.n_features_in == 2
     assert list(auto.prior_.feature_names_in) == ["size", "colour"]
