@@ -1,4 +1,4 @@
-"""Run the searches that the shipped priors of LightGBM and XGBoost are learned from.
+"""Run the searches that the shipped priors of LightGBM, XGBoost and CatBoost are learned from.
 
     SKMETA_DATA=<folder> python benchmarks/make_boosting_searches.py searches.db
 
@@ -38,13 +38,21 @@ from skmeta.search import SearchHistory
 from skmeta.search.record import CandidateRecord
 from skmeta.search.space import candidate_key, canonical_configurations
 
+CATBOOST = {"thread_count": 1, "verbose": 0, "random_seed": 0, "allow_writing_files": False}
 BOOSTERS = {
     "LGBMClassifier": ("lightgbm", {"n_jobs": 1, "verbose": -1, "random_state": 0}),
     "LGBMRegressor": ("lightgbm", {"n_jobs": 1, "verbose": -1, "random_state": 0}),
     "XGBClassifier": ("xgboost", {"n_jobs": 1, "random_state": 0}),
     "XGBRegressor": ("xgboost", {"n_jobs": 1, "random_state": 0}),
+    "CatBoostClassifier": ("catboost", CATBOOST),
+    "CatBoostRegressor": ("catboost", CATBOOST),
 }
-DEFAULT_ROUNDS = 100
+# Parameter of the number of rounds, and its default.
+ROUNDS = {
+    "lightgbm": ("n_estimators", 100),
+    "xgboost": ("n_estimators", 100),
+    "catboost": ("iterations", 1000),
+}
 EARLY = "early stopping"  # the configuration's value of the number of rounds
 MAX_ROWS = 500
 MAX_ROUNDS, PATIENCE, HELD = 1000, 20, 0.1
@@ -128,7 +136,8 @@ def metrics(estimator, y):
 
 def evaluate(package, estimator, candidate, X, y, splits, scoring):
     """Evaluate one configuration on all folds: with early stopping, and at its own rounds."""
-    n_rounds = candidate.get("n_estimators", DEFAULT_ROUNDS)
+    rounds, default = ROUNDS[package]
+    n_rounds = candidate.get(rounds, default)
     found = {EARLY: [], n_rounds: []}
     fit_times, score_times = [], {EARLY: [], n_rounds: []}
     for train, test in splits:
@@ -147,7 +156,7 @@ def evaluate(package, estimator, candidate, X, y, splits, scoring):
             score_times[key].append(time.perf_counter() - begun)
     for key, by_fold in found.items():
         # The one at its own rounds comes last: what is on record is told by it.
-        named = candidate if key is not EARLY else {**candidate, "n_estimators": EARLY}
+        named = candidate if key is not EARLY else {**candidate, rounds: EARLY}
         yield CandidateRecord(
             configuration=canonical_configurations(estimator, [named])[0],
             key=candidate_key(named),
@@ -189,7 +198,7 @@ class Stopper:
 
 def fit(package, estimator, candidate, n_rounds, X, y):
     """Return a model of at least `n_rounds` rounds, and the rounds of early stopping."""
-    settings = {**candidate, "n_estimators": max(n_rounds, MAX_ROUNDS)}
+    settings = {**candidate, ROUNDS[package][0]: max(n_rounds, MAX_ROUNDS)}
     model = type(estimator)(**{**estimator.get_params(), **settings})
     stratify = y if is_classifier(model) else None
     X, X_held, y, y_held = train_test_split(X, y, test_size=HELD, stratify=stratify, random_state=0)
@@ -225,7 +234,17 @@ def fit_xgboost(model, X, y, held, stopper):
     model.set_params(callbacks=None)
 
 
-FIT = {"lightgbm": fit_lightgbm, "xgboost": fit_xgboost}
+def fit_catboost(model, X, y, held, stopper):
+    class Follow:
+        def after_iteration(self, info):
+            [losses] = info.metrics["validation"].values()
+            stopper.observe(losses[-1])
+            return not stopper.is_done
+
+    model.fit(X, y, eval_set=held, use_best_model=False, callbacks=[Follow()])
+
+
+FIT = {"lightgbm": fit_lightgbm, "xgboost": fit_xgboost, "catboost": fit_catboost}
 
 
 class Truncated(BaseEstimator):
@@ -243,6 +262,7 @@ class Truncated(BaseEstimator):
         return {
             "lightgbm": {"num_iteration": self.n_rounds},
             "xgboost": {"iteration_range": (0, self.n_rounds)},
+            "catboost": {"ntree_end": self.n_rounds},
         }[self.package]
 
     def predict(self, X):

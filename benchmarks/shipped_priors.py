@@ -3,7 +3,7 @@
     SKMETA_DATA=... python benchmarks/shipped_priors.py
 
 A search chooses among the recorded configurations of a data set, with the prior that is learned
-from other origins and conditioned on the data set, and without a prior. LightGBM's and XGBoost's
+from other origins and conditioned on the data set, and without a prior. Boosting's
 configurations with early stopping and those with a fixed number of rounds are searched by
 themselves. Of other estimators, at most 24 data sets are searched, spread evenly over their names.
 Regret and low scores count as in ``search_replay.py``, and what random search is expected to reach
@@ -16,7 +16,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from make_boosting_searches import BOOSTERS, EARLY
+from make_boosting_searches import BOOSTERS, EARLY, ROUNDS
 from make_search_priors import (
     BOUND,
     best_so_far,
@@ -58,7 +58,7 @@ def main():
 def compare(name, metric, searches):
     """Return regrets of one estimator and metric; of boosting, by the kind of configurations."""
     prior = load_shipped(name, metric)
-    rounds = f"{name}.n_estimators"
+    rounds = f"{name}.{ROUNDS[BOOSTERS[name][0]][0]}" if name in BOOSTERS else ""
     kinds = {", early stopping": [], ", fixed rounds": []} if name in BOOSTERS else {"": []}
     for search in searches:
         left = prior.without(datasets=same_origin(search.dataset))
