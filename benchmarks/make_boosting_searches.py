@@ -55,6 +55,8 @@ ROUNDS = {
 }
 EARLY = "early stopping"  # the configuration's value of the number of rounds
 MAX_ROWS = 500
+# Of more columns, a fit of CatBoost takes minutes.
+MAX_COLUMNS = {"catboost": 60}
 MAX_ROUNDS, PATIENCE, HELD = 1000, 20, 0.1
 
 
@@ -116,6 +118,8 @@ def search(history, folder, name, dataset, n_configurations, end):
     if not todo:
         return
     X, y = load(folder, dataset["name"], MAX_ROWS, is_classifier(estimator))
+    if X.shape[1] > MAX_COLUMNS.get(package, np.inf):
+        return
     X = SimpleImputer().fit_transform(X)
     scoring = metrics(estimator, y)
 
