@@ -67,7 +67,7 @@ def compare(name, metric, searches):
             kept = [
                 k
                 for k, one in enumerate(search.configurations)
-                if not kind or (one[rounds] == EARLY) == (kind == ", early stopping")
+                if not kind or (one.get(rounds) == EARLY) == (kind == ", early stopping")
             ]
             scores = winsorize_scores(np.array(search.scores, dtype=float)[kept], BOUND)
             spread = scores.max() - np.median(scores)
