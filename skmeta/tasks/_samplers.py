@@ -120,8 +120,8 @@ class ClassEpisodes:
         -------
         Task
             With ``n_way * n_shot`` support rows and ``n_way * n_query`` query rows, class by
-            class. Of a range of shots, the shape is that of the largest, and rows beyond the
-            number drawn have weight 0.
+            class. Of a range of shots, the shape is that of the largest: the rows drawn are
+            repeated in turn, with weight 0.
         """
         pool: Any = len(self.names)
         if self._within is not None:
@@ -132,7 +132,7 @@ class ClassEpisodes:
         rows = np.stack([rng.choice(self._rows[k], size, replace=False) for k in drawn])
         position = np.arange(self.n_way)
         return Task(
-            support=rows[:, : self._high].ravel(),
+            support=rows[:, np.arange(self._high) % n_shot].ravel(),
             query=rows[:, self._high :].ravel(),
             y_support=np.repeat(position, self._high),
             y_query=np.repeat(position, self.n_query),

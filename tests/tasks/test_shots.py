@@ -30,6 +30,8 @@ def test_a_range_of_shots_of_classes_is_drawn_evenly(rng):
             np.unique(y[used], return_counts=True)[1], n_support(task) / 2
         )
         assert not set(task.support) & set(task.query)
+        # Statistics of a batch count all rows alike, so that others must not stand in.
+        assert set(task.support) == set(used)
 
 
 @pytest.mark.parametrize("classes", [None, [0, 1]])
