@@ -6,6 +6,8 @@ and the trees' q. Held-out rows, which both predict from the others, tell the sh
 the rows, or of a large table about a thousand. It is the mean of its posterior distribution,
 because few rows do not tell a share of 1, with which trees are too sure of themselves.
 
+Reference: Breiman (1996), Stacked regressions; here with one fold.
+
 Notation: n rows, c classes.
 """
 

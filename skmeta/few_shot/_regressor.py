@@ -54,8 +54,8 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     Attributes
     ----------
     boosting_share_ : float
-        Share of boosted trees in the prediction. It is above 0 only with a prior for any table and
-        200 rows or more, and held-out rows tell it.
+        Share of boosted trees in the prediction, from 0 to 1: its posterior mean, given held-out
+        rows. It is 0 without a prior for any table, or with fewer than 200 rows.
     prior_ : MetaPrior
         The prior used.
     adapted_ : dict of ndarray
