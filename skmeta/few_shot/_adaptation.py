@@ -20,8 +20,6 @@ from skmeta.priors import MetaPrior
 # Rows predicted at once, and values of their outputs. They bound the memory; the intermediate
 # values of as many rows fit into the cache of a processor.
 _MAX_ROWS, _MAX_OUTPUTS = 512, 2**22
-# Names of learned step sizes begin with one of these: those of Meta-SGD, and gates of an LSTM.
-_STEP_SIZES = ("rate.", "gate.")
 
 Compute = Callable[[Session, State, Tensor, np.ndarray], tuple[np.ndarray, ...]]
 
@@ -73,7 +71,8 @@ def start_session(
         If the learner does not have a parameter that is set.
     """
     learner_class = LEARNERS[prior.learner]
-    _check_overrides(settings.overrides, learner_class, prior)
+    _check_overrides(settings.overrides, learner_class)
+    prior.check_inner_lr(settings.overrides.get("inner_lr"))
     precision = network_precision = settings.precision
     if precision == "auto":
         precision = _choose_precision(prior, settings.device)
@@ -227,9 +226,7 @@ def _choose_precision(prior: MetaPrior, device: Any) -> str:
     return "float64" if on_cpu and is_table else "float32"
 
 
-def _check_overrides(
-    overrides: dict[str, Any], learner_class: type[MetaLearner], prior: MetaPrior
-) -> None:
+def _check_overrides(overrides: dict[str, Any], learner_class: type[MetaLearner]) -> None:
     # Views are not the learner's business: each is learned as a task of its own.
     known = {"test_time_augment", *parameter_names(learner_class)}
     unknown = sorted(overrides.keys() - known)
@@ -238,11 +235,6 @@ def _check_overrides(
             f"{unknown[0]}={overrides[unknown[0]]} does not apply to a prior learned by "
             f"{learner_class.__name__}, which has no such parameter. Leave it out, or "
             "give another prior."
-        )
-    if "inner_lr" in overrides and any(n.startswith(_STEP_SIZES) for n in prior.tensors):
-        raise ValueError(
-            f"inner_lr={overrides['inner_lr']} does not apply to a prior whose step sizes are "
-            "learned. Leave inner_lr=None."
         )
 
 

@@ -166,11 +166,7 @@ class MetaPolicy(DocLink, BaseEstimator):
 
     def _begin(self, env: Any) -> tuple[PolicySession, State]:
         check_environment(*_spaces(env), self.prior)
-        if self.inner_lr is not None and any(n.startswith("rate.") for n in self.prior.tensors):
-            raise ValueError(
-                f"inner_lr={self.inner_lr} does not apply to a prior whose step sizes are learned. "
-                "Leave inner_lr=None."
-            )
+        self.prior.check_inner_lr(self.inner_lr)
         return self._session()
 
     def _session(self) -> tuple[PolicySession, State]:

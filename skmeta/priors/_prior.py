@@ -286,6 +286,26 @@ class MetaPrior(Immutable):
         """
         check_features(self.n_features_in, self.feature_names_in, X_n_features, feature_names)
 
+    def check_inner_lr(self, inner_lr: float | None) -> None:
+        """Check that another step size of the inner loop can have an effect.
+
+        Parameters
+        ----------
+        inner_lr : float or None
+            The step size; None keeps what the prior has.
+
+        Raises
+        ------
+        ValueError
+            If one is given, and the prior has learned step sizes or, of an LSTM, gates.
+        """
+        is_learned = any(name.startswith(("rate.", "gate.")) for name in self.tensors)
+        if inner_lr is not None and is_learned:
+            raise ValueError(
+                f"inner_lr={inner_lr} does not apply to a prior whose step sizes are learned. "
+                "Leave inner_lr=None."
+            )
+
     # -- files ---------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
