@@ -39,13 +39,31 @@ _ROOMS = {
     "MetaPrior": "skmeta.priors",
     "SearchHistory": "skmeta.search",
 }
+_MODULES = (
+    "backbones",
+    "backend",
+    "bridges",
+    "datasets",
+    "exceptions",
+    "few_shot",
+    "grouped",
+    "learners",
+    "plotting",
+    "policy",
+    "priors",
+    "search",
+    "tasks",
+    "testing",
+)
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"skmeta.{name}")
     if name not in _ROOMS:
         raise AttributeError(f"module 'skmeta' has no attribute {name!r}")
     return getattr(import_module(_ROOMS[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*__all__, *_MODULES, "__version__"])

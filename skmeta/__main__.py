@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     merge.set_defaults(run=_merge)
     build = prior.add_parser("build", help="learn a prior from a history")
     build.add_argument("history", **place)
-    build.add_argument("target", metavar="FILE", help="the file to write, such as svc.safetensors")
+    build.add_argument("target", metavar="FILE", help="the file to write, such as svc.prior")
     build.add_argument("--estimator", required=True, help="class of the estimator, such as SVC")
     build.add_argument("--metric", required=True, help="name of the metric, such as accuracy")
     build.set_defaults(run=_build)

@@ -4,6 +4,8 @@ import ast
 import importlib
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,7 +69,14 @@ def test_the_front_door_defines_only_how_it_opens():
 def test_the_front_door_names_what_it_has_not():
     with pytest.raises(AttributeError, match="module 'skmeta' has no attribute 'nothing'"):
         skmeta.nothing  # noqa: B018
-    assert set(skmeta.__all__) <= set(dir(skmeta))
+
+
+def test_the_front_door_shows_the_public_modules_and_nothing_else():
+    with_names = [name for name in PUBLIC[1:] if importlib.import_module(name).__all__]
+    modules = {"bridges", *(name.removeprefix("skmeta.") for name in with_names)}
+    assert set(dir(skmeta)) == {*skmeta.__all__, *modules, "__version__"}
+    program = "import skmeta; skmeta.learners.MAML; skmeta.exceptions.SkmetaError"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def public_members(cls):

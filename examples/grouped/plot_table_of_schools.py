@@ -29,7 +29,7 @@ from skmeta import GroupedRegressor
 from skmeta.plotting import GroupEffectsDisplay
 
 here = Path(__file__).parent if "__file__" in globals() else Path.cwd()
-pupils = pd.read_csv(here.parent / "schools" / "exam.csv.gz")
+pupils = pd.read_csv(here / "../schools/exam.csv.gz")
 X, y = pupils[["school", "standLRT", "schavg", "sex", "schgend"]], pupils["normexam"]
 
 model = GroupedRegressor(groups="school").fit(X, y)

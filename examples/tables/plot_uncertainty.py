@@ -59,7 +59,7 @@ for ax, name in zip(axes, models, strict=True):
     ax.plot([0, 1], [0, 1], ":", color="0.5")
     middle = np.arange(10) / 10 + 0.05
     ax.bar(middle, n / n.sum(), 0.09, color="0.85", label="share of predictions")
-    ax.plot(mean_p, mean_hit, "o-", color="tab:blue", label="share that is right")
+    ax.plot(mean_p, mean_hit, "o-", color="tab:blue", clip_on=False, label="share that is right")
     ax.set_title(f"{name}\n{hit.mean():.0%} right, calibration error {error:.3f}")
     ax.set(xlim=(0, 1), ylim=(0, 1))
 for ax in axes:

@@ -42,6 +42,8 @@ def default_search_space(estimator: Any, *, target_scale: float = 1.0) -> Space 
     SearchSpaceError
         If neither the estimator nor any of its parts has a default space, or all parameters of
         the space were set.
+    TypeError
+        If it is no instance of an estimator, but a class, for example.
 
     Examples
     --------
@@ -51,6 +53,8 @@ def default_search_space(estimator: Any, *, target_scale: float = 1.0) -> Space 
     >>> sorted(default_search_space(make_pipeline(StandardScaler(), Ridge())))
     ['ridge__alpha']
     """
+    if not is_estimator(estimator):
+        raise TypeError(f"estimator must be an instance, such as SVC(), got {estimator!r}.")
     spaces = _default_of_parts(estimator, target_scale)
     if spaces == [{}] and (kept := kept_params(estimator)):
         values = ", ".join(f"{name}={value!r}" for name, value in kept.items())

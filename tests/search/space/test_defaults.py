@@ -63,6 +63,11 @@ def test_no_default_space():
         MetaLearnedSearchCV(GaussianNB()).fit([[0.0], [1.0]] * 5, [0, 1] * 5)
 
 
+def test_a_class_is_no_estimator():
+    with pytest.raises(TypeError, match=r"must be an instance, such as SVC\(\), got <class.*SVC'>"):
+        default_search_space(SVC)
+
+
 def test_a_class_of_the_same_name_elsewhere_has_no_space():
     other = type("SVC", (BaseEstimator,), {"__module__": "elsewhere"})
     with pytest.raises(SearchSpaceError, match="no default"):
