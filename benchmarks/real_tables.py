@@ -1,6 +1,7 @@
 """Tasks for meta-training from real tables: any column is the target, of any rows and columns.
 
-The tables are the sets of ``tabular/index.csv`` and ``tabular/uci_regression``. Their origins are
+The tables are the sets of ``tabular/index.csv`` and ``tabular/uci_regression``, and those of R
+packages (``r_tables.py``), which have no target of their own. The origins of both are
 divided into two halves (``origins.half_of``), so that a model that was trained on one half can be
 tested on the other. Sets that scikit-learn ships are in neither half: examples are never seen.
 
@@ -14,13 +15,24 @@ Notation: b tasks, n rows, d columns.
 
 import csv
 import os
+import zlib
+from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from origins import half_of, origin
+from origins import HALVES, half_of, origin
+from r_tables import load_r_tables
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_digits,
+    load_iris,
+    load_wine,
+)
 from small_tables import load
 from torch import Tensor
 
@@ -29,6 +41,8 @@ MAX_ROWS, MAX_CLASSES, MAX_COLUMNS = 5000, 10, 60
 MAX_CODES = 12
 # Share of the most frequent value above which a column is no target.
 MAX_SHARE = 0.9
+# Sets of R packages on which priors are tested.
+MOST_COLUMNS_OF_SET, LEAST_OF_CLASS = 31, 10
 
 
 class Table(NamedTuple):
@@ -46,6 +60,8 @@ class Table(NamedTuple):
         Whether a column may be a target.
     weight : float
         Chance of the table: one over the number of tables of its origin.
+    has_target : bool
+        Whether the last column is the target of a set; otherwise, it is one like others.
     """
 
     name: str
@@ -53,6 +69,7 @@ class Table(NamedTuple):
     n_levels: np.ndarray
     is_target: np.ndarray
     weight: float
+    has_target: bool = True
 
 
 def all_names() -> list[str]:
@@ -68,13 +85,76 @@ def load_tables(halves: Iterable[str]) -> list[Table]:
     """Read the tables of some halves."""
     names = [name for name in all_names() if half_of(name) in set(halves)]
     origins = [origin(name.replace("/", "_")) for name in names]
-    return [make_table(n, 1 / origins.count(o)) for n, o in zip(names, origins, strict=True)]
+    return [
+        make_table(name, whole(name), 1 / origins.count(o))
+        for name, o in zip(names, origins, strict=True)
+    ]
 
 
-def make_table(name: str, weight: float) -> Table:
-    """Read a table and describe its columns."""
-    X, y = load(name)
-    values = np.column_stack([X, y]).astype(np.float32)
+@cache
+def found_of_r() -> dict[str, tuple[str, np.ndarray]]:
+    """Origin and values of each table of R packages."""
+    kept_apart = [whole(name) for name in all_names()]
+    kept_apart += [
+        np.column_stack(loader(return_X_y=True))
+        for loader in (load_iris, load_wine, load_breast_cancer, load_digits, load_diabetes)
+    ]
+    return load_r_tables(kept_apart)
+
+
+def half_of_r(origin: str) -> str:
+    """The half of the origins of R tables that an origin belongs to."""
+    return HALVES[zlib.crc32(origin.encode()) % 2]
+
+
+def load_tables_of_r(halves: Iterable[str], share: float, others: list[Table]) -> list[Table]:
+    """Read the tables of R packages; their chance is a share of that of all.
+
+    A table of less than ten columns has a smaller chance.
+    """
+    found = {n: (o, values) for n, (o, values) in found_of_r().items() if half_of_r(o) in halves}
+    n_tables = Counter(origin for origin, _ in found.values())
+    chance = {
+        name: min(10, values.shape[1]) / n_tables[origin]
+        for name, (origin, values) in found.items()
+    }
+    of_one = share / (1 - share) * sum(t.weight for t in others) / sum(chance.values())
+    return [
+        make_table(name, values, of_one * chance[name])._replace(has_target=False)
+        for name, (_, values) in found.items()
+    ]
+
+
+@cache
+def sets_of_r(kind: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Features and target of a table of each origin of the second half, by kind and name.
+
+    The target is the last column of 2 to 10 values, of which each has ten rows, or of more values.
+    """
+    sets = {}
+    for name, (own, values) in found_of_r().items():
+        if name != own or half_of_r(own) != "second" or values.shape[1] > MOST_COLUMNS_OF_SET:
+            continue
+        table = make_table(name, values, 1.0)
+        is_numeric = table.n_levels > MAX_CLASSES
+        is_target = table.is_target & (is_numeric == (kind == "regression"))
+        for target in np.flatnonzero(is_target)[::-1]:
+            y = table.values[:, target].astype(np.float64)
+            if is_numeric[target] or np.unique(y, return_counts=True)[1].min() >= LEAST_OF_CLASS:
+                X = np.delete(table.values, target, 1).astype(np.float64)
+                sets[f"{kind}/{name}"] = X, y
+                break
+    return sets
+
+
+def whole(name: str) -> np.ndarray:
+    """A set; the last column is the target."""
+    return np.column_stack(load(name))
+
+
+def make_table(name: str, values: np.ndarray, weight: float) -> Table:
+    """Describe the columns of a table."""
+    values = values.astype(np.float32)
     if len(values) > MAX_ROWS:
         values = values[np.random.default_rng(0).choice(len(values), MAX_ROWS, replace=False)]
     n_levels, is_target = [], []
@@ -136,7 +216,8 @@ class RealTables:
         table, targets = self.tables[i], self.targets[i]
         last = table.values.shape[1] - 1
         target = last
-        if last not in targets or rng.random() > self.own_target:
+        is_own = table.has_target and last in targets and rng.random() < self.own_target
+        if not is_own:
             target = int(rng.choice(targets))
         others = np.delete(np.arange(last + 1), target)
         columns = rng.choice(others, d, replace=False)

@@ -44,6 +44,12 @@ scikit-learn's peers by balanced accuracy or R2 in five folds, and pytabkit's ha
 average precision of the rare class, too. Methods whose names end in "balanced" have
 ``class_weight="balanced"``.
 
+``--r`` takes tables of R packages (``r_tables.py``): one of each origin of which priors under test
+have seen none, with the last column that fits as the target.
+
+``--near-linear`` takes the sets where logistic or ridge regression is at least as good as a forest
+when four fifths of all rows are known (five folds of at most 2,000 rows).
+
 ``--speed`` measures the processor time of ``fit`` and ``predict``, with 50 and 1,000 support rows,
 2,000 query rows and 20 features, beside that of a random forest of 100 trees. They are run in turns
 in one process, and the least time of each counts. ``OMP_NUM_THREADS=1`` takes one thread.
@@ -88,7 +94,12 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import average_precision_score
-from sklearn.model_selection import RandomizedSearchCV
+from sklearn.model_selection import (
+    KFold,
+    RandomizedSearchCV,
+    StratifiedKFold,
+    cross_val_score,
+)
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -107,7 +118,7 @@ IMBALANCED_SIZES, LARGEST_RARE_SHARE, LEAST_IMBALANCED = [50, 100, 200], 0.25, 2
 TUNED_SIZES = {"classification": (100, 500), "regression": (200, 500, 1000)}
 # Rows of all classes together, by rows of each class: at most, and at least with tuned peers.
 MOST_SUPPORT, LEAST_TUNED = {500: 1000}, {100: 200, 500: 500}
-N_CANDIDATES = 20
+N_CANDIDATES, MOST_ROWS_OF_FOLDS = 20, 2000
 N_QUERY = 400
 N_BOOTSTRAP = 2000
 MOST_FEATURES, MOST_CLASSES = 30, 10
@@ -247,8 +258,15 @@ for _kind, _tuned in TUNED.items():
 # -- sets ----------------------------------------------------------------------------------------
 
 
+def sets_of_r(kind: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Sets of R packages, of which no prior under test has seen the origin."""
+    from real_tables import sets_of_r  # It reads sets from here.
+
+    return sets_of_r(kind)
+
+
 def names_of(kind: str) -> list[str]:
-    """The sets of a kind, in order."""
+    """The sets of a kind, in order, but for those of R packages."""
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
     with open(folder / "index.csv") as file:
         rows = [row for row in csv.DictReader(file) if row["task"].endswith(kind)]
@@ -267,6 +285,8 @@ def names_of(kind: str) -> list[str]:
 @cache
 def load(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Features and target of a set."""
+    if "::" in name:
+        return sets_of_r(name.split("/")[0])[name]
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
     if name.startswith("uci/"):
         path = folder / "uci_regression" / f"{name.removeprefix('uci/')}.csv.gz"
@@ -289,6 +309,25 @@ def imbalanced_names() -> list[str]:
         if is_rare and count.sum() >= LEAST_IMBALANCED:
             names.append(name)
     return names
+
+
+@cache
+def is_near_linear(kind: str, name: str) -> bool:
+    """Whether a linear model is at least as good as a forest when most rows are known."""
+    X, y = load(name)
+    rows = np.random.default_rng(0).permutation(len(y))[:MOST_ROWS_OF_FOLDS]
+    of_kind = StratifiedKFold if kind == "classification" else KFold
+    linear, forest = (
+        cross_val_score(
+            make_pipeline(SimpleImputer(keep_empty_features=True), PEERS[kind][peer]()),
+            X[rows],
+            y[rows],
+            scoring="balanced_accuracy" if kind == "classification" else "r2",
+            cv=of_kind(5, shuffle=True, random_state=0),
+        ).mean()
+        for peer in ("logistic" if kind == "classification" else "ridge", "forest")
+    )
+    return bool(linear >= forest)
 
 
 def draw_imbalanced(
@@ -427,9 +466,10 @@ class Ours(NamedTuple):
 
     def for_set(self, name: str) -> BaseEstimator:
         """The estimator for a set."""
+        key, half = ("r_origins", "second") if "::" in name else ("origins", half_of(name))
         for prior in self.priors:
-            seen = prior.provenance.get("config", {}).get("origins", "none")
-            if half_of(name) is None or seen == "none" or seen in set(HALVES) - {half_of(name)}:
+            seen = prior.provenance.get("config", {}).get(key, "none")
+            if half is None or seen == "none" or seen in set(HALVES) - {half}:
                 weight = {"class_weight": self.class_weight} if self.class_weight else {}
                 return self.estimator(prior, n_estimators=self.n_estimators, device="cpu", **weight)
         raise ValueError(f"All priors have seen the origin of {name}. Pass another with --other.")
@@ -489,7 +529,12 @@ def sets_of(kind: str, options: argparse.Namespace) -> Sequence[str]:
     """The sets that the options ask for."""
     if options.imbalanced:
         return imbalanced_names()
-    return WIDE if options.wide else names_of(kind)[SETS[options.sets]]
+    if options.r:
+        return list(sets_of_r(kind))
+    names = WIDE if options.wide else names_of(kind)[SETS[options.sets]]
+    if options.near_linear:
+        return [name for name in names if is_near_linear(kind, name)]
+    return names
 
 
 def jobs(
@@ -605,6 +650,8 @@ def main() -> None:
     parser.add_argument("--summary", action="store_true", help="run nothing")
     parser.add_argument("--tuned", action="store_true", help="larger tables, tuned peers")
     parser.add_argument("--wide", action="store_true", help="tables of many columns")
+    parser.add_argument("--r", action="store_true", help="tables of R packages")
+    parser.add_argument("--near-linear", action="store_true", help="where linear models suffice")
     parser.add_argument("--imbalanced", action="store_true", help="classes of unequal size")
     parser.add_argument("--speed", action="store_true", help="time against a random forest")
     options = parser.parse_args()
@@ -618,7 +665,7 @@ def main() -> None:
         path.write_text(json.dumps(record, indent=1) + "\n")
         return
     if options.results is None:
-        sets = "wide" if options.wide else options.kind
+        sets = "wide" if options.wide else f"r-{options.kind}" if options.r else options.kind
         sets = "imbalanced" if options.imbalanced else sets
         options.results = RESULTS / f"small_tables-{sets}.jsonl.gz"
     peers = (TUNED if options.tuned else PEERS)[options.kind]

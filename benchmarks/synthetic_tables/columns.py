@@ -93,7 +93,7 @@ def _discretize(generator: torch.Generator, rank: Tensor) -> tuple[Tensor, Tenso
     most = torch.where(uniform(generator, b, 1, d) < 0.4, 2, _MAX_LEVELS)
     n_levels = 2 + (uniform(generator, b, 1, d) * (most - 1)).long().clamp_max(_MAX_LEVELS - 2)
     skew = torch.exp(normal(generator, b, 1, d))
-    level = (n_levels * rank.clamp(1e-6, 1 - 1e-6) ** skew).long()
+    level = (n_levels * rank.clamp(1e-6, 1 - 1e-6) ** skew).long().minimum(n_levels - 1)
     codes = torch.argsort(uniform(generator, b, _MAX_LEVELS, d), 1).to(rank.dtype)
     effects = normal(generator, b, _MAX_LEVELS, d)
     is_named = uniform(generator, b, 1, d) < uniform(generator, b, 1, 1)

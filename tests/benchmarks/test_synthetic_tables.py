@@ -311,3 +311,9 @@ def test_some_columns_repeat_others(classifications):
 def test_wrong_parameters_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         make_table_tasks(**options)
+
+
+def test_the_largest_rank_has_a_level():
+    generator = torch.Generator().manual_seed(0)
+    level, *_ = _table_columns._discretize(generator, torch.ones(1, 1, 100_000))
+    assert 1 <= level.min() and level.max() == _table_columns._MAX_LEVELS - 1

