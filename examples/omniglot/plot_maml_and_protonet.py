@@ -89,7 +89,7 @@ for learner in (maml, protonet):
 # -------------------------
 # The number of classes is that of the rows given to ``fit``: here eight letters of one alphabet,
 # although meta-training had tasks of twenty. Letters of one alphabet are more alike than characters
-# drawn from twenty alphabets, so this is harder.
+# drawn from twenty alphabets, so this is harder. A frame has the colour of the predicted letter.
 
 alphabet = evaluation.alphabet == "Glagolitic"
 letters = np.unique(y_new[alphabet])[:8]

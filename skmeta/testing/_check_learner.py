@@ -53,6 +53,8 @@ def check_learner(learner: MetaLearner, *, kinds: Sequence[str] | None = None) -
     ------
     AssertionError
         If a check fails. The message names it.
+    TypeError
+        If it is no learner.
 
     Examples
     --------
@@ -90,6 +92,8 @@ def learner_checks(
     if isinstance(learner, type):
         name = learner.__name__
         raise TypeError(f"learner is the class {name}. Pass an instance, such as {name}().")
+    if not isinstance(learner, MetaLearner):
+        raise TypeError(f"learner must be a MetaLearner, such as ProtoNet(), got {learner!r}.")
     for kind in learner.kinds if kinds is None else kinds:
         for check in CHECKS:
             name = f"{check.__name__}[{kind}]"

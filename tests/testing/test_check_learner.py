@@ -6,6 +6,7 @@ from typing import ClassVar
 import pytest
 import torch
 
+from skmeta import MetaFewShotClassifier
 from skmeta.learners import MAML, MetaLearner, ProtoNet
 from skmeta.testing import check_learner, learner_checks
 
@@ -49,6 +50,8 @@ def test_a_users_own_learner_passes():
 def test_check_learner_refuses_a_class():
     with pytest.raises(TypeError, match=r"the class ProtoNet\. Pass an instance, .* ProtoNet\(\)"):
         check_learner(ProtoNet)
+    with pytest.raises(TypeError, match="must be a MetaLearner, such as ProtoNet"):
+        check_learner(MetaFewShotClassifier())
 
 
 def test_check_learner_names_the_first_failure():

@@ -95,7 +95,19 @@ class SearchPrior(PastSurfaces):
         -------
         prior : SearchPrior
             It may be empty (``len(prior) == 0``).
+
+        Raises
+        ------
+        TypeError
+            If these are not past searches, but the path of a history, for example.
         """
+        if not isinstance(searches, Sequence) or any(
+            not isinstance(search, PastSearch) for search in searches
+        ):
+            raise TypeError(
+                "searches must be a list of past searches, such as "
+                f"SearchHistory('searches.db').searches(estimator='SVC'), got {searches!r}."
+            )
         winsorized = [
             winsorize_scores(np.array(s.scores, np.float64), _WINSOR_FACTOR) for s in searches
         ]

@@ -11,7 +11,7 @@ from sklearn.base import clone
 
 from skmeta._files import write_tensor_file
 from skmeta.exceptions import PriorError, SkmetaError
-from skmeta.search import PastSearch, SearchPrior
+from skmeta.search import PastSearch, SearchHistory, SearchPrior
 from skmeta.search.prior import _file as prior_file
 
 C = np.geomspace(1e-3, 1e3, 25)
@@ -102,6 +102,12 @@ def test_a_parameter_that_the_search_lacks_is_at_its_centre(prior):
         prior.surfaces([{"SVC.C": float(c), "SVC.kernel": k} for c in C]) for k in ("rbf", "poly")
     ]
     assert ((without > np.minimum(*parts)) & (without < np.maximum(*parts))).mean() > 0.9
+
+
+def test_a_path_or_a_history_is_no_list_of_searches(tmp_path):
+    for wrong in ("searches.db", SearchHistory(tmp_path / "searches.db")):
+        with pytest.raises(TypeError, match=r"must be a list of past searches, such as .*, got "):
+            SearchPrior.from_searches(wrong)
 
 
 def test_order_of_searches_makes_no_difference(prior, searches):
