@@ -25,7 +25,7 @@ development sets of the other half, to be compared with the row of no iterations
 first half for classification, for example, went on with::
 
     python benchmarks/make_table_priors.py classification --folder RUN --planned-hours 0.4 \\
-        --hours 3 --start benchmarks/results/tables-classification-first.skmeta \\
+        --hours 3 --start benchmarks/results/tables-classification-first-before.skmeta \\
         --origins first --real-share 0.7 --r-origins first --r-share 0.6 --largest-support 1000 \\
         --optimizer muon --lr 4e-4 --warm-up 50 --threads 1 --record RUN/record.json --power 1.1
 
@@ -40,10 +40,9 @@ On a GPU (``--device cuda``) tables are drawn there. ``--amp``, the default on a
 linear maps in bfloat16: on a processor with AMX 1.4 times as many tables per second for 4.4 million
 numbers, but fewer for 0.6 million.
 
-Each iteration draws the shape of its tables first: 2 to 500 support rows (a prediction after more
-known rows averages views of 500) and 1 to 60 columns, small ones being more frequent, as many
-tables as make a fixed cost. The loss reported beside that
-of training is the one of the averaged weights on fixed tables of five shapes.
+Each iteration draws the shape of its tables first: 2 to 500 support rows (``--largest-support``)
+and 1 to 60 columns, small ones being more frequent, as many tables as make a fixed cost. The loss
+reported beside that of training is the one of the averaged weights on fixed tables of five shapes.
 """
 
 import argparse

@@ -17,7 +17,7 @@ from skmeta._doc_link import documentation_url
 from skmeta._html import facts_table, table
 from skmeta._progress import progress_bar
 from skmeta.learners import ProtoNet
-from skmeta.priors import MetaPrior
+from skmeta.priors import MetaPrior, load_table_prior
 from skmeta.search import (
     MetaLearnedSearchCV,
     SearchHistory,
@@ -117,6 +117,13 @@ def test_a_prior_is_a_table():
     for text in ("MAML", "inner_lr=0.4", "&lt;mlp&gt;", "2 classes", "12", prior.digest[:12]):
         assert text in html
     assert "settings of the network" not in html
+
+
+def test_a_prior_does_not_list_all_that_it_was_trained_on():
+    html = load_table_prior("classification")._repr_html_()
+    assert "real_tables=(1,391 values)" in html
+    assert "mappingproxy" not in html
+    assert len(html) < 2000
 
 
 def test_a_history_is_a_table(tmp_path):

@@ -21,6 +21,7 @@ from skmeta.priors._values import freeze, freeze_labels, freeze_tensor, freeze_t
 _FIELDS = tuple(name for name in FIELDS if name != "user_module")
 _KINDS = ("classification", "regression", "policy")
 _TRAINED_ON_KINDS = ("classes", "groups")
+_LONGEST_COLLECTION = 10
 
 Prior = TypeVar("Prior", bound="MetaPrior")
 
@@ -386,5 +387,10 @@ def _rebuild(
 
 
 def _spell(values: Mapping[str, Any]) -> str | None:
-    """Return settings as text, and None if there are none."""
-    return ", ".join(f"{name}={value!r}" for name, value in values.items()) or None
+    """Return settings as text, and None if there are none; of a long collection only its size."""
+
+    def text(value: Any) -> str:
+        is_long = isinstance(value, Sequence | Mapping) and len(value) > _LONGEST_COLLECTION
+        return f"({len(value):,} values)" if is_long and not isinstance(value, str) else repr(value)
+
+    return ", ".join(f"{name}={text(value)}" for name, value in thaw(values).items()) or None

@@ -178,7 +178,11 @@ def test_rows_that_no_view_has_are_named():
         ((30, 1001), 2, r"^1,001 columns are more than the 1,000 .* TruncatedSVD in front"),
         ((404, 2), 101, r"^101 classes are more than the 100 .* ProtoNet"),
         ((1001, 2), 2, r"^1,001 rows are more than the 1,000 .* random forest"),
-        ((4001, 2), 2, r"^X has 4,001 rows, .* not used\. Raise .* 4,001 rows are more than"),
+        (
+            (4001, 2),
+            2,
+            r"^X has 4,001 rows, .* not see some rows\. Raise .* 4,001 rows are more than",
+        ),
     ],
 )
 def test_tables_larger_than_the_prior_is_made_for(shape, n_classes, message):

@@ -40,7 +40,7 @@ class TableLimits(TaskLimits):
         if n_used < n_rows:
             messages.append(
                 f"X has {n_rows:,} rows, but the views of the prior have {n_used:,} rows in all "
-                f"({learner.max_rows} each), so that some rows are not used. Raise n_estimators "
+                f"({learner.max_rows} each), so that it does not see some rows. Raise n_estimators "
                 "for more views."
             )
         # A prior of a family of tasks was made for the columns and classes that it has.
@@ -54,7 +54,7 @@ class TableLimits(TaskLimits):
                     )
         if messages:
             warn_caller(
-                f"{' '.join(messages)} Pass a smaller table to silence this warning.",
+                f"{' '.join(messages)} Pass fewer of them to silence this warning.",
                 UnusedDataWarning,
             )
 
