@@ -6,7 +6,8 @@ and the trees' q. Held-out rows, which both predict from the others, tell the sh
 the rows, or of a large table about a thousand. It is the mean of its posterior distribution,
 because few rows do not tell a share of 1, with which trees are too sure of themselves.
 
-Reference: Breiman (1996), Stacked regressions; here with one fold.
+References: Breiman (1996), Stacked regressions; here with one fold. Efron (1981), Nonparametric
+standard errors and confidence intervals (exponential tilting).
 
 Notation: n rows, c classes.
 """
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
-from scipy.special import softmax
+from scipy.special import ndtr, softmax
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from skmeta.few_shot._support import SupportSet
@@ -32,6 +33,10 @@ _LEAST_PROBABILITY, _LEAST_ERROR = 1e-7, 1e-9
 # Chosen on the development sets of benchmarks/small_tables.py; a class has trees of its own.
 _MOST_TREES, _ROUNDS, _MOST_CLASSES = 1000, 100, 20
 _SETTINGS: dict[str, Any] = {"min_samples_leaf": 10, "early_stopping": False, "random_state": 0}
+# Levels of quantiles that describe a distribution, bounds of its tilt, and its narrowest part, in
+# standard deviations.
+LEVELS = ndtr(np.linspace(-4.5, 4.5, 201))
+_LARGEST_TILT, _NARROWEST = 60.0, 1e-3
 # Weights that are whole numbers repeat their rows, up to so many times in the mean.
 _MOST_REPETITIONS = 10
 
@@ -52,8 +57,8 @@ class BoostedTrees(NamedTuple):
     share : float
         s, between 0 and 1.
     spread : float
-        Root mean squared error of the mixture on held-out rows, over that of the prior; 1 for a
-        classification.
+        Root mean squared error of the mixture on held-out rows, over that of the prior, but at
+        most 1; 1 for a classification.
     """
 
     model: Model
@@ -139,3 +144,52 @@ def _fit(support: SupportSet, n_classes: int) -> BoostedTrees:
     kind = HistGradientBoostingClassifier if n_classes else HistGradientBoostingRegressor
     model = kind(max_iter=rounds, **_SETTINGS).fit(X, y, sample_weight=sample_weight)
     return BoostedTrees(model, n_classes, location, scale)
+
+
+def reshape_distributions(
+    quantiles: np.ndarray, mean: np.ndarray, spread: float, levels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give distributions other means and another spread.
+
+    Densities are raised to the power 1 / spread^2 and multiplied by exp(t y), where t gives the
+    mean (exponential tilting). A normal distribution moves and becomes narrower, but a value that
+    many targets have, such as 0, stays where it is.
+
+    Parameters
+    ----------
+    quantiles : ndarray of shape (n, 201)
+        The quantiles at ``LEVELS``.
+    mean : ndarray of shape (n,)
+        The means to be.
+    spread : float
+        Factor of the standard deviation of a normal distribution.
+    levels : ndarray of shape (q,)
+        Levels of the returned quantiles.
+
+    Returns
+    -------
+    std : ndarray of shape (n,)
+        Standard deviations.
+    quantiles : ndarray of shape (n, q)
+        Quantiles at `levels`.
+    """
+    centre = quantiles.mean(1, keepdims=True)
+    unit = quantiles.std(1, keepdims=True)
+    unit[unit == 0] = 1.0
+    at, target = (quantiles - centre) / unit, (mean[:, None] - centre) / unit
+    width, middle = np.diff(at, axis=1), (at[:, 1:] + at[:, :-1]) / 2
+    log_width = np.log(np.maximum(width, _NARROWEST))
+    log_share = log_width + spread**-2 * (np.log(np.diff(LEVELS)) - log_width)
+    high = np.full_like(target, _LARGEST_TILT * spread**-2)
+    low = -high
+    for _ in range(40):  # bisection
+        tilt = (low + high) / 2
+        share = softmax(log_share + tilt * middle, axis=1)
+        is_above = (share * middle).sum(1, keepdims=True) > target
+        low, high = np.where(is_above, low, tilt), np.where(is_above, tilt, high)
+    # A mean beyond all quantiles cannot be reached by a tilt.
+    at, middle = (v + target - (share * middle).sum(1, keepdims=True) for v in (at, middle))
+    variance = (share * ((middle - target) ** 2 + width**2 / 12)).sum(1)
+    below = np.pad(share.cumsum(1), ((0, 0), (1, 0)))
+    found = [np.interp(levels, p, v) for p, v in zip(below, at, strict=True)]
+    return unit[:, 0] * np.sqrt(variance), centre + unit * np.array(found)

@@ -15,6 +15,7 @@ from skmeta._validation import check_targets
 from skmeta.backend import State
 from skmeta.exceptions import PriorError
 from skmeta.few_shot._base import BaseMetaFewShot
+from skmeta.few_shot._boosting import LEVELS, reshape_distributions
 from skmeta.learners import LEARNERS
 from skmeta.learners._core import Session
 
@@ -232,7 +233,8 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             session: Session, adapted: State, x: Tensor, rows: np.ndarray
         ) -> tuple[np.ndarray, ...]:
             learner: Any = session.learner
-            at = torch.as_tensor(levels, dtype=x.dtype, device=x.device)
+            asked = levels if self._trees is None else LEVELS
+            at = torch.as_tensor(asked, dtype=x.dtype, device=x.device)
             distributions = [
                 learner.predict_distribution(session.context, state, view(x), at)
                 for state, view in zip(session.states_of_views(adapted), session.views, strict=True)
@@ -247,10 +249,8 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             own, deviation, at_levels = (v.astype(np.float64, copy=False) for v in in_units)
             if self._trees is None:
                 return own, deviation, at_levels
-            # The distribution moves to the mean of the mixture, whose errors are smaller.
-            mixed, factor = self._trees.mix(own, rows), self._trees.spread
-            at_levels = mixed[:, None] + factor * (at_levels - own[:, None])
-            return mixed, factor * deviation, at_levels
+            mixed = self._trees.mix(own, rows)
+            return mixed, *reshape_distributions(at_levels, mixed, self._trees.spread, levels)
 
         return self._predict_rows(X, compute)
 

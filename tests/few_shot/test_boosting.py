@@ -5,10 +5,12 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.few_shot._boosting import LEVELS, reshape_distributions
 
 SETTINGS = {"min_samples_leaf": 10, "early_stopping": False, "random_state": 0}
 
@@ -67,7 +69,7 @@ def test_probabilities_are_a_mixture(classifier):
     np.testing.assert_allclose(classifier.decision_function(new), margin, rtol=1e-6)
 
 
-def test_distribution_of_a_regression_moves_to_the_mixture(regressor):
+def test_distribution_of_a_regression_has_the_mean_of_the_mixture(regressor):
     X, y = make_targets(400)
     new = make_table(50, seed=1)[0]
     trees = HistGradientBoostingRegressor(**SETTINGS).fit(X, y).predict(new)
@@ -76,13 +78,37 @@ def test_distribution_of_a_regression_moves_to_the_mixture(regressor):
     mean, std = regressor.predict(new, return_std=True)
     np.testing.assert_allclose(mean, (1 - share) * own + share * trees, atol=1e-4)
     np.testing.assert_allclose(mean, regressor.predict(new), atol=1e-9)
-    factor = std / own_std
-    np.testing.assert_allclose(factor, factor[0], rtol=1e-9)
-    assert 0 < factor[0] < 1
-    levels = np.array([0.05, 0.5, 0.95])
-    at = alone.predict_quantiles(new, levels) - own[:, None]
-    moved = mean[:, None] + factor[0] * at
-    np.testing.assert_allclose(regressor.predict_quantiles(new, levels), moved, atol=1e-9)
+    assert std.mean() < own_std.mean()
+    quantiles = regressor.predict_quantiles(new, np.linspace(0.0025, 0.9975, 200))
+    assert (np.diff(quantiles, axis=1) >= 0).all()
+    np.testing.assert_allclose(quantiles.mean(1), mean, atol=0.02 * own_std.max())
+
+
+@pytest.mark.parametrize("spread", [1.0, 0.7, 0.2])
+def test_a_normal_distribution_moves_and_becomes_narrower(spread):
+    scale = np.array([[1.0], [50.0]])
+    levels = np.array([0.05, 0.3, 0.5, 0.95])
+    mean = np.array([2.0, -30.0])
+    std, found = reshape_distributions(scale * norm.ppf(LEVELS), mean, spread, levels)
+    np.testing.assert_allclose(std, spread * scale[:, 0], rtol=0.03)
+    expected = mean[:, None] + spread * scale * norm.ppf(levels)
+    np.testing.assert_allclose(found / scale, expected / scale, atol=0.02)
+
+
+def test_a_value_of_many_targets_stays():
+    has_rest = LEVELS > 0.6
+    quantiles = np.where(has_rest, 10 * (LEVELS - 0.6) / 0.4, 0.01 * LEVELS)[None]
+    for mean in (1.0, 2.0, 3.0):
+        _, found = reshape_distributions(quantiles, np.array([mean]), 0.9, np.array([0.05, 0.4]))
+        assert (abs(found) < 0.02).all()
+
+
+def test_a_mean_beyond_all_quantiles_moves_the_distribution():
+    quantiles = np.stack([LEVELS, np.full(201, 3.0)])
+    levels = np.linspace(0.0025, 0.9975, 200)
+    _, found = reshape_distributions(quantiles, np.array([2.0, 4.0]), 1.0, levels)
+    np.testing.assert_allclose(found.mean(1), [2.0, 4.0], atol=0.02)
+    assert (np.diff(found) >= 0).all()
 
 
 def test_share_is_the_best_one_for_rows_that_both_have_not_seen():
