@@ -88,7 +88,7 @@ def test_distribution_of_a_regression_has_the_mean_of_the_mixture(regressor):
 def test_a_normal_distribution_moves_and_becomes_narrower(spread):
     scale = np.array([[1.0], [50.0]])
     levels = np.array([0.05, 0.3, 0.5, 0.95])
-    mean = np.array([2.0, -30.0])
+    mean = np.array([1.5, -30.0])
     std, found = reshape_distributions(scale * norm.ppf(LEVELS), mean, spread, levels)
     np.testing.assert_allclose(std, spread * scale[:, 0], rtol=0.03)
     expected = mean[:, None] + spread * scale * norm.ppf(levels)
