@@ -15,7 +15,6 @@ Notation: b tasks, n rows, d columns.
 
 import csv
 import os
-import zlib
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
@@ -24,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from origins import HALVES, half_of, origin
+from origins import half_of, origin
 from r_tables import load_r_tables
 from sklearn.datasets import (
     load_breast_cancer,
@@ -102,17 +101,12 @@ def found_of_r() -> dict[str, tuple[str, np.ndarray]]:
     return load_r_tables(kept_apart)
 
 
-def half_of_r(origin: str) -> str:
-    """The half of the origins of R tables that an origin belongs to."""
-    return HALVES[zlib.crc32(origin.encode()) % 2]
-
-
 def load_tables_of_r(halves: Iterable[str], share: float, others: list[Table]) -> list[Table]:
     """Read the tables of R packages; their chance is a share of that of all.
 
     A table of less than ten columns has a smaller chance.
     """
-    found = {n: (o, values) for n, (o, values) in found_of_r().items() if half_of_r(o) in halves}
+    found = {n: (o, values) for n, (o, values) in found_of_r().items() if half_of(o) in halves}
     n_tables = Counter(origin for origin, _ in found.values())
     chance = {
         name: min(10, values.shape[1]) / n_tables[origin]
@@ -133,7 +127,7 @@ def sets_of_r(kind: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """
     sets = {}
     for name, (own, values) in found_of_r().items():
-        if name != own or half_of_r(own) != "second" or values.shape[1] > MOST_COLUMNS_OF_SET:
+        if name != own or half_of(own) != "second" or values.shape[1] > MOST_COLUMNS_OF_SET:
             continue
         table = make_table(name, values, 1.0)
         is_numeric = table.n_levels > MAX_CLASSES

@@ -529,9 +529,9 @@ def sets_of(kind: str, options: argparse.Namespace) -> Sequence[str]:
     """The sets that the options ask for."""
     if options.imbalanced:
         return imbalanced_names()
-    if options.r:
-        return list(sets_of_r(kind))
     names = WIDE if options.wide else names_of(kind)[SETS[options.sets]]
+    if options.r:
+        names = list(sets_of_r(kind))
     if options.near_linear:
         return [name for name in names if is_near_linear(kind, name)]
     return names
