@@ -1,34 +1,27 @@
 """Weights of several predictions, by the number of known rows, and their calibration.
 
-Groups are held out, and of each of them some rows are known. Weights that are not negative and sum
-to 1 are tried on a grid. Their mean is taken, each counted by its likelihood on the groups held
-out: a few groups leave much uncertain, and the best weights on them would be too extreme. Rows of a
-group err alike, above all if none of them is known. So the groups are drawn anew many times, by the
-Bayesian bootstrap, and the weights are means over these draws.
+Groups are held out, and of each of them some rows are known. The weights of the predictions follow
+from the losses in these groups, as in :mod:`skmeta._stacking`.
 
 Notation: m predictions, g grid points, n rows.
-
-References: Rubin (1981), The Bayesian bootstrap; Breiman (1996), Stacked regressions; Yao,
-Vehtari, Simpson and Gelman (2018), Using stacking to average Bayesian predictive distributions.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import softmax
 
+from skmeta._stacking import average_weights, mix, weight_grid
 from skmeta.grouped._population import losses_of
 
 # Steps of the grid from 0 to 1.
 _N_STEPS = 6
 # Rows of a group are dependent, and count like this number of rows in all.
 _N_INDEPENDENT = 10.0
-# Draws of the bootstrap, from a fixed seed.
-_N_DRAWS, _SEED = 100, 0
+# Draws of the bootstrap.
+_N_DRAWS = 100
 # Probabilities of the quantiles of standardised residuals that are kept.
 PROBABILITIES = np.linspace(0.0025, 0.9975, 200)
 
@@ -52,22 +45,6 @@ class Level(NamedTuple):
     weights: np.ndarray
     losses: np.ndarray
     quantiles: np.ndarray
-
-
-def weight_grid(m: int) -> np.ndarray:
-    """Return weights (g, m) that are not negative and sum to 1."""
-    steps = itertools.product(range(_N_STEPS + 1), repeat=m - 1)
-    grid = [(*first, _N_STEPS - sum(first)) for first in steps if sum(first) <= _N_STEPS]
-    return np.array(grid) / _N_STEPS
-
-
-def mix(outputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the weighted mean of outputs (m, n) or (m, n, c), with weights (m,) or (m, n)."""
-    if weights.ndim == 2 and outputs.ndim == 3:
-        weights = weights[:, :, None]
-    elif weights.ndim == 1:
-        weights = weights.reshape(-1, *[1] * (outputs.ndim - 1))
-    return np.asarray((weights * outputs).sum(0))
 
 
 def weigh(
@@ -100,7 +77,7 @@ def weigh(
     Level
         Weights, losses and the calibration.
     """
-    grid = weight_grid(len(outputs))
+    grid = weight_grid(len(outputs), _N_STEPS)
     groups = np.unique(codes, return_inverse=True)[1]
     totals = np.bincount(groups, row_weights)
     # Each group counts alike, whatever the number of its rows.
@@ -110,13 +87,13 @@ def weigh(
             for weights in grid
         ]
     )
-    draws = np.random.default_rng(_SEED).dirichlet(np.ones(len(totals)), _N_DRAWS)
-    losses = draws @ by_group.T
-    least = losses.min(1, keepdims=True)
-    n_independent = min(_N_INDEPENDENT * len(totals), len(y))
-    # Of normal distributions with the variance that is the least loss.
-    scale = 1.0 if stds is None else 2 * np.maximum(least, 1e-300)
-    weights = softmax(-n_independent * (losses - least) / scale, axis=1).mean(0) @ grid
+    weights = average_weights(
+        by_group,
+        grid,
+        n_independent=min(_N_INDEPENDENT * len(totals), len(y)),
+        squared=stds is not None,
+        n_draws=_N_DRAWS,
+    )
     of_each = [float(np.average(losses_of(y, each), weights=row_weights)) for each in outputs]
     mixture = mix(outputs, weights)
     of_each.append(float(np.average(losses_of(y, mixture), weights=row_weights)))

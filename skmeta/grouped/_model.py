@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skmeta._stacking import mix
 from skmeta.exceptions import EpisodeError
 from skmeta.grouped._canonical import (
     Order,
@@ -18,7 +19,7 @@ from skmeta.grouped._canonical import (
 from skmeta.grouped._cases import Case, Table, joined, make_cases, some
 from skmeta.grouped._ensemble import LEARNER, MEMBERS, POPULATION, ROWS, Ensemble
 from skmeta.grouped._group_learner import GroupLearner
-from skmeta.grouped._mixture import Level, interpolate, mix, weigh
+from skmeta.grouped._mixture import Level, interpolate, weigh
 from skmeta.grouped._population import fill, fit_population, folds_of, varying
 
 # Groups that are held out in all, and of one fold, at most.

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from skmeta.grouped._mixture import mix, weigh
+from skmeta._stacking import mix
+from skmeta.grouped._mixture import weigh
 
 
 def members(errors, sizes, rng):

@@ -25,9 +25,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from scipy.special import softmax
 from torch import Tensor
 
+from skmeta._stacking import average_weights
 from skmeta.learners.hierarchical._covariance import CovarianceShape
 
 EFFECTS = ("auto", "intercept", "slopes", "correlated")
@@ -194,8 +194,9 @@ def average_over_structures(
             found.append(scores)
     if not found:
         return blend(full, equal)
-    evidence = _N_INDEPENDENT * np.concatenate(found, 1).sum(1)
-    return blend(full, softmax(evidence) @ grid)
+    scores = np.concatenate(found, 1)
+    n_independent = _N_INDEPENDENT * scores.shape[1]
+    return blend(full, average_weights(-scores, grid, n_independent=n_independent))
 
 
 def _weight_grid(k: int) -> np.ndarray:

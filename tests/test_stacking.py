@@ -1,0 +1,78 @@
+"""Weights of mixtures by held-out losses, against what follows from the formulas."""
+
+import numpy as np
+import pytest
+
+from skmeta._stacking import average_weights, mix, weight_grid
+
+
+@pytest.mark.parametrize("m", [1, 2, 4])
+def test_grid_holds_each_multiple_once(m):
+    grid = weight_grid(m, 5)
+    assert (grid >= 0).all()
+    np.testing.assert_allclose(grid.sum(1), 1)
+    assert len(np.unique(grid, axis=0)) == len(grid)
+    assert {tuple(row) for row in np.eye(m)} <= {tuple(row) for row in grid}
+
+
+def test_mix_takes_weights_of_all_rows_or_of_each():
+    outputs = np.random.default_rng(0).normal(size=(2, 5, 3))
+    weights = np.array([0.25, 0.75])
+    expected = 0.25 * outputs[0] + 0.75 * outputs[1]
+    np.testing.assert_allclose(mix(outputs, weights), expected)
+    np.testing.assert_allclose(mix(outputs, np.tile(weights[:, None], 5)), expected)
+    np.testing.assert_allclose(mix(outputs[..., 0], weights), expected[:, 0])
+
+
+@pytest.mark.parametrize("squared", [False, True])
+def test_many_rows_find_the_best_weights_and_few_stay_near_the_middle(squared):
+    grid = weight_grid(2, 10)
+    loss = 0.1 + (grid[:, 0] - 0.8) ** 2
+    losses = np.tile(loss[:, None], 4)
+    many = average_weights(losses, grid, n_independent=1e5, squared=squared)
+    few = average_weights(losses, grid, n_independent=1e-3, squared=squared)
+    np.testing.assert_allclose(many, [0.8, 0.2], atol=1e-6)
+    np.testing.assert_allclose(few, [0.5, 0.5], atol=1e-2)
+
+
+def test_squared_errors_are_likelihoods_of_normal_distributions():
+    rng = np.random.default_rng(0)
+    grid, n = weight_grid(2, 4), 30
+    y, outputs = rng.normal(size=n), rng.normal(size=(2, n))
+    losses = np.stack([(y - mix(outputs, w)) ** 2 for w in grid])
+    # The likelihood at the best variance.
+    log_p = [-0.5 * n * (np.log(2 * np.pi * v) + 1) for v in losses.mean(1)]
+    chance = np.exp(log_p - np.max(log_p))
+    expected = chance @ grid / chance.sum()
+    found = average_weights(losses, grid, n_independent=n, squared=True)
+    np.testing.assert_allclose(found, expected)
+
+
+def test_units_of_squared_errors_do_not_matter():
+    grid = weight_grid(3, 6)
+    losses = np.random.default_rng(0).gamma(2.0, size=(len(grid), 12))
+    once = average_weights(losses, grid, n_independent=40, squared=True, n_draws=50)
+    again = average_weights(1e6 * losses, grid, n_independent=40, squared=True, n_draws=50)
+    np.testing.assert_allclose(once, again)
+
+
+def test_bootstrap_is_less_sure_if_units_disagree():
+    grid = weight_grid(2, 10)
+    losses = np.where(np.arange(8) < 5, grid[:, :1], grid[:, 1:])  # five units want the second
+    sure = average_weights(losses, grid, n_independent=200)
+    unsure = average_weights(losses, grid, n_independent=200, n_draws=500)
+    assert sure[1] > 0.95
+    assert 0.6 < unsure[1] < 0.9
+
+
+def test_shrinkage_moves_weights_towards_equal_ones_or_a_preferred_member():
+    grid = weight_grid(3, 12)
+    losses = np.tile((grid @ np.array([0.0, 1.0, 1.0]))[:, None], 5)
+    free = average_weights(losses, grid, n_independent=60)
+    equal = average_weights(losses, grid, n_independent=60, shrinkage=1e4)
+    preferred = average_weights(
+        losses, grid, n_independent=60, shrinkage=1e4, towards=np.array([0.0, 1.0, 0.0])
+    )
+    assert free[0] > 0.9
+    np.testing.assert_allclose(equal, 1 / 3, atol=0.02)
+    np.testing.assert_allclose(preferred, [0, 1, 0], atol=0.02)
