@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from grouped_tables import make_table
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
@@ -17,7 +18,6 @@ from skmeta import GroupedClassifier, GroupedRegressor
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.learners import MAML
 from skmeta.tasks import KnownRowsGroupKFold
-from tests.grouped.conftest import make_table
 
 # One member and no choice between members, where the choice does not matter.
 QUICK = {"population": LinearRegression(), "combine": "both", "n_folds": 2}

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+from crossed_tables import load_pastes, load_penicillin
 from sklearn.base import clone
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
@@ -14,7 +15,6 @@ from skmeta import GroupedClassifier, GroupedRegressor
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.learners import HierarchicalLinear
 from skmeta.learners.hierarchical.crossed import _system
-from tests.learners.hierarchical.crossed_tables import load_pastes, load_penicillin
 
 NAMES = ["user", "item"]
 QUICK = {"population": LinearRegression(), "n_folds": 2}
