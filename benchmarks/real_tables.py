@@ -32,7 +32,7 @@ from sklearn.datasets import (
     load_iris,
     load_wine,
 )
-from small_tables import load
+from tabular_sets import load
 from torch import Tensor
 
 MAX_ROWS, MAX_CLASSES, MAX_COLUMNS = 5000, 10, 60
@@ -40,8 +40,6 @@ MAX_ROWS, MAX_CLASSES, MAX_COLUMNS = 5000, 10, 60
 MAX_CODES = 12
 # Share of the most frequent value above which a column is no target.
 MAX_SHARE = 0.9
-# Sets of R packages on which priors are tested.
-MOST_COLUMNS_OF_SET, LEAST_OF_CLASS = 31, 10
 
 
 class Table(NamedTuple):
@@ -117,28 +115,6 @@ def load_tables_of_r(halves: Iterable[str], share: float, others: list[Table]) -
         make_table(name, values, of_one * chance[name])._replace(has_target=False)
         for name, (_, values) in found.items()
     ]
-
-
-@cache
-def sets_of_r(kind: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Features and target of a table of each origin of the second half, by kind and name.
-
-    The target is the last column of 2 to 10 values, of which each has ten rows, or of more values.
-    """
-    sets = {}
-    for name, (own, values) in found_of_r().items():
-        if name != own or half_of(own) != "second" or values.shape[1] > MOST_COLUMNS_OF_SET:
-            continue
-        table = make_table(name, values, 1.0)
-        is_numeric = table.n_levels > MAX_CLASSES
-        is_target = table.is_target & (is_numeric == (kind == "regression"))
-        for target in np.flatnonzero(is_target)[::-1]:
-            y = table.values[:, target].astype(np.float64)
-            if is_numeric[target] or np.unique(y, return_counts=True)[1].min() >= LEAST_OF_CLASS:
-                X = np.delete(table.values, target, 1).astype(np.float64)
-                sets[f"{kind}/{name}"] = X, y
-                break
-    return sets
 
 
 def whole(name: str) -> np.ndarray:

@@ -44,9 +44,6 @@ scikit-learn's peers by balanced accuracy or R2 in five folds, and pytabkit's ha
 average precision of the rare class, too. Methods whose names end in "balanced" have
 ``class_weight="balanced"``.
 
-``--r`` takes tables of R packages (``r_tables.py``): one of each origin of which priors under test
-have seen none, with the last column that fits as the target.
-
 ``--near-linear`` takes the sets where logistic or ridge regression is at least as good as a forest
 when four fifths of all rows are known (five folds of at most 2,000 rows).
 
@@ -59,7 +56,6 @@ and what is there is not run again; of ``--speed`` to ``small_tables-speed-<kind
 """
 
 import argparse
-import csv
 import gzip
 import json
 import os
@@ -105,12 +101,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
+from tabular_sets import SETS, load, names_of
 
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.priors import MetaPrior
 
 RESULTS = Path(__file__).parent / "results"
-SETS = {"all": slice(None), "development": slice(0, None, 2), "report": slice(1, None, 2)}
 SIZES = {"classification": (3, 5, 10, 20), "regression": (10, 20, 50)}
 WIDE = ("analcatdata_authorship", "dna", "mfeat_factors", "mfeat_fourier", "mfeat_pixel")
 WIDE_SIZES = [2, 5, 10]
@@ -121,7 +117,6 @@ MOST_SUPPORT, LEAST_TUNED = {500: 1000}, {100: 200, 500: 500}
 N_CANDIDATES, MOST_ROWS_OF_FOLDS = 20, 2000
 N_QUERY = 400
 N_BOOTSTRAP = 2000
-MOST_FEATURES, MOST_CLASSES = 30, 10
 NORMAL_90 = 1.6448536269514722
 SPEED_ROWS, SPEED_QUERY, SPEED_COLUMNS = (50, 1000), 2000, 20
 
@@ -256,47 +251,6 @@ for _kind, _tuned in TUNED.items():
 
 
 # -- sets ----------------------------------------------------------------------------------------
-
-
-def sets_of_r(kind: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Sets of R packages, of which no prior under test has seen the origin."""
-    from real_tables import sets_of_r  # It reads sets from here.
-
-    return sets_of_r(kind)
-
-
-def names_of(kind: str) -> list[str]:
-    """The sets of a kind, in order, but for those of R packages."""
-    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
-    with open(folder / "index.csv") as file:
-        rows = [row for row in csv.DictReader(file) if row["task"].endswith(kind)]
-    if kind == "regression":
-        uci = (folder / "uci_regression").glob("*.csv.gz")
-        return [row["name"] for row in rows] + sorted(
-            f"uci/{path.name.removesuffix('.csv.gz')}" for path in uci
-        )
-    return [
-        row["name"]
-        for row in rows
-        if int(row["p"]) <= MOST_FEATURES and int(row["ny"]) <= MOST_CLASSES
-    ]
-
-
-@cache
-def load(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Features and target of a set."""
-    if "::" in name:
-        return sets_of_r(name.split("/")[0])[name]
-    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
-    if name.startswith("uci/"):
-        path = folder / "uci_regression" / f"{name.removeprefix('uci/')}.csv.gz"
-        table = np.genfromtxt(path, delimiter=",")
-        return table[:, :-1], table[:, -1]
-    with gzip.open(folder / f"{name}.tsv.gz", "rt") as file:
-        columns = file.readline().rstrip("\n").split("\t")
-        table = np.genfromtxt(file, delimiter="\t")
-    target = columns.index("target")
-    return np.delete(table, target, 1), table[:, target]
 
 
 @cache
@@ -466,9 +420,9 @@ class Ours(NamedTuple):
 
     def for_set(self, name: str) -> BaseEstimator:
         """The estimator for a set."""
-        key, half = ("r_origins", "second") if "::" in name else ("origins", half_of(name))
+        half = half_of(name)
         for prior in self.priors:
-            seen = prior.provenance.get("config", {}).get(key, "none")
+            seen = prior.provenance.get("config", {}).get("origins", "none")
             if half is None or seen == "none" or seen in set(HALVES) - {half}:
                 weight = {"class_weight": self.class_weight} if self.class_weight else {}
                 return self.estimator(prior, n_estimators=self.n_estimators, device="cpu", **weight)
@@ -530,8 +484,6 @@ def sets_of(kind: str, options: argparse.Namespace) -> Sequence[str]:
     if options.imbalanced:
         return imbalanced_names()
     names = WIDE if options.wide else names_of(kind)[SETS[options.sets]]
-    if options.r:
-        names = list(sets_of_r(kind))
     if options.near_linear:
         return [name for name in names if is_near_linear(kind, name)]
     return names
@@ -650,7 +602,6 @@ def main() -> None:
     parser.add_argument("--summary", action="store_true", help="run nothing")
     parser.add_argument("--tuned", action="store_true", help="larger tables, tuned peers")
     parser.add_argument("--wide", action="store_true", help="tables of many columns")
-    parser.add_argument("--r", action="store_true", help="tables of R packages")
     parser.add_argument("--near-linear", action="store_true", help="where linear models suffice")
     parser.add_argument("--imbalanced", action="store_true", help="classes of unequal size")
     parser.add_argument("--speed", action="store_true", help="time against a random forest")
@@ -665,7 +616,7 @@ def main() -> None:
         path.write_text(json.dumps(record, indent=1) + "\n")
         return
     if options.results is None:
-        sets = "wide" if options.wide else f"r-{options.kind}" if options.r else options.kind
+        sets = "wide" if options.wide else options.kind
         sets = "imbalanced" if options.imbalanced else sets
         options.results = RESULTS / f"small_tables-{sets}.jsonl.gz"
     peers = (TUNED if options.tuned else PEERS)[options.kind]
