@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from skmeta._files import skmeta_version
-from skmeta._validation import count
+from skmeta._validation import count, suggest
 from skmeta.exceptions import HistoryError, HistoryFormatError, PriorError
 from skmeta.search import (
     SearchHistory,
@@ -88,14 +88,24 @@ def _merge(options: argparse.Namespace) -> None:
 
 
 def _build(options: argparse.Namespace) -> None:
+    estimator, metric = options.estimator, options.metric
     with SearchHistory(options.history, read_only=True) as history:
-        searches = history.searches(estimator=options.estimator, metric=options.metric)
-        prior = SearchPrior.from_searches(searches)
+        searches = history.searches(estimator=estimator, metric=metric)
+        # A search that did not record the metric has the scores of another one.
+        recorded = [search for search in searches if search.metric == metric]
+        if searches and not recorded:
+            classes = set(estimator.split("|"))
+            records = [s.record for s in history if classes & {*s.record.estimator.split("|")}]
+            names = sorted({name for record in records for name in record.metrics})
+            raise ValueError(
+                f"{mask_password(options.history)} has searches of {estimator}, but none is scored "
+                f"by {metric!r}.{suggest(metric, names)} Metrics on record: {', '.join(names)}."
+            )
+        prior = SearchPrior.from_searches(recorded)
         if not len(prior):
             raise ValueError(
-                f"{mask_password(options.history)} has no search of {options.estimator} scored by "
-                f"{options.metric} from which something can be learned. It holds:\n"
-                f"{history.describe()}"
+                f"{mask_password(options.history)} has no search of {estimator} scored by {metric} "
+                f"from which something can be learned. It holds:\n{history.describe()}"
             )
     prior.save(options.target)
     print(f"Wrote {prior} to {options.target}.")

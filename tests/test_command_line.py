@@ -50,6 +50,16 @@ def test_build_and_describe(path, tmp_path, capsys):
     assert "SVC, on set 0, set 1, set 2" in capsys.readouterr().out
 
 
+def test_build_learns_from_searches_with_the_metric_only(path, tmp_path, capsys):
+    params = [{"C": 0.1}, {"C": 1.0}, {"C": 10.0}]
+    with SearchHistory(path) as history:
+        history.add(SVC(), params, [0.5, 0.8, 0.7], dataset="other", scoring="roc_auc")
+    target = tmp_path / "svc.safetensors"
+    options = ["--estimator", "SVC", "--metric", "accuracy"]
+    assert main(["prior", "build", str(path), str(target), *options]) == 0
+    assert SearchPrior.load(target).datasets == ("set 0", "set 1", "set 2")
+
+
 def test_describe_what_ships(capsys):
     assert main(["prior", "describe"]) == 0
     names = capsys.readouterr().out.split()
@@ -65,6 +75,10 @@ def test_describe_what_ships(capsys):
         (["history", "merge", "{path}", "nowhere.db"], "does not exist"),
         (["prior", "describe", "Nothing"], "No prior ships for 'Nothing'"),
         (["prior", "build", "{path}", "x", "--estimator", "NuSVC", "--metric", "r2"], "NuSVC"),
+        (
+            ["prior", "build", "{path}", "x", "--estimator", "SVC", "--metric", "acuracy"],
+            "none is scored by 'acuracy'. Did you mean 'accuracy'? Metrics on record: accuracy.",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_told(path, capsys, monkeypatch, tmp_path, arguments, match):
