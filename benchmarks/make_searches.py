@@ -196,11 +196,12 @@ def search(history, folder, name, dataset, n_configurations, end):
 
 
 def record_search(
-    history, fingerprint, dataset, name, estimator, X, y, scoring, todo, evaluate, end
+    history, fingerprint, dataset, name, estimator, X, y, scoring, todo, evaluate, end, cv=None
 ):
     """Record the evaluations of candidates, until the time is over.
 
-    ``evaluate(candidate, splits)`` returns or yields them.
+    ``evaluate(candidate, splits)`` returns or yields them. Given `cv`, a text, it draws splits
+    itself.
     """
     n_folds = 5 if len(X) <= MAX_ROWS_OF_5_FOLDS else 3
     folds = StratifiedKFold if is_classifier(estimator) else KFold
@@ -214,11 +215,11 @@ def record_search(
         refit_metric=scoring[0],
         data_digest=digest,
         data_sketch=sketch,
-        cv=f"{folds.__name__}({n_folds}, shuffle=True)",
+        cv=cv or f"{folds.__name__}({n_folds}, shuffle=True)",
         space={},
     )
     identifier = history.begin(record)
-    splits = list(folds(n_folds, shuffle=True, random_state=0).split(X, y))
+    splits = [] if cv else list(folds(n_folds, shuffle=True, random_state=0).split(X, y))
     for candidate in todo:
         if time.monotonic() > end:
             return

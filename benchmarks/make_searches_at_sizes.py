@@ -1,0 +1,199 @@
+"""Run searches at several sizes of larger tables, from which priors learn how optima move.
+
+    SKMETA_DATA=<folder> python benchmarks/make_searches_at_sizes.py searches.db --export FILE
+
+A search of n rows learns from two thirds of n rows, as three folds do, and is scored on the same
+rows at every size: those of a third of the table, up to 4,000, which no size learns from. On few
+rows several draws are averaged. The configurations of a table are the same at every size, and
+others on another table. Seconds are of the process. What is on record is not evaluated again, so
+the script may be stopped at any time; small sizes come first. ``--export FILE`` writes the history
+as parquet every ten minutes and when done, and the history begins with what that file holds.
+"""
+
+import argparse
+import os
+import time
+import warnings
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import recorded
+from large_tables import RECORDED, load_table
+from make_boosting_searches import BOOSTERS
+from make_boosting_searches import metrics as metrics_of_booster
+from make_searches import design, make, metrics, record_search, rounded
+from sklearn.base import clone, is_classifier
+from sklearn.impute import SimpleImputer
+from sklearn.metrics import check_scoring
+from tqdm import tqdm
+
+from skmeta.search import SearchHistory
+from skmeta.search.record import CandidateRecord
+from skmeta.search.space import candidate_key, canonical_configurations
+
+SIZES = (300, 1_000, 3_000, 10_000, 30_000)
+DRAWS = (3, 2, 1, 1, 1)
+# Seconds of one search, beyond which the rest of its configurations is left to a later run.
+SECONDS = (20, 30, 60, 120, 240)
+MAX_TEST_ROWS = 4_000
+MAX_ROWS = {"SVC": 10_000, "SVR": 10_000}
+MAX_CLASSES = 7
+# Name without "Classifier" or "Regressor" -> its place in the order of work.
+LEVELS = {
+    "HistGradientBoosting": 0,
+    "LGBM": 0,
+    "RandomForest": 1,
+    "ExtraTrees": 1,
+    "XGB": 2,
+    "KNeighbors": 2,
+    "LogisticRegression": 2,
+    "Ridge": 2,
+    "ElasticNet": 2,
+    "SVC": 3,
+    "SVR": 3,
+    "MLP": 3,
+    "CatBoost": 4,
+    "GradientBoosting": 4,
+}
+OF_CLASSES, OF_NUMBERS = ("LogisticRegression", "SVC"), ("Ridge", "ElasticNet", "SVR")
+EXPORT_EVERY = 600
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("history")
+    parser.add_argument("--n-configurations", type=int, default=15)
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--levels", type=int, default=99, help="no more work than these")
+    parser.add_argument("--export", type=Path)
+    options = parser.parse_args()
+    end = time.monotonic() + 60 * options.minutes
+    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
+    exported = time.monotonic()
+    with SearchHistory(options.history) as history:
+        if options.export and options.export.exists():
+            recorded.add_file(history, options.export)
+        loaded = {}
+        for level, k, table, name in tqdm(plan(), smoothing=0.01):
+            if time.monotonic() > end or level > options.levels:
+                break
+            if table not in loaded:
+                loaded[table] = load_table(folder, table, SIZES[-1] * 2 // 3 + MAX_TEST_ROWS)
+            search(history, table, *loaded[table], name, k, options.n_configurations, end)
+            if options.export and time.monotonic() > exported + EXPORT_EVERY:
+                recorded.write_file(history, options.export)
+                exported = time.monotonic()
+        if options.export:
+            recorded.write_file(history, options.export)
+        print(history.describe())
+
+
+def plan():
+    """Return level, index of the size, table and estimator of each search, in the order of work."""
+    work = []
+    for position, table in enumerate(RECORDED):
+        for name in estimators(table.is_classification):
+            for k, size in enumerate(SIZES):
+                if size <= MAX_ROWS.get(name, np.inf):
+                    kind = name.removesuffix("Classifier").removesuffix("Regressor")
+                    work.append((k + LEVELS[kind] + position // 8, k, position, name))
+    return [(level, k, RECORDED[i], name) for level, k, i, name in sorted(work)]
+
+
+def estimators(is_classification):
+    """Return the names of the estimators of a task."""
+    left = OF_NUMBERS if is_classification else OF_CLASSES
+    suffix = "Classifier" if is_classification else "Regressor"
+    whole = (*OF_CLASSES, *OF_NUMBERS)
+    return [kind if kind in whole else kind + suffix for kind in LEVELS if kind not in left]
+
+
+def dataset_name(table, size):
+    """Return the name under which a table is on record at one size."""
+    return f"{table.name} ({size} rows)"
+
+
+def search(history, table, X, y, name, k, n_configurations, end):
+    """Evaluate one estimator at one size of a table, but for what is on record."""
+    size = SIZES[k]
+    n_test, n_train = min(len(y) // 3, MAX_TEST_ROWS), size * 2 // 3
+    if n_train > len(y) - n_test or (table.is_classification and y.max() >= MAX_CLASSES):
+        return
+    estimator = make_any(name)
+    candidates = design(estimator, n_configurations, seed=f"{name} {table.name}")
+    fingerprint = f"make_searches_at_sizes 1: {name} on {dataset_name(table, size)}"
+    known = {e.key for e in history.candidates(fingerprint)}
+    todo = [c for c in candidates if candidate_key(c) not in known]
+    if not todo:
+        return
+    if name in BOOSTERS:
+        X = SimpleImputer(keep_empty_features=True).fit_transform(X)
+    draws = [draw(y, n_test, n_train, table.is_classification, seed) for seed in range(DRAWS[k])]
+    scoring = metrics_of_booster(estimator, y) if name in BOOSTERS else metrics(estimator, y)
+    last = time.process_time() + SECONDS[k]
+
+    def of_candidate(candidate, _):
+        if time.process_time() > last:
+            return []
+        return [evaluate(estimator, candidate, X, y, draws, scoring)]
+
+    rows = draws[0][0]
+    named = fingerprint, dataset_name(table, size), name, estimator, X[rows], y[rows]
+    text = f"{len(draws)} draws of {n_train} rows, {n_test} test rows"
+    record_search(history, *named, scoring, todo, of_candidate, end, text)
+
+
+def make_any(name):
+    """Return an estimator as a sensible user would set it up, on one core."""
+    if name not in BOOSTERS:
+        return make(name)
+    package, settings = BOOSTERS[name]
+    return getattr(import_module(package), name)(**settings)
+
+
+def draw(y, n_test, n_train, is_classification, seed):
+    """Return rows to learn from, and rows to test on: the same ones for every seed and size.
+
+    The rows of a size are among those of the larger ones. Each class is in them.
+    """
+    test = np.arange(n_test)
+    rows = np.random.default_rng(seed).permutation(np.arange(n_test, len(y)))
+    if is_classification:
+        first = [np.flatnonzero(y[rows] == c)[:3] for c in np.unique(y)]
+        first = np.concatenate(first)
+        rows = np.concatenate([rows[first], np.delete(rows, first)])
+    return rows[:n_train], test
+
+
+def evaluate(estimator, candidate, X, y, draws, scoring):
+    """Evaluate one configuration on all draws."""
+    scores, fit_times, score_times = [], [], []
+    for train, test in draws:
+        model = clone(estimator).set_params(**clone(candidate, safe=False))
+        begun = time.process_time()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                model.fit(X[train], y[train])
+                fitted = time.process_time()
+                found = check_scoring(model, scoring, raise_exc=False)(model, X[test], y[test])
+            except ValueError:
+                fitted, found = time.process_time(), dict.fromkeys(scoring, np.nan)
+        # A metric that cannot be computed is the text of an error.
+        scores.append({m: s if np.isreal(s) else np.nan for m, s in found.items()})
+        fit_times.append(fitted - begun)
+        score_times.append(time.process_time() - fitted)
+    return CandidateRecord(
+        configuration=canonical_configurations(estimator, [candidate])[0],
+        key=candidate_key(candidate),
+        scores={m: rounded([one[m] for one in scores], 5) for m in scoring},
+        fit_times=rounded(fit_times, 3),
+        score_times=rounded(score_times, 3),
+        n_test_samples=tuple(len(test) for _, test in draws),
+        source="random" if candidate else "added",
+    )
+
+
+if __name__ == "__main__":
+    main()
