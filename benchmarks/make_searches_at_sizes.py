@@ -6,7 +6,7 @@ A search of n rows learns from two thirds of n rows, as three folds do, and is s
 rows at every size: those of a third of the table, up to 4,000, which no size learns from. On few
 rows several draws are averaged. The configurations of a table are the same at every size, and
 others on another table. Seconds are of the process. What is on record is not evaluated again, so
-the script may be stopped at any time; small sizes come first. ``--export FILE`` writes the history
+the script may be stopped at any time; cheap work comes first. ``--export FILE`` writes the history
 as parquet every ten minutes and when done, and the history begins with what that file holds.
 """
 
@@ -33,7 +33,9 @@ from skmeta.search.record import CandidateRecord
 from skmeta.search.space import candidate_key, canonical_configurations
 
 SIZES = (300, 1_000, 3_000, 10_000, 30_000)
-DRAWS = (3, 2, 1, 1, 1)
+DRAWS = (2, 1, 1, 1, 1)
+# Place of each size in the order of work: searches of 300 rows are on record of other tables too.
+SIZE_LEVELS = (2, 0, 1, 2, 3)
 # Seconds of one search, beyond which the rest of its configurations is left to a later run.
 SECONDS = (20, 30, 60, 120, 240)
 MAX_TEST_ROWS = 4_000
@@ -97,7 +99,8 @@ def plan():
             for k, size in enumerate(SIZES):
                 if size <= MAX_ROWS.get(name, np.inf):
                     kind = name.removesuffix("Classifier").removesuffix("Regressor")
-                    work.append((k + LEVELS[kind] + position // 8, k, position, name))
+                    level = SIZE_LEVELS[k] + LEVELS[kind] + position // 8
+                    work.append((level, k, position, name))
     return [(level, k, RECORDED[i], name) for level, k, i, name in sorted(work)]
 
 
