@@ -51,7 +51,12 @@ RECORDED = (
     Table("churn", True),
     Table("537_houses", False),
     Table("AER::HealthInsurance", True, "insurance"),
-    Table("openintro::loans_full_schema", False, "interest_rate", ("grade", "sub_grade", "installment")),
+    Table(
+        "openintro::loans_full_schema",
+        False,
+        "interest_rate",
+        ("grade", "sub_grade", "installment"),
+    ),
     Table("modeldata::hpc_data", True, "class"),
     Table("nycflights13::weather", False, "humid", ("time_hour",)),
     Table("wooldridge::labsup", True, "worked", ("weeks", "hours", "labinc", "nonmomi")),

@@ -23,7 +23,7 @@ from large_tables import RECORDED, load_table
 from make_boosting_searches import BOOSTERS
 from make_boosting_searches import metrics as metrics_of_booster
 from make_searches import design, make, metrics, record_search, rounded
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone
 from sklearn.impute import SimpleImputer
 from sklearn.metrics import check_scoring
 from tqdm import tqdm

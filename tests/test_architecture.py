@@ -32,7 +32,7 @@ INNER_FLOORS = {
         {"record"},
         {"space"},
         {"history", "surrogate", "early_stopping"},
-        {"prior"},
+        {"prior", "samples"},
         {"report"},
         {""},
     ],

@@ -19,6 +19,7 @@ from skmeta.search._priors import Prior, resolve_prior
 from skmeta.search._stopping import resolve_racing
 from skmeta.search.history import Leases, open_history
 from skmeta.search.record import SearchRecord, dataset_features, fingerprint_data
+from skmeta.search.samples import features_of_rows
 from skmeta.search.space import canonical_names, predictor_name, signature, stable_repr
 
 
@@ -41,6 +42,8 @@ class OpenRecord:
         proposed again, in the same order.
     leases : Leases or None
         Leases of this process, if the search is shared with others.
+    description : SearchRecord or None
+        What the history has of the search besides its candidates; None if nothing needs it.
     """
 
     history: Any
@@ -49,6 +52,34 @@ class OpenRecord:
     seed: int
     is_replayed: bool
     leases: Leases | None = None
+    description: SearchRecord | None = None
+
+    def on_sample(self, n_rows: int) -> "OpenRecord":
+        """Open the record of the search on a sample of the rows.
+
+        It is a search of its own, so that later searches learn from it, and is resumed as such.
+
+        Parameters
+        ----------
+        n_rows : int
+        """
+        known = self.description
+        if known is None:
+            return self
+        features = features_of_rows(known.dataset_features, n_rows)
+        prior = None if self.prior is None else self.prior.conditioned_on(features)
+        if self.history is None:
+            return replace(self, prior=prior)
+        text = f"{known.fingerprint} {n_rows} rows"
+        described = replace(
+            known,
+            fingerprint=hashlib.sha256(text.encode()).hexdigest()[:24],
+            dataset=f"{known.dataset_label} ({n_rows} rows)",
+            dataset_features=features,
+        )
+        search_id = self.history.begin(described)
+        leases = None if self.leases is None else self.history.leases(search_id)
+        return replace(self, search_id=search_id, prior=prior, leases=leases)
 
 
 @contextmanager
@@ -110,7 +141,7 @@ def open_record(
             assert history is not None
             assert search_id is not None
             leases = history.leases(search_id)
-        yield OpenRecord(history, search_id, prior, record.seed, is_replayed, leases)
+        yield OpenRecord(history, search_id, prior, record.seed, is_replayed, leases, record)
 
 
 def _describe(arguments: Arguments, data: FitData) -> SearchRecord:

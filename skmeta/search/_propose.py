@@ -32,6 +32,9 @@ _FIRST_POOL, _N_WITH_FIRST_POOL = 200, 50
 _FIRST_NEAR = 10
 
 
+# Configurations, and their scores.
+Observations = tuple[list[Any], list[float]]
+
 # Source of the candidate that leaves the estimator as it is.
 AS_GIVEN = "as given"
 # Its place. With a prior, it comes when it is the most promising one, and there at the latest.
@@ -66,6 +69,10 @@ class GridProposer:
         """Return an empty report, since no past search is used."""
         return {}
 
+    def observations(self) -> Observations:
+        """Return nothing, since no model sees the candidates."""
+        return [], []
+
 
 class ModelProposer:
     """Proposes the candidates that a surrogate model of the scores finds most promising.
@@ -88,6 +95,8 @@ class ModelProposer:
         The model sees parameters that have the target's unit relative to it.
     start : sequence of dict, default=()
         Candidates to propose first.
+    extra : sequence of dict, default=()
+        Candidates that were tried on a sample. They are in the pool as well.
     """
 
     def __init__(
@@ -101,6 +110,7 @@ class ModelProposer:
         is_timed: bool = False,
         target_scale: float = 1.0,
         start: Sequence[Candidate] = (),
+        extra: Sequence[Candidate] = (),
     ) -> None:
         self._describer = CandidateDescriber(estimator)
         self._space = space
@@ -120,9 +130,11 @@ class ModelProposer:
         self._given_at = _GIVEN_WITH_PRIOR if self._knows_past else _GIVEN_WITHOUT_PRIOR
         if as_given is not None and self._knows_past and space.is_complete(as_given):
             self._add([as_given])
+        self._add([one for one in extra if space.is_complete(one)])
         started = {trial.key: trial for trial in (Trial.propose(p, "start") for p in start)}
         self._start = list(started.values())
         self._is_timed = is_timed
+        self._told: list[Trial] = []
         self._n_asked = self._n_told = 0
         self._best: Candidate | None = None
         self._near_to: Candidate | None = None
@@ -162,11 +174,12 @@ class ModelProposer:
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Pass scores on to the model. Candidates from elsewhere are added to the pool."""
-        self._n_told += len(trials)
         known = {trial.key for trial in trials}
         self._start = [trial for trial in self._start if trial.key not in known]
         # The model cannot learn from candidates that do not list all of their parameters.
         modelled = [trial for trial in trials if self._space.is_complete(trial.params)]
+        self._told += modelled
+        self._n_told += len(trials)
         self._add([trial.params for trial in modelled])
         # The model is not given the uncertainty of the scores of stopped candidates: searches
         # with it found slightly worse candidates (benchmarks/racing.py --replayed).
@@ -206,6 +219,11 @@ class ModelProposer:
     def report(self) -> dict[str, Any]:
         """Return the weights of past searches and of the models."""
         return self._strategy.report()
+
+    def observations(self) -> Observations:
+        """Return the candidates that have a score, as the model sees them, and their scores."""
+        params = [trial.params for trial in self._told]
+        return self._describe(params), [trial.score for trial in self._told]
 
     def _add_neighbours(self) -> None:
         if self._is_whole or self._best is None:

@@ -2,7 +2,8 @@
 
 1. Resolve the arguments, and draw the folds.
 2. Open the record, and learn the prior from what is on record.
-3. Until there are enough candidates: propose some, evaluate them, write them down.
+3. On samples of a large table, the smallest one first, and then on all rows, until there are enough
+   candidates: propose some, evaluate them, write them down.
 4. Set the results.
 5. Refit the best candidate.
 
@@ -11,13 +12,14 @@ No stage calls back into the one before it.
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Any
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 
 from skmeta._callbacks import FitTask, fit_task, subtask
 from skmeta._sklearn_compat import (
@@ -29,12 +31,13 @@ from skmeta._sklearn_compat import (
     select_best_index,
 )
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import HistoryWarning, SearchStoppedWarning
+from skmeta.exceptions import SearchStoppedWarning
 from skmeta.search._arguments import (
     Arguments,
     resolve_arguments,
     with_one_estimator,
 )
+from skmeta.search._batches import Limit, SharedBatches, SoloBatches
 from skmeta.search._evaluate import (
     FoldEvaluator,
     Folds,
@@ -42,9 +45,14 @@ from skmeta.search._evaluate import (
 )
 from skmeta.search._fit_params import FitData, check_fit_data
 from skmeta.search._open_record import OpenRecord, open_record
-from skmeta.search._propose import AS_GIVEN, GridProposer, ModelProposer, Proposer
+from skmeta.search._propose import (
+    AS_GIVEN,
+    GridProposer,
+    ModelProposer,
+    Observations,
+    Proposer,
+)
 from skmeta.search._report import Progress
-from skmeta.search._shared import SharedBatches
 from skmeta.search._stopping import (
     Budget,
     BudgetSpent,
@@ -53,9 +61,10 @@ from skmeta.search._stopping import (
     fill_folds,
     resolve_racing,
 )
-from skmeta.search._trials import Trial, TrialRecord, enter_race, n_since_best, reaches
+from skmeta.search._trials import Trial, TrialRecord
 from skmeta.search.early_stopping import refit_params, rounds_columns
-from skmeta.search.space import replace_parts
+from skmeta.search.samples import SamplePlan, carry_over, rank_by_rows, sample_folds
+from skmeta.search.space import Candidate, replace_parts
 
 
 def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
@@ -72,12 +81,25 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     single = with_one_estimator(search)
     arguments = resolve_arguments(single, y)
     data = check_fit_data(single, X, y, params)
-    callbacks = callback_context(search, max_subtasks=1 + (search.refit is not False))
+    plan = SamplePlan.of(
+        False if arguments.walks_grid else search.samples,
+        data.n_rows,
+        arguments.n_iter,
+        search.time_budget,
+    )
+    n_parts = len(plan.sizes) + 1 + (search.refit is not False)
+    callbacks = callback_context(search, max_subtasks=n_parts)
     with fit_task(callbacks, search, X=data.X, y=data.y, metadata=data.metadata):
         folds = draw_folds(search.cv, arguments.estimator, data)
         with open_record(single, arguments, data, folds) as record:
+            run = _Run(search, arguments, data, callbacks, begun)
+            samples, carried = _try_samples(run, plan, folds, record)
             outcome = _evaluate_candidates(
-                search, arguments, data, folds, record, begun=begun, callbacks=callbacks
+                run,
+                folds,
+                replace(record, prior=carried),
+                Budget(search.time_budget, begun),
+                extra=[trial.params for sample in samples for trial in sample.trials],
             )
         # An earlier fit may have set attributes that this one does not set.
         for name in [name for name in vars(search) if name.endswith("_")]:
@@ -87,14 +109,26 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         search.prior_ = record.prior
         search.prior_report_ = outcome.report
         search.stopped_by_ = outcome.stopped_by
-        search.n_resumed_ = sum(trial.is_on_record for trial in outcome.trials)
+        trials = [trial for one in (*samples, outcome) for trial in one.trials]
+        search.n_resumed_ = sum(trial.is_on_record for trial in trials)
         search.search_time_ = time.monotonic() - begun
-        _set_results(search, arguments, outcome.trials)
+        n_rows = [one.n_rows for one in samples for _ in one.trials]
+        _set_results(search, arguments, trials, n_rows)
         if search.refit:
             _refit_best(search, arguments, data, callbacks)
 
 
 # -- candidates -----------------------------------------------------------------------------------
+
+
+class _Run(NamedTuple):
+    """What all parts of a search share: the search, its arguments, its data, when it began."""
+
+    search: Any
+    arguments: Arguments
+    data: FitData
+    callbacks: Any
+    begun: float
 
 
 @dataclass(frozen=True)
@@ -108,37 +142,101 @@ class _Outcome:
     report : dict
         Weights of past searches and of the models.
     stopped_by : str
+    observations : tuple of (list, list)
+        The candidates as the model sees them, and their scores.
+    n_rows : int
+        Number of rows that they were tried on.
     """
 
     trials: list[Trial]
     report: dict[str, Any]
     stopped_by: str
+    observations: Observations
+    n_rows: int
+
+
+def _try_samples(
+    run: _Run, plan: SamplePlan, folds: Folds, record: OpenRecord
+) -> tuple[list[_Outcome], Any]:
+    """Evaluate candidates on samples; return what was found, and the prior for the whole table."""
+    found: list[_Outcome] = []
+    # Only the scores on the whole table end a search.
+    search = copy(run.search)
+    search.stop_when_flat = search.target_score = None
+    budget = Budget(plan.seconds, run.begun)
+    probed: list[float] = []
+    for position, n_rows in enumerate(plan.sizes):
+        if not plan.n_candidates(position, probed):
+            break
+        splits = sample_folds(
+            folds.splits,
+            run.data.y,
+            n_rows / run.data.n_rows,
+            is_classification=is_classifier(run.arguments.estimator),
+            seed=record.seed,
+        )
+        sampled = record.on_sample(n_rows)
+
+        def limit(first: Trial | None, position: int = position) -> int:
+            return plan.n_candidates(position, [*probed, *([] if first is None else [first.cost])])
+
+        arguments = replace(
+            run.arguments,
+            n_iter=plan.most(position),
+            start=[] if not found else [found[0].trials[0].params],
+            notes=[
+                f"First on samples of {n_rows:,} rows, to learn which candidates to try on all."
+            ],
+        )
+        outcome = _evaluate_candidates(
+            run._replace(search=search, arguments=arguments),
+            Folds(folds.splitter, splits),
+            replace(sampled, prior=_carry_over(sampled.prior, found)),
+            budget,
+            limit=limit,
+            n_rows=n_rows,
+        )
+        found.append(outcome)
+        probed.append(outcome.trials[0].cost)
+        if outcome.stopped_by == "time_budget":
+            break
+    return found, _carry_over(record.prior, found)
+
+
+def _carry_over(prior: Any, samples: list[_Outcome]) -> Any:
+    for sample in samples:
+        prior = carry_over(prior, *sample.observations)
+    return prior
 
 
 def _evaluate_candidates(
-    search: Any,
-    arguments: Arguments,
-    data: FitData,
+    run: _Run,
     folds: Folds,
     record: OpenRecord,
+    budget: Budget,
     *,
-    begun: float,
-    callbacks: Any,
+    extra: Sequence[Candidate] = (),
+    limit: Limit | None = None,
+    n_rows: int | None = None,
 ) -> _Outcome:
-    """Evaluate candidates until there are enough, the time is over, or the user stops it."""
+    """Evaluate candidates until there are enough, the time is over, or the user stops it.
+
+    With `n_rows`, on a sample.
+    """
+    search, arguments, data, callbacks, begun = run
     n_splits = len(folds.splits)
     race = FoldRace(resolve_racing(search.racing))
-    budget = Budget(search.time_budget, begun)
-    proposer = _make_proposer(search, arguments, record)
+    proposer = _make_proposer(search, arguments, record, extra)
     trial_record = TrialRecord(
         arguments, record.history, record.search_id, n_splits, race, search.return_train_score
     )
-    batches: _SoloBatches | SharedBatches
+    limit = limit or (lambda first: arguments.n_iter)
+    batches: SoloBatches | SharedBatches
     if record.leases is None:
-        batches = _SoloBatches(search, arguments, proposer, trial_record, race, record.is_replayed)
+        batches = SoloBatches(search, limit, proposer, trial_record, race, record.is_replayed)
     else:
         batches = SharedBatches(
-            search, arguments, proposer, trial_record, race, budget, record.leases
+            search, arguments, limit, proposer, trial_record, race, budget, record.leases
         )
     with (
         Progress(search, arguments, begun) as progress,
@@ -168,100 +266,22 @@ def _evaluate_candidates(
         except BudgetSpent:
             stopped_by = "time_budget"
         except KeyboardInterrupt:
-            if not batches.finished():
+            if n_rows is not None or not batches.finished():
                 raise
             _warn_of_interrupt(len(batches.finished()), arguments.n_iter)
             stopped_by = "interrupt"
-    return _Outcome(batches.finished(), proposer.report(), stopped_by)
+    return _Outcome(
+        batches.finished(),
+        proposer.report(),
+        stopped_by,
+        proposer.observations(),
+        data.n_rows if n_rows is None else n_rows,
+    )
 
 
-class _SoloBatches:
-    """The batches of a search that one process runs.
-
-    A resumed search proposes the same candidates again. Those on record are not evaluated: the
-    model receives their recorded scores.
-    """
-
-    def __init__(
-        self,
-        search: Any,
-        arguments: Arguments,
-        proposer: Proposer,
-        record: TrialRecord,
-        race: FoldRace,
-        is_replayed: bool,
-    ) -> None:
-        self.stopped_by = "n_iter"
-        self._n_iter = arguments.n_iter
-        self._patience = search.stop_when_flat
-        self._target = search.target_score
-        self._proposer = proposer
-        self._record = record
-        self._race = race
-        self._is_replayed = is_replayed
-        self._agrees = True  # all proposals so far were on record
-        self._trials: list[Trial] = []
-        self._unshown: list[Trial] = []
-        record.read()
-
-    def next_batch(self) -> list[Trial]:
-        """Return the next batch."""
-        n_left = self._n_iter - len(self._trials)
-        if n_left <= 0 or self.stopped_by != "n_iter":
-            return []
-        batch = self._proposer.ask(n_left)
-        if not batch:
-            self.stopped_by = "exhausted"
-        for trial in batch:
-            if not trial.is_finished:
-                self._record.restore(trial)
-        if self._agrees and not all(trial.is_finished for trial in batch):
-            self._agrees = False
-            others = self._record.others([*self._trials, *batch])[:n_left]
-            if others:
-                self._take_over(others)
-            batch = batch[: n_left - len(others)]
-        self._trials += batch
-        return batch
-
-    def take_back(self, batch: list[Trial]) -> list[Trial]:
-        """Pass the scores on to the proposer."""
-        self._tell(batch)
-        if reaches(self._scores(), self._target):
-            self.stopped_by = "target_score"
-        elif self._patience is not None and n_since_best(self._scores()) >= self._patience:
-            self.stopped_by = "flat"
-        unshown = [*self._unshown, *(trial for trial in batch if trial.is_on_record)]
-        self._unshown = []
-        return unshown
-
-    def finished(self) -> list[Trial]:
-        """Return the finished candidates."""
-        return [trial for trial in self._trials if trial.is_finished]
-
-    def _scores(self) -> list[float]:
-        return [trial.score for trial in self._trials]
-
-    def _tell(self, trials: list[Trial]) -> None:
-        self._proposer.tell(trials)
-        enter_race(trials, self._race)
-
-    def _take_over(self, others: list[Trial]) -> None:
-        """Keep candidates on record that the search does not propose itself."""
-        if self._is_replayed:
-            warn_caller(
-                f"The history has {len(others)} candidates of this search that it would not "
-                "propose now, because batch_size, the prior or the version of skmeta has changed, "
-                "or past searches were removed. They are kept, and the search continues from "
-                "there.",
-                HistoryWarning,
-            )
-        self._trials += others
-        self._unshown += others
-        self._tell(others)
-
-
-def _make_proposer(search: Any, arguments: Arguments, record: OpenRecord) -> Proposer:
+def _make_proposer(
+    search: Any, arguments: Arguments, record: OpenRecord, extra: Sequence[Candidate]
+) -> Proposer:
     if arguments.walks_grid:
         return GridProposer(arguments.space)
     return ModelProposer(
@@ -274,6 +294,7 @@ def _make_proposer(search: Any, arguments: Arguments, record: OpenRecord) -> Pro
         is_timed=search.time_budget is not None,
         target_scale=arguments.target_scale,
         start=arguments.start,
+        extra=extra,
     )
 
 
@@ -316,11 +337,17 @@ def _warn_of_interrupt(n_done: int, n_iter: int) -> None:
 # -- results --------------------------------------------------------------------------------------
 
 
-def _set_results(search: Any, arguments: Arguments, trials: list[Trial]) -> None:
-    """Set ``cv_results_``, and the best candidate."""
+def _set_results(
+    search: Any, arguments: Arguments, trials: list[Trial], n_sampled: list[int]
+) -> None:
+    """Set ``cv_results_``, and the best candidate.
+
+    The first trials were on samples of `n_sampled` rows.
+    """
+    whole = slice(len(n_sampled), None)
     by_trial = [[dict(output) for output in trial.results] for trial in trials]
     outputs = [output for own in by_trial for output in own]
-    judge_failures(outputs, search.error_score)
+    judge_failures([one for own in by_trial[whole] for one in own], search.error_score)
     if callable(search.scoring):
         insert_error_scores(outputs, search.error_score)
     first_scores = outputs[0]["test_scores"]
@@ -339,14 +366,18 @@ def _set_results(search: Any, arguments: Arguments, trials: list[Trial]) -> None
         filled = fill_folds(by_trial, search.n_splits_)
         candidates = [trial.params for trial in trials]
         results = format_results(search, candidates, search.n_splits_, filled, columns)
+    if n_sampled:
+        n_whole = [search.n_samples_fit_] * (len(trials) - len(n_sampled))
+        rank_by_rows(results, [*n_sampled, *n_whole])
     # A callable `refit` that fails costs no results.
     search.scorer_ = scorers_by_name(arguments.scorers) or arguments.scorers
     search.cv_results_ = results
     if search.refit or not search.multimetric_:
-        search.best_index_ = select_best_index(search, refit_metric, results)
+        of_whole = {name: values[whole] for name, values in results.items()}
+        search.best_index_ = len(n_sampled) + select_best_index(search, refit_metric, of_whole)
         if not callable(search.refit):
             rank = results[f"rank_test_{refit_metric}"]
-            search.best_index_ = _prefer_as_given(trials, search.best_index_, rank)
+            search.best_index_ = _prefer_as_given(trials, search.best_index_, rank, len(n_sampled))
             search.best_score_ = results[f"mean_test_{refit_metric}"][search.best_index_]
         search.best_params_ = results["params"][search.best_index_]
         if search.early_stopping is not None:
@@ -364,10 +395,13 @@ def _prediction_columns(trials: list[Trial]) -> dict[str, list[Any]]:
     }
 
 
-def _prefer_as_given(trials: list[Trial], best: int, rank: NDArray[Any]) -> int:
-    """Return the estimator as given in place of a best candidate that is no better."""
+def _prefer_as_given(trials: list[Trial], best: int, rank: NDArray[Any], first: int) -> int:
+    """Return the estimator as given in place of a best candidate that is no better.
+
+    Trials before `first` were on samples.
+    """
     sources = [trial.source for trial in trials]
-    given = sources.index(AS_GIVEN) if AS_GIVEN in sources else best
+    given = sources.index(AS_GIVEN, first) if AS_GIVEN in sources[first:] else best
     return given if rank[given] == rank[best] else best
 
 

@@ -73,6 +73,16 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
         Leave out what the prior knows of this very data set, or of one that shares half of its
         rows. Set it if the outcome is compared with scores on rows that past searches saw, as in
         nested cross-validation.
+    samples : "auto", bool or int, default="auto"
+        Try candidates on samples of the rows first, if there are 4,500 rows or more. Samples have
+        1,500 rows, and about four times as many each time. They are drawn from the rows of the same
+        folds. What they say is carried over to the whole table by a model, for which the two
+        agree in part, so what is best on few rows need not be chosen. With ``"auto"`` or True, the
+        number of candidates follows from the seconds that the first one takes: all samples take
+        about a third of the time of `n_iter` candidates on all rows, or less, and at most a quarter
+        of `time_budget`; none is tried if a sample takes about as long as all rows. As it follows
+        from seconds, two runs with one seed may differ. A number of candidates is kept to,
+        whatever they take. False tries none. Not for ``n_iter="all"``.
     batch_size : int, default=1
         Number of candidates that are proposed at a time. It does not depend on `n_jobs`, so a seed
         gives the same result on any machine. With 1, each candidate uses all scores so far, and the
@@ -134,6 +144,9 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
         ``"start"``, ``"prior"`` or ``"model"``), ``predicted_mean_score`` and
         ``predicted_std_score``, the score that was expected just before and its standard deviation
         (NaN if no model chose it).
+        If candidates were tried on samples, they come first, ``n_resources`` is the number of rows,
+        as of :class:`~sklearn.model_selection.HalvingRandomSearchCV`, and candidates on more rows
+        rank first. Only those on all rows can be the best one; `n_iter` is their number.
         With `racing`, ``n_folds``, the number of folds that were run. With `early_stopping`,
         ``split<k>_n_rounds``, the number of rounds of each fold, and ``n_rounds``, their median
         rounded up; NaN if the candidate cannot stop early.
@@ -210,6 +223,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         "dataset": [str, None],
         "exclude_same_data": ["boolean"],
         "scoring": [str, callable, list, tuple, dict, None],
+        "samples": [StrOptions({"auto"}), "boolean", Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "racing": ["boolean", Interval(Real, 0, 0.5, closed="right")],
         "early_stopping": [
@@ -236,6 +250,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         dataset=None,
         prior="auto",
         exclude_same_data=False,
+        samples="auto",
         batch_size=1,
         racing=False,
         early_stopping=None,
@@ -272,6 +287,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         self.dataset = dataset
         self.prior = prior
         self.exclude_same_data = exclude_same_data
+        self.samples = samples
         self.batch_size = batch_size
         self.racing = racing
         self.early_stopping = early_stopping

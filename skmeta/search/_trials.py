@@ -81,6 +81,11 @@ class Trial:
         """Return the seconds of each fold."""
         return [output["fit_time"] + output["score_time"] for output in self.results]
 
+    @property
+    def cost(self) -> float:
+        """Return the seconds of all folds together."""
+        return float(np.sum(self.seconds))
+
     def settle(self, metrics: Metrics, race: FoldRace, n_splits: int) -> None:
         """Finish it if it has all folds, or if the first ones show that it will not win."""
         n_first = next((k for k in range(n_splits) if k not in self.outputs), n_splits)

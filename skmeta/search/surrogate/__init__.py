@@ -2,6 +2,8 @@
 
 from skmeta.search.surrogate._gp import matern as matern
 from skmeta.search.surrogate._gp import scale_columns as scale_columns
+from skmeta.search.surrogate._kriging import Factor as Factor
+from skmeta.search.surrogate._kriging import krige as krige
 from skmeta.search.surrogate._score_model import ScoreModel as ScoreModel
 from skmeta.search.surrogate._strategy import SearchStrategy as SearchStrategy
 from skmeta.search.surrogate._surfaces import learn_surfaces as learn_surfaces

@@ -1,15 +1,16 @@
-"""The batches of a search that several processes share through one history.
+"""The batches of a search, of one process or of several that share it through one history.
 
-Each worker repeats: read what the others did, propose a candidate, lease it, evaluate it, record
-it. A lease is refused if another worker was faster; the worker then reads and proposes again. So
-each candidate is proposed with knowledge of all that were proposed before.
+Each worker of a shared search repeats: read what the others did, propose a candidate, lease it,
+evaluate it, record it. A lease is refused if another worker was faster; the worker then reads and
+proposes again. So each candidate is proposed with knowledge of all that were proposed before.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from skmeta.exceptions import HistoryError, SearchSpaceError
+from skmeta._warnings import warn_caller
+from skmeta.exceptions import HistoryError, HistoryWarning, SearchSpaceError
 from skmeta.search._arguments import Arguments
 from skmeta.search._propose import Proposer
 from skmeta.search._stopping import Budget, FoldRace
@@ -17,10 +18,111 @@ from skmeta.search._trials import Trial, TrialRecord, enter_race, n_since_best, 
 from skmeta.search.history import Leases, LeaseState
 from skmeta.search.record import CandidateRecord
 
+# Takes the first candidate, or None if it is not finished, and returns the number of candidates.
+Limit = Callable[[Trial | None], int]
+
 # A candidate counts as failed when this many workers have died while they evaluated it.
 _MOST_LOST = 3
 # Seconds between looks at the history, while other workers evaluate the last candidates.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
+
+
+class SoloBatches:
+    """The batches of a search that one process runs.
+
+    A resumed search proposes the same candidates again. Those on record are not evaluated: the
+    model receives their recorded scores.
+
+    Parameters
+    ----------
+    search : MetaLearnedSearchCV
+        Gives ``stop_when_flat`` and ``target_score``.
+    limit : callable
+        Takes the first candidate, or None, and returns the number of all candidates.
+    proposer : Proposer
+    record : TrialRecord
+    race : FoldRace
+    is_replayed : bool
+        As in `OpenRecord`.
+    """
+
+    def __init__(
+        self,
+        search: Any,
+        limit: Limit,
+        proposer: Proposer,
+        record: TrialRecord,
+        race: FoldRace,
+        is_replayed: bool,
+    ) -> None:
+        self.stopped_by = "n_iter"
+        self._limit = limit
+        self._patience = search.stop_when_flat
+        self._target = search.target_score
+        self._proposer = proposer
+        self._record = record
+        self._race = race
+        self._is_replayed = is_replayed
+        self._agrees = True  # all proposals so far were on record
+        self._trials: list[Trial] = []
+        self._unshown: list[Trial] = []
+        record.read()
+
+    def next_batch(self) -> list[Trial]:
+        """Return the next batch."""
+        n_left = self._limit(next(iter(self._trials), None)) - len(self._trials)
+        if n_left <= 0 or self.stopped_by != "n_iter":
+            return []
+        batch = self._proposer.ask(n_left)
+        if not batch:
+            self.stopped_by = "exhausted"
+        for trial in batch:
+            if not trial.is_finished:
+                self._record.restore(trial)
+        if self._agrees and not all(trial.is_finished for trial in batch):
+            self._agrees = False
+            others = self._record.others([*self._trials, *batch])[:n_left]
+            if others:
+                self._take_over(others)
+            batch = batch[: n_left - len(others)]
+        self._trials += batch
+        return batch
+
+    def take_back(self, batch: list[Trial]) -> list[Trial]:
+        """Pass the scores on to the proposer."""
+        self._tell(batch)
+        if reaches(self._scores(), self._target):
+            self.stopped_by = "target_score"
+        elif self._patience is not None and n_since_best(self._scores()) >= self._patience:
+            self.stopped_by = "flat"
+        unshown = [*self._unshown, *(trial for trial in batch if trial.is_on_record)]
+        self._unshown = []
+        return unshown
+
+    def finished(self) -> list[Trial]:
+        """Return the finished candidates."""
+        return [trial for trial in self._trials if trial.is_finished]
+
+    def _scores(self) -> list[float]:
+        return [trial.score for trial in self._trials]
+
+    def _tell(self, trials: list[Trial]) -> None:
+        self._proposer.tell(trials)
+        enter_race(trials, self._race)
+
+    def _take_over(self, others: list[Trial]) -> None:
+        """Keep candidates on record that the search does not propose itself."""
+        if self._is_replayed:
+            warn_caller(
+                f"The history has {len(others)} candidates of this search that it would not "
+                "propose now, because batch_size, the prior or the version of skmeta has changed, "
+                "or past searches were removed. They are kept, and the search continues from "
+                "there.",
+                HistoryWarning,
+            )
+        self._trials += others
+        self._unshown += others
+        self._tell(others)
 
 
 class SharedBatches:
@@ -31,6 +133,8 @@ class SharedBatches:
     search : MetaLearnedSearchCV
         Gives ``batch_size``, ``stop_when_flat`` and ``target_score``.
     arguments : Arguments
+    limit : callable
+        As of `SoloBatches`.
     proposer : Proposer
     record : TrialRecord
     race : FoldRace
@@ -42,6 +146,7 @@ class SharedBatches:
         self,
         search: Any,
         arguments: Arguments,
+        limit: Limit,
         proposer: Proposer,
         record: TrialRecord,
         race: FoldRace,
@@ -51,7 +156,7 @@ class SharedBatches:
         self._batch_size = search.batch_size
         self._patience = search.stop_when_flat
         self._target = search.target_score
-        self._n_iter = arguments.n_iter
+        self._limit = limit
         self._walks_grid = arguments.walks_grid
         self._proposer = proposer
         self._record = record
@@ -121,6 +226,11 @@ class SharedBatches:
             keys = self._order
         trials = [self._trials[key] for key in keys[: self._n_iter] if key in self._trials]
         return [trial for trial in trials if trial.is_finished]
+
+    @property
+    def _n_iter(self) -> int:
+        first = self._trials.get(self._order[0]) if self._order else None
+        return self._limit(first if first is not None and first.is_finished else None)
 
     def _catch_up(self) -> LeaseState:
         """Read what all workers did, and pass it on to the proposer."""

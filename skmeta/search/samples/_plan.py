@@ -1,0 +1,124 @@
+"""How many rows samples have, and how many candidates are tried on each.
+
+Notation
+
+======  ===============  ====================================================================
+symbol  shape            meaning
+======  ===============  ====================================================================
+n, N    scalar           rows of a sample, and of the whole table
+s(n)    scalar           seconds of a candidate on n rows, all folds: a + b n
+q(n)    scalar           (s(n) + o) / (s(N) + o), where o is the time that a proposal takes
+======  ===============  ====================================================================
+
+The first candidate is tried on the two smallest samples, and a and b follow from its seconds. So
+many candidates are tried on samples that they are expected to take a given share of the seconds of
+all candidates on the whole table. The number is one of a few, so that noise in the seconds rarely
+has an effect. If samples save no time, as of boosting on few rows, none is tried.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skmeta._validation import suggest
+
+_LEAST_ROWS = 1_500  # of the smallest sample on which candidates are compared
+_LEAST_GROWTH = 3  # smallest ratio between the table and that sample
+_GROWTH = 4  # approximate ratio between a sample and the next one
+_PROBE = 3  # ratio between the smallest compared sample, and the one that only times are read from
+_COUNTS, _LATER_COUNTS = (5, 10, 20), (3, 6)
+_SHARE, _LATER_SHARE = 0.2, 0.1  # of the expected seconds of all candidates
+_PROPOSAL = 0.03  # seconds
+_SHARE_OF_BUDGET = 0.25  # of a time budget that samples may take
+
+
+def check_samples(samples: Any) -> None:
+    """Raise if the parameter of a search is no text but "auto"."""
+    if isinstance(samples, str) and samples != "auto":
+        raise ValueError(
+            f"samples={samples!r} is not 'auto'.{suggest(samples, ['auto'])} Pass 'auto', False, "
+            "or the number of candidates to try on a sample."
+        )
+
+
+@dataclass
+class SamplePlan:
+    """The samples of a search, the smallest one first.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows of the whole table.
+    n_iter : int
+        Number of candidates on the whole table.
+    n_given : int or None
+        Number of candidates on the smallest sample, as the user gave it; None if it follows from
+        seconds.
+    time_budget : float or None
+        Seconds of the whole search.
+    """
+
+    n_rows: int
+    n_iter: int
+    n_given: int | None = None
+    time_budget: float | None = None
+
+    @classmethod
+    def of(cls, samples: Any, n_rows: int, n_iter: int, time_budget: float | None) -> "SamplePlan":
+        """Return the plan for the parameter of a search."""
+        if samples is False:
+            return cls(0, n_iter)
+        return cls(n_rows, n_iter, None if samples in ("auto", True) else int(samples), time_budget)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Return the rows of the samples; none if the table is small."""
+        if self.n_rows < _LEAST_GROWTH * _LEAST_ROWS:
+            return []
+        n = max(1, round(np.log(self.n_rows / _LEAST_ROWS) / np.log(_GROWTH)))
+        sizes = np.geomspace(_LEAST_ROWS, self.n_rows, n + 1)[:-1].round().astype(int).tolist()
+        return sizes if self.n_given is not None else [_LEAST_ROWS // _PROBE, *sizes]
+
+    @property
+    def seconds(self) -> float | None:
+        """Return the seconds that samples may take at most; None is without end."""
+        return None if self.time_budget is None else _SHARE_OF_BUDGET * self.time_budget
+
+    def n_candidates(self, position: int, probed: Sequence[float]) -> int:
+        """Return how many candidates to try on a sample.
+
+        Parameters
+        ----------
+        position : int
+            Of the sample among `sizes`.
+        probed : sequence of float
+            Seconds of the first candidate on the samples so far.
+
+        Returns
+        -------
+        int
+            1 if the seconds of the first candidate are needed to tell.
+        """
+        if self.n_given is not None:
+            return self.n_given if position == 0 else min(self.n_given, _LATER_COUNTS[-1])
+        if len(probed) < 2:
+            return 1
+        share, counts = (_SHARE, _COUNTS) if position == 1 else (_LATER_SHARE, _LATER_COUNTS)
+        affordable = share * self.n_iter / self._cost(self.sizes[position], probed)
+        least = 1 if position == 1 else 0  # the first candidate has been tried
+        return max([least, *(n for n in counts if n <= affordable)])
+
+    def most(self, position: int) -> int:
+        """Return the largest number of candidates on a sample."""
+        if self.n_given is not None:
+            return self.n_candidates(position, ())
+        return (1, _COUNTS[-1], _LATER_COUNTS[-1])[min(position, 2)]
+
+    def _cost(self, n: int, probed: Sequence[float]) -> float:
+        """Return q(n)."""
+        (few, many), (s_few, s_many) = self.sizes[:2], probed[:2]
+        b = max(s_many - s_few, 0.0) / (many - few)
+        a = max(s_many - b * many, 0.0)
+        return (a + b * n + _PROPOSAL) / (a + b * self.n_rows + _PROPOSAL)

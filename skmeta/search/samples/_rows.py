@@ -1,0 +1,99 @@
+"""Samples of the rows of a search's folds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+Rows = NDArray[np.intp]
+
+# A candidate is scored on so many rows of a fold at least, since scores cost less than fits.
+_LEAST_TEST_ROWS = 1_000
+# Of each class, so many rows come first: classes that no fit has seen make scores fail.
+_LEAST_OF_CLASS = 3
+
+
+def sample_folds(
+    splits: Sequence[Any], y: Any, share: float, *, is_classification: bool, seed: int
+) -> list[tuple[Rows, Rows]]:
+    """Draw a sample of each fold's rows. Smaller samples are part of larger ones.
+
+    Parameters
+    ----------
+    splits : sequence of (train, test)
+        Indices or masks of rows.
+    y : array-like or None
+        Targets. Samples are stratified by the classes of a classification.
+    share : float
+        Share of the training rows.
+    is_classification : bool
+    seed : int
+        Determines the rows.
+
+    Returns
+    -------
+    list of (train, test)
+        Indices, in their order. There are at least 1,000 test rows if the fold has as many.
+    """
+    target = None
+    if is_classification and y is not None and np.ndim(y) == 1:
+        target = np.unique(np.asarray(y), return_inverse=True)[1]
+    samples = []
+    for fold, (train, test) in enumerate(splits):
+        rng = np.random.default_rng([seed, fold])
+        drawn = []
+        for rows, least in ((train, 1), (test, _LEAST_TEST_ROWS)):
+            ordered = _drawn_order(_indices(rows), target, rng)
+            n = max(int(np.ceil(share * len(ordered))), min(least, len(ordered)))
+            drawn.append(np.sort(ordered[:n]))
+        samples.append((drawn[0], drawn[1]))
+    return samples
+
+
+def features_of_rows(features: Mapping[str, float], n_rows: int) -> dict[str, float]:
+    """Return the features that a data set has if it is cut to a number of rows."""
+    found = dict(features)
+    if found:
+        found["log_rows"] = float(np.log(n_rows))
+        found["log_rows_per_column"] = found["log_rows"] - found["log_columns"]
+    return found
+
+
+def rank_by_rows(results: dict[str, Any], n_rows: Sequence[int]) -> None:
+    """Tell the rows of each candidate in ``cv_results_``, and rank those of more rows first.
+
+    Parameters
+    ----------
+    results : dict of str -> array
+        It is changed.
+    n_rows : sequence of int of length n_candidates
+    """
+    rows = np.array(n_rows)
+    results["n_resources"] = rows
+    for name in [name for name in results if name.startswith("rank_")]:
+        ranks = results[name].copy()
+        for n in np.unique(rows):
+            own = rows == n
+            before = np.count_nonzero(rows > n)
+            results[name][own] = before + rankdata(ranks[own], method="min")
+
+
+def _indices(rows: Any) -> Rows:
+    values = np.asarray(rows)
+    return np.flatnonzero(values) if values.dtype == bool else values
+
+
+def _drawn_order(rows: Rows, target: NDArray[np.intp] | None, rng: np.random.Generator) -> Rows:
+    """Return rows in an order of which each beginning is a sample, stratified by the target."""
+    drawn = rng.permutation(rows)
+    if target is None:
+        return drawn
+    labels = target[drawn]
+    by_class = np.argsort(labels, kind="stable")
+    counts = np.bincount(labels)
+    position = np.empty(len(drawn))  # among the rows of its class
+    position[by_class] = np.arange(len(drawn)) - np.repeat(np.cumsum(counts) - counts, counts)
+    at = np.where(position < _LEAST_OF_CLASS, -1.0, (position + 0.5) / counts[labels])
+    return drawn[np.argsort(at, kind="stable")]
