@@ -136,8 +136,9 @@ class ReportMethods:
         frame : pandas.DataFrame
             One row per candidate; its index is the row of ``cv_results_``. Columns are ``rank``,
             ``score`` (mean over the folds), ``std``, ``source``, ``seconds`` (of all its fits),
-            ``n_folds`` if candidates were raced, and one for each parameter. With
-            :func:`best_within` as `refit`, there is one for each limited quantity, ``within`` is
+            ``n_folds`` if candidates were raced, ``n_resources`` (rows) if some were tried on
+            samples, and one for each parameter. With :func:`best_within` as `refit`, there is one
+            for each limited quantity, ``within`` is
             whether all limits are kept, and ``front`` whether no other candidate is at least as
             good in the score and in each of them. A parameter is named
             by the end of its name that belongs to no other one: ``svc__C`` is ``C``. Estimators
@@ -169,8 +170,9 @@ class ReportMethods:
         }
         if isinstance(self.refit, BestWithin):
             columns |= self.refit.columns(results, chosen)
-        if "n_folds" in results:
-            columns["n_folds"] = n_folds
+        for name in ("n_folds", "n_resources"):
+            if name in results:
+                columns[name] = results[name]
         own = set(columns)
         names = sorted({name for params in candidates for name in params})
         for name, short in short_names(names).items():

@@ -183,10 +183,8 @@ def _try_samples(
         arguments = replace(
             run.arguments,
             n_iter=plan.most(position),
-            start=[] if not found else [found[0].trials[0].params],
-            notes=[
-                f"First on samples of {n_rows:,} rows, to learn which candidates to try on all."
-            ],
+            start=[found[0].trials[0].params] if position == plan.compared_at else [],
+            notes=[f"Samples of {n_rows:,} rows: they tell which candidates to try on all rows."],
         )
         outcome = _evaluate_candidates(
             run._replace(search=search, arguments=arguments),

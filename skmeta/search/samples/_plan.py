@@ -22,28 +22,17 @@ from typing import Any
 
 import numpy as np
 
-from skmeta._validation import suggest
-
 _LEAST_ROWS = 1_500  # of the smallest sample on which candidates are compared
 _LEAST_GROWTH = 3  # smallest ratio between the table and that sample
 _GROWTH = 4  # approximate ratio between a sample and the next one
 _PROBE = 3  # ratio between the smallest compared sample, and the one that only times are read from
-_COUNTS, _LATER_COUNTS = (5, 10, 20), (3, 6)
-_SHARE, _LATER_SHARE = 0.2, 0.1  # of the expected seconds of all candidates
+_COUNTS, _LATER_COUNTS = (3, 5, 10, 20), (3, 6)
+_SHARE, _LATER_SHARE = 0.25, 0.1  # of the expected seconds of all candidates
 _PROPOSAL = 0.03  # seconds
 _SHARE_OF_BUDGET = 0.25  # of a time budget that samples may take
 
 
-def check_samples(samples: Any) -> None:
-    """Raise if the parameter of a search is no text but "auto"."""
-    if isinstance(samples, str) and samples != "auto":
-        raise ValueError(
-            f"samples={samples!r} is not 'auto'.{suggest(samples, ['auto'])} Pass 'auto', False, "
-            "or the number of candidates to try on a sample."
-        )
-
-
-@dataclass
+@dataclass(frozen=True)
 class SamplePlan:
     """The samples of a search, the smallest one first.
 
@@ -68,9 +57,9 @@ class SamplePlan:
     @classmethod
     def of(cls, samples: Any, n_rows: int, n_iter: int, time_budget: float | None) -> "SamplePlan":
         """Return the plan for the parameter of a search."""
-        if samples is False:
-            return cls(0, n_iter)
-        return cls(n_rows, n_iter, None if samples in ("auto", True) else int(samples), time_budget)
+        if isinstance(samples, bool | str):
+            return cls(n_rows if samples else 0, n_iter, None, time_budget)
+        return cls(n_rows, n_iter, int(samples), time_budget)
 
     @property
     def sizes(self) -> list[int]:
@@ -80,6 +69,14 @@ class SamplePlan:
         n = max(1, round(np.log(self.n_rows / _LEAST_ROWS) / np.log(_GROWTH)))
         sizes = np.geomspace(_LEAST_ROWS, self.n_rows, n + 1)[:-1].round().astype(int).tolist()
         return sizes if self.n_given is not None else [_LEAST_ROWS // _PROBE, *sizes]
+
+    @property
+    def compared_at(self) -> int | None:
+        """Return the position of the sample that begins with the candidate of the one before.
+
+        The seconds of the two are compared.
+        """
+        return 1 if self.n_given is None else None
 
     @property
     def seconds(self) -> float | None:
@@ -105,9 +102,10 @@ class SamplePlan:
             return self.n_given if position == 0 else min(self.n_given, _LATER_COUNTS[-1])
         if len(probed) < 2:
             return 1
-        share, counts = (_SHARE, _COUNTS) if position == 1 else (_LATER_SHARE, _LATER_COUNTS)
+        is_first = position == self.compared_at
+        share, counts = (_SHARE, _COUNTS) if is_first else (_LATER_SHARE, _LATER_COUNTS)
         affordable = share * self.n_iter / self._cost(self.sizes[position], probed)
-        least = 1 if position == 1 else 0  # the first candidate has been tried
+        least = 1 if is_first else 0  # the first candidate has been tried
         return max([least, *(n for n in counts if n <= affordable)])
 
     def most(self, position: int) -> int:

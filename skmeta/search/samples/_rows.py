@@ -37,9 +37,10 @@ def sample_folds(
     list of (train, test)
         Indices, in their order. There are at least 1,000 test rows if the fold has as many.
     """
-    target = None
-    if is_classification and y is not None and np.ndim(y) == 1:
-        target = np.unique(np.asarray(y), return_inverse=True)[1]
+    classes = np.asarray(y) if is_classification else np.empty((0, 0))
+    if classes.shape[1:] == (1,):
+        classes = classes[:, 0]
+    target = np.unique(classes, return_inverse=True)[1] if classes.ndim == 1 else None
     samples = []
     for fold, (train, test) in enumerate(splits):
         rng = np.random.default_rng([seed, fold])

@@ -1,0 +1,82 @@
+"""Which rows a sample has."""
+
+import numpy as np
+import pytest
+from sklearn.model_selection import KFold, StratifiedKFold
+
+from skmeta.search.samples import features_of_rows, rank_by_rows, sample_folds
+
+
+def labelled(n=6000):
+    rng = np.random.default_rng(0)
+    y = rng.choice(["a", "b", "c"], size=n, p=[0.7, 0.298, 0.002])
+    return y, list(StratifiedKFold(3).split(y[:, None], y))
+
+
+def drawn(splits, y, share, is_classification=True):
+    return sample_folds(splits, y, share, is_classification=is_classification, seed=3)
+
+
+def test_a_sample_is_of_the_folds_own_rows():
+    y, splits = labelled()
+    for (train, test), (some, scored) in zip(splits, drawn(splits, y, 0.1), strict=True):
+        assert len(some) == 400
+        assert set(some) <= set(train)
+        assert set(scored) <= set(test)
+        assert len(scored) == 1000  # at least, as scores are cheap
+        assert (np.diff(some) > 0).all()
+
+
+def test_smaller_samples_are_part_of_larger_ones():
+    y, splits = labelled()
+    for (few, _), (more, _) in zip(drawn(splits, y, 0.1), drawn(splits, y, 0.3), strict=True):
+        assert set(few) < set(more)
+
+
+def test_samples_have_the_shares_of_the_classes():
+    y, splits = labelled()
+    for some, scored in drawn(splits, y, 0.1):
+        assert np.mean(y[some] == "a") == pytest.approx(0.7, abs=0.02)
+        assert np.count_nonzero(y[some] == "c") >= 3
+        assert np.count_nonzero(y[scored] == "c") >= 1
+
+
+def test_a_column_of_classes_is_stratified_too():
+    y, splits = labelled()
+    one, other = drawn(splits, y, 0.1), drawn(splits, y[:, None], 0.1)
+    np.testing.assert_array_equal(one[0][0], other[0][0])
+
+
+@pytest.mark.parametrize("y", [None, np.zeros((6000, 2)), np.arange(6000.0)])
+def test_other_targets_are_sampled_at_random(y):
+    splits = list(KFold(3).split(np.zeros(6000)))
+    some, _ = drawn(splits, y, 0.1, is_classification=y is None)[0]
+    assert len(np.unique(some)) == 400
+
+
+def test_masks_of_rows_are_taken():
+    y, splits = labelled(300)
+    masks = [tuple(np.isin(np.arange(300), rows) for rows in split) for split in splits]
+    for one, other in zip(drawn(splits, y, 0.5), drawn(masks, y, 0.5), strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+
+
+def test_the_seed_decides():
+    y, splits = labelled()
+    other = sample_folds(splits, y, 0.1, is_classification=True, seed=4)
+    assert set(drawn(splits, y, 0.1)[0][0]) != set(other[0][0])
+
+
+def test_features_tell_the_rows():
+    found = features_of_rows({"log_rows": 9.0, "log_columns": 2.0, "missing": 0.5}, 1000)
+    assert found["log_rows"] == pytest.approx(np.log(1000))
+    assert found["log_rows_per_column"] == pytest.approx(np.log(1000) - 2)
+    assert found["missing"] == 0.5
+    assert features_of_rows({}, 1000) == {}
+
+
+def test_candidates_of_more_rows_rank_first():
+    results = {"rank_test_score": np.array([1, 2, 3, 4], dtype=np.int32)}
+    rank_by_rows(results, [500, 1500, 1500, 6000])
+    assert results["rank_test_score"].tolist() == [4, 2, 3, 1]
+    assert results["n_resources"].tolist() == [500, 1500, 1500, 6000]

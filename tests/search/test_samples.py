@@ -1,0 +1,268 @@
+"""Searches that try candidates on samples of a large table first."""
+
+import time
+
+import numpy as np
+import pytest
+from scipy.stats import loguniform
+from searching import QUALITY, assert_same, raising, scores_of
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from skmeta.search import MetaLearnedSearchCV, SearchHistory
+
+N_ROWS, N_SAMPLED, N_ITER, N_FOLDS = 6000, 5, 4, 2
+SAMPLED, WHOLE = [1500] * N_SAMPLED, [N_ROWS] * N_ITER
+
+
+class Drifting(ClassifierMixin, BaseEstimator):
+    """Its best quality is 0.3 on all rows, and `drift` more for each power of ten fewer rows."""
+
+    fits: list[int] = []  # noqa: RUF012
+    at: dict = {}  # noqa: RUF012
+
+    def __init__(self, quality=0.9, drift=0.0, seconds_per_row=0.0):
+        self.quality = quality
+        self.drift = drift
+        self.seconds_per_row = seconds_per_row
+
+    def fit(self, X, y):
+        Drifting.fits.append(len(X))
+        action = Drifting.at.get(len(Drifting.fits))
+        if action is not None:
+            action()
+        time.sleep(self.seconds_per_row * len(X))
+        self.classes_, self.n_rows_ = np.unique(y), len(X)
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.classes_[0])
+
+    def score(self, X, y):
+        best = 0.3 + self.drift * np.log10(N_ROWS / N_FOLDS / self.n_rows_)
+        return 1 - (self.quality - best) ** 2 + 1e-3 * X[:, 0].mean()
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    Drifting.fits, Drifting.at = [], {}
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(0)
+    y = (rng.random(N_ROWS) < 0.3).astype(int)
+    y[:6] = 2  # a rare class
+    return rng.normal(size=(N_ROWS, 3)), y
+
+
+def make(estimator=None, **settings):
+    given = {"n_iter": N_ITER, "samples": N_SAMPLED, "cv": N_FOLDS, "random_state": 3}
+    given |= {"history": False} | settings
+    return MetaLearnedSearchCV(estimator or Drifting(), QUALITY, **given)
+
+
+def rows_of(search):
+    return search.cv_results_["n_resources"].tolist()
+
+
+def test_results_tell_the_rows_of_each_candidate(table):
+    search = make().fit(*table)
+    assert rows_of(search) == SAMPLED + WHOLE
+    assert sorted(Drifting.fits) == [750] * 10 + [3000] * 8 + [N_ROWS]
+    results = search.cv_results_
+    assert search.best_index_ >= N_SAMPLED
+    assert results["rank_test_score"][search.best_index_] == 1
+    assert sorted(results["rank_test_score"][:N_SAMPLED]) == [5, 6, 7, 8, 9]
+    assert search.best_score_ == results["mean_test_score"][N_SAMPLED:].max()
+    assert search.best_params_ == results["params"][search.best_index_]
+    assert "as given" in make(n_iter=5).fit(*table).cv_results_["source"][N_SAMPLED:]
+    board = search.leaderboard()
+    assert board.index[0] == search.best_index_
+    assert (board["rank"][board.index < N_SAMPLED] > N_ITER).all()
+
+
+def test_a_small_table_has_no_samples(table):
+    X, y = (part[6:4406] for part in table)
+    assert_same(scores_of(make(samples="auto").fit(X, y)), scores_of(make(samples=False).fit(X, y)))
+    assert "n_resources" not in make().fit(X, y).cv_results_
+
+
+def test_a_whole_space_has_no_samples(table):
+    space = {"quality": [0.1, 0.2, 0.3]}
+    search = MetaLearnedSearchCV(Drifting(), space, n_iter="all", cv=2, history=False).fit(*table)
+    assert len(search.cv_results_["params"]) == 3
+
+
+def test_the_first_candidate_on_all_rows_is_better(table):
+    def first(**settings):
+        results = make(**settings).fit(*table).cv_results_
+        return results["params"][np.argmax(results.get("n_resources", [1]))]["quality"]
+
+    with_samples = [abs(first(samples=8, random_state=k) - 0.3) for k in range(5)]
+    without = [abs(first(samples=False, random_state=k) - 0.3) for k in range(5)]
+    assert np.mean(with_samples) < 0.4 * np.mean(without)
+
+
+def test_what_is_best_on_few_rows_is_not_taken_for_the_best(table):
+    search = make(Drifting(drift=0.4), n_iter=10, samples=10).fit(*table)
+    results, is_sample = search.cv_results_, search.cv_results_["n_resources"] < N_ROWS
+    quality = np.array([params["quality"] for params in results["params"]])
+    best_of_sample = quality[is_sample][results["mean_test_score"][is_sample].argmax()]
+    assert best_of_sample > 0.45
+    assert abs(search.best_params_["quality"] - 0.3) < 0.06
+
+
+def test_seconds_decide_how_many_candidates_samples_have(table):
+    slow = make(Drifting(seconds_per_row=1e-4), samples="auto", n_iter=5).fit(*table)
+    assert rows_of(slow)[:2] == [500, 1500]
+    assert slow.cv_results_["params"][0] == slow.cv_results_["params"][1]
+    assert rows_of(slow)[2:-5] == [1500] * 2
+    quick = make(samples=True).fit(*table)
+    assert rows_of(quick) == [500, 1500, *WHOLE]  # a proposal takes longer than a fit
+
+
+@pytest.mark.parametrize("after", [0, 3, 9, 11, 15])
+@pytest.mark.parametrize("settings", [{}, {"samples": "auto"}, {"batch_size": 2}])
+def test_it_goes_on_from_its_record(table, path, after, settings):
+    expected = make(**settings).fit(*table)
+    n_fits = len(Drifting.fits)
+    if after >= n_fits - 1:
+        pytest.skip("it has ended")
+    Drifting.fits, Drifting.at = [], {after + 1: raising(RuntimeError("power cut"))}
+    with pytest.raises(RuntimeError, match="power cut"):
+        make(history=path, error_score="raise", **settings).fit(*table)
+    Drifting.fits, Drifting.at = [], {}
+    found = make(history=path, **settings).fit(*table)
+    assert_same(scores_of(found), scores_of(expected))
+    assert len(Drifting.fits) == n_fits - N_FOLDS * found.n_resumed_
+    assert found.n_resumed_ >= after // N_FOLDS - 1
+    again = make(history=path, **settings).fit(*table)
+    assert_same(scores_of(again), scores_of(expected))
+    assert again.n_resumed_ == len(again.cv_results_["params"])
+
+
+def test_workers_share_samples_too(table, path):
+    alone = make().fit(*table)
+    workers = [make(history=SearchHistory(path, shared=True, lease_timeout=1000)) for _ in range(2)]
+    for worker in workers:
+        worker.fit(*table)
+        assert_same(scores_of(worker), scores_of(alone))
+    assert workers[1].n_resumed_ == N_SAMPLED + N_ITER
+
+
+def test_samples_are_searches_of_the_history(table, path):
+    make(history=path, dataset="ours").fit(*table)
+    with SearchHistory(path) as history:
+        past = history.searches(estimator="Drifting")
+        assert [one.dataset for one in past] == ["ours", "ours (1500 rows)"]
+        assert [len(one.scores) for one in past] == [N_ITER, N_SAMPLED]
+        all_rows, few = (one.dataset_features for one in past)
+        assert np.exp([few["log_rows"], all_rows["log_rows"]]) == pytest.approx([1500, N_ROWS])
+        assert few["log_columns"] == all_rows["log_columns"]
+
+
+def test_what_a_sample_found_is_no_past_of_its_own_search(table, path):
+    search = make(history=path, prior="history").fit(*table)
+    assert search.prior_ is None
+    X, y = table
+    other = make(history=path, prior="history").fit(X[::-1] + 1, y[::-1])
+    assert len(other.prior_) == 2
+    left = make(history=path, prior="history", exclude_same_data=True, cv=3).fit(*table)
+    assert left.prior_ is None or len(left.prior_) == 2  # those of the other table
+
+
+def test_a_time_budget_leaves_time_for_all_rows(table):
+    search = make(Drifting(seconds_per_row=4e-5), time_budget=0.4, samples=50).fit(*table)
+    rows = rows_of(search)
+    assert search.stopped_by_ == "time_budget"
+    assert 1 <= rows.count(1500) < 50
+    assert rows.count(N_ROWS) >= 1
+
+
+def test_scores_on_samples_end_no_search(table):
+    search = make(target_score=0.5).fit(*table)
+    assert search.stopped_by_ == "target_score"
+    assert rows_of(search) == [*SAMPLED, N_ROWS]
+
+
+def test_refit_chooses_among_candidates_on_all_rows(table):
+    def worst(results):
+        assert set(results["n_resources"]) == {N_ROWS}
+        return int(results["mean_test_score"].argmin())
+
+    search = make(refit=worst).fit(*table)
+    scores = search.cv_results_["mean_test_score"][N_SAMPLED:]
+    assert search.best_index_ == N_SAMPLED + scores.argmin()
+
+
+def test_an_interrupt_on_a_sample_ends_the_fit(table):
+    Drifting.at = {7: raising(KeyboardInterrupt())}
+    with pytest.raises(KeyboardInterrupt):
+        make().fit(*table)
+
+
+def test_racing_and_several_metrics(table):
+    settings = {"racing": True, "scoring": ["accuracy", "f1_macro"], "refit": "f1_macro"}
+    search = make(**settings).fit(*table)
+    assert rows_of(search) == SAMPLED + WHOLE
+    results = search.cv_results_
+    for metric in ("accuracy", "f1_macro"):
+        assert sorted(results[f"rank_test_{metric}"][:N_SAMPLED])[0] == N_ITER + 1
+
+
+def test_lines_tell_of_samples(table, capsys):
+    make(verbose=1).fit(*table)
+    printed = capsys.readouterr().out
+    assert "Samples of 1,500 rows: they tell which candidates to try on all rows." in printed
+    assert printed.count("score") == N_SAMPLED + N_ITER
+
+
+@pytest.mark.parametrize("samples", ["Auto", 0, -3, 2.5, None])
+def test_bad_samples(table, samples):
+    with pytest.raises(ValueError, match="The 'samples' parameter"):
+        make(samples=samples).fit(*table)
+
+
+def test_every_class_is_in_each_sample(table):
+    from sklearn.neighbors import KNeighborsClassifier
+
+    space = {"n_neighbors": [3, 5, 9, 15], "weights": ["uniform", "distance"]}
+    search = MetaLearnedSearchCV(
+        KNeighborsClassifier(),
+        space,
+        n_iter=3,
+        samples=2,
+        cv=2,
+        history=False,
+        random_state=0,
+        scoring="neg_log_loss",
+    ).fit(*table)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_a_choice_of_estimators(table):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.tree import DecisionTreeClassifier
+
+    estimators = [LogisticRegression(), DecisionTreeClassifier(random_state=0)]
+    search = MetaLearnedSearchCV(
+        estimators, n_iter=3, samples=4, cv=2, history=False, random_state=0
+    ).fit(*table)
+    assert rows_of(search) == [1500] * 4 + [N_ROWS] * 3
+
+
+def test_no_target_and_sparse_rows(table):
+    import scipy.sparse as sp
+    from sklearn.cluster import KMeans
+
+    X = sp.csr_matrix(table[0])
+    search = MetaLearnedSearchCV(
+        KMeans(n_init=1, random_state=0),
+        {"n_clusters": [2, 3, 4, 5], "tol": loguniform(1e-5, 1)},
+        n_iter=2,
+        samples=3,
+        cv=2,
+        history=False,
+        random_state=0,
+    ).fit(X)
+    assert rows_of(search) == [1500] * 3 + [N_ROWS] * 2
