@@ -1,4 +1,4 @@
-"""Grouped tables, their splits, and what a prediction of new groups is worth; for `groups.py`."""
+"""Grouped tables, their splits, and what a prediction of new groups is worth; for `grouped.py`."""
 
 from __future__ import annotations
 

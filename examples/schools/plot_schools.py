@@ -56,9 +56,8 @@ columns = ["learner", "loss", "low", "high", "seconds", "status"]
 print(auto.leaderboard_[columns].round(2).to_string(index=False))
 
 # %%
-# The summary says in words what the leaderboard shows. The plain model to beat, *pooled and own
-# rows*, fits the pupils of a new school too, with coefficients that are pulled towards those of all
-# schools. So it learns from other schools itself, and on this table learners hardly gain on it.
+# The summary says in words what the leaderboard shows. The plain models are a ridge regression on
+# the pupils of all schools, one on the known pupils of the school, and boosted trees.
 
 print(textwrap.fill(auto.summary_, 90))
 
@@ -70,7 +69,7 @@ print(textwrap.fill(auto.summary_, 90))
 # leave-one-out. The schools are divided five times.
 #
 # The meta-learned model is the mixed-effects model of the leaderboard, which takes a second in each
-# division. A race in each would take long: ``benchmarks/groups.py`` does that.
+# division. A comparison of all learners in each would take long.
 
 learner = HierarchicalLinear()
 penalties = np.logspace(-2, 4, 13)

@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks on learners and on AutoLearner."""
+"""scikit-learn's callbacks on learners."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,6 @@ from sklearn.base import clone
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import (
     MAML,
-    AutoLearner,
     HierarchicalLinear,
     MetaOptimizer,
     ProtoNet,
@@ -155,28 +154,10 @@ def test_teardown_follows_an_error(sinusoids):
     assert len(seen.begun) == len(seen.ended)
 
 
-def test_auto_learner_passes_callbacks_on(sinusoids):
-    seen, own = Propagated(), Recorder()
-    auto = AutoLearner(
-        None, candidates=[HierarchicalLinear(), small_maml(n_shot=5)], random_state=0
-    ).set_callbacks(seen, own)
-    auto.fit(*sinusoids)
-    assert own.begun[0] == own.ended[-1] == ("AutoLearner", "fit", 0)
-    runs = [name for kind, name, _ in own.ended if kind == "AutoLearner"]
-    chosen = type(auto.best_learner_).__name__
-    assert runs[-2:] == [f"{chosen}, all tasks", "fit"]
-    assert {r.split(",")[0] for r in runs[:-2]} == {"HierarchicalLinear", "MAML"}
-    # A propagated callback sees the iterations within the runs; the other one does not.
-    assert any(name == "meta-iteration" for _, name, _ in seen.ended)
-    assert not any(name == "meta-iteration" for _, name, _ in own.ended)
-    assert seen.n_setups == seen.n_teardowns == 1
-    assert own.fitted["fit", 0].prior_.digest == auto.prior_.digest
-
-
 def test_clones_keep_callbacks():
     seen = Recorder()
-    for estimator in (small_maml(), AutoLearner()):
-        assert clone(estimator.set_callbacks(seen)).set_callbacks() is not estimator
+    estimator = small_maml()
+    assert clone(estimator.set_callbacks(seen)).set_callbacks() is not estimator
     with pytest.raises(TypeError, match="FitCallback"):
         small_maml().set_callbacks("progress")
 

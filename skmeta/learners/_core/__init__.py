@@ -28,4 +28,5 @@ from skmeta.learners._core._prior_io import read_prior as read_prior
 from skmeta.learners._core._prior_io import write_prior as write_prior
 from skmeta.learners._core._session import Session as Session
 from skmeta.learners._core._task_source import TaskSource as TaskSource
+from skmeta.learners._core._task_source import make_problem as make_problem
 from skmeta.learners._core._task_source import resolve_kind as resolve_kind

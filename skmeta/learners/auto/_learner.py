@@ -1,34 +1,27 @@
-"""AutoLearner: the learner that suits the tasks, found by a race."""
+"""AutoLearner: the learner that suits the tasks, found by a comparison on held-out tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta._callbacks import fit_task, subtask
 from skmeta._columns import FrameEncoder
-from skmeta._doc_link import DocLink
 from skmeta._optional import import_optional
 from skmeta._progress import progress_bar
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import (
-    CallbackSupport,
     Interval,
     StrOptions,
-    callback_context,
     fit_context,
     get_feature_names,
-    validate_params,
 )
-from skmeta._validation import suggest_parameters
 from skmeta._warnings import warn_caller
 from skmeta.backend import one_thread_if_small, resolve_device
 from skmeta.exceptions import BaselineWarning, DivergenceWarning, EpisodeError
@@ -38,18 +31,19 @@ from skmeta.learners._core import (
     flatten_rows,
     missing_attribute,
     resolve_kind,
+    task_type_parameter,
 )
-from skmeta.learners.auto._candidates import default_candidates, own_candidates, prepare
-from skmeta.learners.auto._choice import leaderboard_rows, rank, summarise
-from skmeta.learners.auto._plain import plain_losses
-from skmeta.learners.auto._race import FAILURES, Race, Result, RunTask
-from skmeta.learners.auto._store import Clock, Store
+from skmeta.learners.auto._candidates import Candidate, make_candidates
+from skmeta.learners.auto._comparison import FAILURES, Comparison, Result
+from skmeta.learners.auto._losses import plain_losses
 from skmeta.learners.auto._tasks import Design, design_classes, design_groups
+from skmeta.learners.auto._verdict import leaderboard_rows, rank, summarise
 from skmeta.priors import MetaPrior
-from skmeta.training import N_JOBS, check_resumable, fingerprint
+from skmeta.training import N_JOBS, FitSettings, parameter
 
 
-class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
+@dataclass(eq=False, repr=False)
+class AutoLearner(FitSettings):
     """Find the learner that suits the tasks, within a time budget.
 
     ``fit`` holds out tasks, trains several learners on the others, and compares what they predict
@@ -63,21 +57,20 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
     * images: :class:`ProtoNet` and :class:`MAML` on ``conv4``.
 
     Learners with an outer loop race by successive halving: all of them have a quarter of their
-    meta-iterations, and the best third has all of them (a quarter again if time is short). With
-    fewer than 60 groups, each group is held out once (cross-fitting). Of the learners that are
-    left, the simplest one is chosen whose loss is within one standard error of the least loss, or
-    within a thousandth of it. It is trained again on all tasks (of which a network keeps some for
-    its own validation).
+    meta-iterations, and the best third has all of them. With fewer than 60 groups, each group is
+    held out once (cross-fitting). Of the learners that are left, the simplest one is chosen whose
+    loss is within one standard error of the least loss, or within a thousandth of it. It is trained
+    again on all tasks (of which a network keeps some for its own validation).
 
-    Plain models, without meta-learning, are compared on the same tasks, and ``summary_`` says
-    whether meta-learning pays.
+    Models of scikit-learn, on the rows of a task or of all tasks, are compared on the same tasks,
+    and ``summary_`` says whether meta-learning pays.
 
     Parameters
     ----------
     time_budget : float or None, default=300.0
-        Seconds of ``fit``, kept within about a tenth; with None, each learner has all of its
-        meta-iterations. Learners in closed form end early, too. The plain models are never cut
-        short; they need about a second for thousands of rows.
+        Seconds of ``fit``, of which each training has an equal share of what is left; one whose
+        time is over ends early. With None, each learner has all of its meta-iterations. Predictions
+        and plain models are not cut short.
     candidates : "auto" or list of MetaLearner, default="auto"
         The learners to compare, the simplest first.
     task_type : {"auto", "classification", "regression"}, default="auto"
@@ -99,9 +92,6 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
         Where to compute; ``"auto"`` takes a GPU if there is one.
     n_jobs : int, default=None
         Number of threads that compute the tasks of a large network.
-    checkpoint : path, default=None
-        File that is written after each run, and from which ``fit`` resumes if it was interrupted.
-        It needs an integer ``random_state``.
     verbose : int, default=0
         1 shows progress on standard error: a bar in terminals and notebooks, else lines.
     random_state : int, Generator, RandomState or None, default=None
@@ -117,11 +107,11 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
     summary_ : str
         Whether meta-learning pays, in a few sentences.
     leaderboard_ : pandas.DataFrame
-        Learners and plain models, the least loss first, but learners that were stopped, failed or
-        had no time last. The columns are ``learner``, ``loss`` (log loss, or squared error over
+        Learners and plain models, the least loss first, but learners that were stopped or
+        failed last. The columns are ``learner``, ``loss`` (log loss, or squared error over
         the variance of all targets), ``standard_error``, ``low`` and ``high`` (a 95% interval over
         tasks), ``n_tasks``, ``n_iterations``, ``seconds``, ``chosen`` and ``status``:
-        ``compared``, ``plain``, ``stopped`` after the first run, ``no time``, or why it failed.
+        ``compared``, ``plain``, ``stopped`` after the first run, or why it failed.
     history_ : dict of list
         One entry for each run of a learner: ``learner``, ``stage``, ``fold``, ``loss``,
         ``n_iterations`` and ``seconds``.
@@ -167,50 +157,18 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
     # Whether a value of a row may be missing (NaN).
     allow_nan: ClassVar[bool] = True
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "time_budget": [Interval(Real, 0, None, closed="neither"), None],
-        "candidates": [list, tuple, StrOptions({"auto"})],
-        "task_type": [StrOptions({"auto", "classification", "regression"})],
-        "n_way": [Interval(Integral, 2, None, closed="left")],
-        "n_shot": [Interval(Integral, 1, None, closed="left"), tuple, list, StrOptions({"auto"})],
-        "n_query": [Interval(Integral, 1, None, closed="left")],
-        "input_shape": [tuple, list, None],
-        "device": [str, torch.device],
-        "n_jobs": [*N_JOBS],
-        "checkpoint": [str, PathLike, None],
-        "verbose": ["verbose"],
-        "random_state": ["random_state", np.random.Generator],
-    }
-
-    @suggest_parameters
-    def __init__(
-        self,
-        time_budget: float | None = 300.0,
-        *,
-        candidates: str | Sequence[MetaLearner] = "auto",
-        task_type: str = "auto",
-        n_way: int = 5,
-        n_shot: int | tuple[int, int] | str = "auto",
-        n_query: int = 15,
-        input_shape: tuple[int, ...] | None = None,
-        device: str | torch.device = "auto",
-        n_jobs: int | None = None,
-        checkpoint: str | PathLike[str] | None = None,
-        verbose: int = 0,
-        random_state: Any = None,
-    ) -> None:
-        self.time_budget = time_budget
-        self.candidates = candidates
-        self.task_type = task_type
-        self.n_way = n_way
-        self.n_shot = n_shot
-        self.n_query = n_query
-        self.input_shape = input_shape
-        self.device = device
-        self.n_jobs = n_jobs
-        self.checkpoint = checkpoint
-        self.verbose = verbose
-        self.random_state = random_state
+    time_budget: float | None = parameter(300.0, Interval(Real, 0, None, closed="neither"), None)
+    _: KW_ONLY
+    candidates: str | Sequence[MetaLearner] = parameter("auto", list, tuple, StrOptions({"auto"}))
+    task_type: str = task_type_parameter()
+    n_way: int = parameter(5, Interval(Integral, 2, None, closed="left"))
+    n_shot: int | tuple[int, int] | str = parameter(
+        "auto", Interval(Integral, 1, None, closed="left"), tuple, list, StrOptions({"auto"})
+    )
+    n_query: int = parameter(15, Interval(Integral, 1, None, closed="left"))
+    input_shape: tuple[int, ...] | None = parameter(None, tuple, list, None)
+    n_jobs: int | None = parameter(None, *N_JOBS)
+    verbose: int = parameter(0, "verbose")
 
     if not TYPE_CHECKING:  # Else any attribute would pass for known.
 
@@ -246,8 +204,6 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
         ------
         EpisodeError
             If the rows cannot form the tasks asked for, or no learner can learn them.
-        CheckpointError
-            If the checkpoint belongs to another fit, or cannot be written.
 
         Warns
         -----
@@ -258,43 +214,32 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
             If a learner of ``candidates`` fails; or if the training of the chosen learner on all
             tasks does, and the next one is taken.
         """
-        context = callback_context(self, None)  # How many learners have time is not known.
-        metadata = None if groups is None else {"groups": groups}
-        with fit_task(context, self, X=X, y=y, metadata=metadata) as task:
-            is_beaten = self._fit(
-                X,
-                y,
-                groups,
-                lambda learner, name: subtask(context, self, name, estimator=learner),
-            )
-            task.fitted = dict  # All attributes are set.
-        if is_beaten:
-            warn_caller(self.summary_, BaselineWarning)
-        return self
-
-    def _fit(self, X: Any, y: Any, groups: Any, run_task: RunTask) -> bool:
-        """Set the attributes; return whether a plain model is better than the chosen learner."""
+        began = time.perf_counter()
         resolve_device(self.device)
-        check_resumable(self.checkpoint, self.random_state)
         rng = check_rng(self.random_state)
-        clock = Clock(self.time_budget)
         design, encoder = self._design(X, y, groups, rng)
-        seed = int(rng.integers(2**31))
-        learners = self._candidates(design)
-        store = Store(self.checkpoint, self._fingerprint(design) if self.checkpoint else "")
-        clock = Clock(self.time_budget, clock.spent() + store.spent)
-        with _progress(bool(self.verbose)) as report:
-            race = Race(design, learners, store, clock, seed, self.device, report, run_task)
+        candidates = make_candidates(
+            self.candidates, design, device=self.device, n_jobs=self.n_jobs
+        )
+        deadline = math.inf if self.time_budget is None else began + self.time_budget
+        with progress_bar(None, "AutoLearner", "runs", shown=bool(self.verbose)) as bar:
+
+            def report(name: str) -> None:
+                bar.set_postfix({"learner": name})
+                bar.update()
+
+            seed = int(rng.integers(2**31))
+            comparison = Comparison(design, seed, self.device, deadline, report)
             with one_thread_if_small(design.X.size):
                 losses = plain_losses(design)
             plain = [Result(n, loss, "plain", seconds=s) for n, (loss, s) in losses.items()]
-            results = race.run()
-            self.best_learner_, chosen = self._refit(race, results)
+            results = comparison.run(candidates)
+            self.best_learner_, chosen = _refit(comparison, candidates, results)
         self.prior_: MetaPrior = self.best_learner_.prior_
         self._describe_columns(get_feature_names(X), encoder)
-        self.history_ = race.history
-        self.summary_, is_beaten = summarise(design, [*results, *plain], chosen)
+        self.history_ = comparison.history
         self._leaderboard = leaderboard_rows([*plain, *results], chosen.name, design.weights)
+        self.summary_, is_beaten = summarise(design, plain, chosen)
         for result in results:
             if result.error and not isinstance(self.candidates, str):
                 warn_caller(
@@ -302,7 +247,9 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
                     "leave it out of candidates.",
                     DivergenceWarning,
                 )
-        return is_beaten
+        if is_beaten:
+            warn_caller(self.summary_, BaselineWarning)
+        return self
 
     def _design(
         self, X: Any, y: Any, groups: Any, rng: np.random.Generator
@@ -331,59 +278,6 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
         self.best_learner_.n_features_in_ = self.n_features_in_
         if names is not None:
             self.best_learner_.feature_names_in_ = self.feature_names_in_
-
-    def _candidates(self, design: Design) -> list[Any]:
-        given = self.candidates
-        if isinstance(given, str):
-            found = default_candidates(design)
-        else:
-            _check_learners(given)
-            found = own_candidates(given)
-        found = prepare(found, design, device=self.device, n_jobs=self.n_jobs)
-        if np.isnan(design.X).any():
-            found = [c for c in found if c.learner.allow_nan]
-        if not found:
-            raise EpisodeError(
-                f"None of the candidates learns {design.kind} tasks"
-                f"{' with missing values' if np.isnan(design.X).any() else ''}. Add another "
-                "learner, or leave candidates='auto'."
-            )
-        if not isinstance(given, str):
-            for candidate in found:  # What is wrong with one is an error before the race.
-                candidate.learner.initial_prior(design.X, kind=design.kind)
-        return found
-
-    def _fingerprint(self, design: Design) -> str:
-        machine = {"device", "n_jobs", "checkpoint", "verbose", "time_budget"}
-        params = self.get_params(deep=False)
-        settings = {name: value for name, value in params.items() if name not in machine}
-        if not isinstance(self.candidates, str):
-            settings["candidates"] = [fingerprint(learner) for learner in self.candidates]
-        return fingerprint(self, design.X, design.y, design.groups, settings=settings)
-
-    def _refit(self, race: Race, results: Sequence[Result]) -> tuple[MetaLearner, Result]:
-        """Train the chosen learner on all tasks; if that fails, the next one."""
-        by_name = {candidate.name: candidate for candidate in race.candidates}
-        order, reason = rank(results, race.design.weights), ""
-        for result in order:
-            try:
-                learner = race.fit_on_all(by_name[result.name])
-            except FAILURES as error:
-                reason = f"{result.name}: {error}"
-                if result is not order[-1]:
-                    warn_caller(
-                        f"The training of {result.name} on all tasks failed ({error}). The next "
-                        "learner of the leaderboard is taken.",
-                        DivergenceWarning,
-                    )
-            else:
-                return learner, result
-        reason = reason or next((f"{r.name}: {r.error}" for r in results if r.error), "")
-        raise EpisodeError(
-            "None of the learners could learn these tasks"
-            f"{f' ({reason})' if reason else ': the time was over'}. Raise time_budget, or give "
-            "other candidates."
-        )
 
     @property
     def leaderboard_(self) -> Any:
@@ -416,29 +310,25 @@ class AutoLearner(CallbackSupport, DocLink, BaseEstimator):
         return self.best_learner_.score(X, y, groups)
 
 
-@contextmanager
-def _progress(is_shown: bool) -> Iterator[Callable[[str, float | None], None]]:
-    """Progress, if it is wanted: one step for each run of a learner."""
-    least = np.inf
-    with progress_bar(None, "AutoLearner", "runs", shown=is_shown) as bar:
-
-        def report(name: str, loss: float | None) -> None:
-            nonlocal least
-            least = least if loss is None else min(least, loss)
-            bar.set_postfix({"learner": name, "least loss": f"{least:.3g}"})
-            if loss is not None:
-                bar.update()
-
-        yield report
-
-
-def _check_learners(given: Sequence[Any]) -> None:
-    wrong = [item for item in given if not isinstance(item, MetaLearner)]
-    if wrong or not given:
-        what = f"{wrong[0]!r} of type {type(wrong[0]).__name__}" if wrong else "an empty list"
-        raise TypeError(
-            "candidates must be 'auto' or a list of learners, such as [HierarchicalLinear(), "
-            f"MAML()], got {what}."
-        )
-    for learner in given:
-        validate_params(learner)
+def _refit(
+    comparison: Comparison, candidates: Sequence[Candidate], results: Sequence[Result]
+) -> tuple[MetaLearner, Result]:
+    """Train the chosen learner on all tasks; if that fails, the next one."""
+    by_name = {candidate.name: candidate for candidate in candidates}
+    order, rows = rank(results, comparison.design.weights), range(len(comparison.design.X))
+    reason = next((f"{r.name}: {r.error}" for r in results if r.error), "")
+    for result in order:
+        try:
+            name = f"{result.name}, all tasks"
+            return comparison.fit(by_name[result.name], np.array(rows), name), result
+        except FAILURES as error:
+            reason = f"{result.name}: {error}"
+            if result is not order[-1]:
+                warn_caller(
+                    f"The training of {result.name} on all tasks failed ({error}). The next "
+                    "learner of the leaderboard is taken.",
+                    DivergenceWarning,
+                )
+    raise EpisodeError(
+        f"None of the learners could learn these tasks ({reason}). Give other candidates."
+    )

@@ -1,143 +1,155 @@
-"""Losses of priors on held-out tasks."""
+"""Losses of priors, and of plain models of scikit-learn, on held-out tasks."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.special import softmax
+from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from skmeta.backend import to_numpy
+from skmeta.backend import State, to_numpy
 from skmeta.learners._core import LEARNERS, Session, read_prior
-from skmeta.learners.auto._tasks import Design, HeldOutTask
+from skmeta.learners.auto._tasks import Design
 from skmeta.priors import MetaPrior
+from skmeta.tasks import Task
 
+POOLED, OWN = "pooled rows (plain)", "own rows (plain)"
+TREES = "boosted trees on pooled rows (plain)"
 # Probabilities are raised to this value, as one query row must not decide a comparison.
-LEAST_PROBABILITY = 1e-3
-# Tasks that a prior is measured on, however long it takes.
-_FEWEST_TASKS = 10
+_LEAST_PROBABILITY = 1e-3
 
 
-def losses_of_prior(
-    prior: MetaPrior,
-    design: Design,
-    tasks: Sequence[HeldOutTask],
-    device: str | torch.device,
-    limit: float | None = None,
-) -> np.ndarray:
-    """Learn tasks with a prior, and measure its predictions.
+def losses_of_prior(prior: MetaPrior, design: Design, fold: int, device: Any) -> np.ndarray:
+    """Return the loss of each task of a fold, learned with a prior: see :func:`_losses`."""
+
+    @cache
+    def open_session(n_outputs: int) -> tuple[Session, State]:
+        return read_prior(
+            prior,
+            LEARNERS[prior.learner],
+            classes=range(n_outputs),
+            device=device,
+            precision="float32" if design.is_image else "float64",
+            # A transformer takes most of its time for a precision that makes no difference.
+            learner_precision="float32" if prior.learner == "InContextLearner" else None,
+            input_shape=design.input_shape,
+        )
+
+    def predict(task: Task) -> np.ndarray:
+        x, y, x_query, _ = task.take(design.X)
+        known = np.arange(task.n_classes or 1)
+        if task.classes is not None and prior.classes is not None:
+            # The rows to learn from may have lacked a class of the others.
+            known = np.flatnonzero(np.isin(task.classes, prior.classes))
+            kept = np.isin(y, known)
+            x, y = x[kept], np.array(np.searchsorted(known, y[kept]))
+        session, state = open_session(len(known))
+        adapter = session.adapter
+        support = adapter.rows(adapter.upload(x), y, np.ones(len(y)))
+        with torch.no_grad():
+            adapted = session.learner.adapt(session.context, state, support)
+            query = adapter.inputs(adapter.upload(x_query))
+            outputs = session.learner.forward(session.context, adapted, query)
+        if task.classes is None:
+            return adapter.targets(outputs[:, 0].double())
+        return _in_columns(softmax(to_numpy(outputs).astype(np.float64), axis=1), known, task)
+
+    return _losses(predict, design, fold)
+
+
+def plain_losses(design: Design) -> dict[str, tuple[np.ndarray, float]]:
+    """Compare plain models on the held-out tasks.
 
     Parameters
     ----------
-    prior : MetaPrior
-        The prior.
     design : Design
-        The rows.
-    tasks : sequence of HeldOutTask
-        The tasks.
-    device : str or torch.device
-        Where to compute.
-    limit : float, optional
-        Seconds after which the other tasks are left out.
+        The rows and the tasks.
 
     Returns
     -------
-    ndarray of shape (n_tasks,)
-        Log loss, or squared error over the variance of all targets; infinite if a prediction is
-        not finite, and NaN for tasks that were left out.
+    dict of str to tuple of ndarray of shape (n_tasks,) and float
+        Loss of each task, and seconds. A ridge or logistic regression on the rows of the task
+        (``OWN``); for groups also one on the rows of all tasks (``POOLED``), and gradient-boosted
+        trees on these (``TREES``).
     """
-    began = time.perf_counter()
-    sessions: dict[tuple[int, ...], tuple[Session, dict[str, torch.Tensor]]] = {}
-    found = np.full(len(tasks), np.nan)
-    for k, task in enumerate(tasks):
-        if limit is not None and k >= _FEWEST_TASKS and time.perf_counter() - began > limit:
-            break
-        labels = _labels_of(prior, design, task)
-        classes = tuple(range(1 if labels is None else len(labels)))
-        if classes not in sessions:
-            sessions[classes] = read_prior(
-                prior,
-                LEARNERS[prior.learner],
-                classes=classes,
-                device=device,
-                precision="float32" if design.is_image else "float64",
-                # A transformer takes most of its time for a precision that makes no difference.
-                learner_precision="float32" if prior.learner == "InContextLearner" else None,
-                input_shape=design.input_shape,
-            )
-        session, state = sessions[classes]
-        outputs = [_predict(session, state, design, s, task.query, labels) for s in task.supports]
-        found[k] = np.mean([loss_of_task(design, task, labels, out) for out in outputs])
+    if design.kind == "regression":
+        models = {OWN: _linear(Ridge()), POOLED: _linear(RidgeCV(np.logspace(-2, 4, 13)))}
+        models[TREES] = HistGradientBoostingRegressor(random_state=0)
+    else:
+        line = _linear(LogisticRegression(max_iter=500))
+        models = {OWN: line, POOLED: line, TREES: HistGradientBoostingClassifier(random_state=0)}
+    names = (OWN,) if design.groups is None else (OWN, POOLED, TREES)
+    found = {}
+    for name in names:
+        began = time.perf_counter()
+        parts = [
+            _plain(models[name], design, k, name != OWN) for k in range(len(design.train_rows))
+        ]
+        found[name] = np.concatenate(parts), time.perf_counter() - began
     return found
 
 
-def _labels_of(prior: MetaPrior, design: Design, task: HeldOutTask) -> np.ndarray | None:
-    """Return the labels of a prior's outputs; None for a regression."""
-    if design.kind == "regression":
-        return None
-    if task.labels is not None:
-        return task.labels
-    return design.labels if prior.classes is None else np.sort(prior.classes)
+def _linear(model: Any) -> Any:
+    return make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), model)
 
 
-def _predict(
-    session: Session,
-    state: dict[str, torch.Tensor],
-    design: Design,
-    support: np.ndarray,
-    query: np.ndarray,
-    labels: np.ndarray | None,
-) -> np.ndarray:
-    """Return targets (m,), or probabilities (m, n_labels)."""
-    adapter, y = session.adapter, design.y[support]
-    if labels is not None:
-        # The rows to learn from may have lacked a class of the others.
-        support = support[np.isin(y, labels)]
-        y = np.searchsorted(labels, design.y[support])
-    rows = adapter.rows(adapter.upload(design.X[support]), y, np.ones(len(support)))
-    x = adapter.inputs(adapter.upload(design.X[query]))
-    with torch.no_grad():
-        adapted = session.learner.adapt(session.context, state, rows)
-        outputs = session.learner.forward(session.context, adapted, x)
-    if labels is None:
-        return adapter.targets(outputs[:, 0].double())
-    return np.asarray(softmax(to_numpy(outputs).astype(np.float64), axis=1))
+def _plain(model: Any, design: Design, fold: int, is_pooled: bool) -> np.ndarray:
+    def fit(X: np.ndarray, y: np.ndarray) -> Any:
+        is_constant = design.kind == "classification" and len(np.unique(y)) < 2
+        return clone(DummyClassifier() if is_constant else model).fit(X, y)
+
+    rows, targets = design.train_rows[fold], design.y
+    if design.kind == "classification":
+        targets = np.unique(targets, return_inverse=True)[1]
+    pooled = fit(design.X[rows], targets[rows]) if is_pooled else None
+
+    def predict(task: Task) -> np.ndarray:
+        x, y, x_query, _ = task.take(design.X)
+        fitted = pooled or fit(x, y)
+        if task.classes is None:
+            return np.asarray(fitted.predict(x_query))
+        return _in_columns(fitted.predict_proba(x_query), fitted.classes_, task)
+
+    return _losses(predict, design, fold)
 
 
-def loss_of_task(
-    design: Design, task: HeldOutTask, labels: np.ndarray | None, predicted: np.ndarray
-) -> float:
-    """Compute the mean loss of the query rows of a task.
+def _in_columns(proba: np.ndarray, positions: np.ndarray, task: Task) -> np.ndarray:
+    """Return probabilities of all classes of a task; those without a prediction have 0."""
+    columns = np.zeros((len(proba), task.n_classes or 0))
+    columns[:, positions] = proba
+    return columns
 
-    Parameters
-    ----------
-    design : Design
-        The rows.
-    task : HeldOutTask
-        The task.
-    labels : ndarray of shape (n_labels,) or None
-        Sorted labels of the predicted probabilities; None for a regression.
-    predicted : ndarray of shape (n_query,) or (n_query, n_labels)
-        Targets, or probabilities.
 
-    Returns
-    -------
-    float
-        Log loss, or squared error over the variance of all targets.
+def _losses(predict: Callable[[Task], np.ndarray], design: Design, fold: int) -> np.ndarray:
+    """Return the loss of each task of a fold.
+
+    It is the log loss, or the squared error over the variance of all targets, as the mean over the
+    draws; infinite if a prediction is not finite.
     """
-    y = design.y[task.query]
-    if not np.isfinite(predicted).all():
-        return np.inf
-    if labels is None:
-        with np.errstate(over="ignore"):
-            return float(np.mean((predicted - y) ** 2) / max(design.y.var(), 1e-300))
-    at = np.searchsorted(labels, y).clip(max=len(labels) - 1)
-    p = np.clip(predicted, LEAST_PROBABILITY, None)
-    p = p / p.sum(1, keepdims=True)
-    of_truth = np.where(labels[at] == y, p[np.arange(len(y)), at], LEAST_PROBABILITY)
-    return float(-np.log(of_truth).mean())
+
+    def loss(task: Task) -> float:
+        y, predicted = task.take(design.X)[3], predict(task)
+        if not np.isfinite(predicted).all():
+            return np.inf
+        if task.classes is None:
+            with np.errstate(over="ignore"):
+                return float(np.mean((predicted - y) ** 2) / max(design.y.var(), 1e-300))
+        p = np.clip(predicted, _LEAST_PROBABILITY, None)
+        return float(-np.log(p[np.arange(len(y)), y] / p.sum(1)).mean())
+
+    positions = np.flatnonzero(design.fold == fold)
+    return np.array([np.mean([loss(task) for task in design.tasks[k]]) for k in positions])
 
 
 def mean_and_error(values: np.ndarray, weights: np.ndarray) -> tuple[float, float]:

@@ -7,42 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from skmeta._validation import check_plain_labels, check_targets, quote_some
+from skmeta._validation import check_plain_labels
 from skmeta.exceptions import EpisodeError
-from skmeta.tasks import ClassEpisodes, check_shots
+from skmeta.learners._core import make_problem
+from skmeta.tasks import ClassEpisodes, GroupEpisodes, Task, check_shots
 
 # With fewer groups, each of them is held out once (cross-fitting).
 _FEW_GROUPS, _N_FOLDS = 60, 3
 _MOST_HELD_OUT = 60
-# Tasks that are drawn from the classes held out, and query rows of a group.
-_N_EPISODES, _MOST_QUERIES = 40, 50
-# A task counts by its number of query rows, up to this number.
+# Tasks that are drawn from the classes held out, and from each group held out.
+_N_EPISODES, _N_DRAWS = 40, 2
+# A group counts by its number of query rows, up to this number.
 _MOST_WEIGHT = 20
-
-
-@dataclass(frozen=True, eq=False)
-class HeldOutTask:
-    """A task that some learners are compared on.
-
-    Attributes
-    ----------
-    fold : int
-        Learners for this task are trained without the rows of this fold.
-    supports : tuple of ndarray of int
-        Support sets of several sizes, as positions of rows.
-    query : ndarray of int
-        Query rows.
-    labels : ndarray or None
-        Labels of the classes of a task that is drawn from classes; else None.
-    weight : float
-        Weight of the task in a mean over tasks.
-    """
-
-    fold: int
-    supports: tuple[np.ndarray, ...]
-    query: np.ndarray
-    labels: np.ndarray | None
-    weight: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,16 +37,14 @@ class Design:
         The task of each row, if tasks are groups.
     input_shape : tuple of int
         Shape of one row.
-    n_shot : tuple of two ints
-        Fewest and most support rows.
-    n_query : int
-        Query rows of a task in meta-training.
-    n_way : int
-        Classes of a task that is drawn from classes.
-    folds : list of ndarray of int
-        Rows to learn from, for the tasks of each fold.
-    tasks : list of HeldOutTask
-        The tasks.
+    task_size : dict
+        ``n_shot`` (fewest and most support rows), ``n_query`` and ``n_way`` in meta-training.
+    train_rows : list of ndarray of int
+        Rows to learn from, for each fold.
+    tasks : list of tuple of Task
+        Held-out tasks: draws from one group, or one task drawn from classes.
+    fold : ndarray of shape (n_tasks,)
+        The fold that learners for a task are trained on.
     """
 
     kind: str
@@ -78,11 +52,10 @@ class Design:
     y: np.ndarray
     groups: np.ndarray | None
     input_shape: tuple[int, ...]
-    n_shot: tuple[int, int]
-    n_query: int
-    n_way: int
-    folds: list[np.ndarray]
-    tasks: list[HeldOutTask]
+    task_size: dict[str, Any]
+    train_rows: list[np.ndarray]
+    tasks: list[tuple[Task, ...]]
+    fold: np.ndarray
 
     @property
     def is_image(self) -> bool:
@@ -90,87 +63,41 @@ class Design:
         return len(self.input_shape) > 1
 
     @property
-    def labels(self) -> np.ndarray:
-        """All labels of a classification, sorted."""
-        return np.unique(self.y)
-
-    @property
     def weights(self) -> np.ndarray:
         """Weights of the tasks, (n_tasks,)."""
-        return np.array([task.weight for task in self.tasks])
-
-    def of_fold(self, fold: int) -> list[int]:
-        """Return the positions of the tasks of a fold."""
-        return [k for k, task in enumerate(self.tasks) if task.fold == fold]
+        sizes = [draws[0].w_query.sum() for draws in self.tasks]
+        return np.minimum(sizes, np.inf if self.groups is None else _MOST_WEIGHT)
 
 
 def design_groups(
-    kind: str,
-    X: np.ndarray,
-    y: Any,
-    groups: Any,
-    n_shot: Any,
-    n_query: int,
-    rng: np.random.Generator,
+    kind: str, X: np.ndarray, y: Any, groups: Any, n_shot: Any, n_query: int, rng: Any
 ) -> Design:
-    """Hold out groups.
-
-    Parameters
-    ----------
-    kind : {"classification", "regression"}
-        What the tasks are.
-    X, y, groups
-        As ``fit`` takes them.
-    n_shot : int, tuple of two ints or "auto"
-        Support rows of a task, in all.
-    n_query : int
-        Query rows of a task in meta-training.
-    rng : numpy.random.Generator
-        Chooses what is held out.
-
-    Returns
-    -------
-    Design
-        The tasks.
-
-    Raises
-    ------
-    EpisodeError
-        If there are too few groups, or classes.
-    """
+    """Hold out groups; the arguments are those of :class:`AutoLearner`."""
     groups = check_plain_labels(groups, "groups", len(X))
-    is_regression = kind == "regression"
-    y = check_targets(y, len(X)) if is_regression else check_plain_labels(y, "y", len(X))
-    if kind == "classification" and len(np.unique(y)) < 2:
+    shots = _resolve_shots(n_shot, groups, largest=20, smallest=3)
+    names, sizes = np.unique(groups, return_counts=True)
+    if (n_usable := int((sizes > shots[0]).sum())) < 3:
         raise EpisodeError(
-            f"y has one class, {quote_some(np.unique(y))}, but a classification needs two. Pass "
-            "rows of another class, or task_type='regression'."
-        )
-    names, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    shots = _resolve_shots(n_shot, sizes, largest=20, smallest=3)
-    usable = np.flatnonzero(sizes > shots[0])
-    if len(usable) < 3:
-        raise EpisodeError(
-            f"AutoLearner compares learners on groups that are held out, but {len(usable)} of the "
+            f"AutoLearner compares learners on groups that are held out, but {n_usable} of the "
             f"{len(names)} groups have more than the {shots[0]} rows that a task is learned from. "
             "Pass rows of at least 3 such groups, or lower n_shot."
         )
-    usable = rng.permutation(usable)
-    fold_of = np.full(len(names), -1)
-    if len(usable) < _FEW_GROUPS:
-        fold_of[usable] = np.arange(len(usable)) % _N_FOLDS
-    else:
-        fold_of[usable[: min(len(usable) // 3, _MOST_HELD_OUT)]] = 0
-    folds = [np.flatnonzero(fold_of[codes] != f) for f in range(fold_of.max() + 1)]
-    tasks = []
-    for k in np.flatnonzero(fold_of >= 0):
-        rows = rng.permutation(np.flatnonzero(codes == k))
-        high = min(shots[1], len(rows) - 1)
-        query = rows[high:][:_MOST_QUERIES]
-        supports = tuple(rows[:n] for n in dict.fromkeys((min(shots[0], high), high)))
-        weight = float(min(len(query), _MOST_WEIGHT))
-        tasks.append(HeldOutTask(int(fold_of[k]), supports, query, None, weight))
-    return Design(kind, X, y, groups, X.shape[1:], shots, n_query, 0, folds, tasks)
+    size: dict[str, Any] = {"n_way": 2, "n_shot": shots, "n_query": n_query}
+    train = make_problem(kind, X, y, groups, **size, shots_per="task").train
+    assert isinstance(train.sampler, GroupEpisodes)
+    order = rng.permutation(len(train.sampler.names))
+    parts = [order[k::_N_FOLDS] for k in range(_N_FOLDS)]
+    if len(order) >= _FEW_GROUPS:
+        parts = [order[: min(len(order) // 3, _MOST_HELD_OUT)]]
+    tasks = [
+        tuple(train.sampler.episode(k, rng) for _ in range(_N_DRAWS))
+        for part in parts
+        for k in part
+    ]
+    held_out = [train.sampler.names[part] for part in parts]
+    rows = [np.flatnonzero(~np.isin(groups, names)) for names in held_out]
+    fold = np.repeat(range(len(parts)), [len(part) for part in parts])
+    return Design(kind, X, train.y, groups, X.shape[1:], size, rows, tasks, fold)
 
 
 def design_classes(
@@ -180,35 +107,9 @@ def design_classes(
     n_way: int,
     n_shot: Any,
     n_query: int,
-    rng: np.random.Generator,
+    rng: Any,
 ) -> Design:
-    """Hold out classes, and draw tasks from them.
-
-    Parameters
-    ----------
-    X, y
-        As ``fit`` takes them.
-    input_shape : tuple of int
-        Shape of one row.
-    n_way : int
-        Classes of a task; fewer if there are fewer than twice as many.
-    n_shot : int, tuple of two ints or "auto"
-        Support rows of each class.
-    n_query : int
-        Query rows of each class.
-    rng : numpy.random.Generator
-        Chooses what is held out, and draws the tasks.
-
-    Returns
-    -------
-    Design
-        The tasks.
-
-    Raises
-    ------
-    EpisodeError
-        If there are fewer than 4 classes, or classes are too small.
-    """
+    """Hold out classes, and draw tasks from them; the arguments are those of AutoLearner."""
     y = check_plain_labels(y, "y", len(X))
     names, sizes = np.unique(y, return_counts=True)
     n_way = min(n_way, len(names) // 2)
@@ -218,32 +119,28 @@ def design_classes(
             f"{len(names)} and 4 are needed. Add classes or, if each task is a group of rows, "
             "pass groups."
         )
-    low, high = _resolve_shots(n_shot, sizes, largest=5, smallest=1)
-    n_query = max(1, min(n_query, int(sizes.min()) - high))
-    order = rng.permutation(len(names))
-    half = len(names) // 2
+    shots = _resolve_shots(n_shot, y, largest=5, smallest=1)
+    n_query = max(1, min(n_query, int(sizes.min()) - shots[1]))
+    names = rng.permutation(names)
     # Few classes are held out in two halves, one after the other.
-    few = len(names) < 4 * n_way
-    parts = [order[:half], order[half:]] if few else [order[: max(n_way, len(names) // 3)]]
-    folds, tasks = [], []
-    for fold, part in enumerate(parts):
-        held_out = names[part]
-        folds.append(np.flatnonzero(~np.isin(y, held_out)))
-        sampler = ClassEpisodes(y, n_way, high, n_query, classes=held_out)
-        for _ in range(_N_EPISODES // len(parts)):
-            task = sampler.sample(rng)
-            rank = np.arange(len(task.support)) % high
-            supports = tuple(task.support[rank < n] for n in dict.fromkeys((low, high)))
-            assert task.classes is not None
-            tasks.append(HeldOutTask(fold, supports, task.query, np.sort(task.classes), 1.0))
-    shots = (low, high)
-    return Design("classification", X, y, None, input_shape, shots, n_query, n_way, folds, tasks)
+    parts = np.array_split(names, 2)
+    if len(names) >= 4 * n_way:
+        parts = [names[: max(n_way, len(names) // 3)]]
+    samplers = [ClassEpisodes(y, n_way, shots, n_query, classes=part) for part in parts]
+    n_episodes = _N_EPISODES // len(parts)
+    tasks: list[tuple[Task, ...]]
+    tasks = [(sampler.sample(rng),) for sampler in samplers for _ in range(n_episodes)]
+    rows = [np.flatnonzero(~np.isin(y, part)) for part in parts]
+    size = {"n_way": n_way, "n_shot": shots, "n_query": n_query}
+    fold = np.repeat(range(len(parts)), n_episodes)
+    return Design("classification", X, y, None, input_shape, size, rows, tasks, fold)
 
 
 def _resolve_shots(
-    n_shot: Any, sizes: np.ndarray, *, largest: int, smallest: int
+    n_shot: Any, labels: np.ndarray, *, largest: int, smallest: int
 ) -> tuple[int, int]:
     if not isinstance(n_shot, str):
         return check_shots(n_shot)
+    sizes = np.unique(labels, return_counts=True)[1]
     high = int(min(largest, max(1, np.median(sizes) // 2)))
     return min(smallest, high), high

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from skmeta.learners.auto._losses import mean_and_error
-from skmeta.learners.auto._plain import TREES
-from skmeta.learners.auto._race import Result
+from skmeta.learners.auto._comparison import Result
+from skmeta.learners.auto._losses import TREES, mean_and_error
 from skmeta.learners.auto._tasks import Design
 
 # Half of a 95% interval, in standard errors.
@@ -18,12 +17,8 @@ _HALF_WIDTH = 1.96
 # mixed-effects model in, so its losses can differ from those of HierarchicalLinear by almost
 # nothing in all tasks, and the standard error of the difference is as small.
 _NEGLIGIBLE = 1e-3
-
-
-def compared_tasks(results: Sequence[Result]) -> np.ndarray:
-    """Return which tasks all learners of the last stage were compared on, (n_tasks,)."""
-    finalists = [r.loss for r in results if r.status == "compared"]
-    return np.asarray(~np.isnan(finalists).any(0))
+# Order of the leaderboard: learners that were compared come first.
+_LAST = {"stopped": 1, "failed": 2}
 
 
 def rank(results: Sequence[Result], weights: np.ndarray) -> list[Result]:
@@ -46,15 +41,16 @@ def rank(results: Sequence[Result], weights: np.ndarray) -> list[Result]:
     finalists = [r for r in results if r.status == "compared"]
     if not finalists:
         return []
-    kept = compared_tasks(results)
-    by_loss = sorted(finalists, key=lambda r: np.average(r.loss[kept], weights=weights[kept]))
+    by_loss = sorted(finalists, key=lambda r: np.average(r.loss, weights=weights))
     best = by_loss[0]
-    least = np.average(best.loss[kept], weights=weights[kept])
-    for simple in finalists:
-        gap, error = mean_and_error(simple.loss[kept] - best.loss[kept], weights[kept])
-        if simple is best or gap <= max(error, _NEGLIGIBLE * abs(least)):
-            return [simple, *(r for r in by_loss if r is not simple)]
-    raise AssertionError("the best learner is among the learners")
+    least = np.average(best.loss, weights=weights)
+
+    def is_as_good(result: Result) -> bool:
+        gap, error = mean_and_error(result.loss - best.loss, weights)
+        return result is best or bool(gap <= max(error, _NEGLIGIBLE * abs(least)))
+
+    chosen = next(result for result in finalists if is_as_good(result))
+    return [chosen, *(result for result in by_loss if result is not chosen)]
 
 
 def leaderboard_rows(
@@ -92,12 +88,8 @@ def leaderboard_rows(
             "chosen": result.name == chosen,
             "status": result.error or result.status,
         }
-        rows.append(row)
-    last = {"stopped": 1, "failed": 2, "no time": 3}
-    order = {
-        r.name: (last.get(r.status, 0), row["loss"]) for r, row in zip(results, rows, strict=True)
-    }
-    return sorted(rows, key=lambda row: order[row["learner"]])
+        rows.append(((_LAST.get(result.status, 0), mean), row))
+    return [row for _, row in sorted(rows, key=lambda pair: pair[0])]
 
 
 def summarise(design: Design, results: Sequence[Result], chosen: Result) -> tuple[str, bool]:
@@ -119,38 +111,27 @@ def summarise(design: Design, results: Sequence[Result], chosen: Result) -> tupl
     is_beaten : bool
         Whether a plain model is better beyond doubt.
     """
-    kept, weights = ~np.isnan(chosen.loss), design.weights
-    plain = [r for r in results if r.status == "plain"]
+    weights, model = design.weights, chosen.name
     measure = "log loss" if design.kind == "classification" else "squared error (over the variance)"
-    own, _ = mean_and_error(chosen.loss[kept], weights[kept])
-    facts = f"on {kept.sum()} held-out tasks {chosen.name} has a {measure} of {own:.3g}"
-    if not plain:
-        return f"{facts[0].upper()}{facts[1:]}.", False
-    best = min(plain, key=lambda r: np.average(r.loss[kept], weights=weights[kept]))
-    other, _ = mean_and_error(best.loss[kept], weights[kept])
-    gain, error = mean_and_error(best.loss[kept] - chosen.loss[kept], weights[kept])
-    verdict = _verdict(gain, error)
+    own, _ = mean_and_error(chosen.loss, weights)
+    plain = [r for r in results if r.status == "plain"]
+    best = min(plain, key=lambda r: np.average(r.loss, weights=weights))
+    other, _ = mean_and_error(best.loss, weights)
+    gain, error = mean_and_error(best.loss - chosen.loss, weights)
+    name = best.name.removesuffix(" (plain)")
+    pays = "pays" if gain > _HALF_WIDTH * error else "may pay" if gain > error else "does not pay"
     text = (
-        f"{verdict}: {facts}, the best plain model, {best.name.removesuffix(' (plain)')}, has "
-        f"{other:.3g} (difference {gain:.2g} ± {_HALF_WIDTH * error:.2g})."
+        f"Meta-learning {pays} here: on {len(weights)} held-out tasks {model} has a {measure} of "
+        f"{own:.3g}, the best plain model, {name}, has {other:.3g} (difference {gain:.2g} ± "
+        f"{_HALF_WIDTH * error:.2g})."
     )
     is_beaten = bool(gain < -_HALF_WIDTH * error)
-    if is_beaten:
-        text += f" The plain model ({best.name.removesuffix(' (plain)')}) is better."
-    elif gain <= error:
-        text += f" The plain model ({best.name.removesuffix(' (plain)')}) does as well."
-    if best.name == TREES and gain <= error:
-        kind = "GroupedClassifier" if design.kind == "classification" else "GroupedRegressor"
-        text += f" {kind} learns trees and groups together."
-    elif gain > error and chosen.name == "HierarchicalLinear":
+    if gain <= error:
+        text += f" The plain model ({name}) {'is better' if is_beaten else 'does as well'}."
+        if best.name == TREES:
+            kind = "GroupedClassifier" if design.kind == "classification" else "GroupedRegressor"
+            text += f" {kind} learns trees and groups together."
+    elif model == "HierarchicalLinear":
         text += " A mixed-effects model is all that these tasks need: no network is better by more "
         text += "than one standard error."
     return text, is_beaten
-
-
-def _verdict(gain: float, error: float) -> str:
-    if gain > _HALF_WIDTH * error:
-        return "Meta-learning pays here"
-    if gain > error:
-        return "Meta-learning may pay here"
-    return "Meta-learning does not pay here"
