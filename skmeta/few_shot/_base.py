@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from functools import cached_property
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -106,6 +107,8 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         # The session has a network and tensors on a device; it is opened again when needed.
         state: dict[str, Any] = dict(super().__getstate__())
         state.pop("_opened", None)
+        if "prior_" in state and LEARNERS[self.prior_.learner].adapts_anew:
+            state.pop("adapted_", None)
         return state
 
     def __sklearn_tags__(self) -> Any:
@@ -195,12 +198,12 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
                 return predict(session, of_part, X, self._predict_own)[0]
 
             trees = fit_trees(support, n_classes, predict_from)
+        changed = _changed(adapted, state)
         # All of it is set at the end, so that an error leaves the estimator as it was.
         self.prior_ = prior
         if labels is not None:
             self.classes_ = labels
-        changed = {n: v for n, v in adapted.items() if v is not state.get(n)}
-        self.adapted_ = state_to_numpy(changed)
+        self.adapted_ = changed
         self._support, self._trees = support, trees
         self.boosting_share_ = 0.0 if trees is None else trees.share
         self._views = session.changes
@@ -213,6 +216,14 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         for name, value in values.items():
             setattr(self, name, value)
         self._task_attributes = tuple(values)
+
+    @cached_property
+    def adapted_(self) -> dict[str, np.ndarray]:
+        """What the adaptation changed or added; computed again if a pickle did not hold it."""
+        if not hasattr(self, "prior_"):
+            raise AttributeError(f"This {type(self).__name__} is not fitted, so it has no adapted_.")
+        session, state = self._start()
+        return _changed(adapt(session, state, self._support), state)
 
     # -------------------------------------------------------------------------- predict
 
@@ -233,13 +244,15 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         """Return the session of the last fit, or a new one after a change or unpickling."""
         opened = getattr(self, "_opened", None)
         if opened is None or opened[0] != self._opening():
-            rows = head_rows(self.prior_, getattr(self, "classes_", None))
-            session, state = start_session(
-                self.prior_, rows, self._support, self._fitted_settings()
-            )
+            session, state = self._start()
             adapted = state | _on_device(self.adapted_, session)
             opened = self._opened = self._opening(), session, prepare(session, adapted)
         return opened[1], opened[2]
+
+    def _start(self) -> tuple[Session, State]:
+        """Return a new session, and the state of the prior."""
+        rows = head_rows(self.prior_, getattr(self, "classes_", None))
+        return start_session(self.prior_, rows, self._support, self._fitted_settings())
 
     def _opening(self) -> tuple[Any, ...]:
         """Return what a session depends on."""
@@ -255,6 +268,10 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         settings = self._settings()
         views = {"test_time_augment": self._views}
         return settings._replace(overrides=settings.overrides | views)
+
+
+def _changed(adapted: State, state: State) -> dict[str, np.ndarray]:
+    return state_to_numpy({n: v for n, v in adapted.items() if v is not state.get(n)})
 
 
 def _on_device(adapted: dict[str, np.ndarray], session: Session) -> State:

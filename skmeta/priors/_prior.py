@@ -15,6 +15,7 @@ from skmeta._validation import count
 from skmeta.exceptions import PriorError
 from skmeta.priors._features import check_features
 from skmeta.priors._file import FIELDS, compute_digest, read_prior, write_prior
+from skmeta.priors._packaged import dereference, reference
 from skmeta.priors._values import freeze, freeze_labels, freeze_tensor, freeze_tuple, thaw
 
 # All fields but the tensors and the module.
@@ -119,6 +120,7 @@ class MetaPrior(Immutable):
     provenance: Mapping[str, Any]
     module: Any
     _user_module: bool
+    _packaged_as: str | None = None  # the name of its file in the package
     _advice = "Make a changed prior with prior.replace(...)."
 
     def __init__(
@@ -175,9 +177,16 @@ class MetaPrior(Immutable):
 
     # -- immutable and shared ------------------------------------------------------------------
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        tensors = dict(self.tensors)
-        return _rebuild, (type(self), tensors, self._metadata(), self.module)
+    def __getstate__(self) -> dict[str, Any]:
+        if self._packaged_as is not None:
+            return reference(self)
+        fields = self._metadata()
+        return {"tensors": dict(self.tensors), "fields": fields, "module": self.module}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        is_reference = "tensors" not in state
+        prior = dereference(type(self), state) if is_reference else _rebuild(**state)
+        vars(self).update(vars(prior))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MetaPrior):
@@ -363,7 +372,7 @@ class MetaPrior(Immutable):
                 f"{fields['backbone']!r} of skmeta. Load it without module."
             )
         try:
-            return _rebuild(cls, tensors, fields, module)
+            return _rebuild(tensors, fields, module, cls)
         except (TypeError, ValueError, OverflowError) as error:
             raise PriorError(
                 f"{str(path)!r} holds a field that is not allowed: {error} "
@@ -377,7 +386,10 @@ class MetaPrior(Immutable):
 
 
 def _rebuild(
-    cls: type[Prior], tensors: Mapping[str, np.ndarray], fields: Mapping[str, Any], module: Any
+    tensors: Mapping[str, np.ndarray],
+    fields: Mapping[str, Any],
+    module: Any,
+    cls: type[Prior] = MetaPrior,  # type: ignore[assignment]
 ) -> Prior:
     arguments = dict(fields)
     user_module = arguments.pop("user_module")

@@ -1,15 +1,10 @@
 """Priors that ship with the package, for small tables."""
 
-from functools import cache
-from pathlib import Path
-
 from skmeta.exceptions import PriorError
+from skmeta.priors._packaged import load_packaged, packaged_names
 from skmeta.priors._prior import MetaPrior
 
-_FOLDER = Path(__file__).parent / "data"
 
-
-@cache
 def load_table_prior(kind: str) -> MetaPrior:
     """Load the prior that ships for small tables, once per process.
 
@@ -39,11 +34,11 @@ def load_table_prior(kind: str) -> MetaPrior:
     >>> load_table_prior("classification").learner
     'InContextLearner'
     """
-    path = _FOLDER / f"tables-{kind}.skmeta"
-    if not path.exists():
-        known = sorted(p.stem.removeprefix("tables-") for p in _FOLDER.glob("tables-*.skmeta"))
+    name, names = f"tables-{kind}", packaged_names()
+    if name not in names:
+        known = ", ".join(each.removeprefix("tables-") for each in names)
         raise PriorError(
-            f"No prior ships for {kind} tables, but for: {', '.join(known) or 'none'}. "
+            f"No prior ships for {kind} tables, but for: {known or 'none'}. "
             "Meta-train one with InContextLearner, or leave prior out."
         )
-    return MetaPrior.load(path)
+    return load_packaged(MetaPrior, name)

@@ -117,6 +117,9 @@ class Algorithm(GroupMethods, FitSettings, ABC):
     limits: ClassVar[TaskLimits] = TaskLimits()
     # Whether init_state itself takes the weights of the parameter ``prior``.
     loads_prior: ClassVar[bool] = False
+    # Whether ``adapt`` does not use what it returned before, so that a pickle of a fitted estimator
+    # needs the support set alone.
+    adapts_anew: ClassVar[bool] = False
     # Whether the meta-gradient depends on nothing but the state and the task. It is not inherited.
     can_be_recorded: ClassVar[bool] = False
 

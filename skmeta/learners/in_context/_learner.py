@@ -172,6 +172,8 @@ class InContextLearner(OuterLoopLearner):
     limits: ClassVar[TaskLimits] = TableLimits()
     # Its network has no features of its own, and its scale is that of each table.
     loads_prior: ClassVar[bool] = True
+    # The support set holds all rows, so an earlier adaptation adds nothing.
+    adapts_anew: ClassVar[bool] = True
     precisions: ClassVar[tuple[str, ...]] = tuple(PRECISIONS)
 
     # ------------------------------------------------------------------------------- network
@@ -267,7 +269,6 @@ class InContextLearner(OuterLoopLearner):
         support: Rows,
         start: State | None = None,
     ) -> State:
-        # The support set holds all rows, so an earlier adaptation adds nothing.
         adapted = self._adapt(context, state, support, self.n_estimators)
         if not needs_power(context, adapted):
             return adapted
