@@ -8,13 +8,16 @@ Supported are scikit-learn 1.6 and newer.
 from collections.abc import Mapping
 from importlib import import_module
 from inspect import signature
+from itertools import chain
 from typing import Any, NamedTuple
 
+import numpy as np
 import sklearn
 
 try:
     from sklearn.base import _clone_parametrized as clone_parametrized
     from sklearn.base import _fit_context as fit_context
+    from sklearn.metrics import get_scorer, get_scorer_names
     from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
     from sklearn.model_selection._search import BaseSearchCV
     from sklearn.model_selection._validation import _fit_and_score
@@ -83,6 +86,49 @@ def cut_rounds(model: Any, n_rounds: int) -> None:
 
 
 # -- searches --------------------------------------------------------------------------------
+
+
+def find_wrong_tree(model: Any) -> str | None:
+    """Return what is wrong with the nodes of fitted trees, which scikit-learn does not check.
+
+    A prediction walks from node to node. Numbers that lead out of an array, or back, may come from
+    a file only.
+
+    Parameters
+    ----------
+    model : object
+        Trees of scikit-learn, or any other object.
+
+    Returns
+    -------
+    str or None
+        None if nothing is, or it has no trees.
+    """
+    for predictor in chain.from_iterable(getattr(model, "_predictors", ())):
+        nodes = predictor.nodes
+        leaf, categorical = nodes["is_leaf"] != 0, nodes["is_categorical"] != 0
+        ways = nodes["left"], nodes["right"]
+        sets = nodes["bitset_idx"][categorical & ~leaf]
+        n_sets = min(len(predictor.raw_left_cat_bitsets), len(predictor.binned_left_cat_bitsets))
+        if (
+            not _leads_down(ways, nodes["feature_idx"], leaf, model.n_features_in_)
+            or (sets >= n_sets).any()
+        ):
+            return f"a tree of its {type(model).__name__} leads nowhere"
+    if type(model).__name__ == "Tree" and type(model).__module__.startswith("sklearn."):
+        ways = model.children_left, model.children_right
+        if not _leads_down(ways, model.feature, ways[0] == -1, model.n_features):
+            return "a decision tree leads nowhere"
+    return None
+
+
+def _leads_down(
+    ways: tuple[np.ndarray, np.ndarray], feature: np.ndarray, is_leaf: np.ndarray, n_features: int
+) -> bool:
+    n, at = len(is_leaf), np.flatnonzero(~is_leaf)
+    left, right, feature = (np.asarray(v[at], dtype=np.int64) for v in (*ways, feature))
+    is_below = (left > at) & (left < n) & (right > at) & (right < n)
+    return bool(n and is_below.all() and ((feature >= 0) & (feature < n_features)).all())
 
 
 def search_constraints() -> dict[str, Any]:
@@ -183,3 +229,8 @@ def scorers_by_name(scorers: Any) -> dict[str, Any] | None:
 def is_passthrough_scorer(scorer: Any) -> bool:
     """Whether a scorer calls the estimator's own ``score``."""
     return isinstance(scorer, _PassthroughScorer)
+
+
+def metric_functions() -> set[Any]:
+    """Return the functions of the metrics that scikit-learn has a scorer for."""
+    return {get_scorer(name)._score_func for name in get_scorer_names()}

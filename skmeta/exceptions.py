@@ -41,6 +41,10 @@ class PriorError(SkmetaError, ValueError):
     """A prior cannot be read, or does not fit the data, the learner or the estimator."""
 
 
+class ModelFileError(SkmetaError, ValueError):
+    """A file of a fitted estimator is damaged or foreign, or holds types that are not trusted."""
+
+
 class CheckpointError(SkmetaError, ValueError):
     """A checkpoint is damaged, belongs to another run, or cannot be read or written."""
 

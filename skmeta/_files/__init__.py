@@ -1,6 +1,7 @@
 """Files of every kind: written whole or not at all, and checked before anything is used."""
 
 from skmeta._files._atomic import atomic_writer as atomic_writer
+from skmeta._files._json import dump_json as dump_json
 from skmeta._files._json import parse_json as parse_json
 from skmeta._files._tensor_file import FileFormat as FileFormat
 from skmeta._files._tensor_file import parse_tensor_file as parse_tensor_file

@@ -221,7 +221,9 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
     def adapted_(self) -> dict[str, np.ndarray]:
         """What the adaptation changed or added; computed again if a pickle did not hold it."""
         if not hasattr(self, "prior_"):
-            raise AttributeError(f"This {type(self).__name__} is not fitted, so it has no adapted_.")
+            raise AttributeError(
+                f"This {type(self).__name__} is not fitted, so it has no adapted_."
+            )
         session, state = self._start()
         return _changed(adapt(session, state, self._support), state)
 

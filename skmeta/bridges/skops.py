@@ -1,0 +1,233 @@
+"""Fitted estimators in files without pickle: skops, and the types that it may build.
+
+A file is a zip archive of ``estimator.skops``, which skops writes, and ``skmeta.json``, which says
+with which versions. Reading one builds objects of trusted types only. Of trees, whose numbers are
+positions in memory, these numbers are checked, too.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_LZMA, BadZipFile, ZipFile
+
+import sklearn
+
+from skmeta._files import atomic_writer, dump_json, parse_json, skmeta_version
+from skmeta._optional import import_optional
+from skmeta._sklearn_compat import find_wrong_tree, metric_functions
+from skmeta.exceptions import ModelFileError, SkmetaError
+
+skops_io = import_optional("skops.io", "skops")
+
+__all__ = ["TRUSTED_TYPES", "dump", "load"]
+
+
+def _name_of(kind: Any) -> str:
+    return f"{kind.__module__}.{kind.__name__}"
+
+
+_FORMAT = 1
+_ESTIMATOR, _RECORD = "estimator.skops", "skmeta.json"
+# Unpacked bytes: of a record, and of an estimator per byte of the file and in addition.
+_LONGEST_RECORD, _MOST_PER_BYTE, _MOST_BYTES = 2**12, 500, 2**26
+
+_SKMETA = """
+_columns.FrameEncoder
+few_shot._boosting.BoostedTrees few_shot._categories.CategoryCodes
+few_shot._classifier.MetaFewShotClassifier few_shot._regressor.MetaFewShotRegressor
+few_shot._support.SupportSet
+grouped._base._silent grouped._canonical.Standardiser grouped._cases.Table
+grouped._classifier.GroupedClassifier grouped._columns.FeatureColumns grouped._ensemble.Ensemble
+grouped._group_learner.GroupLearner grouped._mixture.Level grouped._model.GroupedModel
+grouped._model.Settings grouped._population.Population grouped._population._Mean
+grouped._regressor.GroupedRegressor
+learners._anil.ANIL learners._fine_tuning.FineTuning learners._maml.MAML
+learners._meta_sgd.MetaSGD learners._protonet.ProtoNet learners._reptile.Reptile
+learners.architecture._metanas.MetaNAS learners.auto._learner.AutoLearner
+learners.hierarchical._alpaca.ALPaCA learners.hierarchical._learner.HierarchicalLinear
+learners.in_context._learner.InContextLearner
+learners.learned_optimizers._learned_optimizer.LearnedOptimizer
+learners.learned_optimizers._lstm.LSTMMetaLearner
+policy._maml.PolicyMAML policy._meta_sgd.PolicyMetaSGD policy._policy.MetaPolicy
+priors._prior.MetaPrior
+search._search_cv.MetaLearnedSearchCV search.prior._past_task.PastTask
+search.prior._prior.SearchPrior search.space._encoding.Encoding search.space._encoding._Parameter
+"""
+# Nothing of scipy.stats: a distribution runs code that is in its attributes when it is loaded.
+_OTHERS = """
+functools.partial sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor
+sklearn.metrics._scorer._MultimetricScorer sklearn.metrics._scorer._PassthroughScorer
+sklearn.metrics._scorer._Scorer sklearn.tree._tree.Tree sklearn.utils.validation.check_array
+"""
+
+TRUSTED_TYPES: tuple[str, ...] = (
+    *(f"skmeta.{name}" for name in _SKMETA.split()),
+    *_OTHERS.split(),
+    *sorted(map(_name_of, metric_functions())),
+)
+"""Types and functions that a file may name, besides those that skops trusts itself. None of them
+runs code of the file. MLflow takes the list, too, as ``skops_trusted_types``."""
+
+
+def dump(estimator: Any, path: str | os.PathLike[str]) -> None:
+    """Save a fitted estimator without pickle.
+
+    A prior that comes with skmeta is not copied into the file, which has its name and digest.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A few-shot estimator, a grouped estimator, a search, a policy or a learner, or a pipeline
+        of scikit-learn with one.
+    path : str or path-like
+        Where to write; an existing file is replaced. The folder must exist.
+
+    Raises
+    ------
+    ImportError
+        If skops is not installed.
+    FileNotFoundError
+        If the folder does not exist.
+    TypeError
+        If the estimator holds something that skops cannot save, such as a network of your own.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_wine
+    >>> from skmeta import MetaFewShotClassifier
+    >>> from skmeta.bridges import skops
+    >>> X, y = load_wine(return_X_y=True)
+    >>> path = Path(tempfile.mkdtemp()) / "wines.skops"
+    >>> skops.dump(MetaFewShotClassifier().fit(X[::9], y[::9]), path)
+    >>> clf = skops.load(path)
+    >>> bool(clf.score(X, y) > 0.9)
+    True
+    """
+    try:
+        content = skops_io.dumps(estimator)
+    except Exception as error:
+        raise TypeError(
+            f"This {type(estimator).__name__} cannot be saved without pickle: {error}. A network "
+            "of your own cannot; save the prior, with estimator.prior_.save(path)."
+        ) from error
+    record = {
+        "format": _FORMAT,
+        "skmeta": skmeta_version(),
+        "scikit-learn": sklearn.__version__,
+        "python": platform.python_version(),
+    }
+    with atomic_writer(path) as file, ZipFile(file, "w", ZIP_LZMA) as archive:
+        archive.writestr(_RECORD, dump_json(record))
+        archive.writestr(_ESTIMATOR, content)
+
+
+def load(path: str | os.PathLike[str], *, trusted: Sequence[str | type] = ()) -> Any:
+    """Load an estimator that :func:`dump` saved. The file may come from a stranger.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    trusted : sequence of str or type, default=()
+        More types that may be built, such as that of an estimator of your own within a search.
+        Trust what you know only.
+
+    Returns
+    -------
+    estimator : estimator
+        It predicts what the saved one did.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If the file is damaged, of a newer format, or needs types that are not trusted.
+    PriorError
+        If this version of skmeta does not have the prior that the estimator was fitted from.
+
+    Warns
+    -----
+    InconsistentVersionWarning
+        Scikit-learn's, for estimators of another version of scikit-learn within.
+    """
+    place = repr(os.fspath(path))
+    content, record = _read(Path(path), place)
+    wrote = ", ".join(f"{name} {version}" for name, version in sorted(record.items()))
+    try:
+        unknown = set(skops_io.get_untrusted_types(data=content))
+    except Exception as error:
+        raise ModelFileError(f"{place} is damaged: {error}. Copy or save it again.") from error
+    names = [t if isinstance(t, str) else _name_of(t) for t in trusted]
+    unknown -= {*TRUSTED_TYPES, *names}
+    if unknown:
+        raise ModelFileError(
+            f"{place} needs types that are not trusted: {', '.join(sorted(unknown))}. If you know "
+            "where the file comes from and what they do, pass them as trusted=[...]."
+        )
+    try:
+        estimator = skops_io.loads(content, trusted=[*TRUSTED_TYPES, *names])
+        wrong = next(filter(None, map(find_wrong_tree, _parts(estimator))), None)
+    except SkmetaError:
+        raise
+    except Exception as error:
+        raise ModelFileError(
+            f"{place} does not hold what these versions can build ({error}). It was written by "
+            f"{wrote}; here are scikit-learn {sklearn.__version__} and skmeta {skmeta_version()}. "
+            "Install those versions, or fit again."
+        ) from error
+    if wrong is not None:
+        raise ModelFileError(f"{place} was altered: {wrong}. Do not use it.")
+    return estimator
+
+
+def _read(path: Path, place: str) -> tuple[bytes, dict[str, Any]]:
+    """Return the skops file in a file, and the versions that wrote it."""
+    size = path.stat().st_size
+    try:
+        with ZipFile(path) as archive:
+            limits = {_RECORD: _LONGEST_RECORD, _ESTIMATOR: _MOST_PER_BYTE * size + _MOST_BYTES}
+            for name, limit in limits.items():
+                if archive.getinfo(name).file_size > limit:
+                    raise ModelFileError(f"{place} unpacks to too many bytes. Do not use it.")
+            record, content = parse_json(archive.read(_RECORD)), archive.read(_ESTIMATOR)
+    except (BadZipFile, KeyError, ValueError, EOFError, NotImplementedError, OSError) as error:
+        if isinstance(error, SkmetaError):
+            raise
+        raise ModelFileError(
+            f"{place} is no file of skmeta.bridges.skops.dump, or is damaged: {error}."
+        ) from error
+    version = record.pop("format", None) if isinstance(record, dict) else None
+    if type(version) is not int:
+        raise ModelFileError(f"{place} was altered: its format is missing. Save it again.")
+    if version > _FORMAT:
+        raise ModelFileError(
+            f"{place} has format {version}, and this version ({skmeta_version()}) reads up to "
+            f"format {_FORMAT}. Upgrade skmeta to load it."
+        )
+    return content, record
+
+
+def _parts(root: Any) -> Iterator[Any]:
+    """Yield an object and all that it holds."""
+    seen, queue = set(), [root]
+    while queue:
+        part = queue.pop()
+        if id(part) in seen or isinstance(part, str | bytes | int | float | type(None)):
+            continue
+        seen.add(id(part))
+        yield part
+        if isinstance(part, dict):
+            queue += part.values()
+        elif isinstance(part, list | tuple | set | frozenset):
+            queue += part
+        elif getattr(getattr(part, "dtype", None), "hasobject", False):
+            queue += list(part.flat)
+        else:
+            queue += getattr(part, "__dict__", {}).values()

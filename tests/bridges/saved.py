@@ -1,0 +1,130 @@
+"""Small fitted estimators of every public class, and what they say about new rows."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+from sklearn.svm import SVC
+
+from skmeta import (
+    GroupedClassifier,
+    GroupedRegressor,
+    MetaFewShotClassifier,
+    MetaFewShotRegressor,
+    MetaLearnedSearchCV,
+)
+from skmeta.exceptions import SkmetaWarning
+from skmeta.learners import (
+    ANIL,
+    MAML,
+    ALPaCA,
+    AutoLearner,
+    FineTuning,
+    HierarchicalLinear,
+    InContextLearner,
+    LearnedOptimizer,
+    LSTMMetaLearner,
+    MetaNAS,
+    MetaSGD,
+    ProtoNet,
+    Reptile,
+)
+from skmeta.policy import MetaPolicy, PointNavigation, PolicyMAML, PolicyMetaSGD
+
+QUICK = {"n_iterations": 2, "n_shot": 4, "n_query": 4, "validation": 0, "random_state": 0}
+POLICY = {"n_iterations": 1, "meta_batch_size": 2, "n_episodes": 2, "random_state": 0}
+N_GROUPS = 24
+
+
+def rows(n_rows=N_GROUPS * 10):
+    rng = np.random.default_rng(0)
+    group = np.arange(n_rows) % N_GROUPS
+    X = rng.normal(size=(n_rows, 2))
+    return X, X[:, 0] + rng.normal(size=N_GROUPS)[group], group
+
+
+def frame():
+    X, _, group = rows()
+    colour = np.array(["red", "blue", "green"])[np.arange(len(X)) % 3]
+    return pd.DataFrame({"shop": group, "a": X[:, 0], "b": X[:, 1], "colour": colour})
+
+
+def fit_few_shot(kind, learner=None, n_rows=240):
+    """Fit a few-shot estimator, from a prior that ships or from a learner's."""
+    X, y, _ = rows(n_rows)
+    y = y if kind is MetaFewShotRegressor else np.where(y > 0, "high", "low")
+    return kind(learner).fit(X, y)
+
+
+def fit_learner(learner):
+    X, y, group = rows()
+    return learner.fit(X, y, groups=group)
+
+
+def fit_policy():
+    family = PointNavigation()
+    (task,) = family.sample(1, np.random.default_rng(1))
+    prior = PolicyMAML(**POLICY).fit(family).prior_
+    return MetaPolicy(prior, random_state=0).fit(family.make(task), n_episodes=2)
+
+
+MAKE = {
+    "MetaFewShotClassifier": lambda: fit_few_shot(MetaFewShotClassifier),
+    "MetaFewShotRegressor": lambda: fit_few_shot(MetaFewShotRegressor),
+    "MetaFewShotRegressor of MAML": lambda: fit_few_shot(
+        MetaFewShotRegressor, fit_learner(MAML(**QUICK)), 20
+    ),
+    "MetaFewShotRegressor of a mixed model": lambda: fit_few_shot(
+        MetaFewShotRegressor, fit_learner(HierarchicalLinear()), 20
+    ),
+    "MetaFewShotClassifier of categories": lambda: MetaFewShotClassifier(
+        class_weight="balanced"
+    ).fit(frame().drop(columns="shop")[:40], rows()[1][:40] > 0),
+    "GroupedRegressor": lambda: GroupedRegressor("shop").fit(frame(), rows()[1]),
+    "GroupedClassifier": lambda: GroupedClassifier("shop").fit(frame(), rows()[1] > 0),
+    "MetaLearnedSearchCV": lambda: MetaLearnedSearchCV(
+        SVC(), n_iter=3, cv=2, random_state=0
+    ).fit(rows()[0], rows()[1] > 0),
+    "MetaLearnedSearchCV of two metrics": lambda: MetaLearnedSearchCV(
+        SVC(), {"C": [0.1, 1.0, 10.0]}, n_iter=2, cv=2, random_state=0,
+        scoring=["accuracy", "roc_auc"], refit="roc_auc",
+    ).fit(rows()[0], rows()[1] > 0),
+    "AutoLearner": lambda: fit_learner(
+        AutoLearner(candidates=[HierarchicalLinear()], random_state=0)
+    ),
+    "ProtoNet": lambda: ProtoNet(n_way=5, **QUICK).fit(rows()[0], rows()[2]),
+    "HierarchicalLinear": lambda: fit_learner(HierarchicalLinear()),
+    "InContextLearner": lambda: fit_learner(
+        InContextLearner(n_iterations=1, prior="tabular", n_shot=4, n_query=4, random_state=0)
+    ),
+    "MetaPolicy": fit_policy,
+    "PolicyMAML": lambda: PolicyMAML(**POLICY).fit(PointNavigation()),
+    "PolicyMetaSGD": lambda: PolicyMetaSGD(**POLICY).fit(PointNavigation()),
+    **{
+        kind.__name__: lambda kind=kind: fit_learner(kind(**QUICK))
+        for kind in (
+            ALPaCA, ANIL, FineTuning, LearnedOptimizer, LSTMMetaLearner, MAML, MetaNAS, MetaSGD,
+            Reptile,
+        )
+    },
+}  # fmt: skip
+
+
+def make(name):
+    """Fit the estimator of a name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SkmetaWarning)
+        return MAKE[name]()
+
+
+def outputs(estimator):
+    """Return what a fitted estimator says: its predictions, or the tensors of its prior."""
+    if not hasattr(estimator, "predict"):
+        return dict(estimator.prior_.tensors)
+    X = rows()[0]
+    if "colour" in getattr(estimator, "feature_names_in_", ()):
+        X = frame()[list(estimator.feature_names_in_)]
+    if isinstance(estimator, MetaPolicy):
+        return {"action": estimator.predict(np.zeros(2)), **estimator.adapted_}
+    name = "predict_proba" if hasattr(estimator, "predict_proba") else "predict"
+    return {"labels": estimator.predict(X).astype(str), name: getattr(estimator, name)(X)}

@@ -1,0 +1,233 @@
+"""Fitted estimators in files without pickle."""
+
+import importlib
+import inspect
+import io
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import saved
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.datasets import load_diabetes
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.preprocessing import FunctionTransformer
+
+import skmeta
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.bridges import skops
+from skmeta.exceptions import ModelFileError, PriorError
+from skmeta.learners import MAML
+from skmeta.priors import load_table_prior
+
+skops_io = pytest.importorskip("skops.io")
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return {name: saved.make(name) for name in saved.MAKE}
+
+
+@pytest.fixture(scope="module")
+def folder(fitted, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved")
+    for name, estimator in fitted.items():
+        skops.dump(estimator, folder / f"{name}.skops")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def in_another_process(folder):
+    """What the estimators say that another process loads."""
+    code = (
+        "import sys, pathlib, numpy, saved; from skmeta.bridges import skops\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "for path in folder.glob('*.skops'):\n"
+        "    numpy.savez(path.with_suffix('.npz'), **saved.outputs(skops.load(path)))\n"
+    )
+    subprocess.run([sys.executable, "-c", code, folder], cwd=HERE, check=True)
+    return folder
+
+
+def test_every_public_estimator_is_here():
+    rooms = [importlib.import_module(f"skmeta.{room}") for room in skmeta._MODULES]
+    public = {getattr(room, name) for room in rooms for name in getattr(room, "__all__", ())}
+    names = {
+        kind.__name__
+        for kind in public
+        if inspect.isclass(kind)
+        and issubclass(kind, BaseEstimator)
+        and not inspect.isabstract(kind)
+        and hasattr(kind, "fit")
+    }
+    bases = {"GradientLearner", "InnerLoopLearner", "TaskSampling"}
+    assert names - bases == {name.partition(" ")[0] for name in saved.MAKE}
+
+
+@pytest.mark.parametrize("name", saved.MAKE)
+def test_another_process_predicts_the_same(name, fitted, in_another_process):
+    with np.load(in_another_process / f"{name}.npz") as found:
+        for key, value in saved.outputs(fitted[name]).items():
+            if value.dtype.kind == "U":
+                assert np.array_equal(found[key], value)
+            else:
+                np.testing.assert_allclose(found[key], value, rtol=1e-6, atol=1e-9)
+
+
+def test_what_is_trusted_is_needed_and_exists(folder):
+    needed = set()
+    for path in folder.glob("*.skops"):
+        with zipfile.ZipFile(path) as archive:
+            needed |= set(skops_io.get_untrusted_types(data=archive.read("estimator.skops")))
+    own = {name for name in skops.TRUSTED_TYPES if name.startswith("skmeta.")}
+    assert {name for name in needed if name.startswith("skmeta.")} == own
+    for name in skops.TRUSTED_TYPES:
+        module, _, attribute = name.rpartition(".")
+        # The name is where it is defined, so that nothing else is reached through it.
+        assert getattr(importlib.import_module(module), attribute).__module__ in (
+            module,
+            "builtins",
+        )
+
+
+@pytest.mark.parametrize("regression", [True, False])
+def test_a_file_of_a_few_hundred_rows_is_small(tmp_path, regression):
+    X, y = load_diabetes(return_X_y=True)
+    X, y = np.c_[X, X[:, 0]][:224], (y if regression else y > 120)[:224]
+    model = (MetaFewShotRegressor() if regression else MetaFewShotClassifier()).fit(X, y)
+    skops.dump(model, tmp_path / "model.skops")
+    assert (tmp_path / "model.skops").stat().st_size < 100_000
+    buffer = io.BytesIO()
+    joblib.dump(model, buffer, compress=3)
+    assert len(buffer.getvalue()) < 100_000
+    buffer.seek(0)
+    assert np.array_equal(joblib.load(buffer).predict(X), model.predict(X))
+
+
+def test_an_estimator_that_was_loaded_goes_on(tmp_path):
+    X, y, _ = saved.rows(60)
+    one = MetaFewShotRegressor().fit(X[:30], y[:30])
+    skops.dump(one, tmp_path / "model.skops")
+    two = skops.load(tmp_path / "model.skops")
+    assert two.adapted_.keys() == one.adapted_.keys()
+    one, two = (each.partial_fit(X[30:], y[30:]).predict(X) for each in (one, two))
+    np.testing.assert_allclose(two, one, rtol=1e-9)
+
+
+def test_an_estimator_without_a_fit_can_be_saved(tmp_path):
+    skops.dump(MetaFewShotClassifier(load_table_prior("classification")), tmp_path / "m.skops")
+    loaded = skops.load(tmp_path / "m.skops")
+    assert loaded.prior == load_table_prior("classification")
+    assert not hasattr(loaded, "adapted_")
+
+
+def rewrite(path, target, change):
+    """Write a file again with its two parts, or their bytes, changed."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    change(parts)
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+
+
+def with_text(old, new):
+    """Replace text in the tree of skops."""
+
+    def change(parts):
+        content, found = io.BytesIO(), parts["estimator.skops"]
+        with zipfile.ZipFile(io.BytesIO(found)) as old_zip, zipfile.ZipFile(content, "w") as zip_:
+            for name in old_zip.namelist():
+                text = old_zip.read(name)
+                zip_.writestr(name, text.replace(old, new) if name == "schema.json" else text)
+        parts["estimator.skops"] = content.getvalue()
+
+    return change
+
+
+CHANGES = {
+    "no file of": lambda parts: parts.pop("skmeta.json"),
+    "was altered: its format": lambda parts: parts.update({"skmeta.json": b"{}"}),
+    "Upgrade skmeta": lambda parts: parts.update({"skmeta.json": b'{"format": 99}'}),
+    "unpacks to too many": lambda parts: parts.update({"skmeta.json": b"1" * 10_000}),
+    "is damaged": lambda parts: parts.update({"estimator.skops": b"PK"}),
+}
+
+
+@pytest.mark.parametrize("message", CHANGES)
+def test_a_changed_file_is_refused(folder, tmp_path, message):
+    rewrite(folder / "MAML.skops", tmp_path / "changed.skops", CHANGES[message])
+    with pytest.raises(ModelFileError, match=message):
+        skops.load(tmp_path / "changed.skops")
+
+
+def test_a_file_that_is_no_archive_is_refused(tmp_path):
+    (tmp_path / "model.skops").write_bytes(b"no archive")
+    with pytest.raises(ModelFileError, match="is no file of"):
+        skops.load(tmp_path / "model.skops")
+    with pytest.raises(FileNotFoundError, match=r"none\.skops"):
+        skops.load(tmp_path / "none.skops")
+
+
+def test_functions_of_a_file_are_not_called_unless_trusted(tmp_path):
+    skops.dump(FunctionTransformer(inspect.cleandoc), tmp_path / "model.skops")
+    with pytest.raises(ModelFileError, match=r"not trusted: inspect\.cleandoc"):
+        skops.load(tmp_path / "model.skops")
+    loaded = skops.load(tmp_path / "model.skops", trusted=[inspect.cleandoc])
+    assert loaded.func is inspect.cleandoc
+
+
+def test_a_class_that_is_gone_is_named(folder, tmp_path, monkeypatch):
+    monkeypatch.delattr("skmeta.learners._maml.MAML")
+    with pytest.raises(ModelFileError, match=r"written by python .*, skmeta .*Install those"):
+        skops.load(folder / "MAML.skops")
+
+
+def test_another_prior_of_the_same_name_is_an_error(folder, tmp_path):
+    digest = load_table_prior("regression").digest.encode()
+    change = with_text(digest, b"0" * 64)
+    rewrite(folder / "MetaFewShotRegressor.skops", tmp_path / "changed.skops", change)
+    with pytest.raises(PriorError, match="another prior of this name"):
+        skops.load(tmp_path / "changed.skops")
+    change = with_text(b"tables-regression", b"tables-of-old")
+    rewrite(folder / "MetaFewShotRegressor.skops", tmp_path / "changed.skops", change)
+    with pytest.raises(PriorError, match="no prior of this name"):
+        skops.load(tmp_path / "changed.skops")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("left", 10**6), ("right", 0), ("feature_idx", 99), ("feature_idx", -1)]
+)
+def test_trees_that_lead_nowhere_are_refused(tmp_path, field, value):
+    model = saved.make("MetaFewShotRegressor")
+    # Not a prediction: it would read memory that is not its own.
+    model._trees.model._predictors[3][0].nodes[field][0] = value
+    skops.dump(model, tmp_path / "model.skops")
+    with pytest.raises(ModelFileError, match=r"a tree of its HistGradient.* leads nowhere"):
+        skops.load(tmp_path / "model.skops")
+
+
+@pytest.mark.parametrize("position", [0, -5, 10**6])
+def test_a_forest_that_leads_nowhere_is_refused(tmp_path, position):
+    X, y, _ = saved.rows(40)
+    model = RandomForestClassifier(2, random_state=0).fit(X, y > 0)
+    skops.dump(model, tmp_path / "model.skops")
+    assert np.array_equal(skops.load(tmp_path / "model.skops").predict(X), model.predict(X))
+    model.estimators_[1].tree_.children_left[0] = position
+    skops.dump(model, tmp_path / "model.skops")
+    with pytest.raises(ModelFileError, match="a decision tree leads nowhere"):
+        skops.load(tmp_path / "model.skops")
+
+
+def test_a_network_of_the_user_is_refused_with_advice(tmp_path):
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(2, 3))
+    learner = saved.fit_learner(MAML(backbone=network, **saved.QUICK))
+    with pytest.raises(TypeError, match=r"save the prior, with estimator\.prior_\.save"):
+        skops.dump(learner, tmp_path / "model.skops")
+    assert not (tmp_path / "model.skops").exists()
