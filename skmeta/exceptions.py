@@ -9,12 +9,14 @@ __all__ = [
     "BaselineWarning",
     "CheckpointError",
     "CheckpointWarning",
+    "DeviceWarning",
     "DivergenceWarning",
     "EpisodeError",
     "HistoryError",
     "HistoryFormatError",
     "HistoryWarning",
     "InvalidEnvironmentError",
+    "ModelFileError",
     "OverlapWarning",
     "PriorError",
     "SearchSpaceError",
@@ -75,6 +77,10 @@ class OverlapWarning(SkmetaWarning):
 
 class DivergenceWarning(SkmetaWarning):
     """A meta-training diverged; the best state or the next learner is kept."""
+
+
+class DeviceWarning(SkmetaWarning):
+    """A saved estimator names a device that is not there."""
 
 
 class BaselineWarning(SkmetaWarning):

@@ -12,6 +12,7 @@ from skmeta.backend._adapter import to_numpy as to_numpy
 from skmeta.backend._augmentation import Augmentation as Augmentation
 from skmeta.backend._device import NETWORK_PRECISIONS as NETWORK_PRECISIONS
 from skmeta.backend._device import PRECISIONS as PRECISIONS
+from skmeta.backend._device import here_or_cpu as here_or_cpu
 from skmeta.backend._device import resolve_device as resolve_device
 from skmeta.backend._execution import MODES as MODES
 from skmeta.backend._execution import Execution as Execution

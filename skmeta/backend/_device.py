@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 
 from skmeta._torch_compat import has_bfloat16_instructions
+from skmeta._warnings import warn_caller
+from skmeta.exceptions import DeviceWarning
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 # Of networks: with bfloat16 only the products of a network are computed in it.
@@ -41,6 +43,36 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
             "Use device='auto' or device='cpu'."
         ) from error
     return resolved
+
+
+def here_or_cpu(device: str | torch.device) -> str | torch.device:
+    """Return the device of an estimator that was unpickled, or ``"cpu"`` if it is not there.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        The parameter of the estimator.
+
+    Returns
+    -------
+    str or torch.device
+        The same, or ``"cpu"``.
+
+    Warns
+    -----
+    DeviceWarning
+        If the device is not there.
+    """
+    try:
+        resolve_device(device)
+    except ValueError:
+        warn_caller(
+            f"The estimator was saved with device={str(device)!r}, which is not available here. "
+            "Now device='cpu': it predicts on the CPU.",
+            DeviceWarning,
+        )
+        return "cpu"
+    return device
 
 
 def check_bfloat16(device: torch.device) -> None:

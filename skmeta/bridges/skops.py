@@ -62,6 +62,7 @@ _OTHERS = """
 functools.partial sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor
 sklearn.metrics._scorer._MultimetricScorer sklearn.metrics._scorer._PassthroughScorer
 sklearn.metrics._scorer._Scorer sklearn.tree._tree.Tree sklearn.utils.validation.check_array
+torch.device
 """
 
 TRUSTED_TYPES: tuple[str, ...] = (

@@ -25,6 +25,7 @@ from skmeta._validation import check_rows, suggest_parameters
 from skmeta.backend import (
     PRECISIONS,
     State,
+    here_or_cpu,
     state_to_numpy,
     state_to_torch,
 )
@@ -110,6 +111,10 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         if "prior_" in state and LEARNERS[self.prior_.learner].adapts_anew:
             state.pop("adapted_", None)
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.device = here_or_cpu(self.device)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -16,7 +16,7 @@ from skmeta._doc_link import DocLink
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context
 from skmeta._validation import check_count
-from skmeta.backend import PRECISIONS, State, state_to_numpy, state_to_torch, to_numpy
+from skmeta.backend import PRECISIONS, State, here_or_cpu, state_to_numpy, state_to_torch, to_numpy
 from skmeta.exceptions import InvalidEnvironmentError
 from skmeta.policy._core import (
     Episodes,
@@ -110,6 +110,10 @@ class MetaPolicy(DocLink, BaseEstimator):
         self.device = device
         self.precision = precision
         self.random_state = random_state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.device = here_or_cpu(self.device)
 
     # ------------------------------------------------------------------------------------- fit
 

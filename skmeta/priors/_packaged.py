@@ -1,6 +1,7 @@
 """Files of the priors in the package, and what stands for such a prior in a pickle.
 
-A pickle has a copy of every other prior. Of these it has the name and the digest.
+A pickle has a copy of every other prior. Of these it has the name and the digest. ``cls`` is
+:class:`MetaPrior`, whose module imports this one.
 """
 
 from __future__ import annotations
@@ -8,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from skmeta._files import skmeta_version
 from skmeta.exceptions import PriorError
-
-if TYPE_CHECKING:
-    from skmeta.priors._prior import MetaPrior
 
 _FOLDER = Path(__file__).parent / "data"
 
@@ -25,20 +23,20 @@ def packaged_names() -> list[str]:
 
 
 @cache
-def load_packaged(cls: type[MetaPrior], name: str) -> MetaPrior:
+def load_packaged(cls: Any, name: str) -> Any:
     """Load a prior from the package, once per process; `name` is one of :func:`packaged_names`."""
     prior = cls.load(_FOLDER / f"{name}.skmeta")
     vars(prior)["_packaged_as"] = name
     return prior
 
 
-def reference(prior: MetaPrior) -> dict[str, Any]:
+def reference(prior: Any) -> dict[str, Any]:
     """Return what stands for a prior of the package."""
     version = skmeta_version()
     return {"name": prior._packaged_as, "digest": prior.digest, "skmeta_version": version}
 
 
-def dereference(cls: type[MetaPrior], state: Mapping[str, Any]) -> MetaPrior:
+def dereference(cls: Any, state: Mapping[str, Any]) -> Any:
     """Return the prior that a :func:`reference` stands for.
 
     Raises

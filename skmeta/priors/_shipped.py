@@ -41,4 +41,5 @@ def load_table_prior(kind: str) -> MetaPrior:
             f"No prior ships for {kind} tables, but for: {known or 'none'}. "
             "Meta-train one with InContextLearner, or leave prior out."
         )
-    return load_packaged(MetaPrior, name)
+    prior: MetaPrior = load_packaged(MetaPrior, name)
+    return prior

@@ -21,7 +21,7 @@ from sklearn.preprocessing import FunctionTransformer
 import skmeta
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.bridges import skops
-from skmeta.exceptions import ModelFileError, PriorError
+from skmeta.exceptions import DeviceWarning, ModelFileError, PriorError
 from skmeta.learners import MAML
 from skmeta.priors import load_table_prior
 
@@ -125,6 +125,20 @@ def test_an_estimator_without_a_fit_can_be_saved(tmp_path):
     loaded = skops.load(tmp_path / "m.skops")
     assert loaded.prior == load_table_prior("classification")
     assert not hasattr(loaded, "adapted_")
+
+
+@pytest.mark.parametrize("device", ["cuda:7", torch.device("cuda", 7)])
+@pytest.mark.parametrize("name", ["MetaFewShotRegressor of MAML", "MetaPolicy"])
+def test_an_estimator_of_a_gpu_predicts_where_there_is_none(tmp_path, name, device):
+    model = saved.make(name)
+    expected = saved.outputs(model)
+    model.device = device
+    skops.dump(model, tmp_path / "model.skops")
+    with pytest.warns(DeviceWarning, match="device='cuda:7', which is not available here"):
+        loaded = skops.load(tmp_path / "model.skops")
+    assert loaded.device == "cpu"
+    for key, value in saved.outputs(loaded).items():
+        assert np.array_equal(expected[key], value)
 
 
 def rewrite(path, target, change):
