@@ -209,9 +209,7 @@ def test_no_folder_has_too_many_modules():
     for path in FILES:
         if path.name != "__init__.py":
             folders.setdefault(dotted(path.parent / "__init__.py"), []).append(path.stem)
-    # One more until `_columns` is a package.
-    most = {"skmeta": MOST_MODULES + (PACKAGE / "_columns.py").exists()}
-    crowded = {n: len(s) for n, s in folders.items() if len(s) > most.get(n, MOST_MODULES)}
+    crowded = {n: len(s) for n, s in folders.items() if len(s) > MOST_MODULES}
     assert crowded == {}
 
 

@@ -8,7 +8,8 @@ import pytest
 from sklearn.preprocessing import OneHotEncoder
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
-from skmeta._columns import FrameEncoder
+from skmeta._columns import CategoryCodes, FrameEncoder
+from skmeta.exceptions import UnusedDataWarning
 from skmeta.learners import MAML, HierarchicalLinear, InContextLearner
 
 
@@ -57,6 +58,58 @@ def test_polars_gives_the_same():
     other = FrameEncoder.learn(of_polars, allow_nan=False)
     assert other.columns == encoder.columns
     np.testing.assert_array_equal(other.encode(of_polars), encoder.encode(frame))
+
+
+def test_categories_with_an_order_are_numbered(tmp_path):
+    sizes = ["small", "medium", "large"]
+    column = pd.Categorical(["large", "small", None, "medium"], sizes, ordered=True)
+    frame = pd.DataFrame({"size": column})
+    encoder = FrameEncoder.learn(frame, allow_nan=True)
+    np.testing.assert_array_equal(encoder.encode(frame)[:, 0], [2, 0, np.nan, 1])
+    assert encoder.names_out() == ["size"]
+    unordered = pd.DataFrame({"size": column.as_unordered()}).iloc[np.tile(range(4), 10)]
+    names = FrameEncoder.learn(unordered, allow_nan=True).names_out()
+    assert names == ["size=large", "size=medium", "size=small"]
+
+
+def test_numbers_in_labels_are_sorted_by_size():
+    frame = pd.DataFrame({"week": ["week 9", "week 10", "week 1.5", "week"]})
+    codes = CategoryCodes(frame)
+    assert codes.encode(frame)["week"].tolist() == [2, 3, 1, 0]
+    assert codes.nominal == (0,)
+    ordered = pd.DataFrame({"week": pd.Categorical(["b", "a"], ["b", "a"], ordered=True)})
+    assert CategoryCodes(ordered).nominal == ()
+
+
+WEIGHTS = [f"{k / 4}" for k in range(40)]
+NOTES = [f"the patient number {k} was seen" for k in range(40)]
+
+
+@pytest.mark.parametrize("learn", [CategoryCodes, lambda X: FrameEncoder.learn(X, allow_nan=True)])
+def test_numbers_in_disguise_and_texts_are_named_with_the_cure(learn):
+    traces = pd.DataFrame({"rain": ["t", *WEIGHTS[1:]]})
+    with pytest.warns(UnusedDataWarning, match=r"'rain' holds numbers but for 't', .* 40 categ.*"):
+        learn(traces)
+    with pytest.warns(UnusedDataWarning, match=r"as strings, .* pd.to_numeric\(X\['rain'\]"):
+        learn(pd.DataFrame({"rain": WEIGHTS}))
+    with pytest.warns(UnusedDataWarning, match=r"'note' holds 40 different texts in 40 rows, such"):
+        learn(pd.DataFrame({"note": NOTES}))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["t", "1", "2", "3"] * 10, NOTES[:19], NOTES[:20] * 3, ["1", "2", *NOTES[:18]] * 3],
+    ids=["few numbers", "few texts", "texts of several rows", "words"],
+)
+def test_usual_categories_are_no_warning(labels):
+    CategoryCodes(pd.DataFrame({"x": labels}))
+    CategoryCodes(pd.DataFrame({"x": pd.Categorical(WEIGHTS)}))
+
+
+def test_polars_columns_are_in_doubt_too():
+    pl = pytest.importorskip("polars")
+    with pytest.warns(UnusedDataWarning, match="'rain' holds numbers but for 't'"):
+        CategoryCodes(pl.DataFrame({"rain": ["t", *WEIGHTS[1:], None]}))
 
 
 def test_times_are_an_error():

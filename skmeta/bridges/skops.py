@@ -37,7 +37,7 @@ _LONGEST_RECORD, _MOST_PER_BYTE, _MOST_BYTES = 2**12, 500, 2**26
 
 _SKMETA = """
 _columns.FrameEncoder
-few_shot._boosting.BoostedTrees few_shot._categories.CategoryCodes
+_columns._codes.CategoryCodes few_shot._boosting.BoostedTrees
 few_shot._classifier.MetaFewShotClassifier few_shot._regressor.MetaFewShotRegressor
 few_shot._support.SupportSet
 grouped._base._silent grouped._canonical.Standardiser grouped._cases.Table

@@ -124,7 +124,8 @@ def adapt(session: Session, state: State, support: SupportSet, start: State | No
             f"{_describe_size(X, y)} If this does not help, meta-train again with a lower meta_lr."
         ) from error
     limits = session.learner.limits
-    wrong = next((n for n, value in adapted.items() if not limits.is_sound(n, value)), None)
+    values = (item for part in session.states_of_views(adapted) for item in part.items())
+    wrong = next((name for name, value in values if not limits.is_sound(name, value)), None)
     if wrong is not None:
         raise ValueError(
             f"The adaptation to these {len(X)} rows ends in values that are not finite "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from dataclasses import replace
 from functools import cached_property
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -18,7 +19,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from skmeta._columns import is_data_frame
+from skmeta._columns import CategoryCodes, is_data_frame
 from skmeta._doc_link import DocLink
 from skmeta._sklearn_compat import Interval, StrOptions, clone_parametrized, get_feature_names
 from skmeta._validation import check_rows, suggest_parameters
@@ -39,8 +40,8 @@ from skmeta.few_shot._adaptation import (
     task_attributes,
 )
 from skmeta.few_shot._boosting import fit_trees
-from skmeta.few_shot._categories import CategoryCodes
 from skmeta.few_shot._classes import head_rows
+from skmeta.few_shot._indicators import choose_indicators
 from skmeta.few_shot._prior_argument import (
     check_prior,
     is_fitted_learner,
@@ -189,7 +190,7 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         start: dict[str, np.ndarray] | None = None,
     ) -> None:
         """Adapt a prior to a support set, or go on from an adapted state."""
-        session, state = start_session(prior, head_rows(prior, labels), support, settings)
+        session, state = _start_session(prior, labels, support, settings, self._nominal(prior))
         learner, n_classes = session.learner, 0 if labels is None else len(labels)
         learner.limits.check_size(learner, prior, len(support.X), support.X.shape[1], n_classes)
         begin = None if start is None else state | _on_device(start, session)
@@ -258,8 +259,13 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
 
     def _start(self) -> tuple[Session, State]:
         """Return a new session, and the state of the prior."""
-        rows = head_rows(self.prior_, getattr(self, "classes_", None))
-        return start_session(self.prior_, rows, self._support, self._fitted_settings())
+        labels, settings = getattr(self, "classes_", None), self._fitted_settings()
+        prior = self.prior_
+        return _start_session(prior, labels, self._support, settings, self._nominal(prior))
+
+    def _nominal(self, prior: MetaPrior) -> tuple[int, ...]:
+        """Return the columns of categories without an order, if the prior is for any table."""
+        return self._categories.nominal if _is_for_any_table(prior) else ()
 
     def _opening(self) -> tuple[Any, ...]:
         """Return what a session depends on."""
@@ -279,6 +285,21 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
 
 def _changed(adapted: State, state: State) -> dict[str, np.ndarray]:
     return state_to_numpy({n: v for n, v in adapted.items() if v is not state.get(n)})
+
+
+def _start_session(
+    prior: MetaPrior,
+    labels: np.ndarray | None,
+    support: SupportSet,
+    settings: RunSettings,
+    nominal: tuple[int, ...],
+) -> tuple[Session, State]:
+    """Put the prior's learner on the device; a table with words has a second view."""
+    session, state = start_session(prior, head_rows(prior, labels), support, settings)
+    indicators = choose_indicators(support.X, nominal) if nominal else None
+    if indicators is not None:
+        session = replace(session, more_views=(indicators,))
+    return session, state
 
 
 def _on_device(adapted: dict[str, np.ndarray], session: Session) -> State:

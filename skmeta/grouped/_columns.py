@@ -96,16 +96,7 @@ class FeatureColumns:
 
     def names_out(self) -> list[str]:
         """Return the names of the encoded columns."""
-        if self.encoder is None:
-            return list(self.names)
-        found = []
-        for column in self.encoder.columns:
-            if "categories" in column:
-                found += [f"{column['name']}={label}" for label in column["categories"]]
-                found += [f"{column['name']}=other"] if column["has_other"] else []
-            else:
-                found.append(str(column["name"]))
-        return found
+        return list(self.names) if self.encoder is None else self.encoder.names_out()
 
 
 def _as_numbers(part: Any) -> np.ndarray:

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import torch
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.few_shot._categories import CategoryCodes
+from skmeta._columns import CategoryCodes
+from skmeta.few_shot._indicators import Indicators, choose_indicators
 from skmeta.learners import FineTuning
 
 ROWS = 40
@@ -40,17 +42,56 @@ def test_categories_are_learned_from():
 
 
 @pytest.mark.parametrize("dtype", [object, "category", "string", "str"])
-def test_codes_are_those_of_the_sorted_labels(dtype):
+def test_two_views_are_those_of_codes_and_of_indicators(dtype):
     X, y = make_frame()
     frame = X.assign(colour=X["colour"].astype(dtype))
     frame.loc[3, "colour"] = None
-    coded = X.assign(colour=frame["colour"].map({"blue": 0.0, "green": 1.0, "red": 2.0}))
-    coded = coded.assign(
-        colour=coded["colour"].astype(float), grade=X["grade"].cat.codes.astype(float)
+    numbers = pd.DataFrame({"size": X["size"], "smokes": X["smokes"].astype(float)})
+    codes = numbers.assign(
+        colour=frame["colour"].map({"blue": 0.0, "green": 1.0, "red": 2.0}).astype(float),
+        grade=X["grade"].cat.codes.astype(float),
     )
-    assert np.isnan(coded["colour"][3])
-    found = MetaFewShotClassifier().fit(frame, y).predict_proba(frame[::-1])[::-1]
-    np.testing.assert_allclose(found, MetaFewShotClassifier().fit(coded, y).predict_proba(coded))
+    labels = {"colour": ["blue", "green", "red"], "grade": ["low", "mid", "top"]}
+    indicators = numbers.assign(
+        **{
+            f"{name}={label}": (frame[name] == label).fillna(False).astype(float)
+            for name, some in labels.items()
+            for label in some
+        }
+    )
+    found = MetaFewShotClassifier().fit(frame, y).decision_function(frame[::-1])[::-1]
+    views = [MetaFewShotClassifier().fit(v, y).decision_function(v) for v in (codes, indicators)]
+    np.testing.assert_allclose(found, np.mean(views, axis=0), atol=1e-9)
+
+
+def test_views_of_a_regression():
+    X, _ = make_frame()
+    y = X["size"] + 2.0 * (X["colour"] == "red")
+    frame = X[["size", "colour"]]
+    reg = MetaFewShotRegressor().fit(frame, y)
+    views = [
+        frame.assign(colour=frame["colour"].map({"blue": 0.0, "green": 1.0, "red": 2.0})),
+        pd.get_dummies(frame, dtype=float),
+    ]
+    other = [MetaFewShotRegressor().fit(v, y).predict(v, return_std=True) for v in views]
+    found = reg.predict(frame, return_std=True)
+    np.testing.assert_allclose(found, np.mean(other, axis=0), atol=1e-9)
+
+
+def test_which_categories_have_an_indicator():
+    codes = np.array([0, 0, 1, 1, 1, 2, np.nan, 3, 3, 3], float)
+    X = np.column_stack([np.arange(10.0), codes, np.arange(10.0) % 2, np.arange(10.0)])
+    chosen = choose_indicators(X, (1, 2, 3))
+    # Two categories have a code that says the same; categories of one row each say nothing.
+    assert chosen == Indicators((0, 2), ((1, (0.0, 1.0, 2.0, 3.0), False), (3, (), False)))
+    rows = torch.tensor([[5.0, 1.0, 0.0, 7.0], [6.0, np.nan, 1.0, 7.0], [7.0, 9.0, 1.0, 0.0]])
+    expected = [[5, 0, 0, 1, 0, 0], [6, 1, 0, 0, 0, 0], [7, 1, 0, 0, 0, 0]]
+    np.testing.assert_array_equal(chosen(rows.double()), expected)
+    assert choose_indicators(X, (2,)) is None
+    many = np.column_stack([np.repeat(np.arange(40.0), 5)] * 3)
+    chosen = choose_indicators(many, (0, 1, 2))
+    assert [len(codes) for _, codes, _ in chosen.levels] == [20, 20, 20]
+    assert chosen(torch.from_numpy(many)).sum(1).eq(3).all()
 
 
 def test_order_of_rows_does_not_matter():

@@ -86,17 +86,20 @@ def frame_encoder(prior: MetaPrior) -> FrameEncoder | None:
     return None if columns is None else FrameEncoder(columns)
 
 
-def encode_rows(estimator: Any, encoder: FrameEncoder, X: Any, *, reset: bool) -> np.ndarray:
+def encode_rows(
+    estimator: Any,
+    encoder: FrameEncoder,
+    X: Any,
+    *,
+    reset: bool,
+    when: str = "in the prior's family",
+) -> np.ndarray:
     """Encode the rows of a data frame, with its columns checked or remembered by an estimator."""
-    if not is_data_frame(X):
-        raise ValueError(
-            "The prior was meta-trained on data frames with columns of categories or missing "
-            f"values, got {type(X).__name__}. Pass a data frame with the same columns."
-        )
-    # Check names and number of the columns before one is taken for another.
-    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    if is_data_frame(X):
+        # Check names and number of the columns before one is taken for another.
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
     rows: np.ndarray = check_array(
-        encoder.encode(X), ensure_all_finite="allow-nan", estimator=estimator, input_name="X"
+        encoder.encode(X, when), ensure_all_finite="allow-nan", estimator=estimator, input_name="X"
     )
     return rows
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,6 @@ from skmeta.backend import (
     Scaler,
     State,
     TaskTensors,
-    TaskView,
     TensorAdapter,
     make_views,
     open_network,
@@ -49,6 +48,8 @@ class Session:
         The standardisation that ``adapter`` applies.
     changes : tuple of str
         Test-time augmentation: names of the changes that make the views of a new task.
+    more_views : tuple of callable
+        Further views, which are added to those. Each changes rows.
     """
 
     learner: Algorithm
@@ -56,6 +57,7 @@ class Session:
     adapter: TensorAdapter
     scaler: Scaler
     changes: tuple[str, ...] = ()
+    more_views: tuple[Callable[[Tensor], Tensor], ...] = ()
 
     @classmethod
     def open(
@@ -116,9 +118,9 @@ class Session:
         return cls(learner, context, adapter, scaler, tuple(changes))
 
     @cached_property
-    def views(self) -> tuple[TaskView, ...]:
+    def views(self) -> tuple[Callable[[Tensor], Tensor], ...]:
         """Views of a new task that predictions are averaged over."""
-        return make_views(self.changes, self.adapter.input_shape)
+        return (*make_views(self.changes, self.adapter.input_shape), *self.more_views)
 
     def draw_state(self, seed: int) -> State:
         """Draw the learner's initial state.

@@ -1,4 +1,4 @@
-"""Encode the categories of a data frame's columns as numbers."""
+"""The categories of one task's data frame as codes."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from skmeta._columns import (
-    check_no_times,
-    check_type,
-    frame_columns,
-    has_categories,
-    sorted_labels,
-)
+from skmeta._columns._categories import check_type, has_categories, is_ordered, sorted_labels
+from skmeta._columns._doubts import warn_of_doubts
+from skmeta._columns._frames import check_no_times, frame_columns
 
 
 class CategoryCodes:
     """Codes of the categories of a data frame's columns.
 
-    Codes follow the order of the labels, or the order of an ordered categorical of pandas. They do
-    not depend on the order of rows. Missing values and new categories become NaN.
+    Codes follow the order of the labels, numbers in them by size, or the order of an ordered
+    categorical of pandas. They do not depend on the order of rows. Missing values and new
+    categories become NaN.
 
     Parameters
     ----------
@@ -31,14 +28,25 @@ class CategoryCodes:
     ----------
     codes : dict of int to dict
         Position of a column -> the code of each of its categories.
+    nominal : tuple of int
+        Positions of the columns whose categories have no order of their own.
+
+    Warns
+    -----
+    UnusedDataWarning
+        If a column of categories holds numbers, but for a few values, or texts.
     """
 
     def __init__(self, X: Any) -> None:
         self.codes: dict[int, dict[Any, float]] = {}
+        nominal = []
         for k, column in enumerate(frame_columns(X)):
             check_no_times(column)
             if has_categories(column):
+                warn_of_doubts(column)
+                nominal += [] if is_ordered(column) else [k]
                 self.codes[k] = {label: float(i) for i, label in enumerate(sorted_labels(column))}
+        self.nominal = tuple(nominal)
 
     def encode(self, X: Any) -> Any:
         """Replace categories by their codes.

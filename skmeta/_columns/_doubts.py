@@ -1,0 +1,61 @@
+"""Warnings of columns that are probably not what they are read as."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skmeta._columns._frames import is_missing, kind_of, labels_of
+from skmeta._validation import quote_some
+from skmeta._warnings import warn_caller
+from skmeta.exceptions import UnusedDataWarning
+
+# Strings are numbers in disguise if there are many of them, of which nearly all are numbers.
+_LEAST_NUMBERS, _LEAST_SHARE_OF_NUMBERS = 10, 0.8
+# They are texts if there are many of them, of which hardly any is in two rows.
+_LEAST_TEXTS, _LEAST_SHARE_OF_TEXTS = 20, 0.5
+
+
+def warn_of_doubts(column: Any) -> None:
+    """Warn of a column of categories that holds numbers, but for a few values, or texts.
+
+    Parameters
+    ----------
+    column : Series
+        A column of categories of pandas or polars.
+
+    Warns
+    -----
+    UnusedDataWarning
+        Says which column, shows examples, and says what to do.
+    """
+    labels, kind = labels_of(column), kind_of(column)
+    # Whoever chose a type of categories knows that they are.
+    if "cat" in kind or kind == "enum" or not all(isinstance(label, str) for label in labels):
+        return
+    name, others = column.name, [label for label in labels if not _is_number(label)]
+    if len(labels) - len(others) >= max(_LEAST_NUMBERS, _LEAST_SHARE_OF_NUMBERS * len(labels)):
+        but = f" but for {quote_some(sorted(others))}" if others else " as strings"
+        warn_caller(
+            f"Column {name!r} holds numbers{but}, and is read as {len(labels)} categories. Convert "
+            f"it, for example with pd.to_numeric(X[{name!r}], errors='coerce'), or with "
+            "astype('category') if they are labels.",
+            UnusedDataWarning,
+        )
+        return
+    n_rows = int((~is_missing(column)).sum())
+    if len(labels) >= max(_LEAST_TEXTS, _LEAST_SHARE_OF_TEXTS * n_rows):
+        warn_caller(
+            f"Column {name!r} holds {len(labels)} different texts in {n_rows} rows, such as "
+            f"{quote_some(sorted(labels), 2)}, and hardly any is in two rows, so little can be "
+            "learned from them as categories. Put an encoder of texts in front, such as "
+            "TableVectorizer of the package skrub, or drop the column.",
+            UnusedDataWarning,
+        )
+
+
+def _is_number(label: str) -> bool:
+    try:
+        float(label)
+    except ValueError:
+        return False
+    return True

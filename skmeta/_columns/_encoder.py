@@ -1,0 +1,184 @@
+"""Data frames of a family of tasks as numbers, in the same way for each task."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from skmeta._columns._categories import check_type, has_categories, is_ordered, sorted_labels
+from skmeta._columns._doubts import warn_of_doubts
+from skmeta._columns._frames import check_no_times, frame_columns, is_missing, numbers_of
+
+# A category with fewer rows in a family is encoded as "other".
+_LEAST_ROWS = 10
+
+
+class FrameEncoder:
+    """Encode data frames of a family of tasks as numbers, in the same way for each task.
+
+    It learns from the rows of all tasks, and a prior keeps it. A category becomes an indicator; of
+    two categories, one has an indicator. Rare categories, and those that the family does not have,
+    share one. A row whose category is missing has no indicator. Categories whose order is given are
+    numbered. Numbers stay as they are, and missing ones too if the learner takes them. Otherwise
+    they are replaced by the median, and get an indicator.
+
+    Parameters
+    ----------
+    columns : sequence of mapping
+        What :attr:`columns` of another encoder holds.
+
+    Attributes
+    ----------
+    columns : tuple of dict
+        For each column its ``name`` and either ``categories`` and ``has_other``, or ``levels`` in
+        their order, or ``fill`` (a number, or None for missing values that stay) and
+        ``has_indicator``. All values can be written as JSON.
+    """
+
+    def __init__(self, columns: Sequence[Mapping[str, Any]]) -> None:
+        self.columns = tuple(dict(column) for column in columns)
+
+    @classmethod
+    def learn(cls, X: Any, allow_nan: bool) -> Self | None:
+        """Learn the columns of a family.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            Rows of all tasks.
+        allow_nan : bool
+            Whether the learner takes missing numbers.
+
+        Returns
+        -------
+        FrameEncoder or None
+            None if the rows can be used as they are.
+
+        Raises
+        ------
+        ValueError
+            If a column holds times, or categories of several types.
+
+        Warns
+        -----
+        UnusedDataWarning
+            If a column of categories holds numbers, but for a few values, or texts.
+        """
+        columns, is_needed = [], False
+        for column in frame_columns(X):
+            check_no_times(column)
+            if has_categories(column):
+                warn_of_doubts(column)
+                columns.append(_learn_categories(column))
+                is_needed = True
+                continue
+            values = numbers_of(column)
+            missing = np.isnan(values)
+            fill = None if allow_nan else 0.0 if missing.all() else float(np.nanmedian(values))
+            has_indicator = bool(missing.any()) and not allow_nan
+            columns.append({"name": str(column.name), "fill": fill, "has_indicator": has_indicator})
+            is_needed = is_needed or has_indicator
+        return cls(columns) if is_needed else None
+
+    def encode(self, X: Any, when: str = "in the prior's family") -> np.ndarray:
+        """Encode rows.
+
+        Parameters
+        ----------
+        X : data frame of shape (n_samples, n_features)
+            Rows with the columns that were learned, in their order.
+        when : str, default="in the prior's family"
+            Where these columns were learned, for errors.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_encoded)
+            The numbers; a column of zeros if nothing can be learned from the columns.
+
+        Raises
+        ------
+        ValueError
+            If X is no data frame, or a column holds numbers in place of categories, or the other
+            way round.
+        """
+        columns = frame_columns(X)
+        if len(columns) != len(self.columns):
+            raise ValueError(
+                f"X was a data frame of {len(self.columns)} columns {when}, with categories or "
+                f"missing values, got {type(X).__name__} with {len(columns)} columns. Pass a data "
+                "frame with the same columns."
+            )
+        parts: list[np.ndarray] = []
+        for column, known in zip(columns, self.columns, strict=True):
+            check_no_times(column)
+            check_type(column, "fill" not in known, when)
+            parts += _encode_column(column, known)
+        rows = np.column_stack([np.zeros((len(X), 0)), *parts]).astype(np.float64)
+        return rows if rows.shape[1] else np.zeros((len(X), 1))
+
+    def names_out(self) -> list[str]:
+        """Return the names of the encoded columns."""
+        found: list[str] = []
+        for column in self.columns:
+            name = str(column["name"])
+            if "categories" in column:
+                found += [f"{name}={label}" for label in column["categories"]]
+                found += [f"{name}=other"] * column["has_other"]
+            else:
+                found += [name] + [f"{name}=missing"] * column.get("has_indicator", False)
+        return found or ["constant"]
+
+
+def _learn_categories(column: Any) -> dict[str, Any]:
+    name, labels = str(column.name), sorted_labels(column)
+    if is_ordered(column):
+        return {"name": name, "levels": tuple(_plain(label) for label in labels)}
+    counts = Counter(_plain_values(column))
+    categories = tuple(label for label in map(_plain, labels) if counts[label] >= _LEAST_ROWS)
+    has_other = len(categories) < len(labels)
+    # Of two categories, one indicator says all.
+    if len(categories) == 2 and not has_other:
+        categories = categories[1:]
+    return {"name": name, "categories": categories, "has_other": has_other}
+
+
+def _plain(label: Any) -> Any:
+    """Return a label as a value of Python that can be written as JSON, such as a string."""
+    label = label.item() if isinstance(label, np.generic) else label
+    return label if isinstance(label, (bool, int, float, str)) else str(label)
+
+
+def _plain_values(column: Any) -> list[Any]:
+    """Return the values of a column of categories; a missing one is None."""
+    # A missing value of pandas cannot be compared with a label.
+    return [
+        None if missing else _plain(value)
+        for missing, value in zip(is_missing(column), column, strict=True)
+    ]
+
+
+def _encode_column(column: Any, known: Mapping[str, Any]) -> list[np.ndarray]:
+    if "fill" in known:
+        return _filled(column, known)
+    labels = known["levels"] if "levels" in known else known["categories"]
+    position = {label: k for k, label in enumerate(labels)}
+    values = _plain_values(column)
+    code = np.array([position.get(value, -1) for value in values], dtype=np.intp)
+    if "levels" in known:
+        return [np.where(code < 0, np.nan, code)]
+    parts = [code == k for k in range(len(labels))]
+    if known["has_other"]:
+        parts.append((code < 0) & np.array([value is not None for value in values], bool))
+    return parts
+
+
+def _filled(column: Any, known: Mapping[str, Any]) -> list[np.ndarray]:
+    values = numbers_of(column)
+    missing = np.isnan(values)
+    if known["fill"] is None:
+        return [values]
+    parts = [np.where(missing, known["fill"], values)]
+    return [*parts, missing] if known["has_indicator"] else parts

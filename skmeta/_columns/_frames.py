@@ -1,0 +1,172 @@
+"""Columns of data frames of pandas and polars, whatever their library and type."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, time, timedelta
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from skmeta._validation import quote_some, suggest
+
+_TIMES = frozenset(
+    {"datetime64", "datetime", "timedelta64", "duration", "date", "time", "period", "timestamp"}
+    | {"date32", "date64", "time32", "time64"}
+)
+
+
+def is_data_frame(X: Any) -> bool:
+    """Return whether X is a data frame of pandas or polars."""
+    is_table = len(getattr(X, "shape", ())) == 2
+    return is_table and (hasattr(X, "get_columns") or hasattr(X, "iloc"))
+
+
+def frame_columns(X: Any) -> list[Any]:
+    """Return the columns of a data frame; an empty list for anything else."""
+    if not is_data_frame(X):
+        return []
+    return list(X.get_columns()) if hasattr(X, "get_columns") else [c for _, c in X.items()]
+
+
+def kind_of(column: Any) -> str:
+    """Return the name of a column's type, in lower case, without its settings."""
+    return re.split(r"\W", str(column.dtype).lower())[0]
+
+
+def check_no_times(column: Any) -> None:
+    """Raise an error that says what to do if a column holds times."""
+    kind = kind_of(column)
+    # A database gives dates as objects of Python.
+    if kind in _TIMES or (
+        kind == "object" and any(isinstance(v, (date, time, timedelta)) for v in labels_of(column))
+    ):
+        raise ValueError(
+            f"Column {column.name!r} holds times ({column.dtype}), which cannot be used as "
+            "numbers. Convert it to numbers, such as days since a date, put TableVectorizer of the "
+            "package skrub in front, or leave it out."
+        )
+
+
+def labels_of(column: Any) -> list[Any]:
+    """Return the distinct values that are not missing."""
+    values = column.drop_nulls() if hasattr(column, "drop_nulls") else column.dropna()
+    try:
+        # Not the method of polars, which does not know objects.
+        return list(dict.fromkeys(values)) if kind_of(column) == "object" else list(values.unique())
+    except TypeError as error:
+        raise ValueError(
+            f"Column {column.name!r} holds values that are no categories: {error}. Convert them "
+            "to strings or numbers, or drop the column."
+        ) from error
+
+
+def resolve_columns(X: Any, names: Any, parameter: str) -> list[int]:
+    """Return the positions of columns that were named.
+
+    Parameters
+    ----------
+    X : data frame or array-like of shape (n_samples, n_features)
+        The table.
+    names : str, int, or sequence of them
+        Names or positions of columns.
+    parameter : str
+        The parameter that has them, for errors.
+
+    Returns
+    -------
+    list of int
+        Positions, in the order given.
+
+    Raises
+    ------
+    ValueError
+        If a column is not there.
+    """
+    known = [str(column.name) for column in frame_columns(X)]
+    n_columns = len(known) or int(np.shape(X)[1])
+    given = [names] if isinstance(names, (str, Integral)) else list(names)
+    found = []
+    for name in given:
+        if isinstance(name, str):
+            if not known:
+                raise ValueError(
+                    f"{parameter}={name!r} is a name, but X is {type(X).__name__}, which has no "
+                    "names of columns. Pass a data frame, or the position of the column. In a "
+                    "pipeline, set_output(transform='pandas') keeps the names."
+                )
+            if name not in known:
+                hint = suggest(name, known) or f" It has {quote_some(known, 8)}."
+                raise ValueError(f"X has no column {name!r}, which {parameter} names.{hint}")
+            found.append(known.index(name))
+        elif isinstance(name, Integral) and not isinstance(name, bool):
+            if not -n_columns <= int(name) < n_columns:
+                raise ValueError(
+                    f"{parameter}={name} is no position of a column: X has {n_columns} columns, "
+                    f"0 to {n_columns - 1}."
+                )
+            found.append(int(name) % n_columns)
+        else:
+            raise ValueError(f"{parameter} must be names or positions of columns, got {name!r}.")
+    if len(set(found)) < len(found):
+        raise ValueError(f"{parameter}={names!r} names a column twice. Name each once.")
+    return found
+
+
+def take_column(X: Any, position: int) -> np.ndarray:
+    """Return the values of a column; a missing one is None or NaN."""
+    if is_data_frame(X):
+        column = frame_columns(X)[position]
+        values = np.array(column.to_list(), dtype=object)
+        values[is_missing(column)] = None
+        return values
+    return np.asarray(X)[:, position]
+
+
+def times_of(X: Any, name: str | int) -> np.ndarray:
+    """Return the ranks of the values of a column in ascending order, such as those of dates.
+
+    Parameters
+    ----------
+    X : data frame or array-like of shape (n_samples, n_features)
+        The table.
+    name : str or int
+        Name or position of the column.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Equal values have the same rank.
+
+    Raises
+    ------
+    ValueError
+        If the column is not there, or cannot be sorted.
+    """
+    values = take_column(X, resolve_columns(X, name, "order")[0])
+    missing = np.array([v is None or v != v for v in values.tolist()], bool)
+    try:
+        ranks = np.unique(values, return_inverse=True)[1] if not missing.any() else None
+    except TypeError:
+        ranks = None
+    if ranks is None:
+        raise ValueError(
+            f"Column {name!r}, which order names, cannot be sorted. Fill missing values, and give "
+            "it one type."
+        )
+    return np.asarray(ranks, dtype=np.float64)
+
+
+def is_missing(column: Any) -> np.ndarray:
+    """Whether each value of a column is missing."""
+    return np.array(column.is_null() if hasattr(column, "is_null") else column.isna(), bool)
+
+
+def numbers_of(column: Any) -> np.ndarray:
+    """Return a column of numbers; a missing one is NaN."""
+    values = column.to_numpy()
+    if values.dtype.kind in "biuf":
+        return np.asarray(values, dtype=np.float64)
+    known = zip(is_missing(column), values, strict=True)
+    return np.asarray([np.nan if m else v for m, v in known], dtype=np.float64)

@@ -1,0 +1,84 @@
+"""A second view of a task with words: an indicator for each category in place of its code.
+
+A code is a number, and categories without an order have none. But a prior learns from tables of
+codes, too, and the order of names often says something, as that of quarters does. So the prior
+learns and predicts both views of a task, and their predictions are averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# Each category has an indicator where a column has at most so many, as a share of the rows;
+# otherwise those of two rows and more have one, and the others share one.
+_SHARE_OF_ROWS, _LEAST_ROWS = 0.6, 2
+# Most indicators of a column, and most columns: those that a prior sees at once.
+_MOST_OF_COLUMN, _MOST_COLUMNS = 30, 64
+
+
+class Indicators(NamedTuple):
+    """Replaces codes of categories by indicators.
+
+    Attributes
+    ----------
+    numbers : tuple of int
+        Positions of the columns that stay as they are.
+    levels : tuple of (int, tuple of float, bool)
+        Position of each other column, its codes that have an indicator, and whether all others
+        share one. A missing value has none.
+    """
+
+    numbers: tuple[int, ...]
+    levels: tuple[tuple[int, tuple[float, ...], bool], ...]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return rows (m, k) of numbers and indicators for rows (m, d) of numbers and codes."""
+        parts = [x[:, list(self.numbers)]]
+        for column, codes, has_others in self.levels:
+            at = x[:, column, None]
+            is_code = at == torch.tensor(codes, dtype=x.dtype, device=x.device)
+            parts.append(is_code.to(x.dtype))
+            if has_others:
+                is_other = ~is_code.any(1, keepdim=True) & ~torch.isnan(at)
+                parts.append(is_other.to(x.dtype))
+        return torch.cat(parts, 1)
+
+
+def choose_indicators(X: np.ndarray, nominal: Sequence[int]) -> Indicators | None:
+    """Choose the categories that have an indicator.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Rows of a support set; codes of categories, and NaN for a missing value.
+    nominal : sequence of int
+        Positions of the columns of categories that have no order.
+
+    Returns
+    -------
+    Indicators or None
+        None if the indicators would say the same as the codes, or are too many.
+    """
+    found = {k: np.unique(X[:, k][~np.isnan(X[:, k])], return_counts=True) for k in nominal}
+    found = {k: counted for k, counted in found.items() if len(counted[0]) > 2}
+    numbers = tuple(k for k in range(X.shape[1]) if k not in found)
+    for most in range(_MOST_OF_COLUMN, 1, -1):
+        levels = tuple((k, *_frequent(*counted, most)) for k, counted in found.items())
+        n_columns = len(numbers) + sum(len(codes) + others for _, codes, others in levels)
+        if 0 < n_columns <= _MOST_COLUMNS and found:
+            return Indicators(numbers, levels)
+    return None
+
+
+def _frequent(codes: np.ndarray, count: np.ndarray, most: int) -> tuple[tuple[float, ...], bool]:
+    """Return the codes that have an indicator, and whether there are others."""
+    least = 1 if len(codes) <= _SHARE_OF_ROWS * count.sum() else _LEAST_ROWS
+    order = np.argsort(-count, kind="stable")[:most]
+    kept = tuple(sorted(codes[order][count[order] >= least].tolist()))
+    # An indicator that all rows have says nothing.
+    return kept, 0 < len(kept) < len(codes)
