@@ -10,3 +10,5 @@ from skmeta._columns._frames import numbers_of as numbers_of
 from skmeta._columns._frames import resolve_columns as resolve_columns
 from skmeta._columns._frames import take_column as take_column
 from skmeta._columns._frames import times_of as times_of
+
+__all__: list[str] = []
