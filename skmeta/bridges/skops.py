@@ -36,8 +36,8 @@ _ESTIMATOR, _RECORD = "estimator.skops", "skmeta.json"
 _LONGEST_RECORD, _MOST_PER_BYTE, _MOST_BYTES = 2**12, 500, 2**26
 
 _SKMETA = """
-_columns.FrameEncoder
-_columns._codes.CategoryCodes few_shot._boosting.BoostedTrees
+_columns._codes.CategoryCodes _columns._encoder.FrameEncoder
+few_shot._boosting.BoostedTrees
 few_shot._classifier.MetaFewShotClassifier few_shot._regressor.MetaFewShotRegressor
 few_shot._support.SupportSet
 grouped._base._silent grouped._canonical.Standardiser grouped._cases.Table
