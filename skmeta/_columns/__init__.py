@@ -11,4 +11,4 @@ from skmeta._columns._frames import resolve_columns as resolve_columns
 from skmeta._columns._frames import take_column as take_column
 from skmeta._columns._frames import times_of as times_of
 
-__all__: list[str] = []
+__all__ = []
