@@ -1,5 +1,6 @@
 """Hyperparameter search that remembers."""
 
+from skmeta.search._learned_defaults import learned_defaults
 from skmeta.search._refit import best_within, neg_model_size
 from skmeta.search._search_cv import MetaLearnedSearchCV
 from skmeta.search.history import SearchHistory
@@ -25,6 +26,7 @@ __all__ = [
     "best_within",
     "default_search_space",
     "describe_prior",
+    "learned_defaults",
     "neg_model_size",
     "shipped_priors",
 ]

@@ -12,6 +12,8 @@ from skmeta.search.record import SearchRecord
 Prior = SearchPrior | AlgorithmSelectionPrior | JointPrior
 
 _KINDS = ("auto", "history", "shipped")
+# Most past searches of a history that a prior is learned from.
+_MOST_SEARCHES = 150
 
 
 def check_prior(given: Any) -> None:
@@ -119,9 +121,10 @@ def _spell(names: set[str]) -> str:
 def _learn(history: Any, record: SearchRecord) -> SearchPrior | None:
     try:
         key = (repr(history), history.version_token(), record.learned_until)
-        return _learn_once(
-            _Hashable(history, key), record.estimator, record.refit_metric, record.fingerprint
-        )
+        is_long = len(history) > _MOST_SEARCHES
+        features = tuple(sorted(record.dataset_features.items())) if is_long else ()
+        names = record.estimator, record.refit_metric, record.fingerprint
+        return _learn_once(_Hashable(history, key), *names, features)
     except Exception as error:  # a failing history must not end the search
         warn_caller(
             f"No prior could be learned from the history: {error} The search continues without it.",
@@ -146,9 +149,19 @@ class _Hashable:
 
 
 @lru_cache(maxsize=8)
-def _learn_once(past: _Hashable, estimator: str, metric: str, fingerprint: str) -> SearchPrior:
-    return SearchPrior.from_searches(
-        past.history.searches(
-            estimator=estimator, metric=metric, exclude=fingerprint, until=past.until
-        )
+def _learn_once(
+    past: _Hashable,
+    estimator: str,
+    metric: str,
+    fingerprint: str,
+    features: tuple[tuple[str, float], ...],
+) -> SearchPrior:
+    searches = past.history.searches(
+        estimator=estimator,
+        metric=metric,
+        exclude=fingerprint,
+        until=past.until,
+        limit=_MOST_SEARCHES,
+        like=dict(features),
     )
+    return SearchPrior.from_searches(searches)

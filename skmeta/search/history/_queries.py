@@ -15,7 +15,7 @@ from skmeta.search.history._damage import DamagedRow, check_digest, row_digest
 from skmeta.search.history._schema import about, candidate, search
 from skmeta.search.record import CandidateRecord, RecordedSearch, SearchRecord
 
-_FEW_KEYS = 100  # the most that are listed in a query
+_FEW_KEYS = 300  # the most that are listed in a query
 
 Rows = Sequence[dict[str, Any]]
 Damage = list[DamagedRow]
@@ -131,13 +131,21 @@ def read_candidates(
     return _decode_candidates(_read(connection, query.order_by(candidate.c.id)))
 
 
-def read_searches(connection: sa.Connection, classes: Collection[str] | None) -> Rows:
-    """Return the rows of searches that tried one of some estimator classes (None: of all)."""
+def read_searches(
+    connection: sa.Connection, classes: Collection[str] | None, last_id: int | None = None
+) -> Rows:
+    """Return the rows of searches that tried one of some estimator classes (None: of all).
+
+    With `last_id`, only of searches that have a candidate up to this id.
+    """
     query = sa.select(search).order_by(search.c.id)
     if classes is not None:
         known: Iterable[Any] = connection.execute(sa.select(search.c.estimator).distinct())
         names = [name for (name,) in known if not set(classes).isdisjoint(str(name).split("|"))]
         query = query.where(search.c.estimator.in_(names))
+    if last_id is not None:
+        is_early = (candidate.c.search_id == search.c.id) & (candidate.c.id <= last_id)
+        query = query.where(sa.exists().where(is_early))
     return _read(connection, query)
 
 
@@ -148,13 +156,15 @@ def read_scores(
 
     With `last_id`, only of candidates up to this id.
     """
-    names = {row["estimator"] for row in searches}
-    ids = sa.select(search.c.id).where(search.c.estimator.in_(names))
+    rows: dict[int, list[dict[str, Any]]] = {row["id"]: [] for row in searches}
+    ids: Any = list(rows)
+    if len(ids) > _FEW_KEYS:
+        names = {row["estimator"] for row in searches}
+        ids = sa.select(search.c.id).where(search.c.estimator.in_(names))
     columns = [candidate.c[n] for n in ("id", "search_id", "configuration", "scores", "digest")]
     query = sa.select(*columns).where(candidate.c.search_id.in_(ids)).order_by(candidate.c.id)
     if last_id is not None:
         query = query.where(candidate.c.id <= last_id)
-    rows: dict[int, list[dict[str, Any]]] = {row["id"]: [] for row in searches}
     for row in _read(connection, query):
         if row["search_id"] in rows:
             rows[row["search_id"]].append(row)

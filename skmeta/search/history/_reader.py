@@ -1,7 +1,7 @@
 """Methods of a history that only read."""
 
 import threading
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search.history import _codec, _frame, _queries
 from skmeta.search.history._address import MEMORY
 from skmeta.search.history._damage import DamagedRow, check_digest, warn_of_damage
+from skmeta.search.history._nearest import nearest_searches
 from skmeta.search.history._store import HistoryStore
 from skmeta.search.record import (
     CandidateRecord,
@@ -127,6 +128,8 @@ class HistoryReader(Uncopied):
         metric: str | None = None,
         exclude: str | Collection[str] = (),
         until: tuple[str, int] | None = None,
+        limit: int | None = None,
+        like: Mapping[str, float] | None = None,
     ) -> list[PastSearch]:
         """Return past searches: their configurations, and one score for each.
 
@@ -143,6 +146,12 @@ class HistoryReader(Uncopied):
         until : tuple of (str, int), optional
             Keep candidates up to this `position` of this history. The position of another
             history has no effect.
+        limit : int, optional
+            Return this many searches at most: those on the data sets that resemble the one that
+            `like` describes, or the latest ones. The others are not read, which takes a few
+            microseconds for each.
+        like : dict of str -> float, optional
+            Features of a data set, as in `PastSearch`.
 
         Returns
         -------
@@ -169,21 +178,26 @@ class HistoryReader(Uncopied):
         excluded = ({exclude} if isinstance(exclude, str) else set(exclude)) - {""}
 
         def work(connection: Any) -> tuple[_queries.Rows, dict[int, Any]]:
-            rows = _queries.read_searches(connection, classes)
             is_own = until is not None and until[0] == _queries.read_position(connection)[0]
             last_id = until[1] if until is not None and is_own else None
+            rows = [
+                row
+                for row in _queries.read_searches(connection, classes, last_id)
+                if excluded.isdisjoint((row["dataset"], row["data_digest"], row["fingerprint"]))
+            ]
+            if limit is not None and len(rows) > limit:
+                rows = nearest_searches(rows, like or {}, limit)
             return rows, _queries.read_scores(connection, rows, last_id)
 
         rows, candidates = self._store.run(work)
         past, damage = [], []
         for row in rows:
-            if excluded.isdisjoint((row["dataset"], row["data_digest"], row["fingerprint"])):
-                try:
-                    record = _queries.decode_search(row)
-                except HistoryFormatError as error:
-                    damage.append(DamagedRow("search", row["id"], row["id"], str(error)))
-                    continue
-                past.append(_make_past_search(record, candidates[row["id"]], metric, damage))
+            try:
+                record = _queries.decode_search(row)
+            except HistoryFormatError as error:
+                damage.append(DamagedRow("search", row["id"], row["id"], str(error)))
+                continue
+            past.append(_make_past_search(record, candidates[row["id"]], metric, damage))
         warn_of_damage(self._store.place, damage)
         return [one for one in past if np.isfinite(one.scores).any()]
 

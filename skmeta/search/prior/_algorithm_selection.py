@@ -139,6 +139,11 @@ class AlgorithmSelectionPrior:
         """Number of columns of `encode`."""
         return sum(1 + prior.n_columns for prior in self._priors.values())
 
+    @property
+    def levels(self) -> Array:
+        """Return location and scale of each task's scores, of shape (n_tasks, 2)."""
+        return np.column_stack([self._mean, self._deviation])
+
     def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
         """Encode configurations: an indicator per estimator, and the columns of the chosen one.
 

@@ -88,6 +88,11 @@ class JointPrior:
         """Weight of each past task for any data set, of shape (n_tasks,); they sum to 1."""
         return self._joined(*(part.pooled_weights for part in self._parts))
 
+    @property
+    def levels(self) -> Array:
+        """Return location and scale of each task's scores, of shape (n_tasks, 2)."""
+        return np.concatenate([part.levels for part in self._parts])
+
     @staticmethod
     def _joined(own: Array, shipped: Array) -> Array:
         share = len(own) / (len(own) + _N_EQUAL)

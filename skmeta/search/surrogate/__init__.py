@@ -2,6 +2,7 @@
 
 from skmeta.search.surrogate._gp import matern as matern
 from skmeta.search.surrogate._gp import scale_columns as scale_columns
+from skmeta.search.surrogate._interpolation import SurfaceInterpolation as SurfaceInterpolation
 from skmeta.search.surrogate._kriging import Factor as Factor
 from skmeta.search.surrogate._kriging import krige as krige
 from skmeta.search.surrogate._score_model import ScoreModel as ScoreModel

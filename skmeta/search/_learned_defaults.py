@@ -1,0 +1,237 @@
+"""The parameters that past searches expect to be best for a data set, without a search.
+
+Notation
+
+======  ===============  ====================================================================
+symbol  shape            meaning
+======  ===============  ====================================================================
+F       (T, n)           surfaces of T past tasks at n candidates; 0 is the estimator as given
+w       (T,)             weights of the past tasks for this data set, with sum 1
+G       (T, n)           F - F[:, 0], the gain over the estimator as given
+======  ===============  ====================================================================
+
+A candidate is the best one if it has the largest mean utility w' tanh(G / s). The utility is
+bounded, so that a very large gain on a few data sets does not outweigh small losses on most.
+"""
+
+from contextlib import closing, nullcontext
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone, is_classifier
+from sklearn.utils import indexable
+
+from skmeta.search._arguments import Arguments, resolve_arguments
+from skmeta.search._priors import Prior, resolve_prior
+from skmeta.search._search_cv import MetaLearnedSearchCV
+from skmeta.search.history import SearchHistory, open_history
+from skmeta.search.record import Configuration, SearchRecord, dataset_features
+from skmeta.search.space import (
+    Candidate,
+    CandidateDescriber,
+    parameter_names,
+    predictor_name,
+    relative_configuration,
+)
+from skmeta.search.surrogate import SurfaceInterpolation, with_one_thread
+
+Array = NDArray[np.float64]
+
+_N_DRAWN, _N_NODES = 500, 128
+_N_EXACT = 30  # candidates whose surfaces are computed without interpolation
+_N_NEAR, _N_STEPS = 40, 3  # candidates near the best one, and how often they are drawn
+# Chosen on the first half of the recorded searches, origins left out.
+_GAIN_SCALE = 0.7
+_LEAST_UTILITY = 0.02  # below it, the estimator stays as given
+_QUANTILES = (0.1, 0.9)
+_DIGITS = 3
+
+
+def learned_defaults(
+    estimator: Any,
+    X: Any,
+    y: Any = None,
+    scoring: Any = None,
+    *,
+    prior: Any = "auto",
+    history: Any = None,
+) -> Any:
+    """Return an estimator with the parameters that past searches expect to be best for a data set.
+
+    Nothing is fitted: it takes milliseconds. Use it where a search would cost too much, and in
+    place of the defaults of the estimator's class.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A pipeline, for example. Parameters that you set on it are kept, as in
+        :func:`default_search_space`.
+    X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
+        The rows to be fitted.
+    y : array-like of shape (n_samples,), default=None
+        Their targets.
+    scoring : str or callable, default=None
+        The metric, as for :class:`MetaLearnedSearchCV`.
+    prior : "auto", "history", "shipped" or a prior, default="auto"
+        What is known from past searches, as for :class:`MetaLearnedSearchCV`.
+    history : None, False, str, path-like or SearchHistory, default=None
+        Where past searches are read from, as for :class:`MetaLearnedSearchCV`. Nothing is written.
+
+    Returns
+    -------
+    estimator : estimator
+        A copy that is not fitted. It keeps its parameters if no others are expected to be better.
+        Its attribute ``expected_gain`` says what is expected of it beside the estimator as given:
+        a dict with ``metric``, ``gain`` (mean over past data sets, weighted by how much they
+        resemble this one, in units of the metric; positive is better), ``low`` and ``high`` (10 %
+        and 90 % quantile over them), ``better_on`` (weighted share of them on which it is better)
+        and ``n_datasets``. Copies by :func:`sklearn.base.clone` do not have the attribute.
+
+    Raises
+    ------
+    SearchSpaceError
+        If nothing in the estimator has a default search space.
+    PriorError
+        If `prior` was learned from searches of other estimators.
+    TypeError
+        If `estimator` is no instance of an estimator.
+    ValueError
+        If `scoring` names several metrics.
+
+    See Also
+    --------
+    MetaLearnedSearchCV : Searches, and begins with what is expected to be good.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.ensemble import ExtraTreesClassifier
+    >>> from skmeta.search import learned_defaults
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = learned_defaults(ExtraTreesClassifier(), X, y, scoring="neg_log_loss")
+    >>> model.expected_gain["metric"], model.expected_gain["gain"] > 0
+    ('neg_log_loss', True)
+    >>> model = model.fit(X, y)
+    """
+    search = _check(estimator, scoring, prior, history)
+    X, y = indexable(X, y)
+    arguments = resolve_arguments(search, y)
+    record = _describe(arguments, X, y)
+    opened = open_history(history)
+    is_own = opened is not None and opened is not history
+    with closing(opened) if opened is not None and is_own else nullcontext():
+        past = resolve_prior(prior, record, opened, exclude_same_data=False)
+    params, gain = {}, _gain(record, np.zeros(0), np.zeros(0))
+    if past is not None:
+        params, gain = _choose(arguments, past, record)
+    model = clone(estimator)
+    model.set_params(**clone(params, safe=False))
+    model.expected_gain = gain
+    return model
+
+
+def _check(estimator: Any, scoring: Any, prior: Any, history: Any) -> MetaLearnedSearchCV:
+    """Return a search with the same arguments, whose checks are those of this function."""
+    if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
+        raise TypeError(f"estimator must be an instance, such as SVC(), got {estimator!r}.")
+    if isinstance(scoring, list | tuple | set | dict):
+        raise ValueError(f"scoring must be one metric, got {scoring!r}. Name the one to maximise.")
+    if isinstance(history, SearchHistory) or history is not True:
+        return MetaLearnedSearchCV(estimator, scoring=scoring, prior=prior, history=history)
+    raise ValueError("history=True does not say where it is. Pass a path, or a SearchHistory.")
+
+
+def _describe(arguments: Arguments, X: Any, y: Any) -> SearchRecord:
+    metrics = arguments.metrics
+    is_classification = is_classifier(arguments.estimator)
+    return SearchRecord(
+        fingerprint="",
+        estimator=predictor_name(
+            arguments.estimator, arguments.space.part_choices(arguments.estimator)
+        ),
+        metrics=dict.fromkeys(metrics.names.values(), 1),
+        refit_metric=metrics.refit_metric,
+        dataset_features=dataset_features(X, y, is_classification=is_classification),
+        target_scale=arguments.target_scale,
+    )
+
+
+@with_one_thread()
+def _choose(
+    arguments: Arguments, past: Prior, record: SearchRecord
+) -> tuple[Candidate, dict[str, Any]]:
+    """Return the parameters of the best candidate, and what is expected of it."""
+    rng = np.random.default_rng(0)
+    given = arguments.as_given or {}
+    candidates = [given, *arguments.space.sample(_N_DRAWN, rng)]
+    surfaces = _Surfaces(arguments, past, candidates)
+    order = np.argsort(-_utilities(surfaces.F, past.task_weights), kind="stable")[:_N_EXACT]
+    candidates = [given, *(candidates[i] for i in order)]
+    F = surfaces.exact(candidates)
+    for _ in range(_N_STEPS):
+        best = int(_utilities(F, past.task_weights).argmax())
+        near = arguments.space.neighbours(candidates[best], _N_NEAR, rng) if best else []
+        if not near:
+            break
+        candidates += near
+        F = np.column_stack([F, surfaces.exact(near)])
+    utilities = _utilities(F, past.task_weights)
+    best = int(utilities.argmax()) if utilities.max() > _LEAST_UTILITY else 0
+    scores = past.levels[:, 1] * (F[:, best] - F[:, 0])
+    return candidates[best] if best else {}, _gain(record, scores, past.task_weights)
+
+
+class _Surfaces:
+    """The surfaces of past tasks at candidates of a space.
+
+    Parameters
+    ----------
+    arguments : Arguments
+    past : prior
+    candidates : list of dict
+        The first candidates, which have all parameters of the space among them.
+
+    Attributes
+    ----------
+    F : ndarray of shape (n_tasks, n_candidates)
+        The surfaces at the first candidates: exact at number 0, and interpolated at most others.
+    """
+
+    def __init__(self, arguments: Arguments, past: Prior, candidates: list[Candidate]) -> None:
+        self._describer = CandidateDescriber(arguments.estimator)
+        self._target_scale = arguments.target_scale
+        self._past = past
+        described = self._describe(candidates)
+        self._names = parameter_names(described)
+        Z = past.encode(described, self._names)
+        self.F = SurfaceInterpolation(past.surfaces_of, Z, _N_NODES).F
+        self.F[:, :1] = past.surfaces_of(Z[:1])
+
+    def exact(self, candidates: list[Candidate]) -> Array:
+        """Return the exact surfaces at candidates, of shape (n_tasks, n_candidates)."""
+        Z = self._past.encode(self._describe(candidates), self._names)
+        return np.asarray(self._past.surfaces_of(Z))
+
+    def _describe(self, candidates: list[Candidate]) -> list[Configuration]:
+        described = self._describer(candidates)
+        return [relative_configuration(one, self._target_scale) for one in described]
+
+
+def _utilities(F: Array, weights: Array) -> Array:
+    return np.asarray(weights @ np.tanh((F - F[:, :1]) / _GAIN_SCALE))
+
+
+def _gain(record: SearchRecord, gains: Array, weights: Array) -> dict[str, Any]:
+    """Return what is expected, from the gain on each past data set."""
+    kept = weights > 0
+    gains, weights = gains[kept], weights[kept]
+    if not len(gains):
+        gains, weights = np.zeros(1), np.ones(1)
+    order = np.argsort(gains)
+    at = np.searchsorted(np.cumsum(weights[order]), np.array(_QUANTILES) * weights.sum())
+    low, high = gains[order][np.minimum(at, len(order) - 1)]
+    numbers = {"gain": weights @ gains, "low": low, "high": high}
+    numbers["better_on"] = weights @ (gains > 0)
+    rounded = {name: float(f"{value:.{_DIGITS}g}") for name, value in numbers.items()}
+    return {"metric": record.refit_metric, **rounded, "n_datasets": int(kept.sum())}

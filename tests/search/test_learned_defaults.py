@@ -1,0 +1,144 @@
+"""The parameters that the past expects to be best, without a search."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_iris, make_classification
+from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingRegressor
+from sklearn.exceptions import NotFittedError
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.utils.validation import check_is_fitted
+
+from skmeta.exceptions import PriorError, SearchSpaceError
+from skmeta.search import PastSearch, SearchHistory, SearchPrior, learned_defaults
+
+X, y = load_iris(return_X_y=True)
+KEYS = ["metric", "gain", "low", "high", "better_on", "n_datasets"]
+
+
+def make_prior(peaks, gain=0.1):
+    """Return a prior of C of an RBF kernel, with a peak for each past data set."""
+    C, gamma = np.geomspace(2**-5, 2**12, 12), np.geomspace(2**-15, 2**3, 8)
+    grid = [
+        {"SVC.C": float(c), "SVC.gamma": float(g), "SVC.kernel": "rbf"} for c in C for g in gamma
+    ]
+    grid.append({"SVC.C": 1.0, "SVC.gamma": "scale", "SVC.kernel": "rbf"})
+    distance = np.log10([one["SVC.C"] for one in grid])
+    return SearchPrior.from_searches(
+        [
+            PastSearch(
+                dataset=f"set {k}",
+                configurations=tuple(grid),
+                scores=0.9 - gain * (distance - peak) ** 2,
+                estimator="SVC",
+                metric="accuracy",
+            )
+            for k, peak in enumerate(peaks)
+        ]
+    )
+
+
+def test_it_has_the_parameters_that_were_best_on_past_data_sets():
+    given = SVC(probability=False)
+    model = learned_defaults(given, X, y, prior=make_prior([2.0, 2.1, 1.9]), history=False)
+    assert type(model) is SVC
+    assert np.log10(model.C) == pytest.approx(2.0, abs=0.4)
+    assert given.C == 1.0
+    assert list(model.expected_gain) == KEYS
+    assert model.expected_gain["metric"] == "accuracy"
+    # 0.1 times the square of two decades.
+    assert model.expected_gain["gain"] == pytest.approx(0.4, abs=0.12)
+    assert model.expected_gain["better_on"] == 1.0
+    assert model.expected_gain["n_datasets"] == 3
+
+
+def test_a_single_candidate_is_good_on_most_sets_rather_than_best_on_one():
+    """Where the first candidate of a search would be one of several that are good together."""
+    model = learned_defaults(SVC(), X, y, prior=make_prior([1.0, 1.2, 1.1, 3.5]), history=False)
+    assert np.log10(model.C) == pytest.approx(1.3, abs=0.5)
+
+
+def test_the_estimator_as_given_is_kept_if_nothing_is_expected_to_be_better():
+    model = learned_defaults(SVC(), X, y, prior=make_prior([0.0, 0.0, 0.0]), history=False)
+    assert (model.C, model.gamma) == (1.0, "scale")
+    assert model.expected_gain["gain"] == 0.0
+
+
+def test_without_past_searches_nothing_changes(tmp_path):
+    model = learned_defaults(SVC(), X, y, prior="history", history=tmp_path / "searches.db")
+    assert model.get_params() == SVC().get_params()
+    assert model.expected_gain["n_datasets"] == 0
+
+
+def test_it_is_an_estimator_that_is_not_fitted():
+    model = learned_defaults(ExtraTreesClassifier(n_estimators=5), X, y, history=False)
+    with pytest.raises(NotFittedError, match="not fitted"):
+        check_is_fitted(model)
+    assert not hasattr(clone(model), "expected_gain")
+    assert pickle.loads(pickle.dumps(model)).expected_gain == model.expected_gain
+    assert model.fit(X, y).score(X, y) > 0.9
+
+
+def test_what_ships_is_used_in_pipelines_and_what_was_set_is_kept():
+    pipe = make_pipeline(StandardScaler(), SVC(kernel="rbf", C=3.0))
+    model = learned_defaults(pipe, X, y, history=False)
+    assert model[-1].C == 3.0
+    assert model[-1].gamma != "scale"
+    boosting = learned_defaults(
+        HistGradientBoostingRegressor(max_iter=20), *load_diabetes(return_X_y=True), "r2"
+    )
+    assert boosting.max_iter == 20
+    assert boosting.learning_rate != 0.1
+    assert boosting.expected_gain["gain"] > 0
+
+
+def test_it_learns_from_a_history_and_writes_nothing():
+    history = SearchHistory()
+    for k in range(6):
+        C = np.geomspace(0.04, 4000, 25)
+        scores = 0.9 - 0.1 * (np.log10(C) + 1) ** 2
+        params = [{"C": float(c), "gamma": 0.1} for c in C]
+        history.add(SVC(), params, scores, dataset=f"set {k}", scoring="accuracy")
+    before = history.version_token()
+    model = learned_defaults(SVC(gamma=0.1), X, y, prior="history", history=history)
+    assert np.log10(model.C) == pytest.approx(-1, abs=0.5)
+    assert history.version_token() == before
+    joint = learned_defaults(SVC(gamma=0.1), X, y, history=history)
+    assert joint.expected_gain["n_datasets"] > 6
+
+
+def test_the_same_data_give_the_same_parameters():
+    data = make_classification(200, random_state=0)
+    one, other = (learned_defaults(ExtraTreesClassifier(), *data) for _ in range(2))
+    assert repr(one) == repr(other)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ((SVC,), TypeError, "must be an instance, such as SVC"),
+        (([SVC()],), TypeError, "must be an instance"),
+        ((GaussianNB(),), SearchSpaceError, "no default search space"),
+        ((SVC(), ["accuracy", "f1"]), ValueError, "scoring must be one metric"),
+    ],
+)
+def test_bad_arguments(arguments, error, match):
+    estimator, *scoring = arguments
+    with pytest.raises(error, match=match):
+        learned_defaults(estimator, X, y, *scoring)
+
+
+def test_bad_priors_and_histories():
+    with pytest.raises(ValueError, match="Did you mean 'shipped'"):
+        learned_defaults(SVC(), X, y, prior="shiped")
+    with pytest.raises(PriorError, match="learned from searches of SVC"):
+        learned_defaults(ExtraTreesClassifier(), X, y, prior=make_prior([0.0]))
+    with pytest.raises(ValueError, match="history=True does not say where"):
+        learned_defaults(SVC(), X, y, history=True)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        learned_defaults(SVC(), X, y[:10])
