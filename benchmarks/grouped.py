@@ -2,6 +2,7 @@
 
     SKMETA_DATA=... python benchmarks/grouped.py --methods grouped boosted_target
     python benchmarks/grouped.py --summary
+    python benchmarks/grouped.py --time ...                 # grouped_time.py: rows in time
 
 Regimes of each of the 20 tables of ``groupbench`` and of the older grouped tables:
 
@@ -24,6 +25,7 @@ are there.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 import warnings
 import zlib
@@ -519,4 +521,9 @@ def main() -> None:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    main()
+    if "--time" in sys.argv:
+        import grouped_time
+
+        grouped_time.main([word for word in sys.argv[1:] if word != "--time"])
+    else:
+        main()

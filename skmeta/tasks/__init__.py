@@ -1,6 +1,7 @@
 """What a task is, and how tasks are drawn from a table (NumPy only)."""
 
 from skmeta.tasks._known_rows import KnownRowsGroupKFold
+from skmeta.tasks._later_rows import LaterRowsSplit
 from skmeta.tasks._overlap import warn_if_reused as warn_if_reused
 from skmeta.tasks._samplers import ClassEpisodes as ClassEpisodes
 from skmeta.tasks._samplers import EpisodeSampler as EpisodeSampler
@@ -14,5 +15,6 @@ from skmeta.tasks._task import Task as Task
 __all__ = [
     "EpisodeSplit",
     "KnownRowsGroupKFold",
+    "LaterRowsSplit",
     "split_tasks",
 ]

@@ -38,6 +38,7 @@ class KnownRowsGroupKFold(BaseCrossValidator):
 
     See Also
     --------
+    LaterRowsSplit : The later rows of each group are held out.
     EpisodeSplit : One group in each split, and nothing else to learn from.
 
     Examples
@@ -125,10 +126,7 @@ class KnownRowsGroupKFold(BaseCrossValidator):
         fold_of_group = rng.permutation(len(names)) % n_splits
         if self.order is not None:
             ranks = times_of(X, self.order)
-        order = np.lexsort((ranks, codes))
-        sizes = np.bincount(codes)
-        place = np.empty(n_rows, dtype=np.int64)
-        place[order] = np.arange(n_rows) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        place = places_in_groups(codes, ranks)
         folds = np.where(place < n_known, -1, fold_of_group[codes])
         counts = np.bincount(folds[folds >= 0], minlength=n_splits)
         if counts.min() == 0:
@@ -140,3 +138,11 @@ class KnownRowsGroupKFold(BaseCrossValidator):
             (np.flatnonzero(folds != fold), np.flatnonzero(folds == fold))
             for fold in range(n_splits)
         )
+
+
+def places_in_groups(codes: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """Return the place (n,) of each row in its group, from 0 on, by ascending ranks (n,)."""
+    order, sizes = np.lexsort((ranks, codes)), np.bincount(codes)
+    place = np.empty(len(codes), dtype=np.int64)
+    place[order] = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return place
