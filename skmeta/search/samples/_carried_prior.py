@@ -46,8 +46,8 @@ from skmeta.search.surrogate import Factor, krige, matern, winsorize_scores, wit
 Array = NDArray[np.float64]
 
 _REMAINDERS = (0.03, 0.2, 1.0)
-_DIFFERENCE = 0.1
-_NOISE = 0.05
+_DIFFERENCE = 0.03
+_NOISE = 0.02
 _WINSOR_FACTOR = 1.0
 _FLOOR = 0.0
 _LEAST_SCORES = 3
