@@ -18,8 +18,13 @@ from skmeta.search._fit_params import FitData
 from skmeta.search._priors import Prior, resolve_prior
 from skmeta.search._stopping import resolve_racing
 from skmeta.search.history import Leases, open_history
-from skmeta.search.record import SearchRecord, dataset_features, fingerprint_data
-from skmeta.search.samples import features_of_rows
+from skmeta.search.record import (
+    SearchRecord,
+    dataset_features,
+    features_at_rows,
+    fingerprint_data,
+    name_at_rows,
+)
 from skmeta.search.space import canonical_names, predictor_name, signature, stable_repr
 
 
@@ -66,7 +71,7 @@ class OpenRecord:
         known = self.description
         if known is None:
             return self
-        features = features_of_rows(known.dataset_features, n_rows)
+        features = features_at_rows(known.dataset_features, n_rows)
         prior = None if self.prior is None else self.prior.conditioned_on(features)
         if self.history is None:
             return replace(self, prior=prior)
@@ -74,7 +79,7 @@ class OpenRecord:
         described = replace(
             known,
             fingerprint=hashlib.sha256(text.encode()).hexdigest()[:24],
-            dataset=f"{known.dataset_label} ({n_rows} rows)",
+            dataset=name_at_rows(known.dataset_label, n_rows),
             dataset_features=features,
         )
         search_id = self.history.begin(described)

@@ -1,6 +1,6 @@
 """Samples of the rows of a search's folds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -51,15 +51,6 @@ def sample_folds(
             drawn.append(np.sort(ordered[:n]))
         samples.append((drawn[0], drawn[1]))
     return samples
-
-
-def features_of_rows(features: Mapping[str, float], n_rows: int) -> dict[str, float]:
-    """Return the features that a data set has if it is cut to a number of rows."""
-    found = dict(features)
-    if found:
-        found["log_rows"] = float(np.log(n_rows))
-        found["log_rows_per_column"] = found["log_rows"] - found["log_columns"]
-    return found
 
 
 def rank_by_rows(results: dict[str, Any], n_rows: Sequence[int]) -> None:

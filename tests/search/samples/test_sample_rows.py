@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from skmeta.search.samples import features_of_rows, rank_by_rows, sample_folds
+from skmeta.search.samples import rank_by_rows, sample_folds
 
 
 def labelled(n=6000):
@@ -65,14 +65,6 @@ def test_the_seed_decides():
     y, splits = labelled()
     other = sample_folds(splits, y, 0.1, is_classification=True, seed=4)
     assert set(drawn(splits, y, 0.1)[0][0]) != set(other[0][0])
-
-
-def test_features_tell_the_rows():
-    found = features_of_rows({"log_rows": 9.0, "log_columns": 2.0, "missing": 0.5}, 1000)
-    assert found["log_rows"] == pytest.approx(np.log(1000))
-    assert found["log_rows_per_column"] == pytest.approx(np.log(1000) - 2)
-    assert found["missing"] == 0.5
-    assert features_of_rows({}, 1000) == {}
 
 
 def test_candidates_of_more_rows_rank_first():

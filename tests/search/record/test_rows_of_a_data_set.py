@@ -1,0 +1,20 @@
+"""A data set that is cut to fewer rows."""
+
+import numpy as np
+import pytest
+
+from skmeta.search.record import features_at_rows, name_at_rows, name_of_whole
+
+
+def test_names_tell_the_table():
+    assert name_at_rows("ours", 1500) == "ours (1500 rows)"
+    assert name_of_whole("ours (1500 rows)") == name_of_whole("ours") == "ours"
+    assert name_of_whole("ours (old rows)") == "ours (old rows)"
+
+
+def test_features_tell_the_rows():
+    found = features_at_rows({"log_rows": 9.0, "log_columns": 2.0, "missing": 0.5}, 1000)
+    assert found["log_rows"] == pytest.approx(np.log(1000))
+    assert found["log_rows_per_column"] == pytest.approx(np.log(1000) - 2)
+    assert found["missing"] == 0.5
+    assert features_at_rows({}, 1000) == {}
