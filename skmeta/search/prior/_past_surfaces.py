@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmeta._immutable import Immutable
-from skmeta.search.prior._growth import Growth
 from skmeta.search.prior._kernel_sums import weighted_kernel_sums
 from skmeta.search.prior._past_task import PastTask
 from skmeta.search.record import Configuration
@@ -33,8 +32,6 @@ class PastSurfaces(Immutable):
         What `learn_surfaces` returns, and ``levels``.
     task_weights : ndarray of shape (n_tasks,), default=None
         Weights of the past searches, which sum to 1; equal by default.
-    growth : Growth, default=None
-        Moves the surfaces to the rows of the data set at hand.
     """
 
     _advice = "Make another with from_searches, or with without(...)."
@@ -43,7 +40,6 @@ class PastSurfaces(Immutable):
     _tensors: dict[str, Array32]
     _ends: NDArray[np.intp]
     _task_weights: Array
-    _growth: Growth | None
 
     def __init__(
         self,
@@ -51,7 +47,6 @@ class PastSurfaces(Immutable):
         tasks: Sequence[PastTask],
         tensors: dict[str, Any],
         task_weights: Array | None = None,
-        growth: Growth | None = None,
     ) -> None:
         # Writing to the instance's dict avoids __setattr__, which raises an error.
         frozen = {}
@@ -66,7 +61,6 @@ class PastSurfaces(Immutable):
             _tensors=frozen,
             _ends=np.cumsum([0, *sizes]),
             _task_weights=equal if task_weights is None else task_weights,
-            _growth=growth,
         )
 
     # -- facts ---------------------------------------------------------------------------------
@@ -204,8 +198,7 @@ class PastSurfaces(Immutable):
         sums = weighted_kernel_sums(
             self._tensors["X"], self._tensors["weights"], self._ends, Z.astype(np.float32)
         )
-        surfaces = np.asarray(self._tensors["offsets"][:, None] + sums)
-        return surfaces if self._growth is None else self._growth.move(surfaces)
+        return np.asarray(self._tensors["offsets"][:, None] + sums)
 
     def _surface(self, t: int, Z32: Array32) -> Array:
         rows = slice(self._ends[t], self._ends[t + 1])
@@ -229,8 +222,7 @@ class PastSurfaces(Immutable):
     # -- comparison and pickling ---------------------------------------------------------------
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = self._encoding, self._tasks, dict(self._tensors), self._task_weights, self._growth
-        return type(self), state
+        return type(self), (self._encoding, self._tasks, dict(self._tensors), self._task_weights)
 
     def __len__(self) -> int:
         return self.n_tasks

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from skmeta._validation import count
 from skmeta.search.prior._file import read_file, write_file
-from skmeta.search.prior._growth import learn_growth
 from skmeta.search.prior._past_surfaces import PastSurfaces
 from skmeta.search.prior._past_task import PastTask
 from skmeta.search.prior._resemblance import weights_by_resemblance
@@ -133,8 +132,7 @@ class SearchPrior(PastSurfaces):
         """Weight the past searches by how much their data sets resemble the one at hand.
 
         How much resemblance counts is learned from the past searches: by how well each is
-        predicted from the others. If at least five tables were searched with several numbers of
-        rows, surfaces are moved to the rows at hand, also beyond the largest table of the past.
+        predicted from the others.
 
         Parameters
         ----------
@@ -147,15 +145,12 @@ class SearchPrior(PastSurfaces):
             All weights are equal if features are unknown, or tell nothing. Files do not keep
             the weights.
         """
-        if self._growth is not None:
-            own = type(self)(self._encoding, self._tasks, self._tensors)
-            return own.conditioned_on(dataset_features)
-        surfaces, past = self.surfaces_of(self.reference()), self.dataset_features
-        weights = weights_by_resemblance(surfaces, self.noise, past, dataset_features)
-        growth = learn_growth(surfaces, self.datasets, past, dataset_features)
-        if growth is None and np.array_equal(weights, self._task_weights):
+        Z = self.reference()
+        past = self.dataset_features
+        weights = weights_by_resemblance(self.surfaces_of(Z), self.noise, past, dataset_features)
+        if np.array_equal(weights, self._task_weights):
             return self
-        return type(self)(self._encoding, self._tasks, self._tensors, weights, growth)
+        return type(self)(self._encoding, self._tasks, self._tensors, weights)
 
     # -- leaving tasks out ---------------------------------------------------------------------
 

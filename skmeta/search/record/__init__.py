@@ -12,4 +12,3 @@ from skmeta.search.record._records import SearchRecord as SearchRecord
 from skmeta.search.record._records import Value as Value
 from skmeta.search.record._rows import features_at_rows as features_at_rows
 from skmeta.search.record._rows import name_at_rows as name_at_rows
-from skmeta.search.record._rows import name_of_whole as name_of_whole

@@ -1,24 +1,13 @@
 """A data set that is cut to fewer rows: its name, and its features."""
 
-import re
 from collections.abc import Mapping
 
 import numpy as np
-
-_NAME = re.compile(r" \(\d+ rows\)$")
 
 
 def name_at_rows(dataset: str, n_rows: int) -> str:
     """Return the name of a data set that is cut to a number of rows."""
     return f"{dataset} ({n_rows} rows)"
-
-
-def name_of_whole(dataset: str) -> str:
-    """Return the name of the data set that one of `name_at_rows` was cut from.
-
-    Other names are returned as they are.
-    """
-    return _NAME.sub("", dataset)
 
 
 def features_at_rows(features: Mapping[str, float], n_rows: int) -> dict[str, float]:

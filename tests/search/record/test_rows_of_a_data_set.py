@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 
-from skmeta.search.record import features_at_rows, name_at_rows, name_of_whole
+from skmeta.search.record import features_at_rows, name_at_rows
 
 
-def test_names_tell_the_table():
+def test_names_tell_the_rows():
     assert name_at_rows("ours", 1500) == "ours (1500 rows)"
-    assert name_of_whole("ours (1500 rows)") == name_of_whole("ours") == "ours"
-    assert name_of_whole("ours (old rows)") == "ours (old rows)"
 
 
 def test_features_tell_the_rows():
