@@ -3,7 +3,8 @@
     SKMETA_DATA=... python benchmarks/make_search_priors.py searches.parquet
 
 The history is what ``make_searches.py`` recorded, or ``make_boosting_searches.py`` (then name the
-``--estimators``); published searches of three estimators join it for accuracy. Of each estimator
+``--estimators``); published searches of three estimators join it for accuracy, and those of
+``make_searches_at_sizes.py`` if they are named by ``--at-sizes``. Of each estimator
 and metric a prior is written, in half precision, and one card an estimator: what it was learned
 from, and how a search on a data set whose origin is left out does.
 """
@@ -20,16 +21,18 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from large_tables import RECORDED
+from large_tables import load_table as load_large
 from make_boosting_searches import BOOSTERS
 from make_searches import CLASSIFIERS, REGRESSORS, load
-from origins import same_origin
-from recorded import open_history
+from origins import ROWS, same_origin
+from recorded import add_file, open_history
 from search_tables import evaluations_needed, load_table, random_regret
 from tqdm import tqdm
 
 from skmeta.search import PastSearch, SearchPrior, SearchStrategy
 from skmeta.search.prior import _shipped as shipped
-from skmeta.search.record import dataset_features
+from skmeta.search.record import dataset_features, features_at_rows
 from skmeta.search.space import relative_configuration
 from skmeta.search.surrogate._surfaces import winsorize_scores
 
@@ -52,6 +55,8 @@ PUBLISHED = {
 # on record with early stopping and without, has fewer.
 N_SEARCHES, N_CONFIGURATIONS = 20, 30
 N_SEARCHES_OF_BOOSTING, N_CONFIGURATIONS_OF_BOOSTING = 12, 20
+N_CONFIGURATIONS_AT_SIZES = 12
+MAX_LARGE_ROWS = 24_000  # that make_searches_at_sizes.py reads of a table
 MAX_ROWS = 1000  # of which the features of a data set are computed
 # Worse scores count as this bad: below the median, in distances of the best from it. An R2 of
 # minus a million would else leave no difference between all others.
@@ -69,9 +74,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("history", help="what make_searches.py recorded, or exported")
     parser.add_argument("--estimators", nargs="*", default=[*CLASSIFIERS, *REGRESSORS])
+    parser.add_argument("--at-sizes", help="what make_searches_at_sizes.py exported")
     parser.add_argument("--measure", action="store_true", help="only what cards say of regrets")
     options = parser.parse_args()
     with open_history(options.history) as history:
+        if options.at_sizes:
+            add_file(history, options.at_sizes)
         if options.measure:
             measure(history, options.estimators)
             return
@@ -138,14 +146,37 @@ def own_searches(history, name, metric):
         found += [s for s in past if s.metric == one]  # and not another one in its stead
     found = [in_target_units(name, s) for s in found]
     found = [replace(s, dataset_features=features(s.dataset, is_classifier(name))) for s in found]
-    n = N_CONFIGURATIONS_OF_BOOSTING if name in BOOSTERS else N_CONFIGURATIONS
-    found = [s for s in found if len(s.scores) >= n and np.isfinite(s.scores).mean() > 0.5]
+    least = N_CONFIGURATIONS_OF_BOOSTING if name in BOOSTERS else N_CONFIGURATIONS
+    found = [
+        s
+        for s in found
+        if len(s.scores) >= (N_CONFIGURATIONS_AT_SIZES if is_cut(s) else least)
+        and np.isfinite(s.scores).mean() > 0.5
+    ]
     return without_constants(found)
+
+
+def is_cut(search):
+    """Return whether a search was on a table that was cut to several sizes."""
+    return ROWS.search(search.dataset) is not None
+
+
+@cache
+def large(dataset):
+    """Return X, y and the rows of a table that was cut to some."""
+    [table] = [one for one in RECORDED if one.name == ROWS.sub("", dataset)]
+    n_rows = int(ROWS.search(dataset)[0][2:].split()[0])
+    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
+    return *load_large(folder, table, MAX_LARGE_ROWS), n_rows
 
 
 @cache
 def features(dataset, is_classification):
     """Return the features of a set that was searched on."""
+    if ROWS.search(dataset):
+        X, y, n_rows = large(dataset)
+        found = dataset_features(X, y, is_classification=is_classification)
+        return features_at_rows(found, n_rows)
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
     X, y = load(folder, dataset, MAX_ROWS, is_classification)
     return dataset_features(X, y, is_classification=is_classification)
@@ -168,7 +199,10 @@ def in_target_units(name, search):
     if name not in REGRESSORS:
         return search
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
-    _, y = load(folder, search.dataset, REGRESSORS[name], False)
+    if is_cut(search):
+        y = large(search.dataset)[1]
+    else:
+        _, y = load(folder, search.dataset, REGRESSORS[name], False)
     found = [relative_configuration(c, float(np.std(y))) for c in search.configurations]
     return replace(search, configurations=tuple(found))
 
@@ -226,9 +260,9 @@ def new_card(name):
 
 
 def describe(prior, searches):
-    """Return what a card says of one metric."""
+    """Return what a card says of one metric; regrets are those on tables that were not cut."""
     regrets, random = [], []
-    for search in searches:
+    for search in (one for one in searches if not is_cut(one)):
         scores = winsorize_scores(np.array(search.scores, dtype=float), BOUND)
         if np.ptp(scores) < 1e-9:
             continue

@@ -23,16 +23,16 @@ from large_tables import RECORDED, load_table
 from make_boosting_searches import BOOSTERS
 from make_boosting_searches import metrics as metrics_of_booster
 from make_searches import design, make, metrics, record_search, rounded
+from origins import SIZES
 from sklearn.base import clone
 from sklearn.impute import SimpleImputer
 from sklearn.metrics import check_scoring
 from tqdm import tqdm
 
 from skmeta.search import SearchHistory
-from skmeta.search.record import CandidateRecord
+from skmeta.search.record import CandidateRecord, name_at_rows
 from skmeta.search.space import candidate_key, canonical_configurations
 
-SIZES = (300, 1_000, 3_000, 10_000, 30_000)
 DRAWS = (2, 1, 1, 1, 1)
 # Place of each size in the order of work: searches of 300 rows are on record of other tables too.
 SIZE_LEVELS = (2, 0, 1, 2, 3)
@@ -112,11 +112,6 @@ def estimators(is_classification):
     return [kind if kind in whole else kind + suffix for kind in LEVELS if kind not in left]
 
 
-def dataset_name(table, size):
-    """Return the name under which a table is on record at one size."""
-    return f"{table.name} ({size} rows)"
-
-
 def search(history, table, X, y, name, k, n_configurations, end):
     """Evaluate one estimator at one size of a table, but for what is on record."""
     size = SIZES[k]
@@ -125,7 +120,7 @@ def search(history, table, X, y, name, k, n_configurations, end):
         return
     estimator = make_any(name)
     candidates = design(estimator, n_configurations, seed=f"{name} {table.name}")
-    fingerprint = f"make_searches_at_sizes 1: {name} on {dataset_name(table, size)}"
+    fingerprint = f"make_searches_at_sizes 1: {name} on {name_at_rows(table.name, size)}"
     known = {e.key for e in history.candidates(fingerprint)}
     todo = [c for c in candidates if candidate_key(c) not in known]
     if not todo:
@@ -142,7 +137,7 @@ def search(history, table, X, y, name, k, n_configurations, end):
         return [evaluate(estimator, candidate, X, y, draws, scoring)]
 
     rows = draws[0][0]
-    named = fingerprint, dataset_name(table, size), name, estimator, X[rows], y[rows]
+    named = fingerprint, name_at_rows(table.name, size), name, estimator, X[rows], y[rows]
     text = f"{len(draws)} draws of {n_train} rows, {n_test} test rows"
     record_search(history, *named, scoring, todo, of_candidate, end, text)
 

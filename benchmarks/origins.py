@@ -7,13 +7,20 @@ which are known by number, rows and classes only: those of about the same size c
 import csv
 import json
 import os
+import re
 import zlib
 from functools import cache
 from pathlib import Path
 
+from skmeta.search.record import name_at_rows
+
 __all__ = ["HALVES", "half_of", "origin", "same_origin"]
 
 HALVES = ("first", "second")
+# Rows of the searches of make_searches_at_sizes.py.
+SIZES = (300, 1_000, 3_000, 10_000, 30_000)
+# What `name_at_rows` adds to the name of a table.
+ROWS = re.compile(r" \(\d+ rows\)$")
 # Iris, wine, both sets of breast cancer of Wisconsin, and digits.
 OF_SCIKIT_LEARN = ("iris", "wine_recognition", "breast_cancer_wisconsin", "breast", "optdigits")
 
@@ -53,7 +60,8 @@ PREFIXES = (
 
 
 def origin(name: str) -> str:
-    """Name of the group that a tabular set belongs to."""
+    """Name of the group that a tabular set belongs to, whatever its rows are cut to."""
+    name = ROWS.sub("", name)
     for group in GROUPS:
         if name in group:
             return group[0]
@@ -73,15 +81,23 @@ def half_of(name: str) -> str | None:
 
 
 def same_origin(name: str) -> set[str]:
-    """Every data set of the origin of `name`: tabular sets, and ``"openml <task>"``."""
+    """Every data set of the origin of `name`: tabular sets, and ``"openml <task>"``.
+
+    Tables that are cut to some rows are among them, if `name` is one of these or a tabular set.
+    """
     known = sizes() | published()
     group = {other for other in known if origin(other) == origin(name)}
-    return {name} | {
-        other
-        for other in known
-        if other in group
-        or ((other in published() or name in published()) and _alike(known, group, other))
-    }
+    cut = {name_at_rows(one, n) for one in {ROWS.sub("", name), *group} for n in SIZES}
+    return (
+        {name, ROWS.sub("", name)}
+        | cut
+        | {
+            other
+            for other in known
+            if other in group
+            or ((other in published() or name in published()) and _alike(known, group, other))
+        }
+    )
 
 
 def _alike(known: dict[str, tuple[int, int]], group: set[str], other: str) -> bool:
