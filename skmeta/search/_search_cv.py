@@ -78,10 +78,11 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
         1,500 rows, and about four times as many each time. They are drawn from the rows of the same
         folds. What they say is carried over to the whole table by a model, for which the two
         agree in part, so what is best on few rows need not be chosen. With ``"auto"`` or True, the
-        number of candidates follows from the seconds that the first one takes: all samples take
-        about a third of the time of `n_iter` candidates on all rows, or less, and at most a quarter
-        of `time_budget`; none is tried if a sample takes about as long as all rows. As it follows
-        from seconds, two runs with one seed may differ. A number of candidates is kept to,
+        number of candidates follows from the seconds that the first one takes: each sample takes
+        those of one or two candidates on all rows, at most a quarter of those of `n_iter`
+        candidates and of `time_budget`; none is tried if a candidate on a sample takes more than a
+        third of one on all rows. As that follows from seconds, two runs with one seed may
+        differ. A number of candidates is kept to,
         whatever they take. False tries none. Not for ``n_iter="all"``.
     batch_size : int, default=1
         Number of candidates that are proposed at a time. It does not depend on `n_jobs`, so a seed

@@ -9,6 +9,7 @@ from searching import QUALITY, assert_same, raising, scores_of
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
+from skmeta.search._trials import Trial
 
 N_ROWS, N_SAMPLED, N_ITER, N_FOLDS = 6000, 5, 4, 2
 SAMPLED, WHOLE = [1500] * N_SAMPLED, [N_ROWS] * N_ITER
@@ -17,6 +18,7 @@ SAMPLED, WHOLE = [1500] * N_SAMPLED, [N_ROWS] * N_ITER
 class Drifting(ClassifierMixin, BaseEstimator):
     """Its best quality is 0.3 on all rows, and `drift` more for each power of ten fewer rows."""
 
+    cost_per_row = 0.0
     fits: list[int] = []  # noqa: RUF012
     at: dict = {}  # noqa: RUF012
 
@@ -43,8 +45,11 @@ class Drifting(ClassifierMixin, BaseEstimator):
 
 
 @pytest.fixture(autouse=True)
-def fresh():
-    Drifting.fits, Drifting.at = [], {}
+def fresh(monkeypatch):
+    """Seconds of a candidate that follow from its rows, whatever else the machine does."""
+    Drifting.fits, Drifting.at, Drifting.cost_per_row = [], {}, 0.0
+    cost = property(lambda trial: Drifting.cost_per_row * sum(Drifting.fits[-1:]))
+    monkeypatch.setattr(Trial, "cost", cost)
 
 
 @pytest.fixture(scope="module")
@@ -113,10 +118,15 @@ def test_what_is_best_on_few_rows_is_not_taken_for_the_best(table):
 
 
 def test_seconds_decide_how_many_candidates_samples_have(table):
-    slow = make(Drifting(seconds_per_row=1e-4), samples="auto", n_iter=5).fit(*table)
-    assert rows_of(slow)[:2] == [500, 1500]
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40_000, 3)), rng.integers(2, size=40_000)
+    Drifting.cost_per_row = 1e-3
+    slow = make(samples="auto").fit(X, y)
+    assert rows_of(slow) == [500, *[1500] * 20, *[40_000] * N_ITER]
     assert slow.cv_results_["params"][0] == slow.cv_results_["params"][1]
-    assert rows_of(slow)[2:-5] == [1500] * 2
+    few = make(samples="auto").fit(X[:5000], y[:5000])
+    assert rows_of(few) == [500, *[1500] * 3, *[5000] * N_ITER]
+    Drifting.cost_per_row = 0.0
     quick = make(samples=True).fit(*table)
     assert rows_of(quick) == [500, 1500, *WHOLE]  # a proposal takes longer than a fit
 

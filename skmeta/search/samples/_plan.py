@@ -10,10 +10,11 @@ s(n)    scalar           seconds of a candidate on n rows, all folds: a + b n
 q(n)    scalar           (s(n) + o) / (s(N) + o), where o is the time that a proposal takes
 ======  ===============  ====================================================================
 
-The first candidate is tried on the two smallest samples, and a and b follow from its seconds. So
-many candidates are tried on samples that they are expected to take a given share of the seconds of
-all candidates on the whole table. The number is one of a few, so that noise in the seconds rarely
-has an effect. If samples save no time, as of boosting on few rows, none is tried.
+The first candidate is tried on the two smallest samples, and a and b follow from its seconds. On
+recorded searches (benchmarks/make_searches_at_sizes.py), five candidates on a sample save about one
+on the whole table. So none is tried on a sample where q is above a third, as of boosting on few
+rows, and where it is smaller, as many as take the seconds of one or two candidates on the whole
+table. The number is one of a few, so that noise in the seconds rarely has an effect.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,9 @@ _LEAST_GROWTH = 3  # smallest ratio between the table and that sample
 _GROWTH = 4  # approximate ratio between a sample and the next one
 _PROBE = 3  # ratio between the smallest compared sample, and the one that only times are read from
 _COUNTS, _LATER_COUNTS = (3, 5, 10, 20), (3, 6)
-_SHARE, _LATER_SHARE = 0.25, 0.1  # of the expected seconds of all candidates
+# Samples take this share of the seconds of all candidates on the whole table, and the seconds of so
+# many of them, at most. A sample on which a candidate costs more of one's seconds is left out.
+_SHARES, _MOST, _MOST_COST = (0.25, 0.1), (1.5, 0.75), (0.35, 0.15)
 _PROPOSAL = 0.03  # seconds
 _SHARE_OF_BUDGET = 0.25  # of a time budget that samples may take
 
@@ -102,11 +105,13 @@ class SamplePlan:
             return self.n_given if position == 0 else min(self.n_given, _LATER_COUNTS[-1])
         if len(probed) < 2:
             return 1
-        is_first = position == self.compared_at
-        share, counts = (_SHARE, _COUNTS) if is_first else (_LATER_SHARE, _LATER_COUNTS)
-        affordable = share * self.n_iter / self._cost(self.sizes[position], probed)
-        least = 1 if is_first else 0  # the first candidate has been tried
-        return max([least, *(n for n in counts if n <= affordable)])
+        later = int(position != self.compared_at)
+        least = 1 - later  # the first candidate has been tried
+        cost = self._cost(self.sizes[position], probed)
+        if cost > _MOST_COST[later]:
+            return least
+        affordable = min(_SHARES[later] * self.n_iter, _MOST[later]) / cost
+        return max([least, *(n for n in (_COUNTS, _LATER_COUNTS)[later] if n <= affordable)])
 
     def most(self, position: int) -> int:
         """Return the largest number of candidates on a sample."""
