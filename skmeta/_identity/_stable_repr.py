@@ -58,31 +58,31 @@ def _text(value: Any, within: tuple[Any, ...]) -> str:
         return repr(value)
     if any(value is outer for outer in within):
         return name_of(value)
-    of = partial(_text, within=(*within, value))
+    text = partial(_text, within=(*within, value))
     if isinstance(value, (list, tuple)):
-        return f"{type(value).__name__}({', '.join(map(of, value))})"
+        return f"{type(value).__name__}({', '.join(map(text, value))})"
     if isinstance(value, (set, frozenset)):
-        return f"{type(value).__name__}({', '.join(sorted(map(of, value)))})"
+        return f"{type(value).__name__}({', '.join(sorted(map(text, value)))})"
     if isinstance(value, Mapping):
-        items = sorted(f"{of(k)}: {of(v)}" for k, v in value.items())
+        items = sorted(f"{text(k)}: {text(v)}" for k, v in value.items())
         return "{" + ", ".join(items) + "}"
     if isinstance(value, (type, FunctionType)):
-        code = own_code(value, of)
+        code = own_code(value, text)
         return f"{name_of(value)}#{code}" if code else name_of(value)
     if isinstance(value, MethodType):
-        return f"{of(value.__self__)}.{of(value.__func__)}"
+        return f"{text(value.__self__)}.{text(value.__func__)}"
     if callable(value) and hasattr(value, "__qualname__"):
         return name_of(value)
     if hasattr(value, "get_params"):
-        return f"{of(type(value))}({of(_params_that_matter(value))})"
+        return f"{text(type(value))}({text(_params_that_matter(value))})"
     if hasattr(value, "rvs") and hasattr(value, "dist"):  # a frozen distribution of scipy
-        return f"rvs{of([type(value.dist).__name__, list(value.args), dict(value.kwds)])}"
+        return f"rvs{text([type(value.dist).__name__, list(value.args), dict(value.kwds)])}"
     if isinstance(value, partial):
-        return f"partial{of([value.func, value.args, value.keywords])}"
+        return f"partial{text([value.func, value.args, value.keywords])}"
     if _is_plain(value):
-        return f"{of(type(value))}({of(vars(value))})"
+        return f"{text(type(value))}({text(vars(value))})"
     if hasattr(value, "state_dict"):  # a module of torch with a pickle of its own
-        return f"{of(type(value))}({value!r}, {of(value.state_dict())})"
+        return f"{text(type(value))}({value!r}, {text(value.state_dict())})"
     try:
         return f"{type(value).__name__}:{joblib.hash(value)}"
     except Exception:  # pickling runs code of the object, which may raise anything

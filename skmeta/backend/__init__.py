@@ -16,12 +16,12 @@ from skmeta.backend._device import here_or_cpu as here_or_cpu
 from skmeta.backend._device import resolve_device as resolve_device
 from skmeta.backend._execution import MODES as MODES
 from skmeta.backend._execution import Execution as Execution
+from skmeta.backend._execution import one_thread_if_small as one_thread_if_small
 from skmeta.backend._functional import Network, State
-from skmeta.backend._on_device import open_network as open_network
+from skmeta.backend._functional import open_network as open_network
 from skmeta.backend._task_views import TaskView as TaskView
 from skmeta.backend._task_views import make_views as make_views
 from skmeta.backend._task_views import resolve_test_time_augment as resolve_test_time_augment
-from skmeta.backend._threads import one_thread_if_small as one_thread_if_small
 from skmeta.backend._trees import tree_leaves as tree_leaves
 from skmeta.backend._trees import tree_map as tree_map
 

@@ -47,17 +47,17 @@ class AttentionSpy(TorchFunctionMode):
 
     Attributes
     ----------
-    found : bool
+    has_attention : bool
         Whether it was.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.found = False
+        self.has_attention = False
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         name = getattr(func, "__name__", "")
-        self.found |= "attention" in name or "multi_head" in name
+        self.has_attention |= "attention" in name or "multi_head" in name
         return func(*args, **(kwargs or {}))

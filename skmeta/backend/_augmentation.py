@@ -153,11 +153,13 @@ def _call(step: Callable[[Tensor], Tensor], x: Tensor, generator: torch.Generato
     devices = [x.device] if x.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.random.manual_seed(seed)
-        found = step(x)
-    if not isinstance(found, Tensor) or found.shape != x.shape:
-        what = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        images = step(x)
+    if not isinstance(images, Tensor) or images.shape != x.shape:
+        what = (
+            f"shape {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+        )
         raise ValueError(
             f"augment={step!r} must return a tensor of shape {tuple(x.shape)}, as it was given, "
             f"but it returned {what}."
         )
-    return found.to(x)
+    return images.to(x)

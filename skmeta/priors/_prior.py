@@ -11,9 +11,8 @@ import numpy as np
 
 from skmeta._html import facts_table
 from skmeta._immutable import Immutable
-from skmeta._validation import count
+from skmeta._validation import count, quote_some
 from skmeta.exceptions import PriorError
-from skmeta.priors._features import check_features
 from skmeta.priors._file import FIELDS, compute_digest, read_prior, write_prior
 from skmeta.priors._packaged import dereference, reference
 from skmeta.priors._values import freeze, freeze_labels, freeze_tensor, freeze_tuple, thaw
@@ -294,7 +293,7 @@ class MetaPrior(Immutable):
         PriorError
             If the number, the names or the order of the features differ.
         """
-        check_features(self.n_features_in, self.feature_names_in, X_n_features, feature_names)
+        _check_features(self.n_features_in, self.feature_names_in, X_n_features, feature_names)
 
     def check_inner_lr(self, inner_lr: float | None) -> None:
         """Check that another step size of the inner loop can have an effect.
@@ -406,3 +405,47 @@ def _spell(values: Mapping[str, Any]) -> str | None:
         return f"({len(value):,} values)" if is_long and not isinstance(value, str) else repr(value)
 
     return ", ".join(f"{name}={text(value)}" for name, value in thaw(values).items()) or None
+
+
+def _check_features(
+    n_expected: int | None,
+    expected: Sequence[str] | None,
+    n_given: int,
+    given: Sequence[str] | None,
+) -> None:
+    """Compare number, names and order of features; None matches anything.
+
+    Parameters
+    ----------
+    n_expected : int or None
+        Number of features in meta-training.
+    expected : sequence of str of length n_expected, or None
+        Their names.
+    n_given : int
+        Number of features of the data.
+    given : sequence of str of length n_given, or None
+        Their names.
+
+    Raises
+    ------
+    PriorError
+        If they differ.
+    """
+    if n_expected is not None and n_given != n_expected:
+        raise PriorError(
+            f"X has {count(n_given, 'features')}, but the prior was meta-trained on "
+            f"{count(n_expected, 'features')}. Give data with the same features, or meta-train a "
+            "prior on data with these."
+        )
+    if expected is None or given is None or list(expected) == list(map(str, given)):
+        return
+    names = list(map(str, given))
+    unseen = [name for name in names if name not in set(expected)]
+    missing = [name for name in expected if name not in set(names)]
+    difference = f" Unseen in meta-training: {quote_some(unseen, 5)}." if unseen else ""
+    difference += f" Missing now: {quote_some(missing, 5)}." if missing else ""
+    raise PriorError(
+        "The feature names should match those that the prior was meta-trained on."
+        f"{difference or ' Their order differs.'} Rename or reorder the columns of X, or give "
+        "X without names."
+    )

@@ -6,7 +6,7 @@ from skmeta.tasks._overlap import warn_if_reused as warn_if_reused
 from skmeta.tasks._samplers import ClassEpisodes as ClassEpisodes
 from skmeta.tasks._samplers import EpisodeSampler as EpisodeSampler
 from skmeta.tasks._samplers import GroupEpisodes as GroupEpisodes
-from skmeta.tasks._shots import check_shots as check_shots
+from skmeta.tasks._samplers import check_shots as check_shots
 from skmeta.tasks._splits import EpisodeSplit, split_tasks
 from skmeta.tasks._superclasses import Superclass as Superclass
 from skmeta.tasks._superclasses import usable_superclasses as usable_superclasses

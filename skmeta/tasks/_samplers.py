@@ -1,5 +1,6 @@
 """Two ways to draw tasks: from the classes of a table, or from its groups."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,9 +8,10 @@ import numpy as np
 from skmeta._validation import check_count, check_labels, check_targets, count, quote, quote_some
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
-from skmeta.tasks._shots import Shots, check_shots, draw_shots
 from skmeta.tasks._superclasses import Superclass, usable_superclasses
 from skmeta.tasks._task import Task
+
+Shots = int | Sequence[int]
 
 
 class ClassEpisodes:
@@ -85,8 +87,8 @@ class ClassEpisodes:
         self._check_sizes()
         self._within: list[np.ndarray] | None = None
         if superclass is not None:
-            of, usable = usable_superclasses(self.names, superclass, self.n_way)
-            self._within = [np.flatnonzero(of == k) for k in usable]
+            owner, usable = usable_superclasses(self.names, superclass, self.n_way)
+            self._within = [np.flatnonzero(owner == k) for k in usable]
             sizes = np.array([len(part) for part in self._within])
             self._shares = sizes / sizes.sum()
 
@@ -355,3 +357,37 @@ def _positions(labels: Any, names: np.ndarray, where: str = "classes") -> np.nda
             f"Remove them, or add them to {other}."
         )
     return np.array([known[label] for label in distinct.tolist()], dtype=np.int64)[inverse]
+
+
+def check_shots(n_shot: Any) -> tuple[int, int]:
+    """Return the lowest and the highest number of shots.
+
+    Parameters
+    ----------
+    n_shot : int or sequence of two ints
+        What the user gave.
+
+    Returns
+    -------
+    low, high : int
+        Both are ``n_shot`` if it is a number.
+
+    Raises
+    ------
+    ValueError
+        If it is neither a number of at least 1 nor a range.
+    """
+    if not isinstance(n_shot, tuple | list):
+        n = check_count(n_shot, "n_shot")
+        return n, n
+    if len(n_shot) != 2:
+        raise ValueError(f"n_shot must be a number of rows or a range (low, high), got {n_shot!r}.")
+    low, high = (check_count(n, "each end of n_shot") for n in n_shot)
+    if low > high:
+        raise ValueError(f"n_shot=({low}, {high}) is empty. Give the lower number first.")
+    return low, high
+
+
+def draw_shots(rng: np.random.Generator, low: int, high: int) -> int:
+    """Draw a number of shots between two ends, both included; one number needs no draw."""
+    return low if low == high else int(rng.integers(low, high + 1))

@@ -238,14 +238,14 @@ def predict_with_prior(
     support = session.adapter.rows(rows[few], y, np.ones(4 * n_outputs))
     with torch.no_grad():
         adapted = session.learner.adapt(session.context, state, support)
-        found = session.learner.forward(session.context, adapted, session.adapter.inputs(rows))
-    return np.asarray(found.numpy())
+        outputs = session.learner.forward(session.context, adapted, session.adapter.inputs(rows))
+    return np.asarray(outputs.numpy())
 
 
-def assert_close(found: Any, expected: Any, what: str, exact: bool = False) -> None:
+def assert_close(actual: Any, expected: Any, what: str, exact: bool = False) -> None:
     """Compare trees of tensors, up to rounding or exactly."""
     rtol, atol = (0.0, 0.0) if exact else (1e-8, 1e-10)
     try:
-        torch.testing.assert_close(found, expected, rtol=rtol, atol=atol)
+        torch.testing.assert_close(actual, expected, rtol=rtol, atol=atol)
     except AssertionError as error:
         raise AssertionError(f"{what}: {error}") from None

@@ -78,8 +78,8 @@ def fit_changes_the_state_and_keeps_the_parameters(learner: MetaLearner, kind: s
     assert _learned_differs(longer, short), "the number of iterations has no effect"
 
 
-def _learned_differs(found: MetaLearner, expected: MetaLearner) -> bool:
-    a, b = (fitted.prior_.tensors for fitted in (found, expected))
+def _learned_differs(actual: MetaLearner, expected: MetaLearner) -> bool:
+    a, b = (fitted.prior_.tensors for fitted in (actual, expected))
     return any(not np.array_equal(a[n], b[n]) for n in b if not n.startswith("scaler."))
 
 
@@ -133,10 +133,10 @@ def _interrupt_after(learner: MetaLearner, n_calls: int) -> None:
     learner.__dict__["mean_gradient"] = interrupted
 
 
-def _assert_same_prior(found: MetaPrior, expected: MetaPrior, what: str) -> None:
-    assert list(found.tensors) == list(expected.tensors), f"{what} gives other tensors"
+def _assert_same_prior(actual: MetaPrior, expected: MetaPrior, what: str) -> None:
+    assert list(actual.tensors) == list(expected.tensors), f"{what} gives other tensors"
     for name, value in expected.tensors.items():
-        assert np.array_equal(found.tensors[name], value), f"{what} gives another {name}"
+        assert np.array_equal(actual.tensors[name], value), f"{what} gives another {name}"
 
 
 def prior_survives_a_file(learner: MetaLearner, kind: str) -> None:
@@ -152,5 +152,5 @@ def prior_survives_a_file(learner: MetaLearner, kind: str) -> None:
     assert not hasattr(clone(fitted), "prior_"), "a clone of a fitted learner is fitted"
     for prior in (loaded, pickle.loads(pickle.dumps(fitted.prior_))):
         assert prior == fitted.prior_, "a prior changes when saved and loaded"
-        found = predict_with_prior(learner, prior, unseen)
-        assert np.array_equal(found, expected), "a loaded prior predicts something else"
+        actual = predict_with_prior(learner, prior, unseen)
+        assert np.array_equal(actual, expected), "a loaded prior predicts something else"

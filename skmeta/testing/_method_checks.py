@@ -64,9 +64,9 @@ def _descends_meta_loss(learner: MetaLearner) -> bool:
 
 
 def _assert_like_state(gradient: State, state: State) -> None:
-    found = {name: tuple(value.shape) for name, value in gradient.items()}
+    shapes = {name: tuple(value.shape) for name, value in gradient.items()}
     expected = {name: tuple(value.shape) for name, value in state.items()}
-    assert found == expected, f"the gradient has the shapes {found}, the state {expected}"
+    assert shapes == expected, f"the gradient has the shapes {shapes}, the state {expected}"
     for name, value in gradient.items():
         assert torch.isfinite(value).all(), f"the gradient of {name} is not finite"
     assert _norm(gradient) > 0, "the gradient is zero"
@@ -75,7 +75,7 @@ def _assert_like_state(gradient: State, state: State) -> None:
 def _slopes(bench: Bench) -> list[tuple[State, float]]:
     """Random directions, and the slope of the meta-loss along each by central differences."""
     generator = torch.Generator().manual_seed(2)
-    found = []
+    slopes = []
     for _ in range(3):
         direction = {
             n: torch.randn(v.shape, generator=generator, dtype=v.dtype)
@@ -85,17 +85,17 @@ def _slopes(bench: Bench) -> list[tuple[State, float]]:
             bench.mean_loss({n: v + step * direction[n] for n, v in bench.state.items()})
             for step in (_STEP, -_STEP)
         )
-        found.append((direction, (up - down) / (2 * _STEP)))
-    return found
+        slopes.append((direction, (up - down) / (2 * _STEP)))
+    return slopes
 
 
 def _assert_has_slope(gradient: State, direction: State, expected: float, where: str) -> None:
-    found = sum(float((gradient[n] * d).sum()) for n, d in direction.items())
+    slope = sum(float((gradient[n] * d).sum()) for n, d in direction.items())
     # The norm is the typical slope along a normal direction; a single slope may be close to zero
     # by chance.
-    error = abs(found - expected) / max(abs(expected), _norm(gradient))
+    error = abs(slope - expected) / max(abs(expected), _norm(gradient))
     assert error < _TOLERANCE, (
-        f"along a random direction ({where}) the meta-gradient is {found:.8g}, finite "
+        f"along a random direction ({where}) the meta-gradient is {slope:.8g}, finite "
         f"differences give {expected:.8g}: relative error {error:.1e}"
     )
 
@@ -110,8 +110,8 @@ def ways_of_execution_agree(learner: MetaLearner, kind: str) -> None:
         bench = make_bench(learner, kind, network)
         expected = bench.gradient("loop")
         for mode, chunk_size in (("threads", None), ("vmap", None), ("vmap", 2)):
-            found = bench.gradient(mode, chunk_size=chunk_size)
-            assert_close(found, expected, f"{mode} (chunk_size={chunk_size}) differs from a loop")
+            actual = bench.gradient(mode, chunk_size=chunk_size)
+            assert_close(actual, expected, f"{mode} (chunk_size={chunk_size}) differs from a loop")
         gradients = [
             bench.learner.meta_gradient(bench.context, bench.state, bench.task(i))
             for i in range(N_TASKS)
@@ -124,8 +124,8 @@ def order_of_tasks_does_not_matter(learner: MetaLearner, kind: str) -> None:
     """The mean over a meta-batch is the same for its tasks in another order."""
     bench = make_bench(learner, kind)
     turned = TaskTensors(*(Rows(*(part.flip(0) for part in side)) for side in bench.tasks))
-    found, expected = bench.gradient(tasks=turned), bench.gradient()
-    assert_close(found, expected, "tasks in another order give another gradient")
+    actual, expected = bench.gradient(tasks=turned), bench.gradient()
+    assert_close(actual, expected, "tasks in another order give another gradient")
 
 
 def order_of_support_rows_does_not_matter(learner: MetaLearner, kind: str) -> None:
@@ -152,8 +152,8 @@ def rows_of_weight_zero_change_nothing(learner: MetaLearner, kind: str) -> None:
     bench = make_bench(learner, kind)
     task = bench.task()
     padded = TaskTensors(_pad(task.support), _pad(task.query))
-    found, expected = bench.predict(padded.support), bench.predict()
-    assert_close(found, expected, "support rows of weight 0 change predictions")
+    actual, expected = bench.predict(padded.support), bench.predict()
+    assert_close(actual, expected, "support rows of weight 0 change predictions")
     gradient = bench.learner.meta_gradient(bench.context, bench.state, task)
     with_padding = bench.learner.meta_gradient(bench.context, bench.state, padded)
     assert_close(with_padding, gradient, "rows of weight 0 change the meta-gradient")

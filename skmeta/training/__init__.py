@@ -3,11 +3,11 @@
 from skmeta.training._checkpoint import load_checkpoint as load_checkpoint
 from skmeta.training._checkpoint import resume_checkpoint as resume_checkpoint
 from skmeta.training._checkpoint import save_checkpoint as save_checkpoint
-from skmeta.training._deadline import shared_deadline as shared_deadline
-from skmeta.training._deadline import start_deadline as start_deadline
-from skmeta.training._deadline import time_limit as time_limit
 from skmeta.training._loop import TrainingSettings as TrainingSettings
 from skmeta.training._loop import meta_train as meta_train
+from skmeta.training._loop import shared_deadline as shared_deadline
+from skmeta.training._loop import start_deadline as start_deadline
+from skmeta.training._loop import time_limit as time_limit
 from skmeta.training._options import N_JOBS as N_JOBS
 from skmeta.training._options import ExecutionOptions as ExecutionOptions
 from skmeta.training._options import FitSettings as FitSettings

@@ -93,13 +93,13 @@ class Declared(DocLink, BaseEstimator):
 
 def declarations(cls: type, *, inherited: bool = True) -> dict[str, Field[Any]]:
     """Return the declared parameters of a class by name, its own first."""
-    found: dict[str, Field[Any]] = {}
+    declared_fields: dict[str, Field[Any]] = {}
     for base in cls.__mro__ if inherited else (cls,):
         known = dict(vars(base)) | vars(base).get("__dataclass_fields__", {})
         for name in inspect.get_annotations(base):
             if isinstance(known.get(name), Field) and known[name].metadata:
-                found.setdefault(name, known[name])
-    return found
+                declared_fields.setdefault(name, known[name])
+    return declared_fields
 
 
 def option_class(declared: Field[Any] | None) -> type[Declared] | None:
@@ -133,12 +133,12 @@ def as_option(kind: type[Declared], value: Any, **others: Any) -> Any:
 
 def options_of(estimator: Any) -> dict[str, Any]:
     """Return the options of an estimator as their objects, by parameter."""
-    found = {}
+    options = {}
     for name, declared in declarations(type(estimator)).items():
         if (kind := option_class(declared)) is not None:
             others = estimator.option_defaults.get(name, {})
-            found[name] = as_option(kind, getattr(estimator, name), **others)
-    return found
+            options[name] = as_option(kind, getattr(estimator, name), **others)
+    return options
 
 
 def settings_by_role(estimator: Any, *roles: str) -> Iterator[tuple[str, Any]]:

@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from skmeta.backend import Execution, Network
-from skmeta.backend._graph import simplify
-from skmeta.backend._recording import Recorder
+from skmeta.backend._recording import Recorder, simplify
 
 CPU = torch.device("cpu")
 
@@ -205,19 +204,16 @@ def test_a_graph_becomes_smaller_and_computes_the_same():
         torch.testing.assert_close(found, value)
 
 
-def test_steps_and_sums_are_fused():
+def test_steps_are_fused():
     from torch.fx.experimental.proxy_tensor import make_fx
 
     def fn(x, y):
-        step = x - 0.5 * (x * y)
-        return step, -y * 0.25, (x * y).sum([0], keepdim=True).view(4), (y * 3) - x
+        return x - 0.5 * (x * y), (y * 3) - x
 
     x, y = draw(3, 4), draw(3, 4, seed=1)
     small = simplify(make_fx(fn)(x, y), (x, y))
     names = [str(n.target) for n in small.graph.nodes if n.op == "call_function"]
-    assert "aten.neg.default" not in names
-    assert "aten.view.default" not in names
-    assert names.count("aten.mul.Tensor") == 3  # x * y, y * -0.25 and y * 3.
+    assert names.count("aten.mul.Tensor") == 2  # x * y and y * 3
     for found, value in zip(small(x, y), fn(x, y), strict=True):
         torch.testing.assert_close(found, value)
 

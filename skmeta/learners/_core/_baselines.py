@@ -80,7 +80,7 @@ def baseline_scores(
         else:
             y = (y - y_mean) / y_scale
         pooled = fit_ridge(rows, _outputs(y, kind, k), np.ones(len(rows)))
-    found: dict[str, list[float]] = {}
+    scores: dict[str, list[float]] = {}
     for task in tasks:
         support, query = standardise(X[task.support]), standardise(X[task.query])
         y_support, y_query = task.y_support, task.y_query
@@ -96,8 +96,8 @@ def baseline_scores(
             predicted["pooled_ridge"] = pooled(query)
         for name, outputs in predicted.items():
             value = _score(kind, outputs, y_query, task.w_query)
-            found.setdefault(name, []).append(value)
-    return {name: np.array(values) for name, values in found.items()}
+            scores.setdefault(name, []).append(value)
+    return {name: np.array(values) for name, values in scores.items()}
 
 
 def warn_if_beaten(learner: str, own: np.ndarray, baselines: Mapping[str, np.ndarray]) -> None:

@@ -108,9 +108,9 @@ class ValidationTasks:
         totals = {"loss": 0.0, "score": 0.0}
         for size, batch in self._batches():
             with torch.no_grad():
-                found = self._execution.mean(partial(_metrics, self._session, state), batch)
+                metrics = self._execution.mean(partial(_metrics, self._session, state), batch)
             for name in totals:
-                totals[name] += float(found[name]) * size
+                totals[name] += float(metrics[name]) * size
         return {n: v / len(self.tasks) for n, v in totals.items()}
 
     def scores(self, state: State) -> np.ndarray:
@@ -118,8 +118,8 @@ class ValidationTasks:
         parts = []
         for _, batch in self._batches():
             with torch.no_grad():
-                found = self._execution.map(partial(_metrics, self._session, state), batch)
-            parts.append(to_numpy(found["score"]).astype(np.float64))
+                metrics = self._execution.map(partial(_metrics, self._session, state), batch)
+            parts.append(to_numpy(metrics["score"]).astype(np.float64))
         return np.concatenate(parts)
 
     def _batches(self) -> Iterator[tuple[int, TaskTensors]]:
@@ -185,7 +185,7 @@ def evaluate(
     )
     rng = check_rng(settings.random_state)
     table = session.adapter.upload(rows)
-    found = []
+    parts = []
     n_tasks = settings.validation.n_tasks if n_tasks is None else n_tasks
     with make_execution(session, settings) as execution, torch.no_grad():
         for start in range(0, n_tasks, EVALUATION_BATCH):
@@ -200,5 +200,5 @@ def evaluate(
             y_true, weight = (
                 np.stack([getattr(t, n) for t in tasks]) for n in ("y_query", "w_query")
             )
-            found.append((y_true, predicted, weight))
-    return Evaluation(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+            parts.append((y_true, predicted, weight))
+    return Evaluation(*(np.concatenate(part) for part in zip(*parts, strict=True)))

@@ -183,7 +183,8 @@ def _read_table(learner: Algorithm, settings: Settings, X: Any) -> _Table:
     rows, shape = flatten_rows(X, settings.input_shape)
     rows, encoder = check_learner_rows(learner, rows, start)
     shape = resolve_input_shape(shape, settings.backbone, rows.shape[1])
-    return _Table(rows, shape, learner.n_features_in_, names, encoder, start)
+    n_features = rows.shape[1] if encoder is None else len(encoder.columns)
+    return _Table(rows, shape, n_features, names, encoder, start)
 
 
 def _prior_to_load(learner: Algorithm, settings: Settings) -> MetaPrior | None:
@@ -234,13 +235,13 @@ def _check_kind(learner: Algorithm, kind: str) -> None:
 
 def _warn_of_no_validation(settings: Settings, problem: Problem) -> None:
     names_kind: str = problem.names_kind
-    of_all = f"the {len(problem.train.sampler.names)} there are"
+    all_names = f"the {len(problem.train.sampler.names)} there are"
     needed = f"n_way={settings.n_way} of the" if names_kind == "classes" else "one of the"
     if settings.sampling.superclass is not None:
-        names_kind, needed, of_all = "superclasses", "one of the", "those with n_way classes"
+        names_kind, needed, all_names = "superclasses", "one of the", "those with n_way classes"
     warn_caller(
         f"validation={settings.validation.fraction} sets at least {needed} {names_kind} "
-        f"aside, but that is more than a third of {of_all}. There is no "
+        f"aside, but that is more than a third of {all_names}. There is no "
         "validation, and the last state is kept. Give more "
         f"{names_kind}, or set validation=0 to silence this warning.",
         UnusedDataWarning,

@@ -64,8 +64,8 @@ class GroupMethods:
                     f"Group {k} has no rows, but {type(self).__name__} learns a group from its "
                     "rows. Leave the group out, or use HierarchicalLinear."
                 )
-            found = one.adapt(context, state, Rows(*(values[own] for values in rows)))
-            adapted |= {f"group{k}.{n}": v for n, v in found.items() if v is not state.get(n)}
+            one_adapted = one.adapt(context, state, Rows(*(values[own] for values in rows)))
+            adapted |= {f"group{k}.{n}": v for n, v in one_adapted.items() if v is not state.get(n)}
         return adapted
 
     def forward_groups(
@@ -132,8 +132,8 @@ class GroupMethods:
 
         def predict(state: State, part: Tensor) -> tuple[Tensor, ...]:
             prepared = one.prepare(context, state)
-            found: tuple[Tensor, ...] = one.predict_distribution(context, prepared, part, levels)
-            return found
+            parts: tuple[Tensor, ...] = one.predict_distribution(context, prepared, part, levels)
+            return parts
 
         mean, std, quantiles = _map(predict, adapted, x, codes)
         return mean, std, quantiles
@@ -194,9 +194,9 @@ def _map(
             own.setdefault(int(match[1]), {})[match[2]] = value
     present, position = torch.unique(codes, return_inverse=True)
     parts = _split(position, len(present))
-    found = [
+    results = [
         function(shared | own.get(k, {}), x[rows])
         for k, rows in zip(present.tolist(), parts, strict=True)
     ]
     order = torch.argsort(torch.cat(list(parts)))
-    return tuple(torch.cat(values)[order] for values in zip(*found, strict=True))
+    return tuple(torch.cat(values)[order] for values in zip(*results, strict=True))

@@ -44,13 +44,13 @@ def flatten_rows(X: Any, input_shape: tuple[int, ...] | None) -> tuple[Any, tupl
     known = None if input_shape is None else tuple(input_shape)
     if len(shape) <= 2:
         return X, known
-    found = tuple(int(n) for n in shape[1:])
-    if known is not None and [n for n in known if n != 1] != [n for n in found if n != 1]:
+    given = tuple(int(n) for n in shape[1:])
+    if known is not None and [n for n in known if n != 1] != [n for n in given if n != 1]:
         raise BackboneError(
-            f"X has rows of shape {found}, but input_shape={known}. Give X this shape; "
+            f"X has rows of shape {given}, but input_shape={known}. Give X this shape; "
             "np.moveaxis(X, -1, 1) moves channels from the end to the front."
         )
-    return np.asarray(X).reshape(shape[0], -1), known or found
+    return np.asarray(X).reshape(shape[0], -1), known or given
 
 
 def check_learner_rows(

@@ -267,16 +267,16 @@ def make_problem(
             sampler = GroupEpisodes(
                 y[rows], groups[rows], n_shot, n_query, classes=labels, shots_per=shots_per
             )
-        of = None if groups is None else groups[rows]
-        return TaskSource(X[rows], y[rows], of, sampler, sampler.n_classes or 1)
+        groups_of_rows = None if groups is None else groups[rows]
+        return TaskSource(X[rows], y[rows], groups_of_rows, sampler, sampler.n_classes or 1)
 
     names_kind: Literal["classes", "groups"] = "classes" if groups is None else "groups"
     least = n_way if groups is None else 1
     if superclass is not None and validation_fraction > 0:
         # Whole superclasses are set aside, of those that tasks can be drawn from.
         classes, inverse = np.unique(y, return_inverse=True)
-        of, usable = usable_superclasses(classes, superclass, n_way)
-        names, least = of[inverse], 1
+        owners, usable = usable_superclasses(classes, superclass, n_way)
+        names, least = owners[inverse], 1
         kept = np.isin(names, usable)
         X, y, names = X[kept], y[kept], names[kept]
     n_names = len(np.unique(names))

@@ -90,14 +90,14 @@ def plain_losses(design: Design) -> dict[str, tuple[np.ndarray, float]]:
         line = _linear(LogisticRegression(max_iter=500))
         models = {OWN: line, POOLED: line, TREES: HistGradientBoostingClassifier(random_state=0)}
     names = (OWN,) if design.groups is None else (OWN, POOLED, TREES)
-    found = {}
+    losses = {}
     for name in names:
         began = time.perf_counter()
         parts = [
             _plain(models[name], design, k, name != OWN) for k in range(len(design.train_rows))
         ]
-        found[name] = np.concatenate(parts), time.perf_counter() - began
-    return found
+        losses[name] = np.concatenate(parts), time.perf_counter() - began
+    return losses
 
 
 def _linear(model: Any) -> Any:

@@ -85,8 +85,8 @@ def guard_loss(
     new = dict(guard)
     smooth = _SMOOTHING * guard["smooth"] + (1 - _SMOOTHING) * value
     better = value < guard["best_value"]
-    for name, found in (("best_value", value), ("best", theta), ("best_slope", slope)):
-        new[name] = torch.where(better, found, guard[name])
+    for name, now in (("best_value", value), ("best", theta), ("best_slope", slope)):
+        new[name] = torch.where(better, now, guard[name])
     first = guard["first"]
     new["at_horizon"] = torch.where(step <= horizon, smooth, guard["at_horizon"])
     gained = (first - new["at_horizon"]).clamp_min(0.0)

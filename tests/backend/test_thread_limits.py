@@ -4,7 +4,7 @@ import threading
 
 import torch
 
-from skmeta.backend._threads import _MANY_NUMBERS, one_thread, one_thread_if_small
+from skmeta.backend._execution import _MANY_NUMBERS, one_thread, one_thread_if_small
 
 
 def test_small_data_are_computed_in_one_thread_and_large_ones_are_not():
