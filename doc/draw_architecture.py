@@ -46,7 +46,7 @@ HOLDS = {
     "search": "MetaLearnedSearchCV",
     "policy": "reinforcement learning",
     "testing": "conformance checks",
-    "bridges": "Optuna, MLflow, torch",
+    "bridges": "Optuna, skops, torch",
     "__init__": "the public names",
     "__main__": "the command line",
 }

@@ -17,7 +17,8 @@ from skmeta.backend._device import resolve_device as resolve_device
 from skmeta.backend._execution import MODES as MODES
 from skmeta.backend._execution import Execution as Execution
 from skmeta.backend._execution import one_thread_if_small as one_thread_if_small
-from skmeta.backend._functional import Network, State
+from skmeta.backend._functional import Network
+from skmeta.backend._functional import State as State
 from skmeta.backend._functional import open_network as open_network
 from skmeta.backend._task_views import TaskView as TaskView
 from skmeta.backend._task_views import make_views as make_views
@@ -28,6 +29,5 @@ from skmeta.backend._trees import tree_map as tree_map
 __all__ = [
     "Network",
     "Rows",
-    "State",
     "TaskTensors",
 ]

@@ -4,12 +4,12 @@ from skmeta.learners._anil import ANIL
 from skmeta.learners._core import LEARNERS as LEARNERS
 from skmeta.learners._core import (
     Context,
-    GradientLearner,
-    InnerLoopLearner,
     MetaLearner,
     NetworkLearner,
     TaskSampling,
 )
+from skmeta.learners._core import GradientLearner as GradientLearner
+from skmeta.learners._core import InnerLoopLearner as InnerLoopLearner
 from skmeta.learners._fine_tuning import FineTuning
 from skmeta.learners._maml import MAML, MAMLPlusPlus
 from skmeta.learners._meta_sgd import MetaSGD
@@ -35,10 +35,8 @@ __all__ = [
     "Context",
     "ExecutionOptions",
     "FineTuning",
-    "GradientLearner",
     "HierarchicalLinear",
     "InContextLearner",
-    "InnerLoopLearner",
     "LSTMMetaLearner",
     "LearnedOptimizer",
     "MAMLPlusPlus",

@@ -293,7 +293,25 @@ class MetaPrior(Immutable):
         PriorError
             If the number, the names or the order of the features differ.
         """
-        _check_features(self.n_features_in, self.feature_names_in, X_n_features, feature_names)
+        n_expected, expected = self.n_features_in, self.feature_names_in
+        if n_expected is not None and X_n_features != n_expected:
+            raise PriorError(
+                f"X has {count(X_n_features, 'features')}, but the prior was meta-trained on "
+                f"{count(n_expected, 'features')}. Give data with the same features, or meta-train "
+                "a prior on data with these."
+            )
+        names = None if feature_names is None else list(map(str, feature_names))
+        if expected is None or names is None or list(expected) == names:
+            return
+        unseen = [name for name in names if name not in set(expected)]
+        missing = [name for name in expected if name not in set(names)]
+        difference = f" Unseen in meta-training: {quote_some(unseen, 5)}." if unseen else ""
+        difference += f" Missing now: {quote_some(missing, 5)}." if missing else ""
+        raise PriorError(
+            "The feature names should match those that the prior was meta-trained on."
+            f"{difference or ' Their order differs.'} Rename or reorder the columns of X, or give "
+            "X without names."
+        )
 
     def check_inner_lr(self, inner_lr: float | None) -> None:
         """Check that another step size of the inner loop can have an effect.
@@ -405,47 +423,3 @@ def _spell(values: Mapping[str, Any]) -> str | None:
         return f"({len(value):,} values)" if is_long and not isinstance(value, str) else repr(value)
 
     return ", ".join(f"{name}={text(value)}" for name, value in thaw(values).items()) or None
-
-
-def _check_features(
-    n_expected: int | None,
-    expected: Sequence[str] | None,
-    n_given: int,
-    given: Sequence[str] | None,
-) -> None:
-    """Compare number, names and order of features; None matches anything.
-
-    Parameters
-    ----------
-    n_expected : int or None
-        Number of features in meta-training.
-    expected : sequence of str of length n_expected, or None
-        Their names.
-    n_given : int
-        Number of features of the data.
-    given : sequence of str of length n_given, or None
-        Their names.
-
-    Raises
-    ------
-    PriorError
-        If they differ.
-    """
-    if n_expected is not None and n_given != n_expected:
-        raise PriorError(
-            f"X has {count(n_given, 'features')}, but the prior was meta-trained on "
-            f"{count(n_expected, 'features')}. Give data with the same features, or meta-train a "
-            "prior on data with these."
-        )
-    if expected is None or given is None or list(expected) == list(map(str, given)):
-        return
-    names = list(map(str, given))
-    unseen = [name for name in names if name not in set(expected)]
-    missing = [name for name in expected if name not in set(names)]
-    difference = f" Unseen in meta-training: {quote_some(unseen, 5)}." if unseen else ""
-    difference += f" Missing now: {quote_some(missing, 5)}." if missing else ""
-    raise PriorError(
-        "The feature names should match those that the prior was meta-trained on."
-        f"{difference or ' Their order differs.'} Rename or reorder the columns of X, or give "
-        "X without names."
-    )

@@ -16,7 +16,7 @@ PAGES = [
     if ".. code-block:: python" in page.read_text(encoding="utf-8")
 ]
 NEEDS = {
-    "doc/bridges.rst": ["mlflow", "optuna", "skorch"],
+    "doc/bridges.rst": ["optuna", "skorch"],
     "doc/learners.rst": ["sklearn.callback"],
     "doc/policy.rst": ["gymnasium"],
     "doc/small_tables.rst": ["skrub"],
