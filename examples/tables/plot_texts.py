@@ -32,9 +32,9 @@ print(len(texts), "texts, such as:", texts[0])
 # %%
 # The pipeline
 # ------------
-# The encoder is yours. Here it is all-MiniLM-L6-v2 (Apache licence), whose 384 numbers for each text
-# are in a file, so that the example needs no download. With the package sentence-transformers it
-# would be ``encode = SentenceTransformer("all-MiniLM-L6-v2").encode``.
+# The encoder is yours. Here it is all-MiniLM-L6-v2 (Apache licence), whose 384 numbers for each
+# text are in a file, so that the example needs no download. With the package sentence-transformers
+# it would be ``encode = SentenceTransformer("all-MiniLM-L6-v2").encode``.
 
 known = dict(zip(texts, embeddings.astype(float), strict=True))
 
