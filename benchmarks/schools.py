@@ -59,7 +59,6 @@ from skmeta.learners import (
     MetaSGD,
     Validation,
 )
-from skmeta.learners.in_context._pooled_model import variance_components
 from skmeta.priors import load_table_prior
 
 RESULTS = Path(__file__).parent / "results"
@@ -80,6 +79,33 @@ CELLS = {
 }
 N_DRAWS = 3
 FEWEST_QUERY_ROWS = 5
+
+
+def variance_components(residuals: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """Estimate the variance between and within groups of unequal sizes, by analysis of variance.
+
+    Parameters
+    ----------
+    residuals : ndarray of shape (n,)
+        Values.
+    groups : ndarray of shape (n,)
+        Group of each value.
+
+    Returns
+    -------
+    between, within : float
+        The variances, at least 0. With a single group, or with one row per group, the variance
+        between groups is 0.
+    """
+    codes, size = np.unique(groups, return_inverse=True, return_counts=True)[1:]
+    n, n_groups = len(codes), len(size)
+    if n_groups < 2 or n == n_groups:
+        return 0.0, float(residuals.var())
+    means = np.bincount(codes, residuals) / size
+    within = ((residuals - means[codes]) ** 2).sum() / (n - n_groups)
+    among = (size * (means - residuals.mean()) ** 2).sum() / (n_groups - 1)
+    typical = (n - (size**2).sum() / n) / (n_groups - 1)
+    return float(max(0.0, (among - within) / typical)), float(within)
 
 
 def load(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -13,9 +13,8 @@ from skmeta.learners.auto._tasks import Design
 
 # Half of a 95% interval, in standard errors.
 _HALF_WIDTH = 1.96
-# A gain of a smaller share of the loss is none, however certain it is. InContextLearner mixes a
-# mixed-effects model in, so its losses can differ from those of HierarchicalLinear by almost
-# nothing in all tasks, and the standard error of the difference is as small.
+# A gain of a smaller share of the loss is none, however certain it is: the losses of two learners
+# can differ by almost nothing in all tasks, and the standard error of the difference is as small.
 _NEGLIGIBLE = 1e-3
 # Order of the leaderboard: learners that were compared come first.
 _LAST = {"stopped": 1, "failed": 2}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -13,12 +12,11 @@ import torch
 from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
-from skmeta.backend import PRECISIONS, Rows, Scaler, State, TaskTensors, TensorAdapter
+from skmeta.backend import PRECISIONS, Rows, Scaler, State, TaskTensors
 from skmeta.learners._core import (
     Context,
     OuterLoopLearner,
     TaskLimits,
-    TaskSource,
     loss,
     score,
     task_type_parameter,
@@ -26,11 +24,6 @@ from skmeta.learners._core import (
 from skmeta.learners.in_context._binned import binned_loss, binned_moments, binned_quantiles
 from skmeta.learners.in_context._cells import relative_weight
 from skmeta.learners.in_context._limits import TableLimits
-from skmeta.learners.in_context._mixture import (
-    condition,
-    is_conditioned,
-    mix_classes,
-)
 from skmeta.learners.in_context._network_call import (
     Sizes,
     call_network,
@@ -39,12 +32,7 @@ from skmeta.learners.in_context._network_call import (
     store_memory,
     stored_parameters,
 )
-from skmeta.learners.in_context._start import (
-    Comparison,
-    add_mixed_model,
-    compare_on_query,
-    weights_of_prior,
-)
+from skmeta.learners.in_context._start import weights_of_prior
 from skmeta.learners.in_context._support import (
     VIEWS_OF_POWER,
     bin_log_probability,
@@ -83,13 +71,6 @@ class InContextLearner(OuterLoopLearner):
 
     For regressions it predicts a distribution: see ``return_std`` and ``predict_quantiles`` of
     :class:`~skmeta.few_shot.MetaFewShotRegressor`.
-
-    :meth:`fit` on groups also estimates a mixed-effects model of all tasks, as
-    :class:`HierarchicalLinear` does (Laird and Ware 1982). Predictions are mixtures of its
-    distribution and the transformer's, whose density is raised to a power. With K support rows,
-    the weight of the mixed-effects model is c / (K + c); c and the power are learned from held-out
-    tasks. Classes are those of the family: each has
-    a probability, whether or not the support set has rows of it.
 
     Parameters
     ----------
@@ -167,7 +148,6 @@ class InContextLearner(OuterLoopLearner):
     }
 
     allow_nan: ClassVar[bool] = True
-    class_tensor: ClassVar[str] = "mixed.weight"
     takes_other_classes: ClassVar[bool] = True
     limits: ClassVar[TaskLimits] = TableLimits()
     # Its network has no features of its own, and its scale is that of each table.
@@ -242,24 +222,6 @@ class InContextLearner(OuterLoopLearner):
             return state
         return weights_of_prior(self.prior, type(self).__name__, context.kind, state)
 
-    def estimate_state(
-        self,
-        context: Context,
-        adapter: TensorAdapter,
-        scaler: Scaler,
-        state: State,
-        source: TaskSource,
-        rng: np.random.Generator,
-    ) -> State:
-        compare = partial(self._compare, context)
-        return add_mixed_model(context, adapter, scaler, state, source, rng, compare)
-
-    def _compare(self, context: Context, state: State, task: TaskTensors) -> Comparison:
-        adapted = self._adapt(context, state, task.support, 1)
-        return compare_on_query(
-            context, adapted, self._outputs(context, adapted, task.query.x), task
-        )
-
     # ------------------------------------------------------------------------------- algorithm
 
     def adapt(
@@ -291,7 +253,7 @@ class InContextLearner(OuterLoopLearner):
         # One dtype, because a state is stored and restored with one dtype.
         kept = {f"memory.{n}": v for n, v in support.kept.items()} | store_memory(memory)
         kept = {n: v.to(features.dtype) for n, v in kept.items()}
-        return dict(state) | statistics | kept | condition(context, state, rows)
+        return dict(state) | statistics | kept
 
     def n_rows_used(self, n_rows: int, n_classes: int) -> int:
         """Return the largest number of support rows that all views of a task have together.
@@ -319,14 +281,8 @@ class InContextLearner(OuterLoopLearner):
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         outputs = self._outputs(context, adapted, x)
         if context.kind == "classification":
-            return self._log_probability(context, adapted, x, outputs)
-        return mean_target(adapted, x, outputs)
-
-    def _log_probability(
-        self, context: Context, adapted: Mapping[str, Tensor], x: Tensor, outputs: Tensor
-    ) -> Tensor:
-        own = class_log_probability(adapted, outputs)
-        return mix_classes(context, adapted, x, own) if is_conditioned(adapted) else own
+            return class_log_probability(adapted, outputs)
+        return mean_target(adapted, outputs)
 
     def _outputs(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Return the outputs of the transformer for each view, (e, m, o)."""
@@ -365,14 +321,13 @@ class InContextLearner(OuterLoopLearner):
             Quantiles.
         """
         outputs = self._outputs(context, adapted, x)
-        log_probability = bin_log_probability(adapted, x, outputs)
-        probability = log_probability.exp()
+        probability = bin_log_probability(adapted, outputs).exp()
         _, variance = binned_moments(probability)
         quantiles = binned_quantiles(probability, levels).to(x.dtype)
         return (
-            mean_target(adapted, x, outputs)[:, 0],
+            mean_target(adapted, outputs)[:, 0],
             variance.sqrt().to(x.dtype) * adapted["memory.scale"],
-            from_support_units(adapted, x, quantiles),
+            from_support_units(adapted, quantiles),
         )
 
     def meta_loss(
@@ -399,15 +354,15 @@ class InContextLearner(OuterLoopLearner):
         adapted, query = self._adapt(context, state, task.support, 1), task.query
         outputs = self._outputs(context, adapted, query.x)
         if context.kind == "classification":
-            predicted = self._log_probability(context, adapted, query.x, outputs)
+            predicted = class_log_probability(adapted, outputs)
             value = loss(context.kind, predicted, query)
         else:
-            bins = bin_log_probability(adapted, query.x, outputs)
+            bins = bin_log_probability(adapted, outputs)
             losses = binned_loss(bins, to_support_units(adapted, query).to(bins.dtype))
-            # The density in units of the targets, because the scale of a pooled model is learned.
+            # The density in units of the targets, which are the same in all tasks.
             scale = torch.log(adapted["memory.scale"])
             value = (query.w * losses).sum() / query.w.sum() + scale
-            predicted = mean_target(adapted, query.x, outputs)
+            predicted = mean_target(adapted, outputs)
         return value, {"loss": value, "score": score(context.kind, predicted, query)}
 
     # ------------------------------------------------------------------------------ for users
@@ -438,7 +393,6 @@ class InContextLearner(OuterLoopLearner):
             If ``prior`` is of another learner, kind or size.
         """
         super().fit(X, y, groups)
-        if "mixed.weight" not in self.prior_.tensors:
-            # Without a model of the classes, a task may have any.
-            self.prior_ = self.prior_.replace(classes=None)
+        # A task may have any classes.
+        self.prior_ = self.prior_.replace(classes=None)
         return self

@@ -23,18 +23,6 @@ from skmeta.backend import Rows, State
 from skmeta.learners._core import Context
 from skmeta.learners.in_context._binned import binned_moments
 from skmeta.learners.in_context._cells import N_CODES
-from skmeta.learners.in_context._mixture import (
-    is_conditioned,
-    learned_temperature,
-    mix_bins,
-    mix_means,
-    temper_bins,
-)
-from skmeta.learners.in_context._pooled_model import (
-    has_pooled_model,
-    predict_pooled,
-    shrunken_location_and_scale,
-)
 from skmeta.learners.in_context._views import (
     Views,
     add_components,
@@ -121,18 +109,16 @@ def view_support(
         n_features=features.shape[1] if has_weights else None,
         n_components=components["loadings"].shape[1] if components else 0,
     )
-    support = _convert(state, views, add_components(components, features), rows, n_classes)
+    support = _convert(views, add_components(components, features), rows, n_classes)
     more = {f"component.{n}": v for n, v in components.items()}
     return support._replace(kept=support.kept | more)
 
 
-def _convert(
-    state: Mapping[str, Tensor], views: Views, features: Tensor, rows: Rows, n_classes: int
-) -> Support:
+def _convert(views: Views, features: Tensor, rows: Rows, n_classes: int) -> Support:
     x, w = select_columns(features[views.rows], views.columns), rows.w[views.rows]
     kept: State = {"columns": views.columns}
     if n_classes == 0:
-        y, more = _standardise(state, rows)
+        y, more = _standardise(rows)
         return Support(x, y[views.rows], w, views.slots, kept | more)
     if n_classes > N_CODES:
         # Each view has its own table, because its codes are those of other classes.
@@ -147,17 +133,12 @@ def _convert(
     return Support(x, y, w, views.slots, kept)
 
 
-def _standardise(state: Mapping[str, Tensor], rows: Rows) -> tuple[Tensor, State]:
+def _standardise(rows: Rows) -> tuple[Tensor, State]:
     """Return targets (n,) in units of the support set, and these units."""
-    residuals = rows.y - predict_pooled(state, rows.x)
-    if has_pooled_model(state):
-        location, scale = shrunken_location_and_scale(state, residuals, rows.w)
-    else:
-        location, scale = location_and_scale(residuals, rows.w)
-    units = {"location": location, "scale": scale}
-    if not has_pooled_model(state):
-        units["is_constant"] = _are_equal(rows.y, rows.w).to(rows.y.dtype)
-    return (residuals - location) / scale, units
+    location, scale = location_and_scale(rows.y, rows.w)
+    is_constant = _are_equal(rows.y, rows.w).to(rows.y.dtype)
+    units = {"location": location, "scale": scale, "is_constant": is_constant}
+    return (rows.y - location) / scale, units
 
 
 def _are_equal(y: Tensor, w: Tensor) -> Tensor:
@@ -210,11 +191,8 @@ def class_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Ten
 
 
 def needs_power(context: Context, adapted: Mapping[str, Tensor]) -> bool:
-    """Return whether probabilities are raised to a power: those of wide tables.
-
-    In a family of tasks, the mixture with the mixed-effects model has a temperature instead.
-    """
-    is_wide = "memory.component.loadings" in adapted and not is_conditioned(adapted)
+    """Return whether probabilities are raised to a power: those of wide tables."""
+    is_wide = "memory.component.loadings" in adapted
     return is_wide and context.kind == "classification" and context.n_outputs <= N_CODES
 
 
@@ -264,31 +242,13 @@ def estimate_power(rows: Rows, n_classes: int, predict: Callable[[Tensor], Tenso
     return log_power[best].exp()
 
 
-def average_bins(outputs: Tensor) -> Tensor:
-    """Return the log probabilities (m, o) of bins, averaged over views (e, m, o)."""
-    return torch.logsumexp(F.log_softmax(outputs, 2), 0) - math.log(len(outputs))
-
-
-def _tempered_bins(adapted: Mapping[str, Tensor], outputs: Tensor) -> Tensor:
-    own = average_bins(outputs)
-    if "memory.is_constant" in adapted:
-        # If all known targets are equal, nothing says whether others are above or below them.
-        mirrored = torch.logaddexp(own, own.flip(-1)) - math.log(2)
-        own = torch.where(adapted["memory.is_constant"] > 0.5, mirrored, own)
-    if not is_conditioned(adapted):
-        return own
-    return temper_bins(own, learned_temperature(adapted).to(own.dtype))
-
-
-def bin_log_probability(adapted: Mapping[str, Tensor], x: Tensor, outputs: Tensor) -> Tensor:
-    """Average the views of a regression, and mix them with the model of the family.
+def bin_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Tensor:
+    """Average the views of a regression.
 
     Parameters
     ----------
     adapted : mapping of str to Tensor
         The adapted state.
-    x : Tensor of shape (m, ...)
-        Query rows.
     outputs : Tensor of shape (e, m, o)
         Outputs of the transformer.
 
@@ -297,30 +257,23 @@ def bin_log_probability(adapted: Mapping[str, Tensor], x: Tensor, outputs: Tenso
     Tensor of shape (m, o)
         Log probabilities of the bins.
     """
-    own = _tempered_bins(adapted, outputs)
-    if is_conditioned(adapted):
-        return mix_bins(adapted, x, bin_origin(adapted, x), adapted["memory.scale"], own)
-    return own
-
-
-def bin_origin(adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    """Return the targets (m,) at the middle of the bins of rows (m, ...)."""
-    return adapted["memory.location"] + predict_pooled(adapted, x)
+    own = torch.logsumexp(F.log_softmax(outputs, 2), 0) - math.log(len(outputs))
+    # If all known targets are equal, nothing says whether others are above or below them.
+    mirrored = torch.logaddexp(own, own.flip(-1)) - math.log(2)
+    return torch.where(adapted["memory.is_constant"] > 0.5, mirrored, own)
 
 
 def to_support_units(adapted: Mapping[str, Tensor], rows: Rows) -> Tensor:
     """Convert the targets of rows to units of the support set."""
-    centred = rows.y - predict_pooled(adapted, rows.x) - adapted["memory.location"]
-    return centred / adapted["memory.scale"]
+    return (rows.y - adapted["memory.location"]) / adapted["memory.scale"]
 
 
-def from_support_units(adapted: Mapping[str, Tensor], x: Tensor, values: Tensor) -> Tensor:
-    """Convert values (m, q) from units of the support set to units of the targets."""
-    return values * adapted["memory.scale"] + bin_origin(adapted, x)[:, None]
+def from_support_units(adapted: Mapping[str, Tensor], values: Tensor) -> Tensor:
+    """Convert values from units of the support set to units of the targets."""
+    return values * adapted["memory.scale"] + adapted["memory.location"]
 
 
-def mean_target(adapted: Mapping[str, Tensor], x: Tensor, outputs: Tensor) -> Tensor:
+def mean_target(adapted: Mapping[str, Tensor], outputs: Tensor) -> Tensor:
     """Return the means (m, 1) of the predicted distributions, in units of the targets."""
-    mean, _ = binned_moments(_tempered_bins(adapted, outputs).exp())
-    own = from_support_units(adapted, x, mean.to(x.dtype)[:, None])
-    return mix_means(adapted, x, own) if is_conditioned(adapted) else own
+    mean, _ = binned_moments(bin_log_probability(adapted, outputs).exp())
+    return from_support_units(adapted, mean.to(adapted["memory.scale"].dtype)[:, None])
