@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -26,7 +26,7 @@ from skmeta._warnings import warn_caller
 from skmeta.backend import one_thread_if_small
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.grouped._columns import FeatureColumns, group_labels
-from skmeta.grouped._crossed import CrossedModel, check_factors, check_settings
+from skmeta.grouped._crossed import check_factors, check_settings
 from skmeta.grouped._effects import (
     Coefficients,
     as_frame,
@@ -34,8 +34,10 @@ from skmeta.grouped._effects import (
     losses_frame,
     summarise,
 )
-from skmeta.grouped._ensemble import LEARNER, MEMBERS
-from skmeta.grouped._model import GroupedModel, Predictions, Settings
+from skmeta.grouped._members import LEARNER, MEMBERS
+from skmeta.grouped._mixture import CalibratedOutputs
+from skmeta.grouped._model import Settings, fit_model
+from skmeta.grouped._population import FitSettings
 from skmeta.learners import AutoLearner, HierarchicalLinear, MetaLearner
 
 # With fewer groups, differences between groups cannot be learned well.
@@ -99,38 +101,34 @@ class BaseGrouped(DocLink, BaseEstimator):
                 f"The population of {type(self).__name__} must be a {own}, got "
                 f"{type(self.population).__name__}. Pass one, or 'auto'."
             )
-        weight = self._weight(sample_weight, X)
+        used, weight = _used(self._weight(sample_weight, X))
         factors = self._labels_of(X)
-        times = None if self.order is None else times_of(X, self.order)
-        for position, labels in enumerate(factors if self.groups is not None else []):
-            _check_groups(*_codes(labels), y, self._group_name(position))
-        self._features = FeatureColumns(X, [*self._group_positions, *self._order_position])
-        numbers = self._features.encode(X)
-        used, weight = _used(weight)
-        self._weight_unit = float(weight.mean())
-        weight = weight / self._weight_unit
+        for k, labels in enumerate(factors if self.groups is not None else []):
+            _check_groups(*_codes(labels), y, self._group_name(k))
         # Groups without a weight are unknown.
         found = [_codes([labels[k] for k in used]) for labels in factors]
-        names, codes = [n for n, _ in found], np.column_stack([c for _, c in found])
+        codes = np.column_stack([of_rows for _, of_rows in found])
+        if len(factors) > 1:
+            check_factors(codes, self._names_of_factors())
+        self._features = FeatureColumns(X, [*self._group_positions, *self._order_position])
+        numbers = self._features.encode(X)[used]
+        self._weight_unit = float(weight.mean())
+        weight = weight / self._weight_unit
+        self._check_whole(weight)
         with (
             one_thread_if_small(numbers.size),
             progress_bar(None, "Grouped table", "models", shown=bool(self.verbose)) as bar,
         ):
-            settings = self._settings()._replace(report=bar.update)
-            if len(factors) > 1:
-                self.model_: Any = CrossedModel(settings, n_classes)
-                _check_whole(weight)
-                check_factors(codes, self._names_of_factors())
-                given = self.model_.fit(numbers[used], y[used], codes)
-                names = [[n[k] for k in g.tolist()] for n, g in zip(names, given, strict=True)]
-            else:
-                self.model_ = GroupedModel(settings, n_classes)
-                at = None if times is None else times[used]
-                args = (numbers[used], y[used], weight, codes[:, 0], at)
-                order = self.model_.fit(*args)
-                names = [[names[0][k] for k in order.groups.tolist()]]
-        self.model_.settings = self._settings()
-        self._codes = [{label: k for k, label in enumerate(of_factor)} for of_factor in names]
+            settings = self._settings(bar.update)
+            self.model_, order = fit_model(
+                numbers, y[used], weight, codes, self._times(X)[used], settings, n_classes
+            )
+        self.model_ = replace(self.model_, settings=self._settings(_silent))
+        # By label, in the order of the rows: the number of the group in the model.
+        self._codes = [
+            dict(zip(labels, np.argsort(given).tolist(), strict=True))
+            for (labels, _), given in zip(found, order.groups, strict=True)
+        ]
         self._name_groups()
 
     def _name_groups(self) -> None:
@@ -138,9 +136,13 @@ class BaseGrouped(DocLink, BaseEstimator):
         if len(self.groups_) == 1:
             self.groups_ = self.groups_[0]
 
-    def _settings(self) -> Settings:
+    def _settings(self, report: Any) -> Settings:
         learner = HierarchicalLinear() if isinstance(self.learner, str) else self.learner
-        return Settings(self.population, learner, self.combine, self.n_folds, self.n_jobs, _silent)
+        of_population = FitSettings(self.population, self.n_jobs, report)
+        return Settings(learner, self.combine, self.n_folds, of_population)
+
+    def _times(self, X: Any) -> np.ndarray:
+        return np.zeros(len(X)) if self.order is None else times_of(X, self.order)
 
     def _check_table(self, X: Any, reset: bool) -> Any:
         """Check names and number of the columns; return a data frame, or an array."""
@@ -200,6 +202,13 @@ class BaseGrouped(DocLink, BaseEstimator):
             raise ValueError("sample_weight is 0 for every row. Give at least one a weight.")
         return weight
 
+    def _check_whole(self, weight: np.ndarray) -> None:
+        if len(self._group_positions) > 1 and (weight != 1).any():
+            raise ValueError(
+                "With several columns of groups, sample_weight must be small whole numbers. Repeat "
+                "rows, or name one column of groups."
+            )
+
     # ------------------------------------------------------------------------------ what was found
 
     @property
@@ -218,15 +227,15 @@ class BaseGrouped(DocLink, BaseEstimator):
             f"This {type(self).__name__} has no effects_: it has no learner. Name a column of "
             "groups, and do not set combine='population'."
         )
-        if isinstance(self.model_, CrossedModel):
-            if not self.model_.fits:
-                raise has_none
-            return self.model_.effects(self._names_of_factors(), self.groups_, self._class_labels())
-        found = self._coefficients()
+        model = self.model_
+        if model.crossed is not None:
+            scale, labels = float(model.of_targets.scale), self._class_labels()
+            return model.crossed.effects(self._names_of_factors(), self._codes, scale, labels)
+        found = self._coefficients() if len(self._codes) == 1 else None
         if found is None:
             raise has_none
-        counts = np.bincount(self.model_.known.codes, minlength=len(self.groups_))
-        return as_frame(found, self.groups_, counts, self._class_labels())
+        counts = np.bincount(model.known.group, minlength=len(self.groups_))
+        return as_frame(found, self._codes[0], counts, self._class_labels())
 
     def _class_labels(self) -> list[Any] | None:
         labels = getattr(self, "classes_", None)
@@ -236,9 +245,11 @@ class BaseGrouped(DocLink, BaseEstimator):
     def summary_(self) -> str:
         """Whether the group matters, how much, and what the mixture was compared with."""
         check_is_fitted(self, "model_")
-        if isinstance(self.model_, CrossedModel):
-            return self.model_.summary(self._names_of_factors(), self._class_labels())
-        return summarise(self.model_, self._coefficients())
+        model = self.model_
+        if model.crossed is not None:
+            scale, labels = float(model.of_targets.scale), self._class_labels()
+            return model.crossed.summary(self._names_of_factors(), scale, labels)
+        return summarise(model, self._coefficients() if len(self._codes) == 1 else None)
 
     @property
     def losses_(self) -> Any:
@@ -249,7 +260,7 @@ class BaseGrouped(DocLink, BaseEstimator):
         errors are shares of the variance of y; classifications have log losses.
         """
         check_is_fitted(self, "model_")
-        if isinstance(self.model_, CrossedModel):
+        if len(self._codes) > 1:
             raise AttributeError(
                 f"This {type(self).__name__} has no losses_: with several columns of groups, no "
                 "groups are held out. Score it by cross_val_score."
@@ -266,24 +277,19 @@ class BaseGrouped(DocLink, BaseEstimator):
         factors, known = self._labels_of(X), [dict(codes) for codes in self._codes]
         used, weight = _used(self._weight(sample_weight, X))
         weight = weight if (weight == 1).all() else weight / self._weight_unit
-        numbers, y = self._features.encode(X)[used], y[used]
+        self._check_whole(weight)
         codes = np.column_stack(
             [
                 [of_factor.setdefault(labels[k], len(of_factor)) for k in used]
                 for labels, of_factor in zip(factors, known, strict=True)
             ]
         )
-        if isinstance(self.model_, CrossedModel):
-            _check_whole(weight)
-            self.model_ = self.model_.add(numbers, y, codes)
-        else:
-            model = copy.copy(self.model_)
-            model.add(numbers, y, weight, codes[:, 0])
-            self.model_ = model
+        numbers = self._features.encode(X)[used]
+        self.model_ = self.model_.add(numbers, y[used], weight, codes, np.zeros(len(used)))
         self._codes = known
         self._name_groups()
 
-    def _predictions(self, X: Any) -> Predictions:
+    def _predictions(self, X: Any) -> CalibratedOutputs:
         check_is_fitted(self, "model_")
         X = self._check_table(X, reset=False)
         factors = self._labels_of(X)
@@ -292,13 +298,12 @@ class BaseGrouped(DocLink, BaseEstimator):
             codes[:, f] = [self._codes[f].get(label, -1) for label in labels]
             if (codes[:, f] < 0).all():
                 self._warn_of_type(labels[0], next(iter(self._codes[f])), self._group_name(f))
-        several = isinstance(self.model_, CrossedModel)
-        codes = self.model_.within_parents(codes) if several else codes
+        codes = self.model_.resolve(codes)
         for f, labels in enumerate(factors if self._group_positions else []):
             self._check_unknown(labels, codes[:, f], list(self._codes[f]))
         numbers = self._features.encode(X)
         with one_thread_if_small(numbers.size):
-            found: Predictions = self.model_.predict(numbers, codes if several else codes[:, 0])
+            found: CalibratedOutputs = self.model_.predict(numbers, codes, np.zeros(len(codes)))
         return found
 
     def _warn_of_type(self, label: Any, known: Any, column: str) -> None:
@@ -329,14 +334,6 @@ def _used(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return used, np.ones(len(used))
     used = np.flatnonzero(weight)
     return used, weight[used]
-
-
-def _check_whole(weight: np.ndarray) -> None:
-    if (weight != 1).any():
-        raise ValueError(
-            "With several columns of groups, sample_weight must be small whole numbers. Repeat "
-            "rows, or name one column of groups."
-        )
 
 
 def has_groups(estimator: Any) -> bool:

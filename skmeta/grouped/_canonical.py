@@ -57,15 +57,15 @@ class Order(NamedTuple):
     ----------
     rows : ndarray of shape (n,), int64
         Given position of each row.
-    codes : ndarray of shape (n,), int64
-        Group of each row, numbered in canonical order.
-    groups : ndarray of shape (n_groups,), int64
-        Given number of each group.
+    codes : ndarray of shape (n, n_factors), int64
+        Groups of each row, numbered in canonical order.
+    groups : list of ndarray of shape (n_groups,), int64
+        Given number of each group, for each factor.
     """
 
     rows: np.ndarray
     codes: np.ndarray
-    groups: np.ndarray
+    groups: list[np.ndarray]
 
 
 def canonical_order(content: np.ndarray, codes: np.ndarray) -> Order:
@@ -75,8 +75,8 @@ def canonical_order(content: np.ndarray, codes: np.ndarray) -> Order:
     ----------
     content : ndarray of shape (n, k)
         What the rows hold. NaN is larger than all numbers.
-    codes : ndarray of shape (n,), int64
-        Group of each row, from 0 on.
+    codes : ndarray of shape (n, n_factors), int64
+        Groups of each row in each factor, from 0 on.
 
     Returns
     -------
@@ -90,15 +90,19 @@ def canonical_order(content: np.ndarray, codes: np.ndarray) -> Order:
     is_new[1:] = ~same.all(1)
     ranks = np.empty(len(at), np.int64)
     ranks[order] = np.cumsum(is_new)
+    groups = [_sorted_groups(ranks, of_factor) for of_factor in codes.T]
+    columns = zip(groups, codes.T, strict=True)
+    renumbered = np.column_stack([np.argsort(given)[column] for given, column in columns])
+    rows = np.lexsort((*renumbered[:, :0:-1].T, ranks, renumbered[:, 0]))
+    return Order(rows, renumbered[rows], groups)
+
+
+def _sorted_groups(ranks: np.ndarray, codes: np.ndarray) -> np.ndarray:
     # Whole numbers, so that the sums are exact.
     sums = np.zeros((3, codes.max() + 1), np.int64)
     for k in range(3):
         np.add.at(sums[k], codes, ranks**k)
-    groups = np.lexsort(sums[::-1])
-    renumbered = np.empty_like(groups)
-    renumbered[groups] = np.arange(len(groups))
-    rows = np.lexsort((ranks, renumbered[codes]))
-    return Order(rows, renumbered[codes][rows], groups)
+    return np.lexsort(sums[::-1])
 
 
 def deal_groups(codes: np.ndarray, y: np.ndarray, n_folds: int) -> np.ndarray:

@@ -15,38 +15,6 @@ _SHARE, _N_PARTS = 0.2, 2
 _MOST_ROWS = 20
 
 
-class Table(NamedTuple):
-    """Rows in canonical order.
-
-    Attributes
-    ----------
-    X : ndarray of shape (n, d)
-        Standardised columns; NaN is a missing value.
-    shared : ndarray of shape (n,) or (n, n_classes)
-        Predictions of the population, which has not seen the group of the row.
-    y : ndarray of shape (n,)
-        Standardised targets, or class codes.
-    weight : ndarray of shape (n,)
-        Weights.
-    codes : ndarray of shape (n,), int64
-        Groups.
-    """
-
-    X: np.ndarray
-    shared: np.ndarray
-    y: np.ndarray
-    weight: np.ndarray
-    codes: np.ndarray
-
-    def take(self, rows: np.ndarray) -> Table:
-        """Return some of the rows."""
-        return Table(*(part[rows] for part in self))
-
-    def join(self, other: Table) -> Table:
-        """Return the rows of both tables."""
-        return Table(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
-
-
 class Case(NamedTuple):
     """A group that is held out.
 
@@ -54,46 +22,39 @@ class Case(NamedTuple):
     ----------
     level : float
         Number of known rows; infinite if most rows are known.
-    group : int
-        Its number.
     known, query : ndarray of int64
         Rows that are known, and rows that are predicted.
     """
 
     level: float
-    group: int
     known: np.ndarray
     query: np.ndarray
 
 
-def make_cases(
-    codes: np.ndarray, times: np.ndarray | None, groups: np.ndarray
-) -> dict[float, list[Case]]:
-    """Return cases of groups, by the number of known rows.
+def make_cases(codes: np.ndarray, times: np.ndarray, groups: np.ndarray) -> list[Case]:
+    """Return cases of groups.
 
     Parameters
     ----------
     codes : ndarray of shape (n,), int64
         Group of each row, from 0 on.
-    times : ndarray of shape (n,) or None
-        Order of the rows in time. The known rows of a group are its earliest.
+    times : ndarray of shape (n,)
+        Order of the rows in time: the known rows of a group are its earliest. Without times all
+        are equal.
     groups : ndarray of int64
         The groups that are held out.
 
     Returns
     -------
-    dict of float to list of Case
+    list of Case
         The cases.
     """
-    found: dict[float, list[Case]] = {}
     of_groups = rows_of_groups(codes, int(codes.max()) + 1)
-    for group in groups.tolist():
-        for case in _cases(group, of_groups[group], times):
-            found.setdefault(case.level, []).append(case)
-    return found
+    given = times if np.ptp(times) > 0 else None
+    return [case for group in groups.tolist() for case in _cases(of_groups[group], given)]
 
 
-def _cases(group: int, rows: np.ndarray, times: np.ndarray | None) -> Iterator[Case]:
+def _cases(rows: np.ndarray, times: np.ndarray | None) -> Iterator[Case]:
     n = len(rows)
     if times is None:
         # The same permutation for all groups of a size: it depends on no name.
@@ -102,14 +63,14 @@ def _cases(group: int, rows: np.ndarray, times: np.ndarray | None) -> Iterator[C
         rows = rows[np.argsort(times[rows], kind="stable")]
     for k in _N_KNOWN:
         if n >= k + 2:
-            yield Case(k, group, rows[:k], rows[k:][:_MOST_ROWS])
+            yield Case(k, rows[:k], rows[k:][:_MOST_ROWS])
     n_query = min(_MOST_ROWS, max(1, round(_SHARE * n)))
     for part in range(_N_PARTS if times is None else 1):
         start, stop = n - (part + 1) * n_query, n - part * n_query
         if start >= 0 and n > n_query:
             after = rows[stop:] if times is None else rows[:0]
             known = np.concatenate([rows[:start], after])
-            yield Case(np.inf, group, known, rows[start:stop])
+            yield Case(np.inf, known, rows[start:stop])
 
 
 def some(groups: np.ndarray, most: int) -> np.ndarray:
@@ -117,11 +78,6 @@ def some(groups: np.ndarray, most: int) -> np.ndarray:
     if len(groups) <= most:
         return groups
     return np.asarray(groups[np.linspace(0, len(groups) - 1, most).round().astype(int)])
-
-
-def joined(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return all rows of parts, and the position of each row's part."""
-    return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 
 
 def rows_of_groups(codes: np.ndarray, n_groups: int) -> list[np.ndarray]:

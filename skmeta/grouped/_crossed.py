@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import ndtri
 
 from skmeta._optional import import_optional
 from skmeta._validation import quote, quote_some
 from skmeta.exceptions import EpisodeError
-from skmeta.grouped._canonical import Standardiser, canonical_order, deal_groups
-from skmeta.grouped._ensemble import BOTH, LEARNER, POPULATION
-from skmeta.grouped._mixture import PROBABILITIES
-from skmeta.grouped._model import Predictions, Settings
-from skmeta.grouped._population import (
-    Population,
-    fill,
-    fit_population,
-    folds_of,
-    log_odds,
-    varying,
-)
+from skmeta.grouped._canonical import Standardiser
+from skmeta.grouped._group_effects import Design
+from skmeta.grouped._member import Outputs
+from skmeta.grouped._members import BOTH, LEARNER, POPULATION
+from skmeta.grouped._mixture import PROBABILITIES, Level
+from skmeta.grouped._population import fill, varying
+from skmeta.grouped._table import Table
 from skmeta.learners.hierarchical import CrossedFit, fit_crossed
 
 # Settings of `combine` for several columns of groups.
@@ -71,138 +66,71 @@ def _parents(codes: np.ndarray, f: int, g: int) -> np.ndarray | None:
     return parents if (parents[codes[:, f]] == codes[:, g]).all() else None
 
 
-class CrossedModel:
-    """A population, and a mixed model with an intercept for each level of each factor.
+@dataclass(frozen=True)
+class CrossedEffects:
+    """A mixed model with an intercept for each level of each factor.
 
-    The mixed model has the columns of the table and the predictions of the population. The folds of
-    the population are those of the levels of the first factor that has enough. Levels have numbers;
-    -1 is one without known rows: its effect is 0. A factor is nested in another one if each of its
+    It has the columns of the table and the predictions of the population. Levels have numbers; -1
+    is one without known rows: its effect is 0. A factor is nested in another one if each of its
     levels occurs with one level of the other. A level is then known beside that one only.
 
-    Parameters
+    Attributes
     ----------
-    settings : Settings
-        How it is fitted.
-    n_classes : int
-        Number of classes; 0 for a regression.
+    design : Design
+        Columns of the mixed model.
+    units : Standardiser
+        Their units.
+    table : Table
+        The rows it knows.
+    fits : list of CrossedFit
+        One fit, or one for each of more than two classes.
+    parents : dict
+        For pairs (f, g) of factors, the level of g for each level of f; None if f is not nested.
     """
 
-    def __init__(self, settings: Settings, n_classes: int) -> None:
-        self.settings, self.n_classes = settings, n_classes
-        self.labels = np.arange(n_classes) if n_classes else None
+    design: Design
+    units: Standardiser
+    table: Table
+    fits: list[CrossedFit]
+    parents: dict[tuple[int, int], np.ndarray | None]
 
-    def fit(self, X: np.ndarray, y: np.ndarray, codes: np.ndarray) -> list[np.ndarray]:
-        """Fit the population and the mixed model.
+    of_known: ClassVar[bool] = False
 
-        Parameters
-        ----------
-        X : ndarray of shape (n, d)
-            Columns; NaN is a missing value.
-        y : ndarray of shape (n,)
-            Targets or class codes.
-        codes : ndarray of shape (n, n_factors), int64
-            Levels, from 0 on.
+    def without(self, kept: Table) -> CrossedEffects:
+        """Return the mixed model of the rows of other groups."""
+        return self.condition(kept)
 
-        Returns
-        -------
-        list of ndarray of shape (n_levels,)
-            For each factor, the given number of each level of this model.
-        """
-        self.of_columns = Standardiser.learn(X)
-        X, settings = self.of_columns(X), self.settings
-        if not self.n_classes:
-            self.of_targets = Standardiser.learn(y)
-            y = self.of_targets(y)
-        # The order of the rows and the numbers of the levels follow from their content.
-        orders = [canonical_order(np.column_stack([X, y]), column) for column in codes.T]
-        given = [order.groups for order in orders]
-        columns = zip(given, codes.T, strict=True)
-        codes = np.column_stack([np.argsort(groups)[column] for groups, column in columns])
-        rows = np.lexsort((*codes.T, y, *X.T))
-        X, y, codes = X[rows], y[rows], codes[rows]
-        n_levels = [len(groups) for groups in given]
-        enough = [f for f, n in enumerate(n_levels) if n >= 2 * settings.n_folds]
-        self.fold_factor = enough[0] if enough else int(np.argmax(n_levels))
-        own = codes[:, self.fold_factor]
-        self.folds = deal_groups(own, y, min(settings.n_folds, n_levels[self.fold_factor]))
-        self.columns = varying(fill(X))
-        # What is shared without a population: the mean, or the shares of the classes.
-        self.mean = (
-            np.bincount(y.astype(int), minlength=self.n_classes) / len(y)
-            if self.n_classes
-            else np.array(y.mean())
-        )
-        self.population: Population | None = None
-        shared = np.repeat(self.mean[None], len(y), axis=0)
-        if settings.combine != LEARNER and len(self.columns):
-            self.population, shared = fit_population(
-                settings.population,
-                X,
-                y,
-                np.ones(len(y)),
-                self.folds[own],
-                self.labels,
-                n_jobs=settings.n_jobs,
-                report=settings.report,
-            )
-        self.spread = 0.0 if self.n_classes else float(np.std(y - shared))
-        self._rows = (X, shared, y, codes)
-        self.of_design = Standardiser.learn(self._columns(X, shared))
-        self._estimate()
-        return given
+    def condition(self, known: Table) -> CrossedEffects:
+        """Return the effects given other known rows. The variances stay as they are."""
+        if known is self.table:
+            return self
+        design = self._columns(known)
+        fits = [
+            fit.condition(design, target, known.codes)
+            for fit, target in zip(self.fits, _targets(known, self.design.n_classes), strict=True)
+        ]
+        return CrossedEffects(self.design, self.units, known, fits, _all_parents(known.codes))
 
-    def _estimate(self) -> None:
-        """Estimate the mixed model from all known rows."""
-        X, shared, y, codes = self._rows
-        self.counts = [np.bincount(column) for column in codes.T]
-        pairs = itertools.permutations(range(codes.shape[1]), 2)
-        self.parents = {pair: _parents(codes, *pair) for pair in pairs}
-        self.fits: list[CrossedFit] = []
-        if self.settings.combine == POPULATION:
-            return
-        design = self._design(X, shared)
-        of_classes = range(1 if self.n_classes == 2 else 0, self.n_classes)
-        targets = [(y == k).astype(float) for k in of_classes] if self.n_classes else [y]
-        for target in targets:
-            is_classes, ridge = bool(self.n_classes), design.shape[1] > 1
-            self.fits.append(
-                fit_crossed(design, target, codes, is_classification=is_classes, ridge=ridge)
-            )
-        if not self.n_classes:
-            self.quantiles = _left_out_quantiles(self.fits[0], design, y, codes)
-        self.settings.report()
+    def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
+        """Predict rows."""
+        design = self._columns(at)
+        if not self.design.n_classes:
+            return Outputs(*self.fits[0].predict(design, at.codes, noise=True))
+        each = [fit.predict_proba(design, at.codes) for fit in self.fits]
+        proba = np.column_stack([1 - each[0], each[0]] if len(each) == 1 else each)
+        return Outputs(proba / proba.sum(1, keepdims=True), np.zeros(len(design)))
 
-    def _columns(self, X: np.ndarray, shared: np.ndarray) -> np.ndarray:
-        columns = fill(X)[:, self.columns]
-        if self.population is None:
-            return columns
-        return np.hstack([columns, log_odds(shared) if self.n_classes else shared[:, None]])
+    def _columns(self, table: Table) -> np.ndarray:
+        return np.hstack([np.ones((len(table.y), 1)), self.units(self.design(table))])
 
-    def _design(self, X: np.ndarray, shared: np.ndarray) -> np.ndarray:
-        return np.hstack([np.ones((len(X), 1)), self.of_design(self._columns(X, shared))])
-
-    def add(self, X: np.ndarray, y: np.ndarray, codes: np.ndarray) -> CrossedModel:
-        """Return a model with more known rows. The population stays as it is.
-
-        Parameters
-        ----------
-        X, y, codes
-            As for :meth:`fit`. New levels have numbers that were not used before.
-        """
-        found = copy.copy(self)
-        X = self.of_columns(X)
-        y = y if self.n_classes else self.of_targets(y)
-        more = (X, self._shared(X, codes), y, codes)
-        X, shared, y, codes = (np.concatenate(p) for p in zip(self._rows, more, strict=True))
-        found._rows = (X, shared, y, codes)
-        found._estimate()
-        return found
-
-    def _shared(self, X: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        if self.population is None:
-            return np.repeat(self.mean[None], len(X), axis=0)
-        folds = folds_of(self.folds, codes[:, self.fold_factor])
-        return self.population.predict(X, folds)
+    @property
+    def level(self) -> Level:
+        """Its weight as the only member, and the calibration."""
+        quantiles, nothing = np.zeros(0), np.full(2, np.nan)
+        if not self.design.n_classes:
+            design = self._columns(self.table)
+            quantiles = _left_out_quantiles(self.fits[0], design, self.table.y, self.table.codes)
+        return Level(0.0, np.ones(1), nothing, quantiles)
 
     def within_parents(self, codes: np.ndarray) -> np.ndarray:
         """Return codes (n, n_factors), -1 for levels beside another level than they are nested in.
@@ -218,37 +146,14 @@ class CrossedModel:
                 found[parents[codes[:, f]] != codes[:, g], f] = -1
         return found
 
-    def predict(self, X: np.ndarray, codes: np.ndarray) -> Predictions:
-        """Predict rows.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n, d)
-            Columns.
-        codes : ndarray of shape (n, n_factors), int64
-            Levels; -1 for those without known rows.
-
-        Returns
-        -------
-        Predictions
-            In standardised units.
-        """
-        X = self.of_columns(X)
-        shared = self._shared(X, codes)
-        if not self.fits:
-            quantiles = np.tile(ndtri(PROBABILITIES), (len(X), 1))
-            return Predictions(shared, np.full(len(X), self.spread), quantiles)
-        design = self._design(X, shared)
-        if self.n_classes:
-            each = [fit.predict_proba(design, codes) for fit in self.fits]
-            proba = np.column_stack([1 - each[0], each[0]] if len(each) == 1 else each)
-            proba /= proba.sum(1, keepdims=True)
-            return Predictions(proba, np.zeros(len(X)), np.zeros((len(X), 0)))
-        mean, std = self.fits[0].predict(design, codes, noise=True)
-        return Predictions(mean, std, np.tile(self.quantiles, (len(X), 1)))
+    # ----------------------------------------------------------------------- what was found
 
     def effects(
-        self, names: list[str], levels: list[list[Any]], classes: list[Any] | None = None
+        self,
+        names: list[str],
+        levels: list[dict[Any, int]],
+        scale: float,
+        classes: list[Any] | None = None,
     ) -> Any:
         """Return a pandas data frame of the effects of all levels.
 
@@ -256,8 +161,10 @@ class CrossedModel:
         ----------
         names : list of str
             Names of the factors.
-        levels : list of list
-            Labels of their levels.
+        levels : list of dict
+            Labels of their levels, and the numbers of these.
+        scale : float
+            Unit of the targets.
         classes : list, optional
             Labels of the classes. Of more than two, each has columns of its own.
 
@@ -268,16 +175,16 @@ class CrossedModel:
             ``intercept std``. The row ``shared`` of a factor has the deviation between its levels.
         """
         pandas = import_optional("pandas", "effects_")
-        scale = 1.0 if self.n_classes else float(self.of_targets.scale)
         parts = []
-        for f, (name, labels) in enumerate(zip(names, levels, strict=True)):
-            index = pandas.MultiIndex.from_product([[name], ["shared", *labels]])
-            counts = self.counts[f]
+        for f, (name, numbers) in enumerate(zip(names, levels, strict=True)):
+            index = pandas.MultiIndex.from_product([[name], ["shared", *numbers]])
+            order = list(numbers.values())
+            counts = np.bincount(self.table.codes[:, f], minlength=len(order))[order]
             columns = {"rows": np.r_[counts.sum(), counts]}
             for fit, of in zip(self.fits, self._names_of_fits(classes), strict=True):
                 between = float(np.sqrt(fit.covariances[f][0, 0]))
-                columns[f"intercept{of}"] = scale * np.r_[0.0, fit.effects[f][:, 0]]
-                columns[f"intercept{of} std"] = scale * np.r_[between, fit.effect_std(f)[:, 0]]
+                columns[f"intercept{of}"] = scale * np.r_[0.0, fit.effects[f][order, 0]]
+                columns[f"intercept{of} std"] = scale * np.r_[between, fit.effect_std(f)[order, 0]]
             parts.append(pandas.DataFrame(columns, index=index))
         return pandas.concat(parts).rename_axis(["column", "group"])
 
@@ -286,32 +193,55 @@ class CrossedModel:
             return [""] * len(self.fits)
         return [f" ({label})" for label in classes]
 
-    def summary(self, names: list[str], classes: list[Any] | None = None) -> str:
-        """Return in words how much groups differ.
-
-        Parameters
-        ----------
-        names : list of str
-            Names of the factors.
-        classes : list, optional
-            Labels of the classes.
-        """
-        n_rows = len(self._rows[2])
-        if not self.fits:
-            return f"{n_rows} rows, predicted by the population alone."
-        scale = 1.0 if self.n_classes else float(self.of_targets.scale)
-        what = "log odds" if self.n_classes else "target"
-        lines = [f"{n_rows} rows. Deviations of the {what}:"]
+    def summary(self, names: list[str], scale: float, classes: list[Any] | None = None) -> str:
+        """Return in words how much groups differ; see :meth:`effects`."""
+        what = "log odds" if self.design.n_classes else "target"
+        lines = [f"{len(self.table.y)} rows. Deviations of the {what}:"]
         for f, name in enumerate(names):
             outer = [names[g] for g in range(len(names)) if self.parents.get((f, g)) is not None]
             nested = f", nested in {' and '.join(outer)}" if outer else ""
             for fit, of in zip(self.fits, self._names_of_fits(classes), strict=True):
                 between = scale * float(np.sqrt(fit.covariances[f][0, 0]))
-                of_groups = f"{len(self.counts[f])} groups of {name}{nested}{of}"
-                lines.append(f"  between the {of_groups}: {between:.4g}")
-        if not self.n_classes:
+                n_levels = int(self.table.codes[:, f].max()) + 1
+                lines.append(
+                    f"  between the {n_levels} groups of {name}{nested}{of}: {between:.4g}"
+                )
+        if not self.design.n_classes:
             lines.append(f"  of the rest: {scale * self.fits[0].sigma:.4g}")
         return "\n".join(lines)
+
+
+def fit_crossed_member(table: Table, has_shared: bool, n_classes: int) -> CrossedEffects:
+    """Fit the mixed model to the rows of all groups.
+
+    Parameters
+    ----------
+    table : Table
+        The rows.
+    has_shared : bool
+        Whether the predictions of the population are columns.
+    n_classes : int
+        Number of classes; 0 for a regression.
+    """
+    design = Design(varying(fill(table.X)), has_shared, n_classes)
+    units = Standardiser.learn(design(table))
+    columns = np.hstack([np.ones((len(table.y), 1)), units(design(table))])
+    options = {"is_classification": bool(n_classes), "ridge": columns.shape[1] > 1}
+    fits = [fit_crossed(columns, y, table.codes, **options) for y in _targets(table, n_classes)]
+    return CrossedEffects(design, units, table, fits, _all_parents(table.codes))
+
+
+def _targets(table: Table, n_classes: int) -> list[np.ndarray]:
+    """Return the targets, or an indicator of the second of two classes, or of each class."""
+    if not n_classes:
+        return [table.y]
+    return [(table.y == k).astype(float) for k in range(1 if n_classes == 2 else 0, n_classes)]
+
+
+def _all_parents(codes: np.ndarray) -> dict[tuple[int, int], np.ndarray | None]:
+    return {
+        pair: _parents(codes, *pair) for pair in itertools.permutations(range(codes.shape[1]), 2)
+    }
 
 
 def _left_out_quantiles(

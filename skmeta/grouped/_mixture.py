@@ -1,4 +1,4 @@
-"""Weights of several predictions, by the number of known rows, and their calibration.
+"""The mixture of the members: weights by the number of known rows, and their calibration.
 
 Groups are held out, and of each of them some rows are known. The weights of the predictions follow
 from the losses in these groups, as in :mod:`skmeta._stacking`.
@@ -8,13 +8,17 @@ Notation: m predictions, g grid points, n rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from skmeta._stacking import average_weights, mix, weight_grid
+from skmeta.grouped._cases import make_cases, some
+from skmeta.grouped._member import Conditioned, Member, Outputs
 from skmeta.grouped._population import losses_of
+from skmeta.grouped._table import Table
 
 # Steps of the grid from 0 to 1.
 _N_STEPS = 6
@@ -22,6 +26,16 @@ _N_STEPS = 6
 _N_INDEPENDENT = 10.0
 # Draws of the bootstrap.
 _N_DRAWS = 100
+# Groups that are held out in all, and of one fold, at most.
+_ENOUGH_GROUPS, _MOST_GROUPS = 30, 40
+# The members that predict them are fitted on so many others, at most.
+_MOST_OTHERS = 300
+# A level needs this many rows to predict.
+_LEAST_ROWS = 10
+# Weights below this are 0.
+_LEAST_WEIGHT = 0.02
+# A level of few rows that is near the number of rows of known groups is left out.
+_NEAR = 1.5
 # Probabilities of the quantiles of standardised residuals that are kept.
 PROBABILITIES = np.linspace(0.0025, 0.9975, 200)
 
@@ -134,3 +148,211 @@ def interpolate(levels: Sequence[Level], n_known: np.ndarray) -> tuple[np.ndarra
     weights = np.stack([level.weights for level in levels])
     quantiles = np.stack([level.quantiles for level in levels])
     return (weights.T @ shares)[:, inverse], (shares.T @ quantiles)[inverse]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The weighted mean of members, which is one itself.
+
+    Attributes
+    ----------
+    members : dict of str to Member
+        The members; a member may use the outputs of those before it.
+    levels, known_levels : list of Level
+        Weights for groups that were not there at fit, and for those that were.
+    n_groups : int
+        Number of groups of fit.
+    """
+
+    members: dict[str, Member]
+    levels: list[Level]
+    known_levels: list[Level]
+    n_groups: int
+
+    of_known: ClassVar[bool] = False
+
+    def without(self, kept: Table) -> Mixture:
+        """Return the mixture of the members without the groups that are held out."""
+        return replace(self, members={n: m.without(kept) for n, m in self.members.items()})
+
+    def condition(self, known: Table) -> ConditionedMixture:
+        """Condition all members on the known rows of groups."""
+        conditioned = {name: member.condition(known) for name, member in self.members.items()}
+        return ConditionedMixture(self, conditioned, np.bincount(known.group, minlength=1))
+
+
+class ConditionedMixture(NamedTuple):
+    """A mixture that knows some rows of groups."""
+
+    mixture: Mixture
+    members: dict[str, Conditioned]
+    counts: np.ndarray
+
+    def each(self, at: Table, needed: Collection[str] | None = None) -> dict[str, Outputs]:
+        """Predict rows by each member, or by those that are needed and what they use."""
+        found: dict[str, Outputs] = {}
+        for name, member in self.members.items():
+            if needed is None or name in needed:
+                found[name] = member.predict(at, found)
+        return found
+
+    def predict(self, at: Table, before: Mapping[str, Outputs] | None = None) -> CalibratedOutputs:
+        """Predict rows by the mixture."""
+        levels, known_levels = self.mixture.levels, self.mixture.known_levels
+        group = at.group
+        has_rows = (group >= 0) & (group < len(self.counts))
+        n_known = np.where(has_rows, self.counts[np.where(has_rows, group, 0)], 0)
+        weights, quantiles = interpolate(levels, n_known)
+        is_old = (group >= 0) & (group < self.mixture.n_groups)
+        if is_old.any():
+            of_known, quantiles_of_known = interpolate(known_levels, n_known)
+            weights = np.where(is_old, of_known, weights)
+            quantiles = np.where(is_old[:, None], quantiles_of_known, quantiles)
+        names = list(self.members)
+        used = {name for name, row in zip(names, weights, strict=True) if row.any()}
+        bases = {getattr(self.mixture.members[name], "base", name) for name in used}
+        found = self.each(at, used | bases)
+        none = Outputs(np.zeros(at.shared.shape), np.zeros(len(group)))
+        outputs = [found.get(name, none) for name in names]
+        mean = mix(np.stack([each.mean for each in outputs]), weights)
+        std = mix(np.stack([each.std for each in outputs]), weights)
+        return CalibratedOutputs(mean, std, quantiles)
+
+
+class CalibratedOutputs(NamedTuple):
+    """Predictions as of a member, and quantiles (n, k) of the residuals over ``std``."""
+
+    mean: np.ndarray
+    std: np.ndarray
+    quantiles: np.ndarray
+
+
+def fit_mixture(
+    members: dict[str, Member], names: Collection[str], table: Table, n_classes: int
+) -> Mixture | None:
+    """Find the weights of members, on groups of each fold that the members have not seen.
+
+    Parameters
+    ----------
+    members : dict of str to Member
+        Fitted to all groups.
+    names : collection of str
+        Those that predict. The weights of the others, which these use, are 0.
+    table : Table
+        The rows of fit.
+    n_classes : int
+        Number of classes; 0 for a regression.
+
+    Returns
+    -------
+    Mixture or None
+        None if no group can be held out.
+    """
+    n_groups, n_folds = int(table.group.max()) + 1, int(table.fold.max()) + 1
+    # Enough groups are held out, and as few members as that takes are fitted again.
+    n_held_out = min(n_folds, int(np.ceil(_ENOUGH_GROUPS * n_folds / n_groups)))
+    of_levels: dict[float, list[tuple[Table, np.ndarray, list[Outputs]]]] = {}
+    whole = Mixture(members, [], [], n_groups)
+    for fold in range(n_held_out):
+        kept = np.unique(table.group[table.fold != fold])
+        others = table.take(np.flatnonzero(np.isin(table.group, some(kept, _MOST_OTHERS))))
+        if not _can_learn(others, n_classes):
+            continue
+        groups = some(np.unique(table.group[table.fold == fold]), _MOST_GROUPS)
+        cases = make_cases(table.group, table.times, groups)
+        if not cases:
+            continue
+        known = table.of_cases([case.known for case in cases])
+        query = table.of_cases([case.query for case in cases])
+        found = whole.without(others).condition(known).each(query)
+        level = np.array([case.level for case in cases])[query.group]
+        n_known = np.array([len(case.known) for case in cases])
+        for value in np.unique(level):
+            rows = np.flatnonzero(level == value)
+            counts = n_known[np.unique(query.group[rows])]
+            outputs = [Outputs(of.mean[rows], of.std[rows]) for of in found.values()]
+            # Of each group once.
+            at = table.take(query.place[rows])
+            of_levels.setdefault(value, []).append((at, counts, outputs))
+    if not of_levels:
+        return None
+    predicts = np.array([name in names for name in members])
+    # Members of known groups count where most rows are known, and alone.
+    of_any = np.array([not member.of_known for member in members.values()]) | (len(names) == 1)
+    least_rows = min(_LEAST_ROWS, n_groups)
+    levels, known_levels = (
+        _join_levels(of_levels, predicts & of_any, at_most, n_classes, least_rows)
+        for at_most in (predicts & of_any, predicts)
+    )
+    return Mixture(members, levels, known_levels, n_groups) if levels else None
+
+
+_Found = tuple[Table, np.ndarray, list[Outputs]]
+
+
+def _can_learn(table: Table, n_classes: int) -> bool:
+    """Return whether a model can learn how groups differ."""
+    has_pair = bool(np.bincount(table.group).max() > 1)
+    return has_pair and (not n_classes or len(np.unique(table.y)) > 1)
+
+
+def _join_levels(
+    of_levels: dict[float, list[_Found]],
+    used: np.ndarray,
+    used_at_most: np.ndarray,
+    n_classes: int,
+    least_rows: int,
+) -> list[Level]:
+    """Return levels with members (m,) that are used, and those used where most rows are known."""
+    joined = (
+        _join_folds(parts, used_at_most if value == np.inf else used, n_classes, least_rows)
+        for value, parts in sorted(of_levels.items())
+    )
+    found = [level for level in joined if level is not None]
+    fixed, last = found[:-1], found[-1:]
+    return [level for level in fixed if level.n_known < last[0].n_known / _NEAR] + last
+
+
+def _join_folds(
+    parts: list[_Found], used: np.ndarray, n_classes: int, least_rows: int
+) -> Level | None:
+    tables, counts, outputs = zip(*parts, strict=True)
+    at = Table(*(np.concatenate(of) for of in zip(*tables, strict=True)))
+    if len(at.y) < least_rows:
+        return None
+    n_known = float(np.expm1(np.mean(np.log1p(np.concatenate(counts)))))
+    members = list(zip(*outputs, strict=True))
+    means = np.stack([np.concatenate([part.mean for part in of]) for of in members])
+    stds = np.stack([np.concatenate([part.std for part in of]) for of in members])
+    return find_level(means, None if n_classes else stds, at, n_known, used)
+
+
+def find_level(
+    means: np.ndarray, stds: np.ndarray | None, at: Table, n_known: float, used: np.ndarray
+) -> Level:
+    """Find the weights of the members that are used; those of others are 0.
+
+    Parameters
+    ----------
+    means : ndarray of shape (m, n) or (m, n, c)
+        Predictions.
+    stds : ndarray of shape (m, n) or None
+        Their standard deviations.
+    at : Table
+        The rows.
+    n_known : float
+        Number of known rows of their groups.
+    used : ndarray of shape (m,), bool
+        The members that are used.
+
+    Returns
+    -------
+    Level
+        Weights, losses and the calibration.
+    """
+    of_regression = None if stds is None else stds[used]
+    found = weigh(means[used], of_regression, at.y, at.weight, at.group, n_known)
+    weights, losses = np.zeros(len(used)), np.full(len(used) + 1, np.nan)
+    weights[used] = np.where(found.weights < _LEAST_WEIGHT, 0.0, found.weights)
+    losses[np.append(used, True)] = found.losses
+    return found._replace(weights=weights / weights.sum(), losses=losses)

@@ -1,13 +1,14 @@
-"""The model of a grouped table, in numbers: population, learners, and their mixture."""
+"""The model of a grouped table, in numbers: population, members, and their mixture."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.dummy import DummyClassifier, DummyRegressor
 
-from skmeta._stacking import mix
 from skmeta.exceptions import EpisodeError
 from skmeta.grouped._canonical import (
     Order,
@@ -16,25 +17,27 @@ from skmeta.grouped._canonical import (
     deal_groups,
     deal_rows,
 )
-from skmeta.grouped._cases import Case, Table, joined, make_cases, some
-from skmeta.grouped._ensemble import LEARNER, MEMBERS, POPULATION, ROWS, Ensemble
-from skmeta.grouped._group_learner import GroupLearner
-from skmeta.grouped._mixture import Level, interpolate, weigh
-from skmeta.grouped._population import fill, fit_population, folds_of, varying
-
-# Groups that are held out in all, and of one fold, at most.
-_ENOUGH_GROUPS, _MOST_GROUPS = 30, 40
-# The learners that predict them are fitted on so many others, at most.
-_MOST_OTHERS = 300
-# A level needs this many rows to predict.
-_LEAST_ROWS = 10
-# Weights below this are 0.
-_LEAST_WEIGHT = 0.02
-# A level of few rows that is near the number of rows of known groups is left out.
-_NEAR = 1.5
-
-# Cases of a fold, with means and standard deviations of all members.
-_Found = tuple[list[Case], np.ndarray, np.ndarray]
+from skmeta.grouped._crossed import CrossedEffects, fit_crossed_member
+from skmeta.grouped._group_effects import GroupEffects, fit_group_effects
+from skmeta.grouped._members import (
+    BOTH,
+    LEARNER,
+    MEMBERS,
+    POPULATION,
+    design,
+    fit_members,
+    model_fitter,
+)
+from skmeta.grouped._mixture import CalibratedOutputs, Mixture, find_level, fit_mixture
+from skmeta.grouped._population import (
+    FitSettings,
+    Population,
+    fill,
+    fit_population,
+    folds_of,
+    varying,
+)
+from skmeta.grouped._table import Table
 
 
 class Settings(NamedTuple):
@@ -42,284 +45,215 @@ class Settings(NamedTuple):
 
     Attributes
     ----------
-    population : estimator or "auto"
-        What all groups share.
     learner : MetaLearner or AutoLearner
         How groups differ.
     combine : str
-        The member of the mixture, or ``"auto"`` for all.
+        The member that predicts, or ``"auto"`` for all.
     n_folds : int
         Number of folds of groups.
-    n_jobs : int or None
-        Number of models that are fitted at once.
-    report : callable
-        Called after each step.
+    population : FitSettings
+        What all groups share.
     """
 
-    population: Any
     learner: Any
     combine: str
     n_folds: int
-    n_jobs: int | None
-    report: Callable[[], None]
+    population: FitSettings
 
 
-class Predictions(NamedTuple):
-    """Predictions of rows, in standardised units.
-
-    Attributes
-    ----------
-    mean : ndarray of shape (n,) or (n, c)
-        Targets or probabilities.
-    std : ndarray of shape (n,)
-        Standard deviations before calibration; of a regression.
-    quantiles : ndarray of shape (n, k)
-        Quantiles of the residuals over ``std``; of a regression.
-    """
-
-    mean: np.ndarray
-    std: np.ndarray
-    quantiles: np.ndarray
-
-
-class GroupedModel:
-    """A fitted model. Groups have numbers; -1 is a group without known rows.
+def fit_model(
+    X: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    codes: np.ndarray,
+    times: np.ndarray,
+    settings: Settings,
+    n_classes: int,
+) -> tuple[GroupedModel, Order]:
+    """Fit the population, the members and the weights of their mixture.
 
     Parameters
     ----------
+    X : ndarray of shape (n, d)
+        Columns; NaN is a missing value.
+    y : ndarray of shape (n,)
+        Targets or class codes.
+    weight : ndarray of shape (n,)
+        Weights, all positive.
+    codes : ndarray of shape (n, n_factors), int64
+        Groups in each column of groups, from 0 on.
+    times : ndarray of shape (n,)
+        Order of the rows in time; 0 without one.
     settings : Settings
         How it is fitted.
     n_classes : int
         Number of classes; 0 for a regression.
+
+    Returns
+    -------
+    model : GroupedModel
+        The fitted model.
+    order : Order
+        The canonical order of rows and groups. ``order.groups`` maps the numbers of groups in the
+        model to those given.
+    """
+    of_columns = Standardiser.learn(X)
+    of_targets = Standardiser.learn(y) if not n_classes else Standardiser(np.zeros(()), np.ones(()))
+    X, y = of_columns(X), y if n_classes else of_targets(y)
+    order = canonical_order(np.column_stack([X, y, times]), codes)
+    X, y, weight, times = (part[order.rows] for part in (X, y, weight, times))
+    codes, several = order.codes, codes.shape[1] > 1
+
+    fold_factor, folds = _deal(codes, y, settings.n_folds)
+    row_folds = folds[codes[:, fold_factor]]
+    if len(folds) == 1:
+        # The folds are those of rows, and each row to predict is a new one.
+        row_folds = deal_rows(codes[:, 0], min(settings.n_folds, max(len(y) // 2, 1)))
+        folds = np.array([-1])
+    of_population, has_shared = settings.population, settings.combine != LEARNER
+    if not has_shared or (several and not len(varying(fill(X)))):
+        has_shared = has_shared and not several
+        dummy = DummyClassifier() if n_classes else DummyRegressor()
+        of_population = of_population._replace(estimator=dummy)
+    population, shared = fit_population(of_population, X, y, weight, row_folds, n_classes)
+    table = Table(X, shared, y, weight, codes, row_folds, np.arange(len(y)), times)
+
+    names = MEMBERS if settings.combine == "auto" else (settings.combine,)
+    names = (POPULATION,) if len(folds) == 1 else names
+    mixture: Mixture | None = None
+    if several and names != (POPULATION,):
+        member = fit_crossed_member(table, has_shared, n_classes)
+        mixture = Mixture({BOTH: member}, [member.level], [member.level], len(folds))
+    elif names != (POPULATION,):
+        members = fit_members(names, table, settings.learner, settings.population, n_classes)
+        mixture = fit_mixture(members, names, table, n_classes)
+        if mixture is None and names != MEMBERS:
+            raise EpisodeError(
+                "No group can be held out: the others have a row each, or rows of one class. "
+                f"Set combine='population', got {settings.combine!r}."
+            )
+    if mixture is None:
+        members = fit_members((POPULATION,), table, None, settings.population, n_classes)
+        outputs = members[POPULATION].condition(table).predict(table, {})
+        stds = None if n_classes else outputs.std[None]
+        level = find_level(outputs.mean[None], stds, table, 0.0, np.ones(1, bool))
+        mixture = Mixture(members, [level], [level], len(folds))
+    model = GroupedModel(
+        settings, n_classes, of_columns, of_targets, population, fold_factor, folds, mixture, table
+    )
+    return model, order
+
+
+def _deal(codes: np.ndarray, y: np.ndarray, n_folds: int) -> tuple[int, np.ndarray]:
+    """Return the first factor with enough groups, and the fold of each of its groups."""
+    n_groups = codes.max(0) + 1
+    enough = np.flatnonzero(n_groups >= 2 * n_folds)
+    factor = int(enough[0]) if len(enough) else int(np.argmax(n_groups))
+    return factor, deal_groups(codes[:, factor], y, min(n_folds, int(n_groups[factor])))
+
+
+@dataclass(frozen=True)
+class GroupedModel:
+    """A fitted model, an immutable value. Groups have numbers; -1 is one without known rows.
+
+    Attributes
+    ----------
+    settings : Settings
+        How it was fitted.
+    n_classes : int
+        Number of classes; 0 for a regression.
+    of_columns, of_targets : Standardiser
+        Units.
+    population : Population
+        What all groups share.
+    fold_factor : int
+        The column of groups whose groups are divided into folds.
+    folds : ndarray of shape (n_groups,), int64
+        Fold of each of its groups of fit.
+    mixture : Mixture
+        The members, and their weights.
+    known : Table
+        The known rows, those of fit first.
     """
 
-    def __init__(self, settings: Settings, n_classes: int) -> None:
-        self.settings, self.n_classes = settings, n_classes
-        self.labels = np.arange(n_classes) if n_classes else None
-        # Of groups that were not there at fit, and of those that were.
-        self.levels: list[Level] = []
-        self.known_levels: list[Level] = []
+    settings: Settings
+    n_classes: int
+    of_columns: Standardiser
+    of_targets: Standardiser
+    population: Population
+    fold_factor: int
+    folds: np.ndarray
+    mixture: Mixture
+    known: Table
 
-    def fit(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        weight: np.ndarray,
-        codes: np.ndarray,
-        times: np.ndarray | None = None,
-    ) -> Order:
-        """Fit the population, the learners and the weights of their mixture.
+    def add(
+        self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
+    ) -> GroupedModel:
+        """Return a model with more known rows, of groups that are known or new.
 
         Parameters
         ----------
-        X : ndarray of shape (n, d)
-            Columns; NaN is a missing value.
-        y : ndarray of shape (n,)
-            Targets or class codes.
-        weight : ndarray of shape (n,)
-            Weights, all positive.
-        codes : ndarray of shape (n,), int64
-            Groups, from 0 on.
-        times : ndarray of shape (n,), optional
-            Order of the rows in time.
-
-        Returns
-        -------
-        Order
-            The canonical order of rows and groups. ``order.groups`` maps the numbers of groups in
-            this model to those given.
-        """
-        self.of_columns = Standardiser.learn(X)
-        X = self.of_columns(X)
-        if not self.n_classes:
-            self.of_targets = Standardiser.learn(y)
-            y = self.of_targets(y)
-        parts = [X, y[:, None]] if times is None else [X, y[:, None], times[:, None]]
-        order = canonical_order(np.hstack(parts), codes)
-        rows, codes, settings = order.rows, order.codes, self.settings
-        self.n_rows = len(rows)
-        X, y, weight = X[rows], y[rows], weight[rows]
-        times = None if times is None else times[rows]
-        row_folds = self._deal(codes, y)
-        self.population, shared = fit_population(
-            settings.population,
-            X,
-            y,
-            weight,
-            row_folds,
-            self.labels,
-            n_jobs=settings.n_jobs,
-            report=settings.report,
-        )
-        self.known = Table(X, shared, y, weight, codes)
-        spread = 0.0
-        if not self.n_classes:
-            spread = max(float(np.sqrt(np.average((y - shared) ** 2, weights=weight))), 1e-12)
-        columns = varying(fill(X))
-        if not len(columns):
-            columns = np.array([0])  # A learner needs a column.
-        members = MEMBERS if settings.combine == "auto" else (settings.combine,)
-        if self.n_groups == 1:
-            members = (POPULATION,)
-
-        def ensemble(members: tuple[str, ...] = members) -> Ensemble:
-            return Ensemble(members, self.n_classes, spread, columns)
-
-        self.ensemble = ensemble()
-        self.ensemble.fit_learners(settings.learner, self.known)
-        settings.report()
-        self._unseen = self.ensemble.fit_trees(
-            settings.population, self.known, row_folds, settings.n_jobs, settings.report
-        )
-        if members != (POPULATION,):
-            self._find_levels(ensemble, times)
-        if not self.levels:
-            if members not in (MEMBERS, (POPULATION,)):
-                raise EpisodeError(
-                    "No group can be held out: the others have a row each, or rows of one class. "
-                    f"Set combine='population', got {settings.combine!r}."
-                )
-            self.ensemble = ensemble((POPULATION,))
-            self.levels = [self._level(shared[None], np.full((1, len(y)), spread), self.known, 0.0)]
-            self.known_levels = self.levels
-        return order
-
-    def _deal(self, codes: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the fold of each row."""
-        self.n_groups = int(codes.max()) + 1
-        n_folds = self.settings.n_folds
-        if self.n_groups == 1:
-            # The folds are those of rows, and each row to predict is a new one.
-            self.folds = np.array([-1])
-            return deal_rows(codes, min(n_folds, max(len(y) // 2, 1)))
-        self.folds = deal_groups(codes, y, min(n_folds, self.n_groups))
-        return np.asarray(self.folds[codes])
-
-    def _find_levels(self, ensemble: Callable[[], Ensemble], times: np.ndarray | None) -> None:
-        """Predict groups that are held out, and find the weights of the mixture."""
-        table, row_folds = self.known, self.folds[self.known.codes]
-        n_folds = int(self.folds.max()) + 1
-        # Enough groups are held out, and as few learners as that takes are fitted.
-        n_held_out = min(n_folds, int(np.ceil(_ENOUGH_GROUPS * n_folds / self.n_groups)))
-        found: dict[float, list[_Found]] = {}
-        for fold in range(n_held_out):
-            kept = some(np.flatnonzero(self.folds != fold), _MOST_OTHERS)
-            others = table.take(np.flatnonzero(np.isin(table.codes, kept)))
-            if not _can_learn(others, self.n_classes):
-                continue
-            members = ensemble().fit_learners(self.settings.learner, others)
-            members.share_trees(self.ensemble)
-            groups = some(np.flatnonzero(self.folds == fold), _MOST_GROUPS)
-            for level, cases in make_cases(table.codes, times, groups).items():
-                known, known_codes = joined([case.known for case in cases])
-                query, codes = joined([case.query for case in cases])
-                outputs = members.predict(
-                    table.take(known)._replace(codes=known_codes),
-                    table.take(query)._replace(codes=codes),
-                    row_folds[query],
-                )
-                found.setdefault(level, []).append((cases, *outputs))
-            self.settings.report()
-        self.levels = self._join_levels(found, with_rows=False)
-        self.known_levels = self._join_levels(found, with_rows=True)
-
-    def _join_levels(self, found: dict[float, list[_Found]], with_rows: bool) -> list[Level]:
-        joined_folds = (
-            self._join_folds(parts, with_rows and level == np.inf)
-            for level, parts in sorted(found.items())
-        )
-        levels = [level for level in joined_folds if level is not None]
-        fixed, last = levels[:-1], levels[-1:]
-        return [level for level in fixed if level.n_known < last[0].n_known / _NEAR] + last
-
-    def _join_folds(self, parts: list[_Found], with_rows: bool) -> Level | None:
-        cases = [case for of_fold, _, _ in parts for case in of_fold]
-        query = np.concatenate([case.query for case in cases])
-        if len(query) < min(_LEAST_ROWS, self.n_groups):
-            return None
-        means, stds = (np.concatenate([part[k] for part in parts], axis=1) for k in (1, 2))
-        n_known = float(np.expm1(np.mean([np.log1p(len(case.known)) for case in cases])))
-        used = np.ones(len(means), bool)
-        if ROWS in self.ensemble.members:
-            k = self.ensemble.members.index(ROWS)
-            means[k] = self._unseen[query]
-            used[k] = with_rows or len(used) == 1
-        return self._level(means, stds, self.known.take(query), n_known, used)
-
-    def _level(
-        self,
-        means: np.ndarray,
-        stds: np.ndarray,
-        at: Table,
-        n_known: float,
-        used: np.ndarray | None = None,
-    ) -> Level:
-        """Find the weights of the members that are used; those of others are 0."""
-        used = np.ones(len(means), bool) if used is None else used
-        of_regression = None if self.n_classes else stds[used]
-        found = weigh(means[used], of_regression, at.y, at.weight, at.codes, n_known)
-        weights, losses = np.zeros(len(used)), np.full(len(used) + 1, np.nan)
-        weights[used] = np.where(found.weights < _LEAST_WEIGHT, 0.0, found.weights)
-        losses[np.append(used, True)] = found.losses
-        return found._replace(weights=weights / weights.sum(), losses=losses)
-
-    def learner_on_columns(self) -> GroupLearner | None:
-        """Return the learner on the columns, from the rows of fit; None without a learner.
-
-        The mixture does not need it, so it is fitted when it is asked for.
-        """
-        learners = self.ensemble.learners
-        if learners and LEARNER not in learners:
-            of_fit = self.known.take(np.arange(self.n_rows))
-            self.ensemble.fit_learner(LEARNER, self.settings.learner, of_fit)
-        return learners.get(LEARNER)
-
-    # ------------------------------------------------------------------------------ new rows
-
-    def add(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray) -> None:
-        """Add known rows of groups, known or new.
-
-        Parameters
-        ----------
-        X, y, weight, codes
-            As for :meth:`fit`. New groups have numbers that were not used before.
+        X, y, weight, codes, times
+            As for :func:`fit_model`. New groups have numbers that were not used before.
         """
         y = y if self.n_classes else self.of_targets(y)
-        self.known = self.known.join(self._table(X, y, weight, codes))
+        known = self.known.join(self._table(X, y, weight, codes, times))
+        mixture = self.mixture
+        if self.crossed is not None:
+            mixture = replace(mixture, members={BOTH: self.crossed.condition(known)})
+        return replace(self, known=known, mixture=mixture)
 
-    def predict(self, X: np.ndarray, codes: np.ndarray) -> Predictions:
+    @property
+    def crossed(self) -> CrossedEffects | None:
+        """Effects of several columns of groups; None with one column, or without effects."""
+        member = self.mixture.members.get(BOTH)
+        return member if isinstance(member, CrossedEffects) else None
+
+    def resolve(self, codes: np.ndarray) -> np.ndarray:
+        """Return codes (n, n_factors) with -1 for groups beside another than they are nested in."""
+        return codes if self.crossed is None else self.crossed.within_parents(codes)
+
+    def predict(self, X: np.ndarray, codes: np.ndarray, times: np.ndarray) -> CalibratedOutputs:
         """Predict rows.
 
         Parameters
         ----------
         X : ndarray of shape (n, d)
             Columns.
-        codes : ndarray of shape (n,), int64
+        codes : ndarray of shape (n, n_factors), int64
             Their groups; -1 for groups without known rows.
+        times : ndarray of shape (n,)
+            Order of the rows in time; 0 without one.
 
         Returns
         -------
-        Predictions
+        CalibratedOutputs
             In standardised units.
         """
         nothing = np.zeros(len(X))
-        at = self._table(X, nothing, nothing, codes)
-        counts = np.bincount(self.known.codes)
-        n_known = np.where(codes >= 0, counts[codes], 0)
-        weights, quantiles = interpolate(self.levels, n_known)
-        is_old = (codes >= 0) & (codes < self.n_groups)
-        of_known, quantiles_of_known = interpolate(self.known_levels, n_known)
-        weights = np.where(is_old, of_known, weights)
-        quantiles = np.where(is_old[:, None], quantiles_of_known, quantiles)
-        means, stds = self.ensemble.predict(self.known, at, folds_of(self.folds, codes), weights)
-        return Predictions(mix(means, weights), mix(stds, weights), quantiles)
+        at, known = self._table(X, nothing, nothing, codes, times), self.known
+        if codes.shape[1] == 1:
+            known = known.take(np.flatnonzero(np.isin(known.group, np.unique(at.group))))
+        return self.mixture.condition(known).predict(at)
 
-    def _table(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray) -> Table:
+    def _table(
+        self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
+    ) -> Table:
         X = self.of_columns(X)
-        return Table(X, self.population.predict(X, folds_of(self.folds, codes)), y, weight, codes)
+        fold = folds_of(self.folds, codes[:, self.fold_factor])
+        place = np.full(len(X), -1)
+        return Table(X, self.population.predict(X, fold), y, weight, codes, fold, place, times)
 
+    @cached_property
+    def effects_of_columns(self) -> GroupEffects | None:
+        """How groups differ in the columns alone; None if nothing says how groups differ.
 
-def _can_learn(table: Table, n_classes: int) -> bool:
-    """Return whether a learner can learn how groups differ."""
-    has_pair = bool(np.bincount(table.codes).max() > 1)
-    return has_pair and (not n_classes or len(np.unique(table.y)) > 1)
+        The mixture does not need it, so it is fitted when it is asked for.
+        """
+        members = self.mixture.members
+        if LEARNER in members or BOTH not in members:
+            found = members.get(LEARNER)
+            return found if isinstance(found, GroupEffects) else None
+        of_fit = self.known.take(np.flatnonzero(self.known.place >= 0))
+        fit = model_fitter(self.settings.learner, self.n_classes)
+        return fit_group_effects(of_fit, design(of_fit, False, self.n_classes), fit)

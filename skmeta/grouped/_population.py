@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
@@ -32,6 +32,29 @@ _MOST_RANDOMISED = 10_000
 _LEAST_GAIN = 1e-3
 # Probabilities are not below this before their logarithms are taken.
 LEAST_PROBABILITY = 1e-3
+
+
+class FitSettings(NamedTuple):
+    """How populations are fitted.
+
+    Attributes
+    ----------
+    estimator : estimator or "auto"
+        A regressor or classifier.
+    n_jobs : int or None
+        Number of models that are fitted at once.
+    report : callable
+        Called after each fit.
+    """
+
+    estimator: Any
+    n_jobs: int | None
+    report: Callable[[], None]
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether the estimator is chosen by the package."""
+        return isinstance(self.estimator, str)
 
 
 class Population:
@@ -137,15 +160,13 @@ def log_odds(proba: np.ndarray) -> np.ndarray:
 
 
 def fit_population(
-    estimator: Any,
+    settings: FitSettings,
     X: np.ndarray,
     y: np.ndarray,
     weight: np.ndarray,
     folds: np.ndarray,
-    labels: np.ndarray | None,
+    n_classes: int,
     *,
-    n_jobs: int | None = None,
-    report: Callable[[], None] = lambda: None,
     refit: bool = False,
     categories: Sequence[int] = (),
 ) -> tuple[Population, np.ndarray]:
@@ -153,22 +174,18 @@ def fit_population(
 
     Parameters
     ----------
-    estimator : estimator or "auto"
-        A regressor or classifier. ``"auto"`` is gradient-boosted trees. Their number of rounds has
-        the least loss on the rows that the models have not seen. In a regression of up to 10,000
-        rows it is the mean of these and of extremely randomised trees, unless there is a refit.
+    settings : FitSettings
+        The estimator. ``"auto"`` is gradient-boosted trees. Their number of rounds has the least
+        loss on the rows that the models have not seen. In a regression of up to 10,000 rows it is
+        the mean of these and of extremely randomised trees, unless there is a refit.
     X : ndarray of shape (n, d)
         Standardised columns; NaN is a missing value.
     y, weight : ndarray of shape (n,)
         Targets or class codes, and weights.
     folds : ndarray of shape (n,), int64
         Fold of each row, from 0 on.
-    labels : ndarray of shape (n_classes,) or None
-        Class codes; None for a regression.
-    n_jobs : int, optional
-        Number of models that are fitted at once.
-    report : callable
-        Called after each fit.
+    n_classes : int
+        Number of classes; 0 for a regression.
     refit : bool, default=False
         Whether new rows are predicted by one model that is fitted on all rows.
     categories : sequence of int, default=()
@@ -181,13 +198,14 @@ def fit_population(
     unseen : ndarray of shape (n,) or (n, n_classes)
         Predictions of each row by the model that has not seen it.
     """
-    is_auto = isinstance(estimator, str)
+    estimator, is_auto = settings.estimator, settings.is_auto
+    labels = np.arange(n_classes) if n_classes else None
     is_filled = not is_auto and not get_tags(estimator).input_tags.allow_nan and np.isnan(X).any()
     rows = fill(X) if is_filled else X
     parts = [np.flatnonzero(folds != k) for k in range(folds.max() + 1)]
     if len(parts) == 1:
         parts = [np.arange(len(X))]
-    fit = _Fit(rows, y, weight, labels, n_jobs, report)
+    fit = _Fit(rows, y, weight, labels, settings)
     if is_auto:
         models = _boosted(fit, folds, parts, categories)
         if labels is None and not refit and len(y) <= _MOST_RANDOMISED:
@@ -215,11 +233,10 @@ class _Fit:
         y: np.ndarray,
         weight: np.ndarray,
         labels: np.ndarray | None,
-        n_jobs: int | None,
-        report: Callable[[], None],
+        settings: FitSettings,
     ) -> None:
         self.X, self.y, self.weight, self.labels = X, y, weight, labels
-        self.n_jobs, self.report = n_jobs, report
+        self.n_jobs, self.report = settings.n_jobs, settings.report
 
     def each(self, models: list[Any], parts: list[np.ndarray]) -> list[Any]:
         """Fit clones of models, each on its part of the rows."""

@@ -52,6 +52,7 @@ class Problem:
     ) -> None:
         self.X, self.y, self.layout, self.z = X, np.asarray(y, float), layout, z
         self.is_classification, self.restricted, self.ridge = is_classification, restricted, ridge
+        self.options = is_classification, restricted, ridge
         self._products = None if is_classification else self._cross_products(None, self.y)
         share = np.clip(self.y.mean(), 0.01, 0.99)
         self._eta = np.full(len(X), np.log(share / (1 - share)))

@@ -126,9 +126,15 @@ def fit_crossed(
     at = best[1]
     if is_over is None or not is_over():
         at = _polished(problem.deviance, at, low, high)
+    return _solved(problem, at)
+
+
+def _solved(problem: Problem, at: np.ndarray) -> CrossedFit:
     solution, sigma = problem.solve(at)
     deviance = problem.deviance(at)
-    return CrossedFit(layout, solution, layout.factors(at), sigma, deviance, len(at))
+    return CrossedFit(
+        problem.layout, solution, problem.layout.factors(at), sigma, deviance, at, problem.options
+    )
 
 
 def _polished(
@@ -184,8 +190,10 @@ class CrossedFit:
         Standard deviation of the noise; 1 for a classification.
     deviance : float
         Minus twice the log likelihood, restricted if asked for, at the estimates.
-    n_parameters : int
-        Number of the parameters in T, and log tau.
+    parameters : ndarray
+        The parameters of T, and log tau.
+    options : tuple of bool
+        Whether it is a classification, the likelihood restricted, and slopes shrunken.
     """
 
     layout: Layout
@@ -193,7 +201,27 @@ class CrossedFit:
     factors: list[np.ndarray]
     sigma: float
     deviance: float
-    n_parameters: int
+    parameters: np.ndarray
+    options: tuple[bool, bool, bool]
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of the parameters in T, and log tau."""
+        return len(self.parameters)
+
+    def condition(self, X: np.ndarray, y: np.ndarray, codes: np.ndarray) -> CrossedFit:
+        """Return the effects given other rows, with the same relative variances.
+
+        Parameters
+        ----------
+        X, y, codes
+            As for :func:`fit_crossed`. Levels may be new.
+        """
+        layout = Layout(
+            self.layout.columns, [int(c) + 1 for c in codes.max(0)], self.layout.correlated
+        )
+        problem = Problem(X, y, layout, layout.design(X, codes), *self.options)
+        return _solved(problem, self.parameters)
 
     @property
     def beta(self) -> np.ndarray:

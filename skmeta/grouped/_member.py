@@ -1,0 +1,114 @@
+"""The interface of a member of the mixture: one way to predict rows of groups.
+
+A member is an immutable value, which its module fits to a :class:`~skmeta.grouped._table.Table`:
+
+- ``member.without(kept)`` is the member for groups that are held out: fitted again to the rows of
+  other groups, or itself if it was cross-fitted;
+- ``member.condition(known)`` takes the known rows of groups, and returns something that
+  ``predict(at, before)`` predicts other rows of these groups. ``before`` holds the outputs of the
+  members that come earlier in the mixture, for the same rows;
+- ``member.of_known`` says that it predicts groups of fit only.
+
+To add a member, write ``fit_...(table, ...) -> Member`` in a module of its own, name it in
+:mod:`skmeta.grouped._members`, and give it a name for readers in :mod:`skmeta.grouped._effects`.
+The mixture finds its weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Protocol
+
+import numpy as np
+
+from skmeta.grouped._table import Table
+
+
+class Outputs(NamedTuple):
+    """Predictions of rows, in standardised units.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (n,) or (n, n_classes)
+        Targets or probabilities.
+    std : ndarray of shape (n,)
+        Standard deviations of a regression, before calibration; 0 for a classification.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+
+
+class Conditioned(Protocol):
+    """A member that knows some rows of groups."""
+
+    def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
+        """Predict rows.
+
+        Parameters
+        ----------
+        at : Table
+            Rows of groups, numbered as the known rows were. Groups with other numbers have no
+            known rows. Targets are not used.
+        before : mapping of str to Outputs
+            Outputs of the earlier members for these rows.
+
+        Returns
+        -------
+        Outputs
+            Predictions.
+        """
+
+
+class Member(Protocol):
+    """One way to predict rows of groups."""
+
+    @property
+    def of_known(self) -> bool:
+        """Whether it predicts groups of fit only."""
+
+    def without(self, kept: Table) -> Member:
+        """Return the member for groups that are not in a table.
+
+        Parameters
+        ----------
+        kept : Table
+            Rows of fit of the groups that are not held out.
+        """
+
+    def condition(self, known: Table) -> Conditioned:
+        """Take the known rows of groups.
+
+        Parameters
+        ----------
+        known : Table
+            Rows; they may be none.
+        """
+
+
+@dataclass(frozen=True)
+class PopulationMember:
+    """What all groups share.
+
+    Attributes
+    ----------
+    spread : float
+        Root mean squared error in groups that the population has not seen.
+    """
+
+    spread: float
+
+    of_known: ClassVar[bool] = False
+
+    def without(self, kept: Table) -> PopulationMember:
+        """Return itself: the population is cross-fitted over groups."""
+        return self
+
+    def condition(self, known: Table) -> PopulationMember:
+        """Return itself: what groups share depends on no known row."""
+        return self
+
+    def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
+        """Predict what the table says."""
+        return Outputs(at.shared, np.full(len(at.y), self.spread))

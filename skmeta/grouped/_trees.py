@@ -1,0 +1,140 @@
+"""Second populations, which know the predictions of how groups differ.
+
+* ``trees``: in a regression it learns what the group effects leave, and is added to them; in a
+  classification it has their predictions as columns. It is cross-fitted over groups.
+* ``rows``: it has the predictions of the group effects and the group as columns, and is
+  cross-fitted over rows in place of groups. It has seen rows of the group, and predicts known
+  groups only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmeta.grouped._group_effects import as_columns
+from skmeta.grouped._member import Outputs
+from skmeta.grouped._population import FitSettings, Population, fit_population
+from skmeta.grouped._table import Table
+
+# Trees of known groups have the group as a category, if there are no more of them.
+_MOST_CATEGORIES = 250
+
+
+@dataclass(frozen=True)
+class Trees:
+    """A population beside the predictions of an earlier member.
+
+    Attributes
+    ----------
+    base : str
+        Name of the earlier member.
+    population : Population
+        Fitted.
+    n_classes : int
+        Number of classes; 0 for a regression.
+    ratio : float
+        Root mean squared error over the deviation that the base predicts.
+    of_known : bool
+        Whether it has seen rows of the groups, and predicts no others.
+    has_group : bool
+        Whether the group is a column.
+    unseen : ndarray of shape (n,) or (n, n_classes), optional
+        Predictions of the rows of fit by models that have not seen the row.
+    """
+
+    base: str
+    population: Population
+    n_classes: int
+    ratio: float
+    of_known: bool = False
+    has_group: bool = False
+    unseen: np.ndarray | None = None
+
+    def without(self, kept: Table) -> Trees:
+        """Return itself: it is cross-fitted."""
+        return self
+
+    def condition(self, known: Table) -> Trees:
+        """Return itself: it knows of the rows by the predictions of the base."""
+        return self
+
+    def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
+        """Predict rows from their columns and the predictions of the base."""
+        base = before[self.base]
+        std = self.ratio * base.std
+        if self.unseen is not None and (at.place >= 0).all():
+            return Outputs(self.unseen[at.place], std)
+        X = _columns(at, base, self.n_classes, self.of_known, self.has_group)
+        # A model of rows has no fold of its own for a row to predict.
+        fold = np.full(len(X), -1) if self.of_known else at.fold
+        mean = self.population.predict(X, fold)
+        return Outputs(mean + base.mean if self._adds else mean, std)
+
+    @property
+    def _adds(self) -> bool:
+        return not self.of_known and not self.n_classes
+
+
+def fit_trees(
+    table: Table, base: str, outputs: Outputs, settings: FitSettings, n_classes: int
+) -> Trees:
+    """Fit trees over groups.
+
+    Parameters
+    ----------
+    table : Table
+        Rows of all groups.
+    base : str
+        Name of the member whose predictions they have.
+    outputs : Outputs
+        Its predictions of each row from others.
+    settings : FitSettings
+        How populations are fitted.
+    n_classes : int
+        Number of classes; 0 for a regression.
+    """
+    X = _columns(table, outputs, n_classes, False, False)
+    y = table.y if n_classes else table.y - outputs.mean
+    population, unseen = fit_population(settings, X, y, table.weight, table.fold, n_classes)
+    unseen = unseen if n_classes else unseen + outputs.mean
+    ratio = 1.0 if n_classes else _error_ratio(table, unseen, outputs.std)
+    return Trees(base, population, n_classes, ratio)
+
+
+def fit_rows(
+    table: Table,
+    base: str,
+    outputs: Outputs,
+    parts: np.ndarray,
+    settings: FitSettings,
+    n_classes: int,
+) -> Trees:
+    """Fit trees over rows, whose parts are ``parts`` (n,); see :func:`fit_trees`."""
+    has_group = settings.is_auto and int(table.group.max()) < _MOST_CATEGORIES
+    X = _columns(table, outputs, n_classes, True, has_group)
+    categories = [X.shape[1] - 1] if has_group else []
+    population, unseen = fit_population(
+        settings, X, table.y, table.weight, parts, n_classes, refit=True, categories=categories
+    )
+    ratio = 1.0 if n_classes else _error_ratio(table, unseen, outputs.std)
+    return Trees(base, population, n_classes, ratio, True, has_group, unseen)
+
+
+def _error_ratio(table: Table, unseen: np.ndarray, std: np.ndarray) -> float:
+    errors = np.average((table.y - unseen) ** 2, weights=table.weight)
+    return float(np.sqrt(errors / np.average(std**2, weights=table.weight)))
+
+
+def _columns(
+    table: Table, base: Outputs, n_classes: int, of_known: bool, has_group: bool
+) -> np.ndarray:
+    if not of_known and not n_classes:
+        return table.X
+    parts = [table.X, as_columns(base.mean, n_classes), base.std[:, None]]
+    if has_group:
+        # The groups of fit; others are not predicted by these trees.
+        parts.append(np.minimum(table.group, _MOST_CATEGORIES - 1.0)[:, None])
+    return np.hstack(parts)
