@@ -19,7 +19,7 @@ from skmeta.grouped._members import BOTH, LEARNER, POPULATION
 from skmeta.grouped._mixture import PROBABILITIES, Level
 from skmeta.grouped._population import fill, varying
 from skmeta.grouped._table import Table
-from skmeta.learners.hierarchical import CrossedFit, fit_crossed
+from skmeta.mixed import CrossedFit, fit_crossed
 
 # Settings of `combine` for several columns of groups.
 _COMBINE = ("auto", POPULATION, LEARNER, BOTH)

@@ -40,7 +40,13 @@ class LearnedModel:
 
     @classmethod
     def fit(
-        cls, learner: Any, Z: np.ndarray, y: np.ndarray, codes: np.ndarray, n_classes: int
+        cls,
+        learner: Any,
+        n_classes: int,
+        Z: np.ndarray,
+        y: np.ndarray,
+        codes: np.ndarray,
+        start: LearnedModel | None,
     ) -> LearnedModel:
         """Learn from the rows of all groups.
 
@@ -48,14 +54,16 @@ class LearnedModel:
         ----------
         learner : MetaLearner or AutoLearner
             Not changed.
+        n_classes : int
+            Number of classes; 0 for a regression.
         Z : ndarray of shape (n, d)
             Columns.
         y : ndarray of shape (n,)
             Targets or class codes.
         codes : ndarray of shape (n,), int64
             Groups.
-        n_classes : int
-            Number of classes; 0 for a regression.
+        start : LearnedModel or None
+            Not used: learners begin anew.
         """
         learner = clone(learner)
         if "task_type" in learner.get_params(deep=False):
@@ -126,14 +134,9 @@ class AdaptedGroups(NamedTuple):
     adapted: State
 
     @property
-    def noise(self) -> np.ndarray | None:
-        """Standard deviation of the noise of each group; None if the learner does not know it."""
-        if "groups.log_weight" not in self.adapted or self.model.n_classes:
-            return None
-        targets = self.session.adapter.targets
-        variance = self.adapted["groups.log_weight"].exp() @ self.adapted["groups.noise"] ** 2
-        noise: np.ndarray = targets(variance.sqrt()) - targets(torch.zeros_like(variance))
-        return noise
+    def noise(self) -> None:
+        """None: learners do not tell the noise of a group."""
+        return
 
     def predict(self, Z: np.ndarray, codes: np.ndarray) -> Outputs:
         """Predict rows (n, d) of groups (n,)."""

@@ -18,9 +18,11 @@ import numpy as np
 from skmeta.grouped._group_effects import Design, FitModel, fit_group_effects, from_other_rows
 from skmeta.grouped._learned import LearnedModel
 from skmeta.grouped._member import Member, PopulationMember
+from skmeta.grouped._mixed import GroupMixedModel
 from skmeta.grouped._population import FitSettings, fill, varying
 from skmeta.grouped._table import Table
 from skmeta.grouped._trees import fit_rows, fit_trees
+from skmeta.learners import HierarchicalLinear
 
 MEMBERS = ("population", "both", "trees", "rows")
 POPULATION, BOTH, TREES, ROWS = MEMBERS
@@ -89,10 +91,8 @@ def design(table: Table, has_shared: bool, n_classes: int) -> Design:
 
 def model_fitter(learner: Any, n_classes: int) -> FitModel:
     """Return a function that fits the model of how groups differ."""
-    return partial(_fit_learned, learner, n_classes)
-
-
-def _fit_learned(
-    learner: Any, n_classes: int, Z: np.ndarray, y: np.ndarray, codes: np.ndarray, start: Any
-) -> LearnedModel:
-    return LearnedModel.fit(learner, Z, y, codes, n_classes)
+    if type(learner) is HierarchicalLinear:
+        names = ("effects", "rank", "shrinkage", "varied_noise", "heavy_tails")
+        settings = {name: getattr(learner, name) for name in names}
+        return partial(GroupMixedModel.fit, settings, n_classes)
+    return partial(LearnedModel.fit, learner, n_classes)

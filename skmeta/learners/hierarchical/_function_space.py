@@ -1,121 +1,29 @@
-"""Predictive densities of many small episodes, computed in function space.
+"""Probabilities of query rows in function space, for tasks of few rows.
 
-An episode has far fewer support rows than a design has columns times classes. So values of the
-linear predictors at the rows take the place of coefficients: they are a Gaussian process with the
-kernel Z S Z'. The predictions are the same.
+A task has far fewer support rows than a design has columns times classes. So values of the linear
+predictors at the rows take the place of coefficients: they are a Gaussian process with the kernel
+Z S Z'. The predictions are the same.
 
-Notation: e episodes, s support rows, m query rows, q coefficients, j linear predictors, c classes,
-k noise levels, l scales of effects. Padding rows have weight 0.
+Notation: n support rows, m query rows, q coefficients, j linear predictors, c classes, e = m c
+problems.
 
-References: Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, algorithms 2.1
-and 3.1 to 3.4; MacKay (1992), The evidence framework applied to classification networks.
+Reference: Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, algorithms 3.1 to
+3.4.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from skmeta.learners.hierarchical._laplace import STEP_SIZES, ClassTask
-from skmeta.learners.hierarchical._structure import Episodes
 
-# Newton's method stops when no value of a predictor changes by more than this.
-_TOLERANCE = 1e-3
-_MOST_STEPS = 25
 # Newton steps from the mode of the support set to the mode with a query row.
 _N_QUERY_STEPS = 4
 # Number of query rows computed at once, to bound the memory.
 _CHUNK = 64
-
-
-def target_log_densities(
-    episodes: Episodes,
-    mean: Tensor,
-    covariance: Tensor,
-    noise: Tensor,
-    log_weight: Tensor,
-    scale: Tensor,
-    log_share: Tensor,
-) -> Tensor:
-    """Return the log predictive densities (e, m) of the targets of query rows.
-
-    Parameters
-    ----------
-    episodes : Episodes
-        Support and query rows.
-    mean : Tensor of shape (q,)
-        Mean of the coefficients.
-    covariance : Tensor of shape (q, q)
-        Their covariance.
-    noise, log_weight : Tensor of shape (k,)
-        Noise levels and their log probabilities before any row is seen.
-    scale, log_share : Tensor of shape (l,)
-        Scales of the effects and their log probabilities.
-    """
-    z, at, root_w = episodes.z, episodes.query_z, episodes.w.sqrt()
-    zs = root_w[..., None] * (z @ covariance)
-    values, vectors = torch.linalg.eigh(zs @ (root_w[..., None] * z).mT)
-    values = values.clamp_min(0.0)
-    residual = (vectors.mT @ (root_w * (episodes.y - z @ mean))[..., None])[..., 0]
-    cross = at @ zs.mT @ vectors
-    square = noise[:, None] ** 2
-    ratio = scale**2 / square  # (k, l)
-    shrunk = ratio[..., None] / (1 + ratio[..., None] * values[:, None, None])  # (e, k, l, s)
-    log_det = torch.log1p(ratio[..., None] * values[:, None, None]).sum(-1)
-    log_det = log_det + episodes.w.sum(1)[:, None, None] * torch.log(square)
-    misfit = (residual**2).sum(-1)[:, None, None] / square
-    misfit = misfit - (shrunk @ (values * residual**2)[:, None, :, None])[..., 0] / square
-    joint = log_share - 0.5 * (log_det + misfit)
-    log_p = torch.log_softmax(log_weight + torch.logsumexp(joint, 2), 1)
-    share = torch.softmax(joint, 2)[..., None]
-    moved = (shrunk * residual[:, None, None]) @ cross[:, None].mT  # (e, k, l, m)
-    own = ((at @ covariance) * at).sum(-1)[:, None, None]
-    spread = scale[:, None] ** 2 * (own - shrunk @ (cross**2)[:, None].mT)
-    # Mean and variance of the mixture over scales, for each noise level.
-    centre = (share * moved).sum(2)
-    variance = (share * (spread + (moved - centre[:, :, None]) ** 2)).sum(2) + square
-    gap = episodes.query_y[:, None] - (at @ mean)[:, None] - centre
-    log_density = -0.5 * (gap**2 / variance + torch.log(2 * math.pi * variance))
-    found: Tensor = torch.logsumexp(log_p[..., None] + log_density, 1)
-    return found
-
-
-def class_log_probabilities(episodes: Episodes, mean: Tensor, covariance: Tensor) -> Tensor:
-    """Return the log probabilities (e, m) of the classes of query rows, by Laplace's method.
-
-    Uncertain logits are integrated out by MacKay's approximation, which is good enough for a
-    comparison.
-
-    Parameters
-    ----------
-    episodes : Episodes
-        Support and query rows; ``y`` are positions of the classes.
-    mean : Tensor of shape (q, j)
-        Mean of the coefficients of each predictor; a single one for two classes.
-    covariance : Tensor of shape (j, q, q)
-        Their covariances.
-    """
-    is_single = mean.shape[1] == 1
-    z, at = episodes.z[:, None], episodes.query_z[:, None]
-    zs = z @ covariance  # (e, j, s, q)
-    kernel, cross = zs @ z.mT, at @ zs.mT
-    own = ((at @ covariance) * at).sum(-1)
-    offset, centre = (episodes.z @ mean).mT, (episodes.query_z @ mean).mT
-    of_class = torch.eye(1 if is_single else mean.shape[1], dtype=kernel.dtype)
-    y = episodes.y[:, None].to(kernel.dtype) if is_single else of_class[episodes.y].mT
-    posterior = (_TwoClasses if is_single else _ManyClasses)(kernel, offset, y, episodes.w)
-    a, f = _find_mode(posterior, torch.zeros_like(offset), _MOST_STEPS, _TOLERANCE)
-    logits = centre + (cross @ a[..., None])[..., 0]
-    variance = (own - posterior.lost(f, cross)).clamp_min(0.0)  # (e, j, m)
-    scaled = logits / torch.sqrt(1 + math.pi * variance / 8)
-    if is_single:
-        scaled = torch.cat([torch.zeros_like(scaled), scaled], 1)
-    log_p = torch.log_softmax(scaled, 1)
-    found: Tensor = log_p.gather(1, episodes.query_y[:, None])[:, 0]
-    return found
 
 
 def query_log_proba(mode: Tensor, task: ClassTask, at: Tensor) -> Tensor:
@@ -165,7 +73,7 @@ def _of_queries(start: Tensor, task: ClassTask, at: Tensor) -> Tensor:
     a = torch.cat([start, start.new_zeros(j, 1)], 1).expand(m * c, j, n + 1)
     posterior = (_TwoClasses if j == 1 else _ManyClasses)(kernel, offset, y, weight)
     with torch.no_grad():
-        _, f = _find_mode(posterior, a, _N_QUERY_STEPS, None)
+        f = _find_mode(posterior, a)
     # A last step of full length: so near the mode, rounding decides which step size is best. The
     # derivative of the mode is that of this step (implicit differentiation).
     a = posterior.newton(f)
@@ -189,9 +97,6 @@ class _Posterior(Protocol):
 
     def log_det(self, f: Tensor) -> Tensor:
         """Return log det(I + K W) (e,), with the curvature W at f."""
-
-    def lost(self, f: Tensor, cross: Tensor) -> Tensor:
-        """Return what variances of query rows lose (e, j, m), given K (e, j, m, s) with rows."""
 
 
 class _TwoClasses:
@@ -221,12 +126,6 @@ class _TwoClasses:
 
     def log_det(self, f: Tensor) -> Tensor:
         return 2 * _log_diagonal(self._curvature(f)[0]).sum((1, 2))
-
-    def lost(self, f: Tensor, cross: Tensor) -> Tensor:
-        root, half = self._curvature(f)
-        right = (cross * half[..., None, :]).mT
-        found: Tensor = (torch.linalg.solve_triangular(root, right, upper=False) ** 2).sum(-2)
-        return found
 
 
 class _ManyClasses:
@@ -266,26 +165,16 @@ class _ManyClasses:
         log_dets = _log_diagonal(root).sum((1, 2)) + _log_diagonal(whole).sum(1)
         return 2 * log_dets - of_weights
 
-    def lost(self, f: Tensor, cross: Tensor) -> Tensor:
-        _, each, whole, _ = self._curvature(f)
-        ahead = cross @ each
-        shared = torch.linalg.solve_triangular(whole[:, None], ahead.mT, upper=False)
-        found: Tensor = (ahead * cross).sum(-1) - (shared**2).sum(-2)
-        return found
 
+def _find_mode(posterior: _Posterior, a: Tensor) -> Tensor:
+    """Return the values f = offset + K a of the predictors near the mode.
 
-def _find_mode(
-    posterior: _Posterior, a: Tensor, n_steps: int, tolerance: float | None
-) -> tuple[Tensor, Tensor]:
-    """Return a and the values f = offset + K a of the predictors at the mode.
-
-    Each Newton step takes the best of a few step sizes. Without a tolerance, there is no branch
-    on values.
+    Each Newton step takes the best of a few step sizes. There is no branch on values.
     """
     kernel, offset = posterior.kernel, posterior.offset
     f = offset + (kernel @ a[..., None])[..., 0]
     sizes = torch.tensor(STEP_SIZES, dtype=f.dtype, device=f.device)
-    for _ in range(n_steps):
+    for _ in range(_N_QUERY_STEPS):
         step = posterior.newton(f) - a
         change = (kernel @ step[..., None])[..., 0]
         tried = []
@@ -295,9 +184,7 @@ def _find_mode(
             tried.append(posterior.log_likelihood(offset + deviation) - penalty)
         best = sizes[torch.stack(tried).argmax(0)][:, None, None]
         a, f = a + best * step, f + best * change
-        if tolerance is not None and float((best * change).abs().max()) < tolerance:
-            break
-    return a, f
+    return f
 
 
 def _log_diagonal(root: Tensor) -> Tensor:

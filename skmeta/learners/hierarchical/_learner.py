@@ -32,15 +32,12 @@ from skmeta.learners.hierarchical._gaussian import (
 )
 from skmeta.learners.hierarchical._laplace import class_codes
 from skmeta.learners.hierarchical._mixed_model import (
-    condition_groups,
     condition_mixed_model,
-    estimate_mixed_model,
+    model_state,
     predict_classes,
-    predict_group_classes,
-    predict_group_targets,
     predict_targets,
 )
-from skmeta.learners.hierarchical._structure import EFFECTS
+from skmeta.mixed import EFFECTS, fit
 from skmeta.tasks import GroupEpisodes
 from skmeta.training import start_deadline
 
@@ -199,7 +196,7 @@ class HierarchicalLinear(MetaLearner):
             y, n_classes = np.searchsorted(source.sampler.classes, source.y), context.n_outputs
         else:
             y = (source.y - scaler.y_mean) / scaler.y_scale
-        found = estimate_mixed_model(
+        model = fit(
             z,
             y,
             tasks,
@@ -211,7 +208,7 @@ class HierarchicalLinear(MetaLearner):
             heavy_tails=self.heavy_tails,
             is_over=None if deadline is None else deadline.is_over,
         )
-        found = {f"head.{n}": v for n, v in found.items()}
+        found = {f"head.{n}": v for n, v in model_state(model).items()}
         return state | {n: v.to(adapter.device, adapter.dtype) for n, v in found.items()}
 
     def _all_rows(
@@ -256,51 +253,6 @@ class HierarchicalLinear(MetaLearner):
             return mixture_moments(*_predictive(adapted, z))[0][:, None]
         log_p = predict_classes(_model(adapted), _named(adapted, "task."), z, context.classes)
         return log_p.to(x.dtype)
-
-    def adapt_groups(
-        self,
-        context: Context,
-        state: Mapping[str, Tensor],
-        rows: Rows,
-        codes: Tensor,
-        n_groups: int,
-    ) -> State:
-        if context.network.has_statistics:
-            # Each group has statistics of its own.
-            return super().adapt_groups(context, state, rows, codes, n_groups)
-        features = context.network.measure(state, torch.nan_to_num(rows.x))[0]
-        classes = context.classes if context.kind == "classification" else None
-        z = _design(state, rows.x, features)
-        found = condition_groups(_model(state), z, rows.y, rows.w, classes, codes, n_groups)
-        return dict(state) | {f"groups.{n}": v for n, v in found.items()}
-
-    def forward_groups(
-        self, context: Context, adapted: Mapping[str, Tensor], x: Tensor, codes: Tensor
-    ) -> Tensor:
-        of_groups = _named(adapted, "groups.")
-        if not of_groups:
-            return super().forward_groups(context, adapted, x, codes)
-        z = self._query_design(context, adapted, x)
-        if context.kind == "regression":
-            return (z.double() * of_groups["mean"][codes]).sum(1, keepdim=True).to(x.dtype)
-        log_p = predict_group_classes(_model(adapted), of_groups, z, context.classes, codes)
-        return log_p.to(x.dtype)
-
-    def predict_distribution_groups(
-        self,
-        context: Context,
-        adapted: Mapping[str, Tensor],
-        x: Tensor,
-        codes: Tensor,
-        levels: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        of_groups = _named(adapted, "groups.")
-        if not of_groups:
-            return super().predict_distribution_groups(context, adapted, x, codes, levels)
-        z = self._query_design(context, adapted, x)
-        parts = predict_group_targets(of_groups, z, codes)
-        mean, variance = mixture_moments(*parts)
-        return mean, variance.sqrt(), mixture_quantiles(*parts, levels.double())
 
     def _query_design(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         return _design(adapted, x, context.features(adapted, torch.nan_to_num(x)))

@@ -23,38 +23,32 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from skmeta.learners.hierarchical._covariance import CovarianceShape
-from skmeta.learners.hierarchical._function_space import target_log_densities
-from skmeta.learners.hierarchical._gaussian import effect_scales, noise_levels
-from skmeta.learners.hierarchical._gaussian_evidence import (
+from skmeta.mixed._covariance import CovarianceShape
+from skmeta.mixed._episodes import Episodes, draw_episodes, mean_over_queries, target_log_densities
+from skmeta.mixed._gaussian_evidence import (
     LOG_NOISE_BOUNDS,
     LOG_RIDGE_BOUNDS,
     GaussianEvidence,
-    task_statistics,
 )
-from skmeta.learners.hierarchical._groups import GroupStatistics
-from skmeta.learners.hierarchical._newton import minimise
-from skmeta.learners.hierarchical._noise import (
+from skmeta.mixed._levels import effect_scales, noise_levels
+from skmeta.mixed._newton import minimise
+from skmeta.mixed._noise import (
     LOG_SCALE_SPREAD_BOUNDS,
     LOG_SPREAD_BOUNDS,
     estimate_noise,
     estimate_scales,
 )
-from skmeta.learners.hierarchical._structure import (
-    Episodes,
-    average_over_structures,
-    draw_episodes,
-    mean_over_queries,
-)
+from skmeta.mixed._statistics import GroupStatistics, group_statistics
+from skmeta.mixed._structure import Forms, average_over_structures, blend
 
 _N_REWEIGHTINGS = 3
 # The fit of twice as many tasks, or more, starts from that of so many.
 _ENOUGH_TASKS = 400
 # Decreases of minus the log likelihood that end the optimisation.
 _COARSE, _PRECISE = 1e-2, 1e-5
+# Levels of the noise and scales of the effects in a comparison of forms.
+_N_LEVELS, _N_SCALES = 7, 3
 # Where the standard deviation of log sigma over tasks starts.
 _START_SPREAD, _LEAST_START_SPREAD = 0.2, 0.05
 
@@ -64,11 +58,11 @@ class RegressionPrior(NamedTuple):
 
     Attributes
     ----------
-    mean : Tensor of shape (q,)
+    mean : np.ndarray of shape (q,)
         m.
-    covariance : Tensor of shape (q, q)
+    covariance : np.ndarray of shape (q, q)
         S.
-    mean_covariance : Tensor of shape (q, q)
+    mean_covariance : np.ndarray of shape (q, q)
         Covariance of the estimate of m.
     log_noise : float
         Mean of log sigma over tasks.
@@ -78,9 +72,9 @@ class RegressionPrior(NamedTuple):
         log tau.
     """
 
-    mean: Tensor
-    covariance: Tensor
-    mean_covariance: Tensor
+    mean: np.ndarray
+    covariance: np.ndarray
+    mean_covariance: np.ndarray
     log_noise: float
     log_spread: float
     log_scale_spread: float
@@ -95,13 +89,13 @@ class RegressionFit(NamedTuple):
         The estimates.
     parameters : ndarray
         Parameters of the covariance, then the logarithms of the noise and of tau.
-    ratio : Tensor of shape (G,)
+    ratio : np.ndarray of shape (G,)
         Expected precision of each task's noise, divided by that at the mean of log sigma.
     """
 
     prior: RegressionPrior
     parameters: np.ndarray
-    ratio: Tensor
+    ratio: np.ndarray
 
 
 def estimate_structures(
@@ -112,8 +106,9 @@ def estimate_structures(
     *,
     varied_noise: bool,
     heavy_tails: bool,
+    start: Forms | None = None,
     is_over: Callable[[], bool] | None = None,
-) -> RegressionPrior:
+) -> tuple[RegressionPrior, Forms]:
     """Estimate a prior for each form of S, and average them by their predictions of other tasks.
 
     Parameters
@@ -130,18 +125,27 @@ def estimate_structures(
         Whether sigma differs between tasks.
     heavy_tails : bool
         Whether s does.
+    start : Forms, optional
+        Fits of the same forms to other rows, to start from. Their weights are taken over.
     is_over : callable, optional
         Tells whether the time is over. Then the estimates so far are averaged.
 
     Returns
     -------
-    RegressionPrior
+    prior : RegressionPrior
         The average.
+    forms : Forms
+        The estimates and their weights.
     """
-    statistics = task_statistics(z, y, codes)
+    statistics = group_statistics(z, y, codes, int(codes.max()) + 1)
     options: dict[str, Any] = {"varied_noise": varied_noise, "heavy_tails": heavy_tails}
     options["is_over"] = is_over
     fits: list[RegressionFit] = []
+    if start is not None:
+        for shape, fit in zip(shapes, start.fits, strict=True):
+            warm = fit._replace(ratio=_noise_ratio(statistics, shape, fit, varied_noise))
+            fits.append(fit_regression(statistics, shape, start=warm, coarse=True, **options))
+        return blend([fit.prior for fit in fits], start.weights), Forms(fits, start.weights)
     for shape in shapes:
         before = fits[-1] if fits else None
         if before and is_over is not None and is_over():
@@ -149,12 +153,11 @@ def estimate_structures(
         fits.append(_fit_many(statistics, shape, before, options))
 
     def estimate(tasks: np.ndarray) -> list[RegressionPrior]:
-        rows = torch.from_numpy(tasks)
         return [
             fit_regression(
-                _some(statistics, rows),
+                statistics.take(tasks),
                 shape,
-                start=fit._replace(ratio=fit.ratio[rows]),
+                start=fit._replace(ratio=fit.ratio[tasks]),
                 coarse=True,
                 **options,
             ).prior
@@ -170,7 +173,9 @@ def estimate_structures(
         varies = varied_noise, heavy_tails
         return np.stack([_log_densities(prior, episodes, *varies) for prior in priors])
 
-    return average_over_structures([fit.prior for fit in fits], codes, estimate, score, is_over)
+    priors = [fit.prior for fit in fits]
+    weights = average_over_structures(priors, codes, estimate, score, is_over)
+    return blend(priors, weights), Forms(fits, weights)
 
 
 def _fit_many(
@@ -183,30 +188,30 @@ def _fit_many(
     n_tasks = len(statistics.n_rows)
     if n_tasks < 2 * _ENOUGH_TASKS:
         return fit_regression(statistics, shape, start=before, **options)
-    rows = torch.linspace(0, n_tasks - 1, _ENOUGH_TASKS).round().long()
+    rows = np.linspace(0, n_tasks - 1, _ENOUGH_TASKS).round().astype(int)
     of_some = before and before._replace(ratio=before.ratio[rows])
-    first = fit_regression(_some(statistics, rows), shape, start=of_some, **options)
-    ratio = torch.ones_like(statistics.n_rows)
-    if options["varied_noise"]:
-        found = GaussianEvidence(statistics, shape).estimates(first.parameters)
-        prior = first.prior
-        ratio = estimate_noise(statistics, found, prior.log_noise, prior.log_spread)[2]
+    first = fit_regression(statistics.take(rows), shape, start=of_some, **options)
+    ratio = _noise_ratio(statistics, shape, first, options["varied_noise"])
     start = first._replace(ratio=ratio)
     return fit_regression(statistics, shape, start=start, coarse=True, **options)
 
 
-def _some(statistics: GroupStatistics, tasks: Tensor) -> GroupStatistics:
-    return GroupStatistics(*(value[tasks] for value in statistics))
+def _noise_ratio(
+    statistics: GroupStatistics, shape: CovarianceShape, fit: RegressionFit, varied_noise: bool
+) -> np.ndarray:
+    """Return the ratio of a fit for other tasks."""
+    if not varied_noise:
+        return np.ones(len(statistics.n_rows))
+    found = GaussianEvidence(statistics, shape).estimates(fit.parameters)
+    return estimate_noise(statistics, found, fit.prior.log_noise, fit.prior.log_spread)[2]
 
 
 def _log_densities(
     prior: RegressionPrior, episodes: Episodes, varied_noise: bool, heavy_tails: bool
 ) -> np.ndarray:
     """Return the mean log predictive density (e,) of the query rows of episodes."""
-    numbers = (prior.log_noise, prior.log_spread, prior.log_scale_spread)
-    log_noise, log_spread, log_tau = (prior.mean.new_tensor(number) for number in numbers)
-    levels = noise_levels(log_noise, log_spread if varied_noise else None)
-    scales = effect_scales(log_tau if heavy_tails else None, like=prior.mean)
+    levels = noise_levels(prior.log_noise, prior.log_spread if varied_noise else None, _N_LEVELS)
+    scales = effect_scales(prior.log_scale_spread if heavy_tails else None, _N_SCALES)
     of_model = (prior.mean, prior.covariance + prior.mean_covariance, *levels, *scales)
     return mean_over_queries(target_log_densities(episodes, *of_model), episodes)
 
@@ -247,7 +252,7 @@ def fit_regression(
     """
     if start is None:
         parameters = np.concatenate([shape.start(), [np.log(0.7), 0.0]])
-        ratio, n_reweightings = torch.ones_like(statistics.n_rows), _N_REWEIGHTINGS
+        ratio, n_reweightings = np.ones(len(statistics.n_rows)), _N_REWEIGHTINGS
     else:
         parameters, ratio = shape.extended(start.parameters, 2), start.ratio
         n_reweightings = 1 if coarse else _N_REWEIGHTINGS
@@ -301,7 +306,7 @@ def _maximise(
         found = _minimise(evidence, start, _COARSE, False, is_over)
     effects = evidence.estimates(found).effects
     found[: shape.n_parameters] = shape.with_correlations(
-        found[: shape.n_parameters], effects.numpy()[:, None]
+        found[: shape.n_parameters], effects[:, None]
     )
     return _minimise(evidence, found, tolerance, True, is_over)
 

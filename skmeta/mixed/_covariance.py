@@ -14,8 +14,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
+from scipy.linalg import block_diag
 
 # Bounds of log d, in units of a standard deviation of the target or of a logit.
 LOG_SCALE_BOUNDS = (-7.0, 3.0)
@@ -31,13 +30,17 @@ _START_INTERCEPT, _START_SLOPE = 0.5, 0.1
 _SCALE_RATE, _FACTOR_RATE = 60.0, 60.0
 
 
+def _einsum(form: str, *arrays: np.ndarray) -> np.ndarray:
+    return np.asarray(np.einsum(form, *arrays, optimize="greedy"))
+
+
 @dataclass(frozen=True)
 class CovarianceShape:
     """Which coefficients may differ between tasks, and the rank of their correlations.
 
     Attributes
     ----------
-    varies : Tensor of shape (q,), bool
+    varies : np.ndarray of shape (q,), bool
         Coefficients that may differ.
     n_predictors : int
         j.
@@ -47,7 +50,7 @@ class CovarianceShape:
         Strength of the prior; 0 is none.
     """
 
-    varies: Tensor
+    varies: np.ndarray
     n_predictors: int
     rank: int
     shrinkage: float
@@ -112,82 +115,78 @@ class CovarianceShape:
             factor[j, :, : top.shape[1]] = 0.5 * scales[j][:, None] * top
         return np.concatenate([parameters[: self.n_scales], factor.ravel()])
 
-    def unpack(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+    def unpack(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return d (j, q) and F (j, q, r)."""
         j, q = self.n_predictors, len(self.varies)
-        scales = torch.exp(parameters[: self.n_scales]).reshape(j, q)
+        scales = np.exp(parameters[: self.n_scales]).reshape(j, q)
         factor = parameters[self.n_scales : self.n_parameters].reshape(j, q, self.rank)
-        return torch.where(self.varies, scales, _NONE), factor * self.varies[:, None]
+        return np.where(self.varies, scales, _NONE), factor * self.varies[:, None]
 
-    def covariance(self, parameters: Tensor) -> Tensor:
+    def covariance(self, parameters: np.ndarray) -> np.ndarray:
         """Return S (j, q, q)."""
         scales, factor = self.unpack(parameters)
-        return torch.diag_embed(scales**2) + factor @ factor.mT
+        whole = scales[:, :, None] ** 2 * np.eye(len(self.varies)) + factor @ factor.swapaxes(1, 2)
+        return np.asarray(whole)
 
-    def root(self, parameters: Tensor) -> Tensor:
+    def root(self, parameters: np.ndarray) -> np.ndarray:
         """Return a block-diagonal matrix L (j q, k) with L L' = S; k is as small as possible."""
         scales, factor = self.unpack(parameters)
         differs = self.varies & (scales > _LEAST_SCALE)
         parts = []
         for of_scales, keep, of_factor in zip(scales, differs, factor, strict=True):
-            columns = torch.diag(of_scales)[:, keep]
-            parts.append(torch.cat([columns, of_factor[:, of_factor.any(0)]], 1))
-        root: Tensor = torch.block_diag(*parts)
-        return root
+            columns = np.diag(of_scales)[:, keep]
+            parts.append(np.hstack([columns, of_factor[:, of_factor.any(0)]]))
+        return parts[0] if len(parts) == 1 else np.asarray(block_diag(*parts))
 
-    def penalty(self, parameters: Tensor) -> Tensor:
+    def penalty(self, parameters: np.ndarray) -> float:
         """Return minus the log prior of the parameters, up to a constant."""
         scales, factor = self.unpack(parameters)
         of_scales = _SCALE_RATE * (scales * self.varies)[:, 1:].sum()
-        return self.shrinkage * (of_scales + 0.5 * _FACTOR_RATE * (factor**2).sum())
+        return float(self.shrinkage * (of_scales + 0.5 * _FACTOR_RATE * (factor**2).sum()))
 
     # ---------------------------------------------------------------------------- derivatives
 
-    def gradient(self, parameters: Tensor, of_covariance: Tensor) -> Tensor:
+    def gradient(self, parameters: np.ndarray, of_covariance: np.ndarray) -> np.ndarray:
         """Apply the chain rule: from the gradient in S to that in the parameters.
 
         Parameters
         ----------
-        parameters : Tensor of shape (n_parameters,)
+        parameters : np.ndarray of shape (n_parameters,)
             Where.
-        of_covariance : Tensor of shape (j, q, q)
+        of_covariance : np.ndarray of shape (j, q, q)
             Gradient of a function in S, symmetric.
 
         Returns
         -------
-        Tensor of shape (n_parameters,)
+        np.ndarray of shape (n_parameters,)
             Its gradient in log d and F.
         """
         scales, factor = self.unpack(parameters)
-        diagonal = torch.diagonal(of_covariance, dim1=1, dim2=2)
+        diagonal = np.diagonal(of_covariance, axis1=1, axis2=2)
         of_scales = 2 * self.varies * scales**2 * diagonal
         of_factor = 2 * self.varies[:, None] * (of_covariance @ factor)
-        return torch.cat([of_scales.flatten(), of_factor.flatten()])
+        return np.concatenate([of_scales.ravel(), of_factor.ravel()])
 
-    def parameter_curvature(self, parameters: Tensor, of_covariance: Tensor) -> Tensor:
+    def parameter_curvature(self, parameters: np.ndarray, of_covariance: np.ndarray) -> np.ndarray:
         """Return the part of a Hessian that comes from second derivatives of S, (p, p).
 
         Parameters
         ----------
-        parameters : Tensor of shape (p,)
+        parameters : np.ndarray of shape (p,)
             Where.
-        of_covariance : Tensor of shape (j, q, q)
+        of_covariance : np.ndarray of shape (j, q, q)
             Gradient of a function in S, symmetric.
         """
-        j, q, r = self.n_predictors, len(self.varies), self.rank
-        gradient = self.gradient(parameters, of_covariance)[: self.n_scales]
-        of_factor = torch.zeros(j, q, r, j, q, r, dtype=gradient.dtype)
+        of_scales = np.diag(2 * self.gradient(parameters, of_covariance)[: self.n_scales])
+        if self.rank == 0:
+            return of_scales
         both = self.varies[:, None] & self.varies
-        eye = torch.eye(r, dtype=gradient.dtype)
-        own = torch.arange(j)
-        of_factor[own, :, :, own] = 2 * torch.einsum("cik,ab->ciakb", of_covariance * both, eye)
-        parts = torch.diag(2 * gradient), of_factor.reshape(j * q * r, j * q * r)
-        found: Tensor = torch.block_diag(*parts)
-        return found
+        blocks = [np.kron(2 * of_one * both, np.eye(self.rank)) for of_one in of_covariance]
+        return np.asarray(block_diag(of_scales, *blocks))
 
     def curvature(
-        self, parameters: Tensor, weights: Tensor, scores: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self, parameters: np.ndarray, weights: np.ndarray, scores: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Compute the Hessian of minus a normal log likelihood in the parameters and in m.
 
         With V the covariance of a task's targets and dS a derivative of S, second derivatives
@@ -195,62 +194,62 @@ class CovarianceShape:
 
         Parameters
         ----------
-        parameters : Tensor of shape (n_parameters,)
+        parameters : np.ndarray of shape (n_parameters,)
             Where.
-        weights : Tensor of shape (G, j, q, j, q)
+        weights : np.ndarray of shape (G, j, q, j, q)
             W = Z' V^-1 Z of each task.
-        scores : Tensor of shape (G, j, q)
+        scores : np.ndarray of shape (G, j, q)
             r = Z' V^-1 (y - Z m) of each task.
 
         Returns
         -------
-        own : Tensor of shape (n_parameters, n_parameters)
+        own : np.ndarray of shape (n_parameters, n_parameters)
             The Hessian in the parameters, at a given m, without :meth:`parameter_curvature`.
-        mixed : Tensor of shape (j q, n_parameters)
+        mixed : np.ndarray of shape (j q, n_parameters)
             Second derivatives in m, by predictor and coefficient, and in the parameters.
         """
         j, q, r = self.n_predictors, len(self.varies), self.rank
         scales, factor = self.unpack(parameters)
-        square = (2 * self.varies * scales**2).flatten()
+        square = (2 * self.varies * scales**2).ravel()
         flat, score = weights.reshape(-1, j * q, j * q), scores.reshape(-1, j * q)
         # sum_g W (r r' - W / 2), entry by entry.
-        of_scales = torch.einsum("gi,gk,gik->ik", score, score, flat) - 0.5 * (flat**2).sum(0)
+        of_scales = (flat * (score[:, :, None] * score[:, None] - 0.5 * flat)).sum(0)
         of_scales = of_scales * square * square[:, None]
-        moved = torch.einsum("gik,gk->ik", flat, score) * square
+        moved = (flat * score[:, None]).sum(0) * square
         if r == 0:
             return of_scales, moved
-        there = self.varies[:, None].expand(j, q, r).flatten().to(square.dtype)
+        there = np.broadcast_to(self.varies[:, None], (j, q, r)).astype(float).ravel()
         # t = F' r, W F and F' W F, with one block for each pair of predictors.
-        t = torch.einsum("gci,cia->gca", scores, factor)
-        right = torch.einsum("gcidk,dkb->gcidb", weights, factor)
-        inner = torch.einsum("cia,gcidb->gcadb", factor, right)
+        t = (scores[:, :, None] @ factor)[:, :, 0]  # (G, j, r)
+        right = _einsum("gcidk,dkb->gcidb", weights, factor)
+        inner = _einsum("cia,gcidb->gcadb", factor, right)
 
-        across = torch.einsum("gci,gcidk,gdb->cidkb", scores, weights, t)
-        across = across + torch.einsum("gci,gcidb,gdk->cidkb", scores, right, scores)
-        across = across - torch.einsum("gcidk,gcidb->cidkb", weights, right)
+        across = _einsum("gci,gcidk,gdb->cidkb", scores, weights, t)
+        across += _einsum("gci,gcidb,gdk->cidkb", scores, right, scores)
+        across -= _einsum("gcidk,gcidb->cidkb", weights, right)
         across = across.reshape(j * q, -1) * square[:, None] * there
 
-        fisher = torch.einsum("gcidk,gcadb->ciadkb", weights, inner)
-        fisher = fisher + torch.einsum("gcidb,gdkca->ciadkb", right, right)
-        observed = torch.einsum("gca,gdb,gcidk->ciadkb", t, t, weights)
-        observed = observed + torch.einsum("gci,gdk,gcadb->ciadkb", scores, scores, inner)
-        turned = torch.einsum("gca,gdk,gcidb->ciadkb", t, scores, right)
-        of_factor = observed + turned + turned.permute(3, 4, 5, 0, 1, 2) - fisher
+        fisher = _einsum("gcidk,gcadb->ciadkb", weights, inner)
+        fisher += _einsum("gcidb,gdkca->ciadkb", right, right)
+        observed = _einsum("gca,gdb,gcidk->ciadkb", t, t, weights)
+        observed += _einsum("gci,gdk,gcadb->ciadkb", scores, scores, inner)
+        turned = _einsum("gca,gdk,gcidb->ciadkb", t, scores, right)
+        of_factor = observed + turned + turned.transpose(3, 4, 5, 0, 1, 2) - fisher
         of_factor = of_factor.reshape(j * q * r, j * q * r) * there * there[:, None]
 
-        of_moved = torch.einsum("gcidk,gdb->cidkb", weights, t)
-        of_moved = of_moved + torch.einsum("gcidb,gdk->cidkb", right, scores)
+        of_moved = _einsum("gcidk,gdb->cidkb", weights, t)
+        of_moved += _einsum("gcidb,gdk->cidkb", right, scores)
         of_moved = of_moved.reshape(j * q, -1) * there
-        whole = torch.cat([torch.cat([of_scales, across], 1), torch.cat([across.T, of_factor], 1)])
-        return whole, torch.cat([moved, of_moved], 1)
+        whole = np.block([[of_scales, across], [across.T, of_factor]])
+        return whole, np.hstack([moved, of_moved])
 
-    def penalty_derivatives(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+    def penalty_derivatives(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradient of the penalty, and the diagonal of its Hessian."""
         scales, factor = self.unpack(parameters)
         of_scales = _SCALE_RATE * scales * self.varies
         of_scales[:, 0] = 0.0
         of_factor = _FACTOR_RATE * factor
-        there = self.varies[:, None].expand_as(factor) * _FACTOR_RATE
-        gradient = torch.cat([of_scales.flatten(), of_factor.flatten()])
-        curvature = torch.cat([of_scales.flatten(), there.flatten()])
+        there = np.broadcast_to(self.varies[:, None], factor.shape) * _FACTOR_RATE
+        gradient = np.concatenate([of_scales.ravel(), of_factor.ravel()])
+        curvature = np.concatenate([of_scales.ravel(), there.ravel()])
         return self.shrinkage * gradient, self.shrinkage * curvature

@@ -24,15 +24,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from skmeta._stacking import average_weights
-from skmeta.learners.hierarchical._covariance import CovarianceShape
+from skmeta.mixed._covariance import CovarianceShape
 
 EFFECTS = ("auto", "intercept", "slopes", "correlated")
-# Numbers of support rows of an episode, and the largest number of query rows.
-_SIZES, _N_QUERY = (4, 8, 16), 20
 # Shares of the forms with slopes, and of correlated slopes among these, that are tried. Small
 # shares shrink slopes whose variance the likelihood overrates, because rows of a task depend on
 # each other.
@@ -51,15 +47,11 @@ _SAME = 1e-9
 Prior = TypeVar("Prior", bound=tuple[Any, ...])
 
 
-class Episodes(NamedTuple):
-    """Support and query rows of e episodes; padding rows have weight 0."""
+class Forms(NamedTuple):
+    """Estimates of the forms of the covariance, and their weights (k,)."""
 
-    z: Tensor  # (e, s, q)
-    y: Tensor  # (e, s)
-    w: Tensor  # (e, s)
-    query_z: Tensor  # (e, m, q)
-    query_y: Tensor  # (e, m)
-    query_w: Tensor  # (e, m)
+    fits: list[Any]
+    weights: np.ndarray
 
 
 def content_order(z: np.ndarray, y: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -122,7 +114,7 @@ def candidate_shapes(shape: CovarianceShape, effects: str) -> list[CovarianceSha
     list of CovarianceShape
         At least one form. None is given twice.
     """
-    first = torch.zeros_like(shape.varies)
+    first = np.zeros_like(shape.varies)
     first[0] = True
     of_name = {
         "intercept": replace(shape, varies=first, rank=0),
@@ -145,12 +137,12 @@ def blend(priors: Sequence[Prior], weights: Sequence[float] | np.ndarray) -> Pri
 
 
 def average_over_structures(
-    full: Sequence[Prior],
+    full: Sequence[tuple[Any, ...]],
     codes: np.ndarray,
-    estimate: Callable[[np.ndarray], Sequence[Prior]],
-    score: Callable[[Sequence[Prior], np.ndarray, np.random.Generator], np.ndarray | None],
+    estimate: Callable[[np.ndarray], Sequence[Any]],
+    score: Callable[[Sequence[Any], np.ndarray, np.random.Generator], np.ndarray | None],
     is_over: Callable[[], bool] | None = None,
-) -> Prior:
+) -> np.ndarray:
     """Weight the estimates of several forms by how well they predict tasks they have not seen.
 
     Parameters
@@ -169,16 +161,16 @@ def average_over_structures(
 
     Returns
     -------
-    tuple
-        The weighted mean of ``full``.
+    ndarray of shape (k,)
+        The weights.
     """
     k = len(full)
     n_tasks = int(codes.max()) + 1
     if k == 1:
-        return full[0]
+        return np.ones(1)
     equal = np.full(k, 1 / k)
     if n_tasks < _LEAST_TASKS:
-        return blend(full, equal)
+        return equal
     # Tasks and rows are sorted by content, and a fixed seed makes fit deterministic.
     rng = np.random.default_rng(_SEED)
     order = rng.permutation(n_tasks)
@@ -193,10 +185,10 @@ def average_over_structures(
         if scores is not None:
             found.append(scores)
     if not found:
-        return blend(full, equal)
+        return equal
     scores = np.concatenate(found, 1)
     n_independent = _N_INDEPENDENT * scores.shape[1]
-    return blend(full, average_weights(-scores, grid, n_independent=n_independent))
+    return average_weights(-scores, grid, n_independent=n_independent)
 
 
 def _weight_grid(k: int) -> np.ndarray:
@@ -206,53 +198,3 @@ def _weight_grid(k: int) -> np.ndarray:
     pairs = itertools.product(_SHARES_OF_SLOPES, _SHARES_OF_CORRELATED)
     found = {(1 - slopes, slopes * (1 - part), slopes * part) for slopes, part in pairs}
     return np.array(sorted(found, reverse=True))
-
-
-def draw_episodes(
-    z: np.ndarray, y: np.ndarray, codes: np.ndarray, tasks: np.ndarray, rng: np.random.Generator
-) -> Episodes | None:
-    """Draw support and query sets of several sizes from tasks.
-
-    Parameters
-    ----------
-    z : ndarray of shape (n, q)
-        Rows with a leading 1.
-    y : ndarray of shape (n,)
-        Targets, or class positions.
-    codes : ndarray of shape (n,), int64
-        Task of each row.
-    tasks : ndarray of int64
-        Numbers of the tasks to draw from.
-    rng : numpy.random.Generator
-        Draws the rows.
-
-    Returns
-    -------
-    Episodes or None
-        None if no task has 4 rows.
-    """
-    support, query = [], []
-    for task in tasks:
-        rows = np.flatnonzero(codes == task)
-        for size in sorted({min(size, len(rows) // 2) for size in _SIZES}):
-            if size < 2:
-                continue
-            drawn = rng.permutation(rows)
-            support.append(drawn[:size])
-            query.append(drawn[size : size + _N_QUERY])
-    if not support:
-        return None
-    parts = []
-    for sets in (support, query):
-        length = max(map(len, sets))
-        rows = np.stack([np.resize(part, length) for part in sets])
-        there = np.stack([np.arange(length) < len(part) for part in sets])
-        parts += [z[rows], y[rows], there.astype(float)]
-    return Episodes(*(torch.from_numpy(part) for part in parts))
-
-
-def mean_over_queries(values: Tensor, episodes: Episodes) -> np.ndarray:
-    """Return the mean (e,) of values (e, m) of query rows."""
-    weight = episodes.query_w
-    found: np.ndarray = ((weight * values).sum(1) / weight.sum(1)).numpy()
-    return found

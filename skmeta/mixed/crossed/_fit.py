@@ -42,8 +42,8 @@ from scipy.linalg import cho_solve
 from scipy.optimize import Bounds, minimize
 from scipy.special import expit
 
-from skmeta.learners.hierarchical.crossed._deviance import Problem, Solution
-from skmeta.learners.hierarchical.crossed._system import Layout
+from skmeta.mixed.crossed._deviance import Problem, Solution
+from skmeta.mixed.crossed._system import Layout
 
 # Radii of the trust region of the optimisation, in relative standard deviations.
 _FIRST_RADIUS, _LAST_RADIUS = 0.5, 1e-4

@@ -13,25 +13,17 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from skmeta.learners.hierarchical._class_evidence import (
-    Batch,
-    ClassEvidence,
-    ClassPrior,
-    batch_tasks,
-)
-from skmeta.learners.hierarchical._covariance import CovarianceShape
-from skmeta.learners.hierarchical._function_space import class_log_probabilities
-from skmeta.learners.hierarchical._laplace import class_codes
-from skmeta.learners.hierarchical._newton import minimise
-from skmeta.learners.hierarchical._structure import (
+from skmeta.mixed._class_evidence import Batch, ClassEvidence, ClassPrior, batch_tasks
+from skmeta.mixed._covariance import CovarianceShape
+from skmeta.mixed._episodes import (
     Episodes,
-    average_over_structures,
+    class_log_probabilities,
     draw_episodes,
     mean_over_queries,
 )
+from skmeta.mixed._newton import minimise
+from skmeta.mixed._structure import Forms, average_over_structures, blend
 
 # Decreases of minus the log likelihood that end the optimisation.
 _COARSE, _PRECISE = 1e-2, 1e-3
@@ -50,8 +42,9 @@ def estimate_class_structures(
     codes: np.ndarray,
     shapes: Sequence[CovarianceShape],
     n_classes: int,
+    start: Forms | None = None,
     is_over: Callable[[], bool] | None = None,
-) -> ClassPrior:
+) -> tuple[ClassPrior, Forms]:
     """Estimate a prior for each form of S, and average them by their predictions of other tasks.
 
     Parameters
@@ -66,16 +59,26 @@ def estimate_class_structures(
         The forms, from the simplest on.
     n_classes : int
         c.
+    start : Forms, optional
+        Fits of the same forms to other rows, to start from. Their weights are taken over.
     is_over : callable, optional
         Tells whether the time is over. Then the estimates so far are averaged.
 
     Returns
     -------
-    ClassPrior
+    prior : ClassPrior
         The average.
+    forms : Forms
+        The estimates and their weights.
     """
     batches = batch_tasks(z, y, codes, n_classes)
     fits: list[ClassFit] = []
+    if start is not None:
+        fits = [
+            fit_classification(batches, shape, n_classes, fit, coarse=True, is_over=is_over)
+            for shape, fit in zip(shapes, start.fits, strict=True)
+        ]
+        return blend([fit.prior for fit in fits], start.weights), Forms(fits, start.weights)
     for shape in shapes:
         before = fits[-1] if fits else None
         if before and is_over is not None and is_over():
@@ -99,7 +102,9 @@ def estimate_class_structures(
             return None
         return np.stack([_log_probabilities(prior, episodes) for prior in priors])
 
-    return average_over_structures([fit.prior for fit in fits], codes, estimate, score, is_over)
+    priors = [fit.prior for fit in fits]
+    weights = average_over_structures(priors, codes, estimate, score, is_over)
+    return blend(priors, weights), Forms(fits, weights)
 
 
 def _log_probabilities(prior: ClassPrior, episodes: Episodes) -> np.ndarray:
@@ -143,13 +148,13 @@ def fit_classification(
     tolerance = _COARSE if coarse else _PRECISE
     first, may_correlate = shape.n_parameters, shape.rank and int(shape.varies.sum()) > 1
     if start is None:
-        mean = _start_mean(batches, shape, class_codes(n_classes, batches[0].z))
+        mean = _start_mean(batches, shape)
         found = np.concatenate([shape.start(), mean, [-1.0]])
         found = _minimise(evidence, found, _COARSE if may_correlate else tolerance, False, is_over)
     else:
         found = shape.extended(start.parameters, evidence.n_mean + 1)
     if may_correlate and not found[shape.n_scales : first].any():
-        effects = evidence.effects(found).numpy()
+        effects = evidence.effects(found)
         found[:first] = shape.with_correlations(found[:first], effects)
         found = _minimise(evidence, found, tolerance, True, is_over)
     elif start is not None:
@@ -157,14 +162,12 @@ def fit_classification(
     return ClassFit(evidence.prior(found), found)
 
 
-def _start_mean(batches: list[Batch], shape: CovarianceShape, codes: Tensor) -> np.ndarray:
+def _start_mean(batches: list[Batch], shape: CovarianceShape) -> np.ndarray:
     """Return slopes of 0, and intercepts that give each class its share of the rows."""
-    each = [(batch.w[..., None] * batch.p).sum((0, 1)) for batch in batches]
-    counts = torch.stack(each).sum(0)
-    log_share = torch.log((counts + 0.5) / (counts + 0.5).sum())
-    log_share = log_share - log_share.mean()
+    counts = np.sum([(batch.w[..., None] * batch.p).sum((0, 1)) for batch in batches], 0)
+    log_share = np.log((counts + 0.5) / (counts + 0.5).sum())
     mean = np.zeros((shape.n_predictors, len(shape.varies)))
-    mean[:, 0] = (torch.linalg.pinv(codes) @ log_share).numpy()
+    mean[:, 0] = log_share[1] - log_share[0] if len(mean) == 1 else log_share - log_share.mean()
     return mean.ravel()
 
 

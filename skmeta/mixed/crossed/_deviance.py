@@ -9,7 +9,7 @@ from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 
-from skmeta.learners.hierarchical.crossed._system import Layout, System
+from skmeta.mixed.crossed._system import Layout, System
 
 # Relative addition to the diagonal of the information on beta, against rounding errors.
 _ROUNDING = 1e-10

@@ -92,7 +92,7 @@ def minimise(
             break
         try:
             found = evaluate(at + step)
-        except RuntimeError:  # Of torch: a matrix has no Cholesky factor, so far off the step went.
+        except np.linalg.LinAlgError:  # No Cholesky factor, so far off the step went.
             damping = max(_FACTOR * damping, _LEAST_DAMPING)
             continue
         ratio = (now.value - found.value) / promised
