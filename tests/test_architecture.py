@@ -18,7 +18,7 @@ FLOORS = [
         "_stacking",
     },
     {"tasks", "backbones"},
-    {"datasets", "backend"},
+    {"datasets", "backend", "mixed"},
     {"training", "priors"},
     {"learners"},
     {"few_shot", "grouped", "search", "policy", "testing", "plotting"},

@@ -26,7 +26,6 @@ from skmeta._warnings import warn_caller
 from skmeta.backend import one_thread_if_small
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.grouped._columns import FeatureColumns, group_labels
-from skmeta.grouped._crossed import check_factors, check_settings
 from skmeta.grouped._effects import (
     Coefficients,
     as_frame,
@@ -34,10 +33,10 @@ from skmeta.grouped._effects import (
     losses_frame,
     summarise,
 )
-from skmeta.grouped._members import LEARNER, MEMBERS
 from skmeta.grouped._mixture import CalibratedOutputs
 from skmeta.grouped._model import Settings, fit_model
 from skmeta.grouped._population import FitSettings
+from skmeta.grouped.members import LEARNER, MEMBERS, check_factors, check_settings
 from skmeta.learners import AutoLearner, HierarchicalLinear, MetaLearner
 
 # With fewer groups, differences between groups cannot be learned well.

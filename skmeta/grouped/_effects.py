@@ -13,11 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skmeta._optional import import_optional
-from skmeta.grouped._group_effects import GroupEffects, as_columns
-from skmeta.grouped._member import Outputs
-from skmeta.grouped._members import POPULATION
 from skmeta.grouped._mixture import Level
 from skmeta.grouped._model import GroupedModel
+from skmeta.grouped.members import POPULATION, GroupEffects, Outputs, as_columns
 
 _NAMES = {
     "population": "population",

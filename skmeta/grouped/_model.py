@@ -17,18 +17,14 @@ from skmeta.grouped._canonical import (
     deal_groups,
     deal_rows,
 )
-from skmeta.grouped._crossed import CrossedEffects, fit_crossed_member
-from skmeta.grouped._group_effects import GroupEffects, fit_group_effects
-from skmeta.grouped._members import (
-    BOTH,
-    LEARNER,
-    MEMBERS,
-    POPULATION,
-    design,
-    fit_members,
-    model_fitter,
+from skmeta.grouped._mixture import (
+    PROBABILITIES,
+    CalibratedOutputs,
+    Level,
+    Mixture,
+    find_level,
+    fit_mixture,
 )
-from skmeta.grouped._mixture import CalibratedOutputs, Mixture, find_level, fit_mixture
 from skmeta.grouped._population import (
     FitSettings,
     Population,
@@ -37,7 +33,20 @@ from skmeta.grouped._population import (
     folds_of,
     varying,
 )
-from skmeta.grouped._table import Table
+from skmeta.grouped.members import (
+    BOTH,
+    LEARNER,
+    MEMBERS,
+    POPULATION,
+    CrossedEffects,
+    GroupEffects,
+    Table,
+    design,
+    fit_crossed_member,
+    fit_group_effects,
+    fit_members,
+    model_fitter,
+)
 
 
 class Settings(NamedTuple):
@@ -123,7 +132,9 @@ def fit_model(
     mixture: Mixture | None = None
     if several and names != (POPULATION,):
         member = fit_crossed_member(table, has_shared, n_classes)
-        mixture = Mixture({BOTH: member}, [member.level], [member.level], len(folds))
+        quantiles = member.left_out_quantiles(PROBABILITIES)
+        level = Level(0.0, np.ones(1), np.full(2, np.nan), quantiles)
+        mixture = Mixture({BOTH: member}, [level], [level], len(folds))
     elif names != (POPULATION,):
         members = fit_members(names, table, settings.learner, settings.population, n_classes)
         mixture = fit_mixture(members, names, table, n_classes)

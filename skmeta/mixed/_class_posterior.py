@@ -4,7 +4,7 @@ Notation as in `_model`. The coefficients of a group are normal around their mod
 information C as their covariance. The mean is not the mode: third derivatives of the log likelihood
 move it by -C v / 2, where v is the gradient of tr(A C) and A the information of the rows (Tierney
 and Kadane, equation 2.6, for the mean). Logits of other rows are normal, too, and probabilities are
-averaged over them: by quadrature for two classes, else over fixed draws in opposite pairs.
+averaged over them: by quadrature for two classes, else over even draws in opposite pairs.
 
 References: Tierney and Kadane (1986), Accurate approximations for posterior moments and marginal
 densities; Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, section 3.4.
@@ -12,21 +12,22 @@ densities; Rasmussen and Williams (2006), Gaussian Processes for Machine Learnin
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import block_diag
-from scipy.special import expit, softmax
+from scipy.special import expit, ndtri, softmax
 
 from skmeta.mixed._class_evidence import Batch, find_mode, third_derivatives
 from skmeta.mixed._posterior import Prediction
 from skmeta.mixed._statistics import batches_of_groups
 
 # Nodes of the quadrature, and pairs of draws.
-_N_NODES, _N_PAIRS, _SEED = 12, 32, 0
+_N_NODES, _N_PAIRS = 12, 64
 _TOLERANCE = 1e-5
 # Longest move from the mode to the mean, in standard deviations.
-_LONGEST_MOVE = 1.0
+_LONGEST_MOVE = 0.5
 
 
 class ConditionedClasses(NamedTuple):
@@ -123,9 +124,21 @@ def _mean_probabilities(mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         second = expit(mean + std * nodes) @ (weights / weights.sum())
         return np.stack([1 - second, second], -1)
     root = np.linalg.cholesky(covariance + 1e-9 * np.eye(j))
-    draws = np.random.default_rng(_SEED).normal(size=(_N_PAIRS, j))
     found = np.zeros_like(mean)
-    for draw in draws:
+    for draw in _even_draws(j):
         move = root @ draw
         found += softmax(mean + move, axis=-1) + softmax(mean - move, axis=-1)
     return found / (2 * _N_PAIRS)
+
+
+@lru_cache
+def _even_draws(j: int) -> np.ndarray:
+    """Return draws (_N_PAIRS, j) that fill a standard normal distribution evenly.
+
+    They are an additive recurrence, whose steps are powers of the root of x^(j + 1) = x + 1.
+    """
+    root = 2.0
+    for _ in range(50):
+        root = (1 + root) ** (1 / (j + 1))
+    steps = root ** -np.arange(1, j + 1)
+    return np.asarray(ndtri((0.5 + np.arange(1, _N_PAIRS + 1)[:, None] * steps) % 1))

@@ -11,7 +11,7 @@ from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.exceptions import EpisodeError
 from skmeta.learners import ALPaCA, ExecutionOptions, HierarchicalLinear
 from skmeta.learners._core import read_prior
-from skmeta.learners.hierarchical import _classification, _regression
+from skmeta.mixed import _classification, _regression
 from skmeta.priors import MetaPrior
 from skmeta.training import time_limit
 

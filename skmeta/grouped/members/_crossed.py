@@ -13,12 +13,11 @@ from skmeta._optional import import_optional
 from skmeta._validation import quote, quote_some
 from skmeta.exceptions import EpisodeError
 from skmeta.grouped._canonical import Standardiser
-from skmeta.grouped._group_effects import Design
-from skmeta.grouped._member import Outputs
-from skmeta.grouped._members import BOTH, LEARNER, POPULATION
-from skmeta.grouped._mixture import PROBABILITIES, Level
 from skmeta.grouped._population import fill, varying
-from skmeta.grouped._table import Table
+from skmeta.grouped.members._fit import BOTH, LEARNER, POPULATION
+from skmeta.grouped.members._group_effects import Design
+from skmeta.grouped.members._member import Outputs
+from skmeta.grouped.members._table import Table
 from skmeta.mixed import CrossedFit, fit_crossed
 
 # Settings of `combine` for several columns of groups.
@@ -123,14 +122,20 @@ class CrossedEffects:
     def _columns(self, table: Table) -> np.ndarray:
         return np.hstack([np.ones((len(table.y), 1)), self.units(self.design(table))])
 
-    @property
-    def level(self) -> Level:
-        """Its weight as the only member, and the calibration."""
-        quantiles, nothing = np.zeros(0), np.full(2, np.nan)
-        if not self.design.n_classes:
-            design = self._columns(self.table)
-            quantiles = _left_out_quantiles(self.fits[0], design, self.table.y, self.table.codes)
-        return Level(0.0, np.ones(1), nothing, quantiles)
+    def left_out_quantiles(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return quantiles of residuals over the predicted deviation, each row left out in turn.
+
+        The residual of a row that is left out is its residual over 1 - h, and its predicted
+        variance is sigma^2 / (1 - h), where sigma^2 h is the variance of its fitted value.
+        A classification has none.
+        """
+        if self.design.n_classes:
+            return np.zeros(0)
+        fit, table = self.fits[0], self.table
+        mean, std = fit.predict(self._columns(table), table.codes)
+        left = np.maximum(1 - (std / fit.sigma) ** 2, _LEAST_LEFT)
+        ratio = (table.y - mean) / (fit.sigma * np.sqrt(left))
+        return np.asarray(np.quantile(ratio, probabilities))
 
     def within_parents(self, codes: np.ndarray) -> np.ndarray:
         """Return codes (n, n_factors), -1 for levels beside another level than they are nested in.
@@ -242,16 +247,3 @@ def _all_parents(codes: np.ndarray) -> dict[tuple[int, int], np.ndarray | None]:
     return {
         pair: _parents(codes, *pair) for pair in itertools.permutations(range(codes.shape[1]), 2)
     }
-
-
-def _left_out_quantiles(
-    fit: CrossedFit, design: np.ndarray, y: np.ndarray, codes: np.ndarray
-) -> np.ndarray:
-    """Return quantiles of residuals over the predicted deviation, each row left out in turn.
-
-    The residual of a row that is left out is its residual over 1 - h, and its predicted variance is
-    sigma^2 / (1 - h), where sigma^2 h is the variance of its fitted value.
-    """
-    mean, std = fit.predict(design, codes)
-    left = np.maximum(1 - (std / fit.sigma) ** 2, _LEAST_LEFT)
-    return np.asarray(np.quantile((y - mean) / (fit.sigma * np.sqrt(left)), PROBABILITIES))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import rosen, rosen_der, rosen_hess
 
-from skmeta.learners.hierarchical._newton import Evaluation, minimise
+from skmeta.mixed._newton import Evaluation, minimise
 
 
 def rosenbrock(at):
@@ -45,7 +45,7 @@ def test_a_saddle_is_left_and_a_step_to_infinity_is_shortened():
 def test_a_point_where_the_function_fails_is_avoided():
     def evaluate(at):
         if at[0] > 1.0:
-            raise RuntimeError("no Cholesky factor")
+            raise np.linalg.LinAlgError("no Cholesky factor")
         return Evaluation((at[0] - 1) ** 4, 4 * (at - 1) ** 3, lambda: np.array([[0.1]]))
 
     found = minimise(evaluate, np.array([0.0]), unbounded(1), tolerance=1e-10)

@@ -1,6 +1,6 @@
 """The interface of a member of the mixture: one way to predict rows of groups.
 
-A member is an immutable value, which its module fits to a :class:`~skmeta.grouped._table.Table`:
+A member is an immutable value, which its module fits to a :class:`~skmeta.grouped.members.Table`:
 
 - ``member.without(kept)`` is the member for groups that are held out: fitted again to the rows of
   other groups, or itself if it was cross-fitted;
@@ -10,7 +10,7 @@ A member is an immutable value, which its module fits to a :class:`~skmeta.group
 - ``member.of_known`` says that it predicts groups of fit only.
 
 To add a member, write ``fit_...(table, ...) -> Member`` in a module of its own, name it in
-:mod:`skmeta.grouped._members`, and give it a name for readers in :mod:`skmeta.grouped._effects`.
+:mod:`skmeta.grouped.members._fit`, and for readers in :mod:`skmeta.grouped._effects`.
 The mixture finds its weight.
 """
 
@@ -22,7 +22,7 @@ from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-from skmeta.grouped._table import Table
+from skmeta.grouped.members._table import Table
 
 
 class Outputs(NamedTuple):

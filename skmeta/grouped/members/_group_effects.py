@@ -12,9 +12,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from skmeta.grouped._canonical import deal_rows
-from skmeta.grouped._member import Outputs
 from skmeta.grouped._population import fill, log_odds
-from skmeta.grouped._table import Table
+from skmeta.grouped.members._member import Outputs
+from skmeta.grouped.members._table import Table
 
 # Least standard deviation: this in units of that of the targets, and this share of the root mean
 # square of all. A group with equal targets would pass for one without noise.

@@ -8,8 +8,8 @@ from scipy.special import expit
 from scipy.stats import multivariate_normal, norm
 from sleepstudy import load_sleepstudy
 
-from skmeta.learners.hierarchical.crossed import _system, fit_crossed
-from skmeta.learners.hierarchical.crossed._deviance import Problem
+from skmeta.mixed.crossed import _system, fit_crossed
+from skmeta.mixed.crossed._deviance import Problem
 
 
 def ones(n):

@@ -15,13 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from skmeta.grouped._group_effects import Design, FitModel, fit_group_effects, from_other_rows
-from skmeta.grouped._learned import LearnedModel
-from skmeta.grouped._member import Member, PopulationMember
-from skmeta.grouped._mixed import GroupMixedModel
 from skmeta.grouped._population import FitSettings, fill, varying
-from skmeta.grouped._table import Table
-from skmeta.grouped._trees import fit_rows, fit_trees
+from skmeta.grouped.members._group_effects import (
+    Design,
+    FitModel,
+    fit_group_effects,
+    from_other_rows,
+)
+from skmeta.grouped.members._learned import LearnedModel
+from skmeta.grouped.members._member import Member, PopulationMember
+from skmeta.grouped.members._mixed import GroupMixedModel
+from skmeta.grouped.members._table import Table
+from skmeta.grouped.members._trees import fit_rows, fit_trees
 from skmeta.learners import HierarchicalLinear
 
 MEMBERS = ("population", "both", "trees", "rows")

@@ -1,0 +1,41 @@
+"""Members of the mixture: ways to predict rows of groups. See ``_member`` for their interface."""
+
+from skmeta.grouped.members._crossed import (
+    CrossedEffects,
+    check_factors,
+    check_settings,
+    fit_crossed_member,
+)
+from skmeta.grouped.members._fit import (
+    BOTH,
+    LEARNER,
+    MEMBERS,
+    POPULATION,
+    design,
+    fit_members,
+    model_fitter,
+)
+from skmeta.grouped.members._group_effects import GroupEffects, as_columns, fit_group_effects
+from skmeta.grouped.members._member import Conditioned, Member, Outputs
+from skmeta.grouped.members._table import Table
+
+__all__ = [
+    "BOTH",
+    "LEARNER",
+    "MEMBERS",
+    "POPULATION",
+    "Conditioned",
+    "CrossedEffects",
+    "GroupEffects",
+    "Member",
+    "Outputs",
+    "Table",
+    "as_columns",
+    "check_factors",
+    "check_settings",
+    "design",
+    "fit_crossed_member",
+    "fit_group_effects",
+    "fit_members",
+    "model_fitter",
+]

@@ -1,0 +1,87 @@
+"""All groups at once against one group at a time."""
+
+import numpy as np
+import pytest
+import torch
+
+from skmeta.learners.hierarchical._gaussian import (
+    mixture_moments,
+    predictive,
+    regression_posterior,
+)
+from skmeta.mixed import effect_scales, fit, noise_levels
+from skmeta.mixed._posterior import condition_targets
+from skmeta.mixed._statistics import batches_of_groups, group_statistics
+
+SIZES = [1, 0, 3, 3, 12, 40, 2, 0, 7]
+
+
+@pytest.mark.parametrize("spreads", [(-0.5, -0.4), (None, None)])
+def test_regressions_are_those_of_one_group_at_a_time(spreads):
+    rng = np.random.default_rng(0)
+    codes = rng.permutation(np.repeat(np.arange(len(SIZES)), SIZES))
+    z = np.column_stack([np.ones(len(codes)), rng.normal(size=(len(codes), 2))])
+    y, w = codes + rng.normal(size=len(codes)), rng.choice([1.0, 2.0, 0.5], len(codes))
+    mean, factor = rng.normal(size=3), np.tril(rng.normal(size=(3, 3)))
+    prior = (mean, factor, *noise_levels(-0.3, spreads[0]), *effect_scales(spreads[1]))
+    found = condition_targets(z, y, w, codes, len(SIZES), *prior)
+    at = np.column_stack([np.ones(50), rng.normal(size=(50, 2))])
+    codes_at = rng.integers(len(SIZES), size=50)
+    predicted = found.predict(at, codes_at)
+    for k in range(len(SIZES)):
+        own, rows = codes == k, codes_at == k
+        arrays = map(torch.from_numpy, (z[own], y[own], w[own], *prior))
+        posterior = regression_posterior(*arrays)
+        parts = (*predictive(posterior, torch.from_numpy(at[rows])), posterior.log_weight)
+        centre, variance = mixture_moments(*parts)
+        np.testing.assert_allclose(predicted.mean[rows], centre, rtol=1e-9)
+        np.testing.assert_allclose(predicted.std[rows], variance.sqrt(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_classes", [0, 2, 3])
+def test_a_fit_that_starts_from_another_ends_near_one_from_scratch(n_classes):
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(60), 12)
+    z = np.column_stack([np.ones(720), rng.normal(size=(720, 2))])
+    effects = rng.normal(size=(60, 3, max(n_classes, 1))) * np.array([1.0, 0.6, 0.0])[:, None]
+    eta = np.einsum("nq,nqc->nc", z, effects[codes]) + z[:, :1]
+    y = eta[:, 0] + 0.5 * rng.normal(size=720)
+    y = (eta + rng.gumbel(size=eta.shape)).argmax(1) if n_classes > 2 else y
+    y = (eta[:, 0] + rng.logistic(size=720) > 0).astype(int) if n_classes == 2 else y
+    whole = fit(z, y, codes, n_classes)
+    part = codes < 48
+    warm = fit(z[part], y[part], codes[part], n_classes, start=whole)
+    cold = fit(z[part], y[part], codes[part], n_classes)
+    np.testing.assert_allclose(warm.mean, cold.mean, atol=0.1)
+    gap, moved = (abs(warm.covariance - m.covariance).max() for m in (cold, whole))
+    assert gap < 0.3 * whole.covariance.max()
+    # It is the fit of the part, not that of all groups.
+    assert moved > 1e-4
+
+
+def test_batches_have_each_row_of_each_group_once():
+    codes = np.random.default_rng(0).permutation(np.repeat(np.arange(9), SIZES))
+    seen = []
+    for groups, rows, there in batches_of_groups(codes):
+        sizes = there.sum(1)
+        assert sizes.min() >= 1
+        assert sizes.max() <= 1.5 * sizes.min() + 1
+        own = codes[rows] == groups[:, None]
+        assert own.all()
+        seen.append(rows[there > 0])
+    np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.arange(len(codes)))
+
+
+def test_statistics_are_sums_over_rows():
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(len(SIZES)), SIZES)
+    z, y = rng.normal(size=(len(codes), 4)), rng.normal(size=len(codes))
+    w = rng.uniform(size=len(codes))
+    parts = group_statistics(z, y, codes, len(SIZES), w)
+    for k in range(len(SIZES)):
+        own = codes == k
+        weighted = w[own, None] * z[own]
+        np.testing.assert_allclose(parts.gram[k], weighted.T @ z[own], atol=1e-12)
+        np.testing.assert_allclose(parts.moment[k], weighted.T @ y[own], atol=1e-12)
+        np.testing.assert_allclose(parts.square[k], w[own] @ y[own] ** 2)
+        np.testing.assert_allclose(parts.n_rows[k], w[own].sum())
