@@ -35,8 +35,7 @@ from skmeta.grouped._effects import (
 )
 from skmeta.grouped._mixture import CalibratedOutputs
 from skmeta.grouped._model import Settings, fit_model
-from skmeta.grouped._population import FitSettings
-from skmeta.grouped.members import LEARNER, MEMBERS, check_factors, check_settings
+from skmeta.grouped.members import LEARNER, MEMBERS, FitSettings, check_factors, check_settings
 from skmeta.learners import AutoLearner, HierarchicalLinear, MetaLearner
 
 # With fewer groups, differences between groups cannot be learned well.

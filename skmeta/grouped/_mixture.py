@@ -16,8 +16,7 @@ import numpy as np
 
 from skmeta._stacking import average_weights, mix, weight_grid
 from skmeta.grouped._cases import make_cases, some
-from skmeta.grouped._population import losses_of
-from skmeta.grouped.members import Conditioned, Member, Outputs, Table
+from skmeta.grouped.members import Conditioned, Member, Outputs, Table, losses_of
 
 # Steps of the grid from 0 to 1.
 _N_STEPS = 6

@@ -10,13 +10,6 @@ import numpy as np
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from skmeta.exceptions import EpisodeError
-from skmeta.grouped._canonical import (
-    Order,
-    Standardiser,
-    canonical_order,
-    deal_groups,
-    deal_rows,
-)
 from skmeta.grouped._mixture import (
     PROBABILITIES,
     CalibratedOutputs,
@@ -25,27 +18,30 @@ from skmeta.grouped._mixture import (
     find_level,
     fit_mixture,
 )
-from skmeta.grouped._population import (
-    FitSettings,
-    Population,
-    fill,
-    fit_population,
-    folds_of,
-    varying,
-)
 from skmeta.grouped.members import (
     BOTH,
     LEARNER,
     MEMBERS,
     POPULATION,
     CrossedEffects,
+    FitSettings,
     GroupEffects,
+    Order,
+    Population,
+    Standardiser,
     Table,
+    canonical_order,
+    deal_groups,
+    deal_rows,
     design,
+    fill,
     fit_crossed_member,
     fit_group_effects,
     fit_members,
+    fit_population,
+    folds_of,
     model_fitter,
+    varying,
 )
 
 

@@ -12,11 +12,11 @@ import numpy as np
 from skmeta._optional import import_optional
 from skmeta._validation import quote, quote_some
 from skmeta.exceptions import EpisodeError
-from skmeta.grouped._canonical import Standardiser
-from skmeta.grouped._population import fill, varying
+from skmeta.grouped.members._canonical import Standardiser
 from skmeta.grouped.members._fit import BOTH, LEARNER, POPULATION
 from skmeta.grouped.members._group_effects import Design
 from skmeta.grouped.members._member import Outputs
+from skmeta.grouped.members._population import fill, varying
 from skmeta.grouped.members._table import Table
 from skmeta.mixed import CrossedFit, fit_crossed
 

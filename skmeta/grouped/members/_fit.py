@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from skmeta.grouped._population import FitSettings, fill, varying
 from skmeta.grouped.members._group_effects import (
     Design,
     FitModel,
@@ -25,6 +24,7 @@ from skmeta.grouped.members._group_effects import (
 from skmeta.grouped.members._learned import LearnedModel
 from skmeta.grouped.members._member import Member, PopulationMember
 from skmeta.grouped.members._mixed import GroupMixedModel
+from skmeta.grouped.members._population import FitSettings, fill, varying
 from skmeta.grouped.members._table import Table
 from skmeta.grouped.members._trees import fit_rows, fit_trees
 from skmeta.learners import HierarchicalLinear

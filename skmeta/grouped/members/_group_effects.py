@@ -11,9 +11,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from skmeta.grouped._canonical import deal_rows
-from skmeta.grouped._population import fill, log_odds
+from skmeta.grouped.members._canonical import deal_rows
 from skmeta.grouped.members._member import Outputs
+from skmeta.grouped.members._population import fill, log_odds
 from skmeta.grouped.members._table import Table
 
 # Least standard deviation: this in units of that of the targets, and this share of the root mean

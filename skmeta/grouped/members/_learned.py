@@ -11,8 +11,8 @@ from sklearn.base import clone
 
 from skmeta.backend import State
 from skmeta.exceptions import SkmetaWarning
-from skmeta.grouped._population import with_all_classes
 from skmeta.grouped.members._member import Outputs
+from skmeta.grouped.members._population import with_all_classes
 from skmeta.learners._core import LEARNERS, Session, read_prior
 from skmeta.priors import MetaPrior
 

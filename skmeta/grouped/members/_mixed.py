@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from skmeta.grouped._canonical import Standardiser
-from skmeta.grouped._population import with_all_classes
+from skmeta.grouped.members._canonical import Standardiser
 from skmeta.grouped.members._member import Outputs
+from skmeta.grouped.members._population import with_all_classes
 from skmeta.mixed import MixedModel, fit
 
 
