@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from skmeta._optional import import_optional
-from skmeta.search import AlgorithmSelectionPrior, JointPrior, SearchPrior, SearchStrategy
-from skmeta.search.prior import load_shipped
+from skmeta.search import SearchPrior, SearchStrategy
+from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, load_shipped
 from skmeta.search.space import canonical_names, plain_value, predictor_name, short_names
 
 optuna = import_optional("optuna", "optuna")
@@ -37,7 +37,7 @@ class PriorSampler(BaseSampler):
 
     Parameters
     ----------
-    prior : "shipped", None, SearchPrior, JointPrior or AlgorithmSelectionPrior, default="shipped"
+    prior : "shipped", None, SearchPrior or ``prior_`` of a search, default="shipped"
         What past searches taught. ``"shipped"`` comes with skmeta for the class of `estimator`.
         ``SearchPrior.from_searches`` learns one from a history. None uses none.
     estimator : estimator, default=None

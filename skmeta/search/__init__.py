@@ -5,8 +5,6 @@ from skmeta.search._refit import best_within, neg_model_size
 from skmeta.search._search_cv import MetaLearnedSearchCV
 from skmeta.search.history import SearchHistory
 from skmeta.search.prior import (
-    AlgorithmSelectionPrior,
-    JointPrior,
     SearchPrior,
     describe_prior,
     shipped_priors,
@@ -16,8 +14,6 @@ from skmeta.search.space import default_search_space
 from skmeta.search.surrogate import SearchStrategy
 
 __all__ = [
-    "AlgorithmSelectionPrior",
-    "JointPrior",
     "MetaLearnedSearchCV",
     "PastSearch",
     "SearchHistory",

@@ -19,7 +19,7 @@ from skmeta._fold_evaluation import evaluate_fold
 from skmeta._sklearn_compat import Parallel, delayed, fit_and_score, has_callbacks, safe_indexing
 from skmeta.search._arguments import Arguments
 from skmeta.search._fit_params import FitData
-from skmeta.search._stopping import FoldRace
+from skmeta.search._stopping import FoldRace, SearchClock
 from skmeta.search._trials import Trial
 from skmeta.search.early_stopping import hold_out, stop_early
 from skmeta.search.space import stable_repr
@@ -114,11 +114,20 @@ class FoldEvaluator:
     folds : Folds
     race : FoldRace
         Decides which candidates are stopped before their last fold.
+    clock : SearchClock
+        Is told of each result.
     """
 
     def __init__(
-        self, search: Any, arguments: Arguments, data: FitData, folds: Folds, race: FoldRace
+        self,
+        search: Any,
+        arguments: Arguments,
+        data: FitData,
+        folds: Folds,
+        race: FoldRace,
+        clock: SearchClock,
     ) -> None:
+        self._clock = clock
         self._data = data
         self._splits = folds.splits
         self._stopping = _stopping(search.early_stopping, arguments.estimator, data, folds)
@@ -190,6 +199,7 @@ class FoldEvaluator:
         scores = output.get("test_scores")
         if isinstance(scores, Mapping):
             self._metrics.check_refit(scores)
+        self._clock.note(output)
         trial.outputs[fold] = output
         trial.settle(self._metrics, self._race, len(self._splits))
 

@@ -57,6 +57,7 @@ from skmeta.search._stopping import (
     Budget,
     BudgetSpent,
     FoldRace,
+    SearchClock,
     expect_stopped,
     fill_folds,
     resolve_racing,
@@ -77,7 +78,7 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     params : dict
         Parameters of ``fit``.
     """
-    begun = time.monotonic()
+    clock = SearchClock()
     single = with_one_estimator(search)
     arguments = resolve_arguments(single, y)
     data = check_fit_data(single, X, y, params)
@@ -92,13 +93,13 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     with fit_task(callbacks, search, X=data.X, y=data.y, metadata=data.metadata):
         folds = draw_folds(search.cv, arguments.estimator, data)
         with open_record(single, arguments, data, folds) as record:
-            run = _Run(search, arguments, data, callbacks, begun)
+            run = _Run(search, arguments, data, callbacks, clock)
             samples, carried = _try_samples(run, plan, folds, record)
             outcome = _evaluate_candidates(
                 run,
                 folds,
                 replace(record, prior=carried),
-                Budget(search.time_budget, begun),
+                Budget(search.time_budget, clock),
                 extra=[trial.params for sample in samples for trial in sample.trials],
             )
         # An earlier fit may have set attributes that this one does not set.
@@ -111,7 +112,7 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         search.stopped_by_ = outcome.stopped_by
         trials = [trial for one in (*samples, outcome) for trial in one.trials]
         search.n_resumed_ = sum(trial.is_on_record for trial in trials)
-        search.search_time_ = time.monotonic() - begun
+        search.search_time_ = time.monotonic() - clock.begun
         n_rows = [one.n_rows for one in samples for _ in one.trials]
         _set_results(search, arguments, trials, n_rows)
         if search.refit:
@@ -122,13 +123,13 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
 
 
 class _Run(NamedTuple):
-    """What all parts of a search share: the search, its arguments, its data, when it began."""
+    """What all parts of a search share."""
 
     search: Any
     arguments: Arguments
     data: FitData
     callbacks: Any
-    begun: float
+    clock: SearchClock
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def _try_samples(
     # Only the scores on the whole table end a search.
     search = copy(run.search)
     search.stop_when_flat = search.target_score = None
-    budget = Budget(plan.seconds, run.begun)
+    budget = Budget(plan.seconds, run.clock)
     probed: list[float] = []
     for position, n_rows in enumerate(plan.sizes):
         if not plan.n_candidates(position, probed):
@@ -221,7 +222,7 @@ def _evaluate_candidates(
 
     With `n_rows`, on a sample.
     """
-    search, arguments, data, callbacks, begun = run
+    search, arguments, data, callbacks, clock = run
     n_splits = len(folds.splits)
     race = FoldRace(resolve_racing(search.racing))
     proposer = _make_proposer(search, arguments, record, extra)
@@ -237,9 +238,9 @@ def _evaluate_candidates(
             search, arguments, limit, proposer, trial_record, race, budget, record.leases
         )
     with (
-        Progress(search, arguments, begun) as progress,
+        Progress(search, arguments, clock.begun) as progress,
         _search_task(callbacks, search, arguments, record, n_splits) as whole,
-        FoldEvaluator(search, arguments, data, folds, race) as evaluator,
+        FoldEvaluator(search, arguments, data, folds, race, clock) as evaluator,
     ):
         progress.begin(n_splits)
         try:

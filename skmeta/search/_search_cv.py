@@ -109,7 +109,9 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
         (``early_stopping_rounds``, ``n_iter_no_change``, ``od_wait``), or 20. The number of rounds
         is not searched, unless the given space has it: its values are limits then.
     time_budget : float, default=None
-        Seconds after which no further fit is begun; time is set aside for the refit. At least
+        Seconds from the first fit on, after which no further fit is begun; time is set aside for
+        the refit. What comes before the first fit is not counted: about two seconds for the start
+        of worker processes, if `n_jobs` asks for some, and a tenth of one for the prior. At least
         one candidate is evaluated. If the search chooses between estimators, a candidate is chosen
         by its expected improvement per second, so that a slow estimator has to promise more.
     stop_when_flat : int, default=None
@@ -155,8 +157,9 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
 multimetric_, classes_, n_features_in_, feature_names_in_
         As in RandomizedSearchCV. With `early_stopping`, ``best_params_`` has the number of rounds
         of the refit too.
-    prior_ : SearchPrior, AlgorithmSelectionPrior, JointPrior or None
-        The prior that was used; None if nothing was known.
+    prior_ : SearchPrior or alike, or None
+        The prior that was used, which may join several; None if nothing was known. It can be
+        given to other searches as `prior`.
     prior_report_ : dict
         Weight of each past search, and of the model that learned from them (the rest is the weight
         of the model without history).

@@ -29,19 +29,44 @@ class BudgetSpent(Exception):
     """Raised when the time budget is used up, to end the search."""
 
 
+class SearchClock:
+    """When a search began, and its first fit.
+
+    Attributes
+    ----------
+    begun : float
+        When the search began, in seconds of `time.monotonic`.
+    first_fit : float or None
+        When its first fit began; None before the first result.
+    """
+
+    def __init__(self) -> None:
+        self.begun = time.monotonic()
+        self.first_fit: float | None = None
+
+    def note(self, output: Output) -> None:
+        """Take note of the first result of a fold that was fitted now."""
+        if self.first_fit is None:
+            took = output["fit_time"] + output["score_time"]
+            self.first_fit = max(self.begun, time.monotonic() - took)
+
+
 class Budget:
     """The time of a search.
+
+    It counts from the first fit, so that what comes before (the start of worker processes, the
+    history) takes nothing of it.
 
     Parameters
     ----------
     seconds : float or None
         None is without end.
-    begun : float
-        When the search began, in seconds of `time.monotonic`.
+    clock : SearchClock
     """
 
-    def __init__(self, seconds: float | None, begun: float) -> None:
-        self._deadline = math.inf if seconds is None else begun + seconds
+    def __init__(self, seconds: float | None, clock: SearchClock) -> None:
+        self._seconds = math.inf if seconds is None else seconds
+        self._clock = clock
         self._fit_times: list[float] = []
 
     def add(self, outputs: Sequence[Output]) -> None:
@@ -53,7 +78,9 @@ class Budget:
         # The budget includes the refit, which takes about as long as the fit of a fold.
         if self._fit_times:
             reserve = float(np.median(self._fit_times))
-            if time.monotonic() + reserve > self._deadline:
+            first_fit = self._clock.first_fit
+            begun = self._clock.begun if first_fit is None else first_fit
+            if time.monotonic() + reserve > begun + self._seconds:
                 raise BudgetSpent
 
 

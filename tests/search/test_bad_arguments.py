@@ -23,13 +23,13 @@ from skmeta.exceptions import (
     SearchSpaceError,
 )
 from skmeta.search import (
-    AlgorithmSelectionPrior,
     MetaLearnedSearchCV,
     PastSearch,
     SearchHistory,
     SearchPrior,
     best_within,
 )
+from skmeta.search.prior import AlgorithmSelectionPrior
 
 TWO = {"scoring": ["accuracy", "f1_macro"]}
 

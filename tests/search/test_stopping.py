@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 from searching import QUALITY, SPACE, raising
+from sklearn.model_selection import KFold
 from sklearn.svm import SVC
 
 import skmeta.search._stopping
@@ -41,7 +42,7 @@ def test_time_budget(iris, counted, monkeypatch, n_iter):
     search = MetaLearnedSearchCV(
         counted(), {"quality": np.linspace(0.01, 1, 50)}, n_iter=n_iter, cv=3
     )
-    search.set_params(time_budget=time.monotonic() + 25).fit(*iris)
+    search.set_params(time_budget=25).fit(*iris)
     assert search.stopped_by_ == "time_budget"
     assert 5 < len(search.cv_results_["params"]) < 15
     assert hasattr(search, "best_estimator_")
@@ -54,6 +55,20 @@ class _Clock:
 
     def monotonic(self):
         return self._start + next(self._ticks)
+
+
+class SlowFolds(KFold):
+    """Folds that take a while to be drawn."""
+
+    def split(self, X, y=None, groups=None):
+        time.sleep(0.4)
+        return super().split(X, y, groups)
+
+
+def test_a_time_budget_counts_from_the_first_fit(iris, counted):
+    search = MetaLearnedSearchCV(counted(), QUALITY, n_iter=8, cv=SlowFolds(3), time_budget=0.3)
+    assert len(search.fit(*iris).cv_results_["params"]) > 1
+    assert search.search_time_ > 0.4
 
 
 def test_the_smallest_budget_still_gives_a_model(iris):

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from skmeta._sklearn_compat import check_method_params, safe_indexing
-from skmeta.search.early_stopping._adapter import HeldRows
+from skmeta.search.early_stopping._adapters import HeldRows, Predictor, find_predictor
 from skmeta.search.early_stopping._held_rows import Held
-from skmeta.search.early_stopping._predictor import Predictor, find_predictor
 
 
 @dataclass

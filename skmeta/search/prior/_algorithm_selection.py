@@ -49,7 +49,8 @@ class AlgorithmSelectionPrior:
 
     Examples
     --------
-    >>> from skmeta.search import AlgorithmSelectionPrior, PastSearch, SearchPrior
+    >>> from skmeta.search import PastSearch, SearchPrior
+    >>> from skmeta.search.prior import AlgorithmSelectionPrior
     >>> def learn(name, *scores):
     ...     tried = tuple({name: value} for value in (0.1, 1.0, 10.0))
     ...     return SearchPrior.from_searches(

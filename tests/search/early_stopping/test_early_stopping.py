@@ -21,7 +21,7 @@ from sklearn.svm import SVC
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 from skmeta.search.early_stopping import hold_out
-from skmeta.search.early_stopping._sklearn import TAKES_ROWS
+from skmeta.search.early_stopping._adapters import TAKES_ROWS
 
 SETTINGS = {"n_iter": 2, "random_state": 0, "prior": None, "error_score": "raise"}
 CV = KFold(2, shuffle=True, random_state=0)

@@ -10,12 +10,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from skmeta.search import (
-    AlgorithmSelectionPrior,
-    JointPrior,
     MetaLearnedSearchCV,
     PastSearch,
     SearchPrior,
 )
+from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior
 from skmeta.search.surrogate._strategy import SearchStrategy
 
 C = np.geomspace(1e-3, 1e3, 25)

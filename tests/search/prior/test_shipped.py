@@ -16,14 +16,13 @@ from sklearn.utils import all_estimators
 
 from skmeta.exceptions import PriorError
 from skmeta.search import (
-    AlgorithmSelectionPrior,
-    JointPrior,
     MetaLearnedSearchCV,
     SearchPrior,
     default_search_space,
     describe_prior,
     shipped_priors,
 )
+from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior
 from skmeta.search.prior import _shipped as shipped
 from skmeta.search.record import dataset_features
 from skmeta.search.space import SearchSpace, canonical_configurations
