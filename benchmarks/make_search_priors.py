@@ -51,6 +51,8 @@ PUBLISHED = {
     "SVC": ("svc", 120),
     "AdaBoostClassifier": ("adaboost", 60),
 }
+# Priors that gained nothing over none (shipped_priors.py), and do not ship.
+WITHOUT_GAIN = {("CatBoostClassifier", "accuracy")}
 # Fewer searches, or configurations of a search, make no prior. Boosting, whose configurations are
 # on record with early stopping and without, has fewer.
 N_SEARCHES, N_CONFIGURATIONS = 20, 30
@@ -87,6 +89,8 @@ def main():
         for name in tqdm(options.estimators):
             made = new_card(name)
             for metric in METRICS:
+                if (name, metric) in WITHOUT_GAIN:
+                    continue
                 searches = own_searches(history, name, metric) + published_searches(name, metric)
                 if len(searches) < (N_SEARCHES_OF_BOOSTING if name in BOOSTERS else N_SEARCHES):
                     continue

@@ -304,7 +304,7 @@ def past(estimator: str, left_out: str, seed: int, path: Path) -> Path:
             if name != left_out:
                 X, y, _, _ = load(name, seed)
                 search = random_search(estimator, name, seed)
-                history.add_cv_results(search, dataset=name, X=X, y=y, scoring="balanced_accuracy")
+                history.add(search, dataset=name, X=X, y=y, scoring="balanced_accuracy")
     return path
 
 

@@ -61,7 +61,7 @@ class PriorSampler(BaseSampler):
 
     See Also
     --------
-    skmeta.search.SearchHistory.add_optuna : Writes a finished study into a history.
+    skmeta.search.SearchHistory.add : Writes the trials of a finished study into a history.
 
     Notes
     -----

@@ -180,7 +180,8 @@ def test_a_study_goes_on_with_a_pickled_sampler(prior):
 def test_a_history_and_a_finished_study(tmp_path):
     study = optimise(optuna.samplers.RandomSampler(0), 30)
     history = SearchHistory(tmp_path / "searches.db")
-    history.add_optuna(study, SVC(), dataset="earlier", scoring="accuracy")
+    params, scores = zip(*((one.params, one.value) for one in study.trials), strict=True)
+    history.add(SVC(), params, scores, dataset="earlier", scoring="accuracy")
     learned = SearchPrior.from_searches(history.searches(estimator="SVC", metric="accuracy"))
     sampler = PriorSampler(learned, estimator=SVC(), seed=0)
     assert optimise(sampler, 3).best_value > -0.1

@@ -6,7 +6,7 @@ from typing import Any, Self
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryError, HistoryWarning, SkmetaError
 from skmeta.search.history import _codec, _queries
-from skmeta.search.history._add_methods import AddMethods
+from skmeta.search.history._adding import AddingHistory
 from skmeta.search.history._address import MEMORY, address_of
 from skmeta.search.history._store import HistoryStore
 from skmeta.search.history.leases import Leases
@@ -17,7 +17,7 @@ VARIABLE = "SKMETA_HISTORY"  # the environment variable that names the default h
 _Pending = tuple[SearchRecord, _codec.Row]
 
 
-class SearchHistory(AddMethods):
+class SearchHistory(AddingHistory):
     """Past searches, kept in a file, on a server or in memory.
 
     It holds parameters, scores, times and fingerprints, but no data. Each candidate is written

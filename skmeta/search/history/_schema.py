@@ -140,5 +140,5 @@ def _describe_foreign(place: str, names: list[str]) -> str:
     shown = ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
     hint = "Give the path of a history, or of a file that does not exist yet."
     if {"studies", "trials"} <= set(names):
-        hint = "It is Optuna's: load the study, and add it with SearchHistory.add_optuna."
+        hint = "It is Optuna's: load the study, and add its trials with SearchHistory.add."
     return f"{place} is a database, but not a history: it holds the tables {shown}. {hint}"

@@ -109,10 +109,10 @@ class AlgorithmSelectionPrior:
 
     def _reference(self) -> Array:
         """Return some configurations of each estimator's past searches, encoded."""
-        found = [prior.reference() for prior in self._priors.values()]
-        Z = np.zeros((sum(map(len, found)), self.n_columns))
+        references = [prior.reference() for prior in self._priors.values()]
+        Z = np.zeros((sum(map(len, references)), self.n_columns))
         row = column = 0
-        for own in found:
+        for own in references:
             rows = slice(row, row + len(own))
             Z[rows, column] = 1.0
             Z[rows, column + 1 : column + 1 + own.shape[1]] = own

@@ -203,8 +203,8 @@ class PastSurfaces(Immutable):
     def _surface(self, t: int, Z32: Array32) -> Array:
         rows = slice(self._ends[t], self._ends[t + 1])
         weights = self._tensors["weights"][rows]
-        found = self._tensors["offsets"][t] + matern(Z32, self._tensors["X"][rows]) @ weights
-        return np.asarray(found, dtype=np.float64)
+        surface = self._tensors["offsets"][t] + matern(Z32, self._tensors["X"][rows]) @ weights
+        return np.asarray(surface, dtype=np.float64)
 
     def _level(self, t: int, scores: Array) -> tuple[float, float]:
         """Return the least-squares location and scale of a task's scores on its surface."""

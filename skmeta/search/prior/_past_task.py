@@ -86,5 +86,5 @@ class PastTask:
 
 def _pairs(features: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
     """Return names and values of finite features, sorted by name."""
-    found = ((str(name), float(value)) for name, value in sorted(features.items()))
-    return tuple((name, value) for name, value in found if math.isfinite(value))
+    pairs = ((str(name), float(value)) for name, value in sorted(features.items()))
+    return tuple((name, value) for name, value in pairs if math.isfinite(value))

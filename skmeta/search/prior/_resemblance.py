@@ -40,7 +40,7 @@ class _Kriging(NamedTuple):
     """The inverse of K, and its product with ones."""
 
     inverse: Array
-    of_ones: Array
+    row_sums: Array
 
     @classmethod
     def of(cls, K: Array) -> "_Kriging":
@@ -49,12 +49,12 @@ class _Kriging(NamedTuple):
 
     def weights(self, k: Array) -> Array:
         """Return the weights of a prediction with an unknown mean."""
-        missing = 1 - float(self.of_ones @ k)
-        return np.asarray(self.inverse @ k + self.of_ones * (missing / self.of_ones.sum()))
+        missing = 1 - float(self.row_sums @ k)
+        return np.asarray(self.inverse @ k + self.row_sums * (missing / self.row_sums.sum()))
 
     def leave_one_out_errors(self, F: Array) -> Array:
         """Return the errors of each task's surface if it is predicted from the others."""
-        projected = self.inverse - np.outer(self.of_ones, self.of_ones) / self.of_ones.sum()
+        projected = self.inverse - np.outer(self.row_sums, self.row_sums) / self.row_sums.sum()
         return np.asarray(projected @ F / projected.diagonal()[:, None])
 
 
@@ -112,7 +112,7 @@ def _weights(F: Array, noise: Array, Z: Array, z: Array) -> Array:
     h /= h.mean()
     among = ((Z[:, None] - Z) ** 2).mean(2)
     to_present = ((Z - z) ** 2).mean(1)
-    best, found = np.inf, np.ones(len(Z))
+    best, weights = np.inf, np.ones(len(Z))
     for signal in _SIGNALS:
         for squared_scale in _SQUARED_SCALES if signal else _SQUARED_SCALES[:1]:
             kriging = _Kriging.of(signal * np.exp(-0.5 * among / squared_scale) + np.diag(h))
@@ -120,6 +120,6 @@ def _weights(F: Array, noise: Array, Z: Array, z: Array) -> Array:
             loss = float(((errors**2).mean(1) / h).sum())
             if loss < best:
                 best = loss
-                found = kriging.weights(signal * np.exp(-0.5 * to_present / squared_scale))
-    found = np.maximum(found, 0)
-    return np.asarray(found / found.sum())
+                weights = kriging.weights(signal * np.exp(-0.5 * to_present / squared_scale))
+    weights = np.maximum(weights, 0)
+    return np.asarray(weights / weights.sum())

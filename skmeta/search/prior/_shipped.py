@@ -77,14 +77,14 @@ def describe_prior(estimator: str) -> str:
         f"  licence {card['licence']}; no rows of data are in it",
         *(f"  from {source}" for source in card["sources"]),
     ]
-    for metric, found in card["metrics"].items():
-        regret, random = found["regret at 10"], found["regret at 10, random search"]
+    for metric, figures in card["metrics"].items():
+        regret, random = figures["regret at 10"], figures["regret at 10, random search"]
         lines += [
-            f"  {metric}: {found['n_evaluations']:,} configurations on "
-            f"{len(found['datasets'])} data sets",
+            f"  {metric}: {figures['n_evaluations']:,} configurations on "
+            f"{len(figures['datasets'])} data sets",
             f"    regret after 10 evaluations, origin left out: {regret:.3f}; random search "
-            f"{random:.3f}, which needs {found['evaluations random search needs']:.0f} "
-            f"for the same (of {found['evaluations on record']} on record)",
+            f"{random:.3f}, which needs {figures['evaluations random search needs']:.0f} "
+            f"for the same (of {figures['evaluations on record']} on record)",
         ]
     return "\n".join(lines)
 

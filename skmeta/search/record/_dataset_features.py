@@ -83,9 +83,9 @@ def _features(X: Any, y: Any, is_classification: bool) -> dict[str, float]:
         raise ValueError("X and y differ in length")
     rows, folds = _sample(target, is_classification)
     values, is_category, n_columns = _table(X, rows)
-    columns, features = _of_columns(values, is_category)
-    features |= _of_sizes(len(target), n_columns)
-    features |= _of_classes(target) if is_classification else _of_target(target)
+    columns, features = _column_features(values, is_category)
+    features |= _size_features(len(target), n_columns)
+    features |= _class_features(target) if is_classification else _target_features(target)
     features |= _landmarks(columns, target[rows], folds, is_classification)
     return {name: float(value) for name, value in features.items()}
 
@@ -159,13 +159,13 @@ def _some_columns(n_columns: int) -> Rows:
 
 
 def _numbers(columns: list[NDArray[Any]], is_category: NDArray[np.bool_]) -> Array:
-    found = [
+    encoded = [
         _codes(np.array([str(value) for value in column]))
         if category
         else np.array([_number(value) for value in column])
         for column, category in zip(columns, is_category, strict=True)
     ]
-    return np.column_stack(found)
+    return np.column_stack(encoded)
 
 
 def _number(value: Any) -> float:
@@ -179,7 +179,7 @@ def _number(value: Any) -> float:
 # -- sizes and moments -----------------------------------------------------------------------------
 
 
-def _of_sizes(n: int, d: int) -> dict[str, Any]:
+def _size_features(n: int, d: int) -> dict[str, Any]:
     return {
         "log_rows": np.log(n),
         "log_columns": np.log(d),
@@ -187,7 +187,7 @@ def _of_sizes(n: int, d: int) -> dict[str, Any]:
     }
 
 
-def _of_classes(target: Array) -> dict[str, Any]:
+def _class_features(target: Array) -> dict[str, Any]:
     shares = np.bincount(target.astype(np.intp)) / len(target)
     return {
         "log_classes": np.log(len(shares)),
@@ -197,7 +197,7 @@ def _of_classes(target: Array) -> dict[str, Any]:
     }
 
 
-def _of_target(target: Array) -> dict[str, Any]:
+def _target_features(target: Array) -> dict[str, Any]:
     low, median, high = np.quantile(target, [0.05, 0.5, 0.95])
     spread = max(high - low, 1e-6 * np.ptp(target))
     return {
@@ -207,7 +207,7 @@ def _of_target(target: Array) -> dict[str, Any]:
     }
 
 
-def _of_columns(values: Array, is_category: NDArray[np.bool_]) -> tuple[Array, dict[str, Any]]:
+def _column_features(values: Array, is_category: NDArray[np.bool_]) -> tuple[Array, dict[str, Any]]:
     """Return the columns that vary, imputed and standardised, and features of all."""
     is_missing = np.isnan(values)
     counts = np.maximum((~is_missing).sum(0), 1)
@@ -218,7 +218,7 @@ def _of_columns(values: Array, is_category: NDArray[np.bool_]) -> tuple[Array, d
     X = centred[:, varies] / largest[varies]  # first, as squares of large numbers overflow
     X /= np.sqrt((X * X).mean(0))
     n_distinct = np.array([len(np.unique(column)) for column in values.T])
-    found: dict[str, Any] = {
+    features: dict[str, Any] = {
         "missing": is_missing.mean(),
         "categories": is_category.mean(),
         "few_valued": (n_distinct <= _FEW_VALUES).mean(),
@@ -232,10 +232,10 @@ def _of_columns(values: Array, is_category: NDArray[np.bool_]) -> tuple[Array, d
         shares = np.linalg.svd(X, compute_uv=False) ** 2
         shares /= shares.sum()
         entropy = -(shares * np.log(np.maximum(shares, _TINY))).sum()
-        found["log_tail"] = np.log((X**4).mean(0)).mean()
-        found["first_component"] = shares[0]
-        found["effective_rank"] = np.exp(entropy) / X.shape[1]
-    return X, found
+        features["log_tail"] = np.log((X**4).mean(0)).mean()
+        features["first_component"] = shares[0]
+        features["effective_rank"] = np.exp(entropy) / X.shape[1]
+    return X, features
 
 
 # -- landmarks -------------------------------------------------------------------------------------

@@ -105,16 +105,16 @@ def log_expected_improvement(mean: Array, std: Array, best: float) -> Array:
 
 def _log_h(u: Array) -> Array:
     """Return log h(u), with a formula that does not underflow for each range of u."""
-    found = np.empty_like(u)
+    log_h = np.empty_like(u)
     is_direct, is_far = u > -1.0, u < _FAR
     direct = u[is_direct]
     density = np.exp(-0.5 * direct**2 - _LOG_SQRT_2PI)
-    found[is_direct] = np.log(density + direct * np.exp(log_ndtr(direct)))
+    log_h[is_direct] = np.log(density + direct * np.exp(log_ndtr(direct)))
     # h(u) = phi(u) (1 - |u| sqrt(pi/2) erfcx(|u| / sqrt(2))) for u < 0.
     is_below = ~(is_direct | is_far)
     below = u[is_below]
     tail = np.log1p(_SQRT_HALF_PI * below * erfcx(-below / np.sqrt(2.0)))
-    found[is_below] = tail - 0.5 * below**2 - _LOG_SQRT_2PI
+    log_h[is_below] = tail - 0.5 * below**2 - _LOG_SQRT_2PI
     far = u[is_far]
-    found[is_far] = -0.5 * far**2 - _LOG_SQRT_2PI - 2 * np.log(-far)
-    return found
+    log_h[is_far] = -0.5 * far**2 - _LOG_SQRT_2PI - 2 * np.log(-far)
+    return log_h

@@ -162,8 +162,8 @@ def fit_kernel(
     share = prior.shared_by(len(D))
 
     def objective(theta: Array) -> tuple[float, Array]:
-        found = [negative_log_posterior(theta, *task, share) for task in zip(D, y, strict=True)]
-        values, gradients = zip(*found, strict=True)
+        by_task = [negative_log_posterior(theta, *task, share) for task in zip(D, y, strict=True)]
+        values, gradients = zip(*by_task, strict=True)
         return sum(values), np.sum(gradients, axis=0)
 
     result = minimize(

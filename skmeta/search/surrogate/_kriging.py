@@ -376,13 +376,14 @@ def _log_density_of_scale(factor: Factor, y: Array) -> Array:
     y = y - along * (along * y).sum(1)[:, None]
     means = factor.means
     n = y.shape[1] - 1
-    of_y, of_offset = (np.stack([y, along], axis=1) @ means).swapaxes(0, 1)
-    squares = np.einsum("sij,sij->sj", means, means) - of_offset**2
+    mean_dot_y, mean_dot_offset = (np.stack([y, along], axis=1) @ means).swapaxes(0, 1)
+    squares = np.einsum("sij,sij->sj", means, means) - mean_dot_offset**2
     determinant = np.log(factor.L.diagonal(0, 1, 2)).sum(1) + 0.5 * np.log(precision)
-    of_scale = n * _LOG_SCALES + _LOG_PRIOR_OF_SCALES - 0.5 * n * _LOG_2PI
-    of_scale = of_scale - 0.5 * (y * y).sum(1)[:, None] * _SQUARED_SCALES - determinant[:, None]
-    density = of_y[..., None] * _SCALES
-    density += of_scale[:, None]
+    scale_density = n * _LOG_SCALES + _LOG_PRIOR_OF_SCALES - 0.5 * n * _LOG_2PI
+    scale_density = scale_density - 0.5 * (y * y).sum(1)[:, None] * _SQUARED_SCALES
+    scale_density = scale_density - determinant[:, None]
+    density = mean_dot_y[..., None] * _SCALES
+    density += scale_density[:, None]
     density -= 0.5 * squares[..., None]
     return np.asarray(density)
 

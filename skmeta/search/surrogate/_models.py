@@ -194,11 +194,12 @@ class LearnedModels:
         self._Z = GrowingColumns(Z.T.astype(_PRECISION))
         C, U, G = (GrowingColumns(values.astype(_PRECISION)) for values in columns)
         self._shared = [_Shared(f) for f in (_second_moment(U), _second_moment(G), self._matern)]
-        of_U, of_G, correlation = self._shared
+        deviation_covariance, second_moment, correlation = self._shared
         self._p = pooled_weights
         self._mean_variance = float((pooled_weights @ floored).var())
         no_mean = np.ones(1)
-        with_mean, without = _Past(U, of_U, C, correlation), _Past(G, of_G, None, correlation)
+        with_mean = _Past(U, deviation_covariance, C, correlation)
+        without = _Past(G, second_moment, None, correlation)
         self._groups = [
             _Group(with_mean, remainders, noise, task_weights, 0.0),
             _Group(without, remainders, noise, no_mean, _LOG_WEIGHT_WITHOUT_MEAN),
@@ -379,8 +380,8 @@ class _Group:
             covariance = self._past.covariance([row], seen)[0] + remainder
             means = np.zeros(1) if self._past.C is None else self._past.C.values[:, row]
             self._factor.append(covariance[:, :m], covariance[:, m] + self._noise, means)
-        found = krige(self._factor, y, self._p)
-        parts = zip(self.components, found, self._factor.L, self._factor.ones, strict=True)
+        posteriors = krige(self._factor, y, self._p)
+        parts = zip(self.components, posteriors, self._factor.L, self._factor.ones, strict=True)
         for component, kriging, L, ones in parts:
             component.observe(rows, kriging, L, ones)
             component.log_weight = self._log_weight + kriging.evidence

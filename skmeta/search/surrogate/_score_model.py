@@ -142,8 +142,8 @@ class ScoreModel:
             of a single cross-validation.
         """
         X = self._encode(configurations)
-        found = [self._predict_with(kernel, X) for kernel in self._kernels]
-        means, variances = (np.array(part) for part in zip(*found, strict=True))
+        by_kernel = [self._predict_with(kernel, X) for kernel in self._kernels]
+        means, variances = (np.array(part) for part in zip(*by_kernel, strict=True))
         mean = means.mean(0)
         variance = variances.mean(0) + means.var(0)
         return self._location + self._scale * mean, self._scale * np.sqrt(variance)

@@ -67,7 +67,7 @@ def test_a_foreign_database_is_refused_and_left_alone(tmp_path):
 def test_optunas_database_is_recognised(tmp_path):
     path = tmp_path / "optuna.db"
     make_database(path, "CREATE TABLE studies (id)", "CREATE TABLE trials (id)")
-    with pytest.raises(HistoryFormatError, match=r"SearchHistory\.add_optuna"):
+    with pytest.raises(HistoryFormatError, match=r"add its trials with SearchHistory\.add"):
         SearchHistory(path)
 
 
