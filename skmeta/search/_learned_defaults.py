@@ -25,7 +25,7 @@ from sklearn.utils import indexable
 from skmeta.search._arguments import Arguments, resolve_arguments
 from skmeta.search._priors import Prior, resolve_prior
 from skmeta.search._search_cv import MetaLearnedSearchCV
-from skmeta.search.history import SearchHistory, open_history
+from skmeta.search.history import open_history
 from skmeta.search.record import Configuration, SearchRecord, dataset_features
 from skmeta.search.space import (
     Candidate,
@@ -122,7 +122,8 @@ def learned_defaults(
     is_own = opened is not None and opened is not history
     with closing(opened) if opened is not None and is_own else nullcontext():
         past = resolve_prior(prior, record, opened, exclude_same_data=False)
-    params, gain = {}, _gain(record, np.zeros(0), np.zeros(0))
+    params: Candidate = {}
+    gain = _gain(record, np.zeros(0), np.zeros(0))
     if past is not None:
         params, gain = _choose(arguments, past, record)
     model = clone(estimator)
@@ -137,9 +138,7 @@ def _check(estimator: Any, scoring: Any, prior: Any, history: Any) -> MetaLearne
         raise TypeError(f"estimator must be an instance, such as SVC(), got {estimator!r}.")
     if isinstance(scoring, list | tuple | set | dict):
         raise ValueError(f"scoring must be one metric, got {scoring!r}. Name the one to maximise.")
-    if isinstance(history, SearchHistory) or history is not True:
-        return MetaLearnedSearchCV(estimator, scoring=scoring, prior=prior, history=history)
-    raise ValueError("history=True does not say where it is. Pass a path, or a SearchHistory.")
+    return MetaLearnedSearchCV(estimator, scoring=scoring, prior=prior, history=history)
 
 
 def _describe(arguments: Arguments, X: Any, y: Any) -> SearchRecord:
