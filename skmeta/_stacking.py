@@ -100,3 +100,44 @@ def average_weights(
     penalty = shrinkage * ((grid - centre) ** 2).sum(1)
     chance = softmax(-n_independent * loss - penalty, axis=1).mean(0)
     return np.asarray(chance @ grid)
+
+
+def simplex_weights(grams: np.ndarray, n_steps: int = 100) -> np.ndarray:
+    """Return the weights whose mixture has the least squared error, for any number of predictions.
+
+    Parameters
+    ----------
+    grams : ndarray of shape (..., m, m)
+        Products of the errors of predictions, averaged over rows. What is added to the diagonal
+        moves the weights towards equal ones.
+    n_steps : int, default=100
+        Steps of the accelerated projected gradient.
+
+    Returns
+    -------
+    ndarray of shape (..., m)
+        Weights that are not negative and sum to 1.
+
+    References
+    ----------
+    Beck and Teboulle (2009), A fast iterative shrinkage-thresholding algorithm, section 4.
+    """
+    m = grams.shape[-1]
+    largest = np.maximum(np.linalg.eigvalsh(grams)[..., -1:], _LEAST_ERROR)
+    weights = point = np.full(grams.shape[:-1], 1 / m)
+    speed = 1.0
+    for _ in range(n_steps):
+        gradient = (grams @ point[..., None])[..., 0]
+        moved = _project(point - gradient / largest)
+        faster = (1 + np.sqrt(1 + 4 * speed**2)) / 2
+        point = moved + (speed - 1) / faster * (moved - weights)
+        weights, speed = moved, faster
+    return weights
+
+
+def _project(points: np.ndarray) -> np.ndarray:
+    """Return the nearest points (..., m) that are not negative and sum to 1."""
+    ranked = -np.sort(-points, axis=-1)
+    excess = (np.cumsum(ranked, axis=-1) - 1) / np.arange(1, points.shape[-1] + 1)
+    last = (ranked > excess).sum(-1, keepdims=True) - 1
+    return np.maximum(points - np.take_along_axis(excess, last, -1), 0.0)

@@ -41,7 +41,7 @@ INNER_FLOORS = {
         {""},
     ],
     "policy": [{"environments"}, {"_core"}, {""}],
-    "grouped": [{"members"}, {""}],
+    "grouped": [{"members", "longitudinal"}, {""}],
     "mixed": [{"crossed"}, {""}],
 }
 # Wings: they share a floor and know nothing of each other. Other rooms of a floor may import

@@ -73,7 +73,7 @@ X_coded = X.astype({"chick": "category", "diet": "category"})
 is_new = weighings["chick"] % 3 == 0
 place = weighings.groupby("chick").cumcount()
 query = is_new & (weighings["day"] > 12)
-start = GroupedRegressor(groups="chick").fit(X[~is_new], y[~is_new])
+start = GroupedRegressor(groups="chick", order="day").fit(X[~is_new], y[~is_new])
 encode = make_column_transformer(
     (OneHotEncoder(handle_unknown="ignore"), ["chick", "diet"]), remainder="passthrough"
 )

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmeta._columns import is_data_frame, resolve_columns, take_column, times_of
+from skmeta._columns import is_data_frame, resolve_columns, take_column
 from skmeta._doc_link import DocLink
 from skmeta._progress import progress_bar
 from skmeta._sklearn_compat import HasMethods, Interval, StrOptions, check_sample_weight
@@ -35,6 +35,8 @@ from skmeta.grouped._effects import (
 )
 from skmeta.grouped._mixture import CalibratedOutputs
 from skmeta.grouped._model import Settings, fit_model
+from skmeta.grouped._timed_model import TimedModel, fit_timed_model
+from skmeta.grouped.longitudinal import rising_columns, time_numbers
 from skmeta.grouped.members import LEARNER, MEMBERS, FitSettings, check_factors, check_settings
 from skmeta.learners import AutoLearner, HierarchicalLinear, MetaLearner
 
@@ -109,7 +111,10 @@ class BaseGrouped(DocLink, BaseEstimator):
         if len(factors) > 1:
             check_factors(codes, self._names_of_factors())
         self._features = FeatureColumns(X, [*self._group_positions, *self._order_position])
-        numbers = self._features.encode(X)[used]
+        numbers, times = self._numbers(X)
+        numbers, times = numbers[used], times[used]
+        if self.order is None and len(factors) == 1 and self.groups is not None:
+            self._warn_of_time(numbers, codes[:, 0])
         self._weight_unit = float(weight.mean())
         weight = weight / self._weight_unit
         self._check_whole(weight)
@@ -118,9 +123,10 @@ class BaseGrouped(DocLink, BaseEstimator):
             progress_bar(None, "Grouped table", "models", shown=bool(self.verbose)) as bar,
         ):
             settings = self._settings(bar.update)
-            self.model_, order = fit_model(
-                numbers, y[used], weight, codes, self._times(X)[used], settings, n_classes
-            )
+            parts = numbers, y[used], weight, codes, times
+            timed = fit_timed_model(*parts, settings) if self._knows_time(n_classes) else None
+            fitted: Any = timed or fit_model(*parts, settings, n_classes)
+            self.model_, order = fitted
         self.model_ = replace(self.model_, settings=self._settings(_silent))
         # By label, in the order of the rows: the number of the group in the model.
         self._codes = [
@@ -139,8 +145,33 @@ class BaseGrouped(DocLink, BaseEstimator):
         of_population = FitSettings(self.population, self.n_jobs, report)
         return Settings(learner, self.combine, self.n_folds, of_population)
 
-    def _times(self, X: Any) -> np.ndarray:
-        return np.zeros(len(X)) if self.order is None else times_of(X, self.order)
+    def _knows_time(self, n_classes: int) -> bool:
+        """Return whether members that know time are mixed."""
+        is_auto = all(isinstance(of, str) for of in (self.population, self.learner))
+        return self.order is not None and not n_classes and is_auto and self.combine == "auto"
+
+    def _numbers(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the columns as numbers, the last of which is that of times, and the times."""
+        numbers = self._features.encode(X)
+        if self.order is None:
+            return numbers, np.zeros(len(numbers))
+        times = time_numbers(X, self.order)
+        return np.column_stack([numbers, times]), times
+
+    def _names_out(self) -> list[str]:
+        names = self._features.names_out()
+        return names if self.order is None else [*names, str(self.order)]
+
+    def _warn_of_time(self, numbers: np.ndarray, codes: np.ndarray) -> None:
+        rising = rising_columns(numbers, codes)
+        if len(rising):
+            name = self._features.names_out()[rising[0]]
+            warn_caller(
+                f"Column {name!r} rises from row to row within the groups, as time does: with "
+                "order=, the name or position of the column, later rows are predicted from earlier "
+                "ones, beyond the times seen too.",
+                UnusedDataWarning,
+            )
 
     def _check_table(self, X: Any, reset: bool) -> Any:
         """Check names and number of the columns; return a data frame, or an array."""
@@ -246,7 +277,10 @@ class BaseGrouped(DocLink, BaseEstimator):
         model = self.model_
         if model.crossed is not None:
             scale, labels = float(model.of_targets.scale), self._class_labels()
-            return model.crossed.summary(self._names_of_factors(), scale, labels)
+            text: str = model.crossed.summary(self._names_of_factors(), scale, labels)
+            return text
+        if isinstance(model, TimedModel):
+            return model.summary()
         return summarise(model, self._coefficients() if len(self._codes) == 1 else None)
 
     @property
@@ -263,11 +297,13 @@ class BaseGrouped(DocLink, BaseEstimator):
                 f"This {type(self).__name__} has no losses_: with several columns of groups, no "
                 "groups are held out. Score it by cross_val_score."
             )
+        if isinstance(self.model_, TimedModel):
+            return self.model_.losses()
         return losses_frame(self.model_)
 
     def _coefficients(self) -> Coefficients | None:
         with one_thread_if_small(self.model_.known.X.size):
-            return coefficients(self.model_, self._features.names_out())
+            return coefficients(self.model_, self._names_out())
 
     # ------------------------------------------------------------------------------ new rows
 
@@ -282,8 +318,8 @@ class BaseGrouped(DocLink, BaseEstimator):
                 for labels, of_factor in zip(factors, known, strict=True)
             ]
         )
-        numbers = self._features.encode(X)[used]
-        self.model_ = self.model_.add(numbers, y[used], weight, codes, np.zeros(len(used)))
+        numbers, times = self._numbers(X)
+        self.model_ = self.model_.add(numbers[used], y[used], weight, codes, times[used])
         self._codes = known
         self._name_groups()
 
@@ -299,9 +335,9 @@ class BaseGrouped(DocLink, BaseEstimator):
         codes = self.model_.resolve(codes)
         for f, labels in enumerate(factors if self._group_positions else []):
             self._check_unknown(labels, codes[:, f], list(self._codes[f]))
-        numbers = self._features.encode(X)
+        numbers, times = self._numbers(X)
         with one_thread_if_small(numbers.size):
-            found: CalibratedOutputs = self.model_.predict(numbers, codes, np.zeros(len(codes)))
+            found: CalibratedOutputs = self.model_.predict(numbers, codes, times)
         return found
 
     def _warn_of_type(self, label: Any, known: Any, column: str) -> None:

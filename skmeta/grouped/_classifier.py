@@ -50,8 +50,8 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         What to do with groups without known rows: predict them from what is shared, or raise an
         error.
     order : str, int or None, default=None
-        Name or position of a column of times. The known rows of a group that is held out are then
-        its earliest. The column is no feature.
+        Name or position of the column of times: numbers or dates. It stays a feature, and the
+        known rows of a group that is held out are its earliest.
     n_folds : int, default=5
         Number of folds of groups.
     n_jobs : int, default=None
@@ -127,7 +127,8 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         Warns
         -----
         UnusedDataWarning
-            If there are fewer than ten groups.
+            If there are fewer than ten groups, or a column rises within the groups as time does and
+            ``order`` is None.
         """
         X, labels = self._checked(X, y, reset=True)
         weight = self._weight(sample_weight, X)

@@ -51,8 +51,11 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         What to do with groups without known rows: predict them from what is shared, or raise an
         error.
     order : str, int or None, default=None
-        Name or position of a column of times. The known rows of a group that is held out are then
-        its earliest. The column is no feature.
+        Name or position of the column of times: numbers or dates. It stays a feature, and later
+        rows are predicted from earlier ones: by curves of the groups, processes in time, last
+        values, and trees on what these leave. Weights and intervals follow from later rows of
+        groups, and depend on the time ahead. If ``population``, ``learner`` or ``combine`` is set,
+        these predict, and the known rows of a group that is held out are its earliest.
     n_folds : int, default=5
         Number of folds of groups.
     n_jobs : int, default=None
@@ -134,7 +137,8 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         Warns
         -----
         UnusedDataWarning
-            If there are fewer than ten groups.
+            If there are fewer than ten groups, or a column rises within the groups as time does and
+            ``order`` is None.
         """
         X, targets = self._checked(X, y, reset=True)
         self._fit_table(X, targets, sample_weight, 0)

@@ -401,7 +401,7 @@ def test_known_rows_of_groups_held_out_are_their_earliest():
     y = drift + 0.1 * X["x"]
     rows = rng.permutation(360)
     kinds = {"combine": "learner", "n_folds": 2}
-    drawn = GroupedRegressor("shop", **kinds).fit(X.iloc[rows].drop(columns="month"), y[rows])
+    drawn = GroupedRegressor("shop", **kinds).fit(X.iloc[rows], y[rows])
     in_time = GroupedRegressor("shop", order="month", **kinds).fit(X.iloc[rows], y[rows])
     of_known = [model.losses_["mixture"].iloc[-1] for model in (in_time, drawn)]
     assert of_known[0] > 1.5 * of_known[1]

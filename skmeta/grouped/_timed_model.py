@@ -1,0 +1,161 @@
+"""The model of a grouped table whose rows come in time: a regression with one column of groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from skmeta._optional import import_optional
+from skmeta.grouped._mixture import PROBABILITIES, CalibratedOutputs
+from skmeta.grouped._model import Settings
+from skmeta.grouped.longitudinal import Longitudinal, TimedRows, fit_longitudinal
+from skmeta.grouped.members import (
+    GroupEffects,
+    Order,
+    Standardiser,
+    Table,
+    canonical_order,
+    deal_groups,
+    design,
+    fill,
+    fit_group_effects,
+    model_fitter,
+    varying,
+)
+
+
+def fit_timed_model(
+    X: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    codes: np.ndarray,
+    times: np.ndarray,
+    settings: Settings,
+) -> tuple[TimedModel, Order] | None:
+    """Fit members that know time, and the weights of their mixture.
+
+    Parameters
+    ----------
+    X, y, weight, codes, times, settings
+        As for :func:`~skmeta.grouped._model.fit_model`. The last column of X holds the times.
+
+    Returns
+    -------
+    model : TimedModel
+        The fitted model.
+    order : Order
+        The canonical order of rows and groups.
+
+    None if all times are equal, or no row of a group can be held out.
+    """
+    of_columns, of_targets = Standardiser.learn(X), Standardiser.learn(y)
+    X, y = of_columns(X), of_targets(y)
+    if np.ptp(X[:, -1]) == 0:
+        return None
+    order = canonical_order(np.column_stack([X, y]), codes)
+    X, y, weight, times = (part[order.rows] for part in (X, y, weight, times))
+    codes = order.codes
+    folds = deal_groups(codes[:, 0], y, min(settings.n_folds, int(codes.max()) + 1))
+    shared, place = np.zeros(len(y)), np.arange(len(y))
+    table = Table(X, shared, y, weight, codes, folds[codes[:, 0]], place, times)
+    columns = varying(fill(X[:, :-1]))
+    zero = float(of_targets(np.zeros(1))[0])
+    found = fit_longitudinal(_rows(table, columns), folds, zero, PROBABILITIES)
+    settings.population.report()
+    if found is None:
+        return None
+    return TimedModel(settings, of_columns, of_targets, columns, found, table), order
+
+
+def _rows(table: Table, columns: np.ndarray) -> TimedRows:
+    X = fill(table.X[:, :-1])[:, columns]
+    return TimedRows(X, table.X[:, -1], table.y, table.group, table.weight)
+
+
+@dataclass(frozen=True)
+class TimedModel:
+    """A fitted model, an immutable value. Groups have numbers; -1 is one without known rows.
+
+    Attributes
+    ----------
+    settings : Settings
+        How it was fitted.
+    of_columns, of_targets : Standardiser
+        Units.
+    columns : ndarray of int64
+        Columns that vary, of those that are filled, without the times.
+    fitted : Longitudinal
+        The members, and their weights.
+    known : Table
+        The known rows, those of fit first.
+    """
+
+    settings: Settings
+    of_columns: Standardiser
+    of_targets: Standardiser
+    columns: np.ndarray
+    fitted: Longitudinal
+    known: Table
+
+    n_classes = 0
+    crossed = None
+
+    def add(
+        self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
+    ) -> TimedModel:
+        """Return a model with more known rows, of groups that are known or new."""
+        rows = self._table(X, self.of_targets(y), weight, codes, times)
+        return replace(self, known=self.known.join(rows))
+
+    def resolve(self, codes: np.ndarray) -> np.ndarray:
+        """Return the codes as they are."""
+        return codes
+
+    def predict(self, X: np.ndarray, codes: np.ndarray, times: np.ndarray) -> CalibratedOutputs:
+        """Predict rows, in standardised units."""
+        nothing = np.zeros(len(X))
+        at, known = self._table(X, nothing, nothing, codes, times), self.known
+        known = known.take(np.flatnonzero(np.isin(known.group, np.unique(at.group))))
+        found = self.fitted.predict(_rows(known, self.columns), _rows(at, self.columns))
+        return CalibratedOutputs(found.mean, found.std, found.quantiles)
+
+    def _table(
+        self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
+    ) -> Table:
+        none = np.full(len(X), -1)
+        X = self.of_columns(X)
+        return Table(X, np.zeros(len(X)), y, weight, codes, none, none, times)
+
+    @cached_property
+    def effects_of_columns(self) -> GroupEffects | None:
+        """How groups differ in the columns, time included; fitted when it is asked for."""
+        of_fit = self.known.take(np.flatnonzero(self.known.place >= 0))
+        fit = model_fitter(self.settings.learner, 0)
+        return fit_group_effects(of_fit, design(of_fit, False, 0), fit)
+
+    def losses(self) -> Any:
+        """Return a pandas data frame of the losses: new groups by known rows, then later rows."""
+        pandas = import_optional("pandas", "losses_")
+        new, later = self.fitted.new, self.fitted.later
+        rows = {} if new is None else {f"{k:.0f}": losses for k, losses in new.losses.items()}
+        if later is not None:
+            rows["later"] = np.mean(list(later.losses.values()), axis=0)
+        index = pandas.Index(list(rows), name="known rows")
+        columns = [*self.fitted.names, "mixture"]
+        return pandas.DataFrame(list(rows.values()), index=index, columns=columns)
+
+    def summary(self) -> str:
+        """Return in words what predicts new groups, and later rows of known ones."""
+        losses = self.losses()
+        n_groups = int(self.known.group.max()) + 1
+        lines = [f"{len(self.known.y)} rows of {n_groups} groups in time."]
+        lines.append("Squared error, as a share of the variance of y, of rows held out:")
+        for name, row in losses.iterrows():
+            of = "later rows of known groups" if name == "later" else f"{name} known rows"
+            best = row.drop("mixture").nsmallest(3)
+            parts = ", ".join(f"{member} {loss:.3f}" for member, loss in best.items())
+            lines.append(f"  {of}: mixture {row['mixture']:.3f}; {parts}")
+        return "\n".join(lines)

@@ -1,0 +1,7 @@
+"""Groups in time: curves and processes of groups, and their mixture by the time ahead."""
+
+from skmeta.grouped.longitudinal._model import Longitudinal, fit_longitudinal
+from skmeta.grouped.longitudinal._rows import TimedRows
+from skmeta.grouped.longitudinal._times import rising_columns, time_numbers
+
+__all__ = ["Longitudinal", "TimedRows", "fit_longitudinal", "rising_columns", "time_numbers"]

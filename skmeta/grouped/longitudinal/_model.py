@@ -1,0 +1,295 @@
+"""The model of groups in time: members, and their mixture by known rows and time ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skmeta.grouped.longitudinal._curves import (
+    Curve,
+    LastValue,
+    Shape,
+    fit_curve,
+    has_log,
+    within,
+)
+from skmeta.grouped.longitudinal._rows import (
+    CUTS,
+    Cases,
+    TimedRows,
+    first_rows,
+    gaps,
+    join_cases,
+    later_rows,
+    rows_between,
+)
+from skmeta.grouped.longitudinal._steps import Steps, cross_fit_steps, fit_steps, step_columns
+from skmeta.grouped.longitudinal._weights import Held, Regime, find_regime, mix_members
+
+# Rows that weights are found on, at most: before, and of cases.
+_MOST_ROWS, _MOST_CASES = 4000, 4000
+SHAPES = {
+    "level": Shape("level", 1),
+    "slopes": Shape("line", 2),
+    "slopes around a curve": Shape("curve", 2),
+    "curves": Shape("curve", 4),
+    "slopes of logarithms": Shape("line", 2, True),
+    "curves of logarithms": Shape("curve", 4, True),
+}
+LAST = "last value"
+# Trees, and the members they correct.
+STEPS = {"trees on the last value": LAST, "trees on curves": "slopes around a curve"}
+# Times are seen if so many groups, and this share of them, have later ones.
+_LEAST_GROUPS, _LEAST_SHARE = 3, 0.05
+_LEAST_CASES = 8
+# Folds of groups of the trees.
+_N_FOLDS = 3
+
+
+class Timed(NamedTuple):
+    """Predictions (n,) with standard deviations and quantiles (n, q) of residuals over them."""
+
+    mean: np.ndarray
+    std: np.ndarray
+    quantiles: np.ndarray
+
+
+class Members(NamedTuple):
+    """Members that are fitted to the same rows.
+
+    Attributes
+    ----------
+    simple : dict of str to Curve or LastValue
+        Curves, and the last value.
+    steps : dict of str to Steps
+        Trees that correct them.
+    """
+
+    simple: Mapping[str, Curve | LastValue]
+    steps: Mapping[str, Steps]
+
+    def predict(self, known: TimedRows, at: TimedRows) -> tuple[np.ndarray, np.ndarray]:
+        """Return means and standard deviations (m, n) of all members."""
+        found = {name: one.predict(known, at) for name, one in self.simple.items()}
+        return self.with_steps(found, known, at)
+
+    def with_steps(
+        self,
+        found: dict[str, tuple[np.ndarray, np.ndarray]],
+        known: TimedRows,
+        at: TimedRows,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return means and standard deviations of all, given those of the simple ones."""
+        of_curves = [std for name, (_, std) in found.items() if name != LAST]
+        typical = np.mean(of_curves, axis=0)
+        found[LAST] = found[LAST][0], typical
+        lowest, highest = _range(self.simple)
+        for name, steps in self.steps.items():
+            mean, _ = found[STEPS[name]]
+            columns = step_columns(known, at, base_of(name, found))
+            found[name] = within(mean + steps.predict(columns), lowest, highest), typical
+        means, stds = zip(*found.values(), strict=True)
+        return np.array(means), np.array(stds)
+
+
+def _range(simple: Mapping[str, Any]) -> tuple[float, float]:
+    curve = next(one for name, one in simple.items() if name != LAST)
+    return curve.lowest, curve.highest
+
+
+def base_of(name: str, found: Mapping[str, Any]) -> np.ndarray | None:
+    """Return what trees are told of their base: nothing of the last value, which they have."""
+    return None if STEPS[name] == LAST else np.array(found[STEPS[name]])
+
+
+class Longitudinal(NamedTuple):
+    """Fitted members, and their weights in each regime.
+
+    Attributes
+    ----------
+    members : Members
+        Fitted to all rows.
+    is_safe : ndarray of shape (m,), bool
+        Members that may predict further ahead than was seen.
+    new : Regime or None
+        Groups that were held out, at times when others are known.
+    later : Regime or None
+        Later rows of groups, beyond the times of all.
+    between : Regime or None
+        Rows of groups with earlier and later known rows.
+    latest : float
+        The latest time at which groups are known.
+    """
+
+    members: Members
+    is_safe: np.ndarray
+    new: Regime | None
+    later: Regime | None
+    between: Regime | None
+    latest: float
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the members."""
+        return [*self.members.simple, *self.members.steps]
+
+    def predict(self, known: TimedRows, at: TimedRows) -> Timed:
+        """Predict rows of groups, given known rows of these groups."""
+        means, stds = self.members.predict(known, at)
+        counts = np.bincount(known.codes, minlength=int(at.codes.max(initial=0)) + 1)
+        n_known = np.where(at.codes >= 0, counts[at.codes], 0)
+        ends = np.full(len(counts), -np.inf)
+        np.maximum.at(ends, known.codes, known.times)
+        end = np.where(at.codes >= 0, ends[at.codes], -np.inf)
+        gap = gaps(known, at)
+        is_between = (at.times <= end) & (n_known > 0)
+        is_later = (at.times > self.latest) & (n_known > 0) & ~is_between
+        regimes = np.where(is_between, 2, np.where(is_later, 1, 0))
+        mean, std, quantiles = np.empty(len(gap)), np.empty(len(gap)), np.empty((len(gap), 0))
+        for k, regime in enumerate(self._regimes()):
+            rows = np.flatnonzero(regimes == k)
+            weights = regime.weights_of(n_known[rows], gap[rows], self.is_safe)
+            mean[rows], std[rows] = mix_members(means[:, rows], stds[:, rows], weights)
+            shares = regime.shares(n_known[rows], gap[rows])
+            of_rows = np.einsum("nab,abq->nq", shares, regime.quantiles)
+            if not quantiles.shape[1]:
+                quantiles = np.empty((len(gap), of_rows.shape[1]))
+            quantiles[rows] = of_rows
+        return Timed(mean, std, quantiles)
+
+    def _regimes(self) -> list[Regime]:
+        """Return the regimes; one without cases is replaced by another."""
+        some = next(regime for regime in (self.new, self.later, self.between) if regime is not None)
+        later = self.later if self.later is not None else some
+        return [
+            self.new if self.new is not None else later,
+            later,
+            self.between if self.between is not None else some,
+        ]
+
+
+def fit_longitudinal(
+    rows: TimedRows, folds: np.ndarray, zero: float, probabilities: np.ndarray
+) -> Longitudinal | None:
+    """Fit members and their weights.
+
+    Parameters
+    ----------
+    rows : TimedRows
+        Rows of all groups.
+    folds : ndarray of shape (n_groups,), int64
+        Fold of each group.
+    zero : float
+        The target 0, in standardised units.
+    probabilities : ndarray of shape (q,)
+        Probabilities of the quantiles of residuals that are kept.
+
+    Returns
+    -------
+    Longitudinal or None
+        None if no row of a group can be held out.
+    """
+    shapes = SHAPES if has_log(rows.y, zero) else {n: s for n, s in SHAPES.items() if not s.is_log}
+    simple: dict[str, Curve | LastValue] = {LAST: LastValue(*_moments(rows.y))}
+    simple |= {name: fit_curve(shape, rows, zero) for name, shape in shapes.items()}
+    sample = rows.some_groups(_MOST_ROWS)
+    is_safe = np.array([*[True] * len(simple), *[False] * len(STEPS)])
+    cases = first_rows(sample, _MOST_CASES)
+    steps, new = _hold_out_groups(simple, sample, cases, folds, is_safe, probabilities)
+    members = Members(simple, steps)
+    later = _hold_out_later(members, sample, zero, is_safe, probabilities)
+    between = None
+    inner = rows_between(sample)
+    if inner is not None and len(inner.group) >= _LEAST_CASES:
+        means, stds = members.predict(inner.known, inner.query)
+        between = find_regime(means, stds, _held(inner), is_safe, False, probabilities)
+    if new is None and later is None and between is None:
+        return None
+    ends = np.full(int(rows.codes.max()) + 1, -np.inf)
+    np.maximum.at(ends, rows.codes, rows.times)
+    n_later = min(max(_LEAST_GROUPS, round(_LEAST_SHARE * len(ends))), len(ends))
+    latest = float(np.sort(ends)[-n_later])
+    return Longitudinal(members, is_safe, new, later, between, latest)
+
+
+def _moments(y: np.ndarray) -> tuple[float, float]:
+    return float(y.mean()), float(y.std())
+
+
+def _held(cases: Cases) -> Held:
+    query = cases.query
+    gap = gaps(cases.known, query)
+    return Held(query.y, query.weight, cases.n_known, gap, cases.cell, cases.group)
+
+
+def _hold_out_groups(
+    simple: Mapping[str, Curve | LastValue],
+    rows: TimedRows,
+    cases: Cases,
+    folds: np.ndarray,
+    is_safe: np.ndarray,
+    probabilities: np.ndarray,
+) -> tuple[dict[str, Steps], Regime | None]:
+    """Predict groups of each fold without their rows; fit the trees, and find the weights."""
+    fold = folds[cases.group]
+    if len(np.unique(fold)) < 2 or len(fold) < _LEAST_CASES:
+        return {name: Steps([], 0) for name in STEPS}, None
+    found = {name: (np.empty(len(fold)), np.empty(len(fold))) for name in simple}
+    for k in np.unique(fold):
+        at = np.flatnonzero(fold == k)
+        kept, of_fold = rows.take(np.flatnonzero(folds[rows.codes] != k)), cases.take(at)
+        for name, member in simple.items():
+            mean, std = member.without(kept).predict(of_fold.known, of_fold.query)
+            found[name][0][at], found[name][1][at] = mean, std
+    steps, unseen = {}, {}
+    for name, base in STEPS.items():
+        columns = step_columns(cases.known, cases.query, base_of(name, found))
+        left = cases.query.y - found[base][0]
+        steps[name], unseen[name] = cross_fit_steps(columns, left, cases, fold % _N_FOLDS)
+    none = {name: Steps([], 0) for name in STEPS}
+    means, stds = Members(simple, none).with_steps(dict(found), cases.known, cases.query)
+    for k, name in enumerate(STEPS):
+        means[len(simple) + k] += unseen[name]
+    return steps, find_regime(means, stds, _held(cases), is_safe, True, probabilities)
+
+
+def _hold_out_later(
+    members: Members, rows: TimedRows, zero: float, is_safe: np.ndarray, probabilities: np.ndarray
+) -> Regime | None:
+    """Predict later rows of groups by members that are fitted to the earlier ones."""
+    parts, means, stds = [], [], []
+    for step in range(len(CUTS)):
+        found = later_rows(rows, step)
+        if found is None or len(found[1].group) < _LEAST_CASES:
+            continue
+        before, cases = found
+        earlier = _fit_again(members, before, zero)
+        of_step = earlier.predict(cases.known, cases.query)
+        parts.append(cases)
+        means.append(of_step[0])
+        stds.append(of_step[1])
+    if not parts:
+        return None
+    held = _held(join_cases(parts))
+    return find_regime(np.hstack(means), np.hstack(stds), held, is_safe, False, probabilities)
+
+
+def _fit_again(members: Members, rows: TimedRows, zero: float) -> Members:
+    """Return the members, fitted to fewer rows of the groups."""
+    simple: dict[str, Any] = {LAST: LastValue(*_moments(rows.y))}
+    for name, one in members.simple.items():
+        if isinstance(one, Curve):
+            simple[name] = fit_curve(one.shape, rows, zero, one)
+    steps = dict.fromkeys(members.steps, Steps([], 0))
+    if not any(steps_.n_rounds for steps_ in members.steps.values()):
+        return Members(simple, steps)
+    cases = first_rows(rows, _MOST_CASES)
+    for name, base in STEPS.items():
+        n_rounds = members.steps[name].n_rounds
+        if n_rounds:
+            of_base = simple[base].predict(cases.known, cases.query)
+            columns = step_columns(cases.known, cases.query, base_of(name, {base: of_base}))
+            steps[name] = fit_steps(columns, cases.query.y - of_base[0], cases, n_rounds)
+    return Members(simple, steps)

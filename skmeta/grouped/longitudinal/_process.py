@@ -1,0 +1,321 @@
+"""Gaussian processes in time within groups, whose covariance is learned over all groups.
+
+The model of row i of group g, at time t, is
+
+    y_i = z_i b + f_g(t) + e_i,    b_j ~ N(0, v_block(j)),    e_i ~ N(0, s_e^2)
+
+The deviation f_g of a group is a Gaussian process with covariance
+
+    k(t, u) = phi(t) L L' phi(u)' + s_m^2 (1 + r) exp(-r) + s_a^2 exp(-|t - u| / l_a)
+
+with r = sqrt(3) |t - u| / l_m: random coefficients of a spline (intercepts, and slopes if it has
+two columns), a smooth curve (Matern 3/2), and an autoregressive remainder. So what the rows of a
+group leave is carried over, and fades with the gap in time.
+
+Notation: n rows, p columns of z, q columns of phi, c blocks of columns. Groups are padded to
+batches (G, m). ``theta`` holds the lower triangle of L, log s_m, log l_m, log s_a, log l_a and
+log s_e. What is optimised is theta, followed by log v (c,).
+
+References: Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, equations 2.41
+to 2.45 (explicit basis functions) and 5.9 (gradient); Diggle, Heagerty, Liang and Zeger (2002),
+Analysis of Longitudinal Data, section 5.2 (intercepts, serial correlation and noise).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import minimize
+
+from skmeta.grouped.longitudinal._spline import Spline
+
+# Latest rows of a group that the likelihood and the predictions take.
+_MOST_FITTED, _MOST_KNOWN = 60, 80
+# Batches hold groups whose sizes differ by this factor at most.
+_WIDEST = 1.5
+# Prior variance of columns without a block, in units of the variance of the targets.
+_FREE = 1e4
+_JITTER = 1e-8
+# Weak normal priors of log s_m, log l_m, log s_a, log l_a, log s_e, and their bounds.
+_CENTRE = np.log([0.2, 1.0, 0.3, 0.3, 0.3])
+_WIDTH = np.array([1.5, 1.0, 1.5, 1.0, 1.5])
+_LOW = np.array([-7.0, np.log(0.05), -7.0, np.log(0.01), -7.0])
+_HIGH = np.array([3.0, np.log(20.0), 3.0, np.log(20.0), 3.0])
+# The same of log v, and of the entries of L.
+_CENTRE_BLOCK, _WIDTH_BLOCK, _LOW_BLOCK, _HIGH_BLOCK = np.log(0.05), 2.0, -14.0, 6.0
+_LARGEST_ENTRY = 6.0
+
+
+class Rows(NamedTuple):
+    """Rows of groups.
+
+    Attributes
+    ----------
+    Z : ndarray of shape (n, p)
+        Columns of the mean.
+    y : ndarray of shape (n,)
+        Standardised targets; of rows to predict they have no meaning.
+    times : ndarray of shape (n,)
+        Standardised times.
+    codes : ndarray of shape (n,), int64
+        Groups.
+    weight : ndarray of shape (n,)
+        Weights w; the variance of the noise is s_e^2 / w.
+    """
+
+    Z: np.ndarray
+    y: np.ndarray
+    times: np.ndarray
+    codes: np.ndarray
+    weight: np.ndarray
+
+
+class Process(NamedTuple):
+    """A fitted process.
+
+    Attributes
+    ----------
+    spline : Spline
+        Phi.
+    theta : ndarray
+        Parameters of the covariance.
+    log_v : ndarray of shape (c,)
+        Logarithms of the prior variances of the blocks of columns.
+    blocks : ndarray of shape (p,), int64
+        Block of each column; -1 for columns without one.
+    b : ndarray of shape (p,)
+        Coefficients.
+    cov : ndarray of shape (p, p)
+        Their covariance.
+    """
+
+    spline: Spline
+    theta: np.ndarray
+    log_v: np.ndarray
+    blocks: np.ndarray
+    b: np.ndarray
+    cov: np.ndarray
+
+    def with_mean(self, rows: Rows) -> Process:
+        """Return the process with coefficients from other rows, and the same covariances."""
+        found = likelihood(self.spline, self.theta, self.log_v, self.blocks, rows)
+        return self._replace(b=found.b, cov=found.cov)
+
+
+class Likelihood(NamedTuple):
+    """Minus the log marginal likelihood, its gradient, and the coefficients."""
+
+    value: float
+    gradient: np.ndarray
+    b: np.ndarray
+    cov: np.ndarray
+
+
+def batches(times: np.ndarray, codes: np.ndarray, most: int) -> Iterator[np.ndarray]:
+    """Yield the rows of groups in time, padded with -1, in batches (G, m) of similar sizes."""
+    order = np.lexsort((times, codes))
+    parts = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if len(order) else []
+    parts = sorted((part[-most:] for part in parts), key=len)
+    while parts:
+        largest = max(_WIDEST * len(parts[0]), len(parts[0]) + 2)
+        n_taken = sum(len(part) <= largest for part in parts)
+        rows = np.full((n_taken, len(parts[n_taken - 1])), -1)
+        for k, part in enumerate(parts[:n_taken]):
+            rows[k, : len(part)] = part
+        yield rows
+        parts = parts[n_taken:]
+
+
+def _unpack(theta: np.ndarray, q: int) -> tuple[np.ndarray, np.ndarray]:
+    L = np.zeros((q, q))
+    L[np.tril_indices(q)] = theta[:-5]
+    return L, np.exp(theta[-5:])
+
+
+def _covariance(spline: Spline, theta: np.ndarray, t: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Return covariances (G, m, k) of deviations at times (G, m) and (G, k)."""
+    L, (s_m, l_m, s_a, l_a, _) = _unpack(theta, spline.n_columns)
+    gap = abs(t[:, :, None] - u[:, None, :])
+    r = np.sqrt(3) * gap / l_m
+    found = (spline(t) @ L) @ np.swapaxes(spline(u) @ L, 1, 2)
+    return np.asarray(found + s_m**2 * (1 + r) * np.exp(-r) + s_a**2 * np.exp(-gap / l_a))
+
+
+def _derivatives(
+    spline: Spline, theta: np.ndarray, t: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Return sums of ``weights`` (G, m, m), symmetric, times derivatives by theta but log s_e."""
+    L, (s_m, l_m, s_a, l_a, _) = _unpack(theta, spline.n_columns)
+    phi = spline(t)
+    gap = abs(t[:, :, None] - t[:, None, :])
+    r = np.sqrt(3) * gap / l_m
+    smooth, serial = s_m**2 * np.exp(-r), s_a**2 * np.exp(-gap / l_a)
+    by_L = 2 * np.einsum("gip,gij,gjq->pq", phi, weights, phi @ L, optimize=True)
+    return np.append(
+        by_L[np.tril_indices(len(L))],
+        [
+            2 * (weights * smooth * (1 + r)).sum(),
+            (weights * smooth * r**2).sum(),
+            2 * (weights * serial).sum(),
+            (weights * serial * gap / l_a).sum(),
+        ],
+    )
+
+
+def likelihood(
+    spline: Spline, theta: np.ndarray, log_v: np.ndarray, blocks: np.ndarray, rows: Rows
+) -> Likelihood:
+    """Return minus the log marginal likelihood of rows, over coefficients and deviations.
+
+    Parameters
+    ----------
+    spline, theta, log_v, blocks
+        As in :class:`Process`.
+    rows : Rows
+        Rows of groups. Of each, the latest 60 are taken.
+    """
+    v = np.where(blocks < 0, _FREE, np.exp(log_v)[blocks] if len(log_v) else _FREE)
+    A, right, value = np.diag(1 / v), np.zeros(len(v)), float(np.log(v).sum())
+    noise = np.exp(2 * theta[-1])
+    kept = []
+    for at in batches(rows.times, rows.codes, _MOST_FITTED):
+        there = at >= 0
+        t, pair = rows.times[at], there[:, :, None] & there[:, None, :]
+        K = np.where(pair, _covariance(spline, theta, t, t), 0.0)
+        diagonal = np.arange(K.shape[1])
+        of_rows = noise / rows.weight[at]
+        K[:, diagonal, diagonal] += np.where(there, of_rows + _JITTER, 1.0)
+        root = np.linalg.cholesky(K)
+        value += 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum()
+        inverse = np.linalg.inv(root)
+        inverse = np.swapaxes(inverse, 1, 2) @ inverse
+        Z = np.where(there[:, :, None], rows.Z[at], 0.0)
+        y = np.where(there, rows.y[at], 0.0)
+        of_Z, of_y = inverse @ Z, (inverse @ y[..., None])[..., 0]
+        A += np.tensordot(Z, of_Z, ([0, 1], [0, 1]))
+        right += np.tensordot(of_y, Z, ([0, 1], [0, 1]))
+        value += float((y * of_y).sum()) + there.sum() * np.log(2 * np.pi)
+        kept.append((t, pair, of_rows, inverse, of_Z, of_y))
+    factor = cho_factor(A, lower=True)
+    b, cov = cho_solve(factor, right), cho_solve(factor, np.eye(len(v)))
+    value += float(2 * np.log(np.diag(factor[0])).sum() - right @ b)
+    gradient = np.zeros(len(theta))
+    for t, pair, of_rows, inverse, of_Z, of_y in kept:
+        residual = of_y - of_Z @ b
+        weights = inverse - of_Z @ cov @ np.swapaxes(of_Z, 1, 2)
+        weights = np.where(pair, weights - residual[:, :, None] * residual[:, None, :], 0.0)
+        gradient[:-1] += 0.5 * _derivatives(spline, theta, t, weights)
+        gradient[-1] += (of_rows * np.einsum("gii->gi", weights)).sum()
+    squares = np.diag(cov) + b**2
+    of_blocks = [
+        0.5 * ((blocks == k).sum() - squares[blocks == k].sum() / np.exp(log_v[k]))
+        for k in range(len(log_v))
+    ]
+    return Likelihood(0.5 * value, np.append(gradient, of_blocks), b, cov)
+
+
+def fit_process(
+    rows: Rows,
+    blocks: np.ndarray,
+    n_curves: int,
+    start: Process | None = None,
+    n_steps: int = 40,
+) -> Process:
+    """Maximise the marginal likelihood, with weak priors of the parameters.
+
+    Parameters
+    ----------
+    rows : Rows
+        Rows of all groups.
+    blocks : ndarray of shape (p,), int64
+        Block of each column of the mean, from 0 on; -1 for columns without a prior.
+    n_curves : int
+        Columns of the spline, at most: 1 for intercepts, 2 for slopes, more for curves.
+    start : Process, optional
+        Where to start: a process with the same columns, fitted to other rows.
+    n_steps : int, default=40
+        Steps of L-BFGS, at most.
+    """
+    spline = Spline.learn(rows.times, n_curves)
+    q, c = spline.n_columns, int(blocks.max(initial=-1)) + 1
+    n_entries = q * (q + 1) // 2
+    first = np.append(
+        np.diag([0.5, 0.3, *[0.1] * q][:q])[np.tril_indices(q)],
+        [*np.log([0.3, 1.0, 0.3, 0.3, 0.3]), *[_CENTRE_BLOCK] * c],
+    )
+    if start is not None and len(start.theta) + len(start.log_v) == len(first):
+        first = np.append(start.theta, start.log_v)
+    centre = np.concatenate([np.zeros(n_entries), _CENTRE, np.full(c, _CENTRE_BLOCK)])
+    width = np.concatenate([np.ones(n_entries), _WIDTH, np.full(c, _WIDTH_BLOCK)])
+    low = np.concatenate([np.full(n_entries, -_LARGEST_ENTRY), _LOW, np.full(c, _LOW_BLOCK)])
+    high = np.concatenate([np.full(n_entries, _LARGEST_ENTRY), _HIGH, np.full(c, _HIGH_BLOCK)])
+    n_theta = n_entries + 5
+
+    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
+        found = likelihood(spline, values[:n_theta], values[n_theta:], blocks, rows)
+        z = (values - centre) / width
+        return found.value + 0.5 * float(z @ z), found.gradient + z / width
+
+    best = minimize(
+        loss,
+        first,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=np.column_stack([low, high]),
+        options={"maxiter": n_steps, "ftol": 1e-6},
+    ).x
+    process = Process(spline, best[:n_theta], best[n_theta:], blocks, np.empty(0), np.empty(0))
+    return process.with_mean(rows)
+
+
+def predict_process(process: Process, known: Rows, at: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Predict rows of groups, given known rows of these groups.
+
+    Parameters
+    ----------
+    process : Process
+        Fitted.
+    known : Rows
+        Known rows, of which the latest 80 of a group are taken. Groups may have none.
+    at : Rows
+        Rows to predict.
+
+    Returns
+    -------
+    mean, std : ndarray of shape (n,)
+        Means, and standard deviations with those of the noise and of the coefficients.
+    """
+    L, (s_m, _, s_a, _, s_e) = _unpack(process.theta, process.spline.n_columns)
+    mean = at.Z @ process.b
+    prior = ((process.spline(at.times) @ L) ** 2).sum(1) + s_m**2 + s_a**2 + s_e**2
+    variance = prior + np.einsum("ni,ij,nj->n", at.Z, process.cov, at.Z)
+    used = np.flatnonzero(np.isin(known.codes, at.codes))
+    order = np.argsort(at.codes, kind="stable")
+    starts = np.searchsorted(at.codes[order], np.arange(at.codes.max(initial=-1) + 2))
+    for rows in batches(known.times[used], known.codes[used], _MOST_KNOWN):
+        there, rows = rows >= 0, used[rows]
+        groups = known.codes[rows[:, 0]]
+        first, n = starts[groups], starts[groups + 1] - starts[groups]
+        place = np.arange(n.max())
+        asked = place < n[:, None]
+        query = order[np.where(asked, first[:, None] + place, first[:, None])]
+        t = known.times[rows]
+        pair = there[:, :, None] & there[:, None, :]
+        K = np.where(pair, _covariance(process.spline, process.theta, t, t), 0.0)
+        diagonal = np.arange(K.shape[1])
+        K[:, diagonal, diagonal] += np.where(there, s_e**2 / known.weight[rows] + _JITTER, 1.0)
+        cross = _covariance(process.spline, process.theta, at.times[query], t)
+        cross = cross * there[:, None, :]
+        Z = np.where(there[:, :, None], known.Z[rows], 0.0)
+        gain = np.swapaxes(np.linalg.solve(K, np.swapaxes(cross, 1, 2)), 1, 2)
+        left = np.where(there, known.y[rows] - known.Z[rows] @ process.b, 0.0)
+        moved = (gain @ left[..., None])[..., 0]
+        of_b = at.Z[query] - gain @ Z
+        of_query = prior[query] - (gain * cross).sum(2)
+        of_query += np.einsum("gai,ij,gaj->ga", of_b, process.cov, of_b)
+        mean[query[asked]] += moved[asked]
+        variance[query[asked]] = np.maximum(of_query[asked], _JITTER)
+    return mean, np.sqrt(variance)

@@ -1,0 +1,203 @@
+"""Rows of groups in time, and cases: some rows of a group are known, and others are predicted."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+# Numbers of known rows of groups that are held out.
+N_KNOWN = (0, 1, 2, 3, 5, 8, 12, 20, 35)
+# Of each group, the rows after these shares of its rows are predicted from those before.
+CUTS = (0.5, 0.65, 0.8)
+# Every so manieth row within a group is predicted from the others.
+_EVERY = 5
+
+
+class TimedRows(NamedTuple):
+    """Rows of groups in time.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, d)
+        Columns without gaps, standardised.
+    times : ndarray of shape (n,)
+        Times, standardised.
+    y : ndarray of shape (n,)
+        Targets, standardised; of rows to predict they have no meaning.
+    codes : ndarray of shape (n,), int64
+        Groups, from 0 on; -1 is a group without known rows.
+    weight : ndarray of shape (n,)
+        Weights.
+    """
+
+    X: np.ndarray
+    times: np.ndarray
+    y: np.ndarray
+    codes: np.ndarray
+    weight: np.ndarray
+
+    def take(self, at: np.ndarray) -> TimedRows:
+        """Return some of the rows."""
+        return TimedRows(*(part[at] for part in self))
+
+    def join(self, other: TimedRows) -> TimedRows:
+        """Return the rows of both."""
+        return TimedRows(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
+
+    def some_groups(self, most: int) -> TimedRows:
+        """Return whole groups, evenly spaced, with about so many rows at most."""
+        share = most / len(self.y)
+        if share >= 1:
+            return self
+        groups = np.unique(self.codes)
+        n_kept = max(round(share * len(groups)), 2)
+        kept = groups[np.linspace(0, len(groups) - 1, n_kept).round().astype(int)]
+        return self.take(np.flatnonzero(np.isin(self.codes, kept)))
+
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the place (n,) of each row in the time of its group, and the group's size."""
+        order = np.lexsort((self.times, self.codes))
+        sizes = np.bincount(self.codes)
+        place = np.empty(len(order), int)
+        place[order] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        return place, sizes[self.codes]
+
+
+class Cases(NamedTuple):
+    """Groups with known rows, and rows to predict from them. A case has a code of its own.
+
+    Attributes
+    ----------
+    known, query : TimedRows
+        Known rows and rows to predict; the codes are those of the case.
+    n_known : ndarray of shape (n,)
+        Number of known rows of each row to predict.
+    cell : ndarray of shape (n,)
+        What is compared: losses are shares of the least one of a cell.
+    group : ndarray of shape (n,), int64
+        Group of each row to predict.
+    """
+
+    known: TimedRows
+    query: TimedRows
+    n_known: np.ndarray
+    cell: np.ndarray
+    group: np.ndarray
+
+    def take(self, at: np.ndarray) -> Cases:
+        """Return the cases with some of the rows to predict."""
+        query = self.query.take(at)
+        known = self.known.take(np.flatnonzero(np.isin(self.known.codes, query.codes)))
+        return Cases(known, query, self.n_known[at], self.cell[at], self.group[at])
+
+
+def join_cases(parts: list[Cases]) -> Cases:
+    """Return all cases, whose codes are distinct."""
+    known, query, *others = zip(*parts, strict=True)
+    joined = [TimedRows(*map(np.concatenate, zip(*of, strict=True))) for of in (known, query)]
+    n_known, cell, group = (np.concatenate(of) for of in others)
+    return Cases(joined[0], joined[1], n_known, cell, group)
+
+
+def first_rows(rows: TimedRows, most: int) -> Cases:
+    """Return cases of groups of which only the first rows are known, by their number.
+
+    Parameters
+    ----------
+    rows : TimedRows
+        Rows of groups.
+    most : int
+        Rows to predict, at most.
+    """
+    place, sizes = rows.places()
+    n_groups, parts = int(rows.codes.max()) + 1, []
+    for step, k in enumerate(N_KNOWN):
+        known, query = np.flatnonzero((place < k) & (sizes > k)), np.flatnonzero(place >= k)
+        if len(query):
+            parts.append(_cases(rows, known, query, k, step, n_groups, np.full(len(query), k)))
+    found = join_cases(parts)
+    kept = np.random.default_rng(0).permutation(len(found.group))[:most]
+    return found.take(np.sort(kept))
+
+
+def later_rows(rows: TimedRows, step: int) -> tuple[TimedRows, Cases] | None:
+    """Return the rows before a cut of each group, and the rows after it as cases; None without."""
+    place, sizes = rows.places()
+    n_first = np.maximum(np.ceil(CUTS[step] * sizes), 1).astype(int)
+    known, query = np.flatnonzero(place < n_first), np.flatnonzero(place >= n_first)
+    if not len(query):
+        return None
+    before = rows.take(known)
+    return before, _cases(rows, known, query, step, step, int(rows.codes.max()) + 1, n_first[query])
+
+
+def rows_between(rows: TimedRows) -> Cases | None:
+    """Return cases of rows with earlier and later known rows of their group; None without."""
+    place, sizes = rows.places()
+    is_query = (place % _EVERY == _EVERY // 2) & (place < sizes - 1)
+    if not is_query.any():
+        return None
+    query, known = np.flatnonzero(is_query), np.flatnonzero(~is_query)
+    return _cases(rows, known, query, 0, 0, int(rows.codes.max()) + 1, sizes[query])
+
+
+def _cases(
+    rows: TimedRows,
+    known: np.ndarray,
+    query: np.ndarray,
+    cell: int,
+    step: int,
+    n_groups: int,
+    n_known: np.ndarray,
+) -> Cases:
+    first, group = step * n_groups, rows.codes[query]
+    of_known, of_query = rows.take(known), rows.take(query)
+    return Cases(
+        of_known._replace(codes=of_known.codes + first),
+        of_query._replace(codes=group + first),
+        n_known,
+        np.full(len(query), cell),
+        group,
+    )
+
+
+class Before(NamedTuple):
+    """Known rows of the group that are not after a row to predict.
+
+    Attributes
+    ----------
+    order : ndarray of shape (n_known,), int64
+        Known rows by group and time.
+    first, n : ndarray of shape (n,), int64
+        ``order[first:first + n]`` are those of a row to predict.
+    """
+
+    order: np.ndarray
+    first: np.ndarray
+    n: np.ndarray
+
+    @property
+    def last(self) -> np.ndarray:
+        """The latest of them; -1 without one."""
+        at = np.append(self.order, -1)[np.maximum(self.first + self.n - 1, 0)]
+        return np.where(self.n > 0, at, -1)
+
+
+def rows_before(known: TimedRows, at: TimedRows) -> Before:
+    """Find the known rows of its group that are not after each row to predict."""
+    n = len(known.y)
+    codes, times = np.append(known.codes, at.codes), np.append(known.times, at.times)
+    is_query = np.arange(len(codes)) >= n
+    order = np.lexsort((is_query, times, codes))
+    n_before = np.empty(len(codes), int)
+    n_before[order] = np.cumsum(~is_query[order])
+    of_known = order[order < n]
+    first = np.searchsorted(known.codes[of_known], at.codes)
+    return Before(of_known, first, n_before[n:] - first)
+
+
+def gaps(known: TimedRows, at: TimedRows) -> np.ndarray:
+    """Return the time (n,) since the latest known row of the group; 0 without one."""
+    last = rows_before(known, at).last
+    return np.where(last >= 0, at.times - np.append(known.times, 0.0)[last], 0.0)

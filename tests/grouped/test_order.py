@@ -1,0 +1,161 @@
+"""order names the time: it stays a feature, and later rows are predicted from earlier ones."""
+
+import copy
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import r2_score
+from sklearn.model_selection import cross_val_score
+
+from skmeta import GroupedClassifier, GroupedRegressor
+from skmeta.exceptions import UnusedDataWarning
+from skmeta.tasks import KnownRowsGroupKFold, LaterRowsSplit
+
+N_GROUPS, N_ROWS = 24, 12
+
+
+def make_curves(seed=0):
+    """Curves with intercepts and slopes of their own around a bend, of two kinds."""
+    rng = np.random.default_rng(seed)
+    group, week = np.repeat(np.arange(N_GROUPS), N_ROWS), np.tile(np.arange(N_ROWS), N_GROUPS)
+    kind = group % 2
+    own = rng.normal(size=(2, N_GROUPS))
+    y = 10 + 3 * own[0][group] + (1 + 0.5 * own[1][group] + kind) * week - 0.05 * week**2
+    X = pd.DataFrame({"animal": group, "week": week, "diet": np.where(kind == 1, "a", "b")})
+    return X, y + 0.3 * rng.normal(size=len(y))
+
+
+@pytest.fixture(scope="module")
+def curves():
+    return make_curves()
+
+
+@pytest.fixture(scope="module")
+def model(curves):
+    """Fitted to the first seven weeks of all but six animals."""
+    X, y = curves
+    seen = (X["week"] < 7) & (X["animal"] < 18)
+    return GroupedRegressor("animal", order="week").fit(X[seen], y[seen])
+
+
+def test_known_groups_beyond_the_times_seen(curves, model):
+    X, y = curves
+    later = (X["week"] >= 7) & (X["animal"] < 18)
+    low, high = model.predict_quantiles(X[later], (0.05, 0.95)).T
+    assert r2_score(y[later], model.predict(X[later])) > 0.9
+    assert 0.75 < np.mean((y[later] >= low) & (y[later] <= high)) <= 1
+    # Wider, the further ahead.
+    width = (high - low).reshape(18, -1).mean(0)
+    assert (np.diff(width) > 0).all()
+
+
+def test_new_groups_from_their_first_rows(curves):
+    X, y = curves
+    old, first = X["animal"] < 16, X["week"] < 4
+    model = GroupedRegressor("animal", order="week").fit(X[old], y[old])
+    at = ~old & ~first
+    before = r2_score(y[at], model.predict(X[at]))
+    model.partial_fit(X[~old & first], y[~old & first])
+    assert r2_score(y[at], model.predict(X[at])) > max(0.9, before)
+    low, high = model.predict_quantiles(X[at], (0.05, 0.95)).T
+    assert 0.7 < np.mean((y[at] >= low) & (y[at] <= high)) <= 1
+    width = (high - low).reshape(8, -1).mean(0)
+    assert width[-1] > width[0]
+
+
+def test_rows_between_known_ones_are_near_them(curves):
+    X, y = curves
+    gap = X["week"] == 5
+    model = GroupedRegressor("animal", order="week").fit(X[~gap], y[~gap])
+    mean, std = model.predict(X[gap], return_std=True)
+    assert np.sqrt(np.mean((mean - y[gap]) ** 2)) < 0.6
+    assert std.mean() < 1
+
+
+def test_units_names_dates_and_the_order_of_rows_change_nothing(curves, model):
+    X, y = curves
+    seen = (X["week"] < 7) & (X["animal"] < 18)
+    later = (X["week"] >= 7) & (X["animal"] < 18)
+    other = X.assign(
+        animal="a" + (99 - X["animal"]).astype(str),
+        week=pd.Timestamp("2024-01-01") + pd.to_timedelta(7 * X["week"], unit="D"),
+    )
+    rows = np.random.default_rng(1).permutation(np.flatnonzero(seen))
+    again = GroupedRegressor("animal", order="week").fit(other.iloc[rows], 1.8 * y[rows])
+    found = again.predict(other[later]) / 1.8
+    np.testing.assert_allclose(found, model.predict(X[later]), atol=1e-4 * y.std())
+
+
+def test_what_was_found_is_shown(model):
+    losses = model.losses_
+    assert list(losses.index) == ["0", "1", "2", "3", "5", "later"]
+    assert losses["mixture"].notna().all()
+    assert losses.loc["5", "mixture"] < losses.loc["0", "mixture"]
+    assert "later rows of known groups: mixture" in model.summary_
+    effects = model.effects_
+    assert "week" in effects.columns
+    slopes = effects["week"].drop("shared")
+    assert np.corrcoef(slopes, slopes.index.to_numpy().astype(int) % 2)[0, 1] > 0.4
+
+
+def test_cross_validation_in_time(curves):
+    X, y = curves
+    model = GroupedRegressor("animal", order="week")
+    few = KnownRowsGroupKFold(n_known=4, n_splits=2, order="week", random_state=0)
+    for cv in (few, LaterRowsSplit("week", test_size=0.25)):
+        assert cross_val_score(model, X, y, groups=X["animal"], cv=cv).min() > 0.8
+
+
+def test_time_stays_a_feature_of_every_model(curves):
+    """With members of one's own choice and of classes, rows in time are still told apart."""
+    X, y = curves
+    settings = {"population": LinearRegression(), "combine": "both", "n_folds": 2}
+    by_hand = GroupedRegressor("animal", order="week", **settings).fit(X, y)
+    assert by_hand.score(X, y) > 0.95
+    is_late = np.where(X["week"] > 6, "late", "early")
+    classes = GroupedClassifier("animal", order="week", combine="population", n_folds=2)
+    assert classes.fit(X, is_late).score(X, is_late) > 0.95
+
+
+def test_without_order_a_column_that_rises_is_noticed(curves):
+    X, y = curves
+    quick = {"population": LinearRegression(), "combine": "population", "n_folds": 2}
+    with pytest.warns(UnusedDataWarning, match="Column 'week' rises .*with order="):
+        GroupedRegressor("animal", **quick).fit(X, y)
+    GroupedRegressor("animal", order="week", **quick).fit(X, y)
+
+
+def test_wrong_times_are_errors(curves, model):
+    X, y = curves
+    with pytest.raises(ValueError, match="'week', which order names, is missing in 1 row"):
+        GroupedRegressor("animal", order="week").fit(X.assign(week=X["week"].where(X.index > 0)), y)
+    with pytest.raises(ValueError, match="Give it numbers or dates"):
+        GroupedRegressor("animal", order="diet").fit(X, y)
+    with pytest.raises(ValueError, match="Give it numbers or dates"):
+        model.predict(X.assign(week="later"))
+
+
+def test_equal_times_say_nothing(curves):
+    X, y = curves
+    X = X.assign(x=np.random.default_rng(0).normal(size=len(X)), week=3)
+    model = GroupedRegressor("animal", order="week", n_folds=2).fit(X, y)
+    assert "population" in model.losses_.columns
+
+
+def test_one_group_and_weights(curves):
+    X, y = curves
+    one = X["animal"] == 3
+    model = GroupedRegressor(order="week").fit(X[one][["week"]].iloc[:9], y[one][:9])
+    assert np.isfinite(model.predict(X[one][["week"]])).all()
+    old = X["animal"] < 18
+    weight = np.where(X["week"] == 11, 0.01, 1.3)
+    far = np.where(X["week"] == 11, y + 50, y)
+    fits = [
+        GroupedRegressor("animal", order="week").fit(X[old], far[old], weights)
+        for weights in (weight[old], None)
+    ]
+    at = old & (X["week"] == 11)
+    errors = [abs(copy.copy(fit).predict(X[at]) - far[at]).mean() for fit in fits]
+    assert errors[0] > errors[1]
