@@ -36,7 +36,7 @@ from skmeta.grouped._effects import (
 from skmeta.grouped._mixture import CalibratedOutputs
 from skmeta.grouped._model import Settings, fit_model
 from skmeta.grouped._timed_model import TimedModel, fit_timed_model
-from skmeta.grouped.longitudinal import rising_columns, time_numbers
+from skmeta.grouped.longitudinal import warn_of_time
 from skmeta.grouped.members import LEARNER, MEMBERS, FitSettings, check_factors, check_settings
 from skmeta.learners import AutoLearner, HierarchicalLinear, MetaLearner
 
@@ -110,11 +110,12 @@ class BaseGrouped(DocLink, BaseEstimator):
         codes = np.column_stack([of_rows for _, of_rows in found])
         if len(factors) > 1:
             check_factors(codes, self._names_of_factors())
-        self._features = FeatureColumns(X, [*self._group_positions, *self._order_position])
+        left_out = [*self._group_positions, *self._order_position]
+        self._features = FeatureColumns(X, left_out, self.order)
         numbers, times = self._numbers(X)
         numbers, times = numbers[used], times[used]
         if self.order is None and len(factors) == 1 and self.groups is not None:
-            self._warn_of_time(numbers, codes[:, 0])
+            warn_of_time(numbers, codes[:, 0], self._features.names_out())
         self._weight_unit = float(weight.mean())
         weight = weight / self._weight_unit
         self._check_whole(weight)
@@ -151,27 +152,9 @@ class BaseGrouped(DocLink, BaseEstimator):
         return self.order is not None and not n_classes and is_auto and self.combine == "auto"
 
     def _numbers(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return the columns as numbers, the last of which is that of times, and the times."""
+        """Return the columns as numbers, and the times, which are the last of them."""
         numbers = self._features.encode(X)
-        if self.order is None:
-            return numbers, np.zeros(len(numbers))
-        times = time_numbers(X, self.order)
-        return np.column_stack([numbers, times]), times
-
-    def _names_out(self) -> list[str]:
-        names = self._features.names_out()
-        return names if self.order is None else [*names, str(self.order)]
-
-    def _warn_of_time(self, numbers: np.ndarray, codes: np.ndarray) -> None:
-        rising = rising_columns(numbers, codes)
-        if len(rising):
-            name = self._features.names_out()[rising[0]]
-            warn_caller(
-                f"Column {name!r} rises from row to row within the groups, as time does: with "
-                "order=, the name or position of the column, later rows are predicted from earlier "
-                "ones, beyond the times seen too.",
-                UnusedDataWarning,
-            )
+        return numbers, np.zeros(len(numbers)) if self.order is None else numbers[:, -1]
 
     def _check_table(self, X: Any, reset: bool) -> Any:
         """Check names and number of the columns; return a data frame, or an array."""
@@ -303,7 +286,7 @@ class BaseGrouped(DocLink, BaseEstimator):
 
     def _coefficients(self) -> Coefficients | None:
         with one_thread_if_small(self.model_.known.X.size):
-            return coefficients(self.model_, self._names_out())
+            return coefficients(self.model_, self._features.names_out())
 
     # ------------------------------------------------------------------------------ new rows
 

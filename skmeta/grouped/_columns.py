@@ -16,6 +16,7 @@ from skmeta._columns import (
 )
 from skmeta._sklearn_compat import get_feature_names
 from skmeta._validation import quote_some
+from skmeta.grouped.longitudinal import time_numbers
 
 
 def group_labels(values: np.ndarray, name: str) -> np.ndarray:
@@ -62,10 +63,13 @@ class FeatureColumns:
     X : data frame or array-like of shape (n_samples, n_features)
         The rows that are learned from.
     left_out : sequence of int
-        Positions of columns that are no features.
+        Positions of columns that are encoded in another way.
+    order : str, int or None, default=None
+        The column of times, which becomes the last one.
     """
 
-    def __init__(self, X: Any, left_out: Sequence[int]) -> None:
+    def __init__(self, X: Any, left_out: Sequence[int], order: str | int | None = None) -> None:
+        self.order = order
         names = get_feature_names(X)
         n_columns = np.shape(X)[1]
         self.positions = [k for k in range(n_columns) if k not in set(left_out)]
@@ -82,6 +86,12 @@ class FeatureColumns:
 
     def encode(self, X: Any) -> np.ndarray:
         """Return columns (n, d) of numbers; NaN is a missing value. Without columns, one is 0."""
+        numbers = self._encode(X)
+        if self.order is None:
+            return numbers
+        return np.column_stack([numbers, time_numbers(X, self.order)])
+
+    def _encode(self, X: Any) -> np.ndarray:
         part = self._part(X)
         if not self.positions:
             return np.zeros((len(part), 1))
@@ -96,7 +106,8 @@ class FeatureColumns:
 
     def names_out(self) -> list[str]:
         """Return the names of the encoded columns."""
-        return list(self.names) if self.encoder is None else self.encoder.names_out()
+        names = list(self.names) if self.encoder is None else self.encoder.names_out()
+        return names if self.order is None else [*names, str(self.order)]
 
 
 def _as_numbers(part: Any) -> np.ndarray:

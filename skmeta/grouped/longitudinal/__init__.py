@@ -2,6 +2,13 @@
 
 from skmeta.grouped.longitudinal._model import Longitudinal, fit_longitudinal
 from skmeta.grouped.longitudinal._rows import TimedRows
-from skmeta.grouped.longitudinal._times import rising_columns, time_numbers
+from skmeta.grouped.longitudinal._times import rising_columns, time_numbers, warn_of_time
 
-__all__ = ["Longitudinal", "TimedRows", "fit_longitudinal", "rising_columns", "time_numbers"]
+__all__ = [
+    "Longitudinal",
+    "TimedRows",
+    "fit_longitudinal",
+    "rising_columns",
+    "time_numbers",
+    "warn_of_time",
+]

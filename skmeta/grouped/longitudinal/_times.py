@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from numbers import Real
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 
 from skmeta._columns import resolve_columns, take_column
 from skmeta._validation import count, quote_some
+from skmeta._warnings import warn_caller
+from skmeta.exceptions import UnusedDataWarning
 
 # A column looks like time if it rises in this share of the groups that have so many rows.
 _LEAST_SHARE, _LEAST_ROWS, _LEAST_GROUPS = 0.9, 3, 5
@@ -89,3 +92,15 @@ def rising_columns(numbers: np.ndarray, codes: np.ndarray) -> np.ndarray:
     n_falls = np.column_stack([np.bincount(group, column, len(sizes)) for column in falls.T])
     share = (n_falls[large] == 0).mean(0)
     return np.flatnonzero(share >= _LEAST_SHARE)
+
+
+def warn_of_time(numbers: np.ndarray, codes: np.ndarray, names: Sequence[str]) -> None:
+    """Warn if a column of numbers (n, d) rises within nearly all groups (n,)."""
+    rising = rising_columns(numbers, codes)
+    if len(rising):
+        warn_caller(
+            f"Column {names[rising[0]]!r} rises from row to row within the groups, as time does: "
+            "with order=, the name or position of the column, later rows are predicted from "
+            "earlier ones, beyond the times seen too.",
+            UnusedDataWarning,
+        )
