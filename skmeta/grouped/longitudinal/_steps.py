@@ -139,4 +139,4 @@ def _fit(columns: np.ndarray, left: np.ndarray, weight: np.ndarray, n_rounds: in
     # Trees need a value in each column.
     columns = np.where(np.isnan(columns).all(0), 0.0, columns)
     model = HistGradientBoostingRegressor(max_iter=n_rounds, **_SETTINGS)
-    return model.fit(columns, left, sample_weight=weight)
+    return model.fit(columns, left)
