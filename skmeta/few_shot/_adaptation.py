@@ -125,13 +125,47 @@ def adapt(session: Session, state: State, support: SupportSet, start: State | No
         ) from error
     limits = session.learner.limits
     values = (item for part in session.states_of_views(adapted) for item in part.items())
-    wrong = next((name for name, value in values if not limits.is_sound(name, value)), None)
+    changed = ((name, value) for name, value in values if value is not state.get(name))
+    wrong = next((name for name, value in changed if not limits.is_sound(name, value)), None)
     if wrong is not None:
         raise ValueError(
             f"The adaptation to these {len(X)} rows ends in values that are not finite "
             f"({wrong!r}); {_describe_size(X, y)}"
         )
     return adapted
+
+
+def predict_held_out(
+    session: Session, state: State, support: SupportSet, held: list[np.ndarray]
+) -> list[Tensor]:
+    """Predict some rows of a table from the others, for several sets of rows.
+
+    Parameters
+    ----------
+    session : Session
+        A learner with a method ``predict_held_out``.
+    state : dict of Tensor
+        The prior's state.
+    support : SupportSet
+        The table.
+    held : list of ndarray of shape (n,)
+        Positions of the rows of each set.
+
+    Returns
+    -------
+    list of Tensor of shape (n, n_outputs)
+        What the learner returned.
+    """
+    X, y, weight = support
+    learner: Any = session.learner
+    rows = session.adapter.rows(session.adapter.upload(X), y, weight)
+    sets = [torch.from_numpy(part).to(session.adapter.device) for part in held]
+    with torch.no_grad(), _execution(session, len(X)):
+        found = [
+            learner.predict_held_out(session.context, state, rows._replace(x=view(rows.x)), sets)
+            for view in session.views
+        ]
+    return [session.mean_of_views(list(outputs)) for outputs in zip(*found, strict=True)]
 
 
 def prepare(session: Session, adapted: State) -> State:

@@ -35,13 +35,14 @@ from skmeta.few_shot._adaptation import (
     RunSettings,
     adapt,
     predict,
+    predict_held_out,
     prepare,
     start_session,
     task_attributes,
 )
-from skmeta.few_shot._boosting import fit_trees
 from skmeta.few_shot._classes import head_rows
 from skmeta.few_shot._indicators import choose_indicators
+from skmeta.few_shot._members import fit_mixture
 from skmeta.few_shot._prior_argument import (
     check_prior,
     is_fitted_learner,
@@ -196,22 +197,22 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         begin = None if start is None else state | _on_device(start, session)
         adapted = adapt(session, state, support, begin)
         prepared = prepare(session, adapted)
-        trees = None
+        mixture = None
         if _is_for_any_table(prior):
 
-            def predict_from(part: SupportSet, X: np.ndarray) -> np.ndarray:
-                of_part = prepare(session, adapt(session, state, part))
-                return predict(session, of_part, X, self._predict_own)[0]
+            def predict_others(part: SupportSet, held: list[np.ndarray]) -> list[np.ndarray]:
+                found = predict_held_out(session, state, part, held)
+                return [self._to_predictions(session, outputs) for outputs in found]
 
-            trees = fit_trees(support, n_classes, predict_from)
+            mixture = fit_mixture(support, n_classes, predict_others, self._nominal(prior))
         changed = _changed(adapted, state)
         # All of it is set at the end, so that an error leaves the estimator as it was.
         self.prior_ = prior
         if labels is not None:
             self.classes_ = labels
         self.adapted_ = changed
-        self._support, self._trees = support, trees
-        self.boosting_share_ = 0.0 if trees is None else trees.share
+        self._support, self._mixture = support, mixture
+        self.shares_ = {"prior": 1.0} if mixture is None else dict(mixture.shares)
         self._views = session.changes
         self._set_task_attributes(task_attributes(session, adapted))
         self._opened = self._opening(), session, prepared
@@ -236,10 +237,12 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
     # -------------------------------------------------------------------------- predict
 
     @abstractmethod
-    def _predict_own(
-        self, session: Session, adapted: State, x: Tensor, rows: np.ndarray
-    ) -> tuple[np.ndarray]:
+    def _to_predictions(self, session: Session, outputs: Tensor) -> np.ndarray:
+        """Return probabilities (n, c) of log probabilities, or means (n,) of standardised ones."""
+
+    def _predict_own(self, session: Session, adapted: State, x: Tensor) -> np.ndarray:
         """Return what the prior alone predicts: probabilities (n, c), or means (n,)."""
+        return self._to_predictions(session, session.forward(adapted, x))
 
     def _predict_rows(self, X: Any, compute: Compute) -> tuple[np.ndarray, ...]:
         """Return the arrays that ``compute`` makes of rows."""
@@ -313,4 +316,4 @@ def _allows_nan(prior: MetaPrior | None) -> bool:
 
 
 def _is_for_any_table(prior: MetaPrior) -> bool:
-    return _allows_nan(prior) and prior.n_features_in is None
+    return hasattr(LEARNERS[prior.learner], "predict_held_out") and prior.n_features_in is None

@@ -69,10 +69,10 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         Sorted labels: those of ``y``, or those of the prior if its tasks share their classes.
     class_weight_ : ndarray of shape (n_classes,)
         Factor of each class.
-    boosting_share_ : float
-        Share of boosted trees in the prediction, from 0 to 1: its posterior mean, given held-out
-        rows. It is 0 without a prior for any table, or with fewer than 200 rows, or more than 20
-        classes.
+    shares_ : dict of str to float
+        Share of each model in the prediction, which held-out rows tell: ``"prior"`` and, with a
+        prior for any table, ``"discriminant"`` (of more than 64 columns without gaps) and
+        ``"trees"`` (boosted trees, from 200 rows on, for up to 20 classes).
     prior_ : MetaPrior
         The prior used.
     adapted_ : dict of ndarray
@@ -286,17 +286,15 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         return np.asarray(logits[:, 1] - logits[:, 0]) if logits.shape[1] == 2 else logits
 
     def _logits(self, session: Session, adapted: State, x: Tensor, rows: np.ndarray) -> np.ndarray:
-        if self._trees is None:
+        if self._mixture is None:
             logits = _forward(session, adapted, x)
         else:
-            (own,) = self._predict_own(session, adapted, x, rows)
-            logits = np.log(np.maximum(self._trees.mix(own, rows), _LEAST_PROBABILITY))
+            own = self._predict_own(session, adapted, x)
+            logits = np.log(np.maximum(self._mixture.mix(own, rows), _LEAST_PROBABILITY))
         return np.asarray(logits + np.log(self.class_weight_))
 
-    def _predict_own(
-        self, session: Session, adapted: State, x: Tensor, rows: np.ndarray
-    ) -> tuple[np.ndarray]:
-        return (softmax(_forward(session, adapted, x), axis=1),)
+    def _to_predictions(self, session: Session, outputs: Tensor) -> np.ndarray:
+        return np.asarray(softmax(np.asarray(to_numpy(outputs), dtype=np.float64), axis=1))
 
 
 def _forward(session: Session, adapted: State, x: Tensor) -> np.ndarray:

@@ -15,7 +15,7 @@ from skmeta._validation import check_targets
 from skmeta.backend import State
 from skmeta.exceptions import PriorError
 from skmeta.few_shot._base import BaseMetaFewShot
-from skmeta.few_shot._boosting import LEVELS, reshape_distributions
+from skmeta.few_shot._distribution import LEVELS
 from skmeta.learners import LEARNERS
 from skmeta.learners._core import Session
 
@@ -54,9 +54,10 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
 
     Attributes
     ----------
-    boosting_share_ : float
-        Share of boosted trees in the prediction, from 0 to 1: its posterior mean, given held-out
-        rows. It is 0 without a prior for any table, or with fewer than 200 rows.
+    shares_ : dict of str to float
+        Share of each model in the prediction, which held-out rows tell: ``"prior"`` and, with a
+        prior for any table, ``"process"`` (a Gaussian process, from five rows on) and ``"trees"``
+        (boosted trees, from 200 rows on).
     prior_ : MetaPrior
         The prior used.
     adapted_ : dict of ndarray
@@ -233,7 +234,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             session: Session, adapted: State, x: Tensor, rows: np.ndarray
         ) -> tuple[np.ndarray, ...]:
             learner: Any = session.learner
-            asked = levels if self._trees is None else LEVELS
+            asked = levels if self._mixture is None else LEVELS
             at = torch.as_tensor(asked, dtype=x.dtype, device=x.device)
             distributions = [
                 learner.predict_distribution(session.context, state, view(x), at)
@@ -247,24 +248,20 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             spread = to_units(std) - to_units(torch.zeros_like(std))
             in_units = to_units(mean), spread, to_units(quantiles)
             own, deviation, at_levels = (v.astype(np.float64, copy=False) for v in in_units)
-            if self._trees is None:
+            if self._mixture is None:
                 return own, deviation, at_levels
-            mixed = self._trees.mix(own, rows)
-            return mixed, *reshape_distributions(at_levels, mixed, self._trees.spread, levels)
+            return self._mixture.mix_distributions(own, at_levels, rows, levels)
 
         return self._predict_rows(X, compute)
 
     def _mean(
         self, session: Session, adapted: State, x: Tensor, rows: np.ndarray
     ) -> tuple[np.ndarray]:
-        (own,) = self._predict_own(session, adapted, x, rows)
-        return (own if self._trees is None else self._trees.mix(own, rows),)
+        own = self._predict_own(session, adapted, x)
+        return (own if self._mixture is None else self._mixture.mix(own, rows),)
 
-    def _predict_own(
-        self, session: Session, adapted: State, x: Tensor, rows: np.ndarray
-    ) -> tuple[np.ndarray]:
-        outputs = session.forward(adapted, x)
-        return (session.adapter.targets(outputs[:, 0]).astype(np.float64, copy=False),)
+    def _to_predictions(self, session: Session, outputs: Tensor) -> np.ndarray:
+        return np.asarray(session.adapter.targets(outputs[:, 0]), dtype=np.float64)
 
 
 def _targets(X: np.ndarray, y: Any) -> np.ndarray:

@@ -200,7 +200,7 @@ class Session:
             As :meth:`forward` returns it.
         """
         pairs = zip(self.states_of_views(adapted), self.views, strict=True)
-        return self._mean_of_views(
+        return self.mean_of_views(
             [self.learner.forward_groups(self.context, s, view(x), codes) for s, view in pairs]
         )
 
@@ -237,11 +237,12 @@ class Session:
             of probabilities.
         """
         pairs = zip(self.states_of_views(adapted), self.views, strict=True)
-        return self._mean_of_views(
+        return self.mean_of_views(
             [self.learner.forward(self.context, state, view(x)) for state, view in pairs]
         )
 
-    def _mean_of_views(self, outputs: list[Tensor]) -> Tensor:
+    def mean_of_views(self, outputs: list[Tensor]) -> Tensor:
+        """Average the outputs (n_rows, n_outputs) of views."""
         if len(outputs) == 1:
             return outputs[0]
         if self.context.kind == "classification":

@@ -1,5 +1,6 @@
 """The tabular learner: views, transformer, experts, binned distributions."""
 
+from skmeta.learners.in_context._cells import measure_columns as measure_columns
 from skmeta.learners.in_context._cells import relative_weight as relative_weight
 from skmeta.learners.in_context._learner import InContextLearner as InContextLearner
 from skmeta.learners.in_context._transformer import TableTransformer as TableTransformer

@@ -34,17 +34,13 @@ from skmeta.learners.in_context._network_call import (
 )
 from skmeta.learners.in_context._start import weights_of_prior
 from skmeta.learners.in_context._support import (
-    VIEWS_OF_POWER,
     bin_log_probability,
     class_log_probability,
-    estimate_power,
     from_support_units,
     mean_target,
-    needs_power,
     select_columns,
     to_support_units,
     view_support,
-    with_power,
 )
 from skmeta.learners.in_context._transformer import TableTransformer
 from skmeta.learners.in_context._views import add_components, n_views
@@ -231,16 +227,8 @@ class InContextLearner(OuterLoopLearner):
         support: Rows,
         start: State | None = None,
     ) -> State:
-        adapted = self._adapt(context, state, support, self.n_estimators)
-        if not needs_power(context, adapted):
-            return adapted
-
-        def predict(w: Tensor) -> Tensor:
-            part = self._adapt(context, state, support._replace(w=w), VIEWS_OF_POWER)
-            outputs = self._outputs(context, part, support.x)
-            return class_log_probability(with_power(part, outputs.new_ones(())), outputs)
-
-        return with_power(adapted, estimate_power(support, context.n_outputs, predict))
+        # The support set holds all rows, so an earlier adaptation adds nothing.
+        return self._adapt(context, state, support, self.n_estimators)
 
     def _adapt(
         self, context: Context, state: Mapping[str, Tensor], rows: Rows, n_estimators: int | str
@@ -286,14 +274,53 @@ class InContextLearner(OuterLoopLearner):
 
     def _outputs(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Return the outputs of the transformer for each view, (e, m, o)."""
-        prefix = "memory.component."
-        components = {n.removeprefix(prefix): v for n, v in adapted.items() if n.startswith(prefix)}
-        features = add_components(components, context.features(adapted, x))
         memory = read_memory(adapted, context.dtype)
-        tables = features.expand(len(memory["column.mean"]), -1, -1)
-        views = select_columns(tables, adapted["memory.columns"].long())
+        views = _views_of_rows(adapted, context.features(adapted, x), len(memory["column.mean"]))
         outputs: Tensor = self._call(context, adapted, views, memory=memory)
         return outputs
+
+    def predict_held_out(
+        self, context: Context, state: Mapping[str, Tensor], rows: Rows, held: list[Tensor]
+    ) -> list[Tensor]:
+        """Predict some rows of a table from the others, for several sets of rows at once.
+
+        Parameters
+        ----------
+        context : Context
+            Kind of the task. Its tables have the columns and classes of ``rows``.
+        state : mapping of str to Tensor
+            A prior for any table.
+        rows : Rows
+            The table.
+        held : list of Tensor of shape (n,), int64
+            Positions of the rows of each set.
+
+        Returns
+        -------
+        list of Tensor of shape (n, n_outputs)
+            Log probabilities, or standardised predictions, of each set.
+        """
+        features, _ = context.network.measure(state, rows.x)
+        rows = rows._replace(w=relative_weight(rows.w))
+        n_classes = context.n_outputs if context.kind == "classification" else 0
+        supports, queries = [], []
+        for out in held:
+            kept = rows._replace(w=rows.w.index_fill(0, out, 0.0))
+            support = view_support(
+                state, features, kept, n_classes, self.n_estimators, self.max_rows
+            )
+            # Sets are filled up with their first row, so that all are of one size.
+            filled = out[:1].repeat(max(map(len, held)))
+            filled[: len(out)] = out
+            adapted = {f"memory.{n}": v for n, v in support.kept.items()}
+            supports.append((support, dict(state) | adapted))
+            queries.append(_views_of_rows(adapted, features[filled], len(support.slots)))
+        parts = zip(*(support.expanded() for support, _ in supports), strict=True)
+        memory = self._call(context, state, *(torch.cat(part) for part in parts))
+        outputs = self._call(context, state, torch.cat(queries), memory=memory)
+        average = class_log_probability if n_classes else mean_target
+        views = zip(supports, held, outputs.chunk(len(held)), strict=True)
+        return [average(adapted, each[:, : len(out)]) for (_, adapted), out, each in views]
 
     def predict_distribution(
         self, context: Context, adapted: Mapping[str, Tensor], x: Tensor, levels: Tensor
@@ -396,3 +423,11 @@ class InContextLearner(OuterLoopLearner):
         # A task may have any classes.
         self.prior_ = self.prior_.replace(classes=None)
         return self
+
+
+def _views_of_rows(adapted: Mapping[str, Tensor], features: Tensor, e: int) -> Tensor:
+    """Return the columns (e, m, k) of rows (m, d) that views have."""
+    prefix = "memory.component."
+    components = {n.removeprefix(prefix): v for n, v in adapted.items() if n.startswith(prefix)}
+    tables = add_components(components, features).expand(e, -1, -1)
+    return select_columns(tables, adapted["memory.columns"].long())

@@ -5,14 +5,13 @@ the transformer.
 
 A state holds, under ``memory.*``, the ``columns`` (e, k) of each view. For classifications it holds
 ``codes`` (e, c) of the classes, ``present`` (e, 10), which codes occur in a view, and ``seen``
-(c,), which classes have rows; for those of wide tables also the ``power`` of the probabilities. For
-regressions it holds ``location`` and ``scale`` of the targets.
+(c,), which classes have rows. For regressions it holds ``location`` and ``scale`` of the targets.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -20,26 +19,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skmeta.backend import Rows, State
-from skmeta.learners._core import Context
 from skmeta.learners.in_context._binned import binned_moments
 from skmeta.learners.in_context._cells import N_CODES
 from skmeta.learners.in_context._views import (
     Views,
     add_components,
     choose_views,
-    divide_rows,
     fit_components,
     location_and_scale,
 )
 
 _NEVER = -1e9
-_POWER = "memory.power"
-# Views of a fold: one with columns, and one with principal components.
-VIEWS_OF_POWER = 2
-# The power of a wide table: folds of the cross-validation, standard deviation of its logarithm
-# before the rows are seen, and the least log probabilities that count, of a view and of a row.
-_N_FOLDS, _SPREAD_OF_POWER = 4, 0.5
-_LEAST_LOG_PROBABILITY, _LEAST_EVIDENCE = -20.0, -8.0
+_LOADINGS = "memory.component.loadings"
+# The least log probability of a view that counts.
+_LEAST_LOG_PROBABILITY = -20.0
 
 
 class Support(NamedTuple):
@@ -64,6 +57,12 @@ class Support(NamedTuple):
     w: Tensor
     slots: Tensor
     kept: State
+
+    def expanded(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return rows, labels, weights and slots, with a table for each view."""
+        e = len(self.slots)
+        x, y, w = (part.expand(e, *part.shape[1:]) for part in (self.x, self.y, self.w))
+        return x, y, w, self.slots
 
 
 def view_support(
@@ -174,10 +173,9 @@ def class_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Ten
     is_seen = adapted["memory.seen"] > 0.5
     if c <= N_CODES:
         of_classes = of_codes.gather(2, codes[:, None, :].expand(-1, m, -1))
-        if _POWER in adapted:
+        if _LOADINGS in adapted:
             # Views have different columns, so that each adds to what the others know.
             logits = of_classes.clamp_min(_LEAST_LOG_PROBABILITY).mean(0)
-            logits = logits * adapted[_POWER].to(logits.dtype)
             return F.log_softmax(logits.masked_fill(~is_seen, _NEVER), 1)
         log_p = torch.logsumexp(of_classes, 0) - math.log(e)
     else:
@@ -188,58 +186,6 @@ def class_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Ten
             total += of_codes[k].index_select(1, codes[k])
         log_p = total * (math.log(c) / math.log(N_CODES) / e)
     return log_p.masked_fill(~is_seen, _NEVER)
-
-
-def needs_power(context: Context, adapted: Mapping[str, Tensor]) -> bool:
-    """Return whether probabilities are raised to a power: those of wide tables."""
-    is_wide = "memory.component.loadings" in adapted
-    return is_wide and context.kind == "classification" and context.n_outputs <= N_CODES
-
-
-def with_power(adapted: State, power: Tensor) -> State:
-    """Return an adapted state whose probabilities are raised to a power."""
-    return adapted | {_POWER: power}
-
-
-def estimate_power(rows: Rows, n_classes: int, predict: Callable[[Tensor], Tensor]) -> Tensor:
-    """Estimate the power to which the probabilities of a wide table are raised.
-
-    The columns of images and embeddings carry the same information many times, unlike those of
-    most synthetic tables, so the network is less sure of its predictions than it could be. The
-    power is a maximum a posteriori estimate by cross-validation within the support set.
-
-    Parameters
-    ----------
-    rows : Rows
-        The support set.
-    n_classes : int
-        c.
-    predict : callable
-        Returns log probabilities (n, c) of all rows from those of positive weight (n,).
-
-    Returns
-    -------
-    Tensor of shape ()
-        The power.
-    """
-    fold = divide_rows(rows.x.flatten(1), rows.y, rows.w, n_classes, _N_FOLDS)
-    log_p = rows.x.new_zeros(len(rows.y), n_classes)
-    for k in range(_N_FOLDS):
-        is_out = (fold == k)[:, None]
-        log_p = torch.where(is_out, predict(rows.w * (fold != k)).to(log_p.dtype), log_p)
-    log_power = torch.linspace(-0.4, 1.4, 19, dtype=log_p.dtype, device=log_p.device)
-    raised = F.log_softmax(log_power.exp()[:, None, None] * log_p, 2)
-    at = rows.y[None, :, None].expand(len(log_power), -1, 1)
-    likelihood = raised.gather(2, at)[..., 0]
-    # A fold may lack the class of a row. Each class counts alike.
-    counted = rows.w * (log_p.gather(1, rows.y[:, None])[:, 0] > _NEVER / 2)
-    of_class = torch.zeros(n_classes, dtype=counted.dtype, device=counted.device)
-    of_class = of_class.scatter_add(0, rows.y, counted)
-    weight = counted / of_class.clamp_min(1e-12)[rows.y]
-    weight = weight * counted.sum() / weight.sum().clamp_min(1e-12)
-    total = (weight * likelihood.clamp_min(_LEAST_EVIDENCE)).sum(1)
-    best = (total - 0.5 * (log_power / _SPREAD_OF_POWER) ** 2).argmax()
-    return log_power[best].exp()
 
 
 def bin_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Tensor:

@@ -1,0 +1,287 @@
+"""A Gaussian process whose scales, linear part and noise are fitted to the rows of a task.
+
+The experts of a prior for any table have fixed scales and noise. Tables of engineering are smooth
+and nearly free of noise, which a fitted process finds. Its kernel is
+
+    k(x, x') = m(r) + a sum_j v_j x_j x'_j + 1,    r^2 = sum_j v_j (x_j - x'_j)^2,
+
+with the Matern function m of smoothness 5/2. The relevances v_j of the columns, a, and the
+noise maximise the marginal likelihood times a log-normal prior; the variance of the process is
+that of largest likelihood. A category is a set of indicators of one relevance. More than 64 columns
+have one relevance and one unit, so that a rotation of embeddings has no effect.
+
+Notation: n rows, m new rows, d columns, p inputs (numbers and indicators), q levels.
+
+Reference: Rasmussen and Williams (2006), Gaussian processes for machine learning, equations 2.25,
+2.26 (prediction), 4.17 (kernel), 5.8, 5.9 (marginal likelihood).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.optimize import minimize
+from scipy.special import stdtrit
+
+from skmeta.few_shot._support import SupportSet
+from skmeta.learners.in_context import divide_rows, location_and_scale, measure_columns
+
+# More columns have one relevance: those that a view of the prior cannot have at once.
+MOST_RELEVANCES = 64
+# Rows that the relevances are fitted to, and rows that predictions come from.
+_ROWS_OF_FIT, _MOST_ROWS = 300, 1000
+_LARGEST_VALUE = 6.0
+# Means and standard deviations of logarithms beforehand, chosen on the development sets of
+# benchmarks/small_tables.py: of d v_j, of the noise, and of a.
+_RELEVANCE, _NOISE, _LINEAR = (-1.0, 1.5), (-3.0, 3.0), (0.0, 2.0)
+_LEAST_NOISE, _LEAST_VARIANCE, _MOST_STEPS = 1e-7, 1e-30, 50
+_WORST, _REACH = 1e10, 10.0
+
+
+class Inputs(NamedTuple):
+    """How columns become inputs of the kernel.
+
+    Attributes
+    ----------
+    is_number : ndarray of shape (d,), bool
+        The columns of numbers.
+    center, unit : ndarray of shape (number of numbers,)
+        Their centres and units.
+    levels : tuple of ndarray
+        Codes of the categories of each other column.
+    """
+
+    is_number: np.ndarray
+    center: np.ndarray
+    unit: np.ndarray
+    levels: tuple[np.ndarray, ...]
+
+    @classmethod
+    def measure(cls, X: np.ndarray, weight: np.ndarray, categories: Collection[int]) -> Inputs:
+        """Measure the columns of a support set."""
+        is_number = ~np.isin(np.arange(X.shape[1]), list(categories))
+        numbers = torch.from_numpy(X[:, is_number]).double()[None]
+        measured = measure_columns(numbers, torch.from_numpy(weight).double()[None])
+        center, unit = (measured[name][0].numpy() for name in ("mean", "scale"))
+        if X.shape[1] > MOST_RELEVANCES:
+            # Halves and a division, because squares of large values overflow.
+            largest = unit.max(initial=0.0)
+            unit = np.full_like(unit, largest * np.sqrt(np.mean((unit / largest) ** 2)))
+        levels = tuple(np.unique(v[~np.isnan(v)]) for v in X[:, ~is_number].T)
+        return cls(is_number, center, unit, levels)
+
+    def encode(self, X: np.ndarray) -> np.ndarray:
+        """Return the inputs (m, p) of rows (m, d): 0 for what is missing."""
+        numbers = (X[:, self.is_number] / 2 - self.center / 2) / (self.unit / 2)
+        numbers = np.nan_to_num(numbers.clip(-_LARGEST_VALUE, _LARGEST_VALUE))
+        columns = zip(X[:, ~self.is_number].T, self.levels, strict=True)
+        return np.hstack([numbers, *((v[:, None] == known) * 1.0 for v, known in columns)])
+
+    def owners(self) -> np.ndarray:
+        """Return the number of the relevance of each input, (p,)."""
+        if len(self.is_number) > MOST_RELEVANCES:
+            return np.zeros(len(self.unit) + sum(map(len, self.levels)), int)
+        sizes = [1] * len(self.unit) + [len(known) for known in self.levels]
+        return np.repeat(np.arange(len(sizes)), sizes)
+
+
+class Kernel(NamedTuple):
+    """Fitted parameters of the kernel: relevances (p,) of the inputs, a, and the noise."""
+
+    relevance: np.ndarray
+    linear: float
+    noise: float
+
+    def __call__(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Return the kernel (m, n) between rows (m, p) and others (n, p)."""
+        root = np.sqrt(self.relevance)
+        rows, others = rows * root, others * root
+        matern, _ = _matern(_square_distance(rows, others))
+        return np.asarray(matern + self.linear * (rows @ others.T) + 1)
+
+
+class GaussianProcess(NamedTuple):
+    """A fitted process.
+
+    Attributes
+    ----------
+    inputs : Inputs
+        The columns.
+    kernel : Kernel
+        The kernel.
+    rows : ndarray of shape (n, p)
+        Inputs of the rows that predictions come from.
+    factor : tuple
+        Cholesky factor of their kernel with noise.
+    dual : ndarray of shape (n,)
+        Weights of the rows.
+    location, scale : float
+        Mean and standard deviation of the targets.
+    spread : float
+        Root of the variance of the process, in units of the targets.
+    total : float
+        Weight of all rows.
+    """
+
+    inputs: Inputs
+    kernel: Kernel
+    rows: np.ndarray
+    factor: Any
+    dual: np.ndarray
+    location: float
+    scale: float
+    spread: float
+    total: float
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return the means (m,) of the targets of rows (m, d)."""
+        found = self.kernel(self.inputs.encode(X), self.rows) @ self.dual
+        return np.asarray(self.location + self.scale * found)
+
+    def predict_quantiles(self, X: np.ndarray, levels: np.ndarray) -> np.ndarray:
+        """Return quantiles (m, q) of the targets of rows (m, d): those of t distributions."""
+        inputs = self.inputs.encode(X)
+        known = self.kernel(inputs, self.rows)
+        # Not the diagonal of all pairs.
+        itself = 2 + self.kernel.linear * (inputs**2 @ self.kernel.relevance) + self.kernel.noise
+        variance = itself - (known * cho_solve(self.factor, known.T).T).sum(1)
+        std = self.spread * np.sqrt(np.maximum(variance, self.kernel.noise))
+        return np.asarray(self.predict(X)[:, None] + std[:, None] * stdtrit(self.total, levels))
+
+
+def fit_process(support: SupportSet, categories: Collection[int]) -> GaussianProcess:
+    """Fit a process.
+
+    Parameters
+    ----------
+    support : SupportSet
+        The rows of a table, of positive weights.
+    categories : collection of int
+        Positions of the columns whose values are codes of categories.
+
+    Returns
+    -------
+    GaussianProcess
+        The process.
+    """
+    support = _part_of_rows(support, _MOST_ROWS)
+    inputs = Inputs.measure(support.X, support.weight, categories)
+    units = location_and_scale(torch.from_numpy(support.y), torch.from_numpy(support.weight))
+    location, scale = (float(unit) for unit in units)
+    X, y, w = _part_of_rows(support, _ROWS_OF_FIT)
+    targets = (y - location) / scale
+    kernel = Posterior(inputs.encode(X), targets, w, inputs.owners()).best_kernel()
+    X, y, w = support
+    rows, targets = inputs.encode(X), (y - location) / scale
+    factor = _factorise(kernel(rows, rows), kernel.noise, w)
+    dual, total = cho_solve(factor, targets), float(w.sum())
+    spread = scale * float(np.sqrt(max(targets @ dual / total, 0.0)))
+    return GaussianProcess(inputs, kernel, rows, factor, dual, location, scale, spread, total)
+
+
+def _part_of_rows(support: SupportSet, most: int) -> SupportSet:
+    """Return some rows, which do not depend on their order."""
+    X, y, w = (torch.from_numpy(part).double() for part in support)
+    n_parts = int(np.ceil(w.sum() / most))
+    if n_parts <= 1:
+        return support
+    kept = divide_rows(X, torch.zeros_like(y).long(), w, 1, n_parts).numpy() == 0
+    return SupportSet(*(part[kept] for part in support)) if kept.any() else support
+
+
+class Posterior(NamedTuple):
+    """Minus the logarithm of the posterior density of the kernel's parameters, and its gradient.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n, p)
+        Inputs.
+    t : ndarray of shape (n,)
+        Targets.
+    w : ndarray of shape (n,)
+        Weights: a row of weight w is as good as w rows.
+    owners : ndarray of shape (p,)
+        Number of the relevance of each input.
+    """
+
+    rows: np.ndarray
+    t: np.ndarray
+    w: np.ndarray
+    owners: np.ndarray
+
+    def beforehand(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return means and standard deviations of the logarithms of v, noise and a."""
+        d = int(self.owners.max(initial=-1)) + 1
+        mean = np.r_[np.full(d, _RELEVANCE[0] - np.log(max(d, 1))), _NOISE[0], _LINEAR[0]]
+        return mean, np.r_[np.full(d, _RELEVANCE[1]), _NOISE[1], _LINEAR[1]]
+
+    def kernel(self, log: np.ndarray) -> Kernel:
+        """Return the kernel of logarithms (d + 2,) of its parameters."""
+        noise, linear = np.exp(log[-2:])
+        return Kernel(np.exp(log[:-2])[self.owners], float(linear), float(noise) + _LEAST_NOISE)
+
+    def __call__(self, log: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the value and the gradient (d + 2,) at logarithms of the parameters."""
+        relevance, linear, noise = self.kernel(log)
+        total, repeated = self.w.sum(), (self.w - 1).sum()
+        scaled = self.rows * np.sqrt(relevance)
+        value, slope = _matern(_square_distance(scaled, scaled))
+        system = value + linear * (scaled @ scaled.T) + 1
+        system[np.diag_indices(len(system))] += noise / self.w
+        try:
+            factor = cho_factor(system, lower=True, overwrite_a=True, check_finite=False)
+        except LinAlgError:  # The line search tried extreme parameters.
+            return _WORST, np.zeros(len(log))
+        inverse = cho_solve(factor, np.eye(len(system)), check_finite=False)
+        dual = inverse @ self.t
+        variance = max(self.t @ dual / total, _LEAST_VARIANCE)
+        half_log_det = np.log(factor[0].diagonal()).sum() + 0.5 * repeated * np.log(noise)
+        loss = 0.5 * total * np.log(variance) + half_log_det
+        # The derivative with respect to the system, times that of the system.
+        of_system = 0.5 * (inverse - np.outer(dual, dual) / variance)
+        of_distance = of_system * slope
+        by_square = of_distance.sum(1) @ self.rows**2
+        by_distance = 2 * (by_square - ((of_distance @ self.rows) * self.rows).sum(0))
+        by_linear = linear * ((of_system @ self.rows) * self.rows).sum(0)
+        by_noise = (of_system.diagonal() / self.w).sum() + 0.5 * repeated / noise
+        mean, spread = self.beforehand()
+        gradient = np.r_[
+            np.bincount(self.owners, (by_distance + by_linear) * relevance, len(mean) - 2),
+            (noise - _LEAST_NOISE) * by_noise,
+            (by_linear * relevance).sum(),
+        ]
+        away = (log - mean) / spread
+        return loss + 0.5 * away @ away, gradient + away / spread
+
+    def best_kernel(self) -> Kernel:
+        """Return the kernel of the largest density."""
+        start, _ = self.beforehand()
+        options: dict[str, Any] = {"maxiter": _MOST_STEPS}
+        bounds = [(low, high) for low, high in zip(start - _REACH, start + _REACH, strict=True)]
+        found = minimize(self, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        return self.kernel(found.x)
+
+
+def _factorise(values: np.ndarray, noise: float, w: np.ndarray) -> Any:
+    """Return the Cholesky factor of kernel values with noise, raised where there is too little."""
+    while True:
+        try:
+            return cho_factor(values + np.diag(noise / w), lower=True)
+        except LinAlgError:
+            noise *= 10
+
+
+def _square_distance(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    squares = (rows**2).sum(1)[:, None] + (others**2).sum(1) - 2 * rows @ others.T
+    return np.asarray(np.maximum(squares, 0.0))
+
+
+def _matern(square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the Matern function of squared distances, and its derivative with respect to them."""
+    r = np.sqrt(5 * square)
+    decay = np.exp(-r)
+    return (1 + r + r * r / 3) * decay, -5 / 6 * (1 + r) * decay

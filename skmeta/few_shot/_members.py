@@ -1,0 +1,229 @@
+"""Models beside the prior, and the shares of all in a prediction.
+
+A prior for any table was meta-trained on few rows of many tables. Other models find what it does
+not: a Gaussian process finds smooth targets with little noise; a discriminant reads all columns of
+wide rows, such as embeddings, at once; trees find interactions among many rows. A prediction is the
+mixture sum_k s_k p_k of the prior's (k = 0) and theirs.
+
+Held-out rows, which all models predict from the others, tell the shares: the rows of each of five
+folds; of 200 rows and more those of one fold, a quarter or about a thousand. Shares are the means
+of their posterior distribution, because few rows do not tell a share of 1. Beforehand the density
+of shares falls with those of the other models, and for wide rows with that of the prior.
+
+References: Breiman (1996), Stacked regressions; Yao et al. (2018), Using stacking to average
+Bayesian predictive distributions.
+
+Notation: n rows, k models, g shares that are tried, c classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+
+from skmeta._stacking import average_weights, mix, weight_grid
+from skmeta.few_shot._boosting import MOST_CLASSES, fit_trees
+from skmeta.few_shot._discriminant import fit_discriminant
+from skmeta.few_shot._distribution import LEVELS, reshape_distributions
+from skmeta.few_shot._gaussian_process import MOST_RELEVANCES, GaussianProcess, fit_process
+from skmeta.few_shot._support import SupportSet
+from skmeta.learners.in_context import divide_rows, location_and_scale, relative_weight
+
+# Rows from which trees take part, and a single fold is held out.
+_MANY_ROWS = 200
+_LEAST_ROWS_OF_PROCESS = 5
+_N_FOLDS, _N_FOLDS_OF_MANY, _ROWS_OF_FOLD = 5, 4, 1000
+# Steps of the shares that are tried, and rows that the belief beforehand counts as; chosen on the
+# development sets of benchmarks/small_tables.py.
+_N_STEPS, _ROWS_BEFOREHAND = 20, 3.0
+_LEAST_PROBABILITY, _LEAST_ERROR, _LEAST_SHARE = 1e-7, 1e-5, 1e-9
+
+
+class Member(Protocol):
+    """A fitted model."""
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return probabilities (n, c) of classes, or means (n,)."""
+
+
+Fit = Callable[[SupportSet], Member]
+Predict = Callable[[SupportSet, list[np.ndarray]], list[np.ndarray]]
+
+
+class Mixture(NamedTuple):
+    """Models beside the prior.
+
+    Attributes
+    ----------
+    members : dict of str to Member
+        The models.
+    shares : dict of str to float
+        Share of ``"prior"`` and of each model.
+    spread : float
+        Root mean squared error of the mixture on held-out rows, over that without trees, but at
+        most 1; 1 for a classification.
+    """
+
+    members: dict[str, Member]
+    shares: dict[str, float]
+    spread: float = 1.0
+
+    def mix(self, own: np.ndarray, X: np.ndarray) -> np.ndarray:
+        """Mix the prior's predictions with those of the other models."""
+        predicted = [own, *(member.predict(X) for member in self.members.values())]
+        return mix(np.stack(predicted), np.array(list(self.shares.values())))
+
+    def mix_distributions(
+        self, own: np.ndarray, quantiles: np.ndarray, X: np.ndarray, levels: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Mix the prior's distributions with those of the other models.
+
+        Parameters
+        ----------
+        own : ndarray of shape (n,)
+            The prior's means.
+        quantiles : ndarray of shape (n, 201)
+            Its quantiles at ``LEVELS``.
+        X : ndarray of shape (n, d)
+            Rows.
+        levels : ndarray of shape (q,)
+            Levels of the returned quantiles.
+
+        Returns
+        -------
+        mean, std : ndarray of shape (n,)
+            Means and standard deviations.
+        quantiles : ndarray of shape (n, q)
+            Quantiles.
+        """
+        process = self.members.get("process")
+        if isinstance(process, GaussianProcess):
+            share = _without_trees(self.shares)["process"]
+            of_process = process.predict_quantiles(X, LEVELS)
+            quantiles = (1 - share) * quantiles + share * of_process
+        mean = self.mix(own, X)
+        return mean, *reshape_distributions(quantiles, mean, self.spread, levels)
+
+
+def fit_mixture(
+    support: SupportSet, n_classes: int, predict: Predict, categories: Collection[int]
+) -> Mixture | None:
+    """Fit the models that suit a table, and find their shares.
+
+    Parameters
+    ----------
+    support : SupportSet
+        The rows of a table.
+    n_classes : int
+        c; 0 for a regression.
+    predict : callable
+        Takes a support set and positions of sets of its rows, and returns the prior's probabilities
+        or means of the rows of each set, predicted from the others.
+    categories : collection of int
+        Positions of the columns whose values are codes of categories.
+
+    Returns
+    -------
+    Mixture or None
+        None if no model suits the table.
+    """
+    X, y, weight = SupportSet(*(part[support.weight > 0] for part in support))
+    support = SupportSet(X, y, relative_weight(torch.from_numpy(weight)).numpy())
+    fits = _choose_members(support, n_classes, categories)
+    if not fits or len(np.unique(y)) < 2:
+        return None
+    names = ["prior", *fits]
+    believed = np.array(
+        [name == ("discriminant" if "discriminant" in fits else "prior") for name in names], float
+    )
+    shares, spread = believed, 1.0
+    rows, predicted = _predict_held_out(support, n_classes, predict, fits)
+    if len(rows):
+        losses = _losses(support, n_classes, rows, predicted)
+        grid = weight_grid(len(names), _N_STEPS)
+        shares = average_weights(
+            losses(grid),
+            grid,
+            n_independent=float(support.weight[rows].sum()),
+            squared=not n_classes,
+            shrinkage=_ROWS_BEFOREHAND,
+            towards=believed,
+        )
+        if not n_classes:
+            without = _without_trees(dict(zip(names, shares, strict=True)))
+            mixed, others = losses(np.stack([shares, list(without.values())])).mean(1)
+            spread = min(1.0, float(np.sqrt(mixed / others)))
+    members = {name: fit(support) for name, fit in fits.items()}
+    return Mixture(members, dict(zip(names, shares.tolist(), strict=True)), spread)
+
+
+def _without_trees(shares: Mapping[str, float]) -> dict[str, float]:
+    """Return the shares of the models that predict a distribution, which sum to 1."""
+    rest = {**shares, "trees": 0.0} if "trees" in shares else dict(shares)
+    total = sum(rest.values())
+    if total < _LEAST_SHARE:
+        return {name: float(name == "prior") for name in shares}
+    return {name: share / total for name, share in rest.items()}
+
+
+def _choose_members(
+    support: SupportSet, n_classes: int, categories: Collection[int]
+) -> dict[str, Fit]:
+    """Return how to fit the models that suit a table."""
+    X, _, weight = support
+    n_rows, fits = weight.sum(), dict[str, Fit]()
+    is_dense = not categories and not np.isnan(X).any()
+    if n_classes and is_dense and X.shape[1] > MOST_RELEVANCES:
+        fits["discriminant"] = lambda part: fit_discriminant(part, n_classes)
+    if not n_classes and n_rows >= _LEAST_ROWS_OF_PROCESS:
+        fits["process"] = lambda part: fit_process(part, categories)
+    if n_rows >= _MANY_ROWS and n_classes <= MOST_CLASSES:
+        fits["trees"] = lambda part: fit_trees(part, n_classes)
+    return fits
+
+
+def _predict_held_out(
+    support: SupportSet, n_classes: int, predict: Predict, fits: dict[str, Fit]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions (n,) of held-out rows, and their predictions (k, n) or (k, n, c)."""
+    X, y, weight = support
+    labels = torch.from_numpy(y if n_classes else np.zeros(len(y))).long()
+    n_folds, folds = _N_FOLDS, range(_N_FOLDS)
+    if weight.sum() >= _MANY_ROWS:
+        n_folds, folds = max(_N_FOLDS_OF_MANY, len(y) // _ROWS_OF_FOLD), range(1)
+    x, w = torch.from_numpy(X).double(), torch.from_numpy(weight).double()
+    fold = divide_rows(x, labels, w, max(1, n_classes), n_folds).numpy()
+    sets, predicted = [], []
+    for k in folds:
+        kept, held = fold != k, fold == k
+        if n_classes:
+            # Without its only rows, a class is unknown.
+            held &= np.isin(y, y[kept])
+        if held.any() and len(np.unique(y[kept])) > 1:
+            part = SupportSet(*(v[kept] for v in support))
+            sets.append(np.flatnonzero(held))
+            predicted.append([fit(part).predict(X[held]) for fit in fits.values()])
+    if not sets:
+        return np.empty(0, int), np.empty(0)
+    own = predict(support, sets)
+    both = [np.stack([p, *others]) for p, others in zip(own, predicted, strict=True)]
+    return np.concatenate(sets), np.concatenate(both, 1)
+
+
+def _losses(
+    support: SupportSet, n_classes: int, rows: np.ndarray, predicted: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function of shares (g, k): the losses (g, n) of the mixtures at held-out rows.
+
+    They are minus log likelihoods, or squared errors in units of the targets' variance.
+    """
+    y, weight = support.y[rows], support.weight[rows] / support.weight[rows].mean()
+    if n_classes:
+        chosen = predicted[:, np.arange(len(rows)), y]
+        return lambda shares: -weight * np.log(np.maximum(shares @ chosen, _LEAST_PROBABILITY))
+    units = location_and_scale(torch.from_numpy(support.y), torch.from_numpy(support.weight))
+    errors = (predicted - y) / float(units[1])
+    return lambda shares: weight * ((shares @ errors) ** 2 + _LEAST_ERROR)

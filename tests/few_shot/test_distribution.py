@@ -1,0 +1,43 @@
+"""Distributions are given other means and another spread."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from skmeta.few_shot._distribution import LEVELS, reshape_distributions
+
+
+@pytest.mark.parametrize("spread", [1.0, 0.7, 0.2])
+def test_a_normal_distribution_moves_and_becomes_narrower(spread):
+    scale = np.array([[1.0], [50.0]])
+    levels = np.array([0.05, 0.3, 0.5, 0.95])
+    mean = np.array([1.5, -30.0])
+    std, found = reshape_distributions(scale * norm.ppf(LEVELS), mean, spread, levels)
+    np.testing.assert_allclose(std, spread * scale[:, 0], rtol=0.03)
+    expected = mean[:, None] + spread * scale * norm.ppf(levels)
+    np.testing.assert_allclose(found / scale, expected / scale, atol=0.02)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_the_unit_of_a_distribution_has_no_effect(size):
+    quantiles, mean = np.stack([norm.ppf(LEVELS), LEVELS]), np.array([1.0, 0.4])
+    expected = reshape_distributions(quantiles, mean, 0.8, LEVELS)
+    found = reshape_distributions(size * quantiles, size * mean, 0.8, LEVELS)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one / size, other, rtol=1e-9, atol=1e-9)
+
+
+def test_a_value_of_many_targets_stays():
+    has_rest = LEVELS > 0.6
+    quantiles = np.where(has_rest, 10 * (LEVELS - 0.6) / 0.4, 0.01 * LEVELS)[None]
+    for mean in (1.0, 2.0, 3.0):
+        _, found = reshape_distributions(quantiles, np.array([mean]), 0.9, np.array([0.05, 0.4]))
+        assert (abs(found) < 0.02).all()
+
+
+def test_a_mean_beyond_all_quantiles_moves_the_distribution():
+    quantiles = np.stack([LEVELS, np.full(201, 3.0)])
+    levels = np.linspace(0.0025, 0.9975, 200)
+    _, found = reshape_distributions(quantiles, np.array([2.0, 4.0]), 1.0, levels)
+    np.testing.assert_allclose(found.mean(1), [2.0, 4.0], atol=0.02)
+    assert (np.diff(found) >= 0).all()
