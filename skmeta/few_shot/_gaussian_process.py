@@ -186,7 +186,7 @@ def fit_process(support: SupportSet, categories: Collection[int]) -> GaussianPro
 def _part_of_rows(support: SupportSet, most: int) -> SupportSet:
     """Return some rows, which do not depend on their order."""
     X, y, w = (torch.from_numpy(part).double() for part in support)
-    n_parts = int(np.ceil(w.sum() / most))
+    n_parts = int(np.ceil(float(w.sum()) / most))
     if n_parts <= 1:
         return support
     kept = divide_rows(X, torch.zeros_like(y).long(), w, 1, n_parts).numpy() == 0
