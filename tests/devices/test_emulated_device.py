@@ -1,0 +1,362 @@
+"""Another device computes what the CPU computes, and nowhere are tensors of two devices mixed.
+
+What the emulated device cannot show is listed in ``emulated_device.py``. Tests of a real device are
+in ``tests/learners/test_devices.py``.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import emulated_device
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.backend import resolve_device
+from skmeta.bridges import skops
+from skmeta.bridges.torch import PriorModule
+from skmeta.learners import (
+    ANIL,
+    LEARNERS,
+    MAML,
+    ALPaCA,
+    ArchitectureSearch,
+    AutoLearner,
+    ExecutionOptions,
+    FineTuning,
+    HierarchicalLinear,
+    InContextLearner,
+    LearnedOptimizer,
+    LSTMMetaLearner,
+    MAMLPlusPlus,
+    MetaNAS,
+    MetaSGD,
+    ProtoNet,
+    Reptile,
+    Validation,
+)
+from skmeta.policy import MetaPolicy, PointNavigation, PolicyMAML, PolicyMetaSGD
+
+EMULATED = emulated_device.NAME
+N_GROUPS, IMAGE = 12, (1, 8, 8)
+DOUBLE = {"execution": ExecutionOptions(precision="float64")}
+QUICK = {
+    "n_iterations": 3, "n_shot": 3, "n_query": 3, "meta_batch_size": 2, "random_state": 0,
+    "n_way": 3, "validation": Validation(0.2, n_tasks=4, every=2), **DOUBLE,
+}  # fmt: skip
+SMALL = {"backbone": "mlp", "backbone_params": {"hidden": (5,)}}
+CONV = {"backbone": "conv4", "backbone_params": {"n_channels": 4, "n_blocks": 2}}
+LEARNER = {
+    "MAML": MAML(**SMALL, **QUICK),
+    "MAML-first_order": MAML(first_order=True, head_init="prototype", **SMALL, **QUICK),
+    "MAML-options": MAML(
+        n_inner_steps=2, plus_plus=MAMLPlusPlus(0.8, learn_inner_lr=True), **SMALL, **QUICK
+    ),
+    "MAML-clipped": MAML(inner_clip_norm=0.1, transductive=True, **SMALL, **QUICK),
+    "ANIL": ANIL(**SMALL, **QUICK),
+    "MetaSGD": MetaSGD(**SMALL, **QUICK),
+    "Reptile": Reptile(**SMALL, **QUICK),
+    "FineTuning": FineTuning(**SMALL, **QUICK),
+    "ALPaCA": ALPaCA(**SMALL, **QUICK),
+    "HierarchicalLinear": HierarchicalLinear(random_state=0),
+    "InContextLearner": InContextLearner(
+        width=8, n_layers=1, n_heads=2, cell_width=4,
+        **{**QUICK, "n_iterations": 1},
+    ),
+    "LSTMMetaLearner": LSTMMetaLearner(n_inner_steps=2, **SMALL, **QUICK),
+    "LearnedOptimizer": LearnedOptimizer(n_inner_steps=2, **SMALL, **QUICK),
+    "MetaNAS": MetaNAS(**QUICK),
+    "MetaNAS-budget": MetaNAS(max_parameters=200, search=ArchitectureSearch(), **QUICK),
+}  # fmt: skip
+CLASSIFIERS = {**LEARNER, "ProtoNet": ProtoNet(**SMALL, **QUICK)}
+IMAGES = {
+    name: clone(learner).set_params(**CONV)
+    for name, learner in CLASSIFIERS.items()
+    if learner.get_params().get("backbone_params") and not isinstance(learner, FineTuning | ALPaCA)
+}  # fmt: skip
+# A value in double precision is the same but for the order of sums.
+CLOSE = {"rtol": 1e-9, "atol": 1e-12}
+
+
+def table():
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(N_GROUPS), 10)
+    X = rng.normal(size=(len(group), 3))
+    return X, X[:, 0] + rng.normal(size=N_GROUPS)[group], group
+
+
+def images():
+    rng = np.random.default_rng(0)
+    label = np.repeat(np.arange(N_GROUPS), 8)
+    return rng.normal(size=(len(label), *IMAGE)) + label[:, None, None, None] / 9, label
+
+
+def fit(learner, *data, device=EMULATED, **settings):
+    return clone(learner).set_params(device=device, **settings).fit(*data)
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, err_msg=name, **CLOSE)
+
+
+def tasks_of(name, kind):
+    """Return rows, targets and groups; groups only for learners that need them."""
+    X, y, group = table()
+    if kind == "regression":
+        return X, y, group
+    return (X, y > 0, group) if needs_groups(name) else (X, group)
+
+
+def needs_groups(name):
+    return isinstance(CLASSIFIERS[name], FineTuning | ALPaCA | HierarchicalLinear)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Meta-train each learner once for each kind of tasks, on the CPU."""
+    known = {}
+
+    def get(name, kind):
+        if (name, kind) not in known:
+            known[name, kind] = fit(CLASSIFIERS[name], *tasks_of(name, kind), device="cpu")
+        return known[name, kind]
+
+    return get
+
+
+# -- the device itself -----------------------------------------------------------------------
+
+MIXTURES = {
+    "add": lambda a, b: a + b,
+    "add from the CPU": lambda a, b: b + a,
+    "product": lambda a, b: b @ a,
+    "cat": lambda a, b: torch.cat([a, b]),
+    "where": lambda a, b: torch.where(b > 0, a, b),
+    "gather": lambda a, b: a.gather(0, b.long()),
+    "to an array": lambda a, b: np.asarray(a),
+}
+
+
+@pytest.mark.parametrize("mix", MIXTURES.values(), ids=MIXTURES.keys())
+def test_a_mixture_of_devices_is_an_error(mix):
+    # All other tests of this module can fail.
+    with pytest.raises(RuntimeError, match=r"expected all tensors on one device|not supported"):
+        mix(torch.ones(2, device=EMULATED), torch.ones(2))
+
+
+def test_tensors_that_it_makes_are_its_own():
+    a = torch.ones(2, 2, device=EMULATED)
+    made = a.new_zeros(2), torch.zeros_like(a), a.double(), a[0], torch.eye(2, device=EMULATED)
+    assert {v.device for v in (*made, a.T @ a)} == {emulated_device.DEVICE}
+    assert resolve_device(EMULATED).type == EMULATED
+    assert a.cpu().device.type == "cpu"
+    assert a.sum().item() == 4
+
+
+# -- meta-training ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", LEARNER)
+def test_meta_training_of_regressions(name, trained):
+    found = fit(LEARNER[name], *table())
+    assert_same(found.prior_.tensors, trained(name, "regression").prior_.tensors)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_meta_training_of_classifications(name, trained):
+    found = fit(CLASSIFIERS[name], *tasks_of(name, "classification"))
+    assert_same(found.prior_.tensors, trained(name, "classification").prior_.tensors)
+
+
+@pytest.mark.parametrize("mode", ["loop", "vmap"])
+@pytest.mark.parametrize("name", IMAGES)
+def test_meta_training_on_images(name, mode):
+    settings = {"execution": ExecutionOptions(mode, precision="float64")}
+    found, expected = (
+        fit(IMAGES[name], *images(), device=device, **settings, augment="mirror").prior_.tensors
+        for device in (EMULATED, "cpu")
+    )
+    assert_same(found, expected)
+
+
+def test_no_learner_is_left_out():
+    ours = {n for n, kind in LEARNERS.items() if kind.__module__.startswith("skmeta.")}
+    assert {type(learner).__name__ for learner in CLASSIFIERS.values()} == ours - {
+        "GradientLearner",
+        "InnerLoopLearner",
+    }
+
+
+def test_a_run_that_was_stopped_goes_on_elsewhere(tmp_path, monkeypatch):
+    learner, gradient = LEARNER["MAML"], MAML.mean_gradient
+    expected = fit(learner, *table(), device="cpu", n_iterations=6).prior_.tensors
+    for first, then in ((EMULATED, "cpu"), ("cpu", EMULATED)):
+        path = tmp_path / first
+        settings = {"n_iterations": 6, "checkpoint": path}
+
+        left = iter(range(3))
+
+        def stop(*args, left=left):
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            return gradient(*args)
+
+        monkeypatch.setattr(MAML, "mean_gradient", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit(learner, *table(), device=first, **settings)
+        monkeypatch.undo()
+        assert path.exists()
+        assert_same(fit(learner, *table(), device=then, **settings).prior_.tensors, expected)
+
+
+def test_a_race_of_learners():
+    auto = AutoLearner(candidates=[HierarchicalLinear(), LEARNER["MAML"]], random_state=0)
+    found, expected = (fit(auto, *table(), device=device) for device in (EMULATED, "cpu"))
+    assert found.summary_ == expected.summary_
+
+
+# -- a new task ------------------------------------------------------------------------------
+
+
+def few_shot(kind, prior, device, X, y, **settings):
+    return kind(prior, device=device, precision="float64", **settings).fit(X, y)
+
+
+@pytest.mark.parametrize("name", LEARNER)
+def test_a_regression_adapts(name, trained):
+    X, y, _ = table()
+    prior = trained(name, "regression").prior_
+    found, expected = (
+        few_shot(MetaFewShotRegressor, prior, device, X[:15], y[:15]).partial_fit(
+            X[15:20], y[15:20]
+        )
+        for device in (EMULATED, "cpu")
+    )
+    assert_same(found.adapted_, expected.adapted_)
+    np.testing.assert_allclose(found.predict(X), expected.predict(X), **CLOSE)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_classification_adapts(name, trained):
+    X, y, *_ = tasks_of(name, "classification")
+    prior = trained(name, "classification").prior_
+    found, expected = (
+        few_shot(MetaFewShotClassifier, prior, device, X[:40], y[:40]).predict_proba(X)
+        for device in (EMULATED, "cpu")
+    )
+    np.testing.assert_allclose(found, expected, **CLOSE)
+
+
+def wide(X):
+    return np.hstack([X, np.random.default_rng(1).normal(size=(len(X), 120))])
+
+
+def with_gaps(X):
+    return pd.DataFrame({"a": X[:, 0], "b": np.where(X[:, 1] > 1, np.nan, X[:, 1])}).assign(
+        c=np.where(X[:, 2] > 0, "red", "blue")
+    )
+
+
+TABLES = {"plain": lambda X: X, "wide": wide, "gaps and categories": with_gaps}
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["few rows", "with trees"])
+@pytest.mark.parametrize("view", TABLES.values(), ids=TABLES.keys())
+def test_the_prior_of_regressions_that_ships(view, many):
+    X, y, _ = table()
+    X, y = (np.vstack([X, X + 0.1]), np.r_[y, y]) if many else (X[:30], y[:30])
+    X = view(X)
+    found, expected = (
+        few_shot(MetaFewShotRegressor, None, device, X, y) for device in (EMULATED, "cpu")
+    )
+    for one, two in zip(
+        found.predict(X, return_std=True), expected.predict(X, return_std=True), strict=True
+    ):
+        np.testing.assert_allclose(one, two, **CLOSE)
+    asked = found.predict_quantiles(X, [0.1, 0.9])
+    np.testing.assert_allclose(asked, expected.predict_quantiles(X, [0.1, 0.9]), **CLOSE)
+
+
+@pytest.mark.parametrize("n_classes", [2, 12])
+@pytest.mark.parametrize("view", TABLES.values(), ids=TABLES.keys())
+def test_the_prior_of_classifications_that_ships(view, n_classes):
+    X, _, group = table()
+    X, y = view(X[::2]), group[::2] % n_classes
+    found, expected = (
+        few_shot(MetaFewShotClassifier, None, device, X, y).predict_proba(X)
+        for device in (EMULATED, "cpu")
+    )
+    np.testing.assert_allclose(found, expected, **CLOSE)
+
+
+def test_images_are_averaged_over_views():
+    X, label = images()
+    prior = fit(IMAGES["ProtoNet"], X, label, device="cpu").prior_
+    found, expected = (
+        few_shot(
+            MetaFewShotClassifier, prior, device, X[:24], label[:24], test_time_augment="rotations"
+        ).predict_proba(X)
+        for device in (EMULATED, "cpu")
+    )
+    np.testing.assert_allclose(found, expected, **CLOSE)
+
+
+def test_an_estimator_is_saved_and_loaded_where_the_device_is_not(tmp_path):
+    X, y, _ = table()
+    path = tmp_path / "model.skops"
+    reg = few_shot(MetaFewShotRegressor, None, EMULATED, X, y)
+    skops.dump(reg, path)
+    code = (
+        "import sys, warnings, numpy as np\n"
+        "from skmeta.bridges import skops\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        "    found = skops.load(sys.argv[1]).predict(np.load(sys.argv[2]))\n"
+        "print([str(w.message) for w in caught if 'device' in str(w.message)])\n"
+        "np.save(sys.argv[3], found)\n"
+    )
+    np.save(tmp_path / "X.npy", X)
+    arguments = [path, tmp_path / "X.npy", tmp_path / "found.npy"]
+    process = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False,
+        cwd=Path(__file__).parent,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    assert "device='emulated'" in process.stdout
+    np.testing.assert_allclose(np.load(tmp_path / "found.npy"), reg.predict(X), rtol=1e-6)
+
+
+# -- policies and networks -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [PolicyMAML, PolicyMetaSGD])
+def test_policies(kind):
+    family = PointNavigation()
+    learner = kind(n_iterations=2, meta_batch_size=2, n_episodes=3, random_state=0, **DOUBLE)
+    found, expected = (
+        learner.set_params(device=device).fit(family).prior_ for device in (EMULATED, "cpu")
+    )
+    assert_same(found.tensors, expected.tensors)
+    (task,) = family.sample(1, np.random.default_rng(1))
+    policies = [
+        MetaPolicy(expected, device=device, precision="float64", random_state=0).fit(
+            family.make(task), n_episodes=3
+        )
+        for device in (EMULATED, "cpu")
+    ]
+    assert_same(policies[0].adapted_, policies[1].adapted_)
+    np.testing.assert_allclose(*(p.predict(np.ones(2)) for p in policies), **CLOSE)
+
+
+def test_a_module_of_a_prior_moves_to_the_device(trained):
+    X, _, _ = table()
+    module = PriorModule(trained("MAML", "regression").prior_).double()
+    expected = module(torch.tensor(X)).detach()
+    found = module.to(EMULATED)(torch.tensor(X).to(EMULATED)).detach().cpu()
+    np.testing.assert_allclose(found, expected, **CLOSE)
