@@ -88,7 +88,7 @@ def conv4(
     input_shape: tuple[int, ...],
     *,
     n_channels: int = 64,
-    n_blocks: int = 4,
+    n_blocks: int | None = None,
 ) -> nn.Module:
     """Build the network of Vinyals et al. (2016), used by MAML and its successors.
 
@@ -98,8 +98,9 @@ def conv4(
         (channels, height, width) of an image.
     n_channels : int, default=64
         Filters of each block.
-    n_blocks : int, default=4
-        Number of blocks.
+    n_blocks : int, optional
+        Number of blocks; by default 4; for images of less than 16 pixels on a side, as many as
+        leave two pixels or more.
 
     Returns
     -------
@@ -127,11 +128,15 @@ def conv4(
             "Backbone 'conv4' needs images of shape (channels, height, width), but the input has "
             f"shape {input_shape}. Pass input_shape, or use backbone='mlp' for tables."
         )
+    most = max(1, min(input_shape[1:]).bit_length() - 1)
+    if n_blocks is None:
+        # Small images keep 2x2 pixels.
+        n_blocks = 4 if most >= 4 else max(1, most - 1)
     if min(input_shape[1:]) < 2**n_blocks:
         raise BackboneError(
             f"Backbone 'conv4' halves the image {n_blocks} times, but input_shape={input_shape} "
             f"is smaller than {2**n_blocks} pixels on a side. Images have the shape (channels, "
-            "height, width). If these do, lower n_blocks."
+            f'height, width). If these do, pass backbone_params={{"n_blocks": {most}}}.'
         )
     channels = [input_shape[0], *[n_channels] * n_blocks]
     blocks = [ConvBlock(channels[i], channels[i + 1]) for i in range(n_blocks)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from skmeta.exceptions import BackboneError
 
@@ -16,11 +17,23 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
+class _Skip(nn.Module):
+    """The input, times a learned factor for each feature, beside the last hidden layer."""
+
+    def __init__(self, layers: nn.Module, n_features: int) -> None:
+        super().__init__()
+        self.layers, self.factor = layers, nn.Parameter(torch.ones(n_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x.flatten(1) * self.factor, self.layers(x)], 1)
+
+
 def mlp(
     input_shape: tuple[int, ...],
     *,
     hidden: Sequence[int] = (40, 40),
     activation: str = "relu",
+    skip: bool = False,
 ) -> nn.Module:
     """Build a multi-layer perceptron; the learner puts a linear head on its last hidden layer.
 
@@ -32,11 +45,13 @@ def mlp(
         Width of each hidden layer: two of 40 in Finn et al. (2017), section 5.1.
     activation : {"relu", "tanh", "gelu", "silu"}, default="relu"
         Applied after each layer.
+    skip : bool, default=False
+        Whether the input is among the features, each times a learned factor that starts at 1.
 
     Returns
     -------
     torch.nn.Module
-        Maps (n_samples, *input_shape) to (n_samples, hidden[-1]).
+        Maps (n_samples, *input_shape) to (n_samples, hidden[-1]), or with the input, too.
 
     Raises
     ------
@@ -50,8 +65,10 @@ def mlp(
     n_features = 1
     for size in input_shape:
         n_features *= size
+    n_inputs = n_features
     layers: list[nn.Module] = [nn.Flatten()]
     for width in hidden:
         layers += [nn.Linear(n_features, width), ACTIVATIONS[activation]()]
         n_features = width
-    return nn.Sequential(*layers)
+    network = nn.Sequential(*layers)
+    return _Skip(network, n_inputs) if skip else network

@@ -133,6 +133,8 @@ def parameter_shapes(
 def _count_layers(params: Mapping[str, Any]) -> int:
     """Return how many layers the parameters of any backbone ask for, defaults left out."""
     counts = {name: params.get(name, 1) for name in ("n_blocks", "n_cells", "n_nodes")}
+    if counts["n_blocks"] is None:
+        counts["n_blocks"] = 1
     for name, count in counts.items():
         if type(count) is not int:
             raise TypeError(f"{name} is a {type(count).__name__}, but must be an integer")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,7 +18,8 @@ class ProtoNet(NetworkLearner):
     """Prototypical network: the nearest class mean in a learned embedding.
 
     There is no inner loop: a task is learned by one pass over its support set. It is the fastest
-    of the learners. Classification only.
+    of the learners. Classification only. With ``backbone="mlp"``, the embedding has the input
+    beside the last hidden layer (``skip`` of :func:`~skmeta.backbones.mlp`).
 
     Parameters
     ----------
@@ -45,6 +46,9 @@ class ProtoNet(NetworkLearner):
 
     kinds: ClassVar[tuple[str, ...]] = ("classification",)
     can_be_recorded: ClassVar[bool] = True
+    # The nearest class mean of the input is where meta-training starts, so that few classes to
+    # learn from do not lead to less.
+    backbone_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {"mlp": {"skip": True}}
 
     def needs_every_class(self, head: str) -> bool:
         return True

@@ -19,6 +19,8 @@ _METRICS = {
 # Plain models whose scores a learner's history has, and their line styles.
 _BASELINES = {
     "nearest_mean": ("nearest class mean", ":"),
+    "nearest_neighbour": ("nearest neighbour", (0, (3, 1, 1, 1))),
+    "logistic_regression": ("logistic regression on each task", "-."),
     "task_ridge": ("ridge regression on each task", "-."),
     "pooled_ridge": ("ridge regression on all tasks", (0, (1, 3))),
 }

@@ -120,12 +120,28 @@ def test_conv4_is_as_large_as_in_the_papers():
     [
         ((784,), {}, r"shape \(784,\). Pass input_shape, or use backbone='mlp'"),
         ((1, 28), {}, r"needs images of shape \(channels, height, width\)"),
-        ((1, 15, 28), {}, r"smaller than 16 pixels on a side.*lower n_blocks"),
+        (
+            (1, 15, 28),
+            {"n_blocks": 4},
+            r"smaller than 16 pixels on a side.*backbone_params=\{\"n_blocks\": 3\}",
+        ),
     ],
 )
 def test_conv4_that_does_not_fit(shape, params, match):
     with pytest.raises(BackboneError, match=match):
         conv4(shape, **params)
+
+
+@pytest.mark.parametrize(("side", "n_features"), [(8, 64 * 4), (15, 64 * 9), (16, 64), (3, 64)])
+def test_small_images_get_blocks_that_fit(side, n_features):
+    assert conv4((1, side, side))(torch.zeros(2, 1, side, side)).shape == (2, n_features)
+
+
+def test_an_mlp_with_its_input():
+    network = mlp((2, 3), hidden=(4,), skip=True)
+    x = torch.randn(5, 2, 3)
+    assert network(x).shape == (5, 10)
+    assert torch.equal(network(x)[:, :6], x.flatten(1))
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu", "silu"])

@@ -21,6 +21,7 @@ from skmeta._sklearn_compat import (
 )
 from skmeta._validation import check_count
 from skmeta.learners._core._algorithm import Algorithm
+from skmeta.learners._core._baselines import summarise
 from skmeta.learners._core._evaluation import evaluate
 from skmeta.learners._core._fit import meta_fit, untrained_prior
 from skmeta.learners._core._options import TaskSampling
@@ -61,7 +62,10 @@ class MetaLearner(CallbackSupport, Algorithm):
         ``train_score``, ``validation_loss``, ``validation_score`` (accuracy, or minus the squared
         error in standardised units), ``meta_lr``, ``seconds``. For comparison, the same in each
         entry, the scores of plain models on the validation tasks: ``nearest_mean_score``,
-        ``task_ridge_score``, ``pooled_ridge_score`` (those that apply).
+        ``nearest_neighbour_score``, ``logistic_regression_score``, ``task_ridge_score``,
+        ``pooled_ridge_score`` (those that apply).
+    summary_ : str
+        How the prior and these models score, and which is ahead.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -101,7 +105,12 @@ class MetaLearner(CallbackSupport, Algorithm):
         own = {n for n in vars(MetaLearner) if callable(getattr(MetaLearner, n))}
         known = set(dir(BaseEstimator)) | set(dir(CallbackSupport))
         shown = own | known | set(parameter_names(type(self))) | set(vars(self))
-        return sorted(shown | set(self.for_users))
+        return sorted(shown | set(self.for_users) | {"summary_"})
+
+    @property
+    def summary_(self) -> str:
+        """How the prior and plain models score on the validation tasks."""
+        return summarise(type(self).__name__, self.history_)
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:

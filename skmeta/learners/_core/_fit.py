@@ -30,7 +30,12 @@ from skmeta.backbones import build_backbone
 from skmeta.backend import Augmentation, Execution, State, one_thread_if_small
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.learners._core._algorithm import Algorithm
-from skmeta.learners._core._baselines import LEAST_TASKS, baseline_scores, warn_if_beaten
+from skmeta.learners._core._baselines import (
+    LEAST_TASKS,
+    baseline_scores,
+    choose_scale,
+    warn_if_beaten,
+)
 from skmeta.learners._core._evaluation import ValidationTasks
 from skmeta.learners._core._inputs import (
     check_learner_rows,
@@ -265,6 +270,10 @@ def _open_session(
     module = build_backbone(settings.backbone, shape, settings.backbone_params, generator)
     if table.start is None:
         scaler = fit_scaler(settings.standardize, train.X, targets, shape)
+        draws_classes = problem.kind == "classification" and problem.names_kind == "classes"
+        is_table = settings.standardize == "auto" and len(shape) == 1
+        if draws_classes and is_table and train.sampler is not None:
+            scaler = choose_scale(scaler, train)
     else:
         load_weights(module, table.start)
         scaler = scaler_of(table.start)
@@ -368,6 +377,7 @@ def _compare(
         y_mean=float(session.scaler.y_mean),
         y_scale=float(session.scaler.y_scale),
         is_image=len(session.context.network.input_shape) > 1,
+        own_scaler=session.scaler,
     )
     n = len(history["iteration"])
     for name, scores in baselines.items():

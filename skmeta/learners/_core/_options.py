@@ -113,6 +113,10 @@ def read_settings(learner: Any) -> Settings:
         If an option has a value that is not allowed, or a checkpoint could not be resumed.
     """
     values = read_parameters(learner)
+    defaults = getattr(learner, "backbone_defaults", {})
+    if isinstance(values.get("backbone"), str) and values["backbone"] in defaults:
+        given = values["backbone_params"] or {}
+        values["backbone_params"] = {**defaults[values["backbone"]], **given}
     return Settings(**{f.name: values[f.name] for f in fields(Settings) if f.name in values})
 
 

@@ -4,8 +4,8 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge
-from sklearn.neighbors import NearestCentroid
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
 from skmeta.exceptions import BaselineWarning, UnusedDataWarning
 from skmeta.learners import (
@@ -17,7 +17,9 @@ from skmeta.learners import (
 from skmeta.learners._core._baselines import (
     baseline_scores,
     fit_ridge,
+    logistic_regression,
     nearest_mean,
+    nearest_neighbour,
     warn_if_beaten,
 )
 from skmeta.learners._core._task_source import make_problem
@@ -88,20 +90,61 @@ def test_baselines_of_regressions():
 def test_baselines_of_classifications_over_classes():
     X, y = make_classes()
     scores = scores_of("classification", X, y, None)
-    assert set(scores) == {"nearest_mean", "task_ridge"}
-    assert scores["nearest_mean"].mean() > 0.9
+    assert set(scores) == {"nearest_mean", "nearest_neighbour", "logistic_regression"}
+    assert all(values.mean() > 0.9 for values in scores.values())
 
 
 def test_baselines_of_classifications_by_groups():
     X, target, groups = make_lines()
     scores = scores_of("classification", X, np.where(target > 0, "yes", "no"), groups)
-    assert set(scores) == {"nearest_mean", "task_ridge", "pooled_ridge"}
+    plain = {"nearest_mean", "nearest_neighbour", "logistic_regression"}
+    assert set(scores) == {*plain, "pooled_ridge"}
     assert scores["pooled_ridge"].mean() > 0.8
 
 
-def test_images_are_compared_with_the_nearest_mean_alone():
+def test_images_are_compared_as_they_are():
     X, y = make_classes()
-    assert set(scores_of("classification", X, y, None, is_image=True)) == {"nearest_mean"}
+    scores = scores_of("classification", X, y, None, is_image=True)
+    assert set(scores) == {"nearest_mean", "nearest_neighbour", "logistic_regression"}
+
+
+@pytest.mark.parametrize("n_features", [3, 60], ids=["few columns", "many columns"])
+def test_plain_classifiers_are_those_of_scikit_learn(n_features):
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 2, 3], 5)
+    X, query = rng.normal(size=(15, n_features)) + y[:, None], rng.normal(size=(30, n_features))
+    w = np.where(np.arange(15) == 7, 0.0, rng.uniform(0.5, 2, 15))
+    found = nearest_neighbour(X, y, w, 5, query)
+    kept = w > 0
+    expected = KNeighborsClassifier(1).fit(X[kept], y[kept]).predict(query)
+    assert np.array_equal(found.argmax(1), expected)
+    found = logistic_regression(X, y, w, 5, query)
+    expected = LogisticRegression(tol=1e-8, max_iter=10_000).fit(X, y, sample_weight=w).predict_proba(query)
+    np.testing.assert_allclose(found[:, [0, 2, 3]], expected, atol=1e-3)
+    one = logistic_regression(X[:5], y[:5], w[:5], 5, query)
+    assert (one[:, 0] == 1).all()
+
+
+def test_columns_of_equal_units_are_scaled_alike():
+    """Columns with a little noise and no signal count as little as they vary."""
+    rng = np.random.default_rng(0)
+    X, y = make_classes(30, spread=1.0)
+    X = np.c_[X, 0.05 * rng.normal(size=(len(X), 40))]
+    alike = ProtoNet(**SMALL, n_way=3).fit(X, y)
+    assert len(set(alike.prior_.tensors["scaler.x_scale"])) == 1
+    apart = ProtoNet(**SMALL, n_way=3).fit(X[:, :3] * [1e3, 1.0, 1e-3], y)
+    assert len(set(apart.prior_.tensors["scaler.x_scale"])) == 3
+    assert alike.summary_.startswith("On validation tasks, ProtoNet scores")
+
+
+def test_an_embedding_starts_with_its_input():
+    X, y = make_classes(n_classes=20)
+    settings = SMALL | {"n_iterations": 1, "validation": 0}
+    learner = ProtoNet(**settings, n_way=3).fit(X, y)
+    assert learner.prior_.backbone_params["skip"]
+    assert learner.summary_ == "ProtoNet was not compared: there were no validation tasks."
+    plain = ProtoNet(**settings | {"backbone_params": {"skip": False}}, n_way=3).fit(X, y)
+    assert learner.score(X, y) > plain.score(X, y) - 0.05
 
 
 def test_missing_values_are_taken_for_the_mean():
@@ -125,7 +168,8 @@ def test_a_prior_that_loses_to_a_plain_model_is_told():
 def test_a_prior_that_wins_is_not():
     X, y = make_classes(n_classes=30)
     learner = ProtoNet(**SMALL | {"n_iterations": 40}, n_way=2).fit(X, y)
-    assert {"nearest_mean_score", "task_ridge_score"} <= set(learner.history_)
+    assert {"nearest_mean_score", "logistic_regression_score"} <= set(learner.history_)
+    assert "is ahead" in learner.summary_
 
 
 @pytest.mark.parametrize(
