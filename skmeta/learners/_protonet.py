@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -48,7 +48,7 @@ class ProtoNet(NetworkLearner):
     can_be_recorded: ClassVar[bool] = True
     # The nearest class mean of the input is where meta-training starts, so that few classes to
     # learn from do not lead to less.
-    backbone_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {"mlp": {"skip": True}}
+    mlp_has_skip: ClassVar[bool] = True
 
     def needs_every_class(self, head: str) -> bool:
         return True

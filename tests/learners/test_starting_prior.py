@@ -99,7 +99,8 @@ def test_another_learner_takes_the_network(classes):
 def test_step_sizes_of_the_learner_start_as_they_do(classes):
     X, y = classes
     first = ProtoNet(**SMALL).fit(X, y).prior_
-    own = MetaSGD(**SMALL | AS_IT_IS).fit(X, y).prior_
+    network = {"backbone_params": SMALL["backbone_params"] | {"skip": True}}
+    own = MetaSGD(**SMALL | AS_IT_IS | network).fit(X, y).prior_
     after = MetaSGD(**SMALL | AS_IT_IS | {"prior": first}).fit(X, y).prior_
     others = own.tensors.keys() - body(own).keys()
     assert others

@@ -101,11 +101,11 @@ def baseline_scores(
         y_support, y_query = task.y_support, task.y_query
         predicted = {}
         if kind == "classification":
-            rows = support, y_support, task.w_support
-            predicted["nearest_mean"] = nearest_mean(*rows, k, query)
-            predicted["nearest_neighbour"] = nearest_neighbour(*rows, k, query)
+            known = support, y_support, task.w_support
+            predicted["nearest_mean"] = nearest_mean(*known, k, query)
+            predicted["nearest_neighbour"] = nearest_neighbour(*known, k, query)
             if is_small:
-                predicted["logistic_regression"] = logistic_regression(*rows, k, query)
+                predicted["logistic_regression"] = logistic_regression(*known, k, query)
         else:
             y_support, y_query = ((y - y_mean) / y_scale for y in (y_support, y_query))
         if has_ridge and kind == "regression":

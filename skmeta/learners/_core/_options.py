@@ -113,10 +113,13 @@ def read_settings(learner: Any) -> Settings:
         If an option has a value that is not allowed, or a checkpoint could not be resumed.
     """
     values = read_parameters(learner)
-    defaults = getattr(learner, "backbone_defaults", {})
-    if isinstance(values.get("backbone"), str) and values["backbone"] in defaults:
-        given = values["backbone_params"] or {}
-        values["backbone_params"] = {**defaults[values["backbone"]], **given}
+    if values.get("backbone") == "mlp":
+        prior = values.get("prior")
+        # A learner that goes on from a prior has the prior's network.
+        has_skip = prior.backbone_params.get("skip") if isinstance(prior, MetaPrior) else None
+        has_skip = getattr(learner, "mlp_has_skip", False) if prior is None else has_skip
+        if has_skip:
+            values["backbone_params"] = {"skip": True, **(values["backbone_params"] or {})}
     return Settings(**{f.name: values[f.name] for f in fields(Settings) if f.name in values})
 
 
