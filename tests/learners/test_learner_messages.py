@@ -123,3 +123,11 @@ def test_a_state_from_which_no_task_can_be_learned():
     reg = MetaFewShotRegressor(learner.prior_.replace(tensors=tensors), device="cpu")
     with pytest.raises(ValueError, match=r"The adaptation to these 5 rows .* Scale X and y"):
         reg.fit(X[:5], y[:5])
+
+
+def test_a_parameter_without_a_type_in_a_subclass_is_told():
+    class Quick(MAML):
+        n_inner_steps = 3
+
+    with pytest.raises(TypeError, match="Quick has 'n_inner_steps' in its body, where a parameter"):
+        Quick()

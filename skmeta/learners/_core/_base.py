@@ -92,6 +92,15 @@ class MetaLearner(CallbackSupport, Algorithm):
                 f"{cls.__name__} is no dataclass, so {parameters[0]!r} is not a parameter of it. "
                 "Write @dataclass(kw_only=True, eq=False, repr=False) above the class."
             )
+        ignored = [
+            n for n in vars(cls) if n in parameter_names(cls) and n not in get_annotations(cls)
+        ]
+        if ignored:
+            raise TypeError(
+                f"{cls.__name__} has {ignored[0]!r} in its body, where a parameter needs a type. "
+                f"Write {ignored[0]}: ... = ... there, and @dataclass(kw_only=True, eq=False, "
+                "repr=False) above the class."
+            )
         return super().__new__(cls, *args, **kwargs)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
