@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -57,7 +57,7 @@ class Session:
     adapter: TensorAdapter
     scaler: Scaler
     changes: tuple[str, ...] = ()
-    more_views: tuple[Callable[[Tensor], Tensor], ...] = ()
+    more_views: tuple[Any, ...] = ()
 
     @classmethod
     def open(
@@ -118,7 +118,7 @@ class Session:
         return cls(learner, context, adapter, scaler, tuple(changes))
 
     @cached_property
-    def views(self) -> tuple[Callable[[Tensor], Tensor], ...]:
+    def views(self) -> tuple[Any, ...]:
         """Views of a new task that predictions are averaged over."""
         return (*make_views(self.changes, self.adapter.input_shape), *self.more_views)
 
