@@ -60,13 +60,16 @@ def test_polars_gives_the_same():
     np.testing.assert_array_equal(other.encode(of_polars), encoder.encode(frame))
 
 
-def test_categories_with_an_order_are_numbered(tmp_path):
+def test_categories_with_an_order_are_numbered():
     sizes = ["small", "medium", "large"]
     column = pd.Categorical(["large", "small", None, "medium"], sizes, ordered=True)
     frame = pd.DataFrame({"size": column})
     encoder = FrameEncoder.learn(frame, allow_nan=True)
     np.testing.assert_array_equal(encoder.encode(frame)[:, 0], [2, 0, np.nan, 1])
     assert encoder.names_out() == ["size"]
+    filled = FrameEncoder.learn(frame, allow_nan=False)
+    np.testing.assert_array_equal(filled.encode(frame), [[2, 0], [0, 0], [1, 1], [1, 0]])
+    assert filled.names_out() == ["size", "size=missing"]
     unordered = pd.DataFrame({"size": column.as_unordered()}).iloc[np.tile(range(4), 10)]
     names = FrameEncoder.learn(unordered, allow_nan=True).names_out()
     assert names == ["size=large", "size=medium", "size=small"]

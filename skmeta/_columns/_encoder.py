@@ -33,9 +33,9 @@ class FrameEncoder:
     Attributes
     ----------
     columns : tuple of dict
-        For each column its ``name`` and either ``categories`` and ``has_other``, or ``levels`` in
-        their order, or ``fill`` (a number, or None for missing values that stay) and
-        ``has_indicator``. All values can be written as JSON.
+        For each column its ``name`` and either ``categories`` and ``has_other``, or ``fill`` (a
+        number, or None for missing values that stay) and ``has_indicator``, and the ``levels`` of
+        categories in an order. All values can be written as JSON.
     """
 
     def __init__(self, columns: Sequence[Mapping[str, Any]]) -> None:
@@ -70,17 +70,21 @@ class FrameEncoder:
         columns, is_needed = [], False
         for column in frame_columns(X):
             check_no_times(column)
+            known: dict[str, Any] = {"name": str(column.name)}
+            columns.append(known)
             if has_categories(column):
                 warn_of_doubts(column)
-                columns.append(_learn_categories(column))
                 is_needed = True
-                continue
-            values = numbers_of(column)
+                if not is_ordered(column):
+                    known |= _learn_categories(column)
+                    continue
+                known["levels"] = tuple(_plain(label) for label in sorted_labels(column))
+            values = _numbers(column, known)
             missing = np.isnan(values)
-            fill = None if allow_nan else 0.0 if missing.all() else float(np.nanmedian(values))
-            has_indicator = bool(missing.any()) and not allow_nan
-            columns.append({"name": str(column.name), "fill": fill, "has_indicator": has_indicator})
-            is_needed = is_needed or has_indicator
+            median = 0.0 if missing.all() else float(np.nanmedian(values))
+            known["fill"] = None if allow_nan else median
+            known["has_indicator"] = bool(missing.any()) and not allow_nan
+            is_needed = is_needed or known["has_indicator"]
         return cls(columns) if is_needed else None
 
     def encode(self, X: Any, when: str = "in the prior's family") -> np.ndarray:
@@ -114,7 +118,7 @@ class FrameEncoder:
         parts: list[np.ndarray] = []
         for column, known in zip(columns, self.columns, strict=True):
             check_no_times(column)
-            check_type(column, "fill" not in known, when)
+            check_type(column, "categories" in known or "levels" in known, when)
             parts += _encode_column(column, known)
         rows = np.column_stack([np.zeros((len(X), 0)), *parts]).astype(np.float64)
         return rows if rows.shape[1] else np.zeros((len(X), 1))
@@ -133,16 +137,14 @@ class FrameEncoder:
 
 
 def _learn_categories(column: Any) -> dict[str, Any]:
-    name, labels = str(column.name), sorted_labels(column)
-    if is_ordered(column):
-        return {"name": name, "levels": tuple(_plain(label) for label in labels)}
+    labels = sorted_labels(column)
     counts = Counter(_plain_values(column))
     categories = tuple(label for label in map(_plain, labels) if counts[label] >= _LEAST_ROWS)
     has_other = len(categories) < len(labels)
     # Of two categories, one indicator says all.
     if len(categories) == 2 and not has_other:
         categories = categories[1:]
-    return {"name": name, "categories": categories, "has_other": has_other}
+    return {"categories": categories, "has_other": has_other}
 
 
 def _plain(label: Any) -> Any:
@@ -161,22 +163,30 @@ def _plain_values(column: Any) -> list[Any]:
 
 
 def _encode_column(column: Any, known: Mapping[str, Any]) -> list[np.ndarray]:
-    if "fill" in known:
-        return _filled(column, known)
-    labels = known["levels"] if "levels" in known else known["categories"]
-    position = {label: k for k, label in enumerate(labels)}
-    values = _plain_values(column)
-    code = np.array([position.get(value, -1) for value in values], dtype=np.intp)
-    if "levels" in known:
-        return [np.where(code < 0, np.nan, code)]
-    parts = [code == k for k in range(len(labels))]
+    if "categories" not in known:
+        return _filled(_numbers(column, known), known)
+    values, code = _code(column, known["categories"])
+    parts = [code == k for k in range(len(known["categories"]))]
     if known["has_other"]:
         parts.append((code < 0) & np.array([value is not None for value in values], bool))
     return parts
 
 
-def _filled(column: Any, known: Mapping[str, Any]) -> list[np.ndarray]:
-    values = numbers_of(column)
+def _numbers(column: Any, known: Mapping[str, Any]) -> np.ndarray:
+    """Return numbers, or the positions of levels in their order; a missing value is NaN."""
+    if "levels" not in known:
+        return numbers_of(column)
+    code = _code(column, known["levels"])[1]
+    return np.where(code < 0, np.nan, code)
+
+
+def _code(column: Any, labels: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
+    """Return plain values, and the position of each among labels, or -1."""
+    position, values = {label: k for k, label in enumerate(labels)}, _plain_values(column)
+    return values, np.array([position.get(value, -1) for value in values], dtype=np.intp)
+
+
+def _filled(values: np.ndarray, known: Mapping[str, Any]) -> list[np.ndarray]:
     missing = np.isnan(values)
     if known["fill"] is None:
         return [values]
