@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.utils import metadata_routing
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmeta._columns import is_data_frame, resolve_columns, take_column
@@ -48,6 +49,9 @@ _MOST_REPEATED = 10
 
 class BaseGrouped(DocLink, BaseEstimator):
     """Learns a table whose rows belong to groups."""
+
+    # The groups are a column of X; the argument of `fit` only says so.
+    __metadata_request__fit: ClassVar[dict[str, str]] = {"groups": metadata_routing.UNUSED}
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "groups": [str, Integral, list, tuple, None],
@@ -155,6 +159,22 @@ class BaseGrouped(DocLink, BaseEstimator):
         """Return the columns as numbers, and the times, which are the last of them."""
         numbers = self._features.encode(X)
         return numbers, np.zeros(len(numbers)) if self.order is None else numbers[:, -1]
+
+    def _check_groups_argument(self, X: Any, groups: Any) -> None:
+        """Raise an error if groups are given beside the table, or warn if there are none at all."""
+        name = type(self).__name__
+        if groups is not None:
+            raise ValueError(
+                f"{name} takes the groups as a column of X, because predict needs the group of "
+                f"each row, too. {_where(X, groups, name)}"
+            )
+        if self.groups is None and is_data_frame(X):
+            warn_caller(
+                f"{name} has groups=None, so all rows are one group, and the population alone "
+                f"predicts. If one of the columns {quote_some(list(X.columns), 8)} holds groups, "
+                "name it.",
+                UnusedDataWarning,
+            )
 
     def _check_table(self, X: Any, reset: bool) -> Any:
         """Check names and number of the columns; return a data frame, or an array."""
@@ -342,6 +362,19 @@ class BaseGrouped(DocLink, BaseEstimator):
             f"is the first).{hint} Pass rows of them to partial_fit, or set "
             "unknown_groups='predict'."
         )
+
+
+def _where(X: Any, groups: Any, name: str) -> str:
+    """Say how groups (n,) become a column of a table."""
+    labels = np.asarray(groups).ravel().astype(str)
+    n_columns = np.shape(X)[1] if len(np.shape(X)) == 2 else 0
+    for k in range(n_columns if len(labels) == len(X) else 0):
+        if (np.asarray(take_column(X, k)).astype(str) == labels).all():
+            column = quote(X.columns[k]) if is_data_frame(X) else k
+            return f"X has them as a column: set {name}(groups={column})."
+    if is_data_frame(X):
+        return f"Add one, for example X.assign(group=groups), and set {name}(groups='group')."
+    return f"Add one, np.column_stack([groups, X]), and set {name}(groups=0)."
 
 
 def _used(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -96,7 +96,7 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
     """
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Learn what is shared, how groups differ, and each group.
 
         Parameters
@@ -110,6 +110,8 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
             Weights as numbers of repetitions. If some are not whole numbers, they are divided by
             their mean, and what the learner learns of the differences between groups counts each
             row once.
+        groups : None
+            Not used: the groups are a column of ``X``. The error says which one, or how to add it.
 
         Returns
         -------
@@ -119,17 +121,18 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         Raises
         ------
         ValueError
-            If the column of groups is not there, has a missing value or numbers with fractions, or
-            if there is one class only.
+            If groups are given beside ``X``, or the column of groups is not there, has a missing
+            value or numbers with fractions, or if there is one class only.
         EpisodeError
             If each row has its own group, or the groups are a copy of the target.
 
         Warns
         -----
         UnusedDataWarning
-            If there are fewer than ten groups, or a column rises within the groups as time does and
-            ``order`` is None.
+            If there are fewer than ten groups, a column rises within the groups as time does and
+            ``order`` is None, or ``X`` is a data frame and no column of it has groups.
         """
+        self._check_groups_argument(X, groups)
         X, labels = self._checked(X, y, reset=True)
         weight = self._weight(sample_weight, X)
         classes = np.unique(labels)

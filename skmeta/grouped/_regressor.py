@@ -106,7 +106,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     """
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Learn what is shared, how groups differ, and each group.
 
         Parameters
@@ -120,6 +120,8 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
             Weights as numbers of repetitions. If some are not whole numbers, they are divided by
             their mean, and what the learner learns of the differences between groups counts each
             row once.
+        groups : None
+            Not used: the groups are a column of ``X``. The error says which one, or how to add it.
 
         Returns
         -------
@@ -129,17 +131,18 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         Raises
         ------
         ValueError
-            If the column of groups is not there, has a missing value or numbers with fractions, or
-            if rows or targets are no numbers.
+            If groups are given beside ``X``, or the column of groups is not there, has a missing
+            value or numbers with fractions, or if rows or targets are no numbers.
         EpisodeError
             If each row has its own group, or the groups are a copy of the target.
 
         Warns
         -----
         UnusedDataWarning
-            If there are fewer than ten groups, or a column rises within the groups as time does and
-            ``order`` is None.
+            If there are fewer than ten groups, a column rises within the groups as time does and
+            ``order`` is None, or ``X`` is a data frame and no column of it has groups.
         """
+        self._check_groups_argument(X, groups)
         X, targets = self._checked(X, y, reset=True)
         self._fit_table(X, targets, sample_weight, 0)
         return self

@@ -550,3 +550,31 @@ def test_a_column_without_values_changes_nothing():
     np.testing.assert_allclose(found, expected, atol=1e-6)
     of_one = np.column_stack([X, values])
     assert GroupedRegressor(0, combine="both").fit(of_one, y).score(of_one, y) > 0.9
+
+
+def test_groups_beside_the_table_are_answered_with_their_column(table):
+    with pytest.raises(ValueError, match=r"X has them as a column: set GroupedRegressor\(groups='"):
+        GroupedRegressor().fit(table.X, table.y, groups=table.X["school"])
+    with pytest.raises(ValueError, match=r"Add one, for example X.assign\(group=groups\)"):
+        GroupedClassifier("school").fit(table.X, table.y > 0, groups=np.arange(240) % 7)
+    X = np.column_stack([np.arange(240) % 20, table.X["x"]])
+    with pytest.raises(ValueError, match=r"X has them as a column: set GroupedRegressor\(groups=0"):
+        GroupedRegressor().fit(X, table.y, groups=X[:, 0])
+    with pytest.raises(ValueError, match=r"np.column_stack\(\[groups, X\]\), and set"):
+        GroupedRegressor().fit(X, table.y, groups=table.X["school"])
+
+
+def test_a_data_frame_without_groups_is_warned_of(table):
+    with pytest.warns(UnusedDataWarning, match="If one of the columns 'x' holds groups, name it"):
+        GroupedRegressor(population=Ridge()).fit(table.X[["x"]], table.y)
+
+
+def test_groups_keep_the_order_of_the_rows_and_their_type(table):
+    X = table.X.assign(school=table.X["school"].str[1:].astype(int)).iloc[::-1]
+    model = GroupedRegressor("school", **QUICK).fit(X, table.y[::-1])
+    expected = list(range(23, -1, -1))
+    assert model.groups_ == expected
+    assert all(type(group) is int for group in model.groups_)
+    assert list(model.effects_.index) == ["shared", *expected]
+    means = pd.Series(table.y).groupby(table.X["school"].str[1:].astype(int)).mean()
+    assert np.corrcoef(model.effects_.loc[expected, "intercept"], means[expected])[0, 1] > 0.9

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import (
-    ExtraTreesRegressor,
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-)
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.tree import ExtraTreeRegressor
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits
 
 from skmeta._sklearn_compat import Parallel, cut_rounds, delayed
 
+# Boosted trees: chosen, as those below, on development tables of benchmarks/grouped.py.
+_BOOSTED: dict[str, Any] = {"learning_rate": 0.2, "early_stopping": False, "random_state": 0}
+# Leaves of a tree; trees over rows have seen the groups, and more of them pay.
+_N_LEAVES, _N_LEAVES_OF_ROWS = 15, 31
 # Numbers of rounds that are fitted, one after the other.
-_ROUNDS = (20, 40, 80, 160, 320)
+_ROUNDS = (10, 20, 40, 80, 160, 320)
 # More are fitted if the best number of rounds is more than this share of them.
 _LATE = 0.75
-# Extremely randomised trees, for tables of no more rows. Chosen on development tables of
-# benchmarks/grouped.py, which have fewer.
-_RANDOMISED = {"n_estimators": 50, "min_samples_leaf": 3, "max_features": 0.5, "random_state": 0}
+# The number is chosen on two folds if these have so many rows.
+_ENOUGH_ROWS = 400
+# Extremely randomised trees, for tables of no more rows.
+_N_RANDOMISED, _RANDOMISED = 25, {"min_samples_leaf": 3, "max_features": 0.5}
 _MOST_RANDOMISED = 10_000
 # Fewer rounds are better unless more have a loss that is lower by this share.
 _LEAST_GAIN = 1e-3
@@ -207,10 +209,10 @@ def fit_population(
         parts = [np.arange(len(X))]
     fit = _Fit(rows, y, weight, labels, settings)
     if is_auto:
-        models = _boosted(fit, folds, parts, categories)
+        models = _boosted(fit, folds, parts, categories, _N_LEAVES_OF_ROWS if refit else _N_LEAVES)
         if labels is None and not refit and len(y) <= _MOST_RANDOMISED:
             # Averaged with extremely randomised trees (Geurts et al., 2006).
-            randomised = fit.each([ExtraTreesRegressor(**_RANDOMISED)] * len(parts), parts)
+            randomised = fit.each([_RandomisedTrees()] * len(parts), parts)
             models = [_Mean(both) for both in zip(models, randomised, strict=True)]
     else:
         models = fit.each([estimator] * len(parts), parts)
@@ -289,19 +291,24 @@ def losses_of(y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
 
 
 def _boosted(
-    fit: _Fit, folds: np.ndarray, parts: list[np.ndarray], categories: Sequence[int]
+    fit: _Fit,
+    folds: np.ndarray,
+    parts: list[np.ndarray],
+    categories: Sequence[int],
+    n_leaves: int,
 ) -> list[Any]:
     """Fit boosted trees of each fold, with the same number of rounds."""
     kind = HistGradientBoostingRegressor if fit.labels is None else HistGradientBoostingClassifier
-    settings: dict[str, Any] = {"early_stopping": False, "warm_start": True, "random_state": 0}
-    settings["categorical_features"] = list(categories) or None
-    models: list[Any] = [kind(max_iter=1, **settings) for _ in parts]
+    settings = _BOOSTED | {"max_leaf_nodes": n_leaves}
+    settings |= {"categorical_features": list(categories) or None}
     held_out = [np.flatnonzero(folds == k) for k in range(len(parts))]
+    n_tried = 2 if len(held_out[0]) + len(held_out[-1]) >= _ENOUGH_ROWS else len(parts)
+    models: list[Any] = [kind(max_iter=1, warm_start=True, **settings) for _ in range(n_tried)]
     for n_rounds in _ROUNDS:
         for model in models:
             model.set_params(max_iter=n_rounds)
-        found = fit.again(models, parts)
-        each = zip(found, held_out, strict=True)
+        found = fit.again(models, parts[:n_tried])
+        each = zip(found, held_out, strict=False)
         losses = np.sum([fit.losses_by_round(model, rows, n_rounds) for model, rows in each], 0)
         best = int(np.argmax(losses <= losses.min() * (1 + _LEAST_GAIN))) + 1
         if best <= _LATE * n_rounds:
@@ -309,7 +316,25 @@ def _boosted(
     for model in found:
         if not isinstance(model, DummyClassifier):
             cut_rounds(model.set_params(max_iter=best), best)
-    return found
+    rest = [kind(max_iter=best, **settings) for _ in parts[n_tried:]]
+    return [*found, *fit.again(rest, parts[n_tried:])]
+
+
+class _RandomisedTrees(RegressorMixin, BaseEstimator):
+    """The mean of extremely randomised trees, one after the other: a thread per tree is slower."""
+
+    def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> Self:
+        """Fit to rows (n, d), where NaN is a missing value."""
+        self.trees_ = [
+            ExtraTreeRegressor(**_RANDOMISED, random_state=k).fit(X, y, sample_weight)
+            for k in range(_N_RANDOMISED)
+        ]
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Predict rows (n, d)."""
+        X = X.astype(np.float32)
+        return np.asarray(np.mean([tree.tree_.predict(X)[:, 0] for tree in self.trees_], axis=0))
 
 
 class _Mean:
