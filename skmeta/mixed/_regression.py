@@ -145,8 +145,7 @@ def estimate_structures(
         for shape, fit in zip(shapes, start.fits, strict=True):
             warm = fit._replace(ratio=_noise_ratio(statistics, shape, fit, varied_noise))
             fits.append(fit_regression(statistics, shape, start=warm, coarse=True, **options))
-        return blend([fit.prior for fit in fits], start.weights), Forms(fits, start.weights)
-    for shape in shapes:
+    for shape in shapes if start is None else ():
         before = fits[-1] if fits else None
         if before and is_over is not None and is_over():
             break

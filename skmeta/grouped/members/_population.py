@@ -18,9 +18,9 @@ from threadpoolctl import threadpool_limits
 from skmeta._sklearn_compat import Parallel, cut_rounds, delayed
 
 # Boosted trees: chosen, as those below, on development tables of benchmarks/grouped.py.
-_BOOSTED: dict[str, Any] = {"learning_rate": 0.2, "early_stopping": False, "random_state": 0}
-# Leaves of a tree; trees over rows have seen the groups, and more of them pay.
-_N_LEAVES, _N_LEAVES_OF_ROWS = 15, 31
+# Smaller steps and more leaves pay beside the effects of groups, where few rounds are best.
+_BOOSTED: dict[str, Any] = {"learning_rate": 0.2, "max_leaf_nodes": 15}
+_BOOSTED_BESIDE: dict[str, Any] = {"learning_rate": 0.1, "max_leaf_nodes": 31}
 # Numbers of rounds that are fitted, one after the other.
 _ROUNDS = (10, 20, 40, 80, 160, 320)
 # More are fitted if the best number of rounds is more than this share of them.
@@ -169,6 +169,7 @@ def fit_population(
     folds: np.ndarray,
     n_classes: int,
     *,
+    beside: bool = False,
     refit: bool = False,
     categories: Sequence[int] = (),
 ) -> tuple[Population, np.ndarray]:
@@ -179,7 +180,7 @@ def fit_population(
     settings : FitSettings
         The estimator. ``"auto"`` is gradient-boosted trees. Their number of rounds has the least
         loss on the rows that the models have not seen. In a regression of up to 10,000 rows it is
-        the mean of these and of extremely randomised trees, unless there is a refit.
+        the mean of these and of extremely randomised trees, unless ``beside`` is True.
     X : ndarray of shape (n, d)
         Standardised columns; NaN is a missing value.
     y, weight : ndarray of shape (n,)
@@ -188,6 +189,8 @@ def fit_population(
         Fold of each row, from 0 on.
     n_classes : int
         Number of classes; 0 for a regression.
+    beside : bool, default=False
+        Whether the columns or the targets hold the effects of groups.
     refit : bool, default=False
         Whether new rows are predicted by one model that is fitted on all rows.
     categories : sequence of int, default=()
@@ -209,8 +212,8 @@ def fit_population(
         parts = [np.arange(len(X))]
     fit = _Fit(rows, y, weight, labels, settings)
     if is_auto:
-        models = _boosted(fit, folds, parts, categories, _N_LEAVES_OF_ROWS if refit else _N_LEAVES)
-        if labels is None and not refit and len(y) <= _MOST_RANDOMISED:
+        models = _boosted(fit, folds, parts, categories, beside)
+        if labels is None and not beside and len(y) <= _MOST_RANDOMISED:
             # Averaged with extremely randomised trees (Geurts et al., 2006).
             randomised = fit.each([_RandomisedTrees()] * len(parts), parts)
             models = [_Mean(both) for both in zip(models, randomised, strict=True)]
@@ -295,11 +298,12 @@ def _boosted(
     folds: np.ndarray,
     parts: list[np.ndarray],
     categories: Sequence[int],
-    n_leaves: int,
+    beside: bool,
 ) -> list[Any]:
     """Fit boosted trees of each fold, with the same number of rounds."""
     kind = HistGradientBoostingRegressor if fit.labels is None else HistGradientBoostingClassifier
-    settings = _BOOSTED | {"max_leaf_nodes": n_leaves}
+    settings = dict(_BOOSTED_BESIDE if beside else _BOOSTED)
+    settings |= {"early_stopping": False, "random_state": 0}
     settings |= {"categorical_features": list(categories) or None}
     held_out = [np.flatnonzero(folds == k) for k in range(len(parts))]
     n_tried = 2 if len(held_out[0]) + len(held_out[-1]) >= _ENOUGH_ROWS else len(parts)

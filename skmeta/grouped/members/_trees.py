@@ -98,7 +98,9 @@ def fit_trees(
     """
     X = _columns(table, outputs, n_classes, False, False)
     y = table.y if n_classes else table.y - outputs.mean
-    population, unseen = fit_population(settings, X, y, table.weight, table.fold, n_classes)
+    population, unseen = fit_population(
+        settings, X, y, table.weight, table.fold, n_classes, beside=True
+    )
     unseen = unseen if n_classes else unseen + outputs.mean
     ratio = 1.0 if n_classes else _error_ratio(table, unseen, outputs.std)
     return Trees(base, population, n_classes, ratio)
@@ -117,7 +119,15 @@ def fit_rows(
     X = _columns(table, outputs, n_classes, True, has_group)
     categories = [X.shape[1] - 1] if has_group else []
     population, unseen = fit_population(
-        settings, X, table.y, table.weight, parts, n_classes, refit=True, categories=categories
+        settings,
+        X,
+        table.y,
+        table.weight,
+        parts,
+        n_classes,
+        beside=True,
+        refit=True,
+        categories=categories,
     )
     ratio = 1.0 if n_classes else _error_ratio(table, unseen, outputs.std)
     return Trees(base, population, n_classes, ratio, True, has_group, unseen)
