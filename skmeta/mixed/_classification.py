@@ -60,7 +60,7 @@ def estimate_class_structures(
     n_classes : int
         c.
     start : Forms, optional
-        Fits of the same forms to other rows, to start from. Their weights are taken over.
+        Fits of the same forms to other rows, to start from.
     is_over : callable, optional
         Tells whether the time is over. Then the estimates so far are averaged.
 
@@ -78,8 +78,7 @@ def estimate_class_structures(
             fit_classification(batches, shape, n_classes, fit, coarse=True, is_over=is_over)
             for shape, fit in zip(shapes, start.fits, strict=True)
         ]
-        return blend([fit.prior for fit in fits], start.weights), Forms(fits, start.weights)
-    for shape in shapes:
+    for shape in shapes if start is None else ():
         before = fits[-1] if fits else None
         if before and is_over is not None and is_over():
             break
@@ -103,7 +102,7 @@ def estimate_class_structures(
         return np.stack([_log_probabilities(prior, episodes) for prior in priors])
 
     priors = [fit.prior for fit in fits]
-    weights = average_over_structures(priors, codes, estimate, score, is_over)
+    weights = average_over_structures(priors, codes, estimate, score, is_over, start)
     return blend(priors, weights), Forms(fits, weights)
 
 

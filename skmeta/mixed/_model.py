@@ -132,7 +132,7 @@ def fit(
         As for :class:`~skmeta.learners.HierarchicalLinear`.
     start : MixedModel, optional
         A model of the same columns, fitted with the same settings to other rows. A rough optimum
-        near its estimates is found, and its weights of the forms of S are taken over.
+        near its estimates is found.
     is_over : callable, optional
         Tells whether the time is over. Then the estimates so far are returned.
 

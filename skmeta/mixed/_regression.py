@@ -126,7 +126,7 @@ def estimate_structures(
     heavy_tails : bool
         Whether s does.
     start : Forms, optional
-        Fits of the same forms to other rows, to start from. Their weights are taken over.
+        Fits of the same forms to other rows, to start from.
     is_over : callable, optional
         Tells whether the time is over. Then the estimates so far are averaged.
 
@@ -173,7 +173,7 @@ def estimate_structures(
         return np.stack([_log_densities(prior, episodes, *varies) for prior in priors])
 
     priors = [fit.prior for fit in fits]
-    weights = average_over_structures(priors, codes, estimate, score, is_over)
+    weights = average_over_structures(priors, codes, estimate, score, is_over, start)
     return blend(priors, weights), Forms(fits, weights)
 
 

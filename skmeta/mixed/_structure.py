@@ -36,8 +36,11 @@ _SHARES_OF_SLOPES = (0.0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
 _SHARES_OF_CORRELATED = (0.0, 1 / 2, 1.0)
 # Query rows of an episode are dependent, and count like this number of rows in all.
 _N_INDEPENDENT = 3.0
-# With fewer tasks, all forms get the same weight.
-_LEAST_TASKS = 8
+# With fewer tasks, all forms get the same weight; more are needed if there is an earlier fit.
+_LEAST_TASKS, _LEAST_TASKS_AGAIN = 8, 16
+# With so many tasks, the weights hardly depend on a few of them, and those of an earlier fit are
+# taken over.
+_ENOUGH_TASKS = 50
 # Estimates of a half are from at most this many tasks, and episodes of the other.
 _MOST_ESTIMATED, _MOST_TASKS = 300, 60
 _SEED = 0
@@ -142,6 +145,7 @@ def average_over_structures(
     estimate: Callable[[np.ndarray], Sequence[Any]],
     score: Callable[[Sequence[Any], np.ndarray, np.random.Generator], np.ndarray | None],
     is_over: Callable[[], bool] | None = None,
+    before: Forms | None = None,
 ) -> np.ndarray:
     """Weight the estimates of several forms by how well they predict tasks they have not seen.
 
@@ -158,6 +162,8 @@ def average_over_structures(
         each episode (k, e); None without episodes.
     is_over : callable, optional
         Tells whether the time is over. Then forms without a prediction get the same weight.
+    before : Forms, optional
+        Fits that these started from.
 
     Returns
     -------
@@ -168,8 +174,10 @@ def average_over_structures(
     n_tasks = int(codes.max()) + 1
     if k == 1:
         return np.ones(1)
+    if before is not None and n_tasks >= _ENOUGH_TASKS:
+        return before.weights
     equal = np.full(k, 1 / k)
-    if n_tasks < _LEAST_TASKS:
+    if n_tasks < (_LEAST_TASKS if before is None else _LEAST_TASKS_AGAIN):
         return equal
     # Tasks and rows are sorted by content, and a fixed seed makes fit deterministic.
     rng = np.random.default_rng(_SEED)

@@ -197,7 +197,7 @@ def test_members_can_be_replaced(table):
 
 
 def test_groups_none_is_the_population(table):
-    X = table.X[["x"]]
+    X = table.X[["x"]].to_numpy()
     model = GroupedRegressor(population=LinearRegression()).fit(X, table.y)
     expected = LinearRegression().fit(X, table.y).predict(X)
     np.testing.assert_allclose(model.predict(X), expected, atol=0.05)

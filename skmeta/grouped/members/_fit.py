@@ -76,13 +76,13 @@ def fit_members(
         table, design(table, base == BOTH, n_classes), model_fitter(learner, n_classes)
     )
     settings.report()
-    effects, outputs, parts = from_other_rows(effects, table, _N_PARTS)
+    effects, outputs = from_other_rows(effects, table, _N_PARTS)
     found: dict[str, Member] = {POPULATION: population} if POPULATION in names else {}
     found[base] = effects
     if TREES in names:
         found[TREES] = fit_trees(table, base, outputs, settings, n_classes)
     if ROWS in names:
-        found[ROWS] = fit_rows(table, base, outputs, parts, settings, n_classes)
+        found[ROWS] = fit_rows(table, base, outputs, settings, n_classes)
     return found
 
 

@@ -118,7 +118,7 @@ def fit_group_effects(table: Table, design: Design, fit_model: FitModel) -> Grou
 
 def from_other_rows(
     effects: GroupEffects, table: Table, n_parts: int
-) -> tuple[GroupEffects, Outputs, np.ndarray]:
+) -> tuple[GroupEffects, Outputs]:
     """Predict each row from the rows of its group in other parts.
 
     Parameters
@@ -136,8 +136,6 @@ def from_other_rows(
         With the least standard deviation that follows from the others.
     outputs : Outputs
         Predictions of the rows.
-    parts : ndarray of shape (n,), int64
-        Part of each row.
     """
     parts = deal_rows(table.group, n_parts)
     n_groups, n = int(table.group.max()) + 1, int(parts.max()) + 1
@@ -153,4 +151,4 @@ def from_other_rows(
         typical = float(np.sqrt(np.average(found.std**2, weights=table.weight)))
         effects = replace(effects, least_std=max(_LEAST_SHARE * typical, _LEAST_STD))
         found = found._replace(std=np.maximum(found.std, effects.least_std))
-    return effects, found, parts
+    return effects, found

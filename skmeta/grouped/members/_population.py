@@ -250,10 +250,12 @@ class _Fit:
     def again(self, models: list[Any], parts: list[np.ndarray]) -> list[Any]:
         """Fit models, each on its part of the rows."""
         jobs = zip(models, parts, strict=True)
-        found = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-            delayed(self._one)(model, rows) for model, rows in jobs
-        )
-        return list(found)
+        if self.n_jobs in (None, 1):
+            return [self._one(model, rows) for model, rows in jobs]
+        # Models that are fitted at once share the cores.
+        with threadpool_limits(1, user_api="openmp"):
+            parallel = Parallel(n_jobs=self.n_jobs, prefer="threads")
+            return list(parallel(delayed(self._one)(model, rows) for model, rows in jobs))
 
     def _one(self, model: Any, rows: np.ndarray) -> Any:
         weight = self.weight[rows]
@@ -263,12 +265,9 @@ class _Fit:
         # Equal weights are none: some estimators take none, and others take longer with them.
         is_weighted = np.ptp(weight) > 0 and has_fit_parameter(model, "sample_weight")
         params = {"sample_weight": weight} if is_weighted else {}
-        # Models that are fitted at once share the cores.
-        limit = None if self.n_jobs in (None, 1) else 1
-        with threadpool_limits(limit, user_api="openmp"):
-            # Trees need a value in each column.
-            X = np.where(np.isnan(self.X[rows]).all(0), 0.0, self.X[rows])
-            model.fit(X, self.y[rows], **params)
+        # Trees need a value in each column.
+        X = np.where(np.isnan(self.X[rows]).all(0), 0.0, self.X[rows])
+        model.fit(X, self.y[rows], **params)
         self.report()
         return model
 

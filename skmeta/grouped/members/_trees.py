@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skmeta.grouped.members._canonical import deal_rows
 from skmeta.grouped.members._group_effects import as_columns
 from skmeta.grouped.members._member import Outputs
 from skmeta.grouped.members._population import FitSettings, Population, fit_population
@@ -21,6 +22,8 @@ from skmeta.grouped.members._table import Table
 
 # Trees of known groups have the group as a category, if there are no more of them.
 _MOST_CATEGORIES = 250
+# Parts of the rows of a group for trees over rows.
+_N_PARTS = 3
 
 
 @dataclass(frozen=True)
@@ -110,14 +113,14 @@ def fit_rows(
     table: Table,
     base: str,
     outputs: Outputs,
-    parts: np.ndarray,
     settings: FitSettings,
     n_classes: int,
 ) -> Trees:
-    """Fit trees over rows, whose parts are ``parts`` (n,); see :func:`fit_trees`."""
+    """Fit trees over rows; see :func:`fit_trees`."""
     has_group = settings.is_auto and int(table.group.max()) < _MOST_CATEGORIES
     X = _columns(table, outputs, n_classes, True, has_group)
     categories = [X.shape[1] - 1] if has_group else []
+    parts = deal_rows(table.group, _N_PARTS)
     population, unseen = fit_population(
         settings,
         X,
