@@ -67,6 +67,7 @@ class PriorRegressor(MetaFewShotRegressor):
         return rows, _prior("regression", rows.shape[1])
 
 
+@pytest.mark.filterwarnings("ignore:Grouped.* has groups=None")
 @parametrize_with_checks(
     [
         MetaFewShotClassifier(),

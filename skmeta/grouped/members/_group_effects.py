@@ -138,15 +138,12 @@ def from_other_rows(
         Predictions of the rows.
     """
     parts = deal_rows(table.group, n_parts)
-    n_groups, n = int(table.group.max()) + 1, int(parts.max()) + 1
-    # Each group once for each part, which it lacks.
-    known = [np.flatnonzero(parts != part) for part in range(n)]
-    lacking = np.repeat(np.arange(n), [len(rows) for rows in known])
-    rows = np.concatenate(known)
-    twins = (table.group[rows] + n_groups * lacking)[:, None]
-    conditioned = effects.condition(table.take(rows)._replace(codes=twins))
-    at = table._replace(codes=(table.group + n_groups * parts)[:, None])
-    found = conditioned.predict(at, {})
+    mean, std = np.empty(table.shared.shape), np.empty(len(table.y))
+    for part in range(int(parts.max()) + 1):
+        rows = np.flatnonzero(parts == part)
+        conditioned = effects.condition(table.take(np.flatnonzero(parts != part)))
+        mean[rows], std[rows] = conditioned.predict(table.take(rows), {})
+    found = Outputs(mean, std)
     if not effects.design.n_classes:
         typical = float(np.sqrt(np.average(found.std**2, weights=table.weight)))
         effects = replace(effects, least_std=max(_LEAST_SHARE * typical, _LEAST_STD))

@@ -25,7 +25,7 @@ _BOOSTED_BESIDE: dict[str, Any] = {"learning_rate": 0.1, "max_leaf_nodes": 31}
 _ROUNDS = (10, 20, 40, 80, 160, 320)
 # More are fitted if the best number of rounds is more than this share of them.
 _LATE = 0.75
-# The number is chosen on two folds if these have so many rows.
+# The number of a regression is chosen on two folds if these have so many rows.
 _ENOUGH_ROWS = 400
 # Extremely randomised trees, for tables of no more rows.
 _N_RANDOMISED, _RANDOMISED = 25, {"min_samples_leaf": 3, "max_features": 0.5}
@@ -305,7 +305,8 @@ def _boosted(
     settings |= {"early_stopping": False, "random_state": 0}
     settings |= {"categorical_features": list(categories) or None}
     held_out = [np.flatnonzero(folds == k) for k in range(len(parts))]
-    n_tried = 2 if len(held_out[0]) + len(held_out[-1]) >= _ENOUGH_ROWS else len(parts)
+    is_enough = fit.labels is None and sum(map(len, held_out[:2])) >= _ENOUGH_ROWS
+    n_tried = min(2, len(parts)) if is_enough else len(parts)
     models: list[Any] = [kind(max_iter=1, warm_start=True, **settings) for _ in range(n_tried)]
     for n_rounds in _ROUNDS:
         for model in models:
