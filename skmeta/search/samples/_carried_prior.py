@@ -25,8 +25,9 @@ machine learning hyperparameters on large datasets"). So c y = a + C_k + f + g +
 
     E[C_k(z) + f(z) | y] = C_k(z) + t^2 m(z)' K^-1 (c y - a - C_k),  K = (t^2 + d^2) M + e^2 I.
 
-Each past task gets this surface, and its posterior probability as its weight. The search on all
-rows takes them as it takes any past tasks: with an offset and a scale of its own, a remainder that
+Each past task gets this surface. Its weight is the mean of its probabilities before and after the
+sample, since a task that agrees with a few scores on few rows need not agree with those on all
+rows. The search on all rows takes them as it takes any past tasks: with an offset and a scale of its own, a remainder that
 they do not explain, and a model without history beside them. So a sample that misleads costs
 little, and what is best on few rows need not be best on many.
 """
@@ -51,6 +52,7 @@ _NOISE = 0.02
 _WINSOR_FACTOR = 1.0
 _FLOOR = 0.0
 _LEAST_SCORES = 3
+_TRUST = 0.5  # probability that past tasks agree with all rows as they do with the sample
 
 
 class CarriedPrior:
@@ -63,7 +65,7 @@ class CarriedPrior:
     prior : prior
         What was known before.
     task_weights : ndarray of shape (n_tasks,)
-        Posterior probabilities of its tasks.
+        Weights of its tasks.
     Z : ndarray of shape (m, n_columns)
         The candidates of the sample, encoded.
     A : ndarray of shape (n_tasks, m)
@@ -149,4 +151,5 @@ def carry_over(prior: Any, configurations: Sequence[Configuration], scores: Sequ
     solved = cho_solve((L, True), np.column_stack([np.outer(y, kriging.c) - C.T, np.ones(len(y))]))
     residual, ones = solved[:, :-1], solved[:, -1:]
     offset = residual.sum(0) / ones.sum()
-    return CarriedPrior(prior, kriging.shares, Z, remainder * (residual - ones * offset).T)
+    weights = _TRUST * kriging.shares + (1 - _TRUST) * prior.task_weights
+    return CarriedPrior(prior, weights, Z, remainder * (residual - ones * offset).T)

@@ -47,7 +47,7 @@ def test_the_optimum_follows_the_sample():
 
 def test_tasks_like_the_sample_have_more_weight():
     found = carry(learned(-2.0, 2.0), hump(2.0))
-    assert found.task_weights[1] > 0.9
+    assert found.task_weights[1] == pytest.approx(0.75, abs=0.02)
     assert found.task_weights.sum() == pytest.approx(1)
     assert found.datasets == ("d0", "d1")
     assert len(found) == 2
