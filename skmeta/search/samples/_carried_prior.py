@@ -27,9 +27,9 @@ machine learning hyperparameters on large datasets"). So c y = a + C_k + f + g +
 
 Each past task gets this surface. Its weight is the mean of its probabilities before and after the
 sample, since a task that agrees with a few scores on few rows need not agree with those on all
-rows. The search on all rows takes them as it takes any past tasks: with an offset and a scale of its own, a remainder that
-they do not explain, and a model without history beside them. So a sample that misleads costs
-little, and what is best on few rows need not be best on many.
+rows. The search on all rows takes them as it takes any past tasks: with an offset and a scale of
+its own, a remainder that they do not explain, and a model without history beside them. So a sample
+that misleads costs little, and what is best on few rows need not be best on many.
 """
 
 from collections.abc import Collection, Sequence
