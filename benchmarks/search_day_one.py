@@ -18,7 +18,6 @@ up to 2,000 others are the test set, which no search sees. Scores are balanced a
                rows of 30 candidates
 ``optuna``     OptunaSearchCV (TPE), 30 candidates; conditional spaces are joined to one
 ``optuna-gp``  the same with Optuna's GPSampler, of the estimators that are named
-``skopt``      BayesSearchCV, 30 candidates, of two estimators, as it is slow
 
 Regret is normalised by the best and the worst validation score that any method found for the
 estimator on the data set, where scores further below the median of random search than twice the
@@ -64,13 +63,12 @@ from skmeta.search import MetaLearnedSearchCV, default_search_space, shipped_pri
 from skmeta.search.prior._shipped import load_shipped
 
 RESULTS = Path(__file__).parent / "results" / "search_day_one.jsonl.gz"
-METHODS = ("shipped", "random", "plain", "racing", "defaults", "optuna", "halving", "skopt")
+METHODS = ("shipped", "random", "plain", "racing", "defaults", "optuna", "halving")
 EXTRA = "optuna-gp"
 N_SETS, MIN_ROWS, N_TRAIN, N_TEST, N_FOLDS = 30, 150, 600, 2000, 3
 OURS = ("shipped", "plain", "racing")
 N_OURS, N_PEERS, N_RANDOM, N_RANDOM_CHEAP = 20, 30, 60, 200
 CHEAP = (*list(CLASSIFIERS)[:6], *list(REGRESSORS)[:6])
-SKOPT = ("SVC", "RandomForestRegressor")
 SHOWN = (1, 3, 5, 10, 20)
 N_BOOTSTRAP = 2000
 
@@ -184,10 +182,7 @@ def make_search(method, estimator, name, dataset, n, **common):
             sampler = optuna.samplers.GPSampler(seed=0)
             common["study"] = optuna.create_study(direction="maximize", sampler=sampler)
         return OptunaSearchCV(estimator, given, n_trials=n, random_state=0, **common)
-    from skopt import BayesSearchCV
-
-    given = {key: for_skopt(source) for key, source in joined.items()}
-    return BayesSearchCV(estimator, given, n_iter=n, random_state=0, **common)
+    raise ValueError(f"There is no method {method!r}.")
 
 
 def bounds(source):
@@ -208,17 +203,6 @@ def for_optuna(source):
     if is_ordered(source):
         return IntDistribution(min(source), max(source), log=True)
     return CategoricalDistribution(source)
-
-
-def for_skopt(source):
-    from skopt.space import Categorical, Integer, Real
-
-    if not isinstance(source, list):
-        low, high, log = bounds(source)
-        return Real(low, high, prior="log-uniform" if log else "uniform")
-    if is_ordered(source):
-        return Integer(min(source), max(source), prior="log-uniform")
-    return Categorical(source)
 
 
 def run(folder, method, name, dataset):
@@ -280,7 +264,6 @@ def run_all(folder, methods, names, hours):
         for dataset in chosen(folder, task_of(name))[position : position + 1]
         for method in methods
         if (cell := (method, name, dataset)) not in done
-        if method != "skopt" or name in SKOPT
     ]
     for cell in tqdm(todo, smoothing=0.02):
         if time.monotonic() > end:
@@ -346,8 +329,7 @@ def summarise():
                 float(np.exp(np.log(ratios).mean())), 2
             )
     compared = [m for m in METHODS if m != "racing"]
-    summary["test scores"] = test_scores(by_key, [m for m in compared if m != "skopt"])
-    summary["test scores, with skopt"] = test_scores(by_key, compared)
+    summary["test scores"] = test_scores(by_key, compared)
     summary["beside TPE"] = beside(by_key, ("random", "optuna", "shipped"))
     both = ("random", "optuna", EXTRA, "plain", "shipped")
     summary["beside TPE and GPSampler"] = beside(by_key, both)

@@ -15,7 +15,6 @@ pipeline (C, gamma, kernel) and a random forest of 32 trees; 30 candidates each.
 ``halving``     HalvingRandomSearchCV: 90 candidates on a ninth of the rows, the best third of them
                 on a third, the best third of those on all: the rows of 30 candidates
 ``optuna``      OptunaSearchCV with its default sampler (TPE)
-``skopt``       BayesSearchCV; of the SVC and the first seed only, as it is slow
 ``plain``       MetaLearnedSearchCV without history and prior
 ``history``     MetaLearnedSearchCV with a history file: the searches of ``random`` with the same
                 seed on the *other* fifteen sets
@@ -90,7 +89,7 @@ DATA = (
     "vehicle",
     "vowel",
 )
-METHODS = ("random", "halving", "optuna", "plain", "history", "skopt")
+METHODS = ("random", "halving", "optuna", "plain", "history")
 N_CANDIDATES, N_FOLDS, N_TRAIN, N_TEST = 30, 3, 400, 2000
 SHOWN = (3, 5, 10, 20, 30)
 TIMES = (0.25, 0.5, 1.0, 2.0)  # of the seconds that `random` takes for all its candidates
@@ -157,16 +156,6 @@ def for_optuna(kind: str, *values: Any) -> Any:
     return FloatDistribution(*values, log=kind == "log")
 
 
-def for_skopt(kind: str, *values: Any) -> Any:
-    from skopt.space import Categorical, Integer, Real
-
-    if kind == "choice":
-        return Categorical(values)
-    if kind == "integer":
-        return Integer(*values)
-    return Real(*values, prior="log-uniform" if kind == "log" else "uniform")
-
-
 def translate(space: Space, how: Callable[..., Any]) -> Space:
     return {name: how(*dimension) for name, dimension in space.items()}
 
@@ -207,11 +196,6 @@ def make_search(method: str, estimator: Any, space: Space, seed: int, **options:
             study=study if sampler is not None else None,
             **common,
         )
-    if method == "skopt":
-        from skopt import BayesSearchCV
-
-        given = translate(space, for_skopt)
-        return BayesSearchCV(estimator, given, n_iter=n, random_state=seed, **common)
     given = translate(space, for_sklearn)
     # Nothing is known but what the history says: the priors that ship saw these data sets.
     known = {"prior": "history"} if "history" in common else {"history": False, "prior": None}
@@ -334,15 +318,13 @@ def run(method: str, estimator: str, name: str, seed: int) -> dict[str, Any]:
 
 
 def wanted(methods: list[str], n_seeds: int) -> list[tuple[str, str, str, int]]:
-    cells = [
+    return [
         (method, estimator, name, seed)
         for seed in range(n_seeds)
         for estimator in estimators()
         for name in DATA
         for method in methods
-        if method != "skopt"
     ]
-    return cells + [("skopt", "svc", name, 0) for name in DATA if "skopt" in methods]
 
 
 def key_of(line: dict[str, Any]) -> tuple[str, str, str, int]:
@@ -375,9 +357,9 @@ def at(line: dict[str, Any], axis: str, limit: float, of: str) -> float:
 
 
 def table_of(lines: list[dict[str, Any]], of: str) -> pd.DataFrame:
-    """One row a run, one column a moment; of what all methods have run, skopt aside."""
+    """One row a run, one column a moment; of what all methods have run."""
     by_key = {key_of(line): line for line in lines if "error" not in line}
-    methods = {method for method, *_ in by_key} - {"skopt"}
+    methods = {method for method, *_ in by_key}
     by_key = {k: v for k, v in by_key.items() if all((m, *k[1:]) in by_key for m in methods)}
     rows = []
     for (method, estimator, name, seed), line in by_key.items():
@@ -417,16 +399,15 @@ def summarise(path: Path) -> None:
             table = table_of(mine, of).xs(estimator, level="estimator")
             shown = [m for m in METHODS if m in table.index.get_level_values("method")]
             wide = {c: table[c].unstack("method")[shown] for c in table.columns}
-            every = [m for m in shown if m != "skopt"]  # which has not run all
             print(f"\n{title}, mean of {len(wide['3 evaluations'])} runs, in percent")
             print(
                 (
-                    100 * pd.DataFrame({c: w[every].mean(skipna=False) for c, w in wide.items()})
+                    100 * pd.DataFrame({c: w[shown].mean(skipna=False) for c, w in wide.items()})
                 ).round(2)
             )
             print(f"\n{title}, mean rank (1 is best)")
             ranks = {
-                c: w[every].fillna(-1).round(4).rank(axis=1, ascending=False).mean()
+                c: w[shown].fillna(-1).round(4).rank(axis=1, ascending=False).mean()
                 for c, w in wide.items()
             }
             print(pd.DataFrame(ranks).round(2))
@@ -454,7 +435,6 @@ TITLES = {
     "random": "RandomizedSearchCV",
     "halving": "HalvingRandomSearchCV",
     "optuna": "OptunaSearchCV (TPE)",
-    "skopt": "BayesSearchCV",
     "plain": "skmeta, nothing known",
     "history": "skmeta, 15 past searches",
 }
@@ -479,9 +459,8 @@ def print_tables(path: Path) -> None:
         wide = [table[f"{k} evaluations"].unstack("method") for k in SHOWN]
         for method in [m for m in METHODS if m in wide[0]]:
             title = f"{TITLES[estimator]}: {TITLES[method]}"
-            if method != "skopt":
-                means = [100 * w[method].mean(skipna=False) for w in wide]
-                scores.append([title, *("" if np.isnan(m) else f"{m:.1f}" for m in means)])
+            means = [100 * w[method].mean(skipna=False) for w in wide]
+            scores.append([title, *("" if np.isnan(m) else f"{m:.1f}" for m in means)])
             if method != "history":
                 gaps.append([title, *(interval(w["history"] - w[method], 1) for w in wide)])
     print(list_table(scores), list_table(gaps), sep="\n\n")
@@ -489,7 +468,7 @@ def print_tables(path: Path) -> None:
 
 # -- overhead ----------------------------------------------------------------------------------
 
-OVERHEADS = ("random", "plain", "history", "optuna-gp", "optuna", "skopt")
+OVERHEADS = ("random", "plain", "history", "optuna-gp", "optuna")
 
 
 def made_up_history(path: Path) -> None:

@@ -1,10 +1,10 @@
-"""Base classes of objects of which there are no copies."""
+"""Base classes for immutable objects: copies return the object itself."""
 
 from typing import Any, NoReturn, Self
 
 
 class Uncopied:
-    """Base class of objects of which a clone or a copy is the object itself."""
+    """A clone or a copy of an object is the object itself."""
 
     def __sklearn_clone__(self) -> Self:
         return self
