@@ -35,17 +35,17 @@ def test_all_is_what_can_be_imported(module):
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_a_room_exports_all_that_it_imports(room):
-    """But for what it shares with the package only, which it imports ``as`` itself."""
+def test_a_room_imports_all_that_it_exports(room):
+    """The other names that it imports are the package's own."""
     aliases = [
         alias
         for node in ast.walk(parse(room))
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     ]
-    assert all(alias.asname in (None, alias.name) for alias in aliases)
-    public = {alias.name for alias in aliases if alias.asname is None}
-    assert public == set(importlib.import_module(f"skmeta.{room}").__all__)
+    assert all(alias.asname is None for alias in aliases)
+    names = {alias.name for alias in aliases}
+    assert names >= set(importlib.import_module(f"skmeta.{room}").__all__)
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -1,15 +1,15 @@
 """Meta-learning algorithms."""
 
 from skmeta.learners._anil import ANIL
-from skmeta.learners._core import LEARNERS as LEARNERS
 from skmeta.learners._core import (
+    LEARNERS,
     Context,
+    GradientLearner,
+    InnerLoopLearner,
     MetaLearner,
     NetworkLearner,
     TaskSampling,
 )
-from skmeta.learners._core import GradientLearner as GradientLearner
-from skmeta.learners._core import InnerLoopLearner as InnerLoopLearner
 from skmeta.learners._fine_tuning import FineTuning
 from skmeta.learners._maml import MAML, MAMLPlusPlus
 from skmeta.learners._meta_sgd import MetaSGD
@@ -19,11 +19,7 @@ from skmeta.learners.architecture import ArchitectureSearch, MetaNAS
 from skmeta.learners.auto import AutoLearner
 from skmeta.learners.hierarchical import ALPaCA, HierarchicalLinear
 from skmeta.learners.in_context import InContextLearner
-from skmeta.learners.learned_optimizers import (
-    LearnedOptimizer,
-    LSTMMetaLearner,
-    PriorOptimizer,
-)
+from skmeta.learners.learned_optimizers import LearnedOptimizer, LSTMMetaLearner, PriorOptimizer
 from skmeta.training import ExecutionOptions, MetaOptimizer, Validation
 
 __all__ = [

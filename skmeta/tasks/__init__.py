@@ -2,15 +2,11 @@
 
 from skmeta.tasks._known_rows import KnownRowsGroupKFold
 from skmeta.tasks._later_rows import LaterRowsSplit
-from skmeta.tasks._overlap import warn_if_reused as warn_if_reused
-from skmeta.tasks._samplers import ClassEpisodes as ClassEpisodes
-from skmeta.tasks._samplers import EpisodeSampler as EpisodeSampler
-from skmeta.tasks._samplers import GroupEpisodes as GroupEpisodes
-from skmeta.tasks._samplers import check_shots as check_shots
+from skmeta.tasks._overlap import warn_if_reused
+from skmeta.tasks._samplers import ClassEpisodes, EpisodeSampler, GroupEpisodes, check_shots
 from skmeta.tasks._splits import EpisodeSplit, split_tasks
-from skmeta.tasks._superclasses import Superclass as Superclass
-from skmeta.tasks._superclasses import usable_superclasses as usable_superclasses
-from skmeta.tasks._task import Task as Task
+from skmeta.tasks._superclasses import Superclass, usable_superclasses
+from skmeta.tasks._task import Task
 
 __all__ = [
     "EpisodeSplit",

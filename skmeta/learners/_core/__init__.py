@@ -1,32 +1,24 @@
 """What learners share: base class, heads, inner loop, fit, evaluation, priors in and out."""
 
-from skmeta.learners._core._algorithm import TaskLimits as TaskLimits
-from skmeta.learners._core._base import LEARNERS as LEARNERS
-from skmeta.learners._core._base import MetaLearner as MetaLearner
-from skmeta.learners._core._base import NetworkLearner as NetworkLearner
-from skmeta.learners._core._base import OuterLoopLearner as OuterLoopLearner
-from skmeta.learners._core._base import missing_attribute as missing_attribute
-from skmeta.learners._core._context import Context as Context
-from skmeta.learners._core._gradient import GradientLearner as GradientLearner
-from skmeta.learners._core._gradient import InnerLoopLearner as InnerLoopLearner
-from skmeta.learners._core._gradient import Memory as Memory
-from skmeta.learners._core._gradient import Point as Point
-from skmeta.learners._core._heads import class_means as class_means
-from skmeta.learners._core._heads import initial_head as initial_head
-from skmeta.learners._core._heads import loss as loss
-from skmeta.learners._core._heads import reptile_gradient as reptile_gradient
-from skmeta.learners._core._heads import score as score
-from skmeta.learners._core._inputs import check_learner_rows as check_learner_rows
-from skmeta.learners._core._inputs import encode_rows as encode_rows
-from skmeta.learners._core._inputs import fit_scaler as fit_scaler
-from skmeta.learners._core._inputs import flatten_rows as flatten_rows
-from skmeta.learners._core._inputs import frame_encoder as frame_encoder
-from skmeta.learners._core._options import TaskSampling as TaskSampling
-from skmeta.learners._core._options import read_settings as read_settings
-from skmeta.learners._core._options import task_type_parameter as task_type_parameter
-from skmeta.learners._core._prior_io import read_prior as read_prior
-from skmeta.learners._core._prior_io import write_prior as write_prior
-from skmeta.learners._core._session import Session as Session
-from skmeta.learners._core._task_source import TaskSource as TaskSource
-from skmeta.learners._core._task_source import make_problem as make_problem
-from skmeta.learners._core._task_source import resolve_kind as resolve_kind
+from skmeta.learners._core._algorithm import TaskLimits
+from skmeta.learners._core._base import (
+    LEARNERS,
+    MetaLearner,
+    NetworkLearner,
+    OuterLoopLearner,
+    missing_attribute,
+)
+from skmeta.learners._core._context import Context
+from skmeta.learners._core._gradient import GradientLearner, InnerLoopLearner, Memory, Point
+from skmeta.learners._core._heads import class_means, initial_head, loss, reptile_gradient, score
+from skmeta.learners._core._inputs import (
+    check_learner_rows,
+    encode_rows,
+    fit_scaler,
+    flatten_rows,
+    frame_encoder,
+)
+from skmeta.learners._core._options import TaskSampling, read_settings, task_type_parameter
+from skmeta.learners._core._prior_io import read_prior, write_prior
+from skmeta.learners._core._session import Session
+from skmeta.learners._core._task_source import TaskSource, make_problem, resolve_kind

@@ -1,7 +1,5 @@
 """Learned optimizers: LSTMs whose outputs are the steps of gradient descent."""
 
-from skmeta.learners.learned_optimizers._learned_optimizer import (
-    LearnedOptimizer as LearnedOptimizer,
-)
-from skmeta.learners.learned_optimizers._lstm import LSTMMetaLearner as LSTMMetaLearner
-from skmeta.learners.learned_optimizers._prior_optimizer import PriorOptimizer as PriorOptimizer
+from skmeta.learners.learned_optimizers._learned_optimizer import LearnedOptimizer
+from skmeta.learners.learned_optimizers._lstm import LSTMMetaLearner
+from skmeta.learners.learned_optimizers._prior_optimizer import PriorOptimizer
