@@ -65,6 +65,20 @@ def test_new_groups_from_their_first_rows(curves):
     assert width[-1] > width[0]
 
 
+def test_rows_that_come_later_narrow_what_is_ahead(curves, model):
+    X, y = curves
+    at = (X["week"] >= 10) & (X["animal"] < 18)
+    more = X["week"].isin([7, 8, 9]) & (X["animal"] < 18)
+    later = copy.deepcopy(model).partial_fit(X[more], y[more])
+    errors, widths = [], []
+    for one in (model, later):
+        low, high = one.predict_quantiles(X[at], (0.05, 0.95)).T
+        errors.append(np.mean((one.predict(X[at]) - y[at]) ** 2))
+        widths.append((high - low).mean())
+    assert errors[1] < errors[0]
+    assert widths[1] < widths[0]
+
+
 def test_rows_between_known_ones_are_near_them(curves):
     X, y = curves
     gap = X["week"] == 5

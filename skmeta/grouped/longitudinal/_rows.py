@@ -41,10 +41,6 @@ class TimedRows(NamedTuple):
         """Return some of the rows."""
         return TimedRows(*(part[at] for part in self))
 
-    def join(self, other: TimedRows) -> TimedRows:
-        """Return the rows of both."""
-        return TimedRows(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
-
     def some_groups(self, most: int) -> TimedRows:
         """Return whole groups, evenly spaced, with about so many rows at most."""
         share = most / len(self.y)

@@ -100,3 +100,11 @@ def test_columns_of_steps_describe_the_rows_before():
         [nan, nan, nan, nan, nan, 0, 5, 7, nan, 6, 0.5, nan],
     ]
     np.testing.assert_allclose(columns, expected)
+
+
+def test_a_sample_holds_whole_groups():
+    rows = make_rows((4,) * 30)
+    sample = rows.some_groups(40)
+    assert len(sample.y) == 40
+    assert (np.bincount(sample.codes)[np.unique(sample.codes)] == 4).all()
+    assert rows.some_groups(200) is rows
