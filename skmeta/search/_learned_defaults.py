@@ -26,7 +26,7 @@ from skmeta.search._arguments import Arguments, resolve_arguments
 from skmeta.search._priors import Prior, resolve_prior
 from skmeta.search._search_cv import MetaLearnedSearchCV
 from skmeta.search.history import open_history
-from skmeta.search.record import Configuration, SearchRecord, dataset_features
+from skmeta.search.record import SearchRecord, dataset_features
 from skmeta.search.space import (
     Candidate,
     CandidateDescriber,
@@ -34,14 +34,13 @@ from skmeta.search.space import (
     predictor_name,
     relative_configuration,
 )
-from skmeta.search.surrogate import SurfaceInterpolation, with_one_thread
+from skmeta.search.surrogate import with_one_thread
 
 Array = NDArray[np.float64]
 
-_N_DRAWN, _N_NODES = 500, 128
-_N_EXACT = 30  # candidates whose surfaces are computed without interpolation
-_N_NEAR, _N_STEPS = 40, 3  # candidates near the best one, and how often they are drawn
-# Chosen on the first half of the recorded searches, origins left out.
+# Chosen on the first half of the recorded searches, origins left out. The best of more candidates,
+# or of those near the best, is rather one whose surfaces are wrong.
+_N_DRAWN = 100
 _GAIN_SCALE = 0.7
 _LEAST_UTILITY = 0.02  # below it, the estimator stays as given
 _QUANTILES = (0.1, 0.9)
@@ -161,60 +160,17 @@ def _choose(
     arguments: Arguments, past: Prior, record: SearchRecord
 ) -> tuple[Candidate, dict[str, Any]]:
     """Return the parameters of the best candidate, and what is expected of it."""
-    rng = np.random.default_rng(0)
-    given = arguments.as_given or {}
-    candidates = [given, *arguments.space.sample(_N_DRAWN, rng)]
-    surfaces = _Surfaces(arguments, past, candidates)
-    order = np.argsort(-_utilities(surfaces.F, past.task_weights), kind="stable")[:_N_EXACT]
-    candidates = [given, *(candidates[i] for i in order)]
-    F = surfaces.exact(candidates)
-    for _ in range(_N_STEPS):
-        best = int(_utilities(F, past.task_weights).argmax())
-        near = arguments.space.neighbours(candidates[best], _N_NEAR, rng) if best else []
-        if not near:
-            break
-        candidates += near
-        F = np.column_stack([F, surfaces.exact(near)])
+    drawn = arguments.space.sample(_N_DRAWN, np.random.default_rng(0))
+    candidates = [arguments.as_given or {}, *drawn]
+    described = [
+        relative_configuration(one, arguments.target_scale)
+        for one in CandidateDescriber(arguments.estimator)(candidates)
+    ]
+    F = past.surfaces_of(past.encode(described, parameter_names(described)))
     utilities = _utilities(F, past.task_weights)
     best = int(utilities.argmax()) if utilities.max() > _LEAST_UTILITY else 0
-    scores = past.levels[:, 1] * (F[:, best] - F[:, 0])
-    return candidates[best] if best else {}, _gain(record, scores, past.task_weights)
-
-
-class _Surfaces:
-    """The surfaces of past tasks at candidates of a space.
-
-    Parameters
-    ----------
-    arguments : Arguments
-    past : prior
-    candidates : list of dict
-        The first candidates, which have all parameters of the space among them.
-
-    Attributes
-    ----------
-    F : ndarray of shape (n_tasks, n_candidates)
-        The surfaces at the first candidates: exact at number 0, and interpolated at most others.
-    """
-
-    def __init__(self, arguments: Arguments, past: Prior, candidates: list[Candidate]) -> None:
-        self._describer = CandidateDescriber(arguments.estimator)
-        self._target_scale = arguments.target_scale
-        self._past = past
-        described = self._describe(candidates)
-        self._names = parameter_names(described)
-        Z = past.encode(described, self._names)
-        self.F = SurfaceInterpolation(past.surfaces_of, Z, _N_NODES).F
-        self.F[:, :1] = past.surfaces_of(Z[:1])
-
-    def exact(self, candidates: list[Candidate]) -> Array:
-        """Return the exact surfaces at candidates, of shape (n_tasks, n_candidates)."""
-        Z = self._past.encode(self._describe(candidates), self._names)
-        return np.asarray(self._past.surfaces_of(Z))
-
-    def _describe(self, candidates: list[Candidate]) -> list[Configuration]:
-        described = self._describer(candidates)
-        return [relative_configuration(one, self._target_scale) for one in described]
+    gains = past.levels[:, 1] * (F[:, best] - F[:, 0])
+    return candidates[best] if best else {}, _gain(record, gains, past.task_weights)
 
 
 def _utilities(F: Array, weights: Array) -> Array:

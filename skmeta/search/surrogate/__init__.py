@@ -1,7 +1,6 @@
 """Models of the score, and the strategy that suggests candidates (ask and tell)."""
 
 from skmeta.search.surrogate._gp import matern, scale_columns
-from skmeta.search.surrogate._interpolation import SurfaceInterpolation
 from skmeta.search.surrogate._kriging import Factor, krige
 from skmeta.search.surrogate._score_model import ScoreModel
 from skmeta.search.surrogate._strategy import SearchStrategy
