@@ -51,6 +51,12 @@ class _Backend:
     def manual_seed_all(self, seed):
         pass
 
+    def get_rng_state(self, device=None):
+        return torch.empty(0, dtype=torch.uint8)
+
+    def set_rng_state(self, state, device=None):
+        pass
+
     def get_amp_supported_dtype(self):
         return []
 
