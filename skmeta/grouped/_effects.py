@@ -17,6 +17,8 @@ from skmeta.grouped._mixture import Level
 from skmeta.grouped._model import GroupedModel
 from skmeta.grouped.members import POPULATION, GroupEffects, Outputs, as_columns
 
+# A mixture that is behind one of its parts by so much is called so.
+_WORTH_TELLING = 0.01
 _NAMES = {
     "population": "population",
     "learner": "learner",
@@ -156,7 +158,11 @@ def _line(model: GroupedModel, level: Level) -> str:
         )
         if np.isfinite(loss)
     ]
-    return f"  {of}: {', '.join(parts)}; mixture {level.losses[-1]:.3f}"
+    text = f"  {of}: {', '.join(parts)}; mixture {level.losses[-1]:.3f}"
+    alone = np.where(np.isfinite(level.losses[:-1]), level.losses[:-1], np.inf)
+    if level.losses[-1] - alone.min() > _WORTH_TELLING * abs(alone.min()):
+        text += f" (behind {_NAMES[model.mixture.members[int(alone.argmin())]]} alone)"
+    return text
 
 
 def _loss(model: GroupedModel, k: int) -> str:
