@@ -42,11 +42,21 @@ few_shot._discriminant.Discriminant few_shot._gaussian_process.GaussianProcess
 few_shot._gaussian_process.Inputs few_shot._gaussian_process.Kernel few_shot._members.Mixture
 few_shot._classifier.MetaFewShotClassifier few_shot._regressor.MetaFewShotRegressor
 few_shot._support.SupportSet
-grouped._base._silent grouped._canonical.Standardiser grouped._cases.Table
-grouped._classifier.GroupedClassifier grouped._columns.FeatureColumns grouped._ensemble.Ensemble
-grouped._group_learner.GroupLearner grouped._mixture.Level grouped._model.GroupedModel
-grouped._model.Settings grouped._population.Population grouped._population._Mean
-grouped._regressor.GroupedRegressor
+grouped._base._silent grouped._classifier.GroupedClassifier grouped._columns.FeatureColumns
+grouped._mixture.Level grouped._mixture.Mixture grouped._model.GroupedModel
+grouped._model.Settings grouped._regressor.GroupedRegressor grouped._timed_model.TimedModel
+grouped.longitudinal._curves.Curve grouped.longitudinal._curves.Design
+grouped.longitudinal._curves.LastValue grouped.longitudinal._curves.Shape
+grouped.longitudinal._model.Longitudinal grouped.longitudinal._model.Members
+grouped.longitudinal._process.Process grouped.longitudinal._spline.Spline
+grouped.longitudinal._steps.Steps grouped.longitudinal._weights.Regime
+grouped.members._canonical.Standardiser grouped.members._fit.ModelFitter
+grouped.members._group_effects.Design grouped.members._group_effects.GroupEffects
+grouped.members._learned.LearnedModel grouped.members._member.PopulationMember
+grouped.members._mixed.GroupMixedModel grouped.members._population.FitSettings
+grouped.members._population.Population grouped.members._population._Mean
+grouped.members._population._RandomisedTrees grouped.members._table.Table
+grouped.members._trees.Trees
 learners._anil.ANIL learners._fine_tuning.FineTuning learners._maml.MAML
 learners._meta_sgd.MetaSGD learners._protonet.ProtoNet learners._reptile.Reptile
 learners.architecture._metanas.MetaNAS learners.auto._learner.AutoLearner
@@ -54,6 +64,9 @@ learners.hierarchical._alpaca.ALPaCA learners.hierarchical._learner.Hierarchical
 learners.in_context._learner.InContextLearner
 learners.learned_optimizers._learned_optimizer.LearnedOptimizer
 learners.learned_optimizers._lstm.LSTMMetaLearner
+mixed._class_evidence.ClassPrior mixed._classification.ClassFit
+mixed._covariance.CovarianceShape mixed._model.MixedModel mixed._regression.RegressionFit
+mixed._regression.RegressionPrior mixed._structure.Forms
 policy._maml.PolicyMAML policy._meta_sgd.PolicyMetaSGD policy._policy.MetaPolicy
 priors._prior.MetaPrior
 search._search_cv.MetaLearnedSearchCV search.prior._past_task.PastTask

@@ -26,6 +26,7 @@ from skmeta.grouped.members import (
     CrossedEffects,
     FitSettings,
     GroupEffects,
+    ModelFitter,
     Order,
     Population,
     Standardiser,
@@ -40,7 +41,6 @@ from skmeta.grouped.members import (
     fit_members,
     fit_population,
     folds_of,
-    model_fitter,
     varying,
 )
 
@@ -262,5 +262,5 @@ class GroupedModel:
             found = members.get(LEARNER)
             return found if isinstance(found, GroupEffects) else None
         of_fit = self.known.take(np.flatnonzero(self.known.place >= 0))
-        fit = model_fitter(self.settings.learner, self.n_classes)
+        fit = ModelFitter(self.settings.learner, self.n_classes)
         return fit_group_effects(of_fit, design(of_fit, False, self.n_classes), fit)

@@ -14,6 +14,7 @@ from skmeta.grouped._model import Settings
 from skmeta.grouped.longitudinal import Longitudinal, TimedRows, fit_longitudinal
 from skmeta.grouped.members import (
     GroupEffects,
+    ModelFitter,
     Order,
     Standardiser,
     Table,
@@ -22,7 +23,6 @@ from skmeta.grouped.members import (
     design,
     fill,
     fit_group_effects,
-    model_fitter,
     varying,
 )
 
@@ -133,7 +133,7 @@ class TimedModel:
     def effects_of_columns(self) -> GroupEffects | None:
         """How groups differ in the columns, time included; fitted when it is asked for."""
         of_fit = self.known.take(np.flatnonzero(self.known.place >= 0))
-        fit = model_fitter(self.settings.learner, 0)
+        fit = ModelFitter(self.settings.learner, 0)
         return fit_group_effects(of_fit, design(of_fit, False, 0), fit)
 
     def losses(self) -> Any:

@@ -18,9 +18,9 @@ from skmeta.grouped.members._fit import (
     LEARNER,
     MEMBERS,
     POPULATION,
+    ModelFitter,
     design,
     fit_members,
-    model_fitter,
 )
 from skmeta.grouped.members._group_effects import GroupEffects, as_columns, fit_group_effects
 from skmeta.grouped.members._member import Conditioned, Member, Outputs
@@ -45,6 +45,7 @@ __all__ = [
     "FitSettings",
     "GroupEffects",
     "Member",
+    "ModelFitter",
     "Order",
     "Outputs",
     "Population",
@@ -64,6 +65,5 @@ __all__ = [
     "fit_population",
     "folds_of",
     "losses_of",
-    "model_fitter",
     "varying",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -83,15 +82,15 @@ class CrossedEffects:
         The rows it knows.
     fits : list of CrossedFit
         One fit, or one for each of more than two classes.
-    parents : dict
-        For pairs (f, g) of factors, the level of g for each level of f; None if f is not nested.
+    parents : list of list
+        For factors f and g, the level of g for each level of f; None if f is not nested in g.
     """
 
     design: Design
     units: Standardiser
     table: Table
     fits: list[CrossedFit]
-    parents: dict[tuple[int, int], np.ndarray | None]
+    parents: list[list[np.ndarray | None]]
 
     of_known: ClassVar[bool] = False
 
@@ -146,9 +145,10 @@ class CrossedEffects:
             Levels by their labels; -1 for those without known rows.
         """
         found = codes.copy()
-        for (f, g), parents in self.parents.items():
-            if parents is not None:
-                found[parents[codes[:, f]] != codes[:, g], f] = -1
+        for f, of_factor in enumerate(self.parents):
+            for g, parents in enumerate(of_factor):
+                if parents is not None:
+                    found[parents[codes[:, f]] != codes[:, g], f] = -1
         return found
 
     # ----------------------------------------------------------------------- what was found
@@ -203,7 +203,7 @@ class CrossedEffects:
         what = "log odds" if self.design.n_classes else "target"
         lines = [f"{len(self.table.y)} rows. Deviations of the {what}:"]
         for f, name in enumerate(names):
-            outer = [names[g] for g in range(len(names)) if self.parents.get((f, g)) is not None]
+            outer = [names[g] for g in range(len(names)) if self.parents[f][g] is not None]
             nested = f", nested in {' and '.join(outer)}" if outer else ""
             for fit, of in zip(self.fits, self._names_of_fits(classes), strict=True):
                 between = scale * float(np.sqrt(fit.covariances[f][0, 0]))
@@ -243,7 +243,6 @@ def _targets(table: Table, n_classes: int) -> list[np.ndarray]:
     return [(table.y == k).astype(float) for k in range(1 if n_classes == 2 else 0, n_classes)]
 
 
-def _all_parents(codes: np.ndarray) -> dict[tuple[int, int], np.ndarray | None]:
-    return {
-        pair: _parents(codes, *pair) for pair in itertools.permutations(range(codes.shape[1]), 2)
-    }
+def _all_parents(codes: np.ndarray) -> list[list[np.ndarray | None]]:
+    factors = range(codes.shape[1])
+    return [[None if f == g else _parents(codes, f, g) for g in factors] for f in factors]

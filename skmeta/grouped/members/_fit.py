@@ -10,14 +10,13 @@ of it, and it gives the effects.
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from skmeta.grouped.members._group_effects import (
     Design,
-    FitModel,
     fit_group_effects,
     from_other_rows,
 )
@@ -73,7 +72,7 @@ def fit_members(
         return {POPULATION: population}
     base = LEARNER if LEARNER in names else BOTH
     effects = fit_group_effects(
-        table, design(table, base == BOTH, n_classes), model_fitter(learner, n_classes)
+        table, design(table, base == BOTH, n_classes), ModelFitter(learner, n_classes)
     )
     settings.report()
     effects, outputs = from_other_rows(effects, table, _N_PARTS)
@@ -94,10 +93,25 @@ def design(table: Table, has_shared: bool, n_classes: int) -> Design:
     return Design(columns, has_shared, n_classes)
 
 
-def model_fitter(learner: Any, n_classes: int) -> FitModel:
-    """Return a function that fits the model of how groups differ."""
-    if type(learner) is HierarchicalLinear:
+@dataclass(frozen=True)
+class ModelFitter:
+    """Fits the model of how groups differ: a mixed-effects model, or any other learner.
+
+    Attributes
+    ----------
+    learner : MetaLearner or AutoLearner
+        The learner, or the settings of the mixed-effects model.
+    n_classes : int
+        Number of classes; 0 for a regression.
+    """
+
+    learner: Any
+    n_classes: int
+
+    def __call__(self, Z: np.ndarray, y: np.ndarray, codes: np.ndarray, start: Any) -> Any:
+        """Fit the model to columns (n, d), targets (n,) and groups (n,), from another or None."""
+        if type(self.learner) is not HierarchicalLinear:
+            return LearnedModel.fit(self.learner, self.n_classes, Z, y, codes, start)
         names = ("effects", "rank", "shrinkage", "varied_noise", "heavy_tails")
-        settings = {name: getattr(learner, name) for name in names}
-        return partial(GroupMixedModel.fit, settings, n_classes)
-    return partial(LearnedModel.fit, learner, n_classes)
+        settings = {name: getattr(self.learner, name) for name in names}
+        return GroupMixedModel.fit(settings, self.n_classes, Z, y, codes, start)
