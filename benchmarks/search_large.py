@@ -60,7 +60,7 @@ ESTIMATORS = {
     "boosting": (HistGradientBoostingClassifier, HistGradientBoostingRegressor, {}),
 }
 METHODS = ("given", "random", "ours", "whole", "no prior", "plain", "halving", "hyperband", "flaml")
-OURS = METHODS[2:6]
+SHOWN_OURS = ("ours", "whole", "plain")
 N_RANDOM, N_OURS, N_HALVING = 60, 20, 81
 MAX_ROWS = 100_000
 CV = ShuffleSplit(1, test_size=1 / 3, random_state=0)
@@ -272,49 +272,51 @@ def warm_up():
 def summarise():
     by_cell = {tuple(line["cell"]): line for line in read_lines(RESULTS)}
     pairs = sorted({cell[:2] for cell in by_cell if (*cell[:2], "random") in by_cell})
-    summary = {"pairs": len(pairs), "seconds to the goal, over random's": {}, "lines": {}}
-    for method in METHODS[2:]:
-        rows = [
-            seconds_to_goal(by_cell[(*pair, method)], by_cell[(*pair, "random")])
-            for pair in pairs
-            if (*pair, method) in by_cell
-        ]
-        if rows:
-            ratios, reached = np.array(rows).T
+    lines = {
+        pair: {m: by_cell[(*pair, m)] for m in METHODS if (*pair, m) in by_cell} for pair in pairs
+    }
+    seconds = {
+        pair: {m: seconds_to_goal(line, own["random"]) for m, line in own.items()}
+        for pair, own in lines.items()
+    }
+    summary = {"pairs": len(pairs), "seconds to the goal, over random's": {}}
+    for method in METHODS[1:]:
+        known = [own for own in seconds.values() if method in own and "ours" in own]
+        if known:
+            own, theirs = (np.array([one[m][0] for one in known]) for m in ("ours", method))
             summary["seconds to the goal, over random's"][method] = {
-                "pairs": len(rows),
-                "geometric mean": round(float(np.exp(np.log(ratios).mean())), 3),
-                "reached": round(float(reached.mean()), 2),
+                "pairs": len(known),
+                "geometric mean": round(float(np.exp(np.log(theirs).mean())), 3),
+                "reached": share(one[method][1] for one in known),
+                "ours over it": round(float(np.exp(np.log(own / theirs).mean())), 3),
+                "ours faster": share(own < theirs),
             }
-    for method in ("ours", "whole", "no prior", "plain"):
-        known = [pair for pair in pairs if (*pair, method) in by_cell]
-        first = np.array([whole_scores(by_cell[(*pair, method)])[0] for pair in known])
-        random = [by_cell[(*pair, "random")]["scores"] for pair in known]
-        given = [by_cell[(*pair, "given")]["scores"][0] for pair in known]
+    for method in SHOWN_OURS:
+        known = [own for own in lines.values() if method in own and "given" in own]
+        first = [whole_scores(own[method])[0] for own in known]
+        random = [np.array(own["random"]["scores"]) for own in known]
+        given = [own["given"]["scores"][0] for own in known]
         summary[f"first candidate, {method}"] = {
             "pairs": len(known),
-            "better than random's first": share(first > [one[0] for one in random]),
+            "better than random's first": share(np.array(first) > [one[0] for one in random]),
             "share of random candidates that are worse": share(
-                [np.mean(np.array(one) < own) for one, own in zip(random, first, strict=True)]
+                np.mean(one < own) for one, own in zip(random, first, strict=True)
             ),
-            "better than given": share(first > given),
+            "better than given": share(np.array(first) > given),
         }
-    full = [pair for pair in pairs if all((*pair, m) in by_cell for m in OURS)]
-    curves = {m: np.mean([regret(by_cell, pair, m) for pair in full], axis=0) for m in OURS}
+    full = [own for own in lines.values() if all(m in own for m in SHOWN_OURS)]
     summary["regret"] = {"pairs": len(full), "after": SHOWN} | {
-        method: curve.round(3).tolist() for method, curve in curves.items()
+        m: np.mean([regret(own, m) for own in full], axis=0).round(3).tolist() for m in SHOWN_OURS
     }
-    for pair in pairs:
-        summary["lines"]["; ".join(pair)] = {
-            method: [round(float(v), 2) for v in seconds_to_goal(line, by_cell[(*pair, "random")])]
-            for method in METHODS[2:]
-            if (line := by_cell.get((*pair, method)))
-        }
+    summary["lines"] = {
+        "; ".join(pair): {m: [round(float(v), 2) for v in found] for m, found in own.items()}
+        for pair, own in seconds.items()
+    }
     return summary
 
 
 def share(values):
-    return round(float(np.mean(values)), 3)
+    return round(float(np.mean([*values])), 3)
 
 
 def seconds_to_goal(line, random):
@@ -339,13 +341,13 @@ def whole_scores(line):
     return np.array(line["scores"])[np.array(line["rows"]) >= line["n"]]
 
 
-def regret(by_cell, pair, method):
-    random = whole_scores(by_cell[(*pair, "random")])
-    every = np.concatenate([random, *(whole_scores(by_cell[(*pair, m)]) for m in OURS)])
+def regret(own, method):
+    random = whole_scores(own["random"])
+    every = np.concatenate([random, *(whole_scores(own[m]) for m in SHOWN_OURS)])
     best = every.max()
     floor = max(every.min(), np.median(random) - BOUND * (best - np.median(random)))
-    own = np.maximum.accumulate(np.fmax(whole_scores(by_cell[(*pair, method)]), floor))
-    return (best - own[[k - 1 for k in SHOWN]]) / (best - floor)
+    found = np.maximum.accumulate(np.fmax(whole_scores(own[method]), floor))
+    return (best - found[[k - 1 for k in SHOWN]]) / (best - floor)
 
 
 def main():
@@ -357,7 +359,9 @@ def main():
     parser.add_argument("--summary", action="store_true")
     options = parser.parse_args()
     if options.summary:
-        print(json.dumps(summarise(), indent=1))
+        summary = summarise()
+        RESULTS.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
+        print(json.dumps(summary, indent=1))
         return
     warnings.simplefilter("ignore")
     warm_up()

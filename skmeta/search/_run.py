@@ -30,8 +30,6 @@ from skmeta._sklearn_compat import (
     scorers_by_name,
     select_best_index,
 )
-from skmeta._warnings import warn_caller
-from skmeta.exceptions import SearchStoppedWarning
 from skmeta.search._arguments import (
     Arguments,
     resolve_arguments,
@@ -61,8 +59,9 @@ from skmeta.search._stopping import (
     expect_stopped,
     fill_folds,
     resolve_racing,
+    warn_of_interrupt,
 )
-from skmeta.search._trials import Trial, TrialRecord
+from skmeta.search._trials import Trial, TrialRecord, prediction_columns
 from skmeta.search.early_stopping import refit_params, rounds_columns
 from skmeta.search.samples import SamplePlan, carry_over, rank_by_rows, sample_folds
 from skmeta.search.space import Candidate, replace_parts
@@ -267,7 +266,7 @@ def _evaluate_candidates(
         except KeyboardInterrupt:
             if n_rows is not None or not batches.finished():
                 raise
-            _warn_of_interrupt(len(batches.finished()), arguments.n_iter)
+            warn_of_interrupt(len(batches.finished()), arguments.n_iter)
             stopped_by = "interrupt"
     return _Outcome(
         batches.finished(),
@@ -325,14 +324,6 @@ def _batch_task(
         yield part
 
 
-def _warn_of_interrupt(n_done: int, n_iter: int) -> None:
-    warn_caller(
-        f"The search was interrupted after {n_done} of {n_iter} candidates. The best of them is "
-        "kept. With a history, the same search continues from there.",
-        SearchStoppedWarning,
-    )
-
-
 # -- results --------------------------------------------------------------------------------------
 
 
@@ -356,7 +347,7 @@ def _set_results(
     if callable(search.scoring) and search.multimetric_:
         arguments.metrics.check_refit(first_scores)
         refit_metric = search.refit
-    columns = {} if arguments.walks_grid else _prediction_columns(trials)
+    columns = {} if arguments.walks_grid else prediction_columns(trials)
     if search.racing:
         columns["n_folds"] = [len(own) for own in by_trial]
     if search.early_stopping is not None:
@@ -383,15 +374,6 @@ def _set_results(
             n_rounds = results["n_rounds"][search.best_index_]
             best = replace_parts(arguments.estimator, search.best_params_)
             search.best_params_ = {**search.best_params_, **refit_params(best, n_rounds)}
-
-
-def _prediction_columns(trials: list[Trial]) -> dict[str, list[Any]]:
-    """Return the columns of ``cv_results_`` that scikit-learn's searches do not have."""
-    return {
-        "source": [trial.source for trial in trials],
-        "predicted_mean_score": [trial.predicted_mean for trial in trials],
-        "predicted_std_score": [trial.predicted_std for trial in trials],
-    }
 
 
 def _prefer_as_given(trials: list[Trial], best: int, rank: NDArray[Any], first: int) -> int:

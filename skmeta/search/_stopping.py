@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from skmeta._warnings import warn_caller
+from skmeta.exceptions import SearchStoppedWarning
+
 # What scikit-learn's _fit_and_score returns: test_scores, fit_time, score_time, ...
 Output = dict[str, Any]
 
@@ -281,3 +284,12 @@ def _missing_fold(own: Sequence[Output]) -> Output:
         for kind in ("fit_time", "score_time")
     }
     return {**own[0], **scores, **times}
+
+
+def warn_of_interrupt(n_done: int, n_iter: int) -> None:
+    """Warn that a search ends before its last candidate."""
+    warn_caller(
+        f"The search was interrupted after {n_done} of {n_iter} candidates. The best of them is "
+        "kept. With a history, the same search continues from there.",
+        SearchStoppedWarning,
+    )

@@ -103,6 +103,15 @@ class Trial:
             self.score = race.estimate(scores) if self.is_stopped else float(np.mean(scores))
 
 
+def prediction_columns(trials: list[Trial]) -> dict[str, list[Any]]:
+    """Return the columns of ``cv_results_`` that scikit-learn's searches do not have."""
+    return {
+        "source": [trial.source for trial in trials],
+        "predicted_mean_score": [trial.predicted_mean for trial in trials],
+        "predicted_std_score": [trial.predicted_std for trial in trials],
+    }
+
+
 def enter_race(trials: Iterable[Trial], race: FoldRace) -> None:
     """Compare later candidates with the best of these, and of those that entered before."""
     for trial in trials:
