@@ -168,7 +168,7 @@ def fit_process(support: SupportSet, categories: Collection[int]) -> GaussianPro
     GaussianProcess
         The process.
     """
-    support = _part_of_rows(support, _MOST_ROWS)
+    support = _part_of_rows(_merge_equal_rows(support), _MOST_ROWS)
     inputs = Inputs.measure(support.X, support.weight, categories)
     units = location_and_scale(torch.from_numpy(support.y), torch.from_numpy(support.weight))
     location, scale = (float(unit) for unit in units)
@@ -181,6 +181,17 @@ def fit_process(support: SupportSet, categories: Collection[int]) -> GaussianPro
     dual, total = cho_solve(factor, targets), float(w.sum())
     spread = scale * float(np.sqrt(max(targets @ dual / total, 0.0)))
     return GaussianProcess(inputs, kernel, rows, factor, dual, location, scale, spread, total)
+
+
+def _merge_equal_rows(support: SupportSet) -> SupportSet:
+    """Return the rows in sorted order, and equal ones as one whose weight is their sum.
+
+    A row of weight 2 and a row that is there twice are the same system of equations, which is
+    solved to the same digits.
+    """
+    X, y, weight = support
+    merged, position = np.unique(np.column_stack([X, y]), axis=0, return_inverse=True)
+    return SupportSet(merged[:, :-1], merged[:, -1], np.bincount(position.ravel(), weight))
 
 
 def _part_of_rows(support: SupportSet, most: int) -> SupportSet:
