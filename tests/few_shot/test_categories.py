@@ -65,7 +65,8 @@ def test_two_views_are_those_of_codes_and_of_indicators(dtype):
 
 
 def test_views_of_a_regression():
-    X, _ = make_frame()
+    # With so few rows, there is no model beside the prior.
+    X = make_frame()[0].drop_duplicates("colour")
     y = X["size"] + 2.0 * (X["colour"] == "red")
     frame = X[["size", "colour"]]
     reg = MetaFewShotRegressor().fit(frame, y)
