@@ -64,9 +64,10 @@ def test_two_views_are_those_of_codes_and_of_indicators(dtype):
     np.testing.assert_allclose(found, np.mean(views, axis=0), atol=1e-9)
 
 
-def test_views_of_a_regression():
-    # With so few rows, there is no model beside the prior.
-    X = make_frame()[0].drop_duplicates("colour")
+def test_views_of_a_regression(monkeypatch):
+    # Without a model beside the prior.
+    monkeypatch.setattr("skmeta.few_shot._members._LEAST_ROWS_OF_PROCESS", np.inf)
+    X, _ = make_frame()
     y = X["size"] + 2.0 * (X["colour"] == "red")
     frame = X[["size", "colour"]]
     reg = MetaFewShotRegressor().fit(frame, y)
