@@ -115,8 +115,8 @@ class GaussianProcess(NamedTuple):
         The kernel.
     rows : ndarray of shape (n, p)
         Inputs of the rows that predictions come from.
-    factor : tuple
-        Cholesky factor of their kernel with noise.
+    noise : ndarray of shape (n,)
+        Their noise. Pickles and files stay small, as the Cholesky factor is not kept.
     dual : ndarray of shape (n,)
         Weights of the rows.
     location, scale : float
@@ -130,7 +130,7 @@ class GaussianProcess(NamedTuple):
     inputs: Inputs
     kernel: Kernel
     rows: np.ndarray
-    factor: Any
+    noise: np.ndarray
     dual: np.ndarray
     location: float
     scale: float
@@ -148,7 +148,8 @@ class GaussianProcess(NamedTuple):
         known = self.kernel(inputs, self.rows)
         # Not the diagonal of all pairs.
         itself = 2 + self.kernel.linear * (inputs**2 @ self.kernel.relevance) + self.kernel.noise
-        variance = itself - (known * cho_solve(self.factor, known.T).T).sum(1)
+        factor, _ = _factorise(self.kernel(self.rows, self.rows), self.noise)
+        variance = itself - (known * cho_solve(factor, known.T).T).sum(1)
         std = self.spread * np.sqrt(np.maximum(variance, self.kernel.noise))
         return np.asarray(self.predict(X)[:, None] + std[:, None] * stdtrit(self.total, levels))
 
@@ -177,10 +178,10 @@ def fit_process(support: SupportSet, categories: Collection[int]) -> GaussianPro
     kernel = Posterior(inputs.encode(X), targets, w, inputs.owners()).best_kernel()
     X, y, w = support
     rows, targets = inputs.encode(X), (y - location) / scale
-    factor = _factorise(kernel(rows, rows), kernel.noise, w)
+    factor, noise = _factorise(kernel(rows, rows), kernel.noise / w)
     dual, total = cho_solve(factor, targets), float(w.sum())
     spread = scale * float(np.sqrt(max(targets @ dual / total, 0.0)))
-    return GaussianProcess(inputs, kernel, rows, factor, dual, location, scale, spread, total)
+    return GaussianProcess(inputs, kernel, rows, noise, dual, location, scale, spread, total)
 
 
 def _merge_equal_rows(support: SupportSet) -> SupportSet:
@@ -277,13 +278,13 @@ class Posterior(NamedTuple):
         return self.kernel(found.x)
 
 
-def _factorise(values: np.ndarray, noise: float, w: np.ndarray) -> Any:
-    """Return the Cholesky factor of kernel values with noise, raised where there is too little."""
+def _factorise(values: np.ndarray, noise: np.ndarray) -> tuple[Any, np.ndarray]:
+    """Return the Cholesky factor of kernel values with noise, which is raised if it is too low."""
     while True:
         try:
-            return cho_factor(values + np.diag(noise / w), lower=True)
+            return cho_factor(values + np.diag(noise), lower=True), noise
         except LinAlgError:
-            noise *= 10
+            noise = noise * 10
 
 
 def _square_distance(rows: np.ndarray, others: np.ndarray) -> np.ndarray:

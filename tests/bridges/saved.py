@@ -49,6 +49,10 @@ def frame():
     return pd.DataFrame({"shop": group, "a": X[:, 0], "b": X[:, 1], "colour": colour})
 
 
+def wide_rows():
+    return np.random.default_rng(1).normal(size=(40, 70)) + rows(40)[0][:, :1]
+
+
 def fit_few_shot(kind, learner=None, n_rows=240):
     """Fit a few-shot estimator, from a prior that ships or from a learner's."""
     X, y, _ = rows(n_rows)
@@ -80,6 +84,15 @@ MAKE = {
     "MetaFewShotClassifier of categories": lambda: MetaFewShotClassifier(
         class_weight="balanced"
     ).fit(frame().drop(columns="shop")[:40], rows()[1][:40] > 0),
+    "MetaFewShotClassifier of wide rows": lambda: MetaFewShotClassifier().fit(
+        wide_rows(), rows(40)[1] > 0
+    ),
+    "GroupedRegressor in time": lambda: GroupedRegressor("shop", order="week").fit(
+        frame().assign(week=np.arange(240) // N_GROUPS), rows()[1]
+    ),
+    "GroupedRegressor of a learner": lambda: GroupedRegressor(
+        "shop", learner=ALPaCA(**QUICK)
+    ).fit(frame(), rows()[1]),
     "GroupedRegressor": lambda: GroupedRegressor("shop").fit(frame(), rows()[1]),
     "GroupedClassifier": lambda: GroupedClassifier("shop").fit(frame(), rows()[1] > 0),
     "MetaLearnedSearchCV": lambda: MetaLearnedSearchCV(
@@ -121,9 +134,9 @@ def outputs(estimator):
     """Return what a fitted estimator says: its predictions, or the tensors of its prior."""
     if not hasattr(estimator, "predict"):
         return dict(estimator.prior_.tensors)
-    X = rows()[0]
+    X = wide_rows() if getattr(estimator, "n_features_in_", 0) == 70 else rows()[0]
     if "colour" in getattr(estimator, "feature_names_in_", ()):
-        X = frame()[list(estimator.feature_names_in_)]
+        X = frame().assign(week=np.arange(240) // N_GROUPS)[list(estimator.feature_names_in_)]
     if isinstance(estimator, MetaPolicy):
         return {"action": estimator.predict(np.zeros(2)), **estimator.adapted_}
     name = "predict_proba" if hasattr(estimator, "predict_proba") else "predict"

@@ -101,13 +101,11 @@ def test_a_file_of_a_few_hundred_rows_is_small(tmp_path, regression):
     X, y = load_diabetes(return_X_y=True)
     X, y = np.c_[X, X[:, 0]][:224], (y if regression else y > 120)[:224]
     model = (MetaFewShotRegressor() if regression else MetaFewShotClassifier()).fit(X, y)
-    # A regression holds the factors of a matrix of rows by rows, of its Gaussian process.
-    most = 100_000 + regression * 8 * len(X) ** 2
     skops.dump(model, tmp_path / "model.skops")
-    assert (tmp_path / "model.skops").stat().st_size < most
+    assert (tmp_path / "model.skops").stat().st_size < 100_000
     buffer = io.BytesIO()
     joblib.dump(model, buffer, compress=3)
-    assert len(buffer.getvalue()) < most
+    assert len(buffer.getvalue()) < 110_000
     buffer.seek(0)
     assert np.array_equal(joblib.load(buffer).predict(X), model.predict(X))
 
