@@ -161,7 +161,7 @@ def _line(model: GroupedModel, level: Level) -> str:
     text = f"  {of}: {', '.join(parts)}; mixture {level.losses[-1]:.3f}"
     alone = np.where(np.isfinite(level.losses[:-1]), level.losses[:-1], np.inf)
     if level.losses[-1] - alone.min() > _WORTH_TELLING * abs(alone.min()):
-        text += f" (behind {_NAMES[model.mixture.members[int(alone.argmin())]]} alone)"
+        text += f" (behind {_NAMES[[*model.mixture.members][int(alone.argmin())]]} alone)"
     return text
 
 
