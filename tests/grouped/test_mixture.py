@@ -57,7 +57,8 @@ def test_few_groups_leave_the_weights_open(n_groups):
 
 @pytest.mark.parametrize(("mixed", "said"), [(0.5, False), (0.6, True)])
 def test_a_mixture_that_is_behind_a_part_says_so(mixed, said):
-    mixture = SimpleNamespace(members=["population", "learner"], known_levels=[None])
+    members = {"population": None, "learner": None}
+    mixture = SimpleNamespace(members=members, known_levels=[None])
     level = SimpleNamespace(
         n_known=2.0, losses=np.array([0.8, 0.5, mixed]), weights=np.array([0.3, 0.7])
     )
