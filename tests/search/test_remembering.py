@@ -127,6 +127,8 @@ def test_other_code_of_the_same_name_does_not_resume(iris, path, one, other):
         assert search.fit(*iris).n_resumed_ == 2
 
 
+# joblib's cache warns on a slow disk.
+@pytest.mark.filterwarnings("ignore:Persisting input arguments took:UserWarning")
 def test_what_has_no_effect_on_scores_may_change(iris, path, tmp_path):
     def search(n_jobs, memory, depth=3):
         forest = RandomForestClassifier(3, n_jobs=n_jobs, max_depth=depth, random_state=0)
