@@ -108,7 +108,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"plot_",
-    "ignore_pattern": r"quickstart\.py|half_cheetah\.py|on_a_cluster\.py",
+    "ignore_pattern": r"quickstart\.py|half_cheetah\.py|on_a_cluster\.py|log_to_mlflow\.py",
     "copyfile_regex": r".*\.csv\.gz",
     "abort_on_example_error": True,
     "download_all_examples": False,
