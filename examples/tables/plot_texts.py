@@ -83,9 +83,9 @@ for size, scores in zip(SIZES, results.mean(1), strict=True):
         print(f"{size:2} of each part, {name:24} accuracy {accuracy:.3f}, log loss {loss:.3f}")
 
 # %%
-# From three labels of each part on, accuracy is level, and the log loss of the prior is about half.
-# All columns of an embedding vary little, so logistic regression with its default penalty is not
-# sure enough of what it gets right, while the prior has learned how sure a few rows make.
+# Accuracy is level, and from three labels of each part on the log loss is about half. All columns
+# of an embedding vary little, so logistic regression with its default penalty is not sure enough of
+# what it gets right. MetaFewShotClassifier chooses by held-out rows how sure it is.
 
 _, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for k, name in enumerate(models):

@@ -24,7 +24,7 @@ class Trajectory(NamedTuple):
     times, mean, low, high : ndarray of shape (n,)
         Predictions, and the bounds of their intervals.
     actual : ndarray of shape (n,) or None
-        What came.
+        Targets that were observed later.
     """
 
     known_times: np.ndarray
@@ -203,7 +203,7 @@ def _draw(ax: Any, one: Trajectory, interval: str, line_kw: dict[str, Any]) -> N
     ax.plot(one.known_times, one.known, "k.-", markersize=4, linewidth=1, label="known")
     ax.plot(one.times, one.mean, **{"color": "C0", "label": "predicted"} | line_kw)
     if one.actual is not None:
-        ax.plot(one.times, one.actual, "ko", markersize=3, fillstyle="none", label="came")
+        ax.plot(one.times, one.actual, "ko", markersize=3, fillstyle="none", label="observed")
 
 
 def _only(groups: Any) -> str | int:
