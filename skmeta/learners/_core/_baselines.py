@@ -188,6 +188,8 @@ def logistic_regression(
     rows, asked = (v if basis is None else v @ basis for v in (support, query))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # With one row of each class, scikit-learn takes labels for targets of a regression.
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         model = LogisticRegression().fit(rows, y, sample_weight=w)
     found[:, model.classes_] = model.predict_proba(asked)
     return found
