@@ -2,9 +2,9 @@
 
 A recording is a graph of plain tensor operations, made by ``make_fx`` of torch. It has no control
 flow, so it holds for arguments of the same shapes only. It is simplified, because each operation
-costs a few microseconds, however small it is. In processor time, a meta-iteration of MAML on the
-network of ``benchmarks/speed.py`` for sinusoids is 2.4 times as fast as without a recording, and
-a ``fit`` of 1,500 iterations 1.7 times.
+costs a few microseconds, however small it is. With somewhat more simplification than today, a
+meta-iteration of MAML on the network of ``benchmarks/speed.py`` for sinusoids took 1 / 2.3 of the
+processor time without a recording, and a ``fit`` of 1,500 iterations 1 / 1.7.
 """
 
 from __future__ import annotations
