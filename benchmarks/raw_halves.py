@@ -137,16 +137,16 @@ def find_target(frame: pd.DataFrame, kind: str) -> str | None:
 def main() -> None:
     """Write the file."""
     found = found_of_r()
-    tables = {name: values for name, (_, values) in found.items()}
+    tables = {name: table.values for name, table in found.items()}
     seen = [name for name in all_names() if half_of(name) == "first"]
     twin = join_twins(tables | {name: whole(name).astype(float) for name in seen})
-    bad = {twin[n] for n, (own, _) in found.items() if half_of(own) != "second"}
+    bad = {twin[n] for n, table in found.items() if half_of(table.origin) != "second"}
     bad |= {twin[n] for n in seen}
-    frames = {n: read_frame(n) for n, (own, _) in found.items() if half_of(own) == "second"}
+    frames = {n: read_frame(n) for n, table in found.items() if half_of(table.origin) == "second"}
     rows, kept, n_of_family = [], set(), Counter()
     for name in sorted(frames, key=lambda n: (n_words(frames[n]) <= MANY, zlib.crc32(n.encode()))):
         frame = frames[name]
-        if twin[name] in bad | kept or found[name][0] in kept:
+        if twin[name] in bad | kept or found[name].origin in kept:
             continue
         if frame.shape[1] < 2 or len(frame) < LEAST_ROWS:
             continue
@@ -155,7 +155,7 @@ def main() -> None:
             if target is None or n_of_family[family(name), kind] >= MOST_OF_FAMILY:
                 continue
             n_of_family[family(name), kind] += 1
-            kept |= {twin[name], found[name][0]}
+            kept |= {twin[name], found[name].origin}
             others = frame.drop(columns=target)
             shape = len(frame), others.shape[1], n_words(others)
             rows.append([kind, family(name), name, target, *shape])

@@ -10,6 +10,7 @@ from sklearn.preprocessing import PolynomialFeatures
 from synthetic_tables import columns as _table_columns
 from synthetic_tables import functions as _table_functions
 from synthetic_tables import make_table_tasks
+from synthetic_tables.batches import draw_tables
 
 
 def by_task(X, y, groups):
@@ -318,3 +319,32 @@ def test_the_largest_rank_has_a_level():
     level, *_ = _table_columns._discretize(generator, torch.ones(1, 1, 100_000))
     assert level.min() >= 1
     assert level.max() == _table_columns._MAX_LEVELS - 1
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_categories_have_codes_or_indicators(kind):
+    generator = torch.Generator().manual_seed(0)
+    x, y = draw_tables(generator, 40, 80, 9, kind=kind, categories=(1, 2, 5), n_support=50)
+    assert x.shape == (40, 80, 9)
+    assert y.shape == (40, 80)
+    n_levels = [len(np.unique(codes[~np.isnan(codes)])) for codes in x[:, :, 1].numpy()]
+    assert min(n_levels) <= 3
+    assert 20 < max(n_levels) <= 50
+    for block in (x[:, :, 2:4], x[:, :, 4:]):
+        assert block.unique().tolist() == [0, 1]
+        # Each row has one category at most, and in most tables each has one.
+        assert block.sum(2).max() == 1
+        assert (block.sum(2) == 1).all(1).float().mean() > 0.6
+
+
+def test_frequent_codes_have_an_indicator_and_others_share_one():
+    codes = torch.tensor([[3.0, 3, 7, 7, 7, 9, torch.nan, 2]])
+    found = _table_columns.to_indicators(codes, 2, 6)[0]
+    expected = [[0, 1], [0, 1], [1, 0], [1, 0], [1, 0], [0, 1], [0, 0], [0, 1]]
+    assert found.tolist() == expected
+    # With room for all known ones, an unknown one has none.
+    found = _table_columns.to_indicators(codes, 4, 6)[0]
+    assert found[2].tolist() == [1, 0, 0, 0]
+    assert found[0].tolist() == [0, 1, 0, 0]
+    assert found[5].tolist() == [0, 0, 1, 0]
+    assert found[7].tolist() == [0, 0, 0, 0]

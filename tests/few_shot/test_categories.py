@@ -64,16 +64,17 @@ def test_two_views_are_those_of_codes_and_of_indicators(dtype):
     np.testing.assert_allclose(found, np.mean(views, axis=0), atol=1e-9)
 
 
-def test_views_of_a_regression(monkeypatch):
-    # Without a model beside the prior.
-    monkeypatch.setattr("skmeta.few_shot._members._LEAST_ROWS_OF_PROCESS", np.inf)
-    X, _ = make_frame()
-    y = X["size"] + 2.0 * (X["colour"] == "red")
-    frame = X[["size", "colour"]]
+def test_views_of_a_regression():
+    # With four rows there is no model beside the prior.
+    y = [1.0, 2.5, 0.5, 3.0]
+    frame = pd.DataFrame({"size": [0.1, 0.7, 0.4, 0.9], "colour": ["red", "red", "blue", "green"]})
     reg = MetaFewShotRegressor().fit(frame, y)
+    assert reg.shares_ == {"prior": 1.0}
+    # Colours of one row share an indicator.
+    is_red = frame["colour"] == "red"
     views = [
         frame.assign(colour=frame["colour"].map({"blue": 0.0, "green": 1.0, "red": 2.0})),
-        pd.get_dummies(frame, dtype=float),
+        pd.DataFrame({"size": frame["size"], "red": is_red * 1.0, "others": ~is_red * 1.0}),
     ]
     other = [MetaFewShotRegressor().fit(v, y).predict(v, return_std=True) for v in views]
     found = reg.predict(frame, return_std=True)

@@ -334,7 +334,10 @@ def _strongest_first(order: Tensor, rank: Tensor, y: Tensor, w: Tensor, n_classe
         target = _scaled(y, w)
         between = (share @ (centred * target[:, None])) ** 2
     strength = between / (share @ centred**2).clamp_min(1e-12)
-    is_strong = strength.argsort(descending=True).argsort() < N_SLOTS // 2
+    # Ranks are few numbers, so that strengths may be equal; the order by keys then decides.
+    by_key = order[0]
+    strongest = by_key[strength[by_key].round(decimals=6).argsort(descending=True, stable=True)]
+    is_strong = strongest.argsort() < N_SLOTS // 2
     # Half of the slots are for the strongest columns. The order chooses the columns of the others.
     return order.gather(1, (~is_strong)[order].to(torch.uint8).argsort(dim=1, stable=True))
 
