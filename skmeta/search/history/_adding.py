@@ -4,18 +4,14 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.metrics import get_scorer_names
 
 from skmeta._validation import suggest
-from skmeta._warnings import warn_caller
-from skmeta.exceptions import HistoryFormatError, HistoryWarning
-from skmeta.search.history import _queries
-from skmeta.search.history._reader import HistoryReader
+from skmeta.exceptions import HistoryFormatError
 from skmeta.search.record import (
     CandidateRecord,
     DataFingerprint,
@@ -40,144 +36,102 @@ _DEFAULT_METRIC = "score"
 _ADDED = "added"  # replaces a description of the values, which may be added in parts
 
 
-class AddingHistory(HistoryReader):
-    """A history with the method that adds configurations that were measured elsewhere."""
-
-    def add(
-        self,
-        estimator: Any,
-        params: Sequence[Mapping[str, Any]] | None = None,
-        scores: Any = None,
-        *,
-        dataset: str | None = None,
-        X: Any = None,
-        y: Any = None,
-        scoring: str | None = None,
-        greater_is_better: bool | Mapping[str, bool] | None = None,
-    ) -> Self:
-        """Add configurations that were measured elsewhere, as one past search.
-
-        Configurations of the same estimator, data set and metrics belong to one search, even if
-        they are added in parts. A configuration that is there already is left as it is.
-
-        Parameters
-        ----------
-        estimator : estimator, or fitted search
-            The estimator that was configured; or a ``GridSearchCV``, ``RandomizedSearchCV`` or
-            similar, which has params and scores itself. Of a halving search, only candidates that
-            were scored with the most resources are added.
-        params : sequence of dict, optional
-            Parameters of each configuration, as for ``set_params``.
-        scores : array-like of shape (n_candidates,) or (n_candidates, n_folds), or dict of those, \
-optional
-            Test scores, NaN if a fit failed. A dict has them by metric.
-        dataset : str, optional
-            Name of the data set. It can be left out if X is given.
-        X, y : array-like, optional
-            The data set. Its fingerprint is kept, but no rows.
-        scoring : str, optional
-            The metric, by default that of the search, or ``"score"``. If there are several, the one
-            that was maximised.
-        greater_is_better : bool or dict of str -> bool, optional
-            It is required for metrics that are not scorers of scikit-learn.
-
-        Returns
-        -------
-        self : SearchHistory
-
-        Warns
-        -----
-        HistoryWarning
-            If a configuration is there already with other scores.
-
-        Examples
-        --------
-        >>> from sklearn.svm import SVC
-        >>> from skmeta.search import SearchHistory
-        >>> history = SearchHistory()
-        >>> history = history.add(
-        ...     SVC(),
-        ...     [{"C": 1.0}, {"C": 10.0}],
-        ...     [[0.81, 0.79], [0.92, 0.88]],
-        ...     dataset="iris",
-        ...     scoring="accuracy",
-        ... )
-        >>> history.searches(metric="accuracy")[0].scores
-        array([0.8, 0.9])
-
-        >>> from sklearn.datasets import load_iris
-        >>> from sklearn.model_selection import GridSearchCV
-        >>> X, y = load_iris(return_X_y=True)
-        >>> search = GridSearchCV(SVC(), {"C": [0.1, 1.0, 10.0]}).fit(X, y)
-        >>> len(history.add(search, dataset="iris, by grid", X=X, y=y).to_frame())
-        5
-        """
-        if params is None and scores is None:
-            measured = _measurements_of_search(estimator, scoring)
-            estimator = estimator.estimator
-        else:
-            measured = _measurements(
-                params, scores, scoring=scoring, greater_is_better=greater_is_better
-            )
-        return self._add(_make_search(estimator, dataset, X, y, measured))
-
-    def _add(self, item: RecordedSearch) -> Self:
-        def work(connection: Any) -> int:
-            search_id = _queries.ensure_search(connection, item.record, item.started)
-            known, _ = _queries.read_candidates(connection, search_id)
-            before = {one.key: repr(one.scores) for one in known}  # NaN is not equal to itself
-            _queries.merge_search(connection, item)
-            scores = [(before.get(one.key), repr(one.scores)) for one in item.candidates]
-            return sum(old is not None and old != new for old, new in scores)
-
-        n_changed = self._store.run(work, write=True)
-        if n_changed:
-            warn_caller(
-                f"{n_changed} configurations were measured before on {item.record.dataset_label!r},"
-                " with other scores, which are kept. To replace them, call remove(dataset) first. "
-                "To keep both, give another dataset=.",
-                HistoryWarning,
-            )
-        return self
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Measurements:
-    """Configurations, with the scores of each."""
-
-    params: _Params
-    scores: Mapping[str, _Folds]
-    signs: Mapping[str, int]
-    refit_metric: str
-
-
-def _measurements(
+def measured_search(
+    estimator: Any,
     params: Any,
     scores: Any,
     *,
-    scoring: str | None = None,
-    greater_is_better: bool | Mapping[str, bool] | None = None,
-) -> _Measurements:
-    """Return checked measurements of configurations."""
-    candidates = _check_params(params)
-    if scores is None:
+    dataset: str | None,
+    X: Any,
+    y: Any,
+    scoring: str | None,
+    greater_is_better: bool | Mapping[str, bool] | None,
+) -> RecordedSearch:
+    """Return measured configurations as a search; see `SearchHistory.add`.
+
+    Measurements of the same estimator, data set and metrics are one search, whether they are
+    added together or one by one.
+    """
+    if params is None and scores is None:
+        params, scores, scoring = _read_fitted_search(estimator, scoring)
+        estimator, greater_is_better = estimator.estimator, True
+    if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
         raise HistoryFormatError(
-            "params were given without scores. Pass one score, or one list of scores, for each."
+            f"estimator must be an estimator, such as SVC(), got {estimator!r}."
         )
-    by_metric = scores if isinstance(scores, Mapping) else {scoring or _DEFAULT_METRIC: scores}
-    chosen = next(iter(by_metric)) if scoring is None and len(by_metric) == 1 else scoring
-    if chosen not in by_metric:
+    params = _check_params(params)
+    _check_names(estimator, params)
+    folds, metric = _check_scores(scores, scoring, len(params))
+    signs = {name: _sign(name, greater_is_better) for name in folds}
+    data = DataFingerprint("", ()) if X is None else fingerprint_data(X, y)
+    label = data.digest if dataset is None else dataset
+    if not isinstance(label, str) or not label:
         raise HistoryFormatError(
-            f"scoring must name the metric to maximise, one of {sorted(by_metric)}; got "
-            f"{scoring!r}."
+            f"dataset must be the name of the data set, a text that is not empty, not {dataset!r}. "
+            "Give it, or give X and y."
         )
-    n = len(candidates)
-    return _Measurements(
-        params=candidates,
-        scores={name: _check_folds(f"scores of {name!r}", v, n) for name, v in by_metric.items()},
-        signs={name: _sign(name, greater_is_better) for name in by_metric},
-        refit_metric=str(chosen),
+    known = canonical_names(estimator)
+    searched = {known[name] for one in params for name in one if name in known}
+    kind, classes = predictor_name(estimator, params), signature(estimator)
+    identity = ["measured", label, data.digest, kind, classes, sorted(signs.items()), metric]
+    features = {}
+    if X is not None:
+        features = dataset_features(X, y, is_classification=is_classifier(estimator))
+    record = SearchRecord(
+        fingerprint=hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
+        dataset=dataset,
+        data_digest=data.digest,
+        data_sketch=data.sketch,
+        estimator=kind,
+        signature=classes,
+        space=dict.fromkeys(sorted(searched), _ADDED),
+        metrics=signs,
+        refit_metric=metric,
+        dataset_features=features,
+        target_scale=target_scale(estimator, y),
     )
+    configurations = canonical_configurations(estimator, params)
+    candidates = tuple(
+        CandidateRecord(
+            configuration=configuration,
+            key=candidate_key(one),
+            scores={name: values[k] for name, values in folds.items()},
+        )
+        for k, (configuration, one) in enumerate(zip(configurations, params, strict=True))
+    )
+    now = time.time()
+    return RecordedSearch(record=record, candidates=candidates, started=now, finished=now)
+
+
+def _read_fitted_search(
+    search: Any, scoring: str | None
+) -> tuple[_Params, dict[str, list[list[float]]], str | None]:
+    """Return the candidates of a fitted search, their scores by metric, and its metric."""
+    if not hasattr(search, "cv_results_"):
+        raise HistoryFormatError(
+            "Without params and scores, add needs a fitted search, such as GridSearchCV, got "
+            f"{search!r:.100}. Scores from elsewhere are added with add(estimator, params, scores)."
+        )
+    results = search.cv_results_
+    # A halving search scored the others with less than the full resources.
+    resources = np.asarray(results.get("n_resources", np.zeros(len(results["params"]))))
+    kept = np.flatnonzero(resources == resources.max())
+    names = [name.removeprefix("mean_test_") for name in results if name.startswith("mean_test_")]
+    own = search.refit if len(names) > 1 else search.scoring
+    metric = scoring or (own if isinstance(own, str) else None)
+    scores: dict[str, list[list[float]]] = {}
+    for name in names:
+        n_splits = sum(
+            key.startswith("split")
+            and key.endswith(f"_test_{name}")
+            and key[5 : -len(f"_test_{name}")].isdecimal()
+            for key in results
+        )
+        splits = [np.asarray(results[f"split{k}_test_{name}"])[kept] for k in range(n_splits)]
+        # In scikit-learn, the score of a single metric is named "score", whatever the metric.
+        recorded = metric or name if names == [_DEFAULT_METRIC] else name
+        scores[recorded] = np.transpose(splits).tolist()
+    return [results["params"][k] for k in kept], scores, metric
 
 
 def _check_params(params: Any) -> _Params:
@@ -189,6 +143,28 @@ def _check_params(params: Any) -> _Params:
             f"{params!r:.100}."
         )
     return candidates
+
+
+def _check_scores(
+    scores: Any, scoring: str | None, n_candidates: int
+) -> tuple[dict[str, _Folds], str]:
+    """Return the scores of each fold by metric, and the metric that was maximised."""
+    if scores is None:
+        raise HistoryFormatError(
+            "params were given without scores. Pass one score, or one list of scores, for each."
+        )
+    by_metric = scores if isinstance(scores, Mapping) else {scoring or _DEFAULT_METRIC: scores}
+    chosen = next(iter(by_metric)) if scoring is None and len(by_metric) == 1 else scoring
+    if chosen not in by_metric:
+        raise HistoryFormatError(
+            f"scoring must name the metric to maximise, one of {sorted(by_metric)}; got "
+            f"{scoring!r}."
+        )
+    folds = {
+        name: _check_folds(f"scores of {name!r}", values, n_candidates)
+        for name, values in by_metric.items()
+    }
+    return folds, str(chosen)
 
 
 def _sign(name: str, greater_is_better: bool | Mapping[str, bool] | None) -> int:
@@ -219,94 +195,6 @@ def _check_folds(what: str, values: Any, n_candidates: int) -> _Folds:
         raise HistoryFormatError(
             f"{what} must be numbers, or lists of numbers ({error}). NaN stands for a failed fit."
         ) from error
-
-
-def _measurements_of_search(search: Any, scoring: str | None) -> _Measurements:
-    """Return the candidates of a fitted search of scikit-learn."""
-    if not hasattr(search, "cv_results_"):
-        raise HistoryFormatError(
-            "Without params and scores, add needs a fitted search, such as GridSearchCV, got "
-            f"{search!r:.100}. Scores from elsewhere are added with add(estimator, params, scores)."
-        )
-    results = search.cv_results_
-    # A halving search scored the others with less than the full resources.
-    resources = np.asarray(results.get("n_resources", np.zeros(len(results["params"]))))
-    kept = np.flatnonzero(resources == resources.max())
-    columns = {name: [values[k] for k in kept] for name, values in results.items()}
-    names = [name.removeprefix("mean_test_") for name in columns if name.startswith("mean_test_")]
-    own = search.refit if len(names) > 1 else search.scoring
-    metric = scoring or (own if isinstance(own, str) else None)
-    # In scikit-learn, the score of a single metric is named "score", whatever the metric.
-    recorded = {name: metric or name if names == [_DEFAULT_METRIC] else name for name in names}
-    return _measurements(
-        columns["params"],
-        {recorded[name]: _folds(columns, name) for name in names},
-        scoring=metric,
-        greater_is_better=True,
-    )
-
-
-def _folds(columns: Mapping[str, list[Any]], name: str) -> list[list[float]]:
-    splits: list[list[Any]] = []
-    while f"split{len(splits)}_test_{name}" in columns:
-        splits.append(columns[f"split{len(splits)}_test_{name}"])
-    return [[float(v) for v in row] for row in zip(*splits, strict=True)]
-
-
-def _make_search(
-    estimator: Any, dataset: str | None, X: Any, y: Any, measured: _Measurements
-) -> RecordedSearch:
-    """Return measured configurations as a search.
-
-    Measurements of the same estimator, data set and metrics are one search, whether they are
-    added together or one by one.
-    """
-    if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
-        raise HistoryFormatError(
-            f"estimator must be an estimator, such as SVC(), got {estimator!r}."
-        )
-    _check_names(estimator, measured.params)
-    data = DataFingerprint("", ()) if X is None else fingerprint_data(X, y)
-    label = data.digest if dataset is None else dataset
-    if not isinstance(label, str) or not label:
-        raise HistoryFormatError(
-            f"dataset must be the name of the data set, a text that is not empty, not {dataset!r}. "
-            "Give it, or give X and y."
-        )
-    known = canonical_names(estimator)
-    searched = {known[name] for one in measured.params for name in one if name in known}
-    kind, classes = predictor_name(estimator, measured.params), signature(estimator)
-    signs = sorted(measured.signs.items())
-    identity = ["measured", label, data.digest, kind, classes, signs, measured.refit_metric]
-    features = {}
-    if X is not None:
-        features = dataset_features(X, y, is_classification=is_classifier(estimator))
-    record = SearchRecord(
-        fingerprint=hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
-        dataset=dataset,
-        data_digest=data.digest,
-        data_sketch=data.sketch,
-        estimator=kind,
-        signature=classes,
-        space=dict.fromkeys(sorted(searched), _ADDED),
-        metrics=dict(measured.signs),
-        refit_metric=measured.refit_metric,
-        dataset_features=features,
-        target_scale=target_scale(estimator, y),
-    )
-    configurations = canonical_configurations(estimator, measured.params)
-    candidates = tuple(
-        CandidateRecord(
-            configuration=configuration,
-            key=candidate_key(params),
-            scores={name: folds[k] for name, folds in measured.scores.items()},
-        )
-        for k, (configuration, params) in enumerate(
-            zip(configurations, measured.params, strict=True)
-        )
-    )
-    now = time.time()
-    return RecordedSearch(record=record, candidates=candidates, started=now, finished=now)
 
 
 def _check_names(estimator: Any, params: _Params) -> None:

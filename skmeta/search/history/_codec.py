@@ -9,7 +9,7 @@ For a damaged row, functions raise a `HistoryFormatError` that names the column.
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import cache
 from types import UnionType
@@ -17,7 +17,8 @@ from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from skmeta.exceptions import HistoryFormatError
+from skmeta._warnings import warn_caller
+from skmeta.exceptions import HistoryFormatError, HistoryWarning
 from skmeta.search.record import CandidateRecord, Configuration, SearchRecord, Value
 
 Row = dict[str, Any]
@@ -28,6 +29,7 @@ CANDIDATE_FIELDS = ("key", "configuration", "scores")
 SEARCH_FIELDS = ("fingerprint", "dataset", "data_digest", "estimator", "refit_metric")
 JSON_COLUMNS = {"configuration", "scores", "details"}
 
+_MAX_SHOWN = 5  # damaged rows that a warning names
 # Some databases require a length of columns that are compared.
 KEY_LENGTH = 128
 
@@ -91,19 +93,37 @@ def row_to_times(row: Mapping[str, Any]) -> tuple[float, float | None]:
     return decode_column(row, "started", _time), finished
 
 
-def decode_configuration(text: str) -> dict[str, Value]:
-    """Return the configuration in a column."""
-    values: dict[str, Value] = _parse(text)
-    if text.count("{") == 1 and "[" not in text:  # almost always, all values are plain
-        return values
-    return cast(dict[str, Value], _reader(Configuration)(values))
+def decode_rows(rows: Iterable[Row], decode: Callable[[Row], T], damage: list[str]) -> list[T]:
+    """Return the decoded rows; append a description of each damaged row to `damage`."""
+    decoded = []
+    for row in rows:
+        try:
+            decoded.append(decode(row))
+        except HistoryFormatError as error:
+            owner = row.get("search_id")
+            name = f"search {row['id']}"
+            if owner is not None:
+                name = f"candidate {row['id']} of search {owner}"
+            damage.append(f"{name}: {error}")
+    return decoded
 
 
-def decode_scores(text: str) -> dict[str, tuple[float, ...]]:
-    """Return metric -> score of each fold, from a column."""
-    return cast(
-        dict[str, tuple[float, ...]], _reader(Mapping[str, tuple[float, ...]])(_parse(text))
+def warn_of_damage(name: str, damage: Sequence[str]) -> None:
+    """Warn that damaged rows of a history were left out."""
+    if not damage:
+        return
+    more = f"; and {len(damage) - _MAX_SHOWN} more" if len(damage) > _MAX_SHOWN else ""
+    warn_caller(
+        f"{name} has damaged rows, which are left out: {'; '.join(damage[:_MAX_SHOWN])}{more}. A "
+        "search that is run again evaluates its damaged candidates anew and replaces their rows.",
+        HistoryWarning,
     )
+
+
+def row_to_scores(row: Row) -> tuple[dict[str, Value], dict[str, tuple[float, ...]]]:
+    """Return configuration and scores of a candidate, whose other columns may be missing."""
+    configuration = decode_column(row, "configuration", _decode_configuration)
+    return configuration, decode_column(row, "scores", _decode_scores)
 
 
 def decode_column(row: Mapping[str, Any], name: str, decode: Callable[[Any], T]) -> T:
@@ -114,6 +134,19 @@ def decode_column(row: Mapping[str, Any], name: str, decode: Callable[[Any], T])
         raise HistoryFormatError(f"{name} is missing") from None
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise HistoryFormatError(f"{name} is damaged: {str(error)[:120]}") from error
+
+
+def _decode_configuration(text: str) -> dict[str, Value]:
+    values: dict[str, Value] = _parse(text)
+    if text.count("{") == 1 and "[" not in text:  # almost always, all values are plain
+        return values
+    return cast(dict[str, Value], _reader(Configuration)(values))
+
+
+def _decode_scores(text: str) -> dict[str, tuple[float, ...]]:
+    return cast(
+        dict[str, tuple[float, ...]], _reader(Mapping[str, tuple[float, ...]])(_parse(text))
+    )
 
 
 # -- records --------------------------------------------------------------------------------------

@@ -1,15 +1,17 @@
 """``SearchHistory``: searches are recorded while they run, and read by later ones."""
 
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryError, HistoryWarning, SkmetaError
 from skmeta.search.history import _codec, _queries
-from skmeta.search.history._adding import AddingHistory
+from skmeta.search.history._adding import measured_search
 from skmeta.search.history._address import MEMORY, address_of
+from skmeta.search.history._leases import Leases
+from skmeta.search.history._reader import HistoryReader
 from skmeta.search.history._store import HistoryStore
-from skmeta.search.history.leases import Leases
 from skmeta.search.record import CandidateRecord, SearchRecord
 
 VARIABLE = "SKMETA_HISTORY"  # the environment variable that names the default history
@@ -17,7 +19,7 @@ VARIABLE = "SKMETA_HISTORY"  # the environment variable that names the default h
 _Pending = tuple[SearchRecord, _codec.Row]
 
 
-class SearchHistory(AddingHistory):
+class SearchHistory(HistoryReader):
     """Past searches, kept in a file, on a server or in memory.
 
     It holds parameters, scores, times and fingerprints, but no data. Each candidate is written
@@ -190,6 +192,95 @@ class SearchHistory(AddingHistory):
         """Return the seconds after which a worker of a shared search counts as dead."""
         return float(self._state["lease_timeout"])
 
+    def add(
+        self,
+        estimator: Any,
+        params: Sequence[Mapping[str, Any]] | None = None,
+        scores: Any = None,
+        *,
+        dataset: str | None = None,
+        X: Any = None,
+        y: Any = None,
+        scoring: str | None = None,
+        greater_is_better: bool | Mapping[str, bool] | None = None,
+    ) -> Self:
+        """Add configurations that were measured elsewhere, as one past search.
+
+        Configurations of the same estimator, data set and metrics belong to one search, even if
+        they are added in parts. A configuration that is there already is left as it is.
+
+        Parameters
+        ----------
+        estimator : estimator, or fitted search
+            The estimator that was configured; or a ``GridSearchCV``, ``RandomizedSearchCV`` or
+            similar, which has params and scores itself. Of a halving search, only candidates that
+            were scored with the most resources are added.
+        params : sequence of dict, optional
+            Parameters of each configuration, as for ``set_params``.
+        scores : array-like of shape (n_candidates,) or (n_candidates, n_folds), or dict of those, \
+optional
+            Test scores, NaN if a fit failed. A dict has them by metric.
+        dataset : str, optional
+            Name of the data set. It can be left out if X is given.
+        X, y : array-like, optional
+            The data set. Its fingerprint is kept, but no rows.
+        scoring : str, optional
+            The metric, by default that of the search, or ``"score"``. If there are several, the one
+            that was maximised.
+        greater_is_better : bool or dict of str -> bool, optional
+            It is required for metrics that are not scorers of scikit-learn.
+
+        Returns
+        -------
+        self : SearchHistory
+
+        Warns
+        -----
+        HistoryWarning
+            If a configuration is there already with other scores.
+
+        Examples
+        --------
+        >>> from sklearn.svm import SVC
+        >>> from skmeta.search import SearchHistory
+        >>> history = SearchHistory()
+        >>> history = history.add(
+        ...     SVC(),
+        ...     [{"C": 1.0}, {"C": 10.0}],
+        ...     [[0.81, 0.79], [0.92, 0.88]],
+        ...     dataset="iris",
+        ...     scoring="accuracy",
+        ... )
+        >>> history.searches(metric="accuracy")[0].scores
+        array([0.8, 0.9])
+
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.model_selection import GridSearchCV
+        >>> X, y = load_iris(return_X_y=True)
+        >>> search = GridSearchCV(SVC(), {"C": [0.1, 1.0, 10.0]}).fit(X, y)
+        >>> len(history.add(search, dataset="iris, by grid", X=X, y=y).to_frame())
+        5
+        """
+        item = measured_search(
+            estimator,
+            params,
+            scores,
+            dataset=dataset,
+            X=X,
+            y=y,
+            scoring=scoring,
+            greater_is_better=greater_is_better,
+        )
+        n_different = self._store.run(lambda c: _queries.merge_search(c, item), write=True)
+        if n_different:
+            warn_caller(
+                f"{n_different} configurations were measured before on "
+                f"{item.record.dataset_label!r}, with other scores, which are kept. To replace "
+                "them, call remove(dataset) first. To keep both, give another dataset=.",
+                HistoryWarning,
+            )
+        return self
+
     def merge(self, other: "SearchHistory | str | os.PathLike[str]") -> Self:
         """Add all searches of another history. What is there already is left as it is.
 
@@ -266,7 +357,8 @@ class SearchHistory(AddingHistory):
 
     def _record_of(self, search_id: int) -> SearchRecord:
         if search_id not in self._records:  # another process began it, or this is a copy
-            record = self._store.run(lambda connection: _queries.find_record(connection, search_id))
+            rows = self._store.run(lambda c: _queries.read_searches(c, search_id=search_id))
+            record = _codec.row_to_search(rows[0]) if rows else None
             if record is None:
                 raise HistoryError(
                     f"{self!r} has no search with id {search_id!r}. Give one that begin returned."

@@ -1,7 +1,4 @@
-"""Queries and statements on a history's tables, each within one transaction.
-
-Functions that read rows also return a list of the damaged ones.
-"""
+"""Queries and statements on a history's tables, each within one transaction."""
 
 import time
 from collections.abc import Collection, Iterable, Sequence
@@ -9,22 +6,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from skmeta.exceptions import HistoryFormatError
 from skmeta.search.history import _codec
-from skmeta.search.history._damage import DamagedRow, check_digest, row_digest
 from skmeta.search.history._schema import about, candidate, search
-from skmeta.search.record import CandidateRecord, RecordedSearch, SearchRecord
+from skmeta.search.record import RecordedSearch, SearchRecord
 
 _FEW_KEYS = 300  # the most that are listed in a query
 
 Rows = Sequence[dict[str, Any]]
-Damage = list[DamagedRow]
 
 
 # Statements that are executed for each candidate. Building them took longer than executing them.
-_SEARCH_OF_FINGERPRINT = sa.select(search).where(
-    search.c.fingerprint == sa.bindparam("fingerprint")
-)
+_SEARCH_ID = sa.select(search.c.id).where(search.c.fingerprint == sa.bindparam("fingerprint"))
 _CANDIDATES = sa.select(candidate).where(candidate.c.search_id == sa.bindparam("search_id"))
 _CANDIDATES_OF_KEYS = _CANDIDATES.where(candidate.c.key.in_(sa.bindparam("keys", expanding=True)))
 _INSERT_CANDIDATES = sa.insert(candidate)
@@ -32,44 +24,28 @@ _INSERT_CANDIDATES = sa.insert(candidate)
 
 def find_search(connection: sa.Connection, fingerprint: str) -> int | None:
     """Return the id of a search, or None."""
-    query = sa.select(search.c.id).where(search.c.fingerprint == fingerprint)
-    search_id: int | None = connection.execute(query).scalar()
+    search_id: int | None = connection.execute(_SEARCH_ID, {"fingerprint": fingerprint}).scalar()
     return search_id
-
-
-def find_record(connection: sa.Connection, search_id: int) -> SearchRecord | None:
-    """Return the record of a search, or None.
-
-    Raises
-    ------
-    HistoryFormatError
-        If it is damaged.
-    """
-    rows = _read(connection, sa.select(search).where(search.c.id == search_id))
-    return decode_search(rows[0]) if rows else None
 
 
 def ensure_search(
     connection: sa.Connection, record: SearchRecord, started: float | None = None
 ) -> int:
-    """Return the id of a search, and insert it if it is not there.
-
-    A damaged record is replaced.
-    """
-    for known in _read(connection, _SEARCH_OF_FINGERPRINT, {"fingerprint": record.fingerprint}):
-        _repair_search(connection, known, record)
-        return int(known["id"])
+    """Return the id of a search, and insert it if it is not there."""
+    known = find_search(connection, record.fingerprint)
+    if known is not None:
+        return known
     row = {**_codec.search_to_row(record), "started": time.time() if started is None else started}
-    row["digest"] = row_digest(row, "search")
     key = connection.execute(sa.insert(search).values(row)).inserted_primary_key
     assert key is not None
     return int(key[0])
 
 
 def insert_candidates(connection: sa.Connection, search_id: int, rows: Iterable[_codec.Row]) -> int:
-    """Insert the candidates that a search does not have yet; return how many.
+    """Insert the candidates that a search does not have yet.
 
-    A damaged candidate of the same key is replaced.
+    A candidate of the same key is kept, unless it is damaged. Return how many of those that are
+    kept have other scores.
     """
     wanted = {row["key"]: row for row in reversed(list(rows))}  # the first of equal keys
     if connection.dialect.name != "sqlite":  # SQLite locks the whole file
@@ -80,19 +56,18 @@ def insert_candidates(connection: sa.Connection, search_id: int, rows: Iterable[
     query = _CANDIDATES
     if len(wanted) <= _FEW_KEYS:
         query, values = _CANDIDATES_OF_KEYS, {**values, "keys": list(wanted)}
+    n_different = 0
     for row in _read(connection, query, values):
         if row["key"] not in wanted:
             continue
-        if _decode_candidates([row])[1]:
-            connection.execute(sa.delete(candidate).where(candidate.c.id == row["id"]))
+        if _codec.decode_rows([row], _codec.row_to_candidate, []):
+            n_different += wanted.pop(row["key"])["scores"] != row["scores"]
         else:
-            del wanted[row["key"]]
-    new = [{"search_id": search_id, **row} for row in reversed(wanted.values())]
-    for row in new:
-        row["digest"] = row_digest(row, "candidate")
-    if new:
+            connection.execute(sa.delete(candidate).where(candidate.c.id == row["id"]))
+    if wanted:
+        new = [{"search_id": search_id, **row} for row in reversed(wanted.values())]
         connection.execute(_INSERT_CANDIDATES, new)
-    return len(new)
+    return n_different
 
 
 def finish_search(connection: sa.Connection, search_id: int, finished: float | None = None) -> None:
@@ -103,7 +78,7 @@ def finish_search(connection: sa.Connection, search_id: int, finished: float | N
 
 
 def merge_search(connection: sa.Connection, item: RecordedSearch) -> int:
-    """Insert a search, or its candidates that are new; return how many candidates."""
+    """Insert a search, or its candidates that are new; return as `insert_candidates` does."""
     search_id = ensure_search(connection, item.record, item.started)
     if item.finished is not None:
         finish_search(connection, search_id, item.finished)
@@ -120,25 +95,36 @@ def remove_dataset(connection: sa.Connection, dataset: str) -> int:
 
 def read_candidates(
     connection: sa.Connection, search_id: int, keys: Collection[str] | None = None
-) -> tuple[list[CandidateRecord], Damage]:
-    """Return the candidates of a search, in the order in which they were recorded.
+) -> Rows:
+    """Return the rows of a search's candidates, in the order in which they were recorded.
 
     With `keys`, only these.
     """
     query = sa.select(candidate).where(candidate.c.search_id == search_id)
     if keys is not None:
         query = query.where(candidate.c.key.in_(list(keys)))
-    return _decode_candidates(_read(connection, query.order_by(candidate.c.id)))
+    return _read(connection, query.order_by(candidate.c.id))
 
 
 def read_searches(
-    connection: sa.Connection, classes: Collection[str] | None, last_id: int | None = None
+    connection: sa.Connection,
+    classes: Collection[str] | None = None,
+    *,
+    search_id: int | None = None,
+    fingerprint: str | None = None,
+    last_id: int | None = None,
 ) -> Rows:
-    """Return the rows of searches that tried one of some estimator classes (None: of all).
+    """Return the rows of searches.
 
-    With `last_id`, only of searches that have a candidate up to this id.
+    With `classes`, only of those that tried one of some estimator classes; with `search_id` or
+    `fingerprint`, only of the one that has it; with `last_id`, only of those that have a candidate
+    up to this id.
     """
     query = sa.select(search).order_by(search.c.id)
+    if search_id is not None:
+        query = query.where(search.c.id == search_id)
+    if fingerprint is not None:
+        query = query.where(search.c.fingerprint == fingerprint)
     if classes is not None:
         known: Iterable[Any] = connection.execute(sa.select(search.c.estimator).distinct())
         names = [name for (name,) in known if not set(classes).isdisjoint(str(name).split("|"))]
@@ -161,7 +147,7 @@ def read_scores(
     if len(ids) > _FEW_KEYS:
         names = {row["estimator"] for row in searches}
         ids = sa.select(search.c.id).where(search.c.estimator.in_(names))
-    columns = [candidate.c[n] for n in ("id", "search_id", "configuration", "scores", "digest")]
+    columns = [candidate.c[n] for n in ("id", "search_id", "configuration", "scores")]
     query = sa.select(*columns).where(candidate.c.search_id.in_(ids)).order_by(candidate.c.id)
     if last_id is not None:
         query = query.where(candidate.c.id <= last_id)
@@ -171,41 +157,23 @@ def read_scores(
     return rows
 
 
-def read_all(connection: sa.Connection) -> tuple[list[RecordedSearch], Damage]:
-    """Return all searches with their candidates."""
-    searches: list[RecordedSearch] = []
-    damage: Damage = []
-    for row in _read(connection, sa.select(search).order_by(search.c.id)):
-        candidates, damaged = read_candidates(connection, row["id"])
-        damage += damaged
-        try:
-            started, finished = _codec.row_to_times(row)
-            record = decode_search(row)
-        except HistoryFormatError as error:
-            damage.append(DamagedRow("search", row["id"], row["id"], str(error)))
-            continue
-        searches.append(
-            RecordedSearch(
-                record=record,
-                candidates=tuple(candidates),
-                started=started,
-                finished=finished,
-            )
+def read_all(connection: sa.Connection) -> tuple[list[RecordedSearch], list[str]]:
+    """Return all searches with their candidates, and a description of each damaged row."""
+    damage: list[str] = []
+
+    def decode(row: dict[str, Any]) -> RecordedSearch:
+        rows = read_candidates(connection, row["id"])
+        candidates = _codec.decode_rows(rows, _codec.row_to_candidate, damage)
+        started, finished = _codec.row_to_times(row)
+        return RecordedSearch(
+            record=_codec.row_to_search(row),
+            candidates=tuple(candidates),
+            started=started,
+            finished=finished,
         )
-    return searches, damage + _find_orphans(connection)
 
-
-def decode_search(row: dict[str, Any]) -> SearchRecord:
-    """Return the record in a row.
-
-    Raises
-    ------
-    HistoryFormatError
-        If the row is damaged.
-    """
-    record = _codec.row_to_search(row)
-    check_digest(row, "search")
-    return record
+    rows = _read(connection, sa.select(search).order_by(search.c.id))
+    return _codec.decode_rows(rows, decode, damage), damage
 
 
 def count_searches(connection: sa.Connection) -> int:
@@ -258,34 +226,3 @@ def _read(
     result = connection.execute(query, values)
     names = tuple(result.keys())
     return [dict(zip(names, row, strict=True)) for row in result]
-
-
-def _decode_candidates(rows: Rows) -> tuple[list[CandidateRecord], Damage]:
-    candidates: list[CandidateRecord] = []
-    damage: Damage = []
-    for row in rows:
-        try:
-            decoded = _codec.row_to_candidate(row)
-            check_digest(row, "candidate")
-            candidates.append(decoded)
-        except HistoryFormatError as error:
-            damage.append(DamagedRow("candidate", row["id"], row["search_id"], str(error)))
-    return candidates, damage
-
-
-def _repair_search(connection: sa.Connection, row: dict[str, Any], record: SearchRecord) -> None:
-    try:
-        decode_search(row)
-    except HistoryFormatError:
-        values = _codec.search_to_row(record)
-        values["digest"] = row_digest({**row, **values}, "search")
-        connection.execute(sa.update(search).where(search.c.id == row["id"]).values(values))
-
-
-def _find_orphans(connection: sa.Connection) -> Damage:
-    """Return the candidates whose search is gone."""
-    query = sa.select(candidate.c.id, candidate.c.search_id)
-    orphans: Iterable[Any] = connection.execute(
-        query.where(candidate.c.search_id.not_in(sa.select(search.c.id)))
-    )
-    return [DamagedRow("candidate", row[0], row[1], "its search is gone") for row in orphans]

@@ -1,29 +1,22 @@
 """Methods of a history that only read."""
 
 import threading
-from collections.abc import Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skmeta._html import table, tag
 from skmeta._immutable import Uncopied
 from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search.history import _codec, _frame, _queries
 from skmeta.search.history._address import MEMORY
-from skmeta.search.history._damage import DamagedRow, check_digest, warn_of_damage
-from skmeta.search.history._nearest import nearest_searches
+from skmeta.search.history._past_searches import make_past_search, nearest_searches
 from skmeta.search.history._store import HistoryStore
-from skmeta.search.record import (
-    CandidateRecord,
-    Configuration,
-    PastSearch,
-    RecordedSearch,
-    SearchRecord,
-)
-from skmeta.search.space import relative_configuration
+from skmeta.search.record import CandidateRecord, PastSearch, RecordedSearch, SearchRecord
+
+T = TypeVar("T")
 
 _opening = threading.Lock()
 
@@ -70,17 +63,13 @@ class HistoryReader(Uncopied):
             If rows are damaged. They are left out.
         """
 
-        def work(connection: Any) -> tuple[list[CandidateRecord], list[DamagedRow]]:
-            search_id = search if isinstance(search, int) else None
-            if isinstance(search, str):
-                search_id = _queries.find_search(connection, search)
-            if search_id is None:
-                return [], []
+        def work(connection: Any) -> _queries.Rows:
+            if isinstance(search, int):
+                return _queries.read_candidates(connection, search, keys)
+            search_id = _queries.find_search(connection, search) or 0
             return _queries.read_candidates(connection, search_id, keys)
 
-        candidates, damage = self._store.run(work)
-        warn_of_damage(self._store.place, damage)
-        return candidates
+        return self._decode(self._store.run(work), _codec.row_to_candidate)
 
     def find(self, fingerprint: str) -> SearchRecord | None:
         """Return the record of a search.
@@ -101,18 +90,9 @@ class HistoryReader(Uncopied):
             If the record is damaged.
         """
 
-        def work(connection: Any) -> tuple[SearchRecord | None, list[DamagedRow]]:
-            search_id = _queries.find_search(connection, fingerprint)
-            if search_id is None:
-                return None, []
-            try:
-                return _queries.find_record(connection, search_id), []
-            except HistoryFormatError as error:
-                return None, [DamagedRow("search", search_id, search_id, str(error))]
-
-        record, damage = self._store.run(work)
-        warn_of_damage(self._store.place, damage)
-        return record
+        rows = self._store.run(lambda c: _queries.read_searches(c, fingerprint=fingerprint))
+        records = self._decode(rows, _codec.row_to_search)
+        return records[0] if records else None
 
     def position(self) -> tuple[str, int]:
         """Return the history's identity and the number of its last candidate.
@@ -182,7 +162,7 @@ class HistoryReader(Uncopied):
             last_id = until[1] if until is not None and is_own else None
             rows = [
                 row
-                for row in _queries.read_searches(connection, classes, last_id)
+                for row in _queries.read_searches(connection, classes, last_id=last_id)
                 if excluded.isdisjoint((row["dataset"], row["data_digest"], row["fingerprint"]))
             ]
             if limit is not None and len(rows) > limit:
@@ -190,15 +170,14 @@ class HistoryReader(Uncopied):
             return rows, _queries.read_scores(connection, rows, last_id)
 
         rows, candidates = self._store.run(work)
-        past, damage = [], []
-        for row in rows:
-            try:
-                record = _queries.decode_search(row)
-            except HistoryFormatError as error:
-                damage.append(DamagedRow("search", row["id"], row["id"], str(error)))
-                continue
-            past.append(_make_past_search(record, candidates[row["id"]], metric, damage))
-        warn_of_damage(self._store.place, damage)
+        damage: list[str] = []
+
+        def decode(row: dict[str, Any]) -> PastSearch:
+            record = _codec.row_to_search(row)
+            scored = _codec.decode_rows(candidates[row["id"]], _codec.row_to_scores, damage)
+            return make_past_search(record, scored, metric)
+
+        past = self._decode(rows, decode, damage)
         return [one for one in past if np.isfinite(one.scores).any()]
 
     def version_token(self) -> Hashable:
@@ -282,7 +261,7 @@ class HistoryReader(Uncopied):
     def __iter__(self) -> Iterator[RecordedSearch]:
         # Everything is read first, so that no transaction stays open between steps of the caller.
         searches, damage = self._store.run(_queries.read_all)
-        warn_of_damage(self._store.place, damage)
+        _codec.warn_of_damage(self._store.place, damage)
         return iter(searches)
 
     def __len__(self) -> int:
@@ -310,6 +289,18 @@ class HistoryReader(Uncopied):
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def _decode(
+        self,
+        rows: _queries.Rows,
+        decode: Callable[[dict[str, Any]], T],
+        damage: list[str] | None = None,
+    ) -> list[T]:
+        """Return the decoded rows, and warn of damaged ones."""
+        damage = [] if damage is None else damage
+        decoded = _codec.decode_rows(rows, decode, damage)
+        _codec.warn_of_damage(self._store.place, damage)
+        return decoded
+
     def __getstate__(self) -> dict[str, Any]:
         if self._opened is not None and self._opened.in_memory:
             return {**self._state, "content": self._opened.content()}
@@ -323,63 +314,3 @@ class HistoryReader(Uncopied):
 def _split_classes(estimator: str | Collection[str]) -> set[str]:
     names = [estimator] if isinstance(estimator, str) else estimator
     return {part for name in names for part in name.split("|")}
-
-
-def _make_past_search(
-    record: SearchRecord,
-    rows: list[dict[str, Any]],
-    metric: str | None,
-    damage: list[DamagedRow],
-) -> PastSearch:
-    """Return a past search; append its damaged rows to `damage`."""
-    chosen = metric if metric is not None and metric in record.metrics else record.refit_metric
-    configurations: list[Configuration] = []
-    folds: list[tuple[float, ...]] = []
-    for row in rows:
-        try:
-            configuration = _codec.decode_column(row, "configuration", _codec.decode_configuration)
-            scores = _codec.decode_column(row, "scores", _codec.decode_scores)
-            check_digest(row, "candidate")
-        except HistoryFormatError as error:
-            damage.append(DamagedRow("candidate", row["id"], row["search_id"], str(error)))
-        else:
-            configurations.append(configuration)
-            folds.append(scores.get(chosen, ()))
-    return PastSearch(
-        dataset=record.dataset_label,
-        configurations=tuple(
-            relative_configuration(one, record.target_scale) for one in configurations
-        ),
-        scores=_average(folds) * record.metrics.get(chosen, 1),
-        n_folds=_count_folds(folds),
-        metric=chosen,
-        estimator=record.estimator,
-        data_digest=record.data_digest,
-        data_sketch=record.data_sketch,
-        dataset_features=record.dataset_features,
-    )
-
-
-def _average(folds: list[tuple[float, ...]]) -> NDArray[np.float64]:
-    """Return the mean over folds of each candidate; NaN if there are none.
-
-    A candidate that was stopped in a race has the first folds only, which may be harder or easier
-    than the others. Its mean is corrected by how much easier they were for the other candidates.
-    """
-    n_folds = {len(values) for values in folds}
-    with np.errstate(invalid="ignore"):  # infinity minus infinity
-        if len(n_folds) == 1 and n_folds != {0}:
-            return np.asarray(np.array(folds, dtype=np.float64).mean(axis=1))
-        means = np.array([np.mean(v) if v else np.nan for v in folds], dtype=np.float64)
-        most = max(n_folds, default=0)
-        whole = np.array([v for v in folds if len(v) == most and np.isfinite(v).all()])
-        if len(whole) and most:
-            ease = whole.mean(axis=0) - whole.mean()
-            means -= [np.mean(ease[: len(v)]) if 0 < len(v) < most else 0.0 for v in folds]
-        return means
-
-
-def _count_folds(folds: list[tuple[float, ...]]) -> NDArray[np.intp] | None:
-    """Return the number of folds of each candidate; None if it is the same for all."""
-    counts = np.array([len(values) for values in folds], dtype=np.intp)
-    return None if len(np.unique(counts)) < 2 else counts

@@ -11,7 +11,7 @@ from skmeta.exceptions import HistoryFormatError
 from skmeta.search.history._codec import KEY_LENGTH
 
 FORMAT = "skmeta.history"
-VERSION = 1
+VERSION = 2  # version 1 had a column `digest` in each row
 
 _tables = sa.MetaData()
 
@@ -24,7 +24,6 @@ about = sa.Table(
 )
 
 # A field that a query reads has a column; the others are in the JSON of `details` (see `_codec`).
-# Each row has the digest of its other columns (see `_damage`).
 search = sa.Table(
     "skmeta_search",
     _tables,
@@ -37,7 +36,6 @@ search = sa.Table(
     sa.Column("details", sa.Text, nullable=False),
     sa.Column("started", sa.Double, nullable=False),  # seconds since 1970
     sa.Column("finished", sa.Double),
-    sa.Column("digest", sa.String(32), nullable=False),
     sqlite_autoincrement=True,  # an id is never used again, so every change can be detected
 )
 
@@ -52,7 +50,6 @@ candidate = sa.Table(
     sa.Column("configuration", sa.Text, nullable=False),
     sa.Column("scores", sa.Text, nullable=False),
     sa.Column("details", sa.Text, nullable=False),
-    sa.Column("digest", sa.String(32), nullable=False),
     sa.UniqueConstraint("search_id", "key"),
     sqlite_autoincrement=True,
 )
@@ -81,8 +78,8 @@ lease = sa.Table(
 _CREATION_LOCK = 7_305_810_964
 
 
-def exists(connection: sa.Connection, place: str) -> bool:
-    """Return whether the database holds a history, checked for its version.
+def version_of(connection: sa.Connection, place: str) -> int:
+    """Return the version of the history in a database; 0 if there is none.
 
     A SQLite file with other tables is refused, since it belongs to another program. A database on a
     server may hold other tables.
@@ -92,20 +89,26 @@ def exists(connection: sa.Connection, place: str) -> bool:
     if about.name not in names:
         if names and connection.dialect.name == "sqlite":
             raise HistoryFormatError(_describe_foreign(place, names))
-        return False
-    _check_version(dict(connection.execute(sa.select(about.c.name, about.c.value)).all()), place)
-    return True
+        return 0
+    rows: Any = connection.execute(sa.select(about.c.name, about.c.value))
+    values = dict(rows.all())
+    return _checked_version(values, place)
 
 
-def create(connection: sa.Connection, place: str) -> None:
-    """Create the tables, unless another process was faster."""
+def prepare(connection: sa.Connection, place: str) -> None:
+    """Create the tables, or bring them to this version, unless another process was faster."""
     if connection.dialect.name == "postgresql":  # other processes wait
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
-    if exists(connection, place):
-        return
-    _tables.create_all(connection)
-    values = {"format": FORMAT, "version": str(VERSION), "id": secrets.token_hex(16)}
-    connection.execute(sa.insert(about), [{"name": k, "value": v} for k, v in values.items()])
+    version = version_of(connection, place)
+    if version == 0:
+        _tables.create_all(connection)
+        values = {"format": FORMAT, "version": str(VERSION), "id": secrets.token_hex(16)}
+        connection.execute(sa.insert(about), [{"name": k, "value": v} for k, v in values.items()])
+    elif version == 1:
+        for table in (search, candidate):
+            connection.execute(sa.text(f"ALTER TABLE {table.name} DROP COLUMN digest"))
+        is_version = about.c.name == "version"
+        connection.execute(sa.update(about).where(is_version).values(value=str(VERSION)))
 
 
 @contextmanager
@@ -120,7 +123,7 @@ def _damage_is_named() -> Iterator[None]:
         ) from error
 
 
-def _check_version(values: dict[str, Any], place: str) -> None:
+def _checked_version(values: dict[str, Any], place: str) -> int:
     version = values.get("version")
     if not isinstance(version, str):
         version = repr(version)
@@ -134,6 +137,7 @@ def _check_version(values: dict[str, Any], place: str) -> None:
             f"{place} holds a history of format {version}, and this version of skmeta reads up to "
             f"format {VERSION}. Upgrade skmeta, or give another file."
         )
+    return int(version)
 
 
 def _describe_foreign(place: str, names: list[str]) -> str:

@@ -131,15 +131,15 @@ class HistoryStore:
 
     def _prepare(self) -> None:
         place = self.place
-        exists = self.run(lambda connection: _schema.exists(connection, place))
+        version = self.run(lambda connection: _schema.version_of(connection, place))
         if self.read_only:
-            if not exists:
+            if not version:
                 raise HistoryFormatError(
                     f"{place} holds no history, and a read-only one is not created. "
                     "Record a search first, or give another place."
                 )
-        elif not exists:
-            self.run(lambda connection: _schema.create(connection, place), write=True)
+        elif version < _schema.VERSION:
+            self.run(lambda connection: _schema.prepare(connection, place), write=True)
         self._may_create_file = False
 
     def _make_engine(self, content: bytes | None) -> sa.Engine:

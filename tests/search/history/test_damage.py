@@ -216,7 +216,16 @@ def test_a_search_of_a_damaged_record_cannot_be_looked_up(path):
         SearchHistory(path).record(1, make_evaluation("new"))
 
 
-def test_a_candidate_whose_search_is_gone_is_named(path):
-    execute(path, "UPDATE skmeta_candidate SET search_id = 99 WHERE id = 6")
-    with pytest.warns(HistoryWarning, match="candidate 6 of search 99: its search is gone"):
-        assert [len(search.candidates) for search in SearchHistory(path)] == [3, 2]
+def test_a_history_of_the_first_format_is_read_and_brought_to_the_present_one(path):
+    with sqlite3.connect(path) as connection:
+        for table in ("search", "candidate"):
+            column = "digest TEXT NOT NULL DEFAULT ''"
+            connection.execute(f"ALTER TABLE skmeta_{table} ADD COLUMN {column}")
+        connection.execute("UPDATE skmeta_about SET value = '1' WHERE name = 'version'")
+    connection.close()
+    before = path.read_bytes()
+    assert [len(search.candidates) for search in SearchHistory(path, read_only=True)] == [3, 3]
+    assert path.read_bytes() == before
+    with SearchHistory(path) as history:
+        history.record(1, make_evaluation("new"))
+        assert [len(search.candidates) for search in history] == [4, 3]

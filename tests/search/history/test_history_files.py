@@ -81,7 +81,7 @@ def set_version(path, version):
     make_database(path, f"UPDATE skmeta_about SET value = '{version}' WHERE name = 'version'")
 
 
-@pytest.mark.parametrize("version", ["2", "10"])
+@pytest.mark.parametrize("version", ["3", "10"])
 def test_a_newer_format_is_refused(history, version):
     make_database(
         history.path, f"UPDATE skmeta_about SET value = '{version}' WHERE name = 'version'"

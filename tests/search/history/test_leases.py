@@ -7,8 +7,7 @@ import pytest
 from builders import make_evaluation, make_record
 
 from skmeta.exceptions import HistoryError
-from skmeta.search.history import retry
-from skmeta.search.history.leases import Leases
+from skmeta.search.history import Leases, retry
 
 LONG = 1000.0
 

@@ -1,4 +1,8 @@
-"""``Leases``: one worker's view of the candidates of a shared search."""
+"""``Leases``: which worker of a shared search evaluates which candidate.
+
+A row of the table is a candidate that a worker proposed. It stays when the candidate is finished,
+since its position is the candidate's place in the results.
+"""
 
 import contextlib
 import json
@@ -10,12 +14,15 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any, Self, TypeVar
+
+import sqlalchemy as sa
 
 from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search.history._codec import candidate_to_row, dump, row_to_candidate
+from skmeta.search.history._schema import candidate, lease, search
 from skmeta.search.history._store import HistoryStore
-from skmeta.search.history.leases import _table
 from skmeta.search.record import CandidateRecord
 
 T = TypeVar("T")
@@ -86,23 +93,23 @@ class Leases:
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         self._ended.set()
         self._thread.join()
-        if self._held:
-            # joblib raises this error if the candidate killed one of its processes.
-            is_lost = kind is not None and issubclass(kind, BrokenExecutor)
-            # If the database fails, the leases expire by themselves.
-            with contextlib.suppress(HistoryError, HistoryFormatError):
-                self._store.run(
-                    lambda connection: _table.give_back(
-                        connection, self._search_id, self.worker, self._held, is_lost=is_lost
-                    ),
-                    write=True,
-                )
+        # joblib raises this error if the candidate killed one of its processes. Only then does the
+        # start of this worker count.
+        is_lost = kind is not None and issubclass(kind, BrokenExecutor)
+        self._let_end(0.0, n_starts=lease.c.n_starts - (not is_lost))
 
     def read(self) -> LeaseState:
         """Return the candidates as they are now."""
-        rows, finished, now = self._run(lambda c: _table.read(c, self._search_id))
-        leased = tuple(row_to_candidate(json.loads(row["candidate"])) for row in rows)
-        expired = frozenset(row["key"] for row in rows if row["expires"] <= now)
+
+        def work(connection: sa.Connection) -> tuple[list[Any], list[str], float]:
+            query = sa.select(lease).where(lease.c.search_id == self._search_id)
+            rows = connection.execute(query.order_by(lease.c.position)).all()
+            keys = self._finished().order_by(candidate.c.id)
+            return list(rows), list(connection.execute(keys).scalars()), _now(connection)
+
+        rows, finished, now = self._run(work)
+        leased = tuple(row_to_candidate(json.loads(row.candidate)) for row in rows)
+        expired = frozenset(row.key for row in rows if row.expires <= now)
         return LeaseState(leased, expired, tuple(finished))
 
     def claim(
@@ -128,21 +135,32 @@ class Leases:
         bool
             False if another worker has proposed a candidate since then. Nothing is leased then.
         """
-        rows = [
-            {"key": one.key, "candidate": dump(candidate_to_row(one)), "worker": self.worker}
-            for one in candidates
-        ]
-        is_mine = self._run(
-            lambda connection: _table.insert(
-                connection,
-                self._search_id,
-                rows,
-                n_leases=len(seen.leased),
-                n_finished=len(seen.finished) if if_none_finished else None,
-                timeout=self.timeout,
-            ),
-            write=True,
-        )
+        known = {lease: len(seen.leased)}
+        if if_none_finished:
+            known[candidate] = len(seen.finished)
+
+        def work(connection: sa.Connection) -> bool:
+            self._lock(connection)
+            for table, n in known.items():
+                query = sa.select(sa.func.count()).where(table.c.search_id == self._search_id)
+                if connection.execute(query).scalar_one() != n:
+                    return False
+            expires = _now(connection) + self.timeout
+            shared = {"worker": self.worker, "expires": expires, "n_starts": 1}
+            rows = [
+                {
+                    **shared,
+                    "search_id": self._search_id,
+                    "position": len(seen.leased) + k,
+                    "key": one.key,
+                    "candidate": dump(candidate_to_row(one)),
+                }
+                for k, one in enumerate(candidates)
+            ]
+            connection.execute(sa.insert(lease), rows)
+            return True
+
+        is_mine = self._run(work, write=True)
         if is_mine:
             self._held |= {one.key for one in candidates}
         return is_mine
@@ -162,12 +180,26 @@ class Leases:
         dict of str to int
             Their keys, and how many workers died while they evaluated the candidate.
         """
-        n_lost = self._run(
-            lambda connection: _table.take(
-                connection, self._search_id, self.worker, n, within, self.timeout
-            ),
-            write=True,
-        )
+
+        def work(connection: sa.Connection) -> dict[str, int]:
+            self._lock(connection)
+            now = _now(connection)
+            query = (
+                sa.select(lease.c.key, lease.c.n_starts)
+                .where(lease.c.search_id == self._search_id, lease.c.position < within)
+                .where(lease.c.expires <= now, lease.c.key.not_in(self._finished()))
+                .order_by(lease.c.position)
+                .limit(n)
+            )
+            n_lost = {row.key: int(row.n_starts) for row in connection.execute(query)}
+            if n_lost:
+                chosen = (lease.c.search_id == self._search_id, lease.c.key.in_(list(n_lost)))
+                mine: dict[str, Any] = {"worker": self.worker, "n_starts": lease.c.n_starts + 1}
+                mine["expires"] = now + self.timeout
+                connection.execute(sa.update(lease).where(*chosen).values(mine))
+            return n_lost
+
+        n_lost = self._run(work, write=True)
         self._held |= set(n_lost)
         return n_lost
 
@@ -177,22 +209,45 @@ class Leases:
 
     def _beat(self) -> None:
         while not self._ended.wait(self.timeout / _BEATS):
-            if self._held:
-                # The worker itself hears of a database that fails, with its next transaction.
-                with contextlib.suppress(HistoryError, HistoryFormatError):
-                    self._renew()
+            self._let_end(self.timeout)
 
-    def _renew(self) -> None:
-        held = self._held
-        self._store.run(
-            lambda connection: _table.renew(
-                connection, self._search_id, self.worker, held, self.timeout
-            ),
-            write=True,
+    def _let_end(self, seconds: float, **values: Any) -> None:
+        """Let the leases that the worker holds end in some seconds.
+
+        If the database fails, they expire by themselves. The worker hears of that with its next
+        transaction.
+        """
+        held = list(self._held)
+        mine = sa.update(lease).where(
+            lease.c.search_id == self._search_id,
+            lease.c.worker == self.worker,
+            lease.c.key.in_(held),
         )
+        if held:
+            with contextlib.suppress(HistoryError, HistoryFormatError):
+                self._store.run(
+                    lambda c: c.execute(mine.values(expires=_now(c) + seconds, **values)),
+                    write=True,
+                )
 
-    def _run(self, work: Callable[[Any], T], *, write: bool = False) -> T:
+    def _finished(self) -> sa.Select[Any]:
+        return sa.select(candidate.c.key).where(candidate.c.search_id == self._search_id)
+
+    def _lock(self, connection: sa.Connection) -> None:
+        """Make other writers of this search wait, as writers of its candidates do."""
+        query = sa.select(search.c.id).where(search.c.id == self._search_id)
+        connection.execute(query.with_for_update())
+
+    def _run(self, work: Callable[[sa.Connection], T], *, write: bool = False) -> T:
         return retry(lambda: self._store.run(work, write=write), self.timeout)
+
+
+def _now(connection: sa.Connection) -> float:
+    """Return the time of the database, since the clocks of workers may differ."""
+    if connection.dialect.name == "sqlite":  # all workers are on one machine
+        return time.time()
+    moment = connection.execute(sa.select(sa.func.current_timestamp())).scalar_one()
+    return float((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
 def retry(work: Callable[[], T], seconds: float) -> T:
