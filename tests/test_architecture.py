@@ -42,7 +42,6 @@ INNER_FLOORS = {
     ],
     "policy": [{"environments"}, {"_core"}, {""}],
     "grouped": [{"members", "longitudinal"}, {""}],
-    "mixed": [{"crossed"}, {""}],
 }
 # Wings: they share a floor and know nothing of each other. Other rooms of a floor may import
 # each other, as long as no circle comes of it.

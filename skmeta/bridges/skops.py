@@ -64,9 +64,8 @@ learners.hierarchical._alpaca.ALPaCA learners.hierarchical._learner.Hierarchical
 learners.in_context._learner.InContextLearner
 learners.learned_optimizers._learned_optimizer.LearnedOptimizer
 learners.learned_optimizers._lstm.LSTMMetaLearner
-mixed._class_evidence.ClassPrior mixed._classification.ClassFit
-mixed._covariance.CovarianceShape mixed._model.MixedModel mixed._regression.RegressionFit
-mixed._regression.RegressionPrior mixed._structure.Forms
+mixed._covariance.CovarianceShape mixed._forms.Fit mixed._forms.Forms mixed._forms.Prior
+mixed._model.MixedModel
 policy._maml.PolicyMAML policy._meta_sgd.PolicyMetaSGD policy._policy.MetaPolicy
 priors._prior.MetaPrior
 search._search_cv.MetaLearnedSearchCV search.prior._past_task.PastTask

@@ -24,6 +24,7 @@ import numpy as np
 from scipy.special import expit, logsumexp, softmax
 
 from skmeta.mixed._covariance import CovarianceShape
+from skmeta.mixed._forms import Prior
 from skmeta.mixed._gaussian_evidence import log_diagonal
 from skmeta.mixed._newton import Evaluation
 from skmeta.mixed._statistics import batches_of_groups
@@ -42,24 +43,6 @@ _TOLERANCE = 1e-3
 _MOST_STEPS = 50
 # Largest last step of a mode that counts as found.
 _LAST_STEP = 0.1
-
-
-class ClassPrior(NamedTuple):
-    """Distribution of the coefficients over the tasks of a family.
-
-    Attributes
-    ----------
-    mean : np.ndarray of shape (q, j)
-        m.
-    covariance : np.ndarray of shape (j, q, q)
-        S.
-    mean_covariance : np.ndarray of shape (j, q, q)
-        Covariance of the estimate of m, for each predictor separately.
-    """
-
-    mean: np.ndarray
-    covariance: np.ndarray
-    mean_covariance: np.ndarray
 
 
 class Batch(NamedTuple):
@@ -201,7 +184,7 @@ class ClassEvidence:
         found = np.concatenate([mode.u @ factor.T for mode in self._modes(mean, factor)])
         return found.reshape(-1, self.shape.n_predictors, len(self.shape.varies))
 
-    def prior(self, values: np.ndarray) -> ClassPrior:
+    def prior(self, values: np.ndarray) -> Prior:
         """Return the estimates at given parameters."""
         j = self.shape.n_predictors
         mean, precision = self._split(values)
@@ -216,7 +199,7 @@ class ClassEvidence:
             blocks = np.einsum("ab,bpcq,cd->apdq", centre, blocks, centre)
         each = np.stack([blocks[i, :, i] for i in range(j)])
         each = 0.5 * (each + _t(each))
-        return ClassPrior(mean.reshape(j, -1).T, self.shape.covariance(values), each)
+        return Prior(mean.reshape(j, -1).T, self.shape.covariance(values), each)
 
     # ------------------------------------------------------------------------------ its parts
 

@@ -80,12 +80,6 @@ def draw_episodes(
     return Episodes(*parts)
 
 
-def mean_over_queries(values: np.ndarray, episodes: Episodes) -> np.ndarray:
-    """Return the mean (e,) of values (e, m) of query rows."""
-    weight = episodes.query_w
-    return np.asarray((weight * values).sum(1) / weight.sum(1))
-
-
 def target_log_densities(
     episodes: Episodes,
     mean: np.ndarray,

@@ -88,6 +88,15 @@ class GaussianEvidence:
     def __init__(self, statistics: GroupStatistics, shape: CovarianceShape) -> None:
         self.statistics, self.shape = statistics, shape
 
+    @property
+    def bounds(self) -> list[tuple[float, float]]:
+        """Lowest and highest values of log sigma and log tau."""
+        return [LOG_NOISE_BOUNDS, LOG_RIDGE_BOUNDS]
+
+    def effects(self, values: np.ndarray) -> np.ndarray:
+        """Return the effects (G, 1, q) of the tasks."""
+        return self.estimates(values).effects[:, None]
+
     def evaluate(self, values: np.ndarray) -> Evaluation:
         """Return minus the log posterior of the parameters, up to a constant."""
         at, shape = values, self.shape

@@ -19,17 +19,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmeta.mixed._class_posterior import ConditionedClasses
-from skmeta.mixed._classification import estimate_class_structures
+from skmeta.mixed._classification import Classifications
 from skmeta.mixed._covariance import CovarianceShape
-from skmeta.mixed._levels import effect_scales, noise_levels
+from skmeta.mixed._forms import Family, Forms, Prior, candidate_shapes, fit_forms
+from skmeta.mixed._noise import effect_scales, noise_levels
 from skmeta.mixed._posterior import ConditionedTargets, condition_targets
-from skmeta.mixed._regression import estimate_structures
-from skmeta.mixed._structure import Forms, candidate_shapes, content_order
+from skmeta.mixed._regression import Regressions
+from skmeta.mixed._statistics import group_statistics
 
 # A column is constant within groups if less than this share of its variance is within groups.
 _CONSTANT = 1e-8
 # Added to the diagonal of a covariance before its Cholesky factor is computed.
 _JITTER = 1e-10
+# Values of a column are the same if they differ by less than this share of its deviation.
+_SAME = 1e-9
 
 
 @dataclass(frozen=True)
@@ -40,16 +43,8 @@ class MixedModel:
     ----------
     n_classes : int
         c; 0 for a regression.
-    mean : ndarray of shape (q, j)
-        m.
-    covariance : ndarray of shape (j, q, q)
-        S, and the covariance of the estimate of m.
-    log_noise : float
-        Mean over groups of log sigma; of a regression.
-    log_spread : float or None
-        Logarithm of the standard deviation of log sigma; None for the same noise in all groups.
-    log_scale_spread : float or None
-        The same of the log scale of the effects; None for the same scale, 1.
+    prior : Prior
+        The distribution of the coefficients and of the noise.
     shapes : list of CovarianceShape
         Forms of S that were estimated.
     forms : Forms
@@ -57,13 +52,14 @@ class MixedModel:
     """
 
     n_classes: int
-    mean: np.ndarray
-    covariance: np.ndarray
-    log_noise: float
-    log_spread: float | None
-    log_scale_spread: float | None
+    prior: Prior
     shapes: list[CovarianceShape]
     forms: Forms
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """S, and the covariance of the estimate of m: (j, q, q)."""
+        return np.asarray(self.prior.covariance + self.prior.mean_covariance)
 
     @property
     def factor(self) -> np.ndarray:
@@ -94,12 +90,12 @@ class MixedModel:
         ConditionedTargets or ConditionedClasses
             It predicts other rows of the groups.
         """
+        mean, factor = self.prior.mean, self.factor
         if self.n_classes:
-            return ConditionedClasses(self.mean, self.factor, z, y.astype(np.int64), w, codes)
-        levels = noise_levels(self.log_noise, self.log_spread)
-        scales = effect_scales(self.log_scale_spread)
-        prior = (self.mean[:, 0], self.factor[0], *levels, *scales)
-        return condition_targets(z, y, w, codes, n_groups, *prior)
+            return ConditionedClasses(mean, factor, z, y.astype(np.int64), w, codes)
+        levels = noise_levels(self.prior.log_noise, self.prior.log_spread)
+        scales = effect_scales(self.prior.log_scale_spread)
+        return condition_targets(z, y, w, codes, n_groups, mean[:, 0], factor[0], *levels, *scales)
 
 
 def fit(
@@ -150,34 +146,17 @@ def fit(
         shape = CovarianceShape(_varies(z, codes), n_predictors, rank, shrinkage)
         shapes, before = candidate_shapes(shape, effects), None
     else:
-        shapes, before = start.shapes, start.forms
-        shapes = shapes[: len(before.fits)]
+        before = start.forms
+        shapes = start.shapes[: len(before.fits)]
+    family: Family
     if n_classes:
-        of_classes, forms = estimate_class_structures(
-            z, y.astype(np.int64), codes, shapes, n_classes, before, is_over
-        )
-        covariance = of_classes.covariance + of_classes.mean_covariance
-        return MixedModel(n_classes, of_classes.mean, covariance, 0.0, None, None, shapes, forms)
-    found, forms = estimate_structures(
-        z,
-        y,
-        codes,
-        shapes,
-        varied_noise=varied_noise,
-        heavy_tails=heavy_tails,
-        start=before,
-        is_over=is_over,
-    )
-    return MixedModel(
-        0,
-        found.mean[:, None],
-        (found.covariance + found.mean_covariance)[None],
-        found.log_noise,
-        found.log_spread if varied_noise else None,
-        found.log_scale_spread if heavy_tails else None,
-        shapes,
-        forms,
-    )
+        y = y.astype(np.int64)
+        family = Classifications(z, y, codes, n_classes)
+    else:
+        statistics = group_statistics(z, y, codes, int(codes.max()) + 1)
+        family = Regressions(statistics, varied_noise, heavy_tails)
+    prior, forms = fit_forms(family, shapes, z, y, codes, before, is_over)
+    return MixedModel(n_classes, prior, shapes, forms)
 
 
 def _varies(z: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -190,3 +169,48 @@ def _varies(z: np.ndarray, codes: np.ndarray) -> np.ndarray:
     varies = within > _CONSTANT * np.maximum(z.var(0), 1e-12)
     varies[0] = True
     return np.asarray(varies)
+
+
+def content_order(z: np.ndarray, y: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return an order of the rows that depends on what is in them only.
+
+    The order of the rows of a table, the names of tasks and the units of columns are no
+    information. In this order, sums and draws from a fixed seed are the same whatever they are.
+    Tasks are sorted by size, then by a hash; so are the rows of a task. The hash is one of the
+    ranks of the values in each column.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n, q)
+        Rows.
+    y : ndarray of shape (n,)
+        Targets, or class positions.
+    codes : ndarray of shape (n,), int64
+        Task of each row, from 0 on.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+        Positions of the rows; those of a task are together.
+    """
+    keys = np.zeros(len(z), np.uint64)
+    for column in (*z.T, y):
+        order = np.argsort(column, kind="stable")
+        steps = np.diff(column[order], prepend=column[order[:1]])
+        # Values that differ by rounding errors only are the same.
+        ranks = np.empty(len(z), np.uint64)
+        ranks[order] = np.cumsum(steps > _SAME * max(float(np.std(column)), 1e-300))
+        keys = _mixed(keys + ranks)
+    by_task = np.argsort(codes, kind="stable")
+    sizes = np.bincount(codes)
+    of_task = np.add.reduceat(_mixed(keys)[by_task], np.cumsum(sizes) - sizes)
+    return np.lexsort((keys, of_task[codes], sizes[codes]))
+
+
+def _mixed(keys: np.ndarray) -> np.ndarray:
+    """Return a hash of unsigned integers: one step of SplitMix64."""
+    keys = keys + np.uint64(0x9E3779B97F4A7C15)
+    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    found: np.ndarray = keys ^ (keys >> np.uint64(31))
+    return found

@@ -1,12 +1,17 @@
-"""How the noise and the scale of the effects differ between the tasks of a family of regressions.
+"""How the noise sigma and the scale s of the effects differ between the tasks of a family.
+
+Their logarithms are normal over tasks, on even grids.
 
 Notation as in `_gaussian_evidence`, with k levels of log sigma and l scales. Given the mean m and
 the covariance S of the coefficients, the likelihood of a task depends on the eigenvalues of L'AL,
 with S = L L', and on few other numbers.
+
+Reference: West (1987), On scale mixtures of normal distributions.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +19,11 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp, softmax
 
 from skmeta.mixed._gaussian_evidence import LOG_NOISE_BOUNDS, Effects
-from skmeta.mixed._levels import noise_grid
 from skmeta.mixed._newton import Evaluation, minimise
 from skmeta.mixed._statistics import GroupStatistics
 
+N_NOISE_LEVELS, N_SCALES = 13, 7
+_FURTHEST_LEVEL, FURTHEST_SCALE = 3.0, 2.5
 LOG_SPREAD_BOUNDS = (-6.0, 0.5)
 LOG_SCALE_SPREAD_BOUNDS = (-3.0, 0.0)
 # Decrease of minus the log likelihood that ends the optimisation.
@@ -31,8 +37,54 @@ _LOG_SCALES = np.linspace(-2.4, 2.4, 25)
 _TOGETHER, _FACTORS_PER_LOG = 512, 8
 
 
+@lru_cache
+def noise_grid(n_levels: int = N_NOISE_LEVELS) -> tuple[np.ndarray, np.ndarray]:
+    """Return an even grid over a standard normal distribution, and log probabilities, (k,)."""
+    nodes = np.linspace(-_FURTHEST_LEVEL, _FURTHEST_LEVEL, n_levels)
+    return nodes, log_softmax(-0.5 * nodes**2)
+
+
+def noise_levels(
+    log_noise: float, log_spread: float | None, n_levels: int = N_NOISE_LEVELS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return standard deviations of the noise and their log probabilities, (k,).
+
+    Parameters
+    ----------
+    log_noise : float
+        Mean over groups of log sigma.
+    log_spread : float or None
+        Logarithm of the standard deviation of log sigma over groups; None for the same noise in
+        all groups, a single level.
+    n_levels : int
+        k.
+    """
+    if log_spread is None:
+        return np.exp([log_noise]), np.zeros(1)
+    nodes, log_weight = noise_grid(n_levels)
+    return np.exp(log_noise + np.exp(log_spread) * nodes), log_weight
+
+
+def effect_scales(
+    log_spread: float | None, n_scales: int = N_SCALES
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return scales of the effects and their log probabilities, (l,).
+
+    Parameters
+    ----------
+    log_spread : float or None
+        Logarithm of the standard deviation of log s over groups; None for the same scale, 1.
+    n_scales : int
+        l.
+    """
+    if log_spread is None:
+        return np.ones(1), np.zeros(1)
+    nodes = np.linspace(-FURTHEST_SCALE, FURTHEST_SCALE, n_scales)
+    return np.exp(np.exp(log_spread) * nodes), log_softmax(-0.5 * nodes**2)
+
+
 def estimate_noise(
-    statistics: GroupStatistics, found: Effects, log_noise: float, log_spread: float
+    statistics: GroupStatistics, effects: Effects, log_noise: float, log_spread: float
 ) -> tuple[float, float, np.ndarray]:
     """Estimate mean and spread of log sigma over tasks by marginal likelihood, given m and S.
 
@@ -43,7 +95,7 @@ def estimate_noise(
     ratio : np.ndarray of shape (G,)
         Expected precision of each task's noise, divided by that at the mean of log sigma.
     """
-    parts = _principal_residuals(statistics, found).split(_TOGETHER)
+    parts = _principal_residuals(statistics, effects).split(_TOGETHER)
     nodes, log_weight = noise_grid(_N_FINE_LEVELS)
 
     def at_levels(at: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -79,14 +131,23 @@ def estimate_noise(
     return float(at[0]), float(at[1]), ratio
 
 
+def expected_ratio(
+    statistics: GroupStatistics, effects: Effects, log_noise: float, log_spread: float
+) -> np.ndarray:
+    """Return the ratio (G,) of :func:`estimate_noise` for a known distribution of sigma."""
+    noise, log_weight = noise_levels(log_noise, log_spread, _N_FINE_LEVELS)
+    parts = _principal_residuals(statistics, effects).split(_TOGETHER)
+    value = np.concatenate([part.log_likelihood(np.log(noise))[0] for part in parts], 1)
+    return np.asarray(np.exp(2 * log_noise) / noise**2 @ softmax(value + log_weight[:, None], 0))
+
+
 def estimate_scales(
-    statistics: GroupStatistics, found: Effects, log_noise: float, log_spread: float
+    statistics: GroupStatistics, effects: Effects, log_noise: float, log_spread: float | None
 ) -> float:
     """Estimate log tau by marginal likelihood, given m, S and the distribution of sigma."""
-    parts = _principal_residuals(statistics, found).split(_TOGETHER)
-    nodes, log_weight = noise_grid(_N_FINE_LEVELS)
-    log_sigma = log_noise + np.exp(log_spread) * nodes
-    each = [part.evidence_of_scales(log_sigma, log_weight) for part in parts]
+    parts = _principal_residuals(statistics, effects).split(_TOGETHER)
+    noise, log_weight = noise_levels(log_noise, log_spread, _N_FINE_LEVELS)
+    each = [part.evidence_of_scales(np.log(noise), log_weight) for part in parts]
     evidence = np.concatenate(each, 1)
 
     def risk(log_tau: float) -> float:
@@ -162,11 +223,11 @@ class _PrincipalResiduals(NamedTuple):
         return np.stack(of_scale)
 
 
-def _principal_residuals(statistics: GroupStatistics, found: Effects) -> _PrincipalResiduals:
-    factor = found.factor
+def _principal_residuals(statistics: GroupStatistics, effects: Effects) -> _PrincipalResiduals:
+    factor = effects.factor
     if factor.shape[1] > len(factor):
-        factor = np.linalg.cholesky(found.covariance)
-    of_residuals = statistics.centred(found.mean)
+        factor = np.linalg.cholesky(effects.covariance)
+    of_residuals = statistics.centred(effects.mean)
     eigenvalues, vectors = np.linalg.eigh(factor.T @ statistics.gram @ factor)
     shift = (vectors.swapaxes(1, 2) @ (of_residuals.moment @ factor)[..., None])[..., 0] ** 2
     eigenvalues = np.ascontiguousarray(np.maximum(eigenvalues, 0.0).T)

@@ -91,6 +91,11 @@ class GroupStatistics(NamedTuple):
         """Return the statistics of some groups."""
         return GroupStatistics(*(value[groups] for value in self))
 
+    def weighted(self, ratio: np.ndarray) -> GroupStatistics:
+        """Return the statistics of groups whose rows count ``ratio`` (G,) times."""
+        gram, moment = self.gram * ratio[:, None, None], self.moment * ratio[:, None]
+        return GroupStatistics(gram, moment, self.square * ratio, self.n_rows)
+
     def centred(self, mean: np.ndarray) -> GroupStatistics:
         """Return the statistics of y - Z m in place of y."""
         of_mean = self.gram @ mean

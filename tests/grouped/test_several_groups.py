@@ -14,7 +14,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from skmeta import GroupedClassifier, GroupedRegressor
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.learners import HierarchicalLinear
-from skmeta.mixed.crossed import _system
+from skmeta.mixed import _sparse_system
 
 NAMES = ["user", "item"]
 QUICK = {"population": LinearRegression(), "n_folds": 2}
@@ -240,9 +240,9 @@ def test_polars_arrays_pickles_and_clones_agree(ratings):
 
 
 def test_sparse_systems_can_be_pickled(ratings, monkeypatch):
-    monkeypatch.setattr(_system, "_DENSE_SIZE", 0)
-    monkeypatch.setattr(_system, "_DENSE_SHARE", 2.0)
-    monkeypatch.setattr(_system, "_INVERSE_SIZE", 0)
+    monkeypatch.setattr(_sparse_system, "_DENSE_SIZE", 0)
+    monkeypatch.setattr(_sparse_system, "_DENSE_SHARE", 2.0)
+    monkeypatch.setattr(_sparse_system, "_INVERSE_SIZE", 0)
     model = GroupedRegressor(NAMES, **QUICK).fit(ratings.X, ratings.y)
     found = pickle.loads(pickle.dumps(model)).predict(ratings.X, return_std=True)
     for values, expected in zip(found, model.predict(ratings.X, return_std=True), strict=True):

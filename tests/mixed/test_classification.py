@@ -7,7 +7,7 @@ from scipy.stats import norm
 
 from skmeta.mixed._class_evidence import ClassEvidence, batch_tasks
 from skmeta.mixed._class_posterior import ConditionedClasses
-from skmeta.mixed._classification import fit_classification
+from skmeta.mixed._classification import Classifications
 from skmeta.mixed._covariance import CovarianceShape
 
 
@@ -128,7 +128,7 @@ def test_variance_of_intercepts_is_found():
     y = (eta + rng.logistic(size=6000) > 0).astype(int)
     z = np.column_stack([np.ones(6000), X])
     shape = CovarianceShape(np.array([True, True]), 1, 1, 1.0)
-    found = fit_classification(batch_tasks(z, y, groups, 2), shape, 2).prior
+    found = Classifications(z, y, groups, 2).fit(shape).prior
     np.testing.assert_allclose(found.mean[:, 0], [0.5, 1.0], atol=0.2)
     np.testing.assert_allclose(np.sqrt(found.covariance[0, 0, 0]), 1.2, rtol=0.1)
     assert np.sqrt(found.covariance[0, 1, 1]) < 0.15
@@ -144,7 +144,7 @@ def test_variance_is_found_where_tasks_have_mostly_one_class():
     z = np.column_stack([np.ones(1800), rng.normal(size=(1800, 2))])
     shape = CovarianceShape(np.array([True, False, False]), 4, 0, 1.0)
     batches = batch_tasks(z, y, groups, 4)
-    found = fit_classification(batches, shape, 4).prior
+    found = Classifications(z, y, groups, 4).fit(shape).prior
     # Laplace's approximation is rough here, and what all classes share is not identified.
     between = found.covariance[:, 0, 0]
     np.testing.assert_allclose(np.sqrt(between[:, None] + between), 3.0 * 2**0.5, rtol=0.45)
@@ -161,6 +161,6 @@ def test_labels_of_classes_do_not_matter():
     groups = np.repeat(np.arange(9), 10)
     turn = np.array([2, 0, 1])
     shape = CovarianceShape(np.ones(3, bool), 3, 1, 1.0)
-    first = fit_classification(batch_tasks(z, y, groups, 3), shape, 3).prior
-    second = fit_classification(batch_tasks(z, turn[y], groups, 3), shape, 3).prior
+    first = Classifications(z, y, groups, 3).fit(shape).prior
+    second = Classifications(z, turn[y], groups, 3).fit(shape).prior
     np.testing.assert_allclose(second.mean[:, turn], first.mean, atol=2e-3)

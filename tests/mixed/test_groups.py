@@ -52,7 +52,7 @@ def test_a_fit_that_starts_from_another_ends_near_one_from_scratch(n_classes):
     part = codes < 48
     warm = fit(z[part], y[part], codes[part], n_classes, start=whole)
     cold = fit(z[part], y[part], codes[part], n_classes)
-    np.testing.assert_allclose(warm.mean, cold.mean, atol=0.1)
+    np.testing.assert_allclose(warm.prior.mean, cold.prior.mean, atol=0.1)
     gap, moved = (abs(warm.covariance - m.covariance).max() for m in (cold, whole))
     assert gap < 0.3 * whole.covariance.max()
     # It is the fit of the part, not that of all groups.

@@ -187,9 +187,9 @@ class CrossedEffects:
             counts = np.bincount(self.table.codes[:, f], minlength=len(order))[order]
             columns = {"rows": np.r_[counts.sum(), counts]}
             for fit, of in zip(self.fits, self._names_of_fits(classes), strict=True):
-                between = float(np.sqrt(fit.covariances[f][0, 0]))
-                columns[f"intercept{of}"] = scale * np.r_[0.0, fit.effects[f][order, 0]]
-                columns[f"intercept{of} std"] = scale * np.r_[between, fit.effect_std(f)[order, 0]]
+                between = float(fit.deviations[f])
+                columns[f"intercept{of}"] = scale * np.r_[0.0, fit.effects[f][order]]
+                columns[f"intercept{of} std"] = scale * np.r_[between, fit.effect_std(f)[order]]
             parts.append(pandas.DataFrame(columns, index=index))
         return pandas.concat(parts).rename_axis(["column", "group"])
 
@@ -206,7 +206,7 @@ class CrossedEffects:
             outer = [names[g] for g in range(len(names)) if self.parents[f][g] is not None]
             nested = f", nested in {' and '.join(outer)}" if outer else ""
             for fit, of in zip(self.fits, self._names_of_fits(classes), strict=True):
-                between = scale * float(np.sqrt(fit.covariances[f][0, 0]))
+                between = scale * float(fit.deviations[f])
                 n_levels = int(self.table.codes[:, f].max()) + 1
                 lines.append(
                     f"  between the {n_levels} groups of {name}{nested}{of}: {between:.4g}"

@@ -41,7 +41,7 @@ from skmeta.mixed import MixedModel
 
 def model_state(model: MixedModel) -> State:
     """Return the tensors of a fitted model, in double precision."""
-    mean = torch.from_numpy(model.mean)
+    mean = torch.from_numpy(model.prior.mean)
     codes = class_codes(model.n_classes, mean) if model.n_classes else mean.new_ones(1, 1)
     coefficients = codes @ mean.T
     found = {
@@ -51,7 +51,7 @@ def model_state(model: MixedModel) -> State:
     }
     if not model.n_classes:
         names = ("log_noise", "log_spread", "log_scale_spread")
-        numbers = {name: getattr(model, name) for name in names}
+        numbers = {name: getattr(model.prior, name) for name in names}
         found |= {n: mean.new_tensor(v) for n, v in numbers.items() if v is not None}
     return found
 

@@ -11,7 +11,7 @@ from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.exceptions import EpisodeError
 from skmeta.learners import ALPaCA, ExecutionOptions, HierarchicalLinear
 from skmeta.learners._core import read_prior
-from skmeta.mixed import _classification, _regression
+from skmeta.mixed import _forms
 from skmeta.priors import MetaPrior
 from skmeta.training import time_limit
 
@@ -41,9 +41,8 @@ def test_an_estimate_ends_early_if_its_time_is_over(n_classes, monkeypatch):
     X, y, groups = made_classes(max(n_classes, 2))
     y = y if n_classes else X[:, 0] + np.random.default_rng(0).normal(size=len(X))
     calls = []
-    for module in (_regression, _classification):
-        counted = functools.partial(count_calls, module.minimise, calls)
-        monkeypatch.setattr(module, "minimise", counted)
+    counted = functools.partial(count_calls, _forms.minimise, calls)
+    monkeypatch.setattr(_forms, "minimise", counted)
     HierarchicalLinear().fit(X, y, groups)
     n_calls = len(calls)
     calls.clear()

@@ -1,26 +1,42 @@
 """Forms of the covariance, and their weights."""
 
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 
 from skmeta.mixed._covariance import CovarianceShape
 from skmeta.mixed._episodes import draw_episodes
-from skmeta.mixed._structure import (
-    average_over_structures,
-    blend,
-    candidate_shapes,
-    content_order,
-)
+from skmeta.mixed._forms import Fit, Prior, blend, candidate_shapes, fit_forms
+from skmeta.mixed._model import content_order
 
 
-class Prior(NamedTuple):
-    value: float
+class Made:
+    """A family whose fits are given: form k has the mean 10 + k, and k on some of the tasks."""
+
+    def __init__(self, score, tasks=None):
+        self.score, self.tasks, self.held_out = score, tasks, []
+
+    def fit(self, shape, start, coarse):
+        value = float(shape.rank + shape.varies.sum() - 1)
+        value = {0.0: 0.0, 2.0: 1.0, 4.0: 2.0}[value]
+        return Fit(Prior(np.array(value + 10 * (self.tasks is None)), np.zeros(1), np.zeros(1)), 0)
+
+    def take(self, tasks):
+        self.held_out.append(tasks)
+        return Made(self.score, tasks)
+
+    def log_densities(self, prior, episodes):
+        tasks = np.unique(episodes.query_y[episodes.query_w > 0])
+        assert not np.isin(tasks, self.held_out[-1]).any()
+        return np.full(episodes.query_y.shape, self.score(float(prior.mean)))
 
 
-def priors(*values):
-    return [Prior(value) for value in values]
+def fit_made(score, n_tasks=10):
+    """Weights of the forms; the target of a row is its task."""
+    codes = np.repeat(np.arange(n_tasks), 5)
+    family = Made(score)
+    z = np.ones((len(codes), 3))
+    prior, forms = fit_forms(family, candidate_shapes(shape(), "auto"), z, codes, codes)
+    return family, prior, forms.weights
 
 
 def shape(varies=(True, True, True), rank=2):
@@ -38,47 +54,26 @@ def test_candidates_have_more_and_more_parameters():
 
 @pytest.mark.parametrize("best", [0, 1, 2])
 def test_the_form_that_predicts_held_out_tasks_has_the_weight(best):
-    codes = np.repeat(np.arange(10), 3)
-    seen = []
-
-    def estimate(tasks):
-        seen.append(tasks)
-        return priors(0.0, 1.0, 2.0)
-
-    def score(tried, tasks, rng):
-        assert not np.isin(tasks, seen[-1]).any()
-        return -100 * np.abs(np.array([prior.value for prior in tried]) - best)[:, None]
-
+    family, prior, _ = fit_made(lambda value: -100 * abs(value - best))
     # Shares of the first and the third form may be the second one.
-    found = average_over_structures(priors(10.0, 20.0, 30.0), codes, estimate, score)
-    np.testing.assert_allclose(found @ [10.0, 20.0, 30.0], 10.0 * (best + 1), rtol=1e-6)
-    np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.arange(10))
+    np.testing.assert_allclose(prior.mean, 10 + best, rtol=1e-6)
+    np.testing.assert_array_equal(np.sort(np.concatenate(family.held_out)), np.arange(10))
 
 
 def test_forms_that_predict_as_well_share_the_weight():
-    codes = np.repeat(np.arange(10), 3)
-
-    def score(tried, tasks, rng):
-        return np.zeros((len(tried), 5))
-
-    found = average_over_structures(
-        priors(1.0, 2.0, 3.0),
-        codes,
-        lambda tasks: priors(0.0, 0.0, 0.0),
-        score,
-    )
-    assert min(found) > 0.1
-    np.testing.assert_allclose(sum(found), 1.0)
+    _, _, weights = fit_made(lambda value: 0.0)
+    assert min(weights) > 0.1
+    np.testing.assert_allclose(sum(weights), 1.0)
 
 
 def test_few_tasks_give_equal_weights():
-    def fail(*arguments):
-        raise AssertionError("Nothing is held out.")
-
-    codes = np.repeat(np.arange(4), 3)
-    found = average_over_structures(priors(1.0, 2.0, 6.0), codes, fail, fail)
-    np.testing.assert_allclose(found, 1 / 3)
-    assert blend(priors(1.0, 3.0), [0.25, 0.75]) == Prior(2.5)
+    family, prior, weights = fit_made(lambda value: -value, n_tasks=4)
+    np.testing.assert_allclose(weights, 1 / 3)
+    np.testing.assert_allclose(prior.mean, 11)
+    assert not family.held_out
+    half = blend([Prior(np.ones(1), 0, 0, 1.0), Prior(np.zeros(1), 0, 0, 3.0)], [0.25, 0.75])
+    assert half.log_noise == 2.5
+    assert half.log_spread is None
 
 
 def test_episodes_are_disjoint_rows_of_one_task():
