@@ -1,14 +1,14 @@
 """Figures, and ticks of axes that mix numbers with other values."""
 
+import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skmeta._optional import import_optional
-from skmeta.search.report._sampler import is_number
-from skmeta.search.report._slices import Slice
 
 BEST = "#c2185b"  # colour of the best candidate
 _STEP = 0.17  # from one value that is no number to the next, as a share of the range of numbers
@@ -32,7 +32,7 @@ def number_ticks(low: float, high: float, *, is_log: bool) -> list[tuple[float, 
     return [(v, f"$10^{{{round(np.log10(v))}}}$" if is_log else f"{v:.4g}") for v in inside]
 
 
-def place_values(panel: Any, one: Slice) -> Callable[[Any], float]:
+def place_values(panel: Any, one: Any) -> Callable[[Any], float]:
     """Put numbers on the horizontal axis, and other values to the right of them.
 
     Parameters
@@ -68,6 +68,11 @@ def place_values(panel: Any, one: Slice) -> Callable[[Any], float]:
 def shorten(text: str, length: int = 16) -> str:
     """Return a text that is cut to a length."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a finite number; a bool is none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _key(value: Any) -> tuple[str, str]:

@@ -5,20 +5,9 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta.search.report._curves import (
-    ExpectedIncumbent,
-    expected_incumbent,
-    finite_or_nan,
-    score_floor,
-)
-from skmeta.search.report._cv_results import (
-    metric_name_of,
-    metric_of,
-    most_resources,
-    reference_scores,
-)
 from skmeta.search.report._effects import choose_parameters, draw_importance, draw_slices
 from skmeta.search.report._importance import (
     MIN_CANDIDATES,
@@ -27,7 +16,13 @@ from skmeta.search.report._importance import (
     fit_scores,
     parameter_importance,
 )
-from skmeta.search.report._incumbent import draw_incumbent
+from skmeta.search.report._incumbent import (
+    ExpectedIncumbent,
+    draw_incumbent,
+    expected_incumbent,
+    finite_or_nan,
+    score_floor,
+)
 from skmeta.search.report._parallel import draw_parallel
 from skmeta.search.space import short_names
 
@@ -69,7 +64,7 @@ class SearchDisplay:
     n_failed : int
         Candidates without a score.
     importance : Importance
-        ``names``, ``values``, ``low`` and ``high`` of the importance of each parameter.
+        ``names`` and ``values`` of the importance of each parameter.
     ax_ : matplotlib Axes, or ndarray of them
         Axes of the drawing.
     figure_ : matplotlib Figure
@@ -152,7 +147,7 @@ class SearchDisplay:
 
     @property
     def importance(self) -> Importance:
-        """Importance of the parameters, the largest first, with 90% intervals."""
+        """Importance of the parameters, the largest first."""
         return parameter_importance(self._fitted())
 
     def _fitted(self) -> FittedScores:
@@ -217,13 +212,13 @@ class SearchDisplay:
         if metric is None and isinstance(search.refit, str):
             metric = search.refit
         column = metric_of(results, metric)
-        keep = most_resources(results)
+        keep = _most_resources(results)
         display = cls(
             scores=np.asarray(results[f"mean_test_{column}"], dtype=float)[keep],
             params=[results["params"][i] for i in keep],
             sources=[results["source"][i] for i in keep] if "source" in results else None,
-            reference=reference_scores(reference, column),
-            metric_name=metric_name_of(search, metric) or column,
+            reference=_reference_scores(reference, column),
+            metric_name=_metric_name(search, metric) or column,
             name=type(search).__name__ if name is None else name,
         )
         return display.plot(kind, ax, **plot_kw)
@@ -255,7 +250,7 @@ class SearchDisplay:
             two decades or more. Parameters that never vary are left out. *not set* is a parameter
             that the candidate's sub-space does not have.
             ``"importance"`` draws one bar per parameter: the share of the variance of the score
-            that it accounts for, alone or with others, and its 90% interval.
+            that it accounts for, alone or with others.
             ``"slice"`` draws the expected score along each parameter, with its 90% interval, while
             the others are those of the best candidate, which is a star. Points are candidates.
             These two are computed with a Gaussian process that is fitted to the scores.
@@ -315,3 +310,43 @@ class SearchDisplay:
 def _check_kind(kind: str) -> None:
     if kind not in _KINDS:
         raise ValueError(f"kind must be one of {_KINDS}, got {kind!r}.")
+
+
+def metric_of(cv_results: Any, metric: str | None) -> str:
+    """Check the name of a metric of a search; None returns the first metric."""
+    known = [str(key)[10:] for key in cv_results if str(key).startswith("mean_test_")]
+    if metric is None:
+        return known[0]
+    if metric not in known:
+        raise ValueError(f"metric must be one of the search's metrics, {known}, got {metric!r}.")
+    return metric
+
+
+def _most_resources(cv_results: Any) -> NDArray[np.intp]:
+    """Return the positions of the candidates with comparable scores: all, except for halving."""
+    if "n_resources" not in cv_results:
+        return np.arange(len(cv_results["params"]))
+    resources = np.asarray(cv_results["n_resources"])
+    return np.flatnonzero(resources == resources.max())
+
+
+def _reference_scores(reference: Any, metric: str) -> Any:
+    """Return the scores of a fitted search; an array is returned as it is."""
+    results = getattr(reference, "cv_results_", None)
+    if results is None:
+        return reference
+    scores = results[f"mean_test_{metric_of(results, metric)}"]
+    return np.asarray(scores, dtype=float)[_most_resources(results)]
+
+
+def _metric_name(search: Any, metric: str | None) -> str | None:
+    """Return the name of a search's scores, or None if it is unknown."""
+    if metric not in (None, "score"):
+        return metric
+    if isinstance(search.scoring, str):
+        return search.scoring
+    if search.scoring is not None:
+        return getattr(search.scoring, "__name__", None)
+    if is_classifier(search):
+        return "accuracy"
+    return "R²" if is_regressor(search) else None

@@ -7,9 +7,15 @@ from typing import Any
 import numpy as np
 
 from skmeta.search.report._axes import BEST, place_values, subplots
-from skmeta.search.report._curves import score_floor
-from skmeta.search.report._importance import FittedScores, Importance, parameter_importance
-from skmeta.search.report._slices import Slice, score_slice, sliced_parameters
+from skmeta.search.report._importance import (
+    FittedScores,
+    Importance,
+    Slice,
+    parameter_importance,
+    score_slices,
+    sliced_parameters,
+)
+from skmeta.search.report._incumbent import score_floor
 
 _MOST_SLICES = 6
 
@@ -39,15 +45,13 @@ def choose_parameters(
 
 
 def draw_importance(ax: Any, importance: Importance, labels: dict[str, str]) -> Any:
-    """Draw one bar per parameter, the largest on top, with its interval."""
+    """Draw one bar per parameter, the largest on top."""
     if ax is None:
         ax = subplots(6, 0.45 * len(importance.names) + 1.3)
     places = np.arange(len(importance.names))[::-1]
-    errors = np.abs(np.stack([importance.low, importance.high]) - importance.values)
-    style = {"capsize": 3, "error_kw": {"lw": 1.2}, "height": 0.6, "color": "C0"}
-    ax.barh(places, importance.values, xerr=errors, zorder=2, **style)
+    ax.barh(places, importance.values, height=0.6, color="C0", zorder=2)
     ax.set_yticks(places, [labels.get(name, name) for name in importance.names])
-    ax.set(xlim=(0, 1.02), xlabel="share of the variance of the score, and 90% interval")
+    ax.set(xlim=(0, 1.02), xlabel="share of the variance of the score")
     ax.grid(axis="x", color="0.88", zorder=0)
     return ax
 
@@ -57,12 +61,12 @@ def draw_slices(
 ) -> np.ndarray:
     """Draw the expected score along each parameter, through the best candidate."""
     axes = _panels(ax, len(names))
-    low, high = score_floor(fitted.scores), float(np.nanmax(fitted.scores))
+    low, high = score_floor(fitted.scores), float(fitted.scores.max())
     room = (high - low) or 0.1 * abs(high) or 1.0
     limits = low - 0.08 * room, high + 0.15 * room
-    for k, (panel, name) in enumerate(zip(axes, names, strict=True)):
-        _draw_slice(panel, fitted, score_slice(fitted, name), limits)
-        panel.set(xlabel=labels.get(name, name), ylim=limits)
+    for k, (panel, one) in enumerate(zip(axes, score_slices(fitted, names), strict=True)):
+        _draw_slice(panel, fitted, one, limits)
+        panel.set(xlabel=labels.get(one.name, one.name), ylim=limits)
         panel.set_ylabel(metric if k % 3 == 0 or ax is not None else "")
     return axes
 
@@ -85,22 +89,22 @@ def _panels(ax: Any, n: int) -> np.ndarray:
 
 
 def _draw_slice(panel: Any, fitted: FittedScores, one: Slice, limits: tuple[float, float]) -> None:
-    place = place_values(panel, one)
-    if len(one.numbers):
-        panel.fill_between(one.numbers, one.low, one.high, color="C0", alpha=0.2, lw=0, zorder=1)
-        panel.plot(one.numbers, one.mean, color="C0", lw=2, zorder=3)
-    if len(one.values):
-        errors = np.abs(np.stack([one.value_low, one.value_high]) - one.value_mean)
+    place, n = place_values(panel, one), len(one.numbers)
+    if n:
+        band = (one.low[:n], one.high[:n])
+        panel.fill_between(one.numbers, *band, color="C0", alpha=0.2, lw=0, zorder=1)
+        panel.plot(one.numbers, one.mean[:n], color="C0", lw=2, zorder=3)
+    if one.values:
+        errors = np.abs(np.stack([one.low, one.high]) - one.mean)[:, n:]
         style = {"fmt": "_", "ms": 14, "mew": 2, "lw": 1.2, "color": "C0", "zorder": 3}
-        panel.errorbar([place(v) for v in one.values], one.value_mean, yerr=errors, **style)
+        panel.errorbar([place(v) for v in one.values], one.mean[n:], yerr=errors, **style)
     bottom = limits[0] + 0.03 * (limits[1] - limits[0])
     for configuration, score in zip(fitted.configurations, fitted.scores, strict=True):
-        # Other sub-spaces may have other ranges.
-        if configuration.keys() != fitted.best.keys() or math.isnan(score):
+        if configuration.keys() != fitted.best.keys():  # other sub-spaces may have other ranges
             continue
         is_low = score < limits[0]
         style = {"marker": "v", "color": "0.6"} if is_low else {"marker": "o", "color": "0.25"}
         at = place(configuration[one.name]), bottom if is_low else score
         panel.plot(*at, ls="", ms=4, alpha=0.6, zorder=2, **style)
-    best = place(fitted.best[one.name]), float(np.nanmax(fitted.scores))
+    best = place(fitted.best[one.name]), float(fitted.scores.max())
     panel.plot(*best, "*", color=BEST, ms=12, mec="white", zorder=5)

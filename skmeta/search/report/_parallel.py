@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmeta._optional import import_optional
-from skmeta.search.report._axes import BEST, number_ticks, shorten, subplots
-from skmeta.search.report._sampler import is_number
+from skmeta.search.report._axes import BEST, is_number, number_ticks, shorten, subplots
 from skmeta.search.space import short_names
 
 Array = NDArray[np.float64]

@@ -16,8 +16,7 @@ from skmeta._optional import import_optional
 from skmeta._validation import count
 from skmeta.search.prior import JointPrior
 from skmeta.search.report._code import code_of_best
-from skmeta.search.report._cv_results import metric_of
-from skmeta.search.report._display import SearchDisplay
+from skmeta.search.report._display import SearchDisplay, metric_of
 from skmeta.search.report._importance import MIN_CANDIDATES
 from skmeta.search.space import signature
 
@@ -158,10 +157,9 @@ def _parameters(display: SearchDisplay) -> Markup:
         )
     importance = _figure(
         display,
-        "Importance of each parameter, with its 90% interval",
-        "Importance: the share of the variance of the score, over the region that was tried, that "
-        "a parameter accounts for, alone or with others. Lines are 90% intervals: what these "
-        "scores leave open.",
+        "Importance of each parameter",
+        "Importance: the share of the variance of the expected scores of the candidates that a "
+        "parameter accounts for, alone or with others.",
     )
     slices = _figure(
         display.plot("slice"),

@@ -2,7 +2,7 @@
 
 from skmeta.search.surrogate._gp import matern, scale_columns
 from skmeta.search.surrogate._kriging import Factor, krige
-from skmeta.search.surrogate._score_model import ScoreModel
+from skmeta.search.surrogate._models import PlainModel
 from skmeta.search.surrogate._strategy import SearchStrategy
 from skmeta.search.surrogate._surfaces import learn_surfaces, standardise, winsorize_scores
 from skmeta.search.surrogate._threads import with_one_thread

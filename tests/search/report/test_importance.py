@@ -5,8 +5,12 @@ import pytest
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from skmeta.search.report._importance import fit_scores, parameter_importance
-from skmeta.search.report._slices import score_slice, sliced_parameters
+from skmeta.search.report._importance import (
+    fit_scores,
+    parameter_importance,
+    score_slices,
+    sliced_parameters,
+)
 
 
 def draw(n, seed=0):
@@ -26,44 +30,33 @@ def additive(c):
     return 0.2 * np.log10(c["C"]) + 1.5 * c["x"] + 0.5 * (c["kind"] == "u")
 
 
-def by_name(found):
-    return {
-        name: (value, low, high)
-        for name, value, low, high in zip(
-            found.names, found.values, found.low, found.high, strict=True
-        )
-    }
+def importance(params, scores):
+    return parameter_importance(fit_scores(params, scores))
+
+
+def by_name(importance):
+    return dict(zip(importance.names, importance.values, strict=True))
 
 
 def test_importance_of_an_additive_function():
     params = draw(80)
-    found = parameter_importance(fit_scores(params, [additive(c) for c in params]))
+    effects = importance(params, [additive(c) for c in params])
     # Variances of uniform and of two-valued variables. Scores below the median are raised only if
     # they are very low, which here none is.
     parts = {"C": 0.04 * 36 / 12, "x": 1.5**2 / 12, "kind": 0.25 / 4, "idle": 0.0}
-    for name, (value, low, high) in by_name(found).items():
-        assert value == pytest.approx(parts[name] / sum(parts.values()), abs=0.06)
-        assert low <= value <= high
-    assert list(found.values) == sorted(found.values, reverse=True)
-    assert found.names[-1] == "idle"
+    for name, value in by_name(effects).items():
+        assert value == pytest.approx(parts[name] / sum(parts.values()), abs=0.08)
+    assert list(effects.values) == sorted(effects.values, reverse=True)
+    assert effects.names[-1] == "idle"
 
 
 def test_interacting_parameters_count_with_each_other():
     rng = np.random.default_rng(1)
     params = [{"a": float(a), "b": float(b)} for a, b in rng.uniform(-1, 1, (80, 2))]
-    found = by_name(parameter_importance(fit_scores(params, [c["a"] * c["b"] for c in params])))
+    effects = by_name(importance(params, [c["a"] * c["b"] for c in params]))
     # All of the variance of a product of centred variables is an interaction.
-    assert found["a"][0] > 0.8
-    assert found["b"][0] > 0.8
-
-
-def test_few_scores_leave_wide_intervals():
-    def width(n):
-        params = draw(n)
-        found = parameter_importance(fit_scores(params, [additive(c) for c in params]))
-        return np.mean(found.high - found.low)
-
-    assert width(6) > 3 * width(60)
+    assert effects["a"] > 0.8
+    assert effects["b"] > 0.8
 
 
 def test_a_parameter_counts_where_it_exists():
@@ -77,21 +70,12 @@ def test_a_parameter_counts_where_it_exists():
             depth = int(rng.integers(1, 9))
             params.append({"model": DecisionTreeClassifier(), "model__max_depth": depth})
             scores.append(0.5)
-    fitted = fit_scores(params, scores)
-    found = by_name(parameter_importance(fitted))
-    # Var f = 1/2 * 1/12. C accounts for all of it within SVC; the choice of the model moves f from
-    # 1/2 to C or back.
-    assert set(found) == {"model", "model__C", "model__max_depth"}
-    assert found["model__C"][0] == pytest.approx(1, abs=0.1)
-    assert found["model"][0] == pytest.approx(0.5, abs=0.15)
-    assert found["model__max_depth"][0] < 0.05
-
-
-def test_sub_spaces_without_a_parameter_that_tells_them_apart():
-    params = [{"a": k / 10} for k in range(10)] + [{"b": k / 10} for k in range(10)]
-    scores = [0.9] * 10 + [0.1 + 0.01 * k for k in range(10)]
-    found = by_name(parameter_importance(fit_scores(params, scores)))
-    assert max(found, key=lambda name: found[name][0]) == "(sub-space)"
+    effects = by_name(importance(params, scores))
+    # Var f = 1/2 * 1/12. C accounts for all of it within SVC.
+    assert set(effects) == {"model", "model__C", "model__max_depth"}
+    assert effects["model__C"] == pytest.approx(1, abs=0.1)
+    assert effects["model"] > 0.3
+    assert effects["model__max_depth"] < 0.05
 
 
 @pytest.mark.parametrize(
@@ -111,7 +95,7 @@ def test_too_little_to_tell(params, scores):
 def test_equal_searches_have_equal_importance():
     params = draw(12)
     scores = [additive(c) for c in params]
-    one, other = (parameter_importance(fit_scores(params, scores)) for _ in range(2))
+    one, other = (importance(params, scores) for _ in range(2))
     np.testing.assert_array_equal(one.values, other.values)
 
 
@@ -126,7 +110,7 @@ def fitted():
 
 def test_a_slice_follows_the_function(fitted):
     assert set(sliced_parameters(fitted)) == {"C", "x", "kind", "idle"}
-    one = score_slice(fitted, "x")
+    one, log = score_slices(fitted, ["x", "C"])
     tried = [c["x"] for c in fitted.configurations]
     assert (one.numbers[0], one.numbers[-1]) == (min(tried), max(tried))
     truth = [additive({**fitted.best, "x": x}) - (x - 0.6) ** 2 for x in one.numbers]
@@ -134,7 +118,7 @@ def test_a_slice_follows_the_function(fitted):
     assert (one.low < one.mean).all()
     assert (one.mean < one.high).all()
     assert not one.is_log
-    assert score_slice(fitted, "C").is_log
+    assert log.is_log
 
 
 def test_a_slice_goes_through_the_best_candidate():
@@ -142,26 +126,33 @@ def test_a_slice_goes_through_the_best_candidate():
     scores = [additive(c) for c in params]
     fitted = fit_scores(params, scores)
     assert fitted.best == params[int(np.argmax(scores))]
-    grid = [{**fitted.best, "x": float(x)} for x in score_slice(fitted, "x").numbers]
-    np.testing.assert_array_equal(score_slice(fitted, "x").mean, fitted.model.predict(grid)[0])
+    [one] = score_slices(fitted, ["x"])
+    grid = [{**fitted.best, "x": float(x)} for x in one.numbers]
+    np.testing.assert_allclose(one.mean, fitted.predict(grid)[0])
 
 
 def test_a_slice_of_values_without_an_order(fitted):
-    one = score_slice(fitted, "kind")
-    assert len(one.numbers) == len(one.mean) == 0
-    assert set(one.values) == {"u", "v"}
-    at = dict(zip(one.values, one.value_mean, strict=True))
+    [one] = score_slices(fitted, ["kind"])
+    assert len(one.numbers) == 0
+    at = dict(zip(one.values, one.mean, strict=True))
     assert at["u"] - at["v"] == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_slice_of_numbers_and_a_string():
     params = [{"gamma": g} for g in (0.01, 0.1, 1.0, 10.0, "scale", 0.5)]
-    one = score_slice(fit_scores(params, [0.1, 0.5, 0.6, 0.2, 0.9, 0.61]), "gamma")
+    [one] = score_slices(fit_scores(params, [0.1, 0.5, 0.6, 0.2, 0.9, 0.61]), ["gamma"])
     assert one.values == ("scale",)
-    assert one.value_mean[0] > one.mean.max()
+    assert one.mean[-1] > one.mean[:-1].max()
 
 
 def test_whole_numbers_stay_whole():
     params = [{"n": n} for n in (1, 2, 3, 4, 5, 8)]
-    one = score_slice(fit_scores(params, [0.1, 0.2, 0.5, 0.6, 0.4, 0.3]), "n")
+    [one] = score_slices(fit_scores(params, [0.1, 0.2, 0.5, 0.6, 0.4, 0.3]), ["n"])
     assert list(one.numbers) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_a_long_search_is_thinned_out():
+    params = draw(600)
+    fitted = fit_scores(params, [additive(c) for c in params])
+    assert len(fitted.configurations) == 250
+    assert fitted.best == max(params, key=additive)
