@@ -1,14 +1,12 @@
 """What the two few-shot estimators share: a prior that is adapted to one task.
 
-``fit`` reads the rows and the prior (``_read_support``), then adapts (``_fit_rows``, ``_adapt``).
-``predict`` reads rows, and computes with the adapted state (``_predict_rows``).
+``fit`` reads the rows and the prior (``_read_support``), then adapts (``_adapt``). ``predict``
+reads rows, and predicts them with the adapted task, part by part (``_read_query``).
 """
 
 from __future__ import annotations
 
 import copy
-from abc import abstractmethod
-from dataclasses import replace
 from functools import cached_property
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -17,31 +15,13 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
-from torch import Tensor
 
 from skmeta._columns import CategoryCodes, is_data_frame
 from skmeta._doc_link import DocLink
 from skmeta._sklearn_compat import Interval, StrOptions, clone_parametrized, get_feature_names
 from skmeta._validation import check_rows, suggest_parameters
-from skmeta.backend import (
-    PRECISIONS,
-    State,
-    here_or_cpu,
-    state_to_numpy,
-    state_to_torch,
-)
-from skmeta.few_shot._adaptation import (
-    Compute,
-    RunSettings,
-    adapt,
-    predict,
-    predict_held_out,
-    prepare,
-    start_session,
-    task_attributes,
-)
-from skmeta.few_shot._classes import head_rows
-from skmeta.few_shot._indicators import choose_indicators
+from skmeta.backend import PRECISIONS, here_or_cpu
+from skmeta.few_shot._adapted_task import AdaptedTask, RunSettings
 from skmeta.few_shot._members import fit_mixture
 from skmeta.few_shot._prior_argument import (
     check_prior,
@@ -52,7 +32,7 @@ from skmeta.few_shot._prior_argument import (
 )
 from skmeta.few_shot._support import SupportSet
 from skmeta.learners import LEARNERS
-from skmeta.learners._core import Session, encode_rows, flatten_rows, frame_encoder
+from skmeta.learners._core import encode_rows, flatten_rows, frame_encoder
 from skmeta.priors import MetaPrior
 
 # Parameters that a prior's learner may have too.
@@ -191,31 +171,22 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         start: dict[str, np.ndarray] | None = None,
     ) -> None:
         """Adapt a prior to a support set, or go on from an adapted state."""
-        session, state = _start_session(prior, labels, support, settings, self._nominal(prior))
-        learner, n_classes = session.learner, 0 if labels is None else len(labels)
-        learner.limits.check_size(learner, prior, len(support.X), support.X.shape[1], n_classes)
-        begin = None if start is None else state | _on_device(start, session)
-        adapted = adapt(session, state, support, begin)
-        prepared = prepare(session, adapted)
-        mixture = None
-        if _is_for_any_table(prior):
-
-            def predict_others(part: SupportSet, held: list[np.ndarray]) -> list[np.ndarray]:
-                found = predict_held_out(session, state, part, held)
-                return [self._to_predictions(session, outputs) for outputs in found]
-
-            mixture = fit_mixture(support, n_classes, predict_others, self._nominal(prior))
-        changed = _changed(adapted, state)
+        nominal = self._nominal(prior)
+        task = AdaptedTask(prior, labels, support, settings, nominal)
+        task.check_size()
+        task.adapt(start)
+        mixture = fit_mixture(task, support, nominal) if _is_for_any_table(prior) else None
+        changes = task.changes
         # All of it is set at the end, so that an error leaves the estimator as it was.
         self.prior_ = prior
         if labels is not None:
             self.classes_ = labels
-        self.adapted_ = changed
+        self.adapted_ = changes
         self._support, self._mixture = support, mixture
         self.shares_ = {"prior": 1.0} if mixture is None else dict(mixture.shares)
-        self._views = session.changes
-        self._set_task_attributes(task_attributes(session, adapted))
-        self._opened = self._opening(), session, prepared
+        self._views = task.session.changes
+        self._set_task_attributes(task.attributes)
+        self._opened = self._opening(), task
 
     def _set_task_attributes(self, values: dict[str, Any]) -> None:
         for name in getattr(self, "_task_attributes", ()):
@@ -231,48 +202,37 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
             raise AttributeError(
                 f"This {type(self).__name__} is not fitted, so it has no adapted_."
             )
-        session, state = self._start()
-        return _changed(adapt(session, state, self._support), state)
+        return self._task().changes
 
     # -------------------------------------------------------------------------- predict
 
-    @abstractmethod
-    def _to_predictions(self, session: Session, outputs: Tensor) -> np.ndarray:
-        """Return probabilities (n, c) of log probabilities, or means (n,) of standardised ones."""
-
-    def _predict_own(self, session: Session, adapted: State, x: Tensor) -> np.ndarray:
-        """Return what the prior alone predicts: probabilities (n, c), or means (n,)."""
-        return self._to_predictions(session, session.forward(adapted, x))
-
-    def _predict_rows(self, X: Any, compute: Compute) -> tuple[np.ndarray, ...]:
-        """Return the arrays that ``compute`` makes of rows."""
+    def _read_query(self, X: Any) -> tuple[AdaptedTask, list[np.ndarray]]:
+        """Return the adapted task, and rows in the parts that it predicts at once."""
         check_is_fitted(self)
         X = self._read_rows(X, self.prior_)
-        session, prepared = self._open()
-        return predict(session, prepared, X, compute)
+        task = self._task()
+        return task, task.parts(X)
 
-    def _open(self) -> tuple[Session, State]:
-        """Return the session of the last fit, or a new one after a change or unpickling."""
+    def _task(self) -> AdaptedTask:
+        """Return the task of the last fit, or open it again after a change or unpickling."""
         opened = getattr(self, "_opened", None)
         if opened is None or opened[0] != self._opening():
-            session, state = self._start()
-            adapted = state | _on_device(self.adapted_, session)
-            opened = self._opened = self._opening(), session, prepare(session, adapted)
-        return opened[1], opened[2]
-
-    def _start(self) -> tuple[Session, State]:
-        """Return a new session, and the state of the prior."""
-        labels, settings = getattr(self, "classes_", None), self._fitted_settings()
-        prior = self.prior_
-        return _start_session(prior, labels, self._support, settings, self._nominal(prior))
+            labels, prior = getattr(self, "classes_", None), self.prior_
+            settings, nominal = self._fitted_settings(), self._nominal(prior)
+            task = AdaptedTask(prior, labels, self._support, settings, nominal)
+            changes = vars(self).get("adapted_")
+            task = task.adapt() if changes is None else task.restore(changes)
+            opened = self._opened = self._opening(), task
+        adapted: AdaptedTask = opened[1]
+        return adapted
 
     def _nominal(self, prior: MetaPrior) -> tuple[int, ...]:
         """Return the columns of categories without an order, if the prior is for any table."""
         return self._categories.nominal if _is_for_any_table(prior) else ()
 
     def _opening(self) -> tuple[Any, ...]:
-        """Return what a session depends on."""
-        return self._settings(), id(self.prior_), id(self.adapted_)
+        """Return what an adapted task depends on besides the last fit."""
+        return self._settings(), id(self.prior_)
 
     def _settings(self) -> RunSettings:
         values = {name: getattr(self, name) for name in _OVERRIDES}
@@ -286,27 +246,16 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         return settings._replace(overrides=settings.overrides | views)
 
 
-def _changed(adapted: State, state: State) -> dict[str, np.ndarray]:
-    return state_to_numpy({n: v for n, v in adapted.items() if v is not state.get(n)})
-
-
-def _start_session(
-    prior: MetaPrior,
-    labels: np.ndarray | None,
-    support: SupportSet,
-    settings: RunSettings,
-    nominal: tuple[int, ...],
-) -> tuple[Session, State]:
-    """Put the prior's learner on the device; a table with words has a second view."""
-    session, state = start_session(prior, head_rows(prior, labels), support, settings)
-    indicators = choose_indicators(support.X, nominal) if nominal else None
-    if indicators is not None:
-        session = replace(session, more_views=(indicators,))
-    return session, state
-
-
-def _on_device(adapted: dict[str, np.ndarray], session: Session) -> State:
-    return state_to_torch(adapted, session.adapter.device, session.adapter.dtype)
+def check_finite(values: np.ndarray) -> np.ndarray:
+    """Return predictions (n,) or (n, m), and raise an error if those of a row are not finite."""
+    wrong = ~np.isfinite(values).reshape(len(values), -1).all(1)
+    if wrong.any():
+        raise ValueError(
+            f"The prediction of row {wrong.argmax()} is not finite ({wrong.sum()} such rows in "
+            "all): the row, or the steps of the adaptation, are too large. Scale X and y to "
+            "moderate numbers, or lower inner_lr."
+        )
+    return values
 
 
 def _allows_nan(prior: MetaPrior | None) -> bool:

@@ -9,15 +9,12 @@ from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
-from torch import Tensor
 
 from skmeta._sklearn_compat import StrOptions, fit_context
 from skmeta._validation import check_labels, quote, quote_some, suggest_parameters
-from skmeta.backend import State, to_numpy
-from skmeta.few_shot._base import BaseMetaFewShot
+from skmeta.few_shot._base import BaseMetaFewShot, check_finite
 from skmeta.few_shot._class_weight import check_class_weight, class_weights
 from skmeta.few_shot._classes import class_positions, family_classes
-from skmeta.learners._core import Session
 
 # The logarithm of a probability of 0 is that of the smallest number.
 _LEAST_PROBABILITY = np.finfo(np.float64).tiny
@@ -250,8 +247,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         ndarray of shape (n_samples,)
             Labels.
         """
-        (positions,) = self._predict_rows(X, lambda *at: (self._logits(*at).argmax(1),))
-        return np.asarray(self.classes_[positions])
+        return np.asarray(self.classes_[self._logits(X).argmax(1)])
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each class.
@@ -266,8 +262,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of ``classes_``.
         """
-        (proba,) = self._predict_rows(X, lambda *at: (softmax(self._logits(*at), axis=1),))
-        return proba
+        return check_finite(softmax(self._logits(X), axis=1))
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Logits.
@@ -282,20 +277,16 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
             Logit of each class; for two classes, that of the second over the first.
         """
-        (logits,) = self._predict_rows(X, lambda *at: (self._logits(*at),))
+        logits = check_finite(self._logits(X))
         return np.asarray(logits[:, 1] - logits[:, 0]) if logits.shape[1] == 2 else logits
 
-    def _logits(self, session: Session, adapted: State, x: Tensor, rows: np.ndarray) -> np.ndarray:
-        if self._mixture is None:
-            logits = _forward(session, adapted, x)
+    def _logits(self, X: Any) -> np.ndarray:
+        """Return the logits (n, c) of rows: the prior's, or those of the mixture."""
+        task, parts = self._read_query(X)
+        mixture = self._mixture
+        if mixture is None:
+            logits = np.concatenate([task.logits(part) for part in parts])
         else:
-            own = self._predict_own(session, adapted, x)
-            logits = np.log(np.maximum(self._mixture.mix(own, rows), _LEAST_PROBABILITY))
+            mixed = np.concatenate([mixture.mix(task.predict(part), part) for part in parts])
+            logits = np.log(np.maximum(mixed, _LEAST_PROBABILITY))
         return np.asarray(logits + np.log(self.class_weight_))
-
-    def _to_predictions(self, session: Session, outputs: Tensor) -> np.ndarray:
-        return np.asarray(softmax(np.asarray(to_numpy(outputs), dtype=np.float64), axis=1))
-
-
-def _forward(session: Session, adapted: State, x: Tensor) -> np.ndarray:
-    return np.asarray(to_numpy(session.forward(adapted, x)), dtype=np.float64)

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 from skmeta._stacking import average_weights, mix, weight_grid
+from skmeta.few_shot._adapted_task import AdaptedTask
 from skmeta.few_shot._boosting import MOST_CLASSES, fit_trees
 from skmeta.few_shot._discriminant import fit_discriminant
 from skmeta.few_shot._distribution import LEVELS, reshape_distributions
@@ -50,7 +51,6 @@ class Member(Protocol):
 
 
 Fit = Callable[[SupportSet], Member]
-Predict = Callable[[SupportSet, list[np.ndarray]], list[np.ndarray]]
 
 
 class Mixture(NamedTuple):
@@ -109,19 +109,16 @@ class Mixture(NamedTuple):
 
 
 def fit_mixture(
-    support: SupportSet, n_classes: int, predict: Predict, categories: Collection[int]
+    task: AdaptedTask, support: SupportSet, categories: Collection[int]
 ) -> Mixture | None:
-    """Fit the models that suit a table, and find their shares.
+    """Fit the models that suit a table, and choose their shares.
 
     Parameters
     ----------
+    task : AdaptedTask
+        Predicts held-out rows of the table by a prior for any table.
     support : SupportSet
-        The rows of a table.
-    n_classes : int
-        c; 0 for a regression.
-    predict : callable
-        Takes a support set and positions of sets of its rows, and returns the prior's probabilities
-        or means of the rows of each set, predicted from the others.
+        The rows of the table.
     categories : collection of int
         Positions of the columns whose values are codes of categories.
 
@@ -130,6 +127,7 @@ def fit_mixture(
     Mixture or None
         None if no model suits the table.
     """
+    n_classes = task.n_classes
     X, y, weight = SupportSet(*(part[support.weight > 0] for part in support))
     support = SupportSet(X, y, relative_weight(torch.from_numpy(weight)).numpy())
     fits = _choose_members(support, n_classes, categories)
@@ -140,7 +138,7 @@ def fit_mixture(
         [name == ("discriminant" if "discriminant" in fits else "prior") for name in names], float
     )
     shares, spread = believed, 1.0
-    rows, predicted = _predict_held_out(support, n_classes, predict, fits)
+    rows, predicted = _predict_held_out(task, support, fits)
     if len(rows):
         losses = _losses(support, n_classes, rows, predicted)
         grid = weight_grid(len(names), _N_STEPS)
@@ -186,10 +184,10 @@ def _choose_members(
 
 
 def _predict_held_out(
-    support: SupportSet, n_classes: int, predict: Predict, fits: dict[str, Fit]
+    task: AdaptedTask, support: SupportSet, fits: dict[str, Fit]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return positions (n,) of held-out rows, and their predictions (k, n) or (k, n, c)."""
-    X, y, weight = support
+    (X, y, weight), n_classes = support, task.n_classes
     labels = torch.from_numpy(y if n_classes else np.zeros(len(y))).long()
     n_folds, folds = _N_FOLDS, range(_N_FOLDS)
     if weight.sum() >= _MANY_ROWS:
@@ -208,7 +206,7 @@ def _predict_held_out(
             predicted.append([fit(part).predict(X[held]) for fit in fits.values()])
     if not sets:
         return np.empty(0, int), np.empty(0)
-    own = predict(support, sets)
+    own = task.predict_held_out(support, sets)
     both = [np.stack([p, *others]) for p, others in zip(own, predicted, strict=True)]
     return np.concatenate(sets), np.concatenate(both, 1)
 

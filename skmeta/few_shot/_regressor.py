@@ -5,19 +5,15 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
-from torch import Tensor
 
 from skmeta._sklearn_compat import fit_context
 from skmeta._validation import check_targets
-from skmeta.backend import State
 from skmeta.exceptions import PriorError
-from skmeta.few_shot._base import BaseMetaFewShot
+from skmeta.few_shot._base import BaseMetaFewShot, check_finite
 from skmeta.few_shot._distribution import LEVELS
 from skmeta.learners import LEARNERS
-from skmeta.learners._core import Session
 
 
 class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
@@ -176,8 +172,11 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         if return_std:
             mean, std, _ = self._predict_distribution(X, np.empty(0))
             return mean, std
-        (mean,) = self._predict_rows(X, self._mean)
-        return mean
+        (task, parts), mixture = self._read_query(X), self._mixture
+        means = [task.predict(part) for part in parts]
+        if mixture is not None:
+            means = [mixture.mix(own, part) for own, part in zip(means, parts, strict=True)]
+        return check_finite(np.concatenate(means))
 
     def predict_quantiles(self, X: Any, quantiles: Any = (0.05, 0.5, 0.95)) -> np.ndarray:
         """Predict quantiles of the target of each row.
@@ -230,38 +229,17 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
                 "predict(X)."
             )
 
-        def compute(
-            session: Session, adapted: State, x: Tensor, rows: np.ndarray
-        ) -> tuple[np.ndarray, ...]:
-            learner: Any = session.learner
-            asked = levels if self._mixture is None else LEVELS
-            at = torch.as_tensor(asked, dtype=x.dtype, device=x.device)
-            distributions = [
-                learner.predict_distribution(session.context, state, view(x), at)
-                for state, view in zip(session.states_of_views(adapted), session.views, strict=True)
+        (task, parts), mixture = self._read_query(X), self._mixture
+        if mixture is None:
+            results = [task.predict_distribution(part, levels) for part in parts]
+        else:
+            results = [
+                mixture.mix_distributions(
+                    *task.predict_distribution(part, LEVELS)[::2], part, levels
+                )
+                for part in parts
             ]
-            mean, std, quantiles = (
-                torch.stack(each).mean(0) for each in zip(*distributions, strict=True)
-            )
-            to_units = session.adapter.targets
-            # A difference of two predictions does not depend on the centre of the targets.
-            spread = to_units(std) - to_units(torch.zeros_like(std))
-            in_units = to_units(mean), spread, to_units(quantiles)
-            own, deviation, at_levels = (v.astype(np.float64, copy=False) for v in in_units)
-            if self._mixture is None:
-                return own, deviation, at_levels
-            return self._mixture.mix_distributions(own, at_levels, rows, levels)
-
-        return self._predict_rows(X, compute)
-
-    def _mean(
-        self, session: Session, adapted: State, x: Tensor, rows: np.ndarray
-    ) -> tuple[np.ndarray]:
-        own = self._predict_own(session, adapted, x)
-        return (own if self._mixture is None else self._mixture.mix(own, rows),)
-
-    def _to_predictions(self, session: Session, outputs: Tensor) -> np.ndarray:
-        return np.asarray(session.adapter.targets(outputs[:, 0]), dtype=np.float64)
+        return tuple(check_finite(np.concatenate(each)) for each in zip(*results, strict=True))
 
 
 def _targets(X: np.ndarray, y: Any) -> np.ndarray:

@@ -8,8 +8,8 @@ import pytest
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor, _base
-from skmeta.few_shot._adaptation import predict_held_out
+from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.few_shot._adapted_task import AdaptedTask
 from skmeta.few_shot._distribution import LEVELS
 
 SETTINGS = {"min_samples_leaf": 10, "early_stopping": False, "random_state": 0}
@@ -105,29 +105,26 @@ def test_quantiles_are_means_of_those_of_the_prior_and_the_process():
     assert (np.diff(many, axis=1) > 0).all()
 
 
-def test_held_out_predictions_are_those_of_separate_fits(monkeypatch):
-    given = []
+@pytest.mark.parametrize("n_columns", [4, 70])
+def test_held_out_predictions_are_those_of_separate_fits(monkeypatch, n_columns):
+    predict, given = AdaptedTask.predict_held_out, []
 
     def keep(*args):
-        given.append((args[3], predict_held_out(*args)))
+        given.append((args[2], predict(*args)))
         return given[-1][1]
 
-    monkeypatch.setattr(_base, "predict_held_out", keep)
-    for n_columns in (4, 70):
-        rng = np.random.default_rng(0)
-        X, y = rng.normal(size=(43, n_columns)), rng.normal(size=43)
-        given.clear()
-        reg = MetaFewShotRegressor(device="cpu").fit(X, y)
-        sets, found = given[0]
-        np.testing.assert_array_equal(np.sort(np.concatenate(sets)), np.arange(43))
-        session, _ = reg._open()
-        for held, outputs in list(zip(sets, found, strict=True))[:2]:
-            kept = np.setdiff1d(np.arange(43), held)
-            other = alone(MetaFewShotRegressor(device="cpu").fit(X[kept], y[kept]))
-            expected = other.predict(X[held])
-            predicted = reg._to_predictions(session, outputs)
-            # In single precision, and with components of other signs.
-            np.testing.assert_allclose(predicted, expected, atol=1e-4 if n_columns == 4 else 0.02)
+    monkeypatch.setattr(AdaptedTask, "predict_held_out", keep)
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(43, n_columns)), rng.normal(size=43)
+    MetaFewShotRegressor(device="cpu").fit(X, y)
+    sets, predicted = given[0]
+    np.testing.assert_array_equal(np.sort(np.concatenate(sets)), np.arange(43))
+    for held, means in list(zip(sets, predicted, strict=True))[:2]:
+        kept = np.setdiff1d(np.arange(43), held)
+        other = alone(MetaFewShotRegressor(device="cpu").fit(X[kept], y[kept]))
+        # In single precision, and with components of other signs.
+        tolerance = 1e-4 if n_columns == 4 else 0.02
+        np.testing.assert_allclose(means, other.predict(X[held]), atol=tolerance)
 
 
 def test_share_is_the_best_one_for_rows_that_both_have_not_seen():

@@ -8,7 +8,6 @@ import torch
 from sklearn.decomposition import PCA
 
 from skmeta import MetaFewShotClassifier
-from skmeta.few_shot._adaptation import start_session
 from skmeta.learners.in_context._views import (
     add_components,
     choose_views,
@@ -91,12 +90,11 @@ def test_a_cached_prediction_is_an_uncached_one():
     X, y = rng.normal(size=(60, 3)), np.arange(60) % 12
     clf = MetaFewShotClassifier("tabular").fit(X[:48], y[:48])
     cached = clf.predict_proba(X[48:])
-    session, _ = clf._open()
-    adapter = session.adapter
+    task = clf._task()
+    session, adapter = task.session, task.session.adapter
     rows = adapter.rows(adapter.upload(X[:48]), y[:48], np.ones(48))
     with torch.no_grad():
-        _, state = start_session(clf.prior_, list(range(12)), clf._support, clf._settings())
-        adapted = session.learner.adapt(session.context, state, rows)
+        adapted = session.learner.adapt(session.context, task._state, rows)
         uncached = session.learner.forward(
             session.context, adapted, adapter.inputs(adapter.upload(X[48:]))
         )

@@ -1,0 +1,311 @@
+"""A prior adapted to one task: what a fitted few-shot estimator predicts with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from scipy.special import softmax
+from torch import Tensor
+
+from skmeta._sklearn_compat import parameter_names
+from skmeta._torch_compat import LinAlgError
+from skmeta.backend import Execution, State, state_to_numpy, state_to_torch, to_numpy
+from skmeta.few_shot._classes import head_rows
+from skmeta.few_shot._indicators import choose_indicators
+from skmeta.few_shot._support import SupportSet
+from skmeta.learners import LEARNERS, MetaLearner
+from skmeta.learners._core import read_prior
+from skmeta.priors import MetaPrior
+
+# Rows predicted at once, and values of their outputs. They bound the memory; the intermediate
+# values of as many rows fit into the cache of a processor.
+_MAX_ROWS, _MAX_OUTPUTS = 512, 2**22
+
+
+class RunSettings(NamedTuple):
+    """Parameters of an estimator that say how the learner of its prior runs.
+
+    Attributes
+    ----------
+    device : str or torch.device
+        Where to compute.
+    precision : {"auto", "float32", "float64"}
+        Precision of the adaptation.
+    overrides : dict
+        Parameters of the learner to use in place of the prior's.
+    """
+
+    device: Any
+    precision: str
+    overrides: dict[str, Any]
+
+
+class AdaptedTask:
+    """The learner of a prior on a device, which :meth:`adapt` adapts to a support set.
+
+    Parameters
+    ----------
+    prior : MetaPrior
+        The prior.
+    labels : ndarray of shape (n_classes,) or None
+        Sorted labels of the classes; None for a regression.
+    support : SupportSet
+        The support set; its size decides the precision.
+    settings : RunSettings
+        How the learner runs.
+    nominal : tuple of int
+        Columns of categories without an order, which a second view shows as indicators.
+
+    Raises
+    ------
+    ValueError
+        If the learner does not have a parameter that is set.
+    PriorError
+        If the prior takes no other classes than its own.
+    """
+
+    def __init__(
+        self,
+        prior: MetaPrior,
+        labels: np.ndarray | None,
+        support: SupportSet,
+        settings: RunSettings,
+        nominal: tuple[int, ...] = (),
+    ) -> None:
+        learner_class = LEARNERS[prior.learner]
+        _check_overrides(settings.overrides, learner_class)
+        prior.check_inner_lr(settings.overrides.get("inner_lr"))
+        precision = network_precision = settings.precision
+        if precision == "auto":
+            precision = _choose_precision(prior, settings.device)
+            network_precision = learner_class.limits.network_precision(precision, support.X.size)
+        session, self._state = read_prior(
+            prior,
+            learner_class,
+            classes=head_rows(prior, labels),
+            device=settings.device,
+            precision=precision,
+            input_shape=support.X.shape[1:],
+            learner_precision=network_precision,
+            **settings.overrides,
+        )
+        indicators = choose_indicators(support.X, nominal) if nominal else None
+        if indicators is not None:
+            session = replace(session, more_views=(indicators,))
+        self.session, self._prior, self._support = session, prior, support
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes; 0 for a regression."""
+        context = self.session.context
+        return context.n_outputs if context.kind == "classification" else 0
+
+    def check_size(self) -> None:
+        """Raise an error or warn if the support set is larger than the learner takes."""
+        learner, X = self.session.learner, self._support.X
+        learner.limits.check_size(learner, self._prior, *X.shape, self.n_classes)
+
+    def adapt(self, start: dict[str, np.ndarray] | None = None) -> Self:
+        """Adapt to the support set, and check that the adapted state is finite.
+
+        Parameters
+        ----------
+        start : dict of ndarray, optional
+            The ``changes`` of an earlier task, to continue from.
+
+        Returns
+        -------
+        self : object
+            The adapted task.
+
+        Raises
+        ------
+        ValueError
+            If the adapted state is not finite.
+        """
+        X, y, weight = self._support
+        session, state = self.session, self._state
+        rows = session.adapter.rows(session.adapter.upload(X), y, weight)
+        begin = None if start is None else self._with_changes(start)
+        try:
+            with torch.no_grad(), self._execution(len(X)):
+                adapted = session.adapt(state, rows, begin)
+        except LinAlgError as error:
+            raise ValueError(
+                f"The adaptation to these {len(X)} rows needs a matrix that cannot be factorised; "
+                f"{_describe_size(X, y)} If this does not help, meta-train again with a lower "
+                "meta_lr."
+            ) from error
+        limits = session.learner.limits
+        values = (item for part in session.states_of_views(adapted) for item in part.items())
+        changed = ((name, value) for name, value in values if value is not state.get(name))
+        wrong = next((name for name, value in changed if not limits.is_sound(name, value)), None)
+        if wrong is not None:
+            raise ValueError(
+                f"The adaptation to these {len(X)} rows ends in values that are not finite "
+                f"({wrong!r}); {_describe_size(X, y)}"
+            )
+        return self._prepare(adapted)
+
+    def restore(self, changes: dict[str, np.ndarray]) -> Self:
+        """Take over what an earlier adaptation changed."""
+        return self._prepare(self._with_changes(changes))
+
+    def _with_changes(self, changes: dict[str, np.ndarray]) -> State:
+        adapter = self.session.adapter
+        return self._state | state_to_torch(changes, adapter.device, adapter.dtype)
+
+    def _prepare(self, adapted: State) -> Self:
+        self._adapted = adapted
+        with torch.no_grad():
+            self._prepared = self.session.prepare(adapted)
+        return self
+
+    @property
+    def changes(self) -> dict[str, np.ndarray]:
+        """What the adaptation changed or added."""
+        state = self._state
+        return state_to_numpy({n: v for n, v in self._adapted.items() if v is not state.get(n)})
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What the learner says about the task, by names that end with an underscore."""
+        session = self.session
+        describe = getattr(session.learner, "task_attributes", None)
+        if describe is None:
+            return {}
+        return dict(describe(session.context, session.states_of_views(self._adapted)[0]))
+
+    # ------------------------------------------------------------------------- predictions
+
+    def parts(self, X: np.ndarray) -> list[np.ndarray]:
+        """Divide rows into parts that are predicted at once: all of them if transductive."""
+        context = self.session.context
+        size = max(1, min(_MAX_ROWS, _MAX_OUTPUTS // context.n_outputs))
+        if context.transductive:
+            size = len(X)
+        return [X[start : start + size] for start in range(0, len(X), size)]
+
+    def logits(self, X: np.ndarray) -> np.ndarray:
+        """Return the logits (n, n_classes) of one part of the rows."""
+        return np.asarray(to_numpy(self._forward(X)), dtype=np.float64)
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return the probabilities (n, n_classes) or means (n,) of one part of the rows."""
+        return self._to_predictions(self._forward(X))
+
+    def predict_distribution(
+        self, X: np.ndarray, levels: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Predict the distribution of the targets of one part of the rows.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+            Rows.
+        levels : ndarray of shape (q,)
+            Levels of the quantiles.
+
+        Returns
+        -------
+        mean, std : ndarray of shape (n,)
+            Means and standard deviations.
+        quantiles : ndarray of shape (n, q)
+            Quantiles.
+        """
+        session = self.session
+        learner: Any = session.learner
+        with torch.no_grad(), self._execution(len(X)):
+            x = self._inputs(X)
+            at = torch.as_tensor(levels, dtype=x.dtype, device=x.device)
+            states = session.states_of_views(self._prepared)
+            distributions = [
+                learner.predict_distribution(session.context, state, view(x), at)
+                for state, view in zip(states, session.views, strict=True)
+            ]
+            mean, std, quantiles = (
+                torch.stack(each).mean(0) for each in zip(*distributions, strict=True)
+            )
+            to_units = session.adapter.targets
+            # A difference of two predictions does not depend on the centre of the targets.
+            spread = to_units(std) - to_units(torch.zeros_like(std))
+            in_units = to_units(mean), spread, to_units(quantiles)
+        mean, std, quantiles = (v.astype(np.float64, copy=False) for v in in_units)
+        return mean, std, quantiles
+
+    def predict_held_out(self, table: SupportSet, sets: list[np.ndarray]) -> list[np.ndarray]:
+        """Predict some rows of a table from the others, for several sets of rows.
+
+        Parameters
+        ----------
+        table : SupportSet
+            Rows with the columns and classes of this task.
+        sets : list of ndarray of shape (n,)
+            Positions of the rows of each set.
+
+        Returns
+        -------
+        list of ndarray of shape (n, n_classes) or (n,)
+            Probabilities or means of each set.
+        """
+        X, y, weight = table
+        session, state = self.session, self._state
+        learner: Any = session.learner
+        rows = session.adapter.rows(session.adapter.upload(X), y, weight)
+        positions = [torch.from_numpy(part).to(session.adapter.device) for part in sets]
+        with torch.no_grad(), self._execution(len(X)):
+            views = [
+                learner.predict_held_out(
+                    session.context, state, rows._replace(x=view(rows.x)), positions
+                )
+                for view in session.views
+            ]
+        by_set = zip(*views, strict=True)
+        return [self._to_predictions(session.mean_of_views(list(outputs))) for outputs in by_set]
+
+    def _forward(self, X: np.ndarray) -> Tensor:
+        with torch.no_grad(), self._execution(len(X)):
+            return self.session.forward(self._prepared, self._inputs(X))
+
+    def _inputs(self, X: np.ndarray) -> Tensor:
+        adapter = self.session.adapter
+        return adapter.inputs(adapter.upload(X))
+
+    def _to_predictions(self, outputs: Tensor) -> np.ndarray:
+        if self.n_classes:
+            return np.asarray(softmax(np.asarray(to_numpy(outputs), dtype=np.float64), axis=1))
+        return np.asarray(self.session.adapter.targets(outputs[:, 0]), dtype=np.float64)
+
+    def _execution(self, n_rows: int) -> Execution:
+        session = self.session
+        flops = n_rows * session.context.network.n_flops
+        return Execution("loop", device=session.adapter.device, flops_per_task=flops)
+
+
+def _choose_precision(prior: MetaPrior, device: Any) -> str:
+    # Few rows of a table cost nothing in double precision; images do, and a GPU is slow at it.
+    on_cpu = device == "cpu" or not torch.cuda.is_available()
+    is_table = prior.input_shape is None or len(prior.input_shape) == 1
+    return "float64" if on_cpu and is_table else "float32"
+
+
+def _check_overrides(overrides: dict[str, Any], learner_class: type[MetaLearner]) -> None:
+    # Views are not the learner's business: each is learned as a task of its own.
+    known = {"test_time_augment", *parameter_names(learner_class)}
+    unknown = sorted(overrides.keys() - known)
+    if unknown:
+        raise ValueError(
+            f"{unknown[0]}={overrides[unknown[0]]} does not apply to a prior learned by "
+            f"{learner_class.__name__}, which has no such parameter. Leave it out, or "
+            "give another prior."
+        )
+
+
+def _describe_size(X: np.ndarray, y: np.ndarray) -> str:
+    return (
+        f"the largest value of X is {np.nanmax(abs(X)):g}, of y {abs(y).max():g}. Scale X and y to "
+        "moderate numbers, or lower inner_lr."
+    )
