@@ -41,7 +41,7 @@ from skmeta.search.prior import load_shipped
 from skmeta.search.record import dataset_features
 from skmeta.search.space import Encoding, canonical_configurations, relative_configuration
 from skmeta.search.surrogate import matern, scale_columns, winsorize_scores
-from skmeta.search.surrogate._gp import KernelPrior, fit_kernel, group_distances
+from skmeta.search.surrogate._gp import fit_kernel, group_distances
 
 RESULTS = Path(__file__).parent / "results" / "search_replay.jsonl"
 SUMMARY = RESULTS.with_suffix(".json")
@@ -132,7 +132,7 @@ def smooth_order(configurations, scores):
     X, groups = encoding.transform(configurations), encoding.groups
     n_groups, y = int(groups.max()) + 1, (scores - scores.mean()) / scores.std()
     rows = np.unique(np.linspace(0, len(y) - 1, N_KERNEL_ROWS).astype(int))
-    theta = fit_kernel([group_distances(X[rows], groups, n_groups)], [y[rows]], KernelPrior())
+    theta = fit_kernel([group_distances(X[rows], groups, n_groups)], [y[rows]])
     Z = scale_columns(X, groups, np.exp(theta[:n_groups]))
     amplitude, noise = np.exp(theta[n_groups:])
     inverse = np.linalg.inv(amplitude * matern(Z, Z) + (noise + 1e-6) * np.eye(len(y)))

@@ -37,12 +37,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve
 
 from skmeta.search.prior import SearchPrior
 from skmeta.search.record import Configuration, PastSearch
 from skmeta.search.space import parameter_names
-from skmeta.search.surrogate import Factor, krige, matern, winsorize_scores, with_one_thread
+from skmeta.search.surrogate import krige, matern, winsorize_scores, with_one_thread
 
 Array = NDArray[np.float64]
 
@@ -143,13 +142,15 @@ def carry_over(prior: Any, configurations: Sequence[Configuration], scores: Sequ
     Z = prior.encode(configurations, frozenset(parameter_names(configurations)))
     C = np.maximum(prior.surfaces_of(Z), _FLOOR)
     M, noise = matern(Z, Z), _NOISE * np.eye(len(Z))
-    found = []
-    for remainder in _REMAINDERS:
-        factor = Factor.of((remainder + _DIFFERENCE) * M + noise, C)
-        found.append((krige(factor, y, prior.task_weights)[0], factor.L[0], remainder))
-    kriging, L, remainder = max(found, key=lambda one: one[0].evidence)
-    solved = cho_solve((L, True), np.column_stack([np.outer(y, kriging.c) - C.T, np.ones(len(y))]))
-    residual, ones = solved[:, :-1], solved[:, -1:]
+    posteriors = [
+        krige((remainder + _DIFFERENCE) * M + noise, C, y, prior.task_weights)
+        for remainder in _REMAINDERS
+    ]
+    kriging, remainder = max(
+        zip(posteriors, _REMAINDERS, strict=True), key=lambda pair: pair[0].evidence
+    )
+    residual = kriging.inverse @ (np.outer(y, kriging.c) - C.T)
+    ones = kriging.inverse.sum(1, keepdims=True)
     offset = residual.sum(0) / ones.sum()
     weights = _TRUST * kriging.shares + (1 - _TRUST) * prior.task_weights
     return CarriedPrior(prior, weights, Z, remainder * (residual - ones * offset).T)

@@ -1,38 +1,108 @@
-"""Logarithm of the expected improvement, which still ranks candidates if the latter underflows.
+"""Which candidate to try next: an initial design, then the expected improvement per second.
 
-Notation: u = (mean - best) / std; phi and Phi are the standard normal density and distribution.
-EI = std * h(u), with h(u) = phi(u) + u Phi(u).
+Notation of the design: F of shape (n_tasks, n) holds the surfaces of past tasks over the pool. R of
+the same shape is their regret, 0 at a task's best candidate and 1 at its worst.
+
+Notation of the improvement: u = (mean - best) / std; phi and Phi are the standard normal density
+and distribution. EI = std * h(u), with h(u) = phi(u) + u Phi(u). Its logarithm still ranks
+candidates if EI underflows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx, log_ndtr
 
-Array = NDArray[np.float64]
+from skmeta.search.surrogate._gp import cholesky, matern, solve_lower
 
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+# Chosen on the development half of benchmarks/search_tables.py.
+_LENGTH_SCALE = 2.0
+_NOISE = 0.01
+_N_REFERENCE = 256  # candidates over which the variance is averaged
+_N_PRIOR = 0.5  # candidates that an estimator has seen, with the seconds of the others
+_MIN_SECONDS = 2e-3  # faster fits save nothing, as the search itself takes about as long
 _LOG_SQRT_2PI = 0.5 * np.log(2 * np.pi)
-_SQRT_2PI = np.sqrt(2 * np.pi)
 _SQRT_HALF_PI = np.sqrt(np.pi / 2)
-_N_FIRST = 16  # candidates whose acquisition is computed first
-_TINY = 1e-290
-_MARGIN = 0.01  # for the error of log h, which has three digits far below the best score
 _FAR = -25.0  # below it, h(u) is phi(u) / u^2 to three digits
+
+
+def design_from_surfaces(
+    F: Array, task_weights: Array, seen: Sequence[int], is_available: Mask
+) -> int:
+    """Return the available candidate that most reduces the mean regret of past tasks.
+
+    The regret of a task is that of its best candidate among those seen and the new one.
+
+    Parameters
+    ----------
+    F : ndarray of shape (n_tasks, n)
+        Surfaces.
+    task_weights : ndarray of shape (n_tasks,)
+        Weights of the tasks; they sum to 1.
+    seen : sequence of int
+        Candidates chosen before.
+    is_available : ndarray of bool of shape (n,)
+        Which candidates can be chosen.
+    """
+    best = F.max(1, keepdims=True)
+    spread = best - F.min(1, keepdims=True)
+    R = (best - F) / np.where(spread > 0, spread, 1.0)
+    so_far = R[:, list(seen)].min(1, initial=1.0)
+    expected = task_weights @ np.minimum(R, so_far[:, None])
+    # Once the best candidate of every past task is chosen, prefer one that is good on average.
+    expected += 1e-6 * task_weights @ R
+    return int(np.where(is_available, expected, np.inf).argmin())
+
+
+def design_of_least_variance(X: Array, seen: Sequence[int], is_available: Mask) -> int:
+    """Return the available candidate whose score most reduces the mean variance over the pool.
+
+    The variance is that of a Gaussian process. Each candidate chosen this way represents many
+    others. Candidates as far as possible from each other would lie at the borders of the space.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Candidates, encoded.
+    seen : sequence of int
+        Candidates chosen before.
+    is_available : ndarray of bool of shape (n,)
+        Which candidates can be chosen.
+
+    References
+    ----------
+    D. Cohn (1996), "Neural network exploration using optimal experiment design", Neural Networks
+    9(6). S. Seo et al. (2000), "Gaussian process regression: active data selection and test point
+    rejection", section 2.
+    """
+    scaled = X / _LENGTH_SCALE
+    reference = scaled[np.unique(np.linspace(0, len(X) - 1, _N_REFERENCE).astype(np.intp))]
+    covariance, variance = matern(reference, scaled), np.ones(len(X))
+    if len(seen):
+        known = scaled[list(seen)]
+        L = cholesky(matern(known, known) + _NOISE * np.eye(len(seen)))
+        whitened = solve_lower(L, matern(known, scaled))
+        covariance -= solve_lower(L, matern(known, reference)).T @ whitened
+        variance -= (whitened * whitened).sum(0)
+    gain = (covariance * covariance).sum(0) / (np.maximum(variance, 0) + _NOISE)
+    return int(np.where(is_available, gain, -np.inf).argmax())
 
 
 def most_promising(
     predictions: Sequence[tuple[Array, Array]],
     weights: Array,
     best: float,
-    log_cost: Array,
-    is_available: NDArray[np.bool_],
+    log_seconds: Array,
+    is_available: Mask,
 ) -> int:
-    """Return the available candidate with the largest expected improvement per cost.
+    """Return the available candidate with the largest expected improvement per second.
 
-    The expected improvement is computed only of candidates that may have the largest one. An upper
-    bound, which costs less, excludes the others: h(u) <= max(u, 0) + phi(u) / (1 + u^2), as
-    Phi(u) >= phi(u) |u| / (1 + u^2) for u < 0 (Gordon, 1941).
+    Snoek et al. (2012), "Practical Bayesian optimization of machine learning algorithms", section
+    3.2.
 
     Parameters
     ----------
@@ -42,45 +112,47 @@ def most_promising(
         Weights of the models; they are positive and sum to 1.
     best : float
         The best score so far.
-    log_cost : ndarray of shape (n,)
-        Logarithm of each candidate's cost.
+    log_seconds : ndarray of shape (n,)
+        Logarithm of each candidate's seconds.
     is_available : ndarray of bool of shape (n,)
         Which candidates can be chosen; at least one.
     """
-    bound = _log_upper_bound(predictions, weights, best) - log_cost
-    rows = np.flatnonzero(is_available)
-
-    def exact(rows: NDArray[np.intp]) -> Array:
-        means, stds = (np.array([one[rows] for one in p]) for p in zip(*predictions, strict=True))
-        improvement = log_expected_improvement(means, stds, best) + np.log(weights)[:, None]
-        return np.asarray(np.logaddexp.reduce(improvement) - log_cost[rows])
-
-    if len(rows) > _N_FIRST:
-        first = rows[np.argpartition(bound[rows], -_N_FIRST)[-_N_FIRST:]]
-        rows = rows[bound[rows] >= exact(first).max() - _MARGIN]
-    return int(rows[exact(rows).argmax()])
+    means, stds = (np.array(part) for part in zip(*predictions, strict=True))
+    improvement = log_expected_improvement(means, stds, best) + np.log(weights)[:, None]
+    value = np.logaddexp.reduce(improvement) - log_seconds
+    return int(np.where(is_available, value, -np.inf).argmax())
 
 
-def _log_upper_bound(
-    predictions: Sequence[tuple[Array, Array]], weights: Array, best: float
-) -> Array:
-    """Return an upper bound of the logarithm of the mixture's expected improvement, (n,)."""
-    bound = np.full(len(predictions[0][0]), _TINY)
-    for (mean, std), weight in zip(predictions, weights, strict=True):
-        difference = mean - best
-        squared = difference / std
-        squared *= squared
-        term = np.exp(-0.5 * squared)
-        squared += 1
-        term /= squared
-        term *= std
-        term *= weight / _SQRT_2PI
-        np.maximum(difference, 0, out=difference)
-        difference *= weight
-        bound += term
-        bound += difference
-    # Where the density underflows, nothing is excluded.
-    return np.where(bound > 2 * _TINY, np.log(bound), np.inf)
+def expected_log_seconds(kinds: Sequence[Hashable], observed: Mapping[int, float]) -> Array:
+    """Return the expected logarithm of each candidate's seconds, by its estimator.
+
+    The mean of an estimator is shrunken towards that of all estimators, so one that was not tried
+    yet is expected to take as long as the others.
+
+    Parameters
+    ----------
+    kinds : sequence of hashable of length n
+        What identifies the estimator of each candidate.
+    observed : dict of int -> float
+        Seconds of some candidates, by their positions; NaN is ignored.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        All are 0 if nothing was observed.
+    """
+    by_kind: dict[Hashable, list[float]] = {}
+    for index, seconds in observed.items():
+        if np.isfinite(seconds):
+            by_kind.setdefault(kinds[index], []).append(float(np.log(max(seconds, _MIN_SECONDS))))
+    if not by_kind:
+        return np.zeros(len(kinds))
+    overall = float(np.mean([np.mean(values) for values in by_kind.values()]))
+    expected = {
+        kind: (sum(values) + _N_PRIOR * overall) / (len(values) + _N_PRIOR)
+        for kind, values in by_kind.items()
+    }
+    return np.array([expected.get(kind, overall) for kind in kinds])
 
 
 def log_expected_improvement(mean: Array, std: Array, best: float) -> Array:

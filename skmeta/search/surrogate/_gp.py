@@ -18,13 +18,11 @@ theta   (g + 2,)         (log l, log s^2, log e^2)
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
-from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.linalg.lapack import dpotrf, dpotri, dtrtrs
 from scipy.optimize import minimize
 
 Array = NDArray[np.float64]
@@ -34,33 +32,16 @@ _LOG_2PI = float(np.log(2 * np.pi))
 _JITTER = 1e-8
 
 
-@dataclass(frozen=True)
-class KernelPrior:
-    """Normal distributions of the logarithms of a kernel's hyperparameters.
+# Mean and standard deviation of the normal priors of log l, log s^2 and log e^2.
+_PRIOR_LENGTH_SCALE, _PRIOR_AMPLITUDE = (float(np.log(0.7)), 0.8), (0.0, 0.5)
+_PRIOR_NOISE = (float(np.log(0.01)), 1.5)
 
-    Attributes
-    ----------
-    length_scale, amplitude, noise : tuple of float
-        Mean and standard deviation of log l, log s^2 and log e^2.
-    """
 
-    length_scale: tuple[float, float] = (float(np.log(0.7)), 0.8)
-    amplitude: tuple[float, float] = (0.0, 0.5)
-    noise: tuple[float, float] = (float(np.log(0.01)), 1.5)
-
-    def moments(self, n_groups: int) -> tuple[Array, Array]:
-        """Return means and standard deviations of theta, each of shape (n_groups + 2,)."""
-        pairs = [self.length_scale] * n_groups + [self.amplitude, self.noise]
-        mean, deviation = np.array(pairs, dtype=np.float64).T
-        return mean, deviation
-
-    def shared_by(self, n_tasks: int) -> "KernelPrior":
-        """Return the prior whose density, to the power `n_tasks`, is that of this one."""
-        wider = [
-            (mean, deviation * n_tasks**0.5)
-            for mean, deviation in (self.length_scale, self.amplitude, self.noise)
-        ]
-        return KernelPrior(*wider)
+def prior_moments(n_groups: int) -> tuple[Array, Array]:
+    """Return means and standard deviations of theta's prior, each of shape (n_groups + 2,)."""
+    pairs = [_PRIOR_LENGTH_SCALE] * n_groups + [_PRIOR_AMPLITUDE, _PRIOR_NOISE]
+    mean, deviation = np.array(pairs, dtype=np.float64).T
+    return mean, deviation
 
 
 def group_distances(X: Array, groups: NDArray[np.intp], n_groups: int) -> Array:
@@ -101,11 +82,12 @@ def correlation(squared: NDArray[Any]) -> NDArray[Any]:
 
 
 def negative_log_posterior(
-    theta: Array, D: Array, y: Array, prior: KernelPrior
+    theta: Array, D: Array, y: Array, n_tasks: int = 1
 ) -> tuple[float, Array]:
     """Return the negative log posterior of theta, up to a constant, and its gradient.
 
-    Rasmussen and Williams (2006), eqs. 2.30 and 5.9.
+    Rasmussen and Williams (2006), eqs. 2.30 and 5.9. The prior counts once for `n_tasks` tasks that
+    share the kernel.
     """
     n_groups, n = len(D), len(y)
     inverse_squared = np.exp(-2 * theta[:n_groups])
@@ -117,7 +99,7 @@ def negative_log_posterior(
     K = slope + s * s / 3 * decay
     noisy = K.copy()
     noisy.flat[:: n + 1] += noise + _JITTER
-    L, inverse = _factor_and_invert(noisy)
+    L, inverse = factor_and_invert(noisy)
     alpha = inverse @ y
     value = 0.5 * y @ alpha + np.log(L.diagonal()).sum() + 0.5 * n * _LOG_2PI
     W = 0.5 * (inverse - alpha[:, None] * alpha)  # d value / d K
@@ -126,7 +108,8 @@ def negative_log_posterior(
     gradient[:n_groups] = flat @ (5.0 / 3.0 * W * slope).ravel() * inverse_squared
     gradient[n_groups] = np.vdot(W, K)
     gradient[n_groups + 1] = noise * W.trace()
-    mean, deviation = prior.moments(n_groups)
+    mean, deviation = prior_moments(n_groups)
+    deviation *= n_tasks**0.5
     pull = (theta - mean) / deviation
     return float(value + 0.5 * pull @ pull), gradient + pull / deviation
 
@@ -134,7 +117,6 @@ def negative_log_posterior(
 def fit_kernel(
     D: Sequence[Array],
     y: Sequence[Array],
-    prior: KernelPrior,
     start: Array | None = None,
     max_iter: int = 40,
 ) -> Array:
@@ -146,8 +128,6 @@ def fit_kernel(
         Squared distances of each task.
     y : sequence of ndarray of shape (n,)
         Standardised scores of each task.
-    prior : KernelPrior
-        The prior of the kernel, which counts once.
     start : ndarray of shape (n_groups + 2,) or None, default=None
         Where to start; None for the mean of the prior.
     max_iter : int, default=40
@@ -158,12 +138,13 @@ def fit_kernel(
     ndarray of shape (n_groups + 2,)
         The logarithms of the kernel's parameters.
     """
-    mean, deviation = prior.moments(len(D[0]))
-    share = prior.shared_by(len(D))
+    mean, deviation = prior_moments(len(D[0]))
 
     def objective(theta: Array) -> tuple[float, Array]:
-        by_task = [negative_log_posterior(theta, *task, share) for task in zip(D, y, strict=True)]
-        values, gradients = zip(*by_task, strict=True)
+        tasks = zip(D, y, strict=True)
+        values, gradients = zip(
+            *(negative_log_posterior(theta, *task, len(D)) for task in tasks), strict=True
+        )
         return sum(values), np.sum(gradients, axis=0)
 
     result = minimize(
@@ -175,31 +156,6 @@ def fit_kernel(
         options={"maxiter": max_iter},
     )
     return np.asarray(result.x)
-
-
-def posterior(K: Array, cross: Array, variance: Array, y: Array) -> tuple[Array, Array, Array]:
-    """Return the posterior mean and variance at candidates, and the Cholesky factor of K.
-
-    Parameters
-    ----------
-    K : ndarray of shape (n, n)
-        Covariance of the observations, noise included.
-    cross : ndarray of shape (n, m)
-        Covariance of observations and candidates.
-    variance : ndarray of shape (m,)
-        Prior variance of the candidates.
-    y : ndarray of shape (n,)
-        Observations minus their prior mean.
-
-    Returns
-    -------
-    mean, variance : ndarray of shape (m,)
-    L : ndarray of shape (n, n)
-    """
-    L = cholesky(K)
-    V = solve_triangular(L, cross, lower=True, check_finite=False)
-    mean = V.T @ solve_triangular(L, y, lower=True, check_finite=False)
-    return mean, np.maximum(variance - (V * V).sum(0), 1e-12), L
 
 
 def cholesky(K: Array) -> Array:
@@ -218,9 +174,15 @@ def cholesky(K: Array) -> Array:
     )
 
 
-def _factor_and_invert(K: Array) -> tuple[Array, Array]:
+def factor_and_invert(K: Array) -> tuple[Array, Array]:
+    """Return the Cholesky factor and the inverse."""
     L = cholesky(K)
     lower, _ = dpotri(L, lower=1)  # zeros above the diagonal, as in L
     inverse = lower + lower.T
     inverse.flat[:: len(K) + 1] *= 0.5
     return L, inverse
+
+
+def solve_lower(L: Array, right: Array) -> Array:
+    """Solve L x = right without checks, on which `solve_triangular` spends most of its time."""
+    return np.asarray(dtrtrs(L, right, lower=1)[0]) if right.size else np.empty_like(right)

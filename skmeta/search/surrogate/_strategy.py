@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from skmeta._validation import check_count
 from skmeta.search.record import Configuration
 from skmeta.search.space import Encoding, parameter_names
-from skmeta.search.surrogate._acquisition import most_promising
-from skmeta.search.surrogate._initial_design import design_from_surfaces, design_of_least_variance
-from skmeta.search.surrogate._interpolation import SurfaceInterpolation
+from skmeta.search.surrogate._acquisition import (
+    design_from_surfaces,
+    design_of_least_variance,
+    expected_log_seconds,
+    most_promising,
+)
 from skmeta.search.surrogate._models import LearnedModels, Model, PlainModel
-from skmeta.search.surrogate._seconds import SecondsModel
-from skmeta.search.surrogate._surfaces import winsorize_scores
+from skmeta.search.surrogate._surfaces import SurfaceInterpolation, winsorize_scores
 from skmeta.search.surrogate._threads import with_one_thread
 
 Array = NDArray[np.float64]
@@ -130,9 +132,10 @@ class SearchStrategy:
         self._learned = self._learn(pool)
         refit = _REFIT_ALONE if self._learned is None else _REFIT_BESIDE_OTHERS
         self._plain = PlainModel(X, self._encoding.groups, _PLAIN_LOG_WEIGHT, refit=refit)
-        self._seconds = SecondsModel(pool)
+        self._kinds = [frozenset(one) for one in pool]  # the estimator of each candidate
+        self._seconds: dict[int, float] = {}
         self._unseen_estimators = [] if self._learned is None else self._unknown(pool)
-        n_plain = _N_INITIAL_PLAIN + len({frozenset(c) for c in pool}) - 1
+        n_plain = _N_INITIAL_PLAIN + len(set(self._kinds)) - 1
         n_plain = min(n_plain, _MAX_INITIAL_PLAIN)
         default = n_plain if self._learned is None else _N_INITIAL_LEARNED
         self._n_initial = check_count(default if n_initial is None else n_initial, "n_initial")
@@ -198,7 +201,7 @@ class SearchStrategy:
                     "Pass positions that ask or extend returned."
                 )
             self._scores[int(index)] = float(score)
-            self._seconds.observe(int(index), float(time))
+            self._seconds[int(index)] = float(time)
             self._pending.pop(int(index), None)
             self._is_outdated = True
 
@@ -230,7 +233,7 @@ class SearchStrategy:
         start = self._size
         if len(configurations):
             self._plain.extend(self._encoding.transform(configurations, self._names))
-            self._seconds.extend(configurations)
+            self._kinds += [frozenset(one) for one in configurations]
             if self._prior is not None and self._learned is not None:
                 Z = self._prior.encode(configurations, self._names)
                 self._learned.extend(self._surfaces(Z), Z)
@@ -295,8 +298,7 @@ class SearchStrategy:
                 return Suggestion(int(self._rng.choice(rows)), "initial design")
         observed, predictions, weights, source = self._predict()
         best = float(observed.y[: len(self._scores)].max())
-        # Expected improvement per second (Snoek et al., 2012, section 3.2).
-        log_seconds = self._seconds.log_seconds()
+        log_seconds = expected_log_seconds(self._kinds, self._seconds)
         index = most_promising(predictions, weights, best, log_seconds, self._available())
         mean, std = _mixture(predictions, weights, index)
         location, scale = observed.location, observed.scale
@@ -309,8 +311,6 @@ class SearchStrategy:
         weights = _normalise(models)
         source = "model" if weights[-1] > 0.5 else "prior"
         kept = weights > _MIN_WEIGHT
-        for model in (model for model, keep in zip(models, kept, strict=True) if not keep):
-            model.forget()
         predictions = [model.predict() for model, keep in zip(models, kept, strict=True) if keep]
         return observed, predictions, weights[kept] / weights[kept].sum(), source
 

@@ -17,8 +17,14 @@ Length scales and amplitude are shared by all tasks, so one kernel compares a ne
 with those of all past tasks. Each task has its own noise. Mean and deviation of F_t are computed
 over the same set of configurations for all tasks, because a past search tried most configurations
 where scores were good.
+
+A surface is a sum over all evaluations of its task, and a search asks for it at a thousand
+candidates and more. Surfaces are smooth, so a few hundred nodes N determine them:
+F(z) = m + k(z, N) k(N, N)^-1 (F(N) - m), with m the mean over the nodes. This is kriging with the
+kernel that the surfaces were learned with.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,7 +33,6 @@ from scipy.linalg import cho_solve, solve_triangular
 
 from skmeta.search.space import Encoding
 from skmeta.search.surrogate._gp import (
-    KernelPrior,
     cholesky,
     fit_kernel,
     group_distances,
@@ -41,6 +46,7 @@ _N_KERNEL_TASKS = 24
 _N_KERNEL_ROWS = 60
 _N_REFERENCE = 256
 _NOISE_FACTORS = (0.1, 1.0, 10.0)
+_JITTER = 1e-5  # of the nodes
 
 
 def learn_surfaces(
@@ -67,12 +73,11 @@ def learn_surfaces(
         noise_factors = [np.ones(len(scores)) for scores in y]
     groups = encoding.groups
     n_groups = int(groups.max()) + 1 if len(groups) else 0
-    prior = KernelPrior()
     if n_groups == 0 or not y:
         nothing = dict.fromkeys(("weights", "offsets", "noise", "uncertainty"), np.empty(0))
         X_of_none = np.empty((0, encoding.n_columns))
         return {"length_scales": np.ones(n_groups), "X": X_of_none, **nothing}
-    theta = fit_kernel(*_kernel_sample(X, y, groups, n_groups), prior, max_iter=25)
+    theta = fit_kernel(*_kernel_sample(X, y, groups, n_groups), max_iter=25)
     scales = np.exp(theta[:n_groups])
     # Files store single precision, so loaded and learned surfaces agree.
     scales = scales.astype(np.float32).astype(np.float64)
@@ -181,3 +186,40 @@ def standardise(scores: Array) -> Array | None:
     if not spread > 1e-12 * max(1.0, float(np.abs(scores).max())):  # NaN too
         return None
     return np.asarray((scores - scores.mean()) / spread)
+
+
+class SurfaceInterpolation:
+    """Surfaces that are exact at the nodes and interpolated elsewhere.
+
+    Parameters
+    ----------
+    surfaces_of : callable
+        Returns the exact surfaces, of shape (n_tasks, n), at encoded candidates.
+    Z : ndarray of shape (n, d)
+        Candidates, among which the nodes are drawn.
+    n_nodes : int
+        Number of nodes.
+
+    Attributes
+    ----------
+    F : ndarray of shape (n_tasks, n)
+        The surfaces at `Z`.
+    """
+
+    def __init__(self, surfaces_of: Callable[[Array], Array], Z: Array, n_nodes: int) -> None:
+        # Drawn, since equal steps through a grid would leave out some values of a parameter. The
+        # seed is constant, since the surfaces are a property of the past and of the pool.
+        drawn = np.random.default_rng(0).permutation(len(Z))[:n_nodes]
+        self._nodes = Z[drawn]
+        exact = surfaces_of(self._nodes)
+        self._mean = exact.mean(1, keepdims=True)
+        K = matern(self._nodes, self._nodes) + _JITTER * np.eye(len(drawn))
+        self._A = cho_solve((cholesky(K), True), (exact - self._mean).T, check_finite=False)
+        self.F = np.empty((len(exact), len(Z)))
+        self.F[:, drawn] = exact
+        others = np.delete(np.arange(len(Z)), drawn)
+        self.F[:, others] = self(Z[others])
+
+    def __call__(self, Z: Array) -> Array:
+        """Return the surfaces at encoded candidates, of shape (n_tasks, n)."""
+        return np.asarray(self._mean + (matern(Z, self._nodes) @ self._A).T)

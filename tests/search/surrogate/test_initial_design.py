@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
-from skmeta.search.surrogate._initial_design import design_from_surfaces, design_of_least_variance
+from skmeta.search.surrogate._acquisition import design_from_surfaces, design_of_least_variance
 
 
 def regret_of(F, weights, chosen):

@@ -6,7 +6,7 @@ import numpy as np
 
 from skmeta.search.prior._kernel_sums import weighted_kernel_sums
 from skmeta.search.surrogate import matern
-from skmeta.search.surrogate._interpolation import SurfaceInterpolation
+from skmeta.search.surrogate._surfaces import SurfaceInterpolation
 
 RNG = np.random.default_rng(0)
 Z = RNG.uniform(0, 3, (400, 2))

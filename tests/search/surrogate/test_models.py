@@ -6,9 +6,8 @@ from scipy.stats import norm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from skmeta.search.surrogate import _models
-from skmeta.search.surrogate._gp import KernelPrior
-from skmeta.search.surrogate._kriging import Factor, krige
+from skmeta.search.surrogate import _models, krige
+from skmeta.search.surrogate._gp import prior_moments
 from skmeta.search.surrogate._models import LearnedModels, PlainModel
 
 X = np.random.default_rng(0).random((30, 2))
@@ -50,11 +49,11 @@ def test_fitting_does_not_change_the_evidence():
 
 
 def test_plain_evidence_is_that_of_the_prior_kernel():
-    scale, noise = np.exp(KernelPrior().length_scale[0]), np.exp(KernelPrior().noise[0])
+    scale, _, _, noise = np.exp(prior_moments(2)[0])
     model = PlainModel(X, np.array([0, 1]), log_weight=-1.5)
     model.observe(ROWS, Y, len(Y))
     covariance = Matern(scale, nu=2.5)(X[ROWS]) + (noise + 1e-6) * np.eye(4)
-    [expected] = krige(Factor.of(covariance, np.zeros((1, 4))), Y, np.ones(1))
+    expected = krige(covariance, np.zeros((1, 4)), Y, np.ones(1))
     np.testing.assert_allclose(model.log_weight, expected.evidence - 1.5, rtol=1e-6)
 
 
@@ -176,8 +175,8 @@ def test_mixture_has_mean_and_covariance_of_the_past():
     F = surfaces()
     model = make_model(F, remainders=(0.0,))
     # From the parts that predict uses: prior means C, shared covariance of the deviations.
-    [component, _] = model.observe(ROWS, Y)
-    C, U = component._past.C.values, component._past.U.values
+    [learned, _] = model.observe(ROWS, Y)
+    C, U = learned.C, learned.deviations
     surfaces_ = model.F
     mean = surfaces_.mean(0)
     np.testing.assert_allclose(C.mean(0), mean, atol=1e-12)
@@ -228,31 +227,6 @@ def test_what_is_appended_changes_nothing_for_the_others():
         assert len(b.mean) == 30
         np.testing.assert_allclose(a.mean, b.mean[:24], atol=1e-10)
         np.testing.assert_allclose(a.std, b.std[:24], atol=1e-10)
-
-
-def test_observations_in_any_order_and_number_are_those_of_a_new_model():
-    model = make_model()
-    model.observe(ROWS[:2], Y[:2])
-    for rows, y in (
-        (ROWS[[0, 1, 2]], Y[[0, 1, 2]]),  # one more
-        (ROWS[[3, 1, 0, 2]], 2 * Y[[3, 1, 0, 2]]),  # in another order, with other scores
-        (ROWS[[1, 3]], Y[[1, 3]]),  # fewer
-    ):
-        for a, b in zip(predict(model, rows, y), predict(make_model(), rows, y), strict=True):
-            np.testing.assert_allclose(a.mean, b.mean, atol=1e-10)
-            np.testing.assert_allclose(a.std, b.std, atol=1e-10)
-            np.testing.assert_allclose(a.evidence, b.evidence)
-
-
-def test_what_is_forgotten_is_computed_anew():
-    model, other = make_model(), make_model()
-    for rows in (ROWS[:2], ROWS[:3], ROWS):
-        found = predict(model, rows, Y[: len(rows)])
-        for component in other.observe(rows, Y[: len(rows)]):
-            component.forget()
-        for a, b in zip(found, predict(other, rows, Y[: len(rows)]), strict=True):
-            np.testing.assert_allclose(a.mean, b.mean, atol=1e-10)
-            np.testing.assert_allclose(a.std, b.std, atol=1e-10)
 
 
 def test_one_past_task_and_a_constant_one():

@@ -5,7 +5,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
 from skmeta.search.space._encoding import Encoding
-from skmeta.search.surrogate._gp import KernelPrior, fit_kernel, group_distances, matern
+from skmeta.search.surrogate._gp import fit_kernel, group_distances, matern
 from skmeta.search.surrogate._surfaces import learn_surfaces, standardise, winsorize_scores
 
 
@@ -50,7 +50,7 @@ def three():
 def test_surfaces_are_scikit_learns_posteriors_standardised(three):
     encoding, X, y, learned = three
     D = [group_distances(x, encoding.groups, 2) for x in X]
-    theta = fit_kernel(D, y, KernelPrior())
+    theta = fit_kernel(D, y)
     np.testing.assert_allclose(learned["length_scales"], np.exp(theta[:2]), rtol=1e-6)
     Z = learned["X"]
     np.testing.assert_allclose(Z, np.concatenate(X) / learned["length_scales"], rtol=1e-3)
@@ -73,7 +73,7 @@ def test_scores_of_fewer_folds_count_as_noisier(three):
     learned = learn_surfaces(encoding, X, y, factors)
     Z, rows = learned["X"], rows_of(X, 0)
     D = [group_distances(x, encoding.groups, 2) for x in X]
-    theta = fit_kernel(D, y, KernelPrior())
+    theta = fit_kernel(D, y)
     candidates = np.exp(theta[3] - theta[2]) * np.array([0.1, 1.0, 10.0])
     found = surface_of(learned, rows)
     fits = [oracle(Z[rows], y[0], e * factors[0]).predict(Z) for e in candidates]
