@@ -32,6 +32,8 @@ _MOST_OTHERS = 300
 _LEAST_ROWS = 10
 # Weights below this are 0.
 _LEAST_WEIGHT = 0.02
+# Unsure members fall back on the population, unless the held-out loss is higher by this share.
+_MOST_LOSS = 0.04
 # A level of few rows that is near the number of rows of known groups is left out.
 _NEAR = 1.5
 # Probabilities of the quantiles of standardised residuals that are kept.
@@ -51,12 +53,16 @@ class Level(NamedTuple):
         Mean loss of each prediction, and of their mixture.
     quantiles : ndarray of shape (len(PROBABILITIES),)
         Quantiles of the residuals over the predicted standard deviation; of a regression.
+    precision : float
+        Members whose predicted precision (one over the variance) is lower fall back on the
+        population; 0 if none does.
     """
 
     n_known: float
     weights: np.ndarray
     losses: np.ndarray
     quantiles: np.ndarray
+    precision: float = 0.0
 
 
 def weigh(
@@ -123,8 +129,20 @@ def _weighted_quantiles(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.asarray(np.interp(PROBABILITIES, at, values))
 
 
-def interpolate(levels: Sequence[Level], n_known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Interpolate weights and quantiles between levels, linearly in the log of 1 + rows.
+def fall_back(means: np.ndarray, stds: np.ndarray, precision: np.ndarray | float) -> np.ndarray:
+    """Move means (m, n) towards the first, of the population, where their deviations are large.
+
+    The known rows of a group may say nothing about others of its rows: those of small cars do not
+    tell how a maker's sports cars differ. The predicted deviation shows where that is so.
+    """
+    share = 1 / np.maximum(precision * stds**2, 1.0)
+    return np.asarray(means[0] + share * (means - means[0]))
+
+
+def interpolate(
+    levels: Sequence[Level], n_known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Interpolate what was found between levels, linearly in the log of 1 + rows.
 
     Parameters
     ----------
@@ -139,13 +157,16 @@ def interpolate(levels: Sequence[Level], n_known: np.ndarray) -> tuple[np.ndarra
         Weights of the predictions.
     quantiles : ndarray of shape (n, len(PROBABILITIES))
         Quantiles of standardised residuals; without columns for a classification.
+    precision : ndarray of shape (n,)
+        As in :class:`Level`.
     """
     distinct, inverse = np.unique(n_known, return_inverse=True)
     at = np.log1p([level.n_known for level in levels])
     shares = np.stack([np.interp(np.log1p(distinct), at, row) for row in np.eye(len(at))])
     weights = np.stack([level.weights for level in levels])
     quantiles = np.stack([level.quantiles for level in levels])
-    return (weights.T @ shares)[:, inverse], (shares.T @ quantiles)[inverse]
+    precision = np.array([level.precision for level in levels]) @ shares
+    return (weights.T @ shares)[:, inverse], (shares.T @ quantiles)[inverse], precision[inverse]
 
 
 @dataclass(frozen=True)
@@ -200,21 +221,25 @@ class ConditionedMixture(NamedTuple):
         group = at.group
         has_rows = (group >= 0) & (group < len(self.counts))
         n_known = np.where(has_rows, self.counts[np.where(has_rows, group, 0)], 0)
-        weights, quantiles = interpolate(levels, n_known)
+        weights, quantiles, precision = interpolate(levels, n_known)
         is_old = (group >= 0) & (group < self.mixture.n_groups)
         if is_old.any():
-            of_known, quantiles_of_known = interpolate(known_levels, n_known)
-            weights = np.where(is_old, of_known, weights)
-            quantiles = np.where(is_old[:, None], quantiles_of_known, quantiles)
+            of_known = interpolate(known_levels, n_known)
+            weights = np.where(is_old, of_known[0], weights)
+            quantiles = np.where(is_old[:, None], of_known[1], quantiles)
+            precision = np.where(is_old, of_known[2], precision)
         names = list(self.members)
         used = {name for name, row in zip(names, weights, strict=True) if row.any()}
+        used |= {names[0]} if precision.any() else set()
         bases = {getattr(self.mixture.members[name], "base", name) for name in used}
         found = self.each(at, used | bases)
         none = Outputs(np.zeros(at.shared.shape), np.zeros(len(group)))
         outputs = [found.get(name, none) for name in names]
-        mean = mix(np.stack([each.mean for each in outputs]), weights)
-        std = mix(np.stack([each.std for each in outputs]), weights)
-        return CalibratedOutputs(mean, std, quantiles)
+        means = np.stack([each.mean for each in outputs])
+        stds = np.stack([each.std for each in outputs])
+        if precision.any():
+            means = fall_back(means, stds, precision)
+        return CalibratedOutputs(mix(means, weights), mix(stds, weights), quantiles)
 
 
 class CalibratedOutputs(NamedTuple):
@@ -279,8 +304,8 @@ def fit_mixture(
     of_any = np.array([not member.of_known for member in members.values()]) | (len(names) == 1)
     least_rows = min(_LEAST_ROWS, n_groups)
     levels, known_levels = (
-        _join_levels(of_levels, predicts & of_any, at_most, n_classes, least_rows)
-        for at_most in (predicts & of_any, predicts)
+        _join_levels(of_levels, predicts & of_any, at_most, n_classes, least_rows, is_new)
+        for at_most, is_new in ((predicts & of_any, True), (predicts, False))
     )
     return Mixture(members, levels, known_levels, n_groups) if levels else None
 
@@ -300,10 +325,11 @@ def _join_levels(
     used_at_most: np.ndarray,
     n_classes: int,
     least_rows: int,
+    is_new: bool,
 ) -> list[Level]:
     """Return levels with members (m,) that are used, and those used where most rows are known."""
     joined = (
-        _join_folds(parts, used_at_most if value == np.inf else used, n_classes, least_rows)
+        _join_folds(parts, used_at_most if value == np.inf else used, n_classes, least_rows, is_new)
         for value, parts in sorted(of_levels.items())
     )
     found = [level for level in joined if level is not None]
@@ -312,7 +338,7 @@ def _join_levels(
 
 
 def _join_folds(
-    parts: list[_Found], used: np.ndarray, n_classes: int, least_rows: int
+    parts: list[_Found], used: np.ndarray, n_classes: int, least_rows: int, is_new: bool
 ) -> Level | None:
     tables, counts, outputs = zip(*parts, strict=True)
     at = Table(*(np.concatenate(of) for of in zip(*tables, strict=True)))
@@ -322,11 +348,16 @@ def _join_folds(
     members = list(zip(*outputs, strict=True))
     means = np.stack([np.concatenate([part.mean for part in of]) for of in members])
     stds = np.stack([np.concatenate([part.std for part in of]) for of in members])
-    return find_level(means, None if n_classes else stds, at, n_known, used)
+    return find_level(means, None if n_classes else stds, at, n_known, used, is_new)
 
 
 def find_level(
-    means: np.ndarray, stds: np.ndarray | None, at: Table, n_known: float, used: np.ndarray
+    means: np.ndarray,
+    stds: np.ndarray | None,
+    at: Table,
+    n_known: float,
+    used: np.ndarray,
+    falls_back: bool = False,
 ) -> Level:
     """Find the weights of the members that are used; those of others are 0.
 
@@ -342,6 +373,8 @@ def find_level(
         Number of known rows of their groups.
     used : ndarray of shape (m,), bool
         The members that are used.
+    falls_back : bool, default=False
+        Whether unsure members may fall back on the first one, which is the population.
 
     Returns
     -------
@@ -349,7 +382,14 @@ def find_level(
         Weights, losses and the calibration.
     """
     of_regression = None if stds is None else stds[used]
-    found = weigh(means[used], of_regression, at.y, at.weight, at.group, n_known)
+    rows = at.y, at.weight, at.group, n_known
+    found = weigh(means[used], of_regression, *rows)
+    if falls_back and stds is not None and used.sum() > 1:
+        error = np.average((means[0] - at.y) ** 2, weights=at.weight)
+        precision = 1 / max(error, 1e-300)
+        careful = weigh(fall_back(means, stds, precision)[used], of_regression, *rows)
+        if careful.losses[-1] <= (1 + _MOST_LOSS) * found.losses[-1]:
+            found = careful._replace(precision=precision)
     weights, losses = np.zeros(len(used)), np.full(len(used) + 1, np.nan)
     weights[used] = np.where(found.weights < _LEAST_WEIGHT, 0.0, found.weights)
     losses[np.append(used, True)] = found.losses

@@ -5,9 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from skmeta import GroupedRegressor
 from skmeta._stacking import mix
+from skmeta.grouped import _mixture
 from skmeta.grouped._effects import _line
-from skmeta.grouped._mixture import weigh
+from skmeta.grouped._mixture import fall_back, weigh
 
 
 def members(errors, sizes, rng):
@@ -65,3 +67,31 @@ def test_a_mixture_that_is_behind_a_part_says_so(mixed, said):
     text = _line(SimpleNamespace(mixture=mixture), level)
     assert text.startswith("  2 known rows: population 0.800 (weight 0.30), ")
     assert text.endswith(" alone)") == said
+
+
+def test_unsure_members_fall_back_on_the_population():
+    means, stds = np.array([[1.0, 1.0], [3.0, 3.0]]), np.array([[1.0, 1.0], [0.5, 2.0]])
+    moved = fall_back(means, stds, precision=1.0)
+    # The second member is twice as unsure as the population is wrong in the second row.
+    np.testing.assert_allclose(moved, [[1.0, 1.0], [3.0, 1.5]])
+    np.testing.assert_allclose(fall_back(means, stds, precision=0.0), means)
+
+
+def test_known_rows_of_one_kind_do_less_harm_to_rows_of_another(monkeypatch):
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(40), 25)
+    x = (2 * rng.random(40) - 1)[group] + 0.25 * rng.normal(size=1000)
+    z = rng.normal(size=1000)
+    effects = 0.5 * rng.normal(size=40)[group] * z + 0.3 * rng.normal(size=40)[group]
+    y = 2 * np.tanh(3 * x) + effects + 0.1 * rng.normal(size=1000)
+    # Ten rows of a new group are of one kind, and have little variation in z.
+    x_new = np.append(rng.normal(-0.9, 0.1, 10), rng.normal(0.9, 0.1, 60))
+    z_new = np.append(rng.normal(0, 0.3, 10), rng.normal(0, 3, 60))
+    X_new, y_new = np.column_stack([np.full(70, 99), x_new, z_new]), 2 * np.tanh(3 * x_new)
+    errors = []
+    for most_loss in (-1.0, _mixture._MOST_LOSS):
+        monkeypatch.setattr(_mixture, "_MOST_LOSS", most_loss)
+        model = GroupedRegressor(0).fit(np.column_stack([group, x, z]), y)
+        model.partial_fit(X_new[:10], y_new[:10])
+        errors.append(np.mean((model.predict(X_new[10:]) - y_new[10:]) ** 2))
+    assert errors[1] < 0.9 * errors[0]
