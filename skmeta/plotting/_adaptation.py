@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta._optional import import_optional
 from skmeta._validation import check_count
+from skmeta.plotting._display import Display
 
 _LABELS = {"n_inner_steps": "gradient steps", "n_shot": "support rows"}
 _MARKERS = ("o", "s", "D", "^", "v")
 _LINES = ("-", "--", "-.", ":")
 
 
-class AdaptationDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class AdaptationDisplay(Display):
     """Scores of new tasks by the number of gradient steps, or by the number of known rows.
 
     Create a display with :meth:`from_estimator`, and draw it again with :meth:`plot`.
@@ -62,20 +64,11 @@ class AdaptationDisplay:
     (3, 10)
     """
 
-    def __init__(
-        self,
-        *,
-        values: Any,
-        scores: Any,
-        varied: str = "n_inner_steps",
-        metric_name: str = "accuracy",
-        estimator_name: str | None = None,
-    ) -> None:
-        self.values = values
-        self.scores = scores
-        self.varied = varied
-        self.metric_name = metric_name
-        self.estimator_name = estimator_name
+    values: Any
+    scores: Any
+    varied: str = "n_inner_steps"
+    metric_name: str = "accuracy"
+    estimator_name: str | None = None
 
     @classmethod
     def from_estimator(
@@ -185,8 +178,7 @@ class AdaptationDisplay:
         AdaptationDisplay
             This display.
         """
-        if ax is None:
-            _, ax = import_optional("matplotlib.pyplot", "plot").subplots()
+        ax = self._begin(ax)
         scores = np.asarray(self.scores, dtype=np.float64)
         mean, n_tasks = scores.mean(axis=1), scores.shape[1]
         error = 1.96 * scores.std(axis=1, ddof=1 if n_tasks > 1 else 0) / np.sqrt(n_tasks)
@@ -206,5 +198,4 @@ class AdaptationDisplay:
         ax.xaxis.get_major_locator().set_params(integer=True)
         if self.estimator_name is not None:
             ax.legend()
-        self.ax_, self.figure_ = ax, ax.figure
         return self

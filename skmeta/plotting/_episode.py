@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skmeta._optional import import_optional
+from skmeta.plotting._display import Display
 
 # In units of one image: space between images, and between the support and the query set.
 _GAP, _DIVIDE = 0.12, 0.6
@@ -16,7 +18,8 @@ _COLUMN, _ROW = 1 + _GAP, 1 + 3 * _GAP
 _N_LETTERS = 9  # number of letters that fit below a frame
 
 
-class EpisodeDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class EpisodeDisplay(Display):
     """Support and query images of an episode with predictions, one row per class.
 
     Each query image is in the row of its true class. Its frame has the colour of the predicted
@@ -60,20 +63,11 @@ class EpisodeDisplay:
     0.75
     """
 
-    def __init__(
-        self,
-        *,
-        support_images: np.ndarray,
-        support_labels: np.ndarray,
-        query_images: np.ndarray,
-        query_labels: np.ndarray,
-        predictions: np.ndarray,
-    ) -> None:
-        self.support_images = support_images
-        self.support_labels = support_labels
-        self.query_images = query_images
-        self.query_labels = query_labels
-        self.predictions = predictions
+    support_images: np.ndarray
+    support_labels: np.ndarray
+    query_images: np.ndarray
+    query_labels: np.ndarray
+    predictions: np.ndarray
 
     @property
     def classes(self) -> np.ndarray:
@@ -215,9 +209,8 @@ class EpisodeDisplay:
         query = [np.flatnonzero(self.query_labels == label)[:max_query] for label in classes]
         left = max(map(len, support)) * _COLUMN + _DIVIDE
         width, height = left + max(map(len, query)) * _COLUMN, len(classes) * _ROW
-        if ax is None:
-            size = (0.8 * width + 1.5, 0.8 * height + 0.8)
-            _, ax = plt.subplots(figsize=size, layout="constrained")
+        size = (0.8 * width + 1.5, 0.8 * height + 0.8)
+        ax = self._begin(ax, figsize=size, layout="constrained")
         n = len(classes)
         palette = plt.get_cmap("tab10" if n <= 10 else "hsv")
         colors = [palette(k if n <= 10 else k / n) for k in range(n)]
@@ -244,7 +237,6 @@ class EpisodeDisplay:
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
         ax.set_title(f"accuracy {self.accuracy:.0%} of {len(self.predictions)} query images")
-        self.ax_, self.figure_ = ax, ax.figure
         return self
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
-from skmeta._optional import import_optional
 from skmeta._validation import suggest
+from skmeta.plotting._display import Display
 
 # Half the width of an interval of 95%, in standard deviations.
 _HALF_WIDTH = 1.96
@@ -15,7 +16,8 @@ _HALF_WIDTH = 1.96
 _MOST_LABELS = 40
 
 
-class GroupEffectsDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class GroupEffectsDisplay(Display):
     """Effects of groups with intervals, sorted: the caterpillar plot of mixed models.
 
     Create a display with :meth:`from_estimator`, and draw it again with :meth:`plot`.
@@ -50,20 +52,11 @@ class GroupEffectsDisplay:
     array([1, 0])
     """
 
-    def __init__(
-        self,
-        *,
-        groups: Any,
-        effect: Any,
-        std: Any = None,
-        shared: float | None = None,
-        name: str = "intercept",
-    ) -> None:
-        self.groups = groups
-        self.effect = effect
-        self.std = std
-        self.shared = shared
-        self.name = name
+    groups: Any
+    effect: Any
+    std: Any = None
+    shared: float | None = None
+    name: str = "intercept"
 
     @classmethod
     def from_estimator(
@@ -143,8 +136,7 @@ class GroupEffectsDisplay:
         GroupEffectsDisplay
             Itself.
         """
-        if ax is None:
-            _, ax = import_optional("matplotlib.pyplot", "plot").subplots()
+        ax = self._begin(ax)
         effect = np.asarray(self.effect, dtype=np.float64)
         self.order_ = np.argsort(effect, kind="stable")
         height = np.arange(len(effect))
@@ -161,5 +153,4 @@ class GroupEffectsDisplay:
         else:
             ax.set_yticks([])
             ax.set_ylabel(f"{len(effect)} groups, sorted")
-        self.ax_, self.figure_ = ax, ax.figure
         return self

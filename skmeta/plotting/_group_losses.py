@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
-from skmeta._optional import import_optional
+from skmeta.plotting._display import Display
 
 
-class GroupLossDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class GroupLossDisplay(Display):
     """Loss in groups that were held out, by the number of their known rows.
 
     It shows how many rows of a new group are needed, and what each part of the mixture
@@ -43,16 +45,9 @@ class GroupLossDisplay:
     ['population', 'mixture']
     """
 
-    def __init__(
-        self,
-        *,
-        n_known: Sequence[str],
-        losses: Mapping[str, Any],
-        loss_name: str = "loss",
-    ) -> None:
-        self.n_known = n_known
-        self.losses = losses
-        self.loss_name = loss_name
+    n_known: Sequence[str]
+    losses: Mapping[str, Any]
+    loss_name: str = "loss"
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None, **line_kw: Any) -> Self:
@@ -101,8 +96,7 @@ class GroupLossDisplay:
         GroupLossDisplay
             Itself.
         """
-        if ax is None:
-            _, ax = import_optional("matplotlib.pyplot", "plot").subplots()
+        ax = self._begin(ax)
         at = np.arange(len(self.n_known))
         self.lines_ = []
         for name, losses in self.losses.items():
@@ -113,5 +107,4 @@ class GroupLossDisplay:
         ax.set_xticks(at, self.n_known)
         ax.set(xlabel="known rows of a group held out", ylabel=self.loss_name)
         ax.legend()
-        self.ax_, self.figure_ = ax, ax.figure
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from skmeta._columns import resolve_columns, take_column
 from skmeta._optional import import_optional
 from skmeta._validation import check_count, suggest
+from skmeta.plotting._display import Display
 
 _N_COLUMNS = 4
 
@@ -36,7 +38,8 @@ class Trajectory(NamedTuple):
     actual: np.ndarray | None = None
 
 
-class GroupTrajectoryDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class GroupTrajectoryDisplay(Display):
     """Known rows of groups in time, and predictions ahead with their intervals.
 
     Each group has axes of its own. Create a display with :meth:`from_estimator`, and draw it again
@@ -66,16 +69,9 @@ class GroupTrajectoryDisplay:
     1
     """
 
-    def __init__(
-        self,
-        *,
-        trajectories: Mapping[Any, Any],
-        level: float = 0.9,
-        names: tuple[str, str] = ("time", "y"),
-    ) -> None:
-        self.trajectories = trajectories
-        self.level = level
-        self.names = names
+    trajectories: Mapping[Any, Any]
+    level: float = 0.9
+    names: tuple[str, str] = ("time", "y")
 
     @classmethod
     def from_estimator(
@@ -141,15 +137,15 @@ class GroupTrajectoryDisplay:
         known_names = list(dict.fromkeys(labels[1].tolist()))
         if groups is None:
             groups = known_names[: check_count(n_groups, "n_groups")]
-        found = {}
+        trajectories = {}
         for group in groups:
-            rows, known = (np.flatnonzero(of == group) for of in (labels[1], labels[0]))
+            rows, known = (np.flatnonzero(names == group) for names in (labels[1], labels[0]))
             if not len(rows):
                 hint = suggest(group, known_names) if isinstance(group, str) else ""
                 raise ValueError(f"Group {group!r} has no rows in X_ahead.{hint} Name another.")
             rows = rows[np.argsort(times[1][rows], kind="stable")]
             known = known[np.argsort(times[0][known], kind="stable")]
-            found[group] = Trajectory(
+            trajectories[group] = Trajectory(
                 times[0][known],
                 y[known],
                 times[1][rows],
@@ -159,7 +155,7 @@ class GroupTrajectoryDisplay:
                 None if ahead is None else ahead[rows],
             )
         names = (str(estimator.order), getattr(y_ahead, "name", None) or "y")
-        return cls(trajectories=found, level=level, names=names).plot(axes=axes)
+        return cls(trajectories=trajectories, level=level, names=names).plot(axes=axes)
 
     def plot(self, *, axes: Any = None, **line_kw: Any) -> Self:
         """Draw the trajectories.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta._optional import import_optional
+from skmeta.plotting._display import Display
 
 # What is drawn of the history, what it is called, and its sign if it comes from a score.
 _METRICS = {
@@ -26,7 +27,8 @@ _BASELINES = {
 }
 
 
-class LearningCurveDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class LearningCurveDisplay(Display):
     """Loss or score of training and validation tasks over meta-training.
 
     Create a display with :meth:`from_estimator`, and draw it again with :meth:`plot`.
@@ -70,22 +72,12 @@ class LearningCurveDisplay:
     ('accuracy', 4)
     """
 
-    def __init__(
-        self,
-        *,
-        iteration: Any,
-        train: Any,
-        validation: Any = None,
-        metric_name: str = "loss",
-        estimator_name: str | None = None,
-        baselines: Mapping[str, float] | None = None,
-    ) -> None:
-        self.iteration = iteration
-        self.train = train
-        self.validation = validation
-        self.metric_name = metric_name
-        self.estimator_name = estimator_name
-        self.baselines = baselines
+    iteration: Any
+    train: Any
+    validation: Any = None
+    metric_name: str = "loss"
+    estimator_name: str | None = None
+    baselines: Mapping[str, float] | None = None
 
     @classmethod
     def from_estimator(
@@ -156,8 +148,7 @@ class LearningCurveDisplay:
         LearningCurveDisplay
             This display.
         """
-        if ax is None:
-            _, ax = import_optional("matplotlib.pyplot", "plot").subplots()
+        ax = self._begin(ax)
         curves = [("training tasks", self.train, "--")]
         if self.validation is not None:
             curves.append(("validation tasks", self.validation, "-"))
@@ -180,7 +171,6 @@ class LearningCurveDisplay:
             self.baseline_lines_.append(line)
         ax.set(xlabel="meta-iteration", ylabel=self.metric_name)
         ax.legend()
-        self.ax_, self.figure_ = ax, ax.figure
         return self
 
 

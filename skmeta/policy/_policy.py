@@ -218,7 +218,9 @@ class MetaPolicy(DocLink, BaseEstimator):
         explore: bool = True,
     ) -> Episodes:
         n_episodes = check_count(n_episodes, "n_episodes")
-        vector = env if hasattr(env, "num_envs") else _OneEnv(env)
+        vector = env
+        if not hasattr(env, "num_envs"):
+            vector = gymnasium.vector.SyncVectorEnv([lambda: env])
         rounds = math.ceil(n_episodes / vector.num_envs)
         parts = [session.play(vector, stacked, 1, rng, explore) for _ in range(rounds)]
         return concatenate(parts, n_episodes)
@@ -287,26 +289,6 @@ class MetaPolicy(DocLink, BaseEstimator):
 
 # The session and state of a fitted policy, kept for the next step of an episode.
 _session_of = lru_cache(maxsize=4)(read_prior)
-
-
-class _OneEnv:
-    """A single environment in the interface of a vector environment."""
-
-    num_envs = 1
-
-    def __init__(self, env: Any) -> None:
-        self.env = env
-
-    def reset(self, *, seed: int) -> tuple[np.ndarray, Any]:
-        seen, info = self.env.reset(seed=seed)
-        return np.asarray(seen)[None], info
-
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, Any, Any, Any, Any]:
-        one = action[0]
-        seen, reward, terminated, truncated, info = self.env.step(
-            int(one) if np.ndim(one) == 0 else one
-        )
-        return np.asarray(seen)[None], [reward], [terminated], [truncated], info
 
 
 def _spaces(env: Any) -> tuple[Any, Any]:

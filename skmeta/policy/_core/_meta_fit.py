@@ -12,13 +12,18 @@ import torch
 from skmeta._random import check_rng
 from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, Scaler, State, to_numpy
-from skmeta.policy._core._distributions import ActionDistribution, make_distribution
+from skmeta.policy._core._distributions import (
+    ActionDistribution,
+    check_environment,
+    check_family,
+    check_observation_space,
+    make_distribution,
+)
+from skmeta.policy._core._policy_gradient import Sample
 from skmeta.policy._core._prior_io import read_prior, write_prior
 from skmeta.policy._core._rollout import collect
 from skmeta.policy._core._session import PolicySession
 from skmeta.policy._core._settings import PolicySettings
-from skmeta.policy._core._spaces import check_environment, check_family, check_observation_space
-from skmeta.policy._core._surrogate import Sample
 from skmeta.policy.environments import TaskFamily, make_vector
 from skmeta.priors import MetaPrior
 from skmeta.training import (

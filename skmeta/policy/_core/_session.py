@@ -24,15 +24,16 @@ from skmeta.backend import (
     to_numpy,
 )
 from skmeta.learners import Context, GradientLearner
-from skmeta.policy._core._advantages import (
+from skmeta.policy._core._distributions import ActionDistribution
+from skmeta.policy._core._policy_gradient import (
+    Sample,
     generalised_advantages,
     linear_baseline,
     standardise,
+    surrogate_loss,
 )
-from skmeta.policy._core._distributions import ActionDistribution
 from skmeta.policy._core._rollout import Episodes, collect
 from skmeta.policy._core._settings import PolicySettings
-from skmeta.policy._core._surrogate import Sample, surrogate_loss
 
 # Parameters that are learned, and are the same for all tasks.
 _NOT_ADAPTED = ("rate.", "norm.")

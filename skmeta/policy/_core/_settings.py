@@ -13,8 +13,7 @@ from torch import Tensor
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import PRECISIONS, State
 from skmeta.learners import GradientLearner
-from skmeta.policy._core._advantages import BASELINES
-from skmeta.policy._core._surrogate import ESTIMATORS
+from skmeta.policy._core._policy_gradient import BASELINES, ESTIMATORS
 from skmeta.training import OuterLoopSettings, learner_name, parameter
 
 POLICY_LEARNERS: dict[str, type[PolicySettings]] = {}

@@ -12,8 +12,8 @@ def name_at_rows(dataset: str, n_rows: int) -> str:
 
 def features_at_rows(features: Mapping[str, float], n_rows: int) -> dict[str, float]:
     """Return the features of a data set that is cut to a number of rows."""
-    found = dict(features)
-    if found:
-        found["log_rows"] = float(np.log(n_rows))
-        found["log_rows_per_column"] = found["log_rows"] - found["log_columns"]
-    return found
+    changed = dict(features)
+    if changed:
+        changed["log_rows"] = float(np.log(n_rows))
+        changed["log_rows_per_column"] = changed["log_rows"] - changed["log_columns"]
+    return changed

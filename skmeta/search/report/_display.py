@@ -1,6 +1,7 @@
 """Plot a finished search: its progress, its parameters and their importance."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -31,6 +32,7 @@ Array = NDArray[np.float64]
 _KINDS = ("incumbent", "parallel", "importance", "slice")
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class SearchDisplay:
     """Best score of a search over the evaluations, or its parameters and what they do.
 
@@ -106,22 +108,17 @@ class SearchDisplay:
     True
     """
 
-    def __init__(
-        self,
-        *,
-        scores: Any,
-        params: Sequence[Mapping[str, Any]],
-        sources: Sequence[str] | None = None,
-        reference: Any = None,
-        metric_name: str = "score",
-        name: str | None = None,
-    ) -> None:
-        self.scores = finite_or_nan(scores)
-        self.params = list(params)
-        self.sources = None if sources is None else [str(source) for source in sources]
-        self.reference = None if reference is None else finite_or_nan(reference)
-        self.metric_name = metric_name
-        self.name = name
+    scores: Any
+    params: Sequence[Mapping[str, Any]]
+    sources: Sequence[str] | None = None
+    reference: Any = None
+    metric_name: str = "score"
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        self.scores = finite_or_nan(self.scores)
+        self.sources = None if self.sources is None else [str(one) for one in self.sources]
+        self.reference = None if self.reference is None else finite_or_nan(self.reference)
 
     # -- the record ----------------------------------------------------------------------------
 

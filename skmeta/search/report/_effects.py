@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skmeta.search.report._axes import BEST, place_values, subplots
+from skmeta.search.report._axes import BEST, make_axis, subplots
 from skmeta.search.report._importance import (
     FittedScores,
     Importance,
@@ -89,22 +89,24 @@ def _panels(ax: Any, n: int) -> np.ndarray:
 
 
 def _draw_slice(panel: Any, fitted: FittedScores, one: Slice, limits: tuple[float, float]) -> None:
-    place, n = place_values(panel, one), len(one.numbers)
+    rows = fitted.rows_like_best  # other sub-spaces may have other ranges
+    scores = fitted.scores[rows]
+    tried = [fitted.configurations[i][one.name] for i in rows]
+    axis = make_axis(one.name, [*one.numbers, *one.values, *tried])
+    n = len(one.numbers)
+    curve, marks, at = np.split(axis.positions, [n, len(one.mean)])
     if n:
         band = (one.low[:n], one.high[:n])
-        panel.fill_between(one.numbers, *band, color="C0", alpha=0.2, lw=0, zorder=1)
-        panel.plot(one.numbers, one.mean[:n], color="C0", lw=2, zorder=3)
+        panel.fill_between(curve, *band, color="C0", alpha=0.2, lw=0, zorder=1)
+        panel.plot(curve, one.mean[:n], color="C0", lw=2, zorder=3)
     if one.values:
         errors = np.abs(np.stack([one.low, one.high]) - one.mean)[:, n:]
         style = {"fmt": "_", "ms": 14, "mew": 2, "lw": 1.2, "color": "C0", "zorder": 3}
-        panel.errorbar([place(v) for v in one.values], one.mean[n:], yerr=errors, **style)
-    bottom = limits[0] + 0.03 * (limits[1] - limits[0])
-    for configuration, score in zip(fitted.configurations, fitted.scores, strict=True):
-        if configuration.keys() != fitted.best.keys():  # other sub-spaces may have other ranges
-            continue
-        is_low = score < limits[0]
-        style = {"marker": "v", "color": "0.6"} if is_low else {"marker": "o", "color": "0.25"}
-        at = place(configuration[one.name]), bottom if is_low else score
-        panel.plot(*at, ls="", ms=4, alpha=0.6, zorder=2, **style)
-    best = place(fitted.best[one.name]), float(fitted.scores.max())
-    panel.plot(*best, "*", color=BEST, ms=12, mec="white", zorder=5)
+        panel.errorbar(marks, one.mean[n:], yerr=errors, **style)
+    low, bottom = scores < limits[0], limits[0] + 0.03 * (limits[1] - limits[0])
+    for shown, marker, color in ((low, "v", "0.6"), (~low, "o", "0.25")):
+        style = {"marker": marker, "color": color, "s": 16, "linewidth": 0, "alpha": 0.6}
+        panel.scatter(at[shown], np.maximum(scores, bottom)[shown], zorder=2, **style)
+    best = scores.argmax()
+    panel.plot(at[best], scores[best], "*", color=BEST, ms=12, mec="white", zorder=5)
+    panel.set_xticks([place for place, _ in axis.ticks], [text for _, text in axis.ticks])

@@ -55,6 +55,12 @@ class FittedScores:
         seen = {n: {_key(one.get(n, ...)) for one in self.configurations} for n in names}
         return [name for name in names if len(seen[name]) > 1]
 
+    @property
+    def rows_like_best(self) -> list[int]:
+        """Positions of the candidates that have the same parameters as the best one."""
+        tried, names = self.configurations, self.best.keys()
+        return [i for i, one in enumerate(tried) if one.keys() == names]
+
     @with_one_thread()
     def predict(self, configurations: Sequence[Configuration]) -> tuple[Array, Array]:
         """Return mean and standard deviation of the expected scores of configurations."""
@@ -92,8 +98,6 @@ class Slice(NamedTuple):
     ----------
     name : str
         The parameter.
-    is_log : bool
-        Whether its numbers are on a log scale.
     numbers : ndarray of shape (n_numbers,)
         Numbers along the parameter; empty if it has none.
     values : tuple of length n_values
@@ -103,7 +107,6 @@ class Slice(NamedTuple):
     """
 
     name: str
-    is_log: bool
     numbers: Array
     values: tuple[Value, ...]
     mean: Array
@@ -201,7 +204,7 @@ def _exchanged(
 
 def sliced_parameters(fitted: FittedScores) -> list[str]:
     """Return the parameters that vary among candidates with those of the best one."""
-    alike = [one for one in fitted.configurations if one.keys() == fitted.best.keys()]
+    alike = [fitted.configurations[i] for i in fitted.rows_like_best]
     return [name for name in fitted.best if len({_key(one[name]) for one in alike}) > 1]
 
 
@@ -216,34 +219,33 @@ def score_slices(fitted: FittedScores, names: Sequence[str]) -> list[Slice]:
         Some of `sliced_parameters`.
     """
     best = fitted.best
-    alike = [one for one in fitted.configurations if one.keys() == best.keys()]
+    alike = [fitted.configurations[i] for i in fitted.rows_like_best]
     grids = [_grid([one[name] for one in alike]) for name in names]
     queries: list[Configuration] = [
         {**best, name: value}
-        for name, (numbers, others, _) in zip(names, grids, strict=True)
+        for name, (numbers, others) in zip(names, grids, strict=True)
         for value in [*numbers.tolist(), *others]
     ]
     mean, std = fitted.predict(queries)
     slices, end = [], 0
-    for name, (numbers, others, is_log) in zip(names, grids, strict=True):
+    for name, (numbers, others) in zip(names, grids, strict=True):
         at = slice(end, end := end + len(numbers) + len(others))
         low, high = mean[at] - _Z * std[at], mean[at] + _Z * std[at]
-        slices.append(Slice(name, is_log, numbers, others, mean[at], low, high))
+        slices.append(Slice(name, numbers, others, mean[at], low, high))
     return slices
 
 
-def _grid(column: Sequence[Value]) -> tuple[Array, tuple[Value, ...], bool]:
-    """Return numbers along the range of a column, its other values, and whether it is log."""
+def _grid(column: Sequence[Value]) -> tuple[Array, tuple[Value, ...]]:
+    """Return numbers along the range of a column, and its other values."""
     numbers = np.array([v for v in column if is_number(v)], dtype=np.float64)
     others = tuple({_key(v): v for v in column if not is_number(v)}.values())
     if not len(numbers):
-        return numbers, others, False
-    is_log = is_logarithmic(numbers)
-    between: Any = np.geomspace if is_log else np.linspace
+        return numbers, others
+    between: Any = np.geomspace if is_logarithmic(numbers) else np.linspace
     grid = np.clip(between(numbers.min(), numbers.max(), _N_POINTS), numbers.min(), numbers.max())
     if all(isinstance(v, int) for v in column if is_number(v)):
         grid = grid.round()
-    return np.unique(grid), others, is_log and bool(grid[0] > 0)
+    return np.unique(grid), others
 
 
 def _key(value: Any) -> tuple[bool, str]:

@@ -1,99 +1,34 @@
 """Parallel coordinates: one axis per parameter, one line per candidate."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skmeta._optional import import_optional
-from skmeta.search.report._axes import BEST, is_number, number_ticks, shorten, subplots
+from skmeta.search.report._axes import (
+    BEST,
+    ParameterAxis,
+    Ticks,
+    Unset,
+    make_axis,
+    number_ticks,
+    shorten,
+    subplots,
+    value_text,
+)
 from skmeta.search.space import short_names
 
 Array = NDArray[np.float64]
-Ticks = list[tuple[float, str]]
-
-# An axis is logarithmic if its values span at least this ratio.
-_DECADES = 100.0
-_MOST_VALUE_TICKS, _MOST_CATEGORY_TICKS = 6, 16
 _FAILED = -0.07  # height of candidates without a score
-_UNSET = "not set"
-
-
-@dataclass(frozen=True)
-class ParameterAxis:
-    """One parameter: where each candidate crosses its axis, from 0 (bottom) to 1 (top)."""
-
-    name: str
-    positions: Array
-    ticks: Ticks
 
 
 def parameter_axes(params: Sequence[Mapping[str, Any]]) -> list[ParameterAxis]:
     """Return the axes of the parameters that vary, or of all if none does."""
     names = list(dict.fromkeys(name for candidate in params for name in candidate))
-    axes = [_make_axis(name, [one.get(name, _Unset) for one in params]) for name in names]
+    axes = [make_axis(name, [one.get(name, Unset) for one in params]) for name in names]
     return [axis for axis in axes if np.ptp(axis.positions) > 0] or axes
-
-
-class _Unset:
-    """Stands for the value of a parameter that a candidate does not have."""
-
-
-def _make_axis(name: str, values: list[Any]) -> ParameterAxis:
-    """Place numbers by their value, and categories below them."""
-    numeric = np.array([is_number(value) for value in values])
-    categories = _sorted_texts([v for v in values if not is_number(v)])
-    n = len(categories)
-    places = np.linspace(0.06, 0.94, n) if n > 1 else np.full(n, 0.5)
-    if numeric.any():
-        places = np.linspace(0.0, min(0.5, 0.11 * (n - 1)), n)
-    at = dict(zip(categories, places.tolist(), strict=True))
-    ticks = [(place, shorten(text)) for text, place in at.items()]
-    if len(ticks) > _MOST_CATEGORY_TICKS:
-        ticks = [ticks[0], ticks[-1]]
-    positions = np.array([at.get(_text(value), np.nan) for value in values])
-    if numeric.any():
-        numbers = np.array([v for v in values if is_number(v)], dtype=np.float64)
-        bottom = float(places[-1]) + 0.16 if categories else 0.0
-        positions[numeric], above = _place_numbers(numbers, bottom)
-        ticks += above
-    return ParameterAxis(name, positions, ticks)
-
-
-def _place_numbers(numbers: Array, bottom: float) -> tuple[Array, Ticks]:
-    low, high = float(numbers.min()), float(numbers.max())
-    is_log = low > 0 and high >= _DECADES * low
-    scale: Any = np.log10 if is_log else np.asarray
-
-    def place(values: Any) -> Any:
-        size = scale(high) - scale(low)
-        share = (scale(values) - scale(low)) / size if size else np.full(np.shape(values), 0.5)
-        return bottom + (1.0 - bottom) * share
-
-    distinct = np.unique(numbers)
-    shown = [(float(v), f"{v:.4g}") for v in distinct]
-    if len(distinct) > _MOST_VALUE_TICKS:
-        shown = number_ticks(low, high, is_log=is_log)
-    return place(numbers), [(float(place(v)), text) for v, text in shown]
-
-
-def _sorted_texts(values: list[Any]) -> list[str]:
-    """Return the texts of categories, bottom up: not set, False, True, None, then sorted."""
-    first = {_UNSET: 0, "False": 1, "True": 2, "None": 3}
-    return sorted({_text(v) for v in values}, key=lambda text: (first.get(text, 4), text))
-
-
-def _text(value: Any) -> str:
-    if value is _Unset:
-        return _UNSET
-    if isinstance(value, str):
-        return value
-    if is_number(value):
-        return str(int(value)) if isinstance(value, Integral) else f"{float(value):.3g}"
-    return " ".join(repr(value).split())
 
 
 # -- drawing -----------------------------------------------------------------------------------
@@ -196,7 +131,7 @@ def _write_ticks(ax: Any, x: float, ticks: Ticks, *, is_last: bool) -> None:
 def _write_best(
     ax: Any, axes: Sequence[ParameterAxis], params: Mapping[str, Any], score: float
 ) -> None:
-    values = [shorten(_text(params.get(axis.name, _Unset))) for axis in axes]
+    values = [shorten(value_text(params.get(axis.name, Unset))) for axis in axes]
     style = {"ha": "center", "va": "top", "color": BEST, "weight": "bold", "fontsize": "small"}
     for x, text in enumerate([*values, f"{score:.4g}"]):
         text = text if x else f"best: {text}"
