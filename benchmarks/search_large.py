@@ -354,7 +354,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--estimators", nargs="*", default=["LightGBM", "forest"])
     parser.add_argument("--methods", nargs="*", default=METHODS)
-    parser.add_argument("--max-rows", type=int, default=MAX_ROWS, help="of tables to run on")
+    parser.add_argument("--min-rows", type=int, default=0, help="of tables to run on")
+    parser.add_argument("--max-rows", type=int, default=MAX_ROWS)
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--summary", action="store_true")
     options = parser.parse_args()
@@ -369,7 +370,7 @@ def main():
     cells = [
         (name, kind, method)
         for name in sorted(sizes, key=sizes.get)
-        if sizes[name] <= options.max_rows
+        if options.min_rows <= sizes[name] <= options.max_rows
         for kind in options.estimators
         for method in options.methods
     ]

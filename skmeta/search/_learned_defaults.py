@@ -10,6 +10,9 @@ w       (T,)             weights of the past tasks for this data set, with sum 1
 G       (T, n)           F - F[:, 0], the gain over the estimator as given
 ======  ===============  ====================================================================
 
+Half of the candidates are drawn from the space. The others have about half of their values from the
+estimator as given, since a few changes are often better than a change of everything.
+
 A candidate is the best one if it has the largest mean utility w' tanh(G / s). The utility is
 bounded, so that a very large gain on a few data sets does not outweigh small losses on most.
 """
@@ -42,7 +45,8 @@ Array = NDArray[np.float64]
 # or of those near the best, is rather one whose surfaces are wrong.
 _N_DRAWN = 100
 _GAIN_SCALE = 0.7
-_LEAST_UTILITY = 0.02  # below it, the estimator stays as given
+_LEAST_UTILITY = 0.01  # below it, the estimator stays as given
+_CROSSED = (bool, int, float, tuple, np.number, type(None))
 _QUANTILES = (0.1, 0.9)
 _DIGITS = 3
 
@@ -160,8 +164,10 @@ def _choose(
     arguments: Arguments, past: Prior, record: SearchRecord
 ) -> tuple[Candidate, dict[str, Any]]:
     """Return the parameters of the best candidate, and what is expected of it."""
-    drawn = arguments.space.sample(_N_DRAWN, np.random.default_rng(0))
-    candidates = [arguments.as_given or {}, *drawn]
+    rng = np.random.default_rng(0)
+    given = arguments.as_given or {}
+    drawn = arguments.space.sample(_N_DRAWN, rng)
+    candidates = [given, *drawn, *(_cross(given, one, rng) for one in drawn)]
     described = [
         relative_configuration(one, arguments.target_scale)
         for one in CandidateDescriber(arguments.estimator)(candidates)
@@ -171,6 +177,22 @@ def _choose(
     best = int(utilities.argmax()) if utilities.max() > _LEAST_UTILITY else 0
     gains = past.levels[:, 1] * (F[:, best] - F[:, 0])
     return candidates[best] if best else {}, _gain(record, gains, past.task_weights)
+
+
+def _cross(given: Candidate, drawn: Candidate, rng: np.random.Generator) -> Candidate:
+    """Return a candidate that has about half of its values from the estimator as given.
+
+    Text and parts are the drawn ones, as not all of their combinations are valid.
+    """
+    chosen = rng.random(len(drawn)) < 0.5
+    if given.keys() != drawn.keys():
+        return drawn
+    kept = {
+        name: given[name]
+        for name, is_chosen in zip(drawn, chosen, strict=True)
+        if is_chosen and isinstance(given[name], _CROSSED) and isinstance(drawn[name], _CROSSED)
+    }
+    return {**drawn, **kept}
 
 
 def _utilities(F: Array, weights: Array) -> Array:

@@ -84,7 +84,6 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     plan = SamplePlan.of(
         False if arguments.walks_grid else search.samples,
         data.n_rows,
-        arguments.n_iter,
         search.time_budget,
     )
     n_parts = len(plan.sizes) + 1 + (search.refit is not False)
@@ -165,9 +164,7 @@ def _try_samples(
     search.stop_when_flat = search.target_score = None
     budget = Budget(plan.seconds, run.clock)
     probed: list[float] = []
-    for position, n_rows in enumerate(plan.sizes):
-        if not plan.n_candidates(position, probed):
-            break
+    for n_rows, most in plan.sizes.items():
         splits = sample_folds(
             folds.splits,
             run.data.y,
@@ -177,19 +174,19 @@ def _try_samples(
         )
         sampled = record.on_sample(n_rows)
 
-        def limit(first: Trial | None, position: int = position) -> int:
-            return plan.n_candidates(position, [*probed, *([] if first is None else [first.cost])])
+        def limit(first: Trial | None) -> int:
+            return plan.n_candidates([*probed, *([] if first is None else [first.cost])])
 
         arguments = replace(
             run.arguments,
-            n_iter=plan.most(position),
-            start=[found[0].trials[0].params] if position == plan.compared_at else [],
+            n_iter=most,
+            start=[one.trials[0].params for one in found],
             notes=[f"Samples of {n_rows:,} rows: they tell which candidates to try on all rows."],
         )
         outcome = _evaluate_candidates(
             run._replace(search=search, arguments=arguments),
             Folds(folds.splitter, splits),
-            replace(sampled, prior=_carry_over(sampled.prior, found)),
+            sampled,
             budget,
             limit=limit,
             n_rows=n_rows,
@@ -198,13 +195,7 @@ def _try_samples(
         probed.append(outcome.trials[0].cost)
         if outcome.stopped_by == "time_budget":
             break
-    return found, _carry_over(record.prior, found)
-
-
-def _carry_over(prior: Any, samples: list[_Outcome]) -> Any:
-    for sample in samples:
-        prior = carry_over(prior, *sample.observations)
-    return prior
+    return found, carry_over(record.prior, *found[-1].observations) if found else record.prior
 
 
 def _evaluate_candidates(

@@ -74,16 +74,15 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
         rows. Set it if the outcome is compared with scores on rows that past searches saw, as in
         nested cross-validation.
     samples : "auto", bool or int, default="auto"
-        Try candidates on samples of the rows first, if there are 4,500 rows or more. Samples have
-        1,500 rows, and about four times as many each time. They are drawn from the rows of the same
-        folds. What they say is carried over to the whole table by a model, for which the two
-        agree in part, so what is best on few rows need not be chosen. With ``"auto"`` or True, the
-        number of candidates follows from the seconds that the first one takes: each sample takes
-        those of one or two candidates on all rows, at most a quarter of those of `n_iter`
-        candidates and of `time_budget`; none is tried if a candidate on a sample takes more than a
-        third of one on all rows. As that follows from seconds, two runs with one seed may
-        differ. A number of candidates is kept to,
-        whatever they take. False tries none. Not for ``n_iter="all"``.
+        Try candidates on a tenth of the rows first, if there are 15,000 rows or more. The sample is
+        drawn from the rows of the same folds. What it says is carried over to the whole table by a
+        model, for which the two agree in part, so what is best on few rows need not be chosen. With
+        ``"auto"`` or True, the number of candidates follows from the seconds of the first one on a
+        thirtieth and a tenth of the rows: no others are tried if it takes less than a second on all
+        rows, and else 5 or 10, as many as take the seconds of one or two on all rows, and at most a
+        quarter of `time_budget`. As that follows from seconds, two runs with one seed may differ. A
+        number of candidates is kept to, whatever they take. False tries none. Not for
+        ``n_iter="all"``.
     batch_size : int, default=1
         Number of candidates that are proposed at a time. It does not depend on `n_jobs`, so a seed
         gives the same result on any machine. With 1, each candidate uses all scores so far, and the

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 from skmeta.search._trials import Trial
 
-N_ROWS, N_SAMPLED, N_ITER, N_FOLDS = 6000, 5, 4, 2
+N_ROWS, N_SAMPLED, N_ITER, N_FOLDS = 15_000, 5, 4, 2
 SAMPLED, WHOLE = [1500] * N_SAMPLED, [N_ROWS] * N_ITER
 
 
@@ -73,7 +73,7 @@ def rows_of(search):
 def test_results_tell_the_rows_of_each_candidate(table):
     search = make().fit(*table)
     assert rows_of(search) == SAMPLED + WHOLE
-    assert sorted(Drifting.fits) == [750] * 10 + [3000] * 8 + [N_ROWS]
+    assert sorted(Drifting.fits) == [750] * 10 + [7500] * 8 + [N_ROWS]
     results = search.cv_results_
     assert search.best_index_ >= N_SAMPLED
     assert results["rank_test_score"][search.best_index_] == 1
@@ -87,7 +87,7 @@ def test_results_tell_the_rows_of_each_candidate(table):
 
 
 def test_a_small_table_has_no_samples(table):
-    X, y = (part[6:4406] for part in table)
+    X, y = (part[6:14_006] for part in table)
     assert_same(scores_of(make(samples="auto").fit(X, y)), scores_of(make(samples=False).fit(X, y)))
     assert "n_resources" not in make().fit(X, y).cv_results_
 
@@ -122,13 +122,11 @@ def test_seconds_decide_how_many_candidates_samples_have(table):
     X, y = rng.normal(size=(40_000, 3)), rng.integers(2, size=40_000)
     Drifting.cost_per_row = 1e-3
     slow = make(samples="auto").fit(X, y)
-    assert rows_of(slow) == [500, *[1500] * 20, *[40_000] * N_ITER]
+    assert rows_of(slow) == [1333, *[4000] * 10, *[40_000] * N_ITER]
     assert slow.cv_results_["params"][0] == slow.cv_results_["params"][1]
-    few = make(samples="auto").fit(X[:5000], y[:5000])
-    assert rows_of(few) == [500, *[1500] * 3, *[5000] * N_ITER]
-    Drifting.cost_per_row = 0.0
+    Drifting.cost_per_row = 1e-5
     quick = make(samples=True).fit(*table)
-    assert rows_of(quick) == [500, 1500, *WHOLE]  # a proposal takes longer than a fit
+    assert rows_of(quick) == [500, 1500, *WHOLE]
 
 
 @pytest.mark.parametrize("after", [0, 3, 9, 11, 15])
@@ -182,7 +180,7 @@ def test_what_a_sample_found_is_no_past_of_its_own_search(table, path):
 
 
 def test_a_time_budget_leaves_time_for_all_rows(table):
-    search = make(Drifting(seconds_per_row=4e-5), time_budget=0.4, samples=50).fit(*table)
+    search = make(Drifting(seconds_per_row=2e-5), time_budget=0.6, samples=50).fit(*table)
     rows = rows_of(search)
     assert search.stopped_by_ == "time_budget"
     assert 1 <= rows.count(1500) < 50

@@ -1,37 +1,30 @@
-"""How many rows samples have, and how many candidates are tried on each.
+"""How many rows the sample has, and how many candidates are tried on it.
 
 Notation
 
 ======  ===============  ====================================================================
 symbol  shape            meaning
 ======  ===============  ====================================================================
-n, N    scalar           rows of a sample, and of the whole table
+n, N    scalar           rows of the sample, and of the whole table
 s(n)    scalar           seconds of a candidate on n rows, all folds: a + b n
-q(n)    scalar           (s(n) + o) / (s(N) + o), where o is the time that a proposal takes
 ======  ===============  ====================================================================
 
-The first candidate is tried on the two smallest samples, and a and b follow from its seconds. On
-recorded searches (benchmarks/make_searches_at_sizes.py), five candidates on a sample save about one
-on the whole table. So none is tried on a sample where q is above a third, as of boosting on few
-rows, and where it is smaller, as many as take the seconds of one or two candidates on the whole
-table. The number is one of a few, so that noise in the seconds rarely has an effect.
+The first candidate is tried on a third of the sample and on the sample, and a and b follow from its
+seconds. If s(N) is short, the search is over before a sample pays. Otherwise, as many candidates
+are tried as take the seconds of one or two on the whole table. The number is one of two, so that
+noise in the seconds rarely has an effect.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-_LEAST_ROWS = 1_500  # of the smallest sample on which candidates are compared
-_LEAST_GROWTH = 3  # smallest ratio between the table and that sample
-_GROWTH = 4  # approximate ratio between a sample and the next one
-_PROBE = 3  # ratio between the smallest compared sample, and the one that only times are read from
-_COUNTS, _LATER_COUNTS = (3, 5, 10, 20), (3, 6)
-# Samples take this share of the seconds of all candidates on the whole table, and the seconds of so
-# many of them, at most. A sample on which a candidate costs more of one's seconds is left out.
-_SHARES, _MOST, _MOST_COST = (0.25, 0.1), (1.5, 0.75), (0.35, 0.15)
-_PROPOSAL = 0.03  # seconds
+_LEAST_ROWS = 15_000  # of a table that has a sample
+_SHARE_OF_ROWS = 0.1
+_PROBE = 3
+_COUNTS = (5, 10)
+_LEAST_SECONDS = 1.0  # of a candidate on the whole table
+_MOST_FITS = 1.5  # on the whole table, that take as long as the sample
 _SHARE_OF_BUDGET = 0.25  # of a time budget that samples may take
 
 
@@ -42,86 +35,56 @@ class SamplePlan:
     Attributes
     ----------
     n_rows : int
-        Rows of the whole table.
-    n_iter : int
-        Number of candidates on the whole table.
+        Rows of the whole table; 0 if no sample is wanted.
     n_given : int or None
-        Number of candidates on the smallest sample, as the user gave it; None if it follows from
-        seconds.
+        Number of candidates on the sample, as the user gave it; None if it follows from seconds.
     time_budget : float or None
         Seconds of the whole search.
     """
 
     n_rows: int
-    n_iter: int
     n_given: int | None = None
     time_budget: float | None = None
 
     @classmethod
-    def of(cls, samples: Any, n_rows: int, n_iter: int, time_budget: float | None) -> "SamplePlan":
+    def of(cls, samples: Any, n_rows: int, time_budget: float | None) -> "SamplePlan":
         """Return the plan for the parameter of a search."""
         if isinstance(samples, bool | str):
-            return cls(n_rows if samples else 0, n_iter, None, time_budget)
-        return cls(n_rows, n_iter, int(samples), time_budget)
+            return cls(n_rows if samples else 0, None, time_budget)
+        return cls(n_rows, int(samples), time_budget)
 
     @property
-    def sizes(self) -> list[int]:
-        """Return the rows of the samples; none if the table is small."""
-        if self.n_rows < _LEAST_GROWTH * _LEAST_ROWS:
-            return []
-        n = max(1, round(np.log(self.n_rows / _LEAST_ROWS) / np.log(_GROWTH)))
-        sizes = np.geomspace(_LEAST_ROWS, self.n_rows, n + 1)[:-1].round().astype(int).tolist()
-        return sizes if self.n_given is not None else [_LEAST_ROWS // _PROBE, *sizes]
-
-    @property
-    def compared_at(self) -> int | None:
-        """Return the position of the sample that begins with the candidate of the one before.
-
-        The seconds of the two are compared.
-        """
-        return 1 if self.n_given is None else None
+    def sizes(self) -> dict[int, int]:
+        """Return the rows of each sample, and the largest number of candidates on it."""
+        if self.n_rows < _LEAST_ROWS:
+            return {}
+        n = round(_SHARE_OF_ROWS * self.n_rows)
+        return {n: self.n_given} if self.n_given is not None else {n // _PROBE: 1, n: _COUNTS[-1]}
 
     @property
     def seconds(self) -> float | None:
         """Return the seconds that samples may take at most; None is without end."""
         return None if self.time_budget is None else _SHARE_OF_BUDGET * self.time_budget
 
-    def n_candidates(self, position: int, probed: Sequence[float]) -> int:
-        """Return how many candidates to try on a sample.
+    def n_candidates(self, probed: Sequence[float]) -> int:
+        """Return how many candidates to try on the current sample.
 
         Parameters
         ----------
-        position : int
-            Of the sample among `sizes`.
         probed : sequence of float
-            Seconds of the first candidate on the samples so far.
+            Seconds of the first candidate on the samples so far, the current one included.
 
         Returns
         -------
         int
-            1 if the seconds of the first candidate are needed to tell.
+            1 if the seconds of the first candidate on more rows are needed to tell.
         """
         if self.n_given is not None:
-            return self.n_given if position == 0 else min(self.n_given, _LATER_COUNTS[-1])
+            return self.n_given
         if len(probed) < 2:
             return 1
-        later = int(position != self.compared_at)
-        least = 1 - later  # the first candidate has been tried
-        cost = self._cost(self.sizes[position], probed)
-        if cost > _MOST_COST[later]:
-            return least
-        affordable = min(_SHARES[later] * self.n_iter, _MOST[later]) / cost
-        return max([least, *(n for n in (_COUNTS, _LATER_COUNTS)[later] if n <= affordable)])
-
-    def most(self, position: int) -> int:
-        """Return the largest number of candidates on a sample."""
-        if self.n_given is not None:
-            return self.n_candidates(position, ())
-        return (1, _COUNTS[-1], _LATER_COUNTS[-1])[min(position, 2)]
-
-    def _cost(self, n: int, probed: Sequence[float]) -> float:
-        """Return q(n)."""
-        (few, many), (s_few, s_many) = self.sizes[:2], probed[:2]
+        (few, many), (s_few, s_many) = self.sizes, probed
         b = max(s_many - s_few, 0.0) / (many - few)
-        a = max(s_many - b * many, 0.0)
-        return (a + b * n + _PROPOSAL) / (a + b * self.n_rows + _PROPOSAL)
+        s_whole = s_many + b * (self.n_rows - many)
+        affordable = _MOST_FITS * s_whole / s_many if s_whole >= _LEAST_SECONDS else 0
+        return max(n for n in (1, *_COUNTS) if n <= max(affordable, 1))

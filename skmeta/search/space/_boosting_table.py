@@ -74,3 +74,23 @@ BOOSTING_SPACES: dict[str, dict[str, Space]] = {
     },
     "catboost": {"CatBoostClassifier": _CATBOOST, "CatBoostRegressor": _CATBOOST},
 }
+
+# XGBoost's estimators have None where the library has these numbers.
+_XGBOOST_DEFAULTS = {
+    "learning_rate": 0.3,
+    "n_estimators": 100,
+    "max_depth": 6,
+    "min_child_weight": 1,
+    "reg_lambda": 1,
+    "reg_alpha": 0,
+    "gamma": 0,
+    "colsample_bytree": 1,
+    "subsample": 1,
+}
+
+# Name of a parameter, with its class -> the number that None stands for.
+NUMBERS_OF_NONE = {
+    f"{name}.{parameter}": number
+    for name in BOOSTING_SPACES["xgboost"]
+    for parameter, number in _XGBOOST_DEFAULTS.items()
+}
