@@ -11,7 +11,8 @@ and the number of iterations. ``--shots`` rows of each of five classes are known
 The accuracy is the mean over ``--tasks`` tasks of classes that meta-training has not seen, each
 classified by the nearest neighbour and by a logistic regression on its rows, too. Results are
 added to ``benchmarks/results/new_classes.jsonl``: the gain over the better of the two, its standard
-error over tasks, and whether the fit warned that a plain model is ahead.
+error over tasks, and whether the fit warned that a plain model is ahead, or that there are too few
+classes for the comparison.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from skmeta import MetaFewShotClassifier
 from skmeta.datasets import load_omniglot
-from skmeta.exceptions import BaselineWarning
+from skmeta.exceptions import BaselineWarning, UnusedDataWarning
 from skmeta.learners import MAML, ProtoNet
 
 RESULTS = Path(__file__).parent / "results" / "new_classes.jsonl"
@@ -132,6 +133,7 @@ def run(name, learner_name, args):
         "logistic_regression": logistic.mean(), "gain": gain.mean(),
         "standard_error": gain.std(ddof=1) / np.sqrt(len(gain)),
         "warned": any(issubclass(w.category, BaselineWarning) for w in caught),
+        "not_compared": any(issubclass(w.category, UnusedDataWarning) for w in caught),
         "cpu_seconds": seconds, "summary": learner.summary_,
     }  # fmt: skip
     result = {n: round(v, 4) if isinstance(v, float) else v for n, v in result.items()}

@@ -247,7 +247,7 @@ def _warn_of_no_validation(settings: Settings, problem: Problem) -> None:
     warn_caller(
         f"validation={settings.validation.fraction} sets at least {needed} {names_kind} "
         f"aside, but that is more than a third of {all_names}. There is no "
-        "validation, and the last state is kept. Give more "
+        "validation: the last state is kept, and no plain model is compared. Give more "
         f"{names_kind}, or set validation=0 to silence this warning.",
         UnusedDataWarning,
     )
