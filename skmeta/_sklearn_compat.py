@@ -5,7 +5,8 @@ release of scikit-learn that moves one fails here, and `tests/test_private_names
 Supported are scikit-learn 1.6 and newer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from inspect import signature
 from itertools import chain
@@ -86,6 +87,34 @@ def cut_rounds(model: Any, n_rounds: int) -> None:
 
 
 # -- searches --------------------------------------------------------------------------------
+
+
+@contextmanager
+def without_losses(models: Iterable[Any]) -> Iterator[None]:
+    """Take the loss out of fitted HistGradientBoosting trees; put it back at the end.
+
+    The loss is an object of a private module, whose name differs among versions. ``restore_loss``
+    makes it again, where such trees were written to a file without it.
+
+    Parameters
+    ----------
+    models : iterable of object
+        Any objects; those that are no such trees, or whose loss is an object of the user, are
+        left as they are.
+    """
+    trees = [m for m in models if hasattr(m, "_predictors") and isinstance(m.loss, str)]
+    losses = [model.__dict__.pop("_loss") for model in trees]
+    try:
+        yield
+    finally:
+        for model, loss in zip(trees, losses, strict=True):
+            model._loss = loss
+
+
+def restore_loss(model: Any) -> None:
+    """Give HistGradientBoosting trees the loss that ``without_losses`` took out."""
+    if hasattr(model, "_predictors") and not hasattr(model, "_loss"):
+        model._loss = model._get_loss(sample_weight=None)
 
 
 def find_wrong_tree(model: Any) -> str | None:

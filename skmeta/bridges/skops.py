@@ -18,7 +18,12 @@ import sklearn
 
 from skmeta._files import atomic_writer, dump_json, parse_json, skmeta_version
 from skmeta._optional import import_optional
-from skmeta._sklearn_compat import find_wrong_tree, metric_functions
+from skmeta._sklearn_compat import (
+    find_wrong_tree,
+    metric_functions,
+    restore_loss,
+    without_losses,
+)
 from skmeta.exceptions import ModelFileError, SkmetaError
 
 skops_io = import_optional("skops.io", "skops")
@@ -75,13 +80,18 @@ search.prior._prior.SearchPrior search.space._encoding.Encoding search.space._en
 _OTHERS = """
 functools.partial sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor
 sklearn.metrics._scorer._MultimetricScorer sklearn.metrics._scorer._PassthroughScorer
-sklearn.metrics._scorer._Scorer sklearn.tree._tree.Tree sklearn.utils.validation.check_array
+sklearn.metrics._scorer._Scorer sklearn.tree._tree.Tree
+sklearn.utils._metadata_requests.MetadataRequest
+sklearn.utils._metadata_requests.MethodMetadataRequest sklearn.utils.validation.check_array
 torch.device
 """
+# Scikit-learn 1.6 has it in gradient boosting with categories; later versions do not.
+_EARLIER = ("sklearn.compose._column_transformer._RemainderColsList",)
 
 TRUSTED_TYPES: tuple[str, ...] = (
     *(f"skmeta.{name}" for name in _SKMETA.split()),
     *_OTHERS.split(),
+    *_EARLIER,
     *sorted(map(_name_of, metric_functions())),
 )
 """Types and functions that a file may name, besides those that skops trusts itself. None of them
@@ -125,7 +135,8 @@ def dump(estimator: Any, path: str | os.PathLike[str]) -> None:
     True
     """
     try:
-        content = skops_io.dumps(estimator)
+        with without_losses(_parts(estimator)):
+            content = skops_io.dumps(estimator)
     except Exception as error:
         raise TypeError(
             f"This {type(estimator).__name__} cannot be saved without pickle: {error}. A network "
@@ -188,7 +199,10 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[str | type] = ()) ->
         )
     try:
         estimator = skops_io.loads(content, trusted=[*TRUSTED_TYPES, *names])
-        wrong = next(filter(None, map(find_wrong_tree, _parts(estimator))), None)
+        parts = list(_parts(estimator))
+        wrong = next(filter(None, map(find_wrong_tree, parts)), None)
+        for part in parts:
+            restore_loss(part)
     except SkmetaError:
         raise
     except Exception as error:
