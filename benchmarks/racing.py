@@ -6,27 +6,19 @@
 
 A random forest of 16 trees, histogram gradient boosting of 30 iterations and LightGBM of 30 trees,
 otherwise in their default spaces and without prior, 30 candidates, by cross-validation with five
-and with ten folds.
+folds.
 Up to 500 rows are there to search on; up to 1,000 others are the test set, which no search sees.
 The score is accuracy. Sets of scikit-learn come first, then those of the folder that
 ``SKMETA_DATA`` names, if it is set.
 
 ``all``      MetaLearnedSearchCV, every candidate on every fold
-``racing``   MetaLearnedSearchCV(racing=True), which is 0.3: chosen on twelve other sets. There half
-             of the fits were left, and the mean test score was as with all folds, but for one
-             search that lost 0.28 (doc/benchmarks/search_parts.rst)
-``0.1``      MetaLearnedSearchCV(racing=0.1)
+``racing``   MetaLearnedSearchCV(racing=True), which is 0.3: chosen on twelve other sets
 
 ``--recorded`` compares rules on the recorded searches from which the shipped priors were learned,
 20 of their candidates in random order, on three folds: the share of fold fits, how often the best
 candidate is lost, and the mean loss of cross-validated score. ``forgiving`` stops a candidate whose
 running mean is below the best candidate's worst fold, ``mean`` one whose running mean is below the
 best candidate's mean, ``racing`` is what MetaLearnedSearchCV does.
-
-``--replayed`` lets the search itself, without a prior, choose 20 of the candidates on record, on
-every ninth of the recorded searches, and compares the same rules with ``posterior``. That one adds
-what the surrogate expected of the candidate before its first fold: a candidate is stopped if the
-posterior probability that it will beat the best one is small.
 
 One line per run goes to ``benchmarks/results/racing.jsonl``; what is there is not run again.
 """
@@ -42,19 +34,17 @@ import numpy as np
 import pandas as pd
 from lightgbm import LGBMClassifier
 from resumable import read_lines, run_cells
-from scipy.special import ndtr
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from skmeta.search import MetaLearnedSearchCV, default_search_space
 from skmeta.search._stopping import FoldRace
-from skmeta.search.surrogate import SearchStrategy
 
 RESULTS = Path(__file__).parent / "results" / "racing.jsonl"
 RECORDED = RESULTS.with_name("searches.parquet")
-METHODS = {"all": False, "racing": True, "0.1": 0.1}
-N_FOLDS = (5, 10)
+METHODS = {"all": False, "racing": True}
+N_FOLDS = 5
 OWN_SETS = {"breast_cancer": load_breast_cancer, "wine": load_wine}
 # Of different origins, and with few classes.
 MORE_SETS = (
@@ -75,7 +65,6 @@ ESTIMATORS = {
 }
 N_ITER = 30
 N_RECORDED = 20
-EVERY = 9  # of the recorded searches, one is replayed
 N_ROWS = 500
 N_TEST = 1000
 
@@ -101,7 +90,7 @@ def data_sets():
 
 def run(cell):
     """Return one line of the results."""
-    dataset, estimator, n_folds, seed, method = cell
+    dataset, estimator, seed, method = cell
     X, X_test, y, y_test = load(dataset)
     space = default_search_space(ESTIMATORS[estimator])
     search = MetaLearnedSearchCV(
@@ -111,7 +100,7 @@ def run(cell):
         racing=METHODS[method],
         prior=None,
         history=False,
-        cv=StratifiedKFold(n_folds, shuffle=True, random_state=seed),
+        cv=StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed),
         scoring="accuracy",
         random_state=seed,
         progress=False,
@@ -119,11 +108,11 @@ def run(cell):
     begun = time.process_time()
     search.fit(X, y)
     results = search.cv_results_
-    n_fits = int(np.sum(results.get("n_folds", np.full(N_ITER, n_folds))))
+    n_fits = int(np.sum(results.get("n_folds", np.full(N_ITER, N_FOLDS))))
     return {
         "cell": cell,
         "n_fits": n_fits,
-        "share": n_fits / (N_ITER * n_folds),
+        "share": n_fits / (N_ITER * N_FOLDS),
         "cv_score": round(float(search.best_score_), 4),
         "test_score": round(float(search.score(X_test, y_test)), 4),
         "seconds": round(time.process_time() - begun, 2),
@@ -131,22 +120,17 @@ def run(cell):
 
 
 def summarise():
-    """Return means of the runs that both methods have, by estimator, number of folds and method."""
-    found = {tuple(line["cell"]): line for line in read_lines(RESULTS)}
+    """Return means of the runs that both methods have, by estimator."""
+    lines = {tuple(line["cell"]): line for line in read_lines(RESULTS)}
     rows = []
-    groups = [(e, n) for e in ESTIMATORS for n in N_FOLDS] + [("all", "all")]
-    for method in ("racing", "0.1"):
-        for group in groups:
-            pairs = [
-                (line, found[(*cell[:4], method)])
-                for cell, line in found.items()
-                if cell[4] == "all"
-                and group in (cell[1:3], ("all", "all"))
-                and (*cell[:4], method) in found
-            ]
-            if pairs:
-                rows.append({"method": method, "estimator": group[0], "folds": group[1]})
-                rows[-1] |= compare(pairs)
+    for estimator in (*ESTIMATORS, "all"):
+        pairs = [
+            (line, lines[(*cell[:3], "racing")])
+            for cell, line in lines.items()
+            if cell[3] == "all" and estimator in (cell[1], "all") and (*cell[:3], "racing") in lines
+        ]
+        if pairs:
+            rows.append({"estimator": estimator} | compare(pairs))
     return rows
 
 
@@ -190,15 +174,15 @@ class BelowMean(FoldRace):
 def recorded():
     """Return the scores of recorded searches, each of shape (n_candidates, n_folds)."""
     columns = ["fingerprint", "refit_metric", "scores"]
-    found = []
+    searches = []
     for _, own in pd.read_parquet(RECORDED, columns=columns).groupby("fingerprint", sort=False):
         folds = [json.loads(t)[m] for t, m in zip(own["scores"], own["refit_metric"], strict=True)]
         folds = np.array([f for f in folds if len(f) == 3], dtype=float).reshape(-1, 3)
         if len(folds) >= N_RECORDED:
-            drawn = folds[np.random.default_rng(len(found)).permutation(len(folds))[:N_RECORDED]]
+            drawn = folds[np.random.default_rng(len(searches)).permutation(len(folds))[:N_RECORDED]]
             if np.isfinite(drawn).all():
-                found.append(drawn)
-    return found
+                searches.append(drawn)
+    return searches
 
 
 def replay(folds, race):
@@ -212,102 +196,6 @@ def replay(folds, race):
             race.enter(scores)
             won = max(won, scores.mean())
     return n_fits / folds.size, folds.mean(1).max() - won
-
-
-class Posterior(FoldRace):
-    """Also uses what the surrogate expects of the candidate."""
-
-    threshold = 0.1
-
-    def is_lost(self, scores, expected=(np.nan, np.nan)):
-        if not np.isfinite(expected).all() or not self.has_begun or not np.isfinite(scores).all():
-            return super().is_lost(scores)
-        best = self._best.mean()
-        difference = float(self._differences(scores).mean())
-        # Precisions of the surrogate's prediction, and of the estimate by the folds so far.
-        precision = np.array([expected[1] ** -2, 1 / max(self.variance(scores), 1e-12)])
-        mean = precision @ [expected[0] - best, difference] / precision.sum()
-        return bool(ndtr(mean * np.sqrt(precision.sum())) < self.threshold)
-
-
-class BoldPosterior(Posterior):
-    """Stops twice as soon."""
-
-    threshold = 0.2
-
-
-def recorded_searches():
-    """Return configurations and scores, of shape (n, n_folds), of some recorded searches."""
-    columns = ["fingerprint", "refit_metric", "scores", "configuration"]
-    every = pd.read_parquet(RECORDED, columns=columns).groupby("fingerprint", sort=False)
-    for _, own in list(every)[::EVERY]:
-        folds = [json.loads(t)[m] for t, m in zip(own["scores"], own["refit_metric"], strict=True)]
-        configurations = [json.loads(text) for text in own["configuration"]]
-        plain = [
-            {name: value for name, value in c.items() if not isinstance(value, dict)}
-            for c in configurations
-        ]
-        if all(len(f) == 3 for f in folds) and np.isfinite(folds).all():
-            yield plain, np.array(folds, dtype=float)
-
-
-def replay_search(configurations, folds, rule):
-    """Return the share of fold fits, and how much worse the winner is than the best candidate."""
-    strategy = SearchStrategy(configurations, rng=np.random.default_rng(0))
-    race = rule() if rule else None
-    n_splits, n_fits, won = folds.shape[1], 0, -np.inf
-    for _ in range(N_RECORDED):
-        suggestion = strategy.ask()[0]
-        scores = folds[suggestion.index]
-        expected = (suggestion.mean, suggestion.std)
-        more = {"expected": expected} if isinstance(race, Posterior) else {}
-        n = n_splits
-        if race is not None:
-            stops = (n for n in range(1, n_splits) if race.is_lost(scores[:n], **more))
-            n = next(stops, n_splits)
-        n_fits += n
-        told = scores.mean()
-        if n < n_splits:
-            told = race.estimate(scores[:n])
-        else:
-            won = max(won, told)
-            if race is not None:
-                race.enter(scores)
-        strategy.tell([suggestion.index], [told])
-    return n_fits / (N_RECORDED * n_splits), folds.mean(1).max() - won
-
-
-def compare_replays():
-    """Return what each rule costs and saves where the search chooses the candidates."""
-    rules = {
-        "all folds": None,
-        "forgiving": BelowWorstFold,
-        "racing below 0.1": partial(FoldRace, 0.1),
-        "racing": FoldRace,
-        "posterior below 0.1": Posterior,
-        "posterior below 0.2": BoldPosterior,
-    }
-    searches = [(c, f) for c, f in recorded_searches() if len(c) >= N_RECORDED and np.ptp(f) > 0]
-    found = {}
-    for name, rule in rules.items():
-        found[name] = np.array([replay_search(c, f, rule) for c, f in searches])
-        found[name][:, 1] /= [np.ptp(f.mean(1)) or 1.0 for _, f in searches]
-    rows = []
-    base = found["all folds"][:, 1]
-    for name, own in found.items():
-        gap = own[:, 1] - base
-        drawn = np.random.default_rng(0).integers(len(gap), size=(2000, len(gap)))
-        rows.append(
-            {
-                "rule": name,
-                "searches": len(gap),
-                "share of fits": round(float(own[:, 0].mean()), 3),
-                "regret": round(float(own[:, 1].mean()), 4),
-                "more than with all folds": round(float(gap.mean()), 4),
-                "interval": np.percentile(gap[drawn].mean(1), [2.5, 97.5]).round(4).tolist(),
-            }
-        )
-    return rows
 
 
 def compare_rules():
@@ -335,25 +223,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--summary", action="store_true")
     parser.add_argument("--recorded", action="store_true")
-    parser.add_argument("--replayed", action="store_true")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=float("inf"))
     options = parser.parse_args()
     if options.summary:
         print(json.dumps(summarise(), indent=1))
         return
-    if options.replayed:
-        print(json.dumps(compare_replays(), indent=1))
-        return
     if options.recorded:
         print(json.dumps(compare_rules(), indent=1))
         return
     cells = [
-        (dataset, estimator, n_folds, seed, method)
+        (dataset, estimator, seed, method)
         for seed in range(options.seeds)
         for dataset in data_sets()
         for estimator in ESTIMATORS
-        for n_folds in N_FOLDS
         for method in METHODS
     ]
     run_cells(cells, run, RESULTS, options.minutes)

@@ -122,7 +122,7 @@ class AdaptationDisplay(Display):
         NotFittedError
             If the learner is not fitted.
         TypeError
-            If `learner` is no meta-learner.
+            If `learner` is not a meta-learner.
         ValueError
             If both `n_inner_steps` and `n_shot` are given, one of them is not a count, or the
             learner has no gradient steps.
@@ -130,8 +130,9 @@ class AdaptationDisplay(Display):
         name = type(learner).__name__
         if not hasattr(type(learner), "score_tasks"):
             raise TypeError(
-                f"learner must be a fitted meta-learner, such as MAML(), got {name}. Of an "
-                "AutoLearner, pass best_learner_; of another estimator, the learner of its prior."
+                f"learner must be a fitted meta-learner, such as MAML(), got {name}. "
+                "For an AutoLearner, pass best_learner_; for another estimator, the learner of "
+                "its prior."
             )
         check_is_fitted(learner, "prior_")
         own_steps = learner.get_params(deep=False).get("n_inner_steps")

@@ -172,7 +172,7 @@ class EpisodeDisplay(Display):
         Raises
         ------
         ValueError
-            If the rows are no images, or labels are missing.
+            If the rows are not images, or labels are missing.
         """
         check_consistent_length(X_support, y_support)
         check_consistent_length(X_query, y_query, y_pred)
@@ -265,7 +265,7 @@ def _square(n_features: int) -> tuple[int, int]:
     side = math.isqrt(n_features)
     if side * side != n_features:
         raise ValueError(
-            f"Rows have {n_features} values, which is no square image. Give image_shape."
+            f"Rows have {n_features} values, which do not make a square image. Give image_shape."
         )
     return side, side
 

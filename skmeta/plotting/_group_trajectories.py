@@ -1,4 +1,4 @@
-"""Plot what is known of groups in time, and what is predicted ahead."""
+"""Plot known rows of groups in time, and predictions ahead."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta.plotting._display import Display
 
-# What is drawn of the history, what it is called, and its sign if it comes from a score.
+# Kind of task -> key of the history, name of the metric, and the sign of scores.
 _METRICS = {
     "classification": ("score", "accuracy", 1.0),
     "regression": ("loss", "squared error (standardised)", -1.0),

@@ -45,8 +45,8 @@ class PolicyMAML(PolicySettings):
         Whether the step size is learned, one for each tensor and step; ``inner_lr`` is where it
         starts. Steps beyond those of the meta-training take the last one.
     multi_step_loss : bool, default=False
-        Whether the policy after each update counts for the meta-gradient, all alike, instead of
-        the policy after the last update alone.
+        Whether the meta-gradient is that of the policies after each update, with equal weights,
+        instead of the policy after the last update alone.
     %(parameters)s
 
     Attributes

@@ -49,7 +49,7 @@ class MetaPolicy(DocLink, BaseEstimator):
     max_episode_steps : int, optional
         Steps after which an episode is cut; by default as in meta-training.
     device : str or torch.device, default="auto"
-        Where to compute.
+        The device to compute on.
     precision : {"float32", "float64"}, default="float32"
         Precision of the policy.
     random_state : int, Generator, RandomState or None, default=None

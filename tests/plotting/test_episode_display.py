@@ -132,7 +132,7 @@ def test_many_classes_have_many_colours():
 @pytest.mark.parametrize(
     ("shape", "image_shape", "match"),
     [
-        ((10,), None, "no square image"),
+        ((10,), None, "a square image"),
         ((16,), (3, 4), "has 12 values, but rows have 16"),
         ((2, 4, 4), None, "Images must have shape"),
     ],

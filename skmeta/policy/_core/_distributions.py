@@ -26,7 +26,7 @@ _MIN_LOG_STD = math.log(0.01)
 class Gaussian:
     """Independent normal distributions around the outputs.
 
-    One unit is half the range of an action, so that a policy can be drawn alike for any
+    One unit is half the range of an action, so that the first policy has the same spread in any
     environment; the environment's action is clipped to its range. The standard deviation is a
     parameter of its own, ``log_std`` (d,).
 
@@ -253,9 +253,9 @@ def check_environment(observation_space: Any, action_space: Any, prior: MetaPrio
     Parameters
     ----------
     observation_space, action_space : gymnasium.Space
-        Of one environment.
+        Spaces of one environment.
     prior : MetaPrior
-        Of a policy.
+        Prior of a policy.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Policy gradients: losses, advantages of actions, and a linear baseline.
 
 Notation: M tasks, E episodes of each, T steps, d features; gamma the discount, lambda the weight
-of longer estimates; pi the policy at hand, pi_0 the one that acted, A the advantages, w weights of
+of longer estimates; pi the current policy, pi_0 the one that acted, A the advantages, w weights of
 the steps (0 after the end of an episode).
 
 All losses are weighted means over the steps, so an expected return over T steps is T times minus
@@ -36,7 +36,7 @@ class Sample(NamedTuple):
     advantage : Tensor of shape (E, T)
         A.
     log_prob : Tensor of shape (E, T)
-        Of the actions, under pi_0.
+        Log probabilities of the actions under pi_0.
     """
 
     x: Tensor

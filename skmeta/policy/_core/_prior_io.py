@@ -33,7 +33,7 @@ def write_prior(session: PolicySession, state: State, **provenance: Any) -> Meta
     Returns
     -------
     MetaPrior
-        Of kind ``"policy"``.
+        A prior of kind ``"policy"``.
     """
     learner, network = session.learner, session.context.network
     settings = dict(settings_by_role(learner, "prior"))
@@ -67,7 +67,7 @@ def read_prior(
     prior : MetaPrior
         The prior.
     device : str or torch.device
-        Where to compute.
+        The device to compute on.
     precision : {"float32", "float64"}
         Precision of the adaptation.
     max_steps : int, optional

@@ -55,8 +55,8 @@ def collect(
     Parameters
     ----------
     env : gymnasium.vector.VectorEnv
-        Of M times E environments, in the order of the tasks. What an environment does after the
-        end of its episode does not matter.
+        M times E environments, in the order of the tasks. Steps after the end of an episode are
+        ignored.
     act : callable
         Maps observations (M, E, d) to actions (M, E, ...) in the policy's units.
     to_environment : callable
@@ -108,7 +108,7 @@ def concatenate(parts: Sequence[Episodes], n_episodes: int) -> Episodes:
     Parameters
     ----------
     parts : sequence of Episodes
-        Of the same M tasks.
+        Episodes of the same M tasks.
     n_episodes : int
         Episodes to keep of each task.
 

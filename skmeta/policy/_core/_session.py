@@ -102,7 +102,7 @@ class PolicySession:
         n_trained_steps : int
             Inner steps of meta-training.
         device : str or torch.device
-            Where to compute.
+            The device to compute on.
         precision : {"float32", "float64"}
             Precision of the tensors.
 
@@ -125,13 +125,13 @@ class PolicySession:
         Parameters
         ----------
         seed : int
-            Of the generator.
+            Seed of the generator.
 
         Returns
         -------
         dict of Tensor
             ``body.*``, ``head.*``, parameters of the distribution, and what the inner learner
-            learns beside them.
+            learns in addition.
         """
         own = self.distribution.initial_state()
         own |= self.learner.step_size_state(own)
@@ -266,7 +266,7 @@ class PolicySession:
         Parameters
         ----------
         episodes : Episodes
-            Of M tasks.
+            Episodes of M tasks.
         fast : dict of Tensor
             The policies that played them, stacked along axis 0.
 

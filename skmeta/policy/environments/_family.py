@@ -56,7 +56,7 @@ def make_vector(family: TaskFamily, tasks: Sequence[Any], n_episodes: int) -> An
     Returns
     -------
     gymnasium.vector.VectorEnv
-        Of ``n_tasks * n_episodes`` environments, in the order of the tasks.
+        ``n_tasks * n_episodes`` environments, in the order of the tasks.
     """
     own = getattr(family, "make_vector", None)
     if own is not None:
@@ -82,7 +82,7 @@ class EnvironmentFamily:
     Attributes
     ----------
     observation_space, action_space : gymnasium.Space
-        Of all tasks.
+        Spaces of all tasks.
 
     Raises
     ------

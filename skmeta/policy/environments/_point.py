@@ -149,7 +149,7 @@ class PointNavigation:
         Returns
         -------
         gymnasium.vector.VectorEnv
-            Of ``len(tasks) * n_episodes`` environments.
+            ``len(tasks) * n_episodes`` environments.
         """
         each = [task for task in tasks for _ in range(n_episodes)]
         return PointVectorEnv(each, self.max_episode_steps)

@@ -1,7 +1,6 @@
 """Early stopping of boosting, on rows of each fold's own training part."""
 
-from skmeta.search.early_stopping._fit import stop_early
-from skmeta.search.early_stopping._held_rows import hold_out
+from skmeta.search.early_stopping._fit import hold_out, stop_early
 from skmeta.search.early_stopping._plan import (
     check_early_stopping,
     check_held_rows,

@@ -120,7 +120,7 @@ class CatBoost(Adapter):
                 weight=held.sample_weight,
                 **{name: own[name] for name in _CATBOOST_COLUMNS if own.get(name) is not None},
             )
-        # What is given to fit has precedence over the estimator's own.
+        # Parameters of fit have precedence over those of the estimator.
         given = {**params, "eval_set": eval_set, "use_best_model": True}
         estimator.fit(X, y, early_stopping_rounds=self.patience(estimator), **given)
         return float(estimator.tree_count_)

@@ -69,14 +69,14 @@ def mask_password(address: str) -> str:
     Parameters
     ----------
     address : str
-        A path or URL. Of a URL that cannot be parsed, only the driver's name remains.
+        A path or URL. If a URL cannot be parsed, only the driver's name remains.
     """
     if "://" not in address:
         return address
     driver = address.partition("://")[0]
     try:
         url = sa.make_url(str(address))
-    except (ArgumentError, ValueError):  # ValueError: a port that is no number
+    except (ArgumentError, ValueError):  # ValueError: a port that is not a number
         return f"{driver}://{MASK}"
     query = {k: _PLACEHOLDER if _SECRET_PARAMETER.search(k) else v for k, v in url.query.items()}
     if query == dict(url.query) and url.password is None:
@@ -162,8 +162,8 @@ def check_file(path: Path, read_only: bool) -> None:
     """
     if path.exists() and not path.is_file():
         raise HistoryError(
-            f"{str(path)!r} is no regular file, but a folder, a pipe or a device. Give the path of "
-            "a file."
+            f"{str(path)!r} is not a regular file, but a folder, a pipe or a device. Give the path "
+            "of a file."
         )
     if not path.parent.is_dir():
         raise HistoryError(

@@ -200,7 +200,7 @@ def _plain(value: Any) -> Any:
     """Return a value that JSON can hold in place of one that it cannot."""
     if isinstance(value, np.generic):
         return value.item()
-    return dict(value)  # another mapping; what is none raises an error
+    return dict(value)  # another mapping; anything else is an error
 
 
 @cache
@@ -246,7 +246,7 @@ def _text(value: Any) -> str:
 
 def _time(value: Any) -> float:
     if not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{value!r:.60} is no time")
+        raise ValueError(f"{value!r:.60} is not a time")
     return float(value)
 
 

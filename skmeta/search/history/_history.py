@@ -213,8 +213,8 @@ class SearchHistory(HistoryReader):
         ----------
         estimator : estimator, or fitted search
             The estimator that was configured; or a ``GridSearchCV``, ``RandomizedSearchCV`` or
-            similar, which has params and scores itself. Of a halving search, only candidates that
-            were scored with the most resources are added.
+            similar, which has params and scores itself. If it is a halving search, only the
+            candidates that were scored with the most resources are added.
         params : sequence of dict, optional
             Parameters of each configuration, as for ``set_params``.
         scores : array-like of shape (n_candidates,) or (n_candidates, n_folds), or dict of those, \
@@ -282,7 +282,7 @@ optional
         return self
 
     def merge(self, other: "SearchHistory | str | os.PathLike[str]") -> Self:
-        """Add all searches of another history. What is there already is left as it is.
+        """Add all searches of another history. Candidates that are there already do not change.
 
         Parameters
         ----------

@@ -15,7 +15,7 @@ hundred rows (Pfahringer, Bensusan and Giraud-Carrier, 2000, "Meta-learning by l
 learning algorithms"). All features are aggregates, so no row can be told from them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,8 +60,8 @@ def dataset_features(X: Any, y: Any, *, is_classification: bool) -> dict[str, fl
     Returns
     -------
     dict of str -> float
-        Name of each feature -> its value, which is finite. It is empty if X is no table of
-        numbers and categories, if y is no single column, or if all targets are equal.
+        Name of each feature -> its finite value. It is empty if X is not a table of numbers and
+        categories, if y is not a single column, or if all targets are equal.
 
     Examples
     --------
@@ -337,3 +337,20 @@ def _balanced_accuracy(Y: Array, predicted: Array) -> float:
 
 def _r2(Y: Array, predicted: Array) -> float:
     return max(1 - float(((Y - predicted) ** 2).mean()), -1.0)  # Y has variance 1
+
+
+# -- data sets that are cut to fewer rows ----------------------------------------------------------
+
+
+def name_at_rows(dataset: str, n_rows: int) -> str:
+    """Return the name of a data set that is cut to a number of rows."""
+    return f"{dataset} ({n_rows} rows)"
+
+
+def features_at_rows(features: Mapping[str, float], n_rows: int) -> dict[str, float]:
+    """Return the features of a data set that is cut to a number of rows."""
+    changed = dict(features)
+    if changed:
+        changed["log_rows"] = float(np.log(n_rows))
+        changed["log_rows_per_column"] = changed["log_rows"] - changed["log_columns"]
+    return changed

@@ -119,8 +119,8 @@ class SearchRecord:
         Position in the history (its identity, and the id of its last candidate) up to which the
         search's prior was learned. A resumed search learns from the same past searches.
     target_scale : float
-        Standard deviation of the targets of a regression. Parameters that have the target's unit,
-        such as SVR's ``C``, are learned of relative to it. 1.0 if it is unknown.
+        Standard deviation of the targets of a regression; 1.0 if it is unknown. A prior divides
+        parameters that have the target's unit, such as SVR's ``C``, by it.
     """
 
     fingerprint: str

@@ -43,7 +43,7 @@ def shorten(text: str, length: int = 16) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a finite number; a bool is none."""
+    """Return whether a value is a finite number; a bool does not count as one."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -22,7 +22,7 @@ def code_of_estimator(estimator: Any) -> str | None:
     Returns
     -------
     str or None
-        Imports and one assignment; None if the representation is no Python, or is not whole.
+        Imports and one assignment; None if the representation is not valid Python, or was cut.
 
     Examples
     --------

@@ -173,12 +173,12 @@ class SearchDisplay:
     ) -> Self:
         """Draw a fitted search.
 
-        Of a halving search, the candidates with the most resources are drawn: scores on fewer
-        rows cannot be compared with theirs.
+        If it is a halving search, only the candidates with the most resources are drawn, because
+        scores on fewer rows cannot be compared with theirs.
 
         Parameters
         ----------
-        search : MetaLearnedSearchCV, GridSearchCV, RandomizedSearchCV or alike
+        search : MetaLearnedSearchCV, GridSearchCV, RandomizedSearchCV or similar
             A fitted search.
         metric : str or None, default=None
             Which of several metrics. None takes the one that the search was refitted by, or the

@@ -1,4 +1,4 @@
-"""What the scores of a search say of its parameters: importance, and the score along each of them.
+"""Importance of the parameters of a search, and the expected score along each of them.
 
 A Gaussian process, that of a search without history, is fitted to the scores of the candidates.
 """

@@ -57,7 +57,7 @@ def search_sections(search: Any) -> Markup:
 
 
 def describe_estimator(search: Any) -> str:
-    """Return the classes of what was tuned."""
+    """Return the classes of the estimator that was tuned."""
     given = search.estimator
     return " or ".join(map(signature, given if isinstance(given, list | tuple) else [given]))
 
@@ -192,7 +192,7 @@ def _prior(search: Any, frame: Any) -> Markup:
         ["data set", "probability"],
         [(str(report["datasets"][t]), float(weights[t])) for t in likeliest],
     )
-    known = f"The search began with what is known from {_describe_prior(prior)}."
+    known = f"The prior was learned from {_describe_prior(prior)}."
     return join(tag("p", known), tag("p", text), _sources(frame), tasks if len(weights) else None)
 
 

@@ -107,7 +107,7 @@ def most_promising(
     Parameters
     ----------
     predictions : sequence of (mean, std)
-        Of each model, for all candidates; arrays of shape (n,).
+        Predictions of each model for all candidates; arrays of shape (n,).
     weights : ndarray of shape (n_models,)
         Weights of the models; they are positive and sum to 1.
     best : float

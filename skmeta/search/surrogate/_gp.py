@@ -15,15 +15,24 @@ e^2     scalar           variance of the noise
 y       (n,)             scores, standardised
 theta   (g + 2,)         (log l, log s^2, log e^2)
 ======  ===============  ====================================================================
+
+The linear algebra of a suggestion runs in one thread. Its matrices are so small that a second
+thread saves nothing. Where other programs use the processors, waiting for that thread takes a
+hundred times as long as the work itself. Expected improvements underflow. That is not an error,
+whatever the user has set with ``np.seterr``.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpotri, dtrtrs
 from scipy.optimize import minimize
+from threadpoolctl import ThreadpoolController
 
 Array = NDArray[np.float64]
 
@@ -32,6 +41,9 @@ _LOG_2PI = float(np.log(2 * np.pi))
 _JITTER = 1e-8
 
 
+# The number of threads belongs to the process. If two searches in threads of their own changed it,
+# the one that ends last would restore the limit of the other one.
+_lock = threading.Lock()
 # Mean and standard deviation of the normal priors of log l, log s^2 and log e^2.
 _PRIOR_LENGTH_SCALE, _PRIOR_AMPLITUDE = (float(np.log(0.7)), 0.8), (0.0, 0.5)
 _PRIOR_NOISE = (float(np.log(0.01)), 1.5)
@@ -129,7 +141,7 @@ def fit_kernel(
     y : sequence of ndarray of shape (n,)
         Standardised scores of each task.
     start : ndarray of shape (n_groups + 2,) or None, default=None
-        Where to start; None for the mean of the prior.
+        The first theta; None for the mean of the prior.
     max_iter : int, default=40
         Number of iterations, at most.
 
@@ -186,3 +198,25 @@ def factor_and_invert(K: Array) -> tuple[Array, Array]:
 def solve_lower(L: Array, right: Array) -> Array:
     """Solve L x = right without checks, on which `solve_triangular` spends most of its time."""
     return np.asarray(dtrtrs(L, right, lower=1)[0]) if right.size else np.empty_like(right)
+
+
+@contextmanager
+def with_one_thread() -> Iterator[None]:
+    """Let BLAS use one thread in a function that this decorates, and underflow be zero.
+
+    While one call has set the limit, other calls leave it as it is.
+    """
+    with np.errstate(under="ignore"):
+        if not _lock.acquire(blocking=False):
+            yield
+            return
+        try:
+            with _controller().limit(limits=1, user_api="blas"):
+                yield
+        finally:
+            _lock.release()
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()  # looks at all loaded libraries, which takes milliseconds

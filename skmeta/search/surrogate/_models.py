@@ -257,7 +257,7 @@ class LearnedModels:
 
 
 class _Pool(NamedTuple):
-    """What is known of the candidates, one in each column."""
+    """Surfaces and encodings of the candidates, one in each column."""
 
     F: Array
     C: NDArray[np.float32]

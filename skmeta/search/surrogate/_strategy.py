@@ -26,9 +26,9 @@ from skmeta.search.surrogate._acquisition import (
     expected_log_seconds,
     most_promising,
 )
+from skmeta.search.surrogate._gp import with_one_thread
 from skmeta.search.surrogate._models import LearnedModels, Model, PlainModel
 from skmeta.search.surrogate._surfaces import SurfaceInterpolation, winsorize_scores
-from skmeta.search.surrogate._threads import with_one_thread
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -305,7 +305,7 @@ class SearchStrategy:
         return Suggestion(index, source, location + scale * mean, scale * std)
 
     def _predict(self) -> tuple["_Observations", list[tuple[Array, Array]], Array, str]:
-        """Return what is known, the predictions of the models, their weights, and the source."""
+        """Return observations, predictions of the models, their weights, and the source."""
         observed = self._observations()
         models = self._observe(observed)
         weights = _normalise(models)
@@ -315,7 +315,7 @@ class SearchStrategy:
         return observed, predictions, weights[kept] / weights[kept].sum(), source
 
     def _expect_pending(self) -> None:
-        """Let pending candidates have the scores that are expected by what is known now.
+        """Compute the expected scores of pending candidates again.
 
         Many scores may have come since a candidate of another worker was suggested.
         """

@@ -141,7 +141,7 @@ def test_what_is_no_regular_file_is_refused_at_once(open_it, kind, tmp_path):
     else:
         os.mkfifo(tmp_path / "fifo")
         path.symlink_to(tmp_path / "fifo")
-    with pytest.raises(HistoryError, match="is no regular file"):
+    with pytest.raises(HistoryError, match="is not a regular file"):
         open_it(path)
 
 

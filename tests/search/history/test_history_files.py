@@ -27,7 +27,7 @@ def test_a_missing_folder_is_named(tmp_path):
 
 
 def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(HistoryError, match="is no regular file"):
+    with pytest.raises(HistoryError, match="is not a regular file"):
         SearchHistory(tmp_path)
 
 

@@ -154,7 +154,7 @@ def test_the_page_tells_what_the_prior_contributed(ordinary, page_of_ordinary):
     text = "".join(data for _, data in Page(page_of_ordinary).texts)
     n_tasks = len(ordinary.prior_)
     known = f"{n_tasks} past searches of SVC on {n_tasks} data sets, scored by accuracy."
-    assert f"The search began with what is known from {known}" in text
+    assert f"The prior was learned from {known}" in text
     assert repr(ordinary.prior_) not in text
     report = ordinary.prior_report_
     likeliest = report["datasets"][int(np.argmax(report["task_weights"]))]
