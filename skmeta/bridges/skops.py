@@ -55,13 +55,11 @@ grouped.longitudinal._curves.LastValue grouped.longitudinal._curves.Shape
 grouped.longitudinal._model.Longitudinal grouped.longitudinal._model.Members
 grouped.longitudinal._process.Process grouped.longitudinal._spline.Spline
 grouped.longitudinal._steps.Steps grouped.longitudinal._weights.Regime
-grouped.members._canonical.Standardiser grouped.members._fit.ModelFitter
 grouped.members._group_effects.Design grouped.members._group_effects.GroupEffects
-grouped.members._learned.LearnedModel grouped.members._member.PopulationMember
-grouped.members._mixed.GroupMixedModel grouped.members._population.FitSettings
+grouped.members._member.PopulationMember grouped.members._population.FitSettings
 grouped.members._population.Population grouped.members._population._Mean
-grouped.members._population._RandomisedTrees grouped.members._table.Table
-grouped.members._trees.Trees
+grouped.members._population._RandomisedTrees grouped.members._rows.Standardiser
+grouped.members._rows.Table grouped.members._trees.Trees
 learners._anil.ANIL learners._fine_tuning.FineTuning learners._maml.MAML
 learners._meta_sgd.MetaSGD learners._protonet.ProtoNet learners._reptile.Reptile
 learners.architecture._metanas.MetaNAS learners.auto._learner.AutoLearner

@@ -25,8 +25,14 @@ from skmeta._validation import (
 )
 from skmeta._warnings import warn_caller
 from skmeta.backend import one_thread_if_small
-from skmeta.exceptions import EpisodeError, UnusedDataWarning
-from skmeta.grouped._columns import FeatureColumns, group_labels
+from skmeta.exceptions import UnusedDataWarning
+from skmeta.grouped._columns import (
+    FeatureColumns,
+    check_groups,
+    codes_of,
+    group_labels,
+    place_of_groups,
+)
 from skmeta.grouped._effects import (
     Coefficients,
     as_frame,
@@ -39,12 +45,12 @@ from skmeta.grouped._model import Settings, fit_model
 from skmeta.grouped._timed_model import TimedModel, fit_timed_model
 from skmeta.grouped.longitudinal import warn_of_time
 from skmeta.grouped.members import LEARNER, MEMBERS, FitSettings, check_factors, check_settings
-from skmeta.learners import AutoLearner, HierarchicalLinear, MetaLearner
+from skmeta.learners import HierarchicalLinear
 
-# With fewer groups, differences between groups cannot be learned well.
-_FEW_GROUPS = 10
 # Rows are repeated if their number becomes at most so many times as large.
 _MOST_REPEATED = 10
+# What a learner sets of the mixed-effects model.
+_EFFECTS = ("effects", "rank", "shrinkage", "varied_noise", "heavy_tails")
 
 
 class BaseGrouped(DocLink, BaseEstimator):
@@ -56,7 +62,7 @@ class BaseGrouped(DocLink, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "groups": [str, Integral, list, tuple, None],
         "population": [StrOptions({"auto"}), HasMethods(["fit", "predict"])],
-        "learner": [StrOptions({"auto"}), MetaLearner, AutoLearner],
+        "learner": [StrOptions({"auto"}), HierarchicalLinear],
         "combine": [StrOptions({"auto", LEARNER, *MEMBERS})],
         "unknown_groups": [StrOptions({"predict", "error"})],
         "order": [str, Integral, None],
@@ -105,12 +111,18 @@ class BaseGrouped(DocLink, BaseEstimator):
                 f"The population of {type(self).__name__} must be a {own}, got "
                 f"{type(self.population).__name__}. Pass one, or 'auto'."
             )
+        if not isinstance(self.learner, str) and type(self.learner) is not HierarchicalLinear:
+            raise ValueError(
+                f"The learner of {type(self).__name__} must be a HierarchicalLinear, got "
+                f"{type(self.learner).__name__}. Fit that with learner.fit(X, y, groups=groups), "
+                "and pass its prior_ to a few-shot estimator."
+            )
         used, weight = _used(self._weight(sample_weight, X))
         factors = self._labels_of(X)
         for k, labels in enumerate(factors if self.groups is not None else []):
-            _check_groups(*_codes(labels), y, self._group_name(k))
+            check_groups(*codes_of(labels), y, self._group_name(k))
         # Groups without a weight are unknown.
-        found = [_codes([labels[k] for k in used]) for labels in factors]
+        found = [codes_of([labels[k] for k in used]) for labels in factors]
         codes = np.column_stack([of_rows for _, of_rows in found])
         if len(factors) > 1:
             check_factors(codes, self._names_of_factors())
@@ -146,9 +158,11 @@ class BaseGrouped(DocLink, BaseEstimator):
             self.groups_ = self.groups_[0]
 
     def _settings(self, report: Any) -> Settings:
-        learner = HierarchicalLinear() if isinstance(self.learner, str) else self.learner
+        effects = {}
+        if not isinstance(self.learner, str):
+            effects = {name: getattr(self.learner, name) for name in _EFFECTS}
         of_population = FitSettings(self.population, self.n_jobs, report)
-        return Settings(learner, self.combine, self.n_folds, of_population)
+        return Settings(effects, self.combine, self.n_folds, of_population)
 
     def _knows_time(self, n_classes: int) -> bool:
         """Return whether members that know time are mixed."""
@@ -166,7 +180,7 @@ class BaseGrouped(DocLink, BaseEstimator):
         if groups is not None:
             raise ValueError(
                 f"{name} takes the groups as a column of X, because predict needs the group of "
-                f"each row, too. {_where(X, groups, name)}"
+                f"each row, too. {place_of_groups(X, groups, name)}"
             )
         if self.groups is None and is_data_frame(X):
             warn_caller(
@@ -364,19 +378,6 @@ class BaseGrouped(DocLink, BaseEstimator):
         )
 
 
-def _where(X: Any, groups: Any, name: str) -> str:
-    """Say how groups (n,) become a column of a table."""
-    labels = np.asarray(groups).ravel().astype(str)
-    n_columns = np.shape(X)[1] if len(np.shape(X)) == 2 else 0
-    for k in range(n_columns if len(labels) == len(X) else 0):
-        if (np.asarray(take_column(X, k)).astype(str) == labels).all():
-            column = quote(X.columns[k]) if is_data_frame(X) else k
-            return f"X has them as a column: set {name}(groups={column})."
-    if is_data_frame(X):
-        return f"Add one, for example X.assign(group=groups), and set {name}(groups='group')."
-    return f"Add one, np.column_stack([groups, X]), and set {name}(groups=0)."
-
-
 def _used(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows with a weight, and their weights: whole weights repeat rows instead."""
     if (weight == np.floor(weight)).all() and weight.sum() <= _MOST_REPEATED * len(weight):
@@ -402,33 +403,3 @@ def _silent() -> None:
 
 def _is_numeric(X: Any) -> bool:
     return getattr(np.asarray(X), "dtype", np.dtype(object)).kind in "biuf"
-
-
-def _codes(labels: list[Any]) -> tuple[list[Any], np.ndarray]:
-    """Return the distinct labels in the order they come, and the code of each row."""
-    known: dict[Any, int] = {}
-    codes = np.array([known.setdefault(label, len(known)) for label in labels], dtype=np.int64)
-    return list(known), codes
-
-
-def _check_groups(names: list[Any], codes: np.ndarray, y: np.ndarray, column: str) -> None:
-    n_groups, n_rows = len(names), len(codes)
-    if n_groups == n_rows and n_rows > 1:
-        raise EpisodeError(
-            f"Each of the {n_rows} rows has a group of its own in column {column}, so nothing says "
-            "how rows of a group are alike. Name the column of groups, or set groups=None."
-        )
-    values = np.unique(y, return_inverse=True)[1]
-    if n_groups > 1 and values.max() + 1 == n_groups:
-        pairs = np.unique(np.column_stack([codes, values]), axis=0)
-        if len(pairs) == n_groups:
-            raise EpisodeError(
-                f"Group column {column} is a copy of the target: each group has one value of y, "
-                "and no two groups have the same. Name another column."
-            )
-    if n_groups < _FEW_GROUPS:
-        warn_caller(
-            f"Column {column} has fewer than {_FEW_GROUPS} groups ({n_groups}). Differences "
-            "between groups cannot be learned well from so few: compare with groups=None.",
-            UnusedDataWarning,
-        )

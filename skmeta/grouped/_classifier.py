@@ -36,9 +36,9 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         groups, and a known group is predicted by the model that has not seen it. ``"auto"`` is
         :class:`~sklearn.ensemble.HistGradientBoostingClassifier`, with the number of rounds that
         is best on groups held out.
-    learner : "auto" or MetaLearner, default="auto"
-        Learns how groups differ: any learner of :mod:`skmeta.learners` that takes groups.
-        ``"auto"`` is :class:`~skmeta.learners.HierarchicalLinear`.
+    learner : "auto" or HierarchicalLinear, default="auto"
+        Learns how groups differ. Its ``effects``, ``rank``, ``shrinkage``, ``varied_noise`` and
+        ``heavy_tails`` count; ``"auto"`` takes their defaults.
     combine : {"auto", "population", "learner", "both", "trees", "rows"}, default="auto"
         What predicts: the population; the learner, from the columns; the learner, from the columns
         and the log odds of the population (``"both"``); a second population, which has the log

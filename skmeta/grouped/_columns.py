@@ -13,10 +13,16 @@ from skmeta._columns import (
     frame_columns,
     is_data_frame,
     numbers_of,
+    take_column,
 )
 from skmeta._sklearn_compat import get_feature_names
-from skmeta._validation import quote_some
+from skmeta._validation import quote, quote_some
+from skmeta._warnings import warn_caller
+from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.grouped.longitudinal import time_numbers
+
+# With fewer groups, differences between groups cannot be learned well.
+_FEW_GROUPS = 10
 
 
 def group_labels(values: np.ndarray, name: str) -> np.ndarray:
@@ -122,3 +128,46 @@ def _as_numbers(part: Any) -> np.ndarray:
             f"X holds values that are no numbers ({error}). Pass a data frame: its columns of "
             "strings are taken for categories."
         ) from error
+
+
+def place_of_groups(X: Any, groups: Any, name: str) -> str:
+    """Say how groups (n,) become a column of a table."""
+    labels = np.asarray(groups).ravel().astype(str)
+    n_columns = np.shape(X)[1] if len(np.shape(X)) == 2 else 0
+    for k in range(n_columns if len(labels) == len(X) else 0):
+        if (np.asarray(take_column(X, k)).astype(str) == labels).all():
+            column = quote(X.columns[k]) if is_data_frame(X) else k
+            return f"X has them as a column: set {name}(groups={column})."
+    if is_data_frame(X):
+        return f"Add one, for example X.assign(group=groups), and set {name}(groups='group')."
+    return f"Add one, np.column_stack([groups, X]), and set {name}(groups=0)."
+
+
+def codes_of(labels: list[Any]) -> tuple[list[Any], np.ndarray]:
+    """Return the distinct labels in the order they come, and the code of each row."""
+    known: dict[Any, int] = {}
+    codes = np.array([known.setdefault(label, len(known)) for label in labels], dtype=np.int64)
+    return list(known), codes
+
+
+def check_groups(names: list[Any], codes: np.ndarray, y: np.ndarray, column: str) -> None:
+    n_groups, n_rows = len(names), len(codes)
+    if n_groups == n_rows and n_rows > 1:
+        raise EpisodeError(
+            f"Each of the {n_rows} rows has a group of its own in column {column}, so nothing says "
+            "how rows of a group are alike. Name the column of groups, or set groups=None."
+        )
+    values = np.unique(y, return_inverse=True)[1]
+    if n_groups > 1 and values.max() + 1 == n_groups:
+        pairs = np.unique(np.column_stack([codes, values]), axis=0)
+        if len(pairs) == n_groups:
+            raise EpisodeError(
+                f"Group column {column} is a copy of the target: each group has one value of y, "
+                "and no two groups have the same. Name another column."
+            )
+    if n_groups < _FEW_GROUPS:
+        warn_caller(
+            f"Column {column} has fewer than {_FEW_GROUPS} groups ({n_groups}). Differences "
+            "between groups cannot be learned well from so few: compare with groups=None.",
+            UnusedDataWarning,
+        )

@@ -65,14 +65,14 @@ def coefficients(model: GroupedModel, names: list[str]) -> Coefficients | None:
     d, centre = Z.shape[1], Z.mean(0)
     # An average row, then rows one unit above and below it in each column.
     points = np.vstack([centre, centre + np.eye(d), centre - np.eye(d)])
-    of_groups = effects.model.condition(Z, known.y, known.weight, known.group, n_groups + 1)
+    conditioned = effects.condition(known)
     codes = np.repeat(np.arange(n_groups + 1), len(points))
-    found = of_groups.predict(np.tile(points, (n_groups + 1, 1)), codes)
+    found = conditioned.outputs(np.tile(points, (n_groups + 1, 1)), codes)
     by_group = as_columns(found.mean, model.n_classes).reshape(n_groups + 1, len(points), -1)
     middle, above = by_group[:, :1], by_group[:, 1 : d + 1]
     mean = np.concatenate([middle, above - middle], axis=1)
     all_names, units = _columns(model, effects, names)
-    noise = of_groups.noise
+    noise = conditioned.of_groups.noise
     std = None if noise is None else _deviations(found, noise, n_groups + 1, d)
     if not model.n_classes:
         scale = float(model.of_targets.scale)

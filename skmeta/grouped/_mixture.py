@@ -9,8 +9,8 @@ Notation: m predictions, g grid points, n rows.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -171,7 +171,7 @@ def interpolate(
 
 @dataclass(frozen=True)
 class Mixture:
-    """The weighted mean of members, which is one itself.
+    """The weighted mean of members.
 
     Attributes
     ----------
@@ -187,12 +187,6 @@ class Mixture:
     levels: list[Level]
     known_levels: list[Level]
     n_groups: int
-
-    of_known: ClassVar[bool] = False
-
-    def without(self, kept: Table) -> Mixture:
-        """Return the mixture of the members without the groups that are held out."""
-        return replace(self, members={n: m.without(kept) for n, m in self.members.items()})
 
     def condition(self, known: Table) -> ConditionedMixture:
         """Condition all members on the known rows of groups."""
@@ -275,7 +269,6 @@ def fit_mixture(
     # Enough groups are held out, and as few members as that takes are fitted again.
     n_held_out = min(n_folds, int(np.ceil(_ENOUGH_GROUPS * n_folds / n_groups)))
     of_levels: dict[float, list[tuple[Table, np.ndarray, list[Outputs]]]] = {}
-    whole = Mixture(members, [], [], n_groups)
     for fold in range(n_held_out):
         kept = np.unique(table.group[table.fold != fold])
         others = table.take(np.flatnonzero(np.isin(table.group, some(kept, _MOST_OTHERS))))
@@ -287,7 +280,8 @@ def fit_mixture(
             continue
         known = table.of_cases([case.known for case in cases])
         query = table.of_cases([case.query for case in cases])
-        found = whole.without(others).condition(known).each(query)
+        fitted = {name: member.without(others) for name, member in members.items()}
+        found = Mixture(fitted, [], [], n_groups).condition(known).each(query)
         level = np.array([case.level for case in cases])[query.group]
         n_known = np.array([len(case.known) for case in cases])
         for value in np.unique(level):

@@ -23,26 +23,34 @@ from skmeta.grouped.members import (
     LEARNER,
     MEMBERS,
     POPULATION,
+    ROWS,
+    TREES,
     CrossedEffects,
     FitSettings,
     GroupEffects,
-    ModelFitter,
+    Member,
     Order,
     Population,
+    PopulationMember,
     Standardiser,
     Table,
     canonical_order,
     deal_groups,
     deal_rows,
-    design,
+    design_of,
     fill,
     fit_crossed_member,
     fit_group_effects,
-    fit_members,
     fit_population,
+    fit_rows,
+    fit_trees,
     folds_of,
+    from_other_rows,
     varying,
 )
+
+# Each of these parts of a group is predicted from the others, for the columns of the trees.
+_N_PARTS = 5
 
 
 class Settings(NamedTuple):
@@ -50,8 +58,8 @@ class Settings(NamedTuple):
 
     Attributes
     ----------
-    learner : MetaLearner or AutoLearner
-        How groups differ.
+    effects : dict
+        How groups differ: settings of :func:`skmeta.mixed.fit`.
     combine : str
         The member that predicts, or ``"auto"`` for all.
     n_folds : int
@@ -60,7 +68,7 @@ class Settings(NamedTuple):
         What all groups share.
     """
 
-    learner: Any
+    effects: dict[str, Any]
     combine: str
     n_folds: int
     population: FitSettings
@@ -132,7 +140,7 @@ def fit_model(
         level = Level(0.0, np.ones(1), np.full(2, np.nan), quantiles)
         mixture = Mixture({BOTH: member}, [level], [level], len(folds))
     elif names != (POPULATION,):
-        members = fit_members(names, table, settings.learner, settings.population, n_classes)
+        members = _fit_members(names, table, settings, n_classes)
         mixture = fit_mixture(members, names, table, n_classes)
         if mixture is None and names != MEMBERS:
             raise EpisodeError(
@@ -140,7 +148,7 @@ def fit_model(
                 f"Set combine='population', got {settings.combine!r}."
             )
     if mixture is None:
-        members = fit_members((POPULATION,), table, None, settings.population, n_classes)
+        members = _fit_members((POPULATION,), table, settings, n_classes)
         outputs = members[POPULATION].condition(table).predict(table, {})
         stds = None if n_classes else outputs.std[None]
         level = find_level(outputs.mean[None], stds, table, 0.0, np.ones(1, bool))
@@ -149,6 +157,27 @@ def fit_model(
         settings, n_classes, of_columns, of_targets, population, fold_factor, folds, mixture, table
     )
     return model, order
+
+
+def _fit_members(
+    names: tuple[str, ...], table: Table, settings: Settings, n_classes: int
+) -> dict[str, Member]:
+    """Fit the members that predict, and before them those that they use."""
+    found: dict[str, Member] = {}
+    if POPULATION in names:
+        found[POPULATION] = PopulationMember.of_errors(table, n_classes)
+    if names == (POPULATION,):
+        return found
+    base = LEARNER if LEARNER in names else BOTH
+    effects = fit_group_effects(table, design_of(table, base == BOTH, n_classes), settings.effects)
+    settings.population.report()
+    effects, outputs = from_other_rows(effects, table, _N_PARTS)
+    found[base] = effects
+    if TREES in names:
+        found[TREES] = fit_trees(table, base, outputs, settings.population, n_classes)
+    if ROWS in names:
+        found[ROWS] = fit_rows(table, base, outputs, settings.population, n_classes)
+    return found
 
 
 def _deal(codes: np.ndarray, y: np.ndarray, n_folds: int) -> tuple[int, np.ndarray]:
@@ -262,5 +291,5 @@ class GroupedModel:
             found = members.get(LEARNER)
             return found if isinstance(found, GroupEffects) else None
         of_fit = self.known.take(np.flatnonzero(self.known.place >= 0))
-        fit = ModelFitter(self.settings.learner, self.n_classes)
-        return fit_group_effects(of_fit, design(of_fit, False, self.n_classes), fit)
+        design = design_of(of_fit, False, self.n_classes)
+        return fit_group_effects(of_fit, design, self.settings.effects)

@@ -37,9 +37,9 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         :class:`~sklearn.ensemble.HistGradientBoostingRegressor`, with the number of rounds that is
         best on groups held out. Up to 10,000 rows, it is averaged with
         :class:`~sklearn.ensemble.ExtraTreesRegressor`.
-    learner : "auto" or MetaLearner, default="auto"
-        Learns how groups differ: any learner of :mod:`skmeta.learners` that takes groups.
-        ``"auto"`` is :class:`~skmeta.learners.HierarchicalLinear`.
+    learner : "auto" or HierarchicalLinear, default="auto"
+        Learns how groups differ. Its ``effects``, ``rank``, ``shrinkage``, ``varied_noise`` and
+        ``heavy_tails`` count; ``"auto"`` takes their defaults.
     combine : {"auto", "population", "learner", "both", "trees", "rows"}, default="auto"
         What predicts: the population; the learner, from the columns; the learner, from the columns
         and the predictions of the population (``"both"``); the same, plus a second population,

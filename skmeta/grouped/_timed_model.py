@@ -14,13 +14,12 @@ from skmeta.grouped._model import Settings
 from skmeta.grouped.longitudinal import Longitudinal, TimedRows, fit_longitudinal
 from skmeta.grouped.members import (
     GroupEffects,
-    ModelFitter,
     Order,
     Standardiser,
     Table,
     canonical_order,
     deal_groups,
-    design,
+    design_of,
     fill,
     fit_group_effects,
     varying,
@@ -133,8 +132,7 @@ class TimedModel:
     def effects_of_columns(self) -> GroupEffects | None:
         """How groups differ in the columns, time included; fitted when it is asked for."""
         of_fit = self.known.take(np.flatnonzero(self.known.place >= 0))
-        fit = ModelFitter(self.settings.learner, 0)
-        return fit_group_effects(of_fit, design(of_fit, False, 0), fit)
+        return fit_group_effects(of_fit, design_of(of_fit, False, 0), self.settings.effects)
 
     def losses(self) -> Any:
         """Return a pandas data frame of the losses: new groups by known rows, then later rows."""

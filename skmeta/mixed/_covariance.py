@@ -117,9 +117,9 @@ class CovarianceShape:
 
     def unpack(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return d (j, q) and F (j, q, r)."""
-        j, q = self.n_predictors, len(self.varies)
-        scales = np.exp(parameters[: self.n_scales]).reshape(j, q)
-        factor = parameters[self.n_scales : self.n_parameters].reshape(j, q, self.rank)
+        j, q, r = self.n_predictors, len(self.varies), self.rank
+        scales = np.exp(parameters[: j * q]).reshape(j, q)
+        factor = parameters[j * q : j * q * (1 + r)].reshape(j, q, r)
         return np.where(self.varies, scales, _NONE), factor * self.varies[:, None]
 
     def covariance(self, parameters: np.ndarray) -> np.ndarray:
@@ -177,7 +177,9 @@ class CovarianceShape:
         of_covariance : np.ndarray of shape (j, q, q)
             Gradient of a function in S, symmetric.
         """
-        of_scales = np.diag(2 * self.gradient(parameters, of_covariance)[: self.n_scales])
+        scales, _ = self.unpack(parameters)
+        diagonal = np.diagonal(of_covariance, axis1=1, axis2=2)
+        of_scales = np.diag((4 * self.varies * scales**2 * diagonal).ravel())
         if self.rank == 0:
             return of_scales
         both = self.varies[:, None] & self.varies

@@ -141,17 +141,17 @@ def maximise(evidence: Evidence, start: np.ndarray, tolerance: float, is_warm: b
         The parameters.
     """
     shape, k, at = evidence.shape, evidence.shape.n_parameters, start
-
-    def search(at: np.ndarray, tolerance: float, with_factor: bool) -> np.ndarray:
-        bounds = np.array([*shape.bounds(with_factor), *evidence.bounds])
-        longest = np.append(shape.longest_steps(), np.full(len(at) - k, _LONGEST_STEP))
-        return minimise(evidence.evaluate, at, bounds, tolerance=tolerance, longest=longest)
-
+    bounds, uncorrelated = (
+        np.array([*shape.bounds(with_factor), *evidence.bounds]) for with_factor in (True, False)
+    )
+    longest = np.append(shape.longest_steps(), np.full(len(at) - k, _LONGEST_STEP))
     may_correlate = shape.rank > 0 and int(shape.varies.sum()) > 1
     if may_correlate and not at[shape.n_scales : k].any():
-        at = at.copy() if is_warm else search(at, _COARSE, False)
-        at[:k] = shape.with_correlations(at[:k], evidence.effects(at))
-    return search(at, tolerance, True)
+        if not is_warm:
+            at = minimise(evidence.evaluate, at, uncorrelated, tolerance=_COARSE, longest=longest)
+        directions = shape.with_correlations(at[:k], evidence.effects(at))
+        at = np.append(directions, at[k:])
+    return minimise(evidence.evaluate, at, bounds, tolerance=tolerance, longest=longest)
 
 
 def fit_forms(

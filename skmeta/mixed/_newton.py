@@ -43,7 +43,6 @@ def minimise(
     tolerance: float,
     longest: np.ndarray | float = 2.0,
     max_steps: int = 100,
-    is_over: Callable[[], bool] | None = None,
 ) -> np.ndarray:
     """Minimise a function by Newton's method with damped steps.
 
@@ -64,8 +63,6 @@ def minimise(
         Longest step of each parameter, in its own unit.
     max_steps : int, default=100
         Largest number of evaluations.
-    is_over : callable, optional
-        Tells before each step whether the time is over.
 
     Returns
     -------
@@ -84,11 +81,10 @@ def minimise(
     now, damping = evaluate(at), 0.0
     model: _Model | None = None
     for _ in range(max_steps):
-        model = _Model(at, now, low, high, longest) if model is None else model
+        if model is None:
+            model = _Model(at, now.gradient, now.curvature(), low, high, longest)
         step, promised = model.step(damping)
         if promised <= tolerance or damping > _MOST_DAMPING:
-            break
-        if is_over is not None and is_over():
             break
         try:
             found = evaluate(at + step)
@@ -111,19 +107,20 @@ class _Model:
     def __init__(
         self,
         at: np.ndarray,
-        now: Evaluation,
+        gradient: np.ndarray,
+        curvature: np.ndarray,
         low: np.ndarray,
         high: np.ndarray,
         longest: np.ndarray,
     ) -> None:
-        self.gradient = now.gradient
+        self.gradient = gradient
         can_fall, can_rise = at > low, at < high
         outwards = (~can_fall & (self.gradient > 0)) | (~can_rise & (self.gradient < 0))
         # The gradient of a parameter without an effect is exactly 0.
         self._free = np.flatnonzero((low < high) & (self.gradient != 0) & ~outwards)
         self._low = np.maximum(low - at, -longest)[self._free]
         self._high = np.minimum(high - at, longest)[self._free]
-        values, vectors = np.linalg.eigh(now.curvature()[np.ix_(self._free, self._free)])
+        values, vectors = np.linalg.eigh(curvature[np.ix_(self._free, self._free)])
         self._values, self._vectors = np.maximum(np.abs(values), _LEAST_CURVATURE), vectors
         self._along = vectors.T @ self.gradient[self._free]
 

@@ -91,7 +91,7 @@ MAKE = {
         frame().assign(week=np.arange(240) // N_GROUPS), rows()[1]
     ),
     "GroupedRegressor of a learner": lambda: GroupedRegressor(
-        "shop", learner=ALPaCA(**QUICK)
+        "shop", learner=HierarchicalLinear(effects="intercept"), combine="learner"
     ).fit(frame(), rows()[1]),
     "GroupedRegressor": lambda: GroupedRegressor("shop").fit(frame(), rows()[1]),
     "GroupedClassifier": lambda: GroupedClassifier("shop").fit(frame(), rows()[1] > 0),

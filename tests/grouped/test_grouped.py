@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skmeta import GroupedClassifier, GroupedRegressor
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
-from skmeta.learners import MAML
+from skmeta.learners import MAML, ALPaCA, HierarchicalLinear
 from skmeta.tasks import KnownRowsGroupKFold
 
 # One member and no choice between members, where the choice does not matter.
@@ -189,11 +189,18 @@ def test_without_a_learner_there_are_no_effects(table):
 # --------------------------------------------------------------------------------- what replaces
 
 
-def test_members_can_be_replaced(table):
-    learner = MAML(n_iterations=5, n_shot=3, n_query=3, random_state=0)
-    model = GroupedRegressor("school", learner=learner, **QUICK).fit(table.X, table.y)
-    assert np.isfinite(model.predict(rows_of("nowhere"))).all()
-    assert np.isfinite(model.predict(rows_of("g3"))).all()
+def test_settings_of_the_learner_count(table):
+    learner = HierarchicalLinear(effects="intercept")
+    model = GroupedRegressor("school", learner=learner, combine="learner", n_folds=2)
+    effects = model.fit(table.X, table.y).effects_
+    assert effects["x"].iloc[1:].std() < 0.01
+    assert effects["intercept"].iloc[1:].std() > 0.1
+
+
+@pytest.mark.parametrize("learner", [MAML(), ALPaCA()])
+def test_other_learners_are_refused(learner, table):
+    with pytest.raises(ValueError, match="HierarchicalLinear"):
+        GroupedRegressor("school", learner=learner).fit(table.X, table.y)
 
 
 def test_groups_none_is_the_population(table):

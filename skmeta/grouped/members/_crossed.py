@@ -11,12 +11,10 @@ import numpy as np
 from skmeta._optional import import_optional
 from skmeta._validation import quote, quote_some
 from skmeta.exceptions import EpisodeError
-from skmeta.grouped.members._canonical import Standardiser
-from skmeta.grouped.members._fit import BOTH, LEARNER, POPULATION
 from skmeta.grouped.members._group_effects import Design
-from skmeta.grouped.members._member import Outputs
+from skmeta.grouped.members._member import BOTH, LEARNER, POPULATION, Outputs
 from skmeta.grouped.members._population import fill, varying
-from skmeta.grouped.members._table import Table
+from skmeta.grouped.members._rows import Standardiser, Table
 from skmeta.mixed import CrossedFit, fit_crossed
 
 # Settings of `combine` for several columns of groups.

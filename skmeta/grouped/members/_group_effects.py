@@ -1,27 +1,21 @@
-"""How groups differ: a model of the columns, and of the predictions of the population.
-
-The model is a mixed-effects model, or any learner that takes groups.
-"""
+"""How groups differ: a mixed-effects model of the columns, and of the population's predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from skmeta.grouped.members._canonical import deal_rows
 from skmeta.grouped.members._member import Outputs
-from skmeta.grouped.members._population import fill, log_odds
-from skmeta.grouped.members._table import Table
+from skmeta.grouped.members._population import fill, log_odds, varying, with_all_classes
+from skmeta.grouped.members._rows import Standardiser, Table, deal_rows
+from skmeta.mixed import MixedModel, fit
 
 # Least standard deviation: this in units of that of the targets, and this share of the root mean
 # square of all. A group with equal targets would pass for one without noise.
 _LEAST_STD, _LEAST_SHARE = 1e-9, 0.1
-
-# Takes Z (n, d), y, groups (n,) and a model to start from, or None.
-FitModel = Callable[[np.ndarray, np.ndarray, np.ndarray, Any], Any]
 
 
 class Design(NamedTuple):
@@ -54,6 +48,12 @@ def as_columns(outputs: np.ndarray, n_classes: int) -> np.ndarray:
     return log_odds(outputs) if n_classes else outputs[:, None]
 
 
+def design_of(table: Table, has_shared: bool, n_classes: int) -> Design:
+    """Return the columns of the model of a table: those that vary, and at least one."""
+    columns = varying(fill(table.X))
+    return Design(columns if len(columns) else np.array([0]), has_shared, n_classes)
+
+
 @dataclass(frozen=True)
 class GroupEffects:
     """How groups differ.
@@ -62,58 +62,99 @@ class GroupEffects:
     ----------
     design : Design
         Columns of the model.
-    fit_model : callable
-        Fits a model to columns, targets and groups.
-    model : object
-        What it returned: ``model.condition(Z, y, weight, codes, n_groups)`` returns the groups
-        given their rows, and ``predict(Z, codes)`` of that :class:`Outputs`.
+    settings : dict
+        Settings of :func:`skmeta.mixed.fit`.
+    units : Standardiser
+        Units of the columns.
+    present : ndarray of int64
+        Classes that the model has seen. Others are improbable.
+    model : MixedModel
+        The model.
     least_std : float
         Least standard deviation of a prediction.
     """
 
     design: Design
-    fit_model: FitModel
-    model: Any
+    settings: dict[str, Any]
+    units: Standardiser
+    present: np.ndarray
+    model: MixedModel
     least_std: float = _LEAST_STD
 
     of_known: ClassVar[bool] = False
 
     def without(self, kept: Table) -> GroupEffects:
         """Fit the model to the rows of other groups, starting from what it is."""
-        codes = np.unique(kept.group, return_inverse=True)[1]
-        return replace(self, model=self.fit_model(self.design(kept), kept.y, codes, self.model))
+        return fit_group_effects(kept, self.design, self.settings, self)
 
     def condition(self, known: Table) -> ConditionedEffects:
         """Condition the model on the known rows of groups."""
-        present, codes = np.unique(known.group, return_inverse=True)
+        groups, codes = np.unique(known.group, return_inverse=True)
+        z, y, weight = self.rows(self.design(known)), known.y, known.weight
+        if self.design.n_classes:
+            seen = np.flatnonzero(np.isin(y, self.present))
+            z, weight, codes = z[seen], weight[seen], codes[seen]
+            y = np.searchsorted(self.present, y[seen])
         # The last group has no rows.
-        of_groups = self.model.condition(
-            self.design(known), known.y, known.weight, codes, len(present) + 1
-        )
-        return ConditionedEffects(self, present, of_groups)
+        of_groups = self.model.condition(z, y, weight, codes, len(groups) + 1)
+        return ConditionedEffects(self, groups, of_groups)
+
+    def rows(self, Z: np.ndarray) -> np.ndarray:
+        """Return standardised columns with a leading 1."""
+        return np.hstack([np.ones((len(Z), 1)), self.units(Z)])
 
 
 class ConditionedEffects(NamedTuple):
-    """Effects of groups, given known rows."""
+    """Effects of groups, given known rows.
+
+    Attributes
+    ----------
+    member : GroupEffects
+        The model.
+    groups : ndarray of int64
+        Sorted numbers of the groups.
+    of_groups : object
+        The model given the rows of the groups, and last of a group without rows.
+    """
 
     member: GroupEffects
-    present: np.ndarray
+    groups: np.ndarray
     of_groups: Any
 
     def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
         """Predict rows; those of groups without known rows from the prior."""
-        position = np.searchsorted(self.present, at.group)
-        is_known = np.append(self.present, -2)[position] == at.group
-        codes = np.where(is_known, position, len(self.present))
-        found = self.of_groups.predict(self.member.design(at), codes)
-        if self.member.design.n_classes:
-            return Outputs(found.mean, np.zeros(len(codes)))
-        return Outputs(found.mean, np.maximum(found.std, self.member.least_std))
+        position = np.searchsorted(self.groups, at.group)
+        is_known = np.append(self.groups, -2)[position] == at.group
+        codes = np.where(is_known, position, len(self.groups))
+        mean, std = self.outputs(self.member.design(at), codes)
+        return Outputs(mean, std if mean.ndim > 1 else np.maximum(std, self.member.least_std))
+
+    def outputs(self, Z: np.ndarray, codes: np.ndarray) -> Outputs:
+        """Predict rows with columns (n, d) of groups (n,)."""
+        member = self.member
+        mean, std = self.of_groups.predict(member.rows(Z), codes)
+        if len(member.present) < member.design.n_classes:
+            mean = with_all_classes(mean, member.present, member.design.n_classes)
+        return Outputs(mean, std)
 
 
-def fit_group_effects(table: Table, design: Design, fit_model: FitModel) -> GroupEffects:
-    """Fit the model to the rows of all groups."""
-    return GroupEffects(design, fit_model, fit_model(design(table), table.y, table.group, None))
+def fit_group_effects(
+    table: Table, design: Design, settings: dict[str, Any], start: GroupEffects | None = None
+) -> GroupEffects:
+    """Fit the model to the rows of groups, from scratch or from a fit to other rows."""
+    Z, y = design(table), table.y
+    codes = np.unique(table.group, return_inverse=True)[1]
+    present = np.arange(0)
+    if design.n_classes:
+        present, y = np.unique(y.astype(np.int64), return_inverse=True)
+    if start is not None and len(start.present) == len(present):
+        units, before = start.units, start.model
+    else:
+        units, before = Standardiser.learn(Z), None
+    z = np.hstack([np.ones((len(Z), 1)), units(Z)])
+    model = fit(z, y, codes, len(present), start=before, **settings)
+    least_std = _LEAST_STD if start is None else start.least_std
+    return GroupEffects(design, settings, units, present, model, least_std)
 
 
 def from_other_rows(

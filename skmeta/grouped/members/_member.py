@@ -9,9 +9,18 @@ A member is an immutable value, which its module fits to a :class:`~skmeta.group
   members that come earlier in the mixture, for the same rows;
 - ``member.of_known`` says that it predicts groups of fit only.
 
-To add a member, write ``fit_...(table, ...) -> Member`` in a module of its own, name it in
-:mod:`skmeta.grouped.members._fit`, and for readers in :mod:`skmeta.grouped._effects`.
-The mixture finds its weight.
+The members of the mixture, from the simplest on:
+
+- ``population``: what all groups share;
+- ``both``: how groups differ, in the columns and the predictions of the population;
+- ``trees`` and ``rows``: second populations beside ``both``.
+
+``learner``, how groups differ in the columns alone, is not in the mixture. It can be taken in place
+of it, and it gives the effects.
+
+To add a member, write ``fit_...(table, ...) -> Member`` in a module of its own, name it here and,
+for readers, in :mod:`skmeta.grouped._effects`, and call it in :mod:`skmeta.grouped._model`. The
+mixture finds its weight.
 """
 
 from __future__ import annotations
@@ -22,7 +31,11 @@ from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-from skmeta.grouped.members._table import Table
+from skmeta.grouped.members._rows import Table
+
+MEMBERS = ("population", "both", "trees", "rows")
+POPULATION, BOTH, TREES, ROWS = MEMBERS
+LEARNER = "learner"
 
 
 class Outputs(NamedTuple):
@@ -100,6 +113,14 @@ class PopulationMember:
     spread: float
 
     of_known: ClassVar[bool] = False
+
+    @classmethod
+    def of_errors(cls, table: Table, n_classes: int) -> PopulationMember:
+        """Take the spread from the errors in a table; it is 0 for a classification."""
+        if n_classes:
+            return cls(0.0)
+        square = np.average((table.y - table.shared) ** 2, weights=table.weight)
+        return cls(max(float(np.sqrt(square)), 1e-12))
 
     def without(self, kept: Table) -> PopulationMember:
         """Return itself: the population is cross-fitted over groups."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from sklearn import config_context
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -21,6 +22,8 @@ from skmeta._sklearn_compat import Parallel, cut_rounds, delayed
 # Smaller steps and more leaves pay beside the effects of groups, where few rounds are best.
 _BOOSTED: dict[str, Any] = {"learning_rate": 0.2, "max_leaf_nodes": 15}
 _BOOSTED_BESIDE: dict[str, Any] = {"learning_rate": 0.1, "max_leaf_nodes": 31}
+# Fewer bins than by default are as good, and faster. Categories need a bin each.
+_N_BINS = 64
 # Numbers of rounds that are fitted, one after the other.
 _ROUNDS = (10, 20, 40, 80, 160, 320)
 # More are fitted if the best number of rounds is more than this share of them.
@@ -242,6 +245,7 @@ class _Fit:
     ) -> None:
         self.X, self.y, self.weight, self.labels = X, y, weight, labels
         self.n_jobs, self.report = settings.n_jobs, settings.report
+        self.is_auto = settings.is_auto
 
     def each(self, models: list[Any], parts: list[np.ndarray]) -> list[Any]:
         """Fit clones of models, each on its part of the rows."""
@@ -267,7 +271,8 @@ class _Fit:
         params = {"sample_weight": weight} if is_weighted else {}
         # Trees need a value in each column.
         X = np.where(np.isnan(self.X[rows]).all(0), 0.0, self.X[rows])
-        model.fit(X, self.y[rows], **params)
+        with config_context(skip_parameter_validation=self.is_auto):
+            model.fit(X, self.y[rows], **params)
         self.report()
         return model
 
@@ -303,7 +308,10 @@ def _boosted(
     kind = HistGradientBoostingRegressor if fit.labels is None else HistGradientBoostingClassifier
     settings = dict(_BOOSTED_BESIDE if beside else _BOOSTED)
     settings |= {"early_stopping": False, "random_state": 0}
-    settings |= {"categorical_features": list(categories) or None}
+    if categories:
+        settings["categorical_features"] = list(categories)
+    else:
+        settings["max_bins"] = _N_BINS
     held_out = [np.flatnonzero(folds == k) for k in range(len(parts))]
     is_enough = fit.labels is None and sum(map(len, held_out[:2])) >= _ENOUGH_ROWS
     n_tried = min(2, len(parts)) if is_enough else len(parts)
@@ -329,8 +337,14 @@ class _RandomisedTrees(RegressorMixin, BaseEstimator):
 
     def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> Self:
         """Fit to rows (n, d), where NaN is a missing value."""
+        is_checked = bool(np.isnan(X).any())
+        if not is_checked:
+            # What a tree does with its input, once for all.
+            X, y = X.astype(np.float32), y[:, None]
         self.trees_ = [
-            ExtraTreeRegressor(**_RANDOMISED, random_state=k).fit(X, y, sample_weight)
+            ExtraTreeRegressor(**_RANDOMISED, random_state=k).fit(
+                X, y, sample_weight, check_input=is_checked
+            )
             for k in range(_N_RANDOMISED)
         ]
         return self
