@@ -1,6 +1,5 @@
 """Damaged rows of a history: left out with a warning that names them, and replaced."""
 
-import json
 import sqlite3
 import warnings
 
@@ -16,43 +15,22 @@ from skmeta.search import (
 )
 from skmeta.search.record import CandidateRecord, SearchRecord
 
-DEEP = "[" * 100_000
-JSON_DAMAGE = [
-    "{",
-    "",
-    "null",
-    "3",
-    "[]",
-    '"text"',
-    '{"accuracy": 0.5}',
-    '{"accuracy": ["x"]}',
-    '{"accuracy": [true]}',
-    '{"accuracy": [[0.5]]}',
-    '{"accuracy": [1' + "0" * 5000 + "]}",
-    DEEP,
-    b"\xff\xfe",
-    7,
-]
-CONFIGURATION_DAMAGE = ["{", "[]", '{"a": [1]}', '{"a": {"b": 1}}', DEEP]
-LIST_DAMAGE = [3, {}, ["x"], [None, {}], "0.5", None]
-# Fields in the JSON of the details.
-FIELD_DAMAGE = {
-    "train_scores": [3, {"accuracy": 0.5}, {"accuracy": ["x"]}],
-    "fit_times": LIST_DAMAGE,
-    "score_times": LIST_DAMAGE,
-    "n_rounds": LIST_DAMAGE,
-    "n_test_samples": [*LIST_DAMAGE, [1.5], [None]],
-    "params": [3],
-    "error": [3],
-    "source": [None],
-    "predicted_mean_score": ["x", True],
-}
+# `test_codec_properties` has other kinds of damage.
 DAMAGE = [
-    *(("scores", value) for value in JSON_DAMAGE),
-    *(("configuration", value) for value in CONFIGURATION_DAMAGE),
-    *(("details", value) for value in ["{", "", "[]", DEEP, b"\xff", 7]),
-    *(("details", json.dumps({n: v})) for n, values in FIELD_DAMAGE.items() for v in values),
+    ("scores", '{"accuracy": ["x"]}'),
+    ("scores", "[" * 100_000),
+    ("configuration", '{"a": [1]}'),
+    ("details", '{"fit_times": ["x"]}'),
+    ("details", b"\xff"),
     ("key", b"\xff"),
+]
+SEARCH_DAMAGE = [
+    ("details", "{"),
+    ("details", '{"cv": ""}'),
+    ("details", '{"metrics": {"accuracy": 1}, "target_scale": 0.0}'),
+    ("dataset", b"\xff"),
+    ("data_digest", b"\xff"),
+    ("refit_metric", b"\xff"),
 ]
 
 
@@ -116,32 +94,6 @@ def test_a_damaged_candidate_is_left_out_with_a_warning(path, column, value):
         assert len(history.searches()) == 2
         assert len(history.to_frame()) == 5
         assert [len(s.candidates) for s in SearchHistory().merge(history)] == [2, 3]
-
-
-DETAILS = {
-    "data_sketch": [1],
-    "signature": "SVC",
-    "space": {},
-    "cv": "",
-    "metrics": {"accuracy": 1},
-    "versions": {},
-}
-SEARCH_DAMAGE = [
-    ("details", "{"),
-    ("details", "[]"),
-    ("details", DEEP),
-    ("details", json.dumps({k: v for k, v in DETAILS.items() if k != "metrics"})),
-    *(("details", json.dumps({**DETAILS, name: 3})) for name in DETAILS),
-    ("details", json.dumps({**DETAILS, "metrics": {"accuracy": "x"}})),
-    ("details", json.dumps({**DETAILS, "target_scale": 0.0})),
-    ("details", json.dumps({**DETAILS, "seed": 0.5})),
-    ("details", json.dumps({**DETAILS, "learned_until": ["x"]})),
-    ("details", json.dumps({**DETAILS, "data_sketch": ["x"]})),
-    ("details", json.dumps({**DETAILS, "dataset_features": {"a": "x"}})),
-    ("dataset", b"\xff"),
-    ("data_digest", b"\xff"),
-    ("refit_metric", b"\xff"),
-]
 
 
 @pytest.mark.parametrize(("column", "value"), SEARCH_DAMAGE, ids=lambda value: str(value)[:40])
