@@ -46,13 +46,6 @@ class Candidate:
         """Meta-iterations of its training; 0 for a learner without an outer loop."""
         return 0 if self.is_shipped else read_settings(self.learner).n_iterations
 
-    def configured(self, share: float, seed: int) -> MetaLearner:
-        """Return an unfitted learner for a share of the meta-iterations."""
-        learner: MetaLearner = clone(self.learner).set_params(random_state=seed)
-        if self.n_iterations:
-            learner.set_params(n_iterations=max(1, round(share * self.n_iterations)))
-        return learner
-
 
 def make_candidates(
     given: str | Sequence[MetaLearner], design: Design, **machine: Any

@@ -56,11 +56,11 @@ class AutoLearner(FitSettings):
       :class:`InContextLearner`;
     * images: :class:`ProtoNet` and :class:`MAML` on ``conv4``.
 
-    Learners with an outer loop race by successive halving: all of them have a quarter of their
-    meta-iterations, and the best third has all of them. With fewer than 60 groups, each group is
-    held out once (cross-fitting). Of the learners that are left, the simplest one is chosen whose
-    loss is within one standard error of the least loss, or within a thousandth of it. It is trained
-    again on all tasks (of which a network keeps some for its own validation).
+    With fewer than 60 groups, each group is held out once, in three folds (cross-fitting). Of the
+    learners with an outer loop, the best third on the first fold goes on to the others. The chosen
+    learner is the simplest one whose loss is within one standard error of the least loss, or within
+    a thousandth of it. It is trained again on all tasks (of which a network keeps some for its own
+    validation).
 
     Models of scikit-learn, on the rows of a task or of all tasks, are compared on the same tasks,
     and ``summary_`` says whether meta-learning pays.
@@ -111,10 +111,7 @@ class AutoLearner(FitSettings):
         failed last. The columns are ``learner``, ``loss`` (log loss, or squared error over
         the variance of all targets), ``standard_error``, ``low`` and ``high`` (a 95% interval over
         tasks), ``n_tasks``, ``n_iterations``, ``seconds``, ``chosen`` and ``status``:
-        ``compared``, ``plain``, ``stopped`` after the first run, or why it failed.
-    history_ : dict of list
-        One entry for each run of a learner: ``learner``, ``stage``, ``fold``, ``loss``,
-        ``n_iterations`` and ``seconds``.
+        ``compared``, ``plain``, ``stopped`` after the first fold, or why it failed.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -131,11 +128,10 @@ class AutoLearner(FitSettings):
 
     References
     ----------
-    Jamieson and Talwalkar (2016), Non-stochastic best arm identification and hyperparameter
-    optimization (successive halving).
-
     Breiman, Friedman, Olshen and Stone (1984), Classification and regression trees, section 3.4.3
     (the rule of one standard error).
+
+    Dunn (1961), Multiple comparisons among means (the interval for several plain models).
 
     Examples
     --------
@@ -208,8 +204,8 @@ class AutoLearner(FitSettings):
         Warns
         -----
         BaselineWarning
-            If a plain model is better than the chosen learner, and a 95% interval of the difference
-            excludes zero.
+            If a plain model is better than the chosen learner: its 95% interval of the difference,
+            corrected for the number of plain models, excludes zero.
         DivergenceWarning
             If a learner of ``candidates`` fails; or if the training of the chosen learner on all
             tasks does, and the next one is taken.
@@ -237,7 +233,6 @@ class AutoLearner(FitSettings):
             self.best_learner_, chosen = _refit(comparison, candidates, results)
         self.prior_: MetaPrior = self.best_learner_.prior_
         self._describe_columns(get_feature_names(X), encoder)
-        self.history_ = comparison.history
         self._leaderboard = leaderboard_rows([*plain, *results], chosen.name, design.weights)
         self.summary_, is_beaten = summarise(design, plain, chosen)
         for result in results:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from skmeta.learners.auto._comparison import Result
 from skmeta.learners.auto._losses import TREES, mean_and_error
 from skmeta.learners.auto._tasks import Design
 
-# Half of a 95% interval, in standard errors.
-_HALF_WIDTH = 1.96
+# Share of all comparisons whose interval does not hold the true difference.
+_ERROR_RATE = 0.05
 # A gain of a smaller share of the loss is none, however certain it is: the losses of two learners
 # can differ by almost nothing in all tasks, and the standard error of the difference is as small.
 _NEGLIGIBLE = 1e-3
@@ -33,9 +34,9 @@ def rank(results: Sequence[Result], weights: np.ndarray) -> list[Result]:
     Returns
     -------
     list of Result
-        Learners of the last stage. The first is the simplest whose loss is within one standard
-        error of the least one, paired over tasks, or within a thousandth of it; the others follow
-        by their loss.
+        Learners that were compared on all folds. The first is the simplest whose loss is within
+        one standard error of the least one, paired over tasks, or within a thousandth of it; the
+        others follow by their loss.
     """
     finalists = [r for r in results if r.status == "compared"]
     if not finalists:
@@ -69,9 +70,9 @@ def leaderboard_rows(
     Returns
     -------
     list of dict
-        Those that were stopped after the first stage come after the others.
+        Those that were stopped after the first fold come after the others.
     """
-    rows = []
+    rows, half_width = [], _half_width(1)
     for result in results:
         known = ~np.isnan(result.loss)
         mean, error = mean_and_error(result.loss[known], weights[known])
@@ -79,8 +80,8 @@ def leaderboard_rows(
             "learner": result.name,
             "loss": mean,
             "standard_error": error if np.isfinite(error) else np.nan,
-            "low": mean - _HALF_WIDTH * error,
-            "high": mean + _HALF_WIDTH * error,
+            "low": mean - half_width * error,
+            "high": mean + half_width * error,
             "n_tasks": int(known.sum()),
             "n_iterations": result.n_iterations,
             "seconds": round(result.seconds, 3),
@@ -117,14 +118,14 @@ def summarise(design: Design, results: Sequence[Result], chosen: Result) -> tupl
     best = min(plain, key=lambda r: np.average(r.loss, weights=weights))
     other, _ = mean_and_error(best.loss, weights)
     gain, error = mean_and_error(best.loss - chosen.loss, weights)
-    name = best.name.removesuffix(" (plain)")
-    pays = "pays" if gain > _HALF_WIDTH * error else "may pay" if gain > error else "does not pay"
+    margin, name = _half_width(len(plain)) * error, best.name.removesuffix(" (plain)")
+    pays = "pays" if gain > margin else "may pay" if gain > error else "does not pay"
     text = (
         f"Meta-learning {pays} here: on {len(weights)} held-out tasks {model} has a {measure} of "
         f"{own:.3g}, the best plain model, {name}, has {other:.3g} (difference {gain:.2g} ± "
-        f"{_HALF_WIDTH * error:.2g})."
+        f"{margin:.2g})."
     )
-    is_beaten = bool(gain < -_HALF_WIDTH * error)
+    is_beaten = bool(gain < -margin)
     if gain <= error:
         text += f" The plain model ({name}) {'is better' if is_beaten else 'does as well'}."
         if best.name == TREES:
@@ -134,3 +135,11 @@ def summarise(design: Design, results: Sequence[Result], chosen: Result) -> tupl
         text += " A mixed-effects model is all that these tasks need: no network is better by more "
         text += "than one standard error."
     return text, is_beaten
+
+
+def _half_width(n_comparisons: int) -> float:
+    """Return half of a 95% interval in standard errors, by Bonferroni's (Dunn's) correction.
+
+    The best of several plain models looks better than it is, so each has a wider interval.
+    """
+    return float(ndtri(1 - _ERROR_RATE / (2 * n_comparisons)))
