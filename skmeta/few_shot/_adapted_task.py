@@ -216,25 +216,8 @@ class AdaptedTask:
         quantiles : ndarray of shape (n, q)
             Quantiles.
         """
-        session = self.session
-        learner: Any = session.learner
         with torch.no_grad(), self._execution(len(X)):
-            x = self._inputs(X)
-            at = torch.as_tensor(levels, dtype=x.dtype, device=x.device)
-            states = session.states_of_views(self._prepared)
-            distributions = [
-                learner.predict_distribution(session.context, state, view(x), at)
-                for state, view in zip(states, session.views, strict=True)
-            ]
-            mean, std, quantiles = (
-                torch.stack(each).mean(0) for each in zip(*distributions, strict=True)
-            )
-            to_units = session.adapter.targets
-            # A difference of two predictions does not depend on the centre of the targets.
-            spread = to_units(std) - to_units(torch.zeros_like(std))
-            in_units = to_units(mean), spread, to_units(quantiles)
-        mean, std, quantiles = (v.astype(np.float64, copy=False) for v in in_units)
-        return mean, std, quantiles
+            return self.session.predict_distribution(self._prepared, self._inputs(X), levels)
 
     def predict_held_out(self, table: SupportSet, sets: list[np.ndarray]) -> list[np.ndarray]:
         """Predict some rows of a table from the others, for several sets of rows.

@@ -21,7 +21,6 @@ from skmeta.backend import (
     TensorAdapter,
 )
 from skmeta.learners._core._context import Context
-from skmeta.learners._core._groups import GroupMethods
 from skmeta.learners._core._heads import loss, score
 from skmeta.learners._core._task_source import TaskSource
 from skmeta.priors import MetaPrior
@@ -99,7 +98,7 @@ class TaskLimits:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Algorithm(GroupMethods, FitSettings, ABC):
+class Algorithm(FitSettings, ABC):
     """The contract of an algorithm, for authors of learners: methods without side effects.
 
     State is passed in and returned, never kept on the learner. Users call the methods of

@@ -161,49 +161,6 @@ class Session:
         ]
         return _join(state, states)
 
-    def adapt_groups(self, state: State, rows: Rows, codes: Tensor, n_groups: int) -> State:
-        """Learn many tasks in all views, one for each group of rows.
-
-        Parameters
-        ----------
-        state, rows, codes, n_groups
-            As :meth:`Algorithm.adapt_groups` takes them.
-
-        Returns
-        -------
-        dict of Tensor
-            What :meth:`forward_groups` takes.
-        """
-        states = [
-            self.learner.adapt_groups(
-                self.context, state, rows._replace(x=view(rows.x)), codes, n_groups
-            )
-            for view in self.views
-        ]
-        return _join(state, states)
-
-    def forward_groups(self, adapted: State, x: Tensor, codes: Tensor) -> Tensor:
-        """Predict rows of many groups, as the mean over all views.
-
-        Parameters
-        ----------
-        adapted : dict of Tensor
-            What :meth:`adapt_groups` returned.
-        x : Tensor of shape (n_rows, *input_shape)
-            Rows of all groups.
-        codes : Tensor of shape (n_rows,), int64
-            Group of each row.
-
-        Returns
-        -------
-        Tensor of shape (n_rows, n_outputs)
-            As :meth:`forward` returns it.
-        """
-        pairs = zip(self.states_of_views(adapted), self.views, strict=True)
-        return self.mean_of_views(
-            [self.learner.forward_groups(self.context, s, view(x), codes) for s, view in pairs]
-        )
-
     def prepare(self, adapted: State) -> State:
         """Compute once what each prediction for a task would compute again.
 
@@ -240,6 +197,43 @@ class Session:
         return self.mean_of_views(
             [self.learner.forward(self.context, state, view(x)) for state, view in pairs]
         )
+
+    def predict_distribution(
+        self, adapted: State, x: Tensor, levels: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Predict the distribution of targets, as the mean over all views.
+
+        Only learners that have ``predict_distribution`` can.
+
+        Parameters
+        ----------
+        adapted : dict of Tensor
+            What :meth:`adapt` or :meth:`prepare` returned.
+        x : Tensor of shape (n_rows, *input_shape)
+            Rows.
+        levels : ndarray of shape (n_levels,)
+            Levels of the quantiles.
+
+        Returns
+        -------
+        mean, std : ndarray of shape (n_rows,)
+            Means and standard deviations, in units of the targets.
+        quantiles : ndarray of shape (n_rows, n_levels)
+            Quantiles.
+        """
+        learner: Any = self.learner
+        at = torch.as_tensor(levels, dtype=x.dtype, device=x.device)
+        pairs = zip(self.states_of_views(adapted), self.views, strict=True)
+        by_view = [
+            learner.predict_distribution(self.context, state, view(x), at) for state, view in pairs
+        ]
+        mean, std, quantiles = (torch.stack(each).mean(0) for each in zip(*by_view, strict=True))
+        to_units = self.adapter.targets
+        # A difference of two predictions does not depend on the centre of the targets.
+        spread = to_units(std) - to_units(torch.zeros_like(std))
+        in_units = (to_units(mean), spread, to_units(quantiles))
+        mean, std, quantiles = (v.astype(np.float64, copy=False) for v in in_units)
+        return mean, std, quantiles
 
     def mean_of_views(self, outputs: list[Tensor]) -> Tensor:
         """Average the outputs (n_rows, n_outputs) of views."""
