@@ -8,9 +8,15 @@ from skmeta.learners._core._base import (
     OuterLoopLearner,
     missing_attribute,
 )
-from skmeta.learners._core._context import Context
 from skmeta.learners._core._gradient import GradientLearner, InnerLoopLearner, Memory, Point
-from skmeta.learners._core._heads import class_means, initial_head, loss, reptile_gradient, score
+from skmeta.learners._core._heads import (
+    Context,
+    class_means,
+    initial_head,
+    loss,
+    reptile_gradient,
+    score,
+)
 from skmeta.learners._core._inputs import (
     check_learner_rows,
     encode_rows,
@@ -18,7 +24,12 @@ from skmeta.learners._core._inputs import (
     flatten_rows,
     frame_encoder,
 )
-from skmeta.learners._core._options import TaskSampling, read_settings, task_type_parameter
 from skmeta.learners._core._prior_io import read_prior, write_prior
-from skmeta.learners._core._session import Session
-from skmeta.learners._core._task_source import TaskSource, make_problem, resolve_kind
+from skmeta.learners._core._session import Session, read_settings
+from skmeta.learners._core._task_source import (
+    TaskSampling,
+    TaskSource,
+    make_problem,
+    resolve_kind,
+    task_type_parameter,
+)

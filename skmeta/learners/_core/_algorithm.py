@@ -20,8 +20,7 @@ from skmeta.backend import (
     TaskTensors,
     TensorAdapter,
 )
-from skmeta.learners._core._context import Context
-from skmeta.learners._core._heads import loss, score
+from skmeta.learners._core._heads import Context, loss, score
 from skmeta.learners._core._task_source import TaskSource
 from skmeta.priors import MetaPrior
 from skmeta.training import FitSettings

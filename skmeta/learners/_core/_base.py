@@ -24,7 +24,7 @@ from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._baselines import summarise
 from skmeta.learners._core._evaluation import evaluate
 from skmeta.learners._core._fit import meta_fit, untrained_prior
-from skmeta.learners._core._options import TaskSampling
+from skmeta.learners._core._task_source import TaskSampling
 from skmeta.priors import MetaPrior
 from skmeta.training import OuterLoopSettings, learner_name, parameter
 

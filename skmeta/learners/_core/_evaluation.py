@@ -11,14 +11,12 @@ import numpy as np
 import torch
 
 from skmeta._random import check_rng
-from skmeta._validation import check_rows
 from skmeta.backend import Execution, State, TaskTensors, to_numpy
 from skmeta.exceptions import EpisodeError
 from skmeta.learners._core._heads import loss, score
-from skmeta.learners._core._inputs import encode_rows, flatten_rows, frame_encoder
-from skmeta.learners._core._options import read_settings
+from skmeta.learners._core._inputs import check_learner_rows, flatten_rows
 from skmeta.learners._core._prior_io import read_prior
-from skmeta.learners._core._session import Session, make_execution
+from skmeta.learners._core._session import Session, make_execution, read_settings
 from skmeta.learners._core._task_source import (
     TaskSource,
     make_problem,
@@ -147,11 +145,7 @@ def evaluate(
     prior: MetaPrior = learner.prior_
     settings = read_settings(learner)
     rows, _ = flatten_rows(X, prior.input_shape)
-    encoder = frame_encoder(prior)
-    if encoder is not None:
-        rows = encode_rows(learner, encoder, rows, reset=False)
-    else:
-        rows = check_rows(learner, rows, reset=False, allow_nan=learner.allow_nan)
+    rows, _ = check_learner_rows(learner, rows, prior, reset=False)
     if groups is None and prior.classes is not None:
         raise EpisodeError(
             "The prior was learned from groups whose labels mean the same in each, but groups is "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -16,14 +16,8 @@ import numpy as np
 import torch
 
 from skmeta._callbacks import fit_task, subtask
-from skmeta._columns import FrameEncoder
 from skmeta._random import check_rng
-from skmeta._sklearn_compat import (
-    callback_context,
-    get_feature_names,
-    has_callbacks,
-    validate_params,
-)
+from skmeta._sklearn_compat import callback_context, has_callbacks, validate_params
 from skmeta._validation import check_count, check_plain_labels, check_targets
 from skmeta._warnings import warn_caller
 from skmeta.backbones import build_backbone
@@ -37,13 +31,7 @@ from skmeta.learners._core._baselines import (
     warn_if_beaten,
 )
 from skmeta.learners._core._evaluation import ValidationTasks
-from skmeta.learners._core._inputs import (
-    check_learner_rows,
-    fit_scaler,
-    flatten_rows,
-    resolve_input_shape,
-)
-from skmeta.learners._core._options import Settings, read_settings
+from skmeta.learners._core._inputs import Table, fit_scaler
 from skmeta.learners._core._prior_io import (
     check_start,
     load_weights,
@@ -51,7 +39,7 @@ from skmeta.learners._core._prior_io import (
     with_earlier,
     write_prior,
 )
-from skmeta.learners._core._session import Session, make_execution
+from skmeta.learners._core._session import Session, Settings, make_execution, read_settings
 from skmeta.learners._core._task_source import (
     Problem,
     TaskSource,
@@ -77,6 +65,9 @@ History = dict[str, list[float]]
 def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, History]:
     """Meta-train a learner.
 
+    Each meta-iteration draws tasks and takes the gradient of ``learner.meta_loss``: a task is
+    adapted to (``adapt``, step by step in ``update``) and its query set predicted (``forward``).
+
     Parameters
     ----------
     learner : Algorithm
@@ -93,107 +84,71 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     """
     settings = read_settings(learner)
     rng = check_rng(settings.random_state)
-    table = _read_table(learner, settings, X)
+    table = Table.read(learner, X, settings)
     problem = _read_tasks(learner, settings, table, y, groups, rng)
     session, seed = _open_session(learner, settings, table, problem, rng)
-    state = _first_state(session, settings, table, problem, seed, rng)
+    state = _first_state(session, table, problem, seed, rng)
     describe = _describe(session, settings, table, problem)
     describe(state)  # Settings that a prior cannot keep are refused before the long work.
     outer_loop = _outer_loop(settings, learner, problem, groups)
     validation_seed = int(rng.integers(2**63))
-    context, data = _callbacks(learner, outer_loop, X, y, groups)
+    data = {"X": X, "y": y, "metadata": None if groups is None else {"groups": groups}}
+    callbacks = callback_context(learner, outer_loop.n_iterations)
+
+    def fitted(state: State, history: History) -> dict[str, Any]:
+        prior = describe(state, n_iterations=int(history["iteration"][-1]))
+        return {"prior_": prior, "history_": {n: list(values) for n, values in history.items()}}
+
     with (
         make_execution(session, settings) as execution,
-        fit_task(context, learner, **data) as task,
+        fit_task(callbacks, learner, **data) as task,
     ):
         objective = _objective(session, settings, execution, problem)
-        validation = _validation(session, settings, execution, problem, validation_seed)
-        validate = None if validation is None else validation.metrics
-        iteration_task = fitted = None
-        if has_callbacks(learner):
-            iteration_task = partial(subtask, context, learner, "meta-iteration", **data)
-            fitted = partial(_fitted, describe)
+        validation = None
+        if problem.validation is not None:
+            n_tasks = settings.validation.n_tasks
+            validation = ValidationTasks(
+                session, execution, problem.validation, n_tasks, validation_seed
+            )
         state, history = meta_train(
-            state, objective, validate, outer_loop, rng, iteration_task, fitted
+            state,
+            objective,
+            validation and validation.metrics,
+            outer_loop,
+            rng,
+            partial(subtask, callbacks, learner, "meta-iteration", **data),
+            fitted if has_callbacks(learner) else None,
         )
         if validation is not None:
             history = _compare(session, problem, validation, state, history)
-        result = _fitted(describe, state, history)
+        result = fitted(state, history)
         task.fitted = lambda: result
     return result["prior_"], result["history_"]
 
 
-def _callbacks(
-    learner: Algorithm, outer_loop: TrainingSettings, X: Any, y: Any, groups: Any
-) -> tuple[Any, dict[str, Any]]:
-    """Return the callback context of a fit, and what callbacks see of the data."""
-    metadata = None if groups is None else {"groups": groups}
-    data = {"X": X, "y": y, "metadata": metadata}
-    return callback_context(learner, outer_loop.n_iterations), data
-
-
-def _fitted(describe: Callable[..., MetaPrior], state: State, history: History) -> dict[str, Any]:
-    """Return the attributes of a learner whose meta-training has led to a state."""
-    prior = describe(state, n_iterations=int(history["iteration"][-1]))
-    return {"prior_": prior, "history_": {n: list(values) for n, values in history.items()}}
-
-
-def untrained_prior(
-    learner: Algorithm,
-    X: Any,
-    y: Any,
-    kind: str,
-    n_classes: int,
-) -> MetaPrior:
+def untrained_prior(learner: Algorithm, X: Any, y: Any, kind: str, n_classes: int) -> MetaPrior:
     """Return the prior that meta-training would start from."""
     validate_params(learner)
-    learner = copy.copy(learner)  # It gets the number of features.
     settings = read_settings(learner)
     if kind not in ("classification", "regression"):
         raise ValueError(f"kind must be 'classification' or 'regression', got {kind!r}.")
     _check_kind(learner, kind)
-    table = _read_table(learner, settings, X)
+    table = Table.read(copy.copy(learner), X, settings)  # The learner itself stays unfitted.
     if y is not None:
         n = len(table.rows)
         y = check_targets(y, n) if kind == "regression" else check_plain_labels(y, "y", n)
     n_outputs = check_count(n_classes, "n_classes", 2) if kind == "classification" else 1
     source = TaskSource(table.rows, y, None, cast(Any, None), n_outputs)  # No task is drawn.
-    problem = Problem(kind, "classes", None, source, None)
     rng = check_rng(settings.random_state)
+    problem = Problem(kind, "classes", None, source, None)
     session, seed = _open_session(learner, settings, table, problem, rng)
-    state = session.draw_state(seed)
-    columns = None if table.encoder is None else table.encoder.columns
     return write_prior(
-        session, state, n_features=table.n_features, feature_names=table.names, columns=columns
+        session,
+        session.draw_state(seed),
+        n_features=table.n_features,
+        feature_names=table.names,
+        columns=table.columns,
     )
-
-
-# ---------------------------------------------------------------------------------- the table
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Rows of all tasks as numbers, what is known of their columns, and the prior to start from."""
-
-    rows: np.ndarray
-    input_shape: tuple[int, ...]
-    n_features: int
-    names: Any
-    encoder: FrameEncoder | None
-    start: MetaPrior | None
-
-
-def _read_table(learner: Algorithm, settings: Settings, X: Any) -> _Table:
-    names, start = get_feature_names(X), _prior_to_load(learner, settings)
-    rows, shape = flatten_rows(X, settings.input_shape)
-    rows, encoder = check_learner_rows(learner, rows, start)
-    shape = resolve_input_shape(shape, settings.backbone, rows.shape[1])
-    n_features = rows.shape[1] if encoder is None else len(encoder.columns)
-    return _Table(rows, shape, n_features, names, encoder, start)
-
-
-def _prior_to_load(learner: Algorithm, settings: Settings) -> MetaPrior | None:
-    return None if learner.loads_prior else cast("MetaPrior | None", settings.prior)
 
 
 # ---------------------------------------------------------------------------------- its tasks
@@ -202,7 +157,7 @@ def _prior_to_load(learner: Algorithm, settings: Settings) -> MetaPrior | None:
 def _read_tasks(
     learner: Algorithm,
     settings: Settings,
-    table: _Table,
+    table: Table,
     y: Any,
     groups: Any,
     rng: np.random.Generator,
@@ -259,7 +214,7 @@ def _warn_of_no_validation(settings: Settings, problem: Problem) -> None:
 def _open_session(
     learner: Algorithm,
     settings: Settings,
-    table: _Table,
+    table: Table,
     problem: Problem,
     rng: np.random.Generator,
 ) -> tuple[Session, int]:
@@ -292,12 +247,7 @@ def _open_session(
 
 
 def _first_state(
-    session: Session,
-    settings: Settings,
-    table: _Table,
-    problem: Problem,
-    seed: int,
-    rng: np.random.Generator,
+    session: Session, table: Table, problem: Problem, seed: int, rng: np.random.Generator
 ) -> State:
     """Draw the state, take over what a prior has, and estimate what has a closed form."""
     state, learner = session.draw_state(seed), session.learner
@@ -349,15 +299,6 @@ def _objective(
     return objective
 
 
-def _validation(
-    session: Session, settings: Settings, execution: Execution, problem: Problem, seed: int
-) -> ValidationTasks | None:
-    if problem.validation is None:
-        return None
-    n_tasks = settings.validation.n_tasks
-    return ValidationTasks(session, execution, problem.validation, n_tasks, seed)
-
-
 # ------------------------------------------------------------------------- what was learned
 
 
@@ -389,7 +330,7 @@ def _compare(
 
 
 def _describe(
-    session: Session, settings: Settings, table: _Table, problem: Problem
+    session: Session, settings: Settings, table: Table, problem: Problem
 ) -> Callable[..., MetaPrior]:
     """Return what makes a prior of a state: the rows it was trained on, and their columns."""
     names = problem.train.sampler.names
@@ -401,5 +342,5 @@ def _describe(
         classes=problem.labels,
         trained_on=with_earlier(settings.prior, names, problem.names_kind),
         trained_on_kind=problem.names_kind,
-        columns=None if table.encoder is None else table.encoder.columns,
+        columns=table.columns,
     )

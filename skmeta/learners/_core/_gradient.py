@@ -13,16 +13,16 @@ from torch import Tensor
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import Rows, State
 from skmeta.learners._core._base import NetworkLearner
-from skmeta.learners._core._context import Context
 from skmeta.learners._core._heads import (
     HEADS,
+    Context,
     initial_head,
     linear,
     loss,
     prototype_head,
     start_head,
 )
-from skmeta.learners._core._options import task_type_parameter
+from skmeta.learners._core._task_source import task_type_parameter
 from skmeta.training import parameter
 
 Memory = dict[str, Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from skmeta._columns import FrameEncoder, is_data_frame
+from skmeta._sklearn_compat import get_feature_names
 from skmeta._validation import check_rows
 from skmeta.backend import Scaler
 from skmeta.exceptions import BackboneError
+from skmeta.learners._core._session import Settings
 from skmeta.priors import MetaPrior
 
 
@@ -54,18 +57,21 @@ def flatten_rows(X: Any, input_shape: tuple[int, ...] | None) -> tuple[Any, tupl
 
 
 def check_learner_rows(
-    learner: Any, X: Any, start: MetaPrior | None = None
+    learner: Any, X: Any, prior: MetaPrior | None = None, *, reset: bool = True
 ) -> tuple[np.ndarray, FrameEncoder | None]:
-    """Check the rows of a table for meta-training, and encode the columns of a data frame.
+    """Check the rows of a table, and encode the columns of a data frame.
 
     Parameters
     ----------
     learner : Algorithm
-        NaN in an array is an error unless it takes missing values.
+        Remembers the columns, as scikit-learn's ``validate_data`` has it. NaN in an array is an
+        error unless it takes missing values.
     X : data frame or array-like of shape (n_samples, n_features)
         Rows of all tasks.
-    start : MetaPrior, optional
-        Where meta-training starts. It then has the encoder, which does not change.
+    prior : MetaPrior, optional
+        Where meta-training starts, or what is evaluated. It then has the encoder.
+    reset : bool, default=True
+        Whether to remember the columns, as ``fit`` does, or to check them.
 
     Returns
     -------
@@ -74,10 +80,54 @@ def check_learner_rows(
     encoder : FrameEncoder or None
         What encodes the data frames of a new task; None if the rows are numbers already.
     """
-    encoder = FrameEncoder.learn(X, learner.allow_nan) if start is None else frame_encoder(start)
+    encoder = FrameEncoder.learn(X, learner.allow_nan) if prior is None else frame_encoder(prior)
     if encoder is not None:
-        return encode_rows(learner, encoder, X, reset=True), encoder
-    return check_rows(learner, X, reset=True, allow_nan=learner.allow_nan), None
+        return encode_rows(learner, encoder, X, reset=reset), encoder
+    return check_rows(learner, X, reset=reset, allow_nan=learner.allow_nan), None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of all tasks as numbers, what is known of their columns, and the prior to start from.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_samples, n_encoded)
+        The rows.
+    input_shape : tuple of int
+        Shape of one row.
+    n_features : int
+        Number of columns before they were encoded.
+    names : ndarray of str or None
+        Their names.
+    encoder : FrameEncoder or None
+        What encodes them.
+    start : MetaPrior or None
+        Prior whose network and standardisation the learner takes over.
+    """
+
+    rows: np.ndarray
+    input_shape: tuple[int, ...]
+    n_features: int
+    names: Any
+    encoder: FrameEncoder | None
+    start: MetaPrior | None
+
+    @classmethod
+    def read(cls, learner: Any, X: Any, settings: Settings) -> Table:
+        """Read what ``fit`` was given as ``X``."""
+        start = None if learner.loads_prior else settings.prior
+        assert not isinstance(start, str)
+        rows, shape = flatten_rows(X, settings.input_shape)
+        rows, encoder = check_learner_rows(learner, rows, start)
+        shape = resolve_input_shape(shape, settings.backbone, rows.shape[1])
+        n_features = rows.shape[1] if encoder is None else len(encoder.columns)
+        return cls(rows, shape, n_features, get_feature_names(X), encoder, start)
+
+    @property
+    def columns(self) -> Any:
+        """How the columns are encoded, for the prior; None if they are numbers already."""
+        return None if self.encoder is None else self.encoder.columns
 
 
 def frame_encoder(prior: MetaPrior) -> FrameEncoder | None:

@@ -16,8 +16,7 @@ from skmeta.backbones import build_backbone, check_backbone, check_weights
 from skmeta.backend import State
 from skmeta.exceptions import PriorError
 from skmeta.learners._core._algorithm import Algorithm
-from skmeta.learners._core._options import read_settings
-from skmeta.learners._core._session import Session
+from skmeta.learners._core._session import Session, read_settings
 from skmeta.priors import MetaPrior
 from skmeta.training import (
     declarations,

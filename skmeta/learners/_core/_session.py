@@ -1,11 +1,12 @@
-"""An algorithm at work on a device."""
+"""An algorithm at work on a device, and all settings of a run in one place."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,10 @@ from skmeta.backend import (
     resolve_test_time_augment,
 )
 from skmeta.learners._core._algorithm import Algorithm
-from skmeta.learners._core._context import Context
-from skmeta.learners._core._options import Settings, read_setting
+from skmeta.learners._core._heads import Context
+from skmeta.learners._core._task_source import TaskSampling
+from skmeta.priors import MetaPrior
+from skmeta.training import ExecutionOptions, MetaOptimizer, Validation, read_parameters
 
 # Names of what the adaptation changed in one of several views.
 _VIEW = re.compile(r"view\d+\.")
@@ -104,7 +107,7 @@ class Session:
         ValueError
             If the device is not there, or does not compute in bfloat16.
         """
-        augment = read_setting(learner, "augment")
+        augment = getattr(learner, "augment", None)
         changes = resolve_test_time_augment(test_time_augment, augment)
         network, adapter = open_network(module, input_shape, scaler, device, precision)
         context = Context(
@@ -112,7 +115,7 @@ class Session:
             kind,
             head,
             torch.as_tensor(list(classes), device=adapter.device),
-            transductive=read_setting(learner, "transductive"),
+            transductive=getattr(learner, "transductive", False),
             dtype=NETWORK_PRECISIONS[own_precision or precision],
         )
         return cls(learner, context, adapter, scaler, tuple(changes))
@@ -297,6 +300,78 @@ def _join(prior: State, states: Sequence[State]) -> State:
 
 def _without_views(adapted: State) -> State:
     return {n: v for n, v in adapted.items() if not _VIEW.match(n)}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the machinery of a fit reads; the defaults are those of a learner in closed form.
+
+    Attributes
+    ----------
+    task_type, n_way, ..., random_state
+        The parameters of these names, with options as objects. Where a learner lacks a parameter,
+        its default here holds: no outer loop, no network, and double precision.
+    """
+
+    task_type: str = "auto"
+    n_way: int = 5
+    n_shot: int | tuple[int, int] = 5
+    n_query: int = 15
+    sampling: TaskSampling = field(default_factory=TaskSampling)
+    augment: Any = None
+    backbone: Any = "identity"
+    backbone_params: Mapping[str, Any] | None = None
+    input_shape: tuple[int, ...] | None = None
+    transductive: bool = False
+    standardize: bool | str = "auto"
+    prior: MetaPrior | str | None = None
+    n_inner_steps: int = 0
+    n_iterations: int = 0
+    meta_batch_size: int = 1
+    meta_lr: float = 1e-3
+    meta_optimizer: MetaOptimizer = field(default_factory=MetaOptimizer)
+    validation: Validation = field(default_factory=lambda: Validation(0.0))
+    device: str | torch.device = "auto"
+    execution: ExecutionOptions = field(
+        default_factory=lambda: ExecutionOptions(precision="float64")
+    )
+    checkpoint: str | PathLike[str] | None = None
+    verbose: int = 0
+    random_state: Any = None
+
+    @property
+    def draws_tasks(self) -> bool:
+        """Whether meta-training draws tasks; a learner in closed form uses all rows at once."""
+        return self.n_iterations > 0 or self.validation.fraction > 0
+
+
+def read_settings(learner: Any) -> Settings:
+    """Read the settings of a learner, with its options checked.
+
+    Parameters
+    ----------
+    learner : MetaLearner
+        The learner.
+
+    Returns
+    -------
+    Settings
+        A number or a string in place of an option is its first setting.
+
+    Raises
+    ------
+    ValueError
+        If an option has a value that is not allowed, or a checkpoint could not be resumed.
+    """
+    values = read_parameters(learner)
+    if values.get("backbone") == "mlp":
+        prior = values.get("prior")
+        # A learner that goes on from a prior has the prior's network.
+        has_skip = prior.backbone_params.get("skip") if isinstance(prior, MetaPrior) else None
+        has_skip = getattr(learner, "mlp_has_skip", False) if prior is None else has_skip
+        if has_skip:
+            values["backbone_params"] = {"skip": True, **(values["backbone_params"] or {})}
+    return Settings(**{f.name: values[f.name] for f in fields(Settings) if f.name in values})
 
 
 # Fewer meta-iterations than this do not make up for the time that recording takes.
