@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from skmeta.backbones._cell_network import CellNetwork, Skip, Zero, check_cells
 from skmeta.backbones._conv4 import ConvBlock
+from skmeta.backbones._layers import EpisodeBatchNorm
 from skmeta.backbones._mlp import ACTIVATIONS
-from skmeta.backbones._normalization import EpisodeBatchNorm
 from skmeta.exceptions import BackboneError
 
 

@@ -6,9 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmeta.backbones._moments import convolved_moments
-from skmeta.backbones._normalization import EpisodeBatchNorm
-from skmeta.backbones._pooling import halve
+from skmeta.backbones._layers import EpisodeBatchNorm, convolved_moments, halve
 from skmeta.exceptions import BackboneError
 
 # Bytes of the wide maps that are computed at once, before they are halved.

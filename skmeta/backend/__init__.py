@@ -4,19 +4,26 @@ Names in ``__all__`` are for those who write a learner. The others are the packa
 """
 
 from skmeta.backend._adapter import (
+    NETWORK_PRECISIONS,
+    PRECISIONS,
     Rows,
     Scaler,
     TaskTensors,
     TensorAdapter,
+    here_or_cpu,
+    resolve_device,
     state_to_numpy,
     state_to_torch,
     to_numpy,
 )
-from skmeta.backend._augmentation import Augmentation
-from skmeta.backend._device import NETWORK_PRECISIONS, PRECISIONS, here_or_cpu, resolve_device
+from skmeta.backend._augmentation import (
+    Augmentation,
+    TaskView,
+    make_views,
+    resolve_test_time_augment,
+)
 from skmeta.backend._execution import MODES, Execution, one_thread_if_small
 from skmeta.backend._functional import Network, State, open_network
-from skmeta.backend._task_views import TaskView, make_views, resolve_test_time_augment
 from skmeta.backend._trees import tree_leaves, tree_map
 
 __all__ = [

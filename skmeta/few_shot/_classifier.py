@@ -13,8 +13,12 @@ from sklearn.utils.validation import assert_all_finite, check_consistent_length,
 from skmeta._sklearn_compat import StrOptions, fit_context
 from skmeta._validation import check_labels, quote, quote_some, suggest_parameters
 from skmeta.few_shot._base import BaseMetaFewShot, check_finite
-from skmeta.few_shot._class_weight import check_class_weight, class_weights
-from skmeta.few_shot._classes import class_positions, family_classes
+from skmeta.few_shot._classes import (
+    check_class_weight,
+    class_positions,
+    class_weights,
+    family_classes,
+)
 
 # The logarithm of a probability of 0 is that of the smallest number.
 _LEAST_PROBABILITY = np.finfo(np.float64).tiny

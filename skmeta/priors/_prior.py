@@ -13,9 +13,18 @@ from skmeta._html import facts_table
 from skmeta._immutable import Immutable
 from skmeta._validation import count, quote_some
 from skmeta.exceptions import PriorError
-from skmeta.priors._file import FIELDS, compute_digest, read_prior, write_prior
+from skmeta.priors._file import (
+    FIELDS,
+    compute_digest,
+    freeze,
+    freeze_labels,
+    freeze_tensor,
+    freeze_tuple,
+    read_prior,
+    thaw,
+    write_prior,
+)
 from skmeta.priors._packaged import dereference, reference
-from skmeta.priors._values import freeze, freeze_labels, freeze_tensor, freeze_tuple, thaw
 
 # All fields but the tensors and the module.
 _FIELDS = tuple(name for name in FIELDS if name != "user_module")

@@ -1,6 +1,13 @@
 """The one outer loop, its settings, checkpoints and priors, for learners of all kinds."""
 
-from skmeta.training._checkpoint import load_checkpoint, resume_checkpoint, save_checkpoint
+from skmeta.training._checkpoint import (
+    load_checkpoint,
+    make_prior,
+    resume_checkpoint,
+    save_checkpoint,
+    scaler_of,
+    state_of,
+)
 from skmeta.training._loop import (
     TrainingSettings,
     meta_train,
@@ -28,6 +35,5 @@ from skmeta.training._parameters import (
     parameter,
     settings_by_role,
 )
-from skmeta.training._priors import make_prior, scaler_of, state_of
 
 __all__ = []

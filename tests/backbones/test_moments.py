@@ -4,8 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from skmeta.backbones._moments import convolved_moments, moments
-from skmeta.backbones._pooling import halve
+from skmeta.backbones._layers import convolved_moments, halve, moments
 
 
 def draw(*shape, seed=0):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from skmeta.backbones import EpisodeBatchNorm, build_backbone
-from skmeta.backbones._normalization import convert_batch_norm
+from skmeta.backbones._layers import convert_batch_norm
 from skmeta.exceptions import BackboneError
 
 

@@ -7,8 +7,8 @@ from sklearn.datasets import load_digits
 
 from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, Network
-from skmeta.backend import _device as device_module
-from skmeta.backend._device import check_bfloat16
+from skmeta.backend import _adapter as device_module
+from skmeta.backend._adapter import check_bfloat16
 from skmeta.learners import (
     MAML,
     ExecutionOptions,

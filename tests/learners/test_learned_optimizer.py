@@ -21,7 +21,7 @@ from skmeta.learners import (
     PriorOptimizer,
     Validation,
 )
-from skmeta.learners.learned_optimizers._safeguard import bound_step
+from skmeta.learners.learned_optimizers._learned_update import bound_step
 
 N_FEATURES, N_HIDDEN = 3, 4
 

@@ -34,10 +34,16 @@ from skmeta.learners._core import (
     task_type_parameter,
 )
 from skmeta.learners.auto._candidates import Candidate, make_candidates
-from skmeta.learners.auto._comparison import FAILURES, Comparison, Result
+from skmeta.learners.auto._comparison import (
+    FAILURES,
+    Comparison,
+    Result,
+    leaderboard_rows,
+    rank,
+    summarise,
+)
 from skmeta.learners.auto._losses import plain_losses
 from skmeta.learners.auto._tasks import Design, design_classes, design_groups
-from skmeta.learners.auto._verdict import leaderboard_rows, rank, summarise
 from skmeta.priors import MetaPrior
 from skmeta.training import N_JOBS, FitSettings, parameter
 

@@ -1,6 +1,20 @@
 """The step of the learned optimizer: an LSTM of two layers for each parameter, and a safeguard.
 
-Notation: n parameters, h hidden units; theta the parameters, u their update.
+The safeguard keeps it from diverging beyond the steps that it was trained for.
+
+Notation: theta the parameters, g the gradient, L the loss, u the learned update, t the number of
+steps done, T the horizon of the training.
+
+1. After T steps, u is shrunk by T / t. If it does not point downhill (u g > 0), a gradient step of
+   the same length replaces it.
+2. The loss, averaged over about ten steps, must stay below a bound. Up to step T, the bound is the
+   first loss plus its absolute value. After it, the bound is the loss at step T plus a tenth of
+   the decrease up to then. If the loss exceeds the bound, the parameters are reset to the best
+   ones so far and gradient descent takes over. Its first step is half as long as the mean u; each
+   time that the loss exceeds the bound again, the parameters are reset and the step size is halved.
+
+Rule 1 needs no loss. Rule 2 keeps the loss below the bound, except for the few steps until the
+average shows the rise: gradient descent lowers a smooth loss if its step size is small enough.
 """
 
 from __future__ import annotations
@@ -19,7 +33,117 @@ from skmeta.learners.learned_optimizers._recurrent import (
     ravel,
     unravel,
 )
-from skmeta.learners.learned_optimizers._safeguard import bound_step, guard_loss, select_step
+
+Guard = dict[str, Tensor]
+
+_SMOOTHING = 0.9
+_TOLERANCE = 0.1
+_TINY = 1e-30
+
+
+def bound_step(update: Tensor, slope: Tensor, step: Tensor, horizon: Tensor) -> Tensor:
+    """Shorten an update beyond the horizon and make it point downhill.
+
+    Parameters
+    ----------
+    update, slope : Tensor of shape (n,)
+        u and g.
+    step, horizon : Tensor of shape ()
+        t and T.
+
+    Returns
+    -------
+    Tensor of shape (n,)
+        The update; as given within the horizon.
+    """
+    length = update.norm() / slope.norm().clamp_min(_TINY)
+    downhill = torch.where((update * slope).sum() > 0, -slope * length, update)
+    shrunk = downhill * (horizon / step.clamp_min(1.0))
+    return torch.where(step < horizon, update, shrunk)
+
+
+def guard_loss(
+    guard: Mapping[str, Tensor],
+    theta: Tensor,
+    slope: Tensor,
+    value: Tensor,
+    step: Tensor,
+    horizon: Tensor,
+) -> tuple[Guard, Tensor, Tensor]:
+    """Compare the loss with the bound, and reset the parameters if it is above.
+
+    Parameters
+    ----------
+    guard : mapping of str to Tensor
+        What the previous call returned; empty at the first call.
+    theta, slope : Tensor of shape (n,)
+        Parameters at which the loss was computed, and its gradient.
+    value : Tensor of shape ()
+        L.
+    step, horizon : Tensor of shape ()
+        t and T.
+
+    Returns
+    -------
+    guard : dict of Tensor
+        ``rate`` () is the step size of the gradient descent; 0 until it takes over.
+    theta, slope : Tensor of shape (n,)
+        As given, or the best ones.
+    """
+    if not guard:
+        zero = torch.zeros_like(value)
+        guard = {"first": value, "smooth": value, "at_horizon": value, "best_value": value}
+        guard |= {"best": theta, "best_slope": slope, "rate": zero, "length": zero}
+    new = dict(guard)
+    smooth = _SMOOTHING * guard["smooth"] + (1 - _SMOOTHING) * value
+    better = value < guard["best_value"]
+    for name, now in (("best_value", value), ("best", theta), ("best_slope", slope)):
+        new[name] = torch.where(better, now, guard[name])
+    first = guard["first"]
+    new["at_horizon"] = torch.where(step <= horizon, smooth, guard["at_horizon"])
+    gained = (first - new["at_horizon"]).clamp_min(0.0)
+    after = new["at_horizon"] + _TOLERANCE * gained
+    bound = torch.where(step < horizon, first + first.abs(), after)
+    # NaN counts as above the bound.
+    exceeded = ~(smooth <= bound)
+    shorter = torch.where(
+        guard["rate"] > 0,
+        guard["rate"] / 2,
+        guard["length"] / new["best_slope"].norm().clamp_min(_TINY) / 2,
+    )
+    new["rate"] = torch.where(exceeded, shorter, guard["rate"])
+    new["smooth"] = torch.where(exceeded, new["best_value"], smooth)
+    new["at_horizon"] = torch.where(exceeded, guard["at_horizon"], new["at_horizon"])
+    theta = torch.where(exceeded, new["best"], theta)
+    return new, theta, torch.where(exceeded, new["best_slope"], slope)
+
+
+def select_step(
+    guard: Mapping[str, Tensor], update: Tensor, slope: Tensor, step: Tensor
+) -> tuple[Guard, Tensor]:
+    """Return the learned update, or a gradient step if gradient descent has taken over.
+
+    Parameters
+    ----------
+    guard : mapping of str to Tensor
+        What :func:`guard_loss` returned.
+    update, slope : Tensor of shape (n,)
+        u and g.
+    step : Tensor of shape ()
+        t.
+
+    Returns
+    -------
+    guard : dict of Tensor
+        With the mean length of the learned updates in ``length`` ().
+    update : Tensor of shape (n,)
+        To add to the parameters.
+    """
+    descends = guard["rate"] > 0
+    mean = guard["length"] + (update.norm() - guard["length"]) / (step + 1)
+    length = torch.where(descends, guard["length"], mean)
+    return {**guard, "length": length}, torch.where(descends, -guard["rate"] * slope, update)
+
 
 _LAYERS = ("lstm.0", "lstm.1")
 

@@ -11,7 +11,7 @@ from test_auto_learner import make_intercepts
 from skmeta import MetaFewShotRegressor
 from skmeta.learners import HierarchicalLinear
 from skmeta.learners.auto._candidates import make_candidates
-from skmeta.learners.auto._comparison import Result
+from skmeta.learners.auto._comparison import Result, leaderboard_rows, rank, summarise
 from skmeta.learners.auto._losses import (
     OWN,
     POOLED,
@@ -21,7 +21,6 @@ from skmeta.learners.auto._losses import (
     plain_losses,
 )
 from skmeta.learners.auto._tasks import design_classes, design_groups
-from skmeta.learners.auto._verdict import leaderboard_rows, rank, summarise
 
 RNG = np.random.default_rng(0)
 

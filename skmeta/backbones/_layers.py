@@ -1,0 +1,290 @@
+"""Batch normalisation and max-pooling, both differentiable twice.
+
+Statistics of a batch are a differentiable part of the task. The pooling keeps only the positions of
+the maxima for the backward pass.
+
+Notation: n samples, c channels, m values per channel (n times the pixels of an image).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
+
+from skmeta._torch_compat import apply_function
+from skmeta.exceptions import BackboneError
+
+# Any value will do, because the variance is computed back from the normalisation's own result.
+_EPS = 1e-5
+
+
+def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute mean and biased variance of each channel.
+
+    Autograd would store, and pass over, several tensors as large as ``x``. Here a forward and a
+    backward pass each pass over them once.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, c, ...)
+        The values.
+
+    Returns
+    -------
+    mean, var : Tensor of shape (c,)
+        In the precision of ``x``; in float32 if that is bfloat16.
+    """
+    x = x.float() if x.dtype == torch.bfloat16 else x
+    moments: tuple[Tensor, Tensor] = apply_function(_Moments, x)
+    return moments
+
+
+class _Moments(torch.autograd.Function):
+    """mean = sum(x) / m, var = sum((x - mean)^2) / m."""
+
+    # Under vmap, forward and backward are vectorised as they stand.
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> tuple[Tensor, Tensor]:
+        # The fastest kernel that passes over the values once. Its gradient is not used.
+        _, mean, inverse = torch.native_batch_norm(x, None, None, None, None, True, 0.0, _EPS)
+        return mean, (inverse.pow(-2) - _EPS).clamp_min(0.0)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(inputs[0], output[0])
+
+    @staticmethod
+    def backward(ctx: Any, mean_gradient: Tensor, var_gradient: Tensor) -> Tensor:
+        # Written with differentiable operations, for the second derivative.
+        x, mean = ctx.saved_tensors
+        m = x.numel() // x.shape[1]
+        slope = var_gradient * (2 / m)
+        shape = (-1, *[1] * (x.dim() - 2))
+        level = mean_gradient / m - slope * mean
+        return torch.addcmul(level.reshape(shape), x, slope.reshape(shape))
+
+
+def convolved_moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute the moments of a 3x3 convolution's output, without the output.
+
+    Mean and covariance S of the input's 3x3 patches are enough: the output w.p of a patch p has
+    mean w.mean(p) and variance w.S.w. With few input channels, S is small, and the gradient with
+    respect to the weights does not pass over the output either.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, c_in, height, width)
+        Images.
+    weight : Tensor of shape (c, c_in, 3, 3)
+        Filters.
+
+    Returns
+    -------
+    mean, var : Tensor of shape (c,)
+        Moments of ``conv2d(x, weight, padding=1)``.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        return _convolved_moments(x, weight)
+
+
+def _convolved_moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    height, width = x.shape[2:]
+    padded = F.pad(x, (1, 1, 1, 1))
+    shifts = [(i, j) for i in range(3) for j in range(3)]
+    # (c_in, 9, m), in the order of a filter's entries.
+    patches = torch.stack([padded[:, :, i : i + height, j : j + width] for i, j in shifts])
+    patches = patches.permute(2, 0, 1, 3, 4).reshape(9 * x.shape[1], -1)
+    centre = patches.mean(1)
+    centred = patches - centre[:, None]
+    covariance = (centred @ centred.T) / patches.shape[1]
+    filters = weight.reshape(weight.shape[0], -1)
+    return filters @ centre, ((filters @ covariance) * filters).sum(1)
+
+
+def halve(x: Tensor) -> Tensor:
+    """Take the maximum of each 2x2 block.
+
+    :func:`torch.nn.functional.max_pool2d` keeps its whole input for the backward pass, although it
+    needs the positions of the maxima only.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, c, height, width)
+        Maps.
+
+    Returns
+    -------
+    Tensor of shape (n, c, height // 2, width // 2)
+        The maxima.
+    """
+    maxima: Tensor = apply_function(_MaxPool, x)[0]
+    return maxima
+
+
+def _fold(n_tasks: int, in_dim: int | None, x: Tensor) -> Tensor:
+    """Treat the images of all tasks as images of one batch."""
+    x = x.expand(n_tasks, *x.shape) if in_dim is None else x.movedim(in_dim, 0)
+    return x.flatten(0, 1)
+
+
+class _MaxPool(torch.autograd.Function):
+    """Maxima and their positions."""
+
+    @staticmethod
+    def forward(x: Tensor) -> tuple[Tensor, Tensor]:
+        pooled: tuple[Tensor, Tensor] = F.max_pool2d_with_indices(x, (2, 2))
+        return pooled
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.size = inputs[0].shape[-2:]
+        ctx.save_for_backward(output[1])
+        ctx.mark_non_differentiable(output[1])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> Tensor:
+        scattered: Tensor = apply_function(_Scatter, gradient, ctx.saved_tensors[0], ctx.size)
+        return scattered
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int | None], x: Tensor
+    ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
+        maxima, positions = apply_function(_MaxPool, _fold(info.batch_size, in_dims[0], x))
+        sizes = (info.batch_size, -1)
+        return (maxima.unflatten(0, sizes), positions.unflatten(0, sizes)), (0, 0)
+
+
+class _Scatter(torch.autograd.Function):
+    """Put values at their positions in larger maps of zeros."""
+
+    @staticmethod
+    def forward(values: Tensor, positions: Tensor, size: tuple[int, int]) -> Tensor:
+        return F.max_unpool2d(values, positions, (2, 2), output_size=size)
+
+    @staticmethod
+    def setup_context(
+        ctx: Any, inputs: tuple[Tensor, Tensor, tuple[int, int]], output: Tensor
+    ) -> None:
+        ctx.save_for_backward(inputs[1])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (positions,) = ctx.saved_tensors
+        gathered = gradient.flatten(2).gather(2, positions.flatten(2))
+        return gathered.reshape(positions.shape), None, None
+
+    @staticmethod
+    def vmap(
+        info: Any,
+        in_dims: tuple[int | None, ...],
+        values: Tensor,
+        positions: Tensor,
+        size: tuple[int, int],
+    ) -> tuple[Tensor, int]:
+        n_tasks = info.batch_size
+        folded = [_fold(n_tasks, d, x) for d, x in zip(in_dims, (values, positions), strict=False)]
+        return apply_function(_Scatter, *folded, size).unflatten(0, (n_tasks, -1)), 0
+
+
+class EpisodeBatchNorm(nn.Module):
+    """Batch normalisation by the support set's statistics.
+
+    In training mode the statistics are those of the batch, and they replace the buffers ``mean``
+    and ``var`` (momentum 1), with their gradient. In evaluation mode the buffers are used. A
+    query set is thus normalised by what was measured on the support set, and a row's prediction
+    does not depend on the rows beside it.
+
+    Rows count alike, whatever their sample weights; rows that pad a task repeat rows that it has.
+
+    It is written with primitive operations: under :func:`torch.func.vmap`, ``nn.BatchNorm2d``
+    returns a wrong second-order gradient without a warning.
+
+    Parameters
+    ----------
+    n_channels : int
+        Size of axis 1 of the input.
+    eps : float, default=1e-5
+        Added to the variance.
+    """
+
+    mean: Tensor
+    var: Tensor
+
+    def __init__(self, n_channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(n_channels))
+        self.bias = nn.Parameter(torch.zeros(n_channels))
+        self.register_buffer("mean", torch.zeros(n_channels))
+        self.register_buffer("var", torch.ones(n_channels))
+
+    def measure(self, x: Tensor) -> None:
+        """Take the statistics of ``x``, of shape (n_samples, n_channels, ...)."""
+        self.mean, self.var = moments(x)
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """The affine map that the current statistics make, each of shape (n_channels,)."""
+        scale = self.weight * torch.rsqrt(self.var + self.eps)
+        return scale, self.bias - self.mean * scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``x``, of shape (n_samples, n_channels, ...)."""
+        if self.training:
+            self.measure(x)
+        scale, shift = self.scale_and_shift()
+        return x * _per_channel(scale, x) + _per_channel(shift, x)
+
+    def extra_repr(self) -> str:
+        """What ``repr`` shows."""
+        return f"{self.weight.shape[0]}, eps={self.eps}"
+
+
+def _per_channel(values: Tensor, x: Tensor) -> Tensor:
+    return values.reshape(-1, *[1] * (x.dim() - 2))
+
+
+def convert_batch_norm(module: nn.Module) -> nn.Module:
+    """Replace each ``nn.BatchNorm1d/2d/3d`` in a module by :class:`EpisodeBatchNorm`.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Changed in place. Learned scales and shifts are kept.
+
+    Returns
+    -------
+    torch.nn.Module
+        The same module, or the replacement if it is a batch normalisation itself.
+
+    Raises
+    ------
+    BackboneError
+        If a lazy module has not seen its number of channels yet.
+    """
+    refuse_lazy(module)
+    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+        new = EpisodeBatchNorm(module.num_features, module.eps)
+        if module.affine:
+            new.weight, new.bias = module.weight, module.bias
+        return new
+    for name, child in module.named_children():
+        setattr(module, name, convert_batch_norm(child))
+    return module
+
+
+def refuse_lazy(module: nn.Module) -> None:
+    """Raise an error if a part of a module has no weights yet."""
+    for part in module.modules():
+        # A lazy module becomes a plain one in its first forward pass.
+        if isinstance(part, LazyModuleMixin):
+            raise BackboneError(
+                f"The backbone has a {type(part).__name__} that has seen no data. Run one forward "
+                "pass through the module first, or give it its number of inputs."
+            )
