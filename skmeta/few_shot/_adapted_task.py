@@ -105,8 +105,8 @@ class AdaptedTask:
 
     def check_size(self) -> None:
         """Raise an error or warn if the support set is larger than the learner takes."""
-        learner, X = self.session.learner, self._support.X
-        learner.limits.check_size(learner, self._prior, *X.shape, self.n_classes)
+        learner, (n_rows, n_columns) = self.session.learner, self._support.X.shape
+        learner.limits.check_size(learner, self._prior, n_rows, n_columns, self.n_classes)
 
     def adapt(self, start: dict[str, np.ndarray] | None = None) -> Self:
         """Adapt to the support set, and check that the adapted state is finite.

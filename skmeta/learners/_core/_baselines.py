@@ -166,10 +166,10 @@ def nearest_neighbour(
 ) -> np.ndarray:
     """Minus the squared distances (m, k) of query rows (m, d) to the nearest row of each class."""
     distance = (query**2).sum(1, keepdims=True) - 2 * query @ support.T + (support**2).sum(1)
-    found = np.full((len(query), k), -np.inf)
+    outputs = np.full((len(query), k), -np.inf)
     for label in np.unique(y[w > 0]):
-        found[:, label] = -distance[:, (y == label) & (w > 0)].min(1)
-    return found
+        outputs[:, label] = -distance[:, (y == label) & (w > 0)].min(1)
+    return outputs
 
 
 def logistic_regression(
@@ -179,11 +179,11 @@ def logistic_regression(
 
     Its coefficients lie in the span of the rows, so that n coordinates do for d features.
     """
-    found = np.zeros((len(query), k))
+    outputs = np.zeros((len(query), k))
     present = np.unique(y[w > 0])
     if len(present) == 1:
-        found[:, present] = 1.0
-        return found
+        outputs[:, present] = 1.0
+        return outputs
     basis = np.linalg.qr(support.T)[0] if support.shape[1] > len(support) else None
     rows, asked = (v if basis is None else v @ basis for v in (support, query))
     with warnings.catch_warnings():
@@ -191,8 +191,8 @@ def logistic_regression(
         # With one row of each class, scikit-learn takes labels for targets of a regression.
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         model = LogisticRegression().fit(rows, y, sample_weight=w)
-    found[:, model.classes_] = model.predict_proba(asked)
-    return found
+    outputs[:, model.classes_] = model.predict_proba(asked)
+    return outputs
 
 
 def choose_scale(scaler: Scaler, source: TaskSource) -> Scaler:

@@ -113,7 +113,7 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
         state, history = meta_train(
             state,
             objective,
-            validation and validation.metrics,
+            None if validation is None else validation.metrics,
             outer_loop,
             rng,
             partial(subtask, callbacks, learner, "meta-iteration", **data),
