@@ -1,4 +1,8 @@
-"""Adaptation by gradient steps: what MAML, ANIL, Meta-SGD, Reptile and fine-tuning share."""
+"""Adaptation by gradient steps: what MAML, ANIL, Meta-SGD, Reptile and fine-tuning share.
+
+It reads from top to bottom: ``adapt`` takes ``n_inner_steps`` steps from the start of a task; a
+step descends the support loss; ``update``, which is the idea of a learner, makes it of a gradient.
+"""
 
 from __future__ import annotations
 
@@ -97,60 +101,102 @@ class InnerLoopLearner(NetworkLearner):
     # What head_init="auto" means for tasks whose classes are new each time.
     default_head: ClassVar[str] = "prototype"
 
-    def is_first_order(self) -> bool:
-        """Whether the outer gradient ignores how the inner gradients depend on the prior."""
-        return True
-
-    def resolve_head(self, kind: str, names_kind: str) -> str:
-        if kind == "regression":
-            # One output, which means the same in every task.
-            return "zeros" if self.head_init == "zeros" else "learned"
-        if self.head_init == "auto":
-            return self.default_head if names_kind == "classes" else "learned"
-        return self.head_init
-
-    def needs_every_class(self, head: str) -> bool:
-        return head == "prototype"
-
-    def is_adapted(self, name: str) -> bool:
-        """Whether a task adapts the tensor of this name."""
-        return True
-
-    def skips_zero_gradient(self, state: Mapping[str, Tensor]) -> bool:
-        """Return whether a step does not change a tensor whose gradient is zero."""
-        return True
-
-    def update(
+    def adapt(
         self,
+        context: Context,
         state: Mapping[str, Tensor],
-        fast: State,
-        gradient: State,
-        memory: Memory,
-        value: Tensor,
-    ) -> tuple[State, Memory]:
-        """Take one inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1).
+        support: Rows,
+        start: State | None = None,
+    ) -> State:
+        point = self._start_point(context, state, support, start)
+        for _ in range(self.n_inner_steps):
+            point = self._take_step(context, state, point, support)
+        return self._final_state(context, point, support)
+
+    def _start_point(
+        self,
+        context: Context,
+        state: Mapping[str, Tensor],
+        support: Rows,
+        start: State | None = None,
+    ) -> Point:
+        if start is not None:
+            # Normalisation statistics are computed again, not adapted.
+            return Point({n: v for n, v in start.items() if not n.startswith("stat.")}, None, {}, 0)
+        # Equal rows of the head give equal logits. The loss of a classification then has no
+        # gradient in the body, of any order, and the first step need not look for it.
+        return Point(*self.first_fast(context, state, support), {}, int(context.has_equal_rows))
+
+    def first_fast(
+        self, context: Context, state: Mapping[str, Tensor], support: Rows
+    ) -> tuple[State, Measured | None]:
+        """Return what a task starts from: the body, and a head sized by its classes.
 
         Parameters
         ----------
+        context : Context
+            Network, kind and head of the task.
         state : mapping of str to Tensor
             The prior.
-        fast : dict of Tensor
-            The tensors that the task adapts.
-        gradient : dict of Tensor
-            Gradient of the support loss, with the names and shapes of ``fast``.
-        memory : dict
-            What the previous step returned; empty at the first step.
-        value : Tensor of shape ()
-            The support loss.
+        support : Rows
+            The support set.
 
         Returns
         -------
         fast : dict of Tensor
-            The adapted tensors.
-        memory : dict
-            For the next step.
+            ``body.*`` and ``head.*``.
+        measured : tuple or None
+            Features of the support set and their statistics, if they were needed.
         """
-        return {n: fast[n] - self.inner_lr * gradient[n] for n in fast}, memory
+        body = {n: v for n, v in state.items() if n.startswith("body.")}
+        if context.head == "prototype":
+            measured = context.network.measure(body, support.x)
+            return body | prototype_head(measured[0], support, context.n_outputs), measured
+        n_features = context.network.n_features
+        head = start_head(context.head, state, context.classes, n_features, support.w)
+        return body | head, None
+
+    def _take_step(
+        self, context: Context, state: Mapping[str, Tensor], point: Point, support: Rows
+    ) -> Point:
+        fast, measured, memory, n_head_only = point
+        frozen = context.network.frozen & fast.keys()
+        adapted = {n for n in fast if self.is_adapted(n)} - frozen
+        body = {n for n in adapted if n.startswith("body.")}
+        moved = adapted - body if n_head_only else adapted
+        if moved.isdisjoint(body) and measured is None:
+            measured = context.network.measure(fast, support.x)
+        inner_loss = self._support_loss(context, fast, moved, support, measured)
+        kept = {n: fast[n] for n in frozen}
+        fast, memory, _ = self.descend(state, fast, memory, inner_loss, moved)
+        fast = fast | kept
+        if not (moved.isdisjoint(body) and self.skips_zero_gradient(state)):
+            measured = None
+        return Point(fast, measured, memory, max(0, n_head_only - 1))
+
+    def _support_loss(
+        self,
+        context: Context,
+        fast: State,
+        names: set[str],
+        support: Rows,
+        measured: Measured | None,
+    ) -> Callable[[State], Tensor]:
+        """Make the support loss as a function of the named tensors.
+
+        Known features are used if the body is not among these tensors.
+        """
+        fixed = {n: v for n, v in fast.items() if n not in names}
+        features = None
+        if measured is not None and not any(n.startswith("body.") for n in names):
+            features = measured[0].detach() if self.is_first_order() else measured[0]
+
+        def inner_loss(part: State) -> Tensor:
+            at = fixed | part
+            x = context.network.measure(at, support.x)[0] if features is None else features
+            return loss(context.kind, linear(at, x), support)
+
+        return inner_loss
 
     def descend(
         self,
@@ -205,55 +251,37 @@ class InnerLoopLearner(NetworkLearner):
         )
         return {n: g.detach() for n, g in gradient.items()}, value.detach()
 
-    def init_state(self, context: Context, generator: torch.Generator) -> State:
-        head = initial_head(
-            context.head, context.network.n_features, len(context.classes), generator
-        )
-        return context.network.initial_weights() | head
-
-    def adapt(
+    def update(
         self,
-        context: Context,
         state: Mapping[str, Tensor],
-        support: Rows,
-        start: State | None = None,
-    ) -> State:
-        point = self._start_point(context, state, support, start)
-        for _ in range(self.n_inner_steps):
-            point = self._take_step(context, state, point, support)
-        return self._final_state(context, point, support)
+        fast: State,
+        gradient: State,
+        memory: Memory,
+        value: Tensor,
+    ) -> tuple[State, Memory]:
+        """Take one inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1).
 
-    def _start_point(
-        self,
-        context: Context,
-        state: Mapping[str, Tensor],
-        support: Rows,
-        start: State | None = None,
-    ) -> Point:
-        if start is not None:
-            # Normalisation statistics are computed again, not adapted.
-            return Point({n: v for n, v in start.items() if not n.startswith("stat.")}, None, {}, 0)
-        # Equal rows of the head give equal logits. The loss of a classification then has no
-        # gradient in the body, of any order, and the first step need not look for it.
-        return Point(*self.first_fast(context, state, support), {}, int(context.has_equal_rows))
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            The prior.
+        fast : dict of Tensor
+            The tensors that the task adapts.
+        gradient : dict of Tensor
+            Gradient of the support loss, with the names and shapes of ``fast``.
+        memory : dict
+            What the previous step returned; empty at the first step.
+        value : Tensor of shape ()
+            The support loss.
 
-    def _take_step(
-        self, context: Context, state: Mapping[str, Tensor], point: Point, support: Rows
-    ) -> Point:
-        fast, measured, memory, n_head_only = point
-        frozen = context.network.frozen & fast.keys()
-        adapted = {n for n in fast if self.is_adapted(n)} - frozen
-        body = {n for n in adapted if n.startswith("body.")}
-        moved = adapted - body if n_head_only else adapted
-        if moved.isdisjoint(body) and measured is None:
-            measured = context.network.measure(fast, support.x)
-        inner_loss = self._support_loss(context, fast, moved, support, measured)
-        kept = {n: fast[n] for n in frozen}
-        fast, memory, _ = self.descend(state, fast, memory, inner_loss, moved)
-        fast = fast | kept
-        if not (moved.isdisjoint(body) and self.skips_zero_gradient(state)):
-            measured = None
-        return Point(fast, measured, memory, max(0, n_head_only - 1))
+        Returns
+        -------
+        fast : dict of Tensor
+            The adapted tensors.
+        memory : dict
+            For the next step.
+        """
+        return {n: fast[n] - self.inner_lr * gradient[n] for n in fast}, memory
 
     def _final_state(self, context: Context, point: Point, support: Rows) -> State:
         measured = point.measured
@@ -261,61 +289,37 @@ class InnerLoopLearner(NetworkLearner):
             measured = context.network.measure(point.fast, support.x)
         return point.fast if measured is None else point.fast | measured[1]
 
-    def _support_loss(
-        self,
-        context: Context,
-        fast: State,
-        names: set[str],
-        support: Rows,
-        measured: Measured | None,
-    ) -> Callable[[State], Tensor]:
-        """Make the support loss as a function of the named tensors.
-
-        Known features are used if the body is not among these tensors.
-        """
-        fixed = {n: v for n, v in fast.items() if n not in names}
-        features = None
-        if measured is not None and not any(n.startswith("body.") for n in names):
-            features = measured[0].detach() if self.is_first_order() else measured[0]
-
-        def inner_loss(part: State) -> Tensor:
-            at = fixed | part
-            x = context.network.measure(at, support.x)[0] if features is None else features
-            return loss(context.kind, linear(at, x), support)
-
-        return inner_loss
-
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         return linear(adapted, context.features(adapted, x))
 
-    def first_fast(
-        self, context: Context, state: Mapping[str, Tensor], support: Rows
-    ) -> tuple[State, Measured | None]:
-        """Return what a task starts from: the body, and a head sized by its classes.
+    def init_state(self, context: Context, generator: torch.Generator) -> State:
+        head = initial_head(
+            context.head, context.network.n_features, len(context.classes), generator
+        )
+        return context.network.initial_weights() | head
 
-        Parameters
-        ----------
-        context : Context
-            Network, kind and head of the task.
-        state : mapping of str to Tensor
-            The prior.
-        support : Rows
-            The support set.
+    def is_first_order(self) -> bool:
+        """Whether the outer gradient ignores how the inner gradients depend on the prior."""
+        return True
 
-        Returns
-        -------
-        fast : dict of Tensor
-            ``body.*`` and ``head.*``.
-        measured : tuple or None
-            Features of the support set and their statistics, if they were needed.
-        """
-        body = {n: v for n, v in state.items() if n.startswith("body.")}
-        if context.head == "prototype":
-            measured = context.network.measure(body, support.x)
-            return body | prototype_head(measured[0], support, context.n_outputs), measured
-        n_features = context.network.n_features
-        head = start_head(context.head, state, context.classes, n_features, support.w)
-        return body | head, None
+    def is_adapted(self, name: str) -> bool:
+        """Whether a task adapts the tensor of this name."""
+        return True
+
+    def skips_zero_gradient(self, state: Mapping[str, Tensor]) -> bool:
+        """Return whether a step does not change a tensor whose gradient is zero."""
+        return True
+
+    def resolve_head(self, kind: str, names_kind: str) -> str:
+        if kind == "regression":
+            # One output, which means the same in every task.
+            return "zeros" if self.head_init == "zeros" else "learned"
+        if self.head_init == "auto":
+            return self.default_head if names_kind == "classes" else "learned"
+        return self.head_init
+
+    def needs_every_class(self, head: str) -> bool:
+        return head == "prototype"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
