@@ -8,8 +8,6 @@ __all__ = [
     "BackboneError",
     "BaselineWarning",
     "CheckpointError",
-    "CheckpointWarning",
-    "DeviceWarning",
     "DivergenceWarning",
     "EpisodeError",
     "HistoryError",
@@ -79,20 +77,12 @@ class DivergenceWarning(SkmetaWarning):
     """A meta-training diverged; the best state or the next learner is kept."""
 
 
-class DeviceWarning(SkmetaWarning):
-    """A saved estimator names a device that is not there."""
-
-
 class BaselineWarning(SkmetaWarning):
     """A plain model without meta-learning beats a prior on the prior's own validation tasks."""
 
 
 class SearchStoppedWarning(SkmetaWarning):
     """A search ended before its last candidate; the best so far was kept."""
-
-
-class CheckpointWarning(SkmetaWarning):
-    """A checkpoint could not be written; training went on."""
 
 
 class HistoryWarning(SkmetaWarning):

@@ -12,7 +12,7 @@ from torch import Tensor
 from skmeta._torch_compat import has_bfloat16_instructions
 from skmeta._warnings import warn_caller
 from skmeta.backend._execution import channels_last
-from skmeta.exceptions import DeviceWarning
+from skmeta.exceptions import SkmetaWarning
 from skmeta.tasks import Task
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
@@ -67,7 +67,7 @@ def here_or_cpu(device: str | torch.device) -> str | torch.device:
 
     Warns
     -----
-    DeviceWarning
+    SkmetaWarning
         If the device is not there.
     """
     try:
@@ -76,7 +76,7 @@ def here_or_cpu(device: str | torch.device) -> str | torch.device:
         warn_caller(
             f"The estimator was saved with device={str(device)!r}, which is not available here. "
             "Now device='cpu': it predicts on the CPU.",
-            DeviceWarning,
+            SkmetaWarning,
         )
         return "cpu"
     return device

@@ -21,7 +21,7 @@ from skmeta._callbacks import FitTask, IterationTask
 from skmeta._progress import progress_bar
 from skmeta._torch_compat import LinAlgError
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import CheckpointWarning, DivergenceWarning
+from skmeta.exceptions import DivergenceWarning, SkmetaWarning
 from skmeta.training._checkpoint import resume_checkpoint, save_checkpoint
 
 State = dict[str, Tensor]
@@ -128,7 +128,7 @@ def meta_train(
 
     Warns
     -----
-    CheckpointWarning
+    SkmetaWarning
         If the checkpoint can no longer be written, as on a full disk; training goes on.
     DivergenceWarning
         If the loss or the state is not finite; the best validated state is returned.
@@ -305,7 +305,7 @@ class _Run:
                 warn_caller(
                     f"checkpoint={os.fspath(path)!r} cannot be written ({error}). Training goes "
                     "on, and each later checkpoint is tried again: free some space.",
-                    CheckpointWarning,
+                    SkmetaWarning,
                 )
             self.has_warned = True
         else:

@@ -21,7 +21,7 @@ from sklearn.preprocessing import FunctionTransformer
 import skmeta
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.bridges import skops
-from skmeta.exceptions import DeviceWarning, ModelFileError, PriorError
+from skmeta.exceptions import ModelFileError, PriorError, SkmetaWarning
 from skmeta.learners import MAML
 from skmeta.priors import load_table_prior
 
@@ -144,7 +144,7 @@ def test_an_estimator_of_a_gpu_predicts_where_there_is_none(tmp_path, name, devi
     expected = saved.outputs(model)
     model.device = device
     skops.dump(model, tmp_path / "model.skops")
-    with pytest.warns(DeviceWarning, match="device='cuda:7', which is not available here"):
+    with pytest.warns(SkmetaWarning, match="device='cuda:7', which is not available here"):
         loaded = skops.load(tmp_path / "model.skops")
     assert loaded.device == "cpu"
     for key, value in saved.outputs(loaded).items():

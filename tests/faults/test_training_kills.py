@@ -86,7 +86,7 @@ with warnings.catch_warnings(record=True) as caught:
     except OSError as error:
         print("in a run:", repr(error), flush=True)  # saving the prior, which is larger
 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-found = [str(w.message) for w in caught if w.category.__name__ == "CheckpointWarning"]
+found = [str(w.message) for w in caught if w.category.__name__ == "SkmetaWarning"]
 print(len(found), os.listdir(folder), flush=True)
 """
 

@@ -14,7 +14,7 @@ import torch
 from builders import make_classes
 
 from skmeta._files import read_tensor_file
-from skmeta.exceptions import CheckpointError, CheckpointWarning
+from skmeta.exceptions import CheckpointError, SkmetaWarning
 from skmeta.learners import MAML, ExecutionOptions, ProtoNet, Validation
 from skmeta.training import TrainingSettings, load_checkpoint, meta_train, save_checkpoint
 from skmeta.training._checkpoint import FORMAT
@@ -224,9 +224,7 @@ def test_a_full_disk_warns_once_and_training_goes_on(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.warns(
-        CheckpointWarning, match=r"file' cannot be written \(.*No space left"
-    ) as caught:
+    with pytest.warns(SkmetaWarning, match=r"file' cannot be written \(.*No space left") as caught:
         found = run(path)
     assert len(caught) == 1
     assert len(n_calls) == 4, "each checkpoint is tried"
@@ -242,7 +240,7 @@ def test_a_disk_that_is_full_for_a_while(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", lambda *paths: (_ for _ in ()).throw(OSError(28, "full")))
         with (
-            pytest.warns(CheckpointWarning, match="Training goes on"),
+            pytest.warns(SkmetaWarning, match="Training goes on"),
             pytest.raises(KeyboardInterrupt),
         ):
             run(path, stop_at=7)
