@@ -16,7 +16,6 @@ from skmeta.training._loop import (
     time_limit,
 )
 from skmeta.training._options import (
-    N_JOBS,
     ExecutionOptions,
     FitSettings,
     MetaOptimizer,

@@ -48,7 +48,7 @@ class Candidate:
 
 
 def make_candidates(
-    given: str | Sequence[MetaLearner], design: Design, **machine: Any
+    given: str | Sequence[MetaLearner], design: Design, device: Any
 ) -> list[Candidate]:
     """Return the learners to compare, with the sizes of the tasks set.
 
@@ -58,8 +58,8 @@ def make_candidates(
         What the user gave, the simplest learner first.
     design : Design
         The tasks.
-    **machine
-        ``device`` and ``n_jobs``.
+    device : str or torch.device
+        Where to compute.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def make_candidates(
             f"{' with missing values' if is_missing else ''}. Add another learner, or leave "
             "candidates='auto'."
         )
-    kept = [replace(c, learner=_for_tasks(c.learner, design, **machine)) for c in kept]
+    kept = [replace(c, learner=_for_tasks(c.learner, design, device)) for c in kept]
     if not isinstance(given, str):
         for candidate in kept:  # A wrong setting is an error before the comparison.
             candidate.learner.initial_prior(design.X, kind=design.kind)
@@ -139,8 +139,8 @@ def _named(given: Sequence[Any]) -> list[Candidate]:
     return candidates
 
 
-def _for_tasks(learner: MetaLearner, design: Design, device: Any, n_jobs: Any) -> MetaLearner:
-    """Return a copy with the sizes of the tasks, and with the machine."""
+def _for_tasks(learner: MetaLearner, design: Design, device: Any) -> MetaLearner:
+    """Return a copy with the sizes of the tasks, and the device."""
     learner = clone(learner)
     own, names = read_settings(learner), learner.get_params(deep=False)
     sampling = clone(own.sampling)
@@ -153,7 +153,6 @@ def _for_tasks(learner: MetaLearner, design: Design, device: Any, n_jobs: Any) -
         "task_type": design.kind,
         "input_shape": own.input_shape or (design.input_shape if design.is_image else None),
         "device": device,
-        "execution": clone(own.execution).set_params(n_jobs=n_jobs),
         "checkpoint": None,
         "verbose": 0,
     }

@@ -176,8 +176,8 @@ _NEGLIGIBLE = 1e-3
 _LAST = {"stopped": 1, "failed": 2}
 
 
-def rank(results: Sequence[Result], weights: np.ndarray) -> list[Result]:
-    """Order learners: the one to choose first.
+def choose(results: Sequence[Result], weights: np.ndarray) -> Result | None:
+    """Choose the simplest learner that is as good as the best one.
 
     Parameters
     ----------
@@ -188,24 +188,21 @@ def rank(results: Sequence[Result], weights: np.ndarray) -> list[Result]:
 
     Returns
     -------
-    list of Result
-        Learners that were compared on all folds. The first is the simplest whose loss is within
-        one standard error of the least one, paired over tasks, or within a thousandth of it; the
-        others follow by their loss.
+    Result or None
+        Of the learners that were compared on all folds, the first whose loss is within one standard
+        error of the least one, paired over tasks, or within a thousandth of it.
     """
     finalists = [r for r in results if r.status == "compared"]
     if not finalists:
-        return []
-    by_loss = sorted(finalists, key=lambda r: np.average(r.loss, weights=weights))
-    best = by_loss[0]
-    least = np.average(best.loss, weights=weights)
+        return None
+    losses = [np.average(r.loss, weights=weights) for r in finalists]
+    best = finalists[int(np.argmin(losses))]
 
     def is_as_good(result: Result) -> bool:
         gap, error = mean_and_error(result.loss - best.loss, weights)
-        return result is best or bool(gap <= max(error, _NEGLIGIBLE * abs(least)))
+        return result is best or bool(gap <= max(error, _NEGLIGIBLE * abs(min(losses))))
 
-    chosen = next(result for result in finalists if is_as_good(result))
-    return [chosen, *(result for result in by_loss if result is not chosen)]
+    return next(result for result in finalists if is_as_good(result))
 
 
 def leaderboard_rows(

@@ -33,19 +33,18 @@ from skmeta.learners._core import (
     resolve_kind,
     task_type_parameter,
 )
-from skmeta.learners.auto._candidates import Candidate, make_candidates
+from skmeta.learners.auto._candidates import make_candidates
 from skmeta.learners.auto._comparison import (
-    FAILURES,
     Comparison,
     Result,
+    choose,
     leaderboard_rows,
-    rank,
     summarise,
 )
 from skmeta.learners.auto._losses import plain_losses
 from skmeta.learners.auto._tasks import Design, design_classes, design_groups
 from skmeta.priors import MetaPrior
-from skmeta.training import N_JOBS, FitSettings, parameter
+from skmeta.training import FitSettings, parameter
 
 
 @dataclass(eq=False, repr=False)
@@ -96,8 +95,6 @@ class AutoLearner(FitSettings):
         Shape of one row, such as ``(1, 28, 28)``, if ``X`` is a table of pixels.
     device : str or torch.device, default="auto"
         Where to compute; ``"auto"`` takes a GPU if there is one.
-    n_jobs : int, default=None
-        Number of threads that compute the tasks of a large network.
     verbose : int, default=0
         1 shows progress on standard error: a bar in terminals and notebooks, else lines.
     random_state : int, Generator, RandomState or None, default=None
@@ -169,7 +166,6 @@ class AutoLearner(FitSettings):
     )
     n_query: int = parameter(15, Interval(Integral, 1, None, closed="left"))
     input_shape: tuple[int, ...] | None = parameter(None, tuple, list, None)
-    n_jobs: int | None = parameter(None, *N_JOBS)
     verbose: int = parameter(0, "verbose")
 
     if not TYPE_CHECKING:  # Else any attribute would pass for known.
@@ -213,16 +209,13 @@ class AutoLearner(FitSettings):
             If a plain model is better than the chosen learner: its 95% interval of the difference,
             corrected for the number of plain models, excludes zero.
         DivergenceWarning
-            If a learner of ``candidates`` fails; or if the training of the chosen learner on all
-            tasks does, and the next one is taken.
+            If a learner of ``candidates`` fails.
         """
         began = time.perf_counter()
         resolve_device(self.device)
         rng = check_rng(self.random_state)
         design, encoder = self._design(X, y, groups, rng)
-        candidates = make_candidates(
-            self.candidates, design, device=self.device, n_jobs=self.n_jobs
-        )
+        candidates = make_candidates(self.candidates, design, self.device)
         deadline = math.inf if self.time_budget is None else began + self.time_budget
         with progress_bar(None, "AutoLearner", "runs", shown=bool(self.verbose)) as bar:
 
@@ -236,7 +229,15 @@ class AutoLearner(FitSettings):
                 losses = plain_losses(design)
             plain = [Result(n, loss, "plain", seconds=s) for n, (loss, s) in losses.items()]
             results = comparison.run(candidates)
-            self.best_learner_, chosen = _refit(comparison, candidates, results)
+            chosen = choose(results, design.weights)
+            if chosen is None:
+                reasons = "; ".join(f"{r.name}: {r.error}" for r in results)
+                raise EpisodeError(
+                    f"None of the learners could learn these tasks ({reasons}). Give other "
+                    "candidates."
+                )
+            best, all_rows = candidates[results.index(chosen)], np.arange(len(design.X))
+            self.best_learner_ = comparison.fit(best, all_rows, f"{best.name}, all tasks")
         self.prior_: MetaPrior = self.best_learner_.prior_
         self._describe_columns(get_feature_names(X), encoder)
         self._leaderboard = leaderboard_rows([*plain, *results], chosen.name, design.weights)
@@ -309,27 +310,3 @@ class AutoLearner(FitSettings):
         """
         check_is_fitted(self, "prior_")
         return self.best_learner_.score(X, y, groups)
-
-
-def _refit(
-    comparison: Comparison, candidates: Sequence[Candidate], results: Sequence[Result]
-) -> tuple[MetaLearner, Result]:
-    """Train the chosen learner on all tasks; if that fails, the next one."""
-    by_name = {candidate.name: candidate for candidate in candidates}
-    order, rows = rank(results, comparison.design.weights), range(len(comparison.design.X))
-    reason = next((f"{r.name}: {r.error}" for r in results if r.error), "")
-    for result in order:
-        try:
-            name = f"{result.name}, all tasks"
-            return comparison.fit(by_name[result.name], np.array(rows), name), result
-        except FAILURES as error:
-            reason = f"{result.name}: {error}"
-            if result is not order[-1]:
-                warn_caller(
-                    f"The training of {result.name} on all tasks failed ({error}). The next "
-                    "learner of the leaderboard is taken.",
-                    DivergenceWarning,
-                )
-    raise EpisodeError(
-        f"None of the learners could learn these tasks ({reason}). Give other candidates."
-    )

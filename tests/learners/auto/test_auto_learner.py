@@ -201,26 +201,6 @@ def test_a_learner_that_fails_is_named_and_left_out():
         AutoLearner(candidates=[wild], n_shot=5, random_state=0).fit(*make_intercepts())
 
 
-class FailsOnAllRows(HierarchicalLinear):
-    """A mixed-effects model that cannot learn 360 rows."""
-
-    def fit(self, X, y, groups=None):
-        if len(X) == 360:
-            raise FloatingPointError("it is not finite")
-        return super().fit(X, y, groups)
-
-
-def test_the_next_learner_is_taken_if_the_last_training_fails():
-    auto = AutoLearner(candidates=[FailsOnAllRows(), SMALL_MAML], n_shot=5, random_state=0)
-    with (
-        pytest.warns(BaselineWarning, match="MAML has a squared error"),
-        pytest.warns(DivergenceWarning, match="FailsOnAllRows on all tasks failed .it is not"),
-    ):
-        auto.fit(*make_intercepts())
-    assert auto.prior_.learner == "MAML"
-    assert auto.leaderboard_.set_index("learner").chosen["MAML"]
-
-
 def test_missing_values_leave_learners_that_take_them():
     X, y, groups = make_intercepts()
     X[3, 1] = np.nan
@@ -241,7 +221,6 @@ def test_missing_values_leave_learners_that_take_them():
         ({"candidates": [MAML(inner_lr=-1)]}, "The 'inner_lr' parameter of MAML must be"),
         ({"candidates": [HierarchicalLinear(effects="intercepts")]}, "The 'effects' parameter of"),
         ({"candidates": [HierarchicalLinear(), MAML(backbone="mpl")]}, "Did you mean 'mlp'"),
-        ({"n_jobs": 0}, "The 'n_jobs' parameter of AutoLearner must be"),
     ],
 )
 def test_what_is_wrong_is_named(params, message):
