@@ -151,7 +151,7 @@ class Network:
     def n_kept(self) -> int:
         """Values that the forward pass of one row keeps for its backward pass."""
         like = next(self._module.parameters(), torch.zeros(()))
-        # What is kept of the weights is the same for one row and for two.
+        # The values kept of the weights are the same for one row and for two.
         one, two = (_count_kept(self._module, like.new_zeros(n, *self.input_shape)) for n in (1, 2))
         return two - one
 

@@ -20,8 +20,8 @@ from skmeta.learners import LEARNERS, MetaLearner
 from skmeta.learners._core import read_prior
 from skmeta.priors import MetaPrior
 
-# Rows predicted at once, and values of their outputs. They bound the memory; the intermediate
-# values of as many rows fit into the cache of a processor.
+# Most rows, and most values of their outputs, that are predicted at once: they bound the memory,
+# and intermediate values of so many rows fit into the cache of a processor.
 _MAX_ROWS, _MAX_OUTPUTS = 512, 2**22
 
 

@@ -148,7 +148,7 @@ def compute_digest(fields: Mapping[str, Any], tensors: Mapping[str, np.ndarray])
 
 
 def _find_wrong(fields: Mapping[str, Any]) -> str | None:
-    """Return the name of a field of another type than it should have, if there is one."""
+    """Return the name of a field of the wrong type, or None."""
     for name, types in FIELDS.items():
         items = fields[name] if name in _ITEMS and isinstance(fields[name], list) else ()
         if type(fields[name]) not in types or any(type(v) is not _ITEMS[name] for v in items):
@@ -157,5 +157,5 @@ def _find_wrong(fields: Mapping[str, Any]) -> str | None:
 
 
 def _find_broken(tensors: Mapping[str, np.ndarray]) -> str | None:
-    """Return the name of a tensor with values that are not finite, if there is one."""
+    """Return the name of a tensor with values that are not finite, or None."""
     return next((name for name, t in tensors.items() if not np.isfinite(t).all()), None)

@@ -201,7 +201,7 @@ class _Run:
         self.seconds = 0.0
         self.history: History = {}
         self.has_warned = False
-        # A state without tensors, such as that of ProtoNet on no network, has nothing to learn.
+        # A state without tensors, such as ProtoNet's without a network, has nothing to learn.
         self.n_iterations = settings.n_iterations if state else 0
         self.lr = settings.lr
 

@@ -169,7 +169,7 @@ class ExecutionOptions(Declared):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class FitSettings(Declared):
-    """What each learner is told, with an outer loop or without.
+    """Settings of every learner, with an outer loop or without.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ class FitSettings(Declared):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class OuterLoopSettings(FitSettings):
-    """What a learner with an outer loop is told.
+    """Settings of a learner with an outer loop.
 
     Parameters
     ----------

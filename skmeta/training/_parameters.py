@@ -57,7 +57,7 @@ class _ConstructorSignature:
 class Declared(DocLink, BaseEstimator):
     """Completes constraints and docstrings of its subclasses by their declared parameters."""
 
-    # Other settings of an option of which only the first one is given, by parameter.
+    # By parameter: the other settings of an option that is given by its first setting alone.
     option_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     # inspect.signature would show that of __new__.
@@ -83,7 +83,7 @@ class Declared(DocLink, BaseEstimator):
         return made
 
     def set_params(self, **params: Any) -> Self:
-        # An option of which only the first setting is given becomes an object that has the others.
+        # An option that is given by its first setting alone becomes an object with all settings.
         for name in {key.partition("__")[0] for key in params if "__" in key}:
             if (option := options_of(self).get(name)) is not None:
                 setattr(self, name, option)
@@ -103,7 +103,7 @@ def declarations(cls: type, *, inherited: bool = True) -> dict[str, Field[Any]]:
 
 
 def option_class(declared: Field[Any] | None) -> type[Declared] | None:
-    """Return the class of options that the value of a parameter is made of, if there is one."""
+    """Return the class of a parameter's options, or None."""
     kinds = [] if declared is None else declared.metadata["constraints"]
     return next((k for k in kinds if isinstance(k, type) and issubclass(k, Declared)), None)
 

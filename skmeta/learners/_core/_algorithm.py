@@ -118,7 +118,7 @@ class Algorithm(FitSettings, ABC):
     # Whether ``adapt`` does not use what it returned before, so that a pickle of a fitted estimator
     # needs the support set alone.
     adapts_anew: ClassVar[bool] = False
-    # Whether the meta-gradient depends on nothing but the state and the task. It is not inherited.
+    # Whether the meta-gradient depends on the state and the task alone. It is not inherited.
     can_be_recorded: ClassVar[bool] = False
 
     def __sklearn_tags__(self) -> Any:

@@ -24,9 +24,9 @@ _PENALTY = 1.0
 # The comparison must cost little: beyond these sizes, rows are left out, or ridge regressions are.
 _MOST_ROWS = 10_000
 _MOST_FEATURES = 1_000
-# Tasks that tell the scale of columns.
+# Tasks drawn to choose the scale of columns.
 _N_TASKS = 50
-# With fewer tasks, a standard error says little.
+# With fewer tasks, a standard error is too uncertain.
 LEAST_TASKS = 10
 
 NAMES = {
@@ -196,7 +196,7 @@ def logistic_regression(
 
 
 def choose_scale(scaler: Scaler, source: TaskSource) -> Scaler:
-    """Choose between a scale for each column and one for all, as of pixels and other equal units.
+    """Choose between one scale per column and one scale for all, which suits columns of one unit.
 
     Parameters
     ----------

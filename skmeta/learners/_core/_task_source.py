@@ -336,7 +336,7 @@ def _at_least_two(labels: np.ndarray) -> np.ndarray:
 
 
 def _n_validation(n_names: int, least: int, fraction: float) -> int:
-    # If a validation took more than a third of the tasks, there is none.
+    # There is no validation if it would take more than a third of the tasks.
     if fraction == 0:
         return 0
     n = max(least, math.ceil(fraction * n_names))
