@@ -62,7 +62,6 @@ RESULTS = Path(__file__).parent / "results"
 STEP = {"inner_lr": 0.4, "n_inner_steps": 1, "n_query": 5, "meta_lr": 0.002}
 LEARNERS = {
     "maml": (MAML, STEP),
-    "maml_clipped": (MAML, STEP | {"inner_clip_norm": 0.5}),
     "fomaml": (MAML, STEP | {"first_order": True}),
     "mamlpp": (
         MAML,

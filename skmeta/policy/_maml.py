@@ -77,7 +77,6 @@ class PolicyMAML(PolicySettings):
         return MAML(
             inner_lr=self.inner_lr,
             n_inner_steps=self.n_inner_steps,
-            inner_clip_norm=self.inner_clip_norm,
             first_order=self.first_order,
             plus_plus=MAMLPlusPlus(learn_inner_lr=self.learn_inner_lr),
         )
@@ -212,7 +211,6 @@ class PolicyMetaSGD(PolicyMAML):
         return MetaSGD(
             inner_lr=self.inner_lr,
             n_inner_steps=self.n_inner_steps,
-            inner_clip_norm=self.inner_clip_norm,
             first_order=self.first_order,
         )
 

@@ -56,7 +56,7 @@ LEARNER = {
     "MAML-options": MAML(
         n_inner_steps=2, plus_plus=MAMLPlusPlus(0.8, learn_inner_lr=True), **SMALL, **QUICK
     ),
-    "MAML-clipped": MAML(inner_clip_norm=0.1, transductive=True, **SMALL, **QUICK),
+    "MAML-transductive": MAML(transductive=True, **SMALL, **QUICK),
     "ANIL": ANIL(**SMALL, **QUICK),
     "MetaSGD": MetaSGD(**SMALL, **QUICK),
     "Reptile": Reptile(**SMALL, **QUICK),

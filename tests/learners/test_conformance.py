@@ -27,7 +27,6 @@ CASES = {
     "MAML-zeros": MAML(head_init="zeros", n_inner_steps=2),
     "MAML-prototype": MAML(head_init="prototype"),
     "MAML-learned": MAML(head_init="learned"),
-    "MAML-clipped": MAML(inner_clip_norm=0.1),
     "ANIL": ANIL(n_inner_steps=2),
     "MAML-options": MAML(
         plus_plus=MAMLPlusPlus(0.8, first_order_until=0.2, learn_inner_lr=True, per_step_norm=True),

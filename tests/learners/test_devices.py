@@ -35,7 +35,7 @@ LEARNERS = [
         plus_plus=MAMLPlusPlus(learn_inner_lr=True, per_step_norm=True),
     ),
     MAML(head_init="prototype", first_order=True),
-    MAML(transductive=True, inner_clip_norm=1.0),
+    MAML(transductive=True),
     ANIL(head_init="zeros"),
     MetaSGD(),
     LSTMMetaLearner(n_inner_steps=2),

@@ -82,9 +82,6 @@ class InnerLoopLearner(NetworkLearner):
         Step size of the inner loop (alpha in the papers).
     n_inner_steps : int, default=1
         Number of gradient steps of the adaptation to a task.
-    inner_clip_norm : float or None, default=None
-        Largest norm of an inner gradient; None does not clip. On support sets with wrong labels
-        gradients are far longer than meta-training has seen.
     %(parameters)s
 
     Attributes
@@ -96,7 +93,6 @@ class InnerLoopLearner(NetworkLearner):
     head_init: str = parameter("auto", StrOptions(set(HEADS)))
     inner_lr: float = parameter(0.1, Interval(Real, 0, None, closed="neither"))
     n_inner_steps: int = parameter(1, Interval(Integral, 0, None, closed="left"))
-    inner_clip_norm: float | None = parameter(None, Interval(Real, 0, None, closed="neither"), None)
 
     # What head_init="auto" means for tasks whose classes are new each time.
     default_head: ClassVar[str] = "prototype"
@@ -234,8 +230,6 @@ class InnerLoopLearner(NetworkLearner):
         part = {n: v for n, v in fast.items() if self.is_adapted(n)}
         at = {n: v for n, v in part.items() if moved is None or n in moved}
         gradient, value = self._inner_gradient(inner_loss, at)
-        if self.inner_clip_norm is not None:
-            gradient = clip(gradient, self.inner_clip_norm)
         gradient = {n: gradient[n] if n in at else torch.zeros_like(v) for n, v in part.items()}
         part, memory = self.update(state, part, gradient, memory, value)
         return fast | part, memory, value
@@ -344,25 +338,3 @@ class GradientLearner(InnerLoopLearner):
 
     def is_first_order(self) -> bool:
         return self.first_order
-
-
-def clip(gradient: State, largest: float) -> State:
-    """Scale a gradient down to a norm if it is longer (Pascanu et al. 2013, algorithm 1).
-
-    Parameters
-    ----------
-    gradient : dict of Tensor
-        The gradient; its norm is that of all tensors together.
-    largest : float
-        The norm.
-
-    Returns
-    -------
-    dict of Tensor
-        The same tensors, scaled.
-    """
-    squared = torch.stack([(g * g).sum() for g in gradient.values()]).sum()
-    # The square root has no gradient at 0.
-    norm = torch.sqrt(squared.clamp_min(1e-30))
-    scale = largest / norm.clamp_min(largest)
-    return {n: scale * g for n, g in gradient.items()}

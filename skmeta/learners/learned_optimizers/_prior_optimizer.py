@@ -77,9 +77,6 @@ class PriorOptimizer(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None, *, loss: Any = None) -> Any:
         """Change the parameters by their gradients.
 
-        Gradients are taken as they are. If the learner had ``inner_clip_norm``, clip them first,
-        with ``torch.nn.utils.clip_grad_norm_``.
-
         Parameters
         ----------
         closure : callable, optional

@@ -38,8 +38,6 @@ class PolicySettings(OuterLoopSettings, ABC):
     n_inner_steps : int, default=1
         Updates of a task's policy, each on ``n_episodes`` new episodes. With 0, one policy is
         trained for all tasks by plain policy gradients. Updates beyond these are half as long.
-    inner_clip_norm : float or None, default=None
-        Largest norm of an inner gradient; None does not clip.
     estimator : {"lvc", "dice"}, default="lvc"
         How an inner gradient depends on the policy whose episodes it is estimated from, which the
         meta-gradient sees. ``lvc``: ProMP's estimator, of low variance; ``dice``: exact in
@@ -88,7 +86,6 @@ class PolicySettings(OuterLoopSettings, ABC):
     )
     inner_lr: float = parameter(0.1, Interval(Real, 0, None, closed="neither"))
     n_inner_steps: int = parameter(1, Interval(Integral, 0, None, closed="left"))
-    inner_clip_norm: float | None = parameter(None, Interval(Real, 0, None, closed="neither"), None)
     estimator: str = parameter("lvc", StrOptions(set(ESTIMATORS)))
     n_episodes: int = parameter(20, Interval(Integral, 1, None, closed="left"))
     discount: float = parameter(0.99, Interval(Real, 0, 1, closed="right"))
