@@ -32,7 +32,7 @@ EVALUATION_BATCH = 32
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class TaskPredictions:
     """Predictions on the query sets of many tasks.
 
     Attributes
@@ -140,7 +140,7 @@ def evaluate(
     groups: Any,
     n_tasks: int | None = None,
     test_time_augment: Any = "auto",
-) -> Evaluation:
+) -> TaskPredictions:
     """Learn tasks from their support sets and predict their query sets."""
     prior: MetaPrior = learner.prior_
     settings = read_settings(learner)
@@ -195,4 +195,4 @@ def evaluate(
                 np.stack([getattr(t, n) for t in tasks]) for n in ("y_query", "w_query")
             )
             parts.append((y_true, predicted, weight))
-    return Evaluation(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    return TaskPredictions(*(np.concatenate(part) for part in zip(*parts, strict=True)))

@@ -39,7 +39,7 @@ from skmeta.learners._core._prior_io import (
     with_earlier,
     write_prior,
 )
-from skmeta.learners._core._session import Session, Settings, make_execution, read_settings
+from skmeta.learners._core._session import LearnerSettings, Session, make_execution, read_settings
 from skmeta.learners._core._task_source import (
     Problem,
     TaskSource,
@@ -156,7 +156,7 @@ def untrained_prior(learner: Algorithm, X: Any, y: Any, kind: str, n_classes: in
 
 def _read_tasks(
     learner: Algorithm,
-    settings: Settings,
+    settings: LearnerSettings,
     table: Table,
     y: Any,
     groups: Any,
@@ -193,7 +193,7 @@ def _check_kind(learner: Algorithm, kind: str) -> None:
         )
 
 
-def _warn_of_no_validation(settings: Settings, problem: Problem) -> None:
+def _warn_of_no_validation(settings: LearnerSettings, problem: Problem) -> None:
     names_kind: str = problem.names_kind
     all_names = f"the {len(problem.train.sampler.names)} there are"
     needed = f"n_way={settings.n_way} of the" if names_kind == "classes" else "one of the"
@@ -213,7 +213,7 @@ def _warn_of_no_validation(settings: Settings, problem: Problem) -> None:
 
 def _open_session(
     learner: Algorithm,
-    settings: Settings,
+    settings: LearnerSettings,
     table: Table,
     problem: Problem,
     rng: np.random.Generator,
@@ -264,7 +264,7 @@ def _first_state(
 
 
 def _outer_loop(
-    settings: Settings, learner: Algorithm, problem: Problem, groups: Any
+    settings: LearnerSettings, learner: Algorithm, problem: Problem, groups: Any
 ) -> TrainingSettings:
     identity = ""
     if settings.checkpoint:
@@ -275,7 +275,7 @@ def _outer_loop(
 
 
 def _objective(
-    session: Session, settings: Settings, execution: Execution, problem: Problem
+    session: Session, settings: LearnerSettings, execution: Execution, problem: Problem
 ) -> Callable[[State, np.random.Generator, float], tuple[State, dict[str, float]]]:
     source, n_tasks = problem.train, settings.meta_batch_size
     augmentation = None
@@ -330,7 +330,7 @@ def _compare(
 
 
 def _describe(
-    session: Session, settings: Settings, table: Table, problem: Problem
+    session: Session, settings: LearnerSettings, table: Table, problem: Problem
 ) -> Callable[..., MetaPrior]:
     """Return what makes a prior of a state: the rows it was trained on, and their columns."""
     names = problem.train.sampler.names

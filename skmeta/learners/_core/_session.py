@@ -305,7 +305,7 @@ def _without_views(adapted: State) -> State:
 
 
 @dataclass(frozen=True)
-class Settings:
+class LearnerSettings:
     """What the machinery of a fit reads; the defaults are those of a learner in closed form.
 
     Attributes
@@ -347,7 +347,7 @@ class Settings:
         return self.n_iterations > 0 or self.validation.fraction > 0
 
 
-def read_settings(learner: Any) -> Settings:
+def read_settings(learner: Any) -> LearnerSettings:
     """Read the settings of a learner, with its options checked.
 
     Parameters
@@ -357,7 +357,7 @@ def read_settings(learner: Any) -> Settings:
 
     Returns
     -------
-    Settings
+    LearnerSettings
         A number or a string in place of an option is its first setting.
 
     Raises
@@ -373,14 +373,16 @@ def read_settings(learner: Any) -> Settings:
         has_skip = getattr(learner, "mlp_has_skip", False) if prior is None else has_skip
         if has_skip:
             values["backbone_params"] = {"skip": True, **(values["backbone_params"] or {})}
-    return Settings(**{f.name: values[f.name] for f in fields(Settings) if f.name in values})
+    return LearnerSettings(
+        **{f.name: values[f.name] for f in fields(LearnerSettings) if f.name in values}
+    )
 
 
 # Fewer meta-iterations than this do not make up for the time that recording takes.
 WORTH_RECORDING = 500
 
 
-def make_execution(session: Session, settings: Settings) -> Execution:
+def make_execution(session: Session, settings: LearnerSettings) -> Execution:
     """Decide how the tasks of a meta-training are computed."""
     network = session.context.network
     # A task runs forward and backward through support and query set: about three passes per row.
