@@ -46,6 +46,15 @@ def test_prediction_is_that_of_scikit_learn():
     np.testing.assert_allclose(process.predict(new), expected, rtol=1e-5)
 
 
+def test_a_linear_trend_goes_on_beyond_the_known_rows():
+    # As that of the populations of countries, of which some are a hundred times the others.
+    rng = np.random.default_rng(0)
+    X = rng.lognormal(size=(30, 3))
+    process = fit_process(support(X, X @ [1.0, 2.0, 3.0]), ())
+    new = 100 * X[:5]
+    np.testing.assert_allclose(process.predict(new), new @ [1.0, 2.0, 3.0], rtol=0.01)
+
+
 def test_likelihood_is_that_of_scikit_learn():
     rng = np.random.default_rng(0)
     rows, t = rng.normal(size=(20, 3)), rng.normal(size=20)
