@@ -37,6 +37,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_solve
 
 from skmeta.search.prior import SearchPrior
 from skmeta.search.record import Configuration, PastSearch
@@ -149,8 +150,10 @@ def carry_over(prior: Any, configurations: Sequence[Configuration], scores: Sequ
     kriging, remainder = max(
         zip(posteriors, _REMAINDERS, strict=True), key=lambda pair: pair[0].evidence
     )
-    residual = kriging.inverse @ (np.outer(y, kriging.c) - C.T)
-    ones = kriging.inverse.sum(1, keepdims=True)
+    solved = cho_solve(
+        (kriging.L, True), np.column_stack([np.outer(y, kriging.c) - C.T, np.ones(len(y))])
+    )
+    residual, ones = solved[:, :-1], solved[:, -1:]
     offset = residual.sum(0) / ones.sum()
     weights = _TRUST * kriging.shares + (1 - _TRUST) * prior.task_weights
     return CarriedPrior(prior, weights, Z, remainder * (residual - ones * offset).T)

@@ -111,7 +111,8 @@ def negative_log_posterior(
     K = slope + s * s / 3 * decay
     noisy = K.copy()
     noisy.flat[:: n + 1] += noise + _JITTER
-    L, inverse = factor_and_invert(noisy)
+    L = cholesky(noisy)
+    inverse = inverse_of_factor(L)
     alpha = inverse @ y
     value = 0.5 * y @ alpha + np.log(L.diagonal()).sum() + 0.5 * n * _LOG_2PI
     W = 0.5 * (inverse - alpha[:, None] * alpha)  # d value / d K
@@ -186,13 +187,12 @@ def cholesky(K: Array) -> Array:
     )
 
 
-def factor_and_invert(K: Array) -> tuple[Array, Array]:
-    """Return the Cholesky factor and the inverse."""
-    L = cholesky(K)
+def inverse_of_factor(L: Array) -> Array:
+    """Return the inverse of L L'."""
     lower, _ = dpotri(L, lower=1)  # zeros above the diagonal, as in L
     inverse = lower + lower.T
-    inverse.flat[:: len(K) + 1] *= 0.5
-    return L, inverse
+    inverse.flat[:: len(L) + 1] *= 0.5
+    return np.asarray(inverse)
 
 
 def solve_lower(L: Array, right: Array) -> Array:

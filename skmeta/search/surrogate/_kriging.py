@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skmeta.search.surrogate._gp import factor_and_invert, solve_lower
+from skmeta.search.surrogate._gp import cholesky, inverse_of_factor, solve_lower
 
 Array = NDArray[np.float64]
 
@@ -42,8 +42,8 @@ class Kriging(NamedTuple):
         Observations.
     C : ndarray of shape (k, m)
         Prior means at the observations.
-    inverse : ndarray of shape (m, m)
-        K^-1.
+    L : ndarray of shape (m, m)
+        Cholesky factor of K.
     evidence : float
         Logarithm of the density of the observations.
     shares : ndarray of shape (k,)
@@ -54,7 +54,7 @@ class Kriging(NamedTuple):
 
     y: Array
     C: Array
-    inverse: Array
+    L: Array
     evidence: float
     shares: Array
     c: Array
@@ -82,18 +82,19 @@ class Kriging(NamedTuple):
         kept = np.flatnonzero(self.shares > _NEGLIGIBLE * self.shares.max())
         shares = self.shares[kept] / self.shares[kept].sum()
         weights = shares / self.c[kept]
-        solved_ones = self.inverse.sum(1)
+        inverse = inverse_of_factor(self.L)
+        solved_ones = inverse.sum(1)
         precision = float(solved_ones.sum())  # of the offset
         # Column i of these has the share of prior mean i: its residuals, and its offset.
         residuals = shares * self.y[:, None] - weights * self.C[kept].T
         offsets = solved_ones @ residuals / precision
-        coefficients = self.inverse @ (residuals - offsets)
+        coefficients = inverse @ (residuals - offsets)
         means = coefficients.T.astype(dtype) @ X
         means += offsets[:, None].astype(dtype)
         if C is not None:
             means += weights[:, None].astype(dtype) * C[kept]
         mean = means.sum(0)
-        explained = np.einsum("ij,ij->j", self.inverse.astype(dtype) @ X, X)
+        explained = np.einsum("ij,ij->j", inverse.astype(dtype) @ X, X)
         unexplained = 1 - solved_ones.astype(dtype) @ X
         variance = np.maximum(variance - explained + unexplained**2 / precision, _MIN_VARIANCE)
         variance = variance * float(weights @ (1 / self.c[kept]))
@@ -120,14 +121,14 @@ def krige(K: Array, C: Array, y: Array, p: Array) -> Kriging:
     p : ndarray of shape (k,)
         Probabilities of the prior means.
     """
-    L, inverse = factor_and_invert(K)
+    L = cholesky(K)
     whitened = solve_lower(L, np.column_stack([y, np.ones(len(y)), C.T])).T
     log_density = _log_density_of_scale(L, whitened[0], whitened[1], whitened[2:])
     with np.errstate(divide="ignore"):
         joint = _log_sum_exp(log_density) - np.log(len(_LOG_SCALES) - 1) + np.log(p)
     evidence = float(_log_sum_exp(joint))
     shares = np.exp(joint - evidence)
-    return Kriging(y, C, inverse, evidence, shares, _SCALES[log_density.argmax(-1)])
+    return Kriging(y, C, L, evidence, shares, _SCALES[log_density.argmax(-1)])
 
 
 def _log_density_of_scale(L: Array, y: Array, ones: Array, C: Array) -> Array:
