@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from sklearn.base import BaseEstimator, clone
 
 from skmeta.exceptions import PriorError
@@ -314,57 +314,17 @@ def test_a_missing_file_or_folder(tmp_path):
         make_prior().save(tmp_path / "none" / "prior")
 
 
-@pytest.mark.parametrize(
-    ("n_bytes", "match"),
-    [
-        (0, "not a safetensors file"),
-        (5, "not a safetensors file"),
-        (100, "was cut short: its header"),
-        (-1, "was cut short: .* bytes of arrays are needed"),
-    ],
-)
-def test_a_truncated_file(saved, n_bytes, match):
-    saved.write_bytes(saved.read_bytes()[:n_bytes])
-    with pytest.raises(PriorError, match=match):
-        MetaPrior.load(saved)
-
-
-def test_safetensors_can_read_it(saved):
-    for name, tensor in load_file(saved).items():
-        np.testing.assert_array_equal(tensor, make_tensors()[name])
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_weights_that_are_not_finite(saved, value):
     broken = make_tensors() | {"head.weight": np.array([[0.0, value, 0.0, 0.0]])}
     with pytest.raises(ValueError, match=r"tensors\['head.weight'\] holds NaN or infinity"):
         make_prior(tensors=broken).save(saved)
-    content = saved.read_bytes()
-    at = content.index(np.linspace(0, 1, 4).tobytes())
-    saved.write_bytes(content[:at] + broken["head.weight"].tobytes() + content[at + 32 :])
-    rewrite(saved, sign=True)
-    with pytest.raises(PriorError, match=r"NaN or infinity in 'head\.weight'"):
-        MetaPrior.load(saved)
-
-
-def test_a_pickle_is_not_loaded(saved):
-    saved.write_bytes(pickle.dumps(make_prior()))
-    with pytest.raises(PriorError, match="not a safetensors file"):
-        MetaPrior.load(saved)
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
 def test_a_foreign_file(saved, metadata):
     save_file(make_tensors(), saved, metadata=metadata)
     with pytest.raises(PriorError, match="a safetensors file, but not a prior of skmeta"):
-        MetaPrior.load(saved)
-
-
-def test_altered_weights(saved):
-    content = bytearray(saved.read_bytes())
-    content[-1] ^= 1
-    saved.write_bytes(content)
-    with pytest.raises(PriorError, match="was altered after it was saved"):
         MetaPrior.load(saved)
 
 
@@ -378,14 +338,6 @@ def test_altered_fields(saved):
 def test_an_unreadable_description(saved, text):
     save_file(make_tensors(), saved, metadata={FORMAT.name: text})
     with pytest.raises(PriorError, match="was altered: its description cannot be read"):
-        MetaPrior.load(saved)
-
-
-def test_a_newer_format(saved):
-    rewrite(saved, lambda record: record.update(format_version=3, skmeta_version="9.1"))
-    with pytest.raises(
-        PriorError, match=r"by skmeta 9\.1 with format 3; .* up to format 2\. Upgrade skmeta"
-    ):
         MetaPrior.load(saved)
 
 
