@@ -18,7 +18,6 @@ from skmeta.backend._adapter import (
 )
 from skmeta.backend._augmentation import (
     Augmentation,
-    TaskView,
     make_views,
     resolve_test_time_augment,
 )

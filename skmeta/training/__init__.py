@@ -21,7 +21,6 @@ from skmeta.training._options import (
     MetaOptimizer,
     OuterLoopSettings,
     Validation,
-    check_resumable,
     fingerprint,
     read_parameters,
     training_settings,

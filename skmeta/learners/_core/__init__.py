@@ -20,7 +20,6 @@ from skmeta.learners._core._heads import (
 from skmeta.learners._core._inputs import (
     check_learner_rows,
     encode_rows,
-    fit_scaler,
     flatten_rows,
     frame_encoder,
 )
