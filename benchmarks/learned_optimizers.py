@@ -1,6 +1,6 @@
 """A learned optimizer on unseen problems, against Adam, RMSprop and SGD with momentum.
 
-    python benchmarks/learned_optimizers.py quadratics networks --horizon 20 100
+    python benchmarks/learned_optimizers.py quadratics networks --horizon 20
 
 ``quadratics``: mean squared error of a linear model, ten rows of ten features and a target, all
 normal, from drawn weights (Andrychowicz et al. 2016, section 3.1, and a bias). ``networks``: an MLP
@@ -209,7 +209,7 @@ def compare(family: str, horizon: int, n_iterations: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("families", nargs="+", choices=FAMILIES)
-    parser.add_argument("--horizon", nargs="+", type=int, default=[20, 100])
+    parser.add_argument("--horizon", nargs="+", type=int, default=[20])
     parser.add_argument("--iterations", type=int, default=1000)
     args = parser.parse_args()
     torch.set_num_threads(1)
