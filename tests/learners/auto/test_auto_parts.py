@@ -141,6 +141,18 @@ def test_the_summary_says_whether_meta_learning_pays(gain, verdict):
     assert ("mixed-effects model" in text) == (gain > 0.2)
 
 
+def test_the_best_of_several_plain_models_has_a_wider_interval():
+    noise = (NOISE - NOISE.mean()) / sem(NOISE) * 0.2  # The standard error is 0.2.
+    own = compared("HierarchicalLinear", 5.43 + noise)
+    names = [f"{name} (plain)" for name in ("own rows", "pooled rows", "trees")]
+    plain = [compared(name, np.full(40, 5.0 + k), "plain") for k, name in enumerate(names)]
+    design = small_design(n_groups=40, n_shot=4)
+    assert summarise(design, plain[:1], own)[1]  # 0.43 is above 1.96 * 0.2,
+    text, is_beaten = summarise(design, plain, own)
+    assert "(difference -0.43 ± 0.48)" in text  # but not above 2.394 * 0.2.
+    assert not is_beaten
+
+
 def test_the_leaderboard_puts_what_was_stopped_last():
     results = [
         compared("plain", np.full(4, 2.0), "plain"),
