@@ -29,7 +29,13 @@ from skmeta.priors import MetaPrior
 from skmeta.training import OuterLoopSettings, learner_name, parameter
 
 _FITTED = ("prior_", "history_", "n_features_in_")
-_OF_ESTIMATORS = ("predict", "predict_proba", "predict_quantiles", "decision_function", "classes_")
+_ESTIMATOR_METHODS = (
+    "predict",
+    "predict_proba",
+    "predict_quantiles",
+    "decision_function",
+    "classes_",
+)
 
 LEARNERS: dict[str, type[MetaLearner]] = {}
 """Learners by the name that a prior keeps: see :func:`learner_name`."""
@@ -256,7 +262,7 @@ def missing_attribute(learner: Any, name: str) -> AttributeError:
             "many tasks first."
         )
         return error
-    if name in _OF_ESTIMATORS:
+    if name in _ESTIMATOR_METHODS:
         is_regression = name == "predict_quantiles" or (
             is_fitted and vars(learner)["prior_"].kind == "regression"
         )
