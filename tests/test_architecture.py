@@ -41,7 +41,7 @@ INNER_FLOORS = {
         {""},
     ],
     "policy": [{"environments"}, {"_core"}, {""}],
-    "grouped": [{"members", "longitudinal"}, {""}],
+    "grouped": [{"members"}, {"longitudinal"}, {""}],
 }
 # Wings: they share a floor and know nothing of each other. Other rooms of a floor may import
 # each other, as long as no circle comes of it.

@@ -22,6 +22,7 @@ from skmeta.grouped.members import (
     design_of,
     fill,
     fit_group_effects,
+    folds_of,
     varying,
 )
 
@@ -62,16 +63,16 @@ def fit_timed_model(
     table = Table(X, shared, y, weight, codes, folds[codes[:, 0]], place, times)
     columns = varying(fill(X[:, :-1]))
     zero = float(of_targets(np.zeros(1))[0])
-    found = fit_longitudinal(_rows(table, columns), folds, zero, PROBABILITIES)
+    found = fit_longitudinal(_rows(table, columns), settings.population, zero, PROBABILITIES)
     settings.population.report()
     if found is None:
         return None
-    return TimedModel(settings, of_columns, of_targets, columns, found, table), order
+    return TimedModel(settings, of_columns, of_targets, columns, folds, found, table), order
 
 
 def _rows(table: Table, columns: np.ndarray) -> TimedRows:
     X = fill(table.X[:, :-1])[:, columns]
-    return TimedRows(X, table.X[:, -1], table.y, table.group, table.weight)
+    return TimedRows(X, table.X[:, -1], table.y, table.group, table.weight, table.X, table.fold)
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ class TimedModel:
         Units.
     columns : ndarray of int64
         Columns that vary, of those that are filled, without the times.
+    folds : ndarray of shape (n_groups,), int64
+        Fold of each group of fit.
     fitted : Longitudinal
         The members, and their weights.
     known : Table
@@ -96,6 +99,7 @@ class TimedModel:
     of_columns: Standardiser
     of_targets: Standardiser
     columns: np.ndarray
+    folds: np.ndarray
     fitted: Longitudinal
     known: Table
 
@@ -124,9 +128,9 @@ class TimedModel:
     def _table(
         self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
     ) -> Table:
-        none = np.full(len(X), -1)
+        none, fold = np.full(len(X), -1), folds_of(self.folds, codes[:, 0])
         X = self.of_columns(X)
-        return Table(X, np.zeros(len(X)), y, weight, codes, none, none, times)
+        return Table(X, np.zeros(len(X)), y, weight, codes, fold, none, times)
 
     @cached_property
     def effects_of_columns(self) -> GroupEffects | None:

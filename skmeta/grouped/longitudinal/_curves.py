@@ -183,7 +183,7 @@ def fit_curve(shape: Shape, rows: TimedRows, zero: float, start: Curve | None = 
         blocks,
         shape.n_curves,
         None if start is None else start.process,
-        30 if start is None else 10,
+        20 if start is None else 8,
     )
     curve = Curve(shape, design, process, centre, scale, lowest, highest, zero)
     return curve if len(sample.y) == len(rows.y) else curve.without(rows)

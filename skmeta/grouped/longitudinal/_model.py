@@ -15,6 +15,7 @@ from skmeta.grouped.longitudinal._curves import (
     has_log,
     within,
 )
+from skmeta.grouped.longitudinal._effects import Effects, fit_effects
 from skmeta.grouped.longitudinal._rows import (
     CUTS,
     Cases,
@@ -27,6 +28,7 @@ from skmeta.grouped.longitudinal._rows import (
 )
 from skmeta.grouped.longitudinal._steps import Steps, cross_fit_steps, fit_steps, step_columns
 from skmeta.grouped.longitudinal._weights import Held, Regime, find_regime, mix_members
+from skmeta.grouped.members import FitSettings
 
 # Rows that weights are found on, at most: before, and of cases.
 _MOST_ROWS, _MOST_CASES = 4000, 4000
@@ -38,14 +40,12 @@ SHAPES = {
     "slopes of logarithms": Shape("line", 2, True),
     "curves of logarithms": Shape("curve", 4, True),
 }
-LAST = "last value"
-# Trees, and the members they correct.
-STEPS = {"trees on the last value": LAST, "trees on curves": "slopes around a curve"}
+LAST, EFFECTS, TREES = "last value", "group effects", "trees on the last value"
 # Times are seen if so many groups, and this share of them, have later ones.
 _LEAST_GROUPS, _LEAST_SHARE = 3, 0.05
 _LEAST_CASES = 8
-# Folds of groups of the trees.
-_N_FOLDS = 3
+# Folds of groups of the trees on the last value, and of those beside the group effects.
+_N_FOLDS, _N_FOLDS_EFFECTS = 3, 5
 
 
 class Timed(NamedTuple):
@@ -61,47 +61,31 @@ class Members(NamedTuple):
 
     Attributes
     ----------
-    simple : dict of str to Curve or LastValue
-        Curves, and the last value.
-    steps : dict of str to Steps
-        Trees that correct them.
+    simple : dict of str to Curve, LastValue or Effects
+        Members that need no other.
+    trees : Steps
+        Trees that correct the last value.
     """
 
-    simple: Mapping[str, Curve | LastValue]
-    steps: Mapping[str, Steps]
+    simple: Mapping[str, Curve | LastValue | Effects]
+    trees: Steps
 
     def predict(self, known: TimedRows, at: TimedRows) -> tuple[np.ndarray, np.ndarray]:
         """Return means and standard deviations (m, n) of all members."""
         found = {name: one.predict(known, at) for name, one in self.simple.items()}
-        return self.with_steps(found, known, at)
+        return self.with_trees(found, self.trees.predict(step_columns(known, at)))
 
-    def with_steps(
-        self,
-        found: dict[str, tuple[np.ndarray, np.ndarray]],
-        known: TimedRows,
-        at: TimedRows,
+    def with_trees(
+        self, found: dict[str, tuple[np.ndarray, np.ndarray]], steps: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return means and standard deviations of all, given those of the simple ones."""
-        of_curves = [std for name, (_, std) in found.items() if name != LAST]
-        typical = np.mean(of_curves, axis=0)
-        found[LAST] = found[LAST][0], typical
-        lowest, highest = _range(self.simple)
-        for name, steps in self.steps.items():
-            mean, _ = found[STEPS[name]]
-            columns = step_columns(known, at, base_of(name, found))
-            found[name] = within(mean + steps.predict(columns), lowest, highest), typical
+        curves = {name: one for name, one in self.simple.items() if isinstance(one, Curve)}
+        typical = np.mean([found[name][1] for name in curves], axis=0)
+        last, some = found[LAST][0], next(iter(curves.values()))
+        found[LAST] = last, typical
+        found[TREES] = within(last + steps, some.lowest, some.highest), typical
         means, stds = zip(*found.values(), strict=True)
         return np.array(means), np.array(stds)
-
-
-def _range(simple: Mapping[str, Any]) -> tuple[float, float]:
-    curve = next(one for name, one in simple.items() if name != LAST)
-    return curve.lowest, curve.highest
-
-
-def base_of(name: str, found: Mapping[str, Any]) -> np.ndarray | None:
-    """Return what trees are told of their base: nothing of the last value, which they have."""
-    return None if STEPS[name] == LAST else np.array(found[STEPS[name]])
 
 
 class Longitudinal(NamedTuple):
@@ -133,7 +117,7 @@ class Longitudinal(NamedTuple):
     @property
     def names(self) -> list[str]:
         """Names of the members."""
-        return [*self.members.simple, *self.members.steps]
+        return [*self.members.simple, TREES]
 
     def predict(self, known: TimedRows, at: TimedRows) -> Timed:
         """Predict rows of groups, given known rows of these groups."""
@@ -171,7 +155,7 @@ class Longitudinal(NamedTuple):
 
 
 def fit_longitudinal(
-    rows: TimedRows, folds: np.ndarray, zero: float, probabilities: np.ndarray
+    rows: TimedRows, settings: FitSettings, zero: float, probabilities: np.ndarray
 ) -> Longitudinal | None:
     """Fit members and their weights.
 
@@ -179,8 +163,8 @@ def fit_longitudinal(
     ----------
     rows : TimedRows
         Rows of all groups.
-    folds : ndarray of shape (n_groups,), int64
-        Fold of each group.
+    settings : FitSettings
+        How trees beside the effects of groups are fitted.
     zero : float
         The target 0, in standardised units.
     probabilities : ndarray of shape (q,)
@@ -192,19 +176,20 @@ def fit_longitudinal(
         None if no row of a group can be held out.
     """
     shapes = SHAPES if has_log(rows.y, zero) else {n: s for n, s in SHAPES.items() if not s.is_log}
-    simple: dict[str, Curve | LastValue] = {LAST: LastValue(*_moments(rows.y))}
+    simple: dict[str, Any] = {LAST: LastValue(*_moments(rows.y))}
     simple |= {name: fit_curve(shape, rows, zero) for name, shape in shapes.items()}
+    simple[EFFECTS] = fit_effects(rows, settings, _N_FOLDS_EFFECTS)
     sample = rows.some_groups(_MOST_ROWS)
-    is_safe = np.array([*[True] * len(simple), *[False] * len(STEPS)])
+    is_safe = np.array([*[True] * len(simple), False])
     cases = first_rows(sample, _MOST_CASES)
-    steps, new = _hold_out_groups(simple, sample, cases, folds, is_safe, probabilities)
-    members = Members(simple, steps)
+    trees, new = _hold_out_groups(simple, sample, cases, is_safe, probabilities)
+    members = Members(simple, trees)
     later = _hold_out_later(members, sample, zero, is_safe, probabilities)
     between = None
     inner = rows_between(sample)
     if inner is not None and len(inner.group) >= _LEAST_CASES:
         means, stds = members.predict(inner.known, inner.query)
-        between = find_regime(means, stds, _held(inner), is_safe, False, probabilities)
+        between = find_regime(means, stds, _held(inner), is_safe, "between", probabilities)
     if new is None and later is None and between is None:
         return None
     ends = np.full(int(rows.codes.max()) + 1, -np.inf)
@@ -225,34 +210,28 @@ def _held(cases: Cases) -> Held:
 
 
 def _hold_out_groups(
-    simple: Mapping[str, Curve | LastValue],
+    simple: Mapping[str, Curve | LastValue | Effects],
     rows: TimedRows,
     cases: Cases,
-    folds: np.ndarray,
     is_safe: np.ndarray,
     probabilities: np.ndarray,
-) -> tuple[dict[str, Steps], Regime | None]:
+) -> tuple[Steps, Regime | None]:
     """Predict groups of each fold without their rows; fit the trees, and find the weights."""
-    fold = folds[cases.group]
+    fold = cases.query.fold
     if len(np.unique(fold)) < 2 or len(fold) < _LEAST_CASES:
-        return {name: Steps([], 0) for name in STEPS}, None
+        return Steps([], 0), None
     found = {name: (np.empty(len(fold)), np.empty(len(fold))) for name in simple}
     for k in np.unique(fold):
         at = np.flatnonzero(fold == k)
-        kept, of_fold = rows.take(np.flatnonzero(folds[rows.codes] != k)), cases.take(at)
+        kept, of_fold = rows.take(np.flatnonzero(rows.fold != k)), cases.take(at)
         for name, member in simple.items():
             mean, std = member.without(kept).predict(of_fold.known, of_fold.query)
             found[name][0][at], found[name][1][at] = mean, std
-    steps, unseen = {}, {}
-    for name, base in STEPS.items():
-        columns = step_columns(cases.known, cases.query, base_of(name, found))
-        left = cases.query.y - found[base][0]
-        steps[name], unseen[name] = cross_fit_steps(columns, left, cases, fold % _N_FOLDS)
-    none = {name: Steps([], 0) for name in STEPS}
-    means, stds = Members(simple, none).with_steps(dict(found), cases.known, cases.query)
-    for k, name in enumerate(STEPS):
-        means[len(simple) + k] += unseen[name]
-    return steps, find_regime(means, stds, _held(cases), is_safe, True, probabilities)
+    left = cases.query.y - found[LAST][0]
+    columns = step_columns(cases.known, cases.query)
+    trees, unseen = cross_fit_steps(columns, left, cases, fold % _N_FOLDS)
+    means, stds = Members(simple, trees).with_trees(found, unseen)
+    return trees, find_regime(means, stds, _held(cases), is_safe, "new", probabilities)
 
 
 def _hold_out_later(
@@ -273,7 +252,7 @@ def _hold_out_later(
     if not parts:
         return None
     held = _held(join_cases(parts))
-    return find_regime(np.hstack(means), np.hstack(stds), held, is_safe, False, probabilities)
+    return find_regime(np.hstack(means), np.hstack(stds), held, is_safe, "later", probabilities)
 
 
 def _fit_again(members: Members, rows: TimedRows, zero: float) -> Members:
@@ -282,14 +261,12 @@ def _fit_again(members: Members, rows: TimedRows, zero: float) -> Members:
     for name, one in members.simple.items():
         if isinstance(one, Curve):
             simple[name] = fit_curve(one.shape, rows, zero, one)
-    steps = dict.fromkeys(members.steps, Steps([], 0))
-    if not any(steps_.n_rounds for steps_ in members.steps.values()):
-        return Members(simple, steps)
+        elif isinstance(one, Effects):
+            simple[name] = one.again(rows)
+    n_rounds = members.trees.n_rounds
+    if not n_rounds:
+        return Members(simple, Steps([], 0))
     cases = first_rows(rows, _MOST_CASES)
-    for name, base in STEPS.items():
-        n_rounds = members.steps[name].n_rounds
-        if n_rounds:
-            of_base = simple[base].predict(cases.known, cases.query)
-            columns = step_columns(cases.known, cases.query, base_of(name, {base: of_base}))
-            steps[name] = fit_steps(columns, cases.query.y - of_base[0], cases, n_rounds)
-    return Members(simple, steps)
+    last = simple[LAST].predict(cases.known, cases.query)[0]
+    columns = step_columns(cases.known, cases.query)
+    return Members(simple, fit_steps(columns, cases.query.y - last, cases, n_rounds))

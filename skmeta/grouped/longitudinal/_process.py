@@ -101,7 +101,8 @@ class Process(NamedTuple):
 
     def with_mean(self, rows: Rows) -> Process:
         """Return the process with coefficients from other rows, and the same covariances."""
-        found = likelihood(self.spline, self.theta, self.log_v, self.blocks, rows)
+        groups = fitted_batches(self.spline, rows)
+        found = likelihood(self.theta, self.log_v, self.blocks, groups)
         return self._replace(b=found.b, cov=found.cov)
 
 
@@ -112,6 +113,47 @@ class Likelihood(NamedTuple):
     gradient: np.ndarray
     b: np.ndarray
     cov: np.ndarray
+
+
+class Batch(NamedTuple):
+    """Groups of similar sizes, padded: what the likelihood needs and no parameter changes.
+
+    Attributes
+    ----------
+    there : ndarray of shape (G, m), bool
+        Whether there is a row.
+    phi : ndarray of shape (G, m, q)
+        Columns of the spline.
+    gap : ndarray of shape (G, m, m)
+        Times between rows.
+    Z : ndarray of shape (G, m, p)
+        Columns of the mean.
+    y, weight : ndarray of shape (G, m)
+        Targets and weights.
+    """
+
+    there: np.ndarray
+    phi: np.ndarray
+    gap: np.ndarray
+    Z: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+
+    @property
+    def pair(self) -> np.ndarray:
+        """Whether there are both rows (G, m, m)."""
+        return np.asarray(self.there[:, :, None] & self.there[:, None, :])
+
+
+def fitted_batches(spline: Spline, rows: Rows) -> list[Batch]:
+    """Return the latest 60 rows of each group, in batches."""
+    found = []
+    for at in batches(rows.times, rows.codes, _MOST_FITTED):
+        there, t = at >= 0, rows.times[at]
+        Z = np.where(there[:, :, None], rows.Z[at], 0.0)
+        y = np.where(there, rows.y[at], 0.0)
+        found.append(Batch(there, spline(t), _gaps(t, t), Z, y, rows.weight[at]))
+    return found
 
 
 def batches(times: np.ndarray, codes: np.ndarray, most: int) -> Iterator[np.ndarray]:
@@ -135,25 +177,28 @@ def _unpack(theta: np.ndarray, q: int) -> tuple[np.ndarray, np.ndarray]:
     return L, np.exp(theta[-5:])
 
 
-def _covariance(spline: Spline, theta: np.ndarray, t: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """Return covariances (G, m, k) of deviations at times (G, m) and (G, k)."""
-    L, (s_m, l_m, s_a, l_a, _) = _unpack(theta, spline.n_columns)
-    gap = abs(t[:, :, None] - u[:, None, :])
+def _gaps(t: np.ndarray, u: np.ndarray) -> np.ndarray:
+    return np.asarray(abs(t[:, :, None] - u[:, None, :]))
+
+
+def _covariance(
+    theta: np.ndarray, phi_t: np.ndarray, phi_u: np.ndarray, gap: np.ndarray
+) -> np.ndarray:
+    """Return covariances (G, m, k) of deviations, given phi (G, m, q), phi (G, k, q) and gaps."""
+    L, (s_m, l_m, s_a, l_a, _) = _unpack(theta, phi_t.shape[2])
     r = np.sqrt(3) * gap / l_m
-    found = (spline(t) @ L) @ np.swapaxes(spline(u) @ L, 1, 2)
+    found = (phi_t @ L) @ np.swapaxes(phi_u @ L, 1, 2)
     return np.asarray(found + s_m**2 * (1 + r) * np.exp(-r) + s_a**2 * np.exp(-gap / l_a))
 
 
 def _derivatives(
-    spline: Spline, theta: np.ndarray, t: np.ndarray, weights: np.ndarray
+    theta: np.ndarray, phi: np.ndarray, gap: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
     """Return sums of ``weights`` (G, m, m), symmetric, times derivatives by theta but log s_e."""
-    L, (s_m, l_m, s_a, l_a, _) = _unpack(theta, spline.n_columns)
-    phi = spline(t)
-    gap = abs(t[:, :, None] - t[:, None, :])
+    L, (s_m, l_m, s_a, l_a, _) = _unpack(theta, phi.shape[2])
     r = np.sqrt(3) * gap / l_m
     smooth, serial = s_m**2 * np.exp(-r), s_a**2 * np.exp(-gap / l_a)
-    by_L = 2 * np.einsum("gip,gij,gjq->pq", phi, weights, phi @ L, optimize=True)
+    by_L = 2 * np.tensordot(phi, weights @ (phi @ L), ([0, 1], [0, 1]))
     return np.append(
         by_L[np.tril_indices(len(L))],
         [
@@ -166,48 +211,45 @@ def _derivatives(
 
 
 def likelihood(
-    spline: Spline, theta: np.ndarray, log_v: np.ndarray, blocks: np.ndarray, rows: Rows
+    theta: np.ndarray, log_v: np.ndarray, blocks: np.ndarray, groups: list[Batch]
 ) -> Likelihood:
     """Return minus the log marginal likelihood of rows, over coefficients and deviations.
 
     Parameters
     ----------
-    spline, theta, log_v, blocks
+    theta, log_v, blocks
         As in :class:`Process`.
-    rows : Rows
-        Rows of groups. Of each, the latest 60 are taken.
+    groups : list of Batch
+        Rows of groups.
     """
     v = np.where(blocks < 0, _FREE, np.exp(log_v)[blocks] if len(log_v) else _FREE)
     A, right, value = np.diag(1 / v), np.zeros(len(v)), float(np.log(v).sum())
     noise = np.exp(2 * theta[-1])
     kept = []
-    for at in batches(rows.times, rows.codes, _MOST_FITTED):
-        there = at >= 0
-        t, pair = rows.times[at], there[:, :, None] & there[:, None, :]
-        K = np.where(pair, _covariance(spline, theta, t, t), 0.0)
+    for batch in groups:
+        there = batch.there
+        K = np.where(batch.pair, _covariance(theta, batch.phi, batch.phi, batch.gap), 0.0)
         diagonal = np.arange(K.shape[1])
-        of_rows = noise / rows.weight[at]
+        of_rows = noise / batch.weight
         K[:, diagonal, diagonal] += np.where(there, of_rows + _JITTER, 1.0)
         root = np.linalg.cholesky(K)
         value += 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum()
         inverse = np.linalg.inv(root)
         inverse = np.swapaxes(inverse, 1, 2) @ inverse
-        Z = np.where(there[:, :, None], rows.Z[at], 0.0)
-        y = np.where(there, rows.y[at], 0.0)
-        of_Z, of_y = inverse @ Z, (inverse @ y[..., None])[..., 0]
-        A += np.tensordot(Z, of_Z, ([0, 1], [0, 1]))
-        right += np.tensordot(of_y, Z, ([0, 1], [0, 1]))
-        value += float((y * of_y).sum()) + there.sum() * np.log(2 * np.pi)
-        kept.append((t, pair, of_rows, inverse, of_Z, of_y))
+        of_Z, of_y = inverse @ batch.Z, (inverse @ batch.y[..., None])[..., 0]
+        A += np.tensordot(batch.Z, of_Z, ([0, 1], [0, 1]))
+        right += np.tensordot(of_y, batch.Z, ([0, 1], [0, 1]))
+        value += float((batch.y * of_y).sum()) + there.sum() * np.log(2 * np.pi)
+        kept.append((batch, of_rows, inverse, of_Z, of_y))
     factor = cho_factor(A, lower=True)
     b, cov = cho_solve(factor, right), cho_solve(factor, np.eye(len(v)))
     value += float(2 * np.log(np.diag(factor[0])).sum() - right @ b)
     gradient = np.zeros(len(theta))
-    for t, pair, of_rows, inverse, of_Z, of_y in kept:
+    for batch, of_rows, inverse, of_Z, of_y in kept:
         residual = of_y - of_Z @ b
         weights = inverse - of_Z @ cov @ np.swapaxes(of_Z, 1, 2)
-        weights = np.where(pair, weights - residual[:, :, None] * residual[:, None, :], 0.0)
-        gradient[:-1] += 0.5 * _derivatives(spline, theta, t, weights)
+        weights = np.where(batch.pair, weights - residual[:, :, None] * residual[:, None, :], 0.0)
+        gradient[:-1] += 0.5 * _derivatives(theta, batch.phi, batch.gap, weights)
         gradient[-1] += (of_rows * np.einsum("gii->gi", weights)).sum()
     squares = np.diag(cov) + b**2
     of_blocks = [
@@ -252,10 +294,10 @@ def fit_process(
     width = np.concatenate([np.ones(n_entries), _WIDTH, np.full(c, _WIDTH_BLOCK)])
     low = np.concatenate([np.full(n_entries, -_LARGEST_ENTRY), _LOW, np.full(c, _LOW_BLOCK)])
     high = np.concatenate([np.full(n_entries, _LARGEST_ENTRY), _HIGH, np.full(c, _HIGH_BLOCK)])
-    n_theta = n_entries + 5
+    n_theta, groups = n_entries + 5, fitted_batches(spline, rows)
 
     def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
-        found = likelihood(spline, values[:n_theta], values[n_theta:], blocks, rows)
+        found = likelihood(values[:n_theta], values[n_theta:], blocks, groups)
         z = (values - centre) / width
         return found.value + 0.5 * float(z @ z), found.gradient + z / width
 
@@ -304,10 +346,12 @@ def predict_process(process: Process, known: Rows, at: Rows) -> tuple[np.ndarray
         query = order[np.where(asked, first[:, None] + place, first[:, None])]
         t = known.times[rows]
         pair = there[:, :, None] & there[:, None, :]
-        K = np.where(pair, _covariance(process.spline, process.theta, t, t), 0.0)
+        phi = process.spline(t)
+        K = np.where(pair, _covariance(process.theta, phi, phi, _gaps(t, t)), 0.0)
         diagonal = np.arange(K.shape[1])
         K[:, diagonal, diagonal] += np.where(there, s_e**2 / known.weight[rows] + _JITTER, 1.0)
-        cross = _covariance(process.spline, process.theta, at.times[query], t)
+        u = at.times[query]
+        cross = _covariance(process.theta, process.spline(u), phi, _gaps(u, t))
         cross = cross * there[:, None, :]
         Z = np.where(there[:, :, None], known.Z[rows], 0.0)
         gain = np.swapaxes(np.linalg.solve(K, np.swapaxes(cross, 1, 2)), 1, 2)

@@ -29,6 +29,10 @@ class TimedRows(NamedTuple):
         Groups, from 0 on; -1 is a group without known rows.
     weight : ndarray of shape (n,)
         Weights.
+    columns : ndarray of shape (n, q)
+        All standardised columns, with the times; NaN is a missing value.
+    fold : ndarray of shape (n,), int64
+        Fold of the group; -1 for groups that were not there at fit.
     """
 
     X: np.ndarray
@@ -36,6 +40,8 @@ class TimedRows(NamedTuple):
     y: np.ndarray
     codes: np.ndarray
     weight: np.ndarray
+    columns: np.ndarray
+    fold: np.ndarray
 
     def take(self, at: np.ndarray) -> TimedRows:
         """Return some of the rows."""

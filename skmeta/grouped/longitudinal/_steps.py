@@ -1,4 +1,4 @@
-"""Trees on what a base prediction leaves, with the earlier rows of the group as columns."""
+"""Trees on changes since the last value, with the earlier rows of the group as columns."""
 
 from __future__ import annotations
 
@@ -23,15 +23,13 @@ _SETTINGS = {
 _LEAST_ROWS = 60
 
 
-def step_columns(known: TimedRows, at: TimedRows, base: np.ndarray | None) -> np.ndarray:
+def step_columns(known: TimedRows, at: TimedRows) -> np.ndarray:
     """Return columns of rows to predict.
 
     Parameters
     ----------
     known, at : TimedRows
         Known rows of groups, and rows to predict.
-    base : ndarray of shape (2, n), optional
-        Means and standard deviations of the base prediction.
 
     Returns
     -------
@@ -56,18 +54,16 @@ def step_columns(known: TimedRows, at: TimedRows, base: np.ndarray | None) -> np
     rise = np.where(np.isfinite(rise), rise, np.nan)
     X_last = np.vstack([known.X, np.full((1, at.X.shape[1]), np.nan)])[before.last]
     parts = [last, last - previous, mean, rise, since, n, at.times, at.X, at.X - X_last]
-    if base is not None:
-        parts += [base[0], base[1], base[0] - last]
     return np.column_stack(parts)
 
 
 class Steps(NamedTuple):
-    """Trees that correct a base prediction.
+    """Trees that correct the last value.
 
     Attributes
     ----------
     models : sequence of estimator
-        Fitted on different groups; their mean is taken. Without models, the base stays.
+        Fitted on different groups; their mean is taken. Without models, it stays.
     n_rounds : int
         Rounds of each.
     """
@@ -98,7 +94,7 @@ def cross_fit_steps(
     columns : ndarray of shape (n, q)
         Columns.
     left : ndarray of shape (n,)
-        Targets minus the base predictions.
+        Targets minus the last values.
     cases : Cases
         The n rows to predict.
     folds : ndarray of shape (n,), int64

@@ -19,13 +19,15 @@ from skmeta._stacking import simplex_weights
 # Shrinkage of weights towards equal ones, in units of the least loss.
 _SHRINKAGE = 0.5
 _N_DRAWS, _SEED = 12, 0
+# Concentration of the draws of cuts in time: most draws are about one of them.
+_CELLS = 0.3
 # Times ahead at which weights are found: these quantiles of those of the cases.
 _QUANTILES = (0.1, 0.5, 0.9)
 # Cases count by their distance in logarithms of known rows and of the time ahead.
 _WIDTH_KNOWN, _WIDTH_GAP = 0.5, 0.7
-# Quantiles of residuals are widened, more so if few groups were held out, and are not nearer than
-# this share of the quantiles of a normal distribution with the predicted deviation.
-_WIDER, _LEAST_WIDTH = 1.1, 0.55
+# Quantiles of residuals are widened, more so if few groups were held out or groups differ, and are
+# not nearer than this share of the quantiles of a normal distribution with the predicted deviation.
+_WIDER, _LEAST_WIDTH = 1.05, 0.55
 
 
 class Held(NamedTuple):
@@ -108,7 +110,7 @@ def find_regime(
     stds: np.ndarray,
     held: Held,
     is_safe: np.ndarray,
-    by_known: bool,
+    kind: str,
     probabilities: np.ndarray,
 ) -> Regime:
     """Find weights and quantiles.
@@ -121,12 +123,13 @@ def find_regime(
         The rows.
     is_safe : ndarray of shape (m,), bool
         Members that may predict further ahead than was seen.
-    by_known : bool
-        Whether weights depend on the number of known rows.
+    kind : {"new", "later", "between"}
+        The kind of cases. Weights of new groups depend on the number of known rows. Cells of later
+        rows are cuts in time, of which there are few: they are drawn anew, too.
     probabilities : ndarray of shape (q,)
         Probabilities of the quantiles.
     """
-    errors, cells = means - held.y, np.unique(held.cell)
+    errors, cells, by_known = means - held.y, np.unique(held.cell), kind == "new"
     base = np.zeros(len(held.y))
     scaled = errors.copy()
     for cell in cells:
@@ -144,7 +147,11 @@ def find_regime(
     groups = np.unique(held.group, return_inverse=True)[1]
     products = np.einsum("in,jn->nij", scaled, scaled)
     n_groups, m = int(groups.max()) + 1, len(means)
-    draws = np.random.default_rng(_SEED).dirichlet(np.ones(n_groups), _N_DRAWS) * n_groups
+    rng = np.random.default_rng(_SEED)
+    draws = by_group = rng.dirichlet(np.ones(n_groups), _N_DRAWS)[:, groups]
+    if kind == "later":
+        by_cell = rng.dirichlet(np.full(len(cells), _CELLS), _N_DRAWS)
+        draws = by_group * by_cell[:, np.searchsorted(cells, held.cell)]
     of_points = np.empty((len(at_known), len(at_ahead), len(held.y)))
     weights = np.empty((len(at_known), len(at_ahead), m))
     for a, b in np.ndindex(weights.shape[:2]):
@@ -152,7 +159,8 @@ def find_regime(
         if by_known:
             near *= np.exp(-0.5 * ((known - at_known[a]) / _WIDTH_KNOWN) ** 2)
         of_points[a, b] = near / near.sum()
-        grams = (draws[:, groups] * of_points[a, b]) @ products.reshape(-1, m * m)
+        drawn = draws * of_points[a, b]
+        grams = (drawn / drawn.sum(1, keepdims=True)) @ products.reshape(-1, m * m)
         grams = grams.reshape(-1, m, m) + _SHRINKAGE * np.eye(m)
         weights[a, b] = simplex_weights(grams).mean(0)
     regime = Regime(at_known, at_ahead, float(least), float(most), weights, np.empty(0), {})
@@ -161,7 +169,10 @@ def find_regime(
     ratio = (held.y - mean) / np.maximum(std, 1e-300)
     wider = _WIDER * stdtrit(max(n_groups - 1, 1), 0.95) / ndtri(0.95)
     quantiles = np.array(
-        [[_quantiles(wider * ratio, near, probabilities) for near in row] for row in of_points]
+        [
+            [_quantiles(wider * ratio, near, by_group, probabilities) for near in row]
+            for row in of_points
+        ]
     )
     each = np.vstack([errors, held.y - mean]) ** 2
     losses = {
@@ -171,10 +182,15 @@ def find_regime(
     return regime._replace(quantiles=quantiles, losses=losses)
 
 
-def _quantiles(ratio: np.ndarray, weight: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def _quantiles(
+    ratio: np.ndarray, weight: np.ndarray, draws: np.ndarray, probabilities: np.ndarray
+) -> np.ndarray:
+    """Return quantiles, wider by their standard deviation over draws (k, n) of groups."""
     order = np.argsort(ratio, kind="stable")
-    ratio, weight = ratio[order], weight[order]
-    at = (np.cumsum(weight) - 0.5 * weight) / weight.sum()
-    found, least = np.interp(probabilities, at, ratio), _LEAST_WIDTH * ndtri(probabilities)
-    wide = np.where(probabilities < 0.5, np.minimum(found, least), np.maximum(found, least))
-    return np.asarray(wide)
+    ratio, weights = ratio[order], np.vstack([weight, draws * weight])[:, order]
+    total = weights.sum(1, keepdims=True)
+    at = (np.cumsum(weights, 1) - 0.5 * weights) / np.maximum(total, 1e-300)
+    found, *drawn = (np.interp(probabilities, row, ratio) for row in at)
+    deviation, least = np.std(drawn, axis=0), _LEAST_WIDTH * ndtri(probabilities)
+    low, high = np.minimum(found - deviation, least), np.maximum(found + deviation, least)
+    return np.where(probabilities < 0.5, low, high)

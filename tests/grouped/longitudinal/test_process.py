@@ -10,6 +10,7 @@ from skmeta.grouped.longitudinal._process import (
     _covariance,
     batches,
     fit_process,
+    fitted_batches,
     likelihood,
     predict_process,
 )
@@ -42,14 +43,15 @@ def theta():
 def dense(rows, spline, theta):
     """Covariance (n, n) of all targets."""
     v = np.array([1e4, np.exp(-1.0), np.exp(-1.0), np.exp(-2.0)])
-    within = _covariance(spline, theta, rows.times[None], rows.times[None])[0]
+    phi, gap = spline(rows.times)[None], abs(rows.times[:, None] - rows.times)[None]
+    within = _covariance(theta, phi, phi, gap)[0]
     same = rows.codes[:, None] == rows.codes
     noise = np.diag(np.exp(2 * theta[-1]) / rows.weight + 1e-8)
     return within * same + noise + rows.Z @ np.diag(v) @ rows.Z.T
 
 
 def test_the_likelihood_is_that_of_one_normal_distribution(rows, spline, theta):
-    found = likelihood(spline, theta, LOG_V, BLOCKS, rows)
+    found = likelihood(theta, LOG_V, BLOCKS, fitted_batches(spline, rows))
     normal = multivariate_normal(np.zeros(len(rows.y)), dense(rows, spline, theta))
     assert found.value == pytest.approx(-normal.logpdf(rows.y), rel=1e-9)
 
@@ -58,7 +60,8 @@ def test_the_gradient_is_that_of_finite_differences(rows, spline, theta):
     values = np.append(theta, LOG_V)
 
     def at(values):
-        return likelihood(spline, values[: len(theta)], values[len(theta) :], BLOCKS, rows)
+        groups = fitted_batches(spline, rows)
+        return likelihood(values[: len(theta)], values[len(theta) :], BLOCKS, groups)
 
     steps = 1e-5 * np.eye(len(values))
     numeric = [(at(values + step).value - at(values - step).value) / 2e-5 for step in steps]

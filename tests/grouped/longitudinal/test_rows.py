@@ -21,9 +21,12 @@ def make_rows(sizes=(12, 7, 3, 1)):
     n = len(codes)
     order = rng.permutation(n)
     times = np.concatenate([np.sort(rng.normal(size=size)) for size in sizes])
-    return TimedRows(rng.normal(size=(n, 2)), times, np.arange(n) * 1.0, codes, np.ones(n)).take(
-        order
-    )
+    return timed(rng.normal(size=(n, 2)), times, np.arange(n) * 1.0, codes).take(order)
+
+
+def timed(X, times, y, codes):
+    n = len(y)
+    return TimedRows(X, times, y, codes, np.ones(n), np.column_stack([X, times]), np.zeros(n, int))
 
 
 def ends(rows, code):
@@ -69,7 +72,7 @@ def test_rows_before_are_those_of_the_group():
     known = make_rows()
     rng = np.random.default_rng(1)
     codes = rng.integers(-1, 6, 50)
-    at = TimedRows(rng.normal(size=(50, 2)), rng.normal(size=50), np.zeros(50), codes, np.ones(50))
+    at = timed(rng.normal(size=(50, 2)), rng.normal(size=50), np.zeros(50), codes)
     before, since = rows_before(known, at), gaps(known, at)
     for k in range(50):
         expected = np.flatnonzero((known.codes == codes[k]) & (known.times <= at.times[k]))
@@ -84,20 +87,14 @@ def test_rows_before_are_those_of_the_group():
 def test_columns_of_steps_describe_the_rows_before():
     codes, times = np.array([0, 0, 0, 2]), np.array([1.0, 2.0, 4.0, 3.0])
     y = np.array([1.0, 3.0, 4.0, 9.0])
-    known = TimedRows(np.array([[0.0], [1.0], [5.0], [0.0]]), times, y, codes, np.ones(4))
-    at = TimedRows(
-        np.full((3, 1), 7.0),
-        np.array([5.0, 3.5, 5.0]),
-        np.zeros(3),
-        np.array([0, 0, 1]),
-        np.ones(3),
-    )
-    columns = step_columns(known, at, np.array([[6.0, 6.0, 6.0], [0.5, 0.5, 0.5]]))
+    known = timed(np.array([[0.0], [1.0], [5.0], [0.0]]), times, y, codes)
+    t = np.array([5.0, 3.5, 5.0])
+    columns = step_columns(known, timed(np.full((3, 1), 7.0), t, np.zeros(3), np.array([0, 0, 1])))
     nan = np.nan
     expected = [
-        [4, 1, 8 / 3, 1, 1, 3, 5, 7, 2, 6, 0.5, 2],
-        [3, 2, 2, 2, 1.5, 2, 3.5, 7, 6, 6, 0.5, 3],
-        [nan, nan, nan, nan, nan, 0, 5, 7, nan, 6, 0.5, nan],
+        [4, 1, 8 / 3, 1, 1, 3, 5, 7, 2],
+        [3, 2, 2, 2, 1.5, 2, 3.5, 7, 6],
+        [nan, nan, nan, nan, nan, 0, 5, 7, nan],
     ]
     np.testing.assert_allclose(columns, expected)
 

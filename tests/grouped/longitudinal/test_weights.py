@@ -21,7 +21,7 @@ def found():
     n_known = rng.choice([1, 5], n)
     held = Held(truth, np.ones(n), n_known, gap, n_known, group)
     is_safe = np.array([True, False, True])
-    return find_regime(means, 0 * means + 1.0, held, is_safe, True, PROBABILITIES), is_safe
+    return find_regime(means, 0 * means + 1.0, held, is_safe, "new", PROBABILITIES), is_safe
 
 
 def test_weights_depend_on_the_time_ahead(found):
@@ -48,15 +48,34 @@ def test_losses_are_those_of_the_cells(found):
         assert losses[-1] < losses[:-1].min()
 
 
+def test_cuts_in_time_that_disagree_share_the_weight():
+    rng = np.random.default_rng(0)
+    n = 2000
+    truth, cut = rng.normal(size=n), np.arange(n) % 4
+    # The first member is right at three cuts of four, and far from right at the other.
+    right = np.array([cut > 0, cut == 0])
+    means = truth + np.where(right, 0.1, 1.0) * rng.normal(size=(2, n))
+    held = Held(truth, np.ones(n), np.ones(n), np.ones(n), cut, np.arange(n) % 50)
+    safe = np.ones(2, bool)
+    of_kinds = {
+        kind: find_regime(means, 0 * means + 1.0, held, safe, kind, PROBABILITIES).weights[0, 0, 0]
+        for kind in ("between", "later")
+    }
+    assert of_kinds["between"] > 0.7
+    assert 0.5 < of_kinds["later"] < of_kinds["between"] - 0.02
+
+
 def test_quantiles_cover_and_have_a_least_width():
     rng = np.random.default_rng(1)
     n, groups = 3000, np.arange(3000) % 60
     truth = rng.normal(size=n)
     held = Held(truth, np.ones(n), np.ones(n), np.ones(n), np.zeros(n), groups)
-    exact = find_regime(truth[None], np.ones((1, n)), held, np.array([True]), False, PROBABILITIES)
+    exact = find_regime(
+        truth[None], np.ones((1, n)), held, np.array([True]), "between", PROBABILITIES
+    )
     np.testing.assert_allclose(exact.quantiles[0, 0], 0.55 * ndtri(PROBABILITIES))
     means = (truth + 3 * rng.standard_t(4, n))[None]
-    wide = find_regime(means, np.ones((1, n)), held, np.array([True]), False, PROBABILITIES)
+    wide = find_regime(means, np.ones((1, n)), held, np.array([True]), "between", PROBABILITIES)
     low, high = (np.interp(p, PROBABILITIES, wide.quantiles[0, 0]) for p in (0.05, 0.95))
     covered = np.mean((truth >= means[0] + low) & (truth <= means[0] + high))
     assert 0.9 < covered < 0.95

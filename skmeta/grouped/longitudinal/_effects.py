@@ -1,0 +1,104 @@
+"""Group effects beside trees: the model of a table without an order, with time as a column.
+
+It has no trend of its own beyond the times seen, which is right where a curve turns or levels off.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skmeta.grouped.longitudinal._curves import within
+from skmeta.grouped.longitudinal._rows import TimedRows
+from skmeta.grouped.members import (
+    FitSettings,
+    GroupEffects,
+    ModelFitter,
+    Population,
+    Table,
+    design,
+    fit_group_effects,
+    fit_population,
+)
+from skmeta.learners import HierarchicalLinear
+
+# Folds of groups of the trees that are fitted again to earlier rows.
+_N_FOLDS_AGAIN = 2
+# One form of effects: curves of groups are beside it.
+_LEARNER = HierarchicalLinear(effects="slopes", heavy_tails=False)
+
+
+class Effects(NamedTuple):
+    """Trees over all groups, and a mixed-effects model of the columns and of their predictions.
+
+    Attributes
+    ----------
+    population : Population
+        The trees, cross-fitted over groups.
+    n_folds : int
+        Number of their folds.
+    effects : GroupEffects
+        The mixed-effects model.
+    settings : FitSettings
+        How the trees are fitted.
+    lowest, highest : float
+        Range of the targets.
+    """
+
+    population: Population
+    n_folds: int
+    effects: GroupEffects
+    settings: FitSettings
+    lowest: float
+    highest: float
+
+    def without(self, kept: TimedRows) -> Effects:
+        """Return the member with effects from other groups; its trees are cross-fitted."""
+        return self._replace(effects=self.effects.without(self._table(kept)))
+
+    def again(self, rows: TimedRows) -> Effects:
+        """Return the member, fitted to fewer rows of the groups."""
+        return fit_effects(rows, self.settings, _N_FOLDS_AGAIN, self.effects)
+
+    def predict(self, known: TimedRows, at: TimedRows) -> tuple[np.ndarray, np.ndarray]:
+        """Predict rows of groups, given known rows: means and standard deviations (n,)."""
+        found = self.effects.condition(self._table(known)).predict(self._table(at), {})
+        return within(found.mean, self.lowest, self.highest), found.std
+
+    def _table(self, rows: TimedRows) -> Table:
+        fold = np.where(rows.fold < 0, -1, rows.fold % self.n_folds)
+        return _table(rows, self.population.predict(rows.columns, fold), fold)
+
+
+def _table(rows: TimedRows, shared: np.ndarray, fold: np.ndarray) -> Table:
+    none = np.full(len(rows.y), -1)
+    codes = rows.codes[:, None]
+    return Table(rows.columns, shared, rows.y, rows.weight, codes, fold, none, rows.times)
+
+
+def fit_effects(
+    rows: TimedRows, settings: FitSettings, n_folds: int, start: GroupEffects | None = None
+) -> Effects:
+    """Fit trees and effects of groups.
+
+    Parameters
+    ----------
+    rows : TimedRows
+        Rows of all groups.
+    settings : FitSettings
+        How the trees are fitted.
+    n_folds : int
+        Number of folds of groups of the trees, at most that of the rows.
+    start : GroupEffects, optional
+        Effects from more rows, to start from.
+    """
+    fold = np.unique(rows.fold % n_folds, return_inverse=True)[1]
+    population, shared = fit_population(settings, rows.columns, rows.y, rows.weight, fold, 0)
+    table = _table(rows, shared, fold)
+    if start is None:
+        effects = fit_group_effects(table, design(table, True, 0), ModelFitter(_LEARNER, 0))
+    else:
+        effects = start.without(table)
+    lowest, highest = float(rows.y.min()), float(rows.y.max())
+    return Effects(population, int(fold.max()) + 1, effects, settings, lowest, highest)
