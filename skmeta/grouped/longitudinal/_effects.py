@@ -14,19 +14,17 @@ from skmeta.grouped.longitudinal._rows import TimedRows
 from skmeta.grouped.members import (
     FitSettings,
     GroupEffects,
-    ModelFitter,
     Population,
     Table,
-    design,
+    design_of,
     fit_group_effects,
     fit_population,
 )
-from skmeta.learners import HierarchicalLinear
 
 # Folds of groups of the trees that are fitted again to earlier rows.
 _N_FOLDS_AGAIN = 2
 # One form of effects: curves of groups are beside it.
-_LEARNER = HierarchicalLinear(effects="slopes", heavy_tails=False)
+_SETTINGS = {"effects": "slopes", "heavy_tails": False}
 
 
 class Effects(NamedTuple):
@@ -97,7 +95,7 @@ def fit_effects(
     population, shared = fit_population(settings, rows.columns, rows.y, rows.weight, fold, 0)
     table = _table(rows, shared, fold)
     if start is None:
-        effects = fit_group_effects(table, design(table, True, 0), ModelFitter(_LEARNER, 0))
+        effects = fit_group_effects(table, design_of(table, True, 0), _SETTINGS)
     else:
         effects = start.without(table)
     lowest, highest = float(rows.y.min()), float(rows.y.max())
