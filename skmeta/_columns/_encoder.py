@@ -125,15 +125,15 @@ class FrameEncoder:
 
     def names_out(self) -> list[str]:
         """Return the names of the encoded columns."""
-        found: list[str] = []
+        names: list[str] = []
         for column in self.columns:
             name = str(column["name"])
             if "categories" in column:
-                found += [f"{name}={label}" for label in column["categories"]]
-                found += [f"{name}=other"] * column["has_other"]
+                names += [f"{name}={label}" for label in column["categories"]]
+                names += [f"{name}=other"] * column["has_other"]
             else:
-                found += [name] + [f"{name}=missing"] * column.get("has_indicator", False)
-        return found or ["constant"]
+                names += [name] + [f"{name}=missing"] * column.get("has_indicator", False)
+        return names or ["constant"]
 
 
 def _learn_categories(column: Any) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def resolve_columns(X: Any, names: Any, parameter: str) -> list[int]:
     known = [str(column.name) for column in frame_columns(X)]
     n_columns = len(known) or int(np.shape(X)[1])
     given = [names] if isinstance(names, (str, Integral)) else list(names)
-    found = []
+    positions = []
     for name in given:
         if isinstance(name, str):
             if not known:
@@ -99,19 +99,19 @@ def resolve_columns(X: Any, names: Any, parameter: str) -> list[int]:
             if name not in known:
                 hint = suggest(name, known) or f" It has {quote_some(known, 8)}."
                 raise ValueError(f"X has no column {name!r}, which {parameter} names.{hint}")
-            found.append(known.index(name))
+            positions.append(known.index(name))
         elif isinstance(name, Integral) and not isinstance(name, bool):
             if not -n_columns <= int(name) < n_columns:
                 raise ValueError(
                     f"{parameter}={name} is no position of a column: X has {n_columns} columns, "
                     f"0 to {n_columns - 1}."
                 )
-            found.append(int(name) % n_columns)
+            positions.append(int(name) % n_columns)
         else:
             raise ValueError(f"{parameter} must be names or positions of columns, got {name!r}.")
-    if len(set(found)) < len(found):
+    if len(set(positions)) < len(positions):
         raise ValueError(f"{parameter}={names!r} names a column twice. Name each once.")
-    return found
+    return positions
 
 
 def take_column(X: Any, position: int) -> np.ndarray:

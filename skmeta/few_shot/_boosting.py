@@ -46,9 +46,9 @@ class BoostedTrees(NamedTuple):
         if not self.n_classes:
             return np.asarray(self.location + self.scale * self.model.predict(X))
         # Held-out rows may be all rows of a class.
-        found = np.zeros((len(X), self.n_classes))
-        found[:, self.model.classes_] = self.model.predict_proba(X)
-        return found
+        proba = np.zeros((len(X), self.n_classes))
+        proba[:, self.model.classes_] = self.model.predict_proba(X)
+        return proba
 
 
 def fit_trees(support: SupportSet, n_classes: int) -> BoostedTrees:
@@ -74,7 +74,7 @@ def fit_trees(support: SupportSet, n_classes: int) -> BoostedTrees:
         location, scale = (float(unit) for unit in units)
         y = (y - location) / scale
     if (weight == np.round(weight)).all() and weight.mean() <= _MOST_REPETITIONS:
-        # A leaf counts rows, so that a weight has to be as many rows. Bins are found faster, too.
+        # A leaf counts rows, so that a weight has to be as many rows. Bins are proba faster, too.
         times = weight.astype(int)
         X, y, sample_weight = X.repeat(times, 0), y.repeat(times), None
     rounds = min(_ROUNDS, _MOST_TREES // max(1, n_classes))

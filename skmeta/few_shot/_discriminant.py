@@ -106,10 +106,10 @@ class Densities(NamedTuple):
     def log_density(self, X: np.ndarray) -> np.ndarray:
         """Return half the negative squared distances (s, m, c) of rows (m, d) from the classes."""
         rows = np.nan_to_num((X - self.center) / self.unit)
-        along, of_means = rows @ self.directions.T, self.means @ self.directions.T
-        beyond = _square_distance(rows, self.means) - _square_distance(along, of_means)
+        along, means_along = rows @ self.directions.T, self.means @ self.directions.T
+        beyond = _square_distance(rows, self.means) - _square_distance(along, means_along)
         parts = [
-            _square_distance(along / np.sqrt(v), of_means / np.sqrt(v)) + beyond / rest
+            _square_distance(along / np.sqrt(v), means_along / np.sqrt(v)) + beyond / rest
             for v, rest in zip(self.variances, self.rest, strict=True)
         ]
         return np.asarray(-0.5 * np.maximum(parts, 0) / self.spread)
@@ -124,11 +124,11 @@ class Discriminant(NamedTuple):
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the probabilities (m, c) of classes of rows (m, d)."""
         density = self.densities.log_density(X)
-        found = np.zeros(density.shape[1:])
+        proba = np.zeros(density.shape[1:])
         for i, k in zip(*np.nonzero(self.chance > 1e-6), strict=True):
             logits = _TEMPERATURES[k] * density[i] + self.densities.log_share
-            found += self.chance[i, k] * softmax(logits, 1)
-        return np.asarray(found / found.sum(1, keepdims=True))
+            proba += self.chance[i, k] * softmax(logits, 1)
+        return np.asarray(proba / proba.sum(1, keepdims=True))
 
 
 def fit_discriminant(support: SupportSet, n_classes: int) -> Discriminant:

@@ -63,5 +63,5 @@ def reshape_distributions(
     at, middle = (v + target - (share * middle).sum(1, keepdims=True) for v in (at, middle))
     variance = (share * ((middle - target) ** 2 + width**2 / 12)).sum(1)
     below = np.pad(share.cumsum(1), ((0, 0), (1, 0)))
-    found = [np.interp(levels, p, v) for p, v in zip(below, at, strict=True)]
-    return unit[:, 0] * np.sqrt(variance), centre + unit * np.array(found)
+    standardised = [np.interp(levels, p, v) for p, v in zip(below, at, strict=True)]
+    return unit[:, 0] * np.sqrt(variance), centre + unit * np.array(standardised)

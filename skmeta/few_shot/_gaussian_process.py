@@ -140,8 +140,8 @@ class GaussianProcess(NamedTuple):
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the means (m,) of the targets of rows (m, d)."""
-        found = self.kernel(self.inputs.encode(X), self.rows) @ self.dual
-        return np.asarray(self.location + self.scale * found)
+        standardised = self.kernel(self.inputs.encode(X), self.rows) @ self.dual
+        return np.asarray(self.location + self.scale * standardised)
 
     def predict_quantiles(self, X: np.ndarray, levels: np.ndarray) -> np.ndarray:
         """Return quantiles (m, q) of the targets of rows (m, d): those of t distributions."""
@@ -255,12 +255,12 @@ class Posterior(NamedTuple):
         half_log_det = np.log(factor[0].diagonal()).sum() + 0.5 * repeated * np.log(noise)
         loss = 0.5 * total * np.log(variance) + half_log_det
         # The derivative with respect to the system, times that of the system.
-        of_system = 0.5 * (inverse - np.outer(dual, dual) / variance)
-        of_distance = of_system * slope
-        by_square = of_distance.sum(1) @ self.rows**2
-        by_distance = 2 * (by_square - ((of_distance @ self.rows) * self.rows).sum(0))
-        by_linear = linear * ((of_system @ self.rows) * self.rows).sum(0)
-        by_noise = (of_system.diagonal() / self.w).sum() + 0.5 * repeated / noise
+        system_slope = 0.5 * (inverse - np.outer(dual, dual) / variance)
+        distance_slope = system_slope * slope
+        by_square = distance_slope.sum(1) @ self.rows**2
+        by_distance = 2 * (by_square - ((distance_slope @ self.rows) * self.rows).sum(0))
+        by_linear = linear * ((system_slope @ self.rows) * self.rows).sum(0)
+        by_noise = (system_slope.diagonal() / self.w).sum() + 0.5 * repeated / noise
         mean, spread = self.beforehand()
         gradient = np.r_[
             np.bincount(self.owners, (by_distance + by_linear) * relevance, len(mean) - 2),
@@ -275,8 +275,8 @@ class Posterior(NamedTuple):
         start, _ = self.beforehand()
         options: dict[str, Any] = {"maxiter": _MOST_STEPS}
         bounds = [(low, high) for low, high in zip(start - _REACH, start + _REACH, strict=True)]
-        found = minimize(self, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-        return self.kernel(found.x)
+        best = minimize(self, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        return self.kernel(best.x)
 
 
 def _factorise(values: np.ndarray, noise: np.ndarray) -> tuple[Any, np.ndarray]:

@@ -64,13 +64,13 @@ def choose_indicators(X: np.ndarray, nominal: Sequence[int]) -> Indicators | Non
     Indicators or None
         None if the indicators would say the same as the codes, or are too many.
     """
-    found = {k: np.unique(X[:, k][~np.isnan(X[:, k])], return_counts=True) for k in nominal}
-    found = {k: counted for k, counted in found.items() if len(counted[0]) > 2}
-    numbers = tuple(k for k in range(X.shape[1]) if k not in found)
+    counts = {k: np.unique(X[:, k][~np.isnan(X[:, k])], return_counts=True) for k in nominal}
+    counts = {k: counted for k, counted in counts.items() if len(counted[0]) > 2}
+    numbers = tuple(k for k in range(X.shape[1]) if k not in counts)
     for most in range(_MOST_OF_COLUMN, 1, -1):
-        levels = tuple((k, *_frequent(*counted, most)) for k, counted in found.items())
+        levels = tuple((k, *_frequent(*counted, most)) for k, counted in counts.items())
         n_columns = len(numbers) + sum(len(codes) + others for _, codes, others in levels)
-        if 0 < n_columns <= _MOST_COLUMNS and found:
+        if 0 < n_columns <= _MOST_COLUMNS and counts:
             return Indicators(numbers, levels)
     return None
 

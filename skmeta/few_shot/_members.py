@@ -102,8 +102,8 @@ class Mixture(NamedTuple):
         process = self.members.get("process")
         if isinstance(process, GaussianProcess):
             share = _without_trees(self.shares)["process"]
-            of_process = process.predict_quantiles(X, LEVELS)
-            quantiles = (1 - share) * quantiles + share * of_process
+            process_quantiles = process.predict_quantiles(X, LEVELS)
+            quantiles = (1 - share) * quantiles + share * process_quantiles
         mean = self.mix(own, X)
         return mean, *reshape_distributions(quantiles, mean, self.spread, levels)
 

@@ -143,12 +143,12 @@ def describe_cells(columns: dict[str, Tensor], x: Tensor, own: Tensor | None = N
     cells += [torch.sin(math.pi * wave * rank) for wave in _WAVES]
     cells += [torch.cos(math.pi * wave * rank) for wave in _WAVES]
     cells = [cell * known for cell in cells] + [missing.to(x.dtype)]
-    of_column = [
+    column_features = [
         columns["repeats"],
         columns["binary"],
         columns["total"] / columns["size"].clamp_min(1e-12),
         torch.log1p(columns["size"]).expand_as(columns["mean"]) / 3 - 1,
         torch.log2(x.new_tensor(float(x.shape[2]))).expand_as(columns["mean"]) / 3 - 1,
     ]
-    cells += [part[:, None].expand_as(z) for part in of_column]
+    cells += [part[:, None].expand_as(z) for part in column_features]
     return torch.stack(cells, 3)

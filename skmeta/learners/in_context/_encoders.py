@@ -239,11 +239,11 @@ class CellEncoder(nn.Module):
 
     def _join(self, cells: Tensor, prediction: Tensor, agreement: Tensor) -> Tensor:
         # Two products: several tables of predictions may share the cells of one table.
-        of_cells, of_prediction = self.join.weight.split(
+        cell_weight, prediction_weight = self.join.weight.split(
             [cells.shape[3], self.n_heads * self.n_label], 1
         )
-        joined = F.linear(prediction.flatten(3), of_prediction)
+        joined = F.linear(prediction.flatten(3), prediction_weight)
         # In place, because these are the largest tensors.
-        joined += F.linear(cells, of_cells, self.join.bias)
+        joined += F.linear(cells, cell_weight, self.join.bias)
         joined += agreement[:, None]
         return F.gelu(joined)

@@ -91,11 +91,11 @@ def fit_experts(
     # Views of one table that differ in their class order have the same relevance.
     relevance = _relevance(cells, y[: len(w)], w)
     has_weight = (w > 0).to(w.dtype)
-    found = [
+    fits = [
         _fit_some(experts, cells, relevance, has_weight, y, w)
         for experts in _parts(len(w) * w.shape[1] ** 2)
     ]
-    predicted, nearest, dual = (torch.cat(parts, 1) for parts in zip(*found, strict=True))
+    predicted, nearest, dual = (torch.cat(parts, 1) for parts in zip(*fits, strict=True))
     fitted = cells | {"has_weight": has_weight, "relevance": relevance, "dual": dual}
     return predicted.transpose(1, 2), nearest.transpose(1, 2), fitted
 

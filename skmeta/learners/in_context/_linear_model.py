@@ -225,9 +225,9 @@ def _class_evidence(others: Tensor, y: Tensor, w: Tensor, present: Tensor) -> tu
     Each class counts alike. The first model is the linear one, and so is the steepness.
     """
     is_class = (y > 0).to(y.dtype) * present[:, None]
-    of_class = (w[:, :, None] * is_class).sum(1, keepdim=True).clamp_min(1e-12)
+    class_total = (w[:, :, None] * is_class).sum(1, keepdim=True).clamp_min(1e-12)
     n_classes = present.sum(1).clamp_min(1)[:, None, None]
-    weight = w[:, :, None] * is_class / of_class / n_classes
+    weight = w[:, :, None] * is_class / class_total / n_classes
     steepness = others.new_tensor(_STEEPNESS)
     absent = ~present[:, None, None]
     likelihood = [

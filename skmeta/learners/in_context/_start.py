@@ -45,12 +45,12 @@ def weights_of_prior(
             "prior of the same learner and kind."
         )
     for name, value in state.items():
-        found = prior.tensors[name].shape if name in prior.tensors else None
-        if found != tuple(value.shape):
+        shape = prior.tensors[name].shape if name in prior.tensors else None
+        if shape != tuple(value.shape):
             params = prior.learner_params
             sizes = {n: params.get(n) for n in ("width", "n_layers", "n_heads", "cell_width")}
             raise PriorError(
-                f"The prior's {name!r} has shape {found}, but the learner's has "
+                f"The prior's {name!r} has shape {shape}, but the learner's has "
                 f"{tuple(value.shape)}. Set {sizes} and the backbone as the prior has them."
             )
     return {n: torch.tensor(prior.tensors[n]).to(v.dtype) for n, v in state.items()}

@@ -168,22 +168,22 @@ def class_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Ten
         Log probabilities; not normalised if there are more than 10 classes.
     """
     codes, present = adapted["memory.codes"].long(), adapted["memory.present"] > 0.5
-    of_codes = F.log_softmax(outputs.masked_fill(~present[:, None], _NEVER), 2)
+    code_log_p = F.log_softmax(outputs.masked_fill(~present[:, None], _NEVER), 2)
     e, m, c = outputs.shape[0], outputs.shape[1], codes.shape[1]
     is_seen = adapted["memory.seen"] > 0.5
     if c <= N_CODES:
-        of_classes = of_codes.gather(2, codes[:, None, :].expand(-1, m, -1))
+        class_log_p = code_log_p.gather(2, codes[:, None, :].expand(-1, m, -1))
         if _LOADINGS in adapted:
             # Views have different columns, so that each adds to what the others know.
-            logits = of_classes.clamp_min(_LEAST_LOG_PROBABILITY).mean(0)
+            logits = class_log_p.clamp_min(_LEAST_LOG_PROBABILITY).mean(0)
             return F.log_softmax(logits.masked_fill(~is_seen, _NEVER), 1)
-        log_p = torch.logsumexp(of_classes, 0) - math.log(e)
+        log_p = torch.logsumexp(class_log_p, 0) - math.log(e)
     else:
         # Each view predicts one digit of a class; a class has log c / log 10 digits. Views are
         # added one at a time, because c may be large.
-        total = torch.zeros(m, c, dtype=of_codes.dtype, device=of_codes.device)
+        total = torch.zeros(m, c, dtype=code_log_p.dtype, device=code_log_p.device)
         for k in range(e):
-            total += of_codes[k].index_select(1, codes[k])
+            total += code_log_p[k].index_select(1, codes[k])
         log_p = total * (math.log(c) / math.log(N_CODES) / e)
     return log_p.masked_fill(~is_seen, _NEVER)
 
