@@ -34,8 +34,9 @@ from skmeta.learners.in_context import divide_rows, location_and_scale, measure_
 MOST_RELEVANCES = 64
 # Rows that the relevances are fitted to, and rows that predictions come from.
 _ROWS_OF_FIT, _MOST_ROWS = 300, 1000
-# Squares of larger values would be lost in those of others.
-_LARGEST_VALUE = 1e3
+# Standardised values of n rows are at most sqrt(n). Values are cut at twice this number: a linear
+# trend goes on beyond the rows, but not as far as an outlier.
+_TREND_REACH = 2.0
 # Means and standard deviations of logarithms beforehand, chosen on the development sets of
 # benchmarks/small_tables.py: of d v_j, of the noise, and of a.
 _RELEVANCE, _NOISE, _LINEAR = (-1.0, 1.5), (-3.0, 3.0), (0.0, 2.0)
@@ -54,12 +55,15 @@ class Inputs(NamedTuple):
         Their centres and units.
     levels : tuple of ndarray
         Codes of the categories of each other column.
+    largest : float
+        Value at which larger ones are cut, in units.
     """
 
     is_number: np.ndarray
     center: np.ndarray
     unit: np.ndarray
     levels: tuple[np.ndarray, ...]
+    largest: float
 
     @classmethod
     def measure(cls, X: np.ndarray, weight: np.ndarray, categories: Collection[int]) -> Inputs:
@@ -73,12 +77,12 @@ class Inputs(NamedTuple):
             largest = unit.max(initial=0.0)
             unit = np.full_like(unit, largest * np.sqrt(np.mean((unit / largest) ** 2)))
         levels = tuple(np.unique(v[~np.isnan(v)]) for v in X[:, ~is_number].T)
-        return cls(is_number, center, unit, levels)
+        return cls(is_number, center, unit, levels, _TREND_REACH * float(weight.sum()) ** 0.5)
 
     def encode(self, X: np.ndarray) -> np.ndarray:
         """Return the inputs (m, p) of rows (m, d): 0 for what is missing."""
         numbers = (X[:, self.is_number] / 2 - self.center / 2) / (self.unit / 2)
-        numbers = np.nan_to_num(numbers.clip(-_LARGEST_VALUE, _LARGEST_VALUE))
+        numbers = np.nan_to_num(numbers.clip(-self.largest, self.largest))
         columns = zip(X[:, ~self.is_number].T, self.levels, strict=True)
         return np.hstack([numbers, *((v[:, None] == known) * 1.0 for v, known in columns)])
 
