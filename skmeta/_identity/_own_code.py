@@ -72,10 +72,10 @@ def _is_installed(module: str | None) -> bool:
 
 def _parts(value: Any) -> Iterator[Any]:
     """Yield what a function or a class consists of."""
-    return _of_class(value) if isinstance(value, type) else _of_function(value)
+    return _parts_of_class(value) if isinstance(value, type) else _parts_of_function(value)
 
 
-def _of_class(owner: type) -> Iterator[Any]:
+def _parts_of_class(owner: type) -> Iterator[Any]:
     # Other attributes are often counters and flags, which change meanwhile.
     for base in owner.__mro__:
         yield name_of(base)
@@ -90,8 +90,8 @@ def _of_class(owner: type) -> Iterator[Any]:
                     yield inner_member
 
 
-def _of_function(function: FunctionType) -> Iterator[Any]:
-    yield from _of_code(function.__code__)
+def _parts_of_function(function: FunctionType) -> Iterator[Any]:
+    yield from _parts_of_code(function.__code__)
     yield function.__defaults__
     yield function.__kwdefaults__
     for cell in function.__closure__ or ():
@@ -104,12 +104,12 @@ def _of_function(function: FunctionType) -> Iterator[Any]:
             yield value
 
 
-def _of_code(code: CodeType) -> Iterator[Any]:
+def _parts_of_code(code: CodeType) -> Iterator[Any]:
     yield code.co_code.hex()
     yield code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _of_code(constant)
+            yield from _parts_of_code(constant)
         else:
             yield constant
 
