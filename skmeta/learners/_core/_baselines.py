@@ -43,11 +43,9 @@ def baseline_scores(
     tasks: Sequence[Task],
     X: np.ndarray,
     kind: str,
+    scaler: Scaler,
     *,
-    y_mean: float = 0.0,
-    y_scale: float = 1.0,
     is_image: bool = False,
-    own_scaler: Scaler | None = None,
 ) -> dict[str, np.ndarray]:
     """Score plain models on tasks.
 
@@ -61,12 +59,11 @@ def baseline_scores(
         The rows of these tasks; NaN is a missing value.
     kind : {"classification", "regression"}
         What the tasks are.
-    y_mean, y_scale : float, default=0.0 and 1.0
-        Standardisation of the targets of a regression.
+    scaler : Scaler
+        The learner's standardisation. If it leaves features as they are, those of a table are
+        standardised by the rows of the meta-training.
     is_image : bool, default=False
         Whether rows are images, which are not standardised.
-    own_scaler : Scaler, optional
-        The learner's, which is used if it changes the features.
 
     Returns
     -------
@@ -78,8 +75,8 @@ def baseline_scores(
     """
     is_small = X.shape[1] <= _MOST_FEATURES
     has_ridge = is_small and not is_image
-    scaler = own_scaler
-    if scaler is None or not np.any(scaler.x_scale != 1):
+    y_mean, y_scale = float(scaler.y_mean), float(scaler.y_scale)
+    if not np.any(scaler.x_scale != 1):
         scaler = fit_scaler(not is_image, train.X, None, train.X.shape[1:])
 
     def standardise(rows: np.ndarray) -> np.ndarray:

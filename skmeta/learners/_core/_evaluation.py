@@ -65,8 +65,8 @@ class TaskPredictions:
         return float(1 - error / total) if total > 0 else float(error == 0)
 
 
-class ValidationTasks:
-    """Tasks that a state is validated on, the same each time.
+class DrawnTasks:
+    """Tasks that states are evaluated on, the same for each state.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class ValidationTasks:
         Where they are drawn from.
     n_tasks : int
         Number of tasks.
-    seed : int
+    rng : numpy.random.Generator
         Draws them.
 
     Attributes
@@ -93,9 +93,8 @@ class ValidationTasks:
         execution: Execution,
         source: TaskSource,
         n_tasks: int,
-        seed: int,
+        rng: np.random.Generator,
     ) -> None:
-        rng = np.random.default_rng(seed)
         self.source = source
         self.tasks = [source.sampler.sample(rng) for _ in range(n_tasks)]
         self._session, self._execution = session, execution
@@ -104,7 +103,7 @@ class ValidationTasks:
     def metrics(self, state: State) -> dict[str, float]:
         """Mean ``"loss"`` and ``"score"`` of a state."""
         totals = {"loss": 0.0, "score": 0.0}
-        for size, batch in self._batches():
+        for size, batch in self.batches():
             with torch.no_grad():
                 metrics = self._execution.mean(partial(_metrics, self._session, state), batch)
             for name in totals:
@@ -114,13 +113,14 @@ class ValidationTasks:
     def scores(self, state: State) -> np.ndarray:
         """Score of a state on each task."""
         parts = []
-        for _, batch in self._batches():
+        for _, batch in self.batches():
             with torch.no_grad():
                 metrics = self._execution.map(partial(_metrics, self._session, state), batch)
             parts.append(to_numpy(metrics["score"]).astype(np.float64))
         return np.concatenate(parts)
 
-    def _batches(self) -> Iterator[tuple[int, TaskTensors]]:
+    def batches(self) -> Iterator[tuple[int, TaskTensors]]:
+        """Yield the number of tasks in a batch, and the batch."""
         for start in range(0, len(self.tasks), EVALUATION_BATCH):
             part = self.tasks[start : start + EVALUATION_BATCH]
             yield len(part), self._session.adapter.tasks(self._table, part)
@@ -178,21 +178,17 @@ def evaluate(
         **{n: v for n, v in own.items() if n != "head_init"},
     )
     rng = check_rng(settings.random_state)
-    table = session.adapter.upload(rows)
-    parts = []
     n_tasks = settings.validation.n_tasks if n_tasks is None else n_tasks
+    parts = []
     with make_execution(session, settings) as execution, torch.no_grad():
-        for start in range(0, n_tasks, EVALUATION_BATCH):
-            size = min(EVALUATION_BATCH, n_tasks - start)
-            tasks = [source.sampler.sample(rng) for _ in range(size)]
-            batch = session.adapter.tasks(table, tasks)
+        drawn = DrawnTasks(session, execution, source, n_tasks, rng)
+        for _, batch in drawn.batches():
             outputs = execution.map(partial(session.outputs, state), batch)
             if prior.kind == "classification":
-                predicted = to_numpy(outputs.argmax(2))
+                parts.append(to_numpy(outputs.argmax(2)))
             else:
-                predicted = session.adapter.targets(outputs[..., 0])
-            y_true, weight = (
-                np.stack([getattr(t, n) for t in tasks]) for n in ("y_query", "w_query")
-            )
-            parts.append((y_true, predicted, weight))
-    return TaskPredictions(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+                parts.append(session.adapter.targets(outputs[..., 0]))
+    y_true, weight = (
+        np.stack([getattr(t, n) for t in drawn.tasks]) for n in ("y_query", "w_query")
+    )
+    return TaskPredictions(y_true, np.concatenate(parts), weight)

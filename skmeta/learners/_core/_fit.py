@@ -30,7 +30,7 @@ from skmeta.learners._core._baselines import (
     choose_scale,
     warn_if_beaten,
 )
-from skmeta.learners._core._evaluation import ValidationTasks
+from skmeta.learners._core._evaluation import DrawnTasks
 from skmeta.learners._core._inputs import Table, fit_scaler
 from skmeta.learners._core._prior_io import (
     check_start,
@@ -107,9 +107,8 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
         validation = None
         if problem.validation is not None:
             n_tasks = settings.validation.n_tasks
-            validation = ValidationTasks(
-                session, execution, problem.validation, n_tasks, validation_seed
-            )
+            validation_rng = np.random.default_rng(validation_seed)
+            validation = DrawnTasks(session, execution, problem.validation, n_tasks, validation_rng)
         state, history = meta_train(
             state,
             objective,
@@ -305,20 +304,19 @@ def _objective(
 def _compare(
     session: Session,
     problem: Problem,
-    validation: ValidationTasks,
+    validation: DrawnTasks,
     state: State,
     history: History,
 ) -> History:
     """Return the history with the scores of plain baselines, and warn if one is better."""
+    is_image = len(session.context.network.input_shape) > 1
     baselines = baseline_scores(
         problem.train,
         validation.tasks,
         validation.source.X,
         session.context.kind,
-        y_mean=float(session.scaler.y_mean),
-        y_scale=float(session.scaler.y_scale),
-        is_image=len(session.context.network.input_shape) > 1,
-        own_scaler=session.scaler,
+        session.scaler,
+        is_image=is_image,
     )
     n = len(history["iteration"])
     for name, scores in baselines.items():

@@ -7,6 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
+from skmeta.backend import Scaler
 from skmeta.exceptions import BaselineWarning, UnusedDataWarning
 from skmeta.learners import (
     MAML,
@@ -72,11 +73,12 @@ def test_nearest_mean_is_that_of_scikit_learn():
     assert np.isneginf(found[:, 4]).all()  # A class without rows.
 
 
-def scores_of(kind, X, y, groups, **options):
+def scores_of(kind, X, y, groups, y_mean=0.0, y_scale=1.0, **options):
     problem = make_problem(kind, X, y, groups, n_way=3, n_shot=3, n_query=3)
     rng = np.random.default_rng(0)
     tasks = [problem.train.sampler.sample(rng) for _ in range(5)]
-    return baseline_scores(problem.train, tasks, X, kind, **options)
+    scaler = Scaler(*map(np.asarray, (0.0, 1.0, y_mean, y_scale)))
+    return baseline_scores(problem.train, tasks, X, kind, scaler, **options)
 
 
 def test_baselines_of_regressions():
