@@ -266,7 +266,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of ``classes_``.
         """
-        return check_finite(softmax(self._logits(X), axis=1))
+        return np.asarray(softmax(self._logits(X), axis=1))
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Logits.
@@ -281,7 +281,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
             Logit of each class; for two classes, that of the second over the first.
         """
-        logits = check_finite(self._logits(X))
+        logits = self._logits(X)
         return np.asarray(logits[:, 1] - logits[:, 0]) if logits.shape[1] == 2 else logits
 
     def _logits(self, X: Any) -> np.ndarray:
@@ -293,4 +293,5 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         else:
             mixed = np.concatenate([mixture.mix(task.predict(part), part) for part in parts])
             logits = np.log(np.maximum(mixed, _LEAST_PROBABILITY))
+        check_finite(logits.max(axis=1))  # A class may be impossible, but not all of them.
         return np.asarray(logits + np.log(self.class_weight_))
