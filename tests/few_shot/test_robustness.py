@@ -201,6 +201,20 @@ def test_images_for_a_prior_of_tables():
         MetaFewShotClassifier("tabular").fit(images, np.arange(20) % 2)
 
 
+def test_a_prediction_that_is_not_finite_names_its_row():
+    X, y = make_rows()
+    far = X.copy()
+    far[7] = 1.7e308
+    clf = MetaFewShotClassifier(FineTuning().initial_prior(X), device="cpu").fit(X, y)
+    for predict in (clf.predict, clf.predict_proba, clf.decision_function):
+        with pytest.raises(ValueError, match=r"The prediction of row 7 is not finite \(1 such"):
+            predict(far)
+    prior = FineTuning().initial_prior(X, X[:, 0], kind="regression")
+    reg = MetaFewShotRegressor(prior, device="cpu").fit(X, X[:, 0])
+    with pytest.raises(ValueError, match=r"The prediction of row 7 is not finite \(1 such"):
+        reg.predict(far)
+
+
 def test_a_session_is_kept_and_is_not_pickled(monkeypatch):
     from skmeta.few_shot import _adapted_task
 
