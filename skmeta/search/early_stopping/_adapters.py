@@ -1,4 +1,4 @@
-"""Estimators that can stop early: one adapter per library, and what predicts in a pipeline."""
+"""Estimators that can stop early: one adapter per library, and the predictor of a pipeline."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

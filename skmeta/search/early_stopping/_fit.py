@@ -7,7 +7,7 @@ the steps before that part on the other rows, as usual; they transform the held 
 metadata is routed as without early stopping, and the scorer sees the estimator itself.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Real
@@ -24,7 +24,7 @@ from sklearn.model_selection import (
 from sklearn.utils.multiclass import type_of_target
 
 from skmeta._sklearn_compat import check_method_params, safe_indexing
-from skmeta.search.early_stopping._adapters import HeldRows, Predictor, find_predictor
+from skmeta.search.early_stopping._adapters import HeldRows, find_predictor
 
 # All candidates have the same held rows, whatever the seed of the search.
 _SEED = 0
@@ -52,7 +52,7 @@ class EarlyStop:
 
 @contextmanager
 def stop_early(estimator: Any, rows: Held) -> Iterator[EarlyStop]:
-    """Let the next fit of an estimator stop early, if what predicts can.
+    """Let the next fit of an estimator stop early, if its predictor can.
 
     Parameters
     ----------
@@ -66,25 +66,35 @@ def stop_early(estimator: Any, rows: Held) -> Iterator[EarlyStop]:
     EarlyStop
         What the fit found.
     """
-    rounds = EarlyStop()
+    stop = EarlyStop()
 
     def fit(X: Any, y: Any = None, **params: Any) -> Any:
         predictor = find_predictor(estimator)
         if predictor.adapter is None:
             return original(X, y, **params)
-        part = predictor.estimator
-        kept = check_method_params(X, params=params, indices=rows.kept)
-        held = check_method_params(X, params=params, indices=rows.held)
-        fit_predictor = _fit_with_held_rows(
-            predictor, X, y, rows, _Counterparts(kept, held), rounds
-        )
-        with _replaced_fit(part, fit_predictor):
+        part, adapter = predictor.estimator, predictor.adapter
+        kept, held = (check_method_params(X, params=params, indices=own) for own in rows)
+
+        def fit_part(X_kept: Any, y_kept: Any = None, **own: Any) -> Any:
+            X_held = safe_indexing(X, rows.held)
+            for pipeline in predictor.pipelines:
+                X_held = _transform(pipeline, X_held)
+            # A pipeline passes values on under other names, but as the same objects.
+            given = own.get("sample_weight")
+            names = [n for n, value in kept.items() if value is given and given is not None]
+            weight = held[names[0]] if names else None
+            held_rows = HeldRows(X_held, safe_indexing(y, rows.held), weight)
+            with _replaced_fit(part, None):
+                stop.n_rounds = adapter.fit(part, X_kept, y_kept, held_rows, own)
+            return part
+
+        with _replaced_fit(part, fit_part):
             whole = original if predictor.pipelines else part.fit
             return whole(safe_indexing(X, rows.kept), safe_indexing(y, rows.kept), **kept)
 
     original = estimator.fit
     with _replaced_fit(estimator, fit):
-        yield rounds
+        yield stop
 
 
 @contextmanager
@@ -99,43 +109,6 @@ def _replaced_fit(estimator: Any, fit: Callable[..., Any] | None) -> Iterator[No
         own.pop("fit", None)
         if before is not None:
             own["fit"] = before
-
-
-class _Counterparts:
-    """Parameters of fit for the held rows, found by those for the other rows.
-
-    A pipeline passes values on under other names, but as the same objects.
-    """
-
-    def __init__(self, kept: Mapping[str, Any], held: Mapping[str, Any]) -> None:
-        self._pairs = [(value, held[name]) for name, value in kept.items()]
-
-    def of(self, value: Any) -> Any:
-        """Return what belongs to the held rows; None if the value is None or unknown."""
-        if value is None:
-            return None
-        return next((held for kept, held in self._pairs if kept is value), None)
-
-
-def _fit_with_held_rows(
-    predictor: Predictor, X: Any, y: Any, rows: Held, held: _Counterparts, rounds: EarlyStop
-) -> Callable[..., Any]:
-    """Return the fit of what predicts, which is handed the held rows too."""
-
-    def fit(X_kept: Any, y_kept: Any = None, **params: Any) -> Any:
-        assert predictor.adapter is not None
-        estimator = predictor.estimator
-        X_held = safe_indexing(X, rows.held)
-        for pipeline in predictor.pipelines:
-            X_held = _transform(pipeline, X_held)
-        held_rows = HeldRows(
-            X_held, safe_indexing(y, rows.held), held.of(params.get("sample_weight"))
-        )
-        with _replaced_fit(estimator, None):
-            rounds.n_rounds = predictor.adapter.fit(estimator, X_kept, y_kept, held_rows, params)
-        return estimator
-
-    return fit
 
 
 def _transform(pipeline: Any, X: Any) -> Any:

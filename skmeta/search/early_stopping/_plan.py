@@ -134,7 +134,7 @@ def _without_default_rounds(estimator: Any, space: Mapping[str, Any]) -> dict[st
 
 
 def _candidates(estimator: Any, spaces: list[dict[str, Any]]) -> Iterator[Predictor]:
-    """Yield what predicts, for each combination of parts that sub-spaces put into an estimator."""
+    """Yield the predictor for each combination of parts that sub-spaces put into an estimator."""
     for parts in SearchSpace(spaces).part_choices(estimator):
         yield find_predictor(replace_parts(estimator, parts))
 

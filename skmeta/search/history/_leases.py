@@ -64,8 +64,8 @@ class LeaseState:
 class Leases:
     """Leases of a worker on candidates of one shared search.
 
-    To be used as a context. A thread renews the leases that the worker holds. At the end they are
-    given back, so that other workers take the candidates over at once.
+    Use it as a context manager. A thread renews the leases that the worker holds. At the end, they
+    expire, so that other workers take the candidates over at once.
 
     Parameters
     ----------

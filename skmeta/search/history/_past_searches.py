@@ -1,4 +1,4 @@
-"""Past searches as a prior learns from them, and which of many: those on similar data sets."""
+"""Past searches for a prior, and the choice of those on similar data sets."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,6 @@
 """Tables of a history, and the version that they carry."""
 
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -84,8 +82,13 @@ def version_of(connection: sa.Connection, place: str) -> int:
     A SQLite file with other tables is refused, since it belongs to another program. A database on a
     server may hold other tables.
     """
-    with _damage_is_named():
+    try:
         names = sa.inspect(connection).get_table_names()
+    except (TypeError, ValueError) as error:  # SQLAlchemy's, about texts that are not UTF-8
+        raise HistoryFormatError(
+            f"The names or types of a history's tables are damaged ({error}). Restore a copy, or "
+            "salvage what is left with sqlite3's .recover."
+        ) from error
     if about.name not in names:
         if names and connection.dialect.name == "sqlite":
             raise HistoryFormatError(_describe_foreign(place, names))
@@ -109,18 +112,6 @@ def prepare(connection: sa.Connection, place: str) -> None:
             connection.execute(sa.text(f"ALTER TABLE {table.name} DROP COLUMN digest"))
         is_version = about.c.name == "version"
         connection.execute(sa.update(about).where(is_version).values(value=str(VERSION)))
-
-
-@contextmanager
-def _damage_is_named() -> Iterator[None]:
-    """Raise `HistoryFormatError` for the errors of SQLAlchemy about texts that are not UTF-8."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise HistoryFormatError(
-            f"The names or types of a history's tables are damaged ({error}). Restore a copy, or "
-            "salvage what is left with sqlite3's .recover."
-        ) from error
 
 
 def _checked_version(values: dict[str, Any], place: str) -> int:

@@ -79,14 +79,7 @@ class HistoryStore:
         for attempt in itertools.count():
             try:
                 result = self._run_once(work, write)
-            except (
-                UnicodeDecodeError
-            ) as error:  # in an error of SQLite, which quotes a damaged text
-                raise HistoryFormatError(
-                    f"{self.place} is damaged ({error}). Restore a copy, or salvage what is left "
-                    "with sqlite3's .recover."
-                ) from error
-            except (SQLAlchemyError, sqlite3.Error) as error:
+            except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
                 self._timed_out = time.monotonic() > deadline or attempt == _ATTEMPTS - 1
                 if self._timed_out or not _is_transient(error):
                     # An error that names a secret is not shown as the cause.
@@ -243,7 +236,7 @@ def _is_transient(error: Exception) -> bool:
 
 _READ_ONLY_ADVICE = "It cannot be written: change its permissions, or open it with read_only=True."
 _ADVICE = (
-    ("locked", "Another program holds it: close what has it open for writing."),
+    ("locked", "Another program holds it: close the program that has it open for writing."),
     ("readonly", _READ_ONLY_ADVICE),
     ("read-only", _READ_ONLY_ADVICE),
     ("is full", "Free some space, or keep the history on another disk."),
@@ -269,7 +262,9 @@ def translate(error: Exception, place: str, mask: Callable[[str], str] = str) ->
     cause = getattr(error, "orig", None) or error
     text = mask(" ".join(str(cause).split()))
     lower = text.lower()
-    if "malformed" in lower or "not a database" in lower:
+    # SQLite quotes a damaged text in its errors.
+    is_damaged = isinstance(error, UnicodeDecodeError)
+    if is_damaged or "malformed" in lower or "not a database" in lower:
         return HistoryFormatError(
             f"{place} is damaged ({text}). Restore a copy, or salvage what is left with "
             "sqlite3's .recover."
