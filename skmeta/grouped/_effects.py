@@ -25,6 +25,7 @@ _NAMES = {
     "both": "learner on population",
     "trees": "trees on learner",
     "rows": "trees that know the group",
+    "lags": "trees that know earlier classes",
 }
 
 

@@ -18,6 +18,7 @@ from skmeta.grouped._mixture import (
     find_level,
     fit_mixture,
 )
+from skmeta.grouped.longitudinal import fit_class_lags
 from skmeta.grouped.members import (
     BOTH,
     LEARNER,
@@ -51,6 +52,8 @@ from skmeta.grouped.members import (
 
 # Each of these parts of a group is predicted from the others, for the columns of the trees.
 _N_PARTS = 5
+# Trees that know earlier classes of the group, of classifications in time.
+_LAGS = "lags"
 
 
 class Settings(NamedTuple):
@@ -141,8 +144,11 @@ def fit_model(
         mixture = Mixture({BOTH: member}, [level], [level], len(folds))
     elif names != (POPULATION,):
         members = _fit_members(names, table, settings, n_classes)
+        if names == MEMBERS and n_classes and np.ptp(times) > 0 and settings.population.is_auto:
+            members[_LAGS] = fit_class_lags(table, settings.population, n_classes)
+            names = (*MEMBERS, _LAGS)
         mixture = fit_mixture(members, names, table, n_classes)
-        if mixture is None and names != MEMBERS:
+        if mixture is None and settings.combine != "auto":
             raise EpisodeError(
                 "No group can be held out: the others have a row each, or rows of one class. "
                 f"Set combine='population', got {settings.combine!r}."

@@ -193,4 +193,4 @@ def _quantiles(
     found, *drawn = (np.interp(probabilities, row, ratio) for row in at)
     deviation, least = np.std(drawn, axis=0), _LEAST_WIDTH * ndtri(probabilities)
     low, high = np.minimum(found - deviation, least), np.maximum(found + deviation, least)
-    return np.where(probabilities < 0.5, low, high)
+    return np.asarray(np.where(probabilities < 0.5, low, high))

@@ -1,0 +1,53 @@
+"""Trees that know the earlier classes of a group."""
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import log_loss
+
+from skmeta import GroupedClassifier
+from skmeta.grouped.longitudinal import TimedRows
+from skmeta.grouped.longitudinal._class_lags import lag_columns
+
+
+def timed(times, y, codes):
+    n = len(y)
+    columns = np.asarray(times, float)[:, None]
+    codes = np.asarray(codes)
+    return TimedRows(columns, columns[:, 0], y, codes, np.ones(n), columns, np.zeros(n, int))
+
+
+def test_columns_are_the_earlier_classes():
+    known = timed([3, 1, 2, 1], np.array([1, 0, 0, 1]), [0, 0, 0, 2])
+    columns = lag_columns(known, timed([5, 2.5, 9, 0], np.zeros(4), [0, 0, 1, 2]), 2)
+    nan = np.nan
+    expected = [
+        # Time, last class, shares of both, fading shares, known rows before, time since.
+        [5, 0, 1, 2 / 3, 1 / 3, 0.357 / 0.657, 0.3 / 0.657, 3, 2],
+        [2.5, 1, 0, 1, 0, 1, 0, 2, 0.5],
+        [9, nan, nan, nan, nan, nan, nan, 0, nan],
+        [0, nan, nan, nan, nan, nan, nan, 0, nan],
+    ]
+    np.testing.assert_allclose(columns, expected)
+
+
+def test_classes_that_last_are_carried_over():
+    rng = np.random.default_rng(0)
+    n_groups, n_rows = 60, 10
+    stays = rng.random((n_groups, n_rows)) < 0.9
+    state = np.empty((n_groups, n_rows), int)
+    state[:, 0] = rng.integers(0, 2, n_groups)
+    for week in range(1, n_rows):
+        state[:, week] = np.where(stays[:, week], state[:, week - 1], 1 - state[:, week - 1])
+    group, week = np.repeat(np.arange(n_groups), n_rows), np.tile(np.arange(n_rows), n_groups)
+    X, y = pd.DataFrame({"patient": group, "week": week}), state.ravel()
+    seen = week < 8
+    model = GroupedClassifier("patient", order="week").fit(X[seen], y[seen])
+    assert "trees that know earlier classes" in model.losses_.columns
+    later = log_loss(y[~seen], model.predict_proba(X[~seen]))
+    # The chain itself: the last class with the chance that it stays after one and two steps.
+    chance = np.where(week[~seen] == 8, 0.9, 0.82)
+    same = y[~seen] == np.repeat(state[:, 7], 2)
+    best = -np.log(np.where(same, chance, 1 - chance)).mean()
+    without = GroupedClassifier("patient").fit(X[seen].drop(columns="week"), y[seen])
+    plain = log_loss(y[~seen], without.predict_proba(X[~seen].drop(columns="week")))
+    assert best < later < best + 0.6 * (plain - best)
