@@ -134,7 +134,7 @@ def fit_model(
     population, shared = fit_population(of_population, X, y, weight, row_folds, n_classes)
     table = Table(X, shared, y, weight, codes, row_folds, np.arange(len(y)), times)
 
-    names = MEMBERS if settings.combine == "auto" else (settings.combine,)
+    names: tuple[str, ...] = MEMBERS if settings.combine == "auto" else (settings.combine,)
     names = (POPULATION,) if len(folds) == 1 else names
     mixture: Mixture | None = None
     if several and names != (POPULATION,):

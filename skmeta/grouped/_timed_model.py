@@ -63,11 +63,11 @@ def fit_timed_model(
     table = Table(X, shared, y, weight, codes, folds[codes[:, 0]], place, times)
     columns = varying(fill(X[:, :-1]))
     zero = float(of_targets(np.zeros(1))[0])
-    found = fit_longitudinal(_rows(table, columns), settings.population, zero, PROBABILITIES)
+    fitted = fit_longitudinal(_rows(table, columns), settings.population, zero, PROBABILITIES)
     settings.population.report()
-    if found is None:
+    if fitted is None:
         return None
-    return TimedModel(settings, of_columns, of_targets, columns, folds, found, table), order
+    return TimedModel(settings, of_columns, of_targets, columns, folds, fitted, table), order
 
 
 def _rows(table: Table, columns: np.ndarray) -> TimedRows:
@@ -122,8 +122,8 @@ class TimedModel:
         nothing = np.zeros(len(X))
         at, known = self._table(X, nothing, nothing, codes, times), self.known
         known = known.take(np.flatnonzero(np.isin(known.group, np.unique(at.group))))
-        found = self.fitted.predict(_rows(known, self.columns), _rows(at, self.columns))
-        return CalibratedOutputs(found.mean, found.std, found.quantiles)
+        predicted = self.fitted.predict(_rows(known, self.columns), _rows(at, self.columns))
+        return CalibratedOutputs(predicted.mean, predicted.std, predicted.quantiles)
 
     def _table(
         self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
@@ -135,8 +135,8 @@ class TimedModel:
     @cached_property
     def effects_of_columns(self) -> GroupEffects | None:
         """How groups differ in the columns, time included; fitted when it is asked for."""
-        of_fit = self.known.take(np.flatnonzero(self.known.place >= 0))
-        return fit_group_effects(of_fit, design_of(of_fit, False, 0), self.settings.effects)
+        fit_rows = self.known.take(np.flatnonzero(self.known.place >= 0))
+        return fit_group_effects(fit_rows, design_of(fit_rows, False, 0), self.settings.effects)
 
     def losses(self) -> Any:
         """Return a pandas data frame of the losses: new groups by known rows, then later rows."""

@@ -112,7 +112,7 @@ class LaterRowsSplit(BaseCrossValidator):
         sizes = np.bincount(codes)[codes]
         place = places_in_groups(codes, times_of(X, self.order))
         n_test = np.maximum(np.floor(float(self.test_size) * sizes), 1).astype(np.int64)
-        found = []
+        divisions = []
         for split in range(n_splits):
             start = sizes - (n_splits - split) * n_test
             is_test = (place >= start) & (place < start + n_test) & (start > 0)
@@ -121,5 +121,5 @@ class LaterRowsSplit(BaseCrossValidator):
                     f"Split {split} has no test rows: the largest group has {sizes.max()} rows, "
                     f"and n_splits={n_splits} with test_size={self.test_size} need more. Lower one."
                 )
-            found.append((np.flatnonzero(place < start), np.flatnonzero(is_test)))
-        return iter(found)
+            divisions.append((np.flatnonzero(place < start), np.flatnonzero(is_test)))
+        return iter(divisions)

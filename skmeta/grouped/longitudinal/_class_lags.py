@@ -100,7 +100,7 @@ def lag_columns(known: TimedRows, at: TimedRows, n_classes: int) -> np.ndarray:
     has_rows, last = n > 0, np.where(n > 0, first + n, 0)
     shares = (sums[last] - sums[np.where(has_rows, first, 0)]) / np.maximum(n, 1)[:, None]
     faded = fading[last] / np.maximum(fading[last].sum(1, keepdims=True), 1e-300)
-    of_last = np.vstack([np.zeros(n_classes), is_class])[last]
-    lags = np.where(has_rows[:, None], np.hstack([of_last, shares, faded]), np.nan)
+    last_class = np.vstack([np.zeros(n_classes), is_class])[last]
+    lags = np.where(has_rows[:, None], np.hstack([last_class, shares, faded]), np.nan)
     since = np.where(has_rows, at.times - np.append(known.times, 0.0)[before.last], np.nan)
     return np.column_stack([at.columns, lags, n, since])

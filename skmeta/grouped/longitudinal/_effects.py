@@ -61,8 +61,8 @@ class Effects(NamedTuple):
 
     def predict(self, known: TimedRows, at: TimedRows) -> tuple[np.ndarray, np.ndarray]:
         """Predict rows of groups, given known rows: means and standard deviations (n,)."""
-        found = self.effects.condition(self._table(known)).predict(self._table(at), {})
-        return within(found.mean, self.lowest, self.highest), found.std
+        outputs = self.effects.condition(self._table(known)).predict(self._table(at), {})
+        return within(outputs.mean, self.lowest, self.highest), outputs.std
 
     def _table(self, rows: TimedRows) -> Table:
         fold = np.where(rows.fold < 0, -1, rows.fold % self.n_folds)

@@ -72,19 +72,19 @@ class Members(NamedTuple):
 
     def predict(self, known: TimedRows, at: TimedRows) -> tuple[np.ndarray, np.ndarray]:
         """Return means and standard deviations (m, n) of all members."""
-        found = {name: one.predict(known, at) for name, one in self.simple.items()}
-        return self.with_trees(found, self.trees.predict(step_columns(known, at)))
+        outputs = {name: one.predict(known, at) for name, one in self.simple.items()}
+        return self.with_trees(outputs, self.trees.predict(step_columns(known, at)))
 
     def with_trees(
-        self, found: dict[str, tuple[np.ndarray, np.ndarray]], steps: np.ndarray
+        self, outputs: dict[str, tuple[np.ndarray, np.ndarray]], steps: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return means and standard deviations of all, given those of the simple ones."""
         curves = {name: one for name, one in self.simple.items() if isinstance(one, Curve)}
-        typical = np.mean([found[name][1] for name in curves], axis=0)
-        last, some = found[LAST][0], next(iter(curves.values()))
-        found[LAST] = last, typical
-        found[TREES] = within(last + steps, some.lowest, some.highest), typical
-        means, stds = zip(*found.values(), strict=True)
+        typical = np.mean([outputs[name][1] for name in curves], axis=0)
+        last, some = outputs[LAST][0], next(iter(curves.values()))
+        outputs[LAST] = last, typical
+        outputs[TREES] = within(last + steps, some.lowest, some.highest), typical
+        means, stds = zip(*outputs.values(), strict=True)
         return np.array(means), np.array(stds)
 
 
@@ -137,10 +137,10 @@ class Longitudinal(NamedTuple):
             weights = regime.weights_of(n_known[rows], gap[rows], self.is_safe)
             mean[rows], std[rows] = mix_members(means[:, rows], stds[:, rows], weights)
             shares = regime.shares(n_known[rows], gap[rows])
-            of_rows = np.einsum("nab,abq->nq", shares, regime.quantiles)
+            row_quantiles = np.einsum("nab,abq->nq", shares, regime.quantiles)
             if not quantiles.shape[1]:
-                quantiles = np.empty((len(gap), of_rows.shape[1]))
-            quantiles[rows] = of_rows
+                quantiles = np.empty((len(gap), row_quantiles.shape[1]))
+            quantiles[rows] = row_quantiles
         return Timed(mean, std, quantiles)
 
     def _regimes(self) -> list[Regime]:
@@ -220,17 +220,17 @@ def _hold_out_groups(
     fold = cases.query.fold
     if len(np.unique(fold)) < 2 or len(fold) < _LEAST_CASES:
         return Steps([], 0), None
-    found = {name: (np.empty(len(fold)), np.empty(len(fold))) for name in simple}
+    held_out = {name: (np.empty(len(fold)), np.empty(len(fold))) for name in simple}
     for k in np.unique(fold):
         at = np.flatnonzero(fold == k)
-        kept, of_fold = rows.take(np.flatnonzero(rows.fold != k)), cases.take(at)
+        kept, fold_cases = rows.take(np.flatnonzero(rows.fold != k)), cases.take(at)
         for name, member in simple.items():
-            mean, std = member.without(kept).predict(of_fold.known, of_fold.query)
-            found[name][0][at], found[name][1][at] = mean, std
-    left = cases.query.y - found[LAST][0]
+            mean, std = member.without(kept).predict(fold_cases.known, fold_cases.query)
+            held_out[name][0][at], held_out[name][1][at] = mean, std
+    left = cases.query.y - held_out[LAST][0]
     columns = step_columns(cases.known, cases.query)
     trees, unseen = cross_fit_steps(columns, left, cases, fold % _N_FOLDS)
-    means, stds = Members(simple, trees).with_trees(found, unseen)
+    means, stds = Members(simple, trees).with_trees(held_out, unseen)
     return trees, find_regime(means, stds, _held(cases), is_safe, "new", probabilities)
 
 
@@ -240,15 +240,15 @@ def _hold_out_later(
     """Predict later rows of groups by members that are fitted to the earlier ones."""
     parts, means, stds = [], [], []
     for step in range(len(CUTS)):
-        found = later_rows(rows, step)
-        if found is None or len(found[1].group) < _LEAST_CASES:
+        divided = later_rows(rows, step)
+        if divided is None or len(divided[1].group) < _LEAST_CASES:
             continue
-        before, cases = found
+        before, cases = divided
         earlier = _fit_again(members, before, zero)
-        of_step = earlier.predict(cases.known, cases.query)
+        predicted = earlier.predict(cases.known, cases.query)
         parts.append(cases)
-        means.append(of_step[0])
-        stds.append(of_step[1])
+        means.append(predicted[0])
+        stds.append(predicted[1])
     if not parts:
         return None
     held = _held(join_cases(parts))

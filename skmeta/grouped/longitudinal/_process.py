@@ -102,8 +102,8 @@ class Process(NamedTuple):
     def with_mean(self, rows: Rows) -> Process:
         """Return the process with coefficients from other rows, and the same covariances."""
         groups = fitted_batches(self.spline, rows)
-        found = likelihood(self.theta, self.log_v, self.blocks, groups)
-        return self._replace(b=found.b, cov=found.cov)
+        fitted = likelihood(self.theta, self.log_v, self.blocks, groups)
+        return self._replace(b=fitted.b, cov=fitted.cov)
 
 
 class Likelihood(NamedTuple):
@@ -147,13 +147,13 @@ class Batch(NamedTuple):
 
 def fitted_batches(spline: Spline, rows: Rows) -> list[Batch]:
     """Return the latest 60 rows of each group, in batches."""
-    found = []
+    result = []
     for at in batches(rows.times, rows.codes, _MOST_FITTED):
         there, t = at >= 0, rows.times[at]
         Z = np.where(there[:, :, None], rows.Z[at], 0.0)
         y = np.where(there, rows.y[at], 0.0)
-        found.append(Batch(there, spline(t), _gaps(t, t), Z, y, rows.weight[at]))
-    return found
+        result.append(Batch(there, spline(t), _gaps(t, t), Z, y, rows.weight[at]))
+    return result
 
 
 def batches(times: np.ndarray, codes: np.ndarray, most: int) -> Iterator[np.ndarray]:
@@ -187,8 +187,8 @@ def _covariance(
     """Return covariances (G, m, k) of deviations, given phi (G, m, q), phi (G, k, q) and gaps."""
     L, (s_m, l_m, s_a, l_a, _) = _unpack(theta, phi_t.shape[2])
     r = np.sqrt(3) * gap / l_m
-    found = (phi_t @ L) @ np.swapaxes(phi_u @ L, 1, 2)
-    return np.asarray(found + s_m**2 * (1 + r) * np.exp(-r) + s_a**2 * np.exp(-gap / l_a))
+    random = (phi_t @ L) @ np.swapaxes(phi_u @ L, 1, 2)
+    return np.asarray(random + s_m**2 * (1 + r) * np.exp(-r) + s_a**2 * np.exp(-gap / l_a))
 
 
 def _derivatives(
@@ -230,33 +230,33 @@ def likelihood(
         there = batch.there
         K = np.where(batch.pair, _covariance(theta, batch.phi, batch.phi, batch.gap), 0.0)
         diagonal = np.arange(K.shape[1])
-        of_rows = noise / batch.weight
-        K[:, diagonal, diagonal] += np.where(there, of_rows + _JITTER, 1.0)
+        row_noise = noise / batch.weight
+        K[:, diagonal, diagonal] += np.where(there, row_noise + _JITTER, 1.0)
         root = np.linalg.cholesky(K)
         value += 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum()
         inverse = np.linalg.inv(root)
         inverse = np.swapaxes(inverse, 1, 2) @ inverse
-        of_Z, of_y = inverse @ batch.Z, (inverse @ batch.y[..., None])[..., 0]
-        A += np.tensordot(batch.Z, of_Z, ([0, 1], [0, 1]))
-        right += np.tensordot(of_y, batch.Z, ([0, 1], [0, 1]))
-        value += float((batch.y * of_y).sum()) + there.sum() * np.log(2 * np.pi)
-        kept.append((batch, of_rows, inverse, of_Z, of_y))
+        inverse_Z, inverse_y = inverse @ batch.Z, (inverse @ batch.y[..., None])[..., 0]
+        A += np.tensordot(batch.Z, inverse_Z, ([0, 1], [0, 1]))
+        right += np.tensordot(inverse_y, batch.Z, ([0, 1], [0, 1]))
+        value += float((batch.y * inverse_y).sum()) + there.sum() * np.log(2 * np.pi)
+        kept.append((batch, row_noise, inverse, inverse_Z, inverse_y))
     factor = cho_factor(A, lower=True)
     b, cov = cho_solve(factor, right), cho_solve(factor, np.eye(len(v)))
     value += float(2 * np.log(np.diag(factor[0])).sum() - right @ b)
     gradient = np.zeros(len(theta))
-    for batch, of_rows, inverse, of_Z, of_y in kept:
-        residual = of_y - of_Z @ b
-        weights = inverse - of_Z @ cov @ np.swapaxes(of_Z, 1, 2)
+    for batch, row_noise, inverse, inverse_Z, inverse_y in kept:
+        residual = inverse_y - inverse_Z @ b
+        weights = inverse - inverse_Z @ cov @ np.swapaxes(inverse_Z, 1, 2)
         weights = np.where(batch.pair, weights - residual[:, :, None] * residual[:, None, :], 0.0)
         gradient[:-1] += 0.5 * _derivatives(theta, batch.phi, batch.gap, weights)
-        gradient[-1] += (of_rows * np.einsum("gii->gi", weights)).sum()
+        gradient[-1] += (row_noise * np.einsum("gii->gi", weights)).sum()
     squares = np.diag(cov) + b**2
-    of_blocks = [
+    by_block = [
         0.5 * ((blocks == k).sum() - squares[blocks == k].sum() / np.exp(log_v[k]))
         for k in range(len(log_v))
     ]
-    return Likelihood(0.5 * value, np.append(gradient, of_blocks), b, cov)
+    return Likelihood(0.5 * value, np.append(gradient, by_block), b, cov)
 
 
 def fit_process(
@@ -297,9 +297,9 @@ def fit_process(
     n_theta, groups = n_entries + 5, fitted_batches(spline, rows)
 
     def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
-        found = likelihood(values[:n_theta], values[n_theta:], blocks, groups)
+        likelihood_at = likelihood(values[:n_theta], values[n_theta:], blocks, groups)
         z = (values - centre) / width
-        return found.value + 0.5 * float(z @ z), found.gradient + z / width
+        return likelihood_at.value + 0.5 * float(z @ z), likelihood_at.gradient + z / width
 
     best = minimize(
         loss,
@@ -357,9 +357,9 @@ def predict_process(process: Process, known: Rows, at: Rows) -> tuple[np.ndarray
         gain = np.swapaxes(np.linalg.solve(K, np.swapaxes(cross, 1, 2)), 1, 2)
         left = np.where(there, known.y[rows] - known.Z[rows] @ process.b, 0.0)
         moved = (gain @ left[..., None])[..., 0]
-        of_b = at.Z[query] - gain @ Z
-        of_query = prior[query] - (gain * cross).sum(2)
-        of_query += np.einsum("gai,ij,gaj->ga", of_b, process.cov, of_b)
+        Z_left = at.Z[query] - gain @ Z
+        posterior = prior[query] - (gain * cross).sum(2)
+        posterior += np.einsum("gai,ij,gaj->ga", Z_left, process.cov, Z_left)
         mean[query[asked]] += moved[asked]
-        variance[query[asked]] = np.maximum(of_query[asked], _JITTER)
+        variance[query[asked]] = np.maximum(posterior[asked], _JITTER)
     return mean, np.sqrt(variance)

@@ -118,9 +118,9 @@ def first_rows(rows: TimedRows, most: int) -> Cases:
         known, query = np.flatnonzero((place < k) & (sizes > k)), np.flatnonzero(place >= k)
         if len(query):
             parts.append(_cases(rows, known, query, k, step, n_groups, np.full(len(query), k)))
-    found = join_cases(parts)
-    kept = np.random.default_rng(0).permutation(len(found.group))[:most]
-    return found.take(np.sort(kept))
+    cases = join_cases(parts)
+    kept = np.random.default_rng(0).permutation(len(cases.group))[:most]
+    return cases.take(np.sort(kept))
 
 
 def later_rows(rows: TimedRows, step: int) -> tuple[TimedRows, Cases] | None:
@@ -154,10 +154,10 @@ def _cases(
     n_known: np.ndarray,
 ) -> Cases:
     first, group = step * n_groups, rows.codes[query]
-    of_known, of_query = rows.take(known), rows.take(query)
+    known_rows, query_rows = rows.take(known), rows.take(query)
     return Cases(
-        of_known._replace(codes=of_known.codes + first),
-        of_query._replace(codes=group + first),
+        known_rows._replace(codes=known_rows.codes + first),
+        query_rows._replace(codes=group + first),
         n_known,
         np.full(len(query), cell),
         group,
@@ -194,9 +194,9 @@ def rows_before(known: TimedRows, at: TimedRows) -> Before:
     order = np.lexsort((is_query, times, codes))
     n_before = np.empty(len(codes), int)
     n_before[order] = np.cumsum(~is_query[order])
-    of_known = order[order < n]
-    first = np.searchsorted(known.codes[of_known], at.codes)
-    return Before(of_known, first, n_before[n:] - first)
+    known_order = order[order < n]
+    first = np.searchsorted(known.codes[known_order], at.codes)
+    return Before(known_order, first, n_before[n:] - first)
 
 
 def gaps(known: TimedRows, at: TimedRows) -> np.ndarray:

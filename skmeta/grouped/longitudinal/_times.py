@@ -46,15 +46,15 @@ def time_numbers(X: Any, name: str | int) -> np.ndarray:
             f"{quote_some(missing, 5)}. Fill the times, or drop these rows."
         )
     try:
-        found = np.array([_number(value) for value in values], dtype=np.float64)
+        times = np.array([_number(value) for value in values], dtype=np.float64)
     except TypeError as error:
         raise ValueError(
             f"Column {name!r}, which order names, holds {error}. Give it numbers or dates, for "
             "example by pandas.to_datetime."
         ) from None
-    if np.isinf(found).any():
+    if np.isinf(times).any():
         raise ValueError(f"Column {name!r}, which order names, holds infinity. Drop these rows.")
-    return found
+    return times
 
 
 def _number(value: Any) -> float:

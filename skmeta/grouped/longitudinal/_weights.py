@@ -152,26 +152,26 @@ def find_regime(
     if kind == "later":
         by_cell = rng.dirichlet(np.full(len(cells), _CELLS), _N_DRAWS)
         draws = by_group * by_cell[:, np.searchsorted(cells, held.cell)]
-    of_points = np.empty((len(at_known), len(at_ahead), len(held.y)))
+    near_points = np.empty((len(at_known), len(at_ahead), len(held.y)))
     weights = np.empty((len(at_known), len(at_ahead), m))
     for a, b in np.ndindex(weights.shape[:2]):
         near = base * np.exp(-0.5 * ((ahead - at_ahead[b]) / _WIDTH_GAP) ** 2)
         if by_known:
             near *= np.exp(-0.5 * ((known - at_known[a]) / _WIDTH_KNOWN) ** 2)
-        of_points[a, b] = near / near.sum()
-        drawn = draws * of_points[a, b]
+        near_points[a, b] = near / near.sum()
+        drawn = draws * near_points[a, b]
         grams = (drawn / drawn.sum(1, keepdims=True)) @ products.reshape(-1, m * m)
         grams = grams.reshape(-1, m, m) + _SHRINKAGE * np.eye(m)
         weights[a, b] = simplex_weights(grams).mean(0)
     regime = Regime(at_known, at_ahead, float(least), float(most), weights, np.empty(0), {})
-    of_rows = regime.weights_of(held.n_known, held.gap, is_safe)
-    mean, std = mix_members(means, stds, of_rows)
+    row_weights = regime.weights_of(held.n_known, held.gap, is_safe)
+    mean, std = mix_members(means, stds, row_weights)
     ratio = (held.y - mean) / np.maximum(std, 1e-300)
     wider = _WIDER * stdtrit(max(n_groups - 1, 1), 0.95) / ndtri(0.95)
     quantiles = np.array(
         [
             [_quantiles(wider * ratio, near, by_group, probabilities) for near in row]
-            for row in of_points
+            for row in near_points
         ]
     )
     each = np.vstack([errors, held.y - mean]) ** 2
@@ -190,7 +190,7 @@ def _quantiles(
     ratio, weights = ratio[order], np.vstack([weight, draws * weight])[:, order]
     total = weights.sum(1, keepdims=True)
     at = (np.cumsum(weights, 1) - 0.5 * weights) / np.maximum(total, 1e-300)
-    found, *drawn = (np.interp(probabilities, row, ratio) for row in at)
+    pooled, *drawn = (np.interp(probabilities, row, ratio) for row in at)
     deviation, least = np.std(drawn, axis=0), _LEAST_WIDTH * ndtri(probabilities)
-    low, high = np.minimum(found - deviation, least), np.maximum(found + deviation, least)
+    low, high = np.minimum(pooled - deviation, least), np.maximum(pooled + deviation, least)
     return np.asarray(np.where(probabilities < 0.5, low, high))
