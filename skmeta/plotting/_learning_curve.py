@@ -113,8 +113,8 @@ class LearningCurveDisplay(Display):
         ValueError
             If it has no learning curve, because it has no outer loop.
         """
-        check_is_fitted(learner, ["history_", "prior_"])
-        history = learner.history_
+        check_is_fitted(learner, "prior_")
+        history = vars(learner).get("history_", {})  # AutoLearner has none.
         metric, name, sign = _METRICS[learner.prior_.kind]
         if f"train_{metric}" not in history:
             is_auto = hasattr(learner, "leaderboard_")
