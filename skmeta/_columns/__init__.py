@@ -10,7 +10,7 @@ from skmeta._columns._frames import (
     numbers_of,
     resolve_columns,
     take_column,
-    times_of,
 )
+from skmeta._columns._times import time_numbers
 
 __all__ = []

@@ -124,40 +124,6 @@ def take_column(X: Any, position: int) -> np.ndarray:
     return np.asarray(X)[:, position]
 
 
-def times_of(X: Any, name: str | int) -> np.ndarray:
-    """Return the ranks of the values of a column in ascending order, such as those of dates.
-
-    Parameters
-    ----------
-    X : data frame or array-like of shape (n_samples, n_features)
-        The table.
-    name : str or int
-        Name or position of the column.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-        Equal values have the same rank.
-
-    Raises
-    ------
-    ValueError
-        If the column is not there, or cannot be sorted.
-    """
-    values = take_column(X, resolve_columns(X, name, "order")[0])
-    missing = np.array([v is None or v != v for v in values.tolist()], bool)
-    try:
-        ranks = np.unique(values, return_inverse=True)[1] if not missing.any() else None
-    except TypeError:
-        ranks = None
-    if ranks is None:
-        raise ValueError(
-            f"Column {name!r}, which order names, cannot be sorted. Fill missing values, and give "
-            "it one type."
-        )
-    return np.asarray(ranks, dtype=np.float64)
-
-
 def is_missing(column: Any) -> np.ndarray:
     """Whether each value of a column is missing."""
     return np.array(column.is_null() if hasattr(column, "is_null") else column.isna(), bool)

@@ -14,12 +14,12 @@ from skmeta._columns import (
     is_data_frame,
     numbers_of,
     take_column,
+    time_numbers,
 )
 from skmeta._sklearn_compat import get_feature_names
 from skmeta._validation import quote, quote_some
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
-from skmeta.grouped.longitudinal import time_numbers
 
 # With fewer groups, differences between groups cannot be learned well.
 _FEW_GROUPS = 10

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator
 
-from skmeta._columns import times_of
+from skmeta._columns import time_numbers
 from skmeta._random import check_rng
 from skmeta._validation import check_count, check_labels
 from skmeta.exceptions import EpisodeError
@@ -125,7 +125,7 @@ class KnownRowsGroupKFold(BaseCrossValidator):
         ranks = rng.permutation(n_rows).astype(np.float64)
         fold_of_group = rng.permutation(len(names)) % n_splits
         if self.order is not None:
-            ranks = times_of(X, self.order)
+            ranks = time_numbers(X, self.order)
         place = places_in_groups(codes, ranks)
         folds = np.where(place < n_known, -1, fold_of_group[codes])
         counts = np.bincount(folds[folds >= 0], minlength=n_splits)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator
 
-from skmeta._columns import times_of
+from skmeta._columns import time_numbers
 from skmeta._validation import check_count, check_labels
 from skmeta.exceptions import EpisodeError
 from skmeta.tasks._known_rows import places_in_groups
@@ -110,7 +110,7 @@ class LaterRowsSplit(BaseCrossValidator):
         n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
         codes = np.unique(check_labels(groups, "groups", n_rows), return_inverse=True)[1]
         sizes = np.bincount(codes)[codes]
-        place = places_in_groups(codes, times_of(X, self.order))
+        place = places_in_groups(codes, time_numbers(X, self.order))
         n_test = np.maximum(np.floor(float(self.test_size) * sizes), 1).astype(np.int64)
         divisions = []
         for split in range(n_splits):

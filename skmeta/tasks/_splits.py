@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.multiclass import type_of_target
 
-from skmeta._columns import times_of
+from skmeta._columns import time_numbers
 from skmeta._random import check_rng
 from skmeta._validation import check_count, check_labels
 from skmeta.exceptions import EpisodeError
@@ -214,7 +214,7 @@ class EpisodeSplit(BaseCrossValidator):
         if groups is None:
             tasks = self._class_episodes(y, rng)
         else:
-            times = None if self.order is None else times_of(X, self.order)
+            times = None if self.order is None else time_numbers(X, self.order)
             tasks = self._group_episodes(y, check_labels(groups, "groups", len(y)), times, rng)
         return (
             (task.support[task.w_support > 0], task.query[task.w_query > 0])

@@ -3,7 +3,7 @@
 from skmeta.grouped.longitudinal._class_lags import fit_class_lags
 from skmeta.grouped.longitudinal._model import Longitudinal, fit_longitudinal
 from skmeta.grouped.longitudinal._rows import TimedRows
-from skmeta.grouped.longitudinal._times import rising_columns, time_numbers, warn_of_time
+from skmeta.grouped.longitudinal._times import rising_columns, warn_of_time
 
 __all__ = [
     "Longitudinal",
@@ -11,6 +11,5 @@ __all__ = [
     "fit_class_lags",
     "fit_longitudinal",
     "rising_columns",
-    "time_numbers",
     "warn_of_time",
 ]

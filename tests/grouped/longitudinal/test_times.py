@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skmeta.grouped.longitudinal import rising_columns, time_numbers
+from skmeta._columns import time_numbers
+from skmeta.grouped.longitudinal import rising_columns
 
 DATES = pd.to_datetime(["2024-01-01", "2024-01-02 12:00", "2023-12-31"], format="ISO8601")
 
