@@ -182,7 +182,7 @@ class ModelProposer:
         self._n_told += len(trials)
         self._add([trial.params for trial in modelled])
         # The model is not given the uncertainty of the scores of stopped candidates: searches
-        # with it found slightly worse candidates (benchmarks/racing.py --replayed).
+        # with it found slightly worse candidates.
         seconds = [np.mean(trial.seconds) for trial in modelled] if self._is_timed else None
         self._strategy.tell(
             [self._indices[trial.key] for trial in modelled],

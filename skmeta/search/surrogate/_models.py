@@ -172,7 +172,10 @@ class LearnedModels:
         self._remainders, self._noise = remainders, noise
         self._pool = self._columns(F, Z)
         self._mean_variance = float((pooled_weights @ self._pool.F).var())
-        self._share_covariances()
+        # Covariances of observations and candidates, which the models share.
+        self._correlations = _CachedRows(self._correlation)
+        self._covariances = _CachedRows(lambda i, j: self._pool.U[:, i].T @ self._pool.U[:, j])
+        self._second_moments = _CachedRows(lambda i, j: self._pool.G[:, i].T @ self._pool.G[:, j])
 
     @property
     def F(self) -> Array:
@@ -191,7 +194,8 @@ class LearnedModels:
         """Append candidates."""
         pairs: Any = zip(self._pool, self._columns(F, Z), strict=True)
         self._pool = _Pool(*(np.concatenate(pair, axis=1) for pair in pairs))
-        self._share_covariances()
+        for cached in (self._correlations, self._covariances, self._second_moments):
+            cached.extend(slice(self.F.shape[1] - F.shape[1], None))
 
     def observe(self, rows: Rows, y: Array) -> list["LearnedModel"]:
         """Return the models, given observations.
@@ -209,13 +213,13 @@ class LearnedModels:
             One per kind of model and variance of the remainder.
         """
         pool, models = self._pool, []
-        M = self._correlations(rows)
+        M = self._correlations(rows.tolist())
         kinds = (
             (self._covariances, pool.U, pool.C, self._w, 0.0),
             (self._second_moments, pool.G, None, np.ones(1), _LOG_WEIGHT_WITHOUT_MEAN),
         )
         for covariances, deviations, C, p, log_weight in kinds:
-            X = covariances(rows)
+            X = covariances(rows.tolist())
             C_observed = np.zeros((1, len(rows))) if C is None else C[:, rows].astype(np.float64)
             for t in self._remainders:
                 K = X[:, rows] + t * M[:, rows] + self._noise * np.eye(len(rows))
@@ -231,12 +235,9 @@ class LearnedModels:
         residual = 0.3 * matern(Z, Z) + 0.1 * np.eye(len(rows))
         return krige(residual, self.F[:, rows], y, self._w).shares
 
-    def _share_covariances(self) -> None:
-        """Let the models share covariances of observations and candidates."""
-        pool = self._pool
-        self._correlations = _CachedRows(lambda rows: matern(pool.Z.T[rows], pool.Z.T))
-        self._covariances = _CachedRows(lambda rows: pool.U[:, rows].T @ pool.U)
-        self._second_moments = _CachedRows(lambda rows: pool.G[:, rows].T @ pool.G)
+    def _correlation(self, rows: list[int], columns: slice) -> NDArray[Any]:
+        Z = self._pool.Z.T
+        return matern(Z[rows], Z[columns])
 
     def _columns(self, F: Array, Z: Array) -> "_Pool":
         """Return the arrays of the notation at some candidates.
@@ -269,15 +270,23 @@ class _Pool(NamedTuple):
 class _CachedRows:
     """Rows of a matrix, each computed when it is first needed."""
 
-    def __init__(self, compute: Callable[[list[int]], NDArray[Any]]) -> None:
+    def __init__(self, compute: Callable[[list[int], slice], NDArray[Any]]) -> None:
         self._compute = compute
         self._known: dict[int, NDArray[Any]] = {}
 
-    def __call__(self, rows: Rows) -> NDArray[Any]:
-        new = [row for row in rows.tolist() if row not in self._known]
+    def __call__(self, rows: list[int]) -> NDArray[Any]:
+        new = [row for row in rows if row not in self._known]
         if new:
-            self._known.update(zip(new, self._compute(new), strict=True))
-        return np.array([self._known[row] for row in rows.tolist()])
+            self._known.update(zip(new, self._compute(new, slice(None)), strict=True))
+        return np.array([self._known[row] for row in rows])
+
+    def extend(self, columns: slice) -> None:
+        """Append columns to the rows."""
+        rows = list(self._known)
+        if rows:
+            more = self._compute(rows, columns)
+            for row, values in zip(rows, more, strict=True):
+                self._known[row] = np.append(self._known[row], values)
 
 
 @dataclass(frozen=True)
