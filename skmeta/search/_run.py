@@ -157,8 +157,8 @@ class _Outcome:
 def _try_samples(
     run: _Run, plan: SamplePlan, folds: Folds, record: OpenRecord
 ) -> tuple[list[_Outcome], Any]:
-    """Evaluate candidates on samples; return what was found, and the prior for the whole table."""
-    found: list[_Outcome] = []
+    """Evaluate candidates on samples; return the outcomes, and the prior for the whole table."""
+    outcomes: list[_Outcome] = []
     # Only the scores on the whole table end a search.
     search = copy(run.search)
     search.stop_when_flat = search.target_score = None
@@ -180,7 +180,7 @@ def _try_samples(
         arguments = replace(
             run.arguments,
             n_iter=most,
-            start=[one.trials[0].params for one in found],
+            start=[one.trials[0].params for one in outcomes],
             notes=[f"Samples of {n_rows:,} rows: they tell which candidates to try on all rows."],
         )
         outcome = _evaluate_candidates(
@@ -191,11 +191,12 @@ def _try_samples(
             limit=limit,
             n_rows=n_rows,
         )
-        found.append(outcome)
+        outcomes.append(outcome)
         probed.append(outcome.trials[0].cost)
         if outcome.stopped_by == "time_budget":
             break
-    return found, carry_over(record.prior, *found[-1].observations) if found else record.prior
+    prior = record.prior
+    return outcomes, carry_over(prior, *outcomes[-1].observations) if outcomes else prior
 
 
 def _evaluate_candidates(
@@ -354,8 +355,8 @@ def _set_results(
     search.scorer_ = scorers_by_name(arguments.scorers) or arguments.scorers
     search.cv_results_ = results
     if search.refit or not search.multimetric_:
-        of_whole = {name: values[whole] for name, values in results.items()}
-        search.best_index_ = len(n_sampled) + select_best_index(search, refit_metric, of_whole)
+        whole_results = {name: values[whole] for name, values in results.items()}
+        search.best_index_ = len(n_sampled) + select_best_index(search, refit_metric, whole_results)
         if not callable(search.refit):
             rank = results[f"rank_test_{refit_metric}"]
             search.best_index_ = _prefer_as_given(trials, search.best_index_, rank, len(n_sampled))
