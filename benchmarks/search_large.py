@@ -10,8 +10,8 @@ machine has no effect.
 
 ``given``       the estimator as it is
 ``random``      RandomizedSearchCV on the default space, 60 candidates
-``ours``        MetaLearnedSearchCV with the shipped prior, 60 candidates at most: it ends when it has
-                random's best score
+``ours``        MetaLearnedSearchCV with the shipped prior, 60 candidates at most: it ends when it
+                has random's best score
 ``whole``       the same with ``samples=False``
 ``plain``       the same without prior and samples
 ``no prior``    the same without prior

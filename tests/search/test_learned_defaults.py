@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta.exceptions import PriorError, SearchSpaceError
 from skmeta.search import PastSearch, SearchHistory, SearchPrior, learned_defaults
+from skmeta.search._learned_defaults import _cross
 
 X, y = load_iris(return_X_y=True)
 KEYS = ["metric", "gain", "low", "high", "better_on", "n_datasets"]
@@ -67,6 +68,18 @@ def test_the_estimator_as_given_is_kept_if_nothing_is_expected_to_be_better():
     model = learned_defaults(SVC(), X, y, prior=make_prior([0.0, 0.0, 0.0]), history=False)
     assert (model.C, model.gamma) == (1.0, "scale")
     assert model.expected_gain["gain"] == 0.0
+
+
+def test_some_candidates_keep_about_half_of_the_values_as_given():
+    given = {"a": 1, "b": None, "c": (8,), "kind": "old", "d": 0.5}
+    drawn = {"a": 2, "b": 3.0, "c": (9,), "kind": "new", "d": 0.1}
+    rng = np.random.default_rng(0)
+    crossed = [_cross(given, drawn, rng) for _ in range(200)]
+    for name in ("a", "b", "c", "d"):
+        assert {one[name] for one in crossed} == {given[name], drawn[name]}
+        assert 60 < sum(one[name] == given[name] for one in crossed) < 140
+    assert {one["kind"] for one in crossed} == {"new"}  # not all combinations of text are valid
+    assert _cross({"e": 1}, drawn, rng) == drawn
 
 
 def test_without_past_searches_nothing_changes(tmp_path):

@@ -78,8 +78,6 @@ def _check_encoding(parameters: Sequence[Mapping[str, Any]]) -> None:
         low, high = parameter["low"], parameter["high"]
         if not -_LARGE <= low <= high <= _LARGE or 0 < high - low < 1 / _LARGE:
             raise ValueError(f"{parameter['name']!r} ranges from {low} to {high}")
-        if not 0 <= parameter["offset"] <= _LARGE:
-            raise ValueError(f"{parameter['name']!r} has the offset {parameter['offset']}")
 
 
 def _check_tensors(

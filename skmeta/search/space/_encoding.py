@@ -3,8 +3,7 @@
 A parameter that varies has, in this order,
 
 - one numeric column, if it takes at least two different numbers. They are scaled to [0, 1], after
-  a logarithm if that spreads them more evenly. If zero is among the numbers, a thirtieth of the
-  largest one is added first; and
+  a logarithm if that spreads them more evenly; and
 - one indicator column for each *kind* of value, if there are at least two kinds. Each string, bool
   and None is a kind, all numbers together are one kind, and so is being absent (a parameter of an
   estimator that was not chosen). The indicator is ``sqrt(1/2)``, so two kinds have distance 1.
@@ -29,9 +28,6 @@ _NUMBER = "number"
 _CENTRE = 0.5
 _CLIP = (-0.5, 1.5)  # bounds of numbers outside the range that the encoding was fitted to
 _MIN_LOG_RATIO = 10.0
-# Between the largest number and those that are nearly zero. Chosen on the first half of the origins
-# of the searches on record.
-_ZERO_RATIO = 30.0
 _INDICATOR = math.sqrt(0.5)
 
 
@@ -47,8 +43,6 @@ class _Parameter:
         Range of the numbers, as logarithms if `log`; equal if there is no numeric column.
     log : bool
         Whether numbers are on a log scale.
-    offset : float
-        What is added to them before the logarithm.
     kinds : tuple of str
         Kinds of values, as `_kind` names them; empty if there is only one.
     """
@@ -57,7 +51,6 @@ class _Parameter:
     low: float
     high: float
     log: bool
-    offset: float
     kinds: tuple[str, ...]
 
     @property
@@ -94,7 +87,9 @@ class _Parameter:
         column = np.array(numbers, dtype=np.float64)
         if self.log:
             with np.errstate(divide="ignore", invalid="ignore"):
-                column = np.log(np.maximum(column, 0) + self.offset)
+                column = np.where(
+                    column > 0, np.log(column), np.where(column <= 0, -np.inf, column)
+                )
         column = (column - self.low) / (self.high - self.low)
         return np.where(np.isnan(column), _CENTRE, np.clip(column, *_CLIP))
 
@@ -201,7 +196,7 @@ class Encoding:
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the encoding as lists, dicts, strings and numbers."""
-        fields = ("name", "low", "high", "log", "offset")
+        fields = ("name", "low", "high", "log")
         return [
             {f: getattr(p, f) for f in fields} | {"kinds": [*p.kinds]} for p in self._parameters
         ]
@@ -215,7 +210,6 @@ class Encoding:
                 low=float(d["low"]),
                 high=float(d["high"]),
                 log=bool(d["log"]),
-                offset=float(d.get("offset", 0.0)),
                 kinds=tuple(map(str, d["kinds"])),
             )
             for d in described
@@ -241,16 +235,12 @@ def _fit_parameter(name: str, values: Sequence[Any]) -> _Parameter:
     kinds = tuple(sorted({_kind(value) for value in values}))
     numbers = np.array([v for v in values if _kind(v) == _NUMBER], dtype=np.float64)
     numbers = numbers[np.isfinite(numbers)]
-    positive = numbers[numbers > 0]
-    log = bool((numbers >= 0).all()) and is_logarithmic(positive)
-    has_zero = log and len(positive) < len(numbers)
-    offset = float(positive.max()) / _ZERO_RATIO if has_zero else 0.0
+    log = is_logarithmic(numbers)
     if len(numbers):
-        scaled = np.log(numbers + offset) if log else numbers
-        low, high = scaled.min(), scaled.max()
+        low, high = (np.log(numbers) if log else numbers)[[numbers.argmin(), numbers.argmax()]]
     else:
         low = high = 0.0
-    return _Parameter(name, float(low), float(high), log, offset, kinds if len(kinds) > 1 else ())
+    return _Parameter(name, float(low), float(high), log, kinds if len(kinds) > 1 else ())
 
 
 def _effective(name: str, value: Any) -> Any:
