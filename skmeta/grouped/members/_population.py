@@ -22,8 +22,6 @@ from skmeta._sklearn_compat import Parallel, cut_rounds, delayed
 # Smaller steps and more leaves pay beside the effects of groups, where few rounds are best.
 _BOOSTED: dict[str, Any] = {"learning_rate": 0.2, "max_leaf_nodes": 15}
 _BOOSTED_BESIDE: dict[str, Any] = {"learning_rate": 0.1, "max_leaf_nodes": 31}
-# Fewer bins than by default are as good, and faster. Categories need a bin each.
-_N_BINS = 64
 # Numbers of rounds that are fitted, one after the other.
 _ROUNDS = (10, 20, 40, 80, 160, 320)
 # More are fitted if the best number of rounds is more than this share of them.
@@ -308,10 +306,7 @@ def _boosted(
     kind = HistGradientBoostingRegressor if fit.labels is None else HistGradientBoostingClassifier
     settings = dict(_BOOSTED_BESIDE if beside else _BOOSTED)
     settings |= {"early_stopping": False, "random_state": 0}
-    if categories:
-        settings["categorical_features"] = list(categories)
-    else:
-        settings["max_bins"] = _N_BINS
+    settings |= {"categorical_features": list(categories) or None}
     held_out = [np.flatnonzero(folds == k) for k in range(len(parts))]
     is_enough = fit.labels is None and sum(map(len, held_out[:2])) >= _ENOUGH_ROWS
     n_tried = min(2, len(parts)) if is_enough else len(parts)
