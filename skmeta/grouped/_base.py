@@ -123,7 +123,7 @@ class BaseGrouped(DocLink, BaseEstimator):
             check_groups(*codes_of(labels), y, self._group_name(k))
         # Groups without a weight are unknown.
         found = [codes_of([labels[k] for k in used]) for labels in factors]
-        codes = np.column_stack([of_rows for _, of_rows in found])
+        codes = np.column_stack([row_codes for _, row_codes in found])
         if len(factors) > 1:
             check_factors(codes, self._names_of_factors())
         left_out = [*self._group_positions, *self._order_position]
@@ -161,8 +161,8 @@ class BaseGrouped(DocLink, BaseEstimator):
         effects = {}
         if not isinstance(self.learner, str):
             effects = {name: getattr(self.learner, name) for name in _EFFECTS}
-        of_population = FitSettings(self.population, self.n_jobs, report)
-        return Settings(effects, self.combine, self.n_folds, of_population)
+        population_settings = FitSettings(self.population, self.n_jobs, report)
+        return Settings(effects, self.combine, self.n_folds, population_settings)
 
     def _knows_time(self, n_classes: int) -> bool:
         """Return whether members that know time are mixed."""
@@ -275,7 +275,7 @@ class BaseGrouped(DocLink, BaseEstimator):
         )
         model = self.model_
         if model.crossed is not None:
-            scale, labels = float(model.of_targets.scale), self._class_labels()
+            scale, labels = float(model.target_units.scale), self._class_labels()
             return model.crossed.effects(self._names_of_factors(), self._codes, scale, labels)
         found = self._coefficients() if len(self._codes) == 1 else None
         if found is None:
@@ -293,7 +293,7 @@ class BaseGrouped(DocLink, BaseEstimator):
         check_is_fitted(self, "model_")
         model = self.model_
         if model.crossed is not None:
-            scale, labels = float(model.of_targets.scale), self._class_labels()
+            scale, labels = float(model.target_units.scale), self._class_labels()
             text: str = model.crossed.summary(self._names_of_factors(), scale, labels)
             return text
         if isinstance(model, TimedModel):
@@ -331,8 +331,8 @@ class BaseGrouped(DocLink, BaseEstimator):
         self._check_whole(weight)
         codes = np.column_stack(
             [
-                [of_factor.setdefault(labels[k], len(of_factor)) for k in used]
-                for labels, of_factor in zip(factors, known, strict=True)
+                [numbers_of_labels.setdefault(labels[k], len(numbers_of_labels)) for k in used]
+                for labels, numbers_of_labels in zip(factors, known, strict=True)
             ]
         )
         numbers, times = self._numbers(X)

@@ -49,9 +49,9 @@ def make_cases(codes: np.ndarray, times: np.ndarray, groups: np.ndarray) -> list
     list of Case
         The cases.
     """
-    of_groups = rows_of_groups(codes, int(codes.max()) + 1)
+    group_rows = rows_of_groups(codes, int(codes.max()) + 1)
     given = times if np.ptp(times) > 0 else None
-    return [case for group in groups.tolist() for case in _cases(of_groups[group], given)]
+    return [case for group in groups.tolist() for case in _cases(group_rows[group], given)]
 
 
 def _cases(rows: np.ndarray, times: np.ndarray | None) -> Iterator[Case]:

@@ -73,12 +73,12 @@ def coefficients(model: GroupedModel, names: list[str]) -> Coefficients | None:
     middle, above = by_group[:, :1], by_group[:, 1 : d + 1]
     mean = np.concatenate([middle, above - middle], axis=1)
     all_names, units = _columns(model, effects, names)
-    noise = conditioned.of_groups.noise
+    noise = conditioned.given.noise
     std = None if noise is None else _deviations(found, noise, n_groups + 1, d)
     if not model.n_classes:
-        scale = float(model.of_targets.scale)
+        scale = float(model.target_units.scale)
         mean = scale * mean
-        mean[:, 0] += float(model.of_targets.centre)
+        mean[:, 0] += float(model.target_units.centre)
         std = None if std is None else scale * std / units
     # The column of a table without columns has no slope.
     kept = np.flatnonzero(np.append(True, Z.max(0) > Z.min(0)))
@@ -99,7 +99,7 @@ def _columns(
 ) -> tuple[list[str], np.ndarray]:
     """Return names of the coefficients, and their units: standard deviations of the columns."""
     filled = ["intercept", *names, *(f"{name} is missing" for name in names)]
-    scales = np.concatenate([[1.0], model.of_columns.scale, np.ones(len(names))])
+    scales = np.concatenate([[1.0], model.column_units.scale, np.ones(len(names))])
     kept = np.append(0, 1 + effects.design.columns)
     return [filled[k] for k in kept], scales[kept]
 
@@ -121,7 +121,7 @@ def summarise(model: GroupedModel, shared: Coefficients | None) -> str:
         lines[0] += f" {verdict}: for known groups the loss is {change} than without it."
     if shared is not None and shared.std is not None:
         between = shared.std[-1, 0] ** 2
-        total = float(model.of_targets.scale) ** 2
+        total = float(model.target_units.scale) ** 2
         lines[0] += f" Groups differ by {shared.std[-1, 0]:.3g} in the mean"
         lines[0] += f" ({between / total:.0%} of the variance of y)."
     lines.append(f"{what} in groups held out, and the weights of the mixture:")

@@ -112,14 +112,14 @@ def weigh(
         squared=stds is not None,
         n_draws=_N_DRAWS,
     )
-    of_each = [float(np.average(losses_of(y, each), weights=row_weights)) for each in outputs]
+    member_losses = [float(np.average(losses_of(y, each), weights=row_weights)) for each in outputs]
     mixture = mix(outputs, weights)
-    of_each.append(float(np.average(losses_of(y, mixture), weights=row_weights)))
+    member_losses.append(float(np.average(losses_of(y, mixture), weights=row_weights)))
     quantiles = np.zeros(0)
     if stds is not None:
         ratio = (y - mixture) / np.maximum(mix(stds, weights), 1e-300)
         quantiles = _weighted_quantiles(ratio, row_weights)
-    return Level(n_known, weights, np.array(of_each), quantiles)
+    return Level(n_known, weights, np.array(member_losses), quantiles)
 
 
 def _weighted_quantiles(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -218,10 +218,10 @@ class ConditionedMixture(NamedTuple):
         weights, quantiles, precision = interpolate(levels, n_known)
         is_old = (group >= 0) & (group < self.mixture.n_groups)
         if is_old.any():
-            of_known = interpolate(known_levels, n_known)
-            weights = np.where(is_old, of_known[0], weights)
-            quantiles = np.where(is_old[:, None], of_known[1], quantiles)
-            precision = np.where(is_old, of_known[2], precision)
+            known_only = interpolate(known_levels, n_known)
+            weights = np.where(is_old, known_only[0], weights)
+            quantiles = np.where(is_old[:, None], known_only[1], quantiles)
+            precision = np.where(is_old, known_only[2], precision)
         names = list(self.members)
         used = {name for name, row in zip(names, weights, strict=True) if row.any()}
         used |= {names[0]} if precision.any() else set()
@@ -268,7 +268,7 @@ def fit_mixture(
     n_groups, n_folds = int(table.group.max()) + 1, int(table.fold.max()) + 1
     # Enough groups are held out, and as few members as that takes are fitted again.
     n_held_out = min(n_folds, int(np.ceil(_ENOUGH_GROUPS * n_folds / n_groups)))
-    of_levels: dict[float, list[tuple[Table, np.ndarray, list[Outputs]]]] = {}
+    by_level: dict[float, list[tuple[Table, np.ndarray, list[Outputs]]]] = {}
     for fold in range(n_held_out):
         kept = np.unique(table.group[table.fold != fold])
         others = table.take(np.flatnonzero(np.isin(table.group, some(kept, _MOST_OTHERS))))
@@ -278,8 +278,8 @@ def fit_mixture(
         cases = make_cases(table.group, table.times, groups)
         if not cases:
             continue
-        known = table.of_cases([case.known for case in cases])
-        query = table.of_cases([case.query for case in cases])
+        known = table.take_cases([case.known for case in cases])
+        query = table.take_cases([case.query for case in cases])
         fitted = {name: member.without(others) for name, member in members.items()}
         found = Mixture(fitted, [], [], n_groups).condition(known).each(query)
         level = np.array([case.level for case in cases])[query.group]
@@ -290,16 +290,16 @@ def fit_mixture(
             outputs = [Outputs(of.mean[rows], of.std[rows]) for of in found.values()]
             # Of each group once.
             at = table.take(query.place[rows])
-            of_levels.setdefault(value, []).append((at, counts, outputs))
-    if not of_levels:
+            by_level.setdefault(value, []).append((at, counts, outputs))
+    if not by_level:
         return None
     predicts = np.array([name in names for name in members])
     # Members of known groups count where most rows are known, and alone.
-    of_any = np.array([not member.of_known for member in members.values()]) | (len(names) == 1)
+    any_group = np.array([not member.known_only for member in members.values()]) | (len(names) == 1)
     least_rows = min(_LEAST_ROWS, n_groups)
     levels, known_levels = (
-        _join_levels(of_levels, predicts & of_any, at_most, n_classes, least_rows, is_new)
-        for at_most, is_new in ((predicts & of_any, True), (predicts, False))
+        _join_levels(by_level, predicts & any_group, at_most, n_classes, least_rows, is_new)
+        for at_most, is_new in ((predicts & any_group, True), (predicts, False))
     )
     return Mixture(members, levels, known_levels, n_groups) if levels else None
 
@@ -314,7 +314,7 @@ def _can_learn(table: Table, n_classes: int) -> bool:
 
 
 def _join_levels(
-    of_levels: dict[float, list[_Found]],
+    by_level: dict[float, list[_Found]],
     used: np.ndarray,
     used_at_most: np.ndarray,
     n_classes: int,
@@ -324,7 +324,7 @@ def _join_levels(
     """Return levels with members (m,) that are used, and those used where most rows are known."""
     joined = (
         _join_folds(parts, used_at_most if value == np.inf else used, n_classes, least_rows, is_new)
-        for value, parts in sorted(of_levels.items())
+        for value, parts in sorted(by_level.items())
     )
     found = [level for level in joined if level is not None]
     fixed, last = found[:-1], found[-1:]
@@ -375,13 +375,13 @@ def find_level(
     Level
         Weights, losses and the calibration.
     """
-    of_regression = None if stds is None else stds[used]
+    used_stds = None if stds is None else stds[used]
     rows = at.y, at.weight, at.group, n_known
-    found = weigh(means[used], of_regression, *rows)
+    found = weigh(means[used], used_stds, *rows)
     if falls_back and stds is not None and used.sum() > 1:
         error = np.average((means[0] - at.y) ** 2, weights=at.weight)
         precision = 1 / max(error, 1e-300)
-        careful = weigh(fall_back(means, stds, precision)[used], of_regression, *rows)
+        careful = weigh(fall_back(means, stds, precision)[used], used_stds, *rows)
         if careful.losses[-1] <= (1 + _MOST_LOSS) * found.losses[-1]:
             found = careful._replace(precision=precision)
     weights, losses = np.zeros(len(used)), np.full(len(used) + 1, np.nan)

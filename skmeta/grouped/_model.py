@@ -113,9 +113,11 @@ def fit_model(
         The canonical order of rows and groups. ``order.groups`` maps the numbers of groups in the
         model to those given.
     """
-    of_columns = Standardiser.learn(X)
-    of_targets = Standardiser.learn(y) if not n_classes else Standardiser(np.zeros(()), np.ones(()))
-    X, y = of_columns(X), y if n_classes else of_targets(y)
+    column_units = Standardiser.learn(X)
+    target_units = (
+        Standardiser.learn(y) if not n_classes else Standardiser(np.zeros(()), np.ones(()))
+    )
+    X, y = column_units(X), y if n_classes else target_units(y)
     order = canonical_order(np.column_stack([X, y, times]), codes)
     X, y, weight, times = (part[order.rows] for part in (X, y, weight, times))
     codes, several = order.codes, codes.shape[1] > 1
@@ -126,12 +128,12 @@ def fit_model(
         # The folds are those of rows, and each row to predict is a new one.
         row_folds = deal_rows(codes[:, 0], min(settings.n_folds, max(len(y) // 2, 1)))
         folds = np.array([-1])
-    of_population, has_shared = settings.population, settings.combine != LEARNER
+    population_settings, has_shared = settings.population, settings.combine != LEARNER
     if not has_shared or (several and not len(varying(fill(X)))):
         has_shared = has_shared and not several
         dummy = DummyClassifier() if n_classes else DummyRegressor()
-        of_population = of_population._replace(estimator=dummy)
-    population, shared = fit_population(of_population, X, y, weight, row_folds, n_classes)
+        population_settings = population_settings._replace(estimator=dummy)
+    population, shared = fit_population(population_settings, X, y, weight, row_folds, n_classes)
     table = Table(X, shared, y, weight, codes, row_folds, np.arange(len(y)), times)
 
     names: tuple[str, ...] = MEMBERS if settings.combine == "auto" else (settings.combine,)
@@ -160,7 +162,15 @@ def fit_model(
         level = find_level(outputs.mean[None], stds, table, 0.0, np.ones(1, bool))
         mixture = Mixture(members, [level], [level], len(folds))
     model = GroupedModel(
-        settings, n_classes, of_columns, of_targets, population, fold_factor, folds, mixture, table
+        settings,
+        n_classes,
+        column_units,
+        target_units,
+        population,
+        fold_factor,
+        folds,
+        mixture,
+        table,
     )
     return model, order
 
@@ -171,7 +181,7 @@ def _fit_members(
     """Fit the members that predict, and before them those that they use."""
     found: dict[str, Member] = {}
     if POPULATION in names:
-        found[POPULATION] = PopulationMember.of_errors(table, n_classes)
+        found[POPULATION] = PopulationMember.from_errors(table, n_classes)
     if names == (POPULATION,):
         return found
     base = LEARNER if LEARNER in names else BOTH
@@ -204,7 +214,7 @@ class GroupedModel:
         How it was fitted.
     n_classes : int
         Number of classes; 0 for a regression.
-    of_columns, of_targets : Standardiser
+    column_units, target_units : Standardiser
         Units.
     population : Population
         What all groups share.
@@ -220,8 +230,8 @@ class GroupedModel:
 
     settings: Settings
     n_classes: int
-    of_columns: Standardiser
-    of_targets: Standardiser
+    column_units: Standardiser
+    target_units: Standardiser
     population: Population
     fold_factor: int
     folds: np.ndarray
@@ -238,7 +248,7 @@ class GroupedModel:
         X, y, weight, codes, times
             As for :func:`fit_model`. New groups have numbers that were not used before.
         """
-        y = y if self.n_classes else self.of_targets(y)
+        y = y if self.n_classes else self.target_units(y)
         known = self.known.join(self._table(X, y, weight, codes, times))
         mixture = self.mixture
         if self.crossed is not None:
@@ -281,7 +291,7 @@ class GroupedModel:
     def _table(
         self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
     ) -> Table:
-        X = self.of_columns(X)
+        X = self.column_units(X)
         fold = folds_of(self.folds, codes[:, self.fold_factor])
         place = np.full(len(X), -1)
         return Table(X, self.population.predict(X, fold), y, weight, codes, fold, place, times)
@@ -296,6 +306,6 @@ class GroupedModel:
         if LEARNER in members or BOTH not in members:
             found = members.get(LEARNER)
             return found if isinstance(found, GroupEffects) else None
-        of_fit = self.known.take(np.flatnonzero(self.known.place >= 0))
-        design = design_of(of_fit, False, self.n_classes)
-        return fit_group_effects(of_fit, design, self.settings.effects)
+        learned = self.known.take(np.flatnonzero(self.known.place >= 0))
+        design = design_of(learned, False, self.n_classes)
+        return fit_group_effects(learned, design, self.settings.effects)

@@ -212,13 +212,13 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
             Standard deviations, only if ``return_std`` is True.
         """
         found = self._predictions(X)
-        of_targets = self.model_.of_targets
-        mean: np.ndarray = of_targets.restore(found.mean)
+        target_units = self.model_.target_units
+        mean: np.ndarray = target_units.restore(found.mean)
         if not return_std:
             return mean
         # Root mean square of the residuals over the predicted deviation.
         ratio = np.sqrt(np.mean(found.quantiles**2, axis=1))
-        return mean, found.std * ratio * of_targets.scale
+        return mean, found.std * ratio * target_units.scale
 
     def predict_quantiles(self, X: Any, quantiles: Any = (0.05, 0.5, 0.95)) -> np.ndarray:
         """Predict quantiles of the target of each row.
@@ -256,4 +256,4 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         high = np.minimum(low + 1, len(PROBABILITIES) - 1)
         ratio = found.quantiles[:, low] * (1 - (at - low)) + found.quantiles[:, high] * (at - low)
         values = found.mean[:, None] + found.std[:, None] * ratio
-        return np.asarray(self.model_.of_targets.restore(values))
+        return np.asarray(self.model_.target_units.restore(values))

@@ -51,8 +51,8 @@ def fit_timed_model(
 
     None if all times are equal, or no row of a group can be held out.
     """
-    of_columns, of_targets = Standardiser.learn(X), Standardiser.learn(y)
-    X, y = of_columns(X), of_targets(y)
+    column_units, target_units = Standardiser.learn(X), Standardiser.learn(y)
+    X, y = column_units(X), target_units(y)
     if np.ptp(X[:, -1]) == 0:
         return None
     order = canonical_order(np.column_stack([X, y]), codes)
@@ -62,12 +62,12 @@ def fit_timed_model(
     shared, place = np.zeros(len(y)), np.arange(len(y))
     table = Table(X, shared, y, weight, codes, folds[codes[:, 0]], place, times)
     columns = varying(fill(X[:, :-1]))
-    zero = float(of_targets(np.zeros(1))[0])
+    zero = float(target_units(np.zeros(1))[0])
     fitted = fit_longitudinal(_rows(table, columns), settings.population, zero, PROBABILITIES)
     settings.population.report()
     if fitted is None:
         return None
-    return TimedModel(settings, of_columns, of_targets, columns, folds, fitted, table), order
+    return TimedModel(settings, column_units, target_units, columns, folds, fitted, table), order
 
 
 def _rows(table: Table, columns: np.ndarray) -> TimedRows:
@@ -83,7 +83,7 @@ class TimedModel:
     ----------
     settings : Settings
         How it was fitted.
-    of_columns, of_targets : Standardiser
+    column_units, target_units : Standardiser
         Units.
     columns : ndarray of int64
         Columns that vary, of those that are filled, without the times.
@@ -96,8 +96,8 @@ class TimedModel:
     """
 
     settings: Settings
-    of_columns: Standardiser
-    of_targets: Standardiser
+    column_units: Standardiser
+    target_units: Standardiser
     columns: np.ndarray
     folds: np.ndarray
     fitted: Longitudinal
@@ -110,7 +110,7 @@ class TimedModel:
         self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
     ) -> TimedModel:
         """Return a model with more known rows, of groups that are known or new."""
-        rows = self._table(X, self.of_targets(y), weight, codes, times)
+        rows = self._table(X, self.target_units(y), weight, codes, times)
         return replace(self, known=self.known.join(rows))
 
     def resolve(self, codes: np.ndarray) -> np.ndarray:
@@ -129,7 +129,7 @@ class TimedModel:
         self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
     ) -> Table:
         none, fold = np.full(len(X), -1), folds_of(self.folds, codes[:, 0])
-        X = self.of_columns(X)
+        X = self.column_units(X)
         return Table(X, np.zeros(len(X)), y, weight, codes, fold, none, times)
 
     @cached_property

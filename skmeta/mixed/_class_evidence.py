@@ -135,26 +135,28 @@ class ClassEvidence:
         inverse = half_inverse.T @ half_inverse
         value = 0.5 * ((precision * mean**2).sum() - np.log(precision).sum())
         value = value + log_diagonal(h_root).sum() + shape.penalty(at)
-        of_mean, of_covariance = precision * mean, np.zeros_like(information)
+        mean_gradient, covariance_gradient = precision * mean, np.zeros_like(information)
         for batch, mode, (weights, half, x) in zip(self.batches, modes, parts, strict=True):
             value = value - mode.joint.sum() + log_diagonal(mode.root).sum()
             through_mode = _through_mode(batch, mode, half, inverse, x)
             value = value + 0.5 * (through_mode * mode.late).sum()
             # K' v
             moved = through_mode - (_t(x) @ (half @ through_mode[..., None]))[..., 0]
-            of_mean = of_mean - mode.score.sum(0) + 0.5 * moved.sum(0)
+            mean_gradient = mean_gradient - mode.score.sum(0) + 0.5 * moved.sum(0)
             turned = (weights @ inverse).transpose(1, 0, 2).reshape(len(mean), -1)
-            of_estimate = turned @ weights.reshape(-1, len(mean))
+            estimate_part = turned @ weights.reshape(-1, len(mean))
             crossed = moved.T @ mode.score
-            of_covariance += 0.5 * (weights.sum(0) - of_estimate - mode.score.T @ mode.score)
-            of_covariance += 0.25 * (crossed + crossed.T)
-        of_blocks = _blocks(of_covariance, shape.n_predictors)
-        of_penalty, penalty_curvature = shape.penalty_derivatives(at)
-        of_shape = shape.gradient(at, of_blocks) + of_penalty
+            covariance_gradient += 0.5 * (
+                weights.sum(0) - estimate_part - mode.score.T @ mode.score
+            )
+            covariance_gradient += 0.25 * (crossed + crossed.T)
+        block_gradient = _blocks(covariance_gradient, shape.n_predictors)
+        penalty_gradient, penalty_curvature = shape.penalty_derivatives(at)
+        shape_gradient = shape.gradient(at, block_gradient) + penalty_gradient
         # In the logarithm of each precision.
         determined = precision * (mean**2 + np.diagonal(inverse))
-        of_ridge = (1 - determined)[self._is_slope].sum() * float(shape.shrinkage > 0)
-        gradient = np.concatenate([of_shape, of_mean, [of_ridge]])
+        ridge_gradient = (1 - determined)[self._is_slope].sum() * float(shape.shrinkage > 0)
+        gradient = np.concatenate([shape_gradient, mean_gradient, [ridge_gradient]])
 
         def curvature() -> np.ndarray:
             found = np.zeros((len(at), len(at)))
@@ -167,7 +169,7 @@ class ClassEvidence:
                 )
                 found[:n, :n] += own
                 found[n:-1, :n] += mixed
-            found[:n, :n] += shape.parameter_curvature(at, of_blocks)
+            found[:n, :n] += shape.parameter_curvature(at, block_gradient)
             if shape.shrinkage:
                 found[-1, n:-1] = -2 * precision * mean * self._is_slope
                 found[-1, -1] = 2 * determined[self._is_slope].sum()
@@ -344,8 +346,8 @@ def third_derivatives(batch: Batch, proba: np.ndarray, covariance: np.ndarray) -
     """
     z, (g, n, q), j = batch.z, batch.z.shape, proba.shape[2]
     if j == 1:
-        of_rows = ((z @ covariance) * z).sum(-1, keepdims=True)
-        t = of_rows * proba * (1 - proba) * (1 - 2 * proba)
+        row_variance = ((z @ covariance) * z).sum(-1, keepdims=True)
+        t = row_variance * proba * (1 - proba) * (1 - 2 * proba)
     else:
         spread = (proba[..., None] * z[:, :, None]).reshape(g, n, j * q)
         against = ((spread @ covariance).reshape(g, n, j, q) * z[:, :, None]).sum(-1)

@@ -92,9 +92,9 @@ def _moments(batch: Batch, mean: np.ndarray, factor: np.ndarray) -> tuple[np.nda
     mode = find_mode(batch, mean, factor, np.zeros((len(batch.z), factor.shape[1])), _TOLERANCE)
     half = np.linalg.inv(mode.root) @ factor.T
     covariance = half.swapaxes(1, 2) @ half
-    of_trace = third_derivatives(batch, mode.proba, covariance)
+    trace_gradient = third_derivatives(batch, mode.proba, covariance)
     # In coordinates in which the covariance is I.
-    move = -0.5 * (half @ of_trace[..., None])
+    move = -0.5 * (half @ trace_gradient[..., None])
     length = np.sqrt((move**2).sum((1, 2), keepdims=True))
     move = move * np.minimum(1.0, _LONGEST_MOVE / np.maximum(length, 1e-300))
     moved = (half.swapaxes(1, 2) @ move)[..., 0]

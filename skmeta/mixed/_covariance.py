@@ -81,13 +81,13 @@ class CovarianceShape:
 
     def bounds(self, with_factor: bool) -> list[tuple[float, float]]:
         """Return bounds of the parameters; without a factor, F stays at 0."""
-        of_factor = (-20.0, 20.0) if with_factor else (0.0, 0.0)
-        return [LOG_SCALE_BOUNDS] * self.n_scales + [of_factor] * (self.n_scales * self.rank)
+        factor_part = (-20.0, 20.0) if with_factor else (0.0, 0.0)
+        return [LOG_SCALE_BOUNDS] * self.n_scales + [factor_part] * (self.n_scales * self.rank)
 
     def longest_steps(self) -> np.ndarray:
         """Return the longest step of each parameter in one iteration of an optimisation."""
-        of_factor = np.full(self.n_scales * self.rank, _LONGEST_FACTOR_STEP)
-        return np.concatenate([np.full(self.n_scales, _LONGEST_SCALE_STEP), of_factor])
+        factor_part = np.full(self.n_scales * self.rank, _LONGEST_FACTOR_STEP)
+        return np.concatenate([np.full(self.n_scales, _LONGEST_SCALE_STEP), factor_part])
 
     def with_correlations(self, parameters: np.ndarray, effects: np.ndarray) -> np.ndarray:
         """Initialise F with the principal directions of the effects of tasks.
@@ -133,27 +133,27 @@ class CovarianceShape:
         scales, factor = self.unpack(parameters)
         differs = self.varies & (scales > _LEAST_SCALE)
         parts = []
-        for of_scales, keep, of_factor in zip(scales, differs, factor, strict=True):
-            columns = np.diag(of_scales)[:, keep]
-            parts.append(np.hstack([columns, of_factor[:, of_factor.any(0)]]))
+        for scale_part, keep, factor_part in zip(scales, differs, factor, strict=True):
+            columns = np.diag(scale_part)[:, keep]
+            parts.append(np.hstack([columns, factor_part[:, factor_part.any(0)]]))
         return parts[0] if len(parts) == 1 else np.asarray(block_diag(*parts))
 
     def penalty(self, parameters: np.ndarray) -> float:
         """Return minus the log prior of the parameters, up to a constant."""
         scales, factor = self.unpack(parameters)
-        of_scales = _SCALE_RATE * (scales * self.varies)[:, 1:].sum()
-        return float(self.shrinkage * (of_scales + 0.5 * _FACTOR_RATE * (factor**2).sum()))
+        scale_part = _SCALE_RATE * (scales * self.varies)[:, 1:].sum()
+        return float(self.shrinkage * (scale_part + 0.5 * _FACTOR_RATE * (factor**2).sum()))
 
     # ---------------------------------------------------------------------------- derivatives
 
-    def gradient(self, parameters: np.ndarray, of_covariance: np.ndarray) -> np.ndarray:
+    def gradient(self, parameters: np.ndarray, covariance_gradient: np.ndarray) -> np.ndarray:
         """Apply the chain rule: from the gradient in S to that in the parameters.
 
         Parameters
         ----------
         parameters : np.ndarray of shape (n_parameters,)
             Where.
-        of_covariance : np.ndarray of shape (j, q, q)
+        covariance_gradient : np.ndarray of shape (j, q, q)
             Gradient of a function in S, symmetric.
 
         Returns
@@ -162,29 +162,31 @@ class CovarianceShape:
             Its gradient in log d and F.
         """
         scales, factor = self.unpack(parameters)
-        diagonal = np.diagonal(of_covariance, axis1=1, axis2=2)
-        of_scales = 2 * self.varies * scales**2 * diagonal
-        of_factor = 2 * self.varies[:, None] * (of_covariance @ factor)
-        return np.concatenate([of_scales.ravel(), of_factor.ravel()])
+        diagonal = np.diagonal(covariance_gradient, axis1=1, axis2=2)
+        scale_part = 2 * self.varies * scales**2 * diagonal
+        factor_part = 2 * self.varies[:, None] * (covariance_gradient @ factor)
+        return np.concatenate([scale_part.ravel(), factor_part.ravel()])
 
-    def parameter_curvature(self, parameters: np.ndarray, of_covariance: np.ndarray) -> np.ndarray:
+    def parameter_curvature(
+        self, parameters: np.ndarray, covariance_gradient: np.ndarray
+    ) -> np.ndarray:
         """Return the part of a Hessian that comes from second derivatives of S, (p, p).
 
         Parameters
         ----------
         parameters : np.ndarray of shape (p,)
             Where.
-        of_covariance : np.ndarray of shape (j, q, q)
+        covariance_gradient : np.ndarray of shape (j, q, q)
             Gradient of a function in S, symmetric.
         """
         scales, _ = self.unpack(parameters)
-        diagonal = np.diagonal(of_covariance, axis1=1, axis2=2)
-        of_scales = np.diag((4 * self.varies * scales**2 * diagonal).ravel())
+        diagonal = np.diagonal(covariance_gradient, axis1=1, axis2=2)
+        scale_part = np.diag((4 * self.varies * scales**2 * diagonal).ravel())
         if self.rank == 0:
-            return of_scales
+            return scale_part
         both = self.varies[:, None] & self.varies
-        blocks = [np.kron(2 * of_one * both, np.eye(self.rank)) for of_one in of_covariance]
-        return np.asarray(block_diag(of_scales, *blocks))
+        blocks = [np.kron(2 * one * both, np.eye(self.rank)) for one in covariance_gradient]
+        return np.asarray(block_diag(scale_part, *blocks))
 
     def curvature(
         self, parameters: np.ndarray, weights: np.ndarray, scores: np.ndarray
@@ -215,11 +217,11 @@ class CovarianceShape:
         square = (2 * self.varies * scales**2).ravel()
         flat, score = weights.reshape(-1, j * q, j * q), scores.reshape(-1, j * q)
         # sum_g W (r r' - W / 2), entry by entry.
-        of_scales = (flat * (score[:, :, None] * score[:, None] - 0.5 * flat)).sum(0)
-        of_scales = of_scales * square * square[:, None]
+        scale_part = (flat * (score[:, :, None] * score[:, None] - 0.5 * flat)).sum(0)
+        scale_part = scale_part * square * square[:, None]
         moved = (flat * score[:, None]).sum(0) * square
         if r == 0:
-            return of_scales, moved
+            return scale_part, moved
         there = np.broadcast_to(self.varies[:, None], (j, q, r)).astype(float).ravel()
         # t = F' r, W F and F' W F, with one block for each pair of predictors.
         t = (scores[:, :, None] @ factor)[:, :, 0]  # (G, j, r)
@@ -236,22 +238,22 @@ class CovarianceShape:
         observed = _einsum("gca,gdb,gcidk->ciadkb", t, t, weights)
         observed += _einsum("gci,gdk,gcadb->ciadkb", scores, scores, inner)
         turned = _einsum("gca,gdk,gcidb->ciadkb", t, scores, right)
-        of_factor = observed + turned + turned.transpose(3, 4, 5, 0, 1, 2) - fisher
-        of_factor = of_factor.reshape(j * q * r, j * q * r) * there * there[:, None]
+        factor_part = observed + turned + turned.transpose(3, 4, 5, 0, 1, 2) - fisher
+        factor_part = factor_part.reshape(j * q * r, j * q * r) * there * there[:, None]
 
-        of_moved = _einsum("gcidk,gdb->cidkb", weights, t)
-        of_moved += _einsum("gcidb,gdk->cidkb", right, scores)
-        of_moved = of_moved.reshape(j * q, -1) * there
-        whole = np.block([[of_scales, across], [across.T, of_factor]])
-        return whole, np.hstack([moved, of_moved])
+        factor_moved = _einsum("gcidk,gdb->cidkb", weights, t)
+        factor_moved += _einsum("gcidb,gdk->cidkb", right, scores)
+        factor_moved = factor_moved.reshape(j * q, -1) * there
+        whole = np.block([[scale_part, across], [across.T, factor_part]])
+        return whole, np.hstack([moved, factor_moved])
 
     def penalty_derivatives(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradient of the penalty, and the diagonal of its Hessian."""
         scales, factor = self.unpack(parameters)
-        of_scales = _SCALE_RATE * scales * self.varies
-        of_scales[:, 0] = 0.0
-        of_factor = _FACTOR_RATE * factor
+        scale_part = _SCALE_RATE * scales * self.varies
+        scale_part[:, 0] = 0.0
+        factor_part = _FACTOR_RATE * factor
         there = np.broadcast_to(self.varies[:, None], factor.shape) * _FACTOR_RATE
-        gradient = np.concatenate([of_scales.ravel(), of_factor.ravel()])
-        curvature = np.concatenate([of_scales.ravel(), there.ravel()])
+        gradient = np.concatenate([scale_part.ravel(), factor_part.ravel()])
+        curvature = np.concatenate([scale_part.ravel(), there.ravel()])
         return self.shrinkage * gradient, self.shrinkage * curvature

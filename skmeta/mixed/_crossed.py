@@ -347,5 +347,5 @@ class CrossedFit:
         """Return variances (m,) of sums of fixed effects (m, q) and of effects (m, width)."""
         scaled = sparse.csr_array(rows.multiply(self.solution.scaling))
         left = fixed - scaled @ self.solution.on_fixed
-        of_fixed = (left * cho_solve(self.solution.information, left.T).T).sum(1)
-        return np.asarray(self.sigma**2 * (self.solution.system.quadratic(scaled) + of_fixed))
+        fixed_variance = (left * cho_solve(self.solution.information, left.T).T).sum(1)
+        return np.asarray(self.sigma**2 * (self.solution.system.quadratic(scaled) + fixed_variance))

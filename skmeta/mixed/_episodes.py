@@ -178,8 +178,8 @@ class _TwoClasses:
 
     def log_likelihood(self, f: np.ndarray) -> np.ndarray:
         """Return the log likelihood (e,) of values f (e, 1, s) of the predictor."""
-        of_rows = self.w * (self.y * f - np.logaddexp(0.0, f))
-        return np.asarray(of_rows.sum((1, 2)))
+        row_values = self.w * (self.y * f - np.logaddexp(0.0, f))
+        return np.asarray(row_values.sum((1, 2)))
 
     def _parts(self, f: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         p = expit(f)

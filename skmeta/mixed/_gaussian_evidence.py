@@ -113,17 +113,19 @@ class GaussianEvidence:
 
         inverse, q = parts.h_inverse, len(parts.mean)
         turned = (weights @ inverse).transpose(1, 0, 2).reshape(q, -1)
-        of_estimate = turned @ weights.reshape(-1, q)
-        of_covariance = 0.5 * (whole - of_estimate - parts.score.T @ parts.score)
+        estimate_part = turned @ weights.reshape(-1, q)
+        covariance_gradient = 0.5 * (whole - estimate_part - parts.score.T @ parts.score)
         # Times tau^2: of the variances of the prior of m.
-        of_prior = 0.5 * (1 - parts.precision * (np.diagonal(inverse) + parts.mean**2))
+        prior_gradient = 0.5 * (1 - parts.precision * (np.diagonal(inverse) + parts.mean**2))
         # C is homogeneous in its variances, which gives the derivative in sigma^2.
-        of_noise = 0.5 * (n - quadratic) - of_prior.sum()
-        of_noise = of_noise - ((parts.factor.T @ of_covariance).T * parts.factor).sum()
-        of_ridge = of_prior[1:].sum() if shape.shrinkage else 0.0
-        of_penalty, penalty_curvature = shape.penalty_derivatives(at)
-        of_shape = shape.gradient(at, of_covariance[None]) + of_penalty
-        gradient = np.concatenate([of_shape, [2 * of_noise, 2 * of_ridge]])
+        noise_gradient = 0.5 * (n - quadratic) - prior_gradient.sum()
+        noise_gradient = (
+            noise_gradient - ((parts.factor.T @ covariance_gradient).T * parts.factor).sum()
+        )
+        ridge_gradient = prior_gradient[1:].sum() if shape.shrinkage else 0.0
+        penalty_gradient, penalty_curvature = shape.penalty_derivatives(at)
+        shape_gradient = shape.gradient(at, covariance_gradient[None]) + penalty_gradient
+        gradient = np.concatenate([shape_gradient, [2 * noise_gradient, 2 * ridge_gradient]])
 
         def curvature() -> np.ndarray:
             k = shape.n_parameters
@@ -131,7 +133,7 @@ class GaussianEvidence:
             own, mixed = shape.curvature(at, weights[:, None, :, None], parts.score[:, None])
             # The mean moves with the parameters.
             found[:k, :k] = own - mixed.T @ inverse @ mixed + np.diag(penalty_curvature)
-            found[:k, :k] += shape.parameter_curvature(at, of_covariance[None])
+            found[:k, :k] += shape.parameter_curvature(at, covariance_gradient[None])
             # M^-1 L'A / sigma^2, and Z' V^-2 Z sigma^2 summed over the tasks.
             pulled = parts.root_inverse.swapaxes(1, 2) @ parts.x_gram
             along = (weights @ parts.factor).transpose(1, 0, 2).reshape(q, -1)

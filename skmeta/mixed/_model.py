@@ -203,8 +203,8 @@ def content_order(z: np.ndarray, y: np.ndarray, codes: np.ndarray) -> np.ndarray
         keys = _mixed(keys + ranks)
     by_task = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes)
-    of_task = np.add.reduceat(_mixed(keys)[by_task], np.cumsum(sizes) - sizes)
-    return np.lexsort((keys, of_task[codes], sizes[codes]))
+    task_keys = np.add.reduceat(_mixed(keys)[by_task], np.cumsum(sizes) - sizes)
+    return np.lexsort((keys, task_keys[codes], sizes[codes]))
 
 
 def _mixed(keys: np.ndarray) -> np.ndarray:

@@ -111,15 +111,15 @@ def estimate_noise(
         # Derivatives of log sigma of a level in the two parameters: 1, and moves.
         moves = np.exp(at[1]) * nodes
         weighted = p * first
-        of_task = np.stack([weighted.sum(0), moves @ weighted])
+        task_gradient = np.stack([weighted.sum(0), moves @ weighted])
 
         def curvature() -> np.ndarray:
             both = (p * (first**2 + second)).sum(1)
             bent = np.array([[both.sum(), moves @ both], [moves @ both, moves**2 @ both]])
-            bent[1, 1] += of_task[1].sum()
-            return np.asarray(of_task @ of_task.T - bent)
+            bent[1, 1] += task_gradient[1].sum()
+            return np.asarray(task_gradient @ task_gradient.T - bent)
 
-        return Evaluation(-float(logsumexp(value, axis=0).sum()), -of_task.sum(1), curvature)
+        return Evaluation(-float(logsumexp(value, axis=0).sum()), -task_gradient.sum(1), curvature)
 
     at = minimise(
         evaluate,
@@ -209,7 +209,7 @@ class _PrincipalResiduals(NamedTuple):
         variance = np.exp(2 * log_sigma)[:, None]
         known = log_weight[:, None] - self.n_rows * log_sigma[:, None]
         known -= 0.5 * self.misfit / variance
-        of_scale = []
+        scale_values = []
         for square in np.exp(2 * _LOG_SCALES):
             value, product = known.copy(), np.ones_like(known)
             for k, (eigenvalue, shift) in enumerate(zip(self.eigenvalues, self.shift, strict=True)):
@@ -219,18 +219,18 @@ class _PrincipalResiduals(NamedTuple):
                 if k % _FACTORS_PER_LOG == _FACTORS_PER_LOG - 1 or k == len(self.shift) - 1:
                     value += 0.5 * np.log(product)
                     product.fill(1.0)
-            of_scale.append(logsumexp(value, axis=0))
-        return np.stack(of_scale)
+            scale_values.append(logsumexp(value, axis=0))
+        return np.stack(scale_values)
 
 
 def _principal_residuals(statistics: GroupStatistics, effects: Effects) -> _PrincipalResiduals:
     factor = effects.factor
     if factor.shape[1] > len(factor):
         factor = np.linalg.cholesky(effects.covariance)
-    of_residuals = statistics.centred(effects.mean)
+    residuals = statistics.centred(effects.mean)
     eigenvalues, vectors = np.linalg.eigh(factor.T @ statistics.gram @ factor)
-    shift = (vectors.swapaxes(1, 2) @ (of_residuals.moment @ factor)[..., None])[..., 0] ** 2
+    shift = (vectors.swapaxes(1, 2) @ (residuals.moment @ factor)[..., None])[..., 0] ** 2
     eigenvalues = np.ascontiguousarray(np.maximum(eigenvalues, 0.0).T)
     return _PrincipalResiduals(
-        eigenvalues, np.ascontiguousarray(shift.T), of_residuals.square, statistics.n_rows
+        eigenvalues, np.ascontiguousarray(shift.T), residuals.square, statistics.n_rows
     )

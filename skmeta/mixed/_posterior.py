@@ -103,13 +103,13 @@ def condition_targets(
     for start in range(0, n_groups, step):
         part = slice(start, start + step)
         per_sigma = 1 + ratio[:, None] * eigenvalues[part, None]  # (g, k l, q)
-        of_u = ratio[:, None] * shift[part, None] / per_sigma
-        explained = (of_u * shift[part, None]).sum(-1) / sigma2
+        u_mean = ratio[:, None] * shift[part, None] / per_sigma
+        explained = (u_mean * shift[part, None]).sum(-1) / sigma2
         log_det = np.log(per_sigma).sum(-1) + np.outer(n_rows[part], np.log(sigma2))
         misfit = square[part, None] / sigma2 - explained
         p = softmax(log_prior - 0.5 * (misfit + log_det), axis=1)
-        centre = (p[:, None] @ of_u)[:, 0]
-        apart = of_u - centre[:, None]
+        centre = (p[:, None] @ u_mean)[:, 0]
+        apart = u_mean - centre[:, None]
         spread = (p[:, None] @ (square_of_scale[:, None] / per_sigma))[:, 0]
         inner = (p[..., None] * apart).swapaxes(1, 2) @ apart
         inner += spread[..., None] * np.eye(q)

@@ -53,13 +53,13 @@ def batches_of_groups(codes: np.ndarray, n_values: int = 1) -> Iterator[Batch]:
     order, starts = np.argsort(codes, kind="stable"), np.cumsum(sizes) - sizes
     by_size = np.argsort(sizes, kind="stable")
     by_size = by_size[np.searchsorted(sizes[by_size], 1) :]
-    of_size, first = sizes[by_size], 0
+    sorted_sizes, first = sizes[by_size], 0
     while first < len(by_size):
-        longest = int(_SIZE_RATIO * of_size[first]) + 1
+        longest = int(_SIZE_RATIO * sorted_sizes[first]) + 1
         most = max(1, _MOST_VALUES // (longest * n_values))
-        last = min(int(np.searchsorted(of_size, longest, side="right")), first + most)
+        last = min(int(np.searchsorted(sorted_sizes, longest, side="right")), first + most)
         groups = by_size[first:last]
-        position = np.arange(int(of_size[last - 1]))
+        position = np.arange(int(sorted_sizes[last - 1]))
         there = position < sizes[groups, None]
         yield Batch(
             groups, order[starts[groups, None] + np.where(there, position, 0)], there.astype(float)
@@ -98,9 +98,9 @@ class GroupStatistics(NamedTuple):
 
     def centred(self, mean: np.ndarray) -> GroupStatistics:
         """Return the statistics of y - Z m in place of y."""
-        of_mean = self.gram @ mean
-        square = self.square - 2 * self.moment @ mean + of_mean @ mean
-        return self._replace(moment=self.moment - of_mean, square=np.maximum(square, 0.0))
+        explained = self.gram @ mean
+        square = self.square - 2 * self.moment @ mean + explained @ mean
+        return self._replace(moment=self.moment - explained, square=np.maximum(square, 0.0))
 
 
 def group_statistics(
@@ -131,10 +131,10 @@ def group_statistics(
     square, n_rows = np.zeros(n_groups), np.zeros(n_groups)
     for groups, rows, there in batches_of_groups(codes, q):
         weight = there if w is None else there * w[rows]
-        of_z, of_y = z[rows], y[rows]
-        weighted = (weight[..., None] * of_z).swapaxes(1, 2)
-        gram[groups] = weighted @ of_z
-        moment[groups] = (weighted @ of_y[..., None])[..., 0]
-        square[groups] = (weight * of_y**2).sum(1)
+        z_rows, y_rows = z[rows], y[rows]
+        weighted = (weight[..., None] * z_rows).swapaxes(1, 2)
+        gram[groups] = weighted @ z_rows
+        moment[groups] = (weighted @ y_rows[..., None])[..., 0]
+        square[groups] = (weight * y_rows**2).sum(1)
         n_rows[groups] = weight.sum(1)
     return GroupStatistics(gram, moment, square, n_rows)

@@ -90,7 +90,7 @@ class CrossedEffects:
     fits: list[CrossedFit]
     parents: list[list[np.ndarray | None]]
 
-    of_known: ClassVar[bool] = False
+    known_only: ClassVar[bool] = False
 
     def without(self, kept: Table) -> CrossedEffects:
         """Return the mixed model of the rows of other groups."""
@@ -143,8 +143,8 @@ class CrossedEffects:
             Levels by their labels; -1 for those without known rows.
         """
         found = codes.copy()
-        for f, of_factor in enumerate(self.parents):
-            for g, parents in enumerate(of_factor):
+        for f, factor_parents in enumerate(self.parents):
+            for g, parents in enumerate(factor_parents):
                 if parents is not None:
                     found[parents[codes[:, f]] != codes[:, g], f] = -1
         return found

@@ -81,7 +81,7 @@ class GroupEffects:
     model: MixedModel
     least_std: float = _LEAST_STD
 
-    of_known: ClassVar[bool] = False
+    known_only: ClassVar[bool] = False
 
     def without(self, kept: Table) -> GroupEffects:
         """Fit the model to the rows of other groups, starting from what it is."""
@@ -96,8 +96,8 @@ class GroupEffects:
             z, weight, codes = z[seen], weight[seen], codes[seen]
             y = np.searchsorted(self.present, y[seen])
         # The last group has no rows.
-        of_groups = self.model.condition(z, y, weight, codes, len(groups) + 1)
-        return ConditionedEffects(self, groups, of_groups)
+        given = self.model.condition(z, y, weight, codes, len(groups) + 1)
+        return ConditionedEffects(self, groups, given)
 
     def rows(self, Z: np.ndarray) -> np.ndarray:
         """Return standardised columns with a leading 1."""
@@ -113,13 +113,13 @@ class ConditionedEffects(NamedTuple):
         The model.
     groups : ndarray of int64
         Sorted numbers of the groups.
-    of_groups : object
+    given : object
         The model given the rows of the groups, and last of a group without rows.
     """
 
     member: GroupEffects
     groups: np.ndarray
-    of_groups: Any
+    given: Any
 
     def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
         """Predict rows; those of groups without known rows from the prior."""
@@ -132,7 +132,7 @@ class ConditionedEffects(NamedTuple):
     def outputs(self, Z: np.ndarray, codes: np.ndarray) -> Outputs:
         """Predict rows with columns (n, d) of groups (n,)."""
         member = self.member
-        mean, std = self.of_groups.predict(member.rows(Z), codes)
+        mean, std = self.given.predict(member.rows(Z), codes)
         if len(member.present) < member.design.n_classes:
             mean = with_all_classes(mean, member.present, member.design.n_classes)
         return Outputs(mean, std)

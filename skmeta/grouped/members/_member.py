@@ -7,7 +7,7 @@ A member is an immutable value, which its module fits to a :class:`~skmeta.group
 - ``member.condition(known)`` takes the known rows of groups, and returns something that
   ``predict(at, before)`` predicts other rows of these groups. ``before`` holds the outputs of the
   members that come earlier in the mixture, for the same rows;
-- ``member.of_known`` says that it predicts groups of fit only.
+- ``member.known_only`` says that it predicts groups of fit only.
 
 The members of the mixture, from the simplest on:
 
@@ -78,7 +78,7 @@ class Member(Protocol):
     """One way to predict rows of groups."""
 
     @property
-    def of_known(self) -> bool:
+    def known_only(self) -> bool:
         """Whether it predicts groups of fit only."""
 
     def without(self, kept: Table) -> Member:
@@ -112,10 +112,10 @@ class PopulationMember:
 
     spread: float
 
-    of_known: ClassVar[bool] = False
+    known_only: ClassVar[bool] = False
 
     @classmethod
-    def of_errors(cls, table: Table, n_classes: int) -> PopulationMember:
+    def from_errors(cls, table: Table, n_classes: int) -> PopulationMember:
         """Take the spread from the errors in a table; it is 0 for a classification."""
         if n_classes:
             return cls(0.0)

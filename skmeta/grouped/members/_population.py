@@ -225,8 +225,8 @@ def fit_population(
     if refit:
         # Of the same number of rounds.
         model = models[0] if is_auto else estimator
-        of_all = fit.each([model], [np.arange(len(X))])
-        population = Population(of_all, labels, bool(is_filled))
+        whole = fit.each([model], [np.arange(len(X))])
+        population = Population(whole, labels, bool(is_filled))
     return population, unseen
 
 
@@ -291,8 +291,8 @@ def losses_of(y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     """Return squared errors of predictions (n,), or log losses of probabilities (n, c)."""
     if outputs.ndim == 1:
         return np.asarray((y - outputs) ** 2)
-    of_class = outputs[np.arange(len(y)), y.astype(np.int64)]
-    return np.asarray(-np.log(np.clip(of_class, LEAST_PROBABILITY, None)))
+    chosen = outputs[np.arange(len(y)), y.astype(np.int64)]
+    return np.asarray(-np.log(np.clip(chosen, LEAST_PROBABILITY, None)))
 
 
 def _boosted(

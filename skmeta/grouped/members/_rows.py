@@ -97,7 +97,7 @@ class Table(NamedTuple):
         """Return the rows of both tables."""
         return Table(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
 
-    def of_cases(self, parts: list[np.ndarray]) -> Table:
+    def take_cases(self, parts: list[np.ndarray]) -> Table:
         """Return the rows of parts, each of which is a group of its own, numbered from 0 on."""
         sizes = [len(part) for part in parts]
         codes = np.repeat(np.arange(len(parts)), sizes)[:, None]
@@ -144,7 +144,7 @@ def canonical_order(content: np.ndarray, codes: np.ndarray) -> Order:
     is_new[1:] = ~same.all(1)
     ranks = np.empty(len(at), np.int64)
     ranks[order] = np.cumsum(is_new)
-    groups = [_sorted_groups(ranks, of_factor) for of_factor in codes.T]
+    groups = [_sorted_groups(ranks, factor_codes) for factor_codes in codes.T]
     columns = zip(groups, codes.T, strict=True)
     renumbered = np.column_stack([np.argsort(given)[column] for given, column in columns])
     rows = np.lexsort((*renumbered[:, :0:-1].T, ranks, renumbered[:, 0]))

@@ -39,7 +39,7 @@ class Trees:
         Number of classes; 0 for a regression.
     ratio : float
         Root mean squared error over the deviation that the base predicts.
-    of_known : bool
+    known_only : bool
         Whether it has seen rows of the groups, and predicts no others.
     has_group : bool
         Whether the group is a column.
@@ -51,7 +51,7 @@ class Trees:
     population: Population
     n_classes: int
     ratio: float
-    of_known: bool = False
+    known_only: bool = False
     has_group: bool = False
     unseen: np.ndarray | None = None
 
@@ -69,15 +69,15 @@ class Trees:
         std = self.ratio * base.std
         if self.unseen is not None and (at.place >= 0).all():
             return Outputs(self.unseen[at.place], std)
-        X = _columns(at, base, self.n_classes, self.of_known, self.has_group)
+        X = _columns(at, base, self.n_classes, self.known_only, self.has_group)
         # A model of rows has no fold of its own for a row to predict.
-        fold = np.full(len(X), -1) if self.of_known else at.fold
+        fold = np.full(len(X), -1) if self.known_only else at.fold
         mean = self.population.predict(X, fold)
         return Outputs(mean + base.mean if self._adds else mean, std)
 
     @property
     def _adds(self) -> bool:
-        return not self.of_known and not self.n_classes
+        return not self.known_only and not self.n_classes
 
 
 def fit_trees(
@@ -141,9 +141,9 @@ def _error_ratio(table: Table, unseen: np.ndarray, std: np.ndarray) -> float:
 
 
 def _columns(
-    table: Table, base: Outputs, n_classes: int, of_known: bool, has_group: bool
+    table: Table, base: Outputs, n_classes: int, known_only: bool, has_group: bool
 ) -> np.ndarray:
-    if not of_known and not n_classes:
+    if not known_only and not n_classes:
         return table.X
     parts = [table.X, as_columns(base.mean, n_classes), base.std[:, None]]
     if has_group:

@@ -107,8 +107,8 @@ class _TwoClasses:
         self._eye = torch.eye(kernel.shape[-1], dtype=kernel.dtype, device=kernel.device)
 
     def log_likelihood(self, f: Tensor) -> Tensor:
-        of_rows = self.w * (self.y * f - torch.nn.functional.softplus(f))
-        found: Tensor = of_rows.sum((1, 2))
+        row_values = self.w * (self.y * f - torch.nn.functional.softplus(f))
+        found: Tensor = row_values.sum((1, 2))
         return found
 
     def _curvature(self, f: Tensor) -> tuple[Tensor, Tensor]:
@@ -161,9 +161,9 @@ class _ManyClasses:
     def log_det(self, f: Tensor) -> Tensor:
         _, _, whole, root = self._curvature(f)
         w = self.w[:, 0]
-        of_weights = torch.log(torch.where(w == 0, 1.0, w)).sum(1)
+        weight_part = torch.log(torch.where(w == 0, 1.0, w)).sum(1)
         log_dets = _log_diagonal(root).sum((1, 2)) + _log_diagonal(whole).sum(1)
-        return 2 * log_dets - of_weights
+        return 2 * log_dets - weight_part
 
 
 def _find_mode(posterior: _Posterior, a: Tensor) -> Tensor:

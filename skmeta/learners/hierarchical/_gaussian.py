@@ -221,8 +221,8 @@ def mixture_quantiles(mean: Tensor, variance: Tensor, log_weight: Tensor, levels
     """
     scale, weight = variance.sqrt()[:, :, None], log_weight.exp().reshape(len(mean), -1, 1)
     # A quantile of a mixture lies between those of its components.
-    of_each = mean[:, :, None] + scale * torch.special.ndtri(levels)
-    low, high = of_each.min(0).values, of_each.max(0).values
+    component_quantiles = mean[:, :, None] + scale * torch.special.ndtri(levels)
+    low, high = component_quantiles.min(0).values, component_quantiles.max(0).values
     for _ in range(_N_BISECTIONS):
         middle = (low + high) / 2
         below = (weight * torch.special.ndtr((middle - mean[:, :, None]) / scale)).sum(0)

@@ -93,8 +93,8 @@ def log_joint(u: Tensor, task: ClassTask) -> Tensor:
 
 
 def _log_joint(logits: Tensor, u: Tensor, task: ClassTask) -> Tensor:
-    of_rows = (task.p * logits).sum(-1) - torch.logsumexp(logits, -1)
-    return (task.w * of_rows).sum(-1) - 0.5 * (u**2).sum((-2, -1))
+    row_part = (task.p * logits).sum(-1) - torch.logsumexp(logits, -1)
+    return (task.w * row_part).sum(-1) - 0.5 * (u**2).sum((-2, -1))
 
 
 def newton_parts(u: Tensor, task: ClassTask) -> tuple[Tensor, Tensor]:
@@ -109,14 +109,14 @@ def newton_parts(u: Tensor, task: ClassTask) -> tuple[Tensor, Tensor]:
     """
     z, p, w, mean, factor, codes = task
     coefficients = mean + times_factor(u, factor)
-    gradient, of_rows = information(coefficients, z, p, w, codes)
+    gradient, row_part = information(coefficients, z, p, w, codes)
     j, q = factor.shape[:2]
-    of_u = torch.einsum("jpq,...pj->...jq", factor, gradient) - u
+    u_gradient = torch.einsum("jpq,...pj->...jq", factor, gradient) - u
     # L' A L, with one block per pair of predictors.
-    blocks = torch.einsum("apu,...apbr,brv->...aubv", factor, of_rows, factor)
+    blocks = torch.einsum("apu,...apbr,brv->...aubv", factor, row_part, factor)
     precision = blocks.reshape(*blocks.shape[:-4], j * q, j * q)
     precision = precision + torch.eye(j * q, dtype=u.dtype, device=u.device)
-    return of_u.flatten(-2), precision
+    return u_gradient.flatten(-2), precision
 
 
 def information(

@@ -243,8 +243,8 @@ class HierarchicalLinear(MetaLearner):
         features, statistics = context.network.measure(state, torch.nan_to_num(support.x))
         classes = context.classes if context.kind == "classification" else None
         z = _design(state, support.x, features)
-        of_task = condition_mixed_model(_model(state), z, support.y, support.w, classes)
-        kept = {f"task.{n}": v.to(features.dtype) for n, v in of_task.items()}
+        given = condition_mixed_model(_model(state), z, support.y, support.w, classes)
+        kept = {f"task.{n}": v.to(features.dtype) for n, v in given.items()}
         return dict(state) | statistics | kept
 
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:

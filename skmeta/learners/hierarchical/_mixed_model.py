@@ -90,18 +90,18 @@ def condition_mixed_model(
     return {"mode": mode, "rows": z, "classes": task.p, "weights": w}
 
 
-def predict_targets(of_task: Mapping[str, Tensor], z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def predict_targets(given: Mapping[str, Tensor], z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return means and variances (k, m) of targets of rows (m, q), and log weights (k,)."""
-    posterior = Posterior(*(of_task[name] for name in Posterior._fields))
+    posterior = Posterior(*(given[name] for name in Posterior._fields))
     mean, variance = predictive(posterior, z)
     return mean, variance, posterior.log_weight
 
 
 def predict_classes(
-    model: Mapping[str, Tensor], of_task: Mapping[str, Tensor], z: Tensor, classes: Tensor
+    model: Mapping[str, Tensor], given: Mapping[str, Tensor], z: Tensor, classes: Tensor
 ) -> Tensor:
     """Return log probabilities (m, c) of the classes of rows (m, q), in double precision."""
-    mode, rows, p, w = (of_task[n].double() for n in ("mode", "rows", "classes", "weights"))
+    mode, rows, p, w = (given[n].double() for n in ("mode", "rows", "classes", "weights"))
     task = ClassTask(rows, p, w, *_class_prior(model, classes))
     # Costs of a Newton step, per query row, with one matrix for each class or one for all.
     is_cheaper = len(classes) * len(rows) ** 3 < (task.factor.shape[0] * task.factor.shape[1]) ** 3
