@@ -32,7 +32,7 @@ class ClassLags:
     population: Population
     n_classes: int
 
-    of_known: ClassVar[bool] = False
+    known_only: ClassVar[bool] = False
 
     def without(self, kept: Table) -> ClassLags:
         """Return itself: it is cross-fitted."""
