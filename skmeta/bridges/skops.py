@@ -47,17 +47,20 @@ few_shot._discriminant.Discriminant few_shot._gaussian_process.GaussianProcess
 few_shot._gaussian_process.Inputs few_shot._gaussian_process.Kernel few_shot._members.Mixture
 few_shot._classifier.MetaFewShotClassifier few_shot._regressor.MetaFewShotRegressor
 few_shot._support.SupportSet
-grouped._base._silent grouped._classifier.GroupedClassifier grouped._columns.FeatureColumns
+grouped._classifier.GroupedClassifier grouped._columns.FeatureColumns
 grouped._mixture.Level grouped._mixture.Mixture grouped._model.GroupedModel
 grouped._model.Settings grouped._regressor.GroupedRegressor grouped._timed_model.TimedModel
 grouped.longitudinal._curves.Curve grouped.longitudinal._curves.Design
+grouped.longitudinal._class_lags.ClassLags
 grouped.longitudinal._curves.LastValue grouped.longitudinal._curves.Shape
+grouped.longitudinal._effects.Effects
 grouped.longitudinal._model.Longitudinal grouped.longitudinal._model.Members
 grouped.longitudinal._process.Process grouped.longitudinal._spline.Spline
 grouped.longitudinal._steps.Steps grouped.longitudinal._weights.Regime
 grouped.members._group_effects.Design grouped.members._group_effects.GroupEffects
 grouped.members._member.PopulationMember grouped.members._population.FitSettings
-grouped.members._population.Population grouped.members._population._Mean
+grouped.members._population.Population grouped.members._population.silent
+grouped.members._population._Mean
 grouped.members._population._RandomisedTrees grouped.members._rows.Standardiser
 grouped.members._rows.Table grouped.members._trees.Trees
 learners._anil.ANIL learners._fine_tuning.FineTuning learners._maml.MAML

@@ -44,7 +44,14 @@ from skmeta.grouped._mixture import CalibratedOutputs
 from skmeta.grouped._model import Settings, fit_model
 from skmeta.grouped._timed_model import TimedModel, fit_timed_model
 from skmeta.grouped.longitudinal import warn_of_time
-from skmeta.grouped.members import LEARNER, MEMBERS, FitSettings, check_factors, check_settings
+from skmeta.grouped.members import (
+    LEARNER,
+    MEMBERS,
+    FitSettings,
+    check_factors,
+    check_settings,
+    silent,
+)
 from skmeta.learners import HierarchicalLinear
 
 # Rows are repeated if their number becomes at most so many times as large.
@@ -144,7 +151,7 @@ class BaseGrouped(DocLink, BaseEstimator):
             timed = fit_timed_model(*parts, settings) if self._knows_time(n_classes) else None
             fitted: Any = timed or fit_model(*parts, settings, n_classes)
             self.model_, order = fitted
-        self.model_ = replace(self.model_, settings=self._settings(_silent))
+        self.model_ = replace(self.model_, settings=self._settings(silent))
         # By label, in the order of the rows: the number of the group in the model.
         self._codes = [
             dict(zip(labels, np.argsort(given).tolist(), strict=True))
@@ -395,10 +402,6 @@ def has_groups(estimator: Any) -> bool:
             "groups. Name the column of groups, or fit all rows again."
         )
     return True
-
-
-def _silent() -> None:
-    """Report nothing."""
 
 
 def _is_numeric(X: Any) -> bool:

@@ -19,6 +19,7 @@ from skmeta.grouped.members import (
     design_of,
     fit_group_effects,
     fit_population,
+    silent,
 )
 
 # Folds of groups of the trees that are fitted again to earlier rows.
@@ -99,4 +100,6 @@ def fit_effects(
     else:
         effects = start.without(table)
     lowest, highest = float(rows.y.min()), float(rows.y.max())
-    return Effects(population, int(fold.max()) + 1, effects, settings, lowest, highest)
+    return Effects(
+        population, int(fold.max()) + 1, effects, settings._replace(report=silent), lowest, highest
+    )

@@ -32,6 +32,7 @@ from skmeta.grouped.members._population import (
     fit_population,
     folds_of,
     losses_of,
+    silent,
     varying,
 )
 from skmeta.grouped.members._rows import (

@@ -60,6 +60,10 @@ class FitSettings(NamedTuple):
         return isinstance(self.estimator, str)
 
 
+def silent() -> None:
+    """Report nothing: the ``report`` of settings that are kept."""
+
+
 class Population:
     """Models of the rows of all groups but those of one fold.
 
