@@ -72,7 +72,7 @@ learners.learned_optimizers._learned_optimizer.LearnedOptimizer
 learners.learned_optimizers._lstm.LSTMMetaLearner
 mixed._covariance.CovarianceShape mixed._forms.Fit mixed._forms.Forms mixed._forms.Prior
 mixed._model.MixedModel
-policy._maml.PolicyMAML policy._meta_sgd.PolicyMetaSGD policy._policy.MetaPolicy
+policy._maml.PolicyMAML policy._maml.PolicyMetaSGD policy._policy.MetaPolicy
 priors._prior.MetaPrior
 search._search_cv.MetaLearnedSearchCV search.prior._past_task.PastTask
 search.prior._prior.SearchPrior search.space._encoding.Encoding search.space._encoding._Parameter
