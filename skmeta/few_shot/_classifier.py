@@ -251,7 +251,8 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         ndarray of shape (n_samples,)
             Labels.
         """
-        return np.asarray(self.classes_[self._logits(X).argmax(1)])
+        logits = self._logits(X)
+        return np.asarray(self.classes_[logits.argmax(1)])
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each class.

@@ -90,6 +90,9 @@ MAKE = {
     "GroupedRegressor in time": lambda: GroupedRegressor("shop", order="week").fit(
         frame().assign(week=np.arange(240) // N_GROUPS), rows()[1]
     ),
+    "GroupedClassifier in time": lambda: GroupedClassifier("shop", order="week").fit(
+        frame().assign(week=np.arange(240) // N_GROUPS), rows()[1] > 0
+    ),
     "GroupedRegressor of a learner": lambda: GroupedRegressor(
         "shop", learner=HierarchicalLinear(effects="intercept"), combine="learner"
     ).fit(frame(), rows()[1]),
