@@ -1,8 +1,8 @@
 """Fitted estimators in files without pickle: skops, and the types that it may build.
 
 A file is a zip archive of ``estimator.skops``, which skops writes, and ``skmeta.json``, which says
-with which versions. Reading one builds objects of trusted types only. Of trees, whose numbers are
-positions in memory, these numbers are checked, too.
+with which versions. Reading one builds objects of trusted types only. Of trees and sparse arrays,
+whose numbers are positions in memory, these numbers are checked, too.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from zipfile import ZIP_LZMA, BadZipFile, ZipFile
 
 import sklearn
+from scipy.sparse import issparse
 
 from skmeta._files import atomic_writer, dump_json, parse_json, skmeta_version
 from skmeta._optional import import_optional
@@ -57,7 +58,8 @@ grouped.longitudinal._effects.Effects
 grouped.longitudinal._model.Longitudinal grouped.longitudinal._model.Members
 grouped.longitudinal._process.Process grouped.longitudinal._spline.Spline
 grouped.longitudinal._steps.Steps grouped.longitudinal._weights.Regime
-grouped.members._group_effects.Design grouped.members._group_effects.GroupEffects
+grouped.members._crossed.CrossedEffects grouped.members._group_effects.Design
+grouped.members._group_effects.GroupEffects
 grouped.members._member.PopulationMember grouped.members._population.FitSettings
 grouped.members._population.Population grouped.members._population.silent
 grouped.members._population._Mean
@@ -70,8 +72,9 @@ learners.hierarchical._alpaca.ALPaCA learners.hierarchical._learner.Hierarchical
 learners.in_context._learner.InContextLearner
 learners.learned_optimizers._learned_optimizer.LearnedOptimizer
 learners.learned_optimizers._lstm.LSTMMetaLearner
-mixed._covariance.CovarianceShape mixed._forms.Fit mixed._forms.Forms mixed._forms.Prior
-mixed._model.MixedModel
+mixed._covariance.CovarianceShape mixed._crossed.CrossedFit mixed._crossed._Solution
+mixed._forms.Fit mixed._forms.Forms mixed._forms.Prior
+mixed._model.MixedModel mixed._sparse_system.Levels mixed._sparse_system.System
 policy._maml.PolicyMAML policy._maml.PolicyMetaSGD policy._policy.MetaPolicy
 priors._prior.MetaPrior
 search._search_cv.MetaLearnedSearchCV search.prior._past_task.PastTask
@@ -79,7 +82,8 @@ search.prior._prior.SearchPrior search.space._encoding.Encoding search.space._en
 """
 # Nothing of scipy.stats: a distribution runs code that is in its attributes when it is loaded.
 _OTHERS = """
-functools.partial sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor
+functools.partial scipy.sparse._csr.csr_array
+sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor
 sklearn.metrics._scorer._MultimetricScorer sklearn.metrics._scorer._PassthroughScorer
 sklearn.metrics._scorer._Scorer sklearn.tree._tree.Tree
 sklearn.utils._metadata_requests.MetadataRequest
@@ -204,6 +208,8 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[str | type] = ()) ->
         wrong = next(filter(None, map(find_wrong_tree, parts)), None)
         for part in parts:
             restore_loss(part)
+            if issparse(part):
+                part.check_format(full_check=True)
     except SkmetaError:
         raise
     except Exception as error:

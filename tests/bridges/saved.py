@@ -93,6 +93,12 @@ MAKE = {
     "GroupedClassifier in time": lambda: GroupedClassifier("shop", order="week").fit(
         frame().assign(week=np.arange(240) // N_GROUPS), rows()[1] > 0
     ),
+    "GroupedRegressor of two columns": lambda: GroupedRegressor(["shop", "city"]).fit(
+        frame().assign(city=np.arange(240) % 7), rows()[1] + np.arange(240) % 7
+    ),
+    "GroupedClassifier of two columns": lambda: GroupedClassifier(["shop", "city"]).fit(
+        frame().assign(city=np.arange(240) % 7), rows()[1] > 0
+    ),
     "GroupedRegressor of a learner": lambda: GroupedRegressor(
         "shop", learner=HierarchicalLinear(effects="intercept"), combine="learner"
     ).fit(frame(), rows()[1]),
@@ -139,7 +145,8 @@ def outputs(estimator):
         return dict(estimator.prior_.tensors)
     X = wide_rows() if getattr(estimator, "n_features_in_", 0) == 70 else rows()[0]
     if "colour" in getattr(estimator, "feature_names_in_", ()):
-        X = frame().assign(week=np.arange(240) // N_GROUPS)[list(estimator.feature_names_in_)]
+        times, cities = np.arange(240) // N_GROUPS, np.arange(240) % 7
+        X = frame().assign(week=times, city=cities)[list(estimator.feature_names_in_)]
     if isinstance(estimator, MetaPolicy):
         return {"action": estimator.predict(np.zeros(2)), **estimator.adapted_}
     name = "predict_proba" if hasattr(estimator, "predict_proba") else "predict"

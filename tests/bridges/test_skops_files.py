@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import saved
 import torch
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import RandomForestClassifier
@@ -234,6 +235,15 @@ def test_trees_that_lead_nowhere_are_refused(tmp_path, field, value):
     model._mixture.members["trees"].model._predictors[3][0].nodes[field][0] = value
     skops.dump(model, tmp_path / "model.skops")
     with pytest.raises(ModelFileError, match=r"a tree of its HistGradient.* leads nowhere"):
+        skops.load(tmp_path / "model.skops")
+
+
+def test_a_sparse_array_that_leads_nowhere_is_refused(tmp_path):
+    model = saved.make("GroupedRegressor of two columns")
+    array = next(part for part in skops._parts(model) if issparse(part))
+    array.indices[0] = 10**6
+    skops.dump(model, tmp_path / "model.skops")
+    with pytest.raises(ModelFileError, match="does not hold what these versions can build"):
         skops.load(tmp_path / "model.skops")
 
 
