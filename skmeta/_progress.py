@@ -43,14 +43,15 @@ def progress_bar(
         Where standard error is a file or a pipe, lines without control characters: the first and
         the last step, and every half minute.
     """
-    if shown and not is_interactive():
+    if not shown:
+        return _Silent()
+    if not is_interactive():
         return _Lines(total, description, unit, initial)
     return tqdm(
         total=total,
         initial=initial,
         desc=description,
         unit=unit,
-        disable=not shown,
         delay=delay,
         file=sys.stderr,
     )
@@ -67,7 +68,23 @@ def _is_notebook() -> bool:
     return shell is not None and "IPKernelApp" in getattr(shell, "config", ())
 
 
-class _Lines:
+class _Silent:
+    """Shows nothing. Tqdm would take a lock of all processes, which one that is killed keeps."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        pass
+
+    def update(self, n: int = 1) -> None:
+        """Add finished steps."""
+
+    def set_postfix(self, values: dict[str, str], refresh: bool = True) -> None:
+        """Set what is written after the number of steps."""
+
+
+class _Lines(_Silent):
     """Writes a line now and then."""
 
     def __init__(self, total: int | None, description: str, unit: str, initial: int) -> None:
@@ -76,9 +93,6 @@ class _Lines:
         self._values = ""
         self._began = self._last = time.monotonic()
         self._written = -1  # steps that the last line told
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exception: Any) -> None:
         if self._done > self._written:

@@ -142,12 +142,12 @@ class AutoLearner(FitSettings):
     >>> from skmeta import MetaFewShotRegressor
     >>> from skmeta.learners import AutoLearner, HierarchicalLinear
     >>> rng = np.random.default_rng(0)
-    >>> groups = np.repeat(np.arange(30), 12)
-    >>> X = rng.normal(size=(360, 2))
-    >>> y = X[:, 0] + rng.normal(size=30)[groups] + 0.1 * rng.normal(size=360)
+    >>> groups = np.repeat(np.arange(40), 6)
+    >>> X = rng.normal(size=(240, 2))
+    >>> y = X[:, 0] + rng.normal(size=40)[groups] + 0.1 * rng.normal(size=240)
     >>> auto = AutoLearner(candidates=[HierarchicalLinear()], random_state=0)
     >>> print(auto.fit(X, y, groups=groups).summary_)
-    Meta-learning pays here: on 30 held-out tasks HierarchicalLinear has ...
+    Meta-learning pays here: on 40 held-out tasks HierarchicalLinear has ...
     >>> reg = MetaFewShotRegressor(auto.prior_).fit([[0.0, 0.0]], [5.0])
     >>> reg.predict([[1.0, 0.0]]).round()
     array([6.])

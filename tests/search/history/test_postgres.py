@@ -88,10 +88,10 @@ def test_other_tables_may_be_there_but_a_newer_format_may_not(url):
     with SearchHistory(url) as history:
         for statement in [
             "CREATE TABLE customers (id integer)",
-            "UPDATE skmeta_about SET value = '2' WHERE name = 'version'",
+            "UPDATE skmeta_about SET value = '99' WHERE name = 'version'",
         ]:
             history._store.run(lambda c, s=statement: c.execute(sa.text(s)), write=True)
-    with pytest.raises(HistoryFormatError, match=r"of format 2, .* Upgrade skmeta"):
+    with pytest.raises(HistoryFormatError, match=r"of format 99, .* Upgrade skmeta"):
         SearchHistory(url)
 
 
