@@ -142,7 +142,7 @@ def dump(estimator: Any, path: str | os.PathLike[str]) -> None:
     try:
         with without_losses(_parts(estimator)):
             content = skops_io.dumps(estimator)
-    except Exception as error:
+    except Exception as error:  # skops runs code of the parts, which may raise anything
         raise TypeError(
             f"This {type(estimator).__name__} cannot be saved without pickle: {error}. A network "
             "of your own cannot; save the prior, with estimator.prior_.save(path)."
@@ -193,7 +193,7 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[str | type] = ()) ->
     wrote = ", ".join(f"{name} {version}" for name, version in sorted(record.items()))
     try:
         unknown = set(skops_io.get_untrusted_types(data=content))
-    except Exception as error:
+    except Exception as error:  # damaged bytes may break skops anywhere
         raise ModelFileError(f"{place} is damaged: {error}. Copy or save it again.") from error
     names = [t if isinstance(t, str) else _name_of(t) for t in trusted]
     unknown -= {*TRUSTED_TYPES, *names}
@@ -212,7 +212,7 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[str | type] = ()) ->
                 part.check_format(full_check=True)
     except SkmetaError:
         raise
-    except Exception as error:
+    except Exception as error:  # parts of an altered file may not fit together anywhere
         raise ModelFileError(
             f"{place} does not hold what these versions can build ({error}). It was written by "
             f"{wrote}; here are scikit-learn {sklearn.__version__} and skmeta {skmeta_version()}. "
