@@ -129,8 +129,8 @@ class BaseGrouped(DocLink, BaseEstimator):
         for k, labels in enumerate(factors if self.groups is not None else []):
             check_groups(*codes_of(labels), y, self._group_name(k))
         # Groups without a weight are unknown.
-        found = [codes_of([labels[k] for k in used]) for labels in factors]
-        codes = np.column_stack([row_codes for _, row_codes in found])
+        labels_and_codes = [codes_of([labels[k] for k in used]) for labels in factors]
+        codes = np.column_stack([row_codes for _, row_codes in labels_and_codes])
         if len(factors) > 1:
             check_factors(codes, self._names_of_factors())
         left_out = [*self._group_positions, *self._order_position]
@@ -155,7 +155,7 @@ class BaseGrouped(DocLink, BaseEstimator):
         # By label, in the order of the rows: the number of the group in the model.
         self._codes = [
             dict(zip(labels, np.argsort(given).tolist(), strict=True))
-            for (labels, _), given in zip(found, order.groups, strict=True)
+            for (labels, _), given in zip(labels_and_codes, order.groups, strict=True)
         ]
         self._name_groups()
 
@@ -173,7 +173,7 @@ class BaseGrouped(DocLink, BaseEstimator):
 
     def _knows_time(self, n_classes: int) -> bool:
         """Return whether members that know time are mixed."""
-        is_auto = all(isinstance(of, str) for of in (self.population, self.learner))
+        is_auto = all(isinstance(each, str) for each in (self.population, self.learner))
         return self.order is not None and not n_classes and is_auto and self.combine == "auto"
 
     def _numbers(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -284,11 +284,11 @@ class BaseGrouped(DocLink, BaseEstimator):
         if model.crossed is not None:
             scale, labels = float(model.target_units.scale), self._class_labels()
             return model.crossed.effects(self._names_of_factors(), self._codes, scale, labels)
-        found = self._coefficients() if len(self._codes) == 1 else None
-        if found is None:
+        group_coefficients = self._coefficients() if len(self._codes) == 1 else None
+        if group_coefficients is None:
             raise has_none
         counts = np.bincount(model.known.group, minlength=len(self.groups_))
-        return as_frame(found, self._codes[0], counts, self._class_labels())
+        return as_frame(group_coefficients, self._codes[0], counts, self._class_labels())
 
     def _class_labels(self) -> list[Any] | None:
         labels = getattr(self, "classes_", None)

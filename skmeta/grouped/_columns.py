@@ -102,13 +102,13 @@ class FeatureColumns:
         if not self.positions:
             return np.zeros((len(part), 1))
         if self.encoder is not None:
-            found = self.encoder.encode(part, "at fit")
+            numbers = self.encoder.encode(part, "at fit")
         else:
-            found = _as_numbers(part)
-        if np.isinf(found).any():
-            row = int(np.isinf(found).any(1).argmax())
+            numbers = _as_numbers(part)
+        if np.isinf(numbers).any():
+            row = int(np.isinf(numbers).any(1).argmax())
             raise ValueError(f"X contains infinity in row {row}. Drop the row, or clip its values.")
-        return found
+        return numbers
 
     def names_out(self) -> list[str]:
         """Return the names of the encoded columns."""

@@ -68,13 +68,13 @@ def coefficients(model: GroupedModel, names: list[str]) -> Coefficients | None:
     points = np.vstack([centre, centre + np.eye(d), centre - np.eye(d)])
     conditioned = effects.condition(known)
     codes = np.repeat(np.arange(n_groups + 1), len(points))
-    found = conditioned.outputs(np.tile(points, (n_groups + 1, 1)), codes)
-    by_group = as_columns(found.mean, model.n_classes).reshape(n_groups + 1, len(points), -1)
+    predictions = conditioned.outputs(np.tile(points, (n_groups + 1, 1)), codes)
+    by_group = as_columns(predictions.mean, model.n_classes).reshape(n_groups + 1, len(points), -1)
     middle, above = by_group[:, :1], by_group[:, 1 : d + 1]
     mean = np.concatenate([middle, above - middle], axis=1)
     all_names, units = _columns(model, effects, names)
     noise = conditioned.given.noise
-    std = None if noise is None else _deviations(found, noise, n_groups + 1, d)
+    std = None if noise is None else _deviations(predictions, noise, n_groups + 1, d)
     if not model.n_classes:
         scale = float(model.target_units.scale)
         mean = scale * mean
@@ -135,8 +135,8 @@ def losses_frame(model: GroupedModel) -> Any:
     columns = [*(_NAMES[name] for name in model.mixture.members), "mixture"]
     levels = _levels(model)
     index = pandas.Index([_n_known(model, level) for level in levels], name="known rows")
-    found = pandas.DataFrame([level.losses for level in levels], index=index, columns=columns)
-    return found.dropna(axis=1, how="all")
+    frame = pandas.DataFrame([level.losses for level in levels], index=index, columns=columns)
+    return frame.dropna(axis=1, how="all")
 
 
 def _levels(model: GroupedModel) -> list[Level]:

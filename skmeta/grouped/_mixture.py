@@ -226,9 +226,9 @@ class ConditionedMixture(NamedTuple):
         used = {name for name, row in zip(names, weights, strict=True) if row.any()}
         used |= {names[0]} if precision.any() else set()
         bases = {getattr(self.mixture.members[name], "base", name) for name in used}
-        found = self.each(at, used | bases)
+        member_outputs = self.each(at, used | bases)
         none = Outputs(np.zeros(at.shared.shape), np.zeros(len(group)))
-        outputs = [found.get(name, none) for name in names]
+        outputs = [member_outputs.get(name, none) for name in names]
         means = np.stack([each.mean for each in outputs])
         stds = np.stack([each.std for each in outputs])
         if precision.any():
@@ -281,13 +281,13 @@ def fit_mixture(
         known = table.take_cases([case.known for case in cases])
         query = table.take_cases([case.query for case in cases])
         fitted = {name: member.without(others) for name, member in members.items()}
-        found = Mixture(fitted, [], [], n_groups).condition(known).each(query)
+        member_outputs = Mixture(fitted, [], [], n_groups).condition(known).each(query)
         level = np.array([case.level for case in cases])[query.group]
         n_known = np.array([len(case.known) for case in cases])
         for value in np.unique(level):
             rows = np.flatnonzero(level == value)
             counts = n_known[np.unique(query.group[rows])]
-            outputs = [Outputs(of.mean[rows], of.std[rows]) for of in found.values()]
+            outputs = [Outputs(each.mean[rows], each.std[rows]) for each in member_outputs.values()]
             # Of each group once.
             at = table.take(query.place[rows])
             by_level.setdefault(value, []).append((at, counts, outputs))
@@ -326,8 +326,8 @@ def _join_levels(
         _join_folds(parts, used_at_most if value == np.inf else used, n_classes, least_rows, is_new)
         for value, parts in sorted(by_level.items())
     )
-    found = [level for level in joined if level is not None]
-    fixed, last = found[:-1], found[-1:]
+    levels = [level for level in joined if level is not None]
+    fixed, last = levels[:-1], levels[-1:]
     return [level for level in fixed if level.n_known < last[0].n_known / _NEAR] + last
 
 
@@ -377,14 +377,14 @@ def find_level(
     """
     used_stds = None if stds is None else stds[used]
     rows = at.y, at.weight, at.group, n_known
-    found = weigh(means[used], used_stds, *rows)
+    level = weigh(means[used], used_stds, *rows)
     if falls_back and stds is not None and used.sum() > 1:
         error = np.average((means[0] - at.y) ** 2, weights=at.weight)
         precision = 1 / max(error, 1e-300)
         careful = weigh(fall_back(means, stds, precision)[used], used_stds, *rows)
-        if careful.losses[-1] <= (1 + _MOST_LOSS) * found.losses[-1]:
-            found = careful._replace(precision=precision)
+        if careful.losses[-1] <= (1 + _MOST_LOSS) * level.losses[-1]:
+            level = careful._replace(precision=precision)
     weights, losses = np.zeros(len(used)), np.full(len(used) + 1, np.nan)
-    weights[used] = np.where(found.weights < _LEAST_WEIGHT, 0.0, found.weights)
-    losses[np.append(used, True)] = found.losses
-    return found._replace(weights=weights / weights.sum(), losses=losses)
+    weights[used] = np.where(level.weights < _LEAST_WEIGHT, 0.0, level.weights)
+    losses[np.append(used, True)] = level.losses
+    return level._replace(weights=weights / weights.sum(), losses=losses)

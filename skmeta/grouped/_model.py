@@ -304,8 +304,8 @@ class GroupedModel:
         """
         members = self.mixture.members
         if LEARNER in members or BOTH not in members:
-            found = members.get(LEARNER)
-            return found if isinstance(found, GroupEffects) else None
+            learned_member = members.get(LEARNER)
+            return learned_member if isinstance(learned_member, GroupEffects) else None
         learned = self.known.take(np.flatnonzero(self.known.place >= 0))
         design = design_of(learned, False, self.n_classes)
         return fit_group_effects(learned, design, self.settings.effects)

@@ -211,14 +211,14 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         y_std : ndarray of shape (n_samples,)
             Standard deviations, only if ``return_std`` is True.
         """
-        found = self._predictions(X)
+        outputs = self._predictions(X)
         target_units = self.model_.target_units
-        mean: np.ndarray = target_units.restore(found.mean)
+        mean: np.ndarray = target_units.restore(outputs.mean)
         if not return_std:
             return mean
         # Root mean square of the residuals over the predicted deviation.
-        ratio = np.sqrt(np.mean(found.quantiles**2, axis=1))
-        return mean, found.std * ratio * target_units.scale
+        ratio = np.sqrt(np.mean(outputs.quantiles**2, axis=1))
+        return mean, outputs.std * ratio * target_units.scale
 
     def predict_quantiles(self, X: Any, quantiles: Any = (0.05, 0.5, 0.95)) -> np.ndarray:
         """Predict quantiles of the target of each row.
@@ -249,11 +249,13 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
                 f"quantiles must be a list of levels between 0 and 1, both excluded, got "
                 f"{quantiles!r}. Pass (0.05, 0.5, 0.95) for the median and an interval of 90%."
             )
-        found = self._predictions(X)
+        outputs = self._predictions(X)
         # Linear interpolation between the two nearest probabilities.
         at = np.interp(levels, PROBABILITIES, np.arange(len(PROBABILITIES)))
         low = np.floor(at).astype(int)
         high = np.minimum(low + 1, len(PROBABILITIES) - 1)
-        ratio = found.quantiles[:, low] * (1 - (at - low)) + found.quantiles[:, high] * (at - low)
-        values = found.mean[:, None] + found.std[:, None] * ratio
+        ratio = outputs.quantiles[:, low] * (1 - (at - low)) + outputs.quantiles[:, high] * (
+            at - low
+        )
+        values = outputs.mean[:, None] + outputs.std[:, None] * ratio
         return np.asarray(self.model_.target_units.restore(values))

@@ -159,23 +159,23 @@ class ClassEvidence:
         gradient = np.concatenate([shape_gradient, mean_gradient, [ridge_gradient]])
 
         def curvature() -> np.ndarray:
-            found = np.zeros((len(at), len(at)))
+            hessian = np.zeros((len(at), len(at)))
             n, j, q = shape.n_parameters, shape.n_predictors, len(shape.varies)
-            found[n:-1, n:-1] = information
-            found[:n, :n] = np.diag(penalty_curvature)
+            hessian[n:-1, n:-1] = information
+            hessian[:n, :n] = np.diag(penalty_curvature)
             for mode, (weights, _, _) in zip(modes, parts, strict=True):
                 own, mixed = shape.curvature(
                     at, weights.reshape(-1, j, q, j, q), mode.score.reshape(-1, j, q)
                 )
-                found[:n, :n] += own
-                found[n:-1, :n] += mixed
-            found[:n, :n] += shape.parameter_curvature(at, block_gradient)
+                hessian[:n, :n] += own
+                hessian[n:-1, :n] += mixed
+            hessian[:n, :n] += shape.parameter_curvature(at, block_gradient)
             if shape.shrinkage:
-                found[-1, n:-1] = -2 * precision * mean * self._is_slope
-                found[-1, -1] = 2 * determined[self._is_slope].sum()
-            found[:n, n:-1] = found[n:-1, :n].T
-            found[n:-1, -1] = found[-1, n:-1]
-            return found
+                hessian[-1, n:-1] = -2 * precision * mean * self._is_slope
+                hessian[-1, -1] = 2 * determined[self._is_slope].sum()
+            hessian[:n, n:-1] = hessian[n:-1, :n].T
+            hessian[n:-1, -1] = hessian[-1, n:-1]
+            return hessian
 
         return Evaluation(float(value), gradient, curvature)
 
@@ -183,8 +183,8 @@ class ClassEvidence:
         """Return the effects (G, j, q) of the tasks, in the order of the batches."""
         mean, _ = self._split(values)
         factor = self.shape.root(values)
-        found = np.concatenate([mode.u @ factor.T for mode in self._modes(mean, factor)])
-        return found.reshape(-1, self.shape.n_predictors, len(self.shape.varies))
+        task_effects = np.concatenate([mode.u @ factor.T for mode in self._modes(mean, factor)])
+        return task_effects.reshape(-1, self.shape.n_predictors, len(self.shape.varies))
 
     def prior(self, values: np.ndarray) -> Prior:
         """Return the estimates at given parameters."""
@@ -216,7 +216,7 @@ class ClassEvidence:
         return np.asarray(np.arange(self.n_mean) % len(self.shape.varies) > 0)
 
     def _modes(self, mean: np.ndarray, factor: np.ndarray) -> list[Mode]:
-        found = []
+        modes = []
         for k, batch in enumerate(self.batches):
             u = np.zeros((len(batch.z), factor.shape[1]))
             if self._last is not None:
@@ -226,8 +226,8 @@ class ClassEvidence:
                 moved = (score @ factor) @ factor.T - (score @ last_factor) @ last_factor.T
                 change = (weights @ (mean - last_mean + moved)[..., None])[..., 0]
                 u = (score - change) @ factor
-            found.append(find_mode(batch, mean, factor, u, self.tolerance))
-        return found
+            modes.append(find_mode(batch, mean, factor, u, self.tolerance))
+        return modes
 
     def _weights(self, mode: Mode, factor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return W, root^-1 L' and X = root^-1 L'A."""

@@ -71,7 +71,7 @@ class ConditionedClasses(NamedTuple):
         classes = np.concatenate([self.y[known], np.zeros(len(empty), np.int64)])
         weight = np.concatenate([self.w[known], np.zeros(len(empty))])
         mean, factor = self.prior_mean.T.ravel(), block_diag(*self.factor)
-        indicators, found = np.eye(n_classes), np.empty((len(z), n_classes))
+        indicators, proba = np.eye(n_classes), np.empty((len(z), n_classes))
         queries = np.argsort(own, kind="stable")
         ends = np.cumsum(np.bincount(own))
         starts = ends - np.bincount(own)
@@ -83,8 +83,8 @@ class ConditionedClasses(NamedTuple):
             for part, at, _ in batches_of_groups(local, j * (q + j)):
                 rows_at = asked[at]
                 logits = _logits(z[rows_at], coefficients[part], covariance[part], j)
-                found[rows_at] = _mean_probabilities(*logits)
-        return Prediction(found, np.zeros(len(z)))
+                proba[rows_at] = _mean_probabilities(*logits)
+        return Prediction(proba, np.zeros(len(z)))
 
 
 def _moments(batch: Batch, mean: np.ndarray, factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -124,11 +124,11 @@ def _mean_probabilities(mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         second = expit(mean + std * nodes) @ (weights / weights.sum())
         return np.stack([1 - second, second], -1)
     root = np.linalg.cholesky(covariance + 1e-9 * np.eye(j))
-    found = np.zeros_like(mean)
+    total = np.zeros_like(mean)
     for draw in _even_draws(j):
         move = root @ draw
-        found += softmax(mean + move, axis=-1) + softmax(mean - move, axis=-1)
-    return found / (2 * _N_PAIRS)
+        total += softmax(mean + move, axis=-1) + softmax(mean - move, axis=-1)
+    return total / (2 * _N_PAIRS)
 
 
 @lru_cache

@@ -164,18 +164,20 @@ class _Problem:
     def solve(self, at: np.ndarray) -> CrossedFit:
         """Return beta and u at given parameters."""
         if self.is_classification:
-            found, deviance, sigma = *self._reweighted(at), 1.0
+            solution, deviance, sigma = *self._reweighted(at), 1.0
         else:
-            found = self._solve(at, self._products)
+            solution = self._solve(at, self._products)
             n = len(self.X) - (1 if self.ridge else self.X.shape[1])
-            sigma = float(np.sqrt(found.squares / n))
+            sigma = float(np.sqrt(solution.squares / n))
             deviance = float(n * (1 + np.log(2 * np.pi * sigma**2)))
-        log_det = found.system.log_det + 2 * float(np.log(np.diag(found.information[0])).sum())
+        log_det = solution.system.log_det + 2 * float(
+            np.log(np.diag(solution.information[0])).sum()
+        )
         if self.ridge:
             log_det += 2 * (self.X.shape[1] - 1) * float(at[-1])
         theta = at[: len(self.levels.sizes)]
         options = self.is_classification, self.ridge
-        return CrossedFit(self.levels, found, theta, sigma, deviance + log_det, at, options)
+        return CrossedFit(self.levels, solution, theta, sigma, deviance + log_det, at, options)
 
     def _cross_products(self, w: np.ndarray | None, y: np.ndarray) -> tuple[Any, ...]:
         right = np.column_stack([self.X, y])
@@ -215,30 +217,30 @@ class _Problem:
 
     def _reweighted(self, at: np.ndarray) -> tuple[_Solution, float]:
         """Find the mode by penalised iteratively reweighted least squares."""
-        eta, value, found = self._eta, np.inf, None
+        eta, value, best = self._eta, np.inf, None
         for _ in range(_MOST_STEPS):
             p = expit(eta)
             w = np.maximum(p * (1 - p), 1e-10)
             solution = self._solve(at, self._cross_products(w, eta + (self.y - p) / w))
             after = self.X @ solution.beta + self.z @ (solution.scaling * solution.u)
             new_value = self._penalised(solution, after, at)
-            if found is not None:
+            if best is not None:
                 # Halve steps that raise the deviance.
                 size = 1.0
                 while not new_value <= value + 1e-9 * abs(value) and size > 1e-3:
                     size /= 2
                     solution = solution._replace(
-                        beta=(solution.beta + found.beta) / 2, u=(solution.u + found.u) / 2
+                        beta=(solution.beta + best.beta) / 2, u=(solution.u + best.u) / 2
                     )
                     after = (after + eta) / 2
                     new_value = self._penalised(solution, after, at)
             change = float(np.abs(after - eta).max())
-            eta, value, found = after, new_value, solution
+            eta, value, best = after, new_value, solution
             if change < _TOLERANCE:
                 break
-        assert found is not None
+        assert best is not None
         self._eta = eta
-        return found, value
+        return best, value
 
 
 class _Solution(NamedTuple):

@@ -129,24 +129,24 @@ class GaussianEvidence:
 
         def curvature() -> np.ndarray:
             k = shape.n_parameters
-            found = np.zeros((len(at), len(at)))
+            hessian = np.zeros((len(at), len(at)))
             own, mixed = shape.curvature(at, weights[:, None, :, None], parts.score[:, None])
             # The mean moves with the parameters.
-            found[:k, :k] = own - mixed.T @ inverse @ mixed + np.diag(penalty_curvature)
-            found[:k, :k] += shape.parameter_curvature(at, covariance_gradient[None])
+            hessian[:k, :k] = own - mixed.T @ inverse @ mixed + np.diag(penalty_curvature)
+            hessian[:k, :k] += shape.parameter_curvature(at, covariance_gradient[None])
             # M^-1 L'A / sigma^2, and Z' V^-2 Z sigma^2 summed over the tasks.
             pulled = parts.root_inverse.swapaxes(1, 2) @ parts.x_gram
             along = (weights @ parts.factor).transpose(1, 0, 2).reshape(q, -1)
             twice = whole - along @ pulled.reshape(-1, q)
-            found[k, :k] = found[:k, k] = shape.gradient(at, twice[None])
+            hessian[k, :k] = hessian[:k, k] = shape.gradient(at, twice[None])
             m_inverse = parts.root_inverse.swapaxes(1, 2) @ parts.root_inverse
             n_free = n - parts.root.shape[0] * parts.root.shape[1] + (m_inverse**2).sum()
-            found[k, k] = 2 * n_free + 2 * gradient[k]
+            hessian[k, k] = 2 * n_free + 2 * gradient[k]
             if shape.shrinkage:
                 scale = np.sqrt(parts.precision[1:])
                 determined = np.eye(len(scale)) - scale * (scale[:, None] * inverse[1:, 1:])
-                found[k + 1, k + 1] = 2 * (determined**2).sum() + 2 * gradient[k + 1]
-            return found
+                hessian[k + 1, k + 1] = 2 * (determined**2).sum() + 2 * gradient[k + 1]
+            return hessian
 
         return Evaluation(float(value), gradient, curvature)
 

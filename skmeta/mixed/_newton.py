@@ -87,17 +87,17 @@ def minimise(
         if promised <= tolerance or damping > _MOST_DAMPING:
             break
         try:
-            found = evaluate(at + step)
+            proposal = evaluate(at + step)
         except np.linalg.LinAlgError:  # No Cholesky factor, so far off the step went.
             damping = max(_FACTOR * damping, _LEAST_DAMPING)
             continue
-        ratio = (now.value - found.value) / promised
+        ratio = (now.value - proposal.value) / promised
         if not ratio >= _BAD:  # Also if the value is not finite.
             damping = max(_FACTOR * damping, _LEAST_DAMPING)
         elif ratio > _GOOD:
             damping = damping / _FACTOR if damping > _LEAST_DAMPING else 0.0
-        if found.value < now.value:
-            at, now, model = at + step, found, None
+        if proposal.value < now.value:
+            at, now, model = at + step, proposal, None
     return np.asarray(at)
 
 

@@ -98,7 +98,7 @@ def condition_targets(
     square_of_scale = np.tile(scale**2, len(noise))
     log_prior = np.add.outer(log_weight, log_share).ravel()
     ratio = square_of_scale / sigma2
-    found = np.empty((n_groups, q)), np.empty((n_groups, q, q)), np.empty(n_groups)
+    moments = np.empty((n_groups, q)), np.empty((n_groups, q, q)), np.empty(n_groups)
     step = max(1, _MOST_VALUES // (len(ratio) * q))
     for start in range(0, n_groups, step):
         part = slice(start, start + step)
@@ -113,7 +113,7 @@ def condition_targets(
         spread = (p[:, None] @ (square_of_scale[:, None] / per_sigma))[:, 0]
         inner = (p[..., None] * apart).swapaxes(1, 2) @ apart
         inner += spread[..., None] * np.eye(q)
-        found[0][part] = mean + (basis[part] @ centre[..., None])[..., 0]
-        found[1][part] = basis[part] @ inner @ basis[part].swapaxes(1, 2)
-        found[2][part] = np.sqrt(p @ sigma2)
-    return ConditionedTargets(*found)
+        moments[0][part] = mean + (basis[part] @ centre[..., None])[..., 0]
+        moments[1][part] = basis[part] @ inner @ basis[part].swapaxes(1, 2)
+        moments[2][part] = np.sqrt(p @ sigma2)
+    return ConditionedTargets(*moments)

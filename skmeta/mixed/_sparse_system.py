@@ -83,16 +83,16 @@ class System:
     def quadratic(self, rows: sparse.csr_array) -> np.ndarray:
         """Return the diagonal (m,) of A M^-1 A' for sparse rows A (m, width)."""
         first = sparse.csr_array(rows[:, : self.n_first].multiply(1 / self.root))
-        found = np.asarray(first.multiply(first).sum(1)).ravel()
+        diagonal = np.asarray(first.multiply(first).sum(1)).ravel()
         second = sparse.csr_array(rows[:, self.n_first :] - first @ self.across)
-        for start in range(0, len(found) if second.shape[1] else 0, _CHUNK):
+        for start in range(0, len(diagonal) if second.shape[1] else 0, _CHUNK):
             part = second[start : start + _CHUNK]
             if self._inverse is not None:
-                found[start : start + _CHUNK] += part.multiply(part @ self._inverse).sum(1)
+                diagonal[start : start + _CHUNK] += part.multiply(part @ self._inverse).sum(1)
                 continue
             dense = part.toarray()
-            found[start : start + _CHUNK] += (dense * self._solve_rest(dense.T).T).sum(1)
-        return found
+            diagonal[start : start + _CHUNK] += (dense * self._solve_rest(dense.T).T).sum(1)
+        return diagonal
 
     @cached_property
     def _inverse(self) -> np.ndarray | None:

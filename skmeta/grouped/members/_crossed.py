@@ -142,12 +142,12 @@ class CrossedEffects:
         codes : ndarray of shape (n, n_factors), int64
             Levels by their labels; -1 for those without known rows.
         """
-        found = codes.copy()
+        resolved = codes.copy()
         for f, factor_parents in enumerate(self.parents):
             for g, parents in enumerate(factor_parents):
                 if parents is not None:
-                    found[parents[codes[:, f]] != codes[:, g], f] = -1
-        return found
+                    resolved[parents[codes[:, f]] != codes[:, g], f] = -1
+        return resolved
 
     # ----------------------------------------------------------------------- what was found
 

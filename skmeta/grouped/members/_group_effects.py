@@ -184,9 +184,9 @@ def from_other_rows(
         rows = np.flatnonzero(parts == part)
         conditioned = effects.condition(table.take(np.flatnonzero(parts != part)))
         mean[rows], std[rows] = conditioned.predict(table.take(rows), {})
-    found = Outputs(mean, std)
+    outputs = Outputs(mean, std)
     if not effects.design.n_classes:
-        typical = float(np.sqrt(np.average(found.std**2, weights=table.weight)))
+        typical = float(np.sqrt(np.average(outputs.std**2, weights=table.weight)))
         effects = replace(effects, least_std=max(_LEAST_SHARE * typical, _LEAST_STD))
-        found = found._replace(std=np.maximum(found.std, effects.least_std))
-    return effects, found
+        outputs = outputs._replace(std=np.maximum(outputs.std, effects.least_std))
+    return effects, outputs

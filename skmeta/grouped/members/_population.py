@@ -99,16 +99,16 @@ class Population:
             Targets or probabilities.
         """
         shape = (len(X),) if self.labels is None else (len(X), len(self.labels))
-        found = np.empty(shape)
+        predictions = np.empty(shape)
         for k, model in enumerate(self.models):
             rows = np.flatnonzero(folds == k)
             if len(rows):
-                found[rows] = self._outputs(model, X[rows])
+                predictions[rows] = self._outputs(model, X[rows])
         rows = np.flatnonzero(folds < 0)
         if len(rows):
             outputs = [self._outputs(model, X[rows]) for model in self.models]
-            found[rows] = np.mean(outputs, axis=0)
-        return found
+            predictions[rows] = np.mean(outputs, axis=0)
+        return predictions
 
     def _outputs(self, model: Any, X: np.ndarray) -> np.ndarray:
         return outputs_of(model, fill(X) if self.is_filled else X, self.labels)
@@ -153,9 +153,9 @@ def _of_all_classes(proba: np.ndarray, model: Any, labels: np.ndarray) -> np.nda
 
 def with_all_classes(proba: np.ndarray, present: np.ndarray, n_classes: int) -> np.ndarray:
     """Return probabilities (n, n_classes) from those of the classes that are present."""
-    found = np.full((len(proba), n_classes), LEAST_PROBABILITY / 10)
-    found[:, present] = np.maximum(proba, LEAST_PROBABILITY / 10)
-    return np.asarray(found / found.sum(1, keepdims=True))
+    all_classes = np.full((len(proba), n_classes), LEAST_PROBABILITY / 10)
+    all_classes[:, present] = np.maximum(proba, LEAST_PROBABILITY / 10)
+    return np.asarray(all_classes / all_classes.sum(1, keepdims=True))
 
 
 def log_odds(proba: np.ndarray) -> np.ndarray:
@@ -318,17 +318,17 @@ def _boosted(
     for n_rounds in _ROUNDS:
         for model in models:
             model.set_params(max_iter=n_rounds)
-        found = fit.again(models, parts[:n_tried])
-        each = zip(found, held_out, strict=False)
+        fitted = fit.again(models, parts[:n_tried])
+        each = zip(fitted, held_out, strict=False)
         losses = np.sum([fit.losses_by_round(model, rows, n_rounds) for model, rows in each], 0)
         best = int(np.argmax(losses <= losses.min() * (1 + _LEAST_GAIN))) + 1
         if best <= _LATE * n_rounds:
             break
-    for model in found:
+    for model in fitted:
         if not isinstance(model, DummyClassifier):
             cut_rounds(model.set_params(max_iter=best), best)
     rest = [kind(max_iter=best, **settings) for _ in parts[n_tried:]]
-    return [*found, *fit.again(rest, parts[n_tried:])]
+    return [*fitted, *fit.again(rest, parts[n_tried:])]
 
 
 class _RandomisedTrees(RegressorMixin, BaseEstimator):

@@ -228,11 +228,11 @@ def mixture_quantiles(mean: Tensor, variance: Tensor, log_weight: Tensor, levels
         below = (weight * torch.special.ndtr((middle - mean[:, :, None]) / scale)).sum(0)
         low = torch.where(below < levels, middle, low)
         high = torch.where(below < levels, high, middle)
-    found: Tensor = (low + high) / 2
+    quantiles: Tensor = (low + high) / 2
     for _ in range(_N_NEWTON_STEPS):
-        u = (found - mean[:, :, None]) / scale
+        u = (quantiles - mean[:, :, None]) / scale
         gap = (weight * torch.special.ndtr(u)).sum(0) - levels
         density = (weight / scale * torch.exp(-0.5 * u**2)).sum(0) / math.sqrt(2 * math.pi)
         step = gap / density.clamp_min(torch.finfo(density.dtype).tiny)
-        found = torch.minimum(torch.maximum(found - step, low), high)
-    return found
+        quantiles = torch.minimum(torch.maximum(quantiles - step, low), high)
+    return quantiles

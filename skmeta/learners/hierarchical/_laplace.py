@@ -136,9 +136,9 @@ def information(
     curvature = torch.einsum("...nc,...nca,...ncb->...nab", proba, centred, centred)
     weighted = (w[..., None, None] * curvature)[..., None] * z[..., None, None, :]
     j, q = codes.shape[1], z.shape[-1]
-    found = z.mT @ weighted.flatten(-3)
+    hessian = z.mT @ weighted.flatten(-3)
     # (..., q, j, j, q) to (..., j, q, j, q).
-    return gradient, found.unflatten(-1, (j, j, q)).transpose(-4, -3)
+    return gradient, hessian.unflatten(-1, (j, j, q)).transpose(-4, -3)
 
 
 def find_mode(

@@ -208,8 +208,8 @@ class HierarchicalLinear(MetaLearner):
             heavy_tails=self.heavy_tails,
             is_over=None if deadline is None else deadline.is_over,
         )
-        found = {f"head.{n}": v for n, v in model_state(model).items()}
-        return state | {n: v.to(adapter.device, adapter.dtype) for n, v in found.items()}
+        head = {f"head.{n}": v for n, v in model_state(model).items()}
+        return state | {n: v.to(adapter.device, adapter.dtype) for n, v in head.items()}
 
     def _all_rows(
         self,

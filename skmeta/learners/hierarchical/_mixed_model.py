@@ -44,7 +44,7 @@ def model_state(model: MixedModel) -> State:
     mean = torch.from_numpy(model.prior.mean)
     codes = class_codes(model.n_classes, mean) if model.n_classes else mean.new_ones(1, 1)
     coefficients = codes @ mean.T
-    found = {
+    state = {
         "weight": coefficients[:, 1:],
         "bias": coefficients[:, 0],
         "factor": torch.from_numpy(model.factor),
@@ -52,8 +52,8 @@ def model_state(model: MixedModel) -> State:
     if not model.n_classes:
         names = ("log_noise", "log_spread", "log_scale_spread")
         numbers = {name: getattr(model.prior, name) for name in names}
-        found |= {n: mean.new_tensor(v) for n, v in numbers.items() if v is not None}
-    return found
+        state |= {n: mean.new_tensor(v) for n, v in numbers.items() if v is not None}
+    return state
 
 
 def condition_mixed_model(
