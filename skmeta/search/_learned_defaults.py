@@ -41,8 +41,8 @@ from skmeta.search.surrogate import with_one_thread
 
 Array = NDArray[np.float64]
 
-# Chosen on the first half of the recorded searches, origins left out. The best of more candidates,
-# or of those near the best, is rather one whose surfaces are wrong.
+# Chosen on the first half of the recorded searches, without the origin of the data set. Among more
+# candidates, the expected best is more often one whose surface is wrong.
 _N_DRAWN = 100
 _GAIN_SCALE = 0.7
 _LEAST_UTILITY = 0.01  # below it, the estimator stays as given

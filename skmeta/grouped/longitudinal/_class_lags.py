@@ -85,9 +85,9 @@ def _rows(table: Table) -> TimedRows:
 def lag_columns(known: TimedRows, at: TimedRows, n_classes: int) -> np.ndarray:
     """Return columns (n, q) of rows to predict.
 
-    They are the columns of the table, the last class before the row, the shares of all classes
-    before it, all alike and fading, the number of known rows before it, and the time since the
-    last. Without known rows, they are NaN.
+    They are the columns of the table, the last class before the row, the shares of the classes
+    before it (first with equal weights, then with weights that fade), the number of known rows
+    before it, and the time since the last one. Lags without known rows are NaN.
     """
     before = rows_before(known, at)
     first, n = before.first, before.n
