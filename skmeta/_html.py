@@ -72,8 +72,10 @@ def facts_table(caption: str, facts: Mapping[str, Any]) -> Markup:
     return tag("table", tag("caption", caption), tag("tbody", *rows))
 
 
-def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> Markup:
-    """Return a table with a heading for each column, for a notebook.
+def table(
+    caption: str, headings: Sequence[str], rows: Iterable[Sequence[Any]], **attributes: Any
+) -> Markup:
+    """Return a table with a heading for each column.
 
     Parameters
     ----------
@@ -81,13 +83,16 @@ def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[Any]]) 
     headings : sequence of str
     rows : iterable of sequence
         The first value of each is its heading.
+    **attributes : object
+        Of the table.
     """
     head = tag("tr", *(tag("th", heading, scope="col") for heading in headings))
     body = [
         tag("tr", tag("th", first, scope="row"), *(tag("td", value) for value in values))
         for first, *values in rows
     ]
-    return tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *body))
+    parts = (tag("caption", caption), tag("thead", head), tag("tbody", *body))
+    return tag("table", *parts, **attributes)
 
 
 def _text(value: Any) -> str:

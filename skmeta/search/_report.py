@@ -187,8 +187,8 @@ class ReportMethods:
         """Write an HTML page about the search: one file that loads nothing from elsewhere.
 
         It shows the best parameters as code, the progress, a leaderboard that can be sorted and
-        filtered, the importance of the parameters, the expected score along each of them, what
-        past searches contributed, and versions.
+        filtered, the importance of the parameters, the scores along each of them, what past
+        searches contributed, and versions.
 
         Parameters
         ----------

@@ -9,22 +9,14 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta.search.report._effects import choose_parameters, draw_importance, draw_slices
-from skmeta.search.report._importance import (
-    MIN_CANDIDATES,
-    FittedScores,
-    Importance,
-    fit_scores,
-    parameter_importance,
-)
+from skmeta.search.report._importance import Importance, parameter_importance
 from skmeta.search.report._incumbent import (
     ExpectedIncumbent,
     draw_incumbent,
     expected_incumbent,
     finite_or_nan,
-    score_floor,
 )
-from skmeta.search.report._parallel import draw_parallel
+from skmeta.search.report._parameters import draw_importance, draw_parallel, draw_slices
 from skmeta.search.space import short_names
 
 Array = NDArray[np.float64]
@@ -145,19 +137,7 @@ class SearchDisplay:
     @property
     def importance(self) -> Importance:
         """Importance of the parameters, the largest first."""
-        return parameter_importance(self._fitted())
-
-    def _fitted(self) -> FittedScores:
-        """Return a model of the scores."""
-        fitted = fit_scores(self.params, self.scores)
-        if fitted is None:
-            n = len(self.scores) - self.n_failed
-            raise ValueError(
-                f"Importance and slices need at least {MIN_CANDIDATES} candidates with "
-                f"a score, different scores and a parameter that varies; {n} candidates have a "
-                "score. Evaluate more candidates."
-            )
-        return fitted
+        return parameter_importance(self.params, self.scores)
 
     @classmethod
     def from_estimator(
@@ -248,9 +228,9 @@ class SearchDisplay:
             that the candidate's sub-space does not have.
             ``"importance"`` draws one bar per parameter: the share of the variance of the score
             that it accounts for, alone or with others.
-            ``"slice"`` draws the expected score along each parameter, with its 90% interval, while
-            the others are those of the best candidate, which is a star. Points are candidates.
-            These two are computed with a Gaussian process that is fitted to the scores.
+            It is computed with a Gaussian process that is fitted to the scores.
+            ``"slice"`` draws the scores of the candidates along each parameter that varies. The
+            best candidate is a star. Low scores are triangles at the edge.
         ax : matplotlib Axes, array of them, or None, default=None
             Where to draw; for kind ``"slice"``, one per parameter. None makes a figure.
         show_points : bool, default=True
@@ -264,7 +244,7 @@ class SearchDisplay:
             Colours of the scores, for kind ``"parallel"``; low scores share one colour.
         parameters : sequence of str or None, default=None
             Parameters for kind ``"slice"``, by their names or by the ends of these. None takes
-            the most important ones, up to six.
+            all that vary.
 
         Returns
         -------
@@ -275,33 +255,20 @@ class SearchDisplay:
         ------
         ValueError
             If ``kind`` or a parameter is unknown, or fewer than six candidates have a score and
-            the kind needs a model.
+            the kind is ``"importance"``.
         """
         _check_kind(kind)
-        if kind == "parallel":
-            self.ax_ = draw_parallel(
-                ax,
-                self.params,
-                self.scores,
-                floor=score_floor(self.scores),
-                label=self.metric_name,
-                cmap=cmap,
-            )
-        elif kind == "incumbent":
+        if kind == "incumbent":
             self.ax_ = draw_incumbent(self, ax, show_points, show_expected, color)
+        elif kind == "parallel":
+            self.ax_ = draw_parallel(ax, self.params, self.scores, self.metric_name, cmap)
+        elif kind == "slice":
+            self.ax_ = draw_slices(ax, self.params, self.scores, parameters, self.metric_name)
         else:
-            self.ax_ = self._draw_model(kind, ax, parameters)
+            labels = short_names(dict.fromkeys(name for params in self.params for name in params))
+            self.ax_ = draw_importance(ax, self.importance, labels)
         self.figure_ = np.ravel(self.ax_)[0].figure
         return self
-
-    def _draw_model(self, kind: str, ax: Any, parameters: Sequence[str] | None) -> Any:
-        fitted = self._fitted()
-        labels = short_names(dict.fromkeys(name for params in self.params for name in params))
-        if kind == "importance":
-            return draw_importance(ax, parameter_importance(fitted), labels)
-        names = choose_parameters(fitted, parameters, labels)
-        axes = draw_slices(ax, fitted, names, labels, self.metric_name)
-        return axes if len(axes) > 1 else axes[0]
 
 
 def _check_kind(kind: str) -> None:

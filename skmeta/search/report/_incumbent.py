@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skmeta.search.report._axes import subplots
+from skmeta._optional import import_optional
 
 Array = NDArray[np.float64]
 
@@ -22,91 +22,79 @@ _STYLES = {
 _OTHER_STYLES = (("P", "tab:green"), ("p", "tab:purple"), ("h", "tab:brown"), ("X", "tab:pink"))
 
 
+def subplots(width: float, height: float, **settings: Any) -> Any:
+    """Return the axes of a new figure of a size in inches."""
+    plt = import_optional("matplotlib.pyplot", "plot")
+    return plt.subplots(figsize=(width, height), layout="constrained", **settings)[1]
+
+
 def draw_incumbent(
     display: Any, ax: Any, show_points: bool, show_expected: bool, color: Any
 ) -> Any:
     """Draw the incumbent of a display, its candidates, and what random orders would give."""
-    if ax is None:
-        ax = subplots(7, 4.2)
+    ax = subplots(7, 4.2) if ax is None else ax
     if color is None:
         color = f"C{len(ax.lines)}" if ax.lines else "black"
     bottom, top = _limits(display, ax, show_expected)
     if show_expected:
-        _draw_expected(display, ax)
+        mean, low, high = display.expected
+        x = np.arange(1, len(mean) + 1)
+        random = "same candidates in random order" if display.reference is None else "random search"
+        ax.fill_between(x, low, high, color="0.6", alpha=0.2, linewidth=0, zorder=1)
+        ax.plot(x, mean, color="0.45", linestyle="--", label=f"{random}, expected", zorder=2)
     if show_points:
-        _draw_points(display, ax, bottom, top - bottom)
-    x = np.arange(1, len(display.scores) + 1)
+        _draw_points(display, ax, bottom, bottom + 0.03 * (top - bottom))
     label = f"{display.name}, best so far" if display.name else "best so far"
     if display.best_index is not None:
-        at, best = display.best_index, display.scores[display.best_index]
-        ax.plot(at + 1, best, "*", color=color, markersize=13, mec="white", zorder=6)
-        text, place, above = f"{best:.4g}", (at + 1, best), {"textcoords": "offset points"}
+        at, best = display.best_index + 1, display.scores[display.best_index]
+        ax.plot(at, best, "*", color=color, markersize=13, mec="white", zorder=6)
         if ax.texts:  # the text of a second search would overlap that of the first
-            label = f"{label}: {text}"
+            label += f": {best:.4g}"
         else:
-            ax.annotate(text, place, (0, 7), ha="center", color=color, **above)
+            style = {"textcoords": "offset points", "ha": "center", "color": color}
+            ax.annotate(f"{best:.4g}", (at, best), (0, 7), **style)
+    x = np.arange(1, len(display.scores) + 1)
     ax.step(x, display.incumbent, where="post", color=color, lw=2, label=label, zorder=4)
     ax.set(xlabel="evaluations", ylabel=display.metric_name, ylim=(bottom, top))
     ax.xaxis.get_major_locator().set_params(integer=True)
     # Below the axes, because it would cover candidates within them.
-    at_bottom = (0.5, -0.14)
-    ax.legend(
-        ncols=3, loc="upper center", bbox_to_anchor=at_bottom, fontsize="small", frameon=False
-    )
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14)}
+    ax.legend(ncols=3, fontsize="small", frameon=False, **place)
     return ax
 
 
 def _limits(display: Any, ax: Any, show_expected: bool) -> tuple[float, float]:
     """Return the limits of the scores' axis, which include earlier drawings."""
     early = max(2, len(display.scores) // 10)
-    shown = [
-        score_floor(display.scores),
-        *display.incumbent[: early + 1][-1:],
-        *display.incumbent[-1:],
-    ]
+    incumbent = display.incumbent
+    shown = [score_floor(display.scores), *incumbent[: early + 1][-1:], *incumbent[-1:]]
     if show_expected:
         shown += [*display.expected.mean[:2][-1:], *display.expected.high[-1:]]
     shown = [value for value in shown if np.isfinite(value)] or [0.0]
     low, high = min(shown), max(shown)
     room = 0.12 * ((high - low) or 0.1 * abs(high) or 1.0)
-    low, high = low - room, high + room
-    if ax.has_data():
-        low, high = min(low, ax.get_ylim()[0]), max(high, ax.get_ylim()[1])
-    return float(low), float(high)
+    before = ax.get_ylim() if ax.has_data() else (low, high)
+    return float(min(low - room, before[0])), float(max(high + room, before[1]))
 
 
-def _draw_expected(display: Any, ax: Any) -> None:
-    mean, low, high = display.expected
-    x = np.arange(1, len(mean) + 1)
-    label = "same candidates in random order" if display.reference is None else "random search"
-    ax.fill_between(x, low, high, color="0.6", alpha=0.2, linewidth=0, zorder=1)
-    ax.plot(x, mean, color="0.45", linestyle="--", label=f"{label}, expected", zorder=2)
-
-
-def _draw_points(display: Any, ax: Any, bottom: float, height: float) -> None:
+def _draw_points(display: Any, ax: Any, bottom: float, edge: float) -> None:
+    """Draw the candidates of each source; those below the bottom are triangles at the edge."""
     x = np.arange(1, len(display.scores) + 1)
     failed, hidden = np.isnan(display.scores), display.scores < bottom
     sources = np.array(display.sources or ["candidate"] * len(x))
     size = float(np.clip(2400 / max(len(x), 1), 10, 40))
-    edge = bottom + 0.03 * height
     for k, source in enumerate(dict.fromkeys(sources.tolist())):
         shape, color = _STYLES.get(source, _OTHER_STYLES[k % len(_OTHER_STYLES)])
-        is_own = sources == source
-        seen = is_own & ~failed & ~hidden
-        style = {"color": color, "linewidth": 0, "zorder": 3, "clip_on": False}
-        ax.scatter(
-            x[seen], display.scores[seen], size, marker=shape, label=source, alpha=0.8, **style
-        )
-        below = is_own & hidden
-        ax.scatter(x[below], np.full(below.sum(), edge), size, marker="v", **style, alpha=0.5)
+        for shown, marker, label in ((~failed & ~hidden, shape, source), (hidden, "v", None)):
+            at = shown & (sources == source)
+            style = {"color": color, "marker": marker, "label": label, "clip_on": False}
+            heights = np.maximum(display.scores[at], edge if label is None else bottom)
+            ax.scatter(x[at], heights, size, linewidth=0, alpha=0.8, zorder=3, **style)
     if hidden.any():
-        marker = {"marker": "v", "s": 30, "color": "0.6", "label": f"{hidden.sum()} below"}
-        ax.scatter([], [], **marker)
+        ax.scatter([], [], 30, marker="v", color="0.6", label=f"{hidden.sum()} below")
     if failed.any():
-        label = f"{failed.sum()} failed"
-        ax.scatter(
-            x[failed], np.full(failed.sum(), edge), 30, marker="x", color="tab:red", label=label
-        )
+        style = {"marker": "x", "color": "tab:red", "label": f"{failed.sum()} failed"}
+        ax.scatter(x[failed], np.full(failed.sum(), edge), 30, **style)
 
 
 class ExpectedIncumbent(NamedTuple):

@@ -102,7 +102,8 @@ class PlainModel:
         self._observed = rows, y, n_measured
         # The evidence of a fitted kernel would be too large, so the mean of its prior is used.
         _, noise, Z = self._kernel(prior_moments(self._n_groups)[0], rows)
-        K = matern(Z, Z) + (noise + 1e-6) * np.eye(len(rows))
+        K = matern(Z, Z)
+        K.flat[:: len(rows) + 1] += noise + 1e-6
         kriging = krige(K, np.zeros((1, len(rows))), y, np.ones(1))
         self.log_weight = self._log_weight + kriging.evidence
 
@@ -115,7 +116,9 @@ class PlainModel:
             self._fitted_on = n_measured
         amplitude, noise, Z = self._kernel(self._theta, slice(None))
         cross = amplitude * matern(Z[rows], Z)
-        L = cholesky(cross[:, rows] + (noise + 1e-6) * np.eye(len(rows)))
+        K = cross[:, rows]
+        K.flat[:: len(rows) + 1] += noise + 1e-6
+        L = cholesky(K)
         V = solve_lower(L, cross)
         variance = np.maximum(amplitude - (V * V).sum(0), 1e-12)
         return V.T @ solve_lower(L, y), np.sqrt(variance)
@@ -214,15 +217,18 @@ class LearnedModels:
         """
         pool, models = self._pool, []
         M = self._correlations(rows.tolist())
+        M_observed = M[:, rows]
         kinds = (
             (self._covariances, pool.U, pool.C, self._w, 0.0),
             (self._second_moments, pool.G, None, np.ones(1), _LOG_WEIGHT_WITHOUT_MEAN),
         )
         for covariances, deviations, C, p, log_weight in kinds:
             X = covariances(rows.tolist())
+            X_observed = X[:, rows]
             C_observed = np.zeros((1, len(rows))) if C is None else C[:, rows].astype(np.float64)
             for t in self._remainders:
-                K = X[:, rows] + t * M[:, rows] + self._noise * np.eye(len(rows))
+                K = (X_observed + t * M_observed).astype(np.float64)
+                K.flat[:: len(rows) + 1] += self._noise
                 kriging = krige(K, C_observed, y, p)
                 models.append(
                     LearnedModel(log_weight + kriging.evidence, kriging, X, M, t, deviations, C)

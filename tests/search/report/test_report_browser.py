@@ -21,9 +21,9 @@ def browser():
         pytest.skip("no Chromium: apt-get install chromium")
     with api.sync_playwright() as playwright:
         # Chromium's sandbox does not work for root, and the page is the package's own.
-        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield found
-        found.close()
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -44,10 +44,10 @@ class Page(HTMLParser):
         self.texts.append((self._open[-1] if self._open else "", data))
 
     def all(self, name):
-        return [attributes for found, attributes in self.elements if found == name]
+        return [attributes for element, attributes in self.elements if element == name]
 
     def text_of(self, name):
-        return [data for found, data in self.texts if found == name]
+        return [data for element, data in self.texts if element == name]
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_tables_and_pictures_are_described(text):
     ids = [a["id"] for _, a in page.elements if "id" in a]
     assert len(set(ids)) == len(ids)
     assert len(page.all("table")) == len(page.all("caption")) > 0
-    assert all(a.get("scope") == "col" for a in page.all("th"))
+    assert all(a.get("scope") in ("col", "row") for a in page.all("th"))
     assert all(a["alt"] for a in page.all("img"))
     assert len(page.all("figure")) == len(page.all("figcaption")) == len(page.all("img")) == 3
     assert {a["for"] for a in page.all("label")} <= set(ids)
@@ -127,9 +127,9 @@ def rows_of(text):
 def test_the_leaderboard_is_that_of_the_search(ordinary, page_of_ordinary):
     heading, *rows = rows_of(page_of_ordinary)
     frame = ordinary.leaderboard()
-    assert heading == ["rank", "candidate", "score", "std", "source", "seconds", "C", "gamma"]
-    assert [int(row[1]) - 1 for row in rows] == list(frame.index)
-    assert [int(row[0]) for row in rows] == list(frame["rank"])
+    assert heading == ["candidate", "rank", "score", "std", "source", "seconds", "C", "gamma"]
+    assert [int(row[0]) - 1 for row in rows] == list(frame.index)
+    assert [int(row[1]) for row in rows] == list(frame["rank"])
     assert [row[4] for row in rows] == list(frame["source"])
     for k, name in ((2, "score"), (3, "std"), (5, "seconds"), (6, "C")):
         np.testing.assert_allclose([float(row[k]) for row in rows], frame[name], rtol=1e-4)

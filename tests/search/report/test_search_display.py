@@ -8,11 +8,13 @@ from scipy.stats import loguniform
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from skmeta.plotting import SearchDisplay
-from skmeta.search.report._parallel import parameter_axes
+from skmeta.search.report._parameters import parameter_axes, round_ticks
 
 X, y = load_iris(return_X_y=True)
 FEW = np.array([0.5, np.nan, 0.9, 0.7, 0.9, np.nan])
@@ -57,8 +59,8 @@ def brute_force(scores):
 
 @pytest.mark.parametrize("scores", [FEW, FEW[[0, 2, 3]], np.array([0.2, 0.1, 0.4, 0.3, 0.35])])
 def test_expected_is_what_all_orders_give(scores):
-    for found, wanted in zip(display_of(scores).expected, brute_force(scores), strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    for curve, wanted in zip(display_of(scores).expected, brute_force(scores), strict=True):
+        np.testing.assert_allclose(curve, wanted, rtol=1e-12)
 
 
 def test_expected_of_many_is_what_drawn_orders_give():
@@ -113,13 +115,15 @@ def test_the_metric_can_be_chosen(multimetric, given):
     assert display.ax_.get_ylabel() == metric
 
 
-def test_points_have_the_colour_of_their_source():
-    sources = ["initial design", "model", "prior", "model"]
-    display = display_of([0.6, 0.7, 0.65, 0.8], sources=sources).plot()
+def test_points_have_the_colour_and_mark_of_their_source():
+    sources = ["initial design", "model", "prior", "as given", "other", "model"]
+    display = display_of([0.6, 0.7, 0.65, 0.8, 0.3, 0.85], sources=sources).plot()
     points = {p.get_label(): p for p in display.ax_.collections if p.get_label() in sources}
-    assert list(points) == ["initial design", "model", "prior"]
-    np.testing.assert_array_equal(points["model"].get_offsets(), [[2, 0.7], [4, 0.8]])
-    assert len({tuple(p.get_facecolor()[0]) for p in points.values()}) == 3
+    assert list(points) == sources[:-1]
+    np.testing.assert_array_equal(points["model"].get_offsets(), [[2, 0.7], [6, 0.85]])
+    assert len({tuple(p.get_facecolor()[0]) for p in points.values()}) == 5
+    shapes = {tuple(p.get_paths()[0].vertices.ravel().round(3)) for p in points.values()}
+    assert len(shapes) == 5
 
 
 def test_low_scores_are_marked_at_the_edge_and_counted():
@@ -150,7 +154,7 @@ def test_searches_are_compared_on_the_same_axes():
     assert lines[0].get_color() != lines[1].get_color()
 
 
-@pytest.mark.parametrize("kind", ["incumbent", "parallel"])
+@pytest.mark.parametrize("kind", ["incumbent", "parallel", "slice"])
 def test_draws_on_the_axes_given(kind):
     figure, ax = plt.subplots()
     display = display_of(FEW)
@@ -160,19 +164,14 @@ def test_draws_on_the_axes_given(kind):
     assert display.plot(kind).ax_ is not ax
 
 
-@pytest.mark.parametrize("kind", ["incumbent", "parallel"])
+@pytest.mark.parametrize("kind", ["incumbent", "parallel", "slice"])
 @pytest.mark.parametrize("scores", [[np.nan] * 3, [0.5] * 3, [0.5], [np.nan], [0.5, -np.inf]])
 def test_hard_cases_are_drawn(kind, scores):
     display = display_of(scores).plot(kind)
     display.figure_.canvas.draw()
     assert display.n_failed == np.sum(~np.isfinite(scores))
-
-
-def test_all_failed_has_no_best():
-    display = display_of([np.nan, np.nan])
-    assert display.best_index is None
-    assert np.isnan(display.incumbent).all()
-    assert np.isnan(display.expected.mean).all()
+    assert (display.best_index is None) == (display.n_failed == len(scores))
+    assert np.isnan(display.incumbent).all() == (display.n_failed == len(scores))
 
 
 # -- parallel coordinates ----------------------------------------------------------------------
@@ -238,9 +237,10 @@ def test_estimators_and_tuples_are_categories():
     assert layers.positions[0] != layers.positions[1]
 
 
-def test_failed_candidates_are_named_in_parallel_coordinates():
-    display = display_of(FEW).plot("parallel")
-    assert "2 failed" in [text.get_text() for text in display.ax_.texts]
+def test_failed_and_low_scores_are_named_in_parallel_coordinates():
+    texts = [text.get_text() for text in display_of([*FEW, -9.0]).plot("parallel").ax_.texts]
+    assert "2 failed" in texts
+    assert any(text.startswith("≤ ") for text in texts)
 
 
 def test_a_thousand_candidates_are_all_drawn():
@@ -282,3 +282,65 @@ def test_the_scoring_names_the_axis():
     for scoring, wanted in (("f1_macro", "f1_macro"), (lift, "lift")):
         search = GridSearchCV(SVC(), space, scoring=scoring, cv=3).fit(X, y)
         assert SearchDisplay.from_estimator(search).metric_name == wanted
+
+
+# -- slices and importance -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def search():
+    pipe = make_pipeline(StandardScaler(), SVC())
+    space = {"svc__C": loguniform(1e-3, 1e3), "svc__gamma": [0.01, 0.1, 1.0, 10.0, "scale"]}
+    return RandomizedSearchCV(pipe, space, n_iter=14, cv=3, random_state=0).fit(X, y)
+
+
+def test_bars_are_the_importance(search):
+    display = SearchDisplay.from_estimator(search, kind="importance")
+    bars = [patch.get_width() for patch in display.ax_.patches]
+    np.testing.assert_array_equal(bars, display.importance.values)
+    labels = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert labels == [name.removeprefix("svc__") for name in display.importance.names]
+
+
+def test_slices_show_each_candidate_at_its_value(search):
+    display = SearchDisplay.from_estimator(search, kind="slice")
+    assert [ax.get_xlabel() for ax in display.ax_] == ["C", "gamma"]
+    scores = search.cv_results_["mean_test_score"]
+    C = np.log10([params["svc__C"] for params in search.cv_results_["params"]])
+    points = np.concatenate([marks.get_offsets() for marks in display.ax_[0].collections])
+    assert len(points) == 14
+    at = dict(zip(points[:, 0].round(9), points[:, 1], strict=True))
+    for place, score in zip((C - C.min()) / np.ptp(C), scores, strict=True):
+        assert at[round(place, 9)] >= score  # low ones are raised to the edge
+    [best] = display.ax_[0].lines
+    assert best.get_ydata() == [scores.max()]
+    assert "scale" in [label.get_text() for label in display.ax_[1].get_xticklabels()]
+
+
+def test_a_slice_is_chosen_by_the_end_of_its_name(search):
+    _, ax = plt.subplots()
+    display = SearchDisplay.from_estimator(search, kind="slice", parameters=["gamma"], ax=ax)
+    assert display.ax_ is ax
+    assert ax.get_xlabel() == "gamma"
+    with pytest.raises(ValueError, match="one Axes per parameter, 2, got 1"):
+        display.plot("slice", ax)
+    with pytest.raises(ValueError, match=r"svc__C.*got \['depth'\]"):
+        display.plot("slice", parameters=["depth"])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "is_log", "expected"),
+    [
+        (0, 1, False, [0, 0.2, 1]),
+        (0.94, 0.985, False, [0.94, 0.96, 0.98]),
+        (-3, 3, False, [-2, 0, 2]),
+        (0.001, 1000, True, [0.001, 1, 1000]),
+        (0.02, 0.6, True, [0.2]),
+        (3, 3, False, [3]),
+    ],
+)
+def test_ticks_are_round(low, high, is_log, expected):
+    places = [place for place, _ in round_ticks(low, high, is_log)]
+    assert set(np.round(expected, 12)) <= set(np.round(places, 12))
+    assert all(low - 1e-9 <= v <= high * (1 + 1e-9) for v in places)
+    assert 1 <= len(places) <= 8

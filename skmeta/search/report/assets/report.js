@@ -2,8 +2,8 @@
 // Tables are sorted by their headings and filtered by words. Without this script they are complete.
 
 function valueOf(row, column) {
-  const cell = row.cells[column];
-  return cell.dataset.v === undefined ? cell.textContent.trim() : cell.dataset.v;
+  const text = row.cells[column].textContent.trim();
+  return text === "-" ? "" : text; // a missing value
 }
 
 function compare(a, b) {
@@ -35,6 +35,15 @@ function filter(table, words, status) {
     shown += row.hidden ? 0 : 1;
   }
   status.textContent = `${shown} of ${table.tBodies[0].rows.length} rows`;
+}
+
+// Columns with texts are flush left.
+for (const table of document.querySelectorAll("table")) {
+  for (const { cellIndex } of table.tHead.rows[0].cells) {
+    const rows = Array.from(table.tBodies[0].rows);
+    if (rows.every((row) => Number.isFinite(Number(valueOf(row, cellIndex))))) continue;
+    for (const row of table.rows) row.cells[cellIndex].classList.add("text");
+  }
 }
 
 for (const table of document.querySelectorAll("table.sortable")) {
