@@ -14,10 +14,11 @@ from functools import cached_property
 
 import numpy as np
 
-from skmeta.mixed._class_evidence import Batch, ClassEvidence, batch_tasks
+from skmeta.mixed._class_evidence import ClassEvidence, batch_tasks
 from skmeta.mixed._covariance import CovarianceShape
 from skmeta.mixed._episodes import Episodes, class_log_probabilities
 from skmeta.mixed._forms import Fit, Prior, maximise
+from skmeta.mixed._logistic import ClassRows
 
 # Decreases of minus the log likelihood that end the optimisation.
 _COARSE, _PRECISE = 1e-2, 1e-3
@@ -46,7 +47,7 @@ class Classifications:
     n_classes: int
 
     @cached_property
-    def batches(self) -> list[Batch]:
+    def batches(self) -> list[ClassRows]:
         """The tasks in batches of similar size."""
         return batch_tasks(self.z, self.y, self.codes, self.n_classes)
 
@@ -77,7 +78,7 @@ class Classifications:
         return Fit(evidence.prior(parameters), parameters)
 
 
-def _start_mean(batches: list[Batch], shape: CovarianceShape) -> np.ndarray:
+def _start_mean(batches: list[ClassRows], shape: CovarianceShape) -> np.ndarray:
     """Return slopes of 0, and intercepts that give each class its share of the rows."""
     counts = np.sum([(batch.w[..., None] * batch.p).sum((0, 1)) for batch in batches], 0)
     log_share = np.log((counts + 0.5) / (counts + 0.5).sum())

@@ -10,9 +10,9 @@ N(0, sigma^2 I), and M = Lambda Z'WZ Lambda + I with weights W of the rows, whic
 regression. Slopes of beta may be drawn from N(0, tau^2), where tau is estimated, too.
 
 For given theta, beta and u solve a penalised least-squares problem. sigma and beta are profiled out
-of the restricted likelihood, whose other parameters, theta and log tau, a derivative-free optimiser
-finds. M has a diagonal corner: the levels of the factor with the most levels. It is eliminated
-first. What is left is small, or sparse if factors are nested.
+of the restricted likelihood. Newton's method finds its other parameters, log(1 + theta^2) and
+log tau, with differences for derivatives. M has a diagonal corner: the levels of the factor with
+the most levels. It is eliminated first. What is left is small, or sparse if factors are nested.
 
 Classifications of two classes are logistic models with Laplace's approximation: W and the working
 targets are those of penalised iteratively reweighted least squares, and sigma is 1.
@@ -24,23 +24,22 @@ mixed models.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import Bounds, minimize
 from scipy.special import expit
 
+from skmeta.mixed._newton import Evaluation, minimise
 from skmeta.mixed._sparse_system import Levels, System
 
-# Radii of the trust region of the optimisation.
-_FIRST_RADIUS, _LAST_RADIUS = 0.5, 1e-4
-# Newton's method after it: parameters so near to a bound are at it; differences, number of steps.
-_AT_BOUND, _DIFFERENCE, _N_NEWTON_STEPS, _LONGEST_STEP = 1e-2, 0.01, 3, 0.1
-_MOST_DEVIATION, _LOG_RIDGE_BOUNDS = 100.0, (-6.0, 4.0)
+# Bounds of log(1 + theta^2) and of log tau, and where they start.
+_THETA_BOUNDS, _LOG_RIDGE_BOUNDS = (0.0, 9.0), (-6.0, 4.0)
+_START_THETA, _START_LOG_RIDGE = 0.22, 0.0
+# Differences of the parameters, their longest step, and the decrease that ends the optimisation.
+_DIFFERENCE, _LONGEST_STEP, _PRECISE = 1e-3, 1.0, 1e-11
 # Relative addition to the diagonal of the information on beta, against rounding errors.
 _ROUNDING = 1e-10
 # The least sum of squares that is left, as a share of that of the targets.
@@ -83,59 +82,10 @@ def fit_crossed(
     """
     problem = _Problem(X, y, codes, is_classification, ridge)
     n_factors = codes.shape[1]
-    start = np.append(np.full(n_factors, 0.5), [0.0] * ridge)
-    low = np.append(np.zeros(n_factors), [_LOG_RIDGE_BOUNDS[0]] * ridge)
-    high = np.append(np.full(n_factors, _MOST_DEVIATION), [_LOG_RIDGE_BOUNDS[1]] * ridge)
-    best: list[Any] = [np.inf, start]
-
-    def objective(at: np.ndarray) -> float:
-        at = np.clip(at, low, high)
-        value = problem.deviance(at)
-        if value < best[0]:
-            best[:] = value, at
-        return value
-
-    options = {"initial_tr_radius": _FIRST_RADIUS, "final_tr_radius": _LAST_RADIUS}
-    minimize(objective, start, method="COBYQA", bounds=Bounds(low, high), options=options)
-    return problem.solve(_polished(problem.deviance, best[1], low, high))
-
-
-def _polished(
-    deviance: Callable[[np.ndarray], float], at: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> np.ndarray:
-    """Refine a minimum by Newton's method, with differences of fourth order for derivatives.
-
-    The path of the optimiser depends on rounding errors, so on the order of rows. Its end does not
-    after this.
-    """
-    at = np.where(at < low + _AT_BOUND, low, at)
-    free = np.flatnonzero((at > low) & (at < high - _AT_BOUND))
-    if len(free) == 0:
-        return at
-    steps = _DIFFERENCE * np.eye(len(at))[free]
-
-    def value(*moves: np.ndarray) -> float:
-        return deviance(at + sum(moves, np.zeros_like(at)))
-
-    hessian, centre = np.empty((len(free), len(free))), value()
-    for i, a in enumerate(steps):
-        hessian[i, i] = value(a) - 2 * centre + value(-a)
-        for j, b in enumerate(steps[:i]):
-            mixed = value(a, b) - value(a, -b) - value(-a, b) + value(-a, -b)
-            hessian[i, j] = hessian[j, i] = mixed / 4
-    values, vectors = np.linalg.eigh(hessian / _DIFFERENCE**2)
-    if values[0] <= 0:
-        return at
-    for _ in range(_N_NEWTON_STEPS):
-        gradient = np.array(
-            [8 * (value(a) - value(-a)) - value(2 * a) + value(-2 * a) for a in steps]
-        )
-        step = -vectors @ ((vectors.T @ gradient) / values) / (12 * _DIFFERENCE)
-        if np.abs(step).max() > _LONGEST_STEP:
-            break
-        at = at.copy()
-        at[free] = np.clip(at[free] + step, low[free], high[free])
-    return at
+    start = np.append(np.full(n_factors, _START_THETA), [_START_LOG_RIDGE] * ridge)
+    bounds = np.array([_THETA_BOUNDS] * n_factors + [_LOG_RIDGE_BOUNDS] * ridge)
+    at = minimise(problem.evaluate, start, bounds, tolerance=_PRECISE, longest=_LONGEST_STEP)
+    return problem.solve(at)
 
 
 class _Problem:
@@ -161,6 +111,24 @@ class _Problem:
         """Return minus twice the profiled restricted log likelihood."""
         return self.solve(at).deviance
 
+    def evaluate(self, at: np.ndarray) -> Evaluation:
+        """Return the deviance and differences for its derivatives, inside of the bounds."""
+        value, steps = self.deviance(at), _DIFFERENCE * np.eye(len(at))
+        inside = np.where(
+            np.arange(len(at)) < len(self.levels.sizes), np.maximum(at, _DIFFERENCE), at
+        )
+        centre = value if (inside == at).all() else self.deviance(inside)
+        above, below = (np.array([self.deviance(inside + s * e) for e in steps]) for s in (1, -1))
+
+        def curvature() -> np.ndarray:
+            hessian = np.diag(above - 2 * centre + below)
+            for i, j in zip(*np.tril_indices(len(at), -1), strict=True):
+                both = self.deviance(inside + steps[i] + steps[j])
+                hessian[i, j] = hessian[j, i] = both - above[i] - above[j] + centre
+            return hessian / _DIFFERENCE**2
+
+        return Evaluation(value, (above - below) / (2 * _DIFFERENCE), curvature)
+
     def solve(self, at: np.ndarray) -> CrossedFit:
         """Return beta and u at given parameters."""
         if self.is_classification:
@@ -175,9 +143,12 @@ class _Problem:
         )
         if self.ridge:
             log_det += 2 * (self.X.shape[1] - 1) * float(at[-1])
-        theta = at[: len(self.levels.sizes)]
+        theta = self._theta(at)
         options = self.is_classification, self.ridge
         return CrossedFit(self.levels, solution, theta, sigma, deviance + log_det, at, options)
+
+    def _theta(self, at: np.ndarray) -> np.ndarray:
+        return np.asarray(np.sqrt(np.expm1(at[: len(self.levels.sizes)])))
 
     def _cross_products(self, w: np.ndarray | None, y: np.ndarray) -> tuple[Any, ...]:
         right = np.column_stack([self.X, y])
@@ -188,7 +159,7 @@ class _Problem:
 
     def _solve(self, at: np.ndarray, products: tuple[Any, ...]) -> _Solution:
         (gram, right, inner), q = products, self.X.shape[1]
-        scaling = self.levels.scaling(at)
+        scaling = self.levels.scaling(self._theta(at))
         scaled = sparse.dia_array((scaling[None], [0]), shape=gram.shape)
         m = sparse.csr_array(scaled @ gram @ scaled + sparse.eye_array(len(scaling)))
         system = System(m, self.levels.n_first)
@@ -270,7 +241,7 @@ class CrossedFit:
     deviance : float
         Minus twice the restricted log likelihood at the estimates.
     parameters : ndarray
-        theta, and log tau.
+        log(1 + theta^2), and log tau.
     options : tuple of bool
         Whether it is a classification, and slopes are shrunken.
     """

@@ -18,12 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmeta.mixed._class_posterior import ConditionedClasses
 from skmeta.mixed._classification import Classifications
 from skmeta.mixed._covariance import CovarianceShape
 from skmeta.mixed._forms import Family, Forms, Prior, candidate_shapes, fit_forms
 from skmeta.mixed._noise import effect_scales, noise_levels
-from skmeta.mixed._posterior import ConditionedTargets, condition_targets
+from skmeta.mixed._posterior import ConditionedClasses, ConditionedTargets, condition_targets
 from skmeta.mixed._regression import Regressions
 from skmeta.mixed._statistics import group_statistics
 

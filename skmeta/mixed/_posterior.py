@@ -1,6 +1,7 @@
-"""Regressions of groups given their rows: coefficients, and predictions of other rows.
+"""Groups given their rows: coefficients, and predictions of other rows.
 
-Notation as in `_model`, with k noise levels and l scales of effects. The posterior of a group is
+Notation as in `_model`, with k noise levels and l scales of effects. Classifications use Laplace's
+approximation, see `_logistic`. The posterior of a regression is
 computed in the basis of the eigenvectors V of L'AL, where A = Z'WZ and L L' is the prior covariance
 of the coefficients. There it is diagonal for all noise levels and scales: the coefficients are
 m + L V u, and given sigma and s, element i of u is normal with mean s^2 r_i / (sigma^2 + s^2
@@ -15,12 +16,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import block_diag
 from scipy.special import softmax
 
+from skmeta.mixed._logistic import ClassRows, find_mode, mean_probabilities, moments
 from skmeta.mixed._statistics import batches_of_groups, group_statistics
 
 # Values of one array, to bound the memory.
 _MOST_VALUES = 2**21
+# Newton's method for the modes of classifications stops at a step of this size.
+_TOLERANCE = 1e-5
 
 
 class Prediction(NamedTuple):
@@ -117,3 +122,61 @@ def condition_targets(
         moments[1][part] = basis[part] @ inner @ basis[part].swapaxes(1, 2)
         moments[2][part] = np.sqrt(p @ sigma2)
     return ConditionedTargets(*moments)
+
+
+class ConditionedClasses(NamedTuple):
+    """Known rows of groups, and the prior of the coefficients.
+
+    Attributes
+    ----------
+    prior_mean : ndarray of shape (q, j)
+        m.
+    factor : ndarray of shape (j, q, q)
+        Cholesky factors of the prior covariance.
+    z, y, w, codes : ndarray
+        Rows (n, q), class positions, weights and groups (n,).
+    """
+
+    prior_mean: np.ndarray
+    factor: np.ndarray
+    z: np.ndarray
+    y: np.ndarray
+    w: np.ndarray
+    codes: np.ndarray
+
+    @property
+    def noise(self) -> None:
+        """None: a classification has no noise."""
+        return
+
+    def predict(self, z: np.ndarray, codes: np.ndarray) -> Prediction:
+        """Predict probabilities (m, c) of rows (m, q) of groups (m,).
+
+        Groups are computed in batches, so the memory does not grow with their number.
+        """
+        j, q = self.factor.shape[:2]
+        n_classes = max(j, 2)
+        present, own = np.unique(codes, return_inverse=True)
+        known = np.flatnonzero(np.isin(self.codes, present))
+        support = np.searchsorted(present, self.codes[known])
+        # A group without rows gets one of weight 0.
+        empty = np.setdiff1d(np.arange(len(present)), support)
+        rows_z = np.vstack([self.z[known], np.zeros((len(empty), q))])
+        classes = np.concatenate([self.y[known], np.zeros(len(empty), np.int64)])
+        weight = np.concatenate([self.w[known], np.zeros(len(empty))])
+        mean, factor = self.prior_mean.T.ravel(), block_diag(*self.factor)
+        indicators, proba = np.eye(n_classes), np.empty((len(z), n_classes))
+        queries = np.argsort(own, kind="stable")
+        ends = np.cumsum(np.bincount(own))
+        starts = ends - np.bincount(own)
+        for groups, rows, there in batches_of_groups(np.append(support, empty), j * j * q):
+            batch = ClassRows(rows_z[rows], indicators[classes[rows]], there * weight[rows])
+            start = np.zeros((len(groups), j * q))
+            mode = find_mode(batch, mean, factor, start, tolerance=_TOLERANCE)
+            coefficients, half = moments(batch, mean, factor, mode.u)
+            asked = np.concatenate([queries[starts[g] : ends[g]] for g in groups])
+            local = np.repeat(np.arange(len(groups)), ends[groups] - starts[groups])
+            for part, at, _ in batches_of_groups(local, j * j * q):
+                rows_at = asked[at]
+                proba[rows_at] = mean_probabilities(z[rows_at], coefficients[part], half[part])
+        return Prediction(proba, np.zeros(len(z)))

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from scipy.special import expit, log_softmax, logsumexp
 from scipy.stats import norm
+from sklearn.linear_model import LogisticRegression
 
-from skmeta.mixed._class_evidence import ClassEvidence, batch_tasks
-from skmeta.mixed._class_posterior import ConditionedClasses
+from skmeta.mixed._class_evidence import ClassEvidence, _marginal, batch_tasks
 from skmeta.mixed._classification import Classifications
 from skmeta.mixed._covariance import CovarianceShape
+from skmeta.mixed._logistic import ClassRows, find_mode
+from skmeta.mixed._posterior import ConditionedClasses
 
 
 def draw(n_classes, seed=0, n=30, q=3):
@@ -51,7 +53,7 @@ def laplace_evidence(z, y, scale, n_classes):
     of_mean = np.diag([0.01, 1e-6] * j)
     information = of_mean.copy()
     for mode in whole._modes(np.zeros(2 * j), shape.root(at)):
-        information += whole._weights(mode, shape.root(at))[0].sum(0)
+        information += _marginal(mode, shape.root(at)).weights.sum(0)
     change = np.linalg.slogdet(information)[1] - np.linalg.slogdet(of_mean)[1]
     return -whole.evaluate(at).value + 0.5 * change
 
@@ -164,3 +166,29 @@ def test_labels_of_classes_do_not_matter():
     first = Classifications(z, y, groups, 3).fit(shape).prior
     second = Classifications(z, turn[y], groups, 3).fit(shape).prior
     np.testing.assert_allclose(second.mean[:, turn], first.mean, atol=2e-3)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 5])
+def test_mode_is_a_ridge_penalised_logistic_regression(n_classes):
+    z, y = draw(n_classes)
+    j, scale = 1 if n_classes == 2 else n_classes, 0.8
+    rows = ClassRows(z, np.eye(n_classes)[y], np.ones(len(y)))
+    size = j * z.shape[1]
+    mode = find_mode(rows, np.zeros(size), scale * np.eye(size), np.zeros(size))
+    model = LogisticRegression(C=scale**2, fit_intercept=False, tol=1e-10, max_iter=10_000)
+    expected = model.fit(z, y).coef_
+    np.testing.assert_allclose(scale * mode.u.reshape(j, -1), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("mean", "scale"), [(-9.7, 20.0), (-9.7, 5.0), (3.0, 1.0), (-30.0, 30.0)])
+@pytest.mark.parametrize("labels", [[0], [1], [1, 1, 0], [1, 1, 1, 0, 0, 1, 0, 1]])
+def test_a_mode_is_found_from_a_prior_that_is_far_off(mean, scale, labels):
+    # Where the prior has its mean, the likelihood is almost flat.
+    y, at = np.array(labels), np.linspace(-12, 12, 100_001)
+    rows = ClassRows(np.ones((len(y), 1)), np.eye(2)[y], np.ones(len(y)))
+    parts = np.array([mean]), np.array([[scale]]), np.zeros(1)
+    eta = mean + scale * at
+    log_p = norm.logpdf(at) - np.logaddexp(0, -eta[:, None] * (2 * y - 1)).sum(1)
+    for tolerance in (None, 1e-6):
+        found = find_mode(rows, *parts, tolerance=tolerance)
+        np.testing.assert_allclose(found.u, at[log_p.argmax()], atol=1e-3)

@@ -30,7 +30,6 @@ from skmeta.learners.hierarchical._gaussian import (
     mixture_quantiles,
     with_intercept,
 )
-from skmeta.learners.hierarchical._laplace import class_codes
 from skmeta.learners.hierarchical._mixed_model import (
     condition_mixed_model,
     model_state,
@@ -157,10 +156,12 @@ class HierarchicalLinear(MetaLearner):
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
         d, c = context.network.n_features, context.n_outputs
+        # Each class has a linear predictor; two share one.
+        n_predictors = 1 if c == 2 and context.kind == "classification" else c
         drawn = {
             "head.weight": torch.zeros(c, d),
             "head.bias": torch.zeros(c),
-            "head.factor": 0.5 * torch.eye(d + 1).repeat(len(_codes(context.kind, c)[0]), 1, 1),
+            "head.factor": 0.5 * torch.eye(d + 1).repeat(n_predictors, 1, 1),
         }
         if context.kind == "regression":
             drawn["head.log_noise"] = torch.tensor(-0.5)
@@ -251,7 +252,7 @@ class HierarchicalLinear(MetaLearner):
         z = self._query_design(context, adapted, x)
         if context.kind == "regression":
             return mixture_moments(*_predictive(adapted, z))[0][:, None]
-        log_p = predict_classes(_model(adapted), _named(adapted, "task."), z, context.classes)
+        log_p = predict_classes(_named(adapted, "task."), z, context.classes)
         return log_p.to(x.dtype)
 
     def _query_design(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
@@ -353,12 +354,6 @@ class HierarchicalLinear(MetaLearner):
                 warnings.simplefilter("ignore", UnusedDataWarning)
             super().fit(X, y, groups)
         return self
-
-
-def _codes(kind: str, n_outputs: int) -> Tensor:
-    """Return the code matrix of the classes, or of the one output of a regression."""
-    like = torch.zeros(())
-    return class_codes(n_outputs, like) if kind == "classification" else torch.ones(1, 1)
 
 
 def _design(state: Mapping[str, Tensor], x: Tensor, features: Tensor) -> Tensor:

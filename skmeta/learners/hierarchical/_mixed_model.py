@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from skmeta.backend import State
-from skmeta.learners.hierarchical._function_space import query_log_proba
 from skmeta.learners.hierarchical._gaussian import (
     Posterior,
     effect_scales,
@@ -29,21 +28,17 @@ from skmeta.learners.hierarchical._gaussian import (
     predictive,
     regression_posterior,
 )
-from skmeta.learners.hierarchical._laplace import (
-    ClassTask,
-    class_codes,
-    class_log_proba,
-    find_mode,
-    mode_with_derivative,
-)
-from skmeta.mixed import MixedModel
+from skmeta.mixed import ClassRows, MixedModel, find_mode, mean_probabilities, moments
+
+# Newton steps to the modes of the coefficients, and the least probability of a class.
+_N_NEWTON_STEPS, _LEAST_PROBABILITY = 25, 1e-12
 
 
 def model_state(model: MixedModel) -> State:
     """Return the tensors of a fitted model, in double precision."""
     mean = torch.from_numpy(model.prior.mean)
-    codes = class_codes(model.n_classes, mean) if model.n_classes else mean.new_ones(1, 1)
-    coefficients = codes @ mean.T
+    # Two classes share one linear predictor, the logit of the second.
+    coefficients = torch.cat([-mean, mean], 1).T / 2 if model.n_classes == 2 else mean.T
     state = {
         "weight": coefficients[:, 1:],
         "bias": coefficients[:, 0],
@@ -85,9 +80,16 @@ def condition_mixed_model(
     z, w = z.double(), w.double()
     if classes is None:
         return regression_posterior(z, y.double(), w, *_regression_prior(model, z))._asdict()
-    task = ClassTask(z, _indicators(y, classes), w, *_class_prior(model, classes))
-    mode = mode_with_derivative(find_mode(task), task)
-    return {"mode": mode, "rows": z, "classes": task.p, "weights": w}
+    mean, factor = _class_prior(model, classes)
+    is_single = len(model["factor"]) == 1
+    p = _indicators(classes[y], 2) if is_single else _indicators(y, len(classes))
+    with torch.no_grad():
+        start = torch.zeros_like(mean)
+        start = find_mode(ClassRows(z, p, w), mean, factor, start, max_steps=_N_NEWTON_STEPS).u
+    # The derivative of the mode is that of one more step (implicit differentiation).
+    u = find_mode(ClassRows(z, p, w), mean, factor, start, max_steps=1).u
+    coefficients, root = moments(ClassRows(z, p, w), mean, factor, u)
+    return {"mean": coefficients, "root": root}
 
 
 def predict_targets(given: Mapping[str, Tensor], z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -97,15 +99,13 @@ def predict_targets(given: Mapping[str, Tensor], z: Tensor) -> tuple[Tensor, Ten
     return mean, variance, posterior.log_weight
 
 
-def predict_classes(
-    model: Mapping[str, Tensor], given: Mapping[str, Tensor], z: Tensor, classes: Tensor
-) -> Tensor:
+def predict_classes(given: Mapping[str, Tensor], z: Tensor, classes: Tensor) -> Tensor:
     """Return log probabilities (m, c) of the classes of rows (m, q), in double precision."""
-    mode, rows, p, w = (given[n].double() for n in ("mode", "rows", "classes", "weights"))
-    task = ClassTask(rows, p, w, *_class_prior(model, classes))
-    # Costs of a Newton step, per query row, with one matrix for each class or one for all.
-    is_cheaper = len(classes) * len(rows) ** 3 < (task.factor.shape[0] * task.factor.shape[1]) ** 3
-    return (query_log_proba if is_cheaper else class_log_proba)(mode, task, z.double())
+    z, mean, root = z.double(), given["mean"].double(), given["root"].double()
+    proba = mean_probabilities(z, mean, root)
+    if len(mean) == z.shape[1]:
+        proba = proba[:, classes]
+    return torch.log(proba.clamp_min(_LEAST_PROBABILITY)).log_softmax(1)
 
 
 def _double(value: Tensor | None) -> Tensor | None:
@@ -116,24 +116,26 @@ def _regression_prior(model: Mapping[str, Tensor], like: Tensor) -> tuple[Tensor
     """Return m, L, and noise levels and scales with their log probabilities."""
     levels = noise_levels(model["log_noise"].double(), _double(model.get("log_spread")))
     scales = effect_scales(_double(model.get("log_scale_spread")), like=like)
-    return (_mean_of(model, False)[:, 0], model["factor"].double()[0], *levels, *scales)
+    return (_head(model)[0], model["factor"].double()[0], *levels, *scales)
 
 
-def _class_prior(model: Mapping[str, Tensor], classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the mean, the factor, and the codes of the classes of a task."""
-    weight = model["weight"].double()
-    codes = class_codes(len(weight), weight)[classes]
-    return _mean_of(model, True), model["factor"].double(), codes
+def _class_prior(model: Mapping[str, Tensor], classes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean (j q,) of the coefficients for a task, and a factor of their covariance."""
+    mean, factor = _head(model), model["factor"].double()
+    if len(factor) == 1:
+        mean = mean[1:] - mean[:1]
+    else:
+        # Only the predictors of the classes of the task have an effect.
+        mean, factor = mean[classes], factor[classes]
+    blocks = factor[:, :, None] * torch.eye(len(mean)).to(factor)[:, None, :, None]
+    return mean.flatten(), blocks.reshape(mean.numel(), mean.numel())
 
 
-def _indicators(y: Tensor, classes: Tensor) -> Tensor:
+def _indicators(y: Tensor, n_classes: int) -> Tensor:
     # Not F.one_hot, which looks at values, which vmap does not allow.
-    return (y[:, None] == torch.arange(len(classes), device=y.device)).double()
+    return (y[:, None] == torch.arange(n_classes, device=y.device)).double()
 
 
-def _mean_of(model: Mapping[str, Tensor], has_classes: bool) -> Tensor:
-    """Return the mean (q, j) of the coefficients of each linear predictor."""
-    head = torch.cat([model["bias"][:, None], model["weight"]], 1).double()
-    if has_classes and len(head) == 2:
-        return (head[1] - head[0])[:, None]
-    return head.T
+def _head(model: Mapping[str, Tensor]) -> Tensor:
+    """Return the means (c, q) of the coefficients of each output."""
+    return torch.cat([model["bias"][:, None], model["weight"]], 1).double()

@@ -1,0 +1,276 @@
+"""Logistic models of groups whose coefficients have a normal prior, by Laplace's approximation.
+
+Notation as in `_model`: n rows, q coefficients of each of j linear predictors, c classes. Two
+classes share one predictor, the logit of the second. Vectors of all j q coefficients are sorted by
+predictor, then by coefficient. They are m + L u, and the prior of u is N(0, I). A is the
+information of the rows on the coefficients, and M = I + L'AL.
+
+The coefficients of a group are normal around their mode, with the covariance C = L M^-1 L'. The
+mean is not the mode: third derivatives of the log likelihood move it by -C v / 2, where v is the
+gradient of tr(A C) (Tierney and Kadane, equation 2.6, for the mean). Logits of other rows are
+normal, too, and probabilities are averaged over them: by quadrature for two classes, else over even
+draws in opposite pairs.
+
+All functions take arrays of NumPy or tensors of torch, with any number of axes before those named.
+Tensors have derivatives, and without a tolerance nothing branches on values.
+
+References: Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, section 3.4;
+Tierney and Kadane (1986), Accurate approximations for posterior moments and marginal densities.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import ndtri
+
+# An array of NumPy or a tensor of torch.
+Array = Any
+
+# Shares of a Newton step that are tried. Where the likelihood is almost flat, it is far too long.
+_STEP_SIZES = (1.0, 0.5, 0.2, 0.05, 0.01, 2e-3, 0.0)
+# Nodes of the quadrature, and pairs of draws.
+_N_NODES, _N_PAIRS = 12, 64
+# Longest move from the mode to the mean, in standard deviations.
+_LONGEST_MOVE = 0.5
+# Added to the variances of logits, so that their covariance has a Cholesky factor.
+_JITTER = 1e-9
+
+
+class ClassRows(NamedTuple):
+    """Rows of tasks with their classes; padding rows have weight 0."""
+
+    z: Array  # (..., n, q)
+    p: Array  # indicators of the classes (..., n, c)
+    w: Array  # weights (..., n)
+
+
+class Mode(NamedTuple):
+    """Modes of tasks, and what the likelihood needs of them."""
+
+    joint: Array  # log likelihood plus log prior (...)
+    u: Array  # (..., k)
+    late: Array  # L times the last step (..., j q), after which A and proba are not renewed
+    proba: Array  # probabilities (..., n, j), of the second class if j is 1
+    score: Array  # gradient (..., j q) of the log likelihood
+    information: Array  # A (..., j q, j q)
+    precision: Array  # M (..., k, k)
+    largest: Array  # the largest entry of the last step
+
+
+def module_of(values: Array) -> Any:
+    """Return numpy or torch."""
+    return np if isinstance(values, np.ndarray) else sys.modules["torch"]
+
+
+def _like(constant: np.ndarray, values: Array) -> Array:
+    """Return a constant of the kind, the type and the device of values."""
+    if isinstance(values, np.ndarray):
+        return constant
+    return module_of(values).as_tensor(constant, dtype=values.dtype, device=values.device)
+
+
+def transposed(values: Array) -> Array:
+    """Swap the last two axes."""
+    return values.swapaxes(-1, -2)
+
+
+def predictors(z: Array, coefficients: Array) -> Array:
+    """Return the linear predictors (..., n, j) of rows at coefficients (..., j q)."""
+    q = z.shape[-1]
+    return z @ transposed(coefficients.reshape(*coefficients.shape[:-1], -1, q))
+
+
+def _logits(eta: Array) -> Array:
+    """Return a logit for each class; that of the first of two classes is 0."""
+    if eta.shape[-1] > 1:
+        return eta
+    return module_of(eta).concatenate([0.0 * eta, eta], -1)
+
+
+def _probabilities(eta: Array) -> Array:
+    """Return the probabilities (..., c) of all classes."""
+    xp, logits = module_of(eta), _logits(eta)
+    p = xp.exp(logits - xp.amax(logits, -1, keepdims=True))
+    return p / p.sum(-1, keepdims=True)
+
+
+def log_joint(rows: ClassRows, eta: Array, u: Array) -> Array:
+    """Return the log likelihood of linear predictors plus the log prior of u, (...)."""
+    xp, logits = module_of(eta), _logits(eta)
+    top = xp.amax(logits, -1, keepdims=True)
+    log_sum = top[..., 0] + xp.log(xp.exp(logits - top).sum(-1))
+    return (rows.w * ((rows.p * logits).sum(-1) - log_sum)).sum(-1) - 0.5 * (u**2).sum(-1)
+
+
+def row_parts(rows: ClassRows, eta: Array) -> tuple[Array, Array, Array]:
+    """Return probabilities (..., n, j), scores (..., j q) and information (..., j q, j q)."""
+    (z, p, w), j, q = rows, eta.shape[-1], rows.z.shape[-1]
+    proba = _probabilities(eta)[..., -j:]
+    score = transposed(transposed(z) @ (w[..., None] * (p[..., -j:] - proba)))
+    curvature = proba[..., None] * (_like(np.eye(j), proba) - proba[..., None, :])
+    weighted = (w[..., None, None] * curvature)[..., None] * z[..., None, None, :]
+    information = transposed(z) @ weighted.reshape(*z.shape[:-1], j * j * q)
+    information = information.reshape(*z.shape[:-2], q, j, j, q).swapaxes(-4, -3)
+    size = *z.shape[:-2], j * q
+    return proba, score.reshape(*size), information.reshape(*size, j * q)
+
+
+def find_mode(
+    rows: ClassRows,
+    mean: Array,
+    factor: Array,
+    u: Array,
+    *,
+    tolerance: float | None = None,
+    max_steps: int = 50,
+) -> Mode:
+    """Find the modes of tasks by Newton's method.
+
+    Parameters
+    ----------
+    rows : ClassRows
+        Rows of the tasks.
+    mean : array of shape (j q,)
+        m.
+    factor : array of shape (j q, k)
+        L.
+    u : array of shape (..., k)
+        Where to begin.
+    tolerance : float, optional
+        Iteration ends when no step is longer.
+    max_steps : int, default=50
+        Largest number of steps; the last one has full length.
+    """
+    xp, eye = module_of(u), _like(np.eye(factor.shape[-1]), u)
+    eta = predictors(rows.z, mean + u @ factor.T)
+    now = log_joint(rows, eta, u)
+    if tolerance is not None:
+        # An earlier mode may be further off than the mean of the prior.
+        at_mean = log_joint(rows, predictors(rows.z, mean + 0.0 * u @ factor.T), 0.0 * u)
+        if not (now >= at_mean).all():
+            u = xp.where((now >= at_mean)[..., None], u, 0.0 * u)
+            eta = predictors(rows.z, mean + u @ factor.T)
+            now = log_joint(rows, eta, u)
+    for k in range(max_steps):
+        proba, score, information = row_parts(rows, eta)
+        precision = eye + factor.T @ information @ factor
+        gradient = score @ factor - u
+        step = xp.linalg.solve(precision, gradient[..., None])[..., 0]
+        largest = abs(step).max() if factor.shape[-1] else 0.0
+        if k == max_steps - 1 or (tolerance is not None and largest < tolerance):
+            break
+        change = predictors(rows.z, step @ factor.T)
+        if tolerance is not None:
+            tried = log_joint(rows, eta + change, u + step)
+            if (tried >= now).all():
+                eta, u, now = eta + change, u + step, tried
+                continue
+        values = [log_joint(rows, eta + s * change, u + s * step) for s in _STEP_SIZES]
+        best = xp.stack(values).argmax(0)
+        now, size = xp.amax(xp.stack(values), 0), _like(np.array(_STEP_SIZES), u)[best]
+        eta, u = eta + size[..., None, None] * change, u + size[..., None] * step
+    late = step @ factor.T
+    score = score - (information @ late[..., None])[..., 0]
+    now = now + 0.5 * (step * gradient).sum(-1)
+    return Mode(now, u + step, late, proba, score, information, precision, largest)
+
+
+def logit_covariance(z: Array, covariance: Array) -> Array:
+    """Return covariances (..., n, j, j) of linear predictors, given those (..., j q, j q) of b."""
+    q, leading = z.shape[-1], covariance.shape[:-2]
+    j = covariance.shape[-1] // q
+    turned = covariance.reshape(*leading, j, q, j, q).swapaxes(-4, -3)
+    along = z @ turned.reshape(*leading, q, j * j * q)
+    return (along.reshape(*z.shape[:-1], j, j, q) * z[..., None, None, :]).sum(-1)
+
+
+def third_derivatives(rows: ClassRows, proba: Array, covariance: Array) -> Array:
+    """Return derivatives (..., j q) of tr(A Q) in the coefficients, A the information on them.
+
+    Parameters
+    ----------
+    rows : ClassRows
+        Rows of the tasks.
+    proba : array of shape (..., n, j)
+        Their probabilities.
+    covariance : array of shape (..., j q, j q)
+        Q.
+    """
+    between = logit_covariance(rows.z, covariance)
+    own = between.diagonal(0, -2, -1)
+    gap = own - 2 * (between @ proba[..., None])[..., 0]
+    t = proba * (gap - (proba * gap).sum(-1, keepdims=True))
+    derivatives = transposed(transposed(rows.z) @ (rows.w[..., None] * t))
+    return derivatives.reshape(*covariance.shape[:-1])
+
+
+def moments(rows: ClassRows, mean: Array, factor: Array, u: Array) -> tuple[Array, Array]:
+    """Return means (..., j q) of the coefficients, and roots of their covariances.
+
+    Parameters
+    ----------
+    rows, mean, factor
+        As for :func:`find_mode`.
+    u : array of shape (..., k)
+        The modes.
+
+    Returns
+    -------
+    mean : array of shape (..., j q)
+        Means.
+    half : array of shape (..., k, j q)
+        H, where H'H are the covariances.
+    """
+    xp, coefficients = module_of(u), mean + u @ factor.T
+    proba, _, information = row_parts(rows, predictors(rows.z, coefficients))
+    precision = _like(np.eye(factor.shape[-1]), u) + factor.T @ information @ factor
+    half = xp.linalg.inv(xp.linalg.cholesky(precision)) @ factor.T
+    trace_gradient = third_derivatives(rows, proba, transposed(half) @ half)
+    # In coordinates in which the covariance is I.
+    move = -0.5 * (half @ trace_gradient[..., None])
+    square = (move**2).sum((-2, -1), keepdims=True) / _LONGEST_MOVE**2
+    move = move / xp.sqrt(xp.where(square > 1, square, xp.ones_like(square)))
+    return coefficients + (transposed(half) @ move)[..., 0], half
+
+
+def mean_probabilities(z: Array, mean: Array, half: Array) -> Array:
+    """Return probabilities (..., m, c) of rows (..., m, q), averaged over the coefficients.
+
+    Parameters
+    ----------
+    z : array of shape (..., m, q)
+        Rows.
+    mean, half
+        As :func:`moments` returns them.
+    """
+    xp, eta = module_of(z), predictors(z, mean)
+    j = eta.shape[-1]
+    covariance = logit_covariance(z, transposed(half) @ half)
+    root = xp.linalg.cholesky(covariance + _JITTER * _like(np.eye(j), eta))
+    nodes, weights = _nodes(j)
+    total = 0.0
+    for node, weight in zip(nodes, weights.tolist(), strict=True):
+        total = total + weight * _probabilities(eta + root @ _like(node, eta))
+    return total
+
+
+@lru_cache
+def _nodes(j: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return nodes (d, j) of a standard normal distribution, and their weights (d,).
+
+    For several predictors they fill it evenly, in opposite pairs: an additive recurrence, whose
+    steps are powers of the root of x^(j + 1) = x + 1.
+    """
+    if j == 1:
+        nodes, weights = np.polynomial.hermite_e.hermegauss(_N_NODES)
+        return nodes[:, None], weights / weights.sum()
+    root = 2.0
+    for _ in range(50):
+        root = (1 + root) ** (1 / (j + 1))
+    steps = root ** -np.arange(1, j + 1)
+    draws = ndtri((0.5 + np.arange(1, _N_PAIRS + 1)[:, None] * steps) % 1)
+    return np.concatenate([draws, -draws]), np.full(2 * _N_PAIRS, 0.5 / _N_PAIRS)
