@@ -101,6 +101,7 @@ class _Problem:
     ) -> None:
         self.X, self.y = X, np.asarray(y, float)
         self.is_classification, self.ridge = is_classification, ridge
+        self.n_factors = codes.shape[1]
         self.levels = Levels([int(c) + 1 for c in codes.max(0)])
         self.z = self.levels.indicators(codes)
         self._products = () if is_classification else self._cross_products(None, self.y)
@@ -114,9 +115,7 @@ class _Problem:
     def evaluate(self, at: np.ndarray) -> Evaluation:
         """Return the deviance and differences for its derivatives, inside of the bounds."""
         value, steps = self.deviance(at), _DIFFERENCE * np.eye(len(at))
-        inside = np.where(
-            np.arange(len(at)) < len(self.levels.sizes), np.maximum(at, _DIFFERENCE), at
-        )
+        inside = np.append(np.maximum(at[: self.n_factors], _DIFFERENCE), at[self.n_factors :])
         centre = value if (inside == at).all() else self.deviance(inside)
         above, below = (np.array([self.deviance(inside + s * e) for e in steps]) for s in (1, -1))
 
@@ -148,7 +147,7 @@ class _Problem:
         return CrossedFit(self.levels, solution, theta, sigma, deviance + log_det, at, options)
 
     def _theta(self, at: np.ndarray) -> np.ndarray:
-        return np.asarray(np.sqrt(np.expm1(at[: len(self.levels.sizes)])))
+        return np.asarray(np.sqrt(np.expm1(at[: self.n_factors])))
 
     def _cross_products(self, w: np.ndarray | None, y: np.ndarray) -> tuple[Any, ...]:
         right = np.column_stack([self.X, y])
