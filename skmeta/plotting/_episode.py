@@ -87,10 +87,7 @@ class EpisodeDisplay(Display):
         y_support: Any,
         X_query: Any,
         y_query: Any,
-        *,
-        image_shape: tuple[int, ...] | None = None,
-        ax: Any = None,
-        **plot_kw: Any,
+        **kwargs: Any,
     ) -> Self:
         """Predict the query set with a fitted classifier, and draw the episode.
 
@@ -100,10 +97,8 @@ class EpisodeDisplay(Display):
             Fitted on the support set.
         X_support, y_support, X_query, y_query : array-like
             As for :meth:`from_predictions`.
-        image_shape, ax : optional
-            As for :meth:`from_predictions`.
-        **plot_kw
-            Passed to :meth:`plot`.
+        **kwargs
+            ``image_shape``, ``ax`` and others of :meth:`from_predictions`.
 
         Returns
         -------
@@ -117,16 +112,7 @@ class EpisodeDisplay(Display):
         """
         check_is_fitted(estimator)
         y_pred = estimator.predict(X_query)
-        return cls.from_predictions(
-            X_support,
-            y_support,
-            X_query,
-            y_query,
-            y_pred,
-            image_shape=image_shape,
-            ax=ax,
-            **plot_kw,
-        )
+        return cls.from_predictions(X_support, y_support, X_query, y_query, y_pred, **kwargs)
 
     @classmethod
     def from_predictions(
@@ -211,7 +197,7 @@ class EpisodeDisplay(Display):
         width, height = left + max(map(len, query)) * _COLUMN, len(classes) * _ROW
         size = (0.8 * width + 1.5, 0.8 * height + 0.8)
         ax = self._begin(ax, figsize=size, layout="constrained")
-        n = len(classes)
+        n, rank = len(classes), {label: k for k, label in enumerate(classes)}
         palette = plt.get_cmap("tab10" if n <= 10 else "hsv")
         colors = [palette(k if n <= 10 else k / n) for k in range(n)]
         for k in range(n):
@@ -219,10 +205,7 @@ class EpisodeDisplay(Display):
             for j, i in enumerate(support[k]):
                 _draw_image(ax, self.support_images[i], j * _COLUMN, y, colors[k], cmap)
             for j, i in enumerate(query[k]):
-                predicted, x = (
-                    int(np.searchsorted(classes, self.predictions[i])),
-                    left + j * _COLUMN,
-                )
+                predicted, x = rank[self.predictions[i]], left + j * _COLUMN
                 _draw_image(ax, self.query_images[i], x, y, colors[predicted], cmap)
                 if predicted != k:
                     _name_prediction(ax, x, y, str(classes[predicted]), colors[predicted])
@@ -244,11 +227,12 @@ def _as_images(X: Any, image_shape: tuple[int, ...] | None) -> np.ndarray:
     """Return images with channels last; grey images without the channel axis."""
     images = np.asarray(X)
     if images.ndim == 2:
-        shape = _square(images.shape[1]) if image_shape is None else tuple(image_shape)
+        side = math.isqrt(images.shape[1])
+        shape = (side, side) if image_shape is None else tuple(image_shape)
         if math.prod(shape) != images.shape[1]:
             raise ValueError(
-                f"image_shape={shape} has {math.prod(shape)} values, but rows have "
-                f"{images.shape[1]}. Give the shape of the images."
+                f"Images of shape {shape} have {math.prod(shape)} values, but rows have "
+                f"{images.shape[1]}. Give image_shape."
             )
         images = images.reshape(len(images), *shape)
     if images.ndim == 3:
@@ -259,15 +243,6 @@ def _as_images(X: Any, image_shape: tuple[int, ...] | None) -> np.ndarray:
         "Images must have shape (n, height, width), or (n, 1 or 3, height, width), or be rows of "
         f"a table, got an array of shape {images.shape}."
     )
-
-
-def _square(n_features: int) -> tuple[int, int]:
-    side = math.isqrt(n_features)
-    if side * side != n_features:
-        raise ValueError(
-            f"Rows have {n_features} values, which do not make a square image. Give image_shape."
-        )
-    return side, side
 
 
 def _draw_image(ax: Any, image: np.ndarray, x: float, y: float, color: Any, cmap: Any) -> None:

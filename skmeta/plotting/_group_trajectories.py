@@ -134,26 +134,20 @@ class GroupTrajectoryDisplay(Display):
         low, high = estimator.predict_quantiles(X_ahead, (tails, 1 - tails)).T
         mean, y = estimator.predict(X_ahead), np.asarray(y)
         ahead = None if y_ahead is None else np.asarray(y_ahead)
+        order = [np.argsort(part, kind="stable") for part in times]
         known_names = list(dict.fromkeys(labels[1].tolist()))
         if groups is None:
             groups = known_names[: check_count(n_groups, "n_groups")]
         trajectories = {}
         for group in groups:
-            rows, known = (np.flatnonzero(names == group) for names in (labels[1], labels[0]))
+            known, rows = (at[names[at] == group] for at, names in zip(order, labels, strict=True))
             if not len(rows):
                 hint = suggest(group, known_names) if isinstance(group, str) else ""
                 raise ValueError(f"Group {group!r} has no rows in X_ahead.{hint} Name another.")
-            rows = rows[np.argsort(times[1][rows], kind="stable")]
-            known = known[np.argsort(times[0][known], kind="stable")]
-            trajectories[group] = Trajectory(
-                times[0][known],
-                y[known],
-                times[1][rows],
-                mean[rows],
-                low[rows],
-                high[rows],
-                None if ahead is None else ahead[rows],
-            )
+            predicted = (part[rows] for part in (times[1], mean, low, high))
+            actual = None if ahead is None else ahead[rows]
+            parts = (times[0][known], y[known], *predicted, actual)
+            trajectories[group] = Trajectory._make(parts)
         names = (str(estimator.order), getattr(y_ahead, "name", None) or "y")
         return cls(trajectories=trajectories, level=level, names=names).plot(axes=axes)
 

@@ -222,7 +222,7 @@ class MetaPolicy(DocLink, BaseEstimator):
         if not hasattr(env, "num_envs"):
             vector = gymnasium.vector.SyncVectorEnv([lambda: env])
         rounds = math.ceil(n_episodes / vector.num_envs)
-        parts = [session.play(vector, stacked, 1, rng, explore) for _ in range(rounds)]
+        parts = [session.play(vector, stacked, rng, explore) for _ in range(rounds)]
         return concatenate(parts, n_episodes)
 
     # ------------------------------------------------------------------------------------- act

@@ -132,8 +132,8 @@ def test_many_classes_have_many_colours():
 @pytest.mark.parametrize(
     ("shape", "image_shape", "match"),
     [
-        ((10,), None, "a square image"),
-        ((16,), (3, 4), "has 12 values, but rows have 16"),
+        ((10,), None, r"shape \(3, 3\) have 9 values, but rows have 10. Give image_shape"),
+        ((16,), (3, 4), "have 12 values, but rows have 16"),
         ((2, 4, 4), None, "Images must have shape"),
     ],
 )

@@ -113,7 +113,7 @@ def mean_and_error(learner, session, state, n_tasks, n_episodes):
     rng = np.random.default_rng(3)
     env = make_vector(Tabular(), Tabular().sample(n_tasks, rng), n_episodes)
     with Execution("vmap", device=torch.device("cpu")) as execution:
-        samples, _ = session.sample_tasks(state, env, n_tasks, 1, execution, rng)
+        samples, _ = session.sample_tasks(state, env, 1, execution, rng)
         each = execution.map(lambda s: slope_of(session, state, s), samples)
     mean = {n: v.mean(0) for n, v in each.items()}
     error = {n: v.std(0) / n_tasks**0.5 for n, v in each.items()}

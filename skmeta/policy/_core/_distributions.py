@@ -76,10 +76,6 @@ class Gaussian:
         clipped: np.ndarray = np.clip(scaled, self.low, self.high)
         return clipped.astype(np.float32)
 
-    def describe(self) -> dict[str, Any]:
-        """Return the description of the action space that a prior keeps."""
-        return {"kind": "gaussian", "low": self.low.tolist(), "high": self.high.tolist()}
-
 
 class Categorical:
     """One of ``n`` actions, with the outputs as logits.
@@ -121,10 +117,6 @@ class Categorical:
         """Convert actions to the units of the environment."""
         return np.asarray(np.asarray(action, np.int64) + self.start)
 
-    def describe(self) -> dict[str, Any]:
-        """Return the description of the action space that a prior keeps."""
-        return {"kind": "categorical", "n": self.n_outputs, "start": self.start}
-
 
 ActionDistribution = Gaussian | Categorical
 """Distribution over actions, given the outputs of a policy network."""
@@ -134,13 +126,37 @@ def _log_std(state: Mapping[str, Tensor]) -> Tensor:
     return state["log_std"].clamp_min(_MIN_LOG_STD)
 
 
-def make_distribution(space: Any, initial_std: float) -> ActionDistribution:
-    """Choose the distribution for an action space.
+def describe_actions(space: Any) -> dict[str, Any]:
+    """Return the description of an action space that a prior keeps.
 
     Parameters
     ----------
     space : gymnasium.Space
         The action space.
+
+    Raises
+    ------
+    InvalidEnvironmentError
+        If it is neither discrete nor a box of one axis.
+    """
+    if isinstance(space, gymnasium.spaces.Discrete):
+        return {"kind": "categorical", "n": int(space.n), "start": int(space.start)}
+    if isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1:
+        low, high = (np.asarray(end, np.float64).tolist() for end in (space.low, space.high))
+        return {"kind": "gaussian", "low": low, "high": high}
+    raise InvalidEnvironmentError(
+        f"The action space must be Discrete, or a Box of one axis, got {space}. Wrap the "
+        "environment, for example in gymnasium.wrappers.RescaleAction or a wrapper of your own."
+    )
+
+
+def make_distribution(described: Mapping[str, Any], initial_std: float) -> ActionDistribution:
+    """Return the distribution over the actions of a space.
+
+    Parameters
+    ----------
+    described : mapping
+        What `describe_actions` returned.
     initial_std : float
         Standard deviation of a Gaussian policy at first.
 
@@ -148,36 +164,6 @@ def make_distribution(space: Any, initial_std: float) -> ActionDistribution:
     -------
     ActionDistribution
         Gaussian for a box of one axis, categorical for a discrete space.
-
-    Raises
-    ------
-    InvalidEnvironmentError
-        If the space is of another kind.
-    """
-    if isinstance(space, gymnasium.spaces.Discrete):
-        return Categorical(int(space.n), int(space.start))
-    if isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1:
-        return Gaussian(space.low, space.high, initial_std)
-    raise InvalidEnvironmentError(
-        f"The action space must be Discrete, or a Box of one axis, got {space}. Wrap the "
-        "environment, for example in gymnasium.wrappers.RescaleAction or a wrapper of your own."
-    )
-
-
-def restore_distribution(described: Mapping[str, Any], initial_std: float) -> ActionDistribution:
-    """Make the distribution that a prior describes.
-
-    Parameters
-    ----------
-    described : mapping
-        What :meth:`ActionDistribution.describe` returned.
-    initial_std : float
-        Standard deviation of a Gaussian policy at first.
-
-    Returns
-    -------
-    ActionDistribution
-        The distribution.
     """
     if described["kind"] == "categorical":
         return Categorical(described["n"], described["start"])
@@ -276,21 +262,17 @@ def check_environment(observation_space: Any, action_space: Any, prior: MetaPrio
             f"meta-trained on {prior.n_features_in}. Give an environment of the same family, or "
             "meta-train a prior on this one."
         )
-    distribution = make_distribution(action_space, 1.0)
-    expected = prior.learner_params["action_space"]
-    described = distribution.describe()
-    same = described["kind"] == expected["kind"] and all(
-        np.array_equal(described[n], expected[n]) for n in expected if n != "kind"
-    )
-    if not same:
+    actions = _name_actions(describe_actions(action_space))
+    expected = _name_actions(prior.learner_params["action_space"])
+    if actions != expected:
         raise PriorError(
-            f"The environment's actions are {_describe(described)}, but the prior was meta-trained "
-            f"on {_describe(expected)}. Give an environment of the same family, or wrap it, for "
-            "example in gymnasium.wrappers.RescaleAction."
+            f"The environment's actions are {actions}, but the prior was meta-trained on "
+            f"{expected}. Give an environment of the same family, or wrap it, for example in "
+            "gymnasium.wrappers.RescaleAction."
         )
 
 
-def _describe(space: Any) -> str:
+def _name_actions(space: Mapping[str, Any]) -> str:
     if space["kind"] == "categorical":
         return f"{space['n']} discrete ones from {space['start']}"
     low, high = list(space["low"]), list(space["high"])

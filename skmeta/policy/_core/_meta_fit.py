@@ -1,8 +1,8 @@
-"""Meta-training of policy learners: from settings to a prior."""
+"""Meta-training of policy learners, and their priors: from settings to a prior, and back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,33 +10,38 @@ import numpy as np
 import torch
 
 from skmeta._random import check_rng
-from skmeta.backbones import build_backbone
+from skmeta.backbones import build_backbone, check_backbone
 from skmeta.backend import Execution, Scaler, State, to_numpy
+from skmeta.exceptions import PriorError
 from skmeta.policy._core._distributions import (
     ActionDistribution,
     check_environment,
     check_family,
     check_observation_space,
+    describe_actions,
     make_distribution,
 )
 from skmeta.policy._core._policy_gradient import Sample
-from skmeta.policy._core._prior_io import read_prior, write_prior
 from skmeta.policy._core._rollout import collect
 from skmeta.policy._core._session import PolicySession
-from skmeta.policy._core._settings import PolicySettings
+from skmeta.policy._core._settings import POLICY_LEARNERS, PolicySettings
 from skmeta.policy.environments import TaskFamily, make_vector
 from skmeta.priors import MetaPrior
 from skmeta.training import (
     ExecutionOptions,
-    Validation,
     fingerprint,
+    make_prior,
     meta_train,
     read_parameters,
+    scaler_of,
+    settings_by_role,
+    state_of,
     training_settings,
 )
 
 # Tasks and episodes of random actions that the scale of observations is measured on.
 _SCALE_TASKS, _SCALE_EPISODES = 20, 5
+_SPACES = ("action_space", "max_episode_steps")  # not settings of the learner
 
 
 MetaLoss = Callable[[PolicySession, State, tuple[Sample, ...]], tuple[torch.Tensor, torch.Tensor]]
@@ -70,12 +75,32 @@ def meta_fit(
     settings = training_settings(values, _identity(learner, family) if learner.checkpoint else "")
     validation_seed = int(rng.integers(2**63))
     with make_execution(session) as execution:
+
+        def play(
+            state: State, tasks: Sequence[Any], rng: np.random.Generator
+        ) -> tuple[tuple[Sample, ...], float]:
+            env = make_vector(family, tasks, learner.n_episodes)
+            n_updates = learner.n_inner_steps
+            samples, returns = session.sample_tasks(state, env, n_updates, execution, rng)
+            return samples, float(returns[-1].mean())
+
+        def objective(
+            state: State, rng: np.random.Generator, progress: float
+        ) -> tuple[State, dict[str, float]]:
+            samples, score = play(state, list(family.sample(learner.meta_batch_size, rng)), rng)
+            gradient, value = execution.gradient(partial(loss, session), state, samples)
+            return gradient, {"loss": float(value), "score": score}
+
         validate = None
         if values["validation"].fraction > 0:
-            validate = _validation(
-                session, values["validation"], execution, family, validation_seed
-            )
-        objective = _objective(session, execution, family, loss)
+            n_tasks = values["validation"].n_tasks
+            held_out = list(family.sample(n_tasks, np.random.default_rng(validation_seed)))
+
+            def validate(state: State) -> dict[str, float]:
+                # The same random numbers each time, which makes scores of states comparable.
+                same = np.random.default_rng(validation_seed + 1)
+                return {"score": play(state, held_out, same)[1]}
+
         state, history = meta_train(state, objective, validate, settings, rng)
     return write_prior(session, state, n_iterations=int(history["iteration"][-1])), history
 
@@ -108,16 +133,14 @@ def evaluate(
     env = make_vector(family, tasks, learner.n_episodes)
     check_environment(env.single_observation_space, env.single_action_space, prior)
     with make_execution(session) as execution:
-        samples, returns = session.sample_tasks(state, env, n_tasks, n_updates, execution, rng)
+        samples, returns = session.sample_tasks(state, env, n_updates, execution, rng)
         if explore:
             return returns
         returns_likely = []
         for k in range(n_updates + 1):
             with torch.no_grad():
                 fast = session.adapt_tasks(state, samples[:k], n_tasks, execution)
-            returns_likely.append(
-                session.play(env, fast, n_tasks, rng, explore=False).returns.mean(1)
-            )
+            returns_likely.append(session.play(env, fast, rng, explore=False).returns.mean(1))
         return np.stack(returns_likely)
 
 
@@ -138,20 +161,20 @@ def make_session(
     seed = int(rng.integers(2**63))
     (task,) = family.sample(1, rng)
     env = make_vector(family, [task], 1)
-    distribution = make_distribution(env.single_action_space, learner.initial_std)
+    actions = describe_actions(env.single_action_space)
     n_features = check_observation_space(env.single_observation_space, learner.standardize)
     scaler = (
-        _measure_scale(family, distribution, n_features, rng)
+        _measure_scale(family, make_distribution(actions, learner.initial_std), rng)
         if learner.standardize
         else (Scaler(np.zeros(n_features), np.ones(n_features), np.zeros(()), np.ones(())))
     )
     backbone_params = {"hidden": tuple(learner.hidden), "activation": "tanh"}
     generator = torch.Generator().manual_seed(seed)
-    session = PolicySession.on_device(
+    session = PolicySession(
         learner,
         build_backbone("mlp", (n_features,), backbone_params, generator),
         scaler,
-        distribution,
+        actions,
         max_steps=int(family.max_episode_steps),
         n_trained_steps=learner.n_inner_steps,
         device=learner.device,
@@ -161,10 +184,7 @@ def make_session(
 
 
 def _measure_scale(
-    family: TaskFamily,
-    distribution: ActionDistribution,
-    n_features: int,
-    rng: np.random.Generator,
+    family: TaskFamily, distribution: ActionDistribution, rng: np.random.Generator
 ) -> Scaler:
     """Measure the location and scale of observations under random actions."""
     env = make_vector(family, list(family.sample(_SCALE_TASKS, rng)), _SCALE_EPISODES)
@@ -183,48 +203,105 @@ def _measure_scale(
     return Scaler(rows.mean(0), scale, np.zeros(()), np.ones(()))
 
 
-def _objective(
-    session: PolicySession, execution: Execution, family: TaskFamily, loss: MetaLoss
-) -> Callable[[State, np.random.Generator, float], tuple[State, dict[str, float]]]:
-    learner = session.learner
-
-    def objective(
-        state: State, rng: np.random.Generator, progress: float
-    ) -> tuple[State, dict[str, float]]:
-        n_tasks = learner.meta_batch_size
-        env = make_vector(family, list(family.sample(n_tasks, rng)), learner.n_episodes)
-        samples, returns = session.sample_tasks(
-            state, env, n_tasks, learner.n_inner_steps, execution, rng
-        )
-        gradient, value = execution.gradient(partial(loss, session), state, samples)
-        return gradient, {"loss": float(value), "score": float(returns[-1].mean())}
-
-    return objective
-
-
-def _validation(
-    session: PolicySession,
-    validation: Validation,
-    execution: Execution,
-    family: TaskFamily,
-    seed: int,
-) -> Callable[[State], dict[str, float]]:
-    learner, n_tasks = session.learner, validation.n_tasks
-    tasks = list(family.sample(n_tasks, np.random.default_rng(seed)))
-
-    def validate(state: State) -> dict[str, float]:
-        # The same random numbers each time, which makes scores of states comparable.
-        rng = np.random.default_rng(seed + 1)
-        env = make_vector(family, tasks, learner.n_episodes)
-        _, returns = session.sample_tasks(
-            state, env, n_tasks, learner.n_inner_steps, execution, rng
-        )
-        return {"score": float(returns[-1].mean())}
-
-    return validate
-
-
 def _identity(learner: PolicySettings, family: TaskFamily) -> str:
     # The tasks that a family draws identify it.
     tasks = [repr(task) for task in family.sample(3, np.random.default_rng(0))]
     return fingerprint(learner, [type(family).__name__, *tasks, str(family.max_episode_steps)])
+
+
+# -- priors ----------------------------------------------------------------------------------------
+
+
+def write_prior(session: PolicySession, state: State, **provenance: Any) -> MetaPrior:
+    """Make a prior of the state of a policy learner.
+
+    Parameters
+    ----------
+    session : PolicySession
+        Learner, network and distribution of actions.
+    state : dict of Tensor
+        Its state.
+    **provenance
+        Where the state comes from.
+
+    Returns
+    -------
+    MetaPrior
+        A prior of kind ``"policy"``.
+    """
+    learner, network = session.learner, session.context.network
+    settings = dict(settings_by_role(learner, "prior"))
+    spaces = {"action_space": session.action_space, "max_episode_steps": session.max_steps}
+    return make_prior(
+        learner,
+        session.scaler,
+        state,
+        provenance=provenance,
+        learner_params=settings | spaces,
+        backbone="mlp",
+        backbone_params={"hidden": tuple(learner.hidden), "activation": "tanh"},
+        kind="policy",
+        n_features_in=network.input_shape[0],
+        input_shape=network.input_shape,
+    )
+
+
+def read_prior(
+    prior: MetaPrior,
+    *,
+    device: str | torch.device,
+    precision: str,
+    max_steps: int | None = None,
+    **overrides: Any,
+) -> tuple[PolicySession, State]:
+    """Make a policy learner and its state of a prior.
+
+    Parameters
+    ----------
+    prior : MetaPrior
+        The prior.
+    device : str or torch.device
+        The device to compute on.
+    precision : {"float32", "float64"}
+        Precision of the adaptation.
+    max_steps : int, optional
+        Steps of an episode, at most; by default as in meta-training.
+    **overrides
+        Settings of the learner to use instead of the prior's.
+
+    Returns
+    -------
+    session : PolicySession
+        Learner, network and distribution of actions.
+    state : dict of Tensor
+        Its state.
+
+    Raises
+    ------
+    PriorError
+        If the prior is not that of a policy, or its tensors are not those of the network it
+        names.
+    """
+    if prior.learner not in POLICY_LEARNERS:
+        raise PriorError(
+            f"The prior was learned by {prior.learner}, but a policy needs one of "
+            f"{', '.join(sorted(POLICY_LEARNERS))}. Meta-train one of these, or import the module "
+            "that defines the learner."
+        )
+    settings = {n: v for n, v in prior.learner_params.items() if n not in _SPACES}
+    network = dict(prior.backbone_params)
+    shape = tuple(prior.input_shape or ())
+    check_backbone(str(prior.backbone), shape, network, prior.tensors)
+    settings |= {"hidden": network["hidden"]} | overrides
+    learner = POLICY_LEARNERS[prior.learner](**settings)
+    session = PolicySession(
+        learner,
+        build_backbone(str(prior.backbone), shape, network),
+        scaler_of(prior),
+        prior.learner_params["action_space"],
+        max_steps=int(max_steps or prior.learner_params["max_episode_steps"]),
+        n_trained_steps=int(prior.learner_params["n_inner_steps"]),
+        device=device,
+        precision=precision,
+    )
+    return session, dict(state_of(prior, session.adapter.device, session.adapter.dtype))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,16 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmeta.backend import (
-    Execution,
-    Scaler,
-    State,
-    TensorAdapter,
-    open_network,
-    to_numpy,
-)
-from skmeta.learners import Context, GradientLearner
-from skmeta.policy._core._distributions import ActionDistribution
+from skmeta.backend import Execution, Scaler, State, open_network, to_numpy
+from skmeta.learners import Context
+from skmeta.policy._core._distributions import make_distribution
 from skmeta.policy._core._policy_gradient import (
     Sample,
     generalised_advantages,
@@ -39,85 +31,60 @@ from skmeta.policy._core._settings import PolicySettings
 _NOT_ADAPTED = ("rate.", "norm.")
 
 
-@dataclass(frozen=True)
 class PolicySession:
-    """A policy learner with its networks on a device.
+    """A policy learner with its network on a device.
 
-    Attributes
+    Parameters
     ----------
     learner : PolicySettings
         Settings of the algorithm.
+    module : torch.nn.Module
+        Maps observations (n_rows, d) to features.
+    scaler : Scaler
+        Standardisation of the observations.
+    action_space : mapping
+        What `describe_actions` returned.
+    max_steps : int
+        Steps of an episode, at most.
+    n_trained_steps : int
+        Inner steps of meta-training. Later ones are half as long, as in the MAML paper.
+    device : str or torch.device
+        The device to compute on.
+    precision : {"float32", "float64"}
+        Precision of the tensors.
+
+    Attributes
+    ----------
     inner : GradientLearner
         The supervised learner whose inner step it takes.
     context : Context
         The network.
     adapter : TensorAdapter
         Brings observations to the device.
-    scaler : Scaler
-        The standardisation that ``adapter`` applies.
     distribution : ActionDistribution
-        What the network's outputs mean.
-    max_steps : int
-        Steps of an episode, at most.
-    n_trained_steps : int
-        Inner steps of meta-training. Later ones are half as long, as in the MAML paper.
+        What the outputs of the network mean.
     """
 
-    learner: PolicySettings
-    inner: GradientLearner
-    context: Context
-    adapter: TensorAdapter
-    scaler: Scaler
-    distribution: ActionDistribution
-    max_steps: int
-    n_trained_steps: int
-
-    @classmethod
-    def on_device(
-        cls,
+    def __init__(
+        self,
         learner: PolicySettings,
         module: torch.nn.Module,
         scaler: Scaler,
-        distribution: ActionDistribution,
+        action_space: Mapping[str, Any],
         *,
         max_steps: int,
         n_trained_steps: int,
         device: str | torch.device,
         precision: str,
-    ) -> PolicySession:
-        """Put a network on a device.
-
-        Parameters
-        ----------
-        learner : PolicySettings
-            Settings of the algorithm.
-        module : torch.nn.Module
-            Maps observations (n_rows, d) to features.
-        scaler : Scaler
-            Standardisation of the observations.
-        distribution : ActionDistribution
-            What the outputs mean.
-        max_steps : int
-            Steps of an episode, at most.
-        n_trained_steps : int
-            Inner steps of meta-training.
-        device : str or torch.device
-            The device to compute on.
-        precision : {"float32", "float64"}
-            Precision of the tensors.
-
-        Returns
-        -------
-        PolicySession
-            Learner, network and distribution of actions.
-        """
-        network, adapter = open_network(module, scaler.x_mean.shape, scaler, device, precision)
-        outputs = torch.arange(distribution.n_outputs, device=adapter.device)
-        context = Context(network, "policy", "learned", outputs)
-        inner = learner.inner_learner()
-        return cls(
-            learner, inner, context, adapter, scaler, distribution, max_steps, n_trained_steps
-        )
+    ) -> None:
+        self.learner, self.scaler, self.action_space = learner, scaler, action_space
+        self.max_steps, self.n_trained_steps = max_steps, n_trained_steps
+        self.inner = learner.inner_learner()
+        self.distribution = make_distribution(action_space, learner.initial_std)
+        shape = scaler.x_mean.shape
+        network, self.adapter = open_network(module, shape, scaler, device, precision)
+        outputs = torch.arange(self.distribution.n_outputs, device=self.adapter.device)
+        self.context = Context(network, "policy", "learned", outputs)
 
     def draw_state(self, seed: int) -> State:
         """Draw the initial state.
@@ -197,7 +164,7 @@ class PolicySession:
     # --------------------------------------------------------------------------- episodes of tasks
 
     def play(
-        self, env: Any, fast: State, n_tasks: int, rng: np.random.Generator, explore: bool = True
+        self, env: Any, fast: State, rng: np.random.Generator, explore: bool = True
     ) -> Episodes:
         """Play one episode in each environment.
 
@@ -206,9 +173,7 @@ class PolicySession:
         env : gymnasium.vector.VectorEnv
             Environments, in the order of the tasks.
         fast : dict of Tensor
-            Policies, stacked along axis 0.
-        n_tasks : int
-            M.
+            Policies of the M tasks, stacked along axis 0.
         rng : numpy.random.Generator
             Draws actions and first states.
         explore : bool, default=True
@@ -234,6 +199,7 @@ class PolicySession:
 
         with torch.no_grad():
             to_environment = self.distribution.to_environment
+            n_tasks = len(next(iter(fast.values())))
             return collect(env, act, to_environment, n_tasks, self.max_steps, rng)
 
     def _stacked_layers(self, fast: State) -> list[tuple[Tensor, Tensor]]:
@@ -304,7 +270,6 @@ class PolicySession:
         self,
         state: State,
         env: Any,
-        n_tasks: int,
         n_updates: int,
         execution: Execution,
         rng: np.random.Generator,
@@ -316,9 +281,7 @@ class PolicySession:
         state : dict of Tensor
             The prior.
         env : gymnasium.vector.VectorEnv
-            Environments of the tasks, in their order.
-        n_tasks : int
-            M.
+            ``n_episodes`` environments of each task, in the order of the tasks.
         n_updates : int
             K.
         execution : Execution
@@ -333,11 +296,12 @@ class PolicySession:
         returns : ndarray of shape (K + 1, M)
             Mean returns.
         """
+        n_tasks = env.num_envs // self.learner.n_episodes
         fast = self.adapt_tasks(state, (), n_tasks, execution)
         samples: list[Sample] = []
         returns = []
         for k in range(n_updates + 1):
-            episodes = self.play(env, fast, n_tasks, rng)
+            episodes = self.play(env, fast, rng)
             returns.append(episodes.returns.mean(1))
             samples.append(self.sample(episodes, fast))
             if k < n_updates:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -10,10 +9,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from skmeta._validation import check_count
+from skmeta._validation import check_count, suggest
 from skmeta.exceptions import InvalidEnvironmentError
-from skmeta.policy.environments._gymnasium import CartPoleEnv, gymnasium, load_env_creator
-from skmeta.policy.environments._vector import Parameters
+from skmeta.policy.environments._vector import Parameters, gymnasium
 
 
 @runtime_checkable
@@ -135,7 +133,7 @@ class EnvironmentFamily:
                 )
         entry: Any = spec.entry_point
         if isinstance(entry, str):
-            entry = load_env_creator(entry)
+            entry = gymnasium.envs.registration.load_env_creator(entry)
         self._arguments = set(inspect.signature(entry).parameters) if callable(entry) else set()
         (task,) = self.sample(1, np.random.default_rng(0))
         env = self.make(task)
@@ -195,14 +193,12 @@ class EnvironmentFamily:
         for name in task.keys() - given.keys():
             if not hasattr(inner, name):
                 known = sorted({*self._arguments, *vars(inner)})
-                near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-                hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
                 raise InvalidEnvironmentError(
                     f"{self.env_id} has neither a constructor argument nor an attribute "
-                    f"{name!r}.{hint} Name one of: {', '.join(known)}."
+                    f"{name!r}.{suggest(name, known)} Name one of: {', '.join(known)}."
                 )
             setattr(inner, name, task[name])
-        if isinstance(inner, CartPoleEnv):
+        if isinstance(inner, gymnasium.envs.classic_control.CartPoleEnv):
             # Attributes that its constructor computes from other attributes.
             inner.total_mass = inner.masscart + inner.masspole
             inner.polemass_length = inner.masspole * inner.length
