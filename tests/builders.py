@@ -7,6 +7,7 @@ from skmeta.backbones import build_backbone
 from skmeta.backend import Network, Rows, TaskTensors
 from skmeta.learners import Context
 from skmeta.search.record import CandidateRecord, SearchRecord
+from skmeta.training import MetaOptimizer, OuterLoopSettings, Validation, read_parameters
 
 CPU = torch.device("cpu")
 
@@ -86,3 +87,16 @@ def record_all(history, record, *evaluations):
     for evaluation in evaluations:
         history.record(search_id, evaluation)
     return search_id
+
+
+def loop_settings(every=100, patience=None, optimizer="adam", schedule="constant", **parameters):
+    """Settings of an outer loop that clips nothing, as a learner has them."""
+    clip_norm = parameters.pop("clip_norm", None)
+    return read_parameters(
+        OuterLoopSettings(
+            meta_optimizer=MetaOptimizer(optimizer, schedule, clip_norm),
+            validation=Validation(every=every, patience=patience),
+            random_state=0,
+            **parameters,
+        )
+    )

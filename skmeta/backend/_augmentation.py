@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,9 @@ from skmeta.backend._execution import channels_last
 _TURN, _SHEAR, _SHIFT = math.radians(15), 0.15, 0.07
 
 Step = str | Callable[[Tensor], Tensor]
+
+# Changes that make other classes of the images of a class.
+NAMES = ("mirror", "rotations")
 
 
 class Augmentation:
@@ -54,7 +58,12 @@ class Augmentation:
         self._steps = as_steps(augment)
         self._n_classes = n_classes
         for step in self._steps:
-            _check_step(step, input_shape)
+            if not callable(step) and step not in ("affine", *NAMES):
+                raise ValueError(
+                    f"augment={step!r} is unknown. Use 'affine', 'mirror', 'rotations', a function "
+                    "of a tensor of images, or a list of these."
+                )
+            _check_images("augment", step, input_shape)
 
     def __call__(self, tasks: TaskTensors, seeds: Iterable[int]) -> TaskTensors:
         """Change the images of tasks.
@@ -99,24 +108,6 @@ class Augmentation:
 def as_steps(augment: Step | Sequence[Step]) -> list[Step]:
     """Return the steps of ``augment`` as a list."""
     return [augment] if isinstance(augment, str) or callable(augment) else list(augment)
-
-
-def _check_step(step: Any, input_shape: tuple[int, ...]) -> None:
-    if not callable(step) and step not in ("affine", "mirror", "rotations"):
-        raise ValueError(
-            f"augment={step!r} is unknown. Use 'affine', 'mirror', 'rotations', a function of a "
-            "tensor of images, or a list of these."
-        )
-    if len(input_shape) != 3:
-        raise ValueError(
-            f"augment={step!r} changes images of shape (channels, height, width), but a row has "
-            f"the shape {tuple(input_shape)}. Pass input_shape, or augment=None."
-        )
-    if step == "rotations" and input_shape[1] != input_shape[2]:
-        raise ValueError(
-            f"augment='rotations' needs square images, but these have the shape {input_shape}. "
-            "Use 'mirror' or 'affine'."
-        )
 
 
 def _stored(x: Tensor) -> Tensor:
@@ -169,34 +160,6 @@ def _call(step: Callable[[Tensor], Tensor], x: Tensor, generator: torch.Generato
     return images.to(x)
 
 
-NAMES = ("mirror", "rotations")
-
-
-class TaskView(NamedTuple):
-    """One way to look at all images of a task.
-
-    Attributes
-    ----------
-    is_mirrored : bool
-        Whether left and right change places.
-    n_quarter_turns : int
-        Turns by 90 degrees, counter-clockwise, after that.
-    """
-
-    is_mirrored: bool = False
-    n_quarter_turns: int = 0
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Change images of shape (n_rows, channels, height, width)."""
-        if self == TaskView():
-            return x
-        if self.is_mirrored:
-            x = x.flip(-1)
-        turned = x.rot90(self.n_quarter_turns, (-2, -1)).permute(0, 2, 3, 1)
-        # Channels are stored last, as the backend stores images. This also works within vmap.
-        return turned.clone(memory_format=torch.contiguous_format).permute(0, 3, 1, 2)
-
-
 def resolve_test_time_augment(value: Any, augment: Any) -> list[str]:
     """Return the changes that ``test_time_augment`` stands for.
 
@@ -221,7 +184,9 @@ def resolve_test_time_augment(value: Any, augment: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
-def make_views(names: Sequence[Any], input_shape: tuple[int, ...]) -> tuple[TaskView, ...]:
+def make_views(
+    names: Sequence[Any], input_shape: tuple[int, ...]
+) -> tuple[Callable[[Tensor], Tensor], ...]:
     """Return all views of a task, the task itself first.
 
     Parameters
@@ -233,8 +198,8 @@ def make_views(names: Sequence[Any], input_shape: tuple[int, ...]) -> tuple[Task
 
     Returns
     -------
-    tuple of TaskView
-        One, two, four or eight views.
+    tuple of callable
+        One, two, four or eight functions of images (n_rows, channels, height, width).
 
     Raises
     ------
@@ -247,17 +212,32 @@ def make_views(names: Sequence[Any], input_shape: tuple[int, ...]) -> tuple[Task
                 f"test_time_augment={name!r} is unknown. Use 'mirror', 'rotations', a list of "
                 "these, or None."
             )
-        if len(input_shape) != 3:
-            raise ValueError(
-                f"test_time_augment={name!r} changes images of shape (channels, height, width), "
-                f"but a row has the shape {tuple(input_shape)}. Set test_time_augment=None, or "
-                "give the learner an input_shape."
-            )
-        if name == "rotations" and input_shape[1] != input_shape[2]:
-            raise ValueError(
-                "test_time_augment='rotations' needs square images, but these have the shape "
-                f"{tuple(input_shape)}. Use 'mirror' or None."
-            )
+        _check_images("test_time_augment", name, input_shape)
     mirrored = (False, True) if "mirror" in names else (False,)
     turns = range(4) if "rotations" in names else range(1)
-    return tuple(TaskView(m, n) for m in mirrored for n in turns)
+    return tuple(partial(_view, m, n) for m in mirrored for n in turns)
+
+
+def _view(is_mirrored: bool, n_quarter_turns: int, x: Tensor) -> Tensor:
+    """Mirror all images, then turn them counter-clockwise."""
+    if not is_mirrored and n_quarter_turns == 0:
+        return x
+    x = x.flip(-1) if is_mirrored else x
+    turned = x.rot90(n_quarter_turns, (-2, -1)).permute(0, 2, 3, 1)
+    # Channels are stored last, as the backend stores images. This also works within vmap.
+    return turned.clone(memory_format=torch.contiguous_format).permute(0, 3, 1, 2)
+
+
+def _check_images(parameter: str, change: Any, input_shape: tuple[int, ...]) -> None:
+    """Raise an error if rows of a shape are no images, or none that can be changed so."""
+    if len(input_shape) != 3:
+        raise ValueError(
+            f"{parameter}={change!r} changes images of shape (channels, height, width), but a row "
+            f"has the shape {tuple(input_shape)}. Give the learner an input_shape, or set "
+            f"{parameter}=None."
+        )
+    if change == "rotations" and input_shape[1] != input_shape[2]:
+        raise ValueError(
+            f"{parameter}='rotations' needs square images, but these have the shape "
+            f"{tuple(input_shape)}. Use 'mirror' instead."
+        )

@@ -63,7 +63,7 @@ def small_clone(learner: MetaLearner, **changes: Any) -> MetaLearner:
 
 def has_outer_loop(learner: MetaLearner) -> bool:
     """Whether a learner is meta-trained by iterations."""
-    return read_settings(learner).n_iterations > 0
+    return bool(read_settings(learner).n_iterations)
 
 
 @dataclass(frozen=True)

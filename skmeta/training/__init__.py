@@ -9,9 +9,7 @@ from skmeta.training._checkpoint import (
     state_of,
 )
 from skmeta.training._loop import (
-    TrainingSettings,
     meta_train,
-    shared_deadline,
     start_deadline,
     time_limit,
 )
@@ -23,7 +21,6 @@ from skmeta.training._options import (
     Validation,
     fingerprint,
     read_parameters,
-    training_settings,
 )
 from skmeta.training._parameters import (
     Declared,

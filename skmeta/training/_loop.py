@@ -8,10 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import cached_property, partial
-from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -38,54 +36,18 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "linear": lambda done: 1.0 - done,
     "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
 }
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """Settings of the outer loop.
-
-    Attributes
-    ----------
-    n_iterations : int
-        Meta-iterations; with 0 the state that is given is validated and returned.
-    optimizer : {"adam", "sgd"}
-        Outer optimizer.
-    lr : float
-        Step size at the first iteration.
-    schedule : {"constant", "linear", "cosine"}
-        How the step size decreases towards the last iteration.
-    clip_norm : float or None
-        Largest norm of the meta-gradient; a larger one is scaled down to it.
-    evaluate_every : int
-        Iterations between two rows of the history, validations and checkpoints.
-    patience : int or None
-        Training ends after this many validations without a better score; None: never.
-    verbose : int
-        0 is silent, 1 shows a progress bar.
-    checkpoint : path or None
-        File that is written, and from which a run resumes.
-    fingerprint : str
-        Identifies the run. A checkpoint of another run is refused.
-    """
-
-    n_iterations: int
-    optimizer: str = "adam"
-    lr: float = 1e-3
-    schedule: str = "constant"
-    clip_norm: float | None = None
-    evaluate_every: int = 100
-    patience: int | None = None
-    verbose: int = 0
-    checkpoint: str | PathLike[str] | None = None
-    fingerprint: str = ""
+# What a checkpoint holds, besides the states of the optimizer and of the generator.
+_SAVED = ("state", "best", "best_score", "n_stale", "iteration", "seconds", "history")
 
 
 def meta_train(
     state: State,
     objective: Objective,
     validate: Callable[[State], dict[str, float]] | None,
-    settings: TrainingSettings,
+    settings: Any,
     rng: np.random.Generator,
+    *,
+    identity: str = "",
     iteration_task: IterationTask | None = None,
     fitted: Callable[[State, History], dict[str, Any]] | None = None,
 ) -> tuple[State, History]:
@@ -100,10 +62,13 @@ def meta_train(
         ``rng``; ``progress`` is the share of the iterations that are done.
     validate : callable or None
         ``validate(state) -> metrics``; the state with the highest ``"score"`` is returned.
-    settings : TrainingSettings
-        Settings of the loop.
+    settings : object
+        What :func:`read_parameters` returns: the parameters of
+        :class:`~skmeta.training.OuterLoopSettings`.
     rng : numpy.random.Generator
         The only source of randomness.
+    identity : str, default=""
+        Identifies the run. A checkpoint of another run is refused.
     iteration_task : callable, optional
         Opens the task that callbacks see of an iteration, and that may end the loop.
     fitted : callable, optional
@@ -115,9 +80,9 @@ def meta_train(
     state : dict of Tensor
         The best state by validation, or the last one without validation.
     history : dict of list
-        One entry every ``evaluate_every`` iterations: ``iteration``, ``train_loss`` and
-        ``train_score`` (means since the entry before), ``validation_loss`` and
-        ``validation_score``, ``meta_lr``, ``seconds``.
+        One entry for each evaluation: ``iteration``, ``train_loss`` and ``train_score`` (means
+        since the entry before), ``validation_loss`` and ``validation_score``, ``meta_lr``,
+        ``seconds``.
 
     Raises
     ------
@@ -133,47 +98,26 @@ def meta_train(
     DivergenceWarning
         If the loss or the state is not finite; the best validated state is returned.
     """
-    run = _Run(state, settings, rng, start_deadline())
-    resume_checkpoint(settings.checkpoint, settings.fingerprint, run.restore)
-
-    def score(state: State) -> dict[str, float]:
-        metrics = validate(state) if validate else {}
-        return {f"validation_{name}": value for name, value in metrics.items()}
-
+    run = _Run(state, objective, validate, settings, rng, identity)
+    resume_checkpoint(settings.checkpoint, identity, run.restore)
     if not run.n_iterations:
-        run.record(score(run.state))
-    began = time.perf_counter() - run.seconds
-    bar = progress_bar(
-        run.n_iterations,
-        "meta-training",
-        "iterations",
-        shown=bool(settings.verbose),
-        initial=run.iteration,
-    )
-    recent: list[dict[str, float]] = []
-
-    def evaluate() -> None:
-        metrics = {f"train_{k}": float(np.mean([m[k] for m in recent])) for k in ("loss", "score")}
-        recent.clear()
-        # The seconds of a validation belong to the next row.
-        run.seconds = time.perf_counter() - began
-        metrics |= score(run.state)
-        run.record(metrics)
-        bar.set_postfix({name: f"{value:.4g}" for name, value in metrics.items()})
-        run.save()
-
-    with bar:
+        run.evaluate()
+    run.began = time.perf_counter() - run.seconds
+    shown, first = bool(settings.verbose), run.iteration
+    with progress_bar(
+        run.n_iterations, "meta-training", "iterations", shown=shown, initial=first
+    ) as bar:
         try:
             while run.goes_on():
                 with iteration_task() if iteration_task else nullcontext(FitTask(None)) as task:
-                    recent.append(run.step(objective))
+                    run.step()
                     bar.update()
-                    if run.iteration % settings.evaluate_every == 0 or run.is_at_end():
-                        evaluate()
+                    if run.is_due():
+                        bar.set_postfix(run.evaluate())
                         task.fitted = fitted and partial(fitted, run.chosen, run.history)
                 if task.is_stopped:
-                    if recent:
-                        evaluate()
+                    if run.recent:
+                        bar.set_postfix(run.evaluate())
                     break
         except (FloatingPointError, LinAlgError) as error:
             run.fall_back(error)
@@ -186,41 +130,55 @@ class _Run:
     def __init__(
         self,
         state: State,
-        settings: TrainingSettings,
+        objective: Objective,
+        validate: Callable[[State], dict[str, float]] | None,
+        settings: Any,
         rng: np.random.Generator,
-        deadline: Deadline | None = None,
+        identity: str,
     ) -> None:
-        self.settings = settings
-        self.deadline = deadline
-        self.rng = rng
+        self.objective, self.validate = objective, validate
+        self.settings, self.rng, self.identity = settings, rng, identity
+        self.deadline = start_deadline()
         self.state = {n: v.detach().clone() for n, v in state.items()}
-        self.best: State | None = None
-        self.best_score = -math.inf
-        self.n_stale = 0
-        self.iteration = 0
-        self.seconds = 0.0
-        self.history: History = {}
-        self.has_warned = False
         # A state without tensors, such as ProtoNet's without a network, has nothing to learn.
         self.n_iterations = settings.n_iterations if state else 0
-        self.lr = settings.lr
+        self.lr, self.schedule = settings.meta_lr, settings.meta_optimizer.resolve_schedule()
+        self.iteration, self.seconds, self.began = 0, 0.0, 0.0
+        self.recent: list[dict[str, float]] = []  # Metrics since the last evaluation.
+        self.history: History = {}
+        self.best: State | None = None
+        self.best_score, self.n_stale = -math.inf, 0
+        self.has_warned = False
 
     @cached_property
     def optimizer(self) -> torch.optim.Optimizer:
         """The optimizer, made when it is needed: the first one imports much of torch."""
-        make_optimizer = OPTIMIZERS[self.settings.optimizer]
-        return make_optimizer(list(self.state.values()), lr=self.settings.lr)
+        make_optimizer = OPTIMIZERS[self.settings.meta_optimizer.name]
+        return make_optimizer(list(self.state.values()), lr=self.settings.meta_lr)
 
     @property
     def chosen(self) -> State:
         """The best state by validation, or the last one without validation."""
         return self.state if self.best is None else self.best
 
-    def step(self, objective: Objective) -> dict[str, float]:
+    def goes_on(self) -> bool:
+        patience = self.settings.validation.patience
+        is_stale = patience is not None and self.n_stale >= patience
+        if self.iteration >= self.n_iterations or is_stale:
+            return False
+        return self.iteration == 0 or self.deadline is None or not self.deadline.is_over()
+
+    def is_due(self) -> bool:
+        """Whether an evaluation follows the iteration."""
+        is_late = self.deadline is not None and self.deadline.is_over()
+        is_last = is_late or self.iteration == self.n_iterations
+        return is_last or self.iteration % self.settings.validation.every == 0
+
+    def step(self) -> None:
         done = self.iteration / self.settings.n_iterations
         if self.deadline is not None:
             done = max(done, self.deadline.progress())
-        gradient, metrics = objective(self.state, self.rng, done)
+        gradient, metrics = self.objective(self.state, self.rng, done)
         if not math.isfinite(metrics["loss"]):
             raise FloatingPointError(
                 f"The meta-training loss is {metrics['loss']} at iteration {self.iteration}. "
@@ -228,24 +186,46 @@ class _Run:
             )
         for name, value in self.state.items():
             value.grad = gradient[name]
-        if self.settings.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(list(self.state.values()), self.settings.clip_norm)
-        self.lr = self.settings.lr * SCHEDULES[self.settings.schedule](done)
+        clip_norm = self.settings.meta_optimizer.clip_norm
+        if clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(list(self.state.values()), clip_norm)
+        self.lr = self.settings.meta_lr * SCHEDULES[self.schedule](done)
         self.optimizer.param_groups[0]["lr"] = self.lr
         self.optimizer.step()
         self.iteration += 1
-        return metrics
+        self.recent.append(metrics)
 
-    def is_at_end(self) -> bool:
-        is_late = self.deadline is not None and self.deadline.is_over()
-        return is_late or self.iteration == self.n_iterations
+    def evaluate(self) -> dict[str, str]:
+        """Validate the state, write a row of the history and the checkpoint; return the metrics."""
+        metrics: dict[str, float] = {}
+        if self.recent:
+            for name in ("loss", "score"):
+                metrics[f"train_{name}"] = float(np.mean([row[name] for row in self.recent]))
+            # The seconds of a validation belong to the next row.
+            self.seconds = time.perf_counter() - self.began
+        if self.validate is not None:
+            metrics |= {f"validation_{n}": v for n, v in self.validate(self.state).items()}
+        self._record(metrics)
+        if self.recent:
+            self.recent.clear()
+            self._save()
+        return {name: f"{value:.4g}" for name, value in metrics.items()}
 
-    def goes_on(self) -> bool:
-        patience = self.settings.patience
-        is_stale = patience is not None and self.n_stale >= patience
-        if self.iteration >= self.n_iterations or is_stale:
-            return False
-        return self.iteration == 0 or self.deadline is None or not self.deadline.is_over()
+    def _record(self, metrics: dict[str, float]) -> None:
+        broken = [n for n, v in self.state.items() if not bool(torch.isfinite(v).all())]
+        if broken:
+            raise FloatingPointError(
+                f"The meta-trained {broken[0]!r} is not finite at iteration {self.iteration}. "
+                + _CURE
+            )
+        row = {"iteration": self.iteration, **metrics, "meta_lr": self.lr, "seconds": self.seconds}
+        for name, value in row.items():
+            self.history.setdefault(name, []).append(value)
+        if (score := metrics.get("validation_score")) is not None:
+            self.n_stale += 1
+            if score > self.best_score:
+                self.best_score, self.n_stale = score, 0
+                self.best = {n: v.detach().clone() for n, v in self.state.items()}
 
     def fall_back(self, error: Exception) -> None:
         """Warn that the best validated state is kept; without one, the error stands."""
@@ -261,45 +241,17 @@ class _Run:
             DivergenceWarning,
         )
 
-    def record(self, metrics: dict[str, float]) -> None:
-        broken = [n for n, v in self.state.items() if not bool(torch.isfinite(v).all())]
-        if broken:
-            raise FloatingPointError(
-                f"The meta-trained {broken[0]!r} is not finite at iteration {self.iteration}. "
-                + _CURE
-            )
-        row = {"iteration": self.iteration} | metrics
-        row |= {"meta_lr": self.lr, "seconds": self.seconds}
-        for name, value in row.items():
-            self.history.setdefault(name, []).append(value)
-        score = metrics.get("validation_score")
-        if score is None:
-            return
-        self.n_stale += 1
-        if score > self.best_score:
-            self.best_score, self.n_stale = score, 0
-            self.best = {n: v.detach().clone() for n, v in self.state.items()}
-
-    def saved(self) -> dict[str, Any]:
-        return {
-            "state": self.state,
-            "best": self.best,
-            "best_score": self.best_score,
-            "n_stale": self.n_stale,
-            "iteration": self.iteration,
-            "seconds": self.seconds,
-            "history": self.history,
-            "optimizer": self.optimizer.state_dict()["state"],
-            "rng": self.rng.bit_generator.state,
-        }
-
-    def save(self) -> None:
+    def _save(self) -> None:
         """Write a checkpoint, if there should be one; failing to do so does not end the run."""
         path = self.settings.checkpoint
         if path is None:
             return
+        saved = {name: getattr(self, name) for name in _SAVED}
+        saved["optimizer"] = self.optimizer.state_dict()["state"]
+        saved["rng"] = self.rng.bit_generator.state
         try:
-            save_checkpoint(path, self.settings.fingerprint, self.saved())
+            save_checkpoint(path, self.identity, saved)
+            self.has_warned = False
         except OSError as error:
             if not self.has_warned:
                 warn_caller(
@@ -308,19 +260,17 @@ class _Run:
                     SkmetaWarning,
                 )
             self.has_warned = True
-        else:
-            self.has_warned = False
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Go on from what a checkpoint holds."""
+        device = next(iter(self.state.values())).device
         for name, value in self.state.items():
             value.copy_(saved["state"][name])
-        best = saved["best"]
-        device = next(iter(self.state.values())).device
-        self.best = None if best is None else {n: v.to(device) for n, v in best.items()}
-        for name in ("best_score", "n_stale", "iteration", "seconds", "history"):
-            setattr(self, name, saved[name])
-        # Step sizes and the like are those of the settings, which the fingerprint stands for.
+        saved = saved | {"state": self.state}
+        if saved["best"] is not None:
+            saved["best"] = {n: v.to(device) for n, v in saved["best"].items()}
+        vars(self).update({name: saved[name] for name in _SAVED})
+        # Step sizes and the like are those of the settings, which the identity stands for.
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": saved["optimizer"], "param_groups": groups})
         self.rng.bit_generator.state = saved["rng"]
@@ -329,24 +279,23 @@ class _Run:
 # ------------------------------------------------------------------------------ its time
 
 
-class Deadline:
+class Deadline(NamedTuple):
     """A span of time.
 
-    Parameters
+    Attributes
     ----------
     seconds : float
         Its length.
-    began : float, optional
-        When it began, by :func:`time.perf_counter`; by default now.
+    began : float
+        When it began, by :func:`time.perf_counter`.
     """
 
-    def __init__(self, seconds: float, began: float | None = None) -> None:
-        self.seconds = seconds
-        self._began = time.perf_counter() if began is None else began
+    seconds: float
+    began: float
 
     def is_over(self) -> bool:
         """Return whether the time has passed."""
-        return time.perf_counter() - self._began >= self.seconds
+        return time.perf_counter() - self.began >= self.seconds
 
     def progress(self) -> float:
         """Return how far the second half has passed, from 0 to 1.
@@ -355,17 +304,16 @@ class Deadline:
         """
         if self.seconds <= 0:
             return 1.0
-        passed = (time.perf_counter() - self._began) / self.seconds
+        passed = (time.perf_counter() - self.began) / self.seconds
         return min(1.0, max(0.0, 2 * passed - 1))
 
 
-_CURRENT: ContextVar[float | None] = ContextVar("seconds of a meta-training", default=None)
-_BEGAN: ContextVar[float | None] = ContextVar("when a meta-training began", default=None)
+_LIMIT: ContextVar[Deadline | None] = ContextVar("time of a meta-training", default=None)
 
 
 @contextmanager
 def time_limit(seconds: float | None) -> Iterator[None]:
-    """Limit the time of each meta-training that begins within the context.
+    """Limit the time of a meta-training within the context, from the beginning of the context on.
 
     The outer loop takes one step at least. As the end comes near, the schedule of the step size
     reaches its end too. An estimate in closed form before the loop, of a mixed-effects model, has a
@@ -381,33 +329,15 @@ def time_limit(seconds: float | None) -> Iterator[None]:
     None
         The context has no value.
     """
-    token = _CURRENT.set(seconds)
+    token = _LIMIT.set(None if seconds is None else Deadline(seconds, time.perf_counter()))
     try:
         yield
     finally:
-        _CURRENT.reset(token)
-
-
-@contextmanager
-def shared_deadline() -> Iterator[None]:
-    """Let all parts of the work within the context have one limit together.
-
-    Yields
-    ------
-    None
-        The context has no value.
-    """
-    token = _BEGAN.set(time.perf_counter())
-    try:
-        yield
-    finally:
-        _BEGAN.reset(token)
+        _LIMIT.reset(token)
 
 
 def start_deadline(share: float = 1.0) -> Deadline | None:
     """Return the deadline of a part of a meta-training.
-
-    The time counts from the beginning of the meta-training, or from now outside of one.
 
     Parameters
     ----------
@@ -419,5 +349,5 @@ def start_deadline(share: float = 1.0) -> Deadline | None:
     Deadline or None
         None without a limit.
     """
-    seconds = _CURRENT.get()
-    return None if seconds is None else Deadline(share * seconds, _BEGAN.get())
+    limit = _LIMIT.get()
+    return None if limit is None else limit._replace(seconds=share * limit.seconds)

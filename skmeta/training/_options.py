@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from os import PathLike
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from skmeta._identity import stable_repr
 from skmeta._sklearn_compat import Interval, StrOptions, parameter_names
 from skmeta.backend import MODES, NETWORK_PRECISIONS, Execution, Network
-from skmeta.training._loop import OPTIMIZERS, SCHEDULES, TrainingSettings
+from skmeta.training._loop import OPTIMIZERS, SCHEDULES
 from skmeta.training._parameters import (
     Declared,
     learner_name,
@@ -226,7 +227,7 @@ class OuterLoopSettings(FitSettings):
     verbose: int = parameter(0, "verbose", role="machine")
 
 
-def read_parameters(learner: FitSettings) -> dict[str, Any]:
+def read_parameters(learner: FitSettings) -> SimpleNamespace:
     """Read the parameters of a learner, with its options as objects.
 
     Parameters
@@ -236,8 +237,9 @@ def read_parameters(learner: FitSettings) -> dict[str, Any]:
 
     Returns
     -------
-    dict
-        A number or a string in place of an option is its first setting.
+    SimpleNamespace
+        With an attribute for each parameter. A number or a string in place of an option is its
+        first setting.
 
     Raises
     ------
@@ -252,47 +254,13 @@ def read_parameters(learner: FitSettings) -> dict[str, Any]:
             f"{type(learner).__name__} computes in {' or '.join(learner.precisions)}, but "
             f"execution has precision={precision!r}. Set one of these."
         )
-    check_resumable(values.get("checkpoint"), learner.random_state)
-    return values
-
-
-def check_resumable(checkpoint: str | PathLike[str] | None, random_state: Any) -> None:
-    """Check that a run with a checkpoint draws the same tasks again when it is resumed."""
-    if checkpoint is not None and not isinstance(random_state, Integral):
+    checkpoint = values.get("checkpoint")
+    if checkpoint is not None and not isinstance(learner.random_state, Integral):
         raise ValueError(
             f"checkpoint={str(checkpoint)!r} can only be resumed with the same tasks, but "
-            f"random_state is {random_state!r}. Set random_state to an integer."
+            f"random_state is {learner.random_state!r}. Set random_state to an integer."
         )
-
-
-def training_settings(values: Mapping[str, Any], fingerprint: str) -> TrainingSettings:
-    """Return the settings of the outer loop.
-
-    Parameters
-    ----------
-    values : mapping
-        Parameters of a learner, as :func:`read_parameters` returns them.
-    fingerprint : str
-        Identifies the run.
-
-    Returns
-    -------
-    TrainingSettings
-        The settings.
-    """
-    optimizer, validation = values["meta_optimizer"], values["validation"]
-    return TrainingSettings(
-        n_iterations=values["n_iterations"],
-        optimizer=optimizer.name,
-        lr=values["meta_lr"],
-        schedule=optimizer.resolve_schedule(),
-        clip_norm=optimizer.clip_norm,
-        evaluate_every=validation.every,
-        patience=validation.patience,
-        verbose=int(values["verbose"]),
-        checkpoint=values["checkpoint"],
-        fingerprint=fingerprint,
-    )
+    return SimpleNamespace(**values)
 
 
 def fingerprint(learner: Any, *content: Any, settings: Mapping[str, Any] | None = None) -> str:

@@ -19,11 +19,12 @@ from safetensors.numpy import load
 from skmeta.exceptions import CheckpointError, PriorError
 from skmeta.priors import MetaPrior
 from skmeta.search import PastSearch, SearchPrior
-from skmeta.training import TrainingSettings, load_checkpoint, meta_train
+from skmeta.training import load_checkpoint, meta_train
 
 if os.name == "nt":
     pytest.skip("the guards on time and memory need POSIX", allow_module_level=True)
 
+from builders import loop_settings
 from mutations import bounded, damages, edits, pack, unpack
 
 # Files are written again by each example, which does no harm.
@@ -181,8 +182,10 @@ def train(path, n_iterations=4):
         return {"loss": 0.0, "score": float(state["w"][0])}
 
     state = {"w": torch.linspace(-1, 1, 3, dtype=torch.float64)}
-    options = TrainingSettings(6, evaluate_every=2, checkpoint=path, fingerprint="one")
-    state, history = meta_train(state, objective, validate, options, np.random.default_rng(0))
+    options = loop_settings(n_iterations=6, every=2, checkpoint=path)
+    state, history = meta_train(
+        state, objective, validate, options, np.random.default_rng(0), identity="one"
+    )
     return state["w"].tolist(), history
 
 

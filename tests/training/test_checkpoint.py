@@ -6,11 +6,11 @@ import os
 import numpy as np
 import pytest
 import torch
-from builders import make_classes
+from builders import loop_settings, make_classes
 
 from skmeta.exceptions import CheckpointError, SkmetaWarning
 from skmeta.learners import MAML, ExecutionOptions, ProtoNet, Validation
-from skmeta.training import TrainingSettings, load_checkpoint, meta_train, save_checkpoint
+from skmeta.training import load_checkpoint, meta_train, save_checkpoint
 
 
 def run(path=None, n_iterations=12, stop_at=None, validate=True, optimizer="adam", **settings):
@@ -27,12 +27,12 @@ def run(path=None, n_iterations=12, stop_at=None, validate=True, optimizer="adam
         return {"loss": 0.0, "score": math.sin(100 * float(state["w"][0]))}
 
     state = {"w": torch.linspace(-1, 1, 5, dtype=torch.float64)}
-    settings = TrainingSettings(
-        n_iterations, optimizer=optimizer, lr=0.1, schedule="cosine", evaluate_every=3,
-        checkpoint=path, fingerprint="one", **settings,
+    settings = loop_settings(
+        n_iterations=n_iterations, optimizer=optimizer, meta_lr=0.1, schedule="cosine", every=3,
+        checkpoint=path, **settings,
     )  # fmt: skip
-    rng = np.random.default_rng(0)
-    state, history = meta_train(state, objective, score if validate else None, settings, rng)
+    rng, validation = np.random.default_rng(0), score if validate else None
+    state, history = meta_train(state, objective, validation, settings, rng, identity="one")
     history.pop("seconds")
     return state["w"], history, len(calls)
 
@@ -202,7 +202,7 @@ def test_weights_that_are_no_longer_finite_end_the_run(tmp_path):
             "score": 0.0,
         }
 
-    settings = TrainingSettings(4, evaluate_every=2, checkpoint=tmp_path / "file")
+    settings = loop_settings(n_iterations=4, every=2, checkpoint=tmp_path / "file")
     with pytest.raises(
         FloatingPointError, match=r"'w' is not finite at iteration 2\. Lower meta_lr"
     ):

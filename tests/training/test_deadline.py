@@ -3,17 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from builders import loop_settings
 
 from skmeta.exceptions import DivergenceWarning
-from skmeta.training import (
-    TrainingSettings,
-    meta_train,
-    shared_deadline,
-    start_deadline,
-    time_limit,
-)
+from skmeta.training import meta_train, start_deadline, time_limit
 
-SETTINGS = TrainingSettings(n_iterations=6, optimizer="sgd", lr=0.1, evaluate_every=2)
+SETTINGS = loop_settings(n_iterations=6, optimizer="sgd", meta_lr=0.1, every=2)
 
 
 def train(objective=None, validate=None, settings=SETTINGS):
@@ -53,17 +48,12 @@ def test_parts_of_a_meta_training_share_one_limit(monkeypatch):
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
     assert start_deadline() is None
     with time_limit(10.0):
-        with shared_deadline():
-            now[0] += 6.0
-            # The first half of the time was for an estimate; the loop has what is left.
-            assert start_deadline(share=0.5).is_over()
-            assert not start_deadline().is_over()
-            now[0] += 5.0
-            assert start_deadline().is_over()
-        # Another meta-training has a limit of its own.
-        with shared_deadline():
-            assert not start_deadline(share=0.5).is_over()
+        now[0] += 6.0
+        # The first half of the time was for an estimate; the loop has what is left.
+        assert start_deadline(share=0.5).is_over()
         assert not start_deadline().is_over()
+        now[0] += 5.0
+        assert start_deadline().is_over()
 
 
 def diverge_at(iteration):

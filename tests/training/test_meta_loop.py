@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from builders import loop_settings
 
-from skmeta.training import TrainingSettings, meta_train
+from skmeta.training import meta_train
 from skmeta.training._loop import SCHEDULES
 
 
@@ -23,7 +24,7 @@ def objective(state, rng, progress=None):
 
 
 def train(validate=None, seed=0, fn=objective, **settings):
-    settings = TrainingSettings(**({"n_iterations": 10, "evaluate_every": 5} | settings))
+    settings = loop_settings(**({"n_iterations": 10, "every": 5} | settings))
     return meta_train(start(), fn, validate, settings, np.random.default_rng(seed))
 
 
@@ -48,7 +49,7 @@ def plain(optimizer, n_iterations, lr_at=lambda k: 0.1, clip_norm=None, seed=0):
     ("name", "optimizer"), [("adam", torch.optim.Adam), ("sgd", torch.optim.SGD)]
 )
 def test_optimizers_are_torchs(name, optimizer):
-    found, _ = train(optimizer=name, lr=0.1)
+    found, _ = train(optimizer=name, meta_lr=0.1)
     expected = plain(optimizer, 10)
     for key in expected:
         torch.testing.assert_close(found[key], expected[key])
@@ -61,7 +62,7 @@ def test_schedules_fall_from_the_first_iteration_to_the_last(schedule):
         "linear": lambda done: 1 - done,
         "cosine": lambda done: (1 + np.cos(np.pi * done)) / 2,
     }[schedule]
-    found, history = train(optimizer="sgd", lr=0.1, schedule=schedule)
+    found, history = train(optimizer="sgd", meta_lr=0.1, schedule=schedule)
     expected = plain(torch.optim.SGD, 10, lambda k: 0.1 * factor(k / 10))
     for key in expected:
         torch.testing.assert_close(found[key], expected[key])
@@ -69,7 +70,7 @@ def test_schedules_fall_from_the_first_iteration_to_the_last(schedule):
 
 
 def test_a_long_gradient_is_clipped_to_the_norm():
-    found, _ = train(optimizer="sgd", lr=0.1, clip_norm=0.5)
+    found, _ = train(optimizer="sgd", meta_lr=0.1, clip_norm=0.5)
     expected = plain(torch.optim.SGD, 10, clip_norm=0.5)
     for key in expected:
         torch.testing.assert_close(found[key], expected[key], rtol=1e-5, atol=1e-6)
@@ -78,13 +79,13 @@ def test_a_long_gradient_is_clipped_to_the_norm():
 
 def test_the_start_is_not_changed():
     state = start()
-    settings = TrainingSettings(n_iterations=3)
+    settings = loop_settings(n_iterations=3)
     meta_train(state, objective, None, settings, np.random.default_rng(0))
     assert torch.equal(state["w"], start()["w"])
 
 
 def test_the_history_has_a_row_an_evaluation_and_one_at_the_end():
-    _, history = train(n_iterations=11, evaluate_every=4, optimizer="sgd", lr=1e-3)
+    _, history = train(n_iterations=11, every=4, optimizer="sgd", meta_lr=1e-3)
     assert history["iteration"] == [4, 8, 11]
     assert set(history) == {"iteration", "train_loss", "train_score", "meta_lr", "seconds"}
     assert history["train_score"] == [-loss for loss in history["train_loss"]]
@@ -114,7 +115,7 @@ def scores(*values):
 
 def test_the_best_state_by_validation_is_returned():
     validate, states = scores(0.2, 0.7, 0.7, 0.5)
-    found, history = train(validate, n_iterations=8, evaluate_every=2, lr=0.1)
+    found, history = train(validate, n_iterations=8, every=2, meta_lr=0.1)
     assert torch.equal(found["w"], states[1]["w"])
     assert not torch.equal(found["w"], states[2]["w"])
     assert history["validation_score"] == [0.2, 0.7, 0.7, 0.5]
@@ -132,7 +133,7 @@ def test_without_validation_the_last_state_is_returned():
 )
 def test_patience(patience, values, n_rows):
     validate, _ = scores(*values)
-    _, history = train(validate, n_iterations=10, evaluate_every=2, patience=patience)
+    _, history = train(validate, n_iterations=10, every=2, patience=patience)
     assert history["validation_score"] == values[:n_rows]
 
 
@@ -148,7 +149,7 @@ def test_the_objective_is_told_how_much_is_done():
 
 
 def test_patience_waits_for_ever_without_validation():
-    assert train(patience=1, n_iterations=20, evaluate_every=2)[1]["iteration"][-1] == 20
+    assert train(patience=1, n_iterations=20, every=2)[1]["iteration"][-1] == 20
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
@@ -159,7 +160,7 @@ def test_a_loss_that_is_not_finite_is_an_error(loss):
 
     match = rf"meta-training loss is {loss} at iteration \d+\. Lower meta_lr or clip_norm"
     with pytest.raises(FloatingPointError, match=match):
-        train(fn=fail, lr=0.1, n_iterations=100)
+        train(fn=fail, meta_lr=0.1, n_iterations=100)
 
 
 def test_nothing_is_printed_unless_asked_for(capsys):

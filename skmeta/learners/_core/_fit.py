@@ -39,7 +39,7 @@ from skmeta.learners._core._prior_io import (
     with_earlier,
     write_prior,
 )
-from skmeta.learners._core._session import LearnerSettings, Session, make_execution, read_settings
+from skmeta.learners._core._session import Session, make_execution, read_settings
 from skmeta.learners._core._task_source import (
     Problem,
     TaskSource,
@@ -49,19 +49,11 @@ from skmeta.learners._core._task_source import (
 )
 from skmeta.priors import MetaPrior
 from skmeta.tasks import check_shots
-from skmeta.training import (
-    TrainingSettings,
-    fingerprint,
-    meta_train,
-    scaler_of,
-    shared_deadline,
-    training_settings,
-)
+from skmeta.training import fingerprint, meta_train, scaler_of
 
 History = dict[str, list[float]]
 
 
-@shared_deadline()
 def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, History]:
     """Meta-train a learner.
 
@@ -88,35 +80,44 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     problem = _read_tasks(learner, settings, table, y, groups, rng)
     session, seed = _open_session(learner, settings, table, problem, rng)
     state = _first_state(session, table, problem, seed, rng)
-    describe = _describe(session, settings, table, problem)
-    describe(state)  # Settings that a prior cannot keep are refused before the long work.
-    outer_loop = _outer_loop(settings, learner, problem, groups)
-    validation_seed = int(rng.integers(2**63))
-    data = {"X": X, "y": y, "metadata": None if groups is None else {"groups": groups}}
-    callbacks = callback_context(learner, outer_loop.n_iterations)
+    names, names_kind = problem.train.sampler.names, problem.names_kind
 
     def fitted(state: State, history: History) -> dict[str, Any]:
-        prior = describe(state, n_iterations=int(history["iteration"][-1]))
+        prior = write_prior(
+            session,
+            state,
+            n_features=table.n_features,
+            feature_names=table.names,
+            classes=problem.labels,
+            trained_on=with_earlier(settings.prior, names, names_kind),
+            trained_on_kind=names_kind,
+            columns=table.columns,
+            n_iterations=int(history["iteration"][-1]),
+        )
         return {"prior_": prior, "history_": {n: list(values) for n, values in history.items()}}
 
+    fitted(state, {"iteration": [0]})  # Settings that a prior cannot keep are refused here.
+    identity = _identity(learner, problem, groups) if settings.checkpoint else ""
+    validation_rng = np.random.default_rng(int(rng.integers(2**63)))
+    data = {"X": X, "y": y, "metadata": None if groups is None else {"groups": groups}}
+    callbacks = callback_context(learner, settings.n_iterations)
     with (
         make_execution(session, settings) as execution,
         fit_task(callbacks, learner, **data) as task,
     ):
-        objective = _objective(session, settings, execution, problem)
         validation = None
         if problem.validation is not None:
             n_tasks = settings.validation.n_tasks
-            validation_rng = np.random.default_rng(validation_seed)
             validation = DrawnTasks(session, execution, problem.validation, n_tasks, validation_rng)
         state, history = meta_train(
             state,
-            objective,
+            _objective(session, settings, execution, problem),
             None if validation is None else validation.metrics,
-            outer_loop,
+            settings,
             rng,
-            partial(subtask, callbacks, learner, "meta-iteration", **data),
-            fitted if has_callbacks(learner) else None,
+            identity=identity,
+            iteration_task=partial(subtask, callbacks, learner, "meta-iteration", **data),
+            fitted=fitted if has_callbacks(learner) else None,
         )
         if validation is not None:
             history = _compare(session, problem, validation, state, history)
@@ -155,7 +156,7 @@ def untrained_prior(learner: Algorithm, X: Any, y: Any, kind: str, n_classes: in
 
 def _read_tasks(
     learner: Algorithm,
-    settings: LearnerSettings,
+    settings: Any,
     table: Table,
     y: Any,
     groups: Any,
@@ -192,7 +193,7 @@ def _check_kind(learner: Algorithm, kind: str) -> None:
         )
 
 
-def _warn_of_no_validation(settings: LearnerSettings, problem: Problem) -> None:
+def _warn_of_no_validation(settings: Any, problem: Problem) -> None:
     names_kind: str = problem.names_kind
     all_names = f"the {len(problem.train.sampler.names)} there are"
     needed = f"n_way={settings.n_way} of the" if names_kind == "classes" else "one of the"
@@ -212,7 +213,7 @@ def _warn_of_no_validation(settings: LearnerSettings, problem: Problem) -> None:
 
 def _open_session(
     learner: Algorithm,
-    settings: LearnerSettings,
+    settings: Any,
     table: Table,
     problem: Problem,
     rng: np.random.Generator,
@@ -262,19 +263,13 @@ def _first_state(
 # ---------------------------------------------------------------------------- the outer loop
 
 
-def _outer_loop(
-    settings: LearnerSettings, learner: Algorithm, problem: Problem, groups: Any
-) -> TrainingSettings:
-    identity = ""
-    if settings.checkpoint:
-        parts = [part for part in (problem.train, problem.validation) if part is not None]
-        rows = [values for part in parts for values in (part.X, part.y)]
-        identity = fingerprint(learner, *rows, groups)
-    return training_settings(vars(settings), identity)
+def _identity(learner: Algorithm, problem: Problem, groups: Any) -> str:
+    parts = [part for part in (problem.train, problem.validation) if part is not None]
+    return fingerprint(learner, *(values for part in parts for values in (part.X, part.y)), groups)
 
 
 def _objective(
-    session: Session, settings: LearnerSettings, execution: Execution, problem: Problem
+    session: Session, settings: Any, execution: Execution, problem: Problem
 ) -> Callable[[State, np.random.Generator, float], tuple[State, dict[str, float]]]:
     source, n_tasks = problem.train, settings.meta_batch_size
     augmentation = None
@@ -325,20 +320,3 @@ def _compare(
     if n > 1 and len(validation.tasks) >= LEAST_TASKS:
         warn_if_beaten(type(session.learner).__name__, validation.scores(state), baselines)
     return history
-
-
-def _describe(
-    session: Session, settings: LearnerSettings, table: Table, problem: Problem
-) -> Callable[..., MetaPrior]:
-    """Return what makes a prior of a state: the rows it was trained on, and their columns."""
-    names = problem.train.sampler.names
-    return partial(
-        write_prior,
-        session,
-        n_features=table.n_features,
-        feature_names=table.names,
-        classes=problem.labels,
-        trained_on=with_earlier(settings.prior, names, problem.names_kind),
-        trained_on_kind=problem.names_kind,
-        columns=table.columns,
-    )

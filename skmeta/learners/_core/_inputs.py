@@ -15,7 +15,6 @@ from skmeta._sklearn_compat import get_feature_names
 from skmeta._validation import check_rows
 from skmeta.backend import Scaler
 from skmeta.exceptions import BackboneError
-from skmeta.learners._core._session import LearnerSettings
 from skmeta.priors import MetaPrior
 
 
@@ -114,7 +113,7 @@ class Table:
     start: MetaPrior | None
 
     @classmethod
-    def read(cls, learner: Any, X: Any, settings: LearnerSettings) -> Table:
+    def read(cls, learner: Any, X: Any, settings: Any) -> Table:
         """Read what ``fit`` was given as ``X``."""
         start = None if learner.loads_prior else settings.prior
         assert not isinstance(start, str)

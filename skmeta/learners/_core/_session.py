@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -304,50 +304,31 @@ def _without_views(adapted: State) -> State:
     return {n: v for n, v in adapted.items() if not _VIEW.match(n)}
 
 
-@dataclass(frozen=True)
-class LearnerSettings:
-    """What the machinery of a fit reads; the defaults are those of a learner in closed form.
-
-    Attributes
-    ----------
-    task_type, n_way, ..., random_state
-        The parameters of these names, with options as objects. Where a learner lacks a parameter,
-        its default here holds: no outer loop, no network, and double precision.
-    """
-
-    task_type: str = "auto"
-    n_way: int = 5
-    n_shot: int | tuple[int, int] = 5
-    n_query: int = 15
-    sampling: TaskSampling = field(default_factory=TaskSampling)
-    augment: Any = None
-    backbone: Any = "identity"
-    backbone_params: Mapping[str, Any] | None = None
-    input_shape: tuple[int, ...] | None = None
-    transductive: bool = False
-    standardize: bool | str = "auto"
-    prior: MetaPrior | str | None = None
-    n_inner_steps: int = 0
-    n_iterations: int = 0
-    meta_batch_size: int = 1
-    meta_lr: float = 1e-3
-    meta_optimizer: MetaOptimizer = field(default_factory=MetaOptimizer)
-    validation: Validation = field(default_factory=lambda: Validation(0.0))
-    device: str | torch.device = "auto"
-    execution: ExecutionOptions = field(
-        default_factory=lambda: ExecutionOptions(precision="float64")
-    )
-    checkpoint: str | PathLike[str] | None = None
-    verbose: int = 0
-    random_state: Any = None
-
-    @property
-    def draws_tasks(self) -> bool:
-        """Whether meta-training draws tasks; a learner in closed form uses all rows at once."""
-        return self.n_iterations > 0 or self.validation.fraction > 0
+# What stands for the parameters that a learner in closed form lacks: no outer loop, no network, and
+# double precision.
+_CLOSED_FORM: dict[str, Any] = {
+    "n_way": 5,
+    "sampling": TaskSampling(),
+    "augment": None,
+    "backbone": "identity",
+    "backbone_params": None,
+    "input_shape": None,
+    "standardize": "auto",
+    "prior": None,
+    "n_inner_steps": 0,
+    "n_iterations": 0,
+    "meta_batch_size": 1,
+    "meta_lr": 1e-3,
+    "meta_optimizer": MetaOptimizer(),
+    "validation": Validation(0.0),
+    "execution": ExecutionOptions(precision="float64"),
+    "checkpoint": None,
+    "task_type": "auto",
+    "verbose": 0,
+}
 
 
-def read_settings(learner: Any) -> LearnerSettings:
+def read_settings(learner: Any) -> Any:
     """Read the settings of a learner, with its options checked.
 
     Parameters
@@ -357,32 +338,33 @@ def read_settings(learner: Any) -> LearnerSettings:
 
     Returns
     -------
-    LearnerSettings
-        A number or a string in place of an option is its first setting.
+    SimpleNamespace
+        Its parameters as :func:`~skmeta.training.read_parameters` returns them, and
+        ``draws_tasks``: whether meta-training draws tasks, or uses all rows at once. Where a
+        learner lacks a parameter, the setting is that of a learner in closed form.
 
     Raises
     ------
     ValueError
         If an option has a value that is not allowed, or a checkpoint could not be resumed.
     """
-    values = read_parameters(learner)
-    if values.get("backbone") == "mlp":
-        prior = values.get("prior")
+    settings = SimpleNamespace(**_CLOSED_FORM | vars(read_parameters(learner)))
+    settings.draws_tasks = settings.n_iterations > 0 or settings.validation.fraction > 0
+    if settings.backbone == "mlp":
+        prior = settings.prior
         # A learner that goes on from a prior has the prior's network.
         has_skip = prior.backbone_params.get("skip") if isinstance(prior, MetaPrior) else None
         has_skip = getattr(learner, "mlp_has_skip", False) if prior is None else has_skip
         if has_skip:
-            values["backbone_params"] = {"skip": True, **(values["backbone_params"] or {})}
-    return LearnerSettings(
-        **{f.name: values[f.name] for f in fields(LearnerSettings) if f.name in values}
-    )
+            settings.backbone_params = {"skip": True, **(settings.backbone_params or {})}
+    return settings
 
 
 # Fewer meta-iterations than this do not make up for the time that recording takes.
 WORTH_RECORDING = 500
 
 
-def make_execution(session: Session, settings: LearnerSettings) -> Execution:
+def make_execution(session: Session, settings: Any) -> Execution:
     """Decide how the tasks of a meta-training are computed."""
     network = session.context.network
     # A task runs forward and backward through support and query set: about three passes per row.
@@ -390,10 +372,11 @@ def make_execution(session: Session, settings: LearnerSettings) -> Execution:
     # Each inner step keeps the values of the support set, and its derivatives about as many.
     n_passes = 1 + 2 * settings.n_inner_steps
     n_values = n_passes * rows * network.n_kept
-    return settings.execution.open(
+    execution: Execution = settings.execution.open(
         network,
         session.adapter.device,
         3.0 * float(rows) * network.n_flops,
         bytes_per_task=float(n_values * session.adapter.dtype.itemsize),
         record=settings.n_iterations >= WORTH_RECORDING,
     )
+    return execution

@@ -36,7 +36,6 @@ from skmeta.training import (
     scaler_of,
     settings_by_role,
     state_of,
-    training_settings,
 )
 
 # Tasks and episodes of random actions that the scale of observations is measured on.
@@ -68,11 +67,11 @@ def meta_fit(
     history : dict of list
         The learning curve.
     """
-    values = read_parameters(learner)
+    settings = read_parameters(learner)
     rng = check_rng(learner.random_state)
     session, state = make_session(learner, family, rng)
     write_prior(session, state)  # Settings that a prior cannot keep are refused before the work.
-    settings = training_settings(values, _identity(learner, family) if learner.checkpoint else "")
+    identity = _identity(learner, family) if learner.checkpoint else ""
     validation_seed = int(rng.integers(2**63))
     with make_execution(session) as execution:
 
@@ -92,8 +91,8 @@ def meta_fit(
             return gradient, {"loss": float(value), "score": score}
 
         validate = None
-        if values["validation"].fraction > 0:
-            n_tasks = values["validation"].n_tasks
+        if settings.validation.fraction > 0:
+            n_tasks = settings.validation.n_tasks
             held_out = list(family.sample(n_tasks, np.random.default_rng(validation_seed)))
 
             def validate(state: State) -> dict[str, float]:
@@ -101,7 +100,7 @@ def meta_fit(
                 same = np.random.default_rng(validation_seed + 1)
                 return {"score": play(state, held_out, same)[1]}
 
-        state, history = meta_train(state, objective, validate, settings, rng)
+        state, history = meta_train(state, objective, validate, settings, rng, identity=identity)
     return write_prior(session, state, n_iterations=int(history["iteration"][-1])), history
 
 
@@ -122,7 +121,7 @@ def evaluate(
     session, state = read_prior(
         prior,
         device=learner.device,
-        precision=read_parameters(learner)["execution"].precision,
+        precision=read_parameters(learner).execution.precision,
         n_inner_steps=learner.n_inner_steps,
         inner_lr=learner.inner_lr,
         n_episodes=learner.n_episodes,
@@ -149,7 +148,7 @@ def make_execution(session: PolicySession) -> Execution:
     learner, network = session.learner, session.context.network
     # An inner step and its meta-gradient need about six passes over each step of each episode.
     flops = 6.0 * learner.n_episodes * session.max_steps * network.n_flops
-    options: ExecutionOptions = read_parameters(learner)["execution"]
+    options: ExecutionOptions = read_parameters(learner).execution
     return options.open(network, session.adapter.device, flops)
 
 
@@ -178,7 +177,7 @@ def make_session(
         max_steps=int(family.max_episode_steps),
         n_trained_steps=learner.n_inner_steps,
         device=learner.device,
-        precision=read_parameters(learner)["execution"].precision,
+        precision=read_parameters(learner).execution.precision,
     )
     return session, session.draw_state(seed + 1)
 
