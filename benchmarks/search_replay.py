@@ -119,7 +119,7 @@ def prior_of(folder, method, name, dataset):
     metric = "balanced_accuracy" if name in CLASSIFIERS else "r2"
     known = load_shipped(name, metric)
     if method == LIMIT:
-        return known.select([past == dataset for past in known.datasets])
+        return known.without(datasets=set(known.datasets) - {dataset})
     prior = known.without(datasets=same_origin(dataset))
     if method == "prior":
         return prior

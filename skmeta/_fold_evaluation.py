@@ -5,6 +5,8 @@ module is not in the room of the searches, whose import takes longer than many f
 database of the history.
 """
 
+import time
+from contextlib import nullcontext
 from typing import Any
 
 from skmeta._sklearn_compat import fit_and_score
@@ -26,13 +28,18 @@ def evaluate_fold(task: dict[str, Any]) -> tuple[int, int, dict[str, Any]]:
         Of the candidate.
     fold : int
     output : dict
-        As `fit_and_score` returns it, with ``n_rounds`` if the fit could stop early.
+        As `fit_and_score` returns it, with ``cost``, its seconds of the clock or of the processor,
+        whichever are fewer: other work on the machine has little effect on it. With ``n_rounds`` if
+        the fit could stop early.
     """
+    clock, processor = time.perf_counter(), time.process_time()
     position, fold = task["candidate_progress"][0], task["split_progress"][0]
     stopping = task["stopping"]
     settings = {name: value for name, value in task.items() if name != "stopping"}
-    if stopping is None:
-        return position, fold, fit_and_score(**settings)
-    with stopping(task["estimator"]) as stopped:
-        output = fit_and_score(**settings)
-    return position, fold, {**output, "n_rounds": stopped.n_rounds}
+    context: Any = nullcontext() if stopping is None else stopping(task["estimator"])
+    with context as stopped:
+        output = dict(fit_and_score(**settings))
+    output["cost"] = min(time.perf_counter() - clock, time.process_time() - processor)
+    if stopping is not None:
+        output["n_rounds"] = stopped.n_rounds
+    return position, fold, output

@@ -77,7 +77,7 @@ mixed._forms.Fit mixed._forms.Forms mixed._forms.Prior
 mixed._model.MixedModel mixed._sparse_system.Levels mixed._sparse_system.System
 policy._maml.PolicyMAML policy._maml.PolicyMetaSGD policy._policy.MetaPolicy
 priors._prior.MetaPrior
-search._search_cv.MetaLearnedSearchCV search.prior._past_task.PastTask
+search._search_cv.MetaLearnedSearchCV search.prior._past_surfaces.PastTask
 search.prior._prior.SearchPrior search.space._encoding.Encoding search.space._encoding._Parameter
 """
 # Nothing of scipy.stats: a distribution runs code that is in its attributes when it is loaded.

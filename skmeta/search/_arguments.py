@@ -11,16 +11,17 @@ from sklearn.pipeline import Pipeline
 
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import resolve_scorers
+from skmeta._validation import suggest
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search._metrics import Metrics
-from skmeta.search._priors import check_prior
 from skmeta.search._refit import BestWithin
 from skmeta.search.early_stopping import (
     check_early_stopping,
     limit_rounds,
     without_default_rounds,
 )
+from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior
 from skmeta.search.space import (
     Candidate,
     SearchSpace,
@@ -34,6 +35,8 @@ from skmeta.search.space import (
 
 # The only step of a pipeline that chooses between estimators.
 _STEP = "model"
+_KINDS_OF_PRIOR = ("auto", "history", "shipped")
+_PRIORS = SearchPrior | AlgorithmSelectionPrior | JointPrior
 # Number of bits of a drawn seed: integers in the JSON of some databases have 64, one for the sign.
 _SEED_BITS = 63
 
@@ -116,7 +119,7 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
         )
     if search.dataset == "":
         raise ValueError("dataset='' is empty. Pass the data set's name, or None.")
-    check_prior(search.prior)
+    _check_prior(search.prior)
     scale = target_scale(search.estimator, y)
     space = _resolve_space(search, scale)
     space.check(search.estimator)
@@ -249,6 +252,17 @@ def _resolve_seed(random_state: Any) -> int:
     if isinstance(random_state, int | np.integer):
         return int(random_state)
     return int(check_rng(random_state).integers(2**_SEED_BITS))
+
+
+def _check_prior(given: Any) -> None:
+    """Raise if a parameter names no prior."""
+    if given is None or isinstance(given, _PRIORS) or given in _KINDS_OF_PRIOR:
+        return
+    raise ValueError(
+        f"prior={given!r} is none of {', '.join(map(repr, _KINDS_OF_PRIOR))}."
+        f"{suggest(given, _KINDS_OF_PRIOR)} Pass one of these, a SearchPrior (SearchPrior.load "
+        "reads a file), or None."
+    )
 
 
 def _check_scoring(scoring: Any) -> None:

@@ -6,15 +6,16 @@ proposes again. So each candidate is proposed with knowledge of all that were pr
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+
+import numpy as np
 
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryError, HistoryWarning, SearchSpaceError
-from skmeta.search._arguments import Arguments
 from skmeta.search._propose import Proposer
 from skmeta.search._stopping import Budget, FoldRace
-from skmeta.search._trials import Trial, TrialRecord, enter_race, n_since_best, reaches
+from skmeta.search._trials import Trial, TrialRecord
 from skmeta.search.history import Leases, LeaseState
 from skmeta.search.record import CandidateRecord
 
@@ -27,7 +28,49 @@ _MOST_LOST = 3
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 
 
-class SoloBatches:
+class _Batches:
+    """What all batches have in common.
+
+    Parameters
+    ----------
+    search : MetaLearnedSearchCV
+        Gives ``batch_size``, ``stop_when_flat`` and ``target_score``.
+    limit : callable
+        Takes the first candidate, or None, and returns the number of all candidates.
+    proposer : Proposer
+    record : TrialRecord
+    race : FoldRace
+    """
+
+    def __init__(
+        self, search: Any, limit: Limit, proposer: Proposer, record: TrialRecord, race: FoldRace
+    ) -> None:
+        self._search, self._limit = search, limit
+        self._proposer, self._record, self._race = proposer, record, race
+        self._unshown: list[Trial] = []
+
+    def _tell(self, trials: Iterable[Trial]) -> None:
+        """Pass scores on to the proposer and to the race."""
+        trials = list(trials)
+        self._proposer.tell(trials)
+        for trial in trials:
+            if not trial.is_stopped:
+                self._race.enter(trial.fold_scores)
+
+    def _reaches_target(self, scores: Sequence[float]) -> bool:
+        target = self._search.target_score
+        return target is not None and any(score >= target for score in scores)
+
+    def _is_flat(self, scores: Sequence[float]) -> bool:
+        patience = self._search.stop_when_flat
+        return patience is not None and n_since_best(scores) >= patience
+
+    def _take_unshown(self) -> list[Trial]:
+        unshown, self._unshown = self._unshown, []
+        return unshown
+
+
+class SoloBatches(_Batches):
     """The batches of a search that one process runs.
 
     A resumed search proposes the same candidates again. Those on record are not evaluated: the
@@ -35,38 +78,19 @@ class SoloBatches:
 
     Parameters
     ----------
-    search : MetaLearnedSearchCV
-        Gives ``stop_when_flat`` and ``target_score``.
-    limit : callable
-        Takes the first candidate, or None, and returns the number of all candidates.
-    proposer : Proposer
-    record : TrialRecord
-    race : FoldRace
+    *common : object
+        As of `_Batches`.
     is_replayed : bool
         As in `OpenRecord`.
     """
 
-    def __init__(
-        self,
-        search: Any,
-        limit: Limit,
-        proposer: Proposer,
-        record: TrialRecord,
-        race: FoldRace,
-        is_replayed: bool,
-    ) -> None:
+    def __init__(self, *common: Any, is_replayed: bool) -> None:
+        super().__init__(*common)
         self.stopped_by = "n_iter"
-        self._limit = limit
-        self._patience = search.stop_when_flat
-        self._target = search.target_score
-        self._proposer = proposer
-        self._record = record
-        self._race = race
         self._is_replayed = is_replayed
         self._agrees = True  # all proposals so far were on record
         self._trials: list[Trial] = []
-        self._unshown: list[Trial] = []
-        record.read()
+        self._record.read()
 
     def next_batch(self) -> list[Trial]:
         """Return the next batch."""
@@ -91,24 +115,16 @@ class SoloBatches:
     def take_back(self, batch: list[Trial]) -> list[Trial]:
         """Pass the scores on to the proposer."""
         self._tell(batch)
-        if reaches(self._scores(), self._target):
+        scores = [trial.score for trial in self._trials]
+        if self._reaches_target(scores):
             self.stopped_by = "target_score"
-        elif self._patience is not None and n_since_best(self._scores()) >= self._patience:
+        elif self._is_flat(scores):
             self.stopped_by = "flat"
-        unshown = [*self._unshown, *(trial for trial in batch if trial.is_on_record)]
-        self._unshown = []
-        return unshown
+        return [*self._take_unshown(), *(trial for trial in batch if trial.is_on_record)]
 
     def finished(self) -> list[Trial]:
         """Return the finished candidates."""
         return [trial for trial in self._trials if trial.is_finished]
-
-    def _scores(self) -> list[float]:
-        return [trial.score for trial in self._trials]
-
-    def _tell(self, trials: list[Trial]) -> None:
-        self._proposer.tell(trials)
-        enter_race(trials, self._race)
 
     def _take_over(self, others: list[Trial]) -> None:
         """Keep candidates on record that the search does not propose itself."""
@@ -125,55 +141,31 @@ class SoloBatches:
         self._tell(others)
 
 
-class SharedBatches:
+class SharedBatches(_Batches):
     """One worker's batches of a shared search.
 
     Parameters
     ----------
-    search : MetaLearnedSearchCV
-        Gives ``batch_size``, ``stop_when_flat`` and ``target_score``.
-    arguments : Arguments
-    limit : callable
-        As of `SoloBatches`.
-    proposer : Proposer
-    record : TrialRecord
-    race : FoldRace
+    *common : object
+        As of `_Batches`.
+    walks_grid : bool
+        As in `Arguments`.
     budget : Budget
     leases : Leases
     """
 
-    def __init__(
-        self,
-        search: Any,
-        arguments: Arguments,
-        limit: Limit,
-        proposer: Proposer,
-        record: TrialRecord,
-        race: FoldRace,
-        budget: Budget,
-        leases: Leases,
-    ) -> None:
-        self._batch_size = search.batch_size
-        self._patience = search.stop_when_flat
-        self._target = search.target_score
-        self._limit = limit
-        self._walks_grid = arguments.walks_grid
-        self._proposer = proposer
-        self._record = record
-        self._race = race
-        self._budget = budget
-        self._leases = leases
+    def __init__(self, *common: Any, walks_grid: bool, budget: Budget, leases: Leases) -> None:
+        super().__init__(*common)
+        self._walks_grid, self._budget, self._leases = walks_grid, budget, leases
         self._trials: dict[str, Trial] = {}
         self._order: list[str] = []  # keys of all candidates
         self._told: set[str] = set()
-        self._unshown: list[Trial] = []
 
     @property
     def stopped_by(self) -> str:
         """Why the search has ended."""
-        if self._ended_by() is not None:
-            return str(self._ended_by())
-        return "n_iter" if len(self.finished()) >= self._n_iter else "exhausted"
+        at_end = "n_iter" if len(self.finished()) >= self._n_iter else "exhausted"
+        return self._ended_by() or at_end
 
     def next_batch(self) -> list[Trial]:
         """Return candidates that this worker has leased; none if those of all are finished.
@@ -185,7 +177,9 @@ class SharedBatches:
             state = self._catch_up()
             unfinished = self._unfinished(state)
             if not state.expired.isdisjoint(unfinished):
-                n_lost = self._leases.take_over(self._batch_size, within=self._n_within(state))
+                n_lost = self._leases.take_over(
+                    self._search.batch_size, within=self._n_within(state)
+                )
                 for key, n in n_lost.items():
                     if n >= _MOST_LOST:
                         self._trials[key].obstacle = (
@@ -200,8 +194,9 @@ class SharedBatches:
                 candidates = [self._encode(trial) for trial in batch]
                 batch = [self._decode(one) for one in candidates]  # as other workers see them
                 # Whether the search goes on may depend on the latest score.
-                has_patience = self._patience is not None or self._target is not None
-                if self._leases.claim(candidates, state, if_none_finished=has_patience):
+                ends_early = (self._search.stop_when_flat, self._search.target_score)
+                may_end = any(value is not None for value in ends_early)
+                if self._leases.claim(candidates, state, if_none_finished=may_end):
                     self._add(batch)
                     self._order += [trial.key for trial in batch]
                     return batch
@@ -215,8 +210,7 @@ class SharedBatches:
     def take_back(self, batch: list[Trial]) -> list[Trial]:
         """Drop the leases of a batch; return what other workers did meanwhile."""
         self._leases.drop([trial.key for trial in batch])
-        unshown, self._unshown = self._unshown, []
-        return unshown
+        return self._take_unshown()
 
     def finished(self) -> list[Trial]:
         """Return the finished candidates among the first ``n_iter``."""
@@ -248,8 +242,7 @@ class SharedBatches:
             if trial.is_on_record:
                 self._unshown.append(trial)
                 self._budget.add(trial.results)
-        self._proposer.tell(finished)
-        enter_race(finished, self._race)
+        self._tell(finished)
         pending = [self._trials[one.key] for one in state.leased if one.key not in self._told]
         self._proposer.sync(pending, len(self._order))
         return state
@@ -262,7 +255,7 @@ class SharedBatches:
         # A grid proposes all of its candidates.
         proposed = {trial.key: trial for trial in self._proposer.ask(n_left)}
         new = [trial for key, trial in proposed.items() if key not in known]
-        return new[: min(self._batch_size, n_left)]
+        return new[: min(self._search.batch_size, n_left)]
 
     def _unfinished(self, state: LeaseState) -> list[str]:
         """Return the keys of leased candidates that count and are not finished."""
@@ -281,10 +274,9 @@ class SharedBatches:
         """
         n = next((k for k, key in enumerate(self._order) if key not in self._told), None)
         scores = [self._trials[key].score for key in self._order[:n]]
-        if reaches(scores, self._target):
+        if self._reaches_target(scores):
             return "target_score"
-        lengths = range(1, len(scores) + 1) if self._patience is not None else ()
-        return "flat" if any(n_since_best(scores[:k]) >= self._patience for k in lengths) else None
+        return "flat" if any(self._is_flat(scores[: k + 1]) for k in range(len(scores))) else None
 
     def _add(self, trials: Iterable[Trial]) -> None:
         self._trials.update((trial.key, trial) for trial in trials)
@@ -320,3 +312,10 @@ class SharedBatches:
                 "searches."
             )
         return trial
+
+
+def n_since_best(scores: Sequence[float]) -> int:
+    """Return the number of candidates since the best one; of all if each of them failed."""
+    if np.isnan(scores).all():
+        return len(scores)
+    return len(scores) - 1 - int(np.nanargmax(scores))

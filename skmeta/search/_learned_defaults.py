@@ -22,29 +22,28 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone
 from sklearn.utils import indexable
 
 from skmeta.search._arguments import Arguments, resolve_arguments
-from skmeta.search._priors import Prior, resolve_prior
+from skmeta.search._open_record import Prior, describe_search, resolve_prior
 from skmeta.search._search_cv import MetaLearnedSearchCV
 from skmeta.search.history import open_history
-from skmeta.search.record import SearchRecord, dataset_features
+from skmeta.search.record import SearchRecord
 from skmeta.search.space import (
     Candidate,
     CandidateDescriber,
     parameter_names,
-    predictor_name,
     relative_configuration,
 )
 from skmeta.search.surrogate import with_one_thread
 
 Array = NDArray[np.float64]
 
-# Chosen on the first half of the recorded searches, without the origin of the data set. Among more
-# candidates, the expected best is more often one whose surface is wrong.
+# Chosen on recorded searches, without the origin of the data set. Among more candidates, the
+# expected best is more often one whose surface is wrong.
 _N_DRAWN = 100
-_GAIN_SCALE = 0.7
+_GAIN_SCALE = 2.0
 _LEAST_UTILITY = 0.01  # below it, the estimator stays as given
 _CROSSED = (bool, int, float, tuple, np.number, type(None))
 _QUANTILES = (0.1, 0.9)
@@ -120,7 +119,7 @@ def learned_defaults(
     search = _check(estimator, scoring, prior, history)
     X, y = indexable(X, y)
     arguments = resolve_arguments(search, y)
-    record = _describe(arguments, X, y)
+    record = describe_search(arguments, X, y)
     opened = open_history(history)
     is_own = opened is not None and opened is not history
     with closing(opened) if opened is not None and is_own else nullcontext():
@@ -142,21 +141,6 @@ def _check(estimator: Any, scoring: Any, prior: Any, history: Any) -> MetaLearne
     if isinstance(scoring, list | tuple | set | dict):
         raise ValueError(f"scoring must be one metric, got {scoring!r}. Name the one to maximise.")
     return MetaLearnedSearchCV(estimator, scoring=scoring, prior=prior, history=history)
-
-
-def _describe(arguments: Arguments, X: Any, y: Any) -> SearchRecord:
-    metrics = arguments.metrics
-    is_classification = is_classifier(arguments.estimator)
-    return SearchRecord(
-        fingerprint="",
-        estimator=predictor_name(
-            arguments.estimator, arguments.space.part_choices(arguments.estimator)
-        ),
-        metrics=dict.fromkeys(metrics.names.values(), 1),
-        refit_metric=metrics.refit_metric,
-        dataset_features=dataset_features(X, y, is_classification=is_classification),
-        target_scale=arguments.target_scale,
-    )
 
 
 @with_one_thread()

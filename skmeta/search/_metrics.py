@@ -117,6 +117,8 @@ class Metrics:
             "fit_time": candidate.fit_times[fold],
             "score_time": candidate.score_times[fold],
         }
+        if candidate.costs:
+            output["cost"] = candidate.costs[fold]
         if candidate.n_rounds:
             output["n_rounds"] = candidate.n_rounds[fold]
         if candidate.train_scores:

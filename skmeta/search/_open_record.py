@@ -1,4 +1,4 @@
-"""Open the record of a search before its first candidate, and close it after the last."""
+"""Open the record of a search, and learn from the past, before its first candidate."""
 
 import hashlib
 import platform
@@ -12,12 +12,13 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from skmeta._sklearn_compat import is_routing_enabled
+from skmeta._warnings import warn_caller
+from skmeta.exceptions import HistoryWarning, PriorError
 from skmeta.search._arguments import Arguments
-from skmeta.search._evaluate import Folds, check_same_folds
-from skmeta.search._fit_params import FitData
-from skmeta.search._priors import Prior, resolve_prior
+from skmeta.search._evaluate import FitData, Folds, check_same_folds
 from skmeta.search._stopping import resolve_racing
 from skmeta.search.history import Leases, open_history
+from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
 from skmeta.search.record import (
     SearchRecord,
     dataset_features,
@@ -26,6 +27,11 @@ from skmeta.search.record import (
     name_at_rows,
 )
 from skmeta.search.space import canonical_names, predictor_name, signature, stable_repr
+
+Prior = SearchPrior | AlgorithmSelectionPrior | JointPrior
+
+# Most past searches of a history that a prior is learned from.
+_MOST_SEARCHES = 150
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ def open_record(
         A history that this function opened is closed afterwards, also if a later step fails.
     """
     with ExitStack() as opened:
-        history = open_history(search.history)
+        history: Any = open_history(search.history)
         if history is not None and history is not search.history:
             opened.callback(history.close)
         is_shared = history is not None and history.shared
@@ -119,10 +125,10 @@ def open_record(
         if history is None and (arguments.walks_grid or search.prior is None):
             yield OpenRecord(None, None, None, arguments.seed, False)
             return
-        record = _describe(arguments, data)
+        record = describe_search(arguments, data.X, data.y)
         if history is not None or search.exclude_same_data:
             record = _describe_data(record, search, arguments, data, folds)
-        is_replayed = False
+        is_replayed, seed = False, arguments.seed
         if history is not None:
             known = history.find(record.fingerprint)
             if known is None and is_shared:
@@ -132,35 +138,27 @@ def open_record(
             if known is None:
                 record = replace(record, learned_until=history.position())
             elif known.seed is not None:
-                is_replayed = True
-                record = replace(record, seed=known.seed, learned_until=known.learned_until)
-        prior = None
-        if not arguments.walks_grid:
-            prior = resolve_prior(
-                search.prior, record, history, exclude_same_data=search.exclude_same_data
-            )
+                is_replayed, seed = True, known.seed
+                record = replace(record, seed=seed, learned_until=known.learned_until)
+        given = None if arguments.walks_grid else search.prior
+        prior = resolve_prior(given, record, history, exclude_same_data=search.exclude_same_data)
         search_id = None if history is None else history.begin(record)
-        assert record.seed is not None
-        leases = None
-        if is_shared:
-            assert history is not None
-            assert search_id is not None
-            leases = history.leases(search_id)
-        yield OpenRecord(history, search_id, prior, record.seed, is_replayed, leases, record)
+        leases = history.leases(search_id) if is_shared else None
+        yield OpenRecord(history, search_id, prior, seed, is_replayed, leases, record)
 
 
-def _describe(arguments: Arguments, data: FitData) -> SearchRecord:
+def describe_search(arguments: Arguments, X: Any, y: Any) -> SearchRecord:
+    """Return what is on record of a search without a history."""
     metrics = arguments.metrics
     choices = arguments.space.part_choices(arguments.estimator)
+    is_classification = is_classifier(arguments.estimator)
     return SearchRecord(
         fingerprint="",
         estimator=predictor_name(arguments.estimator, choices),
         metrics=dict.fromkeys(metrics.names.values(), 1),
         refit_metric=metrics.refit_metric,
         seed=arguments.seed,
-        dataset_features=dataset_features(
-            data.X, data.y, is_classification=is_classifier(arguments.estimator)
-        ),
+        dataset_features=dataset_features(X, y, is_classification=is_classification),
         target_scale=arguments.target_scale,
     )
 
@@ -202,3 +200,104 @@ def _describe_data(
             **{name: version(name) for name in ("skmeta", "scikit-learn", "numpy")},
         },
     )
+
+
+# -- the prior -------------------------------------------------------------------------------------
+
+
+def resolve_prior(
+    given: Any, record: SearchRecord, history: Any, *, exclude_same_data: bool
+) -> Prior | None:
+    """Return the prior of a search.
+
+    Parameters
+    ----------
+    given : "auto", "history", "shipped", None or a prior
+    record : SearchRecord
+        The search.
+    history : history or None
+    exclude_same_data : bool
+        Whether to leave out what is known of the search's own data set.
+
+    Returns
+    -------
+    prior : SearchPrior, AlgorithmSelectionPrior, JointPrior or None
+        None if nothing is known.
+
+    Raises
+    ------
+    PriorError
+        If the user's own prior is of other estimators.
+    """
+    parts = _parts(given, record, history)
+    if exclude_same_data:
+        parts = [
+            part and part.without(data_digests=[record.data_digest], data_sketch=record.data_sketch)
+            for part in parts
+        ]
+    known = [
+        part.conditioned_on(record.dataset_features)
+        for part in parts
+        if part is not None and len(part)
+    ]
+    if len(known) < 2:
+        return known[0] if known else None
+    return JointPrior(*known)
+
+
+def _parts(
+    given: Any, record: SearchRecord, history: Any
+) -> list[SearchPrior | AlgorithmSelectionPrior | None]:
+    if given is None:
+        return []
+    if isinstance(given, JointPrior):
+        own: list[Any] = list(given.parts)
+    elif isinstance(given, SearchPrior | AlgorithmSelectionPrior):
+        own = [given]
+    else:
+        learned = _learn(history, record) if given != "shipped" and history is not None else None
+        ships = given != "history"
+        return [learned, load_shipped(record.estimator, record.refit_metric) if ships else None]
+    _check_estimators(own, record.estimator)
+    return own
+
+
+def _check_estimators(parts: list[Any], estimator: str) -> None:
+    known = set().union(*map(_estimators_of, parts))
+    wanted = set(estimator.split("|"))
+    if known and known.isdisjoint(wanted):
+        raise PriorError(
+            f"prior was learned from searches of {_spell(known)}, but this search is of "
+            f"{_spell(wanted)}. Pass a prior of {_spell(wanted)}, or prior='auto'."
+        )
+
+
+def _estimators_of(prior: SearchPrior | AlgorithmSelectionPrior) -> set[str]:
+    if isinstance(prior, AlgorithmSelectionPrior):
+        return set(prior.estimators)
+    named = {name for text in prior.estimators for name in text.split("|") if name}
+    # Searches that were added without an estimator are known by their parameters ("SVC.C").
+    return named or {name.partition(".")[0] for name in prior.parameters}
+
+
+def _spell(names: set[str]) -> str:
+    return " or ".join(sorted(names))
+
+
+def _learn(history: Any, record: SearchRecord) -> SearchPrior | None:
+    try:
+        searches = history.searches(
+            estimator=record.estimator,
+            metric=record.refit_metric,
+            exclude=record.fingerprint,
+            until=record.learned_until,
+            limit=_MOST_SEARCHES,
+            like=record.dataset_features,
+        )
+        return SearchPrior.from_searches(searches)
+    except Exception as error:  # a failing history must not end the search
+        warn_caller(
+            f"No prior could be learned from the history: {error} The search continues without it.",
+            HistoryWarning,
+        )
+        return None

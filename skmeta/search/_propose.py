@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from skmeta.search._priors import Prior
+from skmeta.search._arguments import Arguments
 from skmeta.search._trials import Trial
 from skmeta.search.space import (
     Candidate,
@@ -79,44 +79,36 @@ class ModelProposer:
 
     The same seed, prior and scores give the same candidates.
 
+    The estimator as given is the second candidate without a prior. With one, it competes with the
+    others, and is the fifth one at the latest. With a time budget, an estimator that takes longer
+    has to promise more.
+
     Parameters
     ----------
-    estimator : estimator
-    space : SearchSpace
+    search : MetaLearnedSearchCV
+        Gives ``batch_size`` and ``time_budget``.
+    arguments : Arguments
+        Their ``start`` comes first.
     prior : prior or None
     seed : int
-    batch_size : int
-    as_given : dict or None
-        The candidate that leaves the estimator as it is. It is the second one without a prior. With
-        one, it competes with the others, and is the fifth one at the latest.
-    is_timed : bool, default=False
-        Whether an estimator that takes longer has to promise more.
-    target_scale : float, default=1.0
-        The model sees parameters that have the target's unit relative to it.
-    start : sequence of dict, default=()
-        Candidates to propose first.
     extra : sequence of dict, default=()
         Candidates that were tried on a sample. They are in the pool as well.
     """
 
     def __init__(
         self,
-        estimator: Any,
-        space: SearchSpace,
-        prior: Prior | None,
+        search: Any,
+        arguments: Arguments,
+        prior: Any,
         seed: int,
-        batch_size: int,
-        as_given: Candidate | None = None,
-        is_timed: bool = False,
-        target_scale: float = 1.0,
-        start: Sequence[Candidate] = (),
         extra: Sequence[Candidate] = (),
     ) -> None:
-        self._describer = CandidateDescriber(estimator)
-        self._space = space
+        self._describer = CandidateDescriber(arguments.estimator)
+        self._space = space = arguments.space
         self._rng = np.random.default_rng(seed)
-        self._batch_size = batch_size
-        self._target_scale = target_scale
+        self._batch_size = search.batch_size
+        self._is_timed = search.time_budget is not None
+        self._target_scale = arguments.target_scale
         self._is_whole = space.size <= _WHOLE_POOL
         self._pool = space.sample(_WHOLE_POOL if self._is_whole else _DRAWN_POOL, self._rng)
         self._knows_past = prior is not None and len(prior) > 0
@@ -125,15 +117,15 @@ class ModelProposer:
             self._later, self._pool = self._pool[_FIRST_POOL:], self._pool[:_FIRST_POOL]
         self._indices = {candidate_key(params): i for i, params in enumerate(self._pool)}
         self._strategy = SearchStrategy(self._describe(self._pool), prior, rng=self._rng)
-        self._as_given = None if as_given is None else Trial.propose(as_given, AS_GIVEN)
+        given = arguments.as_given
+        self._as_given = None if given is None else Trial.propose(given, AS_GIVEN)
         self._as_given_untold = self._as_given
         self._given_at = _GIVEN_WITH_PRIOR if self._knows_past else _GIVEN_WITHOUT_PRIOR
-        if as_given is not None and self._knows_past and space.is_complete(as_given):
-            self._add([as_given])
+        if given is not None and self._knows_past:
+            extra = [given, *extra]
         self._add([one for one in extra if space.is_complete(one)])
-        started = {trial.key: trial for trial in (Trial.propose(p, "start") for p in start)}
-        self._start = list(started.values())
-        self._is_timed = is_timed
+        self._start = [Trial.propose(params, "start") for params in arguments.start]
+        self._start = list({trial.key: trial for trial in self._start}.values())
         self._told: list[Trial] = []
         self._n_asked = self._n_told = 0
         self._best: Candidate | None = None

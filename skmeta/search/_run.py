@@ -2,7 +2,7 @@
 
 1. Resolve the arguments, and draw the folds.
 2. Open the record, and learn the prior from what is on record.
-3. On samples of a large table, the smallest one first, and then on all rows, until there are enough
+3. On a sample of a large table, and then on all rows, until there are enough
    candidates: propose some, evaluate them, write them down.
 4. Set the results.
 5. Refit the best candidate.
@@ -36,12 +36,7 @@ from skmeta.search._arguments import (
     with_one_estimator,
 )
 from skmeta.search._batches import Limit, SharedBatches, SoloBatches
-from skmeta.search._evaluate import (
-    FoldEvaluator,
-    Folds,
-    draw_folds,
-)
-from skmeta.search._fit_params import FitData, check_fit_data
+from skmeta.search._evaluate import FitData, FoldEvaluator, Folds, check_fit_data, draw_folds
 from skmeta.search._open_record import OpenRecord, open_record
 from skmeta.search._propose import (
     AS_GIVEN,
@@ -63,7 +58,14 @@ from skmeta.search._stopping import (
 )
 from skmeta.search._trials import Trial, TrialRecord, prediction_columns
 from skmeta.search.early_stopping import refit_params, rounds_columns
-from skmeta.search.samples import SamplePlan, carry_over, rank_by_rows, sample_folds
+from skmeta.search.samples import (
+    SHARE_OF_BUDGET,
+    carry_over,
+    n_on_sample,
+    rank_by_rows,
+    sample_folds,
+    sample_size,
+)
 from skmeta.search.space import Candidate, replace_parts
 
 
@@ -81,24 +83,23 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     single = with_one_estimator(search)
     arguments = resolve_arguments(single, y)
     data = check_fit_data(single, X, y, params)
-    plan = SamplePlan.of(
-        False if arguments.walks_grid else search.samples,
-        data.n_rows,
-        search.time_budget,
-    )
-    n_parts = len(plan.sizes) + 1 + (search.refit is not False)
+    n_sample = 0 if arguments.walks_grid else sample_size(search.samples, data.n_rows)
+    n_parts = 1 + (n_sample > 0) + (search.refit is not False)
     callbacks = callback_context(search, max_subtasks=n_parts)
     with fit_task(callbacks, search, X=data.X, y=data.y, metadata=data.metadata):
         folds = draw_folds(search.cv, arguments.estimator, data)
         with open_record(single, arguments, data, folds) as record:
             run = _Run(search, arguments, data, callbacks, clock)
-            samples, carried = _try_samples(run, plan, folds, record)
+            sampled: list[Trial] = []
+            carried = record.prior
+            if n_sample:
+                sampled, carried = _try_sample(run, n_sample, folds, record)
             outcome = _evaluate_candidates(
                 run,
                 folds,
                 replace(record, prior=carried),
                 Budget(search.time_budget, clock),
-                extra=[trial.params for sample in samples for trial in sample.trials],
+                extra=[trial.params for trial in sampled],
             )
         # An earlier fit may have set attributes that this one does not set.
         for name in [name for name in vars(search) if name.endswith("_")]:
@@ -108,11 +109,10 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         search.prior_ = record.prior
         search.prior_report_ = outcome.report
         search.stopped_by_ = outcome.stopped_by
-        trials = [trial for one in (*samples, outcome) for trial in one.trials]
+        trials = [*sampled, *outcome.trials]
         search.n_resumed_ = sum(trial.is_on_record for trial in trials)
         search.search_time_ = time.monotonic() - clock.begun
-        n_rows = [one.n_rows for one in samples for _ in one.trials]
-        _set_results(search, arguments, trials, n_rows)
+        _set_results(search, arguments, trials, [n_sample] * len(sampled))
         if search.refit:
             _refit_best(search, arguments, data, callbacks)
 
@@ -143,60 +143,47 @@ class _Outcome:
     stopped_by : str
     observations : tuple of (list, list)
         The candidates as the model sees them, and their scores.
-    n_rows : int
-        Number of rows that they were tried on.
     """
 
     trials: list[Trial]
     report: dict[str, Any]
     stopped_by: str
     observations: Observations
-    n_rows: int
 
 
-def _try_samples(
-    run: _Run, plan: SamplePlan, folds: Folds, record: OpenRecord
-) -> tuple[list[_Outcome], Any]:
-    """Evaluate candidates on samples; return the outcomes, and the prior for the whole table."""
-    outcomes: list[_Outcome] = []
+def _try_sample(
+    run: _Run, n_rows: int, folds: Folds, record: OpenRecord
+) -> tuple[list[Trial], Any]:
+    """Evaluate candidates on a sample; return them, and the prior for the whole table."""
     # Only the scores on the whole table end a search.
     search = copy(run.search)
     search.stop_when_flat = search.target_score = None
-    budget = Budget(plan.seconds, run.clock)
-    probed: list[float] = []
-    for n_rows, most in plan.sizes.items():
-        splits = sample_folds(
-            folds.splits,
-            run.data.y,
-            n_rows / run.data.n_rows,
-            is_classification=is_classifier(run.arguments.estimator),
-            seed=record.seed,
-        )
-        sampled = record.on_sample(n_rows)
+    seconds = None if search.time_budget is None else SHARE_OF_BUDGET * search.time_budget
+    splits = sample_folds(
+        folds.splits,
+        run.data.y,
+        n_rows / run.data.n_rows,
+        is_classification=is_classifier(run.arguments.estimator),
+        seed=record.seed,
+    )
 
-        def limit(first: Trial | None) -> int:
-            return plan.n_candidates([*probed, *([] if first is None else [first.cost])])
+    def limit(first: Trial | None) -> int:
+        return n_on_sample(search.samples, 0.0 if first is None else first.cost)
 
-        arguments = replace(
-            run.arguments,
-            n_iter=most,
-            start=[one.trials[0].params for one in outcomes],
-            notes=[f"Samples of {n_rows:,} rows: they tell which candidates to try on all rows."],
-        )
-        outcome = _evaluate_candidates(
-            run._replace(search=search, arguments=arguments),
-            Folds(folds.splitter, splits),
-            sampled,
-            budget,
-            limit=limit,
-            n_rows=n_rows,
-        )
-        outcomes.append(outcome)
-        probed.append(outcome.trials[0].cost)
-        if outcome.stopped_by == "time_budget":
-            break
-    prior = record.prior
-    return outcomes, carry_over(prior, *outcomes[-1].observations) if outcomes else prior
+    note = f"A sample of {n_rows:,} rows: it tells which candidates to try on all rows."
+    n_iter = n_on_sample(search.samples, math.inf)
+    outcome = _evaluate_candidates(
+        run._replace(
+            search=search,
+            arguments=replace(run.arguments, n_iter=n_iter, start=[], notes=[note]),
+        ),
+        Folds(folds.splitter, splits),
+        record.on_sample(n_rows),
+        Budget(seconds, run.clock),
+        limit=limit,
+        is_sample=True,
+    )
+    return outcome.trials, carry_over(record.prior, *outcome.observations)
 
 
 def _evaluate_candidates(
@@ -207,26 +194,26 @@ def _evaluate_candidates(
     *,
     extra: Sequence[Candidate] = (),
     limit: Limit | None = None,
-    n_rows: int | None = None,
+    is_sample: bool = False,
 ) -> _Outcome:
-    """Evaluate candidates until there are enough, the time is over, or the user stops it.
-
-    With `n_rows`, on a sample.
-    """
+    """Evaluate candidates until there are enough, the time is over, or the user stops it."""
     search, arguments, data, callbacks, clock = run
     n_splits = len(folds.splits)
     race = FoldRace(resolve_racing(search.racing))
-    proposer = _make_proposer(search, arguments, record, extra)
-    trial_record = TrialRecord(
-        arguments, record.history, record.search_id, n_splits, race, search.return_train_score
+    proposer: Proposer = (
+        GridProposer(arguments.space)
+        if arguments.walks_grid
+        else ModelProposer(search, arguments, record.prior, record.seed, extra)
     )
+    trial_record = TrialRecord(search, arguments, record, n_splits, race)
     limit = limit or (lambda first: arguments.n_iter)
+    common = search, limit, proposer, trial_record, race
     batches: SoloBatches | SharedBatches
     if record.leases is None:
-        batches = SoloBatches(search, limit, proposer, trial_record, race, record.is_replayed)
+        batches = SoloBatches(*common, is_replayed=record.is_replayed)
     else:
         batches = SharedBatches(
-            search, arguments, limit, proposer, trial_record, race, budget, record.leases
+            *common, walks_grid=arguments.walks_grid, budget=budget, leases=record.leases
         )
     with (
         Progress(search, arguments, clock.begun) as progress,
@@ -256,36 +243,11 @@ def _evaluate_candidates(
         except BudgetSpent:
             stopped_by = "time_budget"
         except KeyboardInterrupt:
-            if n_rows is not None or not batches.finished():
+            if is_sample or not batches.finished():
                 raise
             warn_of_interrupt(len(batches.finished()), arguments.n_iter)
             stopped_by = "interrupt"
-    return _Outcome(
-        batches.finished(),
-        proposer.report(),
-        stopped_by,
-        proposer.observations(),
-        data.n_rows if n_rows is None else n_rows,
-    )
-
-
-def _make_proposer(
-    search: Any, arguments: Arguments, record: OpenRecord, extra: Sequence[Candidate]
-) -> Proposer:
-    if arguments.walks_grid:
-        return GridProposer(arguments.space)
-    return ModelProposer(
-        arguments.estimator,
-        arguments.space,
-        record.prior,
-        record.seed,
-        search.batch_size,
-        arguments.as_given,
-        is_timed=search.time_budget is not None,
-        target_scale=arguments.target_scale,
-        start=arguments.start,
-        extra=extra,
-    )
+    return _Outcome(batches.finished(), proposer.report(), stopped_by, proposer.observations())
 
 
 def _search_task(

@@ -77,12 +77,11 @@ class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
         Try candidates on a tenth of the rows first, if there are 15,000 rows or more. The sample is
         drawn from the rows of the same folds. What it says is carried over to the whole table by a
         model, for which the two agree in part, so what is best on few rows need not be chosen. With
-        ``"auto"`` or True, the number of candidates follows from the seconds of the first one on a
-        thirtieth and a tenth of the rows: no others are tried if it takes less than a second on all
-        rows, and else 5 or 10, as many as take the seconds of one or two on all rows, and at most a
-        quarter of `time_budget`. As that follows from seconds, two runs with one seed may differ. A
-        number of candidates is kept to, whatever they take. False tries none. Not for
-        ``n_iter="all"``.
+        ``"auto"`` or True, the first candidate on the sample decides: if it takes a tenth of a
+        second, five are tried, which take about as long as one or two on all rows, and at most a
+        quarter of `time_budget`; otherwise no others. Other work on the machine has little effect
+        on these seconds, but near the limit two runs with one seed may differ. A number of
+        candidates is kept to, whatever they take. False tries none. Not for ``n_iter="all"``.
     batch_size : int, default=1
         Number of candidates that are proposed at a time. It does not depend on `n_jobs`, so a seed
         gives the same result on any machine. With 1, each candidate uses all scores so far, and the

@@ -1,6 +1,6 @@
 """Candidates of a running search, and their record in the history."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
@@ -83,8 +83,9 @@ class Trial:
 
     @property
     def cost(self) -> float:
-        """Return the seconds of all folds together."""
-        return float(np.sum(self.seconds))
+        """Return the seconds of all folds together, less what other work on the machine took."""
+        pairs = zip(self.results, self.seconds, strict=True)
+        return float(sum(output.get("cost", seconds) for output, seconds in pairs))
 
     def settle(self, metrics: Metrics, race: FoldRace, n_splits: int) -> None:
         """Finish it if it has all folds, or if the first ones show that it will not win."""
@@ -112,58 +113,28 @@ def prediction_columns(trials: list[Trial]) -> dict[str, list[Any]]:
     }
 
 
-def enter_race(trials: Iterable[Trial], race: FoldRace) -> None:
-    """Compare later candidates with the best of these, and of those that entered before."""
-    for trial in trials:
-        if not trial.is_stopped:
-            race.enter(trial.fold_scores)
-
-
-def n_since_best(scores: Sequence[float]) -> int:
-    """Return the number of candidates since the best one; of all if each of them failed."""
-    if np.isnan(scores).all():
-        return len(scores)
-    return len(scores) - 1 - int(np.nanargmax(scores))
-
-
-def reaches(scores: Sequence[float], target: float | None) -> bool:
-    """Return whether one of the scores is at least the target, if there is one."""
-    return target is not None and any(score >= target for score in scores)
-
-
 class TrialRecord:
     """The trials of one search in a history.
 
     Parameters
     ----------
+    search : MetaLearnedSearchCV
+        Gives ``return_train_score``: if it is set, candidates on record without scores on training
+        parts are of no use.
     arguments : Arguments
-    history : history or None
-        None keeps nothing.
-    search_id : int or None
-        The search's number in the history.
+    record : OpenRecord
     n_splits : int
     race : FoldRace
-    with_train_scores : bool
-        Whether candidates on record without scores on training parts are of no use.
     """
 
     def __init__(
-        self,
-        arguments: Arguments,
-        history: Any,
-        search_id: Any,
-        n_splits: int,
-        race: FoldRace,
-        with_train_scores: bool,
+        self, search: Any, arguments: Arguments, record: Any, n_splits: int, race: FoldRace
     ) -> None:
-        self._history = history
-        self._search_id = search_id
-        self._space = arguments.space
-        self._metrics = arguments.metrics
+        self._history, self._search_id = record.history, record.search_id
+        self._space, self._metrics = arguments.space, arguments.metrics
         self._describe = CandidateDescriber(arguments.estimator)
-        self._n_splits = n_splits
-        self._race = race
-        self._with_train_scores = with_train_scores
+        self._n_splits, self._race = n_splits, race
+        self._with_train_scores = search.return_train_score
         self._known: dict[str, CandidateRecord] = {}
         self._has_warned = False
 
@@ -247,6 +218,7 @@ class TrialRecord:
             ),
             fit_times=tuple(float(output["fit_time"]) for output in outputs),
             score_times=tuple(float(output["score_time"]) for output in outputs),
+            costs=tuple(float(output["cost"]) for output in outputs if "cost" in output),
             n_test_samples=tuple(int(output["n_test_samples"]) for output in outputs),
             n_rounds=tuple(output["n_rounds"] for output in outputs if "n_rounds" in output),
             error=errors[0].strip().splitlines()[-1] if errors else None,

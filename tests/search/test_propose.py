@@ -3,13 +3,16 @@ from dataclasses import replace
 import pytest
 from sklearn.svm import SVC
 
+from skmeta.search import MetaLearnedSearchCV
+from skmeta.search._arguments import resolve_arguments
 from skmeta.search._propose import ModelProposer
-from skmeta.search.prior._shipped import load_shipped
-from skmeta.search.space import SearchSpace, default_search_space
+from skmeta.search.prior import load_shipped
 
 
 def make_proposer(prior=None, batch_size=1):
-    return ModelProposer(SVC(), SearchSpace(default_search_space(SVC())), prior, 0, batch_size)
+    search = MetaLearnedSearchCV(SVC(), batch_size=batch_size, random_state=0)
+    arguments = replace(resolve_arguments(search, None), as_given=None)
+    return ModelProposer(search, arguments, prior, 0)
 
 
 def sizes(proposer, n):

@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.svm import SVC
 
 from skmeta.search import MetaLearnedSearchCV
-from skmeta.search._trials import n_since_best
+from skmeta.search._batches import n_since_best
 
 X, y = np.arange(30.0).reshape(-1, 1), np.arange(30) % 2
 

@@ -17,7 +17,7 @@ from skmeta.exceptions import HistoryFormatError
 from skmeta.search import MetaLearnedSearchCV, SearchHistory, default_search_space
 from skmeta.search.history import _codec
 from skmeta.search.space import relative_configuration, target_scale
-from skmeta.search.space._target_units import _UNITS
+from skmeta.search.space._defaults import _UNITS
 
 UNIT = 1000.0
 MODELS = {

@@ -77,20 +77,9 @@ class AlgorithmSelectionPrior:
         spread = (scale**2 + (location - self._mean) ** 2).mean(0)
         self._deviation = np.sqrt(np.where(spread > 0, spread, 1.0))
 
-    def without(
-        self,
-        *,
-        datasets: Collection[str] = (),
-        data_digests: Collection[str] = (),
-        data_sketch: Sequence[int] = (),
-    ) -> "AlgorithmSelectionPrior":
+    def without(self, **which: Any) -> "AlgorithmSelectionPrior":
         """Leave out the past searches on some data sets, as `SearchPrior.without` does."""
-        left = {
-            name: prior.without(
-                datasets=datasets, data_digests=data_digests, data_sketch=data_sketch
-            )
-            for name, prior in self._priors.items()
-        }
+        left = {name: prior.without(**which) for name, prior in self._priors.items()}
         return AlgorithmSelectionPrior(left)
 
     @with_one_thread()
@@ -100,7 +89,7 @@ class AlgorithmSelectionPrior:
             return self
         parts = list(self._priors.values())
         surfaces = self.surfaces_of(self._reference())
-        noise = np.mean([prior.noise for prior in parts], axis=0)
+        noise = np.mean([prior.noise + prior.uncertainty for prior in parts], axis=0)
         past = parts[0].dataset_features
         weights = weights_by_resemblance(surfaces, noise, past, dataset_features)
         if np.array_equal(weights, self.task_weights):

@@ -1,4 +1,4 @@
-"""Read, check and write files of search priors."""
+"""Read and check files of search priors."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from skmeta._files import FileFormat, read_tensor_file, write_tensor_file
+from skmeta._files import FileFormat, read_tensor_file
 from skmeta.exceptions import PriorError
-from skmeta.search.prior._past_task import PastTask
+from skmeta.search.prior._past_surfaces import PastTask
 from skmeta.search.space import Encoding
 
 FORMAT = FileFormat("skmeta.search_prior", 2, "a search prior", "SearchPrior.save", PriorError)
@@ -31,13 +31,8 @@ _LABELS: dict[str, type] = {
 }
 
 
-def write_file(path: Path, fields: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
-    """Write JSON fields and tensors to one file, whole or not at all."""
-    write_tensor_file(path, FORMAT, fields, tensors)
-
-
 def read_file(path: Path) -> tuple[Encoding, list[PastTask], Tensors]:
-    """Return the encoding, the past tasks and the tensors of a file that `write_file` wrote."""
+    """Return encoding, past tasks and tensors of a file that `SearchPrior.save` wrote."""
     record, tensors = read_tensor_file(path, FORMAT)
     try:
         tasks = _read_tasks(record["fields"]["tasks"])
@@ -67,7 +62,7 @@ def _read_tasks(described: Any) -> list[PastTask]:
             raise ValueError("data_sketch of a task holds more than 64-bit numbers")
         if any(type(v) not in (int, float) for v in task["dataset_features"].values()):
             raise ValueError("dataset_features of a task holds more than numbers")
-    return [PastTask.from_json(task) for task in described]
+    return [PastTask(**task) for task in described]
 
 
 def _check_encoding(parameters: Sequence[Mapping[str, Any]]) -> None:

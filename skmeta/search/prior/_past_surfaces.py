@@ -1,15 +1,15 @@
 """The surfaces of past searches: what a prior holds, and what it says of configurations."""
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skmeta._immutable import Immutable
-from skmeta.search.prior._kernel_sums import weighted_kernel_sums
-from skmeta.search.prior._past_task import PastTask
-from skmeta.search.record import Configuration
+from skmeta.search.record import Configuration, PastSearch, sketch_similarity
 from skmeta.search.space import Encoding, parameter_names
 from skmeta.search.surrogate import matern, scale_columns
 
@@ -17,6 +17,65 @@ Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
 
 _N_REFERENCE = 100  # configurations by whose scores past tasks are compared
+_NEAR_DUPLICATE = 0.5  # similarity of sketches
+# The kernels of so many evaluations and configurations stay in the processor's cache.
+_N_ROWS, _N_COLUMNS = 512, 128
+
+
+@dataclass(frozen=True)
+class PastTask:
+    """Labels of one past search.
+
+    Attributes
+    ----------
+    dataset, metric, estimator, data_digest : str
+        As in `PastSearch`.
+    data_sketch : tuple of int
+        As in `PastSearch`.
+    n_evaluations : int
+        Number of its configurations.
+    dataset_features : tuple of (str, float)
+        Names and finite values of the features of `PastSearch`, sorted; a dict is taken too.
+    """
+
+    dataset: str
+    metric: str
+    estimator: str
+    data_digest: str
+    data_sketch: tuple[int, ...]
+    n_evaluations: int
+    dataset_features: tuple[tuple[str, float], ...] | Mapping[str, float] = ()
+
+    def __post_init__(self) -> None:
+        pairs = sorted(dict(self.dataset_features).items())
+        finite = tuple((str(name), float(v)) for name, v in pairs if math.isfinite(v))
+        object.__setattr__(self, "dataset_features", finite)
+        object.__setattr__(self, "data_sketch", tuple(map(int, self.data_sketch)))
+
+    @classmethod
+    def of(cls, search: PastSearch) -> "PastTask":
+        """Return the labels of a past search."""
+        names = ("dataset", "metric", "estimator", "data_digest", "data_sketch", "dataset_features")
+        labels = {name: getattr(search, name) for name in names}
+        return cls(n_evaluations=len(search.configurations), **labels)
+
+    def is_on(
+        self,
+        datasets: Collection[str],
+        data_digests: Collection[str],
+        data_sketch: Sequence[int],
+    ) -> bool:
+        """Return whether the search was on one of some data sets, or on a near duplicate."""
+        return (
+            self.dataset in datasets
+            or (self.data_digest != "" and self.data_digest in data_digests)
+            or sketch_similarity(self.data_sketch, data_sketch) >= _NEAR_DUPLICATE
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the labels as strings, lists and numbers."""
+        sketch, features = [*self.data_sketch], dict(self.dataset_features)
+        return asdict(self) | {"data_sketch": sketch, "dataset_features": features}
 
 
 class PastSurfaces(Immutable):
@@ -121,19 +180,9 @@ class PastSurfaces(Immutable):
         return self._tensors["levels"].astype(np.float64)
 
     @property
-    def encoding(self) -> Encoding:
-        """How configurations become columns, with the ranges of the past searches."""
-        return self._encoding
-
-    @property
     def n_columns(self) -> int:
         """Number of columns of `encode`."""
         return self._encoding.n_columns
-
-    @property
-    def length_scales(self) -> dict[str, float]:
-        scales = self._length_scales[self._encoding.groups]
-        return {name: float(scales[c].min()) for name, c in self._encoding.columns.items()}
 
     @property
     def _length_scales(self) -> Array:
@@ -237,3 +286,46 @@ class PastSurfaces(Immutable):
 
     def __hash__(self) -> int:
         return hash((self._encoding, self._tasks))
+
+
+def weighted_kernel_sums(
+    X: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    ends: NDArray[np.intp],
+    Z: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    """Return, for each task, the weighted sum of the kernels of its evaluations.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_evaluations, d)
+        Evaluations of all tasks, one task after the other, columns scaled.
+    weights : ndarray of shape (n_evaluations,)
+        Weight of each evaluation.
+    ends : ndarray of shape (n_tasks + 1,)
+        Evaluations ``ends[t]`` to ``ends[t + 1]`` are those of task `t`; each has at least one.
+    Z : ndarray of shape (n, d)
+        Configurations, columns scaled.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks, n)
+    """
+    sums = np.empty((len(ends) - 1, len(Z)))
+    for first, last in _blocks_of_tasks(ends):
+        start, end = ends[[first, last]]
+        for column in range(0, len(Z), _N_COLUMNS):
+            columns = slice(column, column + _N_COLUMNS)
+            terms = matern(X[start:end], Z[columns])
+            terms *= weights[start:end, None]
+            sums[first:last, columns] = np.add.reduceat(terms, ends[first:last] - start, axis=0)
+    return sums
+
+
+def _blocks_of_tasks(ends: NDArray[np.intp]) -> list[tuple[int, int]]:
+    """Return ranges of tasks that have at most `_N_ROWS` evaluations together, or one task."""
+    firsts = [0]
+    for t in range(1, len(ends) - 1):
+        if ends[t + 1] - ends[firsts[-1]] > _N_ROWS:
+            firsts.append(t)
+    return list(zip(firsts, [*firsts[1:], len(ends) - 1], strict=True))

@@ -2,16 +2,17 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skmeta._files import write_tensor_file
 from skmeta._validation import count
-from skmeta.search.prior._file import read_file, write_file
-from skmeta.search.prior._past_surfaces import PastSurfaces
-from skmeta.search.prior._past_task import PastTask
+from skmeta.search.prior._file import FORMAT, read_file
+from skmeta.search.prior._past_surfaces import PastSurfaces, PastTask
 from skmeta.search.prior._resemblance import weights_by_resemblance
 from skmeta.search.record import PastSearch
 from skmeta.search.space import Encoding
@@ -57,9 +58,6 @@ class SearchPrior(PastSurfaces):
         Number of configurations behind the surfaces.
     uncertainty : ndarray of shape (n_tasks,)
         Share of each surface's variance that its evaluations leave open, between 0 and 1.
-    length_scales : dict of str -> float
-        The smallest length scale of each parameter, in units of its range. The smaller it is, the
-        more the parameter matters.
 
     Examples
     --------
@@ -145,9 +143,9 @@ class SearchPrior(PastSurfaces):
             All weights are equal if features are unknown, or tell nothing. Files do not keep
             the weights.
         """
-        Z = self.reference()
-        past = self.dataset_features
-        weights = weights_by_resemblance(self.surfaces_of(Z), self.noise, past, dataset_features)
+        F = self.surfaces_of(self.reference())
+        noise = self.noise + self.uncertainty
+        weights = weights_by_resemblance(F, noise, self.dataset_features, dataset_features)
         if np.array_equal(weights, self._task_weights):
             return self
         return type(self)(self._encoding, self._tasks, self._tensors, weights)
@@ -178,25 +176,9 @@ class SearchPrior(PastSurfaces):
         prior : SearchPrior
             The surfaces of the other searches do not change.
         """
-        left_out = [task.is_on(datasets, data_digests, data_sketch) for task in self._tasks]
-        return self.select([not left for left in left_out])
-
-    def select(self, mask: Sequence[bool]) -> Self:
-        """Keep some of the past searches.
-
-        Parameters
-        ----------
-        mask : sequence of bool of length n_tasks
-            True for those to keep.
-
-        Returns
-        -------
-        prior : SearchPrior
-        """
-        keep = np.array(mask, dtype=bool)
-        if keep.all():
-            return self
-        return self._take(np.flatnonzero(keep).tolist())
+        which = datasets, data_digests, data_sketch
+        kept = [t for t, task in enumerate(self._tasks) if not task.is_on(*which)]
+        return self if len(kept) == self.n_tasks else self._take(kept)
 
     def select_datasets(self, datasets: Sequence[str]) -> Self:
         """Keep one past search on each of some data sets, in their order.
@@ -242,7 +224,11 @@ class SearchPrior(PastSurfaces):
         prior : SearchPrior
         """
         tasks = [
-            task.about(sketches.get(task.dataset, ()), dataset_features.get(task.dataset, {}))
+            replace(
+                task,
+                data_sketch=tuple(sketches.get(task.dataset, ())),
+                dataset_features=dataset_features.get(task.dataset, {}),
+            )
             for task in self._tasks
         ]
         return type(self)(self._encoding, tasks, self._tensors)
@@ -262,7 +248,8 @@ class SearchPrior(PastSurfaces):
             "tasks": [task.to_json() for task in self._tasks],
         }
         # Nothing is lost, since `from_searches` rounds configurations to half precision.
-        write_file(Path(path), fields, {**self._tensors, "X": self._tensors["X"].astype("<f2")})
+        tensors = {**self._tensors, "X": self._tensors["X"].astype("<f2")}
+        write_tensor_file(Path(path), FORMAT, fields, tensors)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

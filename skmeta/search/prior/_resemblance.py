@@ -6,7 +6,8 @@ Notation
 symbol  shape            meaning
 ======  ===============  ====================================================================
 F       (T, n)           surfaces of T past tasks, low values raised to their mean, standardised
-h       (T,)             variance of the noise of each surface, with mean 1
+h       (T,)             variance of each surface, of its noise and of what its few evaluations
+                         leave open, with mean 1
 d^2     (T, T)           mean squared differences of the features of two data sets
 K       (T, T)           r exp(-d^2 / 2 s^2) + diag(h)
 k       (T,)             r exp(-d^2 / 2 s^2) of the past data sets and the one at hand
@@ -73,7 +74,7 @@ def weights_by_resemblance(
     surfaces : ndarray of shape (n_tasks, n)
         Scores of the same configurations on each past data set.
     noise : ndarray of shape (n_tasks,)
-        Variance of the noise of each surface.
+        Variance of each surface.
     past : sequence of dict of length n_tasks
         Features of the past data sets.
     present : dict

@@ -36,6 +36,9 @@ class CandidateRecord:
         The same on the training folds; empty if they were not scored.
     fit_times, score_times : tuple of float
         Seconds of each fold.
+    costs : tuple of float
+        Seconds of each fold, of its fit and score together, less what other work on the machine
+        took; empty if unknown.
     n_test_samples : tuple of int
         Number of test rows of each fold; empty if unknown.
     n_rounds : tuple of float
@@ -58,6 +61,7 @@ class CandidateRecord:
     train_scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     fit_times: tuple[float, ...] = ()
     score_times: tuple[float, ...] = ()
+    costs: tuple[float, ...] = ()
     n_test_samples: tuple[int, ...] = ()
     n_rounds: tuple[float, ...] = ()
     error: str | None = None

@@ -1,4 +1,9 @@
-"""Samples of the rows of a search's folds."""
+"""Samples of the rows of a search's folds: whether there is one, and which rows it has.
+
+The first candidate is tried on the sample. If that is quick, the search on all rows is over before
+a sample pays, and no other candidate is tried on it. Otherwise five are, which take about as long
+as one or two on all rows.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,10 +14,44 @@ from scipy.stats import rankdata
 
 Rows = NDArray[np.intp]
 
+_LEAST_ROWS = 15_000  # of a table that has a sample
+_SHARE_OF_ROWS = 0.1
+_COUNT = 5  # candidates on the sample
+_LEAST_SECONDS = 0.1  # of the first one, all folds
+SHARE_OF_BUDGET = 0.25  # of a time budget that the sample may take
+
 # A candidate is scored on so many rows of a fold at least, since scores cost less than fits.
 _LEAST_TEST_ROWS = 1_000
 # Of each class, so many rows come first: classes that no fit has seen make scores fail.
 _LEAST_OF_CLASS = 3
+
+
+def sample_size(samples: Any, n_rows: int) -> int:
+    """Return the number of rows of the sample that a search wants, 0 if none.
+
+    Parameters
+    ----------
+    samples : "auto", bool or int
+        The parameter of the search.
+    n_rows : int
+        Rows of the table.
+    """
+    return round(_SHARE_OF_ROWS * n_rows) if samples and n_rows >= _LEAST_ROWS else 0
+
+
+def n_on_sample(samples: Any, first: float) -> int:
+    """Return how many candidates to try on the sample.
+
+    Parameters
+    ----------
+    samples : "auto", bool or int
+        The parameter of the search.
+    first : float
+        Seconds of the first one; 0 if it is not finished.
+    """
+    if isinstance(samples, bool | str):
+        return _COUNT if first >= _LEAST_SECONDS else 1
+    return int(samples)
 
 
 def sample_folds(

@@ -6,9 +6,7 @@ kept only if it cannot be a secret; otherwise a digest stands for it.
 """
 
 import hashlib
-import inspect
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,17 +14,31 @@ import numpy as np
 from skmeta._identity import candidate_key, stable_repr
 from skmeta._sklearn_compat import StrOptions
 from skmeta.search.record import Configuration, Value
-from skmeta.search.space._names import canonical_names
 from skmeta.search.space._parts import (
+    canonical_names,
+    class_defaults,
     is_estimator,
     is_placeholder,
     replace_parts,
     structural_params,
 )
-from skmeta.search.space._round_limit import EARLY_STOPPING, RoundLimit
 
+# Value of the number of rounds in the configurations of searches with early stopping. It is a kind
+# of its own, so that priors tell it from any fixed number.
+_EARLY_STOPPING = "early stopping"
 _MAX_LENGTH = 8  # of a list whose values are shown
 _MAX_CHARACTERS = 120
+
+
+class RoundLimit(int):
+    """Largest number of boosting rounds of an estimator that stops early.
+
+    Estimators take it as the integer that it is. In a configuration it is ``"early stopping"``.
+    """
+
+    def __deepcopy__(self, memo: object) -> "RoundLimit":
+        # Copies are the same object, as for other integers: scikit-learn's clone checks that.
+        return self
 
 
 def describe_estimator(estimator: Any) -> dict[str, Value]:
@@ -120,7 +132,7 @@ class CandidateDescriber:
 def plain_value(value: Any) -> Value:
     """Return a parameter's value as a bool, int, float, str or None."""
     if isinstance(value, RoundLimit):
-        return EARLY_STOPPING
+        return _EARLY_STOPPING
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -148,7 +160,7 @@ def _value_without_secrets(owner: type, name: str, value: Any) -> Value:
         or (isinstance(value, (list, tuple)) and all(map(_is_number, value)))
         or is_placeholder(value)
         or (isinstance(value, str) and value in _string_options(owner, name))
-        or stable_repr(value) == _defaults(owner).get(name)
+        or _is_default(owner, name, value)
     )
     if shown:
         return plain_value(value)
@@ -160,14 +172,9 @@ def _is_number(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float, np.number, np.bool_))
 
 
-@lru_cache(maxsize=256)
-def _defaults(owner: type) -> dict[str, str]:
-    """Return the default of each parameter of a class, as `stable_repr` writes it."""
-    try:
-        parameters = inspect.signature(owner).parameters.values()
-    except (TypeError, ValueError):  # a class without a signature
-        return {}
-    return {p.name: stable_repr(p.default) for p in parameters if p.default is not p.empty}
+def _is_default(owner: type, name: str, value: Any) -> bool:
+    defaults = class_defaults(owner)
+    return name in defaults and stable_repr(value) == stable_repr(defaults[name])
 
 
 def _string_options(owner: type, name: str) -> set[str]:

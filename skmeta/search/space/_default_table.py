@@ -1,6 +1,6 @@
-"""Table of the default search spaces of scikit-learn's estimators.
+"""Table of the default search spaces, of scikit-learn's estimators and of boosting libraries.
 
-Ranges are those of published studies of tuning. They are wider or narrower where scikit-learn's
+Ranges are those of published studies of tuning. They are wider or narrower where an estimator's
 parametrisation or the cost of a fit requires it:
 
 - [vRH18] van Rijn & Hutter (2018), "Hyperparameter importance across datasets", Tables 1 to 3:
@@ -12,11 +12,19 @@ parametrisation or the cost of a fit requires it:
   learning on typical tabular data?", Appendix: gradient boosting, forests, MLP.
 - [FKE15] Feurer et al. (2015), "Efficient and robust automated machine learning", supplement:
   SGD, LinearSVC, MLP, extremely randomised trees.
+- [WWWZ21] Wang, Wu, Weimer & Zhu (2021), "FLAML: a fast and lightweight AutoML library", Table 5:
+  LightGBM, XGBoost.
+- [GRKB21] Gorishniy, Rubachev, Khrulkov & Babenko (2021), "Revisiting deep learning models for
+  tabular data", supplement: CatBoost.
 
-Parameters that have the unit of the target (`_target_units`) are for targets with deviation 1; a
-search multiplies their ranges by that of its targets.
+Parameters that have the unit of the target (`_defaults.py`) are for targets with deviation 1; a
+search multiplies their ranges by that of its targets. For regressors of LightGBM, XGBoost and
+CatBoost, penalties in units of the target (L1 on leaf weights, the minimum gain of a split) are
+left out, since the same value means another strength on every target. Their learning rates begin at
+0.01, so that a thousand rounds suffice.
 
-Counts are lists with about equal ratios, since scipy has no log-uniform integers.
+Counts are lists with about equal ratios, since scipy has no log-uniform integers. None of the
+boosting libraries is imported.
 """
 
 from typing import Any
@@ -167,4 +175,80 @@ DEFAULT_SPACES: dict[str, Space | list[Space]] = {
     "GradientBoostingRegressor": {**_BOOSTING, "loss": ["squared_error", "huber"]},
     "HistGradientBoostingRegressor": _HISTOGRAM,
     "MLPRegressor": _MLP,
+}
+
+# -- boosting libraries ----------------------------------------------------------------------------
+
+_MORE_ROUNDS = [25, 35, 50, 70, 100, 140, 200, 280, 400, 560, 800, 1000]
+# [PBB19] 2^-10 to 1, [WWWZ21] 2^-10 to 1.
+_LEARNING_RATE = loguniform(1e-2, 0.5)
+
+_LIGHTGBM: Space = {
+    "learning_rate": _LEARNING_RATE,
+    "n_estimators": _MORE_ROUNDS,
+    # [WWWZ21]: 4 to 32,768 leaves. More than 127 are rarely better on some thousand rows.
+    "num_leaves": [4, 6, 8, 12, 16, 23, 31, 45, 63, 90, 127],
+    "min_child_samples": [2, 3, 5, 8, 12, 20, 30, 45, 70, 100, 128],  # [WWWZ21]: 2 to 128
+    "reg_lambda": loguniform(2**-10, 2**10),  # [WWWZ21]
+    "colsample_bytree": uniform(0.3, 0.7),  # [WWWZ21]: 0.01 to 1
+    "subsample": uniform(0.5, 0.5),  # [GOV22]
+    "subsample_freq": [1],  # without it, LightGBM ignores subsample
+}
+
+_XGBOOST: Space = {
+    "learning_rate": _LEARNING_RATE,
+    "n_estimators": _MORE_ROUNDS,
+    "max_depth": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],  # [GOV22]
+    "min_child_weight": [1, 2, 3, 5, 8, 12, 20, 30, 45, 70, 100],  # [GOV22]
+    "reg_lambda": loguniform(2**-10, 2**10),  # [PBB19], [WWWZ21]
+    "colsample_bytree": uniform(0.3, 0.7),  # [GOV22]: 0.5 to 1; [PBB19]: 0 to 1
+    "subsample": uniform(0.5, 0.5),  # [GOV22]
+}
+
+_CATBOOST: Space = {
+    "learning_rate": _LEARNING_RATE,
+    "iterations": _MORE_ROUNDS,
+    # [GRKB21]: 3 to 10. A fit of depth 10 takes ten times as long as one of depth 6.
+    "depth": [3, 4, 5, 6, 7, 8],
+    "l2_leaf_reg": loguniform(1, 10),  # [GRKB21]
+    "bagging_temperature": uniform(0, 1),  # [GRKB21]
+    "bootstrap_type": ["Bayesian"],  # the one that has a bagging temperature
+    "leaf_estimation_iterations": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],  # [GRKB21]
+}
+
+# Package -> class -> space.
+BOOSTING_SPACES: dict[str, dict[str, Space]] = {
+    "lightgbm": {
+        "LGBMClassifier": {**_LIGHTGBM, "reg_alpha": loguniform(2**-10, 2**10)},  # [WWWZ21]
+        "LGBMRegressor": _LIGHTGBM,
+    },
+    "xgboost": {
+        "XGBClassifier": {
+            **_XGBOOST,
+            "reg_alpha": loguniform(2**-10, 2**10),  # [PBB19], [WWWZ21]
+            "gamma": loguniform(1e-8, 7),  # [GOV22]
+        },
+        "XGBRegressor": _XGBOOST,
+    },
+    "catboost": {"CatBoostClassifier": _CATBOOST, "CatBoostRegressor": _CATBOOST},
+}
+
+# XGBoost's estimators have None where the library has these numbers.
+_XGBOOST_DEFAULTS = {
+    "learning_rate": 0.3,
+    "n_estimators": 100,
+    "max_depth": 6,
+    "min_child_weight": 1,
+    "reg_lambda": 1,
+    "reg_alpha": 0,
+    "gamma": 0,
+    "colsample_bytree": 1,
+    "subsample": 1,
+}
+
+# Name of a parameter, with its class -> the number that None stands for.
+NUMBERS_OF_NONE = {
+    f"{name}.{parameter}": number
+    for name in BOOSTING_SPACES["xgboost"]
+    for parameter, number in _XGBOOST_DEFAULTS.items()
 }

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmeta.search.record import Configuration, Value
-from skmeta.search.space._boosting_table import NUMBERS_OF_NONE
+from skmeta.search.space._default_table import NUMBERS_OF_NONE
 
 _ABSENT = "absent"
 _NUMBER = "number"

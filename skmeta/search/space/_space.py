@@ -16,9 +16,11 @@ from skmeta.search.space._parts import (
     structural_params,
     takes_reals_only,
 )
-from skmeta.search.space._space_checks import check_form, check_names, choices_of_parts
 from skmeta.search.space._values import (
     as_listed,
+    check_form,
+    check_names,
+    choices_of_parts,
     contains,
     decode_value,
     describe_values,

@@ -330,8 +330,10 @@ class SearchStrategy:
     def _design(self, seen: Sequence[int]) -> int:
         available = self._available()
         if self._prior is not None and self._learned is not None:
-            weights = self._prior.task_weights
-            return design_from_surfaces(self._learned.F, weights, seen, available)
+            F, weights = self._learned.F, self._prior.task_weights
+            if not seen:  # the best one on average, since the regret depends on the worst one too
+                return int(np.where(available, weights @ F, -np.inf).argmax())
+            return design_from_surfaces(F, weights, seen, available)
         return design_of_least_variance(self._plain.X, seen, available)
 
     def _observations(self) -> "_Observations":

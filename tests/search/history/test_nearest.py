@@ -62,9 +62,9 @@ def test_later_searches_take_no_place(history):
 
 
 def test_a_search_with_a_long_history_learns_from_a_part_of_it(monkeypatch):
-    from skmeta.search import _priors
+    from skmeta.search import _open_record
 
-    monkeypatch.setattr(_priors, "_MOST_SEARCHES", 5)
+    monkeypatch.setattr(_open_record, "_MOST_SEARCHES", 5)
     X, y = load_iris(return_X_y=True)
     own = dataset_features(X, y, is_classification=True)
     history, rng = SearchHistory(), np.random.default_rng(0)

@@ -60,7 +60,6 @@ def test_it_says_what_it_knows(prior):
     assert prior.n_evaluations == 200
     assert prior.metrics == ("score",)
     assert prior.uncertainty.shape == prior.noise.shape == (4,)
-    assert prior.length_scales.keys() == {"SVC.C", "SVC.kernel"}
     assert repr(prior) == "SearchPrior(4 tasks, 200 evaluations of 2 parameters, metric 'score')"
     np.testing.assert_array_equal(prior.task_weights, [0.25] * 4)
 
@@ -179,8 +178,7 @@ def test_without_data_of_a_digest_or_like_a_sketch():
     assert replaced.without(data_sketch=(1, 2, 3, 4)).datasets == ("set 0", "set 1", "set 2")
 
 
-def test_select_and_ordered(prior):
-    assert prior.select([True, False, False, True]).datasets == ("set 0", "set 3")
+def test_select_datasets(prior):
     ordered = prior.select_datasets(["set 2", "set 0"])
     assert ordered.datasets == ("set 2", "set 0")
     expected = prior.surfaces(CONFIGURATIONS)[[2, 0]]

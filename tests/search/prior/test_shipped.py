@@ -26,8 +26,7 @@ from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior
 from skmeta.search.prior import _shipped as shipped
 from skmeta.search.record import dataset_features
 from skmeta.search.space import SearchSpace, canonical_configurations
-from skmeta.search.space._boosting_table import BOOSTING_SPACES
-from skmeta.search.space._default_table import DEFAULT_SPACES
+from skmeta.search.space._default_table import BOOSTING_SPACES, DEFAULT_SPACES
 
 PRIORS = sorted(shipped._FOLDER.glob("*.safetensors"))
 

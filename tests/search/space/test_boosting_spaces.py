@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search import MetaLearnedSearchCV, default_search_space
 from skmeta.search.space import SearchSpace, canonical_configurations
-from skmeta.search.space._boosting_table import BOOSTING_SPACES
+from skmeta.search.space._default_table import BOOSTING_SPACES
 
 
 def rows_for(estimator, n=60):
