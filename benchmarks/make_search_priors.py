@@ -1,12 +1,14 @@
 """Learn the priors that ship with the package from recorded searches.
 
-    SKMETA_DATA=... python benchmarks/make_search_priors.py searches.parquet
+    SKMETA_DATA=... python benchmarks/make_search_priors.py searches.parquet \
+        --at-sizes searches_at_sizes.parquet
 
 The history is what ``make_searches.py`` recorded, or ``make_boosting_searches.py`` (then name the
-``--estimators``); published searches of three estimators join it for accuracy, and those of
-``make_searches_at_sizes.py`` if they are named by ``--at-sizes``. Of each estimator
-and metric a prior is written, in half precision, and one card an estimator: what it was learned
-from, and how a search on a data set whose origin is left out does.
+``--estimators``). Published searches of three estimators join it for accuracy, and those of
+``make_searches_at_sizes.py`` on 3,000 rows and more: those of fewer rows of the same tables made
+first candidates no better, neither on larger tables nor on small ones. Of each estimator and metric
+a prior is written, in half precision, and one card an estimator: what it was learned from, and how
+a search on a data set whose origin is left out does.
 """
 
 import argparse
@@ -58,6 +60,7 @@ WITHOUT_GAIN = {("CatBoostClassifier", "accuracy")}
 N_SEARCHES, N_CONFIGURATIONS = 20, 30
 N_SEARCHES_OF_BOOSTING, N_CONFIGURATIONS_OF_BOOSTING = 12, 20
 N_CONFIGURATIONS_AT_SIZES = 12
+LEAST_ROWS_AT_SIZES = 3_000
 MAX_LARGE_ROWS = 24_000  # that make_searches_at_sizes.py reads of a table
 MAX_ROWS = 1000  # of which the features of a data set are computed
 # Worse scores count as this bad: below the median, in distances of the best from it. An R2 of
@@ -66,6 +69,7 @@ BOUND = 2.0
 SOURCES = {
     "own": "searches by benchmarks/make_searches.py on sets of PMLB and UCI",
     "boosting": "searches by benchmarks/make_boosting_searches.py on sets of PMLB and UCI",
+    "at sizes": "searches by benchmarks/make_searches_at_sizes.py on tables of R, PMLB and UCI",
     "forest": "van Rijn and Hutter (2018), github.com/janvanrijn/openml-pimp, BSD-3-Clause",
     "svc": "van Rijn et al., github.com/janvanrijn/openml-multitask, BSD-3-Clause",
     "adaboost": "van Rijn and Hutter (2018), github.com/janvanrijn/openml-pimp, BSD-3-Clause",
@@ -105,9 +109,11 @@ def main():
                     if len(s.data_sketch)
                 }
                 made["metrics"][metric] = describe(prior, searches) | written
+                if any(map(is_cut, searches)) and SOURCES["at sizes"] not in made["sources"]:
+                    made["sources"].append(SOURCES["at sizes"])
             if made["metrics"]:
                 cards[name] = made
-    write_cards(cards, datasets)
+                write_cards(cards, datasets)
 
 
 def measure(history, names):
@@ -155,6 +161,7 @@ def own_searches(history, name, metric):
         s
         for s in found
         if len(s.scores) >= (N_CONFIGURATIONS_AT_SIZES if is_cut(s) else least)
+        and not 0 < n_cut(s.dataset) < LEAST_ROWS_AT_SIZES
         and np.isfinite(s.scores).mean() > 0.5
     ]
     return without_constants(found)
@@ -162,16 +169,21 @@ def own_searches(history, name, metric):
 
 def is_cut(search):
     """Return whether a search was on a table that was cut to several sizes."""
-    return ROWS.search(search.dataset) is not None
+    return n_cut(search.dataset) > 0
+
+
+def n_cut(dataset):
+    """Return the rows that a table was cut to, 0 if it was not."""
+    found = ROWS.search(dataset)
+    return int(found[0][2:].split()[0]) if found else 0
 
 
 @cache
 def large(dataset):
     """Return X, y and the rows of a table that was cut to some."""
     [table] = [one for one in RECORDED if one.name == ROWS.sub("", dataset)]
-    n_rows = int(ROWS.search(dataset)[0][2:].split()[0])
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
-    return *load_large(folder, table, MAX_LARGE_ROWS), n_rows
+    return *load_large(folder, table, MAX_LARGE_ROWS), n_cut(dataset)
 
 
 @cache
