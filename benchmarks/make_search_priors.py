@@ -99,7 +99,7 @@ def main():
                 if len(searches) < (N_SEARCHES_OF_BOOSTING if name in BOOSTERS else N_SEARCHES):
                     continue
                 prior = SearchPrior.from_searches(searches)
-                written = write_prior(name, metric, prior)
+                write_prior(name, metric, prior)
                 datasets |= {
                     s.dataset: {
                         "sketch": [*map(int, s.data_sketch)],
@@ -108,7 +108,7 @@ def main():
                     for s in searches
                     if len(s.data_sketch)
                 }
-                made["metrics"][metric] = describe(prior, searches) | written
+                made["metrics"][metric] = describe(prior, searches)
                 if any(map(is_cut, searches)) and SOURCES["at sizes"] not in made["sources"]:
                     made["sources"].append(SOURCES["at sizes"])
             if made["metrics"]:
@@ -132,19 +132,16 @@ def read_cards():
 
 
 def write_prior(estimator, metric, prior):
-    """Write one prior to the package; of its data sets, the names only. Return its digest."""
-    path = shipped._FOLDER / shipped._file_name(estimator, metric)
-    prior.with_datasets({}, {}).save(path)
-    return {shipped._DIGEST: shipped._digest_of(path)}
+    """Write one prior to the package; of its data sets, the names only."""
+    prior.with_datasets({}, {}).save(shipped._FOLDER / shipped._file_name(estimator, metric))
 
 
 def write_cards(cards, datasets):
     """Write all cards, and sketch and features of all data sets, to the package."""
     path = shipped._FOLDER / shipped._DATASETS
     path.write_text(json.dumps(datasets, separators=(",", ":"), sort_keys=True) + "\n")
-    contents = {**cards, shipped._DATASETS: {shipped._DIGEST: shipped._digest_of(path)}}
-    (shipped._FOLDER / shipped._CARDS).write_text(json.dumps(contents, indent=1) + "\n")
-    for name in ("_fitting", "_load", "_contents", "_cards", "_datasets"):
+    (shipped._FOLDER / shipped._CARDS).write_text(json.dumps(cards, indent=1) + "\n")
+    for name in ("_fitting", "_load", "_cards", "_datasets"):
         getattr(shipped, name).cache_clear()
 
 

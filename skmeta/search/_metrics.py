@@ -38,20 +38,14 @@ class Metrics:
     error_score : float or "raise"
     """
 
-    def __init__(
-        self,
-        scorers: Any,
-        estimator: Any,
-        refit: Any,
-        error_score: Any,
-    ) -> None:
+    def __init__(self, scorers: Any, estimator: Any, refit: Any, error_score: Any) -> None:
         named = scorers_by_name(scorers)
         self.is_multiple = named is not None
-        self.names = (
-            metric_names(named, estimator)
-            if named is not None
-            else {"score": metric_name(scorers, estimator)}
-        )
+        self.names: dict[str, str] = {}
+        for key, scorer in ({"score": scorers} if named is None else named).items():
+            name = metric_name(scorer, estimator)
+            # If two scorers measure the same, the second keeps the user's name.
+            self.names[key] = name if name not in self.names.values() else key
         self._refit = refit
         self._wanted = getattr(refit, "metric", refit)
         self._error_score = error_score
@@ -173,26 +167,6 @@ def _name_of_own_score(estimator: Any) -> str:
     if is_classifier(estimator):
         return "accuracy"
     return "r2" if is_regressor(estimator) else f"{type(estimator).__name__}.score"
-
-
-def metric_names(scorers: Mapping[str, Any], estimator: Any) -> dict[str, str]:
-    """Return the name of each of several scorers, by the name that the user gave it.
-
-    Parameters
-    ----------
-    scorers : dict of str -> scorer
-    estimator : estimator
-
-    Returns
-    -------
-    dict of str -> str
-        No two are equal: if two scorers measure the same, the second keeps the user's name.
-    """
-    names: dict[str, str] = {}
-    for key, scorer in scorers.items():
-        name = metric_name(scorer, estimator)
-        names[key] = name if name not in names.values() else key
-    return names
 
 
 def _identity(parts: ScorerParts) -> tuple[Any, ...]:

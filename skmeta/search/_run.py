@@ -12,8 +12,8 @@ No stage calls back into the one before it.
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import closing, nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -261,7 +261,6 @@ def _search_task(
     return subtask(callbacks, search, "search", math.ceil(arguments.n_iter / size))
 
 
-@contextmanager
 def _batch_task(
     whole: FitTask,
     search: Any,
@@ -269,13 +268,11 @@ def _batch_task(
     record: OpenRecord,
     batch: list[Trial],
     n_splits: int,
-) -> Iterator[FitTask]:
+) -> Any:
     """Return the task of a batch for callbacks; a grid is one batch, the whole search."""
     if arguments.walks_grid and record.leases is None:
-        yield whole
-        return
-    with subtask(whole.context, search, "batch", len(batch) * n_splits, sequential=False) as part:
-        yield part
+        return nullcontext(whole)
+    return subtask(whole.context, search, "batch", len(batch) * n_splits, sequential=False)
 
 
 # -- results --------------------------------------------------------------------------------------

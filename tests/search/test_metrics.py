@@ -14,7 +14,7 @@ from sklearn.svm import SVC
 
 from skmeta._sklearn_compat import resolve_scorers
 from skmeta.search import MetaLearnedSearchCV
-from skmeta.search._metrics import Metrics, metric_name, metric_names
+from skmeta.search._metrics import Metrics, metric_name
 
 
 def my_score(estimator, X, y):
@@ -75,8 +75,10 @@ def test_names_with_long_strings_differ():
 
 
 def test_no_two_names_are_equal():
-    scorers = {"a": get_scorer("accuracy"), "b": get_scorer("accuracy"), "c": get_scorer("f1")}
-    assert metric_names(scorers, SVC()) == {"a": "accuracy", "b": "b", "c": "f1"}
+    scoring = {"a": "accuracy", "b": "accuracy", "c": "f1"}
+    several, _ = resolve_scorers(MetaLearnedSearchCV(SVC(), scoring=scoring, refit=False))
+    names = Metrics(several, SVC(), False, np.nan).names
+    assert names == {"a": "accuracy", "b": "b", "c": "f1"}
 
 
 def test_objective_is_what_refit_names_or_the_first():

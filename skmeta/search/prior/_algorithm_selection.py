@@ -120,11 +120,6 @@ class AlgorithmSelectionPrior:
         return tuple(sorted(self._priors))
 
     @property
-    def priors(self) -> dict[str, SearchPrior]:
-        """The prior of each estimator, on the shared data sets."""
-        return dict(self._priors)
-
-    @property
     def n_columns(self) -> int:
         """Number of columns of `encode`."""
         return sum(1 + prior.n_columns for prior in self._priors.values())

@@ -2,27 +2,22 @@
 
 A file holds the prior of one estimator and metric. ``benchmarks/make_search_priors.py`` learned
 it, and it is loaded when a search first needs it. ``cards.json`` describes the origin of each
-prior. It also holds the SHA-256 digest of each file, which detects a damaged installation.
-``datasets.json`` holds, for each data set, the sketch that finds near duplicates and the features
-that find similar data sets.
+prior. ``datasets.json`` holds, for each data set, the sketch that finds near duplicates and the
+features that find similar data sets.
 """
 
-import hashlib
 import json
-from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from skmeta.exceptions import PriorError
 from skmeta.search.prior._algorithm_selection import AlgorithmSelectionPrior
 from skmeta.search.prior._prior import SearchPrior
 
 _FOLDER = Path(__file__).parent / "data"
 _CARDS = "cards.json"
 _DATASETS = "datasets.json"
-_DIGEST = "sha256"
 
 # Pattern of a metric -> the most similar metrics, best first; the last line is for all others.
 _SUBSTITUTES = (
@@ -140,41 +135,21 @@ def _fitting(
 @cache
 def _load(estimator: str, metric: str) -> SearchPrior:
     path = _FOLDER / _file_name(estimator, metric)
-    _check_digest(path, _cards()[estimator]["metrics"][metric])
     sketches = {name: about["sketch"] for name, about in _datasets().items()}
     features = {name: about["features"] for name, about in _datasets().items()}
     return SearchPrior.load(path).with_datasets(sketches, features)
 
 
 @cache
-def _contents() -> dict[str, Any]:
-    """Return the cards by the name of the estimator, and the digest of the data sets' file."""
-    return dict(json.loads((_FOLDER / _CARDS).read_text()))
-
-
-@cache
 def _cards() -> dict[str, Any]:
-    return {name: card for name, card in _contents().items() if name != _DATASETS}
+    """Return the card of each estimator."""
+    return dict(json.loads((_FOLDER / _CARDS).read_text()))
 
 
 @cache
 def _datasets() -> dict[str, Any]:
     """Return the sketch and the features of each data set."""
-    _check_digest(_FOLDER / _DATASETS, _contents().get(_DATASETS, {}))
     return dict(json.loads((_FOLDER / _DATASETS).read_text()))
-
-
-def _check_digest(path: Path, card: Mapping[str, Any]) -> None:
-    """Raise an error unless a file has the digest that its card holds."""
-    if _digest_of(path) != card.get(_DIGEST):
-        raise PriorError(
-            f"{str(path)!r}, which ships with skmeta, was altered after it was made: its contents "
-            f"do not match the digest in {_CARDS}. Install skmeta again."
-        )
-
-
-def _digest_of(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _file_name(estimator: str, metric: str) -> str:

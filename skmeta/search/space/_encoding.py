@@ -14,7 +14,7 @@ one length scale per group.
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -196,24 +196,12 @@ class Encoding:
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the encoding as lists, dicts, strings and numbers."""
-        fields = ("name", "low", "high", "log")
-        return [
-            {f: getattr(p, f) for f in fields} | {"kinds": [*p.kinds]} for p in self._parameters
-        ]
+        return [asdict(p) | {"kinds": [*p.kinds]} for p in self._parameters]
 
     @classmethod
     def from_json(cls, described: Sequence[Mapping[str, Any]]) -> Self:
         """Return the encoding that `to_json` described."""
-        return cls(
-            _Parameter(
-                name=str(d["name"]),
-                low=float(d["low"]),
-                high=float(d["high"]),
-                log=bool(d["log"]),
-                kinds=tuple(map(str, d["kinds"])),
-            )
-            for d in described
-        )
+        return cls(_Parameter(**{**d, "kinds": tuple(map(str, d["kinds"]))}) for d in described)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Encoding) and self._parameters == other._parameters

@@ -1,4 +1,3 @@
-import hashlib
 import json
 import shutil
 
@@ -47,23 +46,12 @@ def test_cards_and_files_agree():
     assert set(shipped_priors()) <= {*DEFAULT_SPACES, *boosting}, "a prior without a default space"
 
 
-def test_every_file_has_a_digest():
-    digests = {
-        shipped._file_name(name, metric): card["sha256"]
-        for name in shipped_priors()
-        for metric, card in shipped._cards()[name]["metrics"].items()
-    }
-    digests[shipped._DATASETS] = shipped._contents()[shipped._DATASETS]["sha256"]
-    files = [*PRIORS, shipped._FOLDER / shipped._DATASETS]
-    assert digests == {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-
-
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """A copy of two files and the cards, in use in place of the installed ones."""
 
     def clear():
-        for cached in ("_fitting", "_load", "_contents", "_cards", "_datasets"):
+        for cached in ("_fitting", "_load", "_cards", "_datasets"):
             getattr(shipped, cached).cache_clear()
 
     for name in ("SVC.accuracy.safetensors", shipped._DATASETS, shipped._CARDS):
@@ -74,12 +62,12 @@ def installed(tmp_path, monkeypatch):
     clear()
 
 
-@pytest.mark.parametrize("name", ["SVC.accuracy.safetensors", shipped._DATASETS])
-def test_a_file_that_was_altered_is_refused(name, installed):
-    content = bytearray((installed / name).read_bytes())
+def test_a_file_that_was_altered_is_refused(installed):
+    path = installed / "SVC.accuracy.safetensors"
+    content = bytearray(path.read_bytes())
     content[-9] ^= 1
-    (installed / name).write_bytes(content)
-    with pytest.raises(PriorError, match=rf"{name}'.* was altered.*Install skmeta again"):
+    path.write_bytes(content)
+    with pytest.raises(PriorError, match=r"SVC.accuracy.safetensors'.* was altered"):
         shipped.load_shipped("SVC", "accuracy")
 
 
