@@ -29,10 +29,10 @@ from make_boosting_searches import BOOSTERS
 from make_searches import CLASSIFIERS, REGRESSORS, load
 from origins import ROWS, same_origin
 from recorded import add_file, open_history
-from search_tables import evaluations_needed, load_table, random_regret
+from search_tables import evaluations_needed, load_table, random_regret, tried_rows
 from tqdm import tqdm
 
-from skmeta.search import PastSearch, SearchPrior, SearchStrategy
+from skmeta.search import PastSearch, SearchPrior
 from skmeta.search.prior import _shipped as shipped
 from skmeta.search.record import dataset_features, features_at_rows
 from skmeta.search.space import relative_configuration
@@ -300,13 +300,7 @@ def describe(prior, searches):
 
 def best_so_far(configurations, scores, prior, n):
     """Return the best score after each of n evaluations, as far as there are candidates."""
-    strategy = SearchStrategy(configurations, prior, rng=np.random.default_rng(0))
-    found = []
-    while len(found) < min(n, len(scores)):
-        index = strategy.ask()[0].index
-        strategy.tell([index], [scores[index]])
-        found.append(scores[index])
-    return np.maximum.accumulate(found)
+    return np.maximum.accumulate(scores[tried_rows(configurations, scores, prior, n)])
 
 
 if __name__ == "__main__":

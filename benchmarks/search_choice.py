@@ -34,7 +34,7 @@ from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
 from skmeta.search import MetaLearnedSearchCV
-from skmeta.search.prior._shipped import load_shipped
+from skmeta.search.prior import load_shipped
 from skmeta.search.space._defaults import expand_choices
 
 RESULTS = Path(__file__).parent / "results" / "search_choice.jsonl"

@@ -2,7 +2,6 @@
 
     SKMETA_DATA=... python benchmarks/search_day_one.py --hours 2
     SKMETA_DATA=... python benchmarks/search_day_one.py --summary
-    SKMETA_DATA=... python benchmarks/search_day_one.py --table
 
 Every estimator that a prior ships for is tuned on tabular sets of which no two are of the same
 origin; the prior leaves out every set of the origin at hand, published searches included. Up to
@@ -12,7 +11,6 @@ up to 2,000 others are the test set, which no search sees. Scores are balanced a
 ``defaults``   the estimator as scikit-learn sets it up
 ``shipped``    MetaLearnedSearchCV with the default space and the shipped prior, 20 candidates
 ``plain``      the same without prior
-``racing``     the same with prior, and ``racing=True``: candidates that will not win are stopped
 ``random``     RandomizedSearchCV on the default space, 60 candidates (200 of cheap estimators)
 ``halving``    HalvingRandomSearchCV: 90 candidates on a ninth of the rows, then fewer on more: the
                rows of 30 candidates
@@ -24,8 +22,7 @@ estimator on the data set, where scores further below the median of random searc
 best one's distance from it count as that (an R2 of minus a million would else hide all other
 differences). What random search is expected to reach after k evaluations is exact,
 by order statistics of its candidates. Seconds are of the process, fits and search together.
-``ends`` of a line are the seconds after which each candidate was done, and ``given`` is the
-position of the estimator as it was given.
+``given`` of a line is the position of the estimator as it was given.
 
 A line a run goes to ``benchmarks/results/search_day_one.jsonl.gz``; what is there is not run
 again.
@@ -45,7 +42,6 @@ import pandas as pd
 from make_search_priors import BOUND
 from make_searches import CLASSIFIERS, MAX_CLASSES, REGRESSORS, data_sets, make
 from origins import origin, same_origin
-from search_end_to_end import HalvingRandomSearchCV, incumbents, tried
 from search_tables import evaluations_needed, random_regret
 from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score, r2_score
@@ -60,33 +56,31 @@ from sklearn.tree import DecisionTreeClassifier
 from tqdm import tqdm
 
 from skmeta.search import MetaLearnedSearchCV, default_search_space, shipped_priors
-from skmeta.search.prior._shipped import load_shipped
+from skmeta.search.prior import load_shipped
+
+try:
+    from sklearn.model_selection import HalvingRandomSearchCV
+except ImportError:  # up to scikit-learn 1.9
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+    from sklearn.model_selection import HalvingRandomSearchCV
 
 RESULTS = Path(__file__).parent / "results" / "search_day_one.jsonl.gz"
-METHODS = ("shipped", "random", "plain", "racing", "defaults", "optuna", "halving")
+METHODS = ("shipped", "random", "plain", "defaults", "optuna", "halving")
 EXTRA = "optuna-gp"
 N_SETS, MIN_ROWS, N_TRAIN, N_TEST, N_FOLDS = 30, 150, 600, 2000, 3
-OURS = ("shipped", "plain", "racing")
+OURS = ("shipped", "plain")
 N_OURS, N_PEERS, N_RANDOM, N_RANDOM_CHEAP = 20, 30, 60, 200
 CHEAP = (*list(CLASSIFIERS)[:6], *list(REGRESSORS)[:6])
 SHOWN = (1, 3, 5, 10, 20)
 N_BOOTSTRAP = 2000
 
-_clock = []  # when each fold was scored
-
 
 def balanced_accuracy(estimator, X, y):
-    """Balanced accuracy, which notes the time."""
-    score = float(balanced_accuracy_score(y, estimator.predict(X)))
-    _clock.append(time.process_time())
-    return score
+    return float(balanced_accuracy_score(y, estimator.predict(X)))
 
 
 def r2(estimator, X, y):
-    """R2, which notes the time."""
-    score = float(r2_score(y, estimator.predict(X)))
-    _clock.append(time.process_time())
-    return score
+    return float(r2_score(y, estimator.predict(X)))
 
 
 # -- data --------------------------------------------------------------------------------------
@@ -148,7 +142,6 @@ def make_search(method, estimator, name, dataset, n, **common):
         if method != "plain":
             metric = common["scoring"].__name__
             prior = load_shipped(kind, metric).without(datasets=same_origin(dataset))
-        common["racing"] = method == "racing"
         return MetaLearnedSearchCV(
             estimator, n_iter=n, prior=prior, history=False, random_state=0, **common
         )
@@ -222,12 +215,9 @@ def run(folder, method, name, dataset):
     folds = (StratifiedKFold if is_classification else KFold)(N_FOLDS, shuffle=True, random_state=0)
     options = {"n_train": len(y)} if method == "halving" else {}
     search = make_search(method, estimator, name, dataset, n, scoring=metric, cv=folds, **options)
-    _clock.clear()
     begun = time.process_time()
     search.fit(X, y)
     total = time.process_time() - begun
-    ends = ends_of_candidates(search, np.array(_clock) - begun)
-    # A fit that failed is scored by no call; its time counts to the next one.
     params, scores, costs = tried(search)
     known, found = {}, {"cost": [], "score": [], "test": []}
     for k, best in incumbents([s if np.isfinite(s) else -np.inf for s in scores], costs):
@@ -238,20 +228,35 @@ def run(folder, method, name, dataset):
         found["score"].append(round(float(scores[best]), 4))
         found["test"].append(known[best])
     if method in ("random", *OURS):
-        found |= {"every": [round(float(s), 4) for s in scores], "ends": ends}
+        found["every"] = [round(float(s), 4) for s in scores]
     if method in OURS:
         sources = [*search.cv_results_["source"]]
         found["given"] = sources.index("as given") if "as given" in sources else None
     return line | found | {"seconds": round(total, 3)}
 
 
-def ends_of_candidates(search, clock):
-    """Return the seconds after which each candidate was done; none if a fit failed."""
-    results = getattr(search, "cv_results_", {})
-    n_folds = results.get("n_folds", np.full(len(results.get("params", ())), N_FOLDS))
-    if n_folds.sum() != len(clock):
-        return []
-    return clock[np.cumsum(n_folds).astype(int) - 1].round(3).tolist()
+def tried(search):
+    """Return parameters, scores and costs (in candidates on all rows), in their order."""
+    if hasattr(search, "trials_"):
+        trials = [trial for trial in search.trials_ if trial.value is not None]
+        return [t.params for t in trials], [t.value for t in trials], [1.0] * len(trials)
+    results = search.cv_results_
+    costs = np.ones(len(results["params"]))
+    if "n_resources" in results:
+        costs = results["n_resources"] / np.max(results["n_resources"])
+    return list(results["params"]), list(results["mean_test_score"]), list(costs)
+
+
+def incumbents(scores, costs):
+    """Yield each moment that has a best candidate, and it: after each rung of a halving search."""
+    best = None
+    for k, (score, cost) in enumerate(zip(scores, costs, strict=True)):
+        # Scores on few rows do not compare with those on more.
+        if best is None or cost > costs[best] or score > scores[best]:
+            best = k
+        end_of_rung = k + 1 == len(costs) or costs[k + 1] != cost
+        if len(set(costs)) == 1 or end_of_rung:
+            yield k, best
 
 
 def run_all(folder, methods, names, hours):
@@ -301,7 +306,7 @@ def summarise():
     records = [line for line in lines() if "error" not in line]
     by_key = {(r["method"], r["estimator"], r["data"]): r for r in records}
     names = [n for n in (*CLASSIFIERS, *REGRESSORS) if any(k[1] == n for k in by_key)]
-    summary = {"estimators": {}, "seconds, racing": {}, "against the estimator as given": {}}
+    summary = {"estimators": {}, "against the estimator as given": {}}
     all_sets = list(dict.fromkeys(k[2] for k in by_key))
     for name in names:
         sets = [
@@ -311,10 +316,6 @@ def summarise():
         ]
         if sets:
             summary["estimators"][name] = describe(name, sets, by_key)
-            summary["estimators"][name]["seconds"] = seconds(name, sets, by_key, "shipped")
-        raced = [d for d in all_sets if all((m, name, d) in by_key for m in ("racing", "random"))]
-        if raced:
-            summary["seconds, racing"][name] = seconds(name, raced, by_key, "racing")
         given = [d for d in all_sets if ("shipped", name, d) in by_key]
         if given:
             summary["against the estimator as given"][name] = gains(name, given, by_key)
@@ -328,8 +329,7 @@ def summarise():
             summary[f"geometric mean of ratios, {kind}"] = round(
                 float(np.exp(np.log(ratios).mean())), 2
             )
-    compared = [m for m in METHODS if m != "racing"]
-    summary["test scores"] = test_scores(by_key, compared)
+    summary["test scores"] = test_scores(by_key, METHODS)
     summary["beside TPE"] = beside(by_key, ("random", "optuna", "shipped"))
     both = ("random", "optuna", EXTRA, "plain", "shipped")
     summary["beside TPE and GPSampler"] = beside(by_key, both)
@@ -433,51 +433,6 @@ def gains(name, sets, by_key):
     }
 
 
-def seconds(name, sets, by_key, method):
-    """Time of 60 random candidates, and of ours until their best score is reached, over it.
-
-    Where ours does not reach it in 20, the ratio is infinite.
-    """
-    theirs, ratios = [], []
-    for dataset in sets:
-        ours, random = (by_key[m, name, dataset] for m in (method, "random"))
-        goal = np.nanmax(np.array(random["every"][:N_RANDOM], dtype=float))
-        theirs.append(ends(random)[min(N_RANDOM, len(random["every"])) - 1])
-        reached = np.flatnonzero(np.array(ours["every"], dtype=float) >= goal)
-        ratios.append((ends(ours)[reached[0]] if len(reached) else np.inf) / theirs[-1])
-    return {
-        "n_sets": len(sets),
-        "random search of 60, median": round(float(np.median(theirs)), 2),
-        "ours to its best score, over it, median": round(float(np.median(ratios)), 3),
-        "sets on which ours reaches it in 20": round(float(np.isfinite(ratios).mean()), 2),
-    }
-
-
-def ends(line):
-    """Return the seconds after which each candidate was done."""
-    n = len(line["every"])
-    return line.get("ends") or [line["seconds"] * (k + 1) / n for k in range(n)]
-
-
-def table(summary):
-    """Rows of the table in the documentation."""
-    for name, found in summary["estimators"].items():
-        regret, time_ = found["regret"], found["seconds"]
-        low, high = found["interval"]
-        goal = time_["ours to its best score, over it, median"]
-        cells = [
-            name,
-            found["n_sets"],
-            *(f"{regret[m][10]:.3f}" for m in ("random", "plain", "shipped")),
-            f"{found['evaluations random search needs, over 10']:.1f} ({low:.1f} to {high:.1f})",
-            f"{regret['plain'][20]:.3f}",
-            f"{regret['shipped'][20]:.3f}",
-            f"{100 * found['share of sets worse than plain at 10']:.0f}%",
-            f"{goal:.2f}" if np.isfinite(goal) else "not reached",
-        ]
-        print("   " + ", ".join(f'"{cell}"' for cell in cells))
-
-
 def test_scores(by_key, methods):
     """Mean rank of the test score: ours after 10 evaluations, others when they end.
 
@@ -516,11 +471,7 @@ def main():
     parser.add_argument("--estimators", nargs="*", default=None)
     parser.add_argument("--hours", type=float, default=float("inf"))
     parser.add_argument("--summary", action="store_true")
-    parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
-    if options.table:
-        table(summarise())
-        return
     if options.summary:
         summary = summarise()
         RESULTS.with_name("search_day_one.json").write_text(json.dumps(summary, indent=1) + "\n")

@@ -23,9 +23,9 @@ from large_tables import RECORDED, load_table
 from make_searches_at_sizes import MAX_TEST_ROWS
 from origins import ROWS, SIZES, same_origin
 from recorded import open_history
+from search_tables import tried_rows
 from tqdm import tqdm
 
-from skmeta.search import SearchStrategy
 from skmeta.search.prior import load_shipped
 from skmeta.search.record import dataset_features, features_at_rows
 from skmeta.search.samples import _carried_prior, carry_over
@@ -107,20 +107,11 @@ def replay(estimator, name, metric, n_rows, tried, few, many, given):
     on_few, on_many = (prior.conditioned_on(features_at_rows(features, n)) for n in (FEW, n_rows))
     orders = {}
     for label, before, after in (("prior", on_few, on_many), ("no prior", None, None)):
-        sampled = search(tried, before, few, N_SAMPLED)
+        sampled = tried_rows(tried, few, before, N_SAMPLED)
         carried = carry_over(after, [tried[k] for k in sampled], few[sampled])
-        orders[f"{label}, sample"] = search(tried, carried, many, N_WHOLE)
-        orders[label] = search(tried, after, many, N_WHOLE)
+        orders[f"{label}, sample"] = tried_rows(tried, many, carried, N_WHOLE)
+        orders[label] = tried_rows(tried, many, after, N_WHOLE)
     return {"table": name, "rows": n_rows, "scores": many, "given": given, "orders": orders}
-
-
-def search(tried, prior, scores, n):
-    strategy = SearchStrategy(tried, prior, rng=np.random.default_rng(0))
-    order = []
-    while len(order) < min(n, len(tried)):
-        order.append(strategy.ask()[0].index)
-        strategy.tell(order[-1:], scores[order[-1:]])
-    return order
 
 
 def summarise(found):

@@ -2,7 +2,6 @@
 
     SKMETA_DATA=... python benchmarks/search_tables.py --summary
     SKMETA_DATA=... python benchmarks/search_tables.py --methods learned plain optuna-gp
-    SKMETA_DATA=... python benchmarks/search_tables.py --timing
 
 Each table holds scores of random configurations of one estimator on about a hundred data sets
 (``oboe``: 219 configurations of 12 estimators, so that the choice is among algorithms, on 211).
@@ -31,7 +30,6 @@ import csv
 import hashlib
 import json
 import os
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -44,10 +42,8 @@ import pandas as pd
 from scipy.special import gammaln
 from tqdm import tqdm
 
-from skmeta.search.prior._prior import SearchPrior
-from skmeta.search.record._records import PastSearch
-from skmeta.search.space._encoding import Encoding
-from skmeta.search.surrogate._strategy import SearchStrategy
+from skmeta.search import PastSearch, SearchPrior, SearchStrategy
+from skmeta.search.space import Encoding
 
 RESULTS = Path(__file__).parent / "results"
 N_EVALUATIONS = 30
@@ -158,17 +154,23 @@ def learn_prior(table: str, kind: str) -> SearchPrior:
 
 def run_ours(kind: str, table: str, task: Task, seed: int) -> list[int]:
     """Rows in the order in which our search tries them."""
-    if kind == "relearned":
-        others = [t for t in load_table(table) if t.name != task.name]
-        prior = SearchPrior.from_searches(past_searches(others))
-    else:
-        prior = None if kind == "plain" else learn_prior(table, kind).without(datasets=[task.name])
-    strategy = SearchStrategy(task.configurations, prior, rng=np.random.default_rng(seed))
+    prior = None if kind == "plain" else learn_prior(table, kind).without(datasets=[task.name])
+    return tried_rows(task.configurations, task.scores, prior, N_EVALUATIONS, seed)
+
+
+def tried_rows(
+    configurations: Sequence[dict[str, Any]],
+    scores: np.ndarray,
+    prior: Any,
+    n: int,
+    seed: int = 0,
+) -> list[int]:
+    """Rows of measured configurations, in the order in which a search tries them."""
+    strategy = SearchStrategy(configurations, prior, rng=np.random.default_rng(seed))
     rows: list[int] = []
-    while len(rows) < min(N_EVALUATIONS, len(task.scores)):
-        index = strategy.ask()[0].index
-        strategy.tell([index], [task.scores[index]])
-        rows.append(index)
+    while len(rows) < min(n, len(scores)):
+        rows.append(strategy.ask()[0].index)
+        strategy.tell(rows[-1:], scores[rows[-1:]])
     return rows
 
 
@@ -305,7 +307,6 @@ def syne_tune_space(configurations: Sequence[dict[str, Any]], encoding: Encoding
 
 METHODS: dict[str, tuple[Callable[[str, str, Task, int], list[int]], int]] = {
     "learned": (run_ours, 1),
-    "relearned": (run_ours, 1),
     "plain": (run_ours, 3),
     "inverted": (run_ours, 1),
     "shuffled": (run_ours, 1),
@@ -476,46 +477,12 @@ def compare(a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
     return {"ratio": round(float(ratio), 2), "interval": [round(v, 2) for v in interval(drawn)]}
 
 
-# -- timing --------------------------------------------------------------------------------------
-
-
-def measure_times() -> dict[str, Any]:
-    """A prior of 100 searches of 200 evaluations, and suggestions at 30 observations."""
-    tasks = [
-        replace(t, configurations=t.configurations[:200], scores=t.scores[:200])
-        for t in load_table("svc")
-    ]
-    begin = time.perf_counter()
-    prior = SearchPrior.from_searches(past_searches(tasks))
-    learning = time.perf_counter() - begin
-    pool = [c for t in load_table("svc")[:4] for c in t.configurations]
-    scores = np.concatenate([t.scores for t in load_table("svc")[:4]])
-    record: dict[str, Any] = {
-        "prior": repr(prior),
-        "seconds to learn the prior": round(learning, 3),
-    }
-    for name, history in (("learned", prior), ("plain", None)):
-        strategy = SearchStrategy(pool, history, rng=np.random.default_rng(0))
-        seconds = []
-        for _ in range(40):
-            begin = time.perf_counter()
-            suggestion = strategy.ask()[0]
-            seconds.append(time.perf_counter() - begin)
-            strategy.tell([suggestion.index], [scores[suggestion.index]])
-        median = float(np.median(seconds[25:35]))
-        record[f"milliseconds per suggestion at 30 of {len(pool)}, {name}"] = round(
-            1000 * median, 2
-        )
-    return record
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", nargs="*", default=[], choices=METHODS)
     parser.add_argument("--tables", nargs="*", default=TABLES, choices=TABLES)
     parser.add_argument("--half", default="all", choices=("dev", "report", "all"))
     parser.add_argument("--summary", action="store_true")
-    parser.add_argument("--timing", action="store_true")
     args = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
     run(args.methods, args.tables, args.half)
@@ -523,10 +490,6 @@ def main() -> None:
     record = json.loads(path.read_text()) if path.exists() else {}
     if args.summary:
         record[args.half] = summarise(args.half)
-    if args.timing:
-        record["timing"] = measure_times()
-        print(json.dumps(record["timing"], indent=1))
-    if args.summary or args.timing:
         path.write_text(json.dumps(record, indent=1) + "\n")
 
 
