@@ -18,13 +18,14 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-import recorded
 from make_searches import (
     FIRST,
     MAX_CLASSES_OF_BOOSTING,
     data_sets,
     design,
     load,
+    metrics,
+    record_all,
     record_search,
     rounded,
 )
@@ -32,9 +33,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_clas
 from sklearn.impute import SimpleImputer
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
-from tqdm import tqdm
 
-from skmeta.search import SearchHistory
 from skmeta.search.record import CandidateRecord
 from skmeta.search.space import candidate_key, canonical_configurations
 
@@ -69,18 +68,13 @@ def main():
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--export", type=Path)
     options = parser.parse_args()
-    end = time.monotonic() + 60 * options.minutes
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
-    with SearchHistory(options.history) as history:
-        if options.export and options.export.exists():
-            recorded.add_file(history, options.export)
-        for name, dataset in tqdm(plan(folder, options.estimators, options.n_sets), smoothing=0.01):
-            if time.monotonic() > end:
-                break
-            search(history, folder, name, dataset, options.n_configurations, end)
-        if options.export:
-            recorded.write_file(history, options.export)
-        print(history.describe())
+    work = plan(folder, options.estimators, options.n_sets)
+
+    def search_one(history, end, name, dataset):
+        search(history, folder, name, dataset, options.n_configurations, end)
+
+    record_all(options, work, search_one, options.minutes)
 
 
 def plan(folder, estimators, n_sets=None):
@@ -128,14 +122,6 @@ def search(history, folder, name, dataset, n_configurations, end):
 
     named = fingerprint, dataset["name"], name, estimator
     record_search(history, *named, X, y, scoring, todo, of_candidate, end)
-
-
-def metrics(estimator, y):
-    """Return the metrics that the estimator is scored by."""
-    if not is_classifier(estimator):
-        return ["r2", "neg_mean_squared_error", "neg_mean_absolute_error"]
-    auc = "roc_auc" if len(np.unique(y)) == 2 else "roc_auc_ovr"
-    return ["accuracy", "balanced_accuracy", "neg_log_loss", auc]
 
 
 def evaluate(package, estimator, candidate, X, y, splits, scoring):

@@ -68,6 +68,7 @@ REGRESSORS = {
     "GradientBoostingRegressor": 500,
     "MLPRegressor": 500,
 }
+EXPORT_EVERY = 600  # seconds
 MAX_ROWS_OF_5_FOLDS = 300  # sets with more rows are scored by three folds
 TREES = ("Tree", "Forest", "Boost")
 # The first sets, in a random order, come first for every estimator.
@@ -97,17 +98,29 @@ def main():
     parser.add_argument("--first", action="store_true", help="no more sets than priors need")
     parser.add_argument("--export", type=Path)
     options = parser.parse_args()
-    end = time.monotonic() + 3600 * options.hours
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
     k, n = map(int, options.part.split("/"))
+    work = plan(folder, options.estimators, options.first)[k::n]
+
+    def search_one(history, end, name, dataset):
+        search(history, folder, name, dataset, options.n_configurations, end)
+
+    record_all(options, work, search_one, 60 * options.hours)
+
+
+def record_all(options, work, search_one, minutes):
+    """Do pieces of work until the time is over; export the history now and then, and at the end."""
+    end, exported = time.monotonic() + 60 * minutes, time.monotonic()
     with SearchHistory(options.history) as history:
         if options.export and options.export.exists():
             recorded.add_file(history, options.export)
-        work = plan(folder, options.estimators, options.first)[k::n]
-        for name, dataset in tqdm(work, unit="search", smoothing=0.01):
+        for piece in tqdm(work, unit="search", smoothing=0.01):
             if time.monotonic() > end:
                 break
-            search(history, folder, name, dataset, options.n_configurations, end)
+            search_one(history, end, *piece)
+            if options.export and time.monotonic() > exported + EXPORT_EVERY:
+                recorded.write_file(history, options.export)
+                exported = time.monotonic()
         if options.export:
             recorded.write_file(history, options.export)
         print(history.describe())
@@ -271,7 +284,7 @@ def metrics(estimator, y):
     if not is_classifier(estimator):
         return ["r2", "neg_mean_squared_error", "neg_mean_absolute_error"]
     names = ["accuracy", "balanced_accuracy"]
-    kind = type(estimator[-1]).__name__
+    kind = type(estimator[-1] if hasattr(estimator, "steps") else estimator).__name__
     has_proba = kind not in ("SVC", "LinearSVC", "SGDClassifier")
     if has_proba:
         names.append("neg_log_loss")

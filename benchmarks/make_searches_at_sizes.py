@@ -14,22 +14,19 @@ import argparse
 import os
 import time
 import warnings
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-import recorded
 from large_tables import RECORDED, load_table
 from make_boosting_searches import BOOSTERS
-from make_boosting_searches import metrics as metrics_of_booster
-from make_searches import design, make, metrics, record_search, rounded
+from make_searches import design, make, metrics, record_all, record_search, rounded
 from origins import SIZES
 from sklearn.base import clone
 from sklearn.impute import SimpleImputer
 from sklearn.metrics import check_scoring
-from tqdm import tqdm
 
-from skmeta.search import SearchHistory
 from skmeta.search.record import CandidateRecord, name_at_rows
 from skmeta.search.space import candidate_key, canonical_configurations
 
@@ -59,7 +56,6 @@ LEVELS = {
     "GradientBoosting": 4,
 }
 OF_CLASSES, OF_NUMBERS = ("LogisticRegression", "SVC"), ("Ridge", "ElasticNet", "SVR")
-EXPORT_EVERY = 600
 
 
 def main():
@@ -70,25 +66,17 @@ def main():
     parser.add_argument("--levels", type=int, default=99, help="no more work than these")
     parser.add_argument("--export", type=Path)
     options = parser.parse_args()
-    end = time.monotonic() + 60 * options.minutes
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
-    exported = time.monotonic()
-    with SearchHistory(options.history) as history:
-        if options.export and options.export.exists():
-            recorded.add_file(history, options.export)
-        loaded = {}
-        for level, k, table, name in tqdm(plan(), smoothing=0.01):
-            if time.monotonic() > end or level > options.levels:
-                break
-            if table not in loaded:
-                loaded[table] = load_table(folder, table, SIZES[-1] * 2 // 3 + MAX_TEST_ROWS)
-            search(history, table, *loaded[table], name, k, options.n_configurations, end)
-            if options.export and time.monotonic() > exported + EXPORT_EVERY:
-                recorded.write_file(history, options.export)
-                exported = time.monotonic()
-        if options.export:
-            recorded.write_file(history, options.export)
-        print(history.describe())
+
+    @cache
+    def load(table):
+        return load_table(folder, table, SIZES[-1] * 2 // 3 + MAX_TEST_ROWS)
+
+    def search_one(history, end, _, k, table, name):
+        search(history, table, *load(table), name, k, options.n_configurations, end)
+
+    work = [piece for piece in plan() if piece[0] <= options.levels]
+    record_all(options, work, search_one, options.minutes)
 
 
 def plan():
@@ -128,7 +116,7 @@ def search(history, table, X, y, name, k, n_configurations, end):
     if name in BOOSTERS:
         X = SimpleImputer(keep_empty_features=True).fit_transform(X)
     draws = [draw(y, n_test, n_train, table.is_classification, seed) for seed in range(DRAWS[k])]
-    scoring = metrics_of_booster(estimator, y) if name in BOOSTERS else metrics(estimator, y)
+    scoring = metrics(estimator, y)
     last = time.process_time() + SECONDS[k]
 
     def of_candidate(candidate, _):

@@ -20,18 +20,16 @@ import argparse
 import json
 import os
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
 from make_searches import make
 from origins import same_origin
-from resumable import read_lines
+from resumable import read_lines, run_cells
 from search_day_one import chosen, load
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold
 from sklearn.pipeline import Pipeline
-from tqdm import tqdm
 
 from skmeta.search import MetaLearnedSearchCV
 from skmeta.search.prior import load_shipped
@@ -141,18 +139,11 @@ def main():
         RESULTS.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
         print(json.dumps(summary, indent=1))
         return
-    end = time.monotonic() + 3600 * options.hours
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
-    done = {(r["method"], r["data"]) for r in read_lines(RESULTS)}
-    todo = [(m, d) for d in chosen(folder, "classification") for m in options.methods]
-    for method, dataset in tqdm([cell for cell in todo if cell not in done]):
-        if time.monotonic() > end:
-            break
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            line = run(method, dataset, folder)
-        with RESULTS.open("a") as file:
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+    cells = [(m, d) for d in chosen(folder, "classification") for m in options.methods]
+    run_cells(
+        cells, lambda cell: run(*cell, folder), RESULTS, 60 * options.hours, ("method", "data")
+    )
 
 
 if __name__ == "__main__":

@@ -29,11 +29,9 @@ again.
 """
 
 import argparse
-import gzip
 import json
 import os
 import time
-import warnings
 from functools import cache
 from pathlib import Path
 
@@ -42,6 +40,7 @@ import pandas as pd
 from make_search_priors import BOUND
 from make_searches import CLASSIFIERS, MAX_CLASSES, REGRESSORS, data_sets, make
 from origins import origin, same_origin
+from resumable import read_lines, run_cells
 from search_tables import evaluations_needed, random_regret
 from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score, r2_score
@@ -53,7 +52,6 @@ from sklearn.model_selection import (
 )
 from sklearn.preprocessing import LabelEncoder
 from sklearn.tree import DecisionTreeClassifier
-from tqdm import tqdm
 
 from skmeta.search import MetaLearnedSearchCV, default_search_space, shipped_priors
 from skmeta.search.prior import load_shipped
@@ -67,6 +65,7 @@ except ImportError:  # up to scikit-learn 1.9
 RESULTS = Path(__file__).parent / "results" / "search_day_one.jsonl.gz"
 METHODS = ("shipped", "random", "plain", "defaults", "optuna", "halving")
 EXTRA = "optuna-gp"
+KEYS = ("method", "estimator", "data")
 N_SETS, MIN_ROWS, N_TRAIN, N_TEST, N_FOLDS = 30, 150, 600, 2000, 3
 OURS = ("shipped", "plain")
 N_OURS, N_PEERS, N_RANDOM, N_RANDOM_CHEAP = 20, 30, 60, 200
@@ -260,32 +259,24 @@ def incumbents(scores, costs):
 
 
 def run_all(folder, methods, names, hours):
-    end = time.monotonic() + 3600 * hours
-    done = {(r["method"], r["estimator"], r["data"]) for r in lines()}
-    todo = [
-        cell
+    cells = [
+        (method, name, dataset)
         for position in range(N_SETS)
         for name in names
         for dataset in chosen(folder, task_of(name))[position : position + 1]
         for method in methods
-        if (cell := (method, name, dataset)) not in done
     ]
-    for cell in tqdm(todo, smoothing=0.02):
-        if time.monotonic() > end:
-            break
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                line = run(folder, *cell)
-            except Exception as error:  # a peer that does not run here is a result too
-                if cell[0] in ("random", "defaults", *OURS):
-                    raise
-                text = f"{type(error).__name__}: {error}"[:200]
-                line = dict(zip(("method", "estimator", "data"), cell, strict=True)) | {
-                    "error": text
-                }
-        with gzip.open(RESULTS, "at") as file:
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+
+    def run_one(cell):
+        try:
+            return run(folder, *cell)
+        except Exception as error:  # a peer that does not run here is a result too
+            if cell[0] in ("random", "defaults", *OURS):
+                raise
+            text = f"{type(error).__name__}: {error}"[:200]
+            return dict(zip(KEYS, cell, strict=True)) | {"error": text}
+
+    run_cells(cells, run_one, RESULTS, 60 * hours, KEYS)
 
 
 def task_of(name):
@@ -293,10 +284,7 @@ def task_of(name):
 
 
 def lines():
-    if not RESULTS.exists():
-        return []
-    with gzip.open(RESULTS, "rt") as file:
-        return [json.loads(line) for line in file]
+    return read_lines(RESULTS)
 
 
 # -- what it says ------------------------------------------------------------------------------

@@ -39,13 +39,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from resumable import read_lines, run_cells
 from scipy.special import gammaln
-from tqdm import tqdm
 
 from skmeta.search import PastSearch, SearchPrior, SearchStrategy
 from skmeta.search.space import Encoding
 
 RESULTS = Path(__file__).parent / "results"
+KEYS = ("table", "task", "seed")
 N_EVALUATIONS = 30
 SHOWN = (1, 3, 5, 10, 15, 20, 30)
 N_BOOTSTRAP = 2000
@@ -328,31 +329,26 @@ def regrets(task: Task, rows: Sequence[int]) -> np.ndarray:
 
 
 def run(methods: Sequence[str], tables: Sequence[str], half: str) -> None:
+    tasks = {(table, task.name): task for table in tables for task in load_table(table)}
     for method in methods:
         function, n_seeds = METHODS[method]
-        path = RESULTS / f"search_tables-{method}.jsonl"
-        done = set(read_results(method))
-        todo = [
-            (table, task, seed)
-            for table in tables
-            if has_space(method, table)
-            for task in load_table(table)
+        cells = [
+            (table, name, seed)
+            for (table, name), task in tasks.items()
             for seed in range(n_seeds)
-            if half in ("all", task.half) and (table, task.name, seed) not in done
+            if has_space(method, table) and half in ("all", task.half)
         ]
-        with open(path, "a") as file:
-            for table, task, seed in tqdm(todo, desc=method):
-                found = regrets(task, function(method, table, task, seed)).round(4).tolist()
-                record = {"table": table, "task": task.name, "seed": seed, "regret": found}
-                file.write(json.dumps(record, separators=(",", ":")) + "\n")
-                file.flush()
+
+        def run_one(cell: Any, method: str = method, function: Any = function) -> dict[str, Any]:
+            task = tasks[cell[:2]]
+            found = regrets(task, function(method, cell[0], task, cell[2]))
+            return dict(zip(KEYS, cell, strict=True)) | {"regret": found.round(4).tolist()}
+
+        run_cells(cells, run_one, RESULTS / f"search_tables-{method}.jsonl", np.inf, KEYS)
 
 
 def read_results(method: str) -> dict[tuple[str, str, int], list[float]]:
-    path = RESULTS / f"search_tables-{method}.jsonl"
-    if not path.exists():
-        return {}
-    records = [json.loads(line) for line in path.read_text().splitlines()]
+    records = read_lines(RESULTS / f"search_tables-{method}.jsonl")
     return {(r["table"], r["task"], r["seed"]): r["regret"] for r in records}
 
 
