@@ -286,7 +286,8 @@ def _can_set(estimator: Any, name: str, source: Any) -> bool:
 def _unknown_name_message(
     name: str, known: Mapping[str, Any], estimator: Any, parts: Mapping[str, Any]
 ) -> str:
-    near = [other for other in known if other.rpartition("__")[2] == name]  # a forgotten step
+    # A forgotten step, or another case.
+    near = [other for other in known if other.rpartition("__")[2].lower() == name.lower()]
     hint = f" Did you mean {near[0]!r}?" if near else suggest(name, known)
     kind = type(estimator).__name__
     chosen = [part for part in parts if name.startswith(f"{part}__")]
