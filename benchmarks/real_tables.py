@@ -95,7 +95,7 @@ def load_tables(halves: Iterable[str]) -> list[Table]:
 
 
 @cache
-def found_of_r() -> dict[str, RTable]:
+def tables_of_r_packages() -> dict[str, RTable]:
     """The tables of R packages."""
     kept_apart = [whole(name) for name in all_names()]
     kept_apart += [
@@ -110,7 +110,7 @@ def load_tables_of_r(halves: Iterable[str], share: float, others: list[Table]) -
 
     A table of less than ten columns has a smaller chance.
     """
-    tables = {name: t for name, t in found_of_r().items() if half_of(t.origin) in halves}
+    tables = {name: t for name, t in tables_of_r_packages().items() if half_of(t.origin) in halves}
     n_tables = Counter(t.origin for t in tables.values())
     chance = {name: min(10, t.values.shape[1]) / n_tables[t.origin] for name, t in tables.items()}
     unit = share / (1 - share) * sum(t.weight for t in others) / sum(chance.values())

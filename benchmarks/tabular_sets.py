@@ -1,8 +1,12 @@
-"""Sets of ``tabular/index.csv`` and ``tabular/uci_regression``, in the folder ``SKMETA_DATA``."""
+"""Sets of ``tabular/index.csv`` and ``tabular/uci_regression``, in the folder ``SKMETA_DATA``.
+
+A draw is known rows and their targets, and rows to be predicted and theirs.
+"""
 
 import csv
 import gzip
 import os
+import zlib
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +14,11 @@ import numpy as np
 
 SETS = {"all": slice(None), "development": slice(0, None, 2), "report": slice(1, None, 2)}
 MOST_FEATURES, MOST_CLASSES = 30, 10
+N_QUERY = 400
+# Known rows of all classes together, by rows of each class: at most, and at least.
+MOST_KNOWN, LEAST_KNOWN = {500: 1000}, {100: 200, 500: 500}
+LARGEST_RARE_SHARE, LEAST_IMBALANCED = 0.25, 250
+Draw = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def names_of(kind: str) -> list[str]:
@@ -42,3 +51,61 @@ def load(name: str) -> tuple[np.ndarray, np.ndarray]:
         table = np.genfromtxt(file, delimiter="\t")
     target = columns.index("target")
     return np.delete(table, target, 1), table[:, target]
+
+
+def draw(kind: str, name: str, size: int, seed: int) -> Draw | None:
+    """Draw so many rows of a regression, or of each class; None if the set has too few."""
+    X, y = load(name)
+    rng = np.random.default_rng([zlib.crc32(name.encode()), size, seed])
+    if kind == "regression":
+        if len(y) < size + 10:
+            return None
+        rows = rng.permutation(len(y))
+        known, others = rows[:size], rows[size:]
+    else:
+        y = np.unique(y, return_inverse=True)[1]
+        most = MOST_KNOWN.get(size, 500) // (y.max() + 1)
+        known, others = split_classes(rng, y, min(size, most))
+        if len(known) < LEAST_KNOWN.get(size, 0):
+            return None
+        known, others = rng.permutation(known), rng.permutation(others)
+        # At least one row of each class is predicted, as far as there are any.
+        first = np.unique(y[others], return_index=True)[1]
+        others = np.concatenate([others[first], np.delete(others, first)])
+    others = others[:N_QUERY]
+    return X[known], y[known], X[others], y[others]
+
+
+def split_classes(
+    rng: np.random.Generator, y: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw known rows of each class, at most two thirds of it; return them and the other rows."""
+    parts = [rng.permutation(np.flatnonzero(y == c)) for c in range(y.max() + 1)]
+    kept = [min(size, len(part) - max(1, len(part) // 3)) for part in parts]
+    known = np.concatenate([part[:n] for part, n in zip(parts, kept, strict=True)])
+    return known, np.concatenate([part[n:] for part, n in zip(parts, kept, strict=True)])
+
+
+@cache
+def imbalanced_names() -> list[str]:
+    """Sets of two classes of which one has at most a quarter of the rows."""
+    names = []
+    for name in names_of("classification"):
+        count = np.unique(load(name)[1], return_counts=True)[1]
+        is_rare = len(count) == 2 and count.min() <= LARGEST_RARE_SHARE * count.sum()
+        if is_rare and count.sum() >= LEAST_IMBALANCED:
+            names.append(name)
+    return names
+
+
+def draw_imbalanced(name: str, size: int, seed: int) -> Draw:
+    """Draw rows with the classes' own frequencies, three of each at least; class 1 is rare."""
+    X, y = load(name)
+    values, count = np.unique(y, return_counts=True)
+    y = (y == values[count.argmin()]).astype(int)
+    rng = np.random.default_rng([zlib.crc32(name.encode()), size, seed])
+    n_rare = max(3, round(size * y.mean()))
+    rare, others = (rng.permutation(np.flatnonzero(y == c)) for c in (1, 0))
+    known = rng.permutation(np.concatenate([rare[:n_rare], others[: size - n_rare]]))
+    query = rng.permutation(np.setdiff1d(np.arange(len(y)), known))[: 5 * N_QUERY]
+    return X[known], y[known], X[query], y[query]
