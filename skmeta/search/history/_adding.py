@@ -40,7 +40,6 @@ def measured_search(
     estimator: Any,
     params: Any,
     scores: Any,
-    *,
     dataset: str | None,
     X: Any,
     y: Any,
@@ -121,13 +120,9 @@ def _read_fitted_search(
     metric = scoring or (own if isinstance(own, str) else None)
     scores: dict[str, list[list[float]]] = {}
     for name in names:
-        n_splits = sum(
-            key.startswith("split")
-            and key.endswith(f"_test_{name}")
-            and key[5 : -len(f"_test_{name}")].isdecimal()
-            for key in results
-        )
-        splits = [np.asarray(results[f"split{k}_test_{name}"])[kept] for k in range(n_splits)]
+        splits = [
+            np.asarray(results[f"split{k}_test_{name}"])[kept] for k in range(search.n_splits_)
+        ]
         # In scikit-learn, the score of a single metric is named "score", whatever the metric.
         recorded = metric or name if names == [_DEFAULT_METRIC] else name
         scores[recorded] = np.transpose(splits).tolist()

@@ -2,13 +2,14 @@
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
-from skmeta.exceptions import HistoryError, HistoryFormatError
+from skmeta.exceptions import HistoryError
 
 MEMORY = ":memory:"
 MASK = "***"
@@ -73,11 +74,9 @@ def mask_password(address: str) -> str:
     """
     if "://" not in address:
         return address
-    driver = address.partition("://")[0]
-    try:
-        url = sa.make_url(str(address))
-    except (ArgumentError, ValueError):  # ValueError: a port that is not a number
-        return f"{driver}://{MASK}"
+    url = _parse(address)
+    if url is None:
+        return f"{address.partition('://')[0]}://{MASK}"
     query = {k: _PLACEHOLDER if _SECRET_PARAMETER.search(k) else v for k, v in url.query.items()}
     if query == dict(url.query) and url.password is None:
         return address
@@ -87,20 +86,17 @@ def mask_password(address: str) -> str:
 
 def secrets_of(address: str) -> list[str]:
     """Return the secrets of a URL, as written and decoded, the longest first."""
-    if "://" not in address:
+    url = _parse(address)
+    if url is None:
         return []
-    try:
-        url = sa.make_url(str(address))
-    except (ArgumentError, ValueError):
-        return []
-    secrets = [] if url.password is None else [str(url.password)]
+    secrets = [str(url.password or "")]
     for name, value in url.query.items():
         if _SECRET_PARAMETER.search(name):
             secrets += [value] if isinstance(value, str) else list(value)
     spelled = {
-        text for one in secrets if one for text in (one, quote(one, safe=""), quote_plus(one))
+        spell(one) for one in secrets for spell in (str, quote_plus, partial(quote, safe=""))
     }
-    return sorted(spelled, key=len, reverse=True)
+    return sorted(spelled - {""}, key=len, reverse=True)
 
 
 def parse_url(address: str) -> sa.URL:
@@ -111,17 +107,25 @@ def parse_url(address: str) -> sa.URL:
     HistoryError
         If it cannot be parsed. The message does not repeat the URL, which may hold a password.
     """
-    try:
-        url = sa.make_url(str(address))
-    except (ArgumentError, ValueError):
-        # The cause is left out, since its message may contain the URL.
+    url = _parse(address)
+    if url is None:
         raise HistoryError(
             f"The URL of the history ({mask_password(address)}) cannot be parsed. It looks like "
             "postgresql://user@host:5432/database (special characters as %XX)."
-        ) from None
+        )
     if url.drivername in ("postgresql", "postgres"):
         return url.set(drivername="postgresql+psycopg")
     return url
+
+
+def _parse(address: str) -> sa.URL | None:
+    """Return a parsed URL; None for a path, and for a URL that cannot be parsed."""
+    if "://" not in address:
+        return None
+    try:
+        return sa.make_url(str(address))
+    except (ArgumentError, ValueError):  # ValueError: a port that is not a number
+        return None
 
 
 def file_of(address: str) -> Path | None:
@@ -155,10 +159,8 @@ def check_file(path: Path, read_only: bool) -> None:
     Raises
     ------
     HistoryError
-        If the file is not a regular one, or cannot be read or written; if a read-only history
-        does not exist.
-    HistoryFormatError
-        If the file is not a SQLite database.
+        If the file is not a regular one, or cannot be written; if a read-only history does not
+        exist.
     """
     if path.exists() and not path.is_file():
         raise HistoryError(
@@ -170,39 +172,15 @@ def check_file(path: Path, read_only: bool) -> None:
             f"The folder {str(path.parent)!r} does not exist. Create it before a history is "
             f"kept there as {path.name!r}."
         )
-    if path.exists():
-        _check_header(path)
-    elif read_only:
+    if read_only and not path.exists():
         raise HistoryError(
             f"{str(path)!r} does not exist, and a read-only history is not created. "
             "Record a search first, or give another path."
         )
-    if not read_only:
-        _check_permission(path)
-
-
-def _check_permission(path: Path) -> None:
     # SQLite writes its journal to the same folder, which has to be writable too.
     for what, place in (("folder", path.parent), ("file", path)):
-        if place.exists() and not os.access(place, os.W_OK):
+        if not read_only and place.exists() and not os.access(place, os.W_OK):
             raise HistoryError(
                 f"The {what} {str(place)!r} cannot be written, and the history needs to. "
                 "Change its permissions, choose another, or open it with read_only=True."
             )
-
-
-def _check_header(path: Path) -> None:
-    try:
-        with open(path, "rb") as file:
-            header = file.read(16)
-    except OSError as error:
-        raise HistoryError(
-            f"{str(path)!r} cannot be read ({error.strerror}). Change its permissions, or give "
-            "another path."
-        ) from error
-    if header in (b"", b"SQLite format 3\0"):  # an empty file is an empty database
-        return
-    raise HistoryFormatError(
-        f"{str(path)!r} is not a history, nor a SQLite database: it begins with {header!r}. "
-        "Give the path of a history, or of a file that does not exist yet."
-    )

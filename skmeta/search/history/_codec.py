@@ -8,12 +8,11 @@ For a damaged row, functions raise a `HistoryFormatError` that names the column.
 """
 
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import MISSING, fields
-from functools import cache
+from dataclasses import MISSING, Field, fields
+from functools import cache, partial
 from types import UnionType
-from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -24,10 +23,10 @@ from skmeta.search.record import CandidateRecord, Configuration, SearchRecord, V
 Row = dict[str, Any]
 T = TypeVar("T")
 
-# Fields that have a column. Those in `JSON_COLUMNS` are JSON in it, as `details` is.
+# Fields that have a column. Those in `_JSON_COLUMNS` are JSON in it, as `details` is.
 CANDIDATE_FIELDS = ("key", "configuration", "scores")
 SEARCH_FIELDS = ("fingerprint", "dataset", "data_digest", "estimator", "refit_metric")
-JSON_COLUMNS = {"configuration", "scores", "details"}
+_JSON_COLUMNS = {"configuration", "scores", "details"}
 
 _MAX_SHOWN = 5  # damaged rows that a warning names
 # Some databases require a length of columns that are compared.
@@ -37,6 +36,10 @@ KEY_LENGTH = 128
 def dump(value: Any) -> str:
     """Return compact JSON, with NaN and Infinity as Python writes them."""
     return json.dumps(value, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else dict(value)
 
 
 def candidate_to_row(candidate: CandidateRecord) -> Row:
@@ -56,13 +59,7 @@ def candidate_to_row(candidate: CandidateRecord) -> Row:
 
 
 def row_to_candidate(row: Mapping[str, Any]) -> CandidateRecord:
-    """Return the candidate that `candidate_to_row` encoded.
-
-    Raises
-    ------
-    HistoryFormatError
-        If a column is damaged; the message names it.
-    """
+    """Return the candidate that `candidate_to_row` encoded."""
     candidate: CandidateRecord = _from_row(CandidateRecord, CANDIDATE_FIELDS, row)
     return candidate
 
@@ -74,14 +71,8 @@ def search_to_row(record: SearchRecord) -> Row:
 
 
 def row_to_search(row: Mapping[str, Any]) -> SearchRecord:
-    """Return the record that `search_to_row` encoded.
-
-    Raises
-    ------
-    HistoryFormatError
-        If a column is damaged; the message names it.
-    """
-    label, digest = (decode_column(row, name, _text) for name in ("dataset", "data_digest"))
+    """Return the record that `search_to_row` encoded."""
+    label, digest = (_decode(row, name, partial(_read, str)) for name in ("dataset", "data_digest"))
     name = None if label == digest[:12] else label
     record: SearchRecord = _from_row(SearchRecord, SEARCH_FIELDS, {**row, "dataset": name})
     return record
@@ -89,8 +80,19 @@ def row_to_search(row: Mapping[str, Any]) -> SearchRecord:
 
 def row_to_times(row: Mapping[str, Any]) -> tuple[float, float | None]:
     """Return when a search started and finished, in seconds since 1970."""
-    finished = decode_column(row, "finished", lambda t: None if t is None else _time(t))
-    return decode_column(row, "started", _time), finished
+    return (
+        _decode(row, "started", partial(_read, float)),
+        _decode(row, "finished", partial(_read, float | None)),
+    )
+
+
+def row_to_scores(row: Row) -> tuple[Configuration, Mapping[str, tuple[float, ...]]]:
+    """Return configuration and scores of a candidate, whose other columns may be missing."""
+    hints = _hints(CandidateRecord)
+    return (
+        _decode(row, "configuration", partial(_read, hints["configuration"])),
+        _decode(row, "scores", partial(_read, hints["scores"])),
+    )
 
 
 def decode_rows(rows: Iterable[Row], decode: Callable[[Row], T], damage: list[str]) -> list[T]:
@@ -120,134 +122,81 @@ def warn_of_damage(name: str, damage: Sequence[str]) -> None:
     )
 
 
-def row_to_scores(row: Row) -> tuple[dict[str, Value], dict[str, tuple[float, ...]]]:
-    """Return configuration and scores of a candidate, whose other columns may be missing."""
-    configuration = decode_column(row, "configuration", _decode_configuration)
-    return configuration, decode_column(row, "scores", _decode_scores)
-
-
-def decode_column(row: Mapping[str, Any], name: str, decode: Callable[[Any], T]) -> T:
-    """Return the decoded value of a column, or raise `HistoryFormatError` that names it."""
-    try:
-        return decode(row[name])
-    except KeyError:
-        raise HistoryFormatError(f"{name} is missing") from None
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise HistoryFormatError(f"{name} is damaged: {str(error)[:120]}") from error
-
-
-def _decode_configuration(text: str) -> dict[str, Value]:
-    values: dict[str, Value] = _parse(text)
-    if text.count("{") == 1 and "[" not in text:  # almost always, all values are plain
-        return values
-    return cast(dict[str, Value], _reader(Configuration)(values))
-
-
-def _decode_scores(text: str) -> dict[str, tuple[float, ...]]:
-    return cast(
-        dict[str, tuple[float, ...]], _reader(Mapping[str, tuple[float, ...]])(_parse(text))
-    )
-
-
-# -- records --------------------------------------------------------------------------------------
+# -- records and values ----------------------------------------------------------------------------
 
 
 def _to_row(record: Any, columns: Sequence[str]) -> Row:
-    values = {field.name: getattr(record, field.name) for field in fields(record)}
-    row = {name: values.pop(name) for name in columns}
-    row |= {name: dump(row[name]) for name in JSON_COLUMNS & row.keys()}
-    kind: Any = type(record)
-    defaults = _defaults(kind)
+    row = {n: getattr(record, n) for n in columns}
     # NaN is not equal to itself, but its text is.
-    details = {n: v for n, v in values.items() if repr(v) != repr(defaults[n])}
-    return {**row, "details": dump(details)}
+    details = {
+        field.name: value
+        for field in fields(record)
+        if field.name not in columns
+        and repr(value := getattr(record, field.name)) != repr(_default(field))
+    }
+    row["details"] = details
+    return row | {name: dump(row[name]) for name in _JSON_COLUMNS & row.keys()}
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def _from_row(kind: Any, columns: Sequence[str], row: Mapping[str, Any]) -> Any:
-    readers = _readers(kind)
+    hints = _hints(kind)
+    values = {name: _decode(row, name, partial(_read, hints[name])) for name in columns}
 
-    def read(name: str) -> Any:
-        def decode(value: Any) -> Any:
-            return readers[name](_parse(value) if name in JSON_COLUMNS else value)
-
-        return decode_column(row, name, decode)
-
-    def build(text: Any) -> Any:
-        others = {n: readers[n](v) for n, v in _parse(text).items() if n in readers}
+    def build(details: dict[str, Any]) -> Any:
+        others = {n: _read(hints[n], v) for n, v in details.items() if n in hints}
         return kind(**values, **others)
 
-    values = {name: read(name) for name in columns}
-    return decode_column(row, "details", build)
+    return _decode(row, "details", build)
 
 
-@cache
-def _readers(kind: Any) -> dict[str, Callable[[Any], Any]]:
-    return {name: _reader(hint) for name, hint in get_type_hints(kind).items()}
+def _decode(row: Mapping[str, Any], name: str, decode: Callable[[Any], Any]) -> Any:
+    """Return the decoded value of a column, or raise `HistoryFormatError` that names it."""
+    try:
+        value = row[name]
+        return decode(_parse(value) if name in _JSON_COLUMNS else value)
+    except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise HistoryFormatError(f"{name} is damaged: {str(error)[:120]}") from error
 
 
-@cache
-def _defaults(kind: Any) -> dict[str, Any]:
-    return {
-        field.name: field.default if field.default_factory is MISSING else field.default_factory()
-        for field in fields(kind)
-    }
+_hints = cache(get_type_hints)
 
 
-# -- values ---------------------------------------------------------------------------------------
-
-
-def _plain(value: Any) -> Any:
-    """Return a value that JSON can hold in place of one that it cannot."""
-    if isinstance(value, np.generic):
-        return value.item()
-    return dict(value)  # another mapping; anything else is an error
-
-
-@cache
-def _reader(hint: Any) -> Callable[[Any], Any]:
-    """Return what reads a value of a type from JSON, and raises a ValueError for another one."""
-    kind, parts = get_origin(hint), get_args(hint)
-    readers = [_reader(part) for part in parts if part is not ...]
-    are_floats = parts == (float, ...)
-
-    def read(value: Any) -> Any:
-        if type(value) is hint:
-            return value
-        if kind is UnionType:
-            own = [one for one, part in zip(readers, parts, strict=True) if type(value) is part]
-            return (own or readers)[0](value)
-        if kind is tuple and isinstance(value, list):
-            if are_floats and all(type(v) is float for v in value):
-                return tuple(value)  # almost always, and this runs for the scores of a history
-            ordered = readers * len(value) if parts[-1] is ... else readers
-            return tuple(one(v) for one, v in zip(ordered, value, strict=True))
-        if kind is Mapping and isinstance(value, dict):
-            return {name: readers[1](v) for name, v in value.items()}
-        if hint is float and type(value) is int:
-            return float(value)
-        raise ValueError(f"{value!r:.60} is not of type {hint}")
-
-    return read
-
-
-def _parse(text: Any) -> Any:
-    """Return a parsed JSON object."""
-    value = json.loads(_text(text))
+def _parse(text: Any) -> dict[str, Any]:
+    value = json.loads(_read(str, text))
     if not isinstance(value, dict):
         raise ValueError(f"JSON of a {type(value).__name__}, not of an object")
     return value
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"a {type(value).__name__}, not text")
-    return value
+def _read(hint: Any, value: Any) -> Any:
+    """Return a value of JSON as one of a type, and raise a ValueError for another one."""
+    if type(value) is hint:
+        return value
+    kind, parts = get_origin(hint), get_args(hint)
+    if kind is UnionType:
+        return _read(type(value) if type(value) in parts else parts[0], value)
+    if kind is tuple and isinstance(value, list):
+        if parts[-1] is ... and _are(parts[0], value):
+            return tuple(value)
+        hints = parts[:1] * len(value) if parts[-1] is ... else parts
+        return tuple(_read(part, v) for part, v in zip(hints, value, strict=True))
+    if kind is Mapping and isinstance(value, dict):
+        if _are(parts[1], value.values()):
+            return value
+        return {name: _read(parts[1], v) for name, v in value.items()}
+    if hint is float and type(value) is int:
+        return float(value)
+    raise ValueError(f"{value!r:.60} is not of type {hint}")
 
 
-def _time(value: Any) -> float:
-    if not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{value!r:.60} is not a time")
-    return float(value)
+def _are(hint: Any, values: Iterable[Any]) -> bool:
+    """Return whether all values have one of some plain types, as they almost always do."""
+    plain = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    return {type(value) for value in values} <= {*plain}
 
 
 def _clean(text: str) -> str:

@@ -16,8 +16,6 @@ from skmeta.search.record import CandidateRecord, SearchRecord
 
 VARIABLE = "SKMETA_HISTORY"  # the environment variable that names the default history
 
-_Pending = tuple[SearchRecord, _codec.Row]
-
 
 class SearchHistory(HistoryReader):
     """Past searches, kept in a file, on a server or in memory.
@@ -98,7 +96,7 @@ class SearchHistory(HistoryReader):
         store = HistoryStore(address, read_only=read_only)
         super().__init__(store, shared=bool(shared), lease_timeout=float(lease_timeout))
         self._records: dict[int, SearchRecord] = {}
-        self._pending: list[_Pending] = []
+        self._pending: list[tuple[SearchRecord, _codec.Row]] = []
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -118,11 +116,8 @@ class SearchHistory(HistoryReader):
             Id of the search in this history; 0 if it is read only and does not have the search.
         """
         if self.read_only:
-            find = _queries.find_search
-            return self._store.run(lambda connection: find(connection, record.fingerprint)) or 0
-        search_id = self._store.run(
-            lambda connection: _queries.ensure_search(connection, record), write=True
-        )
+            return self._store.run(_queries.find_search, record.fingerprint) or 0
+        search_id = self._store.run(_queries.ensure_search, record, write=True)
         self._records[search_id] = record
         return search_id
 
@@ -162,15 +157,9 @@ class SearchHistory(HistoryReader):
         if self.read_only:
             return
         fingerprint = self._record_of(search_id).fingerprint
-
-        def work(connection: Any) -> None:
-            known = _queries.find_search(connection, fingerprint)
-            if known is not None:
-                _queries.finish_search(connection, known)
-
         with self._store.lock:
             self._flush()
-            self._store.run(work, write=True)
+            self._store.run(_queries.finish_search, fingerprint, write=True)
 
     def leases(self, search_id: int) -> Leases:
         """Return the leases of a worker that shares a search with others.
@@ -261,17 +250,8 @@ optional
         >>> len(history.add(search, dataset="iris, by grid", X=X, y=y).to_frame())
         5
         """
-        item = measured_search(
-            estimator,
-            params,
-            scores,
-            dataset=dataset,
-            X=X,
-            y=y,
-            scoring=scoring,
-            greater_is_better=greater_is_better,
-        )
-        n_different = self._store.run(lambda c: _queries.merge_search(c, item), write=True)
+        item = measured_search(estimator, params, scores, dataset, X, y, scoring, greater_is_better)
+        n_different = self._store.run(_queries.merge_search, item, write=True)
         if n_different:
             warn_caller(
                 f"{n_different} configurations were measured before on "
@@ -308,13 +288,7 @@ optional
         2
         """
         source = other if isinstance(other, SearchHistory) else SearchHistory(other, read_only=True)
-        items = list(source)
-
-        def work(connection: Any) -> None:
-            for item in items:
-                _queries.merge_search(connection, item)
-
-        self._store.run(work, write=True)
+        self._store.run(_queries.merge_searches, list(source), write=True)
         return self
 
     def remove(self, dataset: str) -> int:
@@ -330,9 +304,7 @@ optional
         n_removed : int
             Number of searches that were deleted.
         """
-        return self._store.run(
-            lambda connection: _queries.remove_dataset(connection, dataset), write=True
-        )
+        return self._store.run(_queries.remove_dataset, dataset, write=True)
 
     def close(self) -> None:
         """Write candidates that are still in memory, and close the database.
@@ -349,21 +321,17 @@ optional
                 with self._store.lock:
                     self._flush()
         except SkmetaError as error:
-            warn_caller(
-                f"Finished candidates are in memory only. {error}",
-                HistoryWarning,
-            )
+            warn_caller(f"Finished candidates are in memory only. {error}", HistoryWarning)
         super().close()
 
     def _record_of(self, search_id: int) -> SearchRecord:
         if search_id not in self._records:  # another process began it, or this is a copy
-            rows = self._store.run(lambda c: _queries.read_searches(c, search_id=search_id))
-            record = _codec.row_to_search(rows[0]) if rows else None
-            if record is None:
+            rows = self._store.run(_queries.read_searches, id=search_id)
+            if not rows:
                 raise HistoryError(
                     f"{self!r} has no search with id {search_id!r}. Give one that begin returned."
                 )
-            self._records[search_id] = record
+            self._records[search_id] = _codec.row_to_search(rows[0])
         return self._records[search_id]
 
     def _flush(self) -> None:
@@ -371,20 +339,13 @@ optional
             return
         batch = list(self._pending)
         try:
-            self._store.run(lambda connection: _write(connection, batch), write=True)
+            self._store.run(_queries.write_candidates, batch, write=True)
         except HistoryError as error:
             raise HistoryError(
                 f"{error} Finished candidates that wait in memory, to be written with the next: "
                 f"{len(batch)}."
             ) from error
         del self._pending[: len(batch)]
-
-
-def _write(connection: Any, batch: list[_Pending]) -> None:
-    for record, row in batch:
-        # The search is found by its fingerprint: if the file was replaced, ids have changed.
-        search_id = _queries.ensure_search(connection, record)
-        _queries.insert_candidates(connection, search_id, [row])
 
 
 def open_history(

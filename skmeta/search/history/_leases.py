@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search.history._codec import candidate_to_row, dump, row_to_candidate
-from skmeta.search.history._schema import candidate, lease, search
+from skmeta.search.history._queries import candidate, lease, search
 from skmeta.search.history._store import HistoryStore
 from skmeta.search.record import CandidateRecord
 

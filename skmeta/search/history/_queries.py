@@ -1,25 +1,163 @@
-"""Queries and statements on a history's tables, each within one transaction."""
+"""Tables of a history, and queries and statements on them, each within one transaction."""
 
+import secrets
 import time
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from skmeta.exceptions import HistoryFormatError
 from skmeta.search.history import _codec
-from skmeta.search.history._schema import about, candidate, search
+from skmeta.search.history._codec import KEY_LENGTH
 from skmeta.search.record import RecordedSearch, SearchRecord
+
+FORMAT = "skmeta.history"
+VERSION = 2  # version 1 had a column `digest` in each row
 
 _FEW_KEYS = 300  # the most that are listed in a query
 
 Rows = Sequence[dict[str, Any]]
 
+_tables = sa.MetaData()
+
+# Names begin with skmeta_, because a team's database may hold other tables.
+about = sa.Table(
+    "skmeta_about",
+    _tables,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+# A field that a query reads has a column; the others are in the JSON of `details` (see `_codec`).
+search = sa.Table(
+    "skmeta_search",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("fingerprint", sa.String(KEY_LENGTH), nullable=False, unique=True),
+    sa.Column("dataset", sa.Text, nullable=False),
+    sa.Column("data_digest", sa.String(KEY_LENGTH), nullable=False),
+    sa.Column("estimator", sa.Text, nullable=False),
+    sa.Column("refit_metric", sa.Text, nullable=False),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("started", sa.Double, nullable=False),  # seconds since 1970
+    sa.Column("finished", sa.Double),
+    sqlite_autoincrement=True,  # an id is never used again, so every change can be detected
+)
+
+
+def _of_search(**options: Any) -> sa.Column[int]:
+    return sa.Column(
+        "search_id",
+        sa.Integer,
+        sa.ForeignKey(search.c.id, ondelete="CASCADE"),
+        nullable=False,
+        **options,
+    )
+
+
+candidate = sa.Table(
+    "skmeta_candidate",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _of_search(),
+    sa.Column("key", sa.String(KEY_LENGTH), nullable=False),
+    sa.Column("configuration", sa.Text, nullable=False),
+    sa.Column("scores", sa.Text, nullable=False),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.UniqueConstraint("search_id", "key"),
+    sqlite_autoincrement=True,
+)
+
+# A candidate that a worker of a shared search evaluates, or has evaluated.
+lease = sa.Table(
+    "skmeta_lease",
+    _tables,
+    _of_search(primary_key=True, autoincrement=False),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("key", sa.String(KEY_LENGTH), nullable=False),
+    sa.Column("candidate", sa.Text, nullable=False),
+    sa.Column("worker", sa.String(255), nullable=False),
+    sa.Column("expires", sa.Double, nullable=False),  # seconds since 1970 by the database's clock
+    sa.Column("n_starts", sa.Integer, nullable=False),  # of workers that did not give it back
+    sa.UniqueConstraint("search_id", "key"),
+)
 
 # Statements that are executed for each candidate. Building them took longer than executing them.
 _SEARCH_ID = sa.select(search.c.id).where(search.c.fingerprint == sa.bindparam("fingerprint"))
-_CANDIDATES = sa.select(candidate).where(candidate.c.search_id == sa.bindparam("search_id"))
+_CANDIDATES = (
+    sa.select(candidate)
+    .where(candidate.c.search_id == sa.bindparam("search_id"))
+    .order_by(candidate.c.id)
+)
 _CANDIDATES_OF_KEYS = _CANDIDATES.where(candidate.c.key.in_(sa.bindparam("keys", expanding=True)))
 _INSERT_CANDIDATES = sa.insert(candidate)
+
+# An arbitrary number: the key of PostgreSQL's advisory lock while tables are created.
+_CREATION_LOCK = 7_305_810_964
+
+
+# -- the format ------------------------------------------------------------------------------------
+
+
+def read_version(connection: sa.Connection, place: str) -> int:
+    """Return the version of the history in a database; 0 if there is none.
+
+    A SQLite file with other tables is refused, since it belongs to another program. A database on a
+    server may hold other tables.
+    """
+    try:
+        names = sa.inspect(connection).get_table_names()
+    except (TypeError, ValueError) as error:  # SQLAlchemy's, about texts that are not UTF-8
+        raise HistoryFormatError(
+            f"The names or types of a history's tables are damaged ({error}). Restore a copy, or "
+            "salvage what is left with sqlite3's .recover."
+        ) from error
+    if about.name not in names:
+        if names and connection.dialect.name == "sqlite":
+            raise HistoryFormatError(_describe_foreign(place, names))
+        return 0
+    rows: Any = connection.execute(sa.select(about.c.name, about.c.value))
+    values = dict(rows.all())
+    version = str(values.get("version"))
+    if values.get("format") != FORMAT or not version.isdecimal() or int(version) < 1:
+        raise HistoryFormatError(
+            f"{place} has a table {about.name!r} that does not describe a history (format "
+            f"{values.get('format')!r}, version {version!r}). It was altered: use a copy."
+        )
+    if int(version) > VERSION:
+        raise HistoryFormatError(
+            f"{place} holds a history of format {version}, and this version of skmeta reads up to "
+            f"format {VERSION}. Upgrade skmeta, or give another file."
+        )
+    return int(version)
+
+
+def _describe_foreign(place: str, names: list[str]) -> str:
+    shown = ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
+    hint = "Give the path of a history, or of a file that does not exist yet."
+    if {"studies", "trials"} <= set(names):
+        hint = "It is Optuna's: load the study, and add its trials with SearchHistory.add."
+    return f"{place} is a database, but not a history: it holds the tables {shown}. {hint}"
+
+
+def prepare(connection: sa.Connection, place: str) -> None:
+    """Create the tables, or bring them to this version, unless another process was faster."""
+    if connection.dialect.name == "postgresql":  # other processes wait
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
+    version = read_version(connection, place)
+    if version == 0:
+        _tables.create_all(connection)
+        values = {"format": FORMAT, "version": str(VERSION), "id": secrets.token_hex(16)}
+        connection.execute(sa.insert(about), [{"name": k, "value": v} for k, v in values.items()])
+    elif version == 1:
+        for table in (search, candidate):
+            connection.execute(sa.text(f"ALTER TABLE {table.name} DROP COLUMN digest"))
+        is_version = about.c.name == "version"
+        connection.execute(sa.update(about).where(is_version).values(value=str(VERSION)))
+
+
+# -- writing ---------------------------------------------------------------------------------------
 
 
 def find_search(connection: sa.Connection, fingerprint: str) -> int | None:
@@ -52,12 +190,9 @@ def insert_candidates(connection: sa.Connection, search_id: int, rows: Iterable[
         # Locking the search's row makes other writers of this search wait, if rows can be locked.
         lock = sa.select(search.c.id).where(search.c.id == search_id).with_for_update()
         connection.execute(lock)
-    values: dict[str, Any] = {"search_id": search_id}
-    query = _CANDIDATES
-    if len(wanted) <= _FEW_KEYS:
-        query, values = _CANDIDATES_OF_KEYS, {**values, "keys": list(wanted)}
     n_different = 0
-    for row in _read(connection, query, values):
+    keys = list(wanted) if len(wanted) <= _FEW_KEYS else None
+    for row in read_candidates(connection, search_id, keys):
         if row["key"] not in wanted:
             continue
         if _codec.decode_rows([row], _codec.row_to_candidate, []):
@@ -70,20 +205,39 @@ def insert_candidates(connection: sa.Connection, search_id: int, rows: Iterable[
     return n_different
 
 
-def finish_search(connection: sa.Connection, search_id: int, finished: float | None = None) -> None:
+def write_candidates(
+    connection: sa.Connection, batch: Iterable[tuple[SearchRecord, _codec.Row]]
+) -> None:
+    """Insert candidates, each with the record of its search.
+
+    Searches are found by their fingerprints: if the file was replaced, ids have changed.
+    """
+    for record, row in batch:
+        insert_candidates(connection, ensure_search(connection, record), [row])
+
+
+def finish_search(
+    connection: sa.Connection, fingerprint: str, finished: float | None = None
+) -> None:
     """Write when a search finished, unless it is written already."""
-    statement = sa.update(search).where(search.c.id == search_id, search.c.finished.is_(None))
+    is_open = (search.c.fingerprint == fingerprint) & search.c.finished.is_(None)
     moment = time.time() if finished is None else finished
-    connection.execute(statement.values(finished=moment))
+    connection.execute(sa.update(search).where(is_open).values(finished=moment))
 
 
 def merge_search(connection: sa.Connection, item: RecordedSearch) -> int:
     """Insert a search, or its candidates that are new; return as `insert_candidates` does."""
     search_id = ensure_search(connection, item.record, item.started)
     if item.finished is not None:
-        finish_search(connection, search_id, item.finished)
+        finish_search(connection, item.record.fingerprint, item.finished)
     rows = [_codec.candidate_to_row(one) for one in item.candidates]
     return insert_candidates(connection, search_id, rows)
+
+
+def merge_searches(connection: sa.Connection, items: Iterable[RecordedSearch]) -> None:
+    """Insert searches, or their candidates that are new."""
+    for item in items:
+        merge_search(connection, item)
 
 
 def remove_dataset(connection: sa.Connection, dataset: str) -> int:
@@ -93,6 +247,9 @@ def remove_dataset(connection: sa.Connection, dataset: str) -> int:
     return connection.execute(sa.delete(search).where(chosen)).rowcount
 
 
+# -- reading ---------------------------------------------------------------------------------------
+
+
 def read_candidates(
     connection: sa.Connection, search_id: int, keys: Collection[str] | None = None
 ) -> Rows:
@@ -100,31 +257,22 @@ def read_candidates(
 
     With `keys`, only these.
     """
-    query = sa.select(candidate).where(candidate.c.search_id == search_id)
-    if keys is not None:
-        query = query.where(candidate.c.key.in_(list(keys)))
-    return _read(connection, query.order_by(candidate.c.id))
+    query = _CANDIDATES if keys is None else _CANDIDATES_OF_KEYS
+    return _read(connection, query, {"search_id": search_id, "keys": list(keys or ())})
 
 
 def read_searches(
     connection: sa.Connection,
     classes: Collection[str] | None = None,
-    *,
-    search_id: int | None = None,
-    fingerprint: str | None = None,
     last_id: int | None = None,
+    **values: Any,
 ) -> Rows:
     """Return the rows of searches.
 
-    With `classes`, only of those that tried one of some estimator classes; with `search_id` or
-    `fingerprint`, only of the one that has it; with `last_id`, only of those that have a candidate
-    up to this id.
+    With `classes`, only of those that tried one of some estimator classes; with `last_id`, only of
+    those that have a candidate up to this id; otherwise of those with some values of columns.
     """
-    query = sa.select(search).order_by(search.c.id)
-    if search_id is not None:
-        query = query.where(search.c.id == search_id)
-    if fingerprint is not None:
-        query = query.where(search.c.fingerprint == fingerprint)
+    query = sa.select(search).filter_by(**values).order_by(search.c.id)
     if classes is not None:
         known: Iterable[Any] = connection.execute(sa.select(search.c.estimator).distinct())
         names = [name for (name,) in known if not set(classes).isdisjoint(str(name).split("|"))]
@@ -163,17 +311,14 @@ def read_all(connection: sa.Connection) -> tuple[list[RecordedSearch], list[str]
 
     def decode(row: dict[str, Any]) -> RecordedSearch:
         rows = read_candidates(connection, row["id"])
-        candidates = _codec.decode_rows(rows, _codec.row_to_candidate, damage)
+        candidates = tuple(_codec.decode_rows(rows, _codec.row_to_candidate, damage))
         started, finished = _codec.row_to_times(row)
+        record = _codec.row_to_search(row)
         return RecordedSearch(
-            record=_codec.row_to_search(row),
-            candidates=tuple(candidates),
-            started=started,
-            finished=finished,
+            record=record, candidates=candidates, started=started, finished=finished
         )
 
-    rows = _read(connection, sa.select(search).order_by(search.c.id))
-    return _codec.decode_rows(rows, decode, damage), damage
+    return _codec.decode_rows(read_searches(connection), decode, damage), damage
 
 
 def count_searches(connection: sa.Connection) -> int:
@@ -186,13 +331,12 @@ def read_token(connection: sa.Connection) -> tuple[Any, ...]:
 
     Ids are never used again. The number of rows shows a smaller id that was committed later.
     """
-    identity = connection.execute(sa.select(about.c.value).where(about.c.name == "id")).scalar()
     numbers = [
         tuple(connection.execute(sa.select(sa.func.count(), sa.func.max(t.c.id))).one())
         for t in (search, candidate)
     ]
     latest = connection.execute(sa.select(sa.func.max(search.c.started))).scalar()
-    return (identity, latest, *numbers)
+    return (read_position(connection)[0], latest, *numbers)
 
 
 def read_position(connection: sa.Connection) -> tuple[str, int]:
@@ -204,20 +348,15 @@ def read_position(connection: sa.Connection) -> tuple[str, int]:
 
 def describe(connection: sa.Connection) -> list[tuple[str, int, int, int]]:
     """Return estimator, number of data sets, of searches and of candidates, per estimator."""
+    counted = (search.c.dataset.distinct(), search.c.id.distinct(), candidate.c.id)
     query = (
-        sa.select(
-            search.c.estimator,
-            sa.func.count(search.c.dataset.distinct()),
-            sa.func.count(search.c.id.distinct()),
-            sa.func.count(candidate.c.id),
-        )
+        sa.select(search.c.estimator, *map(sa.func.count, counted))
         .outerjoin(candidate, candidate.c.search_id == search.c.id)
         .group_by(search.c.estimator)
         .order_by(search.c.estimator)
     )
-    return [
-        (str(row[0]), int(row[1]), int(row[2]), int(row[3])) for row in connection.execute(query)
-    ]
+    rows: Iterable[Any] = connection.execute(query)
+    return [(str(name), int(a), int(b), int(c)) for name, a, b, c in rows]
 
 
 def _read(

@@ -1,7 +1,7 @@
 """Methods of a history that only read."""
 
 import threading
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -9,8 +9,9 @@ import numpy as np
 
 from skmeta._html import table, tag
 from skmeta._immutable import Uncopied
+from skmeta._optional import import_optional
 from skmeta.exceptions import HistoryError, HistoryFormatError
-from skmeta.search.history import _codec, _frame, _queries
+from skmeta.search.history import _codec, _queries
 from skmeta.search.history._address import MEMORY
 from skmeta.search.history._past_searches import make_past_search, nearest_searches
 from skmeta.search.history._store import HistoryStore
@@ -19,6 +20,11 @@ from skmeta.search.record import CandidateRecord, PastSearch, RecordedSearch, Se
 T = TypeVar("T")
 
 _opening = threading.Lock()
+
+_FRAME_COLUMNS = (
+    *("search", "dataset", "estimator", "metric", "score", "score_std"),
+    *("mean_fit_time", "mean_score_time", "source", "error"),
+)
 
 
 class HistoryReader(Uncopied):
@@ -63,13 +69,10 @@ class HistoryReader(Uncopied):
             If rows are damaged. They are left out.
         """
 
-        def work(connection: Any) -> _queries.Rows:
-            if isinstance(search, int):
-                return _queries.read_candidates(connection, search, keys)
-            search_id = _queries.find_search(connection, search) or 0
-            return _queries.read_candidates(connection, search_id, keys)
-
-        return self._decode(self._store.run(work), _codec.row_to_candidate)
+        if isinstance(search, str):
+            search = self._store.run(_queries.find_search, search) or 0
+        rows = self._store.run(_queries.read_candidates, search, keys)
+        return self._decode(rows, _codec.row_to_candidate)
 
     def find(self, fingerprint: str) -> SearchRecord | None:
         """Return the record of a search.
@@ -89,8 +92,7 @@ class HistoryReader(Uncopied):
         HistoryWarning
             If the record is damaged.
         """
-
-        rows = self._store.run(lambda c: _queries.read_searches(c, fingerprint=fingerprint))
+        rows = self._store.run(_queries.read_searches, fingerprint=fingerprint)
         records = self._decode(rows, _codec.row_to_search)
         return records[0] if records else None
 
@@ -162,7 +164,7 @@ class HistoryReader(Uncopied):
             last_id = until[1] if until is not None and is_own else None
             rows = [
                 row
-                for row in _queries.read_searches(connection, classes, last_id=last_id)
+                for row in _queries.read_searches(connection, classes, last_id)
                 if excluded.isdisjoint((row["dataset"], row["data_digest"], row["fingerprint"]))
             ]
             if limit is not None and len(rows) > limit:
@@ -235,7 +237,19 @@ class HistoryReader(Uncopied):
         0    iris       SVC    0.8    1.0
         1    iris       SVC    0.9   10.0
         """
-        return _frame.to_frame(list(self))
+        searches = list(self)
+        rows = [
+            _frame_row(number, search.record, candidate)
+            for number, search in enumerate(searches)
+            for candidate in search.candidates
+        ]
+        frame = import_optional("pandas", "history").DataFrame(rows)
+        scores = sorted(name for name in frame.columns if name.startswith("mean_test_"))
+        searched = {name for search in searches for name in search.record.space}
+        params = sorted(name for name in frame.columns if "." in name)
+        # A parameter that no search varied is shown if it differs between searches.
+        params = [n for n in params if n in searched or frame[n].dropna().astype(str).nunique() > 1]
+        return frame.reindex(columns=[*_FRAME_COLUMNS, *scores, *params])
 
     def close(self) -> None:
         """Close the database. A later use opens it again."""
@@ -314,3 +328,26 @@ class HistoryReader(Uncopied):
 def _split_classes(estimator: str | Collection[str]) -> set[str]:
     names = [estimator] if isinstance(estimator, str) else estimator
     return {part for name in names for part in name.split("|")}
+
+
+def _frame_row(number: int, record: SearchRecord, candidate: CandidateRecord) -> dict[str, Any]:
+    metric = record.refit_metric
+    folds = candidate.scores.get(metric, ())
+    return {
+        "search": number,
+        "dataset": record.dataset_label,
+        "estimator": record.estimator,
+        "metric": metric,
+        "score": _mean(folds) * record.metrics.get(metric, 1),
+        "score_std": float(np.std(folds)) if len(folds) > 1 else np.nan,
+        "mean_fit_time": _mean(candidate.fit_times),
+        "mean_score_time": _mean(candidate.score_times),
+        "source": candidate.source,
+        "error": candidate.error,
+        **{f"mean_test_{name}": _mean(values) for name, values in candidate.scores.items()},
+        **candidate.configuration,
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else np.nan

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, SQLAlc
 
 from skmeta._optional import import_optional
 from skmeta.exceptions import HistoryError, HistoryFormatError, SkmetaError
-from skmeta.search.history import _schema
+from skmeta.search.history import _queries
 from skmeta.search.history._address import (
     MASK,
     MEMORY,
@@ -68,17 +68,22 @@ class HistoryStore:
     def in_memory(self) -> bool:
         return self.address == MEMORY
 
-    def run(self, work: Callable[[sa.Connection], T], *, write: bool = False) -> T:
-        """Run work in one transaction. Retry while other processes lock the database."""
+    def run(self, work: Callable[..., T], *args: Any, write: bool = False, **kwargs: Any) -> T:
+        """Return ``work(connection, *args, **kwargs)``, in one transaction.
+
+        It is tried again while other processes lock the database.
+        """
         if write and self.read_only:
             raise HistoryError(
                 f"{self.place} was opened with read_only=True and cannot be changed. Open it "
                 "without read_only."
             )
         deadline = time.monotonic() + self._timeout
+        engine = self.engine.execution_options(skmeta_write=write)
         for attempt in itertools.count():
             try:
-                result = self._run_once(work, write)
+                with self.lock, engine.begin() as connection:
+                    result = work(connection, *args, **kwargs)
             except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
                 self._timed_out = time.monotonic() > deadline or attempt == _ATTEMPTS - 1
                 if self._timed_out or not _is_transient(error):
@@ -117,22 +122,15 @@ class HistoryStore:
             text = text.replace(secret, MASK)
         return text
 
-    def _run_once(self, work: Callable[[sa.Connection], T], write: bool) -> T:
-        engine = self.engine.execution_options(skmeta_write=write)
-        with self.lock, engine.begin() as connection:
-            return work(connection)
-
     def _prepare(self) -> None:
-        place = self.place
-        version = self.run(lambda connection: _schema.version_of(connection, place))
-        if self.read_only:
-            if not version:
-                raise HistoryFormatError(
-                    f"{place} holds no history, and a read-only one is not created. "
-                    "Record a search first, or give another place."
-                )
-        elif version < _schema.VERSION:
-            self.run(lambda connection: _schema.prepare(connection, place), write=True)
+        version = self.run(_queries.read_version, self.place)
+        if not version and self.read_only:
+            raise HistoryFormatError(
+                f"{self.place} holds no history, and a read-only one is not created. "
+                "Record a search first, or give another place."
+            )
+        if version < _queries.VERSION and not self.read_only:
+            self.run(_queries.prepare, self.place, write=True)
         self._may_create_file = False
 
     def _make_engine(self, content: bytes | None) -> sa.Engine:
@@ -263,8 +261,12 @@ def translate(error: Exception, place: str, mask: Callable[[str], str] = str) ->
     text = mask(" ".join(str(cause).split()))
     lower = text.lower()
     # SQLite quotes a damaged text in its errors.
-    is_damaged = isinstance(error, UnicodeDecodeError)
-    if is_damaged or "malformed" in lower or "not a database" in lower:
+    if "not a database" in lower:
+        return HistoryFormatError(
+            f"{place} is not a history, nor a SQLite database, or its beginning is damaged "
+            f"({text}). Give the path of a history, or of a file that does not exist yet."
+        )
+    if isinstance(error, UnicodeDecodeError) or "malformed" in lower:
         return HistoryFormatError(
             f"{place} is damaged ({text}). Restore a copy, or salvage what is left with "
             "sqlite3's .recover."

@@ -113,7 +113,7 @@ def test_a_damaged_search_is_left_out_with_a_warning(path, column, value):
 @pytest.mark.parametrize(("column", "value"), [("started", "x"), ("finished", "x")])
 def test_a_damaged_time_is_named(path, column, value):
     execute(path, f"UPDATE skmeta_search SET {column} = ? WHERE id = 1", value)
-    with pytest.warns(HistoryWarning, match=f"search 1: {column} is damaged: 'x' is not a time"):
+    with pytest.warns(HistoryWarning, match=f"search 1: {column} is damaged: 'x' is not of type"):
         assert len(list(SearchHistory(path))) == 1
 
 
