@@ -43,8 +43,8 @@ _LONGEST_RECORD, _MOST_PER_BYTE, _MOST_BYTES = 2**12, 500, 2**26
 
 _SKMETA = """
 _columns._codes.CategoryCodes _columns._encoder.FrameEncoder
-few_shot._boosting.BoostedTrees few_shot._discriminant.Densities
-few_shot._discriminant.Discriminant few_shot._gaussian_process.GaussianProcess
+few_shot._boosting.BoostedTrees few_shot._ridge.RidgeClassifier
+few_shot._gaussian_process.GaussianProcess
 few_shot._gaussian_process.Inputs few_shot._gaussian_process.Kernel few_shot._members.Mixture
 few_shot._classifier.MetaFewShotClassifier few_shot._regressor.MetaFewShotRegressor
 few_shot._support.SupportSet

@@ -13,8 +13,8 @@ from torch import Tensor
 from skmeta._sklearn_compat import parameter_names
 from skmeta._torch_compat import LinAlgError
 from skmeta.backend import Execution, State, state_to_numpy, state_to_torch, to_numpy
-from skmeta.few_shot._classes import head_rows
 from skmeta.few_shot._indicators import choose_indicators
+from skmeta.few_shot._prior_argument import head_rows
 from skmeta.few_shot._support import SupportSet
 from skmeta.learners import LEARNERS, MetaLearner
 from skmeta.learners._core import read_prior

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,12 +15,7 @@ from sklearn.utils.validation import assert_all_finite, check_consistent_length,
 from skmeta._sklearn_compat import StrOptions, fit_context
 from skmeta._validation import check_labels, quote, quote_some, suggest_parameters
 from skmeta.few_shot._base import BaseMetaFewShot, check_finite
-from skmeta.few_shot._classes import (
-    check_class_weight,
-    class_positions,
-    class_weights,
-    family_classes,
-)
+from skmeta.few_shot._prior_argument import family_classes
 
 # The logarithm of a probability of 0 is that of the smallest number.
 _LEAST_PROBABILITY = np.finfo(np.float64).tiny
@@ -72,8 +69,9 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         Factor of each class.
     shares_ : dict of str to float
         Share of each model in the prediction, which held-out rows tell: ``"prior"`` and, with a
-        prior for any table, ``"discriminant"`` (of more than 64 columns without gaps) and
-        ``"trees"`` (boosted trees, from 200 rows on, for up to 20 classes).
+        prior for any table, ``"ridge"`` (a linear classifier, of more than 64 columns without
+        gaps or from 200 rows on) and ``"trees"`` (boosted trees, from 200 rows on, for up to 20
+        classes). Probabilities are proportional to products of the models' to these powers.
     prior_ : MetaPrior
         The prior used.
     adapted_ : dict of ndarray
@@ -208,7 +206,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
             )
         X, labels = self._read_rows(X, self.prior_), check_labels(y, "y")
         check_consistent_length(X, labels)
-        self._fit_more_rows(X, class_positions(labels, self.classes_), sample_weight)
+        self._fit_more_rows(X, _class_positions(labels, self.classes_), sample_weight)
         return self._weigh_classes()
 
     def _fit(self, X: Any, y: Any, classes: np.ndarray | None, sample_weight: Any) -> Self:
@@ -229,13 +227,13 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
                 "A classification needs rows of 2 classes or more, but y has one class: "
                 f"{quote(classes[0])}."
             )
-        check_class_weight(self.class_weight, classes)
-        self._fit_rows(X, class_positions(y, classes), sample_weight, prior, classes)
+        _check_class_weight(self.class_weight, classes)
+        self._fit_rows(X, _class_positions(y, classes), sample_weight, prior, classes)
         return self._weigh_classes()
 
     def _weigh_classes(self) -> Self:
         _, y, weight = self._support
-        self.class_weight_ = class_weights(self.class_weight, self.classes_, y, weight)
+        self.class_weight_ = _class_weights(self.class_weight, self.classes_, y, weight)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -296,3 +294,96 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
             logits = np.log(np.maximum(mixed, _LEAST_PROBABILITY))
         check_finite(logits.max(axis=1))  # A class may be impossible, but not all of them.
         return np.asarray(logits + np.log(self.class_weight_))
+
+
+def _class_positions(y: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the position of each label among the sorted labels of the classes.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        Labels.
+    labels : ndarray of shape (n_classes,)
+        Sorted labels of the classes.
+
+    Returns
+    -------
+    ndarray of int of shape (n_samples,)
+        Positions.
+
+    Raises
+    ------
+    ValueError
+        If a label is not among those of the classes.
+    """
+    positions = np.searchsorted(labels, y).clip(max=len(labels) - 1)
+    unknown = labels[positions] != y
+    if unknown.any():
+        raise ValueError(
+            f"y has labels that are not among the classes: {quote_some(np.unique(y[unknown]))}. "
+            "Name them in the first call of partial_fit, or fit anew."
+        )
+    return positions.astype(np.int64, copy=False)
+
+
+def _check_class_weight(class_weight: Any, labels: np.ndarray) -> None:
+    """Check the weights of a dict.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None
+        Weights by label.
+    labels : ndarray of shape (n_classes,)
+        Labels of the classes.
+
+    Raises
+    ------
+    ValueError
+        If a label is unknown, or a weight is not a finite number above 0.
+    """
+    if not isinstance(class_weight, Mapping):
+        return
+    known = labels.tolist()
+    for label, weight in class_weight.items():
+        if label not in known:
+            raise ValueError(
+                f"class_weight has a weight of {quote(label)}, but the classes are "
+                f"{quote_some(labels)}. Leave it out."
+            )
+        if not (isinstance(weight, Real) and 0 < float(weight) < np.inf):
+            raise ValueError(
+                f"class_weight is {weight!r} for {quote(label)}, but a weight is a finite number "
+                "above 0. Leave the class out for weight 1."
+            )
+
+
+def _class_weights(
+    class_weight: Any, labels: np.ndarray, y: np.ndarray, sample_weight: np.ndarray
+) -> np.ndarray:
+    """Return the weight of each class.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None
+        Weights by label; one over the frequency of the class; or 1.
+    labels : ndarray of shape (n_classes,)
+        Labels of the classes.
+    y : ndarray of shape (n_samples,)
+        Class positions of the rows.
+    sample_weight : ndarray of shape (n_samples,)
+        Weights of the rows: numbers of repetitions.
+
+    Returns
+    -------
+    ndarray of shape (n_classes,)
+        Weights; 1 for a class without rows or without an entry.
+    """
+    weights = np.ones(len(labels))
+    if isinstance(class_weight, Mapping):
+        for label, weight in class_weight.items():
+            weights[labels == label] = weight
+    elif class_weight == "balanced":
+        size = np.bincount(y, sample_weight, len(labels))
+        has_rows = size > 0
+        weights[has_rows] = size.sum() / (has_rows.sum() * size[has_rows])
+    return weights

@@ -1,9 +1,11 @@
 """Models beside the prior, and the shares of all in a prediction.
 
 A prior for any table was meta-trained on few rows of many tables. Other models find what it does
-not: a Gaussian process finds smooth targets with little noise; a discriminant reads all columns of
-wide rows, such as embeddings, at once; trees find interactions among many rows. A prediction is the
-mixture sum_k s_k p_k of the prior's (k = 0) and theirs.
+not: a Gaussian process finds smooth targets with little noise; a linear classifier reads all
+columns of wide rows, such as embeddings, at once; trees find interactions among many rows. The mean
+of a regression is the sum over models k of s_k times their means, with shares s_k that sum to 1.
+Probabilities of classes are proportional to the product of the models' probabilities to the powers
+s_k, so that a model that is sure is not held back by one that is not.
 
 Held-out rows, which all models predict from the others, tell the shares: the rows of each of five
 folds; of 200 rows and more those of one fold, a quarter or about a thousand. Shares are the means
@@ -11,7 +13,8 @@ of their posterior distribution, because few rows do not tell a share of 1. Befo
 of shares falls with those of the other models, and for wide rows with that of the prior.
 
 References: Breiman (1996), Stacked regressions; Yao et al. (2018), Using stacking to average
-Bayesian predictive distributions.
+Bayesian predictive distributions; Genest and Zidek (1986), Combining probability distributions
+(section 3.1: logarithmic opinion pools).
 
 Notation: n rows, k models, g shares that are tried, c classes.
 """
@@ -23,17 +26,18 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
+from scipy.special import log_softmax
 
 from skmeta._stacking import average_weights, mix, weight_grid
 from skmeta.few_shot._adapted_task import AdaptedTask
 from skmeta.few_shot._boosting import MOST_CLASSES, fit_trees
-from skmeta.few_shot._discriminant import fit_discriminant
 from skmeta.few_shot._distribution import LEVELS, reshape_distributions
 from skmeta.few_shot._gaussian_process import MOST_RELEVANCES, GaussianProcess, fit_process
+from skmeta.few_shot._ridge import fit_ridge
 from skmeta.few_shot._support import SupportSet
 from skmeta.learners.in_context import divide_rows, location_and_scale, relative_weight
 
-# Rows from which trees take part, and a single fold is held out.
+# Rows from which trees and a linear classifier take part, and a single fold is held out.
 _MANY_ROWS = 200
 _LEAST_ROWS_OF_PROCESS = 5
 _N_FOLDS, _N_FOLDS_OF_MANY, _ROWS_OF_FOLD = 5, 4, 1000
@@ -72,9 +76,12 @@ class Mixture(NamedTuple):
     spread: float = 1.0
 
     def mix(self, own: np.ndarray, X: np.ndarray) -> np.ndarray:
-        """Mix the prior's predictions with those of the other models."""
+        """Mix the prior's means (n,) or probabilities (n, c) with those of the other models."""
         predicted = [own, *(member.predict(X) for member in self.members.values())]
-        return mix(np.stack(predicted), np.array(list(self.shares.values())))
+        shares = np.array(list(self.shares.values()))
+        if own.ndim == 1:
+            return mix(np.stack(predicted), shares)
+        return np.asarray(np.exp(_pool(_log(np.stack(predicted)), shares)))
 
     def mix_distributions(
         self, own: np.ndarray, quantiles: np.ndarray, X: np.ndarray, levels: np.ndarray
@@ -134,9 +141,9 @@ def fit_mixture(
     if not fits or len(np.unique(y)) < 2:
         return None
     names = ["prior", *fits]
-    believed = np.array(
-        [name == ("discriminant" if "discriminant" in fits else "prior") for name in names], float
-    )
+    # The prior sees a part of the columns of wide rows at a time.
+    best = "ridge" if "ridge" in fits and X.shape[1] > MOST_RELEVANCES else "prior"
+    believed = np.array([name == best for name in names], float)
     shares, spread = believed, 1.0
     rows, predicted = _predict_held_out(task, support, fits)
     if len(rows):
@@ -171,11 +178,10 @@ def _choose_members(
     support: SupportSet, n_classes: int, categories: Collection[int]
 ) -> dict[str, Fit]:
     """Return how to fit the models that suit a table."""
-    X, _, weight = support
-    n_rows, fits = weight.sum(), dict[str, Fit]()
-    is_dense = not categories and not np.isnan(X).any()
-    if n_classes and is_dense and X.shape[1] > MOST_RELEVANCES:
-        fits["discriminant"] = lambda part: fit_discriminant(part, n_classes)
+    X, n_rows, fits = support.X, support.weight.sum(), dict[str, Fit]()
+    is_wide = X.shape[1] > MOST_RELEVANCES and not categories and not np.isnan(X).any()
+    if n_classes and (is_wide or n_rows >= _MANY_ROWS):
+        fits["ridge"] = lambda part: fit_ridge(part, n_classes, categories)
     if not n_classes and n_rows >= _LEAST_ROWS_OF_PROCESS:
         fits["process"] = lambda part: fit_process(part, categories)
     if n_rows >= _MANY_ROWS and n_classes <= MOST_CLASSES:
@@ -220,8 +226,17 @@ def _losses(
     """
     y, weight = support.y[rows], support.weight[rows] / support.weight[rows].mean()
     if n_classes:
-        chosen = predicted[:, np.arange(len(rows)), y]
-        return lambda shares: -weight * np.log(np.maximum(shares @ chosen, _LEAST_PROBABILITY))
+        log_p, at = _log(predicted), np.arange(len(rows))
+        return lambda shares: np.stack([-weight * _pool(log_p, s)[at, y] for s in shares])
     units = location_and_scale(torch.from_numpy(support.y), torch.from_numpy(support.weight))
     errors = (predicted - y) / float(units[1])
     return lambda shares: weight * ((shares @ errors) ** 2 + _LEAST_ERROR)
+
+
+def _log(probability: np.ndarray) -> np.ndarray:
+    return np.asarray(np.log(np.maximum(probability, _LEAST_PROBABILITY)))
+
+
+def _pool(log_p: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return the log probabilities (n, c) of a mixture of log probabilities (k, n, c)."""
+    return np.asarray(log_softmax(np.tensordot(shares, log_p, 1), axis=1))

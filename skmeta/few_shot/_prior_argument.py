@@ -1,10 +1,12 @@
-"""The ``prior`` argument of an estimator: a prior, a learner or a name."""
+"""The ``prior`` argument of an estimator, a prior, a learner or a name; and the prior's classes."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from skmeta._validation import suggest
+import numpy as np
+
+from skmeta._validation import quote_some, suggest
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import PriorError, SkmetaError, UnusedDataWarning
 from skmeta.learners import LEARNERS, AutoLearner, MetaLearner
@@ -131,6 +133,63 @@ def warn_of_images(shape: tuple[int, ...]) -> None:
         "initial_prior(X), or pass rows of shape (n_samples, n_features) to silence this warning.",
         UnusedDataWarning,
     )
+
+
+def family_classes(prior: MetaPrior) -> np.ndarray | None:
+    """Return the classes that a prior's tasks have in common, if it has parameters for each.
+
+    A new task may then lack some of them.
+
+    Parameters
+    ----------
+    prior : MetaPrior
+        The prior.
+
+    Returns
+    -------
+    ndarray of shape (n_classes,) or None
+        Their labels; None if a task may have any classes.
+    """
+    rows = prior.tensors.get(LEARNERS[prior.learner].class_tensor, ())
+    if prior.classes is None or len(rows) != len(prior.classes):
+        return None
+    return prior.classes
+
+
+def head_rows(prior: MetaPrior, labels: np.ndarray | None) -> list[int]:
+    """Return the row of each output in the learned head of a prior.
+
+    Parameters
+    ----------
+    prior : MetaPrior
+        The prior.
+    labels : ndarray of shape (n_classes,) or None
+        Labels of the classes; None for a regression, which has one output.
+
+    Returns
+    -------
+    list of int of length n_outputs
+        -1 for a class that the prior does not know.
+
+    Raises
+    ------
+    PriorError
+        If the prior takes no other classes than its own.
+    """
+    if labels is None:
+        return [0]
+    if prior.classes is None:
+        return list(range(len(labels)))
+    known = {label: k for k, label in enumerate(prior.classes.tolist())}
+    unknown = [label for label in labels.tolist() if label not in known]
+    is_limited = not LEARNERS[prior.learner].takes_other_classes
+    if unknown and is_limited and family_classes(prior) is not None:
+        raise PriorError(
+            f"{prior.learner} learned tasks that share the classes {quote_some(prior.classes)}, "
+            f"but y has {quote_some(unknown)}. Pass rows of these classes, or a prior that takes "
+            "any: prior='tabular', or one of a learner with head_init='shared'."
+        )
+    return [known.get(label, -1) for label in labels.tolist()]
 
 
 def _prior_of_learner(learner: MetaLearner | AutoLearner) -> MetaPrior:

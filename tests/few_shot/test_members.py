@@ -52,21 +52,23 @@ def regressor():
 
 def test_trees_find_what_the_prior_does_not(classifier, regressor):
     X, labels = make_classes(500, seed=1)
-    assert classifier.shares_["trees"] > 0.5
+    assert classifier.shares_["trees"] == max(classifier.shares_.values())
     assert classifier.score(X, labels) > alone(classifier).score(X, labels) + 0.1
     X, y = make_targets(500, seed=1)
     assert regressor.score(X, y) > alone(regressor).score(X, y) + 0.1
 
 
-def test_probabilities_are_a_mixture(classifier):
+def test_probabilities_are_a_geometric_mixture(classifier):
     X, y = make_classes(400)
     new = make_table(50, seed=1)[0]
     trees = HistGradientBoostingClassifier(**SETTINGS).fit(X, y).predict_proba(new)
-    own, share = alone(classifier).predict_proba(new), classifier.shares_["trees"]
-    found = classifier.predict_proba(new)
-    np.testing.assert_allclose(found, (1 - share) * own + share * trees, atol=1e-9)
-    np.testing.assert_array_equal(classifier.predict(new), classifier.classes_[found.argmax(1)])
-    margin = np.log(found[:, 1] / found[:, 0])
+    ridge = classifier._mixture.members["ridge"].predict(new)
+    own, shares = alone(classifier).predict_proba(new), classifier.shares_
+    expected = own ** shares["prior"] * ridge ** shares["ridge"] * trees ** shares["trees"]
+    proba = classifier.predict_proba(new)
+    np.testing.assert_allclose(proba, expected / expected.sum(1, keepdims=True), atol=1e-6)
+    np.testing.assert_array_equal(classifier.predict(new), classifier.classes_[proba.argmax(1)])
+    margin = np.log(proba[:, 1] / proba[:, 0])
     np.testing.assert_allclose(classifier.decision_function(new), margin, rtol=1e-6)
 
 
