@@ -76,11 +76,11 @@ class ExpertEncoder(nn.Module):
 
     def read(
         self, cell_features: Tensor, label: Tensor, w: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return parts (b, n, D) of the tokens, and fitted experts."""
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return parts (b, n, D) of the tokens, predictions (b, n, s, c), and fitted experts."""
         with full_precision(cell_features):
             predicted, nearest, fitted = fit_experts(cell_features, label, w)
-        return self._join(predicted, nearest), fitted
+        return self._join(predicted, nearest), predicted, fitted
 
     def predict(self, fitted: dict[str, Tensor], cell_features: Tensor) -> tuple[Tensor, Tensor]:
         """Return parts (b, m, D) of the tokens of query rows, and predictions (b, m, s, c)."""
@@ -89,17 +89,17 @@ class ExpertEncoder(nn.Module):
         predicted = predicted.to(self.join.weight.dtype)
         return self._join(predicted, nearest), predicted
 
-    def centred_labels(self, y: Tensor, w: Tensor) -> Tensor:
-        """Return centred labels (b, n, c).
+    def centred_labels(self, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return centred labels (b, n, c), and which classes have rows (b, c).
 
         They are targets, or indicators minus uniform probabilities of the classes that have rows.
         """
         if self.n_labels is None:
-            return y[..., None].to(w.dtype)
+            return y[..., None].to(w.dtype), None
         label = (y[..., None] == torch.arange(self.n_labels, device=y.device)).to(w.dtype)
         present = (label * (w > 0)[..., None]).amax(1, keepdim=True)
         centre = present / present.sum(2, keepdim=True).clamp_min(1.0)
-        return label - centre
+        return label - centre, present[:, 0] > 0
 
     def _join(self, predicted: Tensor, nearest: Tensor) -> Tensor:
         dtype = self.join.weight.dtype

@@ -15,6 +15,7 @@ class, or one per bin of the target's distribution.
 5. The tokens pass through a transformer in which all rows attend to the support rows. No row
    attends to a query row. The outputs are a weight of each expert at a row, and a correction.
    Before meta-training, the network predicts a fixed combination of the experts.
+6. A linear model in closed form is mixed in, by its evidence (``_linear_model``).
 
 References: Mueller et al. (2022), Transformers can do Bayesian inference (support rows as
 context); Hollmann et al. (2023), TabPFN (tables; classes and columns permuted); ``_encoders`` has
@@ -39,6 +40,7 @@ from skmeta.learners.in_context._encoders import (
     full_precision,
 )
 from skmeta.learners.in_context._experts import N_EXPERTS
+from skmeta.learners.in_context._linear_model import LinearModel, mix_with_linear_model
 
 # How an untrained network combines the experts: factor of a class's label; width of a distribution
 # before softplus; smallest probability of a bin.
@@ -80,6 +82,7 @@ class TableTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.n_labels = n_labels
+        self.linear_model = LinearModel(n_labels)
         self.cells = CellEncoder(n_labels, cell_width)
         self.experts = ExpertEncoder(n_labels, cell_width // 2, width)
         self.label = LabelEncoder(n_labels, width)
@@ -119,6 +122,7 @@ class TableTransformer(nn.Module):
                     last.weight.div_(math.sqrt(len(self.blocks)))
             # Larger weights, so that bins separate neighbouring cells from the start.
             self.cells.bins.weight.mul_(4.0)
+        self.linear_model.reset()
         # Before meta-training, the experts have equal weights.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -178,11 +182,14 @@ class TableTransformer(nn.Module):
             # Ranks and means are exact; what follows has the precision of the weights.
             cell_features = describe_cells(columns, x, weight).to(self.project.weight.dtype)
             weight = weight.to(cell_features.dtype)
-            label = self.experts.centred_labels(y, weight)
+            label, present = self.experts.centred_labels(y, weight)
         h, memory = self.cells.read(cell_features, y, weight)
-        embedding, fitted = self.experts.read(cell_features, label, weight)
+        embedding, predicted, fitted = self.experts.read(cell_features, label, weight)
         memory |= {f"column.{n}": v for n, v in columns.items()}
         memory |= {f"expert.{n}": v for n, v in fitted.items()}
+        with full_precision(x):
+            fitted = self.linear_model.read(cell_features, label, weight, predicted, present)
+        memory |= {f"linear_model.{n}": v for n, v in fitted.items()}
         dtype = cell_features.dtype
         memory["slots"] = slots
         bias = None
@@ -215,7 +222,8 @@ class TableTransformer(nn.Module):
             token = block(token, keys, values, memory.get("bias"), fast)
         outputs: Tensor = self.head(F.gelu(self.hidden(self.norm(token))))
         with full_precision(x):
-            return self._combine(outputs.to(predicted.dtype), predicted)
+            outputs = self._combine(outputs.to(predicted.dtype), predicted)
+            return mix_with_linear_model(_part(memory, "linear_model."), cell_features, outputs)
 
     def _combine(self, outputs: Tensor, predicted: Tensor) -> Tensor:
         """Combine outputs and the experts' predictions (b, m, s, c) to logits (b, m, o)."""

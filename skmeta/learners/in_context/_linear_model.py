@@ -1,0 +1,242 @@
+"""A linear model in closed form, mixed into the predictions by its evidence.
+
+It is a ridge regression on the standardised columns; labels of classes are zeros and ones. Several
+penalties are tried, and each is weighted by the likelihood of the support rows, each predicted from
+the others. The best penalty differs between tables by factors of a thousand: some tables are
+exactly linear, and others have little signal in many columns. The experts of ``_experts`` have
+fixed penalties.
+
+Its share in the predictions depends on the evidence: on the likelihood of the rows left out by the
+linear model, against that by the best expert. Two numbers say how much the evidence counts. In
+classifications the share is at most one half.
+
+Notation: b tables, n support rows, m query rows, d columns, p = d + 1 coefficients, g penalties,
+s experts, c labels of a row: 10 classes, or 1 target.
+
+References: Rasmussen and Williams (2006), Gaussian processes for machine learning, section 5.4.2
+(likelihood of the rows left out); Yao et al. (2018), Using stacking to average Bayesian predictive
+distributions.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skmeta.learners.in_context._binned import bin_edges
+from skmeta.learners.in_context._cells import left_out_weight
+
+# The constant column is larger than the others, so its coefficient is penalised less.
+_OFFSET = 3.0
+_LARGEST_VALUE = 6.0
+# The smallest mean squared error, as a share of the variance, that is told from another.
+_LEAST_ERROR = 1e-4
+# Values before meta-training, chosen on the development sets of benchmarks/small_tables.py.
+_EVIDENCE_WEIGHT_OF_CLASSES, _NETWORK_EVIDENCE_OF_CLASSES = 1.0, 1.0
+_EVIDENCE_WEIGHT_OF_TARGETS, _NETWORK_EVIDENCE_OF_TARGETS = 0.35, 2.0
+_ROWS_OF_NETWORK_EVIDENCE = 10.0
+# The linear model has at most half of a mixture of classes.
+_LARGEST_LOGIT_OF_CLASSES = 0.0
+# Steepness of the probabilities of classes by a linear model.
+_STEEPNESS = (1.0, 2.0, 4.0, 8.0, 16.0)
+_NEVER = -1e9
+# Scale of a logistic distribution of variance 1, and the smallest scale.
+_LOGISTIC, _LEAST_SCALE = math.sqrt(3) / math.pi, 0.01
+
+
+class LinearModel(nn.Module):
+    """The linear model of tables of one kind.
+
+    Its parameters are ``evidence_weight``, how much the likelihoods count, and
+    ``network_evidence``, the evidence for the network beforehand with 10 rows, as it is better than
+    its best expert. It has less with more rows: the likelihoods are then a better guide.
+
+    Parameters
+    ----------
+    n_labels : int or None
+        Number of class slots; None for targets.
+    """
+
+    def __init__(self, n_labels: int | None) -> None:
+        super().__init__()
+        self.n_labels = n_labels
+        self.evidence_weight, self.network_evidence = (
+            nn.Parameter(torch.empty(())) for _ in range(2)
+        )
+
+    def reset(self) -> None:
+        """Set the parameters to their values before meta-training."""
+        nn.init.constant_(
+            self.evidence_weight,
+            _EVIDENCE_WEIGHT_OF_CLASSES if self.n_labels else _EVIDENCE_WEIGHT_OF_TARGETS,
+        )
+        nn.init.constant_(
+            self.network_evidence,
+            _NETWORK_EVIDENCE_OF_CLASSES if self.n_labels else _NETWORK_EVIDENCE_OF_TARGETS,
+        )
+
+    def read(
+        self, cell_features: Tensor, y: Tensor, w: Tensor, expert: Tensor, present: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Fit the linear model to a support set.
+
+        Parameters
+        ----------
+        cell_features, y, w, expert, present
+            As :func:`fit_linear_model` takes them.
+
+        Returns
+        -------
+        dict of Tensor
+            For :func:`mix_with_linear_model`.
+        """
+        fitted, gain = fit_linear_model(cell_features, y, w, expert, present)
+        n_rows = w.sum(1).clamp_min(1.0)
+        logit = (
+            self.evidence_weight * gain - self.network_evidence * _ROWS_OF_NETWORK_EVIDENCE / n_rows
+        )
+        if present is not None:
+            # Few rows may be separable by chance; the network then keeps at least its half.
+            logit = logit.clamp_max(_LARGEST_LOGIT_OF_CLASSES)
+        return fitted | {"logit": logit}
+
+
+def fit_linear_model(
+    cell_features: Tensor, y: Tensor, w: Tensor, expert: Tensor, present: Tensor | None
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Fit the linear model, and compare it with the experts.
+
+    Parameters
+    ----------
+    cell_features : Tensor of shape (b, n, d, f)
+        Support cells, as :func:`describe_cells` returned them.
+    y : Tensor of shape (b, n, c)
+        Centred labels. Of the cells and weights, b may be 1: one table with several class orders.
+    w : Tensor of shape (b, n)
+        Weights of the rows.
+    expert : Tensor of shape (b, n, s, c)
+        Predictions of support rows by the experts, each from the other rows.
+    present : Tensor of shape (b, c), bool, or None
+        The classes that have rows; None for regressions.
+
+    Returns
+    -------
+    fitted : dict of Tensor
+        ``coef`` (b, p, c), ``width`` (b,) of the distributions, ``low`` and ``high`` (b,), the
+        bounds of predicted targets; for classifications ``present``.
+    gain : Tensor of shape (b,)
+        Log likelihood of the rows left out by the linear model, less that by the best expert.
+    """
+    predicted, coef = _fit(cell_features, y, w)
+    total = w.sum(1).clamp_min(1.0)
+    others = torch.cat([predicted[:, :, None], expert], 2)
+    if present is None:
+        squared = (others - y[:, :, None])[..., 0] ** 2
+        error = (w[:, :, None] * squared).sum(1) / total[:, None] + _LEAST_ERROR
+        evidence, width = -0.5 * torch.log(error), error[:, 0].sqrt()
+        has_weight = w > 0
+        low = y[..., 0].masked_fill(~has_weight, math.inf).amin(1)
+        high = y[..., 0].masked_fill(~has_weight, -math.inf).amax(1)
+        margin = 0.5 * (high - low)
+        fitted = {"low": low - margin, "high": high + margin}
+    else:
+        evidence, width = _class_evidence(others, y, w, present)
+        fitted = {"present": present.to(y.dtype)}
+    gain = total * (evidence[:, 0] - evidence[:, 1:].amax(1))
+    return fitted | {"coef": coef, "width": width}, gain
+
+
+def mix_with_linear_model(
+    fitted: dict[str, Tensor], cell_features: Tensor, outputs: Tensor
+) -> Tensor:
+    """Mix the distributions of query rows with those of the linear model.
+
+    Parameters
+    ----------
+    fitted : dict of Tensor
+        What :func:`fit_linear_model` returned, and ``logit`` (b,) of the share of the model.
+    cell_features : Tensor of shape (b, m, d, f)
+        Query cells.
+    outputs : Tensor of shape (b, m, o)
+        Logits of the network.
+
+    Returns
+    -------
+    Tensor of shape (b, m, o)
+        Log probabilities; almost minus infinity for classes without rows.
+    """
+    predicted = _rows(cell_features) @ fitted["coef"]
+    width = fitted["width"][:, None, None]
+    if "present" in fitted:
+        absent = fitted["present"][:, None] < 0.5
+        own = F.log_softmax(outputs.masked_fill(absent, _NEVER), 2)
+        linear = F.log_softmax((width * predicted).masked_fill(absent, _NEVER), 2)
+    else:
+        low, high = (fitted[name][:, None, None] for name in ("low", "high"))
+        scale = (_LOGISTIC * width).clamp_min(_LEAST_SCALE)
+        predicted = predicted.maximum(low).minimum(high)
+        below = torch.sigmoid((bin_edges().to(predicted) - predicted) / scale)
+        share = F.pad(F.pad(below, (1, 0)), (0, 1), value=1.0).diff()
+        own, linear = F.log_softmax(outputs, 2), torch.log(share + 1e-9)
+    logit = fitted["logit"][:, None, None].to(own.dtype)
+    return torch.logaddexp(own + F.logsigmoid(-logit), linear.to(own.dtype) + F.logsigmoid(logit))
+
+
+def _fit(cell_features: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    """Return predictions of support rows from the others (b, n, c), and coefficients (b, p, c)."""
+    # The smallest penalties are lost in single precision. Some devices have no other.
+    dtype = y.dtype if cell_features.device.type == "mps" else torch.float64
+    a, target, weight = _rows(cell_features).to(dtype)[:, None], y.to(dtype)[:, None], w.to(dtype)
+    total = weight.sum(1).clamp_min(1.0)
+    root = weight.sqrt()[:, None, :, None]
+    penalty = torch.logspace(-4, 1, 9, dtype=dtype, device=a.device)[:, None, None]
+    identity = torch.eye(a.shape[3], dtype=dtype, device=a.device)
+    # Rows and penalties as one least-squares problem. Unlike the normal equations, its orthogonal
+    # factor gives leverages near 1 to the last digits.
+    rows = (root * a).expand(-1, len(penalty), -1, -1)
+    both = torch.cat([rows, (penalty.sqrt() * identity).expand(len(rows), -1, -1, -1)], 2)
+    q, r = torch.linalg.qr(both)
+    q = q[:, :, : rows.shape[2]]
+    coef = torch.linalg.solve_triangular(r, q.mT @ (root * target), upper=True)
+    # Without the weight that is left out (equation 5.12 for one row of a linear model).
+    share = left_out_weight(weight) / weight.clamp_min(1e-12)
+    leverage = share[:, None, :, None] * (q * q).sum(3, keepdim=True)
+    others = (a @ coef - leverage * target) / (1 - leverage).clamp_min(1e-9)
+    squared = ((others - target) ** 2).sum(3)
+    error = (weight[:, None] * squared).sum(2) / total[:, None]
+    variance = (weight * (target[:, 0] ** 2).sum(2)).sum(1) / total
+    unexplained = error / variance.clamp_min(1e-12)[:, None] + _LEAST_ERROR
+    chance = torch.softmax(-0.5 * total[:, None] * torch.log(unexplained), 1)[:, :, None, None]
+    return (chance * others).sum(1).to(y.dtype), (chance * coef).sum(1).to(y.dtype)
+
+
+def _rows(cell_features: Tensor) -> Tensor:
+    """Return the standardised values of rows with a constant column, (b, m, p)."""
+    value = torch.sinh(cell_features[..., 0]).clamp(-_LARGEST_VALUE, _LARGEST_VALUE)
+    return F.pad(value / math.sqrt(value.shape[2]), (0, 1), value=_OFFSET)
+
+
+def _class_evidence(others: Tensor, y: Tensor, w: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean log likelihood of rows left out (b, models), and a steepness (b,).
+
+    Each class counts alike. The first model is the linear one, and so is the steepness.
+    """
+    is_class = (y > 0).to(y.dtype) * present[:, None]
+    class_total = (w[:, :, None] * is_class).sum(1, keepdim=True).clamp_min(1e-12)
+    n_classes = present.sum(1).clamp_min(1)[:, None, None]
+    weight = w[:, :, None] * is_class / class_total / n_classes
+    steepness = others.new_tensor(_STEEPNESS)
+    absent = ~present[:, None, None]
+    likelihood = [
+        (weight[:, :, None] * F.log_softmax((k * others).masked_fill(absent, _NEVER), 3)).sum(
+            (1, 3)
+        )
+        for k in _STEEPNESS
+    ]
+    evidence = torch.stack(likelihood, 2)
+    total = w.sum(1).clamp_min(1.0)
+    chance = torch.softmax(total[:, None] * evidence[:, 0], 1)
+    return evidence.amax(2), torch.exp(chance @ torch.log(steepness))

@@ -1,0 +1,161 @@
+"""The linear model that is mixed in, against scikit-learn's ridge regression."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+
+from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.learners.in_context._binned import bin_edges, binned_moments
+from skmeta.learners.in_context._cells import describe_cells, measure_columns
+from skmeta.learners.in_context._linear_model import LinearModel, _fit, mix_with_linear_model
+
+PENALTIES = np.logspace(-4, 1, 9)
+
+
+def draw(n, d=4, c=2, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(1, n, d, generator=generator, dtype=torch.float64)
+    y = x[..., :c] + 0.3 * torch.randn(1, n, c, generator=generator, dtype=torch.float64)
+    return x, y - y.mean(1, keepdim=True)
+
+
+def describe(x, w=None, query=None):
+    w = torch.ones(x.shape[:2], dtype=x.dtype) if w is None else w
+    columns = measure_columns(x, w)
+    return describe_cells(columns, x, w) if query is None else describe_cells(columns, query)
+
+
+def fit(x, y, expert=None, present=None):
+    w = torch.ones(x.shape[:2], dtype=y.dtype)
+    expert = torch.zeros_like(y)[:, :, None] if expert is None else expert
+    line = LinearModel(None if present is None else y.shape[2])
+    line.reset()
+    with torch.no_grad():
+        return line.read(describe(x), y, w, expert, present)
+
+
+@pytest.mark.parametrize("weights", [1.0, [0.3, 1, 2, 1.7, 0.6, 3, 1, 1, 0.2, 1, 1, 0.5]])
+def test_the_line_is_a_mixture_of_ridge_regressions(weights):
+    n, d, x, y = 12, 4, *draw(12)
+    w = np.ones(n) * weights
+    centred = x[0].numpy() - np.average(x[0].numpy(), weights=w, axis=0)
+    z = centred / np.sqrt(np.average(centred**2, weights=w, axis=0))
+    columns, target = np.c_[z / np.sqrt(d), np.full(n, 3.0)], y[0].numpy()
+    others, coef = [], []
+    for penalty in PENALTIES:
+        model = Ridge(penalty, fit_intercept=False)
+        coef.append(model.fit(columns, target, w).coef_.T)
+        kept = ~np.eye(n, dtype=bool)
+        left_out = [
+            model.fit(columns[kept[i]], target[kept[i]], w[kept[i]]).predict(columns[[i]])[0]
+            for i in range(n)
+        ]
+        others.append(left_out)
+    error = ((np.array(others) - target) ** 2).sum(2) @ w
+    share = error / ((target**2).sum(1) @ w) + 1e-4
+    chance = share ** (-w.sum() / 2) / (share ** (-w.sum() / 2)).sum()
+    weight = torch.from_numpy(w)[None]
+    predicted, found = _fit(describe(x, weight), y, weight)
+    np.testing.assert_allclose(predicted[0], np.einsum("g,gnc->nc", chance, others), atol=1e-8)
+    np.testing.assert_allclose(found[0], np.einsum("g,gpc->pc", chance, coef), atol=1e-8)
+
+
+def test_weights_are_repetitions():
+    x, y = draw(8)
+    w = torch.tensor([[1.0, 2, 0, 3, 1, 1, 0, 2]], dtype=torch.float64)
+    several = [n.repeat_interleave(w[0].long(), 1) for n in (x, y)]
+    found, coef = _fit(describe(x, w), y, w)
+    expected, other = _fit(describe(several[0]), several[1], torch.ones_like(several[0][..., 0]))
+    torch.testing.assert_close(found[:, w[0] > 0], expected[:, [0, 1, 3, 6, 7, 8]])
+    torch.testing.assert_close(coef, other)
+
+
+@pytest.mark.parametrize("is_linear", [False, True])
+def test_the_share_of_a_regression_follows_the_evidence(is_linear):
+    x, y = draw(60, c=1)
+    if not is_linear:
+        y = (x[..., :1].abs() > 0.7).double() - 0.5
+    good, bad = y[:, :30, None] + 0.2, torch.zeros(1, 30, 1, 1, dtype=torch.float64)
+    own = torch.zeros(1, 30, len(bin_edges()) + 1, dtype=torch.float64)
+    query = describe(x[:, :30], query=x[:, 30:])
+    fitted = [fit(x[:, :30], y[:, :30], expert) for expert in (good, bad)]
+    share = [part["logit"].sigmoid().item() for part in fitted]
+    assert share[0] < share[1]
+    assert (share[1] > 0.9) == is_linear
+    mixed = mix_with_linear_model(fitted[1], query, own)
+    torch.testing.assert_close(mixed.exp().sum(2), torch.ones_like(mixed[..., 0]))
+    if is_linear:
+        mean, variance = binned_moments(mixed.exp())
+        residual = mean - y[:, 30:, 0]
+        assert (residual**2).mean() < 0.2
+        assert 0.5 < (residual**2).mean() / variance.mean() < 2
+    # Without a share, the network's distribution stays.
+    none = fitted[1] | {"logit": torch.tensor([-50.0], dtype=torch.float64)}
+    torch.testing.assert_close(mix_with_linear_model(none, query, own), own.log_softmax(2))
+
+
+def test_classes_without_rows_have_no_probability_and_orders_of_classes_agree():
+    x, _ = draw(40)
+    y = (x[..., 0] > 0).long()
+    label = torch.nn.functional.one_hot(y, 5).double()
+    present = label.any(1)
+    label = label - 0.5 * present[:, None]
+    expert = torch.zeros(1, 20, 1, 5, dtype=torch.float64)
+    both = [torch.cat([v[:, ..., :], v.flip(-1)]) for v in (label[:, :20], expert, present)]
+    fitted = fit(x[:, :20], *both)
+    own = torch.zeros(2, 20, 5, dtype=torch.float64)
+    p = mix_with_linear_model(fitted, describe(x[:, :20], query=x[:, 20:]), own).exp()
+    torch.testing.assert_close(p[1], p[0].flip(1))
+    torch.testing.assert_close(p.sum(2), torch.ones_like(p[..., 0]))
+    assert (p[0, :, 2:] < 1e-30).all()
+    assert (p[0].argmax(1) == y[0, 20:]).double().mean() > 0.7
+    # The evidence is for the line, which gets half of the mixture and not more.
+    torch.testing.assert_close(fitted["logit"], torch.zeros(2, dtype=torch.float64))
+
+
+def test_the_evidence_counts_more_with_more_rows():
+    x, y = draw(60, c=1)
+    share = []
+    for n in (6, 30, 60):
+        # The line and the expert predict the same, so there is no evidence for either.
+        predicted = _fit(describe(x[:, :n]), y[:, :n], torch.ones(1, n, dtype=y.dtype))[0]
+        share.append(fit(x[:, :n], y[:, :n], predicted[:, :, None])["logit"].item())
+    np.testing.assert_allclose(share, [-2.0 * 10 / n for n in (6, 30, 60)], rtol=1e-6)
+
+
+def test_rows_of_weight_zero_set_no_bounds():
+    x, y = draw(8, c=1)
+    w = torch.ones(1, 8, dtype=torch.float64)
+    w[0, 3] = 0.0
+    line = LinearModel(None)
+    line.reset()
+    far = y.clone()
+    far[0, 3] = 1e6
+    zeros = torch.zeros(1, 8, 1, 1, dtype=torch.float64)
+    with torch.no_grad():
+        found, expected = (line.read(describe(x, w), v, w, zeros, None) for v in (far, y))
+    for name in ("low", "high"):
+        torch.testing.assert_close(found[name], expected[name])
+
+
+def test_one_class_has_all_the_probability():
+    x, _ = draw(6)
+    present = torch.tensor([[False, True, False]])
+    zeros = torch.zeros(1, 6, 1, 3, dtype=torch.float64)
+    fitted = fit(x, zeros[:, :, 0], zeros, present)
+    p = mix_with_linear_model(fitted, describe(x), torch.ones(1, 6, 3, dtype=torch.float64)).exp()
+    torch.testing.assert_close(p, present.double()[:, None].expand(1, 6, 3))
+
+
+def test_a_table_that_is_exactly_linear_needs_few_rows():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 4))
+    y = X @ [1.0, -2, 0.5, 1]
+    reg = MetaFewShotRegressor().fit(X[:20], y[:20])
+    assert np.mean((reg.predict(X[20:]) - y[20:]) ** 2) < 0.03 * y.var()
+    one_by_one = np.concatenate([reg.predict(X[[i]]) for i in range(20, 30)])
+    np.testing.assert_allclose(one_by_one, reg.predict(X[20:])[:10], atol=1e-6)
+    label = (y > 0).astype(int)
+    clf = MetaFewShotClassifier().fit(X[:40], label[:40])
+    assert clf.score(X[40:], label[40:]) > 0.85
