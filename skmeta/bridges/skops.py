@@ -43,7 +43,7 @@ _LONGEST_RECORD, _MOST_PER_BYTE, _MOST_BYTES = 2**12, 500, 2**26
 
 _SKMETA = """
 _columns._codes.CategoryCodes _columns._encoder.FrameEncoder
-few_shot._boosting.BoostedTrees few_shot._ridge.RidgeClassifier
+few_shot._trees.BoostedTrees few_shot._trees.Forest few_shot._ridge.RidgeClassifier
 few_shot._gaussian_process.GaussianProcess
 few_shot._gaussian_process.Inputs few_shot._gaussian_process.Kernel few_shot._members.Mixture
 few_shot._classifier.MetaFewShotClassifier few_shot._regressor.MetaFewShotRegressor

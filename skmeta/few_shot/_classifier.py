@@ -70,8 +70,9 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     shares_ : dict of str to float
         Share of each model in the prediction, which held-out rows tell: ``"prior"`` and, with a
         prior for any table, ``"ridge"`` (a linear classifier, of more than 64 columns without
-        gaps or from 200 rows on) and ``"trees"`` (boosted trees, from 200 rows on, for up to 20
-        classes). Probabilities are proportional to products of the models' to these powers.
+        gaps or from 200 rows on) and, from 200 rows on, for up to 20 classes, ``"boosting"``
+        (gradient-boosted trees) and ``"forest"``. Probabilities are proportional to the product of
+        those of the models, to the powers of their shares.
     prior_ : MetaPrior
         The prior used.
     adapted_ : dict of ndarray

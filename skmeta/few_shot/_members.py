@@ -30,20 +30,20 @@ from scipy.special import log_softmax
 
 from skmeta._stacking import average_weights, mix, weight_grid
 from skmeta.few_shot._adapted_task import AdaptedTask
-from skmeta.few_shot._boosting import MOST_CLASSES, fit_trees
 from skmeta.few_shot._distribution import LEVELS, reshape_distributions
 from skmeta.few_shot._gaussian_process import MOST_RELEVANCES, GaussianProcess, fit_process
 from skmeta.few_shot._ridge import fit_ridge
 from skmeta.few_shot._support import SupportSet
+from skmeta.few_shot._trees import MOST_CLASSES, fit_boosting, fit_forest
 from skmeta.learners.in_context import divide_rows, location_and_scale, relative_weight
 
 # Rows from which trees and a linear classifier take part, and a single fold is held out.
 _MANY_ROWS = 200
 _LEAST_ROWS_OF_PROCESS = 5
 _N_FOLDS, _N_FOLDS_OF_MANY, _ROWS_OF_FOLD = 5, 4, 1000
-# Steps of the shares that are tried, and rows that the belief beforehand counts as; chosen on the
-# development sets of benchmarks/small_tables.py.
-_N_STEPS, _ROWS_BEFOREHAND = 20, 3.0
+# Steps of the shares that are tried, also with four models and more, and rows that the belief
+# beforehand counts as; chosen on the development sets of benchmarks/small_tables.py.
+_N_STEPS, _N_STEPS_OF_MANY, _ROWS_BEFOREHAND = 20, 10, 3.0
 _LEAST_PROBABILITY, _LEAST_ERROR, _LEAST_SHARE = 1e-7, 1e-5, 1e-9
 
 
@@ -67,8 +67,8 @@ class Mixture(NamedTuple):
     shares : dict of str to float
         Share of ``"prior"`` and of each model.
     spread : float
-        Root mean squared error of the mixture on held-out rows, over that without trees, but at
-        most 1; 1 for a classification.
+        Root mean squared error of the mixture on held-out rows, over that without boosted trees,
+        but at most 1; 1 for a classification.
     """
 
     members: dict[str, Member]
@@ -108,7 +108,7 @@ class Mixture(NamedTuple):
         """
         process = self.members.get("process")
         if isinstance(process, GaussianProcess):
-            share = _without_trees(self.shares)["process"]
+            share = _without_boosting(self.shares)["process"]
             process_quantiles = process.predict_quantiles(X, LEVELS)
             quantiles = (1 - share) * quantiles + share * process_quantiles
         mean = self.mix(own, X)
@@ -148,7 +148,7 @@ def fit_mixture(
     rows, predicted = _predict_held_out(task, support, fits)
     if len(rows):
         losses = _losses(support, n_classes, rows, predicted)
-        grid = weight_grid(len(names), _N_STEPS)
+        grid = weight_grid(len(names), _N_STEPS if len(names) < 4 else _N_STEPS_OF_MANY)
         shares = average_weights(
             losses(grid),
             grid,
@@ -158,16 +158,16 @@ def fit_mixture(
             towards=believed,
         )
         if not n_classes:
-            without = _without_trees(dict(zip(names, shares, strict=True)))
+            without = _without_boosting(dict(zip(names, shares, strict=True)))
             mixed, others = losses(np.stack([shares, list(without.values())])).mean(1)
             spread = min(1.0, float(np.sqrt(mixed / others)))
     members = {name: fit(support) for name, fit in fits.items()}
     return Mixture(members, dict(zip(names, shares.tolist(), strict=True)), spread)
 
 
-def _without_trees(shares: Mapping[str, float]) -> dict[str, float]:
+def _without_boosting(shares: Mapping[str, float]) -> dict[str, float]:
     """Return the shares of the models that predict a distribution, which sum to 1."""
-    rest = {**shares, "trees": 0.0} if "trees" in shares else dict(shares)
+    rest = {**shares, "boosting": 0.0} if "boosting" in shares else dict(shares)
     total = sum(rest.values())
     if total < _LEAST_SHARE:
         return {name: float(name == "prior") for name in shares}
@@ -185,7 +185,9 @@ def _choose_members(
     if not n_classes and n_rows >= _LEAST_ROWS_OF_PROCESS:
         fits["process"] = lambda part: fit_process(part, categories)
     if n_rows >= _MANY_ROWS and n_classes <= MOST_CLASSES:
-        fits["trees"] = lambda part: fit_trees(part, n_classes)
+        fits["boosting"] = lambda part: fit_boosting(part, n_classes)
+        if n_classes:
+            fits["forest"] = lambda part: fit_forest(part, n_classes)
     return fits
 
 

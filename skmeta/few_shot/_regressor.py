@@ -52,8 +52,8 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     ----------
     shares_ : dict of str to float
         Share of each model in the prediction, which held-out rows tell: ``"prior"`` and, with a
-        prior for any table, ``"process"`` (a Gaussian process, from five rows on) and ``"trees"``
-        (boosted trees, from 200 rows on).
+        prior for any table, ``"process"`` (a Gaussian process, from five rows on) and
+        ``"boosting"`` (boosted trees, from 200 rows on).
     prior_ : MetaPrior
         The prior used.
     adapted_ : dict of ndarray

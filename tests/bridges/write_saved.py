@@ -15,7 +15,8 @@ import skmeta
 from skmeta.bridges import skops
 
 FOLDER = Path(__file__).parent / "data"
-# Together they have trees, a Gaussian process, a linear classifier, a mixed model, curves and a network.
+# Together they have trees, a Gaussian process, a linear classifier, a mixed model, curves and a
+# network.
 NAMES = (
     "MetaFewShotClassifier of categories",
     "MetaFewShotRegressor of MAML",

@@ -52,7 +52,7 @@ def regressor():
 
 def test_trees_find_what_the_prior_does_not(classifier, regressor):
     X, labels = make_classes(500, seed=1)
-    assert classifier.shares_["trees"] == max(classifier.shares_.values())
+    assert classifier.shares_["boosting"] == max(classifier.shares_.values())
     assert classifier.score(X, labels) > alone(classifier).score(X, labels) + 0.1
     X, y = make_targets(500, seed=1)
     assert regressor.score(X, y) > alone(regressor).score(X, y) + 0.1
@@ -62,9 +62,10 @@ def test_probabilities_are_a_geometric_mixture(classifier):
     X, y = make_classes(400)
     new = make_table(50, seed=1)[0]
     trees = HistGradientBoostingClassifier(**SETTINGS).fit(X, y).predict_proba(new)
-    ridge = classifier._mixture.members["ridge"].predict(new)
+    ridge, forest = (classifier._mixture.members[m].predict(new) for m in ("ridge", "forest"))
     own, shares = alone(classifier).predict_proba(new), classifier.shares_
-    expected = own ** shares["prior"] * ridge ** shares["ridge"] * trees ** shares["trees"]
+    expected = own ** shares["prior"] * ridge ** shares["ridge"] * trees ** shares["boosting"]
+    expected *= np.maximum(forest, 1e-7) ** shares["forest"]
     proba = classifier.predict_proba(new)
     np.testing.assert_allclose(proba, expected / expected.sum(1, keepdims=True), atol=1e-6)
     np.testing.assert_array_equal(classifier.predict(new), classifier.classes_[proba.argmax(1)])
@@ -80,7 +81,7 @@ def test_distribution_of_a_regression_has_the_mean_of_the_mixture(regressor):
     process = regressor._mixture.members["process"].predict(new)
     own, own_std = prior.predict(new, return_std=True)
     mean, std = regressor.predict(new, return_std=True)
-    expected = shares["prior"] * own + shares["process"] * process + shares["trees"] * trees
+    expected = shares["prior"] * own + shares["process"] * process + shares["boosting"] * trees
     assert sum(shares.values()) == pytest.approx(1)
     np.testing.assert_allclose(mean, expected, atol=1e-4)
     np.testing.assert_allclose(mean, regressor.predict(new), atol=1e-9)
@@ -133,8 +134,8 @@ def test_share_is_the_best_one_for_rows_that_both_have_not_seen():
     # Labels are noise: the trees learn the rows by heart, and are worse than the prior.
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(300, 4)), rng.integers(2, size=300)
-    assert MetaFewShotClassifier(device="cpu").fit(X, y).shares_["trees"] < 0.3
-    assert MetaFewShotRegressor(device="cpu").fit(X, rng.normal(size=300)).shares_["trees"] < 0.3
+    assert MetaFewShotClassifier(device="cpu").fit(X, y).shares_["boosting"] < 0.3
+    assert MetaFewShotRegressor(device="cpu").fit(X, rng.normal(size=300)).shares_["boosting"] < 0.3
 
 
 def test_few_rows_have_no_trees():
@@ -166,7 +167,7 @@ def test_weight_of_two_is_two_rows():
     reg = MetaFewShotRegressor(device="cpu", precision="float64")
     by_weight = clone(reg).fit(X, y, sample_weight=weight)
     by_rows = clone(reg).fit(X[rows], y[rows])
-    assert by_weight.shares_["trees"] > 0
+    assert by_weight.shares_["boosting"] > 0
     assert by_rows.shares_ == pytest.approx(by_weight.shares_, rel=1e-3)
     np.testing.assert_allclose(by_weight.predict(new), by_rows.predict(new), rtol=1e-3)
 

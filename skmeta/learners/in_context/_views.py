@@ -261,6 +261,18 @@ def _keys(x: Tensor, y: Tensor, w: Tensor, n_classes: int) -> tuple[Tensor, Tens
     return cells[..., 2], column_key, row_key, class_key
 
 
+def canonical_order(x: Tensor, y: Tensor, w: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
+    """Return orders of the columns (d,) and rows (n,) that depend on their contents only.
+
+    Parameters
+    ----------
+    x, y, w, n_classes
+        As :func:`divide_rows` takes them.
+    """
+    _, column_key, row_key, _ = _keys(x, y, w, n_classes)
+    return column_key.argsort(stable=True), row_key.argsort(stable=True)
+
+
 def divide_rows(x: Tensor, y: Tensor, w: Tensor, n_classes: int, n_folds: int) -> Tensor:
     """Divide the rows of a classification into folds, for cross-validation.
 

@@ -1,0 +1,151 @@
+"""Boosted trees and forests, for tables of 200 rows and more.
+
+Notation: n rows, c classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+)
+
+from skmeta.few_shot._support import SupportSet
+from skmeta.learners.in_context import canonical_order, location_and_scale
+
+# Chosen on the development sets of benchmarks/small_tables.py; a class has trees of its own.
+_MOST_TREES, _ROUNDS, MOST_CLASSES = 1000, 100, 20
+_SETTINGS: dict[str, Any] = {"min_samples_leaf": 10, "early_stopping": False, "random_state": 0}
+# Weights that are whole numbers repeat their rows, up to so many times in the mean.
+_MOST_REPETITIONS = 10
+_FOREST: dict[str, Any] = {"n_estimators": 50, "min_samples_leaf": 3, "random_state": 0}
+
+Model: TypeAlias = HistGradientBoostingClassifier | HistGradientBoostingRegressor
+
+
+class BoostedTrees(NamedTuple):
+    """Boosted trees of a task.
+
+    Attributes
+    ----------
+    model : HistGradientBoostingClassifier or HistGradientBoostingRegressor
+        The trees; of a regression, for standardised targets.
+    n_classes : int
+        c; 0 for a regression.
+    location, scale : float
+        Mean and standard deviation of the targets; 0 and 1 for a classification.
+    """
+
+    model: Model
+    n_classes: int
+    location: float = 0.0
+    scale: float = 1.0
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return the trees' probabilities (n, c), or their predictions (n,)."""
+        if not self.n_classes:
+            return np.asarray(self.location + self.scale * self.model.predict(X))
+        # Held-out rows may be all rows of a class.
+        proba = np.zeros((len(X), self.n_classes))
+        proba[:, self.model.classes_] = self.model.predict_proba(X)
+        return proba
+
+
+def fit_boosting(support: SupportSet, n_classes: int) -> BoostedTrees:
+    """Fit boosted trees.
+
+    Parameters
+    ----------
+    support : SupportSet
+        The rows of a table, of positive weights.
+    n_classes : int
+        c; 0 for a regression.
+
+    Returns
+    -------
+    BoostedTrees
+        The trees.
+    """
+    X, y, weight = support
+    location, scale = 0.0, 1.0
+    if not n_classes:
+        units = location_and_scale(torch.from_numpy(y), torch.from_numpy(weight))
+        location, scale = (float(unit) for unit in units)
+        y = (y - location) / scale
+    X, y, sample_weight = _repeat_rows(SupportSet(X, y, weight))
+    rounds = min(_ROUNDS, _MOST_TREES // max(1, n_classes))
+    kind = HistGradientBoostingClassifier if n_classes else HistGradientBoostingRegressor
+    model = kind(max_iter=rounds, **_SETTINGS).fit(X, y, sample_weight=sample_weight)
+    return BoostedTrees(model, n_classes, location, scale)
+
+
+class Forest(NamedTuple):
+    """A random forest of a classification.
+
+    Attributes
+    ----------
+    model : RandomForestClassifier
+        The trees.
+    columns : ndarray of shape (d,)
+        Order of the columns in which they read the rows.
+    n_classes : int
+        c.
+    """
+
+    model: RandomForestClassifier
+    columns: np.ndarray
+    n_classes: int
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return the probabilities (n, c) of classes."""
+        proba = np.zeros((len(X), self.n_classes))
+        rows = _single_precision(X[:, self.columns])
+        proba[:, self.model.classes_] = self.model.predict_proba(rows)
+        return proba
+
+
+def fit_forest(support: SupportSet, n_classes: int) -> Forest:
+    """Fit a random forest.
+
+    Parameters
+    ----------
+    support : SupportSet
+        The rows of a table, of positive weights.
+    n_classes : int
+        c.
+
+    Returns
+    -------
+    Forest
+        The forest.
+    """
+    X, y, weight = support
+    x, label, w = torch.from_numpy(X).double(), torch.from_numpy(y).long(), torch.from_numpy(weight)
+    # The draws of the trees depend on the order of columns and rows.
+    columns, rows = (o.numpy() for o in canonical_order(x, label, w.double(), n_classes))
+    X, y, sample_weight = _repeat_rows(SupportSet(X[rows][:, columns], y[rows], weight[rows]))
+    model = RandomForestClassifier(**_FOREST)
+    model.fit(_single_precision(X), y, sample_weight=sample_weight)
+    return Forest(model, columns, n_classes)
+
+
+def _repeat_rows(support: SupportSet) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return rows, labels and weights, or no weights and each row as often as its weight says.
+
+    A leaf counts rows, so that a weight has to be as many rows, if it is a whole number.
+    """
+    X, y, weight = support
+    if (weight == np.round(weight)).all() and weight.mean() <= _MOST_REPETITIONS:
+        times = weight.astype(int)
+        return X.repeat(times, 0), y.repeat(times), None
+    return X, y, weight
+
+
+def _single_precision(X: np.ndarray) -> np.ndarray:
+    limit = np.finfo(np.float32).max
+    return X.clip(-limit, limit).astype(np.float32)
