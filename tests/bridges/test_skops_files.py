@@ -113,10 +113,12 @@ def test_a_file_of_a_few_hundred_rows_is_small(tmp_path, regression):
     X, y = np.c_[X, X[:, 0]][:224], (y if regression else y > 120)[:224]
     model = (MetaFewShotRegressor() if regression else MetaFewShotClassifier()).fit(X, y)
     skops.dump(model, tmp_path / "model.skops")
-    assert (tmp_path / "model.skops").stat().st_size < 150_000
+    # A classification has a forest.
+    most = 110_000 if regression else 150_000
+    assert (tmp_path / "model.skops").stat().st_size < most
     buffer = io.BytesIO()
     joblib.dump(model, buffer, compress=3)
-    assert len(buffer.getvalue()) < 110_000
+    assert len(buffer.getvalue()) < most
     buffer.seek(0)
     assert np.array_equal(joblib.load(buffer).predict(X), model.predict(X))
 
