@@ -133,7 +133,7 @@ def test_each_length_is_seen(path):
         with pytest.raises(PriorError, match=r"is not a test of skmeta|was cut short"):
             parse_tensor_file(content[:n], FORM, "'file'")
     path.write_bytes(content + b"\0")
-    with pytest.raises(PriorError, match="1 bytes follow the last tensor"):
+    with pytest.raises(PriorError, match="is damaged, or was cut short"):
         read_tensor_file(path, FORM)
 
 
@@ -155,32 +155,26 @@ ENTRY = {"dtype": "F64", "shape": [2], "data_offsets": [0, 16]}
 
 
 @pytest.mark.parametrize(
-    ("entries", "match"),
+    "entries",
     [
-        ({"w": ENTRY | {"shape": [3]}}, "does not fill its place"),
-        ({"w": ENTRY | {"shape": [10**12]}}, "does not fill its place"),
-        ({"w": ENTRY | {"shape": [10**12], "data_offsets": [0, 8 * 10**12]}}, "was cut short"),
-        ({"w": ENTRY | {"shape": [-2]}}, "sizes that are no counts"),
-        ({"w": ENTRY | {"shape": [2.0]}}, "sizes that are no counts"),
-        ({"w": ENTRY | {"shape": [True, 2]}}, "sizes that are no counts"),
-        ({"w": ENTRY | {"shape": [1] * 17}}, "needs lists of sizes"),
-        ({"w": ENTRY | {"shape": None}}, "needs lists of sizes"),
-        ({"w": ENTRY | {"dtype": "F8_E5M2"}}, "has dtype 'F8_E5M2'"),
-        ({"w": ENTRY | {"dtype": ["F64"]}}, "has dtype"),
-        ({"w": ENTRY | {"data_offsets": [16, 0]}}, "does not fill its place"),
-        ({"w": ENTRY | {"data_offsets": [0, 16, 16]}}, "does not fill its place"),
-        ({"w": {"dtype": "F64", "shape": [2]}}, "needs dtype, shape and data_offsets"),
-        ({"w": 3}, "needs dtype, shape and data_offsets"),
-        ({"w": ENTRY, "v": ENTRY}, "begins at 0 instead of 16"),
-        ({}, "16 bytes follow the last tensor"),
-        ({"a" * 300: ENTRY}, "must have at most 256 printable characters"),
+        {"w": ENTRY | {"shape": [3]}},
+        {"w": ENTRY | {"shape": [10**12], "data_offsets": [0, 8 * 10**12]}},
+        {"w": ENTRY | {"shape": [2**40, 2**40]}},
+        {"w": ENTRY | {"shape": [-2]}},
+        {"w": ENTRY | {"shape": [True, 2]}},
+        {"w": ENTRY | {"dtype": "F8_E5M2"}},
+        {"w": ENTRY | {"dtype": "BF16", "shape": [8]}},
+        {"w": ENTRY | {"data_offsets": [16, 0]}},
+        {"w": 3},
+        {"w": ENTRY, "v": ENTRY},
+        {},
     ],
     ids=lambda case: str(case)[:60],
 )
-def test_tensors_that_do_not_fit(path, entries, match):
+def test_tensors_that_do_not_fit(path, entries):
     record = {FORM.name: json.dumps({"format_version": 2, "fields": {}})}
     path.write_bytes(pack({"__metadata__": record} | entries, bytes(16)))
-    with pytest.raises(PriorError, match=match):
+    with pytest.raises(PriorError, match=r"is damaged, or was cut short|was altered"):
         read_tensor_file(path, FORM)
 
 
@@ -190,14 +184,14 @@ def test_tensors_that_do_not_fit(path, entries, match):
         (b"", "is not a safetensors file"),
         (b"PK\3\4" + bytes(100), "is not a safetensors file"),
         ((2**40).to_bytes(8, "little") + b"{}", "is not a safetensors file"),
-        (pack(b"{]", b""), "header cannot be read"),
-        (pack(b"{\xff}", b""), "header cannot be read"),
-        (pack(b'{"a":' + b"[" * 2000 + b"]" * 2000 + b"}", b""), "nested more than 32 deep"),
-        (pack(b'{"a":' + b"[" * 200_000 + b"}", b""), "nested more than 32 deep|header cannot"),
+        (pack(b"{]", b""), "is damaged"),
+        (pack(b"{\xff}", b""), "is damaged"),
+        (pack(b'{"a":' + b"[" * 2000 + b"]" * 2000 + b"}", b""), "is damaged"),
+        (pack(b'{"a":' + b"[" * 200_000 + b"}", b""), "is damaged"),
         (pack({}, b""), "a safetensors file, but not a test of skmeta"),
         (pack({"__metadata__": {"a": "b"}}, b""), "not a test of skmeta. Give a file written"),
-        (pack({"__metadata__": 1}, b""), "its metadata must be strings"),
-        (pack({"__metadata__": {FORM.name: 1}}, b""), "its metadata must be strings"),
+        (pack({"__metadata__": 1}, b""), "is damaged"),
+        (pack({"__metadata__": {FORM.name: 1}}, b""), "is damaged"),
     ],
     ids=lambda case: str(case)[:40],
 )

@@ -5,13 +5,13 @@ is JSON text, and the arrays follow. The header's ``__metadata__`` holds two str
 (format, version, fields) as JSON text under the name of the format, and ``sha256``, the digest of
 the whole file with 64 zeros in its own place. A change of any bit is therefore seen.
 
-Nothing here unpickles or runs what a file says, so a file may come from a stranger. The digest
-tells of damage; it does not tell who wrote the file.
+The library safetensors reads a file and checks its header. Files are written here, because the
+library may write the strings in any order. Nothing unpickles or runs what a file says, so a file
+may come from a stranger. The digest tells of damage; it does not tell who wrote the file.
 """
 
 import hashlib
 import json
-import math
 import os
 import stat
 from collections.abc import Mapping
@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load
 
 from skmeta._files._atomic import atomic_writer
 from skmeta.exceptions import SkmetaError
@@ -82,23 +84,21 @@ def _items(value: Any) -> list[Any]:
 
 MAX_HEADER = 2**25  # bytes; parsed JSON takes up to 20 times as much memory
 _MAX_NAME = 256
-_MAX_DIMENSIONS = 16
 _DIGEST = "sha256"
 _ZEROS = "0" * 64
 
-# Names in the header -> little-endian arrays.
-_DTYPES = {
-    "BOOL": np.dtype("?"),
-    "U8": np.dtype("u1"),
-    "F16": np.dtype("<f2"),
-    "I32": np.dtype("<i4"),
-    "U32": np.dtype("<u4"),
-    "F32": np.dtype("<f4"),
-    "I64": np.dtype("<i8"),
-    "U64": np.dtype("<u8"),
-    "F64": np.dtype("<f8"),
+# Little-endian arrays -> names in the header.
+_NAMES = {
+    np.dtype("?"): "BOOL",
+    np.dtype("u1"): "U8",
+    np.dtype("<f2"): "F16",
+    np.dtype("<i4"): "I32",
+    np.dtype("<u4"): "U32",
+    np.dtype("<f4"): "F32",
+    np.dtype("<i8"): "I64",
+    np.dtype("<u8"): "U64",
+    np.dtype("<f8"): "F64",
 }
-_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 Arrays = dict[str, np.ndarray]
 
@@ -263,24 +263,12 @@ def parse_tensor_file(
             f"{place} is not {form.kind} of skmeta: it is not a safetensors file. "
             f"Give a file written by {form.source}."
         )
-    if size > len(content) - 8:
-        raise form.error(
-            f"{place} was cut short: its header has {size:,} bytes, but {len(content) - 8:,} are "
-            "there. Copy or save it again."
-        )
     try:
-        header = parse_json(content[8 : 8 + size])
-        if not isinstance(header, dict):
-            raise ValueError("it is no object")
-        metadata = header.pop("__metadata__", {})
-        if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-            raise ValueError("its metadata must be strings")
-        tensors = _read_tensors(header, memoryview(content)[8 + size :])
-    except _CutShort as error:
-        raise form.error(f"{place} was cut short: {error} Copy or save it again.") from error
-    except ValueError as error:
+        tensors = load(content)
+        metadata = parse_json(content[8 : 8 + size]).get("__metadata__", {})
+    except (SafetensorError, ValueError, KeyError) as error:
         raise form.error(
-            f"{place} is damaged: its header cannot be read ({error}). Copy or save it again."
+            f"{place} is damaged, or was cut short ({error}). Copy or save it again."
         ) from error
     if form.name not in metadata:
         raise form.error(
@@ -293,6 +281,8 @@ def parse_tensor_file(
             f"{place} was altered after it was saved: its contents do not match its digest. "
             "Copy or save it again from a source that you trust."
         )
+    for tensor in tensors.values():
+        tensor.setflags(write=False)
     return record, tensors
 
 
@@ -302,10 +292,6 @@ def skmeta_version() -> str:
         return version("skmeta")
     except PackageNotFoundError:
         return "0+unknown"
-
-
-class _CutShort(ValueError):
-    """Fewer bytes follow the header than it promises."""
 
 
 def _read_regular(path: Path, form: FileFormat, place: str) -> bytes:
@@ -339,46 +325,11 @@ def _read_record(place: str, form: FileFormat, text: str) -> dict[str, Any]:
     return dict(record)
 
 
-def _read_tensors(header: Mapping[str, Any], data: memoryview) -> Arrays:
-    """Return the arrays that a header describes; they follow each other without a gap."""
-    places = []
-    for name, entry in header.items():
-        _check_name(name)
-        if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-            raise ValueError(f"the tensor {name!r} needs dtype, shape and data_offsets")
-        dtype = _DTYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
-        if dtype is None:
-            raise ValueError(f"the tensor {name!r} has dtype {str(entry['dtype'])[:40]!r}")
-        shape, offsets = _sizes(name, entry["shape"]), _sizes(name, entry["data_offsets"])
-        if len(offsets) != 2 or offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize:
-            raise ValueError(f"the tensor {name!r} does not fill its place {list(offsets)}")
-        places.append((offsets, name, dtype, shape))
-    arrays, end = {}, 0
-    for (begin, after), name, dtype, shape in sorted(places, key=lambda place: place[:2]):
-        if begin != end:
-            raise ValueError(f"the tensor {name!r} begins at {begin:,} instead of {end:,}")
-        if after > len(data):
-            raise _CutShort(f"{after:,} bytes of arrays are needed, but {len(data):,} are there.")
-        arrays[name] = np.frombuffer(data[begin:after], dtype).reshape(shape)
-        end = after
-    if end != len(data):
-        raise ValueError(f"{len(data) - end:,} bytes follow the last tensor")
-    return arrays
-
-
 def _check_name(name: str) -> None:
     if len(name) > _MAX_NAME or not name.isprintable():
         raise ValueError(
             f"the tensor name {name[:40]!r} must have at most {_MAX_NAME} printable characters"
         )
-
-
-def _sizes(name: str, values: Any) -> tuple[int, ...]:
-    if not isinstance(values, list) or len(values) > _MAX_DIMENSIONS:
-        raise ValueError(f"the tensor {name!r} needs lists of sizes")
-    if not all(type(value) is int and 0 <= value < 2**62 for value in values):
-        raise ValueError(f"the tensor {name!r} has sizes that are no counts")
-    return tuple(values)
 
 
 def _matches(content: bytes, digest: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,33 +23,46 @@ _PATIENT = {"validation": Validation(0.15, n_tasks=32, every=100, patience=5)}
 _FINE_TUNED = {"prior": "tabular", "n_iterations": 200, "meta_lr": 2e-4, "validation": 0.0}
 
 
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """A learner that is compared.
+@dataclass(eq=False)
+class Entry:
+    """A learner or a plain model that is compared, and what is known of it.
 
     Attributes
     ----------
     name : str
         Its name on the leaderboard.
-    learner : MetaLearner
-        Its settings.
+    learner : MetaLearner or None
+        Its settings; None for a plain model.
     is_shipped : bool
         Whether it is the prior that ships, which is not trained.
+    status : str
+        ``"plain"``, ``"compared"``, ``"stopped"`` (after the first fold) or ``"failed"``.
+    error : str
+        Why it failed.
+    loss : ndarray of shape (n_tasks,)
+        Loss of each held-out task, or of those of the first folds.
+    n_iterations : int
+        Meta-iterations of its last run.
+    seconds : float
+        Time of all runs.
     """
 
     name: str
-    learner: MetaLearner
+    learner: Any = None
     is_shipped: bool = False
+    status: str = "compared"
+    error: str = ""
+    loss: np.ndarray = field(default_factory=lambda: np.empty(0))
+    n_iterations: int = 0
+    seconds: float = 0.0
 
     @property
-    def n_iterations(self) -> int:
-        """Meta-iterations of its training; 0 for a learner without an outer loop."""
-        return 0 if self.is_shipped else read_settings(self.learner).n_iterations
+    def has_outer_loop(self) -> bool:
+        """Whether it is trained by meta-iterations."""
+        return not self.is_shipped and read_settings(self.learner).n_iterations > 0
 
 
-def make_candidates(
-    given: str | Sequence[MetaLearner], design: Design, device: Any
-) -> list[Candidate]:
+def make_candidates(given: str | Sequence[MetaLearner], design: Design, device: Any) -> list[Entry]:
     """Return the learners to compare, with the sizes of the tasks set.
 
     Parameters
@@ -63,7 +76,7 @@ def make_candidates(
 
     Returns
     -------
-    list of Candidate
+    list of Entry
         Those that learn tasks of this kind.
 
     Raises
@@ -74,46 +87,48 @@ def make_candidates(
         If there is none.
     """
     candidates = _defaults(design) if isinstance(given, str) else _named(given)
-    kept = [c for c in candidates if design.kind in c.learner.kinds]
     is_missing = bool(np.isnan(design.X).any())
-    if is_missing:
-        kept = [c for c in kept if c.learner.allow_nan]
+    kept = [
+        entry
+        for entry in candidates
+        if design.kind in entry.learner.kinds and (entry.learner.allow_nan or not is_missing)
+    ]
     if not kept:
         raise EpisodeError(
             f"None of the candidates learns {design.kind} tasks"
             f"{' with missing values' if is_missing else ''}. Add another learner, or leave "
             "candidates='auto'."
         )
-    kept = [replace(c, learner=_for_tasks(c.learner, design, device)) for c in kept]
-    if not isinstance(given, str):
-        for candidate in kept:  # A wrong setting is an error before the comparison.
-            candidate.learner.initial_prior(design.X, kind=design.kind)
+    for entry in kept:
+        entry.learner = _for_tasks(entry.learner, design, device)
+        if not isinstance(given, str):  # A wrong setting is an error before the comparison.
+            entry.learner.initial_prior(design.X, kind=design.kind)
     return kept
 
 
-def _defaults(design: Design) -> list[Candidate]:
-    shipped = Candidate("the prior that ships", _make("InContextLearner"), is_shipped=True)
+def _defaults(design: Design) -> list[Entry]:
+    shipped = Entry("the prior that ships", _make("InContextLearner"), is_shipped=True)
     if design.is_image:
         # Each block halves the image.
         n_blocks = min(4, int(np.log2(max(2, min(design.input_shape[-2:])))))
         images = {"backbone": "conv4", "backbone_params": {"n_blocks": n_blocks}, **_PATIENT}
         return [
-            Candidate("ProtoNet", _make("ProtoNet", **images)),
-            Candidate("MAML", _make("MAML", first_order=True, n_inner_steps=3, **images)),
+            Entry("ProtoNet", _make("ProtoNet", **images)),
+            Entry("MAML", _make("MAML", first_order=True, n_inner_steps=3, **images)),
         ]
-    fine_tuned = Candidate("InContextLearner", _make("InContextLearner", **_FINE_TUNED))
+    fine_tuned = Entry("InContextLearner", _make("InContextLearner", **_FINE_TUNED))
     if design.groups is None:
-        return [shipped, Candidate("ProtoNet", _make("ProtoNet", **_PATIENT)), fine_tuned]
+        return [shipped, Entry("ProtoNet", _make("ProtoNet", **_PATIENT)), fine_tuned]
     # A classification needs a prior that knows the classes of all groups.
-    tables = [Candidate("HierarchicalLinear", _make("HierarchicalLinear"))]
+    tables = [Entry("HierarchicalLinear", _make("HierarchicalLinear"))]
     tables += [shipped] if design.kind == "regression" else []
     for name in ("MAML", "MetaSGD"):
         for inner_lr in _STEP_SIZES:
             # A bounded activation: ReLU makes the gradient of a large row large.
             tanh = {"backbone_params": {"activation": "tanh"}, "inner_lr": inner_lr}
             label = f"{name} (inner_lr={inner_lr})"
-            tables.append(Candidate(label, _make(name, **tanh, **_PATIENT)))
-    return [*tables, Candidate("ALPaCA", _make("ALPaCA", **_PATIENT)), fine_tuned]
+            tables.append(Entry(label, _make(name, **tanh, **_PATIENT)))
+    return [*tables, Entry("ALPaCA", _make("ALPaCA", **_PATIENT)), fine_tuned]
 
 
 def _make(name: str, **settings: Any) -> MetaLearner:
@@ -121,7 +136,7 @@ def _make(name: str, **settings: Any) -> MetaLearner:
     return LEARNERS[name](**settings)
 
 
-def _named(given: Sequence[Any]) -> list[Candidate]:
+def _named(given: Sequence[Any]) -> list[Entry]:
     """Name learners by their class, and number them if a class comes twice."""
     wrong = [item for item in given if not isinstance(item, MetaLearner)]
     if wrong or not given:
@@ -135,7 +150,7 @@ def _named(given: Sequence[Any]) -> list[Candidate]:
     for k, (name, learner) in enumerate(zip(names, given, strict=True)):
         validate_params(learner)
         number = f" {names[: k + 1].count(name)}" if names.count(name) > 1 else ""
-        candidates.append(Candidate(name + number, learner))
+        candidates.append(Entry(name + number, learner))
     return candidates
 
 

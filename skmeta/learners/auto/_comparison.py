@@ -23,7 +23,7 @@ from sklearn.base import clone
 from skmeta._validation import check_rows
 from skmeta.exceptions import SkmetaError, SkmetaWarning
 from skmeta.learners._core import MetaLearner
-from skmeta.learners.auto._candidates import Candidate
+from skmeta.learners.auto._candidates import Entry
 from skmeta.learners.auto._losses import TREES, losses_of_prior, mean_and_error
 from skmeta.learners.auto._tasks import Design
 from skmeta.priors import load_table_prior
@@ -33,34 +33,6 @@ from skmeta.training import time_limit
 _KEPT = 1 / 3
 # What a learner may raise for data that it cannot learn; torch raises RuntimeErrors.
 FAILURES = (SkmetaError, ValueError, ArithmeticError, RuntimeError)
-
-
-@dataclass(eq=False)
-class Result:
-    """What is known of a learner or a plain model.
-
-    Attributes
-    ----------
-    name : str
-        Its name.
-    loss : ndarray of shape (n_tasks,)
-        Loss of each held-out task; NaN where it was not compared.
-    status : str
-        ``"plain"``, ``"compared"``, ``"stopped"`` (after the first fold) or ``"failed"``.
-    n_iterations : int
-        Meta-iterations of its last run.
-    seconds : float
-        Time of all runs.
-    error : str
-        Why it failed.
-    """
-
-    name: str
-    loss: np.ndarray
-    status: str
-    n_iterations: int = 0
-    seconds: float = 0.0
-    error: str = ""
 
 
 @dataclass(eq=False)
@@ -89,54 +61,47 @@ class Comparison:
     # Runs that are still to be made.
     _n_left: int = 1
 
-    def run(self, candidates: Sequence[Candidate]) -> list[Result]:
-        """Compare learners, and return their results in the same order."""
-        n_folds, n_tasks = len(self.design.train_rows), len(self.design.tasks)
-        results = [Result(c.name, np.full(n_tasks, np.nan), "compared") for c in candidates]
-        racing = [r for c, r in zip(candidates, results, strict=True) if c.n_iterations]
+    def run(self, entries: Sequence[Entry]) -> None:
+        """Compare learners: note what is known of each."""
+        n_folds, weights = len(self.design.train_rows), self.design.weights
+        racing = [entry for entry in entries if entry.has_outer_loop]
         n_kept = math.ceil(_KEPT * len(racing))
-        n_final = len(candidates) - len(racing) + n_kept
-        self._n_left = len(candidates) + n_final * (n_folds - 1) + 1
-        for candidate, result in zip(candidates, results, strict=True):
-            self._measure(candidate, result, 0)
+        n_final = len(entries) - len(racing) + n_kept
+        self._n_left = len(entries) + n_final * (n_folds - 1) + 1
+        for entry in entries:
+            self._measure(entry, 0)
         if n_folds > 1:
-            racing = sorted((r for r in racing if not r.error), key=self._mean_of_first_fold)
-            for result in racing[n_kept:]:
-                result.status = "stopped"
-        for candidate, result in zip(candidates, results, strict=True):
+            known = [entry for entry in racing if not entry.error]
+            known.sort(key=lambda entry: mean_and_error(entry.loss, weights)[0])
+            for entry in known[n_kept:]:
+                entry.status = "stopped"
+        for entry in entries:
             for fold in range(1, n_folds):
-                if result.status == "compared":
-                    self._measure(candidate, result, fold)
-        return results
+                if entry.status == "compared":
+                    self._measure(entry, fold)
 
-    def _measure(self, candidate: Candidate, result: Result, fold: int) -> None:
+    def _measure(self, entry: Entry, fold: int) -> None:
         """Train a learner without the tasks of a fold, and note its loss on them."""
         design, began = self.design, time.perf_counter()
         try:
-            name = f"{candidate.name}, fold {fold}"
-            learner = self.fit(candidate, design.train_rows[fold], name)
+            learner = self.fit(entry, design.train_rows[fold], f"{entry.name}, fold {fold}")
             loss = losses_of_prior(learner.prior_, design, fold, self.device)
-            if candidate.n_iterations:
-                result.n_iterations = int(learner.history_["iteration"][-1])
+            if learner.history_:
+                entry.n_iterations = int(learner.history_["iteration"][-1])
             if np.isinf(loss).any():
-                result.error = "a prediction is not finite"
-            result.loss[design.fold == fold] = loss
+                entry.error = "a prediction is not finite"
+            entry.loss = np.append(entry.loss, loss)
         except FAILURES as error:
-            result.error = str(error)
-        if result.error:
-            result.status = "failed"
-        result.seconds += time.perf_counter() - began
+            entry.error = str(error)
+        entry.status = "failed" if entry.error else entry.status
+        entry.seconds += time.perf_counter() - began
 
-    def _mean_of_first_fold(self, result: Result) -> float:
-        is_first = self.design.fold == 0
-        return float(np.average(result.loss[is_first], weights=self.design.weights[is_first]))
-
-    def fit(self, candidate: Candidate, rows: np.ndarray, name: str) -> MetaLearner:
+    def fit(self, entry: Entry, rows: np.ndarray, name: str) -> MetaLearner:
         """Train a learner.
 
         Parameters
         ----------
-        candidate : Candidate
+        entry : Entry
             The learner.
         rows : ndarray of int
             Rows to learn from.
@@ -149,8 +114,8 @@ class Comparison:
             The fitted learner.
         """
         design = self.design
-        learner: MetaLearner = clone(candidate.learner)
-        learner.set_params(random_state=zlib.crc32(f"{self.seed} {candidate.name}".encode()))
+        learner: MetaLearner = clone(entry.learner)
+        learner.set_params(random_state=zlib.crc32(f"{self.seed} {entry.name}".encode()))
         left = max(0.0, self.deadline - time.perf_counter())
         limit = left / max(1, self._n_left) if math.isfinite(left) else None
         self._n_left -= 1
@@ -158,7 +123,7 @@ class Comparison:
         with warnings.catch_warnings(), time_limit(limit):
             # Groups that are too small and plain models that are better are in the leaderboard.
             warnings.simplefilter("ignore", SkmetaWarning)
-            if candidate.is_shipped:
+            if entry.is_shipped:
                 check_rows(learner, design.X[rows], reset=True, allow_nan=True)
                 learner.prior_, learner.history_ = load_table_prior(design.kind), {}
             else:
@@ -176,43 +141,43 @@ _NEGLIGIBLE = 1e-3
 _LAST = {"stopped": 1, "failed": 2}
 
 
-def choose(results: Sequence[Result], weights: np.ndarray) -> Result | None:
+def choose(results: Sequence[Entry], weights: np.ndarray) -> Entry | None:
     """Choose the simplest learner that is as good as the best one.
 
     Parameters
     ----------
-    results : sequence of Result
+    results : sequence of Entry
         The simplest learner first.
     weights : ndarray of shape (n_tasks,)
         Weights of the tasks.
 
     Returns
     -------
-    Result or None
+    Entry or None
         Of the learners that were compared on all folds, the first whose loss is within one standard
         error of the least one, paired over tasks, or within a thousandth of it.
     """
     finalists = [r for r in results if r.status == "compared"]
     if not finalists:
         return None
-    losses = [np.average(r.loss, weights=weights) for r in finalists]
-    best = finalists[int(np.argmin(losses))]
+    best = min(finalists, key=lambda result: np.average(result.loss, weights=weights))
+    least = np.average(best.loss, weights=weights)
 
-    def is_as_good(result: Result) -> bool:
+    def is_as_good(result: Entry) -> bool:
         gap, error = mean_and_error(result.loss - best.loss, weights)
-        return result is best or bool(gap <= max(error, _NEGLIGIBLE * abs(min(losses))))
+        return result is best or bool(gap <= max(error, _NEGLIGIBLE * abs(least)))
 
     return next(result for result in finalists if is_as_good(result))
 
 
 def leaderboard_rows(
-    results: Sequence[Result], chosen: str, weights: np.ndarray
+    results: Sequence[Entry], chosen: str, weights: np.ndarray
 ) -> list[dict[str, Any]]:
     """Return one row for each learner and plain model, the least loss first.
 
     Parameters
     ----------
-    results : sequence of Result
+    results : sequence of Entry
         All of them.
     chosen : str
         Name of the chosen learner.
@@ -226,15 +191,14 @@ def leaderboard_rows(
     """
     rows, half_width = [], _half_width(1)
     for result in results:
-        known = ~np.isnan(result.loss)
-        mean, error = mean_and_error(result.loss[known], weights[known])
+        mean, error = mean_and_error(result.loss, weights)
         row = {
             "learner": result.name,
             "loss": mean,
             "standard_error": error if np.isfinite(error) else np.nan,
             "low": mean - half_width * error,
             "high": mean + half_width * error,
-            "n_tasks": int(known.sum()),
+            "n_tasks": len(result.loss),
             "n_iterations": result.n_iterations,
             "seconds": round(result.seconds, 3),
             "chosen": result.name == chosen,
@@ -244,16 +208,16 @@ def leaderboard_rows(
     return [row for _, row in sorted(rows, key=lambda pair: pair[0])]
 
 
-def summarise(design: Design, results: Sequence[Result], chosen: Result) -> tuple[str, bool]:
+def summarise(design: Design, results: Sequence[Entry], chosen: Entry) -> tuple[str, bool]:
     """Say whether meta-learning pays.
 
     Parameters
     ----------
     design : Design
         The tasks.
-    results : sequence of Result
+    results : sequence of Entry
         All learners and plain models.
-    chosen : Result
+    chosen : Entry
         The chosen learner.
 
     Returns

@@ -34,14 +34,8 @@ from skmeta.learners._core import (
     task_type_parameter,
 )
 from skmeta.learners.auto._candidates import make_candidates
-from skmeta.learners.auto._comparison import (
-    Comparison,
-    Result,
-    choose,
-    leaderboard_rows,
-    summarise,
-)
-from skmeta.learners.auto._losses import plain_losses
+from skmeta.learners.auto._comparison import Comparison, choose, leaderboard_rows, summarise
+from skmeta.learners.auto._losses import plain_entries
 from skmeta.learners.auto._tasks import Design, design_classes, design_groups
 from skmeta.priors import MetaPrior
 from skmeta.training import FitSettings, parameter
@@ -226,26 +220,25 @@ class AutoLearner(FitSettings):
             seed = int(rng.integers(2**31))
             comparison = Comparison(design, seed, self.device, deadline, report)
             with one_thread_if_small(design.X.size):
-                losses = plain_losses(design)
-            plain = [Result(n, loss, "plain", seconds=s) for n, (loss, s) in losses.items()]
-            results = comparison.run(candidates)
-            chosen = choose(results, design.weights)
+                plain = plain_entries(design)
+            comparison.run(candidates)
+            chosen = choose(candidates, design.weights)
             if chosen is None:
-                reasons = "; ".join(f"{r.name}: {r.error}" for r in results)
+                reasons = "; ".join(f"{entry.name}: {entry.error}" for entry in candidates)
                 raise EpisodeError(
                     f"None of the learners could learn these tasks ({reasons}). Give other "
                     "candidates."
                 )
-            best, all_rows = candidates[results.index(chosen)], np.arange(len(design.X))
-            self.best_learner_ = comparison.fit(best, all_rows, f"{best.name}, all tasks")
+            all_rows = np.arange(len(design.X))
+            self.best_learner_ = comparison.fit(chosen, all_rows, f"{chosen.name}, all tasks")
         self.prior_: MetaPrior = self.best_learner_.prior_
         self._describe_columns(get_feature_names(X), encoder)
-        self._leaderboard = leaderboard_rows([*plain, *results], chosen.name, design.weights)
+        self._leaderboard = leaderboard_rows([*plain, *candidates], chosen.name, design.weights)
         self.summary_, is_beaten = summarise(design, plain, chosen)
-        for result in results:
-            if result.error and not isinstance(self.candidates, str):
+        for entry in candidates:
+            if entry.error and not isinstance(self.candidates, str):
                 warn_caller(
-                    f"{result.name} failed ({result.error}). It is not compared. Change it, or "
+                    f"{entry.name} failed ({entry.error}). It is not compared. Change it, or "
                     "leave it out of candidates.",
                     DivergenceWarning,
                 )

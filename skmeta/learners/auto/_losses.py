@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skmeta.backend import State, to_numpy
 from skmeta.learners._core import LEARNERS, Session, read_prior
+from skmeta.learners.auto._candidates import Entry
 from skmeta.learners.auto._tasks import Design
 from skmeta.priors import MetaPrior
 from skmeta.tasks import Task
@@ -68,7 +69,7 @@ def losses_of_prior(prior: MetaPrior, design: Design, fold: int, device: Any) ->
     return _losses(predict, design, fold)
 
 
-def plain_losses(design: Design) -> dict[str, tuple[np.ndarray, float]]:
+def plain_entries(design: Design) -> list[Entry]:
     """Compare plain models on the held-out tasks.
 
     Parameters
@@ -78,10 +79,9 @@ def plain_losses(design: Design) -> dict[str, tuple[np.ndarray, float]]:
 
     Returns
     -------
-    dict of str to tuple of ndarray of shape (n_tasks,) and float
-        Loss of each task, and seconds. A ridge or logistic regression on the rows of the task
-        (``OWN``); for groups also one on the rows of all tasks (``POOLED``), and gradient-boosted
-        trees on these (``TREES``).
+    list of Entry
+        A ridge or logistic regression on the rows of the task (``OWN``); for groups also one on
+        the rows of all tasks (``POOLED``), and gradient-boosted trees on these (``TREES``).
     """
     if design.kind == "regression":
         models = {OWN: _linear(Ridge()), POOLED: _linear(RidgeCV(np.logspace(-2, 4, 13)))}
@@ -89,15 +89,14 @@ def plain_losses(design: Design) -> dict[str, tuple[np.ndarray, float]]:
     else:
         line = _linear(LogisticRegression(max_iter=500))
         models = {OWN: line, POOLED: line, TREES: HistGradientBoostingClassifier(random_state=0)}
-    names = (OWN,) if design.groups is None else (OWN, POOLED, TREES)
-    losses = {}
-    for name in names:
-        began = time.perf_counter()
-        parts = [
-            _plain(models[name], design, k, name != OWN) for k in range(len(design.train_rows))
-        ]
-        losses[name] = np.concatenate(parts), time.perf_counter() - began
-    return losses
+    entries = []
+    for name in (OWN,) if design.groups is None else (OWN, POOLED, TREES):
+        entry, began = Entry(name, status="plain"), time.perf_counter()
+        folds = range(len(design.train_rows))
+        entry.loss = np.concatenate([_plain(models[name], design, k, name != OWN) for k in folds])
+        entry.seconds = time.perf_counter() - began
+        entries.append(entry)
+    return entries
 
 
 def _linear(model: Any) -> Any:
@@ -157,19 +156,20 @@ def mean_and_error(values: np.ndarray, weights: np.ndarray) -> tuple[float, floa
 
     Parameters
     ----------
-    values : ndarray of shape (n_tasks,)
-        Losses, or differences of losses.
+    values : ndarray of shape (n_known,)
+        Losses of the first tasks, or differences of losses.
     weights : ndarray of shape (n_tasks,)
-        Weights.
+        Weights of all tasks.
 
     Returns
     -------
     mean, standard_error : float
         The error is infinite for a single task, or a loss that is not finite.
     """
-    n, total = len(values), weights.sum()
+    n = len(values)
+    weights = weights[:n]
     mean = float(np.average(values, weights=weights)) if n else np.nan
     if n < 2 or not np.isfinite(values).all():
         return mean, np.inf
     spread = (weights**2 * (values - mean) ** 2).sum() * n / (n - 1)
-    return mean, float(np.sqrt(spread) / total)
+    return mean, float(np.sqrt(spread) / weights.sum())

@@ -10,15 +10,15 @@ from test_auto_learner import make_intercepts
 
 from skmeta import MetaFewShotRegressor
 from skmeta.learners import HierarchicalLinear
-from skmeta.learners.auto._candidates import make_candidates
-from skmeta.learners.auto._comparison import Result, choose, leaderboard_rows, summarise
+from skmeta.learners.auto._candidates import Entry, make_candidates
+from skmeta.learners.auto._comparison import choose, leaderboard_rows, summarise
 from skmeta.learners.auto._losses import (
     OWN,
     POOLED,
     TREES,
     losses_of_prior,
     mean_and_error,
-    plain_losses,
+    plain_entries,
 )
 from skmeta.learners.auto._tasks import design_classes, design_groups
 
@@ -34,9 +34,9 @@ def small_design(kind="regression", n_groups=9, n_shot=(3, 5)):
 
 def test_pooled_rows_are_a_ridge_regression():
     design = small_design()
-    losses = plain_losses(design)
+    losses = {entry.name: entry.loss for entry in plain_entries(design)}
     assert set(losses) == {POOLED, OWN, TREES}
-    for draws, fold, loss in zip(design.tasks, design.fold, losses[POOLED][0], strict=True):
+    for draws, fold, loss in zip(design.tasks, design.fold, losses[POOLED], strict=True):
         train = design.train_rows[fold]
         model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 13)))
         model.fit(design.X[train], design.y[train])
@@ -51,9 +51,9 @@ def test_trees_are_a_plain_model_that_summary_points_at(kind):
     X, groups = rng.uniform(-2, 2, (600, 2)), np.repeat(np.arange(60), 10)
     y = (X[:, 0] * X[:, 1] > 0).astype(float)
     design = design_groups(kind, X, y, groups, 4, 15, np.random.default_rng(0))
-    losses = {name: loss for name, (loss, _) in plain_losses(design).items()}
+    plain = plain_entries(design)
+    losses = {entry.name: entry.loss for entry in plain}
     assert losses[TREES].mean() < 0.6 * losses[POOLED].mean()
-    plain = [compared(name, loss, "plain") for name, loss in losses.items()]
     text, is_beaten = summarise(design, plain, compared("HierarchicalLinear", losses[POOLED]))
     assert "The plain model (boosted trees on pooled rows) is better." in text
     assert is_beaten
@@ -65,10 +65,10 @@ def test_a_class_that_no_row_has_is_no_certain_error():
     X = RNG.normal(size=(90, 2))
     groups, y = np.repeat(np.arange(9), 10), np.r_[np.full(30, 2), np.arange(60) % 2]
     design = design_groups("classification", X, y, groups, 4, 15, np.random.default_rng(0))
-    for loss, seconds in plain_losses(design).values():
-        assert np.isfinite(loss).all()
-        assert (loss <= -np.log(1e-3 / 1.002) + 1e-9).all()
-        assert seconds > 0
+    for entry in plain_entries(design):
+        assert np.isfinite(entry.loss).all()
+        assert (entry.loss <= -np.log(1e-3 / 1.002) + 1e-9).all()
+        assert entry.seconds > 0
 
 
 def test_the_loss_of_a_prior_is_that_of_its_estimator():
@@ -92,7 +92,7 @@ def test_the_standard_error_of_equal_weights_is_that_of_scipy():
 
 
 def compared(name, loss, status="compared"):
-    return Result(name, np.asarray(loss, dtype=float), status)
+    return Entry(name, status=status, loss=np.asarray(loss, dtype=float))
 
 
 NOISE = RNG.normal(size=40)
@@ -108,7 +108,7 @@ def test_the_simplest_learner_within_one_standard_error_is_chosen(advantage, noi
         compared("simple", level),
         compared("bad", level + 5),
         compared("complex", level - advantage + noise * NOISE - noise * NOISE.mean()),
-        compared("early", np.r_[np.zeros(10), np.full(30, np.nan)], "stopped"),
+        compared("early", np.zeros(10), "stopped"),
     ]
     assert choose(results, np.ones(40)).name == first
 
@@ -157,7 +157,7 @@ def test_the_leaderboard_puts_what_was_stopped_last():
     results = [
         compared("plain", np.full(4, 2.0), "plain"),
         compared("good", [1.0, 1.5, 0.5, 1.0]),
-        compared("early", [0.1, np.nan, np.nan, np.nan], "stopped"),
+        compared("early", [0.1], "stopped"),
     ]
     rows = leaderboard_rows(results, "good", np.ones(4))
     assert [row["learner"] for row in rows] == ["good", "plain", "early"]
