@@ -176,7 +176,7 @@ def _describe_data(
     parts = (
         digested.digest,
         stable_repr(estimator),
-        space.stable_repr(),
+        stable_repr(space.spaces),
         stable_repr([list(map(np.asarray, split)) for split in folds.splits]),
         stable_repr(search.scoring),
         stable_repr(given),

@@ -12,6 +12,7 @@ No stage calls back into the one before it.
 
 import math
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from copy import copy
@@ -51,7 +52,6 @@ from skmeta.search._stopping import (
     BudgetSpent,
     FoldRace,
     SearchClock,
-    expect_stopped,
     fill_folds,
     resolve_racing,
     warn_of_interrupt,
@@ -303,8 +303,10 @@ def _set_results(
         columns["n_folds"] = [len(own) for own in by_trial]
     if search.early_stopping is not None:
         columns |= rounds_columns(by_trial, search.n_splits_)
-    with expect_stopped(by_trial, search.n_splits_):
-        filled = fill_folds(by_trial, search.n_splits_)
+    filled = fill_folds(by_trial, search.n_splits_)
+    with warnings.catch_warnings():
+        if any(trial.is_stopped for trial in trials):
+            warnings.filterwarnings("ignore", "One or more of the .* scores are non-finite")
         candidates = [trial.params for trial in trials]
         results = format_results(search, candidates, search.n_splits_, filled, columns)
     if n_sampled:

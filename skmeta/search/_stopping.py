@@ -5,9 +5,7 @@ Racing over folds stops a candidate before its last fold.
 
 import math
 import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -193,10 +191,9 @@ class FoldRace:
         Returns
         -------
         float
-            NaN if there is no candidate to compare with, or if a fit failed.
+            NaN if a fit failed.
         """
-        if self._best is None:
-            return math.nan
+        assert self._best is not None
         n, n_run = len(self._best), len(scores)
         own = _sum_of_squares(self._differences(scores))
         squares = self._squares + own + _N_PRIOR * float(self._best.var(ddof=1))
@@ -253,22 +250,6 @@ def fill_folds(outputs: Sequence[Sequence[Output]], n_splits: int) -> list[Outpu
         if len(own) < n_splits:
             filled += [_missing_fold(own)] * (n_splits - len(own))
     return filled
-
-
-@contextmanager
-def expect_stopped(outputs: Sequence[Sequence[Output]], n_splits: int) -> Iterator[None]:
-    """Ignore scikit-learn's warning about missing scores if candidates were stopped.
-
-    Parameters
-    ----------
-    outputs : sequence of sequence of dict
-        The results of each candidate; fewer than `n_splits` if it was stopped.
-    n_splits : int
-    """
-    with warnings.catch_warnings():
-        if any(len(own) < n_splits for own in outputs):
-            warnings.filterwarnings("ignore", "One or more of the .* scores are non-finite")
-        yield
 
 
 def _missing_fold(own: Sequence[Output]) -> Output:

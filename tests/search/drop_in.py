@@ -81,30 +81,22 @@ class RandomizedSearchCV(MetaLearnedSearchCV):
         )
 
 
-class RacingSearchCV(RandomizedSearchCV):
-    """The same, with racing."""
-
-    # scikit-learn's tests know no such parameter.
-    racing = property(lambda self: True, lambda self, value: None)
-
-
-def load(name, random_search=RandomizedSearchCV):
+def load(name):
     """Load one of scikit-learn's modules of tests with the two classes exchanged."""
     spec = importlib.util.spec_from_file_location(
-        f"{name.rpartition('.')[2]}_of_{random_search.__name__}",
-        importlib.util.find_spec(name).origin,
+        f"{name.rpartition('.')[2]}_of_ours", importlib.util.find_spec(name).origin
     )
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # estimators defined there are pickled by this name
     instances = {
         GridSearchCV: INIT_PARAMS[sklearn.model_selection.GridSearchCV],
-        random_search: INIT_PARAMS[sklearn.model_selection.RandomizedSearchCV],
+        RandomizedSearchCV: INIT_PARAMS[sklearn.model_selection.RandomizedSearchCV],
     }
     with (
         warnings.catch_warnings(action="ignore"),
         mock.patch.dict(INIT_PARAMS, instances),
         mock.patch.object(sklearn.model_selection, "GridSearchCV", GridSearchCV),
-        mock.patch.object(sklearn.model_selection, "RandomizedSearchCV", random_search),
+        mock.patch.object(sklearn.model_selection, "RandomizedSearchCV", RandomizedSearchCV),
     ):
         spec.loader.exec_module(module)
     return module

@@ -14,7 +14,7 @@ from sklearn.svm import SVC
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 from skmeta.search._propose import ModelProposer
-from skmeta.search._stopping import FoldRace, fill_folds
+from skmeta.search._stopping import FoldRace
 
 X, y = np.arange(50.0).reshape(-1, 1), np.arange(50) % 2
 FOLDS = KFold(5)
@@ -313,17 +313,6 @@ def test_without_any_variance_the_first_difference_decides():
     assert not race.is_lost([0.5])
 
 
-def test_hard_folds_are_hard_for_all():
-    race = FoldRace()
-    race.enter([0.2, 0.8, 0.5])
-    race.enter([0.21, 0.79, 0.49])
-    assert not race.is_lost([0.2])  # far below the best mean, but so was the best one
-    # Expected is the best mean, plus the difference.
-    assert race.estimate([0.1, 0.6]) == pytest.approx(0.5 - 0.15)
-    assert race.estimate([0.3]) == pytest.approx(0.5)  # never above the best
-    assert np.isnan(race.estimate([np.nan]))
-
-
 def test_the_model_is_told_of_stopped_candidates_what_was_expected(monkeypatch):
     told = {}
     tell = ModelProposer.tell
@@ -342,30 +331,6 @@ def test_the_model_is_told_of_stopped_candidates_what_was_expected(monkeypatch):
         if n == 5 and (best is None or scores.mean() > best.mean()):
             best = scores
         assert told[params["p"]] <= best.mean()
-
-
-def test_variance_is_that_of_the_folds_to_come():
-    rng = np.random.default_rng(0)
-    race = FoldRace()
-    n, n_run, deviation = 10, 3, 0.02
-    race.enter(np.full(n, 0.8))
-    for _ in range(300):
-        race.enter(0.5 + deviation * rng.normal(size=n))
-    # Monte Carlo: the mean over all folds, guessed from the mean over the folds that were run.
-    folds = deviation * rng.normal(size=(20_000, n))
-    error = folds.mean(axis=1) - folds[:, :n_run].mean(axis=1)
-    assert race.variance(np.full(n_run, 0.7)) == pytest.approx(error.var(), rel=0.1)
-    assert np.isnan(FoldRace().variance([0.7]))
-
-
-def test_folds_that_were_not_run_keep_mean_times():
-    run = [
-        {"test_scores": 0.5, "fit_time": 1.0, "score_time": 0.1, "fit_error": None},
-        {"test_scores": 0.7, "fit_time": 3.0, "score_time": 0.3, "fit_error": None},
-    ]
-    filled = fill_folds([run], 4)
-    assert [output["fit_time"] for output in filled] == [1.0, 3.0, 2.0, 2.0]
-    np.testing.assert_array_equal([o["test_scores"] for o in filled], [0.5, 0.7, np.nan, np.nan])
 
 
 def test_another_probability_is_another_search(tmp_path):

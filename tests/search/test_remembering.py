@@ -33,21 +33,6 @@ from skmeta.search import (
 )
 
 
-def test_each_candidate_is_on_record_when_its_last_fold_is(iris, counted, path):
-    counted.at = {8: raising(RuntimeError("power cut"))}
-    settings = {"n_iter": 6, "cv": 3, "history": path, "random_state": 0}
-    search = MetaLearnedSearchCV(counted(), QUALITY, **settings)
-    with pytest.raises(RuntimeError, match="power cut"):
-        search.set_params(error_score="raise").fit(*iris)
-    assert len(SearchHistory(path).candidates(1)) == 2
-
-    counted.fits, counted.at = [], {}
-    search.set_params(error_score=np.nan, random_state=1).fit(*iris)
-    assert search.n_resumed_ == 2
-    assert len(counted.fits) == 4 * 3 + 1  # what was missing, and the refit
-    assert len(SearchHistory(path)) == 1
-
-
 def test_a_finished_search_is_not_evaluated_again(iris, counted, path):
     settings = {"n_iter": 6, "cv": 3, "history": path}
     space = QUALITY

@@ -18,7 +18,6 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from skmeta.search import MetaLearnedSearchCV
-from skmeta.search.space import short_names
 
 X, y = load_iris(return_X_y=True)
 SPACE = {"svc__C": loguniform(1e-2, 1e3), "svc__gamma": loguniform(1e-4, 1e1)}
@@ -192,19 +191,6 @@ def test_a_leaderboard_needs_a_fitted_search_and_pandas(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"pip install '\.\[history\]'"):
         found.leaderboard()
-
-
-@pytest.mark.parametrize(
-    ("names", "short"),
-    [
-        (["a__b__C", "d__b__C", "a__D"], ["a__b__C", "d__b__C", "D"]),
-        (["C", "svc__C"], ["C", "svc__C"]),
-        (["x__svc__C", "pca__C"], ["svc__C", "pca__C"]),
-        (["score"], ["score"]),
-    ],
-)
-def test_short_names(names, short):
-    assert list(short_names(names).values()) == short
 
 
 def test_a_parameter_named_like_a_column_does_not_replace_it():

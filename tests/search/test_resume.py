@@ -11,7 +11,6 @@ from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryWarning
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
-from skmeta.search.record import SearchRecord
 
 N_ITER, N_FOLDS = 8, 2
 
@@ -138,35 +137,6 @@ def test_a_record_of_version_0_1_has_no_seed(iris, counted, path, monkeypatch):
     assert search.n_resumed_ == 3
     assert len(search.cv_results_["params"]) == N_ITER
     assert len({params["quality"] for params in search.cv_results_["params"]}) == N_ITER
-
-
-def test_the_past_is_what_it_was_at_the_start(path):
-    history = SearchHistory(path)
-    history.add(SVC(), [{"C": 1.0}, {"C": 2.0}], [0.1, 0.2], dataset="one")
-    position = history.position()
-    history.add(SVC(), [{"C": 1.0}, {"C": 3.0}], [0.1, 0.3], dataset="one")
-    history.add(SVC(), [{"C": 1.0}], [0.4], dataset="two")
-    [then] = history.searches(until=position)
-    np.testing.assert_array_equal(then.scores, [0.1, 0.2])
-    assert len(history.searches()) == 2
-    assert len(history.searches(until=("of another history", 1))) == 2
-
-
-def test_a_record_is_found_by_its_fingerprint(path):
-    record = SearchRecord(
-        fingerprint="f",
-        estimator="SVC",
-        metrics={"accuracy": 1},
-        refit_metric="accuracy",
-        seed=2**62 + 1,
-        learned_until=("abc", 17),
-    )
-    history = SearchHistory(path)
-    history.begin(record)
-    assert SearchHistory(path).find("f") == record
-    assert history.find("g") is None
-    copy = SearchHistory().merge(history)
-    assert copy.find("f") == record
 
 
 def test_the_name_of_the_data_set_is_kept(iris, path):

@@ -146,12 +146,6 @@ def test_a_search_ends_with_the_target(iris, counted, path, is_shared):
     assert scores[-1] >= 0.99 > scores[:-1].max()
 
 
-def test_a_target_that_is_not_reached(iris, counted):
-    found = make(counted(), QUALITY, target_score=1.5).fit(*iris)
-    assert found.stopped_by_ == "n_iter"
-    assert len(found.cv_results_["params"]) == 5
-
-
 def test_best_params_are_python_numbers(iris):
     space = {"C": loguniform(0.1, 10), "degree": np.array([2, 3])}
     found = make(SVC(), space, n_iter=4).fit(*iris)

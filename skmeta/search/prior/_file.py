@@ -19,12 +19,8 @@ _LARGE_TENSOR = 1e12
 
 Tensors = dict[str, np.ndarray]
 
-# Labels of a past task, and their types in JSON.
-_LABELS: dict[str, type] = {
-    "dataset": str,
-    "metric": str,
-    "estimator": str,
-    "data_digest": str,
+# Types of the labels of a past task in JSON.
+_LABELS = {"dataset": str, "metric": str, "estimator": str, "data_digest": str} | {
     "data_sketch": list,
     "n_evaluations": int,
     "dataset_features": dict,
@@ -35,7 +31,7 @@ def read_file(path: Path) -> tuple[Encoding, list[PastTask], Tensors]:
     """Return encoding, past tasks and tensors of a file that `SearchPrior.save` wrote."""
     record, tensors = read_tensor_file(path, FORMAT)
     try:
-        tasks = _read_tasks(record["fields"]["tasks"])
+        tasks = [_read_task(task) for task in record["fields"]["tasks"]]
         encoding = Encoding.from_json(record["fields"]["encoding"])
         n_groups = int(encoding.groups.max(initial=-1)) + 1
         _check_encoding(encoding.to_json())
@@ -49,20 +45,17 @@ def read_file(path: Path) -> tuple[Encoding, list[PastTask], Tensors]:
     return encoding, tasks, tensors
 
 
-def _read_tasks(described: Any) -> list[PastTask]:
-    if not isinstance(described, list):
-        raise TypeError(f"tasks is a {type(described).__name__}")
-    for task in described:
-        for name, kind in _LABELS.items():
-            if type(task[name]) is not kind:
-                raise TypeError(f"{name} of a task is a {type(task[name]).__name__}")
-        if task["n_evaluations"] < 0:
-            raise ValueError(f"n_evaluations of a task is {task['n_evaluations']}")
-        if any(type(v) is not int or not 0 <= v < 2**64 for v in task["data_sketch"]):
-            raise ValueError("data_sketch of a task holds more than 64-bit numbers")
-        if any(type(v) not in (int, float) for v in task["dataset_features"].values()):
-            raise ValueError("dataset_features of a task holds more than numbers")
-    return [PastTask(**task) for task in described]
+def _read_task(described: Any) -> PastTask:
+    for name, kind in _LABELS.items():
+        if type(described[name]) is not kind:
+            raise TypeError(f"{name} of a task is a {type(described[name]).__name__}")
+    if described["n_evaluations"] < 0:
+        raise ValueError(f"n_evaluations of a task is {described['n_evaluations']}")
+    if any(type(v) is not int or not 0 <= v < 2**64 for v in described["data_sketch"]):
+        raise ValueError("data_sketch of a task holds more than 64-bit numbers")
+    if any(type(v) not in (int, float) for v in described["dataset_features"].values()):
+        raise ValueError("dataset_features of a task holds more than numbers")
+    return PastTask(**described)
 
 
 def _check_encoding(parameters: Sequence[Mapping[str, Any]]) -> None:
@@ -97,11 +90,9 @@ def _check_tensors(
             raise ValueError(f"{name} has shape {tensors[name].shape}, but {shape} is needed")
         if tensors[name].dtype.kind != "f" or not np.isfinite(tensors[name]).all():
             raise ValueError(f"{name} holds values that are no finite numbers")
-    # As a Python float, since half precision does not hold the bound.
-    if any(
-        float(np.abs(t).max(initial=0)) > _LARGE_TENSOR for n, t in tensors.items() if n != "levels"
-    ):
-        raise ValueError("tensors hold numbers that are too large")
+        # As a Python float, since half precision does not hold the bound.
+        if name != "levels" and float(np.abs(tensors[name]).max(initial=0)) > _LARGE_TENSOR:
+            raise ValueError(f"{name} holds numbers that are too large")
     if (tensors["length_scales"] < 1 / _LARGE_TENSOR).any():
         raise ValueError("length_scales must be positive")
     if (tensors["noise"] < 0).any() or (tensors["uncertainty"] < 0).any():

@@ -57,7 +57,7 @@ def n_on_sample(samples: Any, first: float) -> int:
 def sample_folds(
     splits: Sequence[Any], y: Any, share: float, *, is_classification: bool, seed: int
 ) -> list[tuple[Rows, Rows]]:
-    """Draw a sample of each fold's rows. Smaller samples are part of larger ones.
+    """Draw a sample of each fold's rows.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ deviation of its targets. ElasticNet is left out. The L1 part of its penalty has
 and the L2 part has none. On recorded searches, the prior was worse with a relative ``alpha``.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from numbers import Real
 from typing import Any
@@ -146,17 +146,11 @@ def _expand(estimator: Any, space: Mapping[str, Any], target_scale: float) -> li
 
 def _default_of_parts(estimator: Any, target_scale: float) -> list[Space]:
     """Return the sub-spaces of an estimator: its own, or all combinations of its parts'."""
-    kind, own = _default_of_class(type(estimator))
-    if own:
-        return [in_target_units(kind, s, target_scale) for s in _without_set(estimator, own)]
     spaces: list[Space] = [{}]
-    for name, part in {**estimator.get_params(deep=False), **_steps(estimator)}.items():
-        if is_estimator(part):
-            prefixed = [
-                {f"{name}__{key}": value for key, value in space.items()}
-                for space in _default_of_parts(part, target_scale)
-            ]
-            spaces = [{**one, **other} for one in spaces for other in prefixed]
+    for prefix, part, kind, own in _searched_parts(estimator):
+        scaled = [in_target_units(kind, one, target_scale) for one in _without_set(part, own)]
+        prefixed = [{f"{prefix}{name}": source for name, source in s.items()} for s in scaled]
+        spaces = [{**one, **other} for one in spaces for other in prefixed]
     return spaces
 
 
@@ -171,15 +165,25 @@ def kept_params(estimator: Any) -> dict[str, Any]:
     -------
     dict
     """
-    _, own = _default_of_class(type(estimator))
+    return {
+        f"{prefix}{name}": value
+        for prefix, part, _, own in _searched_parts(estimator)
+        for name, value in set_params_of(part).items()
+        if any(name in space for space in own)
+    }
+
+
+def _searched_parts(
+    estimator: Any, prefix: str = ""
+) -> Iterator[tuple[str, Any, str, list[Space]]]:
+    """Yield the parts that have a default space: prefix, part, name of the class and sub-spaces."""
+    kind, own = _default_of_class(type(estimator))
     if own:
-        names = {name for space in own for name in space}
-        return {name: v for name, v in set_params_of(estimator).items() if name in names}
-    kept: dict[str, Any] = {}
-    for part_name, part in {**estimator.get_params(deep=False), **_steps(estimator)}.items():
+        yield prefix, estimator, kind, own
+        return
+    for name, part in {**estimator.get_params(deep=False), **_steps(estimator)}.items():
         if is_estimator(part):
-            kept |= {f"{part_name}__{name}": value for name, value in kept_params(part).items()}
-    return kept
+            yield from _searched_parts(part, f"{prefix}{name}__")
 
 
 def _without_set(estimator: Any, spaces: list[Space]) -> list[Space]:

@@ -201,7 +201,12 @@ class Encoding:
     @classmethod
     def from_json(cls, described: Sequence[Mapping[str, Any]]) -> Self:
         """Return the encoding that `to_json` described."""
-        return cls(_Parameter(**{**d, "kinds": tuple(map(str, d["kinds"]))}) for d in described)
+        return cls(
+            _Parameter(
+                str(d["name"]), d["low"], d["high"], bool(d["log"]), tuple(map(str, d["kinds"]))
+            )
+            for d in described
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Encoding) and self._parameters == other._parameters

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import ParameterGrid
 
-from skmeta._identity import candidate_key, stable_repr
+from skmeta._identity import candidate_key
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search.space._parts import (
     every_param,
@@ -270,10 +270,6 @@ class SearchSpace:
                 break
             near_by.setdefault(candidate_key(moved), moved)
         return list(near_by.values())[1:]
-
-    def stable_repr(self) -> str:
-        """Return text that is equal for equal spaces, in this process and in others."""
-        return stable_repr(self.spaces)
 
     def describe(self) -> dict[str, str]:
         """Return, for each parameter, its values or distribution as text."""

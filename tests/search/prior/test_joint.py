@@ -42,15 +42,6 @@ def make_prior(*args, **kwargs):
     return SearchPrior.from_searches(make_searches(*args, **kwargs))
 
 
-def test_levels_turn_surfaces_into_scores():
-    prior = make_prior("SVC", 4, level=0.7, scale=0.2)
-    configurations = [{"SVC.C": float(c)} for c in C]
-    location, scale = prior.levels.T
-    found = location[:, None] + scale[:, None] * prior.surfaces(configurations)
-    expected = [0.7 + 0.2 * np.exp(-((np.log10(C) - 0.1 * t) ** 2) / 4) for t in range(4)]
-    np.testing.assert_allclose(found, expected, atol=0.003)
-
-
 def test_both_parts_of_a_joint_prior_are_heard():
     own, shipped = make_prior("SVC", 2, best=10), make_prior("SVC", 6, best=0.1, prefix="other")
     joint = JointPrior(own, shipped)

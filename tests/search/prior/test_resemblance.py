@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
 
@@ -67,13 +66,6 @@ def test_tasks_without_features_have_the_mean_weight():
     np.testing.assert_allclose(weights[::3], 1 / 30)
     np.testing.assert_allclose(weights.sum(), 1)
     assert np.ptp(weights) > 0.05
-
-
-@pytest.mark.parametrize("present", [{}, {"c": 1.0}])
-def test_unknown_features(present):
-    surfaces, features = tasks()
-    weights = weights_by_resemblance(surfaces, np.full(30, 0.01), features, present)
-    np.testing.assert_array_equal(weights, 1 / 30)
 
 
 def test_too_few_tasks():

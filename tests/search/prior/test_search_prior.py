@@ -1,6 +1,4 @@
 import copy
-import json
-import os
 import pickle
 from dataclasses import replace
 
@@ -261,27 +259,6 @@ def test_labels_are_saved(tmp_path):
     assert len(loaded.without(data_sketch=(2**64 - 1, 7))) == 0
 
 
-def test_a_folder_that_is_not_there(prior, tmp_path):
-    with pytest.raises(FileNotFoundError, match="Create it before saving a search prior as 'a'"):
-        prior.save(tmp_path / "nowhere" / "a")
-    with pytest.raises(FileNotFoundError):
-        SearchPrior.load(tmp_path / "nowhere")
-
-
-def test_a_write_that_fails_leaves_the_old_file(prior, tmp_path, monkeypatch):
-    path = tmp_path / "prior"
-    prior.save(path)
-
-    def fail(descriptor):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="No space left"):
-        prior.without(datasets=["set 0"]).save(path)
-    assert SearchPrior.load(path) == prior
-    assert [p.name for p in tmp_path.iterdir()] == ["prior"]
-
-
 def test_files_that_are_no_priors(prior, tmp_path):
     path = tmp_path / "prior"
     prior.save(path)
@@ -299,24 +276,6 @@ def test_files_that_are_no_priors(prior, tmp_path):
     with pytest.raises(PriorError, match="a field that cannot be read: 'tasks' is missing"):
         SearchPrior.load(path)
     assert issubclass(PriorError, SkmetaError)
-
-
-@pytest.mark.parametrize(
-    ("record", "message"),
-    [
-        ("{", "its description cannot be read"),
-        (json.dumps({"fields": {}}), "its description cannot be read"),
-        (json.dumps({"format_version": 2, "fields": {}}), "do not match its digest"),
-        (
-            json.dumps({"format_version": 99, "skmeta_version": "7.1", "fields": {}}),
-            "written by skmeta 7.1 with format 99.*Upgrade skmeta",
-        ),
-    ],
-)
-def test_descriptions_that_cannot_be_read(tmp_path, record, message):
-    save_file({"X": np.zeros(3)}, tmp_path / "prior", metadata={prior_file.FORMAT.name: record})
-    with pytest.raises(PriorError, match=message):
-        SearchPrior.load(tmp_path / "prior")
 
 
 # -- immutable and shared --------------------------------------------------------------------------

@@ -1,4 +1,3 @@
-import json
 import shutil
 
 import numpy as np
@@ -10,7 +9,6 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 from sklearn.utils import all_estimators
 
 from skmeta.exceptions import PriorError
@@ -131,14 +129,6 @@ def test_the_data_set_at_hand_sets_the_weights(task, name):
         np.testing.assert_allclose([own[n] for n in features], [*features.values()], atol=0.05)
 
 
-def test_a_search_weighs_past_searches_by_their_data(wine):
-    search = MetaLearnedSearchCV(KNeighborsClassifier(), n_iter=2, cv=3, random_state=0).fit(*wine)
-    expected = shipped.load_shipped("KNeighborsClassifier", "accuracy").conditioned_on(
-        dataset_features(*wine, is_classification=True)
-    )
-    np.testing.assert_array_equal(search.prior_.task_weights, expected.task_weights)
-
-
 @pytest.mark.parametrize(
     ("metric", "expected"),
     [
@@ -193,14 +183,6 @@ def test_the_users_own_searches_join(wine, tmp_path):
     assert len(other.prior_) > 20
 
 
-def test_a_prior_that_is_no_file_is_told_before_any_fit(wine):
-    search = MetaLearnedSearchCV(Ridge(), n_iter=2, prior="histroy")
-    with pytest.raises(
-        ValueError, match=r"none of 'auto', 'history', 'shipped'.*Did you mean 'history'"
-    ):
-        search.fit(*wine)
-
-
 def test_an_estimator_of_which_nothing_is_known(wine):
     space = {"var_smoothing": [1e-9, 1e-6, 1e-3, 1.0, 10.0]}
     search = MetaLearnedSearchCV(GaussianNB(), space, n_iter=3, random_state=0).fit(*wine)
@@ -219,24 +201,3 @@ def test_a_choice_of_one_known_and_one_unknown_estimator():
         shipped.load_shipped("KNeighborsClassifier|LogisticRegression", "accuracy"),
         AlgorithmSelectionPrior,
     )
-
-
-def test_the_names_of_the_default_space_are_those_of_the_prior():
-    estimator = make_pipeline(StandardScaler(), SVC())
-    candidates = SearchSpace(default_search_space(estimator)).sample(20, np.random.default_rng(0))
-    configurations = canonical_configurations(estimator, candidates)
-    prior = shipped.load_shipped("SVC", "accuracy")
-    searched = {f"SVC.{name}" for one in DEFAULT_SPACES["SVC"] for name in one}
-    assert searched <= set(prior.parameters)
-    assert searched <= set(configurations[0])
-
-
-def test_cards_hold_no_rows():
-    text = (shipped._FOLDER / shipped._CARDS).read_text()
-    assert set(next(iter(json.loads(text).values()))) == {
-        "date",
-        "versions",
-        "licence",
-        "sources",
-        "metrics",
-    }

@@ -119,10 +119,3 @@ def test_a_failed_candidate_counts_as_the_worst():
     scores[TRIED[-4:]] = np.nan
     found = carry(learned(-1.0, 1.0), scores)
     assert best(found) < 0
-
-
-def test_samples_follow_each_other():
-    prior = learned(-1.0, 1.0)
-    first = carry(prior, hump(-2.0))
-    both = carry(first, hump(2.0))
-    assert best(both) > best(first)

@@ -27,12 +27,6 @@ def test_a_sample_is_of_the_folds_own_rows():
         assert (np.diff(some) > 0).all()
 
 
-def test_smaller_samples_are_part_of_larger_ones():
-    y, splits = labelled()
-    for (few, _), (more, _) in zip(drawn(splits, y, 0.1), drawn(splits, y, 0.3), strict=True):
-        assert set(few) < set(more)
-
-
 def test_samples_have_the_shares_of_the_classes():
     y, splits = labelled()
     for some, scored in drawn(splits, y, 0.1):

@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy.stats import uniform
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
@@ -89,17 +87,3 @@ def test_no_file_of_a_history_holds_a_secret(tmp_path):
         history.add(estimator, [{"depth": 4}], [0.5], dataset="iris")
     for path in tmp_path.iterdir():
         assert SECRET.encode() not in path.read_bytes(), path
-
-
-def test_a_constant_distribution_is_searched():
-    X, y = load_iris(return_X_y=True)
-    space = {"n_neighbors": [1, 3, 5], "p": uniform(2, 0)}
-    search = MetaLearnedSearchCV(KNeighborsClassifier(), space, n_iter=6, random_state=0).fit(X, y)
-    assert {params["p"] for params in search.cv_results_["params"]} == {2.0}
-    assert len(search.cv_results_["params"]) == 3
-
-
-def test_a_single_value_is_refused_with_its_name():
-    X, y = load_iris(return_X_y=True)
-    with pytest.raises(TypeError, match=r"'C' needs to be a list or a numpy array, but got 1\.0"):
-        MetaLearnedSearchCV(SVC(), {"C": 1.0}).fit(X, y)

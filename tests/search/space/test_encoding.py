@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 
@@ -102,16 +100,3 @@ def test_a_parameter_that_a_search_never_had_is_not_inactive_but_at_the_centre()
 def test_groups_are_the_columns_of_a_parameter_by_number_and_kind():
     encoding = Encoding.from_configurations(SEARCH)
     assert encoding.groups.tolist() == [0, 1, 2, 2, 3, 3]
-
-
-def test_order_of_configurations_does_not_matter():
-    assert Encoding.from_configurations(SEARCH) == Encoding.from_configurations(SEARCH[::-1])
-
-
-def test_json_round_trip():
-    encoding = Encoding.from_searches([SEARCH, [{"x": None}, {"x": 1}, {"x": True}]])
-    loaded = Encoding.from_json(json.loads(json.dumps(encoding.to_json())))
-    assert loaded == encoding
-    assert hash(loaded) == hash(encoding)
-    np.testing.assert_array_equal(loaded.transform(SEARCH), encoding.transform(SEARCH))
-    assert encoding != Encoding.from_configurations(SEARCH)

@@ -64,22 +64,6 @@ def test_candidates_of_lists_are_listed_and_differ(lists, seed):
 
 
 @settings(deadline=None)
-@given(st.dictionaries(NAMES, st.one_of(LISTS, DISTRIBUTIONS.map(lambda t: t[0])), min_size=1))
-def test_a_candidate_is_rebuilt_from_its_text(sources):
-    space = SearchSpace(sources)
-    for candidate in space.sample(4, np.random.default_rng(0)):
-        text = space.encode(candidate)
-        json.loads(text)
-        assert candidate_key(space.decode(text)) == candidate_key(candidate)
-
-
-@settings(deadline=None)
-@given(st.text(max_size=40))
-def test_foreign_text_is_no_candidate(text):
-    assert SearchSpace({"a": [1, 2]}).decode(text) is None
-
-
-@settings(deadline=None)
 @given(CONFIGURATIONS, CONFIGURATIONS)
 def test_an_encoding_is_finite_bounded_and_reversible(fitted, others):
     encoding = Encoding.from_configurations(fitted)
