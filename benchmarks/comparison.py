@@ -9,14 +9,14 @@ and our difference to each method with a 95% interval from a bootstrap over data
 """
 
 import argparse
-import gzip
-import json
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from intervals import bootstrap_interval
+from resumable import add_line, read_lines
 from scipy.stats import rankdata
 
 RESULTS = Path(__file__).parent / "results"
@@ -24,20 +24,9 @@ Size = int | str
 Results = dict[tuple[str, str, Size], list[dict]]
 
 
-def interval(values: Any, n_draws: int = 2000) -> tuple[Any, Any, Any]:
-    """Mean over the first axis, and the ends of its 95% interval from a bootstrap over it."""
-    values = np.asarray(values)
-    drawn = np.random.default_rng(0).integers(len(values), size=(n_draws, len(values)))
-    low, high = np.quantile(values[drawn].mean(axis=1), [0.025, 0.975], axis=0)
-    return values.mean(axis=0), low, high
-
-
 def read_results(path: Path) -> Results:
     """Scores of the draws, by method, data set and size."""
-    if not path.exists():
-        return {}
-    with gzip.open(path, "rt") as file:
-        lines = [json.loads(line) for line in file]
+    lines = read_lines(path)
     return {(line["method"], line["name"], line["size"]): line["scores"] for line in lines}
 
 
@@ -111,8 +100,7 @@ def run(
             scores.append({key: np.round(value, 6).tolist() for key, value in drawn.items()})
         if len(scores) > first:
             line = {"method": method, "name": name, "size": size, "scores": scores}
-            with gzip.open(options.results, "at") as file:
-                file.write(json.dumps(line) + "\n")
+            add_line(options.results, line)
 
 
 def summarize(
@@ -142,7 +130,7 @@ def summarize(
             figures = "".join(f"{figure(scores[method], m):13.4f}" for m in measures)
             difference = ""
             if ours == methods[-1] != method:
-                mean, low, high = interval(means[-1] - means[k])
+                mean, low, high = bootstrap_interval(means[-1] - means[k])
                 difference = f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
             print(f"{method:24}{figures.replace('nan', ' - ')}{rank:8.2f}  {difference}")
 

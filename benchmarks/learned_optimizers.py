@@ -25,6 +25,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from intervals import normal_interval
+from resumable import store
 from torch import Tensor
 
 from skmeta.learners import LearnedOptimizer, Validation
@@ -139,13 +141,13 @@ def run_rival(make: Callable, lr: float, problems: Problems, n_steps: int) -> np
     losses, start = problems
     theta = start.clone().requires_grad_()
     optimizer = make([theta], lr=lr)
-    found = []
+    curve = []
     for _ in range(n_steps + 1):
         # Each entry has a step of its own, so problems side by side do not see each other.
         values, theta.grad = slopes(losses, theta)
-        found.append(values.numpy())
+        curve.append(values.numpy())
         optimizer.step()
-    return np.stack(found)
+    return np.stack(curve)
 
 
 def run_learned(prior, problems: Problems, n_steps: int, guard: str) -> np.ndarray:
@@ -161,20 +163,13 @@ def run_learned(prior, problems: Problems, n_steps: int, guard: str) -> np.ndarr
         new, memory = learned_step(state, lr, {"all": theta}, {"all": gradient}, memory, value)
         return new["all"], memory
 
-    found = []
+    curve = []
     for _ in range(n_steps + 1):
         values, gradient = slopes(losses, theta)
-        found.append(values.numpy())
+        curve.append(values.numpy())
         with torch.no_grad():
             theta, memory = torch.func.vmap(step)(theta, gradient, values, memory)
-    return np.stack(found)
-
-
-def interval(scores: np.ndarray) -> list[float] | None:
-    """Mean and half width of its 95% confidence interval; None where the steps diverge."""
-    if not np.isfinite(scores).all():
-        return None
-    return [float(scores.mean()), float(1.96 * scores.std(ddof=1) / len(scores) ** 0.5)]
+    return np.stack(curve)
 
 
 def compare(family: str, horizon: int, n_iterations: int) -> dict:
@@ -188,21 +183,21 @@ def compare(family: str, horizon: int, n_iterations: int) -> dict:
         curve = run_learned(learner.prior_, test, 10 * horizon, guard)
         curves[guard] = curve
         record[f"worst_rise_{guard}"] = float((curve[-1] / curve[horizon]).max())
-        record[f"after_{10 * horizon}_{guard}"] = interval(curve[-1])
+        record[f"after_{10 * horizon}_{guard}"] = normal_interval(curve[-1])
     best: dict[int, np.ndarray] = {}
     for name, make in RIVALS.items():
         tried = [run_rival(make, lr, validation, max(STEPS)) for lr in RATES]
         for n_steps in STEPS:
             errors = [np.nan_to_num(curve[n_steps], nan=np.inf).mean() for curve in tried]
             lr = RATES[int(np.argmin(errors))]
-            found = run_rival(make, lr, test, n_steps)[-1]
-            record[f"{name}_{n_steps}"] = {"lr": float(lr), "loss": interval(found)}
-            if n_steps not in best or found.mean() < best[n_steps].mean():
-                best[n_steps] = found
+            losses = run_rival(make, lr, test, n_steps)[-1]
+            record[f"{name}_{n_steps}"] = {"lr": float(lr), "loss": normal_interval(losses)}
+            if n_steps not in best or losses.mean() < best[n_steps].mean():
+                best[n_steps] = losses
     for n_steps in STEPS:
-        found = curves["loss"][n_steps]
-        record[f"learned_{n_steps}"] = interval(found)
-        record[f"excess_{n_steps}"] = interval(np.log10(found / best[n_steps]))
+        losses = curves["loss"][n_steps]
+        record[f"learned_{n_steps}"] = normal_interval(losses)
+        record[f"excess_{n_steps}"] = normal_interval(np.log10(losses / best[n_steps]))
     return record
 
 
@@ -218,9 +213,7 @@ def main() -> None:
         for horizon in args.horizon:
             record = compare(family, horizon, args.iterations)
             print(family, horizon, json.dumps(record, indent=1))
-            results = json.loads(path.read_text()) if path.exists() else {}
-            results[f"{family}-{horizon}"] = record
-            path.write_text(json.dumps(results, indent=1) + "\n")
+            store(path, f"{family}-{horizon}", record)
 
 
 if __name__ == "__main__":

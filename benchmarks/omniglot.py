@@ -33,7 +33,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from intervals import normal_interval
 from make_omniglot import ink_shares
+from resumable import add_line
 from scipy.ndimage import affine_transform
 from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -166,11 +168,6 @@ def distort(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (moved > 0.4).astype(np.uint8)
 
 
-def interval(scores: np.ndarray) -> list[float]:
-    """Mean and half width of its 95% confidence interval, in percent."""
-    return [100 * scores.mean(), 196 * scores.std(ddof=1) / len(scores) ** 0.5]
-
-
 def baselines(X: np.ndarray, y: np.ndarray, pairs: list[str], episodes: int) -> dict:
     """Accuracy without meta-learning, on the test characters alone."""
     X = X.astype(np.float32)
@@ -185,7 +182,7 @@ def baselines(X: np.ndarray, y: np.ndarray, pairs: list[str], episodes: int) -> 
         cv = EpisodeSplit(n_way, n_shot, 15, n_episodes=episodes, random_state=0)
         for name, method in methods.items():
             scores = cross_val_score(method, X, y, cv=cv)
-            record[f"{n_way}-way {n_shot}-shot {name}"] = interval(scores)
+            record[f"{n_way}-way {n_shot}-shot {name}"] = normal_interval(100 * scores)
     return record
 
 
@@ -286,15 +283,14 @@ def main() -> None:
             scores = learner.score_tasks(
                 X_test, y_test, n_tasks=args.episodes, test_time_augment=args.views
             )
-            record[f"{n_way}-way {n_shot}-shot {mode}"] = interval(scores)
+            record[f"{n_way}-way {n_shot}-shot {mode}"] = normal_interval(100 * scores)
     report(record)
 
 
 def report(record: dict) -> None:
     """Print a result and keep it."""
     print(json.dumps(record, indent=1, default=repr))
-    with open(RESULTS / "omniglot.jsonl", "a") as file:
-        file.write(json.dumps(record, default=repr) + "\n")
+    add_line(RESULTS / "omniglot.jsonl", record)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from intervals import normal_interval
 from policy_environments import VectorFamily
+from resumable import read_records, store
 from scipy.stats import uniform
 
 from skmeta.learners import MetaOptimizer
@@ -205,22 +207,16 @@ def speed():
     return found
 
 
-def store(key, value):
-    """Add a result; runs at the same time do not lose each other's."""
-    RESULTS.parent.mkdir(exist_ok=True)
+def store_alone(key, value):
+    """Store a result; runs at the same time do not lose each other's."""
     with open(RESULTS.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        results[key] = value
-        RESULTS.write_text(
-            json.dumps(results, indent=None, sort_keys=True).replace('}, "', '},\n"') + "\n"
-        )
+        store(RESULTS, key, value, indent=None)
 
 
-def interval(values):
-    """Mean and half width of a 95% interval."""
-    values = np.asarray(values)
-    return values.mean(), 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+def cells(values):
+    """Return means over tasks with their intervals, as text."""
+    return " ".join("{:8.2f} ± {:5.2f}".format(*normal_interval(row)) for row in values)
 
 
 def strong_motors(seed):
@@ -241,20 +237,17 @@ def report():
             for key in ("likely", "drawn"):
                 each = np.concatenate([np.array(r["returns"][key]) for r in found], axis=1)
                 runs[method, key] = each
-                cells = ["{:8.2f} ± {:5.2f}".format(*interval(row)) for row in each]
-                print(f"   {key:7s}", " ".join(cells))
+                print(f"   {key:7s}", cells(each))
             if family == "pendulum":
                 likely = runs[method, "likely"]
                 strong = np.concatenate([strong_motors(r["seed"]) for r in found])
                 for name, rows in (("strong", strong), ("weak", ~strong)):
-                    cells = ["{:8.2f} ± {:5.2f}".format(*interval(x[rows])) for x in likely]
-                    print(f"   likely, {name} motors ({rows.sum()})", " ".join(cells))
+                    print(f"   likely, {name} motors ({rows.sum()})", cells(likely[:, rows]))
         for method in ("pretrained", "scratch"):
             if {("maml", "likely"), (method, "likely")} <= runs.keys():
                 a, b = runs["maml", "likely"], runs[method, "likely"]
                 n = min(a.shape[1], b.shape[1])
-                cells = ["{:8.2f} ± {:5.2f}".format(*interval(x)) for x in a[:, :n] - b[:, :n]]
-                print(f"   maml minus {method}", " ".join(cells))
+                print(f"   maml minus {method}", cells(a[:, :n] - b[:, :n]))
 
 
 def main():
@@ -266,19 +259,18 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.family == "report":
-        return report()
-    if args.family == "speed":
-        return store("speed", speed())
-    key = f"{args.family} {args.method} {args.seed}"
-    if RESULTS.exists() and key in json.loads(RESULTS.read_text()):
-        print(f"{key} is done")
-        return None
-    result = run(args.family, args.method, args.seed, args.scratch)
-    store(key, result)
-    print(
-        key, *(np.mean(row).round(2) for row in result["returns"]["likely"]), result["cpu_seconds"]
-    )
-    return None
+        report()
+    elif args.family == "speed":
+        store_alone("speed", speed())
+    else:
+        key = f"{args.family} {args.method} {args.seed}"
+        if key in read_records(RESULTS):
+            print(f"{key} is done")
+            return
+        result = run(args.family, args.method, args.seed, args.scratch)
+        store_alone(key, result)
+        returns = [np.mean(row).round(2) for row in result["returns"]["likely"]]
+        print(key, *returns, result["cpu_seconds"])
 
 
 if __name__ == "__main__":

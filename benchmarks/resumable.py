@@ -1,4 +1,4 @@
-"""Runs that can be stopped and continued: a line of JSON for each cell of an experiment."""
+"""Files of results: runs that can be stopped and continued, and records by name."""
 
 import gzip
 import json
@@ -12,8 +12,30 @@ def read_lines(path):
     """Return what was run."""
     if not path.exists():
         return []
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rt") as file:
+    with open_text(path, "rt") as file:
         return [json.loads(text) for text in file]
+
+
+def add_line(path, line):
+    """Add a line of JSON."""
+    with open_text(path, "at") as file:
+        file.write(json.dumps(line, separators=(",", ":"), default=repr) + "\n")
+
+
+def open_text(path, mode):
+    """Open a file, compressed if its name ends in ``.gz``."""
+    return (gzip.open if path.suffix == ".gz" else open)(path, mode)
+
+
+def read_records(path):
+    """Return the stored records, by name."""
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def store(path, name, record, indent=1):
+    """Add a record to a file of JSON, or replace it."""
+    records = read_records(path) | {name: record}
+    path.write_text(json.dumps(records, indent=indent, default=repr) + "\n")
 
 
 def run_cells(cells, run, path, minutes, keys=None):
@@ -41,7 +63,5 @@ def run_cells(cells, run, path, minutes, keys=None):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             line = run(cell)
-        if line is None:
-            continue
-        with (gzip.open if path.suffix == ".gz" else open)(path, "at") as file:
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        if line is not None:
+            add_line(path, line)

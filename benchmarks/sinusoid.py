@@ -27,6 +27,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from intervals import normal_interval
+from resumable import store
 
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import (
@@ -85,18 +87,11 @@ FINE_TUNING_STEPS = (0.001, 0.003, 0.01, 0.02, 0.03, 0.05)
 def errors(learner, seed: int, n_tasks: int) -> np.ndarray:
     """Squared error of each task, of shape (n_steps, n_tasks)."""
     X, y, groups = make_sinusoid_tasks(n_tasks, 5 + N_QUERY, random_state=seed)
-    found = []
+    scores = []
     for n_steps in STEPS:
         learner.set_params(n_inner_steps=n_steps, n_shot=5, n_query=N_QUERY)
-        found.append(-learner.score_tasks(X, y, groups + 10**6, n_tasks=n_tasks))
-    return np.stack(found)
-
-
-def interval(scores: np.ndarray) -> list[float] | None:
-    """Mean and half width of its 95% confidence interval; None where the steps diverge."""
-    if not np.isfinite(scores).all():
-        return None
-    return [float(scores.mean()), float(1.96 * scores.std(ddof=1) / len(scores) ** 0.5)]
+        scores.append(-learner.score_tasks(X, y, groups + 10**6, n_tasks=n_tasks))
+    return np.stack(scores)
 
 
 def main() -> None:
@@ -138,15 +133,11 @@ def main() -> None:
                 tried[lr] = errors(learner, 1001, 2000).mean()
             record["fine_tuning_lr"] = min(tried, key=tried.get)
             learner.set_params(inner_lr=record["fine_tuning_lr"])
-        found = errors(learner, 1001, 2000) if args.validate else errors(learner, 1002, 1000)
-        record |= {f"mse_{k}": interval(e) for k, e in zip(STEPS, found, strict=True)}
+        tested = errors(learner, 1001, 2000) if args.validate else errors(learner, 1002, 1000)
+        record |= {f"mse_{k}": normal_interval(e) for k, e in zip(STEPS, tested, strict=True)}
         print(name, json.dumps(record, default=repr))
-        path = RESULTS / "sinusoid.json"
-        if args.validate:
-            path = runs / "sinusoid-validation.json"
-        results = json.loads(path.read_text()) if path.exists() else {}
-        results["-".join([name, *args.set])] = record
-        path.write_text(json.dumps(results, indent=1, default=repr) + "\n")
+        path = runs / "sinusoid-validation.json" if args.validate else RESULTS / "sinusoid.json"
+        store(path, "-".join([name, *args.set]), record)
 
 
 if __name__ == "__main__":

@@ -13,13 +13,11 @@ not grow. The outer optimizer's step is left out for all.
 
 ``skmeta`` gets ready tensors like the peers; ``with sampling`` also draws the tasks and gathers
 their rows, as meta-training does; ``inductive`` normalises the query set by the support set's
-statistics, as is the default of meta-training, and ``loop`` computes one task after another, with
-torch's own threads inside an operation; ``bfloat16`` computes convolutions and products of
-matrices in it. Repetitions are interleaved, so that other work on the
-machine hits all alike (``--processor-time`` on a busy one, with one thread); printed are medians
-and the median of the ratios within a repetition. Peak
-memory is that of a process of its own for each library, beyond what it held before the first
-iteration.
+statistics, as is the default of meta-training; ``bfloat16`` computes convolutions and products of
+matrices in it. Repetitions are interleaved, so that other work on the machine hits all alike
+(``--processor-time`` on a busy one, with one thread); printed are medians and the median of the
+ratios within a repetition. Peak memory (on Linux) is that of a process of its own for each library,
+beyond what it held before the first iteration.
 
 Results go to ``benchmarks/results/speed.json``.
 """
@@ -27,19 +25,19 @@ Results go to ``benchmarks/results/speed.json``.
 import argparse
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from resumable import store
 from torch import nn
 
 from skmeta.backbones import build_backbone
@@ -55,10 +53,7 @@ INNER_LR = {"conv4": 0.4, "mlp": 0.01}
 METHODS = (
     "skmeta",
     "skmeta with sampling",
-    "skmeta loop",
     "skmeta inductive",
-    "skmeta inductive loop",
-    "skmeta bfloat16",
     "skmeta inductive bfloat16",
     "higher",
     "torchopt",
@@ -134,65 +129,48 @@ class Problem:
 
 
 class Ours:
-    """skmeta; a context manager, since it may hold threads."""
+    """skmeta; ``context`` is entered around calls, since it may hold threads."""
 
-    def __init__(
-        self,
-        problem: Problem,
-        transductive: bool = True,
-        sampling: bool = False,
-        mode: str = "auto",
-        precision: str | None = None,
-        first_calls: int = 1,
-    ) -> None:
-        self.problem, self.sampling = problem, sampling
-        session = problem.begin(transductive, precision)
+    def __init__(self, method: str, problem: Problem, first_calls: int) -> None:
+        self.problem, self.sampling = problem, "sampling" in method
+        precision = "bfloat16" if "bfloat16" in method else None
+        session = problem.begin("inductive" not in method, precision)
         rows = sum(side.x.shape[1] for side in problem.tasks)
         flops = 3.0 * rows * session.context.network.n_flops
         self.fn = partial(session.learner.mean_gradient, session.context, problem.state)
-        # What a ``fit`` of 500 iterations or more makes of execution="auto", or of "loop".
-        self.execution = Execution(
-            mode, device=torch.device("cpu"), flops_per_task=flops, record=True
+        # What a ``fit`` of 500 iterations or more makes of execution="auto".
+        self.context = Execution(
+            "auto", device=torch.device("cpu"), flops_per_task=flops, record=True
         )
         few = TaskTensors(*(Rows(*(x[:2] for x in side)) for side in problem.tasks))
-        with self.execution:
+        with self.context:
             for _ in range(first_calls):
-                self.fn(problem.tasks if self.execution.mode == "vmap" else few, self.execution)
-
-    def __enter__(self):
-        self.execution.__enter__()
-        return self
-
-    def __exit__(self, *error) -> None:
-        self.execution.__exit__(*error)
+                self.fn(problem.tasks if self.context.mode == "vmap" else few, self.context)
 
     def __call__(self) -> list[torch.Tensor]:
         problem = self.problem
         tasks = problem.draw() if self.sampling else problem.tasks
-        gradient, _ = self.fn(tasks, self.execution)
+        gradient, _ = self.fn(tasks, self.context)
         return [gradient[n] for n in problem.state]
 
 
 class Peer:
     """What the peers share: tensors laid out as torch does by default."""
 
+    context = nullcontext()
+
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.module = problem.module()
+        self.parameters = list(self.module.parameters())
         support, query = problem.tasks
         parts = (support.x, support.y, query.x, query.y)
         self.tasks = list(zip(*(part.contiguous() for part in parts), strict=True))
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error) -> None:
-        pass
-
     def __call__(self) -> list[torch.Tensor]:
         self.module.zero_grad()
         self.accumulate()
-        return [p.grad for p in self.module.parameters()]
+        return [p.grad for p in self.parameters]
 
 
 class Higher(Peer):
@@ -200,17 +178,15 @@ class Higher(Peer):
         import higher
 
         super().__init__(problem)
-        self.context = higher.innerloop_ctx
+        self.inner_loop = higher.innerloop_ctx
         lr = INNER_LR[problem.network]
         self.optimizer = torch.optim.SGD(self.module.parameters(), lr=lr)
 
     def accumulate(self) -> None:
         loss = self.problem.loss
         for x_support, y_support, x_query, y_query in self.tasks:
-            with self.context(self.module, self.optimizer, copy_initial_weights=False) as (
-                fast,
-                inner,
-            ):
+            copied = self.inner_loop(self.module, self.optimizer, copy_initial_weights=False)
+            with copied as (fast, inner):
                 inner.step(loss(fast(x_support), y_support))
                 (loss(fast(x_query), y_query) / len(self.tasks)).backward()
 
@@ -221,14 +197,8 @@ class TorchOpt(Peer):
 
         super().__init__(problem)
         self.torchopt = torchopt
+        # It replaces the module's tensors, but not those in the list of parameters.
         self.optimizer = torchopt.MetaSGD(self.module, lr=INNER_LR[problem.network])
-        # The optimizer replaces the module's tensors.
-        self.parameters = list(self.module.parameters())
-
-    def __call__(self) -> list[torch.Tensor]:
-        self.module.zero_grad()
-        self.accumulate()
-        return [p.grad for p in self.parameters]
 
     def accumulate(self) -> None:
         loss, torchopt = self.problem.loss, self.torchopt
@@ -241,19 +211,9 @@ class TorchOpt(Peer):
             torchopt.recover_state_dict(self.optimizer, resting)
 
 
-def make(method: str, problem: Problem, first_calls: int = 1):
-    if method == "higher":
-        return Higher(problem)
-    if method == "torchopt":
-        return TorchOpt(problem)
-    return Ours(
-        problem,
-        transductive="inductive" not in method,
-        sampling="sampling" in method,
-        mode="loop" if "loop" in method else "auto",
-        precision="bfloat16" if "bfloat16" in method else None,
-        first_calls=first_calls,
-    )
+def make(method: str, problem: Problem, first_calls: int = 1) -> Ours | Peer:
+    peers = {"higher": Higher, "torchopt": TorchOpt}
+    return peers[method](problem) if method in peers else Ours(method, problem, first_calls)
 
 
 def disagreement(network: str) -> float:
@@ -262,11 +222,13 @@ def disagreement(network: str) -> float:
     # Binary images tie in the pooling, where the libraries may pick different winners.
     for side in problem.tasks:
         side.x.add_(0.1 * torch.randn(side.x.shape, generator=torch.Generator().manual_seed(2)))
-    found = []
+    gradients = []
     for method in SAME:
-        with make(method, problem) as iteration:
-            found.append(torch.cat([g.flatten() for g in iteration()]))
-    return max(float((g - found[0]).norm() / found[0].norm()) for g in found[1:])
+        iteration = make(method, problem)
+        with iteration.context:
+            gradients.append(torch.cat([g.flatten() for g in iteration()]))
+    ours = gradients[0]
+    return max(float((g - ours).norm() / ours.norm()) for g in gradients[1:])
 
 
 def timings(
@@ -280,41 +242,36 @@ def timings(
     """Seconds of one meta-iteration, for each repetition."""
     problem, warm_up = Problem(network, n_tasks, "float32"), Problem(network, 2, "float32")
     methods = {m: (make(m, problem, first_calls), make(m, warm_up)) for m in METHODS}
-    found: dict[str, list[float]] = {m: [] for m in METHODS}
+    seconds: dict[str, list[float]] = {m: [] for m in METHODS}
     for repetition in range(repetitions + 1):
         for method, (iteration, short) in methods.items():
-            with short:
+            with short.context:
                 short()
-            with iteration:
+            with iteration.context:
                 began = clock()
                 for _ in range(n):
                     iteration()
                 if repetition > 0:
-                    found[method].append((clock() - began) / n)
-    return found
+                    seconds[method].append((clock() - began) / n)
+    return seconds
 
 
-def memory() -> tuple[float, float]:
-    """Megabytes held now, and most held so far."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        values = dict(line.split(":", 1) for line in lines)
-        return tuple(int(values[n].split()[0]) / 1024 for n in ("VmRSS", "VmHWM"))
-    except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        return peak, peak
+def memory(name: str) -> float:
+    """Megabytes that this process holds (``VmRSS``) or has held at most (``VmHWM``)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
 
 
 def peak_memory(method: str, network: str, n_tasks: int) -> list[float]:
     """Memory before the first iteration and its peak, in MB, of this process."""
     problem = Problem(network, n_tasks, "float32")
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak starts anew.
-    before = memory()[0]
-    with make(method, problem) as iteration:
+    Path("/proc/self/clear_refs").write_text("5")  # The peak starts anew.
+    before = memory("VmRSS")
+    iteration = make(method, problem)
+    with iteration.context:
         for _ in range(3):
             iteration()
-    return [before, memory()[1]]
+    return [before, memory("VmHWM")]
 
 
 def main() -> None:
@@ -352,13 +309,9 @@ def main() -> None:
         clock = time.process_time if args.processor_time else time.perf_counter
         seconds = timings(network, n_tasks, args.repetitions, n, clock, args.first_calls)
         for method, each in seconds.items():
-            ratio = statistics.median(a / b for a, b in zip(each, seconds["skmeta"], strict=True))
-            milliseconds = 1000 * statistics.median(each)
-            print(f"{method}: {milliseconds:.2f} ms, {ratio:.2f} times skmeta", flush=True)
-        for method in METHODS:
-            ratios = [a / b for a, b in zip(seconds[method], seconds["skmeta"], strict=True)]
+            ratios = [a / b for a, b in zip(each, seconds["skmeta"], strict=True)]
             record[method] = {
-                "milliseconds": 1000 * statistics.median(seconds[method]),
+                "milliseconds": 1000 * statistics.median(each),
                 "time_over_skmeta": statistics.median(ratios),
                 "time_over_skmeta_range": [min(ratios), max(ratios)],
             }
@@ -373,11 +326,7 @@ def main() -> None:
                 "memory_added_mb": peak - before,
             }
         print(network, json.dumps(record, indent=1))
-        path = RESULTS / "speed.json"
-        path.parent.mkdir(exist_ok=True)
-        results = json.loads(path.read_text()) if path.exists() else {}
-        results[network] = record
-        path.write_text(json.dumps(results, indent=1) + "\n")
+        store(RESULTS / "speed.json", network, record)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ import argparse
 
 import numpy as np
 import pytest
-from comparison import compare, interval, read_results
+from comparison import compare, read_results
+from intervals import bootstrap_interval
 from sklearn.dummy import DummyRegressor
 from table_scores import classify, regress
 
@@ -61,7 +62,7 @@ def test_a_summary_has_means_ranks_and_differences(compare_two):
 
 def test_an_interval_is_that_of_the_mean():
     values = np.random.default_rng(0).normal(3, 1, 400)
-    mean, low, high = interval(values)
+    mean, low, high = bootstrap_interval(values)
     assert mean == values.mean()
     assert high - low == pytest.approx(2 * 1.96 / 20, rel=0.1)
 
