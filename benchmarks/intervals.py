@@ -1,0 +1,20 @@
+"""Means with 95% confidence intervals."""
+
+from typing import Any
+
+import numpy as np
+
+
+def bootstrap_interval(values: Any, n_draws: int = 2000) -> tuple[Any, Any, Any]:
+    """Mean over the first axis, and the ends of its interval from a bootstrap over it."""
+    values = np.asarray(values)
+    drawn = np.random.default_rng(0).integers(len(values), size=(n_draws, len(values)))
+    low, high = np.quantile(values[drawn].mean(axis=1), [0.025, 0.975], axis=0)
+    return values.mean(axis=0), low, high
+
+
+def normal_interval(scores: np.ndarray) -> list[float] | None:
+    """Mean and half width of its interval; None if a score is not finite."""
+    if not np.isfinite(scores).all():
+        return None
+    return [float(scores.mean()), float(1.96 * scores.std(ddof=1) / len(scores) ** 0.5)]
