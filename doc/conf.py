@@ -17,7 +17,7 @@ from thumbnails import SIZE, PanelScraper, draw_thumbnails
 
 import skmeta
 import skmeta.learners  # Before autodoc: learners write their shared documentation when defined.
-from skmeta._doc_link import documentation_url
+from skmeta._html import documentation_url
 from skmeta.search.prior import _shipped
 
 matplotlib.use("Agg")

@@ -14,7 +14,7 @@ FLOORS = [
     {
         *("_validation", "_columns", "_random", "_optional", "_warnings", "exceptions"),
         *("_sklearn_compat", "_torch_compat", "_files", "_identity"),
-        *("_html", "_doc_link", "_progress", "_callbacks", "_fold_evaluation", "_immutable"),
+        *("_html", "_progress", "_callbacks", "_fold_evaluation"),
         "_stacking",
     },
     {"tasks", "backbones"},

@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from skmeta._files import (
+    MAX_HEADER,
     FileFormat,
     atomic_writer,
     parse_json,
@@ -18,7 +19,6 @@ from skmeta._files import (
     read_tensor_file,
     write_tensor_file,
 )
-from skmeta._files._tensor_file import MAX_HEADER
 from skmeta.exceptions import PriorError
 
 FORM = FileFormat("skmeta.test", 2, "a test", "Test.save", PriorError)

@@ -12,9 +12,8 @@ from sklearn.datasets import load_iris
 from sklearn.svm import SVC
 from sklearn.utils import estimator_html_repr
 
-from skmeta import MetaFewShotClassifier, _doc_link, _progress
-from skmeta._doc_link import documentation_url
-from skmeta._html import facts_table, table
+from skmeta import MetaFewShotClassifier, _html, _progress
+from skmeta._html import documentation_url, facts_table, table
 from skmeta._progress import progress_bar
 from skmeta.learners import ProtoNet
 from skmeta.priors import MetaPrior, load_table_prior
@@ -80,16 +79,16 @@ def test_the_address_is_that_of_the_metadata(monkeypatch):
         def get_all(self, name):
             return [*self.entries] if name == "Project-URL" else None
 
-    monkeypatch.setattr(_doc_link, "metadata", lambda name: Metadata())
-    _doc_link._url_of_metadata.cache_clear()
+    monkeypatch.setattr(_html, "metadata", lambda name: Metadata())
+    _html._url_of_metadata.cache_clear()
     try:
         assert documentation_url() == "https://docs.example"
         Metadata.entries = ()
-        _doc_link._url_of_metadata.cache_clear()
+        _html._url_of_metadata.cache_clear()
         assert documentation_url() is None
         assert ProtoNet()._get_doc_link() == ""
     finally:
-        _doc_link._url_of_metadata.cache_clear()
+        _html._url_of_metadata.cache_clear()
 
 
 # -- tables ----------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmeta._columns import CategoryCodes, is_data_frame
-from skmeta._doc_link import DocLink
+from skmeta._html import DocLink
 from skmeta._sklearn_compat import Interval, StrOptions, clone_parametrized, get_feature_names
 from skmeta._validation import check_rows, suggest_parameters
 from skmeta.backend import PRECISIONS, here_or_cpu

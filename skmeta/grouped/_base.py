@@ -12,7 +12,7 @@ from sklearn.utils import metadata_routing
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmeta._columns import is_data_frame, resolve_columns, take_column
-from skmeta._doc_link import DocLink
+from skmeta._html import DocLink
 from skmeta._progress import progress_bar
 from skmeta._sklearn_compat import HasMethods, Interval, StrOptions, check_sample_weight
 from skmeta._validation import (

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from skmeta._html import facts_table
-from skmeta._immutable import Immutable
+from skmeta._identity import Immutable
 from skmeta._validation import count, quote_some
 from skmeta.exceptions import PriorError
 from skmeta.priors._file import (

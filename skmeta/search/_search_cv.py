@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from skmeta._doc_link import DocLink
+from skmeta._html import DocLink
 from skmeta._sklearn_compat import (
     BaseSearchCV,
     HasMethods,

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Self
 
 from sklearn.base import BaseEstimator
 
-from skmeta._doc_link import DocLink
+from skmeta._html import DocLink
 from skmeta._sklearn_compat import parameter_names, validate_params
 from skmeta._validation import suggest
 

@@ -15,7 +15,7 @@ from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import LSTMMetaLearner
 from skmeta.learners.learned_optimizers import _lstm
-from skmeta.learners.learned_optimizers._recurrent import preprocess_gradient, ravel
+from skmeta.learners.learned_optimizers._learned_update import preprocess_gradient, ravel
 
 N_FEATURES, N_WAY, N_HIDDEN, N_STEPS = 3, 3, 4, 3
 STEP = 1e-6

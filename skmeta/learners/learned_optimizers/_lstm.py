@@ -14,7 +14,7 @@ from torch import Tensor
 from skmeta._sklearn_compat import Interval
 from skmeta.backend import State
 from skmeta.learners._core import Context, GradientLearner, Memory
-from skmeta.learners.learned_optimizers._recurrent import (
+from skmeta.learners.learned_optimizers._learned_update import (
     lstm_cell,
     lstm_weights,
     preprocess_gradient,

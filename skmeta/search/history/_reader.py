@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from skmeta._html import table, tag
-from skmeta._immutable import Uncopied
+from skmeta._identity import Uncopied
 from skmeta._optional import import_optional
 from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search.history import _codec, _queries

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmeta._immutable import Immutable
+from skmeta._identity import Immutable
 from skmeta.search.record import Configuration, PastSearch, sketch_similarity
 from skmeta.search.space import Encoding, parameter_names
 from skmeta.search.surrogate import matern, scale_columns

@@ -10,21 +10,23 @@ library may write the strings in any order. Nothing unpickles or runs what a fil
 may come from a stranger. The digest tells of damage; it does not tell who wrote the file.
 """
 
+import errno
 import hashlib
 import json
 import os
+import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from skmeta._files._atomic import atomic_writer
 from skmeta.exceptions import SkmetaError
 
 MAX_DEPTH = 32
@@ -344,3 +346,54 @@ def _matches(content: bytes, digest: Any) -> bool:
     sha.update(_ZEROS.encode())
     sha.update(view[at + len(_ZEROS) :])
     return sha.hexdigest() == digest
+
+
+@contextmanager
+def atomic_writer(path: str | os.PathLike[str], *, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """Open a file that takes its place only once it is written and on disk.
+
+    If writing fails or the process is killed, the old file stays as it was.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file. A link is followed.
+    mode : int, default=0o666
+        Permissions of the file, less the umask.
+
+    Yields
+    ------
+    file
+        Open for writing bytes.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist.
+    IsADirectoryError
+        If the path is a folder.
+    OSError
+        If the file cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(
+            errno.EISDIR, f"{str(target)!r} is a folder. Give the path of a file in it"
+        )
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            errno.ENOENT,
+            f"The folder {str(target.parent)!r} does not exist. "
+            f"Create it before {target.name!r} is written to it",
+        )
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
