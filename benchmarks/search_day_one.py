@@ -283,15 +283,11 @@ def task_of(name):
     return "classification" if name in CLASSIFIERS else "regression"
 
 
-def lines():
-    return read_lines(RESULTS)
-
-
 # -- what it says ------------------------------------------------------------------------------
 
 
 def summarise():
-    records = [line for line in lines() if "error" not in line]
+    records = [line for line in read_lines(RESULTS) if "error" not in line]
     by_key = {(r["method"], r["estimator"], r["data"]): r for r in records}
     names = [n for n in (*CLASSIFIERS, *REGRESSORS) if any(k[1] == n for k in by_key)]
     summary = {"estimators": {}, "against the estimator as given": {}}
@@ -321,13 +317,6 @@ def summarise():
     summary["beside TPE"] = beside(by_key, ("random", "optuna", "shipped"))
     both = ("random", "optuna", EXTRA, "plain", "shipped")
     summary["beside TPE and GPSampler"] = beside(by_key, both)
-    ours = {name for method, name, _ in by_key if method == "shipped"}
-    kinds = {"all": ours, "cheap": ours & set(CHEAP), "others": ours - set(CHEAP)}
-    summary["test scores, ours and defaults"] = {
-        kind: test_scores({k: v for k, v in by_key.items() if k[1] in of}, ["shipped", "defaults"])
-        for kind, of in (kinds | {name: {name} for name in names if name in ours}).items()
-        if of
-    }
     return summary
 
 

@@ -31,10 +31,11 @@ import numpy as np
 from make_search_priors import BOUND, best_so_far
 from make_searches import CLASSIFIERS, make
 from origins import same_origin
-from search_day_one import CHEAP, lines, load
+from resumable import read_lines, run_cells
+from search_day_one import CHEAP, KEYS, load
+from search_day_one import RESULTS as SCORED
 from search_tables import random_regret
 from sklearn.model_selection import ParameterSampler
-from tqdm import tqdm
 
 from skmeta.search import default_search_space
 from skmeta.search.prior import load_shipped
@@ -63,37 +64,38 @@ def main():
 
 
 def run_all(folder):
-    done = {(r["method"], r["estimator"], r["data"]) for r in read()}
-    recorded = [r for r in lines() if r["method"] == "random" and r["estimator"] in CHEAP]
-    recorded = [r for r in recorded if "error" not in r]
-    with RESULTS.open("a") as file:
-        for r in tqdm(recorded):
-            name, dataset = r["estimator"], r["data"]
-            todo = [m for m in (*METHODS, LIMIT) if (m, name, dataset) not in done]
-            scores = winsorize_scores(np.array(r["every"], dtype=float), BOUND)
-            spread = scores.max() - np.median(scores)
-            if not todo or spread < 1e-9:
-                continue
-            configurations = candidates(folder, name, dataset, len(scores))
-            for method in todo:
-                prior = prior_of(folder, method, name, dataset)
-                if method == LIMIT and not len(prior):
-                    continue
-                begun = time.process_time()
-                best = best_so_far(configurations, scores, prior, max(AFTER))
-                seconds = (time.process_time() - begun) / len(best)
-                regret = ((scores.max() - best) / spread).round(4).tolist()
-                line = {"method": method, "estimator": name, "data": dataset, "regret": regret}
-                line["ms"] = round(1000 * seconds, 2)
-                file.write(json.dumps(line, separators=(",", ":")) + "\n")
-            if ("random", name, dataset) not in done:
-                random = random_regret(scores)[: max(AFTER)] * np.ptp(scores)
-                best = np.maximum.accumulate(scores[smooth_order(configurations, scores)])
-                for method, regret in (("random", random), ("smooth", scores.max() - best)):
-                    line = {"method": method, "estimator": name, "data": dataset}
-                    line["regret"] = (regret / spread).round(4).tolist()
-                    file.write(json.dumps(line, separators=(",", ":")) + "\n")
-            file.flush()
+    recorded = {
+        (r["estimator"], r["data"]): winsorize_scores(np.array(r["every"], dtype=float), BOUND)
+        for r in read_lines(SCORED)
+        if r["method"] == "random" and r["estimator"] in CHEAP and "error" not in r
+    }
+    methods = (*METHODS, LIMIT, "random", "smooth")
+
+    def run(cell):
+        method, name, dataset = cell
+        scores = recorded[name, dataset]
+        spread = scores.max() - np.median(scores)
+        if spread < 1e-9:
+            return None
+        line = dict(zip(KEYS, cell, strict=True))
+        if method == "random":
+            regret = random_regret(scores)[: max(AFTER)] * np.ptp(scores)
+            return line | {"regret": (regret / spread).round(4).tolist()}
+        configurations = candidates(folder, name, dataset, len(scores))
+        if method == "smooth":
+            best = np.maximum.accumulate(scores[smooth_order(configurations, scores)])
+            return line | {"regret": ((scores.max() - best) / spread).round(4).tolist()}
+        prior = prior_of(folder, method, name, dataset)
+        if method == LIMIT and not len(prior):
+            return None
+        begun = time.process_time()
+        best = best_so_far(configurations, scores, prior, max(AFTER))
+        seconds = (time.process_time() - begun) / len(best)
+        regret = ((scores.max() - best) / spread).round(4).tolist()
+        return line | {"regret": regret, "ms": round(1000 * seconds, 2)}
+
+    cells = [(method, *pair) for pair in recorded for method in methods]
+    run_cells(cells, run, RESULTS, np.inf, KEYS)
 
 
 @cache
@@ -141,15 +143,9 @@ def smooth_order(configurations, scores):
     return np.argsort(-predicted)[: max(AFTER)]
 
 
-def read():
-    if not RESULTS.exists():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()]
-
-
 def summarise():
     """Return mean and median regrets, and ratios of means, of each estimator and of all."""
-    by_key = {(r["method"], r["estimator"], r["data"]): r for r in read()}
+    by_key = {(r["method"], r["estimator"], r["data"]): r for r in read_lines(RESULTS)}
     pairs = [k[1:] for k in by_key if all((m, *k[1:]) in by_key for m in METHODS)]
     summary = {}
     for name in (*CHEAP, "all"):

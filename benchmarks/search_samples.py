@@ -6,9 +6,9 @@
 more. A search tries five of them on 1,000 rows, carries that over, and goes on among all of them on
 more rows; the others begin there. ``prior`` is the one that ships, without the origin of the table.
 Regret is the distance from the best configuration, as a share of the range of scores, where scores
-further below the median than twice the best one's distance from it count as that. ``--noise`` and
-``--difference`` replace constants of ``skmeta/search/samples/_carried_prior.py``, which were chosen
-by this benchmark on the first 56 pairs that were on record.
+further below the median than twice the best one's distance from it count as that. Two
+constants of ``skmeta/search/samples/_carried_prior.py`` were chosen on the first 56 pairs that were
+on record.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from skmeta.search.prior import load_shipped
 from skmeta.search.record import dataset_features, features_at_rows
-from skmeta.search.samples import _carried_prior, carry_over
+from skmeta.search.samples import carry_over
 from skmeta.search.space import candidate_key, relative_configuration
 from skmeta.search.surrogate import winsorize_scores
 
@@ -43,13 +43,7 @@ N_BOOTSTRAP = 1000
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--history", default=RESULTS / "searches_at_sizes.parquet")
-    parser.add_argument("--noise", type=float)
-    parser.add_argument("--difference", type=float)
     options = parser.parse_args()
-    if options.noise is not None:
-        _carried_prior._NOISE = options.noise
-    if options.difference is not None:
-        _carried_prior._DIFFERENCE = options.difference
     found = [replay(*pair) for pair in tqdm(list(pairs(options.history)))]
     summary = summarise([one for one in found if one is not None])
     (RESULTS / "search_samples.json").write_text(json.dumps(summary, indent=1) + "\n")
@@ -74,16 +68,8 @@ def pairs(path):
                     few, many = ([sizes[n][key][1] for key in keys] for n in (FEW, n_rows))
                     tried = [sizes[n_rows][key][0] for key in keys]
                     given = keys.index(candidate_key({}))
-                    yield (
-                        estimator,
-                        name,
-                        metric,
-                        n_rows,
-                        tried,
-                        np.array(few),
-                        np.array(many),
-                        given,
-                    )
+                    scores = np.array(few), np.array(many)
+                    yield estimator, name, metric, n_rows, tried, *scores, given
 
 
 @cache

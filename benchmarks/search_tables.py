@@ -56,7 +56,6 @@ ARFF = {
     "adaboost": ("openml_pimp/adaboost.arff", "AdaBoostClassifier"),
 }
 TABLES = (*ARFF, "oboe")
-BARS = tuple(ARFF)  # the tables that the bars are about
 
 
 @dataclass(frozen=True)
@@ -421,35 +420,8 @@ def summarise(half: str) -> dict[str, Any]:
             summary.setdefault(table, {})[method] = record
             shown = "  ".join(f"{v:.4f}" for v in means.values())
             print(f"{method:>12}  {shown}  {record['interval_at_10']}  {np.median(at_10):.4f}")
-    summary["evaluations for the learned search's regret at 10"] = ratios(half)
     summary["regret against plain"] = guard(half)
     return summary
-
-
-def ratios(half: str) -> dict[str, Any]:
-    """Evaluations that others need for our mean regret at 10, over 10; geometric mean of tables."""
-    found: dict[str, Any] = {}
-    ours = {table: curves("learned", table, half) for table in BARS}
-    for method in ("random", "plain", "optuna-tpe", "optuna-gp"):
-        theirs = {table: curves(method, table, half) for table in BARS}
-        if any(c is None for c in (*ours.values(), *theirs.values())):
-            continue
-
-        def ratio(table: str, rows: Any, theirs: dict[str, Any] = theirs) -> float:
-            curve = theirs[table][rows].mean(0)
-            return evaluations_needed(curve, ours[table][rows, 9].mean()) / 10
-
-        every = {table: ratio(table, slice(None)) for table in BARS}
-        drawn = [[ratio(table, rows) for rows in resamples(len(theirs[table]))] for table in BARS]
-        found[method] = {
-            "tables": {table: round(value, 2) for table, value in every.items()},
-            "geometric_mean": round(float(np.exp(np.mean(np.log([*every.values()])))), 2),
-            "interval": interval(np.exp(np.log(drawn).mean(0))),
-            # There the other method never got so far, and would have needed more.
-            "at_least": [t for t in BARS if theirs[t].mean(0)[-1] > ours[t][:, 9].mean()],
-        }
-        print(f"\n{method} needs this many times our 10 evaluations: {found[method]}")
-    return found
 
 
 def guard(half: str) -> dict[str, Any]:
