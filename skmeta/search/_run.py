@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 from sklearn.base import clone, is_classifier
 
-from skmeta._callbacks import FitTask, fit_task, subtask
+from skmeta._callbacks import fit_task, subtask
 from skmeta._sklearn_compat import (
     callback_context,
     format_results,
@@ -215,17 +215,27 @@ def _evaluate_candidates(
         batches = SharedBatches(
             *common, walks_grid=arguments.walks_grid, budget=budget, leases=record.leases
         )
+    # Callbacks see a grid as one task of all fits. A worker may take over candidates one by one.
+    is_one_batch = arguments.walks_grid and record.leases is None
+    batch_size = search.batch_size if record.leases is None else 1
+    n_parts = arguments.n_iter * n_splits if is_one_batch else -(-arguments.n_iter // batch_size)
     with (
         Progress(search, arguments, clock.begun) as progress,
-        _search_task(callbacks, search, arguments, record, n_splits) as whole,
+        subtask(callbacks, search, "search", n_parts, sequential=not is_one_batch) as whole,
         FoldEvaluator(search, arguments, data, folds, race, clock) as evaluator,
     ):
         progress.begin(n_splits)
+
+        def task_of(batch: list[Trial]) -> Any:
+            if is_one_batch:
+                return nullcontext(whole)
+            return subtask(whole.context, search, "batch", len(batch) * n_splits, sequential=False)
+
         try:
             with record.leases or nullcontext():
                 while batch := batches.next_batch():
                     with (
-                        _batch_task(whole, search, arguments, record, batch, n_splits) as part,
+                        task_of(batch) as part,
                         closing(evaluator.evaluate(batch, part.context)) as results,
                     ):
                         for trial in results:
@@ -250,31 +260,6 @@ def _evaluate_candidates(
     return _Outcome(batches.finished(), proposer.report(), stopped_by, proposer.observations())
 
 
-def _search_task(
-    callbacks: Any, search: Any, arguments: Arguments, record: OpenRecord, n_splits: int
-) -> Any:
-    """Return the task that callbacks see: of all fits of a grid, else of all batches."""
-    if arguments.walks_grid and record.leases is None:
-        return subtask(callbacks, search, "search", arguments.n_iter * n_splits, sequential=False)
-    # A worker may take over candidates of others one by one.
-    size = search.batch_size if record.leases is None else 1
-    return subtask(callbacks, search, "search", math.ceil(arguments.n_iter / size))
-
-
-def _batch_task(
-    whole: FitTask,
-    search: Any,
-    arguments: Arguments,
-    record: OpenRecord,
-    batch: list[Trial],
-    n_splits: int,
-) -> Any:
-    """Return the task of a batch for callbacks; a grid is one batch, the whole search."""
-    if arguments.walks_grid and record.leases is None:
-        return nullcontext(whole)
-    return subtask(whole.context, search, "batch", len(batch) * n_splits, sequential=False)
-
-
 # -- results --------------------------------------------------------------------------------------
 
 
@@ -286,7 +271,11 @@ def _set_results(
     The first trials were on samples of `n_sampled` rows.
     """
     whole = slice(len(n_sampled), None)
-    by_trial = [[dict(output) for output in trial.results] for trial in trials]
+    # Candidates on record of an earlier version have no cost.
+    by_trial = [
+        [{key: value for key, value in output.items() if key != "cost"} for output in trial.results]
+        for trial in trials
+    ]
     outputs = [output for own in by_trial for output in own]
     judge_failures([one for own in by_trial[whole] for one in own], search.error_score)
     if callable(search.scoring):

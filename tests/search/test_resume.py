@@ -124,7 +124,15 @@ def test_candidates_that_would_not_be_proposed_are_kept(iris, counted, path):
 
 
 def test_a_record_of_version_0_1_has_no_seed(iris, counted, path, monkeypatch):
-    begin = SearchHistory.begin
+    begin, record = SearchHistory.begin, SearchHistory.record
+    costs = iter([True, False, False])  # whether the candidate has them, as of this version
+    monkeypatch.setattr(
+        SearchHistory,
+        "record",
+        lambda self, search, one: record(
+            self, search, one if next(costs) else replace(one, costs=())
+        ),
+    )
     monkeypatch.setattr(
         SearchHistory,
         "begin",
